@@ -1,0 +1,214 @@
+//! All that a host can hear and say.
+//!
+//! | input | from | bounded by |
+//! | --- | --- | --- |
+//! | [`Input::Assign`] | scheduler | the credit that was asked for |
+//! | [`Input::Granted`], [`Input::Refused`] | fetcher pool | one slot asked for at a time |
+//! | [`Input::Report`], [`Input::Rules`], [`Input::Undelivered`] | fetcher | the in-flight limit |
+//! | [`Input::Disallowed`] | robots rules | ready leases |
+//! | [`Input::Settled`] | store | leases out |
+//! | [`Input::Tick`], [`Input::Drain`], [`Input::Restarted`] | shell | – |
+
+use std::time::Duration;
+
+use crate::name::Scheme;
+use crate::outcome::{Outcome, Reason};
+use crate::record::{Ending, Lease, LeaseId};
+use crate::time::Timestamp;
+use crate::verdict::Proposal;
+
+/// What a host can hear.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Leases for this host: the answer to [`Output::Credit`], perhaps with fewer than asked for.
+    Assign(Vec<Lease>),
+    /// The right to start one fetch now.
+    Granted,
+    /// The pool's mailbox was full: ask again a little later.
+    Refused,
+    /// An attempt is over.
+    Report {
+        /// Which one.
+        lease: LeaseId,
+        /// What happened.
+        outcome: Outcome,
+        /// What the fetcher would do, and what the answer said about the host.
+        proposal: Proposal,
+    },
+    /// A fetch could not be handed to the fetcher: nothing was sent. The start stays spent.
+    Undelivered(LeaseId),
+    /// The fetch of an origin's rules is over.
+    Rules {
+        /// Which of the host's two origins.
+        scheme: Scheme,
+        /// What it gave.
+        answer: RulesAnswer,
+    },
+    /// robots.txt does not allow this ready lease.
+    Disallowed(LeaseId),
+    /// The store has settled these leases: they are nobody's any more.
+    Settled(Vec<LeaseId>),
+    /// The time named by `wake_at` has come.
+    Tick,
+    /// Start nothing more; give back what was not started.
+    Drain,
+    /// The shell died and was started again with this state.
+    Restarted,
+}
+
+/// What a fetch of robots.txt gave (RFC 9309 §2.3.1).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum RulesAnswer {
+    /// Rules are known now, or there are none (4xx); they hold until they expire.
+    Known {
+        /// `Crawl-delay`, if any: a floor under the spacing. Custom, not part of RFC 9309.
+        crawl_delay: Option<Duration>,
+        /// How long they hold.
+        expires_in: Duration,
+    },
+    /// It redirects elsewhere on this very host: one more start of the same kind is due.
+    Again,
+    /// A fact about the host came instead (429, 5xx, unreachable): closed for now.
+    Unavailable {
+        /// What happened.
+        outcome: Outcome,
+        /// What it said.
+        proposal: Proposal,
+    },
+}
+
+/// What a host says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Room for so many more leases. At most one is outstanding.
+    Credit(u32),
+    /// A start is possible now: ask the pool for a slot. At most one is outstanding.
+    AskSlot,
+    /// The slot is not needed after all.
+    ReturnSlot,
+    /// Start this attempt now, in the granted slot.
+    Fetch(Start),
+    /// Start a fetch of this origin's robots.txt now, in the granted slot and out of this budget.
+    FetchRules {
+        /// Which of the host's two origins.
+        scheme: Scheme,
+        /// The attempt is over by then, one way or the other.
+        deadline: Timestamp,
+    },
+    /// The last report of this lease is final: hand page, redirect or failure on to the spider.
+    /// From here until [`Input::Settled`] the lease counts as *parsed*.
+    Deliver {
+        /// Which lease, with its record.
+        lease: Lease,
+        /// As what.
+        delivery: Delivery,
+        /// Attempts used up, this one included.
+        attempts: u16,
+    },
+    /// Nothing for the spider: tell the store how this lease ends (a later retry, a return).
+    Settle {
+        /// Which lease.
+        lease: Lease,
+        /// How it ends.
+        ending: Ending,
+    },
+    /// Something that people may want to know.
+    Event(HostEvent),
+    /// Nothing is due here: keep the memo and stop the actor.
+    Passivate,
+}
+
+/// One attempt that may start now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// What to fetch.
+    pub lease: Lease,
+    /// 1-based try of this URL; outages do not count.
+    pub attempt: u16,
+    /// When nobody has reported by then, the lease returns to the host.
+    pub deadline: Timestamp,
+    /// The one start after a hold.
+    pub probe: bool,
+}
+
+/// What a finished lease is handed on as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// A page to parse.
+    Page,
+    /// A redirect to follow.
+    Redirect,
+    /// A failure for `Spider::failed`.
+    Failure(Reason),
+}
+
+/// Something that happened to a host, for logs and people.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum HostEvent {
+    /// Closed until then.
+    Held {
+        /// Nothing starts before.
+        until: Timestamp,
+        /// Why.
+        reason: HoldReason,
+        /// The server asked for more than the longest hold, or for nonsense.
+        clamped: bool,
+    },
+    /// A probe was answered: open again.
+    Opened,
+    /// Put aside for the rest of the run.
+    Parked {
+        /// Why.
+        reason: ParkReason,
+    },
+    /// The learnt rate changed: starts per second.
+    Paced {
+        /// The new ceiling.
+        per_second: f64,
+    },
+    /// So many 401 or 403 answers in a row.
+    Forbidden {
+        /// How many.
+        in_a_row: u32,
+    },
+}
+
+/// Why a host is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HoldReason {
+    /// `Retry-After` on a 429 or 503.
+    RetryAfter,
+    /// An announced quota is spent.
+    QuotaSpent,
+    /// A 429 or 503 without a stated wait.
+    Refusal,
+    /// It could not be reached, or several URLs failed in a row.
+    Unreachable,
+}
+
+/// Why a host was put aside for the rest of the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParkReason {
+    /// It asked for a wait beyond the longest hold.
+    WaitTooLong,
+    /// Too many strikes in a row.
+    Strikes,
+}
+
+/// Why a host wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeReason {
+    /// The next start is affordable.
+    Budget,
+    /// A hold ends.
+    HoldEnds,
+    /// A waiting retry is due.
+    RetryDue,
+    /// A lease's deadline passes.
+    LeaseExpiry,
+    /// Ask for a slot again.
+    SlotRetry,
+    /// Idle for long enough to be passivated.
+    Linger,
+}

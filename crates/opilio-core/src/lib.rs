@@ -1,0 +1,24 @@
+//! The nouns and rules of Opilio.
+//!
+//! Everything here is pure: no clock, no runtime, no socket, no randomness of its own. Time comes
+//! in as a [`Timestamp`], chance as a seed, so that each rule can be property-tested and a million
+//! hosts simulated in virtual time.
+
+pub mod canonical;
+pub mod host;
+pub mod name;
+pub mod outcome;
+pub mod policy;
+pub mod rate;
+pub mod record;
+pub mod time;
+pub mod verdict;
+
+pub use canonical::{Fingerprint, canonicalize};
+pub use name::{Group, Host, NameError, Origin, Scheme};
+pub use outcome::{Blame, Fault, Outcome, Reason};
+pub use policy::{Backoff, HostPolicy};
+pub use rate::{Rate, RateError, per_hour, per_minute, per_second};
+pub use record::{Ending, Lease, LeaseId, Priority, Record, RecordKind};
+pub use time::Timestamp;
+pub use verdict::{Hints, Proposal, Quota, Verdict};

@@ -1,0 +1,216 @@
+//! The three names of a web server (`Origin`, `Host`, `Group`) and what each decides.
+//!
+//! | word | is | decides |
+//! | --- | --- | --- |
+//! | [`Origin`] | scheme, name, port | robots.txt, cookies, credentials |
+//! | [`Host`] | name and port, 80 and 443 as one | budget, hold, in-flight limit |
+//! | [`Group`] | registrable domain | the shard, the partition of a distributed crawl |
+
+use std::fmt;
+use std::sync::Arc;
+
+use url::Url;
+
+/// http or https: the only two schemes that Opilio ever requests.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, PartialOrd, Ord)]
+pub enum Scheme {
+    /// `http:`
+    Http,
+    /// `https:`
+    Https,
+}
+
+impl Scheme {
+    /// The scheme of a URL; none for any other than http and https.
+    #[must_use]
+    pub fn of(url: &Url) -> Option<Self> {
+        match url.scheme() {
+            "http" => Some(Self::Http),
+            "https" => Some(Self::Https),
+            _ => None,
+        }
+    }
+
+    /// `http` or `https`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// Why a URL names no web server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// The scheme is neither http nor https.
+    #[error("scheme {0:?} is neither http nor https")]
+    Scheme(String),
+    /// There is no host in it.
+    #[error("there is no host in it")]
+    NoHost,
+}
+
+/// What owns a budget: the lower-case IDNA name without trailing dot (or the canonical address)
+/// and the port, with 80 and 443 as one.
+///
+/// Two spellings of one server (case, default port, trailing dot, user info, http or https) are
+/// one `Host`, hence one budget.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Host(Arc<str>);
+
+impl Host {
+    /// The host that a URL is served by.
+    ///
+    /// # Errors
+    /// When the scheme is not http(s) or there is no host.
+    pub fn of(url: &Url) -> Result<Self, NameError> {
+        if Scheme::of(url).is_none() {
+            return Err(NameError::Scheme(url.scheme().to_owned()));
+        }
+        let name = url.host_str().ok_or(NameError::NoHost)?;
+        let name = name.strip_suffix('.').unwrap_or(name);
+        if name.is_empty() {
+            return Err(NameError::NoHost);
+        }
+        Ok(match url.port() {
+            None | Some(80 | 443) => Self(name.into()),
+            Some(port) => Self(format!("{name}:{port}").into()),
+        })
+    }
+
+    /// `name`, or `name:port` where the port is neither 80 nor 443.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name without the port; an IPv6 address keeps its brackets.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self.0.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+            _ => &self.0,
+        }
+    }
+
+    /// Whether the name is an IP address.
+    #[must_use]
+    pub fn is_address(&self) -> bool {
+        let name = self.name();
+        name.starts_with('[') || name.parse::<std::net::Ipv4Addr>().is_ok()
+    }
+
+    /// The group that this host belongs to.
+    #[must_use]
+    pub fn group(&self) -> Group {
+        if self.is_address() {
+            return Group(self.0.clone());
+        }
+        let name = self.name();
+        // A name that is a public suffix itself, or has none, stands for itself.
+        let domain = psl::domain_str(name).unwrap_or(name);
+        Group(domain.into())
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The registrable domain of a name (public suffix list), or the host itself for an address.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Group(Arc<str>);
+
+impl Group {
+    /// The registrable domain, or address and port.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Which of `shards` shards this group lives on: the same one for good.
+    ///
+    /// # Panics
+    /// Never; zero shards count as one.
+    #[must_use]
+    pub fn shard(&self, shards: usize) -> usize {
+        let hash = xxhash_rust::xxh3::xxh3_64(self.0.as_bytes());
+        (hash % shards.max(1) as u64) as usize
+    }
+}
+
+/// Scheme, name and port: the unit of robots.txt, cookies and credentials (RFC 6454).
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Origin {
+    /// http or https.
+    pub scheme: Scheme,
+    /// Name and port, port 80 and 443 left out.
+    pub host: Host,
+}
+
+impl Origin {
+    /// The origin of a URL.
+    ///
+    /// # Errors
+    /// When the scheme is not http(s) or there is no host.
+    pub fn of(url: &Url) -> Result<Self, NameError> {
+        let host = Host::of(url)?;
+        let scheme = Scheme::of(url).ok_or_else(|| NameError::Scheme(url.scheme().to_owned()))?;
+        Ok(Self { scheme, host })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn host(url: &str) -> Host {
+        Host::of(&Url::parse(url).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn one_server_written_in_many_ways_is_one_host() {
+        for url in [
+            "http://example.com/",
+            "https://example.com/a",
+            "http://EXAMPLE.com:80",
+            "https://example.com:443/",
+            "http://user:secret@example.com./",
+        ] {
+            assert_eq!(host(url).as_str(), "example.com", "{url}");
+        }
+        assert_eq!(host("http://bücher.example/"), host("http://xn--bcher-kva.example/"));
+        assert_eq!(host("http://127.1:8080/"), host("http://0x7f.0.0.1:8080/"));
+    }
+
+    #[test]
+    fn another_port_is_another_host() {
+        assert_ne!(host("http://example.com:8080/"), host("http://example.com/"));
+        assert_eq!(host("http://[::1]:8080/").name(), "[::1]");
+        assert_eq!(host("http://[::1]/").name(), "[::1]");
+    }
+
+    #[test]
+    fn a_group_is_the_registrable_domain_or_the_address() {
+        assert_eq!(host("http://a.b.example.co.uk/").group().as_str(), "example.co.uk");
+        assert_eq!(host("http://127.0.0.1:81/").group().as_str(), "127.0.0.1:81");
+        assert_eq!(host("http://localhost:81/").group().as_str(), "localhost");
+    }
+
+    #[test]
+    fn other_schemes_are_refused_by_name() {
+        let url = Url::parse("ftp://example.com/").unwrap();
+        assert_eq!(Host::of(&url), Err(NameError::Scheme("ftp".into())));
+    }
+}

@@ -1,0 +1,238 @@
+//! What happened to an attempt (a fact), whose fault that was, and the stable words for it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What happened to one attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// A complete answer with this status, body included.
+    Answered(u16),
+    /// A 301, 302, 303, 307 or 308 with a usable `Location`.
+    Redirected(u16),
+    /// No usable answer.
+    Failed(Fault),
+}
+
+/// Why there was no usable answer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Fault {
+    /// The name could not be resolved just now.
+    Dns,
+    /// The name does not exist.
+    NoSuchName,
+    /// The connection was refused, unreachable or timed out while connecting.
+    Connect,
+    /// The TLS handshake broke off.
+    Tls,
+    /// The certificate is not valid for this host; trying again changes nothing.
+    Certificate,
+    /// The attempt's deadline, or the one to the first byte, passed after the connection stood.
+    Timeout,
+    /// The connection was reset or closed before the answer was complete.
+    Reset,
+    /// A kept-alive connection was found dead before the first byte of the answer.
+    StaleConnection,
+    /// The answer broke the rules of HTTP: contradictory lengths, bad chunks, no valid head.
+    Protocol,
+    /// A status outside 100–599.
+    BadStatus,
+    /// The body was larger than allowed.
+    BodyTooLarge,
+    /// Decompression gave more than allowed, in bytes or in ratio.
+    DecompressionBomb,
+    /// The body was in a coding that we do not speak, or broken in the one it named.
+    Undecodable,
+    /// More header fields or bytes than allowed.
+    TooManyHeaders,
+    /// A 3xx without a usable `Location`.
+    BadRedirect,
+    /// The redirects came back to a URL of their own chain.
+    RedirectLoop,
+    /// More hops than allowed.
+    TooManyRedirects,
+    /// The address is private, loopback, link-local or otherwise not public, and was not allowed.
+    BlockedAddress,
+    /// Neither http nor https.
+    UnsupportedScheme,
+    /// The content type is none that the crawl asked for.
+    NotText,
+    /// We ran out of something (file descriptors, memory): never the host's fault, nor the URL's.
+    Ours,
+    /// Nobody reported before the lease's deadline: a fetcher of ours died.
+    Lost,
+}
+
+/// Who pays for an outcome (DESIGN: "whose fault").
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blame {
+    /// Nobody: the host answered well.
+    Success,
+    /// The host said "wait" (429, 503).
+    Refusal,
+    /// The host could not be reached at all.
+    Host,
+    /// The URL's, unless a second URL of the host fails in a row.
+    Url,
+    /// An answer that says something about this URL only (a 404, a redirect): the host is well.
+    Neutral,
+    /// Ours: costs neither an attempt nor a strike.
+    Ours,
+}
+
+impl Outcome {
+    /// Who pays for it.
+    #[must_use]
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::Answered(200..=299 | 304) => Blame::Success,
+            Self::Answered(429 | 503) => Blame::Refusal,
+            Self::Answered(408 | 425) => Blame::Url,
+            Self::Answered(501 | 505 | 511) => Blame::Neutral,
+            Self::Answered(500..=599) => Blame::Url,
+            Self::Answered(_) | Self::Redirected(_) => Blame::Neutral,
+            Self::Failed(fault) => fault.blame(),
+        }
+    }
+}
+
+impl Fault {
+    /// Who pays for it.
+    #[must_use]
+    pub fn blame(self) -> Blame {
+        match self {
+            Self::Dns | Self::NoSuchName | Self::Connect | Self::Tls | Self::Certificate => Blame::Host,
+            Self::Timeout | Self::Reset | Self::Protocol => Blame::Url,
+            Self::StaleConnection | Self::Ours | Self::Lost => Blame::Ours,
+            Self::BadStatus
+            | Self::BodyTooLarge
+            | Self::DecompressionBomb
+            | Self::Undecodable
+            | Self::TooManyHeaders
+            | Self::BadRedirect
+            | Self::RedirectLoop
+            | Self::TooManyRedirects
+            | Self::BlockedAddress
+            | Self::UnsupportedScheme
+            | Self::NotText => Blame::Neutral,
+        }
+    }
+
+    /// The stable word that reports give for it.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Dns | Self::NoSuchName => Reason::Dns,
+            Self::Connect => Reason::Connect,
+            Self::Tls | Self::Certificate => Reason::Tls,
+            Self::Timeout => Reason::Timeout,
+            Self::Reset | Self::StaleConnection => Reason::Reset,
+            Self::Protocol | Self::BadStatus => Reason::Protocol,
+            Self::BodyTooLarge => Reason::BodyTooLarge,
+            Self::DecompressionBomb => Reason::DecompressionBomb,
+            Self::Undecodable => Reason::Undecodable,
+            Self::TooManyHeaders => Reason::TooManyHeaders,
+            Self::BadRedirect => Reason::BadRedirect,
+            Self::RedirectLoop => Reason::RedirectLoop,
+            Self::TooManyRedirects => Reason::TooManyRedirects,
+            Self::BlockedAddress => Reason::BlockedAddress,
+            Self::UnsupportedScheme => Reason::UnsupportedScheme,
+            Self::NotText => Reason::NotText,
+            Self::Ours | Self::Lost => Reason::Internal,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident => $word:literal,)*) => {
+        /// Why a URL ended as a failure: a stable word for reports, never renamed.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Reason {
+            $($(#[$doc])* #[serde(rename = $word)] $name,)*
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The stable word.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The name could not be resolved.
+    Dns => "dns",
+    /// No connection could be made.
+    Connect => "connect",
+    /// The TLS handshake failed or the certificate is not valid.
+    Tls => "tls",
+    /// A deadline passed.
+    Timeout => "timeout",
+    /// The connection broke before the answer was complete.
+    Reset => "reset",
+    /// The answer broke the rules of HTTP.
+    Protocol => "protocol",
+    /// The body was larger than allowed.
+    BodyTooLarge => "body_too_large",
+    /// Decompression gave more than allowed.
+    DecompressionBomb => "decompression_bomb",
+    /// The body could not be decoded.
+    Undecodable => "undecodable",
+    /// More header fields or bytes than allowed.
+    TooManyHeaders => "too_many_headers",
+    /// More redirect hops than allowed.
+    TooManyRedirects => "too_many_redirects",
+    /// The redirects came back to a URL of their own chain.
+    RedirectLoop => "redirect_loop",
+    /// A 3xx without a usable `Location`.
+    BadRedirect => "bad_redirect",
+    /// The address may not be visited.
+    BlockedAddress => "blocked_address",
+    /// robots.txt does not allow it.
+    Robots => "robots",
+    /// The last answer was a 4xx.
+    Http4xx => "http_4xx",
+    /// The last answer was a 5xx.
+    Http5xx => "http_5xx",
+    /// Another status that is no success.
+    HttpOther => "http_other",
+    /// Neither http nor https.
+    UnsupportedScheme => "unsupported_scheme",
+    /// The content type is none that the crawl asked for.
+    NotText => "not_text",
+    /// The redirect led out of the crawl's scope.
+    OutOfScope => "out_of_scope",
+    /// The spider's `parse` returned an error.
+    ParseError => "parse_error",
+    /// The spider's `parse` panicked.
+    ParsePanic => "parse_panic",
+    /// The host was put aside for the rest of the run.
+    HostClosed => "host_closed",
+    /// We failed, not the web.
+    Internal => "internal",
+}
+
+impl Reason {
+    /// The reason for a status that ends a URL.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            400..=499 => Self::Http4xx,
+            500..=599 => Self::Http5xx,
+            _ => Self::HttpOther,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

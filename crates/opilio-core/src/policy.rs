@@ -1,0 +1,180 @@
+//! What a user permits per host, and how waits grow: plain values, no state.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rate::Rate;
+
+/// The politeness settings of a host.
+///
+/// The default is the polite one: a start a second (60 a minute), one request in flight, adaptive.
+/// No setting makes a host ignore a hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HostPolicy {
+    rate: Option<Rate>,
+    in_flight_max: u32,
+    adapt: bool,
+    max_hold: Duration,
+    max_strikes: u32,
+    max_strikes_unanswered: u32,
+    backoff: Backoff,
+    linger: Duration,
+}
+
+impl Default for HostPolicy {
+    fn default() -> Self {
+        Self {
+            rate: Some(crate::rate::per_minute(60)),
+            in_flight_max: 1,
+            adapt: true,
+            max_hold: Duration::from_secs(3_600),
+            max_strikes: 12,
+            max_strikes_unanswered: 4,
+            backoff: Backoff::default(),
+            linger: Duration::from_secs(2),
+        }
+    }
+}
+
+impl HostPolicy {
+    /// The default: 60 starts a minute, one in flight, adaptive.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// At most this many starts per period. robots.txt, the server's announcements and what was
+    /// learnt may make it less, never more.
+    #[must_use]
+    pub fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    /// No rate of ours: only the in-flight limit, holds, robots.txt and the server's own
+    /// announcements bound the starts. For servers of your own.
+    #[must_use]
+    pub fn unlimited_rate(mut self) -> Self {
+        self.rate = None;
+        self
+    }
+
+    /// At most this many requests in flight at once; 0 counts as 1.
+    #[must_use]
+    pub fn in_flight(mut self, max: u32) -> Self {
+        self.in_flight_max = max.max(1);
+        self
+    }
+
+    /// Whether refusals lower the rate for what follows (on by default). Holds are kept either way.
+    #[must_use]
+    pub fn adapt(mut self, adapt: bool) -> Self {
+        self.adapt = adapt;
+        self
+    }
+
+    /// A stated wait beyond this parks the host for the rest of the run (1 h by default).
+    #[must_use]
+    pub fn max_hold(mut self, max: Duration) -> Self {
+        self.max_hold = max;
+        self
+    }
+
+    /// So many refusals or unreachable outcomes in a row park the host (12 by default).
+    #[must_use]
+    pub fn max_strikes(mut self, max: u32) -> Self {
+        self.max_strikes = max.max(1);
+        self
+    }
+
+    /// The same for a host that has not given one answer in this run (4 by default): a name that
+    /// does not resolve or a port where nobody listens should not hold up the end of a crawl.
+    #[must_use]
+    pub fn max_strikes_unanswered(mut self, max: u32) -> Self {
+        self.max_strikes_unanswered = max.max(1);
+        self
+    }
+
+    /// How waits grow where the server states none.
+    #[must_use]
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// How long a host without work stays in memory before it is passivated (2 s by default).
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// The rate that the user set; none is unlimited.
+    #[must_use]
+    pub fn rate_max(&self) -> Option<Rate> {
+        self.rate
+    }
+
+    /// Requests in flight at once, at least 1.
+    #[must_use]
+    pub fn in_flight_max(&self) -> u32 {
+        self.in_flight_max
+    }
+
+    /// Whether refusals lower the rate.
+    #[must_use]
+    pub fn adapts(&self) -> bool {
+        self.adapt
+    }
+
+    /// The longest wait that is sat out.
+    #[must_use]
+    pub fn hold_max(&self) -> Duration {
+        self.max_hold
+    }
+
+    /// Strikes that park a host, by whether it has ever answered in this run.
+    #[must_use]
+    pub fn strikes_max(&self, answered: bool) -> u32 {
+        if answered { self.max_strikes } else { self.max_strikes_unanswered.min(self.max_strikes) }
+    }
+
+    /// How waits grow.
+    #[must_use]
+    pub fn backoff_bounds(&self) -> Backoff {
+        self.backoff
+    }
+
+    /// How long an idle host stays in memory.
+    #[must_use]
+    pub fn linger_max(&self) -> Duration {
+        self.linger
+    }
+}
+
+/// A wait that doubles with each step, between two bounds.
+///
+/// Every wait that Opilio chooses by itself derives from `min`, so that a test in scaled time
+/// scales them all by scaling it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backoff {
+    /// The first step (1 s by default).
+    pub min: Duration,
+    /// No step is longer (60 s by default).
+    pub max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { min: Duration::from_secs(1), max: Duration::from_secs(60) }
+    }
+}
+
+impl Backoff {
+    /// `min · 2^step`, at most `max`, before jitter.
+    #[must_use]
+    pub fn ceiling(&self, step: u32) -> Duration {
+        self.min.saturating_mul(1u32.checked_shl(step.min(31)).unwrap_or(u32::MAX)).min(self.max)
+    }
+}

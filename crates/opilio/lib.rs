@@ -1,0 +1,1 @@
+//! Opilio: crawlers that are fast, and polite by construction.
