@@ -1,0 +1,41 @@
+//! G1–G8: what must hold for every host at every step, as named predicates.
+
+use std::fmt;
+
+/// The invariants of the gate.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum Invariant {
+    /// In any window `w`, starts ≤ burst + ⌊(w + τ) / spacing⌋.
+    G1,
+    /// In flight ≤ limit, always.
+    G2,
+    /// No start while held.
+    G3,
+    /// Each lease is in exactly one place: ready, waiting, in flight, parsed, settled.
+    G4,
+    /// Work-conserving: open, affordable, slot free and work ready ⇒ a start now.
+    G5,
+    /// A hold never becomes shorter.
+    G6,
+    /// A URL's own faults use up its attempts; the host's do not.
+    G7,
+    /// Redirects, robots.txt and sitemap fetches spend the budget of the host that they go to.
+    G8,
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Violation {
+    /// Which one.
+    pub invariant: Invariant,
+    /// What was seen.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.invariant, self.text)
+    }
+}
+
+impl std::error::Error for Violation {}
