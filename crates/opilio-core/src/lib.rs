@@ -5,20 +5,25 @@
 //! hosts simulated in virtual time.
 
 pub mod canonical;
+pub mod explain;
+mod hints;
 pub mod host;
 pub mod name;
 pub mod outcome;
 pub mod policy;
 pub mod rate;
 pub mod record;
+pub mod retry;
 pub mod time;
 pub mod verdict;
 
 pub use canonical::{Fingerprint, canonicalize};
+pub use explain::{Explanation, explain};
 pub use name::{Group, Host, NameError, Origin, Scheme};
 pub use outcome::{Blame, Fault, Outcome, Reason};
 pub use policy::{Backoff, HostPolicy};
 pub use rate::{Rate, RateError, per_hour, per_minute, per_second};
 pub use record::{Ending, Lease, LeaseId, Priority, Record, RecordKind};
+pub use retry::{OutcomeClass, RequestFacts, RetryPolicy, Rule, Wait};
 pub use time::Timestamp;
 pub use verdict::{Hints, Proposal, Quota, Verdict};

@@ -51,4 +51,7 @@ pub struct Proposal {
     pub verdict: Verdict,
     /// What the answer said about the host.
     pub hints: Hints,
+    /// Whether this request may be sent again after this outcome. The host turns no `GiveUp` into a
+    /// `Retry` where it may not.
+    pub repeatable: bool,
 }

@@ -1,0 +1,603 @@
+//! What an answer's headers say about the host: `Retry-After` and the dialects of announced quotas.
+//!
+//! Everything is turned into time relative to the answer's own `Date` (RFC 9110 §6.6.1), since
+//! servers' clocks are wrong but agree with themselves. Nothing here fails: what makes no sense is
+//! as good as not said. An answer without any of these headers costs one pass over its names.
+//!
+//! | dialect | source |
+//! | --- | --- |
+//! | `Retry-After` | RFC 9110 §10.2.3; decimals and RFC 3339 dates are custom |
+//! | `X-RateLimit-*`, `X-Rate-Limit-*` | custom, everybody's own |
+//! | `RateLimit-Limit`, `-Remaining`, `-Reset` | draft-ietf-httpapi-ratelimit-headers up to -07 |
+//! | `RateLimit: limit=…, remaining=…, reset=…` | the same, -07 |
+//! | `RateLimit: "name";r=…;t=…`, `RateLimit-Policy` | the same, from -08 on |
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use http::{HeaderMap, HeaderValue};
+use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
+
+use crate::verdict::{Hints, Quota};
+
+impl Hints {
+    /// Reads what an answer says about its host.
+    ///
+    /// `wall_now_ms` is the time of receipt in Unix milliseconds; it stands in where the answer has
+    /// no usable `Date`. `Retry-After` counts from status 400 on: a 202 means the result of its
+    /// request by it, a 3xx the redirect's target, and neither is about the host's budget.
+    #[must_use]
+    pub fn read(headers: &HeaderMap, status: u16, wall_now_ms: i64) -> Self {
+        let raw = Raw::collect(headers);
+        if raw.is_silent() {
+            return Self::default();
+        }
+        let now_ms = raw.date.and_then(text).and_then(instant_ms).unwrap_or(wall_now_ms);
+        let retry_after = raw
+            .retry_after
+            .filter(|_| status >= 400)
+            .and_then(text)
+            .and_then(|value| stated_wait(value, now_ms));
+        Self { retry_after, quota: raw.quota(headers, now_ms) }
+    }
+}
+
+/// The fields that matter, found in one pass.
+#[derive(Default)]
+struct Raw<'a> {
+    date: Option<&'a HeaderValue>,
+    retry_after: Option<&'a HeaderValue>,
+    families: [Family<'a>; 3],
+    structured: Option<&'a HeaderValue>,
+    policy: Option<&'a HeaderValue>,
+}
+
+/// Limit, remaining and reset in three fields of one prefix.
+#[derive(Default, Clone, Copy)]
+struct Family<'a> {
+    limit: Option<&'a HeaderValue>,
+    remaining: Option<&'a HeaderValue>,
+    reset: Option<&'a HeaderValue>,
+    /// Discord's: the same as `reset`, always relative.
+    reset_after: Option<&'a HeaderValue>,
+}
+
+impl<'a> Raw<'a> {
+    fn collect(headers: &'a HeaderMap) -> Self {
+        let mut raw = Self::default();
+        for (name, value) in headers {
+            let Some(field) = raw.field(name.as_str()) else { continue };
+            field.get_or_insert(value);
+        }
+        raw
+    }
+
+    fn field(&mut self, name: &str) -> Option<&mut Option<&'a HeaderValue>> {
+        let [x, dashed, draft] = &mut self.families;
+        Some(match name {
+            "date" => &mut self.date,
+            "retry-after" => &mut self.retry_after,
+            "ratelimit" => &mut self.structured,
+            "ratelimit-policy" => &mut self.policy,
+            "x-ratelimit-limit" => &mut x.limit,
+            "x-ratelimit-remaining" => &mut x.remaining,
+            "x-ratelimit-reset" => &mut x.reset,
+            "x-ratelimit-reset-after" => &mut x.reset_after,
+            "x-rate-limit-limit" => &mut dashed.limit,
+            "x-rate-limit-remaining" => &mut dashed.remaining,
+            "x-rate-limit-reset" => &mut dashed.reset,
+            "x-rate-limit-reset-after" => &mut dashed.reset_after,
+            "ratelimit-limit" => &mut draft.limit,
+            "ratelimit-remaining" => &mut draft.remaining,
+            "ratelimit-reset" => &mut draft.reset,
+            _ => return None,
+        })
+    }
+
+    fn is_silent(&self) -> bool {
+        self.retry_after.is_none()
+            && self.structured.is_none()
+            && self.families.iter().all(|family| family.remaining.is_none())
+    }
+
+    /// The tightest of everything that was announced.
+    fn quota(&self, headers: &HeaderMap, now_ms: i64) -> Option<Quota> {
+        let policies = if self.policy.is_some() { read_policies(headers) } else { Vec::new() };
+        let mut quotas: Vec<Quota> =
+            self.families.iter().filter_map(|family| family.quota(now_ms, &policies)).collect();
+        if self.structured.is_some() {
+            read_structured(headers, now_ms, &policies, &mut quotas);
+        }
+        quotas.into_iter().reduce(tighter)
+    }
+}
+
+impl Family<'_> {
+    fn quota(&self, now_ms: i64, policies: &[Policy]) -> Option<Quota> {
+        let limit = self.limit.and_then(text);
+        let said = limit.and_then(first_number).map(count);
+        let window = limit
+            .and_then(|limit| limit.split([',', ';']).find_map(|part| part.trim().strip_prefix("w=")))
+            .and_then(seconds)
+            .or_else(|| window_of(policies, said));
+        let after = self.reset_after.and_then(text).and_then(decimal).and_then(whole_delta);
+        let reset = after.or_else(|| self.reset.and_then(text).and_then(|value| reset(value, now_ms)));
+        sensible(Announced {
+            limit: said,
+            remaining: self.remaining.and_then(text).and_then(first_number)?,
+            reset,
+            window,
+        })
+    }
+}
+
+/// One policy of `RateLimit-Policy`.
+struct Policy {
+    name: Option<String>,
+    limit: Option<u32>,
+    window: Option<Duration>,
+}
+
+/// A quota as it was written, not yet believed.
+struct Announced {
+    limit: Option<u32>,
+    remaining: f64,
+    reset: Option<Duration>,
+    window: Option<Duration>,
+}
+
+/// Believes a quota unless it contradicts itself.
+fn sensible(said: Announced) -> Option<Quota> {
+    let remaining = count(said.remaining);
+    // A window without a reset ends within its own length at the latest.
+    let reset = said.reset.or(said.window)?;
+    let longest = if remaining == 0 { SPENT_RESET_MAX } else { RESET_MAX };
+    let contradicts = said.limit.is_some_and(|limit| remaining > limit)
+        || said.window.is_some_and(|window| reset > window + ROUNDING)
+        || reset > longest
+        || (reset.is_zero() && remaining == 0);
+    (!contradicts).then_some(Quota { limit: said.limit, remaining, reset, window: said.window })
+}
+
+/// Of two quotas the one that allows fewer requests per time; of two spent ones the later.
+fn tighter(a: Quota, b: Quota) -> Quota {
+    let pace = |quota: &Quota| f64::from(quota.remaining) / quota.reset.as_secs_f64().max(1e-3);
+    match pace(&a).total_cmp(&pace(&b)) {
+        std::cmp::Ordering::Less => a,
+        std::cmp::Ordering::Greater => b,
+        std::cmp::Ordering::Equal if a.reset >= b.reset => a,
+        std::cmp::Ordering::Equal => b,
+    }
+}
+
+fn read_policies(headers: &HeaderMap) -> Vec<Policy> {
+    let mut policies = Vec::new();
+    for value in headers.get_all("ratelimit-policy") {
+        let Ok(list) = Parser::new(value.as_bytes()).parse::<List>() else { continue };
+        policies.extend(items(&list).map(|item| {
+            Policy {
+                name: name_of(&item.bare_item).map(str::to_owned),
+                // Up to -07 the item itself is the limit: `100;w=60`.
+                limit: item
+                    .bare_item
+                    .as_integer()
+                    .map(|n| count(i64::from(n) as f64))
+                    .or_else(|| param(item, "q").map(count)),
+                window: param(item, "w").and_then(whole_delta),
+            }
+        }));
+    }
+    policies
+}
+
+fn read_structured(headers: &HeaderMap, now_ms: i64, policies: &[Policy], quotas: &mut Vec<Quota>) {
+    for value in headers.get_all("ratelimit") {
+        if let Ok(list) = Parser::new(value.as_bytes()).parse::<List>() {
+            quotas.extend(items(&list).filter_map(|item| service_limit(item, policies)));
+        } else if let Ok(dictionary) = Parser::new(value.as_bytes()).parse::<Dictionary>() {
+            quotas.extend(dictionary_quota(&dictionary, now_ms, policies));
+        }
+    }
+}
+
+/// `"default";r=50;t=30`
+fn service_limit(item: &Item, policies: &[Policy]) -> Option<Quota> {
+    let name = name_of(&item.bare_item);
+    let remaining = param(item, "r")?;
+    let policy = policies.iter().find(|policy| name.is_some() && policy.name.as_deref() == name);
+    let limit = policy.and_then(|policy| policy.limit);
+    let window = policy.and_then(|policy| policy.window);
+    sensible(Announced { limit, remaining, reset: param(item, "t").and_then(whole_delta), window })
+}
+
+/// `limit=100, remaining=50, reset=50`
+fn dictionary_quota(dictionary: &Dictionary, now_ms: i64, policies: &[Policy]) -> Option<Quota> {
+    let number = |key: &str| match dictionary.get(key)? {
+        ListEntry::Item(item) => number_of(&item.bare_item),
+        ListEntry::InnerList(_) => None,
+    };
+    let limit = number("limit").map(count);
+    let reset = number("reset").and_then(|value| number_reset(value, now_ms));
+    sensible(Announced { limit, remaining: number("remaining")?, reset, window: window_of(policies, limit) })
+}
+
+/// The window of the policy that allows so many.
+fn window_of(policies: &[Policy], limit: Option<u32>) -> Option<Duration> {
+    policies.iter().find(|policy| limit.is_some() && policy.limit == limit)?.window
+}
+
+fn items(list: &List) -> impl Iterator<Item = &Item> {
+    list.iter().filter_map(|entry| match entry {
+        ListEntry::Item(item) => Some(item),
+        ListEntry::InnerList(_) => None,
+    })
+}
+
+fn name_of(item: &BareItem) -> Option<&str> {
+    item.as_string().map(|name| name.as_str()).or_else(|| item.as_token().map(|name| name.as_str()))
+}
+
+fn param(item: &Item, key: &str) -> Option<f64> {
+    let params: &Parameters = &item.params;
+    number_of(params.get(key)?)
+}
+
+/// A number that is not negative.
+fn number_of(item: &BareItem) -> Option<f64> {
+    let number = match item.as_integer() {
+        Some(integer) => i64::from(integer) as f64,
+        None => f64::from(item.as_decimal()?),
+    };
+    (number >= 0.0).then_some(number)
+}
+
+fn text(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok().map(str::trim)
+}
+
+/// `Retry-After`: none for zero, the past and garbage; a huge wait is kept as it is.
+fn stated_wait(value: &str, now_ms: i64) -> Option<Duration> {
+    let wait = match decimal(value) {
+        Some(secs) => Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX),
+        None => until(instant_ms(value)?, now_ms)?,
+    };
+    (!wait.is_zero()).then_some(wait)
+}
+
+/// A reset, whichever of the forms in use it has.
+fn reset(value: &str, now_ms: i64) -> Option<Duration> {
+    match decimal(value) {
+        Some(number) => number_reset(number, now_ms),
+        None => until(instant_ms(value)?, now_ms),
+    }
+}
+
+/// Tells epoch milliseconds, epoch seconds and seconds from now apart by their size.
+fn number_reset(number: f64, now_ms: i64) -> Option<Duration> {
+    if number >= EPOCH_MS_FROM {
+        until(number as i64, now_ms)
+    } else if number >= EPOCH_SECS_FROM {
+        until((number * 1e3) as i64, now_ms)
+    } else {
+        whole_delta(number)
+    }
+}
+
+fn whole_delta(secs: f64) -> Option<Duration> {
+    Duration::try_from_secs_f64(secs).ok()
+}
+
+fn seconds(value: &str) -> Option<Duration> {
+    whole_delta(decimal(value)?)
+}
+
+/// The time from `now_ms` to an instant; none when that is past.
+fn until(instant_ms: i64, now_ms: i64) -> Option<Duration> {
+    u64::try_from(instant_ms.checked_sub(now_ms)?).ok().map(Duration::from_millis)
+}
+
+/// An HTTP-date in any of its three forms, or RFC 3339, as Unix milliseconds.
+fn instant_ms(value: &str) -> Option<i64> {
+    if let Ok(time) = httpdate::parse_http_date(value) {
+        let since = time.duration_since(UNIX_EPOCH).ok()?;
+        return i64::try_from(since.as_millis()).ok();
+    }
+    value.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+}
+
+/// Digits, with or without a fraction: no sign, no exponent, no `inf`.
+fn decimal(value: &str) -> Option<f64> {
+    let plain = value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if plain { value.parse().ok() } else { None }
+}
+
+/// The number that a field starts with: `100, 100;w=60` says 100.
+fn first_number(value: &str) -> Option<f64> {
+    decimal(value.split([',', ';']).next()?.trim())
+}
+
+/// A count of requests; more than fit are as good as the most that fit.
+fn count(number: f64) -> u32 {
+    // The cast saturates.
+    number as u32
+}
+
+/// Smaller numbers are seconds from now: 10⁹ s is 31 years, and as an epoch the year 2001.
+const EPOCH_SECS_FROM: f64 = 1e9;
+/// Smaller numbers are epoch seconds: 10¹¹ s is the year 5138, 10¹¹ ms the year 1973.
+const EPOCH_MS_FROM: f64 = 1e11;
+/// A quota that is to be spread over more than this is not believed: a month's quota, spread, would
+/// stall a crawl that the server would let run.
+const RESET_MAX: Duration = Duration::from_secs(25 * 3_600);
+/// A spent quota is believed for as long as windows of quotas get: a month.
+const SPENT_RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
+/// Resets and windows are whole seconds, cut off or rounded up.
+const ROUNDING: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use http::HeaderName;
+    use proptest::prelude::*;
+
+    /// 2026-10-21T07:27:00Z
+    const NOW_MS: i64 = 1_792_567_620_000;
+
+    fn read(status: u16, headers: &[(&str, &str)]) -> Hints {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        Hints::read(&map, status, NOW_MS)
+    }
+
+    fn wait_ms(headers: &[(&str, &str)]) -> Option<u128> {
+        read(429, headers).retry_after.map(|wait| wait.as_millis())
+    }
+
+    /// (limit, remaining, reset in ms, window in ms)
+    fn quota(headers: &[(&str, &str)]) -> Option<(Option<u32>, u32, u128, Option<u128>)> {
+        let quota = read(200, headers).quota?;
+        Some((
+            quota.limit,
+            quota.remaining,
+            quota.reset.as_millis(),
+            quota.window.map(|window| window.as_millis()),
+        ))
+    }
+
+    #[test]
+    fn retry_after_is_read_in_each_of_its_forms() {
+        for (value, ms) in [
+            ("120", Some(120_000)),
+            (" 7 ", Some(7_000)),
+            ("1.5", Some(1_500)),
+            ("0.25", Some(250)),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", Some(60_000)),
+            ("Wednesday, 21-Oct-26 07:28:00 GMT", Some(60_000)),
+            ("Wed Oct 21 07:28:00 2026", Some(60_000)),
+            ("2026-10-21T07:28:00Z", Some(60_000)),
+            ("2026-10-21T09:28:00.500+02:00", Some(60_500)),
+            ("86400", Some(86_400_000)),
+            ("0", None),
+            ("0.0", None),
+            ("-5", None),
+            ("Wed, 21 Oct 2026 07:27:00 GMT", None),
+            ("Wed, 21 Oct 2020 07:28:00 GMT", None),
+            ("soon", None),
+            ("", None),
+            (".", None),
+            ("1.2.3", None),
+            ("1e3", None),
+            ("inf", None),
+            ("NaN", None),
+            ("Wed, 32 Oct 2026 07:28:00 GMT", None),
+        ] {
+            assert_eq!(wait_ms(&[("retry-after", value)]), ms, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_huge_wait_is_kept_for_the_host_to_clamp() {
+        let digits = "9".repeat(400);
+        assert_eq!(read(429, &[("retry-after", &digits)]).retry_after, Some(Duration::MAX));
+        assert!(
+            read(503, &[("retry-after", "99999999999")]).retry_after.unwrap() > Duration::from_secs(1 << 36)
+        );
+    }
+
+    #[test]
+    fn a_date_is_read_against_the_answers_own_clock() {
+        let at =
+            [("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT"), ("date", "Wed, 21 Oct 2026 07:27:45 GMT")];
+        assert_eq!(wait_ms(&at), Some(15_000));
+        let broken = [("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT"), ("date", "yesterday")];
+        assert_eq!(wait_ms(&broken), Some(60_000));
+    }
+
+    #[test]
+    fn retry_after_counts_on_refusals_and_failures_only() {
+        for status in [403, 413, 429, 500, 502, 503] {
+            assert!(read(status, &[("retry-after", "5")]).retry_after.is_some(), "{status}");
+        }
+        for status in [200, 202, 301, 304] {
+            assert!(read(status, &[("retry-after", "5")]).retry_after.is_none(), "{status}");
+        }
+    }
+
+    #[test]
+    fn each_form_of_reset_is_told_apart() {
+        for (value, ms) in [
+            ("60", Some(60_000)),
+            ("59.25", Some(59_250)),
+            ("1792567680", Some(60_000)),
+            ("1792567680.5", Some(60_500)),
+            ("1792567680000", Some(60_000)),
+            ("Wed, 21 Oct 2026 07:28:00 GMT", Some(60_000)),
+            ("2026-10-21T07:28:00Z", Some(60_000)),
+            ("-60", None),
+            ("1792567000", None),
+            ("999999", None),
+            ("4000000000", None),
+            ("99999999999999999999", None),
+            ("later", None),
+        ] {
+            for prefix in ["x-ratelimit", "x-rate-limit", "ratelimit"] {
+                let names =
+                    [format!("{prefix}-limit"), format!("{prefix}-remaining"), format!("{prefix}-reset")];
+                let got = quota(&[(&names[0], "40"), (&names[1], "39"), (&names[2], value)]);
+                assert_eq!(got, ms.map(|ms| (Some(40), 39, ms, None)), "{prefix} {value:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn epochs_are_read_against_the_answers_own_clock() {
+        let date = ("date", "Wed, 21 Oct 2026 07:27:45 GMT");
+        for value in ["1792567680", "1792567680000", "Wed, 21 Oct 2026 07:28:00 GMT"] {
+            let got = quota(&[date, ("x-ratelimit-remaining", "3"), ("x-ratelimit-reset", value)]);
+            assert_eq!(got, Some((None, 3, 15_000, None)), "{value}");
+        }
+    }
+
+    #[test]
+    fn the_structured_fields_are_read() {
+        let minute = ("ratelimit-policy", r#""default";q=40;w=60"#);
+        for (headers, expected) in [
+            (
+                vec![("ratelimit", r#""default";r=39;t=58"#), minute],
+                Some((Some(40), 39, 58_000, Some(60_000))),
+            ),
+            (vec![("ratelimit", "default;r=39;t=58"), minute], Some((Some(40), 39, 58_000, Some(60_000)))),
+            (vec![("ratelimit", r#""default";r=39;t=58"#)], Some((None, 39, 58_000, None))),
+            // No time to the reset: it is within the window.
+            (vec![("ratelimit", r#""default";r=39"#), minute], Some((Some(40), 39, 60_000, Some(60_000)))),
+            (vec![("ratelimit", r#""default";r=39"#)], None),
+            // A reset beyond its own window, and more left than allowed.
+            (vec![("ratelimit", r#""default";r=39;t=3600"#), minute], None),
+            (vec![("ratelimit", r#""default";r=41;t=10"#), minute], None),
+            // Up to draft -07.
+            (vec![("ratelimit", "limit=40, remaining=39, reset=60")], Some((Some(40), 39, 60_000, None))),
+            (
+                vec![
+                    ("ratelimit", "limit=40, remaining=39, reset=60"),
+                    ("ratelimit-policy", "40;w=60, 900;w=3600"),
+                ],
+                Some((Some(40), 39, 60_000, Some(60_000))),
+            ),
+            (
+                vec![
+                    ("ratelimit-limit", "40, 40;w=60"),
+                    ("ratelimit-remaining", "1"),
+                    ("ratelimit-reset", "12"),
+                ],
+                Some((Some(40), 1, 12_000, Some(60_000))),
+            ),
+            (vec![("ratelimit", r#""default";r=-1;t=5"#)], None),
+            (vec![("ratelimit", r#""default";r="many";t=5"#)], None),
+            (vec![("ratelimit", "(1 2);r=3;t=4")], None),
+            (vec![("ratelimit", "limit=(1 2), remaining=3, reset=4")], Some((None, 3, 4_000, None))),
+            (vec![("ratelimit", "=;=,")], None),
+        ] {
+            assert_eq!(quota(&headers), expected, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn of_several_quotas_the_tightest_holds() {
+        let policies = ("ratelimit-policy", r#""burst";q=10;w=1, "day";q=1000;w=86400"#);
+        let limits = ("ratelimit", r#""burst";r=9;t=1, "day";r=100;t=40000"#);
+        assert_eq!(quota(&[policies, limits]).unwrap().1, 100);
+        // Both spent: the one that opens later.
+        let spent = ("ratelimit", r#""burst";r=0;t=1, "day";r=0;t=40000"#);
+        assert_eq!(quota(&[policies, spent]).unwrap().2, 40_000_000);
+        // Two dialects, two lines.
+        let mixed = [
+            ("x-ratelimit-remaining", "50"),
+            ("x-ratelimit-reset", "60"),
+            ("ratelimit", r#""a";r=5;t=60"#),
+            ("ratelimit", r#""b";r=30;t=60"#),
+        ];
+        assert_eq!(quota(&mixed).unwrap().1, 5);
+    }
+
+    #[test]
+    fn nonsense_is_as_good_as_not_said() {
+        for headers in [
+            vec![("x-ratelimit-remaining", "39")],
+            vec![("x-ratelimit-reset", "60")],
+            vec![("x-ratelimit-remaining", "-1"), ("x-ratelimit-reset", "60")],
+            vec![("x-ratelimit-remaining", "unlimited"), ("x-ratelimit-reset", "60")],
+            vec![("x-ratelimit-limit", "40"), ("x-ratelimit-remaining", "41"), ("x-ratelimit-reset", "60")],
+            // A month's quota with something left is not spread over the month.
+            vec![("x-ratelimit-remaining", "9000"), ("x-ratelimit-reset", "1800000")],
+            // Spent, and full again this very moment: nothing to wait for.
+            vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "0")],
+        ] {
+            assert_eq!(quota(&headers), None, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_spent_quota_of_a_month_is_believed() {
+        let month = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1800000")];
+        assert_eq!(quota(&month), Some((None, 0, 1_800_000_000, None)));
+        assert_eq!(
+            quota(&[("x-ratelimit-remaining", "2"), ("x-ratelimit-reset-after", "1.337")]).unwrap().2,
+            1_337
+        );
+    }
+
+    #[test]
+    fn an_answer_that_says_nothing_has_no_hints() {
+        assert_eq!(
+            read(200, &[("date", "Wed, 21 Oct 2026 07:27:45 GMT"), ("content-type", "text/html")]),
+            Hints::default()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_can_upset_the_reader(
+            lines in proptest::collection::vec((0..NAMES.len(), proptest::collection::vec(any::<u8>(), 0..40)), 0..8),
+            now in any::<i64>(),
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, bytes) in lines {
+                if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                    headers.append(NAMES[name], value);
+                }
+            }
+            let _ = Hints::read(&headers, 429, now);
+        }
+
+        #[test]
+        fn nothing_believed_is_beyond_its_bounds(
+            lines in proptest::collection::vec((0..NAMES.len(), "[0-9]{1,14}(\\.[0-9])?|\"a\";[rtqw]=[0-9]{1,6};[rtqw]=[0-9]{1,6}"), 0..8),
+        ) {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(NAMES[name], value.parse().unwrap());
+            }
+            if let Some(quota) = Hints::read(&headers, 200, NOW_MS).quota {
+                prop_assert!(quota.reset <= SPENT_RESET_MAX);
+                prop_assert!(quota.limit.is_none_or(|limit| quota.remaining <= limit));
+            }
+        }
+    }
+
+    const NAMES: [&str; 12] = [
+        "date",
+        "retry-after",
+        "ratelimit",
+        "ratelimit-policy",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+        "x-ratelimit-reset",
+        "x-ratelimit-reset-after",
+        "x-rate-limit-remaining",
+        "x-rate-limit-reset",
+        "ratelimit-remaining",
+        "ratelimit-reset",
+    ];
+}
