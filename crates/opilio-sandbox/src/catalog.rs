@@ -1,0 +1,327 @@
+//! The goods of the shop: products and deals that are the same in every run and on every machine.
+//!
+//! This is the truth that a crawl is checked against; how it looks as HTML or JSON is `pages`.
+
+use std::sync::{Arc, LazyLock};
+
+use serde::Serialize;
+
+/// Products in [`Catalog::standard`].
+pub const PRODUCTS_DEFAULT: u32 = 520;
+
+/// Products on one page of the listing.
+pub const LISTING_PAGE_SIZE: u32 = 20;
+
+/// One product: ids start at 1 and have no gaps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Product {
+    /// Position in the catalog, from 1.
+    pub id: u32,
+    /// Name in title case, for instance `Black Wooden Cable`.
+    pub name: String,
+    /// The name as it stands in the URL, for instance `black-wooden-cable`.
+    pub slug: String,
+    /// Regular price in cents.
+    pub price_cents: u64,
+    /// ISO 4217 code.
+    pub currency: &'static str,
+    /// One of [`Catalog::categories`].
+    pub category: &'static str,
+    /// Pieces in stock; 0 is sold out.
+    pub stock: u32,
+    /// Stock keeping unit, unique.
+    pub sku: String,
+    /// Rating in tenths of a star, 10 to 50.
+    pub rating_tenths: u8,
+    /// A sentence with characters that HTML has to escape.
+    pub description: String,
+    /// Ids of products that the page links to.
+    pub related: Vec<u32>,
+    /// The deal on `/deals`, which every tenth product has.
+    pub deal: Option<Deal>,
+}
+
+impl Product {
+    /// Path of the product's page, for instance `/products/334-black-wooden-cable`.
+    pub fn path(&self) -> String {
+        format!("/products/{}-{}", self.id, self.slug)
+    }
+
+    /// Regular price in units with two decimals, for instance `12.05`.
+    pub fn price(&self) -> String {
+        decimal(self.price_cents)
+    }
+
+    /// Rating in stars with one decimal, for instance `4.3`.
+    pub fn rating(&self) -> String {
+        format!("{}.{}", self.rating_tenths / 10, self.rating_tenths % 10)
+    }
+}
+
+/// A product as the JSON API shows it.
+#[derive(Serialize)]
+struct ProductJson<'a> {
+    id: u32,
+    name: &'a str,
+    slug: &'a str,
+    url: String,
+    price: f64,
+    currency: &'static str,
+    category: &'static str,
+    stock: u32,
+    sku: &'a str,
+    rating: f64,
+    description: &'a str,
+}
+
+impl Serialize for Product {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ProductJson {
+            id: self.id,
+            name: &self.name,
+            slug: &self.slug,
+            url: self.path(),
+            price: self.price_cents as f64 / 100.0,
+            currency: self.currency,
+            category: self.category,
+            stock: self.stock,
+            sku: &self.sku,
+            rating: f64::from(self.rating_tenths) / 10.0,
+            description: &self.description,
+        }
+        .serialize(serializer)
+    }
+}
+
+/// A reduced price for a limited time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deal {
+    /// Price in cents with the reduction.
+    pub new_price_cents: u64,
+    /// Reduction in percent.
+    pub percent: u8,
+    /// Last day of the deal, `YYYY-MM-DD`.
+    pub expires: String,
+}
+
+impl Deal {
+    /// Reduced price in units with two decimals.
+    pub fn new_price(&self) -> String {
+        decimal(self.new_price_cents)
+    }
+}
+
+/// All products of a shop.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    products: Vec<Product>,
+}
+
+impl Catalog {
+    /// Builds a catalog of `count` products; names are unique up to 2431.
+    pub fn new(count: u32) -> Self {
+        Self { products: (1..=count).map(|id| product(id, count)).collect() }
+    }
+
+    /// The shared catalog of [`PRODUCTS_DEFAULT`] products.
+    pub fn standard() -> Arc<Self> {
+        static STANDARD: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::new(PRODUCTS_DEFAULT)));
+        Arc::clone(&STANDARD)
+    }
+
+    /// All products, by id.
+    pub fn products(&self) -> &[Product] {
+        &self.products
+    }
+
+    /// The product with this id.
+    pub fn product(&self, id: u32) -> Option<&Product> {
+        let index = usize::try_from(id.checked_sub(1)?).ok()?;
+        self.products.get(index)
+    }
+
+    /// Products with a deal, by id.
+    pub fn deals(&self) -> impl Iterator<Item = (&Product, &Deal)> {
+        self.products.iter().filter_map(|product| product.deal.as_ref().map(|deal| (product, deal)))
+    }
+
+    /// The names of the categories.
+    pub fn categories() -> &'static [&'static str] {
+        &CATEGORIES
+    }
+
+    /// Products of a category (or all), by id.
+    pub fn of_category<'a>(&'a self, category: Option<&'a str>) -> impl Iterator<Item = &'a Product> {
+        self.products.iter().filter(move |product| category.is_none_or(|wanted| product.category == wanted))
+    }
+
+    /// Pages of the listing of a category (or of all), at least 1.
+    pub fn listing_pages(&self, category: Option<&str>) -> u32 {
+        let count = self
+            .products
+            .iter()
+            .filter(|product| category.is_none_or(|wanted| product.category == wanted))
+            .count();
+        pages(count, LISTING_PAGE_SIZE)
+    }
+}
+
+/// Pages that `count` things need at `size` a page, at least 1.
+pub(crate) fn pages(count: usize, size: u32) -> u32 {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    count.div_ceil(size.max(1)).max(1)
+}
+
+fn product(id: u32, count: u32) -> Product {
+    let adjective = pick(&ADJECTIVES, id);
+    let material = pick(&MATERIALS, id);
+    let (noun, category) = *pick(&NOUNS, id);
+    let scattered = scatter(id);
+    let price_cents = 199 + u64::from(scattered % 24_800);
+    Product {
+        id,
+        name: title_case(&[adjective, material, noun]),
+        slug: format!("{adjective}-{material}-{noun}"),
+        price_cents,
+        currency: "USD",
+        category,
+        stock: (scattered >> 8) % 60,
+        sku: format!("C108-{id:05}"),
+        rating_tenths: 10 + ((scattered >> 16) % 41) as u8,
+        description: format!(
+            "A {adjective} {material} {noun}: \"solid\" & light, < {} kg, for 'every' home.",
+            1 + id % 9
+        ),
+        related: [7, 31, 113]
+            .iter()
+            .map(|step| (id - 1 + step) % count + 1)
+            .filter(|other| *other != id)
+            .collect(),
+        deal: id.is_multiple_of(10).then(|| deal(id, price_cents)),
+    }
+}
+
+fn deal(id: u32, price_cents: u64) -> Deal {
+    let percent = 10 + (id / 10 % 5) as u8 * 10;
+    Deal {
+        new_price_cents: price_cents * u64::from(100 - percent) / 100,
+        percent,
+        expires: format!("2030-{:02}-{:02}", 1 + id / 10 % 12, 1 + id / 10 % 28),
+    }
+}
+
+/// The lists' lengths share no factor, so that three remainders name up to 17·13·11 products.
+fn pick<T>(words: &[T], id: u32) -> &T {
+    &words[id as usize % words.len()]
+}
+
+/// A fixed hash, so that prices look arbitrary and are the same everywhere.
+fn scatter(id: u32) -> u32 {
+    let mut x = id.wrapping_mul(0x9E37_79B9);
+    x ^= x >> 15;
+    x = x.wrapping_mul(0x85EB_CA6B);
+    x ^ (x >> 13)
+}
+
+fn title_case(words: &[&str]) -> String {
+    let mut name = String::new();
+    for word in words {
+        if !name.is_empty() {
+            name.push(' ');
+        }
+        let mut letters = word.chars();
+        name.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        name.push_str(letters.as_str());
+    }
+    name
+}
+
+fn decimal(cents: u64) -> String {
+    format!("{}.{:02}", cents / 100, cents % 100)
+}
+
+const ADJECTIVES: [&str; 17] = [
+    "small", "red", "modern", "quiet", "round", "green", "rustic", "light", "folding", "white", "sturdy",
+    "black", "elegant", "blue", "slim", "classic", "bright",
+];
+
+const MATERIALS: [&str; 13] = [
+    "cotton", "steel", "granite", "leather", "bamboo", "ceramic", "copper", "glass", "rubber", "wooden",
+    "linen", "marble", "plastic",
+];
+
+const NOUNS: [(&str, &str); 11] = [
+    ("lamp", "lighting"),
+    ("chair", "furniture"),
+    ("bottle", "kitchen"),
+    ("backpack", "travel"),
+    ("cable", "electronics"),
+    ("table", "furniture"),
+    ("lantern", "lighting"),
+    ("bowl", "kitchen"),
+    ("speaker", "electronics"),
+    ("notebook", "office"),
+    ("pen", "office"),
+];
+
+const CATEGORIES: [&str; 6] = ["electronics", "furniture", "kitchen", "lighting", "office", "travel"];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn product_334_is_the_black_wooden_cable() {
+        let catalog = Catalog::standard();
+        let product = catalog.product(334).unwrap();
+        assert_eq!(product.path(), "/products/334-black-wooden-cable");
+        assert_eq!(product.name, "Black Wooden Cable");
+        assert_eq!(product.category, "electronics");
+    }
+
+    #[test]
+    fn names_and_skus_are_unique_and_categories_are_listed() {
+        let catalog = Catalog::new(2431);
+        let names: HashSet<_> = catalog.products().iter().map(|p| &p.name).collect();
+        let skus: HashSet<_> = catalog.products().iter().map(|p| &p.sku).collect();
+        assert_eq!((names.len(), skus.len()), (2431, 2431));
+        let all = catalog.products();
+        assert!(all.iter().all(|p| CATEGORIES.contains(&p.category)));
+        let by_category: usize = CATEGORIES.iter().map(|c| catalog.of_category(Some(c)).count()).sum();
+        assert_eq!(by_category, 2431);
+    }
+
+    #[test]
+    fn ids_have_no_gaps_and_stay_in_range() {
+        let catalog = Catalog::new(3);
+        assert_eq!(catalog.product(0), None);
+        assert_eq!(catalog.product(4), None);
+        for (product, id) in catalog.products().iter().zip(1..) {
+            assert_eq!(product.id, id);
+            assert!(product.related.iter().all(|other| (1..=3).contains(other)));
+            assert!(!product.related.contains(&id));
+        }
+    }
+
+    #[test]
+    fn a_deal_is_cheaper_by_its_percent() {
+        let catalog = Catalog::standard();
+        assert_eq!(catalog.deals().count(), 52);
+        for (product, deal) in catalog.deals() {
+            let percent = u64::from(deal.percent);
+            assert!((10..=50).contains(&percent));
+            assert_eq!(deal.new_price_cents, product.price_cents * (100 - percent) / 100);
+        }
+    }
+
+    #[test]
+    fn an_empty_catalog_has_one_empty_page() {
+        let catalog = Catalog::new(0);
+        assert_eq!(catalog.listing_pages(None), 1);
+        assert!(catalog.products().is_empty());
+    }
+}

@@ -1,0 +1,494 @@
+//! One host, as a state machine: an arrival in, an answer out, and the log kept on the way.
+//!
+//! No clock and no socket: time comes in as an argument. The real server, scripted transports and
+//! simulations drive the same rules.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::catalog::Catalog;
+use crate::config::{Fault, HostConfig, RefusalForm, Site, Trigger};
+use crate::limit::{Limiter, Quota, Ruling};
+use crate::log::{Arrival, ArrivalId, Counts, Log, Seen};
+use crate::pages;
+use crate::quota::{Clock, ceil_seconds, http_date};
+use crate::reply::Reply;
+use crate::route::Route;
+
+/// A request as a host hears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ask<'a> {
+    /// The method, upper case.
+    pub method: &'a str,
+    /// Path and query, beginning with a slash.
+    pub path_and_query: &'a str,
+    /// The whole body; empty if there is none.
+    pub body: &'a [u8],
+}
+
+impl<'a> Ask<'a> {
+    /// A GET of a path and query.
+    pub const fn get(path_and_query: &'a str) -> Self {
+        Self { method: "GET", path_and_query, body: &[] }
+    }
+
+    /// A POST of a body to a path and query.
+    pub const fn post(path_and_query: &'a str, body: &'a [u8]) -> Self {
+        Self { method: "POST", path_and_query, body }
+    }
+}
+
+/// What a host does about a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// The request's number, for [`Host::left`].
+    pub id: ArrivalId,
+    /// Status; 0 if the fault keeps any answer from being sent.
+    pub status: u16,
+    /// Header names in lower case, and values; with `content-length`, without hop-by-hop fields.
+    pub headers: Vec<(&'static str, String)>,
+    /// The whole body, also where a fault lets only half of it through ([`Answer::sent_body`]).
+    pub body: Bytes,
+    /// Time from the arrival to the sending of the head, or to the fault.
+    pub latency: Duration,
+    /// What goes wrong; a fault that does not [break the answer](Fault::breaks_answer) is already
+    /// part of the other fields, but for the pace of a [`Fault::Drip`].
+    pub fault: Option<Fault>,
+}
+
+impl Answer {
+    /// The value of a header, by its lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The part of the body that is sent: half of it if the fault cuts it, nothing without an answer.
+    pub fn sent_body(&self) -> Bytes {
+        match self.fault {
+            Some(Fault::Truncated | Fault::ResetMidBody) => self.body.slice(..self.body.len() / 2),
+            Some(Fault::Reset | Fault::Unreachable) => Bytes::new(),
+            Some(Fault::Status(_) | Fault::Slow(_) | Fault::Drip { .. }) | None => self.body.clone(),
+        }
+    }
+}
+
+/// A host: its rules, what it has seen, and its log.
+///
+/// ```
+/// use std::time::Duration;
+/// use opilio_sandbox::{Ask, Host, HostConfig, Limit};
+///
+/// let mut host = Host::new(HostConfig::new().limit(Limit::per_minute(1)));
+/// let first = host.arrive(Duration::ZERO, &Ask::get("/products"));
+/// host.left(Duration::from_millis(3), first.id);
+/// let second = host.arrive(Duration::from_secs(20), &Ask::get("/deals"));
+/// host.left(Duration::from_secs(20), second.id);
+///
+/// assert_eq!((first.status, second.status), (200, 429));
+/// assert_eq!(second.header("retry-after"), Some("40"));
+/// host.arrive(Duration::from_secs(59), &Ask::get("/deals"));
+/// assert_eq!(host.log().arrivals_while_closed(), 1);
+/// ```
+#[derive(Debug)]
+pub struct Host {
+    config: Arc<HostConfig>,
+    clock: Clock,
+    limiter: Option<Limiter>,
+    /// Latest time seen: what comes out of order counts as now.
+    now: Duration,
+    arrivals: u64,
+    in_flight: u32,
+    refusals: u32,
+    banned: bool,
+    /// How often each fault with [`Trigger::PathTimes`] has fired, by its place in the list.
+    fired: Vec<u32>,
+    orders: HashMap<Bytes, u32>,
+    date: (u64, String),
+    log: Log,
+}
+
+/// Different order bodies that a host remembers; beyond it, orders are answered by 507.
+const ORDERS_MAX: usize = 100_000;
+
+impl Host {
+    /// A host that nobody has visited. An `Arc` lets many hosts share one configuration.
+    pub fn new(config: impl Into<Arc<HostConfig>>) -> Self {
+        let config = config.into();
+        Self {
+            clock: Clock::new(config.wall_start_unix, config.clock_skew_seconds),
+            limiter: config.limit.map(|limit| Limiter::new(limit, config.refusals.count)),
+            now: Duration::ZERO,
+            arrivals: 0,
+            in_flight: 0,
+            refusals: 0,
+            banned: false,
+            fired: Vec::new(),
+            orders: HashMap::new(),
+            date: (u64::MAX, String::new()),
+            log: Log::default(),
+            config,
+        }
+    }
+
+    /// Answers a request whose head arrived at `now` (since the sandbox's start), and logs it.
+    ///
+    /// Times do not go back: an earlier `now` than the last counts as the last.
+    pub fn arrive(&mut self, now: Duration, ask: &Ask<'_>) -> Answer {
+        self.now = self.now.max(now);
+        let now = self.now;
+        let id = self.arrivals;
+        self.arrivals += 1;
+        self.in_flight += 1;
+        let ruling = self.limiter.as_mut().map(|limiter| limiter.rule(now));
+        let reply = self.decide(now, id, ask, ruling.as_ref());
+        self.record(now, id, ask, ruling.as_ref(), &reply);
+        self.answer(now, id, ask, ruling.map(|ruling| ruling.quota), reply)
+    }
+
+    /// The exchange is over: the last byte was handed over, or the fault has happened.
+    pub fn left(&mut self, now: Duration, id: ArrivalId) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.log.left(now, id, false);
+    }
+
+    /// The client went away before the end of the answer.
+    pub fn abandoned(&mut self, now: Duration, id: ArrivalId) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.log.left(now, id, true);
+    }
+
+    /// Corrects when the answer's head was sent, if that is not the arrival plus the latency.
+    pub fn sent(&mut self, now: Duration, id: ArrivalId) {
+        self.log.sent(now, id);
+    }
+
+    /// The log so far.
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The counts so far.
+    pub fn counts(&self) -> Counts {
+        self.log.counts()
+    }
+
+    /// How often each body was carried out at `POST /orders`.
+    pub fn orders(&self) -> &HashMap<Bytes, u32> {
+        &self.orders
+    }
+
+    /// Requests in flight.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight
+    }
+
+    /// Whether everything is answered by 403 from now on.
+    pub fn is_banned(&self) -> bool {
+        self.banned
+    }
+
+    /// What the host was told to be.
+    pub fn config(&self) -> &Arc<HostConfig> {
+        &self.config
+    }
+
+    /// The order of the rules: ban, outage, limit, carrying out, other faults.
+    fn decide(&mut self, now: Duration, id: u64, ask: &Ask<'_>, ruling: Option<&Ruling>) -> Reply {
+        if self.banned {
+            return Reply { banned: true, ..Reply::page(403, "Forbidden", "You are banned.") };
+        }
+        if let Some(fault) = self.outage(now) {
+            return Reply::faulty(fault);
+        }
+        if let Some(ruling) = ruling.filter(|ruling| !ruling.permitted) {
+            return self.refuse(now, ruling);
+        }
+        let (slowness, fault) = self.draw(now, id, ask);
+        let mut reply = match fault {
+            // Nothing of the page would be seen, so it is not written. An order is carried out first.
+            Some(fault) if fault.hides_page() => {
+                if is_order(ask) {
+                    self.serve(ask);
+                }
+                Reply::faulty(fault)
+            }
+            other => {
+                let mut reply = self.serve(ask);
+                reply.fault = other;
+                reply
+            }
+        };
+        if !slowness.is_zero() {
+            reply.latency = slowness;
+            reply.fault = reply.fault.or(Some(Fault::Slow(slowness)));
+        }
+        reply
+    }
+
+    /// What hides every page at this time, before any limit is asked.
+    fn outage(&self, now: Duration) -> Option<Fault> {
+        self.config.faults.iter().find_map(|rule| match rule {
+            (Trigger::Between(from, to), fault) if (*from..*to).contains(&now) => {
+                fault.hides_page().then_some(*fault)
+            }
+            _ => None,
+        })
+    }
+
+    /// Slowness, and the first other fault that fires.
+    fn draw(&mut self, now: Duration, id: u64, ask: &Ask<'_>) -> (Duration, Option<Fault>) {
+        let config = Arc::clone(&self.config);
+        let mut slowness = Duration::ZERO;
+        for (place, (trigger, fault)) in config.faults.iter().enumerate() {
+            if !self.fires(place, trigger, now, id, ask) {
+                continue;
+            }
+            match fault {
+                Fault::Slow(takes) => slowness = slowness.saturating_add(*takes),
+                other => return (slowness, Some(*other)),
+            }
+        }
+        (slowness, None)
+    }
+
+    fn fires(&mut self, place: usize, trigger: &Trigger, now: Duration, id: u64, ask: &Ask<'_>) -> bool {
+        match trigger {
+            Trigger::Share(share) => chance(self.config.seed, id, place) < *share,
+            Trigger::Between(from, to) => (*from..*to).contains(&now),
+            Trigger::Path(path) => path == ask.path_and_query,
+            Trigger::PathTimes(path, times) => {
+                if path != ask.path_and_query {
+                    return false;
+                }
+                if self.fired.len() <= place {
+                    self.fired.resize(place + 1, 0);
+                }
+                self.fired[place] = self.fired[place].saturating_add(1);
+                self.fired[place] <= *times
+            }
+        }
+    }
+
+    fn refuse(&mut self, now: Duration, ruling: &Ruling) -> Reply {
+        self.refusals = self.refusals.saturating_add(1);
+        self.banned = self.config.refusals.ban_at.is_some_and(|nth| self.refusals >= nth);
+        let sent = now.saturating_add(self.config.latency);
+        let form = self.config.refusals.form;
+        let (retry_after, closed_until) = self.state_wait(form, sent, ruling.opens_at);
+        let mut reply = Reply::page(self.config.refusals.status, "Too fast", "Please slow down.");
+        if form == RefusalForm::Reset {
+            reply = Reply::faulty(Fault::Reset);
+        }
+        reply.refused = true;
+        reply.closed_until = closed_until.filter(|until| *until > sent);
+        reply.headers.extend(retry_after.map(|value| ("retry-after", value)));
+        reply
+    }
+
+    /// The value of `Retry-After`, and the end of the wait that the answer states.
+    fn state_wait(
+        &self,
+        form: RefusalForm,
+        sent: Duration,
+        opens_at: Duration,
+    ) -> (Option<String>, Option<Duration>) {
+        let seconds = |wait: u64| {
+            let until = sent.saturating_add(Duration::from_secs(wait));
+            (Some(wait.to_string()), Some(until))
+        };
+        match form {
+            RefusalForm::Seconds => seconds(ceil_seconds(opens_at.saturating_sub(sent)).max(1)),
+            RefusalForm::Fixed(wait) => seconds(wait),
+            RefusalForm::HttpDate => {
+                let unix = ceil_seconds(self.clock.unix(opens_at));
+                (Some(http_date(unix)), Some(self.clock.since_start(unix)))
+            }
+            RefusalForm::PastDate => {
+                let unix = self.clock.unix(sent).as_secs().saturating_sub(3600);
+                (Some(http_date(unix)), None)
+            }
+            RefusalForm::Zero => (Some("0".to_owned()), None),
+            RefusalForm::Garbage => (Some("soon, perhaps".to_owned()), None),
+            // A reset in the quota headers of a refusal is a statement too.
+            RefusalForm::Bare => (None, self.config.dialect.map(|_| opens_at)),
+            RefusalForm::Reset => (None, None),
+        }
+    }
+
+    fn serve(&mut self, ask: &Ask<'_>) -> Reply {
+        if let Some(page) = self.config.pages.get(ask.path_and_query) {
+            return Reply {
+                content_type: page.content_type.clone().into(),
+                body: page.body.clone(),
+                ..Reply::new(200)
+            };
+        }
+        let config = Arc::clone(&self.config);
+        match &config.site {
+            Site::Blank => Reply::page(200, "A page", "Nothing to see."),
+            Site::Catalog(catalog) => self.serve_shop(ask, catalog),
+        }
+    }
+
+    fn serve_shop(&mut self, ask: &Ask<'_>, catalog: &Catalog) -> Reply {
+        let route = Route::of(ask.path_and_query, catalog);
+        let allowed = if route == Route::Orders { "POST" } else { "GET, HEAD" };
+        if !allowed.split(", ").any(|method| method == ask.method) {
+            let mut reply = Reply::page(405, "Wrong method", "Not in this way.");
+            reply.headers.push(("allow", allowed.to_owned()));
+            return reply;
+        }
+        if route == Route::Orders {
+            return self.carry_out(ask.body);
+        }
+        let mut reply = Reply::new(status(&route));
+        reply.content_type = pages::content_type(&route).into();
+        if self.config.bodies {
+            let (_, body) = pages::render(&route, catalog, &self.config.base_url);
+            reply.body = body.into();
+        }
+        if let Route::Redirect { to, .. } = route {
+            reply.headers.push(("location", to));
+        }
+        reply
+    }
+
+    fn carry_out(&mut self, body: &[u8]) -> Reply {
+        if body.is_empty() {
+            return Reply::page(400, "Empty", "An order has a body.");
+        }
+        if self.orders.len() >= ORDERS_MAX && !self.orders.contains_key(body) {
+            return Reply::page(507, "Full", "No more orders.");
+        }
+        let times = self.orders.entry(Bytes::copy_from_slice(body)).or_default();
+        *times = times.saturating_add(1);
+        let times = *times;
+        Reply {
+            content_type: pages::JSON.into(),
+            body: format!("{{\"orders\":{},\"times\":{times}}}", self.orders.len()).into(),
+            ..Reply::new(201)
+        }
+    }
+
+    fn record(&mut self, now: Duration, id: u64, ask: &Ask<'_>, ruling: Option<&Ruling>, reply: &Reply) {
+        let on_spent_quota = ruling.is_some_and(|ruling| !ruling.permitted);
+        if !self.log.keeps(self.config.log_max) {
+            let broken = reply.fault.is_some_and(|fault| fault.breaks_answer());
+            self.log.count(&Seen {
+                success: (200..300).contains(&reply.status) && !broken,
+                refused: reply.refused,
+                banned: reply.banned,
+                faulted: reply.fault.is_some(),
+                on_spent_quota,
+                in_flight: self.in_flight,
+            });
+            return;
+        }
+        self.log.record(Arrival {
+            id,
+            at: now,
+            sent: now.saturating_add(self.config.latency).saturating_add(reply.latency),
+            left: None,
+            closed_until: reply.closed_until,
+            path: ask.path_and_query.into(),
+            method: known_method(ask.method),
+            in_flight: self.in_flight,
+            status: reply.status,
+            fault: reply.fault,
+            refused: reply.refused,
+            banned: reply.banned,
+            on_spent_quota,
+            abandoned: false,
+        });
+    }
+
+    fn answer(
+        &mut self,
+        now: Duration,
+        id: u64,
+        ask: &Ask<'_>,
+        quota: Option<Quota>,
+        reply: Reply,
+    ) -> Answer {
+        let latency = self.config.latency.saturating_add(reply.latency);
+        let sent = now.saturating_add(latency);
+        let mut headers = reply.headers;
+        if reply.status != 0 {
+            if self.config.date_header {
+                headers.push(("date", self.date(sent)));
+            }
+            headers.push(("content-type", reply.content_type.into_owned()));
+            if let (Some(dialect), Some(quota)) = (self.config.dialect, quota) {
+                dialect.announce(&quota, sent, self.clock, &mut headers);
+            }
+        }
+        let mut body = match reply.small_page {
+            _ if !self.config.bodies => Bytes::new(),
+            Some((title, sentence)) => pages::small_page(title, sentence).into(),
+            None => reply.body,
+        };
+        headers.push(("content-length", body.len().to_string()));
+        if ask.method == "HEAD" {
+            body.clear();
+        }
+        Answer { id, status: reply.status, headers, body, latency, fault: reply.fault }
+    }
+
+    /// The `Date` of an answer, written once a second.
+    fn date(&mut self, sent: Duration) -> String {
+        let second = self.clock.unix(sent).as_secs();
+        if self.date.0 != second {
+            self.date = (second, http_date(second));
+        }
+        self.date.1.clone()
+    }
+}
+
+fn is_order(ask: &Ask<'_>) -> bool {
+    let path = ask.path_and_query.split('?').next();
+    ask.method == "POST" && path == Some("/orders")
+}
+
+fn status(route: &Route) -> u16 {
+    match route {
+        Route::Redirect { status, .. } => *status,
+        Route::BadRequest(_) => 400,
+        Route::NotFound => 404,
+        Route::Home
+        | Route::Listing { .. }
+        | Route::Product(_)
+        | Route::Deals
+        | Route::ApiList { .. }
+        | Route::ApiProduct(_)
+        | Route::Robots
+        | Route::Sitemap
+        | Route::Orders => 200,
+    }
+}
+
+/// The log keeps no text that a client chose, but for the path.
+fn known_method(method: &str) -> &'static str {
+    const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
+}
+
+/// A number in `[0, 1)` for an arrival and a fault: the same for the same seed, whatever else happens
+/// (splitmix64 of the three).
+fn chance(seed: u64, id: u64, place: usize) -> f64 {
+    let mixed = mix(mix(mix(seed) ^ id) ^ place as u64);
+    (mixed >> 11) as f64 / (1_u64 << 53) as f64
+}
+
+fn mix(x: u64) -> u64 {
+    let mut x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests;

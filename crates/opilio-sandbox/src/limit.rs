@@ -1,0 +1,363 @@
+//! How much a host allows: three kinds of limit, and the limiter that keeps count. Pure.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// A host's rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// At most `n` in any half-open window of length `per`.
+    SlidingWindow {
+        /// Requests in a window.
+        n: u32,
+        /// Length of the window.
+        per: Duration,
+    },
+    /// `n` tokens are added evenly over each `per`; at most `burst` are kept. Starts full.
+    TokenBucket {
+        /// Tokens added in `per`.
+        n: u32,
+        /// Period of `n` tokens.
+        per: Duration,
+        /// Size of the bucket.
+        burst: u32,
+    },
+    /// At most `n` in each window; windows follow each other without a gap.
+    FixedWindow {
+        /// Requests in a window.
+        n: u32,
+        /// Length of the windows.
+        per: Duration,
+        /// Where windows begin.
+        align: Align,
+    },
+}
+
+impl Limit {
+    /// A sliding window of `n` a minute.
+    pub const fn per_minute(n: u32) -> Self {
+        Self::sliding(n, MINUTE)
+    }
+
+    /// A sliding window of `n` in `per`.
+    pub const fn sliding(n: u32, per: Duration) -> Self {
+        Self::SlidingWindow { n, per }
+    }
+
+    /// A token bucket of `n` in `per` that holds up to `burst`.
+    pub const fn bucket(n: u32, per: Duration, burst: u32) -> Self {
+        Self::TokenBucket { n, per, burst }
+    }
+
+    /// Fixed windows of `n` in `per` that begin with the first arrival.
+    pub const fn fixed(n: u32, per: Duration) -> Self {
+        Self::FixedWindow { n, per, align: Align::FirstArrival }
+    }
+
+    /// Requests and period of the limit, without its burst.
+    pub const fn rate(&self) -> (u32, Duration) {
+        match *self {
+            Self::SlidingWindow { n, per }
+            | Self::TokenBucket { n, per, .. }
+            | Self::FixedWindow { n, per, .. } => (n, per),
+        }
+    }
+
+    pub(crate) fn scaled(self, k: u32) -> Self {
+        let k = k.max(1);
+        match self {
+            Self::SlidingWindow { n, per } => Self::SlidingWindow { n, per: per / k },
+            Self::TokenBucket { n, per, burst } => Self::TokenBucket { n, per: per / k, burst },
+            Self::FixedWindow { n, per, align } => Self::FixedWindow { n, per: per / k, align },
+        }
+    }
+}
+
+/// Where fixed windows begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Align {
+    /// The first window begins with the first arrival of all; the others follow it.
+    #[default]
+    FirstArrival,
+    /// Windows begin at multiples of their length since the sandbox's start.
+    Multiples,
+}
+
+/// What a host would announce about its quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Quota {
+    /// Requests in a window (or the size of the bucket).
+    pub(crate) limit: u32,
+    /// Requests left after the one at hand.
+    pub(crate) remaining: u32,
+    /// From when on there is more: the next window, the oldest arrival's leaving, the bucket full.
+    pub(crate) reset_at: Duration,
+    /// Length of the window (or the time in which an empty bucket fills).
+    pub(crate) window: Duration,
+}
+
+/// What the limiter says about one arrival.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ruling {
+    /// Within the limit.
+    pub(crate) permitted: bool,
+    /// If not permitted: when a single arrival would be, if nothing else comes until then.
+    pub(crate) opens_at: Duration,
+    /// The quota after this arrival.
+    pub(crate) quota: Quota,
+}
+
+/// Counts arrivals against a limit.
+#[derive(Debug, Clone)]
+pub(crate) struct Limiter {
+    counts_refused: bool,
+    state: State,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    Sliding {
+        n: u32,
+        per: Duration,
+        /// The last `n` counted arrivals: enough, for the limit binds when the oldest of them is young.
+        last: VecDeque<Duration>,
+    },
+    Bucket {
+        burst: u32,
+        /// Time in which one token is added.
+        spacing: Duration,
+        /// When the bucket would be full again.
+        full_at: Duration,
+    },
+    Fixed {
+        n: u32,
+        per: Duration,
+        align: Align,
+        anchor: Option<Duration>,
+        index: u128,
+        used: u32,
+    },
+}
+
+impl Limiter {
+    pub(crate) fn new(limit: Limit, counts_refused: bool) -> Self {
+        let state = match limit {
+            Limit::SlidingWindow { n, per } => {
+                State::Sliding { n: n.max(1), per: positive(per), last: VecDeque::new() }
+            }
+            Limit::TokenBucket { n, per, burst } => State::Bucket {
+                burst: burst.max(1),
+                spacing: positive(per / n.max(1)),
+                full_at: Duration::ZERO,
+            },
+            Limit::FixedWindow { n, per, align } => {
+                State::Fixed { n: n.max(1), per: positive(per), align, anchor: None, index: 0, used: 0 }
+            }
+        };
+        Self { counts_refused, state }
+    }
+
+    /// Rules on an arrival and counts it; `now` never goes back.
+    pub(crate) fn rule(&mut self, now: Duration) -> Ruling {
+        let counts_refused = self.counts_refused;
+        match &mut self.state {
+            State::Sliding { n, per, last } => rule_sliding(now, *n, *per, last, counts_refused),
+            State::Bucket { burst, spacing, full_at } => {
+                rule_bucket(now, *burst, *spacing, full_at, counts_refused)
+            }
+            State::Fixed { n, per, align, anchor, index, used } => {
+                let anchor = *anchor.get_or_insert(match align {
+                    Align::FirstArrival => now,
+                    Align::Multiples => Duration::ZERO,
+                });
+                let current = now.saturating_sub(anchor).as_nanos() / per.as_nanos();
+                if current != *index {
+                    (*index, *used) = (current, 0);
+                }
+                let permitted = *used < *n;
+                *used = (*used + 1).min(*n);
+                let opens_at = anchor.saturating_add(times(*per, current + 1));
+                Ruling {
+                    permitted,
+                    opens_at,
+                    quota: Quota { limit: *n, remaining: *n - *used, reset_at: opens_at, window: *per },
+                }
+            }
+        }
+    }
+}
+
+fn rule_sliding(
+    now: Duration,
+    n: u32,
+    per: Duration,
+    last: &mut VecDeque<Duration>,
+    counts_refused: bool,
+) -> Ruling {
+    while last.front().is_some_and(|oldest| oldest.saturating_add(per) <= now) {
+        last.pop_front();
+    }
+    let permitted = last.len() < n as usize;
+    if permitted || counts_refused {
+        if last.len() >= n as usize {
+            last.pop_front();
+        }
+        last.push_back(now);
+    }
+    let opens_at = last.front().map_or(now, |oldest| oldest.saturating_add(per));
+    Ruling {
+        permitted,
+        opens_at,
+        quota: Quota {
+            limit: n,
+            // The deque holds at most `n`.
+            remaining: n.saturating_sub(last.len() as u32),
+            reset_at: opens_at,
+            window: per,
+        },
+    }
+}
+
+fn rule_bucket(
+    now: Duration,
+    burst: u32,
+    spacing: Duration,
+    full_at: &mut Duration,
+    counts_refused: bool,
+) -> Ruling {
+    let size = spacing.saturating_mul(burst);
+    let missing = full_at.saturating_sub(now);
+    let permitted = missing.saturating_add(spacing) <= size;
+    if permitted {
+        *full_at = now.saturating_add(missing.saturating_add(spacing));
+    } else if counts_refused {
+        // A refused request costs a token too; the debt is bounded by one more bucket.
+        let debt = missing.saturating_add(spacing).min(size.saturating_mul(2));
+        *full_at = now.saturating_add(debt);
+    }
+    let missing = full_at.saturating_sub(now);
+    let tokens = size.saturating_sub(missing).as_nanos() / spacing.as_nanos();
+    Ruling {
+        permitted,
+        opens_at: now.saturating_add(missing.saturating_add(spacing).saturating_sub(size)),
+        quota: Quota {
+            limit: burst,
+            remaining: u32::try_from(tokens).unwrap_or(burst).min(burst),
+            reset_at: *full_at,
+            window: size,
+        },
+    }
+}
+
+fn positive(period: Duration) -> Duration {
+    period.max(Duration::from_nanos(1))
+}
+
+fn times(period: Duration, factor: u128) -> Duration {
+    let nanos = period.as_nanos().saturating_mul(factor);
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn permitted(limiter: &mut Limiter, at: &[u64]) -> Vec<bool> {
+        at.iter().map(|t| limiter.rule(ms(*t)).permitted).collect()
+    }
+
+    #[test]
+    fn a_sliding_window_is_half_open() {
+        let mut limiter = Limiter::new(Limit::sliding(2, ms(1000)), false);
+        assert_eq!(
+            permitted(&mut limiter, &[0, 100, 999, 1000, 1099, 1100]),
+            [true, true, false, true, false, true]
+        );
+    }
+
+    #[test]
+    fn a_sliding_window_says_when_the_oldest_leaves() {
+        let mut limiter = Limiter::new(Limit::sliding(2, ms(1000)), false);
+        assert_eq!(limiter.rule(ms(0)).quota.remaining, 1);
+        limiter.rule(ms(300));
+        let refused = limiter.rule(ms(400));
+        assert!(!refused.permitted);
+        assert_eq!(refused.opens_at, ms(1000));
+        assert_eq!(refused.quota.remaining, 0);
+    }
+
+    #[test]
+    fn refused_requests_can_keep_a_sliding_window_closed() {
+        let mut limiter = Limiter::new(Limit::sliding(1, ms(1000)), true);
+        assert_eq!(permitted(&mut limiter, &[0, 900, 1500, 2499, 3499]), [true, false, false, false, true]);
+        assert_eq!(limiter.rule(ms(3500)).opens_at, ms(4500));
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let mut limiter = Limiter::new(Limit::bucket(1, ms(1000), 3), false);
+        assert_eq!(
+            permitted(&mut limiter, &[0, 0, 0, 0, 999, 1000, 1001, 2000]),
+            [true, true, true, false, false, true, false, true]
+        );
+        let refused = limiter.rule(ms(2500));
+        assert_eq!(refused.opens_at, ms(3000));
+        assert_eq!(refused.quota.remaining, 0);
+    }
+
+    #[test]
+    fn a_bucket_fills_up_to_its_burst_only() {
+        let mut limiter = Limiter::new(Limit::bucket(1, ms(1000), 2), false);
+        assert_eq!(permitted(&mut limiter, &[0, 0, 60_000, 60_000, 60_000]), [true, true, true, true, false]);
+    }
+
+    #[test]
+    fn refused_requests_can_cost_tokens_but_the_debt_is_bounded() {
+        let mut limiter = Limiter::new(Limit::bucket(1, ms(1000), 1), true);
+        assert!(limiter.rule(ms(0)).permitted);
+        for _ in 0..100 {
+            assert!(!limiter.rule(ms(0)).permitted);
+        }
+        assert_eq!(limiter.rule(ms(0)).opens_at, ms(2000));
+        assert!(limiter.rule(ms(2000)).permitted);
+    }
+
+    #[test]
+    fn fixed_windows_follow_the_first_arrival() {
+        let mut limiter = Limiter::new(Limit::fixed(2, ms(1000)), false);
+        assert_eq!(
+            permitted(&mut limiter, &[700, 800, 1600, 1700, 1800, 1801]),
+            [true, true, false, true, true, false]
+        );
+        let refused = limiter.rule(ms(2000));
+        assert_eq!((refused.permitted, refused.opens_at), (false, ms(2700)));
+    }
+
+    #[test]
+    fn fixed_windows_can_begin_at_multiples() {
+        let limit = Limit::FixedWindow { n: 1, per: ms(1000), align: Align::Multiples };
+        let mut limiter = Limiter::new(limit, false);
+        assert_eq!(permitted(&mut limiter, &[700, 999, 1000, 5000, 5999]), [true, false, true, true, false]);
+    }
+
+    #[test]
+    fn senseless_limits_do_not_panic() {
+        for limit in [
+            Limit::sliding(0, Duration::ZERO),
+            Limit::bucket(0, Duration::ZERO, 0),
+            Limit::fixed(0, Duration::ZERO),
+            Limit::bucket(u32::MAX, Duration::MAX, u32::MAX),
+        ] {
+            let mut limiter = Limiter::new(limit, true);
+            for t in [0, 0, 1, 5_000_000] {
+                limiter.rule(ms(t));
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What the rules decide about one arrival, before it becomes an answer with headers.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::config::Fault;
+use crate::pages;
+
+/// A decision. What the log has to know of it travels along.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    /// 0 if nothing is sent.
+    pub(crate) status: u16,
+    pub(crate) content_type: Cow<'static, str>,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Bytes,
+    /// Title and sentence of a page that is written only if answers have bodies.
+    pub(crate) small_page: Option<(&'static str, &'static str)>,
+    /// On top of the host's own latency.
+    pub(crate) latency: Duration,
+    pub(crate) fault: Option<Fault>,
+    pub(crate) refused: bool,
+    pub(crate) banned: bool,
+    pub(crate) closed_until: Option<Duration>,
+}
+
+impl Reply {
+    pub(crate) fn new(status: u16) -> Self {
+        Self {
+            status,
+            content_type: Cow::Borrowed(pages::HTML),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            small_page: None,
+            latency: Duration::ZERO,
+            fault: None,
+            refused: false,
+            banned: false,
+            closed_until: None,
+        }
+    }
+
+    /// A page of a title and a sentence.
+    pub(crate) fn page(status: u16, title: &'static str, sentence: &'static str) -> Self {
+        Self { small_page: Some((title, sentence)), ..Self::new(status) }
+    }
+
+    /// What a fault leaves that [hides the page](Fault::hides_page).
+    pub(crate) fn faulty(fault: Fault) -> Self {
+        let mut reply = match fault {
+            Fault::Status(status) => Self::page(status, "Error", "Something went wrong."),
+            _ => Self::new(0),
+        };
+        reply.fault = Some(fault);
+        reply
+    }
+}

@@ -1,0 +1,78 @@
+//! Takes a host's connections, and refuses them while the host is said to be unreachable.
+
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::wire::{Wire, WireEnd};
+use super::{Served, bind, exchange};
+
+/// Accepts for ever. While the host is unreachable the listener is closed, so that the kernel refuses.
+pub(super) async fn run(served: Arc<Served>, listener: StdListener) {
+    let mut spans: Vec<_> = served.lock().config().unreachable_spans().collect();
+    spans.sort_unstable();
+    let mut listener = Some(listener);
+    for (from, to) in spans {
+        let began = Instant::from_std(served.began);
+        if let Some(open) = listener.take() {
+            tokio::select! {
+                () = accept(&served, open) => {}
+                () = sleep_until(began + from) => {}
+            }
+        }
+        sleep_until(began + to).await;
+        listener = Some(rebind(&served).await);
+    }
+    if let Some(open) = listener {
+        accept(&served, open).await;
+    }
+}
+
+/// The port may be taken for a moment by somebody's outgoing connection.
+async fn rebind(served: &Served) -> StdListener {
+    loop {
+        match bind(served.addr) {
+            Ok(listener) => return listener,
+            Err(_) => sleep(RETRY_PAUSE).await,
+        }
+    }
+}
+
+async fn accept(served: &Arc<Served>, listener: StdListener) {
+    let Ok(listener) = TcpListener::from_std(listener) else {
+        // Only possible while the runtime goes down.
+        return;
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(converse(Arc::clone(served), stream));
+            }
+            // Out of descriptors, or a connection that died in the queue.
+            Err(_) => sleep(RETRY_PAUSE).await,
+        }
+    }
+}
+
+/// Serves one connection until it ends or breaks; how it breaks is the exchange's choice.
+async fn converse(served: Arc<Served>, stream: TcpStream) {
+    // Without it small answers wait for acknowledgements, and latencies mean nothing.
+    let _ = stream.set_nodelay(true);
+    let end = WireEnd::default();
+    let wire = TokioIo::new(Wire::new(stream, end.clone()));
+    let service = service_fn(|request| exchange::answer(Arc::clone(&served), end.clone(), request));
+    // An error is either a fault that was asked for or a client that left.
+    let _ = http1::Builder::new()
+        .auto_date_header(false)
+        .header_read_timeout(None)
+        .serve_connection(wire, service)
+        .await;
+}
+
+const RETRY_PAUSE: Duration = Duration::from_millis(10);

@@ -1,0 +1,250 @@
+//! One request and its answer: an arrival at the host, then bytes at the pace that the answer asks for.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::{Body, Frame, Incoming};
+use tokio::time::{Sleep, sleep};
+
+use super::Served;
+use super::wire::WireEnd;
+use crate::config::Fault;
+use crate::host::{Answer, Ask};
+use crate::log::ArrivalId;
+
+/// The connection is to break here, as the answer says.
+#[derive(Debug, thiserror::Error)]
+#[error("break the connection on purpose")]
+pub(super) struct Broken;
+
+/// Answers a request; an error breaks the connection.
+pub(super) async fn answer(
+    served: Arc<Served>,
+    end: WireEnd,
+    request: Request<Incoming>,
+) -> Result<Response<Delivery>, Broken> {
+    let arrived = served.now();
+    let (head, body) = request.into_parts();
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    if let Some(document) = report(&served, target) {
+        return Ok(Delivery::aside(document));
+    }
+    let mut knock = Knock { served: &served, arrived, method: head.method.as_str(), target, answered: false };
+    let body = read_body(body).await;
+    let answer = knock.arrive(&body);
+    drop(knock);
+    let visit = Visit { served, id: answer.id, over: false };
+    deliver(answer, visit, end).await
+}
+
+/// A head that has arrived. If the client leaves before its body has come, it is an arrival all the same.
+struct Knock<'a> {
+    served: &'a Served,
+    arrived: Duration,
+    method: &'a str,
+    target: &'a str,
+    answered: bool,
+}
+
+impl Knock<'_> {
+    fn arrive(&mut self, body: &[u8]) -> Answer {
+        self.answered = true;
+        let ask = Ask { method: self.method, path_and_query: self.target, body };
+        self.served.lock().arrive(self.arrived, &ask)
+    }
+}
+
+impl Drop for Knock<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            let answer = self.arrive(&[]);
+            let now = self.served.now();
+            self.served.lock().abandoned(now, answer.id);
+        }
+    }
+}
+
+/// What the sandbox says about itself, outside of limits and log.
+fn report(served: &Served, target: &str) -> Option<String> {
+    let log = match target {
+        "/__log" | "/__stats" => served.lock().log().clone(),
+        _ => return None,
+    };
+    Some(if target == "/__log" {
+        log.to_json().to_string()
+    } else {
+        serde_json::json!(log.statements()).to_string()
+    })
+}
+
+/// The request's body; nothing of it if it is broken or too long, so that nothing is carried out.
+async fn read_body(body: Incoming) -> Bytes {
+    if body.is_end_stream() {
+        return Bytes::new();
+    }
+    let collected = Limited::new(body, BODY_BYTES_MAX).collect().await;
+    collected.map_or_else(|_| Bytes::new(), |collected| collected.to_bytes())
+}
+
+async fn deliver(answer: Answer, mut visit: Visit, end: WireEnd) -> Result<Response<Delivery>, Broken> {
+    if !answer.latency.is_zero() {
+        sleep(answer.latency).await;
+    }
+    let ending = match answer.fault {
+        Some(Fault::Reset | Fault::Unreachable) => {
+            end.reset();
+            visit.over = true;
+            return Err(Broken);
+        }
+        Some(Fault::ResetMidBody) => Ending::Reset,
+        Some(Fault::Truncated) => Ending::Close,
+        Some(Fault::Status(_) | Fault::Slow(_) | Fault::Drip { .. }) | None => Ending::Whole,
+    };
+    visit.sent();
+    let rest = answer.sent_body();
+    let (chunk_bytes, pause) = match answer.fault {
+        Some(Fault::Drip { chunk, every }) => (chunk.max(1) as usize, every),
+        _ => (rest.len(), Duration::ZERO),
+    };
+    let mut response =
+        Response::new(Delivery { rest, chunk_bytes, pause, waiting: None, ending, end, visit: Some(visit) });
+    // A configured status outside of 100 to 999 cannot be sent at all.
+    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    for (name, value) in answer.headers {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            response.headers_mut().append(HeaderName::from_static(name), value);
+        }
+    }
+    Ok(response)
+}
+
+/// An exchange that the host waits for to end; dropped early, the client has gone.
+#[derive(Debug)]
+struct Visit {
+    served: Arc<Served>,
+    id: ArrivalId,
+    over: bool,
+}
+
+impl Visit {
+    fn sent(&self) {
+        let now = self.served.now();
+        self.served.lock().sent(now, self.id);
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let now = self.served.now();
+        let mut host = self.served.lock();
+        if self.over {
+            host.left(now, self.id);
+        } else {
+            host.abandoned(now, self.id);
+        }
+    }
+}
+
+/// What comes after the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    Whole,
+    Close,
+    Reset,
+}
+
+/// A body that comes at its own pace and may end badly.
+#[derive(Debug)]
+pub(super) struct Delivery {
+    rest: Bytes,
+    chunk_bytes: usize,
+    pause: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+    ending: Ending,
+    end: WireEnd,
+    /// `None` for what is outside of the log.
+    visit: Option<Visit>,
+}
+
+impl Delivery {
+    fn aside(document: String) -> Response<Self> {
+        let length = HeaderValue::from(document.len());
+        let mut response = Response::new(Self {
+            chunk_bytes: document.len(),
+            rest: document.into(),
+            pause: Duration::ZERO,
+            waiting: None,
+            ending: Ending::Whole,
+            end: WireEnd::default(),
+            visit: None,
+        });
+        let json = HeaderValue::from_static(crate::pages::JSON);
+        let headers = response.headers_mut();
+        headers.insert(http::header::CONTENT_TYPE, json);
+        headers.insert(http::header::CONTENT_LENGTH, length);
+        response
+    }
+
+    fn over(&mut self) {
+        if let Some(visit) = &mut self.visit {
+            visit.over = true;
+        }
+    }
+}
+
+impl Body for Delivery {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(cx));
+            self.waiting = None;
+        }
+        if self.rest.is_empty() {
+            self.over();
+            return Poll::Ready(match self.ending {
+                Ending::Whole => None,
+                Ending::Close => Some(Err(Broken)),
+                Ending::Reset => {
+                    self.end.reset();
+                    Some(Err(Broken))
+                }
+            });
+        }
+        let length = self.chunk_bytes.clamp(1, self.rest.len());
+        let chunk = self.rest.split_to(length);
+        let pause = if self.rest.is_empty() {
+            // What is cut here has to be on its way before the connection breaks.
+            (self.ending != Ending::Whole).then_some(FLUSH_PAUSE)
+        } else {
+            (!self.pause.is_zero()).then_some(self.pause)
+        };
+        self.waiting = pause.map(|pause| Box::pin(sleep(pause)));
+        Poll::Ready(Some(Ok(Frame::data(chunk))))
+    }
+
+    /// True after the last byte, when the body is dropped without being asked again.
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.ending == Ending::Whole
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        if self.is_end_stream() {
+            self.over();
+        }
+    }
+}
+
+const BODY_BYTES_MAX: usize = 1 << 20;
+const FLUSH_PAUSE: Duration = Duration::from_millis(5);

@@ -1,0 +1,90 @@
+//! A socket that can be told to end by a reset (RST) instead of an orderly close (FIN).
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// How a [`Wire`] ends; shared between the wire and the exchange that decides.
+#[derive(Debug, Clone, Default)]
+pub(super) struct WireEnd(Arc<AtomicBool>);
+
+impl WireEnd {
+    /// The wire ends by a reset, whenever it ends.
+    pub(super) fn reset(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_reset(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A TCP stream that ends as its [`WireEnd`] says.
+#[derive(Debug)]
+pub(super) struct Wire {
+    stream: TcpStream,
+    end: WireEnd,
+}
+
+impl Wire {
+    pub(super) fn new(stream: TcpStream, end: WireEnd) -> Self {
+        Self { stream, end }
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        if self.end.is_reset() {
+            // With a linger of zero the close that follows sends RST. If the option cannot be set
+            // the peer has gone already.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.end.is_reset() {
+            // A FIN now would look like an orderly end to a client that reads quickly.
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
