@@ -1,0 +1,198 @@
+//! One fetched document, read lazily.
+
+use crate::decode::{self, Label};
+use crate::dom::{Dom, LinkTexts};
+use crate::error::{ExtractError, SelectorError};
+use crate::link::{Link, LinkKind, is_web, resolve, resolve_all};
+use crate::select::Matches;
+use crate::skim::{self, Skim};
+use bytes::Bytes;
+use bytestring::ByteString;
+use serde::de::DeserializeOwned;
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::fmt;
+use url::Url;
+
+/// A document: made cheaply, read lazily, each part at most once.
+///
+/// Not `Send`, since its DOM is not: make it where it is read.
+pub struct Document {
+    url: Url,
+    label: Label,
+    body: Bytes,
+    text: OnceCell<ByteString>,
+    skim: OnceCell<Skim>,
+    dom: OnceCell<Dom>,
+}
+
+impl Document {
+    /// Wraps a body, and reads nothing of it.
+    ///
+    /// `url` is the one that the body came from in the end: relative links start from it.
+    /// `content_type` is the header's value; without one the body counts as HTML.
+    #[must_use]
+    pub fn new(url: Url, content_type: Option<&str>, body: Bytes) -> Self {
+        Self {
+            url,
+            label: Label::parse(content_type),
+            body,
+            text: OnceCell::new(),
+            skim: OnceCell::new(),
+            dom: OnceCell::new(),
+        }
+    }
+
+    /// Where the body came from.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The body as it is.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// The body as text: decoded by byte order mark, `charset` of the Content-Type, `<meta>` in the
+    /// first 1024 bytes, else as UTF-8 or windows-1252. What cannot be decoded is U+FFFD.
+    ///
+    /// A body that is UTF-8 already is not copied.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.text.get_or_init(|| decode::decode(&self.body, self.label))
+    }
+
+    /// The title, the links as they stand in the markup, and `<base>`: from one streaming pass, or
+    /// from the DOM if there is one already. Empty for what the Content-Type says is no markup.
+    #[must_use]
+    pub fn skim(&self) -> &Skim {
+        self.skim.get_or_init(|| {
+            if !self.label.markup {
+                return Skim::default();
+            }
+            match self.dom.get() {
+                Some(dom) if !dom.cut => dom.skim(LinkTexts::Skip),
+                _ => skim::skim(self.text()),
+            }
+        })
+    }
+
+    /// The first `<title>` that is not empty, with white space collapsed.
+    #[must_use]
+    pub fn title(&self) -> Option<&str> {
+        self.skim().title.as_deref()
+    }
+
+    /// The links that a crawler follows (`a` and `area`): absolute, http or https, without fragment,
+    /// each URL once, in document order.
+    #[must_use]
+    pub fn links(&self) -> Vec<Link> {
+        self.links_where(LinkKind::is_followed)
+    }
+
+    /// The links of the kinds that `wanted` accepts; otherwise as [`Document::links`].
+    #[must_use]
+    pub fn links_where(&self, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
+        self.resolve_skim(self.skim(), wanted)
+    }
+
+    /// The links of the kinds that `wanted` accepts, each with its text; builds the DOM.
+    #[must_use]
+    pub fn links_with_text(&self, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
+        if !self.label.markup {
+            return Vec::new();
+        }
+        self.resolve_skim(&self.dom().skim(LinkTexts::Take), wanted)
+    }
+
+    /// The links of the elements that a selector matches (by `href`, else `src`), in document order
+    /// and as [`Document::links`] makes them, whatever the element is called.
+    ///
+    /// # Errors
+    /// The selector is not valid.
+    pub fn links_at(&self, css: &str) -> Result<Vec<Link>, SelectorError> {
+        let matches = self.css(css)?;
+        let raw: Vec<_> = matches.iter().filter_map(|element| element.raw_link()).collect();
+        Ok(resolve_all(raw.iter(), &self.base()))
+    }
+
+    /// Resolves a link found on this page, against `<base>`: absolute, http(s), without fragment;
+    /// `None` for what cannot be followed.
+    #[must_use]
+    pub fn resolve(&self, href: &str) -> Option<Url> {
+        resolve(href, &self.base())
+    }
+
+    /// The elements that match a CSS selector, in document order; builds the DOM when first called.
+    ///
+    /// # Errors
+    /// The selector is not valid.
+    pub fn css(&self, css: &str) -> Result<Matches<'_>, SelectorError> {
+        Matches::in_document(self.dom().root(), css)
+    }
+
+    /// Whether the DOM lacks the end of the page, since markup went beyond what is held in memory
+    /// (512 levels, 500,000 nodes); builds the DOM.
+    #[must_use]
+    pub fn dom_is_cut(&self) -> bool {
+        self.dom().cut
+    }
+
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// The body is not JSON, or not of this shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ExtractError> {
+        let is_utf8 = self.label.charset.is_none_or(|charset| charset == encoding_rs::UTF_8);
+        let read = if is_utf8 && encoding_rs::Encoding::for_bom(&self.body).is_none() {
+            // RFC 8259 §8.1: UTF-8 unless something says otherwise.
+            serde_json::from_slice(&self.body)
+        } else {
+            serde_json::from_str(self.text())
+        };
+        read.map_err(|source| ExtractError::Json {
+            url: redacted(&self.url),
+            wanted: std::any::type_name::<T>(),
+            source,
+        })
+    }
+
+    fn dom(&self) -> &Dom {
+        self.dom.get_or_init(|| Dom::parse(self.text()))
+    }
+
+    fn resolve_skim(&self, skim: &Skim, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
+        let base = self.base_of(skim);
+        resolve_all(skim.links.iter().filter(|link| wanted(link.kind)), &base)
+    }
+
+    fn base(&self) -> Cow<'_, Url> {
+        self.base_of(self.skim())
+    }
+
+    /// `<base>` resolves against the page; one that leads out of the web counts as none.
+    fn base_of(&self, skim: &Skim) -> Cow<'_, Url> {
+        let base = skim.base_href.as_deref().and_then(|href| self.url.join(href).ok());
+        base.filter(is_web).map_or(Cow::Borrowed(&self.url), Cow::Owned)
+    }
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Document")
+            .field("url", &redacted(&self.url))
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The URL without credentials.
+fn redacted(url: &Url) -> String {
+    let mut url = url.clone();
+    // Both refuse URLs that cannot have credentials.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}

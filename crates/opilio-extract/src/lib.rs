@@ -1,0 +1,43 @@
+//! A document in; its title, links and selected text out.
+//!
+//! [`Document`] is the whole of it. Everything is lazy and done once: a body that nobody looks at is
+//! never decoded, and a DOM that nobody asked for is never built. The title and the links come from
+//! one streaming pass without a DOM ([`Document::skim`]); CSS selectors build the DOM
+//! ([`Document::css`]), after which title and links are read from it, too.
+//!
+//! Everything is bounded, since servers choose what stands here: links taken from a page, the length
+//! of a link, the memory of the streaming pass, and depth and size of the DOM.
+//!
+//! Not here: fetching, robots.txt, canonical URLs.
+//!
+//! ```
+//! use opilio_extract::Document;
+//! use url::Url;
+//!
+//! let url = Url::parse("https://shop.example/cables/")?;
+//! let body = r#"<title>Cables</title> <a href="334-black">Black <b>cable</b></a>"#;
+//! let page = Document::new(url, Some("text/html; charset=utf-8"), body.into());
+//!
+//! assert_eq!(page.title(), Some("Cables"));
+//! assert_eq!(page.links()[0].url.as_str(), "https://shop.example/cables/334-black");
+//! assert_eq!(page.css("a")?.text().as_deref(), Some("Black cable"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod decode;
+mod document;
+mod dom;
+mod error;
+mod link;
+mod select;
+mod skim;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use document::Document;
+pub use error::{ExtractError, SelectorError};
+pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink};
+pub use select::{Element, Iter, Matches};
+pub use skim::{Cut, Skim, TITLE_BYTES_MAX};

@@ -1,0 +1,244 @@
+//! CSS selectors: thin wrappers, so that no type of the parser behind is part of our API.
+
+use crate::dom::visible_text;
+use crate::error::SelectorError;
+use crate::link::{LINK_BYTES_MAX, LinkKind, RawLink};
+use scraper::error::SelectorErrorKind;
+use scraper::{ElementRef, Selector};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// How many parsed selectors a thread keeps. A spider has a dozen; one that makes them up has no end.
+const SELECTORS_MAX: usize = 256;
+
+thread_local! {
+    static SELECTORS: RefCell<HashMap<Box<str>, Rc<Selector>>> = RefCell::default();
+}
+
+/// Parses a selector, once per thread.
+pub(crate) fn selector(css: &str) -> Result<Rc<Selector>, SelectorError> {
+    SELECTORS.with_borrow_mut(|known| {
+        if let Some(selector) = known.get(css) {
+            return Ok(Rc::clone(selector));
+        }
+        let parsed = Selector::parse(css)
+            .map_err(|error| SelectorError { selector: css.to_owned(), reason: reason(&error) })?;
+        if known.len() >= SELECTORS_MAX {
+            known.clear();
+        }
+        let parsed = Rc::new(parsed);
+        known.insert(css.into(), Rc::clone(&parsed));
+        Ok(parsed)
+    })
+}
+
+/// scraper's own words ask for a report to its developers in cases that are plain mistakes.
+fn reason(error: &SelectorErrorKind) -> String {
+    match error {
+        SelectorErrorKind::UnexpectedToken => "a token that does not belong there".to_owned(),
+        SelectorErrorKind::EndOfLine => "it ends too early".to_owned(),
+        SelectorErrorKind::UnexpectedSelectorParseError(kind) => format!("{kind:?}"),
+        other => other.to_string().to_lowercase(),
+    }
+}
+
+/// The elements that a selector matches, in document order. Lazy: [`Matches::first`] reads no further
+/// than to the first.
+#[derive(Clone)]
+pub struct Matches<'a> {
+    /// The element itself is searched, too, where it is the root of the document.
+    scope: Option<ElementRef<'a>>,
+    includes_scope: bool,
+    selector: Rc<Selector>,
+}
+
+impl<'a> Matches<'a> {
+    pub(crate) fn in_document(root: Option<ElementRef<'a>>, css: &str) -> Result<Self, SelectorError> {
+        Ok(Self { scope: root, includes_scope: true, selector: selector(css)? })
+    }
+
+    /// The elements one by one.
+    pub fn iter(&self) -> Iter<'a, '_> {
+        let root = self.scope.filter(|root| self.includes_scope && self.selector.matches(root));
+        Iter { root: root.map(Element), below: self.scope.map(|scope| scope.select(&self.selector)) }
+    }
+
+    /// The first element.
+    #[must_use]
+    pub fn first(&self) -> Option<Element<'a>> {
+        self.iter().next()
+    }
+
+    /// Whether nothing matches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first().is_none()
+    }
+
+    /// The text of the first element, as [`Element::text`] reads it.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        self.first().map(|element| element.text())
+    }
+
+    /// The text of each element.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        self.iter().map(|element| element.text()).collect()
+    }
+
+    /// An attribute of the first element that has it.
+    #[must_use]
+    pub fn attr(&self, name: &str) -> Option<&'a str> {
+        self.iter().find_map(|element| element.attr(name))
+    }
+
+    /// An attribute of each element that has it.
+    #[must_use]
+    pub fn attrs(&self, name: &str) -> Vec<&'a str> {
+        self.iter().filter_map(|element| element.attr(name)).collect()
+    }
+}
+
+impl fmt::Debug for Matches<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+impl<'a> IntoIterator for Matches<'a> {
+    type Item = Element<'a>;
+    type IntoIter = std::vec::IntoIter<Element<'a>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter().collect::<Vec<_>>().into_iter()
+    }
+}
+
+impl<'a, 'm> IntoIterator for &'m Matches<'a> {
+    type Item = Element<'a>;
+    type IntoIter = Iter<'a, 'm>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+/// The elements of [`Matches`], one by one.
+pub struct Iter<'a, 'm> {
+    root: Option<Element<'a>>,
+    below: Option<scraper::element_ref::Select<'a, 'm>>,
+}
+
+impl fmt::Debug for Iter<'_, '_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Iter").finish_non_exhaustive()
+    }
+}
+
+impl<'a> Iterator for Iter<'a, '_> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        let root = self.root.take();
+        root.or_else(|| self.below.as_mut()?.next().map(Element))
+    }
+}
+
+/// One element of a page.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Element<'a>(ElementRef<'a>);
+
+impl<'a> Element<'a> {
+    /// The name, lower case in HTML.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.0.value().name()
+    }
+
+    /// The text in it and below, as a person reads it: white space collapsed and trimmed; without
+    /// scripts, styles, `<noscript>` and templates, unless the element is one of them itself.
+    #[must_use]
+    pub fn text(&self) -> String {
+        visible_text(self.0, usize::MAX, usize::MAX)
+    }
+
+    /// The text directly in it, without that of the elements below; white space collapsed.
+    #[must_use]
+    pub fn own_text(&self) -> String {
+        let mut out = String::new();
+        for text in self.0.children().filter_map(|child| child.value().as_text()) {
+            crate::text::push_collapsed(&mut out, text);
+        }
+        crate::text::trim_end(out)
+    }
+
+    /// The value of an attribute, entities decoded. Names are lower case in HTML.
+    #[must_use]
+    pub fn attr(&self, name: &str) -> Option<&'a str> {
+        self.0.attr(name)
+    }
+
+    /// The markup of the element, its own tags included; as parsed, not as sent.
+    #[must_use]
+    pub fn html(&self) -> String {
+        self.0.html()
+    }
+
+    /// The elements below this one that match; `:scope` is this one.
+    ///
+    /// # Errors
+    /// The selector is not valid.
+    pub fn css(&self, css: &str) -> Result<Matches<'a>, SelectorError> {
+        Ok(Matches { scope: Some(self.0), includes_scope: false, selector: selector(css)? })
+    }
+
+    /// What the element links to, if anything.
+    pub(crate) fn raw_link(&self) -> Option<RawLink> {
+        let href = self.attr("href").or_else(|| self.attr("src"))?;
+        let rel = self.attr("rel");
+        let kind = match self.name() {
+            "area" => LinkKind::Area,
+            "frame" => LinkKind::Frame,
+            "iframe" => LinkKind::Iframe,
+            "link" => rel.and_then(LinkKind::of_relation).unwrap_or(LinkKind::Anchor),
+            _ => LinkKind::Anchor,
+        };
+        let fits = href.len() <= LINK_BYTES_MAX;
+        fits.then(|| RawLink::new(kind, href.to_owned(), rel.map(str::to_owned)))
+    }
+}
+
+impl fmt::Debug for Element<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.0.value(), f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn keeps_a_bounded_number_of_selectors() {
+        for n in 0..3 * SELECTORS_MAX {
+            selector(&format!("a.c{n}")).unwrap();
+        }
+        SELECTORS.with_borrow(|known| assert!(known.len() <= SELECTORS_MAX));
+    }
+
+    #[test]
+    fn a_wrong_selector_is_named_with_the_reason() {
+        for css in ["", "a[", "p::", "<x>", "a:nonsense", ":not(", "a,", "::before"] {
+            let error = selector(css).unwrap_err();
+            assert_eq!(error.selector, css);
+            assert!(!error.reason.is_empty() && !error.reason.contains('\n'), "{error}");
+            assert!(!error.reason.contains("report"), "{error}");
+        }
+        let deep = ":not(".repeat(100_000);
+        assert!(selector(&deep).is_err());
+    }
+}

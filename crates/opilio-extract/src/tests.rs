@@ -1,0 +1,445 @@
+//! What a document gives, in tables, and what holds for any bytes at all.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use crate::*;
+use bytes::Bytes;
+use proptest::prelude::*;
+use std::collections::HashSet;
+use url::Url;
+
+const PAGE: &str = "https://site.example/dir/page?x=1#frag";
+
+fn html(body: impl Into<Bytes>) -> Document {
+    Document::new(Url::parse(PAGE).unwrap(), Some("text/html; charset=utf-8"), body.into())
+}
+
+fn page(body: &str) -> Document {
+    html(body.to_owned())
+}
+
+fn urls(links: &[Link]) -> Vec<&str> {
+    links.iter().map(|link| link.url.as_str()).collect()
+}
+
+/// Links by the streaming pass and by the DOM.
+fn both(body: &str) -> [Vec<Link>; 2] {
+    let (streamed, parsed) = (page(body), page(body));
+    parsed.css("html").unwrap();
+    [streamed.links_where(|_| true), parsed.links_where(|_| true)]
+}
+
+#[test]
+fn links_are_resolved_as_browsers_do() {
+    let cases: &[(&str, &[&str])] = &[
+        ("<a href=/a>", &["https://site.example/a"]),
+        ("<a href=a/../b>", &["https://site.example/dir/b"]),
+        ("<a href='//host/p'>", &["https://host/p"]),
+        ("<a href='?q'>", &["https://site.example/dir/page?q"]),
+        ("<a href=''>", &["https://site.example/dir/page?x=1"]),
+        ("<a href>", &["https://site.example/dir/page?x=1"]),
+        ("<a href='#top'>", &["https://site.example/dir/page?x=1"]),
+        ("<a href='/a#b#c'>", &["https://site.example/a"]),
+        ("<a href=' \t\n/a b\r\n '>", &["https://site.example/a%20b"]),
+        ("<a href='/a\n\tb'>", &["https://site.example/ab"]),
+        ("<a href='\\\\host\\p\\q'>", &["https://host/p/q"]),
+        ("<a href='HTTP://Host.Example:80/'>", &["http://host.example/"]),
+        ("<a href='https:rel'>", &["https://site.example/dir/rel"]),
+        ("<a href='/ä?ö'>", &["https://site.example/%C3%A4?%C3%B6"]),
+        ("<A HREF=/a><AREA HREF=/b>", &["https://site.example/a", "https://site.example/b"]),
+        ("<a href=/1 href=/2>", &["https://site.example/1"]),
+        ("<a href=/a><a href=/b><a href='/a#x'>", &["https://site.example/a", "https://site.example/b"]),
+        ("<a href='javascript:void(0)'><a href='mailto:a@b'><a href='tel:1'><a href='data:,x'>", &[]),
+        ("<a href='ftp://h/'><a href='file:///etc/passwd'><a href='http://'><a href='http://a b/'>", &[]),
+        ("<a name=x><link href=/a><link rel=stylesheet href=/b><img src=/c>", &[]),
+    ];
+    for (body, wanted) in cases {
+        for links in both(body) {
+            assert_eq!(urls(&links), *wanted, "{body}");
+        }
+    }
+}
+
+#[test]
+fn entities_in_links_and_titles_are_decoded() {
+    let cases: &[(&str, &str)] = &[
+        ("/a?b=1&amp;c=2", "https://site.example/a?b=1&c=2"),
+        ("/a?b=1&c=2", "https://site.example/a?b=1&c=2"),
+        // In attributes, `&copy=` is no copyright sign, and `&copy;` is one.
+        ("/a?b=1&copy=2", "https://site.example/a?b=1&copy=2"),
+        ("/&copy;", "https://site.example/%C2%A9"),
+        ("&#47;x&#x2F;y", "https://site.example/x/y"),
+        ("/a&num;b", "https://site.example/a"),
+        ("/&nonsense;", "https://site.example/&nonsense;"),
+        ("/a\0b", "https://site.example/a%EF%BF%BDb"),
+    ];
+    for (href, wanted) in cases {
+        for links in both(&format!("<a href='{href}'>")) {
+            assert_eq!(urls(&links), [*wanted], "{href}");
+        }
+    }
+}
+
+#[test]
+fn base_counts_once_and_for_the_whole_page() {
+    let cases: &[(&str, &str)] = &[
+        ("<base href=/b/><a href=x>", "https://site.example/b/x"),
+        ("<a href=x><base href='/b/'>", "https://site.example/b/x"),
+        ("<base href='//cdn/b/'><a href=x>", "https://cdn/b/x"),
+        ("<base href=/1/><base href=/2/><a href=x>", "https://site.example/1/x"),
+        ("<base target=_top><base href=/2/><a href=x>", "https://site.example/2/x"),
+        ("<base href='/b/?q&amp;r#f'><a href='#'>", "https://site.example/b/?q&r"),
+        ("<base href='javascript:1'><a href=x>", "https://site.example/dir/x"),
+        ("<base href='http://['><a href=x>", "https://site.example/dir/x"),
+        ("<!-- <base href=/c/> --><a href=x>", "https://site.example/dir/x"),
+        ("<template><base href=/c/></template><a href=x>", "https://site.example/dir/x"),
+    ];
+    for (body, wanted) in cases {
+        for links in both(body) {
+            assert_eq!(urls(&links), [*wanted], "{body}");
+        }
+    }
+    assert_eq!(page(cases[0].0).resolve("y#z").unwrap().as_str(), "https://site.example/b/y");
+    assert_eq!(page(cases[0].0).resolve("mailto:x@y"), None);
+}
+
+#[test]
+fn nothing_comes_out_of_what_is_no_markup() {
+    for body in [
+        "<!-- <a href=/x> -->",
+        "<!-- <a href=/x>",
+        "<script>'<a href=/x>'</script>",
+        "<script>'<a href=/x>",
+        "<script><!-- <script></script> <a href=/x> --></script>",
+        "<style><a href=/x></style>",
+        "<textarea><a href=/x></textarea>",
+        "<title><a href=/x></title>",
+        "<xmp><a href=/x></xmp>",
+        "<iframe><a href=/x></iframe>",
+        "<template><a href=/x></template>",
+        "<template><template></template><a href=/x></template>",
+        "<template><a href=/x>",
+        "<a href=/x",
+        "<a href='/x>",
+        "</a href=/x>",
+        "<ahref=/x>",
+        "&lt;a href=/x&gt;",
+        "<svg><![CDATA[<a href=/x>]]></svg>",
+    ] {
+        for links in both(body) {
+            assert_eq!(urls(&links), Vec::<&str>::new(), "{body}");
+        }
+    }
+    for links in both("<template><a href=/x></template><a href=/y>") {
+        assert_eq!(urls(&links), ["https://site.example/y"]);
+    }
+}
+
+#[test]
+fn broken_markup_keeps_its_links() {
+    for body in [
+        "<p><b><i></p><a href=/x></b>",
+        "<a href=/x",
+        "<div></span></div></div><a href=/x>",
+        "<a/href=/x>",
+        "<a\nhref\n=\n/x\n>",
+        "<a \"' href=/x>",
+        "<a href=/x/></a>",
+        "<svg><a href=/x></a></svg>",
+        "<<a href=/x>",
+        "<a href=\"/x\"target=_blank>",
+        "</html><a href=/x>",
+        "\u{FEFF}<a href=/x>",
+    ] {
+        let [streamed, parsed] = both(body);
+        assert_eq!(streamed, parsed, "{body}");
+        if body.ends_with('>') {
+            assert!(urls(&streamed)[0].starts_with("https://site.example/x"), "{body}");
+        }
+    }
+}
+
+#[test]
+fn kinds_and_relations_are_told() {
+    let body = "<link rel='NEXT' href=/2><link rel=canonical href=/c><a href=/1 rel='noopener NoFollow'>\
+                <a href=/1>again</a><a href=/s rel=sponsored><a href=/u rel=ugc><area href=/m>\
+                <iframe src=/f></iframe><a href=/p rel=prev>";
+    for links in both(body) {
+        let told: Vec<_> =
+            links.iter().map(|l| (l.url.path(), l.kind.as_str(), l.nofollow, l.rel.as_deref())).collect();
+        let wanted = [
+            ("/2", "next", false, Some("NEXT")),
+            ("/c", "canonical", false, Some("canonical")),
+            // One of the two links to it may be followed.
+            ("/1", "a", false, Some("noopener NoFollow")),
+            ("/s", "a", true, Some("sponsored")),
+            ("/u", "a", true, Some("ugc")),
+            ("/m", "area", false, None),
+            ("/f", "iframe", false, None),
+            ("/p", "a", false, Some("prev")),
+        ];
+        assert_eq!(told, wanted);
+    }
+    assert_eq!(page(body).links().len(), 5, "only `a` and `area` are followed");
+    let frames = "<frameset><frame src=/f></frameset>";
+    for links in both(frames) {
+        assert_eq!(links[0].kind, LinkKind::Frame);
+    }
+}
+
+#[test]
+fn a_url_that_is_also_canonical_is_still_followed() {
+    let page = page("<link rel=canonical href=/a><a href=/a>");
+    assert_eq!(urls(&page.links()), ["https://site.example/a"]);
+}
+
+#[test]
+fn titles_are_decoded_collapsed_and_bounded() {
+    let cases: &[(&str, Option<&str>)] = &[
+        ("<title>\n A &amp;  B&nbsp;&#x2014; <b>c</b>\n</title>", Some("A & B — <b>c</b>")),
+        ("<title></title><title> two </title>", Some("two")),
+        ("<title>one</title><title>two</title>", Some("one")),
+        ("<svg><title>drawing</title></svg><title>page</title>", Some("page")),
+        ("<template><title>no</title></template><title>yes</title>", Some("yes")),
+        ("<!-- <title>no</title> --><p>x", None),
+        ("<title>never closed", Some("never closed")),
+        ("", None),
+    ];
+    for (body, wanted) in cases {
+        assert_eq!(page(body).title(), *wanted, "{body}");
+        let parsed = page(body);
+        parsed.css("p").unwrap();
+        assert_eq!(parsed.title(), *wanted, "{body}");
+    }
+    let long = page(&format!("<title>{}</title>", "ä ".repeat(100_000)));
+    let title = long.title().unwrap();
+    assert!(title.len() <= TITLE_BYTES_MAX && title.len() > TITLE_BYTES_MAX - 4);
+}
+
+#[test]
+fn other_types_than_markup_have_no_links() {
+    for (content_type, count) in
+        [("application/json", 0), ("text/plain", 0), ("application/xhtml+xml", 1), ("", 1)]
+    {
+        let body = Bytes::from_static(b"<title>t</title><a href=/x>");
+        let document = Document::new(Url::parse(PAGE).unwrap(), Some(content_type), body);
+        assert_eq!(document.links().len(), count, "{content_type}");
+        assert_eq!(document.links_with_text(|_| true).len(), count, "{content_type}");
+    }
+}
+
+#[test]
+fn encodings_reach_links_and_titles() {
+    let url = Url::parse(PAGE).unwrap();
+    let utf16: Vec<u8> =
+        "\u{FEFF}<title>ä</title><a href=/ö>".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let page = Document::new(url.clone(), Some("text/html; charset=utf-8"), utf16.into());
+    assert_eq!((page.title(), urls(&page.links())), (Some("ä"), vec!["https://site.example/%C3%B6"]));
+    let sjis = Bytes::from_static(b"<title>\x83\x5C</title><a href='/\x83\x5C'>");
+    let page = Document::new(url, Some("text/html; charset=shift_jis"), sjis);
+    assert_eq!((page.title(), urls(&page.links())), (Some("ソ"), vec!["https://site.example/%E3%82%BD"]));
+}
+
+#[test]
+fn selectors_find_text_and_attributes() {
+    let page = page(
+        "<body><h1> The <b>shop</b>\n</h1><ul id=list><li class=i data-n=1>one<li class=i>two <i>2</i></ul>\
+         <p>own <b>not</b> words<script>var x</script></p><noscript>off</noscript>",
+    );
+    assert_eq!(page.css("h1").unwrap().text().as_deref(), Some("The shop"));
+    assert_eq!(page.css(".i").unwrap().texts(), ["one", "two 2"]);
+    assert_eq!(page.css(".i").unwrap().attr("data-n"), Some("1"));
+    assert_eq!(page.css("li, ul").unwrap().attrs("class"), ["i", "i"]);
+    assert!(page.css(".none").unwrap().is_empty());
+    assert_eq!(page.css(".none").unwrap().text(), None);
+    assert_eq!(page.css(":root").unwrap().first().unwrap().name(), "html");
+    assert_eq!(page.css("script").unwrap().text().as_deref(), Some("var x"));
+    assert_eq!(page.css("body").unwrap().text().unwrap().matches("off").count(), 0);
+
+    let list = page.css("#list").unwrap().first().unwrap();
+    assert_eq!(list.css("li:nth-child(2) > i").unwrap().text().as_deref(), Some("2"));
+    assert_eq!(list.css(":scope > li").unwrap().iter().count(), 2);
+    assert!(list.css("ul").unwrap().is_empty(), "only what is below");
+    assert_eq!(list.css("i").unwrap().first().unwrap().html(), "<i>2</i>");
+
+    let p = page.css("p").unwrap().first().unwrap();
+    assert_eq!((p.own_text().as_str(), p.text().as_str()), ("own words", "own not words"));
+    let names: Vec<_> = page.css("h1, p").unwrap().into_iter().map(|e| e.name()).collect();
+    assert_eq!(names, ["h1", "p"]);
+}
+
+#[test]
+fn links_of_selected_elements_follow_the_same_rules() {
+    let page = page(
+        "<base href=/b/><a class=p href=1#x>1</a><a href=2>2</a><p class=p>\
+         <a class=p href=1></a><area class=p href=3><img class=p src=4><a class=p href='mailto:x@y'>",
+    );
+    assert_eq!(
+        urls(&page.links_at(".p").unwrap()),
+        ["https://site.example/b/1", "https://site.example/b/3", "https://site.example/b/4"]
+    );
+    assert_eq!(page.links_at("a[").unwrap_err().selector, "a[");
+}
+
+#[test]
+fn links_come_with_their_text_on_request() {
+    let page = page("<a href=/x><img></a><a href=/x> the <b>x</b><script>no</script></a><a href=/y></a>");
+    let links = page.links_with_text(LinkKind::is_followed);
+    let texts: Vec<_> = links.iter().map(|link| link.text.as_deref()).collect();
+    assert_eq!(texts, [Some("the x"), Some("")]);
+    assert!(page.links().iter().all(|link| link.text.is_none()));
+}
+
+#[test]
+fn json_is_read_or_the_reason_named() {
+    let json = |content_type, body: &'static [u8]| {
+        let url = Url::parse("https://user:secret@site.example/api").unwrap();
+        Document::new(url, content_type, Bytes::from_static(body)).json::<Vec<String>>()
+    };
+    assert_eq!(json(None, "[\"ä\"]".as_bytes()).unwrap(), ["ä"]);
+    assert_eq!(json(Some("application/json"), b"\xEF\xBB\xBF[\"a\"]").unwrap(), ["a"]);
+    assert_eq!(json(Some("application/json; charset=latin1"), b"[\"\xE4\"]").unwrap(), ["ä"]);
+    let error = json(None, b"[1]").unwrap_err();
+    assert!(error.to_string().contains("site.example/api") && !error.to_string().contains("secret"));
+    assert!(json(None, "[".repeat(1_000_000).leak().as_bytes()).is_err());
+}
+
+#[test]
+fn nothing_is_read_before_it_is_asked_for() {
+    let page = page("<title>x</title>");
+    assert!(format!("{page:?}").contains("body_bytes: 16"));
+    assert_eq!(page.text().as_ptr(), page.body().as_ptr(), "not copied");
+}
+
+#[test]
+fn too_many_links_are_cut_and_said() {
+    let body: String = (0..LINKS_MAX + 5).map(|n| format!("<a href=/{n}></a>")).collect();
+    let (streamed, parsed) = (page(&body), page(&body));
+    parsed.css("p").unwrap();
+    for page in [&streamed, &parsed] {
+        assert_eq!((page.skim().links.len(), page.skim().cut), (LINKS_MAX, Some(Cut::Links)));
+        assert_eq!(page.links().len(), LINKS_MAX);
+    }
+}
+
+#[test]
+fn long_links_are_left_out() {
+    let body = format!("<a href='/{}'><a href=/b>", "x".repeat(LINK_BYTES_MAX));
+    for links in both(&body) {
+        assert_eq!(urls(&links), ["https://site.example/b"]);
+    }
+    let huge = format!("<a href='{}'><a href=/b>", "&amp;".repeat(1_000_000));
+    for links in both(&huge) {
+        assert_eq!(urls(&links), ["https://site.example/b"]);
+    }
+}
+
+#[test]
+fn deep_markup_overflows_no_stack_and_ends_soon() {
+    // A small stack, as on a thread that somebody else made.
+    let run = || {
+        for tag in ["div", "b", "font", "table", "p", "a", "svg", "template", "select", "li", "button"] {
+            let body = format!(
+                "<title>t</title><a href=/first></a>{}<a href=/last>",
+                format!("<{tag}>").repeat(200_000)
+            );
+            let page = page(&body);
+            assert_eq!(page.title(), Some("t"), "{tag}");
+            let links = page.links();
+            assert_eq!(links[0].url.path(), "/first", "{tag}");
+            let all = page.css("*").unwrap();
+            assert!(!all.text().unwrap().contains('<'), "{tag}");
+            assert!(all.first().unwrap().html().len() > 100, "{tag}");
+            let deep = page.css("section div, section b").unwrap();
+            assert!(deep.is_empty());
+            assert_eq!(page.links_with_text(|_| true)[0].url.path(), "/first", "{tag}");
+        }
+    };
+    std::thread::Builder::new().stack_size(512 * 1024).spawn(run).unwrap().join().unwrap();
+}
+
+#[test]
+fn deep_markup_hides_no_link_from_the_pass() {
+    let page = page(&format!("{}<a href=/last>", "<div>".repeat(200_000)));
+    assert!(page.dom_is_cut());
+    assert_eq!(urls(&page.links()), ["https://site.example/last"], "although the DOM is there");
+    assert_eq!(page.skim().cut, None);
+}
+
+#[test]
+fn cloned_formatting_elements_do_not_fill_the_memory() {
+    let fonts: String = (0..400).map(|n| format!("<font id={n}>")).collect();
+    let page = page(&format!("<p>{fonts}{}", "<p>x".repeat(200_000)));
+    assert!(page.dom_is_cut());
+    assert!(page.css("font").unwrap().iter().count() < 1_000_000);
+}
+
+#[test]
+fn an_endless_tag_or_comment_loses_nothing_before_it() {
+    for tail in ["<!--", "<a href='", "<title>", "<p "] {
+        let page = page(&format!("<a href=/x></a>{tail}{}", "y ".repeat(5_000_000)));
+        assert_eq!(urls(&page.links()), ["https://site.example/x"], "{tail}");
+    }
+}
+
+/// Pieces of markup that the streaming pass and the DOM read alike: nothing that tables, selects or
+/// misnested links would move.
+fn fragment() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[a-c ./?#&;=:\\\\]{0,8}".prop_map(|href| format!("<a href=\"{href}\" rel=x>t</a>")),
+        "[a-c/]{0,4}".prop_map(|href| format!("<base href='{href}'>")),
+        "(&amp;|&lt;|&copy|&#x41;|&#0;|é|\u{0}|\n){0,4}".prop_map(|href| format!("<area href='{href}'>")),
+        "[a-z <>&;é]{0,6}".prop_map(|title| format!("<title>x{title}</title>")),
+        "[a-z <>]{0,6}".prop_map(|comment| format!("<!--{comment}<a href=/c>-->")),
+        "[a-z <>]{0,6}".prop_map(|code| format!("<script>{code}<a href=/s></script>")),
+        Just("<template><a href=/t></template>".to_owned()),
+        Just("<div><p>text</p>".to_owned()),
+        Just("</div>".to_owned()),
+        Just("<iframe src=/f><a href=/i></iframe>".to_owned()),
+        Just("<link rel=canonical href=/c><link rel=next href=n>".to_owned()),
+        Just("<svg><a href=/v></a></svg>".to_owned()),
+        "[a-z é&;]{0,6}",
+    ]
+}
+
+fn assert_links_are_sound(links: &[Link]) {
+    let mut seen = HashSet::new();
+    for link in links {
+        assert!(matches!(link.url.scheme(), "http" | "https"), "{}", link.url);
+        assert!(link.url.has_host() && link.url.fragment().is_none(), "{}", link.url);
+        assert_eq!(Url::parse(link.url.as_str()).as_ref(), Ok(&link.url));
+        assert!(seen.insert(link.url.as_str()), "twice: {}", link.url);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_pass_and_the_dom_agree(parts in proptest::collection::vec(fragment(), 0..12)) {
+        let body = parts.concat();
+        let [streamed, parsed] = both(&body);
+        prop_assert_eq!(streamed, parsed);
+        let dom = page(&body);
+        dom.css("p").unwrap();
+        let streamed = page(&body);
+        prop_assert_eq!((streamed.title(), &streamed.skim().base_href), (dom.title(), &dom.skim().base_href));
+    }
+
+    #[test]
+    fn any_bytes_give_sound_links(
+        bytes in proptest::collection::vec(any::<u8>(), 0..300),
+        content_type in prop_oneof![Just(None), "text/html; *(charset=(utf-8|utf-16|shift_jis|x))?".prop_map(Some)],
+    ) {
+        let document = Document::new(Url::parse(PAGE).unwrap(), content_type.as_deref(), bytes.into());
+        assert_links_are_sound(&document.links_where(|_| true));
+        document.css("a").unwrap();
+        assert_links_are_sound(&document.links_with_text(|_| true));
+        let _ = document.json::<serde_json::Value>();
+    }
+
+    #[test]
+    fn any_links_give_sound_links(hrefs in proptest::collection::vec("\\PC{0,20}|[a-z:/?#@\\\\. \t\n]{0,20}", 0..20)) {
+        let body: String = hrefs.iter().map(|href| format!("<a href='{href}'></a>")).collect();
+        for links in both(&body) {
+            assert_links_are_sound(&links);
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Small work on strings: white space and bounds.
+
+/// Appends `part` to `out`, with each run of white space as one space and none at the start.
+///
+/// A run may stretch over several calls. The end is the caller's: see [`trim_end`].
+pub(crate) fn push_collapsed(out: &mut String, part: &str) {
+    for c in part.chars() {
+        if !c.is_whitespace() {
+            out.push(c);
+        } else if !out.is_empty() && !out.ends_with(' ') {
+            out.push(' ');
+        }
+    }
+}
+
+/// Takes the space off the end that [`push_collapsed`] may have left.
+pub(crate) fn trim_end(mut text: String) -> String {
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// Collapses the white space of the whole of `text`.
+pub(crate) fn collapse(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    push_collapsed(&mut out, text);
+    trim_end(out)
+}
+
+/// The longest start of `text` that is at most `bytes_max` long and ends between two characters.
+pub(crate) fn bounded(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn collapses_runs_that_stretch_over_parts() {
+        let mut out = String::new();
+        for part in [" \n a", "b \t", "\u{a0} c ", " "] {
+            push_collapsed(&mut out, part);
+        }
+        assert_eq!(trim_end(out), "ab c");
+        assert_eq!(collapse(" \n "), "");
+    }
+
+    #[test]
+    fn bounds_between_characters() {
+        assert_eq!(bounded("aäb", 2), "a");
+        assert_eq!(bounded("aäb", 3), "aä");
+        assert_eq!(bounded("a", 99), "a");
+    }
+}
