@@ -14,6 +14,7 @@ pub mod policy;
 pub mod rate;
 pub mod record;
 pub mod retry;
+pub mod sink;
 pub mod time;
 pub mod verdict;
 
@@ -25,5 +26,6 @@ pub use policy::{Backoff, HostPolicy};
 pub use rate::{Rate, RateError, per_hour, per_minute, per_second};
 pub use record::{Ending, Lease, LeaseId, Priority, Record, RecordKind};
 pub use retry::{OutcomeClass, RequestFacts, RetryPolicy, Rule, Wait};
+pub use sink::SinkPosition;
 pub use time::Timestamp;
 pub use verdict::{Hints, Proposal, Quota, Verdict};

@@ -1,1 +1,27 @@
-//! Part of Opilio.
+//! The frontier: all known, unsettled URLs of a crawl, their order, and how the others ended.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`frontier`] | the [`Frontier`] trait: what every store can do, and the order of the calls |
+//! | [`batch`] | what goes into a call and what comes out of it |
+//! | [`stats`] | the books: counters without a scan |
+//! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
+//! | `conformance` | the rules that every store keeps (feature `conformance`) |
+//!
+//! A store has no clock, no thread and no runtime: one thread owns it and says what time it is.
+
+pub mod batch;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod error;
+pub mod frontier;
+pub mod memory;
+pub mod permit;
+pub mod stats;
+
+pub use batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
+pub use error::FrontierError;
+pub use frontier::Frontier;
+pub use memory::MemoryFrontier;
+pub use permit::{Fence, Permit};
+pub use stats::{Failure, FrontierStats};

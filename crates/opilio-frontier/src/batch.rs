@@ -1,0 +1,168 @@
+//! What goes into a store's calls and what comes out: all in batches, one atomic commit each.
+
+use std::fmt;
+use std::sync::Arc;
+
+use opilio_core::{Ending, Fingerprint, Host, LeaseId, Reason, Record, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// A URL that was discovered, and what the scope says about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// In scope: to be fetched unless it is known. It is discovered, whatever the record's kind.
+    Queue(Record),
+    /// Out of scope: only counted, once.
+    Filtered {
+        /// The URL's fingerprint; of a text that is no URL, the fingerprint of the text.
+        fingerprint: Fingerprint,
+        /// What kept it out.
+        why: Filtered,
+    },
+}
+
+macro_rules! filtered {
+    ($($(#[$doc:meta])* $name:ident => $word:literal,)*) => {
+        /// Why a discovered URL was not admitted: a stable word for reports, never renamed.
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Filtered {
+            $($(#[$doc])* #[serde(rename = $word)] $name,)*
+        }
+
+        impl Filtered {
+            /// Every why there is; the order is part of what durable stores write, so it only grows
+            /// at its end.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The stable word.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+        }
+    };
+}
+
+filtered! {
+    /// On a host that the crawl does not follow links to.
+    ScopeHost => "scope_host",
+    /// Kept out by an include or exclude pattern.
+    ScopePattern => "scope_pattern",
+    /// More links from a seed than allowed.
+    MaxDepth => "max_depth",
+    /// Neither http nor https.
+    UnsupportedScheme => "unsupported_scheme",
+    /// Longer than allowed.
+    UrlTooLong => "url_too_long",
+    /// No URL at all.
+    BadUrl => "bad_url",
+    /// Beyond the number of links that are taken from one page.
+    TooManyLinks => "too_many_links",
+    /// Marked `nofollow`, in a crawl that heeds it.
+    Nofollow => "nofollow",
+}
+
+impl fmt::Display for Filtered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a batch of admissions came to; the three add up to the batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Admitted {
+    /// Taken on: never seen before, or until now only seen as filtered.
+    pub new: u64,
+    /// Nothing new: already taken on, or already counted as filtered.
+    pub known: u64,
+    /// Filtered, and counted as such for the first time.
+    pub filtered_new: u64,
+}
+
+/// How many URLs of a host are wanted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Want {
+    /// The host whose work it is.
+    pub host: Host,
+    /// At most so many.
+    pub n: usize,
+}
+
+/// How one lease ended.
+///
+/// Made by a constructor per ending, so that what an ending needs is always there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    pub(crate) lease: LeaseId,
+    pub(crate) ending: Ending,
+    pub(crate) target: Option<Record>,
+    pub(crate) attempts: u16,
+    pub(crate) reported_as: Option<Arc<str>>,
+}
+
+impl Settlement {
+    /// A page: its links are admitted, its items written.
+    #[must_use]
+    pub fn page(lease: LeaseId) -> Self {
+        Self::plain(lease, Ending::Page)
+    }
+
+    /// Another name of a known URL: its alias line, if one is written, is written.
+    #[must_use]
+    pub fn alias(lease: LeaseId) -> Self {
+        Self::plain(lease, Ending::Alias)
+    }
+
+    /// Goes on as `target`, unless that is known: see [`Settled::known_targets`].
+    #[must_use]
+    pub fn redirected(lease: LeaseId, target: Record) -> Self {
+        Self { target: Some(target), ..Self::plain(lease, Ending::Redirected) }
+    }
+
+    /// No attempt is due any more. `reported_as` is the URL of the origin when the lease was on a
+    /// redirect's target: the store cannot know it, since it does not read `extra`.
+    #[must_use]
+    pub fn failed(lease: LeaseId, reason: Reason, attempts: u16, reported_as: Option<Arc<str>>) -> Self {
+        Self { attempts, reported_as, ..Self::plain(lease, Ending::Failed(reason)) }
+    }
+
+    /// Due again later, with so many attempts used up; its place by age stays its own.
+    #[must_use]
+    pub fn retry(lease: LeaseId, due: Timestamp, attempts: u16) -> Self {
+        Self::plain(lease, Ending::Retry { due, attempts })
+    }
+
+    /// Not tried: back to its old place.
+    #[must_use]
+    pub fn give_back(lease: LeaseId) -> Self {
+        Self::plain(lease, Ending::Return)
+    }
+
+    fn plain(lease: LeaseId, ending: Ending) -> Self {
+        Self { lease, ending, target: None, attempts: 0, reported_as: None }
+    }
+
+    /// Which lease.
+    #[must_use]
+    pub fn lease(&self) -> LeaseId {
+        self.lease
+    }
+
+    /// How it ended.
+    #[must_use]
+    pub fn ending(&self) -> &Ending {
+        &self.ending
+    }
+}
+
+/// What a batch of settlements came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Settled {
+    /// Leases that are over.
+    pub over: u64,
+    /// Settlements of leases that were over already, or never were: without effect.
+    pub stale: u64,
+    /// Redirected leases whose target the crawl knows. They are **still out**: their origins end as
+    /// aliases, and the caller settles them so once their alias lines are written.
+    pub known_targets: Vec<LeaseId>,
+}

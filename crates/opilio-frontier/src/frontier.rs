@@ -1,0 +1,133 @@
+//! The `Frontier` trait: what every store can do.
+
+use bytes::Bytes;
+use opilio_core::{Host, Lease, LeaseId, SinkPosition, Timestamp};
+
+use crate::batch::{Admission, Admitted, Settled, Settlement, Want};
+use crate::error::FrontierError;
+use crate::permit::Permit;
+use crate::stats::{Failure, FrontierStats};
+
+/// All known, unsettled URLs of a crawl, their order, and how the others ended.
+///
+/// One thread owns a store and makes every call; calls are synchronous and batch-shaped, so that a
+/// shared store pays one round trip for each, and none is made per URL. Time comes in as an
+/// argument. Each mutating call is one atomic commit: whatever is killed when, a batch is in the
+/// store as a whole or not at all.
+///
+/// # Exactly once
+///
+/// A page is settled after all that it gave is safe, in this order:
+///
+/// 1. [`admit`](Self::admit) its links;
+/// 2. hand its items to the exporters under the next number of one sequence;
+/// 3. when they report how far they have written, [`settle`](Self::settle) the leases of that prefix
+///    of the sequence, together with the sinks' positions.
+///
+/// A lease is never stored: it is the absence of a settle. So a kill between any two steps makes
+/// the page due again (its links are known by then), and its items are cut off the output when the
+/// sinks are taken back to [`positions`](Self::positions).
+///
+/// A redirect is settled as [`Settlement::redirected`] at once: it has no output. When its target
+/// is known, the lease stays out and is named in [`Settled::known_targets`]; its alias line takes a
+/// number of the sequence, and it is settled as [`Settlement::alias`] in step 3.
+///
+/// # The books
+///
+/// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`. A redirect's
+/// target is not counted when it is admitted (it ends in the name of its origin, which was), but is
+/// known from then on.
+pub trait Frontier: Send {
+    /// Takes on what was discovered; what is known changes nothing, so repeating a batch is safe.
+    ///
+    /// A filtered URL is remembered and counted once, under the first why. When a later discovery
+    /// is in scope (at a smaller depth, say) it is admitted, and the counts move.
+    ///
+    /// # Errors
+    /// When the store fails; then nothing of the batch is in it.
+    fn admit(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError>;
+
+    /// At most `n` hosts that have come to have due work which is not out; each is told once.
+    ///
+    /// Such a host is then the caller's, who leases its work until a [`lease`](Self::lease) comes
+    /// back *short* (fewer than wanted, or none). From then on it is the store's again and is
+    /// told anew as soon as it has due work. After opening, all hosts with due work are told.
+    ///
+    /// Hosts take turns: the one that waited longest comes first.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn hosts_ready(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError>;
+
+    /// When the next waiting record becomes due: call [`hosts_ready`](Self::hosts_ready) then.
+    ///
+    /// May lie in the past, when it has become due since the last call. No host is told before it
+    /// is asked for.
+    fn next_due(&self) -> Option<Timestamp>;
+
+    /// Appends to `out` at most `n` due records of each wanted host, by priority (high first),
+    /// depth (low first), age (old first).
+    ///
+    /// A record is with one lease at a time. Leases are numbered in the order of `out`; a want that
+    /// comes back short says that its host has nothing more that is due.
+    ///
+    /// # Errors
+    /// When the store fails; then `out` holds no lease of this call.
+    fn lease(&mut self, wants: &[Want], now: Timestamp, out: &mut Vec<Lease>) -> Result<(), FrontierError>;
+
+    /// Tells how leases ended, and how far the sinks had written when they did.
+    ///
+    /// Positions replace those of the same sink; sinks that are not named keep theirs.
+    /// Unknown leases are counted and otherwise ignored, so that a late report harms nobody.
+    ///
+    /// # Errors
+    /// When the store fails; then the leases are still out and the positions as they were.
+    fn settle(
+        &mut self,
+        batch: Vec<Settlement>,
+        positions: &[SinkPosition],
+    ) -> Result<Settled, FrontierError>;
+
+    /// Whether this lease is neither over nor unknown.
+    fn is_out(&self, lease: LeaseId) -> bool;
+
+    /// What whoever writes a request to this host asks immediately before it does.
+    fn permit(&self, host: &Host) -> Permit;
+
+    /// Keeps what hosts want to remember while they are passive; a later memo replaces an earlier.
+    ///
+    /// # Errors
+    /// When the store fails; then no memo of the batch is kept.
+    fn keep_hosts(&mut self, memos: Vec<(Host, Bytes)>) -> Result<(), FrontierError>;
+
+    /// The last memo that was kept for a host; it stays until it is replaced. Asked for when a host
+    /// comes alive.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError>;
+
+    /// How far each sink had written at the last settle that said so, by name: where the output is
+    /// cut back to on resume.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError>;
+
+    /// The books, from counters: no scan.
+    fn stats(&self) -> FrontierStats;
+
+    /// At most `n` of the URLs that ended as failures, in the order in which they did, from the
+    /// `from`th on (0 is the first).
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError>;
+
+    /// Returns when all commits so far would survive a power cut, where the store can promise that.
+    /// Sinks are synced before it is called.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn checkpoint(&mut self) -> Result<(), FrontierError>;
+}

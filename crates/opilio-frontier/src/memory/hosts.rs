@@ -1,0 +1,129 @@
+//! The hosts that the store knows, what each has to do, and whose turn it is.
+
+use std::collections::{HashMap, VecDeque};
+
+use opilio_core::{Host, Record};
+
+use super::packed::Packed;
+use super::queue::{Queue, Rank};
+
+/// A host by its number, in the order in which hosts were met.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub(super) struct HostId(u32);
+
+/// All hosts and the line of those that have due work and are nobody's.
+#[derive(Debug, Default)]
+pub(super) struct Hosts {
+    ids: HashMap<Host, HostId>,
+    all: Vec<Known>,
+    line: VecDeque<HostId>,
+    /// Links come in runs of one host: the last one spares most look-ups.
+    last: Option<HostId>,
+}
+
+#[derive(Debug)]
+struct Known {
+    host: Host,
+    queue: Queue,
+    turn: Turn,
+}
+
+/// Who has to know about a host's due work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// Nobody: there is none.
+    Idle,
+    /// It stands in the line.
+    InLine,
+    /// The caller was told and asks for more until it gets less than it wanted.
+    Told,
+}
+
+impl Hosts {
+    /// The host's number; a new host gets one.
+    pub(super) fn id_of(&mut self, host: &Host) -> HostId {
+        if let Some(last) = self.last
+            && self.known(last).host == *host
+        {
+            return last;
+        }
+        let id = self.find(host).unwrap_or_else(|| self.add(host));
+        self.last = Some(id);
+        id
+    }
+
+    fn add(&mut self, host: &Host) -> HostId {
+        let id = HostId(u32::try_from(self.all.len()).expect("memory ends before four billion hosts"));
+        self.ids.insert(host.clone(), id);
+        self.all.push(Known { host: host.clone(), queue: Queue::default(), turn: Turn::Idle });
+        id
+    }
+
+    pub(super) fn find(&self, host: &Host) -> Option<HostId> {
+        self.ids.get(host).copied()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Queues a record that is younger than all others.
+    pub(super) fn push(&mut self, host: HostId, age: u64, record: &Record) {
+        self.known_mut(host).queue.push(age, record);
+        self.join_line(host);
+    }
+
+    /// Queues a record at its old place.
+    pub(super) fn put_back(&mut self, host: HostId, rank: Rank, packed: Packed) {
+        self.known_mut(host).queue.put_back(rank, packed);
+        self.join_line(host);
+    }
+
+    /// Takes the record of a host that goes first.
+    pub(super) fn pop(&mut self, host: HostId) -> Option<(Rank, Record)> {
+        let Known { host, queue, .. } = self.known_mut(host);
+        queue.pop(host)
+    }
+
+    /// A host whose work was asked for and is at its end is the store's again.
+    pub(super) fn release(&mut self, host: HostId) {
+        let known = self.known_mut(host);
+        if known.turn == Turn::Told {
+            known.turn = Turn::Idle;
+        }
+    }
+
+    /// The first hosts in the line, which are the caller's from now on.
+    pub(super) fn ready(&mut self, n: usize) -> Vec<Host> {
+        let mut ready = Vec::with_capacity(n.min(self.line.len()));
+        while ready.len() < n
+            && let Some(id) = self.line.pop_front()
+        {
+            let known = self.known_mut(id);
+            // Its work may have been leased while it stood in the line.
+            if known.queue.is_empty() {
+                known.turn = Turn::Idle;
+            } else {
+                known.turn = Turn::Told;
+                ready.push(known.host.clone());
+            }
+        }
+        ready
+    }
+
+    fn join_line(&mut self, id: HostId) {
+        let known = self.known_mut(id);
+        if known.turn == Turn::Idle {
+            known.turn = Turn::InLine;
+            self.line.push_back(id);
+        }
+    }
+
+    fn known(&self, id: HostId) -> &Known {
+        &self.all[id.0 as usize]
+    }
+
+    fn known_mut(&mut self, id: HostId) -> &mut Known {
+        &mut self.all[id.0 as usize]
+    }
+}

@@ -1,0 +1,154 @@
+//! Which fingerprints the crawl has met, and which of them it only counted.
+
+use std::collections::HashMap;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::{BuildHasher, Hasher};
+
+use opilio_core::Fingerprint;
+
+use crate::batch::Filtered;
+
+/// Fingerprint → known, or filtered and why.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashMap<Key, Mark, Folding>);
+
+/// What a fingerprint was before it was taken on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sighting {
+    /// Never met.
+    First,
+    /// Met and filtered.
+    Filtered(Filtered),
+    /// Taken on before.
+    Known,
+}
+
+impl Seen {
+    /// Makes a fingerprint known, and says what it was until now.
+    pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Sighting {
+        match self.0.entry(Key::of(fingerprint)) {
+            Entry::Vacant(entry) => {
+                entry.insert(Mark::Known);
+                Sighting::First
+            }
+            Entry::Occupied(mut entry) => match entry.insert(Mark::Known) {
+                Mark::Known => Sighting::Known,
+                Mark::Filtered(why) => Sighting::Filtered(why),
+            },
+        }
+    }
+
+    /// Remembers that a fingerprint was filtered; false when it was met before.
+    pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> bool {
+        match self.0.entry(Key::of(fingerprint)) {
+            Entry::Vacant(entry) => {
+                entry.insert(Mark::Filtered(why));
+                true
+            }
+            Entry::Occupied(_) => false,
+        }
+    }
+}
+
+/// One byte, so that an entry takes 17 (bytes are not aligned; a `u128` would make it 32).
+#[derive(Clone, Copy, Debug)]
+enum Mark {
+    Known,
+    Filtered(Filtered),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Key([u8; 16]);
+
+impl Key {
+    fn of(fingerprint: Fingerprint) -> Self {
+        Self(fingerprint.0.to_ne_bytes())
+    }
+}
+
+impl std::hash::Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.0));
+    }
+}
+
+/// Folds a fingerprint to 64 bits with a key of this process.
+///
+/// A fingerprint is a hash already, but one that a hostile site can compute: without the key it
+/// could offer links that all fall into one bucket.
+#[derive(Clone, Debug)]
+struct Folding {
+    key: [u64; 2],
+}
+
+impl Default for Folding {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Self { key: [random.hash_one(0_u8), random.hash_one(1_u8)] }
+    }
+}
+
+impl BuildHasher for Folding {
+    type Hasher = Fold;
+
+    fn build_hasher(&self) -> Fold {
+        Fold { key: self.key, hash: 0 }
+    }
+}
+
+struct Fold {
+    key: [u64; 2],
+    hash: u64,
+}
+
+impl Hasher for Fold {
+    fn write_u128(&mut self, fingerprint: u128) {
+        let low = fingerprint as u64 ^ self.key[0];
+        let high = (fingerprint >> 64) as u64 ^ self.key[1];
+        let product = u128::from(low) * u128::from(high);
+        self.hash = product as u64 ^ (product >> 64) as u64;
+    }
+
+    /// Never called by [`Key`]; right, if slow, for whatever else would be hashed.
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u128(u128::from(self.hash) << 8 | u128::from(*byte));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_seventeen_bytes() {
+        assert_eq!(size_of::<(Key, Mark)>(), 17);
+    }
+
+    #[test]
+    fn the_first_why_stays_until_the_url_is_taken_on() {
+        let (mut seen, url) = (Seen::default(), Fingerprint(7));
+        assert!(seen.mark(url, Filtered::MaxDepth));
+        assert!(!seen.mark(url, Filtered::ScopeHost));
+        assert_eq!(seen.take_on(url), Sighting::Filtered(Filtered::MaxDepth));
+        assert_eq!(seen.take_on(url), Sighting::Known);
+        assert!(!seen.mark(url, Filtered::MaxDepth));
+    }
+
+    #[test]
+    fn fingerprints_that_share_a_half_do_not_share_a_hash() {
+        let folding = Folding::default();
+        let mut hashes: Vec<u64> = (0..1000_u128)
+            .flat_map(|i| [i, i << 64])
+            .map(|i| folding.hash_one(Key::of(Fingerprint(i << 1 | 1))))
+            .collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert!(hashes.len() > 1990, "{}", hashes.len());
+    }
+}

@@ -1,0 +1,1 @@
+//! What only this store promises; the rules of every store are in the conformance suite.

@@ -1,0 +1,78 @@
+//! The right to send a request to a host now: what keeps a host with one worker at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use opilio_core::Timestamp;
+
+/// Says whether a request to a host may still be written.
+///
+/// A store hands it out once for a host; whoever writes the request asks it as the last step
+/// before the bytes leave, on its own thread and without a call to the store. A cluster's worker
+/// that was stopped for longer than its lease then sends nothing when it wakes up.
+#[derive(Clone, Debug, Default)]
+pub struct Permit(Option<Arc<Fence>>);
+
+impl Permit {
+    /// Always valid: the hosts of an embedded store have no other master.
+    pub const ALWAYS: Self = Self(None);
+
+    /// Valid as long as the fence stands.
+    #[must_use]
+    pub fn behind(fence: Arc<Fence>) -> Self {
+        Self(Some(fence))
+    }
+
+    /// Whether a request may be written at this instant.
+    #[must_use]
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.0.as_ref().is_none_or(|fence| fence.stands(now))
+    }
+}
+
+/// Until when a worker owns what it leased from a shared store; the store moves it.
+#[derive(Debug)]
+pub struct Fence {
+    until_micros: AtomicU64,
+}
+
+impl Fence {
+    /// A fence that stands until, and not at, this instant.
+    #[must_use]
+    pub fn until(end: Timestamp) -> Self {
+        Self { until_micros: AtomicU64::new(end.as_micros()) }
+    }
+
+    /// Moves the end: later when the ownership is renewed, to the epoch when it is lost.
+    pub fn move_to(&self, end: Timestamp) {
+        self.until_micros.store(end.as_micros(), Ordering::Release);
+    }
+
+    /// Whether the ownership still holds.
+    #[must_use]
+    pub fn stands(&self, now: Timestamp) -> bool {
+        now.as_micros() < self.until_micros.load(Ordering::Acquire)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_fence_invalidates_every_copy_of_the_permit() {
+        let fence = Arc::new(Fence::until(Timestamp::from_secs(10)));
+        let permit = Permit::behind(fence.clone());
+        assert!(permit.is_valid(Timestamp::from_secs(9)));
+        assert!(!permit.is_valid(Timestamp::from_secs(10)));
+
+        let copy = permit.clone();
+        fence.move_to(Timestamp::EPOCH);
+        assert!(!copy.is_valid(Timestamp::from_secs(1)));
+    }
+
+    #[test]
+    fn an_embedded_store_never_loses_a_host() {
+        assert!(Permit::ALWAYS.is_valid(Timestamp::NEVER));
+    }
+}

@@ -1,0 +1,73 @@
+//! The books of a crawl, kept as counters so that nobody has to scan for them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use opilio_core::Reason;
+
+use crate::batch::Filtered;
+
+/// How many URLs are where, at one moment.
+///
+/// Of every URL exactly one is true: it was filtered, it ended (as a page, an alias or a failure),
+/// or it is left. See [`FrontierStats::balances`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct FrontierStats {
+    /// Different URLs met, as seeds or outlinks.
+    pub discovered: u64,
+    /// Those of them that the crawl took on.
+    pub admitted: u64,
+    /// Those of them that it did not, by why.
+    pub filtered: BTreeMap<Filtered, u64>,
+    /// Ended as a page.
+    pub pages: u64,
+    /// Ended as another name of a URL that the crawl already knows.
+    pub aliases: u64,
+    /// Ended without a page, by reason.
+    pub failures: BTreeMap<Reason, u64>,
+    /// Not ended yet: due, waiting or out. A crawl is finished when this is 0.
+    pub left: u64,
+    /// Of those left: with a host, under a lease.
+    pub out: u64,
+    /// Of those left: not due before some later instant.
+    pub waiting: u64,
+    /// How often a URL was given back to be tried again later.
+    pub retries: u64,
+    /// How often a redirect was followed.
+    pub redirects: u64,
+    /// Hosts that the store knows.
+    pub hosts: u64,
+}
+
+impl FrontierStats {
+    /// All that were filtered, whatever the why.
+    #[must_use]
+    pub fn filtered_total(&self) -> u64 {
+        self.filtered.values().sum()
+    }
+
+    /// All that ended as failures, whatever the reason.
+    #[must_use]
+    pub fn failures_total(&self) -> u64 {
+        self.failures.values().sum()
+    }
+
+    /// Whether `discovered = filtered + admitted` and
+    /// `admitted = pages + aliases + failures + left`.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        self.discovered == self.filtered_total() + self.admitted
+            && self.admitted == self.pages + self.aliases + self.failures_total() + self.left
+    }
+}
+
+/// A URL that ended without a page.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// The URL as it was discovered: the origin's, when it failed behind redirects.
+    pub url: Arc<str>,
+    /// The stable word for why.
+    pub reason: Reason,
+    /// Attempts that it used up.
+    pub attempts: u16,
+}
