@@ -1,1 +1,28 @@
-//! Part of Opilio.
+//! Where items go.
+//!
+//! An exporter has two halves. Its [`Encoder`] turns an item into bytes on the shard that parsed the
+//! page; its [`Sink`] writes the bytes of all shards on a thread of its own. Both come from one
+//! [`Export`], which is what users hand to a crawler:
+//!
+//! | export | writes |
+//! | --- | --- |
+//! | [`JsonLines`] | one JSON value a line, to a file, to stdout, to any writer |
+//! | [`Collect`] | JSON Lines into memory, for tests and small programs |
+//!
+//! [`Prefix`] joins what several sinks have written into the one prefix that may be settled.
+
+mod collect;
+mod error;
+mod export;
+mod file;
+mod json_lines;
+mod prefix;
+mod stream;
+
+pub use collect::{Collect, Collected};
+pub use error::ExportError;
+pub use export::{Encoder, Export, Sink};
+pub use file::FileSink;
+pub use json_lines::{JsonEncoder, JsonLines};
+pub use prefix::{Advance, Prefix};
+pub use stream::StreamSink;

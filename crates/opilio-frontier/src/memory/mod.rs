@@ -252,10 +252,8 @@ impl Frontier for MemoryFrontier {
     }
 
     fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError> {
-        let position = |(sink, position): (&Arc<str>, &u64)| SinkPosition {
-            sink: sink.clone(),
-            position: *position,
-        };
+        let position =
+            |(sink, position): (&Arc<str>, &u64)| SinkPosition { sink: sink.clone(), position: *position };
         Ok(self.positions.iter().map(position).collect())
     }
 

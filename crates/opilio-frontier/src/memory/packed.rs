@@ -76,8 +76,7 @@ pub(super) fn unpack(from: &mut &[u8], host: &Host, priority: Priority, depth: u
     let text = str::from_utf8(text).expect("only whole strings are packed");
     let url = if flags & WHOLE_URL != 0 { text.into() } else { join(scheme, host, text) };
     let extra = if flags & EXTRA != 0 { Bytes::copy_from_slice(take_slice(from)) } else { Bytes::new() };
-    let kind =
-        if flags & CONTINUATION != 0 { RecordKind::Continuation } else { RecordKind::Discovered };
+    let kind = if flags & CONTINUATION != 0 { RecordKind::Continuation } else { RecordKind::Discovered };
     Record {
         url,
         fingerprint: Fingerprint(u128::from_le_bytes(fingerprint)),

@@ -1,0 +1,109 @@
+//! JSON Lines into memory: what tests and small programs look at afterwards.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::ExportError;
+use crate::export::{Encoder, Export, Sink};
+use crate::json_lines::JsonEncoder;
+
+/// Exports into memory; [`Collected`] shows it. It grows with the crawl.
+///
+/// ```
+/// use opilio_export::{Collect, Export, Sink};
+///
+/// let (export, collected) = Collect::new();
+/// let mut rows = Vec::new();
+/// export.encoder().encode("a product", &mut rows)?;
+/// let mut sink = Export::<str>::into_sink(Box::new(export))?;
+/// sink.begin(0)?;
+/// sink.append(&rows)?;
+/// sink.flush()?;
+/// assert_eq!(collected.items::<String>()?, ["a product"]);
+/// # Ok::<(), opilio_export::ExportError>(())
+/// ```
+#[derive(Debug)]
+pub struct Collect(Shelf);
+
+/// What was exported so far, flushed or not.
+#[derive(Clone, Debug)]
+pub struct Collected(Shelf);
+
+type Shelf = Arc<Mutex<Vec<u8>>>;
+
+impl Collect {
+    /// An export and the view on what it collects.
+    #[must_use]
+    pub fn new() -> (Self, Collected) {
+        let shelf = Shelf::default();
+        (Self(shelf.clone()), Collected(shelf))
+    }
+}
+
+impl Collected {
+    /// Everything, a line each.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.0)).into_owned()
+    }
+
+    /// Everything as values; a line that is no `T` (an alias, perhaps) is an error.
+    ///
+    /// # Errors
+    /// When a line has another shape.
+    pub fn items<T: DeserializeOwned>(&self) -> Result<Vec<T>, ExportError> {
+        let wrong = |source: serde_json::Error| ExportError::Encode {
+            exporter: "the collected type",
+            source: source.into(),
+        };
+        self.text().lines().map(|line| serde_json::from_str(line).map_err(wrong)).collect()
+    }
+}
+
+impl<T: Serialize + ?Sized> Export<T> for Collect {
+    fn encoder(&self) -> Box<dyn Encoder<T>> {
+        Box::new(JsonEncoder)
+    }
+
+    fn into_sink(self: Box<Self>) -> Result<Box<dyn Sink>, ExportError> {
+        Ok(self)
+    }
+}
+
+impl Sink for Collect {
+    fn name(&self) -> Arc<str> {
+        "memory".into()
+    }
+
+    fn begin(&mut self, position: u64) -> Result<(), ExportError> {
+        let mut shelf = lock(&self.0);
+        let found = shelf.len() as u64;
+        if found < position {
+            return Err(ExportError::Shorter { sink: "memory".into(), committed: position, found });
+        }
+        // No further than its length, which is a usize.
+        shelf.truncate(position as usize);
+        Ok(())
+    }
+
+    fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError> {
+        let mut shelf = lock(&self.0);
+        shelf.extend_from_slice(rows);
+        Ok(shelf.len() as u64)
+    }
+
+    fn flush(&mut self) -> Result<u64, ExportError> {
+        Ok(lock(&self.0).len() as u64)
+    }
+
+    fn sync(&mut self) -> Result<u64, ExportError> {
+        self.flush()
+    }
+}
+
+/// A reader that panicked with the lock leaves the bytes whole.
+fn lock(shelf: &Shelf) -> std::sync::MutexGuard<'_, Vec<u8>> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,76 @@
+//! The two halves of an exporter, and what makes them.
+
+use std::sync::Arc;
+
+use crate::error::ExportError;
+
+/// Turns items into bytes, on the shard that found them.
+///
+/// The bytes of one page travel together and are written whole or not at all; what separates items
+/// in them is between an encoder and its sink.
+pub trait Encoder<T: ?Sized>: Send {
+    /// Appends an item's bytes.
+    ///
+    /// # Errors
+    /// When the item has no form in this format; then `out` is as it was.
+    fn encode(&mut self, item: &T, out: &mut Vec<u8>) -> Result<(), ExportError>;
+
+    /// Appends what the output says of a URL that turned out to be another name of `final_url`,
+    /// which the crawl reports by itself. Formats without room for that say nothing.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    fn encode_alias(&mut self, url: &str, final_url: &str, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        let _ = (url, final_url, out);
+        Ok(())
+    }
+}
+
+/// Takes bytes to where they stay, on a thread of its own.
+///
+/// A sink counts in positions: bytes of a file, ids of a table. The store commits them together with
+/// the pages that they cover, and a resumed crawl begins at the committed one. The calls of a run
+/// are one [`begin`](Self::begin), then appends and flushes.
+pub trait Sink: Send {
+    /// Says which sink this is, in words that stay the same from run to run and differ from those
+    /// of a crawl's other sinks.
+    fn name(&self) -> Arc<str>;
+
+    /// Takes the output back to a position: 0 in a new crawl, the committed one in a resumed crawl.
+    ///
+    /// # Errors
+    /// When what lies behind the position cannot be taken back, or the position lies behind the end.
+    fn begin(&mut self, position: u64) -> Result<(), ExportError>;
+
+    /// Takes one page's rows (perhaps none) and tells the position at their end; they may be
+    /// buffered.
+    ///
+    /// # Errors
+    /// When the sink cannot take them; then none of them is in it.
+    fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError>;
+
+    /// Hands everything to the operating system (or the database) and tells the position up to
+    /// which everything is there: from then on a kill of this process loses none of it.
+    ///
+    /// # Errors
+    /// When that fails. The sink still holds what it did not write; the next flush tries again.
+    fn flush(&mut self) -> Result<u64, ExportError>;
+
+    /// Flushes, and returns when a power cut would lose nothing either.
+    ///
+    /// # Errors
+    /// As [`flush`](Self::flush).
+    fn sync(&mut self) -> Result<u64, ExportError>;
+}
+
+/// What users hand to a crawler: where its items go.
+pub trait Export<T: ?Sized>: Send + 'static {
+    /// An encoder for one shard.
+    fn encoder(&self) -> Box<dyn Encoder<T>>;
+
+    /// The sink of all shards.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    fn into_sink(self: Box<Self>) -> Result<Box<dyn Sink>, ExportError>;
+}
