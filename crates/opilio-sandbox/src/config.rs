@@ -15,7 +15,7 @@ use crate::quota::Dialect;
 pub enum Site {
     /// The shop.
     Catalog(Arc<Catalog>),
-    /// A small page at every path.
+    /// A small page at every path, but for `/go`, `/orders` and a missing `/robots.txt`.
     Blank,
 }
 

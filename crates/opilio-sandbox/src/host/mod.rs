@@ -329,8 +329,17 @@ impl Host {
         }
         let config = Arc::clone(&self.config);
         match &config.site {
-            Site::Blank => Reply::page(200, "A page", "Nothing to see."),
+            Site::Blank => self.serve_blank(ask),
             Site::Catalog(catalog) => self.serve_shop(ask, catalog),
+        }
+    }
+
+    fn serve_blank(&mut self, ask: &Ask<'_>) -> Reply {
+        match ask.path_and_query.split('?').next() {
+            // Those that are more than a page, and the one that has a meaning.
+            Some("/go" | "/orders") => self.serve_shop(ask, &Catalog::new(0)),
+            Some("/robots.txt") => Reply::page(404, "Not found", "There are no rules."),
+            _ => Reply::page(200, "A page", "Nothing to see."),
         }
     }
 
@@ -394,7 +403,7 @@ impl Host {
             sent: now.saturating_add(self.config.latency).saturating_add(reply.latency),
             left: None,
             closed_until: reply.closed_until,
-            path: ask.path_and_query.into(),
+            path: kept(ask.path_and_query).into(),
             method: known_method(ask.method),
             in_flight: self.in_flight,
             status: reply.status,
@@ -468,6 +477,12 @@ fn status(route: &Route) -> u16 {
         | Route::Sitemap
         | Route::Orders => 200,
     }
+}
+
+/// The part of a path that the log keeps, so that nobody fills the memory by long ones.
+fn kept(path_and_query: &str) -> &str {
+    const KEPT_BYTES_MAX: usize = 4096;
+    &path_and_query[..path_and_query.floor_char_boundary(KEPT_BYTES_MAX)]
 }
 
 /// The log keeps no text that a client chose, but for the path.

@@ -11,39 +11,38 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::wire::{Wire, WireEnd};
-use super::{Served, bind, exchange};
+use super::{Served, exchange, listen_on, reserve};
 
-/// Accepts for ever. While the host is unreachable the listener is closed, so that the kernel refuses.
+/// Accepts for ever. While the host is unreachable nobody listens, so that the kernel refuses.
 pub(super) async fn run(served: Arc<Served>, listener: StdListener) {
     let mut spans: Vec<_> = served.lock().config().unreachable_spans().collect();
     spans.sort_unstable();
-    let mut listener = Some(listener);
+    let began = Instant::from_std(served.began);
+    let mut listener = listener;
     for (from, to) in spans {
-        let began = Instant::from_std(served.began);
-        if let Some(open) = listener.take() {
-            tokio::select! {
-                () = accept(&served, open) => {}
-                () = sleep_until(began + from) => {}
-            }
+        tokio::select! {
+            () = accept(&served, listener) => {}
+            () = sleep_until(began + from) => {}
         }
-        sleep_until(began + to).await;
-        listener = Some(rebind(&served).await);
+        listener = reopen(&served, began + to).await;
     }
-    if let Some(open) = listener {
-        accept(&served, open).await;
-    }
+    accept(&served, listener).await;
 }
 
-/// The port may be taken for a moment by somebody's outgoing connection.
-async fn rebind(served: &Served) -> StdListener {
+/// Listens again from `at` on, and keeps the port for itself until then. Outgoing connections, of
+/// which a crawler makes many, could take it otherwise.
+async fn reopen(served: &Served, at: Instant) -> StdListener {
     loop {
-        match bind(served.addr) {
+        let reserved = reserve(served.addr);
+        sleep_until(at).await;
+        match reserved.and_then(listen_on) {
             Ok(listener) => return listener,
             Err(_) => sleep(RETRY_PAUSE).await,
         }
     }
 }
 
+/// Accepts until it is dropped, and the listener with it.
 async fn accept(served: &Arc<Served>, listener: StdListener) {
     let Ok(listener) = TcpListener::from_std(listener) else {
         // Only possible while the runtime goes down.

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use socket2::Socket;
 use tokio::sync::watch;
 
 use crate::catalog::Catalog;
@@ -268,7 +269,8 @@ fn bind_all(hosts: usize, port: u16) -> Result<Listeners, SandboxError> {
     let mut listeners = Listeners::new();
     for host in (1..=u8::MAX).take(hosts) {
         let addr = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), port));
-        let bound = bind(addr).and_then(|listener| Ok((listener.local_addr()?, listener)));
+        let bound =
+            reserve(addr).and_then(listen_on).and_then(|listener| Ok((listener.local_addr()?, listener)));
         let (addr, listener) = bound.map_err(|source| SandboxError::Listen { addr, source })?;
         port = addr.port();
         listeners.push((addr, listener));
@@ -276,13 +278,18 @@ fn bind_all(hosts: usize, port: u16) -> Result<Listeners, SandboxError> {
     Ok(listeners)
 }
 
-fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+/// Takes an address without listening there: connections to it are refused.
+fn reserve(addr: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     // On Windows the option means that others may take the port over.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
+    Ok(socket)
+}
+
+fn listen_on(socket: Socket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
