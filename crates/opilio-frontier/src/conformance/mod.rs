@@ -1,1 +1,143 @@
-//! The rules that every store keeps.
+//! The rules that every store keeps, as functions that a store's own tests call.
+//!
+//! ```
+//! use opilio_frontier::{Frontier, MemoryFrontier, conformance::Stores};
+//!
+//! struct InMemory;
+//!
+//! impl Stores for InMemory {
+//!     fn open(&mut self) -> Box<dyn Frontier> {
+//!         Box::new(MemoryFrontier::new())
+//!     }
+//!
+//!     fn reopen(&mut self, _killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>> {
+//!         None
+//!     }
+//! }
+//!
+//! mod conformance {
+//!     opilio_frontier::conformance_tests!(super::InMemory);
+//! }
+//! ```
+//!
+//! Rules fail by panicking, as tests do.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
+
+pub mod books;
+pub mod crash;
+pub mod endings;
+pub mod model;
+pub mod order;
+
+use bytes::Bytes;
+use opilio_core::{
+    Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, SinkPosition, Timestamp,
+};
+use url::Url;
+
+use crate::{Admission, Filtered, Frontier, Settled, Settlement, Want};
+
+/// Makes the stores that the rules are tried on.
+pub trait Stores {
+    /// An empty store.
+    fn open(&mut self) -> Box<dyn Frontier>;
+
+    /// What another process finds after the one with this store was killed; none when nothing
+    /// survives that. No `checkpoint` was made, and what the store does in `drop` must not count.
+    fn reopen(&mut self, killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>>;
+}
+
+/// Makes one test of each rule, over what the expression gives (a [`Stores`]).
+#[macro_export]
+macro_rules! conformance_tests {
+    ($stores:expr) => {
+        $crate::conformance_tests!(@each $stores;
+            books: a_repeated_batch_adds_nothing, a_record_comes_back_as_it_was,
+                a_filtered_url_is_counted_once, a_filtered_url_that_comes_into_scope_moves,
+                an_admitted_url_is_not_filtered_later, the_books_balance_at_every_step,
+                positions_are_kept_by_sink, a_memo_stays_until_it_is_replaced;
+            order: priority_then_depth_then_age, a_lease_is_out_once, wants_are_served_in_order,
+                a_host_is_told_once_until_a_lease_comes_back_short, hosts_take_turns,
+                a_host_that_was_emptied_in_line_is_not_told, hosts_are_told_in_portions;
+            endings: what_is_returned_is_back_at_its_place, a_retry_waits_and_keeps_its_age,
+                a_retry_wakes_its_host, a_redirect_goes_on_as_its_target,
+                a_redirect_to_a_known_url_stays_out_until_its_alias_is_settled,
+                a_redirect_to_a_filtered_url_is_followed, a_redirect_to_itself_is_followed,
+                two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,
+                failures_are_listed_in_order;
+            crash: a_kill_brings_leases_back, a_kill_keeps_what_was_settled,
+                a_kill_keeps_times_and_memos, a_page_is_settled_and_positioned_at_once;
+            model: agrees_with_the_model;
+        );
+    };
+    (@each $stores:expr; $($module:ident: $($rule:ident),+;)+) => {
+        $($(
+            #[test]
+            fn $rule() {
+                $crate::conformance::$module::$rule(&mut $stores);
+            }
+        )+)+
+    };
+}
+
+const NOW: Timestamp = Timestamp::from_secs(100);
+
+/// A plain record of a seed.
+fn record(url: &str) -> Record {
+    let url = Url::parse(url).unwrap();
+    Record {
+        url: url.as_str().into(),
+        fingerprint: Fingerprint::of(&url),
+        host: Host::of(&url).unwrap(),
+        scheme: Scheme::of(&url).unwrap(),
+        depth: 0,
+        priority: Priority::default(),
+        attempts: 0,
+        kind: RecordKind::Discovered,
+        extra: Bytes::new(),
+    }
+}
+
+fn host(name: &str) -> Host {
+    Host::of(&Url::parse(&format!("http://{name}/")).unwrap()).unwrap()
+}
+
+fn filtered(url: &str, why: Filtered) -> Admission {
+    Admission::Filtered { fingerprint: Fingerprint::of(&Url::parse(url).unwrap()), why }
+}
+
+fn position(sink: &str, position: u64) -> SinkPosition {
+    SinkPosition { sink: sink.into(), position }
+}
+
+fn admit(store: &mut dyn Frontier, urls: &[&str]) {
+    store.admit(urls.iter().map(|url| Admission::Queue(record(url))).collect()).unwrap();
+}
+
+fn lease(store: &mut dyn Frontier, name: &str, n: usize) -> Vec<Lease> {
+    lease_at(store, name, n, NOW)
+}
+
+fn lease_at(store: &mut dyn Frontier, name: &str, n: usize, now: Timestamp) -> Vec<Lease> {
+    let mut out = Vec::new();
+    store.lease(&[Want { host: host(name), n }], now, &mut out).unwrap();
+    out
+}
+
+fn one(store: &mut dyn Frontier, name: &str) -> LeaseId {
+    let leases = lease(store, name, 1);
+    leases.first().expect("the host has due work").id
+}
+
+fn paths(leases: &[Lease]) -> Vec<&str> {
+    leases.iter().map(|lease| lease.record.url.rsplit_once('/').unwrap().1).collect()
+}
+
+fn ready(store: &mut dyn Frontier) -> Vec<Host> {
+    store.hosts_ready(NOW, usize::MAX).unwrap()
+}
+
+fn settle(store: &mut dyn Frontier, settlement: Settlement) -> Settled {
+    store.settle(vec![settlement], &[]).unwrap()
+}

@@ -1,0 +1,130 @@
+//! What the memory store costs: time per URL admitted, known, leased and settled, and bytes per URL.
+//!
+//! `cargo run --release -p opilio-frontier --example cost -- [URLS] [HOSTS]`
+//!
+//! Pages of 50 links with paths of 48 bytes, four in five to the page's own host. Only the store's calls
+//! are timed; bytes are what it asked the allocator for, beside what the process grew by.
+
+#![allow(clippy::print_stdout, reason = "an example's output")]
+
+use std::alloc::System;
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Timestamp};
+use opilio_frontier::{Admission, Frontier, MemoryFrontier, Settlement, Want};
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use url::Url;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const LINKS_PER_PAGE: usize = 50;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut args = std::env::args().skip(1);
+    let urls: usize = args.next().map_or(Ok(1_000_000), |arg| arg.parse())?;
+    let hosts: usize = args.next().map_or(Ok(10_000), |arg| arg.parse())?;
+    let hosts: Vec<Host> = (0..hosts).map(host).collect::<Result<_, _>>()?;
+    let pages = urls / LINKS_PER_PAGE;
+
+    let region = Region::new(ALLOCATOR);
+    let resident = resident_bytes();
+    let mut store = MemoryFrontier::new();
+    let new = admit(&mut store, &hosts, pages)?;
+    let held = region.change();
+    let held = held.bytes_allocated as i64 - held.bytes_deallocated as i64 + held.bytes_reallocated as i64;
+    let grown = resident_bytes() as i64 - resident as i64;
+    let queued = store.stats().left;
+    println!("{queued} URLs queued on {} hosts", store.stats().hosts);
+    print("admit, new", new, queued);
+    print("admit, known", admit(&mut store, &hosts, pages)?, queued);
+    println!("{:<16} {:>7.1} bytes a URL", "heap", held as f64 / queued as f64);
+    println!("{:<16} {:>7.1} bytes a URL", "resident", grown as f64 / queued as f64);
+
+    let (lease, settle) = drain(&mut store)?;
+    print("lease", lease, queued);
+    print("settle", settle, queued);
+    let stats = store.stats();
+    println!("{} pages, {} left, books balance: {}", stats.pages, stats.left, stats.balances());
+    let held = region.change();
+    let held = held.bytes_allocated as i64 - held.bytes_deallocated as i64 + held.bytes_reallocated as i64;
+    println!("{:<16} {:>7.1} bytes a settled URL", "heap", held as f64 / queued as f64);
+    Ok(())
+}
+
+/// Admits every page's links in one batch each.
+fn admit(store: &mut MemoryFrontier, hosts: &[Host], pages: usize) -> Result<Duration, Box<dyn Error>> {
+    let mut spent = Duration::ZERO;
+    for page in 0..pages {
+        let batch: Vec<_> =
+            (0..LINKS_PER_PAGE).map(|link| Admission::Queue(record(hosts, page, link))).collect();
+        let start = Instant::now();
+        store.admit(batch)?;
+        spent += start.elapsed();
+    }
+    Ok(spent)
+}
+
+/// Leases 16 URLs a host in turn and settles them as pages.
+fn drain(store: &mut MemoryFrontier) -> Result<(Duration, Duration), Box<dyn Error>> {
+    let (mut lease, mut settle) = (Duration::ZERO, Duration::ZERO);
+    let mut hosts = store.hosts_ready(Timestamp::EPOCH, usize::MAX)?;
+    let mut leases = Vec::new();
+    while !hosts.is_empty() {
+        let mut busy = Vec::with_capacity(hosts.len());
+        for host in hosts {
+            let want = Want { host, n: 16 };
+            let start = Instant::now();
+            store.lease(std::slice::from_ref(&want), Timestamp::EPOCH, &mut leases)?;
+            lease += start.elapsed();
+            if leases.len() == want.n {
+                busy.push(want.host);
+            }
+            let ends = leases.drain(..).map(|lease| Settlement::page(lease.id)).collect();
+            let start = Instant::now();
+            store.settle(ends, &[])?;
+            settle += start.elapsed();
+        }
+        hosts = busy;
+    }
+    Ok((lease, settle))
+}
+
+fn record(hosts: &[Host], page: usize, link: usize) -> Record {
+    // Four links of five stay on the page's host, the others are spread over all.
+    let n = page * LINKS_PER_PAGE + link;
+    let host =
+        if link.is_multiple_of(5) { n.wrapping_mul(2_654_435_761) % hosts.len() } else { page % hosts.len() };
+    let host = &hosts[host];
+    let url = format!("http://{host}/products/category-{:04}/item-{n:010}/overview", page % 10_000);
+    // Spread like a hash; computing the real one is the caller's cost.
+    let high = (n as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let low = high.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    Record {
+        url: url.into(),
+        fingerprint: Fingerprint(u128::from(high) << 64 | u128::from(low)),
+        host: host.clone(),
+        scheme: Scheme::Http,
+        depth: 1,
+        priority: Priority::default(),
+        attempts: 0,
+        kind: RecordKind::Discovered,
+        extra: Bytes::new(),
+    }
+}
+
+fn host(n: usize) -> Result<Host, Box<dyn Error>> {
+    Ok(Host::of(&Url::parse(&format!("http://www.shop-{n:06}.example/"))?)?)
+}
+
+/// What the process has in memory; 0 where the system has no `/proc`.
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096
+}
+
+fn print(what: &str, spent: Duration, urls: u64) {
+    println!("{what:<16} {:>7.1} ns a URL", spent.as_nanos() as f64 / urls as f64);
+}

@@ -1,0 +1,76 @@
+//! Rules about what a kill leaves. Stores that nothing survives of pass them by saying so.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use opilio_core::Reason;
+
+use super::{
+    NOW, Stores, admit, filtered, host, lease, lease_at, one, paths, position, ready, record, settle,
+};
+use crate::{Admission, Filtered, Settlement};
+
+/// A lease is never stored: after a kill its record is due, at its old place.
+pub fn a_kill_brings_leases_back(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
+    ready(&mut *store);
+    lease(&mut *store, "a.test", 2);
+    let Some(mut store) = stores.reopen(store) else { return };
+    assert_eq!((store.stats().left, store.stats().out), (3, 0));
+    assert_eq!(ready(&mut *store), [host("a.test")], "after opening, all hosts with due work are told");
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["1", "2", "3"]);
+}
+
+/// What ended stays ended, what was filtered stays counted, and both stay known.
+pub fn a_kill_keeps_what_was_settled(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
+    store.admit(vec![filtered("http://x.test/", Filtered::ScopeHost)]).unwrap();
+    let (first, second) = (one(&mut *store, "a.test"), one(&mut *store, "a.test"));
+    settle(&mut *store, Settlement::failed(first, Reason::Dns, 4, Some("http://o.test/".into())));
+    settle(&mut *store, Settlement::redirected(second, record("http://b.test/2")));
+    let before = store.stats();
+    let Some(mut store) = stores.reopen(store) else { return };
+    assert_eq!(store.stats(), before);
+    assert_eq!(&*store.failures(0, 9).unwrap()[0].url, "http://o.test/");
+    let known = store
+        .admit(vec![
+            Admission::Queue(record("http://a.test/1")),
+            Admission::Queue(record("http://b.test/2")),
+            filtered("http://x.test/", Filtered::MaxDepth),
+        ])
+        .unwrap();
+    assert_eq!(known.known, 3);
+    assert_eq!(paths(&lease(&mut *store, "b.test", 9)), ["2"]);
+}
+
+/// When a retry is due, and what a passive host remembers.
+pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1"]);
+    let first = one(&mut *store, "a.test");
+    let due = NOW + Duration::from_secs(3600);
+    settle(&mut *store, Settlement::retry(first, due, 3));
+    store.keep_hosts(vec![(host("a.test"), Bytes::from("held"))]).unwrap();
+    let Some(mut store) = stores.reopen(store) else { return };
+    assert_eq!(store.host_memo(&host("a.test")).unwrap(), Some(Bytes::from("held")));
+    assert!(ready(&mut *store).is_empty());
+    assert_eq!(store.next_due(), Some(due));
+    assert_eq!(store.hosts_ready(due, 9).unwrap(), [host("a.test")]);
+    assert_eq!(lease_at(&mut *store, "a.test", 9, due)[0].record.attempts, 3);
+}
+
+/// A settle and its positions are one commit.
+pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
+    let first = one(&mut *store, "a.test");
+    store.settle(vec![Settlement::page(first)], &[position("out.jsonl", 120)]).unwrap();
+    let Some(mut store) = stores.reopen(store) else { return };
+    assert_eq!(store.stats().pages, 1);
+    assert_eq!(store.positions().unwrap(), [position("out.jsonl", 120)]);
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["2"]);
+}

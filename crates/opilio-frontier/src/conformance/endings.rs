@@ -1,0 +1,194 @@
+//! Rules about how leases end.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
+
+use std::time::Duration;
+
+use opilio_core::{LeaseId, Reason, RecordKind, Timestamp};
+
+use super::{NOW, Stores, admit, filtered, host, lease, lease_at, one, paths, ready, record, settle};
+use crate::stats::Failure;
+use crate::{Admission, Filtered, Settled, Settlement};
+
+/// A lease that was not tried leaves no trace, and its host has work again.
+pub fn what_is_returned_is_back_at_its_place(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
+    ready(&mut *store);
+    let leases = lease(&mut *store, "a.test", 9);
+    admit(&mut *store, &["http://a.test/4"]);
+    ready(&mut *store);
+    lease(&mut *store, "a.test", 0);
+    settle(&mut *store, Settlement::give_back(leases[2].id));
+    settle(&mut *store, Settlement::give_back(leases[0].id));
+    let again = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&again), ["1", "3", "4"]);
+    assert_eq!(again[0].record, leases[0].record);
+    assert_ne!(again[0].id, leases[0].id);
+    assert_eq!(store.stats().retries, 0);
+
+    assert!(ready(&mut *store).is_empty());
+    settle(&mut *store, Settlement::give_back(again[0].id));
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+}
+
+/// A retry is not handed out before its time, and then before what is younger.
+pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
+    let first = one(&mut *store, "a.test");
+    let due = NOW + Duration::from_secs(10);
+    settle(&mut *store, Settlement::retry(first, due, 2));
+    assert_eq!(store.next_due(), Some(due));
+    assert_eq!((store.stats().waiting, store.stats().left, store.stats().retries), (1, 3, 1));
+
+    let early = lease_at(&mut *store, "a.test", 1, due - Duration::from_micros(1));
+    assert_eq!(paths(&early), ["2"]);
+    let then = lease_at(&mut *store, "a.test", 9, due);
+    assert_eq!(paths(&then), ["1", "3"]);
+    assert_eq!(then[0].record.attempts, 2);
+    assert_eq!((store.next_due(), store.stats().waiting), (None, 0));
+}
+
+/// A host whose only work waits is told when that is due, not before.
+pub fn a_retry_wakes_its_host(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1"]);
+    ready(&mut *store);
+    let only = one(&mut *store, "a.test");
+    lease(&mut *store, "a.test", 1);
+    let due = NOW + Duration::from_secs(3600);
+    settle(&mut *store, Settlement::retry(only, due, 1));
+    assert!(ready(&mut *store).is_empty());
+    assert_eq!(store.hosts_ready(due, 9).unwrap(), [host("a.test")]);
+    assert!(store.hosts_ready(due, 9).unwrap().is_empty());
+    assert_eq!(lease_at(&mut *store, "a.test", 9, due).len(), 1);
+}
+
+/// The target takes its origin's place in the books and is known from then on.
+pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/old"]);
+    let old = one(&mut *store, "a.test");
+    let settled = settle(&mut *store, Settlement::redirected(old, record("http://b.test/new")));
+    assert_eq!(settled, Settled { over: 1, stale: 0, known_targets: vec![] });
+    assert!(!store.is_out(old));
+    let stats = store.stats();
+    assert_eq!((stats.discovered, stats.admitted, stats.left, stats.redirects), (1, 1, 1, 1));
+
+    let again = store.admit(vec![Admission::Queue(record("http://b.test/new"))]).unwrap();
+    assert_eq!(again.known, 1);
+    assert!(ready(&mut *store).contains(&host("b.test")));
+    let new = lease(&mut *store, "b.test", 9);
+    assert_eq!(new[0].record.kind, RecordKind::Continuation);
+    settle(&mut *store, Settlement::page(new[0].id));
+    let stats = store.stats();
+    assert_eq!((stats.pages, stats.left), (1, 0));
+    assert!(stats.balances());
+}
+
+/// The caller hears of it, writes the alias line, and settles then.
+pub fn a_redirect_to_a_known_url_stays_out_until_its_alias_is_settled(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
+    let first = one(&mut *store, "a.test");
+    let settled = settle(&mut *store, Settlement::redirected(first, record("http://a.test/2")));
+    assert_eq!(settled, Settled { over: 0, stale: 0, known_targets: vec![first] });
+    assert!(store.is_out(first));
+    assert_eq!((store.stats().aliases, store.stats().left, store.stats().redirects), (0, 2, 0));
+
+    settle(&mut *store, Settlement::alias(first));
+    assert!(!store.is_out(first));
+    assert_eq!((store.stats().aliases, store.stats().left), (1, 1));
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["2"]);
+}
+
+/// Filtered means "not fetched": the origin's content is not known yet. The filtered count stays.
+pub fn a_redirect_to_a_filtered_url_is_followed(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    store.admit(vec![filtered("http://a.test/deep", Filtered::MaxDepth)]).unwrap();
+    admit(&mut *store, &["http://a.test/1"]);
+    let first = one(&mut *store, "a.test");
+    let settled = settle(&mut *store, Settlement::redirected(first, record("http://a.test/deep")));
+    assert_eq!(settled.over, 1);
+    let known = store.admit(vec![Admission::Queue(record("http://a.test/deep"))]).unwrap();
+    assert_eq!(known.known, 1);
+    let stats = store.stats();
+    assert_eq!((stats.discovered, stats.filtered_total(), stats.admitted, stats.left), (2, 1, 1, 1));
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["deep"]);
+}
+
+/// Another spelling of the same URL is known by itself only, and was not fetched.
+pub fn a_redirect_to_itself_is_followed(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/?b=1&a=2"]);
+    let first = one(&mut *store, "a.test");
+    let target = record("http://a.test/?a=2&b=1");
+    assert_eq!(settle(&mut *store, Settlement::redirected(first, target)).over, 1);
+    let second = lease(&mut *store, "a.test", 9);
+    assert_eq!(&*second[0].record.url, "http://a.test/?a=2&b=1");
+    settle(&mut *store, Settlement::page(second[0].id));
+    assert!(store.stats().balances());
+    assert_eq!(store.stats().left, 0);
+}
+
+/// The first goes on, the second is its alias.
+pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
+    let leases = lease(&mut *store, "a.test", 2);
+    let to = |lease: LeaseId| Settlement::redirected(lease, record("http://a.test/3"));
+    let settled = store.settle(vec![to(leases[0].id), to(leases[1].id)], &[]).unwrap();
+    assert_eq!(settled, Settled { over: 1, stale: 0, known_targets: vec![leases[1].id] });
+}
+
+/// A late or repeated report harms nobody.
+pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
+    let first = one(&mut *store, "a.test");
+    settle(&mut *store, Settlement::page(first));
+    let before = store.stats();
+    let late = vec![
+        Settlement::failed(first, Reason::Timeout, 1, None),
+        Settlement::retry(first, Timestamp::EPOCH, 1),
+        Settlement::give_back(LeaseId(u64::MAX)),
+        Settlement::redirected(first, record("http://a.test/target")),
+    ];
+    let settled = store.settle(late, &[]).unwrap();
+    assert_eq!(settled, Settled { over: 0, stale: 4, known_targets: vec![] });
+    assert_eq!(store.stats(), before);
+    assert!(store.failures(0, 9).unwrap().is_empty());
+    let new = store.admit(vec![Admission::Queue(record("http://a.test/target"))]).unwrap();
+    assert_eq!(new.new, 1, "a stale redirect admits nothing");
+}
+
+/// Under the origin's name where one is given, page by page.
+pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
+    let leases = lease(&mut *store, "a.test", 3);
+    let fail = |i: usize, reason, origin: Option<&str>| {
+        Settlement::failed(leases[i].id, reason, i as u16 + 1, origin.map(Into::into))
+    };
+    store
+        .settle(
+            vec![
+                fail(0, Reason::Timeout, None),
+                fail(1, Reason::Http4xx, Some("http://o.test/")),
+                fail(2, Reason::Timeout, None),
+            ],
+            &[],
+        )
+        .unwrap();
+    let failure = |url: &str, reason, attempts| Failure { url: url.into(), reason, attempts };
+    let all = [
+        failure("http://a.test/1", Reason::Timeout, 1),
+        failure("http://o.test/", Reason::Http4xx, 2),
+        failure("http://a.test/3", Reason::Timeout, 3),
+    ];
+    assert_eq!(store.failures(0, 9).unwrap(), all);
+    assert_eq!(store.failures(1, 1).unwrap(), all[1..2]);
+    assert!(store.failures(3, 9).unwrap().is_empty());
+    assert_eq!(store.stats().failures[&Reason::Timeout], 2);
+}

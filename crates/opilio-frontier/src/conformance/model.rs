@@ -1,0 +1,339 @@
+//! Random histories against a model that is too simple to be wrong: one map, scanned for everything.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
+
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use opilio_core::{
+    Ending, Fingerprint, Host, Lease, LeaseId, Priority, Reason, Record, RecordKind, SinkPosition, Timestamp,
+};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+use super::{Stores, position, record};
+use crate::stats::{Failure, FrontierStats};
+use crate::{Admission, Admitted, Filtered, Frontier, Settled, Settlement, Want};
+
+/// Every answer of the store is the model's, over random histories of all calls and kills.
+pub fn agrees_with_the_model(stores: &mut dyn Stores) {
+    let stores = RefCell::new(stores);
+    let histories = prop::collection::vec(step(), 1..80);
+    let config = Config { failure_persistence: None, ..Config::default() };
+    TestRunner::new(config).run(&histories, |history| replay(&mut **stores.borrow_mut(), history)).unwrap();
+}
+
+/// One call. Small numbers choose among few URLs and leases, so that histories meet themselves.
+#[derive(Clone, Debug)]
+enum Step {
+    Admit(Vec<Found>),
+    Ready(usize),
+    Lease(Vec<(u8, usize)>),
+    Settle(Vec<(u8, How)>, u64),
+    Pass(u64),
+    Kill,
+}
+
+#[derive(Clone, Debug)]
+struct Found {
+    url: u8,
+    depth: u16,
+    priority: i8,
+    filtered: bool,
+}
+
+#[derive(Clone, Debug)]
+enum How {
+    Page,
+    Alias,
+    Redirected(u8),
+    Failed,
+    Retry(u64),
+    Return,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let how = prop_oneof![
+        3 => Just(How::Page),
+        1 => Just(How::Alias),
+        2 => (0..URLS).prop_map(How::Redirected),
+        1 => Just(How::Failed),
+        3 => (0..50_u64).prop_map(How::Retry),
+        2 => Just(How::Return),
+    ];
+    let found = (0..URLS, 0..3_u16, -1..=1_i8, prop::bool::weighted(0.2))
+        .prop_map(|(url, depth, priority, filtered)| Found { url, depth, priority, filtered });
+    prop_oneof![
+        4 => prop::collection::vec(found, 0..12).prop_map(Step::Admit),
+        3 => (0..4_usize).prop_map(Step::Ready),
+        4 => prop::collection::vec((0..HOSTS, 0..5_usize), 0..3).prop_map(Step::Lease),
+        4 => (prop::collection::vec((any::<u8>(), how), 0..6), 0..100_u64)
+            .prop_map(|(ends, position)| Step::Settle(ends, position)),
+        2 => (0..40_u64).prop_map(Step::Pass),
+        1 => Just(Step::Kill),
+    ]
+}
+
+const HOSTS: u8 = 3;
+const URLS: u8 = 24;
+
+fn url(url: u8) -> Record {
+    record(&format!("http://h{}.test/{url}", url % HOSTS))
+}
+
+fn nth_host(n: u8) -> Host {
+    super::host(&format!("h{n}.test"))
+}
+
+fn replay(stores: &mut dyn Stores, history: Vec<Step>) -> Result<(), TestCaseError> {
+    let (mut store, mut model) = (stores.open(), Model::default());
+    let mut now = Timestamp::EPOCH;
+    for step in history {
+        match step {
+            Step::Admit(found) => {
+                let batch: Vec<_> = found.into_iter().map(Found::admission).collect();
+                prop_assert_eq!(store.admit(batch.clone()).unwrap(), model.admit(batch));
+            }
+            Step::Ready(n) => {
+                let told = store.hosts_ready(now, n).unwrap();
+                model.told(&told, n, now)?;
+            }
+            Step::Lease(wants) => {
+                let want = |(host, n)| Want { host: nth_host(host), n };
+                let wants: Vec<_> = wants.into_iter().map(want).collect();
+                let mut leases = Vec::new();
+                store.lease(&wants, now, &mut leases).unwrap();
+                model.leased(&wants, &leases, now)?;
+            }
+            Step::Settle(ends, at) => {
+                let batch: Vec<_> = ends.into_iter().map(|(n, how)| model.settlement(n, how, now)).collect();
+                let positions = [position("sink", at)];
+                let settled = store.settle(batch.clone(), &positions).unwrap();
+                prop_assert_eq!(settled, model.settle(batch, &positions));
+            }
+            Step::Pass(secs) => now += Duration::from_secs(secs),
+            Step::Kill => {
+                let Some(reopened) = stores.reopen(store) else { return Ok(()) };
+                store = reopened;
+                model.kill();
+            }
+        }
+        model.compare(&*store, now)?;
+    }
+    Ok(())
+}
+
+impl Found {
+    fn admission(self) -> Admission {
+        let record = url(self.url);
+        if self.filtered {
+            return Admission::Filtered { fingerprint: record.fingerprint, why: Filtered::MaxDepth };
+        }
+        Admission::Queue(Record { depth: self.depth, priority: Priority(self.priority), ..record })
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    seen: BTreeMap<Fingerprint, Option<Filtered>>,
+    /// Everything that is left, by age.
+    left: BTreeMap<u64, Left>,
+    ages: u64,
+    told: BTreeSet<Host>,
+    hosts: BTreeSet<Host>,
+    /// Every lease of this run with its age, ended or not.
+    leases: Vec<(LeaseId, u64)>,
+    books: FrontierStats,
+    failures: Vec<Failure>,
+    positions: Vec<SinkPosition>,
+}
+
+struct Left {
+    record: Record,
+    due: Timestamp,
+    out: Option<LeaseId>,
+}
+
+impl Model {
+    fn admit(&mut self, batch: Vec<Admission>) -> Admitted {
+        let mut admitted = Admitted::default();
+        for admission in batch {
+            match admission {
+                Admission::Filtered { fingerprint, why } if !self.seen.contains_key(&fingerprint) => {
+                    self.seen.insert(fingerprint, Some(why));
+                    self.books.discovered += 1;
+                    *self.books.filtered.entry(why).or_default() += 1;
+                    admitted.filtered_new += 1;
+                }
+                Admission::Filtered { .. } => admitted.known += 1,
+                Admission::Queue(record) => match self.seen.insert(record.fingerprint, None) {
+                    Some(None) => admitted.known += 1,
+                    before => {
+                        if let Some(Some(why)) = before {
+                            *self.books.filtered.get_mut(&why).unwrap() -= 1;
+                            self.books.filtered.retain(|_, count| *count > 0);
+                        } else {
+                            self.books.discovered += 1;
+                        }
+                        self.books.admitted += 1;
+                        admitted.new += 1;
+                        self.push(record);
+                    }
+                },
+            }
+        }
+        admitted
+    }
+
+    fn push(&mut self, record: Record) {
+        self.hosts.insert(record.host.clone());
+        self.left.insert(self.ages, Left { record, due: Timestamp::EPOCH, out: None });
+        self.ages += 1;
+    }
+
+    /// Ages of a host's due records, in the order in which they go out.
+    fn due(&self, host: &Host, now: Timestamp) -> Vec<u64> {
+        let is_due = |left: &Left| left.out.is_none() && left.due <= now && left.record.host == *host;
+        let mut due: Vec<_> = self.left.iter().filter(|(_, left)| is_due(left)).collect();
+        due.sort_by_key(|(age, Left { record, .. })| (Reverse(record.priority), record.depth, **age));
+        due.into_iter().map(|(age, _)| *age).collect()
+    }
+
+    fn told(&mut self, told: &[Host], n: usize, now: Timestamp) -> Result<(), TestCaseError> {
+        let ready = |host: &&Host| !self.told.contains(*host) && !self.due(host, now).is_empty();
+        let ready: BTreeSet<Host> = self.hosts.iter().filter(ready).cloned().collect();
+        let distinct: BTreeSet<Host> = told.iter().cloned().collect();
+        prop_assert_eq!(distinct.len(), told.len(), "a host was told twice");
+        prop_assert!(distinct.is_subset(&ready), "told {:?} of {:?}", told, ready);
+        prop_assert_eq!(told.len(), ready.len().min(n));
+        self.told.extend(distinct);
+        Ok(())
+    }
+
+    fn leased(&mut self, wants: &[Want], leases: &[Lease], now: Timestamp) -> Result<(), TestCaseError> {
+        let mut leases = leases.iter();
+        for Want { host, n } in wants {
+            let due = self.due(host, now);
+            for age in due.iter().take(*n) {
+                let left = self.left.get_mut(age).unwrap();
+                let lease = leases.next().expect("a due record was not leased");
+                prop_assert_eq!(&lease.record, &left.record);
+                prop_assert!(self.leases.last().is_none_or(|(last, _)| *last < lease.id));
+                left.out = Some(lease.id);
+                self.leases.push((lease.id, *age));
+            }
+            if due.len() < *n {
+                self.told.remove(host);
+            }
+        }
+        prop_assert_eq!(leases.next(), None);
+        Ok(())
+    }
+
+    /// Some lease of this run, often one that is over.
+    fn settlement(&self, n: u8, how: How, now: Timestamp) -> Settlement {
+        let unknown = LeaseId(u64::MAX);
+        let recent = self.leases.len().min(8);
+        let nth = usize::from(n).checked_rem(recent).map(|back| self.leases[self.leases.len() - 1 - back].0);
+        let lease = nth.unwrap_or(unknown);
+        match how {
+            How::Page => Settlement::page(lease),
+            How::Alias => Settlement::alias(lease),
+            How::Redirected(target) => Settlement::redirected(lease, url(target)),
+            How::Failed => Settlement::failed(lease, Reason::Timeout, u16::from(n), None),
+            How::Retry(secs) => Settlement::retry(lease, now + Duration::from_secs(secs), u16::from(n)),
+            How::Return => Settlement::give_back(lease),
+        }
+    }
+
+    fn settle(&mut self, batch: Vec<Settlement>, positions: &[SinkPosition]) -> Settled {
+        let mut settled = Settled::default();
+        for settlement in batch {
+            let found = self.left.iter().find(|(_, left)| left.out == Some(settlement.lease));
+            let Some(age) = found.map(|(age, _)| *age) else {
+                settled.stale += 1;
+                continue;
+            };
+            if self.end(age, &settlement) {
+                settled.over += 1;
+            } else {
+                settled.known_targets.push(settlement.lease);
+            }
+        }
+        self.positions = positions.to_vec();
+        settled
+    }
+
+    fn end(&mut self, age: u64, settlement: &Settlement) -> bool {
+        let mut left = self.left.remove(&age).unwrap();
+        let out = left.out.take();
+        match settlement.ending {
+            Ending::Page => self.books.pages += 1,
+            Ending::Alias => self.books.aliases += 1,
+            Ending::Failed(reason) => {
+                *self.books.failures.entry(reason).or_default() += 1;
+                let Settlement { attempts, .. } = *settlement;
+                self.failures.push(Failure { url: left.record.url, reason, attempts });
+            }
+            Ending::Redirected => {
+                let target = settlement.target.clone().unwrap();
+                let itself = target.fingerprint == left.record.fingerprint;
+                if !itself && self.seen.get(&target.fingerprint) == Some(&None) {
+                    self.left.insert(age, Left { out, ..left });
+                    return false;
+                }
+                self.seen.insert(target.fingerprint, None);
+                self.books.redirects += 1;
+                self.push(Record { kind: RecordKind::Continuation, ..target });
+            }
+            Ending::Retry { due, attempts } => {
+                self.books.retries += 1;
+                left.record.attempts = attempts;
+                self.left.insert(age, Left { due, ..left });
+            }
+            Ending::Return => {
+                self.left.insert(age, left);
+            }
+        }
+        true
+    }
+
+    fn kill(&mut self) {
+        for left in self.left.values_mut() {
+            left.out = None;
+        }
+        self.told.clear();
+        self.leases.clear();
+    }
+
+    fn compare(&self, store: &dyn Frontier, now: Timestamp) -> Result<(), TestCaseError> {
+        let stats = store.stats();
+        let out = self.left.values().filter(|left| left.out.is_some()).count() as u64;
+        prop_assert!(stats.balances(), "{:?}", stats);
+        let expected = FrontierStats {
+            left: self.left.len() as u64,
+            out,
+            hosts: self.hosts.len() as u64,
+            // A store notices that a record became due when it is asked for work.
+            waiting: stats.waiting,
+            ..self.books.clone()
+        };
+        prop_assert_eq!(stats, expected);
+        let next = |due: Timestamp| self.left.values().filter(|l| l.out.is_none()).any(|l| l.due == due);
+        let later =
+            self.left.values().filter(|left| left.out.is_none() && left.due > now).map(|left| left.due);
+        match store.next_due() {
+            Some(due) => prop_assert!(next(due) && later.min().is_none_or(|later| due <= later)),
+            None => prop_assert_eq!(later.min(), None),
+        }
+        prop_assert_eq!(store.failures(0, usize::MAX).unwrap(), &self.failures[..]);
+        prop_assert_eq!(store.positions().unwrap(), &self.positions[..]);
+        for (lease, age) in &self.leases {
+            let out = self.left.get(age).is_some_and(|left| left.out == Some(*lease));
+            prop_assert_eq!(store.is_out(*lease), out);
+        }
+        Ok(())
+    }
+}

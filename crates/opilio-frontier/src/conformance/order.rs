@@ -1,0 +1,105 @@
+//! Rules about whose turn it is.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
+
+use opilio_core::Priority;
+
+use super::{NOW, Record, Stores, admit, host, lease, paths, ready, record, settle};
+use crate::{Admission, Settlement, Want};
+
+/// High priority first, then low depth, then the oldest.
+pub fn priority_then_depth_then_age(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    let of = |path: &str, priority, depth| {
+        let url = format!("http://a.test/{path}");
+        Admission::Queue(Record { priority: Priority(priority), depth, ..record(&url) })
+    };
+    store.admit(vec![of("7", -1, 0), of("5", 0, 2), of("3", 0, 1), of("1", 9, 5)]).unwrap();
+    store.admit(vec![of("4", 0, 1), of("8", -1, 0), of("2", 9, 5), of("6", 0, 2)]).unwrap();
+    let mut order = Vec::new();
+    for n in [1, 3, 9] {
+        order.extend(lease(&mut *store, "a.test", n));
+    }
+    assert_eq!(paths(&order), ["1", "2", "3", "4", "5", "6", "7", "8"]);
+}
+
+/// A record is with one lease at a time, under a number of its own.
+pub fn a_lease_is_out_once(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
+    let first = lease(&mut *store, "a.test", 2);
+    let second = lease(&mut *store, "a.test", 2);
+    assert_eq!((paths(&first), paths(&second)), (vec!["1", "2"], vec!["3"]));
+    assert!(first[0].id < first[1].id && first[1].id < second[0].id);
+    assert!(lease(&mut *store, "a.test", 2).is_empty());
+
+    assert!(store.is_out(first[0].id));
+    settle(&mut *store, Settlement::page(first[0].id));
+    assert!(!store.is_out(first[0].id));
+    assert!(store.is_out(first[1].id));
+    assert!(lease(&mut *store, "a.test", 2).is_empty(), "what is settled does not come again");
+    assert!(store.permit(&host("a.test")).is_valid(NOW));
+}
+
+/// One call serves several hosts, each no more than wanted; unknown hosts have nothing.
+pub fn wants_are_served_in_order(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);
+    let want = |name, n| Want { host: host(name), n };
+    let mut out = Vec::new();
+    store.lease(&[want("b.test", 1), want("nobody.test", 5), want("a.test", 5)], NOW, &mut out).unwrap();
+    assert_eq!(paths(&out), ["2", "1", "3"]);
+    store.lease(&[want("b.test", 0)], NOW, &mut out).unwrap();
+    assert_eq!(out.len(), 3);
+    store.lease(&[want("b.test", 2)], NOW, &mut out).unwrap();
+    assert_eq!(paths(&out), ["2", "1", "3", "4"], "leases are appended");
+}
+
+/// Between being told and a short lease, a host is the caller's.
+pub fn a_host_is_told_once_until_a_lease_comes_back_short(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+    assert!(ready(&mut *store).is_empty());
+
+    assert_eq!(lease(&mut *store, "a.test", 2).len(), 2);
+    admit(&mut *store, &["http://a.test/3"]);
+    assert!(ready(&mut *store).is_empty(), "the lease was not short: the caller asks again");
+
+    assert_eq!(lease(&mut *store, "a.test", 2).len(), 1);
+    assert!(ready(&mut *store).is_empty(), "nothing is due");
+    admit(&mut *store, &["http://a.test/4"]);
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+}
+
+/// The host that waited longest comes first.
+pub fn hosts_take_turns(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://b.test/1", "http://c.test/1", "http://a.test/2"]);
+    assert_eq!(ready(&mut *store), ["a.test", "b.test", "c.test"].map(host));
+    for name in ["a.test", "b.test", "c.test"] {
+        lease(&mut *store, name, 9);
+    }
+    admit(&mut *store, &["http://c.test/3"]);
+    admit(&mut *store, &["http://a.test/3"]);
+    assert_eq!(ready(&mut *store), ["c.test", "a.test"].map(host));
+}
+
+/// A lease may be asked for without waiting to be told.
+pub fn a_host_that_was_emptied_in_line_is_not_told(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://b.test/1"]);
+    lease(&mut *store, "a.test", 9);
+    assert_eq!(ready(&mut *store), [host("b.test")]);
+    admit(&mut *store, &["http://a.test/2"]);
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+}
+
+/// No host is lost when fewer are asked for than are ready.
+pub fn hosts_are_told_in_portions(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://b.test/1", "http://c.test/1"]);
+    assert!(store.hosts_ready(NOW, 0).unwrap().is_empty());
+    assert_eq!(store.hosts_ready(NOW, 2).unwrap(), ["a.test", "b.test"].map(host));
+    assert_eq!(store.hosts_ready(NOW, 2).unwrap(), [host("c.test")]);
+}
