@@ -17,8 +17,12 @@ use std::ops::Deref;
 /// How deep elements may nest; browsers stop there, too. One more piece may come on top.
 const DEPTH_MAX: usize = 512;
 
-/// How many nodes (elements and texts) a DOM may hold; one takes about 100 bytes.
-const NODES_MAX: usize = 500_000;
+/// How many nodes (elements and texts) a DOM may hold; one takes a few hundred bytes while it grows.
+const NODES_MAX: usize = 250_000;
+
+/// How many attributes one tag may seem to have: html5ever compares each with each. What separates
+/// them also stands in comments and in embedded images, so this is far beyond honest tags.
+const SEPARATORS_MAX: usize = 16 * 1024;
 
 /// How much is parsed between two looks at depth and size. In the worst case each three bytes of a
 /// piece clone every open formatting element, so this bounds how far a piece can overshoot.
@@ -47,14 +51,16 @@ impl Dom {
     pub(crate) fn parse(text: &str) -> Self {
         let sink = HtmlTreeSink::new(Html::new_document());
         let mut parser = driver::parse_document(sink, ParseOpts::default());
-        let (mut rest, mut nodes, mut cut) = (text, 0, false);
+        let (mut rest, mut known, mut separators, mut cut) = (text, Grown::default(), 0, false);
         while !rest.is_empty() && !cut {
             let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
             parser.process(StrTendril::from_slice(piece));
             rest = after;
             let html = parser.tokenizer.sink.sink.0.borrow();
-            cut = goes_too_far(&html, nodes) && !rest.is_empty();
-            nodes = html.tree.nodes().len();
+            let grown = Grown::of(&html);
+            separators = if grown == known { separators + count_separators(piece) } else { 0 };
+            cut = (goes_too_far(&html, known.nodes) || separators > SEPARATORS_MAX) && !rest.is_empty();
+            known = grown;
         }
         Self { html: parser.finish(), cut }
     }
@@ -86,6 +92,28 @@ impl Dom {
         }
         Ok(())
     }
+}
+
+/// How far a tree has grown. While it does not, the parser is inside of one tag or comment.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Grown {
+    nodes: usize,
+    last_text_bytes: usize,
+}
+
+impl Grown {
+    fn of(html: &Html) -> Self {
+        let nodes = html.tree.nodes();
+        let nodes_now = nodes.len();
+        let last = nodes.rev().next();
+        let text = last.and_then(|node| node.value().as_text());
+        Self { nodes: nodes_now, last_text_bytes: text.map_or(0, |text| text.len()) }
+    }
+}
+
+fn count_separators(piece: &str) -> usize {
+    let separates = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'"' | b'\'');
+    piece.as_bytes().iter().filter(|byte| separates(byte)).count()
 }
 
 /// Whether the tree is too large, or the last of the elements beyond the first `known` nodes too deep:

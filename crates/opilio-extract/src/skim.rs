@@ -17,7 +17,7 @@ pub const TITLE_BYTES_MAX: usize = 4 * 1024;
 
 /// What the streaming pass may hold in memory: its stack of open elements (200,000 fit) and one
 /// unfinished tag or comment at the end of the page.
-const PASS_BYTES_MAX: usize = 64 * 1024 * 1024;
+const PASS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Entities shrink when they are decoded, though hardly more than this many times.
 const ENTITY_SHRINKS_MAX: usize = 8;
