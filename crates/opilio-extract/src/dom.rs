@@ -103,11 +103,10 @@ struct Grown {
 
 impl Grown {
     fn of(html: &Html) -> Self {
-        let nodes = html.tree.nodes();
-        let nodes_now = nodes.len();
-        let last = nodes.rev().next();
-        let text = last.and_then(|node| node.value().as_text());
-        Self { nodes: nodes_now, last_text_bytes: text.map_or(0, |text| text.len()) }
+        let mut nodes = html.tree.nodes();
+        let count = nodes.len();
+        let text = nodes.next_back().and_then(|node| node.value().as_text());
+        Self { nodes: count, last_text_bytes: text.map_or(0, |text| text.len()) }
     }
 }
 
