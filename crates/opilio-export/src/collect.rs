@@ -107,3 +107,28 @@ impl Sink for Collect {
 fn lock(shelf: &Shelf) -> std::sync::MutexGuard<'_, Vec<u8>> {
     shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn it_is_taken_back_like_a_file() {
+        let (mut export, collected) = Collect::new();
+        export.begin(0).unwrap();
+        assert_eq!(export.append(b"1\n").unwrap(), 2);
+        assert_eq!(export.append(b"2\n").unwrap(), 4);
+        assert_eq!(export.sync().unwrap(), 4);
+        export.begin(2).unwrap();
+        assert_eq!(collected.items::<u8>().unwrap(), [1]);
+        assert!(matches!(export.begin(3), Err(ExportError::Shorter { committed: 3, found: 2, .. })));
+    }
+
+    #[test]
+    fn another_shape_is_an_error() {
+        let (mut export, collected) = Collect::new();
+        export.append(b"\"text\"\n").unwrap();
+        assert!(collected.items::<u8>().is_err());
+    }
+}

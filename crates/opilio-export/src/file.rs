@@ -29,11 +29,10 @@ impl FileSink {
     /// # Errors
     /// When it cannot be written to.
     pub fn open(path: &Path) -> Result<Self, ExportError> {
-        let open = |source| ExportError::Open { path: path.to_owned(), source };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(open)?;
-        Ok(Self::over(path, file))
+        Ok(Self::over(path, open(path)?))
     }
 
+    /// Over a file that [`open`] gave.
     pub(crate) fn over(path: &Path, file: File) -> Self {
         let name = path.to_string_lossy().into();
         Self { name, file, buffer: Vec::new(), written: 0, begun: false }
@@ -67,6 +66,12 @@ impl FileSink {
         self.file.seek(SeekFrom::Start(position))?;
         self.file.set_len(position)
     }
+}
+
+/// Opens for writing what is there, or makes it, and leaves its content alone.
+pub(crate) fn open(path: &Path) -> Result<File, ExportError> {
+    let open = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    open.map_err(|source| ExportError::Open { path: path.to_owned(), source })
 }
 
 impl Sink for FileSink {
@@ -106,5 +111,130 @@ impl Sink for FileSink {
         self.write()?;
         self.file.sync_data().map_err(|source| self.failed(source))?;
         Ok(self.written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::fs;
+
+    fn sink(path: &Path) -> FileSink {
+        let mut sink = FileSink::open(path).unwrap();
+        sink.begin(0).unwrap();
+        sink
+    }
+
+    #[test]
+    fn what_is_flushed_can_be_read_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let mut sink = sink(&path);
+        assert_eq!(sink.append(b"one\n").unwrap(), 4);
+        assert_eq!(sink.append(b"").unwrap(), 4);
+        assert_eq!(sink.append(b"two\n").unwrap(), 8);
+        assert_eq!(fs::read(&path).unwrap(), b"", "a page costs no system call");
+        assert_eq!(sink.flush().unwrap(), 8);
+        assert_eq!(fs::read(&path).unwrap(), b"one\ntwo\n");
+        assert_eq!(sink.sync().unwrap(), 8);
+    }
+
+    #[test]
+    fn the_buffer_is_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut sink = sink(&dir.path().join("out"));
+        for _ in 0..100 {
+            sink.append(&[b'x'; 10_000]).unwrap();
+            assert!(sink.buffer.len() <= BUFFER_BYTES);
+        }
+        sink.append(&vec![b'x'; 10 * BUFFER_BYTES]).unwrap();
+        assert_eq!(sink.flush().unwrap(), 1_000_000 + 10 * BUFFER_BYTES as u64);
+    }
+
+    #[test]
+    fn a_new_crawl_starts_the_file_anew_but_not_before_it_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        fs::write(&path, "of another crawl\n").unwrap();
+        let mut sink = FileSink::open(&path).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"of another crawl\n");
+        sink.append(b"new\n").unwrap();
+        sink.flush().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new\n");
+    }
+
+    #[test]
+    fn a_resumed_crawl_cuts_off_what_was_not_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        fs::write(&path, "committed\nnot comm").unwrap();
+        let mut sink = FileSink::open(&path).unwrap();
+        sink.begin(10).unwrap();
+        assert_eq!(sink.append(b"next\n").unwrap(), 15);
+        assert_eq!(sink.flush().unwrap(), 15);
+        assert_eq!(fs::read(&path).unwrap(), b"committed\nnext\n");
+    }
+
+    #[test]
+    fn a_file_that_lost_committed_bytes_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        fs::write(&path, "short\n").unwrap();
+        let error = FileSink::open(&path).unwrap().begin(10).unwrap_err();
+        assert!(matches!(error, ExportError::Shorter { committed: 10, found: 6, .. }), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"short\n");
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_named_with_the_reason() {
+        let error = FileSink::open(Path::new("/no/such/dir/out.jsonl")).unwrap_err();
+        assert_eq!(error.to_string(), "open the output /no/such/dir/out.jsonl");
+        let reason = std::error::Error::source(&error).unwrap().to_string();
+        assert!(reason.contains("No such file"), "{reason}");
+    }
+
+    /// A disk that is full after 16 or 32 KiB, by way of a limit on the size of files, which the shell sets
+    /// for a second run of this test.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_leaves_whole_pages_and_can_be_resumed() {
+        const PATH: &str = "OPILIO_TEST_FULL_DISK";
+        if let Some(path) = std::env::var_os(PATH) {
+            return fill(Path::new(&path));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let limited = "trap '' XFSZ; ulimit -f 32; exec \"$0\" --exact file::tests::a_full_disk_leaves_whole_pages_and_can_be_resumed";
+        let status = std::process::Command::new("sh")
+            .args(["-c", limited])
+            .arg(std::env::current_exe().unwrap())
+            .env(PATH, &path)
+            .stdout(std::process::Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert_eq!(fs::read(&path).unwrap(), [b'1'; 10_000]);
+
+        let mut sink = FileSink::open(&path).unwrap();
+        sink.begin(10_000).unwrap();
+        sink.append(&[b'2'; 30_000]).unwrap();
+        assert_eq!(sink.flush().unwrap(), 40_000);
+    }
+
+    /// Runs under the limit: 32 blocks, which are 512 or 1,024 bytes by the shell's choice.
+    #[cfg(target_os = "linux")]
+    fn fill(path: &Path) {
+        let mut sink = sink(path);
+        sink.append(&[b'1'; 10_000]).unwrap();
+        assert_eq!(sink.flush().unwrap(), 10_000);
+        sink.append(&[b'2'; 30_000]).unwrap();
+        let error = sink.flush().unwrap_err();
+        assert!(matches!(error, ExportError::Write { .. }), "{error}");
+        assert_eq!(fs::metadata(path).unwrap().len(), 10_000, "the torn page is cut off");
+        assert!(sink.flush().is_err(), "it is still there to be written");
+        let held = sink.buffer.len();
+        assert!(sink.append(&[b'3'; BUFFER_BYTES]).is_err());
+        assert_eq!(sink.buffer.len(), held, "what is refused is not taken");
     }
 }

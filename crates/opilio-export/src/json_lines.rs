@@ -1,6 +1,5 @@
 //! JSON Lines: one JSON value a line.
 
-use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use serde_json::ser::Formatter;
 
 use crate::error::ExportError;
 use crate::export::{Encoder, Export, Sink};
-use crate::file::FileSink;
+use crate::file::{self, FileSink};
 use crate::stream::StreamSink;
 
 /// Exports each item as one line of JSON.
@@ -47,9 +46,9 @@ impl JsonLines {
     /// When it cannot be written to; the error names the path and holds the operating system's reason.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, ExportError> {
         let path = path.as_ref();
-        let open = |source| ExportError::Open { path: path.to_owned(), source };
-        let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(open)?;
-        if file.metadata().map_err(open)?.is_file() {
+        let file = file::open(path)?;
+        let kind = file.metadata().map_err(|source| ExportError::Open { path: path.to_owned(), source })?;
+        if kind.is_file() {
             return Ok(Self(To::File(FileSink::over(path, file))));
         }
         Ok(Self(To::Stream(StreamSink::new(&path.to_string_lossy(), file))))
@@ -144,5 +143,110 @@ impl Formatter for OneLine {
             self.write_string_fragment(writer, part)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    fn encode<T: Serialize + ?Sized>(item: &T) -> String {
+        let mut out = Vec::new();
+        JsonEncoder.encode(item, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[derive(Serialize)]
+    struct Product {
+        name: &'static str,
+        price: f64,
+    }
+
+    fn sink(export: JsonLines) -> Box<dyn Sink> {
+        Export::<Product>::into_sink(Box::new(export)).unwrap()
+    }
+
+    #[test]
+    fn an_item_is_one_line() {
+        let line = encode(&Product { name: "a \"cable\"\n", price: 9.5 });
+        assert_eq!(line, "{\"name\":\"a \\\"cable\\\"\\n\",\"price\":9.5}\n");
+    }
+
+    #[test]
+    fn control_characters_reach_no_terminal() {
+        let line = encode("\u{0}\u{1b}[2J\u{7f}é\u{85}\u{9b}31m\u{a0}");
+        assert_eq!(line, "\"\\u0000\\u001b[2J\\u007fé\\u0085\\u009b31m\u{a0}\"\n");
+    }
+
+    #[test]
+    fn an_alias_names_both_urls() {
+        let mut out = Vec::new();
+        Encoder::<Product>::encode_alias(&mut JsonEncoder, "http://a/1", "http://a/2", &mut out).unwrap();
+        assert_eq!(out, b"{\"url\":\"http://a/1\",\"alias\":true,\"final_url\":\"http://a/2\"}\n");
+    }
+
+    #[test]
+    fn an_item_without_json_is_an_error_and_no_half_line() {
+        let item = BTreeMap::from([((1, 2), "keys are no strings")]);
+        let mut out = b"before\n".to_vec();
+        let error = JsonEncoder.encode(&item, &mut out).unwrap_err();
+        assert_eq!(error.to_string(), "encode an item as JSON Lines");
+        assert_eq!(out, b"before\n");
+    }
+
+    #[test]
+    fn a_file_holds_the_lines_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("products.jsonl");
+        let export = JsonLines::create(&path).unwrap();
+        let mut encoder = Export::<Product>::encoder(&export);
+        let mut sink = sink(export);
+        sink.begin(0).unwrap();
+        for price in [1.0, 2.0] {
+            let mut rows = Vec::new();
+            encoder.encode(&Product { name: "x", price }, &mut rows).unwrap();
+            sink.append(&rows).unwrap();
+        }
+        let end = sink.flush().unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"name\":\"x\",\"price\":1.0}\n{\"name\":\"x\",\"price\":2.0}\n");
+        assert_eq!(end, text.len() as u64);
+        assert_eq!(&*sink.name(), path.to_str().unwrap());
+    }
+
+    #[test]
+    fn an_unwritable_path_is_an_error_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path().join("no/such/dir.jsonl"), dir.path().to_owned()] {
+            let error = JsonLines::create(&path).unwrap_err();
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+            assert!(matches!(error, ExportError::Open { .. }));
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_device_is_an_error_that_names_it() {
+        let mut sink = sink(JsonLines::create("/dev/full").unwrap());
+        sink.begin(0).unwrap();
+        sink.append(b"{}\n").unwrap();
+        let ExportError::Write { sink, source } = sink.flush().unwrap_err() else { panic!("another error") };
+        assert_eq!((&*sink, source.kind()), ("/dev/full", io::ErrorKind::StorageFull));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_text_holds_its_line_is_valid_and_gives_it_back(
+            text in prop::collection::vec(any::<char>(), 0..20).prop_map(String::from_iter)
+        ) {
+            let line = encode(&text);
+            let body = line.strip_suffix('\n').unwrap();
+            prop_assert!(!body.chars().any(char::is_control), "{:?}", body);
+            prop_assert_eq!(serde_json::from_str::<String>(body).unwrap(), text);
+        }
     }
 }

@@ -87,3 +87,101 @@ impl Progress {
         SinkPosition { sink: self.sink.clone(), position: self.position }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn prefix(sinks: &[&str]) -> Prefix {
+        Prefix::new(sinks.iter().map(|sink| at(sink, 0)))
+    }
+
+    fn at(sink: &str, position: u64) -> SinkPosition {
+        SinkPosition { sink: sink.into(), position }
+    }
+
+    #[test]
+    fn one_sink_settles_what_it_flushed() {
+        let mut prefix = prefix(&["a"]);
+        for position in [10, 10, 30] {
+            prefix.appended(0, position);
+        }
+        assert_eq!(prefix.advance(), None, "nothing is flushed");
+        prefix.flushed(0, 29);
+        assert_eq!(prefix.advance(), Some(Advance { below: 2, positions: vec![at("a", 10)] }));
+        assert_eq!((prefix.advance(), prefix.pending()), (None, 1));
+        prefix.flushed(0, 30);
+        assert_eq!(prefix.advance(), Some(Advance { below: 3, positions: vec![at("a", 30)] }));
+        assert_eq!(prefix.pending(), 0);
+    }
+
+    #[test]
+    fn a_sink_that_is_ahead_is_committed_as_far_as_the_slowest() {
+        let mut prefix = prefix(&["fast", "slow"]);
+        for page in 1..=3 {
+            prefix.appended(0, page * 100);
+            prefix.appended(1, page * 7);
+        }
+        prefix.flushed(0, 300);
+        assert_eq!(prefix.advance(), None);
+        prefix.flushed(1, 15);
+        let positions = vec![at("fast", 200), at("slow", 14)];
+        assert_eq!(prefix.advance(), Some(Advance { below: 2, positions }));
+    }
+
+    #[test]
+    fn a_page_without_rows_is_settled_by_the_next_flush() {
+        let mut prefix = Prefix::new([at("a", 50)]);
+        prefix.appended(0, 50);
+        prefix.flushed(0, 50);
+        assert_eq!(prefix.advance(), Some(Advance { below: 1, positions: vec![at("a", 50)] }));
+    }
+
+    #[test]
+    fn an_unknown_sink_moves_nothing() {
+        let mut prefix = prefix(&[]);
+        prefix.appended(3, 1);
+        prefix.flushed(3, 1);
+        assert_eq!((prefix.advance(), prefix.pending()), (None, 0));
+    }
+
+    proptest! {
+        /// Whatever the sinks' order and pace: what is told lies within what every sink flushed, its
+        /// positions are those after its last page, and in the end everything was told.
+        #[test]
+        fn nothing_is_told_before_all_sinks_wrote_it(
+            rows in prop::collection::vec((0..50_u64, 0..50_u64), 1..40),
+            paces in prop::collection::vec((0..2_usize, 1..6_usize, prop::bool::ANY), 0..80),
+        ) {
+            let ends = |sink: usize| rows.iter().scan(0, move |end, row| {
+                *end += [row.0, row.1][sink];
+                Some(*end)
+            }).collect::<Vec<u64>>();
+            let ends = [ends(0), ends(1)];
+            let mut prefix = prefix(&["a", "b"]);
+            let (mut given, mut flushed, mut below) = ([0; 2], [0_u64; 2], 0);
+            let rest = [(0, rows.len(), true), (1, rows.len(), true)];
+            for (sink, pages, flush) in paces.into_iter().chain(rest) {
+                for end in ends[sink].iter().skip(given[sink]).take(pages) {
+                    prefix.appended(sink, *end);
+                    given[sink] += 1;
+                }
+                if flush && given[sink] > 0 {
+                    flushed[sink] = ends[sink][given[sink] - 1];
+                    prefix.flushed(sink, flushed[sink]);
+                }
+                if let Some(advance) = prefix.advance() {
+                    prop_assert!(advance.below > below);
+                    below = advance.below;
+                    for (sink, position) in advance.positions.iter().enumerate() {
+                        prop_assert_eq!(position.position, ends[sink][below as usize - 1]);
+                        prop_assert!(position.position <= flushed[sink]);
+                    }
+                }
+            }
+            prop_assert_eq!(below, rows.len() as u64);
+            prop_assert_eq!(prefix.pending(), 0);
+        }
+    }
+}

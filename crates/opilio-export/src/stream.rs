@@ -81,3 +81,71 @@ impl Sink for StreamSink {
         self.flush()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use std::io::{self, Read};
+
+    /// Takes three bytes at a time, and every other time nothing.
+    #[derive(Default)]
+    struct Grudging {
+        taken: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
+        calls: usize,
+    }
+
+    impl Write for Grudging {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            if self.calls.is_multiple_of(2) {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let n = bytes.len().min(3);
+            self.taken.lock().unwrap().extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_the_reader_has_is_not_sent_again() {
+        let grudging = Grudging::default();
+        let taken = grudging.taken.clone();
+        let mut sink = StreamSink::new("grudging", grudging);
+        sink.append(b"one\n").unwrap();
+        sink.append(b"two\n").unwrap();
+        let failures = (0..9).take_while(|_| sink.flush().is_err()).count();
+        assert_eq!(failures, 2);
+        assert_eq!(&*taken.lock().unwrap(), b"one\ntwo\n");
+        assert_eq!(sink.flush().unwrap(), 8);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_told_apart() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut sink = StreamSink::new("stdout", writer);
+        sink.append(b"one\n").unwrap();
+        sink.flush().unwrap();
+        let mut line = [0; 4];
+        reader.read_exact(&mut line).unwrap();
+        assert_eq!(&line, b"one\n");
+
+        drop(reader);
+        sink.append(b"two\n").unwrap();
+        let error = sink.flush().unwrap_err();
+        assert!(matches!(error, ExportError::Closed { .. }), "{error}");
+        assert_eq!(error.to_string(), "write to stdout: its reader has gone");
+    }
+
+    #[test]
+    fn a_stream_cannot_be_resumed_in_silence() {
+        let mut sink = StreamSink::new("stdout", io::sink());
+        let error = sink.begin(10).unwrap_err();
+        assert!(matches!(error, ExportError::NotResumable { .. }), "{error}");
+        sink.begin(0).unwrap();
+    }
+}

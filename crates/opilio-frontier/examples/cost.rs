@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut store = MemoryFrontier::new();
     let new = admit(&mut store, &hosts, pages)?;
     let held = region.change();
-    let held = held.bytes_allocated as i64 - held.bytes_deallocated as i64 + held.bytes_reallocated as i64;
+    let held = held.bytes_allocated - held.bytes_deallocated;
     let grown = resident_bytes() as i64 - resident as i64;
     let queued = store.stats().left;
     println!("{queued} URLs queued on {} hosts", store.stats().hosts);
@@ -49,7 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let stats = store.stats();
     println!("{} pages, {} left, books balance: {}", stats.pages, stats.left, stats.balances());
     let held = region.change();
-    let held = held.bytes_allocated as i64 - held.bytes_deallocated as i64 + held.bytes_reallocated as i64;
+    let held = held.bytes_allocated - held.bytes_deallocated;
     println!("{:<16} {:>7.1} bytes a settled URL", "heap", held as f64 / queued as f64);
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::batch::Filtered;
 #[derive(Debug, Default)]
 pub(super) struct Seen(HashMap<Key, Mark, Folding>);
 
-/// What a fingerprint was before it was taken on.
+/// What a fingerprint was before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Sighting {
     /// Never met.
@@ -38,14 +38,17 @@ impl Seen {
         }
     }
 
-    /// Remembers that a fingerprint was filtered; false when it was met before.
-    pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> bool {
+    /// Remembers that a fingerprint was filtered, unless it was met before; says what it was.
+    pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Sighting {
         match self.0.entry(Key::of(fingerprint)) {
             Entry::Vacant(entry) => {
                 entry.insert(Mark::Filtered(why));
-                true
+                Sighting::First
             }
-            Entry::Occupied(_) => false,
+            Entry::Occupied(entry) => match *entry.get() {
+                Mark::Known => Sighting::Known,
+                Mark::Filtered(why) => Sighting::Filtered(why),
+            },
         }
     }
 }
@@ -133,11 +136,11 @@ mod tests {
     #[test]
     fn the_first_why_stays_until_the_url_is_taken_on() {
         let (mut seen, url) = (Seen::default(), Fingerprint(7));
-        assert!(seen.mark(url, Filtered::MaxDepth));
-        assert!(!seen.mark(url, Filtered::ScopeHost));
+        assert_eq!(seen.mark(url, Filtered::MaxDepth), Sighting::First);
+        assert_eq!(seen.mark(url, Filtered::ScopeHost), Sighting::Filtered(Filtered::MaxDepth));
         assert_eq!(seen.take_on(url), Sighting::Filtered(Filtered::MaxDepth));
         assert_eq!(seen.take_on(url), Sighting::Known);
-        assert!(!seen.mark(url, Filtered::MaxDepth));
+        assert_eq!(seen.mark(url, Filtered::MaxDepth), Sighting::Known);
     }
 
     #[test]
