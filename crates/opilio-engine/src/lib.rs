@@ -1,1 +1,43 @@
-//! Part of Opilio.
+//! The actors of Opilio, and the builder that users meet.
+//!
+//! ```text
+//! seeds ─► scheduler ─► shard ─► host ─► fetcher pool ─► host ─► spider runner ─► store ─► exporter
+//!              ▲                   │ the retry decision flows back as a message      │
+//!              └───────────────────┴──────────────── leases, settled ◄───────────────┘
+//! ```
+//!
+//! The decisions are in `opilio-core`; what is here carries messages, timers and bytes.
+
+mod clock;
+mod crawler;
+mod error;
+mod exporter;
+mod extra;
+mod fetcher;
+mod host;
+mod job;
+mod launch;
+mod message;
+mod outbox;
+mod page;
+mod report;
+mod request;
+mod runner;
+mod scheduler;
+mod scope;
+mod settings;
+mod shard;
+mod spider;
+mod store;
+
+pub use crawler::{Crawl, Crawler, Handle};
+pub use error::CrawlError;
+pub use job::{EachPage, Job, crawl};
+pub use page::{Failure, Page};
+pub use report::{CrawlReport, FailureRecord, Stopped};
+pub use request::{BadUrl, Request, Target};
+pub use runner::SeedError;
+pub use scheduler::Progress;
+pub use scope::{Follow, PatternError, Scope};
+pub use settings::{BadHeader, HostSettings, header};
+pub use spider::{Found, ParseError, Spider, parse_page};

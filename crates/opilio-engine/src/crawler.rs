@@ -1,0 +1,380 @@
+//! The builder, and the crawl that it starts.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use opilio_core::host::RulesMode;
+use opilio_core::{HostPolicy, RetryPolicy};
+use opilio_export::Export;
+use opilio_fetch::{AddressPolicy, Limits};
+use opilio_frontier::{Frontier, MemoryFrontier};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::error::CrawlError;
+use crate::launch::{self, Plan, TransportChoice};
+use crate::report::{CrawlReport, Stopped};
+use crate::runner::seed_admissions;
+use crate::scheduler::{Command, Progress};
+use crate::scope::Scope;
+use crate::settings::{HostSettings, HostTable, Settings};
+use crate::spider::Spider;
+
+/// Builds a crawl of one spider.
+///
+/// The defaults are polite: 60 requests a minute and one in flight for each host, robots.txt
+/// obeyed, only the hosts of the seeds, private addresses refused.
+///
+/// ```no_run
+/// use opilio_engine::{Crawler, Found, Page, ParseError, Request, Spider};
+/// use opilio_core::{HostPolicy, per_minute};
+/// # struct Titles;
+/// # impl Spider for Titles {
+/// #     type Item = String;
+/// #     type Step = ();
+/// #     fn seeds(&self) -> Vec<Request<()>> { vec![] }
+/// #     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> { Ok(()) }
+/// # }
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = Crawler::new(Titles)
+///     .host(HostPolicy::new().rate(per_minute(30)).in_flight(8))
+///     .max_pages(1_000)
+///     .run()
+///     .await?;
+/// assert!(report.balances());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Crawler<S: Spider> {
+    spider: S,
+    hosts: HostTable,
+    retry: RetryPolicy,
+    scope: Scope,
+    rules: RulesMode,
+    limits: Limits,
+    addresses: AddressPolicy,
+    user_agent: String,
+    exports: Vec<Box<dyn Export<S::Item>>>,
+    frontier: Option<Box<dyn Frontier>>,
+    transport: TransportChoice,
+    in_flight: u32,
+    shards: usize,
+    pages_max: Option<u64>,
+    duration_max: Option<Duration>,
+    redirects_max: u16,
+    keep_referrer: bool,
+    seed: Option<u64>,
+}
+
+impl<S: Spider> Crawler<S> {
+    /// A crawl of this spider with the polite defaults.
+    #[must_use]
+    pub fn new(spider: S) -> Self {
+        Self {
+            spider,
+            hosts: HostTable::default(),
+            retry: RetryPolicy::default(),
+            scope: Scope::default(),
+            rules: RulesMode::Fetch,
+            limits: Limits::default(),
+            addresses: AddressPolicy::public(),
+            user_agent: opilio_fetch::user_agent().to_owned(),
+            exports: Vec::new(),
+            frontier: None,
+            transport: TransportChoice::Web,
+            in_flight: 64,
+            shards: 0,
+            pages_max: None,
+            duration_max: None,
+            redirects_max: 10,
+            keep_referrer: false,
+            seed: None,
+        }
+    }
+
+    /// Rate, in-flight limit and patience of every host that has no settings of its own.
+    #[must_use]
+    pub fn host(mut self, policy: HostPolicy) -> Self {
+        self.hosts.default.policy = policy;
+        self
+    }
+
+    /// Settings of one host (`host` or `host:port`) or of all below a domain (`*.example.com`); the
+    /// most exact pattern wins.
+    #[must_use]
+    pub fn host_named(mut self, pattern: &str, settings: HostSettings) -> Self {
+        self.hosts.set(pattern, settings);
+        self
+    }
+
+    /// When a failed attempt is repeated, and how long it waits.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    /// Which URLs are the crawl's. The hosts of the seeds are added to it.
+    #[must_use]
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Bounds of one fetch: times, bytes, header fields.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Which addresses may be connected to: only public ones by default.
+    #[must_use]
+    pub fn addresses(mut self, policy: AddressPolicy) -> Self {
+        self.addresses = policy;
+        self
+    }
+
+    /// Who we say we are, in requests and to robots.txt. Should name a contact.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
+        self.user_agent = user_agent.into();
+        self
+    }
+
+    /// Asks no robots.txt. For servers of your own.
+    #[must_use]
+    pub fn no_robots(mut self) -> Self {
+        self.rules = RulesMode::Off;
+        self
+    }
+
+    /// Where items go; may be called several times.
+    #[must_use]
+    pub fn export(mut self, export: impl Export<S::Item>) -> Self {
+        self.exports.push(Box::new(export));
+        self
+    }
+
+    /// Another store than the one in memory.
+    #[must_use]
+    pub fn frontier(mut self, store: impl Frontier + 'static) -> Self {
+        self.frontier = Some(Box::new(store));
+        self
+    }
+
+    /// Requests in flight in the whole crawl (64 by default); 0 counts as 1.
+    #[must_use]
+    pub fn total_in_flight(mut self, max: u32) -> Self {
+        self.in_flight = max.max(1);
+        self
+    }
+
+    /// Threads that fetch and parse; as many as there are cores by default.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.shards = shards;
+        self
+    }
+
+    /// Ends after so many pages, exactly.
+    #[must_use]
+    pub fn max_pages(mut self, pages: u64) -> Self {
+        self.pages_max = Some(pages);
+        self
+    }
+
+    /// Starts nothing more after this time; what is under way ends.
+    #[must_use]
+    pub fn max_duration(mut self, span: Duration) -> Self {
+        self.duration_max = Some(span);
+        self
+    }
+
+    /// Hops that a chain of redirects may take (10 by default).
+    #[must_use]
+    pub fn max_redirects(mut self, hops: u16) -> Self {
+        self.redirects_max = hops;
+        self
+    }
+
+    /// Keeps for every URL the page that it was first found on; costs memory for each.
+    #[must_use]
+    pub fn keep_referrer(mut self) -> Self {
+        self.keep_referrer = true;
+        self
+    }
+
+    /// The seed of all jitter, to repeat a run; by default each run has its own.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
+    /// Fetches through another transport than the web: one is made for each shard.
+    #[must_use]
+    pub fn transport(mut self, make: impl Fn() -> Box<dyn opilio_fetch::Transport> + Send + Sync + 'static) -> Self {
+        self.transport = TransportChoice::Own(Arc::new(make));
+        self
+    }
+
+    /// Crawls to the end.
+    ///
+    /// Works under any executor: the crawl has threads of its own. When this future is dropped the
+    /// crawl drains in the background: what is under way ends, nothing more starts.
+    ///
+    /// # Errors
+    /// When a seed cannot be used, an exporter not opened or written, the frontier fails. A page
+    /// that fails is no error: it is in the report.
+    pub async fn run(self) -> Result<CrawlReport, CrawlError> {
+        self.start()?.await
+    }
+
+    /// Starts the crawl and returns at once: a future of its report that can also be watched and stopped.
+    ///
+    /// # Errors
+    /// When a seed cannot be used, an exporter not opened, a thread not started.
+    pub fn start(self) -> Result<Crawl, CrawlError> {
+        let (plan, progress) = self.plan()?;
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        let (done, report) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("opilio".into())
+            .spawn(move || {
+                let result = launch::on_own_threads(plan, inbox);
+                let _ = done.send(result);
+            })
+            .map_err(|source| CrawlError::Thread { name: "opilio", source })?;
+        Ok(Crawl { report, handle: Handle { commands, progress } })
+    }
+
+    /// Crawls on this thread alone, in the clock of its runtime: with tokio's clock paused and a
+    /// scripted transport, in virtual time. Must be called within a [`tokio::task::LocalSet`].
+    ///
+    /// # Errors
+    /// As [`Crawler::run`].
+    pub async fn run_here(mut self) -> Result<CrawlReport, CrawlError> {
+        self.shards = 1;
+        let (plan, _progress) = self.plan()?;
+        // No command will come: the sender lives as long as the crawl.
+        let (_commands, inbox) = mpsc::channel(COMMANDS);
+        launch::here(plan, inbox).await
+    }
+
+    fn plan(mut self) -> Result<(Plan<S>, watch::Receiver<Progress>), CrawlError> {
+        let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope)?;
+        let mut encoders = Vec::new();
+        let shards = match self.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
+            n => n.min(SHARDS_MAX),
+        };
+        for _ in 0..shards {
+            encoders.push(self.exports.iter().map(|export| export.encoder()).collect());
+        }
+        let mut sinks = Vec::new();
+        for export in self.exports {
+            let mut sink = export.into_sink()?;
+            sink.begin(0)?;
+            sinks.push(sink);
+        }
+        let (publish, progress) = watch::channel(Progress::default());
+        let settings = Settings {
+            hosts: self.hosts,
+            retry: self.retry,
+            scope: self.scope,
+            rules: self.rules,
+            fetch_timeout: self.limits.timeout,
+            user_agent: self.user_agent.into(),
+            redirects_max: self.redirects_max,
+            seed: self.seed.unwrap_or_else(random_seed),
+            keep_referrer: self.keep_referrer,
+        };
+        let plan = Plan {
+            spider: Arc::new(self.spider),
+            settings: Arc::new(settings),
+            limits: self.limits,
+            addresses: self.addresses,
+            transport: self.transport,
+            seeds,
+            encoders,
+            sinks,
+            frontier: self.frontier.unwrap_or_else(|| Box::new(MemoryFrontier::new())),
+            in_flight: self.in_flight,
+            pages_max: self.pages_max,
+            duration_max: self.duration_max,
+            progress: publish,
+        };
+        Ok((plan, progress))
+    }
+}
+
+/// The standard library's hash maps are seeded from the operating system: so is this.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
+}
+
+/// A running crawl: a future of its report.
+///
+/// Dropping it stops the crawl gently.
+#[must_use = "a crawl stops when its future is dropped"]
+pub struct Crawl {
+    report: oneshot::Receiver<Result<CrawlReport, CrawlError>>,
+    handle: Handle,
+}
+
+impl Crawl {
+    /// Something to watch and stop it with, from anywhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+impl Future for Crawl {
+    type Output = Result<CrawlReport, CrawlError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.report).poll(cx).map(|result| result.unwrap_or(Err(CrawlError::Died { name: "opilio" })))
+    }
+}
+
+impl Drop for Crawl {
+    fn drop(&mut self) {
+        self.handle.stop();
+    }
+}
+
+/// Watches and stops a crawl from anywhere.
+#[derive(Clone)]
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    progress: watch::Receiver<Progress>,
+}
+
+impl Handle {
+    /// Where the crawl stands, at most a fifth of a second ago.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        *self.progress.borrow()
+    }
+
+    /// Starts nothing more; what is under way ends, everything is written, the report says
+    /// `interrupted`. Takes 10 s at the most.
+    pub fn stop(&self) {
+        let _ = self.commands.try_send(Command::Stop(Stopped::Interrupted));
+    }
+
+    /// Gives up what is under way, too. Nothing that was written is lost.
+    pub fn abort(&self) {
+        let _ = self.commands.try_send(Command::Abort);
+    }
+}
+
+/// Commands that wait at the most; the same ones again change nothing.
+const COMMANDS: usize = 8;
+/// More threads than this help no crawl that we know.
+const SHARDS_MAX: usize = 64;

@@ -1,0 +1,39 @@
+//! Why a crawl could not be run. A page that fails is no error: it is an outcome, in the report.
+
+use opilio_export::ExportError;
+use opilio_frontier::FrontierError;
+
+use crate::runner::SeedError;
+
+/// Why a crawl could not be run, or not to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CrawlError {
+    /// A seed cannot be used.
+    #[error("use the seeds")]
+    Seed(#[from] SeedError),
+    /// An exporter could not be opened, or a sink could not be written.
+    #[error("write the output")]
+    Export(#[from] ExportError),
+    /// The frontier failed.
+    #[error("keep the frontier")]
+    Frontier(#[from] FrontierError),
+    /// The HTTP client could not be made.
+    #[error("make the transport")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A thread could not be started.
+    #[error("start the thread {name}")]
+    Thread {
+        /// Which one.
+        name: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A thread of ours ended without a word: a defect of Opilio.
+    #[error("the {name} thread died")]
+    Died {
+        /// Which one.
+        name: &'static str,
+    },
+}

@@ -1,0 +1,127 @@
+//! What a record carries for the spider's side: step, method, headers, overrides, origin.
+//!
+//! Core, stores and hosts carry these bytes and never read them. The step stays bytes here too: only
+//! the spider runner, which knows its type, decodes it.
+
+use bytes::Bytes;
+use opilio_core::Fingerprint;
+use serde::{Deserialize, Serialize};
+
+/// The decoded form of [`opilio_core::Record::extra`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Extra {
+    /// The spider's step, encoded by the spider's side.
+    pub(crate) step: Vec<u8>,
+    /// All that a plain GET does not have; absent for nearly all records.
+    pub(crate) more: Option<Box<More>>,
+}
+
+/// What only few requests have.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct More {
+    /// Anything but GET.
+    pub(crate) method: Option<String>,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    /// Retries instead of the policy's.
+    pub(crate) retries: Option<u16>,
+    /// The request may be repeated although its method is not idempotent.
+    pub(crate) repeatable: bool,
+    /// The page that it was found on.
+    pub(crate) referrer: Option<String>,
+    /// Where a chain of redirects began.
+    pub(crate) origin: Option<Chain>,
+}
+
+/// A chain of redirects so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Chain {
+    /// The URL in whose name the chain ends.
+    pub(crate) url: String,
+    /// The fingerprints of the chain's URLs, the origin's first: their count is the hops taken.
+    pub(crate) seen: Vec<u128>,
+}
+
+impl Chain {
+    pub(crate) fn has(&self, fingerprint: Fingerprint) -> bool {
+        self.seen.contains(&fingerprint.0)
+    }
+}
+
+/// The first byte of an encoding; another one means another version of Opilio wrote it.
+const STEP_ONLY: u8 = 1;
+const FULL: u8 = 2;
+
+/// A record's extra bytes are none that this version wrote.
+#[derive(Debug, thiserror::Error)]
+#[error("decode a record's request data (kind {kind})")]
+pub(crate) struct ExtraError {
+    kind: u8,
+    #[source]
+    source: Option<postcard::Error>,
+}
+
+impl Extra {
+    /// The compact form: nothing at all for a plain GET without a step.
+    pub(crate) fn encode(&self) -> Result<Bytes, postcard::Error> {
+        if self.more.is_none() {
+            if self.step.is_empty() {
+                return Ok(Bytes::new());
+            }
+            let mut out = Vec::with_capacity(1 + self.step.len());
+            out.push(STEP_ONLY);
+            out.extend_from_slice(&self.step);
+            return Ok(out.into());
+        }
+        postcard::to_extend(self, vec![FULL]).map(Bytes::from)
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ExtraError> {
+        match bytes.split_first() {
+            None => Ok(Self::default()),
+            Some((&STEP_ONLY, step)) => Ok(Self { step: step.to_vec(), more: None }),
+            Some((&FULL, rest)) => {
+                postcard::from_bytes(rest).map_err(|source| ExtraError { kind: FULL, source: Some(source) })
+            }
+            Some((&kind, _)) => Err(ExtraError { kind, source: None }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_plain_get_costs_no_byte_and_a_step_one_more_than_itself() {
+        assert!(Extra::default().encode().unwrap().is_empty());
+        let step = Extra { step: vec![7], more: None };
+        assert_eq!(step.encode().unwrap().len(), 2);
+        assert_eq!(Extra::decode(&step.encode().unwrap()).unwrap(), step);
+    }
+
+    #[test]
+    fn everything_comes_back() {
+        let extra = Extra {
+            step: vec![1, 2, 3],
+            more: Some(Box::new(More {
+                method: Some("POST".into()),
+                body: Some(b"x=1".to_vec()),
+                headers: vec![("accept".into(), b"*/*".to_vec())],
+                retries: Some(0),
+                repeatable: true,
+                referrer: Some("http://a/".into()),
+                origin: Some(Chain { url: "http://b/".into(), seen: vec![1, 2] }),
+            })),
+        };
+        assert_eq!(Extra::decode(&extra.encode().unwrap()).unwrap(), extra);
+    }
+
+    #[test]
+    fn bytes_of_another_version_are_an_error_and_no_panic() {
+        for bytes in [&[0u8][..], &[9, 1, 2], &[FULL], &[FULL, 255, 255, 255, 255, 255]] {
+            assert!(Extra::decode(bytes).is_err(), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The pool: grants slots to hosts in the order in which they could start, runs their fetches, and
+//! reports what happened. It decides nothing about a URL.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::SendError;
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
+use opilio_core::Outcome;
+use opilio_fetch::{Fetched, Fetcher, Order};
+
+use crate::message::{
+    AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ReturnSlot, ShardCounts, Slots, SlotsWanted,
+};
+use crate::outbox::Outbox;
+use crate::page::Answer;
+use crate::store::StorePort;
+
+/// What a pool needs to begin.
+pub(crate) struct PoolSetup {
+    pub(crate) shard: usize,
+    pub(crate) slots: u32,
+    pub(crate) fetcher: Rc<Fetcher>,
+    pub(crate) port: StorePort,
+    pub(crate) counts: Rc<Cell<ShardCounts>>,
+    pub(crate) wanted: Recipient<SlotsWanted>,
+    pub(crate) lent: Recipient<Lent>,
+}
+
+pub(crate) struct Pool {
+    shard: usize,
+    free: u32,
+    waiting: VecDeque<Recipient<Granted>>,
+    fetcher: Rc<Fetcher>,
+    port: StorePort,
+    counts: Rc<Cell<ShardCounts>>,
+    wanted: Recipient<SlotsWanted>,
+    lent: Outbox<Lent>,
+    /// A look is due at what could not be granted: slots were asked for elsewhere, or the store is
+    /// behind.
+    looking: bool,
+}
+
+impl Pool {
+    /// Starts a pool on this thread.
+    pub(crate) fn start(setup: PoolSetup) -> Addr<Self> {
+        Actor::start(Self {
+            shard: setup.shard,
+            free: setup.slots,
+            waiting: VecDeque::new(),
+            fetcher: setup.fetcher,
+            port: setup.port,
+            counts: setup.counts,
+            wanted: setup.wanted,
+            lent: Outbox::new(setup.lent),
+            looking: false,
+        })
+    }
+
+    fn grant(&mut self, ctx: &mut Context<Self>) {
+        let clogged = self.port.is_clogged();
+        while self.free > 0 && !clogged {
+            let Some(host) = self.waiting.pop_front() else { return };
+            match host.try_send(Granted) {
+                Ok(()) => self.free -= 1,
+                Err(SendError::Full(_)) => {
+                    self.waiting.push_back(host);
+                    break;
+                }
+                // It died while it waited; its successor asks anew.
+                Err(SendError::Closed(_)) => {}
+            }
+        }
+        if self.waiting.is_empty() || self.looking {
+            return;
+        }
+        if self.free == 0 {
+            let _ = self.wanted.try_send(SlotsWanted { shard: self.shard });
+        }
+        self.looking = true;
+        let pause = if clogged { CLOGGED } else { STARVED };
+        ctx.run_later(pause, |pool, ctx| {
+            pool.looking = false;
+            pool.grant(ctx);
+        });
+    }
+}
+
+impl Actor for Pool {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<AskSlot> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, AskSlot(host): AskSlot, ctx: &mut Self::Context) {
+        self.waiting.push_back(host);
+        self.grant(ctx);
+    }
+}
+
+impl Handler<ReturnSlot> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, _: ReturnSlot, ctx: &mut Self::Context) {
+        self.free += 1;
+        self.grant(ctx);
+    }
+}
+
+impl Handler<Slots> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, Slots(more): Slots, ctx: &mut Self::Context) {
+        self.free += more;
+        self.grant(ctx);
+    }
+}
+
+impl Handler<Lend> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, Lend { to }: Lend, _: &mut Self::Context) {
+        let slots = if self.waiting.is_empty() { self.free } else { 0 };
+        self.free -= slots;
+        self.lent.send(Lent { to, slots });
+    }
+}
+
+impl Handler<Fetch> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, fetch: Fetch, ctx: &mut Self::Context) {
+        let slot = Slot { pool: Outbox::new(ctx.address().recipient()) };
+        let fetcher = self.fetcher.clone();
+        let counts = self.counts.clone();
+        let Fetch { what, url, method, headers, body, reply } = fetch;
+        // A task and not a future of this actor: an actor polls all its futures whenever one wakes.
+        actix::spawn(async move {
+            let order = Order { url, method, headers, body };
+            let report = report(what, fetcher.fetch(order).await, &counts);
+            // The slot is free before the host hears of it, so that it can start the next one at once.
+            drop(slot);
+            if let Err(SendError::Full(report)) = reply.try_send(report) {
+                let _ = reply.send(report).await;
+            }
+        });
+    }
+}
+
+fn report(what: Errand, fetched: Fetched, counts: &Cell<ShardCounts>) -> Report {
+    let Fetched { outcome, hints, head, body, location, error, elapsed } = fetched;
+    let mut now = counts.get();
+    now.bytes += body.len() as u64;
+    now.refusals += u64::from(matches!(outcome, Outcome::Answered(429 | 503)));
+    counts.set(now);
+    let answer = head.map(|head| Answer { url: head.url, status: head.status, headers: head.headers, body, elapsed });
+    Report { what, outcome, hints, answer, location, error }
+}
+
+/// The right to be one of those in flight: goes back whatever becomes of the fetch, a panic included.
+struct Slot {
+    pool: Outbox<ReturnSlot>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.pool.send(ReturnSlot);
+    }
+}
+
+/// Room for a message of each live host; more of them wait in the hosts' own state.
+const MAILBOX: usize = 4_096;
+/// How soon a starved pool asks the other shards again.
+const STARVED: Duration = Duration::from_millis(20);
+/// How soon a pool looks whether the store has caught up.
+const CLOGGED: Duration = Duration::from_millis(1);

@@ -1,0 +1,382 @@
+//! Carries messages, timers and answers to and from the state of one host. Every handler is one
+//! step of the state machine; what may be done next is decided there and never here.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use actix::prelude::SendError;
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
+use http::HeaderMap;
+use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
+use opilio_core::{Ending, Fault, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
+use url::Url;
+
+use super::rules::RulesTable;
+use crate::extra::{Extra, More};
+use crate::message::{
+    AskSlot, AssignHost, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Report, ReturnSlot,
+    SettledHost, ToStore,
+};
+use crate::outbox::Outbox;
+use crate::shard::{Gone, HostGone, ShardContext};
+
+pub(crate) struct HostActor {
+    cx: Rc<ShardContext>,
+    host: Host,
+    state: Rc<RefCell<HostState>>,
+    rules: RulesTable,
+    /// Attempts under way: what the retry policy needs to know about them.
+    trying: HashMap<LeaseId, Attempt>,
+    /// The report that is being handled, for the delivery that it may lead to.
+    report: Option<(LeaseId, Report)>,
+    timer: Option<(Timestamp, SpawnHandle)>,
+    return_slot: Outbox<ReturnSlot>,
+    random: fastrand::Rng,
+    restarted: bool,
+    passive: bool,
+}
+
+/// What the retry policy needs to know about an attempt.
+#[derive(Clone, Copy)]
+struct Attempt {
+    number: u16,
+    first_start: Timestamp,
+    repeatable: bool,
+    retries: Option<u16>,
+}
+
+impl HostActor {
+    pub(crate) fn start(cx: Rc<ShardContext>, host: Host, state: Rc<RefCell<HostState>>, restarted: bool) -> Addr<Self> {
+        let return_slot = Outbox::new(cx.pool.clone().recipient());
+        let random = fastrand::Rng::with_seed(cx.settings.seed ^ cx.clock.now().as_micros());
+        Actor::start(Self {
+            rules: RulesTable::new(&host, &cx.settings.user_agent),
+            cx,
+            host,
+            state,
+            trying: HashMap::new(),
+            report: None,
+            timer: None,
+            return_slot,
+            random,
+            restarted,
+            passive: false,
+        })
+    }
+
+    /// One step: tell the state, do what it says, set the timer that it asks for.
+    fn step(&mut self, ctx: &mut Context<Self>, input: Input) {
+        let now = self.cx.clock.now();
+        let state = self.state.clone();
+        state.borrow_mut().handle(now, input);
+        loop {
+            let Some(output) = state.borrow_mut().poll(now) else { break };
+            if let Some(answer) = self.perform(ctx, output) {
+                state.borrow_mut().handle(now, answer);
+            }
+        }
+        self.report = None;
+        let wake = state.borrow().wake_at();
+        self.rearm(ctx, now, wake.map(|(at, _)| at));
+    }
+
+    /// Does one thing that the state asked for; tells what the state must hear of it at once.
+    fn perform(&mut self, ctx: &mut Context<Self>, output: Output) -> Option<Input> {
+        match output {
+            Output::Credit(leases) => self.cx.credit.send(Credit { host: self.host.clone(), leases }),
+            Output::AskSlot => {
+                let asked = self.cx.pool.try_send(AskSlot(ctx.address().recipient()));
+                return asked.err().map(|_| Input::Refused);
+            }
+            Output::ReturnSlot => self.return_slot.send(ReturnSlot),
+            Output::Fetch(start) => return self.fetch(ctx, start),
+            Output::FetchRules { scheme, .. } => return self.fetch_rules(ctx, scheme),
+            Output::Deliver { lease, delivery, attempts } => self.deliver(lease, delivery, attempts),
+            Output::Settle { lease, ending } => self.settle(lease, ending),
+            Output::Event(event) => self.tell(event),
+            Output::Passivate => {
+                self.passive = true;
+                ctx.stop();
+            }
+        }
+        None
+    }
+
+    fn fetch(&mut self, ctx: &mut Context<Self>, start: Start) -> Option<Input> {
+        let Start { lease, attempt, .. } = start;
+        let id = lease.id;
+        let what = Errand::Lease(id);
+        let now = self.cx.clock.now();
+        let first_start = self.trying.get(&id).map_or(now, |earlier| earlier.first_start);
+        let Some((order, more)) = order_of(&lease) else {
+            // A record that we wrote and cannot read: never the web's fault.
+            self.return_slot.send(ReturnSlot);
+            self.trying.insert(id, Attempt { number: attempt, first_start, repeatable: false, retries: Some(0) });
+            return Some(self.report_of(id, Outcome::Failed(Fault::UnsupportedScheme), opilio_core::Hints::default()));
+        };
+        let repeatable = order.method.is_idempotent() || more.as_ref().is_some_and(|more| more.repeatable);
+        let retries = more.and_then(|more| more.retries);
+        self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries });
+        let retry = u64::from(attempt > 1 || first_start < now);
+        self.cx.count(|counts| {
+            counts.requests += 1;
+            counts.retries += retry;
+        });
+        self.send(ctx, what, order).then_some(Input::Undelivered(id))
+    }
+
+    fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
+        self.cx.count(|counts| counts.requests += 1);
+        let url = self.rules.url(scheme)?;
+        let order = Order { url, method: http::Method::GET, headers: HeaderMap::new(), body: None };
+        let lost = || Input::Rules { scheme, answer: RulesAnswer::Again };
+        self.send(ctx, Errand::Rules(scheme), order).then(lost)
+    }
+
+    /// Hands a fetch to the pool; tells whether that failed.
+    fn send(&self, ctx: &Context<Self>, what: Errand, mut order: Order) -> bool {
+        for (name, value) in &self.cx.settings.hosts.of(&self.host).headers {
+            order.headers.entry(name).or_insert_with(|| value.clone());
+        }
+        let Order { url, method, headers, body } = order;
+        let fetch = Fetch { what, url, method, headers, body, reply: ctx.address().recipient() };
+        match self.cx.pool.try_send(fetch) {
+            Ok(()) => false,
+            Err(SendError::Full(_) | SendError::Closed(_)) => {
+                self.return_slot.send(ReturnSlot);
+                true
+            }
+        }
+    }
+
+    /// The input for a report: outcome, and what the retry policy would do about it.
+    fn report_of(&mut self, lease: LeaseId, outcome: Outcome, hints: opilio_core::Hints) -> Input {
+        let now = self.cx.clock.now();
+        let attempt = self.trying.get(&lease).copied();
+        let facts = RequestFacts {
+            repeatable: attempt.is_none_or(|attempt| attempt.repeatable),
+            attempt: attempt.map_or(1, |attempt| attempt.number),
+            elapsed: attempt.map_or_else(Default::default, |attempt| now.since(attempt.first_start)),
+            retries: attempt.and_then(|attempt| attempt.retries),
+        };
+        let proposal = self.cx.settings.retry.propose(&facts, outcome, hints, self.random.f64());
+        Input::Report { lease, outcome, proposal }
+    }
+
+    fn deliver(&mut self, lease: Lease, delivery: Delivery, attempts: u16) {
+        self.trying.remove(&lease.id);
+        let report = self.report.take_if(|(id, _)| *id == lease.id).map(|(_, report)| report);
+        let (answer, location, error) =
+            report.map_or((None, None, None), |report| (report.answer, report.location, report.error));
+        self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error });
+    }
+
+    /// Ends a lease that gives nothing to the spider.
+    fn settle(&mut self, lease: Lease, ending: Ending) {
+        self.trying.remove(&lease.id);
+        self.cx.port.send(ToStore::Parsed(Box::new(Parsed {
+            shard: self.cx.shard,
+            host: self.host.clone(),
+            lease: lease.id,
+            ending,
+            origin: lease.record.url,
+            attempts: lease.record.attempts,
+            links: Vec::new(),
+            next: None,
+            rows: Vec::new(),
+            items: 0,
+        })));
+    }
+
+    fn tell(&self, event: HostEvent) {
+        let host = &self.host;
+        let now = self.cx.clock.now();
+        match event {
+            HostEvent::Held { until, reason, clamped } => {
+                let wait = until.since(now);
+                tracing::info!(%host, ?reason, ?wait, clamped, "host is held");
+            }
+            HostEvent::Opened => tracing::info!(%host, "host is open again"),
+            HostEvent::Parked { reason } => {
+                tracing::warn!(%host, ?reason, "host is put aside for the rest of the run");
+            }
+            HostEvent::Paced { per_second } => tracing::info!(%host, per_second, "host has a new pace"),
+            HostEvent::Forbidden { in_a_row } => {
+                tracing::warn!(%host, in_a_row, "host answers 401 or 403 again and again");
+            }
+            other => tracing::debug!(%host, ?other, "host"),
+        }
+    }
+
+    /// Keeps at most one timer, and moves it only when it would come too late.
+    fn rearm(&mut self, ctx: &mut Context<Self>, now: Timestamp, wake: Option<Timestamp>) {
+        let Some(wake) = wake else { return };
+        if let Some((armed, handle)) = self.timer {
+            if armed <= wake {
+                return;
+            }
+            ctx.cancel_future(handle);
+        }
+        let handle = ctx.run_later(wake.since(now), |actor, ctx| {
+            actor.timer = None;
+            actor.step(ctx, Input::Tick);
+        });
+        self.timer = Some((wake, handle));
+    }
+
+    /// Leases that robots.txt does not allow end before they are asked for.
+    fn refuse_disallowed(&mut self, ctx: &mut Context<Self>) {
+        for scheme in [Scheme::Http, Scheme::Https] {
+            if !self.rules.is_known(scheme) {
+                continue;
+            }
+            let refused: Vec<LeaseId> = {
+                let state = self.state.borrow();
+                let rules = &self.rules;
+                state
+                    .ready_leases(scheme)
+                    .filter(|lease| !rules.allows(scheme, &lease.record.url))
+                    .map(|lease| lease.id)
+                    .collect()
+            };
+            for lease in refused {
+                self.step(ctx, Input::Disallowed(lease));
+            }
+        }
+    }
+}
+
+/// What is sent for a lease, and what is special about it; none for a record that cannot be read.
+fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>)> {
+    let url = Url::parse(&lease.record.url).ok()?;
+    let mut order = Order { url, method: http::Method::GET, headers: HeaderMap::new(), body: None };
+    if lease.record.extra.is_empty() {
+        return Some((order, None));
+    }
+    let more = Extra::decode(&lease.record.extra).ok()?.more;
+    if let Some(more) = &more {
+        if let Some(method) = &more.method {
+            order.method = http::Method::from_bytes(method.as_bytes()).ok()?;
+        }
+        for (name, value) in &more.headers {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
+            order.headers.append(name, http::HeaderValue::from_bytes(value).ok()?);
+        }
+        order.body = more.body.clone().map(Into::into);
+    }
+    Some((order, more))
+}
+
+/// What goes to the fetcher.
+struct Order {
+    url: Url,
+    method: http::Method,
+    headers: HeaderMap,
+    body: Option<bytes::Bytes>,
+}
+
+impl Actor for HostActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Room for every report and settle that its leases can cause, and for the shard's messages.
+        let policy = &self.cx.settings.hosts.of(&self.host).policy;
+        let credit = self.cx.settings.limits_of(policy).credit;
+        ctx.set_mailbox_capacity(credit as usize * 2 + 32);
+        let first = if self.restarted { Input::Restarted } else { Input::Tick };
+        self.step(ctx, first);
+    }
+}
+
+impl Drop for HostActor {
+    fn drop(&mut self) {
+        let why = if self.passive { Gone::Passive } else { Gone::Died };
+        if self.passive || std::thread::panicking() {
+            self.cx.gone.send(HostGone { host: self.host.clone(), why });
+        }
+    }
+}
+
+impl Handler<AssignHost> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, AssignHost(leases): AssignHost, ctx: &mut Self::Context) {
+        self.refuse_before(ctx, leases);
+    }
+}
+
+impl HostActor {
+    /// Takes leases on, those that the known rules do not allow last: they end at once.
+    fn refuse_before(&mut self, ctx: &mut Context<Self>, leases: Vec<Lease>) {
+        let refused: Vec<LeaseId> = leases
+            .iter()
+            .filter(|lease| self.rules.is_known(lease.record.scheme))
+            .filter(|lease| !self.rules.allows(lease.record.scheme, &lease.record.url))
+            .map(|lease| lease.id)
+            .collect();
+        if refused.is_empty() {
+            return self.step(ctx, Input::Assign(leases));
+        }
+        // Before anything may start: the state hears of the leases and of the refusals in one turn.
+        let now = self.cx.clock.now();
+        {
+            let mut state = self.state.borrow_mut();
+            state.handle(now, Input::Assign(leases));
+            for lease in &refused[1..] {
+                state.handle(now, Input::Disallowed(*lease));
+            }
+        }
+        self.step(ctx, Input::Disallowed(refused[0]));
+    }
+}
+
+impl Handler<Granted> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Granted, ctx: &mut Self::Context) {
+        self.step(ctx, Input::Granted);
+    }
+}
+
+impl Handler<Report> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
+        match report.what {
+            Errand::Lease(lease) => {
+                let input = self.report_of(lease, report.outcome, report.hints);
+                self.report = Some((lease, report));
+                self.step(ctx, input);
+            }
+            Errand::Rules(scheme) => {
+                let facts = RequestFacts { repeatable: true, attempt: 1, elapsed: Duration::ZERO, retries: None };
+                let settings = &self.cx.settings;
+                let proposal = settings.retry.propose(&facts, report.outcome, report.hints, self.random.f64());
+                let answer = self.rules.learn(scheme, &report, proposal);
+                let now = self.cx.clock.now();
+                self.state.borrow_mut().handle(now, Input::Rules { scheme, answer });
+                // Before anything may start under the new rules, what they forbid ends.
+                self.refuse_disallowed(ctx);
+                self.step(ctx, Input::Tick);
+            }
+        }
+    }
+}
+
+impl Handler<SettledHost> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, SettledHost(leases): SettledHost, ctx: &mut Self::Context) {
+        self.step(ctx, Input::Settled(leases));
+    }
+}
+
+impl Handler<Drain> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.step(ctx, Input::Drain);
+    }
+}

@@ -1,0 +1,78 @@
+//! Small jobs: a crawl of a closure, without a type for items or steps.
+
+use serde_json::Value;
+
+use crate::crawler::Crawler;
+use crate::page::Page;
+use crate::request::{Request, Target};
+use crate::spider::{Found, ParseError, Spider};
+
+type Each = dyn Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync;
+
+/// A crawl that begins at one URL and hands each page to a closure.
+///
+/// ```no_run
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = opilio_engine::crawl("http://127.0.0.1:8080/")
+///     .each(|page, found| {
+///         found.item(serde_json::json!({ "url": page.origin(), "title": page.title() }));
+///         found.follow_links(page, ());
+///         Ok(())
+///     })
+///     .max_pages(100)
+///     .run()
+///     .await?;
+/// println!("{} pages", report.pages);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn crawl(url: impl Into<Target>) -> Job {
+    Job { seeds: vec![url.into()] }
+}
+
+/// The seeds of a small job; becomes a [`Crawler`] with [`Job::each`].
+#[derive(Clone, Debug)]
+pub struct Job {
+    seeds: Vec<Target>,
+}
+
+impl Job {
+    /// Begins at this URL too.
+    #[must_use]
+    pub fn and(mut self, url: impl Into<Target>) -> Self {
+        self.seeds.push(url.into());
+        self
+    }
+
+    /// What to do with each page.
+    pub fn each<F>(self, read: F) -> Crawler<EachPage>
+    where
+        F: Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync + 'static,
+    {
+        Crawler::new(EachPage { seeds: self.seeds, read: Box::new(read) })
+    }
+}
+
+/// The spider of a closure: no steps, items are JSON values.
+pub struct EachPage {
+    seeds: Vec<Target>,
+    read: Box<Each>,
+}
+
+impl Spider for EachPage {
+    type Item = Value;
+    type Step = ();
+
+    fn name(&self) -> &str {
+        "each-page"
+    }
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        self.seeds.iter().cloned().map(|url| Request::get(url, ())).collect()
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        (self.read)(page, found)
+    }
+}

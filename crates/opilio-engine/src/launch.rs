@@ -1,0 +1,366 @@
+//! Putting the rooms together: on threads of their own, or all on one for virtual time.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Arbiter, System};
+use opilio_export::{Encoder, ExportError, Sink};
+use opilio_fetch::{AddressPolicy, BodyBudget, DnsCache, Fetcher, Limits, ReqwestTransport, Transport};
+use opilio_frontier::{Admission, Frontier, FrontierError};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::error::CrawlError;
+use crate::exporter;
+use crate::fetcher::{Pool, PoolSetup};
+use crate::message::{Settled, ToStore};
+use crate::outbox::Outbox;
+use crate::report::{CrawlReport, FailureRecord};
+use crate::runner::{ParseWatch, RunnerSetup, SpiderRunner};
+use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, ShardLink};
+use crate::settings::Settings;
+use crate::shard::{Shard, ShardContext, ShardSetup};
+use crate::spider::Spider;
+use crate::store::{Desk, DeskSetup, StoreOutcome, StorePort};
+
+/// Everything that a crawl needs, before any of it runs.
+pub(crate) struct Plan<S: Spider> {
+    pub(crate) spider: Arc<S>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) limits: Limits,
+    pub(crate) addresses: AddressPolicy,
+    pub(crate) transport: TransportChoice,
+    pub(crate) seeds: Vec<Admission>,
+    /// Encoders for each shard: their number is the number of shards.
+    pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
+    pub(crate) sinks: Vec<Box<dyn Sink>>,
+    pub(crate) frontier: Box<dyn Frontier>,
+    pub(crate) in_flight: u32,
+    pub(crate) pages_max: Option<u64>,
+    pub(crate) duration_max: Option<Duration>,
+    pub(crate) progress: watch::Sender<Progress>,
+}
+
+/// What shards fetch through.
+#[derive(Clone)]
+pub(crate) enum TransportChoice {
+    /// reqwest.
+    Web,
+    /// Made by the user, one for each shard.
+    Own(Arc<dyn Fn() -> Box<dyn Transport> + Send + Sync>),
+}
+
+/// What one shard is made from, on whichever thread.
+struct ShardParts<S: Spider> {
+    shard: usize,
+    slots: u32,
+    spider: Arc<S>,
+    settings: Arc<Settings>,
+    encoders: Vec<Box<dyn Encoder<S::Item>>>,
+    clock: Clock,
+    store: mpsc::Sender<ToStore>,
+    scheduler: actix::Addr<Scheduler>,
+    web: Web,
+}
+
+/// What the shards' fetchers share.
+#[derive(Clone)]
+struct Web {
+    choice: TransportChoice,
+    limits: Limits,
+    addresses: AddressPolicy,
+    user_agent: Arc<str>,
+    dns: Arc<DnsCache>,
+    bodies: BodyBudget,
+}
+
+/// The rooms that stand before any shard does.
+struct Hall {
+    clock: Clock,
+    scheduler: actix::Addr<Scheduler>,
+    store: mpsc::Sender<ToStore>,
+    inbox: mpsc::Receiver<ToStore>,
+    ended: oneshot::Receiver<Ended>,
+}
+
+/// Runs a crawl on threads of its own and returns when it is over.
+pub(crate) fn on_own_threads<S: Spider>(plan: Plan<S>, commands: mpsc::Receiver<Command>) -> Result<CrawlReport, CrawlError> {
+    System::new().block_on(async move {
+        let hall = hall(plan.progress.clone(), plan.duration_max);
+        let mut links = Vec::new();
+        let mut settled = Vec::new();
+        let mut arbiters = Vec::new();
+        let (parts, rest) = shard_parts(plan, &hall);
+        for part in parts {
+            let arbiter = Arbiter::new();
+            let (tell, told) = oneshot::channel();
+            let spawned = arbiter.spawn_fn(move || {
+                let _ = tell.send(start_shard(part));
+            });
+            if !spawned {
+                return Err(CrawlError::Died { name: "shard" });
+            }
+            arbiters.push(arbiter);
+            let (link, settle) = told.await.map_err(|_| CrawlError::Died { name: "shard" })??;
+            links.push(link);
+            settled.push(settle);
+        }
+        let Rest { spider, sinks, frontier, seeds, pages_max } = rest;
+        let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
+        let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
+        let export = thread("opilio-export", move || exporter::run(sinks, rows_inbox, written))?;
+        let desk = Desk::new(DeskSetup {
+            frontier,
+            exporter: rows,
+            written: written_inbox,
+            scheduler: hall.scheduler.clone().recipient(),
+            shards: settled,
+            clock: hall.clock,
+            pages_max,
+            hosts_max: HOSTS_MAX,
+        });
+        let inbox = hall.inbox;
+        let store = thread("opilio-store", move || desk.run(inbox))?;
+        let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
+        for arbiter in &arbiters {
+            // Not joined: a `parse` that never ends must not keep the report from anybody.
+            arbiter.stop();
+        }
+        let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
+        let export = export.await.map_err(|_| CrawlError::Died { name: "opilio-export" })?;
+        conclude(&*spider, ended?, store, export)
+    })
+}
+
+/// Runs a crawl within this thread's [`tokio::task::LocalSet`], store and exporter included.
+pub(crate) async fn here<S: Spider>(plan: Plan<S>, commands: mpsc::Receiver<Command>) -> Result<CrawlReport, CrawlError> {
+    let hall = hall(plan.progress.clone(), plan.duration_max);
+    let (parts, rest) = shard_parts(plan, &hall);
+    let mut links = Vec::new();
+    let mut settled = Vec::new();
+    for part in parts {
+        let (link, settle) = start_shard(part)?;
+        links.push(link);
+        settled.push(settle);
+    }
+    let Rest { spider, sinks, frontier, seeds, pages_max } = rest;
+    let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
+    let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
+    let export = actix::spawn(exporter::run(sinks, rows_inbox, written));
+    let desk = Desk::new(DeskSetup {
+        frontier,
+        exporter: rows,
+        written: written_inbox,
+        scheduler: hall.scheduler.clone().recipient(),
+        shards: settled,
+        clock: hall.clock,
+        pages_max,
+        hosts_max: HOSTS_MAX,
+    });
+    let store = actix::spawn(desk.run(hall.inbox));
+    let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
+    let store = store.await.map_err(|_| CrawlError::Died { name: "store" })?;
+    let export = export.await.map_err(|_| CrawlError::Died { name: "export" })?;
+    conclude(&*spider, ended?, store, export)
+}
+
+/// What of a plan is not the shards'.
+struct Rest<S: Spider> {
+    spider: Arc<S>,
+    sinks: Vec<Box<dyn Sink>>,
+    frontier: Box<dyn Frontier>,
+    seeds: Vec<Admission>,
+    pages_max: Option<u64>,
+}
+
+fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>) -> Hall {
+    let clock = Clock::start();
+    let (store, inbox) = mpsc::channel(STORE_CHANNEL);
+    let (tell, ended) = oneshot::channel();
+    let setup =
+        SchedulerSetup { clock, store: store.clone(), progress, ended: tell, duration_max, drain_max: DRAIN_MAX };
+    Hall { clock, scheduler: Scheduler::start(setup), store, inbox, ended }
+}
+
+fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> (Vec<ShardParts<S>>, Rest<S>) {
+    let shards = plan.encoders.len().max(1);
+    let web = Web {
+        choice: plan.transport,
+        limits: plan.limits,
+        addresses: plan.addresses,
+        user_agent: plan.settings.user_agent.clone(),
+        dns: Arc::default(),
+        bodies: BodyBudget::default(),
+    };
+    let share = |shard: usize| {
+        let (total, shards, shard) = (plan.in_flight, shards as u32, shard as u32);
+        total / shards + u32::from(shard < total % shards)
+    };
+    let parts = plan.encoders.into_iter().enumerate().map(|(shard, encoders)| ShardParts {
+        shard,
+        slots: share(shard),
+        spider: plan.spider.clone(),
+        settings: plan.settings.clone(),
+        encoders,
+        clock: hall.clock,
+        store: hall.store.clone(),
+        scheduler: hall.scheduler.clone(),
+        web: web.clone(),
+    });
+    let parts = parts.collect();
+    let rest = Rest {
+        spider: plan.spider,
+        sinks: plan.sinks,
+        frontier: plan.frontier,
+        seeds: plan.seeds,
+        pages_max: plan.pages_max,
+    };
+    (parts, rest)
+}
+
+/// Starts the actors of one shard on this thread.
+fn start_shard<S: Spider>(
+    parts: ShardParts<S>,
+) -> Result<(ShardLink, actix::Recipient<Settled>), CrawlError> {
+    let ShardParts { shard, slots, spider, settings, encoders, clock, store, scheduler, web } = parts;
+    let port = StorePort::new(store);
+    let counts = Rc::new(Cell::default());
+    let watch = ParseWatch::default();
+    let pool = Pool::start(PoolSetup {
+        shard,
+        slots,
+        fetcher: Rc::new(web.fetcher(clock)?),
+        port: port.clone(),
+        counts: counts.clone(),
+        wanted: scheduler.clone().recipient(),
+        lent: scheduler.clone().recipient(),
+    });
+    let setup = RunnerSetup { shard, spider, settings: settings.clone(), encoders, port: port.clone(), watch: watch.clone() };
+    let runner = Outbox::new(SpiderRunner::start(setup).recipient());
+    let (lend, slots) = (pool.clone().recipient(), pool.clone().recipient());
+    let credit = Outbox::new(scheduler.clone().recipient());
+    let actor = Shard::start(ShardSetup {
+        context: Box::new(move |gone| ShardContext { shard, clock, settings, pool, runner, port, credit, counts, gone }),
+        passivated: scheduler.clone().recipient(),
+        drained: scheduler.clone().recipient(),
+        reports: scheduler.recipient(),
+    });
+    let link = ShardLink { assign: actor.clone().recipient(), drain: actor.clone().recipient(), lend, slots, watch };
+    Ok((link, actor.recipient()))
+}
+
+/// Begins, feeds the seeds, passes commands on, and waits for the end.
+async fn conduct<S: Spider>(
+    spider: &S,
+    scheduler: actix::Addr<Scheduler>,
+    store: mpsc::Sender<ToStore>,
+    mut ended: oneshot::Receiver<Ended>,
+    mut commands: mpsc::Receiver<Command>,
+    seeds: Vec<Admission>,
+    links: Vec<ShardLink>,
+) -> Result<Ended, CrawlError> {
+    let died = |_| CrawlError::Died { name: "scheduler" };
+    scheduler.send(Command::Begin(links)).await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
+    spider.opened();
+    let mut seeds = seeds.into_iter().peekable();
+    while seeds.peek().is_some() {
+        // A store that is gone has said why to the scheduler.
+        let batch = seeds.by_ref().take(SEEDS_BATCH).collect();
+        if store.send(ToStore::Seeds(batch)).await.is_err() {
+            break;
+        }
+    }
+    let _ = store.send(ToStore::Seeded).await;
+    drop(store);
+    loop {
+        tokio::select! {
+            ended = &mut ended => return ended.map_err(died),
+            Some(command) = commands.recv() => {
+                let _ = scheduler.send(command).await;
+            }
+        }
+    }
+}
+
+fn conclude<S: Spider>(
+    spider: &S,
+    ended: Ended,
+    store: Result<StoreOutcome, FrontierError>,
+    export: Result<(), ExportError>,
+) -> Result<CrawlReport, CrawlError> {
+    // A sink that failed is why the store stopped: it is told first.
+    export?;
+    let StoreOutcome { stats, failures, items } = store?;
+    let Ended { stopped, counts, elapsed } = ended;
+    let report = CrawlReport {
+        discovered: stats.discovered,
+        admitted: stats.admitted,
+        pages: stats.pages,
+        aliases: stats.aliases,
+        left: stats.left,
+        requests: counts.requests,
+        retries: counts.retries,
+        refusals: counts.refusals,
+        items,
+        bytes: counts.bytes,
+        failures: failures
+            .into_iter()
+            .map(|failure| FailureRecord {
+                url: failure.url.to_string(),
+                reason: failure.reason,
+                attempts: failure.attempts,
+            })
+            .collect(),
+        reasons: stats.failures,
+        filtered: stats.filtered.iter().map(|(why, count)| (why.as_str(), *count)).collect(),
+        stopped,
+        elapsed,
+    };
+    debug_assert!(report.balances(), "the books do not balance: {report:?}");
+    spider.closed(&report);
+    Ok(report)
+}
+
+impl Web {
+    fn fetcher(self, clock: Clock) -> Result<Fetcher, CrawlError> {
+        let transport: Box<dyn Transport> = match &self.choice {
+            TransportChoice::Own(make) => make(),
+            TransportChoice::Web => Box::new(
+                ReqwestTransport::new(&self.user_agent, self.addresses, self.dns, &self.limits)
+                    .map_err(|source| CrawlError::Transport(Box::new(source)))?,
+            ),
+        };
+        Ok(Fetcher::new(transport, self.limits, self.bodies, move || clock.unix_millis()))
+    }
+}
+
+/// Runs a future to its end on a thread of its own.
+fn thread<F, T>(name: &'static str, make: impl FnOnce() -> F + Send + 'static) -> Result<oneshot::Receiver<T>, CrawlError>
+where
+    F: Future<Output = T>,
+    T: Send + 'static,
+{
+    let (tell, told) = oneshot::channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|source| CrawlError::Thread { name, source })?;
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || {
+            let _ = tell.send(runtime.block_on(make()));
+        })
+        .map_err(|source| CrawlError::Thread { name, source })?;
+    Ok(told)
+}
+
+/// Messages that wait for the store at the most; beyond, the shards start nothing more.
+const STORE_CHANNEL: usize = 1_024;
+/// Seeds that travel together.
+const SEEDS_BATCH: usize = 512;
+/// Hosts that are live at once.
+const HOSTS_MAX: u32 = 100_000;
+/// How long a drain may take: the 10 s that a stop is allowed, less what writing takes.
+const DRAIN_MAX: Duration = Duration::from_secs(8);

@@ -1,0 +1,266 @@
+//! Every message between the rooms of the engine.
+//!
+//! | message | from → to | bounded by |
+//! | --- | --- | --- |
+//! | [`Assign`] | scheduler → shard → host | the credit that was asked for |
+//! | [`Credit`] | host → scheduler | one outstanding a host |
+//! | [`AskSlot`], [`ReturnSlot`] / [`Granted`] | host ⇄ fetcher pool | one outstanding a host |
+//! | [`Fetch`] | host → fetcher pool | granted slots |
+//! | [`Report`] | fetcher → host | in flight |
+//! | [`Deliver`] | host → spider runner | pages in hand |
+//! | [`ToStore`] | shards, scheduler → store | its channel; a full one pauses new slots |
+//! | [`Settled`] | store → shard → host | leases out |
+//! | [`FromStore`] | store → scheduler | wants |
+//! | [`Drain`], [`Drained`], [`ShardReport`] | scheduler ⇄ shards | one a shard |
+
+use std::sync::Arc;
+
+use actix::{Message, Recipient};
+use bytes::Bytes;
+use http::HeaderMap;
+use opilio_core::host::Delivery;
+use opilio_core::{Ending, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
+use opilio_frontier::Admission;
+use url::Url;
+
+use crate::page::Answer;
+use crate::report::Stopped;
+
+/// Leases for hosts of one shard.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Assign(pub(crate) Vec<(Host, Vec<Lease>)>);
+
+/// Leases for one host.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct AssignHost(pub(crate) Vec<Lease>);
+
+/// A host has room for so many more leases.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Credit {
+    pub(crate) host: Host,
+    pub(crate) leases: u32,
+}
+
+/// A host has nothing to do and is no longer live.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Passivated(pub(crate) Host);
+
+/// A host could start a fetch now.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct AskSlot(pub(crate) Recipient<Granted>);
+
+/// The right to start one fetch now.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Granted;
+
+/// A slot that was not needed, or whose fetch is over.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct ReturnSlot;
+
+/// What to fetch in a granted slot.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Fetch {
+    pub(crate) what: Errand,
+    pub(crate) url: Url,
+    pub(crate) method: http::Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Option<Bytes>,
+    pub(crate) reply: Recipient<Report>,
+}
+
+/// What a fetch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// One attempt of a lease.
+    Lease(LeaseId),
+    /// The robots.txt of an origin.
+    Rules(Scheme),
+}
+
+/// What came of a fetch: facts, before anybody's verdict.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Report {
+    pub(crate) what: Errand,
+    pub(crate) outcome: Outcome,
+    pub(crate) hints: Hints,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) location: Option<Url>,
+    pub(crate) error: Option<String>,
+}
+
+/// A finished lease for the spider.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Deliver {
+    pub(crate) lease: Lease,
+    pub(crate) delivery: Delivery,
+    pub(crate) attempts: u16,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) location: Option<Url>,
+    pub(crate) error: Option<String>,
+}
+
+/// The store has settled these leases.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Settled(pub(crate) Vec<(Host, Vec<LeaseId>)>);
+
+/// The same for one host.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct SettledHost(pub(crate) Vec<LeaseId>);
+
+/// Start nothing more.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub(crate) struct Drain;
+
+/// A shard has nothing out any more.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Drained {
+    pub(crate) shard: usize,
+    pub(crate) counts: ShardCounts,
+}
+
+/// All that one lease gave, or nothing of it.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) shard: usize,
+    pub(crate) host: Host,
+    pub(crate) lease: LeaseId,
+    pub(crate) ending: Ending,
+    /// The URL in whose name it ends.
+    pub(crate) origin: Arc<str>,
+    pub(crate) attempts: u16,
+    /// Outlinks, deduplicated within the page.
+    pub(crate) links: Vec<Admission>,
+    /// The target of a redirect, and the lines to write should it be known already.
+    pub(crate) next: Option<Box<Next>>,
+    /// Encoded items, a buffer a sink.
+    pub(crate) rows: Vec<Vec<u8>>,
+    pub(crate) items: u64,
+}
+
+/// Where a redirect goes on.
+#[derive(Debug)]
+pub(crate) struct Next {
+    pub(crate) record: Record,
+    pub(crate) alias_rows: Vec<Vec<u8>>,
+}
+
+/// What the store thread can hear.
+#[derive(Debug)]
+pub(crate) enum ToStore {
+    /// Seeds, in any number of batches.
+    Seeds(Vec<Admission>),
+    /// No more seeds: from here on, nothing left means finished.
+    Seeded,
+    /// A live host has room for leases.
+    Want { host: Host, leases: u32 },
+    /// A host is live no more.
+    Unwant(Host),
+    /// What one lease gave.
+    Parsed(Box<Parsed>),
+    /// Hand out nothing more.
+    Stop,
+    /// Everything has come back: settle what was written, sync, tell the books.
+    Close,
+}
+
+/// What the store thread tells the scheduler.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) enum FromStore {
+    /// Work for hosts.
+    Leased(Vec<(Host, Vec<Lease>)>),
+    /// The books have changed.
+    Books(Books),
+    /// Nothing is left, or nothing more is allowed.
+    Over(Stopped),
+    /// The store or a sink failed: the crawl cannot go on.
+    Broken,
+    /// Closed: the last message.
+    Closed,
+}
+
+/// The counters that the store keeps.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Books {
+    pub(crate) admitted: u64,
+    pub(crate) pages: u64,
+    pub(crate) aliases: u64,
+    pub(crate) failures: u64,
+    pub(crate) left: u64,
+    pub(crate) items: u64,
+}
+
+/// A shard's counters, for people and for the report.
+#[derive(Message, Clone, Copy, Debug, Default)]
+#[rtype(result = "()")]
+pub(crate) struct ShardReport {
+    pub(crate) shard: usize,
+    pub(crate) counts: ShardCounts,
+}
+
+/// What a shard counts.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ShardCounts {
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+    pub(crate) refusals: u64,
+    pub(crate) bytes: u64,
+    pub(crate) hosts: u32,
+    pub(crate) held: u32,
+    pub(crate) in_flight: u32,
+}
+
+impl ShardCounts {
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            retries: self.retries + other.retries,
+            refusals: self.refusals + other.refusals,
+            bytes: self.bytes + other.bytes,
+            hosts: self.hosts + other.hosts,
+            held: self.held + other.held,
+            in_flight: self.in_flight + other.in_flight,
+        }
+    }
+}
+
+/// A pool has waiting hosts and no slot.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct SlotsWanted {
+    pub(crate) shard: usize,
+}
+
+/// Give up idle slots for the benefit of another shard.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Lend {
+    pub(crate) to: usize,
+}
+
+/// Slots that a pool gave up.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Lent {
+    pub(crate) to: usize,
+    pub(crate) slots: u32,
+}
+
+/// More slots for this pool.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Slots(pub(crate) u32);

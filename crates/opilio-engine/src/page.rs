@@ -1,0 +1,216 @@
+//! What a spider reads: a fetched page, and a URL that ended as a failure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use opilio_core::Reason;
+use opilio_extract::{Document, ExtractError, Link, Matches, SelectorError};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+/// An answer as it travels from the fetcher to the spider: no DOM in it, so it may cross threads.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    /// Where the bytes came from.
+    pub(crate) url: Url,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) elapsed: Duration,
+}
+
+/// A fetched page, as `parse` sees it.
+///
+/// Decoding, the link pass and the DOM are made when they are first asked for, and once: a spider
+/// that reads only links never pays for a DOM.
+///
+/// Tests of a spider make one with [`Page::from_html`].
+#[derive(Debug)]
+pub struct Page<Step> {
+    origin: Arc<str>,
+    status: u16,
+    headers: HeaderMap,
+    depth: u16,
+    attempts: u16,
+    elapsed: Duration,
+    referrer: Option<Box<str>>,
+    step: Step,
+    document: Document,
+}
+
+/// What a page knows besides its bytes.
+pub(crate) struct PageFacts {
+    pub(crate) origin: Arc<str>,
+    pub(crate) depth: u16,
+    pub(crate) attempts: u16,
+    pub(crate) referrer: Option<Box<str>>,
+}
+
+impl<Step> Page<Step> {
+    pub(crate) fn new(answer: Answer, step: Step, facts: PageFacts) -> Self {
+        let content_type =
+            answer.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        Self {
+            origin: facts.origin,
+            status: answer.status,
+            depth: facts.depth,
+            attempts: facts.attempts,
+            elapsed: answer.elapsed,
+            referrer: facts.referrer,
+            step,
+            document: Document::new(answer.url, content_type.as_deref(), answer.body),
+            headers: answer.headers,
+        }
+    }
+
+    /// A page that was never fetched, for tests of a spider.
+    #[must_use]
+    pub fn from_html(url: Url, step: Step, html: impl Into<Bytes>) -> Self {
+        let facts = PageFacts { origin: url.as_str().into(), depth: 0, attempts: 1, referrer: None };
+        let headers =
+            HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/html; charset=utf-8"))]);
+        Self::new(Answer { url, status: 200, headers, body: html.into(), elapsed: Duration::ZERO }, step, facts)
+    }
+
+    /// The step that this page was requested for.
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+
+    /// The URL that was asked for: where a chain of redirects began. Output names pages by it.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// The URL that the bytes came from, after redirects. Links are relative to it (or to `<base>`).
+    pub fn url(&self) -> &Url {
+        self.document.url()
+    }
+
+    /// The status, 200–299 (or 304).
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// All header fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// A header field as text; none if it is absent or not ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// Links from a seed.
+    pub fn depth(&self) -> u16 {
+        self.depth
+    }
+
+    /// Attempts it took, 1 at least.
+    pub fn attempts(&self) -> u16 {
+        self.attempts
+    }
+
+    /// From the start of the attempt to the last byte.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// The page that it was found on; none for a seed, and only if the crawl keeps referrers.
+    pub fn referrer(&self) -> Option<&str> {
+        self.referrer.as_deref()
+    }
+
+    /// The body, decompressed.
+    pub fn body(&self) -> &Bytes {
+        self.document.body()
+    }
+
+    /// The document with all that can be read from it.
+    pub fn document(&self) -> &Document {
+        &self.document
+    }
+
+    /// The body as text: decoded by BOM, header, `<meta>`, or UTF-8.
+    pub fn text(&self) -> &str {
+        self.document.text()
+    }
+
+    /// The `<title>`, white space collapsed.
+    pub fn title(&self) -> Option<&str> {
+        self.document.title()
+    }
+
+    /// What a CSS selector matches. Builds the DOM when it is first called.
+    ///
+    /// # Errors
+    /// When the selector cannot be read.
+    pub fn css(&self, selector: &str) -> Result<Matches<'_>, SelectorError> {
+        self.document.css(selector)
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// When it is no JSON, or another shape.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, ExtractError> {
+        self.document.json()
+    }
+
+    /// The links of `<a>` and `<area>`: absolute http(s), document order, no fragment, no repeats.
+    pub fn links(&self) -> Vec<Link> {
+        self.document.links()
+    }
+}
+
+/// A URL that ended as a failure, as `failed` sees it.
+#[derive(Debug)]
+pub struct Failure<Step> {
+    pub(crate) url: Arc<str>,
+    pub(crate) reason: Reason,
+    pub(crate) attempts: u16,
+    pub(crate) depth: u16,
+    pub(crate) error: Option<String>,
+    pub(crate) step: Step,
+    pub(crate) page: Option<Page<Step>>,
+}
+
+impl<Step> Failure<Step> {
+    /// The URL that was asked for.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The step that it was requested for.
+    pub fn step(&self) -> &Step {
+        &self.step
+    }
+
+    /// The stable word for why.
+    pub fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    /// Attempts it used up.
+    pub fn attempts(&self) -> u16 {
+        self.attempts
+    }
+
+    /// Links from a seed.
+    pub fn depth(&self) -> u16 {
+        self.depth
+    }
+
+    /// What the last attempt said, in words.
+    pub fn error(&self) -> Option<&str> {
+        self.error.as_deref()
+    }
+
+    /// The answer, where there was a complete one (a 404 with its page).
+    pub fn page(&self) -> Option<&Page<Step>> {
+        self.page.as_ref()
+    }
+}

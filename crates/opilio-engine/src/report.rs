@@ -1,0 +1,87 @@
+//! How a crawl ended: the books, which balance.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use opilio_core::Reason;
+use serde::Serialize;
+
+/// The books of a crawl.
+///
+/// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct CrawlReport {
+    /// Distinct URLs that were met: seeds and outlinks.
+    pub discovered: u64,
+    /// Those that became the crawl's.
+    pub admitted: u64,
+    /// Those that ended as a page.
+    pub pages: u64,
+    /// Those whose redirects led to a URL that the crawl already knew.
+    pub aliases: u64,
+    /// Those that have not ended, since the crawl was stopped early.
+    pub left: u64,
+    /// Requests sent, robots.txt and redirects and retries included.
+    pub requests: u64,
+    /// Attempts beyond the first of a URL.
+    pub retries: u64,
+    /// Answers of 429 or 503.
+    pub refusals: u64,
+    /// Items handed to the exporters.
+    pub items: u64,
+    /// Body bytes received, decompressed.
+    pub bytes: u64,
+    /// Those that ended as a failure.
+    pub failures: Vec<FailureRecord>,
+    /// How many failures for which reason.
+    pub reasons: BTreeMap<Reason, u64>,
+    /// How many URLs were not the crawl's, and why.
+    pub filtered: BTreeMap<&'static str, u64>,
+    /// Why the crawl ended.
+    pub stopped: Stopped,
+    /// From the first seed to the last settle.
+    #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
+    pub elapsed: Duration,
+}
+
+impl CrawlReport {
+    /// Whether the two equations hold. They do; this is what tests and debug builds ask.
+    #[must_use]
+    pub fn balances(&self) -> bool {
+        let failures: u64 = self.reasons.values().sum();
+        let filtered: u64 = self.filtered.values().sum();
+        self.discovered == filtered + self.admitted
+            && self.admitted == self.pages + self.aliases + failures + self.left
+            && failures == self.failures.len() as u64
+    }
+}
+
+fn as_millis<S: serde::Serializer>(span: &Duration, out: S) -> Result<S::Ok, S::Error> {
+    out.serialize_u64(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// One URL that ended as a failure.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailureRecord {
+    /// The URL that was asked for.
+    pub url: String,
+    /// The stable word.
+    pub reason: Reason,
+    /// Attempts it used up.
+    pub attempts: u16,
+}
+
+/// Why a crawl ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Stopped {
+    /// Every URL has ended.
+    #[default]
+    Finished,
+    /// The page limit was reached.
+    MaxPages,
+    /// The time limit was reached.
+    MaxDuration,
+    /// Somebody asked it to stop.
+    Interrupted,
+}

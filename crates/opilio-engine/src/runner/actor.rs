@@ -1,0 +1,384 @@
+//! The runner actor: an answer in, all that one lease gave out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use actix::{Actor, AsyncContext, Context, Handler};
+use opilio_core::host::Delivery;
+use opilio_core::{Ending, Fingerprint, Host, Lease, Reason, Record, RecordKind, Scheme};
+use url::Url;
+
+use super::convert::{Converter, Encoders, Parent, rows};
+use super::slow::SlowSteps;
+use super::watch::ParseWatch;
+use crate::extra::{Chain, Extra, More};
+use crate::message::{Deliver, Next, Parsed, ToStore};
+use crate::outbox::Outbox;
+use crate::page::{Answer, Failure, Page, PageFacts};
+use crate::settings::Settings;
+use crate::spider::{Found, Spider};
+use crate::store::StorePort;
+
+/// What a runner needs to begin.
+pub(crate) struct RunnerSetup<S: Spider> {
+    pub(crate) shard: usize,
+    pub(crate) spider: Arc<S>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) encoders: Encoders<S::Item>,
+    pub(crate) port: StorePort,
+    pub(crate) watch: ParseWatch,
+}
+
+pub(crate) struct SpiderRunner<S: Spider> {
+    shard: usize,
+    spider: Arc<S>,
+    settings: Arc<Settings>,
+    encoders: Encoders<S::Item>,
+    converter: Converter,
+    port: StorePort,
+    slow: SlowSteps<S::Step>,
+    watch: ParseWatch,
+}
+
+/// What `parse` or `failed` made of a lease.
+enum Read<S: Spider> {
+    Found(Found<S>),
+    Failed(Reason),
+}
+
+/// A lease without its answer: who it is and in whose name it ends.
+struct Case<Step> {
+    host: Host,
+    record: Record,
+    lease: opilio_core::LeaseId,
+    origin: Arc<str>,
+    attempts: u16,
+    step: Step,
+    more: Option<Box<More>>,
+}
+
+impl<S: Spider> SpiderRunner<S> {
+    pub(crate) fn start(setup: RunnerSetup<S>) -> actix::Addr<Self> {
+        Actor::start(Self {
+            shard: setup.shard,
+            spider: setup.spider,
+            settings: setup.settings,
+            encoders: setup.encoders,
+            converter: Converter::default(),
+            port: setup.port,
+            slow: SlowSteps::new(),
+            watch: setup.watch,
+        })
+    }
+
+    fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
+        let Deliver { lease, delivery, attempts, answer, location, error } = deliver;
+        let Some(case) = self.open(lease, attempts) else { return };
+        match (delivery, answer, location) {
+            (Delivery::Page, Some(answer), _) => self.page(ctx, case, answer),
+            (Delivery::Redirect, answer, Some(location)) => {
+                self.redirect(case, location, answer.map_or(0, |answer| answer.status));
+            }
+            (Delivery::Failure(reason), answer, _) => self.failure(case, reason, answer, error),
+            (Delivery::Page | Delivery::Redirect, answer, _) => {
+                self.failure(case, Reason::Internal, answer, Some("an answer got lost on its way".into()));
+            }
+        }
+    }
+
+    /// Decodes what the record carries for the spider's side. What cannot be decoded ends here.
+    fn open(&self, lease: Lease, attempts: u16) -> Option<Case<S::Step>> {
+        let Lease { id, record } = lease;
+        let decoded = Extra::decode(&record.extra).ok().and_then(|Extra { step, more }| {
+            let step = postcard::from_bytes(&step).ok()?;
+            Some((step, more))
+        });
+        let Some((step, more)) = decoded else {
+            tracing::error!(url = %record.url, "the stored step of this URL cannot be read");
+            self.send(id, &record.host, Ending::Failed(Reason::Internal), record.url.clone(), attempts);
+            return None;
+        };
+        let origin = more
+            .as_ref()
+            .and_then(|more| more.origin.as_ref())
+            .map_or_else(|| record.url.clone(), |chain| chain.url.as_str().into());
+        Some(Case { host: record.host.clone(), lease: id, record, origin, attempts, step, more })
+    }
+
+    fn page(&mut self, ctx: &mut Context<Self>, case: Case<S::Step>, answer: Answer) {
+        let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&case.step);
+        let facts = case.facts();
+        let step = case.step.clone();
+        let kind = std::mem::discriminant(&step);
+        let spider = self.spider.clone();
+        if !elsewhere {
+            self.watch.begin(&case.record.url);
+            let began = Instant::now();
+            let read = parse(&*spider, answer, step, facts, &case.record.url);
+            self.slow.took(kind, began.elapsed());
+            self.watch.end();
+            return self.finish(case, read);
+        }
+        let runner = Outbox::new(ctx.address().recipient());
+        let url = case.record.url.clone();
+        actix::spawn(async move {
+            let began = Instant::now();
+            let work = {
+                let url = url.clone();
+                tokio::task::spawn_blocking(move || parse(&*spider, answer, step, facts, &url))
+            };
+            tokio::pin!(work);
+            let read = loop {
+                tokio::select! {
+                    read = &mut work => break read.unwrap_or(Read::Failed(Reason::ParsePanic)),
+                    () = tokio::time::sleep(OVERDUE) => tracing::warn!(%url, "parse is still running"),
+                }
+            };
+            runner.send(Elsewhere { case, read, kind, took: began.elapsed() });
+        });
+    }
+
+    fn finish(&mut self, case: Case<S::Step>, read: Read<S>) {
+        let found = match read {
+            Read::Found(found) => found,
+            Read::Failed(reason) => return self.failure(case, reason, None, None),
+        };
+        self.hand_over(case, found, Ending::Page);
+    }
+
+    /// Lets the spider say something about a URL that ended, then ends it.
+    fn failure(&mut self, case: Case<S::Step>, reason: Reason, answer: Option<Answer>, error: Option<String>) {
+        if let Some(error) = &error {
+            tracing::debug!(url = %case.record.url, %reason, error, "url failed");
+        }
+        let failure = Failure {
+            url: case.origin.clone(),
+            reason,
+            attempts: case.attempts,
+            depth: case.record.depth,
+            error,
+            step: case.step.clone(),
+            page: answer.map(|answer| Page::new(answer, case.step.clone(), case.facts())),
+        };
+        let mut found = Found::new();
+        let spider = &self.spider;
+        let outcome = catch_unwind(AssertUnwindSafe(|| spider.failed(&failure, &mut found)));
+        if outcome.is_err() {
+            tracing::error!(url = %case.record.url, "the spider's `failed` panicked");
+            found = Found::new();
+        }
+        self.hand_over(case, found, Ending::Failed(reason));
+    }
+
+    /// Makes bytes and records of what was found. What cannot be encoded ends the page as an error.
+    fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending) {
+        let Found { items, requests, .. } = found;
+        let parent = Parent {
+            host: &case.host,
+            scheme: case.record.scheme,
+            depth: case.record.depth,
+            referrer: self.settings.keep_referrer.then_some(&*case.record.url),
+        };
+        let links = self.converter.links::<S>(requests, &parent, &self.settings.scope);
+        let rows = rows(&mut self.encoders, &items);
+        let (links, rows, ending) = match (links, rows) {
+            (Ok(links), Ok(rows)) => (links, rows, ending),
+            (links, rows) => {
+                let url = &case.record.url;
+                if let Err(error) = links {
+                    tracing::warn!(%url, %error, "a step of this page cannot be encoded");
+                }
+                if let Err(error) = rows {
+                    tracing::warn!(%url, %error, "an item of this page cannot be encoded");
+                }
+                (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError))
+            }
+        };
+        let items = if rows.is_empty() { 0 } else { items.len() as u64 };
+        self.port.send(ToStore::Parsed(Box::new(Parsed {
+            shard: self.shard,
+            host: case.host,
+            lease: case.lease,
+            ending,
+            origin: case.origin,
+            attempts: case.attempts,
+            links,
+            next: None,
+            rows,
+            items,
+        })));
+    }
+
+    /// Goes on at the target, in the name of the chain's origin.
+    fn redirect(&mut self, case: Case<S::Step>, location: Url, status: u16) {
+        let chain = case.more.as_ref().and_then(|more| more.origin.clone());
+        let mut chain = chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() });
+        chain.seen.push(case.record.fingerprint.0);
+        let Ok(host) = Host::of(&location) else {
+            return self.failure(case, Reason::UnsupportedScheme, None, Some(format!("redirected to {location}")));
+        };
+        let more = onward(&case, &host, status);
+        let fingerprint = match more.method.as_deref() {
+            Some(method) => Fingerprint::of_request(&location, method, more.body.as_deref().unwrap_or_default()),
+            None => Fingerprint::of(&location),
+        };
+        let refusal = if chain.has(fingerprint) {
+            Some(Reason::RedirectLoop)
+        } else if chain.seen.len() > usize::from(self.settings.redirects_max) {
+            Some(Reason::TooManyRedirects)
+        } else if self.settings.scope.refuses(&location, &host, case.record.depth).is_some() {
+            Some(Reason::OutOfScope)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            return self.failure(case, reason, None, Some(format!("redirected to {location}")));
+        }
+        let step = postcard::to_stdvec(&case.step);
+        let extra = step.and_then(|step| {
+            Extra { step, more: Some(Box::new(More { origin: Some(chain), ..more })) }.encode()
+        });
+        let Ok(extra) = extra else {
+            return self.failure(case, Reason::ParseError, None, Some("the step cannot be encoded".into()));
+        };
+        let record = Record {
+            url: location.as_str().into(),
+            fingerprint,
+            host,
+            scheme: Scheme::of(&location).unwrap_or(case.record.scheme),
+            depth: case.record.depth,
+            priority: case.record.priority,
+            attempts: 0,
+            kind: RecordKind::Continuation,
+            extra,
+        };
+        let mut alias_rows = Vec::with_capacity(self.encoders.len());
+        for encoder in &mut self.encoders {
+            let mut out = Vec::new();
+            if let Err(error) = encoder.encode_alias(&case.origin, location.as_str(), &mut out) {
+                tracing::warn!(url = %case.origin, %error, "the alias line cannot be encoded");
+                out.clear();
+            }
+            alias_rows.push(out);
+        }
+        self.port.send(ToStore::Parsed(Box::new(Parsed {
+            shard: self.shard,
+            host: case.host,
+            lease: case.lease,
+            ending: Ending::Redirected,
+            origin: case.origin,
+            attempts: case.attempts,
+            links: Vec::new(),
+            next: Some(Box::new(Next { record, alias_rows })),
+            rows: Vec::new(),
+            items: 0,
+        })));
+    }
+
+    fn send(&self, lease: opilio_core::LeaseId, host: &Host, ending: Ending, origin: Arc<str>, attempts: u16) {
+        self.port.send(ToStore::Parsed(Box::new(Parsed {
+            shard: self.shard,
+            host: host.clone(),
+            lease,
+            ending,
+            origin,
+            attempts,
+            links: Vec::new(),
+            next: None,
+            rows: Vec::new(),
+            items: 0,
+        })));
+    }
+}
+
+/// What of a request goes on to the target of its redirect: 307 and 308 keep method and body, the
+/// others become a GET (RFC 9110 §15.4). Credentials stay with the host that they were meant for.
+fn onward<Step>(case: &Case<Step>, target: &Host, status: u16) -> More {
+    let mut more = case.more.as_deref().cloned().unwrap_or_default();
+    if !matches!(status, 307 | 308) && more.method.as_deref() != Some("HEAD") {
+        more.method = None;
+        more.body = None;
+    }
+    if *target != case.host {
+        more.headers.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
+    }
+    more
+}
+
+impl<Step> Case<Step> {
+    fn facts(&self) -> PageFacts {
+        PageFacts {
+            origin: self.origin.clone(),
+            depth: self.record.depth,
+            attempts: self.attempts,
+            referrer: self.more.as_ref().and_then(|more| more.referrer.clone()).map(Into::into),
+        }
+    }
+}
+
+/// Runs `parse` on one page. Whatever user code does, it costs this page alone.
+fn parse<S: Spider>(spider: &S, answer: Answer, step: S::Step, facts: PageFacts, url: &str) -> Read<S> {
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let page = Page::new(answer, step, facts);
+        let mut found = Found::new();
+        spider.parse(&page, &mut found).map(|()| found)
+    }));
+    match read {
+        Ok(Ok(found)) => Read::Found(found),
+        Ok(Err(error)) => {
+            tracing::warn!(url, %error, "parse failed");
+            Read::Failed(Reason::ParseError)
+        }
+        Err(_) => {
+            tracing::error!(url, "parse panicked");
+            Read::Failed(Reason::ParsePanic)
+        }
+    }
+}
+
+/// A page that was parsed on another thread.
+struct Elsewhere<S: Spider> {
+    case: Case<S::Step>,
+    read: Read<S>,
+    kind: std::mem::Discriminant<S::Step>,
+    took: Duration,
+}
+
+impl<S: Spider> actix::Message for Elsewhere<S> {
+    type Result = ();
+}
+
+impl<S: Spider> Actor for SpiderRunner<S> {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
+    type Result = ();
+
+    fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
+        self.read(ctx, deliver);
+    }
+}
+
+impl<S: Spider> Handler<Elsewhere<S>> for SpiderRunner<S> {
+    type Result = ();
+
+    fn handle(&mut self, Elsewhere { case, read, kind, took }: Elsewhere<S>, _: &mut Self::Context) {
+        self.slow.took(kind, took);
+        self.finish(case, read);
+    }
+}
+
+/// Bodies over this are parsed on a blocking pool.
+const BODY_HERE_MAX: usize = 256 * 1024;
+/// A `parse` that takes longer is named in a warning.
+pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
+/// Pages that wait for the runner at the most; more wait with their senders.
+const MAILBOX: usize = 64;
+/// Header fields that another host must not see.
+const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];

@@ -1,0 +1,222 @@
+//! From what a spider found to what the other rooms carry: records, rows, endings.
+
+use std::collections::HashSet;
+
+use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme};
+use opilio_export::{Encoder, ExportError};
+use opilio_frontier::{Admission, Filtered};
+use serde::Serialize;
+use url::Url;
+
+use crate::extra::{Extra, More};
+use crate::request::{BadUrl, Request};
+use crate::scope::Scope;
+use crate::spider::Spider;
+
+/// The encoders of one shard, one for each sink.
+pub(crate) type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
+
+/// Where requests come from: the page, or nothing for seeds.
+pub(crate) struct Parent<'a> {
+    pub(crate) host: &'a Host,
+    pub(crate) scheme: Scheme,
+    pub(crate) depth: u16,
+    pub(crate) referrer: Option<&'a str>,
+}
+
+/// Turns requests into admissions, each URL once. Reused from page to page.
+#[derive(Default)]
+pub(crate) struct Converter {
+    seen: HashSet<u128, std::hash::BuildHasherDefault<Identity>>,
+}
+
+/// Fingerprints are hashes already.
+#[derive(Default)]
+pub(crate) struct Identity(u64);
+
+impl std::hash::Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 ^= u64::from_le_bytes(word);
+        }
+    }
+
+    fn write_u128(&mut self, value: u128) {
+        self.0 = value as u64;
+    }
+}
+
+impl Converter {
+    /// The admissions for what a page asked for, at most [`LINKS_MAX`] of them.
+    pub(crate) fn links<S: Spider>(
+        &mut self,
+        requests: Vec<Request<S::Step>>,
+        parent: &Parent<'_>,
+        scope: &Scope,
+    ) -> Result<Vec<Admission>, postcard::Error> {
+        self.seen.clear();
+        let mut out = Vec::with_capacity(requests.len());
+        let depth = parent.depth.saturating_add(1);
+        for request in requests {
+            let Request { url, step, priority, more } = request;
+            let Ok(mut url) = url.absolute() else { continue };
+            url.set_fragment(None);
+            let fingerprint = fingerprint_of(&url, more.as_deref());
+            if !self.seen.insert(fingerprint.0) {
+                continue;
+            }
+            let host = match host_of(&url, parent) {
+                Ok(host) => host,
+                Err(why) => {
+                    out.push(Admission::Filtered { fingerprint, why });
+                    continue;
+                }
+            };
+            if out.len() >= LINKS_MAX {
+                out.push(Admission::Filtered { fingerprint, why: Filtered::TooManyLinks });
+                continue;
+            }
+            if let Some(why) = scope.refuses(&url, &host, depth) {
+                out.push(Admission::Filtered { fingerprint, why });
+                continue;
+            }
+            let mut more = more;
+            if let Some(referrer) = parent.referrer {
+                more.get_or_insert_default().referrer = Some(referrer.to_owned());
+            }
+            let extra = Extra { step: step_bytes(&step)?, more }.encode()?;
+            let scheme = Scheme::of(&url).unwrap_or(parent.scheme);
+            out.push(Admission::Queue(Record {
+                url: url.as_str().into(),
+                fingerprint,
+                host,
+                scheme,
+                depth,
+                priority,
+                attempts: 0,
+                kind: RecordKind::Discovered,
+                extra,
+            }));
+        }
+        Ok(out)
+    }
+}
+
+/// The host of a URL; links mostly stay where they are, and then no name is made anew.
+fn host_of(url: &Url, parent: &Parent<'_>) -> Result<Host, Filtered> {
+    if Scheme::of(url).is_none() {
+        return Err(Filtered::UnsupportedScheme);
+    }
+    let same = url.host_str().is_some_and(|name| match url.port() {
+        None => parent.host.as_str() == name,
+        Some(port) => {
+            let own = parent.host.as_str();
+            own.len() > name.len()
+                && own.starts_with(name)
+                && own.as_bytes()[name.len()] == b':'
+                && own[name.len() + 1..].parse() == Ok(port)
+        }
+    });
+    if same {
+        return Ok(parent.host.clone());
+    }
+    Host::of(url).map_err(|_| Filtered::BadUrl)
+}
+
+fn fingerprint_of(url: &Url, more: Option<&More>) -> Fingerprint {
+    match more {
+        Some(More { method: Some(method), body, .. }) => {
+            Fingerprint::of_request(url, method, body.as_deref().unwrap_or_default())
+        }
+        Some(More { body: Some(body), .. }) => Fingerprint::of_request(url, "GET", body),
+        _ => Fingerprint::of(url),
+    }
+}
+
+fn step_bytes<Step: Serialize>(step: &Step) -> Result<Vec<u8>, postcard::Error> {
+    postcard::to_stdvec(step)
+}
+
+/// Why the seeds of a spider cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SeedError {
+    /// It is no URL.
+    #[error(transparent)]
+    Url(#[from] BadUrl),
+    /// It is one that no crawler can fetch.
+    #[error("{url} cannot be fetched")]
+    Name {
+        /// The seed.
+        url: String,
+        /// Why.
+        #[source]
+        source: opilio_core::NameError,
+    },
+    /// Its step cannot be encoded.
+    #[error("encode the step of {url}")]
+    Step {
+        /// The seed.
+        url: String,
+        /// What the encoding said.
+        #[source]
+        source: postcard::Error,
+    },
+}
+
+/// The admissions for a spider's seeds. Their hosts become the scope's; patterns hold for them too.
+pub(crate) fn seed_admissions<S: Spider>(
+    requests: Vec<Request<S::Step>>,
+    scope: &mut Scope,
+) -> Result<Vec<Admission>, SeedError> {
+    let mut out = Vec::with_capacity(requests.len());
+    for request in requests {
+        let Request { url, step, priority, more } = request;
+        let mut url = url.absolute()?;
+        url.set_fragment(None);
+        let named = |source| SeedError::Name { url: url.to_string(), source };
+        let host = Host::of(&url).map_err(named)?;
+        let scheme = Scheme::of(&url).ok_or_else(|| named(opilio_core::NameError::Scheme(url.scheme().into())))?;
+        let fingerprint = fingerprint_of(&url, more.as_deref());
+        scope.add(host.clone());
+        if let Some(why) = scope.refuses_anywhere(&url, 0) {
+            out.push(Admission::Filtered { fingerprint, why });
+            continue;
+        }
+        let encode = |source| SeedError::Step { url: url.to_string(), source };
+        let extra = Extra { step: step_bytes(&step).map_err(encode)?, more }.encode().map_err(encode)?;
+        out.push(Admission::Queue(Record {
+            url: url.as_str().into(),
+            fingerprint,
+            host,
+            scheme,
+            depth: 0,
+            priority,
+            attempts: 0,
+            kind: RecordKind::Discovered,
+            extra,
+        }));
+    }
+    Ok(out)
+}
+
+/// Encodes a page's items for every sink.
+pub(crate) fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, ExportError> {
+    let mut rows = Vec::with_capacity(encoders.len());
+    for encoder in encoders {
+        let mut out = Vec::new();
+        for item in items {
+            encoder.encode(item, &mut out)?;
+        }
+        rows.push(out);
+    }
+    Ok(rows)
+}
+
+/// Links taken from one page; the rest are counted as filtered.
+const LINKS_MAX: usize = 20_000;

@@ -1,0 +1,35 @@
+//! Which page a shard is parsing right now: a `parse` that never ends should be named.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Shared by a shard and the scheduler, who looks from another thread.
+#[derive(Clone, Default)]
+pub(crate) struct ParseWatch {
+    now: Arc<Mutex<Option<(Arc<str>, Instant, bool)>>>,
+}
+
+impl ParseWatch {
+    pub(crate) fn begin(&self, url: &Arc<str>) {
+        *self.lock() = Some((url.clone(), Instant::now(), false));
+    }
+
+    pub(crate) fn end(&self) {
+        *self.lock() = None;
+    }
+
+    /// The page whose `parse` has been running for longer than this; each is told once.
+    pub(crate) fn overdue(&self, after: Duration) -> Option<Arc<str>> {
+        let mut now = self.lock();
+        let (url, since, told) = now.as_mut()?;
+        if *told || since.elapsed() < after {
+            return None;
+        }
+        *told = true;
+        Some(url.clone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Arc<str>, Instant, bool)>> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

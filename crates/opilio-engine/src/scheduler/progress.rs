@@ -1,0 +1,37 @@
+//! A crawl at one moment, for people.
+
+use std::time::Duration;
+
+/// A crawl at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// URLs that became the crawl's.
+    pub admitted: u64,
+    /// URLs that ended as a page.
+    pub pages: u64,
+    /// URLs that ended as another name of a known one.
+    pub aliases: u64,
+    /// URLs that ended as a failure.
+    pub failures: u64,
+    /// URLs that have not ended.
+    pub left: u64,
+    /// Items written.
+    pub items: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Attempts beyond the first of a URL.
+    pub retries: u64,
+    /// Answers of 429 or 503.
+    pub refusals: u64,
+    /// Body bytes received.
+    pub bytes: u64,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Hosts with something to do.
+    pub hosts: u32,
+    /// Those of them that are closed just now.
+    pub held: u32,
+    /// Since the crawl began.
+    pub elapsed: Duration,
+}

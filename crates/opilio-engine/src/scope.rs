@@ -1,0 +1,222 @@
+//! Which of the found URLs belong to the crawl, and the stable word for each refusal.
+
+use std::collections::HashSet;
+
+use globset::{GlobBuilder, GlobMatcher};
+use opilio_core::{Group, Host};
+use opilio_frontier::Filtered;
+use url::Url;
+
+/// Which links are followed from a page, by where they lead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Follow {
+    /// None at all: only the seeds are fetched.
+    None,
+    /// Those to a host that a seed names.
+    #[default]
+    SameHost,
+    /// Those to a registrable domain that a seed names.
+    SameDomain,
+    /// All of them.
+    All,
+}
+
+/// The bounds of a crawl in the space of URLs.
+///
+/// ```
+/// use opilio_engine::{Follow, Scope};
+///
+/// let scope = Scope::new().follow(Follow::SameDomain).include("*/products/*")?.exclude("*?print=*")?.max_depth(8);
+/// # Ok::<(), opilio_engine::PatternError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Scope {
+    follow: Follow,
+    hosts: HashSet<Host>,
+    groups: HashSet<Group>,
+    include: Vec<GlobMatcher>,
+    exclude: Vec<GlobMatcher>,
+    max_depth: u16,
+    max_url_bytes: usize,
+}
+
+/// A pattern that is none.
+#[derive(Debug, thiserror::Error)]
+#[error("read the URL pattern {pattern:?}")]
+pub struct PatternError {
+    pattern: String,
+    #[source]
+    source: globset::Error,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self {
+            follow: Follow::SameHost,
+            hosts: HashSet::new(),
+            groups: HashSet::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            max_depth: u16::MAX,
+            max_url_bytes: 2_083,
+        }
+    }
+}
+
+impl Scope {
+    /// The hosts of the seeds, any depth, any path; URLs up to 2,083 bytes.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Which links are followed, by where they lead.
+    #[must_use]
+    pub fn follow(mut self, follow: Follow) -> Self {
+        self.follow = follow;
+        self
+    }
+
+    /// Only URLs that match one of the included patterns. `*` stands for anything, `?` for itself.
+    ///
+    /// # Errors
+    /// When the pattern cannot be read.
+    pub fn include(mut self, pattern: &str) -> Result<Self, PatternError> {
+        self.include.push(glob(pattern)?);
+        Ok(self)
+    }
+
+    /// No URL that matches this pattern, whatever is included.
+    ///
+    /// # Errors
+    /// When the pattern cannot be read.
+    pub fn exclude(mut self, pattern: &str) -> Result<Self, PatternError> {
+        self.exclude.push(glob(pattern)?);
+        Ok(self)
+    }
+
+    /// Links from a seed at the most: 0 is the seeds alone.
+    #[must_use]
+    pub fn max_depth(mut self, links: u16) -> Self {
+        self.max_depth = links;
+        self
+    }
+
+    /// URLs longer than this are filtered (2,083 bytes by default).
+    #[must_use]
+    pub fn max_url_bytes(mut self, bytes: usize) -> Self {
+        self.max_url_bytes = bytes;
+        self
+    }
+
+    /// Another host counts as one of the crawl's, although no seed names it.
+    #[must_use]
+    pub fn host(mut self, host: Host) -> Self {
+        self.add(host);
+        self
+    }
+
+    /// Takes a seed's host in.
+    pub(crate) fn add(&mut self, host: Host) {
+        self.groups.insert(host.group());
+        self.hosts.insert(host);
+    }
+
+    /// Why a found URL is not the crawl's; none when it is.
+    pub(crate) fn refuses(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
+        if !self.follows(host) {
+            return Some(Filtered::ScopeHost);
+        }
+        self.refuses_anywhere(url, depth)
+    }
+
+    /// The rules that hold for seeds too: their hosts are the crawl's by definition.
+    pub(crate) fn refuses_anywhere(&self, url: &Url, depth: u16) -> Option<Filtered> {
+        if depth > self.max_depth {
+            return Some(Filtered::MaxDepth);
+        }
+        if url.as_str().len() > self.max_url_bytes {
+            return Some(Filtered::UrlTooLong);
+        }
+        let included = self.include.is_empty() || self.include.iter().any(|p| p.is_match(url.as_str()));
+        if !included || self.exclude.iter().any(|p| p.is_match(url.as_str())) {
+            return Some(Filtered::ScopePattern);
+        }
+        None
+    }
+
+    fn follows(&self, host: &Host) -> bool {
+        match self.follow {
+            Follow::None => false,
+            Follow::SameHost => self.hosts.contains(host),
+            Follow::SameDomain => self.hosts.contains(host) || self.groups.contains(&host.group()),
+            Follow::All => true,
+        }
+    }
+}
+
+/// `*` is the only special character, as in robots.txt: a `?` or a bracket in a URL stands for itself.
+fn glob(pattern: &str) -> Result<GlobMatcher, PatternError> {
+    let mut escaped = String::with_capacity(pattern.len() + 8);
+    for c in pattern.chars() {
+        if matches!(c, '?' | '[' | ']' | '{' | '}' | '\\' | '!') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    GlobBuilder::new(&escaped)
+        .literal_separator(false)
+        .backslash_escape(true)
+        .build()
+        .map(|glob| glob.compile_matcher())
+        .map_err(|source| PatternError { pattern: pattern.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn refusal(scope: &Scope, url: &str, depth: u16) -> Option<Filtered> {
+        let url = Url::parse(url).unwrap();
+        scope.refuses(&url, &Host::of(&url).unwrap(), depth)
+    }
+
+    fn with_seed(scope: Scope) -> Scope {
+        scope.host(Host::of(&Url::parse("http://shop.example.com/").unwrap()).unwrap())
+    }
+
+    #[test]
+    fn hosts_are_kept_to() {
+        let host = with_seed(Scope::new());
+        assert_eq!(refusal(&host, "http://shop.example.com/a", 1), None);
+        assert_eq!(refusal(&host, "https://shop.example.com/a", 1), None);
+        assert_eq!(refusal(&host, "http://blog.example.com/a", 1), Some(Filtered::ScopeHost));
+        let domain = with_seed(Scope::new().follow(Follow::SameDomain));
+        assert_eq!(refusal(&domain, "http://blog.example.com/a", 1), None);
+        assert_eq!(refusal(&domain, "http://example.org/a", 1), Some(Filtered::ScopeHost));
+        assert_eq!(refusal(&with_seed(Scope::new().follow(Follow::None)), "http://shop.example.com/a", 1), Some(Filtered::ScopeHost));
+        assert_eq!(refusal(&with_seed(Scope::new().follow(Follow::All)), "http://example.org/a", 1), None);
+    }
+
+    #[test]
+    fn patterns_know_one_special_character() {
+        let scope = with_seed(Scope::new().include("*/products/*").unwrap().exclude("*?print=*").unwrap());
+        assert_eq!(refusal(&scope, "http://shop.example.com/products/1", 1), None);
+        assert_eq!(refusal(&scope, "http://shop.example.com/blog/1", 1), Some(Filtered::ScopePattern));
+        assert_eq!(refusal(&scope, "http://shop.example.com/products/1?print=1", 1), Some(Filtered::ScopePattern));
+        assert_eq!(refusal(&scope, "http://shop.example.com/products/1/print=1", 1), None);
+        for odd in ["[", "{a", "a}b", "\\", "!x", "[!a]*", "**/x"] {
+            let scope = Scope::new().follow(Follow::All).exclude(odd).unwrap();
+            assert_eq!(refusal(&scope, "http://a.example/q", 0), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        let scope = with_seed(Scope::new().max_depth(2).max_url_bytes(40));
+        assert_eq!(refusal(&scope, "http://shop.example.com/a", 2), None);
+        assert_eq!(refusal(&scope, "http://shop.example.com/a", 3), Some(Filtered::MaxDepth));
+        assert_eq!(refusal(&scope, &format!("http://shop.example.com/{}", "a".repeat(40)), 1), Some(Filtered::UrlTooLong));
+    }
+}

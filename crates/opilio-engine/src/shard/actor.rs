@@ -1,0 +1,256 @@
+//! The shard actor owns the table of its live hosts. A host's state outlives its actor: the table
+//! holds it, so that an actor that panics comes back with its hold and strikes.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use opilio_core::host::{HostMemo, HostState};
+use opilio_core::{Host, HostPolicy};
+
+use crate::clock::Clock;
+use crate::fetcher::Pool;
+use crate::host::HostActor;
+use crate::message::{
+    Assign, AssignHost, Credit, Deliver, Drain, Drained, Passivated, Settled, SettledHost, ShardCounts,
+    ShardReport,
+};
+use crate::outbox::Outbox;
+use crate::settings::Settings;
+use crate::store::StorePort;
+
+/// What all actors of a shard share: where to send, and the crawl's settings.
+pub(crate) struct ShardContext {
+    pub(crate) shard: usize,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) pool: Addr<Pool>,
+    pub(crate) runner: Outbox<Deliver>,
+    pub(crate) port: StorePort,
+    pub(crate) credit: Outbox<Credit>,
+    pub(crate) counts: Rc<Cell<ShardCounts>>,
+    pub(crate) gone: Outbox<HostGone>,
+}
+
+impl ShardContext {
+    pub(crate) fn count(&self, change: impl FnOnce(&mut ShardCounts)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
+    }
+}
+
+/// A host actor has stopped.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct HostGone {
+    pub(crate) host: Host,
+    pub(crate) why: Gone,
+}
+
+/// Why a host actor stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Gone {
+    /// Nothing to do.
+    Passive,
+    /// It panicked.
+    Died,
+}
+
+/// What a shard needs to begin.
+pub(crate) struct ShardSetup {
+    pub(crate) context: Box<dyn FnOnce(Outbox<HostGone>) -> ShardContext>,
+    pub(crate) passivated: Recipient<Passivated>,
+    pub(crate) drained: Recipient<Drained>,
+    pub(crate) reports: Recipient<ShardReport>,
+}
+
+pub(crate) struct Shard {
+    cx: Rc<ShardContext>,
+    live: HashMap<Host, Live>,
+    memos: HashMap<Host, HostMemo>,
+    draining: bool,
+    drained_said: bool,
+    passivated: Outbox<Passivated>,
+    drained: Outbox<Drained>,
+    reports: Recipient<ShardReport>,
+}
+
+struct Live {
+    actor: Addr<HostActor>,
+    state: Rc<RefCell<HostState>>,
+}
+
+impl Shard {
+    /// Starts a shard on this thread.
+    pub(crate) fn start(setup: ShardSetup) -> Addr<Self> {
+        Self::create(|ctx| {
+            ctx.set_mailbox_capacity(MAILBOX);
+            let gone = Outbox::new(ctx.address().recipient());
+            Self {
+                cx: Rc::new((setup.context)(gone)),
+                live: HashMap::new(),
+                memos: HashMap::new(),
+                draining: false,
+                drained_said: false,
+                passivated: Outbox::new(setup.passivated),
+                drained: Outbox::new(setup.drained),
+                reports: setup.reports,
+            }
+        })
+    }
+
+    /// The live actor of a host; comes alive if it is not, with what it remembers.
+    fn host(&mut self, host: &Host) -> &Live {
+        let (cx, memos, draining) = (&self.cx, &mut self.memos, self.draining);
+        self.live.entry(host.clone()).or_insert_with(|| {
+            let now = cx.clock.now();
+            let policy = cx.settings.hosts.of(host).policy.clone();
+            let state = Rc::new(RefCell::new(awaken(cx, host, policy, memos.remove(host), now)));
+            let actor = HostActor::start(cx.clone(), host.clone(), state.clone(), false);
+            if draining {
+                let _ = actor.try_send(Drain);
+            }
+            Live { actor, state }
+        })
+    }
+
+    fn restart(&mut self, host: &Host) {
+        let Some(live) = self.live.get_mut(host) else { return };
+        tracing::error!(%host, "host actor died and is started again with its state");
+        live.actor = HostActor::start(self.cx.clone(), host.clone(), live.state.clone(), true);
+        if self.draining {
+            let _ = live.actor.try_send(Drain);
+        }
+    }
+
+    fn say_if_drained(&mut self) {
+        if self.draining && !self.drained_said && self.live.is_empty() {
+            self.drained_said = true;
+            self.drained.send(Drained { shard: self.cx.shard, counts: self.counts() });
+        }
+    }
+
+    fn counts(&self) -> ShardCounts {
+        let now = self.cx.clock.now();
+        let mut counts = self.cx.counts.get();
+        counts.hosts = count(self.live.len());
+        for host in self.live.values().filter_map(|live| live.state.try_borrow().ok()) {
+            let host = host.snapshot();
+            counts.held += u32::from(host.hold.is_some_and(|(until, _)| until > now));
+            counts.in_flight += count(host.in_flight);
+        }
+        counts
+    }
+
+    fn report(&self) {
+        // A lost one is made good by the next.
+        let _ = self.reports.try_send(ShardReport { shard: self.cx.shard, counts: self.counts() });
+    }
+
+    /// Sends to a host's actor; when that is gone or full, the shard looks again a little later.
+    fn tell<M>(&mut self, host: &Host, message: M, ctx: &mut Context<Self>)
+    where
+        M: Message<Result = ()> + Send + 'static,
+        HostActor: Handler<M>,
+    {
+        let actor = self.host(host).actor.clone();
+        if let Err(error) = actor.try_send(message) {
+            let message = error.into_inner();
+            let host = host.clone();
+            ctx.run_later(AGAIN, move |shard, ctx| shard.tell(&host, message, ctx));
+        }
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn awaken(
+    cx: &ShardContext,
+    host: &Host,
+    policy: HostPolicy,
+    memo: Option<HostMemo>,
+    now: opilio_core::Timestamp,
+) -> HostState {
+    let limits = cx.settings.limits_of(&policy);
+    let rules = cx.settings.rules;
+    // A seed of its own for each host: hosts that back off at the same moment must not come back as one.
+    let seed = cx.settings.seed ^ xxhash_rust::xxh3::xxh3_64(host.as_str().as_bytes()) ^ now.as_micros();
+    match memo {
+        Some(memo) => HostState::resume(policy, rules, limits, memo, seed, now),
+        None => HostState::new(policy, rules, limits, seed, now),
+    }
+}
+
+impl Actor for Shard {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.run_interval(REPORT_EVERY, |shard, _| shard.report());
+    }
+}
+
+impl Handler<Assign> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, Assign(work): Assign, ctx: &mut Self::Context) {
+        for (host, leases) in work {
+            self.tell(&host, AssignHost(leases), ctx);
+        }
+    }
+}
+
+impl Handler<Settled> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, Settled(settled): Settled, ctx: &mut Self::Context) {
+        for (host, leases) in settled {
+            // A host that is not live holds none of them.
+            if self.live.contains_key(&host) {
+                self.tell(&host, SettledHost(leases), ctx);
+            }
+        }
+    }
+}
+
+impl Handler<HostGone> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, HostGone { host, why }: HostGone, _: &mut Self::Context) {
+        match why {
+            Gone::Died => self.restart(&host),
+            Gone::Passive => {
+                if let Some(live) = self.live.remove(&host) {
+                    self.memos.insert(host.clone(), live.state.borrow().memo());
+                }
+                self.passivated.send(Passivated(host));
+                self.say_if_drained();
+            }
+        }
+    }
+}
+
+impl Handler<Drain> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        self.draining = true;
+        let hosts: Vec<Host> = self.live.keys().cloned().collect();
+        for host in hosts {
+            self.tell(&host, Drain, ctx);
+        }
+        self.say_if_drained();
+    }
+}
+
+/// Batches for a shard that wait at the most; senders wait while it is full.
+const MAILBOX: usize = 256;
+/// How often a shard tells its counts.
+const REPORT_EVERY: Duration = Duration::from_millis(200);
+/// How soon a host that could not hear is told again.
+const AGAIN: Duration = Duration::from_millis(1);

@@ -1,0 +1,5 @@
+//! A shard: one thread's hosts, their fetcher pool and their spider runner.
+
+mod actor;
+
+pub(crate) use actor::{Gone, HostGone, Shard, ShardContext, ShardSetup};

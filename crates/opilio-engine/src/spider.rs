@@ -1,0 +1,186 @@
+//! The trait that users write, and what `parse` finds.
+
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use crate::page::{Failure, Page};
+use crate::report::CrawlReport;
+use crate::request::{Request, Target};
+
+/// A spider: where to begin, and what to make of a page.
+///
+/// ```
+/// use opilio_engine::{Found, Page, ParseError, Request, Spider};
+/// use serde::Serialize;
+///
+/// #[derive(Serialize)]
+/// struct Title { url: String, title: String }
+///
+/// struct Titles;
+///
+/// impl Spider for Titles {
+///     type Item = Title;
+///     type Step = ();
+///
+///     fn seeds(&self) -> Vec<Request<()>> {
+///         vec![Request::get("http://127.0.0.1:8080/", ())]
+///     }
+///
+///     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+///         found.item(Title { url: page.url().to_string(), title: page.title().unwrap_or_default().into() });
+///         found.follow_links(page, ());
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Spider: Send + Sync + Sized + 'static {
+    /// What a crawl is for: one record of the output.
+    type Item: Serialize + Send;
+    /// Which kind of page this is: travels with the request and is stored with the frontier, in a
+    /// compact binary form (so no `#[serde(untagged)]` or `flatten`).
+    type Step: Serialize + DeserializeOwned + Clone + Send + 'static;
+
+    /// Raise it when `Step` changes its meaning: a stored frontier of another version is refused.
+    const VERSION: u32 = 1;
+
+    /// The name that a stored frontier remembers.
+    fn name(&self) -> &str {
+        std::any::type_name::<Self>()
+    }
+
+    /// Where to begin.
+    fn seeds(&self) -> Vec<Request<Self::Step>>;
+
+    /// Reads a page. It computes and does not wait; what needs I/O is a request.
+    ///
+    /// # Errors
+    /// An error ends this URL as `parse_error`, a panic as `parse_panic`; either discards all that
+    /// this page gave, and the crawl goes on.
+    fn parse(&self, page: &Page<Self::Step>, found: &mut Found<Self>) -> Result<(), ParseError>;
+
+    /// A URL ended as a failure. May ask for more, or write an item about it.
+    fn failed(&self, failure: &Failure<Self::Step>, found: &mut Found<Self>) {
+        let _ = (failure, found);
+    }
+
+    /// The crawl begins.
+    fn opened(&self) {}
+
+    /// The crawl has ended.
+    fn closed(&self, report: &CrawlReport) {
+        let _ = report;
+    }
+}
+
+/// Why `parse` could not read a page. Any error converts into it with `?`.
+pub struct ParseError(Box<dyn std::error::Error + Send + Sync>);
+
+impl ParseError {
+    /// An error in words.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into().into())
+    }
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> From<E> for ParseError {
+    fn from(error: E) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What one page gives: requests and items. All of it counts, or, when `parse` fails, nothing.
+pub struct Found<S: Spider> {
+    pub(crate) items: Vec<S::Item>,
+    pub(crate) requests: Vec<Request<S::Step>>,
+    pub(crate) bad_urls: u64,
+}
+
+impl<S: Spider> Found<S> {
+    pub(crate) fn new() -> Self {
+        Self { items: Vec::new(), requests: Vec::new(), bad_urls: 0 }
+    }
+
+    /// An item for the exporters.
+    pub fn item(&mut self, item: S::Item) {
+        self.items.push(item);
+    }
+
+    /// A request, relative to nothing: the URL must be absolute.
+    pub fn request(&mut self, request: Request<S::Step>) {
+        self.requests.push(request);
+    }
+
+    /// A GET of a URL that may be relative to the page.
+    pub fn link(&mut self, page: &Page<S::Step>, href: impl Into<Target>, step: S::Step) {
+        match href.into().seen_from(page.document()) {
+            Some(url) => self.requests.push(Request::get(url, step)),
+            None => self.bad_urls += 1,
+        }
+    }
+
+    /// Follows the links (`href`, or `src`) of all elements that a selector matches; tells how many.
+    ///
+    /// # Errors
+    /// When the selector cannot be read.
+    pub fn follow(&mut self, page: &Page<S::Step>, selector: &str, step: S::Step) -> Result<usize, ParseError> {
+        let mut count = 0;
+        for element in page.css(selector)?.iter() {
+            if let Some(href) = element.attr("href").or_else(|| element.attr("src")) {
+                self.link(page, href, step.clone());
+                count += 1;
+            }
+        }
+        Ok(count)
+    }
+
+    /// Follows all links of the page, except those marked nofollow; tells how many.
+    pub fn follow_links(&mut self, page: &Page<S::Step>, step: S::Step) -> usize {
+        let links = page.links();
+        self.requests.reserve(links.len());
+        let before = self.requests.len();
+        for link in links.into_iter().filter(|link| !link.nofollow) {
+            self.requests.push(Request::get(link.url, step.clone()));
+        }
+        self.requests.len() - before
+    }
+
+    /// The items so far: for tests of a spider.
+    pub fn items(&self) -> &[S::Item] {
+        &self.items
+    }
+
+    /// How many requests so far: for tests of a spider.
+    pub fn requested(&self) -> usize {
+        self.requests.len()
+    }
+}
+
+/// Runs `parse` on one page outside of any crawl: for tests of a spider.
+///
+/// # Errors
+/// Whatever `parse` returns.
+pub fn parse_page<S: Spider>(spider: &S, page: &Page<S::Step>) -> Result<Found<S>, ParseError> {
+    let mut found = Found::new();
+    spider.parse(page, &mut found)?;
+    Ok(found)
+}

@@ -1,0 +1,443 @@
+//! The desk between the actors and the frontier.
+//!
+//! Every turn takes all that has come in, as one batch: (1) admit the links, (2) hand the rows to
+//! the exporter under the next number, (3) settle the prefix that the sinks have written, (4) lease
+//! what hosts want, (5) tell everybody. A short pause after a busy turn lets the next batch grow,
+//! so that nobody is woken per page.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Message, Recipient};
+use opilio_core::{Ending, Host, Lease, LeaseId, Reason, SinkPosition};
+use opilio_frontier::{Failure, Frontier, FrontierError, FrontierStats, Settlement, Want};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::exporter::{Rows, Written};
+use crate::message::{Books, FromStore, Next, Parsed, Settled, ToStore};
+use crate::report::Stopped;
+
+/// What a desk needs to begin.
+pub(crate) struct DeskSetup {
+    pub(crate) frontier: Box<dyn Frontier>,
+    pub(crate) exporter: mpsc::Sender<Rows>,
+    pub(crate) written: mpsc::Receiver<Written>,
+    pub(crate) scheduler: Recipient<FromStore>,
+    pub(crate) shards: Vec<Recipient<Settled>>,
+    pub(crate) clock: Clock,
+    pub(crate) pages_max: Option<u64>,
+    pub(crate) hosts_max: u32,
+}
+
+/// What the store knows when all is over.
+pub(crate) struct StoreOutcome {
+    pub(crate) stats: FrontierStats,
+    pub(crate) failures: Vec<Failure>,
+    pub(crate) items: u64,
+}
+
+pub(crate) struct Desk {
+    frontier: Box<dyn Frontier>,
+    exporter: mpsc::Sender<Rows>,
+    written: mpsc::Receiver<Written>,
+    scheduler: Recipient<FromStore>,
+    shards: Vec<Recipient<Settled>>,
+    clock: Clock,
+    pages_max: Option<u64>,
+    hosts_max: u32,
+
+    /// Live hosts that have room, and how much.
+    wants: HashMap<Host, u32>,
+    live: HashSet<Host>,
+    /// Hosts with work that are not live, in their order.
+    ready: VecDeque<Host>,
+    sequence: u64,
+    /// Batches whose rows are on their way to the sinks, in sequence.
+    unwritten: VecDeque<Batch>,
+    /// Leases that are parsed and wait for their rows: a second report of one is dropped.
+    parsed: HashSet<LeaseId>,
+    seeded: bool,
+    stopped: bool,
+    over: bool,
+    items: u64,
+}
+
+/// Leases whose rows travel under one number.
+#[derive(Default)]
+struct Batch {
+    sequence: u64,
+    settlements: Vec<Settlement>,
+    whose: Vec<(usize, Host, LeaseId)>,
+    rows: Vec<Vec<u8>>,
+    items: u64,
+}
+
+impl Desk {
+    pub(crate) fn new(setup: DeskSetup) -> Self {
+        Self {
+            frontier: setup.frontier,
+            exporter: setup.exporter,
+            written: setup.written,
+            scheduler: setup.scheduler,
+            shards: setup.shards,
+            clock: setup.clock,
+            pages_max: setup.pages_max,
+            hosts_max: setup.hosts_max,
+            wants: HashMap::new(),
+            live: HashSet::new(),
+            ready: VecDeque::new(),
+            sequence: 0,
+            unwritten: VecDeque::new(),
+            parsed: HashSet::new(),
+            seeded: false,
+            stopped: false,
+            over: false,
+            items: 0,
+        }
+    }
+
+    /// Serves until it is told to close, or the store or a sink fails.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<ToStore>) -> Result<StoreOutcome, FrontierError> {
+        let result = self.serve(&mut inbox).await;
+        let last = if result.is_ok() { FromStore::Closed } else { FromStore::Broken };
+        let _ = deliver(&self.scheduler, last).await;
+        result?;
+        let stats = self.frontier.stats();
+        let mut failures = Vec::new();
+        loop {
+            let page = self.frontier.failures(failures.len() as u64, FAILURES_PAGE)?;
+            if page.is_empty() {
+                return Ok(StoreOutcome { stats, failures, items: self.items });
+            }
+            failures.extend(page);
+        }
+    }
+
+    async fn serve(&mut self, inbox: &mut mpsc::Receiver<ToStore>) -> Result<(), FrontierError> {
+        let mut messages = Vec::new();
+        let mut close = false;
+        while !close {
+            let due = self.frontier.next_due().map(|at| self.clock.instant(at));
+            tokio::select! {
+                count = inbox.recv_many(&mut messages, TURN_MAX) => if count == 0 { close = true },
+                written = self.written.recv() => match written {
+                    Some(written) => self.settle(written).await?,
+                    // The exporter ended early: a sink failed, and it has said so itself.
+                    None => break,
+                },
+                () = sleep_until(due), if due.is_some() => {}
+            }
+            while let Ok(written) = self.written.try_recv() {
+                self.settle(written).await?;
+            }
+            let busy = !messages.is_empty();
+            close |= self.take(&mut messages).await?;
+            self.lease().await?;
+            self.tell().await;
+            if busy && !close {
+                tokio::time::sleep(GATHER).await;
+            }
+        }
+        self.close().await
+    }
+
+    /// Takes in one batch of messages; tells whether it is time to close.
+    async fn take(&mut self, messages: &mut Vec<ToStore>) -> Result<bool, FrontierError> {
+        let mut admissions = Vec::new();
+        let mut pages = Vec::new();
+        let mut close = false;
+        for message in messages.drain(..) {
+            match message {
+                ToStore::Seeds(batch) => admissions.extend(batch),
+                ToStore::Seeded => self.seeded = true,
+                ToStore::Want { host, leases } => {
+                    self.live.insert(host.clone());
+                    self.wants.insert(host, leases);
+                }
+                ToStore::Unwant(host) => {
+                    self.wants.remove(&host);
+                    if self.live.remove(&host) {
+                        // What it did not take is still due: it gets its turn again.
+                        self.ready.push_back(host);
+                    }
+                }
+                ToStore::Parsed(parsed) => {
+                    // A lease that expired and was fetched again may report twice: the first counts.
+                    if self.frontier.is_out(parsed.lease) && self.parsed.insert(parsed.lease) {
+                        pages.push(parsed);
+                    }
+                }
+                ToStore::Stop => self.stopped = true,
+                ToStore::Close => close = true,
+            }
+        }
+        for page in &mut pages {
+            admissions.append(&mut page.links);
+        }
+        if !admissions.is_empty() {
+            self.frontier.admit(admissions)?;
+        }
+        self.hand_over(pages).await?;
+        Ok(close)
+    }
+
+    /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they
+    /// write nothing unless their target turns out to be known.
+    async fn hand_over(&mut self, pages: Vec<Box<Parsed>>) -> Result<(), FrontierError> {
+        if pages.is_empty() {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        let mut redirects = Vec::new();
+        for page in pages {
+            if page.next.is_some() {
+                redirects.push(page);
+            } else {
+                batch.add(*page);
+            }
+        }
+        self.follow(redirects, &mut batch).await?;
+        if batch.settlements.is_empty() {
+            return Ok(());
+        }
+        self.sequence += 1;
+        batch.sequence = self.sequence;
+        let mut rows = Rows { sequence: self.sequence, rows: std::mem::take(&mut batch.rows) };
+        self.unwritten.push_back(batch);
+        // The exporter's channel is bounded: a slow sink makes this wait, the store's own channel
+        // fills, and the shards start nothing more.
+        loop {
+            rows = match self.exporter.try_send(rows) {
+                Ok(()) => return Ok(()),
+                Err(mpsc::error::TrySendError::Full(back)) => back,
+                // The exporter ended early; the next look at its answers says so.
+                Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
+            };
+            match self.written.recv().await {
+                Some(written) => self.settle(written).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn follow(&mut self, redirects: Vec<Box<Parsed>>, batch: &mut Batch) -> Result<(), FrontierError> {
+        if redirects.is_empty() {
+            return Ok(());
+        }
+        let mut settlements = Vec::with_capacity(redirects.len());
+        let mut rest: HashMap<LeaseId, (Box<Parsed>, Vec<Vec<u8>>)> = HashMap::new();
+        for mut page in redirects {
+            let Some(next) = page.next.take() else { continue };
+            let Next { record, alias_rows } = *next;
+            settlements.push(Settlement::redirected(page.lease, record));
+            rest.insert(page.lease, (page, alias_rows));
+        }
+        let settled = self.frontier.settle(settlements, &[])?;
+        for lease in settled.known_targets {
+            if let Some((mut page, rows)) = rest.remove(&lease) {
+                page.ending = Ending::Alias;
+                page.rows = rows;
+                batch.add(*page);
+            }
+        }
+        let over = rest.into_values().map(|(page, _)| (page.shard, page.host, page.lease)).collect();
+        self.tell_settled(over).await;
+        Ok(())
+    }
+
+    /// The sinks have written up to here: the leases of that prefix are over.
+    async fn settle(&mut self, written: Written) -> Result<(), FrontierError> {
+        let mut settlements = Vec::new();
+        let mut whose = Vec::new();
+        while self.unwritten.front().is_some_and(|batch| batch.sequence <= written.sequence) {
+            let Some(batch) = self.unwritten.pop_front() else { break };
+            settlements.extend(batch.settlements);
+            whose.extend(batch.whose);
+            self.items += batch.items;
+        }
+        let positions: &[SinkPosition] = &written.positions;
+        self.frontier.settle(settlements, positions)?;
+        self.tell_settled(whose).await;
+        Ok(())
+    }
+
+    async fn tell_settled(&mut self, whose: Vec<(usize, Host, LeaseId)>) {
+        let mut by_shard: Vec<HashMap<Host, Vec<LeaseId>>> = vec![HashMap::new(); self.shards.len()];
+        for (shard, host, lease) in whose {
+            self.parsed.remove(&lease);
+            by_shard[shard].entry(host).or_default().push(lease);
+        }
+        for (shard, hosts) in by_shard.into_iter().enumerate() {
+            if !hosts.is_empty() {
+                let _ = deliver(&self.shards[shard], Settled(hosts.into_iter().collect())).await;
+            }
+        }
+    }
+
+    /// Hands out what hosts have room for.
+    async fn lease(&mut self) -> Result<(), FrontierError> {
+        let now = self.clock.now();
+        for host in self.frontier.hosts_ready(now, usize::MAX)? {
+            if !self.live.contains(&host) {
+                self.ready.push_back(host);
+            }
+        }
+        if self.stopped {
+            return Ok(());
+        }
+        let mut allowance = self.allowance();
+        let mut wants = Vec::new();
+        let mut ask = |host: Host, room: u32| {
+            let n = usize::try_from(allowance.min(u64::from(room))).unwrap_or(usize::MAX);
+            allowance -= n as u64;
+            if n > 0 {
+                wants.push(Want { host, n });
+            }
+        };
+        for (host, room) in &self.wants {
+            ask(host.clone(), *room);
+        }
+        while self.live.len() < self.hosts_max as usize {
+            let Some(host) = self.ready.pop_front() else { break };
+            if self.live.insert(host.clone()) {
+                self.wants.insert(host.clone(), FIRST_LEASES);
+                ask(host, FIRST_LEASES);
+            }
+        }
+        if wants.is_empty() {
+            return Ok(());
+        }
+        let mut leases = Vec::new();
+        self.frontier.lease(&wants, now, &mut leases)?;
+        let by_host = group(leases);
+        for (host, _) in &by_host {
+            self.wants.remove(host);
+        }
+        if !by_host.is_empty() {
+            let _ = deliver(&self.scheduler, FromStore::Leased(by_host)).await;
+        }
+        Ok(())
+    }
+
+    /// How many leases the page limit still allows: each one out may become a page.
+    fn allowance(&self) -> u64 {
+        let Some(max) = self.pages_max else { return u64::MAX };
+        let stats = self.frontier.stats();
+        max.saturating_sub(stats.pages).saturating_sub(stats.out)
+    }
+
+    /// The books for people, and whether the crawl is over.
+    async fn tell(&mut self) {
+        let stats = self.frontier.stats();
+        let books = Books {
+            admitted: stats.admitted,
+            pages: stats.pages,
+            aliases: stats.aliases,
+            failures: stats.failures_total(),
+            left: stats.left,
+            items: self.items,
+        };
+        // A lost one is made good by the next.
+        let _ = self.scheduler.try_send(FromStore::Books(books));
+        if self.over || !self.seeded {
+            return;
+        }
+        let stopped = if stats.left == 0 {
+            Stopped::Finished
+        } else if stats.out == 0 && self.pages_max.is_some_and(|max| stats.pages >= max) {
+            Stopped::MaxPages
+        } else {
+            return;
+        };
+        self.over = true;
+        let _ = deliver(&self.scheduler, FromStore::Over(stopped)).await;
+    }
+
+    /// Waits for the sinks, settles what they wrote, and makes it last.
+    async fn close(&mut self) -> Result<(), FrontierError> {
+        while !self.unwritten.is_empty() {
+            match self.written.recv().await {
+                Some(written) => self.settle(written).await?,
+                None => break,
+            }
+        }
+        self.frontier.checkpoint()
+    }
+}
+
+impl Batch {
+    fn add(&mut self, page: Parsed) {
+        let Parsed { shard, host, lease, ending, origin, attempts, rows, items, .. } = page;
+        self.settlements.push(settlement(lease, ending, attempts, origin));
+        self.whose.push((shard, host, lease));
+        self.items += items;
+        if self.rows.len() < rows.len() {
+            self.rows.resize_with(rows.len(), Vec::new);
+        }
+        for (all, mut one) in self.rows.iter_mut().zip(rows) {
+            if all.is_empty() {
+                *all = one;
+            } else {
+                all.append(&mut one);
+            }
+        }
+    }
+}
+
+fn settlement(lease: LeaseId, ending: Ending, attempts: u16, origin: Arc<str>) -> Settlement {
+    match ending {
+        Ending::Page => Settlement::page(lease),
+        Ending::Alias => Settlement::alias(lease),
+        Ending::Failed(reason) => Settlement::failed(lease, reason, attempts, Some(origin)),
+        Ending::Retry { due, attempts } => Settlement::retry(lease, due, attempts),
+        Ending::Return => Settlement::give_back(lease),
+        // A redirect without a target cannot come here; were it to, it must not vanish.
+        Ending::Redirected => Settlement::failed(lease, Reason::Internal, attempts, Some(origin)),
+    }
+}
+
+fn group(leases: Vec<Lease>) -> Vec<(Host, Vec<Lease>)> {
+    let mut by_host: Vec<(Host, Vec<Lease>)> = Vec::new();
+    for lease in leases {
+        match by_host.last_mut() {
+            Some((host, list)) if *host == lease.record.host => list.push(lease),
+            _ => by_host.push((lease.record.host.clone(), vec![lease])),
+        }
+    }
+    by_host
+}
+
+/// Puts a message into a bounded mailbox, waiting while it is full. Those mailboxes are emptied by
+/// actors that never wait for the store, so this ends.
+async fn deliver<M>(to: &Recipient<M>, message: M) -> Result<(), ()>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    let mut message = message;
+    loop {
+        match to.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(actix::prelude::SendError::Full(back)) => message = back,
+            Err(actix::prelude::SendError::Closed(_)) => return Err(()),
+        }
+        tokio::time::sleep(GATHER).await;
+    }
+}
+
+async fn sleep_until(at: Option<tokio::time::Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
+    }
+}
+
+/// Messages that one turn takes at the most.
+const TURN_MAX: usize = 1_024;
+/// Leases for a host that comes alive; it asks for more by itself.
+const FIRST_LEASES: u32 = 16;
+/// How long a busy desk lets the next batch grow.
+const GATHER: Duration = Duration::from_millis(1);
+/// Failures read from the store at once.
+const FAILURES_PAGE: usize = 4_096;

@@ -1,0 +1,8 @@
+//! The store thread: the one place that talks to the frontier, and the sequence that makes output
+//! exactly-once (admit, write, settle).
+
+mod desk;
+mod port;
+
+pub(crate) use desk::{Desk, DeskSetup, StoreOutcome};
+pub(crate) use port::StorePort;
