@@ -1,6 +1,6 @@
 //! The store of a crawl without a state directory: everything in RAM, nothing survives the process.
 //!
-//! What is queued is packed (see [`packed`]): about 100 bytes a URL with a path of 48 bytes, what is
+//! What is queued is packed path by path: about 100 bytes a URL with a path of 48 bytes, what is
 //! known and settled about 30. Known links, the common case by far, cost one probe of a hash map.
 
 mod hosts;

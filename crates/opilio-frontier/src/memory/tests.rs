@@ -1,5 +1,10 @@
 //! What this store promises by itself; the rules of every store are in the conformance suite.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use opilio_core::{Fingerprint, Priority, Scheme};
+use url::Url;
+
 use super::*;
 use crate::conformance::Stores;
 
@@ -19,4 +24,40 @@ mod conformance {
     use super::InMemory;
 
     crate::conformance_tests!(InMemory);
+}
+
+fn record(path: usize) -> Record {
+    let url = Url::parse(&format!("http://a.test/{path}")).unwrap();
+    Record {
+        url: url.as_str().into(),
+        fingerprint: Fingerprint::of(&url),
+        host: Host::of(&url).unwrap(),
+        scheme: Scheme::Http,
+        depth: 0,
+        priority: Priority::default(),
+        attempts: 0,
+        kind: RecordKind::Discovered,
+        // Some records are as large as a chunk of a queue.
+        extra: if path.is_multiple_of(97) { vec![7; 5000].into() } else { Bytes::new() },
+    }
+}
+
+#[test]
+fn a_queue_of_many_chunks_comes_out_as_it_went_in() {
+    let mut store = MemoryFrontier::new();
+    let (mut admitted, mut leased) = (0, 0);
+    // Filled faster than emptied, then emptied: chunks are read while others are written.
+    for (more, n) in [(500, 3), (1, 200), (700, 500), (3, 1), (2000, 90), (0, 5000)] {
+        let batch = (admitted..admitted + more).map(|path| Admission::Queue(record(path))).collect();
+        store.admit(batch).unwrap();
+        admitted += more;
+        let want = Want { host: record(0).host, n };
+        let mut leases = Vec::new();
+        store.lease(&[want], Timestamp::EPOCH, &mut leases).unwrap();
+        for lease in leases {
+            assert_eq!(lease.record, record(leased));
+            leased += 1;
+        }
+    }
+    assert_eq!((leased, admitted), (3204, 3204));
 }
