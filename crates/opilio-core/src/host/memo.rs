@@ -1,10 +1,172 @@
 //! What is kept of a host while its actor is away.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
-/// What a passivated host remembers: under 120 bytes. All times are [`Timestamp`]s of the run that
-/// wrote it.
+use super::budget::Budget;
+use super::hold::{Door, Hold};
+use super::message::{HoldReason, ParkReason};
+use super::pace::Pace;
+use super::quota::Quota;
+use super::rules::{Known, Rules, SCHEMES};
+use super::settings::RulesMode;
+use crate::time::Timestamp;
+
+/// What a passivated host remembers, in under 120 bytes.
 ///
-/// [`Timestamp`]: crate::Timestamp
+/// Times are microseconds since the epoch of the run that wrote it; [`HostMemo::rebased`] turns them
+/// into those of another run.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
-pub struct HostMemo {}
+pub struct HostMemo {
+    /// Where the next spacing is measured from, in nanoseconds; 0 is before the first start.
+    anchor_nanos: u64,
+    hold_until: u64,
+    series_since: u64,
+    quota_reset: u64,
+    park_until: u64,
+    rules_until: [u64; 2],
+    crawl_delay_ms: [u32; 2],
+    quota_left: u32,
+    quota_limit: u32,
+    quota_window_ms: u32,
+    /// Starts per second; 0 is unknown.
+    learnt: f32,
+    fell: f32,
+    strikes: u16,
+    reason: u8,
+    flags: u8,
+}
+
+const CLOSED: u8 = 1;
+const ANSWERED: u8 = 2;
+const PARKED_BY_STRIKES: u8 = 4;
+const BLAMED: u8 = 8;
+
+/// What a memo is made of.
+pub(super) struct Remembered {
+    pub(super) budget: Budget,
+    pub(super) hold: Hold,
+    pub(super) pace: Pace,
+    pub(super) quota: Quota,
+    pub(super) rules: Rules,
+    pub(super) parked: Option<Park>,
+    pub(super) answered: bool,
+    pub(super) blamed: bool,
+}
+
+/// Put aside until then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Park {
+    pub(super) until: Timestamp,
+    pub(super) reason: ParkReason,
+}
+
+impl HostMemo {
+    /// Until when the host is closed, if it is: nothing that is due on it can start before.
+    #[must_use]
+    pub fn held_until(&self) -> Option<Timestamp> {
+        let until = self.hold_until.max(self.park_until);
+        (until > 0).then_some(Timestamp::from_micros(until))
+    }
+
+    /// Until when the host was put aside, if it was.
+    #[must_use]
+    pub fn parked_until(&self) -> Option<Timestamp> {
+        (self.park_until > 0).then_some(Timestamp::from_micros(self.park_until))
+    }
+
+    /// The same memo in the time of another run, whose epoch lies `later` after that of this one.
+    ///
+    /// What lies before the new epoch is over. No hold lasts beyond `hold_max` from the new epoch
+    /// on, so that a clock set wrong once does not close a host for good.
+    #[must_use]
+    pub fn rebased(mut self, later: Duration, hold_max: Duration) -> Self {
+        let later = u64::try_from(later.as_micros()).unwrap_or(u64::MAX);
+        let hold_max = u64::try_from(hold_max.as_micros()).unwrap_or(u64::MAX);
+        self.anchor_nanos = self.anchor_nanos.saturating_sub(later.saturating_mul(1_000));
+        self.hold_until = self.hold_until.saturating_sub(later).min(hold_max);
+        self.park_until = self.park_until.saturating_sub(later);
+        for time in [&mut self.series_since, &mut self.quota_reset] {
+            *time = time.saturating_sub(later);
+        }
+        for time in &mut self.rules_until {
+            *time = time.saturating_sub(later);
+        }
+        self
+    }
+
+    pub(super) fn write(host: &Remembered) -> Self {
+        let rules_until = SCHEMES.map(|scheme| match host.rules.of(scheme).known {
+            Known::Until(until) => until.as_micros(),
+            Known::Unknown(_) | Known::Fetching(_) => 0,
+        });
+        let flags = [
+            (host.hold.door != Door::Open, CLOSED),
+            (host.answered, ANSWERED),
+            (host.parked.is_some_and(|park| park.reason == ParkReason::Strikes), PARKED_BY_STRIKES),
+            (host.blamed, BLAMED),
+        ];
+        let quota = host.quota;
+        Self {
+            anchor_nanos: host.budget.anchor_nanos().map_or(0, |nanos| nanos.max(1)),
+            hold_until: host.hold.until().as_micros(),
+            series_since: host.hold.since.as_micros(),
+            quota_reset: if quota.is_known() { quota.reset().as_micros() } else { 0 },
+            park_until: host.parked.map_or(0, |park| park.until.as_micros()),
+            rules_until,
+            crawl_delay_ms: SCHEMES.map(|scheme| millis(host.rules.of(scheme).crawl_delay)),
+            quota_left: quota.left(),
+            quota_limit: quota.limit(),
+            quota_window_ms: millis(quota.window()),
+            learnt: host.pace.learnt().unwrap_or(0.0) as f32,
+            fell: host.pace.fell() as f32,
+            strikes: host.hold.strikes,
+            reason: REASONS.iter().position(|reason| *reason == host.hold.reason).unwrap_or(0) as u8,
+            flags: flags.iter().map(|(set, flag)| if *set { *flag } else { 0 }).sum(),
+        }
+    }
+
+    pub(super) fn read(&self, mode: RulesMode) -> Remembered {
+        let flag = |flag| self.flags & flag != 0;
+        let mut rules = Rules::new(mode);
+        for (scheme, (until, delay)) in
+            SCHEMES.into_iter().zip(self.rules_until.into_iter().zip(self.crawl_delay_ms))
+        {
+            let origin = rules.of_mut(scheme);
+            origin.crawl_delay = Duration::from_millis(delay.into());
+            if until > 0 {
+                origin.known = Known::Until(Timestamp::from_micros(until));
+            }
+        }
+        let park_reason = if flag(PARKED_BY_STRIKES) { ParkReason::Strikes } else { ParkReason::WaitTooLong };
+        Remembered {
+            budget: Budget::restored((self.anchor_nanos > 0).then_some(self.anchor_nanos)),
+            hold: Hold::restored(
+                Timestamp::from_micros(self.hold_until),
+                REASONS.get(usize::from(self.reason)).copied().unwrap_or(HoldReason::Refusal),
+                if flag(CLOSED) { Door::Closed } else { Door::Open },
+                Timestamp::from_micros(self.series_since),
+                self.strikes,
+            ),
+            pace: Pace::restored((self.learnt > 0.0).then_some(self.learnt.into()), self.fell.into()),
+            quota: Quota::restored(
+                self.quota_left,
+                self.quota_limit,
+                Duration::from_millis(self.quota_window_ms.into()),
+                Timestamp::from_micros(self.quota_reset),
+            ),
+            rules,
+            parked: self.parked_until().map(|until| Park { until, reason: park_reason }),
+            answered: flag(ANSWERED),
+            blamed: flag(BLAMED),
+        }
+    }
+}
+
+const REASONS: [HoldReason; 4] =
+    [HoldReason::RetryAfter, HoldReason::QuotaSpent, HoldReason::Refusal, HoldReason::Unreachable];
+
+fn millis(span: Duration) -> u32 {
+    u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
+}

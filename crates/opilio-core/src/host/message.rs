@@ -129,6 +129,9 @@ pub struct Start {
     pub deadline: Timestamp,
     /// The one start after a hold.
     pub probe: bool,
+    /// An earlier start of this lease was never reported: the request may have been carried out, so
+    /// that one which is not repeatable must be given up instead of sent.
+    pub resent: bool,
 }
 
 /// What a finished lease is handed on as.
@@ -171,6 +174,13 @@ pub enum HostEvent {
     Forbidden {
         /// How many.
         in_a_row: u32,
+    },
+    /// robots.txt asked for a `Crawl-delay` beyond the longest that is kept.
+    CrawlDelayClamped {
+        /// What it asked for.
+        asked: Duration,
+        /// What is kept.
+        kept: Duration,
     },
 }
 

@@ -1,17 +1,32 @@
 //! What a host may do next: the gate that owns a host's budget.
 
+mod budget;
+mod hold;
 mod invariants;
 mod memo;
 mod message;
+mod pace;
+mod quota;
+mod report;
+mod room;
+mod rules;
+#[cfg(feature = "sabotage")]
+mod sabotage;
 mod settings;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
+mod witness;
 
 pub use invariants::{Invariant, Violation};
 pub use memo::HostMemo;
 pub use message::{
     Delivery, HoldReason, HostEvent, Input, Output, ParkReason, RulesAnswer, Start, WakeReason,
 };
+#[cfg(feature = "sabotage")]
+pub use sabotage::Bug;
 pub use settings::{HostLimits, RulesMode};
 pub use snapshot::HostSnapshot;
 pub use state::HostState;
+pub use witness::Witness;

@@ -30,10 +30,6 @@ impl HostLimits {
 
 impl Default for HostLimits {
     fn default() -> Self {
-        Self {
-            fetch_timeout: Duration::from_secs(30),
-            credit: 64,
-            retry_stays: Duration::from_secs(60),
-        }
+        Self { fetch_timeout: Duration::from_secs(30), credit: 64, retry_stays: Duration::from_secs(60) }
     }
 }

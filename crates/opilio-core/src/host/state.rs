@@ -1,15 +1,29 @@
-//! The state machine of one host. It has no clock: time is an argument of every step.
+//! The state machine of one host: what it may do next. It has no clock: time is an argument.
+//!
+//! This file is the frame (inputs in, outputs out, when to wake) and the one place where a start is
+//! decided, [`HostState::startable`]. What a report means for the host is in `report.rs`.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::invariants::Violation;
-use super::memo::HostMemo;
-use super::message::{Input, Output, WakeReason};
+use super::budget::{Budget, Spacing};
+use super::hold::{Door, Hold};
+use super::invariants::{Invariant, Violation};
+use super::memo::{HostMemo, Park, Remembered};
+use super::message::{Delivery, HostEvent, Input, Output, ParkReason, WakeReason};
+use super::pace::Pace;
+use super::quota::Quota;
+use super::room::{Flight, Room, Ticket};
+use super::rules::{Fetching, Known, Rules, SCHEMES};
+#[cfg(feature = "sabotage")]
+use super::sabotage::Bug;
 use super::settings::{HostLimits, RulesMode};
 use super::snapshot::HostSnapshot;
 use crate::name::Scheme;
+use crate::outcome::Reason;
 use crate::policy::HostPolicy;
-use crate::record::Lease;
+use crate::record::{Ending, Lease};
 use crate::time::Timestamp;
 
 /// What one host may do next.
@@ -17,14 +31,91 @@ use crate::time::Timestamp;
 /// The shell's contract: one or more [`HostState::handle`], then [`HostState::poll`] until `None`,
 /// then one timer from [`HostState::wake_at`]. A wake-up may come late, early or for nothing. After
 /// [`Output::Passivate`] the shell keeps the [`HostState::memo`] and drops the state.
+///
+/// ```
+/// use opilio_core::host::{HostLimits, HostState, Input, RulesMode};
+/// use opilio_core::{HostPolicy, Timestamp};
+///
+/// let now = Timestamp::EPOCH;
+/// let mut host = HostState::new(HostPolicy::new(), RulesMode::Off, HostLimits::default(), 108, now);
+/// host.handle(now, Input::Tick);
+/// while let Some(output) = host.poll(now) {
+///     println!("{output:?}");
+/// }
+/// let wake = host.wake_at();
+/// # let _ = wake;
+/// ```
 #[derive(Debug)]
 pub struct HostState {
-    policy: Arc<HostPolicy>,
-    ready: Vec<Lease>,
+    pub(super) policy: Arc<HostPolicy>,
+    pub(super) limits: HostLimits,
+    pub(super) random: fastrand::Rng,
+    pub(super) budget: Budget,
+    /// The least of the user's rate, crawl delays and what was learnt; a quota comes on top.
+    spacing: Spacing,
+    pub(super) hold: Hold,
+    pub(super) pace: Pace,
+    pub(super) quota: Quota,
+    pub(super) rules: Rules,
+    pub(super) room: Room,
+    pub(super) parked: Option<Park>,
+    outbox: VecDeque<Output>,
+    slot: Slot,
+    /// A refused slot is not asked for again before this.
+    pub(super) slot_retry_at: Timestamp,
+    credit: Credit,
+    /// The number of the next start.
+    pub(super) next_seq: u32,
+    /// In flight at most so many after a reopening at full speed; 0 is no such limit.
+    pub(super) ramp: u32,
+    /// The last URL that failed, with no success since.
+    pub(super) suspect: Option<u64>,
+    /// Two different URLs failed in a row: until the next success it is the host.
+    pub(super) blamed: bool,
+    /// Whether it ever answered in this run.
+    pub(super) answered: bool,
+    /// 401 and 403 in a row, up to the number that is worth an event.
+    pub(super) forbidden: u8,
+    pub(super) draining: bool,
+    /// When something was heard last.
+    touched: Timestamp,
+    /// Since when there is nothing ready and nothing in flight.
+    idle_since: Option<Timestamp>,
+    passivated: bool,
+    #[cfg(feature = "sabotage")]
+    pub(super) bug: Option<Bug>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Slot {
+    None,
+    Asked,
+    Granted,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Credit {
+    /// May be asked for.
+    Idle,
+    /// Asked for and not answered.
+    Asked,
+    /// Answered with nothing: not asked for again before something has changed.
+    Empty,
+}
+
+/// What may start now.
+#[derive(Clone, Copy, Debug)]
+enum Candidate {
+    /// The ready lease at this place.
+    Lease(usize),
+    /// The rules of this origin, which its leases wait for.
+    Rules(Scheme),
 }
 
 impl HostState {
     /// A host that was never met in this crawl.
+    ///
+    /// The policy may be shared: an `Arc` of it serves as well.
     pub fn new(
         policy: impl Into<Arc<HostPolicy>>,
         rules: RulesMode,
@@ -38,40 +129,157 @@ impl HostState {
     /// A host that is back from passivation.
     pub fn resume(
         policy: impl Into<Arc<HostPolicy>>,
-        _rules: RulesMode,
-        _limits: HostLimits,
-        _memo: HostMemo,
-        _seed: u64,
-        _now: Timestamp,
+        rules: RulesMode,
+        limits: HostLimits,
+        memo: HostMemo,
+        seed: u64,
+        now: Timestamp,
     ) -> Self {
-        Self { policy: policy.into(), ready: Vec::new() }
+        let Remembered { budget, hold, pace, quota, rules, parked, answered, blamed } = memo.read(rules);
+        let mut host = Self {
+            policy: policy.into(),
+            limits,
+            random: fastrand::Rng::with_seed(seed),
+            budget,
+            spacing: Spacing::NONE,
+            hold,
+            pace,
+            quota,
+            rules,
+            room: Room::default(),
+            parked,
+            outbox: VecDeque::new(),
+            slot: Slot::None,
+            slot_retry_at: Timestamp::EPOCH,
+            credit: Credit::Idle,
+            next_seq: 0,
+            ramp: 0,
+            suspect: None,
+            blamed,
+            answered,
+            forbidden: 0,
+            draining: false,
+            touched: now,
+            idle_since: Some(now),
+            passivated: false,
+            #[cfg(feature = "sabotage")]
+            bug: None,
+        };
+        host.refresh_spacing();
+        host.advance(now);
+        host
     }
 
     /// What must outlive the actor.
     #[must_use]
     pub fn memo(&self) -> HostMemo {
-        HostMemo::default()
+        HostMemo::write(&Remembered {
+            budget: self.budget,
+            hold: self.hold,
+            pace: self.pace,
+            quota: self.quota,
+            rules: self.rules,
+            parked: self.parked,
+            answered: self.answered,
+            blamed: self.blamed,
+        })
     }
 
     /// Takes in one fact or command.
-    pub fn handle(&mut self, _now: Timestamp, _input: Input) {}
+    pub fn handle(&mut self, now: Timestamp, input: Input) {
+        self.advance(now);
+        if !matches!(input, Input::Tick) {
+            self.touched = now;
+            self.passivated = false;
+        }
+        match input {
+            Input::Assign(leases) => self.assign(leases),
+            Input::Granted => self.granted(),
+            Input::Refused => self.slot_refused(now),
+            Input::Report { lease, outcome, proposal } => self.report(now, lease, outcome, proposal),
+            Input::Undelivered(lease) => self.undelivered(now, lease),
+            Input::Rules { scheme, answer } => self.rules_answer(now, scheme, answer),
+            Input::Disallowed(lease) => self.disallowed(lease),
+            Input::Settled(leases) => self.settled(&leases),
+            Input::Tick => {}
+            Input::Drain => self.drain(now),
+            Input::Restarted => self.restarted(now),
+        }
+        self.note_idleness(now);
+    }
 
     /// The next thing to do, or `None` when there is none at this instant.
-    pub fn poll(&mut self, _now: Timestamp) -> Option<Output> {
+    pub fn poll(&mut self, now: Timestamp) -> Option<Output> {
+        self.advance(now);
+        let output = self.outbox.pop_front().or_else(|| self.next_output(now));
+        if output.is_none() && !self.is_sabotaged() {
+            debug_assert_eq!(self.check(now), Ok(()), "{self:?}");
+        }
+        output
+    }
+
+    fn next_output(&mut self, now: Timestamp) -> Option<Output> {
+        let startable = self.startable(now);
+        match (self.slot, startable) {
+            (Slot::Granted, candidate) => {
+                self.slot = Slot::None;
+                return Some(candidate.map_or(Output::ReturnSlot, |candidate| self.start(now, candidate)));
+            }
+            (Slot::None, Some(_)) if now >= self.slot_retry_at => {
+                self.slot = Slot::Asked;
+                return Some(Output::AskSlot);
+            }
+            (Slot::None | Slot::Asked, _) => {}
+        }
+        if let Some(more) = self.credit_wanted() {
+            self.credit = Credit::Asked;
+            return Some(Output::Credit(more));
+        }
+        if self.is_idle() && !self.passivated && now >= self.linger_end() {
+            self.passivated = true;
+            return Some(Output::Passivate);
+        }
         None
     }
 
     /// When to come back if nothing is heard before, and why.
     #[must_use]
     pub fn wake_at(&self) -> Option<(Timestamp, WakeReason)> {
-        None
+        let deadlines = [self.room.flights().first().map(|flight| flight.deadline), self.rules.deadline()];
+        let linger = (self.is_idle() && !self.passivated).then(|| self.linger_end());
+        let expiries = deadlines.into_iter().flatten().map(|at| (at, WakeReason::LeaseExpiry));
+        let linger = linger.map(|at| (at, WakeReason::Linger));
+        expiries.chain(linger).chain(self.start_due()).min_by_key(|(at, _)| *at)
     }
 
-    /// Whether the invariants hold that can be seen from inside (G2–G6).
+    /// Whether the invariants hold that can be seen from inside, after a poll that gave `None`.
     ///
     /// # Errors
     /// The first that does not.
-    pub fn check(&self, _now: Timestamp) -> Result<(), Violation> {
+    pub fn check(&self, now: Timestamp) -> Result<(), Violation> {
+        let fail = |invariant, text: String| Err(Violation { invariant, text });
+        let in_flight = self.in_flight();
+        if in_flight > self.policy.in_flight_max() as usize {
+            return fail(Invariant::G2, format!("{in_flight} in flight"));
+        }
+        let probes = self.room.flights().iter().filter(|flight| flight.probe).count()
+            + SCHEMES
+                .into_iter()
+                .filter_map(|scheme| self.rules.fetching(scheme))
+                .filter(|f| f.probe)
+                .count();
+        if self.hold.door == Door::Probing && probes == 0 {
+            return fail(Invariant::G5, "waits for a probe that is not out".to_owned());
+        }
+        if let Some(lease) = self.room.duplicate() {
+            return fail(Invariant::G4, format!("{lease:?} is in two places"));
+        }
+        if self.slot == Slot::None && now >= self.slot_retry_at && self.startable(now).is_some() {
+            return fail(Invariant::G5, "a start is possible and nobody asks for a slot".to_owned());
+        }
+        if self.start_due().is_some_and(|(at, _)| at <= now) {
+            return fail(Invariant::G5, "the wake-up for a start lies in the past".to_owned());
+        }
         Ok(())
     }
 
@@ -79,20 +287,374 @@ impl HostState {
     #[must_use]
     pub fn snapshot(&self) -> HostSnapshot {
         HostSnapshot {
-            ready: self.ready.len(),
-            waiting: 0,
-            in_flight: 0,
-            parsed: 0,
-            hold: None,
-            parked: None,
-            strikes: 0,
-            spacing: self.policy.rate_max().map(|rate| rate.interval()).unwrap_or_default(),
-            learnt_per_second: None,
+            ready: self.room.ready().len(),
+            waiting: self.room.waiting().len(),
+            in_flight: self.in_flight(),
+            in_flight_cap: self.in_flight_cap(),
+            parsed: self.room.parsed().len(),
+            hold: (self.hold.until() > Timestamp::EPOCH).then(|| (self.hold.until(), self.hold.reason)),
+            door_open: self.hold.door == Door::Open,
+            parked: self.parked.map(|park| (park.until, park.reason)),
+            strikes: u32::from(self.hold.strikes),
+            spacing: self.pacing().duration(),
+            next_start: self.start_due().map(|(at, _)| at),
+            slot_asked: self.slot != Slot::None,
+            learnt_per_second: self.pace.learnt(),
+            quota_left: self.quota.is_known().then(|| self.quota.left()),
         }
     }
 
     /// The leases of an origin that were not started: those that its robots rules are asked about.
+    ///
+    /// The shell says [`Input::Disallowed`] for each that they forbid *before* it hands in
+    /// [`Input::Rules`]: the next poll may start the others.
     pub fn ready_leases(&self, scheme: Scheme) -> impl Iterator<Item = &Lease> {
-        self.ready.iter().filter(move |lease| lease.record.scheme == scheme)
+        let waiting = self.room.waiting().iter().map(|(_, ticket)| ticket);
+        let idle = self.room.ready().iter().chain(waiting);
+        idle.map(|ticket| &ticket.lease).filter(move |lease| lease.record.scheme == scheme)
+    }
+
+    // Starts.
+
+    /// The gate: what may start at this instant, if anything.
+    fn startable(&self, now: Timestamp) -> Option<Candidate> {
+        let full = self.in_flight() >= self.in_flight_cap();
+        if self.draining || self.parked.is_some() || full || self.hold.door == Door::Probing {
+            return None;
+        }
+        let held = self.hold.is_held(now) && !self.sabotaged_hold(now);
+        let spent = self.quota.spent_until().is_some_and(|until| now < until);
+        if held || spent || now < self.budget_due() {
+            return None;
+        }
+        let may_start = |scheme| {
+            self.rules.allow_starts(scheme, now) || self.rules.fetch_due(scheme).is_some_and(|due| due <= now)
+        };
+        let place = match self.hold.door {
+            Door::Closed => self.room.safest(may_start)?,
+            Door::Open | Door::Probing => self.room.best(may_start)?,
+        };
+        let scheme = self.room.ready()[place].lease.record.scheme;
+        let allowed = self.rules.allow_starts(scheme, now);
+        Some(if allowed { Candidate::Lease(place) } else { Candidate::Rules(scheme) })
+    }
+
+    /// When the next start will be possible if nothing is heard, and what it waits for.
+    fn start_due(&self) -> Option<(Timestamp, WakeReason)> {
+        let full = self.in_flight() >= self.in_flight_cap();
+        if self.draining
+            || self.parked.is_some()
+            || full
+            || self.hold.door == Door::Probing
+            || self.slot != Slot::None
+        {
+            return None;
+        }
+        let floors = [
+            (self.hold.until(), WakeReason::HoldEnds),
+            (self.budget_due(), WakeReason::Budget),
+            (self.quota.spent_until().unwrap_or_default(), WakeReason::HoldEnds),
+            (self.slot_retry_at, WakeReason::SlotRetry),
+        ];
+        let floor = floors.into_iter().max_by_key(|(at, _)| *at)?;
+        let work = self.work_due()?;
+        Some(if work > floor.0 { (work, WakeReason::RetryDue) } else { floor })
+    }
+
+    /// From when on there is something to start.
+    fn work_due(&self) -> Option<Timestamp> {
+        let ready = self.room.ready().iter().rev().find_map(|ticket| self.lease_due(&ticket.lease));
+        let mut waiting = self.room.waiting().iter().rev();
+        let waiting = waiting.find_map(|(due, ticket)| Some(self.lease_due(&ticket.lease)?.max(*due)));
+        ready.into_iter().chain(waiting).min()
+    }
+
+    /// From when on a lease may start as far as its origin's rules go; `None` while they are fetched.
+    fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
+        match self.rules.of(lease.record.scheme).known {
+            _ if self.rules.is_off() => Some(Timestamp::EPOCH),
+            // Known rules allow a start, expired ones a fetch of newer ones.
+            Known::Until(_) => Some(Timestamp::EPOCH),
+            Known::Unknown(not_before) => Some(not_before),
+            Known::Fetching(_) => None,
+        }
+    }
+
+    fn start(&mut self, now: Timestamp, candidate: Candidate) -> Output {
+        let spacing = self.pacing();
+        let probe = self.hold.door == Door::Closed;
+        let idled = self.idle_since.take().is_some_and(|since| {
+            now.since(since)
+                > spacing.duration().saturating_mul(IDLE_SPACINGS).max(self.policy.backoff_bounds().min)
+        });
+        if idled {
+            self.pace.idled();
+        }
+        let seq = self.next_seq;
+        self.next_seq = seq.wrapping_add(1);
+        self.spend(now, spacing, candidate);
+        self.quota.spend();
+        self.pace.started(now, seq);
+        if probe {
+            self.hold.door = Door::Probing;
+        }
+        let deadline = now + self.limits.fetch_timeout + HostLimits::GRACE;
+        match candidate {
+            Candidate::Rules(scheme) => {
+                self.rules.of_mut(scheme).known =
+                    Known::Fetching(Fetching { seq, started: now, deadline, probe });
+                Output::FetchRules { scheme, deadline }
+            }
+            Candidate::Lease(place) => {
+                let ticket = self.room.take_ready(place);
+                let start = ticket.start(deadline, probe);
+                self.room.fly(Flight { ticket, seq, started: now, deadline, probe, settled: false });
+                Output::Fetch(start)
+            }
+        }
+    }
+
+    fn spend(&mut self, now: Timestamp, spacing: Spacing, _candidate: Candidate) {
+        #[cfg(feature = "sabotage")]
+        match (self.bug, _candidate) {
+            (Some(Bug::RulesForFree), Candidate::Rules(_)) => return,
+            (Some(Bug::CatchUp), _) => {
+                self.budget.spend(now, Spacing { slack_nanos: u64::MAX, ..spacing });
+                return;
+            }
+            _ => {}
+        }
+        self.budget.spend(now, spacing);
+    }
+
+    /// The spacing in force, an announced quota included.
+    pub(super) fn pacing(&self) -> Spacing {
+        if self.quota.is_known() {
+            self.spacing.and(self.quota.spacing(self.budget.anchor()))
+        } else {
+            self.spacing
+        }
+    }
+
+    fn budget_due(&self) -> Timestamp {
+        self.budget.due(self.pacing(), self.rules.crawl_delay())
+    }
+
+    /// Computes the lasting part of the spacing anew, after one of its sources changed.
+    pub(super) fn refresh_spacing(&mut self) {
+        let rate = self.policy.rate_max().map_or(Spacing::NONE, Spacing::of_rate);
+        let delay = self.rules.crawl_delay();
+        let delay = if delay.is_zero() { Spacing::NONE } else { Spacing::of_interval(delay) };
+        let learnt = if self.policy.adapts() { self.pace.spacing() } else { Spacing::NONE };
+        self.spacing = rate.and(delay).and(learnt);
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.room.flights().len() + self.rules.in_flight()
+    }
+
+    fn in_flight_cap(&self) -> usize {
+        let max = self.policy.in_flight_max();
+        let cap = if self.ramp > 0 { self.ramp.min(max) } else { max };
+        #[cfg(feature = "sabotage")]
+        if self.bug == Some(Bug::OneMoreInFlight) {
+            return max as usize + 1;
+        }
+        cap as usize
+    }
+
+    #[cfg(not(feature = "sabotage"))]
+    fn is_sabotaged(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "sabotage")]
+    fn is_sabotaged(&self) -> bool {
+        self.bug.is_some()
+    }
+
+    #[cfg(not(feature = "sabotage"))]
+    fn sabotaged_hold(&self, _now: Timestamp) -> bool {
+        false
+    }
+
+    #[cfg(feature = "sabotage")]
+    fn sabotaged_hold(&self, now: Timestamp) -> bool {
+        match self.bug {
+            Some(Bug::RetriesIgnoreHold) => {
+                self.room.ready().last().is_some_and(|ticket| ticket.fault.is_some())
+            }
+            Some(Bug::EarlyProbe) => now + Duration::from_millis(20) >= self.hold.until(),
+            _ => false,
+        }
+    }
+
+    // Time and inputs that are not reports.
+
+    /// Lets everything happen that time alone makes happen.
+    fn advance(&mut self, now: Timestamp) {
+        while let Some(flight) = self.room.expire(now) {
+            self.lost(now, flight);
+        }
+        for scheme in SCHEMES {
+            if self.rules.fetching(scheme).is_some_and(|fetching| fetching.deadline <= now) {
+                self.rules_lost(now, scheme);
+            }
+        }
+        self.room.wake(now);
+        self.quota.roll(now);
+        if self.parked.is_some_and(|park| park.until <= now) {
+            // Its true due time has come: one probe may find out.
+            self.parked = None;
+            self.hold.reopen_for_probe();
+        }
+    }
+
+    fn assign(&mut self, leases: Vec<Lease>) {
+        self.credit = if leases.is_empty() { Credit::Empty } else { Credit::Idle };
+        for lease in leases {
+            if self.room.holds(lease.id) {
+                continue;
+            }
+            let ticket = Ticket::new(lease);
+            if self.parked.is_some() {
+                self.fail(ticket, Reason::HostClosed);
+            } else if self.draining {
+                self.give_back(ticket, None);
+            } else {
+                self.room.admit(ticket);
+            }
+        }
+    }
+
+    fn granted(&mut self) {
+        // A grant that nobody asked for (a restart forgot the request) is handed back by the next poll.
+        self.slot = Slot::Granted;
+    }
+
+    fn slot_refused(&mut self, now: Timestamp) {
+        if self.slot == Slot::Asked {
+            self.slot = Slot::None;
+        }
+        self.pause_slots(now);
+        #[cfg(feature = "sabotage")]
+        if self.bug == Some(Bug::SulkAfterRefusedSlot) {
+            self.slot_retry_at = Timestamp::NEVER;
+        }
+    }
+
+    /// Whoever refused is asked again a little later.
+    pub(super) fn pause_slots(&mut self, now: Timestamp) {
+        self.slot_retry_at = now + (self.policy.backoff_bounds().min / SLOT_RETRY_PART).max(SLOT_RETRY_MIN);
+    }
+
+    fn disallowed(&mut self, lease: crate::record::LeaseId) {
+        if let Some(ticket) = self.room.take_idle(lease) {
+            self.fail(ticket, Reason::Robots);
+        }
+    }
+
+    fn settled(&mut self, leases: &[crate::record::LeaseId]) {
+        for lease in leases {
+            self.room.settle(*lease);
+        }
+        if self.credit == Credit::Empty {
+            self.credit = Credit::Idle;
+        }
+    }
+
+    fn drain(&mut self, now: Timestamp) {
+        self.draining = true;
+        while let Some((due, ticket)) = self.room.take_any_idle() {
+            self.give_back(ticket, Some(due.unwrap_or(now)));
+        }
+    }
+
+    fn restarted(&mut self, now: Timestamp) {
+        self.slot = Slot::None;
+        self.credit = Credit::Idle;
+        self.budget.assume_start(now);
+    }
+
+    fn note_idleness(&mut self, now: Timestamp) {
+        if !self.room.ready().is_empty() || !self.room.flights().is_empty() {
+            return;
+        }
+        self.idle_since.get_or_insert(now);
+        if self.room.is_empty() {
+            self.room.shrink();
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.room.is_empty() && self.slot == Slot::None && self.rules.in_flight() == 0
+    }
+
+    fn linger_end(&self) -> Timestamp {
+        if self.draining { self.touched } else { self.touched + self.policy.linger_max() }
+    }
+
+    fn credit_wanted(&self) -> Option<u32> {
+        if self.credit != Credit::Idle || self.draining || self.parked.is_some() {
+            return None;
+        }
+        let credit = self.limits.credit.max(1) as usize;
+        let held = self.room.open() + self.room.parsed().len();
+        let wanted = credit.saturating_sub(held);
+        let low = self.room.open() <= credit / 4 && wanted > 0 && wanted >= credit / 4;
+        low.then(|| u32::try_from(wanted).unwrap_or(u32::MAX))
+    }
+
+    // Ways out.
+
+    pub(super) fn say(&mut self, event: HostEvent) {
+        self.outbox.push_back(Output::Event(event));
+    }
+
+    /// Hands a finished lease on to the spider.
+    pub(super) fn deliver(&mut self, ticket: Ticket, delivery: Delivery) {
+        self.room.hand_on(ticket.id());
+        let attempts = ticket.attempts;
+        self.outbox.push_back(Output::Deliver { lease: ticket.lease, delivery, attempts });
+    }
+
+    pub(super) fn fail(&mut self, ticket: Ticket, reason: Reason) {
+        self.deliver(ticket, Delivery::Failure(reason));
+    }
+
+    pub(super) fn settle(&mut self, ticket: Ticket, ending: Ending) {
+        self.outbox.push_back(Output::Settle { lease: ticket.lease, ending });
+    }
+
+    /// Gives a lease back to the store; attempts that it used up here are kept.
+    pub(super) fn give_back(&mut self, ticket: Ticket, due: Option<Timestamp>) {
+        let attempts = ticket.attempts;
+        let ending = match due {
+            Some(due) if attempts != ticket.lease.record.attempts => Ending::Retry { due, attempts },
+            Some(_) | None => Ending::Return,
+        };
+        self.settle(ticket, ending);
+    }
+
+    /// Puts the host aside: what was not started ends here.
+    pub(super) fn park(&mut self, until: Timestamp, reason: ParkReason) {
+        self.parked = Some(Park { until, reason });
+        self.say(HostEvent::Parked { reason });
+        while let Some((_, ticket)) = self.room.take_any_idle() {
+            let reason = ticket.fault.unwrap_or(Reason::HostClosed);
+            self.fail(ticket, reason);
+        }
+    }
+
+    /// Plants a bug at its real decision point, so that the witness can be seen to find it.
+    #[cfg(feature = "sabotage")]
+    pub fn sabotage(&mut self, bug: Bug) {
+        self.bug = Some(bug);
     }
 }
+
+/// A host that was without work for so many spacings says nothing about the server's pace.
+const IDLE_SPACINGS: u32 = 4;
+/// 10 ms by default.
+const SLOT_RETRY_PART: u32 = 100;
+const SLOT_RETRY_MIN: Duration = Duration::from_millis(1);

@@ -1,0 +1,167 @@
+//! When the next start is affordable: GCRA with a burst of one, and nothing else.
+//!
+//! Counts in nanoseconds: at 100 000 starts a second a spacing rounded to microseconds would give
+//! away a tenth of the rate, or all of the margin.
+
+use std::time::Duration;
+
+use crate::rate::Rate;
+use crate::time::Timestamp;
+
+/// The distance of starts, and how late one may be without moving the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Spacing {
+    pub(super) nanos: u64,
+    pub(super) slack_nanos: u64,
+}
+
+impl Spacing {
+    /// Nothing to wait for; lateness is no matter.
+    pub(super) const NONE: Self = Self { nanos: 0, slack_nanos: u64::MAX };
+
+    /// What the user set: the interval and its margin, τ by the rate's own period.
+    ///
+    /// τ is half of what the margin saves in a period: so much may a start be late, and the next
+    /// one early by comparison, without an (N+1)th in any window of the server's. It stays below
+    /// the spacing, lest `1000/h` forgives nine seconds and then starts three at once.
+    pub(super) fn of_rate(rate: Rate) -> Self {
+        let period = nanos(rate.period());
+        let nanos = with_margin(period).div_ceil(u64::from(rate.count()));
+        Self { nanos, slack_nanos: (period / HALF_MARGIN).min(nanos / 4 * 3) }
+    }
+
+    /// A distance that is no count per period (`Crawl-delay`, a learnt pace).
+    pub(super) fn of_interval(interval: Duration) -> Self {
+        let nanos = with_margin(nanos(interval));
+        Self { nanos, slack_nanos: nanos / HALF_MARGIN }
+    }
+
+    /// The stricter of two in both respects.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self { nanos: self.nanos.max(other.nanos), slack_nanos: self.slack_nanos.min(other.slack_nanos) }
+    }
+
+    pub(super) fn duration(self) -> Duration {
+        Duration::from_nanos(self.nanos)
+    }
+}
+
+/// What a host has spent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub(super) struct Budget {
+    /// From where the next spacing is measured: the last start, or when it was due.
+    anchor_nanos: Option<u64>,
+    /// The last start itself; a `Crawl-delay` is measured from here.
+    last: Timestamp,
+}
+
+impl Budget {
+    /// What a memo kept.
+    pub(super) fn restored(anchor_nanos: Option<u64>) -> Self {
+        let last = Timestamp::from_micros(anchor_nanos.unwrap_or(0) / 1_000);
+        Self { anchor_nanos, last }
+    }
+
+    pub(super) fn anchor_nanos(self) -> Option<u64> {
+        self.anchor_nanos
+    }
+
+    /// Where the next spacing is measured from; the epoch before the first start.
+    pub(super) fn anchor(self) -> Timestamp {
+        Timestamp::from_micros(self.anchor_nanos.unwrap_or(0) / 1_000)
+    }
+
+    /// The next affordable start: `gap` is a floor under the distance to the last one.
+    pub(super) fn due(self, spacing: Spacing, gap: Duration) -> Timestamp {
+        match self.anchor_nanos {
+            None => Timestamp::EPOCH,
+            Some(anchor) => {
+                let due = anchor.saturating_add(spacing.nanos).div_ceil(1_000);
+                Timestamp::from_micros(due).max(self.last + gap)
+            }
+        }
+    }
+
+    /// Spends one start.
+    pub(super) fn spend(&mut self, now: Timestamp, spacing: Spacing) {
+        let now_nanos = now.as_micros().saturating_mul(1_000);
+        let anchor = match self.anchor_nanos {
+            None => now_nanos,
+            Some(anchor) => {
+                let due = anchor.saturating_add(spacing.nanos);
+                let late = now_nanos.saturating_sub(due);
+                if spacing.nanos > 0 && late <= spacing.slack_nanos { due } else { now_nanos }
+            }
+        };
+        self.anchor_nanos = Some(anchor);
+        self.last = now;
+    }
+
+    /// The next start is one spacing after this instant, or later.
+    pub(super) fn resume_after(&mut self, now: Timestamp) {
+        let now_nanos = now.as_micros().saturating_mul(1_000);
+        self.anchor_nanos = Some(self.anchor_nanos.unwrap_or(0).max(now_nanos));
+    }
+
+    /// Counts as a start, since nobody knows whether there was one.
+    pub(super) fn assume_start(&mut self, now: Timestamp) {
+        self.resume_after(now);
+        self.last = self.last.max(now);
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// 0.5 % more, so that jitter on the way cannot push an (N+1)th arrival into the server's window.
+fn with_margin(nanos: u64) -> u64 {
+    nanos.saturating_add(nanos / MARGIN)
+}
+
+const MARGIN: u64 = 200;
+const HALF_MARGIN: u64 = 2 * MARGIN;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate::{per_hour, per_minute, per_second};
+
+    fn at(micros: u64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    #[test]
+    fn spaces_starts_evenly_with_a_margin() {
+        let spacing = Spacing::of_rate(per_minute(60));
+        assert_eq!(spacing.duration(), Duration::from_millis(1_005));
+        assert_eq!(spacing.slack_nanos, 150_000_000);
+        assert_eq!(Spacing::of_rate(per_second(5)).slack_nanos, 2_500_000);
+        assert_eq!(Spacing::of_rate(per_minute(300)).slack_nanos, 150_000_000);
+        let slow = Spacing::of_rate(per_hour(1000));
+        assert!(slow.slack_nanos < slow.nanos, "a late start must not let the next one follow at once");
+    }
+
+    #[test]
+    fn forgives_the_lateness_of_timers_and_no_more() {
+        let spacing = Spacing::of_rate(per_second(5));
+        let mut budget = Budget::default();
+        budget.spend(at(0), spacing);
+        assert_eq!(budget.due(spacing, Duration::ZERO), at(201_000));
+        budget.spend(at(203_500), spacing);
+        assert_eq!(budget.due(spacing, Duration::ZERO), at(402_000), "2.5 ms late costs nothing");
+        budget.spend(at(404_501), spacing);
+        assert_eq!(budget.due(spacing, Duration::ZERO), at(605_501), "more moves the next start");
+        budget.spend(at(9_000_000), spacing);
+        assert_eq!(budget.due(spacing, Duration::ZERO), at(9_201_000), "idleness is not caught up");
+    }
+
+    #[test]
+    fn keeps_a_crawl_delay_exactly_also_after_a_late_start() {
+        let spacing = Spacing::of_rate(per_minute(300)).and(Spacing::of_interval(Duration::from_millis(190)));
+        let mut budget = Budget::default();
+        budget.spend(at(0), spacing);
+        budget.spend(at(201_400), spacing);
+        assert!(budget.due(spacing, Duration::from_millis(190)) >= at(391_400));
+    }
+}

@@ -1,0 +1,157 @@
+//! The ledger of an announced quota: what is left until when, as the server counts it.
+//!
+//! Answers come out of order and resets are whole seconds, rounded in any way. So an answer is
+//! placed by the number of the start that it answers, and the reset is an interval.
+
+use std::time::Duration;
+
+use super::budget::Spacing;
+use crate::time::Timestamp;
+use crate::verdict;
+
+/// What is known of an announced quota.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+pub(super) struct Quota {
+    /// The start that the newest statement answered.
+    seq: u32,
+    /// Starts left in the window, those after the newest statement taken off.
+    left: u32,
+    /// Starts that a window allows; 0 is unknown.
+    limit: u32,
+    /// Length of a window; zero is unknown.
+    window: Duration,
+    /// The reset is not before this. The epoch: nothing is announced.
+    reset_from: Timestamp,
+    /// The reset is not after this.
+    reset_to: Timestamp,
+}
+
+impl Quota {
+    /// What a memo kept.
+    pub(super) fn restored(left: u32, limit: u32, window: Duration, reset: Timestamp) -> Self {
+        Self { seq: 0, left, limit, window, reset_from: reset, reset_to: reset }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.reset_to > Timestamp::EPOCH
+    }
+
+    pub(super) fn left(&self) -> u32 {
+        self.left
+    }
+
+    pub(super) fn limit(&self) -> u32 {
+        self.limit
+    }
+
+    pub(super) fn window(&self) -> Duration {
+        self.window
+    }
+
+    /// The latest instant at which the quota is full again.
+    pub(super) fn reset(&self) -> Timestamp {
+        self.reset_to
+    }
+
+    /// Takes in what the answer to start `seq` said.
+    ///
+    /// `unseen` are the starts that the server had not counted when it said so: those after `seq`,
+    /// and those before it that may have overtaken one another on the way.
+    pub(super) fn hear(&mut self, now: Timestamp, seq: u32, stated: &verdict::Quota, unseen: u32) {
+        if self.is_known() && seq < self.seq {
+            return;
+        }
+        let at = now + stated.reset;
+        let from = Timestamp::from_micros(at.as_micros().saturating_sub(ROUNDING_MICROS)).max(now);
+        let to = at + ROUNDING;
+        let same_window = self.is_known() && from <= self.reset_to && to >= self.reset_from;
+        if same_window {
+            self.reset_from = self.reset_from.max(from);
+            self.reset_to = self.reset_to.min(to);
+        } else {
+            if self.window.is_zero() && self.is_known() && at > self.reset_to {
+                self.window = at.since(self.reset_to);
+            }
+            (self.reset_from, self.reset_to) = (from, to);
+        }
+        self.seq = seq;
+        self.left = stated.remaining.saturating_sub(unseen);
+        self.limit = stated.limit.unwrap_or(self.limit);
+        self.window = stated.window.unwrap_or(self.window);
+    }
+
+    /// Spends one start.
+    pub(super) fn spend(&mut self) {
+        self.left = self.left.saturating_sub(1);
+    }
+
+    /// Past the reset the quota is presumed full until told otherwise.
+    pub(super) fn roll(&mut self, now: Timestamp) {
+        if !self.is_known() || now < self.reset_to {
+            return;
+        }
+        if self.limit == 0 || self.window.is_zero() || now >= self.reset_to + self.window {
+            // Nothing is known of the window that began meanwhile; its first answer will say.
+            let (seq, limit, window) = (self.seq, self.limit, self.window);
+            *self = Self { seq, limit, window, ..Self::default() };
+            return;
+        }
+        self.left = self.limit;
+        self.reset_from += self.window;
+        self.reset_to += self.window;
+    }
+
+    /// The spacing that makes what is left last until the reset.
+    ///
+    /// One more part than starts are left: the last one keeps its distance to the reset too.
+    pub(super) fn spacing(&self, anchor: Timestamp) -> Spacing {
+        if !self.is_known() || self.left == 0 || self.reset_from <= anchor {
+            return Spacing::NONE;
+        }
+        let micros = self.reset_from.since(anchor).as_micros() / (u128::from(self.left) + 1);
+        let nanos = u64::try_from(micros).unwrap_or(u64::MAX).saturating_mul(1_000);
+        Spacing { nanos, slack_nanos: nanos / SLACK_PART }
+    }
+
+    /// Nothing may start before this, since what is left is spent.
+    pub(super) fn spent_until(&self) -> Option<Timestamp> {
+        (self.is_known() && self.left == 0).then_some(self.reset_to)
+    }
+}
+
+/// Resets are whole seconds in most dialects, rounded up, down or to the nearest.
+const ROUNDING: Duration = Duration::from_secs(1);
+const ROUNDING_MICROS: u64 = 1_000_000;
+const SLACK_PART: u64 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(remaining: u32, reset: u64) -> verdict::Quota {
+        verdict::Quota { limit: Some(40), remaining, reset: Duration::from_secs(reset), window: None }
+    }
+
+    #[test]
+    fn answers_out_of_order_do_not_refill_it() {
+        let mut quota = Quota::default();
+        quota.hear(Timestamp::from_secs(10), 5, &said(3, 20), 2);
+        assert_eq!(quota.left(), 1);
+        quota.hear(Timestamp::from_secs(11), 2, &said(30, 19), 5);
+        assert_eq!(quota.left(), 1, "an older start's answer says nothing new");
+        quota.spend();
+        assert_eq!(quota.spent_until(), Some(Timestamp::from_secs(31)));
+    }
+
+    #[test]
+    fn is_presumed_full_after_the_reset() {
+        let mut quota = Quota::default();
+        let stated = verdict::Quota { window: Some(Duration::from_secs(60)), ..said(0, 20) };
+        quota.hear(Timestamp::from_secs(10), 5, &stated, 0);
+        quota.roll(Timestamp::from_secs(30));
+        assert_eq!(quota.left(), 0);
+        quota.roll(Timestamp::from_secs(31));
+        assert_eq!(quota.left(), 40);
+        assert_eq!(quota.reset(), Timestamp::from_secs(91));
+    }
+}

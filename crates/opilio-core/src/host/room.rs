@@ -1,0 +1,235 @@
+//! The places of a host's leases: ready, waiting, in flight, parsed.
+
+use super::message::Start;
+use crate::name::Scheme;
+use crate::outcome::Reason;
+use crate::record::{Lease, LeaseId};
+use crate::time::Timestamp;
+
+/// A lease, and what this host has seen of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Ticket {
+    pub(super) lease: Lease,
+    /// Attempts used up.
+    pub(super) attempts: u16,
+    /// Its last fault of its own, or of the host while it was at it.
+    pub(super) fault: Option<Reason>,
+    /// A kept-alive connection died under it; that is free once.
+    pub(super) stale: bool,
+    /// A start of it was never reported, so that the request may have been carried out.
+    pub(super) resent: bool,
+    /// Times that something of ours failed.
+    pub(super) ours: u8,
+}
+
+impl Ticket {
+    pub(super) fn new(lease: Lease) -> Self {
+        let attempts = lease.record.attempts;
+        Self { lease, attempts, fault: None, stale: false, resent: false, ours: 0 }
+    }
+
+    pub(super) fn id(&self) -> LeaseId {
+        self.lease.id
+    }
+
+    fn scheme(&self) -> Scheme {
+        self.lease.record.scheme
+    }
+
+    /// The higher goes first: priority, then a small depth, then age.
+    fn rank(&self) -> (i8, i32, std::cmp::Reverse<u64>) {
+        let record = &self.lease.record;
+        (record.priority.0, -i32::from(record.depth), std::cmp::Reverse(self.lease.id.0))
+    }
+
+    /// How likely it is to fail as a probe: what failed before may fail again.
+    fn risk(&self) -> (bool, u16) {
+        (self.fault.is_some(), self.attempts)
+    }
+
+    pub(super) fn start(&self, deadline: Timestamp, probe: bool) -> Start {
+        Start {
+            lease: self.lease.clone(),
+            attempt: self.attempts.saturating_add(1),
+            deadline,
+            probe,
+            resent: self.resent,
+        }
+    }
+}
+
+/// An attempt under way.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Flight {
+    pub(super) ticket: Ticket,
+    /// The number of its start.
+    pub(super) seq: u32,
+    pub(super) started: Timestamp,
+    pub(super) deadline: Timestamp,
+    pub(super) probe: bool,
+    /// It was settled meanwhile: it still counts as in flight, but nobody waits for it.
+    pub(super) settled: bool,
+}
+
+/// All leases of a host.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Room {
+    /// By rank, the best last.
+    ready: Vec<Ticket>,
+    /// By due time, the earliest last.
+    waiting: Vec<(Timestamp, Ticket)>,
+    /// In the order of their starts, hence of their deadlines.
+    flights: Vec<Flight>,
+    parsed: Vec<LeaseId>,
+}
+
+impl Room {
+    pub(super) fn ready(&self) -> &[Ticket] {
+        &self.ready
+    }
+
+    pub(super) fn waiting(&self) -> &[(Timestamp, Ticket)] {
+        &self.waiting
+    }
+
+    pub(super) fn flights(&self) -> &[Flight] {
+        &self.flights
+    }
+
+    pub(super) fn parsed(&self) -> &[LeaseId] {
+        &self.parsed
+    }
+
+    /// Leases that are not handed on yet.
+    pub(super) fn open(&self) -> usize {
+        self.ready.len() + self.waiting.len() + self.flights.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.open() == 0 && self.parsed.is_empty()
+    }
+
+    pub(super) fn holds(&self, id: LeaseId) -> bool {
+        self.ready.iter().any(|ticket| ticket.id() == id)
+            || self.waiting.iter().any(|(_, ticket)| ticket.id() == id)
+            || self.flights.iter().any(|flight| flight.ticket.id() == id)
+            || self.parsed.contains(&id)
+    }
+
+    pub(super) fn admit(&mut self, ticket: Ticket) {
+        let place = self.ready.partition_point(|other| other.rank() < ticket.rank());
+        self.ready.insert(place, ticket);
+    }
+
+    pub(super) fn wait(&mut self, due: Timestamp, ticket: Ticket) {
+        let place = self.waiting.partition_point(|(other, _)| *other > due);
+        self.waiting.insert(place, (due, ticket));
+    }
+
+    /// Moves the retries that are due to the ready ones.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        while self.waiting.last().is_some_and(|(due, _)| *due <= now) {
+            if let Some((_, ticket)) = self.waiting.pop() {
+                self.admit(ticket);
+            }
+        }
+    }
+
+    /// The place of the best ready lease among those that `may_start`.
+    pub(super) fn best(&self, may_start: impl Fn(Scheme) -> bool) -> Option<usize> {
+        self.ready.iter().rposition(|ticket| may_start(ticket.scheme()))
+    }
+
+    /// The place of the ready lease that makes the best probe: it failed least, and is first in order.
+    pub(super) fn safest(&self, may_start: impl Fn(Scheme) -> bool) -> Option<usize> {
+        let places = self.ready.iter().enumerate().rev();
+        places
+            .filter(|(_, ticket)| may_start(ticket.scheme()))
+            .min_by_key(|(_, ticket)| ticket.risk())
+            .map(|(place, _)| place)
+    }
+
+    pub(super) fn take_ready(&mut self, place: usize) -> Ticket {
+        self.ready.remove(place)
+    }
+
+    pub(super) fn fly(&mut self, flight: Flight) {
+        self.flights.push(flight);
+    }
+
+    /// Ends an attempt, if it is under way.
+    pub(super) fn land(&mut self, id: LeaseId) -> Option<Flight> {
+        let place = self.flights.iter().position(|flight| flight.ticket.id() == id)?;
+        Some(self.flights.remove(place))
+    }
+
+    /// The oldest attempt, if its deadline has passed.
+    pub(super) fn expire(&mut self, now: Timestamp) -> Option<Flight> {
+        self.flights.first().filter(|flight| flight.deadline <= now)?;
+        Some(self.flights.remove(0))
+    }
+
+    pub(super) fn hand_on(&mut self, id: LeaseId) {
+        self.parsed.push(id);
+    }
+
+    /// Takes a lease that was not started.
+    pub(super) fn take_idle(&mut self, id: LeaseId) -> Option<Ticket> {
+        if let Some(place) = self.ready.iter().position(|ticket| ticket.id() == id) {
+            return Some(self.ready.remove(place));
+        }
+        let place = self.waiting.iter().position(|(_, ticket)| ticket.id() == id)?;
+        Some(self.waiting.remove(place).1)
+    }
+
+    /// Takes any lease that was not started, with the time at which it is due if it waits.
+    pub(super) fn take_any_idle(&mut self) -> Option<(Option<Timestamp>, Ticket)> {
+        if let Some(ticket) = self.ready.pop() {
+            return Some((None, ticket));
+        }
+        self.waiting.pop().map(|(due, ticket)| (Some(due), ticket))
+    }
+
+    /// Forgets a settled lease wherever it is. One in flight stays until it lands, as the request
+    /// itself is still under way.
+    pub(super) fn settle(&mut self, id: LeaseId) {
+        if let Some(place) = self.parsed.iter().position(|other| *other == id) {
+            self.parsed.swap_remove(place);
+        } else if let Some(flight) = self.flights.iter_mut().find(|flight| flight.ticket.id() == id) {
+            flight.settled = true;
+        } else {
+            self.take_idle(id);
+        }
+    }
+
+    /// Gives memory back that an idle host does not need.
+    pub(super) fn shrink(&mut self) {
+        *self = Self {
+            ready: shrunk(std::mem::take(&mut self.ready)),
+            waiting: shrunk(std::mem::take(&mut self.waiting)),
+            flights: shrunk(std::mem::take(&mut self.flights)),
+            parsed: shrunk(std::mem::take(&mut self.parsed)),
+        };
+    }
+
+    /// The first lease that is in two places.
+    pub(super) fn duplicate(&self) -> Option<LeaseId> {
+        let mut ids: Vec<LeaseId> = self
+            .ready
+            .iter()
+            .map(Ticket::id)
+            .chain(self.waiting.iter().map(|(_, ticket)| ticket.id()))
+            .chain(self.flights.iter().map(|flight| flight.ticket.id()))
+            .chain(self.parsed.iter().copied())
+            .collect();
+        ids.sort_unstable();
+        ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+    }
+}
+
+fn shrunk<T>(mut list: Vec<T>) -> Vec<T> {
+    if list.is_empty() {
+        list = Vec::new();
+    }
+    list
+}

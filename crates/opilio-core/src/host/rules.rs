@@ -1,0 +1,113 @@
+//! What a host knows of its two origins' robots.txt: whether to fetch it first, and its crawl delay.
+
+use std::time::Duration;
+
+use super::settings::RulesMode;
+use crate::name::Scheme;
+use crate::time::Timestamp;
+
+/// What is known of one origin's rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
+    /// Fetch them first, not before this instant.
+    Unknown(Timestamp),
+    /// The fetch is under way.
+    Fetching(Fetching),
+    /// They are known and hold until then.
+    Until(Timestamp),
+}
+
+/// A fetch of rules that is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fetching {
+    pub(super) seq: u32,
+    pub(super) started: Timestamp,
+    pub(super) deadline: Timestamp,
+    pub(super) probe: bool,
+}
+
+/// One origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OriginRules {
+    pub(super) known: Known,
+    pub(super) crawl_delay: Duration,
+    /// Redirects of its robots.txt that were followed in a row.
+    pub(super) hops: u8,
+}
+
+/// Both origins of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rules {
+    mode: RulesMode,
+    origins: [OriginRules; 2],
+}
+
+impl Rules {
+    pub(super) fn new(mode: RulesMode) -> Self {
+        let origin =
+            OriginRules { known: Known::Unknown(Timestamp::EPOCH), crawl_delay: Duration::ZERO, hops: 0 };
+        Self { mode, origins: [origin; 2] }
+    }
+
+    pub(super) fn is_off(&self) -> bool {
+        self.mode == RulesMode::Off
+    }
+
+    pub(super) fn of(&self, scheme: Scheme) -> &OriginRules {
+        &self.origins[index(scheme)]
+    }
+
+    pub(super) fn of_mut(&mut self, scheme: Scheme) -> &mut OriginRules {
+        &mut self.origins[index(scheme)]
+    }
+
+    /// Whether leases of this origin may start.
+    pub(super) fn allow_starts(&self, scheme: Scheme, now: Timestamp) -> bool {
+        self.mode == RulesMode::Off || matches!(self.of(scheme).known, Known::Until(until) if now < until)
+    }
+
+    /// From when on a fetch of this origin's rules may start; `None` while one is under way.
+    pub(super) fn fetch_due(&self, scheme: Scheme) -> Option<Timestamp> {
+        match self.of(scheme).known {
+            Known::Unknown(not_before) => Some(not_before),
+            Known::Fetching(_) => None,
+            Known::Until(until) => Some(until),
+        }
+    }
+
+    /// The fetch of this origin's rules that is under way.
+    pub(super) fn fetching(&self, scheme: Scheme) -> Option<Fetching> {
+        match self.of(scheme).known {
+            Known::Fetching(fetching) => Some(fetching),
+            Known::Unknown(_) | Known::Until(_) => None,
+        }
+    }
+
+    /// Fetches of rules under way.
+    pub(super) fn in_flight(&self) -> usize {
+        SCHEMES.into_iter().filter(|scheme| self.fetching(*scheme).is_some()).count()
+    }
+
+    /// The longest crawl delay of the two, since both are one budget.
+    pub(super) fn crawl_delay(&self) -> Duration {
+        self.origins[0].crawl_delay.max(self.origins[1].crawl_delay)
+    }
+
+    /// The earliest deadline of a fetch under way.
+    pub(super) fn deadline(&self) -> Option<Timestamp> {
+        SCHEMES.into_iter().filter_map(|scheme| self.fetching(scheme)).map(|fetching| fetching.deadline).min()
+    }
+}
+
+fn index(scheme: Scheme) -> usize {
+    match scheme {
+        Scheme::Http => 0,
+        Scheme::Https => 1,
+    }
+}
+
+/// The two origins of a host.
+pub(super) const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
+
+/// A robots.txt may be redirected so often; after that there is none (RFC 9309 §2.3.1.2).
+pub(super) const HOPS_MAX: u8 = 5;

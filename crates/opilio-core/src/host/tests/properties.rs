@@ -1,0 +1,1 @@
+//! Arbitrary schedules never break an invariant.

@@ -1,0 +1,500 @@
+//! An observer that keeps its own books about a host and says when an invariant breaks.
+//!
+//! It sees what goes into a host and what comes out, and derives starts, holds, places and attempts
+//! from that alone. Of the host's own view it uses only what cannot be seen from outside (the
+//! spacing in force, how many leases it counts where), and compares.
+
+use std::time::Duration;
+
+use super::budget::Spacing;
+use super::invariants::{Invariant, Violation};
+use super::message::{Delivery, HoldReason, HostEvent, Input, Output, RulesAnswer, Start};
+use super::rules::SCHEMES;
+use super::snapshot::HostSnapshot;
+use super::state::HostState;
+use crate::name::Scheme;
+use crate::outcome::{Blame, Fault, Outcome};
+use crate::policy::HostPolicy;
+use crate::record::{Lease, LeaseId};
+use crate::time::Timestamp;
+use crate::verdict::{Proposal, Verdict};
+
+/// Watches one host over its whole life, passivations included.
+///
+/// [`Witness::hear`] before each `handle`, [`Witness::see`] for each output, [`Witness::rest`] when
+/// `poll` gave `None`.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    spacing: Spacing,
+    in_flight_max: usize,
+    hold_max: Duration,
+    slot_pause: Duration,
+    /// Starts of URLs, and of robots.txt too.
+    urls: Pacer,
+    all: Pacer,
+    last_start: Option<Timestamp>,
+    /// The budget is measured from here at the latest.
+    resumed_at: Timestamp,
+    slot_refused_until: Timestamp,
+    crawl_delay: [Duration; 2],
+    rules_deadline: [Option<Timestamp>; 2],
+    /// Until when the server asked for silence, or the host said that it keeps it.
+    hold_end: Timestamp,
+    hold_shown: Timestamp,
+    /// Between a closing and `Opened`: only a probe may start.
+    closed: bool,
+    probe_out: bool,
+    parked: bool,
+    draining: bool,
+    leases: Vec<Seen>,
+    fault: LastFault,
+    door_open: bool,
+}
+
+/// A lease as seen from outside.
+#[derive(Clone, Debug)]
+struct Seen {
+    id: LeaseId,
+    url: u128,
+    place: Place,
+    /// Attempts that it has used up at least, and at most.
+    attempts: (u16, u16),
+    stale: bool,
+    /// The last outcome was the host's doing, and the request may be repeated.
+    innocent: bool,
+    /// Over as far as the store goes; only its request is still under way.
+    settled: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// Ready or waiting: the host knows which.
+    Idle,
+    InFlight {
+        deadline: Timestamp,
+        probe: bool,
+    },
+    Parsed,
+}
+
+/// What failed since the host was last seen well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastFault {
+    None,
+    OfUrl(u128),
+    OfHost,
+}
+
+/// G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ`, kept as one number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pacer {
+    due_nanos: u64,
+}
+
+impl Pacer {
+    fn start(&mut self, now: Timestamp, spacing: Spacing) -> bool {
+        let now = now.as_micros().saturating_mul(1_000);
+        let early = spacing.nanos > 0 && now.saturating_add(spacing.slack_nanos) < self.due_nanos;
+        self.due_nanos = self.due_nanos.max(now).saturating_add(spacing.nanos);
+        !early
+    }
+
+    fn assume_start(&mut self, now: Timestamp, spacing: Spacing) {
+        let now = now.as_micros().saturating_mul(1_000);
+        self.due_nanos = self.due_nanos.max(now.saturating_add(spacing.nanos));
+    }
+}
+
+impl Witness {
+    /// A witness of a host with this policy.
+    #[must_use]
+    pub fn new(policy: &HostPolicy) -> Self {
+        Self {
+            spacing: policy.rate_max().map_or(Spacing::NONE, Spacing::of_rate),
+            in_flight_max: policy.in_flight_max() as usize,
+            hold_max: policy.hold_max(),
+            slot_pause: policy.backoff_bounds().min.max(Duration::from_millis(1)),
+            urls: Pacer::default(),
+            all: Pacer::default(),
+            last_start: None,
+            resumed_at: Timestamp::EPOCH,
+            slot_refused_until: Timestamp::EPOCH,
+            crawl_delay: [Duration::ZERO; 2],
+            rules_deadline: [None; 2],
+            hold_end: Timestamp::EPOCH,
+            hold_shown: Timestamp::EPOCH,
+            closed: false,
+            probe_out: false,
+            parked: false,
+            draining: false,
+            leases: Vec::new(),
+            fault: LastFault::None,
+            door_open: true,
+        }
+    }
+
+    /// Leases that have not ended yet, in whatever place.
+    #[must_use]
+    pub fn open_leases(&self) -> usize {
+        self.leases.len()
+    }
+
+    /// Takes note of what the host is about to hear.
+    pub fn hear(&mut self, now: Timestamp, input: &Input) {
+        self.expire(now);
+        match input {
+            Input::Assign(leases) => self.assigned(leases),
+            Input::Refused => self.slot_refused_until = now + self.slot_pause,
+            Input::Report { lease, outcome, proposal } => self.reported(now, *lease, *outcome, proposal),
+            Input::Undelivered(lease) => {
+                self.slot_refused_until = now + self.slot_pause;
+                self.land(*lease);
+            }
+            Input::Rules { scheme, answer } => self.rules_answered(now, *scheme, *answer),
+            Input::Settled(leases) => self.settled(leases),
+            Input::Drain => self.draining = true,
+            Input::Restarted => {
+                self.urls.assume_start(now, self.spacing);
+                self.all.assume_start(now, self.spacing);
+                self.resumed_at = now;
+            }
+            Input::Granted | Input::Disallowed(_) | Input::Tick => {}
+        }
+        self.forget_settled();
+    }
+
+    /// Judges what the host says.
+    ///
+    /// # Errors
+    /// The invariant that it breaks.
+    pub fn see(&mut self, now: Timestamp, output: &Output) -> Result<(), Violation> {
+        match output {
+            Output::Fetch(start) => self.started(now, start),
+            Output::FetchRules { scheme, deadline } => self.rules_started(now, *scheme, *deadline),
+            Output::Deliver { lease, delivery, attempts } => self.delivered(lease, *delivery, *attempts),
+            Output::Settle { lease, .. } => {
+                let place = self.place_of(lease.id)?;
+                self.leases.swap_remove(place);
+                Ok(())
+            }
+            Output::Event(event) => {
+                self.told(now, *event);
+                Ok(())
+            }
+            Output::Passivate => {
+                let left = self.leases.len();
+                expect(left == 0, Invariant::G4, || format!("passivated with {left} leases"))
+            }
+            Output::Credit(_) | Output::AskSlot | Output::ReturnSlot => Ok(()),
+        }
+    }
+
+    /// Compares books with the host, which has nothing more to say at this instant.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn rest(&mut self, now: Timestamp, host: &HostState) -> Result<(), Violation> {
+        let shown = host.snapshot();
+        let until = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
+        let before = self.hold_shown;
+        expect(until >= before, Invariant::G6, || format!("the hold went from {before:?} to {until:?}"))?;
+        let end = self.hold_end;
+        expect(until >= end, Invariant::G6, || format!("held until {until:?}, asked for {end:?}"))?;
+        self.hold_shown = until;
+        self.door_open = shown.door_open;
+        self.compare_places(&shown)?;
+        self.expect_work(now, &shown)
+    }
+
+    // Starts.
+
+    fn started(&mut self, now: Timestamp, start: &Start) -> Result<(), Violation> {
+        let id = start.lease.id;
+        let paced = self.urls.start(now, self.spacing);
+        expect(paced, Invariant::G1, || format!("{id:?} starts early at {now:?}"))?;
+        self.any_start(now, start.probe)?;
+        let place = self.place_of(id)?;
+        let seen = &mut self.leases[place];
+        expect(seen.place == Place::Idle, Invariant::G4, || format!("{id:?} starts from {:?}", seen.place))?;
+        let (least, most) = seen.attempts;
+        let used = start.attempt.saturating_sub(1);
+        expect((least..=most).contains(&used), Invariant::G7, || {
+            format!("{id:?} starts attempt {}, it used up {least} to {most}", start.attempt)
+        })?;
+        seen.attempts = (used, used);
+        seen.place = Place::InFlight { deadline: start.deadline, probe: start.probe };
+        self.expect_in_flight()
+    }
+
+    fn rules_started(
+        &mut self,
+        now: Timestamp,
+        scheme: Scheme,
+        deadline: Timestamp,
+    ) -> Result<(), Violation> {
+        self.rules_deadline[scheme as usize] = Some(deadline);
+        let probe = self.closed;
+        self.any_start(now, probe)?;
+        self.expect_in_flight()
+    }
+
+    fn any_start(&mut self, now: Timestamp, probe: bool) -> Result<(), Violation> {
+        let paced = self.all.start(now, self.spacing);
+        expect(paced, Invariant::G8, || format!("with robots.txt, a start is early at {now:?}"))?;
+        let delay = self.crawl_delay[0].max(self.crawl_delay[1]);
+        let early = self.last_start.is_some_and(|last| now < last + delay);
+        expect(!early, Invariant::G1, || format!("a start at {now:?} within the crawl delay"))?;
+        self.last_start = Some(now);
+        let end = self.hold_end;
+        expect(now >= end, Invariant::G3, || format!("a start at {now:?}, held until {end:?}"))?;
+        expect(!self.parked, Invariant::G3, || "a start while parked".to_owned())?;
+        expect(!self.draining, Invariant::G3, || "a start while draining".to_owned())?;
+        let allowed = !self.closed || (probe && !self.probe_out);
+        expect(allowed, Invariant::G3, || "a start while only a probe may".to_owned())?;
+        self.probe_out |= self.closed;
+        Ok(())
+    }
+
+    fn expect_in_flight(&self) -> Result<(), Violation> {
+        let (count, max) = (self.in_flight(), self.in_flight_max);
+        expect(count <= max, Invariant::G2, || format!("{count} in flight, {max} allowed"))
+    }
+
+    fn in_flight(&self) -> usize {
+        let urls = self.leases.iter().filter(|seen| matches!(seen.place, Place::InFlight { .. })).count();
+        urls + self.rules_deadline.iter().flatten().count()
+    }
+
+    // Ends.
+
+    fn delivered(&mut self, lease: &Lease, delivery: Delivery, attempts: u16) -> Result<(), Violation> {
+        let id = lease.id;
+        let place = self.place_of(id)?;
+        let parked = self.parked;
+        let seen = &mut self.leases[place];
+        expect(seen.place == Place::Idle, Invariant::G4, || format!("{id:?} ends from {:?}", seen.place))?;
+        let (least, most) = seen.attempts;
+        expect((least..=most).contains(&attempts), Invariant::G7, || {
+            format!("{id:?} ends after {attempts} attempts, it used up {least} to {most}")
+        })?;
+        let failed = matches!(delivery, Delivery::Failure(_));
+        expect(!(failed && seen.innocent) || parked, Invariant::G7, || {
+            format!("{id:?} is given up for what its host did")
+        })?;
+        seen.place = Place::Parsed;
+        Ok(())
+    }
+
+    fn told(&mut self, now: Timestamp, event: HostEvent) {
+        match event {
+            HostEvent::Held { until, reason, .. } => {
+                self.hold_end = self.hold_end.max(until);
+                self.closed |= reason != HoldReason::QuotaSpent;
+            }
+            HostEvent::Opened => {
+                self.closed = false;
+                self.probe_out = false;
+                self.resumed_at = now;
+            }
+            HostEvent::Parked { .. } => self.parked = true,
+            HostEvent::Paced { .. } | HostEvent::Forbidden { .. } | HostEvent::CrawlDelayClamped { .. } => {}
+        }
+    }
+
+    // Inputs.
+
+    fn assigned(&mut self, leases: &[Lease]) {
+        for lease in leases {
+            if self.leases.iter().any(|seen| seen.id == lease.id) {
+                continue;
+            }
+            let attempts = lease.record.attempts;
+            self.leases.push(Seen {
+                id: lease.id,
+                url: lease.record.fingerprint.0,
+                place: Place::Idle,
+                attempts: (attempts, attempts),
+                stale: false,
+                innocent: false,
+                settled: false,
+            });
+        }
+    }
+
+    fn settled(&mut self, leases: &[LeaseId]) {
+        self.leases.retain_mut(|seen| {
+            let over = leases.contains(&seen.id);
+            seen.settled |= over;
+            !over || matches!(seen.place, Place::InFlight { .. })
+        });
+    }
+
+    fn land(&mut self, id: LeaseId) -> Option<usize> {
+        let place = self.leases.iter().position(|seen| seen.id == id)?;
+        let Place::InFlight { probe, .. } = self.leases[place].place else { return None };
+        self.leases[place].place = Place::Idle;
+        if probe {
+            self.probe_out = false;
+        }
+        Some(place)
+    }
+
+    /// Forgets leases whose request was all that was left of them.
+    fn forget_settled(&mut self) {
+        self.leases.retain(|seen| !seen.settled || matches!(seen.place, Place::InFlight { .. }));
+    }
+
+    fn expire(&mut self, now: Timestamp) {
+        for seen in &mut self.leases {
+            if let Place::InFlight { deadline, probe } = seen.place
+                && deadline <= now
+            {
+                seen.place = Place::Idle;
+                seen.innocent = false;
+                self.probe_out &= !probe;
+            }
+        }
+        for deadline in &mut self.rules_deadline {
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                *deadline = None;
+                // If it was not the probe, a probe that is out is now not expected to be alone.
+                self.probe_out = false;
+            }
+        }
+    }
+
+    fn reported(&mut self, now: Timestamp, id: LeaseId, outcome: Outcome, proposal: &Proposal) {
+        let Some(place) = self.land(id) else { return };
+        self.note_refusal(now, outcome, proposal);
+        let url = self.leases[place].url;
+        let stale = outcome == Outcome::Failed(Fault::StaleConnection);
+        let free_stale = stale && !self.leases[place].stale && proposal.repeatable;
+        let blame = match outcome.blame() {
+            Blame::Ours if stale && !free_stale => Blame::Url,
+            blame => blame,
+        };
+        let wanted = matches!(proposal.verdict, Verdict::Done | Verdict::Redirect);
+        let (least, most) = match blame {
+            _ if wanted => (1, 1),
+            Blame::Success | Blame::Neutral => (1, 1),
+            Blame::Refusal | Blame::Host => (0, 0),
+            Blame::Ours => (0, 0),
+            Blame::Url => self.cost_of_failure(url),
+        };
+        self.note_fault(blame, wanted, url);
+        let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
+        let final_anyway = permanent || !proposal.repeatable;
+        let seen = &mut self.leases[place];
+        let extra = u16::from(final_anyway && matches!(proposal.verdict, Verdict::GiveUp(_)));
+        seen.attempts.0 += least;
+        seen.attempts.1 += most.max(extra);
+        seen.stale = free_stale || (seen.stale && least == 0);
+        seen.innocent = most == 0 && blame != Blame::Ours && !final_anyway;
+    }
+
+    /// What a failure of a URL costs it: nothing while the host is blamed, which cannot be seen
+    /// exactly from outside while it is closed.
+    fn cost_of_failure(&self, url: u128) -> (u16, u16) {
+        match self.fault {
+            LastFault::OfHost => (0, 0),
+            LastFault::OfUrl(other) if other != url => (0, 0),
+            LastFault::OfUrl(_) | LastFault::None if self.door_open => (1, 1),
+            LastFault::OfUrl(_) | LastFault::None => (0, 1),
+        }
+    }
+
+    fn note_fault(&mut self, blame: Blame, wanted: bool, url: u128) {
+        self.fault = match (blame, self.fault) {
+            (Blame::Success | Blame::Neutral, _) => LastFault::None,
+            (Blame::Url, _) if wanted => LastFault::None,
+            (Blame::Host, _) => LastFault::OfHost,
+            (Blame::Url, LastFault::OfUrl(other)) if other != url => LastFault::OfHost,
+            (Blame::Url, LastFault::None) => LastFault::OfUrl(url),
+            (_, fault) => fault,
+        };
+    }
+
+    fn note_refusal(&mut self, now: Timestamp, outcome: Outcome, proposal: &Proposal) {
+        if let (Blame::Refusal, Some(wait)) = (outcome.blame(), proposal.hints.retry_after)
+            && !self.parked
+        {
+            self.hold_end = self.hold_end.max(now + wait.min(self.hold_max));
+        }
+    }
+
+    fn rules_answered(&mut self, now: Timestamp, scheme: Scheme, answer: RulesAnswer) {
+        if self.rules_deadline[scheme as usize].take().is_none() {
+            return;
+        }
+        match answer {
+            RulesAnswer::Known { crawl_delay, .. } => {
+                let kept = crawl_delay.unwrap_or_default().min(HostState::CRAWL_DELAY_MAX);
+                self.crawl_delay[scheme as usize] = kept;
+                self.fault = LastFault::None;
+            }
+            RulesAnswer::Again => self.fault = LastFault::None,
+            RulesAnswer::Unavailable { outcome, proposal } => {
+                self.note_refusal(now, outcome, &proposal);
+                if !matches!(outcome.blame(), Blame::Refusal | Blame::Ours) {
+                    self.fault = LastFault::OfHost;
+                }
+            }
+        }
+        if self.closed
+            && !self.leases.iter().any(|seen| matches!(seen.place, Place::InFlight { probe: true, .. }))
+        {
+            self.probe_out = false;
+        }
+    }
+
+    // Comparisons.
+
+    fn place_of(&self, id: LeaseId) -> Result<usize, Violation> {
+        let place = self.leases.iter().position(|seen| seen.id == id);
+        place.ok_or_else(|| Violation { invariant: Invariant::G4, text: format!("{id:?} is nobody's") })
+    }
+
+    fn compare_places(&mut self, shown: &HostSnapshot) -> Result<(), Violation> {
+        let count =
+            |wanted: fn(&Place) -> bool| self.leases.iter().filter(|seen| wanted(&seen.place)).count();
+        let ours =
+            (count(|place| *place == Place::Idle), self.in_flight(), count(|place| *place == Place::Parsed));
+        let theirs = (shown.ready + shown.waiting, shown.in_flight, shown.parsed);
+        expect(ours == theirs, Invariant::G4, || {
+            format!("(idle, in flight, parsed) are {ours:?}, the host counts {theirs:?}")
+        })
+    }
+
+    /// G5: work that may start has asked for its slot, or a timer for its time.
+    fn expect_work(&mut self, now: Timestamp, shown: &HostSnapshot) -> Result<(), Violation> {
+        self.parked = shown.parked.is_some();
+        let rules_out = self.rules_deadline.iter().any(Option::is_some);
+        let busy = self.draining
+            || self.parked
+            || self.probe_out
+            || rules_out
+            || shown.slot_asked
+            || shown.ready == 0
+            || shown.in_flight >= shown.in_flight_cap
+            || shown.quota_left == Some(0);
+        if busy {
+            return Ok(());
+        }
+        let delay = self.crawl_delay[0].max(self.crawl_delay[1]).max(shown.spacing);
+        let budget = self.last_start.map_or(Timestamp::EPOCH, |last| last.max(self.resumed_at) + delay);
+        let hold = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
+        // The host counts in nanoseconds and rounds up.
+        let budget = budget + Duration::from_micros(1);
+        let due = budget.max(hold).max(self.slot_refused_until).max(now + self.slot_pause);
+        let next = shown.next_start;
+        expect(next.is_some_and(|at| at <= due && at > now), Invariant::G5, || {
+            format!("work is ready at {now:?}, a start possible by {due:?}, and the host plans {next:?}")
+        })
+    }
+}
+
+fn expect(holds: bool, invariant: Invariant, text: impl FnOnce() -> String) -> Result<(), Violation> {
+    if holds { Ok(()) } else { Err(Violation { invariant, text: text() }) }
+}
+
+const _: () = assert!(SCHEMES.len() == 2, "the witness keeps two origins");
