@@ -1,1 +1,37 @@
-//! Part of Opilio.
+//! A lease in, an outcome out: transport, limits and classification.
+//!
+//! [`Fetcher`] makes one attempt: it asks a [`Transport`], reads the answer within its [`Limits`],
+//! decodes it, and says what happened as an [`opilio_core::Outcome`] with the answer's hints.
+//! It never retries, never follows a redirect and decides nothing: each of these is a start that the
+//! budget of some host has to pay for.
+//!
+//! Two transports are here: [`ReqwestTransport`] for the web and [`ScriptedTransport`], a web in
+//! memory for virtual time.
+
+mod address;
+mod body;
+mod budget;
+mod classify;
+mod decode;
+mod dns;
+mod fetch;
+mod head;
+mod limits;
+mod scripted;
+mod transport;
+mod web;
+
+#[cfg(test)]
+mod tests;
+
+pub use address::{AddressPolicy, AddressPolicyError};
+pub use budget::{BodyBudget, BodyPermit};
+pub use dns::{DnsCache, Lookup, LookupError, SystemLookup};
+pub use fetch::{Fetched, Fetcher, Order, USER_AGENT};
+pub use head::{Accept, Head};
+pub use limits::Limits;
+pub use scripted::{Script, ScriptedAnswer, ScriptedTransport};
+pub use transport::{
+    Answer, Ask, BodyStream, Connection, Phase, Progress, Sending, Transport, TransportError,
+};
+pub use web::{ReqwestTransport, SetupError, Tls, Web, WebSettings};

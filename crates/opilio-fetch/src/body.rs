@@ -1,0 +1,172 @@
+//! Reading a body: within its bounds, its deadline and the crawl's memory, with at most one copy.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use opilio_core::Fault;
+use tokio::time::{Instant, timeout_at};
+
+use crate::budget::{BodyBudget, BodyPermit};
+use crate::decode::{Coding, Decoder, Pushed, Sink};
+use crate::limits::Limits;
+use crate::transport::{BodyStream, Phase, TransportError};
+
+/// A body that was read to its end.
+pub(crate) struct Body {
+    pub(crate) bytes: Bytes,
+    pub(crate) permit: BodyPermit,
+}
+
+/// A body that is being read.
+pub(crate) struct Reader<'a> {
+    stream: BodyStream,
+    limits: &'a Limits,
+    budget: &'a BodyBudget,
+    permit: BodyPermit,
+    deadline: Instant,
+    /// As the head stated it.
+    length: Option<u64>,
+    /// Bytes as sent, so far.
+    pub(crate) wire: u64,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(
+        stream: BodyStream,
+        length: Option<u64>,
+        deadline: Instant,
+        limits: &'a Limits,
+        budget: &'a BodyBudget,
+    ) -> Self {
+        Self { stream, limits, budget, permit: BodyPermit::none(), deadline, length, wire: 0 }
+    }
+
+    /// Reads the body to its end and undoes its codings.
+    ///
+    /// # Errors
+    /// When it breaks off, hits a bound or the deadline, or does not decode.
+    pub(crate) async fn read(&mut self, codings: &[Coding]) -> Result<Body, TransportError> {
+        if self.length.is_some_and(|length| length > self.wire_max(codings)) {
+            return Err(too_large(Fault::BodyTooLarge));
+        }
+        let waiting = Instant::now();
+        self.permit = match self.budget.try_reserve() {
+            Some(permit) => permit,
+            None => self.budget.reserve().await,
+        };
+        self.deadline += waiting.elapsed();
+        let bytes = if codings.is_empty() { self.plain().await? } else { self.decoded(codings).await? };
+        if self.length.is_some_and(|length| length != self.wire) {
+            return Err(TransportError::new(Phase::Body, Fault::Reset, "the body is shorter than stated"));
+        }
+        self.permit.shrink(bytes.len());
+        Ok(Body { bytes, permit: std::mem::replace(&mut self.permit, BodyPermit::none()) })
+    }
+
+    /// A body without codings: the one chunk that it came in, or one buffer of its size.
+    async fn plain(&mut self) -> Result<Bytes, TransportError> {
+        let max = self.wire_max(&[]);
+        let Some(first) = self.chunk(max).await? else { return Ok(Bytes::new()) };
+        let Some(second) = self.chunk(max).await? else { return Ok(first) };
+        let mut bytes = BytesMut::new();
+        self.take(&mut bytes, &first).await;
+        drop(first);
+        self.take(&mut bytes, &second).await;
+        drop(second);
+        while let Some(chunk) = self.chunk(max).await? {
+            self.take(&mut bytes, &chunk).await;
+        }
+        Ok(bytes.freeze())
+    }
+
+    async fn take(&mut self, bytes: &mut BytesMut, chunk: &[u8]) {
+        let total = bytes.len() + chunk.len();
+        if total > self.permit.bytes() {
+            self.grow().await;
+        }
+        if total > bytes.capacity() {
+            // A stated length is believed as far as memory is reserved for it.
+            let stated = self.length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+            let wanted = stated.min(self.permit.bytes()).max(total);
+            bytes.reserve(wanted - bytes.len());
+        }
+        bytes.extend_from_slice(chunk);
+    }
+
+    async fn decoded(&mut self, codings: &[Coding]) -> Result<Bytes, TransportError> {
+        let max = self.wire_max(codings);
+        let mut decoder = Decoder::new(codings, self.limits);
+        let mut sink = Sink { bytes: BytesMut::new(), room: self.permit.bytes() };
+        loop {
+            let next = self.chunk(max).await?;
+            let last = next.is_none();
+            let mut chunk = next.unwrap_or_default();
+            decoder.count(chunk.len());
+            while decoder.push(&mut chunk, last, &mut sink).map_err(too_large)? == Pushed::Full {
+                self.grow().await;
+                // All that the body may become is reserved now; the decoder keeps the bound itself.
+                sink.room = usize::MAX;
+            }
+            if last {
+                return Ok(sink.bytes.freeze());
+            }
+        }
+    }
+
+    /// The next chunk that is not empty; none at the end.
+    async fn chunk(&mut self, max: u64) -> Result<Option<Bytes>, TransportError> {
+        loop {
+            let next = timeout_at(self.deadline, self.stream.next()).await;
+            let Some(chunk) = next.map_err(|_| deadline_passed())? else { return Ok(None) };
+            let chunk = chunk?;
+            self.wire += chunk.len() as u64;
+            if self.wire > max {
+                return Err(too_large(Fault::BodyTooLarge));
+            }
+            if !chunk.is_empty() {
+                return Ok(Some(chunk));
+            }
+        }
+    }
+
+    /// Waits for all the memory that this body may still need; the wait is not charged.
+    async fn grow(&mut self) {
+        let waiting = Instant::now();
+        self.budget.grow(&mut self.permit, self.limits.body_bytes_max).await;
+        self.deadline += waiting.elapsed();
+    }
+
+    fn wire_max(&self, codings: &[Coding]) -> u64 {
+        let decoded_max = if codings.is_empty() { self.limits.body_bytes_max as u64 } else { u64::MAX };
+        self.limits.wire_bytes_max.min(decoded_max)
+    }
+}
+
+/// Reads away a body that nobody wants, if that is quick, so that its connection can be used again.
+pub(crate) async fn drain(mut stream: BodyStream) {
+    let until = Instant::now() + DRAIN_FOR;
+    let mut left = DRAIN_BYTES;
+    while let Ok(Some(Ok(chunk))) = timeout_at(until, stream.next()).await {
+        if chunk.len() > left {
+            return;
+        }
+        left -= chunk.len();
+    }
+}
+
+fn too_large(fault: Fault) -> TransportError {
+    let detail = match fault {
+        Fault::DecompressionBomb => "it decompresses to more than allowed",
+        Fault::Undecodable => "it is broken in its content coding",
+        _ => "it is larger than allowed",
+    };
+    TransportError::new(Phase::Body, fault, detail)
+}
+
+fn deadline_passed() -> TransportError {
+    TransportError::new(Phase::Body, Fault::Timeout, "the deadline of the attempt passed")
+}
+
+const DRAIN_FOR: Duration = Duration::from_secs(1);
+const DRAIN_BYTES: usize = 64 << 10;

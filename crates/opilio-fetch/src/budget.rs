@@ -1,0 +1,162 @@
+//! Memory for bodies, for the whole crawl: a fixed budget that fetches of all shards share.
+//!
+//! Half of it is for starts: each body reserves a small share before its first byte is read. The
+//! other half is for the few large ones: a body that outgrows its share waits for *all* that it may
+//! still need. So whoever holds of the second half can always finish, and nobody waits for one who
+//! waits: there is no deadlock, however large all bodies are.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// The budget. Cheap to clone; clones share it.
+#[derive(Clone, Debug)]
+pub struct BodyBudget {
+    starts: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    large_units: u32,
+}
+
+/// What one body holds of the budget, until it is dropped.
+#[derive(Debug)]
+pub struct BodyPermit {
+    start: Option<OwnedSemaphorePermit>,
+    large: Option<OwnedSemaphorePermit>,
+}
+
+impl Default for BodyBudget {
+    /// 128 MiB.
+    fn default() -> Self {
+        Self::new(128 << 20)
+    }
+}
+
+impl BodyBudget {
+    /// The share of a body that is known to be small or not known yet: 256 KiB.
+    pub const START_BYTES: usize = 256 << 10;
+
+    /// A budget of so many bytes, at least enough for one body at a time.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        let half = units(bytes / 2).max(units(Self::START_BYTES)).min(u32::MAX >> 3);
+        // The semaphore's own maximum is far above this on every platform.
+        let permits = half as usize;
+        Self {
+            starts: Arc::new(Semaphore::new(permits)),
+            large: Arc::new(Semaphore::new(permits)),
+            large_units: half,
+        }
+    }
+
+    /// A start's share, if there is one now.
+    #[must_use]
+    pub fn try_reserve(&self) -> Option<BodyPermit> {
+        let start = self.starts.clone().try_acquire_many_owned(units(Self::START_BYTES)).ok()?;
+        Some(BodyPermit { start: Some(start), large: None })
+    }
+
+    /// Waits for a start's share.
+    pub async fn reserve(&self) -> BodyPermit {
+        // The semaphore is never closed; a permit without anything would be the only loss if it were.
+        let start = self.starts.clone().acquire_many_owned(units(Self::START_BYTES)).await.ok();
+        BodyPermit { start, large: None }
+    }
+
+    /// Waits until this body may grow to `bytes` in all. More than the budget's half counts as all of it.
+    pub async fn grow(&self, permit: &mut BodyPermit, bytes: usize) {
+        if permit.large.is_some() || bytes <= Self::START_BYTES {
+            return;
+        }
+        let more = units(bytes - Self::START_BYTES).min(self.large_units);
+        permit.large = self.large.clone().acquire_many_owned(more).await.ok();
+    }
+}
+
+impl BodyPermit {
+    /// A permit of nothing, for answers without a body.
+    pub(crate) fn none() -> Self {
+        Self { start: None, large: None }
+    }
+
+    /// Bytes held.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let held = |permit: &Option<OwnedSemaphorePermit>| {
+            permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
+        };
+        (held(&self.start) + held(&self.large)) * UNIT_BYTES
+    }
+
+    /// Gives back what a body of `bytes` does not need.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let needed = units(bytes) as usize;
+        let held = self.start.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        keep(&mut self.start, needed);
+        keep(&mut self.large, needed.saturating_sub(held));
+    }
+}
+
+/// Keeps at most `needed` units of a permit.
+fn keep(permit: &mut Option<OwnedSemaphorePermit>, needed: usize) {
+    if let Some(held) = permit {
+        let spare = held.num_permits().saturating_sub(needed);
+        drop(held.split(spare));
+    }
+}
+
+/// Bytes are counted in steps, since a semaphore counts in `u32`.
+const UNIT_BYTES: usize = 1 << 10;
+
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use futures_util::FutureExt;
+
+    const MIB: usize = 1 << 20;
+
+    #[tokio::test]
+    async fn a_body_holds_what_it_needs_and_no_more() {
+        let budget = BodyBudget::new(4 * MIB);
+        let mut permit = budget.reserve().await;
+        assert_eq!(permit.bytes(), BodyBudget::START_BYTES);
+        permit.shrink(20_000);
+        assert_eq!(permit.bytes(), 20 << 10);
+        let mut large = budget.reserve().await;
+        budget.grow(&mut large, MIB).await;
+        assert_eq!(large.bytes(), MIB);
+        large.shrink(600 << 10);
+        assert_eq!(large.bytes(), 600 << 10);
+        drop((permit, large));
+        assert_eq!(budget.starts.available_permits() * UNIT_BYTES, 2 * MIB);
+        assert_eq!(budget.large.available_permits() * UNIT_BYTES, 2 * MIB);
+    }
+
+    #[tokio::test]
+    async fn starts_wait_when_their_half_is_used_up() {
+        let budget = BodyBudget::new(MIB);
+        let (first, second) = (budget.reserve().await, budget.reserve().await);
+        assert!(budget.try_reserve().is_none());
+        drop(first);
+        assert!(budget.try_reserve().is_some());
+        drop(second);
+    }
+
+    #[tokio::test]
+    async fn large_bodies_take_turns_and_never_wait_for_each_other() {
+        let budget = BodyBudget::new(4 * MIB);
+        let mut permits = Vec::new();
+        for _ in 0..8 {
+            permits.push(budget.reserve().await);
+        }
+        // Every start's share is taken and every body turns out large: one after the other finishes.
+        for mut permit in permits {
+            budget.grow(&mut permit, 64 * MIB).now_or_never().unwrap();
+            assert!(permit.bytes() >= 2 * MIB);
+        }
+    }
+}

@@ -1,0 +1,468 @@
+//! Content codings: gzip, deflate (zlib and raw), br and zstd, at most two of them.
+//!
+//! A push decoder with every byte counted: it stops where the room that was reserved for the body is
+//! full, and fails where a bound is hit. Chained codings hold one block between them, so that a bomb
+//! inside a bomb costs no more than a bomb.
+
+use async_compression::codecs::{
+    BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder,
+};
+use async_compression::core::util::{PartialBuffer, WriteBuffer};
+use async_compression::zstd::DParameter;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use opilio_core::Fault;
+
+use crate::limits::Limits;
+
+/// What we ask servers for; everything in it can be decoded.
+pub(crate) const ACCEPT_ENCODING: &str = "gzip, br, zstd, deflate";
+
+/// One content coding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+/// The codings of a body in the order in which they are to be undone.
+///
+/// # Errors
+/// `Undecodable` when one is unknown or there are more than two.
+pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
+    let mut codings = Vec::new();
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        let value = value.to_str().map_err(|_| Fault::Undecodable)?;
+        for word in value.split(',').map(str::trim) {
+            codings.extend(coding(word)?);
+            if codings.len() > CODINGS_MAX {
+                return Err(Fault::Undecodable);
+            }
+        }
+    }
+    codings.reverse();
+    Ok(codings)
+}
+
+fn coding(word: &str) -> Result<Option<Coding>, Fault> {
+    let known = [
+        ("gzip", Some(Coding::Gzip)),
+        ("x-gzip", Some(Coding::Gzip)),
+        ("br", Some(Coding::Brotli)),
+        ("zstd", Some(Coding::Zstd)),
+        ("deflate", Some(Coding::Deflate)),
+        ("identity", None),
+        ("", None),
+    ];
+    let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
+    found.map(|(_, coding)| *coding).ok_or(Fault::Undecodable)
+}
+
+/// Whether a push used up its input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Pushed {
+    /// All of it; at the end of the input also all that was inside.
+    Hungry,
+    /// The output's room is full: make more and push the rest.
+    Full,
+}
+
+/// Undoes the codings of one body.
+pub(crate) struct Decoder {
+    /// In the order of decoding: one or two.
+    stages: Vec<Stage>,
+    bounds: Bounds,
+}
+
+/// The output and what it may become.
+pub(crate) struct Sink {
+    pub(crate) bytes: BytesMut,
+    /// Stop after this many bytes for now; a block more is tolerated.
+    pub(crate) room: usize,
+}
+
+struct Bounds {
+    bytes_max: u64,
+    ratio_max: u64,
+    wire: u64,
+}
+
+impl Decoder {
+    pub(crate) fn new(codings: &[Coding], limits: &Limits) -> Self {
+        let bounds = Bounds { bytes_max: limits.body_bytes_max as u64, ratio_max: limits.ratio_max, wire: 0 };
+        Self { stages: codings.iter().map(|coding| Stage::new(*coding)).collect(), bounds }
+    }
+
+    /// Counts a chunk that is about to be pushed.
+    pub(crate) fn count(&mut self, chunk: usize) {
+        self.bounds.wire += chunk as u64;
+    }
+
+    /// Decodes `input` into the sink, as far as it has room. `last` says that no more input follows.
+    ///
+    /// # Errors
+    /// `Undecodable` for broken or cut data, `DecompressionBomb` where a bound is hit.
+    pub(crate) fn push(&mut self, input: &mut Bytes, last: bool, sink: &mut Sink) -> Result<Pushed, Fault> {
+        while sink.bytes.len() < sink.room {
+            if !self.step(input, last, sink)? {
+                return Ok(Pushed::Hungry);
+            }
+        }
+        Ok(Pushed::Full)
+    }
+
+    /// Moves some bytes one stage on; false when nothing moves without more input.
+    fn step(&mut self, input: &mut Bytes, last: bool, sink: &mut Sink) -> Result<bool, Fault> {
+        // Backwards, so that a stage runs only when the next one has taken its block.
+        for at in (0..self.stages.len()).rev() {
+            let (before, rest) = self.stages.split_at_mut(at);
+            let Some((stage, _)) = rest.split_first_mut() else { continue };
+            let moved = match before.last_mut() {
+                None => {
+                    let (used, moved) = stage.run(input, last)?;
+                    // Cheap: the bytes stay where they are.
+                    drop(input.split_to(used));
+                    moved
+                }
+                Some(upstream) => {
+                    let ended = upstream.ended;
+                    let (used, moved) = stage.run(&upstream.block[upstream.taken..upstream.filled], ended)?;
+                    upstream.taken += used;
+                    moved
+                }
+            };
+            if moved {
+                self.bounds.check(stage.total)?;
+                if at + 1 == self.stages.len() {
+                    sink.bytes.extend_from_slice(self.stages[at].take_block());
+                }
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Bounds {
+    fn check(&self, decoded: u64) -> Result<(), Fault> {
+        let bomb = decoded > self.bytes_max
+            || (decoded > RATIO_FROM && decoded > self.wire.saturating_mul(self.ratio_max));
+        if bomb { Err(Fault::DecompressionBomb) } else { Ok(()) }
+    }
+}
+
+/// One coding with the block that it decodes into.
+struct Stage {
+    coding: Coding,
+    /// None until the first byte: deflate's is needed to tell zlib from raw.
+    codec: Option<Box<dyn DecodeV2>>,
+    block: Box<[u8]>,
+    filled: usize,
+    taken: usize,
+    /// Decoded in all.
+    total: u64,
+    /// The codec came to the end of its stream; more input may start another one.
+    stream_done: bool,
+    flushed: bool,
+    /// Nothing comes any more.
+    ended: bool,
+}
+
+impl Stage {
+    fn new(coding: Coding) -> Self {
+        Self {
+            coding,
+            codec: None,
+            block: vec![0; BLOCK_BYTES].into_boxed_slice(),
+            filled: 0,
+            taken: 0,
+            total: 0,
+            stream_done: false,
+            flushed: false,
+            ended: false,
+        }
+    }
+
+    fn take_block(&mut self) -> &[u8] {
+        self.taken = self.filled;
+        &self.block[..self.filled]
+    }
+
+    /// Decodes one block at most. Gives how much input was used, and whether anything changed.
+    fn run(&mut self, input: &[u8], last: bool) -> Result<(usize, bool), Fault> {
+        if self.taken < self.filled || self.ended {
+            return Ok((0, false));
+        }
+        if input.is_empty() {
+            return if last { self.end().map(|()| (0, true)) } else { Ok((0, false)) };
+        }
+        let codec = self.codec.get_or_insert_with(|| codec(self.coding, input[0]));
+        if self.stream_done {
+            if !starts_again(self.coding, input[0]) {
+                // What follows a complete stream is padding: ignored, as browsers do.
+                self.fill(0);
+                return Ok((input.len(), true));
+            }
+            codec.reinit().map_err(|_| Fault::Undecodable)?;
+            self.stream_done = false;
+        }
+        let mut input = PartialBuffer::new(input);
+        let mut output = WriteBuffer::new_initialized(&mut self.block);
+        self.stream_done = codec.decode(&mut input, &mut output).map_err(|_| Fault::Undecodable)?;
+        let (used, filled) = (input.written_len(), output.written_len());
+        self.fill(filled);
+        if used == 0 && filled == 0 && !self.stream_done {
+            return Err(Fault::Undecodable);
+        }
+        Ok((used, true))
+    }
+
+    /// Gets out what is still inside, a block at a time, and makes sure that the stream was whole.
+    fn end(&mut self) -> Result<(), Fault> {
+        // No input at all is an empty body, whatever its coding.
+        let Some(codec) = self.codec.as_mut().filter(|_| !self.stream_done) else {
+            self.ended = true;
+            self.fill(0);
+            return Ok(());
+        };
+        let mut output = WriteBuffer::new_initialized(&mut self.block);
+        if self.flushed {
+            let done = codec.finish(&mut output).map_err(|_| Fault::Undecodable)?;
+            let filled = output.written_len();
+            if !done && filled == 0 {
+                return Err(Fault::Undecodable);
+            }
+            self.ended = done;
+            self.fill(filled);
+        } else {
+            let flushed = codec.flush(&mut output).map_err(|_| Fault::Undecodable)?;
+            let filled = output.written_len();
+            self.flushed = flushed || filled == 0;
+            self.fill(filled);
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, filled: usize) {
+        self.filled = filled;
+        self.taken = 0;
+        self.total += filled as u64;
+    }
+}
+
+fn codec(coding: Coding, first: u8) -> Box<dyn DecodeV2> {
+    match coding {
+        Coding::Gzip => Box::new(GzipDecoder::new()),
+        // RFC 9110 §8.4.1.2 means zlib; some servers send the raw stream. A zlib header names
+        // method 8 and a window of at most 32 KiB; a raw stream that begins so does not occur.
+        Coding::Deflate if first & 0x0f == 8 && first >> 4 <= 7 => Box::new(ZlibDecoder::new()),
+        Coding::Deflate => Box::new(DeflateDecoder::new()),
+        Coding::Brotli => Box::new(BrotliDecoder::new()),
+        // RFC 9659: a window of at most 8 MiB, else a few bytes could claim 128 MiB of our memory.
+        Coding::Zstd => Box::new(ZstdDecoder::new_with_params(&[DParameter::window_log_max(23)])),
+    }
+}
+
+/// Whether this byte begins another member (RFC 1952 §2.2) or frame (RFC 8878 §3.1).
+fn starts_again(coding: Coding, first: u8) -> bool {
+    match coding {
+        Coding::Gzip => first == 0x1f,
+        Coding::Zstd => first == 0x28 || first & 0xf0 == 0x50,
+        Coding::Deflate | Coding::Brotli => false,
+    }
+}
+
+/// Nobody sends three, except to hurt.
+const CODINGS_MAX: usize = 2;
+const BLOCK_BYTES: usize = 16 << 10;
+/// Below this much output no ratio is suspicious.
+const RATIO_FROM: u64 = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use async_compression::codecs::{
+        BrotliEncoder, DeflateEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder,
+        brotli::params::EncoderParams,
+    };
+    use proptest::prelude::*;
+
+    pub(crate) fn encode(coding: &str, plain: &[u8]) -> Vec<u8> {
+        let level = async_compression::core::Level::Default;
+        let mut encoder: Box<dyn EncodeV2> = match coding {
+            "gzip" => Box::new(GzipEncoder::new(flate2_level())),
+            "zlib" => Box::new(ZlibEncoder::new(flate2_level())),
+            "raw" => Box::new(DeflateEncoder::new(flate2_level())),
+            "br" => Box::new(BrotliEncoder::new(EncoderParams::default().quality(level))),
+            "zstd" => Box::new(ZstdEncoder::new(3)),
+            other => panic!("{other}"),
+        };
+        let mut out = Vec::new();
+        let mut block = vec![0; 8 << 10];
+        let mut input = PartialBuffer::new(plain);
+        while !input.unwritten().is_empty() {
+            let mut output = WriteBuffer::new_initialized(&mut block);
+            encoder.encode(&mut input, &mut output).unwrap();
+            out.extend_from_slice(output.written());
+        }
+        loop {
+            let mut output = WriteBuffer::new_initialized(&mut block);
+            let done = encoder.finish(&mut output).unwrap();
+            out.extend_from_slice(output.written());
+            if done {
+                return out;
+            }
+        }
+    }
+
+    fn flate2_level() -> async_compression::codecs::flate::params::FlateEncoderParams {
+        async_compression::core::Level::Default.into()
+    }
+
+    fn decode(codings: &[Coding], wire: &[u8], chunk: usize, limits: &Limits) -> Result<Vec<u8>, Fault> {
+        let mut decoder = Decoder::new(codings, limits);
+        let mut sink = Sink { bytes: BytesMut::new(), room: 1 };
+        let mut chunks: Vec<Bytes> = wire.chunks(chunk.max(1)).map(Bytes::copy_from_slice).collect();
+        chunks.push(Bytes::new());
+        let count = chunks.len();
+        for (at, mut chunk) in chunks.into_iter().enumerate() {
+            decoder.count(chunk.len());
+            while decoder.push(&mut chunk, at + 1 == count, &mut sink)? == Pushed::Full {
+                sink.room = sink.bytes.len() + 1;
+            }
+            assert!(chunk.is_empty());
+        }
+        Ok(sink.bytes.to_vec())
+    }
+
+    const ALL: [(&str, Coding); 5] = [
+        ("gzip", Coding::Gzip),
+        ("zlib", Coding::Deflate),
+        ("raw", Coding::Deflate),
+        ("br", Coding::Brotli),
+        ("zstd", Coding::Zstd),
+    ];
+
+    fn text(length: usize) -> Vec<u8> {
+        (0..length)
+            .map(|i| b"the quick brown fox jumps over "[i * 7 % 31].wrapping_add((i / 997) as u8 % 5))
+            .collect()
+    }
+
+    #[test]
+    fn every_coding_is_undone_however_it_is_cut() {
+        let plain = text(100_000);
+        for (name, coding) in ALL {
+            let wire = encode(name, &plain);
+            for chunk in [1, 7, 1_000, usize::MAX] {
+                assert_eq!(
+                    decode(&[coding], &wire, chunk, &Limits::default()).unwrap(),
+                    plain,
+                    "{name} by {chunk}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn two_codings_are_undone_in_turn() {
+        let plain = text(100_000);
+        for (outer_name, outer) in ALL {
+            for (inner_name, inner) in ALL {
+                let wire = encode(outer_name, &encode(inner_name, &plain));
+                let got = decode(&[outer, inner], &wire, 900, &Limits::default()).unwrap();
+                assert_eq!(got, plain, "{outer_name} over {inner_name}");
+            }
+        }
+    }
+
+    #[test]
+    fn cut_or_broken_data_is_no_page() {
+        let plain = text(50_000);
+        for (name, coding) in ALL {
+            let wire = encode(name, &plain);
+            for keep in [1, wire.len() / 2, wire.len() - 1] {
+                let cut = decode(&[coding], &wire[..keep], 512, &Limits::default());
+                assert_eq!(cut, Err(Fault::Undecodable), "{name} cut at {keep}");
+            }
+        }
+        let mut wrong_sum = encode("gzip", &plain);
+        let end = wrong_sum.len();
+        wrong_sum[end - 6] ^= 1;
+        assert_eq!(decode(&[Coding::Gzip], &wrong_sum, 512, &Limits::default()), Err(Fault::Undecodable));
+        assert_eq!(decode(&[Coding::Gzip], b"<html>plain", 512, &Limits::default()), Err(Fault::Undecodable));
+    }
+
+    #[test]
+    fn members_and_frames_follow_each_other_and_padding_is_ignored() {
+        for (name, coding) in [("gzip", Coding::Gzip), ("zstd", Coding::Zstd)] {
+            let wire = [encode(name, b"one "), encode(name, b"two")].concat();
+            assert_eq!(decode(&[coding], &wire, 5, &Limits::default()).unwrap(), b"one two");
+        }
+        let padded = [encode("gzip", b"one"), vec![0; 40]].concat();
+        assert_eq!(decode(&[Coding::Gzip], &padded, 9, &Limits::default()).unwrap(), b"one");
+    }
+
+    #[test]
+    fn an_empty_body_is_empty_in_every_coding() {
+        for (name, coding) in ALL {
+            assert_eq!(decode(&[coding], b"", 1, &Limits::default()).unwrap(), b"", "{name}");
+            assert_eq!(decode(&[coding], &encode(name, b""), 3, &Limits::default()).unwrap(), b"", "{name}");
+        }
+    }
+
+    #[test]
+    fn bombs_are_found_by_ratio_and_by_size_in_any_stage() {
+        let limits = Limits::default();
+        let zeros = vec![0; 8 << 20];
+        for (name, coding) in ALL {
+            let wire = encode(name, &zeros);
+            assert_eq!(decode(&[coding], &wire, 4_096, &limits), Err(Fault::DecompressionBomb), "{name}");
+            // The inner stage's own output is small; the outer one's is not.
+            let inside = encode(name, &wire);
+            let chained = decode(&[coding, coding], &inside, 4_096, &limits);
+            assert_eq!(chained, Err(Fault::DecompressionBomb), "{name} twice");
+        }
+        let small = Limits { body_bytes_max: 10_000, ..Limits::default() };
+        let wire = encode("gzip", &text(10_001));
+        assert_eq!(decode(&[Coding::Gzip], &wire, 512, &small), Err(Fault::DecompressionBomb));
+        assert!(decode(&[Coding::Gzip], &encode("gzip", &text(10_000)), 512, &small).is_ok());
+    }
+
+    #[test]
+    fn the_header_names_codings_in_the_order_of_encoding() {
+        let read = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::CONTENT_ENCODING, value.parse().unwrap());
+            }
+            codings(&headers)
+        };
+        assert_eq!(read(&[]), Ok(vec![]));
+        assert_eq!(read(&["identity"]), Ok(vec![]));
+        assert_eq!(read(&["GZip"]), Ok(vec![Coding::Gzip]));
+        assert_eq!(read(&["deflate, br"]), Ok(vec![Coding::Brotli, Coding::Deflate]));
+        assert_eq!(read(&["gzip", "identity, zstd"]), Ok(vec![Coding::Zstd, Coding::Gzip]));
+        for unknown in [&["compress"][..], &["utf-8"], &["gzip, gzip, gzip"], &["gzip", "gzip", "br"]] {
+            assert_eq!(read(unknown), Err(Fault::Undecodable), "{unknown:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_upset_a_decoder(
+            wire in proptest::collection::vec(any::<u8>(), 0..300), which in 0..ALL.len(), magic in any::<bool>(), chunk in 1usize..64,
+        ) {
+            let (name, coding) = ALL[which];
+            // Half of them begin as the coding does, so that more than the header is reached.
+            let mut input = if magic { encode(name, b"abc")[..6.min(encode(name, b"abc").len())].to_vec() } else { Vec::new() };
+            input.extend(wire);
+            if let Ok(plain) = decode(&[coding], &input, chunk, &Limits::default()) {
+                prop_assert!(plain.len() <= Limits::default().body_bytes_max);
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! One attempt: an order in, an outcome out.
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, header};
+use opilio_core::{Fault, Hints, Outcome};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::body::{self, Reader};
+use crate::budget::{BodyBudget, BodyPermit};
+use crate::decode::{self, ACCEPT_ENCODING};
+use crate::head::{self, Accept, Head};
+use crate::limits::Limits;
+use crate::transport::{Answer, Ask, Connection, Progress, Transport, TransportError};
+
+/// What requests say that they are sent by, unless told otherwise.
+pub const USER_AGENT: &str =
+    concat!("Opilio/", env!("CARGO_PKG_VERSION"), " (+https://github.com/opilio/opilio)");
+
+/// One attempt to make.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// An absolute URL. Fragment and user info are not sent.
+    pub url: Url,
+    /// The method.
+    pub method: Method,
+    /// The request's own headers; they go before the fetcher's. Framing and connection are not
+    /// theirs to set.
+    pub headers: HeaderMap,
+    /// The body, if any.
+    pub body: Option<Bytes>,
+    /// Sending it twice does no harm. If not, it goes over a connection of its own.
+    pub repeatable: bool,
+    /// What becomes of the connection.
+    pub connection: Connection,
+    /// Which kinds of content are wanted.
+    pub accept: Accept,
+}
+
+impl Order {
+    /// A plain GET.
+    #[must_use]
+    pub fn get(url: Url) -> Self {
+        Self::new(Method::GET, url)
+    }
+
+    /// A request; repeatable if its method is idempotent (RFC 9110 §9.2.2).
+    #[must_use]
+    pub fn new(method: Method, url: Url) -> Self {
+        let repeatable = method.is_idempotent();
+        let headers = HeaderMap::new();
+        Self {
+            url,
+            method,
+            headers,
+            body: None,
+            repeatable,
+            connection: Connection::Keep,
+            accept: Accept::Any,
+        }
+    }
+}
+
+/// What an attempt gave.
+#[derive(Debug)]
+pub struct Fetched {
+    /// What happened: a fact. `Failed` never comes with a body.
+    pub outcome: Outcome,
+    /// What the answer said about its host.
+    pub hints: Hints,
+    /// The head of the answer, if there was one.
+    pub head: Option<Head>,
+    /// The whole body, decoded; empty for redirects, refusals (429, 503) and failures.
+    pub body: Bytes,
+    /// Memory that the body holds of the crawl's budget: keep it as long as the body.
+    pub permit: BodyPermit,
+    /// Where a redirect leads: absolute, http(s), without fragment.
+    pub location: Option<Url>,
+    /// What went wrong, for people: what was tried and what came of it. May stand beside a status
+    /// that is a failure itself, when its body could not be read.
+    pub error: Option<String>,
+    /// Bytes of the body as sent, as far as it was read.
+    pub wire_bytes: u64,
+    /// Whether the connection had carried a request before.
+    pub reused: bool,
+    /// From the start to the end of it all, waits for memory included.
+    pub elapsed: Duration,
+}
+
+/// Makes attempts over a transport, within limits. One per shard.
+///
+/// ```
+/// use std::rc::Rc;
+/// use opilio_core::Outcome;
+/// use opilio_fetch::{Ask, Fetcher, Order, ScriptedAnswer, ScriptedTransport};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+/// # runtime.block_on(async {
+/// let web = ScriptedTransport::new(|_now, ask: &Ask| match ask.url.path() {
+///     "/" => ScriptedAnswer::page("<h1>Welcome</h1>"),
+///     _ => ScriptedAnswer::status(404),
+/// });
+/// let fetcher = Fetcher::new(Rc::new(web));
+/// let fetched = fetcher.fetch(Order::get("http://shop.test/".parse()?)).await;
+/// assert_eq!(fetched.outcome, Outcome::Answered(200));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Fetcher {
+    transport: Rc<dyn Transport>,
+    limits: Limits,
+    budget: BodyBudget,
+    user_agent: HeaderValue,
+    wall_clock_ms: Rc<dyn Fn() -> i64>,
+}
+
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+impl Fetcher {
+    /// A fetcher with default limits and a body budget of its own.
+    #[must_use]
+    pub fn new(transport: Rc<dyn Transport>) -> Self {
+        Self {
+            transport,
+            limits: Limits::default(),
+            budget: BodyBudget::default(),
+            user_agent: HeaderValue::from_static(USER_AGENT),
+            wall_clock_ms: Rc::new(system_clock_ms),
+        }
+    }
+
+    /// Other bounds.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A body budget that others share.
+    #[must_use]
+    pub fn budget(mut self, budget: BodyBudget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Another `User-Agent`.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
+        self.user_agent = user_agent;
+        self
+    }
+
+    /// Another wall clock, in Unix milliseconds: for virtual time.
+    #[must_use]
+    pub fn wall_clock_ms(mut self, clock: impl Fn() -> i64 + 'static) -> Self {
+        self.wall_clock_ms = Rc::new(clock);
+        self
+    }
+
+    /// Makes one attempt. Dropping the future ends it.
+    pub async fn fetch(&self, mut order: Order) -> Fetched {
+        let started = Instant::now();
+        head::clean(&mut order.url);
+        let url = order.url.clone();
+        let mut fetched = Fetched::nothing_yet();
+        if let Err(error) = self.attempt(order, &url, started, &mut fetched).await {
+            // A status that is a failure stays one, whatever became of its body.
+            if !matches!(fetched.outcome, Outcome::Answered(400..)) {
+                fetched.outcome = Outcome::Failed(error.fault);
+            }
+            fetched.error = Some(error.detail);
+        }
+        fetched.elapsed = started.elapsed();
+        fetched
+    }
+
+    async fn attempt(
+        &self,
+        order: Order,
+        url: &Url,
+        started: Instant,
+        fetched: &mut Fetched,
+    ) -> Result<(), Failure> {
+        let (method, accept) = (order.method.clone(), order.accept);
+        let tried = Tried { method: &method, url };
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(tried.failed(Fault::UnsupportedScheme, "only http and https are fetched"));
+        }
+        let answer = self.ask(order, started).await.map_err(|error| tried.broke(&error))?;
+        fetched.reused = answer.reused;
+        fetched.hints = Hints::read(&answer.headers, answer.status, (self.wall_clock_ms)());
+        let checked = head::check(&answer, &self.limits);
+        let (stream, status) = (fetched.note_head(answer, url), fetched.status());
+        if matches!(status, 429 | 503) {
+            // The host said "wait", and must hear of it soon: nobody reads what else it had to say.
+            fetched.outcome = Outcome::Answered(status);
+            body::drain(stream).await;
+            return Ok(());
+        }
+        checked.map_err(|fault| tried.failed(fault, "the head of the answer is not acceptable"))?;
+        if (300..=399).contains(&status) && status != 304 {
+            fetched.redirect(&tried, &self.limits)?;
+            body::drain(stream).await;
+            return Ok(());
+        }
+        fetched.outcome = Outcome::Answered(status);
+        let headers = fetched.headers();
+        if (200..=299).contains(&status) && !accept.wants(headers) {
+            return Err(tried.failed(Fault::NotText, "its content type is not wanted"));
+        }
+        let codings =
+            decode::codings(headers).map_err(|fault| tried.failed(fault, "its content coding is unknown"))?;
+        let length =
+            head::content_length(headers).map_err(|fault| tried.failed(fault, "its length is no number"))?;
+        let length = length.filter(|_| !head::is_bodiless(&method, status));
+        let mut reader =
+            Reader::new(stream, length, started + self.limits.timeout, &self.limits, &self.budget);
+        let read = reader.read(&codings).await;
+        fetched.wire_bytes = reader.wire;
+        let body = read.map_err(|error| tried.broke(&error))?;
+        (fetched.body, fetched.permit) = (body.bytes, body.permit);
+        Ok(())
+    }
+
+    /// Sends the request and waits for the head, up to the deadline for the first byte.
+    async fn ask(&self, order: Order, started: Instant) -> Result<Answer, TransportError> {
+        let progress = Progress::default();
+        let ask = Ask {
+            headers: self.headers(order.headers, order.accept),
+            url: order.url,
+            method: order.method,
+            body: order.body,
+            connection: if order.repeatable { order.connection } else { Connection::Fresh },
+            progress: progress.clone(),
+        };
+        match timeout_at(started + self.limits.first_byte(), self.transport.send(ask)).await {
+            Ok(answered) => answered,
+            Err(_) => {
+                let phase = progress.phase();
+                Err(TransportError::new(phase, phase.timeout(), "the deadline of the attempt passed"))
+            }
+        }
+    }
+
+    fn headers(&self, mut headers: HeaderMap, accept: Accept) -> HeaderMap {
+        for name in NOT_THEIRS {
+            headers.remove(name);
+        }
+        headers.entry(header::USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        headers.entry(header::ACCEPT).or_insert_with(|| accept.header());
+        headers.entry(header::ACCEPT_ENCODING).or_insert(HeaderValue::from_static(ACCEPT_ENCODING));
+        headers
+    }
+}
+
+impl Fetched {
+    fn nothing_yet() -> Self {
+        Self {
+            // Overwritten on every way out of an attempt.
+            outcome: Outcome::Failed(Fault::Lost),
+            hints: Hints::default(),
+            head: None,
+            body: Bytes::new(),
+            permit: BodyPermit::none(),
+            location: None,
+            error: None,
+            wire_bytes: 0,
+            reused: false,
+            elapsed: Duration::ZERO,
+        }
+    }
+
+    fn note_head(&mut self, answer: Answer, url: &Url) -> crate::transport::BodyStream {
+        self.head = Some(Head {
+            status: answer.status,
+            version: answer.version,
+            headers: answer.headers,
+            url: url.clone(),
+            remote: answer.remote,
+        });
+        answer.body
+    }
+
+    fn status(&self) -> u16 {
+        self.head.as_ref().map_or(0, |head| head.status)
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        static NONE: std::sync::LazyLock<HeaderMap> = std::sync::LazyLock::new(HeaderMap::new);
+        self.head.as_ref().map_or(&NONE, |head| &head.headers)
+    }
+
+    fn redirect(&mut self, tried: &Tried<'_>, limits: &Limits) -> Result<(), Failure> {
+        let status = self.status();
+        if matches!(status, 301 | 302 | 303 | 307 | 308) {
+            self.location = head::location(self.headers(), tried.url, limits);
+        }
+        if self.location.is_none() {
+            return Err(tried.failed(Fault::BadRedirect, "there is no usable Location"));
+        }
+        self.outcome = Outcome::Redirected(status);
+        Ok(())
+    }
+}
+
+/// Why an attempt gave no page.
+struct Failure {
+    fault: Fault,
+    detail: String,
+}
+
+/// What was tried, for error texts.
+struct Tried<'a> {
+    method: &'a Method,
+    /// Without user info: it is logged.
+    url: &'a Url,
+}
+
+impl Tried<'_> {
+    fn failed(&self, fault: Fault, why: &str) -> Failure {
+        Failure { fault, detail: format!("{} {}: {why}", self.method, self.url) }
+    }
+
+    fn broke(&self, error: &TransportError) -> Failure {
+        self.failed(error.fault(), &error.to_string())
+    }
+}
+
+fn system_clock_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Derived by the transport from what is sent and how.
+const NOT_THEIRS: [header::HeaderName; 6] = [
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TE,
+    header::EXPECT,
+];

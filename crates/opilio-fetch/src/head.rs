@@ -1,0 +1,286 @@
+//! What the head of an answer says: whether its framing can be trusted, where it redirects to, and
+//! whether its body is of a kind that the crawl wants.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, HeaderValue, Method, Version, header};
+use opilio_core::Fault;
+use url::Url;
+
+use crate::limits::Limits;
+use crate::transport::Answer;
+
+/// The head of an answer.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// 100–599.
+    pub status: u16,
+    /// The version of HTTP that was spoken.
+    pub version: Version,
+    /// As sent.
+    pub headers: HeaderMap,
+    /// The URL that was asked for, without fragment and user info.
+    pub url: Url,
+    /// The address that it came from, if known.
+    pub remote: Option<SocketAddr>,
+}
+
+impl Head {
+    /// The media type without its parameters, lower-case; empty when there is none.
+    #[must_use]
+    pub fn media_type(&self) -> String {
+        media_type(&self.headers).to_ascii_lowercase()
+    }
+}
+
+/// Which kinds of content a request wants; of others the body is not read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Accept {
+    /// Every kind.
+    #[default]
+    Any,
+    /// HTML, XML, JSON and other text, and answers that do not say what they are.
+    Text,
+}
+
+impl Accept {
+    /// Whether a body of this kind is wanted.
+    #[must_use]
+    pub fn wants(self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Text => is_text(media_type(headers)),
+        }
+    }
+
+    /// What is sent as `Accept`.
+    pub(crate) fn header(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Any => "*/*",
+            Self::Text => {
+                "text/html,application/xhtml+xml,application/xml;q=0.9,application/json;q=0.9,*/*;q=0.5"
+            }
+        })
+    }
+}
+
+fn media_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split([';', ',']).next().unwrap_or_default().trim()
+}
+
+fn is_text(media_type: &str) -> bool {
+    let media_type = media_type.to_ascii_lowercase();
+    media_type.is_empty()
+        || media_type.starts_with("text/")
+        || media_type.ends_with("+xml")
+        || media_type.ends_with("+json")
+        || matches!(
+            media_type.as_str(),
+            "application/json" | "application/xml" | "application/x-ndjson" | "application/javascript"
+        )
+}
+
+/// Refuses a head that is too large or contradicts itself.
+///
+/// # Errors
+/// `BadStatus`, `TooManyHeaders`, or `Protocol` for framing that different readers would understand
+/// differently (RFC 9112 §6.3).
+pub(crate) fn check(answer: &Answer, limits: &Limits) -> Result<(), Fault> {
+    if !(100..=599).contains(&answer.status) {
+        return Err(Fault::BadStatus);
+    }
+    let headers = &answer.headers;
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if headers.len() > limits.header_count_max || bytes > limits.header_bytes_max {
+        return Err(Fault::TooManyHeaders);
+    }
+    check_framing(headers)
+}
+
+fn check_framing(headers: &HeaderMap) -> Result<(), Fault> {
+    let length = content_length(headers)?;
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else { return Ok(()) };
+    let chunked = encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
+    if !chunked || encodings.next().is_some() || length.is_some() {
+        return Err(Fault::Protocol);
+    }
+    Ok(())
+}
+
+/// The stated length of the body as sent.
+///
+/// # Errors
+/// `Protocol` when it is no number, or stated twice and differently. The same number twice, or as a
+/// list, is allowed (RFC 9112 §6.3).
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
+    let mut length = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        for part in value.to_str().map_err(|_| Fault::Protocol)?.split(',') {
+            let part = part.trim();
+            if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+                return Err(Fault::Protocol);
+            }
+            let stated = part.parse().map_err(|_| Fault::Protocol)?;
+            if length.is_some_and(|length: u64| length != stated) {
+                return Err(Fault::Protocol);
+            }
+            length = Some(stated);
+        }
+    }
+    Ok(length)
+}
+
+/// Whether an answer of this kind has no body, whatever its headers say (RFC 9112 §6.3).
+pub(crate) fn is_bodiless(method: &Method, status: u16) -> bool {
+    method == Method::HEAD || matches!(status, 100..=199 | 204 | 304)
+}
+
+/// Where a redirect leads: absolute, http(s) only, without fragment and user info.
+///
+/// Bytes that are no UTF-8 are percent-encoded as they are, as browsers do.
+pub(crate) fn location(headers: &HeaderMap, base: &Url, limits: &Limits) -> Option<Url> {
+    let mut values = headers.get_all(header::LOCATION).iter();
+    let value = values.next()?.as_bytes().trim_ascii();
+    if values.any(|other| other.as_bytes().trim_ascii() != value) || value.len() > limits.url_bytes_max {
+        return None;
+    }
+    let text = match std::str::from_utf8(value) {
+        Ok("") => return None,
+        Ok(text) => text.to_owned(),
+        Err(_) => value.iter().map(escape).collect(),
+    };
+    let mut target = base.join(&text).ok()?;
+    clean(&mut target);
+    let usable = matches!(target.scheme(), "http" | "https") && target.has_host();
+    (usable && target.as_str().len() <= limits.url_bytes_max).then_some(target)
+}
+
+fn escape(byte: &u8) -> String {
+    if byte.is_ascii() { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
+}
+
+/// Removes what is never sent and never logged.
+pub(crate) fn clean(url: &mut Url) {
+    url.set_fragment(None);
+    if !url.username().is_empty() || url.password().is_some() {
+        // Fails only for URLs without a host, and those have no user info.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn headers(lines: &[(&str, &[u8])]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(
+                http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                HeaderValue::from_bytes(value).unwrap(),
+            );
+        }
+        headers
+    }
+
+    #[test]
+    fn a_redirects_target_is_resolved_or_refused() {
+        let base = Url::parse("http://user:pw@a.test/dir/page?q#f").unwrap();
+        for (value, target) in [
+            (&b"/x"[..], Some("http://a.test/x")),
+            (b"next#part", Some("http://a.test/dir/next")),
+            (b" //b.test/y ", Some("http://b.test/y")),
+            (b"https://u:p@b.test:8443/", Some("https://b.test:8443/")),
+            (b"?page=2", Some("http://a.test/dir/page?page=2")),
+            (b"\xc3\xa9", Some("http://a.test/dir/%C3%A9")),
+            (b"\xe9t\xe9", Some("http://a.test/dir/%E9t%E9")),
+            (b"", None),
+            (b"mailto:me@a.test", None),
+            (b"javascript:alert(1)", None),
+            (b"file:///etc/passwd", None),
+            (b"http://", None),
+            (b"http://[::1", None),
+        ] {
+            let got = location(&headers(&[("location", value)]), &base, &Limits::default());
+            assert_eq!(got.as_ref().map(Url::as_str), target, "{:?}", String::from_utf8_lossy(value));
+        }
+        let long = vec![b'a'; 9_000];
+        assert_eq!(location(&headers(&[("location", &long)]), &base, &Limits::default()), None);
+        let two = headers(&[("location", b"/a"), ("location", b"/b")]);
+        assert_eq!(location(&two, &base, &Limits::default()), None);
+        assert_eq!(location(&headers(&[]), &base, &Limits::default()), None);
+    }
+
+    #[test]
+    fn framing_that_can_be_read_in_two_ways_is_refused() {
+        for lines in [
+            &[("content-length", &b"5"[..]), ("transfer-encoding", b"chunked")][..],
+            &[("transfer-encoding", b"gzip, chunked")],
+            &[("transfer-encoding", b"chunked"), ("transfer-encoding", b"chunked")],
+            &[("transfer-encoding", b"identity")],
+            &[("content-length", b"5"), ("content-length", b"6")],
+            &[("content-length", b"5, 6")],
+            &[("content-length", b"+5")],
+            &[("content-length", b"")],
+        ] {
+            assert_eq!(check_framing(&headers(lines)), Err(Fault::Protocol), "{lines:?}");
+        }
+        for lines in [
+            &[][..],
+            &[("content-length", &b"5"[..])],
+            &[("content-length", b"5"), ("content-length", b"5")],
+            &[("content-length", b"5, 5")],
+            &[("transfer-encoding", b" Chunked ")],
+        ] {
+            assert_eq!(check_framing(&headers(lines)), Ok(()), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn text_is_told_from_the_rest() {
+        let wants = |value: &[u8]| Accept::Text.wants(&headers(&[("content-type", value)]));
+        for text in [
+            &b"text/html; charset=utf-8"[..],
+            b"TEXT/plain",
+            b"application/ld+json",
+            b"application/rss+xml",
+            b"",
+        ] {
+            assert!(wants(text), "{}", String::from_utf8_lossy(text));
+        }
+        for other in [&b"image/png"[..], b"application/pdf", b"application/octet-stream"] {
+            assert!(!wants(other), "{}", String::from_utf8_lossy(other));
+            assert!(Accept::Any.wants(&headers(&[("content-type", other)])));
+        }
+        assert!(Accept::Text.wants(&headers(&[])));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_can_upset_the_reader(lines in proptest::collection::vec((0..NAMES.len(), any::<Vec<u8>>()), 0..6)) {
+            let mut map = HeaderMap::new();
+            for (name, bytes) in lines {
+                if let Ok(value) = HeaderValue::from_bytes(&bytes) {
+                    map.append(NAMES[name], value);
+                }
+            }
+            let limits = Limits::default();
+            let _ = check_framing(&map);
+            let _ = crate::decode::codings(&map);
+            let _ = Accept::Text.wants(&map);
+            if let Some(url) = location(&map, &Url::parse("http://a.test/x?y").unwrap(), &limits) {
+                prop_assert!(matches!(url.scheme(), "http" | "https"));
+                prop_assert!(url.fragment().is_none() && url.username().is_empty());
+                prop_assert!(url.as_str().len() <= limits.url_bytes_max);
+            }
+        }
+    }
+
+    const NAMES: [&str; 5] =
+        ["location", "content-length", "transfer-encoding", "content-encoding", "content-type"];
+}

@@ -1,0 +1,113 @@
+//! The scripted web in virtual time.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::{HeaderValue, header};
+use opilio_core::{Fault, Outcome};
+use tokio::time::Instant;
+use url::Url;
+
+use super::assert_fault;
+use crate::{Ask, BodyBudget, Fetcher, Limits, Order, Phase, Script, ScriptedAnswer, ScriptedTransport};
+
+fn fetcher(script: impl Script + 'static) -> Fetcher {
+    Fetcher::new(Rc::new(ScriptedTransport::new(script)))
+}
+
+fn order() -> Order {
+    Order::get(Url::parse("http://a.test/x").unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn latencies_pass_in_virtual_time_and_in_order() {
+    let arrivals = Rc::new(RefCell::new(Vec::new()));
+    let log = arrivals.clone();
+    let fetcher = fetcher(move |now: Instant, ask: &Ask| {
+        log.borrow_mut().push((now, ask.url.path().to_owned()));
+        ScriptedAnswer::page("<p>hello</p>").after(Duration::from_secs(20))
+    });
+    let began = Instant::now();
+    for _ in 0..3 {
+        let fetched = fetcher.fetch(order()).await;
+        assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(200), &b"<p>hello</p>"[..]));
+        assert_eq!(fetched.elapsed, Duration::from_secs(20));
+    }
+    let seconds: Vec<u64> = arrivals.borrow().iter().map(|(at, _)| (*at - began).as_secs()).collect();
+    assert_eq!(seconds, [0, 20, 40]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_holds_in_virtual_time_in_head_and_body() {
+    let slow_head = fetcher(|_, _: &Ask| ScriptedAnswer::status(200).after(Duration::from_secs(31)));
+    let fetched = slow_head.fetch(order()).await;
+    assert_fault(&fetched, Fault::Timeout, "head");
+    assert_eq!(fetched.elapsed, Duration::from_secs(30));
+    let slow_body = fetcher(|_, _: &Ask| ScriptedAnswer {
+        body_latency: Duration::from_secs(25),
+        ..ScriptedAnswer::page("late").after(Duration::from_secs(25))
+    });
+    let fetched = slow_body.fetch(order()).await;
+    assert_fault(&fetched, Fault::Timeout, "body");
+    assert_eq!(fetched.elapsed, Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn faults_come_as_scripted() {
+    for (phase, fault) in [
+        (Phase::Resolve, Fault::NoSuchName),
+        (Phase::Connect, Fault::Connect),
+        (Phase::Head, Fault::Reset),
+        (Phase::Body, Fault::Reset),
+    ] {
+        let fetched = fetcher(move |_, _: &Ask| ScriptedAnswer::fault(phase, fault)).fetch(order()).await;
+        assert_fault(&fetched, fault, "scripted");
+    }
+    let short = |_, _: &Ask| {
+        ScriptedAnswer::page("abc").header(header::CONTENT_LENGTH, HeaderValue::from_static("9"))
+    };
+    assert_fault(&fetcher(short).fetch(order()).await, Fault::Reset, "shorter than stated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_while_connecting_is_the_hosts() {
+    let never =
+        |_, _: &Ask| ScriptedAnswer::fault(Phase::Connect, Fault::Connect).after(Duration::from_secs(99));
+    assert_fault(&fetcher(never).fetch(order()).await, Fault::Connect, "connecting");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dates_are_read_against_the_wall_clock_that_was_given() {
+    let script = |_, _: &Ask| {
+        let until = HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
+        ScriptedAnswer::status(429).header(header::RETRY_AFTER, until)
+    };
+    let fetched = fetcher(script).wall_clock_ms(|| 1_792_567_620_000).fetch(order()).await;
+    assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(60)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_memory_is_not_charged_and_all_large_bodies_finish() {
+    const BODY: usize = 3 << 20;
+    let fetcher = fetcher(|_, _: &Ask| ScriptedAnswer {
+        body_latency: Duration::from_secs(20),
+        ..ScriptedAnswer::page(vec![b'x'; BODY])
+    })
+    .budget(BodyBudget::new(1 << 20))
+    .limits(Limits { timeout: Duration::from_secs(30), ..Limits::default() });
+    let began = Instant::now();
+    // Two at a time have a share; the others wait far beyond what one attempt may take.
+    let read = async || {
+        let fetched = fetcher.fetch(order()).await;
+        assert_eq!(
+            (fetched.outcome, fetched.body.len()),
+            (Outcome::Answered(200), BODY),
+            "{:?}",
+            fetched.error
+        );
+    };
+    join_all((0..8).map(|_| read())).await;
+    assert!(began.elapsed() >= Duration::from_secs(80), "{:?}", began.elapsed());
+}

@@ -1,0 +1,413 @@
+//! The web by reqwest, made strict: it sends one request for each that is asked for, to addresses
+//! that may be visited, and leaves everything else to us.
+//!
+//! What is switched off and why: redirects and retries (each is a start that some host pays for),
+//! the system's proxies (what is connected to must be what was checked), `Referer`, and decoding (a
+//! double `Content-Encoding` would come through undecoded as a page). hyper-util still replaces an
+//! idle connection that died before a request *left*: nothing is on the wire then, and so nothing is
+//! sent twice.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use http::{HeaderValue, header};
+use http_body_util::BodyDataStream;
+use opilio_core::Fault;
+use reqwest::dns::{Name, Resolve, Resolving};
+use rustls_platform_verifier::Verifier;
+use url::{Host, Url};
+
+use crate::address::AddressPolicy;
+use crate::classify::{self, Exchange};
+use crate::dns::DnsCache;
+use crate::limits::{HEADER_COUNT_MAX, Limits};
+use crate::transport::{Answer, Ask, Connection, Phase, Progress, Sending, Transport, TransportError};
+
+/// How the web is reached.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// Which addresses may be visited.
+    pub addresses: AddressPolicy,
+    /// For resolving, connecting and the TLS handshake together (10 s).
+    pub connect_timeout: Duration,
+    /// An idle connection is closed after this (15 s).
+    pub idle_timeout: Duration,
+    /// Idle connections per origin and shard (256).
+    pub idle_per_host_max: usize,
+    /// Header fields that an answer may have; see [`Limits::header_count_max`].
+    pub header_count_max: usize,
+    /// Header bytes that an answer may have; see [`Limits::header_bytes_max`].
+    pub header_bytes_max: usize,
+    /// Whom TLS trusts.
+    pub tls: Tls,
+}
+
+/// Whom TLS trusts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Tls {
+    /// The certificate authorities of the system.
+    #[default]
+    System,
+    /// Anybody. Whoever sits on the way can read and forge everything.
+    Anybody,
+}
+
+impl Default for WebSettings {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            addresses: AddressPolicy::public(),
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(15),
+            idle_per_host_max: 256,
+            header_count_max: limits.header_count_max,
+            header_bytes_max: limits.header_bytes_max,
+            tls: Tls::System,
+        }
+    }
+}
+
+/// The way to the web could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetupError {
+    /// The TLS library has no usable protocol version.
+    #[error("set up TLS")]
+    Tls(#[source] rustls::Error),
+    /// The client could not be built.
+    #[error("set up the HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
+/// What all shards share of the way to the web: addresses of names, TLS state, settings.
+///
+/// ```
+/// use std::{rc::Rc, sync::Arc};
+/// use opilio_fetch::{DnsCache, Fetcher, Web, WebSettings};
+///
+/// let web = Web::new(WebSettings::default(), Arc::new(DnsCache::default()))?;
+/// // Once on each shard's own thread:
+/// let fetcher = Fetcher::new(Rc::new(web.transport()?));
+/// # let _ = fetcher;
+/// # Ok::<(), opilio_fetch::SetupError>(())
+/// ```
+#[derive(Clone)]
+pub struct Web {
+    settings: Arc<WebSettings>,
+    dns: Arc<DnsCache>,
+    tls: rustls::ClientConfig,
+    /// Why the system's trust store is of no use, if it is not.
+    untrusting: Option<Arc<str>>,
+}
+
+impl fmt::Debug for Web {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Web").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Web {
+    /// Prepares the way to the web; `dns` may be shared with others.
+    ///
+    /// A system without certificate authorities is no error: plain http works there, and each https
+    /// fetch fails and says why.
+    ///
+    /// # Errors
+    /// When the TLS library cannot be set up.
+    pub fn new(settings: WebSettings, dns: Arc<DnsCache>) -> Result<Self, SetupError> {
+        let (tls, untrusting) = tls_config(settings.tls)?;
+        Ok(Self { settings: Arc::new(settings), dns, tls, untrusting })
+    }
+
+    /// A transport for one shard, with connections of its own.
+    ///
+    /// # Errors
+    /// When the client cannot be built.
+    pub fn transport(&self) -> Result<ReqwestTransport, SetupError> {
+        let client = |idle_max: usize| self.builder(idle_max).build().map_err(SetupError::Client);
+        Ok(ReqwestTransport {
+            pooled: client(self.settings.idle_per_host_max)?,
+            fresh: client(0)?,
+            settings: self.settings.clone(),
+            untrusting: self.untrusting.clone(),
+        })
+    }
+
+    fn builder(&self, idle_max: usize) -> reqwest::ClientBuilder {
+        let settings = &self.settings;
+        let resolver = Resolver { dns: self.dns.clone(), settings: settings.clone() };
+        let builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .tcp_nodelay(true)
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(settings.idle_timeout)
+            .pool_max_idle_per_host(idle_max)
+            .http2_max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
+            .tls_backend_preconfigured(self.tls.clone())
+            .connector_layer(NoteConnected)
+            .dns_resolver(Arc::new(resolver));
+        // hyper parses this many without allocating; another number costs an allocation per answer.
+        if settings.header_count_max == HEADER_COUNT_MAX {
+            builder
+        } else {
+            builder.http1_max_headers(settings.header_count_max)
+        }
+    }
+}
+
+fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc<str>>), SetupError> {
+    // ring, since it needs neither cmake nor a long build. Given here and not installed for the
+    // process: that is the application's to choose.
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(SetupError::Tls)?;
+    let (mut config, untrusting) = match (trust, Verifier::new(provider.clone())) {
+        (Tls::Anybody, _) => {
+            let verifier = Arc::new(anybody::Trusting::new(&provider));
+            (builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), None)
+        }
+        (Tls::System, Ok(verifier)) => {
+            let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
+            (config.with_no_client_auth(), None)
+        }
+        (Tls::System, Err(error)) => {
+            let config = builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+            (config, Some(format!("the system has no certificate authorities ({error})").into()))
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok((config, untrusting))
+}
+
+/// The web, for one shard.
+pub struct ReqwestTransport {
+    pooled: reqwest::Client,
+    /// Without a pool: for requests that must not meet a dead connection.
+    fresh: reqwest::Client,
+    settings: Arc<WebSettings>,
+    untrusting: Option<Arc<str>>,
+}
+
+impl fmt::Debug for ReqwestTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReqwestTransport").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl Transport for ReqwestTransport {
+    fn send(&self, ask: Ask) -> Sending<'_> {
+        async move {
+            self.check_literal(&ask.url)?;
+            let progress = ask.progress.clone();
+            let https = ask.url.scheme() == "https";
+            let client = if ask.connection == Connection::Fresh { &self.fresh } else { &self.pooled };
+            let sent = PROGRESS.scope(progress.clone(), client.execute(request(ask))).await;
+            let exchange = Exchange { phase: progress.phase(), https };
+            progress.enter(Phase::Body);
+            match sent {
+                Ok(response) => Ok(answer(response, exchange)),
+                Err(error) => Err(self.explain(classify::before_head(&error, exchange))),
+            }
+        }
+        .boxed_local()
+    }
+}
+
+impl ReqwestTransport {
+    /// Addresses in URLs, in whatever spelling, never come to the resolver.
+    fn check_literal(&self, url: &Url) -> Result<(), TransportError> {
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(_)) | None => return Ok(()),
+        };
+        if self.settings.addresses.permits(address) {
+            return Ok(());
+        }
+        Err(TransportError::new(Phase::Resolve, Fault::BlockedAddress, format!("{address} is not public")))
+    }
+
+    fn explain(&self, error: TransportError) -> TransportError {
+        match &self.untrusting {
+            Some(why) if error.fault() == Fault::Certificate => {
+                TransportError::new(Phase::Tls, Fault::Certificate, &**why)
+            }
+            Some(_) | None => error,
+        }
+    }
+}
+
+fn request(ask: Ask) -> reqwest::Request {
+    let mut request = reqwest::Request::new(ask.method, ask.url);
+    *request.headers_mut() = ask.headers;
+    if ask.connection != Connection::Keep {
+        request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    *request.body_mut() = ask.body.map(reqwest::Body::from);
+    request
+}
+
+fn answer(response: reqwest::Response, exchange: Exchange) -> Answer {
+    let remote = response.remote_addr();
+    let (head, body) = http::Response::<reqwest::Body>::from(response).into_parts();
+    Answer {
+        status: head.status.as_u16(),
+        version: head.version,
+        headers: head.headers,
+        body: BodyDataStream::new(body).map_err(|error| classify::in_body(&error)).boxed_local(),
+        reused: exchange.phase == Phase::Waiting,
+        remote,
+    }
+}
+
+tokio::task_local! {
+    /// The exchange that the running task is in: how the resolver and the connector tell it what
+    /// they do. A connection that is set up in the background for another one has none.
+    static PROGRESS: Progress;
+}
+
+fn note(phase: Phase) {
+    // Fails only in the background, where nobody waits for this connection.
+    let _ = PROGRESS.try_with(|progress| progress.enter(phase));
+}
+
+/// None of a name's addresses may be visited.
+#[derive(Debug, thiserror::Error)]
+#[error("{name:?} has no public address ({address})")]
+pub(crate) struct Blocked {
+    name: String,
+    address: IpAddr,
+}
+
+/// Resolves through the shared cache, and lets only addresses through that may be visited.
+struct Resolver {
+    dns: Arc<DnsCache>,
+    settings: Arc<WebSettings>,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (dns, settings) = (self.dns.clone(), self.settings.clone());
+        Box::pin(async move {
+            note(Phase::Resolve);
+            let name = name.as_str();
+            let addresses = dns.resolve(name).await?;
+            let permitted: Vec<SocketAddr> = addresses
+                .iter()
+                .filter(|address| settings.addresses.permits(**address))
+                // The port is put in by the connector.
+                .map(|address| SocketAddr::new(*address, 0))
+                .collect();
+            if permitted.is_empty() {
+                // The cache gives one address at least.
+                let address = addresses.first().copied().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+                return Err(Blocked { name: name.to_owned(), address }.into());
+            }
+            note(Phase::Connect);
+            Ok(Box::new(permitted.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+/// Notes when a connection is begun and when it stands, so that a reused one can be told.
+#[derive(Clone)]
+struct NoteConnected;
+
+#[derive(Clone)]
+struct Noting<S>(S);
+
+impl<S> tower_layer::Layer<S> for NoteConnected {
+    type Service = Noting<S>;
+
+    fn layer(&self, inner: S) -> Noting<S> {
+        Noting(inner)
+    }
+}
+
+impl<S, R> tower_service::Service<R> for Noting<S>
+where
+    S: tower_service::Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: R) -> Self::Future {
+        note(Phase::Connect);
+        let connecting = self.0.call(target);
+        Box::pin(async move {
+            let connection = connecting.await?;
+            note(Phase::Head);
+            Ok(connection)
+        })
+    }
+}
+
+/// TLS without trust: encrypted, but nobody knows with whom.
+mod anybody {
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+    };
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+
+    /// Takes every certificate; signatures are checked as always.
+    #[derive(Debug)]
+    pub(super) struct Trusting(WebPkiSupportedAlgorithms);
+
+    impl Trusting {
+        pub(super) fn new(provider: &CryptoProvider) -> Self {
+            Self(provider.signature_verification_algorithms)
+        }
+    }
+
+    impl ServerCertVerifier for Trusting {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, certificate, signature, &self.0)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, certificate, signature, &self.0)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.supported_schemes()
+        }
+    }
+}
