@@ -147,8 +147,8 @@ fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The host's first strike: its hold is jittered below `backoff.min · 2`.
-const FIRST_STRIKE: u32 = 1;
+/// The host's first strike: its hold is `backoff.min` at most, see the gate's `unstated_wait`.
+const FIRST_STRIKE: u32 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -256,8 +256,8 @@ mod tests {
         }
         for word in ["dns", "tls", "connect"] {
             let reason = outcome_of_error(word).map(reason).unwrap();
-            assert_eq!(error(word, 1), pause(retry(reason, 2_000), 2_000));
-            assert_eq!(error(word, 4), pause(give_up(reason), 2_000));
+            assert_eq!(error(word, 1), pause(retry(reason, 1_000), 1_000));
+            assert_eq!(error(word, 4), pause(give_up(reason), 1_000));
         }
         assert_eq!(error("body-too-large", 1), give_up("body_too_large"));
         assert_eq!(outcome_of_error("fire"), None);
@@ -268,7 +268,7 @@ mod tests {
         for (code, reason) in [(429, "http_4xx"), (503, "http_5xx")] {
             assert_eq!(status(code, &[("retry-after", "7")], 9), pause(retry(reason, 7_000), 7_000));
             for no_hint in ["0", "Wed, 21 Oct 2020 07:28:00 GMT", "soon"] {
-                assert_eq!(status(code, &[("retry-after", no_hint)], 1), pause(retry(reason, 2_000), 2_000));
+                assert_eq!(status(code, &[("retry-after", no_hint)], 1), pause(retry(reason, 1_000), 1_000));
             }
         }
     }
@@ -307,8 +307,8 @@ mod tests {
         ] {
             assert_eq!(fault(name), give_up(name.reason().as_str()));
         }
-        assert_eq!(fault(Fault::NoSuchName), pause(give_up("dns"), 2_000));
-        assert_eq!(fault(Fault::Certificate), pause(give_up("tls"), 2_000));
+        assert_eq!(fault(Fault::NoSuchName), pause(give_up("dns"), 1_000));
+        assert_eq!(fault(Fault::Certificate), pause(give_up("tls"), 1_000));
         assert_eq!(fault(Fault::Protocol), retry("protocol", 1_000));
         for name in [Fault::BlockedAddress, Fault::UnsupportedScheme] {
             assert_eq!(
@@ -323,7 +323,7 @@ mod tests {
         let post = |outcome| ask(outcome, &[], 1, &Method::POST);
         assert_eq!(post(Outcome::Answered(500)), give_up("http_5xx"));
         assert_eq!(post(Outcome::Failed(Fault::Timeout)), give_up("timeout"));
-        assert_eq!(post(Outcome::Answered(429)), pause(retry("http_4xx", 2_000), 2_000));
-        assert_eq!(post(Outcome::Failed(Fault::Connect)), pause(retry("connect", 2_000), 2_000));
+        assert_eq!(post(Outcome::Answered(429)), pause(retry("http_4xx", 1_000), 1_000));
+        assert_eq!(post(Outcome::Failed(Fault::Connect)), pause(retry("connect", 1_000), 1_000));
     }
 }
