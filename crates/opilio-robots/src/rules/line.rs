@@ -1,0 +1,124 @@
+//! The lines of a robots.txt: keys, values, and what Google's parser forgives.
+
+use std::time::Duration;
+
+/// What counts of a line; Google's parser keeps as much (eight times the longest URL that browsers
+/// took, less a byte).
+pub(crate) const LINE_BYTES_MAX: usize = 2083 * 8 - 1;
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The keys that we understand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Key {
+    UserAgent,
+    Allow,
+    Disallow,
+    Sitemap,
+    /// Custom, not part of RFC 9309.
+    CrawlDelay,
+}
+
+/// Spellings of keys. They are prefixes (`Disallowed:` is a rule), and the misspellings are those
+/// that Google's parser names, no more.
+const SPELLINGS: &[(&[u8], Key)] = &[
+    (b"user-agent", Key::UserAgent),
+    (b"useragent", Key::UserAgent),
+    (b"user agent", Key::UserAgent),
+    (b"allow", Key::Allow),
+    (b"disallow", Key::Disallow),
+    (b"dissallow", Key::Disallow),
+    (b"dissalow", Key::Disallow),
+    (b"disalow", Key::Disallow),
+    (b"diasllow", Key::Disallow),
+    (b"disallaw", Key::Disallow),
+    (b"sitemap", Key::Sitemap),
+    (b"site-map", Key::Sitemap),
+    (b"crawl-delay", Key::CrawlDelay),
+];
+
+/// A line that we understand.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line<'a> {
+    pub(crate) key: Key,
+    /// Without comment and without white space around it.
+    pub(crate) value: &'a [u8],
+}
+
+/// The lines of a file that have a known key. Lines end at LF, CR or both.
+pub(crate) struct Lines<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        // Google: a byte order mark at the start is skipped, even half of one.
+        let mark = BYTE_ORDER_MARK.iter().zip(bytes).take_while(|(a, b)| a == b);
+        Self { rest: &bytes[mark.count()..] }
+    }
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        while !self.rest.is_empty() {
+            let end = memchr::memchr2(b'\n', b'\r', self.rest).unwrap_or(self.rest.len());
+            let line = &self.rest[..end];
+            self.rest = self.rest.get(end + 1..).unwrap_or_default();
+            if let Some(line) = parse(&line[..line.len().min(LINE_BYTES_MAX)]) {
+                return Some(line);
+            }
+        }
+        None
+    }
+}
+
+fn parse(line: &[u8]) -> Option<Line<'_>> {
+    let end = memchr::memchr(b'#', line).unwrap_or(line.len());
+    let line = trim(&line[..end]);
+    let (key, value) = match memchr::memchr(b':', line) {
+        // The colon of an address is not the forgotten one (`Sitemap https://…`).
+        Some(colon) if !line[colon..].starts_with(b"://") || two_words(line).is_none() => {
+            (trim(&line[..colon]), trim(&line[colon + 1..]))
+        }
+        _ => two_words(line)?,
+    };
+    let (_, key) = SPELLINGS.iter().find(|(spelling, _)| {
+        key.get(..spelling.len()).is_some_and(|start| start.eq_ignore_ascii_case(spelling))
+    })?;
+    Some(Line { key: *key, value })
+}
+
+/// Google: white space stands in for a forgotten colon if there are exactly two words.
+fn two_words(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut words = line.split(|byte| is_space(*byte)).filter(|word| !word.is_empty());
+    let (key, value) = (words.next()?, words.next()?);
+    words.next().is_none().then_some((key, value))
+}
+
+/// Reads seconds with an optional fraction; what follows the number (`10s`) is ignored.
+pub(crate) fn seconds(value: &[u8]) -> Option<Duration> {
+    let end = value.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.')).unwrap_or(value.len());
+    let number: f64 = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
+    Duration::try_from_secs_f64(number).ok()
+}
+
+/// As C's `isspace`, which is what the tolerant parsers use: also vertical tab and form feed.
+fn is_space(byte: u8) -> bool {
+    byte.is_ascii_whitespace() || byte == 0x0B
+}
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [first, rest @ ..] = bytes
+        && is_space(*first)
+    {
+        bytes = rest;
+    }
+    while let [rest @ .., last] = bytes
+        && is_space(*last)
+    {
+        bytes = rest;
+    }
+    bytes
+}

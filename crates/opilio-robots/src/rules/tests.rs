@@ -1,0 +1,231 @@
+//! The table, the properties, and the bounds of robots.txt.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+use url::Url;
+
+use super::cases::CASES;
+use super::{ROBOTS_BYTES_MAX, Robots, product_token};
+
+#[test]
+fn decides_every_case_of_the_table() {
+    let mut wrong = Vec::new();
+    for case in CASES {
+        let robots = Robots::parse(case.file, case.user_agent);
+        for (path, allowed) in case.paths {
+            if robots.allows(path) != *allowed {
+                wrong.push(format!("{}: {path} should be {allowed}", case.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn decides_the_table_alike_for_all_line_ends() {
+    for case in CASES.iter().filter(|case| !case.file.contains(&b'\r')) {
+        let expected = Robots::parse(case.file, case.user_agent);
+        for end in [&b"\r\n"[..], b"\r"] {
+            let file = case.file.split(|byte| *byte == b'\n').collect::<Vec<_>>().join(end);
+            assert_eq!(Robots::parse(&file, case.user_agent), expected, "{}", case.name);
+        }
+    }
+}
+
+#[test]
+fn takes_the_product_token_of_a_user_agent() {
+    for (user_agent, token) in [
+        ("Opilio", "Opilio"),
+        ("Opilio/0.1 (+https://opilio.example)", "Opilio"),
+        (" my-bot_2 x", "my-bot_2"),
+        ("Mozilla/5.0 (compatible; Bot/2.1; +http://b.example)", "Bot"),
+        ("Mozilla/5.0 (X11; Linux x86_64)", "Mozilla"),
+        ("Mozilla/5.0 (compatible; )", "Mozilla"),
+        ("", ""),
+        ("(nobody)", ""),
+    ] {
+        assert_eq!(product_token(user_agent), token, "{user_agent:?}");
+    }
+}
+
+#[test]
+fn only_the_star_speaks_to_a_crawler_without_a_token() {
+    let file = b"User-agent: \nDisallow: /x\nUser-agent: *\nDisallow: /y\n";
+    let robots = Robots::parse(file, "");
+    assert!(robots.allows("/x"));
+    assert!(!robots.allows("/y"));
+}
+
+#[test]
+fn reads_the_crawl_delay_of_its_own_groups() {
+    let seconds = |file: &str| Robots::parse(file.as_bytes(), "FooBot").crawl_delay();
+    for (file, expected) in [
+        ("User-agent: *\nCrawl-delay: 2.5\n", Some(2_500)),
+        ("user-agent: foobot\ncrawl-DELAY:10 # slow\n", Some(10_000)),
+        ("user-agent: foobot\ncrawl-delay 3\n", Some(3_000)),
+        ("user-agent: foobot\ncrawl-delay: 10s\n", Some(10_000)),
+        // Merged groups: the larger one.
+        ("user-agent: foobot\ncrawl-delay: 9\nuser-agent: foobot\ncrawl-delay: 1\n", Some(9_000)),
+        // Our own group replaces the star's, delay and all.
+        ("user-agent: *\ncrawl-delay: 9\ndisallow: /x\nuser-agent: foobot\ndisallow:\n", None),
+        // The delay is for the agents named before it, though the rules are for all of the group.
+        ("user-agent: a\ncrawl-delay: 9\nuser-agent: foobot\ndisallow: /x\n", None),
+        ("user-agent: *\ncrawl-delay: 0\n", Some(0)),
+        ("user-agent: *\ncrawl-delay: -1\n", None),
+        ("user-agent: *\ncrawl-delay: soon\n", None),
+        ("user-agent: *\ncrawl-delay: .\n", None),
+        ("user-agent: *\ncrawl-delay: 1.2.3\n", None),
+        ("crawl-delay: 5\n", None),
+    ] {
+        assert_eq!(seconds(file), expected.map(Duration::from_millis), "{file:?}");
+    }
+    let huge = format!("user-agent: *\ncrawl-delay: {}\n", "9".repeat(400));
+    assert_eq!(seconds(&huge), None);
+}
+
+#[test]
+fn lists_the_sitemaps_of_the_whole_file() {
+    let file = b"Sitemap: https://a.example/1.xml\nUser-agent: other\nDisallow: /\n\
+        site-map: https://a.example/2.xml # second\nSITEMAP https://a.example/3.xml\n\
+        Sitemap: https://a.example/1.xml\nSitemap:\nSitemap: /relative.xml\n";
+    let robots = Robots::parse(file, "FooBot");
+    assert_eq!(
+        robots.sitemaps(),
+        ["https://a.example/1.xml", "https://a.example/2.xml", "https://a.example/3.xml", "/relative.xml"]
+    );
+    let summary = serde_json::to_string(&Robots::default().summary()).unwrap();
+    assert_eq!(summary, r#"{"crawl_delay_ms":null,"sitemaps":[]}"#);
+}
+
+#[test]
+fn bounds_the_sitemaps() {
+    let lines: String = (0..5_000).map(|n| format!("Sitemap: https://a.example/{n}\n")).collect();
+    assert_eq!(Robots::parse(lines.as_bytes(), "x").sitemaps().len(), 1_000);
+}
+
+#[test]
+fn reads_500_kib_and_cuts_at_a_line_end() {
+    let mut file = b"User-agent: *\nDisallow: /first\n".to_vec();
+    file.extend(b"#".repeat(ROBOTS_BYTES_MAX - file.len() - 12));
+    file.extend(b"\nDisallow: /second\nDisallow: /third\n");
+    let robots = Robots::parse(&file, "x");
+    assert!(!robots.allows("/first"));
+    // The cut falls after `Disallow: /`: half a line would close the whole site.
+    assert!(robots.allows("/second"));
+    assert!(robots.allows("/third"));
+}
+
+#[test]
+fn ignores_what_is_past_the_bound_of_a_line() {
+    let long = "/".to_owned() + &"a".repeat(2083 * 8 - "disallow: ".len() - 2);
+    let file = format!("user-agent: FooBot\ndisallow: {long}/qux\nallow: /x\n");
+    let robots = Robots::parse(file.as_bytes(), "FooBot");
+    assert!(robots.allows("/fux"));
+    assert!(!robots.allows(&format!("{long}/fux")));
+}
+
+#[test]
+fn says_what_missing_and_unreachable_files_mean() {
+    assert!(Robots::allow_all().allows("/x"));
+    assert!(!Robots::disallow_all().allows("/x"));
+    assert!(Robots::disallow_all().allows("/robots.txt"));
+}
+
+#[test]
+fn takes_urls_and_careless_paths() {
+    let robots = Robots::parse(b"user-agent: *\ndisallow: /x?a\ndisallow: /y$\n", "x");
+    let url = |text: &str| Url::parse(text).unwrap();
+    assert!(!robots.allows_url(&url("https://u:p@a.example:8080/x?a=b#frag")));
+    assert!(robots.allows_url(&url("https://a.example/x#?a")));
+    assert!(!robots.allows_url(&url("https://a.example/y#z")));
+    assert!(!robots.allows("x?a"));
+    assert!(robots.allows(""));
+    let query = Robots::parse(b"user-agent: *\ndisallow: /?\n", "x");
+    assert!(!query.allows("?a"));
+}
+
+/// A matcher that backtracks needs years for the first pattern; one that is quadratic for each
+/// rule, minutes for the file. The limit is generous: debug builds on a busy machine pass it.
+#[test]
+fn hostile_patterns_take_linear_time() {
+    let path = format!("/{}", "a".repeat(8_000));
+    let stars = format!("user-agent: *\ndisallow: /{}b\n", "*a".repeat(8_000));
+    let many: String = (0..30_000).map(|n| format!("disallow: /*a*{n}x\n")).collect();
+    let needles = format!("disallow: /*{}b\n", "a".repeat(4_000)).repeat(100);
+    for rules in [stars, format!("user-agent: *\n{many}"), format!("user-agent: *\n{needles}")] {
+        let begin = Instant::now();
+        assert!(Robots::parse(rules.as_bytes(), "x").allows(&path));
+        assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
+    }
+}
+
+/// The definition of §2.2.3, by trying everything: what the quick matcher must agree with.
+fn matches_by_definition(pattern: &[u8], path: &[u8]) -> bool {
+    match pattern {
+        [] => true,
+        [b'$'] => path.is_empty(),
+        [b'*', rest @ ..] => (0..=path.len()).any(|skip| matches_by_definition(rest, &path[skip..])),
+        [byte, rest @ ..] => path.first() == Some(byte) && matches_by_definition(rest, &path[1..]),
+    }
+}
+
+/// Files of plausible lines, so that the interesting branches are reached.
+fn files() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "User-agent",
+        "Allow",
+        "Disallow",
+        "Sitemap",
+        "Crawl-delay",
+        "Host",
+        " disalow ",
+        "#",
+        "",
+    ]);
+    let separator = prop::sample::select(vec![":", ": ", " ", "::", ""]);
+    let value = prop_oneof!["[/*$a-b?%#2A ]{0,12}", Just("foobot".into()), Just("*".into()), ".{0,8}"];
+    let line = (key, separator, value)
+        .prop_map(|(key, separator, value)| format!("{key}{separator}{value}").replace(['\r', '\n'], ""));
+    prop::collection::vec(line, 0..24).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        crate::fuzz::robots(&bytes);
+    }
+
+    #[test]
+    fn no_text_panics(file in files(), path in ".{0,40}") {
+        Robots::parse(file.as_bytes(), "FooBot").allows(&path);
+        crate::fuzz::robots(file.as_bytes());
+    }
+
+    #[test]
+    fn line_ends_do_not_matter(file in files()) {
+        let lf = Robots::parse(file.as_bytes(), "FooBot");
+        let crlf = file.replace('\n', "\r\n");
+        prop_assert_eq!(Robots::parse(crlf.as_bytes(), "FooBot"), lf);
+    }
+
+    #[test]
+    fn matches_as_defined(pattern in "/[ab*]{0,8}\\$?", path in "/[ab]{0,10}") {
+        let file = format!("user-agent: *\ndisallow: {pattern}\n");
+        let robots = Robots::parse(file.as_bytes(), "x");
+        let expected = matches_by_definition(pattern.as_bytes(), path.as_bytes());
+        prop_assert_eq!(!robots.allows(&path), expected);
+    }
+
+    #[test]
+    fn spelling_of_a_path_does_not_matter(path in "/[a-zé%/ ~]{0,12}") {
+        let path = path.trim_end();
+        let url = Url::parse(&format!("https://a.example{path}")).unwrap();
+        let file = format!("user-agent: *\ndisallow: {path}$\n");
+        let robots = Robots::parse(file.as_bytes(), "x");
+        prop_assert!(!robots.allows(path));
+        prop_assert!(!robots.allows_url(&url), "{}", url);
+    }
+}
