@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod refusals;
+mod sandbox;
 mod scripted;
 mod server;
 mod web;

@@ -276,7 +276,7 @@ async fn other_schemes_are_never_fetched() {
     }
 }
 
-/// TLS with a certificate that no authority knows.
+/// TLS with a certificate that no authority knows; its key was made for these tests and opens nothing.
 fn tls_acceptor(protocol: &str) -> tokio_rustls::TlsAcceptor {
     let certificate = rustls::pki_types::CertificateDer::from(&include_bytes!("localhost.cert.der")[..]);
     let key = rustls::pki_types::PrivateKeyDer::try_from(&include_bytes!("localhost.key.der")[..]).unwrap();
