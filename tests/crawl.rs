@@ -126,9 +126,14 @@ async fn a_redirect_to_a_known_url_ends_as_an_alias_and_fetches_nothing_twice() 
     let urls = ["/there", "/go?to=/there&status=301", "/go?to=/there&status=302"];
     let one_at_a_time = HostPolicy::new().unlimited_rate();
     let spider = Walker::list(urls.map(|path| sandbox.url(0, path)));
-    let (report, seen) = run(crawler(spider).host(one_at_a_time)).await;
+    let (collect, collected) = Collect::new();
+    let report = crawler(spider).host(one_at_a_time).export(collect).run().await.unwrap();
     assert_eq!((report.pages, report.aliases, report.admitted), (1, 2, 3));
-    assert_eq!(seen.len(), 3 - 2, "aliases are not items: {seen:?}");
+    assert!(report.balances());
+    let lines = collected.items::<serde_json::Value>().unwrap();
+    let aliases = lines.iter().filter(|line| line["alias"] == true);
+    assert_eq!(aliases.filter(|line| line["final_url"] == sandbox.url(0, "/there")).count(), 2, "{lines:?}");
+    assert_eq!(lines.len(), 3);
     assert_eq!(sandbox.log(0).tries().get("/there"), Some(&1));
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use opilio_core::host::RulesMode;
 use opilio_core::{HostPolicy, RetryPolicy};
 use opilio_export::Export;
-use opilio_fetch::{AddressPolicy, Limits};
+use opilio_fetch::{AddressPolicy, Limits, Tls, Transport, USER_AGENT, WebSettings};
 use opilio_frontier::{Frontier, MemoryFrontier};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -54,11 +55,11 @@ pub struct Crawler<S: Spider> {
     scope: Scope,
     rules: RulesMode,
     limits: Limits,
-    addresses: AddressPolicy,
+    web: WebSettings,
     user_agent: String,
     exports: Vec<Box<dyn Export<S::Item>>>,
     frontier: Option<Box<dyn Frontier>>,
-    transport: TransportChoice,
+    transport: Option<Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>>,
     in_flight: u32,
     shards: usize,
     pages_max: Option<u64>,
@@ -79,11 +80,11 @@ impl<S: Spider> Crawler<S> {
             scope: Scope::default(),
             rules: RulesMode::Fetch,
             limits: Limits::default(),
-            addresses: AddressPolicy::public(),
-            user_agent: opilio_fetch::user_agent().to_owned(),
+            web: WebSettings::default(),
+            user_agent: USER_AGENT.to_owned(),
             exports: Vec::new(),
             frontier: None,
-            transport: TransportChoice::Web,
+            transport: None,
             in_flight: 64,
             shards: 0,
             pages_max: None,
@@ -133,7 +134,16 @@ impl<S: Spider> Crawler<S> {
     /// Which addresses may be connected to: only public ones by default.
     #[must_use]
     pub fn addresses(mut self, policy: AddressPolicy) -> Self {
-        self.addresses = policy;
+        self.web.addresses = policy;
+        self
+    }
+
+    /// Trusts any certificate: whoever sits on the way can then read and forge everything. For
+    /// servers of your own.
+    #[must_use]
+    pub fn danger_accept_any_certificate(mut self) -> Self {
+        tracing::warn!("TLS certificates are not verified");
+        self.web.tls = Tls::Anybody;
         self
     }
 
@@ -216,8 +226,8 @@ impl<S: Spider> Crawler<S> {
 
     /// Fetches through another transport than the web: one is made for each shard.
     #[must_use]
-    pub fn transport(mut self, make: impl Fn() -> Box<dyn opilio_fetch::Transport> + Send + Sync + 'static) -> Self {
-        self.transport = TransportChoice::Own(Arc::new(make));
+    pub fn transport(mut self, make: impl Fn() -> Rc<dyn Transport> + Send + Sync + 'static) -> Self {
+        self.transport = Some(Arc::new(make));
         self
     }
 
@@ -280,6 +290,14 @@ impl<S: Spider> Crawler<S> {
             sink.begin(0)?;
             sinks.push(sink);
         }
+        let user_agent = http::HeaderValue::from_str(&self.user_agent)
+            .map_err(|source| CrawlError::UserAgent { user_agent: self.user_agent.clone(), source })?;
+        let web = WebSettings {
+            header_count_max: self.limits.header_count_max,
+            header_bytes_max: self.limits.header_bytes_max,
+            ..self.web
+        };
+        let transport = self.transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
         let (publish, progress) = watch::channel(Progress::default());
         let settings = Settings {
             hosts: self.hosts,
@@ -296,8 +314,8 @@ impl<S: Spider> Crawler<S> {
             spider: Arc::new(self.spider),
             settings: Arc::new(settings),
             limits: self.limits,
-            addresses: self.addresses,
-            transport: self.transport,
+            user_agent,
+            transport,
             seeds,
             encoders,
             sinks,

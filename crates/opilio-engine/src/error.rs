@@ -18,6 +18,15 @@ pub enum CrawlError {
     /// The frontier failed.
     #[error("keep the frontier")]
     Frontier(#[from] FrontierError),
+    /// The user agent cannot stand in a header.
+    #[error("send {user_agent:?} as the user agent")]
+    UserAgent {
+        /// What was set.
+        user_agent: String,
+        /// Why not.
+        #[source]
+        source: http::header::InvalidHeaderValue,
+    },
     /// The HTTP client could not be made.
     #[error("make the transport")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use actix::{Arbiter, System};
 use opilio_export::{Encoder, ExportError, Sink};
-use opilio_fetch::{AddressPolicy, BodyBudget, DnsCache, Fetcher, Limits, ReqwestTransport, Transport};
+use opilio_fetch::{BodyBudget, DnsCache, Fetcher, Limits, Transport, WebSettings};
 use opilio_frontier::{Admission, Frontier, FrontierError};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -30,7 +30,7 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) spider: Arc<S>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) limits: Limits,
-    pub(crate) addresses: AddressPolicy,
+    pub(crate) user_agent: http::HeaderValue,
     pub(crate) transport: TransportChoice,
     pub(crate) seeds: Vec<Admission>,
     /// Encoders for each shard: their number is the number of shards.
@@ -46,10 +46,10 @@ pub(crate) struct Plan<S: Spider> {
 /// What shards fetch through.
 #[derive(Clone)]
 pub(crate) enum TransportChoice {
-    /// reqwest.
-    Web,
+    /// The web.
+    Web(Box<WebSettings>),
     /// Made by the user, one for each shard.
-    Own(Arc<dyn Fn() -> Box<dyn Transport> + Send + Sync>),
+    Own(Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>),
 }
 
 /// What one shard is made from, on whichever thread.
@@ -68,12 +68,17 @@ struct ShardParts<S: Spider> {
 /// What the shards' fetchers share.
 #[derive(Clone)]
 struct Web {
-    choice: TransportChoice,
+    way: Way,
     limits: Limits,
-    addresses: AddressPolicy,
-    user_agent: Arc<str>,
-    dns: Arc<DnsCache>,
+    user_agent: http::HeaderValue,
     bodies: BodyBudget,
+}
+
+/// Where transports come from.
+#[derive(Clone)]
+enum Way {
+    Web(opilio_fetch::Web),
+    Own(Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>),
 }
 
 /// The rooms that stand before any shard does.
@@ -92,7 +97,7 @@ pub(crate) fn on_own_threads<S: Spider>(plan: Plan<S>, commands: mpsc::Receiver<
         let mut links = Vec::new();
         let mut settled = Vec::new();
         let mut arbiters = Vec::new();
-        let (parts, rest) = shard_parts(plan, &hall);
+        let (parts, rest) = shard_parts(plan, &hall)?;
         for part in parts {
             let arbiter = Arbiter::new();
             let (tell, told) = oneshot::channel();
@@ -137,7 +142,7 @@ pub(crate) fn on_own_threads<S: Spider>(plan: Plan<S>, commands: mpsc::Receiver<
 /// Runs a crawl within this thread's [`tokio::task::LocalSet`], store and exporter included.
 pub(crate) async fn here<S: Spider>(plan: Plan<S>, commands: mpsc::Receiver<Command>) -> Result<CrawlReport, CrawlError> {
     let hall = hall(plan.progress.clone(), plan.duration_max);
-    let (parts, rest) = shard_parts(plan, &hall);
+    let (parts, rest) = shard_parts(plan, &hall)?;
     let mut links = Vec::new();
     let mut settled = Vec::new();
     for part in parts {
@@ -184,16 +189,16 @@ fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>) -> Ha
     Hall { clock, scheduler: Scheduler::start(setup), store, inbox, ended }
 }
 
-fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> (Vec<ShardParts<S>>, Rest<S>) {
+fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<S>>, Rest<S>), CrawlError> {
     let shards = plan.encoders.len().max(1);
-    let web = Web {
-        choice: plan.transport,
-        limits: plan.limits,
-        addresses: plan.addresses,
-        user_agent: plan.settings.user_agent.clone(),
-        dns: Arc::default(),
-        bodies: BodyBudget::default(),
+    let way = match plan.transport {
+        TransportChoice::Own(make) => Way::Own(make),
+        TransportChoice::Web(settings) => Way::Web(
+            opilio_fetch::Web::new(*settings, Arc::new(DnsCache::default()))
+                .map_err(|source| CrawlError::Transport(Box::new(source)))?,
+        ),
     };
+    let web = Web { way, limits: plan.limits, user_agent: plan.user_agent, bodies: BodyBudget::default() };
     let share = |shard: usize| {
         let (total, shards, shard) = (plan.in_flight, shards as u32, shard as u32);
         total / shards + u32::from(shard < total % shards)
@@ -217,7 +222,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> (Vec<ShardParts<S>>, Re
         seeds: plan.seeds,
         pages_max: plan.pages_max,
     };
-    (parts, rest)
+    Ok((parts, rest))
 }
 
 /// Starts the actors of one shard on this thread.
@@ -324,15 +329,16 @@ fn conclude<S: Spider>(
 }
 
 impl Web {
+    /// The fetcher of one shard, with connections of its own.
     fn fetcher(self, clock: Clock) -> Result<Fetcher, CrawlError> {
-        let transport: Box<dyn Transport> = match &self.choice {
-            TransportChoice::Own(make) => make(),
-            TransportChoice::Web => Box::new(
-                ReqwestTransport::new(&self.user_agent, self.addresses, self.dns, &self.limits)
-                    .map_err(|source| CrawlError::Transport(Box::new(source)))?,
-            ),
+        let transport: Rc<dyn Transport> = match &self.way {
+            Way::Own(make) => make(),
+            Way::Web(web) => {
+                Rc::new(web.transport().map_err(|source| CrawlError::Transport(Box::new(source)))?)
+            }
         };
-        Ok(Fetcher::new(transport, self.limits, self.bodies, move || clock.unix_millis()))
+        let fetcher = Fetcher::new(transport).limits(self.limits).budget(self.bodies).user_agent(self.user_agent);
+        Ok(fetcher.wall_clock_ms(move || clock.unix_millis()))
     }
 }
 

@@ -16,10 +16,9 @@
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
-use bytes::Bytes;
-use http::HeaderMap;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
+use opilio_fetch::Order;
 use opilio_frontier::Admission;
 use url::Url;
 
@@ -69,10 +68,7 @@ pub(crate) struct ReturnSlot;
 #[rtype(result = "()")]
 pub(crate) struct Fetch {
     pub(crate) what: Errand,
-    pub(crate) url: Url,
-    pub(crate) method: http::Method,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Option<Bytes>,
+    pub(crate) order: Order,
     pub(crate) reply: Recipient<Report>,
 }
 

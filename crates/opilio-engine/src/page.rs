@@ -7,17 +7,20 @@ use bytes::Bytes;
 use http::HeaderMap;
 use opilio_core::Reason;
 use opilio_extract::{Document, ExtractError, Link, Matches, SelectorError};
+use opilio_fetch::BodyPermit;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 /// An answer as it travels from the fetcher to the spider: no DOM in it, so it may cross threads.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Answer {
     /// Where the bytes came from.
     pub(crate) url: Url,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// What the body holds of the crawl's memory for bodies.
+    pub(crate) permit: Option<BodyPermit>,
     pub(crate) elapsed: Duration,
 }
 
@@ -38,6 +41,8 @@ pub struct Page<Step> {
     referrer: Option<Box<str>>,
     step: Step,
     document: Document,
+    /// Goes back when the page is done with.
+    _permit: Option<BodyPermit>,
 }
 
 /// What a page knows besides its bytes.
@@ -62,6 +67,7 @@ impl<Step> Page<Step> {
             step,
             document: Document::new(answer.url, content_type.as_deref(), answer.body),
             headers: answer.headers,
+            _permit: answer.permit,
         }
     }
 
@@ -71,7 +77,7 @@ impl<Step> Page<Step> {
         let facts = PageFacts { origin: url.as_str().into(), depth: 0, attempts: 1, referrer: None };
         let headers =
             HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/html; charset=utf-8"))]);
-        Self::new(Answer { url, status: 200, headers, body: html.into(), elapsed: Duration::ZERO }, step, facts)
+        Self::new(Answer { url, status: 200, headers, body: html.into(), permit: None, elapsed: Duration::ZERO }, step, facts)
     }
 
     /// The step that this page was requested for.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use opilio_core::Outcome;
-use opilio_fetch::{Fetched, Fetcher, Order};
+use opilio_fetch::{Fetched, Fetcher, Head};
 
 use crate::message::{
     AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ReturnSlot, ShardCounts, Slots, SlotsWanted,
@@ -140,10 +140,9 @@ impl Handler<Fetch> for Pool {
         let slot = Slot { pool: Outbox::new(ctx.address().recipient()) };
         let fetcher = self.fetcher.clone();
         let counts = self.counts.clone();
-        let Fetch { what, url, method, headers, body, reply } = fetch;
+        let Fetch { what, order, reply } = fetch;
         // A task and not a future of this actor: an actor polls all its futures whenever one wakes.
         actix::spawn(async move {
-            let order = Order { url, method, headers, body };
             let report = report(what, fetcher.fetch(order).await, &counts);
             // The slot is free before the host hears of it, so that it can start the next one at once.
             drop(slot);
@@ -155,12 +154,16 @@ impl Handler<Fetch> for Pool {
 }
 
 fn report(what: Errand, fetched: Fetched, counts: &Cell<ShardCounts>) -> Report {
-    let Fetched { outcome, hints, head, body, location, error, elapsed } = fetched;
+    let Fetched { outcome, hints, head, body, permit, location, error, elapsed, .. } = fetched;
     let mut now = counts.get();
     now.bytes += body.len() as u64;
     now.refusals += u64::from(matches!(outcome, Outcome::Answered(429 | 503)));
     counts.set(now);
-    let answer = head.map(|head| Answer { url: head.url, status: head.status, headers: head.headers, body, elapsed });
+    let permit = Some(permit);
+    let answer = head.map(|head| {
+        let Head { url, status, headers, .. } = head;
+        Answer { url, status, headers, body, permit, elapsed }
+    });
     Report { what, outcome, hints, answer, location, error }
 }
 

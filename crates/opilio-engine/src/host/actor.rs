@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
-use http::HeaderMap;
 use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
 use opilio_core::{Ending, Fault, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
+use opilio_fetch::{Connection, Order};
 use url::Url;
 
 use super::rules::RulesTable;
@@ -116,7 +116,7 @@ impl HostActor {
             self.trying.insert(id, Attempt { number: attempt, first_start, repeatable: false, retries: Some(0) });
             return Some(self.report_of(id, Outcome::Failed(Fault::UnsupportedScheme), opilio_core::Hints::default()));
         };
-        let repeatable = order.method.is_idempotent() || more.as_ref().is_some_and(|more| more.repeatable);
+        let repeatable = order.repeatable;
         let retries = more.and_then(|more| more.retries);
         self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries });
         let retry = u64::from(attempt > 1 || first_start < now);
@@ -130,7 +130,7 @@ impl HostActor {
     fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         self.cx.count(|counts| counts.requests += 1);
         let url = self.rules.url(scheme)?;
-        let order = Order { url, method: http::Method::GET, headers: HeaderMap::new(), body: None };
+        let order = Order::get(url);
         let lost = || Input::Rules { scheme, answer: RulesAnswer::Again };
         self.send(ctx, Errand::Rules(scheme), order).then(lost)
     }
@@ -140,8 +140,10 @@ impl HostActor {
         for (name, value) in &self.cx.settings.hosts.of(&self.host).headers {
             order.headers.entry(name).or_insert_with(|| value.clone());
         }
-        let Order { url, method, headers, body } = order;
-        let fetch = Fetch { what, url, method, headers, body, reply: ctx.address().recipient() };
+        if self.next_start_is_far() {
+            order.connection = Connection::Close;
+        }
+        let fetch = Fetch { what, order, reply: ctx.address().recipient() };
         match self.cx.pool.try_send(fetch) {
             Ok(()) => false,
             Err(SendError::Full(_) | SendError::Closed(_)) => {
@@ -149,6 +151,12 @@ impl HostActor {
                 true
             }
         }
+    }
+
+    /// Whether an idle connection would only be a burden, to the server and to us.
+    fn next_start_is_far(&self) -> bool {
+        let rate = self.cx.settings.hosts.of(&self.host).policy.rate_max();
+        rate.is_some_and(|rate| rate.interval() > IDLE_MAX)
     }
 
     /// The input for a report: outcome, and what the retry policy would do about it.
@@ -227,23 +235,14 @@ impl HostActor {
     }
 
     /// Leases that robots.txt does not allow end before they are asked for.
-    fn refuse_disallowed(&mut self, ctx: &mut Context<Self>) {
-        for scheme in [Scheme::Http, Scheme::Https] {
-            if !self.rules.is_known(scheme) {
-                continue;
-            }
-            let refused: Vec<LeaseId> = {
-                let state = self.state.borrow();
-                let rules = &self.rules;
-                state
-                    .ready_leases(scheme)
-                    .filter(|lease| !rules.allows(scheme, &lease.record.url))
-                    .map(|lease| lease.id)
-                    .collect()
-            };
-            for lease in refused {
-                self.step(ctx, Input::Disallowed(lease));
-            }
+    fn refuse_disallowed(&mut self, scheme: Scheme) {
+        let now = self.cx.clock.now();
+        let mut state = self.state.borrow_mut();
+        let rules = &self.rules;
+        let disallowed = |lease: &&Lease| !rules.allows(scheme, &lease.record.url);
+        let refused: Vec<LeaseId> = state.ready_leases(scheme).filter(disallowed).map(|lease| lease.id).collect();
+        for lease in refused {
+            state.handle(now, Input::Disallowed(lease));
         }
     }
 }
@@ -251,7 +250,7 @@ impl HostActor {
 /// What is sent for a lease, and what is special about it; none for a record that cannot be read.
 fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>)> {
     let url = Url::parse(&lease.record.url).ok()?;
-    let mut order = Order { url, method: http::Method::GET, headers: HeaderMap::new(), body: None };
+    let mut order = Order::get(url);
     if lease.record.extra.is_empty() {
         return Some((order, None));
     }
@@ -265,16 +264,9 @@ fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>)> {
             order.headers.append(name, http::HeaderValue::from_bytes(value).ok()?);
         }
         order.body = more.body.clone().map(Into::into);
+        order.repeatable = more.repeatable || order.method.is_idempotent();
     }
     Some((order, more))
-}
-
-/// What goes to the fetcher.
-struct Order {
-    url: Url,
-    method: http::Method,
-    headers: HeaderMap,
-    body: Option<bytes::Bytes>,
 }
 
 impl Actor for HostActor {
@@ -303,32 +295,13 @@ impl Handler<AssignHost> for HostActor {
     type Result = ();
 
     fn handle(&mut self, AssignHost(leases): AssignHost, ctx: &mut Self::Context) {
-        self.refuse_before(ctx, leases);
-    }
-}
-
-impl HostActor {
-    /// Takes leases on, those that the known rules do not allow last: they end at once.
-    fn refuse_before(&mut self, ctx: &mut Context<Self>, leases: Vec<Lease>) {
-        let refused: Vec<LeaseId> = leases
-            .iter()
-            .filter(|lease| self.rules.is_known(lease.record.scheme))
-            .filter(|lease| !self.rules.allows(lease.record.scheme, &lease.record.url))
-            .map(|lease| lease.id)
-            .collect();
-        if refused.is_empty() {
-            return self.step(ctx, Input::Assign(leases));
-        }
-        // Before anything may start: the state hears of the leases and of the refusals in one turn.
-        let now = self.cx.clock.now();
-        {
-            let mut state = self.state.borrow_mut();
-            state.handle(now, Input::Assign(leases));
-            for lease in &refused[1..] {
-                state.handle(now, Input::Disallowed(*lease));
+        self.state.borrow_mut().handle(self.cx.clock.now(), Input::Assign(leases));
+        for scheme in [Scheme::Http, Scheme::Https] {
+            if self.rules.is_known(scheme) {
+                self.refuse_disallowed(scheme);
             }
         }
-        self.step(ctx, Input::Disallowed(refused[0]));
+        self.step(ctx, Input::Tick);
     }
 }
 
@@ -355,11 +328,9 @@ impl Handler<Report> for HostActor {
                 let settings = &self.cx.settings;
                 let proposal = settings.retry.propose(&facts, report.outcome, report.hints, self.random.f64());
                 let answer = self.rules.learn(scheme, &report, proposal);
-                let now = self.cx.clock.now();
-                self.state.borrow_mut().handle(now, Input::Rules { scheme, answer });
-                // Before anything may start under the new rules, what they forbid ends.
-                self.refuse_disallowed(ctx);
-                self.step(ctx, Input::Tick);
+                // What the new rules forbid ends before they let anything start.
+                self.refuse_disallowed(scheme);
+                self.step(ctx, Input::Rules { scheme, answer });
             }
         }
     }
@@ -380,3 +351,6 @@ impl Handler<Drain> for HostActor {
         self.step(ctx, Input::Drain);
     }
 }
+
+/// An idle connection is kept no longer than this.
+const IDLE_MAX: Duration = Duration::from_secs(15);
