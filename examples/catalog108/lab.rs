@@ -1,0 +1,200 @@
+//! The lesson's lab, in real time, and what the server's own log says about it.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::time::Duration;
+
+use anyhow::Result;
+use opilio::prelude::*;
+use opilio_sandbox::{HostConfig, Limit, Log, Sandbox};
+
+use crate::{recipe, show};
+
+const URLS: usize = 200;
+const MINUTE: Duration = Duration::from_secs(60);
+/// What the server allows in any minute.
+const ALLOWED: u32 = 60;
+
+/// 30 a minute with 8 in flight, where 60 a minute are allowed and 2 % of the answers are 5xx.
+pub(crate) async fn gentle() -> Result<bool> {
+    const ASKED: u32 = 30;
+    let server = server()?;
+    println!("{URLS} URLs, {ASKED} a minute and 8 in flight; the server allows {ALLOWED}. Takes 7 minutes.");
+    let report = opilio(&server, HostPolicy::new().rate(per_minute(ASKED)).in_flight(8)).await?;
+    let log = server.log(0);
+
+    print_columns(&[("Opilio", Figures::of(&log, report.elapsed, ASKED))]);
+    let waits = retry_waits(&log);
+    println!("  a retry came after {} s\n", listed(&waits));
+
+    let ideal = log.arrivals().saturating_sub(1) as f64 * 2.0;
+    let mut checks = Checks::default();
+    checks.that(format_args!("{} of {URLS} URLs ended as pages", report.pages), report.pages == URLS as u64);
+    let (most, flying) = (log.max_in_window(MINUTE), log.max_in_flight());
+    checks.that(format_args!("at most {most} arrivals in any 60 s (30 allowed)"), most <= ASKED as usize);
+    checks.that(format_args!("at most {flying} in flight (8 allowed)"), flying <= 8);
+    let failed = log.entries().iter().filter(|arrival| arrival.status >= 500).count();
+    let retried = failed > 0 && waits.len() == failed && distinct(&waits);
+    checks.that(
+        format_args!("each of {failed} answers of 5xx was retried, no two after the same wait"),
+        retried,
+    );
+    let took = report.elapsed.as_secs_f64();
+    checks.that(format_args!("took {took:.1} s (up to 1.03 × {ideal:.0} s allowed)"), took <= 1.03 * ideal);
+    Ok(checks.passed)
+}
+
+/// 100 a minute with 50 in flight where 60 are allowed: first the usual recipe, then Opilio.
+pub(crate) async fn push() -> Result<bool> {
+    const ASKED: u32 = 100;
+    println!("{URLS} URLs, {ASKED} a minute and 50 in flight; the server allows {ALLOWED}. Takes 7 minutes.");
+    let server_of_recipe = server()?;
+    // reqwest as this workspace builds it wants to be told whose TLS to use, also for plain HTTP.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let began = std::time::Instant::now();
+    println!("  the usual recipe: semaphore, window, retry per URL …");
+    let fetched = recipe::fetch_all(urls(&server_of_recipe), ASKED as usize, 50).await?;
+    let (took, recipes_log) = (began.elapsed(), server_of_recipe.log(0));
+
+    println!("  Opilio …");
+    let server = server()?;
+    let report = opilio(&server, HostPolicy::new().rate(per_minute(ASKED)).in_flight(50)).await?;
+    let log = server.log(0);
+
+    let recipe = Figures::of(&recipes_log, took, ALLOWED);
+    print_columns(&[("the recipe", recipe), ("Opilio", Figures::of(&log, report.elapsed, ALLOWED))]);
+
+    let mut checks = Checks::default();
+    let first = recipes_log.first_try_ok(|_| true).unwrap_or_default();
+    checks.that(
+        format_args!(
+            "the recipe: {:.0} % succeeded at once (it should fall below 60 %); {fetched} in the end",
+            first * 100.0
+        ),
+        first < 0.6,
+    );
+    checks.that(
+        format_args!("Opilio: {} of {URLS} URLs ended as pages", report.pages),
+        report.pages == URLS as u64,
+    );
+    let closed = log.arrivals_while_closed();
+    checks.that(format_args!("Opilio: {closed} arrivals while the server was closed"), closed == 0);
+    let used = log.budget_used_after(MINUTE, ALLOWED, MINUTE).unwrap_or_default();
+    checks.that(
+        format_args!(
+            "Opilio: {:.1} % of the permitted used after the first minute (97 % wanted)",
+            used * 100.0
+        ),
+        used >= 0.97,
+    );
+    Ok(checks.passed)
+}
+
+fn server() -> Result<Sandbox> {
+    let host = HostConfig::new().limit(Limit::per_minute(ALLOWED)).errors(500, 0.02);
+    Ok(Sandbox::builder().host(host).start()?)
+}
+
+fn urls(server: &Sandbox) -> Vec<String> {
+    (1..=URLS).map(|page| server.url(0, &format!("/api/products?page={page}&per_page=2"))).collect()
+}
+
+async fn opilio(server: &Sandbox, policy: HostPolicy) -> Result<CrawlReport> {
+    let mut urls = urls(server).into_iter();
+    let first = urls.next().unwrap_or_default();
+    let job = urls.fold(crawl(first), |job, url| job.and(url));
+    let crawler = job
+        .each(|page, found| {
+            found.item(page.json()?);
+            Ok(())
+        })
+        .host(policy)
+        .no_robots()
+        .addresses(AddressPolicy::allow_all());
+    show::watched(crawler).await
+}
+
+/// What the server's log says about one client.
+struct Figures(Vec<(&'static str, String)>);
+
+impl Figures {
+    fn of(log: &Log, elapsed: Duration, budget: u32) -> Self {
+        let percent =
+            |share: Option<f64>| share.map_or("–".into(), |share| format!("{:.1} %", share * 100.0));
+        let gap = log.smallest_gap().map_or("–".into(), |gap| format!("{:.0} ms", gap.as_secs_f64() * 1e3));
+        let paths = log.tries().len() as u64;
+        Self(vec![
+            ("first tries that succeeded", percent(log.first_try_ok(|_| true))),
+            ("retries", log.arrivals().saturating_sub(paths).to_string()),
+            ("refused", log.refused().to_string()),
+            ("arrivals while closed", log.arrivals_while_closed().to_string()),
+            ("URLs never served", log.never_served().len().to_string()),
+            ("elapsed", format!("{:.1} s", elapsed.as_secs_f64())),
+            ("budget used", format!("{} of {budget}/min", percent(log.budget_used(budget, MINUTE)))),
+            ("most arrivals in 60 s", log.max_in_window(MINUTE).to_string()),
+            ("most in flight", log.max_in_flight().to_string()),
+            ("smallest gap", gap),
+        ])
+    }
+}
+
+fn print_columns(columns: &[(&str, Figures)]) {
+    print!("\n  {:<28}", "by the server's log");
+    for (name, _) in columns {
+        print!("{name:>22}");
+    }
+    println!();
+    let names = columns.first().map_or(&[][..], |(_, figures)| &figures.0);
+    for (line, (name, _)) in names.iter().enumerate() {
+        print!("  {name:<28}");
+        for (_, figures) in columns {
+            print!("{:>22}", figures.0.get(line).map_or("", |(_, value)| value));
+        }
+        println!();
+    }
+    println!();
+}
+
+/// The seconds between each failed arrival and the next one of the same URL.
+fn retry_waits(log: &Log) -> Vec<f64> {
+    let mut failed: BTreeMap<&str, Duration> = BTreeMap::new();
+    let mut waits = Vec::new();
+    for arrival in log.entries() {
+        if let Some(before) = failed.remove(&*arrival.path) {
+            waits.push((arrival.at - before).as_secs_f64());
+        }
+        if arrival.status >= 500 {
+            failed.insert(&arrival.path, arrival.at);
+        }
+    }
+    waits
+}
+
+fn listed(waits: &[f64]) -> String {
+    waits.iter().map(|wait| format!("{wait:.2}")).collect::<Vec<_>>().join(", ")
+}
+
+/// No two waits agree to the millisecond.
+fn distinct(waits: &[f64]) -> bool {
+    let mut sorted = waits.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.windows(2).all(|pair| pair[1] - pair[0] > 0.001)
+}
+
+/// Says what holds and what does not.
+struct Checks {
+    passed: bool,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self { passed: true }
+    }
+}
+
+impl Checks {
+    fn that(&mut self, claim: impl Display, holds: bool) {
+        println!("  {} {claim}", if holds { "ok    " } else { "FAILED" });
+        self.passed &= holds;
+    }
+}
