@@ -1,0 +1,91 @@
+//! `cargo xtask bench-spider`: Opilio as a user would run it, for benchmarks side by side.
+//!
+//! Limits are set so high that they do not bind; every gate is in place. Writes one JSON line a page:
+//! `url`, `title` and, read through a DOM, `sku`.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use opilio::prelude::*;
+
+/// What a page of the benchmark's site gives.
+#[derive(Serialize)]
+struct Row {
+    url: String,
+    title: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sku: Option<String>,
+}
+
+/// Title and links, and, if asked, a field through a DOM.
+struct Bench {
+    seed: String,
+    fields: Fields,
+}
+
+/// How a page is read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fields {
+    /// Title and links in one pass, no DOM.
+    Skim,
+    /// Title, links and a field through a DOM.
+    Dom,
+}
+
+impl Spider for Bench {
+    type Item = Row;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        vec![Request::get(&*self.seed, ())]
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        let (title, sku) = match self.fields {
+            Fields::Skim => (page.title().unwrap_or_default().to_owned(), None),
+            Fields::Dom => {
+                let sku = page.css(".product-info .sku, body > .sku")?.text();
+                (page.css("title")?.text().unwrap_or_default(), Some(sku.unwrap_or_default()))
+            }
+        };
+        found.item(Row { url: page.origin().to_owned(), title, sku });
+        found.follow_links(page, ());
+        Ok(())
+    }
+}
+
+/// Crawls `--seed URL` to `--out FILE`; `--dom` reads a field through a DOM; `--limit N`, `--shards N`.
+///
+/// # Errors
+/// When the arguments are off or the crawl fails.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let (mut seed, mut out, mut fields, mut limit, mut shards) = (None, None, Fields::Skim, 0, 0);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--seed" => seed = Some(value()?.clone()),
+            "--out" => out = Some(PathBuf::from(value()?)),
+            "--limit" => limit = value()?.parse().context("--limit")?,
+            "--shards" => shards = value()?.parse().context("--shards")?,
+            "--dom" => fields = Fields::Dom,
+            other => bail!("bench-spider knows no {other}"),
+        }
+    }
+    let seed = seed.context("bench-spider needs --seed URL")?;
+    let out = out.context("bench-spider needs --out FILE")?;
+    let mut crawler = Crawler::new(Bench { seed, fields })
+        .host(HostPolicy::new().rate(per_second(1_000_000)).in_flight(32))
+        .total_in_flight(32)
+        .shards(shards)
+        .scope(Scope::new().follow(Follow::All))
+        .addresses(AddressPolicy::allow_all())
+        .export(JsonLines::create(out)?);
+    if limit > 0 {
+        crawler = crawler.max_pages(limit);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().build().context("start a runtime")?;
+    let report = runtime.block_on(crawler.run())?;
+    eprintln!("pages {} failures {} bytes {}", report.pages, report.failures.len(), report.bytes);
+    Ok(())
+}

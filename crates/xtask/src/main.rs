@@ -1,0 +1,27 @@
+//! The project's own tools, run as `cargo xtask …`.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
+
+mod bench;
+mod layers;
+
+use anyhow::{Result, bail};
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = args.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    match command {
+        "layers" => layers::run(),
+        "bench-spider" => bench::run(rest),
+        "help" | "--help" | "-h" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("xtask knows no {other}\n\n{HELP}"),
+    }
+}
+
+const HELP: &str = "\
+cargo xtask sim [--seed N] [--hosts N] [--starts N] [--mutants]   a million hosts in virtual time, G1-G8 at every step
+cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawler against the sandbox, by scenario
+cargo xtask layers                                                the dependency rules
+cargo xtask bench-spider --seed URL --out FILE [--dom]            Opilio for benchmarks side by side";

@@ -1,0 +1,268 @@
+//! The goals, each said once: what to read off the server's log, and the bound.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use opilio::{CrawlReport, Reason, Stopped};
+use opilio_sandbox::{Fault, Log};
+
+use super::scenario::Ends;
+
+/// What a scenario has left behind.
+pub(super) struct Evidence {
+    /// What each host saw: the witness.
+    pub(super) logs: Vec<Log>,
+    /// The base URL of each host.
+    pub(super) bases: Vec<String>,
+    /// How often each order was carried out, over all hosts.
+    pub(super) orders: Vec<u32>,
+    /// URLs of the list.
+    pub(super) asked: usize,
+    /// Places in the list that ended as a page, as they were written.
+    pub(super) pages: Vec<u32>,
+    /// The crawler's own books.
+    pub(super) report: CrawlReport,
+    /// From start to end of the crawl.
+    pub(super) took: Duration,
+}
+
+/// A claim about the evidence.
+pub(super) struct Goal {
+    pub(super) says: String,
+    check: Box<dyn Fn(&Evidence) -> Measured>,
+}
+
+/// What was measured, and whether it is good enough.
+pub(super) struct Measured {
+    pub(super) value: String,
+    pub(super) holds: bool,
+}
+
+impl Goal {
+    fn new(says: impl Into<String>, check: impl Fn(&Evidence) -> Measured + 'static) -> Self {
+        Self { says: says.into(), check: Box::new(check) }
+    }
+
+    /// A count that must not exceed a bound.
+    fn at_most(what: &str, bound: u64, count: impl Fn(&Evidence) -> u64 + 'static) -> Self {
+        Self::new(format!("{what} ≤ {bound}"), move |evidence| {
+            let value = count(evidence);
+            Measured { value: value.to_string(), holds: value <= bound }
+        })
+    }
+
+    /// A count that must be nothing.
+    fn none(what: &str, count: impl Fn(&Evidence) -> u64 + 'static) -> Self {
+        Self::at_most(what, 0, count)
+    }
+
+    /// A time that must not exceed a bound.
+    fn within(what: String, bound: Duration, time: impl Fn(&Evidence) -> Option<Duration> + 'static) -> Self {
+        Self::new(format!("{what} ≤ {:.2} s", bound.as_secs_f64()), move |evidence| match time(evidence) {
+            Some(value) => Measured { value: format!("{:.2} s", value.as_secs_f64()), holds: value <= bound },
+            None => Measured { value: "never".into(), holds: false },
+        })
+    }
+
+    pub(super) fn measure(&self, evidence: &Evidence) -> Measured {
+        (self.check)(evidence)
+    }
+}
+
+impl Evidence {
+    fn sum(&self, of: impl Fn(&Log) -> u64) -> u64 {
+        self.logs.iter().map(of).sum()
+    }
+
+    fn most(&self, of: impl Fn(&Log) -> u64) -> u64 {
+        self.logs.iter().map(of).max().unwrap_or(0)
+    }
+
+    /// The first arrival at any host, since the sandbox's start.
+    fn began(&self) -> Option<Duration> {
+        self.logs.iter().filter_map(|log| log.entries().first()).map(|arrival| arrival.at).min()
+    }
+
+    /// From the first arrival anywhere to the last one at this host.
+    fn done_after(&self, host: usize) -> Option<Duration> {
+        let last = self.logs.get(host)?.entries().last()?.at;
+        Some(last.saturating_sub(self.began()?))
+    }
+}
+
+// Goals of single scenarios.
+
+/// Requests that were refused, over all hosts.
+pub(super) fn refused(bound: u64) -> Goal {
+    Goal::at_most("refused", bound, |evidence| evidence.sum(Log::refused))
+}
+
+/// Requests that came between a refusal with a stated wait and the end of that wait.
+pub(super) fn none_while_closed() -> Goal {
+    Goal::none("arrivals while closed", |evidence| {
+        evidence.sum(|log| log.arrivals_while_closed_grace(UNDER_WAY) as u64)
+    })
+}
+
+/// Requests that came when an announced quota was used up.
+pub(super) fn none_on_spent_quota() -> Goal {
+    Goal::none("arrivals on a spent quota", |evidence| evidence.sum(Log::arrivals_on_spent_quota))
+}
+
+/// The share of a host's rate that was used.
+pub(super) fn used(host: usize, at_least: f64, per_minute: u32) -> Goal {
+    let says = format!("used of {per_minute}/min ≥ {:.0} %", at_least * 100.0);
+    Goal::new(says, move |evidence| {
+        let share = evidence.logs.get(host).and_then(|log| log.budget_used(per_minute, MINUTE));
+        let share = share.unwrap_or_default();
+        Measured { value: format!("{:.2} %", share * 100.0), holds: share >= at_least }
+    })
+}
+
+/// Arrivals of a host in any window.
+pub(super) fn window(host: usize, n: u32, per: Duration) -> Goal {
+    let what = format!("arrivals in any {} s", per.as_secs_f64());
+    Goal::at_most(&what, u64::from(n), move |evidence| {
+        evidence.logs.get(host).map_or(0, |log| log.max_in_window(per) as u64)
+    })
+}
+
+/// Arrivals at the same instant, or nearly so.
+pub(super) fn no_herd(n: u64, within: Duration) -> Goal {
+    let what = format!("arrivals in any {} ms", within.as_millis());
+    Goal::at_most(&what, n, move |evidence| evidence.most(|log| log.max_in_window(within) as u64))
+}
+
+/// Each failure is worth one more request at the most.
+pub(super) fn one_retry_a_failure() -> Goal {
+    Goal::none("retries without a failure", |evidence| evidence.sum(needless_retries))
+}
+
+/// Arrivals of a URL beyond the first one and one for each of its failures.
+fn needless_retries(log: &Log) -> u64 {
+    let mut owed: BTreeMap<&str, i64> = BTreeMap::new();
+    for arrival in log.entries() {
+        let failed = arrival.refused || arrival.fault.is_some_and(|fault| !matches!(fault, Fault::Slow(_)));
+        *owed.entry(&arrival.path).or_insert(-1) += 1 - i64::from(failed);
+    }
+    owed.values().map(|excess| excess.max(&0).unsigned_abs()).sum()
+}
+
+/// The host never bans the crawler.
+pub(super) fn no_ban() -> Goal {
+    Goal::none("answers of a ban", |evidence| evidence.sum(|log| log.counts().banned))
+}
+
+/// Requests during an outage. Those that found no listener are in the crawler's books only.
+pub(super) fn knocks(bound: u64, from: Duration, to: Duration) -> Goal {
+    Goal::at_most("knocks during the outage", bound, move |evidence| {
+        let unheard = evidence.report.requests.saturating_sub(evidence.sum(Log::arrivals));
+        evidence.sum(|log| log.knocks_between(from, to) as u64) + unheard
+    })
+}
+
+/// How long after the end of an outage the first page was served.
+pub(super) fn back(within: Duration, outage_end: Duration) -> Goal {
+    Goal::within("back after the outage".into(), within, move |evidence| {
+        let later = |log: &Log| {
+            log.entries().iter().find(|arrival| arrival.at >= outage_end && arrival.is_success()).map(|a| a.at)
+        };
+        evidence.logs.iter().filter_map(later).min().map(|at| at.saturating_sub(outage_end))
+    })
+}
+
+/// Hosts that are done later than `factor` × their own ideal after the first arrival of all.
+/// An ideal is (URLs − 1) × spacing.
+pub(super) fn each_in_time(factor: f64, ideals: Vec<(usize, Duration)>) -> Goal {
+    Goal::new(format!("each host ≤ {factor} × its ideal"), move |evidence| {
+        let ratio = |(host, ideal): &(usize, Duration)| {
+            let took = evidence.done_after(*host).unwrap_or(Duration::MAX);
+            (took.as_secs_f64() / ideal.as_secs_f64(), *host)
+        };
+        let (worst, host) = ideals.iter().map(ratio).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
+        let value = format!("{worst:.4} at worst (host {})", host + 1);
+        Measured { value, holds: worst <= factor }
+    })
+}
+
+/// The time from the first arrival anywhere to the last one.
+pub(super) fn whole_in_time(factor: f64, ideal: Duration) -> Goal {
+    let what = format!("the whole ({factor} × its ideal)");
+    Goal::within(what, ideal.mul_f64(factor), |evidence| {
+        (0..evidence.logs.len()).filter_map(|host| evidence.done_after(host)).max()
+    })
+}
+
+/// The crawl ends by itself, soon after its last request.
+pub(super) fn ends_by_itself(bound: Duration) -> Goal {
+    Goal::within("ends by itself".into(), bound, |evidence| {
+        (evidence.report.stopped == Stopped::Finished).then_some(evidence.took)
+    })
+}
+
+/// Requests to a host after its first refusal.
+pub(super) fn silent_after_refusal(host: usize) -> Goal {
+    Goal::none("knocks after the refusal", move |evidence| {
+        let entries = evidence.logs.get(host).map_or(&[][..], Log::entries);
+        let refused = entries.iter().find(|arrival| arrival.refused).map(|arrival| arrival.sent);
+        refused.map_or(u64::MAX, |sent| {
+            entries.iter().filter(|arrival| arrival.at > sent + UNDER_WAY).count() as u64
+        })
+    })
+}
+
+/// The report names the URLs that were left, and why: as many as the host never served.
+pub(super) fn left_are_named(host: usize, reason: Reason, count: usize) -> Goal {
+    let says = format!("{count} URLs left as {}", reason.as_str());
+    Goal::new(says, move |evidence| {
+        let base = format!("{}/", evidence.bases[host]);
+        let named = |failure: &&opilio::FailureRecord| failure.url.starts_with(&base) && failure.reason == reason;
+        let found = evidence.report.failures.iter().filter(named).count();
+        let others = evidence.report.failures.len() - found;
+        Measured { value: format!("{found}, others {others}"), holds: found == count && others == 0 }
+    })
+}
+
+/// Every order was carried out, also those that were refused at first.
+pub(super) fn carried_out(count: usize) -> Goal {
+    Goal::new(format!("orders carried out = {count}"), move |evidence| {
+        let value = evidence.orders.len();
+        Measured { value: value.to_string(), holds: value == count }
+    })
+}
+
+// Goals of every scenario.
+
+/// What must hold whatever the server does. `slow` are the hosts that allow 60 a minute or less.
+pub(super) fn everywhere(ends: Ends, slow: Vec<usize>) -> Vec<Goal> {
+    vec![
+        lost(ends),
+        Goal::none("URLs served twice", |evidence| evidence.sum(|log| log.served_twice().len() as u64)),
+        Goal::none("orders carried out twice", |evidence| {
+            evidence.orders.iter().filter(|times| **times > 1).count() as u64
+        }),
+        Goal::at_most("starts in 250 ms after a hold", 1, move |evidence| {
+            let logs = slow.iter().filter_map(|host| evidence.logs.get(*host));
+            logs.map(|log| log.starts_after_hold(HERD) as u64).max().unwrap_or(0)
+        }),
+    ]
+}
+
+/// URLs that did not end as they have to. A page that was written twice is as bad.
+fn lost(ends: Ends) -> Goal {
+    Goal::none("URLs lost", move |evidence| {
+        let written: BTreeSet<u32> = evidence.pages.iter().copied().collect();
+        let twice = evidence.pages.len() - written.len();
+        let named = match ends {
+            Ends::AsPages => 0,
+            Ends::Accounted => evidence.report.failures.len(),
+        };
+        let unbalanced = u64::from(!evidence.report.balances());
+        evidence.asked.abs_diff(written.len() + named) as u64 + twice as u64 + unbalanced
+    })
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// What arrives so soon after a refusal was sent was under way already.
+const UNDER_WAY: Duration = Duration::from_millis(20);
+const HERD: Duration = Duration::from_millis(250);

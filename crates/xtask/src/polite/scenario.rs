@@ -1,0 +1,98 @@
+//! What a scenario is: servers, what is asked of them, what the crawler was told, and the goals.
+
+use opilio::core::{HostPolicy, per_minute};
+use opilio::{Limits, Request};
+use opilio_sandbox::{HostConfig, Sandbox};
+
+use super::goals::Goal;
+
+/// One row of the table.
+pub(super) struct Scenario {
+    pub(super) name: String,
+    pub(super) hosts: Vec<Server>,
+    pub(super) asks: Vec<Ask>,
+    /// What the crawler is told of every host that has no policy of its own.
+    pub(super) policy: HostPolicy,
+    pub(super) limits: Limits,
+    pub(super) ends: Ends,
+    pub(super) goals: Vec<Goal>,
+}
+
+/// How the URLs of a scenario have to end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// All of them as pages.
+    AsPages,
+    /// As a page, or as a failure that is named: where the server leaves no choice.
+    Accounted,
+}
+
+/// One host.
+pub(super) struct Server {
+    pub(super) config: HostConfig,
+    /// What the crawler is told of this host alone.
+    pub(super) told: Option<HostPolicy>,
+}
+
+/// One URL of the list.
+#[derive(Clone)]
+pub(super) enum Ask {
+    /// A small page of a host.
+    Get { host: usize, path: String },
+    /// An order, which must not be carried out twice.
+    Order { host: usize, body: String },
+    /// A page of a host that answers with a redirect to a page of another.
+    Redirected { by: usize, to: usize, path: String },
+    /// A page of the first host, whose authority is spelt in another way; `{port}` is its port.
+    Spelt { authority: &'static str, path: String },
+}
+
+impl Ask {
+    /// The request, once it is known where the hosts are. Its step is its place in the list.
+    pub(super) fn request(&self, sandbox: &Sandbox, place: u32) -> Request<u32> {
+        match self {
+            Self::Get { host, path } => Request::get(sandbox.url(*host, path), place),
+            Self::Order { host, body } => {
+                Request::get(sandbox.url(*host, "/orders"), place).method("POST").body(body.as_str())
+            }
+            Self::Redirected { by, to, path } => {
+                let target = sandbox.url(*to, path);
+                Request::get(sandbox.url(*by, &format!("/go?to={target}")), place)
+            }
+            Self::Spelt { authority, path } => {
+                let authority = authority.replace("{port}", &sandbox.addr(0).port().to_string());
+                Request::get(format!("http://{authority}{path}"), place)
+            }
+        }
+    }
+}
+
+impl Scenario {
+    /// `urls` small pages of one host.
+    pub(super) fn one_host(name: String, config: HostConfig, urls: usize, policy: HostPolicy) -> Self {
+        Self {
+            name,
+            hosts: vec![Server { config, told: None }],
+            asks: pages(0, urls),
+            policy,
+            limits: Limits::default(),
+            ends: Ends::AsPages,
+            goals: Vec::new(),
+        }
+    }
+
+    pub(super) fn goals(mut self, goals: impl IntoIterator<Item = Goal>) -> Self {
+        self.goals.extend(goals);
+        self
+    }
+}
+
+/// `urls` different pages of a host.
+pub(super) fn pages(host: usize, urls: usize) -> Vec<Ask> {
+    (0..urls).map(|n| Ask::Get { host, path: format!("/page/{n}") }).collect()
+}
+
+/// What the crawler is told: so many a minute, so many in flight.
+pub(super) fn told(rate_per_minute: u32, in_flight: u32) -> HostPolicy {
+    HostPolicy::new().rate(per_minute(rate_per_minute)).in_flight(in_flight)
+}
