@@ -123,7 +123,7 @@ impl Hold {
         tell
     }
 
-    /// The server stated a wait after its door was thought open again: no strike, but a probe first.
+    /// No strike, but a probe first: the server stated a wait after its door was thought open again.
     pub(super) fn distrust(&mut self) {
         if self.door == Door::Open {
             self.door = Door::Closed;
@@ -137,7 +137,7 @@ impl Hold {
 
     /// A park is over: one probe may find out how things are.
     pub(super) fn reopen_for_probe(&mut self) {
-        self.door = Door::Closed;
+        self.distrust();
         self.strikes /= 2;
     }
 

@@ -217,6 +217,9 @@ impl HostState {
 
     fn close(&mut self, now: Timestamp, landing: Landing, reason: HoldReason, of_pace: bool) -> Closing {
         if self.parked.is_some() {
+            if landing.probe {
+                self.hold.unprobe();
+            }
             return Closing::Same;
         }
         let closing = self.hold.close(now, landing.started, landing.probe, reason);

@@ -13,7 +13,7 @@ use super::rules::SCHEMES;
 use super::snapshot::HostSnapshot;
 use super::state::HostState;
 use crate::name::Scheme;
-use crate::outcome::{Blame, Fault, Outcome};
+use crate::outcome::{Blame, Fault, Outcome, Reason};
 use crate::policy::HostPolicy;
 use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
@@ -34,16 +34,16 @@ pub struct Witness {
     all: Pacer,
     last_start: Option<Timestamp>,
     /// The budget is measured from here at the latest.
-    resumed_at: Timestamp,
+    resumed_at: Option<Timestamp>,
     slot_refused_until: Timestamp,
     crawl_delay: [Duration; 2],
-    rules_deadline: [Option<Timestamp>; 2],
+    /// Deadlines of robots.txt fetches under way, and whether each is the probe.
+    rules_out: [Option<(Timestamp, bool)>; 2],
     /// Until when the server asked for silence, or the host said that it keeps it.
     hold_end: Timestamp,
     hold_shown: Timestamp,
     /// Between a closing and `Opened`: only a probe may start.
     closed: bool,
-    probe_out: bool,
     parked: bool,
     draining: bool,
     leases: Vec<Seen>,
@@ -117,14 +117,13 @@ impl Witness {
             urls: Pacer::default(),
             all: Pacer::default(),
             last_start: None,
-            resumed_at: Timestamp::EPOCH,
+            resumed_at: None,
             slot_refused_until: Timestamp::EPOCH,
             crawl_delay: [Duration::ZERO; 2],
-            rules_deadline: [None; 2],
+            rules_out: [None; 2],
             hold_end: Timestamp::EPOCH,
             hold_shown: Timestamp::EPOCH,
             closed: false,
-            probe_out: false,
             parked: false,
             draining: false,
             leases: Vec::new(),
@@ -137,6 +136,15 @@ impl Witness {
     #[must_use]
     pub fn open_leases(&self) -> usize {
         self.leases.len()
+    }
+
+    /// The host is back from passivation: budget and holds go on, a drain does not, and a single
+    /// failure of before is forgotten.
+    pub fn resumed(&mut self) {
+        self.draining = false;
+        if matches!(self.fault, LastFault::OfUrl(_)) {
+            self.fault = LastFault::None;
+        }
     }
 
     /// Takes note of what the host is about to hear.
@@ -156,7 +164,7 @@ impl Witness {
             Input::Restarted => {
                 self.urls.assume_start(now, self.spacing);
                 self.all.assume_start(now, self.spacing);
-                self.resumed_at = now;
+                self.resumed_at = Some(now);
             }
             Input::Granted | Input::Disallowed(_) | Input::Tick => {}
         }
@@ -232,9 +240,9 @@ impl Witness {
         scheme: Scheme,
         deadline: Timestamp,
     ) -> Result<(), Violation> {
-        self.rules_deadline[scheme as usize] = Some(deadline);
         let probe = self.closed;
         self.any_start(now, probe)?;
+        self.rules_out[scheme as usize] = Some((deadline, probe));
         self.expect_in_flight()
     }
 
@@ -249,10 +257,8 @@ impl Witness {
         expect(now >= end, Invariant::G3, || format!("a start at {now:?}, held until {end:?}"))?;
         expect(!self.parked, Invariant::G3, || "a start while parked".to_owned())?;
         expect(!self.draining, Invariant::G3, || "a start while draining".to_owned())?;
-        let allowed = !self.closed || (probe && !self.probe_out);
-        expect(allowed, Invariant::G3, || "a start while only a probe may".to_owned())?;
-        self.probe_out |= self.closed;
-        Ok(())
+        let allowed = !self.closed || (probe && !self.probe_out());
+        expect(allowed, Invariant::G3, || "a start while only a probe may".to_owned())
     }
 
     fn expect_in_flight(&self) -> Result<(), Violation> {
@@ -262,7 +268,7 @@ impl Witness {
 
     fn in_flight(&self) -> usize {
         let urls = self.leases.iter().filter(|seen| matches!(seen.place, Place::InFlight { .. })).count();
-        urls + self.rules_deadline.iter().flatten().count()
+        urls + self.rules_out.iter().flatten().count()
     }
 
     // Ends.
@@ -277,7 +283,7 @@ impl Witness {
         expect((least..=most).contains(&attempts), Invariant::G7, || {
             format!("{id:?} ends after {attempts} attempts, it used up {least} to {most}")
         })?;
-        let failed = matches!(delivery, Delivery::Failure(_));
+        let failed = matches!(delivery, Delivery::Failure(reason) if reason != Reason::Robots);
         expect(!(failed && seen.innocent) || parked, Invariant::G7, || {
             format!("{id:?} is given up for what its host did")
         })?;
@@ -293,8 +299,7 @@ impl Witness {
             }
             HostEvent::Opened => {
                 self.closed = false;
-                self.probe_out = false;
-                self.resumed_at = now;
+                self.resumed_at = Some(now);
             }
             HostEvent::Parked { .. } => self.parked = true,
             HostEvent::Paced { .. } | HostEvent::Forbidden { .. } | HostEvent::CrawlDelayClamped { .. } => {}
@@ -331,11 +336,8 @@ impl Witness {
 
     fn land(&mut self, id: LeaseId) -> Option<usize> {
         let place = self.leases.iter().position(|seen| seen.id == id)?;
-        let Place::InFlight { probe, .. } = self.leases[place].place else { return None };
+        let Place::InFlight { .. } = self.leases[place].place else { return None };
         self.leases[place].place = Place::Idle;
-        if probe {
-            self.probe_out = false;
-        }
         Some(place)
     }
 
@@ -346,21 +348,19 @@ impl Witness {
 
     fn expire(&mut self, now: Timestamp) {
         for seen in &mut self.leases {
-            if let Place::InFlight { deadline, probe } = seen.place
-                && deadline <= now
-            {
+            if matches!(seen.place, Place::InFlight { deadline, .. } if deadline <= now) {
                 seen.place = Place::Idle;
                 seen.innocent = false;
-                self.probe_out &= !probe;
             }
         }
-        for deadline in &mut self.rules_deadline {
-            if deadline.is_some_and(|deadline| deadline <= now) {
-                *deadline = None;
-                // If it was not the probe, a probe that is out is now not expected to be alone.
-                self.probe_out = false;
-            }
+        for out in &mut self.rules_out {
+            *out = out.filter(|(deadline, _)| *deadline > now);
         }
+    }
+
+    fn probe_out(&self) -> bool {
+        let of_url = |seen: &Seen| matches!(seen.place, Place::InFlight { probe: true, .. });
+        self.leases.iter().any(of_url) || self.rules_out.iter().flatten().any(|(_, probe)| *probe)
     }
 
     fn reported(&mut self, now: Timestamp, id: LeaseId, outcome: Outcome, proposal: &Proposal) {
@@ -423,7 +423,7 @@ impl Witness {
     }
 
     fn rules_answered(&mut self, now: Timestamp, scheme: Scheme, answer: RulesAnswer) {
-        if self.rules_deadline[scheme as usize].take().is_none() {
+        if self.rules_out[scheme as usize].take().is_none() {
             return;
         }
         match answer {
@@ -439,11 +439,6 @@ impl Witness {
                     self.fault = LastFault::OfHost;
                 }
             }
-        }
-        if self.closed
-            && !self.leases.iter().any(|seen| matches!(seen.place, Place::InFlight { probe: true, .. }))
-        {
-            self.probe_out = false;
         }
     }
 
@@ -468,10 +463,10 @@ impl Witness {
     /// G5: work that may start has asked for its slot, or a timer for its time.
     fn expect_work(&mut self, now: Timestamp, shown: &HostSnapshot) -> Result<(), Violation> {
         self.parked = shown.parked.is_some();
-        let rules_out = self.rules_deadline.iter().any(Option::is_some);
+        let rules_out = self.rules_out.iter().any(Option::is_some);
         let busy = self.draining
             || self.parked
-            || self.probe_out
+            || self.probe_out()
             || rules_out
             || shown.slot_asked
             || shown.ready == 0
@@ -481,7 +476,8 @@ impl Witness {
             return Ok(());
         }
         let delay = self.crawl_delay[0].max(self.crawl_delay[1]).max(shown.spacing);
-        let budget = self.last_start.map_or(Timestamp::EPOCH, |last| last.max(self.resumed_at) + delay);
+        let since = self.last_start.max(self.resumed_at);
+        let budget = since.map_or(Timestamp::EPOCH, |since| since + delay);
         let hold = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
         // The host counts in nanoseconds and rounds up.
         let budget = budget + Duration::from_micros(1);
