@@ -29,6 +29,8 @@ mod settings;
 mod shard;
 mod spider;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use crawler::{Crawl, Crawler, Handle};
 pub use error::CrawlError;

@@ -277,6 +277,10 @@ impl Actor for HostActor {
         let policy = &self.cx.settings.hosts.of(&self.host).policy;
         let credit = self.cx.settings.limits_of(policy).credit;
         ctx.set_mailbox_capacity(credit as usize * 2 + 32);
+        #[cfg(test)]
+        if let Some(age) = super::chaos::due() {
+            ctx.run_later(age, |_, _| super::chaos::die());
+        }
         let first = if self.restarted { Input::Restarted } else { Input::Tick };
         self.step(ctx, first);
     }

@@ -4,3 +4,37 @@ mod actor;
 mod rules;
 
 pub(crate) use actor::HostActor;
+
+#[cfg(test)]
+pub(crate) use chaos::{die_once_at, has_died};
+
+/// Tests let a host actor die, to see what becomes of its host.
+#[cfg(test)]
+mod chaos {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    thread_local! {
+        static AT: Cell<Option<Duration>> = const { Cell::new(None) };
+        static DIED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// The next host actor of this thread panics when it is this old.
+    pub(crate) fn die_once_at(age: Duration) {
+        AT.set(Some(age));
+        DIED.set(false);
+    }
+
+    pub(crate) fn has_died() -> bool {
+        DIED.get()
+    }
+
+    pub(super) fn due() -> Option<Duration> {
+        AT.take()
+    }
+
+    pub(super) fn die() {
+        DIED.set(true);
+        panic!("as asked by a test");
+    }
+}

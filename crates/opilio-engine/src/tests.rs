@@ -1,0 +1,225 @@
+//! The rooms together, over a scripted web in virtual time: a day passes in milliseconds.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opilio_core::{HostPolicy, Reason, per_minute, per_second};
+use opilio_export::{Collect, Encoder, Export, ExportError, Sink};
+use opilio_fetch::{AddressPolicy, Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use tokio::task::LocalSet;
+use tokio::time::Instant;
+
+use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
+
+/// Fetches a list and writes down what arrived.
+struct List(Vec<String>);
+
+impl Spider for List {
+    type Item = String;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        self.0.iter().map(|url| Request::get(&**url, ())).collect()
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        found.item(page.origin().to_owned());
+        Ok(())
+    }
+}
+
+fn urls(host: &str, count: usize) -> impl Iterator<Item = String> {
+    (0..count).map(move |n| format!("http://{host}/{n}"))
+}
+
+/// When which URL arrived at the scripted web.
+type Arrivals = Rc<RefCell<Vec<(Duration, String)>>>;
+
+thread_local! {
+    static ARRIVALS: Arrivals = Rc::default();
+}
+
+/// A web of one closure: what it answers to the nth arrival of a host, at a time since the start.
+fn web(
+    answer: impl Fn(&str, usize, Duration) -> ScriptedAnswer + Send + Sync + 'static,
+) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {
+    let answer = Arc::new(answer);
+    move || {
+        let answer = answer.clone();
+        let start = Instant::now();
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &Ask| {
+            let host = ask.url.host_str().unwrap_or_default().to_owned();
+            let count = counts.entry(host.clone()).or_insert(0);
+            *count += 1;
+            let at = now - start;
+            ARRIVALS.with(|arrivals| arrivals.borrow_mut().push((at, ask.url.to_string())));
+            answer(&host, *count, at)
+        }))
+    }
+}
+
+fn page() -> ScriptedAnswer {
+    ScriptedAnswer::page("<title>page</title>").after(Duration::from_millis(20))
+}
+
+fn refused(seconds: u64) -> ScriptedAnswer {
+    let value = http::HeaderValue::from_str(&seconds.to_string()).unwrap();
+    ScriptedAnswer::status(429).header(http::header::RETRY_AFTER, value).after(Duration::from_millis(20))
+}
+
+fn crawler(spider: List) -> Crawler<List> {
+    Crawler::new(spider)
+        .host(HostPolicy::new().rate(per_second(2)).in_flight(4))
+        .addresses(AddressPolicy::allow_all())
+        .no_robots()
+        .seed(108)
+}
+
+/// Runs a crawl in virtual time; tells the report, the virtual time it took, and what arrived when.
+fn run(crawler: Crawler<List>) -> (Result<CrawlReport, CrawlError>, Duration, Vec<(Duration, String)>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    ARRIVALS.with(|arrivals| arrivals.borrow_mut().clear());
+    let local = LocalSet::new();
+    let (report, took) = local.block_on(&runtime, async move {
+        let began = Instant::now();
+        (crawler.run_here().await, began.elapsed())
+    });
+    (report, took, ARRIVALS.with(|arrivals| arrivals.borrow().clone()))
+}
+
+#[test]
+fn a_crawl_whose_only_hosts_are_held_ends_when_they_do_and_not_before() {
+    let spider = List(urls("held.example", 3).collect());
+    let transport = web(|_, nth, _| if nth == 2 { refused(1_800) } else { page() });
+    let (report, took, arrivals) = run(crawler(spider).transport(transport));
+    let report = report.unwrap();
+    assert_eq!((report.pages, report.stopped), (3, Stopped::Finished));
+    assert!(took >= Duration::from_secs(1_800) && took < Duration::from_secs(1_810), "{took:?}");
+    let held = arrivals.iter().filter(|(at, _)| *at > Duration::from_secs(2) && *at < Duration::from_secs(1_800));
+    assert_eq!(held.count(), 0, "{arrivals:?}");
+}
+
+#[test]
+fn a_host_that_asks_for_a_day_is_left_and_the_others_finish() {
+    let hosts = ["a.example", "b.example", "c.example", "d.example", "e.example"];
+    let spider = List(hosts.iter().flat_map(|host| urls(host, 200)).collect());
+    let transport = web(|host, nth, _| if host == "c.example" && nth >= 10 { refused(86_400) } else { page() });
+    let (report, took, arrivals) = run(crawler(spider).transport(transport));
+    let report = report.unwrap();
+    assert!(report.balances());
+    assert_eq!(report.pages, 800 + 9);
+    assert_eq!(report.reasons.get(&Reason::HostClosed).copied().unwrap_or(0) + report.reasons.get(&Reason::Http4xx).copied().unwrap_or(0), 191, "{:?}", report.reasons);
+    assert!(report.failures.iter().all(|failure| failure.url.starts_with("http://c.example/")));
+    let knocks = arrivals.iter().filter(|(_, url)| url.contains("//c.example/")).count();
+    assert!(knocks <= 9 + 4, "{knocks} arrivals at the closed host");
+    // 200 URLs at two a second take 100 s: the closed host must not add to it.
+    assert!(took < Duration::from_secs(105), "{took:?}");
+}
+
+#[test]
+fn starts_are_evenly_spaced_from_the_first_one_on() {
+    let spider = List(urls("a.example", 60).collect());
+    let policy = HostPolicy::new().rate(per_minute(60)).in_flight(8);
+    let (report, took, arrivals) = run(crawler(spider).host(policy).transport(web(|_, _, _| page())));
+    assert_eq!(report.unwrap().pages, 60);
+    for pair in arrivals.windows(2) {
+        assert!(pair[1].0 - pair[0].0 >= Duration::from_millis(990), "{pair:?}");
+    }
+    assert!(took < Duration::from_secs(61), "{took:?}");
+}
+
+#[test]
+fn a_host_that_is_out_for_a_minute_loses_nothing() {
+    let spider = List(urls("a.example", 300).collect());
+    let out = Duration::from_secs(20)..Duration::from_secs(80);
+    let transport = web(move |_, _, at| if out.contains(&at) { ScriptedAnswer::status(502) } else { page() });
+    let (report, _, _) = run(crawler(spider).transport(transport));
+    let report = report.unwrap();
+    assert_eq!(report.pages, 300, "{:?}", report.reasons);
+}
+
+#[test]
+fn a_url_that_always_fails_among_good_ones_ends() {
+    let spider = List(urls("a.example", 50).chain(["http://a.example/bad".into()]).collect());
+    let transport: fn() -> Rc<dyn Transport> = || {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+            if ask.url.path() == "/bad" { ScriptedAnswer::status(500) } else { page() }
+        }))
+    };
+    let (report, _, _) = run(crawler(spider).transport(transport));
+    let report = report.unwrap();
+    assert_eq!(report.pages, 50);
+    assert_eq!(report.failures.len(), 1);
+    assert_eq!((report.failures[0].reason, report.failures[0].attempts), (Reason::Http5xx, 4));
+}
+
+#[test]
+fn the_time_limit_ends_a_crawl_gently() {
+    let spider = List(urls("a.example", 1_000).collect());
+    let crawler = crawler(spider).max_duration(Duration::from_secs(30)).transport(web(|_, _, _| page()));
+    let (report, took, _) = run(crawler);
+    let report = report.unwrap();
+    assert_eq!(report.stopped, Stopped::MaxDuration);
+    assert!(report.balances() && report.left > 900);
+    assert!(took < Duration::from_secs(32), "{took:?}");
+}
+
+#[test]
+fn a_sink_that_fails_ends_the_crawl_with_its_error() {
+    struct Full;
+    impl<T> Encoder<T> for Full {
+        fn encode(&mut self, _: &T, out: &mut Vec<u8>) -> Result<(), ExportError> {
+            out.push(b'x');
+            Ok(())
+        }
+    }
+    impl Sink for Full {
+        fn name(&self) -> Arc<str> {
+            "full".into()
+        }
+        fn begin(&mut self, _: u64) -> Result<(), ExportError> {
+            Ok(())
+        }
+        fn append(&mut self, _: &[u8]) -> Result<u64, ExportError> {
+            Err(ExportError::Closed { sink: "full".into() })
+        }
+        fn flush(&mut self) -> Result<u64, ExportError> {
+            Ok(0)
+        }
+        fn sync(&mut self) -> Result<u64, ExportError> {
+            Ok(0)
+        }
+    }
+    impl<T> Export<T> for Full {
+        fn encoder(&self) -> Box<dyn Encoder<T>> {
+            Box::new(Full)
+        }
+        fn into_sink(self: Box<Self>) -> Result<Box<dyn Sink>, ExportError> {
+            Ok(self)
+        }
+    }
+    let spider = List(urls("a.example", 100).collect());
+    let (report, _, _) = run(crawler(spider).export(Full).transport(web(|_, _, _| page())));
+    assert!(matches!(report, Err(CrawlError::Export(_))), "{report:?}");
+}
+
+#[test]
+fn a_host_actor_that_dies_during_a_hold_comes_back_with_it() {
+    let spider = List(urls("a.example", 20).collect());
+    let transport = web(|_, nth, _| if nth == 5 { refused(600) } else { page() });
+    crate::host::die_once_at(Duration::from_secs(300));
+    let (collect, collected) = Collect::new();
+    let (report, took, arrivals) = run(crawler(spider).export(collect).transport(transport));
+    let report = report.unwrap();
+    assert!(crate::host::has_died(), "the actor was to die in this test");
+    assert_eq!(report.pages, 20, "{report:?}");
+    assert_eq!(collected.items::<String>().unwrap().len(), 20);
+    let held = arrivals.iter().filter(|(at, _)| *at > Duration::from_secs(4) && *at < Duration::from_secs(600));
+    assert_eq!(held.count(), 0, "{arrivals:?}");
+    assert!(took < Duration::from_secs(640), "{took:?}");
+}
