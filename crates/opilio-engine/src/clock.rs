@@ -32,6 +32,7 @@ impl Clock {
 
     /// Wall time in milliseconds since 1970: for reading dates in headers, for nothing else.
     pub(crate) fn unix_millis(&self) -> i64 {
-        self.epoch_unix_millis.saturating_add(i64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(i64::MAX))
+        self.epoch_unix_millis
+            .saturating_add(i64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 }

@@ -15,7 +15,7 @@ use opilio_frontier::{Frontier, MemoryFrontier};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::CrawlError;
-use crate::launch::{self, Plan, TransportChoice};
+use crate::launch::{self, MakeTransport, Plan, TransportChoice};
 use crate::report::{CrawlReport, Stopped};
 use crate::runner::seed_admissions;
 use crate::scheduler::{Command, Progress};
@@ -59,7 +59,7 @@ pub struct Crawler<S: Spider> {
     user_agent: String,
     exports: Vec<Box<dyn Export<S::Item>>>,
     frontier: Option<Box<dyn Frontier>>,
-    transport: Option<Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>>,
+    transport: Option<MakeTransport>,
     in_flight: u32,
     shards: usize,
     pages_max: Option<u64>,
@@ -297,7 +297,8 @@ impl<S: Spider> Crawler<S> {
             header_bytes_max: self.limits.header_bytes_max,
             ..self.web
         };
-        let transport = self.transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
+        let transport =
+            self.transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
         let (publish, progress) = watch::channel(Progress::default());
         let settings = Settings {
             hosts: self.hosts,
@@ -356,7 +357,9 @@ impl Future for Crawl {
     type Output = Result<CrawlReport, CrawlError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.report).poll(cx).map(|result| result.unwrap_or(Err(CrawlError::Died { name: "opilio" })))
+        Pin::new(&mut self.report)
+            .poll(cx)
+            .map(|result| result.unwrap_or(Err(CrawlError::Died { name: "opilio" })))
     }
 }
 

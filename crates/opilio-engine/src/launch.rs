@@ -49,8 +49,11 @@ pub(crate) enum TransportChoice {
     /// The web.
     Web(Box<WebSettings>),
     /// Made by the user, one for each shard.
-    Own(Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>),
+    Own(MakeTransport),
 }
+
+/// Makes a transport on the thread that will use it.
+pub(crate) type MakeTransport = Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>;
 
 /// What one shard is made from, on whichever thread.
 struct ShardParts<S: Spider> {
@@ -77,8 +80,8 @@ struct Web {
 /// Where transports come from.
 #[derive(Clone)]
 enum Way {
-    Web(opilio_fetch::Web),
-    Own(Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>),
+    Web(Box<opilio_fetch::Web>),
+    Own(MakeTransport),
 }
 
 /// The rooms that stand before any shard does.
@@ -91,7 +94,10 @@ struct Hall {
 }
 
 /// Runs a crawl on threads of its own and returns when it is over.
-pub(crate) fn on_own_threads<S: Spider>(plan: Plan<S>, commands: mpsc::Receiver<Command>) -> Result<CrawlReport, CrawlError> {
+pub(crate) fn on_own_threads<S: Spider>(
+    plan: Plan<S>,
+    commands: mpsc::Receiver<Command>,
+) -> Result<CrawlReport, CrawlError> {
     System::new().block_on(async move {
         let hall = hall(plan.progress.clone(), plan.duration_max);
         let mut links = Vec::new();
@@ -140,7 +146,10 @@ pub(crate) fn on_own_threads<S: Spider>(plan: Plan<S>, commands: mpsc::Receiver<
 }
 
 /// Runs a crawl within this thread's [`tokio::task::LocalSet`], store and exporter included.
-pub(crate) async fn here<S: Spider>(plan: Plan<S>, commands: mpsc::Receiver<Command>) -> Result<CrawlReport, CrawlError> {
+pub(crate) async fn here<S: Spider>(
+    plan: Plan<S>,
+    commands: mpsc::Receiver<Command>,
+) -> Result<CrawlReport, CrawlError> {
     let hall = hall(plan.progress.clone(), plan.duration_max);
     let (parts, rest) = shard_parts(plan, &hall)?;
     let mut links = Vec::new();
@@ -184,8 +193,14 @@ fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>) -> Ha
     let clock = Clock::start();
     let (store, inbox) = mpsc::channel(STORE_CHANNEL);
     let (tell, ended) = oneshot::channel();
-    let setup =
-        SchedulerSetup { clock, store: store.clone(), progress, ended: tell, duration_max, drain_max: DRAIN_MAX };
+    let setup = SchedulerSetup {
+        clock,
+        store: store.clone(),
+        progress,
+        ended: tell,
+        duration_max,
+        drain_max: DRAIN_MAX,
+    };
     Hall { clock, scheduler: Scheduler::start(setup), store, inbox, ended }
 }
 
@@ -193,10 +208,10 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
     let shards = plan.encoders.len().max(1);
     let way = match plan.transport {
         TransportChoice::Own(make) => Way::Own(make),
-        TransportChoice::Web(settings) => Way::Web(
-            opilio_fetch::Web::new(*settings, Arc::new(DnsCache::default()))
-                .map_err(|source| CrawlError::Transport(Box::new(source)))?,
-        ),
+        TransportChoice::Web(settings) => {
+            let web = opilio_fetch::Web::new(*settings, Arc::new(DnsCache::default()));
+            Way::Web(Box::new(web.map_err(|source| CrawlError::Transport(Box::new(source)))?))
+        }
     };
     let web = Web { way, limits: plan.limits, user_agent: plan.user_agent, bodies: BodyBudget::default() };
     let share = |shard: usize| {
@@ -242,17 +257,35 @@ fn start_shard<S: Spider>(
         wanted: scheduler.clone().recipient(),
         lent: scheduler.clone().recipient(),
     });
-    let setup = RunnerSetup { shard, spider, settings: settings.clone(), encoders, port: port.clone(), watch: watch.clone() };
+    let setup = RunnerSetup {
+        shard,
+        spider,
+        settings: settings.clone(),
+        encoders,
+        port: port.clone(),
+        watch: watch.clone(),
+    };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots) = (pool.clone().recipient(), pool.clone().recipient());
     let credit = Outbox::new(scheduler.clone().recipient());
     let actor = Shard::start(ShardSetup {
-        context: Box::new(move |gone| ShardContext { shard, clock, settings, pool, runner, port, credit, counts, gone }),
+        context: Box::new(move |gone| ShardContext {
+            shard,
+            clock,
+            settings,
+            pool,
+            runner,
+            port,
+            credit,
+            counts,
+            gone,
+        }),
         passivated: scheduler.clone().recipient(),
         drained: scheduler.clone().recipient(),
         reports: scheduler.recipient(),
     });
-    let link = ShardLink { assign: actor.clone().recipient(), drain: actor.clone().recipient(), lend, slots, watch };
+    let link =
+        ShardLink { assign: actor.clone().recipient(), drain: actor.clone().recipient(), lend, slots, watch };
     Ok((link, actor.recipient()))
 }
 
@@ -337,13 +370,17 @@ impl Web {
                 Rc::new(web.transport().map_err(|source| CrawlError::Transport(Box::new(source)))?)
             }
         };
-        let fetcher = Fetcher::new(transport).limits(self.limits).budget(self.bodies).user_agent(self.user_agent);
+        let fetcher =
+            Fetcher::new(transport).limits(self.limits).budget(self.bodies).user_agent(self.user_agent);
         Ok(fetcher.wall_clock_ms(move || clock.unix_millis()))
     }
 }
 
 /// Runs a future to its end on a thread of its own.
-fn thread<F, T>(name: &'static str, make: impl FnOnce() -> F + Send + 'static) -> Result<oneshot::Receiver<T>, CrawlError>
+fn thread<F, T>(
+    name: &'static str,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> Result<oneshot::Receiver<T>, CrawlError>
 where
     F: Future<Output = T>,
     T: Send + 'static,

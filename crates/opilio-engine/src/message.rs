@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [`Assign`] | scheduler → shard → host | the credit that was asked for |
 //! | [`Credit`] | host → scheduler | one outstanding a host |
-//! | [`AskSlot`], [`ReturnSlot`] / [`Granted`] | host ⇄ fetcher pool | one outstanding a host |
+//! | [`AskSlot`] / [`Granted`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
 //! | [`Report`] | fetcher → host | in flight |
 //! | [`Deliver`] | host → spider runner | pages in hand |
@@ -22,6 +22,7 @@ use opilio_fetch::Order;
 use opilio_frontier::Admission;
 use url::Url;
 
+use crate::fetcher::Slot;
 use crate::page::Answer;
 use crate::report::Stopped;
 
@@ -54,19 +55,20 @@ pub(crate) struct Passivated(pub(crate) Host);
 pub(crate) struct AskSlot(pub(crate) Recipient<Granted>);
 
 /// The right to start one fetch now.
-#[derive(Message, Debug)]
+#[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Granted;
+pub(crate) struct Granted(pub(crate) Slot);
 
-/// A slot that was not needed, or whose fetch is over.
+/// Slots have come back: see [`Slot`].
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct ReturnSlot;
+pub(crate) struct SlotsBack;
 
 /// What to fetch in a granted slot.
-#[derive(Message, Debug)]
+#[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Fetch {
+    pub(crate) slot: Slot,
     pub(crate) what: Errand,
     pub(crate) order: Order,
     pub(crate) reply: Recipient<Report>,

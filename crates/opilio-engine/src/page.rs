@@ -75,9 +75,15 @@ impl<Step> Page<Step> {
     #[must_use]
     pub fn from_html(url: Url, step: Step, html: impl Into<Bytes>) -> Self {
         let facts = PageFacts { origin: url.as_str().into(), depth: 0, attempts: 1, referrer: None };
-        let headers =
-            HeaderMap::from_iter([(http::header::CONTENT_TYPE, http::HeaderValue::from_static("text/html; charset=utf-8"))]);
-        Self::new(Answer { url, status: 200, headers, body: html.into(), permit: None, elapsed: Duration::ZERO }, step, facts)
+        let headers = HeaderMap::from_iter([(
+            http::header::CONTENT_TYPE,
+            http::HeaderValue::from_static("text/html; charset=utf-8"),
+        )]);
+        Self::new(
+            Answer { url, status: 200, headers, body: html.into(), permit: None, elapsed: Duration::ZERO },
+            step,
+            facts,
+        )
     }
 
     /// The step that this page was requested for.

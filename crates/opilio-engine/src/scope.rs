@@ -195,7 +195,10 @@ mod tests {
         let domain = with_seed(Scope::new().follow(Follow::SameDomain));
         assert_eq!(refusal(&domain, "http://blog.example.com/a", 1), None);
         assert_eq!(refusal(&domain, "http://example.org/a", 1), Some(Filtered::ScopeHost));
-        assert_eq!(refusal(&with_seed(Scope::new().follow(Follow::None)), "http://shop.example.com/a", 1), Some(Filtered::ScopeHost));
+        assert_eq!(
+            refusal(&with_seed(Scope::new().follow(Follow::None)), "http://shop.example.com/a", 1),
+            Some(Filtered::ScopeHost)
+        );
         assert_eq!(refusal(&with_seed(Scope::new().follow(Follow::All)), "http://example.org/a", 1), None);
     }
 
@@ -204,7 +207,10 @@ mod tests {
         let scope = with_seed(Scope::new().include("*/products/*").unwrap().exclude("*?print=*").unwrap());
         assert_eq!(refusal(&scope, "http://shop.example.com/products/1", 1), None);
         assert_eq!(refusal(&scope, "http://shop.example.com/blog/1", 1), Some(Filtered::ScopePattern));
-        assert_eq!(refusal(&scope, "http://shop.example.com/products/1?print=1", 1), Some(Filtered::ScopePattern));
+        assert_eq!(
+            refusal(&scope, "http://shop.example.com/products/1?print=1", 1),
+            Some(Filtered::ScopePattern)
+        );
         assert_eq!(refusal(&scope, "http://shop.example.com/products/1/print=1", 1), None);
         for odd in ["[", "{a", "a}b", "\\", "!x", "[!a]*", "**/x"] {
             let scope = Scope::new().follow(Follow::All).exclude(odd).unwrap();
@@ -217,6 +223,9 @@ mod tests {
         let scope = with_seed(Scope::new().max_depth(2).max_url_bytes(40));
         assert_eq!(refusal(&scope, "http://shop.example.com/a", 2), None);
         assert_eq!(refusal(&scope, "http://shop.example.com/a", 3), Some(Filtered::MaxDepth));
-        assert_eq!(refusal(&scope, &format!("http://shop.example.com/{}", "a".repeat(40)), 1), Some(Filtered::UrlTooLong));
+        assert_eq!(
+            refusal(&scope, &format!("http://shop.example.com/{}", "a".repeat(40)), 1),
+            Some(Filtered::UrlTooLong)
+        );
     }
 }

@@ -38,18 +38,18 @@ impl HostPattern {
         let text = text.trim().to_ascii_lowercase();
         match text.strip_prefix("*.") {
             Some(domain) => Self::Below(domain.to_owned()),
-            None => Self::Exact(text.strip_suffix(":80").or_else(|| text.strip_suffix(":443")).unwrap_or(&text).to_owned()),
+            None => Self::Exact(
+                text.strip_suffix(":80").or_else(|| text.strip_suffix(":443")).unwrap_or(&text).to_owned(),
+            ),
         }
     }
 
     fn is_match(&self, host: &Host) -> bool {
         match self {
             Self::Exact(name) => host.as_str() == name,
-            Self::Below(domain) => {
-                [host.as_str(), host.name()].iter().any(|name| {
-                    name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-                })
-            }
+            Self::Below(domain) => [host.as_str(), host.name()].iter().any(|name| {
+                name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }),
         }
     }
 
@@ -69,7 +69,10 @@ impl HostTable {
     }
 
     pub(crate) fn of(&self, host: &Host) -> &HostSettings {
-        self.patterns.iter().find(|(pattern, _)| pattern.is_match(host)).map_or(&self.default, |(_, settings)| settings)
+        self.patterns
+            .iter()
+            .find(|(pattern, _)| pattern.is_match(host))
+            .map_or(&self.default, |(_, settings)| settings)
     }
 }
 
@@ -125,7 +128,8 @@ mod tests {
 
     #[test]
     fn the_most_exact_pattern_wins() {
-        let with = |n| HostSettings { policy: HostPolicy::new().rate(per_minute(n)), ..HostSettings::default() };
+        let with =
+            |n| HostSettings { policy: HostPolicy::new().rate(per_minute(n)), ..HostSettings::default() };
         let mut table = HostTable { default: with(60), ..HostTable::default() };
         table.set("*.example.com", with(10));
         table.set("*.shop.example.com", with(20));

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use crate::page::{Failure, Page};
 use crate::report::CrawlReport;
 use crate::request::{Request, Target};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// A spider: where to begin, and what to make of a page.
 ///
@@ -142,7 +142,12 @@ impl<S: Spider> Found<S> {
     ///
     /// # Errors
     /// When the selector cannot be read.
-    pub fn follow(&mut self, page: &Page<S::Step>, selector: &str, step: S::Step) -> Result<usize, ParseError> {
+    pub fn follow(
+        &mut self,
+        page: &Page<S::Step>,
+        selector: &str,
+        step: S::Step,
+    ) -> Result<usize, ParseError> {
         let mut count = 0;
         for element in page.css(selector)?.iter() {
             if let Some(href) = element.attr("href").or_else(|| element.attr("src")) {

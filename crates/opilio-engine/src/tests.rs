@@ -82,7 +82,8 @@ fn crawler(spider: List) -> Crawler<List> {
 
 /// Runs a crawl in virtual time; tells the report, the virtual time it took, and what arrived when.
 fn run(crawler: Crawler<List>) -> (Result<CrawlReport, CrawlError>, Duration, Vec<(Duration, String)>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     ARRIVALS.with(|arrivals| arrivals.borrow_mut().clear());
     let local = LocalSet::new();
     let (report, took) = local.block_on(&runtime, async move {
@@ -100,7 +101,8 @@ fn a_crawl_whose_only_hosts_are_held_ends_when_they_do_and_not_before() {
     let report = report.unwrap();
     assert_eq!((report.pages, report.stopped), (3, Stopped::Finished));
     assert!(took >= Duration::from_secs(1_800) && took < Duration::from_secs(1_810), "{took:?}");
-    let held = arrivals.iter().filter(|(at, _)| *at > Duration::from_secs(2) && *at < Duration::from_secs(1_800));
+    let held =
+        arrivals.iter().filter(|(at, _)| *at > Duration::from_secs(2) && *at < Duration::from_secs(1_800));
     assert_eq!(held.count(), 0, "{arrivals:?}");
 }
 
@@ -108,12 +110,19 @@ fn a_crawl_whose_only_hosts_are_held_ends_when_they_do_and_not_before() {
 fn a_host_that_asks_for_a_day_is_left_and_the_others_finish() {
     let hosts = ["a.example", "b.example", "c.example", "d.example", "e.example"];
     let spider = List(hosts.iter().flat_map(|host| urls(host, 200)).collect());
-    let transport = web(|host, nth, _| if host == "c.example" && nth >= 10 { refused(86_400) } else { page() });
+    let transport =
+        web(|host, nth, _| if host == "c.example" && nth >= 10 { refused(86_400) } else { page() });
     let (report, took, arrivals) = run(crawler(spider).transport(transport));
     let report = report.unwrap();
     assert!(report.balances());
     assert_eq!(report.pages, 800 + 9);
-    assert_eq!(report.reasons.get(&Reason::HostClosed).copied().unwrap_or(0) + report.reasons.get(&Reason::Http4xx).copied().unwrap_or(0), 191, "{:?}", report.reasons);
+    assert_eq!(
+        report.reasons.get(&Reason::HostClosed).copied().unwrap_or(0)
+            + report.reasons.get(&Reason::Http4xx).copied().unwrap_or(0),
+        191,
+        "{:?}",
+        report.reasons
+    );
     assert!(report.failures.iter().all(|failure| failure.url.starts_with("http://c.example/")));
     let knocks = arrivals.iter().filter(|(_, url)| url.contains("//c.example/")).count();
     assert!(knocks <= 9 + 4, "{knocks} arrivals at the closed host");
@@ -219,7 +228,8 @@ fn a_host_actor_that_dies_during_a_hold_comes_back_with_it() {
     assert!(crate::host::has_died(), "the actor was to die in this test");
     assert_eq!(report.pages, 20, "{report:?}");
     assert_eq!(collected.items::<String>().unwrap().len(), 20);
-    let held = arrivals.iter().filter(|(at, _)| *at > Duration::from_secs(4) && *at < Duration::from_secs(600));
+    let held =
+        arrivals.iter().filter(|(at, _)| *at > Duration::from_secs(4) && *at < Duration::from_secs(600));
     assert_eq!(held.count(), 0, "{arrivals:?}");
     assert!(took < Duration::from_secs(640), "{took:?}");
 }

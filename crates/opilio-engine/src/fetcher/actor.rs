@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix::prelude::SendError;
@@ -11,8 +13,9 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use opilio_core::Outcome;
 use opilio_fetch::{Fetched, Fetcher, Head};
 
+use crate::fetcher::Slot;
 use crate::message::{
-    AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ReturnSlot, ShardCounts, Slots, SlotsWanted,
+    AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ShardCounts, Slots, SlotsBack, SlotsWanted,
 };
 use crate::outbox::Outbox;
 use crate::page::Answer;
@@ -32,6 +35,8 @@ pub(crate) struct PoolSetup {
 pub(crate) struct Pool {
     shard: usize,
     free: u32,
+    /// Slots that came back since the last look.
+    back: Arc<AtomicU32>,
     waiting: VecDeque<Recipient<Granted>>,
     fetcher: Rc<Fetcher>,
     port: StorePort,
@@ -49,6 +54,7 @@ impl Pool {
         Actor::start(Self {
             shard: setup.shard,
             free: setup.slots,
+            back: Arc::default(),
             waiting: VecDeque::new(),
             fetcher: setup.fetcher,
             port: setup.port,
@@ -60,11 +66,15 @@ impl Pool {
     }
 
     fn grant(&mut self, ctx: &mut Context<Self>) {
+        self.free += self.back.swap(0, Ordering::AcqRel);
         let clogged = self.port.is_clogged();
         while self.free > 0 && !clogged {
             let Some(host) = self.waiting.pop_front() else { return };
-            match host.try_send(Granted) {
-                Ok(()) => self.free -= 1,
+            self.free -= 1;
+            let slot = Slot::new(self.back.clone(), ctx.address().recipient());
+            match host.try_send(Granted(slot)) {
+                Ok(()) => {}
+                // The slot comes back by itself.
                 Err(SendError::Full(_)) => {
                     self.waiting.push_back(host);
                     break;
@@ -105,11 +115,10 @@ impl Handler<AskSlot> for Pool {
     }
 }
 
-impl Handler<ReturnSlot> for Pool {
+impl Handler<SlotsBack> for Pool {
     type Result = ();
 
-    fn handle(&mut self, _: ReturnSlot, ctx: &mut Self::Context) {
-        self.free += 1;
+    fn handle(&mut self, _: SlotsBack, ctx: &mut Self::Context) {
         self.grant(ctx);
     }
 }
@@ -127,6 +136,7 @@ impl Handler<Lend> for Pool {
     type Result = ();
 
     fn handle(&mut self, Lend { to }: Lend, _: &mut Self::Context) {
+        self.free += self.back.swap(0, Ordering::AcqRel);
         let slots = if self.waiting.is_empty() { self.free } else { 0 };
         self.free -= slots;
         self.lent.send(Lent { to, slots });
@@ -136,11 +146,10 @@ impl Handler<Lend> for Pool {
 impl Handler<Fetch> for Pool {
     type Result = ();
 
-    fn handle(&mut self, fetch: Fetch, ctx: &mut Self::Context) {
-        let slot = Slot { pool: Outbox::new(ctx.address().recipient()) };
+    fn handle(&mut self, fetch: Fetch, _: &mut Self::Context) {
         let fetcher = self.fetcher.clone();
         let counts = self.counts.clone();
-        let Fetch { what, order, reply } = fetch;
+        let Fetch { slot, what, order, reply } = fetch;
         // A task and not a future of this actor: an actor polls all its futures whenever one wakes.
         actix::spawn(async move {
             let report = report(what, fetcher.fetch(order).await, &counts);
@@ -165,17 +174,6 @@ fn report(what: Errand, fetched: Fetched, counts: &Cell<ShardCounts>) -> Report 
         Answer { url, status, headers, body, permit, elapsed }
     });
     Report { what, outcome, hints, answer, location, error }
-}
-
-/// The right to be one of those in flight: goes back whatever becomes of the fetch, a panic included.
-struct Slot {
-    pool: Outbox<ReturnSlot>,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.pool.send(ReturnSlot);
-    }
 }
 
 /// Room for a message of each live host; more of them wait in the hosts' own state.

@@ -1,5 +1,7 @@
 //! The fetcher pool of a shard: slots, and the fetches that run in them.
 
 mod actor;
+mod slot;
 
 pub(crate) use actor::{Pool, PoolSetup};
+pub(crate) use slot::Slot;

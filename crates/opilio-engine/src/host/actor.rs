@@ -6,7 +6,6 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::prelude::SendError;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
 use opilio_core::{Ending, Fault, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
@@ -15,24 +14,24 @@ use url::Url;
 
 use super::rules::RulesTable;
 use crate::extra::{Extra, More};
+use crate::fetcher::Slot;
 use crate::message::{
-    AskSlot, AssignHost, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Report, ReturnSlot,
-    SettledHost, ToStore,
+    AskSlot, AssignHost, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Report, SettledHost, ToStore,
 };
-use crate::outbox::Outbox;
 use crate::shard::{Gone, HostGone, ShardContext};
 
 pub(crate) struct HostActor {
     cx: Rc<ShardContext>,
     host: Host,
     state: Rc<RefCell<HostState>>,
-    rules: RulesTable,
+    rules: Rc<RefCell<RulesTable>>,
     /// Attempts under way: what the retry policy needs to know about them.
     trying: HashMap<LeaseId, Attempt>,
     /// The report that is being handled, for the delivery that it may lead to.
     report: Option<(LeaseId, Report)>,
     timer: Option<(Timestamp, SpawnHandle)>,
-    return_slot: Outbox<ReturnSlot>,
+    /// Granted, and not yet used or handed back.
+    slot: Option<Slot>,
     random: fastrand::Rng,
     restarted: bool,
     passive: bool,
@@ -48,18 +47,24 @@ struct Attempt {
 }
 
 impl HostActor {
-    pub(crate) fn start(cx: Rc<ShardContext>, host: Host, state: Rc<RefCell<HostState>>, restarted: bool) -> Addr<Self> {
-        let return_slot = Outbox::new(cx.pool.clone().recipient());
+    /// Starts an actor over what the shard keeps of its host: state and rules.
+    pub(crate) fn start(
+        cx: Rc<ShardContext>,
+        host: Host,
+        state: Rc<RefCell<HostState>>,
+        rules: Rc<RefCell<RulesTable>>,
+        restarted: bool,
+    ) -> Addr<Self> {
         let random = fastrand::Rng::with_seed(cx.settings.seed ^ cx.clock.now().as_micros());
         Actor::start(Self {
-            rules: RulesTable::new(&host, &cx.settings.user_agent),
+            rules,
             cx,
             host,
             state,
             trying: HashMap::new(),
             report: None,
             timer: None,
-            return_slot,
+            slot: None,
             random,
             restarted,
             passive: false,
@@ -90,7 +95,7 @@ impl HostActor {
                 let asked = self.cx.pool.try_send(AskSlot(ctx.address().recipient()));
                 return asked.err().map(|_| Input::Refused);
             }
-            Output::ReturnSlot => self.return_slot.send(ReturnSlot),
+            Output::ReturnSlot => self.slot = None,
             Output::Fetch(start) => return self.fetch(ctx, start),
             Output::FetchRules { scheme, .. } => return self.fetch_rules(ctx, scheme),
             Output::Deliver { lease, delivery, attempts } => self.deliver(lease, delivery, attempts),
@@ -112,9 +117,14 @@ impl HostActor {
         let first_start = self.trying.get(&id).map_or(now, |earlier| earlier.first_start);
         let Some((order, more)) = order_of(&lease) else {
             // A record that we wrote and cannot read: never the web's fault.
-            self.return_slot.send(ReturnSlot);
-            self.trying.insert(id, Attempt { number: attempt, first_start, repeatable: false, retries: Some(0) });
-            return Some(self.report_of(id, Outcome::Failed(Fault::UnsupportedScheme), opilio_core::Hints::default()));
+            self.slot = None;
+            self.trying
+                .insert(id, Attempt { number: attempt, first_start, repeatable: false, retries: Some(0) });
+            return Some(self.report_of(
+                id,
+                Outcome::Failed(Fault::UnsupportedScheme),
+                opilio_core::Hints::default(),
+            ));
         };
         let repeatable = order.repeatable;
         let retries = more.and_then(|more| more.retries);
@@ -129,28 +139,24 @@ impl HostActor {
 
     fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         self.cx.count(|counts| counts.requests += 1);
-        let url = self.rules.url(scheme)?;
+        let url = self.rules.borrow().url(scheme)?;
         let order = Order::get(url);
         let lost = || Input::Rules { scheme, answer: RulesAnswer::Again };
         self.send(ctx, Errand::Rules(scheme), order).then(lost)
     }
 
     /// Hands a fetch to the pool; tells whether that failed.
-    fn send(&self, ctx: &Context<Self>, what: Errand, mut order: Order) -> bool {
+    fn send(&mut self, ctx: &Context<Self>, what: Errand, mut order: Order) -> bool {
         for (name, value) in &self.cx.settings.hosts.of(&self.host).headers {
             order.headers.entry(name).or_insert_with(|| value.clone());
         }
         if self.next_start_is_far() {
             order.connection = Connection::Close;
         }
-        let fetch = Fetch { what, order, reply: ctx.address().recipient() };
-        match self.cx.pool.try_send(fetch) {
-            Ok(()) => false,
-            Err(SendError::Full(_) | SendError::Closed(_)) => {
-                self.return_slot.send(ReturnSlot);
-                true
-            }
-        }
+        // The state starts nothing without a grant; should it, nothing is sent.
+        let Some(slot) = self.slot.take() else { return true };
+        let fetch = Fetch { slot, what, order, reply: ctx.address().recipient() };
+        self.cx.pool.try_send(fetch).is_err()
     }
 
     /// Whether an idle connection would only be a burden, to the server and to us.
@@ -238,9 +244,10 @@ impl HostActor {
     fn refuse_disallowed(&mut self, scheme: Scheme) {
         let now = self.cx.clock.now();
         let mut state = self.state.borrow_mut();
-        let rules = &self.rules;
+        let rules = self.rules.borrow();
         let disallowed = |lease: &&Lease| !rules.allows(scheme, &lease.record.url);
-        let refused: Vec<LeaseId> = state.ready_leases(scheme).filter(disallowed).map(|lease| lease.id).collect();
+        let refused: Vec<LeaseId> =
+            state.ready_leases(scheme).filter(disallowed).map(|lease| lease.id).collect();
         for lease in refused {
             state.handle(now, Input::Disallowed(lease));
         }
@@ -301,7 +308,8 @@ impl Handler<AssignHost> for HostActor {
     fn handle(&mut self, AssignHost(leases): AssignHost, ctx: &mut Self::Context) {
         self.state.borrow_mut().handle(self.cx.clock.now(), Input::Assign(leases));
         for scheme in [Scheme::Http, Scheme::Https] {
-            if self.rules.is_known(scheme) {
+            let known = self.rules.borrow().is_known(scheme);
+            if known {
                 self.refuse_disallowed(scheme);
             }
         }
@@ -312,7 +320,8 @@ impl Handler<AssignHost> for HostActor {
 impl Handler<Granted> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, _: Granted, ctx: &mut Self::Context) {
+    fn handle(&mut self, Granted(slot): Granted, ctx: &mut Self::Context) {
+        self.slot = Some(slot);
         self.step(ctx, Input::Granted);
     }
 }
@@ -328,10 +337,12 @@ impl Handler<Report> for HostActor {
                 self.step(ctx, input);
             }
             Errand::Rules(scheme) => {
-                let facts = RequestFacts { repeatable: true, attempt: 1, elapsed: Duration::ZERO, retries: None };
+                let facts =
+                    RequestFacts { repeatable: true, attempt: 1, elapsed: Duration::ZERO, retries: None };
                 let settings = &self.cx.settings;
-                let proposal = settings.retry.propose(&facts, report.outcome, report.hints, self.random.f64());
-                let answer = self.rules.learn(scheme, &report, proposal);
+                let proposal =
+                    settings.retry.propose(&facts, report.outcome, report.hints, self.random.f64());
+                let answer = self.rules.borrow_mut().learn(scheme, &report, proposal);
                 // What the new rules forbid ends before they let anything start.
                 self.refuse_disallowed(scheme);
                 self.step(ctx, Input::Rules { scheme, answer });

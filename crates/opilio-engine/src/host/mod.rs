@@ -4,6 +4,7 @@ mod actor;
 mod rules;
 
 pub(crate) use actor::HostActor;
+pub(crate) use rules::RulesTable;
 
 #[cfg(test)]
 pub(crate) use chaos::{die_once_at, has_died};

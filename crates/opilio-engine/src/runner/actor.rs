@@ -148,7 +148,13 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     /// Lets the spider say something about a URL that ended, then ends it.
-    fn failure(&mut self, case: Case<S::Step>, reason: Reason, answer: Option<Answer>, error: Option<String>) {
+    fn failure(
+        &mut self,
+        case: Case<S::Step>,
+        reason: Reason,
+        answer: Option<Answer>,
+        error: Option<String>,
+    ) {
         if let Some(error) = &error {
             tracing::debug!(url = %case.record.url, %reason, error, "url failed");
         }
@@ -216,11 +222,18 @@ impl<S: Spider> SpiderRunner<S> {
         let mut chain = chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() });
         chain.seen.push(case.record.fingerprint.0);
         let Ok(host) = Host::of(&location) else {
-            return self.failure(case, Reason::UnsupportedScheme, None, Some(format!("redirected to {location}")));
+            return self.failure(
+                case,
+                Reason::UnsupportedScheme,
+                None,
+                Some(format!("redirected to {location}")),
+            );
         };
         let more = onward(&case, &host, status);
         let fingerprint = match more.method.as_deref() {
-            Some(method) => Fingerprint::of_request(&location, method, more.body.as_deref().unwrap_or_default()),
+            Some(method) => {
+                Fingerprint::of_request(&location, method, more.body.as_deref().unwrap_or_default())
+            }
             None => Fingerprint::of(&location),
         };
         let refusal = if chain.has(fingerprint) {
@@ -276,7 +289,14 @@ impl<S: Spider> SpiderRunner<S> {
         })));
     }
 
-    fn send(&self, lease: opilio_core::LeaseId, host: &Host, ending: Ending, origin: Arc<str>, attempts: u16) {
+    fn send(
+        &self,
+        lease: opilio_core::LeaseId,
+        host: &Host,
+        ending: Ending,
+        origin: Arc<str>,
+        attempts: u16,
+    ) {
         self.port.send(ToStore::Parsed(Box::new(Parsed {
             shard: self.shard,
             host: host.clone(),

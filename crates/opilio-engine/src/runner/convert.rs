@@ -181,7 +181,8 @@ pub(crate) fn seed_admissions<S: Spider>(
         url.set_fragment(None);
         let named = |source| SeedError::Name { url: url.to_string(), source };
         let host = Host::of(&url).map_err(named)?;
-        let scheme = Scheme::of(&url).ok_or_else(|| named(opilio_core::NameError::Scheme(url.scheme().into())))?;
+        let scheme =
+            Scheme::of(&url).ok_or_else(|| named(opilio_core::NameError::Scheme(url.scheme().into())))?;
         let fingerprint = fingerprint_of(&url, more.as_deref());
         scope.add(host.clone());
         if let Some(why) = scope.refuses_anywhere(&url, 0) {

@@ -6,12 +6,18 @@ use std::time::{Duration, Instant};
 /// Shared by a shard and the scheduler, who looks from another thread.
 #[derive(Clone, Default)]
 pub(crate) struct ParseWatch {
-    now: Arc<Mutex<Option<(Arc<str>, Instant, bool)>>>,
+    now: Arc<Mutex<Option<Parsing>>>,
+}
+
+struct Parsing {
+    url: Arc<str>,
+    since: Instant,
+    told: bool,
 }
 
 impl ParseWatch {
     pub(crate) fn begin(&self, url: &Arc<str>) {
-        *self.lock() = Some((url.clone(), Instant::now(), false));
+        *self.lock() = Some(Parsing { url: url.clone(), since: Instant::now(), told: false });
     }
 
     pub(crate) fn end(&self) {
@@ -21,15 +27,12 @@ impl ParseWatch {
     /// The page whose `parse` has been running for longer than this; each is told once.
     pub(crate) fn overdue(&self, after: Duration) -> Option<Arc<str>> {
         let mut now = self.lock();
-        let (url, since, told) = now.as_mut()?;
-        if *told || since.elapsed() < after {
-            return None;
-        }
-        *told = true;
-        Some(url.clone())
+        let parsing = now.as_mut().filter(|parsing| !parsing.told && parsing.since.elapsed() >= after)?;
+        parsing.told = true;
+        Some(parsing.url.clone())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Arc<str>, Instant, bool)>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Parsing>> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::Clock;
 use crate::message::{
-    Assign, Books, Credit, Drain, Drained, FromStore, Lend, Lent, Passivated, ShardCounts, ShardReport, Slots,
-    SlotsWanted, ToStore,
+    Assign, Books, Credit, Drain, Drained, FromStore, Lend, Lent, Passivated, ShardCounts, ShardReport,
+    Slots, SlotsWanted, ToStore,
 };
 use crate::outbox::Outbox;
 use crate::report::Stopped;

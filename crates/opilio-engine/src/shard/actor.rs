@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use opilio_core::Host;
 use opilio_core::host::{HostMemo, HostState};
-use opilio_core::{Host, HostPolicy};
 
 use crate::clock::Clock;
 use crate::fetcher::Pool;
-use crate::host::HostActor;
+use crate::host::{HostActor, RulesTable};
 use crate::message::{
     Assign, AssignHost, Credit, Deliver, Drain, Drained, Passivated, Settled, SettledHost, ShardCounts,
     ShardReport,
@@ -71,7 +71,7 @@ pub(crate) struct ShardSetup {
 pub(crate) struct Shard {
     cx: Rc<ShardContext>,
     live: HashMap<Host, Live>,
-    memos: HashMap<Host, HostMemo>,
+    asleep: HashMap<Host, Asleep>,
     draining: bool,
     drained_said: bool,
     passivated: Outbox<Passivated>,
@@ -82,6 +82,13 @@ pub(crate) struct Shard {
 struct Live {
     actor: Addr<HostActor>,
     state: Rc<RefCell<HostState>>,
+    rules: Rc<RefCell<RulesTable>>,
+}
+
+/// What is kept of a host that has nothing to do.
+struct Asleep {
+    memo: HostMemo,
+    rules: Rc<RefCell<RulesTable>>,
 }
 
 impl Shard {
@@ -93,7 +100,7 @@ impl Shard {
             Self {
                 cx: Rc::new((setup.context)(gone)),
                 live: HashMap::new(),
-                memos: HashMap::new(),
+                asleep: HashMap::new(),
                 draining: false,
                 drained_said: false,
                 passivated: Outbox::new(setup.passivated),
@@ -105,23 +112,26 @@ impl Shard {
 
     /// The live actor of a host; comes alive if it is not, with what it remembers.
     fn host(&mut self, host: &Host) -> &Live {
-        let (cx, memos, draining) = (&self.cx, &mut self.memos, self.draining);
+        let (cx, asleep, draining) = (&self.cx, &mut self.asleep, self.draining);
         self.live.entry(host.clone()).or_insert_with(|| {
-            let now = cx.clock.now();
-            let policy = cx.settings.hosts.of(host).policy.clone();
-            let state = Rc::new(RefCell::new(awaken(cx, host, policy, memos.remove(host), now)));
-            let actor = HostActor::start(cx.clone(), host.clone(), state.clone(), false);
+            let (memo, rules) = match asleep.remove(host) {
+                Some(Asleep { memo, rules }) => (Some(memo), rules),
+                None => (None, Rc::new(RefCell::new(RulesTable::new(host, &cx.settings.user_agent)))),
+            };
+            let state = Rc::new(RefCell::new(awaken(cx, host, memo)));
+            let actor = HostActor::start(cx.clone(), host.clone(), state.clone(), rules.clone(), false);
             if draining {
                 let _ = actor.try_send(Drain);
             }
-            Live { actor, state }
+            Live { actor, state, rules }
         })
     }
 
     fn restart(&mut self, host: &Host) {
         let Some(live) = self.live.get_mut(host) else { return };
         tracing::error!(%host, "host actor died and is started again with its state");
-        live.actor = HostActor::start(self.cx.clone(), host.clone(), live.state.clone(), true);
+        live.actor =
+            HostActor::start(self.cx.clone(), host.clone(), live.state.clone(), live.rules.clone(), true);
         if self.draining {
             let _ = live.actor.try_send(Drain);
         }
@@ -170,13 +180,9 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-fn awaken(
-    cx: &ShardContext,
-    host: &Host,
-    policy: HostPolicy,
-    memo: Option<HostMemo>,
-    now: opilio_core::Timestamp,
-) -> HostState {
+fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
+    let now = cx.clock.now();
+    let policy = cx.settings.hosts.of(host).policy.clone();
     let limits = cx.settings.limits_of(&policy);
     let rules = cx.settings.rules;
     // A seed of its own for each host: hosts that back off at the same moment must not come back as one.
@@ -226,7 +232,8 @@ impl Handler<HostGone> for Shard {
             Gone::Died => self.restart(&host),
             Gone::Passive => {
                 if let Some(live) = self.live.remove(&host) {
-                    self.memos.insert(host.clone(), live.state.borrow().memo());
+                    let memo = live.state.borrow().memo();
+                    self.asleep.insert(host.clone(), Asleep { memo, rules: live.rules });
                 }
                 self.passivated.send(Passivated(host));
                 self.say_if_drained();

@@ -50,6 +50,8 @@ pub(crate) struct Desk {
 
     /// Live hosts that have room, and how much.
     wants: HashMap<Host, u32>,
+    /// Those of them to try in this turn: the want is new, or the host has come to have work.
+    try_now: Vec<Host>,
     live: HashSet<Host>,
     /// Hosts with work that are not live, in their order.
     ready: VecDeque<Host>,
@@ -86,6 +88,7 @@ impl Desk {
             pages_max: setup.pages_max,
             hosts_max: setup.hosts_max,
             wants: HashMap::new(),
+            try_now: Vec::new(),
             live: HashSet::new(),
             ready: VecDeque::new(),
             sequence: 0,
@@ -99,7 +102,10 @@ impl Desk {
     }
 
     /// Serves until it is told to close, or the store or a sink fails.
-    pub(crate) async fn run(mut self, mut inbox: mpsc::Receiver<ToStore>) -> Result<StoreOutcome, FrontierError> {
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<ToStore>,
+    ) -> Result<StoreOutcome, FrontierError> {
         let result = self.serve(&mut inbox).await;
         let last = if result.is_ok() { FromStore::Closed } else { FromStore::Broken };
         let _ = deliver(&self.scheduler, last).await;
@@ -154,6 +160,7 @@ impl Desk {
                 ToStore::Seeded => self.seeded = true,
                 ToStore::Want { host, leases } => {
                     self.live.insert(host.clone());
+                    self.try_now.push(host.clone());
                     self.wants.insert(host, leases);
                 }
                 ToStore::Unwant(host) => {
@@ -166,7 +173,7 @@ impl Desk {
                 ToStore::Parsed(parsed) => {
                     // A lease that expired and was fetched again may report twice: the first counts.
                     if self.frontier.is_out(parsed.lease) && self.parsed.insert(parsed.lease) {
-                        pages.push(parsed);
+                        pages.push(*parsed);
                     }
                 }
                 ToStore::Stop => self.stopped = true,
@@ -185,7 +192,7 @@ impl Desk {
 
     /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they
     /// write nothing unless their target turns out to be known.
-    async fn hand_over(&mut self, pages: Vec<Box<Parsed>>) -> Result<(), FrontierError> {
+    async fn hand_over(&mut self, pages: Vec<Parsed>) -> Result<(), FrontierError> {
         if pages.is_empty() {
             return Ok(());
         }
@@ -195,7 +202,7 @@ impl Desk {
             if page.next.is_some() {
                 redirects.push(page);
             } else {
-                batch.add(*page);
+                batch.add(page);
             }
         }
         self.follow(redirects, &mut batch).await?;
@@ -222,12 +229,12 @@ impl Desk {
         }
     }
 
-    async fn follow(&mut self, redirects: Vec<Box<Parsed>>, batch: &mut Batch) -> Result<(), FrontierError> {
+    async fn follow(&mut self, redirects: Vec<Parsed>, batch: &mut Batch) -> Result<(), FrontierError> {
         if redirects.is_empty() {
             return Ok(());
         }
         let mut settlements = Vec::with_capacity(redirects.len());
-        let mut rest: HashMap<LeaseId, (Box<Parsed>, Vec<Vec<u8>>)> = HashMap::new();
+        let mut rest: HashMap<LeaseId, (Parsed, Vec<Vec<u8>>)> = HashMap::new();
         for mut page in redirects {
             let Some(next) = page.next.take() else { continue };
             let Next { record, alias_rows } = *next;
@@ -239,7 +246,7 @@ impl Desk {
             if let Some((mut page, rows)) = rest.remove(&lease) {
                 page.ending = Ending::Alias;
                 page.rows = rows;
-                batch.add(*page);
+                batch.add(page);
             }
         }
         let over = rest.into_values().map(|(page, _)| (page.shard, page.host, page.lease)).collect();
@@ -280,45 +287,61 @@ impl Desk {
     async fn lease(&mut self) -> Result<(), FrontierError> {
         let now = self.clock.now();
         for host in self.frontier.hosts_ready(now, usize::MAX)? {
-            if !self.live.contains(&host) {
+            if self.live.contains(&host) {
+                self.try_now.push(host);
+            } else {
                 self.ready.push_back(host);
             }
         }
         if self.stopped {
             return Ok(());
         }
-        let mut allowance = self.allowance();
-        let mut wants = Vec::new();
-        let mut ask = |host: Host, room: u32| {
-            let n = usize::try_from(allowance.min(u64::from(room))).unwrap_or(usize::MAX);
-            allowance -= n as u64;
-            if n > 0 {
-                wants.push(Want { host, n });
-            }
-        };
-        for (host, room) in &self.wants {
-            ask(host.clone(), *room);
-        }
         while self.live.len() < self.hosts_max as usize {
             let Some(host) = self.ready.pop_front() else { break };
             if self.live.insert(host.clone()) {
                 self.wants.insert(host.clone(), FIRST_LEASES);
-                ask(host, FIRST_LEASES);
+                self.try_now.push(host);
             }
         }
+        let wants = self.affordable();
         if wants.is_empty() {
             return Ok(());
         }
         let mut leases = Vec::new();
         self.frontier.lease(&wants, now, &mut leases)?;
         let by_host = group(leases);
-        for (host, _) in &by_host {
-            self.wants.remove(host);
+        let served: HashSet<&Host> = by_host.iter().map(|(host, _)| host).collect();
+        for Want { host, n } in wants {
+            if !served.contains(&host) {
+                // It is told again when it has work.
+                self.wants.insert(host, u32::try_from(n).unwrap_or(u32::MAX));
+            }
         }
         if !by_host.is_empty() {
             let _ = deliver(&self.scheduler, FromStore::Leased(by_host)).await;
         }
         Ok(())
+    }
+
+    /// What of the wants to try in this turn the page limit allows; the others are tried again.
+    fn affordable(&mut self) -> Vec<Want> {
+        let mut allowance = if self.try_now.is_empty() { 0 } else { self.allowance() };
+        let mut wants = Vec::with_capacity(self.try_now.len());
+        let mut later = Vec::new();
+        for host in std::mem::take(&mut self.try_now) {
+            // Taken out while it is tried, so that a host that is here twice is asked for once.
+            let Some(room) = self.wants.remove(&host) else { continue };
+            let n = allowance.min(u64::from(room));
+            allowance -= n;
+            if n == 0 {
+                self.wants.insert(host.clone(), room);
+                later.push(host);
+            } else {
+                wants.push(Want { host, n: usize::try_from(n).unwrap_or(usize::MAX) });
+            }
+        }
+        self.try_now = later;
+        wants
     }
 
     /// How many leases the page limit still allows: each one out may become a page.
