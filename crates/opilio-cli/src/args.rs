@@ -1,0 +1,39 @@
+//! The commands. The flags of each are beside what it does.
+
+use clap::{Parser, Subcommand};
+
+use crate::crawl::CrawlArgs;
+use crate::explain::ExplainArgs;
+use crate::sandbox::SandboxArgs;
+
+/// A polite crawler, and small tools for authors of crawlers.
+///
+/// Data goes to stdout; logs, progress and summaries go to stderr.
+#[derive(Debug, Parser)]
+#[command(name = "opilio", version, after_help = EXIT_CODES, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    // Boxed: it has many more flags than the others.
+    Crawl(Box<CrawlArgs>),
+    Explain(ExplainArgs),
+    Sandbox(SandboxArgs),
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 finished with errors that the command is about; 2 usage; \
+130 or 143 after a gentle stop by SIGINT or SIGTERM.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_make_sense_to_clap() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,156 @@
+//! The flags of `opilio crawl`.
+//!
+//! Flags that `opilio.toml` can set too have no default here: only `plan` knows whether a flag, the
+//! file or the default holds. Their defaults are in the help texts.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args, ValueEnum, value_parser};
+use opilio::{AddressPolicy, Follow, Rate};
+
+use crate::config::{self, IN_FLIGHT_MAX};
+use crate::crawl::spider::Field;
+use crate::unit;
+
+/// Crawls from these URLs, politely, and prints one JSON object a page.
+///
+/// Fields of a page: url (what was asked for), final_url (after redirects), status, title (or null),
+/// depth (links from a seed), bytes (of the body), links (how many the page has), and one for each
+/// --css: the text of its first match, or null. A URL that leads to an already known one is the line
+/// {"url", "final_url", "alias": true}.
+///
+/// Settings come from flags, then the environment, then opilio.toml. A [host."…"] section of that
+/// file is more exact than a flag for all hosts, and wins for its host.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
+
+Exit codes: 0 done; 1 not a single page, and at least one failure, or the output could not be written \
+to its end; 2 usage: nothing was fetched; 130 or 143 after a gentle stop by SIGINT or SIGTERM (a second \
+signal stops at once).")]
+pub(crate) struct CrawlArgs {
+    /// Where to begin (http or https)
+    #[arg(value_name = "URL", required_unless_present = "urls")]
+    pub(crate) seeds: Vec<String>,
+    /// Further URLs to begin at, one a line; # begins a comment line, - reads stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) urls: Option<PathBuf>,
+
+    /// Which links are followed, by where they lead [default: same-host]
+    #[arg(long, value_name = "WHERE", env = "OPILIO_FOLLOW", help_heading = "What")]
+    pub(crate) follow: Option<FollowArg>,
+    /// Only URLs that match; * stands for anything; may be repeated
+    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    pub(crate) include: Vec<String>,
+    /// No URLs that match; * stands for anything; may be repeated
+    #[arg(long, value_name = "PATTERN", help_heading = "What")]
+    pub(crate) exclude: Vec<String>,
+    /// Ends after exactly so many pages [default: no limit]
+    #[arg(long, value_name = "N", env = "OPILIO_MAX_PAGES", help_heading = "What", value_parser = value_parser!(u64).range(1..))]
+    pub(crate) max_pages: Option<u64>,
+    /// Links from a seed at the most; 0 fetches the seeds alone [default: no limit]
+    #[arg(long, value_name = "N", env = "OPILIO_MAX_DEPTH", help_heading = "What")]
+    pub(crate) max_depth: Option<u16>,
+    /// Starts nothing more after this time [default: no limit]
+    #[arg(long, value_name = "TIME", env = "OPILIO_MAX_DURATION", help_heading = "What", value_parser = unit::positive_duration)]
+    pub(crate) max_duration: Option<Duration>,
+    /// Adds a field: the text of the first element that the CSS selector matches; may be repeated
+    #[arg(long, value_name = "NAME=SELECTOR", help_heading = "What", value_parser = str::parse::<Field>)]
+    pub(crate) css: Vec<Field>,
+
+    /// Requests of each host, per s, m, h or d [default: 60/m]
+    #[arg(long, value_name = "RATE", env = "OPILIO_RATE", help_heading = "How fast")]
+    pub(crate) rate: Option<Rate>,
+    /// Requests in flight at each host [default: 1]
+    #[arg(long, value_name = "N", env = "OPILIO_IN_FLIGHT", help_heading = "How fast", value_parser = value_parser!(u32).range(1..=i64::from(IN_FLIGHT_MAX)))]
+    pub(crate) in_flight: Option<u32>,
+    /// Requests in flight in all [default: 64]
+    #[arg(long, value_name = "N", env = "OPILIO_TOTAL_IN_FLIGHT", help_heading = "How fast", value_parser = value_parser!(u32).range(1..=i64::from(IN_FLIGHT_MAX)))]
+    pub(crate) total_in_flight: Option<u32>,
+    /// Keeps to the rate after refusals, instead of lowering it (waits that a server states are kept)
+    #[arg(long, env = "OPILIO_NO_ADAPT", help_heading = "How fast", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_adapt: bool,
+    /// Gives a host up for this run that states a longer wait [default: 1h]
+    #[arg(long, value_name = "TIME", env = "OPILIO_MAX_HOLD", help_heading = "How fast", value_parser = unit::duration)]
+    pub(crate) max_hold: Option<Duration>,
+
+    /// Retries after the first attempt [default: 3]
+    #[arg(long, value_name = "N", env = "OPILIO_RETRIES", help_heading = "How patient")]
+    pub(crate) retries: Option<u16>,
+    /// First wait where the server states none; it doubles up to a minute [default: 1s]
+    #[arg(long, value_name = "TIME", env = "OPILIO_MIN_BACKOFF", help_heading = "How patient", value_parser = unit::positive_duration)]
+    pub(crate) min_backoff: Option<Duration>,
+    /// Time of a whole attempt, body included [default: 30s]
+    #[arg(long, value_name = "TIME", env = "OPILIO_TIMEOUT", help_heading = "How patient", value_parser = unit::positive_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// A larger body is a failure, never a cut page [default: 10MiB]
+    #[arg(long, value_name = "SIZE", env = "OPILIO_MAX_BODY", help_heading = "How patient", value_parser = unit::bytes)]
+    pub(crate) max_body: Option<u64>,
+    /// Redirects in a row [default: 10]
+    #[arg(long, value_name = "N", env = "OPILIO_MAX_REDIRECTS", help_heading = "How patient")]
+    pub(crate) max_redirects: Option<u16>,
+
+    /// Where pages go, as JSON Lines; the file is begun anew [default: stdout]
+    #[arg(long, value_name = "FILE.jsonl", help_heading = "Where")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where the report goes, as JSON; written after a gentle stop too
+    #[arg(long, value_name = "FILE.json", help_heading = "Where")]
+    pub(crate) report: Option<PathBuf>,
+    /// Settings, also of single hosts
+    #[arg(long, value_name = "opilio.toml", env = "OPILIO_CONFIG", help_heading = "Where")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Who we say we are; should name a URL or a mail address where you can be reached
+    #[arg(long, value_name = "UA", env = "OPILIO_USER_AGENT", help_heading = "As whom", value_parser = config::user_agent)]
+    pub(crate) user_agent: Option<String>,
+    /// Asks for no robots.txt: for servers of your own
+    #[arg(long, env = "OPILIO_NO_ROBOTS", help_heading = "As whom", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_robots: bool,
+    /// Visits private and loopback addresses: all, or those of the networks given
+    #[arg(long, value_name = "CIDR,…", env = "OPILIO_ALLOW_PRIVATE", help_heading = "As whom", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = allow_private)]
+    pub(crate) allow_private: Option<AddressPolicy>,
+    /// Trusts any TLS certificate, so that whoever sits on the way can read and forge everything: for
+    /// servers of your own
+    #[arg(long, help_heading = "As whom")]
+    pub(crate) danger_accept_any_certificate: bool,
+
+    /// Says more on stderr; twice for still more (OPILIO_LOG=… says exactly what)
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Messages")]
+    pub(crate) verbose: u8,
+    /// Says nothing on stderr but warnings and errors
+    #[arg(short, long, help_heading = "Messages")]
+    pub(crate) quiet: bool,
+}
+
+/// Which links are followed, by where they lead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum FollowArg {
+    /// Nowhere: only the seeds are fetched
+    None,
+    /// To a host that a seed names
+    SameHost,
+    /// To a registrable domain that a seed names
+    SameDomain,
+    /// Wherever they lead
+    All,
+}
+
+impl From<FollowArg> for Follow {
+    fn from(arg: FollowArg) -> Self {
+        match arg {
+            FollowArg::None => Self::None,
+            FollowArg::SameHost => Self::SameHost,
+            FollowArg::SameDomain => Self::SameDomain,
+            FollowArg::All => Self::All,
+        }
+    }
+}
+
+fn allow_private(text: &str) -> Result<AddressPolicy, String> {
+    match text.trim() {
+        "all" => Ok(AddressPolicy::allow_all()),
+        networks => AddressPolicy::allow(networks.split(',')).map_err(|error| error.to_string()),
+    }
+}

@@ -1,0 +1,109 @@
+//! `opilio crawl`: one JSON object a page, without a spider to write.
+//!
+//! `args` are the flags, `plan` merges them with `opilio.toml`, `seeds` reads the URLs, `spider` turns
+//! pages into items, `watch` runs the crawl, `summary` says how it ended.
+
+mod args;
+mod plan;
+mod progress;
+mod seeds;
+mod spider;
+mod summary;
+mod watch;
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use opilio::export::ExportError;
+use opilio::{CrawlError, CrawlReport, Crawler, JsonLines};
+
+pub(crate) use args::{CrawlArgs, FollowArg};
+
+use crate::exit::{Exit, Failure, say};
+use crate::logs;
+use plan::Plan;
+use progress::Display;
+use spider::PageSpider;
+
+/// Runs the command.
+///
+/// # Errors
+/// When it cannot be run as asked, which is found out before anything is fetched, or fails on the way.
+pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
+    let display = Display::new(args.quiet, args.output.is_none() && std::io::stdout().is_terminal());
+    logs::begin(args.verbose, display.bar()).map_err(Failure::Usage)?;
+    let seeds = seeds::read(&args).map_err(Failure::Usage)?;
+    spider::check_names(&args.css).map_err(Failure::Usage)?;
+    let plan = Plan::new(&args).map_err(Failure::Usage)?;
+    let report_file = args.report.as_deref().map(ReportFile::open).transpose().map_err(Failure::Usage)?;
+    let export = match &args.output {
+        Some(path) => JsonLines::create(path).map_err(Failure::usage)?,
+        None => JsonLines::stdout(),
+    };
+    if let Some(hint) = plan.contact_hint(&seeds) {
+        display.say(&hint);
+    }
+    let closing = plan.closing();
+    let spider = PageSpider::new(seeds, args.css);
+    let crawler = plan.apply(Crawler::new(spider)).export(export);
+    let watched = match watch::run(crawler, &display) {
+        // Whoever reads has seen enough: that is no error, and nobody is told.
+        Err(CrawlError::Export(ExportError::Closed { .. })) => return Ok(Exit::Done),
+        result => result.map_err(failure)?,
+    };
+    let Some(report) = watched.report else {
+        say("stopped at once: there is no report");
+        return Ok(watched.signal.map_or(Exit::Errors, Exit::Stopped));
+    };
+    if let Some(file) = report_file {
+        file.write(&report).map_err(Failure::Run)?;
+    }
+    summary::lines(&report, &closing).iter().for_each(|line| display.say(line));
+    if let Some(signal) = watched.signal {
+        return Ok(Exit::Stopped(signal));
+    }
+    match summary::error(&report, &closing) {
+        Some(error) => {
+            say(&error);
+            Ok(Exit::Errors)
+        }
+        None => Ok(Exit::Done),
+    }
+}
+
+/// What the user can change is a usage error: a seed that cannot be used, an output that does not open.
+fn failure(error: CrawlError) -> Failure {
+    match error {
+        CrawlError::Seed(_) | CrawlError::Export(ExportError::Open { .. }) => Failure::usage(error),
+        _ => Failure::run(error),
+    }
+}
+
+/// The file for the report: opened before the crawl, so that a crawl of hours does not end in a
+/// path that cannot be written.
+struct ReportFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl ReportFile {
+    fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).open(path);
+        let file = file.with_context(|| format!("open the report {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    fn write(self, report: &CrawlReport) -> anyhow::Result<()> {
+        let context = || format!("write the report {}", self.path.display());
+        // Pipes and devices have no length.
+        if self.file.metadata().is_ok_and(|meta| meta.is_file()) {
+            self.file.set_len(0).with_context(context)?;
+        }
+        let mut out = BufWriter::new(&self.file);
+        serde_json::to_writer(&mut out, report).with_context(context)?;
+        out.write_all(b"\n").and_then(|()| out.flush()).with_context(context)
+    }
+}

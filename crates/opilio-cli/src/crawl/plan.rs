@@ -1,0 +1,190 @@
+//! Flags, environment and `opilio.toml`, merged into one crawl.
+
+use anyhow::Context;
+use opilio::core::{Host, Wait};
+use opilio::{
+    AddressPolicy, Crawler, HostPolicy, HostSettings, Limits, RetryPolicy, Scope, Spider, per_minute,
+};
+use url::Url;
+
+use crate::config::{Config, HostKeys};
+use crate::crawl::args::{CrawlArgs, FollowArg};
+use crate::crawl::summary::Closing;
+use crate::explain::backoff;
+
+/// All settings of a crawl.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    default: HostPolicy,
+    hosts: Vec<(String, HostSettings)>,
+    retry: RetryPolicy,
+    scope: Scope,
+    limits: Limits,
+    addresses: AddressPolicy,
+    user_agent: Option<String>,
+    robots: bool,
+    any_certificate: bool,
+    total_in_flight: Option<u32>,
+    max_pages: Option<u64>,
+    max_duration: Option<std::time::Duration>,
+    max_redirects: Option<u16>,
+}
+
+impl Plan {
+    /// Merges what was said where.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, or a pattern means nothing.
+    pub(crate) fn new(args: &CrawlArgs) -> anyhow::Result<Self> {
+        let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        let default = effective(args, &config.default);
+        let hosts = config.hosts.iter().map(|(pattern, keys)| {
+            let policy = policy(&or(keys, &default));
+            (pattern.clone(), HostSettings { policy, headers: keys.headers.clone() })
+        });
+        let file = &config.crawl;
+        let wait = Wait::Exponential(policy(&default).backoff_bounds());
+        Ok(Self {
+            hosts: hosts.collect(),
+            retry: RetryPolicy::default().retries(args.retries.or(file.retries).unwrap_or(3)).wait(wait),
+            scope: scope(args, &config)?,
+            limits: limits(args, &config),
+            addresses: args.allow_private.clone().or(file.allow_private.clone()).unwrap_or_default(),
+            user_agent: args.user_agent.clone().or(file.user_agent.clone()),
+            robots: !args.no_robots && file.robots.unwrap_or(true),
+            any_certificate: args.danger_accept_any_certificate,
+            total_in_flight: args.total_in_flight.or(file.total_in_flight),
+            max_pages: args.max_pages.or(file.max_pages),
+            max_duration: args.max_duration.or(file.max_duration),
+            max_redirects: args.max_redirects.or(file.max_redirects),
+            default: policy(&default),
+        })
+    }
+
+    /// Hands the settings to a crawler.
+    pub(crate) fn apply<S: Spider>(self, crawler: Crawler<S>) -> Crawler<S> {
+        let mut crawler = crawler
+            .host(self.default)
+            .retry(self.retry)
+            .scope(self.scope)
+            .limits(self.limits)
+            .addresses(self.addresses);
+        for (pattern, settings) in self.hosts {
+            crawler = crawler.host_named(&pattern, settings);
+        }
+        if let Some(user_agent) = self.user_agent {
+            crawler = crawler.user_agent(user_agent);
+        }
+        if !self.robots {
+            crawler = crawler.no_robots();
+        }
+        if self.any_certificate {
+            crawler = crawler.danger_accept_any_certificate();
+        }
+        if let Some(max) = self.total_in_flight {
+            crawler = crawler.total_in_flight(max);
+        }
+        if let Some(pages) = self.max_pages {
+            crawler = crawler.max_pages(pages);
+        }
+        if let Some(span) = self.max_duration {
+            crawler = crawler.max_duration(span);
+        }
+        if let Some(hops) = self.max_redirects {
+            crawler = crawler.max_redirects(hops);
+        }
+        crawler
+    }
+
+    /// A word to those who crawl beyond their own machine and cannot be reached.
+    pub(crate) fn contact_hint(&self, seeds: &[Url]) -> Option<String> {
+        let has_contact =
+            |user_agent: &String| ["http://", "https://", "@"].iter().any(|mark| user_agent.contains(mark));
+        if self.user_agent.as_ref().is_some_and(has_contact) {
+            return None;
+        }
+        let beyond = seeds.iter().find(|url| !is_loopback(url))?;
+        let host = Host::of(beyond).ok()?;
+        Some(format!(
+            "hint: whoever runs {host} may want to reach you: --user-agent \"yourbot/1.0 (+https://you.example/bot)\""
+        ))
+    }
+
+    /// What the summary needs to know.
+    pub(crate) fn closing(&self) -> Closing {
+        Closing { private_allowed: self.addresses != AddressPolicy::public() }
+    }
+}
+
+/// The settings of hosts without a section: flags, then `[default]`, then the defaults.
+fn effective(args: &CrawlArgs, file: &HostKeys) -> HostKeys {
+    let flags = HostKeys {
+        rate: args.rate,
+        in_flight: args.in_flight,
+        adapt: args.no_adapt.then_some(false),
+        max_hold: args.max_hold,
+        min_backoff: args.min_backoff,
+        headers: http::HeaderMap::new(),
+    };
+    or(&flags, file)
+}
+
+/// The first's settings, and the second's where it has none. Headers stay with the first's host.
+fn or(first: &HostKeys, second: &HostKeys) -> HostKeys {
+    HostKeys {
+        rate: first.rate.or(second.rate),
+        in_flight: first.in_flight.or(second.in_flight),
+        adapt: first.adapt.or(second.adapt),
+        max_hold: first.max_hold.or(second.max_hold),
+        min_backoff: first.min_backoff.or(second.min_backoff),
+        headers: first.headers.clone(),
+    }
+}
+
+fn policy(keys: &HostKeys) -> HostPolicy {
+    let default = HostPolicy::default();
+    HostPolicy::new()
+        .rate(keys.rate.unwrap_or(per_minute(60)))
+        .in_flight(keys.in_flight.unwrap_or(1))
+        .adapt(keys.adapt.unwrap_or(true))
+        .max_hold(keys.max_hold.unwrap_or(default.hold_max()))
+        .backoff(backoff(keys.min_backoff.unwrap_or(default.backoff_bounds().min)))
+}
+
+fn scope(args: &CrawlArgs, config: &Config) -> anyhow::Result<Scope> {
+    let file = &config.crawl;
+    let follow = args.follow.or(file.follow).unwrap_or(FollowArg::SameHost);
+    let mut scope = Scope::new().follow(follow.into());
+    // A list of flags stands instead of the file's list, as a single flag does.
+    for pattern in if args.include.is_empty() { &file.include } else { &args.include } {
+        scope = scope.include(pattern).context("--include")?;
+    }
+    for pattern in if args.exclude.is_empty() { &file.exclude } else { &args.exclude } {
+        scope = scope.exclude(pattern).context("--exclude")?;
+    }
+    if let Some(depth) = args.max_depth.or(file.max_depth) {
+        scope = scope.max_depth(depth);
+    }
+    Ok(scope)
+}
+
+fn limits(args: &CrawlArgs, config: &Config) -> Limits {
+    let mut limits = Limits::default();
+    if let Some(timeout) = args.timeout.or(config.crawl.timeout) {
+        limits.timeout = timeout;
+    }
+    if let Some(bytes) = args.max_body.or(config.crawl.max_body) {
+        limits.body_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
+        limits.wire_bytes_max = bytes;
+    }
+    limits
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}

@@ -1,0 +1,181 @@
+//! How a crawl ended, in a few lines for people.
+
+use std::collections::BTreeMap;
+
+use opilio::core::Host;
+use opilio::{CrawlReport, FailureRecord, Reason, Stopped};
+use url::Url;
+
+use crate::unit::{show_bytes, show_duration};
+
+/// What the end of a crawl is told with, besides its report.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Closing {
+    /// Some private addresses were allowed.
+    pub(crate) private_allowed: bool,
+}
+
+/// The lines after a crawl.
+pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
+    let mut lines = vec![head(report)];
+    if !report.reasons.is_empty() {
+        lines.push(format!(
+            "  failures: {}",
+            counts(report.reasons.iter().map(|(word, n)| (word.as_str(), *n)))
+        ));
+    }
+    if !report.filtered.is_empty() {
+        lines.push(format!("  filtered: {}", counts(report.filtered.iter().map(|(word, n)| (*word, *n)))));
+    }
+    lines.push(format!(
+        "  requests: {} ({}, {})",
+        report.requests,
+        plural(report.retries, "retry", "retries"),
+        plural(report.refusals, "refusal", "refusals")
+    ));
+    lines.extend(left(report));
+    lines.extend(closed_hosts(report));
+    // Without a single page the error line says it.
+    if report.pages > 0 && blocked(report) && !closing.private_allowed {
+        lines.push(format!("  hint: {PRIVATE_HINT}"));
+    }
+    lines
+}
+
+/// The one line that says why a crawl without a single page is an error; none for other crawls.
+pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
+    let first = report.failures.first().filter(|_| report.pages == 0)?;
+    let FailureRecord { url, reason, attempts } = first;
+    let attempts = match attempts {
+        0 | 1 => String::new(),
+        n => format!(" after {n} attempts"),
+    };
+    let more = match report.failures.len() {
+        1 => String::new(),
+        n => format!(" (and {} more)", n - 1),
+    };
+    let hint = match reason {
+        Reason::BlockedAddress if closing.private_allowed => {
+            "; --allow-private does not name its network".to_owned()
+        }
+        Reason::BlockedAddress => format!("; {PRIVATE_HINT}"),
+        Reason::Robots => "; robots.txt does not allow it".to_owned(),
+        _ => String::new(),
+    };
+    Some(format!("error: no page was fetched: {} ended as {reason}{attempts}{more}{hint}", redacted(url)))
+}
+
+fn head(report: &CrawlReport) -> String {
+    let how = match report.stopped {
+        Stopped::Finished => "done",
+        Stopped::MaxPages => "ended by --max-pages",
+        Stopped::MaxDuration => "ended by --max-duration",
+        Stopped::Interrupted => "interrupted",
+    };
+    let aliases = match report.aliases {
+        0 => String::new(),
+        n => format!(", {}", plural(n, "alias", "aliases")),
+    };
+    format!(
+        "{how} in {}: {}{aliases}, {}, {}",
+        show_duration(report.elapsed),
+        plural(report.pages, "page", "pages"),
+        plural(report.failures.len() as u64, "failure", "failures"),
+        show_bytes(report.bytes)
+    )
+}
+
+fn left(report: &CrawlReport) -> Option<String> {
+    let why = match report.stopped {
+        Stopped::Finished => "not ended",
+        Stopped::MaxPages => "the page limit was reached",
+        Stopped::MaxDuration => "the time was over",
+        Stopped::Interrupted => "the crawl was interrupted",
+    };
+    (report.left > 0).then(|| format!("  left: {}, since {why}", plural(report.left, "URL", "URLs")))
+}
+
+/// The hosts that were put aside, and how many of their URLs that cost.
+fn closed_hosts(report: &CrawlReport) -> Vec<String> {
+    let mut closed: BTreeMap<Host, u64> = BTreeMap::new();
+    let urls = report.failures.iter().filter(|failure| failure.reason == Reason::HostClosed);
+    for host in urls.filter_map(|failure| Host::of(&Url::parse(&failure.url).ok()?).ok()) {
+        *closed.entry(host).or_default() += 1;
+    }
+    let mut hosts: Vec<_> = closed.into_iter().collect();
+    hosts.sort_by_key(|(_, urls)| std::cmp::Reverse(*urls));
+    let beyond = hosts.len().saturating_sub(HOSTS_SHOWN);
+    let mut lines: Vec<_> = hosts
+        .iter()
+        .take(HOSTS_SHOWN)
+        .map(|(host, urls)| {
+            let urls = plural(*urls, "URL", "URLs");
+            format!("  closed: {host} asked for a long wait or did not answer, {urls} left")
+        })
+        .collect();
+    if beyond > 0 {
+        lines.push(format!("  closed: and {beyond} more hosts"));
+    }
+    lines
+}
+
+fn plural(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+fn counts<'a>(words: impl Iterator<Item = (&'a str, u64)>) -> String {
+    words.map(|(word, n)| format!("{n} {word}")).collect::<Vec<_>>().join(", ")
+}
+
+fn blocked(report: &CrawlReport) -> bool {
+    report.reasons.contains_key(&Reason::BlockedAddress)
+}
+
+/// The URL without credentials: it goes to terminals and logs.
+fn redacted(url: &str) -> String {
+    let Ok(mut url) = Url::parse(url) else { return url.to_owned() };
+    // Both refuse URLs that cannot have credentials.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}
+
+const HOSTS_SHOWN: usize = 5;
+const PRIVATE_HINT: &str =
+    "private and loopback addresses are crawled with --allow-private (or --allow-private=127.0.0.0/8)";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn failed(reason: Reason, urls: &[&str]) -> CrawlReport {
+        let records = urls.iter().map(|url| FailureRecord { url: (*url).to_owned(), reason, attempts: 1 });
+        CrawlReport {
+            failures: records.collect(),
+            reasons: BTreeMap::from([(reason, urls.len() as u64)]),
+            ..CrawlReport::default()
+        }
+    }
+
+    #[test]
+    fn a_crawl_without_a_page_is_an_error_that_names_the_seed() {
+        let closing = Closing { private_allowed: false };
+        let error = |report: &CrawlReport| error(report, &closing);
+        let blocked = failed(Reason::BlockedAddress, &["http://me:secret@127.0.0.1/"]);
+        let line = error(&blocked).unwrap();
+        assert!(line.contains("http://127.0.0.1/ ended as blocked_address"), "{line}");
+        assert!(line.contains("--allow-private") && !line.contains("secret"), "{line}");
+        assert_eq!(error(&CrawlReport { pages: 1, ..blocked }), None);
+        assert_eq!(error(&CrawlReport::default()), None);
+    }
+
+    #[test]
+    fn closed_hosts_are_named() {
+        let report =
+            failed(Reason::HostClosed, &["http://a.example/1", "https://a.example/2", "http://b.example/"]);
+        let text = lines(&report, &Closing { private_allowed: true }).join("\n");
+        assert!(text.contains("a.example asked for a long wait or did not answer, 2 URLs left"), "{text}");
+        assert!(text.contains("failures: 3 host_closed"), "{text}");
+    }
+}

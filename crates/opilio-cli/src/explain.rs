@@ -1,0 +1,119 @@
+//! `opilio explain`: what the default policy decides about one attempt, as JSON.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use opilio::core::explain::{Question, explain, outcome_of_error, outcome_of_status};
+use opilio::{Backoff, HostPolicy, RetryPolicy};
+
+use crate::exit::{Exit, Failure};
+use crate::unit;
+
+/// Prints what is decided about one attempt, as JSON.
+///
+/// It asks the function that a crawl asks, without any history: the answer is the first of its host.
+/// Fields: verdict (accept, retry, give_up, or ignore for what is not sent), reason, retry_after_ms,
+/// pause_host_ms, parks. Waits are the longest that they can be; a crawl shortens by jitter those that
+/// no server has stated.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("outcome").required(true))]
+pub(crate) struct ExplainArgs {
+    /// The answer's status, 100 to 599 for an honest server
+    #[arg(long, value_name = "CODE", group = "outcome", value_parser = clap::value_parser!(u16).range(..=999))]
+    status: Option<u16>,
+    /// How an attempt without an answer ended
+    #[arg(long, value_name = "KIND", group = "outcome")]
+    error: Option<ErrorKind>,
+    /// A header field of the answer, as in 'Retry-After: 120'; may be repeated
+    #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// Which attempt of the URL it was, from 1
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    attempt: u16,
+    /// The request's method
+    #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = method)]
+    method: Method,
+    /// When the answer came, as in 2026-10-21T07:27:00Z [default: now]
+    #[arg(long, value_name = "RFC3339")]
+    now: Option<jiff::Timestamp>,
+    /// Retries after the first attempt
+    #[arg(long, value_name = "N", default_value_t = 3, env = "OPILIO_RETRIES")]
+    retries: u16,
+    /// A stated wait beyond this parks the host: ms, s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "1h", env = "OPILIO_MAX_HOLD", value_parser = unit::duration)]
+    max_hold: Duration,
+    /// First wait where the server states none; it doubles: ms, s, m, h or d
+    #[arg(long, value_name = "TIME", default_value = "1s", env = "OPILIO_MIN_BACKOFF", value_parser = unit::positive_duration)]
+    min_backoff: Duration,
+}
+
+/// The words for an attempt without an answer.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ErrorKind {
+    Timeout,
+    Connect,
+    Reset,
+    Dns,
+    Tls,
+    BodyTooLarge,
+}
+
+impl ErrorKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Connect => "connect",
+            Self::Reset => "reset",
+            Self::Dns => "dns",
+            Self::Tls => "tls",
+            Self::BodyTooLarge => "body-too-large",
+        }
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &args.headers {
+        headers.append(name, value.clone());
+    }
+    let outcome = match (args.status, args.error) {
+        (Some(status), _) => Some(outcome_of_status(status, &headers)),
+        (None, error) => error.and_then(|kind| outcome_of_error(kind.word())),
+    };
+    // clap's group demands one of the two, and the words are those of the core.
+    let outcome = outcome.context("state --status or --error").map_err(Failure::usage)?;
+    let backoff = backoff(args.min_backoff);
+    let retry = RetryPolicy::default().retries(args.retries).wait(opilio::core::Wait::Exponential(backoff));
+    let host = HostPolicy::new().max_hold(args.max_hold).backoff(backoff);
+    let now_ms = args.now.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
+    let question =
+        Question { outcome, headers: &headers, attempt: args.attempt, method: &args.method, now_ms };
+    let answer = serde_json::to_string(&explain(&retry, &host, &question)).map_err(Failure::run)?;
+    match writeln!(std::io::stdout(), "{answer}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::run(error)),
+        _ => Ok(Exit::Done),
+    }
+}
+
+/// Waits from `min` on, doubling up to the default's longest, or to `min` where that is longer.
+pub(crate) fn backoff(min: Duration) -> Backoff {
+    Backoff { min, max: Backoff::default().max.max(min) }
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
+    let name = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header field"))?;
+    let value = value.trim().parse().map_err(|_| format!("the value of {name} is none that HTTP allows"))?;
+    Ok((name, value))
+}
+
+fn method(text: &str) -> Result<Method, String> {
+    Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| format!("{text:?} is no method"))
+}

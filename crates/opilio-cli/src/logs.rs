@@ -1,0 +1,45 @@
+//! Log lines to stderr, above a progress bar if there is one.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::ProgressBar;
+use tracing_subscriber::EnvFilter;
+
+/// Begins to log: warnings, or what `-v`, `-vv` or the variable `OPILIO_LOG` asks for (as in
+/// `OPILIO_LOG=opilio_engine=debug`).
+///
+/// # Errors
+/// When `OPILIO_LOG` cannot be read.
+pub(crate) fn begin(verbose: u8, bar: ProgressBar) -> anyhow::Result<()> {
+    let by_flag = match verbose {
+        0 => "warn",
+        1 => "warn,opilio=info,opilio_engine=info,opilio_core=info,opilio_fetch=info",
+        _ => "info,opilio=debug,opilio_engine=debug,opilio_core=debug,opilio_fetch=debug",
+    };
+    let filter = match std::env::var("OPILIO_LOG") {
+        Ok(text) => {
+            EnvFilter::try_new(&text).map_err(|error| anyhow::anyhow!("OPILIO_LOG {text:?}: {error}"))?
+        }
+        Err(_) => EnvFilter::new(by_flag),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(move || AboveBar(bar.clone()))
+        .init();
+    Ok(())
+}
+
+/// Writes to stderr while the bar is out of the way.
+struct AboveBar(ProgressBar);
+
+impl Write for AboveBar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}

@@ -1,0 +1,40 @@
+//! The `opilio` command: flags in, facade calls, exit codes out.
+//!
+//! Data goes to stdout, everything for people to stderr, and each command ends with one of the codes
+//! in [`exit`]. No rule of politeness is here: what the engine decides, this only words.
+
+mod args;
+mod config;
+mod crawl;
+mod exit;
+mod explain;
+mod logs;
+mod sandbox;
+mod signal;
+mod unit;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Cli, Command};
+use crate::exit::{Exit, Failure};
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::of_clap(&error),
+    };
+    match run(cli) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<Exit, Failure> {
+    match cli.command {
+        Command::Crawl(args) => crawl::run(*args),
+        Command::Explain(args) => explain::run(&args),
+        Command::Sandbox(args) => sandbox::run(&args),
+    }
+}

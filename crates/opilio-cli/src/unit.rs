@@ -1,0 +1,140 @@
+//! Times and sizes as people write them: `500ms`, `30s`, `5m`, `1h`; `10MiB`, `500KB`.
+
+use std::time::Duration;
+
+/// Reads a time that may be zero.
+///
+/// # Errors
+/// When it is no number with a unit, or longer than ten years.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let refuse =
+        || format!("{text:?} is no time: write a number and ms, s, m, h or d, such as 500ms, 30s or 5m");
+    let (number, unit) = split(text).ok_or_else(refuse)?;
+    let unit_secs = match unit {
+        "ms" => 0.001,
+        "s" => 1.0,
+        "m" | "min" => 60.0,
+        "h" => 3_600.0,
+        "d" => 86_400.0,
+        _ => return Err(refuse()),
+    };
+    let secs = number * unit_secs;
+    if secs > DURATION_SECS_MAX {
+        return Err(format!("{text:?} is longer than ten years"));
+    }
+    // Whole microseconds, so that 1.1s is not 1.099999999s.
+    let micros = (secs * 1e6).round();
+    Ok(Duration::from_micros(micros as u64))
+}
+
+/// Reads a time that is not zero.
+///
+/// # Errors
+/// As [`duration`], and when it is under a millisecond.
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        span if span < Duration::from_millis(1) => Err(format!("{text:?} is too short: 1ms is the least")),
+        span => Ok(span),
+    }
+}
+
+/// Reads a number of bytes: with `KB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB` (powers of
+/// 1024), `B` or nothing.
+///
+/// # Errors
+/// When it is none, less than a byte or more than 1 TiB.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let refuse =
+        || format!("{text:?} is no size: write a number and B, KB, KiB, MB, MiB, GB or GiB, such as 10MiB");
+    let (number, unit) = split(text).ok_or_else(refuse)?;
+    let unit_bytes: u64 = match unit.to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return Err(refuse()),
+    };
+    let size = (number * unit_bytes as f64).round();
+    if !(1.0..=BYTES_MAX).contains(&size) {
+        return Err(format!("{text:?} is out of range: from 1 B to 1024 GiB"));
+    }
+    Ok(size as u64)
+}
+
+/// A size as people read it.
+pub(crate) fn show_bytes(bytes: u64) -> String {
+    indicatif::BinaryBytes(bytes).to_string()
+}
+
+/// A time as people read it.
+pub(crate) fn show_duration(span: Duration) -> String {
+    let secs = span.as_secs();
+    match secs {
+        0..60 => format!("{:.1} s", span.as_secs_f64()),
+        60..3_600 => format!("{} min {:02} s", secs / 60, secs % 60),
+        _ => format!("{} h {:02} min", secs / 3_600, secs % 3_600 / 60),
+    }
+}
+
+/// Number and unit; digits and at most one point, so neither a sign nor `inf`.
+fn split(text: &str) -> Option<(f64, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+const DURATION_SECS_MAX: f64 = 10.0 * 366.0 * 86_400.0;
+const BYTES_MAX: f64 = (1u64 << 40) as f64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_times() {
+        for (text, ms) in [
+            ("500ms", 500),
+            ("30s", 30_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("1.1s", 1_100),
+            ("0s", 0),
+            ("1 d", 86_400_000),
+        ] {
+            assert_eq!(duration(text), Ok(Duration::from_millis(ms)), "{text}");
+        }
+        for text in ["", "30", "s", "-1s", "1.2.3s", "infs", "1e3s", "5 parsecs", "9999999d"] {
+            assert!(duration(text).is_err_and(|error| error.contains(&format!("{text:?}"))), "{text}");
+        }
+        assert!(positive_duration("0s").is_err());
+    }
+
+    #[test]
+    fn reads_sizes() {
+        for (text, size) in [
+            ("10MiB", 10 << 20),
+            ("500KB", 500_000),
+            ("1gb", 1_000_000_000),
+            ("7", 7),
+            ("7B", 7),
+            ("1.5KiB", 1_536),
+        ] {
+            assert_eq!(bytes(text), Ok(size), "{text}");
+        }
+        for text in ["", "MiB", "-1B", "0", "10 bananas", "99999999GiB"] {
+            assert!(bytes(text).is_err_and(|error| error.contains(&format!("{text:?}"))), "{text}");
+        }
+    }
+
+    #[test]
+    fn shows_what_people_read() {
+        assert_eq!(show_duration(Duration::from_millis(1_240)), "1.2 s");
+        assert_eq!(show_duration(Duration::from_secs(125)), "2 min 05 s");
+        assert_eq!(show_duration(Duration::from_secs(3_725)), "1 h 02 min");
+        assert_eq!(show_bytes(1_536), "1.50 KiB");
+    }
+}

@@ -1,0 +1,93 @@
+//! Settings: flags, then the environment, then `opilio.toml`, per host as the sandbox sees it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use opilio_sandbox::{HostConfig, Sandbox};
+use tempfile::TempDir;
+
+use crate::support::{Ears, FAST, crawl, ears, finish, opilio, run};
+
+fn file(text: &str) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("opilio.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn a_host_is_paced_by_its_own_section() {
+    let host = || HostConfig::new().products(12).latency(Duration::from_millis(20));
+    let shop = Sandbox::builder().hosts([host(), host()]).start().unwrap();
+    let slow = format!("[host.\"{}\"]\nrate = \"600/m\"\nin_flight = 1\n", shop.addr(1));
+    let (_dir, path) = file(&slow);
+    let (run, report) = crawl(&[&shop.base(0), &shop.base(1), "--config", path.to_str().unwrap()]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(report["reasons"], serde_json::json!({}));
+    let (fast, slow) = (shop.log(0), shop.log(1));
+    // The mean, since a busy machine moves single arrivals.
+    let gaps = u32::try_from(slow.arrivals()).unwrap() - 1;
+    assert!(slow.span() >= Duration::from_millis(95) * gaps, "{:?} for {gaps} gaps", slow.span());
+    assert_eq!(slow.max_in_flight(), 1);
+    assert!(fast.span() * 2 < slow.span(), "{:?} {:?}", fast.span(), slow.span());
+    assert!(fast.max_in_flight() > 1);
+}
+
+#[test]
+fn the_default_section_holds_for_all_and_flags_before_it() {
+    let shop = || Sandbox::builder().host(HostConfig::new().products(8)).start().unwrap();
+    let (_dir, path) = file("[default]\nrate = \"10/s\"\n[crawl]\nallow_private = true\nmax_pages = 4\n");
+    let config = ["--config", path.to_str().unwrap()];
+
+    let slow = shop();
+    let paced = run(&[&["crawl", &slow.base(0)], &config[..]].concat());
+    assert_eq!((paced.code, paced.items().len()), (0, 4), "{}", paced.stderr);
+    // robots.txt and four pages.
+    assert!(slow.log(0).span() >= Duration::from_millis(350), "{:?}", slow.log(0).span());
+
+    let fast = shop();
+    let flagged = run(&[&["crawl", &fast.base(0), "--max-pages=5"], &config[..], &FAST[1..]].concat());
+    assert_eq!((flagged.code, flagged.items().len()), (0, 5), "{}", flagged.stderr);
+    assert!(fast.log(0).smallest_gap().unwrap() < Duration::from_millis(60));
+}
+
+#[test]
+fn headers_reach_their_host_and_no_other() {
+    let (own, other) = (ears(), ears());
+    let (_dir, path) = file(&format!("[host.\"{}\"]\nheaders = {{ \"X-Api-Key\" = \"k3y\" }}\n", own.addr));
+    let seeds = [&own, &other].map(|ears| format!("http://{}/", ears.addr));
+    let args = [&seeds[0], &seeds[1], "--no-robots", "-vv", "--config", path.to_str().unwrap()];
+    let (run, _) = crawl(&args.map(|arg| arg as &str));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(own.heads.recv().unwrap().to_ascii_lowercase().contains("x-api-key: k3y"));
+    assert!(!other.heads.recv().unwrap().to_ascii_lowercase().contains("x-api-key"));
+    assert!(!run.stderr.contains("k3y"), "{}", run.stderr);
+}
+
+#[test]
+fn flags_go_before_the_environment_and_that_before_the_file() {
+    let server = ears();
+    let (_dir, path) = file("[crawl]\nuser_agent = \"file/1\"\nrobots = false\n");
+    let agent = |ears: &Ears, env: Option<&str>, flag: Option<&str>| {
+        let mut command = opilio();
+        command.arg("crawl").args(FAST).arg(format!("http://{}/", ears.addr)).env("OPILIO_CONFIG", &path);
+        command.envs(env.map(|agent| ("OPILIO_USER_AGENT", agent)));
+        command.args(flag.map(|agent| format!("--user-agent={agent}")));
+        let run = finish(command.spawn().unwrap());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let head = ears.heads.recv().unwrap().to_ascii_lowercase();
+        head.lines().find_map(|line| line.strip_prefix("user-agent: ").map(str::to_owned)).unwrap()
+    };
+    assert_eq!(agent(&server, None, None), "file/1");
+    assert_eq!(agent(&server, Some("env/1"), None), "env/1");
+    assert_eq!(agent(&server, Some("env/1"), Some("flag/1")), "flag/1");
+}
+
+#[test]
+fn unknown_keys_are_errors_with_a_suggestion() {
+    let (_dir, path) = file("[default]\nrate = \"60/m\"\nin_flihgt = 2\n");
+    let run = run(&["crawl", "http://127.0.0.1:1/", "--config", path.to_str().unwrap()]);
+    assert_eq!(run.code, 2);
+    let expected = ":3: unknown key \"in_flihgt\" in [default]: did you mean \"in_flight\"?";
+    assert!(run.error().ends_with(expected), "{}", run.stderr);
+}

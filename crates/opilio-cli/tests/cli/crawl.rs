@@ -1,0 +1,199 @@
+//! Crawls that go well, and how they end.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
+
+use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Trigger};
+use serde_json::json;
+
+use crate::support::{FAST, crawl, finish, opilio, run};
+
+fn shop() -> Sandbox {
+    Sandbox::builder().host(HostConfig::new().products(40)).start().unwrap()
+}
+
+#[test]
+fn a_shop_is_crawled_each_page_once() {
+    let shop = shop();
+    let (run, report) = crawl(&[&shop.base(0)]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let items = run.items();
+    let urls: HashSet<_> = items.iter().map(|item| item["url"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(urls.len(), items.len());
+    assert_eq!(report["pages"], json!(items.len()));
+    for product in shop.catalog(0).unwrap().products() {
+        assert!(urls.contains(&shop.url(0, &product.path())), "{}", product.path());
+    }
+    assert_eq!(shop.log(0).served_twice(), []);
+    assert_eq!(shop.log(0).arrivals(), report["requests"].as_u64().unwrap());
+    assert_eq!(report["stopped"], "finished");
+    assert!(run.stderr.contains(&format!("{} pages, 0 failures", items.len())), "{}", run.stderr);
+}
+
+#[test]
+fn a_page_is_one_object_with_the_fields_of_the_contract() {
+    let page = "<title>A</title><p class=price>7</p><p class=price>8</p><a href=/b>b</a>";
+    let host = HostConfig::new().page("/a", "text/html", page).page("/n.json", "application/json", "{}");
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let (a, n) = (shop.url(0, "/a"), shop.url(0, "/n.json"));
+    let (run, _) = crawl(&[&a, &n, "--follow", "none", "--css", "price=.price", "--css=none=.none"]);
+    let mut items = run.items();
+    items.sort_by_key(|item| item["url"].to_string());
+    let expected = [
+        json!({"url": a, "final_url": a, "status": 200, "title": "A", "depth": 0, "bytes": page.len(), "links": 1, "price": "7", "none": null}),
+        json!({"url": n, "final_url": n, "status": 200, "title": null, "depth": 0, "bytes": 2, "links": 0, "price": null, "none": null}),
+    ];
+    assert_eq!(items, expected);
+}
+
+#[test]
+fn a_redirect_is_reported_under_its_own_url_and_an_alias_is_said() {
+    let shop = shop();
+    let (first, second) = (shop.url(0, "/go?to=/deals"), shop.url(0, "/go?to=/deals&status=301"));
+    let (run, report) = crawl(&[&first, &second, "--max-depth", "0"]);
+    let items = run.items();
+    let deals = shop.url(0, "/deals");
+    assert!(items.iter().all(|item| item["final_url"] == deals.as_str()), "{items:?}");
+    let urls: HashSet<_> = items.iter().map(|item| item["url"].as_str().unwrap()).collect();
+    assert_eq!(urls, HashSet::from([first.as_str(), second.as_str()]));
+    assert_eq!(items.iter().filter(|item| item["alias"] == json!(true)).count(), 1);
+    assert_eq!((&report["pages"], &report["aliases"]), (&json!(1), &json!(1)));
+}
+
+#[test]
+fn output_goes_into_a_file_and_begins_it_anew() {
+    let shop = shop();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pages.jsonl");
+    std::fs::write(&path, "x".repeat(100_000)).unwrap();
+    let (run, report) =
+        crawl(&[&shop.url(0, "/deals"), "--max-depth", "1", "--output", path.to_str().unwrap()]);
+    assert_eq!((run.code, run.stdout.as_str()), (0, ""));
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(json!(text.lines().count()), report["pages"]);
+    assert!(text.lines().all(|line| line.starts_with('{')));
+}
+
+#[test]
+fn max_pages_is_exact() {
+    let shop = shop();
+    let (run, report) = crawl(&[&shop.base(0), "--max-pages", "7"]);
+    assert_eq!((run.code, run.items().len()), (0, 7));
+    assert_eq!((&report["pages"], &report["stopped"]), (&json!(7), &json!("max_pages")));
+    assert!(report["left"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn max_depth_is_hard() {
+    let shop = shop();
+    let (run, report) = crawl(&[&shop.base(0), "--max-depth", "1"]);
+    let depths: HashSet<_> = run.items().iter().map(|item| item["depth"].as_u64().unwrap()).collect();
+    assert_eq!(depths, HashSet::from([0, 1]));
+    assert!(report["filtered"]["max_depth"].as_u64().unwrap() > 0, "{report}");
+    let (run, _) = crawl(&[&shop.base(0), "--max-depth", "0"]);
+    assert_eq!(run.items().len(), 1);
+}
+
+#[test]
+fn patterns_and_hosts_bound_the_crawl() {
+    let host = || HostConfig::new().products(8);
+    let start = "<a href=/products>in</a><a href=/deals>out</a><a href=http://127.0.0.2/x>far</a>";
+    let shop = Sandbox::builder().host(host().page("/a", "text/html", start)).start().unwrap();
+    let pattern = ["--include", "*/a", "--include", "*/products*", "--exclude", "*/products/3-*"];
+    let (run, report) = crawl(&[&[shop.url(0, "/a").as_str()], &pattern[..]].concat());
+    let items = run.items();
+    let urls: Vec<_> = items.iter().map(|item| item["url"].as_str().unwrap()).collect();
+    assert!(urls.iter().any(|url| url.contains("/products/2-")), "{urls:?}");
+    assert!(!urls.iter().any(|url| url.contains("/products/3-") || url.ends_with("/deals")), "{urls:?}");
+    assert_eq!(report["filtered"]["scope_host"], json!(1));
+}
+
+#[test]
+fn seeds_are_read_from_a_file_and_from_stdin_each_once() {
+    let shop = shop();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("urls");
+    let deals = shop.url(0, "/deals");
+    let list = format!("# mine\n{deals}\n\n{deals}#x\n{}\n", deals.replace("http:", "HTTP:"));
+    std::fs::write(&path, &list).unwrap();
+    let (from_file, report) = crawl(&["--urls", path.to_str().unwrap(), "--follow", "none"]);
+    assert_eq!((from_file.code, from_file.items().len()), (0, 1), "{report}");
+
+    let mut command = opilio();
+    let args = [&["crawl"], &FAST[..], &["--urls", "-", "--follow", "none"]].concat();
+    let mut child = command.args(args).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(list.as_bytes()).unwrap();
+    assert_eq!(finish(child).items().len(), 1);
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_the_crawl_quietly() {
+    let shop = Sandbox::builder().host(HostConfig::new()).start().unwrap();
+    let mut child = opilio().arg("crawl").args(FAST).arg(shop.base(0)).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with('{'));
+    let run = finish(child);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(!run.stderr.contains("error"), "{}", run.stderr);
+}
+
+#[test]
+fn only_a_crawl_without_any_page_is_an_error() {
+    let shop = shop();
+    let missing = shop.url(0, "/missing");
+    let (run, report) = crawl(&[&missing]);
+    assert_eq!((run.code, run.stdout.as_str()), (1, ""));
+    let last = run.stderr.lines().last().unwrap();
+    assert_eq!(last, format!("error: no page was fetched: {missing} ended as http_4xx"));
+    assert_eq!(report["failures"], json!([{"url": missing, "reason": "http_4xx", "attempts": 1}]));
+    let (run, _) = crawl(&[&missing, &shop.url(0, "/deals"), "--follow", "none"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+}
+
+#[test]
+fn failures_are_retried_and_counted() {
+    let host = HostConfig::new()
+        .fault(Trigger::PathTimes("/deals".into(), 2), Fault::Status(500))
+        .fault(Trigger::Path("/products".into()), Fault::Status(500));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let (mended, report) = crawl(&[&shop.url(0, "/deals"), "--max-depth=0", "--retries=2"]);
+    assert_eq!((mended.code, mended.items().len()), (0, 1), "{}", mended.stderr);
+    assert_eq!(report["retries"], json!(2));
+    let seed = shop.url(0, "/products");
+    let (broken, report) = crawl(&[&seed, "--retries=2"]);
+    assert_eq!(broken.code, 1, "{}", broken.stderr);
+    assert_eq!(report["failures"], json!([{"url": seed, "reason": "http_5xx", "attempts": 3}]));
+    assert!(broken.stderr.contains("ended as http_5xx after 3 attempts"), "{}", broken.stderr);
+}
+
+#[test]
+fn a_host_that_asks_for_a_day_is_left_and_named() {
+    let hosts = [
+        HostConfig::new().products(8),
+        HostConfig::new().limit(Limit::per_minute(3)).refusal(429, RefusalForm::Fixed(86_400)),
+    ];
+    let shop = Sandbox::builder().hosts(hosts).start().unwrap();
+    let seeds = [shop.base(0), shop.url(1, "/products")];
+    let (run, report) = crawl(&[&seeds[0], &seeds[1], "--in-flight", "1"].map(|arg| arg as &str)[..2]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(report["reasons"]["host_closed"].as_u64().unwrap() > 0, "{report}");
+    assert!(run.stderr.contains(&format!("closed: {}", shop.addr(1))), "{}", run.stderr);
+    assert_eq!(shop.log(1).arrivals_while_closed_grace(std::time::Duration::from_millis(250)), 0);
+}
+
+#[test]
+fn quiet_says_nothing_and_help_names_units_and_defaults() {
+    let shop = shop();
+    let quiet = run(&[&["crawl", "--quiet"], &FAST[..], &[&shop.url(0, "/deals"), "--max-depth=0"]].concat());
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (0, ""));
+    let help = run(&["crawl", "--help"]);
+    assert_eq!(help.code, 0);
+    for part in
+        ["[default: 60/m]", "[default: 1h]", "[default: 10MiB]", "10MiB;", "OPILIO_RATE", "Exit codes"]
+    {
+        assert!(help.stdout.contains(part), "{part}");
+    }
+    assert!(run(&["--version"]).stdout.starts_with("opilio 0."));
+}

@@ -1,0 +1,12 @@
+//! The real binary against the real sandbox, on loopback: what it prints, what it says, how it ends,
+//! and what the sandbox saw of it.
+
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
+
+mod config;
+mod crawl;
+mod explain;
+mod input;
+mod sandbox;
+mod stop;
+mod support;

@@ -1,0 +1,62 @@
+//! Signals: the first drains and still writes the report, the second ends at once.
+
+#![cfg(unix)]
+
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use opilio_sandbox::{Fault, HostConfig, Sandbox, Trigger};
+use serde_json::Value;
+
+use crate::support::{FAST, assert_balanced, finish, opilio, signal, until};
+
+/// A crawl that is under way; the report goes into the folder.
+fn begin(shop: &Sandbox, dir: &tempfile::TempDir, path: &str) -> Child {
+    let report = dir.path().join("report.json");
+    let mut command = opilio();
+    command.arg("crawl").args(FAST).arg("--no-robots").arg(shop.url(0, path));
+    command.arg("--report").arg(report).spawn().unwrap()
+}
+
+fn report(dir: &tempfile::TempDir) -> Value {
+    let text = std::fs::read_to_string(dir.path().join("report.json")).unwrap();
+    let report = serde_json::from_str(&text).unwrap();
+    assert_balanced(&report);
+    report
+}
+
+#[test]
+fn a_signal_drains_the_crawl_and_the_report_says_so() {
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let host = HostConfig::new().latency(Duration::from_millis(150));
+        let shop = Sandbox::builder().host(host).start().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let child = begin(&shop, &dir, "/products");
+        until(|| shop.log(0).served() >= 5);
+        signal(&child, name);
+        let run = finish(child);
+        assert_eq!(run.code, code, "{}", run.stderr);
+        let report = report(&dir);
+        assert_eq!(report["stopped"], "interrupted");
+        assert!(report["left"].as_u64().unwrap() > 0);
+        assert_eq!(run.items().len() as u64, report["pages"].as_u64().unwrap());
+        assert_eq!(shop.log(0).counts().abandoned, 0, "what was under way has ended");
+    }
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let stall = Fault::Slow(Duration::from_secs(60));
+    let host = HostConfig::new().fault(Trigger::Path("/deals".into()), stall);
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let child = begin(&shop, &dir, "/deals");
+    until(|| shop.log(0).arrivals() == 1);
+    let began = Instant::now();
+    signal(&child, "INT");
+    // Two signals of one kind that come together are one: the second waits until the first was heard.
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&child, "INT");
+    assert_eq!(finish(child).code, 130);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}

@@ -1,0 +1,150 @@
+//! Running the binary, and small servers to run it against.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Fast enough that no test waits for a budget.
+pub const FAST: [&str; 6] = ["--allow-private", "--rate", "2000/s", "--in-flight", "8", "--min-backoff=20ms"];
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    /// The data: every line of stdout is one JSON value.
+    pub fn items(&self) -> Vec<Value> {
+        self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The only line on stderr, which is an error.
+    pub fn error(&self) -> &str {
+        let lines: Vec<_> = self.stderr.lines().collect();
+        assert_eq!(lines.len(), 1, "one line, not: {}", self.stderr);
+        assert!(lines[0].starts_with("error: "), "{}", lines[0]);
+        lines[0]
+    }
+}
+
+/// The binary, without settings from the environment of whoever runs the tests.
+pub fn opilio() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_opilio"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OPILIO_") {
+            command.env_remove(name);
+        }
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the binary to its end.
+pub fn run(args: &[&str]) -> Run {
+    finish(opilio().args(args).spawn().unwrap())
+}
+
+/// Waits for a run that was started; one that hangs fails its test.
+pub fn finish(mut child: Child) -> Run {
+    let stdout = child.stdout.take().map(read_all);
+    let stderr = child.stderr.take().map(read_all);
+    let deadline = Instant::now() + HANGS;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("opilio hangs: {}", stderr.map(|text| text.join().unwrap()).unwrap_or_default());
+        }
+        std::thread::sleep(POLL);
+    };
+    let text =
+        |thread: Option<JoinHandle<String>>| thread.map(|text| text.join().unwrap()).unwrap_or_default();
+    let run = Run { code: status.code().unwrap_or(-1), stdout: text(stdout), stderr: text(stderr) };
+    assert!(!run.stderr.contains("panicked"), "{}", run.stderr);
+    run
+}
+
+/// Runs `opilio crawl` of these seeds as fast as it gets; the report comes with it.
+pub fn crawl(args: &[&str]) -> (Run, Value) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("report.json");
+    let report = ["--report", path.to_str().unwrap()];
+    let run = run(&[&["crawl"], &FAST[..], &report, args].concat());
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let report = serde_json::from_str(&text).unwrap_or_else(|_| panic!("no report: {} {}", text, run.stderr));
+    assert_balanced(&report);
+    (run, report)
+}
+
+/// The two equations of the books.
+pub fn assert_balanced(report: &Value) {
+    let n = |key: &str| report[key].as_u64().unwrap();
+    let sum = |key: &str| report[key].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum::<u64>();
+    assert_eq!(n("discovered"), n("admitted") + sum("filtered"), "{report}");
+    let failures = report["failures"].as_array().unwrap().len() as u64;
+    assert_eq!(sum("reasons"), failures, "{report}");
+    assert_eq!(n("admitted"), n("pages") + n("aliases") + failures + n("left"), "{report}");
+}
+
+/// Waits until something is so.
+pub fn until(mut so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + HANGS;
+    while !so() {
+        assert!(Instant::now() < deadline, "waited in vain");
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Sends a signal by its name, such as `INT`.
+#[cfg(unix)]
+pub fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+/// A server that answers every request by an empty page and hands out the requests' heads, since the
+/// sandbox keeps no header fields.
+pub struct Ears {
+    pub addr: SocketAddr,
+    pub heads: mpsc::Receiver<String>,
+}
+
+pub fn ears() -> Ears {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (tell, heads) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(stream);
+            let mut head = String::new();
+            while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
+            let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let _ = reader.into_inner().write_all(answer.as_bytes());
+            if tell.send(head).is_err() {
+                return;
+            }
+        }
+    });
+    Ears { addr, heads }
+}
+
+fn read_all(mut from: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = from.read_to_end(&mut bytes);
+        String::from_utf8(bytes).unwrap()
+    })
+}
+
+const HANGS: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(5);
