@@ -3,6 +3,7 @@
 
 mod bench;
 mod layers;
+mod polite;
 
 use anyhow::{Result, bail};
 
@@ -11,6 +12,7 @@ fn main() -> Result<()> {
     let (command, rest) = args.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
     match command {
         "layers" => layers::run(),
+        "polite" => polite::run(rest),
         "bench-spider" => bench::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");

@@ -1,6 +1,7 @@
 //! The goals, each said once: what to read off the server's log, and the bound.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use opilio::{CrawlReport, Reason, Stopped};
@@ -45,7 +46,8 @@ impl Goal {
 
     /// A count that must not exceed a bound.
     fn at_most(what: &str, bound: u64, count: impl Fn(&Evidence) -> u64 + 'static) -> Self {
-        Self::new(format!("{what} ≤ {bound}"), move |evidence| {
+        let relation = if bound == 0 { "=" } else { "≤" };
+        Self::new(format!("{what} {relation} {bound}"), move |evidence| {
             let value = count(evidence);
             Measured { value: value.to_string(), holds: value <= bound }
         })
@@ -165,7 +167,10 @@ pub(super) fn knocks(bound: u64, from: Duration, to: Duration) -> Goal {
 pub(super) fn back(within: Duration, outage_end: Duration) -> Goal {
     Goal::within("back after the outage".into(), within, move |evidence| {
         let later = |log: &Log| {
-            log.entries().iter().find(|arrival| arrival.at >= outage_end && arrival.is_success()).map(|a| a.at)
+            log.entries()
+                .iter()
+                .find(|arrival| arrival.at >= outage_end && arrival.is_success())
+                .map(|a| a.at)
         };
         evidence.logs.iter().filter_map(later).min().map(|at| at.saturating_sub(outage_end))
     })
@@ -216,7 +221,8 @@ pub(super) fn left_are_named(host: usize, reason: Reason, count: usize) -> Goal 
     let says = format!("{count} URLs left as {}", reason.as_str());
     Goal::new(says, move |evidence| {
         let base = format!("{}/", evidence.bases[host]);
-        let named = |failure: &&opilio::FailureRecord| failure.url.starts_with(&base) && failure.reason == reason;
+        let named =
+            |failure: &&opilio::FailureRecord| failure.url.starts_with(&base) && failure.reason == reason;
         let found = evidence.report.failures.iter().filter(named).count();
         let others = evidence.report.failures.len() - found;
         Measured { value: format!("{found}, others {others}"), holds: found == count && others == 0 }
@@ -248,17 +254,27 @@ pub(super) fn everywhere(ends: Ends, slow: Vec<usize>) -> Vec<Goal> {
     ]
 }
 
-/// URLs that did not end as they have to. A page that was written twice is as bad.
+/// URLs that did not end as they have to. A page that was written twice is as bad, and so are books
+/// that do not balance.
 fn lost(ends: Ends) -> Goal {
-    Goal::none("URLs lost", move |evidence| {
+    Goal::new("URLs lost = 0", move |evidence| {
+        let report = &evidence.report;
         let written: BTreeSet<u32> = evidence.pages.iter().copied().collect();
-        let twice = evidence.pages.len() - written.len();
         let named = match ends {
             Ends::AsPages => 0,
-            Ends::Accounted => evidence.report.failures.len(),
+            Ends::Accounted => report.failures.len(),
         };
-        let unbalanced = u64::from(!evidence.report.balances());
-        evidence.asked.abs_diff(written.len() + named) as u64 + twice as u64 + unbalanced
+        let lost = evidence.asked.abs_diff(written.len() + named);
+        let twice = evidence.pages.len() - written.len();
+        let holds = lost == 0 && twice == 0 && report.balances();
+        let mut value = lost.to_string();
+        if !holds {
+            let _ = write!(value, ", written twice {twice}, balanced {}", report.balances());
+            for (reason, count) in &report.reasons {
+                let _ = write!(value, ", {} {count}", reason.as_str());
+            }
+        }
+        Measured { value, holds }
     })
 }
 

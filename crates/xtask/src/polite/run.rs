@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use opilio::export::Collect;
 use opilio::{AddressPolicy, Crawler, Follow, HostSettings, Scope};
-use opilio_sandbox::{HostConfig, Log, Sandbox};
+use opilio_sandbox::{Log, Sandbox};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
@@ -14,7 +14,7 @@ use super::scenario::Scenario;
 use super::spider::UrlList;
 
 /// How a scenario went.
-pub(super) struct Result_ {
+pub(super) struct Verdict {
     pub(super) name: String,
     pub(super) took: Duration,
     pub(super) lines: Vec<Line>,
@@ -27,3 +27,100 @@ pub(super) struct Line {
     pub(super) measured: String,
     pub(super) holds: bool,
 }
+
+impl Verdict {
+    pub(super) fn holds(&self) -> bool {
+        self.lines.iter().all(|line| line.holds)
+    }
+
+    /// Everything, for a file. The arrivals are there when a goal was missed.
+    pub(super) fn to_json(&self) -> Value {
+        let goals = self
+            .lines
+            .iter()
+            .map(|line| json!({ "goal": line.goal, "measured": line.measured, "ok": line.holds }));
+        let logs = self
+            .logs
+            .iter()
+            .map(|log| if self.holds() { json!({ "statements": log.statements() }) } else { log.to_json() });
+        json!({
+            "name": self.name,
+            "ok": self.holds(),
+            "seconds": self.took.as_secs_f64(),
+            "goals": goals.collect::<Vec<_>>(),
+            "hosts": logs.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// Runs a scenario. A crawl that fails, or does not end, is a missed goal and no error.
+pub(super) async fn run(scenario: Scenario) -> Verdict {
+    let began = Instant::now();
+    let slow = slow_hosts(&scenario);
+    let goals: Vec<Goal> = scenario.goals.into_iter().chain(everywhere(scenario.ends, slow)).collect();
+    let scenario = Scenario { goals: Vec::new(), ..scenario };
+    let name = scenario.name.clone();
+    match crawl(scenario).await {
+        Ok(evidence) => {
+            let measured = |goal: &Goal| {
+                let measured = goal.measure(&evidence);
+                Line { goal: goal.says.clone(), measured: measured.value, holds: measured.holds }
+            };
+            let lines = goals.iter().map(measured).collect();
+            Verdict { name, took: evidence.took, lines, logs: evidence.logs }
+        }
+        Err(error) => {
+            let line = Line { goal: "runs to its end".into(), measured: format!("{error:#}"), holds: false };
+            Verdict { name, took: began.elapsed(), lines: vec![line], logs: Vec::new() }
+        }
+    }
+}
+
+/// The hosts that allow 60 a minute or less: those that notice a herd.
+fn slow_hosts(scenario: &Scenario) -> Vec<usize> {
+    let allows_little = |limit: opilio_sandbox::Limit| {
+        let (n, per) = limit.rate();
+        f64::from(n) <= per.as_secs_f64()
+    };
+    let hosts = scenario.hosts.iter().enumerate();
+    hosts.filter(|(_, server)| server.limit.is_some_and(allows_little)).map(|(host, _)| host).collect()
+}
+
+async fn crawl(scenario: Scenario) -> Result<Evidence> {
+    let configs = scenario.hosts.iter().map(|server| server.config.clone());
+    let mut sandbox = Sandbox::builder().hosts(configs).start()?;
+    let requests = (0..).zip(&scenario.asks).map(|(place, ask)| ask.request(&sandbox, place)).collect();
+    let (collect, collected) = Collect::new();
+    let mut crawler = Crawler::new(UrlList { requests })
+        .host(scenario.policy)
+        .limits(scenario.limits)
+        .scope(Scope::new().follow(Follow::All))
+        .addresses(AddressPolicy::allow_all())
+        .no_robots()
+        .shards(1)
+        .export(collect);
+    for (host, server) in scenario.hosts.iter().enumerate() {
+        if let Some(policy) = server.told.clone() {
+            let settings = HostSettings { policy, ..HostSettings::default() };
+            crawler = crawler.host_named(&sandbox.addr(host).to_string(), settings);
+        }
+    }
+    let began = Instant::now();
+    let report = timeout(PATIENCE, crawler.run()).await.context("the crawl did not end in 9 minutes")??;
+    let took = began.elapsed();
+    sandbox.stop();
+    let hosts = 0..sandbox.hosts();
+    Ok(Evidence {
+        logs: hosts.clone().map(|host| sandbox.log(host)).collect(),
+        bases: hosts.clone().map(|host| sandbox.base(host)).collect(),
+        orders: hosts
+            .flat_map(|host| sandbox.with_host(host, |h| h.orders().values().copied().collect::<Vec<_>>()))
+            .collect(),
+        asked: scenario.asks.len(),
+        pages: collected.items().context("read what the spider wrote")?,
+        report,
+        took,
+    })
+}
+
+const PATIENCE: Duration = Duration::from_secs(540);

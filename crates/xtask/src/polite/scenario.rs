@@ -2,7 +2,7 @@
 
 use opilio::core::{HostPolicy, per_minute};
 use opilio::{Limits, Request};
-use opilio_sandbox::{HostConfig, Sandbox};
+use opilio_sandbox::{HostConfig, Limit, Sandbox, Site};
 
 use super::goals::Goal;
 
@@ -30,6 +30,8 @@ pub(super) enum Ends {
 /// One host.
 pub(super) struct Server {
     pub(super) config: HostConfig,
+    /// What it allows, as `config` has it.
+    pub(super) limit: Option<Limit>,
     /// What the crawler is told of this host alone.
     pub(super) told: Option<HostPolicy>,
 }
@@ -67,12 +69,37 @@ impl Ask {
     }
 }
 
+impl Server {
+    /// A host of small pages with a limit.
+    pub(super) fn limited(limit: Limit) -> Self {
+        let config = HostConfig::new().site(Site::Blank).limit(limit);
+        Self { config, limit: Some(limit), told: None }
+    }
+
+    /// A host of small pages without any.
+    pub(super) fn open() -> Self {
+        Self { config: HostConfig::new().site(Site::Blank), limit: None, told: None }
+    }
+
+    /// Changes how it behaves, but for the limit.
+    pub(super) fn with(mut self, change: impl FnOnce(HostConfig) -> HostConfig) -> Self {
+        self.config = change(self.config);
+        self
+    }
+
+    /// Tells the crawler about it.
+    pub(super) fn told(mut self, policy: HostPolicy) -> Self {
+        self.told = Some(policy);
+        self
+    }
+}
+
 impl Scenario {
     /// `urls` small pages of one host.
-    pub(super) fn one_host(name: String, config: HostConfig, urls: usize, policy: HostPolicy) -> Self {
+    pub(super) fn one_host(name: impl Into<String>, server: Server, urls: usize, policy: HostPolicy) -> Self {
         Self {
-            name,
-            hosts: vec![Server { config, told: None }],
+            name: name.into(),
+            hosts: vec![server],
             asks: pages(0, urls),
             policy,
             limits: Limits::default(),

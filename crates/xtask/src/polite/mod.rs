@@ -1,0 +1,126 @@
+//! The politeness benchmark: the real crawler against real servers, judged by the servers' own logs.
+//!
+//! `table` says what is tried, `goals` what is demanded, `run` does it. Real time throughout: HTTP
+//! dates have whole seconds. Scenarios wait most of the time, so that all of them run side by side.
+
+mod goals;
+mod run;
+mod scenario;
+mod spider;
+mod table;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tokio::sync::Semaphore;
+use tokio::task::LocalSet;
+
+use run::Verdict;
+use scenario::Scenario;
+
+/// Scenarios at once. Each has some threads of its own, which sleep.
+const AT_ONCE: usize = 80;
+/// Between the starts of two scenarios, so that their beats do not fall together.
+const STAGGER: Duration = Duration::from_millis(170);
+
+#[derive(Default)]
+struct Options {
+    only: Option<String>,
+    list: bool,
+    json: Option<PathBuf>,
+}
+
+impl Options {
+    fn read(args: &[String]) -> Result<Self> {
+        let mut options = Self::default();
+        let mut args = args.iter();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
+            match arg.as_str() {
+                "--only" => options.only = Some(value()?.clone()),
+                "--json" => options.json = Some(value()?.into()),
+                "--list" => options.list = true,
+                other => bail!("polite knows no {other}; it knows --list, --only NAME, --json FILE"),
+            }
+        }
+        Ok(options)
+    }
+}
+
+/// Runs the scenarios whose name contains what `--only` says, and prints every goal.
+///
+/// # Errors
+/// When a goal was missed, an option is unknown or the file cannot be written.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let options = Options::read(args)?;
+    let wanted = |scenario: &Scenario| options.only.as_ref().is_none_or(|only| scenario.name.contains(only));
+    let scenarios: Vec<Scenario> = table::scenarios().into_iter().filter(wanted).collect();
+    ensure!(!scenarios.is_empty(), "no scenario is named so: --list shows them");
+    if options.list {
+        scenarios.iter().for_each(|scenario| println!("{}", scenario.name));
+        return Ok(());
+    }
+    let began = Instant::now();
+    println!("{} scenarios in real time; the longest take 5 to 6 minutes", scenarios.len());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let verdicts = LocalSet::new().block_on(&runtime, side_by_side(scenarios));
+    if let Some(path) = &options.json {
+        let all: Vec<_> = verdicts.iter().map(Verdict::to_json).collect();
+        let text = serde_json::to_string(&all)?;
+        std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    }
+    conclude(&verdicts, began.elapsed())
+}
+
+async fn side_by_side(scenarios: Vec<Scenario>) -> Vec<Verdict> {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut tasks = tokio::task::JoinSet::new();
+    for (scenario, turn) in scenarios.into_iter().zip(0..) {
+        let places = Arc::clone(&places);
+        tasks.spawn_local(async move {
+            tokio::time::sleep(STAGGER * turn).await;
+            // Nobody closes the semaphore.
+            let _place = places.acquire().await;
+            run::run(scenario).await
+        });
+    }
+    let mut verdicts = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        match done {
+            Ok(verdict) => {
+                print(&verdict);
+                verdicts.push(verdict);
+            }
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+    verdicts
+}
+
+fn print(verdict: &Verdict) {
+    println!("\n{}  ({:.1} s)", verdict.name, verdict.took.as_secs_f64());
+    for line in &verdict.lines {
+        println!("  {:<4} {:<44} {}", if line.holds { "ok" } else { "FAIL" }, line.goal, line.measured);
+    }
+}
+
+fn conclude(verdicts: &[Verdict], took: Duration) -> Result<()> {
+    let goals = verdicts.iter().map(|verdict| verdict.lines.len()).sum::<usize>();
+    let held = verdicts.iter().flat_map(|verdict| &verdict.lines).filter(|line| line.holds).count();
+    let missed: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.holds()).collect();
+    println!(
+        "\n{held} of {goals} goals met, {} of {} scenarios, {:.0} s",
+        verdicts.len() - missed.len(),
+        verdicts.len(),
+        took.as_secs_f64()
+    );
+    for verdict in &missed {
+        for line in verdict.lines.iter().filter(|line| !line.holds) {
+            println!("  FAIL {}: {}: {}", verdict.name, line.goal, line.measured);
+        }
+    }
+    ensure!(missed.is_empty(), "{} goals were missed", goals - held);
+    Ok(())
+}
