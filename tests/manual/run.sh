@@ -1,18 +1,25 @@
 #!/usr/bin/env bash
-# Crawls a real manual that nobody here wrote (Debian's python3-doc) from a real web server (nginx) on
-# loopback, and checks: the crawl ends by itself, every page comes once, the books balance.
-# Installs both packages if they are missing (needs root for that). Everything else goes to a
-# temporary folder.
+# Crawls real manuals that nobody here wrote (Debian's python3-doc and linux-doc) from a real web
+# server (nginx) on loopback, and checks: the crawl ends by itself, every page comes once and is asked
+# for once, the books balance. Installs what is missing (needs root for that). Everything else goes to
+# a temporary folder.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-need() { command -v "$1" >/dev/null || { echo "missing: $1" >&2; return 1; }; }
-manual() { find /usr/share/doc -maxdepth 2 -path '*python3*' -name html 2>/dev/null | head -n 1; }
-if ! need nginx || [ -z "$(manual)" ]; then
-  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light python3-doc >/dev/null
+manuals() { ls -d /usr/share/doc/python3.*-doc/html /usr/share/doc/linux-doc-*/html 2>/dev/null; }
+if ! command -v nginx >/dev/null || [ "$(manuals | wc -l)" -lt 2 ]; then
+  apt-get update -qq
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq nginx-light python3-doc linux-doc >/dev/null
 fi
 
 work=$(mktemp -d)
+chmod 755 "$work"
+mkdir "$work/root"
+for manual in $(manuals); do
+  name=$(basename "$(dirname "$manual")")
+  ln -s "$manual" "$work/root/$name"
+  echo "<a href=\"$name/index.html\">$name</a>" >> "$work/root/index.html"
+done
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 cat > "$work/nginx.conf" <<CONF
 daemon off; pid $work/nginx.pid; error_log $work/error.log;
@@ -22,7 +29,7 @@ http {
   access_log $work/access.log;
   client_body_temp_path $work/body; proxy_temp_path $work/proxy;
   fastcgi_temp_path $work/fastcgi; uwsgi_temp_path $work/uwsgi; scgi_temp_path $work/scgi;
-  server { listen 127.0.0.1:$port; root $(realpath "$(manual)"); }
+  server { listen 127.0.0.1:$port; root $work/root; }
 }
 CONF
 nginx -c "$work/nginx.conf" -p "$work" &

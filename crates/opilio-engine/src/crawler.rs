@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use opilio_core::host::RulesMode;
-use opilio_core::{HostPolicy, RetryPolicy};
+use opilio_core::RetryPolicy;
 use opilio_export::Export;
 use opilio_fetch::{AddressPolicy, Limits, Tls, Transport, USER_AGENT, WebSettings};
 use opilio_frontier::{Frontier, MemoryFrontier};
@@ -95,18 +95,19 @@ impl<S: Spider> Crawler<S> {
         }
     }
 
-    /// Rate, in-flight limit and patience of every host that has no settings of its own.
+    /// Rate, in-flight limit and patience of every host that has no settings of its own; with
+    /// [`HostSettings`] instead of a policy, header fields for each of their requests too.
     #[must_use]
-    pub fn host(mut self, policy: HostPolicy) -> Self {
-        self.hosts.default.policy = policy;
+    pub fn host(mut self, settings: impl Into<HostSettings>) -> Self {
+        self.hosts.default = settings.into();
         self
     }
 
     /// Settings of one host (`host` or `host:port`) or of all below a domain (`*.example.com`); the
     /// most exact pattern wins.
     #[must_use]
-    pub fn host_named(mut self, pattern: &str, settings: HostSettings) -> Self {
-        self.hosts.set(pattern, settings);
+    pub fn host_named(mut self, pattern: &str, settings: impl Into<HostSettings>) -> Self {
+        self.hosts.set(pattern, settings.into());
         self
     }
 

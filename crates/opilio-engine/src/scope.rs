@@ -130,6 +130,16 @@ impl Scope {
         self.refuses_anywhere(url, depth)
     }
 
+    /// The same for the target of a redirect. Who follows no links still wants the pages that were
+    /// asked for, so there a seed may redirect within the crawl's hosts.
+    pub(crate) fn refuses_redirect(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
+        let stays = self.follow == Follow::None && self.hosts.contains(host);
+        if !stays && !self.follows(host) {
+            return Some(Filtered::ScopeHost);
+        }
+        self.refuses_anywhere(url, depth)
+    }
+
     /// The rules that hold for seeds too: their hosts are the crawl's by definition.
     pub(crate) fn refuses_anywhere(&self, url: &Url, depth: u16) -> Option<Filtered> {
         if depth > self.max_depth {
@@ -200,6 +210,17 @@ mod tests {
             Some(Filtered::ScopeHost)
         );
         assert_eq!(refusal(&with_seed(Scope::new().follow(Follow::All)), "http://example.org/a", 1), None);
+    }
+
+    #[test]
+    fn a_redirect_within_its_host_is_followed_even_if_no_link_is() {
+        let scope = with_seed(Scope::new().follow(Follow::None));
+        let refusal = |url: &str| {
+            let url = Url::parse(url).unwrap();
+            scope.refuses_redirect(&url, &Host::of(&url).unwrap(), 0)
+        };
+        assert_eq!(refusal("https://shop.example.com/new"), None);
+        assert_eq!(refusal("http://example.org/new"), Some(Filtered::ScopeHost));
     }
 
     #[test]

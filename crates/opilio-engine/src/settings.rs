@@ -18,6 +18,12 @@ pub struct HostSettings {
     pub headers: HeaderMap,
 }
 
+impl From<HostPolicy> for HostSettings {
+    fn from(policy: HostPolicy) -> Self {
+        Self { policy, headers: HeaderMap::new() }
+    }
+}
+
 /// Settings by host: the most exact pattern wins.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostTable {

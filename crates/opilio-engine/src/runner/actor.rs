@@ -240,7 +240,7 @@ impl<S: Spider> SpiderRunner<S> {
             Some(Reason::RedirectLoop)
         } else if chain.seen.len() > usize::from(self.settings.redirects_max) {
             Some(Reason::TooManyRedirects)
-        } else if self.settings.scope.refuses(&location, &host, case.record.depth).is_some() {
+        } else if self.settings.scope.refuses_redirect(&location, &host, case.record.depth).is_some() {
             Some(Reason::OutOfScope)
         } else {
             None
