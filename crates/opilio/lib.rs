@@ -3,7 +3,7 @@
 //! Each host has an actor that owns its rate budget and its in-flight limit; nothing reaches the
 //! host except through it. When a host says "wait", the whole host waits, and no other does.
 //!
-//! ```no_run
+//! ```
 //! use opilio::prelude::*;
 //!
 //! #[derive(Debug, Serialize)]
@@ -12,14 +12,14 @@
 //! #[derive(Debug, Clone, Serialize, Deserialize)]
 //! enum Step { Listing, Product }
 //!
-//! struct Shop;
+//! struct Shop { base: Url }
 //!
 //! impl Spider for Shop {
 //!     type Item = Product;
 //!     type Step = Step;
 //!
 //!     fn seeds(&self) -> Vec<Request<Step>> {
-//!         vec![Request::get("https://shop.example/products", Step::Listing)]
+//!         vec![Request::get(format!("{}products?category=lighting", self.base), Step::Listing)]
 //!     }
 //!
 //!     fn parse(&self, page: &Page<Step>, found: &mut Found<Self>) -> Result<(), ParseError> {
@@ -37,14 +37,22 @@
 //!     }
 //! }
 //!
-//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-//! let report = Crawler::new(Shop)
-//!     .host(HostPolicy::new().rate(per_minute(30)).in_flight(8))
-//!     .export(JsonLines::create("products.jsonl")?)
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+//! // A shop to practise on, on loopback.
+//! let sandbox = opilio_sandbox::Sandbox::builder().host(opilio_sandbox::HostConfig::new()).start()?;
+//! let base: Url = sandbox.base(0).parse()?;
+//! let (output, collected) = opilio::export::Collect::new();
+//!
+//! let report = Crawler::new(Shop { base })
+//!     .host(HostPolicy::new().rate(per_second(1_000)).in_flight(8))
+//!     .addresses(AddressPolicy::allow_all())
+//!     .export(output)
 //!     .run()
 //!     .await?;
-//! println!("{} pages, {} failures", report.pages, report.failures.len());
-//! # Ok(())
+//! assert!(report.balances() && report.failures.is_empty());
+//! assert_eq!(report.items, collected.text().lines().count() as u64);
+//! # Ok(()) })
 //! # }
 //! ```
 //!
@@ -77,9 +85,14 @@ pub mod prelude {
     pub use crate::export::JsonLines;
     pub use crate::fetch::{AddressPolicy, Limits};
     pub use crate::{
-        CrawlError, CrawlReport, Crawler, Failure, Follow, Found, Page, ParseError, Request, Scope, Spider, crawl,
-        json,
+        CrawlError, CrawlReport, Crawler, Failure, Follow, Found, Page, ParseError, Request, Scope, Spider,
+        crawl, json,
     };
     pub use serde::{Deserialize, Serialize};
     pub use url::Url;
 }
+
+/// The README's spider compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use opilio_core::host::RulesMode;
 use opilio_core::RetryPolicy;
+use opilio_core::host::RulesMode;
 use opilio_export::Export;
 use opilio_fetch::{AddressPolicy, Limits, Tls, Transport, USER_AGENT, WebSettings};
 use opilio_frontier::{Frontier, MemoryFrontier};
@@ -28,24 +28,45 @@ use crate::spider::Spider;
 /// The defaults are polite: 60 requests a minute and one in flight for each host, robots.txt
 /// obeyed, only the hosts of the seeds, private addresses refused.
 ///
-/// ```no_run
-/// use opilio_engine::{Crawler, Found, Page, ParseError, Request, Spider};
+/// ```
 /// use opilio_core::{HostPolicy, per_minute};
-/// # struct Titles;
-/// # impl Spider for Titles {
-/// #     type Item = String;
-/// #     type Step = ();
-/// #     fn seeds(&self) -> Vec<Request<()>> { vec![] }
-/// #     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> { Ok(()) }
-/// # }
-/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use opilio_engine::{Crawler, Found, Page, ParseError, Request, Spider};
+/// use opilio_export::Collect;
+/// # use opilio_fetch::{ScriptedAnswer, ScriptedTransport};
+///
+/// struct Titles;
+///
+/// impl Spider for Titles {
+///     type Item = String;
+///     type Step = ();
+///
+///     fn seeds(&self) -> Vec<Request<()>> {
+///         vec![Request::get("http://shop.example/", ())]
+///     }
+///
+///     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+///         found.item(page.title().unwrap_or_default().to_owned());
+///         Ok(())
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let (output, collected) = Collect::new();
 /// let report = Crawler::new(Titles)
 ///     .host(HostPolicy::new().rate(per_minute(30)).in_flight(8))
-///     .max_pages(1_000)
+///     .no_robots()
+///     .export(output)
+/// #   .transport(|| {
+/// #       let page = "<title>All our lamps</title>";
+/// #       std::rc::Rc::new(ScriptedTransport::new(move |_, _: &_| ScriptedAnswer::page(page)))
+/// #   })
 ///     .run()
 ///     .await?;
+/// assert_eq!(report.pages, 1);
 /// assert!(report.balances());
-/// # Ok(())
+/// assert_eq!(collected.items::<String>()?, ["All our lamps"]);
+/// # Ok(()) })
 /// # }
 /// ```
 pub struct Crawler<S: Spider> {

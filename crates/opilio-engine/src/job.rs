@@ -11,19 +11,23 @@ type Each = dyn Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + 
 
 /// A crawl that begins at one URL and hands each page to a closure.
 ///
-/// ```no_run
-/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let report = opilio_engine::crawl("http://127.0.0.1:8080/")
+/// ```
+/// # use opilio_fetch::{ScriptedAnswer, ScriptedTransport};
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let report = opilio_engine::crawl("http://shop.example/")
 ///     .each(|page, found| {
 ///         found.item(serde_json::json!({ "url": page.origin(), "title": page.title() }));
 ///         found.follow_links(page, ());
 ///         Ok(())
 ///     })
 ///     .max_pages(100)
+/// #   .no_robots()
+/// #   .transport(|| std::rc::Rc::new(ScriptedTransport::new(|_, _: &_| ScriptedAnswer::page("<title>x</title>"))))
 ///     .run()
 ///     .await?;
-/// println!("{} pages", report.pages);
-/// # Ok(())
+/// assert_eq!((report.pages, report.items), (1, 1));
+/// # Ok(()) })
 /// # }
 /// ```
 #[must_use]

@@ -27,7 +27,7 @@ pub struct CrawlReport {
     pub retries: u64,
     /// Answers of 429 or 503.
     pub refusals: u64,
-    /// Items handed to the exporters.
+    /// Items that pages gave, and that every exporter has written.
     pub items: u64,
     /// Body bytes received, decompressed.
     pub bytes: u64,

@@ -182,6 +182,28 @@ impl<S: Spider> Found<S> {
 
 /// Runs `parse` on one page outside of any crawl: for tests of a spider.
 ///
+/// ```
+/// use opilio_engine::{Found, Page, ParseError, Request, Spider, parse_page};
+/// # struct Prices;
+/// # impl Spider for Prices {
+/// #     type Item = String;
+/// #     type Step = ();
+/// #     fn seeds(&self) -> Vec<Request<()>> { vec![] }
+/// #     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+/// #         page.css(".price")?.texts().into_iter().for_each(|price| found.item(price));
+/// #         found.follow(page, "a.next", ())?;
+/// #         Ok(())
+/// #     }
+/// # }
+///
+/// let url = "http://shop.example/lamps".parse()?;
+/// let page = Page::from_html(url, (), "<p class=price>12.50</p><a class=next href=?page=2>more</a>");
+/// let found = parse_page(&Prices, &page).map_err(|error| error.to_string())?;
+/// assert_eq!(found.items(), ["12.50"]);
+/// assert_eq!(found.requested(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// Whatever `parse` returns.
 pub fn parse_page<S: Spider>(spider: &S, page: &Page<S::Step>) -> Result<Found<S>, ParseError> {

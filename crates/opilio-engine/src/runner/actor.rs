@@ -188,6 +188,7 @@ impl<S: Spider> SpiderRunner<S> {
         };
         let links = self.converter.links::<S>(requests, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
+        let mut count = items.len() as u64;
         let (links, rows, ending) = match (links, rows) {
             (Ok(links), Ok(rows)) => (links, rows, ending),
             (links, rows) => {
@@ -198,10 +199,10 @@ impl<S: Spider> SpiderRunner<S> {
                 if let Err(error) = rows {
                     tracing::warn!(%url, %error, "an item of this page cannot be encoded");
                 }
+                count = 0;
                 (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError))
             }
         };
-        let items = if rows.is_empty() { 0 } else { items.len() as u64 };
         self.port.send(ToStore::Parsed(Box::new(Parsed {
             shard: self.shard,
             host: case.host,
@@ -212,7 +213,7 @@ impl<S: Spider> SpiderRunner<S> {
             links,
             next: None,
             rows,
-            items,
+            items: count,
         })));
     }
 
