@@ -282,3 +282,68 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// What arrives so soon after a refusal was sent was under way already.
 const UNDER_WAY: Duration = Duration::from_millis(20);
 const HERD: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use opilio_sandbox::{Ask, Host, HostConfig, Limit, RefusalForm};
+
+    use super::*;
+
+    /// What a host sees of requests at these seconds.
+    fn log(config: HostConfig, asks: &[(u64, &str)]) -> Log {
+        let mut host = Host::new(config);
+        for (second, path) in asks {
+            let at = Duration::from_secs(*second);
+            let answer = host.arrive(at, &Ask::get(path));
+            host.left(at, answer.id);
+        }
+        host.log().clone()
+    }
+
+    fn evidence(log: Log) -> Evidence {
+        let report = CrawlReport { requests: log.arrivals(), ..CrawlReport::default() };
+        let bases = vec!["http://127.0.0.1:1".to_owned()];
+        Evidence {
+            logs: vec![log],
+            bases,
+            orders: Vec::new(),
+            asked: 0,
+            pages: Vec::new(),
+            report,
+            took: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_retry_is_owed_to_a_failure_and_no_more() {
+        let failing = HostConfig::new().errors(500, 1.0);
+        assert_eq!(needless_retries(&log(failing.clone(), &[(0, "/"), (1, "/"), (2, "/deals")])), 0);
+        assert_eq!(needless_retries(&log(HostConfig::new(), &[(0, "/"), (1, "/"), (2, "/deals")])), 1);
+        let slow = HostConfig::new().slow(1, Duration::from_secs(5));
+        assert_eq!(needless_retries(&log(slow, &[(0, "/"), (9, "/")])), 1);
+    }
+
+    #[test]
+    fn a_knock_after_the_refusal_is_seen_and_a_missing_refusal_too() {
+        let goal = silent_after_refusal(0);
+        let closed =
+            || HostConfig::new().limit(Limit::per_minute(1)).refusal(429, RefusalForm::Fixed(86_400));
+        assert!(goal.measure(&evidence(log(closed(), &[(0, "/"), (1, "/deals")]))).holds);
+        assert!(!goal.measure(&evidence(log(closed(), &[(0, "/"), (1, "/deals"), (9, "/")]))).holds);
+        assert!(!goal.measure(&evidence(log(closed(), &[(0, "/")]))).holds);
+    }
+
+    #[test]
+    fn a_page_written_twice_does_not_make_up_for_one_that_is_missing() {
+        let goal = lost(Ends::AsPages);
+        let ended = |pages: &[u32]| Evidence {
+            asked: 2,
+            pages: pages.to_vec(),
+            ..evidence(log(HostConfig::new(), &[(0, "/"), (1, "/deals")]))
+        };
+        assert!(goal.measure(&ended(&[1, 0])).holds);
+        for pages in [&[0][..], &[0, 0], &[0, 1, 1], &[]] {
+            assert!(!goal.measure(&ended(pages)).holds, "{pages:?}");
+        }
+    }
+}

@@ -245,3 +245,20 @@ fn seconds(seconds: u64) -> Duration {
 fn spacing(per_minute: u32) -> Duration {
     MINUTE / per_minute
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_a_name_of_its_own_urls_and_goals() {
+        let all = scenarios();
+        let names: BTreeSet<&str> = all.iter().map(|scenario| scenario.name.as_str()).collect();
+        assert_eq!(names.len(), all.len());
+        for scenario in &all {
+            assert!(!scenario.asks.is_empty() && !scenario.goals.is_empty(), "{}", scenario.name);
+        }
+    }
+}
