@@ -159,22 +159,28 @@ impl Hold {
         self.strikes /= 2;
     }
 
-    /// How long to wait where nobody said, for the closing just begun (its strike counted).
+    /// How long to wait at most where nobody said, for the closing just begun (its strike counted).
     ///
     /// `min · 2^strikes` up to `max`, but no longer than [`PATIENCE`] of the time that the host has
-    /// been closed in this series, and at least twice `min`: of an outage of 20 s no more than 15 s
-    /// are overslept, whatever the dice say, while the number of knocks still grows only with the
-    /// logarithm of its length. Jitter takes up to half, enough for many hosts behind one failed
-    /// part not to come back at once; full jitter would knock three times as often early on.
-    pub(super) fn unstated_wait(&self, now: Timestamp, backoff: Backoff, random: f64) -> Duration {
+    /// been closed in this series, and at least [`WAIT_LEAST`] times `min`: of an outage of 20 s no
+    /// more than 15 s are overslept, whatever the dice say, while the number of knocks still grows
+    /// only with the logarithm of its length.
+    pub(super) fn unstated_wait_max(&self, now: Timestamp, backoff: Backoff) -> Duration {
         let ceiling = backoff.ceiling(u32::from(self.strikes.saturating_sub(1)));
         let closed = now.since(self.since).mul_f64(PATIENCE);
-        let wait = ceiling.min(closed.max(backoff.min.saturating_mul(2)));
-        wait.mul_f64(0.5 + 0.5 * random).max(WAIT_MIN)
+        ceiling.min(closed.max(backoff.min.saturating_mul(WAIT_LEAST))).max(WAIT_MIN)
     }
+}
+
+/// Jitter takes up to a third of a wait: enough for many hosts behind one failed part not to come
+/// back at once. Full jitter would knock three times as often early on.
+pub(super) fn jittered(wait: Duration, random: f64) -> Duration {
+    wait.mul_f64((2.0 + random) / 3.0).max(WAIT_MIN)
 }
 
 /// The share of a closure's own length that may be added to it by waiting.
 const PATIENCE: f64 = 0.7;
+/// The second and later waits are not bound to be shorter than so many times the minimum.
+const WAIT_LEAST: u32 = 3;
 /// A wait of zero would make a busy loop of a policy without backoff.
 const WAIT_MIN: Duration = Duration::from_millis(1);

@@ -32,8 +32,8 @@ pub struct HostMemo {
     quota_window_ms: u32,
     /// Starts per second; 0 is unknown.
     learnt: f32,
-    fell: f32,
     strikes: u16,
+    confirmed: u8,
     reason: u8,
     flags: u8,
 }
@@ -48,6 +48,8 @@ pub(super) struct Remembered {
     pub(super) budget: Budget,
     pub(super) hold: Hold,
     pub(super) pace: Pace,
+    /// Its ceiling, with what it has grown by.
+    pub(super) learnt: Option<f64>,
     pub(super) quota: Quota,
     pub(super) rules: Rules,
     pub(super) parked: Option<Park>,
@@ -119,8 +121,8 @@ impl HostMemo {
             quota_left: quota.left(),
             quota_limit: quota.limit(),
             quota_window_ms: millis(quota.window()),
-            learnt: host.pace.learnt().unwrap_or(0.0) as f32,
-            fell: host.pace.fell() as f32,
+            learnt: host.learnt.unwrap_or(0.0) as f32,
+            confirmed: host.pace.confirmed(),
             strikes: host.hold.strikes,
             reason: REASONS.iter().position(|reason| *reason == host.hold.reason).unwrap_or(0) as u8,
             flags: flags.iter().map(|(set, flag)| if *set { *flag } else { 0 }).sum(),
@@ -140,6 +142,7 @@ impl HostMemo {
             }
         }
         let park_reason = if flag(PARKED_BY_STRIKES) { ParkReason::Strikes } else { ParkReason::WaitTooLong };
+        let learnt = (self.learnt > 0.0).then_some(f64::from(self.learnt));
         Remembered {
             budget: Budget::restored((self.anchor_nanos > 0).then_some(self.anchor_nanos)),
             hold: Hold::restored(
@@ -149,7 +152,8 @@ impl HostMemo {
                 Timestamp::from_micros(self.series_since),
                 self.strikes,
             ),
-            pace: Pace::restored((self.learnt > 0.0).then_some(self.learnt.into()), self.fell.into()),
+            pace: Pace::restored(learnt, self.confirmed),
+            learnt,
             quota: Quota::restored(
                 self.quota_left,
                 self.quota_limit,

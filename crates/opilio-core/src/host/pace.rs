@@ -4,8 +4,11 @@
 //! accepted the starts of the epoch and then wanted silence until it opened again: accepted ÷
 //! (opening − epoch's start) is its rate. For a sliding window, or a fixed one that begins with the
 //! epoch, that is exact after one closing; a token bucket's first epoch also has its burst in it,
-//! the later ones do not, so that the estimate converges. Afterwards the pace creeps up, since
-//! nobody says when a limit is lifted.
+//! the later ones do not, so that the estimate converges.
+//!
+//! Afterwards the pace is a cubic of the time since, as in CUBIC (RFC 9438 §4.2): flat around what
+//! was learnt, then ever faster, since nobody says when a limit is lifted, or that there was none
+//! and the closing an outage. Each time that the same pace is refused again doubles the patience.
 
 use std::time::Duration;
 
@@ -15,11 +18,13 @@ use crate::time::Timestamp;
 /// What was learnt of a host's pace.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct Pace {
-    /// Starts per second, if there is a ceiling.
+    /// Starts per second that the server bore, if it refused more.
     learnt: Option<f64>,
-    /// The pace at which it was last refused.
-    fell: f64,
-    /// The last time that the ceiling crept up.
+    /// Seconds of crawling since that was learnt.
+    grown: f32,
+    /// How often about the same was learnt again: each time doubles the patience.
+    confirmed: u8,
+    /// The last answer that `grown` counts.
     grown_at: Timestamp,
     /// First start of the epoch, and its number.
     epoch: Option<(Timestamp, u32)>,
@@ -41,24 +46,42 @@ struct Closing {
 
 impl Pace {
     /// What a memo kept.
-    pub(super) fn restored(learnt: Option<f64>, fell: f64) -> Self {
-        Self { learnt, fell, ..Self::default() }
+    pub(super) fn restored(learnt: Option<f64>, confirmed: u8) -> Self {
+        Self { learnt, confirmed, ..Self::default() }
     }
 
-    /// Starts per second, if a ceiling was learnt.
-    pub(super) fn learnt(&self) -> Option<f64> {
-        self.learnt
+    /// Starts per second, if there is a ceiling: what was learnt, and what it has grown by since.
+    pub(super) fn ceiling(&self, patience: Duration) -> Option<f64> {
+        let patience = patience.as_secs_f64() * f64::from(1 << self.confirmed.min(CONFIRMED_MAX));
+        let grown = f64::from(self.grown) / patience.max(0.001);
+        self.learnt.map(|learnt| (learnt * (1.0 + grown.powi(3))).max(PACE_MIN))
     }
 
-    /// The pace at which it was last refused.
-    pub(super) fn fell(&self) -> f64 {
-        self.fell
+    /// How often about the same was learnt.
+    pub(super) fn confirmed(&self) -> u8 {
+        self.confirmed
     }
 
-    pub(super) fn spacing(&self) -> Spacing {
-        self.learnt.map_or(Spacing::NONE, |per_second| {
-            Spacing::of_interval(Duration::from_secs_f64(1.0 / per_second.max(PACE_MIN)))
+    pub(super) fn spacing(&self, patience: Duration) -> Spacing {
+        self.ceiling(patience).map_or(Spacing::NONE, |per_second| {
+            Spacing::of_interval(Duration::from_secs_f64(1.0 / per_second))
         })
+    }
+
+    /// The wait until just after a window ends that may have begun with the epoch, if one does within
+    /// reach of a wait of `most` that nobody stated.
+    ///
+    /// Limits are counted in windows that people choose. A knock just before such a window ends is
+    /// wasted, and one long after it wastes the host's time.
+    pub(super) fn wait_for_window(&self, now: Timestamp, most: Duration, random: f64) -> Option<Duration> {
+        let (epoch, _) = self.epoch?;
+        let passed = now.since(epoch).as_secs_f64();
+        let within = most.as_secs_f64() * WINDOW_REACH;
+        let to_end = |window: f64| window + WINDOW_LATE_SECONDS * (1.0 + random) - passed;
+        let waits =
+            WINDOWS_SECONDS.into_iter().filter(|window| *window >= WINDOW_AWAITED_SECONDS).map(to_end);
+        let wait = waits.into_iter().find(|wait| *wait > 0.0 && *wait <= within)?;
+        Some(Duration::from_secs_f64(wait))
     }
 
     /// A start; the first one after an opening begins an epoch.
@@ -97,7 +120,14 @@ impl Pace {
         }
     }
 
-    /// The probe of start `seq` was answered: learns from the closing. Returns a new ceiling.
+    /// The closing that goes on began with start `seq` already.
+    pub(super) fn refused_from(&mut self, seq: u32) {
+        if let Some(closing) = &mut self.closing {
+            closing.refused_seq = closing.refused_seq.min(seq);
+        }
+    }
+
+    /// The probe was answered: learns from the closing. Returns a new ceiling.
     ///
     /// `stated` is the end of a hold that the server itself asked for, `asked` the pace so far.
     pub(super) fn opened(
@@ -115,31 +145,35 @@ impl Pace {
         if !closing.of_pace || accepted == 0 {
             return None;
         }
-        let asked = self.learnt.or(asked);
         let span = Span::new(epoch_at, closing.knock, probe.0, stated);
         let estimate = f64::from(accepted) / span.seconds();
-        let pace = match asked {
+        let fall_most = if accepted < FEW {
             // Few starts say little: a second's rounding weighs as much as they do.
-            Some(asked) if accepted < FEW => estimate.clamp(asked * FALL_FEW, asked * FALL_LEAST),
-            Some(asked) => estimate.clamp(asked * FALL_MOST, asked * FALL_LEAST),
-            None => estimate,
+            FALL_FEW
+        } else if stated.is_none() {
+            FALL_UNSTATED
+        } else {
+            FALL_MOST
         };
-        self.fell = asked.unwrap_or(estimate);
+        let pace = asked.map_or(estimate, |asked| estimate.clamp(asked * fall_most, asked * FALL_LEAST));
+        let again = self.learnt.is_some_and(|learnt| pace > learnt * SAME_FROM);
+        self.confirmed = if again { self.confirmed.saturating_add(1).min(CONFIRMED_MAX) } else { 0 };
+        self.grown = 0.0;
         self.learnt = Some(pace.max(PACE_MIN));
         self.learnt
     }
 
-    /// An answer that was no refusal: the ceiling creeps up, until it is the user's own rate again.
-    pub(super) fn well(&mut self, now: Timestamp, asked: Option<f64>) {
-        let Some(learnt) = self.learnt else { return };
-        if self.closing.is_some() {
+    /// An answer that was no refusal: time counts, until the ceiling is above what the user set.
+    pub(super) fn well(&mut self, now: Timestamp, patience: Duration, asked: Option<f64>) {
+        if self.learnt.is_none() || self.closing.is_some() {
             return;
         }
-        let seconds = now.since(self.grown_at).as_secs_f64().min(GROWTH_STEP_SECONDS);
+        self.grown += now.since(self.grown_at).as_secs_f32().min(GROWTH_STEP_SECONDS);
         self.grown_at = now;
-        let growth = if learnt < self.fell * FALL_LEAST { GROWTH_BELOW } else { GROWTH_BEYOND };
-        let pace = learnt * (1.0 + growth * seconds);
-        self.learnt = Some(pace).filter(|pace| asked.is_none_or(|asked| *pace < asked));
+        let ceiling = self.ceiling(patience);
+        if asked.is_some_and(|asked| ceiling.is_some_and(|ceiling| ceiling >= asked)) {
+            self.learnt = None;
+        }
     }
 }
 
@@ -179,10 +213,18 @@ const FAILURES_MIN: u32 = 6;
 const FEW: u32 = 8;
 const FALL_FEW: f64 = 0.8;
 const FALL_MOST: f64 = 0.02;
+/// Without a stated wait a closing may have been an outage, which says nothing about the pace.
+const FALL_UNSTATED: f64 = 0.25;
 const FALL_LEAST: f64 = 0.985;
-const GROWTH_BELOW: f64 = 0.000_2;
-const GROWTH_BEYOND: f64 = 0.000_1;
-const GROWTH_STEP_SECONDS: f64 = 30.0;
+/// A new estimate from this share of the old one on confirms it.
+const SAME_FROM: f64 = 0.8;
+const CONFIRMED_MAX: u8 = 4;
+const GROWTH_STEP_SECONDS: f32 = 30.0;
 const STATED_ROUNDING_SECONDS: f64 = 2.0;
 const WINDOWS_SECONDS: [f64; 6] = [1.0, 10.0, 60.0, 600.0, 900.0, 3_600.0];
+/// Shorter windows end anyway before a second knock.
+const WINDOW_AWAITED_SECONDS: f64 = 10.0;
+const WINDOW_REACH: f64 = 1.2;
+/// Jitter on the way, and a little more.
+const WINDOW_LATE_SECONDS: f64 = 0.1;
 const WINDOW_TOLERANCE: f64 = 0.002;

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::hold::{Closing, Door};
+use super::hold::{Closing, Door, jittered};
 use super::message::{Delivery, HoldReason, HostEvent, ParkReason, RulesAnswer};
 use super::room::{Flight, Ticket};
 use super::rules::{Fetching, HOPS_MAX, Known};
@@ -149,8 +149,8 @@ impl HostState {
             self.hold.forgive();
             self.ramp =
                 if self.ramp > 0 && self.ramp < self.policy.in_flight_max() { self.ramp + 1 } else { 0 };
-            let asked = self.policy.rate_max().map(crate::rate::Rate::per_second);
-            self.pace.well(now, asked);
+            let rate = self.policy.rate_max().map(crate::rate::Rate::per_second);
+            self.pace.well(now, self.patience(), rate);
             self.refresh_spacing();
         }
         Payer::Nobody
@@ -161,7 +161,7 @@ impl HostState {
         let stated = (self.hold.reason == HoldReason::RetryAfter).then(|| self.hold.until());
         self.hold.open();
         self.say(HostEvent::Opened);
-        let asked = self.policy.rate_max().map(crate::rate::Rate::per_second);
+        let asked = self.asked();
         let learnt = self.pace.opened(now, (probe.started, probe.seq), stated, asked);
         if let (Some(per_second), true) = (learnt, self.policy.adapts()) {
             self.say(HostEvent::Paced { per_second });
@@ -204,11 +204,16 @@ impl HostState {
     /// A failure of the URL's own, unless another one failed just before.
     fn failed(&mut self, now: Timestamp, landing: Landing, url: Option<u64>) -> Payer {
         self.pace.remember(true);
-        let another = self.suspect.is_some() && self.suspect != url;
-        if self.blamed || another {
-            return self.unreachable(now, landing);
+        let another = self.suspect.filter(|(suspect, _)| Some(*suspect) != url);
+        if self.blamed || another.is_some() {
+            let payer = self.unreachable(now, landing);
+            if let Some((_, seq)) = another {
+                // What the host refuses, it refused the first of them already.
+                self.pace.refused_from(seq);
+            }
+            return payer;
         }
-        self.suspect = url;
+        self.suspect = url.map(|url| (url, landing.seq));
         if landing.probe {
             self.open(now, landing);
         }
@@ -245,7 +250,9 @@ impl HostState {
         if closing == Closing::Same {
             return;
         }
-        let wait = self.hold.unstated_wait(now, self.policy.backoff_bounds(), self.random.f64());
+        let most = self.hold.unstated_wait_max(now, self.policy.backoff_bounds());
+        let chance = self.random.f64();
+        let wait = self.pace.wait_for_window(now, most, chance).unwrap_or_else(|| jittered(most, chance));
         self.hold_until(now + wait.min(self.policy.hold_max()), reason, false);
         self.park_by_strikes(now, closing);
     }

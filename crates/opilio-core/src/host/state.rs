@@ -68,8 +68,8 @@ pub struct HostState {
     pub(super) next_seq: u32,
     /// In flight at most so many after a reopening at full speed; 0 is no such limit.
     pub(super) ramp: u32,
-    /// The last URL that failed, with no success since.
-    pub(super) suspect: Option<u64>,
+    /// The last URL that failed with no success since, and the number of its start.
+    pub(super) suspect: Option<(u64, u32)>,
     /// Two different URLs failed in a row: until the next success it is the host.
     pub(super) blamed: bool,
     /// Whether it ever answered in this run.
@@ -135,7 +135,7 @@ impl HostState {
         seed: u64,
         now: Timestamp,
     ) -> Self {
-        let Remembered { budget, hold, pace, quota, rules, parked, answered, blamed } = memo.read(rules);
+        let Remembered { budget, hold, pace, quota, rules, parked, answered, blamed, .. } = memo.read(rules);
         let mut host = Self {
             policy: policy.into(),
             limits,
@@ -177,6 +177,7 @@ impl HostState {
             budget: self.budget,
             hold: self.hold,
             pace: self.pace,
+            learnt: self.learnt(),
             quota: self.quota,
             rules: self.rules,
             parked: self.parked,
@@ -299,7 +300,7 @@ impl HostState {
             spacing: self.pacing().duration(),
             next_start: self.start_due().map(|(at, _)| at),
             slot_asked: self.slot != Slot::None,
-            learnt_per_second: self.pace.learnt(),
+            learnt_per_second: self.learnt(),
             quota_left: self.quota.is_known().then(|| self.quota.left()),
         }
     }
@@ -330,10 +331,9 @@ impl HostState {
         let may_start = |scheme| {
             self.rules.allow_starts(scheme, now) || self.rules.fetch_due(scheme).is_some_and(|due| due <= now)
         };
-        let place = match self.hold.door {
-            Door::Closed => self.room.safest(may_start)?,
-            Door::Open | Door::Probing => self.room.best(may_start)?,
-        };
+        // While it is open whose fault the last failure was, another URL goes first, to find out.
+        let careful = self.hold.door == Door::Closed || self.suspect.is_some();
+        let place = if careful { self.room.safest(may_start)? } else { self.room.best(may_start)? };
         let scheme = self.room.ready()[place].lease.record.scheme;
         let allowed = self.rules.allow_starts(scheme, now);
         Some(if allowed { Candidate::Lease(place) } else { Candidate::Rules(scheme) })
@@ -440,12 +440,29 @@ impl HostState {
         self.budget.due(self.pacing(), self.rules.crawl_delay())
     }
 
+    /// The ceiling that refusals taught, in starts per second.
+    fn learnt(&self) -> Option<f64> {
+        self.pace.ceiling(self.patience())
+    }
+
+    /// For how long a learnt pace stays about what it is.
+    pub(super) fn patience(&self) -> Duration {
+        self.policy.backoff_bounds().min.saturating_mul(PATIENCE_FACTOR)
+    }
+
+    /// The starts per second that are asked of the host now, as far as they are known.
+    pub(super) fn asked(&self) -> Option<f64> {
+        let rate = self.policy.rate_max().map(crate::rate::Rate::per_second);
+        let learnt = self.learnt();
+        rate.into_iter().chain(learnt).min_by(f64::total_cmp)
+    }
+
     /// Computes the lasting part of the spacing anew, after one of its sources changed.
     pub(super) fn refresh_spacing(&mut self) {
         let rate = self.policy.rate_max().map_or(Spacing::NONE, Spacing::of_rate);
         let delay = self.rules.crawl_delay();
         let delay = if delay.is_zero() { Spacing::NONE } else { Spacing::of_interval(delay) };
-        let learnt = if self.policy.adapts() { self.pace.spacing() } else { Spacing::NONE };
+        let learnt = if self.policy.adapts() { self.pace.spacing(self.patience()) } else { Spacing::NONE };
         self.spacing = rate.and(delay).and(learnt);
     }
 
@@ -655,6 +672,8 @@ impl HostState {
 
 /// A host that was without work for so many spacings says nothing about the server's pace.
 const IDLE_SPACINGS: u32 = 4;
+/// Ten minutes by default.
+const PATIENCE_FACTOR: u32 = 600;
 /// 10 ms by default.
 const SLOT_RETRY_PART: u32 = 100;
 const SLOT_RETRY_MIN: Duration = Duration::from_millis(1);
