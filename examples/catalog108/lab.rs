@@ -26,7 +26,7 @@ pub(crate) async fn gentle() -> Result<bool> {
     print_columns(&[("Opilio", Figures::of(&log, report.elapsed, ASKED))]);
     let waits = retry_waits(&log);
     println!("  a retry came after {} s:", listed(&waits));
-    println!("  a jittered wait of up to 1 s, and then the next start that the pace allows\n");
+    println!("  a jittered wait of up to 1 s, and then its turn at the gate\n");
 
     let spacing = MINUTE.as_secs_f64() / f64::from(ASKED);
     let ideal = log.arrivals().saturating_sub(1) as f64 * spacing;
