@@ -150,7 +150,10 @@ async fn redirects_that_never_end_end() {
 
 #[tokio::test]
 async fn a_refusal_closes_the_whole_host_and_no_other() {
-    let closed = HostConfig::new().site(Site::Blank).limit(Limit::sliding(5, Duration::from_secs(2))).refusal(429, RefusalForm::Seconds);
+    let closed = HostConfig::new()
+        .site(Site::Blank)
+        .limit(Limit::sliding(5, Duration::from_secs(2)))
+        .refusal(429, RefusalForm::Seconds);
     let open = HostConfig::new().site(Site::Blank);
     let sandbox = Sandbox::builder().host(closed).host(open).start().unwrap();
     let urls = (0..12).flat_map(|n| [0, 1].map(|host| sandbox.url(host, &format!("/{n}"))));
@@ -247,8 +250,11 @@ async fn every_way_of_failing_has_its_word() {
     let policy = HostPolicy::new().unlimited_rate().in_flight(8).backoff(backoff);
     let (report, _) = run(crawler(Walker::list(urls)).limits(limits).retry(retry).host(policy)).await;
     assert_eq!(report.pages, 20, "{report:?}");
-    let reasons: BTreeMap<String, &str> =
-        report.failures.iter().map(|f| (f.url.rsplit('/').next().unwrap().to_owned(), f.reason.as_str())).collect();
+    let reasons: BTreeMap<String, &str> = report
+        .failures
+        .iter()
+        .map(|f| (f.url.rsplit('/').next().unwrap().to_owned(), f.reason.as_str()))
+        .collect();
     let expected = [
         ("404", "http_4xx"),
         ("500", "http_5xx"),
@@ -263,9 +269,11 @@ async fn every_way_of_failing_has_its_word() {
 
 #[tokio::test]
 async fn robots_txt_is_asked_first_and_obeyed() {
-    let host = HostConfig::new()
-        .site(Site::Blank)
-        .page("/robots.txt", "text/plain", "User-agent: *\nDisallow: /private\n");
+    let host = HostConfig::new().site(Site::Blank).page(
+        "/robots.txt",
+        "text/plain",
+        "User-agent: *\nDisallow: /private\n",
+    );
     let sandbox = sandbox(host);
     let urls = ["/private/1", "/public/1", "/private/2", "/public/2"].map(|path| sandbox.url(0, path));
     let crawler = Crawler::new(Walker::list(urls))

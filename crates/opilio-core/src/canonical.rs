@@ -29,6 +29,12 @@ impl Fingerprint {
         Self(hasher.digest128())
     }
 
+    /// The fingerprint of a text that is no URL: it can be counted once, and never fetched.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
+        Self(xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+    }
+
     /// The fingerprint of a request with another method, or with a body.
     #[must_use]
     pub fn of_request(url: &Url, method: &str, body: &[u8]) -> Self {

@@ -20,7 +20,7 @@ use crate::report::{CrawlReport, Stopped};
 use crate::runner::seed_admissions;
 use crate::scheduler::{Command, Progress};
 use crate::scope::Scope;
-use crate::settings::{HostSettings, HostTable, Settings};
+use crate::settings::{BadHostPattern, HostSettings, HostTable, Settings};
 use crate::spider::Spider;
 
 /// Builds a crawl of one spider.
@@ -72,6 +72,7 @@ use crate::spider::Spider;
 pub struct Crawler<S: Spider> {
     spider: S,
     hosts: HostTable,
+    bad_pattern: Option<BadHostPattern>,
     retry: RetryPolicy,
     scope: Scope,
     rules: RulesMode,
@@ -97,6 +98,7 @@ impl<S: Spider> Crawler<S> {
         Self {
             spider,
             hosts: HostTable::default(),
+            bad_pattern: None,
             retry: RetryPolicy::default(),
             scope: Scope::default(),
             rules: RulesMode::Fetch,
@@ -125,10 +127,12 @@ impl<S: Spider> Crawler<S> {
     }
 
     /// Settings of one host (`host` or `host:port`) or of all below a domain (`*.example.com`); the
-    /// most exact pattern wins.
+    /// most exact pattern wins. A pattern that names no host is an error when the crawl starts.
     #[must_use]
     pub fn host_named(mut self, pattern: &str, settings: impl Into<HostSettings>) -> Self {
-        self.hosts.set(pattern, settings.into());
+        if let Err(error) = self.hosts.set(pattern, settings.into()) {
+            self.bad_pattern.get_or_insert(error);
+        }
         self
     }
 
@@ -284,7 +288,7 @@ impl<S: Spider> Crawler<S> {
     }
 
     /// Crawls on this thread alone, in the clock of its runtime: with tokio's clock paused and a
-    /// scripted transport, in virtual time. Must be called within a [`tokio::task::LocalSet`].
+    /// scripted transport, in virtual time. Dropping the future ends the crawl at once.
     ///
     /// # Errors
     /// As [`Crawler::run`].
@@ -293,24 +297,24 @@ impl<S: Spider> Crawler<S> {
         let (plan, _progress) = self.plan()?;
         // No command will come: the sender lives as long as the crawl.
         let (_commands, inbox) = mpsc::channel(COMMANDS);
-        launch::here(plan, inbox).await
+        // A local set of its own: when this future is dropped, so are all of the crawl's tasks.
+        tokio::task::LocalSet::new().run_until(launch::here(plan, inbox)).await
     }
 
     fn plan(mut self) -> Result<(Plan<S>, watch::Receiver<Progress>), CrawlError> {
+        if let Some(error) = self.bad_pattern {
+            return Err(error.into());
+        }
         let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope)?;
         let mut encoders = Vec::new();
         let shards = match self.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
             n => n.min(SHARDS_MAX),
         };
+        // A shard without a slot of its own could only ever borrow.
+        let shards = shards.min(self.in_flight as usize);
         for _ in 0..shards {
             encoders.push(self.exports.iter().map(|export| export.encoder()).collect());
-        }
-        let mut sinks = Vec::new();
-        for export in self.exports {
-            let mut sink = export.into_sink()?;
-            sink.begin(0)?;
-            sinks.push(sink);
         }
         let user_agent = http::HeaderValue::from_str(&self.user_agent)
             .map_err(|source| CrawlError::UserAgent { user_agent: self.user_agent.clone(), source })?;
@@ -321,6 +325,16 @@ impl<S: Spider> Crawler<S> {
         };
         let transport =
             self.transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
+        // Last of all, since it cuts back: where the store has committed to, which for a new one is 0.
+        let frontier = self.frontier.unwrap_or_else(|| Box::new(MemoryFrontier::new()));
+        let positions = frontier.positions()?;
+        let mut sinks = Vec::new();
+        for export in self.exports {
+            let mut sink = export.into_sink()?;
+            let committed = positions.iter().find(|at| at.sink == sink.name()).map_or(0, |at| at.position);
+            sink.begin(committed)?;
+            sinks.push(sink);
+        }
         let (publish, progress) = watch::channel(Progress::default());
         let settings = Settings {
             hosts: self.hosts,
@@ -342,7 +356,7 @@ impl<S: Spider> Crawler<S> {
             seeds,
             encoders,
             sinks,
-            frontier: self.frontier.unwrap_or_else(|| Box::new(MemoryFrontier::new())),
+            frontier,
             in_flight: self.in_flight,
             pages_max: self.pages_max,
             duration_max: self.duration_max,

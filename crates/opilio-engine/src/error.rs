@@ -4,6 +4,7 @@ use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
 
 use crate::runner::SeedError;
+use crate::settings::BadHostPattern;
 
 /// Why a crawl could not be run, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +13,9 @@ pub enum CrawlError {
     /// A seed cannot be used.
     #[error("use the seeds")]
     Seed(#[from] SeedError),
+    /// Settings are for a host that cannot be.
+    #[error("set up the hosts")]
+    Hosts(#[from] BadHostPattern),
     /// An exporter could not be opened, or a sink could not be written.
     #[error("write the output")]
     Export(#[from] ExportError),

@@ -1,15 +1,17 @@
 //! Putting the rooms together: on threads of their own, or all on one for virtual time.
 
 use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Arbiter, System};
+use opilio_core::host::HostLimits;
 use opilio_export::{Encoder, ExportError, Sink};
 use opilio_fetch::{BodyBudget, DnsCache, Fetcher, Limits, Transport, WebSettings};
 use opilio_frontier::{Admission, Frontier, FrontierError};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::error::CrawlError;
@@ -18,7 +20,7 @@ use crate::fetcher::{Pool, PoolSetup};
 use crate::message::{Settled, ToStore};
 use crate::outbox::Outbox;
 use crate::report::{CrawlReport, FailureRecord};
-use crate::runner::{ParseWatch, RunnerSetup, SpiderRunner};
+use crate::runner::{Hand, ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, ShardLink};
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
@@ -66,6 +68,7 @@ struct ShardParts<S: Spider> {
     store: mpsc::Sender<ToStore>,
     scheduler: actix::Addr<Scheduler>,
     web: Web,
+    cores: Arc<Semaphore>,
 }
 
 /// What the shards' fetchers share.
@@ -102,7 +105,7 @@ pub(crate) fn on_own_threads<S: Spider>(
         let hall = hall(plan.progress.clone(), plan.duration_max);
         let mut links = Vec::new();
         let mut settled = Vec::new();
-        let mut arbiters = Vec::new();
+        let mut arbiters = Arbiters::default();
         let (parts, rest) = shard_parts(plan, &hall)?;
         for part in parts {
             let arbiter = Arbiter::new();
@@ -113,7 +116,7 @@ pub(crate) fn on_own_threads<S: Spider>(
             if !spawned {
                 return Err(CrawlError::Died { name: "shard" });
             }
-            arbiters.push(arbiter);
+            arbiters.0.push(arbiter);
             let (link, settle) = told.await.map_err(|_| CrawlError::Died { name: "shard" })??;
             links.push(link);
             settled.push(settle);
@@ -135,12 +138,9 @@ pub(crate) fn on_own_threads<S: Spider>(
         let inbox = hall.inbox;
         let store = thread("opilio-store", move || desk.run(inbox))?;
         let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
-        for arbiter in &arbiters {
-            // Not joined: a `parse` that never ends must not keep the report from anybody.
-            arbiter.stop();
-        }
+        drop(arbiters);
         let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
-        let export = export.await.map_err(|_| CrawlError::Died { name: "opilio-export" })?;
+        let export = end_of_export(export).await?;
         conclude(&*spider, ended?, store, export)
     })
 }
@@ -175,9 +175,32 @@ pub(crate) async fn here<S: Spider>(
     });
     let store = actix::spawn(desk.run(hall.inbox));
     let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
-    let store = store.await.map_err(|_| CrawlError::Died { name: "store" })?;
-    let export = export.await.map_err(|_| CrawlError::Died { name: "export" })?;
+    let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
+    let export = export.await.map_err(|_| CrawlError::Died { name: "opilio-export" })?;
     conclude(&*spider, ended?, store, export)
+}
+
+/// Stops the shards' threads, however a crawl ends. They are not joined: a `parse` that never ends
+/// must not keep the report from anybody.
+#[derive(Default)]
+struct Arbiters(Vec<Arbiter>);
+
+impl Drop for Arbiters {
+    fn drop(&mut self) {
+        for arbiter in &self.0 {
+            arbiter.stop();
+        }
+    }
+}
+
+/// Waits for the sinks' last word; one that takes nothing (a pipe that nobody reads) is not waited for.
+async fn end_of_export(
+    export: oneshot::Receiver<Result<(), ExportError>>,
+) -> Result<Result<(), ExportError>, CrawlError> {
+    match tokio::time::timeout(EXPORT_MAX, export).await {
+        Ok(ended) => ended.map_err(|_| CrawlError::Died { name: "opilio-export" }),
+        Err(_) => Ok(Ok(())),
+    }
 }
 
 /// What of a plan is not the shards'.
@@ -214,6 +237,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         }
     };
     let web = Web { way, limits: plan.limits, user_agent: plan.user_agent, bodies: BodyBudget::default() };
+    let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
     let share = |shard: usize| {
         let (total, shards, shard) = (plan.in_flight, shards as u32, shard as u32);
         total / shards + u32::from(shard < total % shards)
@@ -228,6 +252,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         store: hall.store.clone(),
         scheduler: hall.scheduler.clone(),
         web: web.clone(),
+        cores: cores.clone(),
     });
     let parts = parts.collect();
     let rest = Rest {
@@ -244,16 +269,20 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
 fn start_shard<S: Spider>(
     parts: ShardParts<S>,
 ) -> Result<(ShardLink, actix::Recipient<Settled>), CrawlError> {
-    let ShardParts { shard, slots, spider, settings, encoders, clock, store, scheduler, web } = parts;
+    let ShardParts { shard, slots, spider, settings, encoders, clock, store, scheduler, web, cores } = parts;
     let port = StorePort::new(store);
     let counts = Rc::new(Cell::default());
     let watch = ParseWatch::default();
+    let hand = Hand::default();
+    let fetch_max = settings.fetch_timeout + HostLimits::GRACE - Duration::from_secs(1);
     let pool = Pool::start(PoolSetup {
         shard,
         slots,
         fetcher: Rc::new(web.fetcher(clock)?),
         port: port.clone(),
         counts: counts.clone(),
+        hand: hand.clone(),
+        fetch_max,
         wanted: scheduler.clone().recipient(),
         lent: scheduler.clone().recipient(),
     });
@@ -264,6 +293,8 @@ fn start_shard<S: Spider>(
         encoders,
         port: port.clone(),
         watch: watch.clone(),
+        hand,
+        cores,
     };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots) = (pool.clone().recipient(), pool.clone().recipient());
@@ -301,24 +332,37 @@ async fn conduct<S: Spider>(
 ) -> Result<Ended, CrawlError> {
     let died = |_| CrawlError::Died { name: "scheduler" };
     scheduler.send(Command::Begin(links)).await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
-    spider.opened();
-    let mut seeds = seeds.into_iter().peekable();
-    while seeds.peek().is_some() {
-        // A store that is gone has said why to the scheduler.
-        let batch = seeds.by_ref().take(SEEDS_BATCH).collect();
-        if store.send(ToStore::Seeds(batch)).await.is_err() {
-            break;
-        }
-    }
-    let _ = store.send(ToStore::Seeded).await;
-    drop(store);
+    hook("opened", || spider.opened());
+    let feeding = actix::spawn(feed(store, seeds));
     loop {
         tokio::select! {
-            ended = &mut ended => return ended.map_err(died),
+            ended = &mut ended => {
+                feeding.abort();
+                return ended.map_err(died);
+            }
             Some(command) = commands.recv() => {
                 let _ = scheduler.send(command).await;
             }
         }
+    }
+}
+
+/// Hands the seeds to the store, batch by batch. A store that is gone has said why to the scheduler.
+async fn feed(store: mpsc::Sender<ToStore>, seeds: Vec<Admission>) {
+    let mut seeds = seeds.into_iter().peekable();
+    while seeds.peek().is_some() {
+        let batch = seeds.by_ref().take(SEEDS_BATCH).collect();
+        if store.send(ToStore::Seeds(batch)).await.is_err() {
+            return;
+        }
+    }
+    let _ = store.send(ToStore::Seeded).await;
+}
+
+/// Runs a hook of the spider: one that panics has said nothing.
+fn hook(name: &'static str, work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        tracing::error!("the spider's `{name}` panicked");
     }
 }
 
@@ -356,8 +400,10 @@ fn conclude<S: Spider>(
         stopped,
         elapsed,
     };
-    debug_assert!(report.balances(), "the books do not balance: {report:?}");
-    spider.closed(&report);
+    if !report.balances() {
+        tracing::error!(?report, "the books do not balance: a defect of Opilio");
+    }
+    hook("closed", || spider.closed(&report));
     Ok(report)
 }
 
@@ -407,3 +453,5 @@ const SEEDS_BATCH: usize = 512;
 const HOSTS_MAX: u32 = 100_000;
 /// How long a drain may take: the 10 s that a stop is allowed, less what writing takes.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
+/// How long sinks may take to sync after the store has closed.
+const EXPORT_MAX: Duration = Duration::from_secs(2);

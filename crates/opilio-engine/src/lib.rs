@@ -41,5 +41,5 @@ pub use request::{BadUrl, Request, Target};
 pub use runner::SeedError;
 pub use scheduler::Progress;
 pub use scope::{Follow, PatternError, Scope};
-pub use settings::{BadHeader, HostSettings, header};
+pub use settings::{BadHeader, BadHostPattern, HostSettings, header};
 pub use spider::{Found, ParseError, Spider, parse_page};

@@ -2,14 +2,14 @@
 //!
 //! | message | from → to | bounded by |
 //! | --- | --- | --- |
-//! | [`Assign`] | scheduler → shard → host | the credit that was asked for |
+//! | [`Assign`] | scheduler → shard (→ host's state, [`Poke`]) | the credit that was asked for |
 //! | [`Credit`] | host → scheduler | one outstanding a host |
 //! | [`AskSlot`] / [`Granted`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
 //! | [`Report`] | fetcher → host | in flight |
 //! | [`Deliver`] | host → spider runner | pages in hand |
 //! | [`ToStore`] | shards, scheduler → store | its channel; a full one pauses new slots |
-//! | [`Settled`] | store → shard → host | leases out |
+//! | [`Settled`] | store → shard (→ host's state, [`Poke`]) | leases out |
 //! | [`FromStore`] | store → scheduler | wants |
 //! | [`Drain`], [`Drained`], [`ShardReport`] | scheduler ⇄ shards | one a shard |
 
@@ -31,10 +31,10 @@ use crate::report::Stopped;
 #[rtype(result = "()")]
 pub(crate) struct Assign(pub(crate) Vec<(Host, Vec<Lease>)>);
 
-/// Leases for one host.
-#[derive(Message, Debug)]
+/// The shard has told the host's state something: take a step.
+#[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
-pub(crate) struct AssignHost(pub(crate) Vec<Lease>);
+pub(crate) struct Poke;
 
 /// A host has room for so many more leases.
 #[derive(Message, Debug)]
@@ -111,11 +111,6 @@ pub(crate) struct Deliver {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Settled(pub(crate) Vec<(Host, Vec<LeaseId>)>);
-
-/// The same for one host.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub(crate) struct SettledHost(pub(crate) Vec<LeaseId>);
 
 /// Start nothing more.
 #[derive(Message, Debug, Clone, Copy)]

@@ -38,20 +38,32 @@ enum TargetKind {
 }
 
 impl Target {
-    /// The absolute URL, as a page's links are resolved; none for a text that is no URL.
-    pub(crate) fn seen_from(self, document: &Document) -> Option<Url> {
-        match self.0 {
-            TargetKind::Url(url) => Some(url),
-            TargetKind::Text(text) => document.resolve(&text),
+    fn as_str(&self) -> &str {
+        match &self.0 {
+            TargetKind::Url(url) => url.as_str(),
+            TargetKind::Text(text) => text,
         }
     }
 
-    /// The absolute URL of a request that is relative to nothing.
-    pub(crate) fn absolute(self) -> Result<Url, BadUrl> {
-        match self.0 {
-            TargetKind::Url(url) => Ok(url),
-            TargetKind::Text(text) => Url::parse(text.trim()).map_err(|source| BadUrl { text, source }),
+    /// The absolute URL, as a page's links are resolved; none for a text that is no web URL.
+    pub(crate) fn seen_from(&self, document: &Document) -> Option<Url> {
+        match &self.0 {
+            TargetKind::Url(url) => Some(url.clone()),
+            TargetKind::Text(text) => document.resolve(text),
         }
+    }
+
+    /// The absolute URL, a text being relative to `base` if there is one.
+    pub(crate) fn absolute(self, base: Option<&Url>) -> Result<Url, BadUrl> {
+        let text = match self.0 {
+            TargetKind::Url(url) => return Ok(url),
+            TargetKind::Text(text) => text,
+        };
+        let url = match base {
+            Some(base) => base.join(text.trim()),
+            None => Url::parse(text.trim()),
+        };
+        url.map_err(|source| BadUrl { text, source })
     }
 }
 
@@ -93,6 +105,16 @@ impl<Step> Request<Step> {
     #[must_use]
     pub fn get(url: impl Into<Target>, step: Step) -> Self {
         Self { url: url.into(), step, priority: Priority::default(), more: None }
+    }
+
+    /// The URL, or the text that is to become one.
+    pub fn target(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The step that will read the answer.
+    pub fn step(&self) -> &Step {
+        &self.step
     }
 
     /// Goes before (higher) or after (lower) the others of its host; 0 by default.

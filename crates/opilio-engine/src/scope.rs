@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use globset::{GlobBuilder, GlobMatcher};
 use opilio_core::{Group, Host};
+use opilio_fetch::Accept;
 use opilio_frontier::Filtered;
 use url::Url;
 
@@ -38,6 +39,7 @@ pub struct Scope {
     exclude: Vec<GlobMatcher>,
     max_depth: u16,
     max_url_bytes: usize,
+    accept: Accept,
 }
 
 /// A pattern that is none.
@@ -59,6 +61,7 @@ impl Default for Scope {
             exclude: Vec::new(),
             max_depth: u16::MAX,
             max_url_bytes: 2_083,
+            accept: Accept::Any,
         }
     }
 }
@@ -107,6 +110,19 @@ impl Scope {
     pub fn max_url_bytes(mut self, bytes: usize) -> Self {
         self.max_url_bytes = bytes;
         self
+    }
+
+    /// Only HTML, XML, JSON and other text: bodies of other kinds are not read, and their URLs end
+    /// as `not_text`.
+    #[must_use]
+    pub fn text_only(mut self) -> Self {
+        self.accept = Accept::Text;
+        self
+    }
+
+    /// Which kinds of content are fetched.
+    pub(crate) fn accept(&self) -> Accept {
+        self.accept
     }
 
     /// Another host counts as one of the crawl's, although no seed names it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opilio_core::host::{HostLimits, RulesMode};
 use opilio_core::{Host, HostPolicy, RetryPolicy};
+use url::Url;
 
 use crate::scope::Scope;
 
@@ -40,14 +41,19 @@ enum HostPattern {
 }
 
 impl HostPattern {
-    fn read(text: &str) -> Self {
-        let text = text.trim().to_ascii_lowercase();
-        match text.strip_prefix("*.") {
-            Some(domain) => Self::Below(domain.to_owned()),
-            None => Self::Exact(
-                text.strip_suffix(":80").or_else(|| text.strip_suffix(":443")).unwrap_or(&text).to_owned(),
-            ),
+    /// Reads a pattern as URLs are read (case, IDNA, default ports): one that could never match is none.
+    fn read(text: &str) -> Result<Self, BadHostPattern> {
+        let refuse = || BadHostPattern { pattern: text.to_owned() };
+        let (below, name) = match text.trim().strip_prefix("*.") {
+            Some(domain) => (true, domain),
+            None => (false, text.trim()),
+        };
+        if name.is_empty() || name.contains(['/', '@', '?', '#', '*', ' ']) {
+            return Err(refuse());
         }
+        let url = Url::parse(&format!("http://{name}/")).map_err(|_| refuse())?;
+        let host = Host::of(&url).map_err(|_| refuse())?;
+        Ok(if below { Self::Below(host.as_str().to_owned()) } else { Self::Exact(host.as_str().to_owned()) })
     }
 
     fn is_match(&self, host: &Host) -> bool {
@@ -69,9 +75,10 @@ impl HostPattern {
 }
 
 impl HostTable {
-    pub(crate) fn set(&mut self, pattern: &str, settings: HostSettings) {
-        self.patterns.push((HostPattern::read(pattern), settings));
+    pub(crate) fn set(&mut self, pattern: &str, settings: HostSettings) -> Result<(), BadHostPattern> {
+        self.patterns.push((HostPattern::read(pattern)?, settings));
         self.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.exactness()));
+        Ok(())
     }
 
     pub(crate) fn of(&self, host: &Host) -> &HostSettings {
@@ -80,6 +87,13 @@ impl HostTable {
             .find(|(pattern, _)| pattern.is_match(host))
             .map_or(&self.default, |(_, settings)| settings)
     }
+}
+
+/// A text that names no host: settings for it would never hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{pattern:?} names no host: write host, host:port or *.example.com")]
+pub struct BadHostPattern {
+    pattern: String,
 }
 
 /// All that shards need to know, shared and never changed.
@@ -130,17 +144,16 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use opilio_core::per_minute;
-    use url::Url;
 
     #[test]
     fn the_most_exact_pattern_wins() {
         let with =
             |n| HostSettings { policy: HostPolicy::new().rate(per_minute(n)), ..HostSettings::default() };
         let mut table = HostTable { default: with(60), ..HostTable::default() };
-        table.set("*.example.com", with(10));
-        table.set("*.shop.example.com", with(20));
-        table.set("www.shop.example.com", with(30));
-        table.set("127.0.0.2:8080", with(40));
+        table.set("*.example.com", with(10)).unwrap();
+        table.set("*.shop.example.com", with(20)).unwrap();
+        table.set("www.shop.example.com", with(30)).unwrap();
+        table.set("127.0.0.2:8080", with(40)).unwrap();
         let rate = |url: &str| {
             let host = Host::of(&Url::parse(url).unwrap()).unwrap();
             table.of(&host).policy.rate_max().unwrap().count()
@@ -152,5 +165,16 @@ mod tests {
         assert_eq!(rate("http://a.shop.example.com/"), 20);
         assert_eq!(rate("https://www.shop.example.com/"), 30);
         assert_eq!(rate("http://127.0.0.2:8080/"), 40);
+    }
+
+    #[test]
+    fn a_pattern_is_read_as_urls_are_and_one_that_names_no_host_is_refused() {
+        let exact = |text: &str| HostPattern::read(text).unwrap();
+        assert_eq!(exact("BÜCHER.example."), HostPattern::Exact("xn--bcher-kva.example".into()));
+        assert_eq!(exact("a.example:443"), HostPattern::Exact("a.example".into()));
+        assert_eq!(exact("*.A.example"), HostPattern::Below("a.example".into()));
+        for text in ["", "*", "*.", "http://a.example", "a.example/x", "user@a.example", "a b"] {
+            assert!(HostPattern::read(text).is_err(), "{text:?}");
+        }
     }
 }

@@ -112,12 +112,11 @@ impl fmt::Debug for ParseError {
 pub struct Found<S: Spider> {
     pub(crate) items: Vec<S::Item>,
     pub(crate) requests: Vec<Request<S::Step>>,
-    pub(crate) bad_urls: u64,
 }
 
 impl<S: Spider> Found<S> {
     pub(crate) fn new() -> Self {
-        Self { items: Vec::new(), requests: Vec::new(), bad_urls: 0 }
+        Self { items: Vec::new(), requests: Vec::new() }
     }
 
     /// An item for the exporters.
@@ -125,17 +124,16 @@ impl<S: Spider> Found<S> {
         self.items.push(item);
     }
 
-    /// A request, relative to nothing: the URL must be absolute.
+    /// A request; a URL given as a text may be relative to the page. What is no URL is counted as filtered.
     pub fn request(&mut self, request: Request<S::Step>) {
         self.requests.push(request);
     }
 
     /// A GET of a URL that may be relative to the page.
     pub fn link(&mut self, page: &Page<S::Step>, href: impl Into<Target>, step: S::Step) {
-        match href.into().seen_from(page.document()) {
-            Some(url) => self.requests.push(Request::get(url, step)),
-            None => self.bad_urls += 1,
-        }
+        let target = href.into();
+        let url = target.seen_from(page.document());
+        self.requests.push(Request::get(url.map_or(target, Target::from), step));
     }
 
     /// Follows the links (`href`, or `src`) of all elements that a selector matches; tells how many.
@@ -177,6 +175,11 @@ impl<S: Spider> Found<S> {
     /// How many requests so far: for tests of a spider.
     pub fn requested(&self) -> usize {
         self.requests.len()
+    }
+
+    /// The requests so far: for tests of a spider.
+    pub fn requests(&self) -> &[Request<S::Step>] {
+        &self.requests
     }
 }
 

@@ -299,7 +299,10 @@ impl Resolve for Resolver {
         let (dns, settings) = (self.dns.clone(), self.settings.clone());
         Box::pin(async move {
             note(Phase::Resolve);
+            // `name.` is the same host as `name` (one budget), so it has the same addresses. Not every
+            // resolver knows `localhost.`.
             let name = name.as_str();
+            let name = name.strip_suffix('.').unwrap_or(name);
             let addresses = dns.resolve(name).await?;
             let permitted: Vec<SocketAddr> = addresses
                 .iter()

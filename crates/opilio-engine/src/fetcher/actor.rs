@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
-use opilio_core::Outcome;
+use opilio_core::{Fault, Hints, Outcome};
 use opilio_fetch::{Fetched, Fetcher, Head};
 
 use crate::fetcher::Slot;
@@ -19,6 +19,7 @@ use crate::message::{
 };
 use crate::outbox::Outbox;
 use crate::page::Answer;
+use crate::runner::Hand;
 use crate::store::StorePort;
 
 /// What a pool needs to begin.
@@ -28,6 +29,9 @@ pub(crate) struct PoolSetup {
     pub(crate) fetcher: Rc<Fetcher>,
     pub(crate) port: StorePort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
+    pub(crate) hand: Hand,
+    /// A fetch that takes longer, waits for memory included, is given up.
+    pub(crate) fetch_max: Duration,
     pub(crate) wanted: Recipient<SlotsWanted>,
     pub(crate) lent: Recipient<Lent>,
 }
@@ -35,12 +39,19 @@ pub(crate) struct PoolSetup {
 pub(crate) struct Pool {
     shard: usize,
     free: u32,
+    /// Slots of this shard by right, and those that it has now; more than its own are borrowed.
+    share: u32,
+    owned: u32,
+    /// Who is owed borrowed slots as they come back.
+    debt: Option<(usize, u32)>,
     /// Slots that came back since the last look.
     back: Arc<AtomicU32>,
     waiting: VecDeque<Recipient<Granted>>,
     fetcher: Rc<Fetcher>,
     port: StorePort,
     counts: Rc<Cell<ShardCounts>>,
+    hand: Hand,
+    fetch_max: Duration,
     wanted: Recipient<SlotsWanted>,
     lent: Outbox<Lent>,
     /// A look is due at what could not be granted: slots were asked for elsewhere, or the store is
@@ -54,6 +65,11 @@ impl Pool {
         Actor::start(Self {
             shard: setup.shard,
             free: setup.slots,
+            share: setup.slots,
+            owned: setup.slots,
+            debt: None,
+            hand: setup.hand,
+            fetch_max: setup.fetch_max,
             back: Arc::default(),
             waiting: VecDeque::new(),
             fetcher: setup.fetcher,
@@ -66,8 +82,8 @@ impl Pool {
     }
 
     fn grant(&mut self, ctx: &mut Context<Self>) {
-        self.free += self.back.swap(0, Ordering::AcqRel);
-        let clogged = self.port.is_clogged();
+        self.collect();
+        let clogged = self.port.is_clogged() || self.hand.is_full();
         while self.free > 0 && !clogged {
             let Some(host) = self.waiting.pop_front() else { return };
             self.free -= 1;
@@ -95,6 +111,26 @@ impl Pool {
             pool.looking = false;
             pool.grant(ctx);
         });
+    }
+}
+
+impl Pool {
+    /// Counts what came back, and pays what is owed before anything is granted.
+    fn collect(&mut self) {
+        self.free += self.back.swap(0, Ordering::AcqRel);
+        if let Some((to, owed)) = self.debt.take() {
+            let paid = owed.min(self.free);
+            self.give(to, paid);
+            self.debt = (paid < owed).then(|| (to, owed - paid));
+        }
+    }
+
+    fn give(&mut self, to: usize, slots: u32) {
+        if slots > 0 {
+            self.free -= slots;
+            self.owned -= slots;
+            self.lent.send(Lent { to, slots });
+        }
     }
 }
 
@@ -128,6 +164,7 @@ impl Handler<Slots> for Pool {
 
     fn handle(&mut self, Slots(more): Slots, ctx: &mut Self::Context) {
         self.free += more;
+        self.owned += more;
         self.grant(ctx);
     }
 }
@@ -136,10 +173,16 @@ impl Handler<Lend> for Pool {
     type Result = ();
 
     fn handle(&mut self, Lend { to }: Lend, _: &mut Self::Context) {
-        self.free += self.back.swap(0, Ordering::AcqRel);
-        let slots = if self.waiting.is_empty() { self.free } else { 0 };
-        self.free -= slots;
-        self.lent.send(Lent { to, slots });
+        self.collect();
+        if self.waiting.is_empty() {
+            return self.give(to, self.free);
+        }
+        // Whoever asks for its own gets it as soon as the borrowed slots come back.
+        let borrowed = self.owned.saturating_sub(self.share);
+        if borrowed > 0 {
+            self.debt = Some((to, borrowed));
+            self.collect();
+        }
     }
 }
 
@@ -148,11 +191,15 @@ impl Handler<Fetch> for Pool {
 
     fn handle(&mut self, fetch: Fetch, _: &mut Self::Context) {
         let fetcher = self.fetcher.clone();
+        let fetch_max = self.fetch_max;
         let counts = self.counts.clone();
         let Fetch { slot, what, order, reply } = fetch;
         // A task and not a future of this actor: an actor polls all its futures whenever one wakes.
         actix::spawn(async move {
-            let report = report(what, fetcher.fetch(order).await, &counts);
+            // Waits for memory do not count against the fetch's own deadline, but the host expects its
+            // lease back: it must hear of the end before it takes the fetch for lost.
+            let fetched = tokio::time::timeout(fetch_max, fetcher.fetch(order)).await;
+            let report = fetched.map_or_else(|_| lost(what), |fetched| report(what, fetched, &counts));
             // The slot is free before the host hears of it, so that it can start the next one at once.
             drop(slot);
             if let Err(SendError::Full(report)) = reply.try_send(report) {
@@ -174,6 +221,13 @@ fn report(what: Errand, fetched: Fetched, counts: &Cell<ShardCounts>) -> Report 
         Answer { url, status, headers, body, permit, elapsed }
     });
     Report { what, outcome, hints, answer, location, error }
+}
+
+/// The report of a fetch that was given up: whether the server acted on it is not known.
+fn lost(what: Errand) -> Report {
+    let error = Some("it waited too long for memory".to_owned());
+    let outcome = Outcome::Failed(Fault::Lost);
+    Report { what, outcome, hints: Hints::default(), answer: None, location: None, error }
 }
 
 /// Room for a message of each live host; more of them wait in the hosts' own state.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
-use opilio_core::{Ending, Fault, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
+use opilio_core::{Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
 use opilio_fetch::{Connection, Order};
 use url::Url;
 
@@ -16,7 +16,7 @@ use super::rules::RulesTable;
 use crate::extra::{Extra, More};
 use crate::fetcher::Slot;
 use crate::message::{
-    AskSlot, AssignHost, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Report, SettledHost, ToStore,
+    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Report, ToStore,
 };
 use crate::shard::{Gone, HostGone, ShardContext};
 
@@ -110,25 +110,28 @@ impl HostActor {
     }
 
     fn fetch(&mut self, ctx: &mut Context<Self>, start: Start) -> Option<Input> {
-        let Start { lease, attempt, .. } = start;
+        let Start { lease, attempt, resent, .. } = start;
         let id = lease.id;
         let what = Errand::Lease(id);
         let now = self.cx.clock.now();
         let first_start = self.trying.get(&id).map_or(now, |earlier| earlier.first_start);
-        let Some((order, more)) = order_of(&lease) else {
+        let Some((mut order, more)) = order_of(&lease) else {
             // A record that we wrote and cannot read: never the web's fault.
             self.slot = None;
             self.trying
                 .insert(id, Attempt { number: attempt, first_start, repeatable: false, retries: Some(0) });
-            return Some(self.report_of(
-                id,
-                Outcome::Failed(Fault::UnsupportedScheme),
-                opilio_core::Hints::default(),
-            ));
+            return Some(self.report_of(id, Outcome::Failed(Fault::UnsupportedScheme), Hints::default()));
         };
         let repeatable = order.repeatable;
+        if resent && !repeatable {
+            // It may have reached the server once, and nobody said that twice does no harm.
+            self.slot = None;
+            self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries: Some(0) });
+            return Some(self.report_of(id, Outcome::Failed(Fault::Lost), Hints::default()));
+        }
         let retries = more.and_then(|more| more.retries);
         self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries });
+        order.accept = self.cx.settings.scope.accept();
         let retry = u64::from(attempt > 1 || first_start < now);
         self.cx.count(|counts| {
             counts.requests += 1;
@@ -138,11 +141,18 @@ impl HostActor {
     }
 
     fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
-        self.cx.count(|counts| counts.requests += 1);
-        let url = self.rules.borrow().url(scheme)?;
-        let order = Order::get(url);
-        let lost = || Input::Rules { scheme, answer: RulesAnswer::Again };
-        self.send(ctx, Errand::Rules(scheme), order).then(lost)
+        let url = self.rules.borrow().url(scheme);
+        let handed = url.is_some_and(|url| !self.send(ctx, Errand::Rules(scheme), Order::get(url)));
+        if handed {
+            self.cx.count(|counts| counts.requests += 1);
+            return None;
+        }
+        // Nothing was sent: that says nothing about the host.
+        self.slot = None;
+        let outcome = Outcome::Failed(Fault::Ours);
+        let proposal =
+            self.cx.settings.retry.propose(&RULES_FACTS, outcome, Hints::default(), self.random.f64());
+        Some(Input::Rules { scheme, answer: RulesAnswer::Unavailable { outcome, proposal } })
     }
 
     /// Hands a fetch to the pool; tells whether that failed.
@@ -166,11 +176,11 @@ impl HostActor {
     }
 
     /// The input for a report: outcome, and what the retry policy would do about it.
-    fn report_of(&mut self, lease: LeaseId, outcome: Outcome, hints: opilio_core::Hints) -> Input {
+    fn report_of(&mut self, lease: LeaseId, outcome: Outcome, hints: Hints) -> Input {
         let now = self.cx.clock.now();
         let attempt = self.trying.get(&lease).copied();
         let facts = RequestFacts {
-            repeatable: attempt.is_none_or(|attempt| attempt.repeatable),
+            repeatable: attempt.is_some_and(|attempt| attempt.repeatable),
             attempt: attempt.map_or(1, |attempt| attempt.number),
             elapsed: attempt.map_or_else(Default::default, |attempt| now.since(attempt.first_start)),
             retries: attempt.and_then(|attempt| attempt.retries),
@@ -239,19 +249,6 @@ impl HostActor {
         });
         self.timer = Some((wake, handle));
     }
-
-    /// Leases that robots.txt does not allow end before they are asked for.
-    fn refuse_disallowed(&mut self, scheme: Scheme) {
-        let now = self.cx.clock.now();
-        let mut state = self.state.borrow_mut();
-        let rules = self.rules.borrow();
-        let disallowed = |lease: &&Lease| !rules.allows(scheme, &lease.record.url);
-        let refused: Vec<LeaseId> =
-            state.ready_leases(scheme).filter(disallowed).map(|lease| lease.id).collect();
-        for lease in refused {
-            state.handle(now, Input::Disallowed(lease));
-        }
-    }
 }
 
 /// What is sent for a lease, and what is special about it; none for a record that cannot be read.
@@ -288,8 +285,9 @@ impl Actor for HostActor {
         if let Some(age) = super::chaos::due() {
             ctx.run_later(age, |_, _| super::chaos::die());
         }
-        let first = if self.restarted { Input::Restarted } else { Input::Tick };
-        self.step(ctx, first);
+        if self.restarted {
+            self.step(ctx, Input::Restarted);
+        }
     }
 }
 
@@ -302,17 +300,10 @@ impl Drop for HostActor {
     }
 }
 
-impl Handler<AssignHost> for HostActor {
+impl Handler<Poke> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, AssignHost(leases): AssignHost, ctx: &mut Self::Context) {
-        self.state.borrow_mut().handle(self.cx.clock.now(), Input::Assign(leases));
-        for scheme in [Scheme::Http, Scheme::Https] {
-            let known = self.rules.borrow().is_known(scheme);
-            if known {
-                self.refuse_disallowed(scheme);
-            }
-        }
+    fn handle(&mut self, _: Poke, ctx: &mut Self::Context) {
         self.step(ctx, Input::Tick);
     }
 }
@@ -337,25 +328,16 @@ impl Handler<Report> for HostActor {
                 self.step(ctx, input);
             }
             Errand::Rules(scheme) => {
-                let facts =
-                    RequestFacts { repeatable: true, attempt: 1, elapsed: Duration::ZERO, retries: None };
                 let settings = &self.cx.settings;
                 let proposal =
-                    settings.retry.propose(&facts, report.outcome, report.hints, self.random.f64());
+                    settings.retry.propose(&RULES_FACTS, report.outcome, report.hints, self.random.f64());
                 let answer = self.rules.borrow_mut().learn(scheme, &report, proposal);
                 // What the new rules forbid ends before they let anything start.
-                self.refuse_disallowed(scheme);
+                let now = self.cx.clock.now();
+                self.rules.borrow().refuse(scheme, &mut self.state.borrow_mut(), now);
                 self.step(ctx, Input::Rules { scheme, answer });
             }
         }
-    }
-}
-
-impl Handler<SettledHost> for HostActor {
-    type Result = ();
-
-    fn handle(&mut self, SettledHost(leases): SettledHost, ctx: &mut Self::Context) {
-        self.step(ctx, Input::Settled(leases));
     }
 }
 
@@ -367,5 +349,8 @@ impl Handler<Drain> for HostActor {
     }
 }
 
+/// What the retry policy needs to know about a fetch of robots.txt: the host counts its attempts.
+const RULES_FACTS: RequestFacts =
+    RequestFacts { repeatable: true, attempt: 1, elapsed: Duration::ZERO, retries: None };
 /// An idle connection is kept no longer than this.
 const IDLE_MAX: Duration = Duration::from_secs(15);

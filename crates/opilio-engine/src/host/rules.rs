@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use opilio_core::host::RulesAnswer;
-use opilio_core::{Host, Outcome, Proposal, Scheme};
+use opilio_core::host::{HostState, Input, RulesAnswer};
+use opilio_core::{Host, Lease, LeaseId, Outcome, Proposal, Scheme, Timestamp};
 use opilio_robots::Robots;
 use url::Url;
 
@@ -37,6 +37,19 @@ impl RulesTable {
     pub(crate) fn allows(&self, scheme: Scheme, url: &str) -> bool {
         let Some(rules) = &self.origins[index(scheme)].rules else { return true };
         Url::parse(url).map_or(true, |url| rules.allows_url(&url))
+    }
+
+    /// Ends the leases that the known rules do not allow, before they are asked for.
+    pub(crate) fn refuse(&self, scheme: Scheme, state: &mut HostState, now: Timestamp) {
+        if !self.is_known(scheme) {
+            return;
+        }
+        let disallowed = |lease: &&Lease| !self.allows(scheme, &lease.record.url);
+        let refused: Vec<LeaseId> =
+            state.ready_leases(scheme).filter(disallowed).map(|lease| lease.id).collect();
+        for lease in refused {
+            state.handle(now, Input::Disallowed(lease));
+        }
     }
 
     /// What to fetch next for an origin's rules.

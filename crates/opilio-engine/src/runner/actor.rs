@@ -10,6 +10,7 @@ use opilio_core::{Ending, Fingerprint, Host, Lease, Reason, Record, RecordKind, 
 use url::Url;
 
 use super::convert::{Converter, Encoders, Parent, rows};
+use super::hand::Hand;
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
 use crate::extra::{Chain, Extra, More};
@@ -19,6 +20,7 @@ use crate::page::{Answer, Failure, Page, PageFacts};
 use crate::settings::Settings;
 use crate::spider::{Found, Spider};
 use crate::store::StorePort;
+use tokio::sync::Semaphore;
 
 /// What a runner needs to begin.
 pub(crate) struct RunnerSetup<S: Spider> {
@@ -28,6 +30,10 @@ pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) encoders: Encoders<S::Item>,
     pub(crate) port: StorePort,
     pub(crate) watch: ParseWatch,
+    /// Pages that are fetched and not yet given to the store.
+    pub(crate) hand: Hand,
+    /// Pages parsed on blocking threads at once, in the whole crawl.
+    pub(crate) cores: Arc<Semaphore>,
 }
 
 pub(crate) struct SpiderRunner<S: Spider> {
@@ -39,12 +45,28 @@ pub(crate) struct SpiderRunner<S: Spider> {
     port: StorePort,
     slow: SlowSteps<S::Step>,
     watch: ParseWatch,
+    hand: Hand,
+    cores: Arc<Semaphore>,
 }
 
 /// What `parse` or `failed` made of a lease.
 enum Read<S: Spider> {
     Found(Found<S>),
-    Failed(Reason),
+    Failed(Reason, Option<String>),
+}
+
+/// All that is needed to end a lease.
+struct Stub {
+    lease: opilio_core::LeaseId,
+    host: Host,
+    url: Arc<str>,
+    attempts: u16,
+}
+
+impl Stub {
+    fn of(lease: &Lease, attempts: u16) -> Self {
+        Self { lease: lease.id, host: lease.record.host.clone(), url: lease.record.url.clone(), attempts }
+    }
 }
 
 /// A lease without its answer: who it is and in whose name it ends.
@@ -69,7 +91,20 @@ impl<S: Spider> SpiderRunner<S> {
             port: setup.port,
             slow: SlowSteps::new(),
             watch: setup.watch,
+            hand: setup.hand,
+            cores: setup.cores,
         })
+    }
+
+    /// User code runs in more places than `parse`: steps and items are encoded and dropped. Wherever
+    /// it panics, it costs this page. Should the page have been sent already, the store drops this.
+    fn guarded(&mut self, stub: Stub, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.watch.end();
+            tracing::error!(url = %stub.url, "the spider panicked");
+            let Stub { lease, host, url, attempts } = stub;
+            self.send(lease, &host, Ending::Failed(Reason::ParsePanic), url, attempts);
+        }
     }
 
     fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
@@ -122,27 +157,39 @@ impl<S: Spider> SpiderRunner<S> {
         }
         let runner = Outbox::new(ctx.address().recipient());
         let url = case.record.url.clone();
+        // A large page says nothing about the others of its step.
+        let counts = answer.body.len() <= BODY_HERE_MAX;
+        self.hand.begin(1);
+        let cores = self.cores.clone();
         actix::spawn(async move {
-            let began = Instant::now();
+            // No more at once than there are cores; the semaphore is never closed.
+            let _core = cores.acquire_owned().await;
             let work = {
                 let url = url.clone();
-                tokio::task::spawn_blocking(move || parse(&*spider, answer, step, facts, &url))
+                tokio::task::spawn_blocking(move || {
+                    let began = Instant::now();
+                    (parse(&*spider, answer, step, facts, &url), began.elapsed())
+                })
             };
             tokio::pin!(work);
-            let read = loop {
+            let done = loop {
                 tokio::select! {
-                    read = &mut work => break read.unwrap_or(Read::Failed(Reason::ParsePanic)),
+                    done = &mut work => break done,
                     () = tokio::time::sleep(OVERDUE) => tracing::warn!(%url, "parse is still running"),
                 }
             };
-            runner.send(Elsewhere { case, read, kind, took: began.elapsed() });
+            let (read, took) = match done {
+                Ok((read, took)) => (read, counts.then_some(took)),
+                Err(_) => (Read::Failed(Reason::ParsePanic, None), None),
+            };
+            runner.send(Elsewhere { case, read, kind, took });
         });
     }
 
     fn finish(&mut self, case: Case<S::Step>, read: Read<S>) {
         let found = match read {
             Read::Found(found) => found,
-            Read::Failed(reason) => return self.failure(case, reason, None, None),
+            Read::Failed(reason, error) => return self.failure(case, reason, None, error),
         };
         self.hand_over(case, found, Ending::Page);
     }
@@ -181,6 +228,7 @@ impl<S: Spider> SpiderRunner<S> {
     fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending) {
         let Found { items, requests, .. } = found;
         let parent = Parent {
+            url: &case.record.url,
             host: &case.host,
             scheme: case.record.scheme,
             depth: case.record.depth,
@@ -221,7 +269,6 @@ impl<S: Spider> SpiderRunner<S> {
     fn redirect(&mut self, case: Case<S::Step>, location: Url, status: u16) {
         let chain = case.more.as_ref().and_then(|more| more.origin.clone());
         let mut chain = chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() });
-        chain.seen.push(case.record.fingerprint.0);
         let Ok(host) = Host::of(&location) else {
             return self.failure(
                 case,
@@ -230,14 +277,19 @@ impl<S: Spider> SpiderRunner<S> {
                 Some(format!("redirected to {location}")),
             );
         };
-        let more = onward(&case, &host, status);
+        let more = onward(&case, &location, status);
         let fingerprint = match more.method.as_deref() {
             Some(method) => {
                 Fingerprint::of_request(&location, method, more.body.as_deref().unwrap_or_default())
             }
             None => Fingerprint::of(&location),
         };
-        let refusal = if chain.has(fingerprint) {
+        // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop; should
+        // the server never be content, the hops end it.
+        let respelled = fingerprint == case.record.fingerprint && location.as_str() != &*case.record.url;
+        let loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
+        chain.seen.push(case.record.fingerprint.0);
+        let refusal = if loops && !respelled {
             Some(Reason::RedirectLoop)
         } else if chain.seen.len() > usize::from(self.settings.redirects_max) {
             Some(Reason::TooManyRedirects)
@@ -314,17 +366,22 @@ impl<S: Spider> SpiderRunner<S> {
 }
 
 /// What of a request goes on to the target of its redirect: 307 and 308 keep method and body, the
-/// others become a GET (RFC 9110 §15.4). Credentials stay with the host that they were meant for.
-fn onward<Step>(case: &Case<Step>, target: &Host, status: u16) -> More {
+/// others become a GET (RFC 9110 §15.4). Credentials stay with the origin that they were meant for.
+fn onward<Step>(case: &Case<Step>, target: &Url, status: u16) -> More {
     let mut more = case.more.as_deref().cloned().unwrap_or_default();
     if !matches!(status, 307 | 308) && more.method.as_deref() != Some("HEAD") {
         more.method = None;
         more.body = None;
     }
-    if *target != case.host {
+    if origin_of(target) != Url::parse(&case.record.url).ok().as_ref().and_then(origin_of) {
         more.headers.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
     }
     more
+}
+
+/// Scheme, name and port: credentials go no further.
+fn origin_of(url: &Url) -> Option<(String, String, u16)> {
+    Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
 impl<Step> Case<Step> {
@@ -349,11 +406,11 @@ fn parse<S: Spider>(spider: &S, answer: Answer, step: S::Step, facts: PageFacts,
         Ok(Ok(found)) => Read::Found(found),
         Ok(Err(error)) => {
             tracing::warn!(url, %error, "parse failed");
-            Read::Failed(Reason::ParseError)
+            Read::Failed(Reason::ParseError, Some(error.to_string()))
         }
         Err(_) => {
             tracing::error!(url, "parse panicked");
-            Read::Failed(Reason::ParsePanic)
+            Read::Failed(Reason::ParsePanic, None)
         }
     }
 }
@@ -363,7 +420,8 @@ struct Elsewhere<S: Spider> {
     case: Case<S::Step>,
     read: Read<S>,
     kind: std::mem::Discriminant<S::Step>,
-    took: Duration,
+    /// How long it took, if that says something about its step.
+    took: Option<Duration>,
 }
 
 impl<S: Spider> actix::Message for Elsewhere<S> {
@@ -382,7 +440,7 @@ impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
     type Result = ();
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
-        self.read(ctx, deliver);
+        self.guarded(Stub::of(&deliver.lease, deliver.attempts), |runner| runner.read(ctx, deliver));
     }
 }
 
@@ -390,8 +448,17 @@ impl<S: Spider> Handler<Elsewhere<S>> for SpiderRunner<S> {
     type Result = ();
 
     fn handle(&mut self, Elsewhere { case, read, kind, took }: Elsewhere<S>, _: &mut Self::Context) {
-        self.slow.took(kind, took);
-        self.finish(case, read);
+        self.hand.end(1);
+        if let Some(took) = took {
+            self.slow.took(kind, took);
+        }
+        let stub = Stub {
+            lease: case.lease,
+            host: case.host.clone(),
+            url: case.record.url.clone(),
+            attempts: case.attempts,
+        };
+        self.guarded(stub, |runner| runner.finish(case, read));
     }
 }
 
@@ -399,7 +466,7 @@ impl<S: Spider> Handler<Elsewhere<S>> for SpiderRunner<S> {
 const BODY_HERE_MAX: usize = 256 * 1024;
 /// A `parse` that takes longer is named in a warning.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
-/// Pages that wait for the runner at the most; more wait with their senders.
-const MAILBOX: usize = 64;
+/// Pages that are parsed before the other actors of the shard get a turn; more wait with their senders.
+const MAILBOX: usize = 4;
 /// Header fields that another host must not see.
 const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use bytes::Bytes;
 use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme};
 use opilio_export::{Encoder, ExportError};
 use opilio_frontier::{Admission, Filtered};
@@ -18,6 +19,8 @@ pub(crate) type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
 
 /// Where requests come from: the page, or nothing for seeds.
 pub(crate) struct Parent<'a> {
+    /// What relative texts are relative to.
+    pub(crate) url: &'a str,
     pub(crate) host: &'a Host,
     pub(crate) scheme: Scheme,
     pub(crate) depth: u16,
@@ -61,11 +64,21 @@ impl Converter {
         scope: &Scope,
     ) -> Result<Vec<Admission>, postcard::Error> {
         self.seen.clear();
+        self.seen.shrink_to(SEEN_KEPT);
+        let base = Url::parse(parent.url).ok();
+        let mut steps = StepCache::default();
         let mut out = Vec::with_capacity(requests.len());
         let depth = parent.depth.saturating_add(1);
         for request in requests {
             let Request { url, step, priority, more } = request;
-            let Ok(mut url) = url.absolute() else { continue };
+            let mut url = match url.absolute(base.as_ref()) {
+                Ok(url) => url,
+                Err(BadUrl { text, .. }) => {
+                    let fingerprint = Fingerprint::of_text(&text);
+                    out.push(Admission::Filtered { fingerprint, why: Filtered::BadUrl });
+                    continue;
+                }
+            };
             url.set_fragment(None);
             let fingerprint = fingerprint_of(&url, more.as_deref());
             if !self.seen.insert(fingerprint.0) {
@@ -90,7 +103,7 @@ impl Converter {
             if let Some(referrer) = parent.referrer {
                 more.get_or_insert_default().referrer = Some(referrer.to_owned());
             }
-            let extra = Extra { step: step_bytes(&step)?, more }.encode()?;
+            let extra = steps.encode(step_bytes(&step)?, more)?;
             let scheme = Scheme::of(&url).unwrap_or(parent.scheme);
             out.push(Admission::Queue(Record {
                 url: url.as_str().into(),
@@ -105,6 +118,26 @@ impl Converter {
             }));
         }
         Ok(out)
+    }
+}
+
+/// Nearly all links of a page have the same step and nothing else: their bytes are shared.
+#[derive(Default)]
+struct StepCache {
+    step: Vec<u8>,
+    extra: Bytes,
+}
+
+impl StepCache {
+    fn encode(&mut self, step: Vec<u8>, more: Option<Box<More>>) -> Result<Bytes, postcard::Error> {
+        if more.is_some() {
+            return Extra { step, more }.encode();
+        }
+        if step != self.step {
+            self.extra = Extra { step: step.clone(), more: None }.encode()?;
+            self.step = step;
+        }
+        Ok(self.extra.clone())
     }
 }
 
@@ -177,7 +210,7 @@ pub(crate) fn seed_admissions<S: Spider>(
     let mut out = Vec::with_capacity(requests.len());
     for request in requests {
         let Request { url, step, priority, more } = request;
-        let mut url = url.absolute()?;
+        let mut url = url.absolute(None)?;
         url.set_fragment(None);
         let named = |source| SeedError::Name { url: url.to_string(), source };
         let host = Host::of(&url).map_err(named)?;
@@ -221,3 +254,5 @@ pub(crate) fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec
 
 /// Links taken from one page; the rest are counted as filtered.
 const LINKS_MAX: usize = 20_000;
+/// Room for fingerprints that is kept from page to page; a huge page gives its own back.
+const SEEN_KEPT: usize = 4_096;

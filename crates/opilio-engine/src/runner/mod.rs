@@ -5,6 +5,7 @@
 
 mod actor;
 mod convert;
+mod hand;
 mod slow;
 mod watch;
 
@@ -12,4 +13,5 @@ pub use convert::SeedError;
 
 pub(crate) use actor::{OVERDUE, RunnerSetup, SpiderRunner};
 pub(crate) use convert::seed_admissions;
+pub(crate) use hand::Hand;
 pub(crate) use watch::ParseWatch;

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
-use opilio_core::Host;
-use opilio_core::host::{HostMemo, HostState};
+use opilio_core::host::{HostMemo, HostState, Input};
+use opilio_core::{Host, Scheme};
 
 use crate::clock::Clock;
 use crate::fetcher::Pool;
 use crate::host::{HostActor, RulesTable};
 use crate::message::{
-    Assign, AssignHost, Credit, Deliver, Drain, Drained, Passivated, Settled, SettledHost, ShardCounts,
-    ShardReport,
+    Assign, Credit, Deliver, Drain, Drained, Passivated, Poke, Settled, ShardCounts, ShardReport,
 };
 use crate::outbox::Outbox;
 use crate::settings::Settings;
@@ -118,23 +117,26 @@ impl Shard {
                 Some(Asleep { memo, rules }) => (Some(memo), rules),
                 None => (None, Rc::new(RefCell::new(RulesTable::new(host, &cx.settings.user_agent)))),
             };
-            let state = Rc::new(RefCell::new(awaken(cx, host, memo)));
-            let actor = HostActor::start(cx.clone(), host.clone(), state.clone(), rules.clone(), false);
+            let mut state = awaken(cx, host, memo);
             if draining {
-                let _ = actor.try_send(Drain);
+                state.handle(cx.clock.now(), Input::Drain);
             }
+            let state = Rc::new(RefCell::new(state));
+            let actor = HostActor::start(cx.clone(), host.clone(), state.clone(), rules.clone(), false);
             Live { actor, state, rules }
         })
     }
 
     fn restart(&mut self, host: &Host) {
-        let Some(live) = self.live.get_mut(host) else { return };
         tracing::error!(%host, "host actor died and is started again with its state");
+        self.revive(host);
+    }
+
+    /// Starts a new actor over a live host's state.
+    fn revive(&mut self, host: &Host) {
+        let Some(live) = self.live.get_mut(host) else { return };
         live.actor =
             HostActor::start(self.cx.clone(), host.clone(), live.state.clone(), live.rules.clone(), true);
-        if self.draining {
-            let _ = live.actor.try_send(Drain);
-        }
     }
 
     fn say_if_drained(&mut self) {
@@ -161,19 +163,26 @@ impl Shard {
         let _ = self.reports.try_send(ShardReport { shard: self.cx.shard, counts: self.counts() });
     }
 
-    /// Sends to a host's actor; when that is gone or full, the shard looks again a little later.
-    fn tell<M>(&mut self, host: &Host, message: M, ctx: &mut Context<Self>)
-    where
-        M: Message<Result = ()> + Send + 'static,
-        HostActor: Handler<M>,
-    {
-        let actor = self.host(host).actor.clone();
-        if let Err(error) = actor.try_send(message) {
-            let message = error.into_inner();
-            let host = host.clone();
-            ctx.run_later(AGAIN, move |shard, ctx| shard.tell(&host, message, ctx));
+    /// Tells the state of a host, which outlives its actor: nothing that is told can get lost with a
+    /// mailbox. The actor is poked; one that is busy steps anyway, one that died is started again.
+    fn tell(&mut self, host: &Host, input: Input) {
+        let now = self.cx.clock.now();
+        let live = self.host(host);
+        {
+            let mut state = live.state.borrow_mut();
+            state.handle(now, input);
+            for scheme in [Scheme::Http, Scheme::Https] {
+                live.rules.borrow().refuse(scheme, &mut state, now);
+            }
         }
+        let _ = live.actor.try_send(Poke);
     }
+}
+
+/// Whether a state holds anything that an actor has to see to.
+fn is_busy(state: &HostState) -> bool {
+    let host = state.snapshot();
+    host.ready + host.waiting + host.in_flight + host.parsed > 0
 }
 
 fn count(n: usize) -> u32 {
@@ -204,9 +213,9 @@ impl Actor for Shard {
 impl Handler<Assign> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Assign(work): Assign, ctx: &mut Self::Context) {
+    fn handle(&mut self, Assign(work): Assign, _: &mut Self::Context) {
         for (host, leases) in work {
-            self.tell(&host, AssignHost(leases), ctx);
+            self.tell(&host, Input::Assign(leases));
         }
     }
 }
@@ -214,11 +223,11 @@ impl Handler<Assign> for Shard {
 impl Handler<Settled> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Settled(settled): Settled, ctx: &mut Self::Context) {
+    fn handle(&mut self, Settled(settled): Settled, _: &mut Self::Context) {
         for (host, leases) in settled {
             // A host that is not live holds none of them.
             if self.live.contains_key(&host) {
-                self.tell(&host, SettledHost(leases), ctx);
+                self.tell(&host, Input::Settled(leases));
             }
         }
     }
@@ -227,10 +236,17 @@ impl Handler<Settled> for Shard {
 impl Handler<HostGone> for Shard {
     type Result = ();
 
-    fn handle(&mut self, HostGone { host, why }: HostGone, _: &mut Self::Context) {
+    fn handle(&mut self, HostGone { host, why }: HostGone, ctx: &mut Self::Context) {
         match why {
-            Gone::Died => self.restart(&host),
+            Gone::Died => {
+                // Not at once: should it die again and again, the others still get their turns.
+                ctx.run_later(RESTART_PAUSE, move |shard, _| shard.restart(&host));
+            }
             Gone::Passive => {
+                // It may have been told something between its last word and its end.
+                if self.live.get(&host).is_some_and(|live| is_busy(&live.state.borrow())) {
+                    return self.revive(&host);
+                }
                 if let Some(live) = self.live.remove(&host) {
                     let memo = live.state.borrow().memo();
                     self.asleep.insert(host.clone(), Asleep { memo, rules: live.rules });
@@ -245,11 +261,11 @@ impl Handler<HostGone> for Shard {
 impl Handler<Drain> for Shard {
     type Result = ();
 
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         self.draining = true;
         let hosts: Vec<Host> = self.live.keys().cloned().collect();
         for host in hosts {
-            self.tell(&host, Drain, ctx);
+            self.tell(&host, Input::Drain);
         }
         self.say_if_drained();
     }
@@ -259,5 +275,5 @@ impl Handler<Drain> for Shard {
 const MAILBOX: usize = 256;
 /// How often a shard tells its counts.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-/// How soon a host that could not hear is told again.
-const AGAIN: Duration = Duration::from_millis(1);
+/// How soon a host actor that died is started again.
+const RESTART_PAUSE: Duration = Duration::from_millis(100);

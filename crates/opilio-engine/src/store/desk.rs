@@ -55,6 +55,8 @@ pub(crate) struct Desk {
     live: HashSet<Host>,
     /// Hosts with work that are not live, in their order.
     ready: VecDeque<Host>,
+    /// Live hosts that have not been served yet: should nothing be due for one, it is live no more.
+    waking: HashSet<Host>,
     sequence: u64,
     /// Batches whose rows are on their way to the sinks, in sequence.
     unwritten: VecDeque<Batch>,
@@ -91,6 +93,7 @@ impl Desk {
             try_now: Vec::new(),
             live: HashSet::new(),
             ready: VecDeque::new(),
+            waking: HashSet::new(),
             sequence: 0,
             unwritten: VecDeque::new(),
             parsed: HashSet::new(),
@@ -106,7 +109,9 @@ impl Desk {
         mut self,
         mut inbox: mpsc::Receiver<ToStore>,
     ) -> Result<StoreOutcome, FrontierError> {
+        let alarm = Alarm(self.scheduler.clone());
         let result = self.serve(&mut inbox).await;
+        drop(alarm);
         let last = if result.is_ok() { FromStore::Closed } else { FromStore::Broken };
         let _ = deliver(&self.scheduler, last).await;
         result?;
@@ -159,6 +164,7 @@ impl Desk {
                 ToStore::Seeds(batch) => admissions.extend(batch),
                 ToStore::Seeded => self.seeded = true,
                 ToStore::Want { host, leases } => {
+                    self.waking.remove(&host);
                     self.live.insert(host.clone());
                     self.try_now.push(host.clone());
                     self.wants.insert(host, leases);
@@ -300,6 +306,7 @@ impl Desk {
             let Some(host) = self.ready.pop_front() else { break };
             if self.live.insert(host.clone()) {
                 self.wants.insert(host.clone(), FIRST_LEASES);
+                self.waking.insert(host.clone());
                 self.try_now.push(host);
             }
         }
@@ -312,9 +319,16 @@ impl Desk {
         let by_host = group(leases);
         let served: HashSet<&Host> = by_host.iter().map(|(host, _)| host).collect();
         for Want { host, n } in wants {
-            if !served.contains(&host) {
-                // It is told again when it has work.
-                self.wants.insert(host, u32::try_from(n).unwrap_or(u32::MAX));
+            let waking = self.waking.remove(&host);
+            match (served.contains(&host), waking) {
+                (true, _) => {}
+                // Its actor does not run: it is told again when it has work, and then comes alive.
+                (false, true) => {
+                    self.live.remove(&host);
+                }
+                (false, false) => {
+                    self.wants.insert(host, u32::try_from(n).unwrap_or(u32::MAX));
+                }
             }
         }
         if !by_host.is_empty() {
@@ -326,12 +340,15 @@ impl Desk {
     /// What of the wants to try in this turn the page limit allows; the others are tried again.
     fn affordable(&mut self) -> Vec<Want> {
         let mut allowance = if self.try_now.is_empty() { 0 } else { self.allowance() };
+        // Near a page limit nobody gets more than its share: a host that is held must not sit on
+        // the last pages while others could fetch theirs.
+        let share = (allowance / (self.try_now.len().max(1) as u64)).max(1);
         let mut wants = Vec::with_capacity(self.try_now.len());
         let mut later = Vec::new();
         for host in std::mem::take(&mut self.try_now) {
             // Taken out while it is tried, so that a host that is here twice is asked for once.
             let Some(room) = self.wants.remove(&host) else { continue };
-            let n = allowance.min(u64::from(room));
+            let n = allowance.min(share).min(u64::from(room));
             allowance -= n;
             if n == 0 {
                 self.wants.insert(host.clone(), room);
@@ -378,15 +395,33 @@ impl Desk {
         let _ = deliver(&self.scheduler, FromStore::Over(stopped)).await;
     }
 
-    /// Waits for the sinks, settles what they wrote, and makes it last.
+    /// Waits for the sinks, settles what they wrote, and makes it last: sinks before the store.
     async fn close(&mut self) -> Result<(), FrontierError> {
-        while !self.unwritten.is_empty() {
-            match self.written.recv().await {
-                Some(written) => self.settle(written).await?,
-                None => break,
+        // Without its sender the exporter syncs and ends, and then its answers end.
+        let (closed, _) = mpsc::channel(1);
+        self.exporter = closed;
+        loop {
+            match tokio::time::timeout(CLOSE_MAX, self.written.recv()).await {
+                Ok(Some(written)) => self.settle(written).await?,
+                Ok(None) => break,
+                Err(_) => {
+                    tracing::warn!("a sink did not take its rows in time: their pages count as left");
+                    break;
+                }
             }
         }
         self.frontier.checkpoint()
+    }
+}
+
+/// Tells the scheduler when a store panics: nobody else would.
+struct Alarm(Recipient<FromStore>);
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.try_send(FromStore::Broken);
+        }
     }
 }
 
@@ -462,5 +497,7 @@ const TURN_MAX: usize = 1_024;
 const FIRST_LEASES: u32 = 16;
 /// How long a busy desk lets the next batch grow.
 const GATHER: Duration = Duration::from_millis(1);
+/// How long a sink that takes nothing may hold up the end.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// Failures read from the store at once.
 const FAILURES_PAGE: usize = 4_096;
