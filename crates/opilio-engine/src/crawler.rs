@@ -83,6 +83,7 @@ pub struct Crawler<S: Spider> {
     frontier: Option<Box<dyn Frontier>>,
     transport: Option<MakeTransport>,
     in_flight: u32,
+    hosts_max: u32,
     shards: usize,
     pages_max: Option<u64>,
     duration_max: Option<Duration>,
@@ -109,6 +110,7 @@ impl<S: Spider> Crawler<S> {
             frontier: None,
             transport: None,
             in_flight: 64,
+            hosts_max: 100_000,
             shards: 0,
             pages_max: None,
             duration_max: None,
@@ -205,6 +207,14 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn total_in_flight(mut self, max: u32) -> Self {
         self.in_flight = max.max(1);
+        self
+    }
+
+    /// Hosts that are in memory at once (100,000 by default); the others wait for their turn. 0
+    /// counts as 1.
+    #[must_use]
+    pub fn live_hosts(mut self, max: u32) -> Self {
+        self.hosts_max = max.max(1);
         self
     }
 
@@ -358,6 +368,7 @@ impl<S: Spider> Crawler<S> {
             sinks,
             frontier,
             in_flight: self.in_flight,
+            hosts_max: self.hosts_max,
             pages_max: self.pages_max,
             duration_max: self.duration_max,
             progress: publish,

@@ -40,6 +40,7 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
     pub(crate) frontier: Box<dyn Frontier>,
     pub(crate) in_flight: u32,
+    pub(crate) hosts_max: u32,
     pub(crate) pages_max: Option<u64>,
     pub(crate) duration_max: Option<Duration>,
     pub(crate) progress: watch::Sender<Progress>,
@@ -121,7 +122,7 @@ pub(crate) fn on_own_threads<S: Spider>(
             links.push(link);
             settled.push(settle);
         }
-        let Rest { spider, sinks, frontier, seeds, pages_max } = rest;
+        let Rest { spider, sinks, frontier, seeds, pages_max, hosts_max } = rest;
         let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
         let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
         let export = thread("opilio-export", move || exporter::run(sinks, rows_inbox, written))?;
@@ -133,7 +134,7 @@ pub(crate) fn on_own_threads<S: Spider>(
             shards: settled,
             clock: hall.clock,
             pages_max,
-            hosts_max: HOSTS_MAX,
+            hosts_max,
         });
         let inbox = hall.inbox;
         let store = thread("opilio-store", move || desk.run(inbox))?;
@@ -159,7 +160,7 @@ pub(crate) async fn here<S: Spider>(
         links.push(link);
         settled.push(settle);
     }
-    let Rest { spider, sinks, frontier, seeds, pages_max } = rest;
+    let Rest { spider, sinks, frontier, seeds, pages_max, hosts_max } = rest;
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
     let export = actix::spawn(exporter::run(sinks, rows_inbox, written));
@@ -171,7 +172,7 @@ pub(crate) async fn here<S: Spider>(
         shards: settled,
         clock: hall.clock,
         pages_max,
-        hosts_max: HOSTS_MAX,
+        hosts_max,
     });
     let store = actix::spawn(desk.run(hall.inbox));
     let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
@@ -210,6 +211,7 @@ struct Rest<S: Spider> {
     frontier: Box<dyn Frontier>,
     seeds: Vec<Admission>,
     pages_max: Option<u64>,
+    hosts_max: u32,
 }
 
 fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>) -> Hall {
@@ -261,6 +263,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         frontier: plan.frontier,
         seeds: plan.seeds,
         pages_max: plan.pages_max,
+        hosts_max: plan.hosts_max,
     };
     Ok((parts, rest))
 }
@@ -449,8 +452,6 @@ where
 const STORE_CHANNEL: usize = 1_024;
 /// Seeds that travel together.
 const SEEDS_BATCH: usize = 512;
-/// Hosts that are live at once.
-const HOSTS_MAX: u32 = 100_000;
 /// How long a drain may take: the 10 s that a stop is allowed, less what writing takes.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// How long sinks may take to sync after the store has closed.

@@ -218,6 +218,67 @@ fn a_sink_that_fails_ends_the_crawl_with_its_error() {
 }
 
 #[test]
+fn more_hosts_than_may_be_live_take_turns() {
+    let hosts: Vec<String> = (0..9).map(|n| format!("h{n}.example")).collect();
+    let spider = List(hosts.iter().flat_map(|host| urls(host, 20)).collect());
+    let (report, _, _) = run(crawler(spider).live_hosts(2).transport(web(|_, _, _| page())));
+    assert_eq!(report.unwrap().pages, 180);
+}
+
+#[test]
+fn a_redirect_to_another_spelling_of_its_own_url_is_followed() {
+    let spider = List(vec!["http://a.example/?b=2&a=1".into(), "http://a.example/turn".into()]);
+    let transport: fn() -> Rc<dyn Transport> = || {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+            let to = match (ask.url.path(), ask.url.query()) {
+                ("/", Some("b=2&a=1")) => "http://a.example/?a=1&b=2",
+                ("/turn", _) => "http://a.example/turn",
+                _ => return page(),
+            };
+            ScriptedAnswer::status(301).header(http::header::LOCATION, http::HeaderValue::from_static(to))
+        }))
+    };
+    let (report, _, _) = run(crawler(spider).transport(transport));
+    let report = report.unwrap();
+    assert_eq!(report.pages, 1, "{report:?}");
+    assert_eq!(report.reasons.get(&Reason::RedirectLoop), Some(&1));
+}
+
+#[test]
+fn an_item_whose_encoding_panics_costs_its_page_alone() {
+    struct Bomb(bool);
+    impl serde::Serialize for Bomb {
+        fn serialize<S: serde::Serializer>(&self, out: S) -> Result<S::Ok, S::Error> {
+            assert!(!self.0, "as asked by a test");
+            out.serialize_unit()
+        }
+    }
+    struct Bombs;
+    impl Spider for Bombs {
+        type Item = Bomb;
+        type Step = u8;
+        fn seeds(&self) -> Vec<Request<u8>> {
+            (0..6).map(|n| Request::get(format!("http://a.example/{n}"), n)).collect()
+        }
+        fn parse(&self, page: &Page<u8>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            found.item(Bomb(*page.step() == 3));
+            found.request(Request::get("http://[", 0));
+            found.request(Request::get("relative", 0));
+            Ok(())
+        }
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let (collect, _) = Collect::new();
+    let crawler = Crawler::new(Bombs).no_robots().export(collect).transport(web(|_, _, _| page()));
+    let report = runtime.block_on(crawler.run_here()).unwrap();
+    assert_eq!(report.reasons.get(&Reason::ParsePanic), Some(&1), "{report:?}");
+    // Six seeds and the one relative link, all but the one that panicked.
+    assert_eq!(report.pages, 6);
+    assert_eq!(report.filtered.get("bad_url"), Some(&1));
+    assert!(report.balances());
+}
+
+#[test]
 fn a_host_actor_that_dies_during_a_hold_comes_back_with_it() {
     let spider = List(urls("a.example", 20).collect());
     let transport = web(|_, nth, _| if nth == 5 { refused(600) } else { page() });
