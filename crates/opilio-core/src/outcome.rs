@@ -119,6 +119,12 @@ impl Fault {
         }
     }
 
+    /// Whether trying again, soon or later, would change nothing.
+    #[must_use]
+    pub fn is_permanent(self) -> bool {
+        matches!(self, Self::NoSuchName | Self::Certificate | Self::BlockedAddress | Self::UnsupportedScheme)
+    }
+
     /// The stable word that reports give for it.
     #[must_use]
     pub fn reason(self) -> Reason {

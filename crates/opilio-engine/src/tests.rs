@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opilio_core::{HostPolicy, Reason, per_minute, per_second};
+use opilio_core::{Fault, HostPolicy, Reason, per_minute, per_second};
 use opilio_export::{Collect, Encoder, Export, ExportError, Sink};
-use opilio_fetch::{AddressPolicy, Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{AddressPolicy, Ask, Phase, ScriptedAnswer, ScriptedTransport, Transport};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
@@ -215,6 +215,29 @@ fn a_sink_that_fails_ends_the_crawl_with_its_error() {
     let spider = List(urls("a.example", 100).collect());
     let (report, _, _) = run(crawler(spider).export(Full).transport(web(|_, _, _| page())));
     assert!(matches!(report, Err(CrawlError::Export(_))), "{report:?}");
+}
+
+#[test]
+fn a_host_that_is_put_aside_ends_all_its_urls_at_once() {
+    let spider = List(urls("a.example", 5_000).collect());
+    let (report, took, arrivals) = run(crawler(spider).transport(web(|_, _, _| refused(86_400))));
+    let report = report.unwrap();
+    assert_eq!(report.failures.len(), 5_000);
+    assert!(arrivals.len() <= 4, "{arrivals:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn a_host_whose_rules_cannot_be_asked_says_why() {
+    for (fault, reason) in [(Fault::Connect, Reason::Connect), (Fault::BlockedAddress, Reason::BlockedAddress)] {
+        let spider = List(urls("a.example", 40).collect());
+        let transport = web(move |_, _, _| ScriptedAnswer::fault(Phase::Connect, fault));
+        let crawler = Crawler::new(spider).transport(transport);
+        let (report, took, _) = run(crawler);
+        let report = report.unwrap();
+        assert_eq!(report.reasons, BTreeMap::from([(reason, 40)]));
+        assert!(took < Duration::from_secs(60), "{took:?}");
+    }
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn a_disk_that_is_full_is_named() {
 fn private_addresses_need_leave() {
     let shop = Sandbox::builder().host(HostConfig::new()).start().unwrap();
     let seed = shop.url(0, "/deals");
-    let refused = run(&["crawl", &seed, "--no-robots"]);
+    let refused = run(&["crawl", &seed]);
     assert_eq!((refused.code, refused.stdout.as_str()), (1, ""));
     let last = refused.stderr.lines().last().unwrap();
     for part in ["error: ", &seed, "blocked_address", "--allow-private"] {
@@ -128,7 +128,7 @@ fn an_unreachable_host_ends_by_itself() {
     // Bound and dropped: nobody listens there.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let seed = format!("http://127.0.0.1:{port}/");
-    let (run, report) = crawl(&[&seed, "--no-robots"]);
+    let (run, report) = crawl(&[&seed]);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""));
     assert_eq!(report["reasons"], serde_json::json!({"connect": 1}));
     assert!(

@@ -49,18 +49,13 @@ impl HostState {
         let Some(flight) = self.room.land(lease) else { return };
         let Flight { mut ticket, seq, started, probe, settled, .. } = flight;
         let landing = Landing { seq, started, probe };
-        let outcome =
-            if outcome == Outcome::Failed(Fault::StaleConnection) && (ticket.stale || !proposal.repeatable) {
-                Outcome::Failed(Fault::Reset)
-            } else {
-                outcome
-            };
         let payer = self.learn(now, landing, Some(&ticket), outcome, proposal);
         if settled {
             return;
         }
-        if outcome == Outcome::Failed(Fault::StaleConnection) {
-            ticket.stale = true;
+        let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
+        if stale && !std::mem::replace(&mut ticket.stale, true) {
+            // Replaced at once, through the gate; if it happens again it can wait.
             self.again(now, ticket, Duration::ZERO);
             return;
         }
@@ -194,6 +189,9 @@ impl HostState {
 
     /// It could not be reached, or is blamed for what its URLs suffer.
     fn unreachable(&mut self, now: Timestamp, landing: Landing) -> Payer {
+        if self.is_old_news(landing) {
+            return Payer::Host;
+        }
         self.blamed = true;
         let of_pace = self.pace.fails_often();
         let closing = self.close(now, landing, HoldReason::Unreachable, of_pace);
@@ -204,6 +202,9 @@ impl HostState {
     /// A failure of the URL's own, unless another one failed just before.
     fn failed(&mut self, now: Timestamp, landing: Landing, url: Option<u64>) -> Payer {
         self.pace.remember(true);
+        if self.is_old_news(landing) {
+            return if self.hold.reason == HoldReason::Unreachable { Payer::Host } else { Payer::Url };
+        }
         let another = self.suspect.filter(|(suspect, _)| Some(*suspect) != url);
         if self.blamed || another.is_some() {
             let payer = self.unreachable(now, landing);
@@ -218,6 +219,12 @@ impl HostState {
             self.open(now, landing);
         }
         Payer::Url
+    }
+
+    /// Whether a failure tells of a closing that is over: it started before it, and the host has been
+    /// well since.
+    fn is_old_news(&self, landing: Landing) -> bool {
+        self.hold.door == Door::Open && self.hold.preceded(landing.started)
     }
 
     fn close(&mut self, now: Timestamp, landing: Landing, reason: HoldReason, of_pace: bool) -> Closing {
@@ -334,7 +341,6 @@ impl HostState {
             return;
         }
         ticket.attempts = ticket.attempts.saturating_add(1);
-        ticket.stale = false;
         match proposal.verdict {
             Verdict::Done => self.deliver(ticket, Delivery::Page),
             Verdict::Redirect => self.deliver(ticket, Delivery::Redirect),
@@ -372,7 +378,8 @@ impl HostState {
     fn free_retry(&mut self, now: Timestamp, mut ticket: Ticket, after: Duration) {
         ticket.ours = ticket.ours.saturating_add(1);
         if ticket.ours >= OURS_MAX {
-            self.fail(ticket, Reason::Internal);
+            let reason = if ticket.stale { Reason::Reset } else { Reason::Internal };
+            self.fail(ticket, reason);
             return;
         }
         let wait = self.policy.backoff_bounds().ceiling(u32::from(ticket.ours) - 1);
@@ -425,7 +432,7 @@ impl HostState {
             RulesAnswer::Again => self.follow_rules(now, scheme, landing),
             RulesAnswer::Unavailable { outcome, proposal } => {
                 self.rules.of_mut(scheme).known = Known::Unknown(self.rules_retry(now, outcome));
-                self.rules_unavailable(now, landing, outcome, proposal);
+                self.rules_unavailable(now, landing, scheme, outcome, proposal);
             }
         }
     }
@@ -455,7 +462,22 @@ impl HostState {
     }
 
     /// Nothing may be fetched while the rules cannot be (RFC 9309 §2.3.1.4): that is the host's fault.
-    fn rules_unavailable(&mut self, now: Timestamp, landing: Landing, outcome: Outcome, proposal: Proposal) {
+    fn rules_unavailable(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        scheme: Scheme,
+        outcome: Outcome,
+        proposal: Proposal,
+    ) {
+        if outcome.blame() != Blame::Ours {
+            self.unmet = Some(reason_of(outcome));
+        }
+        if let Outcome::Failed(fault) = outcome
+            && fault.is_permanent()
+        {
+            self.end_origin(scheme, fault.reason());
+        }
         match outcome.blame() {
             Blame::Refusal | Blame::Host | Blame::Ours => {
                 self.learn(now, landing, None, outcome, proposal);
@@ -464,6 +486,16 @@ impl HostState {
                 self.answered |= !matches!(outcome, Outcome::Failed(_));
                 self.pace.remember(true);
                 self.unreachable(now, landing);
+            }
+        }
+    }
+
+    /// Asking again would change nothing: what waits for this origin's rules ends for the same reason.
+    fn end_origin(&mut self, scheme: Scheme, reason: Reason) {
+        let waiting: Vec<_> = self.ready_leases(scheme).map(|lease| lease.id).collect();
+        for lease in waiting {
+            if let Some(ticket) = self.room.take_idle(lease) {
+                self.fail(ticket, reason);
             }
         }
     }

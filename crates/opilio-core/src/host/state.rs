@@ -74,6 +74,8 @@ pub struct HostState {
     pub(super) blamed: bool,
     /// Whether it ever answered in this run.
     pub(super) answered: bool,
+    /// Why it could not be asked for its rules the last time, while it has never answered.
+    pub(super) unmet: Option<Reason>,
     /// 401 and 403 in a row, up to the number that is worth an event.
     pub(super) forbidden: u8,
     pub(super) draining: bool,
@@ -157,6 +159,7 @@ impl HostState {
             suspect: None,
             blamed,
             answered,
+            unmet: None,
             forbidden: 0,
             draining: false,
             touched: now,
@@ -535,7 +538,7 @@ impl HostState {
             }
             let ticket = Ticket::new(lease);
             if self.parked.is_some() {
-                self.fail(ticket, Reason::HostClosed);
+                self.fail(ticket, self.closed_reason());
             } else if self.draining {
                 self.give_back(ticket, None);
             } else {
@@ -612,7 +615,8 @@ impl HostState {
     }
 
     fn credit_wanted(&self) -> Option<u32> {
-        if self.credit != Credit::Idle || self.draining || self.parked.is_some() {
+        // A host that was put aside takes what there is for it, too: it ends here and not never.
+        if self.credit != Credit::Idle || self.draining {
             return None;
         }
         let credit = self.limits.credit.max(1) as usize;
@@ -658,9 +662,14 @@ impl HostState {
         self.parked = Some(Park { until, reason });
         self.say(HostEvent::Parked { reason });
         while let Some((_, ticket)) = self.room.take_any_idle() {
-            let reason = ticket.fault.unwrap_or(Reason::HostClosed);
+            let reason = ticket.fault.unwrap_or(self.closed_reason());
             self.fail(ticket, reason);
         }
+    }
+
+    /// The word for URLs that were never tried: what kept the host out of reach, if it never answered.
+    pub(super) fn closed_reason(&self) -> Reason {
+        self.unmet.filter(|_| !self.answered).unwrap_or(Reason::HostClosed)
     }
 
     /// Plants a bug at its real decision point, so that the witness can be seen to find it.

@@ -49,6 +49,8 @@ pub struct Witness {
     leases: Vec<Seen>,
     fault: LastFault,
     door_open: bool,
+    /// When the door was last seen to close.
+    closed_at: Option<Timestamp>,
 }
 
 /// A lease as seen from outside.
@@ -59,7 +61,6 @@ struct Seen {
     place: Place,
     /// Attempts that it has used up at least, and at most.
     attempts: (u16, u16),
-    stale: bool,
     /// The last outcome was the host's doing, and the request may be repeated.
     innocent: bool,
     /// Over as far as the store goes; only its request is still under way.
@@ -71,6 +72,7 @@ enum Place {
     /// Ready or waiting: the host knows which.
     Idle,
     InFlight {
+        started: Timestamp,
         deadline: Timestamp,
         probe: bool,
     },
@@ -129,6 +131,7 @@ impl Witness {
             leases: Vec::new(),
             fault: LastFault::None,
             door_open: true,
+            closed_at: None,
         }
     }
 
@@ -209,6 +212,9 @@ impl Witness {
         let end = self.hold_end;
         expect(until >= end, Invariant::G6, || format!("held until {until:?}, asked for {end:?}"))?;
         self.hold_shown = until;
+        if self.door_open && !shown.door_open {
+            self.closed_at = Some(now);
+        }
         self.door_open = shown.door_open;
         self.compare_places(&shown)?;
         self.expect_work(now, &shown)
@@ -230,7 +236,7 @@ impl Witness {
             format!("{id:?} starts attempt {}, it used up {least} to {most}", start.attempt)
         })?;
         seen.attempts = (used, used);
-        seen.place = Place::InFlight { deadline: start.deadline, probe: start.probe };
+        seen.place = Place::InFlight { started: now, deadline: start.deadline, probe: start.probe };
         self.expect_in_flight()
     }
 
@@ -319,7 +325,6 @@ impl Witness {
                 url: lease.record.fingerprint.0,
                 place: Place::Idle,
                 attempts: (attempts, attempts),
-                stale: false,
                 innocent: false,
                 settled: false,
             });
@@ -364,32 +369,38 @@ impl Witness {
     }
 
     fn reported(&mut self, now: Timestamp, id: LeaseId, outcome: Outcome, proposal: &Proposal) {
+        let old_news = self.is_old_news(id);
         let Some(place) = self.land(id) else { return };
         self.note_refusal(now, outcome, proposal);
         let url = self.leases[place].url;
-        let stale = outcome == Outcome::Failed(Fault::StaleConnection);
-        let free_stale = stale && !self.leases[place].stale && proposal.repeatable;
-        let blame = match outcome.blame() {
-            Blame::Ours if stale && !free_stale => Blame::Url,
-            blame => blame,
-        };
+        let blame = outcome.blame();
         let wanted = matches!(proposal.verdict, Verdict::Done | Verdict::Redirect);
         let (least, most) = match blame {
             _ if wanted => (1, 1),
             Blame::Success | Blame::Neutral => (1, 1),
             Blame::Refusal | Blame::Host => (0, 0),
             Blame::Ours => (0, 0),
+            Blame::Url if old_news => (0, 1),
             Blame::Url => self.cost_of_failure(url),
         };
-        self.note_fault(blame, wanted, url);
+        let failed = matches!(blame, Blame::Host | Blame::Url) && !wanted;
+        if !(old_news && failed) {
+            self.note_fault(blame, wanted, url);
+        }
         let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
         let final_anyway = permanent || !proposal.repeatable;
         let seen = &mut self.leases[place];
         let extra = u16::from(final_anyway && matches!(proposal.verdict, Verdict::GiveUp(_)));
         seen.attempts.0 += least;
         seen.attempts.1 += most.max(extra);
-        seen.stale = free_stale || (seen.stale && least == 0);
         seen.innocent = most == 0 && blame != Blame::Ours && !final_anyway;
+    }
+
+    /// Whether a request started before a closing that is over by now.
+    fn is_old_news(&self, id: LeaseId) -> bool {
+        let started = self.leases.iter().find(|seen| seen.id == id).map(|seen| seen.place);
+        let closed_at = self.closed_at.filter(|_| self.door_open);
+        matches!((started, closed_at), (Some(Place::InFlight { started, .. }), Some(closed_at)) if started <= closed_at)
     }
 
     /// What a failure of a URL costs it: nothing while the host is blamed, which cannot be seen
