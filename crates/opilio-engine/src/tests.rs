@@ -229,7 +229,9 @@ fn a_host_that_is_put_aside_ends_all_its_urls_at_once() {
 
 #[test]
 fn a_host_whose_rules_cannot_be_asked_says_why() {
-    for (fault, reason) in [(Fault::Connect, Reason::Connect), (Fault::BlockedAddress, Reason::BlockedAddress)] {
+    for (fault, reason) in
+        [(Fault::Connect, Reason::Connect), (Fault::BlockedAddress, Reason::BlockedAddress)]
+    {
         let spider = List(urls("a.example", 40).collect());
         let transport = web(move |_, _, _| ScriptedAnswer::fault(Phase::Connect, fault));
         let crawler = Crawler::new(spider).transport(transport);
@@ -290,7 +292,8 @@ fn an_item_whose_encoding_panics_costs_its_page_alone() {
             Ok(())
         }
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     let (collect, _) = Collect::new();
     let crawler = Crawler::new(Bombs).no_robots().export(collect).transport(web(|_, _, _| page()));
     let report = runtime.block_on(crawler.run_here()).unwrap();

@@ -16,7 +16,8 @@ const FLOORS: &[&[&str]] = &[
 ];
 
 /// What the pure crates may not reach, by whatever way.
-const IMPURE: &[&str] = &["tokio", "mio", "actix", "actix-rt", "reqwest", "hyper", "socket2", "getrandom", "rand"];
+const IMPURE: &[&str] =
+    &["tokio", "mio", "actix", "actix-rt", "reqwest", "hyper", "socket2", "getrandom", "rand"];
 
 /// Who alone may name a library in its manifest.
 const ROOMS: &[(&str, &[&str])] =
@@ -84,7 +85,8 @@ impl Graph {
     }
 
     fn check_purity(&self, name: &str) -> Result<()> {
-        let id = self.ours.iter().find(|id| self.name(id) == name).with_context(|| format!("no crate {name}"))?;
+        let id =
+            self.ours.iter().find(|id| self.name(id) == name).with_context(|| format!("no crate {name}"))?;
         let mut reached = BTreeSet::from([id]);
         let mut next = vec![id];
         while let Some(id) = next.pop() {
