@@ -4,6 +4,8 @@
 mod bench;
 mod layers;
 mod polite;
+mod sim;
+mod tune;
 
 use anyhow::{Result, bail};
 
@@ -13,6 +15,7 @@ fn main() -> Result<()> {
     match command {
         "layers" => layers::run(),
         "polite" => polite::run(rest),
+        "sim" => sim::run(rest),
         "bench-spider" => bench::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
@@ -24,6 +27,7 @@ fn main() -> Result<()> {
 
 const HELP: &str = "\
 cargo xtask sim [--seed N] [--hosts N] [--starts N] [--mutants]   a million hosts in virtual time, G1-G8 at every step
+cargo xtask sim --tune [--only NAME]                              what the gate learns, by scenario, in virtual time
 cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawler against the sandbox, by scenario
 cargo xtask layers                                                the dependency rules
 cargo xtask bench-spider --seed URL --out FILE [--dom]            Opilio for benchmarks side by side";

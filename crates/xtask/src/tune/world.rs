@@ -54,6 +54,8 @@ pub(super) struct World {
     now: Timestamp,
     queue: BinaryHeap<Reverse<(Timestamp, u64, Happening)>>,
     order: u64,
+    /// When the earliest timer in the queue fires.
+    wake: Option<Timestamp>,
     replies: Vec<(u64, Reply)>,
     unassigned: VecDeque<u64>,
     ended: Vec<bool>,
@@ -111,6 +113,7 @@ impl World {
             now,
             queue: BinaryHeap::new(),
             order: 0,
+            wake: None,
             replies: Vec::new(),
             unassigned: (0..urls).collect(),
             ended: vec![false; urls as usize],
@@ -138,7 +141,10 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         match happening {
-            Happening::Wake => self.hear(Input::Tick),
+            Happening::Wake => {
+                self.wake = self.wake.filter(|wake| *wake > self.now);
+                self.hear(Input::Tick);
+            }
             Happening::Arrive { lease, attempt } => self.arrive(lease, attempt),
             Happening::Land { lease, arrival } => self.land(lease, arrival),
             Happening::Assign { id } => {
@@ -202,11 +208,16 @@ impl World {
                 self.faults.push(violation.to_string());
             }
         }
-        if let (false, Some((at, _))) = (self.passivated, self.host.wake_at()) {
-            // Timers are late, seldom much.
-            let late =
-                if self.random.u8(..) < 8 { self.random.u64(..5_000) } else { self.random.u64(..1_500) };
-            let at = at.max(self.now) + Duration::from_micros(late);
+        self.set_timer();
+    }
+
+    /// Timers are late, seldom much.
+    fn set_timer(&mut self) {
+        let Some((at, _)) = self.host.wake_at().filter(|_| !self.passivated) else { return };
+        let late = if self.random.u8(..) < 8 { self.random.u64(..5_000) } else { self.random.u64(..1_500) };
+        let at = at.max(self.now) + Duration::from_micros(late);
+        if self.wake.is_none_or(|wake| at < wake) {
+            self.wake = Some(at);
             self.at(at, Happening::Wake);
         }
     }

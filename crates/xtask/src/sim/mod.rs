@@ -1,0 +1,239 @@
+//! `cargo xtask sim`: a million hosts in virtual time, with the witness at every step.
+//!
+//! Queue lengths are Zipf, servers have tempers, reports get lost, shells crash, timers are late.
+//! Whatever is found is found again with the same seed.
+
+mod life;
+#[cfg(feature = "mutants")]
+mod mutants;
+mod server;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use opilio_core::host::{HostMemo, HostState, Violation};
+
+use life::{Common, Counts, Life};
+
+/// What is simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    seed: u64,
+    hosts: u64,
+    starts: u64,
+    only: Option<u64>,
+    mutants: bool,
+}
+
+impl Plan {
+    fn read(args: &[String]) -> Result<Self> {
+        let mut plan = Self { seed: 108, hosts: 1_000_000, starts: 20_000_000, only: None, mutants: false };
+        let mut rest = args.iter();
+        while let Some(flag) = rest.next() {
+            if flag == "--mutants" {
+                plan.mutants = true;
+                continue;
+            }
+            let value = rest.next().with_context(|| format!("{flag} needs a value"))?;
+            let number = value.replace('_', "").parse().with_context(|| format!("{flag} {value}"))?;
+            match flag.as_str() {
+                "--seed" => plan.seed = number,
+                "--hosts" => plan.hosts = number,
+                "--starts" => plan.starts = number,
+                "--host" => plan.only = Some(number),
+                other => bail!("sim knows no {other}"),
+            }
+        }
+        if plan.hosts == 0 {
+            bail!("--hosts must be at least 1");
+        }
+        Ok(plan)
+    }
+
+    /// URLs of the host at this rank, from 1 on: Zipf, so that the sum is what is asked for.
+    fn queue(&self, rank: u64, harmonic: f64) -> u32 {
+        // A parked host's URLs end without a start.
+        let share = self.starts as f64 * 1.2 / harmonic / rank as f64;
+        // Rounded at random by the rank, so that the many small ones do not all lose their fraction.
+        let dither = (rank.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f64 / (1_u64 << 24) as f64;
+        (share + dither).max(1.0) as u32
+    }
+}
+
+/// What the threads found.
+struct Found {
+    counts: Counts,
+    violation: Option<(u64, Violation)>,
+    wall: Duration,
+}
+
+/// Runs the simulation that the arguments ask for.
+///
+/// # Errors
+/// When an invariant does not hold, or a mutant survives.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    if let Some(("--tune", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return tune(rest);
+    }
+    let plan = Plan::read(args)?;
+    if plan.mutants {
+        return run_mutants(&plan);
+    }
+    println!("seed {}: {} hosts, about {} starts", plan.seed, plan.hosts, plan.starts);
+    let found = simulate(&plan, &Common::new()?);
+    print(&found);
+    match found.violation {
+        None => check_size(&plan, &found.counts),
+        Some((rank, violation)) => bail!(
+            "host {rank} breaks {violation}\nreplay: cargo xtask sim --seed {} --hosts {} --starts {} --host {rank}",
+            plan.seed,
+            plan.hosts,
+            plan.starts,
+        ),
+    }
+}
+
+#[cfg(feature = "mutants")]
+fn run_mutants(plan: &Plan) -> Result<()> {
+    mutants::run(plan)
+}
+
+/// Nobody but the mutation control has the bugs compiled in, so that it is a build of its own.
+#[cfg(not(feature = "mutants"))]
+fn run_mutants(plan: &Plan) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let seed = plan.seed.to_string();
+    let args = ["run", "--release", "--package", "xtask", "--features", "mutants", "--"];
+    let status = std::process::Command::new(cargo)
+        .args(args)
+        .args(["sim", "--mutants", "--seed", &seed])
+        .status()
+        .context("build the simulator with its mutants")?;
+    if !status.success() {
+        bail!("the mutation control failed");
+    }
+    Ok(())
+}
+
+/// `sim --tune [--only NAME]`: how well the gate learns, by scenario.
+fn tune(args: &[String]) -> Result<()> {
+    let filter = match args {
+        [] => "",
+        [only, name] if only == "--only" => name,
+        _ => bail!("sim --tune takes --only NAME"),
+    };
+    let (lines, missed) = crate::tune::run(filter, TUNE_SEEDS);
+    for line in lines {
+        println!("{line}");
+    }
+    if !missed.is_empty() {
+        bail!("missed goals:\n{}", missed.join("\n"));
+    }
+    Ok(())
+}
+
+fn simulate(plan: &Plan, common: &Common) -> Found {
+    let began = Instant::now();
+    let harmonic: f64 = (1..=plan.hosts).map(|rank| 1.0 / rank as f64).sum();
+    let ranks = plan.only.map_or(1..=plan.hosts, |rank| rank..=rank);
+    let next = AtomicU64::new(*ranks.start());
+    let stop = AtomicBool::new(false);
+    let sum = Mutex::new((Counts::default(), None::<(u64, Violation)>));
+    let work = || {
+        let mut counts = Counts::default();
+        while !stop.load(Ordering::Relaxed) {
+            let rank = next.fetch_add(1, Ordering::Relaxed);
+            if rank > *ranks.end() {
+                break;
+            }
+            let seed = mix(plan.seed ^ mix(rank));
+            match Life::new(common, plan.queue(rank, harmonic), seed).live() {
+                Ok(life) => counts.add(&life),
+                Err(violation) => {
+                    stop.store(true, Ordering::Relaxed);
+                    let mut sum = sum.lock().unwrap_or_else(PoisonError::into_inner);
+                    sum.1.get_or_insert((rank, violation));
+                }
+            }
+        }
+        sum.lock().unwrap_or_else(PoisonError::into_inner).0.add(&counts);
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(work);
+        }
+    });
+    let (counts, violation) = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Found { counts, violation, wall: began.elapsed() }
+}
+
+fn print(found: &Found) {
+    let counts = &found.counts;
+    let lines = [
+        ("hosts", counts.hosts),
+        ("URLs", counts.urls),
+        ("starts", counts.starts),
+        ("  of robots.txt", counts.rules),
+        ("  probes", counts.probes),
+        ("  second and later attempts", counts.retries),
+        ("holds", counts.holds),
+        ("parks", counts.parks),
+        ("passivations", counts.passivations),
+        ("crashes", counts.crashes),
+        ("reports lost", counts.lost),
+        ("steps", counts.steps),
+        ("violations", found.violation.iter().count() as u64),
+    ];
+    for (what, count) in lines {
+        println!("{what:<30} {count:>12}");
+    }
+    println!("{:<30} {:>12.1} s", "wall time", found.wall.as_secs_f64());
+    println!("{:<30} {:>12} bytes", "a host in memory", size_of::<HostState>());
+    println!("{:<30} {:>12} bytes", "a passivated host", size_of::<HostMemo>());
+}
+
+/// The promises about the simulation itself.
+fn check_size(plan: &Plan, counts: &Counts) -> Result<()> {
+    if plan.only.is_some() {
+        return Ok(());
+    }
+    if counts.passivations < counts.hosts || counts.starts < plan.starts {
+        bail!("the simulation fell short of its own size");
+    }
+    Ok(())
+}
+
+/// splitmix64: neighbours get seeds that have nothing in common.
+fn mix(x: u64) -> u64 {
+    let mut x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+    x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    x ^ (x >> 31)
+}
+
+const THREADS: usize = 2;
+const TUNE_SEEDS: u64 = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_crowd_keeps_every_invariant() -> Result<()> {
+        let plan = Plan { seed: 7, hosts: 400, starts: 8_000, only: None, mutants: false };
+        let found = simulate(&plan, &Common::new()?);
+        assert_eq!(found.violation, None);
+        assert!(found.counts.holds > 100, "{:?}", found.counts);
+        check_size(&plan, &found.counts)
+    }
+
+    #[test]
+    fn reads_its_flags() -> Result<()> {
+        let args = ["--seed", "3", "--hosts", "1_000"].map(str::to_owned);
+        assert_eq!(Plan::read(&args)?.hosts, 1_000);
+        assert!(Plan::read(&["--sed".to_owned(), "3".to_owned()]).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! Mutation control: with each seeded bug in the gate, the witness must say which invariant broke.
+
+use anyhow::{Result, bail};
+use opilio_core::host::Bug;
+
+use super::life::Common;
+use super::{Plan, simulate};
+
+/// Plants each bug in turn and prints what the witness says.
+///
+/// # Errors
+/// When a bug goes unnoticed, or is taken for the breach of another invariant by every run.
+pub(super) fn run(plan: &Plan) -> Result<()> {
+    println!("{:<24} {:<8} caught as", "bug", "breaks");
+    let mut survivors = Vec::new();
+    for bug in Bug::ALL {
+        let caught = (0..RUNS).find_map(|run| {
+            let plan =
+                Plan { seed: plan.seed + run, hosts: 2_000, starts: 60_000, only: None, mutants: true };
+            let mut common = Common::new().ok()?;
+            common.bug = Some(bug);
+            let (_, violation) = simulate(&plan, &common).violation?;
+            (violation.invariant == bug.breaks()).then_some(violation)
+        });
+        let text = caught.as_ref().map_or("NOT CAUGHT".to_owned(), ToString::to_string);
+        println!("{:<24} {:<8} {text}", format!("{bug:?}"), format!("{:?}", bug.breaks()));
+        if caught.is_none() {
+            survivors.push(bug);
+        }
+    }
+    if !survivors.is_empty() {
+        bail!("these bugs survive: {survivors:?}");
+    }
+    Ok(())
+}
+
+/// The first violation of a run may be a consequence in other words; some run names the cause.
+const RUNS: u64 = 12;

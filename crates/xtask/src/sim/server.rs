@@ -1,0 +1,124 @@
+//! What the simulated web does: a few kinds of servers, cheap enough for twenty million requests.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use opilio_core::{Fault, Hints, Outcome, Quota, Timestamp};
+
+/// How a server behaves.
+#[derive(Clone, Debug)]
+pub(super) enum Temper {
+    /// Answers, but for a few failures.
+    Good,
+    /// So many in a sliding window; says how long to wait, or does not.
+    Limited { count: usize, window: Duration, stated: bool, last: VecDeque<Timestamp> },
+    /// So many in a fixed window, announced with every answer.
+    Announcing { count: u32, window: Duration, used: u32, ends: Timestamp },
+    /// Refuses at random, with a wait, without, or with one that nobody sits out.
+    Moody,
+    /// Breaks off connections for a while, again and again.
+    Flapping { period: Duration },
+    /// Nobody listens.
+    Dead,
+}
+
+/// What a request meets.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fate {
+    pub(super) outcome: Outcome,
+    pub(super) hints: Hints,
+    pub(super) latency: Duration,
+}
+
+impl Temper {
+    pub(super) fn draw(random: &mut fastrand::Rng) -> Self {
+        let window = Duration::from_secs(random.u64(2..60));
+        match random.u8(..100) {
+            0..40 => Self::Good,
+            40..55 => {
+                let (count, stated) = (random.usize(2..30), random.bool());
+                Self::Limited { count, window, stated, last: VecDeque::new() }
+            }
+            55..65 => Self::Announcing { count: random.u32(2..30), window, used: 0, ends: Timestamp::EPOCH },
+            65..88 => Self::Moody,
+            88..98 => Self::Flapping { period: Duration::from_secs(random.u64(10..120)) },
+            _ => Self::Dead,
+        }
+    }
+
+    /// Decides about a request that arrives now.
+    pub(super) fn answer(&mut self, now: Timestamp, random: &mut fastrand::Rng) -> Fate {
+        let latency = match random.u8(..) {
+            0..240 => Duration::from_micros(random.u64(500..80_000)),
+            240..254 => Duration::from_millis(random.u64(500..8_000)),
+            _ => Duration::from_secs(random.u64(20..40)),
+        };
+        let (outcome, hints) = self.decide(now, random);
+        Fate { outcome, hints, latency }
+    }
+
+    fn decide(&mut self, now: Timestamp, random: &mut fastrand::Rng) -> (Outcome, Hints) {
+        let none = Hints::default();
+        match self {
+            Self::Good => (ordinary(random), none),
+            Self::Limited { count, window, stated, last } => {
+                while last.front().is_some_and(|then| now.since(*then) >= *window) {
+                    last.pop_front();
+                }
+                if last.len() < *count {
+                    last.push_back(now);
+                    return (ordinary(random), none);
+                }
+                let opens = last.front().map_or(now, |first| *first + *window);
+                let wait = Duration::from_secs(opens.since(now).as_secs() + 1);
+                (Outcome::Answered(429), Hints { retry_after: stated.then_some(wait), quota: None })
+            }
+            Self::Announcing { count, window, used, ends } => {
+                if now >= *ends {
+                    (*used, *ends) = (0, now + *window);
+                }
+                let refused = *used >= *count;
+                *used = (*used + 1).min(*count);
+                let reset = Duration::from_secs(ends.since(now).as_secs() + 1);
+                let quota = Quota { limit: Some(*count), remaining: *count - *used, reset, window: None };
+                let outcome = if refused { Outcome::Answered(429) } else { ordinary(random) };
+                (outcome, Hints { retry_after: None, quota: Some(quota) })
+            }
+            Self::Moody => moody(random),
+            Self::Flapping { period } => {
+                let phase = now.as_micros() % period.as_micros().max(1) as u64;
+                let down = phase < period.as_micros() as u64 / 4;
+                if !down {
+                    return (ordinary(random), none);
+                }
+                let faults = [Fault::Reset, Fault::Connect, Fault::Timeout, Fault::Tls];
+                (Outcome::Failed(faults[random.usize(..faults.len())]), none)
+            }
+            Self::Dead => (Outcome::Failed(Fault::Connect), none),
+        }
+    }
+}
+
+fn ordinary(random: &mut fastrand::Rng) -> Outcome {
+    match random.u8(..) {
+        0..240 => Outcome::Answered(200),
+        240..244 => Outcome::Answered(404),
+        244..247 => Outcome::Redirected(301),
+        247..251 => Outcome::Answered(500),
+        251..253 => Outcome::Failed(Fault::Reset),
+        253 => Outcome::Failed(Fault::StaleConnection),
+        254 => Outcome::Failed(Fault::Ours),
+        255 => Outcome::Answered(403),
+    }
+}
+
+fn moody(random: &mut fastrand::Rng) -> (Outcome, Hints) {
+    let status = if random.bool() { 429 } else { 503 };
+    let wait = |wait| (Outcome::Answered(status), Hints { retry_after: Some(wait), quota: None });
+    match random.u16(..1_000) {
+        0..80 => (Outcome::Answered(status), Hints::default()),
+        80..180 => wait(Duration::from_secs(random.u64(1..120))),
+        180 => wait(Duration::from_secs(random.u64(3_601..1 << 40))),
+        _ => (ordinary(random), Hints::default()),
+    }
+}
