@@ -578,6 +578,11 @@ impl HostState {
         for lease in leases {
             self.room.settle(*lease);
         }
+        // What was about to be said of them is no longer true.
+        self.outbox.retain(|output| match output {
+            Output::Deliver { lease, .. } | Output::Settle { lease, .. } => !leases.contains(&lease.id),
+            _ => true,
+        });
         if self.credit == Credit::Empty {
             self.credit = Credit::Idle;
         }
