@@ -1,5 +1,6 @@
 //! What can go wrong with a store. How a page failed is never an error: that is an ending.
 
+use std::error::Error;
 use std::io;
 
 /// Why a store could not do what it was asked.
@@ -19,5 +20,73 @@ pub enum FrontierError {
         /// What the operating system says.
         #[source]
         source: io::Error,
+    },
+    /// There is no crawl to go on with: start one.
+    #[error("open the frontier at {store}: no crawl was started there")]
+    Missing {
+        /// Which store.
+        store: String,
+    },
+    /// There is a crawl already: go on with it, or take another place.
+    #[error("create a frontier at {store}: a crawl was started there before")]
+    Exists {
+        /// Which store.
+        store: String,
+    },
+    /// Another process works on this crawl: wait for it, or stop it.
+    #[error("open the frontier at {store}: another process uses it")]
+    InUse {
+        /// Which store.
+        store: String,
+    },
+    /// The crawl is another spider's.
+    #[error("open the frontier at {store}: it belongs to the spider `{found}`, not to `{wanted}`")]
+    OtherSpider {
+        /// Which store.
+        store: String,
+        /// Whose crawl it is.
+        found: String,
+        /// Who asked.
+        wanted: String,
+    },
+    /// The crawl was started with another version of the spider, whose encodings may differ.
+    #[error(
+        "open the frontier at {store}: it was started with version {found} of the spider, this is {wanted}"
+    )]
+    OtherVersion {
+        /// Which store.
+        store: String,
+        /// The version that started it.
+        found: u32,
+        /// The version that asked.
+        wanted: u32,
+    },
+    /// The store was written by another version of this crate.
+    #[error("open the frontier at {store}: its format is {found}, this program reads {wanted}")]
+    OtherFormat {
+        /// Which store.
+        store: String,
+        /// The format that is there.
+        found: u64,
+        /// The format that this version writes.
+        wanted: u64,
+    },
+    /// What is stored is not what was written. Restore a copy, or start anew somewhere else; the
+    /// store is left as it is.
+    #[error("read the frontier at {store}: it is damaged ({what})")]
+    Damaged {
+        /// Which store.
+        store: String,
+        /// What was found.
+        what: String,
+        /// What the layer below says.
+        #[source]
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
+    /// An earlier call failed, so that memory and disk may differ: open the store again.
+    #[error("use the frontier at {store}: an earlier call failed")]
+    Stopped {
+        /// Which store.
+        store: String,
     },
 }

@@ -6,13 +6,16 @@
 //! | [`batch`] | what goes into a call and what comes out of it |
 //! | [`stats`] | the books: counters without a scan |
 //! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
+//! | `disk` | `DiskFrontier`, the store of a crawl with a state directory (feature `disk`) |
 //! | `conformance` | the rules that every store keeps (feature `conformance`) |
 //!
-//! A store has no clock, no thread and no runtime: one thread owns it and says what time it is.
+//! A store has no runtime and is told the time: one thread owns it and makes every call.
 
 pub mod batch;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "disk")]
+pub mod disk;
 pub mod error;
 pub mod frontier;
 pub mod memory;
@@ -20,6 +23,8 @@ pub mod permit;
 pub mod stats;
 
 pub use batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
+#[cfg(feature = "disk")]
+pub use disk::{DiskFrontier, DiskOptions, Durability, Identity};
 pub use error::FrontierError;
 pub use frontier::Frontier;
 pub use memory::MemoryFrontier;

@@ -34,6 +34,7 @@ use bytes::Bytes;
 use opilio_core::{
     Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, SinkPosition, Timestamp,
 };
+use proptest::test_runner::Config;
 use url::Url;
 
 use crate::{Admission, Filtered, Frontier, Settled, Settlement, Want};
@@ -46,6 +47,11 @@ pub trait Stores {
     /// What another process finds after the one with this store was killed; none when nothing
     /// survives that. No `checkpoint` was made, and what the store does in `drop` must not count.
     fn reopen(&mut self, killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>>;
+
+    /// How many random histories are compared with the model: fewer where opening is dear.
+    fn histories(&self) -> u32 {
+        Config::default().cases
+    }
 }
 
 /// Makes one test of each rule, over what the expression gives (a [`Stores`]).

@@ -19,9 +19,10 @@ use crate::{Admission, Admitted, Filtered, Frontier, Settled, Settlement, Want};
 
 /// Every answer of the store is the model's, over random histories of all calls and kills.
 pub fn agrees_with_the_model(stores: &mut dyn Stores) {
+    let cases = stores.histories();
     let stores = RefCell::new(stores);
     let histories = prop::collection::vec(step(), 1..80);
-    let config = Config { failure_persistence: None, ..Config::default() };
+    let config = Config { failure_persistence: None, cases, ..Config::default() };
     TestRunner::new(config).run(&histories, |history| replay(&mut **stores.borrow_mut(), history)).unwrap();
 }
 

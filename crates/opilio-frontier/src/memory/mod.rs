@@ -4,7 +4,7 @@
 //! known and settled about 30. Known links, the common case by far, cost one probe of a hash map.
 
 mod hosts;
-mod packed;
+pub(crate) mod packed;
 mod queue;
 mod seen;
 

@@ -91,7 +91,7 @@ pub(super) fn unpack(from: &mut &[u8], host: &Host, priority: Priority, depth: u
 }
 
 /// What follows `scheme://host` in the usual spelling.
-fn after_host(record: &Record) -> Option<&str> {
+pub(crate) fn after_host(record: &Record) -> Option<&str> {
     let rest = record.url.strip_prefix(record.scheme.as_str())?.strip_prefix("://")?;
     rest.strip_prefix(record.host.as_str()).filter(|path| path.starts_with('/'))
 }
@@ -106,7 +106,7 @@ fn join(scheme: Scheme, host: &Host, path: &str) -> Arc<str> {
 }
 
 /// Appends a number, seven bits a byte, low bits first.
-pub(super) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

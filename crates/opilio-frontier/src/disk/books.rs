@@ -1,0 +1,87 @@
+//! The counters, as they are written with every commit: opening needs no scan.
+
+use crate::batch::Filtered;
+use crate::memory::packed::put_varint;
+use crate::stats::FrontierStats;
+
+use super::pack::Reader;
+
+/// All that is counted. Failures by reason stand apart (they seldom change), and what is out is
+/// never written.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Books {
+    pub(super) stats: FrontierStats,
+    /// Commits so far.
+    pub(super) commits: u64,
+    /// Admissions so far: the age of the next record.
+    pub(super) next_age: u64,
+    /// Failures so far: the number of the next one.
+    pub(super) ends: u64,
+}
+
+impl Books {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64);
+        for number in [
+            self.commits,
+            self.next_age,
+            self.ends,
+            self.stats.discovered,
+            self.stats.admitted,
+            self.stats.pages,
+            self.stats.aliases,
+            self.stats.left,
+            self.stats.waiting,
+            self.stats.retries,
+            self.stats.redirects,
+            self.stats.hosts,
+            Filtered::ALL.len() as u64,
+        ] {
+            put_varint(number, &mut out);
+        }
+        for why in Filtered::ALL {
+            put_varint(self.stats.filtered.get(why).copied().unwrap_or(0), &mut out);
+        }
+        out
+    }
+
+    /// None when this is no such encoding.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes);
+        let mut books = Self::default();
+        for number in [
+            &mut books.commits,
+            &mut books.next_age,
+            &mut books.ends,
+            &mut books.stats.discovered,
+            &mut books.stats.admitted,
+            &mut books.stats.pages,
+            &mut books.stats.aliases,
+            &mut books.stats.left,
+            &mut books.stats.waiting,
+            &mut books.stats.retries,
+            &mut books.stats.redirects,
+            &mut books.stats.hosts,
+        ] {
+            *number = from.varint()?;
+        }
+        let whys = usize::try_from(from.varint()?).ok()?;
+        for why in Filtered::ALL.get(..whys)? {
+            let count = from.varint()?;
+            if count > 0 {
+                books.stats.filtered.insert(*why, count);
+            }
+        }
+        from.0.is_empty().then_some(books)
+    }
+
+    /// A fingerprint that was filtered is taken on after all.
+    pub(super) fn unfilter(&mut self, why: Filtered) {
+        if let Some(count) = self.stats.filtered.get_mut(&why) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.stats.filtered.remove(&why);
+            }
+        }
+    }
+}

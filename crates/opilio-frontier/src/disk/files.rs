@@ -1,0 +1,335 @@
+//! A state directory: making it, locking it, opening it, and finding out what a crash did to it.
+//!
+//! ```text
+//! DIR/lock       held while a process works on the crawl
+//! DIR/frontier/  the database; it gets its name when it is complete, so it is whole or not there
+//! DIR/synced     how many commits are known to be on disk
+//! DIR/damaged    why the store must not be opened any more
+//! ```
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use fjall::config::{
+    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
+};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use crate::error::FrontierError;
+use crate::memory::packed::put_varint;
+
+use super::books::Books;
+use super::keys;
+use super::options::{DiskOptions, Identity};
+use super::pack::{Reader, put_slice};
+use super::sync::Synced;
+
+/// What the first bytes of a crawl say: raise it when the meaning of what is stored changes.
+const FORMAT: u64 = 1;
+
+/// The database and its keyspaces.
+pub(super) struct Stored {
+    pub(super) db: Database,
+    pub(super) seen: Keyspace,
+    pub(super) queue: Keyspace,
+    pub(super) ends: Keyspace,
+    pub(super) misc: Keyspace,
+}
+
+/// Names the store in errors, and makes them.
+#[derive(Clone, Debug)]
+pub(super) struct Place(pub(super) String);
+
+impl Place {
+    pub(super) fn io(&self, doing: &'static str, source: io::Error) -> FrontierError {
+        FrontierError::Io { doing, store: self.0.clone(), source }
+    }
+
+    pub(super) fn damaged(&self, what: impl Into<String>) -> FrontierError {
+        FrontierError::Damaged { store: self.0.clone(), what: what.into(), source: None }
+    }
+
+    /// Tells what the disk does not give from what it gives and is wrong.
+    pub(super) fn failed(&self, doing: &'static str, error: fjall::Error) -> FrontierError {
+        match error {
+            fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => {
+                match source.kind() {
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::NotFound => {
+                        FrontierError::Damaged {
+                            store: self.0.clone(),
+                            what: "a file is missing or cut off".to_owned(),
+                            source: Some(source.into()),
+                        }
+                    }
+                    _ => self.io(doing, source),
+                }
+            }
+            fjall::Error::Poisoned => FrontierError::Stopped { store: self.0.clone() },
+            fjall::Error::Locked => FrontierError::InUse { store: self.0.clone() },
+            other => FrontierError::Damaged {
+                store: self.0.clone(),
+                what: "a checksum or a format does not hold".to_owned(),
+                source: Some(other.into()),
+            },
+        }
+    }
+}
+
+/// Locks the directory for this process.
+pub(super) fn lock(dir: &Path, place: &Place) -> Result<File, FrontierError> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock"));
+    let file = file.map_err(|error| place.io("lock", error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(FrontierError::InUse { store: place.0.clone() }),
+        Err(TryLockError::Error(error)) => Err(place.io("lock", error)),
+    }
+}
+
+/// Makes an empty store; it is there as a whole when this returns.
+pub(super) fn create(
+    dir: &Path,
+    options: &DiskOptions,
+    identity: &Identity,
+    place: &Place,
+) -> Result<(), FrontierError> {
+    let (new, done) = (dir.join("frontier.new"), database(dir));
+    let io = |error| place.io("create", error);
+    if new.exists() {
+        // An earlier process was killed before it had made one: nothing was ever in it.
+        fs::remove_dir_all(&new).map_err(io)?;
+    }
+    write_first(&new, options, identity).map_err(|error| place.failed("create", error))?;
+    fs::rename(&new, &done).map_err(io)?;
+    #[cfg(unix)]
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
+    Ok(())
+}
+
+fn write_first(path: &Path, options: &DiskOptions, identity: &Identity) -> Result<(), fjall::Error> {
+    let db = builder(path, options).open()?;
+    let mut misc = None;
+    for (name, make) in KEYSPACES {
+        let keyspace = db.keyspace(name, || make(options))?;
+        if name == "misc" {
+            misc = Some(keyspace);
+        }
+    }
+    if let Some(misc) = misc {
+        let mut first = db.batch();
+        first.insert(&misc, keys::CRAWL, encode_identity(identity));
+        first.insert(&misc, keys::BOOKS, Books::default().encode());
+        first.commit()?;
+    }
+    db.persist(PersistMode::SyncAll)
+}
+
+/// Whether a crawl was started here.
+pub(super) fn database(dir: &Path) -> PathBuf {
+    dir.join("frontier")
+}
+
+/// What opening found.
+pub(super) struct Opened {
+    pub(super) stored: Stored,
+    pub(super) books: Books,
+    pub(super) synced: Synced,
+    /// How many bytes of an unfinished commit were dropped.
+    pub(super) torn_bytes: u64,
+}
+
+/// Opens the store of an earlier run, or says why not.
+pub(super) fn open(
+    dir: &Path,
+    options: &DiskOptions,
+    identity: &Identity,
+    place: &Place,
+) -> Result<Opened, FrontierError> {
+    let note = dir.join("damaged");
+    if let Ok(what) = fs::read_to_string(&note) {
+        return Err(place.damaged(what));
+    }
+    let opened = try_open(dir, options, place)?;
+    if let Err(what) = opened.whole() {
+        // Opening cuts journals to what it could read. The second attempt would find nothing wrong.
+        fs::write(&note, &what).map_err(|error| place.io("mark", error))?;
+        return Err(place.damaged(what));
+    }
+    check_identity(&opened.stored.misc, identity, place)?;
+    let Found { stored, books, synced, journals, .. } = opened;
+    Ok(Opened { stored, books, synced, torn_bytes: journals.last().map_or(0, Journal::lost_bytes) })
+}
+
+struct Found {
+    stored: Stored,
+    books: Books,
+    synced: Synced,
+    synced_commits: Option<u64>,
+    /// Old ones first; the last is the one that was written to.
+    journals: Vec<Journal>,
+}
+
+impl Found {
+    /// Whether nothing is missing but the tail that a crash may take.
+    fn whole(&self) -> Result<(), String> {
+        let synced = self.synced_commits.unwrap_or(0);
+        if self.books.commits < synced {
+            let missing = synced - self.books.commits;
+            return Err(format!("{missing} of {synced} commits that were on disk are gone"));
+        }
+        let sealed = self.journals.split_last().map_or(&[][..], |(_, sealed)| sealed);
+        match sealed.iter().find(|journal| journal.lost_bytes() > 0) {
+            Some(Journal { path, .. }) => Err(format!("{} can be read in part only", path.display())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn try_open(dir: &Path, options: &DiskOptions, place: &Place) -> Result<Found, FrontierError> {
+    let path = database(dir);
+    // Without this file the layer below would begin anew, over what is there.
+    if !path.join("version").exists() {
+        return Err(place.damaged("the database has lost its version"));
+    }
+    let io = |error| place.io("open", error);
+    let journals = journals(&path).map_err(io)?;
+    let (synced, synced_commits) = Synced::open(&dir.join("synced")).map_err(io)?;
+    // It takes some of what it reads for granted, and panics where a damaged file breaks that.
+    let db = catch_unwind(AssertUnwindSafe(|| builder(&path, options).open()));
+    let db = db.map_err(|_| place.damaged("its files contradict each other"))?;
+    let db = db.map_err(|error| place.failed("open", error))?;
+    let keyspace = |name: &str| {
+        if !db.keyspace_exists(name) {
+            return Err(place.damaged(format!("the keyspace `{name}` is gone")));
+        }
+        let unused = KeyspaceCreateOptions::default;
+        db.keyspace(name, unused).map_err(|error| place.failed("open", error))
+    };
+    let stored = Stored {
+        seen: keyspace("seen")?,
+        queue: keyspace("queue")?,
+        ends: keyspace("ends")?,
+        misc: keyspace("misc")?,
+        db: db.clone(),
+    };
+    let books = stored.misc.get(keys::BOOKS).map_err(|error| place.failed("read", error))?;
+    let books = books.and_then(|bytes| Books::decode(&bytes)).ok_or_else(|| place.damaged("no books"))?;
+    Ok(Found { stored, books, synced, synced_commits, journals })
+}
+
+fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Database> {
+    Database::builder(path)
+        .cache_size(options.cache_bytes)
+        .max_journaling_size(options.journal_bytes_max.max(64 << 20))
+        .worker_threads(options.workers.max(1))
+}
+
+type Make = fn(&DiskOptions) -> KeyspaceCreateOptions;
+
+const KEYSPACES: [(&str, Make); 4] = [("seen", seen), ("queue", queue), ("ends", packed), ("misc", misc)];
+
+fn seen(options: &DiskOptions) -> KeyspaceCreateOptions {
+    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(options.memtable_bytes)
+        .filter_policy(FilterPolicy::all(bloom))
+        .data_block_compression_policy(CompressionPolicy::disabled())
+}
+
+fn queue(options: &DiskOptions) -> KeyspaceCreateOptions {
+    packed(options).max_memtable_size(options.memtable_bytes)
+}
+
+/// Read in ranges only: no filter, and large blocks, which compress well.
+fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(options.memtable_bytes.min(8 << 20))
+        .filter_policy(FilterPolicy::disabled())
+        .data_block_size_policy(BlockSizePolicy::all(16 << 10))
+        .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+}
+
+fn misc(options: &DiskOptions) -> KeyspaceCreateOptions {
+    // The books are written again and again: most of a table of it is gone when it is flushed.
+    KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes.min(8 << 20))
+}
+
+fn encode_identity(identity: &Identity) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_varint(FORMAT, &mut out);
+    put_varint(u64::from(identity.version), &mut out);
+    put_slice(identity.spider.as_bytes(), &mut out);
+    out
+}
+
+fn check_identity(misc: &Keyspace, wanted: &Identity, place: &Place) -> Result<(), FrontierError> {
+    let stored = misc.get(keys::CRAWL).map_err(|error| place.failed("read", error))?;
+    let stored = stored.ok_or_else(|| place.damaged("nothing says whose crawl it is"))?;
+    let mut from = Reader(&stored);
+    let store = place.0.clone();
+    match from.varint() {
+        Some(FORMAT) => {}
+        Some(found) => return Err(FrontierError::OtherFormat { store, found, wanted: FORMAT }),
+        None => return Err(place.damaged("no format")),
+    }
+    let version = from.varint().and_then(|version| u32::try_from(version).ok());
+    let (Some(version), Some(spider)) = (version, from.text()) else {
+        return Err(place.damaged("no identity"));
+    };
+    if spider != wanted.spider {
+        let (found, wanted) = (spider.to_owned(), wanted.spider.clone());
+        return Err(FrontierError::OtherSpider { store, found, wanted });
+    }
+    if version != wanted.version {
+        return Err(FrontierError::OtherVersion { store, found: version, wanted: wanted.version });
+    }
+    Ok(())
+}
+
+/// A journal file as it was before opening, which cuts off what it cannot read.
+struct Journal {
+    number: u64,
+    path: PathBuf,
+    /// Up to the last byte that is not zero: the file is made longer than it is filled.
+    filled_bytes: u64,
+}
+
+impl Journal {
+    /// What opening cut off. A journal that is gone was read to its end and is no longer needed.
+    fn lost_bytes(&self) -> u64 {
+        fs::metadata(&self.path).map_or(0, |now| self.filled_bytes.saturating_sub(now.len()))
+    }
+}
+
+fn journals(path: &Path) -> io::Result<Vec<Journal>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let path = entry?.path();
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".jnl")?.parse().ok());
+        if let Some(number) = number {
+            let filled_bytes = filled_bytes(&path)?;
+            found.push(Journal { number, path, filled_bytes });
+        }
+    }
+    found.sort_by_key(|journal| journal.number);
+    Ok(found)
+}
+
+fn filled_bytes(path: &Path) -> io::Result<u64> {
+    let mut file = File::open(path)?;
+    let mut end = file.metadata()?.len();
+    let mut block = vec![0; 1 << 20];
+    while end > 0 {
+        let start = end.saturating_sub(block.len() as u64);
+        let block = &mut block[..(end - start) as usize];
+        file.seek(SeekFrom::Start(start))?;
+        file.read_exact(block)?;
+        if let Some(last) = block.iter().rposition(|byte| *byte != 0) {
+            return Ok(start + last as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(0)
+}

@@ -1,0 +1,229 @@
+//! Where things stand in the keyspaces.
+//!
+//! ```text
+//! seen   fingerprint:12                                     nothing, or why it was filtered
+//! queue  host:u32 · priority:u8 · depth:u16 · age:u48 · 0   a chunk of records
+//!        … · 1                                              which of that chunk are settled, as bits
+//!        … · 2                                              one record that was moved
+//!        0:u32 · due:u64 · age:u48                          one record that waits
+//! ends   number:u64                                         a failure
+//! misc   c                                                  whose crawl this is
+//!        b                                                  the books, rewritten with every commit
+//!        n·name                                             a host's number
+//!        i·host:u32                                         a host's name
+//!        h·host:u32                                         a host's memo
+//!        p·sink                                             how far a sink had written
+//!        f·reason                                           how many failed for it
+//! ```
+//! Numbers are big-endian, so that keys sort as they are read.
+
+use opilio_core::{Priority, Timestamp};
+use xxhash_rust::xxh3::xxh3_128;
+
+/// A host's number; 0 is none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct HostId(pub(super) u32);
+
+/// What stands at a key of the queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Records of consecutive ages, the first that of the key.
+    Chunk = 0,
+    /// Which of the chunk at the same age are settled.
+    Settled = 1,
+    /// A record that left its chunk and came back.
+    Single = 2,
+}
+
+/// A place in the queue; they sort by host, then in the order in which its records go out.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct Key(u128);
+
+impl Key {
+    pub(super) fn new(host: HostId, priority: Priority, depth: u16, age: u64, kind: Kind) -> Self {
+        // High priorities first.
+        let priority = !(priority.0.cast_unsigned() ^ 0x80);
+        Self(
+            u128::from(host.0) << 80
+                | u128::from(priority) << 72
+                | u128::from(depth) << 56
+                | u128::from(age & AGE_MAX) << 8
+                | kind as u128,
+        )
+    }
+
+    /// Not after anything of the host.
+    pub(super) fn first_of(host: HostId) -> Self {
+        Self(u128::from(host.0) << 80)
+    }
+
+    /// Not before anything of the host.
+    pub(super) fn last_of(host: HostId) -> Self {
+        Self(Self::first_of(host).0 | ((1 << 80) - 1))
+    }
+
+    /// The same place in the order, at another age.
+    pub(super) fn at_age(self, age: u64, kind: Kind) -> Self {
+        Self(self.0 & !(u128::from(AGE_MAX) << 8 | 0xff) | u128::from(age & AGE_MAX) << 8 | kind as u128)
+    }
+
+    /// The same age, another kind.
+    pub(super) fn with(self, kind: Kind) -> Self {
+        Self(self.0 & !0xff | kind as u128)
+    }
+
+    /// After everything of this age, before everything of the next.
+    pub(super) fn end_of_age(self) -> Self {
+        Self(self.0 | 0xff)
+    }
+
+    pub(super) fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    pub(super) fn host(self) -> HostId {
+        HostId((self.0 >> 80) as u32)
+    }
+
+    pub(super) fn priority(self) -> Priority {
+        Priority((!((self.0 >> 72) as u8) ^ 0x80).cast_signed())
+    }
+
+    pub(super) fn depth(self) -> u16 {
+        (self.0 >> 56) as u16
+    }
+
+    pub(super) fn age(self) -> u64 {
+        (self.0 >> 8) as u64 & AGE_MAX
+    }
+
+    /// None for what this version does not know.
+    pub(super) fn kind(self) -> Option<Kind> {
+        [Kind::Chunk, Kind::Settled, Kind::Single].into_iter().find(|kind| *kind as u8 == self.0 as u8)
+    }
+
+    pub(super) fn bytes(self) -> [u8; 14] {
+        let [_, _, bytes @ ..] = self.0.to_be_bytes();
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes: [u8; 14] = bytes.try_into().ok()?;
+        let mut all = [0; 16];
+        all[2..].copy_from_slice(&bytes);
+        Some(Self(u128::from_be_bytes(all)))
+    }
+}
+
+/// Ages take six bytes: 2⁴⁸ admissions.
+const AGE_MAX: u64 = (1 << 48) - 1;
+
+/// A record's place among those that wait: by when it is due.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct WaitKey {
+    pub(super) due: Timestamp,
+    pub(super) age: u64,
+}
+
+impl WaitKey {
+    pub(super) const FIRST: Self = Self { due: Timestamp::EPOCH, age: 0 };
+
+    /// After everything that is due at `now`.
+    pub(super) fn last_at(now: Timestamp) -> Self {
+        Self { due: now, age: AGE_MAX }
+    }
+
+    pub(super) fn bytes(self) -> [u8; 18] {
+        let mut bytes = [0; 18];
+        bytes[4..12].copy_from_slice(&self.due.as_micros().to_be_bytes());
+        bytes[12..].copy_from_slice(&self.age.to_be_bytes()[2..]);
+        bytes
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes: [u8; 18] = bytes.try_into().ok()?;
+        let (_, rest) = bytes.split_first_chunk::<4>()?;
+        let (due, age) = rest.split_first_chunk::<8>()?;
+        let mut wide = [0; 8];
+        wide[2..].copy_from_slice(age);
+        Some(Self { due: Timestamp::from_micros(u64::from_be_bytes(*due)), age: u64::from_be_bytes(wide) })
+    }
+}
+
+pub(super) const CRAWL: &[u8] = b"c";
+pub(super) const BOOKS: &[u8] = b"b";
+pub(super) const POSITIONS: u8 = b'p';
+pub(super) const FAILURES: u8 = b'f';
+
+/// The key of something that has a name: `n`, `p` or `f`.
+pub(super) fn named(what: u8, name: &str) -> Vec<u8> {
+    let mut key = Vec::with_capacity(1 + name.len().min(NAME_MAX));
+    key.push(what);
+    if name.len() <= NAME_MAX {
+        key.extend_from_slice(name.as_bytes());
+    } else {
+        // The web sends what it likes, and keys end at 64 KiB.
+        key.extend_from_slice(&name.as_bytes()[..NAME_MAX]);
+        key.extend_from_slice(&xxh3_128(name.as_bytes()).to_be_bytes());
+    }
+    key
+}
+
+const NAME_MAX: usize = 1024;
+
+/// The key of a host's number.
+pub(super) fn number_of(name: &str) -> Vec<u8> {
+    named(b'n', name)
+}
+
+/// The key of a host's name.
+pub(super) fn name_of(host: HostId) -> [u8; 5] {
+    of_host(b'i', host)
+}
+
+/// The key of a host's memo.
+pub(super) fn memo_of(host: HostId) -> [u8; 5] {
+    of_host(b'h', host)
+}
+
+fn of_host(what: u8, host: HostId) -> [u8; 5] {
+    let [a, b, c, d] = host.0.to_be_bytes();
+    [what, a, b, c, d]
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn places_sort_by_priority_depth_and_age() {
+        let key = |priority, depth, age| Key::new(HostId(7), Priority(priority), depth, age, Kind::Chunk);
+        let sorted =
+            [key(127, 9, 9), key(1, 0, 5), key(0, 0, 6), key(0, 1, 1), key(0, 1, 2), key(-128, 0, 0)];
+        assert!(sorted.is_sorted(), "{sorted:?}");
+        for key in sorted {
+            assert!(Key::first_of(HostId(7)) <= key && key < Key::last_of(HostId(7)));
+            assert_eq!(Key::parse(&key.bytes()), Some(key));
+            let same = Key::new(key.host(), key.priority(), key.depth(), key.age(), key.kind().unwrap());
+            assert_eq!(same, key);
+        }
+        assert!(Key::last_of(HostId(7)) < Key::first_of(HostId(8)));
+    }
+
+    #[test]
+    fn what_waits_sorts_by_due_and_stands_before_all_hosts() {
+        let key = WaitKey { due: Timestamp::from_secs(3), age: 77 };
+        assert_eq!(WaitKey::parse(&key.bytes()), Some(key));
+        assert!(WaitKey::last_at(key.due).bytes() > key.bytes());
+        assert!(WaitKey::last_at(Timestamp::NEVER).bytes()[..] < Key::first_of(HostId(1)).bytes()[..]);
+    }
+
+    #[test]
+    fn a_name_of_any_length_makes_a_short_key() {
+        let (long, other) = ("a".repeat(70_000), "a".repeat(70_001));
+        assert!(named(b'n', &long).len() < 1100);
+        assert_ne!(named(b'n', &long), named(b'n', &other));
+    }
+}

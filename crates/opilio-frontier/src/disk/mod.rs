@@ -1,0 +1,394 @@
+//! The store of a crawl with a state directory: what it knows survives the process.
+//!
+//! Each mutating call is one commit of an embedded database ([fjall], a log-structured tree), which
+//! has reached the operating system when the call returns: a kill takes nothing of it. What a power
+//! cut can take is the [`Durability`]. Leases are never written. A lease is the absence of a settle,
+//! so that a kill returns what was out, and nothing else.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `files` | the directory: made, locked, opened, checked |
+//! | `keys` | the layout of the keyspaces |
+//! | `pack` | how records are written |
+//! | `seen` | which fingerprints are known or filtered |
+//! | `hosts` | the hosts of this run, whose turn it is, what is read ahead |
+//! | `queue` | what is due: written in chunks, read ahead, leased, settled bit by bit |
+//! | `waiting` | what is due later |
+//! | `settle` | how leases end |
+//! | `store` | the trait's calls |
+//! | `books` | the counters |
+//! | `sync` | when commits are on disk |
+//!
+//! [fjall]: https://docs.rs/fjall
+
+mod books;
+mod files;
+mod hosts;
+mod keys;
+mod options;
+mod pack;
+mod queue;
+mod seen;
+mod settle;
+mod store;
+mod sync;
+mod waiting;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::Arc;
+
+use fjall::{OwnedWriteBatch, PersistMode};
+use opilio_core::{Host, Lease, Record, RecordKind};
+use url::Url;
+
+use crate::batch::{Admission, Admitted, Want};
+use crate::error::FrontierError;
+use books::Books;
+use files::{Opened, Place, Stored};
+use hosts::{Hosts, Slot, Work};
+use keys::{HostId, WaitKey};
+pub use options::{DiskOptions, Durability, Identity};
+use queue::Queue;
+use seen::{Seen, SeenError, Sighting};
+use sync::{Synced, Syncer};
+
+/// A [`Frontier`] in a directory.
+///
+/// ```
+/// use opilio_frontier::{DiskFrontier, DiskOptions, Frontier, Identity};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let dir = tempfile::tempdir()?;
+/// let whose = || Identity { spider: "shop".to_owned(), version: 1 };
+/// let store = DiskFrontier::create(dir.path(), DiskOptions::default(), whose())?;
+/// assert!(DiskFrontier::open(dir.path(), DiskOptions::default(), whose()).is_err(), "in use");
+/// drop(store);
+/// let store = DiskFrontier::open(dir.path(), DiskOptions::default(), whose())?;
+/// assert_eq!(store.stats().left, 0);
+/// # Ok(())
+/// # }
+/// ```
+pub struct DiskFrontier {
+    place: Place,
+    options: DiskOptions,
+    books: Books,
+    seen: Seen,
+    hosts: Hosts,
+    queue: Queue,
+    positions: BTreeMap<Arc<str>, u64>,
+    /// When the first of those that wait is due.
+    next_due: Option<WaitKey>,
+    torn_bytes: u64,
+    /// A call failed: what is in memory may be ahead of the disk.
+    broken: bool,
+    // Dropped in this order: the thread has the database open, and the lock goes last.
+    _syncer: Option<Syncer>,
+    synced: Arc<Synced>,
+    stored: Stored,
+    _lock: File,
+}
+
+impl std::fmt::Debug for DiskFrontier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DiskFrontier").field("store", &self.place.0).field("books", &self.books).finish()
+    }
+}
+
+impl DiskFrontier {
+    /// Starts a crawl in a directory, which is made when it is not there.
+    ///
+    /// # Errors
+    /// When a crawl was started there, another process is at it, or the disk fails.
+    pub fn create(dir: &Path, options: DiskOptions, identity: Identity) -> Result<Self, FrontierError> {
+        let place = Place(dir.display().to_string());
+        fs::create_dir_all(dir).map_err(|error| place.io("create", error))?;
+        let lock = files::lock(dir, &place)?;
+        if files::database(dir).exists() {
+            return Err(FrontierError::Exists { store: place.0 });
+        }
+        files::create(dir, &options, &identity, &place)?;
+        Self::open_locked(dir, options, &identity, place, lock)
+    }
+
+    /// Goes on with a crawl. Reads the journal of the last run, but neither the queue nor what is
+    /// known, however long they are.
+    ///
+    /// # Errors
+    /// When there is none, another process is at it, it is another spider's or version's, or it is
+    /// damaged. It is never begun anew.
+    pub fn open(dir: &Path, options: DiskOptions, identity: Identity) -> Result<Self, FrontierError> {
+        let place = Place(dir.display().to_string());
+        if !files::database(dir).exists() {
+            return Err(FrontierError::Missing { store: place.0 });
+        }
+        let lock = files::lock(dir, &place)?;
+        Self::open_locked(dir, options, &identity, place, lock)
+    }
+
+    /// How many bytes of an unfinished commit were found at the journal's end and dropped: that
+    /// commit had not been acknowledged, unless the power was cut.
+    #[must_use]
+    pub fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
+    }
+
+    /// What the store takes on disk, journals included.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn disk_bytes(&self) -> Result<u64, FrontierError> {
+        self.stored.db.disk_space().map_err(|error| self.place.failed("measure", error))
+    }
+
+    fn open_locked(
+        dir: &Path,
+        options: DiskOptions,
+        identity: &Identity,
+        place: Place,
+        lock: File,
+    ) -> Result<Self, FrontierError> {
+        let Opened { stored, mut books, synced, torn_bytes } = files::open(dir, &options, identity, &place)?;
+        let synced = Arc::new(synced);
+        synced.committed(books.commits);
+        let syncer = match options.durability {
+            Durability::Interval(every) => {
+                let syncer = Syncer::start(every, synced.clone(), stored.db.clone());
+                Some(syncer.map_err(|error| place.io("open", error))?)
+            }
+            Durability::Process | Durability::EveryCommit => None,
+        };
+        let positions = read_positions(&stored, &place)?;
+        read_failure_counts(&stored, &mut books, &place)?;
+        let numbered = u32::try_from(books.stats.hosts).map_err(|_| place.damaged("too many hosts"))?;
+        let mut store = Self {
+            seen: Seen::new(stored.seen.clone(), options.recent_bytes),
+            hosts: Hosts::new(numbered),
+            queue: Queue::new(stored.queue.clone(), options.ahead_bytes_max),
+            place,
+            options,
+            books,
+            positions,
+            next_due: None,
+            torn_bytes,
+            broken: false,
+            _syncer: syncer,
+            synced,
+            stored,
+            _lock: lock,
+        };
+        store.next_due = store.first_waiting(WaitKey::FIRST)?;
+        Ok(store)
+    }
+
+    /// The error of a store that must not be used.
+    fn usable(&self) -> Result<(), FrontierError> {
+        if self.broken || self.synced.has_failed() {
+            return Err(FrontierError::Stopped { store: self.place.0.clone() });
+        }
+        Ok(())
+    }
+
+    /// Runs a call that writes. When it fails, the books are what they were, and the store stops:
+    /// memory may be ahead of the disk.
+    fn all_or_nothing<T>(
+        &mut self,
+        call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
+    ) -> Result<T, FrontierError> {
+        self.usable()?;
+        let before = self.books.clone();
+        let result = call(self);
+        if result.is_err() {
+            self.books = before;
+            self.broken = true;
+        }
+        result
+    }
+
+    /// Makes one commit of what was gathered and the books.
+    fn commit(&mut self, mut commit: OwnedWriteBatch) -> Result<(), FrontierError> {
+        self.books.commits += 1;
+        self.books.stats.hosts = u64::from(self.hosts.numbered());
+        commit.insert(&self.stored.misc, keys::BOOKS, self.books.encode());
+        if self.options.durability == Durability::EveryCommit {
+            commit = commit.durability(Some(PersistMode::SyncData));
+        }
+        commit.commit().map_err(|error| self.place.failed("write", error))?;
+        self.synced.committed(self.books.commits);
+        Ok(())
+    }
+
+    /// The number of a host that some run has met.
+    fn find(&mut self, host: &Host) -> Result<Option<HostId>, FrontierError> {
+        if let Some(id) = self.hosts.id_of(host) {
+            return Ok(Some(id));
+        }
+        if self.hosts.all_here() {
+            return Ok(None);
+        }
+        let stored = self.stored.misc.get(keys::number_of(host.as_str()));
+        let Some(stored) = stored.map_err(|error| self.place.failed("read", error))? else { return Ok(None) };
+        let id = stored.as_ref().try_into().map(|bytes| HostId(u32::from_be_bytes(bytes)));
+        let id = id.map_err(|_| self.place.damaged("a host's number"))?;
+        self.hosts.recall(id, host.clone());
+        Ok(Some(id))
+    }
+
+    /// The number of a host; a new one gets one with this commit.
+    fn number(&mut self, host: &Host, commit: &mut OwnedWriteBatch) -> Result<HostId, FrontierError> {
+        if let Some(id) = self.find(host)? {
+            return Ok(id);
+        }
+        let id = self.hosts.number(host).ok_or_else(|| self.place.damaged("more than 2³² hosts"))?;
+        commit.insert(&self.stored.misc, keys::number_of(host.as_str()), id.0.to_be_bytes());
+        commit.insert(&self.stored.misc, keys::name_of(id), host.as_str());
+        Ok(id)
+    }
+
+    /// A host by its number, from memory or from disk.
+    fn slot(&mut self, id: HostId) -> Result<&mut Slot, FrontierError> {
+        if self.hosts.slot(id).is_none() {
+            let stored = self.stored.misc.get(keys::name_of(id));
+            let stored = stored.map_err(|error| self.place.failed("read", error))?;
+            let host = stored.and_then(|name| host_of(str::from_utf8(&name).ok()?));
+            let host = host.ok_or_else(|| self.place.damaged("a host's name"))?;
+            self.hosts.recall(id, host);
+        }
+        self.hosts.slot(id).ok_or_else(|| self.place.damaged("a host"))
+    }
+
+    fn sighted<T>(&self, result: Result<T, SeenError>) -> Result<T, FrontierError> {
+        result.map_err(|error| match error {
+            SeenError::Store(error) => self.place.failed("read", error),
+            SeenError::UnknownMark => self.place.damaged("a fingerprint's mark"),
+        })
+    }
+
+    /// Takes on what was discovered, and gathers what of it is new.
+    fn sight(
+        &mut self,
+        admission: Admission,
+        fresh: &mut Vec<Record>,
+        admitted: &mut Admitted,
+    ) -> Result<(), FrontierError> {
+        match admission {
+            Admission::Filtered { fingerprint, why } => {
+                let met = self.seen.mark(fingerprint, why);
+                if self.sighted(met)? {
+                    admitted.known += 1;
+                } else {
+                    admitted.filtered_new += 1;
+                    self.books.stats.discovered += 1;
+                    *self.books.stats.filtered.entry(why).or_default() += 1;
+                }
+            }
+            Admission::Queue(record) => {
+                let before = self.seen.take_on(record.fingerprint);
+                match self.sighted(before)? {
+                    Sighting::Known => {
+                        admitted.known += 1;
+                        return Ok(());
+                    }
+                    Sighting::Filtered(why) => self.books.unfilter(why),
+                    Sighting::First => self.books.stats.discovered += 1,
+                }
+                admitted.new += 1;
+                self.books.stats.admitted += 1;
+                self.books.stats.left += 1;
+                fresh.push(Record { kind: RecordKind::Discovered, ..record });
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers and queues records, behind all others of their host, priority and depth.
+    fn push(&mut self, fresh: Vec<Record>, commit: &mut OwnedWriteBatch) -> Result<(), FrontierError> {
+        let mut placed = Vec::with_capacity(fresh.len());
+        for record in fresh {
+            let host = self.number(&record.host, commit)?;
+            self.slot(host)?;
+            self.hosts.join_line(host);
+            placed.push((host, record));
+        }
+        self.queue.push(placed, &mut self.books.next_age, &mut self.hosts, commit);
+        Ok(())
+    }
+
+    fn lease_of_host(&mut self, want: &Want, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
+        if want.n == 0 {
+            return Ok(());
+        }
+        let Some(id) = self.find(&want.host)? else { return Ok(()) };
+        let wanted = want.n + out.len();
+        while slot_has_work(self.hosts.slot(id)) {
+            let slot = self.hosts.slot(id).ok_or_else(|| self.place.damaged("a host"))?;
+            self.queue.lease(slot, wanted - out.len(), out).map_err(|what| self.place.damaged(what))?;
+            if out.len() == wanted || !self.fill(id, wanted - out.len())? {
+                break;
+            }
+        }
+        if out.len() < wanted {
+            self.queue.release(self.hosts.slot(id));
+        }
+        Ok(())
+    }
+
+    /// Reads ahead; false when the host has nothing more.
+    fn fill(&mut self, id: HostId, n: usize) -> Result<bool, FrontierError> {
+        self.queue.fill(&mut self.hosts, id, n).map_err(|error| match error {
+            queue::ReadError::Store(error) => self.place.failed("read", error),
+            queue::ReadError::Damaged(what) => self.place.damaged(what),
+        })
+    }
+
+    /// Whether a host has a record that is due and not out.
+    fn has_work(&mut self, id: HostId) -> Result<bool, FrontierError> {
+        let slot = self.slot(id)?;
+        if slot.ahead.as_ref().is_some_and(|ahead| !ahead.entries.is_empty()) {
+            return Ok(true);
+        }
+        match slot.work {
+            Work::Exact(n) => Ok(n > 0),
+            Work::Unknown => self.fill(id, 1),
+        }
+    }
+}
+
+fn slot_has_work(slot: Option<&mut Slot>) -> bool {
+    slot.is_some_and(|slot| slot.work != Work::Exact(0))
+}
+
+/// The host of a name that was one's before.
+fn host_of(name: &str) -> Option<Host> {
+    Host::of(&Url::parse(&format!("http://{name}/")).ok()?).ok()
+}
+
+fn read_positions(stored: &Stored, place: &Place) -> Result<BTreeMap<Arc<str>, u64>, FrontierError> {
+    let counts = read_counts(stored, keys::POSITIONS, place)?;
+    Ok(counts.into_iter().map(|(sink, position)| (sink.into(), position)).collect())
+}
+
+fn read_failure_counts(stored: &Stored, books: &mut Books, place: &Place) -> Result<(), FrontierError> {
+    for (word, count) in read_counts(stored, keys::FAILURES, place)? {
+        let reason = settle::reason(&word).ok_or_else(|| place.damaged("a reason"))?;
+        books.stats.failures.insert(reason, count);
+    }
+    Ok(())
+}
+
+/// Numbers that are kept by name; there are few.
+fn read_counts(stored: &Stored, what: u8, place: &Place) -> Result<Vec<(String, u64)>, FrontierError> {
+    let mut counts = Vec::new();
+    for entry in stored.misc.prefix([what]) {
+        let (key, value) = entry.into_inner().map_err(|error| place.failed("read", error))?;
+        let name = key.get(1..).and_then(|name| str::from_utf8(name).ok());
+        let count = value.as_ref().try_into().ok().map(u64::from_be_bytes);
+        let (Some(name), Some(count)) = (name, count) else { return Err(place.damaged("a count")) };
+        counts.push((name.to_owned(), count));
+    }
+    Ok(counts)
+}
+
+#[cfg(test)]
+mod tests;

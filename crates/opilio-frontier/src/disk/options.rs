@@ -1,0 +1,68 @@
+//! What a durable store is told when it is made.
+
+use std::time::Duration;
+
+/// What a power cut may take; a kill of the process takes nothing in any of them.
+///
+/// Every commit reaches the operating system before its call returns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Whatever the system had not written by itself, up to its own limits (some 30 s on Linux).
+    Process,
+    /// At most the last so-and-so long: a thread syncs that often while there is something new.
+    Interval(Duration),
+    /// Nothing: each commit waits for the disk, some milliseconds.
+    EveryCommit,
+}
+
+impl Default for Durability {
+    fn default() -> Self {
+        Self::Interval(Duration::from_secs(1))
+    }
+}
+
+/// How much a store may use, and when it is safe.
+///
+/// Memory does not grow with the number of URLs, only with that of the hosts.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DiskOptions {
+    /// What a power cut may take.
+    pub durability: Durability,
+    /// Blocks of the files that are kept in memory.
+    pub cache_bytes: u64,
+    /// What is gathered in memory, per keyspace of four, before it is written as a sorted file.
+    /// Fixed when the store is made.
+    pub memtable_bytes: u64,
+    /// Journals on disk; what opening after a kill has to read. At least 64 MiB.
+    pub journal_bytes_max: u64,
+    /// Fingerprints of links met lately, which spare most look-ups: 8 bytes each, rounded down to a
+    /// power of two.
+    pub recent_bytes: usize,
+    /// Records read ahead of their lease, over all hosts.
+    pub ahead_bytes_max: usize,
+    /// Threads that write and merge sorted files.
+    pub workers: usize,
+}
+
+impl Default for DiskOptions {
+    fn default() -> Self {
+        Self {
+            durability: Durability::default(),
+            cache_bytes: 128 << 20,
+            memtable_bytes: 32 << 20,
+            journal_bytes_max: 256 << 20,
+            recent_bytes: 32 << 20,
+            ahead_bytes_max: 64 << 20,
+            workers: 2,
+        }
+    }
+}
+
+/// Whose crawl a store belongs to: what is stored has a meaning for this spider only.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Identity {
+    /// The spider's name.
+    pub spider: String,
+    /// The version of its encodings.
+    pub version: u32,
+}

@@ -1,0 +1,413 @@
+//! What is due: written in chunks, read ahead of the leases, settled bit by bit.
+//!
+//! A record is in one of three states: on disk only; read ahead ([`Ahead`]); or out. What is settled
+//! is gone, or has its bit set beside its chunk until the rest of the chunk is settled too. Nothing
+//! is written for a lease, and reading never starts at the front of a host's range, where the
+//! remains of what was settled lie.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use fjall::{Keyspace, OwnedWriteBatch};
+use opilio_core::{Lease, LeaseId, Record};
+
+use super::hosts::{Ahead, Hosts, Ready, Slot, Turn, Work};
+use super::keys::{HostId, Key, Kind};
+use super::pack::{CHUNK_BYTES, CHUNK_RECORDS, Reader, pack};
+
+/// The due records of all hosts.
+pub(super) struct Queue {
+    stored: Keyspace,
+    out: HashMap<LeaseId, Out, ByPlace>,
+    /// The chunks of which something is out or settled.
+    open: HashMap<Key, Open, ByPlace>,
+    /// Those of them that this commit settles something of.
+    touched: Vec<Key>,
+    next_lease: u64,
+    /// The hosts that something is read ahead of, and how much that is.
+    aheads: BTreeSet<HostId>,
+    ahead_bytes: usize,
+    ahead_bytes_max: usize,
+    /// Room in which URLs are put together.
+    room: String,
+}
+
+/// A record with a host.
+#[derive(Clone, Debug)]
+pub(super) struct Out {
+    pub(super) host: HostId,
+    pub(super) age: u64,
+    pub(super) record: Record,
+    key: Key,
+    at: u8,
+    of: u8,
+}
+
+/// A chunk that is no longer whole; one bit for each of its records.
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    records: u8,
+    /// Out or settled.
+    taken: u64,
+    settled: u64,
+    /// `settled` stands on disk.
+    marked: bool,
+}
+
+/// Why reading ahead failed.
+pub(super) enum ReadError {
+    Store(fjall::Error),
+    Damaged(&'static str),
+}
+
+impl From<fjall::Error> for ReadError {
+    fn from(error: fjall::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<&'static str> for ReadError {
+    fn from(what: &'static str) -> Self {
+        Self::Damaged(what)
+    }
+}
+
+/// More than this of one host is not kept in memory when it comes in below what is read.
+const AHEAD_RECORDS_MAX: usize = 8 * CHUNK_RECORDS;
+
+impl Queue {
+    pub(super) fn new(stored: Keyspace, ahead_bytes_max: usize) -> Self {
+        Self {
+            stored,
+            out: HashMap::default(),
+            open: HashMap::default(),
+            touched: Vec::new(),
+            next_lease: 0,
+            aheads: BTreeSet::new(),
+            ahead_bytes: 0,
+            ahead_bytes_max,
+            room: String::new(),
+        }
+    }
+
+    pub(super) fn stored(&self) -> &Keyspace {
+        &self.stored
+    }
+
+    pub(super) fn out_len(&self) -> usize {
+        self.out.len()
+    }
+
+    pub(super) fn is_out(&self, lease: LeaseId) -> bool {
+        self.out.contains_key(&lease)
+    }
+
+    /// Writes records behind all others of their host, priority and depth.
+    pub(super) fn push(
+        &mut self,
+        mut records: Vec<(HostId, Record)>,
+        next_age: &mut u64,
+        hosts: &mut Hosts,
+        commit: &mut OwnedWriteBatch,
+    ) {
+        let place = |(host, record): &(HostId, Record)| {
+            Key::new(*host, record.priority, record.depth, 0, Kind::Chunk)
+        };
+        // Stable: what came first is older.
+        records.sort_by_key(place);
+        for group in records.chunk_by(|a, b| place(a) == place(b)) {
+            let mut rest = group;
+            while let Some(first) = rest.first() {
+                let mut bytes = vec![0];
+                let mut n = 0;
+                while let Some((_, record)) = rest.get(n)
+                    && n < CHUNK_RECORDS
+                    && (n == 0 || bytes.len() < CHUNK_BYTES)
+                {
+                    pack(record, &mut bytes);
+                    n += 1;
+                }
+                bytes[0] = n as u8;
+                let key = place(first).at_age(*next_age, Kind::Chunk);
+                *next_age += n as u64;
+                rest = &rest[n..];
+                self.write(key, bytes, hosts, commit);
+            }
+        }
+    }
+
+    /// Writes a record at its old age, beside the chunk that it came from.
+    pub(super) fn push_single(
+        &mut self,
+        key: Key,
+        packed: &[u8],
+        hosts: &mut Hosts,
+        commit: &mut OwnedWriteBatch,
+    ) {
+        self.write(key, [&[1], packed].concat(), hosts, commit);
+    }
+
+    fn write(&mut self, key: Key, bytes: Vec<u8>, hosts: &mut Hosts, commit: &mut OwnedWriteBatch) {
+        if let Some(slot) = hosts.slot(key.host()) {
+            slot.work.add(u64::from(bytes[0]));
+            match &mut slot.ahead {
+                None => slot.head = slot.head.min(key),
+                Some(ahead) if key > ahead.to => {}
+                Some(ahead) => {
+                    let before = ahead.bytes();
+                    let loaded = load(key, &bytes, 0, ahead);
+                    debug_assert!(loaded.is_some(), "what was packed just now is whole");
+                    self.ahead_bytes += ahead.bytes() - before;
+                    if ahead.entries.len() > AHEAD_RECORDS_MAX {
+                        self.forget_ahead(slot);
+                    }
+                }
+            }
+        }
+        commit.insert(&self.stored, key.bytes(), bytes);
+    }
+
+    /// Hands out what is read ahead of a host.
+    pub(super) fn lease(
+        &mut self,
+        slot: &mut Slot,
+        n: usize,
+        out: &mut Vec<Lease>,
+    ) -> Result<(), &'static str> {
+        let Some(ahead) = &mut slot.ahead else { return Ok(()) };
+        for _ in 0..n {
+            let Some(ready) = ahead.entries.pop_front() else { break };
+            self.ahead_bytes -= ready.bytes();
+            let Ready { rank, key, at, of, .. } = ready;
+            let record = ready.packed().and_then(|packed| {
+                Reader(packed).record(&slot.host, key.priority(), key.depth(), &mut self.room)
+            });
+            let record = record.ok_or("a record cannot be read")?;
+            let fresh = Open { records: of, taken: 0, settled: 0, marked: false };
+            self.open.entry(key).or_insert(fresh).taken |= 1 << at;
+            slot.work.take_one();
+            let id = LeaseId(self.next_lease);
+            self.next_lease += 1;
+            let host = key.host();
+            self.out.insert(id, Out { host, age: rank.age(), record: record.clone(), key, at, of });
+            out.push(Lease { id, record });
+        }
+        Ok(())
+    }
+
+    /// A host got less than it wanted: it has nothing more, and is the store's again.
+    pub(super) fn release(&mut self, slot: Option<&mut Slot>) {
+        let Some(slot) = slot else { return };
+        self.forget_ahead(slot);
+        slot.work = Work::Exact(0);
+        if slot.turn == Turn::Told {
+            slot.turn = Turn::Idle;
+        }
+    }
+
+    /// Takes a lease off those that are out.
+    pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<Out> {
+        self.out.remove(&lease)
+    }
+
+    /// The lease is out after all.
+    pub(super) fn put_out(&mut self, lease: LeaseId, out: Out) {
+        self.out.insert(lease, out);
+    }
+
+    /// A record was not tried: it is due, at its old place. Nothing is written, as nothing was.
+    pub(super) fn give_back(&mut self, out: &Out, slot: &mut Slot) {
+        if let Some(open) = self.open.get_mut(&out.key) {
+            open.taken &= !(1 << out.at);
+            if open.taken == 0 {
+                self.open.remove(&out.key);
+            }
+        }
+        slot.work.add(1);
+        match &mut slot.ahead {
+            None => slot.head = slot.head.min(out.key),
+            Some(ahead) if out.key > ahead.to => {}
+            Some(ahead) => {
+                let mut bytes = Vec::new();
+                pack(&out.record, &mut bytes);
+                let ready = Ready {
+                    rank: out.key.at_age(out.age, Kind::Chunk),
+                    key: out.key,
+                    at: out.at,
+                    of: out.of,
+                    start: 0,
+                    len: bytes.len() as u32,
+                    bytes: bytes.into(),
+                };
+                self.ahead_bytes += ready.bytes();
+                ahead.insert(ready);
+            }
+        }
+    }
+
+    /// A record is no longer in its place; [`write_settled`](Self::write_settled) writes that.
+    pub(super) fn settle(&mut self, out: &Out) {
+        if let Some(open) = self.open.get_mut(&out.key) {
+            open.settled |= 1 << out.at;
+            self.touched.push(out.key);
+        }
+    }
+
+    /// Adds to a commit what was settled since the last one.
+    pub(super) fn write_settled(&mut self, commit: &mut OwnedWriteBatch) {
+        self.touched.sort_unstable();
+        self.touched.dedup();
+        for key in self.touched.drain(..) {
+            let Some(open) = self.open.get_mut(&key) else { continue };
+            let mark = key.with(Kind::Settled).bytes();
+            if open.settled != u64::MAX >> (64 - u32::from(open.records)) {
+                open.marked = true;
+                commit.insert(&self.stored, mark, open.settled.to_be_bytes());
+                continue;
+            }
+            if open.marked {
+                commit.remove(&self.stored, mark);
+            }
+            match key.kind() {
+                // A chunk's key is written once, so that its tombstone can go where it meets it.
+                Some(Kind::Chunk) => commit.remove_weak(&self.stored, key.bytes()),
+                _ => commit.remove(&self.stored, key.bytes()),
+            }
+            self.open.remove(&key);
+        }
+    }
+
+    /// Reads at least `n` more records of a host ahead, or all that there are; false when none.
+    pub(super) fn fill(&mut self, hosts: &mut Hosts, id: HostId, n: usize) -> Result<bool, ReadError> {
+        let Some(slot) = hosts.slot(id) else { return Ok(false) };
+        let (mut ahead, from) = match slot.ahead.take() {
+            Some(ahead) => {
+                let from = ahead.to.next();
+                (ahead, from)
+            }
+            None => (Box::new(Ahead { entries: VecDeque::new(), to: slot.head }), slot.head),
+        };
+        let before = ahead.bytes();
+        let had = ahead.entries.len();
+        self.read(id, from, had + n, &mut ahead)?;
+        let found = ahead.entries.len() > had;
+        self.ahead_bytes += ahead.bytes() - before;
+        slot.ahead = Some(ahead);
+        self.aheads.insert(id);
+        self.forget_some(hosts, id);
+        Ok(found)
+    }
+
+    /// Reads on from a place until so many records stand in `ahead`.
+    fn read(&mut self, id: HostId, from: Key, until: usize, ahead: &mut Ahead) -> Result<(), ReadError> {
+        let range = (Bound::Included(from.bytes()), Bound::Included(Key::last_of(id).bytes()));
+        for entry in self.stored.range(range) {
+            let (key, value) = entry.into_inner()?;
+            let key = Key::parse(&key).ok_or("a key of the queue")?;
+            // A single may stand within the ages of a chunk: both or none.
+            if ahead.entries.len() >= until && key > ahead.to {
+                break;
+            }
+            match key.kind().ok_or("the kind of a key")? {
+                Kind::Chunk | Kind::Single => {
+                    let taken = self.open.get(&key).map_or(0, |open| open.taken);
+                    load(key, &value, taken, ahead).ok_or("a chunk cannot be read")?;
+                }
+                Kind::Settled => self.see_settled(key, &value, ahead)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes from what is read what an earlier run settled of a chunk.
+    fn see_settled(&mut self, mark: Key, value: &[u8], ahead: &mut Ahead) -> Result<(), &'static str> {
+        let key = mark.with(Kind::Chunk);
+        if self.open.contains_key(&key) {
+            return Ok(());
+        }
+        let settled = value.try_into().map(u64::from_be_bytes).map_err(|_| "what is settled of a chunk")?;
+        let chunk = ahead.entries.iter().find(|ready| ready.key == key);
+        let records = chunk.map(|ready| ready.of).ok_or("a mark without a chunk")?;
+        ahead.entries.retain(|ready| ready.key != key || settled & 1 << ready.at == 0);
+        self.open.insert(key, Open { records, taken: settled, settled, marked: true });
+        Ok(())
+    }
+
+    /// Keeps what is read ahead within bounds; that of `spared` is about to be leased.
+    fn forget_some(&mut self, hosts: &mut Hosts, spared: HostId) {
+        while self.ahead_bytes > self.ahead_bytes_max {
+            let Some(id) = self.aheads.iter().copied().find(|id| *id != spared) else { return };
+            self.aheads.remove(&id);
+            if let Some(slot) = hosts.slot(id) {
+                self.forget_ahead(slot);
+            }
+        }
+    }
+
+    /// Forgets what is read ahead: it is on disk, from `head` on.
+    fn forget_ahead(&mut self, slot: &mut Slot) {
+        let Some(ahead) = slot.ahead.take() else { return };
+        self.ahead_bytes -= ahead.bytes();
+        self.aheads.remove(&ahead.to.host());
+        slot.head = ahead.entries.iter().map(|ready| ready.key).min().unwrap_or_else(|| ahead.to.next());
+    }
+}
+
+/// Reads the records of a chunk, except those that are taken.
+fn load(key: Key, value: &[u8], taken: u64, ahead: &mut Ahead) -> Option<()> {
+    let mut from = Reader(value);
+    let records = from.byte()?;
+    if records == 0 || usize::from(records) > CHUNK_RECORDS {
+        return None;
+    }
+    // Not a part of the block that it was read from: that would keep the whole block in memory.
+    let bytes: Arc<[u8]> = value.into();
+    for at in 0..records {
+        let start = value.len() - from.0.len();
+        from.skip_record()?;
+        if taken & 1 << at == 0 {
+            let len = value.len() - from.0.len() - start;
+            ahead.insert(Ready {
+                rank: key.at_age(key.age() + u64::from(at), Kind::Chunk),
+                key,
+                at,
+                of: records,
+                start: u32::try_from(start).ok()?,
+                len: u32::try_from(len).ok()?,
+                bytes: bytes.clone(),
+            });
+        }
+    }
+    ahead.to = ahead.to.max(key.at_age(key.age() + u64::from(records) - 1, Kind::Chunk).end_of_age());
+    Some(())
+}
+
+/// Hashes places and lease numbers, which no outsider chooses.
+pub(super) type ByPlace = BuildHasherDefault<Fold>;
+
+#[derive(Default)]
+pub(super) struct Fold(u64);
+
+impl Hasher for Fold {
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.write_u64(number as u64);
+        self.write_u64((number >> 64) as u64);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        // The table takes its low bits from here, and a product's low bits say little.
+        self.0 ^ self.0 >> 32
+    }
+}

@@ -1,0 +1,109 @@
+//! When commits reach the disk: a thread that syncs, and the mark of how far it has come.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use fjall::{Database, PersistMode};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How many commits are known to be on disk.
+///
+/// The file is the evidence against a journal that lost what was synced: whoever opens a store with
+/// fewer commits than this knows that it is damaged, not torn.
+pub(super) struct Synced {
+    file: Mutex<File>,
+    commits: AtomicU64,
+    failed: AtomicBool,
+}
+
+impl Synced {
+    /// Opens the file; what it says, if it says something, comes along.
+    pub(super) fn open(path: &Path) -> io::Result<(Self, Option<u64>)> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut bytes = Vec::new();
+        Read::by_ref(&mut file).take(17).read_to_end(&mut bytes)?;
+        let said = bytes.split_first_chunk::<8>().and_then(|(commits, sum)| {
+            let holds = sum == xxh3_64(commits).to_be_bytes();
+            holds.then(|| u64::from_be_bytes(*commits))
+        });
+        Ok((
+            Self { file: Mutex::new(file), commits: AtomicU64::new(0), failed: AtomicBool::new(false) },
+            said,
+        ))
+    }
+
+    /// A commit was made.
+    pub(super) fn committed(&self, commits: u64) {
+        self.commits.store(commits, Ordering::Release);
+    }
+
+    /// Whether a sync in the background failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Syncs all commits so far, and notes it.
+    pub(super) fn sync(&self, db: &Database) -> Result<u64, fjall::Error> {
+        let commits = self.commits.load(Ordering::Acquire);
+        db.persist(PersistMode::SyncData)?;
+        let number = commits.to_be_bytes();
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(0))?;
+        // One write within one sector: a kill leaves the old number or the new.
+        file.write_all(&[number, xxh3_64(&number).to_be_bytes()].concat())?;
+        Ok(commits)
+    }
+}
+
+/// The thread that syncs once in a while; it ends when this is dropped.
+pub(super) struct Syncer {
+    stop: Arc<(Mutex<bool>, Condvar)>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Syncer {
+    pub(super) fn start(every: Duration, synced: Arc<Synced>, db: Database) -> io::Result<Self> {
+        let stop = Arc::new((Mutex::new(false), Condvar::new()));
+        let stopped = stop.clone();
+        // What is there already was synced when the database was opened.
+        let mut done = synced.commits.load(Ordering::Acquire);
+        let run = move || {
+            while !wait(&stopped, every) {
+                if synced.commits.load(Ordering::Acquire) == done {
+                    continue;
+                }
+                match synced.sync(&db) {
+                    Ok(commits) => done = commits,
+                    Err(_) => return synced.failed.store(true, Ordering::Release),
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("opilio-sync".to_owned()).spawn(run)?;
+        Ok(Self { stop, thread: Some(thread) })
+    }
+}
+
+/// Sleeps; true when it is time to stop.
+fn wait(stop: &(Mutex<bool>, Condvar), every: Duration) -> bool {
+    let (stop, bell) = stop;
+    let guard = stop.lock().unwrap_or_else(PoisonError::into_inner);
+    let (stop, _) =
+        bell.wait_timeout_while(guard, every, |stop| !*stop).unwrap_or_else(PoisonError::into_inner);
+    *stop
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.stop.1.notify_all();
+        if let Some(thread) = self.thread.take() {
+            // A panic there was printed there; the store is going away.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! What this store promises beyond the rules of every store: what it does after a crash, a cut, a
+//! flipped bit, and for whom it does not open.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Timestamp};
+use tempfile::TempDir;
+use url::Url;
+
+use super::{DiskFrontier, DiskOptions, Durability, Identity};
+use crate::conformance::Stores;
+use crate::{Admission, Frontier, FrontierError, Settlement, Want};
+
+mod kill;
+
+/// Stores in directories. A kill is a copy of the files as they are while the store is still open:
+/// whatever it would do when it is dropped is not in it.
+struct OnDisk {
+    dir: TempDir,
+    n: usize,
+    options: DiskOptions,
+}
+
+impl OnDisk {
+    fn new(ahead_bytes_max: usize) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), n: 0, options: DiskOptions { ahead_bytes_max, ..small() } }
+    }
+
+    fn nth(&self, n: usize) -> PathBuf {
+        self.dir.path().join(n.to_string())
+    }
+}
+
+impl Stores for OnDisk {
+    fn open(&mut self) -> Box<dyn Frontier> {
+        self.n += 1;
+        let _ = fs::remove_dir_all(self.nth(self.n - 1));
+        Box::new(DiskFrontier::create(&self.nth(self.n), self.options.clone(), whose()).unwrap())
+    }
+
+    fn reopen(&mut self, killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>> {
+        self.n += 1;
+        copy(&self.nth(self.n - 1), &self.nth(self.n));
+        drop(killed);
+        fs::remove_dir_all(self.nth(self.n - 1)).unwrap();
+        let store = DiskFrontier::open(&self.nth(self.n), self.options.clone(), whose()).unwrap();
+        Some(Box::new(store))
+    }
+
+    fn histories(&self) -> u32 {
+        // A creation and some reopenings each, with their syncs.
+        std::env::var("PROPTEST_CASES").map_or(24, |cases| cases.parse().unwrap())
+    }
+}
+
+mod conformance {
+    use super::OnDisk;
+
+    crate::conformance_tests!(OnDisk::new(1 << 20));
+
+    /// Nothing is kept that was read ahead: every path that forgets it and reads again.
+    #[test]
+    fn agrees_with_the_model_when_nothing_is_kept() {
+        crate::conformance::model::agrees_with_the_model(&mut OnDisk::new(0));
+    }
+}
+
+fn small() -> DiskOptions {
+    DiskOptions {
+        durability: Durability::Process,
+        cache_bytes: 1 << 20,
+        memtable_bytes: 1 << 20,
+        recent_bytes: 64,
+        workers: 1,
+        ..DiskOptions::default()
+    }
+}
+
+fn whose() -> Identity {
+    Identity { spider: "shop".to_owned(), version: 3 }
+}
+
+fn open(dir: &Path) -> Result<DiskFrontier, FrontierError> {
+    DiskFrontier::open(dir, small(), whose())
+}
+
+fn create(dir: &Path) -> DiskFrontier {
+    DiskFrontier::create(dir, small(), whose()).unwrap()
+}
+
+/// Copies a directory; journals without the zeros that they are filled up with.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            let mut bytes = fs::read(entry.path()).unwrap();
+            if to.extension().is_some_and(|extension| extension == "jnl") {
+                bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+            }
+            fs::write(to, bytes).unwrap();
+        }
+    }
+}
+
+fn record(host: usize, path: usize) -> Record {
+    let url = Url::parse(&format!("http://h{host}.test/{path}")).unwrap();
+    Record {
+        url: url.as_str().into(),
+        fingerprint: Fingerprint::of(&url),
+        host: Host::of(&url).unwrap(),
+        scheme: Scheme::Http,
+        depth: 0,
+        priority: Priority::default(),
+        attempts: 0,
+        kind: RecordKind::Discovered,
+        extra: bytes::Bytes::new(),
+    }
+}
+
+fn batch(paths: impl Iterator<Item = usize>) -> Vec<Admission> {
+    paths.map(|path| Admission::Queue(record(path % 3, path))).collect()
+}
+
+/// Leases all there is and settles it as pages.
+fn drain(store: &mut DiskFrontier) -> Vec<String> {
+    let mut urls = Vec::new();
+    loop {
+        let wants: Vec<_> = store.hosts_ready(Timestamp::EPOCH, 9).unwrap();
+        if wants.is_empty() {
+            return urls;
+        }
+        let wants: Vec<_> = wants.into_iter().map(|host| Want { host, n: usize::MAX >> 1 }).collect();
+        let mut leases = Vec::new();
+        store.lease(&wants, Timestamp::EPOCH, &mut leases).unwrap();
+        urls.extend(leases.iter().map(|lease| lease.record.url.to_string()));
+        store.settle(leases.iter().map(|lease| Settlement::page(lease.id)).collect(), &[]).unwrap();
+    }
+}
+
+/// The journal that is written to.
+fn journal(dir: &Path) -> PathBuf {
+    let files = fs::read_dir(dir.join("frontier")).unwrap().map(|entry| entry.unwrap().path());
+    let mut journals: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "jnl")).collect();
+    journals.sort();
+    journals.pop().unwrap()
+}
+
+/// A copy of a directory whose journal was changed.
+fn with_journal(dir: &Path, change: impl FnOnce(&mut Vec<u8>)) -> TempDir {
+    let copied = tempfile::tempdir().unwrap();
+    fs::remove_dir(copied.path()).unwrap();
+    copy(dir, copied.path());
+    let journal = journal(copied.path());
+    let mut bytes = fs::read(&journal).unwrap();
+    change(&mut bytes);
+    fs::write(journal, bytes).unwrap();
+    copied
+}
+
+#[test]
+fn a_directory_belongs_to_one_crawl_and_one_process() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("deep/state");
+    assert!(matches!(open(&dir), Err(FrontierError::Missing { .. })));
+    let store = create(&dir);
+    assert!(matches!(open(&dir), Err(FrontierError::InUse { .. })));
+    drop(store);
+    let again = DiskFrontier::create(&dir, small(), whose());
+    assert!(matches!(again, Err(FrontierError::Exists { .. })));
+
+    let other = |spider: &str, version| Identity { spider: spider.to_owned(), version };
+    let found = DiskFrontier::open(&dir, small(), other("news", 3)).unwrap_err();
+    assert!(
+        matches!(&found, FrontierError::OtherSpider { found, wanted, .. } if found == "shop" && wanted == "news")
+    );
+    let found = DiskFrontier::open(&dir, small(), other("shop", 4)).unwrap_err();
+    assert!(matches!(found, FrontierError::OtherVersion { found: 3, wanted: 4, .. }));
+    open(&dir).unwrap();
+}
+
+#[test]
+fn a_creation_that_was_killed_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    drop(create(&whole));
+    let killed = dir.path().join("killed");
+    fs::create_dir(&killed).unwrap();
+    fs::rename(whole.join("frontier"), killed.join("frontier.new")).unwrap();
+    fs::remove_file(killed.join("frontier.new/version")).unwrap();
+    assert!(matches!(open(&killed), Err(FrontierError::Missing { .. })));
+    assert_eq!(create(&killed).stats().left, 0);
+}
+
+#[test]
+fn a_commit_that_was_cut_off_is_dropped_as_a_whole_and_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    store.admit(batch(0..10)).unwrap();
+    store.checkpoint().unwrap();
+    let before = fs::read(journal(dir.path())).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    store.admit(batch(10..20)).unwrap();
+    let filled = fs::read(journal(dir.path())).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    for cut in [before + 1, before + 20, (before + filled) / 2, filled - 1] {
+        let copied = with_journal(dir.path(), |bytes| bytes.truncate(cut));
+        let mut store = open(copied.path()).unwrap();
+        assert!(store.torn_bytes() > 0, "{cut}");
+        let stats = store.stats();
+        assert!(stats.balances() && stats.left == 10, "{stats:?}");
+        assert_eq!(store.admit(batch(0..20)).unwrap().new, 10);
+        assert_eq!(drain(&mut store).len(), 20);
+    }
+    let whole = with_journal(dir.path(), |_| ());
+    let store = open(whole.path()).unwrap();
+    assert_eq!((store.torn_bytes(), store.stats().left), (0, 20));
+}
+
+#[test]
+fn flipped_bits_in_what_was_synced_are_an_error_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    for n in 0..10 {
+        store.admit(batch(n * 10..n * 10 + 10)).unwrap();
+    }
+    store.checkpoint().unwrap();
+    drop(store);
+    let filled = fs::metadata(journal(dir.path())).unwrap().len() as usize;
+    let filled =
+        filled.min(fs::read(journal(dir.path())).unwrap().iter().rposition(|b| *b != 0).unwrap() + 1);
+    for at in (0..filled).step_by(filled / 40) {
+        let copied = with_journal(dir.path(), |bytes| bytes[at] ^= 0x10);
+        for _ in 0..2 {
+            let found = open(copied.path()).map(|store| store.stats());
+            assert!(matches!(found, Err(FrontierError::Damaged { .. })), "byte {at}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn a_part_that_is_missing_is_an_error_and_nothing_is_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    store.admit(batch(0..100)).unwrap();
+    store.checkpoint().unwrap();
+    drop(store);
+    let remove: [fn(&Path); 4] = [
+        |dir| fs::remove_file(dir.join("frontier/version")).unwrap(),
+        |dir| fs::remove_file(journal(dir)).unwrap(),
+        |dir| fs::remove_dir_all(dir.join("frontier/keyspaces/0")).unwrap(),
+        |dir| fs::remove_dir_all(dir.join("frontier/keyspaces/1")).unwrap(),
+    ];
+    for (n, remove) in remove.into_iter().enumerate() {
+        let copied = with_journal(dir.path(), |_| ());
+        remove(copied.path());
+        for _ in 0..2 {
+            let found = open(copied.path()).map(|store| store.stats());
+            assert!(matches!(found, Err(FrontierError::Damaged { .. })), "part {n}: {found:?}");
+        }
+    }
+}
+
+#[test]
+fn flipped_bits_in_a_table_are_an_error_and_no_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    store.admit(batch(0..3000)).unwrap();
+    for keyspace in [&store.stored.seen, &store.stored.queue, &store.stored.misc] {
+        keyspace.rotate_memtable_and_wait().unwrap();
+    }
+    store.checkpoint().unwrap();
+    drop(store);
+    let mut damaged = 0;
+    for keyspace in 1..=4 {
+        let tables = dir.path().join(format!("frontier/keyspaces/{keyspace}/tables"));
+        for table in fs::read_dir(tables).unwrap() {
+            let table = table.unwrap().path();
+            let whole = fs::read(&table).unwrap();
+            for part in 0..7 {
+                let mut bytes = whole.clone();
+                bytes[whole.len() * part / 7] ^= 0x40;
+                fs::write(&table, bytes).unwrap();
+                match open(dir.path()).and_then(|mut store| {
+                    store.admit(batch(0..3000))?;
+                    store.hosts_ready(Timestamp::EPOCH, 9)?;
+                    let want = |host| Want { host: record(host, 0).host, n: 3000 };
+                    let mut leases = Vec::new();
+                    store.lease(&[want(0), want(1), want(2)], Timestamp::EPOCH, &mut leases)?;
+                    Ok(leases.len())
+                }) {
+                    // The bit stood where nobody looks.
+                    Ok(leases) => assert_eq!(leases, 3000),
+                    Err(FrontierError::Damaged { .. }) => damaged += 1,
+                    Err(other) => panic!("{other:?}"),
+                }
+                // Which of the tries found it does not count for the next.
+                let _ = fs::remove_file(dir.path().join("damaged"));
+            }
+            fs::write(&table, whole).unwrap();
+        }
+    }
+    assert!(damaged > 10, "{damaged}");
+}
+
+#[test]
+fn chunks_larger_than_one_batch_come_out_in_order_across_kills() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    let mut records: Vec<_> = (0..500).map(|path| record(0, path)).collect();
+    for record in records.iter_mut().step_by(50) {
+        record.extra = vec![7; 40_000].into();
+    }
+    store.admit(records.iter().cloned().map(Admission::Queue).collect()).unwrap();
+    let mut at = 0;
+    while at < 500 {
+        let mut leases = Vec::new();
+        store.lease(&[Want { host: record(0, 0).host, n: 37 }], Timestamp::EPOCH, &mut leases).unwrap();
+        for (lease, expected) in leases.iter().zip(&records[at..]) {
+            assert_eq!(lease.record, *expected);
+        }
+        // Every other part is settled in the wrong order, the rest comes back after the kill.
+        leases.truncate(if at % 2 == 0 { 37 } else { 13 });
+        leases.reverse();
+        at += leases.len();
+        store.settle(leases.iter().map(|lease| Settlement::page(lease.id)).collect(), &[]).unwrap();
+        drop(store);
+        store = open(dir.path()).unwrap();
+        assert_eq!(store.stats().left as usize, 500 - at);
+    }
+    assert_eq!(store.stored.queue.len().unwrap(), 0, "nothing is left behind");
+}
+
+#[test]
+fn all_hosts_are_told_in_portions_after_opening() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    store.admit((0..1000).map(|host| Admission::Queue(record(host, 1))).collect()).unwrap();
+    store.admit((0..100).map(|path| Admission::Queue(record(500, path))).collect()).unwrap();
+    drop(store);
+    let mut store = open(dir.path()).unwrap();
+    let mut told = BTreeSet::new();
+    for n in [1, 10, 100, 5000] {
+        let hosts = store.hosts_ready(Timestamp::EPOCH, n).unwrap();
+        assert_eq!(hosts.len(), n.min(1000 - told.len()));
+        told.extend(hosts);
+    }
+    assert_eq!(told.len(), 1000);
+}
+
+#[test]
+fn a_thread_syncs_without_being_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let every = std::time::Duration::from_millis(1);
+    let options = DiskOptions { durability: Durability::Interval(every), ..small() };
+    let mut store = DiskFrontier::create(dir.path(), options, whose()).unwrap();
+    store.admit(batch(0..10)).unwrap();
+    let synced = dir.path().join("synced");
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while fs::metadata(&synced).unwrap().len() < 16 {
+        assert!(std::time::Instant::now() < deadline);
+        std::thread::yield_now();
+    }
+}

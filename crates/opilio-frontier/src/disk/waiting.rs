@@ -1,0 +1,95 @@
+//! What is due later: kept by due time, moved to its host's queue when its time has come.
+//!
+//! Moving is a commit of its own, so that what a dead region of the web leaves to be retried is never
+//! in memory, however much it is.
+
+use std::ops::Bound;
+
+use opilio_core::{Priority, Timestamp};
+
+use super::DiskFrontier;
+use super::keys::{HostId, Key, Kind, WaitKey};
+use super::pack::{Reader, pack};
+use super::queue::Out;
+use crate::error::FrontierError;
+
+/// So many are moved in one commit.
+const MOVED_MAX: usize = 1024;
+
+impl DiskFrontier {
+    /// The first that waits, not looking before `from`.
+    pub(super) fn first_waiting(&self, from: WaitKey) -> Result<Option<WaitKey>, FrontierError> {
+        let range = from.bytes()..=WaitKey::last_at(Timestamp::NEVER).bytes();
+        let Some(first) = self.stored.queue.range(range).next() else { return Ok(None) };
+        let key = first.key().map_err(|error| self.place.failed("read", error))?;
+        WaitKey::parse(&key).map(Some).ok_or_else(|| self.place.damaged("a key of what waits"))
+    }
+
+    /// Writes that a record is due later; the caller has settled its old place.
+    pub(super) fn wait(
+        &mut self,
+        out: &Out,
+        due: Timestamp,
+        attempts: u16,
+        commit: &mut fjall::OwnedWriteBatch,
+    ) {
+        let mut record = out.record.clone();
+        record.attempts = attempts;
+        let mut value = out.host.0.to_be_bytes().to_vec();
+        value.push(record.priority.0.cast_unsigned());
+        value.extend_from_slice(&record.depth.to_be_bytes());
+        pack(&record, &mut value);
+        let key = WaitKey { due, age: out.age };
+        commit.insert(&self.stored.queue, key.bytes(), value);
+        self.next_due = Some(self.next_due.map_or(key, |first| first.min(key)));
+        self.books.stats.waiting += 1;
+        self.books.stats.retries += 1;
+    }
+
+    /// Queues what has become due.
+    pub(super) fn wake(&mut self, now: Timestamp) -> Result<(), FrontierError> {
+        while let Some(first) = self.next_due
+            && first.due <= now
+        {
+            self.all_or_nothing(|store| store.wake_some(first, now))?;
+        }
+        Ok(())
+    }
+
+    fn wake_some(&mut self, first: WaitKey, now: Timestamp) -> Result<(), FrontierError> {
+        let mut commit = self.stored.db.batch();
+        let range = (Bound::Included(first.bytes()), Bound::Included(WaitKey::last_at(now).bytes()));
+        let mut last = first;
+        let mut moved = Vec::new();
+        for entry in self.stored.queue.range(range).take(MOVED_MAX) {
+            let (key, value) = entry.into_inner().map_err(|error| self.place.failed("read", error))?;
+            let read = WaitKey::parse(&key).and_then(|key| {
+                let (place, packed) = read_value(key, &value)?;
+                last = key;
+                Some((place, packed.to_vec()))
+            });
+            moved.push(read.ok_or_else(|| self.place.damaged("a record that waits"))?);
+            commit.remove(&self.stored.queue, key);
+        }
+        self.books.stats.waiting = self.books.stats.waiting.saturating_sub(moved.len() as u64);
+        for (place, packed) in moved {
+            self.slot(place.host())?;
+            self.queue.push_single(place, &packed, &mut self.hosts, &mut commit);
+            self.hosts.join_line(place.host());
+        }
+        self.commit(commit)?;
+        self.next_due = self.first_waiting(last)?;
+        Ok(())
+    }
+}
+
+/// Where a record that waits goes when it is due, and the record.
+fn read_value(key: WaitKey, value: &[u8]) -> Option<(Key, &[u8])> {
+    let mut from = Reader(value);
+    let host = HostId(u32::from_be_bytes(from.take(4)?.try_into().ok()?));
+    let priority = Priority(from.byte()?.cast_signed());
+    let depth = u16::from_be_bytes(from.take(2)?.try_into().ok()?);
+    let packed = from.0;
+    from.skip_record()?;
+    Some((Key::new(host, priority, depth, key.age, Kind::Single), packed))
+}
