@@ -1,6 +1,7 @@
 //! What a host may do next: the gate that owns a host's budget.
 
 mod budget;
+mod gate;
 mod hold;
 mod invariants;
 mod memo;

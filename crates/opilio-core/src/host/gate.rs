@@ -1,0 +1,225 @@
+//! The gate itself: what may start at an instant, when the next start will be possible, and what a
+//! start spends.
+//!
+//! Everything that a host starts passes [`HostState::startable`], URLs and robots.txt alike, so that
+//! there is one place to look for whatever went out that should not have.
+
+use std::time::Duration;
+
+use super::budget::Spacing;
+use super::hold::Door;
+use super::message::{Output, WakeReason};
+use super::room::Flight;
+use super::rules::{Fetching, Known};
+#[cfg(feature = "sabotage")]
+use super::sabotage::Bug;
+use super::settings::HostLimits;
+use super::state::{HostState, Slot};
+use crate::name::Scheme;
+use crate::record::Lease;
+use crate::time::Timestamp;
+
+/// What may start now.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Candidate {
+    /// The ready lease at this place.
+    Lease(usize),
+    /// The rules of this origin, which its leases wait for.
+    Rules(Scheme),
+}
+
+impl HostState {
+    /// The gate: what may start at this instant, if anything.
+    pub(super) fn startable(&self, now: Timestamp) -> Option<Candidate> {
+        let full = self.in_flight() >= self.in_flight_cap();
+        if self.draining || self.parked.is_some() || full || self.hold.door == Door::Probing {
+            return None;
+        }
+        let held = self.hold.is_held(now) && !self.sabotaged_hold(now);
+        let spent = self.quota.spent_until().is_some_and(|until| now < until);
+        if held || spent || now < self.budget_due() {
+            return None;
+        }
+        let may_start = |scheme| {
+            self.rules.allow_starts(scheme, now) || self.rules.fetch_due(scheme).is_some_and(|due| due <= now)
+        };
+        // While it is open whose fault the last failure was, another URL goes first, to find out.
+        let careful = self.hold.door == Door::Closed || self.suspect.is_some();
+        let place = if careful { self.room.safest(may_start)? } else { self.room.best(may_start)? };
+        let scheme = self.room.ready()[place].lease.record.scheme;
+        let allowed = self.rules.allow_starts(scheme, now);
+        Some(if allowed { Candidate::Lease(place) } else { Candidate::Rules(scheme) })
+    }
+
+    /// When the next start will be possible if nothing is heard, and what it waits for.
+    pub(super) fn start_due(&self) -> Option<(Timestamp, WakeReason)> {
+        let full = self.in_flight() >= self.in_flight_cap();
+        if self.draining
+            || self.parked.is_some()
+            || full
+            || self.hold.door == Door::Probing
+            || self.slot != Slot::None
+        {
+            return None;
+        }
+        let floors = [
+            (self.hold.until(), WakeReason::HoldEnds),
+            (self.budget_due(), WakeReason::Budget),
+            (self.quota.spent_until().unwrap_or_default(), WakeReason::HoldEnds),
+            (self.slot_retry_at, WakeReason::SlotRetry),
+        ];
+        let floor = floors.into_iter().max_by_key(|(at, _)| *at)?;
+        let work = self.work_due()?;
+        Some(if work > floor.0 { (work, WakeReason::RetryDue) } else { floor })
+    }
+
+    /// From when on there is something to start.
+    fn work_due(&self) -> Option<Timestamp> {
+        let ready = self.room.ready().iter().rev().find_map(|ticket| self.lease_due(&ticket.lease));
+        let mut waiting = self.room.waiting().iter().rev();
+        let waiting = waiting.find_map(|(due, ticket)| Some(self.lease_due(&ticket.lease)?.max(*due)));
+        ready.into_iter().chain(waiting).min()
+    }
+
+    /// From when on a lease may start as far as its origin's rules go; `None` while they are fetched.
+    fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
+        match self.rules.of(lease.record.scheme).known {
+            _ if self.rules.is_off() => Some(Timestamp::EPOCH),
+            // Known rules allow a start, expired ones a fetch of newer ones.
+            Known::Until(_) => Some(Timestamp::EPOCH),
+            Known::Unknown(not_before) => Some(not_before),
+            Known::Fetching(_) => None,
+        }
+    }
+
+    pub(super) fn start(&mut self, now: Timestamp, candidate: Candidate) -> Output {
+        let spacing = self.pacing();
+        let probe = self.hold.door == Door::Closed;
+        let idled = self.idle_since.take().is_some_and(|since| {
+            now.since(since)
+                > spacing.duration().saturating_mul(IDLE_SPACINGS).max(self.policy.backoff_bounds().min)
+        });
+        if idled {
+            self.pace.idled();
+        }
+        let seq = self.next_seq;
+        self.next_seq = seq.wrapping_add(1);
+        self.spend(now, spacing, candidate);
+        self.quota.spend();
+        self.pace.started(now, seq);
+        if probe {
+            self.hold.door = Door::Probing;
+        }
+        let deadline = now + self.limits.fetch_timeout + HostLimits::GRACE;
+        match candidate {
+            Candidate::Rules(scheme) => {
+                self.rules.of_mut(scheme).known =
+                    Known::Fetching(Fetching { seq, started: now, deadline, probe });
+                Output::FetchRules { scheme, deadline }
+            }
+            Candidate::Lease(place) => {
+                let ticket = self.room.take_ready(place);
+                let start = ticket.start(deadline, probe);
+                self.room.fly(Flight { ticket, seq, started: now, deadline, probe, settled: false });
+                Output::Fetch(start)
+            }
+        }
+    }
+
+    fn spend(&mut self, now: Timestamp, spacing: Spacing, _candidate: Candidate) {
+        #[cfg(feature = "sabotage")]
+        match (self.bug, _candidate) {
+            (Some(Bug::RulesForFree), Candidate::Rules(_)) => return,
+            (Some(Bug::CatchUp), _) => {
+                self.budget.spend(now, Spacing { slack_nanos: u64::MAX, ..spacing });
+                return;
+            }
+            _ => {}
+        }
+        self.budget.spend(now, spacing);
+    }
+
+    /// The spacing in force, an announced quota included.
+    pub(super) fn pacing(&self) -> Spacing {
+        if self.quota.is_known() {
+            self.spacing.and(self.quota.spacing(self.budget.anchor()))
+        } else {
+            self.spacing
+        }
+    }
+
+    fn budget_due(&self) -> Timestamp {
+        self.budget.due(self.pacing(), self.rules.crawl_delay())
+    }
+
+    /// The ceiling that refusals taught, in starts per second.
+    pub(super) fn learnt(&self) -> Option<f64> {
+        self.pace.ceiling(self.patience())
+    }
+
+    /// For how long a learnt pace stays about what it is.
+    pub(super) fn patience(&self) -> Duration {
+        self.policy.backoff_bounds().min.saturating_mul(PATIENCE_FACTOR)
+    }
+
+    /// The starts per second that are asked of the host now, as far as they are known.
+    pub(super) fn asked(&self) -> Option<f64> {
+        let rate = self.policy.rate_max().map(crate::rate::Rate::per_second);
+        let learnt = self.learnt();
+        rate.into_iter().chain(learnt).min_by(f64::total_cmp)
+    }
+
+    /// Computes the lasting part of the spacing anew, after one of its sources changed.
+    pub(super) fn refresh_spacing(&mut self) {
+        let rate = self.policy.rate_max().map_or(Spacing::NONE, Spacing::of_rate);
+        let delay = self.rules.crawl_delay();
+        let delay = if delay.is_zero() { Spacing::NONE } else { Spacing::of_interval(delay) };
+        let learnt = if self.policy.adapts() { self.pace.spacing(self.patience()) } else { Spacing::NONE };
+        self.spacing = rate.and(delay).and(learnt);
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.room.flights().len() + self.rules.in_flight()
+    }
+
+    pub(super) fn in_flight_cap(&self) -> usize {
+        let max = self.policy.in_flight_max();
+        let cap = if self.ramp > 0 { self.ramp.min(max) } else { max };
+        #[cfg(feature = "sabotage")]
+        if self.bug == Some(Bug::OneMoreInFlight) {
+            return max as usize + 1;
+        }
+        cap as usize
+    }
+
+    #[cfg(not(feature = "sabotage"))]
+    pub(super) fn is_sabotaged(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "sabotage")]
+    pub(super) fn is_sabotaged(&self) -> bool {
+        self.bug.is_some()
+    }
+
+    #[cfg(not(feature = "sabotage"))]
+    fn sabotaged_hold(&self, _now: Timestamp) -> bool {
+        false
+    }
+
+    #[cfg(feature = "sabotage")]
+    fn sabotaged_hold(&self, now: Timestamp) -> bool {
+        match self.bug {
+            Some(Bug::RetriesIgnoreHold) => {
+                self.room.ready().last().is_some_and(|ticket| ticket.fault.is_some())
+            }
+            Some(Bug::EarlyProbe) => now + Duration::from_millis(20) >= self.hold.until(),
+            _ => false,
+        }
+    }
+}
+
+/// A host that was without work for so many spacings says nothing about the server's pace.
+const IDLE_SPACINGS: u32 = 4;
+/// Ten minutes by default.
+const PATIENCE_FACTOR: u32 = 600;
