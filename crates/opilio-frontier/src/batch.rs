@@ -20,6 +20,17 @@ pub enum Admission {
     },
 }
 
+impl Admission {
+    /// The dedup key of what was discovered.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        match self {
+            Self::Queue(record) => record.fingerprint,
+            Self::Filtered { fingerprint, .. } => *fingerprint,
+        }
+    }
+}
+
 macro_rules! filtered {
     ($($(#[$doc:meta])* $name:ident => $word:literal,)*) => {
         /// Why a discovered URL was not admitted: a stable word for reports, never renamed.

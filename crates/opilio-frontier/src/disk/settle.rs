@@ -60,8 +60,8 @@ impl DiskFrontier {
         }
         if !commit.is_empty() {
             self.commit(commit)?;
-            self.seen.committed();
         }
+        self.seen.committed();
         for SinkPosition { sink, position } in positions {
             self.positions.insert(sink.clone(), *position);
         }

@@ -17,10 +17,13 @@ impl Frontier for DiskFrontier {
         self.all_or_nothing(|store| {
             let mut admitted = Admitted::default();
             let mut fresh = Vec::new();
+            let begun = store.seen.begin(batch.iter().map(Admission::fingerprint));
+            store.sighted(begun)?;
             for admission in batch {
                 store.sight(admission, &mut fresh, &mut admitted)?;
             }
             if admitted.new + admitted.filtered_new == 0 {
+                store.seen.committed();
                 return Ok(admitted);
             }
             let mut commit = store.stored.db.batch();

@@ -4,13 +4,15 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Timestamp};
 use tempfile::TempDir;
 use url::Url;
 
+use super::files::filled_bytes;
 use super::{DiskFrontier, DiskOptions, Durability, Identity};
 use crate::conformance::Stores;
 use crate::{Admission, Frontier, FrontierError, Settlement, Want};
@@ -53,7 +55,7 @@ impl Stores for OnDisk {
 
     fn histories(&self) -> u32 {
         // A creation and some reopenings each, with their syncs.
-        std::env::var("PROPTEST_CASES").map_or(24, |cases| cases.parse().unwrap())
+        std::env::var("PROPTEST_CASES").map_or(48, |cases| cases.parse().unwrap())
     }
 }
 
@@ -101,10 +103,10 @@ fn copy(from: &Path, to: &Path) {
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &to);
         } else {
-            let mut bytes = fs::read(entry.path()).unwrap();
-            if to.extension().is_some_and(|extension| extension == "jnl") {
-                bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
-            }
+            let is_journal = to.extension().is_some_and(|extension| extension == "jnl");
+            let len = if is_journal { filled_bytes(&entry.path()).unwrap() } else { u64::MAX };
+            let mut bytes = Vec::new();
+            File::open(entry.path()).unwrap().take(len).read_to_end(&mut bytes).unwrap();
             fs::write(to, bytes).unwrap();
         }
     }
@@ -205,9 +207,10 @@ fn a_commit_that_was_cut_off_is_dropped_as_a_whole_and_said() {
     let mut store = create(dir.path());
     store.admit(batch(0..10)).unwrap();
     store.checkpoint().unwrap();
-    let before = fs::read(journal(dir.path())).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let filled = || filled_bytes(&journal(dir.path())).unwrap() as usize;
+    let before = filled();
     store.admit(batch(10..20)).unwrap();
-    let filled = fs::read(journal(dir.path())).unwrap().iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let filled = filled();
     for cut in [before + 1, before + 20, (before + filled) / 2, filled - 1] {
         let copied = with_journal(dir.path(), |bytes| bytes.truncate(cut));
         let mut store = open(copied.path()).unwrap();
@@ -231,9 +234,7 @@ fn flipped_bits_in_what_was_synced_are_an_error_for_good() {
     }
     store.checkpoint().unwrap();
     drop(store);
-    let filled = fs::metadata(journal(dir.path())).unwrap().len() as usize;
-    let filled =
-        filled.min(fs::read(journal(dir.path())).unwrap().iter().rposition(|b| *b != 0).unwrap() + 1);
+    let filled = filled_bytes(&journal(dir.path())).unwrap() as usize;
     for at in (0..filled).step_by(filled / 40) {
         let copied = with_journal(dir.path(), |bytes| bytes[at] ^= 0x10);
         for _ in 0..2 {

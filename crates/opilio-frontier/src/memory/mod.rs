@@ -6,7 +6,7 @@
 mod hosts;
 pub(crate) mod packed;
 mod queue;
-mod seen;
+pub(crate) mod seen;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};

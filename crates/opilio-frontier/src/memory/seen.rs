@@ -80,7 +80,7 @@ impl std::hash::Hash for Key {
 /// A fingerprint is a hash already, but one that a hostile site can compute: without the key it
 /// could offer links that all fall into one bucket.
 #[derive(Clone, Debug)]
-struct Folding {
+pub(crate) struct Folding {
     key: [u64; 2],
 }
 
@@ -99,7 +99,7 @@ impl BuildHasher for Folding {
     }
 }
 
-struct Fold {
+pub(crate) struct Fold {
     key: [u64; 2],
     hash: u64,
 }
