@@ -96,6 +96,10 @@ impl std::fmt::Debug for DiskFrontier {
     }
 }
 
+/// How often the journals are counted, and how many are no reason to do something about it.
+const COMMITS_PER_LOOK: u64 = 128;
+const JOURNALS: usize = 2;
+
 impl DiskFrontier {
     /// Starts a crawl in a directory, which is made when it is not there.
     ///
@@ -216,6 +220,13 @@ impl DiskFrontier {
         }
         commit.commit().map_err(|error| self.place.failed("write", error))?;
         self.synced.committed(self.books.commits);
+        if self.books.commits.is_multiple_of(COMMITS_PER_LOOK) && self.stored.db.journal_count() > JOURNALS {
+            // What is written a little of with every commit fills no memtable and keeps every journal
+            // from going away: opening would read them all again.
+            for keyspace in [&self.stored.misc, &self.stored.ends] {
+                keyspace.rotate_memtable().map_err(|error| self.place.failed("write", error))?;
+            }
+        }
         Ok(())
     }
 
