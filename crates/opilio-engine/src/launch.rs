@@ -15,7 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::error::CrawlError;
-use crate::exporter;
+use crate::exporter::{self, Rows, Written};
 use crate::fetcher::{Pool, PoolSetup};
 use crate::message::{Settled, ToStore};
 use crate::outbox::Outbox;
@@ -122,20 +122,9 @@ pub(crate) fn on_own_threads<S: Spider>(
             links.push(link);
             settled.push(settle);
         }
-        let Rest { spider, sinks, frontier, seeds, pages_max, hosts_max } = rest;
-        let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
-        let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
-        let export = thread("opilio-export", move || exporter::run(sinks, rows_inbox, written))?;
-        let desk = Desk::new(DeskSetup {
-            frontier,
-            exporter: rows,
-            written: written_inbox,
-            scheduler: hall.scheduler.clone().recipient(),
-            shards: settled,
-            clock: hall.clock,
-            pages_max,
-            hosts_max,
-        });
+        let Rest { spider, seeds, store, sinks } = rest;
+        let (desk, rows, written) = desk(&hall, store, settled);
+        let export = thread("opilio-export", move || exporter::run(sinks, rows, written))?;
         let inbox = hall.inbox;
         let store = thread("opilio-store", move || desk.run(inbox))?;
         let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
@@ -160,20 +149,9 @@ pub(crate) async fn here<S: Spider>(
         links.push(link);
         settled.push(settle);
     }
-    let Rest { spider, sinks, frontier, seeds, pages_max, hosts_max } = rest;
-    let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
-    let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
-    let export = actix::spawn(exporter::run(sinks, rows_inbox, written));
-    let desk = Desk::new(DeskSetup {
-        frontier,
-        exporter: rows,
-        written: written_inbox,
-        scheduler: hall.scheduler.clone().recipient(),
-        shards: settled,
-        clock: hall.clock,
-        pages_max,
-        hosts_max,
-    });
+    let Rest { spider, seeds, store, sinks } = rest;
+    let (desk, rows, written) = desk(&hall, store, settled);
+    let export = actix::spawn(exporter::run(sinks, rows, written));
     let store = actix::spawn(desk.run(hall.inbox));
     let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
     let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
@@ -207,11 +185,39 @@ async fn end_of_export(
 /// What of a plan is not the shards'.
 struct Rest<S: Spider> {
     spider: Arc<S>,
-    sinks: Vec<Box<dyn Sink>>,
-    frontier: Box<dyn Frontier>,
     seeds: Vec<Admission>,
+    store: Store,
+    sinks: Vec<Box<dyn Sink>>,
+}
+
+/// What the desk gets of a plan.
+struct Store {
+    frontier: Box<dyn Frontier>,
     pages_max: Option<u64>,
     hosts_max: u32,
+}
+
+/// The desk, and the exporter's ends of the two channels between them. The way back has room for
+/// more than the way there can hold, so that neither ever waits for the other.
+fn desk(
+    hall: &Hall,
+    store: Store,
+    shards: Vec<actix::Recipient<Settled>>,
+) -> (Desk, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
+    let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
+    let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
+    let Store { frontier, pages_max, hosts_max } = store;
+    let desk = Desk::new(DeskSetup {
+        frontier,
+        exporter: rows,
+        written: written_inbox,
+        scheduler: hall.scheduler.clone().recipient(),
+        shards,
+        clock: hall.clock,
+        pages_max,
+        hosts_max,
+    });
+    (desk, rows_inbox, written)
 }
 
 fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>) -> Hall {
@@ -257,14 +263,8 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         cores: cores.clone(),
     });
     let parts = parts.collect();
-    let rest = Rest {
-        spider: plan.spider,
-        sinks: plan.sinks,
-        frontier: plan.frontier,
-        seeds: plan.seeds,
-        pages_max: plan.pages_max,
-        hosts_max: plan.hosts_max,
-    };
+    let store = Store { frontier: plan.frontier, pages_max: plan.pages_max, hosts_max: plan.hosts_max };
+    let rest = Rest { spider: plan.spider, seeds: plan.seeds, store, sinks: plan.sinks };
     Ok((parts, rest))
 }
 
