@@ -563,6 +563,8 @@ fn a_settled_lease_is_gone_wherever_it_is() {
     assert_eq!(rig.starts.len(), 2);
 }
 
+// A host with a planted bug carries it with it: what counts is the one that users run.
+#[cfg(not(feature = "sabotage"))]
 #[test]
 fn is_small_enough_for_a_million() {
     assert!(size_of::<HostState>() < 600, "{}", size_of::<HostState>());
