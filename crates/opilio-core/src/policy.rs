@@ -10,6 +10,15 @@ use crate::rate::Rate;
 ///
 /// The default is the polite one: a start a second (60 a minute), one request in flight, adaptive.
 /// No setting makes a host ignore a hold.
+///
+/// ```
+/// use std::time::Duration;
+/// use opilio_core::{HostPolicy, per_minute};
+///
+/// let policy = HostPolicy::new().rate(per_minute(30)).in_flight(8).max_hold(Duration::from_secs(600));
+/// assert_eq!(policy.rate_max().map(|rate| rate.interval()), Some(Duration::from_secs(2)));
+/// assert_eq!(policy.in_flight_max(), 8);
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct HostPolicy {
     rate: Option<Rate>,
