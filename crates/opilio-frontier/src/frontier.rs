@@ -107,6 +107,19 @@ pub trait Frontier: Send {
     /// When the store fails.
     fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError>;
 
+    /// Keeps something of the caller's under a name; it replaces an earlier one.
+    ///
+    /// It is written by the next commit, whichever call makes it (at the latest by
+    /// [`checkpoint`](Self::checkpoint)), so that what goes along with every settle costs no commit
+    /// of its own.
+    fn keep_note(&mut self, name: &'static str, note: Bytes);
+
+    /// The note of this name.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn note(&self, name: &'static str) -> Result<Option<Bytes>, FrontierError>;
+
     /// How far each sink had written at the last settle that said so, by name: where the output is
     /// cut back to on resume.
     ///

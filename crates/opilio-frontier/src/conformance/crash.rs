@@ -63,6 +63,22 @@ pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
     assert_eq!(lease_at(&mut *store, "a.test", 9, due)[0].record.attempts, 3);
 }
 
+/// A note goes along with the next commit; one that met none is not there.
+pub fn a_kill_keeps_notes_with_their_commit(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    store.keep_note("run", Bytes::from("one"));
+    store.keep_note("crawl", Bytes::from("made"));
+    assert_eq!(store.note("run").unwrap(), Some(Bytes::from("one")));
+    admit(&mut *store, &["http://a.test/1"]);
+    store.keep_note("run", Bytes::from("two"));
+    store.checkpoint().unwrap();
+    store.keep_note("run", Bytes::from("three"));
+    let Some(store) = stores.reopen(store) else { return };
+    assert_eq!(store.note("run").unwrap(), Some(Bytes::from("two")));
+    assert_eq!(store.note("crawl").unwrap(), Some(Bytes::from("made")));
+    assert_eq!(store.note("other").unwrap(), None);
+}
+
 /// A settle and its positions are one commit.
 pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     let mut store = stores.open();

@@ -73,7 +73,8 @@ macro_rules! conformance_tests {
                 two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,
                 failures_are_listed_in_order;
             crash: a_kill_brings_leases_back, a_kill_keeps_what_was_settled,
-                a_kill_keeps_times_and_memos, a_page_is_settled_and_positioned_at_once;
+                a_kill_keeps_times_and_memos, a_kill_keeps_notes_with_their_commit,
+                a_page_is_settled_and_positioned_at_once;
             model: agrees_with_the_model;
         );
     };

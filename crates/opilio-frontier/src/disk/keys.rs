@@ -12,6 +12,7 @@
 //!        n·name                                             a host's number
 //!        i·host:u32                                         a host's name
 //!        h·host:u32                                         a host's memo
+//!        t·name                                             a note of the caller's
 //!        p·sink                                             how far a sink had written
 //!        f·reason                                           how many failed for it
 //! ```
@@ -154,8 +155,9 @@ pub(super) const CRAWL: &[u8] = b"c";
 pub(super) const BOOKS: &[u8] = b"b";
 pub(super) const POSITIONS: u8 = b'p';
 pub(super) const FAILURES: u8 = b'f';
+pub(super) const NOTES: u8 = b't';
 
-/// The key of something that has a name: `n`, `p` or `f`.
+/// The key of something that has a name: `n`, `t`, `p` or `f`.
 pub(super) fn named(what: u8, name: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + name.len().min(NAME_MAX));
     key.push(what);

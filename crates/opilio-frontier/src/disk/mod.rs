@@ -39,6 +39,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
 use opilio_core::{Host, Lease, Record, RecordKind};
 use url::Url;
@@ -78,6 +79,8 @@ pub struct DiskFrontier {
     hosts: Hosts,
     queue: Queue,
     positions: BTreeMap<Arc<str>, u64>,
+    /// Notes that wait for the next commit.
+    notes: BTreeMap<&'static str, Bytes>,
     /// When the first of those that wait is due.
     next_due: Option<WaitKey>,
     torn_bytes: u64,
@@ -174,6 +177,7 @@ impl DiskFrontier {
             options,
             books,
             positions,
+            notes: BTreeMap::new(),
             next_due: None,
             torn_bytes,
             broken: false,
@@ -215,6 +219,9 @@ impl DiskFrontier {
         self.books.commits += 1;
         self.books.stats.hosts = u64::from(self.hosts.numbered());
         commit.insert(&self.stored.misc, keys::BOOKS, self.books.encode());
+        for (name, note) in std::mem::take(&mut self.notes) {
+            commit.insert(&self.stored.misc, keys::named(keys::NOTES, name), &note[..]);
+        }
         if self.options.durability == Durability::EveryCommit {
             commit = commit.durability(Some(PersistMode::SyncData));
         }

@@ -115,6 +115,20 @@ impl Frontier for DiskFrontier {
         Ok(memo.map(|memo| Bytes::copy_from_slice(&memo)))
     }
 
+    fn keep_note(&mut self, name: &'static str, note: Bytes) {
+        self.notes.insert(name, note);
+    }
+
+    fn note(&self, name: &'static str) -> Result<Option<Bytes>, FrontierError> {
+        self.usable()?;
+        if let Some(note) = self.notes.get(name) {
+            return Ok(Some(note.clone()));
+        }
+        let note = self.stored.misc.get(keys::named(keys::NOTES, name));
+        let note = note.map_err(|error| self.place.failed("read", error))?;
+        Ok(note.map(|note| Bytes::copy_from_slice(&note)))
+    }
+
     fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError> {
         let positions = self.positions.iter();
         Ok(positions.map(|(sink, at)| SinkPosition { sink: sink.clone(), position: *at }).collect())
@@ -134,6 +148,9 @@ impl Frontier for DiskFrontier {
 
     fn checkpoint(&mut self) -> Result<(), FrontierError> {
         self.usable()?;
+        if !self.notes.is_empty() {
+            self.all_or_nothing(|store| store.commit(store.stored.db.batch()))?;
+        }
         let synced = self.synced.sync(&self.stored.db);
         synced.map(drop).map_err(|error| {
             self.broken = true;

@@ -35,6 +35,7 @@ pub struct MemoryFrontier {
     waiting: BinaryHeap<Reverse<Waiting>>,
     out: HashMap<LeaseId, Out>,
     memos: HashMap<HostId, Bytes>,
+    notes: BTreeMap<&'static str, Bytes>,
     positions: BTreeMap<Arc<str>, u64>,
     failures: Vec<Failure>,
     books: FrontierStats,
@@ -254,6 +255,14 @@ impl Frontier for MemoryFrontier {
 
     fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError> {
         Ok(self.hosts.find(host).and_then(|host| self.memos.get(&host).cloned()))
+    }
+
+    fn keep_note(&mut self, name: &'static str, note: Bytes) {
+        self.notes.insert(name, note);
+    }
+
+    fn note(&self, name: &'static str) -> Result<Option<Bytes>, FrontierError> {
+        Ok(self.notes.get(name).cloned())
     }
 
     fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError> {
