@@ -1,6 +1,8 @@
 //! The builder, and the crawl that it starts.
 
 use std::future::Future;
+#[cfg(feature = "disk")]
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,17 +13,23 @@ use opilio_core::RetryPolicy;
 use opilio_core::host::RulesMode;
 use opilio_export::Export;
 use opilio_fetch::{AddressPolicy, Limits, Tls, Transport, USER_AGENT, WebSettings};
+#[cfg(feature = "disk")]
+use opilio_frontier::FrontierError;
+#[cfg(feature = "disk")]
+use opilio_frontier::{DiskFrontier, DiskOptions, Durability, Identity};
 use opilio_frontier::{Frontier, MemoryFrontier};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::CrawlError;
 use crate::launch::{self, MakeTransport, Plan, TransportChoice};
+use crate::past;
 use crate::report::{CrawlReport, Stopped};
 use crate::runner::seed_admissions;
 use crate::scheduler::{Command, Progress};
 use crate::scope::Scope;
 use crate::settings::{BadHostPattern, HostSettings, HostTable, Settings};
 use crate::spider::Spider;
+use crate::store::Syncing;
 
 /// Builds a crawl of one spider.
 ///
@@ -80,7 +88,11 @@ pub struct Crawler<S: Spider> {
     web: WebSettings,
     user_agent: String,
     exports: Vec<Box<dyn Export<S::Item>>>,
-    frontier: Option<Box<dyn Frontier>>,
+    store: Store,
+    #[cfg(feature = "disk")]
+    resume: bool,
+    #[cfg(feature = "disk")]
+    durability: Durability,
     transport: Option<MakeTransport>,
     in_flight: u32,
     hosts_max: u32,
@@ -107,7 +119,11 @@ impl<S: Spider> Crawler<S> {
             web: WebSettings::default(),
             user_agent: USER_AGENT.to_owned(),
             exports: Vec::new(),
-            frontier: None,
+            store: Store::Own(Box::new(MemoryFrontier::new())),
+            #[cfg(feature = "disk")]
+            resume: false,
+            #[cfg(feature = "disk")]
+            durability: Durability::default(),
             transport: None,
             in_flight: 64,
             hosts_max: 100_000,
@@ -196,10 +212,57 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Another store than the one in memory.
+    /// Another store than the one in memory. One that holds a crawl already is gone on with.
     #[must_use]
     pub fn frontier(mut self, store: impl Frontier + 'static) -> Self {
-        self.frontier = Some(Box::new(store));
+        self.store = Store::Own(Box::new(store));
+        self
+    }
+
+    /// Keeps the crawl in a directory, so that nothing can lose it, and memory does not grow with
+    /// the URLs that it knows. Whatever is killed when: each page is fetched at least once and
+    /// written exactly once.
+    ///
+    /// The directory is made when it is not there. A crawl that it holds is an error, unless
+    /// [`resume`](Self::resume) is called too.
+    ///
+    /// ```no_run
+    /// # async fn run<S: opilio_engine::Spider<Item = String>>(shop: S) -> Result<(), Box<dyn std::error::Error>> {
+    /// use opilio_engine::Crawler;
+    /// use opilio_export::JsonLines;
+    ///
+    /// // Run it again after whatever stopped it, and it goes on.
+    /// let output = JsonLines::create("products.jsonl")?;
+    /// let report = Crawler::new(shop).export(output).state("products.state").resume().run().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "disk")]
+    #[must_use]
+    pub fn state(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.store = Store::Directory(dir.into());
+        self
+    }
+
+    /// Goes on with the crawl that the state directory holds; begins one when there is none.
+    ///
+    /// The spider's name and version and the outputs have to be those of the crawl; everything else
+    /// may be set anew. Output files are cut back to what was committed. An output that cannot be cut
+    /// back (stdout) gets the rows of the last moments before a kill twice; after a run that came to
+    /// its end, gently stopped or not, it gets each once.
+    #[cfg(feature = "disk")]
+    #[must_use]
+    pub fn resume(mut self) -> Self {
+        self.resume = true;
+        self
+    }
+
+    /// What a power cut may take of a crawl with a [`state`](Self::state) directory: its last second
+    /// by default. A kill of the process takes nothing in any of them.
+    #[cfg(feature = "disk")]
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
         self
     }
 
@@ -225,14 +288,14 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Ends after so many pages, exactly.
+    /// Ends after so many pages, exactly; those of earlier runs of a resumed crawl count.
     #[must_use]
     pub fn max_pages(mut self, pages: u64) -> Self {
         self.pages_max = Some(pages);
         self
     }
 
-    /// Starts nothing more after this time; what is under way ends.
+    /// Starts nothing more after this time; what is under way ends. A resumed crawl has it anew.
     #[must_use]
     pub fn max_duration(mut self, span: Duration) -> Self {
         self.duration_max = Some(span);
@@ -335,16 +398,18 @@ impl<S: Spider> Crawler<S> {
         };
         let transport =
             self.transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
-        // Last of all, since it cuts back: where the store has committed to, which for a new one is 0.
-        let frontier = self.frontier.unwrap_or_else(|| Box::new(MemoryFrontier::new()));
-        let positions = frontier.positions()?;
-        let mut sinks = Vec::new();
-        for export in self.exports {
-            let mut sink = export.into_sink()?;
-            let committed = positions.iter().find(|at| at.sink == sink.name()).map_or(0, |at| at.position);
-            sink.begin(committed)?;
-            sinks.push(sink);
-        }
+        let sinks: Result<Vec<_>, _> = self.exports.into_iter().map(|export| export.into_sink()).collect();
+        let mut sinks = sinks?;
+        // Last of all, since it cuts the output back.
+        let (mut frontier, syncing) = match self.store {
+            Store::Own(frontier) => (frontier, Syncing::AtTheEnd),
+            #[cfg(feature = "disk")]
+            Store::Directory(dir) => {
+                let identity = Identity { spider: self.spider.name().to_owned(), version: S::VERSION };
+                open_state(&dir, identity, self.resume, self.durability)?
+            }
+        };
+        let past = past::open(&mut *frontier, &mut sinks)?;
         let (publish, progress) = watch::channel(Progress::default());
         let settings = Settings {
             hosts: self.hosts,
@@ -372,9 +437,50 @@ impl<S: Spider> Crawler<S> {
             pages_max: self.pages_max,
             duration_max: self.duration_max,
             progress: publish,
+            past,
+            syncing,
         };
         Ok((plan, progress))
     }
+}
+
+/// Where a crawl keeps its frontier.
+enum Store {
+    Own(Box<dyn Frontier>),
+    #[cfg(feature = "disk")]
+    Directory(PathBuf),
+}
+
+/// Opens a state directory, or makes it.
+///
+/// Syncing is the desk's: the sinks have to be synced before the store is, and a thread of the
+/// store's own would not ask them.
+#[cfg(feature = "disk")]
+fn open_state(
+    dir: &Path,
+    whose: Identity,
+    resume: bool,
+    durability: Durability,
+) -> Result<(Box<dyn Frontier>, Syncing), FrontierError> {
+    let (syncing, durability) = match durability {
+        Durability::Process => (Syncing::AtTheEnd, Durability::Process),
+        Durability::Interval(span) => (Syncing::Every(span), Durability::Process),
+        Durability::EveryCommit => (Syncing::EachTime, Durability::EveryCommit),
+    };
+    let options = || DiskOptions { durability, ..DiskOptions::default() };
+    let store = if resume && DiskFrontier::is_there(dir) {
+        DiskFrontier::open(dir, options(), whose)?
+    } else {
+        DiskFrontier::create(dir, options(), whose)?
+    };
+    if store.torn_bytes() > 0 {
+        tracing::warn!(
+            dir = %dir.display(),
+            bytes = store.torn_bytes(),
+            "the last commit to the state was unfinished and is dropped: its pages are fetched again"
+        );
+    }
+    Ok((Box::new(store), syncing))
 }
 
 /// The standard library's hash maps are seeded from the operating system: so is this.

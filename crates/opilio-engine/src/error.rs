@@ -22,6 +22,23 @@ pub enum CrawlError {
     /// The frontier failed.
     #[error("keep the frontier")]
     Frontier(#[from] FrontierError),
+    /// The crawl that is to be resumed writes somewhere else: its output could not be kept in step.
+    #[error("resume the crawl: it writes to {found}, not to {wanted}")]
+    OtherOutput {
+        /// Where the crawl writes.
+        found: String,
+        /// Where this run would.
+        wanted: String,
+    },
+    /// The store holds a note that this version cannot read.
+    #[error("resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged")]
+    Note {
+        /// Which note.
+        name: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: postcard::Error,
+    },
     /// The user agent cannot stand in a header.
     #[error("send {user_agent:?} as the user agent")]
     UserAgent {

@@ -19,13 +19,14 @@ use crate::exporter::{self, Rows, Written};
 use crate::fetcher::{Pool, PoolSetup};
 use crate::message::{Settled, ToStore};
 use crate::outbox::Outbox;
+use crate::past::{Past, Totals};
 use crate::report::{CrawlReport, FailureRecord};
 use crate::runner::{Hand, ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, ShardLink};
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
 use crate::spider::Spider;
-use crate::store::{Desk, DeskSetup, StoreOutcome, StorePort};
+use crate::store::{Desk, DeskSetup, StoreOutcome, StorePort, Syncing};
 
 /// Everything that a crawl needs, before any of it runs.
 pub(crate) struct Plan<S: Spider> {
@@ -44,6 +45,8 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) pages_max: Option<u64>,
     pub(crate) duration_max: Option<Duration>,
     pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) past: Past,
+    pub(crate) syncing: Syncing,
 }
 
 /// What shards fetch through.
@@ -70,6 +73,7 @@ struct ShardParts<S: Spider> {
     scheduler: actix::Addr<Scheduler>,
     web: Web,
     cores: Arc<Semaphore>,
+    killed: bool,
 }
 
 /// What the shards' fetchers share.
@@ -103,7 +107,7 @@ pub(crate) fn on_own_threads<S: Spider>(
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
     System::new().block_on(async move {
-        let hall = hall(plan.progress.clone(), plan.duration_max);
+        let hall = hall(plan.progress.clone(), plan.duration_max, plan.past);
         let mut links = Vec::new();
         let mut settled = Vec::new();
         let mut arbiters = Arbiters::default();
@@ -140,7 +144,7 @@ pub(crate) async fn here<S: Spider>(
     plan: Plan<S>,
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
-    let hall = hall(plan.progress.clone(), plan.duration_max);
+    let hall = hall(plan.progress.clone(), plan.duration_max, plan.past);
     let (parts, rest) = shard_parts(plan, &hall)?;
     let mut links = Vec::new();
     let mut settled = Vec::new();
@@ -195,6 +199,8 @@ struct Store {
     frontier: Box<dyn Frontier>,
     pages_max: Option<u64>,
     hosts_max: u32,
+    before: Totals,
+    syncing: Syncing,
 }
 
 /// The desk, and the exporter's ends of the two channels between them. The way back has room for
@@ -206,7 +212,7 @@ fn desk(
 ) -> (Desk, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
-    let Store { frontier, pages_max, hosts_max } = store;
+    let Store { frontier, pages_max, hosts_max, before, syncing } = store;
     let desk = Desk::new(DeskSetup {
         frontier,
         exporter: rows,
@@ -216,12 +222,14 @@ fn desk(
         clock: hall.clock,
         pages_max,
         hosts_max,
+        before,
+        syncing,
     });
     (desk, rows_inbox, written)
 }
 
-fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>) -> Hall {
-    let clock = Clock::start();
+fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>, past: Past) -> Hall {
+    let clock = Clock::start(past.era);
     let (store, inbox) = mpsc::channel(STORE_CHANNEL);
     let (tell, ended) = oneshot::channel();
     let setup = SchedulerSetup {
@@ -231,6 +239,7 @@ fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>) -> Ha
         ended: tell,
         duration_max,
         drain_max: DRAIN_MAX,
+        before: past.totals,
     };
     Hall { clock, scheduler: Scheduler::start(setup), store, inbox, ended }
 }
@@ -261,9 +270,16 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         scheduler: hall.scheduler.clone(),
         web: web.clone(),
         cores: cores.clone(),
+        killed: plan.past.killed,
     });
     let parts = parts.collect();
-    let store = Store { frontier: plan.frontier, pages_max: plan.pages_max, hosts_max: plan.hosts_max };
+    let store = Store {
+        frontier: plan.frontier,
+        pages_max: plan.pages_max,
+        hosts_max: plan.hosts_max,
+        before: plan.past.totals,
+        syncing: plan.syncing,
+    };
     let rest = Rest { spider: plan.spider, seeds: plan.seeds, store, sinks: plan.sinks };
     Ok((parts, rest))
 }
@@ -272,9 +288,10 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
 fn start_shard<S: Spider>(
     parts: ShardParts<S>,
 ) -> Result<(ShardLink, actix::Recipient<Settled>), CrawlError> {
-    let ShardParts { shard, slots, spider, settings, encoders, clock, store, scheduler, web, cores } = parts;
-    let port = StorePort::new(store);
+    let ShardParts { shard, slots, spider, settings, encoders, clock, store, scheduler, web, cores, killed } =
+        parts;
     let counts = Rc::new(Cell::default());
+    let port = StorePort::new(store, counts.clone());
     let watch = ParseWatch::default();
     let hand = Hand::default();
     let fetch_max = settings.fetch_timeout + HostLimits::GRACE - Duration::from_secs(1);
@@ -313,6 +330,7 @@ fn start_shard<S: Spider>(
             credit,
             counts,
             gone,
+            killed,
         }),
         passivated: scheduler.clone().recipient(),
         drained: scheduler.clone().recipient(),
@@ -377,19 +395,18 @@ fn conclude<S: Spider>(
 ) -> Result<CrawlReport, CrawlError> {
     // A sink that failed is why the store stopped: it is told first.
     export?;
-    let StoreOutcome { stats, failures, items } = store?;
-    let Ended { stopped, counts, elapsed } = ended;
+    let StoreOutcome { stats, failures, totals } = store?;
     let report = CrawlReport {
         discovered: stats.discovered,
         admitted: stats.admitted,
         pages: stats.pages,
         aliases: stats.aliases,
         left: stats.left,
-        requests: counts.requests,
-        retries: counts.retries,
-        refusals: counts.refusals,
-        items,
-        bytes: counts.bytes,
+        requests: totals.requests,
+        retries: totals.retries,
+        refusals: totals.refusals,
+        items: totals.items,
+        bytes: totals.bytes,
         failures: failures
             .into_iter()
             .map(|failure| FailureRecord {
@@ -400,8 +417,8 @@ fn conclude<S: Spider>(
             .collect(),
         reasons: stats.failures,
         filtered: stats.filtered.iter().map(|(why, count)| (why.as_str(), *count)).collect(),
-        stopped,
-        elapsed,
+        stopped: ended.stopped,
+        elapsed: totals.elapsed,
     };
     if !report.balances() {
         tracing::error!(?report, "the books do not balance: a defect of Opilio");

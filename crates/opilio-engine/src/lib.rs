@@ -20,6 +20,7 @@ mod launch;
 mod message;
 mod outbox;
 mod page;
+mod past;
 mod report;
 mod request;
 mod runner;
@@ -35,6 +36,8 @@ mod tests;
 pub use crawler::{Crawl, Crawler, Handle};
 pub use error::CrawlError;
 pub use job::{EachPage, Job, crawl};
+#[cfg(feature = "disk")]
+pub use opilio_frontier::Durability;
 pub use page::{Failure, Page};
 pub use report::{CrawlReport, FailureRecord, Stopped};
 pub use request::{BadUrl, Request, Target};

@@ -162,12 +162,13 @@ pub(crate) enum ToStore {
     Want { host: Host, leases: u32 },
     /// A host is live no more.
     Unwant(Host),
-    /// What one lease gave.
-    Parsed(Box<Parsed>),
+    /// What one lease gave, and what its shard had counted by then.
+    Parsed(Box<Parsed>, ShardCounts),
     /// Hand out nothing more.
     Stop,
-    /// Everything has come back: settle what was written, sync, tell the books.
-    Close,
+    /// Everything has come back: settle what was written, sync, tell the books. With all that the
+    /// shards have counted.
+    Close(ShardCounts),
 }
 
 /// What the store thread tells the scheduler.

@@ -6,9 +6,11 @@ use std::time::Duration;
 use opilio_core::Reason;
 use serde::Serialize;
 
-/// The books of a crawl.
+/// The books of a crawl, over all its runs.
 ///
-/// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`.
+/// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`: these hold
+/// whatever was killed when. Requests, retries, refusals, bytes and the time are kept with every
+/// settle: they cover at least what has ended, and lack what a killed run did after its last commit.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CrawlReport {
     /// Distinct URLs that were met: seeds and outlinks.
@@ -39,7 +41,7 @@ pub struct CrawlReport {
     pub filtered: BTreeMap<&'static str, u64>,
     /// Why the crawl ended.
     pub stopped: Stopped,
-    /// From the first seed to the last settle.
+    /// How long the crawl ran, all runs together; the time between them does not count.
     #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
     pub elapsed: Duration,
 }

@@ -42,6 +42,20 @@ pub trait Sink: Send {
     /// When what lies behind the position cannot be taken back, or the position lies behind the end.
     fn begin(&mut self, position: u64) -> Result<(), ExportError>;
 
+    /// Whether [`begin`](Self::begin) can take it back. What only goes forward (a pipe) cannot.
+    fn goes_back(&self) -> bool {
+        true
+    }
+
+    /// Begins at a position without taking anything back, and counts on from there: for a sink that
+    /// cannot go back. What it was given behind the position, before a kill, comes again.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    fn go_on(&mut self, position: u64) -> Result<(), ExportError> {
+        self.begin(position)
+    }
+
     /// Takes one page's rows (perhaps none) and tells the position at their end; they may be
     /// buffered.
     ///

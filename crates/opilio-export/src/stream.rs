@@ -56,11 +56,20 @@ impl Sink for StreamSink {
 
     /// # Errors
     /// At any position but 0: rows behind the committed one cannot be taken back from a reader. Who
-    /// accepts that they come twice begins at 0.
+    /// accepts that they come twice calls [`go_on`](Sink::go_on).
     fn begin(&mut self, position: u64) -> Result<(), ExportError> {
         if position > 0 {
             return Err(ExportError::NotResumable { sink: self.name() });
         }
+        Ok(())
+    }
+
+    fn goes_back(&self) -> bool {
+        false
+    }
+
+    fn go_on(&mut self, position: u64) -> Result<(), ExportError> {
+        self.written = position;
         Ok(())
     }
 
@@ -147,5 +156,14 @@ mod tests {
         let error = sink.begin(10).unwrap_err();
         assert!(matches!(error, ExportError::NotResumable { .. }), "{error}");
         sink.begin(0).unwrap();
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_counts_from_where_it_stood() {
+        let mut sink = StreamSink::new("stdout", io::sink());
+        assert!(!sink.goes_back());
+        sink.go_on(10).unwrap();
+        assert_eq!(sink.append(b"one\n").unwrap(), 14);
+        assert_eq!(sink.flush().unwrap(), 14);
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
-use opilio::{AddressPolicy, Follow, Rate};
+use opilio::{AddressPolicy, Durability, Follow, Rate};
 
 use crate::config::{self, IN_FLIGHT_MAX};
 use crate::crawl::spider::Field;
@@ -92,12 +92,21 @@ pub(crate) struct CrawlArgs {
     #[arg(long, value_name = "N", env = "OPILIO_MAX_REDIRECTS", help_heading = "How patient")]
     pub(crate) max_redirects: Option<u16>,
 
-    /// Where pages go, as JSON Lines; the file is begun anew [default: stdout]
+    /// Where pages go, as JSON Lines; the file is begun anew, unless --resume goes on with it [default: stdout]
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Where")]
     pub(crate) output: Option<PathBuf>,
     /// Where the report goes, as JSON; written after a gentle stop too
     #[arg(long, value_name = "FILE.json", help_heading = "Where")]
     pub(crate) report: Option<PathBuf>,
+    /// Keeps the crawl in this directory, so that nothing can lose it
+    #[arg(long, value_name = "DIR", help_heading = "Where")]
+    pub(crate) state: Option<PathBuf>,
+    /// Goes on with the crawl in the --state directory; begins one if there is none
+    #[arg(long, requires = "state", help_heading = "Where")]
+    pub(crate) resume: bool,
+    /// What a power cut may take of --state (a kill takes nothing) [default: interval]
+    #[arg(long, value_name = "HOW", requires = "state", help_heading = "Where")]
+    pub(crate) durability: Option<DurabilityArg>,
     /// Settings, also of single hosts
     #[arg(long, value_name = "opilio.toml", env = "OPILIO_CONFIG", help_heading = "Where")]
     pub(crate) config: Option<PathBuf>,
@@ -122,6 +131,27 @@ pub(crate) struct CrawlArgs {
     /// Says nothing on stderr but warnings and errors
     #[arg(short, long, help_heading = "Messages")]
     pub(crate) quiet: bool,
+}
+
+/// What a power cut may take of a crawl with a state directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DurabilityArg {
+    /// What the operating system has not written by itself, some 30 seconds
+    Process,
+    /// The last second
+    Interval,
+    /// Nothing: every commit waits for the disk
+    Commit,
+}
+
+impl From<DurabilityArg> for Durability {
+    fn from(arg: DurabilityArg) -> Self {
+        match arg {
+            DurabilityArg::Process => Self::Process,
+            DurabilityArg::Interval => Self::default(),
+            DurabilityArg::Commit => Self::EveryCommit,
+        }
+    }
 }
 
 /// Which links are followed, by where they lead.

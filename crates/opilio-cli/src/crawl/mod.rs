@@ -1,13 +1,14 @@
 //! `opilio crawl`: one JSON object a page, without a spider to write.
 //!
 //! `args` are the flags, `plan` merges them with `opilio.toml`, `seeds` reads the URLs, `spider` turns
-//! pages into items, `watch` runs the crawl, `summary` says how it ended.
+//! pages into items, `state` is the crawl's directory, `watch` runs it, `summary` says how it ended.
 
 mod args;
 mod plan;
 mod progress;
 mod seeds;
 mod spider;
+mod state;
 mod summary;
 mod watch;
 
@@ -26,6 +27,7 @@ use crate::logs;
 use plan::Plan;
 use progress::Display;
 use spider::PageSpider;
+use state::State;
 
 /// Runs the command.
 ///
@@ -47,11 +49,15 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     }
     let closing = plan.closing();
     let spider = PageSpider::new(seeds, args.css);
-    let crawler = plan.apply(Crawler::new(spider)).export(export);
+    let state = args.state.map(|dir| State { dir, resume: args.resume, durability: args.durability });
+    let mut crawler = plan.apply(Crawler::new(spider)).export(export);
+    if let Some(state) = &state {
+        crawler = state.apply(crawler, &display);
+    }
     let watched = match watch::run(crawler, &display) {
         // Whoever reads has seen enough: that is no error, and nobody is told.
         Err(CrawlError::Export(ExportError::Closed { .. })) => return Ok(Exit::Done),
-        result => result.map_err(failure)?,
+        result => result.map_err(|error| state::failure(error, state.as_ref()))?,
     };
     let Some(report) = watched.report else {
         say("stopped at once: there is no report");
@@ -70,14 +76,6 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
             Ok(Exit::Errors)
         }
         None => Ok(Exit::Done),
-    }
-}
-
-/// What the user can change is a usage error: a seed that cannot be used, an output that does not open.
-fn failure(error: CrawlError) -> Failure {
-    match error {
-        CrawlError::Seed(_) | CrawlError::Export(ExportError::Open { .. }) => Failure::usage(error),
-        _ => Failure::run(error),
     }
 }
 

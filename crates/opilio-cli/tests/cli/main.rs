@@ -7,6 +7,7 @@ mod config;
 mod crawl;
 mod explain;
 mod input;
+mod kill;
 mod sandbox;
 mod stop;
 mod support;

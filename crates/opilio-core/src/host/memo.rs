@@ -98,6 +98,23 @@ impl HostMemo {
         self
     }
 
+    /// The same memo after a run that was killed: it may be older than the host's last start, which
+    /// counts as one at the reopening. So is that of a host of which nothing was kept.
+    #[must_use]
+    pub fn after_kill(mut self, reopened: Timestamp) -> Self {
+        let reopened_nanos = reopened.as_micros().saturating_mul(1_000);
+        self.anchor_nanos = self.anchor_nanos.max(reopened_nanos).max(1);
+        self
+    }
+
+    /// The same memo with no hold beyond the longest from now on, so that whatever was written down
+    /// wrong does not close a host for good. A host that was put aside stays so: that is no hold.
+    #[must_use]
+    pub fn clamped(mut self, now: Timestamp, hold_max: Duration) -> Self {
+        self.hold_until = self.hold_until.min((now + hold_max).as_micros());
+        self
+    }
+
     pub(super) fn write(host: &Remembered) -> Self {
         let rules_until = SCHEMES.map(|scheme| match host.rules.of(scheme).known {
             Known::Until(until) => until.as_micros(),

@@ -8,12 +8,16 @@ use tokio::sync::mpsc;
 pub(crate) struct Rows {
     pub(crate) sequence: u64,
     pub(crate) rows: Vec<Vec<u8>>,
+    /// Whether a power cut may not take them either once they are written.
+    pub(crate) sync: bool,
 }
 
 /// All rows up to this number are with the operating system.
 pub(crate) struct Written {
     pub(crate) sequence: u64,
     pub(crate) positions: Vec<SinkPosition>,
+    /// They are on disk, too.
+    pub(crate) synced: bool,
 }
 
 /// Writes until the store hangs up; then syncs.
@@ -28,7 +32,9 @@ pub(crate) async fn run(
     let mut batches = Vec::new();
     while inbox.recv_many(&mut batches, BATCHES_MAX).await > 0 {
         let mut sequence = 0;
+        let mut synced = false;
         for batch in batches.drain(..) {
+            synced |= batch.sync;
             for (sink, rows) in sinks.iter_mut().zip(batch.rows) {
                 if !rows.is_empty() {
                     sink.append(&rows)?;
@@ -38,9 +44,10 @@ pub(crate) async fn run(
         }
         let mut positions = Vec::with_capacity(sinks.len());
         for sink in &mut sinks {
-            positions.push(SinkPosition { position: sink.flush()?, sink: sink.name() });
+            let position = if synced { sink.sync()? } else { sink.flush()? };
+            positions.push(SinkPosition { position, sink: sink.name() });
         }
-        if written.send(Written { sequence, positions }).await.is_err() {
+        if written.send(Written { sequence, positions, synced }).await.is_err() {
             break;
         }
     }

@@ -15,9 +15,7 @@ use url::Url;
 use super::rules::RulesTable;
 use crate::extra::{Extra, More};
 use crate::fetcher::Slot;
-use crate::message::{
-    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Report, ToStore,
-};
+use crate::message::{AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Report};
 use crate::shard::{Gone, HostGone, ShardContext};
 
 pub(crate) struct HostActor {
@@ -200,7 +198,7 @@ impl HostActor {
     /// Ends a lease that gives nothing to the spider.
     fn settle(&mut self, lease: Lease, ending: Ending) {
         self.trying.remove(&lease.id);
-        self.cx.port.send(ToStore::Parsed(Box::new(Parsed {
+        self.cx.port.give(Parsed {
             shard: self.cx.shard,
             host: self.host.clone(),
             lease: lease.id,
@@ -211,7 +209,7 @@ impl HostActor {
             next: None,
             rows: Vec::new(),
             items: 0,
-        })));
+        });
     }
 
     fn tell(&self, event: HostEvent) {

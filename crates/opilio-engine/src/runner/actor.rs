@@ -14,7 +14,7 @@ use super::hand::Hand;
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
 use crate::extra::{Chain, Extra, More};
-use crate::message::{Deliver, Next, Parsed, ToStore};
+use crate::message::{Deliver, Next, Parsed};
 use crate::outbox::Outbox;
 use crate::page::{Answer, Failure, Page, PageFacts};
 use crate::settings::Settings;
@@ -251,7 +251,7 @@ impl<S: Spider> SpiderRunner<S> {
                 (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError))
             }
         };
-        self.port.send(ToStore::Parsed(Box::new(Parsed {
+        self.port.give(Parsed {
             shard: self.shard,
             host: case.host,
             lease: case.lease,
@@ -262,7 +262,7 @@ impl<S: Spider> SpiderRunner<S> {
             next: None,
             rows,
             items: count,
-        })));
+        });
     }
 
     /// Goes on at the target, in the name of the chain's origin.
@@ -328,7 +328,7 @@ impl<S: Spider> SpiderRunner<S> {
             }
             alias_rows.push(out);
         }
-        self.port.send(ToStore::Parsed(Box::new(Parsed {
+        self.port.give(Parsed {
             shard: self.shard,
             host: case.host,
             lease: case.lease,
@@ -339,7 +339,7 @@ impl<S: Spider> SpiderRunner<S> {
             next: Some(Box::new(Next { record, alias_rows })),
             rows: Vec::new(),
             items: 0,
-        })));
+        });
     }
 
     fn send(
@@ -350,7 +350,7 @@ impl<S: Spider> SpiderRunner<S> {
         origin: Arc<str>,
         attempts: u16,
     ) {
-        self.port.send(ToStore::Parsed(Box::new(Parsed {
+        self.port.give(Parsed {
             shard: self.shard,
             host: host.clone(),
             lease,
@@ -361,7 +361,7 @@ impl<S: Spider> SpiderRunner<S> {
             next: None,
             rows: Vec::new(),
             items: 0,
-        })));
+        });
     }
 }
 

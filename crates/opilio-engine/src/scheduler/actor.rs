@@ -1,5 +1,6 @@
 //! The scheduler actor. It waits for nobody: what it has to send goes through outboxes.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
@@ -12,6 +13,7 @@ use crate::message::{
     Slots, SlotsWanted, ToStore,
 };
 use crate::outbox::Outbox;
+use crate::past::Totals;
 use crate::report::Stopped;
 use crate::runner::{OVERDUE, ParseWatch};
 use crate::scheduler::Progress;
@@ -26,14 +28,14 @@ pub(crate) struct SchedulerSetup {
     pub(crate) duration_max: Option<Duration>,
     /// How long a drain may take before what is under way is given up.
     pub(crate) drain_max: Duration,
+    /// What earlier runs of the crawl have done.
+    pub(crate) before: Totals,
 }
 
 /// How the actors' part of a crawl ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
     pub(crate) stopped: Stopped,
-    pub(crate) counts: ShardCounts,
-    pub(crate) elapsed: Duration,
 }
 
 /// A shard as the scheduler sees it.
@@ -71,6 +73,7 @@ struct SchedulerParts {
     ended: Option<tokio::sync::oneshot::Sender<Ended>>,
     duration_max: Option<Duration>,
     drain_max: Duration,
+    before: Totals,
 }
 
 struct Shard {
@@ -93,12 +96,13 @@ enum Phase {
 
 impl Scheduler {
     pub(crate) fn start(setup: SchedulerSetup) -> actix::Addr<Self> {
-        let SchedulerSetup { clock, store, progress, ended, duration_max, drain_max } = setup;
+        let SchedulerSetup { clock, store, progress, ended, duration_max, drain_max, before } = setup;
         let ended = Some(ended);
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            let port = StorePort::new(store);
-            let setup = SchedulerParts { clock, port, progress, ended, duration_max, drain_max };
+            // It counts nothing itself.
+            let port = StorePort::new(store, Rc::default());
+            let setup = SchedulerParts { clock, port, progress, ended, duration_max, drain_max, before };
             Self { setup, shards: Vec::new(), books: Books::default(), phase: Phase::Running }
         })
     }
@@ -124,7 +128,7 @@ impl Scheduler {
     fn close(&mut self, stopped: Stopped) {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(stopped);
-            self.setup.port.send(ToStore::Close);
+            self.setup.port.send(ToStore::Close(self.counts()));
         }
     }
 
@@ -135,8 +139,7 @@ impl Scheduler {
         };
         self.publish();
         if let Some(ended) = self.setup.ended.take() {
-            let elapsed = self.setup.clock.now().since(opilio_core::Timestamp::EPOCH);
-            let _ = ended.send(Ended { stopped, counts: self.counts(), elapsed });
+            let _ = ended.send(Ended { stopped });
         }
     }
 
@@ -146,6 +149,7 @@ impl Scheduler {
 
     fn publish(&self) {
         let counts = self.counts();
+        let totals = self.setup.before.and(counts, 0, self.setup.clock.elapsed());
         let Books { admitted, pages, aliases, failures, left, items } = self.books;
         self.setup.progress.send_replace(Progress {
             admitted,
@@ -154,14 +158,14 @@ impl Scheduler {
             failures,
             left,
             items,
-            requests: counts.requests,
-            retries: counts.retries,
-            refusals: counts.refusals,
-            bytes: counts.bytes,
+            requests: totals.requests,
+            retries: totals.retries,
+            refusals: totals.refusals,
+            bytes: totals.bytes,
             in_flight: counts.in_flight,
             hosts: counts.hosts,
             held: counts.held,
-            elapsed: self.setup.clock.now().since(opilio_core::Timestamp::EPOCH),
+            elapsed: totals.elapsed,
         });
     }
 
@@ -172,8 +176,7 @@ impl Scheduler {
                 tracing::warn!(%url, "parse is still running and keeps its shard waiting");
             }
         }
-        let elapsed = self.setup.clock.now().since(opilio_core::Timestamp::EPOCH);
-        if self.setup.duration_max.is_some_and(|max| elapsed >= max) {
+        if self.setup.duration_max.is_some_and(|max| self.setup.clock.elapsed() >= max) {
             self.stop(ctx, Stopped::MaxDuration);
         }
     }

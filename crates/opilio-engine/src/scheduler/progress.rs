@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// A crawl at one moment.
+/// A crawl at one moment: everything but what is under way counts all its runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
@@ -32,6 +32,6 @@ pub struct Progress {
     pub hosts: u32,
     /// Those of them that are closed just now.
     pub held: u32,
-    /// Since the crawl began.
+    /// How long it has run, all runs together.
     pub elapsed: Duration,
 }

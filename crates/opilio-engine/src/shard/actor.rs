@@ -32,6 +32,8 @@ pub(crate) struct ShardContext {
     pub(crate) credit: Outbox<Credit>,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) gone: Outbox<HostGone>,
+    /// The last run of the crawl was killed: what its hosts spent last is not known.
+    pub(crate) killed: bool,
 }
 
 impl ShardContext {
@@ -196,6 +198,10 @@ fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
     let rules = cx.settings.rules;
     // A seed of its own for each host: hosts that back off at the same moment must not come back as one.
     let seed = cx.settings.seed ^ xxhash_rust::xxh3::xxh3_64(host.as_str().as_bytes()) ^ now.as_micros();
+    let memo = match memo {
+        memo if cx.killed => Some(memo.unwrap_or_default().after_kill(cx.clock.opened())),
+        memo => memo,
+    };
     match memo {
         Some(memo) => HostState::resume(policy, rules, limits, memo, seed, now),
         None => HostState::new(policy, rules, limits, seed, now),

@@ -16,7 +16,8 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
-use crate::message::{Books, FromStore, Next, Parsed, Settled, ToStore};
+use crate::message::{Books, FromStore, Next, Parsed, Settled, ShardCounts, ToStore};
+use crate::past::{self, RunState, Totals};
 use crate::report::Stopped;
 
 /// What a desk needs to begin.
@@ -29,13 +30,26 @@ pub(crate) struct DeskSetup {
     pub(crate) clock: Clock,
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
+    pub(crate) before: Totals,
+    pub(crate) syncing: Syncing,
+}
+
+/// When what is committed is made to survive a power cut, too: sinks first, then the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Syncing {
+    /// When the run ends.
+    AtTheEnd,
+    /// That often, while there is something new.
+    Every(Duration),
+    /// With each batch of pages, before it is settled.
+    EachTime,
 }
 
 /// What the store knows when all is over.
 pub(crate) struct StoreOutcome {
     pub(crate) stats: FrontierStats,
     pub(crate) failures: Vec<Failure>,
-    pub(crate) items: u64,
+    pub(crate) totals: Totals,
 }
 
 pub(crate) struct Desk {
@@ -65,7 +79,14 @@ pub(crate) struct Desk {
     seeded: bool,
     stopped: bool,
     over: bool,
+    /// What earlier runs did, what each shard of this one had counted when it last gave something,
+    /// and the items that are settled.
+    before: Totals,
+    counts: Vec<ShardCounts>,
     items: u64,
+    syncing: Syncing,
+    /// When what was committed since the last sync is to be synced.
+    sync_due: Option<tokio::time::Instant>,
 }
 
 /// Leases whose rows travel under one number.
@@ -81,6 +102,10 @@ struct Batch {
 impl Desk {
     pub(crate) fn new(setup: DeskSetup) -> Self {
         Self {
+            counts: vec![ShardCounts::default(); setup.shards.len()],
+            before: setup.before,
+            syncing: setup.syncing,
+            sync_due: None,
             frontier: setup.frontier,
             exporter: setup.exporter,
             written: setup.written,
@@ -120,7 +145,7 @@ impl Desk {
         loop {
             let page = self.frontier.failures(failures.len() as u64, FAILURES_PAGE)?;
             if page.is_empty() {
-                return Ok(StoreOutcome { stats, failures, items: self.items });
+                return Ok(StoreOutcome { stats, failures, totals: self.totals() });
             }
             failures.extend(page);
         }
@@ -139,6 +164,7 @@ impl Desk {
                     None => break,
                 },
                 () = sleep_until(due), if due.is_some() => {}
+                () = sleep_until(self.sync_due), if self.sync_due.is_some() => self.begin_sync().await?,
             }
             while let Ok(written) = self.written.try_recv() {
                 self.settle(written).await?;
@@ -176,14 +202,20 @@ impl Desk {
                         self.ready.push_back(host);
                     }
                 }
-                ToStore::Parsed(parsed) => {
+                ToStore::Parsed(parsed, counts) => {
+                    self.counts[parsed.shard] = counts;
                     // A lease that expired and was fetched again may report twice: the first counts.
                     if self.frontier.is_out(parsed.lease) && self.parsed.insert(parsed.lease) {
                         pages.push(*parsed);
                     }
                 }
                 ToStore::Stop => self.stopped = true,
-                ToStore::Close => close = true,
+                ToStore::Close(counts) => {
+                    // What was counted beside what was given, too.
+                    self.counts.fill(ShardCounts::default());
+                    self.counts[0] = counts;
+                    close = true;
+                }
             }
         }
         for page in &mut pages {
@@ -191,6 +223,7 @@ impl Desk {
         }
         if !admissions.is_empty() {
             self.frontier.admit(admissions)?;
+            self.committed();
         }
         self.hand_over(pages).await?;
         Ok(close)
@@ -215,9 +248,14 @@ impl Desk {
         if batch.settlements.is_empty() {
             return Ok(());
         }
+        self.send_rows(batch, self.syncing == Syncing::EachTime).await
+    }
+
+    /// Hands a batch to the exporter, under the next number.
+    async fn send_rows(&mut self, mut batch: Batch, sync: bool) -> Result<(), FrontierError> {
         self.sequence += 1;
         batch.sequence = self.sequence;
-        let mut rows = Rows { sequence: self.sequence, rows: std::mem::take(&mut batch.rows) };
+        let mut rows = Rows { sequence: self.sequence, rows: std::mem::take(&mut batch.rows), sync };
         self.unwritten.push_back(batch);
         // The exporter's channel is bounded: a slow sink makes this wait, the store's own channel
         // fills, and the shards start nothing more.
@@ -247,7 +285,7 @@ impl Desk {
             settlements.push(Settlement::redirected(page.lease, record));
             rest.insert(page.lease, (page, alias_rows));
         }
-        let settled = self.frontier.settle(settlements, &[])?;
+        let settled = self.commit(settlements, &[])?;
         for lease in settled.known_targets {
             if let Some((mut page, rows)) = rest.remove(&lease) {
                 page.ending = Ending::Alias;
@@ -270,10 +308,46 @@ impl Desk {
             whose.extend(batch.whose);
             self.items += batch.items;
         }
-        let positions: &[SinkPosition] = &written.positions;
-        self.frontier.settle(settlements, positions)?;
+        self.commit(settlements, &written.positions)?;
+        if written.synced && self.syncing != Syncing::EachTime {
+            self.frontier.checkpoint()?;
+        }
         self.tell_settled(whose).await;
         Ok(())
+    }
+
+    /// Settles in one commit with the sinks' positions, the clock and the totals.
+    fn commit(
+        &mut self,
+        settlements: Vec<Settlement>,
+        positions: &[SinkPosition],
+    ) -> Result<opilio_frontier::Settled, FrontierError> {
+        let totals = self.totals();
+        past::note_run(&mut *self.frontier, self.clock.now(), totals, RunState::Running);
+        let settled = self.frontier.settle(settlements, positions)?;
+        if settled.over > 0 {
+            self.committed();
+        }
+        Ok(settled)
+    }
+
+    /// What all runs have done, up to what the shards of this one told last.
+    fn totals(&self) -> Totals {
+        let counts = self.counts.iter().fold(ShardCounts::default(), |all, counts| all.plus(*counts));
+        self.before.and(counts, self.items, self.clock.elapsed())
+    }
+
+    /// Something new is in the store: it is to be synced some time.
+    fn committed(&mut self) {
+        if let Syncing::Every(span) = self.syncing {
+            self.sync_due.get_or_insert_with(|| tokio::time::Instant::now() + span);
+        }
+    }
+
+    /// Has the sinks synced; the store follows when they have said so.
+    async fn begin_sync(&mut self) -> Result<(), FrontierError> {
+        self.sync_due = None;
+        self.send_rows(Batch::default(), true).await
     }
 
     async fn tell_settled(&mut self, whose: Vec<(usize, Host, LeaseId)>) {
@@ -410,6 +484,8 @@ impl Desk {
                 }
             }
         }
+        let totals = self.totals();
+        past::note_run(&mut *self.frontier, self.clock.now(), totals, RunState::Ended);
         self.frontier.checkpoint()
     }
 }

@@ -4,5 +4,5 @@
 mod desk;
 mod port;
 
-pub(crate) use desk::{Desk, DeskSetup, StoreOutcome};
+pub(crate) use desk::{Desk, DeskSetup, StoreOutcome, Syncing};
 pub(crate) use port::StorePort;

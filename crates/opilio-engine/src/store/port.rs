@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc;
 
-use crate::message::ToStore;
+use crate::message::{Parsed, ShardCounts, ToStore};
 
 /// Sends to the store's bounded channel. What does not fit waits here; meanwhile the port is
 /// clogged and the shard starts no more fetches, so that what waits is bounded by what was under way.
@@ -17,18 +17,27 @@ pub(crate) struct StorePort {
 
 struct Inner {
     to: mpsc::Sender<ToStore>,
+    counts: Rc<Cell<ShardCounts>>,
     waiting: RefCell<VecDeque<ToStore>>,
     pumping: Cell<bool>,
 }
 
 impl StorePort {
-    pub(crate) fn new(to: mpsc::Sender<ToStore>) -> Self {
-        Self { inner: Rc::new(Inner { to, waiting: RefCell::default(), pumping: Cell::new(false) }) }
+    /// A port of somebody who counts there.
+    pub(crate) fn new(to: mpsc::Sender<ToStore>, counts: Rc<Cell<ShardCounts>>) -> Self {
+        let (waiting, pumping) = (RefCell::default(), Cell::new(false));
+        Self { inner: Rc::new(Inner { to, counts, waiting, pumping }) }
     }
 
     /// Whether the store is behind.
     pub(crate) fn is_clogged(&self) -> bool {
         self.inner.pumping.get()
+    }
+
+    /// Sends what a lease gave. The shard's counters go along, so that the totals that are
+    /// committed with a settle cover at least what it settles.
+    pub(crate) fn give(&self, parsed: Parsed) {
+        self.send(ToStore::Parsed(Box::new(parsed), self.inner.counts.get()));
     }
 
     pub(crate) fn send(&self, message: ToStore) {

@@ -119,6 +119,12 @@ impl DiskFrontier {
         Self::open_locked(dir, options, &identity, place, lock)
     }
 
+    /// Whether a crawl was started in a directory.
+    #[must_use]
+    pub fn is_there(dir: &Path) -> bool {
+        files::database(dir).exists()
+    }
+
     /// Goes on with a crawl. Reads the journal of the last run, but neither the queue nor what is
     /// known, however long they are.
     ///

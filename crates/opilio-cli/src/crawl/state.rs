@@ -1,0 +1,77 @@
+//! `--state DIR`: the directory that keeps a crawl, and what is said when it cannot.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use opilio::export::ExportError;
+use opilio::frontier::{DiskFrontier, FrontierError};
+use opilio::{CrawlError, Crawler, Spider};
+
+use crate::crawl::args::DurabilityArg;
+use crate::crawl::progress::Display;
+use crate::exit::Failure;
+
+/// Where a crawl is kept, and how.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) dir: PathBuf,
+    pub(crate) resume: bool,
+    pub(crate) durability: Option<DurabilityArg>,
+}
+
+impl State {
+    /// Hands it to a crawler; says so when there is nothing to go on with.
+    pub(crate) fn apply<S: Spider>(&self, crawler: Crawler<S>, display: &Display) -> Crawler<S> {
+        let mut crawler = crawler.state(&self.dir);
+        if let Some(durability) = self.durability {
+            crawler = crawler.durability(durability.into());
+        }
+        if !self.resume {
+            return crawler;
+        }
+        if !DiskFrontier::is_there(&self.dir) {
+            display.say(&format!("no crawl in {} to go on with: one begins", self.dir.display()));
+        }
+        crawler.resume()
+    }
+}
+
+/// What the user can change is a usage error: a seed that cannot be used, an output that does not open,
+/// a directory of another crawl.
+pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
+    match error {
+        CrawlError::Frontier(FrontierError::Exists { store }) => Failure::Usage(anyhow::anyhow!(
+            "{store} holds a crawl already: --resume goes on with it, another directory begins anew"
+        )),
+        CrawlError::Seed(_)
+        | CrawlError::Export(ExportError::Open { .. })
+        | CrawlError::OtherOutput { .. }
+        | CrawlError::Frontier(
+            FrontierError::OtherSpider { .. }
+            | FrontierError::OtherVersion { .. }
+            | FrontierError::OtherFormat { .. },
+        ) => Failure::usage(error),
+        error => match state {
+            Some(state) if is_full(&error) => Failure::Run(anyhow::Error::new(error).context(format!(
+                "stopped, and nothing is lost: with space on the disk, --state {} --resume goes on",
+                state.dir.display()
+            ))),
+            _ => Failure::run(error),
+        },
+    }
+}
+
+/// Whether the disk, or what this user may have of it, is used up.
+fn is_full(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<io::Error>() {
+            let full =
+                [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+            return full.contains(&io.kind());
+        }
+        cause = error.source();
+    }
+    false
+}

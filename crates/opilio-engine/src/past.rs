@@ -1,0 +1,147 @@
+//! What a crawl keeps of itself from run to run, as notes in its store: its epoch and its outputs,
+//! once; its clock and its totals, with every settle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use opilio_core::Timestamp;
+use opilio_export::Sink;
+use opilio_frontier::Frontier;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Era;
+use crate::error::CrawlError;
+use crate::message::ShardCounts;
+
+/// What earlier runs left.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Past {
+    pub(crate) era: Era,
+    pub(crate) totals: Totals,
+    /// The last run did not come to its end: what it noted last may be older than what it did.
+    pub(crate) killed: bool,
+}
+
+/// What all runs of a crawl did together. The books are the store's; these are not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Totals {
+    pub(crate) requests: u64,
+    pub(crate) retries: u64,
+    pub(crate) refusals: u64,
+    pub(crate) bytes: u64,
+    pub(crate) items: u64,
+    pub(crate) elapsed: Duration,
+}
+
+impl Totals {
+    /// With what the shards of this run have counted.
+    pub(crate) fn and(self, counts: ShardCounts, items: u64, elapsed: Duration) -> Self {
+        Self {
+            requests: self.requests + counts.requests,
+            retries: self.retries + counts.retries,
+            refusals: self.refusals + counts.refusals,
+            bytes: self.bytes + counts.bytes,
+            items: self.items + items,
+            elapsed: self.elapsed + elapsed,
+        }
+    }
+}
+
+/// Made with the crawl and never changed.
+#[derive(Serialize, Deserialize)]
+struct CrawlNote {
+    epoch_unix_micros: u64,
+    sinks: Vec<String>,
+}
+
+/// Rewritten with every settle.
+#[derive(Serialize, Deserialize)]
+struct RunNote {
+    now_micros: u64,
+    totals: Totals,
+    ended: bool,
+}
+
+/// Reads what earlier runs left, takes the output back to what they committed, and notes that another
+/// run has begun.
+///
+/// # Errors
+/// When the output is another one, or cannot be taken back, or the store fails.
+pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> Result<Past, CrawlError> {
+    let names: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
+    let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
+    let run: Option<RunNote> = read(frontier, RUN)?;
+    let past = match (crawl, run) {
+        (Some(crawl), Some(run)) => {
+            if crawl.sinks != names {
+                return Err(CrawlError::OtherOutput { found: list(&crawl.sinks), wanted: list(&names) });
+            }
+            let resumed = Some(Timestamp::from_micros(run.now_micros));
+            let era = Era { epoch_unix_micros: crawl.epoch_unix_micros, resumed };
+            Past { era, totals: run.totals, killed: !run.ended }
+        }
+        // Nothing, or killed before its first commit.
+        _ => Past { era: Era::begin(), totals: Totals::default(), killed: false },
+    };
+    take_back(frontier, sinks, past.killed)?;
+    if past.era.resumed.is_none() {
+        let note = CrawlNote { epoch_unix_micros: past.era.epoch_unix_micros, sinks: names };
+        frontier.keep_note(CRAWL, write(&note));
+    }
+    note_run(frontier, past.era.resumed.unwrap_or_default(), past.totals, RunState::Running);
+    frontier.checkpoint()?;
+    Ok(past)
+}
+
+/// Whether a run is under way or has come to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum RunState {
+    Running,
+    Ended,
+}
+
+/// Notes how far a run has come; goes along with the next commit.
+pub(crate) fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, state: RunState) {
+    let note = RunNote { now_micros: now.as_micros(), totals, ended: state == RunState::Ended };
+    frontier.keep_note(RUN, write(&note));
+}
+
+/// Takes each sink back to where it stood at the last commit: 0 in a new crawl.
+fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], killed: bool) -> Result<(), CrawlError> {
+    let positions = frontier.positions()?;
+    for sink in sinks {
+        let name: Arc<str> = sink.name();
+        let committed = positions.iter().find(|at| at.sink == name).map_or(0, |at| at.position);
+        if committed == 0 || sink.goes_back() {
+            sink.begin(committed)?;
+            continue;
+        }
+        if killed {
+            tracing::warn!(
+                sink = %name,
+                "cannot be taken back: what it was given just before the last run was killed comes again"
+            );
+        }
+        sink.go_on(committed)?;
+    }
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(frontier: &dyn Frontier, name: &'static str) -> Result<Option<T>, CrawlError> {
+    let Some(note) = frontier.note(name)? else { return Ok(None) };
+    postcard::from_bytes(&note).map(Some).map_err(|source| CrawlError::Note { name, source })
+}
+
+fn write<T: Serialize>(note: &T) -> Bytes {
+    // Numbers and texts have a form in postcard, always; should that change, reading says so.
+    postcard::to_stdvec(note).unwrap_or_default().into()
+}
+
+fn list(sinks: &[String]) -> String {
+    if sinks.is_empty() { "nothing".to_owned() } else { sinks.join(", ") }
+}
+
+const CRAWL: &str = "crawl";
+const RUN: &str = "run";
