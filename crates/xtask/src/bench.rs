@@ -54,12 +54,14 @@ impl Spider for Bench {
     }
 }
 
-/// Crawls `--seed URL` to `--out FILE`; `--dom` reads a field through a DOM; `--limit N`, `--shards N`.
+/// Crawls `--seed URL` to `--out FILE`; `--dom` reads a field through a DOM; `--limit N`, `--shards N`;
+/// `--state DIR` keeps the crawl there.
 ///
 /// # Errors
 /// When the arguments are off or the crawl fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut seed, mut out, mut fields, mut limit, mut shards) = (None, None, Fields::Skim, 0, 0);
+    let mut state: Option<PathBuf> = None;
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
@@ -68,6 +70,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "--out" => out = Some(PathBuf::from(value()?)),
             "--limit" => limit = value()?.parse().context("--limit")?,
             "--shards" => shards = value()?.parse().context("--shards")?,
+            "--state" => state = Some(PathBuf::from(value()?)),
             "--dom" => fields = Fields::Dom,
             other => bail!("bench-spider knows no {other}"),
         }
@@ -83,6 +86,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         .export(JsonLines::create(out)?);
     if limit > 0 {
         crawler = crawler.max_pages(limit);
+    }
+    if let Some(dir) = state {
+        crawler = crawler.state(dir);
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().context("start a runtime")?;
     let report = runtime.block_on(crawler.run())?;

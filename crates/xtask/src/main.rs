@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod bench;
+mod kill;
 mod layers;
 mod polite;
 mod sim;
@@ -18,6 +19,7 @@ fn main() -> Result<()> {
         "polite" => polite::run(rest),
         "sim" => sim::run(rest),
         "bench-spider" => bench::run(rest),
+        "kill" => kill::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())
@@ -30,5 +32,6 @@ const HELP: &str = "\
 cargo xtask sim [--seed N] [--hosts N] [--starts N] [--mutants]   a million hosts in virtual time, G1-G8 at every step
 cargo xtask sim --tune [--only NAME]                              what the gate learns, by scenario, in virtual time
 cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawler against the sandbox, by scenario
+cargo xtask kill [--small] [--seed N]                             a crawl that is killed twenty times, and resumed
 cargo xtask layers                                                the dependency rules
-cargo xtask bench-spider --seed URL --out FILE [--dom]            Opilio for benchmarks side by side";
+cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR]            Opilio for benchmarks side by side";

@@ -4,6 +4,7 @@
 //! (`cargo xtask kill`), `OPILIO_KILL_SEED` picks other moments.
 
 #![cfg(unix)]
+#![allow(clippy::print_stdout, reason = "the full form is run for its figures")]
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -67,7 +68,10 @@ impl Kept {
 
 /// A shop of about so many pages.
 fn shop(pages: u32) -> Sandbox {
-    Sandbox::builder().host(HostConfig::new().products(pages * 9 / 10)).start().unwrap()
+    Sandbox::builder()
+        .host(HostConfig::new().products(pages * 9 / 10).latency(Duration::from_millis(20)))
+        .start()
+        .unwrap()
 }
 
 /// What an undisturbed crawl of the same shop finds.
@@ -140,7 +144,7 @@ fn a_crawl_that_is_killed_again_and_again_writes_every_page_once() {
 /// Requests that a kill found under way: not answered yet, or answered so shortly before that their
 /// page could not have been written and settled.
 fn unsettled(shop: &Sandbox, killed: Duration) -> usize {
-    let settling = Duration::from_millis(50);
+    let settling = Duration::from_millis(100);
     let log = shop.log(0);
     let arrivals = log.entries().iter();
     arrivals.filter(|arrival| arrival.left.is_none_or(|left| left + settling > killed)).count()
