@@ -16,6 +16,7 @@ pub mod record;
 pub mod retry;
 pub mod sink;
 pub mod time;
+pub mod validators;
 pub mod verdict;
 
 pub use canonical::{Fingerprint, canonicalize};
@@ -24,8 +25,9 @@ pub use name::{Group, Host, NameError, Origin, Scheme};
 pub use outcome::{Blame, Fault, Outcome, Reason};
 pub use policy::{Backoff, HostPolicy};
 pub use rate::{Rate, RateError, per_hour, per_minute, per_second};
-pub use record::{Ending, Lease, LeaseId, Priority, Record, RecordKind};
+pub use record::{Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
 pub use retry::{OutcomeClass, RequestFacts, RetryPolicy, Rule, Wait};
 pub use sink::SinkPosition;
 pub use time::Timestamp;
+pub use validators::Validators;
 pub use verdict::{Hints, Proposal, Quota, Verdict};

@@ -9,10 +9,62 @@ use crate::canonical::Fingerprint;
 use crate::name::{Host, Scheme};
 use crate::outcome::Reason;
 use crate::time::Timestamp;
+use crate::validators::Validators;
 
 /// How urgent a URL is among those of its host: higher goes first, 0 is the default.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Priority(pub i8);
+
+/// How promising a URL is, for a crawl whose order is by score: higher goes first, 0 is the default.
+///
+/// The upper half of a single-precision number: about two significant digits at any magnitude.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Score(u16);
+
+impl Score {
+    /// The score nearest to a number, rounded towards zero; what is no number counts as 0.
+    #[must_use]
+    pub fn of(value: f32) -> Self {
+        let bits = if value.is_nan() || value == 0.0 { 0 } else { value.to_bits() };
+        let upper = (bits >> 16) as u16;
+        // As for all floating-point numbers: the sign turned, and the rest of negative ones with it.
+        Self(if upper & NEGATIVE == 0 { upper | NEGATIVE } else { !upper })
+    }
+
+    /// The number that it stands for.
+    #[must_use]
+    pub fn value(self) -> f32 {
+        let upper = if self.0 & NEGATIVE == 0 { !self.0 } else { self.0 & !NEGATIVE };
+        f32::from_bits(u32::from(upper) << 16)
+    }
+
+    /// A number that sorts as the score does, from which [`from_sort_key`](Self::from_sort_key) makes
+    /// it again.
+    #[must_use]
+    pub fn sort_key(self) -> u16 {
+        self.0
+    }
+
+    /// The score of a sort key.
+    #[must_use]
+    pub fn from_sort_key(key: u16) -> Self {
+        Self(key)
+    }
+}
+
+const NEGATIVE: u16 = 0x8000;
+
+impl Default for Score {
+    fn default() -> Self {
+        Self(NEGATIVE)
+    }
+}
+
+impl fmt::Debug for Score {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "score {}", self.value())
+    }
+}
 
 /// One URL of the frontier.
 ///
@@ -32,10 +84,14 @@ pub struct Record {
     pub depth: u16,
     /// Order within the host.
     pub priority: Priority,
+    /// Order among those of its host and priority, in a crawl whose order is by score.
+    pub score: Score,
     /// Attempts that this URL has used up so far.
     pub attempts: u16,
     /// Whether this record stands for itself or goes on for another one.
     pub kind: RecordKind,
+    /// Of a page that is due again: what the server is asked with whether it has changed.
+    pub validators: Option<Arc<Validators>>,
     /// Step, method, body, headers, overrides, origin: for the spider's side only.
     pub extra: Bytes,
 }
@@ -92,4 +148,27 @@ pub enum Ending {
     },
     /// Not tried: back to where it was. Also what the end of a run does with open leases.
     Return,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scores_sort_as_their_numbers() {
+        let sorted = [f32::NEG_INFINITY, -1e30, -2.0, -1.5, -1e-9, 0.0, 1e-9, 0.5, 1.0, 1.5, 700.0, 1e30];
+        let scores = sorted.map(Score::of);
+        assert!(scores.is_sorted_by(|a, b| a < b), "{scores:?}");
+        for (number, score) in sorted.into_iter().zip(scores) {
+            assert!((score.value() - number).abs() <= number.abs() / 128.0 || number.is_infinite());
+            assert_eq!(Score::from_sort_key(score.sort_key()), score);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_has_the_default_score() {
+        for number in [f32::NAN, -f32::NAN, 0.0, -0.0] {
+            assert_eq!(Score::of(number), Score::default());
+        }
+    }
 }

@@ -12,7 +12,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Timestamp};
+use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
 use opilio_frontier::{Admission, Frontier, MemoryFrontier, Settlement, Want};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use url::Url;
@@ -84,7 +84,7 @@ fn drain(store: &mut MemoryFrontier) -> Result<(Duration, Duration), Box<dyn Err
             }
             let ends = leases.drain(..).map(|lease| Settlement::page(lease.id)).collect();
             let start = Instant::now();
-            store.settle(ends, &[])?;
+            store.settle(ends, &[], Timestamp::EPOCH)?;
             settle += start.elapsed();
         }
         hosts = busy;
@@ -109,8 +109,10 @@ fn record(hosts: &[Host], page: usize, link: usize) -> Record {
         scheme: Scheme::Http,
         depth: 1,
         priority: Priority::default(),
+        score: Score::default(),
         attempts: 0,
         kind: RecordKind::Discovered,
+        validators: None,
         extra: Bytes::new(),
     }
 }

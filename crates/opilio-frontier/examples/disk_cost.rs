@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy};
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
-use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Timestamp};
+use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
 use opilio_frontier::{
     Admission, DiskFrontier, DiskOptions, Frontier, Identity, MemoryFrontier, Settlement, Want,
 };
@@ -129,7 +129,11 @@ fn drain(store: &mut dyn Frontier, spent: &mut Duration) -> Result<()> {
                     busy.push(host);
                 }
             }
-            store.settle(leases.iter().map(|lease| Settlement::page(lease.id)).collect(), &[])?;
+            store.settle(
+                leases.iter().map(|lease| Settlement::page(lease.id)).collect(),
+                &[],
+                Timestamp::EPOCH,
+            )?;
         }
         hosts = busy;
     }
@@ -296,8 +300,10 @@ impl Web {
             scheme: Scheme::Http,
             depth: 1,
             priority: Priority::default(),
+            score: Score::default(),
             attempts: 0,
             kind: RecordKind::Discovered,
+            validators: None,
             extra: Bytes::new(),
         };
         (number as u32, record)

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use opilio_core::{Ending, Fingerprint, Host, LeaseId, Reason, Record, Timestamp};
+use opilio_core::{Ending, Fingerprint, Host, LeaseId, Reason, Record, Timestamp, Validators};
 use serde::{Deserialize, Serialize};
 
 /// A URL that was discovered, and what the scope says about it.
@@ -71,6 +71,10 @@ filtered! {
     TooManyLinks => "too_many_links",
     /// Marked `nofollow`, in a crawl that heeds it.
     Nofollow => "nofollow",
+    /// Its host has given as many pages as the crawl takes of one.
+    HostPages => "host_pages",
+    /// Its host has given as many bytes as the crawl takes of one.
+    HostBytes => "host_bytes",
 }
 
 impl fmt::Display for Filtered {
@@ -109,6 +113,16 @@ pub struct Settlement {
     pub(crate) target: Option<Record>,
     pub(crate) attempts: u16,
     pub(crate) reported_as: Option<Arc<str>>,
+    pub(crate) fetched: Fetched,
+}
+
+/// What is kept of how a page was fetched: for the caps of its host, and for the history.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Fetched {
+    /// Bytes of its body.
+    pub body_bytes: u64,
+    /// What a later fetch asks with; fields that are too long are dropped.
+    pub validators: Validators,
 }
 
 impl Settlement {
@@ -116,6 +130,12 @@ impl Settlement {
     #[must_use]
     pub fn page(lease: LeaseId) -> Self {
         Self::plain(lease, Ending::Page)
+    }
+
+    /// A page, and how it was fetched.
+    #[must_use]
+    pub fn fetched_page(lease: LeaseId, attempts: u16, fetched: Fetched) -> Self {
+        Self { attempts, fetched, ..Self::page(lease) }
     }
 
     /// Another name of a known URL: its alias line, if one is written, is written.
@@ -150,7 +170,7 @@ impl Settlement {
     }
 
     fn plain(lease: LeaseId, ending: Ending) -> Self {
-        Self { lease, ending, target: None, attempts: 0, reported_as: None }
+        Self { lease, ending, target: None, attempts: 0, reported_as: None, fetched: Fetched::default() }
     }
 
     /// Which lease.

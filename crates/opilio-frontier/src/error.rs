@@ -2,6 +2,9 @@
 
 use std::error::Error;
 use std::io;
+use std::time::Duration;
+
+use crate::order::Order;
 
 /// Why a store could not do what it was asked.
 ///
@@ -60,6 +63,30 @@ pub enum FrontierError {
         found: u32,
         /// The version that asked.
         wanted: u32,
+    },
+    /// The crawl was started in another order, which is part of how it is stored.
+    #[error("open the frontier at {store}: it was started in the order `{found}`, not `{wanted}`")]
+    OtherOrder {
+        /// Which store.
+        store: String,
+        /// The order that it was started in.
+        found: Order,
+        /// The order that was asked for.
+        wanted: Order,
+    },
+    /// Pages cannot become due again, since nothing was kept of them.
+    #[error("refresh the frontier at {store}: it keeps no history")]
+    NoHistory {
+        /// Which store.
+        store: String,
+    },
+    /// The layer below has come to a halt. What was acknowledged is safe: end the process and go on.
+    #[error("write the frontier at {store}: nothing could be written for {} s", waited.as_secs())]
+    Stalled {
+        /// Which store.
+        store: String,
+        /// How long it was waited.
+        waited: Duration,
     },
     /// The store was written by another version of this crate.
     #[error("open the frontier at {store}: its format is {found}, this program reads {wanted}")]

@@ -37,6 +37,11 @@ use crate::stats::{Failure, FrontierStats};
 /// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`. A redirect's
 /// target is not counted when it is admitted (it ends in the name of its origin, which was), but is
 /// known from then on.
+///
+/// They count URLs, not fetches: each URL is in one place. So a page that is made due again is *left*
+/// until it ends again, as a page or otherwise; a failure that is made due again likewise; and what a
+/// host's [caps](crate::caps) keep from being fetched after it was admitted moves from admitted to
+/// filtered.
 pub trait Frontier: Send {
     /// Takes on what was discovered; what is known changes nothing, so repeating a batch is safe.
     ///
@@ -51,9 +56,11 @@ pub trait Frontier: Send {
     ///
     /// Such a host is then the caller's, who leases its work until a [`lease`](Self::lease) comes
     /// back *short* (fewer than wanted, or none). From then on it is the store's again and is
-    /// told anew as soon as it has due work. After opening, all hosts with due work are told.
+    /// told anew as soon as it has due work, and room under its caps. After opening, all hosts with due work are told.
     ///
     /// Hosts take turns: the one that waited longest comes first.
+    ///
+    /// Also ends, some at a time, what is queued for hosts whose caps are reached.
     ///
     /// # Errors
     /// When the store fails.
@@ -61,12 +68,12 @@ pub trait Frontier: Send {
 
     /// When the next waiting record becomes due: call [`hosts_ready`](Self::hosts_ready) then.
     ///
-    /// May lie in the past, when it has become due since the last call. No host is told before it
-    /// is asked for.
+    /// May lie in the past, when it has become due since the last call, or when that call left some of
+    /// what it has to end. No host is told before it is asked for.
     fn next_due(&self) -> Option<Timestamp>;
 
     /// Appends to `out` at most `n` due records of each wanted host, by priority (high first),
-    /// depth (low first), age (old first).
+    /// the crawl's [`Order`](crate::Order), age (old first).
     ///
     /// A record is with one lease at a time. Leases are numbered in the order of `out`; a want that
     /// comes back short says that its host has nothing more that is due.
@@ -75,7 +82,7 @@ pub trait Frontier: Send {
     /// When the store fails; then `out` holds no lease of this call.
     fn lease(&mut self, wants: &[Want], now: Timestamp, out: &mut Vec<Lease>) -> Result<(), FrontierError>;
 
-    /// Tells how leases ended, and how far the sinks had written when they did.
+    /// Tells how leases ended, and how far the sinks had written when they did. `now` is when.
     ///
     /// Positions replace those of the same sink; sinks that are not named keep theirs.
     /// Unknown leases are counted and otherwise ignored, so that a late report harms nobody.
@@ -86,6 +93,7 @@ pub trait Frontier: Send {
         &mut self,
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
+        now: Timestamp,
     ) -> Result<Settled, FrontierError>;
 
     /// Whether this lease is neither over nor unknown.
@@ -136,6 +144,21 @@ pub trait Frontier: Send {
     /// # Errors
     /// When the store fails.
     fn failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError>;
+
+    /// Makes at most `n` failures due again, the oldest first, with all their attempts; returns how
+    /// many. They leave the list of [`failures`](Self::failures), whose numbers move down by as many.
+    ///
+    /// # Errors
+    /// When the store fails; then none is due again.
+    fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError>;
+
+    /// Makes at most `n` of the pages that ended before an instant due again, the oldest first, each
+    /// with the validators of its last fetch; returns how many.
+    ///
+    /// # Errors
+    /// [`FrontierError::NoHistory`] when the store was not told to keep one; or the store fails. Then
+    /// no page is due again.
+    fn refresh(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError>;
 
     /// Returns when all commits so far would survive a power cut, where the store can promise that.
     /// Sinks are synced before it is called.

@@ -4,6 +4,8 @@
 //! | --- | --- |
 //! | [`frontier`] | the [`Frontier`] trait: what every store can do, and the order of the calls |
 //! | [`batch`] | what goes into a call and what comes out of it |
+//! | [`order`] | in which order a host's records go out |
+//! | [`caps`] | how much of one host a crawl takes |
 //! | [`stats`] | the books: counters without a scan |
 //! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
 //! | `disk` | `DiskFrontier`, the store of a crawl with a state directory (feature `disk`) |
@@ -12,21 +14,26 @@
 //! A store has no runtime and is told the time: one thread owns it and makes every call.
 
 pub mod batch;
+pub mod caps;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "disk")]
 pub mod disk;
+mod encode;
 pub mod error;
 pub mod frontier;
 pub mod memory;
+pub mod order;
 pub mod permit;
 pub mod stats;
 
-pub use batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
+pub use batch::{Admission, Admitted, Fetched, Filtered, Settled, Settlement, Want};
+pub use caps::{Caps, HostCaps};
 #[cfg(feature = "disk")]
 pub use disk::{DiskFrontier, DiskOptions, Durability, Identity};
 pub use error::FrontierError;
 pub use frontier::Frontier;
-pub use memory::MemoryFrontier;
+pub use memory::{MemoryFrontier, MemoryOptions};
+pub use order::Order;
 pub use permit::{Fence, Permit};
 pub use stats::{Failure, FrontierStats};

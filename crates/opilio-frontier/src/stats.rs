@@ -1,9 +1,10 @@
 //! The books of a crawl, kept as counters so that nobody has to scan for them.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use opilio_core::Reason;
+use opilio_core::{Reason, Timestamp};
 
 use crate::batch::Filtered;
 
@@ -35,6 +36,10 @@ pub struct FrontierStats {
     pub retries: u64,
     /// How often a redirect was followed.
     pub redirects: u64,
+    /// How often a page was made due again: from then on it is left, until it ends again.
+    pub refreshed: u64,
+    /// How often a failure was made due again.
+    pub revived: u64,
     /// Hosts that the store knows.
     pub hosts: u64,
 }
@@ -52,12 +57,47 @@ impl FrontierStats {
         self.failures.values().sum()
     }
 
+    /// A URL that was filtered is taken on after all.
+    pub(crate) fn unfilter(&mut self, why: Filtered) {
+        take_one(&mut self.filtered, why);
+    }
+
+    /// A URL that was taken on and is left is filtered after all.
+    pub(crate) fn put_off(&mut self, why: Filtered) {
+        self.admitted = self.admitted.saturating_sub(1);
+        self.left = self.left.saturating_sub(1);
+        *self.filtered.entry(why).or_default() += 1;
+    }
+
+    /// A failure is due again.
+    pub(crate) fn revive(&mut self, reason: Reason) {
+        take_one(&mut self.failures, reason);
+        self.left += 1;
+        self.revived += 1;
+    }
+
+    /// A page is due again.
+    pub(crate) fn refresh(&mut self) {
+        self.pages = self.pages.saturating_sub(1);
+        self.left += 1;
+        self.refreshed += 1;
+    }
+
     /// Whether `discovered = filtered + admitted` and
     /// `admitted = pages + aliases + failures + left`.
     #[must_use]
     pub fn balances(&self) -> bool {
         self.discovered == self.filtered_total() + self.admitted
             && self.admitted == self.pages + self.aliases + self.failures_total() + self.left
+    }
+}
+
+fn take_one<K: Ord>(counts: &mut BTreeMap<K, u64>, of: K) {
+    if let Entry::Occupied(mut count) = counts.entry(of) {
+        *count.get_mut() = count.get().saturating_sub(1);
+        if *count.get() == 0 {
+            count.remove();
+        }
     }
 }
 
@@ -70,4 +110,6 @@ pub struct Failure {
     pub reason: Reason,
     /// Attempts that it used up.
     pub attempts: u16,
+    /// When.
+    pub ended: Timestamp,
 }

@@ -315,8 +315,10 @@ impl<S: Spider> SpiderRunner<S> {
             scheme: Scheme::of(&location).unwrap_or(case.record.scheme),
             depth: case.record.depth,
             priority: case.record.priority,
+            score: case.record.score,
             attempts: 0,
             kind: RecordKind::Continuation,
+            validators: None,
             extra,
         };
         let mut alias_rows = Vec::with_capacity(self.encoders.len());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme};
+use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme, Score};
 use opilio_export::{Encoder, ExportError};
 use opilio_frontier::{Admission, Filtered};
 use serde::Serialize;
@@ -112,8 +112,10 @@ impl Converter {
                 scheme,
                 depth,
                 priority,
+                score: Score::default(),
                 attempts: 0,
                 kind: RecordKind::Discovered,
+                validators: None,
                 extra,
             }));
         }
@@ -231,8 +233,10 @@ pub(crate) fn seed_admissions<S: Spider>(
             scheme,
             depth: 0,
             priority,
+            score: Score::default(),
             attempts: 0,
             kind: RecordKind::Discovered,
+            validators: None,
             extra,
         }));
     }

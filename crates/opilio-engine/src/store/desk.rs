@@ -324,7 +324,7 @@ impl Desk {
     ) -> Result<opilio_frontier::Settled, FrontierError> {
         let totals = self.totals();
         past::note_run(&mut *self.frontier, self.clock.now(), totals, RunState::Running);
-        let settled = self.frontier.settle(settlements, positions)?;
+        let settled = self.frontier.settle(settlements, positions, self.clock.now())?;
         if settled.over > 0 {
             self.committed();
         }

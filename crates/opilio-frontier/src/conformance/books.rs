@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
+use std::sync::Arc;
+
 use bytes::Bytes;
-use opilio_core::{Priority, Reason};
+use opilio_core::{Priority, Reason, Score, Validators};
 
 use super::{NOW, Stores, admit, filtered, host, lease, one, position, record, settle};
 use crate::{Admission, Admitted, Filtered, Settlement};
@@ -38,6 +40,12 @@ pub fn a_record_comes_back_as_it_was(stores: &mut dyn Stores) {
             depth: 7,
             priority: Priority(-3),
             attempts: 300,
+            score: Score::of(-2.5),
+            validators: Some(Arc::new(Validators {
+                etag: Some(Bytes::from("W/\"\u{e9}\"")),
+                last_modified: Some(Bytes::from("Wed, 25 Nov 2026 10:00:00 GMT")),
+                body_hash: Some(u64::MAX),
+            })),
             extra: Bytes::from([0, 255, b'\n'].repeat(100)),
             ..record(url)
         };
@@ -118,9 +126,9 @@ pub fn the_books_balance_at_every_step(stores: &mut dyn Stores) {
 pub fn positions_are_kept_by_sink(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert_eq!(store.positions().unwrap(), []);
-    store.settle(Vec::new(), &[position("b", 10), position("a", 1)]).unwrap();
-    store.settle(Vec::new(), &[position("a", 2)]).unwrap();
-    store.settle(Vec::new(), &[]).unwrap();
+    store.settle(Vec::new(), &[position("b", 10), position("a", 1)], NOW).unwrap();
+    store.settle(Vec::new(), &[position("a", 2)], NOW).unwrap();
+    store.settle(Vec::new(), &[], NOW).unwrap();
     assert_eq!(store.positions().unwrap(), [position("a", 2), position("b", 10)]);
 }
 

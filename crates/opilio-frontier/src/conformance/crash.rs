@@ -84,7 +84,7 @@ pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
     let first = one(&mut *store, "a.test");
-    store.settle(vec![Settlement::page(first)], &[position("out.jsonl", 120)]).unwrap();
+    store.settle(vec![Settlement::page(first)], &[position("out.jsonl", 120)], NOW).unwrap();
     let Some(mut store) = stores.reopen(store) else { return };
     assert_eq!(store.stats().pages, 1);
     assert_eq!(store.positions().unwrap(), [position("out.jsonl", 120)]);

@@ -138,7 +138,7 @@ pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
     let leases = lease(&mut *store, "a.test", 2);
     let to = |lease: LeaseId| Settlement::redirected(lease, record("http://a.test/3"));
-    let settled = store.settle(vec![to(leases[0].id), to(leases[1].id)], &[]).unwrap();
+    let settled = store.settle(vec![to(leases[0].id), to(leases[1].id)], &[], NOW).unwrap();
     assert_eq!(settled, Settled { over: 1, stale: 0, known_targets: vec![leases[1].id] });
 }
 
@@ -155,7 +155,7 @@ pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
         Settlement::give_back(LeaseId(u64::MAX)),
         Settlement::redirected(first, record("http://a.test/target")),
     ];
-    let settled = store.settle(late, &[]).unwrap();
+    let settled = store.settle(late, &[], NOW).unwrap();
     assert_eq!(settled, Settled { over: 0, stale: 4, known_targets: vec![] });
     assert_eq!(store.stats(), before);
     assert!(store.failures(0, 9).unwrap().is_empty());
@@ -179,9 +179,10 @@ pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
                 fail(2, Reason::Timeout, None),
             ],
             &[],
+            NOW,
         )
         .unwrap();
-    let failure = |url: &str, reason, attempts| Failure { url: url.into(), reason, attempts };
+    let failure = |url: &str, reason, attempts| Failure { url: url.into(), reason, attempts, ended: NOW };
     let all = [
         failure("http://a.test/1", Reason::Timeout, 1),
         failure("http://o.test/", Reason::Http4xx, 2),

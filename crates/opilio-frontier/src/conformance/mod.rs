@@ -1,13 +1,13 @@
 //! The rules that every store keeps, as functions that a store's own tests call.
 //!
 //! ```
-//! use opilio_frontier::{Frontier, MemoryFrontier, conformance::Stores};
+//! use opilio_frontier::{Frontier, MemoryFrontier, MemoryOptions, conformance::Stores};
 //!
 //! struct InMemory;
 //!
 //! impl Stores for InMemory {
-//!     fn open(&mut self) -> Box<dyn Frontier> {
-//!         Box::new(MemoryFrontier::new())
+//!     fn open_with(&mut self, options: MemoryOptions) -> Box<dyn Frontier> {
+//!         Box::new(MemoryFrontier::with(options))
 //!     }
 //!
 //!     fn reopen(&mut self, _killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>> {
@@ -24,7 +24,9 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
+pub mod again;
 pub mod books;
+pub mod caps;
 pub mod crash;
 pub mod endings;
 pub mod model;
@@ -32,17 +34,23 @@ pub mod order;
 
 use bytes::Bytes;
 use opilio_core::{
-    Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, SinkPosition, Timestamp,
+    Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, Score, SinkPosition, Timestamp,
 };
 use proptest::test_runner::Config;
 use url::Url;
 
-use crate::{Admission, Filtered, Frontier, Settled, Settlement, Want};
+use crate::{Admission, Filtered, Frontier, MemoryOptions, Settled, Settlement, Want};
 
 /// Makes the stores that the rules are tried on.
 pub trait Stores {
-    /// An empty store.
-    fn open(&mut self) -> Box<dyn Frontier>;
+    /// An empty store with an order, caps and a history: what the memory store can be told, every
+    /// store can.
+    fn open_with(&mut self, options: MemoryOptions) -> Box<dyn Frontier>;
+
+    /// An empty store with a history, breadth-first and without caps.
+    fn open(&mut self) -> Box<dyn Frontier> {
+        self.open_with(MemoryOptions { history: true, ..MemoryOptions::default() })
+    }
 
     /// What another process finds after the one with this store was killed; none when nothing
     /// survives that. No `checkpoint` was made, and what the store does in `drop` must not count.
@@ -63,7 +71,8 @@ macro_rules! conformance_tests {
                 a_filtered_url_is_counted_once, a_filtered_url_that_comes_into_scope_moves,
                 an_admitted_url_is_not_filtered_later, the_books_balance_at_every_step,
                 positions_are_kept_by_sink, a_memo_stays_until_it_is_replaced;
-            order: priority_then_depth_then_age, a_lease_is_out_once, wants_are_served_in_order,
+            order: priority_then_depth_then_age, depth_first_takes_the_deepest,
+                best_first_takes_the_highest_score, a_lease_is_out_once, wants_are_served_in_order,
                 a_host_is_told_once_until_a_lease_comes_back_short, hosts_take_turns,
                 a_host_that_was_emptied_in_line_is_not_told, hosts_are_told_in_portions;
             endings: what_is_returned_is_back_at_its_place, a_retry_waits_and_keeps_its_age,
@@ -72,6 +81,13 @@ macro_rules! conformance_tests {
                 a_redirect_to_a_filtered_url_is_followed, a_redirect_to_itself_is_followed,
                 two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,
                 failures_are_listed_in_order;
+            again: failures_become_due_again, failures_are_revived_in_portions,
+                a_page_becomes_due_again_with_its_validators, pages_are_refreshed_oldest_first,
+                a_store_without_a_history_says_so, a_kill_keeps_what_can_become_due_again;
+            caps: a_host_gives_no_more_pages_than_its_cap, a_failure_makes_room_under_the_cap,
+                bytes_close_a_host, a_depth_beyond_the_cap_is_filtered, one_host_has_caps_of_its_own,
+                a_redirect_to_a_closed_host_ends_as_filtered, a_page_that_is_due_again_makes_room,
+                a_kill_keeps_what_was_taken;
             crash: a_kill_brings_leases_back, a_kill_keeps_what_was_settled,
                 a_kill_keeps_times_and_memos, a_kill_keeps_notes_with_their_commit,
                 a_page_is_settled_and_positioned_at_once;
@@ -100,8 +116,10 @@ fn record(url: &str) -> Record {
         scheme: Scheme::of(&url).unwrap(),
         depth: 0,
         priority: Priority::default(),
+        score: Score::default(),
         attempts: 0,
         kind: RecordKind::Discovered,
+        validators: None,
         extra: Bytes::new(),
     }
 }
@@ -146,5 +164,5 @@ fn ready(store: &mut dyn Frontier) -> Vec<Host> {
 }
 
 fn settle(store: &mut dyn Frontier, settlement: Settlement) -> Settled {
-    store.settle(vec![settlement], &[]).unwrap()
+    store.settle(vec![settlement], &[], NOW).unwrap()
 }

@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
-use opilio_core::Priority;
+use opilio_core::{Priority, Score};
 
 use super::{NOW, Record, Stores, admit, host, lease, paths, ready, record, settle};
-use crate::{Admission, Settlement, Want};
+use crate::{Admission, MemoryOptions, Order, Settlement, Want};
 
 /// High priority first, then low depth, then the oldest.
 pub fn priority_then_depth_then_age(stores: &mut dyn Stores) {
@@ -21,6 +21,36 @@ pub fn priority_then_depth_then_age(stores: &mut dyn Stores) {
         order.extend(lease(&mut *store, "a.test", n));
     }
     assert_eq!(paths(&order), ["1", "2", "3", "4", "5", "6", "7", "8"]);
+}
+
+/// A page's links before its siblings, in the page's order; priority stands above depth.
+pub fn depth_first_takes_the_deepest(stores: &mut dyn Stores) {
+    let mut store = stores.open_with(MemoryOptions { order: Order::DepthFirst, ..MemoryOptions::default() });
+    let of = |path: &str, priority, depth| {
+        let url = format!("http://a.test/{path}");
+        Admission::Queue(Record { priority: Priority(priority), depth, ..record(&url) })
+    };
+    store.admit(vec![of("6", 0, 1), of("7", 0, 1), of("1", 1, 0)]).unwrap();
+    store.admit(vec![of("4", 0, 2), of("5", 0, 2)]).unwrap();
+    store.admit(vec![of("2", 0, 3), of("3", 0, 3)]).unwrap();
+    let leases = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&leases), ["1", "2", "3", "4", "5", "6", "7"]);
+    assert_eq!(leases.iter().map(|lease| lease.record.depth).collect::<Vec<_>>(), [0, 3, 3, 2, 2, 1, 1]);
+}
+
+/// Scores stand in for depth; among equals the older goes first, and depths are kept.
+pub fn best_first_takes_the_highest_score(stores: &mut dyn Stores) {
+    let mut store = stores.open_with(MemoryOptions { order: Order::BestFirst, ..MemoryOptions::default() });
+    let of = |path: &str, score, depth| {
+        let url = format!("http://a.test/{path}");
+        Admission::Queue(Record { score: Score::of(score), depth, ..record(&url) })
+    };
+    store.admit(vec![of("4", 0.0, 0), of("6", -1.0, 0), of("1", 1e9, 9), of("2", 0.5, 300)]).unwrap();
+    store.admit(vec![of("5", 0.0, 1), of("3", 0.25, 7)]).unwrap();
+    let leases = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&leases), ["1", "2", "3", "4", "5", "6"]);
+    assert_eq!(leases[1].record.depth, 300);
+    assert_eq!(leases[1].record.score, Score::of(0.5));
 }
 
 /// A record is with one lease at a time, under a number of its own.

@@ -1,10 +1,8 @@
 //! The counters, as they are written with every commit: opening needs no scan.
 
 use crate::batch::Filtered;
-use crate::memory::packed::put_varint;
+use crate::encode::{Reader, put_varint};
 use crate::stats::FrontierStats;
-
-use super::pack::Reader;
 
 /// All that is counted. Failures by reason stand apart (they seldom change), and what is out is
 /// never written.
@@ -16,7 +14,11 @@ pub(super) struct Books {
     /// Admissions so far: the age of the next record.
     pub(super) next_age: u64,
     /// Failures so far: the number of the next one.
-    pub(super) ends: u64,
+    pub(super) next_failure: u64,
+    /// The number of the first of them that was not made due again, if there is one.
+    pub(super) first_failure: u64,
+    /// Pages of the history so far: the number of the next one.
+    pub(super) next_page: u64,
 }
 
 impl Books {
@@ -25,7 +27,9 @@ impl Books {
         for number in [
             self.commits,
             self.next_age,
-            self.ends,
+            self.next_failure,
+            self.first_failure,
+            self.next_page,
             self.stats.discovered,
             self.stats.admitted,
             self.stats.pages,
@@ -34,6 +38,8 @@ impl Books {
             self.stats.waiting,
             self.stats.retries,
             self.stats.redirects,
+            self.stats.refreshed,
+            self.stats.revived,
             self.stats.hosts,
             Filtered::ALL.len() as u64,
         ] {
@@ -52,7 +58,9 @@ impl Books {
         for number in [
             &mut books.commits,
             &mut books.next_age,
-            &mut books.ends,
+            &mut books.next_failure,
+            &mut books.first_failure,
+            &mut books.next_page,
             &mut books.stats.discovered,
             &mut books.stats.admitted,
             &mut books.stats.pages,
@@ -61,6 +69,8 @@ impl Books {
             &mut books.stats.waiting,
             &mut books.stats.retries,
             &mut books.stats.redirects,
+            &mut books.stats.refreshed,
+            &mut books.stats.revived,
             &mut books.stats.hosts,
         ] {
             *number = from.varint()?;
@@ -73,15 +83,5 @@ impl Books {
             }
         }
         from.0.is_empty().then_some(books)
-    }
-
-    /// A fingerprint that was filtered is taken on after all.
-    pub(super) fn unfilter(&mut self, why: Filtered) {
-        if let Some(count) = self.stats.filtered.get_mut(&why) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                self.stats.filtered.remove(&why);
-            }
-        }
     }
 }

@@ -7,6 +7,7 @@
 //! DIR/damaged    why the store must not be opened any more
 //! ```
 
+use std::any::Any;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,14 +18,13 @@ use fjall::config::{
 };
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use crate::error::FrontierError;
-use crate::memory::packed::put_varint;
-
 use super::books::Books;
 use super::keys;
 use super::options::{DiskOptions, Identity};
-use super::pack::{Reader, put_slice};
 use super::sync::Synced;
+use crate::encode::{Reader, put_slice, put_varint};
+use crate::error::FrontierError;
+use crate::order::Order;
 
 /// What the first bytes of a crawl say: raise it when the meaning of what is stored changes.
 const FORMAT: u64 = 1;
@@ -38,6 +38,25 @@ pub(super) struct Stored {
     pub(super) misc: Keyspace,
 }
 
+impl Stored {
+    /// Whether the next commit may have to wait for the threads that write and merge sorted files.
+    /// A little earlier than the layer below finds it so (at 4 and 30): a commit that it holds up
+    /// does not come back before they are done.
+    pub(super) fn is_held_up(&self) -> bool {
+        [&self.seen, &self.queue, &self.ends, &self.misc]
+            .into_iter()
+            .any(|keyspace| keyspace.sealed_memtable_count() >= 3 || keyspace.l0_table_count() >= 29)
+    }
+}
+
+/// Writes a little and takes it away again: whether the disk takes anything.
+pub(super) fn probe(dir: &Path) -> io::Result<()> {
+    let path = dir.join("probe");
+    let written = fs::write(&path, [1; 1 << 16]).and_then(|()| File::open(&path)?.sync_all());
+    let _ = fs::remove_file(path);
+    written
+}
+
 /// Names the store in errors, and makes them.
 #[derive(Clone, Debug)]
 pub(super) struct Place(pub(super) String);
@@ -49,6 +68,13 @@ impl Place {
 
     pub(super) fn damaged(&self, what: impl Into<String>) -> FrontierError {
         FrontierError::Damaged { store: self.0.clone(), what: what.into(), source: None }
+    }
+
+    /// What is said of a panic in the layer below.
+    pub(super) fn panicked(&self, panic: &(dyn Any + Send)) -> FrontierError {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
+        self.damaged(format!("its files contradict each other: {text}"))
     }
 
     /// Tells what the disk does not give from what it gives and is wrong.
@@ -119,7 +145,8 @@ fn write_first(path: &Path, options: &DiskOptions, identity: &Identity) -> Resul
     }
     if let Some(misc) = misc {
         let mut first = db.batch();
-        first.insert(&misc, keys::CRAWL, encode_identity(identity));
+        let order = options.order.unwrap_or_default();
+        first.insert(&misc, keys::CRAWL, encode_identity(identity, order));
         first.insert(&misc, keys::BOOKS, Books::default().encode());
         first.commit()?;
     }
@@ -135,6 +162,7 @@ pub(super) fn database(dir: &Path) -> PathBuf {
 pub(super) struct Opened {
     pub(super) stored: Stored,
     pub(super) books: Books,
+    pub(super) order: Order,
     pub(super) synced: Synced,
     /// How many bytes of an unfinished commit were dropped.
     pub(super) torn_bytes: u64,
@@ -157,9 +185,10 @@ pub(super) fn open(
         fs::write(&note, &what).map_err(|error| place.io("mark", error))?;
         return Err(place.damaged(what));
     }
-    check_identity(&opened.stored.misc, identity, place)?;
+    let order = check_identity(&opened.stored.misc, identity, options.order, place)?;
     let Found { stored, books, synced, journals, .. } = opened;
-    Ok(Opened { stored, books, synced, torn_bytes: journals.last().map_or(0, Journal::lost_bytes) })
+    let torn_bytes = journals.last().map_or(0, Journal::lost_bytes);
+    Ok(Opened { stored, books, order, synced, torn_bytes })
 }
 
 struct Found {
@@ -198,7 +227,7 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &Place) -> Result<Found, F
     let (synced, synced_commits) = Synced::open(&dir.join("synced")).map_err(io)?;
     // It takes some of what it reads for granted, and panics where a damaged file breaks that.
     let db = catch_unwind(AssertUnwindSafe(|| builder(&path, options).open()));
-    let db = db.map_err(|_| place.damaged("its files contradict each other"))?;
+    let db = db.map_err(|panic| place.panicked(&*panic))?;
     let db = db.map_err(|error| place.failed("open", error))?;
     let keyspace = |name: &str| {
         if !db.keyspace_exists(name) {
@@ -256,15 +285,22 @@ fn misc(options: &DiskOptions) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes.min(8 << 20))
 }
 
-fn encode_identity(identity: &Identity) -> Vec<u8> {
+fn encode_identity(identity: &Identity, order: Order) -> Vec<u8> {
     let mut out = Vec::new();
     put_varint(FORMAT, &mut out);
     put_varint(u64::from(identity.version), &mut out);
     put_slice(identity.spider.as_bytes(), &mut out);
+    out.push(Order::ALL.iter().position(|other| *other == order).unwrap_or_default() as u8);
     out
 }
 
-fn check_identity(misc: &Keyspace, wanted: &Identity, place: &Place) -> Result<(), FrontierError> {
+/// Whether the crawl is the one that is meant; its order.
+fn check_identity(
+    misc: &Keyspace,
+    wanted: &Identity,
+    wanted_order: Option<Order>,
+    place: &Place,
+) -> Result<Order, FrontierError> {
     let stored = misc.get(keys::CRAWL).map_err(|error| place.failed("read", error))?;
     let stored = stored.ok_or_else(|| place.damaged("nothing says whose crawl it is"))?;
     let mut from = Reader(&stored);
@@ -285,7 +321,12 @@ fn check_identity(misc: &Keyspace, wanted: &Identity, place: &Place) -> Result<(
     if version != wanted.version {
         return Err(FrontierError::OtherVersion { store, found: version, wanted: wanted.version });
     }
-    Ok(())
+    let order = from.byte().and_then(|order| Order::ALL.get(usize::from(order)).copied());
+    let order = order.ok_or_else(|| place.damaged("no order"))?;
+    match wanted_order {
+        Some(wanted) if wanted != order => Err(FrontierError::OtherOrder { store, found: order, wanted }),
+        _ => Ok(order),
+    }
 }
 
 /// A journal file as it was before opening, which cuts off what it cannot read.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use opilio_core::Host;
 
 use super::keys::{HostId, Key};
+use crate::caps::Spent;
 
 /// The hosts of this run and the line of those that have due work and are nobody's.
 pub(super) struct Hosts {
@@ -31,6 +32,10 @@ pub(super) struct Slot {
     /// Nothing of the host that is due and not out stands before it, except in `ahead`.
     pub(super) head: Key,
     pub(super) ahead: Option<Box<Ahead>>,
+    /// Leases.
+    pub(super) out: u32,
+    /// What was taken of it; none when it was not read yet.
+    pub(super) spent: Option<Spent>,
 }
 
 /// Who has to know about a host's due work.
@@ -154,22 +159,23 @@ impl Hosts {
     pub(super) fn number(&mut self, host: &Host) -> Option<HostId> {
         let id = HostId(self.numbered.checked_add(1)?);
         self.numbered = id.0;
-        self.place(id, host.clone(), Work::Exact(0));
+        self.place(id, host.clone(), Work::Exact(0), Some(Spent::default()));
         Some(id)
     }
 
     /// Takes a host into memory that an earlier run numbered.
     pub(super) fn recall(&mut self, id: HostId, host: Host) {
-        self.place(id, host, Work::Unknown);
+        self.place(id, host, Work::Unknown, None);
     }
 
-    fn place(&mut self, id: HostId, host: Host, work: Work) {
+    fn place(&mut self, id: HostId, host: Host, work: Work, spent: Option<Spent>) {
         let at = id.0 as usize;
         if self.slots.len() <= at {
             self.slots.resize_with(at + 1, || None);
         }
         self.ids.insert(host.clone(), id);
-        let slot = Slot { host, turn: Turn::Idle, work, head: Key::first_of(id), ahead: None };
+        let (turn, head) = (Turn::Idle, Key::first_of(id));
+        let slot = Slot { host, turn, work, head, ahead: None, out: 0, spent };
         self.slots[at] = Some(Box::new(slot));
     }
 
@@ -185,6 +191,15 @@ impl Hosts {
         {
             slot.turn = Turn::InLine;
             self.line.push_back(id);
+        }
+    }
+
+    /// A host got all that its caps allow, but less than was wanted: it is the store's again.
+    pub(super) fn release(&mut self, id: HostId) {
+        if let Some(slot) = self.slot(id)
+            && slot.turn == Turn::Told
+        {
+            slot.turn = Turn::Idle;
         }
     }
 

@@ -2,21 +2,23 @@
 //!
 //! ```text
 //! seen   fingerprint:12                                     nothing, or why it was filtered
-//! queue  host:u32 · priority:u8 · depth:u16 · age:u48 · 0   a chunk of records
+//! queue  host:u32 · priority:u8 · place:u16 · age:u48 · 0   a chunk of records
 //!        … · 1                                              which of that chunk are settled, as bits
 //!        … · 2                                              one record that was moved
 //!        0:u32 · due:u64 · age:u48                          one record that waits
-//! ends   number:u64                                         a failure
+//! ends   0 · number:u64                                     a failure
+//!        1 · ended:u64 · number:u64                         a page, in a store with a history
 //! misc   c                                                  whose crawl this is
 //!        b                                                  the books, rewritten with every commit
 //!        n·name                                             a host's number
 //!        i·host:u32                                         a host's name
 //!        h·host:u32                                         a host's memo
 //!        t·name                                             a note of the caller's
+//!        s·host:u32                                         what was taken of a host
 //!        p·sink                                             how far a sink had written
 //!        f·reason                                           how many failed for it
 //! ```
-//! Numbers are big-endian, so that keys sort as they are read.
+//! The place is what the crawl's order makes of a record. Numbers are big-endian, so that keys sort as they are read.
 
 use opilio_core::{Priority, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
@@ -41,13 +43,13 @@ pub(super) enum Kind {
 pub(super) struct Key(u128);
 
 impl Key {
-    pub(super) fn new(host: HostId, priority: Priority, depth: u16, age: u64, kind: Kind) -> Self {
+    pub(super) fn new(host: HostId, priority: Priority, place: u16, age: u64, kind: Kind) -> Self {
         // High priorities first.
         let priority = !(priority.0.cast_unsigned() ^ 0x80);
         Self(
             u128::from(host.0) << 80
                 | u128::from(priority) << 72
-                | u128::from(depth) << 56
+                | u128::from(place) << 56
                 | u128::from(age & AGE_MAX) << 8
                 | kind as u128,
         )
@@ -90,7 +92,7 @@ impl Key {
         Priority((!((self.0 >> 72) as u8) ^ 0x80).cast_signed())
     }
 
-    pub(super) fn depth(self) -> u16 {
+    pub(super) fn place(self) -> u16 {
         (self.0 >> 56) as u16
     }
 
@@ -151,6 +153,42 @@ impl WaitKey {
     }
 }
 
+/// The key of a failure.
+pub(super) fn failure(number: u64) -> [u8; 9] {
+    let mut key = [0; 9];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The key of a page of the history: by when it ended.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct PageKey {
+    pub(super) ended: Timestamp,
+    pub(super) number: u64,
+}
+
+impl PageKey {
+    pub(super) const FIRST: Self = Self { ended: Timestamp::EPOCH, number: 0 };
+
+    /// Not after any page that ended at `ended`.
+    pub(super) fn first_at(ended: Timestamp) -> Self {
+        Self { ended, number: 0 }
+    }
+
+    pub(super) fn bytes(self) -> [u8; 17] {
+        let mut key = [1; 17];
+        key[1..9].copy_from_slice(&self.ended.as_micros().to_be_bytes());
+        key[9..].copy_from_slice(&self.number.to_be_bytes());
+        key
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (ended, number) = bytes.strip_prefix(&[1])?.split_first_chunk::<8>()?;
+        let ended = Timestamp::from_micros(u64::from_be_bytes(*ended));
+        Some(Self { ended, number: u64::from_be_bytes(number.try_into().ok()?) })
+    }
+}
+
 pub(super) const CRAWL: &[u8] = b"c";
 pub(super) const BOOKS: &[u8] = b"b";
 pub(super) const POSITIONS: u8 = b'p';
@@ -188,6 +226,11 @@ pub(super) fn memo_of(host: HostId) -> [u8; 5] {
     of_host(b'h', host)
 }
 
+/// The key of what was taken of a host.
+pub(super) fn spent_of(host: HostId) -> [u8; 5] {
+    of_host(b's', host)
+}
+
 fn of_host(what: u8, host: HostId) -> [u8; 5] {
     let [a, b, c, d] = host.0.to_be_bytes();
     [what, a, b, c, d]
@@ -200,15 +243,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_sort_by_priority_depth_and_age() {
-        let key = |priority, depth, age| Key::new(HostId(7), Priority(priority), depth, age, Kind::Chunk);
+    fn places_sort_by_priority_place_and_age() {
+        let key = |priority, place, age| Key::new(HostId(7), Priority(priority), place, age, Kind::Chunk);
         let sorted =
             [key(127, 9, 9), key(1, 0, 5), key(0, 0, 6), key(0, 1, 1), key(0, 1, 2), key(-128, 0, 0)];
         assert!(sorted.is_sorted(), "{sorted:?}");
         for key in sorted {
             assert!(Key::first_of(HostId(7)) <= key && key < Key::last_of(HostId(7)));
             assert_eq!(Key::parse(&key.bytes()), Some(key));
-            let same = Key::new(key.host(), key.priority(), key.depth(), key.age(), key.kind().unwrap());
+            let same = Key::new(key.host(), key.priority(), key.place(), key.age(), key.kind().unwrap());
             assert_eq!(same, key);
         }
         assert!(Key::last_of(HostId(7)) < Key::first_of(HostId(8)));
@@ -220,6 +263,14 @@ mod tests {
         assert_eq!(WaitKey::parse(&key.bytes()), Some(key));
         assert!(WaitKey::last_at(key.due).bytes() > key.bytes());
         assert!(WaitKey::last_at(Timestamp::NEVER).bytes()[..] < Key::first_of(HostId(1)).bytes()[..]);
+    }
+
+    #[test]
+    fn pages_sort_by_when_they_ended_and_stand_behind_all_failures() {
+        let key = |secs, number| PageKey { ended: Timestamp::from_secs(secs), number };
+        let sorted = [key(1, 9), key(2, 3), key(2, 4), key(300, 1)].map(PageKey::bytes);
+        assert!(sorted.is_sorted() && failure(u64::MAX)[..] < sorted[0][..]);
+        assert_eq!(PageKey::parse(&sorted[1]), Some(key(2, 3)));
     }
 
     #[test]

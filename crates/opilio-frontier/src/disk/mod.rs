@@ -15,12 +15,15 @@
 //! | `queue` | what is due: written in chunks, read ahead, leased, settled bit by bit |
 //! | `waiting` | what is due later |
 //! | `settle` | how leases end |
+//! | `again` | what has ended and becomes due again |
+//! | `room` | what the caps leave of a host, and what ends when they leave nothing |
 //! | `store` | the trait's calls |
 //! | `books` | the counters |
 //! | `sync` | when commits are on disk |
 //!
 //! [fjall]: https://docs.rs/fjall
 
+mod again;
 mod books;
 mod files;
 mod hosts;
@@ -28,16 +31,19 @@ mod keys;
 mod options;
 mod pack;
 mod queue;
+mod room;
 mod seen;
 mod settle;
 mod store;
 mod sync;
 mod waiting;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
@@ -45,11 +51,12 @@ use opilio_core::{Host, Lease, Record, RecordKind};
 use url::Url;
 
 use crate::batch::{Admission, Admitted, Want};
+use crate::caps::Room;
 use crate::error::FrontierError;
 use books::Books;
 use files::{Opened, Place, Stored};
 use hosts::{Hosts, Slot, Work};
-use keys::{HostId, WaitKey};
+use keys::{HostId, PageKey, WaitKey};
 pub use options::{DiskOptions, Durability, Identity};
 use queue::Queue;
 use seen::{Seen, SeenError, Sighting};
@@ -74,6 +81,8 @@ use sync::{Synced, Syncer};
 pub struct DiskFrontier {
     place: Place,
     options: DiskOptions,
+    /// Whether any host has a cap.
+    is_capped: bool,
     books: Books,
     seen: Seen,
     hosts: Hosts,
@@ -83,6 +92,12 @@ pub struct DiskFrontier {
     notes: BTreeMap<&'static str, Bytes>,
     /// When the first of those that wait is due.
     next_due: Option<WaitKey>,
+    /// Nothing of the history stands before it.
+    first_page: PageKey,
+    /// Hosts whose caps are reached, and that may have something queued.
+    closing: BTreeSet<HostId>,
+    /// Of those hosts the last call took something: it is to be written.
+    spent: BTreeSet<HostId>,
     torn_bytes: u64,
     /// A call failed: what is in memory may be ahead of the disk.
     broken: bool,
@@ -162,7 +177,8 @@ impl DiskFrontier {
         place: Place,
         lock: File,
     ) -> Result<Self, FrontierError> {
-        let Opened { stored, mut books, synced, torn_bytes } = files::open(dir, &options, identity, &place)?;
+        let Opened { stored, mut books, order, synced, torn_bytes } =
+            files::open(dir, &options, identity, &place)?;
         let synced = Arc::new(synced);
         synced.committed(books.commits);
         let syncer = match options.durability {
@@ -178,13 +194,17 @@ impl DiskFrontier {
         let mut store = Self {
             seen: Seen::new(stored.seen.clone(), options.recent_bytes),
             hosts: Hosts::new(numbered),
-            queue: Queue::new(stored.queue.clone(), options.ahead_bytes_max),
+            queue: Queue::new(stored.queue.clone(), order, options.ahead_bytes_max),
             place,
+            is_capped: !options.caps.are_none(),
             options,
             books,
             positions,
             notes: BTreeMap::new(),
             next_due: None,
+            first_page: PageKey::FIRST,
+            closing: BTreeSet::new(),
+            spent: BTreeSet::new(),
             torn_bytes,
             broken: false,
             _syncer: syncer,
@@ -202,6 +222,19 @@ impl DiskFrontier {
             return Err(FrontierError::Stopped { store: self.place.0.clone() });
         }
         Ok(())
+    }
+
+    /// Runs a call. The layer below takes some of what it reads for granted, and panics where a damaged
+    /// file breaks that: an error for the caller, who could not do anything with a panic.
+    fn guarded<T>(
+        &mut self,
+        call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
+    ) -> Result<T, FrontierError> {
+        self.usable()?;
+        catch_unwind(AssertUnwindSafe(|| call(self))).unwrap_or_else(|panic| {
+            self.broken = true;
+            Err(self.place.panicked(&*panic))
+        })
     }
 
     /// Runs a call that writes. When it fails, the books are what they were, and the store stops:
@@ -222,6 +255,8 @@ impl DiskFrontier {
 
     /// Makes one commit of what was gathered and the books.
     fn commit(&mut self, mut commit: OwnedWriteBatch) -> Result<(), FrontierError> {
+        self.await_room_to_write()?;
+        self.write_spent(&mut commit)?;
         self.books.commits += 1;
         self.books.stats.hosts = u64::from(self.hosts.numbered());
         commit.insert(&self.stored.misc, keys::BOOKS, self.books.encode());
@@ -231,16 +266,43 @@ impl DiskFrontier {
         if self.options.durability == Durability::EveryCommit {
             commit = commit.durability(Some(PersistMode::SyncData));
         }
-        commit.commit().map_err(|error| self.place.failed("write", error))?;
+        commit.commit().map_err(|error| self.failed_to_write(error))?;
         self.synced.committed(self.books.commits);
         if self.books.commits.is_multiple_of(COMMITS_PER_LOOK) && self.stored.db.journal_count() > JOURNALS {
             // What is written a little of with every commit fills no memtable and keeps every journal
             // from going away: opening would read them all again.
             for keyspace in [&self.stored.misc, &self.stored.ends] {
-                keyspace.rotate_memtable().map_err(|error| self.place.failed("write", error))?;
+                keyspace.rotate_memtable().map_err(|error| self.failed_to_write(error))?;
             }
         }
         Ok(())
+    }
+
+    /// Waits until a commit would not be held up by the layer below, which never gives up waiting for
+    /// its threads, not even when they have ended.
+    fn await_room_to_write(&self) -> Result<(), FrontierError> {
+        let since = Instant::now();
+        while self.stored.is_held_up() {
+            let waited = since.elapsed();
+            if waited > self.options.stall_max {
+                return Err(FrontierError::Stalled { store: self.place.0.clone(), waited });
+            }
+            // A thread that ended for an error says so here.
+            self.stored.db.persist(PersistMode::Buffer).map_err(|error| self.failed_to_write(error))?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Why a write failed. When a thread of the layer below has met the error, that layer only says
+    /// that there was one: mostly a full disk, which one more write tells.
+    fn failed_to_write(&self, error: fjall::Error) -> FrontierError {
+        if matches!(error, fjall::Error::Poisoned)
+            && let Err(error) = files::probe(Path::new(&self.place.0))
+        {
+            return self.place.io("write", error);
+        }
+        self.place.failed("write", error)
     }
 
     /// The number of a host that some run has met.
@@ -296,7 +358,7 @@ impl DiskFrontier {
         fresh: &mut Vec<Record>,
         admitted: &mut Admitted,
     ) -> Result<(), FrontierError> {
-        match admission {
+        match self.judge(admission)? {
             Admission::Filtered { fingerprint, why } => {
                 let met = self.seen.mark(fingerprint, why);
                 if self.sighted(met)? {
@@ -314,7 +376,7 @@ impl DiskFrontier {
                         admitted.known += 1;
                         return Ok(());
                     }
-                    Sighting::Filtered(why) => self.books.unfilter(why),
+                    Sighting::Filtered(why) => self.books.stats.unfilter(why),
                     Sighting::First => self.books.stats.discovered += 1,
                 }
                 admitted.new += 1;
@@ -335,8 +397,9 @@ impl DiskFrontier {
             self.hosts.join_line(host);
             placed.push((host, record));
         }
+        let capped: BTreeSet<_> = placed.iter().filter(|_| self.is_capped).map(|(host, _)| *host).collect();
         self.queue.push(placed, &mut self.books.next_age, &mut self.hosts, commit);
-        Ok(())
+        capped.into_iter().try_for_each(|host| self.look_at(host))
     }
 
     fn lease_of_host(&mut self, want: &Want, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
@@ -344,8 +407,22 @@ impl DiskFrontier {
             return Ok(());
         }
         let Some(id) = self.find(&want.host)? else { return Ok(()) };
-        let wanted = want.n + out.len();
-        while slot_has_work(self.hosts.slot(id)) {
+        let room = match self.room(id)? {
+            Room::Open(room) => usize::try_from(room).unwrap_or(usize::MAX),
+            Room::Closed(_) => 0,
+        };
+        if room < want.n {
+            self.take(id, room, out)?;
+            self.hosts.release(id);
+            return self.look_at(id);
+        }
+        self.take(id, want.n, out)
+    }
+
+    /// Leases a host's next records, whatever its caps say.
+    fn take(&mut self, id: HostId, n: usize, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
+        let wanted = n + out.len();
+        while out.len() < wanted && slot_has_work(self.hosts.slot(id)) {
             let slot = self.hosts.slot(id).ok_or_else(|| self.place.damaged("a host"))?;
             self.queue.lease(slot, wanted - out.len(), out).map_err(|what| self.place.damaged(what))?;
             if out.len() == wanted || !self.fill(id, wanted - out.len())? {
@@ -396,7 +473,9 @@ fn read_positions(stored: &Stored, place: &Place) -> Result<BTreeMap<Arc<str>, u
 fn read_failure_counts(stored: &Stored, books: &mut Books, place: &Place) -> Result<(), FrontierError> {
     for (word, count) in read_counts(stored, keys::FAILURES, place)? {
         let reason = settle::reason(&word).ok_or_else(|| place.damaged("a reason"))?;
-        books.stats.failures.insert(reason, count);
+        if count > 0 {
+            books.stats.failures.insert(reason, count);
+        }
     }
     Ok(())
 }

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::caps::Caps;
+use crate::order::Order;
+
 /// What a power cut may take; a kill of the process takes nothing in any of them.
 ///
 /// Every commit reaches the operating system before its call returns.
@@ -42,6 +45,17 @@ pub struct DiskOptions {
     pub ahead_bytes_max: usize,
     /// Threads that write and merge sorted files.
     pub workers: usize,
+    /// How long a commit may wait for those threads before the store says that it has stalled.
+    pub stall_max: Duration,
+    /// In which order the records of a host go out. None is the order that the crawl was started
+    /// with, breadth-first if it is started now; any other than that one is an error.
+    pub order: Option<Order>,
+    /// How much is taken of one host. What was taken is stored, the caps are not: each run may have
+    /// others.
+    pub caps: Caps,
+    /// Whether pages are kept with their validators, so that they can become due again: some 60
+    /// bytes each on disk.
+    pub history: bool,
 }
 
 impl Default for DiskOptions {
@@ -54,6 +68,10 @@ impl Default for DiskOptions {
             recent_bytes: 32 << 20,
             ahead_bytes_max: 64 << 20,
             workers: 2,
+            stall_max: Duration::from_secs(30),
+            order: None,
+            caps: Caps::default(),
+            history: false,
         }
     }
 }

@@ -1,8 +1,9 @@
-//! How records are written: behind one another in chunks of one host, priority and depth.
+//! How records are written: behind one another in chunks of one host, priority and place.
 //!
 //! ```text
 //! chunk   n:u8 · n × record
-//! record  flags:u8 · [attempts:varint] · [fingerprint:16] · length:varint · text · [length:varint · extra]
+//! record  flags:u8 · [attempts:varint] · [fingerprint:16] · [rest] · length:varint · text · [length:varint · extra]
+//! loose   host:u32 · priority:u8 · place:u16 · record
 //! ```
 //! The text is what follows `scheme://host`, or the whole URL when it is written otherwise. The
 //! fingerprint is left out where it is the hash of the URL as it stands, which it nearly always is
@@ -12,7 +13,10 @@ use bytes::Bytes;
 use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme};
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::memory::packed::{after_host, put_varint};
+use super::keys::{HostId, Key, Kind};
+use crate::encode::{Reader, Rest, put_slice, put_varint};
+use crate::memory::packed::after_host;
+use crate::order::Order;
 
 const HTTPS: u8 = 1;
 const CONTINUATION: u8 = 2;
@@ -20,6 +24,7 @@ const WHOLE_URL: u8 = 4;
 const ATTEMPTS: u8 = 8;
 const EXTRA: u8 = 16;
 const FINGERPRINT: u8 = 32;
+const REST: u8 = 64;
 
 /// A chunk holds at most so many records: one bit each in what says which are settled.
 pub(super) const CHUNK_RECORDS: usize = 64;
@@ -28,8 +33,9 @@ pub(super) const CHUNK_RECORDS: usize = 64;
 pub(super) const CHUNK_BYTES: usize = 32 * 1024;
 
 /// Appends a record.
-pub(super) fn pack(record: &Record, out: &mut Vec<u8>) {
+pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     let short = after_host(record);
+    let rest = Rest::of(record, order);
     let mut flags = 0;
     for (flag, holds) in [
         (HTTPS, record.scheme == Scheme::Https),
@@ -38,6 +44,7 @@ pub(super) fn pack(record: &Record, out: &mut Vec<u8>) {
         (ATTEMPTS, record.attempts > 0),
         (EXTRA, !record.extra.is_empty()),
         (FINGERPRINT, record.fingerprint.0 != xxh3_128(record.url.as_bytes())),
+        (REST, rest.is_some()),
     ] {
         if holds {
             flags |= flag;
@@ -50,106 +57,84 @@ pub(super) fn pack(record: &Record, out: &mut Vec<u8>) {
     if flags & FINGERPRINT != 0 {
         out.extend_from_slice(&record.fingerprint.0.to_le_bytes());
     }
+    if let Some(rest) = rest {
+        rest.put(out);
+    }
     put_slice(short.unwrap_or(&record.url).as_bytes(), out);
     if flags & EXTRA != 0 {
         put_slice(&record.extra, out);
     }
 }
 
-/// Reads what was written, and finds out when it is not that. `None` is damage.
-#[derive(Clone, Copy)]
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
-
-impl<'a> Reader<'a> {
-    /// The record that stands next.
-    pub(super) fn record(
-        &mut self,
-        host: &Host,
-        priority: Priority,
-        depth: u16,
-        room: &mut String,
-    ) -> Option<Record> {
-        let flags = self.byte()?;
-        let attempts = if flags & ATTEMPTS != 0 { u16::try_from(self.varint()?).ok()? } else { 0 };
-        let stored = if flags & FINGERPRINT != 0 { Some(self.take(16)?) } else { None };
-        let text = str::from_utf8(self.slice()?).ok()?;
-        let scheme = if flags & HTTPS != 0 { Scheme::Https } else { Scheme::Http };
-        room.clear();
-        if flags & WHOLE_URL == 0 {
-            room.extend([scheme.as_str(), "://", host.as_str()]);
-        }
-        room.push_str(text);
-        let fingerprint = match stored {
-            Some(bytes) => u128::from_le_bytes(bytes.try_into().ok()?),
-            None => xxh3_128(room.as_bytes()),
-        };
-        let extra = if flags & EXTRA != 0 { Bytes::copy_from_slice(self.slice()?) } else { Bytes::new() };
-        let kind = if flags & CONTINUATION != 0 { RecordKind::Continuation } else { RecordKind::Discovered };
-        Some(Record {
-            url: room.as_str().into(),
-            fingerprint: Fingerprint(fingerprint),
-            host: host.clone(),
-            scheme,
-            depth,
-            priority,
-            attempts,
-            kind,
-            extra,
-        })
+/// Reads the record that stands next, one at this place of the order.
+pub(super) fn unpack(
+    from: &mut Reader<'_>,
+    host: &Host,
+    key: Key,
+    order: Order,
+    room: &mut String,
+) -> Option<Record> {
+    let flags = from.byte()?;
+    let attempts = if flags & ATTEMPTS != 0 { u16::try_from(from.varint()?).ok()? } else { 0 };
+    let stored = if flags & FINGERPRINT != 0 { Some(from.array()?) } else { None };
+    let rest = if flags & REST != 0 { Rest::read(from)? } else { Rest::default() };
+    let (depth, score) = rest.order(order, key.place());
+    let text = from.text()?;
+    let scheme = if flags & HTTPS != 0 { Scheme::Https } else { Scheme::Http };
+    room.clear();
+    if flags & WHOLE_URL == 0 {
+        room.extend([scheme.as_str(), "://", host.as_str()]);
     }
-
-    /// Passes over the record that stands next.
-    pub(super) fn skip_record(&mut self) -> Option<()> {
-        let flags = self.byte()?;
-        if flags & ATTEMPTS != 0 {
-            self.varint()?;
-        }
-        if flags & FINGERPRINT != 0 {
-            self.take(16)?;
-        }
-        self.slice()?;
-        if flags & EXTRA != 0 {
-            self.slice()?;
-        }
-        Some(())
-    }
-
-    pub(super) fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
-        Some(*byte)
-    }
-
-    pub(super) fn take(&mut self, n: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    pub(super) fn varint(&mut self) -> Option<u64> {
-        let (mut value, mut shift) = (0, 0);
-        loop {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f).checked_shl(shift)?;
-            if byte < 0x80 {
-                return Some(value);
-            }
-            shift += 7;
-        }
-    }
-
-    pub(super) fn slice(&mut self) -> Option<&'a [u8]> {
-        let len = usize::try_from(self.varint()?).ok()?;
-        self.take(len)
-    }
-
-    pub(super) fn text(&mut self) -> Option<&'a str> {
-        str::from_utf8(self.slice()?).ok()
-    }
+    room.push_str(text);
+    let fingerprint = stored.map_or_else(|| xxh3_128(room.as_bytes()), u128::from_le_bytes);
+    let extra = if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() };
+    let kind = if flags & CONTINUATION != 0 { RecordKind::Continuation } else { RecordKind::Discovered };
+    Some(Record {
+        url: room.as_str().into(),
+        fingerprint: Fingerprint(fingerprint),
+        host: host.clone(),
+        scheme,
+        depth,
+        priority: key.priority(),
+        score,
+        attempts,
+        kind,
+        validators: rest.validators,
+        extra,
+    })
 }
 
-/// Appends bytes behind their number.
-pub(super) fn put_slice(bytes: &[u8], out: &mut Vec<u8>) {
-    put_varint(bytes.len() as u64, out);
-    out.extend_from_slice(bytes);
+/// Passes over the record that stands next.
+pub(super) fn skip(from: &mut Reader<'_>) -> Option<()> {
+    let flags = from.byte()?;
+    if flags & ATTEMPTS != 0 {
+        from.varint()?;
+    }
+    if flags & FINGERPRINT != 0 {
+        from.take(16)?;
+    }
+    if flags & REST != 0 {
+        Rest::read(from)?;
+    }
+    from.slice()?;
+    if flags & EXTRA != 0 {
+        from.slice()?;
+    }
+    Some(())
+}
+
+/// Appends a record with the place that it has outside of a chunk.
+pub(super) fn pack_loose(host: HostId, record: &Record, order: Order, out: &mut Vec<u8>) {
+    out.extend_from_slice(&host.0.to_be_bytes());
+    out.push(record.priority.0.cast_unsigned());
+    out.extend_from_slice(&order.place(record).to_be_bytes());
+    pack(record, order, out);
+}
+
+/// Where a loose record of this age stands in the order, and what follows: the record.
+pub(super) fn place_of_loose(from: &mut Reader<'_>, age: u64) -> Option<Key> {
+    let host = HostId(u32::from_be_bytes(from.array()?));
+    let priority = Priority(from.byte()?.cast_signed());
+    let place = u16::from_be_bytes(from.array()?);
+    Some(Key::new(host, priority, place, age, Kind::Single))
 }

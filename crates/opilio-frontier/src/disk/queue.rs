@@ -15,11 +15,14 @@ use opilio_core::{Lease, LeaseId, Record};
 
 use super::hosts::{Ahead, Hosts, Ready, Slot, Turn, Work};
 use super::keys::{HostId, Key, Kind};
-use super::pack::{CHUNK_BYTES, CHUNK_RECORDS, Reader, pack};
+use super::pack::{self, CHUNK_BYTES, CHUNK_RECORDS, pack};
+use crate::encode::Reader;
+use crate::order::Order;
 
 /// The due records of all hosts.
 pub(super) struct Queue {
     stored: Keyspace,
+    order: Order,
     out: HashMap<LeaseId, Out, ByPlace>,
     /// The chunks of which something is out or settled.
     open: HashMap<Key, Open, ByPlace>,
@@ -78,9 +81,10 @@ impl From<&'static str> for ReadError {
 const AHEAD_RECORDS_MAX: usize = 8 * CHUNK_RECORDS;
 
 impl Queue {
-    pub(super) fn new(stored: Keyspace, ahead_bytes_max: usize) -> Self {
+    pub(super) fn new(stored: Keyspace, order: Order, ahead_bytes_max: usize) -> Self {
         Self {
             stored,
+            order,
             out: HashMap::default(),
             open: HashMap::default(),
             touched: Vec::new(),
@@ -90,6 +94,10 @@ impl Queue {
             ahead_bytes_max,
             room: String::new(),
         }
+    }
+
+    pub(super) fn order(&self) -> Order {
+        self.order
     }
 
     pub(super) fn stored(&self) -> &Keyspace {
@@ -104,7 +112,7 @@ impl Queue {
         self.out.contains_key(&lease)
     }
 
-    /// Writes records behind all others of their host, priority and depth.
+    /// Writes records behind all others of their host, priority and place.
     pub(super) fn push(
         &mut self,
         mut records: Vec<(HostId, Record)>,
@@ -112,8 +120,9 @@ impl Queue {
         hosts: &mut Hosts,
         commit: &mut OwnedWriteBatch,
     ) {
+        let order = self.order;
         let place = |(host, record): &(HostId, Record)| {
-            Key::new(*host, record.priority, record.depth, 0, Kind::Chunk)
+            Key::new(*host, record.priority, order.place(record), 0, Kind::Chunk)
         };
         // Stable: what came first is older.
         records.sort_by_key(place);
@@ -126,7 +135,7 @@ impl Queue {
                     && n < CHUNK_RECORDS
                     && (n == 0 || bytes.len() < CHUNK_BYTES)
                 {
-                    pack(record, &mut bytes);
+                    pack(record, order, &mut bytes);
                     n += 1;
                 }
                 bytes[0] = n as u8;
@@ -182,12 +191,13 @@ impl Queue {
             self.ahead_bytes -= ready.bytes();
             let Ready { rank, key, at, of, .. } = ready;
             let record = ready.packed().and_then(|packed| {
-                Reader(packed).record(&slot.host, key.priority(), key.depth(), &mut self.room)
+                pack::unpack(&mut Reader(packed), &slot.host, key, self.order, &mut self.room)
             });
             let record = record.ok_or("a record cannot be read")?;
             let fresh = Open { records: of, taken: 0, settled: 0, marked: false };
             self.open.entry(key).or_insert(fresh).taken |= 1 << at;
             slot.work.take_one();
+            slot.out += 1;
             let id = LeaseId(self.next_lease);
             self.next_lease += 1;
             let host = key.host();
@@ -231,7 +241,7 @@ impl Queue {
             Some(ahead) if out.key > ahead.to => {}
             Some(ahead) => {
                 let mut bytes = Vec::new();
-                pack(&out.record, &mut bytes);
+                pack(&out.record, self.order, &mut bytes);
                 let ready = Ready {
                     rank: out.key.at_age(out.age, Kind::Chunk),
                     key: out.key,
@@ -366,7 +376,7 @@ fn load(key: Key, value: &[u8], taken: u64, ahead: &mut Ahead) -> Option<()> {
     let bytes: Arc<[u8]> = value.into();
     for at in 0..records {
         let start = value.len() - from.0.len();
-        from.skip_record()?;
+        pack::skip(&mut from)?;
         if taken & 1 << at == 0 {
             let len = value.len() - from.0.len() - start;
             ahead.insert(Ready {

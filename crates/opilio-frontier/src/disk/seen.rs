@@ -117,6 +117,12 @@ impl Seen {
         Ok(met)
     }
 
+    /// What was taken on is filtered after all.
+    pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
+        let mark = Some(Mark::Filtered(why));
+        self.batch.insert(Short::of(fingerprint), Sighted { mark, is_new: true });
+    }
+
     fn look_up(&mut self, short: Short) -> Result<&mut Sighted, SeenError> {
         if !self.batch.contains_key(&short) {
             let mark = self.stored_mark(short)?;

@@ -1,18 +1,14 @@
 //! How leases end: one commit for all of a batch, with the sinks' positions.
 
-use std::sync::Arc;
-
 use fjall::OwnedWriteBatch;
-use opilio_core::{Ending, LeaseId, Reason, Record, RecordKind, SinkPosition};
+use opilio_core::{Ending, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp};
 
 use super::DiskFrontier;
 use super::keys;
-use super::pack::{Reader, put_slice};
 use super::queue::Out;
 use super::seen::Sighting;
 use crate::batch::{Settled, Settlement};
 use crate::error::FrontierError;
-use crate::memory::packed::put_varint;
 use crate::stats::Failure;
 
 /// What a batch of settlements comes to.
@@ -30,9 +26,10 @@ impl DiskFrontier {
         &mut self,
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
+        now: Timestamp,
     ) -> Result<Settled, FrontierError> {
         let mut ends = Ends::default();
-        let result = self.all_or_nothing(|store| store.settle_into(batch, positions, &mut ends));
+        let result = self.all_or_nothing(|store| store.settle_into(batch, positions, now, &mut ends));
         if result.is_err() {
             for (lease, out) in ends.over {
                 self.queue.put_out(lease, out);
@@ -46,11 +43,12 @@ impl DiskFrontier {
         &mut self,
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
+        now: Timestamp,
         ends: &mut Ends,
     ) -> Result<(), FrontierError> {
         let mut commit = self.stored.db.batch();
         for settlement in batch {
-            self.end(settlement, ends, &mut commit)?;
+            self.end(settlement, now, ends, &mut commit)?;
         }
         self.push(std::mem::take(&mut ends.fresh), &mut commit)?;
         self.queue.write_settled(&mut commit);
@@ -71,23 +69,33 @@ impl DiskFrontier {
     fn end(
         &mut self,
         settlement: Settlement,
+        now: Timestamp,
         ends: &mut Ends,
         commit: &mut OwnedWriteBatch,
     ) -> Result<(), FrontierError> {
-        let Settlement { lease, ending, target, attempts, reported_as } = settlement;
+        let Settlement { lease, ending, target, attempts, reported_as, fetched } = settlement;
         let Some(out) = self.queue.take_out(lease) else {
             ends.settled.stale += 1;
             return Ok(());
         };
         // Out again if anything below fails.
         ends.over.push((lease, out.clone()));
+        self.slot(out.host)?.out -= 1;
         match ending {
-            Ending::Page => self.books.stats.pages += 1,
+            Ending::Page => {
+                self.books.stats.pages += 1;
+                self.spend(out.host, |spent| spent.add(fetched.body_bytes))?;
+                self.add_page(&out, attempts, fetched, now, commit);
+            }
             Ending::Alias => self.books.stats.aliases += 1,
-            Ending::Failed(reason) => self.fail(&out, reason, attempts, reported_as, commit),
+            Ending::Failed(reason) => {
+                let url = reported_as.unwrap_or_else(|| out.record.url.clone());
+                self.add_failure(&out, &Failure { url, reason, attempts, ended: now }, commit);
+            }
             Ending::Redirected => {
                 if !self.follow(&out, target, &mut ends.fresh)? {
                     ends.over.pop();
+                    self.slot(out.host)?.out += 1;
                     self.queue.put_out(lease, out);
                     ends.settled.known_targets.push(lease);
                     return Ok(());
@@ -99,6 +107,7 @@ impl DiskFrontier {
                     self.queue.give_back(&out, slot);
                 }
                 self.hosts.join_line(out.host);
+                self.look_at(out.host)?;
                 ends.settled.over += 1;
                 return Ok(());
             }
@@ -107,26 +116,9 @@ impl DiskFrontier {
         if matches!(ending, Ending::Page | Ending::Alias | Ending::Failed(_)) {
             self.books.stats.left -= 1;
         }
+        self.look_at(out.host)?;
         ends.settled.over += 1;
         Ok(())
-    }
-
-    fn fail(
-        &mut self,
-        out: &Out,
-        reason: Reason,
-        attempts: u16,
-        reported_as: Option<Arc<str>>,
-        commit: &mut OwnedWriteBatch,
-    ) {
-        let count = self.books.stats.failures.entry(reason).or_default();
-        *count += 1;
-        let key = keys::named(keys::FAILURES, reason.as_str());
-        commit.insert(&self.stored.misc, key, count.to_be_bytes());
-        let url = reported_as.unwrap_or_else(|| out.record.url.clone());
-        let failure = Failure { url, reason, attempts };
-        commit.insert(&self.stored.ends, self.books.ends.to_be_bytes(), encode_failure(&failure));
-        self.books.ends += 1;
     }
 
     /// Gathers a redirect's target; false when the crawl knows it.
@@ -148,32 +140,6 @@ impl DiskFrontier {
         fresh.push(Record { kind: RecordKind::Continuation, ..target });
         Ok(true)
     }
-
-    pub(super) fn read_failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError> {
-        let mut failures = Vec::new();
-        for entry in self.stored.ends.range(from.to_be_bytes()..).take(n) {
-            let value = entry.value().map_err(|error| self.place.failed("read", error))?;
-            let failure = decode_failure(&value);
-            failures.push(failure.ok_or_else(|| self.place.damaged("how a URL ended"))?);
-        }
-        Ok(failures)
-    }
-}
-
-/// The stable word of a reason is written, not its number: reasons have no fixed order.
-fn encode_failure(failure: &Failure) -> Vec<u8> {
-    let mut value = Vec::new();
-    put_slice(failure.reason.as_str().as_bytes(), &mut value);
-    put_varint(u64::from(failure.attempts), &mut value);
-    put_slice(failure.url.as_bytes(), &mut value);
-    value
-}
-
-fn decode_failure(value: &[u8]) -> Option<Failure> {
-    let mut from = Reader(value);
-    let reason = reason(from.text()?)?;
-    let attempts = u16::try_from(from.varint()?).ok()?;
-    Some(Failure { url: from.text()?.into(), reason, attempts })
 }
 
 /// The reason of a stable word.

@@ -1,5 +1,7 @@
 //! The trait's calls, each one commit or a reading.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use bytes::Bytes;
 use opilio_core::{Host, Lease, LeaseId, SinkPosition, Timestamp};
 
@@ -7,6 +9,7 @@ use super::DiskFrontier;
 use super::hosts::Turn;
 use super::keys::{self, HostId, Key};
 use crate::batch::{Admission, Admitted, Settled, Settlement, Want};
+use crate::caps::Room;
 use crate::error::FrontierError;
 use crate::frontier::Frontier;
 use crate::permit::Permit;
@@ -14,75 +17,42 @@ use crate::stats::{Failure, FrontierStats};
 
 impl Frontier for DiskFrontier {
     fn admit(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError> {
-        self.all_or_nothing(|store| {
-            let mut admitted = Admitted::default();
-            let mut fresh = Vec::new();
-            let begun = store.seen.begin(batch.iter().map(Admission::fingerprint));
-            store.sighted(begun)?;
-            for admission in batch {
-                store.sight(admission, &mut fresh, &mut admitted)?;
-            }
-            if admitted.new + admitted.filtered_new == 0 {
-                store.seen.committed();
-                return Ok(admitted);
-            }
-            let mut commit = store.stored.db.batch();
-            store.push(fresh, &mut commit)?;
-            store.seen.write(&mut commit);
-            store.commit(commit)?;
-            store.seen.committed();
-            Ok(admitted)
-        })
+        self.guarded(|store| store.all_or_nothing(|store| store.admit_all(batch)))
     }
 
     fn hosts_ready(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
-        self.usable()?;
-        self.wake(now)?;
-        let mut ready = Vec::new();
-        while ready.len() < n {
-            let Some(id) = self.hosts.next_in_line() else {
-                if self.walk(n - ready.len())? {
-                    continue;
-                }
-                break;
-            };
-            // Its work may have been leased while it stood in the line.
-            let turn = if self.has_work(id)? { Turn::Told } else { Turn::Idle };
-            let slot = self.slot(id)?;
-            slot.turn = turn;
-            if turn == Turn::Told {
-                ready.push(slot.host.clone());
-            }
-        }
-        Ok(ready)
+        self.guarded(|store| store.tell(now, n))
     }
 
     fn next_due(&self) -> Option<Timestamp> {
+        if !self.closing.is_empty() {
+            return Some(Timestamp::EPOCH);
+        }
         self.next_due.map(|first| first.due)
     }
 
     fn lease(&mut self, wants: &[Want], now: Timestamp, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
-        self.usable()?;
-        self.wake(now)?;
         let before = out.len();
-        for want in wants {
-            if let Err(error) = self.lease_of_host(want, out) {
-                self.broken = true;
-                for lease in out.drain(before..) {
-                    self.queue.take_out(lease.id);
-                }
-                return Err(error);
+        let leased = self.guarded(|store| {
+            store.wake(now)?;
+            wants.iter().try_for_each(|want| store.lease_of_host(want, out))
+        });
+        if leased.is_err() {
+            self.broken = true;
+            for lease in out.drain(before..) {
+                self.queue.take_out(lease.id);
             }
         }
-        Ok(())
+        leased
     }
 
     fn settle(
         &mut self,
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
+        now: Timestamp,
     ) -> Result<Settled, FrontierError> {
-        self.settle_all(batch, positions)
+        self.guarded(|store| store.settle_all(batch, positions, now))
     }
 
     fn is_out(&self, lease: LeaseId) -> bool {
@@ -97,22 +67,16 @@ impl Frontier for DiskFrontier {
         if memos.is_empty() {
             return self.usable();
         }
-        self.all_or_nothing(|store| {
-            let mut commit = store.stored.db.batch();
-            for (host, memo) in memos {
-                let host = store.number(&host, &mut commit)?;
-                commit.insert(&store.stored.misc, keys::memo_of(host), &memo[..]);
-            }
-            store.commit(commit)
-        })
+        self.guarded(|store| store.all_or_nothing(|store| store.keep(memos)))
     }
 
     fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError> {
-        self.usable()?;
-        let Some(host) = self.find(host)? else { return Ok(None) };
-        let memo = self.stored.misc.get(keys::memo_of(host));
-        let memo = memo.map_err(|error| self.place.failed("read", error))?;
-        Ok(memo.map(|memo| Bytes::copy_from_slice(&memo)))
+        self.guarded(|store| {
+            let Some(host) = store.find(host)? else { return Ok(None) };
+            let memo = store.stored.misc.get(keys::memo_of(host));
+            let memo = memo.map_err(|error| store.place.failed("read", error))?;
+            Ok(memo.map(|memo| Bytes::copy_from_slice(&memo)))
+        })
     }
 
     fn keep_note(&mut self, name: &'static str, note: Bytes) {
@@ -143,19 +107,92 @@ impl Frontier for DiskFrontier {
     }
 
     fn failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError> {
-        self.read_failures(from, n)
+        let read = catch_unwind(AssertUnwindSafe(|| self.read_failures(from, n)));
+        read.unwrap_or_else(|panic| Err(self.place.panicked(&*panic)))
+    }
+
+    fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError> {
+        self.guarded(|store| store.all_or_nothing(|store| store.revive(n)))
+    }
+
+    fn refresh(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
+        if !self.options.history {
+            return Err(FrontierError::NoHistory { store: self.place.0.clone() });
+        }
+        self.guarded(|store| store.all_or_nothing(|store| store.refresh_some(before, n)))
     }
 
     fn checkpoint(&mut self) -> Result<(), FrontierError> {
-        self.usable()?;
-        if !self.notes.is_empty() {
-            self.all_or_nothing(|store| store.commit(store.stored.db.batch()))?;
-        }
-        let synced = self.synced.sync(&self.stored.db);
-        synced.map(drop).map_err(|error| {
-            self.broken = true;
-            self.place.failed("sync", error)
+        self.guarded(|store| {
+            if !store.notes.is_empty() {
+                store.all_or_nothing(|store| store.commit(store.stored.db.batch()))?;
+            }
+            let synced = store.synced.sync(&store.stored.db);
+            synced.map(drop).map_err(|error| {
+                store.broken = true;
+                store.place.failed("sync", error)
+            })
         })
+    }
+}
+
+impl DiskFrontier {
+    fn admit_all(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError> {
+        let mut admitted = Admitted::default();
+        let mut fresh = Vec::new();
+        let begun = self.seen.begin(batch.iter().map(Admission::fingerprint));
+        self.sighted(begun)?;
+        for admission in batch {
+            self.sight(admission, &mut fresh, &mut admitted)?;
+        }
+        if admitted.new + admitted.filtered_new == 0 {
+            self.seen.committed();
+            return Ok(admitted);
+        }
+        let mut commit = self.stored.db.batch();
+        self.push(fresh, &mut commit)?;
+        self.seen.write(&mut commit);
+        self.commit(commit)?;
+        self.seen.committed();
+        Ok(admitted)
+    }
+
+    fn tell(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
+        self.wake(now)?;
+        self.close_some()?;
+        let mut ready = Vec::new();
+        while ready.len() < n {
+            let Some(id) = self.hosts.next_in_line() else {
+                if self.walk(n - ready.len())? {
+                    continue;
+                }
+                break;
+            };
+            // Its work may have been leased while it stood in the line, or its room used up.
+            let turn = match self.room(id)? {
+                Room::Open(1..) if self.has_work(id)? => Turn::Told,
+                Room::Open(_) => Turn::Idle,
+                Room::Closed(_) => {
+                    self.look_at(id)?;
+                    Turn::Idle
+                }
+            };
+            let slot = self.slot(id)?;
+            slot.turn = turn;
+            if turn == Turn::Told {
+                ready.push(slot.host.clone());
+            }
+        }
+        Ok(ready)
+    }
+
+    fn keep(&mut self, memos: Vec<(Host, Bytes)>) -> Result<(), FrontierError> {
+        let mut commit = self.stored.db.batch();
+        for (host, memo) in memos {
+            let host = self.number(&host, &mut commit)?;
+            commit.insert(&self.stored.misc, keys::memo_of(host), &memo[..]);
+        }
+        self.commit(commit)
     }
 }
 

@@ -8,14 +8,14 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Timestamp};
+use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
 use tempfile::TempDir;
 use url::Url;
 
 use super::files::filled_bytes;
 use super::{DiskFrontier, DiskOptions, Durability, Identity};
 use crate::conformance::Stores;
-use crate::{Admission, Frontier, FrontierError, Settlement, Want};
+use crate::{Admission, Frontier, FrontierError, MemoryOptions, Settlement, Want};
 
 mod kill;
 
@@ -38,7 +38,9 @@ impl OnDisk {
 }
 
 impl Stores for OnDisk {
-    fn open(&mut self) -> Box<dyn Frontier> {
+    fn open_with(&mut self, rules: MemoryOptions) -> Box<dyn Frontier> {
+        let MemoryOptions { order, caps, history } = rules;
+        self.options = DiskOptions { order: Some(order), caps, history, ..self.options.clone() };
         self.n += 1;
         let _ = fs::remove_dir_all(self.nth(self.n - 1));
         Box::new(DiskFrontier::create(&self.nth(self.n), self.options.clone(), whose()).unwrap())
@@ -121,8 +123,10 @@ fn record(host: usize, path: usize) -> Record {
         scheme: Scheme::Http,
         depth: 0,
         priority: Priority::default(),
+        score: Score::default(),
         attempts: 0,
         kind: RecordKind::Discovered,
+        validators: None,
         extra: bytes::Bytes::new(),
     }
 }
@@ -143,7 +147,9 @@ fn drain(store: &mut DiskFrontier) -> Vec<String> {
         let mut leases = Vec::new();
         store.lease(&wants, Timestamp::EPOCH, &mut leases).unwrap();
         urls.extend(leases.iter().map(|lease| lease.record.url.to_string()));
-        store.settle(leases.iter().map(|lease| Settlement::page(lease.id)).collect(), &[]).unwrap();
+        store
+            .settle(leases.iter().map(|lease| Settlement::page(lease.id)).collect(), &[], Timestamp::EPOCH)
+            .unwrap();
     }
 }
 
@@ -329,7 +335,9 @@ fn chunks_larger_than_one_batch_come_out_in_order_across_kills() {
         leases.truncate(if at % 2 == 0 { 37 } else { 13 });
         leases.reverse();
         at += leases.len();
-        store.settle(leases.iter().map(|lease| Settlement::page(lease.id)).collect(), &[]).unwrap();
+        store
+            .settle(leases.iter().map(|lease| Settlement::page(lease.id)).collect(), &[], Timestamp::EPOCH)
+            .unwrap();
         drop(store);
         store = open(dir.path()).unwrap();
         assert_eq!(store.stats().left as usize, 500 - at);

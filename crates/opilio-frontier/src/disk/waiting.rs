@@ -5,12 +5,13 @@
 
 use std::ops::Bound;
 
-use opilio_core::{Priority, Timestamp};
+use opilio_core::Timestamp;
 
 use super::DiskFrontier;
-use super::keys::{HostId, Key, Kind, WaitKey};
-use super::pack::{Reader, pack};
+use super::keys::{Key, WaitKey};
+use super::pack::{self, pack_loose, place_of_loose};
 use super::queue::Out;
+use crate::encode::Reader;
 use crate::error::FrontierError;
 
 /// So many are moved in one commit.
@@ -35,10 +36,8 @@ impl DiskFrontier {
     ) {
         let mut record = out.record.clone();
         record.attempts = attempts;
-        let mut value = out.host.0.to_be_bytes().to_vec();
-        value.push(record.priority.0.cast_unsigned());
-        value.extend_from_slice(&record.depth.to_be_bytes());
-        pack(&record, &mut value);
+        let mut value = Vec::new();
+        pack_loose(out.host, &record, self.queue.order(), &mut value);
         let key = WaitKey { due, age: out.age };
         commit.insert(&self.stored.queue, key.bytes(), value);
         self.next_due = Some(self.next_due.map_or(key, |first| first.min(key)));
@@ -76,6 +75,7 @@ impl DiskFrontier {
             self.slot(place.host())?;
             self.queue.push_single(place, &packed, &mut self.hosts, &mut commit);
             self.hosts.join_line(place.host());
+            self.look_at(place.host())?;
         }
         self.commit(commit)?;
         self.next_due = self.first_waiting(last)?;
@@ -86,10 +86,8 @@ impl DiskFrontier {
 /// Where a record that waits goes when it is due, and the record.
 fn read_value(key: WaitKey, value: &[u8]) -> Option<(Key, &[u8])> {
     let mut from = Reader(value);
-    let host = HostId(u32::from_be_bytes(from.take(4)?.try_into().ok()?));
-    let priority = Priority(from.byte()?.cast_signed());
-    let depth = u16::from_be_bytes(from.take(2)?.try_into().ok()?);
+    let place = place_of_loose(&mut from, key.age)?;
     let packed = from.0;
-    from.skip_record()?;
-    Some((Key::new(host, priority, depth, key.age, Kind::Single), packed))
+    pack::skip(&mut from)?;
+    Some((place, packed))
 }

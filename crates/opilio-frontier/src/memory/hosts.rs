@@ -6,6 +6,8 @@ use opilio_core::{Host, Record};
 
 use super::packed::Packed;
 use super::queue::{Queue, Rank};
+use crate::caps::{Caps, Room, Spent};
+use crate::order::Order;
 
 /// A host by its number, in the order in which hosts were met.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -19,6 +21,9 @@ pub(super) struct Hosts {
     line: VecDeque<HostId>,
     /// Links come in runs of one host: the last one spares most look-ups.
     last: Option<HostId>,
+    order: Order,
+    /// None when no host has any.
+    caps: Option<Caps>,
 }
 
 #[derive(Debug)]
@@ -26,6 +31,9 @@ struct Known {
     host: Host,
     queue: Queue,
     turn: Turn,
+    /// Leases.
+    out: u32,
+    spent: Spent,
 }
 
 /// Who has to know about a host's due work.
@@ -40,6 +48,48 @@ enum Turn {
 }
 
 impl Hosts {
+    pub(super) fn new(order: Order, caps: Caps) -> Self {
+        Self { order, caps: (!caps.are_none()).then_some(caps), ..Self::default() }
+    }
+
+    pub(super) fn order(&self) -> Order {
+        self.order
+    }
+
+    pub(super) fn caps(&self) -> Option<&Caps> {
+        self.caps.as_ref()
+    }
+
+    /// What a host's caps leave.
+    pub(super) fn room(&self, host: HostId) -> Room {
+        let known = self.known(host);
+        let of = |caps: &Caps| caps.of(&known.host).room(known.spent, u64::from(known.out));
+        self.caps.as_ref().map_or(Room::Open(u64::MAX), of)
+    }
+
+    pub(super) fn spent(&mut self, host: HostId) -> &mut Spent {
+        &mut self.known_mut(host).spent
+    }
+
+    /// A lease of a host begins.
+    pub(super) fn lease_out(&mut self, host: HostId) {
+        self.known_mut(host).out += 1;
+    }
+
+    /// A lease of a host is over.
+    pub(super) fn lease_over(&mut self, host: HostId) {
+        let known = self.known_mut(host);
+        known.out = known.out.saturating_sub(1);
+    }
+
+    pub(super) fn has_work(&self, host: HostId) -> bool {
+        !self.known(host).queue.is_empty()
+    }
+
+    pub(super) fn name(&self, host: HostId) -> &Host {
+        &self.known(host).host
+    }
+
     /// The host's number; a new host gets one.
     pub(super) fn id_of(&mut self, host: &Host) -> HostId {
         if let Some(last) = self.last
@@ -55,7 +105,8 @@ impl Hosts {
     fn add(&mut self, host: &Host) -> HostId {
         let id = HostId(u32::try_from(self.all.len()).expect("memory ends before four billion hosts"));
         self.ids.insert(host.clone(), id);
-        self.all.push(Known { host: host.clone(), queue: Queue::default(), turn: Turn::Idle });
+        let (queue, spent) = (Queue::default(), Spent::default());
+        self.all.push(Known { host: host.clone(), queue, turn: Turn::Idle, out: 0, spent });
         id
     }
 
@@ -69,7 +120,8 @@ impl Hosts {
 
     /// Queues a record that is younger than all others.
     pub(super) fn push(&mut self, host: HostId, age: u64, record: &Record) {
-        self.known_mut(host).queue.push(age, record);
+        let order = self.order;
+        self.known_mut(host).queue.push(age, record, order);
         self.join_line(host);
     }
 
@@ -81,8 +133,9 @@ impl Hosts {
 
     /// Takes the record of a host that goes first.
     pub(super) fn pop(&mut self, host: HostId) -> Option<(Rank, Record)> {
+        let order = self.order;
         let Known { host, queue, .. } = self.known_mut(host);
-        queue.pop(host)
+        queue.pop(host, order)
     }
 
     /// A host whose work was asked for and is at its end is the store's again.
@@ -99,19 +152,19 @@ impl Hosts {
         while ready.len() < n
             && let Some(id) = self.line.pop_front()
         {
+            // Its work may have been leased while it stood in the line, or its room used up.
+            let is_ready = self.has_work(id) && !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
             let known = self.known_mut(id);
-            // Its work may have been leased while it stood in the line.
-            if known.queue.is_empty() {
-                known.turn = Turn::Idle;
-            } else {
-                known.turn = Turn::Told;
+            known.turn = if is_ready { Turn::Told } else { Turn::Idle };
+            if is_ready {
                 ready.push(known.host.clone());
             }
         }
         ready
     }
 
-    fn join_line(&mut self, id: HostId) {
+    /// Stands a host in the line, unless somebody knows of its work.
+    pub(super) fn join_line(&mut self, id: HostId) {
         let known = self.known_mut(id);
         if known.turn == Turn::Idle {
             known.turn = Turn::InLine;

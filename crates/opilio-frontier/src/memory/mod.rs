@@ -3,27 +3,42 @@
 //! What is queued is packed path by path: about 100 bytes a URL with a path of 48 bytes, what is
 //! known and settled about 30. Known links, the common case by far, cost one probe of a hash map.
 
+mod again;
 mod hosts;
 pub(crate) mod packed;
 mod queue;
 pub(crate) mod seen;
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use opilio_core::{Ending, Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp};
 
 use crate::batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
+use crate::caps::{Caps, Room};
 use crate::error::FrontierError;
 use crate::frontier::Frontier;
+use crate::order::Order;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
+use again::Ended;
 use hosts::{HostId, Hosts};
 use packed::Packed;
 use queue::Rank;
 use seen::{Seen, Sighting};
+
+/// What a store in memory is told when it is made.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryOptions {
+    /// In which order the records of a host go out.
+    pub order: Order,
+    /// How much is taken of one host.
+    pub caps: Caps,
+    /// Whether pages are kept, so that they can become due again: about 100 bytes each.
+    pub history: bool,
+}
 
 /// A [`Frontier`] in memory.
 #[derive(Debug, Default)]
@@ -34,10 +49,12 @@ pub struct MemoryFrontier {
     hosts: Hosts,
     waiting: BinaryHeap<Reverse<Waiting>>,
     out: HashMap<LeaseId, Out>,
+    /// Hosts whose caps are reached, and that may have something queued.
+    closing: BTreeSet<HostId>,
     memos: HashMap<HostId, Bytes>,
     notes: BTreeMap<&'static str, Bytes>,
     positions: BTreeMap<Arc<str>, u64>,
-    failures: Vec<Failure>,
+    ended: Ended,
     books: FrontierStats,
     /// Admissions so far: the age of the next record.
     next_age: u64,
@@ -62,11 +79,36 @@ struct Waiting {
     packed: Packed,
 }
 
+/// So many records of hosts whose caps are reached end in one call.
+const CLOSED_MAX: usize = 4096;
+
 impl MemoryFrontier {
     /// An empty frontier.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty frontier with an order, caps or a history.
+    #[must_use]
+    pub fn with(options: MemoryOptions) -> Self {
+        let MemoryOptions { order, caps, history } = options;
+        Self { hosts: Hosts::new(order, caps), ended: Ended::new(history), ..Self::default() }
+    }
+
+    /// Filters what its host's caps keep out.
+    fn judge(&self, admission: Admission) -> Admission {
+        let (Admission::Queue(record), Some(caps)) = (&admission, self.hosts.caps()) else {
+            return admission;
+        };
+        let fingerprint = record.fingerprint;
+        if caps.of(&record.host).depth.is_some_and(|max| record.depth > max) {
+            return Admission::Filtered { fingerprint, why: Filtered::MaxDepth };
+        }
+        match self.hosts.find(&record.host).map(|host| self.hosts.room(host)) {
+            Some(Room::Closed(why)) => Admission::Filtered { fingerprint, why },
+            _ => admission,
+        }
     }
 
     fn admit_one(&mut self, admission: Admission, before: Sighting, admitted: &mut Admitted) {
@@ -79,7 +121,7 @@ impl MemoryFrontier {
             (Admission::Filtered { .. }, _) | (_, Sighting::Known) => admitted.known += 1,
             (Admission::Queue(record), first_or_filtered) => {
                 match first_or_filtered {
-                    Sighting::Filtered(why) => self.unfilter(why),
+                    Sighting::Filtered(why) => self.books.unfilter(why),
                     _ => self.books.discovered += 1,
                 }
                 admitted.new += 1;
@@ -90,21 +132,52 @@ impl MemoryFrontier {
         }
     }
 
-    fn unfilter(&mut self, why: Filtered) {
-        if let Some(count) = self.books.filtered.get_mut(&why) {
-            *count -= 1;
-            if *count == 0 {
-                self.books.filtered.remove(&why);
-            }
-        }
-    }
-
-    /// Queues a record behind all others of its host, priority and depth.
+    /// Queues a record behind all others of its host, priority and place.
     fn push(&mut self, record: Record) {
         let host = self.hosts.id_of(&record.host);
         let age = self.next_age;
         self.next_age += 1;
         self.hosts.push(host, age, &record);
+        self.look_at(host);
+    }
+
+    /// Sees to a host that has come to have work or room.
+    fn look_at(&mut self, host: HostId) {
+        if self.hosts.caps().is_none() || !self.hosts.has_work(host) {
+            return;
+        }
+        match self.hosts.room(host) {
+            Room::Open(0) => {}
+            Room::Open(_) => self.hosts.join_line(host),
+            Room::Closed(_) => {
+                self.closing.insert(host);
+            }
+        }
+    }
+
+    /// Ends some of what is queued for hosts whose caps are reached.
+    fn close_some(&mut self) {
+        let mut left = CLOSED_MAX;
+        while left > 0
+            && let Some(host) = self.closing.first().copied()
+        {
+            let Room::Closed(why) = self.hosts.room(host) else {
+                // A page of it is due again.
+                self.closing.remove(&host);
+                self.look_at(host);
+                continue;
+            };
+            let Some((_, record)) = self.hosts.pop(host) else {
+                self.closing.remove(&host);
+                continue;
+            };
+            left -= 1;
+            // A redirect's target ends in the name of its origin, and stays known.
+            if record.kind == RecordKind::Discovered {
+                self.seen.put_off(record.fingerprint, why);
+            }
+            self.books.put_off(why);
+        }
     }
 
     /// Queues what has become due.
@@ -112,36 +185,54 @@ impl MemoryFrontier {
         while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
             if let Some(Reverse(Waiting { rank, host, packed, .. })) = self.waiting.pop() {
                 self.hosts.put_back(host, rank, packed);
+                self.look_at(host);
             }
         }
     }
 
     fn lease_of_host(&mut self, want: &Want, out: &mut Vec<Lease>) {
         let Some(host) = self.hosts.find(&want.host) else { return };
-        for _ in 0..want.n {
-            let Some((rank, record)) = self.hosts.pop(host) else {
+        let room = match self.hosts.room(host) {
+            Room::Open(room) => usize::try_from(room).unwrap_or(usize::MAX),
+            Room::Closed(_) => 0,
+        };
+        for n in 0..want.n {
+            let popped = if n < room { self.hosts.pop(host) } else { None };
+            let Some((rank, record)) = popped else {
                 self.hosts.release(host);
                 return;
             };
             let id = LeaseId(self.next_lease);
             self.next_lease += 1;
+            self.hosts.lease_out(host);
             self.out.insert(id, Out { host, age: rank.age, record: record.clone() });
             out.push(Lease { id, record });
         }
     }
 
-    fn end(&mut self, settlement: Settlement, settled: &mut Settled) {
-        let Settlement { lease, ending, target, attempts, reported_as } = settlement;
+    fn end(&mut self, settlement: Settlement, now: Timestamp, settled: &mut Settled) {
+        let Settlement { lease, ending, target, attempts, reported_as, fetched } = settlement;
         let Some(out) = self.out.remove(&lease) else {
             settled.stale += 1;
             return;
         };
+        let host = out.host;
+        self.hosts.lease_over(host);
+        if matches!(ending, Ending::Page | Ending::Alias | Ending::Failed(_)) {
+            self.books.left -= 1;
+        }
         match ending {
-            Ending::Page => self.books.pages += 1,
+            Ending::Page => {
+                self.books.pages += 1;
+                self.hosts.spent(host).add(fetched.body_bytes);
+                let rank = Rank::of(&out.record, out.age, self.hosts.order());
+                self.ended.add_page(host, rank, out.record, fetched, now, self.hosts.order());
+            }
             Ending::Alias => self.books.aliases += 1,
-            Ending::Failed(reason) => self.fail(out, reason, attempts, reported_as),
+            Ending::Failed(reason) => self.fail(out, reason, attempts, reported_as, now),
             Ending::Redirected => {
                 if !self.follow(&out, target) {
+                    self.hosts.lease_out(host);
                     self.out.insert(lease, out);
                     settled.known_targets.push(lease);
                     return;
@@ -149,27 +240,36 @@ impl MemoryFrontier {
             }
             Ending::Retry { due, attempts } => self.wait(out, due, attempts),
             Ending::Return => {
-                let rank = Rank::of(&out.record, out.age);
-                self.hosts.put_back(out.host, rank, Packed::of(&out.record));
+                let order = self.hosts.order();
+                let rank = Rank::of(&out.record, out.age, order);
+                self.hosts.put_back(out.host, rank, Packed::of(&out.record, order));
             }
         }
-        if matches!(ending, Ending::Page | Ending::Alias | Ending::Failed(_)) {
-            self.books.left -= 1;
-        }
+        self.look_at(host);
         settled.over += 1;
     }
 
-    fn fail(&mut self, out: Out, reason: Reason, attempts: u16, reported_as: Option<Arc<str>>) {
+    fn fail(
+        &mut self,
+        out: Out,
+        reason: Reason,
+        attempts: u16,
+        reported_as: Option<Arc<str>>,
+        ended: Timestamp,
+    ) {
         *self.books.failures.entry(reason).or_default() += 1;
-        let url = reported_as.unwrap_or(out.record.url);
-        self.failures.push(Failure { url, reason, attempts });
+        let url = reported_as.unwrap_or_else(|| out.record.url.clone());
+        let rank = Rank::of(&out.record, out.age, self.hosts.order());
+        let failure = Failure { url, reason, attempts, ended };
+        self.ended.add_failure(out.host, rank, out.record, failure, self.hosts.order());
     }
 
     fn wait(&mut self, out: Out, due: Timestamp, attempts: u16) {
         self.books.retries += 1;
         let record = Record { attempts, ..out.record };
-        let rank = Rank::of(&record, out.age);
-        let packed = Packed::of(&record);
+        let order = self.hosts.order();
+        let rank = Rank::of(&record, out.age, order);
+        let packed = Packed::of(&record, order);
         self.waiting.push(Reverse(Waiting { due, age: out.age, rank, host: out.host, packed }));
     }
 
@@ -193,6 +293,10 @@ impl Frontier for MemoryFrontier {
         let mut admitted = Admitted::default();
         // A probe misses the processor's caches more often than not. Probes in a loop of their own
         // wait for memory side by side, which halves the price of a known link.
+        let batch: Vec<_> = match self.hosts.caps() {
+            None => batch,
+            Some(_) => batch.into_iter().map(|admission| self.judge(admission)).collect(),
+        };
         let mut sightings = std::mem::take(&mut self.sightings);
         sightings.extend(batch.iter().map(|admission| match admission {
             Admission::Queue(record) => self.seen.take_on(record.fingerprint),
@@ -207,10 +311,14 @@ impl Frontier for MemoryFrontier {
 
     fn hosts_ready(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
         self.wake(now);
+        self.close_some();
         Ok(self.hosts.ready(n))
     }
 
     fn next_due(&self) -> Option<Timestamp> {
+        if !self.closing.is_empty() {
+            return Some(Timestamp::EPOCH);
+        }
         self.waiting.peek().map(|Reverse(waiting)| waiting.due)
     }
 
@@ -226,10 +334,11 @@ impl Frontier for MemoryFrontier {
         &mut self,
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
+        now: Timestamp,
     ) -> Result<Settled, FrontierError> {
         let mut settled = Settled::default();
         for settlement in batch {
-            self.end(settlement, &mut settled);
+            self.end(settlement, now, &mut settled);
         }
         for SinkPosition { sink, position } in positions {
             self.positions.insert(sink.clone(), *position);
@@ -281,8 +390,35 @@ impl Frontier for MemoryFrontier {
     }
 
     fn failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError> {
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        Ok(self.failures.iter().skip(from).take(n).cloned().collect())
+        Ok(self.ended.failures(from, n))
+    }
+
+    fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError> {
+        let mut revived = 0;
+        while revived < n as u64
+            && let Some((reason, record)) = self.ended.take_failure(&self.hosts)
+        {
+            revived += 1;
+            self.books.revive(reason);
+            self.push(record);
+        }
+        Ok(revived)
+    }
+
+    fn refresh(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
+        if !self.ended.keeps_pages() {
+            return Err(FrontierError::NoHistory { store: "memory".to_owned() });
+        }
+        let mut refreshed = 0;
+        while refreshed < n as u64
+            && let Some((host, body_bytes, record)) = self.ended.take_page(before, &self.hosts)
+        {
+            refreshed += 1;
+            self.books.refresh();
+            self.hosts.spent(host).take_back(body_bytes);
+            self.push(record);
+        }
+        Ok(refreshed)
     }
 
     fn checkpoint(&mut self) -> Result<(), FrontierError> {

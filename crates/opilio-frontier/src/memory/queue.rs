@@ -1,6 +1,6 @@
 //! What one host has to do: packed bands of records that are due, and those that came back.
 //!
-//! A band holds the records of one priority and depth by age. Records that come back (returned, or
+//! A band holds the records of one priority and one place in the crawl's order, by age. Records that come back (returned, or
 //! due again) keep their old age, which would be in the middle of a band; they stand beside the
 //! bands, and the next record is the better of the two.
 
@@ -10,22 +10,26 @@ use std::collections::{BTreeMap, VecDeque};
 use opilio_core::{Host, Priority, Record};
 
 use super::packed::{self, Packed};
+use crate::encode::{Reader, put_varint};
+use crate::order::Order;
 
 /// A record's place among those of its host; the least goes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Rank {
-    priority: Reverse<Priority>,
-    depth: u16,
+    pub(super) band: Band,
     pub(super) age: u64,
 }
 
-impl Rank {
-    pub(super) fn of(record: &Record, age: u64) -> Self {
-        Self { priority: Reverse(record.priority), depth: record.depth, age }
-    }
+/// What the records have in common that only age tells apart.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Band {
+    pub(super) priority: Reverse<Priority>,
+    pub(super) place: u16,
+}
 
-    fn band(self) -> (Reverse<Priority>, u16) {
-        (self.priority, self.depth)
+impl Rank {
+    pub(super) fn of(record: &Record, age: u64, order: Order) -> Self {
+        Self { band: Band { priority: Reverse(record.priority), place: order.place(record) }, age }
     }
 }
 
@@ -33,24 +37,24 @@ impl Rank {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Sorted, the band that goes first at the end.
-    bands: Vec<Band>,
+    bands: Vec<Run>,
     came_back: BTreeMap<Rank, Packed>,
 }
 
 impl Queue {
     /// Adds a record that is younger than all others.
-    pub(super) fn push(&mut self, age: u64, record: &Record) {
-        let rank = Rank::of(record, age);
-        let found = self.bands.binary_search_by(|band| rank.band().cmp(&band.key()));
+    pub(super) fn push(&mut self, age: u64, record: &Record, order: Order) {
+        let rank = Rank::of(record, age, order);
+        let found = self.bands.binary_search_by(|run| rank.band.cmp(&run.band));
         let at = found.unwrap_or_else(|at| {
             if self.bands.is_empty() {
                 // Most hosts have one band at a time; a vector's usual first growth is for four.
                 self.bands.reserve_exact(1);
             }
-            self.bands.insert(at, Band::new(rank));
+            self.bands.insert(at, Run::new(rank));
             at
         });
-        self.bands[at].push(age, record);
+        self.bands[at].push(age, record, order);
     }
 
     /// Adds a record that was here before, at its old place.
@@ -59,14 +63,14 @@ impl Queue {
     }
 
     /// Takes the record that goes first.
-    pub(super) fn pop(&mut self, host: &Host) -> Option<(Rank, Record)> {
-        match (self.bands.last().map(Band::first), self.came_back.first_key_value()) {
+    pub(super) fn pop(&mut self, host: &Host, order: Order) -> Option<(Rank, Record)> {
+        match (self.bands.last().map(Run::first), self.came_back.first_key_value()) {
             (None, None) => None,
-            (Some(first), Some((back, _))) if first.cmp(back) == Ordering::Less => self.pop_band(host),
-            (Some(_), None) => self.pop_band(host),
+            (Some(first), Some((back, _))) if first.cmp(back) == Ordering::Less => self.pop_band(host, order),
+            (Some(_), None) => self.pop_band(host, order),
             (_, Some(_)) => {
                 let (rank, packed) = self.came_back.pop_first()?;
-                Some((rank, packed.unpack(host, rank.priority.0, rank.depth)))
+                Some((rank, packed.unpack(host, rank.band, order)))
             }
         }
     }
@@ -75,9 +79,9 @@ impl Queue {
         self.bands.is_empty() && self.came_back.is_empty()
     }
 
-    fn pop_band(&mut self, host: &Host) -> Option<(Rank, Record)> {
+    fn pop_band(&mut self, host: &Host, order: Order) -> Option<(Rank, Record)> {
         let band = self.bands.last_mut()?;
-        let popped = band.pop(host);
+        let popped = band.pop(host, order);
         if band.left == 0 {
             self.bands.pop();
             if self.bands.is_empty() {
@@ -92,13 +96,12 @@ impl Queue {
 /// that a record that is read does not keep much memory.
 const CHUNK_BYTES: usize = 4096;
 
-/// The records of one priority and depth, by age: never empty while it stands in a queue.
+/// The records of one band, by age: never empty while it stands in a queue.
 ///
 /// They are packed behind one another, each after the difference of its age to the one before.
 #[derive(Debug)]
-struct Band {
-    priority: Priority,
-    depth: u16,
+struct Run {
+    band: Band,
     left: usize,
     /// Where in `front` the next record's age starts.
     read_at: usize,
@@ -109,11 +112,10 @@ struct Band {
     tail: Vec<u8>,
 }
 
-impl Band {
+impl Run {
     fn new(first: Rank) -> Self {
         Self {
-            priority: first.priority.0,
-            depth: first.depth,
+            band: first.band,
             left: 0,
             read_at: 0,
             first_age: first.age,
@@ -124,23 +126,19 @@ impl Band {
         }
     }
 
-    fn key(&self) -> (Reverse<Priority>, u16) {
-        (Reverse(self.priority), self.depth)
-    }
-
     fn first(&self) -> Rank {
-        Rank { priority: Reverse(self.priority), depth: self.depth, age: self.first_age }
+        Rank { band: self.band, age: self.first_age }
     }
 
-    fn push(&mut self, age: u64, record: &Record) {
+    fn push(&mut self, age: u64, record: &Record, order: Order) {
         let start = self.tail.len();
         let room = 10 + packed::room(record);
         if self.tail.capacity() - start < room {
             // Doubling would leave a quarter of all queues' memory unused.
             self.tail.reserve_exact(room.max(start / 4));
         }
-        packed::put_varint(age - self.last_age, &mut self.tail);
-        packed::pack(record, &mut self.tail);
+        put_varint(age - self.last_age, &mut self.tail);
+        packed::pack(record, order, &mut self.tail);
         self.last_age = age;
         self.left += 1;
         if self.tail.len() >= CHUNK_BYTES {
@@ -148,18 +146,17 @@ impl Band {
         }
     }
 
-    fn pop(&mut self, host: &Host) -> (Rank, Record) {
-        let rank = self.first();
-        let (priority, depth) = (self.priority, self.depth);
-        let mut from = self.unread();
-        let before = from.len();
-        packed::take_varint(&mut from);
-        let record = packed::unpack(&mut from, host, priority, depth);
-        let read = before - from.len();
+    fn pop(&mut self, host: &Host, order: Order) -> (Rank, Record) {
+        let (rank, band) = (self.first(), self.band);
+        let mut from = Reader(self.unread());
+        let before = from.0.len();
+        take_age(&mut from);
+        let record = packed::unpack(&mut from, host, band, order);
+        let read = before - from.0.len();
         self.read_at += read;
         self.left -= 1;
         if self.left > 0 {
-            self.first_age += packed::take_varint(&mut self.unread());
+            self.first_age += take_age(&mut Reader(self.unread()));
         }
         (rank, record)
     }
@@ -172,4 +169,8 @@ impl Band {
         }
         &self.front[self.read_at..]
     }
+}
+
+fn take_age(from: &mut Reader<'_>) -> u64 {
+    from.varint().expect("every packed record stands behind its age")
 }

@@ -38,6 +38,11 @@ impl Seen {
         }
     }
 
+    /// What was taken on is filtered after all.
+    pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
+        self.0.insert(Key::of(fingerprint), Mark::Filtered(why));
+    }
+
     /// Remembers that a fingerprint was filtered, unless it was met before; says what it was.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Sighting {
         match self.0.entry(Key::of(fingerprint)) {

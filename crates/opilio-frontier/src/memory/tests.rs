@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use opilio_core::{Fingerprint, Priority, Scheme};
+use opilio_core::{Fingerprint, Priority, Scheme, Score};
 use url::Url;
 
 use super::*;
@@ -11,8 +11,8 @@ use crate::conformance::Stores;
 struct InMemory;
 
 impl Stores for InMemory {
-    fn open(&mut self) -> Box<dyn Frontier> {
-        Box::new(MemoryFrontier::new())
+    fn open_with(&mut self, options: MemoryOptions) -> Box<dyn Frontier> {
+        Box::new(MemoryFrontier::with(options))
     }
 
     fn reopen(&mut self, _killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>> {
@@ -35,8 +35,10 @@ fn record(path: usize) -> Record {
         scheme: Scheme::Http,
         depth: 0,
         priority: Priority::default(),
+        score: Score::default(),
         attempts: 0,
         kind: RecordKind::Discovered,
+        validators: None,
         // Some records are as large as a chunk of a queue.
         extra: if path.is_multiple_of(97) { vec![7; 5000].into() } else { Bytes::new() },
     }

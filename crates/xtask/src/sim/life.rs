@@ -14,7 +14,7 @@ use opilio_core::host::{
 };
 use opilio_core::{
     Backoff, Blame, Ending, Fingerprint, Host, HostPolicy, Lease, LeaseId, Priority, Record, RecordKind,
-    RequestFacts, RetryPolicy, Scheme, Timestamp, per_minute, per_second,
+    RequestFacts, RetryPolicy, Scheme, Score, Timestamp, per_minute, per_second,
 };
 
 use super::server::{Fate, Temper};
@@ -439,8 +439,10 @@ impl<'a> Life<'a> {
             scheme: if url.is_multiple_of(5) { Scheme::Http } else { Scheme::Https },
             depth: (url % 4) as u16,
             priority: Priority(url.is_multiple_of(7).into()),
+            score: Score::default(),
             attempts,
             kind: RecordKind::Discovered,
+            validators: None,
             extra: Default::default(),
         };
         Lease { id: LeaseId(url.into()), record }

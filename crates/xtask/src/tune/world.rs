@@ -9,7 +9,7 @@ use opilio_core::explain::outcome_of_status;
 use opilio_core::host::{Delivery, HostLimits, HostState, Input, Output, RulesMode, Start, Witness};
 use opilio_core::{
     Ending, Fault, Fingerprint, Hints, Host, HostPolicy, Lease, LeaseId, Outcome, Priority, Record,
-    RecordKind, RequestFacts, RetryPolicy, Scheme, Timestamp,
+    RecordKind, RequestFacts, RetryPolicy, Scheme, Score, Timestamp,
 };
 use opilio_sandbox as sandbox;
 
@@ -288,8 +288,10 @@ fn lease(id: u64) -> Lease {
         scheme: Scheme::Http,
         depth: 0,
         priority: Priority(0),
+        score: Score::default(),
         attempts: 0,
         kind: RecordKind::Discovered,
+        validators: None,
         extra: Default::default(),
     };
     Lease { id: LeaseId(id), record }

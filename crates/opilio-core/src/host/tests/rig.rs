@@ -11,7 +11,7 @@ use crate::host::{
 use crate::name::{Host, Scheme};
 use crate::outcome::{Fault, Outcome, Reason};
 use crate::policy::HostPolicy;
-use crate::record::{Ending, Lease, LeaseId, Priority, Record, RecordKind};
+use crate::record::{Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Quota, Verdict};
 
@@ -32,8 +32,10 @@ pub(super) fn lease(id: u64) -> Lease {
         scheme: Scheme::Http,
         depth: 0,
         priority: Priority(0),
+        score: Score::default(),
         attempts: 0,
         kind: RecordKind::Discovered,
+        validators: None,
         extra: Bytes::new(),
     };
     Lease { id: LeaseId(id), record }

@@ -43,7 +43,7 @@ fn victim() {
             store.lease(&[crate::Want { host, n: 10 }], Timestamp::EPOCH, &mut leases).unwrap();
             // Some stay out until the kill.
             let ends = leases.iter().skip(1).map(|lease| Settlement::page(lease.id)).collect();
-            store.settle(ends, &[]).unwrap();
+            store.settle(ends, &[], Timestamp::EPOCH).unwrap();
             for lease in leases.iter().skip(1) {
                 let path = lease.record.url.rsplit('/').next().unwrap();
                 say("settled", path.parse().unwrap());

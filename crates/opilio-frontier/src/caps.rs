@@ -1,0 +1,136 @@
+//! How much of one host a crawl takes: the limits, and the decision what they leave.
+//!
+//! A depth is judged when a URL is discovered. Pages and bytes are judged when work is handed out,
+//! since only then is it known how many of a host's URLs have become pages: a host gets no more
+//! leases than it has room for, and when its room is used up, what it still has queued ends as
+//! [`Filtered::HostPages`] or [`Filtered::HostBytes`], as does whatever of it is discovered later.
+
+use std::collections::HashMap;
+
+use opilio_core::Host;
+
+use crate::batch::Filtered;
+
+/// The most that is taken of one host; none is no limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HostCaps {
+    /// URLs that end as pages. Exact, however many fetches are under way.
+    pub pages: Option<u64>,
+    /// Bytes of pages' bodies, as fetched. What is in flight when it is reached still counts.
+    pub body_bytes: Option<u64>,
+    /// Links from a seed.
+    pub depth: Option<u16>,
+}
+
+/// The caps of all hosts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Caps {
+    every: HostCaps,
+    of: HashMap<Host, HostCaps>,
+}
+
+impl Caps {
+    /// The same for every host.
+    #[must_use]
+    pub fn every_host(caps: HostCaps) -> Self {
+        Self { every: caps, of: HashMap::new() }
+    }
+
+    /// Others for one host, instead of those for every host.
+    #[must_use]
+    pub fn with_host(mut self, host: Host, caps: HostCaps) -> Self {
+        self.of.insert(host, caps);
+        self
+    }
+
+    /// Those of a host.
+    #[must_use]
+    pub fn of(&self, host: &Host) -> HostCaps {
+        self.of.get(host).copied().unwrap_or(self.every)
+    }
+
+    /// Whether no host has any.
+    #[must_use]
+    pub fn are_none(&self) -> bool {
+        self.every == HostCaps::default() && self.of.values().all(|caps| *caps == HostCaps::default())
+    }
+}
+
+/// What a crawl has taken of a host so far.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Spent {
+    pub(crate) pages: u64,
+    pub(crate) body_bytes: u64,
+}
+
+/// What a host may still be asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Room {
+    /// So many leases more.
+    Open(u64),
+    /// Nothing any more, and why.
+    Closed(Filtered),
+}
+
+impl HostCaps {
+    /// What the caps leave of a host with so many leases out.
+    pub(crate) fn room(&self, spent: Spent, out: u64) -> Room {
+        if self.body_bytes.is_some_and(|max| spent.body_bytes >= max) {
+            return Room::Closed(Filtered::HostBytes);
+        }
+        match self.pages {
+            None => Room::Open(u64::MAX),
+            Some(max) if spent.pages >= max => Room::Closed(Filtered::HostPages),
+            // Each one out may become a page.
+            Some(max) => Room::Open((max - spent.pages).saturating_sub(out)),
+        }
+    }
+}
+
+impl Spent {
+    pub(crate) fn add(&mut self, body_bytes: u64) {
+        self.pages += 1;
+        self.body_bytes = self.body_bytes.saturating_add(body_bytes);
+    }
+
+    /// A page is due again: it is counted anew when it ends.
+    pub(crate) fn take_back(&mut self, body_bytes: u64) {
+        self.pages = self.pages.saturating_sub(1);
+        self.body_bytes = self.body_bytes.saturating_sub(body_bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn what_is_out_may_become_a_page_and_takes_room() {
+        let caps = HostCaps { pages: Some(10), ..HostCaps::default() };
+        let spent = |pages| Spent { pages, body_bytes: 0 };
+        assert_eq!(caps.room(spent(4), 0), Room::Open(6));
+        assert_eq!(caps.room(spent(4), 6), Room::Open(0));
+        assert_eq!(caps.room(spent(4), 9), Room::Open(0), "the cap was lowered");
+        assert_eq!(caps.room(spent(10), 0), Room::Closed(Filtered::HostPages));
+        assert_eq!(HostCaps::default().room(spent(u64::MAX), u64::MAX), Room::Open(u64::MAX));
+    }
+
+    #[test]
+    fn bytes_close_a_host_whatever_is_out() {
+        let caps = HostCaps { body_bytes: Some(100), ..HostCaps::default() };
+        assert_eq!(caps.room(Spent { pages: 1, body_bytes: 99 }, 50), Room::Open(u64::MAX));
+        assert_eq!(caps.room(Spent { pages: 1, body_bytes: 100 }, 50), Room::Closed(Filtered::HostBytes));
+    }
+
+    #[test]
+    fn one_host_may_have_caps_of_its_own() {
+        let host = |name: &str| Host::of(&url::Url::parse(name).unwrap()).unwrap();
+        let of = |pages| HostCaps { pages: Some(pages), ..HostCaps::default() };
+        let caps = Caps::every_host(of(5)).with_host(host("http://big.test/"), of(500));
+        assert_eq!(caps.of(&host("http://big.test/")), of(500));
+        assert_eq!(caps.of(&host("http://any.test/")), of(5));
+        assert!(!caps.are_none() && Caps::default().are_none());
+    }
+}

@@ -1,0 +1,163 @@
+//! What has ended and can become due again: failures always, pages in a store with a history.
+//!
+//! ```text
+//! failure  reason · attempts:varint · ended:varint · url · loose record
+//! page     body bytes:varint · attempts:varint · loose record
+//! ```
+//! A record of a page carries the validators of its fetch.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use fjall::OwnedWriteBatch;
+use opilio_core::{Reason, Record, Timestamp};
+
+use super::DiskFrontier;
+use super::keys::{self, HostId, PageKey};
+use super::pack::{self, pack_loose, place_of_loose};
+use super::queue::Out;
+use crate::batch::Fetched;
+use crate::encode::{Reader, put_slice, put_varint};
+use crate::error::FrontierError;
+use crate::stats::Failure;
+
+impl DiskFrontier {
+    pub(super) fn add_failure(&mut self, out: &Out, failure: &Failure, commit: &mut OwnedWriteBatch) {
+        *self.books.stats.failures.entry(failure.reason).or_default() += 1;
+        self.write_failure_count(failure.reason, commit);
+        let mut value = Vec::new();
+        put_slice(failure.reason.as_str().as_bytes(), &mut value);
+        put_varint(u64::from(failure.attempts), &mut value);
+        put_varint(failure.ended.as_micros(), &mut value);
+        put_slice(failure.url.as_bytes(), &mut value);
+        pack_loose(out.host, &out.record, self.queue.order(), &mut value);
+        commit.insert(&self.stored.ends, keys::failure(self.books.next_failure), value);
+        self.books.next_failure += 1;
+    }
+
+    fn write_failure_count(&self, reason: Reason, commit: &mut OwnedWriteBatch) {
+        // The stable word is written, not a number: reasons have no fixed order.
+        let key = keys::named(keys::FAILURES, reason.as_str());
+        let count = self.books.stats.failures.get(&reason).copied().unwrap_or(0);
+        commit.insert(&self.stored.misc, key, count.to_be_bytes());
+    }
+
+    pub(super) fn add_page(
+        &mut self,
+        out: &Out,
+        attempts: u16,
+        fetched: Fetched,
+        now: Timestamp,
+        commit: &mut OwnedWriteBatch,
+    ) {
+        if !self.options.history {
+            return;
+        }
+        let validators = fetched.validators.bounded();
+        let validators = (!validators.is_empty()).then(|| Arc::new(validators));
+        let record = Record { validators, ..out.record.clone() };
+        let mut value = Vec::new();
+        put_varint(fetched.body_bytes, &mut value);
+        put_varint(u64::from(attempts), &mut value);
+        pack_loose(out.host, &record, self.queue.order(), &mut value);
+        let key = PageKey { ended: now, number: self.books.next_page };
+        commit.insert(&self.stored.ends, key.bytes(), value);
+        self.books.next_page += 1;
+        self.first_page = self.first_page.min(key);
+    }
+
+    /// The `n` failures from the `from`th on.
+    pub(super) fn read_failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError> {
+        let first = self.books.first_failure.saturating_add(from);
+        let mut failures = Vec::new();
+        for entry in self.stored.ends.range(keys::failure(first)..=keys::failure(u64::MAX)).take(n) {
+            let value = entry.value().map_err(|error| self.place.failed("read", error))?;
+            let failure = read_failure(&mut Reader(&value));
+            failures.push(failure.ok_or_else(|| self.place.damaged("how a URL ended"))?);
+        }
+        Ok(failures)
+    }
+
+    pub(super) fn revive(&mut self, n: usize) -> Result<u64, FrontierError> {
+        let mut commit = self.stored.db.batch();
+        let (mut fresh, mut reasons) = (Vec::new(), Vec::new());
+        let range = keys::failure(self.books.first_failure)..=keys::failure(u64::MAX);
+        for entry in self.stored.ends.range(range).take(n) {
+            let (key, value) = entry.into_inner().map_err(|error| self.place.failed("read", error))?;
+            let mut from = Reader(&value);
+            let failure = read_failure(&mut from).ok_or_else(|| self.place.damaged("how a URL ended"))?;
+            let (_, record) = self.read_loose(&mut from)?;
+            commit.remove(&self.stored.ends, key);
+            self.books.stats.revive(failure.reason);
+            reasons.push(failure.reason);
+            fresh.push(record);
+        }
+        let revived = fresh.len() as u64;
+        self.books.first_failure += revived;
+        reasons.sort_unstable();
+        reasons.dedup();
+        for reason in reasons {
+            self.write_failure_count(reason, &mut commit);
+        }
+        self.push_again(fresh, commit)?;
+        Ok(revived)
+    }
+
+    pub(super) fn refresh_some(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
+        if !self.options.history {
+            return Err(FrontierError::NoHistory { store: self.place.0.clone() });
+        }
+        let end = PageKey::first_at(before);
+        if end <= self.first_page {
+            return Ok(0);
+        }
+        let mut commit = self.stored.db.batch();
+        let mut fresh = Vec::new();
+        let range = (Bound::Included(self.first_page.bytes()), Bound::Excluded(end.bytes()));
+        let mut last = None;
+        for entry in self.stored.ends.range(range).take(n) {
+            let (key, value) = entry.into_inner().map_err(|error| self.place.failed("read", error))?;
+            last = Some(PageKey::parse(&key).ok_or_else(|| self.place.damaged("a key of the history"))?);
+            let mut from = Reader(&value);
+            let body_bytes = from.varint().ok_or_else(|| self.place.damaged("a page of the history"))?;
+            from.varint().ok_or_else(|| self.place.damaged("a page of the history"))?;
+            let (host, record) = self.read_loose(&mut from)?;
+            commit.remove(&self.stored.ends, key);
+            self.books.stats.refresh();
+            self.spend(host, |spent| spent.take_back(body_bytes))?;
+            fresh.push(record);
+        }
+        let refreshed = fresh.len() as u64;
+        self.push_again(fresh, commit)?;
+        // So that the next call does not pass over the remains of this one.
+        if let Some(PageKey { ended, number }) = last {
+            self.first_page = PageKey { ended, number: number.saturating_add(1) };
+        }
+        Ok(refreshed)
+    }
+
+    fn push_again(&mut self, fresh: Vec<Record>, mut commit: OwnedWriteBatch) -> Result<(), FrontierError> {
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        self.push(fresh, &mut commit)?;
+        self.commit(commit)
+    }
+
+    /// A record as it is due again: with all its attempts.
+    fn read_loose(&mut self, from: &mut Reader<'_>) -> Result<(HostId, Record), FrontierError> {
+        let place = place_of_loose(from, 0).ok_or_else(|| self.place.damaged("where a URL stood"))?;
+        let host = self.slot(place.host())?.host.clone();
+        let mut room = String::new();
+        let record = pack::unpack(from, &host, place, self.queue.order(), &mut room);
+        let record = record.ok_or_else(|| self.place.damaged("a record that has ended"))?;
+        Ok((place.host(), Record { attempts: 0, ..record }))
+    }
+}
+
+fn read_failure(from: &mut Reader<'_>) -> Option<Failure> {
+    let reason = super::settle::reason(from.text()?)?;
+    let attempts = u16::try_from(from.varint()?).ok()?;
+    let ended = Timestamp::from_micros(from.varint()?);
+    Some(Failure { url: from.text()?.into(), reason, attempts, ended })
+}

@@ -1,0 +1,103 @@
+//! What has ended and can become due again: failures always, pages in a store with a history.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use opilio_core::{Reason, Record, Timestamp};
+
+use super::hosts::{HostId, Hosts};
+use super::packed::Packed;
+use super::queue::{Band, Rank};
+use crate::batch::Fetched;
+use crate::order::Order;
+use crate::stats::Failure;
+
+/// How URLs ended, in the order in which they did.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    failures: VecDeque<(Failure, Kept)>,
+    /// By when, then by number; none in a store without a history.
+    pages: Option<BTreeMap<(Timestamp, u64), Page>>,
+    next: u64,
+}
+
+/// A record that is over.
+#[derive(Debug)]
+struct Kept {
+    host: HostId,
+    band: Band,
+    packed: Packed,
+}
+
+#[derive(Debug)]
+struct Page {
+    body_bytes: u64,
+    kept: Kept,
+}
+
+impl Kept {
+    fn of(host: HostId, rank: Rank, record: &Record, order: Order) -> Self {
+        Self { host, band: rank.band, packed: Packed::of(record, order) }
+    }
+
+    fn unpack(&self, hosts: &Hosts) -> Record {
+        let record = self.packed.unpack(hosts.name(self.host), self.band, hosts.order());
+        Record { attempts: 0, ..record }
+    }
+}
+
+impl Ended {
+    pub(super) fn new(history: bool) -> Self {
+        Self { pages: history.then(BTreeMap::new), ..Self::default() }
+    }
+
+    pub(super) fn keeps_pages(&self) -> bool {
+        self.pages.is_some()
+    }
+
+    pub(super) fn add_page(
+        &mut self,
+        host: HostId,
+        rank: Rank,
+        record: Record,
+        fetched: Fetched,
+        ended: Timestamp,
+        order: Order,
+    ) {
+        let Some(pages) = &mut self.pages else { return };
+        let validators = fetched.validators.bounded();
+        let validators = (!validators.is_empty()).then(|| Arc::new(validators));
+        let kept = Kept::of(host, rank, &Record { validators, ..record }, order);
+        pages.insert((ended, self.next), Page { body_bytes: fetched.body_bytes, kept });
+        self.next += 1;
+    }
+
+    pub(super) fn add_failure(
+        &mut self,
+        host: HostId,
+        rank: Rank,
+        record: Record,
+        failure: Failure,
+        order: Order,
+    ) {
+        self.failures.push_back((failure, Kept::of(host, rank, &record, order)));
+    }
+
+    pub(super) fn failures(&self, from: u64, n: usize) -> Vec<Failure> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        self.failures.iter().skip(from).take(n).map(|(failure, _)| failure.clone()).collect()
+    }
+
+    /// Takes the oldest failure off the list.
+    pub(super) fn take_failure(&mut self, hosts: &Hosts) -> Option<(Reason, Record)> {
+        let (failure, kept) = self.failures.pop_front()?;
+        Some((failure.reason, kept.unpack(hosts)))
+    }
+
+    /// Takes the oldest page off the history, if it ended before an instant.
+    pub(super) fn take_page(&mut self, before: Timestamp, hosts: &Hosts) -> Option<(HostId, u64, Record)> {
+        let first = self.pages.as_mut()?.first_entry().filter(|first| first.key().0 < before)?;
+        let Page { body_bytes, kept } = first.remove();
+        Some((kept.host, body_bytes, kept.unpack(hosts)))
+    }
+}
