@@ -4,7 +4,10 @@ use clap::{Parser, Subcommand};
 
 use crate::crawl::CrawlArgs;
 use crate::explain::ExplainArgs;
+use crate::extract::ExtractArgs;
+use crate::links::LinksArgs;
 use crate::sandbox::SandboxArgs;
+use crate::urls::UrlArgs;
 
 /// A polite crawler, and small tools for authors of crawlers.
 ///
@@ -21,7 +24,10 @@ pub(crate) enum Command {
     // Boxed: it has many more flags than the others.
     Crawl(Box<CrawlArgs>),
     Explain(ExplainArgs),
+    Extract(ExtractArgs),
+    Links(LinksArgs),
     Sandbox(SandboxArgs),
+    Url(UrlArgs),
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 finished with errors that the command is about; 2 usage; \

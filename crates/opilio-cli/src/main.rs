@@ -6,12 +6,17 @@
 mod args;
 mod config;
 mod crawl;
+mod document;
 mod exit;
 mod explain;
+mod extract;
+mod links;
 mod logs;
+mod output;
 mod sandbox;
 mod signal;
 mod unit;
+mod urls;
 
 use std::process::ExitCode;
 
@@ -35,6 +40,9 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
         Command::Crawl(args) => crawl::run(*args),
         Command::Explain(args) => explain::run(&args),
+        Command::Extract(args) => extract::run(&args),
+        Command::Links(args) => links::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
+        Command::Url(args) => urls::run(&args),
     }
 }

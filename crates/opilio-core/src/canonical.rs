@@ -91,7 +91,7 @@ fn feed_query(query: &str, out: &mut dyn FnMut(&str)) {
 }
 
 /// Decodes escaped unreserved characters and writes the other escapes' hex digits upper-case.
-fn normalize_escapes(text: &str) -> Cow<'_, str> {
+pub(crate) fn normalize_escapes(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

@@ -16,6 +16,7 @@ pub mod record;
 pub mod retry;
 pub mod sink;
 pub mod time;
+mod tracking;
 pub mod validators;
 pub mod verdict;
 
@@ -29,5 +30,6 @@ pub use record::{Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
 pub use retry::{OutcomeClass, RequestFacts, RetryPolicy, Rule, Wait};
 pub use sink::SinkPosition;
 pub use time::Timestamp;
+pub use tracking::strip_tracking;
 pub use validators::Validators;
 pub use verdict::{Hints, Proposal, Quota, Verdict};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use opilio_core::Reason;
-use opilio_extract::{Document, ExtractError, Link, Matches, SelectorError};
-use opilio_fetch::BodyPermit;
+use opilio_extract::{Directives, Document, ExtractError, Link, Matches, SelectorError};
+use opilio_fetch::{BodyPermit, USER_AGENT};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -39,6 +39,7 @@ pub struct Page<Step> {
     attempts: u16,
     elapsed: Duration,
     referrer: Option<Box<str>>,
+    user_agent: Arc<str>,
     step: Step,
     document: Document,
     /// Goes back when the page is done with.
@@ -51,6 +52,8 @@ pub(crate) struct PageFacts {
     pub(crate) depth: u16,
     pub(crate) attempts: u16,
     pub(crate) referrer: Option<Box<str>>,
+    /// As whom it was fetched.
+    pub(crate) user_agent: Arc<str>,
 }
 
 impl<Step> Page<Step> {
@@ -64,6 +67,7 @@ impl<Step> Page<Step> {
             attempts: facts.attempts,
             elapsed: answer.elapsed,
             referrer: facts.referrer,
+            user_agent: facts.user_agent,
             step,
             document: Document::new(answer.url, content_type.as_deref(), answer.body),
             headers: answer.headers,
@@ -74,7 +78,13 @@ impl<Step> Page<Step> {
     /// A page that was never fetched, for tests of a spider.
     #[must_use]
     pub fn from_html(url: Url, step: Step, html: impl Into<Bytes>) -> Self {
-        let facts = PageFacts { origin: url.as_str().into(), depth: 0, attempts: 1, referrer: None };
+        let facts = PageFacts {
+            origin: url.as_str().into(),
+            depth: 0,
+            attempts: 1,
+            referrer: None,
+            user_agent: USER_AGENT.into(),
+        };
         let headers = HeaderMap::from_iter([(
             http::header::CONTENT_TYPE,
             http::HeaderValue::from_static("text/html; charset=utf-8"),
@@ -170,6 +180,11 @@ impl<Step> Page<Step> {
     /// When it is no JSON, or another shape.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ExtractError> {
         self.document.json()
+    }
+
+    /// What the page asks of crawlers (`<meta name=robots>`), and of this one by name.
+    pub fn robots(&self) -> Directives {
+        self.document.robots(&self.user_agent)
     }
 
     /// The links of `<a>` and `<area>`: absolute http(s), document order, no fragment, no repeats.

@@ -5,8 +5,10 @@ use std::fmt;
 use crate::page::{Failure, Page};
 use crate::report::CrawlReport;
 use crate::request::{Request, Target};
+use opilio_extract::Link;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use url::Url;
 
 /// A spider: where to begin, and what to make of a page.
 ///
@@ -112,11 +114,13 @@ impl fmt::Debug for ParseError {
 pub struct Found<S: Spider> {
     pub(crate) items: Vec<S::Item>,
     pub(crate) requests: Vec<Request<S::Step>>,
+    /// Links that the page asks not to follow: they are counted as filtered.
+    pub(crate) unfollowed: Vec<Url>,
 }
 
 impl<S: Spider> Found<S> {
     pub(crate) fn new() -> Self {
-        Self { items: Vec::new(), requests: Vec::new() }
+        Self { items: Vec::new(), requests: Vec::new(), unfollowed: Vec::new() }
     }
 
     /// An item for the exporters.
@@ -137,6 +141,7 @@ impl<S: Spider> Found<S> {
     }
 
     /// Follows the links (`href`, or `src`) of all elements that a selector matches; tells how many.
+    /// Who names them means them: what the page asks of crawlers is not heeded here.
     ///
     /// # Errors
     /// When the selector cannot be read.
@@ -156,13 +161,28 @@ impl<S: Spider> Found<S> {
         Ok(count)
     }
 
-    /// Follows all links of the page, except those marked nofollow; tells how many.
+    /// Follows all links of the page, except those that it asks not to follow (`rel=nofollow`, or
+    /// [`Page::robots`] for all of them); tells how many.
     pub fn follow_links(&mut self, page: &Page<S::Step>, step: S::Step) -> usize {
-        let links = page.links();
-        self.requests.reserve(links.len());
+        self.links(page, page.links(), step)
+    }
+
+    /// Follows these links of the page as [`Found::follow_links`] does. Those that it asks not to
+    /// follow are counted as filtered (`nofollow`), unless another page lets them be followed.
+    pub fn links(
+        &mut self,
+        page: &Page<S::Step>,
+        links: impl IntoIterator<Item = Link>,
+        step: S::Step,
+    ) -> usize {
         let before = self.requests.len();
-        for link in links.into_iter().filter(|link| !link.nofollow) {
-            self.requests.push(Request::get(link.url, step.clone()));
+        let all_unfollowed = page.robots().nofollow;
+        for link in links {
+            if link.nofollow || all_unfollowed {
+                self.unfollowed.push(link.url);
+            } else {
+                self.requests.push(Request::get(link.url, step.clone()));
+            }
         }
         self.requests.len() - before
     }

@@ -1,6 +1,7 @@
 //! One fetched document, read lazily.
 
 use crate::decode::{self, Label};
+use crate::directives::Directives;
 use crate::dom::{Dom, LinkTexts};
 use crate::error::{ExtractError, SelectorError};
 use crate::link::{Link, LinkKind, is_web, resolve, resolve_all};
@@ -83,6 +84,13 @@ impl Document {
     #[must_use]
     pub fn title(&self) -> Option<&str> {
         self.skim().title.as_deref()
+    }
+
+    /// What the page's `<meta name=robots>`, and those that name the product of `user_agent`, ask for.
+    /// What the header field `X-Robots-Tag` asks for adds to it: see [`Directives::of_header`].
+    #[must_use]
+    pub fn robots(&self, user_agent: &str) -> Directives {
+        self.skim().robots.iter().fold(Directives::default(), |said, meta| said | meta.read_by(user_agent))
     }
 
     /// The links that a crawler follows (`a` and `area`): absolute, http or https, without fragment,

@@ -141,6 +141,12 @@ fn collect_element(element: ElementRef<'_>, into: &mut Collector, texts: LinkTex
             }
             return Ok(());
         }
+        "meta" => {
+            if let (Some(name), Some(content)) = (element.attr("name"), element.attr("content")) {
+                into.meta(name, content);
+            }
+            return Ok(());
+        }
         "title" => {
             if is_html(element) {
                 into.title(&element.text().collect::<String>());

@@ -25,6 +25,7 @@
 //! ```
 
 mod decode;
+mod directives;
 mod document;
 mod dom;
 mod error;
@@ -36,6 +37,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use directives::{Directives, MetaRobots};
 pub use document::Document;
 pub use error::{ExtractError, SelectorError};
 pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink};

@@ -3,6 +3,7 @@
 //! lol_html scans tags and stops only where a handler wants something. What is in comments, scripts,
 //! styles and templates is not markup to it, or left out here.
 
+use crate::directives::MetaRobots;
 use crate::link::{LINK_BYTES_MAX, LINKS_MAX, LinkKind, RawLink};
 use crate::text::{bounded, collapse, push_collapsed};
 use lol_html::html_content::{Element as Tag, TextChunk};
@@ -22,6 +23,9 @@ const PASS_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Entities shrink when they are decoded, though hardly more than this many times.
 const ENTITY_SHRINKS_MAX: usize = 8;
 
+/// How many `<meta>`s that ask crawlers for something are kept.
+const META_ROBOTS_MAX: usize = 64;
+
 const HTML_NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
 
 /// What one pass over a page finds.
@@ -35,6 +39,9 @@ pub struct Skim {
     pub links: Vec<RawLink>,
     /// The `href` of the first `<base>` that has one, entities decoded.
     pub base_href: Option<String>,
+    /// Every `<meta>` with a name and a content that asks crawlers for something, whoever is named; at
+    /// most 64.
+    pub robots: Vec<MetaRobots>,
     /// Why this is not all that the page holds; `None`: it is all.
     pub cut: Option<Cut>,
 }
@@ -86,6 +93,13 @@ impl Collector {
         }
     }
 
+    /// Takes a `<meta>` with a name, entities decoded.
+    pub(crate) fn meta(&mut self, name: &str, content: &str) {
+        if self.skim.robots.len() < META_ROBOTS_MAX {
+            self.skim.robots.extend(MetaRobots::read(name, content));
+        }
+    }
+
     /// Takes the text of a `<title>`, entities decoded; the first that is not empty counts.
     pub(crate) fn title(&mut self, text: &str) {
         if self.skim.title.is_none() {
@@ -119,12 +133,15 @@ enum Listener {
     Frame,
     Iframe,
     Relation,
+    Meta,
     SvgTitle,
     Template,
 }
 
+const LISTENERS: usize = 10;
+
 /// Selectors are parsed once a process; each pass compiles them anew, since lol_html has it so.
-static SELECTORS: LazyLock<[(Listener, Selector); 9]> = LazyLock::new(|| {
+static SELECTORS: LazyLock<[(Listener, Selector); LISTENERS]> = LazyLock::new(|| {
     [
         (Listener::Anchor, "a"),
         (Listener::Title, "title"),
@@ -133,6 +150,7 @@ static SELECTORS: LazyLock<[(Listener, Selector); 9]> = LazyLock::new(|| {
         (Listener::Frame, "frame"),
         (Listener::Iframe, "iframe"),
         (Listener::Relation, "link"),
+        (Listener::Meta, "meta"),
         // Behind `title`, whose handler it overrules.
         (Listener::SvgTitle, "svg title"),
         (Listener::Template, "template"),
@@ -143,7 +161,7 @@ static SELECTORS: LazyLock<[(Listener, Selector); 9]> = LazyLock::new(|| {
 /// The listeners that `text` needs: the usual ones, and those of the rare elements that occur in it,
 /// be it in a comment. This look costs 3 % of a pass, and each selector too many 2 %.
 fn listeners(text: &str) -> impl Iterator<Item = (Listener, &'static Selector)> {
-    let mut wanted = [false; 9];
+    let mut wanted = [false; LISTENERS];
     wanted[Listener::Anchor as usize] = true;
     wanted[Listener::Title as usize] = true;
     for at in memchr::memchr_iter(b'<', text.as_bytes()) {
@@ -154,6 +172,7 @@ fn listeners(text: &str) -> impl Iterator<Item = (Listener, &'static Selector)> 
             Some(b'f') => (b"rame", Listener::Frame),
             Some(b'i') => (b"frame", Listener::Iframe),
             Some(b'l') => (b"ink", Listener::Relation),
+            Some(b'm') if says_something(name) => (b"eta", Listener::Meta),
             Some(b's') => (b"vg", Listener::SvgTitle),
             Some(b't') => (b"emplate", Listener::Template),
             _ => continue,
@@ -162,6 +181,16 @@ fn listeners(text: &str) -> impl Iterator<Item = (Listener, &'static Selector)> 
         wanted[listener as usize] |= tail.is_some_and(|tail| tail.eq_ignore_ascii_case(rest));
     }
     SELECTORS.iter().filter(move |(l, _)| wanted[*l as usize]).map(|(l, selector)| (*l, selector))
+}
+
+/// Whether a tag that begins here might be a `<meta>` that asks crawlers for something: most are not,
+/// and few pages have one. Whatever stands up to the next `<` is looked at, since a `>` may be quoted;
+/// a quoted `<` shows in a quote that does not end.
+fn says_something(tag: &[u8]) -> bool {
+    let tag = &tag[..memchr::memchr(b'<', tag).unwrap_or(tag.len())];
+    let count = |quote| memchr::memchr_iter(quote, tag).count();
+    let has_no = || tag.windows(2).any(|two| two.eq_ignore_ascii_case(b"no"));
+    memchr::memchr(b'&', tag).is_some() || has_no() || count(b'"') % 2 == 1 || count(b'\'') % 2 == 1
 }
 
 #[derive(Default)]
@@ -202,6 +231,7 @@ impl<'t> Pass<'t> {
             Listener::Frame => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Frame, "src")),
             Listener::Iframe => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Iframe, "src")),
             Listener::Relation => on.element(|e: &mut Tag<'_, '_>| self.relation(e)),
+            Listener::Meta => on.element(|e: &mut Tag<'_, '_>| self.meta(e)),
             Listener::Base => on.element(|e: &mut Tag<'_, '_>| self.base(e)),
             Listener::Template => on.element(|e: &mut Tag<'_, '_>| self.template(e)),
             Listener::Title => on
@@ -253,6 +283,16 @@ impl<'t> Pass<'t> {
         }
         let rel = rel.and_then(decoded).map(Cow::into_owned);
         Ok(self.found.borrow_mut().link(kind, href, rel)?)
+    }
+
+    fn meta(&self, element: &Tag<'_, '_>) -> Handled {
+        let [name, content] = self.attributes(element, ["name", "content"]);
+        if let (Some(name), Some(content)) = (name.and_then(decoded), content.and_then(decoded))
+            && !self.in_template()
+        {
+            self.found.borrow_mut().meta(&name, &content);
+        }
+        Ok(())
     }
 
     fn base(&self, element: &Tag<'_, '_>) -> Handled {

@@ -193,6 +193,35 @@ fn a_url_that_is_also_canonical_is_still_followed() {
 }
 
 #[test]
+fn metas_say_what_the_page_asks_of_crawlers() {
+    let cases: &[(&str, bool, bool)] = &[
+        ("<meta name=robots content=noindex>", true, false),
+        ("<META CONTENT='NoFollow,\tnoodp' NAME=' Robots'>", false, true),
+        ("<meta name=robots content=none>", true, true),
+        ("<meta name=robots content='n&#111;ne'>", true, true),
+        ("<meta name=robots content=index><meta name=opilio content=nofollow>", false, true),
+        ("<meta name=opilio content=noindex><meta name=robots content=nofollow>", true, true),
+        ("<meta name=googlebot content=none><meta name=description content='none'>", false, false),
+        ("<meta name=robots><meta content=none><meta name=viewport content=width>", false, false),
+        ("<meta property=x content='a<b>c' name=robots><meta name=robots content='>, none'>", true, true),
+        ("<body><p>late<meta name=robots content=nofollow></p>", false, true),
+        ("<!-- <meta name=robots content=none> -->", false, false),
+        ("<template><meta name=robots content=none></template>", false, false),
+        ("<script>'<meta name=robots content=none>'</script>", false, false),
+    ];
+    for (body, noindex, nofollow) in cases {
+        let (streamed, parsed) = (page(body), page(body));
+        parsed.css("html").unwrap();
+        for document in [streamed, parsed] {
+            let said = document.robots("Opilio/0.1");
+            assert_eq!((said.noindex, said.nofollow), (*noindex, *nofollow), "{body}");
+        }
+    }
+    let many = page(&"<meta name=x content=none>".repeat(10_000));
+    assert_eq!(many.skim().robots.len(), 64);
+}
+
+#[test]
 fn titles_are_decoded_collapsed_and_bounded() {
     let cases: &[(&str, Option<&str>)] = &[
         ("<title>\n A &amp;  B&nbsp;&#x2014; <b>c</b>\n</title>", Some("A & B — <b>c</b>")),
@@ -417,6 +446,8 @@ fn fragment() -> impl Strategy<Value = String> {
         Just("<div><p>text</p>".to_owned()),
         Just("</div>".to_owned()),
         Just("<iframe src=/f><a href=/i></iframe>".to_owned()),
+        "(no(ne|follow)|<|>|&#110;|\"|,){0,4}"
+            .prop_map(|content| format!("<meta name=robots content='{content}'>")),
         Just("<link rel=canonical href=/c><link rel=next href=n>".to_owned()),
         Just("<svg><a href=/v></a></svg>".to_owned()),
         "[a-z é&;]{0,6}",
@@ -443,6 +474,7 @@ proptest! {
         dom.css("p").unwrap();
         let streamed = page(&body);
         prop_assert_eq!((streamed.title(), &streamed.skim().base_href), (dom.title(), &dom.skim().base_href));
+        prop_assert_eq!(&streamed.skim().robots, &dom.skim().robots);
     }
 
     #[test]

@@ -21,6 +21,7 @@ use opilio::export::ExportError;
 use opilio::{CrawlError, CrawlReport, Crawler, JsonLines};
 
 pub(crate) use args::{CrawlArgs, FollowArg};
+pub(crate) use seeds::web_url;
 
 use crate::exit::{Exit, Failure, say};
 use crate::logs;

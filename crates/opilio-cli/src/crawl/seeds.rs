@@ -17,7 +17,7 @@ use crate::crawl::CrawlArgs;
 pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
     let mut seeds = Vec::new();
     for text in &args.seeds {
-        seeds.push(seed(text).map_err(|why| anyhow!("seed {:?}: {why}", redacted(text)))?);
+        seeds.push(web_url(text).map_err(|why| anyhow!("seed {:?}: {why}", redacted(text)))?);
     }
     match args.urls.as_deref() {
         None => {}
@@ -43,12 +43,16 @@ fn lines(name: &str, input: impl BufRead, seeds: &mut Vec<Url>) -> anyhow::Resul
         if text.is_empty() || text.starts_with('#') {
             continue;
         }
-        seeds.push(seed(text).map_err(|why| anyhow!("{name}:{line}: seed {:?}: {why}", redacted(text)))?);
+        seeds.push(web_url(text).map_err(|why| anyhow!("{name}:{line}: seed {:?}: {why}", redacted(text)))?);
     }
     Ok(())
 }
 
-fn seed(text: &str) -> Result<Url, String> {
+/// Reads a URL that can be crawled.
+///
+/// # Errors
+/// When it is none, in words without the URL itself.
+pub(crate) fn web_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim()).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => {
             "it has no scheme: write http:// or https:// in front".to_owned()
@@ -93,9 +97,9 @@ mod tests {
     #[test]
     fn seeds_are_of_the_web() {
         for text in ["htp://x", "ftp://x/", "file:///etc/passwd", "javascript:1", "http://", "x", ""] {
-            assert!(seed(text).is_err(), "{text}");
+            assert!(web_url(text).is_err(), "{text}");
         }
-        assert_eq!(seed(" HTTP://A.example ").unwrap().as_str(), "http://a.example/");
+        assert_eq!(web_url(" HTTP://A.example ").unwrap().as_str(), "http://a.example/");
     }
 
     #[test]

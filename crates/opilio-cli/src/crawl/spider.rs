@@ -58,9 +58,7 @@ impl Spider for PageSpider {
             fields: Arc::clone(&self.fields),
             selected,
         });
-        for link in links.into_iter().filter(|link| !link.nofollow) {
-            found.request(Request::get(link.url, ()));
-        }
+        found.links(page, links, ());
         Ok(())
     }
 }

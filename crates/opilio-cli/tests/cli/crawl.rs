@@ -110,6 +110,17 @@ fn patterns_and_hosts_bound_the_crawl() {
 }
 
 #[test]
+fn links_that_a_page_asks_not_to_follow_are_counted() {
+    let start = "<a href=/open>open</a><a href=/shut rel=nofollow>shut</a><a href=/shut?again rel=nofollow>";
+    let open = "<meta name=robots content=nofollow><a href=/a>a</a><a href=/b>b</a><a href=/start>start</a>";
+    let host = HostConfig::new().page("/start", "text/html", start).page("/open", "text/html", open);
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let (run, report) = crawl(&[&shop.url(0, "/start")]);
+    assert_eq!(run.items().len(), 2, "{}", run.stdout);
+    assert_eq!(report["filtered"], json!({"nofollow": 4}));
+}
+
+#[test]
 fn seeds_are_read_from_a_file_and_from_stdin_each_once() {
     let shop = shop();
     let dir = tempfile::tempdir().unwrap();

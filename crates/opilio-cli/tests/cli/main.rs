@@ -11,3 +11,4 @@ mod kill;
 mod sandbox;
 mod stop;
 mod support;
+mod tools;

@@ -143,7 +143,7 @@ impl<S: Spider> SpiderRunner<S> {
 
     fn page(&mut self, ctx: &mut Context<Self>, case: Case<S::Step>, answer: Answer) {
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&case.step);
-        let facts = case.facts();
+        let facts = case.facts(&self.settings);
         let step = case.step.clone();
         let kind = std::mem::discriminant(&step);
         let spider = self.spider.clone();
@@ -212,7 +212,7 @@ impl<S: Spider> SpiderRunner<S> {
             depth: case.record.depth,
             error,
             step: case.step.clone(),
-            page: answer.map(|answer| Page::new(answer, case.step.clone(), case.facts())),
+            page: answer.map(|answer| Page::new(answer, case.step.clone(), case.facts(&self.settings))),
         };
         let mut found = Found::new();
         let spider = &self.spider;
@@ -226,7 +226,7 @@ impl<S: Spider> SpiderRunner<S> {
 
     /// Makes bytes and records of what was found. What cannot be encoded ends the page as an error.
     fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending) {
-        let Found { items, requests, .. } = found;
+        let Found { items, requests, unfollowed } = found;
         let parent = Parent {
             url: &case.record.url,
             host: &case.host,
@@ -234,7 +234,7 @@ impl<S: Spider> SpiderRunner<S> {
             depth: case.record.depth,
             referrer: self.settings.keep_referrer.then_some(&*case.record.url),
         };
-        let links = self.converter.links::<S>(requests, &parent, &self.settings.scope);
+        let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
         let mut count = items.len() as u64;
         let (links, rows, ending) = match (links, rows) {
@@ -387,12 +387,13 @@ fn origin_of(url: &Url) -> Option<(String, String, u16)> {
 }
 
 impl<Step> Case<Step> {
-    fn facts(&self) -> PageFacts {
+    fn facts(&self, settings: &Settings) -> PageFacts {
         PageFacts {
             origin: self.origin.clone(),
             depth: self.record.depth,
             attempts: self.attempts,
             referrer: self.more.as_ref().and_then(|more| more.referrer.clone()).map(Into::into),
+            user_agent: settings.user_agent.clone(),
         }
     }
 }

@@ -56,10 +56,12 @@ impl std::hash::Hasher for Identity {
 }
 
 impl Converter {
-    /// The admissions for what a page asked for, at most [`LINKS_MAX`] of them.
+    /// The admissions for what a page asked for, at most [`LINKS_MAX`] of them, and for the links that
+    /// it asks not to follow.
     pub(crate) fn links<S: Spider>(
         &mut self,
         requests: Vec<Request<S::Step>>,
+        unfollowed: Vec<Url>,
         parent: &Parent<'_>,
         scope: &Scope,
     ) -> Result<Vec<Admission>, postcard::Error> {
@@ -118,6 +120,14 @@ impl Converter {
                 validators: None,
                 extra,
             }));
+        }
+        for url in unfollowed {
+            let fingerprint = Fingerprint::of(&url);
+            if self.seen.insert(fingerprint.0) {
+                let refused = host_of(&url, parent).map(|host| scope.refuses(&url, &host, depth));
+                let why = refused.unwrap_or_else(Some).unwrap_or(Filtered::Nofollow);
+                out.push(Admission::Filtered { fingerprint, why });
+            }
         }
         Ok(out)
     }

@@ -1,0 +1,58 @@
+//! A document from a file or from stdin, for the tools that read one.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use clap::Args;
+use opilio::extract::Document;
+use url::Url;
+
+use crate::exit::Failure;
+
+/// Which document, and what came along with it.
+#[derive(Debug, Args)]
+pub(crate) struct DocumentArgs {
+    /// The document, as it came from the server; - reads stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Where the document came from (http or https): what its relative links are relative to
+    #[arg(long, value_name = "URL", value_parser = crate::crawl::web_url)]
+    base: Url,
+    /// The Content-Type that it came with, as in 'text/html; charset=shift_jis' [default: HTML, in the
+    /// encoding that it names itself or seems to have]
+    #[arg(long, value_name = "VALUE")]
+    content_type: Option<String>,
+}
+
+impl DocumentArgs {
+    /// Reads the document.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn read(&self) -> Result<Document, Failure> {
+        let body = read_file(&self.file).map_err(Failure::Usage)?;
+        Ok(Document::new(self.base.clone(), self.content_type.as_deref(), body.into()))
+    }
+}
+
+/// Reads the whole of a file, or of stdin if the path is `-`.
+///
+/// # Errors
+/// When it cannot be read, or is larger than 256 MiB: no document of the web is.
+pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
+    let is_stdin = path == Path::new("-");
+    let name = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
+    let from: Box<dyn Read> = if is_stdin {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(File::open(path).with_context(|| format!("open {name}"))?)
+    };
+    let mut bytes = Vec::new();
+    from.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("read {name}"))?;
+    ensure!(bytes.len() as u64 <= FILE_BYTES_MAX, "read {name}: it is larger than 256 MiB");
+    Ok(bytes)
+}
+
+const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;

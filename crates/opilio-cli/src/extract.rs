@@ -1,0 +1,37 @@
+//! `opilio extract`: what a CSS selector matches in a document.
+
+use clap::Args;
+
+use crate::document::DocumentArgs;
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// Prints the text, or an attribute, of each element that a CSS selector matches, one JSON string a line.
+///
+/// White space of texts is collapsed, scripts and styles are left out. Attributes are printed as they
+/// stand there, entities decoded; elements without it print nothing.
+#[derive(Debug, Args)]
+pub(crate) struct ExtractArgs {
+    #[command(flatten)]
+    document: DocumentArgs,
+    /// Which elements
+    #[arg(long, value_name = "SELECTOR")]
+    css: String,
+    /// An attribute of the elements instead of their text
+    #[arg(long, value_name = "NAME")]
+    attr: Option<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the document cannot be read, the selector is none, or stdout cannot be written.
+pub(crate) fn run(args: &ExtractArgs) -> Result<Exit, Failure> {
+    let document = args.document.read()?;
+    let matches = document.css(&args.css).map_err(Failure::usage)?;
+    output::lines(|out| match &args.attr {
+        Some(name) => matches.attrs(name).iter().try_for_each(|value| output::json(out, value)),
+        None => matches.iter().try_for_each(|element| output::json(out, &element.text())),
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,52 @@
+//! `opilio links`: the links of a document.
+
+use clap::Args;
+use opilio::fetch::USER_AGENT;
+use serde::Serialize;
+
+use crate::document::DocumentArgs;
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// Prints the links of a document, one JSON object a line.
+///
+/// Fields: url (absolute, http or https, without fragment), text (of the link, white space collapsed;
+/// of a picture its alt), rel (as it stands there, or null), nofollow (the link or the page asks not to
+/// follow it), kind. They come in document order, each URL once.
+#[derive(Debug, Args)]
+pub(crate) struct LinksArgs {
+    #[command(flatten)]
+    document: DocumentArgs,
+}
+
+/// One line.
+#[derive(Serialize)]
+struct Line<'a> {
+    url: &'a str,
+    text: &'a str,
+    rel: Option<&'a str>,
+    nofollow: bool,
+    kind: &'a str,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the document cannot be read, or stdout not written.
+pub(crate) fn run(args: &LinksArgs) -> Result<Exit, Failure> {
+    let document = args.document.read()?;
+    let all_unfollowed = document.robots(USER_AGENT).nofollow;
+    output::lines(|out| {
+        document.links_with_text(|_| true).iter().try_for_each(|link| {
+            let line = Line {
+                url: link.url.as_str(),
+                text: link.text.as_deref().unwrap_or_default(),
+                rel: link.rel.as_deref(),
+                nofollow: link.nofollow || all_unfollowed,
+                kind: link.kind.as_str(),
+            };
+            output::json(out, &line)
+        })
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,32 @@
+//! Data on stdout, a line each.
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+
+use serde::Serialize;
+
+use crate::exit::Failure;
+
+/// Prints lines. A reader that has seen enough is no error.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn lines(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::run(error)),
+        _ => {
+            // Should the reader have gone, the rest is not tried again when this is dropped.
+            let _ = out.into_parts();
+            Ok(())
+        }
+    }
+}
+
+/// Writes one JSON line.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn json(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    out.write_all(b"\n")
+}

@@ -1,0 +1,60 @@
+//! `opilio url canonicalize`: when two URLs are one.
+
+use clap::{Args, Subcommand};
+use opilio::core::{canonicalize, strip_tracking};
+
+use crate::crawl::web_url;
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// Says of URLs what a crawl makes of them.
+#[derive(Debug, Args)]
+pub(crate) struct UrlArgs {
+    #[command(subcommand)]
+    command: UrlCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum UrlCommand {
+    Canonicalize(CanonicalizeArgs),
+}
+
+/// Prints the dedup key of each URL, one a line: URLs with the same key are one to a crawl.
+///
+/// The key has no fragment, no default port, no user name; host in lower case and punycode; the query's
+/// parameters sorted by name, then value; escapes of unreserved characters decoded, the others in upper
+/// case. For what is no URL that can be crawled the line is "error", a tab and the reason, and the exit
+/// code 1.
+#[derive(Debug, Args)]
+struct CanonicalizeArgs {
+    /// Leaves out well-known tracking parameters, such as utm_source, gclid and fbclid
+    #[arg(long)]
+    strip_tracking: bool,
+    /// The URLs
+    #[arg(value_name = "URL", required = true)]
+    urls: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn run(args: &UrlArgs) -> Result<Exit, Failure> {
+    let UrlCommand::Canonicalize(args) = &args.command;
+    let mut exit = Exit::Done;
+    output::lines(|out| {
+        args.urls.iter().try_for_each(|text| match web_url(text) {
+            Ok(mut url) => {
+                if args.strip_tracking {
+                    strip_tracking(&mut url);
+                }
+                writeln!(out, "{}", canonicalize(&url))
+            }
+            Err(why) => {
+                exit = Exit::Errors;
+                writeln!(out, "error\t{why}")
+            }
+        })
+    })?;
+    Ok(exit)
+}
