@@ -76,7 +76,7 @@ pub use opilio_robots as robots;
 
 pub use opilio_core::{Backoff, HostPolicy, Rate, Reason, RetryPolicy, per_hour, per_minute, per_second};
 pub use opilio_export::JsonLines;
-pub use opilio_fetch::{AddressPolicy, Limits};
+pub use opilio_fetch::{AddressPolicy, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 
 /// All that a spider usually needs.

@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::crawl::CrawlArgs;
 use crate::explain::ExplainArgs;
 use crate::extract::ExtractArgs;
+use crate::fetch::FetchArgs;
 use crate::links::LinksArgs;
 use crate::sandbox::SandboxArgs;
 use crate::urls::UrlArgs;
@@ -26,6 +27,7 @@ pub(crate) enum Command {
     Explain(ExplainArgs),
     Extract(ExtractArgs),
     Links(LinksArgs),
+    Fetch(Box<FetchArgs>),
     Sandbox(SandboxArgs),
     Url(UrlArgs),
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use http::HeaderMap;
 use opilio::core::Host;
-use opilio::{AddressPolicy, Rate};
+use opilio::{AddressPolicy, HostSettings, Proxy, Rate};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use url::Url;
@@ -46,6 +46,8 @@ pub(crate) struct CrawlKeys {
     pub(crate) max_redirects: Option<u16>,
     pub(crate) user_agent: Option<String>,
     pub(crate) robots: Option<bool>,
+    pub(crate) cookies: Option<bool>,
+    pub(crate) proxies: Vec<Proxy>,
     pub(crate) allow_private: Option<AddressPolicy>,
 }
 
@@ -83,10 +85,11 @@ impl Config {
         }
         if let Some(section) = root.section("default", "[default]")? {
             config.default = HostKeys::read(&section)?;
-            if let Some(at) = section.position("headers") {
-                return Err(
-                    source.wrong(at, "headers are sent to one host only: write them below [host.\"…\"]")
-                );
+            for secret in ["headers", "basic", "bearer"] {
+                if let Some(at) = section.position(secret) {
+                    let what = format!("{secret} is sent to one host only: write it below [host.\"…\"]");
+                    return Err(source.wrong(at, &what));
+                }
             }
         }
         if let Some(hosts) = root.section("host", "[host]")? {
@@ -118,6 +121,8 @@ impl CrawlKeys {
             "max_redirects",
             "user_agent",
             "robots",
+            "cookies",
+            "proxies",
             "allow_private",
         ])?;
         Ok(Self {
@@ -137,6 +142,8 @@ impl CrawlKeys {
             max_redirects: section.integer("max_redirects", 0, u16::MAX)?,
             user_agent: section.text("user_agent", user_agent)?,
             robots: section.boolean("robots")?,
+            cookies: section.boolean("cookies")?,
+            proxies: section.proxies("proxies")?,
             allow_private: section.allow_private("allow_private")?,
         })
     }
@@ -144,14 +151,23 @@ impl CrawlKeys {
 
 impl HostKeys {
     fn read(section: &Section<'_>) -> anyhow::Result<Self> {
-        section.allow(&["rate", "in_flight", "adapt", "max_hold", "min_backoff", "headers"])?;
+        section.allow(&[
+            "rate",
+            "in_flight",
+            "adapt",
+            "max_hold",
+            "min_backoff",
+            "headers",
+            "basic",
+            "bearer",
+        ])?;
         Ok(Self {
             rate: section.text("rate", str::parse::<Rate>)?,
             in_flight: section.integer("in_flight", 1, IN_FLIGHT_MAX)?,
             adapt: section.boolean("adapt")?,
             max_hold: section.text("max_hold", unit::duration)?,
             min_backoff: section.text("min_backoff", unit::positive_duration)?,
-            headers: section.headers("headers")?,
+            headers: section.login(section.headers("headers")?)?,
         })
     }
 }
@@ -293,6 +309,28 @@ impl<'a> Section<'a> {
         Ok(headers)
     }
 
+    fn proxies(&self, key: &str) -> anyhow::Result<Vec<Proxy>> {
+        let texts = self.texts(key)?.unwrap_or_default();
+        texts.iter().map(|text| text.parse().map_err(|error| self.wrong(key, error))).collect()
+    }
+
+    /// Adds the login of `basic = "user:password"` or `bearer = "token"`.
+    fn login(&self, headers: HeaderMap) -> anyhow::Result<HeaderMap> {
+        let settings = HostSettings { headers, ..HostSettings::default() };
+        // What is wrong with a secret is said without it.
+        let basic = self.text("basic", |text| {
+            let (user, password) = text.split_once(':').ok_or("write it as \"user:password\"")?;
+            settings.clone().basic(user, password).map_err(|_| "this is no user and password")
+        })?;
+        let bearer = self.text("bearer", |text| {
+            settings.clone().bearer(text).map_err(|_| "this is no token that HTTP allows")
+        })?;
+        match (basic, bearer) {
+            (Some(_), Some(_)) => Err(self.wrong("bearer", "there is a login by basic already")),
+            (login, other) => Ok(login.or(other).unwrap_or(settings).headers),
+        }
+    }
+
     /// True, false, or a list of networks.
     fn allow_private(&self, key: &str) -> anyhow::Result<Option<AddressPolicy>> {
         match self.value(key).map(Spanned::get_ref) {
@@ -342,6 +380,7 @@ mod tests {
             rate = "1000/h"
             in_flight = 8
             headers = { "X-Api-Key" = "secret" }
+            basic = "me:secret"
 
             [host."*.EXAMPLE.com"]
             adapt = false
@@ -391,7 +430,11 @@ mod tests {
             ("[default]\nin_flight = 0", "in_flight: this is a number from 1 to 10000"),
             ("[default]\nadapt = \"no\"", "adapt: this is true or false"),
             ("[default]\nmax_hold = \"1\"", "max_hold: \"1\" is no time"),
-            ("[default]\nheaders = { a = \"b\" }", "headers are sent to one host only"),
+            ("[default]\nheaders = { a = \"b\" }", "headers is sent to one host only"),
+            ("[default]\nbearer = \"t\"", "bearer is sent to one host only"),
+            ("[host.\"a.example\"]\nbasic = \"secret\"", "basic: write it as \"user:password\""),
+            ("[host.\"a.example\"]\nbearer = \"a b\"", "bearer: this is no token"),
+            ("[host.\"a.example\"]\nbasic = \"a:b\"\nbearer = \"c\"", "a login by basic already"),
             ("[host.\"http://x/\"]\n", "host \"http://x/\" is neither a host"),
             ("[host.\"*\"]\n", "host \"*\" is neither a host"),
             ("[crawl]\nallow_private = [\"lan\"]", "\"lan\" is no address or network"),

@@ -107,13 +107,15 @@ pub(crate) fn backoff(min: Duration) -> Backoff {
     Backoff { min, max: Backoff::default().max.max(min) }
 }
 
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+/// Reads `Name: value`.
+pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
     let name = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header field"))?;
     let value = value.trim().parse().map_err(|_| format!("the value of {name} is none that HTTP allows"))?;
     Ok((name, value))
 }
 
-fn method(text: &str) -> Result<Method, String> {
+/// Reads a method, in any case.
+pub(crate) fn method(text: &str) -> Result<Method, String> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| format!("{text:?} is no method"))
 }

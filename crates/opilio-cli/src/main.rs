@@ -10,6 +10,7 @@ mod document;
 mod exit;
 mod explain;
 mod extract;
+mod fetch;
 mod links;
 mod logs;
 mod output;
@@ -42,6 +43,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Explain(args) => explain::run(&args),
         Command::Extract(args) => extract::run(&args),
         Command::Links(args) => links::run(&args),
+        Command::Fetch(args) => fetch::run(*args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Url(args) => urls::run(&args),
     }

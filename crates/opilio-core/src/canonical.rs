@@ -47,6 +47,19 @@ impl Fingerprint {
         hasher.update(body);
         Self(hasher.digest128())
     }
+
+    /// The fingerprint of the same request in a named session: what one user was shown says nothing
+    /// about what another one would be. An empty name is the crawl's own session, and changes nothing.
+    #[must_use]
+    pub fn in_session(self, session: &str) -> Self {
+        if session.is_empty() {
+            return self;
+        }
+        let mut hasher = Xxh3Default::new();
+        hasher.update(&self.0.to_le_bytes());
+        hasher.update(session.as_bytes());
+        Self(hasher.digest128())
+    }
 }
 
 /// The canonical form of a URL: equal for URLs that are one.

@@ -58,6 +58,10 @@ pub enum Fault {
     UnsupportedScheme,
     /// The content type is none that the crawl asked for.
     NotText,
+    /// Middleware of the user panicked on it.
+    Middleware,
+    /// The proxy failed, and not what is behind it.
+    Proxy,
     /// We ran out of something (file descriptors, memory): never the host's fault, nor the URL's.
     Ours,
     /// Nobody reported before the lease's deadline: a fetcher of ours died.
@@ -104,7 +108,7 @@ impl Fault {
         match self {
             Self::Dns | Self::NoSuchName | Self::Connect | Self::Tls | Self::Certificate => Blame::Host,
             Self::Timeout | Self::Reset | Self::Protocol => Blame::Url,
-            Self::StaleConnection | Self::Ours | Self::Lost => Blame::Ours,
+            Self::StaleConnection | Self::Proxy | Self::Ours | Self::Lost => Blame::Ours,
             Self::BadStatus
             | Self::BodyTooLarge
             | Self::DecompressionBomb
@@ -115,14 +119,22 @@ impl Fault {
             | Self::TooManyRedirects
             | Self::BlockedAddress
             | Self::UnsupportedScheme
-            | Self::NotText => Blame::Neutral,
+            | Self::NotText
+            | Self::Middleware => Blame::Neutral,
         }
     }
 
     /// Whether trying again, soon or later, would change nothing.
     #[must_use]
     pub fn is_permanent(self) -> bool {
-        matches!(self, Self::NoSuchName | Self::Certificate | Self::BlockedAddress | Self::UnsupportedScheme)
+        matches!(
+            self,
+            Self::NoSuchName
+                | Self::Certificate
+                | Self::BlockedAddress
+                | Self::UnsupportedScheme
+                | Self::Middleware
+        )
     }
 
     /// The stable word that reports give for it.
@@ -145,6 +157,8 @@ impl Fault {
             Self::BlockedAddress => Reason::BlockedAddress,
             Self::UnsupportedScheme => Reason::UnsupportedScheme,
             Self::NotText => Reason::NotText,
+            Self::Middleware => Reason::MiddlewarePanic,
+            Self::Proxy => Reason::Proxy,
             Self::Ours | Self::Lost => Reason::Internal,
         }
     }
@@ -219,6 +233,10 @@ reasons! {
     ParseError => "parse_error",
     /// The spider's `parse` panicked.
     ParsePanic => "parse_panic",
+    /// Middleware panicked on the request or its answer.
+    MiddlewarePanic => "middleware_panic",
+    /// No proxy would carry it.
+    Proxy => "proxy",
     /// The host was put aside for the rest of the run.
     HostClosed => "host_closed",
     /// We failed, not the web.

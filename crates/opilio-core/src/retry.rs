@@ -304,7 +304,9 @@ impl Course {
             Fault::Dns | Fault::Connect | Fault::Tls => OutcomeClass::Unreachable,
             Fault::Timeout => OutcomeClass::Timeout,
             Fault::Reset | Fault::Protocol => OutcomeClass::Broken,
-            Fault::StaleConnection | Fault::Ours | Fault::Lost => return Self::Again(reason),
+            Fault::StaleConnection | Fault::Proxy | Fault::Ours | Fault::Lost => {
+                return Self::Again(reason);
+            }
             Fault::NoSuchName
             | Fault::Certificate
             | Fault::BadStatus
@@ -317,7 +319,8 @@ impl Course {
             | Fault::TooManyRedirects
             | Fault::BlockedAddress
             | Fault::UnsupportedScheme
-            | Fault::NotText => return Self::End(reason),
+            | Fault::NotText
+            | Fault::Middleware => return Self::End(reason),
         };
         Self::ByRule { class, reason }
     }

@@ -1,6 +1,7 @@
 //! What a page is asked with whether it has changed since it was fetched.
 
 use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
 
 /// The validators of an answer (RFC 9110 §8.8) and a hash of its body, kept from one fetch for the
 /// next.
@@ -8,6 +9,16 @@ use bytes::Bytes;
 /// A conditional request sends the header fields back as they came (`If-None-Match`,
 /// `If-Modified-Since`); a server that has none is asked without a condition, and the hash tells
 /// whether the page has changed.
+///
+/// ```
+/// use opilio_core::Validators;
+/// use http::{HeaderMap, HeaderValue, header};
+///
+/// let answer = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"v7\""))]);
+/// let mut next = HeaderMap::new();
+/// Validators::read(&answer).ask(&mut next);
+/// assert_eq!(next[header::IF_NONE_MATCH], "\"v7\"");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Validators {
     /// `ETag`, as the server wrote it, quotes and `W/` included.
@@ -21,6 +32,27 @@ pub struct Validators {
 impl Validators {
     /// A header field that is longer is not kept: what is stored of a page stays bounded.
     pub const FIELD_BYTES_MAX: usize = 1024;
+
+    /// Those of an answer's header, without a hash; what is too long to be kept counts as absent.
+    #[must_use]
+    pub fn read(headers: &HeaderMap) -> Self {
+        let field = |name| {
+            let value = headers.get(name).map(HeaderValue::as_bytes).map(<[u8]>::trim_ascii)?;
+            (!value.is_empty()).then(|| Bytes::copy_from_slice(value))
+        };
+        let (etag, last_modified) = (field(header::ETAG), field(header::LAST_MODIFIED));
+        Self { etag, last_modified, body_hash: None }.bounded()
+    }
+
+    /// Makes a request conditional on them (RFC 9110 §13.1): its answer is a 304 if nothing has changed.
+    pub fn ask(&self, headers: &mut HeaderMap) {
+        let fields = [(header::IF_NONE_MATCH, &self.etag), (header::IF_MODIFIED_SINCE, &self.last_modified)];
+        for (name, value) in fields {
+            if let Some(value) = value.as_deref().and_then(|value| HeaderValue::from_bytes(value).ok()) {
+                headers.insert(name, value);
+            }
+        }
+    }
 
     /// Whether there is nothing to ask or compare with.
     #[must_use]

@@ -1,5 +1,6 @@
 //! The builder, and the crawl that it starts.
 
+use std::collections::HashMap;
 use std::future::Future;
 #[cfg(feature = "disk")]
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use std::time::Duration;
 use opilio_core::RetryPolicy;
 use opilio_core::host::RulesMode;
 use opilio_export::Export;
-use opilio_fetch::{AddressPolicy, Limits, Tls, Transport, USER_AGENT, WebSettings};
+use opilio_fetch::{AddressPolicy, Limits, Middleware, Proxy, Tls, Transport, USER_AGENT, WebSettings};
 #[cfg(feature = "disk")]
 use opilio_frontier::FrontierError;
 #[cfg(feature = "disk")]
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::CrawlError;
 use crate::launch::{self, MakeTransport, Plan, TransportChoice};
+use crate::login::{Logins, Session};
 use crate::past;
 use crate::report::{CrawlReport, Stopped};
 use crate::runner::seed_admissions;
@@ -94,6 +96,9 @@ pub struct Crawler<S: Spider> {
     #[cfg(feature = "disk")]
     durability: Durability,
     transport: Option<MakeTransport>,
+    middleware: Vec<Arc<dyn Middleware>>,
+    cookies: bool,
+    sessions: HashMap<String, Session>,
     in_flight: u32,
     hosts_max: u32,
     shards: usize,
@@ -125,6 +130,9 @@ impl<S: Spider> Crawler<S> {
             #[cfg(feature = "disk")]
             durability: Durability::default(),
             transport: None,
+            middleware: Vec::new(),
+            cookies: true,
+            sessions: HashMap::new(),
             in_flight: 64,
             hosts_max: 100_000,
             shards: 0,
@@ -330,6 +338,70 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
+    /// Neither keeps nor sends cookies. Without this they are kept for as long as the crawl runs, as
+    /// browsers and most crawlers do, since many sites show nothing but their consent or login page to
+    /// whoever forgets what it was told; see [`opilio_fetch::Cookies`] for what is kept and given to whom.
+    #[must_use]
+    pub fn no_cookies(mut self) -> Self {
+        self.cookies = false;
+        self
+    }
+
+    /// What requests of a named session have in common: see [`Request::session`](crate::Request::session).
+    /// A session that is not named here has nothing of its own but its cookies.
+    #[must_use]
+    pub fn session(mut self, name: impl Into<String>, session: Session) -> Self {
+        self.sessions.insert(name.into(), session);
+        self
+    }
+
+    /// Fetches through a forward proxy; called several times, they take turns, and one that fails rests
+    /// while the others go on. Budgets, robots.txt and everything else stay as they are.
+    ///
+    /// Names are resolved by the proxy: that they lead to no private address cannot be checked then, and
+    /// a warning says so.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), opilio_fetch::BadProxy> {
+    /// let crawler = opilio_engine::crawl("https://shop.example/")
+    ///     .each(|page, found| Ok(found.item(page.title().into())))
+    ///     .proxy("http://me:secret@proxy-1.example:3128".parse()?)
+    ///     .proxy("socks5://proxy-2.example:1080".parse()?);
+    /// # drop(crawler);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.web.proxies.push(proxy);
+        self
+    }
+
+    /// Looks at every request on its way out and at every answer on its way in; may be called several
+    /// times. The first one given is the outermost: it sees a request first and its answer last. None
+    /// can send, aim elsewhere, or unsay what a server said about its host.
+    ///
+    /// ```
+    /// # use opilio_engine::crawl;
+    /// use opilio_fetch::{Middleware, Outgoing};
+    /// use http::HeaderValue;
+    ///
+    /// struct Language;
+    ///
+    /// impl Middleware for Language {
+    ///     fn on_request(&self, request: &mut Outgoing<'_>) {
+    ///         request.headers.entry("accept-language").or_insert(HeaderValue::from_static("de, en;q=0.5"));
+    ///     }
+    /// }
+    ///
+    /// let crawler = crawl("http://127.0.0.1:8080/").each(|_, _| Ok(())).middleware(Language);
+    /// # drop(crawler);
+    /// ```
+    #[must_use]
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
+    }
+
     /// Crawls to the end.
     ///
     /// Works under any executor: the crawl has threads of its own. When this future is dropped the
@@ -378,7 +450,8 @@ impl<S: Spider> Crawler<S> {
         if let Some(error) = self.bad_pattern {
             return Err(error.into());
         }
-        let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope)?;
+        let mut logins = Logins::default();
+        let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope, &mut logins)?;
         let mut encoders = Vec::new();
         let shards = match self.shards {
             0 => std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
@@ -391,6 +464,9 @@ impl<S: Spider> Crawler<S> {
         }
         let user_agent = http::HeaderValue::from_str(&self.user_agent)
             .map_err(|source| CrawlError::UserAgent { user_agent: self.user_agent.clone(), source })?;
+        if !self.web.proxies.is_empty() {
+            tracing::warn!("behind a proxy nobody can check that a name leads to no private address");
+        }
         let web = WebSettings {
             header_count_max: self.limits.header_count_max,
             header_bytes_max: self.limits.header_bytes_max,
@@ -421,6 +497,9 @@ impl<S: Spider> Crawler<S> {
             redirects_max: self.redirects_max,
             seed: self.seed.unwrap_or_else(random_seed),
             keep_referrer: self.keep_referrer,
+            sessions: self.sessions,
+            keeps_cookies: self.cookies,
+            logins,
         };
         let plan = Plan {
             spider: Arc::new(self.spider),
@@ -428,6 +507,8 @@ impl<S: Spider> Crawler<S> {
             limits: self.limits,
             user_agent,
             transport,
+            middleware: self.middleware,
+            cookies: self.cookies,
             seeds,
             encoders,
             sinks,

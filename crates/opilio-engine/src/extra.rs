@@ -27,6 +27,11 @@ pub(crate) struct More {
     pub(crate) retries: Option<u16>,
     /// The request may be repeated although its method is not idempotent.
     pub(crate) repeatable: bool,
+    /// The session that it belongs to. Empty, on a request: the crawl's own, whatever its page's is;
+    /// never empty in a record.
+    pub(crate) session: Option<String>,
+    /// The proxy that it goes through, instead of the crawl's.
+    pub(crate) proxy: Option<String>,
     /// The page that it was found on.
     pub(crate) referrer: Option<String>,
     /// Where a chain of redirects began.
@@ -48,9 +53,10 @@ impl Chain {
     }
 }
 
-/// The first byte of an encoding; another one means another version of Opilio wrote it.
+/// The first byte of an encoding; another one means another version of Opilio wrote it. 2 was [`FULL`]
+/// before there were sessions.
 const STEP_ONLY: u8 = 1;
-const FULL: u8 = 2;
+const FULL: u8 = 3;
 
 /// A record's extra bytes are none that this version wrote.
 #[derive(Debug, thiserror::Error)]
@@ -111,6 +117,8 @@ mod tests {
                 headers: vec![("accept".into(), b"*/*".to_vec())],
                 retries: Some(0),
                 repeatable: true,
+                session: Some("alice".into()),
+                proxy: Some("http://127.0.0.1:3128".into()),
                 referrer: Some("http://a/".into()),
                 origin: Some(Chain { url: "http://b/".into(), seen: vec![1, 2] }),
             })),
@@ -120,7 +128,7 @@ mod tests {
 
     #[test]
     fn bytes_of_another_version_are_an_error_and_no_panic() {
-        for bytes in [&[0u8][..], &[9, 1, 2], &[FULL], &[FULL, 255, 255, 255, 255, 255]] {
+        for bytes in [&[0u8][..], &[2, 0, 0], &[9, 1, 2], &[FULL], &[FULL, 255, 255, 255, 255, 255]] {
             assert!(Extra::decode(bytes).is_err(), "{bytes:?}");
         }
     }

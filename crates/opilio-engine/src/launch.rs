@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix::{Arbiter, System};
 use opilio_core::host::HostLimits;
 use opilio_export::{Encoder, ExportError, Sink};
-use opilio_fetch::{BodyBudget, DnsCache, Fetcher, Limits, Transport, WebSettings};
+use opilio_fetch::{BodyBudget, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings};
 use opilio_frontier::{Admission, Frontier, FrontierError};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
@@ -35,6 +35,10 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) limits: Limits,
     pub(crate) user_agent: http::HeaderValue,
     pub(crate) transport: TransportChoice,
+    /// The outermost first.
+    pub(crate) middleware: Vec<Arc<dyn Middleware>>,
+    /// Whether cookies are kept.
+    pub(crate) cookies: bool,
     pub(crate) seeds: Vec<Admission>,
     /// Encoders for each shard: their number is the number of shards.
     pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
@@ -80,6 +84,7 @@ struct ShardParts<S: Spider> {
 #[derive(Clone)]
 struct Web {
     way: Way,
+    middleware: Vec<Arc<dyn Middleware>>,
     limits: Limits,
     user_agent: http::HeaderValue,
     bodies: BodyBudget,
@@ -253,7 +258,19 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
             Way::Web(Box::new(web.map_err(|source| CrawlError::Transport(Box::new(source)))?))
         }
     };
-    let web = Web { way, limits: plan.limits, user_agent: plan.user_agent, bodies: BodyBudget::default() };
+    let mut middleware = plan.middleware;
+    if plan.cookies {
+        // The innermost: it adds to what the others have set, and sees answers as they came.
+        let clock = hall.clock;
+        middleware.push(Arc::new(Cookies::new(move || clock.unix_millis() / 1_000)));
+    }
+    let web = Web {
+        way,
+        middleware,
+        limits: plan.limits,
+        user_agent: plan.user_agent,
+        bodies: BodyBudget::default(),
+    };
     let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
     let share = |shard: usize| {
         let (total, shards, shard) = (plan.in_flight, shards as u32, shard as u32);
@@ -438,7 +455,7 @@ impl Web {
         };
         let fetcher =
             Fetcher::new(transport).limits(self.limits).budget(self.bodies).user_agent(self.user_agent);
-        Ok(fetcher.wall_clock_ms(move || clock.unix_millis()))
+        Ok(fetcher.middleware(self.middleware).wall_clock_ms(move || clock.unix_millis()))
     }
 }
 

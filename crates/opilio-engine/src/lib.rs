@@ -17,6 +17,7 @@ mod fetcher;
 mod host;
 mod job;
 mod launch;
+mod login;
 mod message;
 mod outbox;
 mod page;
@@ -26,6 +27,8 @@ mod request;
 mod runner;
 mod scheduler;
 mod scope;
+#[cfg(test)]
+mod session_tests;
 mod settings;
 mod shard;
 mod spider;
@@ -36,6 +39,7 @@ mod tests;
 pub use crawler::{Crawl, Crawler, Handle};
 pub use error::CrawlError;
 pub use job::{EachPage, Job, crawl};
+pub use login::{BadSession, Session};
 #[cfg(feature = "disk")]
 pub use opilio_frontier::Durability;
 pub use page::{Failure, Page};

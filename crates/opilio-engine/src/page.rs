@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use opilio_core::Reason;
-use opilio_extract::{Directives, Document, ExtractError, Link, Matches, SelectorError};
+use opilio_core::{Reason, Validators};
+use opilio_extract::{Directives, Document, ExtractError, Form, FormError, Link, Matches, SelectorError};
 use opilio_fetch::{BodyPermit, USER_AGENT};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -40,6 +40,7 @@ pub struct Page<Step> {
     elapsed: Duration,
     referrer: Option<Box<str>>,
     user_agent: Arc<str>,
+    session: Option<Box<str>>,
     step: Step,
     document: Document,
     /// Goes back when the page is done with.
@@ -54,6 +55,7 @@ pub(crate) struct PageFacts {
     pub(crate) referrer: Option<Box<str>>,
     /// As whom it was fetched.
     pub(crate) user_agent: Arc<str>,
+    pub(crate) session: Option<Box<str>>,
 }
 
 impl<Step> Page<Step> {
@@ -68,6 +70,7 @@ impl<Step> Page<Step> {
             elapsed: answer.elapsed,
             referrer: facts.referrer,
             user_agent: facts.user_agent,
+            session: facts.session,
             step,
             document: Document::new(answer.url, content_type.as_deref(), answer.body),
             headers: answer.headers,
@@ -84,6 +87,7 @@ impl<Step> Page<Step> {
             attempts: 1,
             referrer: None,
             user_agent: USER_AGENT.into(),
+            session: None,
         };
         let headers = HeaderMap::from_iter([(
             http::header::CONTENT_TYPE,
@@ -146,6 +150,33 @@ impl<Step> Page<Step> {
         self.referrer.as_deref()
     }
 
+    /// The session that it was fetched in; none for the crawl's own.
+    pub fn session(&self) -> Option<&str> {
+        self.session.as_deref()
+    }
+
+    /// Whether the server says that nothing has changed since the validators that the request had: a
+    /// 304. There is no body then.
+    pub fn is_not_modified(&self) -> bool {
+        self.status == 304
+    }
+
+    /// `ETag`, for [`Request::if_none_match`](crate::Request::if_none_match).
+    pub fn etag(&self) -> Option<&str> {
+        self.header("etag")
+    }
+
+    /// `Last-Modified`, for [`Request::if_modified_since`](crate::Request::if_modified_since).
+    pub fn last_modified(&self) -> Option<&str> {
+        self.header("last-modified")
+    }
+
+    /// What to ask with, next time, whether the page has changed.
+    pub fn validators(&self) -> Validators {
+        let body_hash = Some(xxhash_rust::xxh3::xxh3_64(self.body())).filter(|_| !self.is_not_modified());
+        Validators { body_hash, ..Validators::read(&self.headers) }
+    }
+
     /// The body, decompressed.
     pub fn body(&self) -> &Bytes {
         self.document.body()
@@ -172,6 +203,15 @@ impl<Step> Page<Step> {
     /// When the selector cannot be read.
     pub fn css(&self, selector: &str) -> Result<Matches<'_>, SelectorError> {
         self.document.css(selector)
+    }
+
+    /// The first form that a selector matches, filled as the page came; see
+    /// [`Request::submit`](crate::Request::submit).
+    ///
+    /// # Errors
+    /// When there is none, or it is none that can be sent as `application/x-www-form-urlencoded`.
+    pub fn form(&self, selector: &str) -> Result<Form, FormError> {
+        self.document.form(selector)
     }
 
     /// The body as JSON.

@@ -1,7 +1,8 @@
 //! What a spider asks for: a URL, the step that will read it, and what is special about it.
 
-use opilio_core::Priority;
-use opilio_extract::Document;
+use opilio_core::{Priority, Validators};
+use opilio_extract::{Document, Form};
+use opilio_fetch::Proxy;
 use url::Url;
 
 use crate::extra::More;
@@ -63,7 +64,7 @@ impl Target {
             Some(base) => base.join(text.trim()),
             None => Url::parse(text.trim()),
         };
-        url.map_err(|source| BadUrl { text, source })
+        url.map_err(|source| BadUrl { text: redacted(&text), source })
     }
 }
 
@@ -71,9 +72,19 @@ impl Target {
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is no URL: {source}")]
 pub struct BadUrl {
-    /// What was given.
+    /// What was given, without what looks like user info.
     pub text: String,
     source: url::ParseError,
+}
+
+/// The text without a password, should it hold one: it goes to terminals and logs.
+fn redacted(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("//") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}//…{}", &rest[at..]),
+        None => text.to_owned(),
+    }
 }
 
 impl From<Url> for Target {
@@ -105,6 +116,52 @@ impl<Step> Request<Step> {
     #[must_use]
     pub fn get(url: impl Into<Target>, step: Step) -> Self {
         Self { url: url.into(), step, priority: Priority::default(), more: None }
+    }
+
+    /// Sends a form, such as a login: see [`Page::form`](crate::Page::form).
+    ///
+    /// Cookies that its answer sets are the session's from then on. What is to be fetched logged in
+    /// should be asked for by the step that reads the answer, or it may be fetched before.
+    ///
+    /// ```
+    /// use opilio_engine::{Found, Page, ParseError, Request, Spider};
+    ///
+    /// struct Members;
+    ///
+    /// impl Spider for Members {
+    ///     type Item = String;
+    ///     type Step = bool;
+    ///
+    ///     fn seeds(&self) -> Vec<Request<bool>> {
+    ///         vec![Request::get("https://shop.example/login", false)]
+    ///     }
+    ///
+    ///     fn parse(&self, page: &Page<bool>, found: &mut Found<Self>) -> Result<(), ParseError> {
+    ///         let logged_in = *page.step();
+    ///         if !logged_in {
+    ///             let mut form = page.form("form.login")?;
+    ///             form.set("user", "alice").set("password", "secret");
+    ///             found.request(Request::submit(&form, true));
+    ///             return Ok(());
+    ///         }
+    ///         found.item(page.title().unwrap_or_default().to_owned());
+    ///         found.follow_links(page, true);
+    ///         Ok(())
+    ///     }
+    /// }
+    /// # let html = "<form class=login method=post><input name=csrf value=7><input name=user></form>";
+    /// # let page = Page::from_html("https://shop.example/login".parse()?, false, html);
+    /// # assert_eq!(opilio_engine::parse_page(&Members, &page).map_err(|e| e.to_string())?.requested(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn submit(form: &Form, step: Step) -> Self {
+        let sent = form.submission();
+        let request = Self::get(sent.url, step).method(sent.method);
+        match sent.body {
+            Some(body) => request.header("content-type", "application/x-www-form-urlencoded").body(body),
+            None => request,
+        }
     }
 
     /// The URL, or the text that is to become one.
@@ -156,6 +213,51 @@ impl<Step> Request<Step> {
     #[must_use]
     pub fn safe_to_repeat(mut self) -> Self {
         self.more().repeatable = true;
+        self
+    }
+
+    /// Belongs to a named session: cookies, header fields and credentials of its own, see
+    /// [`Session`](crate::Session). Redirects keep it, and what is found on its page belongs to it too
+    /// unless it names another one; an empty name is the crawl's own session.
+    ///
+    /// The same URL in another session is another request: what one user is shown says nothing about
+    /// what another one would be, so each session fetches it once.
+    #[must_use]
+    pub fn session(mut self, name: impl Into<String>) -> Self {
+        self.more().session = Some(name.into());
+        self
+    }
+
+    /// Goes through this proxy, instead of the crawl's; so do its redirects. The proxy's login becomes
+    /// part of what the frontier stores.
+    #[must_use]
+    pub fn proxy(mut self, proxy: &Proxy) -> Self {
+        self.more().proxy = Some(proxy.expose().to_owned());
+        self
+    }
+
+    /// Asks for the page only if it is no longer the one with this entity tag (RFC 9110 §13.1.2); if it
+    /// is, `parse` gets a page that [is not modified](crate::Page::is_not_modified).
+    #[must_use]
+    pub fn if_none_match(self, etag: impl AsRef<[u8]>) -> Self {
+        self.header("if-none-match", etag)
+    }
+
+    /// Asks for the page only if it was modified since this HTTP-date (RFC 9110 §13.1.3).
+    #[must_use]
+    pub fn if_modified_since(self, date: impl AsRef<[u8]>) -> Self {
+        self.header("if-modified-since", date)
+    }
+
+    /// Asks for the page only if it has changed since it had these validators.
+    #[must_use]
+    pub fn unless_unchanged(mut self, since: &Validators) -> Self {
+        if let Some(etag) = &since.etag {
+            self = self.if_none_match(etag);
+        }
+        if let Some(date) = &since.last_modified {
+            self = self.if_modified_since(date);
+        }
         self
     }
 

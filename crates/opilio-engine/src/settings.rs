@@ -1,13 +1,16 @@
 //! What a crawl is told once: policies per host, limits of the whole, identity.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opilio_core::host::{HostLimits, RulesMode};
 use opilio_core::{Host, HostPolicy, RetryPolicy};
+use opilio_fetch::Order;
 use url::Url;
 
+use crate::login::{self, Login, Logins, Session};
 use crate::scope::Scope;
 
 /// The settings of one host, or of all that a pattern names.
@@ -22,6 +25,39 @@ pub struct HostSettings {
 impl From<HostPolicy> for HostSettings {
     fn from(policy: HostPolicy) -> Self {
         Self { policy, headers: HeaderMap::new() }
+    }
+}
+
+impl HostSettings {
+    /// Logs in by name and password (RFC 7617), at both origins of the host: over http the password can
+    /// be read on the way.
+    ///
+    /// ```
+    /// use opilio_core::{HostPolicy, per_minute};
+    /// use opilio_engine::HostSettings;
+    ///
+    /// let staging = HostSettings::from(HostPolicy::new().rate(per_minute(300))).basic("me", "secret")?;
+    /// # let _ = staging;
+    /// # Ok::<(), opilio_engine::BadHeader>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the name holds a colon.
+    pub fn basic(self, user: &str, password: &str) -> Result<Self, BadHeader> {
+        Ok(self.log_in(&Login::basic(user, password)?))
+    }
+
+    /// Logs in by a token (RFC 6750).
+    ///
+    /// # Errors
+    /// When it is empty, or holds white space or what a header field cannot.
+    pub fn bearer(self, token: &str) -> Result<Self, BadHeader> {
+        Ok(self.log_in(&Login::bearer(token)?))
+    }
+
+    fn log_in(mut self, login: &Login) -> Self {
+        self.headers.insert(http::header::AUTHORIZATION, login.value());
+        self
     }
 }
 
@@ -107,9 +143,26 @@ pub(crate) struct Settings {
     pub(crate) redirects_max: u16,
     pub(crate) seed: u64,
     pub(crate) keep_referrer: bool,
+    pub(crate) sessions: HashMap<String, Session>,
+    pub(crate) keeps_cookies: bool,
+    /// What seeds have as user info.
+    pub(crate) logins: Logins,
 }
 
 impl Settings {
+    /// Adds what a request does not have of its own: from its session, from its origin's login, from its
+    /// host's settings, in this order.
+    pub(crate) fn dress(&self, host: &Host, order: &mut Order) {
+        let session = order.session.as_deref().and_then(|name| self.sessions.get(name));
+        if let Some(session) = session {
+            session.dress(&order.url, &mut order.headers);
+        }
+        login::log_in(&self.logins, &order.url, &mut order.headers);
+        for (name, value) in &self.hosts.of(host).headers {
+            order.headers.entry(name).or_insert_with(|| value.clone());
+        }
+    }
+
     /// The bounds of a host: it holds a few times what it can have in flight, so that it never
     /// waits for the store between two starts.
     pub(crate) fn limits_of(&self, policy: &HostPolicy) -> HostLimits {
@@ -130,6 +183,12 @@ pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), BadH
     let mut value = HeaderValue::from_str(value).map_err(|_| refuse())?;
     value.set_sensitive(true);
     Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?, value))
+}
+
+impl BadHeader {
+    pub(crate) fn of(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
 }
 
 /// A header field that HTTP does not allow. The value is not shown: it may be a secret.

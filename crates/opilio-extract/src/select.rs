@@ -175,6 +175,11 @@ impl<'a> Element<'a> {
         crate::text::trim_end(out)
     }
 
+    /// The text in it and below, as it stands in the markup.
+    pub(crate) fn raw_text(&self) -> String {
+        self.0.text().collect()
+    }
+
     /// The value of an attribute, entities decoded. Names are lower case in HTML.
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&'a str> {

@@ -26,6 +26,37 @@ pub(crate) fn before_head(error: &reqwest::Error, exchange: Exchange) -> Transpo
     TransportError::new(phase, fault, detail(error))
 }
 
+/// Who failed, of a proxy and the host behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Behind {
+    /// The proxy: it could not be reached, or does not let us in.
+    Proxy,
+    /// The host, through a proxy that did its work.
+    Host,
+    /// The proxy could not or would not connect; it does not say which.
+    Unclear,
+}
+
+/// Tells a proxy's failure from one of the host behind it, before there was a head.
+///
+/// The errors of a tunnel have no public type: they are told by their texts, which tests with real
+/// proxies keep watch over. Every TCP connect and every look-up is of the proxy here.
+pub(crate) fn behind_proxy(error: &reqwest::Error) -> Behind {
+    if !error.is_connect() {
+        return Behind::Host;
+    }
+    for text in causes(error).skip(1).map(ToString::to_string) {
+        let begins = |with: &[&str]| with.iter().any(|with| text.starts_with(with));
+        if begins(&["tunnel error: unsuccessful", "socks error", "SOCKS error"]) {
+            return Behind::Unclear;
+        }
+        if begins(&["tunnel error", "tcp connect error", "dns error", "error connecting to socks proxy"]) {
+            return Behind::Proxy;
+        }
+    }
+    if error.is_timeout() { Behind::Unclear } else { Behind::Host }
+}
+
 /// An error while the body was read.
 pub(crate) fn in_body(error: &reqwest::Error) -> TransportError {
     let fault = causes(error)

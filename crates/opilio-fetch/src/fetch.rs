@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use opilio_core::{Fault, Hints, Outcome};
+use opilio_core::{Blame, Fault, Hints, Outcome};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -15,6 +16,8 @@ use crate::budget::{BodyBudget, BodyPermit};
 use crate::decode::{self, ACCEPT_ENCODING};
 use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
+use crate::middleware::{Asked, Middleware, Panicked, Stack};
+use crate::proxy::Proxy;
 use crate::transport::{Answer, Ask, Connection, Progress, Transport, TransportError};
 
 /// What requests say that they are sent by, unless told otherwise.
@@ -39,6 +42,22 @@ pub struct Order {
     pub connection: Connection,
     /// Which kinds of content are wanted.
     pub accept: Accept,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The session that it belongs to; none for the crawl's own.
+    pub session: Option<Arc<str>>,
+    /// The proxy to go through, instead of the crawl's.
+    pub proxy: Option<Proxy>,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Purpose {
+    /// A page of the crawl.
+    #[default]
+    Page,
+    /// The robots.txt of an origin.
+    Robots,
 }
 
 impl Order {
@@ -61,6 +80,9 @@ impl Order {
             repeatable,
             connection: Connection::Keep,
             accept: Accept::Any,
+            purpose: Purpose::Page,
+            session: None,
+            proxy: None,
         }
     }
 }
@@ -117,6 +139,7 @@ pub struct Fetcher {
     limits: Limits,
     budget: BodyBudget,
     user_agent: HeaderValue,
+    middleware: Stack,
     wall_clock_ms: Rc<dyn Fn() -> i64>,
 }
 
@@ -135,6 +158,7 @@ impl Fetcher {
             limits: Limits::default(),
             budget: BodyBudget::default(),
             user_agent: HeaderValue::from_static(USER_AGENT),
+            middleware: Stack::default(),
             wall_clock_ms: Rc::new(system_clock_ms),
         }
     }
@@ -160,6 +184,13 @@ impl Fetcher {
         self
     }
 
+    /// Middleware, the outermost first: see [`Middleware`].
+    #[must_use]
+    pub fn middleware(mut self, all: Vec<Arc<dyn Middleware>>) -> Self {
+        self.middleware = Stack::new(all);
+        self
+    }
+
     /// Another wall clock, in Unix milliseconds: for virtual time.
     #[must_use]
     pub fn wall_clock_ms(mut self, clock: impl Fn() -> i64 + 'static) -> Self {
@@ -171,6 +202,31 @@ impl Fetcher {
     pub async fn fetch(&self, mut order: Order) -> Fetched {
         let started = Instant::now();
         head::clean(&mut order.url);
+        if self.middleware.is_empty() {
+            return self.fetch_plain(order, started).await;
+        }
+        let asked = Asked::of(&order);
+        let tried = Tried { method: &order.method.clone(), url: &asked.url };
+        if let Err(panicked) = self.middleware.on_request(&mut order) {
+            let mut fetched = Fetched::nothing_yet();
+            fetched.fail(tried.panicked(&panicked));
+            return fetched;
+        }
+        let mut fetched = self.fetch_plain(order, started).await;
+        if let Err(panicked) = self.middleware.on_response(&asked, &mut fetched) {
+            let failure = tried.panicked(&panicked);
+            if fetched.outcome.blame() == Blame::Refusal {
+                // What the host said about itself holds, whoever fails to read it.
+                fetched.error = Some(failure.detail);
+            } else {
+                fetched.fail(failure);
+            }
+        }
+        fetched
+    }
+
+    /// An attempt as it is without middleware.
+    async fn fetch_plain(&self, order: Order, started: Instant) -> Fetched {
         let url = order.url.clone();
         let mut fetched = Fetched::nothing_yet();
         if let Err(error) = self.attempt(order, &url, started, &mut fetched).await {
@@ -241,6 +297,7 @@ impl Fetcher {
             method: order.method,
             body: order.body,
             connection: if order.repeatable { order.connection } else { Connection::Fresh },
+            proxy: order.proxy,
             progress: progress.clone(),
         };
         match timeout_at(started + self.limits.first_byte(), self.transport.send(ask)).await {
@@ -278,6 +335,14 @@ impl Fetched {
             reused: false,
             elapsed: Duration::ZERO,
         }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.outcome = Outcome::Failed(failure.fault);
+        self.error = Some(failure.detail);
+        self.body = Bytes::new();
+        self.permit = BodyPermit::none();
+        self.location = None;
     }
 
     fn note_head(&mut self, answer: Answer, url: &Url) -> crate::transport::BodyStream {
@@ -329,6 +394,10 @@ struct Tried<'a> {
 impl Tried<'_> {
     fn failed(&self, fault: Fault, why: &str) -> Failure {
         Failure { fault, detail: format!("{} {}: {why}", self.method, self.url) }
+    }
+
+    fn panicked(&self, Panicked(name): &Panicked) -> Failure {
+        self.failed(Fault::Middleware, &format!("the middleware {name} panicked"))
     }
 
     fn broke(&self, error: &TransportError) -> Failure {

@@ -12,11 +12,14 @@ mod address;
 mod body;
 mod budget;
 mod classify;
+mod cookies;
 mod decode;
 mod dns;
 mod fetch;
 mod head;
 mod limits;
+mod middleware;
+mod proxy;
 mod scripted;
 mod transport;
 mod web;
@@ -26,10 +29,13 @@ mod tests;
 
 pub use address::{AddressPolicy, AddressPolicyError};
 pub use budget::{BodyBudget, BodyPermit};
+pub use cookies::{CookieRefused, Cookies, Jar};
 pub use dns::{DnsCache, Lookup, LookupError, SystemLookup};
-pub use fetch::{Fetched, Fetcher, Order, USER_AGENT};
+pub use fetch::{Fetched, Fetcher, Order, Purpose, USER_AGENT};
 pub use head::{Accept, Head};
 pub use limits::Limits;
+pub use middleware::{Incoming, Middleware, Outgoing};
+pub use proxy::{BadProxy, Proxy};
 pub use scripted::{Script, ScriptedAnswer, ScriptedTransport};
 pub use transport::{
     Answer, Ask, BodyStream, Connection, Phase, Progress, Sending, Transport, TransportError,

@@ -12,6 +12,8 @@ use http::{HeaderMap, Method, Version};
 use opilio_core::Fault;
 use url::Url;
 
+use crate::proxy::Proxy;
+
 /// Carries one request to where it belongs and brings the answer back.
 ///
 /// A transport sends each request at most once: no retries, no redirects, nothing on the wire that
@@ -41,6 +43,8 @@ pub struct Ask {
     pub body: Option<Bytes>,
     /// Which connection to use, and what becomes of it.
     pub connection: Connection,
+    /// The proxy to go through, instead of one of the transport's own.
+    pub proxy: Option<Proxy>,
     /// Where the transport notes how far it got, for whoever gives up on it.
     pub progress: Progress,
 }

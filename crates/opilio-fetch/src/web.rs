@@ -7,12 +7,13 @@
 //! idle connection that died before a request *left*: nothing is on the wire then, and so nothing is
 //! sent twice.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::{HeaderValue, header};
@@ -23,9 +24,10 @@ use rustls_platform_verifier::Verifier;
 use url::{Host, Url};
 
 use crate::address::AddressPolicy;
-use crate::classify::{self, Exchange};
+use crate::classify::{self, Behind, Exchange};
 use crate::dns::DnsCache;
 use crate::limits::{HEADER_COUNT_MAX, Limits};
+use crate::proxy::{Proxy, Rotation};
 use crate::transport::{Answer, Ask, Connection, Phase, Progress, Sending, Transport, TransportError};
 
 /// How the web is reached.
@@ -45,6 +47,9 @@ pub struct WebSettings {
     pub header_bytes_max: usize,
     /// Whom TLS trusts.
     pub tls: Tls,
+    /// Forward proxies that take turns; none connects directly. They resolve the names, so that of
+    /// `addresses` only what stands in a URL as an address is checked.
+    pub proxies: Vec<Proxy>,
 }
 
 /// Whom TLS trusts.
@@ -68,6 +73,7 @@ impl Default for WebSettings {
             header_count_max: limits.header_count_max,
             header_bytes_max: limits.header_bytes_max,
             tls: Tls::System,
+            proxies: Vec::new(),
         }
     }
 }
@@ -103,6 +109,9 @@ pub struct Web {
     tls: rustls::ClientConfig,
     /// Why the system's trust store is of no use, if it is not.
     untrusting: Option<Arc<str>>,
+    /// Whose turn it is among the proxies, for all shards.
+    rotation: Arc<Mutex<Rotation>>,
+    began: Instant,
 }
 
 impl fmt::Debug for Web {
@@ -121,7 +130,9 @@ impl Web {
     /// When the TLS library cannot be set up.
     pub fn new(settings: WebSettings, dns: Arc<DnsCache>) -> Result<Self, SetupError> {
         let (tls, untrusting) = tls_config(settings.tls)?;
-        Ok(Self { settings: Arc::new(settings), dns, tls, untrusting })
+        let rotation = Arc::new(Mutex::new(Rotation::new(settings.proxies.len())));
+        let settings = Arc::new(settings);
+        Ok(Self { settings, dns, tls, untrusting, rotation, began: Instant::now() })
     }
 
     /// A transport for one shard, with connections of its own.
@@ -129,18 +140,27 @@ impl Web {
     /// # Errors
     /// When the client cannot be built.
     pub fn transport(&self) -> Result<ReqwestTransport, SetupError> {
-        let client = |idle_max: usize| self.builder(idle_max).build().map_err(SetupError::Client);
-        Ok(ReqwestTransport {
-            pooled: client(self.settings.idle_per_host_max)?,
-            fresh: client(0)?,
-            settings: self.settings.clone(),
-            untrusting: self.untrusting.clone(),
-        })
+        let clients = self.clients(None).map_err(SetupError::Client)?;
+        Ok(ReqwestTransport { direct: clients, proxied: RefCell::default(), web: self.clone() })
     }
 
-    fn builder(&self, idle_max: usize) -> reqwest::ClientBuilder {
+    fn clients(&self, proxy: Option<&Proxy>) -> Result<Clients, reqwest::Error> {
+        let client = |idle_max: usize| self.builder(idle_max, proxy)?.build();
+        Ok(Clients { pooled: client(self.settings.idle_per_host_max)?, fresh: client(0)? })
+    }
+
+    fn builder(
+        &self,
+        idle_max: usize,
+        proxy: Option<&Proxy>,
+    ) -> Result<reqwest::ClientBuilder, reqwest::Error> {
         let settings = &self.settings;
-        let resolver = Resolver { dns: self.dns.clone(), settings: settings.clone() };
+        // The only name that is resolved for a proxied request is the proxy's, and that may be anywhere.
+        let addresses = match proxy {
+            Some(_) => AddressPolicy::allow_all(),
+            None => settings.addresses.clone(),
+        };
+        let resolver = Resolver { dns: self.dns.clone(), addresses: Arc::new(addresses) };
         let builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -154,12 +174,16 @@ impl Web {
             .tls_backend_preconfigured(self.tls.clone())
             .connector_layer(NoteConnected)
             .dns_resolver(Arc::new(resolver));
+        let builder = match proxy {
+            Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.expose())?),
+            None => builder,
+        };
         // hyper parses this many without allocating; another number costs an allocation per answer.
-        if settings.header_count_max == HEADER_COUNT_MAX {
+        Ok(if settings.header_count_max == HEADER_COUNT_MAX {
             builder
         } else {
             builder.http1_max_headers(settings.header_count_max)
-        }
+        })
     }
 }
 
@@ -190,16 +214,30 @@ fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc<str>>), Se
 
 /// The web, for one shard.
 pub struct ReqwestTransport {
+    direct: Clients,
+    /// Made when they are first needed, the latest used last.
+    proxied: RefCell<Vec<(Proxy, Clients)>>,
+    web: Web,
+}
+
+/// Two ways of using connections.
+#[derive(Clone)]
+struct Clients {
     pooled: reqwest::Client,
     /// Without a pool: for requests that must not meet a dead connection.
     fresh: reqwest::Client,
-    settings: Arc<WebSettings>,
-    untrusting: Option<Arc<str>>,
+}
+
+/// The proxy of one exchange.
+struct Via {
+    proxy: Proxy,
+    /// Its place in the rotation; none for one that the request named.
+    turn: Option<usize>,
 }
 
 impl fmt::Debug for ReqwestTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReqwestTransport").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("ReqwestTransport").field("settings", &self.web.settings).finish_non_exhaustive()
     }
 }
 
@@ -209,13 +247,24 @@ impl Transport for ReqwestTransport {
             self.check_literal(&ask.url)?;
             let progress = ask.progress.clone();
             let https = ask.url.scheme() == "https";
-            let client = if ask.connection == Connection::Fresh { &self.fresh } else { &self.pooled };
+            let via = self.via(&ask);
+            let clients = self.clients(via.as_ref())?;
+            let client = if ask.connection == Connection::Fresh { clients.fresh } else { clients.pooled };
             let sent = PROGRESS.scope(progress.clone(), client.execute(request(ask))).await;
             let exchange = Exchange { phase: progress.phase(), https };
             progress.enter(Phase::Body);
             match sent {
-                Ok(response) => Ok(answer(response, exchange)),
-                Err(error) => Err(self.explain(classify::before_head(&error, exchange))),
+                Ok(response) => match via {
+                    Some(via) => self.carried(&via, response, exchange),
+                    None => Ok(answer(response, exchange)),
+                },
+                Err(error) => {
+                    let found = self.explain(classify::before_head(&error, exchange));
+                    Err(match via {
+                        Some(via) => self.not_carried(&via, &error, found),
+                        None => found,
+                    })
+                }
             }
         }
         .boxed_local()
@@ -223,6 +272,86 @@ impl Transport for ReqwestTransport {
 }
 
 impl ReqwestTransport {
+    /// The proxy that a request goes through, if any.
+    fn via(&self, ask: &Ask) -> Option<Via> {
+        if let Some(proxy) = &ask.proxy {
+            return Some(Via { proxy: proxy.clone(), turn: None });
+        }
+        let proxies = &self.web.settings.proxies;
+        if proxies.is_empty() {
+            return None;
+        }
+        let turn = self.rotation().pick(self.web.began.elapsed())?;
+        proxies.get(turn).map(|proxy| Via { proxy: proxy.clone(), turn: Some(turn) })
+    }
+
+    fn rotation(&self) -> MutexGuard<'_, Rotation> {
+        self.web.rotation.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn clients(&self, via: Option<&Via>) -> Result<Clients, TransportError> {
+        let Some(Via { proxy, .. }) = via else { return Ok(self.direct.clone()) };
+        let mut proxied = self.proxied.borrow_mut();
+        let known = proxied.iter().position(|(other, _)| other == proxy);
+        let clients = match known {
+            Some(at) => proxied.remove(at).1,
+            None => self.web.clients(Some(proxy)).map_err(|error| {
+                TransportError::new(
+                    Phase::Waiting,
+                    Fault::Proxy,
+                    format!("set up the proxy {proxy}: {error}"),
+                )
+            })?,
+        };
+        // Those that were not used for longest go, with their idle connections.
+        if proxied.len() >= PROXIES_MAX {
+            proxied.remove(0);
+        }
+        proxied.push((proxy.clone(), clients.clone()));
+        Ok(clients)
+    }
+
+    /// An answer that came through a proxy, or the proxy's own refusal.
+    fn carried(
+        &self,
+        via: &Via,
+        response: reqwest::Response,
+        exchange: Exchange,
+    ) -> Result<Answer, TransportError> {
+        if response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            self.blame(via);
+            let detail = format!("the proxy {} wants another login", via.proxy);
+            return Err(TransportError::new(Phase::Connect, Fault::Proxy, detail));
+        }
+        if let Some(turn) = via.turn {
+            self.rotation().worked(turn);
+        }
+        // The address is the proxy's, which is nothing to show as the page's.
+        Ok(Answer { remote: None, ..answer(response, exchange) })
+    }
+
+    /// Tells a proxy's failure from one of the host behind it.
+    fn not_carried(&self, via: &Via, error: &reqwest::Error, found: TransportError) -> TransportError {
+        let works = via.turn.is_some_and(|turn| self.rotation().works(turn));
+        let proxys = match classify::behind_proxy(error) {
+            Behind::Proxy => true,
+            // One that carried its last request is believed.
+            Behind::Unclear => !works,
+            Behind::Host => false,
+        };
+        if !proxys {
+            return found;
+        }
+        self.blame(via);
+        TransportError::new(Phase::Connect, Fault::Proxy, format!("the proxy {}: {found}", via.proxy))
+    }
+
+    fn blame(&self, via: &Via) {
+        if let Some(turn) = via.turn {
+            self.rotation().failed(turn, self.web.began.elapsed());
+        }
+    }
+
     /// Addresses in URLs, in whatever spelling, never come to the resolver.
     fn check_literal(&self, url: &Url) -> Result<(), TransportError> {
         let address = match url.host() {
@@ -230,14 +359,14 @@ impl ReqwestTransport {
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
             Some(Host::Domain(_)) | None => return Ok(()),
         };
-        if self.settings.addresses.permits(address) {
+        if self.web.settings.addresses.permits(address) {
             return Ok(());
         }
         Err(TransportError::new(Phase::Resolve, Fault::BlockedAddress, format!("{address} is not public")))
     }
 
     fn explain(&self, error: TransportError) -> TransportError {
-        match &self.untrusting {
+        match &self.web.untrusting {
             Some(why) if error.fault() == Fault::Certificate => {
                 TransportError::new(Phase::Tls, Fault::Certificate, &**why)
             }
@@ -291,12 +420,12 @@ pub(crate) struct Blocked {
 /// Resolves through the shared cache, and lets only addresses through that may be visited.
 struct Resolver {
     dns: Arc<DnsCache>,
-    settings: Arc<WebSettings>,
+    addresses: Arc<AddressPolicy>,
 }
 
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (dns, settings) = (self.dns.clone(), self.settings.clone());
+        let (dns, policy) = (self.dns.clone(), self.addresses.clone());
         Box::pin(async move {
             note(Phase::Resolve);
             // `name.` is the same host as `name` (one budget), so it has the same addresses. Not every
@@ -306,7 +435,7 @@ impl Resolve for Resolver {
             let addresses = dns.resolve(name).await?;
             let permitted: Vec<SocketAddr> = addresses
                 .iter()
-                .filter(|address| settings.addresses.permits(**address))
+                .filter(|address| policy.permits(**address))
                 // The port is put in by the connector.
                 .map(|address| SocketAddr::new(*address, 0))
                 .collect();
@@ -359,6 +488,9 @@ where
         })
     }
 }
+
+/// Proxies whose clients are kept, a shard. More of them cost a handshake now and then.
+const PROXIES_MAX: usize = 64;
 
 /// TLS without trust: encrypted, but nobody knows with whom.
 mod anybody {

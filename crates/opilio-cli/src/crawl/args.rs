@@ -117,6 +117,14 @@ pub(crate) struct CrawlArgs {
     /// Asks for no robots.txt: for servers of your own
     #[arg(long, env = "OPILIO_NO_ROBOTS", help_heading = "As whom", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_robots: bool,
+    /// Fetches through a proxy: http://, https:// or socks5://, with user info for a login; several take
+    /// turns
+    // Read by the plan: clap would repeat a wrong one, and it may hold a password.
+    #[arg(long, value_name = "URL", help_heading = "As whom")]
+    pub(crate) proxy: Vec<String>,
+    /// Neither keeps nor sends cookies
+    #[arg(long, env = "OPILIO_NO_COOKIES", help_heading = "As whom", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_cookies: bool,
     /// Visits private and loopback addresses: all, or those of the networks given
     #[arg(long, value_name = "CIDR,…", env = "OPILIO_ALLOW_PRIVATE", help_heading = "As whom", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = allow_private)]
     pub(crate) allow_private: Option<AddressPolicy>,
@@ -178,7 +186,8 @@ impl From<FollowArg> for Follow {
     }
 }
 
-fn allow_private(text: &str) -> Result<AddressPolicy, String> {
+/// Reads `all`, or a list of networks.
+pub(crate) fn allow_private(text: &str) -> Result<AddressPolicy, String> {
     match text.trim() {
         "all" => Ok(AddressPolicy::allow_all()),
         networks => AddressPolicy::allow(networks.split(',')).map_err(|error| error.to_string()),

@@ -20,7 +20,7 @@ use anyhow::Context;
 use opilio::export::ExportError;
 use opilio::{CrawlError, CrawlReport, Crawler, JsonLines};
 
-pub(crate) use args::{CrawlArgs, FollowArg};
+pub(crate) use args::{CrawlArgs, FollowArg, allow_private};
 pub(crate) use seeds::web_url;
 
 use crate::exit::{Exit, Failure, say};

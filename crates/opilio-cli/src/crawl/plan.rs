@@ -3,7 +3,7 @@
 use anyhow::Context;
 use opilio::core::{Host, Wait};
 use opilio::{
-    AddressPolicy, Crawler, HostPolicy, HostSettings, Limits, RetryPolicy, Scope, Spider, per_minute,
+    AddressPolicy, Crawler, HostPolicy, HostSettings, Limits, Proxy, RetryPolicy, Scope, Spider, per_minute,
 };
 use url::Url;
 
@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     addresses: AddressPolicy,
     user_agent: Option<String>,
     robots: bool,
+    cookies: bool,
+    proxies: Vec<Proxy>,
     any_certificate: bool,
     total_in_flight: Option<u32>,
     max_pages: Option<u64>,
@@ -52,6 +54,8 @@ impl Plan {
             addresses: args.allow_private.clone().or(file.allow_private.clone()).unwrap_or_default(),
             user_agent: args.user_agent.clone().or(file.user_agent.clone()),
             robots: !args.no_robots && file.robots.unwrap_or(true),
+            proxies: proxies(args, &file.proxies)?,
+            cookies: !args.no_cookies && file.cookies.unwrap_or(true),
             any_certificate: args.danger_accept_any_certificate,
             total_in_flight: args.total_in_flight.or(file.total_in_flight),
             max_pages: args.max_pages.or(file.max_pages),
@@ -77,6 +81,12 @@ impl Plan {
         }
         if !self.robots {
             crawler = crawler.no_robots();
+        }
+        for proxy in self.proxies {
+            crawler = crawler.proxy(proxy);
+        }
+        if !self.cookies {
+            crawler = crawler.no_cookies();
         }
         if self.any_certificate {
             crawler = crawler.danger_accept_any_certificate();
@@ -149,6 +159,14 @@ fn policy(keys: &HostKeys) -> HostPolicy {
         .adapt(keys.adapt.unwrap_or(true))
         .max_hold(keys.max_hold.unwrap_or(default.hold_max()))
         .backoff(backoff(keys.min_backoff.unwrap_or(default.backoff_bounds().min)))
+}
+
+/// A list of flags stands instead of the file's list, as a single flag does.
+fn proxies(args: &CrawlArgs, file: &[Proxy]) -> anyhow::Result<Vec<Proxy>> {
+    if args.proxy.is_empty() {
+        return Ok(file.to_vec());
+    }
+    args.proxy.iter().map(|text| text.parse().context("--proxy")).collect()
 }
 
 fn scope(args: &CrawlArgs, config: &Config) -> anyhow::Result<Scope> {

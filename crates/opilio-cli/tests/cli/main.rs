@@ -6,9 +6,11 @@
 mod config;
 mod crawl;
 mod explain;
+mod fetch;
 mod input;
 mod kill;
 mod sandbox;
 mod stop;
 mod support;
 mod tools;
+mod who;

@@ -128,6 +128,11 @@ pub fn ears() -> Ears {
             let mut reader = BufReader::new(stream);
             let mut head = String::new();
             while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
+            // What is left unread when a connection is closed resets it.
+            let length = head.to_ascii_lowercase();
+            let length = length.split_once("content-length:").and_then(|(_, rest)| rest.lines().next());
+            let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap_or(0))];
+            let _ = reader.read_exact(&mut body);
             let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             let _ = reader.into_inner().write_all(answer.as_bytes());
             if tell.send(head).is_err() {

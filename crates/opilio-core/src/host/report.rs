@@ -333,6 +333,9 @@ impl HostState {
             return;
         }
         if outcome.blame() == Blame::Ours {
+            if outcome == Outcome::Failed(Fault::Proxy) {
+                ticket.fault = Some(Reason::Proxy);
+            }
             match proposal.verdict {
                 Verdict::Retry { after } => self.free_retry(now, ticket, after),
                 Verdict::GiveUp(reason) => self.fail(ticket, reason),
@@ -378,7 +381,11 @@ impl HostState {
     fn free_retry(&mut self, now: Timestamp, mut ticket: Ticket, after: Duration) {
         ticket.ours = ticket.ours.saturating_add(1);
         if ticket.ours >= OURS_MAX {
-            let reason = if ticket.stale { Reason::Reset } else { Reason::Internal };
+            let reason = match ticket.fault {
+                _ if ticket.stale => Reason::Reset,
+                Some(Reason::Proxy) => Reason::Proxy,
+                Some(_) | None => Reason::Internal,
+            };
             self.fail(ticket, reason);
             return;
         }
@@ -431,7 +438,7 @@ impl HostState {
             }
             RulesAnswer::Again => self.follow_rules(now, scheme, landing),
             RulesAnswer::Unavailable { outcome, proposal } => {
-                self.rules.of_mut(scheme).known = Known::Unknown(self.rules_retry(now, outcome));
+                self.rules.of_mut(scheme).known = Known::Unknown(self.rules_retry(now, scheme, outcome));
                 self.rules_unavailable(now, landing, scheme, outcome, proposal);
             }
         }
@@ -444,6 +451,7 @@ impl HostState {
         }
         let origin = self.rules.of_mut(scheme);
         origin.known = Known::Until(now + expires_in.max(RULES_HOLD_MIN));
+        origin.ours = 0;
         origin.crawl_delay = kept;
         origin.hops = 0;
         self.refresh_spacing();
@@ -478,6 +486,7 @@ impl HostState {
         {
             self.end_origin(scheme, fault.reason());
         }
+        self.count_ours(scheme, outcome);
         match outcome.blame() {
             Blame::Refusal | Blame::Host | Blame::Ours => {
                 self.learn(now, landing, None, outcome, proposal);
@@ -487,6 +496,20 @@ impl HostState {
                 self.pace.remember(true);
                 self.unreachable(now, landing);
             }
+        }
+    }
+
+    /// What fails on our side is not asked for ever: what waits for the rules ends as a lease would.
+    fn count_ours(&mut self, scheme: Scheme, outcome: Outcome) {
+        let origin = self.rules.of_mut(scheme);
+        if outcome.blame() != Blame::Ours {
+            origin.ours = 0;
+            return;
+        }
+        origin.ours = origin.ours.saturating_add(1);
+        if origin.ours >= OURS_MAX {
+            origin.ours = 0;
+            self.end_origin(scheme, reason_of(outcome));
         }
     }
 
@@ -501,9 +524,12 @@ impl HostState {
     }
 
     /// From when on rules may be fetched again; the hold counts besides.
-    fn rules_retry(&self, now: Timestamp, outcome: Outcome) -> Timestamp {
+    fn rules_retry(&self, now: Timestamp, scheme: Scheme, outcome: Outcome) -> Timestamp {
         match outcome {
-            Outcome::Failed(Fault::Ours | Fault::Lost) => now + self.policy.backoff_bounds().min,
+            Outcome::Failed(Fault::Proxy | Fault::Ours | Fault::Lost) => {
+                let failed = u32::from(self.rules.of(scheme).ours);
+                now + self.policy.backoff_bounds().ceiling(failed)
+            }
             Outcome::Failed(_) | Outcome::Answered(_) | Outcome::Redirected(_) => now,
         }
     }

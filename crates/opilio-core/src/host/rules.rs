@@ -33,6 +33,8 @@ pub(super) struct OriginRules {
     pub(super) crawl_delay: Duration,
     /// Redirects of its robots.txt that were followed in a row.
     pub(super) hops: u8,
+    /// Times in a row that something of ours failed when they were asked for.
+    pub(super) ours: u8,
 }
 
 /// Both origins of a host.
@@ -44,8 +46,12 @@ pub(super) struct Rules {
 
 impl Rules {
     pub(super) fn new(mode: RulesMode) -> Self {
-        let origin =
-            OriginRules { known: Known::Unknown(Timestamp::EPOCH), crawl_delay: Duration::ZERO, hops: 0 };
+        let origin = OriginRules {
+            known: Known::Unknown(Timestamp::EPOCH),
+            crawl_delay: Duration::ZERO,
+            hops: 0,
+            ours: 0,
+        };
         Self { mode, origins: [origin; 2] }
     }
 

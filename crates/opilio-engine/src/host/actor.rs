@@ -9,12 +9,13 @@ use std::time::Duration;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
 use opilio_core::{Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
-use opilio_fetch::{Connection, Order};
+use opilio_fetch::{Connection, Order, Purpose};
 use url::Url;
 
 use super::rules::RulesTable;
 use crate::extra::{Extra, More};
 use crate::fetcher::Slot;
+use crate::login::is_credential;
 use crate::message::{AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Report};
 use crate::shard::{Gone, HostGone, ShardContext};
 
@@ -140,7 +141,8 @@ impl HostActor {
 
     fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         let url = self.rules.borrow().url(scheme);
-        let handed = url.is_some_and(|url| !self.send(ctx, Errand::Rules(scheme), Order::get(url)));
+        let order = url.map(|url| Order { purpose: Purpose::Robots, ..Order::get(url) });
+        let handed = order.is_some_and(|order| !self.send(ctx, Errand::Rules(scheme), order));
         if handed {
             self.cx.count(|counts| counts.requests += 1);
             return None;
@@ -155,9 +157,7 @@ impl HostActor {
 
     /// Hands a fetch to the pool; tells whether that failed.
     fn send(&mut self, ctx: &Context<Self>, what: Errand, mut order: Order) -> bool {
-        for (name, value) in &self.cx.settings.hosts.of(&self.host).headers {
-            order.headers.entry(name).or_insert_with(|| value.clone());
-        }
+        self.cx.settings.dress(&self.host, &mut order);
         if self.next_start_is_far() {
             order.connection = Connection::Close;
         }
@@ -263,8 +263,12 @@ fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>)> {
         }
         for (name, value) in &more.headers {
             let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
-            order.headers.append(name, http::HeaderValue::from_bytes(value).ok()?);
+            let mut value = http::HeaderValue::from_bytes(value).ok()?;
+            value.set_sensitive(is_credential(&name));
+            order.headers.append(name, value);
         }
+        order.proxy = more.proxy.as_deref().map(str::parse).transpose().ok()?;
+        order.session = more.session.as_deref().map(Into::into);
         order.body = more.body.clone().map(Into::into);
         order.repeatable = more.repeatable || order.method.is_idempotent();
     }

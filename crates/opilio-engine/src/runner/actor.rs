@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler};
 use opilio_core::host::Delivery;
-use opilio_core::{Ending, Fingerprint, Host, Lease, Reason, Record, RecordKind, Scheme};
+use opilio_core::{Ending, Host, Lease, Reason, Record, RecordKind, Scheme};
 use url::Url;
 
-use super::convert::{Converter, Encoders, Parent, rows};
+use super::convert::{Converter, Encoders, Parent, fingerprint_of, rows};
 use super::hand::Hand;
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
@@ -47,6 +47,12 @@ pub(crate) struct SpiderRunner<S: Spider> {
     watch: ParseWatch,
     hand: Hand,
     cores: Arc<Semaphore>,
+}
+
+/// What is known of an answer that redirects.
+struct Hop {
+    status: u16,
+    sets_cookies: bool,
 }
 
 /// What `parse` or `failed` made of a lease.
@@ -113,7 +119,10 @@ impl<S: Spider> SpiderRunner<S> {
         match (delivery, answer, location) {
             (Delivery::Page, Some(answer), _) => self.page(ctx, case, answer),
             (Delivery::Redirect, answer, Some(location)) => {
-                self.redirect(case, location, answer.map_or(0, |answer| answer.status));
+                let (status, sets_cookies) = answer.map_or((0, false), |answer| {
+                    (answer.status, answer.headers.contains_key(http::header::SET_COOKIE))
+                });
+                self.redirect(case, location, Hop { status, sets_cookies });
             }
             (Delivery::Failure(reason), answer, _) => self.failure(case, reason, answer, error),
             (Delivery::Page | Delivery::Redirect, answer, _) => {
@@ -233,6 +242,7 @@ impl<S: Spider> SpiderRunner<S> {
             scheme: case.record.scheme,
             depth: case.record.depth,
             referrer: self.settings.keep_referrer.then_some(&*case.record.url),
+            session: case.session(),
         };
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
@@ -266,7 +276,7 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     /// Goes on at the target, in the name of the chain's origin.
-    fn redirect(&mut self, case: Case<S::Step>, location: Url, status: u16) {
+    fn redirect(&mut self, case: Case<S::Step>, location: Url, hop: Hop) {
         let chain = case.more.as_ref().and_then(|more| more.origin.clone());
         let mut chain = chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() });
         let Ok(host) = Host::of(&location) else {
@@ -277,17 +287,17 @@ impl<S: Spider> SpiderRunner<S> {
                 Some(format!("redirected to {location}")),
             );
         };
-        let more = onward(&case, &location, status);
-        let fingerprint = match more.method.as_deref() {
-            Some(method) => {
-                Fingerprint::of_request(&location, method, more.body.as_deref().unwrap_or_default())
-            }
-            None => Fingerprint::of(&location),
-        };
+        let more = onward(&case, &location, hop.status);
+        let mut fingerprint = fingerprint_of(&location, Some(&more));
         // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop; should
         // the server never be content, the hops end it.
         let respelled = fingerprint == case.record.fingerprint && location.as_str() != &*case.record.url;
-        let loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
+        let mut loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
+        if loops && hop.sets_cookies && self.settings.keeps_cookies {
+            // "Come back with this cookie": the same URL is another request then. Once in a chain.
+            fingerprint = fingerprint.in_session(WITH_COOKIE);
+            loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
+        }
         chain.seen.push(case.record.fingerprint.0);
         let refusal = if loops && !respelled {
             Some(Reason::RedirectLoop)
@@ -375,6 +385,8 @@ fn onward<Step>(case: &Case<Step>, target: &Url, status: u16) -> More {
         more.method = None;
         more.body = None;
     }
+    // Validators are of the URL that gave them, and of no other.
+    more.headers.retain(|(name, _)| !CONDITIONS.contains(&name.as_str()));
     if origin_of(target) != Url::parse(&case.record.url).ok().as_ref().and_then(origin_of) {
         more.headers.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
     }
@@ -387,6 +399,10 @@ fn origin_of(url: &Url) -> Option<(String, String, u16)> {
 }
 
 impl<Step> Case<Step> {
+    fn session(&self) -> Option<&str> {
+        self.more.as_ref()?.session.as_deref()
+    }
+
     fn facts(&self, settings: &Settings) -> PageFacts {
         PageFacts {
             origin: self.origin.clone(),
@@ -394,6 +410,7 @@ impl<Step> Case<Step> {
             attempts: self.attempts,
             referrer: self.more.as_ref().and_then(|more| more.referrer.clone()).map(Into::into),
             user_agent: settings.user_agent.clone(),
+            session: self.session().map(Into::into),
         }
     }
 }
@@ -471,5 +488,11 @@ const BODY_HERE_MAX: usize = 256 * 1024;
 pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
 /// Pages that are parsed before the other actors of the shard get a turn; more wait with their senders.
 const MAILBOX: usize = 4;
+/// Tells a URL that a chain comes back to with a cookie from the same URL before. No name of a session
+/// holds a line break.
+const WITH_COOKIE: &str = "\nwith the cookie";
+/// Header fields that make a request conditional (RFC 9110 §13.1).
+const CONDITIONS: [&str; 5] =
+    ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
 /// Header fields that another host must not see.
 const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];

@@ -10,6 +10,7 @@ use serde::Serialize;
 use url::Url;
 
 use crate::extra::{Extra, More};
+use crate::login::{Login, Logins};
 use crate::request::{BadUrl, Request};
 use crate::scope::Scope;
 use crate::spider::Spider;
@@ -25,6 +26,8 @@ pub(crate) struct Parent<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) depth: u16,
     pub(crate) referrer: Option<&'a str>,
+    /// The page's session, which is that of what is found on it.
+    pub(crate) session: Option<&'a str>,
 }
 
 /// Turns requests into admissions, each URL once. Reused from page to page.
@@ -81,7 +84,8 @@ impl Converter {
                     continue;
                 }
             };
-            url.set_fragment(None);
+            clean(&mut url);
+            let more = in_session(more, parent.session);
             let fingerprint = fingerprint_of(&url, more.as_deref());
             if !self.seen.insert(fingerprint.0) {
                 continue;
@@ -174,7 +178,34 @@ fn host_of(url: &Url, parent: &Parent<'_>) -> Result<Host, Filtered> {
     Host::of(url).map_err(|_| Filtered::BadUrl)
 }
 
-fn fingerprint_of(url: &Url, more: Option<&More>) -> Fingerprint {
+/// Removes what never travels: the fragment, and user info, which is a secret. That of a seed has been
+/// kept as its origin's login; that of a link was a stranger's to write, and is nothing to send.
+fn clean(url: &mut Url) {
+    url.set_fragment(None);
+    if !url.username().is_empty() || url.password().is_some() {
+        // Both refuse URLs that cannot have user info.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+    }
+}
+
+/// With the session that it names, or else with its page's.
+fn in_session(mut more: Option<Box<More>>, parent: Option<&str>) -> Option<Box<More>> {
+    let own = more.as_mut().and_then(|more| more.session.take());
+    let session = own.as_deref().or(parent).filter(|session| !session.is_empty());
+    if let Some(session) = session {
+        more.get_or_insert_default().session = Some(session.to_owned());
+    }
+    more
+}
+
+/// The dedup key of a request: URL, method, body and session.
+pub(crate) fn fingerprint_of(url: &Url, more: Option<&More>) -> Fingerprint {
+    let session = more.and_then(|more| more.session.as_deref()).unwrap_or_default();
+    fingerprint_without_session(url, more).in_session(session)
+}
+
+fn fingerprint_without_session(url: &Url, more: Option<&More>) -> Fingerprint {
     match more {
         Some(More { method: Some(method), body, .. }) => {
             Fingerprint::of_request(url, method, body.as_deref().unwrap_or_default())
@@ -218,12 +249,17 @@ pub enum SeedError {
 pub(crate) fn seed_admissions<S: Spider>(
     requests: Vec<Request<S::Step>>,
     scope: &mut Scope,
+    logins: &mut Logins,
 ) -> Result<Vec<Admission>, SeedError> {
     let mut out = Vec::with_capacity(requests.len());
     for request in requests {
         let Request { url, step, priority, more } = request;
         let mut url = url.absolute(None)?;
-        url.set_fragment(None);
+        if let Some(login) = Login::of_url(&url) {
+            logins.add(&url, login);
+        }
+        clean(&mut url);
+        let more = in_session(more, None);
         let named = |source| SeedError::Name { url: url.to_string(), source };
         let host = Host::of(&url).map_err(named)?;
         let scheme =

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod middleware;
+mod proxy;
 mod refusals;
 mod sandbox;
 mod scripted;

@@ -291,7 +291,7 @@ fn tls_acceptor(protocol: &str) -> tokio_rustls::TlsAcceptor {
     tokio_rustls::TlsAcceptor::from(Arc::new(config))
 }
 
-async fn https_server() -> std::net::SocketAddr {
+pub(super) async fn https_server() -> std::net::SocketAddr {
     let acceptor = tls_acceptor("http/1.1");
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

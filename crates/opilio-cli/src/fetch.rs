@@ -1,0 +1,410 @@
+//! `opilio fetch`: one polite request, and all that came of it.
+//!
+//! It is a crawl of one URL that is stopped at the first answer: the request goes through the gate
+//! that every other goes through, after robots.txt, within the same bounds. What the gate would have
+//! done next is explained instead of done.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, anyhow};
+use clap::builder::BoolishValueParser;
+use clap::{ArgAction, Args};
+use http::{HeaderName, HeaderValue, Method};
+use indicatif::ProgressBar;
+use opilio::core::Outcome;
+use opilio::core::explain::{Decision, Explanation, Question, explain};
+use opilio::export::{Export, JsonLines};
+use opilio::extract::Document;
+use opilio::fetch::{Fetched, Purpose};
+use opilio::{
+    AddressPolicy, CrawlError, Crawler, Failure, Follow, Found, HostPolicy, Incoming, Limits, Middleware,
+    Page, ParseError, Reason, Request, RetryPolicy, Scope, Spider, per_second,
+};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use url::Url;
+
+use crate::crawl::{allow_private, web_url};
+use crate::exit::{Exit, Failure as Error};
+use crate::explain::{header, method};
+use crate::signal::Signals;
+use crate::{config, logs, unit};
+
+/// Sends one polite request, and prints what came of it as JSON.
+///
+/// robots.txt is asked first and obeyed. Nothing is repeated and no redirect is followed: decision says
+/// what a crawl would do next. Fields: url, status, headers (name and value, in order), decision (as
+/// `opilio explain` prints it), error (or null), location (where a redirect leads, or null), remote (the
+/// address that answered), elapsed_ms, bytes (of the decoded body), body (null if it is no text).
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit codes: 0 the answer would be accepted (2xx, 304, a redirect); 1 it would not, or there was none; \
+2 usage: nothing was fetched; 130 or 143 after SIGINT or SIGTERM.")]
+pub(crate) struct FetchArgs {
+    /// What to fetch (http or https)
+    #[arg(value_name = "URL")]
+    url: String,
+
+    /// The request's method [default: GET, or POST with --data]
+    #[arg(long, short = 'X', value_name = "METHOD", value_parser = method, help_heading = "What")]
+    method: Option<Method>,
+    /// Asks for the head of the answer alone, by the method HEAD
+    #[arg(long, conflicts_with_all = ["method", "data"], help_heading = "What")]
+    head: bool,
+    /// A header field to send, as in 'Accept-Language: de'; may be repeated
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header, help_heading = "What")]
+    headers: Vec<(HeaderName, HeaderValue)>,
+    /// A body to send: a form, unless a header field says otherwise; @FILE reads it from a file
+    #[arg(long, short = 'd', value_name = "DATA", help_heading = "What")]
+    data: Option<String>,
+
+    /// Where the body goes, as it is; then it is not in the JSON
+    #[arg(long, short, value_name = "FILE", help_heading = "Where")]
+    output: Option<PathBuf>,
+
+    /// Time of the whole attempt, body included
+    #[arg(long, value_name = "TIME", env = "OPILIO_TIMEOUT", default_value = "30s", help_heading = "How patient", value_parser = unit::positive_duration)]
+    timeout: Duration,
+    /// A larger body is a failure, never a cut one
+    #[arg(long, value_name = "SIZE", env = "OPILIO_MAX_BODY", default_value = "10MiB", help_heading = "How patient", value_parser = unit::bytes)]
+    max_body: u64,
+
+    /// Who we say we are; should name a URL or a mail address where you can be reached
+    #[arg(long, value_name = "UA", env = "OPILIO_USER_AGENT", help_heading = "As whom", value_parser = config::user_agent)]
+    user_agent: Option<String>,
+    /// Asks for no robots.txt: for servers of your own
+    #[arg(long, env = "OPILIO_NO_ROBOTS", help_heading = "As whom", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    no_robots: bool,
+    /// Visits private and loopback addresses: all, or those of the networks given
+    #[arg(long, value_name = "CIDR,…", env = "OPILIO_ALLOW_PRIVATE", help_heading = "As whom", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = allow_private)]
+    allow_private: Option<AddressPolicy>,
+    /// Trusts any TLS certificate: for servers of your own
+    #[arg(long, help_heading = "As whom")]
+    danger_accept_any_certificate: bool,
+
+    /// Says more on stderr; twice for still more
+    #[arg(short, long, action = ArgAction::Count, help_heading = "Messages")]
+    verbose: u8,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When it cannot be run as asked, which is found out before anything is fetched, or fails on the way.
+pub(crate) fn run(args: FetchArgs) -> Result<Exit, Error> {
+    logs::begin(args.verbose, ProgressBar::hidden()).map_err(Error::Usage)?;
+    let url = web_url(&args.url).map_err(|why| Error::Usage(anyhow!("{why}")))?;
+    let request = request(&args, &url).map_err(Error::Usage)?;
+    let asked = Asked { method: method_of(&args), url };
+    let (tell, told) = mpsc::channel(8);
+    let crawler = crawler(&args, One { request, tell });
+    let ended = match block_on(crawler, told).map_err(failure)? {
+        Ok(ended) => ended,
+        Err(signal) => return Ok(Exit::Stopped(signal)),
+    };
+    let said = asked.describe(&ended, args.output.is_none());
+    if let (Some(path), Ended::Answered(fetched)) = (&args.output, &ended) {
+        let written = std::fs::write(path, &fetched.body);
+        written.with_context(|| format!("write the body to {}", path.display())).map_err(Error::Run)?;
+    }
+    print(&said.json)?;
+    Ok(if said.decision.verdict == Decision::Accept { Exit::Done } else { Exit::Errors })
+}
+
+fn method_of(args: &FetchArgs) -> Method {
+    match (&args.method, args.head, &args.data) {
+        (Some(method), _, _) => method.clone(),
+        (None, true, _) => Method::HEAD,
+        (None, false, Some(_)) => Method::POST,
+        (None, false, None) => Method::GET,
+    }
+}
+
+fn request(args: &FetchArgs, url: &Url) -> anyhow::Result<Request<()>> {
+    let mut request = Request::get(url, ()).method(method_of(args).as_str()).retries(0);
+    if let Some(data) = &args.data {
+        let body = match data.strip_prefix('@') {
+            Some(path) => {
+                std::fs::read(path).with_context(|| format!("read the body to send from {path}"))?
+            }
+            None => data.clone().into_bytes(),
+        };
+        request = request.body(body);
+        if !args.headers.iter().any(|(name, _)| name == http::header::CONTENT_TYPE) {
+            request = request.header("content-type", "application/x-www-form-urlencoded");
+        }
+    }
+    for (name, value) in &args.headers {
+        request = request.header(name.as_str(), value.as_bytes());
+    }
+    Ok(request)
+}
+
+fn crawler(args: &FetchArgs, spider: One) -> Crawler<One> {
+    let mut limits = Limits { timeout: args.timeout, ..Limits::default() };
+    limits.body_bytes_max = usize::try_from(args.max_body).unwrap_or(usize::MAX);
+    limits.wire_bytes_max = args.max_body;
+    let watch = Watch { tell: spider.tell.clone() };
+    let mut crawler = Crawler::new(spider)
+        // Two requests at the most, and the second need not wait a second for the first.
+        .host(HostPolicy::new().rate(per_second(10)))
+        .scope(Scope::new().follow(Follow::None))
+        .limits(limits)
+        .addresses(args.allow_private.clone().unwrap_or_default())
+        .shards(1)
+        .middleware(watch);
+    if let Some(user_agent) = &args.user_agent {
+        crawler = crawler.user_agent(user_agent);
+    }
+    if args.no_robots {
+        crawler = crawler.no_robots();
+    }
+    if args.danger_accept_any_certificate {
+        crawler = crawler.danger_accept_any_certificate();
+    }
+    crawler
+}
+
+/// How the one request ended.
+#[derive(Debug)]
+enum Ended {
+    /// It was sent, and this came of it.
+    Answered(Box<Answer>),
+    /// It was not sent: robots.txt could not be asked, and this came of that.
+    NoRules(Box<Answer>),
+    /// It was not sent, or nobody can say.
+    Unsent(Reason, Option<String>),
+}
+
+/// What a fetch gave, out of the fetcher's hands.
+#[derive(Debug)]
+struct Answer {
+    outcome: Outcome,
+    status: Option<u16>,
+    headers: http::HeaderMap,
+    remote: Option<std::net::SocketAddr>,
+    body: Vec<u8>,
+    location: Option<Url>,
+    error: Option<String>,
+    elapsed: Duration,
+}
+
+impl Answer {
+    fn of(fetched: &Fetched) -> Self {
+        let head = fetched.head.as_ref();
+        Self {
+            outcome: fetched.outcome,
+            status: head.map(|head| head.status),
+            headers: head.map(|head| head.headers.clone()).unwrap_or_default(),
+            remote: head.and_then(|head| head.remote),
+            body: fetched.body.to_vec(),
+            location: fetched.location.clone(),
+            error: fetched.error.clone(),
+            elapsed: fetched.elapsed,
+        }
+    }
+}
+
+/// Asks for one URL, and says so when it ends without a request.
+struct One {
+    request: Request<()>,
+    tell: mpsc::Sender<Ended>,
+}
+
+impl Spider for One {
+    type Item = ();
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        vec![self.request.clone()]
+    }
+
+    fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> {
+        Ok(())
+    }
+
+    fn failed(&self, failure: &Failure<()>, _: &mut Found<Self>) {
+        // Whoever listens has heard enough if there is no room.
+        let error = failure.error().map(str::to_owned);
+        let _ = self.tell.try_send(Ended::Unsent(failure.reason(), error));
+    }
+}
+
+/// Sees what the fetcher sees: answers that a crawl would try to replace by better ones, too.
+struct Watch {
+    tell: mpsc::Sender<Ended>,
+}
+
+impl Middleware for Watch {
+    fn on_response(&self, answer: &mut Incoming<'_>) {
+        let ended = match (answer.purpose(), answer.outcome()) {
+            (Purpose::Page, _) => Ended::Answered(Box::new(Answer::of(answer.fetched()))),
+            // RFC 9309 §2.3.1.3: these mean that there are rules, or none; the request itself comes next.
+            (
+                Purpose::Robots,
+                Outcome::Answered(200..=299 | 400..=428 | 430..=499) | Outcome::Redirected(_),
+            ) => {
+                return;
+            }
+            (Purpose::Robots, _) => Ended::NoRules(Box::new(Answer::of(answer.fetched()))),
+        };
+        let _ = self.tell.try_send(ended);
+    }
+}
+
+/// Runs the crawl until the first thing that ends it is heard of.
+#[allow(clippy::type_complexity, reason = "a result of a result says it")]
+fn block_on(
+    crawler: Crawler<One>,
+    mut told: mpsc::Receiver<Ended>,
+) -> Result<Result<Ended, crate::signal::Signal>, CrawlError> {
+    let thread = |source| CrawlError::Thread { name: "main", source };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
+    runtime.block_on(async {
+        let mut signals = Signals::catch().map_err(thread)?;
+        let mut crawl = crawler.start()?;
+        let handle = crawl.handle();
+        tokio::select! {
+            biased;
+            Some(ended) = told.recv() => {
+                handle.stop();
+                // Whatever else it has to say, the answer is here.
+                let _ = tokio::time::timeout(STOP_MAX, &mut crawl).await;
+                Ok(Ok(ended))
+            }
+            signal = signals.next() => Ok(Err(signal)),
+            report = &mut crawl => {
+                let reason = report?.failures.first().map_or(Reason::Internal, |failure| failure.reason);
+                Ok(Ok(told.try_recv().unwrap_or(Ended::Unsent(reason, None))))
+            }
+        }
+    })
+}
+
+/// What was asked.
+struct Asked {
+    url: Url,
+    method: Method,
+}
+
+/// The answer for people and programs, and what it decides about the exit code.
+struct Said {
+    json: Value,
+    decision: Explanation,
+}
+
+impl Asked {
+    fn describe(&self, ended: &Ended, with_body: bool) -> Said {
+        let decision = match ended {
+            Ended::Answered(answer) | Ended::NoRules(answer) => self.explain(answer),
+            Ended::Unsent(reason, _) => Explanation {
+                verdict: Decision::Ignore,
+                reason: reason.as_str(),
+                retry_after_ms: None,
+                pause_host_ms: 0,
+                parks: false,
+            },
+        };
+        let mut url = self.url.clone();
+        // Both refuse URLs that cannot have credentials.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        let mut json = json!({
+            "url": url.as_str(), "status": null, "headers": [], "decision": decision, "error": null,
+            "location": null, "remote": null, "elapsed_ms": null, "bytes": 0,
+        });
+        match ended {
+            Ended::Answered(answer) => {
+                json["status"] = json!(answer.status);
+                json["headers"] = headers(&answer.headers);
+                json["error"] = json!(answer.error);
+                json["location"] = json!(answer.location.as_ref().map(Url::as_str));
+                json["remote"] = json!(answer.remote);
+                json["elapsed_ms"] = json!(u64::try_from(answer.elapsed.as_millis()).unwrap_or(u64::MAX));
+                json["bytes"] = json!(answer.body.len());
+                if with_body {
+                    json["body"] = json!(text(&self.url, answer));
+                }
+            }
+            Ended::NoRules(answer) => {
+                let why = answer.error.clone().or(answer.status.map(|status| format!("status {status}")));
+                json["error"] = json!(format!(
+                    "robots.txt could not be asked, so nothing else is: {}",
+                    why.unwrap_or_default()
+                ));
+            }
+            Ended::Unsent(Reason::Robots, _) => json["error"] = json!("robots.txt does not allow it"),
+            Ended::Unsent(_, error) => json["error"] = json!(error),
+        }
+        Said { json, decision }
+    }
+
+    fn explain(&self, answer: &Answer) -> Explanation {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_ms = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        let question = Question {
+            outcome: answer.outcome,
+            headers: &answer.headers,
+            attempt: 1,
+            method: &self.method,
+            now_ms,
+        };
+        explain(&RetryPolicy::default(), &HostPolicy::default(), &question)
+    }
+}
+
+fn headers(headers: &http::HeaderMap) -> Value {
+    let field = |(name, value): (&HeaderName, &HeaderValue)| {
+        json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())])
+    };
+    headers.iter().map(field).collect()
+}
+
+/// The body decoded as a page would be; none for what is no text.
+fn text(url: &Url, answer: &Answer) -> Option<String> {
+    let binary = answer.body.iter().take(SNIFFED_BYTES).any(|byte| *byte == 0);
+    let content_type = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_utf16 = answer.body.starts_with(b"\xff\xfe") || answer.body.starts_with(b"\xfe\xff");
+    if binary && !is_utf16 && !content_type.is_some_and(|kind| kind.starts_with("text/")) {
+        return None;
+    }
+    Some(Document::new(url.clone(), content_type, answer.body.clone().into()).text().to_owned())
+}
+
+/// One line for programs, several for people; control characters escaped either way.
+fn print(json: &Value) -> Result<(), Error> {
+    let mut out = Vec::new();
+    JsonLines::stdout().encoder().encode(json, &mut out).map_err(Error::run)?;
+    let mut stdout = std::io::stdout();
+    if stdout.is_terminal()
+        && let Ok(value) = serde_json::from_slice::<Value>(&out)
+        && let Ok(pretty) = serde_json::to_string_pretty(&value)
+    {
+        // Pretty printing leaves U+007F to U+009F as they are, which a terminal may obey.
+        out = pretty.chars().fold(Vec::new(), |mut out, c| {
+            let escaped = ('\u{7f}'..='\u{9f}').contains(&c);
+            let text = if escaped { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+            out.extend(text.into_bytes());
+            out
+        });
+        out.push(b'\n');
+    }
+    match stdout.write_all(&out) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::run(error)),
+        _ => Ok(()),
+    }
+}
+
+fn failure(error: CrawlError) -> Error {
+    match error {
+        CrawlError::Seed(_) | CrawlError::UserAgent { .. } => Error::usage(error),
+        _ => Error::run(error),
+    }
+}
+
+/// A stopped crawl has this long to end well.
+const STOP_MAX: Duration = Duration::from_secs(2);
+/// A zero byte in the first ones says that a body is no text.
+const SNIFFED_BYTES: usize = 1024;

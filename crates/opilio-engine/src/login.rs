@@ -1,0 +1,250 @@
+//! Credentials and sessions: who is told what, and who is not.
+//!
+//! A login belongs to an origin (scheme, name, port; RFC 6454) and is sent to no other, whatever
+//! redirects there. Nothing here shows a secret: not in `Debug`, not in an error, not in a log.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use crate::settings::{BadHeader, header as field};
+
+/// What is sent as `Authorization`.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Login(HeaderValue);
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(…)")
+    }
+}
+
+impl Login {
+    /// RFC 7617: a user name cannot hold a colon, since the first one ends it.
+    pub(crate) fn basic(user: &str, password: &str) -> Result<Self, BadHeader> {
+        if user.contains(':') {
+            return Err(BadHeader::of("authorization"));
+        }
+        Self::read(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
+    }
+
+    /// RFC 6750.
+    pub(crate) fn bearer(token: &str) -> Result<Self, BadHeader> {
+        let token = token.trim();
+        if token.is_empty() || token.contains(char::is_whitespace) {
+            return Err(BadHeader::of("authorization"));
+        }
+        Self::read(&format!("Bearer {token}"))
+    }
+
+    /// The user info of a URL, if there is any.
+    pub(crate) fn of_url(url: &Url) -> Option<Self> {
+        if url.username().is_empty() && url.password().is_none() {
+            return None;
+        }
+        let text = |escaped| percent_decode_str(escaped).decode_utf8_lossy().into_owned();
+        Self::basic(&text(url.username()), &text(url.password().unwrap_or_default())).ok()
+    }
+
+    pub(crate) fn value(&self) -> HeaderValue {
+        self.0.clone()
+    }
+
+    fn read(value: &str) -> Result<Self, BadHeader> {
+        // Marked as sensitive there.
+        field("authorization", value).map(|(_, value)| Self(value))
+    }
+}
+
+/// Logins by origin.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Logins(HashMap<String, Login>);
+
+impl Logins {
+    pub(crate) fn add(&mut self, url: &Url, login: Login) {
+        self.0.insert(url.origin().ascii_serialization(), login);
+    }
+
+    fn of(&self, url: &Url) -> Option<&Login> {
+        if self.0.is_empty() {
+            return None;
+        }
+        self.0.get(&url.origin().ascii_serialization())
+    }
+}
+
+/// What requests of a named session have in common besides their cookies, which every session has of
+/// its own without being asked.
+///
+/// ```
+/// use opilio_engine::Session;
+///
+/// let alice = Session::new()
+///     .header("accept-language", "de")?
+///     .basic("https://shop.example", "alice", "secret")?;
+/// # let _ = alice;
+/// # Ok::<(), opilio_engine::BadSession>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Session {
+    headers: HeaderMap,
+    logins: Logins,
+}
+
+impl Session {
+    /// One that has nothing but its cookies.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A header field of each of its requests, to whatever host.
+    ///
+    /// # Errors
+    /// When HTTP does not allow it, or it is a credential: those belong to one origin, see
+    /// [`Session::basic`] and [`Session::bearer`].
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, BadSession> {
+        let (name, value) = field(name, value)?;
+        if is_credential(&name) {
+            return Err(BadSession::Everywhere { name: name.as_str().to_owned() });
+        }
+        self.headers.append(name, value);
+        Ok(self)
+    }
+
+    /// Logs in by name and password at one origin, such as `https://shop.example` (RFC 7617).
+    ///
+    /// # Errors
+    /// When the origin is none, or the name holds a colon.
+    pub fn basic(self, origin: &str, user: &str, password: &str) -> Result<Self, BadSession> {
+        self.log_in(origin, Login::basic(user, password)?)
+    }
+
+    /// Logs in by a token at one origin (RFC 6750).
+    ///
+    /// # Errors
+    /// When the origin is none, or the token is empty or holds white space.
+    pub fn bearer(self, origin: &str, token: &str) -> Result<Self, BadSession> {
+        self.log_in(origin, Login::bearer(token)?)
+    }
+
+    fn log_in(mut self, origin: &str, login: Login) -> Result<Self, BadSession> {
+        let refuse = || BadSession::Origin { origin: origin.to_owned() };
+        let url = Url::parse(origin).map_err(|_| refuse())?;
+        if !matches!(url.scheme(), "http" | "https") || !matches!(url.path(), "" | "/") {
+            return Err(refuse());
+        }
+        self.logins.add(&url, login);
+        Ok(self)
+    }
+
+    /// Adds what a request does not have of its own.
+    pub(crate) fn dress(&self, url: &Url, headers: &mut HeaderMap) {
+        for (name, value) in &self.headers {
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+        log_in(&self.logins, url, headers);
+    }
+}
+
+/// A session's setting that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadSession {
+    /// HTTP does not allow the header field.
+    #[error(transparent)]
+    Header(#[from] BadHeader),
+    /// It would tell a secret to every host.
+    #[error("{name} would go to every host: use basic or bearer, which name an origin")]
+    Everywhere {
+        /// The header field.
+        name: String,
+    },
+    /// It is no origin.
+    #[error("{origin:?} is no origin: write https://shop.example, with a port if it needs one")]
+    Origin {
+        /// What was given.
+        origin: String,
+    },
+}
+
+/// Adds an origin's login to a request that has none of its own.
+pub(crate) fn log_in(logins: &Logins, url: &Url, headers: &mut HeaderMap) {
+    if let Some(login) = logins.of(url) {
+        headers.entry(header::AUTHORIZATION).or_insert_with(|| login.value());
+    }
+}
+
+/// Whether a header field tells who asks: another origin must not see it, and no log.
+pub(crate) fn is_credential(name: &HeaderName) -> bool {
+    [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn user_info_is_decoded_and_kept_to_its_origin() {
+        let mut logins = Logins::default();
+        let seed = url("https://alice:p%40ss%3Aword@shop.example/a");
+        logins.add(&seed, Login::of_url(&seed).unwrap());
+        let sent = |at: &str| {
+            let mut headers = HeaderMap::new();
+            log_in(&logins, &url(at), &mut headers);
+            headers.get(header::AUTHORIZATION).cloned()
+        };
+        // alice:p@ss:word
+        let value = sent("https://shop.example:443/b").unwrap();
+        assert_eq!(value, "Basic YWxpY2U6cEBzczp3b3Jk");
+        assert!(value.is_sensitive());
+        for other in [
+            "http://shop.example/",
+            "https://shop.example:8443/",
+            "https://www.shop.example/",
+            "https://evil.example/",
+        ] {
+            assert_eq!(sent(other), None, "{other}");
+        }
+        assert!(!format!("{logins:?}").contains("YWxp"));
+        assert_eq!(Login::of_url(&url("https://shop.example/")), None);
+    }
+
+    #[test]
+    fn a_session_tells_no_secret_to_every_host() {
+        for name in ["authorization", "Cookie", "Proxy-Authorization"] {
+            let error = Session::new().header(name, "secret").unwrap_err();
+            assert!(matches!(error, BadSession::Everywhere { .. }) && !error.to_string().contains("secret"));
+        }
+        for origin in ["shop.example", "ftp://shop.example", "https://shop.example/login", ""] {
+            assert!(Session::new().bearer(origin, "t").is_err(), "{origin}");
+        }
+        for token in ["", "a b", "a\nb"] {
+            assert!(Session::new().bearer("https://shop.example", token).is_err(), "{token:?}");
+        }
+        assert!(Login::basic("a:b", "c").is_err());
+    }
+
+    #[test]
+    fn what_a_request_has_of_its_own_stays() {
+        let session =
+            Session::new().header("x-a", "session").unwrap().bearer("http://a.example", "t").unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("x-a", HeaderValue::from_static("own"));
+        session.dress(&url("http://a.example/x"), &mut headers);
+        assert_eq!(
+            (headers["x-a"].to_str().unwrap(), headers["authorization"].to_str().unwrap()),
+            ("own", "Bearer t")
+        );
+    }
+}

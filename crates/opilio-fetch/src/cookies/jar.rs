@@ -1,0 +1,317 @@
+//! The cookies of one session: which are taken, which are given back, which make room.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use super::parse::{self, Said};
+
+/// The cookies of one session (RFC 6265bis §5.7), bounded.
+///
+/// ```
+/// use opilio_fetch::Jar;
+/// use url::Url;
+///
+/// let mut jar = Jar::default();
+/// let shop = Url::parse("https://www.shop.example/login")?;
+/// jar.set(&shop, b"sid=7; Domain=shop.example; Secure; Max-Age=60", 0)?;
+/// jar.set(&shop, b"all=1; Domain=example", 0).unwrap_err(); // a public suffix
+///
+/// let cart = Url::parse("https://cart.shop.example/")?;
+/// assert_eq!(jar.of(&cart, 59), Some(vec![("sid".into(), "7".into())]));
+/// assert_eq!(jar.of(&cart, 60), None);
+/// assert_eq!(jar.of(&Url::parse("http://cart.shop.example/")?, 59), None);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Jar {
+    /// By registrable domain, or by the host where it has none: nothing crosses these.
+    groups: HashMap<Box<str>, Group>,
+    bytes: usize,
+    /// Counts what happens: the order of creation and of use.
+    tick: u64,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    cookies: Vec<Kept>,
+    used: u64,
+}
+
+#[derive(Debug)]
+struct Kept {
+    name: String,
+    value: String,
+    domain: Box<str>,
+    path: String,
+    host_only: bool,
+    secure: bool,
+    expires: Option<i64>,
+    created: u64,
+    used: u64,
+}
+
+/// Why a cookie was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// It cannot be read, has no name, or holds control characters.
+    #[error("the cookie is malformed")]
+    Malformed,
+    /// Name and value have more than 4,096 bytes together.
+    #[error("the cookie is too large")]
+    TooLarge,
+    /// Its domain is not the host's own, or is a public suffix.
+    #[error("the cookie is for another domain than its host may set it for")]
+    Domain,
+    /// It is marked secure, or its name promises that it is, and the connection was not.
+    #[error("the cookie is secure and the connection is not")]
+    Secure,
+}
+
+impl Jar {
+    /// Takes a `Set-Cookie` field of an answer from this URL; `now` in Unix seconds. One that has
+    /// expired removes what it would replace.
+    ///
+    /// # Errors
+    /// When the cookie is none, or not that host's to set.
+    pub fn set(&mut self, url: &Url, line: &[u8], now: i64) -> Result<(), Refused> {
+        let said = parse::read(line, now)?;
+        let host = host_of(url).ok_or(Refused::Domain)?;
+        let https = url.scheme() == "https";
+        let (domain, host_only) = domain_of(&said, &host)?;
+        check_secure(&said, https, host_only)?;
+        let path = said.path.unwrap_or_else(|| default_path(url.path()).to_owned());
+        self.tick += 1;
+        let mut kept = Kept {
+            name: said.name,
+            value: said.value,
+            domain,
+            path,
+            host_only,
+            secure: said.secure,
+            expires: said.expires,
+            created: self.tick,
+            used: self.tick,
+        };
+        let key = group_of(&host);
+        if let Some(group) = self.groups.get_mut(key) {
+            if !https && group.cookies.iter().any(|old| old.is_overlaid_by(&kept)) {
+                return Err(Refused::Secure);
+            }
+            if let Some(at) = group.cookies.iter().position(|old| old.is_same_as(&kept)) {
+                let old = group.cookies.swap_remove(at);
+                self.bytes -= old.bytes();
+                kept.created = old.created;
+            }
+        }
+        if kept.expires.is_none_or(|at| at > now) {
+            self.keep(key, kept, now);
+        }
+        Ok(())
+    }
+
+    /// The cookies for a request of this URL, name and value, in the order in which they are sent:
+    /// longer paths first, then older ones (§5.8.3). None if there are none.
+    pub fn of(&mut self, url: &Url, now: i64) -> Option<Vec<(String, String)>> {
+        let host = host_of(url)?;
+        let https = url.scheme() == "https";
+        self.tick += 1;
+        let group = self.groups.get_mut(group_of(&host))?;
+        group.used = self.tick;
+        let mut found: Vec<(usize, u64, String, String)> = Vec::new();
+        for kept in &mut group.cookies {
+            let for_host = *kept.domain == *host || (!kept.host_only && is_below(&host, &kept.domain));
+            let alive = kept.expires.is_none_or(|at| at > now);
+            if for_host && alive && (https || !kept.secure) && path_matches(url.path(), &kept.path) {
+                kept.used = self.tick;
+                found.push((kept.path.len(), kept.created, kept.name.clone(), kept.value.clone()));
+            }
+        }
+        found.sort_by_key(|(path, created, ..)| (std::cmp::Reverse(*path), *created));
+        let cookies: Vec<_> = found.into_iter().map(|(_, _, name, value)| (name, value)).collect();
+        (!cookies.is_empty()).then_some(cookies)
+    }
+
+    /// How many cookies there are, expired ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.groups.values().map(|group| group.cookies.len()).sum()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn keep(&mut self, key: &str, kept: Kept, now: i64) {
+        let (tick, bytes) = (self.tick, &mut self.bytes);
+        let group = self.groups.entry(key.into()).or_default();
+        group.used = tick;
+        *bytes -= group.make_room(&kept.domain, now);
+        *bytes += kept.bytes();
+        group.cookies.push(kept);
+        if *bytes > JAR_BYTES_MAX {
+            self.shed();
+        }
+    }
+
+    /// Forgets the groups that were not asked for longest, until half of the room is free: so that
+    /// this walk over all of them is seldom.
+    fn shed(&mut self) {
+        let mut by_use: Vec<(u64, Box<str>)> =
+            self.groups.iter().map(|(name, group)| (group.used, name.clone())).collect();
+        by_use.sort_unstable();
+        for (_, name) in by_use {
+            if self.bytes <= JAR_BYTES_MAX / 2 {
+                break;
+            }
+            if let Some(group) = self.groups.remove(&name) {
+                self.bytes -= group.bytes();
+            }
+        }
+    }
+}
+
+impl Group {
+    /// Makes room for one more cookie of this domain: gives up expired ones, or else insecure before
+    /// secure, least recently used first (§5.7). Tells how many bytes became free.
+    fn make_room(&mut self, domain: &str, now: i64) -> usize {
+        let of_domain = |group: &Self| group.cookies.iter().filter(|kept| *kept.domain == *domain).count();
+        if of_domain(self) < DOMAIN_COOKIES_MAX && self.cookies.len() < GROUP_COOKIES_MAX {
+            return 0;
+        }
+        let before = self.bytes();
+        self.cookies.retain(|kept| kept.expires.is_none_or(|at| at > now));
+        if of_domain(self) >= DOMAIN_COOKIES_MAX {
+            self.give_up(|kept| *kept.domain == *domain);
+        }
+        if self.cookies.len() >= GROUP_COOKIES_MAX {
+            self.give_up(|_| true);
+        }
+        before - self.bytes()
+    }
+
+    fn give_up(&mut self, may_go: impl Fn(&Kept) -> bool) {
+        let candidates = self.cookies.iter().enumerate().filter(|(_, kept)| may_go(kept));
+        if let Some((at, _)) = candidates.min_by_key(|(_, kept)| (kept.secure, kept.used)) {
+            self.cookies.swap_remove(at);
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.cookies.iter().map(Kept::bytes).sum()
+    }
+}
+
+impl Kept {
+    /// About what it takes in memory.
+    fn bytes(&self) -> usize {
+        self.name.len() + self.value.len() + self.domain.len() + self.path.len() + size_of::<Self>()
+    }
+
+    /// Whether a new one replaces this one (§5.7 step 23).
+    fn is_same_as(&self, new: &Self) -> bool {
+        self.name == new.name
+            && self.domain == new.domain
+            && self.path == new.path
+            && self.host_only == new.host_only
+    }
+
+    /// Whether a new one from an insecure origin would stand before this secure one (§5.7 step 15).
+    fn is_overlaid_by(&self, new: &Self) -> bool {
+        let related = self.domain == new.domain
+            || is_below(&self.domain, &new.domain)
+            || is_below(&new.domain, &self.domain);
+        self.secure && self.name == new.name && related && path_matches(&new.path, &self.path)
+    }
+}
+
+/// The host's name without trailing dot, lower-case as URLs have it; an address in its canonical form.
+fn host_of(url: &Url) -> Option<String> {
+    let name = url.host_str()?;
+    let name = name.strip_suffix('.').unwrap_or(name);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// The domain that a cookie is for, and whether it is for that host alone (§5.7 steps 7 to 10).
+fn domain_of(said: &Said, host: &str) -> Result<(Box<str>, bool), Refused> {
+    let Some(domain) = &said.domain else { return Ok((host.into(), true)) };
+    let domain = canonical(domain).ok_or(Refused::Domain)?;
+    if domain == host {
+        // An address, a public suffix and a name without a dot are domains of nobody else.
+        let alone = is_address(host) || is_public_suffix(host);
+        return Ok((host.into(), alone));
+    }
+    if is_address(host) || !is_below(host, &domain) || is_public_suffix(&domain) {
+        return Err(Refused::Domain);
+    }
+    Ok((domain.into(), false))
+}
+
+fn check_secure(said: &Said, https: bool, host_only: bool) -> Result<(), Refused> {
+    if said.secure && !https {
+        return Err(Refused::Secure);
+    }
+    let has_prefix =
+        |prefix: &str| said.name.get(..prefix.len()).is_some_and(|name| name.eq_ignore_ascii_case(prefix));
+    if has_prefix("__Secure-") && !said.secure {
+        return Err(Refused::Secure);
+    }
+    // §4.1.3.2: bound to its host, all of it.
+    let bound = said.secure && host_only && said.domain.is_none() && said.path.as_deref() == Some("/");
+    if has_prefix("__Host-") && !bound {
+        return Err(Refused::Domain);
+    }
+    Ok(())
+}
+
+/// A domain as URLs spell it.
+fn canonical(domain: &str) -> Option<String> {
+    match Host::parse(domain).ok()? {
+        Host::Domain(name) => Some(name.strip_suffix('.').unwrap_or(&name).to_owned()),
+        address @ (Host::Ipv4(_) | Host::Ipv6(_)) => Some(address.to_string()),
+    }
+}
+
+fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.parse::<IpAddr>().is_ok()
+}
+
+/// Whether nobody owns the name as a whole: a rule of the list, or a top-level name that it does not know.
+fn is_public_suffix(name: &str) -> bool {
+    psl::domain_str(name).is_none()
+}
+
+/// Whether a name is below a domain, and not the domain itself.
+fn is_below(name: &str, domain: &str) -> bool {
+    name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+}
+
+/// The registrable domain of a host, or the host itself where it has none.
+fn group_of(host: &str) -> &str {
+    if is_address(host) { host } else { psl::domain_str(host).unwrap_or(host) }
+}
+
+/// §5.1.4: up to and without the last slash.
+fn default_path(path: &str) -> &str {
+    match path.rfind('/') {
+        None | Some(0) => "/",
+        Some(at) => &path[..at],
+    }
+}
+
+/// §5.1.4.
+fn path_matches(path: &str, cookie: &str) -> bool {
+    path.strip_prefix(cookie)
+        .is_some_and(|rest| rest.is_empty() || cookie.ends_with('/') || rest.starts_with('/'))
+}
+
+/// RFC 6265bis §6.1 asks for 50 a domain.
+const DOMAIN_COOKIES_MAX: usize = 50;
+/// All subdomains of a registrable domain together: each request of one looks at all of them.
+const GROUP_COOKIES_MAX: usize = 1_000;
+/// A session's cookies in memory.
+const JAR_BYTES_MAX: usize = 16 << 20;

@@ -1,0 +1,127 @@
+//! Cookies: what servers ask to be told again, kept apart by session and given back to nobody else.
+//!
+//! [`Jar`] is the rules (RFC 6265bis), pure and with `now` as an argument; [`Cookies`] is the
+//! middleware that shares jars between shards. `SameSite` and `HttpOnly` are about scripts and
+//! embedded content, of which a crawler runs none: they are read and mean nothing here.
+
+mod jar;
+mod parse;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::middleware::{Incoming, Middleware, Outgoing};
+pub use jar::{Jar, Refused as CookieRefused};
+
+/// Keeps the cookies of a crawl, in a jar for each session.
+///
+/// Shared by all shards. As long as no server has set a cookie a request costs one look at a flag, and
+/// an answer one look for `Set-Cookie`.
+pub struct Cookies {
+    any: AtomicBool,
+    jars: Mutex<HashMap<Box<str>, Jar>>,
+    now_secs: Box<dyn Fn() -> i64 + Send + Sync>,
+}
+
+impl fmt::Debug for Cookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither names nor values: they are secrets.
+        f.debug_struct("Cookies").field("sessions", &self.lock().len()).finish_non_exhaustive()
+    }
+}
+
+impl Cookies {
+    /// No cookies yet; `now_secs` is the wall clock, in Unix seconds.
+    #[must_use]
+    pub fn new(now_secs: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        Self { any: AtomicBool::new(false), jars: Mutex::default(), now_secs: Box::new(now_secs) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Jar>> {
+        self.jars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Middleware for Cookies {
+    fn on_request(&self, request: &mut Outgoing<'_>) {
+        if !self.any.load(Ordering::Acquire) {
+            return;
+        }
+        let session = request.session.unwrap_or_default();
+        let found = self.lock().get_mut(session).and_then(|jar| jar.of(request.url, (self.now_secs)()));
+        if let Some(cookies) = found {
+            add(request.headers, &cookies);
+        }
+    }
+
+    fn on_response(&self, answer: &mut Incoming<'_>) {
+        let Some(head) = &answer.fetched().head else { return };
+        let mut lines = head.headers.get_all(header::SET_COOKIE).iter().peekable();
+        if lines.peek().is_none() {
+            return;
+        }
+        let now = (self.now_secs)();
+        let session = answer.session().unwrap_or_default();
+        let mut jars = self.lock();
+        if !jars.contains_key(session) {
+            if jars.len() >= SESSIONS_MAX {
+                return;
+            }
+            jars.insert(session.into(), Jar::default());
+        }
+        if let Some(jar) = jars.get_mut(session) {
+            for line in lines {
+                // A cookie that is refused is as good as not set.
+                let _ = jar.set(answer.url(), line.as_bytes(), now);
+            }
+        }
+        self.any.store(true, Ordering::Release);
+    }
+
+    fn name(&self) -> &str {
+        "cookies"
+    }
+}
+
+/// Adds to the cookies that the request has of its own, which go before those of the same name.
+fn add(headers: &mut HeaderMap, cookies: &[(String, String)]) {
+    let own = headers.get(header::COOKIE).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+    let is_own = |name: &str| {
+        own.split(|byte| *byte == b';').any(|pair| {
+            let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+            pair[..end].trim_ascii() == name.as_bytes()
+        })
+    };
+    let mut line = own.clone();
+    for (name, value) in cookies.iter().filter(|(name, _)| !is_own(name)) {
+        let more = name.len() + value.len() + 3;
+        if line.len() + more > LINE_BYTES_MAX {
+            break;
+        }
+        if !line.is_empty() {
+            line.extend_from_slice(b"; ");
+        }
+        line.extend_from_slice(name.as_bytes());
+        line.push(b'=');
+        line.extend_from_slice(value.as_bytes());
+    }
+    // The jar takes no control characters, so that only bytes are in it that a field may have.
+    if let Ok(mut value) = HeaderValue::from_bytes(&line)
+        && !line.is_empty()
+    {
+        value.set_sensitive(true);
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// Sessions with cookies; more have none. A spider names a few, one that makes them up has no end.
+const SESSIONS_MAX: usize = 10_000;
+/// Servers take 8 KiB of header fields or more; this leaves room for the others.
+const LINE_BYTES_MAX: usize = 7 << 10;
+
+#[cfg(test)]
+mod tests;

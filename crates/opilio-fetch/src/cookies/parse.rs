@@ -1,0 +1,57 @@
+//! One `Set-Cookie` field (RFC 6265bis §5.6), read by the `cookie` crate and then held to the rules
+//! that it leaves to its callers.
+
+use cookie::{Cookie, Expiration};
+
+use super::jar::Refused;
+
+/// What a field says, before anybody asks whether it may.
+#[derive(Debug)]
+pub(super) struct Said {
+    pub(super) name: String,
+    pub(super) value: String,
+    /// Lower-case, without a leading dot; none if it is absent or empty.
+    pub(super) domain: Option<String>,
+    /// Begins with a slash.
+    pub(super) path: Option<String>,
+    pub(super) secure: bool,
+    /// Unix seconds; none lasts as long as the crawl.
+    pub(super) expires: Option<i64>,
+}
+
+/// Reads a field. Nameless cookies are refused: browsers disagree about them.
+pub(super) fn read(line: &[u8], now: i64) -> Result<Said, Refused> {
+    let text = std::str::from_utf8(line).map_err(|_| Refused::Malformed)?;
+    // HTAB may stand anywhere but in a value that is sent again.
+    if text.chars().any(char::is_control) {
+        return Err(Refused::Malformed);
+    }
+    let cookie = Cookie::parse(text).map_err(|_| Refused::Malformed)?;
+    let (name, value) = cookie.name_value();
+    if name.len() + value.len() > COOKIE_BYTES_MAX {
+        return Err(Refused::TooLarge);
+    }
+    let short = |text: &&str| text.len() <= ATTRIBUTE_BYTES_MAX;
+    let domain = cookie.domain().filter(short).map(|domain| domain.trim().to_ascii_lowercase());
+    let expires = match (cookie.max_age(), cookie.expires()) {
+        // Max-Age goes before Expires (§5.6).
+        (Some(age), _) => Some(now.saturating_add(age.whole_seconds())),
+        (None, Some(Expiration::DateTime(at))) => Some(at.unix_timestamp()),
+        (None, Some(Expiration::Session) | None) => None,
+    };
+    Ok(Said {
+        name: name.to_owned(),
+        value: value.to_owned(),
+        domain: domain.filter(|domain| !domain.is_empty()),
+        path: cookie.path().filter(short).filter(|path| path.starts_with('/')).map(str::to_owned),
+        secure: cookie.secure().unwrap_or(false),
+        expires: expires.map(|at| at.min(now.saturating_add(LASTS_SECS_MAX))),
+    })
+}
+
+/// RFC 6265bis §5.6: name and value together.
+const COOKIE_BYTES_MAX: usize = 4_096;
+/// RFC 6265bis §5.6: an attribute that is longer is as good as absent.
+const ATTRIBUTE_BYTES_MAX: usize = 1_024;
+/// RFC 6265bis §5.5: 400 days.
+const LASTS_SECS_MAX: i64 = 400 * 86_400;

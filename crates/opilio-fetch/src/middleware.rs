@@ -1,0 +1,225 @@
+//! Looking at every request before it is sent, and at every answer before anybody else does.
+//!
+//! What middleware may do is what its two views can: it sets header fields and bodies, and it may say
+//! that an answer is a refusal in disguise. It cannot send, cannot aim a request elsewhere, and cannot
+//! unsay what a server said about its host: those are the gate's.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use opilio_core::{Blame, Outcome};
+use url::Url;
+
+use crate::fetch::{Fetched, Order, Purpose};
+
+/// Sees each request of a crawl on its way out and each answer on its way in.
+///
+/// One value serves all shards at once, on their own threads: it must not block, and a lock that it
+/// holds should be held briefly. Of several, the first one given sees a request first and its answer
+/// last, so that each wraps those after it. One that panics costs the attempt that it panicked on,
+/// which ends as `middleware_panic`.
+///
+/// ```
+/// use opilio_fetch::{Incoming, Middleware, Outgoing};
+/// use http::HeaderValue;
+///
+/// /// A shop that answers 200 to whom it has shut out.
+/// struct SoftBlocks;
+///
+/// impl Middleware for SoftBlocks {
+///     fn on_request(&self, request: &mut Outgoing<'_>) {
+///         request.headers.entry("accept-language").or_insert(HeaderValue::from_static("en"));
+///     }
+///
+///     fn on_response(&self, answer: &mut Incoming<'_>) {
+///         if answer.body().starts_with(b"<title>Slow down") {
+///             answer.refuse(None);
+///         }
+///     }
+/// }
+/// ```
+pub trait Middleware: Send + Sync + 'static {
+    /// A request is about to be sent. Framing, connection and coding of the body stay the fetcher's.
+    fn on_request(&self, request: &mut Outgoing<'_>) {
+        let _ = request;
+    }
+
+    /// An attempt is over: answered or failed.
+    fn on_response(&self, answer: &mut Incoming<'_>) {
+        let _ = answer;
+    }
+
+    /// What error messages call it.
+    fn name(&self) -> &str {
+        std::any::type_name::<Self>()
+    }
+}
+
+/// A request that is about to be sent. Where it goes and by which method was decided with its budget.
+#[derive(Debug)]
+pub struct Outgoing<'a> {
+    /// Where it goes: without fragment and user info.
+    pub url: &'a Url,
+    /// Its method.
+    pub method: &'a Method,
+    /// What it is for.
+    pub purpose: Purpose,
+    /// The session that it belongs to; none for the crawl's own.
+    pub session: Option<&'a str>,
+    /// Its header fields; what is missing of `User-Agent`, `Accept` and the like is added later.
+    pub headers: &'a mut HeaderMap,
+    /// Its body, if any.
+    pub body: &'a mut Option<Bytes>,
+}
+
+/// An attempt that is over.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    url: &'a Url,
+    purpose: Purpose,
+    session: Option<&'a str>,
+    fetched: &'a mut Fetched,
+}
+
+impl Incoming<'_> {
+    /// Where the request went.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        self.url
+    }
+
+    /// What it was for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
+    }
+
+    /// The session that it belonged to; none for the crawl's own.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        self.session
+    }
+
+    /// What happened.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        self.fetched.outcome
+    }
+
+    /// All that the attempt gave.
+    #[must_use]
+    pub fn fetched(&self) -> &Fetched {
+        self.fetched
+    }
+
+    /// The header fields of the answer, if there was one. Changing them changes what the spider reads,
+    /// and nothing of what was already decided by them.
+    pub fn headers_mut(&mut self) -> Option<&mut HeaderMap> {
+        self.fetched.head.as_mut().map(|head| &mut head.headers)
+    }
+
+    /// The decoded body; empty where there is none.
+    #[must_use]
+    pub fn body(&self) -> &Bytes {
+        &self.fetched.body
+    }
+
+    /// Another body for the spider to read. Of no effect on a failure, which has none.
+    pub fn set_body(&mut self, body: Bytes) {
+        if !matches!(self.fetched.outcome, Outcome::Failed(_)) {
+            self.fetched.body = body;
+        }
+    }
+
+    /// Makes a refusal of the answer, as if it had been a 429: the host is held, for `wait` or for as
+    /// long as strikes say, and the URL is tried again. What is a refusal already can only be held
+    /// longer; a failure stays one.
+    pub fn refuse(&mut self, wait: Option<Duration>) {
+        if matches!(self.fetched.outcome, Outcome::Failed(_)) {
+            return;
+        }
+        if self.fetched.outcome.blame() != Blame::Refusal {
+            self.fetched.outcome = Outcome::Answered(429);
+            self.fetched.location = None;
+            // What it asked others to wait for is no wait of this refusal.
+            self.fetched.hints.retry_after = None;
+        }
+        self.fetched.hints.retry_after = self.fetched.hints.retry_after.max(wait);
+    }
+}
+
+/// All middleware of a crawl, in the order in which it was given.
+#[derive(Clone, Default)]
+pub(crate) struct Stack(Arc<[Arc<dyn Middleware>]>);
+
+impl fmt::Debug for Stack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|one| one.name())).finish()
+    }
+}
+
+/// Which one panicked.
+#[derive(Debug)]
+pub(crate) struct Panicked(pub(crate) String);
+
+impl Stack {
+    pub(crate) fn new(all: Vec<Arc<dyn Middleware>>) -> Self {
+        Self(all.into())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn on_request(&self, order: &mut Order) -> Result<(), Panicked> {
+        for one in self.0.iter() {
+            let mut request = Outgoing {
+                url: &order.url,
+                method: &order.method,
+                purpose: order.purpose,
+                session: order.session.as_deref(),
+                headers: &mut order.headers,
+                body: &mut order.body,
+            };
+            guarded(&**one, |one| one.on_request(&mut request))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_response(&self, asked: &Asked, fetched: &mut Fetched) -> Result<(), Panicked> {
+        for one in self.0.iter().rev() {
+            let mut answer = Incoming {
+                url: &asked.url,
+                purpose: asked.purpose,
+                session: asked.session.as_deref(),
+                fetched,
+            };
+            guarded(&**one, |one| one.on_response(&mut answer))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is remembered of a request until its answer comes.
+pub(crate) struct Asked {
+    pub(crate) url: Url,
+    pub(crate) purpose: Purpose,
+    pub(crate) session: Option<Arc<str>>,
+}
+
+impl Asked {
+    pub(crate) fn of(order: &Order) -> Self {
+        Self { url: order.url.clone(), purpose: order.purpose, session: order.session.clone() }
+    }
+}
+
+fn guarded(one: &dyn Middleware, work: impl FnOnce(&dyn Middleware)) -> Result<(), Panicked> {
+    catch_unwind(AssertUnwindSafe(|| work(one))).map_err(|_| {
+        let name = catch_unwind(AssertUnwindSafe(|| one.name().to_owned()));
+        Panicked(name.unwrap_or_else(|_| "middleware".to_owned()))
+    })
+}

@@ -1,0 +1,189 @@
+//! Proxies: what one is, and whose turn it is.
+//!
+//! A proxy resolves the names itself, so that the address of what it connects to cannot be checked here;
+//! an address that stands in a URL still is. A proxy that fails is never the fault of the host behind
+//! it: it rests for a while, and the others go on.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+/// A forward proxy: `http://`, `https://` or `socks5://`, with user info if it wants a login.
+///
+/// ```
+/// use opilio_fetch::Proxy;
+///
+/// let proxy: Proxy = "http://me:secret@proxy.example:3128".parse()?;
+/// assert_eq!(proxy.to_string(), "http://proxy.example:3128/");
+/// assert!("proxy.example:3128".parse::<Proxy>().is_err());
+/// # Ok::<(), opilio_fetch::BadProxy>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Proxy(Arc<Url>);
+
+impl std::str::FromStr for Proxy {
+    type Err = BadProxy;
+
+    fn from_str(text: &str) -> Result<Self, BadProxy> {
+        let mut url = Url::parse(text.trim()).map_err(|_| BadProxy(()))?;
+        let usable = url.host_str().is_some_and(|host| !host.is_empty())
+            && matches!(url.path(), "" | "/")
+            && url.query().is_none()
+            && url.fragment().is_none();
+        match url.scheme() {
+            "http" | "https" if usable => {}
+            // The proxy resolves the names either way: no address of ours would mean anything there.
+            "socks5" | "socks5h" if usable => url.set_scheme("socks5h").map_err(|()| BadProxy(()))?,
+            _ => return Err(BadProxy(())),
+        }
+        Ok(Self(Arc::new(url)))
+    }
+}
+
+impl Proxy {
+    /// Its URL with the login, which nothing else shows: for whoever connects to it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut url = (*self.0).clone();
+        // Both refuse URLs that cannot have user info.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        fmt::Display::fmt(&url, f)
+    }
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A text that names no proxy. It is not shown: it may hold a password.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("this is no proxy: write http://host:port, https://host:port or socks5://host:port")]
+pub struct BadProxy(());
+
+/// Whose turn it is among a crawl's proxies: one after the other, those that failed later.
+#[derive(Debug, Default)]
+pub(crate) struct Rotation {
+    states: Vec<State>,
+    next: usize,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct State {
+    /// Failures in a row.
+    failures: u32,
+    rests_until: Duration,
+    /// Whether it has carried anything since it last failed.
+    works: bool,
+}
+
+impl Rotation {
+    pub(crate) fn new(proxies: usize) -> Self {
+        Self { states: vec![State::default(); proxies], next: 0 }
+    }
+
+    /// The one whose turn it is at a time since the crawl began; if all rest, the one that is back first.
+    pub(crate) fn pick(&mut self, now: Duration) -> Option<usize> {
+        let count = self.states.len();
+        let turn = (0..count).map(|step| (self.next + step) % count);
+        let picked = turn.min_by_key(|at| self.states[*at].rests_until.saturating_sub(now))?;
+        self.next = (picked + 1) % count;
+        Some(picked)
+    }
+
+    pub(crate) fn worked(&mut self, at: usize) {
+        if let Some(state) = self.states.get_mut(at) {
+            *state = State { works: true, ..State::default() };
+        }
+    }
+
+    pub(crate) fn failed(&mut self, at: usize, now: Duration) {
+        if let Some(state) = self.states.get_mut(at) {
+            let rest = REST_MIN * 2_u32.pow(state.failures.min(DOUBLINGS_MAX));
+            *state =
+                State { failures: state.failures.saturating_add(1), rests_until: now + rest, works: false };
+        }
+    }
+
+    /// Whether one carried its last request: then a connection that it cannot make is the host's fault.
+    pub(crate) fn works(&self, at: usize) -> bool {
+        self.states.get(at).is_some_and(|state| state.works)
+    }
+}
+
+/// How long a proxy rests after its first failure; twice as long after each further one.
+const REST_MIN: Duration = Duration::from_secs(2);
+/// Up to about four minutes.
+const DOUBLINGS_MAX: u32 = 7;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn they_take_turns_and_one_that_failed_rests() {
+        let mut rotation = Rotation::new(3);
+        let picks = |rotation: &mut Rotation, now, n| {
+            (0..n).map(|_| rotation.pick(secs(now)).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(picks(&mut rotation, 0, 4), [0, 1, 2, 0]);
+        rotation.failed(1, secs(0));
+        assert_eq!(picks(&mut rotation, 1, 4), [2, 0, 2, 0]);
+        assert_eq!(picks(&mut rotation, 2, 3), [1, 2, 0]);
+        rotation.failed(1, secs(2));
+        rotation.failed(0, secs(4));
+        rotation.failed(2, secs(5));
+        // 1 rests until 6, 0 until 6, 2 until 7: somebody has to.
+        assert!(picks(&mut rotation, 5, 4).iter().all(|at| *at != 2));
+        assert_eq!(Rotation::new(0).pick(secs(0)), None);
+    }
+
+    #[test]
+    fn one_that_carries_again_is_as_good_as_new() {
+        let mut rotation = Rotation::new(1);
+        assert!(!rotation.works(0));
+        for _ in 0..100 {
+            rotation.failed(0, secs(0));
+        }
+        assert!(rotation.states[0].rests_until <= secs(300));
+        rotation.worked(0);
+        assert!(rotation.works(0) && rotation.states[0].rests_until.is_zero());
+        rotation.failed(0, secs(10));
+        assert_eq!(rotation.states[0].rests_until, secs(12));
+    }
+
+    #[test]
+    fn a_proxy_is_a_url_of_its_own_kind_and_its_login_is_not_shown() {
+        for text in [
+            "",
+            "proxy:3128",
+            "ftp://p/",
+            "http://",
+            "http://p/path",
+            "http://p/?q",
+            "socks4://p",
+            "http://me:s3cret@/",
+        ] {
+            let error = text.parse::<Proxy>().unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("s3cret"), "{text}");
+        }
+        let proxy: Proxy = " socks5://me:s3cret@p:1080 ".parse().unwrap();
+        assert_eq!(format!("{proxy} {proxy:?}"), "socks5h://p:1080 socks5h://p:1080");
+        assert!(proxy.expose().contains("s3cret"));
+    }
+}

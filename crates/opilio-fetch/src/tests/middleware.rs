@@ -1,0 +1,124 @@
+//! Middleware around real exchanges: what it may do, in which order, and what it may not.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{HeaderValue, header};
+use opilio_core::{Fault, Outcome};
+
+use super::server::{Act, Server, answer, page};
+use super::{assert_fault, fetcher, get};
+use crate::{Fetcher, Incoming, Middleware, Outgoing, ScriptedAnswer, ScriptedTransport};
+
+/// Writes down when it was called, and leaves a mark in the request.
+struct Scribe(&'static str, Arc<Mutex<Vec<String>>>);
+
+impl Middleware for Scribe {
+    fn on_request(&self, request: &mut Outgoing<'_>) {
+        self.1.lock().unwrap().push(format!("{} > {}", self.0, request.url.path()));
+        request.headers.append("x-way", HeaderValue::from_static(self.0));
+    }
+
+    fn on_response(&self, answer: &mut Incoming<'_>) {
+        self.1.lock().unwrap().push(format!("{} < {:?}", self.0, answer.outcome()));
+    }
+}
+
+/// Does one thing to every answer.
+struct OnAnswer<F>(F);
+
+impl<F: Fn(&mut Incoming<'_>) + Send + Sync + 'static> Middleware for OnAnswer<F> {
+    fn on_response(&self, answer: &mut Incoming<'_>) {
+        self.0(answer);
+    }
+}
+
+fn with(one: impl Middleware) -> Fetcher {
+    fetcher().middleware(vec![Arc::new(one)])
+}
+
+#[tokio::test]
+async fn the_first_one_is_the_outermost() {
+    let server = Server::answering(vec![page("hello")]).await;
+    let log = Arc::default();
+    let all: Vec<Arc<dyn Middleware>> =
+        vec![Arc::new(Scribe("outer", Arc::clone(&log))), Arc::new(Scribe("inner", Arc::clone(&log)))];
+    let fetched = get(&fetcher().middleware(all), &server.url("/a")).await;
+    assert_eq!(fetched.outcome, Outcome::Answered(200));
+    assert_eq!(
+        *log.lock().unwrap(),
+        ["outer > /a", "inner > /a", "inner < Answered(200)", "outer < Answered(200)"]
+    );
+    let request = server.requests().remove(0);
+    let way: Vec<&str> = request.lines().filter_map(|line| line.strip_prefix("x-way: ")).collect();
+    assert_eq!(way, ["outer", "inner"]);
+}
+
+#[tokio::test]
+async fn it_may_replace_a_body_and_see_a_refusal_that_is_sent_as_a_page() {
+    let server = Server::answering(vec![page("<p>slow down")]).await;
+    let fetched =
+        get(&with(OnAnswer(|answer: &mut Incoming<'_>| answer.set_body("quiet".into()))), &server.url("/"))
+            .await;
+    assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(200), &b"quiet"[..]));
+    let soft = OnAnswer(|answer: &mut Incoming<'_>| answer.refuse(Some(Duration::from_secs(30))));
+    let fetched = get(&with(soft), &server.url("/")).await;
+    assert_eq!(fetched.outcome, Outcome::Answered(429));
+    assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(30)));
+}
+
+#[tokio::test]
+async fn it_cannot_unsay_what_a_host_has_said() {
+    let server =
+        Server::answering(vec![answer("429 Slow", "Retry-After: 60\r\nContent-Length: 0\r\n", "")]).await;
+    let shorter = OnAnswer(|answer: &mut Incoming<'_>| {
+        answer.headers_mut().unwrap().remove(header::RETRY_AFTER);
+        answer.refuse(Some(Duration::from_secs(1)));
+        answer.set_body("a page".into());
+    });
+    let fetched = get(&with(shorter), &server.url("/")).await;
+    assert_eq!(fetched.outcome, Outcome::Answered(429));
+    assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(60)));
+    let panics = OnAnswer(|_: &mut Incoming<'_>| panic!("as asked by a test"));
+    let fetched = get(&with(panics), &server.url("/")).await;
+    assert_eq!(fetched.outcome, Outcome::Answered(429));
+    assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(60)));
+}
+
+#[tokio::test]
+async fn one_that_panics_costs_its_attempt_and_sends_nothing() {
+    struct Bomb;
+    impl Middleware for Bomb {
+        fn on_request(&self, request: &mut Outgoing<'_>) {
+            assert!(request.url.path() != "/bomb", "as asked by a test");
+        }
+        fn on_response(&self, answer: &mut Incoming<'_>) {
+            assert!(answer.url().path() != "/late", "as asked by a test");
+        }
+        fn name(&self) -> &str {
+            "the bomb"
+        }
+    }
+    let server =
+        Server::start(vec![vec![Act::Read, page("a"), Act::Read, page("b"), Act::Read, page("c")]]).await;
+    let fetcher = with(Bomb);
+    let fetched = get(&fetcher, &server.url("/bomb")).await;
+    assert_fault(&fetched, Fault::Middleware, "on its way out");
+    assert!(fetched.error.unwrap().contains("the middleware the bomb panicked"));
+    assert_eq!(server.requests().len(), 0);
+    assert_fault(&get(&fetcher, &server.url("/late")).await, Fault::Middleware, "on its way in");
+    assert_eq!(get(&fetcher, &server.url("/well")).await.outcome, Outcome::Answered(200));
+}
+
+#[tokio::test]
+async fn a_failure_stays_one() {
+    let transport =
+        ScriptedTransport::new(|_, _: &_| ScriptedAnswer::fault(crate::Phase::Connect, Fault::Connect));
+    let kind = OnAnswer(|answer: &mut Incoming<'_>| {
+        answer.set_body("a page".into());
+        answer.refuse(None);
+    });
+    let fetcher = Fetcher::new(Rc::new(transport)).middleware(vec![Arc::new(kind)]);
+    assert_fault(&get(&fetcher, "http://a.test/").await, Fault::Connect, "connect");
+}

@@ -1,0 +1,228 @@
+//! Real forward proxies on loopback: absolute form, tunnels, SOCKS; working, wrong and dead.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use opilio_core::{Fault, Outcome};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::server::{Server, answer, page};
+use super::web::https_server;
+use super::{assert_fault, fetcher_with, get, local};
+use crate::{DnsCache, Fetcher, Order, Proxy, Tls, WebSettings};
+
+/// What a proxy of ours does with what it is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    Carries,
+    /// Answers each request, or each CONNECT, with this status.
+    Refuses(u16),
+    Socks,
+    /// Takes connections and says nothing.
+    HangsUp,
+}
+
+/// A forward proxy, and the first line of each request that it was sent, with its login.
+struct Forward {
+    address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Forward {
+    /// Whatever name it is asked for, it goes to `target`: as one that resolves names by itself.
+    async fn start(target: SocketAddr, manner: Manner) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let log = seen.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let log = log.clone();
+                tokio::spawn(async move {
+                    let _ = serve(stream, target, manner, &log).await;
+                });
+            }
+        });
+        Self { address, seen }
+    }
+
+    fn url(&self, scheme: &str) -> String {
+        format!("{scheme}://me:s3cret@{}", self.address)
+    }
+
+    fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+}
+
+async fn serve(
+    mut client: TcpStream,
+    target: SocketAddr,
+    manner: Manner,
+    log: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
+    match manner {
+        Manner::HangsUp => return Ok(()),
+        Manner::Socks => return socks(client, target, log).await,
+        Manner::Carries | Manner::Refuses(_) => {}
+    }
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await?);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let login = head.lines().find(|line| line.to_ascii_lowercase().starts_with("proxy-authorization"));
+    let first = head.lines().next().unwrap_or_default().to_owned();
+    log.lock().unwrap().push(format!("{first} {}", login.unwrap_or_default()));
+    if let Manner::Refuses(status) = manner {
+        let refusal = format!("HTTP/1.1 {status} No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        client.write_all(refusal.as_bytes()).await?;
+        return client.shutdown().await;
+    }
+    let mut server = TcpStream::connect(target).await?;
+    if first.starts_with("CONNECT ") {
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    } else {
+        server.write_all(head.as_bytes()).await?;
+    }
+    copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+/// SOCKS 5 (RFC 1928) with a login (RFC 1929), for names.
+async fn socks(mut client: TcpStream, target: SocketAddr, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut pair = [0; 2];
+    client.read_exact(&mut pair).await?;
+    let mut methods = vec![0; usize::from(pair[1])];
+    client.read_exact(&mut methods).await?;
+    client.write_all(&[5, 2]).await?;
+    client.read_exact(&mut pair).await?;
+    let mut user = vec![0; usize::from(pair[1])];
+    client.read_exact(&mut user).await?;
+    let mut password = vec![0; usize::from(client.read_u8().await?)];
+    client.read_exact(&mut password).await?;
+    client.write_all(&[1, 0]).await?;
+    let mut request = [0; 5];
+    client.read_exact(&mut request).await?;
+    assert_eq!(request[3], 3, "names are the proxy's to resolve");
+    let mut name = vec![0; usize::from(request[4])];
+    client.read_exact(&mut name).await?;
+    client.read_u16().await?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    log.lock().unwrap().push(format!("{} as {}:{}", text(&name), text(&user), text(&password)));
+    client.write_all(&[5, 0, 0, 1, 127, 0, 0, 1, 0, 0]).await?;
+    let mut server = TcpStream::connect(target).await?;
+    copy_bidirectional(&mut client, &mut server).await.map(drop)
+}
+
+fn through(proxies: &[String]) -> Fetcher {
+    let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
+    // Names lead nowhere here: only a proxy can know them.
+    fetcher_with(WebSettings { proxies, tls: Tls::Anybody, ..local() }, DnsCache::default())
+}
+
+async fn closed() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+#[tokio::test]
+async fn plain_requests_go_in_absolute_form_and_tunnels_carry_tls() {
+    let server = Server::answering(vec![page("hello")]).await;
+    let proxy = Forward::start(server.address, Manner::Carries).await;
+    let fetched = get(&through(&[proxy.url("http")]), "http://shop.test/a?b").await;
+    assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(200), &b"hello"[..]));
+    // me:s3cret
+    let login = "proxy-authorization: Basic bWU6czNjcmV0";
+    assert_eq!(
+        proxy.seen()[0].to_ascii_lowercase(),
+        format!("get http://shop.test/a?b http/1.1 {login}").to_ascii_lowercase()
+    );
+    assert_eq!(fetched.head.unwrap().remote, None, "the proxy's address is not the page's");
+
+    let proxy = Forward::start(https_server().await, Manner::Carries).await;
+    let fetched = get(&through(&[proxy.url("http")]), "https://localhost/").await;
+    assert_eq!(
+        (fetched.outcome, &fetched.body[..]),
+        (Outcome::Answered(200), &b"ok"[..]),
+        "{:?}",
+        fetched.error
+    );
+    assert!(proxy.seen()[0].starts_with("CONNECT localhost:443 "), "{:?}", proxy.seen());
+}
+
+#[tokio::test]
+async fn socks_proxies_resolve_the_names() {
+    let server = Server::answering(vec![page("hello")]).await;
+    let proxy = Forward::start(server.address, Manner::Socks).await;
+    let fetched = get(&through(&[proxy.url("socks5")]), "http://shop.test/").await;
+    assert_eq!(fetched.outcome, Outcome::Answered(200), "{:?}", fetched.error);
+    assert_eq!(proxy.seen(), ["shop.test as me:s3cret"]);
+}
+
+#[tokio::test]
+async fn a_request_may_name_its_own_proxy() {
+    let server = Server::answering(vec![page("hello")]).await;
+    let (one, own) = (
+        Forward::start(server.address, Manner::Carries).await,
+        Forward::start(server.address, Manner::Carries).await,
+    );
+    let fetcher = through(&[one.url("http")]);
+    let proxy: Proxy = own.url("http").parse().unwrap();
+    let order = Order { proxy: Some(proxy), ..Order::get("http://shop.test/".parse().unwrap()) };
+    assert_eq!(fetcher.fetch(order).await.outcome, Outcome::Answered(200));
+    assert_eq!((one.seen().len(), own.seen().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn they_take_turns_and_a_dead_one_is_nobodys_fault_and_rests() {
+    let server = Server::answering(vec![page("hello")]).await;
+    let live = Forward::start(server.address, Manner::Carries).await;
+    let other = Forward::start(server.address, Manner::Carries).await;
+    let fetcher = through(&[live.url("http"), closed().await, other.url("http")]);
+    let mut outcomes = Vec::new();
+    for n in 0..7 {
+        let fetched = get(&fetcher, &format!("http://shop{n}.test/")).await;
+        outcomes.push(fetched.outcome);
+        assert!(!fetched.error.unwrap_or_default().contains("s3cret"));
+    }
+    let failed = outcomes.iter().filter(|outcome| **outcome == Outcome::Failed(Fault::Proxy)).count();
+    assert_eq!(failed, 1, "{outcomes:?}");
+    assert_eq!((live.seen().len(), other.seen().len()), (3, 3));
+}
+
+#[tokio::test]
+async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
+    let server = Server::answering(vec![page("hello")]).await;
+    for (manner, url, fault) in [
+        (Manner::Refuses(407), "http://shop.test/", Fault::Proxy),
+        (Manner::Refuses(407), "https://shop.test/", Fault::Proxy),
+        (Manner::HangsUp, "https://shop.test/", Fault::Proxy),
+        // Never having carried anything, it is not believed.
+        (Manner::Refuses(502), "https://shop.test/", Fault::Proxy),
+    ] {
+        let proxy = Forward::start(server.address, manner).await;
+        let fetched = get(&through(&[proxy.url("http")]), url).await;
+        assert_fault(&fetched, fault, url);
+        assert!(!fetched.error.unwrap().contains("s3cret"));
+    }
+    assert_fault(&get(&through(&[closed().await]), "https://shop.test/").await, Fault::Proxy, "closed");
+    let nowhere = "http://no-such-proxy.invalid:3128".to_owned();
+    assert_fault(&get(&through(&[nowhere]), "http://shop.test/").await, Fault::Proxy, "no such name");
+    // What the host says through a proxy is the host's.
+    let broken = Server::answering(vec![answer("502 Bad", "Content-Length: 0\r\n", "")]).await;
+    let proxy = Forward::start(broken.address, Manner::Carries).await;
+    assert_eq!(
+        get(&through(&[proxy.url("http")]), "http://shop.test/").await.outcome,
+        Outcome::Answered(502)
+    );
+}
+
+#[tokio::test]
+async fn an_address_in_a_url_is_checked_behind_a_proxy_too() {
+    let server = Server::answering(vec![page("hello")]).await;
+    let proxy = Forward::start(server.address, Manner::Carries).await;
+    let fetched = get(&through(&[proxy.url("http")]), "http://169.254.169.254/latest/meta-data").await;
+    assert_fault(&fetched, Fault::BlockedAddress, "metadata");
+    assert_eq!(proxy.seen().len(), 0);
+}
