@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::error::CrawlError;
 use crate::exporter::{self, Rows, Written};
 use crate::fetcher::{Pool, PoolSetup};
-use crate::message::{Settled, ToStore};
+use crate::message::{Remember, Settled, ToStore};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
 use crate::report::{CrawlReport, FailureRecord};
@@ -26,7 +26,7 @@ use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, Shar
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
 use crate::spider::Spider;
-use crate::store::{Desk, DeskSetup, StoreOutcome, StorePort, Syncing};
+use crate::store::{Desk, DeskSetup, StoreDoor, StoreOutcome, StorePort, Syncing};
 
 /// Everything that a crawl needs, before any of it runs.
 pub(crate) struct Plan<S: Spider> {
@@ -73,7 +73,7 @@ struct ShardParts<S: Spider> {
     settings: Arc<Settings>,
     encoders: Vec<Box<dyn Encoder<S::Item>>>,
     clock: Clock,
-    store: mpsc::Sender<ToStore>,
+    store: StoreDoor,
     scheduler: actix::Addr<Scheduler>,
     web: Web,
     cores: Arc<Semaphore>,
@@ -101,8 +101,9 @@ enum Way {
 struct Hall {
     clock: Clock,
     scheduler: actix::Addr<Scheduler>,
-    store: mpsc::Sender<ToStore>,
+    store: StoreDoor,
     inbox: mpsc::Receiver<ToStore>,
+    closed_hosts: mpsc::Receiver<Remember>,
     ended: oneshot::Receiver<Ended>,
 }
 
@@ -132,11 +133,12 @@ pub(crate) fn on_own_threads<S: Spider>(
             settled.push(settle);
         }
         let Rest { spider, seeds, store, sinks } = rest;
-        let (desk, rows, written) = desk(&hall, store, settled);
+        let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.closed_hosts, store, settled);
         let export = thread("opilio-export", move || exporter::run(sinks, rows, written))?;
         let inbox = hall.inbox;
         let store = thread("opilio-store", move || desk.run(inbox))?;
-        let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
+        let ended =
+            conduct(&*spider, hall.scheduler, hall.store.messages, hall.ended, commands, seeds, links).await;
         drop(arbiters);
         let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
         let export = end_of_export(export).await?;
@@ -159,10 +161,11 @@ pub(crate) async fn here<S: Spider>(
         settled.push(settle);
     }
     let Rest { spider, seeds, store, sinks } = rest;
-    let (desk, rows, written) = desk(&hall, store, settled);
+    let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.closed_hosts, store, settled);
     let export = actix::spawn(exporter::run(sinks, rows, written));
     let store = actix::spawn(desk.run(hall.inbox));
-    let ended = conduct(&*spider, hall.scheduler, hall.store, hall.ended, commands, seeds, links).await;
+    let ended =
+        conduct(&*spider, hall.scheduler, hall.store.messages, hall.ended, commands, seeds, links).await;
     let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
     let export = export.await.map_err(|_| CrawlError::Died { name: "opilio-export" })?;
     conclude(&*spider, ended?, store, export)
@@ -211,7 +214,9 @@ struct Store {
 /// The desk, and the exporter's ends of the two channels between them. The way back has room for
 /// more than the way there can hold, so that neither ever waits for the other.
 fn desk(
-    hall: &Hall,
+    clock: Clock,
+    scheduler: &actix::Addr<Scheduler>,
+    closed_hosts: mpsc::Receiver<Remember>,
     store: Store,
     shards: Vec<actix::Recipient<Settled>>,
 ) -> (Desk, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
@@ -222,9 +227,10 @@ fn desk(
         frontier,
         exporter: rows,
         written: written_inbox,
-        scheduler: hall.scheduler.clone().recipient(),
+        scheduler: scheduler.clone().recipient(),
         shards,
-        clock: hall.clock,
+        closed_hosts,
+        clock,
         pages_max,
         hosts_max,
         before,
@@ -234,8 +240,10 @@ fn desk(
 }
 
 fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>, past: Past) -> Hall {
-    let clock = Clock::start(past.era);
-    let (store, inbox) = mpsc::channel(STORE_CHANNEL);
+    let clock = past.clock;
+    let (messages, inbox) = mpsc::channel(STORE_CHANNEL);
+    let (closed, closed_hosts) = mpsc::channel(STORE_CHANNEL);
+    let store = StoreDoor { messages, closed_hosts: closed };
     let (tell, ended) = oneshot::channel();
     let setup = SchedulerSetup {
         clock,
@@ -246,7 +254,7 @@ fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>, past:
         drain_max: DRAIN_MAX,
         before: past.totals,
     };
-    Hall { clock, scheduler: Scheduler::start(setup), store, inbox, ended }
+    Hall { clock, scheduler: Scheduler::start(setup), store, inbox, closed_hosts, ended }
 }
 
 fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<S>>, Rest<S>), CrawlError> {
@@ -349,8 +357,7 @@ fn start_shard<S: Spider>(
             gone,
             killed,
         }),
-        passivated: scheduler.clone().recipient(),
-        drained: scheduler.clone().recipient(),
+        news: scheduler.clone().recipient(),
         reports: scheduler.recipient(),
     });
     let link =

@@ -9,13 +9,16 @@
 //! | [`Report`] | fetcher → host | in flight |
 //! | [`Deliver`] | host → spider runner | pages in hand |
 //! | [`ToStore`] | shards, scheduler → store | its channel; a full one pauses new slots |
+//! | [`Remember`] | host → store | its channel; one that does not fit waits in the port |
 //! | [`Settled`] | store → shard (→ host's state, [`Poke`]) | leases out |
 //! | [`FromStore`] | store → scheduler | wants |
-//! | [`Drain`], [`Drained`], [`ShardReport`] | scheduler ⇄ shards | one a shard |
+//! | [`FromShard`] | shard → scheduler | one a passive host and one a shard |
+//! | [`Drain`], [`ShardReport`] | scheduler ⇄ shards | one a shard |
 
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
+use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
 use opilio_fetch::Order;
@@ -26,10 +29,26 @@ use crate::fetcher::Slot;
 use crate::page::Answer;
 use crate::report::Stopped;
 
-/// Leases for hosts of one shard.
-#[derive(Message, Debug)]
+/// Leases for hosts of one shard, and which of its passive hosts the store has taken over.
+#[derive(Message, Debug, Default)]
 #[rtype(result = "()")]
-pub(crate) struct Assign(pub(crate) Vec<(Host, Vec<Lease>)>);
+pub(crate) struct Assign {
+    pub(crate) work: Vec<Work>,
+    pub(crate) kept: Vec<(Host, Stamp)>,
+}
+
+/// Leases for one host.
+#[derive(Debug)]
+pub(crate) struct Work {
+    pub(crate) host: Host,
+    pub(crate) leases: Vec<Lease>,
+    /// What it remembers, for one that comes alive.
+    pub(crate) memory: Option<Bytes>,
+}
+
+/// Tells one passivation of a host from its next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Stamp(pub(crate) u64);
 
 /// The shard has told the host's state something: take a step.
 #[derive(Message, Debug, Clone, Copy)]
@@ -44,10 +63,23 @@ pub(crate) struct Credit {
     pub(crate) leases: u32,
 }
 
-/// A host has nothing to do and is no longer live.
+/// What a shard tells of itself, in one order: a host's memory must not come after the end.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct Passivated(pub(crate) Host);
+pub(crate) enum FromShard {
+    /// A host has nothing to do and is no longer live.
+    Passivated(Passivated),
+    /// Nothing is out any more.
+    Drained { shard: usize, counts: ShardCounts },
+}
+
+/// A host that is no longer live, and what it remembers.
+#[derive(Debug)]
+pub(crate) struct Passivated {
+    pub(crate) host: Host,
+    pub(crate) memory: Bytes,
+    pub(crate) stamp: Stamp,
+}
 
 /// A host could start a fetch now.
 #[derive(Message, Debug)]
@@ -117,14 +149,6 @@ pub(crate) struct Settled(pub(crate) Vec<(Host, Vec<LeaseId>)>);
 #[rtype(result = "()")]
 pub(crate) struct Drain;
 
-/// A shard has nothing out any more.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub(crate) struct Drained {
-    pub(crate) shard: usize,
-    pub(crate) counts: ShardCounts,
-}
-
 /// All that one lease gave, or nothing of it.
 #[derive(Debug)]
 pub(crate) struct Parsed {
@@ -161,7 +185,7 @@ pub(crate) enum ToStore {
     /// A live host has room for leases.
     Want { host: Host, leases: u32 },
     /// A host is live no more.
-    Unwant(Host),
+    Unwant(Passivated),
     /// What one lease gave, and what its shard had counted by then.
     Parsed(Box<Parsed>, ShardCounts),
     /// Hand out nothing more.
@@ -171,12 +195,19 @@ pub(crate) enum ToStore {
     Close(ShardCounts),
 }
 
+/// What a host that was closed remembers: kept at once, so that a kill does not forget a stated wait.
+#[derive(Debug)]
+pub(crate) struct Remember {
+    pub(crate) host: Host,
+    pub(crate) memory: Bytes,
+}
+
 /// What the store thread tells the scheduler.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) enum FromStore {
-    /// Work for hosts.
-    Leased(Vec<(Host, Vec<Lease>)>),
+    /// Work for hosts, and hosts whose memory is safe.
+    Leased { work: Vec<Work>, kept: Vec<(Host, Stamp)> },
     /// The books have changed.
     Books(Books),
     /// Nothing is left, or nothing more is allowed.

@@ -11,14 +11,15 @@ use opilio_frontier::Frontier;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Era;
+use crate::clock::Clock;
 use crate::error::CrawlError;
 use crate::message::ShardCounts;
 
 /// What earlier runs left.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Past {
-    pub(crate) era: Era,
+    /// Goes on from theirs.
+    pub(crate) clock: Clock,
     pub(crate) totals: Totals,
     /// The last run did not come to its end: what it noted last may be older than what it did.
     pub(crate) killed: bool,
@@ -73,24 +74,23 @@ pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> 
     let names: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
     let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
     let run: Option<RunNote> = read(frontier, RUN)?;
-    let past = match (crawl, run) {
+    let past = match (&crawl, run) {
         (Some(crawl), Some(run)) => {
             if crawl.sinks != names {
                 return Err(CrawlError::OtherOutput { found: list(&crawl.sinks), wanted: list(&names) });
             }
-            let resumed = Some(Timestamp::from_micros(run.now_micros));
-            let era = Era { epoch_unix_micros: crawl.epoch_unix_micros, resumed };
-            Past { era, totals: run.totals, killed: !run.ended }
+            let clock = Clock::resume(crawl.epoch_unix_micros, Timestamp::from_micros(run.now_micros));
+            Past { clock, totals: run.totals, killed: !run.ended }
         }
         // Nothing, or killed before its first commit.
-        _ => Past { era: Era::begin(), totals: Totals::default(), killed: false },
+        _ => Past { clock: Clock::begin(), totals: Totals::default(), killed: false },
     };
     take_back(frontier, sinks, past.killed)?;
-    if past.era.resumed.is_none() {
-        let note = CrawlNote { epoch_unix_micros: past.era.epoch_unix_micros, sinks: names };
+    if crawl.is_none() {
+        let note = CrawlNote { epoch_unix_micros: past.clock.epoch_unix_micros(), sinks: names };
         frontier.keep_note(CRAWL, write(&note));
     }
-    note_run(frontier, past.era.resumed.unwrap_or_default(), past.totals, RunState::Running);
+    note_run(frontier, past.clock.opened(), past.totals, RunState::Running);
     frontier.checkpoint()?;
     Ok(past)
 }

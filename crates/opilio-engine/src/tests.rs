@@ -15,6 +15,9 @@ use tokio::time::Instant;
 
 use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
+#[cfg(feature = "disk")]
+mod state;
+
 /// Fetches a list and writes down what arrived.
 struct List(Vec<String>);
 

@@ -23,6 +23,7 @@ pub(crate) struct State {
 impl State {
     /// Hands it to a crawler; says so when there is nothing to go on with.
     pub(crate) fn apply<S: Spider>(&self, crawler: Crawler<S>, display: &Display) -> Crawler<S> {
+        leave_panics_to_the_store();
         let mut crawler = crawler.state(&self.dir);
         if let Some(durability) = self.durability {
             crawler = crawler.durability(durability.into());
@@ -36,6 +37,20 @@ impl State {
         crawler.resume()
     }
 }
+
+/// The database below the store panics where a damaged file breaks what it takes for granted. The store
+/// makes an error of that, which is said; the panic itself would only be in its way.
+pub(crate) fn leave_panics_to_the_store() {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let of_database = |file: &str| DATABASE.iter().any(|part| file.contains(part));
+        if !panic.location().is_some_and(|at| of_database(at.file())) {
+            tell(panic);
+        }
+    }));
+}
+
+const DATABASE: [&str; 2] = ["fjall-", "lsm-tree-"];
 
 /// What the user can change is a usage error: a seed that cannot be used, an output that does not open,
 /// a directory of another crawl.

@@ -7,11 +7,13 @@
 #![allow(clippy::print_stdout, reason = "the full form is run for its figures")]
 
 use std::collections::{BTreeMap, HashSet};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use opilio_sandbox::{HostConfig, Sandbox};
+use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Trigger};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -240,4 +242,181 @@ fn a_directory_that_is_not_this_crawls_is_refused() {
         "{}",
         shorter.stderr
     );
+}
+
+#[test]
+fn a_wait_that_a_server_stated_outlives_a_kill() {
+    let limit = Limit::sliding(5, Duration::from_secs(60));
+    let host = HostConfig::new().products(8).limit(limit).refusal(429, RefusalForm::Fixed(4));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let kept = Kept::new(&shop, &["--rate=100/s", "--max-pages=6", "--no-robots"]);
+    let mut child = kept.begin();
+    until(|| shop.log(0).refused() == 1);
+    // Long enough for the answer to be heard; four seconds are stated.
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(child.try_wait().unwrap().is_none(), "it waits");
+    signal(&child, "KILL");
+    finish(child);
+    let arrivals = shop.log(0).arrivals();
+    let child = kept.begin();
+    until(|| shop.log(0).arrivals() > arrivals);
+    signal(&child, "KILL");
+    finish(child);
+    let log = shop.log(0);
+    assert_eq!(log.arrivals_while_closed(), 0, "{:?}", log.closings());
+    assert!(shop.elapsed() > Duration::from_secs(4));
+}
+
+#[test]
+fn a_drain_ends_in_time_with_every_connection_stalled_and_loses_nothing() {
+    let stall = Fault::Slow(Duration::from_secs(600));
+    let host = HostConfig::new().products(8).fault(Trigger::PathTimes("/deals".into(), 1), stall);
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let kept = Kept::new(&shop, &["--rate=2000/s", "--in-flight=4", "--timeout=60s"]);
+    let child = kept.begin();
+    until(|| {
+        shop.log(0).served() >= 10 && shop.log(0).entries().iter().any(|arrival| &*arrival.path == "/deals")
+    });
+    let began = std::time::Instant::now();
+    signal(&child, "TERM");
+    let run = finish(child);
+    assert_eq!(run.code, 143, "{}", run.stderr);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(kept.report()["left"].as_u64().unwrap() >= 1);
+    assert_eq!(kept.run().code, 0);
+    assert!(kept.pages().contains(&shop.url(0, "/deals")));
+    assert_eq!(kept.report()["stopped"], "finished");
+}
+
+#[test]
+fn a_second_signal_stops_at_once_and_loses_nothing() {
+    let expected = undisturbed(100);
+    let shop = shop(100);
+    let kept = Kept::new(&shop, &["--rate=100/s", "--in-flight=4"]);
+    let child = kept.begin();
+    until(|| shop.log(0).arrivals() >= 30);
+    signal(&child, "INT");
+    std::thread::sleep(Duration::from_millis(5));
+    signal(&child, "TERM");
+    let run = finish(child);
+    assert!([130, 143].contains(&run.code), "{}", run.stderr);
+    assert_eq!(kept.run().code, 0);
+    assert_eq!(paths(&kept.pages(), &shop), expected);
+}
+
+/// The journal that the store writes to: the last by number.
+fn journal(state: &Path) -> PathBuf {
+    let files = std::fs::read_dir(state.join("frontier")).unwrap().map(|entry| entry.unwrap().path());
+    let number = |path: &Path| path.file_stem()?.to_str()?.parse::<u64>().ok();
+    let journals = files.filter(|path| path.extension().is_some_and(|end| end == "jnl"));
+    journals.max_by_key(|path| number(path)).unwrap()
+}
+
+/// How long a file is without the zeros at its end: a journal is made longer than it is filled.
+fn filled(path: &Path) -> u64 {
+    let bytes = std::fs::read(path).unwrap();
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
+}
+
+#[test]
+fn a_cut_tail_is_recovered_and_said() {
+    let expected = undisturbed(100);
+    let shop = shop(100);
+    // Nothing is synced before the end, as in the second before a power cut.
+    let kept = Kept::new(&shop, &["--rate=200/s", "--in-flight=4", "--durability=process"]);
+    let child = kept.begin();
+    until(|| shop.log(0).arrivals() >= 50);
+    signal(&child, "KILL");
+    finish(child);
+    let journal = journal(&kept.path("state"));
+    let filled = filled(&journal);
+    OpenOptions::new().write(true).open(&journal).unwrap().set_len(filled - 3).unwrap();
+    let run = kept.run();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("unfinished and is dropped"), "{}", run.stderr);
+    assert_eq!(paths(&kept.pages(), &shop), expected);
+}
+
+#[test]
+fn flipped_bytes_are_named_and_nothing_begins_anew() {
+    let shop = shop(100);
+    let kept = Kept::new(&shop, &["--rate=2000/s", "--in-flight=4", "--max-pages=50"]);
+    assert_eq!(kept.run().code, 0);
+    let (pages, arrivals) = (kept.pages(), shop.log(0).arrivals());
+    let journal = journal(&kept.path("state"));
+    let mut bytes = std::fs::read(&journal).unwrap();
+    let middle = usize::try_from(filled(&journal) / 2).unwrap();
+    for byte in &mut bytes[middle..middle + 8] {
+        *byte ^= 0x55;
+    }
+    std::fs::write(&journal, bytes).unwrap();
+    for attempt in 1..=2 {
+        let run = kept.run();
+        assert_eq!(run.code, 1, "attempt {attempt}: {}", run.stderr);
+        assert!(run.error().contains("it is damaged"), "attempt {attempt}: {}", run.stderr);
+    }
+    assert_eq!((kept.pages(), shop.log(0).arrivals()), (pages, arrivals), "nothing was touched");
+}
+
+/// A small file system of its own, where whoever runs the tests may mount one.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: &Path, size: &str) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(at).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success()).then(|| Self(at.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_the_crawl_and_with_space_it_goes_on() {
+    let expected = undisturbed(300);
+    let shop = shop(300);
+    let kept = Kept::new(&shop, &["--rate=300/s", "--in-flight=8"]);
+    let state = kept.path("state");
+    let Some(_disk) = SmallDisk::mount(&state, "32m") else { return };
+    let child = kept.begin();
+    until(|| shop.log(0).arrivals() >= 60);
+    let ballast = state.join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[1; 1 << 10]).is_ok() {}
+    let full = finish(child);
+    assert_eq!(full.code, 1, "{}", full.stderr);
+    assert!(
+        full.stderr.contains("nothing is lost") && full.stderr.contains("--resume goes on"),
+        "{}",
+        full.stderr
+    );
+    assert!(full.stderr.contains("No space left on device"), "{}", full.stderr);
+    // Space that an open file takes is not given back.
+    drop(file);
+    std::fs::remove_file(ballast).unwrap();
+    let run = kept.run();
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(paths(&kept.pages(), &shop), expected);
+}
+
+#[test]
+fn a_disk_without_room_for_a_state_is_a_clear_error() {
+    let shop = shop(20);
+    let kept = Kept::new(&shop, &["--rate=2000/s"]);
+    // A file may grow to so many blocks: what a full disk is to whoever writes.
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_opilio")]);
+    shell.args(["crawl", "--allow-private", &kept.seed, "--state"]).arg(kept.path("state"));
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let full = finish(shell.spawn().unwrap());
+    assert_eq!(full.code, 1, "{}", full.stderr);
+    assert!(full.error().contains("File too large"), "{}", full.stderr);
+    assert_eq!(shop.log(0).arrivals(), 0);
+    let run = kept.run();
+    assert_eq!((run.code, kept.report()["stopped"].as_str()), (0, Some("finished")), "{}", run.stderr);
 }

@@ -11,6 +11,7 @@ use super::pace::Pace;
 use super::quota::Quota;
 use super::rules::{Known, Rules, SCHEMES};
 use super::settings::RulesMode;
+use crate::name::Scheme;
 use crate::time::Timestamp;
 
 /// What a passivated host remembers, in under 120 bytes.
@@ -112,6 +113,20 @@ impl HostMemo {
     #[must_use]
     pub fn clamped(mut self, now: Timestamp, hold_max: Duration) -> Self {
         self.hold_until = self.hold_until.min((now + hold_max).as_micros());
+        self
+    }
+
+    /// The same memo without the rules of an origin, for who keeps the memo and not the rules: they
+    /// are asked for anew.
+    #[must_use]
+    pub fn forgetting_rules(mut self, scheme: Scheme) -> Self {
+        for (one, (until, delay)) in
+            SCHEMES.into_iter().zip(self.rules_until.iter_mut().zip(&mut self.crawl_delay_ms))
+        {
+            if one == scheme {
+                (*until, *delay) = (0, 0);
+            }
+        }
         self
     }
 

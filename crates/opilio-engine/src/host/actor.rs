@@ -16,8 +16,10 @@ use super::rules::RulesTable;
 use crate::extra::{Extra, More};
 use crate::fetcher::Slot;
 use crate::login::is_credential;
-use crate::message::{AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Report};
-use crate::shard::{Gone, HostGone, ShardContext};
+use crate::message::{
+    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report,
+};
+use crate::shard::{Gone, HostGone, ShardContext, memory};
 
 pub(crate) struct HostActor {
     cx: Rc<ShardContext>,
@@ -34,6 +36,8 @@ pub(crate) struct HostActor {
     random: fastrand::Rng,
     restarted: bool,
     passive: bool,
+    /// It was closed in this step: what it remembers is to outlive a kill.
+    closed: bool,
 }
 
 /// What the retry policy needs to know about an attempt.
@@ -67,6 +71,7 @@ impl HostActor {
             random,
             restarted,
             passive: false,
+            closed: false,
         })
     }
 
@@ -82,6 +87,11 @@ impl HostActor {
             }
         }
         self.report = None;
+        if std::mem::take(&mut self.closed) {
+            let memo = state.borrow().memo();
+            let memory = memory::write(memo, &self.rules.borrow(), &self.cx.settings.user_agent);
+            self.cx.port.remember(Remember { host: self.host.clone(), memory });
+        }
         let wake = state.borrow().wake_at();
         self.rearm(ctx, now, wake.map(|(at, _)| at));
     }
@@ -212,7 +222,8 @@ impl HostActor {
         });
     }
 
-    fn tell(&self, event: HostEvent) {
+    fn tell(&mut self, event: HostEvent) {
+        self.closed |= matches!(event, HostEvent::Held { .. } | HostEvent::Parked { .. });
         let host = &self.host;
         let now = self.cx.clock.now();
         match event {

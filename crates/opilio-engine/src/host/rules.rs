@@ -29,8 +29,22 @@ impl RulesTable {
         Self { host: host.clone(), user_agent: user_agent.to_owned(), origins: Default::default() }
     }
 
+    /// A table with rules that were read before, http first.
+    pub(crate) fn restored(host: &Host, user_agent: &str, rules: [Option<Robots>; 2]) -> Self {
+        let mut table = Self::new(host, user_agent);
+        for (origin, rules) in table.origins.iter_mut().zip(rules) {
+            origin.rules = rules;
+        }
+        table
+    }
+
+    /// The rules of an origin, as they were last read.
+    pub(crate) fn of(&self, scheme: Scheme) -> Option<&Robots> {
+        self.origins[index(scheme)].rules.as_ref()
+    }
+
     pub(crate) fn is_known(&self, scheme: Scheme) -> bool {
-        self.origins[index(scheme)].rules.is_some()
+        self.of(scheme).is_some()
     }
 
     /// Whether the rules allow a URL; what is unknown is not allowed yet, but nobody asks then.

@@ -5,24 +5,24 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::Host;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::message::{
-    Assign, Books, Credit, Drain, Drained, FromStore, Lend, Lent, Passivated, ShardCounts, ShardReport,
-    Slots, SlotsWanted, ToStore,
+    Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, ShardCounts, ShardReport, Slots,
+    SlotsWanted, ToStore,
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
 use crate::report::Stopped;
 use crate::runner::{OVERDUE, ParseWatch};
 use crate::scheduler::Progress;
-use crate::store::StorePort;
+use crate::store::{StoreDoor, StorePort};
 
 /// What a scheduler needs to begin.
 pub(crate) struct SchedulerSetup {
     pub(crate) clock: Clock,
-    pub(crate) store: mpsc::Sender<ToStore>,
+    pub(crate) store: StoreDoor,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) ended: tokio::sync::oneshot::Sender<Ended>,
     pub(crate) duration_max: Option<Duration>,
@@ -181,6 +181,18 @@ impl Scheduler {
         }
     }
 
+    fn drained(&mut self, shard: usize, counts: ShardCounts) {
+        if let Some(shard) = self.shards.get_mut(shard) {
+            shard.counts = counts;
+            shard.drained = true;
+        }
+        if let Phase::Draining(stopped) = self.phase
+            && self.shards.iter().all(|shard| shard.drained)
+        {
+            self.close(stopped);
+        }
+    }
+
     fn shard_of(&self, host: &Host) -> usize {
         host.group().shard(self.shards.len())
     }
@@ -224,15 +236,17 @@ impl Handler<FromStore> for Scheduler {
 
     fn handle(&mut self, news: FromStore, ctx: &mut Self::Context) {
         match news {
-            FromStore::Leased(work) => {
-                let mut by_shard: Vec<Vec<_>> = self.shards.iter().map(|_| Vec::new()).collect();
-                for (host, leases) in work {
-                    let shard = self.shard_of(&host);
-                    by_shard[shard].push((host, leases));
+            FromStore::Leased { work, kept } => {
+                let mut by_shard: Vec<Assign> = self.shards.iter().map(|_| Assign::default()).collect();
+                for work in work {
+                    by_shard[self.shard_of(&work.host)].work.push(work);
                 }
-                for (shard, work) in self.shards.iter().zip(by_shard) {
-                    if !work.is_empty() {
-                        shard.assign.send(Assign(work));
+                for (host, stamp) in kept {
+                    by_shard[self.shard_of(&host)].kept.push((host, stamp));
+                }
+                for (shard, assign) in self.shards.iter().zip(by_shard) {
+                    if !assign.work.is_empty() || !assign.kept.is_empty() {
+                        shard.assign.send(assign);
                     }
                 }
             }
@@ -253,12 +267,15 @@ impl Handler<Credit> for Scheduler {
     }
 }
 
-impl Handler<Passivated> for Scheduler {
+impl Handler<FromShard> for Scheduler {
     type Result = ();
 
-    fn handle(&mut self, Passivated(host): Passivated, _: &mut Self::Context) {
-        // Through here and not straight from the shard, so that it cannot overtake a credit.
-        self.setup.port.send(ToStore::Unwant(host));
+    fn handle(&mut self, news: FromShard, _: &mut Self::Context) {
+        match news {
+            // Through here and not straight from the shard, so that it cannot overtake a credit.
+            FromShard::Passivated(passivated) => self.setup.port.send(ToStore::Unwant(passivated)),
+            FromShard::Drained { shard, counts } => self.drained(shard, counts),
+        }
     }
 }
 
@@ -268,22 +285,6 @@ impl Handler<ShardReport> for Scheduler {
     fn handle(&mut self, ShardReport { shard, counts }: ShardReport, _: &mut Self::Context) {
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.counts = counts;
-        }
-    }
-}
-
-impl Handler<Drained> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, Drained { shard, counts }: Drained, _: &mut Self::Context) {
-        if let Some(shard) = self.shards.get_mut(shard) {
-            shard.counts = counts;
-            shard.drained = true;
-        }
-        if let Phase::Draining(stopped) = self.phase
-            && self.shards.iter().all(|shard| shard.drained)
-        {
-            self.close(stopped);
         }
     }
 }

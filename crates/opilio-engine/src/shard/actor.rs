@@ -11,11 +11,13 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input};
 use opilio_core::{Host, Scheme};
 
+use super::memory;
 use crate::clock::Clock;
 use crate::fetcher::Pool;
 use crate::host::{HostActor, RulesTable};
 use crate::message::{
-    Assign, Credit, Deliver, Drain, Drained, Passivated, Poke, Settled, ShardCounts, ShardReport,
+    Assign, Credit, Deliver, Drain, FromShard, Passivated, Poke, Settled, ShardCounts, ShardReport, Stamp,
+    Work,
 };
 use crate::outbox::Outbox;
 use crate::settings::Settings;
@@ -64,19 +66,20 @@ pub(crate) enum Gone {
 /// What a shard needs to begin.
 pub(crate) struct ShardSetup {
     pub(crate) context: Box<dyn FnOnce(Outbox<HostGone>) -> ShardContext>,
-    pub(crate) passivated: Recipient<Passivated>,
-    pub(crate) drained: Recipient<Drained>,
+    pub(crate) news: Recipient<FromShard>,
     pub(crate) reports: Recipient<ShardReport>,
 }
 
 pub(crate) struct Shard {
     cx: Rc<ShardContext>,
     live: HashMap<Host, Live>,
-    asleep: HashMap<Host, Asleep>,
+    /// Hosts that have gone passive and that the store has not taken over yet: leases that were on
+    /// their way may still wake them.
+    leaving: HashMap<Host, Leaving>,
+    stamp: Stamp,
     draining: bool,
     drained_said: bool,
-    passivated: Outbox<Passivated>,
-    drained: Outbox<Drained>,
+    news: Outbox<FromShard>,
     reports: Recipient<ShardReport>,
 }
 
@@ -86,10 +89,11 @@ struct Live {
     rules: Rc<RefCell<RulesTable>>,
 }
 
-/// What is kept of a host that has nothing to do.
-struct Asleep {
+/// What is kept of a host until the store has it.
+struct Leaving {
     memo: HostMemo,
     rules: Rc<RefCell<RulesTable>>,
+    stamp: Stamp,
 }
 
 impl Shard {
@@ -101,23 +105,23 @@ impl Shard {
             Self {
                 cx: Rc::new((setup.context)(gone)),
                 live: HashMap::new(),
-                asleep: HashMap::new(),
+                leaving: HashMap::new(),
+                stamp: Stamp::default(),
                 draining: false,
                 drained_said: false,
-                passivated: Outbox::new(setup.passivated),
-                drained: Outbox::new(setup.drained),
+                news: Outbox::new(setup.news),
                 reports: setup.reports,
             }
         })
     }
 
     /// The live actor of a host; comes alive if it is not, with what it remembers.
-    fn host(&mut self, host: &Host) -> &Live {
-        let (cx, asleep, draining) = (&self.cx, &mut self.asleep, self.draining);
+    fn host(&mut self, host: &Host, memory: Option<&[u8]>) -> &Live {
+        let (cx, leaving, draining) = (&self.cx, &mut self.leaving, self.draining);
         self.live.entry(host.clone()).or_insert_with(|| {
-            let (memo, rules) = match asleep.remove(host) {
-                Some(Asleep { memo, rules }) => (Some(memo), rules),
-                None => (None, Rc::new(RefCell::new(RulesTable::new(host, &cx.settings.user_agent)))),
+            let (memo, rules) = match leaving.remove(host) {
+                Some(Leaving { memo, rules, .. }) => (Some(memo), rules),
+                None => recall(cx, host, memory),
             };
             let mut state = awaken(cx, host, memo);
             if draining {
@@ -127,6 +131,16 @@ impl Shard {
             let actor = HostActor::start(cx.clone(), host.clone(), state.clone(), rules.clone(), false);
             Live { actor, state, rules }
         })
+    }
+
+    /// Hands a host to the store. It is kept here, too, until the store has it.
+    fn passivate(&mut self, host: Host, live: &Live) {
+        let memo = live.state.borrow().memo();
+        let memory = memory::write(memo, &live.rules.borrow(), &self.cx.settings.user_agent);
+        self.stamp = Stamp(self.stamp.0 + 1);
+        let stamp = self.stamp;
+        self.leaving.insert(host.clone(), Leaving { memo, rules: live.rules.clone(), stamp });
+        self.news.send(FromShard::Passivated(Passivated { host, memory, stamp }));
     }
 
     fn restart(&mut self, host: &Host) {
@@ -144,7 +158,7 @@ impl Shard {
     fn say_if_drained(&mut self) {
         if self.draining && !self.drained_said && self.live.is_empty() {
             self.drained_said = true;
-            self.drained.send(Drained { shard: self.cx.shard, counts: self.counts() });
+            self.news.send(FromShard::Drained { shard: self.cx.shard, counts: self.counts() });
         }
     }
 
@@ -165,11 +179,11 @@ impl Shard {
         let _ = self.reports.try_send(ShardReport { shard: self.cx.shard, counts: self.counts() });
     }
 
-    /// Tells the state of a host, which outlives its actor: nothing that is told can get lost with a
+    /// Tells the state of a live host, which outlives its actor: nothing that is told can get lost with a
     /// mailbox. The actor is poked; one that is busy steps anyway, one that died is started again.
     fn tell(&mut self, host: &Host, input: Input) {
         let now = self.cx.clock.now();
-        let live = self.host(host);
+        let Some(live) = self.live.get(host) else { return };
         {
             let mut state = live.state.borrow_mut();
             state.handle(now, input);
@@ -191,6 +205,21 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+/// What a host remembers, from the store.
+fn recall(
+    cx: &ShardContext,
+    host: &Host,
+    memory: Option<&[u8]>,
+) -> (Option<HostMemo>, Rc<RefCell<RulesTable>>) {
+    let user_agent = &cx.settings.user_agent;
+    let read = memory.and_then(|bytes| memory::read(bytes, user_agent));
+    if memory.is_some() && read.is_none() {
+        tracing::warn!(%host, "what was kept of this host cannot be read: it is met as for the first time");
+    }
+    let (memo, rules) = read.map_or((None, [None, None]), |(memo, rules)| (Some(memo), rules));
+    (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent, rules))))
+}
+
 fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
     let now = cx.clock.now();
     let policy = cx.settings.hosts.of(host).policy.clone();
@@ -198,6 +227,7 @@ fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
     let rules = cx.settings.rules;
     // A seed of its own for each host: hosts that back off at the same moment must not come back as one.
     let seed = cx.settings.seed ^ xxhash_rust::xxh3::xxh3_64(host.as_str().as_bytes()) ^ now.as_micros();
+    let memo = memo.map(|memo| memo.clamped(now, policy.hold_max()));
     let memo = match memo {
         memo if cx.killed => Some(memo.unwrap_or_default().after_kill(cx.clock.opened())),
         memo => memo,
@@ -219,9 +249,15 @@ impl Actor for Shard {
 impl Handler<Assign> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Assign(work): Assign, _: &mut Self::Context) {
-        for (host, leases) in work {
+    fn handle(&mut self, Assign { work, kept }: Assign, _: &mut Self::Context) {
+        for Work { host, leases, memory } in work {
+            self.host(&host, memory.as_deref());
             self.tell(&host, Input::Assign(leases));
+        }
+        for (host, stamp) in kept {
+            if self.leaving.get(&host).is_some_and(|leaving| leaving.stamp == stamp) {
+                self.leaving.remove(&host);
+            }
         }
     }
 }
@@ -254,10 +290,8 @@ impl Handler<HostGone> for Shard {
                     return self.revive(&host);
                 }
                 if let Some(live) = self.live.remove(&host) {
-                    let memo = live.state.borrow().memo();
-                    self.asleep.insert(host.clone(), Asleep { memo, rules: live.rules });
+                    self.passivate(host, &live);
                 }
-                self.passivated.send(Passivated(host));
                 self.say_if_drained();
             }
         }

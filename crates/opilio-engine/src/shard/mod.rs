@@ -1,5 +1,6 @@
 //! A shard: one thread's hosts, their fetcher pool and their spider runner.
 
 mod actor;
+pub(crate) mod memory;
 
 pub(crate) use actor::{Gone, HostGone, Shard, ShardContext, ShardSetup};

@@ -10,13 +10,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
-use opilio_core::{Ending, Host, Lease, LeaseId, Reason, SinkPosition};
+use bytes::Bytes;
+use opilio_core::{Ending, Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 use opilio_frontier::{Failure, Frontier, FrontierError, FrontierStats, Settlement, Want};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
-use crate::message::{Books, FromStore, Next, Parsed, Settled, ShardCounts, ToStore};
+use crate::message::{
+    Books, FromStore, Next, Parsed, Passivated, Remember, Settled, ShardCounts, Stamp, ToStore, Work,
+};
 use crate::past::{self, RunState, Totals};
 use crate::report::Stopped;
 
@@ -27,6 +30,7 @@ pub(crate) struct DeskSetup {
     pub(crate) written: mpsc::Receiver<Written>,
     pub(crate) scheduler: Recipient<FromStore>,
     pub(crate) shards: Vec<Recipient<Settled>>,
+    pub(crate) closed_hosts: mpsc::Receiver<Remember>,
     pub(crate) clock: Clock,
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
@@ -71,6 +75,12 @@ pub(crate) struct Desk {
     ready: VecDeque<Host>,
     /// Live hosts that have not been served yet: should nothing be due for one, it is live no more.
     waking: HashSet<Host>,
+    /// What hosts remember, not written down yet.
+    memories: HashMap<Host, Bytes>,
+    /// Passive hosts to confirm to their shards, once it is.
+    kept: Vec<(Host, Stamp)>,
+    /// Hosts that were closed: beside the inbox, so that no slow sink makes them wait.
+    closed_hosts: mpsc::Receiver<Remember>,
     sequence: u64,
     /// Batches whose rows are on their way to the sinks, in sequence.
     unwritten: VecDeque<Batch>,
@@ -119,6 +129,9 @@ impl Desk {
             live: HashSet::new(),
             ready: VecDeque::new(),
             waking: HashSet::new(),
+            memories: HashMap::new(),
+            kept: Vec::new(),
+            closed_hosts: setup.closed_hosts,
             sequence: 0,
             unwritten: VecDeque::new(),
             parsed: HashSet::new(),
@@ -163,11 +176,15 @@ impl Desk {
                     // The exporter ended early: a sink failed, and it has said so itself.
                     None => break,
                 },
+                Some(remember) = self.closed_hosts.recv() => self.remember(remember),
                 () = sleep_until(due), if due.is_some() => {}
                 () = sleep_until(self.sync_due), if self.sync_due.is_some() => self.begin_sync().await?,
             }
             while let Ok(written) = self.written.try_recv() {
                 self.settle(written).await?;
+            }
+            while let Ok(remember) = self.closed_hosts.try_recv() {
+                self.remember(remember);
             }
             let busy = !messages.is_empty();
             close |= self.take(&mut messages).await?;
@@ -195,8 +212,10 @@ impl Desk {
                     self.try_now.push(host.clone());
                     self.wants.insert(host, leases);
                 }
-                ToStore::Unwant(host) => {
+                ToStore::Unwant(Passivated { host, memory, stamp }) => {
                     self.wants.remove(&host);
+                    self.memories.insert(host.clone(), memory);
+                    self.kept.push((host.clone(), stamp));
                     if self.live.remove(&host) {
                         // What it did not take is still due: it gets its turn again.
                         self.ready.push_back(host);
@@ -218,6 +237,7 @@ impl Desk {
                 }
             }
         }
+        self.keep_memories()?;
         for page in &mut pages {
             admissions.append(&mut page.links);
         }
@@ -227,6 +247,22 @@ impl Desk {
         }
         self.hand_over(pages).await?;
         Ok(close)
+    }
+
+    /// Takes what a host remembers. Called before what came over the inbox is looked at: should the
+    /// host have gone passive since, what it remembered then replaces this.
+    fn remember(&mut self, Remember { host, memory }: Remember) {
+        self.memories.insert(host, memory);
+    }
+
+    /// Writes down what hosts remember, in one commit.
+    fn keep_memories(&mut self) -> Result<(), FrontierError> {
+        if !self.memories.is_empty() {
+            self.note();
+            self.frontier.keep_hosts(self.memories.drain().collect())?;
+            self.committed();
+        }
+        Ok(())
     }
 
     /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they
@@ -266,9 +302,16 @@ impl Desk {
                 // The exporter ended early; the next look at its answers says so.
                 Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
             };
-            match self.written.recv().await {
-                Some(written) => self.settle(written).await?,
-                None => return Ok(()),
+            tokio::select! {
+                written = self.written.recv() => match written {
+                    Some(written) => self.settle(written).await?,
+                    None => return Ok(()),
+                },
+                // A sink may be slow for long, and a kill may come meanwhile.
+                Some(remember) = self.closed_hosts.recv() => {
+                    self.remember(remember);
+                    self.keep_memories()?;
+                }
             }
         }
     }
@@ -322,13 +365,18 @@ impl Desk {
         settlements: Vec<Settlement>,
         positions: &[SinkPosition],
     ) -> Result<opilio_frontier::Settled, FrontierError> {
-        let totals = self.totals();
-        past::note_run(&mut *self.frontier, self.clock.now(), totals, RunState::Running);
+        self.note();
         let settled = self.frontier.settle(settlements, positions, self.clock.now())?;
         if settled.over > 0 {
             self.committed();
         }
         Ok(settled)
+    }
+
+    /// Has the clock and the totals go along with the next commit.
+    fn note(&mut self) {
+        let totals = self.totals();
+        past::note_run(&mut *self.frontier, self.clock.now(), totals, RunState::Running);
     }
 
     /// What all runs have done, up to what the shards of this one told last.
@@ -373,9 +421,16 @@ impl Desk {
                 self.ready.push_back(host);
             }
         }
-        if self.stopped {
-            return Ok(());
+        let work = if self.stopped { Vec::new() } else { self.work(now)? };
+        let kept = std::mem::take(&mut self.kept);
+        if !work.is_empty() || !kept.is_empty() {
+            let _ = deliver(&self.scheduler, FromStore::Leased { work, kept }).await;
         }
+        Ok(())
+    }
+
+    /// Leases for live hosts that have room, and for hosts that come alive with them.
+    fn work(&mut self, now: Timestamp) -> Result<Vec<Work>, FrontierError> {
         while self.live.len() < self.hosts_max as usize {
             let Some(host) = self.ready.pop_front() else { break };
             if self.live.insert(host.clone()) {
@@ -386,29 +441,28 @@ impl Desk {
         }
         let wants = self.affordable();
         if wants.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let mut leases = Vec::new();
         self.frontier.lease(&wants, now, &mut leases)?;
-        let by_host = group(leases);
-        let served: HashSet<&Host> = by_host.iter().map(|(host, _)| host).collect();
+        let mut work = group(leases);
+        let served: HashMap<Host, usize> =
+            work.iter().enumerate().map(|(at, work)| (work.host.clone(), at)).collect();
         for Want { host, n } in wants {
             let waking = self.waking.remove(&host);
-            match (served.contains(&host), waking) {
-                (true, _) => {}
+            match (served.get(&host), waking) {
+                (Some(at), true) => work[*at].memory = self.frontier.host_memo(&host)?,
+                (Some(_), false) => {}
                 // Its actor does not run: it is told again when it has work, and then comes alive.
-                (false, true) => {
+                (None, true) => {
                     self.live.remove(&host);
                 }
-                (false, false) => {
+                (None, false) => {
                     self.wants.insert(host, u32::try_from(n).unwrap_or(u32::MAX));
                 }
             }
         }
-        if !by_host.is_empty() {
-            let _ = deliver(&self.scheduler, FromStore::Leased(by_host)).await;
-        }
-        Ok(())
+        Ok(work)
     }
 
     /// What of the wants to try in this turn the page limit allows; the others are tried again.
@@ -532,12 +586,14 @@ fn settlement(lease: LeaseId, ending: Ending, attempts: u16, origin: Arc<str>) -
     }
 }
 
-fn group(leases: Vec<Lease>) -> Vec<(Host, Vec<Lease>)> {
-    let mut by_host: Vec<(Host, Vec<Lease>)> = Vec::new();
+fn group(leases: Vec<Lease>) -> Vec<Work> {
+    let mut by_host: Vec<Work> = Vec::new();
     for lease in leases {
         match by_host.last_mut() {
-            Some((host, list)) if *host == lease.record.host => list.push(lease),
-            _ => by_host.push((lease.record.host.clone(), vec![lease])),
+            Some(work) if work.host == lease.record.host => work.leases.push(lease),
+            _ => {
+                by_host.push(Work { host: lease.record.host.clone(), leases: vec![lease], memory: None });
+            }
         }
     }
     by_host

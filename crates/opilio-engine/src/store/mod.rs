@@ -5,4 +5,4 @@ mod desk;
 mod port;
 
 pub(crate) use desk::{Desk, DeskSetup, StoreOutcome, Syncing};
-pub(crate) use port::StorePort;
+pub(crate) use port::{StoreDoor, StorePort};

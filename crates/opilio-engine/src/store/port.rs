@@ -6,57 +6,80 @@ use std::rc::Rc;
 
 use tokio::sync::mpsc;
 
-use crate::message::{Parsed, ShardCounts, ToStore};
+use crate::message::{Parsed, Remember, ShardCounts, ToStore};
 
-/// Sends to the store's bounded channel. What does not fit waits here; meanwhile the port is
+/// Sends to the store's bounded channels. What does not fit waits here; meanwhile the port is
 /// clogged and the shard starts no more fetches, so that what waits is bounded by what was under way.
 #[derive(Clone)]
 pub(crate) struct StorePort {
-    inner: Rc<Inner>,
+    messages: Rc<Pipe<ToStore>>,
+    closed_hosts: Rc<Pipe<Remember>>,
+    counts: Rc<Cell<ShardCounts>>,
 }
 
-struct Inner {
-    to: mpsc::Sender<ToStore>,
-    counts: Rc<Cell<ShardCounts>>,
-    waiting: RefCell<VecDeque<ToStore>>,
+/// The store's ends of what ports send to.
+#[derive(Clone)]
+pub(crate) struct StoreDoor {
+    pub(crate) messages: mpsc::Sender<ToStore>,
+    /// Beside the messages, so that nothing that is slow makes it wait.
+    pub(crate) closed_hosts: mpsc::Sender<Remember>,
+}
+
+struct Pipe<T> {
+    to: mpsc::Sender<T>,
+    waiting: RefCell<VecDeque<T>>,
     pumping: Cell<bool>,
 }
 
 impl StorePort {
     /// A port of somebody who counts there.
-    pub(crate) fn new(to: mpsc::Sender<ToStore>, counts: Rc<Cell<ShardCounts>>) -> Self {
-        let (waiting, pumping) = (RefCell::default(), Cell::new(false));
-        Self { inner: Rc::new(Inner { to, counts, waiting, pumping }) }
+    pub(crate) fn new(door: StoreDoor, counts: Rc<Cell<ShardCounts>>) -> Self {
+        let (messages, closed_hosts) = (Pipe::new(door.messages), Pipe::new(door.closed_hosts));
+        Self { messages, closed_hosts, counts }
     }
 
     /// Whether the store is behind.
     pub(crate) fn is_clogged(&self) -> bool {
-        self.inner.pumping.get()
+        self.messages.pumping.get()
     }
 
     /// Sends what a lease gave. The shard's counters go along, so that the totals that are
     /// committed with a settle cover at least what it settles.
     pub(crate) fn give(&self, parsed: Parsed) {
-        self.send(ToStore::Parsed(Box::new(parsed), self.inner.counts.get()));
+        self.send(ToStore::Parsed(Box::new(parsed), self.counts.get()));
+    }
+
+    /// Sends what a host that was closed remembers.
+    pub(crate) fn remember(&self, remember: Remember) {
+        self.closed_hosts.send(remember);
     }
 
     pub(crate) fn send(&self, message: ToStore) {
-        let inner = &self.inner;
-        if inner.pumping.get() {
-            return inner.waiting.borrow_mut().push_back(message);
+        self.messages.send(message);
+    }
+}
+
+impl<T: 'static> Pipe<T> {
+    fn new(to: mpsc::Sender<T>) -> Rc<Self> {
+        Rc::new(Self { to, waiting: RefCell::default(), pumping: Cell::new(false) })
+    }
+
+    fn send(self: &Rc<Self>, message: T) {
+        if self.pumping.get() {
+            return self.waiting.borrow_mut().push_back(message);
         }
-        let Err(mpsc::error::TrySendError::Full(message)) = inner.to.try_send(message) else { return };
-        inner.waiting.borrow_mut().push_back(message);
-        inner.pumping.set(true);
-        let inner = inner.clone();
+        let Err(mpsc::error::TrySendError::Full(message)) = self.to.try_send(message) else { return };
+        self.waiting.borrow_mut().push_back(message);
+        self.pumping.set(true);
+        let pipe = self.clone();
         actix::spawn(async move {
-            while !inner.waiting.borrow().is_empty() {
-                let Ok(permit) = inner.to.reserve().await else { break };
-                if let Some(message) = inner.waiting.borrow_mut().pop_front() {
+            while !pipe.waiting.borrow().is_empty() {
+                let Ok(permit) = pipe.to.reserve().await else { break };
+                if let Some(message) = pipe.waiting.borrow_mut().pop_front() {
                     permit.send(message);
                 }
             }
-            inner.pumping.set(false);
+            pipe.pumping.set(false);
         });
     }
 }

@@ -15,7 +15,7 @@ mod tests;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use url::{Position, Url};
 
 use line::{Key, Lines};
@@ -41,11 +41,14 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 /// assert!(robots.allows("/private/news/1"));
 /// assert_eq!(robots.crawl_delay().map(|delay| delay.as_secs()), Some(2));
 /// ```
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+///
+/// Its serialised form is for keeping rules from run to run, and without the sitemaps.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Robots {
     /// The rule that wins comes first: longest pattern, then allow before disallow.
     rules: Box<[Rule]>,
     crawl_delay: Option<Duration>,
+    #[serde(skip)]
     sitemaps: Box<[String]>,
 }
 
@@ -58,14 +61,14 @@ pub struct Summary {
     pub sitemaps: Vec<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Rule {
     pattern: Pattern,
     access: Access,
 }
 
 /// Ordered so that among patterns of one length allow comes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Access {
     Allow,
     Disallow,

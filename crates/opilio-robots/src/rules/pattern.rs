@@ -8,9 +8,10 @@
 //! such as `/*%3F` does not say whether it means the path or the query.
 
 use memchr::memmem;
+use serde::{Deserialize, Serialize};
 
 /// A rule's path pattern.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Pattern {
     plain: Glob,
     loose: Option<Glob>,
@@ -73,13 +74,13 @@ impl Target {
 }
 
 /// A pattern with `*`, and maybe tied to the end.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Glob {
     text: Box<[u8]>,
     end: End,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum End {
     Open,
     Anchored,

@@ -1,0 +1,131 @@
+//! What is kept of a host that has nothing to do, as bytes for the store: its memo and its rules.
+
+use bytes::Bytes;
+use opilio_core::Scheme;
+use opilio_core::host::HostMemo;
+use opilio_robots::Robots;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::host::RulesTable;
+
+/// What a host remembers. The rules are those of one crawler, named by the hash of its user agent.
+#[derive(Serialize, Deserialize)]
+struct Memory<Rules> {
+    memo: HostMemo,
+    user_agent: u64,
+    rules: [Option<Rules>; 2],
+}
+
+/// Writes down a host. Rules that are too long to be kept are asked for anew.
+pub(crate) fn write(memo: HostMemo, rules: &RulesTable, user_agent: &str) -> Bytes {
+    let memory = Memory {
+        memo: without_missing(memo, |scheme| rules.of(scheme).is_some()),
+        user_agent: xxh3_64(user_agent.as_bytes()),
+        rules: SCHEMES.map(|scheme| rules.of(scheme)),
+    };
+    let bytes = postcard::to_stdvec(&memory).ok().filter(|bytes| bytes.len() <= BYTES_MAX);
+    let bytes = bytes.or_else(|| {
+        let memo = without_missing(memo, |_| false);
+        postcard::to_stdvec(&Memory::<&Robots> { memo, rules: [None, None], ..memory }).ok()
+    });
+    bytes.unwrap_or_default().into()
+}
+
+/// Reads what [`write`] wrote; none when it cannot be read.
+pub(crate) fn read(bytes: &[u8], user_agent: &str) -> Option<(HostMemo, [Option<Robots>; 2])> {
+    let memory: Memory<Robots> = postcard::from_bytes(bytes).ok()?;
+    if memory.user_agent == xxh3_64(user_agent.as_bytes()) {
+        return Some((memory.memo, memory.rules));
+    }
+    // The rules were another crawler's.
+    Some((without_missing(memory.memo, |_| false), [None, None]))
+}
+
+fn without_missing(memo: HostMemo, is_there: impl Fn(Scheme) -> bool) -> HostMemo {
+    SCHEMES.into_iter().filter(|scheme| !is_there(*scheme)).fold(memo, HostMemo::forgetting_rules)
+}
+
+/// In the order of the array.
+const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
+/// More than nearly all robots.txt have to say to one crawler.
+const BYTES_MAX: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::time::Duration;
+
+    use opilio_core::host::{HostLimits, HostState, Input, Output, RulesAnswer, RulesMode};
+    use opilio_core::{
+        Fingerprint, Host, HostPolicy, Lease, LeaseId, Priority, Record, RecordKind, Score, Timestamp,
+    };
+    use url::Url;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(5);
+
+    /// A host whose rules for http are these.
+    fn host(robots: &[u8]) -> (HostMemo, RulesTable) {
+        let url = Url::parse("http://a.example/").unwrap();
+        let name = Host::of(&url).unwrap();
+        let record = Record {
+            url: url.as_str().into(),
+            fingerprint: Fingerprint::of(&url),
+            host: name.clone(),
+            scheme: Scheme::Http,
+            depth: 0,
+            priority: Priority::default(),
+            score: Score::default(),
+            attempts: 0,
+            validators: None,
+            kind: RecordKind::Discovered,
+            extra: Bytes::new(),
+        };
+        let (policy, limits) = (HostPolicy::new(), HostLimits::default());
+        let mut state = HostState::new(policy, RulesMode::Fetch, limits, 108, NOW);
+        state.handle(NOW, Input::Assign(vec![Lease { id: LeaseId(1), record }]));
+        while let Some(output) = state.poll(NOW) {
+            match output {
+                Output::AskSlot => state.handle(NOW, Input::Granted),
+                Output::FetchRules { scheme, .. } => {
+                    let expires_in = Duration::from_secs(3_600);
+                    let answer = RulesAnswer::Known { crawl_delay: None, expires_in };
+                    state.handle(NOW, Input::Rules { scheme, answer });
+                }
+                _ => {}
+            }
+        }
+        let rules = [Some(Robots::parse(robots, "Opilio")), None];
+        (state.memo(), RulesTable::restored(&name, "Opilio", rules))
+    }
+
+    #[test]
+    fn rules_come_back_with_their_host() {
+        let (memo, table) = host(b"user-agent: *\ndisallow: /private\nsitemap: http://a.example/map\n");
+        let bytes = write(memo, &table, "Opilio");
+        assert!(bytes.len() < 128, "{}", bytes.len());
+        let (read_memo, [http, https]) = read(&bytes, "Opilio").unwrap();
+        assert_eq!(read_memo, memo);
+        assert!(!http.unwrap().allows("/private/a"));
+        assert_eq!(https, None);
+    }
+
+    #[test]
+    fn rules_that_are_not_kept_are_not_taken_for_known() {
+        let long: String = (0..9_000).map(|n| format!("disallow: /{n}-{n}\n")).collect();
+        let (memo, table) = host(format!("user-agent: *\n{long}").as_bytes());
+        let bytes = write(memo, &table, "Opilio");
+        assert!(bytes.len() < 128, "{}", bytes.len());
+        let unknown = memo.forgetting_rules(Scheme::Http);
+        assert_ne!(memo, unknown);
+        assert_eq!(read(&bytes, "Opilio"), Some((unknown, [None, None])));
+
+        let (memo, table) = host(b"");
+        let others = read(&write(memo, &table, "Opilio"), "Another");
+        assert_eq!(others, Some((memo.forgetting_rules(Scheme::Http), [None, None])), "another crawler's");
+        assert_eq!(read(b"?", "Opilio"), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! Crawls with a state directory, in virtual time. A kill is a crawl that is dropped: nothing that it
+//! would have done is done.
+
+use std::path::Path;
+use std::time::Duration;
+
+use opilio_core::{HostPolicy, per_minute};
+use opilio_export::JsonLines;
+use tempfile::TempDir;
+use tokio::task::LocalSet;
+
+use super::{ARRIVALS, List, crawler, page, refused, run, urls, web};
+use crate::{Crawler, Stopped};
+
+/// A crawl that is kept in a folder, from run to run.
+struct Kept {
+    dir: TempDir,
+    urls: Vec<String>,
+}
+
+impl Kept {
+    fn new(urls: impl IntoIterator<Item = String>) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), urls: urls.into_iter().collect() }
+    }
+
+    fn crawler(&self) -> Crawler<List> {
+        let output = JsonLines::create(self.output()).unwrap();
+        crawler(List(self.urls.clone())).export(output).state(self.dir.path().join("state")).resume()
+    }
+
+    fn output(&self) -> std::path::PathBuf {
+        self.dir.path().join("out.jsonl")
+    }
+
+    fn rows(&self) -> Vec<String> {
+        rows(&self.output())
+    }
+}
+
+fn rows(path: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut rows: Vec<String> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    rows.sort();
+    rows
+}
+
+/// Drops a crawl after so long, and tells what had arrived by then; none when it was over before.
+fn kill(crawler: Crawler<List>, after: Duration) -> Option<Vec<(Duration, String)>> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    ARRIVALS.with(|arrivals| arrivals.borrow_mut().clear());
+    let local = LocalSet::new();
+    let ended = local.block_on(&runtime, async { tokio::time::timeout(after, crawler.run_here()).await });
+    drop(local);
+    ended.err().map(|_| ARRIVALS.with(|arrivals| arrivals.borrow().clone()))
+}
+
+#[test]
+fn a_crawl_that_is_killed_at_any_moment_writes_every_page_once() {
+    let hosts = ["a.example", "b.example", "c.example"];
+    let mut expected: Vec<String> = hosts.iter().flat_map(|host| urls(host, 12)).collect();
+    expected.sort();
+    let mut random = fastrand::Rng::with_seed(108);
+    for _ in 0..5 {
+        let kept = Kept::new(expected.clone());
+        let (mut arrivals, mut kills) = (0, 0);
+        while let Some(arrived) = kill(
+            kept.crawler().transport(web(|_, _, _| page())),
+            Duration::from_micros(random.u64(1..3_000_000)),
+        ) {
+            arrivals += arrived.len();
+            kills += 1;
+            assert!(kills < 1_000, "it comes no further");
+        }
+        assert_eq!(kept.rows(), expected);
+        let (report, _, none) = run(kept.crawler().transport(web(|_, _, _| page())));
+        let report = report.unwrap();
+        assert!(report.balances() && none.is_empty(), "all is done: {none:?}");
+        assert_eq!((report.pages, report.items, report.stopped), (36, 36, Stopped::Finished));
+        assert!(report.requests >= 36, "{}", report.requests);
+        assert!(arrivals <= 36 + kills * 12, "{arrivals} arrivals for 36 pages and {kills} kills");
+    }
+}
+
+#[test]
+fn a_stated_wait_outlives_a_kill() {
+    let kept = Kept::new(urls("held.example", 5));
+    let transport = web(|_, nth, _| if nth == 2 { refused(60) } else { page() });
+    let first = kill(kept.crawler().transport(transport), Duration::from_secs(10)).unwrap();
+    assert_eq!(first.len(), 2, "{first:?}");
+    let (report, took, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
+    assert_eq!((report.unwrap().pages, kept.rows().len()), (5, 5));
+    // The clock goes on from what was noted last: between the first refusal and the kill.
+    let first = arrivals[0].0;
+    assert!(first >= Duration::from_secs(49) && first <= Duration::from_secs(61), "{arrivals:?}");
+    assert!(took < Duration::from_secs(64), "{took:?}");
+}
+
+#[test]
+fn after_a_kill_a_host_counts_as_just_fetched() {
+    let kept = Kept::new(urls("slow.example", 2));
+    let policy = || HostPolicy::new().rate(per_minute(1));
+    let first = kill(kept.crawler().host(policy()).transport(web(|_, _, _| page())), Duration::from_secs(1));
+    assert_eq!(first.unwrap().len(), 1);
+    let (_, _, arrivals) = run(kept.crawler().host(policy()).transport(web(|_, _, _| page())));
+    assert!(arrivals[0].0 >= Duration::from_secs(60), "{arrivals:?}");
+}
+
+#[test]
+fn a_host_remembers_its_budget_and_its_rules_when_it_sleeps() {
+    let kept = Kept::new(urls("shop.example", 6));
+    let crawler = |pages| {
+        let output = JsonLines::create(kept.output()).unwrap();
+        let spider = List(kept.urls.clone());
+        Crawler::new(spider)
+            .host(HostPolicy::new().rate(per_minute(6)))
+            .addresses(opilio_fetch::AddressPolicy::allow_all())
+            .export(output)
+            .state(kept.dir.path().join("state"))
+            .resume()
+            .max_pages(pages)
+            .transport(web(|_, _, _| page()))
+    };
+    let mut last = Duration::MAX;
+    let mut asked = 0;
+    let mut requests = 0;
+    for pages in [2, 4, 6] {
+        let (report, took, arrivals) = run(crawler(pages));
+        let report = report.unwrap();
+        assert_eq!(report.pages, pages, "{report:?}");
+        asked += arrivals.iter().filter(|(_, url)| url.ends_with("/robots.txt")).count();
+        requests += arrivals.len() as u64;
+        assert_eq!(report.requests, requests, "all runs together");
+        if last < Duration::MAX {
+            // From the last start of one run to the first of the next, but for the moments between.
+            let gap = last + arrivals[0].0;
+            assert!(gap >= Duration::from_secs(10), "{gap:?}");
+        }
+        last = took - arrivals.last().unwrap().0;
+    }
+    assert_eq!(asked, 1, "the rules were kept");
+}
