@@ -7,7 +7,9 @@ use crate::explain::ExplainArgs;
 use crate::extract::ExtractArgs;
 use crate::fetch::FetchArgs;
 use crate::links::LinksArgs;
+use crate::robots::RobotsArgs;
 use crate::sandbox::SandboxArgs;
+use crate::sitemap::SitemapArgs;
 use crate::urls::UrlArgs;
 
 /// A polite crawler, and small tools for authors of crawlers.
@@ -28,7 +30,9 @@ pub(crate) enum Command {
     Extract(ExtractArgs),
     Links(LinksArgs),
     Fetch(Box<FetchArgs>),
+    Robots(RobotsArgs),
     Sandbox(SandboxArgs),
+    Sitemap(SitemapArgs),
     Url(UrlArgs),
 }
 

@@ -42,17 +42,26 @@ impl DocumentArgs {
 /// # Errors
 /// When it cannot be read, or is larger than 256 MiB: no document of the web is.
 pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
-    let is_stdin = path == Path::new("-");
-    let name = if is_stdin { "stdin".to_owned() } else { path.display().to_string() };
-    let from: Box<dyn Read> = if is_stdin {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(File::open(path).with_context(|| format!("open {name}"))?)
-    };
+    let (from, name) = open(path)?;
     let mut bytes = Vec::new();
     from.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(|| format!("read {name}"))?;
     ensure!(bytes.len() as u64 <= FILE_BYTES_MAX, "read {name}: it is larger than 256 MiB");
     Ok(bytes)
+}
+
+/// Opens a file, or stdin if the path is `-`; tells its name for people too.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, String)> {
+    if path == Path::new("-") {
+        return Ok((Box::new(std::io::stdin()), "stdin".to_owned()));
+    }
+    let name = path.display().to_string();
+    let file = File::open(path).with_context(|| format!("open {name}"))?;
+    // Which would otherwise be found out by reading it.
+    ensure!(!file.metadata().is_ok_and(|meta| meta.is_dir()), "open {name}: it is a directory");
+    Ok((Box::new(file), name))
 }
 
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -14,8 +14,10 @@ mod fetch;
 mod links;
 mod logs;
 mod output;
+mod robots;
 mod sandbox;
 mod signal;
+mod sitemap;
 mod unit;
 mod urls;
 
@@ -44,7 +46,9 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Extract(args) => extract::run(&args),
         Command::Links(args) => links::run(&args),
         Command::Fetch(args) => fetch::run(*args),
+        Command::Robots(args) => robots::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
+        Command::Sitemap(args) => sitemap::run(&args),
         Command::Url(args) => urls::run(&args),
     }
 }

@@ -52,6 +52,18 @@ pub fn run(args: &[&str]) -> Run {
     finish(opilio().args(args).spawn().unwrap())
 }
 
+/// Runs the binary to its end with this on its stdin.
+pub fn run_with_input(args: &[&str], input: &[u8]) -> Run {
+    let mut child = opilio().args(args).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // Who has seen enough does not read to the end.
+    let feeding = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let run = finish(child);
+    feeding.join().unwrap();
+    run
+}
+
 /// Waits for a run that was started; one that hangs fails its test.
 pub fn finish(mut child: Child) -> Run {
     let stdout = child.stdout.take().map(read_all);

@@ -1,0 +1,122 @@
+//! `opilio robots`: what a robots.txt allows, read by the parser that a crawl obeys.
+
+use std::io::{Read, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use opilio::fetch::USER_AGENT;
+use opilio::robots::{ROBOTS_BYTES_MAX, Robots};
+use url::Url;
+
+use crate::document::open;
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// Asks a robots.txt file, as a crawl would (RFC 9309).
+#[derive(Debug, Args)]
+pub(crate) struct RobotsArgs {
+    #[command(subcommand)]
+    command: RobotsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RobotsCommand {
+    Check(CheckArgs),
+    Show(ShowArgs),
+}
+
+/// Prints allow or disallow, a tab and the URL, a line for each URL.
+///
+/// That something is disallowed is an answer and no error: the exit code is 0.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    whose: Whose,
+    /// What to ask about: URLs (http or https), or paths that begin with /
+    #[arg(value_name = "URL", required = true)]
+    urls: Vec<String>,
+}
+
+/// Prints one JSON object: crawl_delay_ms (or null), as the file says it, and sitemaps.
+///
+/// A crawl keeps to the delay up to its --max-crawl-delay.
+#[derive(Debug, Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    whose: Whose,
+}
+
+/// Which rules, and whom they are for.
+#[derive(Debug, Args)]
+struct Whose {
+    /// The robots.txt; - reads stdin
+    #[arg(long, value_name = "FILE")]
+    file: PathBuf,
+    /// A product token, or a whole User-Agent header that begins with one
+    #[arg(long, value_name = "UA", default_value = USER_AGENT, env = "OPILIO_USER_AGENT")]
+    user_agent: String,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the file cannot be read, something asked about is no URL, or stdout cannot be written.
+pub(crate) fn run(args: &RobotsArgs) -> Result<Exit, Failure> {
+    match &args.command {
+        RobotsCommand::Check(args) => check(args),
+        RobotsCommand::Show(args) => show(args),
+    }
+}
+
+fn check(args: &CheckArgs) -> Result<Exit, Failure> {
+    // All of them first, so that a mistyped one does not come after half an answer.
+    let asked = args.urls.iter().map(|text| Asked::read(text));
+    let asked = asked.collect::<anyhow::Result<Vec<_>>>().map_err(Failure::Usage)?;
+    let robots = args.whose.read()?;
+    output::lines(|out| {
+        args.urls.iter().zip(asked).try_for_each(|(text, asked)| {
+            let allowed = match asked {
+                Asked::Url(url) => robots.allows_url(&url),
+                Asked::Path(path) => robots.allows(path),
+            };
+            writeln!(out, "{}\t{text}", if allowed { "allow" } else { "disallow" })
+        })
+    })?;
+    Ok(Exit::Done)
+}
+
+fn show(args: &ShowArgs) -> Result<Exit, Failure> {
+    let summary = args.whose.read()?.summary();
+    output::lines(|out| output::json(out, &summary))?;
+    Ok(Exit::Done)
+}
+
+impl Whose {
+    fn read(&self) -> Result<Robots, Failure> {
+        let (file, name) = open(&self.file).map_err(Failure::Usage)?;
+        let mut bytes = Vec::new();
+        // One byte more than counts, so that the parser sees that there is more.
+        let read = file.take(ROBOTS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
+        read.with_context(|| format!("read {name}")).map_err(Failure::Run)?;
+        Ok(Robots::parse(&bytes, &self.user_agent))
+    }
+}
+
+enum Asked<'a> {
+    Url(Url),
+    Path(&'a str),
+}
+
+impl<'a> Asked<'a> {
+    fn read(text: &'a str) -> anyhow::Result<Self> {
+        if text.starts_with('/') {
+            return Ok(Self::Path(text));
+        }
+        let url = Url::parse(text).map_err(|error| anyhow!("{text:?} is no URL: {error}"))?;
+        match url.scheme() {
+            "http" | "https" => Ok(Self::Url(url)),
+            scheme => Err(anyhow!("{text:?}: robots.txt rules nothing of scheme {scheme}")),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! `opilio sitemap`: the entries of a sitemap file, streamed.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use opilio::robots::sitemap::{self, Bounds};
+
+use crate::document::open;
+use crate::exit::{Exit, Failure};
+use crate::output;
+
+/// Prints the entries of a sitemap, one JSON object a line: loc, lastmod, changefreq, priority, kind.
+///
+/// Reads XML sitemaps and indexes, RSS and Atom feeds, and lists of URLs, each of them gzipped or not:
+/// what it is, is seen from its bytes. What the file does not say is null; kind is url, or sitemap for
+/// the entries of an index. A file that is broken or too large gives what stands before that, and the
+/// exit code is 1.
+#[derive(Debug, Args)]
+pub(crate) struct SitemapArgs {
+    /// The sitemap; - reads stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When the file cannot be opened, or stdout cannot be written.
+pub(crate) fn run(args: &SitemapArgs) -> Result<Exit, Failure> {
+    let (file, name) = open(&args.file).map_err(Failure::Usage)?;
+    let mut broken = None;
+    output::lines(|out| {
+        for entry in sitemap::read(file, &Bounds::default()) {
+            match entry {
+                Ok(entry) => output::json(out, &entry)?,
+                Err(error) => broken = Some(anyhow::Error::new(error).context(name.clone())),
+            }
+        }
+        Ok(())
+    })?;
+    broken.map_or(Ok(Exit::Done), |error| Err(Failure::Run(error)))
+}
