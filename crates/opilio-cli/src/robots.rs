@@ -1,6 +1,6 @@
 //! `opilio robots`: what a robots.txt allows, read by the parser that a crawl obeys.
 
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};

@@ -25,6 +25,7 @@ pub struct HostPolicy {
     in_flight_max: u32,
     adapt: bool,
     max_hold: Duration,
+    max_crawl_delay: Duration,
     max_strikes: u32,
     max_strikes_unanswered: u32,
     backoff: Backoff,
@@ -38,6 +39,7 @@ impl Default for HostPolicy {
             in_flight_max: 1,
             adapt: true,
             max_hold: Duration::from_secs(3_600),
+            max_crawl_delay: Duration::from_secs(60),
             max_strikes: 12,
             max_strikes_unanswered: 4,
             backoff: Backoff::default(),
@@ -87,6 +89,14 @@ impl HostPolicy {
     #[must_use]
     pub fn max_hold(mut self, max: Duration) -> Self {
         self.max_hold = max;
+        self
+    }
+
+    /// The longest `Crawl-delay` of robots.txt that is kept (60 s by default): some sites ask for hours,
+    /// by which a crawl of them would never end. `Crawl-delay` is custom, not part of RFC 9309.
+    #[must_use]
+    pub fn max_crawl_delay(mut self, max: Duration) -> Self {
+        self.max_crawl_delay = max;
         self
     }
 
@@ -141,6 +151,12 @@ impl HostPolicy {
     #[must_use]
     pub fn hold_max(&self) -> Duration {
         self.max_hold
+    }
+
+    /// The longest `Crawl-delay` that is kept.
+    #[must_use]
+    pub fn crawl_delay_max(&self) -> Duration {
+        self.max_crawl_delay
     }
 
     /// Strikes that park a host, by whether it has ever answered in this run.

@@ -110,6 +110,25 @@ pub enum RecordKind {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LeaseId(pub u64);
 
+impl LeaseId {
+    /// The lease of an errand: a fetch of robots.txt for *another* host, which led here. It spends this
+    /// host's budget and keeps to its holds as any lease does; its own robots rules say nothing about
+    /// it. No store hands it out, so none is told of its end: stores number from below.
+    #[must_use]
+    pub fn errand(n: u64) -> Self {
+        Self(ERRANDS | n)
+    }
+
+    /// Whether this is the lease of an errand.
+    #[must_use]
+    pub fn is_errand(self) -> bool {
+        self.0 & ERRANDS != 0
+    }
+}
+
+/// Half of all numbers; no store counts so far.
+const ERRANDS: u64 = 1 << 63;
+
 impl fmt::Debug for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lease {}", self.0)

@@ -344,6 +344,8 @@ fn start_shard<S: Spider>(
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots) = (pool.clone().recipient(), pool.clone().recipient());
     let credit = Outbox::new(scheduler.clone().recipient());
+    let visits = Outbox::new(scheduler.clone().recipient());
+    let visited = Outbox::new(scheduler.clone().recipient());
     let actor = Shard::start(ShardSetup {
         context: Box::new(move |gone| ShardContext {
             shard,
@@ -353,6 +355,8 @@ fn start_shard<S: Spider>(
             runner,
             port,
             credit,
+            visits,
+            visited,
             counts,
             gone,
             killed,
@@ -360,8 +364,14 @@ fn start_shard<S: Spider>(
         news: scheduler.clone().recipient(),
         reports: scheduler.recipient(),
     });
-    let link =
-        ShardLink { assign: actor.clone().recipient(), drain: actor.clone().recipient(), lend, slots, watch };
+    let link = ShardLink {
+        assign: actor.clone().recipient(),
+        drain: actor.clone().recipient(),
+        visited: actor.clone().recipient(),
+        lend,
+        slots,
+        watch,
+    };
     Ok((link, actor.recipient()))
 }
 

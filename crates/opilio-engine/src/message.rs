@@ -7,6 +7,8 @@
 //! | [`AskSlot`] / [`Granted`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
 //! | [`Report`] | fetcher → host | in flight |
+//! | [`Visit`], [`Call`] | host → scheduler → store → scheduler → shard of another host (→ its state, [`Poke`]) | one a live origin |
+//! | [`Visited`] | that host → scheduler → shard of the asker (→ its state, [`Poke`]) | visits |
 //! | [`Deliver`] | host → spider runner | pages in hand |
 //! | [`ToStore`] | shards, scheduler → store | its channel; a full one pauses new slots |
 //! | [`Remember`] | host → store | its channel; one that does not fit waits in the port |
@@ -26,6 +28,7 @@ use opilio_frontier::Admission;
 use url::Url;
 
 use crate::fetcher::Slot;
+use crate::host::{Asker, RulesFacts};
 use crate::page::Answer;
 use crate::report::Stopped;
 
@@ -34,7 +37,22 @@ use crate::report::Stopped;
 #[rtype(result = "()")]
 pub(crate) struct Assign {
     pub(crate) work: Vec<Work>,
+    pub(crate) calls: Vec<Call>,
     pub(crate) kept: Vec<(Host, Stamp)>,
+}
+
+/// A visit to a host, on its way from the store, which knows what the host remembers.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) visit: Visit,
+    /// What the host remembers, for one that comes alive.
+    pub(crate) memory: Option<Bytes>,
+}
+
+impl Assign {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.work.is_empty() && self.calls.is_empty() && self.kept.is_empty()
+    }
 }
 
 /// Leases for one host.
@@ -127,6 +145,25 @@ pub(crate) struct Report {
     pub(crate) error: Option<String>,
 }
 
+/// A robots.txt led to another host: fetch it through that host's gate, out of its budget.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Visit {
+    /// Where to.
+    pub(crate) host: Host,
+    pub(crate) url: Url,
+    /// Who waits for what comes of it.
+    pub(crate) asker: Asker,
+}
+
+/// What came of a visit: facts, which the asker reads.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Visited {
+    pub(crate) asker: Asker,
+    pub(crate) facts: RulesFacts,
+}
+
 /// A finished lease for the spider.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
@@ -188,6 +225,8 @@ pub(crate) enum ToStore {
     Unwant(Passivated),
     /// What one lease gave, and what its shard had counted by then.
     Parsed(Box<Parsed>, ShardCounts),
+    /// Another host's robots.txt led to a host, which comes alive if it is not.
+    Visit(Visit),
     /// Hand out nothing more.
     Stop,
     /// Everything has come back: settle what was written, sync, tell the books. With all that the
@@ -207,7 +246,7 @@ pub(crate) struct Remember {
 #[rtype(result = "()")]
 pub(crate) enum FromStore {
     /// Work for hosts, and hosts whose memory is safe.
-    Leased { work: Vec<Work>, kept: Vec<(Host, Stamp)> },
+    Leased(Assign),
     /// The books have changed.
     Books(Books),
     /// Nothing is left, or nothing more is allowed.

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
+mod robots;
 #[cfg(feature = "disk")]
 mod state;
 
@@ -84,7 +85,9 @@ fn crawler(spider: List) -> Crawler<List> {
 }
 
 /// Runs a crawl in virtual time; tells the report, the virtual time it took, and what arrived when.
-fn run(crawler: Crawler<List>) -> (Result<CrawlReport, CrawlError>, Duration, Vec<(Duration, String)>) {
+fn run<S: Spider>(
+    crawler: Crawler<S>,
+) -> (Result<CrawlReport, CrawlError>, Duration, Vec<(Duration, String)>) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     ARRIVALS.with(|arrivals| arrivals.borrow_mut().clear());

@@ -12,10 +12,12 @@ use crate::decode::{Coding, Decoder, Pushed, Sink};
 use crate::limits::Limits;
 use crate::transport::{BodyStream, Phase, TransportError};
 
-/// A body that was read to its end.
+/// A body that was read to its end, or as far as was asked for.
 pub(crate) struct Body {
     pub(crate) bytes: Bytes,
     pub(crate) permit: BodyPermit,
+    /// There was more than enough: the rest was not read.
+    pub(crate) cut: bool,
 }
 
 /// A body that is being read.
@@ -27,6 +29,9 @@ pub(crate) struct Reader<'a> {
     deadline: Instant,
     /// As the head stated it.
     length: Option<u64>,
+    /// So many decoded bytes are enough.
+    enough: Option<usize>,
+    cut: bool,
     /// Bytes as sent, so far.
     pub(crate) wire: u64,
 }
@@ -39,7 +44,14 @@ impl<'a> Reader<'a> {
         limits: &'a Limits,
         budget: &'a BodyBudget,
     ) -> Self {
-        Self { stream, limits, budget, permit: BodyPermit::none(), deadline, length, wire: 0 }
+        let permit = BodyPermit::none();
+        Self { stream, limits, budget, permit, deadline, length, enough: None, cut: false, wire: 0 }
+    }
+
+    /// Reads no further than to so many decoded bytes: a longer body is cut there, and is no failure.
+    pub(crate) fn enough(mut self, bytes: Option<usize>) -> Self {
+        self.enough = bytes;
+        self
     }
 
     /// Reads the body to its end and undoes its codings.
@@ -47,7 +59,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// When it breaks off, hits a bound or the deadline, or does not decode.
     pub(crate) async fn read(&mut self, codings: &[Coding]) -> Result<Body, TransportError> {
-        if self.length.is_some_and(|length| length > self.wire_max(codings)) {
+        if self.enough.is_none() && self.length.is_some_and(|length| length > self.wire_max(codings)) {
             return Err(too_large(Fault::BodyTooLarge));
         }
         let waiting = Instant::now();
@@ -57,27 +69,43 @@ impl<'a> Reader<'a> {
         };
         self.deadline += waiting.elapsed();
         let bytes = if codings.is_empty() { self.plain().await? } else { self.decoded(codings).await? };
-        if self.length.is_some_and(|length| length != self.wire) {
+        if !self.cut && self.length.is_some_and(|length| length != self.wire) {
             return Err(TransportError::new(Phase::Body, Fault::Reset, "the body is shorter than stated"));
         }
         self.permit.shrink(bytes.len());
-        Ok(Body { bytes, permit: std::mem::replace(&mut self.permit, BodyPermit::none()) })
+        let permit = std::mem::replace(&mut self.permit, BodyPermit::none());
+        Ok(Body { bytes, permit, cut: self.cut })
     }
 
     /// A body without codings: the one chunk that it came in, or one buffer of its size.
     async fn plain(&mut self) -> Result<Bytes, TransportError> {
         let max = self.wire_max(&[]);
         let Some(first) = self.chunk(max).await? else { return Ok(Bytes::new()) };
+        if let Some(enough) = self.cut_at(first.len()) {
+            return Ok(first.slice(..enough));
+        }
         let Some(second) = self.chunk(max).await? else { return Ok(first) };
         let mut bytes = BytesMut::new();
         self.take(&mut bytes, &first).await;
         drop(first);
         self.take(&mut bytes, &second).await;
         drop(second);
-        while let Some(chunk) = self.chunk(max).await? {
+        loop {
+            if let Some(enough) = self.cut_at(bytes.len()) {
+                bytes.truncate(enough);
+                break;
+            }
+            let Some(chunk) = self.chunk(max).await? else { break };
             self.take(&mut bytes, &chunk).await;
         }
         Ok(bytes.freeze())
+    }
+
+    /// How many bytes are enough, if there are more than that; then the rest is not read.
+    fn cut_at(&mut self, bytes: usize) -> Option<usize> {
+        let enough = self.enough.filter(|enough| bytes > *enough)?;
+        self.cut = true;
+        Some(enough)
     }
 
     async fn take(&mut self, bytes: &mut BytesMut, chunk: &[u8]) {
@@ -96,17 +124,27 @@ impl<'a> Reader<'a> {
 
     async fn decoded(&mut self, codings: &[Coding]) -> Result<Bytes, TransportError> {
         let max = self.wire_max(codings);
-        let mut decoder = Decoder::new(codings, self.limits);
-        let mut sink = Sink { bytes: BytesMut::new(), room: self.permit.bytes() };
+        let mut decoder = match self.enough {
+            None => Decoder::new(codings, self.limits),
+            // What is enough is the bound, and it is kept below.
+            Some(_) => Decoder::new(codings, &Limits { body_bytes_max: usize::MAX, ..self.limits.clone() }),
+        };
+        // One byte more than enough tells that there is more.
+        let room_max = self.enough.map_or(usize::MAX, |enough| enough.saturating_add(1));
+        let mut sink = Sink { bytes: BytesMut::new(), room: self.permit.bytes().min(room_max) };
         loop {
             let next = self.chunk(max).await?;
             let last = next.is_none();
             let mut chunk = next.unwrap_or_default();
             decoder.count(chunk.len());
             while decoder.push(&mut chunk, last, &mut sink).map_err(too_large)? == Pushed::Full {
+                if let Some(enough) = self.cut_at(sink.bytes.len()) {
+                    sink.bytes.truncate(enough);
+                    return Ok(sink.bytes.freeze());
+                }
                 self.grow().await;
                 // All that the body may become is reserved now; the decoder keeps the bound itself.
-                sink.room = usize::MAX;
+                sink.room = room_max;
             }
             if last {
                 return Ok(sink.bytes.freeze());
@@ -133,13 +171,19 @@ impl<'a> Reader<'a> {
     /// Waits for all the memory that this body may still need; the wait is not charged.
     async fn grow(&mut self) {
         let waiting = Instant::now();
-        self.budget.grow(&mut self.permit, self.limits.body_bytes_max).await;
+        let bytes = self.enough.map_or(self.limits.body_bytes_max, |enough| enough + BLOCK_SLACK);
+        self.budget.grow(&mut self.permit, bytes).await;
         self.deadline += waiting.elapsed();
     }
 
     fn wire_max(&self, codings: &[Coding]) -> u64 {
-        let decoded_max = if codings.is_empty() { self.limits.body_bytes_max as u64 } else { u64::MAX };
-        self.limits.wire_bytes_max.min(decoded_max)
+        match self.enough {
+            // Reading ends there anyway.
+            Some(_) if codings.is_empty() => u64::MAX,
+            Some(enough) => self.limits.wire_bytes_max.max(enough as u64),
+            None if codings.is_empty() => self.limits.wire_bytes_max.min(self.limits.body_bytes_max as u64),
+            None => self.limits.wire_bytes_max,
+        }
     }
 }
 
@@ -168,5 +212,7 @@ fn deadline_passed() -> TransportError {
     TransportError::new(Phase::Body, Fault::Timeout, "the deadline of the attempt passed")
 }
 
+/// What a decoder or a chunk may give beyond what is enough, before it is cut.
+const BLOCK_SLACK: usize = 64 << 10;
 const DRAIN_FOR: Duration = Duration::from_secs(1);
 const DRAIN_BYTES: usize = 64 << 10;

@@ -281,7 +281,7 @@ const BLOCK_BYTES: usize = 16 << 10;
 const RATIO_FROM: u64 = 1 << 20;
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use async_compression::codecs::{

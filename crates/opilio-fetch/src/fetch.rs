@@ -42,6 +42,9 @@ pub struct Order {
     pub connection: Connection,
     /// Which kinds of content are wanted.
     pub accept: Accept,
+    /// So many decoded bytes of the body are enough, whatever the limits are: a longer one is cut there,
+    /// its rest is not read, and that is no failure. None reads all of it, within the limits.
+    pub enough: Option<usize>,
     /// What it is for.
     pub purpose: Purpose,
     /// The session that it belongs to; none for the crawl's own.
@@ -83,6 +86,7 @@ impl Order {
             purpose: Purpose::Page,
             session: None,
             proxy: None,
+            enough: None,
         }
     }
 }
@@ -98,6 +102,8 @@ pub struct Fetched {
     pub head: Option<Head>,
     /// The whole body, decoded; empty for redirects, refusals (429, 503) and failures.
     pub body: Bytes,
+    /// There was more of the body than [`Order::enough`]; the rest was not read.
+    pub cut: bool,
     /// Memory that the body holds of the crawl's budget: keep it as long as the body.
     pub permit: BodyPermit,
     /// Where a redirect leads: absolute, http(s), without fragment.
@@ -247,7 +253,7 @@ impl Fetcher {
         started: Instant,
         fetched: &mut Fetched,
     ) -> Result<(), Failure> {
-        let (method, accept) = (order.method.clone(), order.accept);
+        let (method, accept, enough) = (order.method.clone(), order.accept, order.enough);
         let tried = Tried { method: &method, url };
         if !matches!(url.scheme(), "http" | "https") {
             return Err(tried.failed(Fault::UnsupportedScheme, "only http and https are fetched"));
@@ -280,11 +286,12 @@ impl Fetcher {
             head::content_length(headers).map_err(|fault| tried.failed(fault, "its length is no number"))?;
         let length = length.filter(|_| !head::is_bodiless(&method, status));
         let mut reader =
-            Reader::new(stream, length, started + self.limits.timeout, &self.limits, &self.budget);
+            Reader::new(stream, length, started + self.limits.timeout, &self.limits, &self.budget)
+                .enough(enough);
         let read = reader.read(&codings).await;
         fetched.wire_bytes = reader.wire;
         let body = read.map_err(|error| tried.broke(&error))?;
-        (fetched.body, fetched.permit) = (body.bytes, body.permit);
+        (fetched.body, fetched.permit, fetched.cut) = (body.bytes, body.permit, body.cut);
         Ok(())
     }
 
@@ -328,6 +335,7 @@ impl Fetched {
             hints: Hints::default(),
             head: None,
             body: Bytes::new(),
+            cut: false,
             permit: BodyPermit::none(),
             location: None,
             error: None,

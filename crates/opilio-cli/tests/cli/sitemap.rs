@@ -29,8 +29,9 @@ fn an_entry_is_one_object_with_the_fields_of_the_contract() {
         "loc": "https://a.example/?x=1&y=2", "lastmod": "2026-01-02", "changefreq": "daily", "priority": 0.5,
         "kind": "url",
     });
-    assert_eq!(entries(SITEMAP.as_bytes()), [expected.clone()]);
-    assert_eq!(entries(&gzip(SITEMAP.as_bytes())), [expected], "gzip is seen from the bytes");
+    for file in [SITEMAP.as_bytes().to_vec(), gzip(SITEMAP.as_bytes())] {
+        assert_eq!(entries(&file), std::slice::from_ref(&expected), "gzip is seen from the bytes");
+    }
 }
 
 #[test]

@@ -40,15 +40,16 @@ impl HostState {
         if held || spent || now < self.budget_due() {
             return None;
         }
-        let may_start = |scheme| {
-            self.rules.allow_starts(scheme, now) || self.rules.fetch_due(scheme).is_some_and(|due| due <= now)
+        let allowed =
+            |lease: &Lease| lease.id.is_errand() || self.rules.allow_starts(lease.record.scheme, now);
+        let may_start = |lease: &Lease| {
+            allowed(lease) || self.rules.fetch_due(lease.record.scheme).is_some_and(|due| due <= now)
         };
         // While it is open whose fault the last failure was, another URL goes first, to find out.
         let careful = self.hold.door == Door::Closed || self.suspect.is_some();
         let place = if careful { self.room.safest(may_start)? } else { self.room.best(may_start)? };
-        let scheme = self.room.ready()[place].lease.record.scheme;
-        let allowed = self.rules.allow_starts(scheme, now);
-        Some(if allowed { Candidate::Lease(place) } else { Candidate::Rules(scheme) })
+        let lease = &self.room.ready()[place].lease;
+        Some(if allowed(lease) { Candidate::Lease(place) } else { Candidate::Rules(lease.record.scheme) })
     }
 
     /// When the next start will be possible if nothing is heard, and what it waits for.
@@ -84,7 +85,7 @@ impl HostState {
     /// From when on a lease may start as far as its origin's rules go; `None` while they are fetched.
     fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
         match self.rules.of(lease.record.scheme).known {
-            _ if self.rules.is_off() => Some(Timestamp::EPOCH),
+            _ if self.rules.is_off() || lease.id.is_errand() => Some(Timestamp::EPOCH),
             // Known rules allow a start, expired ones a fetch of newer ones.
             Known::Until(_) => Some(Timestamp::EPOCH),
             Known::Unknown(not_before) => Some(not_before),
@@ -114,7 +115,7 @@ impl HostState {
         match candidate {
             Candidate::Rules(scheme) => {
                 self.rules.of_mut(scheme).known =
-                    Known::Fetching(Fetching { seq, started: now, deadline, probe });
+                    Known::Fetching(Fetching { seq, started: now, deadline, probe, away: false });
                 Output::FetchRules { scheme, deadline }
             }
             Candidate::Lease(place) => {

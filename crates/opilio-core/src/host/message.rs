@@ -68,6 +68,12 @@ pub enum RulesAnswer {
     },
     /// It redirects elsewhere on this very host: one more start of the same kind is due.
     Again,
+    /// It redirects to another host, whose gate lets the next hop through and whose budget pays for it.
+    /// What came of that is the next answer; when there is none in time, the rules are unavailable.
+    Elsewhere {
+        /// How long to wait for it.
+        within: Duration,
+    },
     /// A fact about the host came instead (429, 5xx, unreachable): closed for now.
     Unavailable {
         /// What happened.
@@ -174,6 +180,13 @@ pub enum HostEvent {
     Forbidden {
         /// How many.
         in_a_row: u32,
+    },
+    /// The rules of an origin could not be had: it counts as closed (RFC 9309 §2.3.1.4).
+    RulesUnavailable {
+        /// Which of the host's two origins.
+        scheme: Scheme,
+        /// What came instead.
+        outcome: Outcome,
     },
     /// robots.txt asked for a `Crawl-delay` beyond the longest that is kept.
     CrawlDelayClamped {

@@ -37,10 +37,6 @@ enum Payer {
 }
 
 impl HostState {
-    /// The longest `Crawl-delay` that is kept. It is custom, not part of RFC 9309; some sites ask
-    /// for hours, by which a crawl of them would never end.
-    pub const CRAWL_DELAY_MAX: Duration = Duration::from_secs(60);
-
     /// So many 401 or 403 in a row are worth an event.
     pub const FORBIDDEN_IN_A_ROW: u8 = 10;
 
@@ -428,24 +424,39 @@ impl HostState {
 
     pub(super) fn rules_answer(&mut self, now: Timestamp, scheme: Scheme, answer: RulesAnswer) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
-        let Fetching { seq, started, probe, .. } = fetching;
+        let Fetching { seq, started, probe, away, .. } = fetching;
         let landing = Landing { seq, started, probe };
         match answer {
             RulesAnswer::Known { crawl_delay, expires_in } => {
                 self.know_rules(now, scheme, crawl_delay.unwrap_or_default(), expires_in);
-                self.answered = true;
-                self.well(now, landing);
+                // What another host said proves nothing of this one: should its door be closed, the
+                // first of the leases that may start now is the probe.
+                if !away {
+                    self.answered = true;
+                    self.well(now, landing);
+                }
             }
-            RulesAnswer::Again => self.follow_rules(now, scheme, landing),
+            RulesAnswer::Again => self.follow_rules(now, scheme, Known::Unknown(now)),
+            RulesAnswer::Elsewhere { within } => {
+                let deadline = now + within;
+                let fetching = Fetching { seq, started, deadline, probe: false, away: true };
+                self.follow_rules(now, scheme, Known::Fetching(fetching));
+            }
             RulesAnswer::Unavailable { outcome, proposal } => {
                 self.rules.of_mut(scheme).known = Known::Unknown(self.rules_retry(now, scheme, outcome));
-                self.rules_unavailable(now, landing, scheme, outcome, proposal);
+                self.rules.of_mut(scheme).hops = 0;
+                self.say(HostEvent::RulesUnavailable { scheme, outcome });
+                if away {
+                    self.rules_unavailable_elsewhere(now, scheme, landing, outcome);
+                } else {
+                    self.rules_unavailable(now, landing, scheme, outcome, proposal);
+                }
             }
         }
     }
 
     fn know_rules(&mut self, now: Timestamp, scheme: Scheme, asked: Duration, expires_in: Duration) {
-        let kept = asked.min(Self::CRAWL_DELAY_MAX);
+        let kept = asked.min(self.policy.crawl_delay_max());
         if kept < asked {
             self.say(HostEvent::CrawlDelayClamped { asked, kept });
         }
@@ -457,16 +468,45 @@ impl HostState {
         self.refresh_spacing();
     }
 
-    /// robots.txt was redirected on this host: one more fetch, but not for ever.
-    fn follow_rules(&mut self, now: Timestamp, scheme: Scheme, landing: Landing) {
+    /// robots.txt was redirected: one more fetch, here or elsewhere, but not for ever.
+    ///
+    /// A hop says that the host answers, not that its rules can be had: it forgives no strike and opens
+    /// no door. Otherwise a redirect to what always fails would be asked for without end, and at once.
+    fn follow_rules(&mut self, now: Timestamp, scheme: Scheme, next: Known) {
+        if self.rules.fetching(scheme).is_some_and(|fetching| fetching.probe) {
+            self.hold.unprobe();
+        }
+        self.answered = true;
         let origin = self.rules.of_mut(scheme);
         origin.hops += 1;
-        origin.known = Known::Unknown(now);
+        origin.known = next;
         if origin.hops > HOPS_MAX {
             self.know_rules(now, scheme, Duration::ZERO, RULES_HOLD_DEFAULT);
         }
-        self.answered = true;
-        self.well(now, landing);
+    }
+
+    /// The host that the rules were redirected to gave none, or nothing in time: this one is closed as if
+    /// it had given none itself. Its pace has learnt nothing.
+    fn rules_unavailable_elsewhere(
+        &mut self,
+        now: Timestamp,
+        scheme: Scheme,
+        landing: Landing,
+        outcome: Outcome,
+    ) {
+        if let Outcome::Failed(fault) = outcome
+            && fault.is_permanent()
+        {
+            self.end_origin(scheme, fault.reason());
+        }
+        self.blamed = true;
+        if self.hold.door == Door::Probing {
+            // It is closed anyway, and what the probe finds out comes first.
+            self.rules.of_mut(scheme).known = Known::Unknown(now + self.policy.backoff_bounds().min);
+            return;
+        }
+        let closing = self.close(now, landing, HoldReason::Unreachable, false);
+        self.hold_by_strikes(now, closing, HoldReason::Unreachable);
     }
 
     /// Nothing may be fetched while the rules cannot be (RFC 9309 §2.3.1.4): that is the host's fault.
@@ -534,11 +574,26 @@ impl HostState {
         }
     }
 
+    /// Nobody said in time what came of a fetch of rules.
     pub(super) fn rules_lost(&mut self, now: Timestamp, scheme: Scheme) {
-        if self.rules.fetching(scheme).is_some_and(|fetching| fetching.probe) {
+        let Some(fetching) = self.rules.fetching(scheme) else { return };
+        if fetching.away {
+            let outcome = Outcome::Failed(Fault::Timeout);
+            let origin = self.rules.of_mut(scheme);
+            origin.known = Known::Unknown(now);
+            origin.hops = 0;
+            self.say(HostEvent::RulesUnavailable { scheme, outcome });
+            let landing = Landing { seq: fetching.seq, started: fetching.started, probe: false };
+            self.rules_unavailable_elsewhere(now, scheme, landing, outcome);
+            return;
+        }
+        if fetching.probe {
             self.hold.unprobe();
         }
-        self.rules.of_mut(scheme).known = Known::Unknown(now + self.policy.backoff_bounds().min);
+        let retry = now + self.policy.backoff_bounds().min;
+        let origin = self.rules.of_mut(scheme);
+        origin.known = Known::Unknown(retry);
+        origin.hops = 0;
     }
 }
 

@@ -1,7 +1,6 @@
 //! The places of a host's leases: ready, waiting, in flight, parsed.
 
 use super::message::Start;
-use crate::name::Scheme;
 use crate::outcome::Reason;
 use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
@@ -30,10 +29,6 @@ impl Ticket {
 
     pub(super) fn id(&self) -> LeaseId {
         self.lease.id
-    }
-
-    fn scheme(&self) -> Scheme {
-        self.lease.record.scheme
     }
 
     /// The higher goes first: priority, then a small depth, then age.
@@ -136,15 +131,15 @@ impl Room {
     }
 
     /// The place of the best ready lease among those that `may_start`.
-    pub(super) fn best(&self, may_start: impl Fn(Scheme) -> bool) -> Option<usize> {
-        self.ready.iter().rposition(|ticket| may_start(ticket.scheme()))
+    pub(super) fn best(&self, may_start: impl Fn(&Lease) -> bool) -> Option<usize> {
+        self.ready.iter().rposition(|ticket| may_start(&ticket.lease))
     }
 
     /// The place of the ready lease that makes the best probe: it failed least, and is first in order.
-    pub(super) fn safest(&self, may_start: impl Fn(Scheme) -> bool) -> Option<usize> {
+    pub(super) fn safest(&self, may_start: impl Fn(&Lease) -> bool) -> Option<usize> {
         let places = self.ready.iter().enumerate().rev();
         places
-            .filter(|(_, ticket)| may_start(ticket.scheme()))
+            .filter(|(_, ticket)| may_start(&ticket.lease))
             .min_by_key(|(_, ticket)| ticket.risk())
             .map(|(place, _)| place)
     }

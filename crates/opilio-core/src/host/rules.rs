@@ -24,6 +24,8 @@ pub(super) struct Fetching {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
+    /// A redirect led to another host, through whose gate it goes on: nothing is in flight here.
+    pub(super) away: bool,
 }
 
 /// One origin.
@@ -89,9 +91,10 @@ impl Rules {
         }
     }
 
-    /// Fetches of rules under way.
+    /// Fetches of rules under way at this host.
     pub(super) fn in_flight(&self) -> usize {
-        SCHEMES.into_iter().filter(|scheme| self.fetching(*scheme).is_some()).count()
+        let here = |scheme: &Scheme| self.fetching(*scheme).is_some_and(|fetching| !fetching.away);
+        SCHEMES.into_iter().filter(here).count()
     }
 
     /// The longest crawl delay of the two, since both are one budget.
@@ -99,7 +102,7 @@ impl Rules {
         self.origins[0].crawl_delay.max(self.origins[1].crawl_delay)
     }
 
-    /// The earliest deadline of a fetch under way.
+    /// The earliest deadline of a fetch under way, here or elsewhere.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         SCHEMES.into_iter().filter_map(|scheme| self.fetching(scheme)).map(|fetching| fetching.deadline).min()
     }

@@ -306,7 +306,15 @@ impl HostState {
     pub fn ready_leases(&self, scheme: Scheme) -> impl Iterator<Item = &Lease> {
         let waiting = self.room.waiting().iter().map(|(_, ticket)| ticket);
         let idle = self.room.ready().iter().chain(waiting);
-        idle.map(|ticket| &ticket.lease).filter(move |lease| lease.record.scheme == scheme)
+        let of_rules = move |lease: &&Lease| lease.record.scheme == scheme && !lease.id.is_errand();
+        idle.map(|ticket| &ticket.lease).filter(of_rules)
+    }
+
+    /// Whether an origin's rules are known and hold: what they forbid may end before they are asked for
+    /// anew. Without rules there is nothing to know.
+    #[must_use]
+    pub fn knows_rules(&self, scheme: Scheme, now: Timestamp) -> bool {
+        !self.rules.is_off() && self.rules.allow_starts(scheme, now)
     }
 
     // Time and inputs that are not reports.
@@ -331,7 +339,10 @@ impl HostState {
     }
 
     fn assign(&mut self, leases: Vec<Lease>) {
-        self.credit = if leases.is_empty() { Credit::Empty } else { Credit::Idle };
+        // An errand is no answer to what was asked of the store.
+        if !leases.first().is_some_and(|lease| lease.id.is_errand()) {
+            self.credit = if leases.is_empty() { Credit::Empty } else { Credit::Idle };
+        }
         for lease in leases {
             if self.room.holds(lease.id) {
                 continue;

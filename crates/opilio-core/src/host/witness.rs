@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::budget::Spacing;
 use super::invariants::{Invariant, Violation};
 use super::message::{Delivery, HoldReason, HostEvent, Input, Output, RulesAnswer, Start};
-use super::rules::SCHEMES;
+use super::rules::{HOPS_MAX, SCHEMES};
 use super::snapshot::HostSnapshot;
 use super::state::HostState;
 use crate::name::Scheme;
@@ -39,6 +39,11 @@ pub struct Witness {
     crawl_delay: [Duration; 2],
     /// Deadlines of robots.txt fetches under way, and whether each is the probe.
     rules_out: [Option<(Timestamp, bool)>; 2],
+    /// Until when the rules are awaited that were redirected to another host.
+    rules_away: [Option<Timestamp>; 2],
+    /// Redirects of each robots.txt so far.
+    hops: [u8; 2],
+    crawl_delay_max: Duration,
     /// Until when the server asked for silence, or the host said that it keeps it.
     hold_end: Timestamp,
     hold_shown: Timestamp,
@@ -123,6 +128,9 @@ impl Witness {
             slot_refused_until: Timestamp::EPOCH,
             crawl_delay: [Duration::ZERO; 2],
             rules_out: [None; 2],
+            rules_away: [None; 2],
+            hops: [0; 2],
+            crawl_delay_max: policy.crawl_delay_max(),
             hold_end: Timestamp::EPOCH,
             hold_shown: Timestamp::EPOCH,
             closed: false,
@@ -145,6 +153,7 @@ impl Witness {
     /// failure of before is forgotten.
     pub fn resumed(&mut self) {
         self.draining = false;
+        (self.rules_away, self.hops) = ([None; 2], [0; 2]);
         if matches!(self.fault, LastFault::OfUrl(_)) {
             self.fault = LastFault::None;
         }
@@ -308,7 +317,10 @@ impl Witness {
                 self.resumed_at = Some(now);
             }
             HostEvent::Parked { .. } => self.parked = true,
-            HostEvent::Paced { .. } | HostEvent::Forbidden { .. } | HostEvent::CrawlDelayClamped { .. } => {}
+            HostEvent::Paced { .. }
+            | HostEvent::Forbidden { .. }
+            | HostEvent::RulesUnavailable { .. }
+            | HostEvent::CrawlDelayClamped { .. } => {}
         }
     }
 
@@ -358,8 +370,16 @@ impl Witness {
                 seen.innocent = false;
             }
         }
-        for out in &mut self.rules_out {
-            *out = out.filter(|(deadline, _)| *deadline > now);
+        for (out, hops) in self.rules_out.iter_mut().zip(&mut self.hops) {
+            if out.take_if(|(deadline, _)| *deadline <= now).is_some() {
+                *hops = 0;
+            }
+        }
+        for (away, hops) in self.rules_away.iter_mut().zip(&mut self.hops) {
+            if away.take_if(|deadline| *deadline <= now).is_some() {
+                *hops = 0;
+                self.fault = LastFault::OfHost;
+            }
         }
     }
 
@@ -434,16 +454,29 @@ impl Witness {
     }
 
     fn rules_answered(&mut self, now: Timestamp, scheme: Scheme, answer: RulesAnswer) {
-        if self.rules_out[scheme as usize].take().is_none() {
+        let away = self.rules_away[scheme as usize].take().is_some();
+        if self.rules_out[scheme as usize].take().is_none() && !away {
+            return;
+        }
+        let hops = &mut self.hops[scheme as usize];
+        let hop = matches!(answer, RulesAnswer::Again | RulesAnswer::Elsewhere { .. });
+        *hops = if hop { *hops + 1 } else { 0 };
+        if *hops > HOPS_MAX {
+            // It asks no more: there are no rules.
+            *hops = 0;
+            self.crawl_delay[scheme as usize] = Duration::ZERO;
             return;
         }
         match answer {
             RulesAnswer::Known { crawl_delay, .. } => {
-                let kept = crawl_delay.unwrap_or_default().min(HostState::CRAWL_DELAY_MAX);
-                self.crawl_delay[scheme as usize] = kept;
-                self.fault = LastFault::None;
+                self.crawl_delay[scheme as usize] = crawl_delay.unwrap_or_default().min(self.crawl_delay_max);
+                if !away {
+                    self.fault = LastFault::None;
+                }
             }
-            RulesAnswer::Again => self.fault = LastFault::None,
+            RulesAnswer::Again => {}
+            RulesAnswer::Elsewhere { within } => self.rules_away[scheme as usize] = Some(now + within),
+            RulesAnswer::Unavailable { .. } if away => self.fault = LastFault::OfHost,
             RulesAnswer::Unavailable { outcome, proposal } => {
                 self.note_refusal(now, outcome, &proposal);
                 if !matches!(outcome.blame(), Blame::Refusal | Blame::Ours) {
@@ -474,7 +507,8 @@ impl Witness {
     /// G5: work that may start has asked for its slot, or a timer for its time.
     fn expect_work(&mut self, now: Timestamp, shown: &HostSnapshot) -> Result<(), Violation> {
         self.parked = shown.parked.is_some();
-        let rules_out = self.rules_out.iter().any(Option::is_some);
+        let rules_out =
+            self.rules_out.iter().any(Option::is_some) || self.rules_away.iter().any(Option::is_some);
         let busy = self.draining
             || self.parked
             || self.probe_out()

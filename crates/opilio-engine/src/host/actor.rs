@@ -10,14 +10,16 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHand
 use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
 use opilio_core::{Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
 use opilio_fetch::{Connection, Order, Purpose};
+use opilio_robots::ROBOTS_BYTES_MAX;
 use url::Url;
 
-use super::rules::RulesTable;
+use super::errands::Errands;
+use super::rules::{Learnt, RulesFacts, RulesTable, patience};
 use crate::extra::{Extra, More};
 use crate::fetcher::Slot;
 use crate::login::is_credential;
 use crate::message::{
-    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report,
+    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Visited,
 };
 use crate::shard::{Gone, HostGone, ShardContext, memory};
 
@@ -26,6 +28,7 @@ pub(crate) struct HostActor {
     host: Host,
     state: Rc<RefCell<HostState>>,
     rules: Rc<RefCell<RulesTable>>,
+    errands: Rc<RefCell<Errands>>,
     /// Attempts under way: what the retry policy needs to know about them.
     trying: HashMap<LeaseId, Attempt>,
     /// The report that is being handled, for the delivery that it may lead to.
@@ -50,17 +53,19 @@ struct Attempt {
 }
 
 impl HostActor {
-    /// Starts an actor over what the shard keeps of its host: state and rules.
+    /// Starts an actor over what the shard keeps of its host: state, rules and errands.
     pub(crate) fn start(
         cx: Rc<ShardContext>,
         host: Host,
         state: Rc<RefCell<HostState>>,
         rules: Rc<RefCell<RulesTable>>,
+        errands: Rc<RefCell<Errands>>,
         restarted: bool,
     ) -> Addr<Self> {
         let random = fastrand::Rng::with_seed(cx.settings.seed ^ cx.clock.now().as_micros());
         Actor::start(Self {
             rules,
+            errands,
             cx,
             host,
             state,
@@ -107,6 +112,12 @@ impl HostActor {
             Output::ReturnSlot => self.slot = None,
             Output::Fetch(start) => return self.fetch(ctx, start),
             Output::FetchRules { scheme, .. } => return self.fetch_rules(ctx, scheme),
+            Output::Deliver { lease, .. } if lease.id.is_errand() => {
+                let id = lease.id;
+                self.visited(id);
+                return Some(Input::Settled(vec![id]));
+            }
+            Output::Settle { lease, .. } if lease.id.is_errand() => self.visited(lease.id),
             Output::Deliver { lease, delivery, attempts } => self.deliver(lease, delivery, attempts),
             Output::Settle { lease, ending } => self.settle(lease, ending),
             Output::Event(event) => self.tell(event),
@@ -138,7 +149,12 @@ impl HostActor {
             self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries: Some(0) });
             return Some(self.report_of(id, Outcome::Failed(Fault::Lost), Hints::default()));
         }
-        let retries = more.and_then(|more| more.retries);
+        let mut retries = more.and_then(|more| more.retries);
+        if id.is_errand() {
+            // Who asked tries again, or does not.
+            retries = Some(0);
+            order.enough = Some(RULES_BYTES);
+        }
         self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries });
         order.accept = self.cx.settings.scope.accept();
         let retry = u64::from(attempt > 1 || first_start < now);
@@ -151,7 +167,8 @@ impl HostActor {
 
     fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         let url = self.rules.borrow().url(scheme);
-        let order = url.map(|url| Order { purpose: Purpose::Robots, ..Order::get(url) });
+        let order =
+            url.map(|url| Order { purpose: Purpose::Robots, enough: Some(RULES_BYTES), ..Order::get(url) });
         let handed = order.is_some_and(|order| !self.send(ctx, Errand::Rules(scheme), order));
         if handed {
             self.cx.count(|counts| counts.requests += 1);
@@ -205,6 +222,16 @@ impl HostActor {
         self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error });
     }
 
+    /// Tells who asked for an errand what came of it; nothing, if there is no report: the host is closed.
+    fn visited(&mut self, id: LeaseId) {
+        self.trying.remove(&id);
+        let report = self.report.take_if(|(reported, _)| *reported == id);
+        let facts = report.map_or_else(RulesFacts::nothing, |(_, report)| RulesFacts::of(&report));
+        for asker in self.errands.borrow_mut().end(id) {
+            self.cx.visited.send(Visited { asker, facts: facts.clone() });
+        }
+    }
+
     /// Ends a lease that gives nothing to the spider.
     fn settle(&mut self, lease: Lease, ending: Ending) {
         self.trying.remove(&lease.id);
@@ -238,6 +265,18 @@ impl HostActor {
             HostEvent::Paced { per_second } => tracing::info!(%host, per_second, "host has a new pace"),
             HostEvent::Forbidden { in_a_row } => {
                 tracing::warn!(%host, in_a_row, "host answers 401 or 403 again and again");
+            }
+            HostEvent::RulesUnavailable { scheme, outcome } => {
+                let first = self.rules.borrow_mut().start_over(scheme);
+                let origin = scheme.as_str();
+                if first {
+                    tracing::warn!(%host, origin, ?outcome, "robots.txt cannot be had: the host counts as closed");
+                } else {
+                    tracing::debug!(%host, origin, ?outcome, "robots.txt still cannot be had");
+                }
+            }
+            HostEvent::CrawlDelayClamped { asked, kept } => {
+                tracing::warn!(%host, ?asked, ?kept, "the crawl delay of robots.txt is longer than allowed");
             }
             other => tracing::debug!(%host, ?other, "host"),
         }
@@ -344,11 +383,19 @@ impl Handler<Report> for HostActor {
                 let settings = &self.cx.settings;
                 let proposal =
                     settings.retry.propose(&RULES_FACTS, report.outcome, report.hints, self.random.f64());
-                let answer = self.rules.borrow_mut().learn(scheme, &report, proposal);
-                // What the new rules forbid ends before they let anything start.
-                let now = self.cx.clock.now();
-                self.rules.borrow().refuse(scheme, &mut self.state.borrow_mut(), now);
+                let within = patience(&settings.hosts.of(&self.host).policy, settings.fetch_timeout);
+                let facts = RulesFacts::of(&report);
+                let learnt = self.rules.borrow_mut().learn(scheme, &facts, proposal, within);
+                let Learnt { answer, visit } = learnt;
+                if matches!(answer, RulesAnswer::Known { .. }) {
+                    // What the new rules forbid ends before they let anything start.
+                    let now = self.cx.clock.now();
+                    self.rules.borrow().refuse(scheme, &mut self.state.borrow_mut(), now);
+                }
                 self.step(ctx, Input::Rules { scheme, answer });
+                if let Some(visit) = visit {
+                    self.cx.visits.send(visit);
+                }
             }
         }
     }
@@ -363,7 +410,9 @@ impl Handler<Drain> for HostActor {
 }
 
 /// What the retry policy needs to know about a fetch of robots.txt: the host counts its attempts.
-const RULES_FACTS: RequestFacts =
+pub(crate) const RULES_FACTS: RequestFacts =
     RequestFacts { repeatable: true, attempt: 1, elapsed: Duration::ZERO, retries: None };
+/// What is read of a robots.txt: one byte more than counts, so that its reader sees that there is more.
+const RULES_BYTES: usize = ROBOTS_BYTES_MAX + 1;
 /// An idle connection is kept no longer than this.
 const IDLE_MAX: Duration = Duration::from_secs(15);

@@ -1,10 +1,12 @@
 //! The host actor: a thin shell around [`opilio_core::host::HostState`].
 
 mod actor;
+mod errands;
 mod rules;
 
-pub(crate) use actor::HostActor;
-pub(crate) use rules::RulesTable;
+pub(crate) use actor::{HostActor, RULES_FACTS};
+pub(crate) use errands::{Admitted, Asker, Errands};
+pub(crate) use rules::{Learnt, RulesFacts, RulesTable, patience};
 
 #[cfg(test)]
 pub(crate) use chaos::{die_once_at, has_died};

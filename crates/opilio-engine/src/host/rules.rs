@@ -1,32 +1,68 @@
-//! The robots.txt rules of a host's two origins, as the host actor keeps them.
+//! The robots.txt rules of a host's two origins, as the shard keeps them.
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use opilio_core::host::{HostState, Input, RulesAnswer};
-use opilio_core::{Host, Lease, LeaseId, Outcome, Proposal, Scheme, Timestamp};
+use opilio_core::{Fault, Host, HostPolicy, Lease, LeaseId, Outcome, Proposal, Scheme, Timestamp};
 use opilio_robots::Robots;
 use url::Url;
 
-use crate::message::Report;
+use super::errands::Asker;
+use crate::message::{Report, Visit};
 
-/// Rules by scheme. They are forgotten with the actor; the state remembers until when they hold.
+/// Rules by scheme. The state remembers until when they hold.
 pub(crate) struct RulesTable {
     host: Host,
     user_agent: String,
     origins: [OriginRules; 2],
+    /// Questions put to other hosts so far.
+    questions: u64,
 }
 
 #[derive(Default)]
 struct OriginRules {
     rules: Option<Robots>,
-    /// Where the last redirect led, and how many there were.
+    /// Where the last redirect led on this host.
     redirected: Option<Url>,
+    /// The question that was put to another host, if its answer is awaited.
+    asked: Option<u64>,
     hops: u8,
+    /// They could not be had once.
+    failed: bool,
+}
+
+/// What came of a fetch of robots.txt, wherever it was made.
+#[derive(Clone, Debug)]
+pub(crate) struct RulesFacts {
+    pub(crate) outcome: Outcome,
+    pub(crate) body: Bytes,
+    pub(crate) location: Option<Url>,
+}
+
+impl RulesFacts {
+    pub(crate) fn of(report: &Report) -> Self {
+        let body = report.answer.as_ref().map(|answer| answer.body.clone()).unwrap_or_default();
+        Self { outcome: report.outcome, body, location: report.location.clone() }
+    }
+
+    /// Nothing was fetched.
+    pub(crate) fn nothing() -> Self {
+        Self { outcome: Outcome::Failed(Fault::Timeout), body: Bytes::new(), location: None }
+    }
+}
+
+/// What facts about an origin's rules mean.
+pub(crate) struct Learnt {
+    pub(crate) answer: RulesAnswer,
+    /// What another host is to be asked for.
+    pub(crate) visit: Option<Visit>,
 }
 
 impl RulesTable {
     pub(crate) fn new(host: &Host, user_agent: &str) -> Self {
-        Self { host: host.clone(), user_agent: user_agent.to_owned(), origins: Default::default() }
+        let user_agent = user_agent.to_owned();
+        Self { host: host.clone(), user_agent, origins: Default::default(), questions: 0 }
     }
 
     /// A table with rules that were read before, http first.
@@ -43,22 +79,11 @@ impl RulesTable {
         self.origins[index(scheme)].rules.as_ref()
     }
 
-    pub(crate) fn is_known(&self, scheme: Scheme) -> bool {
-        self.of(scheme).is_some()
-    }
-
-    /// Whether the rules allow a URL; what is unknown is not allowed yet, but nobody asks then.
-    pub(crate) fn allows(&self, scheme: Scheme, url: &str) -> bool {
-        let Some(rules) = &self.origins[index(scheme)].rules else { return true };
-        Url::parse(url).map_or(true, |url| rules.allows_url(&url))
-    }
-
-    /// Ends the leases that the known rules do not allow, before they are asked for.
+    /// Ends the leases that the rules do not allow, before they are asked for. For rules that hold.
     pub(crate) fn refuse(&self, scheme: Scheme, state: &mut HostState, now: Timestamp) {
-        if !self.is_known(scheme) {
-            return;
-        }
-        let disallowed = |lease: &&Lease| !self.allows(scheme, &lease.record.url);
+        let Some(rules) = self.of(scheme) else { return };
+        let allows = |url: &str| Url::parse(url).map_or(true, |url| rules.allows_url(&url));
+        let disallowed = |lease: &&Lease| !allows(&lease.record.url);
         let refused: Vec<LeaseId> =
             state.ready_leases(scheme).filter(disallowed).map(|lease| lease.id).collect();
         for lease in refused {
@@ -66,7 +91,7 @@ impl RulesTable {
         }
     }
 
-    /// What to fetch next for an origin's rules.
+    /// What to fetch next for an origin's rules, at this host.
     pub(crate) fn url(&self, scheme: Scheme) -> Option<Url> {
         match &self.origins[index(scheme)].redirected {
             Some(url) => Some(url.clone()),
@@ -74,30 +99,66 @@ impl RulesTable {
         }
     }
 
-    /// Reads what a fetch of the rules gave (RFC 9309 §2.3.1).
-    pub(crate) fn learn(&mut self, scheme: Scheme, report: &Report, proposal: Proposal) -> RulesAnswer {
-        let host = self.host.clone();
+    /// Whether this is the answer that is awaited, and not one that comes too late.
+    pub(crate) fn is_awaited(&self, asker: &Asker) -> bool {
+        self.origins[index(asker.scheme)].asked == Some(asker.question)
+    }
+
+    /// Reads what a fetch of the rules gave (RFC 9309 §2.3.1). Another host is waited for as long as
+    /// `within`.
+    pub(crate) fn learn(
+        &mut self,
+        scheme: Scheme,
+        facts: &RulesFacts,
+        proposal: Proposal,
+        within: Duration,
+    ) -> Learnt {
         let origin = &mut self.origins[index(scheme)];
-        let body = report.answer.as_ref().map(|answer| answer.body.clone()).unwrap_or_default();
-        match report.outcome {
-            Outcome::Answered(200..=299) => origin.know(Robots::parse(&body, &self.user_agent)),
-            Outcome::Redirected(_) => match &report.location {
-                Some(to) if origin.hops < HOPS_MAX && Host::of(to).is_ok_and(|other| other == host) => {
-                    origin.hops += 1;
-                    origin.redirected = Some(to.clone());
-                    RulesAnswer::Again
-                }
-                // Five hops are the most that RFC 9309 §2.3.1.2 asks for; beyond, and at another
-                // host, whose budget this is not, the rules count as unavailable, hence open.
-                _ => origin.know(Robots::parse(b"", &self.user_agent)),
+        origin.asked = None;
+        let answer = match facts.outcome {
+            Outcome::Answered(200..=299) => origin.know(Robots::parse(&facts.body, &self.user_agent)),
+            Outcome::Redirected(_) => match &facts.location {
+                Some(to) if origin.hops < HOPS_MAX => return self.follow(scheme, to, within),
+                // Beyond the five hops of §2.3.1.2 the rules count as unavailable, hence open.
+                _ => origin.know(Robots::allow_all()),
             },
+            // A redirect that leads nowhere is no better than one that never ends.
+            Outcome::Failed(Fault::BadRedirect) => origin.know(Robots::allow_all()),
             // 429 is a fact about the host; the other 4xx mean that there are no rules (§2.3.1.3).
-            Outcome::Answered(400..=428 | 430..=499) => origin.know(Robots::parse(b"", &self.user_agent)),
+            Outcome::Answered(400..=428 | 430..=499) => origin.know(Robots::allow_all()),
             outcome => {
                 origin.start_over();
                 RulesAnswer::Unavailable { outcome, proposal }
             }
+        };
+        Learnt { answer, visit: None }
+    }
+
+    /// Goes on at the redirect's target: here, or by another host's gate.
+    fn follow(&mut self, scheme: Scheme, to: &Url, within: Duration) -> Learnt {
+        let origin = &mut self.origins[index(scheme)];
+        let Ok(host) = Host::of(to) else {
+            return Learnt { answer: origin.know(Robots::allow_all()), visit: None };
+        };
+        origin.hops += 1;
+        if host == self.host {
+            origin.redirected = Some(to.clone());
+            return Learnt { answer: RulesAnswer::Again, visit: None };
         }
+        self.questions += 1;
+        origin.redirected = None;
+        origin.asked = Some(self.questions);
+        let asker = Asker { host: self.host.clone(), scheme, question: self.questions };
+        let visit = Some(Visit { host, url: to.clone(), asker });
+        Learnt { answer: RulesAnswer::Elsewhere { within }, visit }
+    }
+
+    /// The rules could not be had: the next fetch begins at `/robots.txt` again.
+    /// Tells whether this is the first time.
+    pub(crate) fn start_over(&mut self, scheme: Scheme) -> bool {
+        let origin = &mut self.origins[index(scheme)];
+        origin.start_over();
+        !std::mem::replace(&mut origin.failed, true)
     }
 }
 
@@ -105,14 +166,21 @@ impl OriginRules {
     fn know(&mut self, rules: Robots) -> RulesAnswer {
         let crawl_delay = rules.crawl_delay();
         self.rules = Some(rules);
+        self.failed = false;
         self.start_over();
         RulesAnswer::Known { crawl_delay, expires_in: CACHE }
     }
 
     fn start_over(&mut self) {
         self.redirected = None;
+        self.asked = None;
         self.hops = 0;
     }
+}
+
+/// How long another host is waited for: five minutes by default, and as long as a fetch may take.
+pub(crate) fn patience(policy: &HostPolicy, fetch_timeout: Duration) -> Duration {
+    policy.backoff_bounds().min.saturating_mul(300).max(fetch_timeout)
 }
 
 fn index(scheme: Scheme) -> usize {

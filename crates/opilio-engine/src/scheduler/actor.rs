@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::message::{
     Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, ShardCounts, ShardReport, Slots,
-    SlotsWanted, ToStore,
+    SlotsWanted, ToStore, Visit, Visited,
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
@@ -42,6 +42,7 @@ pub(crate) struct Ended {
 pub(crate) struct ShardLink {
     pub(crate) assign: Recipient<Assign>,
     pub(crate) drain: Recipient<Drain>,
+    pub(crate) visited: Recipient<Visited>,
     pub(crate) lend: Recipient<Lend>,
     pub(crate) slots: Recipient<Slots>,
     pub(crate) watch: ParseWatch,
@@ -79,6 +80,7 @@ struct SchedulerParts {
 struct Shard {
     assign: Outbox<Assign>,
     drain: Outbox<Drain>,
+    visited: Outbox<Visited>,
     lend: Outbox<Lend>,
     slots: Outbox<Slots>,
     watch: ParseWatch,
@@ -236,16 +238,19 @@ impl Handler<FromStore> for Scheduler {
 
     fn handle(&mut self, news: FromStore, ctx: &mut Self::Context) {
         match news {
-            FromStore::Leased { work, kept } => {
+            FromStore::Leased(Assign { work, calls, kept }) => {
                 let mut by_shard: Vec<Assign> = self.shards.iter().map(|_| Assign::default()).collect();
                 for work in work {
                     by_shard[self.shard_of(&work.host)].work.push(work);
+                }
+                for call in calls {
+                    by_shard[self.shard_of(&call.visit.host)].calls.push(call);
                 }
                 for (host, stamp) in kept {
                     by_shard[self.shard_of(&host)].kept.push((host, stamp));
                 }
                 for (shard, assign) in self.shards.iter().zip(by_shard) {
-                    if !assign.work.is_empty() || !assign.kept.is_empty() {
+                    if !assign.is_empty() {
                         shard.assign.send(assign);
                     }
                 }
@@ -276,6 +281,23 @@ impl Handler<FromShard> for Scheduler {
             FromShard::Passivated(passivated) => self.setup.port.send(ToStore::Unwant(passivated)),
             FromShard::Drained { shard, counts } => self.drained(shard, counts),
         }
+    }
+}
+
+impl Handler<Visit> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, visit: Visit, _: &mut Self::Context) {
+        // By the store, since it keeps what a passive host remembers: its holds above all.
+        self.setup.port.send(ToStore::Visit(visit));
+    }
+}
+
+impl Handler<Visited> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, visited: Visited, _: &mut Self::Context) {
+        self.shards[self.shard_of(&visited.asker.host)].visited.send(visited);
     }
 }
 
@@ -316,6 +338,7 @@ impl Shard {
         Self {
             assign: Outbox::new(link.assign),
             drain: Outbox::new(link.drain),
+            visited: Outbox::new(link.visited),
             lend: Outbox::new(link.lend),
             slots: Outbox::new(link.slots),
             watch: link.watch,

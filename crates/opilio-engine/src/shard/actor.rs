@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input};
-use opilio_core::{Host, Scheme};
+use opilio_core::{Hints, Host, Scheme};
 
 use super::memory;
 use crate::clock::Clock;
 use crate::fetcher::Pool;
-use crate::host::{HostActor, RulesTable};
+use crate::host::{Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesFacts, RulesTable, patience};
 use crate::message::{
-    Assign, Credit, Deliver, Drain, FromShard, Passivated, Poke, Settled, ShardCounts, ShardReport, Stamp,
-    Work,
+    Assign, Call, Credit, Deliver, Drain, FromShard, Passivated, Poke, Settled, ShardCounts, ShardReport,
+    Stamp, Visit, Visited, Work,
 };
 use crate::outbox::Outbox;
 use crate::settings::Settings;
@@ -32,6 +32,8 @@ pub(crate) struct ShardContext {
     pub(crate) runner: Outbox<Deliver>,
     pub(crate) port: StorePort,
     pub(crate) credit: Outbox<Credit>,
+    pub(crate) visits: Outbox<Visit>,
+    pub(crate) visited: Outbox<Visited>,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) gone: Outbox<HostGone>,
     /// The last run of the crawl was killed: what its hosts spent last is not known.
@@ -87,6 +89,7 @@ struct Live {
     actor: Addr<HostActor>,
     state: Rc<RefCell<HostState>>,
     rules: Rc<RefCell<RulesTable>>,
+    errands: Rc<RefCell<Errands>>,
 }
 
 /// What is kept of a host until the store has it.
@@ -128,9 +131,20 @@ impl Shard {
                 state.handle(cx.clock.now(), Input::Drain);
             }
             let state = Rc::new(RefCell::new(state));
-            let actor = HostActor::start(cx.clone(), host.clone(), state.clone(), rules.clone(), false);
-            Live { actor, state, rules }
+            let errands = Rc::default();
+            Live::start(cx, host, state, rules, errands, false)
         })
+    }
+
+    /// Another host's robots.txt led to this one, which is live by now.
+    fn visit(&mut self, Visit { host, url, asker }: Visit) {
+        let Some(live) = self.live.get(&host) else { return };
+        let admitted = live.errands.borrow_mut().admit(&host, &url, asker);
+        match admitted {
+            Admitted::New(lease) => self.tell(&host, Input::Assign(vec![*lease])),
+            Admitted::Joined => {}
+            Admitted::Full(asker) => self.cx.visited.send(Visited { asker, facts: RulesFacts::nothing() }),
+        }
     }
 
     /// Hands a host to the store. It is kept here, too, until the store has it.
@@ -151,8 +165,8 @@ impl Shard {
     /// Starts a new actor over a live host's state.
     fn revive(&mut self, host: &Host) {
         let Some(live) = self.live.get_mut(host) else { return };
-        live.actor =
-            HostActor::start(self.cx.clone(), host.clone(), live.state.clone(), live.rules.clone(), true);
+        let Live { state, rules, errands, .. } = live;
+        *live = Live::start(&self.cx, host, state.clone(), rules.clone(), errands.clone(), true);
     }
 
     fn say_if_drained(&mut self) {
@@ -188,10 +202,29 @@ impl Shard {
             let mut state = live.state.borrow_mut();
             state.handle(now, input);
             for scheme in [Scheme::Http, Scheme::Https] {
-                live.rules.borrow().refuse(scheme, &mut state, now);
+                // Rules that have expired forbid nothing before they are asked for anew.
+                if state.knows_rules(scheme, now) {
+                    live.rules.borrow().refuse(scheme, &mut state, now);
+                }
             }
         }
         let _ = live.actor.try_send(Poke);
+    }
+}
+
+impl Live {
+    fn start(
+        cx: &Rc<ShardContext>,
+        host: &Host,
+        state: Rc<RefCell<HostState>>,
+        rules: Rc<RefCell<RulesTable>>,
+        errands: Rc<RefCell<Errands>>,
+        restarted: bool,
+    ) -> Self {
+        let (kept_state, kept_rules, kept_errands) = (state.clone(), rules.clone(), errands.clone());
+        let actor =
+            HostActor::start(cx.clone(), host.clone(), kept_state, kept_rules, kept_errands, restarted);
+        Self { actor, state, rules, errands }
     }
 }
 
@@ -249,10 +282,14 @@ impl Actor for Shard {
 impl Handler<Assign> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Assign { work, kept }: Assign, _: &mut Self::Context) {
+    fn handle(&mut self, Assign { work, calls, kept }: Assign, _: &mut Self::Context) {
         for Work { host, leases, memory } in work {
             self.host(&host, memory.as_deref());
             self.tell(&host, Input::Assign(leases));
+        }
+        for Call { visit, memory } in calls {
+            self.host(&visit.host, memory.as_deref());
+            self.visit(visit);
         }
         for (host, stamp) in kept {
             if self.leaving.get(&host).is_some_and(|leaving| leaving.stamp == stamp) {
@@ -272,6 +309,29 @@ impl Handler<Settled> for Shard {
                 self.tell(&host, Input::Settled(leases));
             }
         }
+    }
+}
+
+impl Handler<Visited> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, Visited { asker, facts }: Visited, _: &mut Self::Context) {
+        // One that is asleep by now asks anew when it needs to know.
+        let Some(live) = self.live.get(&asker.host).filter(|live| live.rules.borrow().is_awaited(&asker))
+        else {
+            return;
+        };
+        let settings = &self.cx.settings;
+        let policy = &settings.hosts.of(&asker.host).policy;
+        let within = patience(policy, settings.fetch_timeout);
+        // How long to wait is the state's to say, where nobody stated it to this host.
+        let proposal = settings.retry.propose(&RULES_FACTS, facts.outcome, Hints::default(), 0.0);
+        let learnt = live.rules.borrow_mut().learn(asker.scheme, &facts, proposal, within);
+        let Learnt { answer, visit } = learnt;
+        if let Some(visit) = visit {
+            self.cx.visits.send(visit);
+        }
+        self.tell(&asker.host, Input::Rules { scheme: asker.scheme, answer });
     }
 }
 

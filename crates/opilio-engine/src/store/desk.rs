@@ -18,7 +18,8 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
 use crate::message::{
-    Books, FromStore, Next, Parsed, Passivated, Remember, Settled, ShardCounts, Stamp, ToStore, Work,
+    Assign, Books, Call, FromStore, Next, Parsed, Passivated, Remember, Settled, ShardCounts, Stamp, ToStore,
+    Visit, Work,
 };
 use crate::past::{self, RunState, Totals};
 use crate::report::Stopped;
@@ -79,6 +80,8 @@ pub(crate) struct Desk {
     memories: HashMap<Host, Bytes>,
     /// Passive hosts to confirm to their shards, once it is.
     kept: Vec<(Host, Stamp)>,
+    /// Visits that came in this turn.
+    visits: Vec<Visit>,
     /// Hosts that were closed: beside the inbox, so that no slow sink makes them wait.
     closed_hosts: mpsc::Receiver<Remember>,
     sequence: u64,
@@ -131,6 +134,7 @@ impl Desk {
             waking: HashSet::new(),
             memories: HashMap::new(),
             kept: Vec::new(),
+            visits: Vec::new(),
             closed_hosts: setup.closed_hosts,
             sequence: 0,
             unwritten: VecDeque::new(),
@@ -221,6 +225,7 @@ impl Desk {
                         self.ready.push_back(host);
                     }
                 }
+                ToStore::Visit(visit) => self.visits.push(visit),
                 ToStore::Parsed(parsed, counts) => {
                     self.counts[parsed.shard] = counts;
                     // A lease that expired and was fetched again may report twice: the first counts.
@@ -422,11 +427,22 @@ impl Desk {
             }
         }
         let work = if self.stopped { Vec::new() } else { self.work(now)? };
-        let kept = std::mem::take(&mut self.kept);
-        if !work.is_empty() || !kept.is_empty() {
-            let _ = deliver(&self.scheduler, FromStore::Leased { work, kept }).await;
+        let assign = Assign { work, calls: self.calls()?, kept: std::mem::take(&mut self.kept) };
+        if !assign.is_empty() {
+            let _ = deliver(&self.scheduler, FromStore::Leased(assign)).await;
         }
         Ok(())
+    }
+
+    /// Visits, with what their hosts remember. A host that comes alive for one asks for leases itself.
+    fn calls(&mut self) -> Result<Vec<Call>, FrontierError> {
+        let mut calls = Vec::new();
+        for visit in std::mem::take(&mut self.visits) {
+            let wakes = self.live.insert(visit.host.clone()) || self.waking.contains(&visit.host);
+            let memory = if wakes { self.frontier.host_memo(&visit.host)? } else { None };
+            calls.push(Call { visit, memory });
+        }
+        Ok(calls)
     }
 
     /// Leases for live hosts that have room, and for hosts that come alive with them.

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::assert_fault;
+use crate::decode::tests::encode;
 use crate::{Ask, BodyBudget, Fetcher, Limits, Order, Phase, Script, ScriptedAnswer, ScriptedTransport};
 
 fn fetcher(script: impl Script + 'static) -> Fetcher {
@@ -110,4 +111,34 @@ async fn waiting_for_memory_is_not_charged_and_all_large_bodies_finish() {
     };
     join_all((0..8).map(|_| read())).await;
     assert!(began.elapsed() >= Duration::from_secs(80), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_of_which_a_part_is_enough_is_cut_there_and_is_no_failure() {
+    let text = "0123456789".repeat(1_000);
+    // The limits are for bodies that are wanted whole; and whatever comes after enough, nobody reads it.
+    let limits = Limits { body_bytes_max: 100, wire_bytes_max: 100, ..Limits::default() };
+    for coding in ["", "gzip"] {
+        let body =
+            if coding.is_empty() { text.clone().into_bytes() } else { encode(coding, text.as_bytes()) };
+        let fetcher = fetcher(move |_, _: &Ask| ScriptedAnswer {
+            body: body.clone().into(),
+            fault: coding.is_empty().then_some((Phase::Body, Fault::Reset)),
+            headers: http::HeaderMap::from_iter(
+                (!coding.is_empty()).then(|| (header::CONTENT_ENCODING, HeaderValue::from_static(coding))),
+            ),
+            ..ScriptedAnswer::status(200)
+        })
+        .limits(limits.clone());
+        for (enough, cut) in [(2_345, true), (9_999, true)] {
+            let fetched = fetcher.fetch(Order { enough: Some(enough), ..order() }).await;
+            assert_eq!((fetched.outcome, fetched.cut), (Outcome::Answered(200), cut), "{coding} {enough}");
+            assert_eq!(&fetched.body[..], &text.as_bytes()[..enough], "{coding} {enough}");
+        }
+    }
+    let short = fetcher(|_, _: &Ask| ScriptedAnswer::page("0123456789"));
+    for (enough, cut) in [(9, true), (10, false), (11, false)] {
+        let fetched = short.fetch(Order { enough: Some(enough), ..order() }).await;
+        assert_eq!((fetched.body.len(), fetched.cut), (enough.min(10), cut));
+    }
 }

@@ -262,6 +262,11 @@ impl<'a> Life<'a> {
             Letter::Rules { scheme, fate } => {
                 let scheme = if scheme == 0 { Scheme::Http } else { Scheme::Https };
                 let answer = self.rules_answer(&fate);
+                if matches!(answer, RulesAnswer::Elsewhere { .. }) && self.random.u8(..) < 192 {
+                    // The other host says more, in time or too late; or it never does.
+                    let later = self.now + Duration::from_millis(self.random.u64(..60_000));
+                    self.send(later, Letter::Rules { scheme: scheme as u8, fate });
+                }
                 self.hear(Input::Rules { scheme, answer })
             }
         }
@@ -276,6 +281,9 @@ impl<'a> Life<'a> {
     fn rules_answer(&mut self, fate: &Fate) -> RulesAnswer {
         match fate.outcome.blame() {
             Blame::Success | Blame::Neutral if self.random.u8(..) < 16 => RulesAnswer::Again,
+            Blame::Success | Blame::Neutral if self.random.u8(..) < 16 => {
+                RulesAnswer::Elsewhere { within: Duration::from_secs(40) }
+            }
             Blame::Success | Blame::Neutral => RulesAnswer::Known {
                 crawl_delay: (self.random.u8(..) < 32)
                     .then(|| Duration::from_millis(self.random.u64(..3_000))),

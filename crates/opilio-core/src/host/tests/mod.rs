@@ -483,6 +483,71 @@ fn robots_txt_that_redirects_for_ever_counts_as_absent() {
 }
 
 #[test]
+fn rules_that_are_elsewhere_are_waited_for_and_an_errand_of_others_is_not_kept_waiting() {
+    let mut rig = Rig::with_rules(fast(), RulesMode::Fetch);
+    rig.assign(1..3);
+    rig.answer_rules(RulesAnswer::Elsewhere { within: secs(60) });
+    rig.run_for(secs(10));
+    assert_eq!((rig.rules_starts.len(), rig.starts.len()), (1, 0));
+    let mut errand = rig::lease(9);
+    errand.id = LeaseId::errand(9);
+    rig.hear(Input::Assign(vec![errand.clone()]));
+    rig.run_for(secs(1));
+    assert_eq!(rig.starts.iter().map(|(_, start)| start.lease.id).collect::<Vec<_>>(), [errand.id]);
+    rig.answer_rules(RulesAnswer::Known { crawl_delay: None, expires_in: secs(3_600) });
+    rig.run_for(secs(1));
+    assert_eq!((rig.rules_starts.len(), rig.starts.len()), (1, 3));
+}
+
+#[test]
+fn rules_that_never_come_from_elsewhere_close_the_host_with_growing_waits_until_it_is_parked() {
+    for said in [true, false] {
+        let mut rig = Rig::with_rules(fast(), RulesMode::Fetch);
+        rig.assign(1..3);
+        let mut rounds = Vec::new();
+        while rig.delivered.is_empty() && rounds.len() < 30 {
+            let rounds_before = rig.rules_starts.len();
+            rounds.push(rig.now);
+            rig.answer_rules(RulesAnswer::Elsewhere { within: secs(20) });
+            if said {
+                let answer = status(500);
+                let proposal = rig::propose(1, answer);
+                rig.answer_rules(RulesAnswer::Unavailable { outcome: answer.outcome, proposal });
+            }
+            while rig.rules_starts.len() == rounds_before && rig.delivered.is_empty() {
+                rig.run_for(secs(1));
+            }
+        }
+        assert_eq!(rig.rules_starts.len(), 12, "the strikes that park a host");
+        let waits: Vec<_> = rounds.windows(2).map(|pair| pair[1].since(pair[0])).collect();
+        assert!(waits[waits.len() - 1] >= waits[0] * 4 || !said, "{waits:?}");
+        let closed = Delivery::Failure(Reason::HostClosed);
+        assert!(rig.delivered.iter().all(|(_, delivery, attempts)| (*delivery, *attempts) == (closed, 0)));
+        assert_eq!(rig.delivered.len(), 2);
+    }
+}
+
+#[test]
+fn rules_whose_redirect_leads_to_a_failure_close_the_host_with_growing_waits_too() {
+    let mut rig = Rig::with_rules(fast(), RulesMode::Fetch);
+    rig.assign(1..3);
+    while rig.delivered.is_empty() && rig.rules_starts.len() < 60 {
+        let asked = rig.rules_starts.len();
+        rig.answer_rules(RulesAnswer::Again);
+        rig.run_for(secs(1));
+        assert_eq!(rig.rules_starts.len(), asked + 1, "the hop follows");
+        let answer = status(500);
+        let proposal = rig::propose(1, answer);
+        rig.answer_rules(RulesAnswer::Unavailable { outcome: answer.outcome, proposal });
+        while rig.rules_starts.len() == asked + 1 && rig.delivered.is_empty() {
+            rig.run_for(secs(1));
+        }
+    }
+    assert_eq!(rig.rules_starts.len(), 24, "two for each of the strikes that park a host");
+    assert!(rig.now > ms(60_000), "{:?}", rig.now);
+}
+
+#[test]
 fn draining_starts_nothing_and_gives_back_what_was_not_started() {
     let mut rig = Rig::new(fast());
     rig.assign(1..4);

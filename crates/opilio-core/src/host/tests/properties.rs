@@ -97,6 +97,7 @@ fn rules_answers() -> impl Strategy<Value = RulesAnswer> {
     prop_oneof![
         6 => known,
         1 => Just(RulesAnswer::Again),
+        2 => (0u64..60).prop_map(|within| RulesAnswer::Elsewhere { within: secs(within) }),
         3 => answers().prop_map(|answer| RulesAnswer::Unavailable {
             outcome: answer.outcome,
             proposal: propose(1, answer),
@@ -224,6 +225,9 @@ impl Chaos {
                     let mut lease = lease(id);
                     lease.record.scheme = scheme;
                     lease.record.priority = Priority((id % 3) as i8);
+                    if id % 8 == 7 {
+                        lease.id = LeaseId::errand(id);
+                    }
                     lease
                 });
                 let leases: Vec<_> = leases.collect();
@@ -244,7 +248,12 @@ impl Chaos {
                 pick(&mut self.flying, *which).map(|(lease, _)| Input::Undelivered(lease))
             }
             Move::Rules(which, answer) => {
-                pick(&mut self.rules_flying, *which).map(|scheme| Input::Rules { scheme, answer: *answer })
+                let scheme = pick(&mut self.rules_flying, *which)?;
+                if matches!(answer, RulesAnswer::Elsewhere { .. }) {
+                    // Another host will say more.
+                    self.rules_flying.push(scheme);
+                }
+                Some(Input::Rules { scheme, answer: *answer })
             }
             Move::Disallow(id) => Some(Input::Disallowed(LeaseId(*id))),
             Move::SettleDelivered => Some(Input::Settled(std::mem::take(&mut self.delivered))),

@@ -1,0 +1,108 @@
+//! Errands: fetches of robots.txt for other hosts, whose own robots.txt redirects here.
+//!
+//! This host's gate lets them through and its budget pays for them (G8), as leases that no store knows.
+//! Who asked learns what came of it, and only that: what it means is for the asker to say.
+
+use std::sync::Arc;
+
+use opilio_core::{Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, Score};
+use url::Url;
+
+/// Whose rules are awaited.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Asker {
+    pub(crate) host: Host,
+    pub(crate) scheme: Scheme,
+    /// The number of this question: an answer to an older one is too late.
+    pub(crate) question: u64,
+}
+
+/// The errands of one host that are not over. Bounded by [`ERRANDS_MAX`] files, each of which is
+/// fetched once for all who ask meanwhile; of those there is one for each live origin at the most.
+#[derive(Debug, Default)]
+pub(crate) struct Errands {
+    open: Vec<Errand>,
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Errand {
+    id: LeaseId,
+    url: Arc<str>,
+    askers: Vec<Asker>,
+}
+
+/// What becomes of a new errand.
+#[derive(Debug)]
+pub(crate) enum Admitted {
+    /// It is to be fetched.
+    New(Box<Lease>),
+    /// Somebody else has asked for the same file already.
+    Joined,
+    /// There are too many: it is not fetched.
+    Full(Asker),
+}
+
+impl Errands {
+    /// Takes an errand in.
+    pub(crate) fn admit(&mut self, host: &Host, url: &Url, asker: Asker) -> Admitted {
+        if let Some(errand) = self.open.iter_mut().find(|errand| *errand.url == *url.as_str()) {
+            errand.askers.push(asker);
+            return Admitted::Joined;
+        }
+        let scheme = Scheme::of(url).filter(|_| self.open.len() < ERRANDS_MAX);
+        let Some(scheme) = scheme else { return Admitted::Full(asker) };
+        self.count += 1;
+        let (id, url) = (LeaseId::errand(self.count), Arc::from(url.as_str()));
+        let record = Record {
+            url: Arc::clone(&url),
+            fingerprint: Fingerprint::of_text(&url),
+            host: host.clone(),
+            scheme,
+            depth: 0,
+            // A whole host waits for it.
+            priority: Priority(i8::MAX),
+            score: Score::default(),
+            attempts: 0,
+            kind: RecordKind::Discovered,
+            extra: Default::default(),
+            validators: None,
+        };
+        self.open.push(Errand { id, url, askers: vec![asker] });
+        Admitted::New(Box::new(Lease { id, record }))
+    }
+
+    /// An errand is over: tells who asked for it.
+    pub(crate) fn end(&mut self, id: LeaseId) -> Vec<Asker> {
+        let place = self.open.iter().position(|errand| errand.id == id);
+        place.map(|place| self.open.swap_remove(place).askers).unwrap_or_default()
+    }
+}
+
+/// Files that are awaited of one host at a time. Beyond, an asker's rules count as unavailable, and it
+/// asks again later.
+const ERRANDS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_file_is_fetched_once_for_all_who_ask_meanwhile_and_there_are_not_too_many() {
+        let url = |n: usize| Url::parse(&format!("http://b.example/{n}")).unwrap();
+        let host = Host::of(&url(0)).unwrap();
+        let asker = |question| Asker { host: host.clone(), scheme: Scheme::Http, question };
+        let mut errands = Errands::default();
+        let Admitted::New(lease) = errands.admit(&host, &url(0), asker(1)) else { panic!("not new") };
+        assert!(lease.id.is_errand() && lease.record.host == host);
+        assert!(matches!(errands.admit(&host, &url(0), asker(2)), Admitted::Joined));
+        for n in 1..ERRANDS_MAX {
+            assert!(matches!(errands.admit(&host, &url(n), asker(3)), Admitted::New(_)));
+        }
+        assert!(matches!(errands.admit(&host, &url(ERRANDS_MAX), asker(4)), Admitted::Full(_)));
+        assert_eq!(errands.end(lease.id), [asker(1), asker(2)]);
+        assert_eq!(errands.end(lease.id), []);
+        assert!(matches!(errands.admit(&host, &url(0), asker(5)), Admitted::New(_)));
+    }
+}
