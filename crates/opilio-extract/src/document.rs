@@ -4,14 +4,16 @@ use crate::decode::{self, Label};
 use crate::directives::Directives;
 use crate::dom::{Dom, LinkTexts};
 use crate::error::{ExtractError, SelectorError};
-use crate::link::{Link, LinkKind, is_web, resolve, resolve_all};
+use crate::link::{Link, LinkKind, Reach, is_web, resolve, resolve_all};
+use crate::pass;
 use crate::select::Matches;
-use crate::skim::{self, Skim};
+use crate::skim::Skim;
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashSet;
 use std::fmt;
 use url::Url;
 
@@ -65,19 +67,22 @@ impl Document {
         self.text.get_or_init(|| decode::decode(&self.body, self.label))
     }
 
-    /// The title, the links as they stand in the markup, and `<base>`: from one streaming pass, or
-    /// from the DOM if there is one already. Empty for what the Content-Type says is no markup.
+    /// The title, the links as they stand in the markup, `<base>`, and what metas say: from one
+    /// streaming pass, or from the DOM if there is one already. Empty for what the Content-Type says is
+    /// no markup.
     #[must_use]
     pub fn skim(&self) -> &Skim {
-        self.skim.get_or_init(|| {
-            if !self.label.markup {
-                return Skim::default();
-            }
-            match self.dom.get() {
-                Some(dom) if !dom.cut => dom.skim(LinkTexts::Skip),
-                _ => skim::skim(self.text()),
-            }
-        })
+        self.skim.get_or_init(|| self.read(Reach::Pages))
+    }
+
+    fn read(&self, reach: Reach) -> Skim {
+        if !self.label.markup {
+            return Skim::default();
+        }
+        match self.dom.get() {
+            Some(dom) if !dom.cut => dom.skim(LinkTexts::Skip, reach),
+            _ => pass::skim(self.text(), reach),
+        }
     }
 
     /// The first `<title>` that is not empty, with white space collapsed.
@@ -93,26 +98,46 @@ impl Document {
         self.skim().robots.iter().fold(Directives::default(), |said, meta| said | meta.read_by(user_agent))
     }
 
-    /// The links that a crawler follows (`a` and `area`): absolute, http or https, without fragment,
-    /// each URL once, in document order.
+    /// The name that the page prefers for itself (`<link rel=canonical>`, RFC 6596): absolute, http or
+    /// https, without fragment. None, if it names none, or names several that are not one.
+    #[must_use]
+    pub fn canonical(&self) -> Option<Url> {
+        let links = self.skim().links.iter().filter(|l| l.kind == LinkKind::Canonical && !l.href.is_empty());
+        let mut names = resolve_all(links, &self.base()).into_iter();
+        names.next().map(|link| link.url).filter(|_| names.next().is_none())
+    }
+
+    /// The links that a crawler follows ([`LinkKind::is_followed`]): absolute, http or https, without
+    /// fragment, each URL once, in document order.
     #[must_use]
     pub fn links(&self) -> Vec<Link> {
         self.links_where(LinkKind::is_followed)
     }
 
-    /// The links of the kinds that `wanted` accepts; otherwise as [`Document::links`].
+    /// The links of the kinds that `wanted` accepts; otherwise as [`Document::links`]. Pictures cost a
+    /// pass of their own.
     #[must_use]
     pub fn links_where(&self, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
+        if wanted(LinkKind::Image) {
+            return self.resolve_skim(&self.read(Reach::Images), wanted);
+        }
         self.resolve_skim(self.skim(), wanted)
     }
 
-    /// The links of the kinds that `wanted` accepts, each with its text; builds the DOM.
+    /// The links of the kinds that `wanted` accepts, each with its text (of a picture its `alt`); builds
+    /// the DOM. What that had to leave out comes without text.
     #[must_use]
     pub fn links_with_text(&self, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
         if !self.label.markup {
             return Vec::new();
         }
-        self.resolve_skim(&self.dom().skim(LinkTexts::Take), wanted)
+        let mut links = self.resolve_skim(&self.dom().skim(LinkTexts::Take, Reach::Images), &wanted);
+        if self.dom().cut {
+            let known: HashSet<Url> = links.iter().map(|link| link.url.clone()).collect();
+            let all = self.links_where(wanted);
+            links.extend(all.into_iter().filter(|link| !known.contains(&link.url)));
+        }
+        links
     }
 
     /// The links of the elements that a selector matches (by `href`, else `src`), in document order

@@ -5,10 +5,11 @@
 //! minutes, and one of 10 MB gigabytes. Pages are therefore fed in small pieces, and what follows the
 //! piece that went too far is left out.
 
-use crate::link::LinkKind;
+use crate::link::{LinkKind, Reach};
 use crate::skim::{Collector, Cut, Enough, Skim};
-use crate::text::{bounded, push_collapsed, trim_end};
+use crate::text::{bounded, collapse, push_collapsed, trim_end};
 use html5ever::tendril::{StrTendril, TendrilSink};
+use html5ever::tree_builder::TreeBuilderOpts;
 use html5ever::{ParseOpts, driver};
 use scraper::{ElementRef, Html, HtmlTreeSink};
 use std::borrow::Cow;
@@ -50,7 +51,10 @@ pub(crate) enum LinkTexts {
 impl Dom {
     pub(crate) fn parse(text: &str) -> Self {
         let sink = HtmlTreeSink::new(Html::new_document());
-        let mut parser = driver::parse_document(sink, ParseOpts::default());
+        // We run no scripts: what is for browsers without them is markup.
+        let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
+        let options = ParseOpts { tree_builder, ..ParseOpts::default() };
+        let mut parser = driver::parse_document(sink, options);
         let (mut rest, mut known, mut separators, mut cut) = (text, Grown::default(), 0, false);
         while !rest.is_empty() && !cut {
             let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
@@ -71,10 +75,10 @@ impl Dom {
     }
 
     /// The same facts that the streaming pass finds, from the tree.
-    pub(crate) fn skim(&self, texts: LinkTexts) -> Skim {
+    pub(crate) fn skim(&self, texts: LinkTexts, reach: Reach) -> Skim {
         let mut collector = Collector::default();
         // `Enough` has noted itself in the skim.
-        let _ = self.collect(&mut collector, texts);
+        let _ = self.collect(&mut collector, texts, reach);
         let mut skim = collector.skim;
         if self.cut && skim.cut.is_none() {
             skim.cut = Some(Cut::Memory);
@@ -82,12 +86,12 @@ impl Dom {
         skim
     }
 
-    fn collect(&self, into: &mut Collector, texts: LinkTexts) -> Result<(), Enough> {
+    fn collect(&self, into: &mut Collector, texts: LinkTexts, reach: Reach) -> Result<(), Enough> {
         let Some(root) = self.root() else { return Ok(()) };
         let mut walk = Walk::new(root, |name| name == "template");
         while let Some(node) = walk.next() {
             if let Some(element) = ElementRef::wrap(node) {
-                collect_element(element, into, texts)?;
+                collect_element(element, into, texts, reach)?;
             }
         }
         Ok(())
@@ -125,7 +129,12 @@ fn goes_too_far(html: &Html, known: usize) -> bool {
         || last.is_some_and(|node| node.ancestors().take(DEPTH_MAX + 1).count() > DEPTH_MAX)
 }
 
-fn collect_element(element: ElementRef<'_>, into: &mut Collector, texts: LinkTexts) -> Result<(), Enough> {
+fn collect_element(
+    element: ElementRef<'_>,
+    into: &mut Collector,
+    texts: LinkTexts,
+    reach: Reach,
+) -> Result<(), Enough> {
     let (kind, attribute) = match element.value().name() {
         "a" => (LinkKind::Anchor, "href"),
         "area" => (LinkKind::Area, "href"),
@@ -135,35 +144,61 @@ fn collect_element(element: ElementRef<'_>, into: &mut Collector, texts: LinkTex
             Some(kind) => (kind, "href"),
             None => return Ok(()),
         },
+        "img" if reach == Reach::Images => (LinkKind::Image, "src"),
+        name => return collect_other(name, element, into, reach),
+    };
+    let taken = into.skim.links.len();
+    if let Some(href) = element.attr(attribute) {
+        into.link(
+            kind,
+            Cow::Borrowed(href),
+            element.attr("rel").filter(|_| kind != LinkKind::Image).map(str::to_owned),
+        )?;
+    }
+    if kind == LinkKind::Image {
+        into.image_set(element.attr("srcset").unwrap_or_default())?;
+    }
+    if texts == LinkTexts::Take {
+        for link in &mut into.skim.links[taken..] {
+            link.text = Some(text_of(element, kind));
+        }
+    }
+    Ok(())
+}
+
+/// What is no link, or none by an attribute of one value.
+fn collect_other(
+    name: &str,
+    element: ElementRef<'_>,
+    into: &mut Collector,
+    reach: Reach,
+) -> Result<(), Enough> {
+    match name {
         "base" => {
             if let Some(href) = element.attr("href") {
                 into.base(Cow::Borrowed(href));
             }
-            return Ok(());
         }
         "meta" => {
-            if let (Some(name), Some(content)) = (element.attr("name"), element.attr("content")) {
-                into.meta(name, content);
+            if let Some(content) = element.attr("content") {
+                into.meta(element.attr("name"), element.attr("http-equiv"), content)?;
             }
-            return Ok(());
         }
-        "title" => {
-            if is_html(element) {
-                into.title(&element.text().collect::<String>());
-            }
-            return Ok(());
-        }
-        _ => return Ok(()),
-    };
-    let Some(href) = element.attr(attribute) else { return Ok(()) };
-    let taken = into.skim.links.len();
-    into.link(kind, Cow::Borrowed(href), element.attr("rel").map(str::to_owned))?;
-    if texts == LinkTexts::Take
-        && let Some(link) = into.skim.links.get_mut(taken)
-    {
-        link.text = Some(visible_text(element, LINK_TEXT_BYTES_MAX, LINK_TEXT_NODES_MAX));
+        "source" if reach == Reach::Images => into.image_set(element.attr("srcset").unwrap_or_default())?,
+        "title" if is_html(element) => into.title(&element.text().collect::<String>()),
+        _ => {}
     }
     Ok(())
+}
+
+/// The words of a link: what it holds, or what stands for the picture.
+fn text_of(element: ElementRef<'_>, kind: LinkKind) -> String {
+    match kind {
+        LinkKind::Area | LinkKind::Image => {
+            collapse(bounded(element.attr("alt").unwrap_or_default(), LINK_TEXT_BYTES_MAX))
+        }
+        _ => visible_text(element, LINK_TEXT_BYTES_MAX, LINK_TEXT_NODES_MAX),
+    }
 }
 
 fn is_html(element: ElementRef<'_>) -> bool {

@@ -31,8 +31,11 @@ mod dom;
 mod error;
 mod form;
 mod link;
+mod pass;
+mod refresh;
 mod select;
 mod skim;
+mod srcset;
 mod text;
 
 #[cfg(test)]

@@ -19,14 +19,31 @@ pub enum LinkKind {
     Anchor,
     /// `<area href>`, a part of an image map: followed.
     Area,
-    /// `<frame src>`.
+    /// `<frame src>`: followed, since the page is made of its frames.
     Frame,
-    /// `<iframe src>`.
+    /// `<iframe src>`: followed, as a part of the page.
     Iframe,
-    /// `<link rel=next href>`, the next page of a series.
+    /// `<meta http-equiv=refresh>`, a redirect in markup: followed.
+    Refresh,
+    /// `<link rel=next href>`, the next page of a series: followed.
     Next,
+    /// `<link rel=prev href>`, the page before in a series.
+    Prev,
     /// `<link rel=canonical href>`, the name that the page prefers for itself.
     Canonical,
+    /// `<link rel=alternate href>`: the same in another language or form, such as a feed.
+    Alternate,
+    /// `<img src>`, and each of a `srcset` of `<img>` or `<source>`.
+    Image,
+}
+
+/// How far a reading of the page goes: pictures are many and seldom asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Every kind but pictures.
+    Pages,
+    /// Every kind.
+    Images,
 }
 
 impl LinkKind {
@@ -38,29 +55,37 @@ impl LinkKind {
             Self::Area => "area",
             Self::Frame => "frame",
             Self::Iframe => "iframe",
+            Self::Refresh => "refresh",
             Self::Next => "next",
+            Self::Prev => "prev",
             Self::Canonical => "canonical",
+            Self::Alternate => "alternate",
+            Self::Image => "img",
         }
     }
 
-    /// Whether a crawler follows it unless told otherwise: `a` and `area`.
+    /// Whether a crawler follows it unless told otherwise: where it leads a reader to another page, or
+    /// shows one inside of this. What only names a page (canonical, alternate, prev) is a fact about
+    /// this one; a site that means it for readers has an `<a>` for it.
     #[must_use]
     pub fn is_followed(self) -> bool {
-        matches!(self, Self::Anchor | Self::Area)
+        matches!(self, Self::Anchor | Self::Area | Self::Frame | Self::Iframe | Self::Refresh | Self::Next)
     }
 
-    /// What a `<link>` with this `rel` is to us; canonical wins over next.
+    /// What a `<link>` with this `rel` is to us; of several the one that says most.
     pub(crate) fn of_relation(rel: &str) -> Option<Self> {
-        let mut found = None;
-        for token in rel.split_ascii_whitespace() {
-            if token.eq_ignore_ascii_case("canonical") {
-                return Some(Self::Canonical);
-            }
-            if token.eq_ignore_ascii_case("next") {
-                found = Some(Self::Next);
-            }
+        let has = |word: &str| rel.split_ascii_whitespace().any(|token| token.eq_ignore_ascii_case(word));
+        if has("canonical") {
+            Some(Self::Canonical)
+        } else if has("next") {
+            Some(Self::Next)
+        } else if has("prev") || has("previous") {
+            Some(Self::Prev)
+        } else if has("alternate") && !has("stylesheet") {
+            Some(Self::Alternate)
+        } else {
+            None
         }
-        found
     }
 }
 
@@ -74,7 +99,7 @@ impl fmt::Display for LinkKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawLink {
-    /// The value of `href` or `src`; relative or absolute, of any scheme, perhaps no URL at all.
+    /// The value of `href` or `src`, or a part of one that holds more; relative or absolute, of any scheme, perhaps no URL at all.
     pub href: String,
     /// Where it stands.
     pub kind: LinkKind,
@@ -105,7 +130,7 @@ fn asks_not_to_follow(rel: &str) -> bool {
 pub struct Link {
     /// Absolute, http or https, without fragment.
     pub url: Url,
-    /// Where it stands; of several to the same URL, where the first stands.
+    /// Where it stands; of several to the same URL, where the first stands that is followed.
     pub kind: LinkKind,
     /// Every link of the page to this URL asks not to be followed.
     pub nofollow: bool,
@@ -114,6 +139,12 @@ pub struct Link {
     /// The first text that is not empty; only from
     /// [`Document::links_with_text`](crate::Document::links_with_text).
     pub text: Option<String>,
+}
+
+impl Link {
+    fn new(url: Url, raw: &RawLink) -> Self {
+        Self { url, kind: raw.kind, nofollow: raw.nofollow, rel: raw.rel.clone(), text: raw.text.clone() }
+    }
 }
 
 /// Resolves one link against `base`: absolute, http(s), without fragment; or nothing.
@@ -147,19 +178,22 @@ pub(crate) fn resolve_all<'a>(raw: impl Iterator<Item = &'a RawLink>, base: &Url
             continue;
         }
         seen.insert_unique(hash, links.len(), |&index| hasher.hash_one(links[index].url.as_str()));
-        links.push(Link {
-            url,
-            kind: raw.kind,
-            nofollow: raw.nofollow,
-            rel: raw.rel.clone(),
-            text: raw.text.clone(),
-        });
+        links.push(Link::new(url, raw));
     }
     links
 }
 
 /// One link that may be followed is enough; an image link often precedes the one with the words.
+/// What a reader follows says more than what only names the page, wherever it stands.
 fn merge(first: &mut Link, again: &RawLink) {
+    if !again.kind.is_followed() && first.kind.is_followed() {
+        return;
+    }
+    if again.kind.is_followed() && !first.kind.is_followed() {
+        let url = first.url.clone();
+        *first = Link::new(url, again);
+        return;
+    }
     first.nofollow &= again.nofollow;
     if first.text.as_deref().is_some_and(str::is_empty) {
         first.text.clone_from(&again.text);
@@ -185,5 +219,8 @@ mod tests {
         assert_eq!(LinkKind::of_relation("Next prefetch"), Some(LinkKind::Next));
         assert_eq!(LinkKind::of_relation("next CANONICAL"), Some(LinkKind::Canonical));
         assert_eq!(LinkKind::of_relation("stylesheet"), None);
+        assert_eq!(LinkKind::of_relation("alternate stylesheet"), None);
+        assert_eq!(LinkKind::of_relation("Alternate"), Some(LinkKind::Alternate));
+        assert_eq!(LinkKind::of_relation("previous"), Some(LinkKind::Prev));
     }
 }

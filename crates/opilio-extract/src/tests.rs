@@ -50,7 +50,10 @@ fn links_are_resolved_as_browsers_do() {
         ("<a href=/a><a href=/b><a href='/a#x'>", &["https://site.example/a", "https://site.example/b"]),
         ("<a href='javascript:void(0)'><a href='mailto:a@b'><a href='tel:1'><a href='data:,x'>", &[]),
         ("<a href='ftp://h/'><a href='file:///etc/passwd'><a href='http://'><a href='http://a b/'>", &[]),
-        ("<a name=x><link href=/a><link rel=stylesheet href=/b><img src=/c>", &[]),
+        (
+            "<a name=x><link href=/a><link rel=stylesheet href=/b><script src=/c></script><form action=/d>",
+            &[],
+        ),
     ];
     for (body, wanted) in cases {
         for links in both(body) {
@@ -160,15 +163,21 @@ fn broken_markup_keeps_its_links() {
 
 #[test]
 fn kinds_and_relations_are_told() {
-    let body = "<link rel='NEXT' href=/2><link rel=canonical href=/c><a href=/1 rel='noopener NoFollow'>\
+    let body = "<meta http-equiv=Refresh content='5; url=/r'><link rel='NEXT' href=/2><link rel=prev href=/0>\
+                <link rel=canonical href=/c><link rel=alternate hreflang=de href=/de>\
+                <a href=/1 rel='noopener NoFollow'>\
                 <a href=/1>again</a><a href=/s rel=sponsored><a href=/u rel=ugc><area href=/m>\
-                <iframe src=/f></iframe><a href=/p rel=prev>";
+                <iframe src=/f></iframe><a href=/p rel=prev><img src=/i srcset='/i 1x, /j 2x'>\
+                <picture><source srcset=/k></picture><video src=/v><source src=/w></video>";
     for links in both(body) {
         let told: Vec<_> =
             links.iter().map(|l| (l.url.path(), l.kind.as_str(), l.nofollow, l.rel.as_deref())).collect();
         let wanted = [
+            ("/r", "refresh", false, None),
             ("/2", "next", false, Some("NEXT")),
+            ("/0", "prev", false, Some("prev")),
             ("/c", "canonical", false, Some("canonical")),
+            ("/de", "alternate", false, Some("alternate")),
             // One of the two links to it may be followed.
             ("/1", "a", false, Some("noopener NoFollow")),
             ("/s", "a", true, Some("sponsored")),
@@ -176,10 +185,15 @@ fn kinds_and_relations_are_told() {
             ("/m", "area", false, None),
             ("/f", "iframe", false, None),
             ("/p", "a", false, Some("prev")),
+            ("/i", "img", false, None),
+            ("/j", "img", false, None),
+            ("/k", "img", false, None),
         ];
         assert_eq!(told, wanted);
     }
-    assert_eq!(page(body).links().len(), 5, "only `a` and `area` are followed");
+    let followed = page(body).links();
+    let paths: Vec<_> = followed.iter().map(|link| link.url.path()).collect();
+    assert_eq!(paths, ["/r", "/2", "/1", "/s", "/u", "/m", "/f", "/p"]);
     let frames = "<frameset><frame src=/f></frameset>";
     for links in both(frames) {
         assert_eq!(links[0].kind, LinkKind::Frame);
@@ -187,9 +201,66 @@ fn kinds_and_relations_are_told() {
 }
 
 #[test]
+fn what_is_for_browsers_without_scripts_is_markup_to_us() {
+    let cases: &[(&str, &[&str])] = &[
+        ("<noscript><a href=/x>x</a></noscript><a href=/y>", &["/x", "/y"]),
+        ("<NOSCRIPT ><p><a href=/x></NoScript\n><a href=/y>", &["/x", "/y"]),
+        (
+            "<head><noscript><meta http-equiv=refresh content='0;url=/x'></noscript></head><a href=/y>",
+            &["/x", "/y"],
+        ),
+        ("<noscript><iframe src=/x></iframe><img src=/p></noscript>", &["/x"]),
+        ("<noscript><!-- <a href=/x> --></noscript><a href=/y>", &["/y"]),
+        ("<script><noscript><a href=/x></noscript></script><a href=/y>", &["/y"]),
+        ("<template><noscript><a href=/x></noscript></template><a href=/y>", &["/y"]),
+        ("<noscript><a href=/x>", &["/x"]),
+        ("<svg><noscript><a href=/x></a></noscript></svg><a href=/y>", &["/x", "/y"]),
+    ];
+    for (body, wanted) in cases {
+        let [streamed, parsed] = [page(body), page(body)];
+        parsed.css("html").unwrap();
+        for links in [streamed.links(), parsed.links()] {
+            assert_eq!(links.iter().map(|link| link.url.path()).collect::<Vec<_>>(), *wanted, "{body}");
+        }
+    }
+    let title = page("<title>one</title><noscript><title>two</title></noscript>");
+    assert_eq!(title.title(), Some("one"));
+    let many = page(&"<noscript><a href=/x></noscript>".repeat(100_000));
+    assert_eq!(many.links().len(), 1);
+    let nested = page(&format!("{}<a href=/x>", "<noscript>".repeat(100_000)));
+    assert_eq!(nested.skim().cut, None);
+}
+
+#[test]
+fn the_canonical_name_is_one_or_none() {
+    let name = "https://site.example/b";
+    let cases: &[(&str, Option<&str>)] = &[
+        ("<link rel=canonical href=/b>", Some(name)),
+        ("<link rel='x Canonical' href='HTTPS://Site.Example:443/a/../b#top'>", Some(name)),
+        ("<base href=/c/><link rel=canonical href='../b'>", Some(name)),
+        ("<link rel=canonical href=/b><link rel=canonical href=/b#x>", Some(name)),
+        ("<link rel=canonical href=/b><link rel=canonical href=/c>", None),
+        ("<link rel=canonical href=''><link rel=canonical href=/b>", Some(name)),
+        ("<link rel=canonical href='ftp://x/'><link rel=canonical>", None),
+        ("<a rel=canonical href=/b>", None),
+        ("<!-- <link rel=canonical href=/b> -->", None),
+    ];
+    for (body, wanted) in cases {
+        let parsed = page(body);
+        parsed.css("html").unwrap();
+        for document in [page(body), parsed] {
+            assert_eq!(document.canonical().as_ref().map(Url::as_str), *wanted, "{body}");
+        }
+    }
+}
+
+#[test]
 fn a_url_that_is_also_canonical_is_still_followed() {
-    let page = page("<link rel=canonical href=/a><a href=/a>");
+    let page = page("<link rel=canonical href=/a><a href=/a rel=nofollow>a</a><link rel=alternate href=/a>");
     assert_eq!(urls(&page.links()), ["https://site.example/a"]);
+    for links in [page.links_where(|_| true), page.links_with_text(|_| true)] {
+        assert_eq!((links.len(), links[0].kind, links[0].nofollow), (1, LinkKind::Anchor, true));
+    }
 }
 
 #[test]
@@ -451,6 +522,11 @@ fn fragment() -> impl Strategy<Value = String> {
         Just("<link rel=canonical href=/c><link rel=next href=n>".to_owned()),
         Just("<svg><a href=/v></a></svg>".to_owned()),
         "[a-z é&;]{0,6}",
+        "[0-9 ;,url='/.]{0,12}".prop_map(|at| format!("<meta http-equiv=refresh content=\"{at}\">")),
+        "[a-c /,(12x]{0,12}".prop_map(|set| format!("<img src=/i srcset=\"{set}\"><source srcset='{set}'>")),
+        "[a-z <>]{0,6}".prop_map(|inside| format!("<noscript>{inside}<b><a href=/n></b></noscript>")),
+        Just("<link rel=prev href=p><link rel='alternate x' href=l>".to_owned()),
+        Just("<p class='\"' title=\"'>\"><a href='/q'>q</a>".to_owned()),
     ]
 }
 

@@ -1,0 +1,383 @@
+//! The cheap way through a page: title, links and metas in one streaming pass, without a DOM.
+//!
+//! lol_html scans tags and stops only where a handler wants something. What is in comments, scripts,
+//! styles and templates is not markup to it, or left out here.
+
+use crate::link::{LINK_BYTES_MAX, LinkKind, Reach};
+use crate::skim::{Collector, Cut, Skim, TITLE_BYTES_MAX};
+use crate::text::{bounded, push_collapsed};
+use lol_html::errors::RewritingError;
+use lol_html::html_content::{Element as Tag, TextChunk};
+use lol_html::{ElementContentHandlers, HtmlRewriter, MemorySettings, Selector, Settings};
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::LazyLock;
+
+/// What the streaming pass may hold in memory: its stack of open elements (200,000 fit) and one
+/// unfinished tag or comment at the end of the page.
+const PASS_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Entities shrink when they are decoded, though hardly more than this many times.
+const ENTITY_SHRINKS_MAX: usize = 8;
+
+/// How many `<noscript>`s of a page are read.
+const NOSCRIPTS_MAX: usize = 64;
+
+const HTML_NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
+
+/// Reads the whole page in one pass.
+pub(crate) fn skim(text: &str, reach: Reach) -> Skim {
+    let found = RefCell::default();
+    let ran = Pass { reach, ..Pass::new(text, &found) }.run();
+    let mut skim = found.into_inner().skim;
+    if ran.is_err() && skim.cut.is_none() {
+        skim.cut = Some(Cut::Memory);
+    }
+    skim
+}
+
+/// What the pass listens for. Every selector is tried on every tag, so a page gets those alone that it
+/// has a use for: see [`listeners`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Listener {
+    Anchor,
+    Title,
+    Area,
+    Base,
+    Frame,
+    Iframe,
+    Relation,
+    Meta,
+    Noscript,
+    Image,
+    Source,
+    SvgTitle,
+    Template,
+}
+
+const LISTENERS: usize = 13;
+
+/// Selectors are parsed once a process; each pass compiles them anew, since lol_html has it so.
+static SELECTORS: LazyLock<[(Listener, Selector); LISTENERS]> = LazyLock::new(|| {
+    [
+        (Listener::Anchor, "a"),
+        (Listener::Title, "title"),
+        (Listener::Area, "area"),
+        (Listener::Base, "base"),
+        (Listener::Frame, "frame"),
+        (Listener::Iframe, "iframe"),
+        (Listener::Relation, "link"),
+        (Listener::Meta, "meta"),
+        (Listener::Noscript, "noscript"),
+        (Listener::Image, "img"),
+        (Listener::Source, "source"),
+        // Behind `title`, whose handler it overrules.
+        (Listener::SvgTitle, "svg title"),
+        (Listener::Template, "template"),
+    ]
+    .map(|(listener, css)| (listener, css.parse().expect("a constant, and a selector")))
+});
+
+/// The listeners that `text` needs: the usual ones, and those of the rare elements that occur in it,
+/// be it in a comment. This look costs 3 % of a pass, and each selector too many 2 %.
+fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'static Selector)> {
+    let mut wanted = [false; LISTENERS];
+    wanted[Listener::Anchor as usize] = true;
+    wanted[Listener::Title as usize] = true;
+    for at in memchr::memchr_iter(b'<', text.as_bytes()) {
+        let tag = &text.as_bytes()[at + 1..];
+        let is = |name: &[u8]| tag.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name));
+        let listener = match tag.first().map(u8::to_ascii_lowercase) {
+            Some(b'a') if is(b"area") => Listener::Area,
+            Some(b'b') if is(b"base") => Listener::Base,
+            Some(b'f') if is(b"frame") => Listener::Frame,
+            Some(b'i') if is(b"iframe") => Listener::Iframe,
+            Some(b'i') if reach == Reach::Images && is(b"img") => Listener::Image,
+            Some(b'l') if is(b"link") => Listener::Relation,
+            Some(b'm') if is(b"meta") && says_something(tag) => Listener::Meta,
+            Some(b'n') if is(b"noscript") => Listener::Noscript,
+            Some(b's') if is(b"svg") => Listener::SvgTitle,
+            Some(b's') if reach == Reach::Images && is(b"source") => Listener::Source,
+            Some(b't') if is(b"template") => Listener::Template,
+            _ => continue,
+        };
+        wanted[listener as usize] = true;
+    }
+    SELECTORS.iter().filter(move |(l, _)| wanted[*l as usize]).map(|(l, selector)| (*l, selector))
+}
+
+/// Whether a `<meta>` might ask crawlers for something or lead somewhere: most do not, and a page
+/// without one needs no listener. What is looked for may be written in numeric entities.
+fn says_something(tag: &[u8]) -> bool {
+    let tag = &tag[..end_of_tag(tag)];
+    tag.iter().enumerate().any(|(at, byte)| {
+        let begins = |word: &[u8]| tag[at..].get(..word.len()).is_some_and(|w| w.eq_ignore_ascii_case(word));
+        match byte.to_ascii_lowercase() {
+            b'&' => begins(b"&#"),
+            b'n' => [b"none", b"noin", b"nofo", b"noar"].iter().any(|word| begins(*word)),
+            b'r' => begins(b"refresh"),
+            _ => false,
+        }
+    })
+}
+
+/// Where a tag ends: at the first `>` that is not in a quoted value. A quote begins a value only
+/// behind a `=`.
+fn end_of_tag(tag: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = tag.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {
+        at += found;
+        let quote = tag[at];
+        if quote == b'>' {
+            return at;
+        }
+        let opens = tag[..at].iter().rev().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'=');
+        at += 1;
+        if opens {
+            let Some(closes) = memchr::memchr(quote, &tag[at..]) else { break };
+            at += closes + 1;
+        }
+    }
+    tag.len()
+}
+
+struct Pass<'t, 'f> {
+    /// The page, given to lol_html in one piece: so its source positions are positions here, and
+    /// attributes are read without an allocation each.
+    text: &'t str,
+    reach: Reach,
+    found: &'f RefCell<Collector>,
+    /// How many `<noscript>`s may still be read: see [`Pass::noscript`].
+    noscripts_left: Cell<usize>,
+    /// The raw text of the title that is being read, and whether one is.
+    title: RefCell<String>,
+    in_title: Cell<bool>,
+    /// How many `<template>`s are open; their content is no part of the page.
+    templates: Rc<Cell<usize>>,
+}
+
+/// What a handler hands back.
+type Handled = lol_html::HandlerResult;
+
+impl<'t, 'f> Pass<'t, 'f> {
+    fn new(text: &'t str, found: &'f RefCell<Collector>) -> Self {
+        Self {
+            text,
+            reach: Reach::Pages,
+            found,
+            noscripts_left: Cell::new(NOSCRIPTS_MAX),
+            title: RefCell::default(),
+            in_title: Cell::default(),
+            templates: Rc::default(),
+        }
+    }
+
+    fn run(&self) -> Result<(), RewritingError> {
+        let ran = self.read();
+        self.end_of_title();
+        ran
+    }
+
+    fn read(&self) -> Result<(), RewritingError> {
+        let memory = MemorySettings::new().with_max_allowed_memory_usage(PASS_BYTES_MAX);
+        // Not strict: markup that a browser and a stream may read differently is read as a stream.
+        let mut settings = Settings::new().with_strict(false).with_memory_settings(memory);
+        for (listener, selector) in listeners(self.text, self.reach) {
+            settings =
+                settings.append_element_content_handler((Cow::Borrowed(selector), self.handlers(listener)));
+        }
+        let mut rewriter = HtmlRewriter::new(settings, |_: &[u8]| {});
+        rewriter.write(self.text.as_bytes())?;
+        rewriter.end()
+    }
+
+    fn handlers(&self, listener: Listener) -> ElementContentHandlers<'_> {
+        let on = ElementContentHandlers::default();
+        match listener {
+            Listener::Anchor => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Anchor, "href")),
+            Listener::Area => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Area, "href")),
+            Listener::Frame => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Frame, "src")),
+            Listener::Iframe => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Iframe, "src")),
+            Listener::Relation => on.element(|e: &mut Tag<'_, '_>| self.relation(e)),
+            Listener::Meta => on.element(|e: &mut Tag<'_, '_>| self.meta(e)),
+            Listener::Base => on.element(|e: &mut Tag<'_, '_>| self.base(e)),
+            Listener::Noscript => on.element(|e: &mut Tag<'_, '_>| self.noscript(e)),
+            Listener::Image => on.element(|e: &mut Tag<'_, '_>| self.image(e, "src")),
+            Listener::Source => on.element(|e: &mut Tag<'_, '_>| self.image(e, "")),
+            Listener::Template => on.element(|e: &mut Tag<'_, '_>| self.template(e)),
+            Listener::Title => on
+                .element(|_: &mut Tag<'_, '_>| self.start_of_title())
+                .text(|chunk: &mut TextChunk<'_>| self.title_text(chunk)),
+            Listener::SvgTitle => on.element(|_: &mut Tag<'_, '_>| self.not_a_title()),
+        }
+    }
+
+    /// The values of some attributes, as they stand in the source.
+    fn attributes<const N: usize>(&self, element: &Tag<'_, '_>, names: [&str; N]) -> [Option<&'t str>; N] {
+        let mut values = [None; N];
+        for attribute in element.attributes() {
+            let Some(at) = attribute.name_source_location() else { continue };
+            let Some(name) = self.text.get(at.bytes()) else { continue };
+            let Some(index) = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted)) else {
+                continue;
+            };
+            // Of two attributes with one name the first counts. One without a value is empty.
+            values[index].get_or_insert_with(|| {
+                let at = attribute.value_source_location();
+                at.and_then(|at| self.text.get(at.bytes())).unwrap_or_default()
+            });
+        }
+        values
+    }
+
+    fn in_template(&self) -> bool {
+        self.templates.get() > 0
+    }
+
+    fn link(&self, element: &Tag<'_, '_>, kind: LinkKind, attribute: &str) -> Handled {
+        let [href, rel] = self.attributes(element, [attribute, "rel"]);
+        self.take(kind, href, rel)
+    }
+
+    fn relation(&self, element: &Tag<'_, '_>) -> Handled {
+        let [href, rel] = self.attributes(element, ["href", "rel"]);
+        match rel.and_then(LinkKind::of_relation) {
+            Some(kind) => self.take(kind, href, rel),
+            None => Ok(()),
+        }
+    }
+
+    fn take(&self, kind: LinkKind, href: Option<&str>, rel: Option<&str>) -> Handled {
+        let Some(href) = href.and_then(decoded) else { return Ok(()) };
+        if self.in_template() {
+            return Ok(());
+        }
+        let rel = rel.and_then(decoded).map(Cow::into_owned);
+        Ok(self.found.borrow_mut().link(kind, href, rel)?)
+    }
+
+    fn meta(&self, element: &Tag<'_, '_>) -> Handled {
+        let [name, event, content] = self.attributes(element, ["name", "http-equiv", "content"]);
+        let Some(content) = content.and_then(decoded) else { return Ok(()) };
+        if self.in_template() {
+            return Ok(());
+        }
+        let (name, event) = (name.and_then(decoded), event.and_then(decoded));
+        Ok(self.found.borrow_mut().meta(name.as_deref(), event.as_deref(), &content)?)
+    }
+
+    fn image(&self, element: &Tag<'_, '_>, source: &str) -> Handled {
+        let [source, set] = self.attributes(element, [source, "srcset"]);
+        if self.in_template() {
+            return Ok(());
+        }
+        let mut found = self.found.borrow_mut();
+        if let Some(source) = source.and_then(decoded) {
+            found.link(LinkKind::Image, source, None)?;
+        }
+        Ok(found.image_set(&set.and_then(decoded).unwrap_or_default())?)
+    }
+
+    /// What is in `<noscript>` is text to a browser that runs scripts, and so to lol_html. We run none:
+    /// for us it is markup, and gets a pass of its own. Those are bounded, since each costs a few
+    /// microseconds; what is inside of a `<noscript>` in a `<noscript>` is not read.
+    fn noscript(&self, element: &Tag<'_, '_>) -> Handled {
+        let left = self.noscripts_left.get();
+        if self.in_template() || left == 0 || element.namespace_uri() != HTML_NAMESPACE {
+            return Ok(());
+        }
+        self.noscripts_left.set(left - 1);
+        self.end_of_title();
+        let rest = self.text.get(element.source_location().bytes().end..).unwrap_or_default();
+        let inside = &rest[..end_of_noscript(rest.as_bytes())];
+        let pass = Pass { reach: self.reach, noscripts_left: Cell::new(0), ..Pass::new(inside, self.found) };
+        match pass.run() {
+            // There are links enough: that ends the outer pass, too.
+            Err(RewritingError::ContentHandlerError(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn base(&self, element: &Tag<'_, '_>) -> Handled {
+        let [href, _] = self.attributes(element, ["href", ""]);
+        if let Some(href) = href.and_then(decoded)
+            && !self.in_template()
+        {
+            self.found.borrow_mut().base(href);
+        }
+        Ok(())
+    }
+
+    fn template(&self, element: &mut Tag<'_, '_>) -> Handled {
+        // In SVG the name means nothing.
+        if element.namespace_uri() != HTML_NAMESPACE {
+            return Ok(());
+        }
+        self.templates.set(self.templates.get() + 1);
+        let templates = Rc::clone(&self.templates);
+        element.on_end_tag(Box::new(move |_| {
+            templates.set(templates.get().saturating_sub(1));
+            Ok(())
+        }))
+    }
+
+    fn start_of_title(&self) -> Handled {
+        self.end_of_title();
+        self.in_title.set(self.found.borrow().skim.title.is_none() && !self.in_template());
+        Ok(())
+    }
+
+    /// In SVG a title is the name of a drawing; lol_html tells no namespace here, since what is inside
+    /// of it is HTML again.
+    fn not_a_title(&self) -> Handled {
+        self.in_title.set(false);
+        Ok(())
+    }
+
+    fn title_text(&self, chunk: &TextChunk<'_>) -> Handled {
+        if self.in_title.get() {
+            let mut title = self.title.borrow_mut();
+            let room = (TITLE_BYTES_MAX * ENTITY_SHRINKS_MAX).saturating_sub(title.len());
+            push_collapsed(&mut title, bounded(chunk.as_str(), room));
+        }
+        Ok(())
+    }
+
+    /// Only the whole text is decoded: an entity may stretch over two chunks.
+    fn end_of_title(&self) {
+        if self.in_title.replace(false) {
+            let raw = std::mem::take(&mut *self.title.borrow_mut());
+            self.found.borrow_mut().title(&without_nul(htmlize::unescape(raw.as_str())));
+        }
+    }
+}
+
+/// Where the text of a `<noscript>` ends: at its end tag, in whatever case.
+fn end_of_noscript(text: &[u8]) -> usize {
+    const END: &[u8] = b"</noscript";
+    let is_end = |at: &usize| {
+        let tag = &text[*at..];
+        tag.get(..END.len()).is_some_and(|start| start.eq_ignore_ascii_case(END))
+            && tag
+                .get(END.len())
+                .is_some_and(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>'))
+    };
+    memchr::memchr_iter(b'<', text).find(is_end).unwrap_or(text.len())
+}
+
+/// The value of an attribute with its entities decoded; `None` if it is far too long to be of use.
+fn decoded(raw: &str) -> Option<Cow<'_, str>> {
+    if raw.len() > LINK_BYTES_MAX * ENTITY_SHRINKS_MAX {
+        return None;
+    }
+    if !raw.bytes().any(|byte| byte == b'&' || byte == 0) {
+        return Some(Cow::Borrowed(raw));
+    }
+    Some(without_nul(htmlize::unescape_attribute(raw)))
+}
+
+/// The tokenizer of the HTML standard reads NUL as U+FFFD.
+fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
+    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { text }
+}
