@@ -106,6 +106,8 @@ pub struct Crawler<S: Spider> {
     duration_max: Option<Duration>,
     redirects_max: u16,
     keep_referrer: bool,
+    merge_canonical: bool,
+    strip_tracking: bool,
     seed: Option<u64>,
 }
 
@@ -140,6 +142,8 @@ impl<S: Spider> Crawler<S> {
             duration_max: None,
             redirects_max: 10,
             keep_referrer: false,
+            merge_canonical: false,
+            strip_tracking: false,
             seed: None,
         }
     }
@@ -317,6 +321,29 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
+    /// Writes one page of all that name the same canonical URL (`<link rel=canonical>`; a page that
+    /// names none bears its own).
+    ///
+    /// The first that arrives stands for all, the others end as its aliases, and their links are
+    /// followed all the same. So nothing depends on whether the canonical URL itself can be fetched: it
+    /// is fetched only if something links to it, and then is one of those that bear its name. A name
+    /// counts if it is in scope and of the page's registrable domain. Names are kept in memory, up to
+    /// a million, and not across a resume: there a name may get one more page.
+    #[must_use]
+    pub fn merge_canonical(mut self) -> Self {
+        self.merge_canonical = true;
+        self
+    }
+
+    /// Takes tracking parameters out of every URL, seeds and targets of redirects included:
+    /// [`Scope::strip_tracking`]. The URL that is fetched is the one without, since a crawler is no
+    /// visitor of any campaign.
+    #[must_use]
+    pub fn strip_tracking(mut self) -> Self {
+        self.strip_tracking = true;
+        self
+    }
+
     /// Keeps for every URL the page that it was first found on; costs memory for each.
     #[must_use]
     pub fn keep_referrer(mut self) -> Self {
@@ -450,6 +477,9 @@ impl<S: Spider> Crawler<S> {
         if let Some(error) = self.bad_pattern {
             return Err(error.into());
         }
+        if self.strip_tracking {
+            self.scope = self.scope.strip_tracking();
+        }
         let mut logins = Logins::default();
         let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope, &mut logins)?;
         let mut encoders = Vec::new();
@@ -500,6 +530,7 @@ impl<S: Spider> Crawler<S> {
             sessions: self.sessions,
             keeps_cookies: self.cookies,
             logins,
+            merge_canonical: self.merge_canonical,
         };
         let plan = Plan {
             spider: Arc::new(self.spider),

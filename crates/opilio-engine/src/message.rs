@@ -22,7 +22,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
-use opilio_core::{Ending, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
+use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
 use opilio_fetch::Order;
 use opilio_frontier::Admission;
 use url::Url;
@@ -200,6 +200,8 @@ pub(crate) struct Parsed {
     pub(crate) links: Vec<Admission>,
     /// The target of a redirect, and the lines to write should it be known already.
     pub(crate) next: Option<Box<Next>>,
+    /// The canonical name of a page, where pages are merged by it.
+    pub(crate) name: Option<Box<Name>>,
     /// Encoded items, a buffer a sink.
     pub(crate) rows: Vec<Vec<u8>>,
     pub(crate) items: u64,
@@ -209,6 +211,13 @@ pub(crate) struct Parsed {
 #[derive(Debug)]
 pub(crate) struct Next {
     pub(crate) record: Record,
+    pub(crate) alias_rows: Vec<Vec<u8>>,
+}
+
+/// The name of a page, and the lines to write should another page have it already.
+#[derive(Debug)]
+pub(crate) struct Name {
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) alias_rows: Vec<Vec<u8>>,
 }
 

@@ -227,7 +227,12 @@ impl<Step> Page<Step> {
         self.document.robots(&self.user_agent)
     }
 
-    /// The links of `<a>` and `<area>`: absolute http(s), document order, no fragment, no repeats.
+    /// The name that the page prefers for itself (`<link rel=canonical>`), if it is one.
+    pub fn canonical(&self) -> Option<Url> {
+        self.document.canonical()
+    }
+
+    /// The links that a crawler follows (`a`, `area`, frames, `meta refresh`, `next`): absolute http(s), document order, no fragment, no repeats.
     pub fn links(&self) -> Vec<Link> {
         self.document.links()
     }

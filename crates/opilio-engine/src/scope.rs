@@ -40,6 +40,7 @@ pub struct Scope {
     max_depth: u16,
     max_url_bytes: usize,
     accept: Accept,
+    strip_tracking: bool,
 }
 
 /// A pattern that is none.
@@ -62,6 +63,7 @@ impl Default for Scope {
             max_depth: u16::MAX,
             max_url_bytes: 2_083,
             accept: Accept::Any,
+            strip_tracking: false,
         }
     }
 }
@@ -118,6 +120,22 @@ impl Scope {
     pub fn text_only(mut self) -> Self {
         self.accept = Accept::Text;
         self
+    }
+
+    /// Takes tracking parameters (`utm_source`, `gclid`, …: see [`opilio_core::strip_tracking`]) out of
+    /// every URL before anything else is done with it: it is known, matched, fetched and reported
+    /// without them.
+    #[must_use]
+    pub fn strip_tracking(mut self) -> Self {
+        self.strip_tracking = true;
+        self
+    }
+
+    /// Takes out of a URL what this crawl does not want in one.
+    pub(crate) fn tidy(&self, url: &mut Url) {
+        if self.strip_tracking {
+            opilio_core::strip_tracking(url);
+        }
     }
 
     /// Which kinds of content are fetched.

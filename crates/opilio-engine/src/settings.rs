@@ -147,6 +147,7 @@ pub(crate) struct Settings {
     pub(crate) keeps_cookies: bool,
     /// What seeds have as user info.
     pub(crate) logins: Logins,
+    pub(crate) merge_canonical: bool,
 }
 
 impl Settings {

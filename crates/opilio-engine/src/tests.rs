@@ -257,6 +257,27 @@ fn more_hosts_than_may_be_live_take_turns() {
 }
 
 #[test]
+fn a_server_that_insists_on_a_tracking_parameter_gets_it() {
+    let spider = List(vec!["http://a.example/x?utm_source=mail".to_owned()]);
+    // Without the parameter there is only a redirect to the URL with it.
+    let transport = || -> Rc<dyn Transport> {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+            ARRIVALS.with(|arrivals| arrivals.borrow_mut().push((Duration::ZERO, ask.url.to_string())));
+            if ask.url.query().is_some() {
+                return page();
+            }
+            ScriptedAnswer::status(302)
+                .header(http::header::LOCATION, http::HeaderValue::from_static("/x?gclid=1"))
+        }))
+    };
+    let (report, _, arrivals) = run(crawler(spider).transport(transport).strip_tracking());
+    let report = report.unwrap();
+    assert_eq!((report.pages, report.failures.len()), (1, 0), "{:?}", report.reasons);
+    let urls: Vec<_> = arrivals.iter().map(|(_, url)| url.as_str()).collect();
+    assert_eq!(urls, ["http://a.example/x", "http://a.example/x?gclid=1"]);
+}
+
+#[test]
 fn a_redirect_to_another_spelling_of_its_own_url_is_followed() {
     let spider = List(vec!["http://a.example/?b=2&a=1".into(), "http://a.example/turn".into()]);
     let transport: fn() -> Rc<dyn Transport> = || {

@@ -19,7 +19,8 @@ use crate::unit;
 /// Fields of a page: url (what was asked for), final_url (after redirects), status, title (or null),
 /// depth (links from a seed), bytes (of the body), links (how many the page has), and one for each
 /// --css: the text of its first match, or null. A URL that leads to an already known one is the line
-/// {"url", "final_url", "alias": true}.
+/// {"url", "final_url", "alias": true}. With --merge-canonical a page has the field canonical too (what it
+/// names as its canonical URL, or null), and an alias of it has that URL as its final_url.
 ///
 /// Settings come from flags, then the environment, then opilio.toml. A [host."…"] section of that
 /// file is more exact than a flag for all hosts, and wins for its host.
@@ -47,6 +48,12 @@ pub(crate) struct CrawlArgs {
     /// No URLs that match; * stands for anything; may be repeated
     #[arg(long, value_name = "PATTERN", help_heading = "What")]
     pub(crate) exclude: Vec<String>,
+    /// Takes tracking parameters, such as utm_source and gclid, out of every URL: it is fetched without
+    #[arg(long, env = "OPILIO_STRIP_TRACKING", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) strip_tracking: bool,
+    /// Prints one page of all that name the same canonical URL, in a further field; the others are aliases of it
+    #[arg(long, env = "OPILIO_MERGE_CANONICAL", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) merge_canonical: bool,
     /// Ends after exactly so many pages [default: no limit]
     #[arg(long, value_name = "N", env = "OPILIO_MAX_PAGES", help_heading = "What", value_parser = value_parser!(u64).range(1..))]
     pub(crate) max_pages: Option<u64>,

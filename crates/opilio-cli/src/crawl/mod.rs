@@ -49,7 +49,10 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
         display.say(&hint);
     }
     let closing = plan.closing();
-    let spider = PageSpider::new(seeds, args.css);
+    let mut spider = PageSpider::new(seeds, args.css);
+    if plan.merges_canonical() {
+        spider = spider.with_canonical();
+    }
     let state = args.state.map(|dir| State { dir, resume: args.resume, durability: args.durability });
     let mut crawler = plan.apply(Crawler::new(spider)).export(export);
     if let Some(state) = &state {

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     max_pages: Option<u64>,
     max_duration: Option<std::time::Duration>,
     max_redirects: Option<u16>,
+    strip_tracking: bool,
+    merge_canonical: bool,
 }
 
 impl Plan {
@@ -61,6 +63,8 @@ impl Plan {
             max_pages: args.max_pages.or(file.max_pages),
             max_duration: args.max_duration.or(file.max_duration),
             max_redirects: args.max_redirects.or(file.max_redirects),
+            strip_tracking: args.strip_tracking || file.strip_tracking.unwrap_or(false),
+            merge_canonical: args.merge_canonical || file.merge_canonical.unwrap_or(false),
             default: policy(&default),
         })
     }
@@ -103,7 +107,18 @@ impl Plan {
         if let Some(hops) = self.max_redirects {
             crawler = crawler.max_redirects(hops);
         }
+        if self.strip_tracking {
+            crawler = crawler.strip_tracking();
+        }
+        if self.merge_canonical {
+            crawler = crawler.merge_canonical();
+        }
         crawler
+    }
+
+    /// Whether pages are merged by their canonical names.
+    pub(crate) fn merges_canonical(&self) -> bool {
+        self.merge_canonical
     }
 
     /// A word to those who crawl beyond their own machine and cannot be reached.

@@ -14,12 +14,18 @@ use url::Url;
 pub(crate) struct PageSpider {
     seeds: Vec<Url>,
     fields: Arc<[Field]>,
+    with_canonical: bool,
 }
 
 impl PageSpider {
     /// Begins at these URLs, and adds these fields.
     pub(crate) fn new(seeds: Vec<Url>, fields: Vec<Field>) -> Self {
-        Self { seeds, fields: fields.into() }
+        Self { seeds, fields: fields.into(), with_canonical: false }
+    }
+
+    /// Adds the canonical name of each page.
+    pub(crate) fn with_canonical(self) -> Self {
+        Self { with_canonical: true, ..self }
     }
 
     /// The text of each field's first match. Builds no DOM without fields, nor for what is no markup.
@@ -55,6 +61,7 @@ impl Spider for PageSpider {
             depth: page.depth(),
             bytes: page.body().len(),
             links: links.len(),
+            canonical: self.with_canonical.then(|| page.canonical().map(String::from)),
             fields: Arc::clone(&self.fields),
             selected,
         });
@@ -73,6 +80,8 @@ pub(crate) struct PageItem {
     depth: u16,
     bytes: usize,
     links: usize,
+    /// Only where it was asked for.
+    canonical: Option<Option<String>>,
     fields: Arc<[Field]>,
     /// As many as there are fields.
     selected: Vec<Option<String>>,
@@ -88,6 +97,9 @@ impl Serialize for PageItem {
         map.serialize_entry("depth", &self.depth)?;
         map.serialize_entry("bytes", &self.bytes)?;
         map.serialize_entry("links", &self.links)?;
+        if let Some(canonical) = &self.canonical {
+            map.serialize_entry("canonical", canonical)?;
+        }
         for (field, text) in self.fields.iter().zip(&self.selected) {
             map.serialize_entry(&field.name, text)?;
         }
@@ -139,8 +151,9 @@ fn is_markup(page: &Page<()>) -> bool {
     kind.is_none_or(|kind| kind.contains("html") || kind.contains("xml"))
 }
 
-/// The fields that every page has; `alias` is for lines of aliases.
-const OWN_FIELDS: [&str; 8] = ["url", "final_url", "status", "title", "depth", "bytes", "links", "alias"];
+/// The fields that every page has; `canonical` only where pages are merged by it, and `alias` is for lines of aliases.
+const OWN_FIELDS: [&str; 9] =
+    ["url", "final_url", "status", "title", "depth", "bytes", "links", "canonical", "alias"];
 
 #[cfg(test)]
 mod tests {

@@ -121,6 +121,53 @@ fn links_that_a_page_asks_not_to_follow_are_counted() {
 }
 
 #[test]
+fn tracking_parameters_are_asked_of_no_server() {
+    let start = "<a href='/a?utm_source=x&amp;b=1'>a</a><a href='/a?b=1&amp;fbclid=2'>a</a><a href='/go?to=%2Fgo'>go</a>\
+                 <a href='/go?to=%2Fa%3Fb%3D1%26gclid%3D1'>go</a><a href='/a?b=1&amp;utm_id=3' rel=nofollow>a</a>";
+    let host = HostConfig::new().page("/start", "text/html", start).page("/a?b=1", "text/html", "a");
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let (run, report) =
+        crawl(&[&shop.url(0, "/start?utm_campaign=mail"), "--strip-tracking", "--max-depth=1"]);
+    let items = run.items();
+    let of = |name: &str| items.iter().filter(|item| item["final_url"] == shop.url(0, name)).count();
+    assert_eq!((of("/start"), of("/a?b=1")), (1, 2), "{}", run.stdout);
+    assert_eq!((&report["aliases"], &report["filtered"]), (&json!(1), &json!({})));
+    let log = shop.log(0);
+    let tracked = log.only(|arrival| ["utm_", "fbclid="].iter().any(|name| arrival.path.contains(name)));
+    assert_eq!(tracked.entries().len(), 0, "{:?}", tracked.entries());
+    assert_eq!(log.served_twice(), []);
+}
+
+#[test]
+fn one_page_stands_for_all_of_a_canonical_name() {
+    let variant = |link: &str| format!("<link rel=canonical href=/p><a href={link}>more</a>");
+    let host = HostConfig::new()
+        .page("/start", "text/html", "<a href='/p?ref=1'>1</a><a href='/p?ref=2'>2</a><a href=/p>p</a>")
+        .page("/p?ref=1", "text/html", variant("/from-1"))
+        .page("/p?ref=2", "text/html", variant("/from-2"))
+        .page("/from-1", "text/html", "<link rel=canonical href=//elsewhere.example/>one")
+        .page("/from-2", "text/html", "<link rel=canonical href=//elsewhere.example/>two")
+        .fault(Trigger::Path("/p".into()), Fault::Status(500));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let (start, name) = (shop.url(0, "/start"), shop.url(0, "/p"));
+    let (run, report) = crawl(&[&start, "--merge-canonical", "--retries=0"]);
+    let (aliases, pages): (Vec<_>, Vec<_>) =
+        run.items().into_iter().partition(|item| item["alias"] == json!(true));
+    // The canonical URL itself fails: that costs no page. Who names another's URL bears its own name.
+    assert_eq!(report["failures"], json!([{"url": name, "reason": "http_5xx", "attempts": 1}]));
+    assert_eq!((pages.len(), aliases.len()), (4, 1), "{}", run.stdout);
+    assert_eq!((&report["pages"], &report["aliases"], &report["items"]), (&json!(4), &json!(1), &json!(4)));
+    assert_eq!(aliases[0]["final_url"], name.as_str());
+    assert_eq!(pages.iter().filter(|page| page["canonical"] == name.as_str()).count(), 1);
+    // The links of an alias are followed, too.
+    for path in ["/start", "/from-1", "/from-2"] {
+        assert!(pages.iter().any(|page| page["url"] == shop.url(0, path)), "{path}: {}", run.stdout);
+    }
+    let (plain, _) = crawl(&[&start, "--retries=0"]);
+    assert!(plain.items().len() == 5 && plain.items()[0].get("canonical").is_none(), "only on request");
+}
+
+#[test]
 fn seeds_are_read_from_a_file_and_from_stdin_each_once() {
     let shop = shop();
     let dir = tempfile::tempdir().unwrap();

@@ -244,6 +244,7 @@ impl HostActor {
             attempts: lease.record.attempts,
             links: Vec::new(),
             next: None,
+            name: None,
             rows: Vec::new(),
             items: 0,
         });

@@ -11,14 +11,15 @@ use url::Url;
 
 use super::convert::{Converter, Encoders, Parent, fingerprint_of, rows};
 use super::hand::Hand;
+use super::naming::{Naming, PageName};
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
 use crate::extra::{Chain, Extra, More};
-use crate::message::{Deliver, Next, Parsed};
+use crate::message::{Deliver, Name, Next, Parsed};
 use crate::outbox::Outbox;
 use crate::page::{Answer, Failure, Page, PageFacts};
 use crate::settings::Settings;
-use crate::spider::{Found, Spider};
+use crate::spider::{Found, ParseError, Spider};
 use crate::store::StorePort;
 use tokio::sync::Semaphore;
 
@@ -57,7 +58,8 @@ struct Hop {
 
 /// What `parse` or `failed` made of a lease.
 enum Read<S: Spider> {
-    Found(Found<S>),
+    /// With the names that the page has, where pages are merged by them.
+    Found(Found<S>, Option<Box<PageName>>),
     Failed(Reason, Option<String>),
 }
 
@@ -153,13 +155,14 @@ impl<S: Spider> SpiderRunner<S> {
     fn page(&mut self, ctx: &mut Context<Self>, case: Case<S::Step>, answer: Answer) {
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&case.step);
         let facts = case.facts(&self.settings);
+        let naming = case.naming(&self.settings);
         let step = case.step.clone();
         let kind = std::mem::discriminant(&step);
         let spider = self.spider.clone();
         if !elsewhere {
             self.watch.begin(&case.record.url);
             let began = Instant::now();
-            let read = parse(&*spider, answer, step, facts, &case.record.url);
+            let read = parse(&*spider, answer, step, facts, &case.record.url, naming);
             self.slow.took(kind, began.elapsed());
             self.watch.end();
             return self.finish(case, read);
@@ -177,7 +180,7 @@ impl<S: Spider> SpiderRunner<S> {
                 let url = url.clone();
                 tokio::task::spawn_blocking(move || {
                     let began = Instant::now();
-                    (parse(&*spider, answer, step, facts, &url), began.elapsed())
+                    (parse(&*spider, answer, step, facts, &url, naming), began.elapsed())
                 })
             };
             tokio::pin!(work);
@@ -196,11 +199,13 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     fn finish(&mut self, case: Case<S::Step>, read: Read<S>) {
-        let found = match read {
-            Read::Found(found) => found,
-            Read::Failed(reason, error) => return self.failure(case, reason, None, error),
-        };
-        self.hand_over(case, found, Ending::Page);
+        match read {
+            Read::Found(found, name) => {
+                let name = name.map(|name| self.name(&case, *name));
+                self.hand_over(case, found, Ending::Page, name);
+            }
+            Read::Failed(reason, error) => self.failure(case, reason, None, error),
+        }
     }
 
     /// Lets the spider say something about a URL that ended, then ends it.
@@ -230,11 +235,11 @@ impl<S: Spider> SpiderRunner<S> {
             tracing::error!(url = %case.record.url, "the spider's `failed` panicked");
             found = Found::new();
         }
-        self.hand_over(case, found, Ending::Failed(reason));
+        self.hand_over(case, found, Ending::Failed(reason), None);
     }
 
     /// Makes bytes and records of what was found. What cannot be encoded ends the page as an error.
-    fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending) {
+    fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending, name: Option<Box<Name>>) {
         let Found { items, requests, unfollowed } = found;
         let parent = Parent {
             url: &case.record.url,
@@ -247,8 +252,8 @@ impl<S: Spider> SpiderRunner<S> {
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
         let mut count = items.len() as u64;
-        let (links, rows, ending) = match (links, rows) {
-            (Ok(links), Ok(rows)) => (links, rows, ending),
+        let (links, rows, ending, name) = match (links, rows) {
+            (Ok(links), Ok(rows)) => (links, rows, ending, name),
             (links, rows) => {
                 let url = &case.record.url;
                 if let Err(error) = links {
@@ -258,7 +263,7 @@ impl<S: Spider> SpiderRunner<S> {
                     tracing::warn!(%url, %error, "an item of this page cannot be encoded");
                 }
                 count = 0;
-                (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError))
+                (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError), None)
             }
         };
         self.port.give(Parsed {
@@ -270,15 +275,39 @@ impl<S: Spider> SpiderRunner<S> {
             attempts: case.attempts,
             links,
             next: None,
+            name,
             rows,
             items: count,
         });
+    }
+
+    fn name(&mut self, case: &Case<S::Step>, name: PageName) -> Box<Name> {
+        let name = name.settled(&case.host, case.record.depth, &self.settings.scope);
+        Box::new(Name {
+            fingerprint: fingerprint_of(&name, case.more.as_deref()),
+            alias_rows: self.alias_rows(&case.origin, &name),
+        })
+    }
+
+    /// The lines that say: this URL led to that one.
+    fn alias_rows(&mut self, origin: &str, target: &Url) -> Vec<Vec<u8>> {
+        let mut rows = Vec::with_capacity(self.encoders.len());
+        for encoder in &mut self.encoders {
+            let mut out = Vec::new();
+            if let Err(error) = encoder.encode_alias(origin, target.as_str(), &mut out) {
+                tracing::warn!(url = %origin, %error, "the alias line cannot be encoded");
+                out.clear();
+            }
+            rows.push(out);
+        }
+        rows
     }
 
     /// Goes on at the target, in the name of the chain's origin.
     fn redirect(&mut self, case: Case<S::Step>, location: Url, hop: Hop) {
         let chain = case.more.as_ref().and_then(|more| more.origin.clone());
         let mut chain = chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() });
+        let location = self.tidied(&case, &chain, location);
         let Ok(host) = Host::of(&location) else {
             return self.failure(
                 case,
@@ -331,15 +360,7 @@ impl<S: Spider> SpiderRunner<S> {
             validators: None,
             extra,
         };
-        let mut alias_rows = Vec::with_capacity(self.encoders.len());
-        for encoder in &mut self.encoders {
-            let mut out = Vec::new();
-            if let Err(error) = encoder.encode_alias(&case.origin, location.as_str(), &mut out) {
-                tracing::warn!(url = %case.origin, %error, "the alias line cannot be encoded");
-                out.clear();
-            }
-            alias_rows.push(out);
-        }
+        let alias_rows = self.alias_rows(&case.origin, &location);
         self.port.give(Parsed {
             shard: self.shard,
             host: case.host,
@@ -349,9 +370,20 @@ impl<S: Spider> SpiderRunner<S> {
             attempts: case.attempts,
             links: Vec::new(),
             next: Some(Box::new(Next { record, alias_rows })),
+            name: None,
             rows: Vec::new(),
             items: 0,
         });
+    }
+
+    /// A redirect's target as the scope wants it. A server that adds what the scope takes away (or
+    /// redirects back to add it) means it: there the target stays as it is, or it would be a loop.
+    fn tidied(&self, case: &Case<S::Step>, chain: &Chain, location: Url) -> Url {
+        let mut tidy = location.clone();
+        self.settings.scope.tidy(&mut tidy);
+        let fingerprint = fingerprint_of(&tidy, case.more.as_deref());
+        let was_there = fingerprint == case.record.fingerprint || chain.has(fingerprint);
+        if was_there { location } else { tidy }
     }
 
     fn send(
@@ -371,6 +403,7 @@ impl<S: Spider> SpiderRunner<S> {
             attempts,
             links: Vec::new(),
             next: None,
+            name: None,
             rows: Vec::new(),
             items: 0,
         });
@@ -403,6 +436,12 @@ impl<Step> Case<Step> {
         self.more.as_ref()?.session.as_deref()
     }
 
+    /// What answers another request than a plain GET is no page of its URL.
+    fn naming(&self, settings: &Settings) -> Naming {
+        let is_plain = self.more.as_ref().is_none_or(|more| more.method.is_none() && more.body.is_none());
+        if settings.merge_canonical && is_plain { Naming::Canonical } else { Naming::None }
+    }
+
     fn facts(&self, settings: &Settings) -> PageFacts {
         PageFacts {
             origin: self.origin.clone(),
@@ -416,14 +455,22 @@ impl<Step> Case<Step> {
 }
 
 /// Runs `parse` on one page. Whatever user code does, it costs this page alone.
-fn parse<S: Spider>(spider: &S, answer: Answer, step: S::Step, facts: PageFacts, url: &str) -> Read<S> {
+fn parse<S: Spider>(
+    spider: &S,
+    answer: Answer,
+    step: S::Step,
+    facts: PageFacts,
+    url: &str,
+    naming: Naming,
+) -> Read<S> {
     let read = catch_unwind(AssertUnwindSafe(|| {
         let page = Page::new(answer, step, facts);
         let mut found = Found::new();
-        spider.parse(&page, &mut found).map(|()| found)
+        spider.parse(&page, &mut found)?;
+        Ok::<_, ParseError>((found, naming.of(&page).map(Box::new)))
     }));
     match read {
-        Ok(Ok(found)) => Read::Found(found),
+        Ok(Ok((found, name))) => Read::Found(found, name),
         Ok(Err(error)) => {
             tracing::warn!(url, %error, "parse failed");
             Read::Failed(Reason::ParseError, Some(error.to_string()))

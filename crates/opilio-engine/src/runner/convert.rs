@@ -85,6 +85,7 @@ impl Converter {
                 }
             };
             clean(&mut url);
+            scope.tidy(&mut url);
             let more = in_session(more, parent.session);
             let fingerprint = fingerprint_of(&url, more.as_deref());
             if !self.seen.insert(fingerprint.0) {
@@ -125,8 +126,10 @@ impl Converter {
                 extra,
             }));
         }
-        for url in unfollowed {
-            let fingerprint = Fingerprint::of(&url);
+        for mut url in unfollowed {
+            scope.tidy(&mut url);
+            let more = in_session(None, parent.session);
+            let fingerprint = fingerprint_of(&url, more.as_deref());
             if self.seen.insert(fingerprint.0) {
                 let refused = host_of(&url, parent).map(|host| scope.refuses(&url, &host, depth));
                 let why = refused.unwrap_or_else(Some).unwrap_or(Filtered::Nofollow);
@@ -259,6 +262,7 @@ pub(crate) fn seed_admissions<S: Spider>(
             logins.add(&url, login);
         }
         clean(&mut url);
+        scope.tidy(&mut url);
         let more = in_session(more, None);
         let named = |source| SeedError::Name { url: url.to_string(), source };
         let host = Host::of(&url).map_err(named)?;

@@ -23,6 +23,7 @@ use crate::message::{
 };
 use crate::past::{self, RunState, Totals};
 use crate::report::Stopped;
+use crate::store::names::Names;
 
 /// What a desk needs to begin.
 pub(crate) struct DeskSetup {
@@ -100,6 +101,8 @@ pub(crate) struct Desk {
     syncing: Syncing,
     /// When what was committed since the last sync is to be synced.
     sync_due: Option<tokio::time::Instant>,
+    /// Canonical names that pages stand for.
+    names: Names,
 }
 
 /// Leases whose rows travel under one number.
@@ -143,6 +146,7 @@ impl Desk {
             stopped: false,
             over: false,
             items: 0,
+            names: Names::default(),
         }
     }
 
@@ -230,7 +234,7 @@ impl Desk {
                     self.counts[parsed.shard] = counts;
                     // A lease that expired and was fetched again may report twice: the first counts.
                     if self.frontier.is_out(parsed.lease) && self.parsed.insert(parsed.lease) {
-                        pages.push(*parsed);
+                        pages.push(self.merged(*parsed));
                     }
                 }
                 ToStore::Stop => self.stopped = true,
@@ -268,6 +272,22 @@ impl Desk {
             self.committed();
         }
         Ok(())
+    }
+
+    /// A page whose name another one has taken ends as its alias. Its links count all the same: should
+    /// the site be wrong about names, that hides items, and no page.
+    ///
+    /// A name is taken here, and by a page that will be settled as one: so no page gives way to one
+    /// that fails, and whether the named URL itself can be fetched does not matter.
+    fn merged(&mut self, mut page: Parsed) -> Parsed {
+        if let Some(name) = page.name.take()
+            && !self.names.take(name.fingerprint)
+        {
+            page.ending = Ending::Alias;
+            page.rows = name.alias_rows;
+            page.items = 0;
+        }
+        page
     }
 
     /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they

@@ -2,6 +2,7 @@
 //! exactly-once (admit, write, settle).
 
 mod desk;
+mod names;
 mod port;
 
 pub(crate) use desk::{Desk, DeskSetup, StoreOutcome, Syncing};
