@@ -1,7 +1,7 @@
 //! The `Frontier` trait: what every store can do.
 
 use bytes::Bytes;
-use opilio_core::{Host, Lease, LeaseId, SinkPosition, Timestamp};
+use opilio_core::{Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 
 use crate::batch::{Admission, Admitted, Settled, Settlement, Want};
 use crate::error::FrontierError;
@@ -151,6 +151,13 @@ pub trait Frontier: Send {
     /// # Errors
     /// When the store fails; then none is due again.
     fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError>;
+
+    /// Makes all failures of one reason due again, as [`retry_failed`](Self::retry_failed) does; the
+    /// others stay in their order. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails; then some may be due again already.
+    fn retry_failed_for(&mut self, reason: Reason) -> Result<u64, FrontierError>;
 
     /// Makes at most `n` of the pages that ended before an instant due again, the oldest first, each
     /// with the validators of its last fetch; returns how many.

@@ -52,6 +52,33 @@ pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     assert_eq!(&*store.failures(1, 1).unwrap()[0].url, urls[0]);
 }
 
+/// The others stay failures, in their order.
+pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    let urls: Vec<String> = (0..6).map(|n| format!("http://a.test/{n}")).collect();
+    admit(&mut *store, &urls.iter().map(|url| &**url).collect::<Vec<_>>());
+    for n in 0..6 {
+        let reason = if n % 2 == 0 { Reason::HostClosed } else { Reason::Timeout };
+        let lease = one(&mut *store, "a.test");
+        settle(&mut *store, Settlement::failed(lease, reason, 1, None));
+    }
+    assert_eq!(store.retry_failed_for(Reason::HostClosed).unwrap(), 3);
+    assert_eq!(store.retry_failed_for(Reason::HostClosed).unwrap(), 0);
+    let left = |store: &dyn Frontier| -> Vec<String> {
+        store.failures(0, 9).unwrap().iter().map(|failure| failure.url.to_string()).collect()
+    };
+    let others = [&*urls[1], &*urls[3], &*urls[5]];
+    assert_eq!(left(&*store), others);
+    assert_eq!(&*store.failures(1, 1).unwrap()[0].url, others[1]);
+    let stats = store.stats();
+    assert!(stats.balances() && stats.left == 3, "{stats:?}");
+    assert_eq!(stats.failures.into_iter().collect::<Vec<_>>(), [(Reason::Timeout, 3)]);
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["0", "2", "4"]);
+    let Some(mut store) = stores.reopen(store) else { return };
+    assert_eq!(left(&*store), others);
+    assert_eq!(store.retry_failed(9).unwrap(), 3);
+}
+
 /// It is a page until then, left from then on, and a page again when it ends as one.
 pub fn a_page_becomes_due_again_with_its_validators(stores: &mut dyn Stores) {
     let mut store = stores.open();

@@ -82,6 +82,7 @@ macro_rules! conformance_tests {
                 two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,
                 failures_are_listed_in_order;
             again: failures_become_due_again, failures_are_revived_in_portions,
+                failures_of_one_reason_are_revived,
                 a_page_becomes_due_again_with_its_validators, pages_are_refreshed_oldest_first,
                 a_store_without_a_history_says_so, a_kill_keeps_what_can_become_due_again;
             caps: a_host_gives_no_more_pages_than_its_cap, a_failure_makes_room_under_the_cap,

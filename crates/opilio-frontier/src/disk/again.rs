@@ -79,27 +79,47 @@ impl DiskFrontier {
     }
 
     pub(super) fn revive(&mut self, n: usize) -> Result<u64, FrontierError> {
+        self.revive_some(n, |_| true)
+    }
+
+    /// Makes those of the `n` oldest failures due again whose reason is wanted. The others go to the
+    /// end of the list, in their order.
+    pub(super) fn revive_some(
+        &mut self,
+        n: usize,
+        is_wanted: impl Fn(Reason) -> bool,
+    ) -> Result<u64, FrontierError> {
         let mut commit = self.stored.db.batch();
-        let (mut fresh, mut reasons) = (Vec::new(), Vec::new());
+        let (mut fresh, mut reasons, mut taken) = (Vec::new(), Vec::new(), 0);
         let range = keys::failure(self.books.first_failure)..=keys::failure(u64::MAX);
         for entry in self.stored.ends.range(range).take(n) {
             let (key, value) = entry.into_inner().map_err(|error| self.place.failed("read", error))?;
             let mut from = Reader(&value);
             let failure = read_failure(&mut from).ok_or_else(|| self.place.damaged("how a URL ended"))?;
-            let (_, record) = self.read_loose(&mut from)?;
             commit.remove(&self.stored.ends, key);
+            taken += 1;
+            if !is_wanted(failure.reason) {
+                commit.insert(&self.stored.ends, keys::failure(self.books.next_failure), value);
+                self.books.next_failure += 1;
+                continue;
+            }
+            let (_, record) = self.read_loose(&mut from)?;
             self.books.stats.revive(failure.reason);
             reasons.push(failure.reason);
             fresh.push(record);
         }
         let revived = fresh.len() as u64;
-        self.books.first_failure += revived;
+        self.books.first_failure += taken;
         reasons.sort_unstable();
         reasons.dedup();
         for reason in reasons {
             self.write_failure_count(reason, &mut commit);
         }
-        self.push_again(fresh, commit)?;
+        if fresh.is_empty() && taken > 0 {
+            self.commit(commit)?;
+        } else {
+            self.push_again(fresh, commit)?;
+        }
         Ok(revived)
     }
 

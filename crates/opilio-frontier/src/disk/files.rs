@@ -172,7 +172,7 @@ pub(super) struct Opened {
 pub(super) fn open(
     dir: &Path,
     options: &DiskOptions,
-    identity: &Identity,
+    identity: Option<&Identity>,
     place: &Place,
 ) -> Result<Opened, FrontierError> {
     let note = dir.join("damaged");
@@ -297,7 +297,7 @@ fn encode_identity(identity: &Identity, order: Order) -> Vec<u8> {
 /// Whether the crawl is the one that is meant; its order.
 fn check_identity(
     misc: &Keyspace,
-    wanted: &Identity,
+    wanted: Option<&Identity>,
     wanted_order: Option<Order>,
     place: &Place,
 ) -> Result<Order, FrontierError> {
@@ -314,11 +314,11 @@ fn check_identity(
     let (Some(version), Some(spider)) = (version, from.text()) else {
         return Err(place.damaged("no identity"));
     };
-    if spider != wanted.spider {
+    if let Some(wanted) = wanted.filter(|wanted| wanted.spider != spider) {
         let (found, wanted) = (spider.to_owned(), wanted.spider.clone());
         return Err(FrontierError::OtherSpider { store, found, wanted });
     }
-    if version != wanted.version {
+    if let Some(wanted) = wanted.filter(|wanted| wanted.version != version) {
         return Err(FrontierError::OtherVersion { store, found: version, wanted: wanted.version });
     }
     let order = from.byte().and_then(|order| Order::ALL.get(usize::from(order)).copied());

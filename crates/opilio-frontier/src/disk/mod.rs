@@ -131,7 +131,7 @@ impl DiskFrontier {
             return Err(FrontierError::Exists { store: place.0 });
         }
         files::create(dir, &options, &identity, &place)?;
-        Self::open_locked(dir, options, &identity, place, lock)
+        Self::open_locked(dir, options, Some(&identity), place, lock)
     }
 
     /// Whether a crawl was started in a directory.
@@ -152,7 +152,20 @@ impl DiskFrontier {
             return Err(FrontierError::Missing { store: place.0 });
         }
         let lock = files::lock(dir, &place)?;
-        Self::open_locked(dir, options, &identity, place, lock)
+        Self::open_locked(dir, options, Some(&identity), place, lock)
+    }
+
+    /// Opens whosoever crawl it is, for tools that look at it and do not read its records' `extra`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_any(dir: &Path, options: DiskOptions) -> Result<Self, FrontierError> {
+        let place = Place(dir.display().to_string());
+        if !files::database(dir).exists() {
+            return Err(FrontierError::Missing { store: place.0 });
+        }
+        let lock = files::lock(dir, &place)?;
+        Self::open_locked(dir, options, None, place, lock)
     }
 
     /// How many bytes of an unfinished commit were found at the journal's end and dropped: that
@@ -173,7 +186,7 @@ impl DiskFrontier {
     fn open_locked(
         dir: &Path,
         options: DiskOptions,
-        identity: &Identity,
+        identity: Option<&Identity>,
         place: Place,
         lock: File,
     ) -> Result<Self, FrontierError> {

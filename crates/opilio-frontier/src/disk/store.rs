@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use opilio_core::{Host, Lease, LeaseId, SinkPosition, Timestamp};
+use opilio_core::{Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 
 use super::DiskFrontier;
 use super::hosts::Turn;
@@ -14,6 +14,9 @@ use crate::error::FrontierError;
 use crate::frontier::Frontier;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
+
+/// Failures that are looked at in one commit.
+const REVIVED_AT_ONCE: usize = 4_096;
 
 impl Frontier for DiskFrontier {
     fn admit(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError> {
@@ -113,6 +116,19 @@ impl Frontier for DiskFrontier {
 
     fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError> {
         self.guarded(|store| store.all_or_nothing(|store| store.revive(n)))
+    }
+
+    fn retry_failed_for(&mut self, reason: Reason) -> Result<u64, FrontierError> {
+        self.guarded(|store| {
+            let (mut revived, end) = (0, store.books.next_failure);
+            // Those that stay go to the list's end, in their order: after one turn it is as it was.
+            while store.books.first_failure < end && store.books.stats.failures.contains_key(&reason) {
+                let n = usize::try_from(end - store.books.first_failure).unwrap_or(usize::MAX);
+                let n = n.min(REVIVED_AT_ONCE);
+                revived += store.all_or_nothing(|store| store.revive_some(n, |one| one == reason))?;
+            }
+            Ok(revived)
+        })
     }
 
     fn refresh(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {

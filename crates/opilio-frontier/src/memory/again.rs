@@ -94,6 +94,15 @@ impl Ended {
         Some((failure.reason, kept.unpack(hosts)))
     }
 
+    /// Takes all failures of one reason off the list.
+    pub(super) fn take_failures_for(&mut self, reason: Reason, hosts: &Hosts) -> Vec<Record> {
+        let (taken, left) = std::mem::take(&mut self.failures)
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|(failure, _)| failure.reason == reason);
+        self.failures = left;
+        taken.into_iter().map(|(_, kept)| kept.unpack(hosts)).collect()
+    }
+
     /// Takes the oldest page off the history, if it ended before an instant.
     pub(super) fn take_page(&mut self, before: Timestamp, hosts: &Hosts) -> Option<(HostId, u64, Record)> {
         let first = self.pages.as_mut()?.first_entry().filter(|first| first.key().0 < before)?;

@@ -405,6 +405,16 @@ impl Frontier for MemoryFrontier {
         Ok(revived)
     }
 
+    fn retry_failed_for(&mut self, reason: Reason) -> Result<u64, FrontierError> {
+        let records = self.ended.take_failures_for(reason, &self.hosts);
+        let revived = records.len() as u64;
+        for record in records {
+            self.books.revive(reason);
+            self.push(record);
+        }
+        Ok(revived)
+    }
+
     fn refresh(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
         if !self.ended.keeps_pages() {
             return Err(FrontierError::NoHistory { store: "memory".to_owned() });
