@@ -5,6 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::crawl::CrawlArgs;
 use crate::explain::ExplainArgs;
 use crate::extract::ExtractArgs;
+use crate::failed::FailedArgs;
 use crate::fetch::FetchArgs;
 use crate::links::LinksArgs;
 use crate::robots::RobotsArgs;
@@ -28,6 +29,7 @@ pub(crate) enum Command {
     Crawl(Box<CrawlArgs>),
     Explain(ExplainArgs),
     Extract(ExtractArgs),
+    Failed(FailedArgs),
     Links(LinksArgs),
     Fetch(Box<FetchArgs>),
     Robots(RobotsArgs),

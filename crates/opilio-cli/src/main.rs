@@ -10,6 +10,7 @@ mod document;
 mod exit;
 mod explain;
 mod extract;
+mod failed;
 mod fetch;
 mod links;
 mod logs;
@@ -44,6 +45,7 @@ fn run(cli: Cli) -> Result<Exit, Failure> {
         Command::Crawl(args) => crawl::run(*args),
         Command::Explain(args) => explain::run(&args),
         Command::Extract(args) => extract::run(&args),
+        Command::Failed(args) => failed::run(&args),
         Command::Links(args) => links::run(&args),
         Command::Fetch(args) => fetch::run(*args),
         Command::Robots(args) => robots::run(&args),

@@ -24,7 +24,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::error::CrawlError;
 use crate::launch::{self, MakeTransport, Plan, TransportChoice};
 use crate::login::{Logins, Session};
-use crate::past;
+use crate::past::{self, TryAgain};
 use crate::report::{CrawlReport, Stopped};
 use crate::runner::seed_admissions;
 use crate::scheduler::{Command, Progress};
@@ -93,6 +93,7 @@ pub struct Crawler<S: Spider> {
     store: Store,
     #[cfg(feature = "disk")]
     resume: bool,
+    try_again: TryAgain,
     #[cfg(feature = "disk")]
     durability: Durability,
     transport: Option<MakeTransport>,
@@ -129,6 +130,7 @@ impl<S: Spider> Crawler<S> {
             store: Store::Own(Box::new(MemoryFrontier::new())),
             #[cfg(feature = "disk")]
             resume: false,
+            try_again: TryAgain::default(),
             #[cfg(feature = "disk")]
             durability: Durability::default(),
             transport: None,
@@ -266,6 +268,14 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn resume(mut self) -> Self {
         self.resume = true;
+        self
+    }
+
+    /// Tries all failures of a resumed crawl again, each with all its attempts. Without this it is
+    /// those of hosts that had asked for a wait too long to sit out, once it is over.
+    #[must_use]
+    pub fn retry_failed(mut self) -> Self {
+        self.try_again = TryAgain::Everything;
         self
     }
 
@@ -516,6 +526,9 @@ impl<S: Spider> Crawler<S> {
             }
         };
         let past = past::open(&mut *frontier, &mut sinks)?;
+        if past.resumed {
+            past::try_again(&mut *frontier, self.try_again, past.clock.now(), &self.user_agent)?;
+        }
         let (publish, progress) = watch::channel(Progress::default());
         let settings = Settings {
             hosts: self.hosts,

@@ -11,7 +11,7 @@ use opilio_core::host::HostLimits;
 use opilio_export::{Encoder, ExportError, Sink};
 use opilio_fetch::{BodyBudget, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings};
 use opilio_frontier::{Admission, Frontier, FrontierError};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::error::CrawlError;
@@ -103,8 +103,14 @@ struct Hall {
     scheduler: actix::Addr<Scheduler>,
     store: StoreDoor,
     inbox: mpsc::Receiver<ToStore>,
-    closed_hosts: mpsc::Receiver<Remember>,
+    behind: BehindDoor,
     ended: oneshot::Receiver<Ended>,
+}
+
+/// What of a [`StoreDoor`] is the desk's, beside its inbox.
+struct BehindDoor {
+    closed_hosts: mpsc::Receiver<Remember>,
+    hurry: Arc<Notify>,
 }
 
 /// Runs a crawl on threads of its own and returns when it is over.
@@ -133,7 +139,7 @@ pub(crate) fn on_own_threads<S: Spider>(
             settled.push(settle);
         }
         let Rest { spider, seeds, store, sinks } = rest;
-        let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.closed_hosts, store, settled);
+        let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.behind, store, settled);
         let export = thread("opilio-export", move || exporter::run(sinks, rows, written))?;
         let inbox = hall.inbox;
         let store = thread("opilio-store", move || desk.run(inbox))?;
@@ -161,7 +167,7 @@ pub(crate) async fn here<S: Spider>(
         settled.push(settle);
     }
     let Rest { spider, seeds, store, sinks } = rest;
-    let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.closed_hosts, store, settled);
+    let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.behind, store, settled);
     let export = actix::spawn(exporter::run(sinks, rows, written));
     let store = actix::spawn(desk.run(hall.inbox));
     let ended =
@@ -216,7 +222,7 @@ struct Store {
 fn desk(
     clock: Clock,
     scheduler: &actix::Addr<Scheduler>,
-    closed_hosts: mpsc::Receiver<Remember>,
+    behind: BehindDoor,
     store: Store,
     shards: Vec<actix::Recipient<Settled>>,
 ) -> (Desk, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
@@ -229,7 +235,8 @@ fn desk(
         written: written_inbox,
         scheduler: scheduler.clone().recipient(),
         shards,
-        closed_hosts,
+        closed_hosts: behind.closed_hosts,
+        hurry: behind.hurry,
         clock,
         pages_max,
         hosts_max,
@@ -243,7 +250,8 @@ fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>, past:
     let clock = past.clock;
     let (messages, inbox) = mpsc::channel(STORE_CHANNEL);
     let (closed, closed_hosts) = mpsc::channel(STORE_CHANNEL);
-    let store = StoreDoor { messages, closed_hosts: closed };
+    let hurry = Arc::new(Notify::new());
+    let store = StoreDoor { messages, closed_hosts: closed, hurry: hurry.clone() };
     let (tell, ended) = oneshot::channel();
     let setup = SchedulerSetup {
         clock,
@@ -254,7 +262,14 @@ fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>, past:
         drain_max: DRAIN_MAX,
         before: past.totals,
     };
-    Hall { clock, scheduler: Scheduler::start(setup), store, inbox, closed_hosts, ended }
+    Hall {
+        clock,
+        scheduler: Scheduler::start(setup),
+        store,
+        inbox,
+        behind: BehindDoor { closed_hosts, hurry },
+        ended,
+    }
 }
 
 fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<S>>, Rest<S>), CrawlError> {
@@ -500,10 +515,10 @@ where
 }
 
 /// Messages that wait for the store at the most; beyond, the shards start nothing more.
-const STORE_CHANNEL: usize = 1_024;
+const STORE_CHANNEL: usize = 256;
 /// Seeds that travel together.
 const SEEDS_BATCH: usize = 512;
 /// How long a drain may take: the 10 s that a stop is allowed, less what writing takes.
-const DRAIN_MAX: Duration = Duration::from_secs(8);
+const DRAIN_MAX: Duration = Duration::from_secs(7);
 /// How long sinks may take to sync after the store has closed.
-const EXPORT_MAX: Duration = Duration::from_secs(2);
+const EXPORT_MAX: Duration = Duration::from_millis(500);

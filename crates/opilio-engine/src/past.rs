@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use opilio_core::Timestamp;
+use opilio_core::{Host, Reason, Timestamp};
 use opilio_export::Sink;
 use opilio_frontier::Frontier;
 use serde::de::DeserializeOwned;
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Clock;
 use crate::error::CrawlError;
 use crate::message::ShardCounts;
+use crate::shard::memory;
 
 /// What earlier runs left.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Past {
     pub(crate) totals: Totals,
     /// The last run did not come to its end: what it noted last may be older than what it did.
     pub(crate) killed: bool,
+    /// There were earlier runs.
+    pub(crate) resumed: bool,
 }
 
 /// What all runs of a crawl did together. The books are the store's; these are not.
@@ -80,10 +83,10 @@ pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> 
                 return Err(CrawlError::OtherOutput { found: list(&crawl.sinks), wanted: list(&names) });
             }
             let clock = Clock::resume(crawl.epoch_unix_micros, Timestamp::from_micros(run.now_micros));
-            Past { clock, totals: run.totals, killed: !run.ended }
+            Past { clock, totals: run.totals, killed: !run.ended, resumed: true }
         }
         // Nothing, or killed before its first commit.
-        _ => Past { clock: Clock::begin(), totals: Totals::default(), killed: false },
+        _ => Past { clock: Clock::begin(), totals: Totals::default(), killed: false, resumed: false },
     };
     take_back(frontier, sinks, past.killed)?;
     if crawl.is_none() {
@@ -93,6 +96,50 @@ pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> 
     note_run(frontier, past.clock.opened(), past.totals, RunState::Running);
     frontier.checkpoint()?;
     Ok(past)
+}
+
+/// Which failures of earlier runs are tried again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum TryAgain {
+    /// Those of hosts that were put aside, when the time that they were put aside for is over.
+    #[default]
+    PutAside,
+    /// All.
+    Everything,
+}
+
+/// Makes failures of earlier runs due again.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn try_again(
+    frontier: &mut dyn Frontier,
+    what: TryAgain,
+    now: Timestamp,
+    user_agent: &str,
+) -> Result<(), CrawlError> {
+    let mut revived = 0;
+    match what {
+        TryAgain::Everything => loop {
+            let some = frontier.retry_failed(AT_ONCE)?;
+            revived += some;
+            if some == 0 {
+                break;
+            }
+        },
+        TryAgain::PutAside => {
+            // A host that is put aside still would end them at once, and unasked.
+            let mut is_over = |_: &Host, memory: Option<&[u8]>| {
+                let memo = memory.and_then(|bytes| memory::read(bytes, user_agent));
+                memo.and_then(|(memo, _)| memo.parked_until()).is_none_or(|until| until <= now)
+            };
+            revived += frontier.retry_failed_for(Reason::HostClosed, &mut is_over)?;
+        }
+    }
+    if revived > 0 {
+        tracing::info!(revived, "failures of earlier runs are due again");
+    }
+    Ok(())
 }
 
 /// Whether a run is under way or has come to its end.
@@ -143,5 +190,17 @@ fn list(sinks: &[String]) -> String {
     if sinks.is_empty() { "nothing".to_owned() } else { sinks.join(", ") }
 }
 
+/// Failures that become due again in one commit.
+const AT_ONCE: usize = 4_096;
 const CRAWL: &str = "crawl";
 const RUN: &str = "run";
+
+/// Tests let time pass between two runs.
+#[cfg(test)]
+pub(crate) fn set_forward(frontier: &mut dyn Frontier, time: Duration) {
+    if let Ok(Some(run)) = read::<RunNote>(frontier, RUN) {
+        let now = Timestamp::from_micros(run.now_micros) + time;
+        let state = if run.ended { RunState::Ended } else { RunState::Running };
+        note_run(frontier, now, run.totals, state);
+    }
+}

@@ -152,12 +152,13 @@ pub trait Frontier: Send {
     /// When the store fails; then none is due again.
     fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError>;
 
-    /// Makes all failures of one reason due again, as [`retry_failed`](Self::retry_failed) does; the
-    /// others stay in their order. Returns how many.
+    /// Makes failures of one reason due again, as [`retry_failed`](Self::retry_failed) does, but only
+    /// those of hosts that `may` be asked again, which is told the host and its memo. The others stay
+    /// in their order. Returns how many.
     ///
     /// # Errors
     /// When the store fails; then some may be due again already.
-    fn retry_failed_for(&mut self, reason: Reason) -> Result<u64, FrontierError>;
+    fn retry_failed_for(&mut self, reason: Reason, may: &mut MayRetry<'_>) -> Result<u64, FrontierError>;
 
     /// Makes at most `n` of the pages that ended before an instant due again, the oldest first, each
     /// with the validators of its last fetch; returns how many.
@@ -174,3 +175,6 @@ pub trait Frontier: Send {
     /// When the store fails.
     fn checkpoint(&mut self) -> Result<(), FrontierError>;
 }
+
+/// Whether what failed at a host may be tried again, by what the host remembers.
+pub type MayRetry<'a> = dyn FnMut(&Host, Option<&[u8]>) -> bool + 'a;

@@ -32,7 +32,7 @@ pub use caps::{Caps, HostCaps};
 #[cfg(feature = "disk")]
 pub use disk::{DiskFrontier, DiskOptions, Durability, Identity};
 pub use error::FrontierError;
-pub use frontier::Frontier;
+pub use frontier::{Frontier, MayRetry};
 pub use memory::{MemoryFrontier, MemoryOptions};
 pub use order::Order;
 pub use permit::{Fence, Permit};

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod bench;
+mod flat;
 mod kill;
 mod layers;
 mod polite;
@@ -19,6 +20,7 @@ fn main() -> Result<()> {
         "polite" => polite::run(rest),
         "sim" => sim::run(rest),
         "bench-spider" => bench::run(rest),
+        "flat" => flat::run(rest),
         "kill" => kill::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
@@ -33,5 +35,6 @@ cargo xtask sim [--seed N] [--hosts N] [--starts N] [--mutants]   a million host
 cargo xtask sim --tune [--only NAME]                              what the gate learns, by scenario, in virtual time
 cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawler against the sandbox, by scenario
 cargo xtask kill [--small] [--seed N]                             a crawl that is killed twenty times, and resumed
+cargo xtask flat [--pages N] [--delay MS] [--state DIR]             memory while a sink is slow
 cargo xtask layers                                                the dependency rules
 cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR]            Opilio for benchmarks side by side";

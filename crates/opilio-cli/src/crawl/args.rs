@@ -111,6 +111,9 @@ pub(crate) struct CrawlArgs {
     /// Goes on with the crawl in the --state directory; begins one if there is none
     #[arg(long, requires = "state", help_heading = "Where")]
     pub(crate) resume: bool,
+    /// Tries all failures of the resumed crawl again (opilio failed lists them)
+    #[arg(long, requires = "resume", help_heading = "Where")]
+    pub(crate) retry_failed: bool,
     /// What a power cut may take of --state (a kill takes nothing) [default: interval]
     #[arg(long, value_name = "HOW", requires = "state", help_heading = "Where")]
     pub(crate) durability: Option<DurabilityArg>,

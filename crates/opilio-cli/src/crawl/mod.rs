@@ -22,6 +22,7 @@ use opilio::{CrawlError, CrawlReport, Crawler, JsonLines};
 
 pub(crate) use args::{CrawlArgs, FollowArg, allow_private};
 pub(crate) use seeds::web_url;
+pub(crate) use state::leave_panics_to_the_store;
 
 use crate::exit::{Exit, Failure, say};
 use crate::logs;
@@ -53,7 +54,8 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     if plan.merges_canonical() {
         spider = spider.with_canonical();
     }
-    let state = args.state.map(|dir| State { dir, resume: args.resume, durability: args.durability });
+    let (resume, retry_failed, durability) = (args.resume, args.retry_failed, args.durability);
+    let state = args.state.map(|dir| State { dir, resume, retry_failed, durability });
     let mut crawler = plan.apply(Crawler::new(spider)).export(export);
     if let Some(state) = &state {
         crawler = state.apply(crawler, &display);

@@ -17,6 +17,7 @@ use crate::exit::Failure;
 pub(crate) struct State {
     pub(crate) dir: PathBuf,
     pub(crate) resume: bool,
+    pub(crate) retry_failed: bool,
     pub(crate) durability: Option<DurabilityArg>,
 }
 
@@ -33,6 +34,9 @@ impl State {
         }
         if !DiskFrontier::is_there(&self.dir) {
             display.say(&format!("no crawl in {} to go on with: one begins", self.dir.display()));
+        }
+        if self.retry_failed {
+            crawler = crawler.retry_failed();
         }
         crawler.resume()
     }

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Trigger};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{Run, assert_balanced, finish, opilio, signal, until};
@@ -419,4 +419,28 @@ fn a_disk_without_room_for_a_state_is_a_clear_error() {
     assert_eq!(shop.log(0).arrivals(), 0);
     let run = kept.run();
     assert_eq!((run.code, kept.report()["stopped"].as_str()), (0, Some("finished")), "{}", run.stderr);
+}
+
+#[test]
+fn failures_are_listed_and_tried_again() {
+    let broken = |times| Trigger::PathTimes("/deals".into(), times);
+    let host = HostConfig::new().products(8).fault(broken(1), Fault::Status(404));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let mut kept = Kept::new(&shop, &["--rate=2000/s"]);
+    let list = |state: &Path| finish(opilio().arg("failed").arg("--state").arg(state).spawn().unwrap());
+    let none = list(&kept.path("state"));
+    assert_eq!(none.code, 2);
+    assert!(none.error().contains("no crawl was started there"), "{}", none.stderr);
+    assert_eq!(kept.run().code, 0);
+    let failed = list(&kept.path("state"));
+    let deals = shop.url(0, "/deals");
+    assert_eq!(failed.code, 0, "{}", failed.stderr);
+    assert_eq!(failed.items(), [json!({"url": deals, "reason": "http_4xx", "attempts": 1})]);
+    assert_eq!(kept.run().code, 0);
+    assert!(!kept.pages().contains(&deals), "nobody asked");
+    kept.flags.push("--retry-failed".into());
+    assert_eq!(kept.run().code, 0);
+    assert!(kept.pages().contains(&deals));
+    assert_eq!(list(&kept.path("state")).stdout, "");
+    assert_eq!(kept.report()["failures"], json!([]));
 }

@@ -131,6 +131,7 @@ impl Scheduler {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(stopped);
             self.setup.port.send(ToStore::Close(self.counts()));
+            self.setup.port.hurry();
         }
     }
 

@@ -13,7 +13,8 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 use opilio_core::{Ending, Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 use opilio_frontier::{Failure, Frontier, FrontierError, FrontierStats, Settlement, Want};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
@@ -33,6 +34,7 @@ pub(crate) struct DeskSetup {
     pub(crate) scheduler: Recipient<FromStore>,
     pub(crate) shards: Vec<Recipient<Settled>>,
     pub(crate) closed_hosts: mpsc::Receiver<Remember>,
+    pub(crate) hurry: Arc<Notify>,
     pub(crate) clock: Clock,
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
@@ -88,6 +90,12 @@ pub(crate) struct Desk {
     sequence: u64,
     /// Batches whose rows are on their way to the sinks, in sequence.
     unwritten: VecDeque<Batch>,
+    unwritten_bytes: usize,
+    /// Rung when the run is to close: no sink is waited for any longer than it may take then.
+    hurry: Arc<Notify>,
+    close_at: Option<Instant>,
+    /// A batch could not be handed over any more. None that follows may be: the sequence is a prefix.
+    cut_off: bool,
     /// Leases that are parsed and wait for their rows: a second report of one is dropped.
     parsed: HashSet<LeaseId>,
     seeded: bool,
@@ -100,7 +108,7 @@ pub(crate) struct Desk {
     items: u64,
     syncing: Syncing,
     /// When what was committed since the last sync is to be synced.
-    sync_due: Option<tokio::time::Instant>,
+    sync_due: Option<Instant>,
     /// Canonical names that pages stand for.
     names: Names,
 }
@@ -112,6 +120,7 @@ struct Batch {
     settlements: Vec<Settlement>,
     whose: Vec<(usize, Host, LeaseId)>,
     rows: Vec<Vec<u8>>,
+    rows_bytes: usize,
     items: u64,
 }
 
@@ -141,6 +150,10 @@ impl Desk {
             closed_hosts: setup.closed_hosts,
             sequence: 0,
             unwritten: VecDeque::new(),
+            unwritten_bytes: 0,
+            hurry: setup.hurry,
+            close_at: None,
+            cut_off: false,
             parsed: HashSet::new(),
             seeded: false,
             stopped: false,
@@ -313,32 +326,55 @@ impl Desk {
     }
 
     /// Hands a batch to the exporter, under the next number.
+    ///
+    /// Waits while the sinks are behind: then the store's own channel fills, and the shards start
+    /// nothing more.
     async fn send_rows(&mut self, mut batch: Batch, sync: bool) -> Result<(), FrontierError> {
+        while self.is_far_ahead() && !self.cut_off {
+            self.wait_for_sinks().await?;
+        }
         self.sequence += 1;
         batch.sequence = self.sequence;
+        batch.rows_bytes = batch.rows.iter().map(Vec::len).sum();
+        self.unwritten_bytes += batch.rows_bytes;
         let mut rows = Rows { sequence: self.sequence, rows: std::mem::take(&mut batch.rows), sync };
         self.unwritten.push_back(batch);
-        // The exporter's channel is bounded: a slow sink makes this wait, the store's own channel
-        // fills, and the shards start nothing more.
-        loop {
+        while !self.cut_off {
             rows = match self.exporter.try_send(rows) {
-                Ok(()) => return Ok(()),
+                // An exporter that ended early is known by its answers, which end too.
+                Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
                 Err(mpsc::error::TrySendError::Full(back)) => back,
-                // The exporter ended early; the next look at its answers says so.
-                Err(mpsc::error::TrySendError::Closed(_)) => return Ok(()),
             };
-            tokio::select! {
-                written = self.written.recv() => match written {
-                    Some(written) => self.settle(written).await?,
-                    None => return Ok(()),
-                },
-                // A sink may be slow for long, and a kill may come meanwhile.
-                Some(remember) = self.closed_hosts.recv() => {
-                    self.remember(remember);
-                    self.keep_memories()?;
-                }
-            }
+            self.wait_for_sinks().await?;
         }
+        Ok(())
+    }
+
+    /// Whether the sinks have as much before them as they may have.
+    fn is_far_ahead(&self) -> bool {
+        let pages: usize = self.unwritten.iter().map(|batch| batch.settlements.len()).sum();
+        pages >= UNWRITTEN_PAGES_MAX || self.unwritten_bytes >= UNWRITTEN_BYTES_MAX
+    }
+
+    /// Waits until the sinks have written something, or are not to be waited for any more.
+    async fn wait_for_sinks(&mut self) -> Result<(), FrontierError> {
+        let close_at = self.close_at;
+        tokio::select! {
+            written = self.written.recv() => match written {
+                Some(written) => self.settle(written).await?,
+                None => self.cut_off = true,
+            },
+            // A sink may be slow for long, and a kill may come meanwhile.
+            Some(remember) = self.closed_hosts.recv() => {
+                self.remember(remember);
+                self.keep_memories()?;
+            }
+            () = self.hurry.notified(), if close_at.is_none() => {
+                self.close_at = Some(Instant::now() + CLOSE_MAX);
+            }
+            () = sleep_until(close_at), if close_at.is_some() => self.cut_off = true,
+        }
+        Ok(())
     }
 
     async fn follow(&mut self, redirects: Vec<Parsed>, batch: &mut Batch) -> Result<(), FrontierError> {
@@ -372,6 +408,7 @@ impl Desk {
         let mut whose = Vec::new();
         while self.unwritten.front().is_some_and(|batch| batch.sequence <= written.sequence) {
             let Some(batch) = self.unwritten.pop_front() else { break };
+            self.unwritten_bytes -= batch.rows_bytes;
             settlements.extend(batch.settlements);
             whose.extend(batch.whose);
             self.items += batch.items;
@@ -413,7 +450,7 @@ impl Desk {
     /// Something new is in the store: it is to be synced some time.
     fn committed(&mut self) {
         if let Syncing::Every(span) = self.syncing {
-            self.sync_due.get_or_insert_with(|| tokio::time::Instant::now() + span);
+            self.sync_due.get_or_insert_with(|| Instant::now() + span);
         }
     }
 
@@ -467,15 +504,17 @@ impl Desk {
 
     /// Leases for live hosts that have room, and for hosts that come alive with them.
     fn work(&mut self, now: Timestamp) -> Result<Vec<Work>, FrontierError> {
+        let many_out = self.frontier.stats().out >= OUT_MANY;
+        let first = if many_out { FEW_LEASES } else { FIRST_LEASES };
         while self.live.len() < self.hosts_max as usize {
             let Some(host) = self.ready.pop_front() else { break };
             if self.live.insert(host.clone()) {
-                self.wants.insert(host.clone(), FIRST_LEASES);
+                self.wants.insert(host.clone(), first);
                 self.waking.insert(host.clone());
                 self.try_now.push(host);
             }
         }
-        let wants = self.affordable();
+        let wants = self.affordable(if many_out { FEW_LEASES } else { u32::MAX });
         if wants.is_empty() {
             return Ok(Vec::new());
         }
@@ -502,7 +541,7 @@ impl Desk {
     }
 
     /// What of the wants to try in this turn the page limit allows; the others are tried again.
-    fn affordable(&mut self) -> Vec<Want> {
+    fn affordable(&mut self, each_max: u32) -> Vec<Want> {
         let mut allowance = if self.try_now.is_empty() { 0 } else { self.allowance() };
         // Near a page limit nobody gets more than its share: a host that is held must not sit on
         // the last pages while others could fetch theirs.
@@ -512,7 +551,7 @@ impl Desk {
         for host in std::mem::take(&mut self.try_now) {
             // Taken out while it is tried, so that a host that is here twice is asked for once.
             let Some(room) = self.wants.remove(&host) else { continue };
-            let n = allowance.min(share).min(u64::from(room));
+            let n = allowance.min(share).min(u64::from(room.min(each_max)));
             allowance -= n;
             if n == 0 {
                 self.wants.insert(host.clone(), room);
@@ -564,10 +603,21 @@ impl Desk {
         // Without its sender the exporter syncs and ends, and then its answers end.
         let (closed, _) = mpsc::channel(1);
         self.exporter = closed;
+        let mut close_at = *self.close_at.get_or_insert_with(|| Instant::now() + CLOSE_MAX);
         loop {
-            match tokio::time::timeout(CLOSE_MAX, self.written.recv()).await {
-                Ok(Some(written)) => self.settle(written).await?,
+            match tokio::time::timeout_at(close_at, self.written.recv()).await {
+                Ok(Some(written)) => {
+                    self.settle(written).await?;
+                    if self.unwritten.is_empty() {
+                        // All is written; what is waited for now is the disk.
+                        close_at = Instant::now() + SYNC_MAX;
+                    }
+                }
                 Ok(None) => break,
+                Err(_) if self.unwritten.is_empty() => {
+                    tracing::warn!("the output is written, but the disk has not said in time that it has it");
+                    break;
+                }
                 Err(_) => {
                     tracing::warn!("a sink did not take its rows in time: their pages count as left");
                     break;
@@ -653,7 +703,7 @@ where
     }
 }
 
-async fn sleep_until(at: Option<tokio::time::Instant>) {
+async fn sleep_until(at: Option<Instant>) {
     if let Some(at) = at {
         tokio::time::sleep_until(at).await;
     }
@@ -663,9 +713,18 @@ async fn sleep_until(at: Option<tokio::time::Instant>) {
 const TURN_MAX: usize = 1_024;
 /// Leases for a host that comes alive; it asks for more by itself.
 const FIRST_LEASES: u32 = 16;
+/// When so many are out, hosts get a few at a time: what is leased is in memory. None waits for
+/// another one's.
+const OUT_MANY: u64 = 32_768;
+const FEW_LEASES: u32 = 2;
 /// How long a busy desk lets the next batch grow.
 const GATHER: Duration = Duration::from_millis(1);
 /// How long a sink that takes nothing may hold up the end.
-const CLOSE_MAX: Duration = Duration::from_secs(2);
+const CLOSE_MAX: Duration = Duration::from_millis(1_500);
+/// How long the disk may take to say that it has what was written.
+const SYNC_MAX: Duration = Duration::from_secs(2);
+/// What the sinks may have before them: pages, and bytes of their rows.
+const UNWRITTEN_PAGES_MAX: usize = 128;
+const UNWRITTEN_BYTES_MAX: usize = 8 << 20;
 /// Failures read from the store at once.
 const FAILURES_PAGE: usize = 4_096;

@@ -3,8 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::message::{Parsed, Remember, ShardCounts, ToStore};
 
@@ -14,6 +15,7 @@ use crate::message::{Parsed, Remember, ShardCounts, ToStore};
 pub(crate) struct StorePort {
     messages: Rc<Pipe<ToStore>>,
     closed_hosts: Rc<Pipe<Remember>>,
+    hurry: Arc<Notify>,
     counts: Rc<Cell<ShardCounts>>,
 }
 
@@ -23,6 +25,8 @@ pub(crate) struct StoreDoor {
     pub(crate) messages: mpsc::Sender<ToStore>,
     /// Beside the messages, so that nothing that is slow makes it wait.
     pub(crate) closed_hosts: mpsc::Sender<Remember>,
+    /// Beside them too: a store that waits for a sink hears it.
+    pub(crate) hurry: Arc<Notify>,
 }
 
 struct Pipe<T> {
@@ -35,7 +39,7 @@ impl StorePort {
     /// A port of somebody who counts there.
     pub(crate) fn new(door: StoreDoor, counts: Rc<Cell<ShardCounts>>) -> Self {
         let (messages, closed_hosts) = (Pipe::new(door.messages), Pipe::new(door.closed_hosts));
-        Self { messages, closed_hosts, counts }
+        Self { messages, closed_hosts, hurry: door.hurry, counts }
     }
 
     /// Whether the store is behind.
@@ -47,6 +51,11 @@ impl StorePort {
     /// committed with a settle cover at least what it settles.
     pub(crate) fn give(&self, parsed: Parsed) {
         self.send(ToStore::Parsed(Box::new(parsed), self.counts.get()));
+    }
+
+    /// Has the store wait for no sink any longer than it may take to close.
+    pub(crate) fn hurry(&self) {
+        self.hurry.notify_one();
     }
 
     /// Sends what a host that was closed remembers.

@@ -4,13 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use opilio_core::{HostPolicy, per_minute};
+use opilio_core::{HostPolicy, Reason, per_minute};
 use opilio_export::JsonLines;
+use opilio_fetch::ScriptedAnswer;
+use opilio_frontier::{DiskFrontier, DiskOptions, Frontier};
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
 use super::{ARRIVALS, List, crawler, page, refused, run, urls, web};
-use crate::{Crawler, Stopped};
+use crate::{Crawler, Stopped, past};
 
 /// A crawl that is kept in a folder, from run to run.
 struct Kept {
@@ -34,6 +36,14 @@ impl Kept {
 
     fn rows(&self) -> Vec<String> {
         rows(&self.output())
+    }
+
+    /// Sets the crawl's clock forward.
+    fn pass(&self, time: Duration) {
+        let (dir, options) = (self.dir.path().join("state"), DiskOptions::default());
+        let mut store = DiskFrontier::open_any(&dir, options).unwrap();
+        past::set_forward(&mut store, time);
+        store.checkpoint().unwrap();
     }
 }
 
@@ -139,4 +149,40 @@ fn a_host_remembers_its_budget_and_its_rules_when_it_sleeps() {
         last = took - arrivals.last().unwrap().0;
     }
     assert_eq!(asked, 1, "the rules were kept");
+}
+
+#[test]
+fn what_a_closed_host_kept_is_tried_again_when_its_time_is_over() {
+    let kept = Kept::new(urls("day.example", 4));
+    let asks_for_a_day = || web(|_, nth, _| if nth == 2 { refused(86_400) } else { page() });
+    let (report, _, _) = run(kept.crawler().transport(asks_for_a_day()));
+    let report = report.unwrap();
+    assert_eq!((report.pages, report.reasons[&Reason::HostClosed]), (1, 3));
+
+    // It is closed still: nothing is sent, and nothing is tried in vain.
+    let (report, _, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
+    let report = report.unwrap();
+    assert!(arrivals.is_empty() && report.balances(), "{arrivals:?}");
+    assert_eq!((report.pages, report.reasons[&Reason::HostClosed]), (1, 3));
+
+    // A day passes, as the crawl's notes tell it.
+    kept.pass(Duration::from_secs(86_400));
+    let (report, _, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
+    let report = report.unwrap();
+    assert!(report.balances() && report.failures.is_empty(), "{:?}", report.failures);
+    assert_eq!((report.pages, arrivals.len(), kept.rows().len()), (4, 3, 4));
+}
+
+#[test]
+fn failures_are_tried_again_when_asked() {
+    let kept = Kept::new(urls("moody.example", 3));
+    let broken = || web(|_, _, _| ScriptedAnswer::status(404).after(Duration::from_millis(20)));
+    let (report, _, _) = run(kept.crawler().transport(broken()));
+    assert_eq!(report.unwrap().failures.len(), 3);
+    let (report, _, arrivals) = run(kept.crawler().transport(web(|_, _, _| page())));
+    assert_eq!((report.unwrap().failures.len(), arrivals.len()), (3, 0), "nobody asked");
+    let (report, _, _) = run(kept.crawler().retry_failed().transport(web(|_, _, _| page())));
+    let report = report.unwrap();
+    assert!(report.balances() && report.failures.is_empty());
+    assert_eq!((report.pages, kept.rows().len()), (3, 3));
 }

@@ -52,7 +52,7 @@ pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     assert_eq!(&*store.failures(1, 1).unwrap()[0].url, urls[0]);
 }
 
-/// The others stay failures, in their order.
+/// The others stay failures, in their order, and so do those whose host may not be asked again.
 pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls: Vec<String> = (0..6).map(|n| format!("http://a.test/{n}")).collect();
@@ -62,8 +62,17 @@ pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
         let lease = one(&mut *store, "a.test");
         settle(&mut *store, Settlement::failed(lease, reason, 1, None));
     }
-    assert_eq!(store.retry_failed_for(Reason::HostClosed).unwrap(), 3);
-    assert_eq!(store.retry_failed_for(Reason::HostClosed).unwrap(), 0);
+    store.keep_hosts(vec![(host("a.test"), Bytes::from("closed until noon"))]).unwrap();
+    let mut asked = Vec::new();
+    let mut not_yet = |host: &super::Host, memo: Option<&[u8]>| {
+        asked.push((host.clone(), memo.map(<[u8]>::to_vec)));
+        false
+    };
+    assert_eq!(store.retry_failed_for(Reason::HostClosed, &mut not_yet).unwrap(), 0);
+    assert_eq!(asked, [(host("a.test"), Some(b"closed until noon".to_vec()))], "once for each host");
+    assert_eq!(store.stats().failures[&Reason::HostClosed], 3);
+    assert_eq!(store.retry_failed_for(Reason::HostClosed, &mut |_, _| true).unwrap(), 3);
+    assert_eq!(store.retry_failed_for(Reason::HostClosed, &mut |_, _| true).unwrap(), 0);
     let left = |store: &dyn Frontier| -> Vec<String> {
         store.failures(0, 9).unwrap().iter().map(|failure| failure.url.to_string()).collect()
     };

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use fjall::OwnedWriteBatch;
-use opilio_core::{Reason, Record, Timestamp};
+use opilio_core::{Host, Reason, Record, Timestamp};
 
 use super::DiskFrontier;
 use super::keys::{self, HostId, PageKey};
@@ -79,7 +79,7 @@ impl DiskFrontier {
     }
 
     pub(super) fn revive(&mut self, n: usize) -> Result<u64, FrontierError> {
-        self.revive_some(n, |_| true)
+        self.revive_some(n, |_, _, _, _| Ok(true))
     }
 
     /// Makes those of the `n` oldest failures due again whose reason is wanted. The others go to the
@@ -87,7 +87,7 @@ impl DiskFrontier {
     pub(super) fn revive_some(
         &mut self,
         n: usize,
-        is_wanted: impl Fn(Reason) -> bool,
+        mut is_wanted: impl FnMut(&Self, Reason, HostId, &Host) -> Result<bool, FrontierError>,
     ) -> Result<u64, FrontierError> {
         let mut commit = self.stored.db.batch();
         let (mut fresh, mut reasons, mut taken) = (Vec::new(), Vec::new(), 0);
@@ -98,12 +98,12 @@ impl DiskFrontier {
             let failure = read_failure(&mut from).ok_or_else(|| self.place.damaged("how a URL ended"))?;
             commit.remove(&self.stored.ends, key);
             taken += 1;
-            if !is_wanted(failure.reason) {
+            let (host, record) = self.read_loose(&mut from)?;
+            if !is_wanted(self, failure.reason, host, &record.host)? {
                 commit.insert(&self.stored.ends, keys::failure(self.books.next_failure), value);
                 self.books.next_failure += 1;
                 continue;
             }
-            let (_, record) = self.read_loose(&mut from)?;
             self.books.stats.revive(failure.reason);
             reasons.push(failure.reason);
             fresh.push(record);

@@ -24,7 +24,7 @@ use opilio_core::{Priority, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// A host's number; 0 is none.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct HostId(pub(super) u32);
 
 /// What stands at a key of the queue.

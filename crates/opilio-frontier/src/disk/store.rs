@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use opilio_core::{Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 
@@ -11,7 +13,7 @@ use super::keys::{self, HostId, Key};
 use crate::batch::{Admission, Admitted, Settled, Settlement, Want};
 use crate::caps::Room;
 use crate::error::FrontierError;
-use crate::frontier::Frontier;
+use crate::frontier::{Frontier, MayRetry};
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
 
@@ -76,9 +78,7 @@ impl Frontier for DiskFrontier {
     fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError> {
         self.guarded(|store| {
             let Some(host) = store.find(host)? else { return Ok(None) };
-            let memo = store.stored.misc.get(keys::memo_of(host));
-            let memo = memo.map_err(|error| store.place.failed("read", error))?;
-            Ok(memo.map(|memo| Bytes::copy_from_slice(&memo)))
+            store.memo(host)
         })
     }
 
@@ -118,14 +118,28 @@ impl Frontier for DiskFrontier {
         self.guarded(|store| store.all_or_nothing(|store| store.revive(n)))
     }
 
-    fn retry_failed_for(&mut self, reason: Reason) -> Result<u64, FrontierError> {
+    fn retry_failed_for(&mut self, reason: Reason, may: &mut MayRetry<'_>) -> Result<u64, FrontierError> {
         self.guarded(|store| {
             let (mut revived, end) = (0, store.books.next_failure);
+            let mut answers = HashMap::new();
             // Those that stay go to the list's end, in their order: after one turn it is as it was.
             while store.books.first_failure < end && store.books.stats.failures.contains_key(&reason) {
                 let n = usize::try_from(end - store.books.first_failure).unwrap_or(usize::MAX);
                 let n = n.min(REVIVED_AT_ONCE);
-                revived += store.all_or_nothing(|store| store.revive_some(n, |one| one == reason))?;
+                let answers = &mut answers;
+                revived += store.all_or_nothing(|store| {
+                    store.revive_some(n, |store, one, host, name| {
+                        if one != reason {
+                            return Ok(false);
+                        }
+                        if let Some(answer) = answers.get(&host) {
+                            return Ok(*answer);
+                        }
+                        let answer = may(name, store.memo(host)?.as_deref());
+                        answers.insert(host, answer);
+                        Ok(answer)
+                    })
+                })?;
             }
             Ok(revived)
         })
@@ -153,6 +167,12 @@ impl Frontier for DiskFrontier {
 }
 
 impl DiskFrontier {
+    fn memo(&self, host: HostId) -> Result<Option<Bytes>, FrontierError> {
+        let memo = self.stored.misc.get(keys::memo_of(host));
+        let memo = memo.map_err(|error| self.place.failed("read", error))?;
+        Ok(memo.map(|memo| Bytes::copy_from_slice(&memo)))
+    }
+
     fn admit_all(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError> {
         let mut admitted = Admitted::default();
         let mut fresh = Vec::new();

@@ -94,11 +94,15 @@ impl Ended {
         Some((failure.reason, kept.unpack(hosts)))
     }
 
-    /// Takes all failures of one reason off the list.
-    pub(super) fn take_failures_for(&mut self, reason: Reason, hosts: &Hosts) -> Vec<Record> {
+    /// Takes those failures off the list that are wanted.
+    pub(super) fn take_failures(
+        &mut self,
+        hosts: &Hosts,
+        mut is_wanted: impl FnMut(Reason, HostId) -> bool,
+    ) -> Vec<Record> {
         let (taken, left) = std::mem::take(&mut self.failures)
             .into_iter()
-            .partition::<VecDeque<_>, _>(|(failure, _)| failure.reason == reason);
+            .partition::<VecDeque<_>, _>(|(failure, kept)| is_wanted(failure.reason, kept.host));
         self.failures = left;
         taken.into_iter().map(|(_, kept)| kept.unpack(hosts)).collect()
     }

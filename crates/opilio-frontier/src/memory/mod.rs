@@ -19,7 +19,7 @@ use opilio_core::{Ending, Host, Lease, LeaseId, Reason, Record, RecordKind, Sink
 use crate::batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
 use crate::caps::{Caps, Room};
 use crate::error::FrontierError;
-use crate::frontier::Frontier;
+use crate::frontier::{Frontier, MayRetry};
 use crate::order::Order;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
@@ -405,8 +405,13 @@ impl Frontier for MemoryFrontier {
         Ok(revived)
     }
 
-    fn retry_failed_for(&mut self, reason: Reason) -> Result<u64, FrontierError> {
-        let records = self.ended.take_failures_for(reason, &self.hosts);
+    fn retry_failed_for(&mut self, reason: Reason, may: &mut MayRetry<'_>) -> Result<u64, FrontierError> {
+        let (hosts, memos) = (&self.hosts, &self.memos);
+        let mut answers = HashMap::new();
+        let mut may = |id: HostId| {
+            *answers.entry(id).or_insert_with(|| may(hosts.name(id), memos.get(&id).map(|memo| &memo[..])))
+        };
+        let records = self.ended.take_failures(hosts, |one, host| one == reason && may(host));
         let revived = records.len() as u64;
         for record in records {
             self.books.revive(reason);

@@ -1,0 +1,63 @@
+//! `opilio failed`: how URLs of a kept crawl ended that ended as failures.
+
+use std::io::{BufWriter, ErrorKind, Write};
+use std::path::PathBuf;
+
+use clap::Args;
+use opilio::frontier::{DiskFrontier, DiskOptions, Durability, Frontier, FrontierError};
+use opilio::json;
+
+use crate::crawl::leave_panics_to_the_store;
+use crate::exit::{Exit, Failure};
+
+/// Lists the failures of a crawl that is kept in a directory, the oldest first, as JSON lines: url,
+/// reason, attempts.
+///
+/// While the crawl runs, its directory is in use. --retry-failed of `opilio crawl --resume` tries them
+/// again.
+#[derive(Debug, Args)]
+pub(crate) struct FailedArgs {
+    /// The directory of the crawl
+    #[arg(long, value_name = "DIR")]
+    state: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is no crawl, or it cannot be read.
+pub(crate) fn run(args: &FailedArgs) -> Result<Exit, Failure> {
+    leave_panics_to_the_store();
+    let options = DiskOptions { durability: Durability::Process, ..DiskOptions::default() };
+    let store = DiskFrontier::open_any(&args.state, options).map_err(|error| match error {
+        FrontierError::Missing { .. } | FrontierError::OtherFormat { .. } => Failure::usage(error),
+        error => Failure::run(error),
+    })?;
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    match list(&store, &mut out) {
+        // Whoever reads has seen enough.
+        Err(error) if error.downcast_ref().map(std::io::Error::kind) == Some(ErrorKind::BrokenPipe) => {
+            Ok(Exit::Done)
+        }
+        result => result.map(|()| Exit::Done).map_err(Failure::Run),
+    }
+}
+
+fn list(store: &DiskFrontier, out: &mut impl Write) -> anyhow::Result<()> {
+    let mut from = 0;
+    loop {
+        let failures = store.failures(from, AT_ONCE)?;
+        if failures.is_empty() {
+            return Ok(out.flush()?);
+        }
+        from += failures.len() as u64;
+        for failure in failures {
+            let (url, reason, attempts) = (&*failure.url, failure.reason, failure.attempts);
+            let line = json!({ "url": url, "reason": reason, "attempts": attempts });
+            serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
+            out.write_all(b"\n")?;
+        }
+    }
+}
+
+const AT_ONCE: usize = 4_096;

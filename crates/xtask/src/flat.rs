@@ -1,0 +1,186 @@
+//! `cargo xtask flat`: a crawl whose sink is slow, and the memory that it takes meanwhile.
+//!
+//! A site in memory, larger than the crawl; a sink that sleeps for every row. What is fetched must not
+//! run away from what is written: the figure is the resident memory of the second half of the crawl
+//! against that of its first quarter's end.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use opilio::export::{Encoder, Export, ExportError, JsonEncoder, Sink};
+use opilio::fetch::{Ask, ScriptedAnswer, ScriptedTransport};
+use opilio::prelude::*;
+
+/// Every page leads to two others.
+struct Tree;
+
+impl Spider for Tree {
+    type Item = String;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        vec![Request::get("http://flat.example/0", ())]
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        found.item(page.origin().to_owned());
+        found.follow_links(page, ());
+        Ok(())
+    }
+}
+
+/// A sink that takes its time for every row.
+struct SlowSink {
+    file: File,
+    at: u64,
+    each: Duration,
+    rows: Arc<AtomicU64>,
+}
+
+impl Sink for SlowSink {
+    fn name(&self) -> Arc<str> {
+        "slow".into()
+    }
+
+    fn begin(&mut self, position: u64) -> Result<(), ExportError> {
+        self.at = position;
+        Ok(())
+    }
+
+    fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError> {
+        for row in rows.split_inclusive(|byte| *byte == b'\n') {
+            std::thread::sleep(self.each);
+            self.file.write_all(row).map_err(|error| ExportError::of_write(&"slow".into(), error))?;
+            self.rows.fetch_add(1, Ordering::Relaxed);
+        }
+        self.at += rows.len() as u64;
+        Ok(self.at)
+    }
+
+    fn flush(&mut self) -> Result<u64, ExportError> {
+        Ok(self.at)
+    }
+
+    fn sync(&mut self) -> Result<u64, ExportError> {
+        self.flush()
+    }
+}
+
+impl Export<String> for SlowSink {
+    fn encoder(&self) -> Box<dyn Encoder<String>> {
+        Box::new(JsonEncoder)
+    }
+
+    fn into_sink(self: Box<Self>) -> Result<Box<dyn Sink>, ExportError> {
+        Ok(self)
+    }
+}
+
+/// Crawls `--pages N` (10,000) with `--delay TIME-IN-MS` (10) a row; `--state DIR` keeps the crawl there.
+///
+/// # Errors
+/// When memory grows by more than a tenth and 16 MiB, or pages are fetched far ahead of the sink.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let (mut pages, mut delay, mut state) = (10_000_u64, 10, None);
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
+        match arg.as_str() {
+            "--pages" => pages = value()?.parse().context("--pages")?,
+            "--delay" => delay = value()?.parse().context("--delay")?,
+            "--state" => state = Some(PathBuf::from(value()?)),
+            other => bail!("flat knows no {other}"),
+        }
+    }
+    let rows = Arc::new(AtomicU64::new(0));
+    let fetched = Arc::new(AtomicU64::new(0));
+    let sink = SlowSink {
+        file: File::create("/dev/null").context("open /dev/null")?,
+        at: 0,
+        each: Duration::from_millis(delay),
+        rows: rows.clone(),
+    };
+    let counts = fetched.clone();
+    let mut crawler = Crawler::new(Tree)
+        .host(HostPolicy::new().rate(opilio::per_second(1_000_000)).in_flight(32))
+        .no_robots()
+        .export(sink)
+        .max_pages(pages)
+        .transport(move || {
+            let counts = counts.clone();
+            Rc::new(ScriptedTransport::new(move |_, ask: &Ask| {
+                counts.fetch_add(1, Ordering::Relaxed);
+                page(ask.url.path())
+            }))
+        });
+    if let Some(dir) = state {
+        crawler = crawler.state(dir);
+    }
+    watch(crawler, pages, &rows, &fetched)
+}
+
+fn page(path: &str) -> ScriptedAnswer {
+    let n: u64 = path.trim_start_matches('/').parse().unwrap_or(0);
+    let (left, right) = (2 * n + 1, 2 * n + 2);
+    let text = "All work and no play makes a dull page. ".repeat(100);
+    ScriptedAnswer::page(format!(
+        "<title>{n}</title><p>{text}</p><a href=/{left}>left</a> <a href=/{right}>right</a>"
+    ))
+}
+
+/// Runs it and looks at the memory as the rows come.
+fn watch(crawler: Crawler<Tree>, pages: u64, rows: &AtomicU64, fetched: &AtomicU64) -> Result<()> {
+    let began = Instant::now();
+    let thread = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        anyhow::Ok(runtime.block_on(crawler.run())?)
+    });
+    let (mut next, mut quarter, mut most, mut ahead_most) = (1, 0, 0, 0);
+    while !thread.is_finished() {
+        std::thread::sleep(Duration::from_millis(50));
+        let (written, now) = (rows.load(Ordering::Relaxed), rss_bytes()?);
+        ahead_most = ahead_most.max(fetched.load(Ordering::Relaxed).saturating_sub(written));
+        if written * 4 < pages {
+            quarter = now;
+        } else if written * 2 >= pages {
+            most = most.max(now);
+        }
+        if written * 20 >= pages * next {
+            println!("{written:>8} rows  {:>8.1?}  {:>6.1} MiB", began.elapsed(), mib(now));
+            next = written * 20 / pages + 1;
+        }
+    }
+    let report = thread.join().map_err(|_| anyhow::anyhow!("the crawl panicked"))??;
+    println!(
+        "{} pages, {} rows; resident after a quarter {:.1} MiB, at most in the second half {:.1} MiB; fetched at \
+         most {ahead_most} pages ahead of the sink",
+        report.pages,
+        rows.load(Ordering::Relaxed),
+        mib(quarter),
+        mib(most),
+    );
+    ensure!(report.pages == pages, "{} of {pages} pages", report.pages);
+    ensure!(most <= quarter + quarter / 10 + (16 << 20), "memory grew");
+    ensure!(ahead_most <= AHEAD_MAX, "the crawl ran away from its sink");
+    Ok(())
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// What this process has in memory. Linux only.
+fn rss_bytes() -> Result<u64> {
+    let text = std::fs::read_to_string("/proc/self/statm").context("read /proc/self/statm")?;
+    let pages = text.split_whitespace().nth(1).context("no resident pages in /proc/self/statm")?;
+    Ok(pages.parse::<u64>().context("/proc/self/statm")? * 4_096)
+}
+
+/// Pages that may lie between the web and a sink that is slow.
+const AHEAD_MAX: u64 = 1_000;
