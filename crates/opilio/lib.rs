@@ -75,8 +75,8 @@ pub use opilio_frontier as frontier;
 pub use opilio_robots as robots;
 
 pub use opilio_core::{Backoff, HostPolicy, Rate, Reason, RetryPolicy, per_hour, per_minute, per_second};
-pub use opilio_export::JsonLines;
-pub use opilio_fetch::{AddressPolicy, Incoming, Limits, Middleware, Outgoing, Proxy};
+pub use opilio_export::{ContentHash, FileStore, JsonLines};
+pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 
 /// All that a spider usually needs.

@@ -233,6 +233,8 @@ reasons! {
     ParseError => "parse_error",
     /// The spider's `parse` panicked.
     ParsePanic => "parse_panic",
+    /// A file that the spider asked for could not be kept.
+    NotStored => "not_stored",
     /// Middleware panicked on the request or its answer.
     MiddlewarePanic => "middleware_panic",
     /// No proxy would carry it.

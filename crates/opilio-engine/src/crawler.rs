@@ -12,8 +12,10 @@ use std::time::Duration;
 
 use opilio_core::RetryPolicy;
 use opilio_core::host::RulesMode;
-use opilio_export::Export;
-use opilio_fetch::{AddressPolicy, Limits, Middleware, Proxy, Tls, Transport, USER_AGENT, WebSettings};
+use opilio_export::{Export, FileStore};
+use opilio_fetch::{
+    AddressPolicy, Cache, Limits, Middleware, Proxy, Tls, Transport, USER_AGENT, WebSettings,
+};
 #[cfg(feature = "disk")]
 use opilio_frontier::FrontierError;
 #[cfg(feature = "disk")]
@@ -98,6 +100,8 @@ pub struct Crawler<S: Spider> {
     durability: Durability,
     transport: Option<MakeTransport>,
     middleware: Vec<Arc<dyn Middleware>>,
+    files: Option<FileStore>,
+    cache: Option<Cache>,
     cookies: bool,
     sessions: HashMap<String, Session>,
     in_flight: u32,
@@ -135,6 +139,8 @@ impl<S: Spider> Crawler<S> {
             durability: Durability::default(),
             transport: None,
             middleware: Vec::new(),
+            files: None,
+            cache: None,
             cookies: true,
             sessions: HashMap::new(),
             in_flight: 64,
@@ -223,6 +229,26 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn export(mut self, export: impl Export<S::Item>) -> Self {
         self.exports.push(Box::new(export));
+        self
+    }
+
+    /// Where the files go that a spider keeps: see [`Found::file`](crate::Found::file).
+    #[must_use]
+    pub fn files(mut self, store: FileStore) -> Self {
+        self.files = Some(store);
+        self
+    }
+
+    /// Reads again from disk what was fetched once, for the time in which a spider is written: what is
+    /// fresh in the cache costs no request and no budget. Freshness is what servers say (RFC 9111), or as
+    /// long as [`Cache::fresh_for`] says.
+    ///
+    /// Not kept are answers to other methods than GET, to requests with a login, and robots.txt; sessions
+    /// have answers of their own. Cookies are not replayed: what a server sets along with a page that comes
+    /// from the cache is not set.
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
         self
     }
 
@@ -552,6 +578,8 @@ impl<S: Spider> Crawler<S> {
             user_agent,
             transport,
             middleware: self.middleware,
+            files: self.files,
+            cache: self.cache,
             cookies: self.cookies,
             seeds,
             encoders,

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use actix::{Arbiter, System};
 use opilio_core::host::HostLimits;
-use opilio_export::{Encoder, ExportError, Sink};
-use opilio_fetch::{BodyBudget, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings};
+use opilio_export::{Encoder, ExportError, FileStore, Sink};
+use opilio_fetch::{
+    BodyBudget, Cache, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings,
+};
 use opilio_frontier::{Admission, Frontier, FrontierError};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
@@ -37,6 +39,8 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) transport: TransportChoice,
     /// The outermost first.
     pub(crate) middleware: Vec<Arc<dyn Middleware>>,
+    pub(crate) files: Option<FileStore>,
+    pub(crate) cache: Option<Cache>,
     /// Whether cookies are kept.
     pub(crate) cookies: bool,
     pub(crate) seeds: Vec<Admission>,
@@ -77,6 +81,7 @@ struct ShardParts<S: Spider> {
     scheduler: actix::Addr<Scheduler>,
     web: Web,
     cores: Arc<Semaphore>,
+    files: Option<FileStore>,
     killed: bool,
 }
 
@@ -85,6 +90,7 @@ struct ShardParts<S: Spider> {
 struct Web {
     way: Way,
     middleware: Vec<Arc<dyn Middleware>>,
+    cache: Option<Cache>,
     limits: Limits,
     user_agent: http::HeaderValue,
     bodies: BodyBudget,
@@ -290,6 +296,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
     let web = Web {
         way,
         middleware,
+        cache: plan.cache,
         limits: plan.limits,
         user_agent: plan.user_agent,
         bodies: BodyBudget::default(),
@@ -310,6 +317,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         scheduler: hall.scheduler.clone(),
         web: web.clone(),
         cores: cores.clone(),
+        files: plan.files.clone(),
         killed: plan.past.killed,
     });
     let parts = parts.collect();
@@ -328,17 +336,32 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
 fn start_shard<S: Spider>(
     parts: ShardParts<S>,
 ) -> Result<(ShardLink, actix::Recipient<Settled>), CrawlError> {
-    let ShardParts { shard, slots, spider, settings, encoders, clock, store, scheduler, web, cores, killed } =
-        parts;
+    let ShardParts {
+        shard,
+        slots,
+        spider,
+        settings,
+        encoders,
+        clock,
+        store,
+        scheduler,
+        web,
+        cores,
+        files,
+        killed,
+    } = parts;
     let counts = Rc::new(Cell::default());
     let port = StorePort::new(store, counts.clone());
     let watch = ParseWatch::default();
     let hand = Hand::default();
     let fetch_max = settings.fetch_timeout + HostLimits::GRACE - Duration::from_secs(1);
+    let cached = web.cache.is_some();
+    let fetcher = Rc::new(web.fetcher(clock)?);
+    let cache = cached.then(|| fetcher.clone());
     let pool = Pool::start(PoolSetup {
         shard,
         slots,
-        fetcher: Rc::new(web.fetcher(clock)?),
+        fetcher,
         port: port.clone(),
         counts: counts.clone(),
         hand: hand.clone(),
@@ -355,6 +378,7 @@ fn start_shard<S: Spider>(
         watch: watch.clone(),
         hand,
         cores,
+        files,
     };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots) = (pool.clone().recipient(), pool.clone().recipient());
@@ -374,6 +398,7 @@ fn start_shard<S: Spider>(
             visited,
             counts,
             gone,
+            cache,
             killed,
         }),
         news: scheduler.clone().recipient(),
@@ -456,6 +481,7 @@ fn conclude<S: Spider>(
         refusals: totals.refusals,
         items: totals.items,
         bytes: totals.bytes,
+        cached: totals.cached,
         failures: failures
             .into_iter()
             .map(|failure| FailureRecord {
@@ -487,7 +513,11 @@ impl Web {
         };
         let fetcher =
             Fetcher::new(transport).limits(self.limits).budget(self.bodies).user_agent(self.user_agent);
-        Ok(fetcher.middleware(self.middleware).wall_clock_ms(move || clock.unix_millis()))
+        let fetcher = fetcher.middleware(self.middleware).wall_clock_ms(move || clock.unix_millis());
+        Ok(match self.cache {
+            Some(cache) => fetcher.cache(cache),
+            None => fetcher,
+        })
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use opilio_core::{Reason, Validators};
+use opilio_export::ContentHash;
 use opilio_extract::{Directives, Document, ExtractError, Form, FormError, Link, Matches, SelectorError};
-use opilio_fetch::{BodyPermit, USER_AGENT};
+use opilio_fetch::{BodyPermit, Fetched, Head, USER_AGENT};
 use serde::de::DeserializeOwned;
 use url::Url;
 
@@ -22,6 +23,15 @@ pub(crate) struct Answer {
     /// What the body holds of the crawl's memory for bodies.
     pub(crate) permit: Option<BodyPermit>,
     pub(crate) elapsed: Duration,
+}
+
+impl Answer {
+    /// What a fetch gave, if there was an answer.
+    pub(crate) fn of(fetched: Fetched) -> Option<Self> {
+        let Fetched { head, body, permit, elapsed, .. } = fetched;
+        let Head { url, status, headers, .. } = head?;
+        Some(Self { url, status, headers, body, permit: Some(permit), elapsed })
+    }
 }
 
 /// A fetched page, as `parse` sees it.
@@ -44,7 +54,7 @@ pub struct Page<Step> {
     step: Step,
     document: Document,
     /// Goes back when the page is done with.
-    _permit: Option<BodyPermit>,
+    pub(crate) permit: Option<BodyPermit>,
 }
 
 /// What a page knows besides its bytes.
@@ -74,7 +84,7 @@ impl<Step> Page<Step> {
             step,
             document: Document::new(answer.url, content_type.as_deref(), answer.body),
             headers: answer.headers,
-            _permit: answer.permit,
+            permit: answer.permit,
         }
     }
 
@@ -135,7 +145,7 @@ impl<Step> Page<Step> {
         self.depth
     }
 
-    /// Attempts it took, 1 at least.
+    /// Attempts it took: 1 at least, or 0 if it was read from the cache.
     pub fn attempts(&self) -> u16 {
         self.attempts
     }
@@ -180,6 +190,11 @@ impl<Step> Page<Step> {
     /// The body, decompressed.
     pub fn body(&self) -> &Bytes {
         self.document.body()
+    }
+
+    /// The SHA-256 of the body: equal for equal content, wherever it comes from.
+    pub fn body_hash(&self) -> ContentHash {
+        ContentHash::of(self.body())
     }
 
     /// The document with all that can be read from it.

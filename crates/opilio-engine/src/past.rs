@@ -35,6 +35,7 @@ pub(crate) struct Totals {
     pub(crate) retries: u64,
     pub(crate) refusals: u64,
     pub(crate) bytes: u64,
+    pub(crate) cached: u64,
     pub(crate) items: u64,
     pub(crate) elapsed: Duration,
 }
@@ -47,6 +48,7 @@ impl Totals {
             retries: self.retries + counts.retries,
             refusals: self.refusals + counts.refusals,
             bytes: self.bytes + counts.bytes,
+            cached: self.cached + counts.cached,
             items: self.items + items,
             elapsed: self.elapsed + elapsed,
         }

@@ -33,6 +33,8 @@ pub struct CrawlReport {
     pub items: u64,
     /// Body bytes received, decompressed.
     pub bytes: u64,
+    /// Pages and redirects that were read from the cache, without a request.
+    pub cached: u64,
     /// Those that ended as a failure.
     pub failures: Vec<FailureRecord>,
     /// How many failures for which reason.

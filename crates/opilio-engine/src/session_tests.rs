@@ -3,11 +3,12 @@
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, header};
 use opilio_core::{HostPolicy, Reason, Validators, per_second};
-use opilio_export::Collect;
-use opilio_fetch::{Ask, Incoming, Middleware, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_export::{Collect, FileStore};
+use opilio_fetch::{Ask, Cache, Incoming, Middleware, ScriptedAnswer, ScriptedTransport, Transport};
 use tokio::time::Instant;
 
 use crate::{CrawlReport, Crawler, Found, HostSettings, Page, ParseError, Request, Session, Spider};
@@ -273,7 +274,7 @@ fn middleware_may_hold_a_host_and_its_panic_costs_one_page() {
             let mut seen = self.0.lock().unwrap();
             *seen += 1;
             if *seen == 2 {
-                answer.refuse(Some(std::time::Duration::from_secs(90)));
+                answer.refuse(Some(Duration::from_secs(90)));
             }
         }
     }
@@ -282,6 +283,71 @@ fn middleware_may_hold_a_host_and_its_panic_costs_one_page() {
     let (report, _, asked) = run(crawler, |_| ScriptedAnswer::page("<title>x</title>"));
     assert_eq!((report.pages, report.refusals), (3, 1), "{report:?}");
     assert_eq!(report.reasons.get(&Reason::MiddlewarePanic), Some(&1));
-    assert!(report.elapsed >= std::time::Duration::from_secs(90), "{report:?}");
+    assert!(report.elapsed >= Duration::from_secs(90), "{report:?}");
     assert_eq!(asked.len(), 5);
+}
+
+#[test]
+fn what_is_in_the_cache_costs_no_request_and_no_budget() {
+    let dir = tempfile::tempdir().unwrap();
+    let seeds: Vec<_> = (0..50).map(|n| Request::get(format!("http://a.example/{n}"), 0)).collect();
+    let once = || {
+        let slow = HostPolicy::new().rate(opilio_core::per_minute(60));
+        let crawler = crawler(seeds.clone(), title).host(slow).cache(Cache::open(dir.path()).unwrap());
+        run(crawler, |ask| {
+            let page = match ask.url.path() {
+                "/7" => redirect(301, "/seven"),
+                path => ScriptedAnswer::page(format!("<title>{path}</title>")),
+            };
+            with(page, header::CACHE_CONTROL, "max-age=3600")
+        })
+    };
+    let (first, mut items, asked) = once();
+    assert_eq!((first.pages, first.cached, asked.len()), (50, 0, 51));
+    assert!(first.elapsed >= Duration::from_secs(49), "{first:?}");
+    let (second, mut again, asked) = once();
+    assert_eq!((second.pages, second.cached, second.requests, asked.len()), (50, 51, 0, 0), "{second:?}");
+    assert!(second.elapsed < Duration::from_secs(5), "{second:?}");
+    items.sort();
+    again.sort();
+    assert_eq!(items, again);
+}
+
+#[test]
+fn files_are_there_before_their_page_and_without_them_there_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let seeds =
+        || ["/a", "/b", "/same"].map(|path| Request::get(format!("http://a.example{path}"), 0)).to_vec();
+    let keep: Read = |page, found| {
+        let hash = found.file(page);
+        assert_eq!(hash, page.body_hash());
+        found.item(hash.path());
+        Ok(())
+    };
+    let web = |ask: &Ask| match ask.url.path() {
+        "/b" => ScriptedAnswer::page("b"),
+        _ => ScriptedAnswer::page("a"),
+    };
+    let store = FileStore::open(dir.path()).unwrap();
+    let (report, mut items, _) = run(crawler(seeds(), keep).files(store.clone()), web);
+    assert_eq!((report.pages, items.len()), (3, 3));
+    for path in &items {
+        let bytes = std::fs::read(dir.path().join(path)).unwrap();
+        assert_eq!(opilio_export::ContentHash::of(&bytes).path(), *path);
+    }
+    items.sort();
+    items.dedup();
+    assert_eq!(items.len(), 2, "the same content is one file");
+
+    // Where the directory of one file cannot be made, its pages fail, and give nothing.
+    let dir = tempfile::tempdir().unwrap();
+    let store = FileStore::open(dir.path()).unwrap();
+    std::fs::write(dir.path().join(&opilio_export::ContentHash::of(b"a").path()[..2]), "in the way").unwrap();
+    let (report, items, _) = run(crawler(seeds(), keep).files(store), web);
+    assert_eq!((report.pages, items.len()), (1, 1), "{report:?}");
+    assert_eq!(report.reasons.get(&Reason::NotStored), Some(&2));
+
+    let (report, items, _) = run(crawler(seeds(), keep), web);
+    assert_eq!((report.pages, items.len()), (0, 0));
+    assert_eq!(report.reasons.get(&Reason::NotStored), Some(&3));
 }

@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+use opilio_export::ContentHash;
+use opilio_fetch::BodyPermit;
+
 use crate::page::{Failure, Page};
 use crate::report::CrawlReport;
 use crate::request::{Request, Target};
@@ -116,16 +120,62 @@ pub struct Found<S: Spider> {
     pub(crate) requests: Vec<Request<S::Step>>,
     /// Links that the page asks not to follow: they are counted as filtered.
     pub(crate) unfollowed: Vec<Url>,
+    pub(crate) files: Vec<(ContentHash, Bytes)>,
+    /// What the files hold of the crawl's memory for bodies.
+    pub(crate) permit: Option<BodyPermit>,
 }
 
 impl<S: Spider> Found<S> {
     pub(crate) fn new() -> Self {
-        Self { items: Vec::new(), requests: Vec::new(), unfollowed: Vec::new() }
+        Self {
+            items: Vec::new(),
+            requests: Vec::new(),
+            unfollowed: Vec::new(),
+            files: Vec::new(),
+            permit: None,
+        }
     }
 
     /// An item for the exporters.
     pub fn item(&mut self, item: S::Item) {
         self.items.push(item);
+    }
+
+    /// Keeps the page's body as a file of the crawl's [`Crawler::files`](crate::Crawler::files), named by
+    /// its hash; [`ContentHash::path`] says where, for the item.
+    ///
+    /// The file is there before the page counts as done. If it cannot be written the page ends as
+    /// `not_stored`, and nothing of it counts.
+    ///
+    /// ```
+    /// use opilio_engine::{Found, Page, ParseError, Spider};
+    /// # use opilio_engine::Request;
+    /// # struct Images;
+    /// # impl Spider for Images {
+    /// #     type Item = serde_json::Value;
+    /// #     type Step = ();
+    /// #     fn seeds(&self) -> Vec<Request<()>> { vec![] }
+    /// fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+    ///     let hash = found.file(page);
+    ///     found.item(serde_json::json!({ "url": page.origin(), "file": hash.path() }));
+    ///     Ok(())
+    /// }
+    /// # }
+    /// # let page = Page::from_html("http://shop.example/".parse()?, (), "abc");
+    /// # let found = opilio_engine::parse_page(&Images, &page).map_err(|e| e.to_string())?;
+    /// # assert!(found.items()[0]["file"].as_str().unwrap().starts_with("ba/7816bf8f"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn file(&mut self, page: &Page<S::Step>) -> ContentHash {
+        self.file_of(page.body().clone())
+    }
+
+    /// Keeps other bytes as a file, as [`Found::file`] keeps a page's.
+    pub fn file_of(&mut self, bytes: impl Into<Bytes>) -> ContentHash {
+        let bytes = bytes.into();
+        let hash = ContentHash::of(&bytes);
+        self.files.push((hash, bytes));
+        hash
     }
 
     /// A request; a URL given as a text may be relative to the page. What is no URL is counted as filtered.

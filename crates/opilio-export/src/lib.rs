@@ -9,12 +9,15 @@
 //! | [`JsonLines`] | one JSON value a line, to a file, to stdout, to any writer |
 //! | [`Collect`] | JSON Lines into memory, for tests and small programs |
 //!
+//! [`FileStore`] keeps whole bodies (images, documents) by the hash of their content.
+//!
 //! [`Prefix`] joins what several sinks have written into the one prefix that may be settled.
 
 mod collect;
 mod error;
 mod export;
 mod file;
+mod files;
 mod json_lines;
 mod prefix;
 mod stream;
@@ -23,6 +26,7 @@ pub use collect::{Collect, Collected};
 pub use error::ExportError;
 pub use export::{Encoder, Export, Sink};
 pub use file::FileSink;
+pub use files::{ContentHash, FileStore};
 pub use json_lines::{JsonEncoder, JsonLines};
 pub use prefix::{Advance, Prefix};
 pub use stream::StreamSink;

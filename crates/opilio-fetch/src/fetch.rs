@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::body::{self, Reader};
 use crate::budget::{BodyBudget, BodyPermit};
+use crate::cache::{Cache, Entry, Lookup, Question};
 use crate::decode::{self, ACCEPT_ENCODING};
 use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
@@ -146,6 +147,7 @@ pub struct Fetcher {
     budget: BodyBudget,
     user_agent: HeaderValue,
     middleware: Stack,
+    cache: Option<Cache>,
     wall_clock_ms: Rc<dyn Fn() -> i64>,
 }
 
@@ -165,6 +167,7 @@ impl Fetcher {
             budget: BodyBudget::default(),
             user_agent: HeaderValue::from_static(USER_AGENT),
             middleware: Stack::default(),
+            cache: None,
             wall_clock_ms: Rc::new(system_clock_ms),
         }
     }
@@ -197,6 +200,13 @@ impl Fetcher {
         self
     }
 
+    /// A cache of answers. It stands before the middleware: what is read from it was already seen by that.
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.cache = Some(cache);
+        self
+    }
+
     /// Another wall clock, in Unix milliseconds: for virtual time.
     #[must_use]
     pub fn wall_clock_ms(mut self, clock: impl Fn() -> i64 + 'static) -> Self {
@@ -204,10 +214,93 @@ impl Fetcher {
         self
     }
 
-    /// Makes one attempt. Dropping the future ends it.
+    /// Makes one attempt, or reads its answer from the cache. Dropping the future ends it.
     pub async fn fetch(&self, mut order: Order) -> Fetched {
-        let started = Instant::now();
         head::clean(&mut order.url);
+        let Some((cache, question)) = self.question(&order) else { return self.fetch_anew(order).await };
+        let stale = match self.look_up(cache, &question).await {
+            Lookup::Fresh(entry) => return self.recalled(&question, entry).await,
+            Lookup::Stale(entry, headers) => {
+                order.headers = headers;
+                Some(entry)
+            }
+            Lookup::Missing => None,
+        };
+        let fetched = self.fetch_anew(order).await;
+        let Some(head) = fetched.head.as_ref().filter(|_| !matches!(fetched.outcome, Outcome::Failed(_)))
+        else {
+            return fetched;
+        };
+        let (now, cache) = (self.wall_clock(), cache.clone());
+        let (status, headers) = (head.status, head.headers.clone());
+        if let Some(entry) = stale.filter(|_| status == 304) {
+            let asked = question.clone();
+            let refresh = move || cache.refresh(&asked, entry, &headers, now);
+            return match tokio::task::spawn_blocking(refresh).await {
+                Ok(entry) => self.recalled(&question, entry).await,
+                Err(_) => fetched,
+            };
+        }
+        // As the outcome says: what middleware has called a refusal is no page to keep.
+        if matches!(fetched.outcome, Outcome::Answered(200..=299) | Outcome::Redirected(_)) {
+            let body = fetched.body.clone();
+            let keep = move || cache.keep(&question, status, &headers, &body, now);
+            // Should it panic, it is not kept.
+            let _ = tokio::task::spawn_blocking(keep).await;
+        }
+        fetched
+    }
+
+    /// The answer to a request, if the cache has a fresh one: nothing is sent then, and no budget is spent.
+    pub async fn cached(&self, order: &Order) -> Option<Fetched> {
+        let mut order = order.clone();
+        head::clean(&mut order.url);
+        let (cache, question) = self.question(&order)?;
+        match self.look_up(cache, &question).await {
+            Lookup::Fresh(entry) => Some(self.recalled(&question, entry).await),
+            Lookup::Stale(..) | Lookup::Missing => None,
+        }
+    }
+
+    fn question(&self, order: &Order) -> Option<(&Cache, Arc<Question>)> {
+        let cache = self.cache.as_ref()?;
+        let headers = self.headers(order.headers.clone(), order.accept);
+        Some((cache, Arc::new(Cache::question(order, headers)?)))
+    }
+
+    async fn look_up(&self, cache: &Cache, question: &Arc<Question>) -> Lookup {
+        let (cache, question, now) = (cache.clone(), question.clone(), self.wall_clock());
+        let bytes_max = self.limits.body_bytes_max as u64;
+        let look_up = move || cache.look_up(&question, now, bytes_max);
+        tokio::task::spawn_blocking(look_up).await.unwrap_or(Lookup::Missing)
+    }
+
+    /// What the cache gave, as if it had been fetched.
+    async fn recalled(&self, question: &Question, entry: Entry) -> Fetched {
+        let Entry { status, headers, body, .. } = entry;
+        let mut permit = self.budget.reserve().await;
+        if body.len() > permit.bytes() {
+            self.budget.grow(&mut permit, body.len()).await;
+        }
+        permit.shrink(body.len());
+        let url = question.body().url.clone();
+        let location = head::location(&headers, &url, &self.limits).filter(|_| (300..=399).contains(&status));
+        let mut fetched = Fetched::nothing_yet();
+        fetched.outcome =
+            if location.is_some() { Outcome::Redirected(status) } else { Outcome::Answered(status) };
+        fetched.head = Some(Head { status, version: http::Version::HTTP_11, headers, url, remote: None });
+        (fetched.body, fetched.permit, fetched.location) = (body, permit, location);
+        fetched
+    }
+
+    fn wall_clock(&self) -> SystemTime {
+        let millis = u64::try_from((self.wall_clock_ms)()).unwrap_or_default();
+        UNIX_EPOCH + Duration::from_millis(millis)
+    }
+
+    /// An attempt without a cache.
+    async fn fetch_anew(&self, mut order: Order) -> Fetched {
+        let started = Instant::now();
         if self.middleware.is_empty() {
             return self.fetch_plain(order, started).await;
         }

@@ -11,6 +11,7 @@
 mod address;
 mod body;
 mod budget;
+mod cache;
 mod classify;
 mod cookies;
 mod decode;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use address::{AddressPolicy, AddressPolicyError};
 pub use budget::{BodyBudget, BodyPermit};
+pub use cache::Cache;
 pub use cookies::{CookieRefused, Cookies, Jar};
 pub use dns::{DnsCache, Lookup, LookupError, SystemLookup};
 pub use fetch::{Fetched, Fetcher, Order, Purpose, USER_AGENT};

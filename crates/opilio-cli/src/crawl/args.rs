@@ -102,6 +102,15 @@ pub(crate) struct CrawlArgs {
     /// Where pages go, as JSON Lines; the file is begun anew, unless --resume goes on with it [default: stdout]
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Where")]
     pub(crate) output: Option<PathBuf>,
+    /// Reads again from DIR what was fetched once and is still fresh, without a request: for trying things
+    #[arg(long, value_name = "DIR", env = "OPILIO_CACHE", help_heading = "Where")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Reads from the cache for this long, whatever servers say about it [default: as they say]
+    #[arg(long, value_name = "TIME", requires = "cache", help_heading = "Where", value_parser = unit::duration)]
+    pub(crate) cache_for: Option<Duration>,
+    /// Keeps each body as a file named by its SHA-256, and adds a field file: its path below DIR
+    #[arg(long, value_name = "DIR", help_heading = "Where")]
+    pub(crate) bodies: Option<PathBuf>,
     /// Where the report goes, as JSON; written after a gentle stop too
     #[arg(long, value_name = "FILE.json", help_heading = "Where")]
     pub(crate) report: Option<PathBuf>,

@@ -15,10 +15,11 @@ mod watch;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use opilio::export::ExportError;
-use opilio::{CrawlError, CrawlReport, Crawler, JsonLines};
+use opilio::{Cache, CrawlError, CrawlReport, Crawler, FileStore, JsonLines};
 
 pub(crate) use args::{CrawlArgs, FollowArg, allow_private};
 pub(crate) use seeds::web_url;
@@ -50,13 +51,24 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
         display.say(&hint);
     }
     let closing = plan.closing();
+    let cache = args.cache.as_deref().map(|dir| open_cache(dir, args.cache_for)).transpose()?;
+    let files = args.bodies.as_deref().map(FileStore::open).transpose().map_err(Failure::usage)?;
     let mut spider = PageSpider::new(seeds, args.css);
     if plan.merges_canonical() {
         spider = spider.with_canonical();
     }
+    if files.is_some() {
+        spider = spider.with_files();
+    }
     let (resume, retry_failed, durability) = (args.resume, args.retry_failed, args.durability);
     let state = args.state.map(|dir| State { dir, resume, retry_failed, durability });
     let mut crawler = plan.apply(Crawler::new(spider)).export(export);
+    if let Some(files) = files {
+        crawler = crawler.files(files);
+    }
+    if let Some(cache) = cache {
+        crawler = crawler.cache(cache);
+    }
     if let Some(state) = &state {
         crawler = state.apply(crawler, &display);
     }
@@ -83,6 +95,11 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
         }
         None => Ok(Exit::Done),
     }
+}
+
+fn open_cache(dir: &Path, fresh_for: Option<Duration>) -> Result<Cache, Failure> {
+    let opened = Cache::open(dir).with_context(|| format!("open the cache {}", dir.display()));
+    Ok(opened.map_err(Failure::Usage)?.fresh_for(fresh_for.unwrap_or_default()))
 }
 
 /// The file for the report: opened before the crawl, so that a crawl of hours does not end in a

@@ -15,17 +15,24 @@ pub(crate) struct PageSpider {
     seeds: Vec<Url>,
     fields: Arc<[Field]>,
     with_canonical: bool,
+    /// Whether bodies are kept as files.
+    files: bool,
 }
 
 impl PageSpider {
     /// Begins at these URLs, and adds these fields.
     pub(crate) fn new(seeds: Vec<Url>, fields: Vec<Field>) -> Self {
-        Self { seeds, fields: fields.into(), with_canonical: false }
+        Self { seeds, fields: fields.into(), with_canonical: false, files: false }
     }
 
     /// Adds the canonical name of each page.
     pub(crate) fn with_canonical(self) -> Self {
         Self { with_canonical: true, ..self }
+    }
+
+    /// Keeps each body as a file, too.
+    pub(crate) fn with_files(self) -> Self {
+        Self { files: true, ..self }
     }
 
     /// The text of each field's first match. Builds no DOM without fields, nor for what is no markup.
@@ -53,6 +60,7 @@ impl Spider for PageSpider {
         // First, since title and links are read from the DOM where there is one.
         let selected = self.select(page)?;
         let links = page.links();
+        let file = self.files.then(|| found.file(page).path());
         found.item(PageItem {
             url: page.origin().to_owned(),
             final_url: page.url().to_string(),
@@ -62,6 +70,7 @@ impl Spider for PageSpider {
             bytes: page.body().len(),
             links: links.len(),
             canonical: self.with_canonical.then(|| page.canonical().map(String::from)),
+            file,
             fields: Arc::clone(&self.fields),
             selected,
         });
@@ -82,6 +91,8 @@ pub(crate) struct PageItem {
     links: usize,
     /// Only where it was asked for.
     canonical: Option<Option<String>>,
+    /// Where the body is, if it is kept.
+    file: Option<String>,
     fields: Arc<[Field]>,
     /// As many as there are fields.
     selected: Vec<Option<String>>,
@@ -89,7 +100,7 @@ pub(crate) struct PageItem {
 
 impl Serialize for PageItem {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(OWN_FIELDS.len() + self.fields.len()))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("url", &self.url)?;
         map.serialize_entry("final_url", &self.final_url)?;
         map.serialize_entry("status", &self.status)?;
@@ -99,6 +110,9 @@ impl Serialize for PageItem {
         map.serialize_entry("links", &self.links)?;
         if let Some(canonical) = &self.canonical {
             map.serialize_entry("canonical", canonical)?;
+        }
+        if let Some(file) = &self.file {
+            map.serialize_entry("file", file)?;
         }
         for (field, text) in self.fields.iter().zip(&self.selected) {
             map.serialize_entry(&field.name, text)?;
@@ -151,9 +165,10 @@ fn is_markup(page: &Page<()>) -> bool {
     kind.is_none_or(|kind| kind.contains("html") || kind.contains("xml"))
 }
 
-/// The fields that every page has; `canonical` only where pages are merged by it, and `alias` is for lines of aliases.
-const OWN_FIELDS: [&str; 9] =
-    ["url", "final_url", "status", "title", "depth", "bytes", "links", "canonical", "alias"];
+/// The fields that every page has; `canonical` only where pages are merged by it, `file` only where bodies are
+/// kept, and `alias` is for lines of aliases.
+const OWN_FIELDS: [&str; 10] =
+    ["url", "final_url", "status", "title", "depth", "bytes", "links", "canonical", "file", "alias"];
 
 #[cfg(test)]
 mod tests {

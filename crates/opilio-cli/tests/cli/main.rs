@@ -9,6 +9,7 @@ mod explain;
 mod fetch;
 mod identity;
 mod input;
+mod keep;
 mod kill;
 mod robots;
 mod sandbox;

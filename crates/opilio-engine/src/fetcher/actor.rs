@@ -11,7 +11,7 @@ use std::time::Duration;
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use opilio_core::{Fault, Hints, Outcome};
-use opilio_fetch::{Fetched, Fetcher, Head};
+use opilio_fetch::{Fetched, Fetcher};
 
 use crate::fetcher::Slot;
 use crate::message::{
@@ -209,18 +209,14 @@ impl Handler<Fetch> for Pool {
     }
 }
 
-fn report(what: Errand, fetched: Fetched, counts: &Cell<ShardCounts>) -> Report {
-    let Fetched { outcome, hints, head, body, permit, location, error, elapsed, .. } = fetched;
+fn report(what: Errand, mut fetched: Fetched, counts: &Cell<ShardCounts>) -> Report {
+    let (outcome, hints) = (fetched.outcome, fetched.hints);
     let mut now = counts.get();
-    now.bytes += body.len() as u64;
+    now.bytes += fetched.body.len() as u64;
     now.refusals += u64::from(matches!(outcome, Outcome::Answered(429 | 503)));
     counts.set(now);
-    let permit = Some(permit);
-    let answer = head.map(|head| {
-        let Head { url, status, headers, .. } = head;
-        Answer { url, status, headers, body, permit, elapsed }
-    });
-    Report { what, outcome, hints, answer, location, error }
+    let (location, error) = (fetched.location.take(), fetched.error.take());
+    Report { what, outcome, hints, answer: Answer::of(fetched), location, error }
 }
 
 /// The report of a fetch that was given up: whether the server acted on it is not known.

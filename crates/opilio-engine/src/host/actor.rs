@@ -301,7 +301,7 @@ impl HostActor {
 }
 
 /// What is sent for a lease, and what is special about it; none for a record that cannot be read.
-fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>)> {
+pub(crate) fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>)> {
     let url = Url::parse(&lease.record.url).ok()?;
     let mut order = Order::get(url);
     if lease.record.extra.is_empty() {

@@ -4,7 +4,7 @@ mod actor;
 mod errands;
 mod rules;
 
-pub(crate) use actor::{HostActor, RULES_FACTS};
+pub(crate) use actor::{HostActor, RULES_FACTS, order_of};
 pub(crate) use errands::{Admitted, Asker, Errands};
 pub(crate) use rules::{Learnt, RulesFacts, RulesTable, patience};
 

@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, AsyncContext, Context, Handler};
+use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Host, Lease, Reason, Record, RecordKind, Scheme};
+use opilio_export::FileStore;
 use url::Url;
 
 use super::convert::{Converter, Encoders, Parent, fingerprint_of, rows};
@@ -35,6 +36,8 @@ pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) hand: Hand,
     /// Pages parsed on blocking threads at once, in the whole crawl.
     pub(crate) cores: Arc<Semaphore>,
+    /// Where files go, if the crawl keeps any.
+    pub(crate) files: Option<FileStore>,
 }
 
 pub(crate) struct SpiderRunner<S: Spider> {
@@ -48,6 +51,9 @@ pub(crate) struct SpiderRunner<S: Spider> {
     watch: ParseWatch,
     hand: Hand,
     cores: Arc<Semaphore>,
+    files: Option<FileStore>,
+    /// Its own address, for what comes back from other threads.
+    me: Option<WeakAddr<Self>>,
 }
 
 /// What is known of an answer that redirects.
@@ -101,6 +107,8 @@ impl<S: Spider> SpiderRunner<S> {
             watch: setup.watch,
             hand: setup.hand,
             cores: setup.cores,
+            files: setup.files,
+            me: None,
         })
     }
 
@@ -238,9 +246,56 @@ impl<S: Spider> SpiderRunner<S> {
         self.hand_over(case, found, Ending::Failed(reason), None);
     }
 
+    /// Writes the files that a page asked for, and only then goes on with what else it gave.
+    fn store_files(
+        &mut self,
+        case: Case<S::Step>,
+        mut found: Found<S>,
+        ending: Ending,
+        name: Option<Box<Name>>,
+    ) {
+        let (files, permit) = (std::mem::take(&mut found.files), found.permit.take());
+        let (Some(store), Some(me)) = (self.files.clone(), self.me.clone()) else {
+            let error = "it asks for a file, and the crawl keeps none: see Crawler::files".to_owned();
+            return self.not_stored(case, ending, error);
+        };
+        self.hand.begin(1);
+        actix::spawn(async move {
+            let write = move || {
+                let _permit = permit;
+                files.iter().try_for_each(|(hash, bytes)| store.put(hash, bytes))
+            };
+            let written = tokio::task::spawn_blocking(write).await;
+            let error = match written {
+                Ok(Ok(())) => None,
+                Ok(Err(error)) => Some(ParseError::from(error).to_string()),
+                Err(_) => Some("the thread that writes files died".to_owned()),
+            };
+            if let Some(runner) = me.upgrade() {
+                // Fails only when the crawl is over.
+                let _ = runner.send(Stored { case, found, ending, name, error }).await;
+            }
+        });
+    }
+
+    /// A page without its files is none; the spider hears of it, once.
+    fn not_stored(&mut self, case: Case<S::Step>, ending: Ending, error: String) {
+        tracing::error!(url = %case.record.url, error, "a file of this page is not stored");
+        match ending {
+            Ending::Page => self.failure(case, Reason::NotStored, None, Some(error)),
+            _ => {
+                let reason = Ending::Failed(Reason::NotStored);
+                self.send(case.lease, &case.host, reason, case.origin, case.attempts);
+            }
+        }
+    }
+
     /// Makes bytes and records of what was found. What cannot be encoded ends the page as an error.
     fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending, name: Option<Box<Name>>) {
-        let Found { items, requests, unfollowed } = found;
+        if !found.files.is_empty() {
+            return self.store_files(case, found, ending, name);
+        }
+        let Found { items, requests, unfollowed, .. } = found;
         let parent = Parent {
             url: &case.record.url,
             host: &case.host,
@@ -432,6 +487,15 @@ fn origin_of(url: &Url) -> Option<(String, String, u16)> {
 }
 
 impl<Step> Case<Step> {
+    fn stub(&self) -> Stub {
+        Stub {
+            lease: self.lease,
+            host: self.host.clone(),
+            url: self.record.url.clone(),
+            attempts: self.attempts,
+        }
+    }
+
     fn session(&self) -> Option<&str> {
         self.more.as_ref()?.session.as_deref()
     }
@@ -464,10 +528,14 @@ fn parse<S: Spider>(
     naming: Naming,
 ) -> Read<S> {
     let read = catch_unwind(AssertUnwindSafe(|| {
-        let page = Page::new(answer, step, facts);
+        let mut page = Page::new(answer, step, facts);
         let mut found = Found::new();
         spider.parse(&page, &mut found)?;
-        Ok::<_, ParseError>((found, naming.of(&page).map(Box::new)))
+        let name = naming.of(&page).map(Box::new);
+        if !found.files.is_empty() {
+            found.permit = page.permit.take();
+        }
+        Ok::<_, ParseError>((found, name))
     }));
     match read {
         Ok(Ok((found, name))) => Read::Found(found, name),
@@ -491,6 +559,19 @@ struct Elsewhere<S: Spider> {
     took: Option<Duration>,
 }
 
+/// A page whose files were written, or why they were not.
+struct Stored<S: Spider> {
+    case: Case<S::Step>,
+    found: Found<S>,
+    ending: Ending,
+    name: Option<Box<Name>>,
+    error: Option<String>,
+}
+
+impl<S: Spider> actix::Message for Stored<S> {
+    type Result = ();
+}
+
 impl<S: Spider> actix::Message for Elsewhere<S> {
     type Result = ();
 }
@@ -500,6 +581,7 @@ impl<S: Spider> Actor for SpiderRunner<S> {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
+        self.me = Some(ctx.address().downgrade());
     }
 }
 
@@ -519,13 +601,21 @@ impl<S: Spider> Handler<Elsewhere<S>> for SpiderRunner<S> {
         if let Some(took) = took {
             self.slow.took(kind, took);
         }
-        let stub = Stub {
-            lease: case.lease,
-            host: case.host.clone(),
-            url: case.record.url.clone(),
-            attempts: case.attempts,
-        };
+        let stub = case.stub();
         self.guarded(stub, |runner| runner.finish(case, read));
+    }
+}
+
+impl<S: Spider> Handler<Stored<S>> for SpiderRunner<S> {
+    type Result = ();
+
+    fn handle(&mut self, Stored { case, found, ending, name, error }: Stored<S>, _: &mut Self::Context) {
+        self.hand.end(1);
+        let stub = case.stub();
+        self.guarded(stub, |runner| match error {
+            None => runner.hand_over(case, found, ending, name),
+            Some(error) => runner.not_stored(case, ending, error),
+        });
     }
 }
 

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input};
-use opilio_core::{Hints, Host, Scheme};
+use opilio_core::{Hints, Host, Lease, Scheme};
+use opilio_fetch::Fetcher;
 
+use super::cached::{self, Missing};
 use super::memory;
 use crate::clock::Clock;
 use crate::fetcher::Pool;
@@ -36,6 +38,8 @@ pub(crate) struct ShardContext {
     pub(crate) visited: Outbox<Visited>,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) gone: Outbox<HostGone>,
+    /// Reads answers from the cache, if the crawl has one.
+    pub(crate) cache: Option<Rc<Fetcher>>,
     /// The last run of the crawl was killed: what its hosts spent last is not known.
     pub(crate) killed: bool,
 }
@@ -90,6 +94,10 @@ struct Live {
     state: Rc<RefCell<HostState>>,
     rules: Rc<RefCell<RulesTable>>,
     errands: Rc<RefCell<Errands>>,
+    /// Batches of its leases that are being looked up in the cache: it stays live until they are here.
+    looked_up: u32,
+    /// Its actor went passive meanwhile, and is started again when they are.
+    resting: bool,
 }
 
 /// What is kept of a host until the store has it.
@@ -157,6 +165,19 @@ impl Shard {
         self.news.send(FromShard::Passivated(Passivated { host, memory, stamp }));
     }
 
+    /// Asks the cache for what the leases want; the host gets those that it has no answer for.
+    fn look_up(&mut self, ctx: &Context<Self>, cache: &Rc<Fetcher>, host: Host, leases: Vec<Lease>) {
+        if let Some(live) = self.live.get_mut(&host) {
+            live.looked_up += 1;
+        }
+        let (cx, cache, shard) = (self.cx.clone(), cache.clone(), ctx.address());
+        actix::spawn(async move {
+            let leases = cached::missing(&cx, &cache, &host, leases).await;
+            // Fails only when the crawl is over.
+            let _ = shard.send(Missing { host, leases }).await;
+        });
+    }
+
     fn restart(&mut self, host: &Host) {
         tracing::error!(%host, "host actor died and is started again with its state");
         self.revive(host);
@@ -165,8 +186,10 @@ impl Shard {
     /// Starts a new actor over a live host's state.
     fn revive(&mut self, host: &Host) {
         let Some(live) = self.live.get_mut(host) else { return };
-        let Live { state, rules, errands, .. } = live;
-        *live = Live::start(&self.cx, host, state.clone(), rules.clone(), errands.clone(), true);
+        let Live { state, rules, errands, looked_up, .. } = live;
+        let looked_up = *looked_up;
+        let new = Live::start(&self.cx, host, state.clone(), rules.clone(), errands.clone(), true);
+        *live = Live { looked_up, ..new };
     }
 
     fn say_if_drained(&mut self) {
@@ -224,7 +247,7 @@ impl Live {
         let (kept_state, kept_rules, kept_errands) = (state.clone(), rules.clone(), errands.clone());
         let actor =
             HostActor::start(cx.clone(), host.clone(), kept_state, kept_rules, kept_errands, restarted);
-        Self { actor, state, rules, errands }
+        Self { actor, state, rules, errands, looked_up: 0, resting: false }
     }
 }
 
@@ -282,9 +305,14 @@ impl Actor for Shard {
 impl Handler<Assign> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Assign { work, calls, kept }: Assign, _: &mut Self::Context) {
+    fn handle(&mut self, Assign { work, calls, kept }: Assign, ctx: &mut Self::Context) {
+        let cache = self.cx.cache.clone().filter(|_| !self.draining);
         for Work { host, leases, memory } in work {
             self.host(&host, memory.as_deref());
+            if let Some(cache) = &cache {
+                self.look_up(ctx, cache, host, leases);
+                continue;
+            }
             self.tell(&host, Input::Assign(leases));
         }
         for Call { visit, memory } in calls {
@@ -295,6 +323,19 @@ impl Handler<Assign> for Shard {
             if self.leaving.get(&host).is_some_and(|leaving| leaving.stamp == stamp) {
                 self.leaving.remove(&host);
             }
+        }
+    }
+}
+
+impl Handler<Missing> for Shard {
+    type Result = ();
+
+    fn handle(&mut self, Missing { host, leases }: Missing, _: &mut Self::Context) {
+        self.tell(&host, Input::Assign(leases));
+        let Some(live) = self.live.get_mut(&host) else { return };
+        live.looked_up = live.looked_up.saturating_sub(1);
+        if std::mem::take(&mut live.resting) {
+            self.revive(&host);
         }
     }
 }
@@ -345,6 +386,10 @@ impl Handler<HostGone> for Shard {
                 ctx.run_later(RESTART_PAUSE, move |shard, _| shard.restart(&host));
             }
             Gone::Passive => {
+                if let Some(live) = self.live.get_mut(&host).filter(|live| live.looked_up > 0) {
+                    live.resting = true;
+                    return;
+                }
                 // It may have been told something between its last word and its end.
                 if self.live.get(&host).is_some_and(|live| is_busy(&live.state.borrow())) {
                     return self.revive(&host);

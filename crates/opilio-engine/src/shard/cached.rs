@@ -1,0 +1,55 @@
+//! What the cache has needs no start: it is handed to the spider before the lease comes to its host, so
+//! that there is nothing to ask the gate for.
+
+use actix::Message;
+use opilio_core::host::Delivery;
+use opilio_core::{Host, Lease, Outcome};
+use opilio_fetch::Fetcher;
+
+use super::ShardContext;
+use crate::host::order_of;
+use crate::message::Deliver;
+use crate::page::Answer;
+
+/// The leases of a batch that the cache has no answer for; to have none of them is an answer to the
+/// host, too.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(super) struct Missing {
+    pub(super) host: Host,
+    pub(super) leases: Vec<Lease>,
+}
+
+/// Hands what the cache has to the spider; gives back the other leases. Waits for memory where bodies
+/// hold all that there is.
+pub(super) async fn missing(
+    cx: &ShardContext,
+    cache: &Fetcher,
+    host: &Host,
+    leases: Vec<Lease>,
+) -> Vec<Lease> {
+    let mut missing = Vec::new();
+    for lease in leases {
+        let answer = match order_of(&lease) {
+            Some((mut order, _)) => {
+                order.accept = cx.settings.scope.accept();
+                cx.settings.dress(host, &mut order);
+                cache.cached(&order).await
+            }
+            None => None,
+        };
+        let Some(fetched) = answer else {
+            missing.push(lease);
+            continue;
+        };
+        let delivery = match fetched.outcome {
+            Outcome::Redirected(_) => Delivery::Redirect,
+            Outcome::Answered(_) | Outcome::Failed(_) => Delivery::Page,
+        };
+        let location = fetched.location.clone();
+        cx.count(|counts| counts.cached += 1);
+        let answer = Answer::of(fetched);
+        cx.runner.send(Deliver { lease, delivery, attempts: 0, answer, location, error: None });
+    }
+    missing
+}

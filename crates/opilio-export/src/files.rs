@@ -1,0 +1,194 @@
+//! Bodies as files, named by what is in them.
+//!
+//! Nothing that a server says becomes part of a path: a file is named by the SHA-256 of its bytes, so
+//! that the same content is kept once, whatever it is called on the web. A file is written beside its
+//! place, synced and renamed: it is there as a whole or not at all, and writing it again changes nothing.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use crate::error::ExportError;
+
+/// The SHA-256 of some bytes; written as 64 hexadecimal digits, as `sha256sum` writes it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContentHash([u8; 32]);
+
+impl ContentHash {
+    /// The hash of these bytes.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// Where a [`FileStore`] keeps these bytes, relative to its directory: `ab/cdef…`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        let name = self.to_string();
+        format!("{}/{}", &name[..2], &name[2..])
+    }
+}
+
+impl fmt::Display for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for ContentHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A directory of files that are named by their content.
+///
+/// Clones share it, and so may several crawls at once. It blocks: a crawl writes it from a pool of
+/// threads, before the page counts as done.
+///
+/// ```
+/// use opilio_export::{ContentHash, FileStore};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let store = FileStore::open(dir.path())?;
+/// let hash = ContentHash::of(b"an image");
+/// store.put(&hash, b"an image")?;
+/// assert_eq!(std::fs::read(store.path(&hash))?, b"an image");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FileStore {
+    dir: Arc<Path>,
+    count: Arc<AtomicU64>,
+}
+
+impl FileStore {
+    /// Opens a directory, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be made or written to; the error names it.
+    pub fn open(dir: impl AsRef<Path>) -> Result<Self, ExportError> {
+        let dir = dir.as_ref();
+        let open = |source| ExportError::Open { path: dir.to_owned(), source };
+        fs::create_dir_all(dir.join(UNFINISHED)).map_err(open)?;
+        let store = Self { dir: dir.into(), count: Arc::default() };
+        // Better now than after an hour of crawling.
+        let probe = store.unfinished();
+        File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(open)?;
+        Ok(store)
+    }
+
+    /// Where these bytes are, or would be.
+    #[must_use]
+    pub fn path(&self, hash: &ContentHash) -> PathBuf {
+        self.dir.join(hash.path())
+    }
+
+    /// Keeps bytes under their hash; nothing is written if they are there already.
+    ///
+    /// # Errors
+    /// When they cannot be written; then no file of that name is there that was not before.
+    pub fn put(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), ExportError> {
+        let place = self.path(hash);
+        // One of another size was not written by us, or was cut by somebody.
+        if fs::metadata(&place).is_ok_and(|meta| meta.is_file() && meta.len() == bytes.len() as u64) {
+            return Ok(());
+        }
+        let unfinished = self.unfinished();
+        let written = write(&unfinished, &place, bytes);
+        if written.is_err() {
+            let _ = fs::remove_file(&unfinished);
+        }
+        written.map_err(|source| {
+            let sink: Arc<str> = place.to_string_lossy().into();
+            ExportError::Write { sink, source }
+        })
+    }
+
+    /// A name that nobody else uses, whichever process and thread that is.
+    fn unfinished(&self) -> PathBuf {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let unique = std::ptr::from_ref(&*self.count) as usize;
+        self.dir.join(UNFINISHED).join(format!("{}-{unique:x}-{count}", std::process::id()))
+    }
+}
+
+fn write(unfinished: &Path, place: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(parent) = place.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = File::create(unfinished)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    drop(file);
+    fs::rename(unfinished, place)
+}
+
+/// What a kill leaves behind is in here, and nothing else ever is.
+const UNFINISHED: &str = "unfinished";
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn files(dir: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { found.extend(files(&path)) } else { found.push(path.display().to_string()) }
+        }
+        found
+    }
+
+    #[test]
+    fn the_same_content_is_one_file_named_by_its_sha256() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = FileStore::open(dir.path()).unwrap();
+        for _ in 0..3 {
+            store.put(&ContentHash::of(b"abc"), b"abc").unwrap();
+        }
+        let hash = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(ContentHash::of(b"abc").to_string(), hash);
+        assert_eq!(files(dir.path()), [dir.path().join(&hash[..2]).join(&hash[2..]).display().to_string()]);
+    }
+
+    #[test]
+    fn a_torn_file_is_mended_and_many_writers_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = FileStore::open(dir.path()).unwrap();
+        let bytes = vec![7; 100_000];
+        let hash = ContentHash::of(&bytes);
+        fs::create_dir_all(store.path(&hash).parent().unwrap()).unwrap();
+        fs::write(store.path(&hash), b"to").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let (store, bytes) = (FileStore::open(dir.path()).unwrap(), &bytes);
+                scope.spawn(move || (0..20).for_each(|_| store.put(&hash, bytes).unwrap()));
+            }
+        });
+        assert_eq!(fs::read(store.path(&hash)).unwrap(), bytes);
+        assert_eq!(files(dir.path()).len(), 1);
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_used_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, b"x").unwrap();
+        let error = FileStore::open(&path).unwrap_err();
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+}

@@ -1,0 +1,283 @@
+//! A cache of answers on disk, for developing a spider: what was fetched once is read again from there.
+//!
+//! Freshness is RFC 9111's, by the `http-cache-semantics` crate, for a cache of one user. Kept are
+//! answers to GET requests without a login; `Set-Cookie` is left out of them, so that no secret comes
+//! to lie in the directory. A file that is damaged, or of another version, is as good as absent.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, header};
+use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
+use serde::{Deserialize, Serialize};
+use url::Url;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
+
+use crate::fetch::{Order, Purpose};
+
+/// A directory of answers. Clones share it, and so may several crawls at once.
+///
+/// ```
+/// use std::time::Duration;
+/// use opilio_fetch::Cache;
+///
+/// # let dir = tempfile::tempdir()?;
+/// // An answer is read again for a day, whatever its server says of it.
+/// let cache = Cache::open(dir.path())?.fresh_for(Duration::from_secs(86_400));
+/// # let _ = cache;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cache {
+    dir: Arc<Path>,
+    fresh_for: Duration,
+    count: Arc<AtomicU64>,
+    /// Somebody was told that it cannot be written.
+    complained: Arc<AtomicBool>,
+}
+
+/// What a request is looked up by.
+pub(crate) type Question = http::Request<Who>;
+
+/// Whose answer it is: what users are shown differs.
+#[derive(Clone, Debug)]
+pub(crate) struct Who {
+    pub(crate) url: Url,
+    session: Option<Arc<str>>,
+}
+
+/// An answer that was kept.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    policy: CachePolicy,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+/// What a look-up gave.
+#[derive(Debug)]
+pub(crate) enum Lookup {
+    /// Good to be used as it is.
+    Fresh(Entry),
+    /// Good to be used if the server says that it has not changed.
+    Stale(Entry, HeaderMap),
+    Missing,
+}
+
+/// The head of an entry's file.
+#[derive(Serialize, Deserialize)]
+struct Meta {
+    /// Told from others by it: hashes may collide, and a server may see to it.
+    url: String,
+    session: Option<String>,
+    policy: CachePolicy,
+    status: u16,
+    #[serde(with = "header_lines")]
+    headers: HeaderMap,
+}
+
+impl Cache {
+    /// Opens a directory, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn open(dir: impl AsRef<Path>) -> io::Result<Self> {
+        let dir = dir.as_ref();
+        fs::create_dir_all(dir.join(UNFINISHED))?;
+        Ok(Self {
+            dir: dir.into(),
+            fresh_for: Duration::ZERO,
+            count: Arc::default(),
+            complained: Arc::default(),
+        })
+    }
+
+    /// Reads an answer again for this long at least, whatever its server says: pages that say nothing
+    /// about it, most of them, would be asked for anew each time.
+    #[must_use]
+    pub fn fresh_for(mut self, span: Duration) -> Self {
+        self.fresh_for = span;
+        self
+    }
+
+    /// What to look a request up by; none if its answer is not for keeping.
+    pub(crate) fn question(order: &Order, headers: HeaderMap) -> Option<Question> {
+        let personal = [header::AUTHORIZATION, header::RANGE];
+        let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+        let plain = order.method == Method::GET && order.body.is_none() && order.purpose == Purpose::Page;
+        if !plain || personal.iter().chain(&conditional).any(|name| headers.contains_key(name)) {
+            return None;
+        }
+        let who = Who { url: order.url.clone(), session: order.session.clone() };
+        let mut question = http::Request::new(who);
+        *question.uri_mut() = order.url.as_str().parse().ok()?;
+        *question.headers_mut() = headers;
+        question.headers_mut().remove(header::COOKIE);
+        Some(question)
+    }
+
+    /// Looks a request up. Blocks.
+    pub(crate) fn look_up(&self, question: &Question, now: SystemTime, bytes_max: u64) -> Lookup {
+        let Some(entry) = self.read(question.body(), bytes_max) else { return Lookup::Missing };
+        match entry.policy.before_request(question, now) {
+            BeforeRequest::Fresh(_) => Lookup::Fresh(entry),
+            BeforeRequest::Stale { matches: false, .. } => Lookup::Missing,
+            BeforeRequest::Stale { .. } if entry.policy.age(now) < self.fresh_for => Lookup::Fresh(entry),
+            BeforeRequest::Stale { request, .. } => Lookup::Stale(entry, request.headers),
+        }
+    }
+
+    /// Keeps an answer, if it is one to be kept. Blocks.
+    pub(crate) fn keep(
+        &self,
+        question: &Question,
+        status: u16,
+        headers: &HeaderMap,
+        body: &Bytes,
+        now: SystemTime,
+    ) {
+        let mut headers = headers.clone();
+        headers.remove(header::SET_COOKIE);
+        let Some(response) = response(status, &headers) else { return };
+        let policy = CachePolicy::new_options(question, &response, now, OPTIONS);
+        // A span of our own goes before what a server says of storing, too: that is what it is for.
+        if policy.is_storable() || (!self.fresh_for.is_zero() && (200..=299).contains(&status)) {
+            self.write(question.body(), &Entry { policy, status, headers, body: body.clone() });
+        }
+    }
+
+    /// Takes in that a stale entry has not changed. Blocks.
+    pub(crate) fn refresh(
+        &self,
+        question: &Question,
+        entry: Entry,
+        headers: &HeaderMap,
+        now: SystemTime,
+    ) -> Entry {
+        let Some(response) = response(304, headers) else { return entry };
+        let (AfterResponse::NotModified(policy, parts) | AfterResponse::Modified(policy, parts)) =
+            entry.policy.after_response(question, &response, now);
+        let mut headers = parts.headers;
+        headers.remove(header::SET_COOKIE);
+        let entry = Entry { policy, headers, ..entry };
+        self.write(question.body(), &entry);
+        entry
+    }
+
+    fn read(&self, who: &Who, bytes_max: u64) -> Option<Entry> {
+        let path = self.path(who);
+        if fs::metadata(&path).ok()?.len() > bytes_max.saturating_add(META_BYTES_MAX) {
+            return None;
+        }
+        let bytes = Bytes::from(fs::read(&path).ok()?);
+        let rest = bytes.strip_prefix(MAGIC)?;
+        let (sum, rest) = rest.split_first_chunk::<8>()?;
+        if xxh3_64(rest) != u64::from_le_bytes(*sum) {
+            return None;
+        }
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (meta, body) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+        let Meta { url, session, policy, status, headers } = serde_json::from_slice(meta).ok()?;
+        let is_it = url == who.url.as_str() && session.as_deref() == who.session.as_deref();
+        is_it.then(|| Entry { policy, status, headers, body: bytes.slice_ref(body) })
+    }
+
+    fn write(&self, who: &Who, entry: &Entry) {
+        let path = self.path(who);
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let unique = std::ptr::from_ref(&*self.count) as usize;
+        let unfinished = self.dir.join(UNFINISHED).join(format!("{}-{unique:x}-{count}", std::process::id()));
+        let written = encode(who, entry).and_then(|bytes| place(&unfinished, &path, &bytes));
+        if let Err(error) = written {
+            let _ = fs::remove_file(&unfinished);
+            if !self.complained.swap(true, Ordering::Relaxed) {
+                tracing::warn!(path = %path.display(), %error, "the cache cannot be written");
+            }
+        }
+    }
+
+    fn path(&self, who: &Who) -> PathBuf {
+        let mut hasher = Xxh3Default::new();
+        hasher.update(who.url.as_str().as_bytes());
+        // A space cannot stand in a URL.
+        hasher.update(b" ");
+        hasher.update(who.session.as_deref().unwrap_or_default().as_bytes());
+        let name = format!("{:032x}", hasher.digest128());
+        self.dir.join(&name[..2]).join(&name[2..])
+    }
+}
+
+fn response(status: u16, headers: &HeaderMap) -> Option<http::Response<()>> {
+    let mut response = http::Response::new(());
+    *response.status_mut() = http::StatusCode::from_u16(status).ok()?;
+    *response.headers_mut() = headers.clone();
+    Some(response)
+}
+
+fn encode(who: &Who, entry: &Entry) -> io::Result<Vec<u8>> {
+    let meta = Meta {
+        url: who.url.as_str().to_owned(),
+        session: who.session.as_deref().map(str::to_owned),
+        policy: entry.policy.clone(),
+        status: entry.status,
+        headers: entry.headers.clone(),
+    };
+    let meta = serde_json::to_vec(&meta)?;
+    let length = u32::try_from(meta.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+    let mut rest = Vec::with_capacity(4 + meta.len() + entry.body.len());
+    rest.extend_from_slice(&length.to_le_bytes());
+    rest.extend_from_slice(&meta);
+    rest.extend_from_slice(&entry.body);
+    Ok([MAGIC, &xxh3_64(&rest).to_le_bytes(), &rest].concat())
+}
+
+/// There as a whole or not at all. Not synced: what a power cut damages is as good as absent.
+fn place(unfinished: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = fs::File::create(unfinished)?;
+    file.write_all(bytes)?;
+    drop(file);
+    fs::rename(unfinished, path)
+}
+
+/// Header fields as pairs, since their values need not be text.
+mod header_lines {
+    use http::{HeaderMap, HeaderName, HeaderValue};
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(headers: &HeaderMap, out: S) -> Result<S::Ok, S::Error> {
+        let lines = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        lines.collect::<Vec<_>>().serialize(out)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<HeaderMap, D::Error> {
+        let lines: Vec<(String, Vec<u8>)> = Deserialize::deserialize(from)?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            let name: HeaderName = name.parse().map_err(D::Error::custom)?;
+            headers.append(name, HeaderValue::from_bytes(&value).map_err(D::Error::custom)?);
+        }
+        Ok(headers)
+    }
+}
+
+/// Begins each file; the digit is the version of what follows.
+const MAGIC: &[u8] = b"opilio cache 1\n";
+const UNFINISHED: &str = "unfinished";
+/// More than the header fields of an answer and its request take, with what JSON adds.
+const META_BYTES_MAX: u64 = 4 << 20;
+const OPTIONS: CacheOptions = CacheOptions {
+    shared: false,
+    cache_heuristic: 0.1,
+    immutable_min_time_to_live: Duration::from_secs(24 * 3_600),
+    ignore_cargo_cult: false,
+};
