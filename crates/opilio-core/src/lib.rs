@@ -6,6 +6,8 @@
 
 pub mod canonical;
 pub mod explain;
+#[doc(hidden)]
+pub mod fuzz;
 mod hints;
 pub mod host;
 pub mod name;

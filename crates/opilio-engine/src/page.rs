@@ -202,7 +202,7 @@ impl<Step> Page<Step> {
         &self.document
     }
 
-    /// The body as text: decoded by BOM, header, `<meta>`, or UTF-8.
+    /// The body as text: decoded by BOM, header, `<meta>`, or what it looks like.
     pub fn text(&self) -> &str {
         self.document.text()
     }

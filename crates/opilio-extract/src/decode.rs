@@ -1,16 +1,25 @@
 //! Bytes in, text out: which encoding a body is in.
 //!
 //! The order is that of the HTML standard, "determining the character encoding": byte order mark,
-//! `charset` of the Content-Type, `<meta>` in the first 1024 bytes. What nobody labelled is taken for
-//! UTF-8 if it reads as such, else for windows-1252.
+//! `charset` of the Content-Type, `<meta>` or XML declaration in the first 1024 bytes (`prescan`). What
+//! nobody labelled is looked at: UTF-8 if it reads as such, UTF-16 if it has the zero bytes of one,
+//! else what the detector of a browser says (chardetng), which knows the old encodings of the world.
 
+use crate::prescan::prescan;
 use bytes::Bytes;
 use bytestring::ByteString;
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use std::borrow::Cow;
 
 /// How far into a body a `<meta>` may name the encoding; the HTML standard says 1024.
 const PRESCAN_BYTES: usize = 1024;
+
+const ESCAPE: u8 = 0x1B;
+
+/// How much of a body the detector sees. It looks at each byte with twenty pairs of eyes, and the
+/// first words decide.
+const DETECT_BYTES: usize = 16 * 1024;
 
 /// What the Content-Type says, read once.
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +53,7 @@ fn is_markup(essence: &str) -> bool {
 }
 
 /// The encodings that decode to nothing but an error are as good as no label.
-fn encoding_named(label: &str) -> Option<&'static Encoding> {
+pub(crate) fn encoding_named(label: &str) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(label.as_bytes())
 }
 
@@ -79,8 +88,16 @@ fn decode_as(encoding: &'static Encoding, bytes: Bytes) -> ByteString {
 }
 
 /// Nothing names the encoding. A body with more sound UTF-8 sequences than broken ones is UTF-8 that
-/// was damaged or cut; any other is in one of the old encodings of one byte a character.
+/// was damaged or cut; one with many zero bytes on one side is UTF-16; about any other the detector has
+/// its opinion.
 fn guess(body: &Bytes) -> ByteString {
+    if let Some(encoding) = looks_like_utf_16(body) {
+        return decode_as(encoding, body.clone());
+    }
+    // The one old encoding that is ASCII to look at: it switches by escape sequences.
+    if memchr::memchr(ESCAPE, body).is_some() && detect(body) == ISO_2022_JP {
+        return decode_as(ISO_2022_JP, body.clone());
+    }
     if let Ok(text) = ByteString::try_from(body.clone()) {
         return text;
     }
@@ -89,113 +106,39 @@ fn guess(body: &Bytes) -> ByteString {
         sound += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
         broken += usize::from(!chunk.invalid().is_empty());
     }
-    decode_as(if sound > broken { UTF_8 } else { WINDOWS_1252 }, body.clone())
+    decode_as(if sound > broken { UTF_8 } else { detect(body) }, body.clone())
 }
 
-/// Looks for an encoding in the `<meta>` tags of `head`: HTML standard, "prescan a byte stream".
-fn prescan(head: &[u8]) -> Option<&'static Encoding> {
-    let mut rest = head;
-    while let Some(at) = rest.iter().position(|&byte| byte == b'<') {
-        rest = &rest[at..];
-        if rest.starts_with(b"<!--") {
-            // From the second dash on: `<!-->` is a whole comment.
-            let end = rest[2..].windows(3).position(|three| three == b"-->")?;
-            rest = &rest[2 + end + 3..];
-        } else if is_meta(rest) {
-            let mut tag = Attributes { rest: &rest[5..] };
-            if let Some(encoding) = encoding_of_meta(&mut tag) {
-                return Some(encoding);
-            }
-            rest = tag.rest;
-        } else {
-            rest = &rest[1..];
-        }
+/// UTF-16 without a byte order mark: markup is mostly ASCII, so nearly every second byte is zero. No
+/// text in another encoding has zero bytes.
+fn looks_like_utf_16(body: &[u8]) -> Option<&'static Encoding> {
+    let head = &body[..body.len().min(PRESCAN_BYTES)];
+    let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd, half) = (zeros(0), zeros(1), head.len() / 2);
+    if half == 0 {
+        return None;
     }
-    None
-}
-
-fn is_meta(tag: &[u8]) -> bool {
-    let named = tag.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"<meta"));
-    named && tag.get(5).is_some_and(|&byte| byte.is_ascii_whitespace() || byte == b'/')
-}
-
-fn encoding_of_meta(tag: &mut Attributes<'_>) -> Option<&'static Encoding> {
-    let (mut charset, mut content, mut is_content_type) = (None, None, false);
-    for (name, value) in tag {
-        let value = String::from_utf8_lossy(value);
-        if name.eq_ignore_ascii_case(b"charset") {
-            charset = charset.or(Some(value));
-        } else if name.eq_ignore_ascii_case(b"content") {
-            content = content.or(Some(value));
-        } else if name.eq_ignore_ascii_case(b"http-equiv") {
-            is_content_type |= value.eq_ignore_ascii_case("content-type");
-        }
-    }
-    let found = match charset {
-        Some(name) => encoding_named(&name),
-        None if is_content_type => Label::parse(content.as_deref()).charset,
-        None => None,
-    }?;
-    // A page that could be read up to here as ASCII is not in UTF-16, whatever it says.
-    Some(match found {
-        e if e == UTF_16LE || e == UTF_16BE => UTF_8,
-        e if e == X_USER_DEFINED => WINDOWS_1252,
-        e => e,
-    })
-}
-
-/// The attributes of one tag; afterwards `rest` stands behind the tag.
-struct Attributes<'a> {
-    rest: &'a [u8],
-}
-
-impl<'a> Attributes<'a> {
-    fn take(&mut self, until: impl Fn(u8) -> bool) -> &'a [u8] {
-        let end = self.rest.iter().position(|&byte| until(byte)).unwrap_or(self.rest.len());
-        let (taken, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        taken
-    }
-
-    fn skip_space(&mut self) {
-        self.take(|byte| !byte.is_ascii_whitespace());
-    }
-
-    fn value(&mut self) -> &'a [u8] {
-        self.skip_space();
-        match self.rest.first() {
-            Some(&quote @ (b'"' | b'\'')) => {
-                self.rest = &self.rest[1..];
-                let value = self.take(|byte| byte == quote);
-                self.rest = self.rest.get(1..).unwrap_or_default();
-                value
-            }
-            _ => self.take(|byte| byte.is_ascii_whitespace() || byte == b'>'),
-        }
+    match (even * 10 >= half * 7, odd * 10 >= half * 7) {
+        (true, false) => Some(UTF_16BE),
+        (false, true) => Some(UTF_16LE),
+        _ => None,
     }
 }
 
-impl<'a> Iterator for Attributes<'a> {
-    type Item = (&'a [u8], &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.take(|byte| !byte.is_ascii_whitespace() && byte != b'/');
-        if matches!(self.rest.first(), None | Some(b'>')) {
-            return None;
-        }
-        // A name may start with `=`, and is not empty: each turn moves on.
-        let start = self.rest;
-        self.rest = &self.rest[1..];
-        let tail = self.take(|b| b.is_ascii_whitespace() || matches!(b, b'/' | b'>' | b'='));
-        let name = &start[..1 + tail.len()];
-        self.skip_space();
-        if self.rest.first() != Some(&b'=') {
-            return Some((name, b""));
-        }
-        self.rest = &self.rest[1..];
-        Some((name, self.value()))
-    }
+/// Asks for the encoding that the first of the bytes beyond ASCII speak for.
+fn detect(body: &[u8]) -> &'static Encoding {
+    // A page that begins with a long script in ASCII says nothing in its first bytes.
+    let from = body.iter().position(|&byte| !byte.is_ascii() || byte == ESCAPE).unwrap_or_default();
+    // Letters around it count: it may stand within a word.
+    let from = from.saturating_sub(64);
+    let seen = &body[from..body.len().min(from + DETECT_BYTES)];
+    let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);
+    detector.feed(seen, from + seen.len() == body.len());
+    detector.guess(None, Utf8Detection::Deny)
 }
+
+#[cfg(test)]
+mod cases;
 
 #[cfg(test)]
 mod tests {

@@ -58,8 +58,9 @@ impl Document {
         &self.body
     }
 
-    /// The body as text: decoded by byte order mark, `charset` of the Content-Type, `<meta>` in the
-    /// first 1024 bytes, else as UTF-8 or windows-1252. What cannot be decoded is U+FFFD.
+    /// The body as text: decoded by byte order mark, `charset` of the Content-Type, `<meta>` or XML
+    /// declaration in the first 1024 bytes, else by what it looks like (UTF-8, UTF-16, or what a browser's
+    /// detector makes of the first bytes beyond ASCII). What cannot be decoded is U+FFFD.
     ///
     /// A body that is UTF-8 already is not copied.
     #[must_use]

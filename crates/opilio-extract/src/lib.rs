@@ -30,8 +30,11 @@ mod document;
 mod dom;
 mod error;
 mod form;
+#[doc(hidden)]
+pub mod fuzz;
 mod link;
 mod pass;
+mod prescan;
 mod refresh;
 mod select;
 mod skim;
