@@ -8,9 +8,12 @@ use std::borrow::Cow;
 use std::fmt;
 
 use url::Url;
-use xxhash_rust::xxh3::Xxh3Default;
+use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_128};
 
-/// Says "seen before": 128 bits of the canonical URL, and of method and body for anything but GET.
+/// Says "seen before": a hash of the canonical URL, and of method and body for anything but GET.
+///
+/// The upper 32 bits are a hash of the host's name, the lower 96 of everything: links mostly stay on
+/// their host, so that what a page links to lies together wherever fingerprints are sorted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub u128);
 
@@ -26,13 +29,20 @@ impl Fingerprint {
     pub fn of(url: &Url) -> Self {
         let mut hasher = Xxh3Default::new();
         feed(url, &mut |part| hasher.update(part.as_bytes()));
-        Self(hasher.digest128())
+        Self::on_host(host_name(url), hasher.digest128())
+    }
+
+    /// The fingerprint of a URL that is written in its canonical form. Of any other text it is
+    /// some fingerprint, and not that of the URL.
+    #[must_use]
+    pub fn of_canonical(text: &str) -> Self {
+        Self::on_host(host_in(text), xxh3_128(text.as_bytes()))
     }
 
     /// The fingerprint of a text that is no URL: it can be counted once, and never fetched.
     #[must_use]
     pub fn of_text(text: &str) -> Self {
-        Self(xxhash_rust::xxh3::xxh3_128(text.as_bytes()))
+        Self(xxh3_128(text.as_bytes()))
     }
 
     /// The fingerprint of a request with another method, or with a body.
@@ -45,7 +55,7 @@ impl Fingerprint {
         hasher.update(method.as_bytes());
         hasher.update(b" ");
         hasher.update(body);
-        Self(hasher.digest128())
+        Self::on_host(host_name(url), hasher.digest128())
     }
 
     /// The fingerprint of the same request in a named session: what one user was shown says nothing
@@ -58,7 +68,30 @@ impl Fingerprint {
         let mut hasher = Xxh3Default::new();
         hasher.update(&self.0.to_le_bytes());
         hasher.update(session.as_bytes());
-        Self(hasher.digest128())
+        Self(self.0 & !LOWER | hasher.digest128() & LOWER)
+    }
+
+    fn on_host(name: &str, hash: u128) -> Self {
+        let upper = u128::from(xxh3_64(name.as_bytes()) as u32) << 96;
+        Self(upper | hash & LOWER)
+    }
+}
+
+/// What of a fingerprint is no hash of the host.
+const LOWER: u128 = u128::MAX >> 32;
+
+fn host_name(url: &Url) -> &str {
+    let host = url.host_str().unwrap_or_default();
+    host.strip_suffix('.').unwrap_or(host)
+}
+
+/// The host's name in a canonical URL, which has no user info and no trailing dot.
+fn host_in(text: &str) -> &str {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    match authority.find(']') {
+        Some(end) => &authority[..=end],
+        None => authority.split(':').next().unwrap_or_default(),
     }
 }
 
@@ -75,8 +108,7 @@ pub fn canonicalize(url: &Url) -> String {
 fn feed(url: &Url, out: &mut dyn FnMut(&str)) {
     out(url.scheme());
     out("://");
-    let host = url.host_str().unwrap_or_default();
-    out(host.strip_suffix('.').unwrap_or(host));
+    out(host_name(url));
     if let Some(port) = url.port() {
         out(":");
         out(&port.to_string());
@@ -174,6 +206,29 @@ mod tests {
         let one = Fingerprint::of_request(&url, "POST", b"1");
         assert_ne!(plain, one);
         assert_ne!(one, Fingerprint::of_request(&url, "POST", b"2"));
+    }
+
+    #[test]
+    fn a_canonical_text_has_the_fingerprint_of_its_url() {
+        for url in [
+            "http://example.com",
+            "https://example.com./a?b=1",
+            "http://user:pw@example.com:8080/x",
+            "http://[::1]:81/v6",
+            "http://[2001:db8::7]/",
+            "http://127.0.0.1?q=a:b/c",
+            "http://b\u{fc}cher.example/%7e",
+        ] {
+            let url = Url::parse(url).unwrap();
+            assert_eq!(Fingerprint::of_canonical(&canonicalize(&url)), Fingerprint::of(&url), "{url}");
+        }
+    }
+
+    #[test]
+    fn fingerprints_of_one_host_lie_together() {
+        let of = |url| Fingerprint::of(&Url::parse(url).unwrap()).0 >> 96;
+        assert_eq!(of("http://example.com/a"), of("https://example.com:8443/b?c"));
+        assert_ne!(of("http://example.com/a"), of("http://example.org/a"));
     }
 
     proptest! {

@@ -18,9 +18,9 @@ use opilio_fetch::{
 };
 #[cfg(feature = "disk")]
 use opilio_frontier::FrontierError;
+use opilio_frontier::{Caps, Frontier, MemoryFrontier, MemoryOptions, Order};
 #[cfg(feature = "disk")]
 use opilio_frontier::{DiskFrontier, DiskOptions, Durability, Identity};
-use opilio_frontier::{Frontier, MemoryFrontier};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::CrawlError;
@@ -93,6 +93,8 @@ pub struct Crawler<S: Spider> {
     user_agent: String,
     exports: Vec<Box<dyn Export<S::Item>>>,
     store: Store,
+    order: Order,
+    caps: Caps,
     #[cfg(feature = "disk")]
     resume: bool,
     try_again: TryAgain,
@@ -131,7 +133,9 @@ impl<S: Spider> Crawler<S> {
             web: WebSettings::default(),
             user_agent: USER_AGENT.to_owned(),
             exports: Vec::new(),
-            store: Store::Own(Box::new(MemoryFrontier::new())),
+            store: Store::Memory,
+            order: Order::default(),
+            caps: Caps::default(),
             #[cfg(feature = "disk")]
             resume: false,
             try_again: TryAgain::default(),
@@ -252,7 +256,8 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Another store than the one in memory. One that holds a crawl already is gone on with.
+    /// Another store than the one in memory. One that holds a crawl already is gone on with. It has an
+    /// order and caps of its own.
     #[must_use]
     pub fn frontier(mut self, store: impl Frontier + 'static) -> Self {
         self.store = Store::Own(Box::new(store));
@@ -311,6 +316,23 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// In which order the URLs of a host and priority are fetched: the fewest links from a seed first
+    /// by default. It belongs to the crawl: one that is resumed must have the same.
+    #[must_use]
+    pub fn order(mut self, order: Order) -> Self {
+        self.order = order;
+        self
+    }
+
+    /// How much is taken of one host: [`HostCaps`](opilio_frontier::HostCaps) for every one, or
+    /// [`Caps`] that are others for some. What a cap keeps out is counted as filtered (`host_pages`,
+    /// `host_bytes`, `max_depth`).
+    #[must_use]
+    pub fn host_caps(mut self, caps: impl Into<Caps>) -> Self {
+        self.caps = caps.into();
         self
     }
 
@@ -544,11 +566,17 @@ impl<S: Spider> Crawler<S> {
         let mut sinks = sinks?;
         // Last of all, since it cuts the output back.
         let (mut frontier, syncing) = match self.store {
+            Store::Memory => {
+                let options = MemoryOptions { order: self.order, caps: self.caps, history: false };
+                (Box::new(MemoryFrontier::with(options)) as Box<dyn Frontier>, Syncing::AtTheEnd)
+            }
             Store::Own(frontier) => (frontier, Syncing::AtTheEnd),
             #[cfg(feature = "disk")]
             Store::Directory(dir) => {
                 let identity = Identity { spider: self.spider.name().to_owned(), version: S::VERSION };
-                open_state(&dir, identity, self.resume, self.durability)?
+                let options =
+                    DiskOptions { order: Some(self.order), caps: self.caps, ..DiskOptions::default() };
+                open_state(&dir, identity, self.resume, self.durability, &options)?
             }
         };
         let past = past::open(&mut *frontier, &mut sinks)?;
@@ -570,6 +598,7 @@ impl<S: Spider> Crawler<S> {
             keeps_cookies: self.cookies,
             logins,
             merge_canonical: self.merge_canonical,
+            order: self.order,
         };
         let plan = Plan {
             spider: Arc::new(self.spider),
@@ -599,6 +628,7 @@ impl<S: Spider> Crawler<S> {
 
 /// Where a crawl keeps its frontier.
 enum Store {
+    Memory,
     Own(Box<dyn Frontier>),
     #[cfg(feature = "disk")]
     Directory(PathBuf),
@@ -614,13 +644,14 @@ fn open_state(
     whose: Identity,
     resume: bool,
     durability: Durability,
+    options: &DiskOptions,
 ) -> Result<(Box<dyn Frontier>, Syncing), FrontierError> {
     let (syncing, durability) = match durability {
         Durability::Process => (Syncing::AtTheEnd, Durability::Process),
         Durability::Interval(span) => (Syncing::Every(span), Durability::Process),
         Durability::EveryCommit => (Syncing::EachTime, Durability::EveryCommit),
     };
-    let options = || DiskOptions { durability, ..DiskOptions::default() };
+    let options = || DiskOptions { durability, ..options.clone() };
     let store = if resume && DiskFrontier::is_there(dir) {
         DiskFrontier::open(dir, options(), whose)?
     } else {

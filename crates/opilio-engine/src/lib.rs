@@ -42,6 +42,7 @@ pub use job::{EachPage, Job, crawl};
 pub use login::{BadSession, Session};
 #[cfg(feature = "disk")]
 pub use opilio_frontier::Durability;
+pub use opilio_frontier::{Caps, HostCaps, Order};
 pub use page::{Failure, Page};
 pub use report::{CrawlReport, FailureRecord, Stopped};
 pub use request::{BadUrl, Request, Target};

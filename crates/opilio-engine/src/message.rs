@@ -205,6 +205,8 @@ pub(crate) struct Parsed {
     /// Encoded items, a buffer a sink.
     pub(crate) rows: Vec<Vec<u8>>,
     pub(crate) items: u64,
+    /// Of a page: what its host's cap counts.
+    pub(crate) body_bytes: u64,
 }
 
 /// Where a redirect goes on.

@@ -1,6 +1,6 @@
 //! What a spider asks for: a URL, the step that will read it, and what is special about it.
 
-use opilio_core::{Priority, Validators};
+use opilio_core::{Priority, Score, Validators};
 use opilio_extract::{Document, Form};
 use opilio_fetch::Proxy;
 use url::Url;
@@ -24,6 +24,7 @@ pub struct Request<Step> {
     pub(crate) url: Target,
     pub(crate) step: Step,
     pub(crate) priority: Priority,
+    pub(crate) score: Score,
     pub(crate) more: Option<Box<More>>,
 }
 
@@ -115,7 +116,7 @@ impl<Step> Request<Step> {
     /// A GET of this URL (a [`Url`] or a text, relative to the page that it is found on), read by `step`.
     #[must_use]
     pub fn get(url: impl Into<Target>, step: Step) -> Self {
-        Self { url: url.into(), step, priority: Priority::default(), more: None }
+        Self { url: url.into(), step, priority: Priority::default(), score: Score::default(), more: None }
     }
 
     /// Sends a form, such as a login: see [`Page::form`](crate::Page::form).
@@ -178,6 +179,14 @@ impl<Step> Request<Step> {
     #[must_use]
     pub fn priority(mut self, priority: i8) -> Self {
         self.priority = Priority(priority);
+        self
+    }
+
+    /// How promising it is: in a crawl whose order is by score, higher goes first among those of the
+    /// host and priority; 0 by default. Kept to about two significant digits.
+    #[must_use]
+    pub fn score(mut self, score: f32) -> Self {
+        self.score = Score::of(score);
         self
     }
 

@@ -148,6 +148,7 @@ pub(crate) struct Settings {
     /// What seeds have as user info.
     pub(crate) logins: Logins,
     pub(crate) merge_canonical: bool,
+    pub(crate) order: opilio_core::Order,
 }
 
 impl Settings {
@@ -171,6 +172,7 @@ impl Settings {
             fetch_timeout: self.fetch_timeout,
             credit: policy.in_flight_max().saturating_mul(8).clamp(16, 512),
             retry_stays: Duration::from_secs(60),
+            order: self.order,
         }
     }
 }

@@ -121,7 +121,7 @@ pub struct Settlement {
 pub struct Fetched {
     /// Bytes of its body.
     pub body_bytes: u64,
-    /// What a later fetch asks with; fields that are too long are dropped.
+    /// What a later fetch asks with.
     pub validators: Validators,
 }
 

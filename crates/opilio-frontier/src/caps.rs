@@ -56,6 +56,12 @@ impl Caps {
     }
 }
 
+impl From<HostCaps> for Caps {
+    fn from(caps: HostCaps) -> Self {
+        Self::every_host(caps)
+    }
+}
+
 /// What a crawl has taken of a host so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Spent {

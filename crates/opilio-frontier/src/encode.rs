@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use opilio_core::{Record, Score, Validators};
 
-use crate::order::Order;
+use opilio_core::Order;
 
 /// Appends a number, seven bits a byte, low bits first.
 pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use crate::order::Order;
+use opilio_core::Order;
 
 /// Why a store could not do what it was asked.
 ///

@@ -4,7 +4,6 @@
 //! | --- | --- |
 //! | [`frontier`] | the [`Frontier`] trait: what every store can do, and the order of the calls |
 //! | [`batch`] | what goes into a call and what comes out of it |
-//! | [`order`] | in which order a host's records go out |
 //! | [`caps`] | how much of one host a crawl takes |
 //! | [`stats`] | the books: counters without a scan |
 //! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
@@ -23,7 +22,6 @@ mod encode;
 pub mod error;
 pub mod frontier;
 pub mod memory;
-pub mod order;
 pub mod permit;
 pub mod stats;
 
@@ -34,6 +32,6 @@ pub use disk::{DiskFrontier, DiskOptions, Durability, Identity};
 pub use error::FrontierError;
 pub use frontier::{Frontier, MayRetry};
 pub use memory::{MemoryFrontier, MemoryOptions};
-pub use order::Order;
+pub use opilio_core::Order;
 pub use permit::{Fence, Permit};
 pub use stats::{Failure, FrontierStats};

@@ -3,6 +3,7 @@
 
 mod bench;
 mod flat;
+mod frontier;
 mod kill;
 mod layers;
 mod polite;
@@ -22,6 +23,7 @@ fn main() -> Result<()> {
         "bench-spider" => bench::run(rest),
         "flat" => flat::run(rest),
         "kill" => kill::run(rest),
+        "frontier-bench" => frontier::run(rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())
@@ -36,5 +38,6 @@ cargo xtask sim --tune [--only NAME]                              what the gate 
 cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawler against the sandbox, by scenario
 cargo xtask kill [--small] [--seed N]                             a crawl that is killed twenty times, and resumed
 cargo xtask flat [--pages N] [--delay MS] [--state DIR]             memory while a sink is slow
+cargo xtask frontier-bench [--urls N [--hosts N]]                 what the stores cost beside a bare loop
 cargo xtask layers                                                the dependency rules
 cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR]            Opilio for benchmarks side by side";

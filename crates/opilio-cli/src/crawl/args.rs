@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
-use opilio::{AddressPolicy, Durability, Follow, Rate};
+use opilio::{AddressPolicy, Durability, Follow, Order, Rate};
 
 use crate::config::{self, IN_FLIGHT_MAX};
 use crate::crawl::spider::Field;
@@ -60,6 +60,15 @@ pub(crate) struct CrawlArgs {
     /// Links from a seed at the most; 0 fetches the seeds alone [default: no limit]
     #[arg(long, value_name = "N", env = "OPILIO_MAX_DEPTH", help_heading = "What")]
     pub(crate) max_depth: Option<u16>,
+    /// Pages of each host at the most [default: no limit]
+    #[arg(long, value_name = "N", env = "OPILIO_MAX_PAGES_PER_HOST", help_heading = "What", value_parser = value_parser!(u64).range(1..))]
+    pub(crate) max_pages_per_host: Option<u64>,
+    /// Bytes of each host's pages, after which nothing more is asked of it [default: no limit]
+    #[arg(long, value_name = "SIZE", env = "OPILIO_MAX_BYTES_PER_HOST", help_heading = "What", value_parser = unit::bytes)]
+    pub(crate) max_bytes_per_host: Option<u64>,
+    /// Which URLs of a host go first, by how many links they are from a seed [default: bfs]
+    #[arg(long, value_name = "ORDER", env = "OPILIO_ORDER", help_heading = "What")]
+    pub(crate) order: Option<OrderArg>,
     /// Starts nothing more after this time [default: no limit]
     #[arg(long, value_name = "TIME", env = "OPILIO_MAX_DURATION", help_heading = "What", value_parser = unit::positive_duration)]
     pub(crate) max_duration: Option<Duration>,
@@ -177,6 +186,24 @@ impl From<DurabilityArg> for Durability {
             DurabilityArg::Process => Self::Process,
             DurabilityArg::Interval => Self::default(),
             DurabilityArg::Commit => Self::EveryCommit,
+        }
+    }
+}
+
+/// Which URLs of a host go first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum OrderArg {
+    /// The nearest to a seed
+    Bfs,
+    /// The farthest from a seed
+    Dfs,
+}
+
+impl From<OrderArg> for Order {
+    fn from(arg: OrderArg) -> Self {
+        match arg {
+            OrderArg::Bfs => Self::BreadthFirst,
+            OrderArg::Dfs => Self::DepthFirst,
         }
     }
 }

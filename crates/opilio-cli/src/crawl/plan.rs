@@ -3,7 +3,8 @@
 use anyhow::Context;
 use opilio::core::{Host, Wait};
 use opilio::{
-    AddressPolicy, Crawler, HostPolicy, HostSettings, Limits, Proxy, RetryPolicy, Scope, Spider, per_minute,
+    AddressPolicy, Crawler, HostCaps, HostPolicy, HostSettings, Limits, Order, Proxy, RetryPolicy, Scope,
+    Spider, per_minute,
 };
 use url::Url;
 
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     any_certificate: bool,
     total_in_flight: Option<u32>,
     max_pages: Option<u64>,
+    host_caps: HostCaps,
+    order: Order,
     max_duration: Option<std::time::Duration>,
     max_redirects: Option<u16>,
     strip_tracking: bool,
@@ -61,6 +64,12 @@ impl Plan {
             any_certificate: args.danger_accept_any_certificate,
             total_in_flight: args.total_in_flight.or(file.total_in_flight),
             max_pages: args.max_pages.or(file.max_pages),
+            host_caps: HostCaps {
+                pages: args.max_pages_per_host,
+                body_bytes: args.max_bytes_per_host,
+                depth: None,
+            },
+            order: args.order.map(Order::from).unwrap_or_default(),
             max_duration: args.max_duration.or(file.max_duration),
             max_redirects: args.max_redirects.or(file.max_redirects),
             strip_tracking: args.strip_tracking || file.strip_tracking.unwrap_or(false),
@@ -76,7 +85,9 @@ impl Plan {
             .retry(self.retry)
             .scope(self.scope)
             .limits(self.limits)
-            .addresses(self.addresses);
+            .addresses(self.addresses)
+            .host_caps(self.host_caps)
+            .order(self.order);
         for (pattern, settings) in self.hosts {
             crawler = crawler.host_named(&pattern, settings);
         }

@@ -69,6 +69,7 @@ pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
         | CrawlError::Frontier(
             FrontierError::OtherSpider { .. }
             | FrontierError::OtherVersion { .. }
+            | FrontierError::OtherOrder { .. }
             | FrontierError::OtherFormat { .. },
         ) => Failure::usage(error),
         error => match state {

@@ -85,6 +85,55 @@ fn max_pages_is_exact() {
 }
 
 #[test]
+fn a_host_gives_no_more_pages_than_its_cap() {
+    let hosts = [HostConfig::new().products(40), HostConfig::new().products(40)];
+    let [first, second] = hosts;
+    let shop = Sandbox::builder().host(first).host(second).start().unwrap();
+    let (run, report) = crawl(&[&shop.base(0), &shop.base(1), "--max-pages-per-host", "7"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    for host in [0, 1] {
+        let base = shop.base(host);
+        let of_host = |item: &&serde_json::Value| item["url"].as_str().unwrap().starts_with(&base);
+        assert_eq!(run.items().iter().filter(of_host).count(), 7, "{base}");
+    }
+    assert_eq!((&report["pages"], &report["left"]), (&json!(14), &json!(0)));
+    assert!(report["filtered"]["host_pages"].as_u64().unwrap() > 20, "{report}");
+    assert_eq!(report["stopped"], "finished");
+}
+
+#[test]
+fn bytes_end_a_host() {
+    let shop = shop();
+    let (_, report) = crawl(&[&shop.base(0), "--max-bytes-per-host", "10KB"]);
+    assert_eq!(report["left"], json!(0));
+    assert!(report["filtered"]["host_bytes"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[test]
+fn depth_first_goes_down_before_it_goes_on() {
+    let page = |links: &str| links.split(' ').map(|link| format!("<a href={link}>x</a>")).collect::<String>();
+    let host = HostConfig::new()
+        .page("/", "text/html", page("/a /b"))
+        .page("/a", "text/html", page("/a/1 /a/2"))
+        .page("/b", "text/html", page("/b/1"))
+        .page("/a/1", "text/html", "")
+        .page("/a/2", "text/html", "")
+        .page("/b/1", "text/html", "");
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let order = |flags: &[&str]| {
+        let seed = shop.url(0, "/");
+        // Slow enough that a page's links are known before the next request.
+        let slow = ["crawl", "--allow-private", "--rate", "10/s", seed.as_str()];
+        let run = run(&[&slow[..], flags].concat());
+        let of = |item: &serde_json::Value| item["url"].as_str().unwrap().replace(&shop.base(0), "");
+        run.items().iter().map(of).collect::<Vec<_>>().join(" ")
+    };
+    let (bfs, dfs) = (order(&[]), order(&["--order", "dfs"]));
+    assert!(bfs.ends_with("/a /b /a/1 /a/2 /b/1"), "{bfs}");
+    assert!(dfs.ends_with("/a /a/1 /a/2 /b /b/1"), "{dfs}");
+}
+
+#[test]
 fn max_depth_is_hard() {
     let shop = shop();
     let (run, report) = crawl(&[&shop.base(0), "--max-depth", "1"]);

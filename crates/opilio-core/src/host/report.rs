@@ -398,7 +398,7 @@ impl HostState {
         } else if self.draining {
             self.give_back(ticket, Some(due));
         } else if after.is_zero() {
-            self.room.admit(ticket);
+            self.room.admit(ticket, self.limits.order);
         } else if due <= self.hold.until().max(now + self.limits.retry_stays) {
             self.room.wait(due, ticket);
         } else {

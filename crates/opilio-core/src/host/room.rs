@@ -1,6 +1,9 @@
 //! The places of a host's leases: ready, waiting, in flight, parsed.
 
+use std::cmp::Reverse;
+
 use super::message::Start;
+use crate::order::Order;
 use crate::outcome::Reason;
 use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
@@ -31,10 +34,10 @@ impl Ticket {
         self.lease.id
     }
 
-    /// The higher goes first: priority, then a small depth, then age.
-    fn rank(&self) -> (i8, i32, std::cmp::Reverse<u64>) {
+    /// The higher goes first: priority, then a low place in the crawl's order, then age.
+    fn rank(&self, order: Order) -> (i8, Reverse<u16>, Reverse<u64>) {
         let record = &self.lease.record;
-        (record.priority.0, -i32::from(record.depth), std::cmp::Reverse(self.lease.id.0))
+        (record.priority.0, Reverse(order.place(record)), Reverse(self.lease.id.0))
     }
 
     /// How likely it is to fail as a probe: what failed before may fail again.
@@ -111,8 +114,9 @@ impl Room {
             || self.parsed.contains(&id)
     }
 
-    pub(super) fn admit(&mut self, ticket: Ticket) {
-        let place = self.ready.partition_point(|other| other.rank() < ticket.rank());
+    pub(super) fn admit(&mut self, ticket: Ticket, order: Order) {
+        let rank = ticket.rank(order);
+        let place = self.ready.partition_point(|other| other.rank(order) < rank);
         self.ready.insert(place, ticket);
     }
 
@@ -122,10 +126,10 @@ impl Room {
     }
 
     /// Moves the retries that are due to the ready ones.
-    pub(super) fn wake(&mut self, now: Timestamp) {
+    pub(super) fn wake(&mut self, now: Timestamp, order: Order) {
         while self.waiting.last().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, ticket)) = self.waiting.pop() {
-                self.admit(ticket);
+                self.admit(ticket, order);
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::order::Order;
+
 /// Whether a host fetches its origins' robots.txt before anything else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RulesMode {
@@ -21,6 +23,8 @@ pub struct HostLimits {
     pub credit: u32,
     /// A retry that is due within this time stays with its lease; a later one goes to the store.
     pub retry_stays: Duration,
+    /// Which of the leases that are ready goes first: the order in which the store hands them out.
+    pub order: Order,
 }
 
 impl HostLimits {
@@ -30,6 +34,11 @@ impl HostLimits {
 
 impl Default for HostLimits {
     fn default() -> Self {
-        Self { fetch_timeout: Duration::from_secs(30), credit: 64, retry_stays: Duration::from_secs(60) }
+        Self {
+            fetch_timeout: Duration::from_secs(30),
+            credit: 64,
+            retry_stays: Duration::from_secs(60),
+            order: Order::default(),
+        }
     }
 }

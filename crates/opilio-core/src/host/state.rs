@@ -329,7 +329,7 @@ impl HostState {
                 self.rules_lost(now, scheme);
             }
         }
-        self.room.wake(now);
+        self.room.wake(now, self.limits.order);
         self.quota.roll(now);
         if self.parked.is_some_and(|park| park.until <= now) {
             // Its true due time has come: one probe may find out.
@@ -353,7 +353,7 @@ impl HostState {
             } else if self.draining {
                 self.give_back(ticket, None);
             } else {
-                self.room.admit(ticket);
+                self.room.admit(ticket, self.limits.order);
             }
         }
     }

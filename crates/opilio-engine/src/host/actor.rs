@@ -247,6 +247,7 @@ impl HostActor {
             name: None,
             rows: Vec::new(),
             items: 0,
+            body_bytes: 0,
         });
     }
 

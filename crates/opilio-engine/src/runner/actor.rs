@@ -90,6 +90,8 @@ struct Case<Step> {
     lease: opilio_core::LeaseId,
     origin: Arc<str>,
     attempts: u16,
+    /// Of the page, as it came decoded.
+    body_bytes: u64,
     step: Step,
     more: Option<Box<More>>,
 }
@@ -157,10 +159,20 @@ impl<S: Spider> SpiderRunner<S> {
             .as_ref()
             .and_then(|more| more.origin.as_ref())
             .map_or_else(|| record.url.clone(), |chain| chain.url.as_str().into());
-        Some(Case { host: record.host.clone(), lease: id, record, origin, attempts, step, more })
+        Some(Case {
+            host: record.host.clone(),
+            lease: id,
+            record,
+            origin,
+            attempts,
+            body_bytes: 0,
+            step,
+            more,
+        })
     }
 
-    fn page(&mut self, ctx: &mut Context<Self>, case: Case<S::Step>, answer: Answer) {
+    fn page(&mut self, ctx: &mut Context<Self>, mut case: Case<S::Step>, answer: Answer) {
+        case.body_bytes = answer.body.len() as u64;
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&case.step);
         let facts = case.facts(&self.settings);
         let naming = case.naming(&self.settings);
@@ -333,6 +345,7 @@ impl<S: Spider> SpiderRunner<S> {
             name,
             rows,
             items: count,
+            body_bytes: case.body_bytes,
         });
     }
 
@@ -428,6 +441,7 @@ impl<S: Spider> SpiderRunner<S> {
             name: None,
             rows: Vec::new(),
             items: 0,
+            body_bytes: 0,
         });
     }
 
@@ -461,6 +475,7 @@ impl<S: Spider> SpiderRunner<S> {
             name: None,
             rows: Vec::new(),
             items: 0,
+            body_bytes: 0,
         });
     }
 }

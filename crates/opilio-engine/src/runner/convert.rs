@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme, Score};
+use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme};
 use opilio_export::{Encoder, ExportError};
 use opilio_frontier::{Admission, Filtered};
 use serde::Serialize;
@@ -75,7 +75,7 @@ impl Converter {
         let mut out = Vec::with_capacity(requests.len());
         let depth = parent.depth.saturating_add(1);
         for request in requests {
-            let Request { url, step, priority, more } = request;
+            let Request { url, step, priority, score, more } = request;
             let mut url = match url.absolute(base.as_ref()) {
                 Ok(url) => url,
                 Err(BadUrl { text, .. }) => {
@@ -119,7 +119,7 @@ impl Converter {
                 scheme,
                 depth,
                 priority,
-                score: Score::default(),
+                score,
                 attempts: 0,
                 kind: RecordKind::Discovered,
                 validators: None,
@@ -256,7 +256,7 @@ pub(crate) fn seed_admissions<S: Spider>(
 ) -> Result<Vec<Admission>, SeedError> {
     let mut out = Vec::with_capacity(requests.len());
     for request in requests {
-        let Request { url, step, priority, more } = request;
+        let Request { url, step, priority, score, more } = request;
         let mut url = url.absolute(None)?;
         if let Some(login) = Login::of_url(&url) {
             logins.add(&url, login);
@@ -283,7 +283,7 @@ pub(crate) fn seed_admissions<S: Spider>(
             scheme,
             depth: 0,
             priority,
-            score: Score::default(),
+            score,
             attempts: 0,
             kind: RecordKind::Discovered,
             validators: None,

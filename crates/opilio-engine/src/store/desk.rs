@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use bytes::Bytes;
 use opilio_core::{Ending, Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
-use opilio_frontier::{Failure, Frontier, FrontierError, FrontierStats, Settlement, Want};
+use opilio_frontier::{Failure, Fetched, Frontier, FrontierError, FrontierStats, Settlement, Want};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -643,8 +643,13 @@ impl Drop for Alarm {
 
 impl Batch {
     fn add(&mut self, page: Parsed) {
-        let Parsed { shard, host, lease, ending, origin, attempts, rows, items, .. } = page;
-        self.settlements.push(settlement(lease, ending, attempts, origin));
+        let Parsed { shard, host, lease, ending, origin, attempts, rows, items, body_bytes, .. } = page;
+        self.settlements.push(match ending {
+            Ending::Page => {
+                Settlement::fetched_page(lease, attempts, Fetched { body_bytes, ..Fetched::default() })
+            }
+            ending => settlement(lease, ending, attempts, origin),
+        });
         self.whose.push((shard, host, lease));
         self.items += items;
         if self.rows.len() < rows.len() {

@@ -15,14 +15,19 @@ use opilio_core::{Host, Reason, Record, Timestamp};
 use super::DiskFrontier;
 use super::keys::{self, HostId, PageKey};
 use super::pack::{self, pack_loose, place_of_loose};
-use super::queue::Out;
 use crate::batch::Fetched;
 use crate::encode::{Reader, put_slice, put_varint};
 use crate::error::FrontierError;
 use crate::stats::Failure;
 
 impl DiskFrontier {
-    pub(super) fn add_failure(&mut self, out: &Out, failure: &Failure, commit: &mut OwnedWriteBatch) {
+    pub(super) fn add_failure(
+        &mut self,
+        host: HostId,
+        record: &Record,
+        failure: &Failure,
+        commit: &mut OwnedWriteBatch,
+    ) {
         *self.books.stats.failures.entry(failure.reason).or_default() += 1;
         self.write_failure_count(failure.reason, commit);
         let mut value = Vec::new();
@@ -30,7 +35,7 @@ impl DiskFrontier {
         put_varint(u64::from(failure.attempts), &mut value);
         put_varint(failure.ended.as_micros(), &mut value);
         put_slice(failure.url.as_bytes(), &mut value);
-        pack_loose(out.host, &out.record, self.queue.order(), &mut value);
+        pack_loose(host, record, self.queue.order(), &mut value);
         commit.insert(&self.stored.ends, keys::failure(self.books.next_failure), value);
         self.books.next_failure += 1;
     }
@@ -44,22 +49,21 @@ impl DiskFrontier {
 
     pub(super) fn add_page(
         &mut self,
-        out: &Out,
+        host: HostId,
+        record: Record,
         attempts: u16,
         fetched: Fetched,
         now: Timestamp,
         commit: &mut OwnedWriteBatch,
     ) {
-        if !self.options.history {
-            return;
-        }
-        let validators = fetched.validators.bounded();
+        let Fetched { validators, body_bytes } = fetched;
+        let validators = validators.bounded();
         let validators = (!validators.is_empty()).then(|| Arc::new(validators));
-        let record = Record { validators, ..out.record.clone() };
+        let record = Record { validators, ..record };
         let mut value = Vec::new();
-        put_varint(fetched.body_bytes, &mut value);
+        put_varint(body_bytes, &mut value);
         put_varint(u64::from(attempts), &mut value);
-        pack_loose(out.host, &record, self.queue.order(), &mut value);
+        pack_loose(host, &record, self.queue.order(), &mut value);
         let key = PageKey { ended: now, number: self.books.next_page };
         commit.insert(&self.stored.ends, key.bytes(), value);
         self.books.next_page += 1;

@@ -24,7 +24,7 @@ use super::options::{DiskOptions, Identity};
 use super::sync::Synced;
 use crate::encode::{Reader, put_slice, put_varint};
 use crate::error::FrontierError;
-use crate::order::Order;
+use opilio_core::Order;
 
 /// What the first bytes of a crawl say: raise it when the meaning of what is stored changes.
 const FORMAT: u64 = 1;

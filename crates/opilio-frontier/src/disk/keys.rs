@@ -1,7 +1,7 @@
 //! Where things stand in the keyspaces.
 //!
 //! ```text
-//! seen   fingerprint:12                                     nothing, or why it was filtered
+//! seen   fingerprint:16                                     nothing, or why it was filtered
 //! queue  host:u32 · priority:u8 · place:u16 · age:u48 · 0   a chunk of records
 //!        … · 1                                              which of that chunk are settled, as bits
 //!        … · 2                                              one record that was moved

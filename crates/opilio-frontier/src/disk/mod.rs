@@ -97,7 +97,7 @@ pub struct DiskFrontier {
     /// Hosts whose caps are reached, and that may have something queued.
     closing: BTreeSet<HostId>,
     /// Of those hosts the last call took something: it is to be written.
-    spent: BTreeSet<HostId>,
+    spent: Vec<HostId>,
     torn_bytes: u64,
     /// A call failed: what is in memory may be ahead of the disk.
     broken: bool,
@@ -217,7 +217,7 @@ impl DiskFrontier {
             next_due: None,
             first_page: PageKey::FIRST,
             closing: BTreeSet::new(),
-            spent: BTreeSet::new(),
+            spent: Vec::new(),
             torn_bytes,
             broken: false,
             _syncer: syncer,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::caps::Caps;
-use crate::order::Order;
+use opilio_core::Order;
 
 /// What a power cut may take; a kill of the process takes nothing in any of them.
 ///

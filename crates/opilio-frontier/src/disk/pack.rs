@@ -6,17 +6,16 @@
 //! loose   host:u32 · priority:u8 · place:u16 · record
 //! ```
 //! The text is what follows `scheme://host`, or the whole URL when it is written otherwise. The
-//! fingerprint is left out where it is the hash of the URL as it stands, which it nearly always is
+//! fingerprint is left out where it is that of the URL as it stands, which it nearly always is
 //! (it is that of the canonical form): 16 bytes that no compression makes smaller.
 
 use bytes::Bytes;
 use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme};
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::keys::{HostId, Key, Kind};
 use crate::encode::{Reader, Rest, put_slice, put_varint};
 use crate::memory::packed::after_host;
-use crate::order::Order;
+use opilio_core::Order;
 
 const HTTPS: u8 = 1;
 const CONTINUATION: u8 = 2;
@@ -43,7 +42,7 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
         (WHOLE_URL, short.is_none()),
         (ATTEMPTS, record.attempts > 0),
         (EXTRA, !record.extra.is_empty()),
-        (FINGERPRINT, record.fingerprint.0 != xxh3_128(record.url.as_bytes())),
+        (FINGERPRINT, record.fingerprint != Fingerprint::of_canonical(&record.url)),
         (REST, rest.is_some()),
     ] {
         if holds {
@@ -86,12 +85,15 @@ pub(super) fn unpack(
         room.extend([scheme.as_str(), "://", host.as_str()]);
     }
     room.push_str(text);
-    let fingerprint = stored.map_or_else(|| xxh3_128(room.as_bytes()), u128::from_le_bytes);
+    let fingerprint = match stored {
+        Some(bytes) => Fingerprint(u128::from_le_bytes(bytes)),
+        None => Fingerprint::of_canonical(room),
+    };
     let extra = if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() };
     let kind = if flags & CONTINUATION != 0 { RecordKind::Continuation } else { RecordKind::Discovered };
     Some(Record {
         url: room.as_str().into(),
-        fingerprint: Fingerprint(fingerprint),
+        fingerprint,
         host: host.clone(),
         scheme,
         depth,

@@ -11,13 +11,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use fjall::{Keyspace, OwnedWriteBatch};
-use opilio_core::{Lease, LeaseId, Record};
+use opilio_core::{Host, Lease, LeaseId, Record};
 
 use super::hosts::{Ahead, Hosts, Ready, Slot, Turn, Work};
 use super::keys::{HostId, Key, Kind};
 use super::pack::{self, CHUNK_BYTES, CHUNK_RECORDS, pack};
 use crate::encode::Reader;
-use crate::order::Order;
+use opilio_core::Order;
 
 /// The due records of all hosts.
 pub(super) struct Queue {
@@ -37,15 +37,17 @@ pub(super) struct Queue {
     room: String,
 }
 
-/// A record with a host.
-#[derive(Clone, Debug)]
+/// A record with a host, as it stands in its chunk: most end without being read again.
 pub(super) struct Out {
     pub(super) host: HostId,
-    pub(super) age: u64,
-    pub(super) record: Record,
-    key: Key,
-    at: u8,
-    of: u8,
+    ready: Ready,
+}
+
+impl Out {
+    /// Its place in the order by age.
+    pub(super) fn age(&self) -> u64 {
+        self.ready.rank.age()
+    }
 }
 
 /// A chunk that is no longer whole; one bit for each of its records.
@@ -189,7 +191,7 @@ impl Queue {
         for _ in 0..n {
             let Some(ready) = ahead.entries.pop_front() else { break };
             self.ahead_bytes -= ready.bytes();
-            let Ready { rank, key, at, of, .. } = ready;
+            let Ready { key, at, of, .. } = ready;
             let record = ready.packed().and_then(|packed| {
                 pack::unpack(&mut Reader(packed), &slot.host, key, self.order, &mut self.room)
             });
@@ -200,8 +202,7 @@ impl Queue {
             slot.out += 1;
             let id = LeaseId(self.next_lease);
             self.next_lease += 1;
-            let host = key.host();
-            self.out.insert(id, Out { host, age: rank.age(), record: record.clone(), key, at, of });
+            self.out.insert(id, Out { host: key.host(), ready });
             out.push(Lease { id, record });
         }
         Ok(())
@@ -227,41 +228,36 @@ impl Queue {
         self.out.insert(lease, out);
     }
 
+    /// The record that is out.
+    pub(super) fn record(&mut self, out: &Out, host: &Host) -> Option<Record> {
+        pack::unpack(&mut Reader(out.ready.packed()?), host, out.ready.key, self.order, &mut self.room)
+    }
+
     /// A record was not tried: it is due, at its old place. Nothing is written, as nothing was.
-    pub(super) fn give_back(&mut self, out: &Out, slot: &mut Slot) {
-        if let Some(open) = self.open.get_mut(&out.key) {
-            open.taken &= !(1 << out.at);
+    pub(super) fn give_back(&mut self, out: Out, slot: &mut Slot) {
+        let Ready { key, at, .. } = out.ready;
+        if let Some(open) = self.open.get_mut(&key) {
+            open.taken &= !(1 << at);
             if open.taken == 0 {
-                self.open.remove(&out.key);
+                self.open.remove(&key);
             }
         }
         slot.work.add(1);
         match &mut slot.ahead {
-            None => slot.head = slot.head.min(out.key),
-            Some(ahead) if out.key > ahead.to => {}
+            None => slot.head = slot.head.min(key),
+            Some(ahead) if key > ahead.to => {}
             Some(ahead) => {
-                let mut bytes = Vec::new();
-                pack(&out.record, self.order, &mut bytes);
-                let ready = Ready {
-                    rank: out.key.at_age(out.age, Kind::Chunk),
-                    key: out.key,
-                    at: out.at,
-                    of: out.of,
-                    start: 0,
-                    len: bytes.len() as u32,
-                    bytes: bytes.into(),
-                };
-                self.ahead_bytes += ready.bytes();
-                ahead.insert(ready);
+                self.ahead_bytes += out.ready.bytes();
+                ahead.insert(out.ready);
             }
         }
     }
 
     /// A record is no longer in its place; [`write_settled`](Self::write_settled) writes that.
     pub(super) fn settle(&mut self, out: &Out) {
-        if let Some(open) = self.open.get_mut(&out.key) {
-            open.settled |= 1 << out.at;
-            self.touched.push(out.key);
+        if let Some(open) = self.open.get_mut(&out.ready.key) {
+            open.settled |= 1 << out.ready.at;
+            self.touched.push(out.ready.key);
         }
     }
 

@@ -129,12 +129,17 @@ impl DiskFrontier {
         let mut spent = self.spent(id)?;
         change(&mut spent);
         self.slot(id)?.spent = Some(spent);
-        self.spent.insert(id);
+        if self.spent.last() != Some(&id) {
+            self.spent.push(id);
+        }
         Ok(())
     }
 
     pub(super) fn write_spent(&mut self, commit: &mut OwnedWriteBatch) -> Result<(), FrontierError> {
-        for id in std::mem::take(&mut self.spent) {
+        let mut hosts = std::mem::take(&mut self.spent);
+        hosts.sort_unstable();
+        hosts.dedup();
+        for id in hosts {
             let Spent { pages, body_bytes } = self.spent(id)?;
             let mut value = Vec::with_capacity(16);
             put_varint(pages, &mut value);

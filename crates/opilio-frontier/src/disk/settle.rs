@@ -21,6 +21,16 @@ struct Ends {
     settled: Settled,
 }
 
+/// What is to be done with a lease.
+enum End {
+    /// Its record leaves its place.
+    Over,
+    /// Its record is due again, as it was.
+    Returned,
+    /// It is out after all: its redirect leads to a URL that the crawl knows.
+    TargetIsKnown,
+}
+
 impl DiskFrontier {
     pub(super) fn settle_all(
         &mut self,
@@ -73,64 +83,96 @@ impl DiskFrontier {
         ends: &mut Ends,
         commit: &mut OwnedWriteBatch,
     ) -> Result<(), FrontierError> {
-        let Settlement { lease, ending, target, attempts, reported_as, fetched } = settlement;
-        let Some(out) = self.queue.take_out(lease) else {
+        let Some(out) = self.queue.take_out(settlement.lease) else {
             ends.settled.stale += 1;
             return Ok(());
         };
-        // Out again if anything below fails.
-        ends.over.push((lease, out.clone()));
+        let lease = settlement.lease;
         self.slot(out.host)?.out -= 1;
+        let ended = self.end_out(&out, settlement, now, &mut ends.fresh, commit);
+        let host = out.host;
+        match ended {
+            Ok(End::Over) => {
+                self.queue.settle(&out);
+                ends.over.push((lease, out));
+            }
+            Ok(End::Returned) => {
+                if let Some(slot) = self.hosts.slot(host) {
+                    self.queue.give_back(out, slot);
+                }
+                self.hosts.join_line(host);
+            }
+            Ok(End::TargetIsKnown) => {
+                self.slot(host)?.out += 1;
+                self.queue.put_out(lease, out);
+                ends.settled.known_targets.push(lease);
+                return Ok(());
+            }
+            Err(error) => {
+                ends.over.push((lease, out));
+                return Err(error);
+            }
+        }
+        ends.settled.over += 1;
+        self.look_at(host)
+    }
+
+    fn end_out(
+        &mut self,
+        out: &Out,
+        settlement: Settlement,
+        now: Timestamp,
+        fresh: &mut Vec<Record>,
+        commit: &mut OwnedWriteBatch,
+    ) -> Result<End, FrontierError> {
+        let Settlement { ending, target, attempts, reported_as, fetched, .. } = settlement;
         match ending {
             Ending::Page => {
                 self.books.stats.pages += 1;
                 self.spend(out.host, |spent| spent.add(fetched.body_bytes))?;
-                self.add_page(&out, attempts, fetched, now, commit);
+                if self.options.history {
+                    let record = self.record_of(out)?;
+                    self.add_page(out.host, record, attempts, fetched, now, commit);
+                }
             }
             Ending::Alias => self.books.stats.aliases += 1,
             Ending::Failed(reason) => {
-                let url = reported_as.unwrap_or_else(|| out.record.url.clone());
-                self.add_failure(&out, &Failure { url, reason, attempts, ended: now }, commit);
+                let record = self.record_of(out)?;
+                let url = reported_as.unwrap_or_else(|| record.url.clone());
+                let failure = Failure { url, reason, attempts, ended: now };
+                self.add_failure(out.host, &record, &failure, commit);
             }
             Ending::Redirected => {
-                if !self.follow(&out, target, &mut ends.fresh)? {
-                    ends.over.pop();
-                    self.slot(out.host)?.out += 1;
-                    self.queue.put_out(lease, out);
-                    ends.settled.known_targets.push(lease);
-                    return Ok(());
-                }
+                let from = self.record_of(out)?;
+                let followed = self.follow(&from, target, fresh)?;
+                return Ok(if followed { End::Over } else { End::TargetIsKnown });
             }
-            Ending::Retry { due, attempts } => self.wait(&out, due, attempts, commit),
-            Ending::Return => {
-                if let Some(slot) = self.hosts.slot(out.host) {
-                    self.queue.give_back(&out, slot);
-                }
-                self.hosts.join_line(out.host);
-                self.look_at(out.host)?;
-                ends.settled.over += 1;
-                return Ok(());
+            Ending::Retry { due, attempts } => {
+                let record = self.record_of(out)?;
+                self.wait(out, Record { attempts, ..record }, due, commit);
+                return Ok(End::Over);
             }
+            Ending::Return => return Ok(End::Returned),
         }
-        self.queue.settle(&out);
-        if matches!(ending, Ending::Page | Ending::Alias | Ending::Failed(_)) {
-            self.books.stats.left -= 1;
-        }
-        self.look_at(out.host)?;
-        ends.settled.over += 1;
-        Ok(())
+        self.books.stats.left -= 1;
+        Ok(End::Over)
+    }
+
+    fn record_of(&mut self, out: &Out) -> Result<Record, FrontierError> {
+        let host = self.slot(out.host)?.host.clone();
+        self.queue.record(out, &host).ok_or_else(|| self.place.damaged("a record that was leased"))
     }
 
     /// Gathers a redirect's target; false when the crawl knows it.
     fn follow(
         &mut self,
-        from: &Out,
+        from: &Record,
         target: Option<Record>,
         fresh: &mut Vec<Record>,
     ) -> Result<bool, FrontierError> {
         let Some(target) = target else { return Ok(false) };
         // Another URL under the same fingerprint (`?b&a` and `?a&b`) has not been fetched.
-        if target.fingerprint != from.record.fingerprint {
+        if target.fingerprint != from.fingerprint {
             let before = self.seen.take_on(target.fingerprint);
             if self.sighted(before)? == Sighting::Known {
                 return Ok(false);

@@ -5,7 +5,7 @@
 
 use std::ops::Bound;
 
-use opilio_core::Timestamp;
+use opilio_core::{Record, Timestamp};
 
 use super::DiskFrontier;
 use super::keys::{Key, WaitKey};
@@ -30,15 +30,13 @@ impl DiskFrontier {
     pub(super) fn wait(
         &mut self,
         out: &Out,
+        record: Record,
         due: Timestamp,
-        attempts: u16,
         commit: &mut fjall::OwnedWriteBatch,
     ) {
-        let mut record = out.record.clone();
-        record.attempts = attempts;
         let mut value = Vec::new();
         pack_loose(out.host, &record, self.queue.order(), &mut value);
-        let key = WaitKey { due, age: out.age };
+        let key = WaitKey { due, age: out.age() };
         commit.insert(&self.stored.queue, key.bytes(), value);
         self.next_due = Some(self.next_due.map_or(key, |first| first.min(key)));
         self.books.stats.waiting += 1;

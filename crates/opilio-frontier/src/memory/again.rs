@@ -9,8 +9,8 @@ use super::hosts::{HostId, Hosts};
 use super::packed::Packed;
 use super::queue::{Band, Rank};
 use crate::batch::Fetched;
-use crate::order::Order;
 use crate::stats::Failure;
+use opilio_core::Order;
 
 /// How URLs ended, in the order in which they did.
 #[derive(Debug, Default)]
@@ -65,10 +65,11 @@ impl Ended {
         order: Order,
     ) {
         let Some(pages) = &mut self.pages else { return };
-        let validators = fetched.validators.bounded();
+        let Fetched { validators, body_bytes } = fetched;
+        let validators = validators.bounded();
         let validators = (!validators.is_empty()).then(|| Arc::new(validators));
         let kept = Kept::of(host, rank, &Record { validators, ..record }, order);
-        pages.insert((ended, self.next), Page { body_bytes: fetched.body_bytes, kept });
+        pages.insert((ended, self.next), Page { body_bytes, kept });
         self.next += 1;
     }
 

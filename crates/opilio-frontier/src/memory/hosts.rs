@@ -7,7 +7,7 @@ use opilio_core::{Host, Record};
 use super::packed::Packed;
 use super::queue::{Queue, Rank};
 use crate::caps::{Caps, Room, Spent};
-use crate::order::Order;
+use opilio_core::Order;
 
 /// A host by its number, in the order in which hosts were met.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]

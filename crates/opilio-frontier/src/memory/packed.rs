@@ -13,7 +13,7 @@ use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme};
 
 use super::queue::Band;
 use crate::encode::{Reader, Rest, put_slice, put_varint};
-use crate::order::Order;
+use opilio_core::Order;
 
 const HTTPS: u8 = 1;
 const CONTINUATION: u8 = 2;

@@ -11,7 +11,7 @@ use opilio_core::{Host, Priority, Record};
 
 use super::packed::{self, Packed};
 use crate::encode::{Reader, put_varint};
-use crate::order::Order;
+use opilio_core::Order;
 
 /// A record's place among those of its host; the least goes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use opilio_core::{Record, Score};
 use serde::{Deserialize, Serialize};
+
+use crate::record::{Record, Score};
 
 /// What decides among records of one host and one priority; among equals the older goes first.
 ///
@@ -38,7 +39,8 @@ impl Order {
     }
 
     /// A record's place among those of its host and priority: low ones go first.
-    pub(crate) fn place(self, record: &Record) -> u16 {
+    #[must_use]
+    pub fn place(self, record: &Record) -> u16 {
         match self {
             Self::BreadthFirst => record.depth,
             Self::DepthFirst => !record.depth,
@@ -47,7 +49,8 @@ impl Order {
     }
 
     /// The depth that a place says, if it says one.
-    pub(crate) fn depth(self, place: u16) -> Option<u16> {
+    #[must_use]
+    pub fn depth(self, place: u16) -> Option<u16> {
         match self {
             Self::BreadthFirst => Some(place),
             Self::DepthFirst => Some(!place),
@@ -56,7 +59,8 @@ impl Order {
     }
 
     /// The score that a place says, if it says one.
-    pub(crate) fn score(self, place: u16) -> Option<Score> {
+    #[must_use]
+    pub fn score(self, place: u16) -> Option<Score> {
         (self == Self::BestFirst).then(|| Score::from_sort_key(!place))
     }
 }
@@ -64,5 +68,21 @@ impl Order {
 impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_says_what_it_was_made_of() {
+        for depth in [0, 1, 300, u16::MAX] {
+            assert_eq!(Order::BreadthFirst.depth(depth), Some(depth));
+            assert_eq!(Order::DepthFirst.depth(!depth), Some(depth));
+            let score = Score::from_sort_key(depth);
+            assert_eq!(Order::BestFirst.score(!score.sort_key()), Some(score));
+            assert_eq!((Order::BestFirst.depth(depth), Order::DepthFirst.score(depth)), (None, None));
+        }
     }
 }

@@ -1,0 +1,85 @@
+//! The made-up web: pages of 50 links with paths of 48 bytes, four in five to the page's own host.
+
+use bytes::Bytes;
+use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score};
+use url::Url;
+
+use crate::Result;
+
+pub(crate) const LINKS_PER_PAGE: usize = 50;
+/// A busy crawl admits the links of some pages at once.
+pub(crate) const PAGES_PER_BATCH: usize = 20;
+pub(crate) const BATCH: usize = LINKS_PER_PAGE * PAGES_PER_BATCH;
+/// Links that all pages of a host have: its navigation.
+const EVERYWHERE: usize = LINKS_PER_PAGE / 2;
+
+pub(crate) struct Web {
+    pub(crate) hosts: Vec<Host>,
+}
+
+impl Web {
+    pub(crate) fn of(hosts: usize) -> Result<Self> {
+        Ok(Self { hosts: (0..hosts).map(host).collect::<Result<_>>()? })
+    }
+
+    /// The nth batch of links, each of which no earlier batch has.
+    pub(crate) fn batch(&self, batch: usize) -> impl Iterator<Item = Record> {
+        self.numbered(batch).map(|(_, record)| record)
+    }
+
+    /// A URL of its own for a host.
+    pub(crate) fn seed(&self, host: usize) -> Record {
+        let url = format!("http://{}/", self.hosts[host]);
+        record(url, self.hosts[host].clone())
+    }
+
+    /// With the hosts' numbers.
+    pub(crate) fn numbered(&self, batch: usize) -> impl Iterator<Item = (u32, Record)> {
+        let pages = batch * PAGES_PER_BATCH..(batch + 1) * PAGES_PER_BATCH;
+        pages.flat_map(move |page| (0..LINKS_PER_PAGE).map(move |link| self.record(page, link)))
+    }
+
+    /// Links of so many pages of which all are known: half of a page's links are those that each page
+    /// of its host has, the others are any of what is known.
+    pub(crate) fn known(&self, batch: usize, batches: usize) -> impl Iterator<Item = (u32, Record)> {
+        let pages = batches * PAGES_PER_BATCH;
+        (batch * PAGES_PER_BATCH..(batch + 1) * PAGES_PER_BATCH).flat_map(move |page| {
+            (0..LINKS_PER_PAGE).map(move |link| {
+                let first = page % self.hosts.len().min(pages);
+                let any = (page * LINKS_PER_PAGE + link).wrapping_mul(0x9E37_79B9_7F4A_7C15) % pages;
+                self.record(if link < EVERYWHERE { first } else { any }, link)
+            })
+        })
+    }
+
+    /// Four links of five stay on the page's host, the others are spread over all.
+    fn record(&self, page: usize, link: usize) -> (u32, Record) {
+        let n = page * LINKS_PER_PAGE + link;
+        let scattered = n.wrapping_mul(2_654_435_761) % self.hosts.len();
+        let number = if link.is_multiple_of(5) { scattered } else { page % self.hosts.len() };
+        let host = &self.hosts[number];
+        let url = format!("http://{host}/products/category-{:04}/item-{n:010}/overview", page % 10_000);
+        let record = record(url, host.clone());
+        (number as u32, record)
+    }
+}
+
+fn record(url: String, host: Host) -> Record {
+    Record {
+        fingerprint: Fingerprint::of_canonical(&url),
+        url: url.into(),
+        host,
+        scheme: Scheme::Http,
+        depth: 1,
+        priority: Priority::default(),
+        score: Score::default(),
+        attempts: 0,
+        kind: RecordKind::Discovered,
+        validators: None,
+        extra: Bytes::new(),
+    }
+}
+
+fn host(n: usize) -> Result<Host> {
+    Ok(Host::of(&Url::parse(&format!("http://www.shop-{n:06}.example/"))?)?)
+}

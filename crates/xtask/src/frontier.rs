@@ -1,0 +1,23 @@
+//! `cargo xtask frontier-bench`: the stores at scale, beside a bare loop over the database below.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// Builds and runs the benchmark, an example of `opilio-frontier` so that it needs no other crate.
+///
+/// # Errors
+/// When it does not build or run.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["run", "--release", "-q", "-p", "opilio-frontier", "--features", "disk"])
+        .args(["--example", "frontier_bench", "--"])
+        .args(args)
+        .status()
+        .context("run cargo")?;
+    if !status.success() {
+        bail!("the benchmark failed");
+    }
+    Ok(())
+}
