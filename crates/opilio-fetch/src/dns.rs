@@ -94,6 +94,7 @@ type Asked = Shared<BoxFuture<'static, Answer>>;
 pub struct DnsCache {
     entries: DashMap<Box<str>, Entry>,
     source: Box<dyn Lookup>,
+    keep: Duration,
 }
 
 struct Entry {
@@ -119,7 +120,13 @@ impl DnsCache {
     /// An empty cache in front of a resolver.
     #[must_use]
     pub fn new(source: impl Lookup + 'static) -> Self {
-        Self { entries: DashMap::new(), source: Box::new(source) }
+        Self { entries: DashMap::new(), source: Box::new(source), keep: KEEP }
+    }
+
+    /// Keeps addresses for another time, so that a test need not wait a minute.
+    #[cfg(test)]
+    pub(crate) fn keeping(self, keep: Duration) -> Self {
+        Self { keep, ..self }
     }
 
     /// The addresses of a name: at least one.
@@ -168,7 +175,7 @@ impl DnsCache {
         }
         entry.failures = if answer.is_ok() { 0 } else { entry.failures.saturating_add(1) };
         let keep = match entry.failures {
-            0 => KEEP,
+            0 => self.keep,
             1 => KEEP_FIRST_FAILURE,
             _ => KEEP_FAILURE,
         };

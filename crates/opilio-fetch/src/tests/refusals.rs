@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::server::{Act, Server, answer, page, send};
 use super::{SHORT, assert_fault, fetcher, fetcher_with, get, impatient, local};
-use crate::{DnsCache, Limits, WebSettings};
+use crate::{DnsCache, Limits, Order, WebSettings};
 
 async fn expect(acts: Vec<Act>, fault: Fault, what: &str) {
     let server = Server::answering(acts).await;
@@ -176,6 +176,33 @@ async fn bodies_beyond_the_limit_are_failures_and_never_cut_pages() {
             assert_eq!(get(&small, &server.url("/")).await.outcome, outcome, "{length}");
         }
     }
+}
+
+#[tokio::test]
+async fn of_a_body_of_which_the_beginning_counts_the_rest_is_not_read() {
+    const ENOUGH: usize = 300_000;
+    let rules = "Disallow: /x\n".repeat(100_000);
+    let endless = Act::Drip("#".repeat(10_000).into_bytes(), Duration::ZERO);
+    let zeros = gzip(&vec![0; 9 << 20]);
+    for (acts, what) in [
+        (vec![page(&rules)], "a long one"),
+        (
+            vec![answer("200 OK", "Content-Length: 20000000\r\n", &rules), Act::Stall],
+            "a longer one than allowed",
+        ),
+        (vec![answer("200 OK", "Connection: close\r\n", ""), endless], "one without end"),
+        (vec![coded("gzip", &gzip(rules.as_bytes()))], "a coded one"),
+        (vec![coded("gzip", &zeros)], "a bomb"),
+    ] {
+        let server = Server::answering(acts).await;
+        let order = Order { enough: Some(ENOUGH), ..Order::get(server.url("/robots.txt").parse().unwrap()) };
+        let fetched = impatient().fetch(order).await;
+        assert_eq!(fetched.outcome, Outcome::Answered(200), "{what}: {:?}", fetched.error);
+        assert_eq!(fetched.body.len(), ENOUGH, "{what}");
+    }
+    let short = Server::answering(vec![answer("200 OK", "Content-Length: 1000\r\n", "half")]).await;
+    let order = Order { enough: Some(ENOUGH), ..Order::get(short.url("/robots.txt").parse().unwrap()) };
+    assert_fault(&fetcher().fetch(order).await, Fault::Reset, "less than stated and less than enough");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! What comes through: pages, redirects, connections, headers, addresses, TLS.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -267,6 +269,68 @@ async fn addresses_that_are_not_public_are_blocked_in_every_spelling_and_nothing
     let location = get(&named(local()), &outer.url("/")).await.location.unwrap();
     assert_fault(&public.fetch(Order::get(location)).await, Fault::BlockedAddress, "redirect");
     assert!(server.requests().is_empty());
+}
+
+/// Answers each question for a name by the next of these addresses, as a name does that an attacker
+/// owns (DNS rebinding).
+struct Rebinding(Mutex<VecDeque<Vec<IpAddr>>>);
+
+impl Rebinding {
+    fn new(answers: &[&[[u8; 4]]]) -> Self {
+        let addresses = |answer: &&[[u8; 4]]| answer.iter().copied().map(IpAddr::from).collect();
+        Self(Mutex::new(answers.iter().map(addresses).collect()))
+    }
+}
+
+impl Lookup for Rebinding {
+    fn lookup(&self, _: String) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>> {
+        let answer = self.0.lock().unwrap().pop_front().expect("asked too often");
+        async move { Ok(answer) }.boxed()
+    }
+}
+
+/// Where the name may lead, and where it may not.
+const OURS: [u8; 4] = [127, 0, 0, 1];
+const FORBIDDEN: [u8; 4] = [127, 0, 0, 77];
+
+fn only_ours() -> WebSettings {
+    WebSettings { addresses: AddressPolicy::allow(["127.0.0.1"]).unwrap(), ..WebSettings::default() }
+}
+
+#[tokio::test]
+async fn a_name_that_changes_its_address_is_checked_on_the_very_address_connected_to() {
+    let server =
+        Server::answering(vec![answer("200 OK", "Content-Length: 2\r\nConnection: close\r\n", "ok")]).await;
+    let port = server.address.port();
+    let inside = TcpListener::bind((IpAddr::from(FORBIDDEN), port)).await.unwrap();
+    let dns = DnsCache::new(Rebinding::new(&[&[OURS], &[FORBIDDEN]])).keeping(Duration::ZERO);
+    let fetcher = fetcher_with(only_ours(), dns);
+    let url = format!("http://rebinding.test:{port}/");
+    assert_eq!(get(&fetcher, &url).await.outcome, Outcome::Answered(200));
+    assert_fault(&get(&fetcher, &url).await, Fault::BlockedAddress, "the second answer");
+    assert!(inside.accept().now_or_never().is_none(), "nobody connected");
+}
+
+#[tokio::test]
+async fn an_attempt_asks_for_a_name_once_so_that_what_is_checked_is_what_is_used() {
+    // A second question in one attempt would find the list empty.
+    let server = Server::answering(vec![page("ok")]).await;
+    let fetcher =
+        fetcher_with(only_ours(), DnsCache::new(Rebinding::new(&[&[OURS]])).keeping(Duration::ZERO));
+    let fetched = get(&fetcher, &format!("http://rebinding.test:{}/", server.address.port())).await;
+    assert_eq!(fetched.outcome, Outcome::Answered(200));
+}
+
+#[tokio::test]
+async fn a_dead_public_address_does_not_lead_on_to_a_private_one() {
+    let inside = TcpListener::bind((IpAddr::from(FORBIDDEN), 0)).await.unwrap();
+    let port = inside.local_addr().unwrap().port();
+    for answer in [&[OURS, FORBIDDEN][..], &[FORBIDDEN, OURS]] {
+        let fetcher = fetcher_with(only_ours(), DnsCache::new(Rebinding::new(&[answer])));
+        let fetched = get(&fetcher, &format!("http://mixed.test:{port}/")).await;
+        assert_fault(&fetched, Fault::Connect, "only the permitted address is tried");
+    }
+    assert!(inside.accept().now_or_never().is_none(), "nobody connected");
 }
 
 #[tokio::test]
