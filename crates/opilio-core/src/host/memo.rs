@@ -12,6 +12,7 @@ use super::quota::Quota;
 use super::rules::{Known, Rules, SCHEMES};
 use super::settings::RulesMode;
 use crate::name::Scheme;
+use crate::outcome::Reason;
 use crate::time::Timestamp;
 
 /// What a passivated host remembers, in under 120 bytes.
@@ -43,6 +44,8 @@ const CLOSED: u8 = 1;
 const ANSWERED: u8 = 2;
 const PARKED_BY_STRIKES: u8 = 4;
 const BLAMED: u8 = 8;
+/// The upper half of the flags: what kept the host out of reach, as a place in `UNMET` from 1 on.
+const UNMET_SHIFT: u32 = 4;
 
 /// What a memo is made of.
 pub(super) struct Remembered {
@@ -56,6 +59,7 @@ pub(super) struct Remembered {
     pub(super) parked: Option<Park>,
     pub(super) answered: bool,
     pub(super) blamed: bool,
+    pub(super) unmet: Option<Reason>,
 }
 
 /// Put aside until then.
@@ -141,6 +145,7 @@ impl HostMemo {
             (host.parked.is_some_and(|park| park.reason == ParkReason::Strikes), PARKED_BY_STRIKES),
             (host.blamed, BLAMED),
         ];
+        let unmet = UNMET.iter().position(|reason| host.unmet == Some(*reason)).map_or(0, |at| at + 1);
         let quota = host.quota;
         Self {
             anchor_nanos: host.budget.anchor_nanos().map_or(0, |nanos| nanos.max(1)),
@@ -157,7 +162,8 @@ impl HostMemo {
             confirmed: host.pace.confirmed(),
             strikes: host.hold.strikes,
             reason: REASONS.iter().position(|reason| *reason == host.hold.reason).unwrap_or(0) as u8,
-            flags: flags.iter().map(|(set, flag)| if *set { *flag } else { 0 }).sum(),
+            flags: flags.iter().map(|(set, flag)| if *set { *flag } else { 0 }).sum::<u8>()
+                | (unmet as u8) << UNMET_SHIFT,
         }
     }
 
@@ -196,12 +202,35 @@ impl HostMemo {
             parked: self.parked_until().map(|until| Park { until, reason: park_reason }),
             answered: flag(ANSWERED),
             blamed: flag(BLAMED),
+            unmet: usize::from(self.flags >> UNMET_SHIFT)
+                .checked_sub(1)
+                .and_then(|at| UNMET.get(at))
+                .copied(),
         }
     }
 }
 
 const REASONS: [HoldReason; 4] =
     [HoldReason::RetryAfter, HoldReason::QuotaSpent, HoldReason::Refusal, HoldReason::Unreachable];
+
+/// What can keep a host out of reach for good. Of four bits' worth there is no more room.
+const UNMET: [Reason; 15] = [
+    Reason::Dns,
+    Reason::Connect,
+    Reason::Tls,
+    Reason::Timeout,
+    Reason::Reset,
+    Reason::Protocol,
+    Reason::BodyTooLarge,
+    Reason::DecompressionBomb,
+    Reason::Undecodable,
+    Reason::TooManyHeaders,
+    Reason::TooManyRedirects,
+    Reason::RedirectLoop,
+    Reason::BadRedirect,
+    Reason::BlockedAddress,
+    Reason::UnsupportedScheme,
+];
 
 fn millis(span: Duration) -> u32 {
     u32::try_from(span.as_millis()).unwrap_or(u32::MAX)

@@ -128,7 +128,8 @@ impl HostState {
         seed: u64,
         now: Timestamp,
     ) -> Self {
-        let Remembered { budget, hold, pace, quota, rules, parked, answered, blamed, .. } = memo.read(rules);
+        let Remembered { budget, hold, pace, quota, rules, parked, answered, blamed, unmet, .. } =
+            memo.read(rules);
         let mut host = Self {
             policy: policy.into(),
             limits,
@@ -150,7 +151,7 @@ impl HostState {
             suspect: None,
             blamed,
             answered,
-            unmet: None,
+            unmet,
             forbidden: 0,
             draining: false,
             touched: now,
@@ -177,6 +178,7 @@ impl HostState {
             parked: self.parked,
             answered: self.answered,
             blamed: self.blamed,
+            unmet: self.unmet,
         })
     }
 
@@ -486,6 +488,12 @@ impl HostState {
     /// The word for URLs that were never tried: what kept the host out of reach, if it never answered.
     pub(super) fn closed_reason(&self) -> Reason {
         self.unmet.filter(|_| !self.answered).unwrap_or(Reason::HostClosed)
+    }
+
+    /// Whether it answered in this run, and nothing was wrong since: it will not sit on a slot.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.answered && self.hold.strikes == 0
     }
 
     /// Plants a bug at its real decision point, so that the witness can be seen to find it.

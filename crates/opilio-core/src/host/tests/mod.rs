@@ -461,6 +461,34 @@ fn rules_that_cannot_be_had_close_the_host() {
 }
 
 #[test]
+fn what_comes_late_for_a_host_that_was_never_reached_ends_for_the_same_reason() {
+    for (refused, reason) in
+        [(Fault::BlockedAddress, Reason::BlockedAddress), (Fault::Timeout, Reason::Timeout)]
+    {
+        let mut rig = Rig::with_rules(fast(), RulesMode::Fetch);
+        rig.assign(1..2);
+        while rig.delivered.is_empty() {
+            let answer = fault(refused);
+            let proposal = rig::propose(1, answer);
+            rig.answer_rules(RulesAnswer::Unavailable { outcome: answer.outcome, proposal });
+            rig.run_for(secs(20));
+        }
+        rig.settle_all();
+        rig.run_for(secs(60));
+        rig.passivate();
+        rig.assign(2..3);
+        while rig.delivered.len() < 2 {
+            let answer = fault(refused);
+            let proposal = rig::propose(1, answer);
+            rig.answer_rules(RulesAnswer::Unavailable { outcome: answer.outcome, proposal });
+            rig.run_for(secs(20));
+        }
+        let reasons: Vec<_> = rig.delivered.iter().map(|(_, delivery, _)| *delivery).collect();
+        assert_eq!(reasons, [Delivery::Failure(reason); 2]);
+    }
+}
+
+#[test]
 fn a_long_crawl_delay_is_clamped_and_said() {
     let mut rig = Rig::with_rules(fast(), RulesMode::Fetch);
     rig.assign(1..2);
