@@ -27,7 +27,7 @@ use opilio_fetch::Order;
 use opilio_frontier::Admission;
 use url::Url;
 
-use crate::fetcher::Slot;
+use crate::fetcher::{Slot, Standing};
 use crate::host::{Asker, RulesFacts};
 use crate::page::Answer;
 use crate::report::Stopped;
@@ -102,7 +102,11 @@ pub(crate) struct Passivated {
 /// A host could start a fetch now.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct AskSlot(pub(crate) Recipient<Granted>);
+pub(crate) struct AskSlot {
+    pub(crate) host: Recipient<Granted>,
+    /// Whether it can be trusted not to sit on the slot.
+    pub(crate) standing: Standing,
+}
 
 /// The right to start one fetch now.
 #[derive(Message)]

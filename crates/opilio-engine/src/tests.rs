@@ -137,6 +137,25 @@ fn a_host_that_asks_for_a_day_is_left_and_the_others_finish() {
 }
 
 #[test]
+fn stalls_on_64_hosts_leave_the_65th_its_share() {
+    let stalled = (0..64).flat_map(|n| urls(&format!("stalled-{n}.example"), 20).collect::<Vec<_>>());
+    let spider = List(stalled.chain(urls("well.example", 60)).collect());
+    let transport = web(|host, _, _| match host {
+        "well.example" => page(),
+        _ => page().after(Duration::from_secs(3_600)),
+    });
+    let (report, _, arrivals) = run(crawler(spider).total_in_flight(64).transport(transport));
+    let report = report.unwrap();
+    assert!(report.balances());
+    assert_eq!(report.pages, 60);
+    let of_well = arrivals.iter().filter(|(_, url)| url.starts_with("http://well.example/"));
+    let last = of_well.map(|(at, _)| *at).max().unwrap();
+    // Nobody knows it when all hosts are new: it waits for its first slot until the stalled ones'
+    // first deadline. From then on its 60 pages take 30 s, however long the others stall.
+    assert!(last < Duration::from_secs(30 + 30 + 5), "{last:?}");
+}
+
+#[test]
 fn starts_are_evenly_spaced_from_the_first_one_on() {
     let spider = List(urls("a.example", 60).collect());
     let policy = HostPolicy::new().rate(per_minute(60)).in_flight(8);

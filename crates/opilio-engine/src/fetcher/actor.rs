@@ -2,7 +2,6 @@
 //! reports what happened. It decides nothing about a URL.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +12,8 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use opilio_core::{Fault, Hints, Outcome};
 use opilio_fetch::{Fetched, Fetcher};
 
-use crate::fetcher::Slot;
+use crate::fetcher::queue::Queue;
+use crate::fetcher::{Slot, Standing};
 use crate::message::{
     AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ShardCounts, Slots, SlotsBack, SlotsWanted,
 };
@@ -46,7 +46,9 @@ pub(crate) struct Pool {
     debt: Option<(usize, u32)>,
     /// Slots that came back since the last look.
     back: Arc<AtomicU32>,
-    waiting: VecDeque<Recipient<Granted>>,
+    waiting: Queue<Recipient<Granted>>,
+    /// Slots that doubtful hosts hold.
+    doubtful: Arc<AtomicU32>,
     fetcher: Rc<Fetcher>,
     port: StorePort,
     counts: Rc<Cell<ShardCounts>>,
@@ -71,7 +73,8 @@ impl Pool {
             hand: setup.hand,
             fetch_max: setup.fetch_max,
             back: Arc::default(),
-            waiting: VecDeque::new(),
+            waiting: Queue::default(),
+            doubtful: Arc::default(),
             fetcher: setup.fetcher,
             port: setup.port,
             counts: setup.counts,
@@ -85,14 +88,16 @@ impl Pool {
         self.collect();
         let clogged = self.port.is_clogged() || self.hand.is_full();
         while self.free > 0 && !clogged {
-            let Some(host) = self.waiting.pop_front() else { return };
+            let doubtful_out = self.doubtful.load(Ordering::Acquire);
+            let Some((standing, host)) = self.waiting.pop(self.owned, doubtful_out) else { break };
             self.free -= 1;
-            let slot = Slot::new(self.back.clone(), ctx.address().recipient());
+            let counted = (standing == Standing::Doubtful).then(|| self.doubtful.clone());
+            let slot = Slot::new(self.back.clone(), ctx.address().recipient(), counted);
             match host.try_send(Granted(slot)) {
                 Ok(()) => {}
                 // The slot comes back by itself.
                 Err(SendError::Full(_)) => {
-                    self.waiting.push_back(host);
+                    self.waiting.push(standing, host);
                     break;
                 }
                 // It died while it waited; its successor asks anew.
@@ -102,7 +107,7 @@ impl Pool {
         if self.waiting.is_empty() || self.looking {
             return;
         }
-        if self.free == 0 {
+        if !clogged {
             let _ = self.wanted.try_send(SlotsWanted { shard: self.shard });
         }
         self.looking = true;
@@ -145,8 +150,8 @@ impl Actor for Pool {
 impl Handler<AskSlot> for Pool {
     type Result = ();
 
-    fn handle(&mut self, AskSlot(host): AskSlot, ctx: &mut Self::Context) {
-        self.waiting.push_back(host);
+    fn handle(&mut self, AskSlot { host, standing }: AskSlot, ctx: &mut Self::Context) {
+        self.waiting.push(standing, host);
         self.grant(ctx);
     }
 }

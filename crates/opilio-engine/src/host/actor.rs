@@ -16,7 +16,7 @@ use url::Url;
 use super::errands::Errands;
 use super::rules::{Learnt, RulesFacts, RulesTable, patience};
 use crate::extra::{Extra, More};
-use crate::fetcher::Slot;
+use crate::fetcher::{Slot, Standing};
 use crate::login::is_credential;
 use crate::message::{
     AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Visited,
@@ -106,7 +106,9 @@ impl HostActor {
         match output {
             Output::Credit(leases) => self.cx.credit.send(Credit { host: self.host.clone(), leases }),
             Output::AskSlot => {
-                let asked = self.cx.pool.try_send(AskSlot(ctx.address().recipient()));
+                let proven = self.state.borrow().is_proven();
+                let standing = if proven { Standing::Proven } else { Standing::Doubtful };
+                let asked = self.cx.pool.try_send(AskSlot { host: ctx.address().recipient(), standing });
                 return asked.err().map(|_| Input::Refused);
             }
             Output::ReturnSlot => self.slot = None,
