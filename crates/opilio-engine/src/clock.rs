@@ -5,6 +5,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use opilio_core::Timestamp;
 use tokio::time::Instant;
 
+/// The year that it is. Good enough to tell a calendar's far future: leap days are averaged.
+pub(crate) fn this_year() -> u16 {
+    const YEAR_MICROS: u64 = 31_556_952_000_000;
+    u16::try_from(1970 + unix_micros() / YEAR_MICROS).unwrap_or(u16::MAX)
+}
+
 /// Tells the crawl's time. Follows the runtime's clock, so that a paused one is virtual time.
 ///
 /// Anchored to the wall when a run opens, and monotonic from then on.

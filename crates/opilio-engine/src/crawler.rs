@@ -538,6 +538,7 @@ impl<S: Spider> Crawler<S> {
         if self.strip_tracking {
             self.scope = self.scope.strip_tracking();
         }
+        self.scope.begin(crate::clock::this_year());
         let mut logins = Logins::default();
         let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope, &mut logins)?;
         let mut encoders = Vec::new();

@@ -35,6 +35,7 @@ mod spider;
 mod store;
 #[cfg(test)]
 mod tests;
+mod trap;
 
 pub use crawler::{Crawl, Crawler, Handle};
 pub use error::CrawlError;
@@ -51,3 +52,4 @@ pub use scheduler::Progress;
 pub use scope::{Follow, PatternError, Scope};
 pub use settings::{BadHeader, BadHostPattern, HostSettings, header};
 pub use spider::{Found, ParseError, Spider, parse_page};
+pub use trap::TrapRules;

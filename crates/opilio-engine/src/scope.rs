@@ -8,6 +8,8 @@ use opilio_fetch::Accept;
 use opilio_frontier::Filtered;
 use url::Url;
 
+use crate::trap::{TrapRules, month_of};
+
 /// Which links are followed from a page, by where they lead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Follow {
@@ -41,6 +43,9 @@ pub struct Scope {
     max_url_bytes: usize,
     accept: Accept,
     strip_tracking: bool,
+    traps: TrapRules,
+    /// The year in which the crawl began; without one no calendar is known to be a trap.
+    year: Option<u16>,
 }
 
 /// A pattern that is none.
@@ -64,6 +69,8 @@ impl Default for Scope {
             max_url_bytes: 2_083,
             accept: Accept::Any,
             strip_tracking: false,
+            traps: TrapRules::default(),
+            year: None,
         }
     }
 }
@@ -138,6 +145,18 @@ impl Scope {
         }
     }
 
+    /// Other shapes of URLs count as traps: their links are not followed.
+    #[must_use]
+    pub fn traps(mut self, traps: TrapRules) -> Self {
+        self.traps = traps;
+        self
+    }
+
+    /// The crawl begins in this year.
+    pub(crate) fn begin(&mut self, year: u16) {
+        self.year = Some(year);
+    }
+
     /// Which kinds of content are fetched.
     pub(crate) fn accept(&self) -> Accept {
         self.accept
@@ -161,7 +180,14 @@ impl Scope {
         if !self.follows(host) {
             return Some(Filtered::ScopeHost);
         }
-        self.refuses_anywhere(url, depth)
+        self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
+    }
+
+    /// Why a link on a page is not followed that is the crawl's otherwise: page and link are about a
+    /// month each, and the link's is too far ahead. Made once a page, since few are about a month.
+    pub(crate) fn calendar(&self, from: Option<&Url>) -> impl Fn(&Url) -> Option<Filtered> + use<'_> {
+        let year = self.year.filter(|_| from.and_then(month_of).is_some());
+        move |to| self.traps.catches_month(to, year?)
     }
 
     /// The same for the target of a redirect. Who follows no links still wants the pages that were
@@ -171,7 +197,7 @@ impl Scope {
         if !stays && !self.follows(host) {
             return Some(Filtered::ScopeHost);
         }
-        self.refuses_anywhere(url, depth)
+        self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
     /// The rules that hold for seeds too: their hosts are the crawl's by definition.
@@ -271,6 +297,30 @@ mod tests {
             let scope = Scope::new().follow(Follow::All).exclude(odd).unwrap();
             assert_eq!(refusal(&scope, "http://a.example/q", 0), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn traps_are_not_followed_by_links_and_redirects_but_a_seed_may_look_like_one() {
+        let url = Url::parse("http://shop.example.com/a/b/a/b/a/b/a/b/").unwrap();
+        let host = Host::of(&url).unwrap();
+        let scope = with_seed(Scope::new());
+        assert_eq!(scope.refuses(&url, &host, 1), Some(Filtered::TrapPath));
+        assert_eq!(scope.refuses_redirect(&url, &host, 1), Some(Filtered::TrapPath));
+        assert_eq!(scope.refuses_anywhere(&url, 0), None);
+        assert_eq!(with_seed(Scope::new().traps(TrapRules::none())).refuses(&url, &host, 1), None);
+    }
+
+    #[test]
+    fn only_a_page_about_a_month_has_links_into_a_calendar() {
+        let mut scope = with_seed(Scope::new());
+        let url = |path: &str| Url::parse(&format!("http://shop.example.com{path}")).unwrap();
+        let (page, next) = (url("/calendar/2031/12"), url("/calendar/2032/01"));
+        assert_eq!(scope.calendar(Some(&page))(&next), None, "nobody said what year it is");
+        scope.begin(2026);
+        assert_eq!(scope.calendar(Some(&page))(&next), Some(Filtered::TrapCalendar));
+        assert_eq!(scope.calendar(Some(&page))(&url("/calendar/2031/11")), None);
+        assert_eq!(scope.calendar(Some(&url("/laws")))(&next), None);
+        assert_eq!(scope.calendar(None)(&next), None);
     }
 
     #[test]

@@ -75,6 +75,12 @@ filtered! {
     HostPages => "host_pages",
     /// Its host has given as many bytes as the crawl takes of one.
     HostBytes => "host_bytes",
+    /// Its path says the same again and again, or has too many segments: a trap's.
+    TrapPath => "trap_path",
+    /// Its query says the same again and again, or has too many parameters: a trap's.
+    TrapQuery => "trap_query",
+    /// A calendar's page about a time that is too far ahead.
+    TrapCalendar => "trap_calendar",
 }
 
 impl fmt::Display for Filtered {

@@ -54,6 +54,10 @@ pub(crate) struct CrawlArgs {
     /// Prints one page of all that name the same canonical URL, in a further field; the others are aliases of it
     #[arg(long, env = "OPILIO_MERGE_CANONICAL", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) merge_canonical: bool,
+    /// Follows links that only traps have, too: paths and queries that repeat themselves or have too
+    /// many parts, months that are years ahead
+    #[arg(long, env = "OPILIO_FOLLOW_TRAPS", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) follow_traps: bool,
     /// Ends after exactly so many pages [default: no limit]
     #[arg(long, value_name = "N", env = "OPILIO_MAX_PAGES", help_heading = "What", value_parser = value_parser!(u64).range(1..))]
     pub(crate) max_pages: Option<u64>,

@@ -4,7 +4,7 @@ use anyhow::Context;
 use opilio::core::{Host, Wait};
 use opilio::{
     AddressPolicy, Crawler, HostCaps, HostPolicy, HostSettings, Limits, Order, Proxy, RetryPolicy, Scope,
-    Spider, per_minute,
+    Spider, TrapRules, per_minute,
 };
 use url::Url;
 
@@ -199,6 +199,9 @@ fn scope(args: &CrawlArgs, config: &Config) -> anyhow::Result<Scope> {
     let file = &config.crawl;
     let follow = args.follow.or(file.follow).unwrap_or(FollowArg::SameHost);
     let mut scope = Scope::new().follow(follow.into());
+    if args.follow_traps {
+        scope = scope.traps(TrapRules::none());
+    }
     // A list of flags stands instead of the file's list, as a single flag does.
     for pattern in if args.include.is_empty() { &file.include } else { &args.include } {
         scope = scope.include(pattern).context("--include")?;

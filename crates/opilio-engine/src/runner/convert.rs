@@ -71,6 +71,7 @@ impl Converter {
         self.seen.clear();
         self.seen.shrink_to(SEEN_KEPT);
         let base = Url::parse(parent.url).ok();
+        let calendar = scope.calendar(base.as_ref());
         let mut steps = StepCache::default();
         let mut out = Vec::with_capacity(requests.len());
         let depth = parent.depth.saturating_add(1);
@@ -102,7 +103,7 @@ impl Converter {
                 out.push(Admission::Filtered { fingerprint, why: Filtered::TooManyLinks });
                 continue;
             }
-            if let Some(why) = scope.refuses(&url, &host, depth) {
+            if let Some(why) = scope.refuses(&url, &host, depth).or_else(|| calendar(&url)) {
                 out.push(Admission::Filtered { fingerprint, why });
                 continue;
             }
