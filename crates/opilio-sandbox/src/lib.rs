@@ -9,6 +9,8 @@
 //! - **The server**: a [`Sandbox`] serves hosts over HTTP/1.1 on 127.0.0.1, 127.0.0.2 and so on, in
 //!   real time, with real resets and short bodies.
 //!
+//! Behind the feature `hostile` is another server, which keeps no rule at all: see `hostile`.
+//!
 //! ```
 //! use std::io::{Read, Write};
 //! use std::net::TcpStream;
@@ -29,6 +31,8 @@
 mod catalog;
 mod config;
 mod host;
+#[cfg(feature = "hostile")]
+pub mod hostile;
 mod limit;
 mod log;
 mod pages;

@@ -7,6 +7,7 @@ mod config;
 mod crawl;
 mod explain;
 mod fetch;
+mod hostile;
 mod identity;
 mod input;
 mod keep;

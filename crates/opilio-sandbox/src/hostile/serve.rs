@@ -1,0 +1,427 @@
+//! The hosts in real time: one thread, one listener per host, and requests read just well enough.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::act::{After, close, page, perform, whole};
+use super::tls::{Certificates, Kind};
+use super::{Act, Asked, Ends, Place, Script, Targets, Trouble, table};
+
+/// Why the hostile hosts could not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostileError {
+    /// An address could not be bound. Only 127.0.0.1 exists on macOS unless aliases are set up.
+    #[error("listen on {addr}")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificates could not be made.
+    #[error("make certificates")]
+    Certificates(#[source] rcgen::Error),
+    /// The server's thread or its runtime could not be started.
+    #[error("start the hostile server's thread")]
+    Thread(#[source] io::Error),
+}
+
+/// Says how many healthy hosts and pages there are besides the troubles.
+#[derive(Clone, Debug)]
+pub struct HostileBuilder {
+    hosts: usize,
+    pages: usize,
+    troubles: bool,
+    silent: usize,
+}
+
+impl HostileBuilder {
+    /// Healthy hosts (5), the index not counted.
+    #[must_use]
+    pub fn healthy_hosts(mut self, hosts: usize) -> Self {
+        self.hosts = hosts;
+        self
+    }
+
+    /// Healthy pages on each of them (20).
+    #[must_use]
+    pub fn healthy_pages(mut self, pages: usize) -> Self {
+        self.pages = pages;
+        self
+    }
+
+    /// Leaves the table of troubles out.
+    #[must_use]
+    pub fn no_troubles(mut self) -> Self {
+        self.troubles = false;
+        self
+    }
+
+    /// Hosts that take connections and never answer, not even for robots.txt (0).
+    #[must_use]
+    pub fn silent_hosts(mut self, hosts: usize) -> Self {
+        self.silent = hosts;
+        self
+    }
+
+    /// Starts serving; when this returns, connections are accepted.
+    ///
+    /// # Errors
+    /// When an address cannot be bound, or certificates or the thread cannot be made.
+    pub fn start(self) -> Result<Hostile, HostileError> {
+        let forbidden = bind(Ipv4Addr::LOCALHOST)?;
+        let targets = Targets { forbidden: address(&forbidden)?, year: this_year() };
+        let certificates = Certificates::new().map_err(HostileError::Certificates)?;
+        let mut net = Net::default();
+        let mut troubles = if self.troubles { table::all(&targets) } else { Vec::new() };
+        for trouble in &mut troubles {
+            net.place(trouble, &certificates)?;
+        }
+        let mut silent = Vec::new();
+        for n in 0..self.silent {
+            let name = format!("silent-{n}");
+            let place = Place::Host(Arc::new(|_: &Asked| vec![Act::Stall]));
+            let mut trouble =
+                Trouble::new(&name, "takes connections and never answers", Ends::Trap(0), place);
+            net.place(&mut trouble, &certificates)?;
+            silent.push(trouble.url);
+        }
+        let mut healthy = Vec::new();
+        for _ in 0..self.hosts {
+            let addr = net.add(Arc::new(healthy_host(self.pages)), None)?;
+            healthy.extend((0..self.pages).map(|n| format!("http://{addr}/page/{n}")));
+        }
+        let entries: Vec<String> = healthy
+            .iter()
+            .chain(&silent)
+            .chain(troubles.iter().map(|trouble| &trouble.url))
+            .chain(troubles.iter().filter_map(|trouble| trouble.ok_url.as_ref()))
+            .cloned()
+            .collect();
+        let index = net.add(index_host(&entries, &troubles), None)?;
+        let trespasses = Arc::new(AtomicU64::new(0));
+        let (stop, stopped) = watch::channel(false);
+        let thread =
+            spawn(net.hosts, forbidden, trespasses.clone(), stopped).map_err(HostileError::Thread)?;
+        Ok(Hostile {
+            troubles,
+            healthy,
+            silent,
+            index,
+            certificates,
+            trespasses,
+            stop: Arc::new(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+/// All troubles and the healthy pages, served on loopback until this is dropped.
+#[derive(Debug)]
+pub struct Hostile {
+    troubles: Vec<Trouble>,
+    healthy: Vec<String>,
+    silent: Vec<String>,
+    index: SocketAddr,
+    certificates: Certificates,
+    trespasses: Arc<AtomicU64>,
+    stop: Arc<watch::Sender<bool>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Hostile {
+    /// The network that all of its hosts are in, and nothing else.
+    pub const NETWORK: &str = "127.66.0.0/16";
+
+    /// Other numbers of hosts and pages.
+    #[must_use]
+    pub fn builder() -> HostileBuilder {
+        HostileBuilder { hosts: 5, pages: 20, troubles: true, silent: 0 }
+    }
+
+    /// All troubles, and a hundred healthy pages on five hosts.
+    ///
+    /// # Errors
+    /// As [`HostileBuilder::start`].
+    pub fn start() -> Result<Self, HostileError> {
+        Self::builder().start()
+    }
+
+    /// Every way to misbehave.
+    #[must_use]
+    pub fn troubles(&self) -> &[Trouble] {
+        &self.troubles
+    }
+
+    /// The healthy pages' URLs, without the index and the `/ok` pages.
+    #[must_use]
+    pub fn healthy(&self) -> &[String] {
+        &self.healthy
+    }
+
+    /// A page of each silent host.
+    #[must_use]
+    pub fn silent(&self) -> &[String] {
+        &self.silent
+    }
+
+    /// The URL of the page that links everything.
+    #[must_use]
+    pub fn index(&self) -> String {
+        format!("http://{}/", self.index)
+    }
+
+    /// Where the index is served.
+    #[must_use]
+    pub fn index_addr(&self) -> SocketAddr {
+        self.index
+    }
+
+    /// The certificate authority of the healthy TLS host, as PEM: for `SSL_CERT_FILE`.
+    #[must_use]
+    pub fn authority_pem(&self) -> &str {
+        self.certificates.authority_pem()
+    }
+
+    /// Connections to the address that nobody may visit.
+    #[must_use]
+    pub fn trespasses(&self) -> u64 {
+        self.trespasses.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been printed; there is nothing left to save.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A host that is served.
+struct Served {
+    listener: StdListener,
+    script: Script,
+    tls: Option<Kind>,
+    certificates: Option<Certificates>,
+}
+
+/// The hosts, each at the next address.
+#[derive(Default)]
+struct Net {
+    hosts: Vec<Served>,
+}
+
+impl Net {
+    /// Gives a trouble its host and its URLs.
+    fn place(&mut self, trouble: &mut Trouble, certificates: &Certificates) -> Result<(), HostileError> {
+        let name = trouble.name.clone();
+        match &trouble.place {
+            Place::Url(url) => trouble.url.clone_from(url),
+            Place::Path(script) => {
+                let addr = self.add(Arc::new(mostly_healthy(&name, script.clone())), None)?;
+                trouble.url = format!("http://{addr}/{name}");
+                trouble.ok_url = Some(format!("http://{addr}/ok"));
+            }
+            Place::Host(script) => {
+                let addr = self.add(script.clone(), None)?;
+                trouble.url = format!("http://{addr}/ok?{name}");
+            }
+            Place::Tls(kind) => {
+                let script: Script = Arc::new(mostly_healthy("", Arc::new(|_: &Asked| page(OK))));
+                let addr = self.add(script, Some((*kind, certificates.clone())))?;
+                trouble.url = format!("https://{addr}/ok?{name}");
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, script: Script, tls: Option<(Kind, Certificates)>) -> Result<SocketAddr, HostileError> {
+        let [high, low] = u16::try_from(self.hosts.len() + 1).unwrap_or(u16::MAX).to_be_bytes();
+        let listener = bind(Ipv4Addr::new(127, 66, high, low))?;
+        let addr = address(&listener)?;
+        let (tls, certificates) = tls.unzip();
+        self.hosts.push(Served { listener, script, tls, certificates });
+        Ok(addr)
+    }
+}
+
+fn bind(address: Ipv4Addr) -> Result<StdListener, HostileError> {
+    let addr = SocketAddr::from((address, 0));
+    let listener = StdListener::bind(addr).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    });
+    listener.map_err(|source| HostileError::Listen { addr, source })
+}
+
+fn address(listener: &StdListener) -> Result<SocketAddr, HostileError> {
+    let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    listener.local_addr().map_err(|source| HostileError::Listen { addr: unknown, source })
+}
+
+/// A script for one path and below; robots.txt is missing, all else is a page.
+fn mostly_healthy(name: &str, script: Script) -> impl Fn(&Asked) -> Vec<Act> + use<> {
+    let own = format!("/{name}");
+    move |asked| match asked.path.as_str() {
+        "/robots.txt" => whole("404 Not Found", "", ""),
+        "/ok" => page(OK),
+        path if path.starts_with(&own) => script(asked),
+        _ => whole("404 Not Found", "", "there is no such page"),
+    }
+}
+
+fn healthy_host(pages: usize) -> impl Fn(&Asked) -> Vec<Act> {
+    move |asked| match asked.path.strip_prefix("/page/").and_then(|n| n.parse::<usize>().ok()) {
+        Some(n) => page(format!(
+            "<title>Page {n}</title><p>All is well.</p><a href=/page/{}>next</a><a href=/page/{}>another</a>",
+            (n + 1) % pages.max(1),
+            (n * 7 + 3) % pages.max(1)
+        )),
+        None => whole("404 Not Found", "", ""),
+    }
+}
+
+fn index_host(entries: &[String], troubles: &[Trouble]) -> Script {
+    use std::fmt::Write;
+    let mut html = String::from("<!doctype html><title>All that can go wrong</title>\n<ol>\n");
+    for url in entries {
+        let does = troubles.iter().find(|trouble| trouble.url == *url).map_or("", Trouble::does);
+        let (url, does) = (escape(url), escape(does));
+        // Writing into a string never fails.
+        let _ = writeln!(html, "<li><a href=\"{url}\">{url}</a> {does}");
+    }
+    Arc::new(move |asked| match asked.path.as_str() {
+        "/" => page(&html),
+        _ => whole("404 Not Found", "", ""),
+    })
+}
+
+/// The descriptions of what servers send hold markup themselves.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
+}
+
+fn spawn(
+    hosts: Vec<Served>,
+    forbidden: StdListener,
+    trespasses: Arc<AtomicU64>,
+    mut stopped: watch::Receiver<bool>,
+) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    std::thread::Builder::new().name("hostile".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            for host in hosts {
+                tokio::spawn(accept(host));
+            }
+            tokio::spawn(count(forbidden, trespasses));
+            // An error means that the owner is gone, which is a stop too.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        });
+    })
+}
+
+async fn count(listener: StdListener, trespasses: Arc<AtomicU64>) {
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    while listener.accept().await.is_ok() {
+        trespasses.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+async fn accept(host: Served) {
+    let Served { listener, script, tls, certificates } = host;
+    let Ok(listener) = TcpListener::from_std(listener) else { return };
+    let acceptor = tls.zip(certificates).map(|(kind, certificates)| (kind, certificates.acceptor(kind)));
+    let count = Arc::new(AtomicU64::new(0));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors, or a connection that died in the queue.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let (script, count) = (script.clone(), count.clone());
+        match &acceptor {
+            None => tokio::spawn(plain(stream, script, count)),
+            Some((Kind::Stalled, _)) => tokio::spawn(async move {
+                let mut stream = stream;
+                perform(&mut stream, vec![Act::Stall]).await;
+            }),
+            Some((Kind::Closed, _)) => tokio::spawn(async move { drop(stream) }),
+            Some((Kind::Plain, _)) => tokio::spawn(async move {
+                let mut stream = stream;
+                perform(&mut stream, page(OK)).await;
+                close(&mut stream).await;
+            }),
+            Some((_, acceptor)) => {
+                let handshake = acceptor.accept(stream);
+                tokio::spawn(async move {
+                    if let Ok(mut stream) = handshake.await {
+                        converse(&mut stream, script, count).await;
+                        close(&mut stream).await;
+                    }
+                })
+            }
+        };
+    }
+}
+
+async fn plain(mut stream: TcpStream, script: Script, count: Arc<AtomicU64>) {
+    if converse(&mut stream, script, count).await == After::Reset {
+        // With a linger of zero the close that follows sends RST.
+        let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        return;
+    }
+    close(&mut stream).await;
+}
+
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    script: Script,
+    count: Arc<AtomicU64>,
+) -> After {
+    while let Some((path, last)) = read_request(stream).await {
+        let asked = Asked { path, count: count.fetch_add(1, Ordering::Relaxed) };
+        let after = perform(stream, script(&asked)).await;
+        if after != After::Keep || last {
+            return after;
+        }
+    }
+    After::Close
+}
+
+/// The path of the next request, and whether it is the connection's last.
+async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<(String, bool)> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let byte = stream.read_u8().await.ok()?;
+        head.push(byte);
+        if head.len() > HEAD_MAX {
+            return None;
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let path = head.split(' ').nth(1)?.to_owned();
+    Some((path, head.to_ascii_lowercase().contains("connection: close")))
+}
+
+fn this_year() -> u16 {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u16::try_from(1970 + wall.as_secs() / 31_556_952).unwrap_or(u16::MAX)
+}
+
+pub(super) const OK: &str = "<!doctype html><title>Well</title><p>This page is as it should be.</p>";
+const HEAD_MAX: usize = 64 << 10;

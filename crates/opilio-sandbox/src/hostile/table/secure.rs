@@ -1,0 +1,34 @@
+//! TLS that is not to be trusted.
+
+use super::super::tls::Kind;
+use super::super::{Ends, Place, Trouble};
+use super::fails;
+
+pub(super) fn troubles() -> Vec<Trouble> {
+    let tls = |name: &str, does: &str, ends: Ends, kind: Kind| {
+        Trouble::new(&format!("tls-{name}"), &format!("a certificate {does}"), ends, Place::Tls(kind))
+    };
+    const REFUSED: Ends = fails(&["tls"]);
+    vec![
+        tls("healthy", "as it should be", Ends::Page, Kind::Good),
+        tls("self-signed", "that signed itself", REFUSED, Kind::SelfSigned),
+        tls("expired", "that expired", REFUSED, Kind::Expired),
+        tls("not-yet-valid", "of the future", REFUSED, Kind::NotYet),
+        tls("wrong-host", "for another host", REFUSED, Kind::WrongHost),
+        tls("unknown-authority", "of an authority that nobody knows", REFUSED, Kind::Stranger),
+        // That nobody answers a handshake is told like a connection that never stands.
+        tls(
+            "stalled",
+            "that never comes: the handshake stalls",
+            fails(&["connect", "tls", "host_closed"]),
+            Kind::Stalled,
+        ),
+        tls(
+            "closed",
+            "that never comes: the connection is closed",
+            fails(&["connect", "tls", "host_closed"]),
+            Kind::Closed,
+        ),
+        tls("plain", "that never comes: plain HTTP is spoken", fails(&["tls", "host_closed"]), Kind::Plain),
+    ]
+}

@@ -1,0 +1,134 @@
+//! Certificates: one that an authority of our own signed, and all that can be wrong with one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::{ServerConfig, crypto::ring};
+
+/// What is wrong with a TLS host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// Nothing: the authority signed it for its address.
+    Good,
+    /// It signed itself.
+    SelfSigned,
+    /// It was valid until 2020.
+    Expired,
+    /// It will be valid from 2090 on.
+    NotYet,
+    /// It is for another host.
+    WrongHost,
+    /// An authority that nobody knows signed it.
+    Stranger,
+    /// The handshake is never answered.
+    Stalled,
+    /// The connection is closed instead of a handshake.
+    Closed,
+    /// Plain HTTP is spoken instead.
+    Plain,
+}
+
+/// The authority and what it takes to make certificates.
+#[derive(Clone)]
+pub(super) struct Certificates(Arc<Made>);
+
+struct Made {
+    authority_pem: String,
+    good: Pair,
+    expired: Pair,
+    not_yet: Pair,
+    wrong_host: Pair,
+    self_signed: Pair,
+    stranger: Pair,
+}
+
+/// A certificate and its key in PKCS #8.
+type Pair = (CertificateDer<'static>, Vec<u8>);
+
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Certificates").finish_non_exhaustive()
+    }
+}
+
+impl Certificates {
+    pub(super) fn new() -> Result<Self, rcgen::Error> {
+        let authority = authority_named("Hostile test authority")?;
+        let stranger = authority_named("Nobody knows this authority")?;
+        Ok(Self(Arc::new(Made {
+            authority_pem: authority.pem(),
+            good: signed(&authority, (2020, 2090), true)?,
+            expired: signed(&authority, (2010, 2020), true)?,
+            not_yet: signed(&authority, (2090, 2095), true)?,
+            wrong_host: signed(&authority, (2020, 2090), false)?,
+            self_signed: self_signed()?,
+            stranger: signed(&stranger, (2020, 2090), true)?,
+        })))
+    }
+
+    pub(super) fn authority_pem(&self) -> &str {
+        &self.0.authority_pem
+    }
+
+    /// Shakes hands with this kind's certificate; kinds that never do get the good one.
+    pub(super) fn acceptor(&self, kind: Kind) -> TlsAcceptor {
+        let (certificate, key) = match kind {
+            Kind::SelfSigned => &self.0.self_signed,
+            Kind::Expired => &self.0.expired,
+            Kind::NotYet => &self.0.not_yet,
+            Kind::WrongHost => &self.0.wrong_host,
+            Kind::Stranger => &self.0.stranger,
+            Kind::Good | Kind::Stalled | Kind::Closed | Kind::Plain => &self.0.good,
+        };
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.clone()));
+        let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks the protocol versions that rustls takes for safe")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.clone()], key)
+            .expect("the key was made for the certificate");
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+}
+
+fn authority_named(name: &str) -> Result<CertifiedIssuer<'static, KeyPair>, rcgen::Error> {
+    let mut params = CertificateParams::new(Vec::new())?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2095, 1, 1);
+    CertifiedIssuer::self_signed(params, KeyPair::generate()?)
+}
+
+fn signed(
+    authority: &CertifiedIssuer<'static, KeyPair>,
+    (from, to): (i32, i32),
+    own_name: bool,
+) -> Result<Pair, rcgen::Error> {
+    let params = params((from, to), own_name)?;
+    let key = KeyPair::generate()?;
+    let certificate = params.signed_by(&key, authority)?;
+    Ok((certificate.der().clone(), key.serialize_der()))
+}
+
+fn self_signed() -> Result<Pair, rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let certificate = params((2020, 2090), true)?.self_signed(&key)?;
+    Ok((certificate.der().clone(), key.serialize_der()))
+}
+
+/// The TLS hosts are few: one certificate names all addresses that they may have.
+fn params((from, to): (i32, i32), own_name: bool) -> Result<CertificateParams, rcgen::Error> {
+    let names = match own_name {
+        true => (0..=511_u16).map(|n| format!("127.66.{}.{}", n >> 8, n & 0xff)).collect(),
+        false => vec!["somebody-else.example".to_owned()],
+    };
+    let mut params = CertificateParams::new(names)?;
+    params.not_before = date_time_ymd(from, 1, 1);
+    params.not_after = date_time_ymd(to, 1, 1);
+    Ok(params)
+}
