@@ -426,6 +426,7 @@ impl<S: Spider> Crawler<S> {
     /// Neither keeps nor sends cookies. Without this they are kept for as long as the crawl runs, as
     /// browsers and most crawlers do, since many sites show nothing but their consent or login page to
     /// whoever forgets what it was told; see [`opilio_fetch::Cookies`] for what is kept and given to whom.
+    /// They are not part of a stored state: a resumed crawl begins without.
     #[must_use]
     pub fn no_cookies(mut self) -> Self {
         self.cookies = false;

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, header};
-use opilio_core::{HostPolicy, Reason, Validators, per_second};
+use opilio_core::{Fault, HostPolicy, Reason, Validators, per_second};
 use opilio_export::{Collect, FileStore};
-use opilio_fetch::{Ask, Cache, Incoming, Middleware, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{Ask, Cache, Incoming, Middleware, Phase, ScriptedAnswer, ScriptedTransport, Transport};
 use tokio::time::Instant;
 
 use crate::{CrawlReport, Crawler, Found, HostSettings, Page, ParseError, Request, Session, Spider};
@@ -350,4 +350,31 @@ fn files_are_there_before_their_page_and_without_them_there_is_none() {
     let (report, items, _) = run(crawler(seeds(), keep), web);
     assert_eq!((report.pages, items.len()), (0, 0));
     assert_eq!(report.reasons.get(&Reason::NotStored), Some(&3));
+}
+
+#[test]
+fn a_dead_proxy_is_not_the_hosts_fault_and_not_asked_for_ever() {
+    let seeds: Vec<_> = (0..3).map(|n| Request::get(format!("http://a.example/{n}"), 0)).collect();
+    let dead = |_: &Ask| ScriptedAnswer::fault(Phase::Connect, Fault::Proxy);
+    for with_robots in [false, true] {
+        let crawler = Crawler::new(Script { seeds: seeds.clone(), read: title });
+        let crawler = if with_robots { crawler } else { crawler.no_robots() };
+        let (report, _, asked) = run(crawler, dead);
+        assert_eq!(report.reasons.get(&Reason::Proxy), Some(&3), "{report:?}");
+        assert!(report.elapsed < Duration::from_secs(1_800), "{report:?}");
+        assert!(asked.len() <= 3 * 16, "{}", asked.len());
+    }
+    // One that works again has lost nothing.
+    let asked = Mutex::new(0);
+    let mends = move |_: &Ask| {
+        let mut asked = asked.lock().unwrap();
+        *asked += 1;
+        if *asked <= 20 {
+            ScriptedAnswer::fault(Phase::Connect, Fault::Proxy)
+        } else {
+            ScriptedAnswer::page("x")
+        }
+    };
+    let (report, _, _) = run(crawler(seeds, title), mends);
+    assert_eq!((report.pages, report.retries), (3, 20), "{report:?}");
 }

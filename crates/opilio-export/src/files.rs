@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
@@ -83,6 +84,7 @@ impl FileStore {
         let dir = dir.as_ref();
         let open = |source| ExportError::Open { path: dir.to_owned(), source };
         fs::create_dir_all(dir.join(UNFINISHED)).map_err(open)?;
+        sweep(&dir.join(UNFINISHED));
         let store = Self { dir: dir.into(), count: Arc::default() };
         // Better now than after an hour of crawling.
         let probe = store.unfinished();
@@ -126,18 +128,50 @@ impl FileStore {
 }
 
 fn write(unfinished: &Path, place: &Path, bytes: &[u8]) -> io::Result<()> {
-    if let Some(parent) = place.parent() {
-        fs::create_dir_all(parent)?;
-    }
     let mut file = File::create(unfinished)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     drop(file);
-    fs::rename(unfinished, place)
+    let Some(parent) = place.parent() else { return fs::rename(unfinished, place) };
+    let is_new = !parent.is_dir();
+    fs::create_dir_all(parent)?;
+    fs::rename(unfinished, place)?;
+    // A name is its directory's data.
+    sync_dir(parent)?;
+    match parent.parent() {
+        Some(root) if is_new => sync_dir(root),
+        Some(_) | None => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Other systems give no handle on a directory for this.
+#[cfg(not(unix))]
+fn sync_dir(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// Removes what kills have left behind; what is young may be somebody's who is at work.
+fn sweep(dir: &Path) {
+    let Ok(entries) = fs::read_dir(dir) else { return };
+    for entry in entries.filter_map(Result::ok) {
+        let age =
+            entry.metadata().and_then(|meta| meta.modified()).map(|at| at.elapsed().unwrap_or_default());
+        if age.is_ok_and(|age| age > LEFT_AFTER) {
+            // The next one to open it may try again.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// What a kill leaves behind is in here, and nothing else ever is.
 const UNFINISHED: &str = "unfinished";
+/// No write takes a day.
+const LEFT_AFTER: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]
 mod tests {
@@ -181,6 +215,19 @@ mod tests {
         });
         assert_eq!(fs::read(store.path(&hash)).unwrap(), bytes);
         assert_eq!(files(dir.path()).len(), 1);
+    }
+
+    #[test]
+    fn what_a_kill_left_behind_goes_a_day_later() {
+        let dir = tempfile::tempdir().unwrap();
+        FileStore::open(dir.path()).unwrap();
+        let (old, young) =
+            (dir.path().join(UNFINISHED).join("1-a-0"), dir.path().join(UNFINISHED).join("2-b-0"));
+        let file = File::create(&old).unwrap();
+        file.set_modified(std::time::SystemTime::now() - LEFT_AFTER * 2).unwrap();
+        fs::write(&young, "x").unwrap();
+        FileStore::open(dir.path()).unwrap();
+        assert!(!old.exists() && young.exists());
     }
 
     #[test]

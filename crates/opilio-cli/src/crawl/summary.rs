@@ -33,6 +33,12 @@ pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
         plural(report.retries, "retry", "retries"),
         plural(report.refusals, "refusal", "refusals")
     ));
+    if report.cached > 0 {
+        lines.push(format!(
+            "  from the cache: {}, without a request",
+            plural(report.cached, "answer", "answers")
+        ));
+    }
     lines.extend(left(report));
     lines.extend(closed_hosts(report));
     // Without a single page the error line says it.
