@@ -129,6 +129,22 @@ fn assert_ended_well(ended: &Ended) {
 }
 
 #[test]
+fn hosts_that_never_answer_for_their_robots_txt_hold_nobody_up() {
+    // As many as there are slots.
+    let hostile =
+        Hostile::builder().no_troubles().silent_hosts(64).healthy_hosts(2).healthy_pages(10).start().unwrap();
+    let ended = crawl(&hostile, &[&hostile.index(), "--timeout=2s"]);
+    let (pages, failures) = (pages_by_url(&ended), failures_by_url(&ended));
+    for url in hostile.healthy() {
+        assert_eq!(pages.get(url), Some(&1), "{url}: {:?}", failures.get(url));
+    }
+    for url in hostile.silent() {
+        assert_eq!(failures.get(url).map(String::as_str), Some("timeout"), "{url}");
+    }
+    assert_ended_well(&ended);
+}
+
+#[test]
 fn credentials_in_urls_are_neither_kept_nor_told() {
     let link = "<a href=http://her:hush@127.0.0.2:1/in-link>x</a>";
     let page = format!("<title>A</title>{link}");

@@ -394,8 +394,24 @@ async fn http2_server() -> std::net::SocketAddr {
                         respond.send_reset(h2::Reason::INTERNAL_ERROR);
                         continue;
                     }
-                    let mut body = respond.send_response(http::Response::new(()), false).unwrap();
-                    body.send_data("over two".into(), true).unwrap();
+                    let mut head = http::Response::new(());
+                    match request.uri().path() {
+                        "/many" => (0..300).for_each(|n| {
+                            head.headers_mut().append("x-many", HeaderValue::from(n));
+                        }),
+                        "/large" => {
+                            let value = HeaderValue::from_str(&"y".repeat(100_000)).unwrap();
+                            head.headers_mut().append("x-large", value);
+                        }
+                        "/short" => {
+                            head.headers_mut().append(header::CONTENT_LENGTH, HeaderValue::from(1_000));
+                        }
+                        "/odd" => *head.status_mut() = http::StatusCode::from_u16(999).unwrap(),
+                        _ => {}
+                    }
+                    let mut body = respond.send_response(head, false).unwrap();
+                    // An answer that is cut off is dropped without its end.
+                    let _ = body.send_data("over two".into(), request.uri().path() != "/cut");
                 }
             });
         }
@@ -418,6 +434,28 @@ async fn http_2_is_spoken_where_it_is_offered() {
     }
     // The stream broke, not the connection: not a stale one, although it was reused.
     assert_fault(&get(&trusting, &format!("https://{address}/reset")).await, Fault::Reset, "stream reset");
+}
+
+#[tokio::test]
+async fn what_is_refused_over_one_is_refused_over_two() {
+    let address = http2_server().await;
+    let trusting = fetcher_with(WebSettings { tls: Tls::Anybody, ..local() }, DnsCache::default())
+        .limits(Limits { timeout: SHORT * 5, ..Limits::default() });
+    for (path, faults) in [
+        ("/many", &[Fault::TooManyHeaders][..]),
+        // h2 resets the stream, and says no more than that.
+        ("/large", &[Fault::TooManyHeaders, Fault::Protocol, Fault::Reset]),
+        ("/short", &[Fault::Reset, Fault::Protocol]),
+        ("/cut", &[Fault::Reset]),
+        ("/odd", &[Fault::BadStatus]),
+    ] {
+        let fetched = get(&trusting, &format!("https://{address}{path}")).await;
+        let Outcome::Failed(fault) = fetched.outcome else { panic!("{path}: {:?}", fetched.outcome) };
+        assert!(faults.contains(&fault), "{path}: {fault:?}, {:?}", fetched.error);
+        assert!(fetched.body.is_empty(), "{path}");
+    }
+    // The connection's other streams are none the worse for it.
+    assert_eq!(get(&trusting, &format!("https://{address}/")).await.outcome, Outcome::Answered(200));
 }
 
 #[test]
