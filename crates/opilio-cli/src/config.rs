@@ -60,6 +60,7 @@ pub(crate) struct HostKeys {
     pub(crate) in_flight: Option<u32>,
     pub(crate) adapt: Option<bool>,
     pub(crate) max_hold: Option<Duration>,
+    pub(crate) max_crawl_delay: Option<Duration>,
     pub(crate) min_backoff: Option<Duration>,
     /// Their values are marked as sensitive, so that no log shows them.
     pub(crate) headers: HeaderMap,
@@ -162,6 +163,7 @@ impl HostKeys {
             "in_flight",
             "adapt",
             "max_hold",
+            "max_crawl_delay",
             "min_backoff",
             "headers",
             "basic",
@@ -172,6 +174,7 @@ impl HostKeys {
             in_flight: section.integer("in_flight", 1, IN_FLIGHT_MAX)?,
             adapt: section.boolean("adapt")?,
             max_hold: section.text("max_hold", unit::duration)?,
+            max_crawl_delay: section.text("max_crawl_delay", unit::duration)?,
             min_backoff: section.text("min_backoff", unit::positive_duration)?,
             headers: section.login(section.headers("headers")?)?,
         })

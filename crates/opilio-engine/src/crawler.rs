@@ -592,6 +592,7 @@ impl<S: Spider> Crawler<S> {
             scope: self.scope,
             rules: self.rules,
             fetch_timeout: self.limits.timeout,
+            body_bytes_max: self.limits.body_bytes_max,
             user_agent: self.user_agent.into(),
             redirects_max: self.redirects_max,
             seed: self.seed.unwrap_or_else(random_seed),

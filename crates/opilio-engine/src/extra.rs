@@ -14,6 +14,22 @@ pub(crate) struct Extra {
     pub(crate) step: Vec<u8>,
     /// All that a plain GET does not have; absent for nearly all records.
     pub(crate) more: Option<Box<More>>,
+    /// What the answer is read as. Written in front of the rest, and only for lists: what was written
+    /// before there were any still means a page.
+    #[serde(skip)]
+    pub(crate) reads: Reads,
+}
+
+/// What an answer is read as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// A page for the spider.
+    #[default]
+    Page,
+    /// A sitemap, so many indexes deep.
+    Sitemap { depth: u8 },
+    /// A robots.txt, for the sitemaps that it names.
+    SitemapsOf,
 }
 
 /// What only few requests have.
@@ -57,6 +73,10 @@ impl Chain {
 /// before there were sessions.
 const STEP_ONLY: u8 = 1;
 const FULL: u8 = 3;
+/// A byte that says what kind of list it is, and then the encoding of the rest.
+const LIST: u8 = 4;
+/// That byte for a robots.txt; for a sitemap it is its depth.
+const OF_ROBOTS: u8 = u8::MAX;
 
 /// A record's extra bytes are none that this version wrote.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +90,15 @@ pub(crate) struct ExtraError {
 impl Extra {
     /// The compact form: nothing at all for a plain GET without a step.
     pub(crate) fn encode(&self) -> Result<Bytes, postcard::Error> {
+        let kind = match self.reads {
+            Reads::Page => return self.encode_request(),
+            Reads::Sitemap { depth } => depth.min(OF_ROBOTS - 1),
+            Reads::SitemapsOf => OF_ROBOTS,
+        };
+        Ok([&[LIST, kind], &self.encode_request()?[..]].concat().into())
+    }
+
+    fn encode_request(&self) -> Result<Bytes, postcard::Error> {
         if self.more.is_none() {
             if self.step.is_empty() {
                 return Ok(Bytes::new());
@@ -85,9 +114,17 @@ impl Extra {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ExtraError> {
         match bytes.split_first() {
             None => Ok(Self::default()),
-            Some((&STEP_ONLY, step)) => Ok(Self { step: step.to_vec(), more: None }),
+            Some((&STEP_ONLY, step)) => Ok(Self { step: step.to_vec(), ..Self::default() }),
             Some((&FULL, rest)) => {
                 postcard::from_bytes(rest).map_err(|source| ExtraError { kind: FULL, source: Some(source) })
+            }
+            // A list of a list is none of ours: it would be a way to recurse.
+            Some((&LIST, [kind, rest @ ..])) if rest.first() != Some(&LIST) => {
+                let reads = match *kind {
+                    OF_ROBOTS => Reads::SitemapsOf,
+                    depth => Reads::Sitemap { depth },
+                };
+                Ok(Self { reads, ..Self::decode(rest)? })
             }
             Some((&kind, _)) => Err(ExtraError { kind, source: None }),
         }
@@ -102,7 +139,7 @@ mod tests {
     #[test]
     fn a_plain_get_costs_no_byte_and_a_step_one_more_than_itself() {
         assert!(Extra::default().encode().unwrap().is_empty());
-        let step = Extra { step: vec![7], more: None };
+        let step = Extra { step: vec![7], ..Extra::default() };
         assert_eq!(step.encode().unwrap().len(), 2);
         assert_eq!(Extra::decode(&step.encode().unwrap()).unwrap(), step);
     }
@@ -122,13 +159,30 @@ mod tests {
                 referrer: Some("http://a/".into()),
                 origin: Some(Chain { url: "http://b/".into(), seen: vec![1, 2] }),
             })),
+            reads: Reads::Page,
         };
         assert_eq!(Extra::decode(&extra.encode().unwrap()).unwrap(), extra);
+        for reads in [Reads::Sitemap { depth: 0 }, Reads::Sitemap { depth: 3 }, Reads::SitemapsOf] {
+            let list = Extra { reads, ..extra.clone() };
+            let encoded = list.encode().unwrap();
+            assert_eq!(Extra::decode(&encoded).unwrap(), list);
+            assert_eq!(Extra::decode(&encoded[2..]).unwrap(), extra, "what was written before still reads");
+            let bare = Extra { reads, ..Extra::default() };
+            assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
+        }
     }
 
     #[test]
     fn bytes_of_another_version_are_an_error_and_no_panic() {
-        for bytes in [&[0u8][..], &[2, 0, 0], &[9, 1, 2], &[FULL], &[FULL, 255, 255, 255, 255, 255]] {
+        for bytes in [
+            &[0u8][..],
+            &[2, 0, 0],
+            &[9, 1, 2],
+            &[LIST],
+            &[LIST, 0, LIST, 0],
+            &[FULL],
+            &[FULL, 255, 255, 255, 255, 255],
+        ] {
             assert!(Extra::decode(bytes).is_err(), "{bytes:?}");
         }
     }

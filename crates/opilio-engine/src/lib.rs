@@ -44,6 +44,7 @@ pub use login::{BadSession, Session};
 #[cfg(feature = "disk")]
 pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};
+pub use opilio_robots::sitemap::Entry as SitemapEntry;
 pub use page::{Failure, Page};
 pub use report::{CrawlReport, FailureRecord, Stopped};
 pub use request::{BadUrl, Request, Target};

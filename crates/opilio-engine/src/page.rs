@@ -20,6 +20,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The body was longer than enough, and its rest was not read.
+    pub(crate) cut: bool,
     /// What the body holds of the crawl's memory for bodies.
     pub(crate) permit: Option<BodyPermit>,
     pub(crate) elapsed: Duration,
@@ -28,9 +30,9 @@ pub(crate) struct Answer {
 impl Answer {
     /// What a fetch gave, if there was an answer.
     pub(crate) fn of(fetched: Fetched) -> Option<Self> {
-        let Fetched { head, body, permit, elapsed, .. } = fetched;
+        let Fetched { head, body, cut, permit, elapsed, .. } = fetched;
         let Head { url, status, headers, .. } = head?;
-        Some(Self { url, status, headers, body, permit: Some(permit), elapsed })
+        Some(Self { url, status, headers, body, cut, permit: Some(permit), elapsed })
     }
 }
 
@@ -104,7 +106,15 @@ impl<Step> Page<Step> {
             http::HeaderValue::from_static("text/html; charset=utf-8"),
         )]);
         Self::new(
-            Answer { url, status: 200, headers, body: html.into(), permit: None, elapsed: Duration::ZERO },
+            Answer {
+                url,
+                status: 200,
+                headers,
+                body: html.into(),
+                cut: false,
+                permit: None,
+                elapsed: Duration::ZERO,
+            },
             step,
             facts,
         )
@@ -237,9 +247,18 @@ impl<Step> Page<Step> {
         self.document.json()
     }
 
-    /// What the page asks of crawlers (`<meta name=robots>`), and of this one by name.
+    /// What the page asks of crawlers (`<meta name=robots>` and the header field `X-Robots-Tag`), and of
+    /// this one by name.
     pub fn robots(&self) -> Directives {
-        self.document.robots(&self.user_agent)
+        let fields = self.headers.get_all("x-robots-tag").iter();
+        let words = fields.map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let header = words.map(|words| Directives::of_header(&words, &self.user_agent));
+        header.fold(self.document.robots(&self.user_agent), |all, one| all | one)
+    }
+
+    /// Whether the page asks not to be shown in an index: a fact, and what to make of it is the spider's.
+    pub fn is_noindex(&self) -> bool {
+        self.robots().noindex
     }
 
     /// The name that the page prefers for itself (`<link rel=canonical>`), if it is one.

@@ -5,7 +5,7 @@ use opilio_extract::{Document, Form};
 use opilio_fetch::Proxy;
 use url::Url;
 
-use crate::extra::More;
+use crate::extra::{More, Reads};
 
 /// A request of a spider: by default a GET, once per crawl, within the host's budget.
 ///
@@ -26,6 +26,7 @@ pub struct Request<Step> {
     pub(crate) priority: Priority,
     pub(crate) score: Score,
     pub(crate) more: Option<Box<More>>,
+    pub(crate) reads: Reads,
 }
 
 /// Names a request's URL: a [`Url`], or a text that may be relative to the page it was found on.
@@ -116,7 +117,41 @@ impl<Step> Request<Step> {
     /// A GET of this URL (a [`Url`] or a text, relative to the page that it is found on), read by `step`.
     #[must_use]
     pub fn get(url: impl Into<Target>, step: Step) -> Self {
-        Self { url: url.into(), step, priority: Priority::default(), score: Score::default(), more: None }
+        Self {
+            url: url.into(),
+            step,
+            priority: Priority::default(),
+            score: Score::default(),
+            more: None,
+            reads: Reads::Page,
+        }
+    }
+
+    /// A sitemap: every page that it lists is requested with `step`, as if it were a seed, if the
+    /// crawl's scope and [`Spider::lists`](crate::Spider::lists) take it.
+    ///
+    /// Reads XML sitemaps and indexes (their sitemaps too, three deep), RSS and Atom feeds and lists of
+    /// URLs, gzipped or not: up to 50,000 entries and 50 MiB each, as sitemaps.org has it, and no more
+    /// bytes on the way than a body may have. Each file is fetched through its host's gate and ends once
+    /// in the books: as a page if it was read to its end, else as a failure. What was read before a file
+    /// broke, or was cut at a bound, counts.
+    #[must_use]
+    pub fn sitemap(url: impl Into<Target>, step: Step) -> Self {
+        Self::nested_sitemap(url, step, 0)
+    }
+
+    pub(crate) fn nested_sitemap(url: impl Into<Target>, step: Step, depth: u8) -> Self {
+        Self { reads: Reads::Sitemap { depth }, ..Self::get(url, step) }
+    }
+
+    /// All sitemaps that the robots.txt of this URL's origin names, each as by [`Request::sitemap`]; they
+    /// may be on other hosts. Where robots.txt is obeyed, it is not fetched twice.
+    #[must_use]
+    pub fn sitemaps_of(origin: impl Into<Target>, step: Step) -> Self {
+        let origin = origin.into();
+        let robots = origin.clone().absolute(None).ok().and_then(|url| url.join("/robots.txt").ok());
+        // What is no URL is found out when it is used, as for any request.
+        Self { reads: Reads::SitemapsOf, ..Self::get(robots.map_or(origin, Target::from), step) }
     }
 
     /// Sends a form, such as a login: see [`Page::form`](crate::Page::form).

@@ -200,6 +200,29 @@ impl Scope {
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
+    /// The same for a sitemap, which is a means and no page: patterns say nothing about it. A sitemap may
+    /// name more of them on the crawl's hosts or on those of its own domain; robots.txt anywhere.
+    pub(crate) fn refuses_sitemap(
+        &self,
+        url: &Url,
+        host: &Host,
+        depth: u8,
+        from: Option<&Host>,
+    ) -> Option<Filtered> {
+        let near =
+            |from: &Host| self.follows(host) || self.hosts.contains(host) || host.group() == from.group();
+        if depth > SITEMAP_DEPTH_MAX {
+            return Some(Filtered::MaxDepth);
+        }
+        if url.as_str().len() > self.max_url_bytes {
+            return Some(Filtered::UrlTooLong);
+        }
+        if from.is_some_and(|from| !near(from)) {
+            return Some(Filtered::ScopeHost);
+        }
+        None
+    }
+
     /// The rules that hold for seeds too: their hosts are the crawl's by definition.
     pub(crate) fn refuses_anywhere(&self, url: &Url, depth: u16) -> Option<Filtered> {
         if depth > self.max_depth {
@@ -241,6 +264,9 @@ fn glob(pattern: &str) -> Result<GlobMatcher, PatternError> {
         .map(|glob| glob.compile_matcher())
         .map_err(|source| PatternError { pattern: pattern.to_owned(), source })
 }
+
+/// Indexes within indexes; sitemaps.org has none.
+const SITEMAP_DEPTH_MAX: u8 = 3;
 
 #[cfg(test)]
 mod tests {

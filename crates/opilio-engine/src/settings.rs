@@ -139,6 +139,7 @@ pub(crate) struct Settings {
     pub(crate) scope: Scope,
     pub(crate) rules: RulesMode,
     pub(crate) fetch_timeout: Duration,
+    pub(crate) body_bytes_max: usize,
     pub(crate) user_agent: Arc<str>,
     pub(crate) redirects_max: u16,
     pub(crate) seed: u64,

@@ -10,6 +10,7 @@ use crate::page::{Failure, Page};
 use crate::report::CrawlReport;
 use crate::request::{Request, Target};
 use opilio_extract::Link;
+use opilio_robots::sitemap::Entry;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -64,6 +65,13 @@ pub trait Spider: Send + Sync + Sized + 'static {
     /// An error ends this URL as `parse_error`, a panic as `parse_panic`; either discards all that
     /// this page gave, and the crawl goes on.
     fn parse(&self, page: &Page<Self::Step>, found: &mut Found<Self>) -> Result<(), ParseError>;
+
+    /// A sitemap lists a page: whether to request it. All are, unless this says otherwise: by their
+    /// `lastmod`, for instance.
+    fn lists(&self, entry: &Entry) -> bool {
+        let _ = entry;
+        true
+    }
 
     /// A URL ended as a failure. May ask for more, or write an item about it.
     fn failed(&self, failure: &Failure<Self::Step>, found: &mut Found<Self>) {

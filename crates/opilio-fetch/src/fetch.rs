@@ -241,8 +241,10 @@ impl Fetcher {
                 Err(_) => fetched,
             };
         }
-        // As the outcome says: what middleware has called a refusal is no page to keep.
-        if matches!(fetched.outcome, Outcome::Answered(200..=299) | Outcome::Redirected(_)) {
+        // As the outcome says: what middleware has called a refusal is no page to keep, and neither is
+        // half of one.
+        let whole = !fetched.cut;
+        if whole && matches!(fetched.outcome, Outcome::Answered(200..=299) | Outcome::Redirected(_)) {
             let body = fetched.body.clone();
             let keep = move || cache.keep(&question, status, &headers, &body, now);
             // Should it panic, it is not kept.

@@ -76,6 +76,10 @@ pub(crate) struct CrawlArgs {
     /// Starts nothing more after this time [default: no limit]
     #[arg(long, value_name = "TIME", env = "OPILIO_MAX_DURATION", help_heading = "What", value_parser = unit::positive_duration)]
     pub(crate) max_duration: Option<Duration>,
+    /// Begins at the pages of the sitemaps, too, that the robots.txt of the seeds' hosts name; each
+    /// sitemap counts as a page, but prints nothing
+    #[arg(long, help_heading = "What")]
+    pub(crate) sitemaps: bool,
     /// Adds a field: the text of the first element that the CSS selector matches; may be repeated
     #[arg(long, value_name = "NAME=SELECTOR", help_heading = "What", value_parser = str::parse::<Field>)]
     pub(crate) css: Vec<Field>,
@@ -92,6 +96,9 @@ pub(crate) struct CrawlArgs {
     /// Keeps to the rate after refusals, instead of lowering it (waits that a server states are kept)
     #[arg(long, env = "OPILIO_NO_ADAPT", help_heading = "How fast", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_adapt: bool,
+    /// Keeps to a Crawl-delay of robots.txt up to this, and says so if it asks for more [default: 1m]
+    #[arg(long, value_name = "TIME", env = "OPILIO_MAX_CRAWL_DELAY", help_heading = "How fast", value_parser = unit::duration)]
+    pub(crate) max_crawl_delay: Option<Duration>,
     /// Gives a host up for this run that states a longer wait [default: 1h]
     #[arg(long, value_name = "TIME", env = "OPILIO_MAX_HOLD", help_heading = "How fast", value_parser = unit::duration)]
     pub(crate) max_hold: Option<Duration>,

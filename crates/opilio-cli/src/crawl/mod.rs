@@ -53,7 +53,7 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     let closing = plan.closing();
     let cache = args.cache.as_deref().map(|dir| open_cache(dir, args.cache_for)).transpose()?;
     let files = args.bodies.as_deref().map(FileStore::open).transpose().map_err(Failure::usage)?;
-    let mut spider = PageSpider::new(seeds, args.css);
+    let mut spider = PageSpider::new(seeds, args.css).sitemaps(args.sitemaps);
     if plan.merges_canonical() {
         spider = spider.with_canonical();
     }

@@ -159,6 +159,7 @@ fn effective(args: &CrawlArgs, file: &HostKeys) -> HostKeys {
         in_flight: args.in_flight,
         adapt: args.no_adapt.then_some(false),
         max_hold: args.max_hold,
+        max_crawl_delay: args.max_crawl_delay,
         min_backoff: args.min_backoff,
         headers: http::HeaderMap::new(),
     };
@@ -172,6 +173,7 @@ fn or(first: &HostKeys, second: &HostKeys) -> HostKeys {
         in_flight: first.in_flight.or(second.in_flight),
         adapt: first.adapt.or(second.adapt),
         max_hold: first.max_hold.or(second.max_hold),
+        max_crawl_delay: first.max_crawl_delay.or(second.max_crawl_delay),
         min_backoff: first.min_backoff.or(second.min_backoff),
         headers: first.headers.clone(),
     }
@@ -184,6 +186,7 @@ fn policy(keys: &HostKeys) -> HostPolicy {
         .in_flight(keys.in_flight.unwrap_or(1))
         .adapt(keys.adapt.unwrap_or(true))
         .max_hold(keys.max_hold.unwrap_or(default.hold_max()))
+        .max_crawl_delay(keys.max_crawl_delay.unwrap_or(default.crawl_delay_max()))
         .backoff(backoff(keys.min_backoff.unwrap_or(default.backoff_bounds().min)))
 }
 

@@ -17,12 +17,14 @@ pub(crate) struct PageSpider {
     with_canonical: bool,
     /// Whether bodies are kept as files.
     files: bool,
+    /// The sitemaps of the seeds' robots.txt are seeds, too.
+    sitemaps: bool,
 }
 
 impl PageSpider {
     /// Begins at these URLs, and adds these fields.
     pub(crate) fn new(seeds: Vec<Url>, fields: Vec<Field>) -> Self {
-        Self { seeds, fields: fields.into(), with_canonical: false, files: false }
+        Self { seeds, fields: fields.into(), with_canonical: false, files: false, sitemaps: false }
     }
 
     /// Adds the canonical name of each page.
@@ -33,6 +35,12 @@ impl PageSpider {
     /// Keeps each body as a file, too.
     pub(crate) fn with_files(self) -> Self {
         Self { files: true, ..self }
+    }
+
+    /// Begins at the sitemaps that the robots.txt of the seeds' origins name, too.
+    pub(crate) fn sitemaps(mut self, sitemaps: bool) -> Self {
+        self.sitemaps = sitemaps;
+        self
     }
 
     /// The text of each field's first match. Builds no DOM without fields, nor for what is no markup.
@@ -53,7 +61,13 @@ impl Spider for PageSpider {
     }
 
     fn seeds(&self) -> Vec<Request<()>> {
-        self.seeds.iter().map(|url| Request::get(url, ())).collect()
+        let mut seeds: Vec<_> = self.seeds.iter().map(|url| Request::get(url, ())).collect();
+        if self.sitemaps {
+            let mut origins = HashSet::new();
+            let firsts = self.seeds.iter().filter(|url| origins.insert(url.origin()));
+            seeds.extend(firsts.map(|url| Request::sitemaps_of(url, ())));
+        }
+        seeds
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {

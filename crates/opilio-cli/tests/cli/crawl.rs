@@ -304,3 +304,36 @@ fn quiet_says_nothing_and_help_names_units_and_defaults() {
     }
     assert!(run(&["--version"]).stdout.starts_with("opilio 0."));
 }
+
+#[test]
+fn the_sitemaps_of_robots_txt_are_seeds_if_asked_for() {
+    let host = HostConfig::new()
+        .page("/a", "text/html", "<a href=/b>b</a>")
+        .page("/b", "text/html", "b")
+        .page("/c", "text/html", "c")
+        .page("/robots.txt", "text/plain", "user-agent: *\ndisallow: /d\nsitemap: /map.xml\n");
+    // The sandbox knows its address only when it stands, so the map names paths.
+    let shop = Sandbox::builder().host(host.page("/map.xml", "text/plain", MAP)).start().unwrap();
+    let (run, report) = crawl(&[&shop.url(0, "/a"), "--sitemaps"]);
+    let mut paths: Vec<_> = run.items().iter().map(|item| item["url"].to_string()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths.len(), 3, "{paths:?} {report}");
+    assert!(paths[2].ends_with("/c\""), "{paths:?}");
+    assert_eq!(report["reasons"], json!({"robots": 1}));
+    assert_eq!(shop.log(0).arrivals(), 5, "robots.txt once, the map, and three pages");
+    let (run, _) = crawl(&[&shop.url(0, "/a")]);
+    assert_eq!(run.items().len(), 2, "not unless asked for");
+}
+
+#[test]
+fn what_a_header_field_asks_of_crawlers_is_heeded() {
+    let ears = crate::support::ears_with(
+        "x-robots-tag: otherbot: noindex\r\nx-robots-tag: nofollow\r\n",
+        "<a href=/b>b</a>",
+    );
+    let (run, report) = crawl(&[&format!("http://{}/a", ears.addr)]);
+    assert_eq!(run.items().len(), 1);
+    assert_eq!(report["filtered"], json!({"nofollow": 1}));
+}
+
+const MAP: &str = "<urlset><url><loc>/c</loc></url><url><loc>/d</loc></url><url><loc>/a</loc></url></urlset>";

@@ -132,6 +132,11 @@ pub struct Ears {
 }
 
 pub fn ears() -> Ears {
+    ears_with("", "")
+}
+
+/// The same with these header lines and this page in every answer.
+pub fn ears_with(headers: &'static str, page: &'static str) -> Ears {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
     let (tell, heads) = mpsc::channel();
@@ -145,7 +150,10 @@ pub fn ears() -> Ears {
             let length = length.split_once("content-length:").and_then(|(_, rest)| rest.lines().next());
             let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap_or(0))];
             let _ = reader.read_exact(&mut body);
-            let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n{headers}\r\n{page}",
+                page.len()
+            );
             let _ = reader.into_inner().write_all(answer.as_bytes());
             if tell.send(head).is_err() {
                 return;

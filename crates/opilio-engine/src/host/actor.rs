@@ -15,12 +15,13 @@ use url::Url;
 
 use super::errands::Errands;
 use super::rules::{Learnt, RulesFacts, RulesTable, patience};
-use crate::extra::{Extra, More};
+use crate::extra::{Extra, More, Reads};
 use crate::fetcher::{Slot, Standing};
 use crate::login::is_credential;
 use crate::message::{
     AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Visited,
 };
+use crate::page::Answer;
 use crate::shard::{Gone, HostGone, ShardContext, memory};
 
 pub(crate) struct HostActor {
@@ -132,12 +133,12 @@ impl HostActor {
     }
 
     fn fetch(&mut self, ctx: &mut Context<Self>, start: Start) -> Option<Input> {
-        let Start { lease, attempt, resent, .. } = start;
+        let Start { lease, attempt, resent, probe, .. } = start;
         let id = lease.id;
         let what = Errand::Lease(id);
         let now = self.cx.clock.now();
         let first_start = self.trying.get(&id).map_or(now, |earlier| earlier.first_start);
-        let Some((mut order, more)) = order_of(&lease) else {
+        let Some((mut order, more, reads)) = order_of(&lease) else {
             // A record that we wrote and cannot read: never the web's fault.
             self.slot = None;
             self.trying
@@ -155,16 +156,54 @@ impl HostActor {
         if id.is_errand() {
             // Who asked tries again, or does not.
             retries = Some(0);
+            order.purpose = Purpose::Robots;
             order.enough = Some(RULES_BYTES);
         }
         self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries });
-        order.accept = self.cx.settings.scope.accept();
+        match reads {
+            Reads::Page => order.accept = self.cx.settings.scope.accept(),
+            Reads::Sitemap { .. } => order.enough = Some(self.cx.settings.body_bytes_max),
+            Reads::SitemapsOf => {
+                // A probe has to find out how the host is.
+                if !probe && let Some(answer) = self.sitemaps_known(lease.record.scheme, &order.url) {
+                    self.slot = None;
+                    return Some(self.answered_from_memory(id, answer));
+                }
+                order.enough = Some(RULES_BYTES);
+            }
+        }
         let retry = u64::from(attempt > 1 || first_start < now);
         self.cx.count(|counts| {
             counts.requests += 1;
             counts.retries += retry;
         });
         self.send(ctx, what, order).then_some(Input::Undelivered(id))
+    }
+
+    /// The sitemaps that the origin's rules name, as a robots.txt, if that was fetched for the rules already.
+    fn sitemaps_known(&self, scheme: Scheme, url: &Url) -> Option<Answer> {
+        let known = self.state.try_borrow().is_ok_and(|state| state.knows_rules(scheme, self.cx.clock.now()));
+        let rules = self.rules.borrow();
+        let rules = rules.of(scheme).filter(|_| known)?;
+        let lines: String = rules.sitemaps().iter().map(|loc| format!("Sitemap: {loc}\n")).collect();
+        Some(Answer {
+            url: url.clone(),
+            status: 200,
+            headers: http::HeaderMap::new(),
+            body: lines.into(),
+            cut: false,
+            permit: None,
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    /// The input for an attempt that needed no request.
+    fn answered_from_memory(&mut self, lease: LeaseId, answer: Answer) -> Input {
+        let (outcome, hints) = (Outcome::Answered(200), Hints::default());
+        let what = Errand::Lease(lease);
+        let report = Report { what, outcome, hints, answer: Some(answer), location: None, error: None };
+        self.report = Some((lease, report));
+        self.report_of(lease, outcome, hints)
     }
 
     fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
@@ -304,13 +343,13 @@ impl HostActor {
 }
 
 /// What is sent for a lease, and what is special about it; none for a record that cannot be read.
-pub(crate) fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>)> {
+pub(crate) fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>, Reads)> {
     let url = Url::parse(&lease.record.url).ok()?;
     let mut order = Order::get(url);
     if lease.record.extra.is_empty() {
-        return Some((order, None));
+        return Some((order, None, Reads::Page));
     }
-    let more = Extra::decode(&lease.record.extra).ok()?.more;
+    let Extra { more, reads, .. } = Extra::decode(&lease.record.extra).ok()?;
     if let Some(more) = &more {
         if let Some(method) = &more.method {
             order.method = http::Method::from_bytes(method.as_bytes()).ok()?;
@@ -326,7 +365,7 @@ pub(crate) fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>)> {
         order.body = more.body.clone().map(Into::into);
         order.repeatable = more.repeatable || order.method.is_idempotent();
     }
-    Some((order, more))
+    Some((order, more, reads))
 }
 
 impl Actor for HostActor {

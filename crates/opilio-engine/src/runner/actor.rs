@@ -8,14 +8,16 @@ use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Host, Lease, Reason, Record, RecordKind, Scheme};
 use opilio_export::FileStore;
+use opilio_frontier::Admission;
 use url::Url;
 
 use super::convert::{Converter, Encoders, Parent, fingerprint_of, rows};
 use super::hand::Hand;
+use super::listing::{List, Listing};
 use super::naming::{Naming, PageName};
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
-use crate::extra::{Chain, Extra, More};
+use crate::extra::{Chain, Extra, More, Reads};
 use crate::message::{Deliver, Name, Next, Parsed};
 use crate::outbox::Outbox;
 use crate::page::{Answer, Failure, Page, PageFacts};
@@ -69,6 +71,14 @@ enum Read<S: Spider> {
     Failed(Reason, Option<String>),
 }
 
+/// What a lease gave beside what the spider found.
+#[derive(Default)]
+struct Beside {
+    name: Option<Box<Name>>,
+    /// What a sitemap lists.
+    links: Vec<Admission>,
+}
+
 /// All that is needed to end a lease.
 struct Stub {
     lease: opilio_core::LeaseId,
@@ -94,6 +104,7 @@ struct Case<Step> {
     body_bytes: u64,
     step: Step,
     more: Option<Box<More>>,
+    reads: Reads,
 }
 
 impl<S: Spider> SpiderRunner<S> {
@@ -129,6 +140,7 @@ impl<S: Spider> SpiderRunner<S> {
         let Deliver { lease, delivery, attempts, answer, location, error } = deliver;
         let Some(case) = self.open(lease, attempts) else { return };
         match (delivery, answer, location) {
+            (Delivery::Page, Some(answer), _) if case.reads != Reads::Page => self.list(ctx, case, answer),
             (Delivery::Page, Some(answer), _) => self.page(ctx, case, answer),
             (Delivery::Redirect, answer, Some(location)) => {
                 let (status, sets_cookies) = answer.map_or((0, false), |answer| {
@@ -146,11 +158,11 @@ impl<S: Spider> SpiderRunner<S> {
     /// Decodes what the record carries for the spider's side. What cannot be decoded ends here.
     fn open(&self, lease: Lease, attempts: u16) -> Option<Case<S::Step>> {
         let Lease { id, record } = lease;
-        let decoded = Extra::decode(&record.extra).ok().and_then(|Extra { step, more }| {
+        let decoded = Extra::decode(&record.extra).ok().and_then(|Extra { step, more, reads }| {
             let step = postcard::from_bytes(&step).ok()?;
-            Some((step, more))
+            Some((step, more, reads))
         });
-        let Some((step, more)) = decoded else {
+        let Some((step, more, reads)) = decoded else {
             tracing::error!(url = %record.url, "the stored step of this URL cannot be read");
             self.send(id, &record.host, Ending::Failed(Reason::Internal), record.url.clone(), attempts);
             return None;
@@ -168,6 +180,7 @@ impl<S: Spider> SpiderRunner<S> {
             body_bytes: 0,
             step,
             more,
+            reads,
         })
     }
 
@@ -218,11 +231,53 @@ impl<S: Spider> SpiderRunner<S> {
         });
     }
 
+    /// Reads a sitemap, on a blocking thread: what looks small may list much.
+    fn list(&mut self, ctx: &mut Context<Self>, case: Case<S::Step>, answer: Answer) {
+        let list = List {
+            reads: case.reads,
+            url: case.record.url.clone(),
+            host: case.host.clone(),
+            scheme: case.record.scheme,
+            depth: case.record.depth,
+            step: case.step.clone(),
+            session: case.more.as_ref().and_then(|more| more.session.clone()),
+            body: answer.body,
+            cut: answer.cut,
+        };
+        let (spider, settings) = (self.spider.clone(), self.settings.clone());
+        let runner = Outbox::new(ctx.address().recipient());
+        let permit = answer.permit;
+        self.hand.begin(1);
+        let cores = self.cores.clone();
+        actix::spawn(async move {
+            let _core = cores.acquire_owned().await;
+            let work = tokio::task::spawn_blocking(move || {
+                let _permit = permit;
+                list.read(&*spider, &settings)
+            });
+            runner.send(Listed { case, listing: work.await.ok() });
+        });
+    }
+
+    /// Ends a sitemap with what it gave.
+    fn listed(&mut self, case: Case<S::Step>, listing: Option<Listing>) {
+        let Some(Listing { links, broken }) = listing else {
+            return self.failure(case, Reason::ParsePanic, None, None);
+        };
+        let url = &case.record.url;
+        let Some((reason, error)) = broken else {
+            tracing::info!(%url, links = links.len(), "read a sitemap");
+            return self.hand_over(case, Found::new(), Ending::Page, Beside { links, ..Beside::default() });
+        };
+        tracing::warn!(%url, links = links.len(), error, "a sitemap is broken: what was read of it counts");
+        self.failure_with(case, reason, None, Some(error), links);
+    }
+
     fn finish(&mut self, case: Case<S::Step>, read: Read<S>) {
         match read {
             Read::Found(found, name) => {
                 let name = name.map(|name| self.name(&case, *name));
-                self.hand_over(case, found, Ending::Page, name);
+                self.hand_over(case, found, Ending::Page, Beside { name, ..Beside::default() });
             }
             Read::Failed(reason, error) => self.failure(case, reason, None, error),
         }
@@ -235,6 +290,18 @@ impl<S: Spider> SpiderRunner<S> {
         reason: Reason,
         answer: Option<Answer>,
         error: Option<String>,
+    ) {
+        self.failure_with(case, reason, answer, error, Vec::new());
+    }
+
+    /// The same for what gave some links all the same.
+    fn failure_with(
+        &mut self,
+        case: Case<S::Step>,
+        reason: Reason,
+        answer: Option<Answer>,
+        error: Option<String>,
+        links: Vec<Admission>,
     ) {
         if let Some(error) = &error {
             tracing::debug!(url = %case.record.url, %reason, error, "url failed");
@@ -255,17 +322,11 @@ impl<S: Spider> SpiderRunner<S> {
             tracing::error!(url = %case.record.url, "the spider's `failed` panicked");
             found = Found::new();
         }
-        self.hand_over(case, found, Ending::Failed(reason), None);
+        self.hand_over(case, found, Ending::Failed(reason), Beside { links, ..Beside::default() });
     }
 
     /// Writes the files that a page asked for, and only then goes on with what else it gave.
-    fn store_files(
-        &mut self,
-        case: Case<S::Step>,
-        mut found: Found<S>,
-        ending: Ending,
-        name: Option<Box<Name>>,
-    ) {
+    fn store_files(&mut self, case: Case<S::Step>, mut found: Found<S>, ending: Ending, beside: Beside) {
         let (files, permit) = (std::mem::take(&mut found.files), found.permit.take());
         let (Some(store), Some(me)) = (self.files.clone(), self.me.clone()) else {
             let error = "it asks for a file, and the crawl keeps none: see Crawler::files".to_owned();
@@ -285,7 +346,7 @@ impl<S: Spider> SpiderRunner<S> {
             };
             if let Some(runner) = me.upgrade() {
                 // Fails only when the crawl is over.
-                let _ = runner.send(Stored { case, found, ending, name, error }).await;
+                let _ = runner.send(Stored { case, found, ending, beside, error }).await;
             }
         });
     }
@@ -303,24 +364,29 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     /// Makes bytes and records of what was found. What cannot be encoded ends the page as an error.
-    fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending, name: Option<Box<Name>>) {
+    fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending, beside: Beside) {
         if !found.files.is_empty() {
-            return self.store_files(case, found, ending, name);
+            return self.store_files(case, found, ending, beside);
         }
         let Found { items, requests, unfollowed, .. } = found;
         let parent = Parent {
             url: &case.record.url,
             host: &case.host,
             scheme: case.record.scheme,
-            depth: case.record.depth,
+            reads: Reads::Page,
+            links_depth: case.record.depth.saturating_add(1),
             referrer: self.settings.keep_referrer.then_some(&*case.record.url),
             session: case.session(),
         };
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
         let mut count = items.len() as u64;
+        let Beside { name, links: mut all } = beside;
         let (links, rows, ending, name) = match (links, rows) {
-            (Ok(links), Ok(rows)) => (links, rows, ending, name),
+            (Ok(links), Ok(rows)) => {
+                all.extend(links);
+                (all, rows, ending, name)
+            }
             (links, rows) => {
                 let url = &case.record.url;
                 if let Err(error) = links {
@@ -352,7 +418,7 @@ impl<S: Spider> SpiderRunner<S> {
     fn name(&mut self, case: &Case<S::Step>, name: PageName) -> Box<Name> {
         let name = name.settled(&case.host, case.record.depth, &self.settings.scope);
         Box::new(Name {
-            fingerprint: fingerprint_of(&name, case.more.as_deref()),
+            fingerprint: fingerprint_of(&name, case.more.as_deref(), Reads::Page),
             alias_rows: self.alias_rows(&case.origin, &name),
         })
     }
@@ -385,7 +451,7 @@ impl<S: Spider> SpiderRunner<S> {
             );
         };
         let more = onward(&case, &location, hop.status);
-        let mut fingerprint = fingerprint_of(&location, Some(&more));
+        let mut fingerprint = fingerprint_of(&location, Some(&more), case.reads);
         // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop; should
         // the server never be content, the hops end it.
         let respelled = fingerprint == case.record.fingerprint && location.as_str() != &*case.record.url;
@@ -400,7 +466,7 @@ impl<S: Spider> SpiderRunner<S> {
             Some(Reason::RedirectLoop)
         } else if chain.seen.len() > usize::from(self.settings.redirects_max) {
             Some(Reason::TooManyRedirects)
-        } else if self.settings.scope.refuses_redirect(&location, &host, case.record.depth).is_some() {
+        } else if self.is_out_of_scope(&case, &location, &host) {
             Some(Reason::OutOfScope)
         } else {
             None
@@ -410,7 +476,8 @@ impl<S: Spider> SpiderRunner<S> {
         }
         let step = postcard::to_stdvec(&case.step);
         let extra = step.and_then(|step| {
-            Extra { step, more: Some(Box::new(More { origin: Some(chain), ..more })) }.encode()
+            let more = Some(Box::new(More { origin: Some(chain), ..more }));
+            Extra { step, more, reads: case.reads }.encode()
         });
         let Ok(extra) = extra else {
             return self.failure(case, Reason::ParseError, None, Some("the step cannot be encoded".into()));
@@ -450,9 +517,20 @@ impl<S: Spider> SpiderRunner<S> {
     fn tidied(&self, case: &Case<S::Step>, chain: &Chain, location: Url) -> Url {
         let mut tidy = location.clone();
         self.settings.scope.tidy(&mut tidy);
-        let fingerprint = fingerprint_of(&tidy, case.more.as_deref());
+        let fingerprint = fingerprint_of(&tidy, case.more.as_deref(), case.reads);
         let was_there = fingerprint == case.record.fingerprint || chain.has(fingerprint);
         if was_there { location } else { tidy }
+    }
+
+    fn is_out_of_scope(&self, case: &Case<S::Step>, target: &Url, host: &Host) -> bool {
+        let scope = &self.settings.scope;
+        let refusal = match case.reads {
+            Reads::Page => scope.refuses_redirect(target, host, case.record.depth),
+            Reads::Sitemap { depth } => scope.refuses_sitemap(target, host, depth, Some(&case.host)),
+            // As the rules themselves, wherever they are (RFC 9309 §2.3.1.2).
+            Reads::SitemapsOf => scope.refuses_sitemap(target, host, 0, None),
+        };
+        refusal.is_some()
     }
 
     fn send(
@@ -579,7 +657,7 @@ struct Stored<S: Spider> {
     case: Case<S::Step>,
     found: Found<S>,
     ending: Ending,
-    name: Option<Box<Name>>,
+    beside: Beside,
     error: Option<String>,
 }
 
@@ -588,6 +666,16 @@ impl<S: Spider> actix::Message for Stored<S> {
 }
 
 impl<S: Spider> actix::Message for Elsewhere<S> {
+    type Result = ();
+}
+
+/// A sitemap that was read; none if the spider panicked over an entry.
+struct Listed<S: Spider> {
+    case: Case<S::Step>,
+    listing: Option<Listing>,
+}
+
+impl<S: Spider> actix::Message for Listed<S> {
     type Result = ();
 }
 
@@ -624,13 +712,23 @@ impl<S: Spider> Handler<Elsewhere<S>> for SpiderRunner<S> {
 impl<S: Spider> Handler<Stored<S>> for SpiderRunner<S> {
     type Result = ();
 
-    fn handle(&mut self, Stored { case, found, ending, name, error }: Stored<S>, _: &mut Self::Context) {
+    fn handle(&mut self, Stored { case, found, ending, beside, error }: Stored<S>, _: &mut Self::Context) {
         self.hand.end(1);
         let stub = case.stub();
         self.guarded(stub, |runner| match error {
-            None => runner.hand_over(case, found, ending, name),
+            None => runner.hand_over(case, found, ending, beside),
             Some(error) => runner.not_stored(case, ending, error),
         });
+    }
+}
+
+impl<S: Spider> Handler<Listed<S>> for SpiderRunner<S> {
+    type Result = ();
+
+    fn handle(&mut self, Listed { case, listing }: Listed<S>, _: &mut Self::Context) {
+        self.hand.end(1);
+        let stub = case.stub();
+        self.guarded(stub, |runner| runner.listed(case, listing));
     }
 }
 

@@ -9,7 +9,7 @@ use opilio_frontier::{Admission, Filtered};
 use serde::Serialize;
 use url::Url;
 
-use crate::extra::{Extra, More};
+use crate::extra::{Extra, More, Reads};
 use crate::login::{Login, Logins};
 use crate::request::{BadUrl, Request};
 use crate::scope::Scope;
@@ -24,7 +24,10 @@ pub(crate) struct Parent<'a> {
     pub(crate) url: &'a str,
     pub(crate) host: &'a Host,
     pub(crate) scheme: Scheme,
-    pub(crate) depth: u16,
+    /// What it is: a page's links are not a sitemap's entries.
+    pub(crate) reads: Reads,
+    /// How deep what it leads to is.
+    pub(crate) links_depth: u16,
     pub(crate) referrer: Option<&'a str>,
     /// The page's session, which is that of what is found on it.
     pub(crate) session: Option<&'a str>,
@@ -60,7 +63,7 @@ impl std::hash::Hasher for Identity {
 
 impl Converter {
     /// The admissions for what a page asked for, at most [`LINKS_MAX`] of them, and for the links that
-    /// it asks not to follow.
+    /// it asks not to follow; or for what a sitemap lists, at most [`ENTRIES_MAX`].
     pub(crate) fn links<S: Spider>(
         &mut self,
         requests: Vec<Request<S::Step>>,
@@ -74,9 +77,10 @@ impl Converter {
         let calendar = scope.calendar(base.as_ref());
         let mut steps = StepCache::default();
         let mut out = Vec::with_capacity(requests.len());
-        let depth = parent.depth.saturating_add(1);
+        let depth = parent.links_depth;
+        let most = if parent.reads == Reads::Page { LINKS_MAX } else { ENTRIES_MAX };
         for request in requests {
-            let Request { url, step, priority, score, more } = request;
+            let Request { url, step, priority, score, more, reads } = request;
             let mut url = match url.absolute(base.as_ref()) {
                 Ok(url) => url,
                 Err(BadUrl { text, .. }) => {
@@ -88,7 +92,7 @@ impl Converter {
             clean(&mut url);
             scope.tidy(&mut url);
             let more = in_session(more, parent.session);
-            let fingerprint = fingerprint_of(&url, more.as_deref());
+            let fingerprint = fingerprint_of(&url, more.as_deref(), reads);
             if !self.seen.insert(fingerprint.0) {
                 continue;
             }
@@ -99,11 +103,11 @@ impl Converter {
                     continue;
                 }
             };
-            if out.len() >= LINKS_MAX {
+            if out.len() >= most {
                 out.push(Admission::Filtered { fingerprint, why: Filtered::TooManyLinks });
                 continue;
             }
-            if let Some(why) = scope.refuses(&url, &host, depth).or_else(|| calendar(&url)) {
+            if let Some(why) = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)) {
                 out.push(Admission::Filtered { fingerprint, why });
                 continue;
             }
@@ -111,7 +115,7 @@ impl Converter {
             if let Some(referrer) = parent.referrer {
                 more.get_or_insert_default().referrer = Some(referrer.to_owned());
             }
-            let extra = steps.encode(step_bytes(&step)?, more)?;
+            let extra = steps.encode(step_bytes(&step)?, more, reads)?;
             let scheme = Scheme::of(&url).unwrap_or(parent.scheme);
             out.push(Admission::Queue(Record {
                 url: url.as_str().into(),
@@ -130,7 +134,7 @@ impl Converter {
         for mut url in unfollowed {
             scope.tidy(&mut url);
             let more = in_session(None, parent.session);
-            let fingerprint = fingerprint_of(&url, more.as_deref());
+            let fingerprint = fingerprint_of(&url, more.as_deref(), Reads::Page);
             if self.seen.insert(fingerprint.0) {
                 let refused = host_of(&url, parent).map(|host| scope.refuses(&url, &host, depth));
                 let why = refused.unwrap_or_else(Some).unwrap_or(Filtered::Nofollow);
@@ -149,15 +153,33 @@ struct StepCache {
 }
 
 impl StepCache {
-    fn encode(&mut self, step: Vec<u8>, more: Option<Box<More>>) -> Result<Bytes, postcard::Error> {
-        if more.is_some() {
-            return Extra { step, more }.encode();
+    fn encode(
+        &mut self,
+        step: Vec<u8>,
+        more: Option<Box<More>>,
+        reads: Reads,
+    ) -> Result<Bytes, postcard::Error> {
+        if more.is_some() || reads != Reads::Page {
+            return Extra { step, more, reads }.encode();
         }
         if step != self.step {
-            self.extra = Extra { step: step.clone(), more: None }.encode()?;
+            self.extra = Extra { step: step.clone(), ..Extra::default() }.encode()?;
             self.step = step;
         }
         Ok(self.extra.clone())
+    }
+}
+
+/// Why what a page or a sitemap asked for is not the crawl's.
+fn refusal(scope: &Scope, url: &Url, host: &Host, reads: Reads, parent: &Parent<'_>) -> Option<Filtered> {
+    let depth = parent.links_depth;
+    match (reads, parent.reads) {
+        (Reads::Page, Reads::Page) => scope.refuses(url, host, depth),
+        // Who follows no links still wants the pages that a sitemap lists, on the crawl's hosts.
+        (Reads::Page, _) => scope.refuses_redirect(url, host, depth),
+        (Reads::Sitemap { depth }, Reads::SitemapsOf) => scope.refuses_sitemap(url, host, depth, None),
+        (Reads::Sitemap { depth }, _) => scope.refuses_sitemap(url, host, depth, Some(parent.host)),
+        (Reads::SitemapsOf, _) => scope.refuses_sitemap(url, host, 0, Some(parent.host)),
     }
 }
 
@@ -204,9 +226,14 @@ fn in_session(mut more: Option<Box<More>>, parent: Option<&str>) -> Option<Box<M
 }
 
 /// The dedup key of a request: URL, method, body and session.
-pub(crate) fn fingerprint_of(url: &Url, more: Option<&More>) -> Fingerprint {
+pub(crate) fn fingerprint_of(url: &Url, more: Option<&More>, reads: Reads) -> Fingerprint {
     let session = more.and_then(|more| more.session.as_deref()).unwrap_or_default();
-    fingerprint_without_session(url, more).in_session(session)
+    // A sitemap that a page links to is still one: the two are asked for apart.
+    let fingerprint = match reads {
+        Reads::Page => fingerprint_without_session(url, more),
+        Reads::Sitemap { .. } | Reads::SitemapsOf => Fingerprint::of_request(url, "SITEMAP", b""),
+    };
+    fingerprint.in_session(session)
 }
 
 fn fingerprint_without_session(url: &Url, more: Option<&More>) -> Fingerprint {
@@ -257,7 +284,7 @@ pub(crate) fn seed_admissions<S: Spider>(
 ) -> Result<Vec<Admission>, SeedError> {
     let mut out = Vec::with_capacity(requests.len());
     for request in requests {
-        let Request { url, step, priority, score, more } = request;
+        let Request { url, step, priority, score, more, reads } = request;
         let mut url = url.absolute(None)?;
         if let Some(login) = Login::of_url(&url) {
             logins.add(&url, login);
@@ -269,14 +296,19 @@ pub(crate) fn seed_admissions<S: Spider>(
         let host = Host::of(&url).map_err(named)?;
         let scheme =
             Scheme::of(&url).ok_or_else(|| named(opilio_core::NameError::Scheme(url.scheme().into())))?;
-        let fingerprint = fingerprint_of(&url, more.as_deref());
+        let fingerprint = fingerprint_of(&url, more.as_deref(), reads);
         scope.add(host.clone());
-        if let Some(why) = scope.refuses_anywhere(&url, 0) {
+        let refusal = match reads {
+            Reads::Page => scope.refuses_anywhere(&url, 0),
+            Reads::Sitemap { .. } | Reads::SitemapsOf => scope.refuses_sitemap(&url, &host, 0, None),
+        };
+        if let Some(why) = refusal {
             out.push(Admission::Filtered { fingerprint, why });
             continue;
         }
         let encode = |source| SeedError::Step { url: url.to_string(), source };
-        let extra = Extra { step: step_bytes(&step).map_err(encode)?, more }.encode().map_err(encode)?;
+        let extra =
+            Extra { step: step_bytes(&step).map_err(encode)?, more, reads }.encode().map_err(encode)?;
         out.push(Admission::Queue(Record {
             url: url.as_str().into(),
             fingerprint,
@@ -309,5 +341,7 @@ pub(crate) fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec
 
 /// Links taken from one page; the rest are counted as filtered.
 const LINKS_MAX: usize = 20_000;
+/// Entries taken from one sitemap, which gives no more: sitemaps.org allows so many.
+const ENTRIES_MAX: usize = 50_000;
 /// Room for fingerprints that is kept from page to page; a huge page gives its own back.
 const SEEN_KEPT: usize = 4_096;

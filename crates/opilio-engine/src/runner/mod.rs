@@ -6,6 +6,7 @@
 mod actor;
 mod convert;
 mod hand;
+mod listing;
 mod naming;
 mod slow;
 mod watch;

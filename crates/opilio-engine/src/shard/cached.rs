@@ -7,6 +7,7 @@ use opilio_core::{Host, Lease, Outcome};
 use opilio_fetch::Fetcher;
 
 use super::ShardContext;
+use crate::extra::Reads;
 use crate::host::order_of;
 use crate::message::Deliver;
 use crate::page::Answer;
@@ -31,12 +32,13 @@ pub(super) async fn missing(
     let mut missing = Vec::new();
     for lease in leases {
         let answer = match order_of(&lease) {
-            Some((mut order, _)) => {
+            // Sitemaps are read another way, and rarely.
+            Some((mut order, _, Reads::Page)) => {
                 order.accept = cx.settings.scope.accept();
                 cx.settings.dress(host, &mut order);
                 cache.cached(&order).await
             }
-            None => None,
+            _ => None,
         };
         let Some(fetched) = answer else {
             missing.push(lease);

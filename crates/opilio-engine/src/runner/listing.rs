@@ -1,0 +1,115 @@
+//! Sitemaps: an answer in, the URLs that it lists out, as records.
+//!
+//! All of it, decompression included, happens away from the arbiter, since a small file may list
+//! much. What was read before a file breaks counts; that it broke is why its URL ends as a failure.
+
+use bytes::Bytes;
+use opilio_core::{Host, Reason, Scheme};
+use opilio_frontier::Admission;
+use opilio_robots::Robots;
+use opilio_robots::sitemap::{self, Bounds, Kind, SitemapError};
+
+use super::convert::{Converter, Parent};
+use crate::extra::Reads;
+use crate::request::Request;
+use crate::settings::Settings;
+use crate::spider::Spider;
+
+/// A file that lists URLs, and what is needed to make records of them.
+pub(crate) struct List<Step> {
+    pub(crate) reads: Reads,
+    pub(crate) url: std::sync::Arc<str>,
+    pub(crate) host: Host,
+    pub(crate) scheme: Scheme,
+    pub(crate) depth: u16,
+    pub(crate) step: Step,
+    /// What it lists belongs to the same session.
+    pub(crate) session: Option<String>,
+    pub(crate) body: Bytes,
+    /// The file is longer than bodies may be.
+    pub(crate) cut: bool,
+}
+
+/// What a file gave.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub(crate) links: Vec<Admission>,
+    /// Why it gave no more.
+    pub(crate) broken: Option<(Reason, String)>,
+}
+
+impl<Step: Clone + serde::Serialize> List<Step> {
+    /// Reads the file. The spider picks from the pages, the crawl's scope from all.
+    pub(crate) fn read<S: Spider<Step = Step>>(self, spider: &S, settings: &Settings) -> Listing {
+        let mut listing = Listing::default();
+        let requests = match self.reads {
+            Reads::SitemapsOf => self.sitemaps(),
+            Reads::Sitemap { depth } => self.entries(spider, depth, &mut listing),
+            Reads::Page => Vec::new(),
+        };
+        let parent = Parent {
+            url: &self.url,
+            host: &self.host,
+            scheme: self.scheme,
+            reads: self.reads,
+            // What is listed is a seed, too: no link led to it.
+            links_depth: self.depth,
+            session: self.session.as_deref(),
+            referrer: settings.keep_referrer.then_some(&*self.url),
+        };
+        match Converter::default().links::<S>(requests, Vec::new(), &parent, &settings.scope) {
+            Ok(links) => listing.links = links,
+            Err(error) => listing.broken = Some((Reason::ParseError, format!("encode a step: {error}"))),
+        }
+        listing
+    }
+
+    /// The `Sitemap` lines of a robots.txt.
+    fn sitemaps(&self) -> Vec<Request<Step>> {
+        let robots = Robots::parse(&self.body, "");
+        robots.sitemaps().iter().map(|loc| Request::sitemap(&**loc, self.step.clone())).collect()
+    }
+
+    fn entries<S: Spider<Step = Step>>(
+        &self,
+        spider: &S,
+        depth: u8,
+        listing: &mut Listing,
+    ) -> Vec<Request<Step>> {
+        let mut requests = Vec::new();
+        for entry in sitemap::read(&self.body[..], &Bounds::default()) {
+            match entry {
+                Ok(entry) if entry.kind == Kind::Sitemap => {
+                    requests.push(Request::nested_sitemap(entry.loc, self.step.clone(), depth + 1));
+                }
+                Ok(entry) if spider.lists(&entry) => {
+                    requests.push(Request::get(entry.loc, self.step.clone()));
+                }
+                Ok(_) => {}
+                Err(error) => listing.broken = Some((reason_of(&error), words_of(&error))),
+            }
+        }
+        if self.cut {
+            let text = "it is larger than a body may be: the entries up to there count".to_owned();
+            listing.broken = Some((Reason::BodyTooLarge, text));
+        }
+        requests
+    }
+}
+
+fn reason_of(error: &SitemapError) -> Reason {
+    match error {
+        SitemapError::Io(_) => Reason::Undecodable,
+        SitemapError::TooManyBytes { .. } | SitemapError::TooManyEntries { .. } => Reason::BodyTooLarge,
+        SitemapError::DecompressionBomb { .. } => Reason::DecompressionBomb,
+        _ => Reason::ParseError,
+    }
+}
+
+/// The error and what it comes from.
+fn words_of(error: &SitemapError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,228 @@
+//! Sitemaps as seeds, over a scripted web in virtual time.
+
+use std::io::Write;
+
+use opilio_fetch::Limits;
+
+use super::robots::{site, text, times_of};
+use super::*;
+use crate::{Scope, SitemapEntry};
+
+/// Begins at sitemaps, and writes down what arrived.
+struct Mapped {
+    seeds: fn() -> Vec<Request<()>>,
+}
+
+impl Spider for Mapped {
+    type Item = String;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        (self.seeds)()
+    }
+
+    fn lists(&self, entry: &SitemapEntry) -> bool {
+        !entry.loc.contains("unwanted")
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        found.item(format!("{} {}", page.depth(), page.origin()));
+        Ok(())
+    }
+}
+
+/// Runs a crawl from these seeds; tells the report, the items in order, and the arrivals.
+fn crawl(
+    seeds: fn() -> Vec<Request<()>>,
+    change: impl FnOnce(Crawler<Mapped>) -> Crawler<Mapped>,
+    answer: impl Fn(&str, Duration) -> ScriptedAnswer + Send + Sync + 'static,
+) -> (CrawlReport, Vec<String>, Vec<(Duration, String)>) {
+    let (output, collected) = Collect::new();
+    let policy = HostPolicy::new().rate(per_second(10)).in_flight(4);
+    let crawler = change(Crawler::new(Mapped { seeds }).host(policy)).export(output).transport(site(answer));
+    let (report, _, arrivals) = run(crawler);
+    let report = report.unwrap();
+    assert!(report.balances(), "{report:?}");
+    let mut items = collected.items::<String>().unwrap();
+    items.sort_unstable();
+    (report, items, arrivals)
+}
+
+fn urlset(locs: &[impl std::fmt::Display]) -> String {
+    let entry = |loc: &_| format!("<url><loc>{loc}</loc></url>");
+    format!("<urlset>{}</urlset>", locs.iter().map(entry).collect::<String>())
+}
+
+fn index(locs: &[&str]) -> String {
+    let entry = |loc: &&str| format!("<sitemap><loc>{loc}</loc></sitemap>");
+    format!("<sitemapindex>{}</sitemapindex>", locs.iter().map(entry).collect::<String>())
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn the_sitemaps_of_robots_txt_are_seeds_and_robots_txt_is_asked_for_once() {
+    let seeds = || vec![Request::sitemaps_of("http://a.example/some/page", ())];
+    let (report, items, arrivals) = crawl(
+        seeds,
+        |crawler| crawler,
+        |url, _| match url {
+            "http://a.example/robots.txt" => text(
+                "user-agent: *\ndisallow: /no\nsitemap: http://a.example/index.xml\nsitemap: /list.txt\n",
+            ),
+            "http://a.example/index.xml" => {
+                text(index(&["http://a.example/1.xml.gz", "http://a.example/2.xml"]))
+            }
+            "http://a.example/1.xml.gz" => ScriptedAnswer {
+                body: gzip(&urlset(&["http://a.example/x", "http://a.example/no"])).into(),
+                ..text("")
+            },
+            "http://a.example/2.xml" => {
+                text(urlset(&["http://a.example/x", "/relative", "http://a.example/unwanted"]))
+            }
+            "http://a.example/list.txt" => text("http://a.example/y\nhttp://elsewhere.example/\n"),
+            _ => page(),
+        },
+    );
+    assert_eq!(items, ["0 http://a.example/relative", "0 http://a.example/x", "0 http://a.example/y"]);
+    assert_eq!(times_of(&arrivals, "/robots.txt").len(), 1, "{arrivals:?}");
+    assert_eq!(report.reasons, BTreeMap::from([(Reason::Robots, 1)]));
+    assert_eq!(report.filtered.get("scope_host"), Some(&1));
+    // Three pages; robots.txt, the index, two sitemaps and a list.
+    assert_eq!((report.pages, report.failures.len()), (8, 1));
+    assert!(arrivals.windows(2).all(|pair| pair[1].0 - pair[0].0 >= Duration::from_millis(99)));
+}
+
+#[test]
+fn without_robots_their_sitemaps_are_still_found() {
+    let seeds = || vec![Request::sitemaps_of("http://a.example", ())];
+    let (report, items, _) = crawl(
+        seeds,
+        |crawler| crawler.no_robots(),
+        |url, _| match url {
+            "http://a.example/robots.txt" => text("disallow: /\nsitemap: http://cdn.example/map.xml\n"),
+            "http://cdn.example/map.xml" => text(urlset(&["http://a.example/x", "http://cdn.example/y"])),
+            _ => page(),
+        },
+    );
+    assert_eq!(items, ["0 http://a.example/x"]);
+    assert_eq!(report.filtered.get("scope_host"), Some(&1));
+}
+
+#[test]
+fn a_broken_sitemap_gives_what_was_read_and_ends_as_a_failure() {
+    let seeds = || {
+        ["xml", "gz", "html", "large", "missing"]
+            .map(|name| Request::sitemap(format!("http://a.example/{name}"), ()))
+            .to_vec()
+    };
+    let many: Vec<String> = (0..2_000).map(|n| format!("http://a.example/{n}")).collect();
+    let many = urlset(&many);
+    let limits = Limits { body_bytes_max: 4_000, wire_bytes_max: 100_000, ..Limits::default() };
+    let (report, items, _) = crawl(
+        seeds,
+        |crawler| crawler.limits(limits),
+        move |url, _| match url {
+            "http://a.example/xml" => {
+                text("<urlset><url><loc>http://a.example/in-xml</loc></url><url></urlset>")
+            }
+            "http://a.example/gz" => {
+                let whole = gzip(&urlset(
+                    &(0..99).map(|n| format!("http://a.example/gz-{}", n * n)).collect::<Vec<_>>(),
+                ));
+                ScriptedAnswer { body: whole[..whole.len() / 2].to_vec().into(), ..text("") }
+            }
+            "http://a.example/html" => page(),
+            "http://a.example/large" => text(many.clone()),
+            "http://a.example/missing" | "http://a.example/robots.txt" => ScriptedAnswer::status(404),
+            _ => page(),
+        },
+    );
+    let reasons: BTreeMap<_, _> = report
+        .failures
+        .iter()
+        .map(|failure| (&failure.url["http://a.example/".len()..], failure.reason))
+        .collect();
+    assert_eq!(reasons["xml"], Reason::ParseError);
+    assert_eq!(reasons["html"], Reason::ParseError);
+    assert_eq!(reasons["gz"], Reason::Undecodable);
+    assert_eq!(reasons["large"], Reason::BodyTooLarge);
+    assert_eq!(reasons["missing"], Reason::Http4xx);
+    assert_eq!(reasons.len(), 5);
+    assert!(items.iter().any(|item| item.ends_with("/in-xml")), "{items:?}");
+    assert!(items.iter().any(|item| item.ends_with("/gz-0")), "{items:?}");
+    let listed = items.iter().filter(|item| item.rsplit('/').next().unwrap().parse::<u32>().is_ok()).count();
+    assert!((50..150).contains(&listed), "4,000 bytes hold {listed} entries");
+}
+
+#[test]
+fn an_index_that_lists_itself_or_goes_ever_deeper_ends() {
+    let seeds = || vec![Request::sitemap("http://a.example/0.xml", ())];
+    let (report, items, arrivals) = crawl(
+        seeds,
+        |crawler| crawler.no_robots(),
+        |url, _| {
+            let Some(n) = url.strip_prefix("http://a.example/").and_then(|rest| rest.strip_suffix(".xml"))
+            else {
+                return page();
+            };
+            let n: u32 = n.parse().unwrap();
+            let (own, deeper) =
+                (format!("http://a.example/{n}.xml"), format!("http://a.example/{}.xml", n + 1));
+            let page = format!("<url><loc>http://a.example/page-{n}</loc></url>");
+            text(index(&[&own, &deeper]).replace("</sitemapindex>", &format!("{page}</sitemapindex>")))
+        },
+    );
+    // The seed, and three below it.
+    assert_eq!((items.len(), times_of(&arrivals, ".xml").len()), (4, 4), "{arrivals:?}");
+    assert_eq!(report.filtered.get("max_depth"), Some(&1));
+}
+
+#[test]
+fn a_page_that_is_a_sitemap_too_is_both_and_patterns_are_for_pages() {
+    let seeds = || {
+        vec![Request::get("http://a.example/map.xml", ()), Request::sitemap("http://a.example/map.xml", ())]
+    };
+    let scope = Scope::new().include("*/products/*").unwrap().exclude("*secret*").unwrap();
+    let listed = urlset(&[
+        "http://a.example/products/1",
+        "http://a.example/about",
+        "http://a.example/products/secret",
+    ]);
+    let (report, items, _) = crawl(
+        seeds,
+        |crawler| crawler.scope(scope),
+        move |url, _| match url {
+            "http://a.example/map.xml" => text(listed.clone()),
+            "http://a.example/robots.txt" => ScriptedAnswer::status(404),
+            _ => page(),
+        },
+    );
+    assert_eq!(items, ["0 http://a.example/products/1"]);
+    // As a page the map is no product.
+    assert_eq!(report.filtered.get("scope_pattern"), Some(&3));
+}
+
+#[test]
+fn fifty_thousand_entries_are_all_taken_and_one_more_is_said() {
+    for (count, failed) in [(50_000, 0), (50_001, 1)] {
+        let seeds = || vec![Request::sitemap("http://a.example/map.txt.gz", ())];
+        let list: String = (0..count).map(|n| format!("http://a.example/{n}\n")).collect();
+        let list = gzip(&list);
+        let (report, _, _) = crawl(
+            seeds,
+            |crawler| crawler.max_pages(3),
+            move |url, _| match url {
+                "http://a.example/map.txt.gz" => ScriptedAnswer { body: list.clone().into(), ..text("") },
+                "http://a.example/robots.txt" => ScriptedAnswer::status(404),
+                _ => page(),
+            },
+        );
+        assert_eq!(report.admitted, 50_001, "the entries and the list");
+        assert_eq!(report.failures.len(), failed);
+    }
+}
