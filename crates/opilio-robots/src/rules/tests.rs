@@ -148,7 +148,8 @@ fn takes_urls_and_careless_paths() {
 }
 
 /// A matcher that backtracks needs years for the first pattern; one that is quadratic for each
-/// rule, minutes for the file. The limit is generous: debug builds on a busy machine pass it.
+/// rule, minutes for the file. The limit tells those from ours, also in a debug build on a machine that
+/// is busy with much else; it is no measure of speed.
 #[test]
 fn hostile_patterns_take_linear_time() {
     let path = format!("/{}", "a".repeat(8_000));
@@ -158,7 +159,7 @@ fn hostile_patterns_take_linear_time() {
     for rules in [stars, format!("user-agent: *\n{many}"), format!("user-agent: *\n{needles}")] {
         let begin = Instant::now();
         assert!(Robots::parse(rules.as_bytes(), "x").allows(&path));
-        assert!(begin.elapsed() < Duration::from_secs(5), "took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(60), "took {:?}", begin.elapsed());
     }
 }
 
