@@ -98,6 +98,8 @@ pub struct Crawler<S: Spider> {
     #[cfg(feature = "disk")]
     resume: bool,
     try_again: TryAgain,
+    history: bool,
+    refresh: Option<Duration>,
     #[cfg(feature = "disk")]
     durability: Durability,
     transport: Option<MakeTransport>,
@@ -139,6 +141,8 @@ impl<S: Spider> Crawler<S> {
             #[cfg(feature = "disk")]
             resume: false,
             try_again: TryAgain::default(),
+            history: false,
+            refresh: None,
             #[cfg(feature = "disk")]
             durability: Durability::default(),
             transport: None,
@@ -308,6 +312,24 @@ impl<S: Spider> Crawler<S> {
     pub fn retry_failed(mut self) -> Self {
         self.try_again = TryAgain::Everything;
         self
+    }
+
+    /// Keeps of every page when it was fetched and what a later fetch can ask with (some 60 bytes
+    /// each), so that a resumed crawl can [refresh](Self::refresh) it. From the first run on: what an
+    /// earlier run did not keep is not there.
+    #[must_use]
+    pub fn history(mut self) -> Self {
+        self.history = true;
+        self
+    }
+
+    /// Makes all pages of a resumed crawl due again that were fetched longer than `age` ago, and
+    /// keeps a [history](Self::history). Servers are asked whether a page has changed;
+    /// [`Page::is_unchanged`](crate::Page::is_unchanged) tells the spider.
+    #[must_use]
+    pub fn refresh(mut self, age: Duration) -> Self {
+        self.refresh = Some(age);
+        self.history()
     }
 
     /// What a power cut may take of a crawl with a [`state`](Self::state) directory: its last second
@@ -576,14 +598,22 @@ impl<S: Spider> Crawler<S> {
             #[cfg(feature = "disk")]
             Store::Directory(dir) => {
                 let identity = Identity { spider: self.spider.name().to_owned(), version: S::VERSION };
-                let options =
-                    DiskOptions { order: Some(self.order), caps: self.caps, ..DiskOptions::default() };
+                let options = DiskOptions {
+                    order: Some(self.order),
+                    caps: self.caps,
+                    history: self.history,
+                    ..DiskOptions::default()
+                };
                 open_state(&dir, identity, self.resume, self.durability, &options)?
             }
         };
         let past = past::open(&mut *frontier, &mut sinks)?;
         if past.resumed {
-            past::try_again(&mut *frontier, self.try_again, past.clock.now(), &self.user_agent)?;
+            let now = past.clock.now();
+            past::try_again(&mut *frontier, self.try_again, now, &self.user_agent)?;
+            if let Some(age) = self.refresh {
+                past::refresh(&mut *frontier, now - age)?;
+            }
         }
         let (publish, progress) = watch::channel(Progress::default());
         let settings = Settings {
@@ -597,6 +627,7 @@ impl<S: Spider> Crawler<S> {
             redirects_max: self.redirects_max,
             seed: self.seed.unwrap_or_else(random_seed),
             keep_referrer: self.keep_referrer,
+            keep_history: self.history,
             sessions: self.sessions,
             keeps_cookies: self.cookies,
             logins,

@@ -24,7 +24,7 @@ use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
 use opilio_fetch::Order;
-use opilio_frontier::Admission;
+use opilio_frontier::{Admission, Fetched};
 use url::Url;
 
 use crate::fetcher::{Slot, Standing};
@@ -209,8 +209,8 @@ pub(crate) struct Parsed {
     /// Encoded items, a buffer a sink.
     pub(crate) rows: Vec<Vec<u8>>,
     pub(crate) items: u64,
-    /// Of a page: what its host's cap counts.
-    pub(crate) body_bytes: u64,
+    /// How a page was fetched.
+    pub(crate) fetched: Fetched,
 }
 
 /// Where a redirect goes on.

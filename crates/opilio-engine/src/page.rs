@@ -53,6 +53,7 @@ pub struct Page<Step> {
     referrer: Option<Box<str>>,
     user_agent: Arc<str>,
     session: Option<Box<str>>,
+    known_hash: Option<u64>,
     step: Step,
     document: Document,
     /// Goes back when the page is done with.
@@ -68,6 +69,8 @@ pub(crate) struct PageFacts {
     /// As whom it was fetched.
     pub(crate) user_agent: Arc<str>,
     pub(crate) session: Option<Box<str>>,
+    /// The hash of its body when it was fetched before, if that is known.
+    pub(crate) known_hash: Option<u64>,
 }
 
 impl<Step> Page<Step> {
@@ -83,6 +86,7 @@ impl<Step> Page<Step> {
             referrer: facts.referrer,
             user_agent: facts.user_agent,
             session: facts.session,
+            known_hash: facts.known_hash,
             step,
             document: Document::new(answer.url, content_type.as_deref(), answer.body),
             headers: answer.headers,
@@ -100,6 +104,7 @@ impl<Step> Page<Step> {
             referrer: None,
             user_agent: USER_AGENT.into(),
             session: None,
+            known_hash: None,
         };
         let headers = HeaderMap::from_iter([(
             http::header::CONTENT_TYPE,
@@ -179,6 +184,14 @@ impl<Step> Page<Step> {
     /// 304. There is no body then.
     pub fn is_not_modified(&self) -> bool {
         self.status == 304
+    }
+
+    /// Whether it is what it was when an earlier run fetched it: the server says so by a 304, or its
+    /// body is the same. For crawls with a [history](crate::Crawler::history) that are
+    /// [refreshed](crate::Crawler::refresh); a page that is fetched for the first time is never.
+    pub fn is_unchanged(&self) -> bool {
+        let same = |known| xxhash_rust::xxh3::xxh3_64(self.body()) == known;
+        self.is_not_modified() || self.known_hash.is_some_and(same)
     }
 
     /// `ETag`, for [`Request::if_none_match`](crate::Request::if_none_match).

@@ -144,6 +144,23 @@ pub(crate) fn try_again(
     Ok(())
 }
 
+/// Makes pages due again that ended before an instant.
+///
+/// # Errors
+/// When the store fails, or keeps no history.
+pub(crate) fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), CrawlError> {
+    let mut refreshed = 0;
+    loop {
+        let some = frontier.refresh(before, AT_ONCE)?;
+        refreshed += some;
+        if some == 0 {
+            break;
+        }
+    }
+    tracing::info!(refreshed, "pages of earlier runs are due again");
+    Ok(())
+}
+
 /// Whether a run is under way or has come to its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum RunState {

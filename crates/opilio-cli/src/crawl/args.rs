@@ -143,6 +143,13 @@ pub(crate) struct CrawlArgs {
     /// Tries all failures of the resumed crawl again (opilio failed lists them)
     #[arg(long, requires = "resume", help_heading = "Where")]
     pub(crate) retry_failed: bool,
+    /// Keeps when each page was fetched and what to ask with next time, for --refresh in a later run
+    #[arg(long, requires = "state", help_heading = "Where")]
+    pub(crate) history: bool,
+    /// Fetches pages again that are older than this; servers are asked whether they have changed (a
+    /// page that has not is a line with status 304). Of pages with --history; implies it
+    #[arg(long, value_name = "AGE", requires = "resume", help_heading = "Where", value_parser = unit::duration)]
+    pub(crate) refresh: Option<Duration>,
     /// What a power cut may take of --state (a kill takes nothing) [default: interval]
     #[arg(long, value_name = "HOW", requires = "state", help_heading = "Where")]
     pub(crate) durability: Option<DurabilityArg>,

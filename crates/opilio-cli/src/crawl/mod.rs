@@ -61,7 +61,8 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
         spider = spider.with_files();
     }
     let (resume, retry_failed, durability) = (args.resume, args.retry_failed, args.durability);
-    let state = args.state.map(|dir| State { dir, resume, retry_failed, durability });
+    let (history, refresh) = (args.history, args.refresh);
+    let state = args.state.map(|dir| State { dir, resume, retry_failed, history, refresh, durability });
     let mut crawler = plan.apply(Crawler::new(spider)).export(export);
     if let Some(files) = files {
         crawler = crawler.files(files);

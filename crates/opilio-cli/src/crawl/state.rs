@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use opilio::export::ExportError;
 use opilio::frontier::{DiskFrontier, FrontierError};
@@ -18,6 +19,8 @@ pub(crate) struct State {
     pub(crate) dir: PathBuf,
     pub(crate) resume: bool,
     pub(crate) retry_failed: bool,
+    pub(crate) history: bool,
+    pub(crate) refresh: Option<Duration>,
     pub(crate) durability: Option<DurabilityArg>,
 }
 
@@ -28,6 +31,12 @@ impl State {
         let mut crawler = crawler.state(&self.dir);
         if let Some(durability) = self.durability {
             crawler = crawler.durability(durability.into());
+        }
+        if self.history {
+            crawler = crawler.history();
+        }
+        if let Some(age) = self.refresh {
+            crawler = crawler.refresh(age);
         }
         if !self.resume {
             return crawler;

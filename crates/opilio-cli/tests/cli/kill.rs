@@ -444,3 +444,20 @@ fn failures_are_listed_and_tried_again() {
     assert_eq!(list(&kept.path("state")).stdout, "");
     assert_eq!(kept.report()["failures"], json!([]));
 }
+
+#[test]
+fn old_pages_are_fetched_again() {
+    let shop = shop(20);
+    let mut kept = Kept::new(&shop, &["--rate=2000/s", "--history"]);
+    assert_eq!(kept.run().code, 0);
+    let (pages, arrivals) = (kept.pages().len(), shop.log(0).arrivals());
+    kept.flags = vec!["--rate=2000/s".into(), "--refresh=1h".into()];
+    assert_eq!(kept.run().code, 0);
+    assert_eq!(shop.log(0).arrivals(), arrivals, "none is an hour old");
+    kept.flags = vec!["--rate=2000/s".into(), "--refresh=1ms".into()];
+    assert_eq!(kept.run().code, 0);
+    let report = kept.report();
+    assert_eq!((&report["pages"], &report["left"]), (&json!(pages), &json!(0)));
+    let text = std::fs::read_to_string(kept.path("pages.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), 2 * pages, "a line for each time");
+}

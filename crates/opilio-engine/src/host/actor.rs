@@ -10,6 +10,7 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHand
 use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
 use opilio_core::{Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
 use opilio_fetch::{Connection, Order, Purpose};
+use opilio_frontier::Fetched;
 use opilio_robots::ROBOTS_BYTES_MAX;
 use url::Url;
 
@@ -288,7 +289,7 @@ impl HostActor {
             name: None,
             rows: Vec::new(),
             items: 0,
-            body_bytes: 0,
+            fetched: Fetched::default(),
         });
     }
 
@@ -346,6 +347,9 @@ impl HostActor {
 pub(crate) fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>, Reads)> {
     let url = Url::parse(&lease.record.url).ok()?;
     let mut order = Order::get(url);
+    if let Some(validators) = &lease.record.validators {
+        validators.ask(&mut order.headers);
+    }
     if lease.record.extra.is_empty() {
         return Some((order, None, Reads::Page));
     }

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use opilio_core::host::Delivery;
-use opilio_core::{Ending, Host, Lease, Reason, Record, RecordKind, Scheme};
+use opilio_core::{Ending, Host, Lease, Reason, Record, RecordKind, Scheme, Validators};
 use opilio_export::FileStore;
-use opilio_frontier::Admission;
+use opilio_frontier::{Admission, Fetched};
 use url::Url;
 
 use super::convert::{Converter, Encoders, Parent, fingerprint_of, rows};
@@ -100,11 +100,11 @@ struct Case<Step> {
     lease: opilio_core::LeaseId,
     origin: Arc<str>,
     attempts: u16,
-    /// Of the page, as it came decoded.
-    body_bytes: u64,
     step: Step,
     more: Option<Box<More>>,
     reads: Reads,
+    /// How a page was fetched, for the store.
+    fetched: Fetched,
 }
 
 impl<S: Spider> SpiderRunner<S> {
@@ -177,15 +177,15 @@ impl<S: Spider> SpiderRunner<S> {
             record,
             origin,
             attempts,
-            body_bytes: 0,
             step,
             more,
             reads,
+            fetched: Fetched::default(),
         })
     }
 
     fn page(&mut self, ctx: &mut Context<Self>, mut case: Case<S::Step>, answer: Answer) {
-        case.body_bytes = answer.body.len() as u64;
+        case.fetched = case.fetched(&answer, &self.settings);
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&case.step);
         let facts = case.facts(&self.settings);
         let naming = case.naming(&self.settings);
@@ -411,7 +411,7 @@ impl<S: Spider> SpiderRunner<S> {
             name,
             rows,
             items: count,
-            body_bytes: case.body_bytes,
+            fetched: case.fetched,
         });
     }
 
@@ -508,7 +508,7 @@ impl<S: Spider> SpiderRunner<S> {
             name: None,
             rows: Vec::new(),
             items: 0,
-            body_bytes: 0,
+            fetched: Fetched::default(),
         });
     }
 
@@ -553,7 +553,7 @@ impl<S: Spider> SpiderRunner<S> {
             name: None,
             rows: Vec::new(),
             items: 0,
-            body_bytes: 0,
+            fetched: Fetched::default(),
         });
     }
 }
@@ -607,7 +607,29 @@ impl<Step> Case<Step> {
             referrer: self.more.as_ref().and_then(|more| more.referrer.clone()).map(Into::into),
             user_agent: settings.user_agent.clone(),
             session: self.session().map(Into::into),
+            known_hash: self.record.validators.as_ref().and_then(|known| known.body_hash),
         }
+    }
+
+    /// What the store is to know of how a page was fetched. What was asked with still holds when
+    /// nothing has changed.
+    fn fetched(&self, answer: &Answer, settings: &Settings) -> Fetched {
+        let body_bytes = answer.body.len() as u64;
+        if !settings.keep_history {
+            return Fetched { body_bytes, ..Fetched::default() };
+        }
+        let read = Validators::read(&answer.headers);
+        let validators = if answer.status == 304 {
+            let known = self.record.validators.as_deref().cloned().unwrap_or_default();
+            Validators {
+                etag: read.etag.or(known.etag),
+                last_modified: read.last_modified.or(known.last_modified),
+                body_hash: known.body_hash,
+            }
+        } else {
+            Validators { body_hash: Some(xxhash_rust::xxh3::xxh3_64(&answer.body)), ..read }
+        };
+        Fetched { body_bytes, validators }
     }
 }
 

@@ -643,13 +643,8 @@ impl Drop for Alarm {
 
 impl Batch {
     fn add(&mut self, page: Parsed) {
-        let Parsed { shard, host, lease, ending, origin, attempts, rows, items, body_bytes, .. } = page;
-        self.settlements.push(match ending {
-            Ending::Page => {
-                Settlement::fetched_page(lease, attempts, Fetched { body_bytes, ..Fetched::default() })
-            }
-            ending => settlement(lease, ending, attempts, origin),
-        });
+        let Parsed { shard, host, lease, ending, origin, attempts, rows, items, fetched, .. } = page;
+        self.settlements.push(settlement(lease, ending, attempts, origin, fetched));
         self.whose.push((shard, host, lease));
         self.items += items;
         if self.rows.len() < rows.len() {
@@ -665,9 +660,15 @@ impl Batch {
     }
 }
 
-fn settlement(lease: LeaseId, ending: Ending, attempts: u16, origin: Arc<str>) -> Settlement {
+fn settlement(
+    lease: LeaseId,
+    ending: Ending,
+    attempts: u16,
+    origin: Arc<str>,
+    fetched: Fetched,
+) -> Settlement {
     match ending {
-        Ending::Page => Settlement::page(lease),
+        Ending::Page => Settlement::fetched_page(lease, attempts, fetched),
         Ending::Alias => Settlement::alias(lease),
         Ending::Failed(reason) => Settlement::failed(lease, reason, attempts, Some(origin)),
         Ending::Retry { due, attempts } => Settlement::retry(lease, due, attempts),

@@ -2,17 +2,18 @@
 //! would have done is done.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
-use opilio_core::{HostPolicy, Reason, per_minute};
+use opilio_core::{HostPolicy, Reason, per_minute, per_second};
 use opilio_export::JsonLines;
-use opilio_fetch::ScriptedAnswer;
+use opilio_fetch::{Ask, ScriptedAnswer, ScriptedTransport, Transport};
 use opilio_frontier::{DiskFrontier, DiskOptions, Frontier};
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
 use super::{ARRIVALS, List, crawler, page, refused, run, urls, web};
-use crate::{Crawler, Stopped, past};
+use crate::{CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped, past};
 
 /// A crawl that is kept in a folder, from run to run.
 struct Kept {
@@ -185,4 +186,81 @@ fn failures_are_tried_again_when_asked() {
     let report = report.unwrap();
     assert!(report.balances() && report.failures.is_empty());
     assert_eq!((report.pages, kept.rows().len()), (3, 3));
+}
+
+#[test]
+fn old_pages_are_asked_for_again_and_what_changed_is_known() {
+    let kept = Kept::new(urls("news.example", 3));
+    let crawler = || {
+        let output = JsonLines::create(kept.output()).unwrap();
+        Crawler::new(Changes(kept.urls.clone()))
+            .host(HostPolicy::new().rate(per_second(2)))
+            .addresses(opilio_fetch::AddressPolicy::allow_all())
+            .no_robots()
+            .export(output)
+            .state(kept.dir.path().join("state"))
+            .resume()
+    };
+    // The first has an ETag, the second nothing, and the third changes.
+    let web = |third: &'static str| {
+        move || -> Rc<dyn Transport> {
+            Rc::new(ScriptedTransport::new(move |_, ask: &Ask| {
+                let tag = http::HeaderValue::from_static("\"v1\"");
+                match ask.url.path() {
+                    "/0" if ask.headers.get(http::header::IF_NONE_MATCH) == Some(&tag) => {
+                        ScriptedAnswer::status(304)
+                    }
+                    "/0" => ScriptedAnswer::page("one").header(http::header::ETAG, tag),
+                    "/1" => ScriptedAnswer::page("two"),
+                    _ => ScriptedAnswer::page(third),
+                }
+            }))
+        }
+    };
+    let (report, _) = run_any(crawler().history().transport(web("three")));
+    assert_eq!(report.pages, 3);
+    let (report, _) = run_any(crawler().refresh(Duration::from_secs(3_600)).transport(web("changed")));
+    assert_eq!((report.pages, kept.rows().len()), (3, 3), "none is an hour old");
+    kept.pass(Duration::from_secs(3_600));
+    let (report, _) = run_any(crawler().refresh(Duration::from_secs(3_600)).transport(web("changed")));
+    assert!(report.balances());
+    assert_eq!((report.pages, report.left), (3, 0));
+    let news = |n, unchanged| format!("http://news.example/{n} {unchanged}");
+    let mut expected: Vec<String> = (0..3).map(|n| news(n, false)).collect();
+    expected.extend([news(0, true), news(1, true), news(2, false)]);
+    expected.sort();
+    assert_eq!(kept.rows(), expected);
+    // And again, with what the last fetch said.
+    kept.pass(Duration::from_secs(3_600));
+    run_any(crawler().refresh(Duration::from_secs(3_600)).transport(web("changed")));
+    expected.extend([news(0, true), news(1, true), news(2, true)]);
+    expected.sort();
+    assert_eq!(kept.rows(), expected);
+}
+
+/// Writes down which pages have changed.
+struct Changes(Vec<String>);
+
+impl Spider for Changes {
+    type Item = String;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        self.0.iter().map(|url| Request::get(&**url, ())).collect()
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        found.item(format!("{} {}", page.origin(), page.is_unchanged()));
+        Ok(())
+    }
+}
+
+/// Runs a crawl of any spider in virtual time.
+fn run_any<S: Spider>(crawler: Crawler<S>) -> (CrawlReport, Duration) {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, async move {
+        let began = tokio::time::Instant::now();
+        (crawler.run_here().await.unwrap(), began.elapsed())
+    })
 }
