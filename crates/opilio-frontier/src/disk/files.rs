@@ -17,6 +17,7 @@ use fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
 };
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::books::Books;
 use super::keys;
@@ -223,6 +224,7 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &Place) -> Result<Found, F
         return Err(place.damaged("the database has lost its version"));
     }
     let io = |error| place.io("open", error);
+    check_manifests(&path.join("keyspaces"), place)?;
     let journals = journals(&path).map_err(io)?;
     let (synced, synced_commits) = Synced::open(&dir.join("synced")).map_err(io)?;
     // It takes some of what it reads for granted, and panics where a damaged file breaks that.
@@ -248,11 +250,37 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &Place) -> Result<Found, F
     Ok(Found { stored, books, synced, synced_commits, journals })
 }
 
+/// Whether the lists of tables are what was written. The layer below writes a checksum of each and does
+/// not look at it; it takes what it reads, and removes the tables that are not in it.
+fn check_manifests(keyspaces: &Path, place: &Place) -> Result<(), FrontierError> {
+    for keyspace in fs::read_dir(keyspaces).map_err(|error| place.io("open", error))? {
+        let keyspace = keyspace.map_err(|error| place.io("open", error))?.path();
+        if !has_whole_manifest(&keyspace).unwrap_or(false) {
+            return Err(place.damaged(format!("the list of tables in {} does not hold", keyspace.display())));
+        }
+    }
+    Ok(())
+}
+
+/// `current` says which list holds: `number:u64 · checksum:u128 · 0`, little-endian, and `vNUMBER` is it.
+fn has_whole_manifest(keyspace: &Path) -> io::Result<bool> {
+    let current = fs::read(keyspace.join("current"))?;
+    let Some((number, rest)) = current.split_first_chunk::<8>() else { return Ok(false) };
+    let Some((checksum, [0])) = rest.split_first_chunk::<16>() else { return Ok(false) };
+    let list = fs::read(keyspace.join(format!("v{}", u64::from_le_bytes(*number))))?;
+    Ok(xxh3_128(&list) == u128::from_le_bytes(*checksum))
+}
+
 fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Database> {
-    Database::builder(path)
+    let builder = Database::builder(path)
         .cache_size(options.cache_bytes)
-        .max_journaling_size(options.journal_bytes_max.max(64 << 20))
-        .worker_threads(options.workers.max(1))
+        .max_journaling_size(options.journal_bytes_max.max(64 << 20));
+    // A test needs threads that do nothing; without any, no store works.
+    #[cfg(test)]
+    if options.workers == 0 {
+        return builder.worker_threads_unchecked(0);
+    }
+    builder.worker_threads(options.workers.max(1))
 }
 
 type Make = fn(&DiskOptions) -> KeyspaceCreateOptions;

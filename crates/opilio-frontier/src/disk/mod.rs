@@ -21,6 +21,25 @@
 //! | `books` | the counters |
 //! | `sync` | when commits are on disk |
 //!
+//! # What holds, and the test that shows it
+//!
+//! | whatever happens | what is there afterwards | shown by |
+//! | --- | --- | --- |
+//! | the process is killed | all that was acknowledged; what was out is due again | `kills_take_nothing_that_was_acknowledged`, the conformance suite's `crash` |
+//! | the power is cut, [`Durability::EveryCommit`] | all that was acknowledged | `a_power_cut_leaves_a_prefix_that_holds_what_was_synced` |
+//! | the power is cut, [`Durability::Interval`] | a whole prefix of the commits, at least up to the last sync: at most the interval and what a sync takes are lost | the same, and `a_thread_syncs_without_being_asked` |
+//! | the power is cut, [`Durability::Process`] | a whole prefix, at least up to the last [`checkpoint`](crate::Frontier::checkpoint) | the same |
+//! | the journal ends within a commit | that commit is dropped as a whole, and said ([`DiskFrontier::torn_bytes`]) | `a_commit_that_was_cut_off_is_dropped_as_a_whole_and_said` |
+//! | a file is cut, changed or missing | an error that names the store, every time it is opened or read; or, where nothing acknowledged hung on the bytes, everything | `whatever_is_damaged_is_an_error_or_does_no_harm`, `a_part_that_is_missing_is_an_error_and_nothing_is_begun_anew` |
+//! | the disk is full | the call fails with an error of the kind `StorageFull`; all that was acknowledged, once there is space | `a_full_disk_is_said_and_the_crawl_goes_on_later` |
+//! | the threads of the layer below end or stall | [`FrontierError::Stalled`](crate::FrontierError::Stalled) after [`DiskOptions::stall_max`] | `threads_that_do_nothing_are_an_error_and_no_hang` |
+//! | a second process comes | [`FrontierError::InUse`](crate::FrontierError::InUse) | `a_directory_belongs_to_one_crawl_and_one_process` |
+//!
+//! Losing the end of the history loses work, never URLs: links are admitted before their page is
+//! settled, so that what is lost is found again by fetching again. Seeds have no such page: whoever
+//! acknowledges them to somebody calls `checkpoint` first. Power cuts are simulated, by cutting and
+//! by zeroing the journal's end; that the disk keeps what it says it has synced is taken for granted.
+//!
 //! [fjall]: https://docs.rs/fjall
 
 mod again;

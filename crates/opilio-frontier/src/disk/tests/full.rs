@@ -1,0 +1,85 @@
+//! A disk that is full: the crawl stops with an error that says so, and goes on when there is space.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+use std::process::Command;
+
+use opilio_core::Record;
+
+use super::{drain, open, record, small, whose};
+use crate::disk::DiskFrontier;
+use crate::{Admission, Frontier, FrontierError};
+
+const DIR: &str = "OPILIO_TEST_FULL_DIR";
+const PER_BATCH: usize = 40;
+
+/// Records that no compression makes smaller.
+fn large(paths: Range<usize>) -> Vec<Admission> {
+    let mut random = fastrand::Rng::with_seed(paths.start as u64);
+    let large = |path| {
+        let extra = std::iter::repeat_with(|| random.u8(..)).take(8192).collect::<Vec<_>>().into();
+        Admission::Queue(Record { extra, ..record(path % 3, path) })
+    };
+    paths.map(large).collect()
+}
+
+/// Runs on a small file system: see [`a_full_disk_is_said_and_the_crawl_goes_on_later`].
+#[test]
+#[ignore = "runs on a file system of its own, by another test"]
+fn victim() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    let (ballast, state) = (Path::new(&dir).join("ballast"), Path::new(&dir).join("state"));
+    fs::write(&ballast, vec![1; 8 << 20]).unwrap();
+    let mut store = DiskFrontier::create(&state, small(), whose()).unwrap();
+    let mut admitted = 0;
+    let error = loop {
+        match store.admit(large(admitted..admitted + PER_BATCH)) {
+            Ok(_) => admitted += PER_BATCH,
+            Err(error) => break error,
+        }
+        assert!(admitted < 10_000_000, "the disk is never full");
+    };
+    match &error {
+        FrontierError::Io { source, .. } => assert_eq!(source.kind(), io::ErrorKind::StorageFull),
+        other => panic!("not said to be full: {other:?}"),
+    }
+    assert!(matches!(store.admit(large(0..1)), Err(FrontierError::Stopped { .. })));
+    drop(store);
+
+    fs::remove_file(ballast).unwrap();
+    let mut store = open(&state).unwrap();
+    let stats = store.stats();
+    assert!(stats.balances() && stats.left >= admitted as u64, "{stats:?} of {admitted}");
+    for n in (0..admitted).step_by(PER_BATCH) {
+        assert_eq!(store.admit(large(n..n + PER_BATCH)).unwrap().new, 0, "an admission was lost");
+    }
+    assert_eq!(drain(&mut store).len() as u64, stats.left);
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_crawl_goes_on_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=28m none \"$1\" || exit 77; \
+                  exec \"$2\" --exact --ignored --nocapture disk::tests::full::victim";
+    let ran = Command::new("unshare")
+        .args(["-rm", "sh", "-c", script, "sh"])
+        .arg(dir.path())
+        .arg(std::env::current_exe().unwrap())
+        .env(DIR, dir.path())
+        .output();
+    match ran {
+        Ok(ran) if ran.status.success() => {
+            let said = String::from_utf8_lossy(&ran.stdout);
+            assert!(said.contains("1 passed"), "{said}");
+        }
+        Ok(ran) if ran.status.code() == Some(77) || ran.stderr.starts_with(b"unshare") => {
+            eprintln!("skipped: no file system of our own can be made here");
+        }
+        Ok(ran) => panic!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr)),
+        Err(_) => eprintln!("skipped: there is no unshare here"),
+    }
+}
