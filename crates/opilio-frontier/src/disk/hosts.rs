@@ -1,6 +1,7 @@
 //! The hosts: their names, who has to know about their due work, and what is read ahead of theirs.
 //!
-//! In memory stand the hosts that this run has met, some 150 bytes each; the others are on disk
+//! In memory stand the hosts that this run has met, some 350 bytes each with all that the allocator
+//! adds (`cargo xtask frontier-bench` prints it); the others are on disk
 //! and come when a link, a retry or their turn brings them.
 
 use std::collections::{HashMap, VecDeque};
