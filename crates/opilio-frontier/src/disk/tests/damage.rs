@@ -187,7 +187,8 @@ fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     let boundaries = commits.iter().map(|(at, _)| *at);
     let mut random = fastrand::Rng::with_seed(108);
     let first = commits[0].0;
-    let cuts: BTreeSet<usize> = boundaries.chain((0..60).map(|_| random.usize(first..end))).collect();
+    let cuts: BTreeSet<usize> =
+        boundaries.chain((0..tries() * 20).map(|_| random.usize(first..end))).collect();
     for cut in cuts {
         for zeroed in [false, true] {
             let damaged = parent.path().join("damaged");
