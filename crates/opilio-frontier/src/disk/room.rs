@@ -85,7 +85,10 @@ impl DiskFrontier {
     /// Ends at most `n` records of a host as filtered; tells how many there were.
     fn close(&mut self, id: HostId, why: Filtered, n: usize) -> Result<usize, FrontierError> {
         let mut leases = Vec::new();
+        let turn = self.slot(id)?.turn;
         self.take(id, n, &mut leases)?;
+        // Whoever was told of the host finds out by asking; until then it is not told again.
+        self.slot(id)?.turn = turn;
         let closed = leases.len();
         if closed == 0 {
             return Ok(0);
