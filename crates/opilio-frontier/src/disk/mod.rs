@@ -32,8 +32,8 @@
 //! | the journal ends within a commit | that commit is dropped as a whole, and said ([`DiskFrontier::torn_bytes`]) | `a_commit_that_was_cut_off_is_dropped_as_a_whole_and_said` |
 //! | a file is cut, changed or missing | an error that names the store, every time it is opened or read; or, where nothing acknowledged hung on the bytes, everything | `whatever_is_damaged_is_an_error_or_does_no_harm`, `a_part_that_is_missing_is_an_error_and_nothing_is_begun_anew` |
 //! | the disk is full | the call fails with an error of the kind `StorageFull`; all that was acknowledged, once there is space | `a_full_disk_is_said_and_the_crawl_goes_on_later` |
-//! | the threads of the layer below end or stall | [`FrontierError::Stalled`](crate::FrontierError::Stalled) after [`DiskOptions::stall_max`] | `threads_that_do_nothing_are_an_error_and_no_hang` |
-//! | a second process comes | [`FrontierError::InUse`](crate::FrontierError::InUse) | `a_directory_belongs_to_one_crawl_and_one_process` |
+//! | the threads of the layer below end or stall | [`FrontierError::Stalled`] after [`DiskOptions::stall_max`] | `threads_that_do_nothing_are_an_error_and_no_hang` |
+//! | a second process comes | [`FrontierError::InUse`] | `a_directory_belongs_to_one_crawl_and_one_process` |
 //!
 //! Losing the end of the history loses work, never URLs: links are admitted before their page is
 //! settled, so that what is lost is found again by fetching again. Seeds have no such page: whoever
@@ -81,7 +81,7 @@ use queue::Queue;
 use seen::{Seen, SeenError, Sighting};
 use sync::{Synced, Syncer};
 
-/// A [`Frontier`] in a directory.
+/// A [`Frontier`](crate::Frontier) in a directory.
 ///
 /// ```
 /// use opilio_frontier::{DiskFrontier, DiskOptions, Frontier, Identity};
