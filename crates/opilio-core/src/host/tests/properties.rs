@@ -47,6 +47,9 @@ enum Move {
     WakeEarly(Duration),
     /// Grants slots and lets a few spacings pass, until as many are in flight as can be.
     Fill,
+    /// Answers what is under way with refusals, one after another, each with a wait of its own in
+    /// seconds: as a burst of concurrent requests is refused.
+    RefuseBurst(Vec<u64>),
 }
 
 #[derive(Clone, Debug)]
@@ -126,6 +129,7 @@ fn moves() -> impl Strategy<Value = Move> {
             .prop_map(Move::Wake),
         4 => (0u64..30_000).prop_map(Duration::from_micros).prop_map(Move::WakeEarly),
         8 => Just(Move::Fill),
+        1 => prop::collection::vec(0u64..120, 2..5).prop_map(Move::RefuseBurst),
     ]
 }
 
@@ -206,10 +210,14 @@ impl Chaos {
     fn run(&mut self, schedule: &Schedule) -> Result<(), Violation> {
         for (gap, next) in &schedule.moves {
             self.now += *gap;
-            if matches!(next, Move::Fill) {
-                self.fill()?;
-            } else if let Some(input) = self.input(next) {
-                self.hear(input)?;
+            match next {
+                Move::Fill => self.fill()?,
+                Move::RefuseBurst(waits) => self.refuse_burst(waits)?,
+                _ => {
+                    if let Some(input) = self.input(next) {
+                        self.hear(input)?;
+                    }
+                }
             }
         }
         self.finish()
@@ -277,8 +285,19 @@ impl Chaos {
                 self.now = self.now.max(early.min(self.now + secs(4_000)));
                 Some(Input::Tick)
             }
-            Move::Fill => None,
+            Move::Fill | Move::RefuseBurst(_) => None,
         }
+    }
+
+    fn refuse_burst(&mut self, waits: &[u64]) -> Result<(), Violation> {
+        self.fill()?;
+        for seconds in waits {
+            let answer = wait(429, secs(*seconds));
+            let report = Move::Report { which: 0, answer, repeatable: true, give_up: false };
+            let Some(input) = self.input(&report) else { break };
+            self.hear(input)?;
+        }
+        Ok(())
     }
 
     fn fill(&mut self) -> Result<(), Violation> {
