@@ -50,6 +50,10 @@ pub enum NameError {
     /// There is no host in it.
     #[error("there is no host in it")]
     NoHost,
+    /// Its host has two dots in a row, or one at its start. The URL standard lets that stand, but no
+    /// name of the DNS has it, and resolvers do not agree on what it might mean.
+    #[error("the host {0:?} has an empty label")]
+    EmptyLabel(String),
 }
 
 /// What owns a budget: the lower-case IDNA name without trailing dot (or the canonical address)
@@ -64,16 +68,18 @@ impl Host {
     /// The host that a URL is served by.
     ///
     /// # Errors
-    /// When the scheme is not http(s) or there is no host.
+    /// When the scheme is not http(s), or there is no host that could have an address.
     pub fn of(url: &Url) -> Result<Self, NameError> {
         if Scheme::of(url).is_none() {
             return Err(NameError::Scheme(url.scheme().to_owned()));
         }
         let name = url.host_str().ok_or(NameError::NoHost)?;
-        // However many dots: the URL standard lets them stand, and they lead to the same server.
-        let name = name.trim_end_matches('.');
+        let name = name.strip_suffix('.').unwrap_or(name);
         if name.is_empty() {
             return Err(NameError::NoHost);
+        }
+        if name.split('.').any(str::is_empty) {
+            return Err(NameError::EmptyLabel(name.to_owned()));
         }
         Ok(match url.port() {
             None | Some(80 | 443) => Self(name.into()),
@@ -188,7 +194,6 @@ mod tests {
             "http://EXAMPLE.com:80",
             "https://example.com:443/",
             "http://user:secret@example.com./",
-            "http://example.com../",
         ] {
             assert_eq!(host(url).as_str(), "example.com", "{url}");
         }
@@ -208,6 +213,15 @@ mod tests {
         assert_eq!(host("http://a.b.example.co.uk/").group().as_str(), "example.co.uk");
         assert_eq!(host("http://127.0.0.1:81/").group().as_str(), "127.0.0.1:81");
         assert_eq!(host("http://localhost:81/").group().as_str(), "localhost");
+    }
+
+    #[test]
+    fn a_name_with_an_empty_label_is_no_second_host_of_its_server() {
+        for url in ["http://example.com../", "http://a..example/", "http://.example/", "http://0x7f..:80/"] {
+            let error = Host::of(&Url::parse(url).unwrap()).unwrap_err();
+            assert!(matches!(error, NameError::EmptyLabel(_)), "{url}: {error}");
+        }
+        assert!(matches!(Host::of(&Url::parse("http://./").unwrap()), Err(NameError::NoHost)));
     }
 
     #[test]
