@@ -153,7 +153,8 @@ pub(crate) fn normalize_escapes(text: &str) -> Cow<'_, str> {
             continue;
         };
         let byte = high << 4 | low;
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+        let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        if unreserved && !would_escape(&out, byte) {
             out.push(char::from(byte));
         } else {
             out.push('%');
@@ -164,6 +165,18 @@ pub(crate) fn normalize_escapes(text: &str) -> Cow<'_, str> {
     }
     out.push_str(rest);
     Cow::Owned(out)
+}
+
+/// Whether a decoded character would make an escape of a lone percent sign before it, as in `%%32D`: the
+/// form would then have another form.
+fn would_escape(before: &str, byte: u8) -> bool {
+    let before = before.as_bytes();
+    let lone = match before {
+        [.., b'%'] => true,
+        [.., b'%', digit] => digit.is_ascii_hexdigit(),
+        _ => false,
+    };
+    lone && byte.is_ascii_hexdigit()
 }
 
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
@@ -193,6 +206,9 @@ mod tests {
             ("http://example.com/?a=", "http://example.com/?a="),
             ("http://example.com/%7euser/%2fx%c3%a9", "http://example.com/~user/%2Fx%C3%A9"),
             ("http://example.com/100%", "http://example.com/100%"),
+            // Found by a fuzzer: `%2D` would be decoded when it is read again.
+            ("http://example.com/%%32D?%3%64", "http://example.com/%%32D?%3%64"),
+            ("http://example.com/%%6d", "http://example.com/%m"),
             ("http://bücher.example/", "http://xn--bcher-kva.example/"),
         ] {
             assert_eq!(canonical(url), form, "{url}");
