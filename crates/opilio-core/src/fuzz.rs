@@ -90,6 +90,11 @@ mod tests {
         }
 
         #[test]
+        fn urls_of_odd_escapes_are_read(path in "[%0-9A-Fa-f]{0,16}", query in "[%2346dD&=]{0,16}") {
+            urls(format!("http://a.example/{path}?{query}").as_bytes());
+        }
+
+        #[test]
         fn any_urls_are_read(url in "(https?|ftp)://\\PC{0,12}(:[0-9]{0,5})?[ -~é%]{0,40}") {
             urls(url.as_bytes());
         }
