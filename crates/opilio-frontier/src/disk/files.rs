@@ -12,6 +12,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
@@ -104,12 +105,24 @@ impl Place {
     }
 }
 
+/// The directory is this process's until this is dropped.
+pub(super) struct Lock(pub(super) File);
+
+impl Drop for Lock {
+    /// Closing the file would not do: a process that is just being started has a copy of it, until it
+    /// has become the other program.
+    fn drop(&mut self) {
+        // A lock that cannot be given back goes with the process.
+        let _ = self.0.unlock();
+    }
+}
+
 /// Locks the directory for this process.
-pub(super) fn lock(dir: &Path, place: &Place) -> Result<File, FrontierError> {
+pub(super) fn lock(dir: &Path, place: &Place) -> Result<Lock, FrontierError> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock"));
     let file = file.map_err(|error| place.io("lock", error))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(FrontierError::InUse { store: place.0.clone() }),
         Err(TryLockError::Error(error)) => Err(place.io("lock", error)),
     }
@@ -228,7 +241,7 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &Place) -> Result<Found, F
     let journals = journals(&path).map_err(io)?;
     let (synced, synced_commits) = Synced::open(&dir.join("synced")).map_err(io)?;
     // It takes some of what it reads for granted, and panics where a damaged file breaks that.
-    let db = catch_unwind(AssertUnwindSafe(|| builder(&path, options).open()));
+    let db = catch_unwind(AssertUnwindSafe(|| open_database(&path, options)));
     let db = db.map_err(|panic| place.panicked(&*panic))?;
     let db = db.map_err(|error| place.failed("open", error))?;
     let keyspace = |name: &str| {
@@ -248,6 +261,18 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &Place) -> Result<Found, F
     let books = stored.misc.get(keys::BOOKS).map_err(|error| place.failed("read", error))?;
     let books = books.and_then(|bytes| Books::decode(&bytes)).ok_or_else(|| place.damaged("no books"))?;
     Ok(Found { stored, books, synced, synced_commits, journals })
+}
+
+/// The directory is ours: when the database below has an owner, it is what an attempt of this process
+/// left, whose threads are about to end.
+fn open_database(path: &Path, options: &DiskOptions) -> Result<Database, fjall::Error> {
+    let since = Instant::now();
+    loop {
+        match builder(path, options).open() {
+            Err(fjall::Error::Locked) if since.elapsed() < options.stall_max => {}
+            opened => return opened,
+        }
+    }
 }
 
 /// Whether the lists of tables are what was written. The layer below writes a checksum of each and does

@@ -58,7 +58,7 @@ mod sync;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ use crate::batch::{Admission, Admitted, Want};
 use crate::caps::Room;
 use crate::error::FrontierError;
 use books::Books;
-use files::{Opened, Place, Stored};
+use files::{Lock, Opened, Place, Stored};
 use hosts::{Hosts, Slot, Work};
 use keys::{HostId, PageKey, WaitKey};
 pub use options::{DiskOptions, Durability, Identity};
@@ -124,7 +124,7 @@ pub struct DiskFrontier {
     _syncer: Option<Syncer>,
     synced: Arc<Synced>,
     stored: Stored,
-    _lock: File,
+    _lock: Lock,
 }
 
 impl std::fmt::Debug for DiskFrontier {
@@ -207,7 +207,7 @@ impl DiskFrontier {
         options: DiskOptions,
         identity: Option<&Identity>,
         place: Place,
-        lock: File,
+        lock: Lock,
     ) -> Result<Self, FrontierError> {
         let Opened { stored, mut books, order, synced, torn_bytes } =
             files::open(dir, &options, identity, &place)?;

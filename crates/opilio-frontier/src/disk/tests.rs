@@ -197,6 +197,17 @@ fn a_directory_belongs_to_one_crawl_and_one_process() {
 }
 
 #[test]
+fn a_directory_is_given_back_though_a_copy_of_its_lock_is_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    // As a process has one that another thread is about to start.
+    let copy = store._lock.0.try_clone().unwrap();
+    drop(store);
+    open(dir.path()).unwrap();
+    drop(copy);
+}
+
+#[test]
 fn a_creation_that_was_killed_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let whole = dir.path().join("whole");
