@@ -1,20 +1,24 @@
 //! The bare loop: the same keys and the same bytes in the database that the store uses, and nothing
 //! else: no order among hosts, no retries, no books, no leases that come back.
 //!
-//! What it leases are URLs, put together as the store does, since a lease without one is none.
+//! Its batches are the store's: as many URLs a host and commit. So it, too, has to write which of a
+//! chunk are settled while some are not, or a kill would bring them back. What it leases are URLs, put
+//! together as the store does, since a lease without one is none.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy};
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice,
+};
 use opilio_core::Record;
 use opilio_frontier::DiskOptions;
 
-use crate::measure::{cpu, settle_down, status, timed};
+use crate::measure::{Meter, status};
 use crate::web::Web;
-use crate::{LEASED, Result, say};
+use crate::{HOSTS_A_COMMIT, LEASED, Result, say};
 
 struct Bare {
     db: Database,
@@ -41,35 +45,51 @@ pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     })?;
     let bare = Bare { db, seen, queue };
     let (mut age, mut synced) = (0, Instant::now());
-    let mut admit = |batch: Vec<(u32, Record)>, spent: &mut Duration| -> Result<()> {
-        timed(spent, || bare.admit(batch, &mut age))?;
+    let mut admit = |batch: Vec<(u32, Record)>| -> Result<()> {
+        bare.admit(batch, &mut age)?;
         if synced.elapsed() > Duration::from_secs(1) {
-            timed(spent, || bare.db.persist(PersistMode::SyncData))?;
+            bare.db.persist(PersistMode::SyncData)?;
             synced = Instant::now();
         }
         Ok(())
     };
-    let (mut new, mut known) = (Duration::ZERO, Duration::ZERO);
+    let mut new = Meter::start();
     for batch in 0..batches {
-        admit(web.numbered(batch).collect(), &mut new)?;
+        admit(new.aside(|| web.numbered(batch).collect()))?;
     }
-    settle_down(&mut new);
-    say("new", new.as_secs_f64());
+    say("new", new.stop());
     say("peak", status("VmHWM:") as f64);
+    let mut known = Meter::start();
     for batch in 0..batches {
-        admit(web.known(batch, batches).collect(), &mut known)?;
+        admit(known.aside(|| web.known(batch, batches).collect()))?;
     }
-    say("known", known.as_secs_f64());
-    let mut leased = Duration::ZERO;
-    settle_down(&mut leased);
-    leased = Duration::ZERO;
-    let start = cpu();
+    say("known", known.stop());
+    let leased = Meter::start();
     let urls = bare.drain(web)?;
-    leased += cpu().saturating_sub(start);
-    settle_down(&mut leased);
-    say("lease", leased.as_secs_f64());
+    say("lease", leased.stop());
     say("leased", urls as f64);
     Ok(())
+}
+
+/// How far a host's URLs are leased.
+struct Left {
+    host: u32,
+    /// Nothing before this age is left in the database, except the chunk at hand.
+    head: u64,
+    at_hand: Option<Chunk>,
+    /// The database has nothing more.
+    is_through: bool,
+}
+
+/// A chunk of which some are leased and others are not yet.
+struct Chunk {
+    age: u64,
+    value: Slice,
+    /// The next one starts here.
+    at: usize,
+    leased: u8,
+    /// What is settled of it stands on disk.
+    marked: bool,
 }
 
 impl Bare {
@@ -101,58 +121,95 @@ impl Bare {
                 value.extend_from_slice(&[0, path.len() as u8]);
                 value.extend_from_slice(path.as_bytes());
             }
-            commit.insert(&self.queue, chunk(group[0].0, *age), value);
+            commit.insert(&self.queue, chunk_at(group[0].0, *age), value);
             *age += group.len() as u64;
         }
         Ok(commit.commit()?)
     }
 
-    /// Reads 16 hosts' next chunks, puts their URLs together, and deletes them in one commit, until
-    /// nothing is left.
+    /// Leases some URLs of 16 hosts each and settles them in one commit, until nothing is left.
     fn drain(&self, web: &Web) -> Result<usize> {
-        let mut left: Vec<(u32, u64)> = (0..web.hosts.len() as u32).map(|host| (host, 0)).collect();
+        let hosts = 0..web.hosts.len() as u32;
+        let mut left: Vec<_> =
+            hosts.map(|host| Left { host, head: 0, at_hand: None, is_through: false }).collect();
         let mut urls = 0;
         while !left.is_empty() {
-            for some in left.chunks_mut(16) {
+            for some in left.chunks_mut(HOSTS_A_COMMIT) {
                 let mut commit = self.db.batch();
                 let mut leases = Vec::new();
-                for (host, head) in some {
-                    let (before, end) = (leases.len(), chunk(*host, u64::MAX));
-                    for entry in self.queue.range(chunk(*host, *head)..=end) {
-                        let (key, value) = entry.into_inner()?;
-                        *head =
-                            u64::from_be_bytes([&[0, 0], &key[7..13]].concat().as_slice().try_into()?) + 1;
-                        unpack(web.hosts[*host as usize].as_str(), &value, &mut leases)?;
-                        commit.remove_weak(&self.queue, key);
-                        if leases.len() - before >= LEASED {
-                            break;
-                        }
-                    }
-                    if leases.len() - before < LEASED {
-                        *head = u64::MAX;
-                    }
+                for left in some {
+                    let name = web.hosts[left.host as usize].as_str();
+                    self.lease_and_settle(left, name, &mut leases, &mut commit)?;
                 }
                 urls += leases.len();
                 commit.commit()?;
             }
-            left.retain(|(_, head)| *head != u64::MAX);
+            left.retain(|left| !left.is_through);
         }
         Ok(urls)
     }
-}
 
-/// The URLs of a chunk.
-fn unpack(host: &str, mut chunk: &[u8], out: &mut Vec<Arc<str>>) -> Result<()> {
-    let n = *chunk.split_off_first().ok_or("an empty chunk")?;
-    for _ in 0..n {
-        let [_, len] = *chunk.split_off(..2).and_then(|head| head.as_array()).ok_or("a cut chunk")?;
-        let path = chunk.split_off(..usize::from(len)).ok_or("a cut chunk")?;
-        out.push(format!("http://{host}{}", str::from_utf8(path)?).into());
+    fn lease_and_settle(
+        &self,
+        left: &mut Left,
+        name: &str,
+        leases: &mut Vec<Arc<str>>,
+        commit: &mut OwnedWriteBatch,
+    ) -> Result<()> {
+        let until = leases.len() + LEASED;
+        let mut read = None;
+        while leases.len() < until {
+            let mut chunk = match left.at_hand.take() {
+                Some(chunk) => chunk,
+                None => {
+                    let (from, to) = (chunk_at(left.host, left.head), chunk_at(left.host, u64::MAX));
+                    let entry = read.get_or_insert_with(|| self.queue.range(from..=to)).next();
+                    let Some(entry) = entry else {
+                        left.is_through = true;
+                        return Ok(());
+                    };
+                    let (key, value) = entry.into_inner()?;
+                    let age = [&[0, 0], key.get(7..13).ok_or("a cut key")?].concat();
+                    let age = u64::from_be_bytes(age.as_slice().try_into()?);
+                    left.head = age + 1;
+                    Chunk { age, value, at: 1, leased: 0, marked: false }
+                }
+            };
+            let all = *chunk.value.first().ok_or("an empty chunk")?;
+            while chunk.leased < all && leases.len() < until {
+                leases.push(chunk.url(name)?);
+            }
+            let key = chunk_at(left.host, chunk.age);
+            let mut mark = key;
+            mark[13] = 1;
+            if chunk.leased < all {
+                chunk.marked = true;
+                commit.insert(&self.queue, mark, (u64::MAX >> (64 - chunk.leased)).to_be_bytes());
+                left.at_hand = Some(chunk);
+            } else {
+                if chunk.marked {
+                    commit.remove(&self.queue, mark);
+                }
+                commit.remove_weak(&self.queue, key);
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }
 
-fn chunk(host: u32, age: u64) -> [u8; 14] {
+impl Chunk {
+    /// Takes its next URL.
+    fn url(&mut self, host: &str) -> Result<Arc<str>> {
+        let mut rest = self.value.get(self.at..).ok_or("a cut chunk")?;
+        let [_, len] = *rest.split_off(..2).and_then(|head| head.as_array()).ok_or("a cut chunk")?;
+        let path = rest.split_off(..usize::from(len)).ok_or("a cut chunk")?;
+        self.at += 2 + path.len();
+        self.leased += 1;
+        Ok(format!("http://{host}{}", str::from_utf8(path)?).into())
+    }
+}
+
+fn chunk_at(host: u32, age: u64) -> [u8; 14] {
     let mut key = [0; 14];
     key[..4].copy_from_slice(&host.to_be_bytes());
     key[7..13].copy_from_slice(&age.to_be_bytes()[2..]);

@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask frontier-bench [--urls N] [--hosts N]`, 10,000,000 and 100,000 by default.
 //!
-//! Times are CPU of all threads of a process (flushes and merges included, making the batches not), and
+//! Times are CPU of all threads of a process (flushes and merges included, making the links not), and
 //! only their ratios mean something: the bare loop and the disk store run side by side, each in a
 //! process of its own, over the same batches. The disk store is killed (SIGKILL) in the middle of
 //! an admission before it is opened again.
@@ -23,8 +23,10 @@ use std::time::Duration;
 
 use web::{BATCH, Web};
 
-/// Leases that a host gets at once.
+/// URLs that a host gets at once, and hosts whose URLs one commit settles: what the engine's desk asks
+/// for and settles at once.
 const LEASED: usize = 16;
+const HOSTS_A_COMMIT: usize = 16;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
 

@@ -5,35 +5,69 @@ use std::time::Duration;
 
 use crate::Result;
 
-/// Adds what a call costs, not what its batch costs to make.
-pub(crate) fn timed<T>(spent: &mut Duration, call: impl FnOnce() -> T) -> T {
-    let start = cpu();
-    let result = call();
-    *spent += cpu().saturating_sub(start);
-    result
+/// What calls cost whose input is made between them: CPU of all threads, merging in the background
+/// included wherever it falls, without what the making took of this one.
+pub(crate) struct Meter {
+    start: Duration,
+    aside: Duration,
 }
 
-/// Merging goes on for a while after the last call: it belongs to what caused it.
-pub(crate) fn settle_down(spent: &mut Duration) {
-    let start = cpu();
+impl Meter {
+    pub(crate) fn start() -> Self {
+        Self { start: cpu(), aside: Duration::ZERO }
+    }
+
+    /// Makes something that does not count.
+    pub(crate) fn aside<T>(&mut self, make: impl FnOnce() -> T) -> T {
+        let start = own_cpu();
+        let made = make();
+        self.aside += own_cpu().saturating_sub(start);
+        made
+    }
+
+    /// Waits until nothing is merged any more, which belongs to what caused it, and tells the seconds.
+    pub(crate) fn stop(self) -> f64 {
+        settle_down();
+        cpu().saturating_sub(self.start).saturating_sub(self.aside).as_secs_f64()
+    }
+}
+
+/// Merging goes on for a while after the last call.
+fn settle_down() {
     loop {
         let before = cpu();
         std::thread::sleep(Duration::from_millis(300));
         if cpu().saturating_sub(before) < Duration::from_millis(10) {
-            break;
+            return;
         }
     }
-    *spent += cpu().saturating_sub(start);
 }
 
-/// CPU time of all threads, to the nanosecond where the scheduler says so.
+/// CPU time of this process.
+#[cfg(unix)]
 pub(crate) fn cpu() -> Duration {
-    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let nanos = |task: std::fs::DirEntry| {
-        let stat = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
-        stat.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0)
-    };
-    Duration::from_nanos(tasks.map(nanos).sum())
+    clock(rustix::time::ClockId::ProcessCPUTime)
+}
+
+/// CPU time of this thread.
+#[cfg(unix)]
+fn own_cpu() -> Duration {
+    clock(rustix::time::ClockId::ThreadCPUTime)
+}
+
+#[cfg(unix)]
+fn clock(clock: rustix::time::ClockId) -> Duration {
+    rustix::time::clock_gettime(clock).try_into().unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn cpu() -> Duration {
+    Duration::ZERO
+}
+
+#[cfg(not(unix))]
+fn own_cpu() -> Duration {
+    Duration::ZERO
 }
 
 /// A line of this process's status, in KiB.

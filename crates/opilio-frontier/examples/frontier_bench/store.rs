@@ -1,16 +1,16 @@
 //! The stores, measured each in a process of its own.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use opilio_core::Timestamp;
 use opilio_frontier::{
     Admission, DiskFrontier, DiskOptions, Frontier, Identity, MemoryFrontier, Settlement, Want,
 };
 
-use crate::measure::{cpu, files, settle_down, status, timed};
+use crate::measure::{Meter, cpu, files, status};
 use crate::web::{BATCH, Web};
-use crate::{LEASED, Result, say};
+use crate::{HOSTS_A_COMMIT, LEASED, Result, say};
 
 fn whose() -> Identity {
     Identity { spider: "bench".to_owned(), version: 1 }
@@ -19,23 +19,14 @@ fn whose() -> Identity {
 /// Admits everything, says so, and goes on admitting until it is killed.
 pub(crate) fn fill(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let mut store = DiskFrontier::create(dir, DiskOptions::default(), whose())?;
-    let mut new = Duration::ZERO;
-    for batch in 0..batches {
-        admit(&mut store, web.batch(batch), &mut new)?;
-    }
+    admit_new(web, batches, &mut store)?;
     say("peak", status("VmHWM:") as f64);
-    settle_down(&mut new);
-    say("new", new.as_secs_f64());
     say("bytes", files(dir)? as f64);
     say("resident", status("VmRSS:") as f64);
-    let mut known = Duration::ZERO;
-    for batch in 0..batches {
-        admit(&mut store, web.known(batch, batches).map(|(_, record)| record), &mut known)?;
-    }
-    say("known", known.as_secs_f64());
+    admit_known(web, batches, &mut store)?;
     say("filled", store.stats().left as f64);
     for batch in batches.. {
-        admit(&mut store, web.batch(batch), &mut new)?;
+        store.admit(web.batch(batch).map(Admission::Queue).collect())?;
     }
     Ok(())
 }
@@ -60,19 +51,19 @@ pub(crate) fn reopen(dir: &Path) -> Result<DiskFrontier> {
 /// Opens what was killed, meets known links, and fetches everything.
 pub(crate) fn rest(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let mut store = reopen(dir)?;
-    let mut cold = Duration::ZERO;
+    let mut cold = Meter::start();
     for batch in 0..batches {
-        admit(&mut store, web.batch(batch), &mut cold)?;
+        let batch = cold.aside(|| web.batch(batch).map(Admission::Queue).collect());
+        store.admit(batch)?;
     }
-    say("cold", cold.as_secs_f64());
+    say("cold", cold.stop());
     drop(store);
     // Nothing of what was told before counts as told: everything is there to be leased.
     let mut store = DiskFrontier::open(dir, DiskOptions::default(), whose())?;
     let left = store.stats().left;
-    let mut leased = Duration::ZERO;
-    settle_down(&mut Duration::default());
-    drain(&mut store, &mut leased)?;
-    say("lease", leased.as_secs_f64());
+    // What opening caused is not the leases'.
+    Meter::start().stop();
+    drain(&mut store)?;
     say("leased", left as f64);
     let stats = store.stats();
     if !stats.balances() || stats.pages != left {
@@ -84,20 +75,11 @@ pub(crate) fn rest(web: &Web, batches: usize, dir: &Path) -> Result<()> {
 /// The same with the memory store.
 pub(crate) fn memory(web: &Web, batches: usize) -> Result<()> {
     let mut store = MemoryFrontier::new();
-    let (mut new, mut known, mut leased) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let before = status("VmRSS:");
-    for batch in 0..batches {
-        admit(&mut store, web.batch(batch), &mut new)?;
-    }
-    say("new", new.as_secs_f64());
+    admit_new(web, batches, &mut store)?;
     say("bytes", (status("VmRSS:") - before) as f64 * 1024.0);
-    for batch in 0..batches {
-        admit(&mut store, web.known(batch, batches).map(|(_, record)| record), &mut known)?;
-    }
-    say("known", known.as_secs_f64());
-    drain(&mut store, &mut leased)?;
-    say("lease", leased.as_secs_f64());
-    Ok(())
+    admit_known(web, batches, &mut store)?;
+    drain(&mut store)
 }
 
 /// What a host takes that has nothing to do, beside caches too small to matter.
@@ -129,23 +111,36 @@ pub(crate) fn idle(web: &Web, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn admit(
-    store: &mut dyn Frontier,
-    records: impl Iterator<Item = opilio_core::Record>,
-    spent: &mut Duration,
-) -> Result<()> {
-    let batch = records.map(Admission::Queue).collect();
-    timed(spent, || store.admit(batch))?;
+/// Admits URLs that nobody has met.
+fn admit_new(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()> {
+    let mut meter = Meter::start();
+    for batch in 0..batches {
+        let batch = meter.aside(|| web.batch(batch).map(Admission::Queue).collect());
+        store.admit(batch)?;
+    }
+    say("new", meter.stop());
     Ok(())
 }
 
-/// Leases some URLs a host in turn and settles them as pages, 16 hosts a call.
-fn drain(store: &mut dyn Frontier, spent: &mut Duration) -> Result<()> {
-    let start = cpu();
+/// Admits as many that are known.
+fn admit_known(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()> {
+    let mut meter = Meter::start();
+    for batch in 0..batches {
+        let known = || web.known(batch, batches).map(|(_, record)| Admission::Queue(record)).collect();
+        let batch = meter.aside(known);
+        store.admit(batch)?;
+    }
+    say("known", meter.stop());
+    Ok(())
+}
+
+/// Leases some URLs a host in turn and settles them as pages, some hosts a call.
+fn drain(store: &mut dyn Frontier) -> Result<()> {
+    let meter = Meter::start();
     let mut hosts = store.hosts_ready(Timestamp::EPOCH, usize::MAX)?;
     while !hosts.is_empty() {
         let mut busy = Vec::new();
-        for some in hosts.chunks(16) {
+        for some in hosts.chunks(HOSTS_A_COMMIT) {
             let wants: Vec<_> = some.iter().map(|host| Want { host: host.clone(), n: LEASED }).collect();
             let mut leases = Vec::new();
             store.lease(&wants, Timestamp::EPOCH, &mut leases)?;
@@ -161,7 +156,6 @@ fn drain(store: &mut dyn Frontier, spent: &mut Duration) -> Result<()> {
         }
         hosts = busy;
     }
-    *spent += cpu().saturating_sub(start);
-    settle_down(spent);
+    say("lease", meter.stop());
     Ok(())
 }
