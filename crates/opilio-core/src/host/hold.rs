@@ -87,6 +87,12 @@ impl Hold {
         self.closed_at.is_some_and(|closed_at| started <= closed_at)
     }
 
+    /// Whether the latest closing was one of broken connections and is not long past.
+    pub(super) fn broke_lately(&self, now: Timestamp) -> bool {
+        let is_lately = |closed_at| now.since(closed_at) < LATELY;
+        self.reason == HoldReason::Unreachable && self.closed_at.is_some_and(is_lately)
+    }
+
     /// Takes in an unwelcome outcome of a request that started at `started`.
     ///
     /// A probe's outcome always begins a closing, whatever the clock's resolution makes of it.
@@ -178,6 +184,8 @@ pub(super) fn jittered(wait: Duration, random: f64) -> Duration {
     wait.mul_f64((2.0 + random) / 3.0).max(WAIT_MIN)
 }
 
+/// A host that closed by breaking connections is taken to do so again for so long.
+const LATELY: Duration = Duration::from_secs(600);
 /// The share of a closure's own length that may be added to it by waiting.
 const PATIENCE: f64 = 0.7;
 /// The second and later waits are not bound to be shorter than so many times the minimum.

@@ -50,7 +50,7 @@ impl HostState {
             return;
         }
         let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
-        if stale && !std::mem::replace(&mut ticket.stale, true) {
+        if stale && !std::mem::replace(&mut ticket.stale, true) && payer == Payer::Nobody {
             // Replaced at once, through the gate; if it happens again it can wait.
             self.again(now, ticket, Duration::ZERO);
             return;
@@ -114,9 +114,13 @@ impl HostState {
             Blame::Refusal => self.refuse(now, landing, proposal.hints),
             Blame::Host => self.unreachable(now, landing),
             Blame::Url => self.failed(now, landing, url),
+            Blame::Ours if self.may_be_meant(now, landing, outcome) => self.failed(now, landing, url),
             Blame::Ours => {
                 if landing.probe {
                     self.hold.unprobe();
+                } else if outcome == Outcome::Failed(Fault::StaleConnection) {
+                    // Another URL goes first: should its new connection be broken too, it was no age.
+                    self.suspect = self.suspect.or(url.map(|url| (url, landing.seq)));
                 }
                 Payer::Nobody
             }
@@ -193,6 +197,13 @@ impl HostState {
         let closing = self.close(now, landing, HoldReason::Unreachable, of_pace);
         self.hold_by_strikes(now, closing, HoldReason::Unreachable);
         Payer::Host
+    }
+
+    /// Whether a kept-alive connection was more likely broken to refuse the request than for its age,
+    /// as by a host that has lately refused others so: it is a failure then, though not the URL's. A
+    /// probe comes late enough for any connection to have aged.
+    fn may_be_meant(&self, now: Timestamp, landing: Landing, outcome: Outcome) -> bool {
+        outcome == Outcome::Failed(Fault::StaleConnection) && !landing.probe && self.hold.broke_lately(now)
     }
 
     /// A failure of the URL's own, unless another one failed just before.

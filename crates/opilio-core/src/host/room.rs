@@ -42,7 +42,7 @@ impl Ticket {
 
     /// How likely it is to fail as a probe: what failed before may fail again.
     fn risk(&self) -> (bool, u16) {
-        (self.fault.is_some(), self.attempts)
+        (self.fault.is_some() || self.stale, self.attempts)
     }
 
     pub(super) fn start(&self, deadline: Timestamp, probe: bool) -> Start {

@@ -90,6 +90,8 @@ enum LastFault {
     None,
     OfUrl(u128),
     OfHost,
+    /// A connection that may have been broken on purpose.
+    Unclear,
 }
 
 /// G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ`, kept as one number.
@@ -407,6 +409,9 @@ impl Witness {
         if !(old_news && failed) {
             self.note_fault(blame, wanted, url);
         }
+        if outcome == Outcome::Failed(Fault::StaleConnection) && self.fault != LastFault::OfHost {
+            self.fault = LastFault::Unclear;
+        }
         let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
         let final_anyway = permanent || !proposal.repeatable;
         let seen = &mut self.leases[place];
@@ -430,7 +435,7 @@ impl Witness {
             LastFault::OfHost => (0, 0),
             LastFault::OfUrl(other) if other != url => (0, 0),
             LastFault::OfUrl(_) | LastFault::None if self.door_open => (1, 1),
-            LastFault::OfUrl(_) | LastFault::None => (0, 1),
+            LastFault::OfUrl(_) | LastFault::None | LastFault::Unclear => (0, 1),
         }
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Outcomes {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Wake,
-    Arrive { lease: u64, attempt: u16 },
+    Arrive { lease: u64, attempt: u16, kept_alive: bool },
     Land { lease: u64, arrival: u64 },
     Assign { id: u64 },
 }
@@ -57,6 +57,8 @@ pub(super) struct World {
     /// When the earliest timer in the queue fires.
     wake: Option<Timestamp>,
     replies: Vec<(u64, Reply)>,
+    /// Connections that are kept alive and have nothing to do.
+    kept_alive: usize,
     unassigned: VecDeque<u64>,
     ended: Vec<bool>,
     pages: usize,
@@ -115,6 +117,7 @@ impl World {
             order: 0,
             wake: None,
             replies: Vec::new(),
+            kept_alive: 0,
             unassigned: (0..urls).collect(),
             ended: vec![false; urls as usize],
             pages: 0,
@@ -145,7 +148,7 @@ impl World {
                 self.wake = self.wake.filter(|wake| *wake > self.now);
                 self.hear(Input::Tick);
             }
-            Happening::Arrive { lease, attempt } => self.arrive(lease, attempt),
+            Happening::Arrive { lease, attempt, kept_alive } => self.arrive(lease, attempt, kept_alive),
             Happening::Land { lease, arrival } => self.land(lease, arrival),
             Happening::Assign { id } => {
                 let lease = lease(id);
@@ -154,7 +157,7 @@ impl World {
         }
     }
 
-    fn arrive(&mut self, lease: u64, attempt: u16) {
+    fn arrive(&mut self, lease: u64, attempt: u16, kept_alive: bool) {
         let path = format!("/products/{lease}");
         let since_start = self.now.since(Timestamp::EPOCH);
         let answer = self.server.arrive(since_start, &sandbox::Ask::get(&path));
@@ -166,6 +169,8 @@ impl World {
         }
         let outcome = match answer.fault {
             Some(sandbox::Fault::Unreachable) => Outcome::Failed(Fault::Connect),
+            // From a connection that the server may have closed for its age this looks the same.
+            Some(sandbox::Fault::Reset) if kept_alive => Outcome::Failed(Fault::StaleConnection),
             Some(fault) if fault.breaks_answer() => Outcome::Failed(Fault::Reset),
             Some(_) | None => outcome_of_status(answer.status, &headers),
         };
@@ -180,6 +185,9 @@ impl World {
         self.server.left(self.now.since(Timestamp::EPOCH), arrival);
         let wall_ms = 1_767_225_600_000 + self.now.as_micros() as i64 / 1_000;
         let broken = matches!(reply.outcome, Outcome::Failed(_));
+        if !broken {
+            self.kept_alive += 1;
+        }
         let hints =
             if broken { Hints::default() } else { Hints::read(&reply.headers, reply.status, wall_ms) };
         let facts =
@@ -257,7 +265,9 @@ impl World {
 
     fn send(&mut self, start: &Start) {
         let arrival = self.now + self.travel();
-        self.at(arrival, Happening::Arrive { lease: start.lease.id.0, attempt: start.attempt });
+        let kept_alive = self.kept_alive > 0;
+        self.kept_alive -= usize::from(kept_alive);
+        self.at(arrival, Happening::Arrive { lease: start.lease.id.0, attempt: start.attempt, kept_alive });
     }
 
     fn end(&mut self, lease: LeaseId, delivery: Delivery, attempts: u16) {

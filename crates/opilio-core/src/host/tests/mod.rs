@@ -379,6 +379,27 @@ fn a_stale_connection_is_replaced_once_and_spends_the_budget() {
 }
 
 #[test]
+fn a_host_that_refuses_by_resets_is_found_out_at_the_second_broken_connection() {
+    let mut rig = Rig::new(fast());
+    rig.assign(1..100);
+    let closings = [ms(1_000)..ms(2_000), ms(6_000)..ms(7_000)];
+    let mut first_knocks = [0, 0];
+    let mut kept_alive = false;
+    rig.serve(ms(60_000), Duration::from_millis(5), |at, _| {
+        let broken = if kept_alive { Fault::StaleConnection } else { Fault::Reset };
+        let closing = closings.iter().position(|closing| closing.contains(&at));
+        kept_alive = closing.is_none();
+        let Some(closing) = closing else { return OK };
+        first_knocks[closing] += usize::from(at.since(closings[closing].start) < ms(600).since(ms(0)));
+        fault(broken)
+    });
+    assert_eq!(first_knocks, [2, 2], "a connection may die of age, but not two in a row");
+    assert_eq!(rig.pages(), 99, "nothing is lost");
+    let most = rig.delivered.iter().map(|(_, _, attempts)| *attempts).max().unwrap();
+    assert!(most <= 2, "only the first failure was a URL's own");
+}
+
+#[test]
 fn a_lost_lease_comes_back_and_says_so() {
     let mut rig = Rig::new(fast());
     rig.assign(1..2);
