@@ -1,5 +1,6 @@
-//! The bare loop: the same keys and the same bytes in the database that the store uses, and nothing
-//! else: no order among hosts, no retries, no books, no leases that come back.
+//! The bare loop: what one would write with the database below the store for the same batches, a key
+//! for each fingerprint and chunks of URLs, and nothing else: no order among hosts, no retries, no
+//! books, no leases that come back.
 //!
 //! Its batches are the store's: as many URLs a host and commit. So it, too, has to write which of a
 //! chunk are settled while some are not, or a kill would bring them back. What it leases are URLs, put
@@ -14,11 +15,16 @@ use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice,
 };
 use opilio_core::Record;
-use opilio_frontier::DiskOptions;
 
 use crate::measure::{Meter, status};
 use crate::web::Web;
 use crate::{HOSTS_A_COMMIT, LEASED, Result, say};
+
+/// What the database is told: caches as the store's, the rest so that reading the journal again takes
+/// about as long as it may.
+const CACHE_BYTES: u64 = 128 << 20;
+const MEMTABLE_BYTES: u64 = 32 << 20;
+const JOURNAL_BYTES_MAX: u64 = 256 << 20;
 
 struct Bare {
     db: Database,
@@ -28,13 +34,12 @@ struct Bare {
 
 /// Runs the loop over the web's batches.
 pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
-    let options = DiskOptions::default();
     let db = Database::builder(dir)
-        .cache_size(options.cache_bytes)
-        .max_journaling_size(options.journal_bytes_max)
-        .worker_threads(options.workers)
+        .cache_size(CACHE_BYTES)
+        .max_journaling_size(JOURNAL_BYTES_MAX)
+        .worker_threads(2)
         .open()?;
-    let keyspace = || KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes);
+    let keyspace = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
     let seen =
         db.keyspace("seen", || keyspace().data_block_compression_policy(CompressionPolicy::disabled()))?;
     let queue = db.keyspace("queue", || {

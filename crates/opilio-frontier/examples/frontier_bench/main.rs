@@ -49,7 +49,8 @@ fn child(what: &str, dir: &Path, urls: usize, hosts: usize) -> Result<()> {
         "bare" => bare::run(&web, batches, dir),
         "fill" => store::fill(&web, batches, dir),
         "reopen" => store::reopen(dir).map(drop),
-        "rest" => store::rest(&web, batches, dir),
+        "cold" => store::cold(&web, batches, dir),
+        "lease" => store::lease(dir),
         "memory" => store::memory(&web, batches),
         "idle" => store::idle(&web, dir),
         other => Err(format!("no {other}").into()),
@@ -73,7 +74,8 @@ fn run(urls: usize, hosts: usize) -> Result<()> {
     let filled = start("fill", &at("disk"), urls, hosts)?.until("filled")?;
     let mut disk = filled.figures.clone();
     drop(filled);
-    disk.extend(start("rest", &at("disk"), urls, hosts)?.listen()?);
+    disk.extend(start("cold", &at("disk"), urls, hosts)?.listen()?);
+    disk.extend(start("lease", &at("disk"), urls, hosts)?.listen()?);
     let bare = bare.listen()?;
     let memory = start("memory", &at("memory"), urls, hosts)?.listen()?;
     let idle = start("idle", &at("idle"), urls, 5 * hosts)?.listen()?;

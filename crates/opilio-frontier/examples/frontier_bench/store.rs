@@ -20,10 +20,10 @@ fn whose() -> Identity {
 pub(crate) fn fill(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let mut store = DiskFrontier::create(dir, DiskOptions::default(), whose())?;
     admit_new(web, batches, &mut store)?;
-    say("peak", status("VmHWM:") as f64);
     say("bytes", files(dir)? as f64);
     say("resident", status("VmRSS:") as f64);
     admit_known(web, batches, &mut store)?;
+    say("peak", status("VmHWM:") as f64);
     say("filled", store.stats().left as f64);
     for batch in batches.. {
         store.admit(web.batch(batch).map(Admission::Queue).collect())?;
@@ -48,8 +48,8 @@ pub(crate) fn reopen(dir: &Path) -> Result<DiskFrontier> {
     Ok(store)
 }
 
-/// Opens what was killed, meets known links, and fetches everything.
-pub(crate) fn rest(web: &Web, batches: usize, dir: &Path) -> Result<()> {
+/// Opens what was killed, and meets known links.
+pub(crate) fn cold(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let mut store = reopen(dir)?;
     let mut cold = Meter::start();
     for batch in 0..batches {
@@ -57,8 +57,11 @@ pub(crate) fn rest(web: &Web, batches: usize, dir: &Path) -> Result<()> {
         store.admit(batch)?;
     }
     say("cold", cold.stop());
-    drop(store);
-    // Nothing of what was told before counts as told: everything is there to be leased.
+    Ok(())
+}
+
+/// Fetches everything.
+pub(crate) fn lease(dir: &Path) -> Result<()> {
     let mut store = DiskFrontier::open(dir, DiskOptions::default(), whose())?;
     let left = store.stats().left;
     // What opening caused is not the leases'.

@@ -12,7 +12,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
@@ -29,7 +29,10 @@ use crate::error::FrontierError;
 use opilio_core::Order;
 
 /// What the first bytes of a crawl say: raise it when the meaning of what is stored changes.
-const FORMAT: u64 = 1;
+const FORMAT: u64 = 2;
+
+/// The layer below makes a journal so long at first, and begins another one no sooner.
+const JOURNAL_BYTES: u64 = 64 << 20;
 
 /// The database and its keyspaces.
 pub(super) struct Stored {
@@ -41,6 +44,32 @@ pub(super) struct Stored {
 }
 
 impl Stored {
+    /// Has all that is in a full journal written to sorted files, so that it goes away: opening never
+    /// reads more than that one again.
+    ///
+    /// The layer below would begin another one when the next memtable is full, and keep the old one as
+    /// long as any keyspace had something in it: for ever, if it is written a little of at a time.
+    pub(super) fn turn_journal(&self) -> Result<(), fjall::Error> {
+        let written = [&self.misc, &self.ends, &self.queue];
+        let is_full = self.db.journal_disk_space()? > JOURNAL_BYTES;
+        if !is_full || written.iter().any(|keyspace| keyspace.sealed_memtable_count() > 0) {
+            return Ok(());
+        }
+        let before = self.db.journal_count();
+        for keyspace in written {
+            keyspace.rotate_memtable()?;
+        }
+        // What is committed before one of its threads has begun another journal would be in this one,
+        // and not in the files that are written now.
+        for _ in 0..20 {
+            if self.db.journal_count() > before {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// Whether the next commit may have to wait for the threads that write and merge sorted files.
     /// A little earlier than the layer below finds it so (at 4 and 30): a commit that it holds up
     /// does not come back before they are done.
@@ -310,12 +339,13 @@ fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Databas
 
 type Make = fn(&DiskOptions) -> KeyspaceCreateOptions;
 
-const KEYSPACES: [(&str, Make); 4] = [("seen", seen), ("queue", queue), ("ends", packed), ("misc", misc)];
+/// The one that most is written to comes last: reading a journal again, the layer below looks up the
+/// name of the keyspace of each entry, and finds that of the last one first.
+const KEYSPACES: [(&str, Make); 4] = [("seen", seen), ("ends", packed), ("misc", misc), ("queue", queue)];
 
-fn seen(options: &DiskOptions) -> KeyspaceCreateOptions {
+fn seen(_: &DiskOptions) -> KeyspaceCreateOptions {
     let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
     KeyspaceCreateOptions::default()
-        .max_memtable_size(options.memtable_bytes)
         .filter_policy(FilterPolicy::all(bloom))
         .data_block_compression_policy(CompressionPolicy::disabled())
 }
@@ -334,8 +364,9 @@ fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
 }
 
 fn misc(options: &DiskOptions) -> KeyspaceCreateOptions {
-    // The books are written again and again: most of a table of it is gone when it is flushed.
-    KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes.min(8 << 20))
+    // The books are written again and again, and sheets come and go: most of a table of it is gone
+    // when it is flushed.
+    KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes)
 }
 
 fn encode_identity(identity: &Identity, order: Order) -> Vec<u8> {

@@ -1,7 +1,8 @@
 //! Where things stand in the keyspaces.
 //!
 //! ```text
-//! seen   fingerprint:16                                     nothing, or why it was filtered
+//! seen   fingerprint:16                                     nothing, or why it was filtered; in sorted
+//!                                                           files only, what is newer is in sheets
 //! queue  host:u32 · priority:u8 · place:u16 · age:u48 · 0   a chunk of records
 //!        … · 1                                              which of that chunk are settled, as bits
 //!        … · 2                                              one record that was moved
@@ -9,6 +10,7 @@
 //! ends   0 · number:u64                                     a failure
 //!        1 · ended:u64 · number:u64                         a page, in a store with a history
 //! misc   c                                                  whose crawl this is
+//!        m·number:u64                                       a sheet: fingerprints of one commit
 //!        b                                                  the books, rewritten with every commit
 //!        n·name                                             a host's number
 //!        i·host:u32                                         a host's name
@@ -194,6 +196,22 @@ pub(super) const BOOKS: &[u8] = b"b";
 pub(super) const POSITIONS: u8 = b'p';
 pub(super) const FAILURES: u8 = b'f';
 pub(super) const NOTES: u8 = b't';
+
+/// Of the sheets of fingerprints.
+pub(super) const SHEETS: u8 = b'm';
+
+/// The key of a sheet of fingerprints.
+pub(super) fn sheet(number: u64) -> [u8; 9] {
+    let mut key = [SHEETS; 9];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The number of the sheet at a key.
+pub(super) fn number_of_sheet(key: &[u8]) -> Option<u64> {
+    let number = key.strip_prefix(&[SHEETS])?.try_into().ok()?;
+    Some(u64::from_be_bytes(number))
+}
 
 /// The key of something that has a name: `n`, `t`, `p` or `f`.
 pub(super) fn named(what: u8, name: &str) -> Vec<u8> {

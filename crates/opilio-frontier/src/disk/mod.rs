@@ -29,6 +29,7 @@
 //! | the power is cut, [`Durability::EveryCommit`] | all that was acknowledged | `a_power_cut_leaves_a_prefix_that_holds_what_was_synced` |
 //! | the power is cut, [`Durability::Interval`] | a whole prefix of the commits, at least up to the last sync: at most the interval and what a sync takes are lost | the same, and `a_thread_syncs_without_being_asked` |
 //! | the power is cut, [`Durability::Process`] | a whole prefix, at least up to the last [`checkpoint`](crate::Frontier::checkpoint) | the same |
+//! | the power is cut after fingerprints became a sorted file | no URL is known that is not queued | `no_sorted_file_knows_what_a_power_cut_took_from_the_queue` |
 //! | the journal ends within a commit | that commit is dropped as a whole, and said ([`DiskFrontier::torn_bytes`]) | `a_commit_that_was_cut_off_is_dropped_as_a_whole_and_said` |
 //! | a file is cut, changed or missing | an error that names the store, every time it is opened or read; or, where nothing acknowledged hung on the bytes, everything | `whatever_is_damaged_is_an_error_or_does_no_harm`, `a_part_that_is_missing_is_an_error_and_nothing_is_begun_anew` |
 //! | the disk is full | the call fails with an error of the kind `StorageFull`; all that was acknowledged, once there is space | `a_full_disk_is_said_and_the_crawl_goes_on_later` |
@@ -133,9 +134,8 @@ impl std::fmt::Debug for DiskFrontier {
     }
 }
 
-/// How often the journals are counted, and how many are no reason to do something about it.
-const COMMITS_PER_LOOK: u64 = 128;
-const JOURNALS: usize = 2;
+/// How often it is looked whether the journal is full.
+const COMMITS_PER_LOOK: u64 = 64;
 
 impl DiskFrontier {
     /// Starts a crawl in a directory, which is made when it is not there.
@@ -222,9 +222,12 @@ impl DiskFrontier {
         };
         let positions = read_positions(&stored, &place)?;
         read_failure_counts(&stored, &mut books, &place)?;
+        let seen =
+            Seen::open(stored.seen.clone(), stored.misc.clone(), options.recent_bytes, options.gather_bytes);
+        let seen = seen.map_err(|error| error.at(&place))?;
         let numbered = u32::try_from(books.stats.hosts).map_err(|_| place.damaged("too many hosts"))?;
         let mut store = Self {
-            seen: Seen::new(stored.seen.clone(), options.recent_bytes),
+            seen,
             hosts: Hosts::new(numbered),
             queue: Queue::new(stored.queue.clone(), order, options.ahead_bytes_max),
             place,
@@ -300,14 +303,28 @@ impl DiskFrontier {
         }
         commit.commit().map_err(|error| self.failed_to_write(error))?;
         self.synced.committed(self.books.commits);
-        if self.books.commits.is_multiple_of(COMMITS_PER_LOOK) && self.stored.db.journal_count() > JOURNALS {
-            // What is written a little of with every commit fills no memtable and keeps every journal
-            // from going away: opening would read them all again.
-            for keyspace in [&self.stored.misc, &self.stored.ends] {
-                keyspace.rotate_memtable().map_err(|error| self.failed_to_write(error))?;
-            }
+        if self.books.commits.is_multiple_of(COMMITS_PER_LOOK) {
+            let turned = self.stored.turn_journal();
+            turned.map_err(|error| self.failed_to_write(error))?;
         }
         Ok(())
+    }
+
+    /// A commit is made: what it made known is stored. Once much is gathered, it becomes a sorted file.
+    fn remember(&mut self) -> Result<(), FrontierError> {
+        self.seen.committed();
+        if self.seen.is_full() { self.write_sorted() } else { Ok(()) }
+    }
+
+    fn write_sorted(&mut self) -> Result<(), FrontierError> {
+        // A power cut may take the last commits. Had it their fingerprints and not their records, these
+        // would never be queued again.
+        let synced = self.synced.sync(&self.stored.db);
+        synced.map_err(|error| self.place.failed("sync", error))?;
+        self.seen.write_sorted().map_err(|error| self.failed_to_write(error))?;
+        let mut commit = self.stored.db.batch();
+        self.seen.remove_sheets(&mut commit);
+        self.commit(commit)
     }
 
     /// Waits until a commit would not be held up by the layer below, which never gives up waiting for
@@ -377,10 +394,7 @@ impl DiskFrontier {
     }
 
     fn sighted<T>(&self, result: Result<T, SeenError>) -> Result<T, FrontierError> {
-        result.map_err(|error| match error {
-            SeenError::Store(error) => self.place.failed("read", error),
-            SeenError::UnknownMark => self.place.damaged("a fingerprint's mark"),
-        })
+        result.map_err(|error| error.at(&self.place))
     }
 
     /// Takes on what was discovered, and gathers what of it is new.

@@ -33,14 +33,17 @@ pub struct DiskOptions {
     pub durability: Durability,
     /// Blocks of the files that are kept in memory.
     pub cache_bytes: u64,
-    /// What is gathered in memory, per keyspace of four, before it is written as a sorted file.
-    /// Fixed when the store is made.
+    /// What is gathered in memory of a keyspace before it is written as a sorted file; a full journal
+    /// (64 MiB) has all of them written, too. Fixed when the store is made.
     pub memtable_bytes: u64,
-    /// Journals on disk; what opening after a kill has to read. At least 64 MiB.
+    /// Journals on disk, should they pile up; at least 64 MiB. Opening after a kill has to read them.
     pub journal_bytes_max: u64,
     /// Fingerprints of links met lately, which spare most look-ups: 8 bytes each, rounded down to a
     /// power of two.
     pub recent_bytes: usize,
+    /// Fingerprints that are gathered before they are written as a sorted file: 18 bytes each, rounded
+    /// down to a power of two.
+    pub gather_bytes: usize,
     /// Records read ahead of their lease, over all hosts.
     pub ahead_bytes_max: usize,
     /// Threads that write and merge sorted files.
@@ -62,10 +65,11 @@ impl Default for DiskOptions {
     fn default() -> Self {
         Self {
             durability: Durability::default(),
-            cache_bytes: 128 << 20,
+            cache_bytes: 64 << 20,
             memtable_bytes: 32 << 20,
-            journal_bytes_max: 256 << 20,
-            recent_bytes: 32 << 20,
+            journal_bytes_max: 128 << 20,
+            recent_bytes: 128 << 20,
+            gather_bytes: 20 << 20,
             ahead_bytes_max: 64 << 20,
             workers: 2,
             stall_max: Duration::from_secs(30),

@@ -108,7 +108,7 @@ impl DiskFrontier {
         self.queue.write_settled(&mut commit);
         self.seen.write(&mut commit);
         self.commit(commit)?;
-        self.seen.committed();
+        self.remember()?;
         Ok(closed)
     }
 

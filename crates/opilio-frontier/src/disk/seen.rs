@@ -1,34 +1,29 @@
 //! Which fingerprints the crawl has met, and which of them it only counted.
 //!
-//! A link is looked up among those met lately, then on disk; most links of a page end at the first.
-//! The key is the fingerprint as it is. Its first 32 bits are a hash of the host, so that the links of
-//! a page lie together, in memory as on disk: that halves the price of a new URL. The other 96 tell
+//! A link is looked up among those met lately, among those gathered since the last sorted file, then
+//! on disk; most links of a page end at the first. The key is the fingerprint as it is. Its first 32
+//! bits are a hash of the host, so that the links of a page lie together on disk. The other 96 tell
 //! URLs of one host apart: at 10⁸ of them the chance of one false "seen" is below 10⁻¹².
+//!
+//! New ones do not go through the database's journal one by one: a commit writes those of its batch
+//! as one entry (a *sheet*), and they are gathered in memory. Once they are many, they become a sorted
+//! file at once, and their sheets are removed. Opening reads the sheets that are left. That is a fifth
+//! of what an entry each would cost, when they are admitted as when a journal is read again.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use fjall::{Keyspace, OwnedWriteBatch};
 use opilio_core::Fingerprint;
 
+use super::files::Place;
+use super::keys;
 use crate::batch::Filtered;
-use crate::memory::seen::Folding;
+use crate::encode::{Reader, put_varint};
+use crate::error::FrontierError;
+use crate::memory::seen::{Folding, Key, Mark};
 
-/// What a fingerprint was before.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sighting {
-    /// Never met.
-    First,
-    /// Met and filtered.
-    Filtered(Filtered),
-    /// Taken on before.
-    Known,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Mark {
-    Known,
-    Filtered(Filtered),
-}
+pub(super) use crate::memory::seen::Sighting;
 
 impl From<Option<Mark>> for Sighting {
     fn from(mark: Option<Mark>) -> Self {
@@ -41,9 +36,17 @@ impl From<Option<Mark>> for Sighting {
 }
 
 pub(super) struct Seen {
+    /// Sorted files; nothing is written to it one by one.
     stored: Keyspace,
+    /// Where the sheets are.
+    sheets_in: Keyspace,
+    /// The numbers of the sheets whose fingerprints are gathered.
+    sheets: Range<u64>,
+    /// What was committed and is in no sorted file yet.
+    gathered: HashMap<Key, Mark, Folding>,
+    gathered_max: usize,
     recent: Recent,
-    /// What the batch at hand looked up, adds and changes.
+    /// What the batch at hand adds and changes, and what it asks for and nobody has met.
     batch: HashMap<Fingerprint, Sighted, Folding>,
 }
 
@@ -60,6 +63,19 @@ pub(super) enum SeenError {
     Store(fjall::Error),
     /// A mark that this version does not know.
     UnknownMark,
+    /// A sheet that cannot be read, or is missing.
+    Sheet,
+}
+
+impl SeenError {
+    /// What is said of it.
+    pub(super) fn at(self, place: &Place) -> FrontierError {
+        match self {
+            Self::Store(error) => place.failed("read", error),
+            Self::UnknownMark => place.damaged("a fingerprint's mark"),
+            Self::Sheet => place.damaged("a sheet of fingerprints"),
+        }
+    }
 }
 
 impl From<fjall::Error> for SeenError {
@@ -69,21 +85,54 @@ impl From<fjall::Error> for SeenError {
 }
 
 impl Seen {
-    pub(super) fn new(stored: Keyspace, recent_bytes: usize) -> Self {
-        Self { stored, recent: Recent::new(recent_bytes), batch: HashMap::default() }
+    /// Reads the sheets that an earlier run left.
+    pub(super) fn open(
+        stored: Keyspace,
+        sheets_in: Keyspace,
+        recent_bytes: usize,
+        gather_bytes: usize,
+    ) -> Result<Self, SeenError> {
+        let mut seen = Self {
+            stored,
+            sheets: 0..0,
+            gathered: HashMap::default(),
+            gathered_max: entries_in(gather_bytes),
+            recent: Recent::new(recent_bytes),
+            batch: HashMap::default(),
+            sheets_in: sheets_in.clone(),
+        };
+        for entry in sheets_in.prefix([keys::SHEETS]) {
+            let (key, sheet) = entry.into_inner()?;
+            let number = keys::number_of_sheet(&key).ok_or(SeenError::Sheet)?;
+            if seen.sheets.is_empty() {
+                seen.sheets = number..number;
+            } else if number != seen.sheets.end {
+                return Err(SeenError::Sheet);
+            }
+            seen.sheets.end += 1;
+            seen.read_sheet(&sheet).ok_or(SeenError::Sheet)?;
+        }
+        Ok(seen)
     }
 
     /// Begins a batch: looks up what it will ask for. In the order of the keys, so that neighbours
-    /// share the way through the memtable; that halves the price.
+    /// share their blocks; that halves the price.
     pub(super) fn begin(&mut self, batch: impl Iterator<Item = Fingerprint>) -> Result<(), SeenError> {
         self.batch.clear();
-        let unknown = batch.filter(|fingerprint| !self.recent.holds(*fingerprint, Class::Known));
+        let unknown = batch.filter(|fingerprint| {
+            !self.recent.holds(*fingerprint, Class::Known)
+                && !self.gathered.contains_key(&Key::of(*fingerprint))
+        });
         let mut sorted: Vec<_> = unknown.collect();
         sorted.sort_unstable();
         sorted.dedup();
         for fingerprint in sorted {
-            let mark = self.stored_mark(fingerprint)?;
-            self.batch.insert(fingerprint, Sighted { mark, is_new: false });
+            match self.stored_mark(fingerprint)? {
+                Some(Mark::Known) => self.recent.add(fingerprint, Mark::Known),
+                mark => {
+                    self.batch.insert(fingerprint, Sighted { mark, is_new: false });
+                }
+            }
         }
         Ok(())
     }
@@ -93,10 +142,9 @@ impl Seen {
         if self.recent.holds(fingerprint, Class::Known) {
             return Ok(Sighting::Known);
         }
-        let sighted = self.look_up(fingerprint)?;
-        let before = sighted.mark;
+        let before = self.look_up(fingerprint)?;
         if before != Some(Mark::Known) {
-            *sighted = Sighted { mark: Some(Mark::Known), is_new: true };
+            self.change(fingerprint, Mark::Known);
         }
         Ok(before.into())
     }
@@ -106,61 +154,121 @@ impl Seen {
         if self.recent.holds(fingerprint, Class::Known) || self.recent.holds(fingerprint, Class::Filtered) {
             return Ok(true);
         }
-        let sighted = self.look_up(fingerprint)?;
-        let met = sighted.mark.is_some();
+        let met = self.look_up(fingerprint)?.is_some();
         if !met {
-            *sighted = Sighted { mark: Some(Mark::Filtered(why)), is_new: true };
+            self.change(fingerprint, Mark::Filtered(why));
         }
         Ok(met)
     }
 
     /// What was taken on is filtered after all.
     pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
-        let mark = Some(Mark::Filtered(why));
-        self.batch.insert(fingerprint, Sighted { mark, is_new: true });
+        self.recent.forget(fingerprint);
+        self.change(fingerprint, Mark::Filtered(why));
     }
 
-    fn look_up(&mut self, fingerprint: Fingerprint) -> Result<&mut Sighted, SeenError> {
-        if !self.batch.contains_key(&fingerprint) {
-            let mark = self.stored_mark(fingerprint)?;
-            self.batch.insert(fingerprint, Sighted { mark, is_new: false });
+    fn change(&mut self, fingerprint: Fingerprint, mark: Mark) {
+        self.batch.insert(fingerprint, Sighted { mark: Some(mark), is_new: true });
+    }
+
+    fn look_up(&self, fingerprint: Fingerprint) -> Result<Option<Mark>, SeenError> {
+        if let Some(sighted) = self.batch.get(&fingerprint) {
+            return Ok(sighted.mark);
         }
-        Ok(self.batch.entry(fingerprint).or_insert(Sighted { mark: None, is_new: false }))
+        match self.gathered.get(&Key::of(fingerprint)) {
+            Some(mark) => Ok(Some(*mark)),
+            None => self.stored_mark(fingerprint),
+        }
     }
 
     fn stored_mark(&self, fingerprint: Fingerprint) -> Result<Option<Mark>, SeenError> {
         let Some(stored) = self.stored.get(bytes(fingerprint))? else { return Ok(None) };
         match &*stored {
             [] => Ok(Some(Mark::Known)),
-            [why] => {
-                let why = Filtered::ALL.get(usize::from(*why)).ok_or(SeenError::UnknownMark)?;
-                Ok(Some(Mark::Filtered(*why)))
-            }
+            [why] => Ok(Some(Mark::Filtered(filtered(*why).ok_or(SeenError::UnknownMark)?))),
             _ => Err(SeenError::UnknownMark),
         }
     }
 
-    /// Adds to a commit what has changed.
+    /// Adds to a commit what has changed: its sheet.
     pub(super) fn write(&self, commit: &mut OwnedWriteBatch) {
         let new = self.batch.iter().filter(|(_, sighted)| sighted.is_new);
         let mut sorted: Vec<_> =
-            new.filter_map(|(fingerprint, sighted)| Some((*fingerprint, sighted.mark?))).collect();
-        sorted.sort_unstable_by_key(|(fingerprint, _)| *fingerprint);
-        for (fingerprint, mark) in sorted {
-            match mark {
-                Mark::Known => commit.insert(&self.stored, bytes(fingerprint), []),
-                Mark::Filtered(why) => commit.insert(&self.stored, bytes(fingerprint), [number(why)]),
+            new.filter_map(|(fingerprint, sighted)| Some((number(sighted.mark?), *fingerprint))).collect();
+        if sorted.is_empty() {
+            return;
+        }
+        sorted.sort_unstable_by_key(|(mark, _)| *mark);
+        let mut sheet = Vec::with_capacity(8 + 16 * sorted.len());
+        for group in sorted.chunk_by(|(mark, _), (other, _)| mark == other) {
+            sheet.push(group[0].0);
+            put_varint(group.len() as u64, &mut sheet);
+            for (_, fingerprint) in group {
+                sheet.extend_from_slice(&bytes(*fingerprint));
             }
         }
+        commit.insert(&self.sheets_in, keys::sheet(self.sheets.end), sheet);
     }
 
     /// The commit is made: what it added is stored.
     pub(super) fn committed(&mut self) {
+        let mut changed = false;
         for (fingerprint, sighted) in self.batch.drain() {
-            if let Some(mark) = sighted.mark {
-                self.recent.add(fingerprint, mark);
+            let Some(mark) = sighted.mark else { continue };
+            self.recent.add(fingerprint, mark);
+            if sighted.is_new {
+                self.gathered.insert(Key::of(fingerprint), mark);
+                changed = true;
             }
         }
+        self.sheets.end += u64::from(changed);
+    }
+
+    /// Whether what is gathered should become a sorted file.
+    pub(super) fn is_full(&self) -> bool {
+        self.gathered.len() >= self.gathered_max
+    }
+
+    /// Writes what is gathered as a sorted file, which is on disk when this returns.
+    ///
+    /// The commits that gathered it have to be on disk before: what is known and nowhere queued would
+    /// be lost for good.
+    pub(super) fn write_sorted(&mut self) -> Result<(), fjall::Error> {
+        let mut sorted: Vec<_> = self.gathered.iter().map(|(key, mark)| (*key, *mark)).collect();
+        sorted.sort_unstable_by_key(|(key, _)| key.fingerprint());
+        let mut file = self.stored.start_ingestion()?;
+        for (key, mark) in sorted {
+            let key = bytes(key.fingerprint());
+            match mark {
+                Mark::Known => file.write(key, [])?,
+                Mark::Filtered(_) => file.write(key, [number(mark) - 1])?,
+            }
+        }
+        file.finish()
+    }
+
+    /// Adds to a commit that the sheets are gone: a sorted file has it all.
+    pub(super) fn remove_sheets(&mut self, commit: &mut OwnedWriteBatch) {
+        for number in self.sheets.clone() {
+            commit.remove(&self.sheets_in, keys::sheet(number));
+        }
+        self.sheets.start = self.sheets.end;
+        self.gathered.clear();
+    }
+
+    fn read_sheet(&mut self, sheet: &[u8]) -> Option<()> {
+        let mut from = Reader(sheet);
+        while !from.0.is_empty() {
+            let mark = match from.byte()? {
+                0 => Mark::Known,
+                why => Mark::Filtered(filtered(why - 1)?),
+            };
+            for _ in 0..from.varint()? {
+                let fingerprint = Fingerprint(u128::from_be_bytes(from.array()?));
+                self.gathered.insert(Key::of(fingerprint), mark);
+            }
+        }
+        Some(())
     }
 }
 
@@ -168,8 +276,25 @@ fn bytes(fingerprint: Fingerprint) -> [u8; 16] {
     fingerprint.0.to_be_bytes()
 }
 
-fn number(why: Filtered) -> u8 {
-    Filtered::ALL.iter().position(|other| *other == why).unwrap_or_default() as u8
+/// A mark as it stands in a sheet.
+fn number(mark: Mark) -> u8 {
+    match mark {
+        Mark::Known => 0,
+        Mark::Filtered(why) => {
+            1 + Filtered::ALL.iter().position(|other| *other == why).unwrap_or_default() as u8
+        }
+    }
+}
+
+fn filtered(why: u8) -> Option<Filtered> {
+    Filtered::ALL.get(usize::from(why)).copied()
+}
+
+/// How many entries are gathered in a table of such a size: it has a power of two places, of 17 bytes
+/// and one each, and grows when seven eighths are taken. The last batch is to find room before that.
+fn entries_in(bytes: usize) -> usize {
+    let places = (bytes / 18).max(8);
+    (1_usize << places.ilog2()) / 4 * 3
 }
 
 #[derive(Clone, Copy)]
@@ -178,35 +303,58 @@ enum Class {
     Filtered = 1,
 }
 
-/// A direct-mapped table of fingerprints met lately. A slot keeps 63 bits and its place says some
-/// twenty more, so that it does not take one for another.
+/// A table of fingerprints met lately, in lines of eight: a look-up touches one line of the processor's
+/// cache. A slot keeps 63 bits and its line says some twenty more, so that it does not take one for
+/// another.
 struct Recent {
     slots: Box<[u64]>,
+    /// The first slot that starts a line.
+    first: usize,
     mask: usize,
 }
 
+const LINE: usize = 8;
+
 impl Recent {
     fn new(bytes: usize) -> Self {
-        let slots = (bytes / 8).max(1);
-        let slots = 1_usize << slots.ilog2();
-        Self { slots: vec![0; slots].into_boxed_slice(), mask: slots - 1 }
+        let lines = (bytes / (8 * LINE)).max(1);
+        let lines = 1_usize << lines.ilog2();
+        // Zeros that the system gives: it takes memory as it fills.
+        let slots = vec![0; (lines + 1) * LINE].into_boxed_slice();
+        let first = slots.as_ptr().align_offset(8 * LINE) % LINE;
+        Self { slots, first, mask: lines - 1 }
     }
 
     fn holds(&self, fingerprint: Fingerprint, class: Class) -> bool {
-        let (slot, word) = self.place(fingerprint, class);
-        self.slots[slot] == word && word > 1
+        let (line, word) = self.place(fingerprint, class);
+        word > 1 && self.slots[line..line + LINE].contains(&word)
     }
 
+    /// The latest of a line stands first, and the eighth is forgotten.
     fn add(&mut self, fingerprint: Fingerprint, mark: Mark) {
         let class = match mark {
             Mark::Known => Class::Known,
             Mark::Filtered(_) => Class::Filtered,
         };
-        let (slot, word) = self.place(fingerprint, class);
-        self.slots[slot] = word;
+        let (line, word) = self.place(fingerprint, class);
+        let line = &mut self.slots[line..line + LINE];
+        if !line.contains(&word) {
+            line.copy_within(..LINE - 1, 1);
+            line[0] = word;
+        }
     }
 
+    /// It is no longer known.
+    fn forget(&mut self, fingerprint: Fingerprint) {
+        let (line, word) = self.place(fingerprint, Class::Known);
+        for slot in self.slots[line..line + LINE].iter_mut().filter(|slot| **slot == word) {
+            *slot = 0;
+        }
+    }
+
+    /// Where its line starts, and what stands there for it.
     fn place(&self, fingerprint: Fingerprint, class: Class) -> (usize, u64) {
-        (fingerprint.0 as u32 as usize & self.mask, (fingerprint.0 >> 32) as u64 & !1 | class as u64)
+        let line = self.first + (fingerprint.0 as u32 as usize & self.mask) * LINE;
+        (line, (fingerprint.0 >> 32) as u64 & !1 | class as u64)
     }
 }

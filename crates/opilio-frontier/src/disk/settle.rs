@@ -69,7 +69,7 @@ impl DiskFrontier {
         if !commit.is_empty() {
             self.commit(commit)?;
         }
-        self.seen.committed();
+        self.remember()?;
         for SinkPosition { sink, position } in positions {
             self.positions.insert(sink.clone(), *position);
         }

@@ -189,7 +189,7 @@ impl DiskFrontier {
         self.push(fresh, &mut commit)?;
         self.seen.write(&mut commit);
         self.commit(commit)?;
-        self.seen.committed();
+        self.remember()?;
         Ok(admitted)
     }
 

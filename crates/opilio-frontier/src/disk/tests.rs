@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
@@ -81,6 +81,7 @@ fn small() -> DiskOptions {
         cache_bytes: 1 << 20,
         memtable_bytes: 1 << 20,
         recent_bytes: 64,
+        gather_bytes: 1 << 10,
         workers: 1,
         ..DiskOptions::default()
     }
@@ -98,22 +99,48 @@ fn create(dir: &Path) -> DiskFrontier {
     DiskFrontier::create(dir, small(), whose()).unwrap()
 }
 
-/// Copies a directory; journals without the zeros that they are filled up with.
+/// Copies a directory as it is at one moment; journals without the zeros that they are filled up with.
 fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            let is_journal = to.extension().is_some_and(|extension| extension == "jnl");
-            let len = if is_journal { filled_bytes(&entry.path()).unwrap() } else { u64::MAX };
-            let mut bytes = Vec::new();
-            File::open(entry.path()).unwrap().take(len).read_to_end(&mut bytes).unwrap();
-            fs::write(to, bytes).unwrap();
+    // Threads of an open store write and remove sorted files meanwhile.
+    loop {
+        let before = names(from).unwrap_or_default();
+        match try_copy(from, to) {
+            Ok(()) if names(from).is_ok_and(|after| after == before) => return,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
+            _ => fs::remove_dir_all(to).unwrap(),
         }
     }
+}
+
+fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            try_copy(&entry.path(), &to)?;
+        } else {
+            let is_journal = to.extension().is_some_and(|extension| extension == "jnl");
+            let len = if is_journal { filled_bytes(&entry.path())? } else { u64::MAX };
+            let mut bytes = Vec::new();
+            File::open(entry.path())?.take(len).read_to_end(&mut bytes)?;
+            fs::write(to, bytes)?;
+        }
+    }
+    Ok(())
+}
+
+/// All files of a directory and below.
+fn names(dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.extend(names(&entry.path())?);
+        }
+        found.insert(entry.path());
+    }
+    Ok(found)
 }
 
 fn record(host: usize, path: usize) -> Record {
@@ -300,7 +327,7 @@ fn flipped_bits_in_a_table_are_an_error_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = create(dir.path());
     store.admit(batch(0..3000)).unwrap();
-    for keyspace in [&store.stored.seen, &store.stored.queue, &store.stored.misc] {
+    for keyspace in [&store.stored.queue, &store.stored.misc] {
         keyspace.rotate_memtable_and_wait().unwrap();
     }
     store.checkpoint().unwrap();

@@ -1,8 +1,9 @@
-//! How a queued record is packed: its fingerprint and path, and the rest only where it is not usual.
+//! How a queued record is packed: its path, and the rest only where it is not usual.
 //!
 //! ```text
-//! flags:u8 · fingerprint:16 · [attempts:varint] · [rest] · length:varint · text · [length:varint · extra]
+//! flags:u8 · [fingerprint:16] · [attempts:varint] · [rest] · length:varint · text · [length:varint · extra]
 //! ```
+//! The fingerprint is left out where it is that of the URL as it stands, which it nearly always is.
 //! Host, priority and place in the order are those of the queue that it stands in. The text is what
 //! follows `scheme://host`, or the whole URL when it is written otherwise (user info, port 80 in https).
 
@@ -21,6 +22,7 @@ const WHOLE_URL: u8 = 4;
 const ATTEMPTS: u8 = 8;
 const EXTRA: u8 = 16;
 const REST: u8 = 32;
+const FINGERPRINT: u8 = 64;
 
 /// A record packed by itself, outside of the packed queues.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,13 +58,16 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
         (ATTEMPTS, record.attempts > 0),
         (EXTRA, !record.extra.is_empty()),
         (REST, rest.is_some()),
+        (FINGERPRINT, record.fingerprint != Fingerprint::of_canonical(&record.url)),
     ] {
         if holds {
             flags |= flag;
         }
     }
     out.push(flags);
-    out.extend_from_slice(&record.fingerprint.0.to_le_bytes());
+    if flags & FINGERPRINT != 0 {
+        out.extend_from_slice(&record.fingerprint.0.to_le_bytes());
+    }
     if flags & ATTEMPTS != 0 {
         put_varint(u64::from(record.attempts), out);
     }
@@ -82,18 +87,22 @@ pub(super) fn unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Orde
 
 fn try_unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> Option<Record> {
     let flags = from.byte()?;
-    let fingerprint = u128::from_le_bytes(from.array()?);
+    let stored = if flags & FINGERPRINT != 0 { Some(from.array()?) } else { None };
     let attempts = if flags & ATTEMPTS != 0 { u16::try_from(from.varint()?).ok()? } else { 0 };
     let rest = if flags & REST != 0 { Rest::read(from)? } else { Rest::default() };
     let (depth, score) = rest.order(order, band.place);
     let scheme = if flags & HTTPS != 0 { Scheme::Https } else { Scheme::Http };
     let text = from.text()?;
-    let url = if flags & WHOLE_URL != 0 { text.into() } else { join(scheme, host, text) };
+    let url: Arc<str> = if flags & WHOLE_URL != 0 { text.into() } else { join(scheme, host, text) };
+    let fingerprint = match stored {
+        Some(bytes) => Fingerprint(u128::from_le_bytes(bytes)),
+        None => Fingerprint::of_canonical(&url),
+    };
     let extra = if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() };
     let kind = if flags & CONTINUATION != 0 { RecordKind::Continuation } else { RecordKind::Discovered };
     Some(Record {
         url,
-        fingerprint: Fingerprint(fingerprint),
+        fingerprint,
         host: host.clone(),
         scheme,
         depth,

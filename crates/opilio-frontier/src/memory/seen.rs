@@ -14,7 +14,7 @@ pub(super) struct Seen(HashMap<Key, Mark, Folding>);
 
 /// What a fingerprint was before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Sighting {
+pub(crate) enum Sighting {
     /// Never met.
     First,
     /// Met and filtered.
@@ -59,18 +59,22 @@ impl Seen {
 }
 
 /// One byte, so that an entry takes 17 (bytes are not aligned; a `u128` would make it 32).
-#[derive(Clone, Copy, Debug)]
-enum Mark {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Mark {
     Known,
     Filtered(Filtered),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Key([u8; 16]);
+pub(crate) struct Key([u8; 16]);
 
 impl Key {
-    fn of(fingerprint: Fingerprint) -> Self {
+    pub(crate) fn of(fingerprint: Fingerprint) -> Self {
         Self(fingerprint.0.to_ne_bytes())
+    }
+
+    pub(crate) fn fingerprint(self) -> Fingerprint {
+        Fingerprint(u128::from_ne_bytes(self.0))
     }
 }
 

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use opilio_core::{Reason, SinkPosition, Timestamp};
 
-use super::{batch, copy, create, drain, filled_bytes, journal, open, record};
-use crate::disk::DiskFrontier;
+use super::{batch, copy, create, drain, filled_bytes, journal, open, record, small, whose};
+use crate::disk::{DiskFrontier, DiskOptions};
 use crate::{Frontier, FrontierError, FrontierStats, Settlement, Want};
 
 /// What was acknowledged of a store.
@@ -164,7 +164,9 @@ fn at_rest(store: &DiskFrontier) -> FrontierStats {
 fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     let parent = tempfile::tempdir().unwrap();
     let whole = parent.path().join("whole");
-    let mut store = create(&whole);
+    // Each call is one commit: no sorted files between.
+    let options = DiskOptions { gather_bytes: 1 << 20, ..small() };
+    let mut store = DiskFrontier::create(&whole, options, whose()).unwrap();
     let at_journal = || filled_bytes(&journal(&whole)).unwrap() as usize;
     // After each commit: how long the journal is, and what the books say.
     let mut commits = vec![(at_journal(), at_rest(&store))];
@@ -209,4 +211,40 @@ fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
             assert_eq!(store.stats(), *last, "cut at {cut}");
         }
     }
+}
+
+/// A sorted file of fingerprints stands outside of the journal. What it knows must not be ahead of what
+/// the journal queued, or a URL would be known and never fetched.
+#[test]
+fn no_sorted_file_knows_what_a_power_cut_took_from_the_queue() {
+    let parent = tempfile::tempdir().unwrap();
+    let whole = parent.path().join("whole");
+    let mut store = create(&whole);
+    let all = 0..200_usize;
+    for n in all.clone().step_by(5) {
+        store.admit(batch(n..n + 5)).unwrap();
+    }
+    let end = filled_bytes(&journal(&whole)).unwrap() as usize;
+    let mut random = fastrand::Rng::with_seed(109);
+    let (mut opened, mut refused) = (0, 0);
+    for cut in (0..40 + tries()).map(|n| if n < 20 { end - 1 - 7 * n } else { random.usize(..end) }) {
+        let damaged = parent.path().join("damaged");
+        let _ = fs::remove_dir_all(&damaged);
+        copy(&whole, &damaged);
+        let path = journal(&damaged);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes.truncate(cut);
+        fs::write(&path, bytes).unwrap();
+        match open(&damaged) {
+            Ok(mut store) => {
+                opened += 1;
+                store.admit(batch(all.clone())).unwrap();
+                assert_eq!(drain(&mut store).len(), all.len(), "cut at {cut} of {end}");
+            }
+            // Before the last sorted file: that much was synced, and no power cut takes it.
+            Err(FrontierError::Damaged { .. }) => refused += 1,
+            Err(other) => panic!("cut at {cut} of {end}: {other:?}"),
+        }
+    }
+    assert!(opened > 3 && refused > 10, "{opened} opened, {refused} refused");
 }
