@@ -64,6 +64,18 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
     Ok(size as u64)
 }
 
+/// Reads a memory limit.
+///
+/// # Errors
+/// As [`bytes`], and when no crawl could do with so little.
+pub(crate) fn memory_limit(text: &str) -> Result<u64, String> {
+    let least = opilio::MEMORY_LIMIT_MIN;
+    match bytes(text)? {
+        size if size < least => Err(format!("{text:?} is too little: {} MiB is the least", least >> 20)),
+        size => Ok(size),
+    }
+}
+
 /// A size as people read it.
 pub(crate) fn show_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
@@ -128,6 +140,14 @@ mod tests {
         for text in ["", "MiB", "-1B", "0", "10 bananas", "99999999GiB"] {
             assert!(bytes(text).is_err_and(|error| error.contains(&format!("{text:?}"))), "{text}");
         }
+    }
+
+    #[test]
+    fn refuses_a_memory_limit_that_no_crawl_can_keep_to() {
+        assert_eq!(memory_limit("512MiB"), Ok(512 << 20));
+        assert_eq!(memory_limit("16MiB"), Ok(16 << 20));
+        assert_eq!(memory_limit("512"), Err("\"512\" is too little: 16 MiB is the least".to_owned()));
+        assert!(memory_limit("banana").is_err_and(|error| error.contains("is no size")));
     }
 
     #[test]

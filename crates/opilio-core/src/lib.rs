@@ -10,6 +10,7 @@ pub mod explain;
 pub mod fuzz;
 mod hints;
 pub mod host;
+pub mod intake;
 pub mod name;
 mod order;
 pub mod outcome;

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::error::CrawlError;
 use crate::launch::{self, MakeTransport, Plan, TransportChoice};
 use crate::login::{Logins, Session};
+use crate::memory::{self, Gauge, MemoryLimit};
 use crate::past::{self, TryAgain};
 use crate::report::{CrawlReport, Stopped};
 use crate::runner::seed_admissions;
@@ -113,6 +114,8 @@ pub struct Crawler<S: Spider> {
     shards: usize,
     pages_max: Option<u64>,
     duration_max: Option<Duration>,
+    memory_limit: Option<u64>,
+    gauge: Gauge,
     redirects_max: u16,
     keep_referrer: bool,
     merge_canonical: bool,
@@ -156,6 +159,8 @@ impl<S: Spider> Crawler<S> {
             shards: 0,
             pages_max: None,
             duration_max: None,
+            memory_limit: None,
+            gauge: Box::new(memory::resident_bytes),
             redirects_max: 10,
             keep_referrer: false,
             merge_canonical: false,
@@ -394,6 +399,33 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
+    /// Slows the crawl before its process has more memory than this; at least
+    /// [`MEMORY_LIMIT_MIN`](crate::MEMORY_LIMIT_MIN), less counts as that.
+    ///
+    /// From 80 % of it on, fewer requests are in flight and fewer hosts live; at the limit nothing starts
+    /// until what is under way has ended. The crawl is only ever slowed by it: what is polite stays as it
+    /// is. When nothing is under way any more and memory stays at the limit, waiting cannot help: the
+    /// crawl ends as if it were stopped, the report says [`Stopped::MemoryLimit`], and with a
+    /// [`state`](Self::state) it can be resumed. Bodies and the caches of the state directory get less
+    /// from the start (a quarter of the limit for bodies, a little more than half for the caches), and a
+    /// state directory that begins under a limit keeps gathering no more than that.
+    ///
+    /// What counts is the memory that the system says the process has (on Linux its resident set),
+    /// whatever else the process does. It is looked at ten times a second, so one moment may take more:
+    /// leave room for it below what the system allows.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.memory_limit = Some(memory::limit_bytes(bytes));
+        self
+    }
+
+    /// Has a test tell how much memory there is.
+    #[cfg(test)]
+    pub(crate) fn gauge(mut self, gauge: impl Fn() -> Option<u64> + Send + 'static) -> Self {
+        self.gauge = Box::new(gauge);
+        self
+    }
+
     /// Hops that a chain of redirects may take (10 by default).
     #[must_use]
     pub fn max_redirects(mut self, hops: u16) -> Self {
@@ -558,6 +590,9 @@ impl<S: Spider> Crawler<S> {
         if let Some(error) = self.bad_pattern {
             return Err(error.into());
         }
+        if self.memory_limit.is_some() && (self.gauge)().is_none() {
+            return Err(CrawlError::MemoryUnknown);
+        }
         if self.strip_tracking {
             self.scope = self.scope.strip_tracking();
         }
@@ -603,6 +638,10 @@ impl<S: Spider> Crawler<S> {
                     caps: self.caps,
                     history: self.history,
                     ..DiskOptions::default()
+                };
+                let options = match self.memory_limit {
+                    Some(limit) => memory::within(limit, options),
+                    None => options,
                 };
                 open_state(&dir, identity, self.resume, self.durability, &options)?
             }
@@ -652,6 +691,8 @@ impl<S: Spider> Crawler<S> {
             hosts_max: self.hosts_max,
             pages_max: self.pages_max,
             duration_max: self.duration_max,
+            memory: self.memory_limit.map(|bytes| MemoryLimit { bytes, gauge: self.gauge }),
+            bodies: memory::bodies(self.memory_limit),
             progress: publish,
             past,
             syncing,

@@ -48,6 +48,9 @@ pub enum CrawlError {
         #[source]
         source: http::header::InvalidHeaderValue,
     },
+    /// There is a memory limit, and no way to keep to it.
+    #[error("keep to the memory limit: this system does not say how much memory a process has")]
+    MemoryUnknown,
     /// The HTTP client could not be made.
     #[error("make the transport")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::error::CrawlError;
 use crate::exporter::{self, Rows, Written};
 use crate::fetcher::{Pool, PoolSetup};
+use crate::memory::MemoryLimit;
 use crate::message::{Remember, Settled, ToStore};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
@@ -52,6 +53,9 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) hosts_max: u32,
     pub(crate) pages_max: Option<u64>,
     pub(crate) duration_max: Option<Duration>,
+    pub(crate) memory: Option<MemoryLimit>,
+    /// Memory for bodies.
+    pub(crate) bodies: BodyBudget,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) past: Past,
     pub(crate) syncing: Syncing,
@@ -121,11 +125,11 @@ struct BehindDoor {
 
 /// Runs a crawl on threads of its own and returns when it is over.
 pub(crate) fn on_own_threads<S: Spider>(
-    plan: Plan<S>,
+    mut plan: Plan<S>,
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
     System::new().block_on(async move {
-        let hall = hall(plan.progress.clone(), plan.duration_max, plan.past);
+        let hall = hall(&mut plan);
         let mut links = Vec::new();
         let mut settled = Vec::new();
         let mut arbiters = Arbiters::default();
@@ -160,10 +164,10 @@ pub(crate) fn on_own_threads<S: Spider>(
 
 /// Runs a crawl within this thread's [`tokio::task::LocalSet`], store and exporter included.
 pub(crate) async fn here<S: Spider>(
-    plan: Plan<S>,
+    mut plan: Plan<S>,
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
-    let hall = hall(plan.progress.clone(), plan.duration_max, plan.past);
+    let hall = hall(&mut plan);
     let (parts, rest) = shard_parts(plan, &hall)?;
     let mut links = Vec::new();
     let mut settled = Vec::new();
@@ -252,8 +256,8 @@ fn desk(
     (desk, rows_inbox, written)
 }
 
-fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>, past: Past) -> Hall {
-    let clock = past.clock;
+fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
+    let clock = plan.past.clock;
     let (messages, inbox) = mpsc::channel(STORE_CHANNEL);
     let (closed, closed_hosts) = mpsc::channel(STORE_CHANNEL);
     let hurry = Arc::new(Notify::new());
@@ -262,11 +266,12 @@ fn hall(progress: watch::Sender<Progress>, duration_max: Option<Duration>, past:
     let setup = SchedulerSetup {
         clock,
         store: store.clone(),
-        progress,
+        progress: plan.progress.clone(),
         ended: tell,
-        duration_max,
+        duration_max: plan.duration_max,
         drain_max: DRAIN_MAX,
-        before: past.totals,
+        before: plan.past.totals,
+        memory: plan.memory.take(),
     };
     Hall {
         clock,
@@ -299,7 +304,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         cache: plan.cache,
         limits: plan.limits,
         user_agent: plan.user_agent,
-        bodies: BodyBudget::default(),
+        bodies: plan.bodies,
     };
     let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
     let share = |shard: usize| {
@@ -381,7 +386,7 @@ fn start_shard<S: Spider>(
         files,
     };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
-    let (lend, slots) = (pool.clone().recipient(), pool.clone().recipient());
+    let (lend, slots, take) = (pool.clone().recipient(), pool.clone().recipient(), pool.clone().recipient());
     let credit = Outbox::new(scheduler.clone().recipient());
     let visits = Outbox::new(scheduler.clone().recipient());
     let visited = Outbox::new(scheduler.clone().recipient());
@@ -410,6 +415,7 @@ fn start_shard<S: Spider>(
         visited: actor.clone().recipient(),
         lend,
         slots,
+        take,
         watch,
     };
     Ok((link, actor.recipient()))
@@ -493,6 +499,7 @@ fn conclude<S: Spider>(
         reasons: stats.failures,
         filtered: stats.filtered.iter().map(|(why, count)| (why.as_str(), *count)).collect(),
         stopped: ended.stopped,
+        slowed: ended.slowed,
         elapsed: totals.elapsed,
     };
     if !report.balances() {

@@ -18,6 +18,7 @@ mod host;
 mod job;
 mod launch;
 mod login;
+mod memory;
 mod message;
 mod outbox;
 mod page;
@@ -41,6 +42,9 @@ pub use crawler::{Crawl, Crawler, Handle};
 pub use error::CrawlError;
 pub use job::{EachPage, Job, crawl};
 pub use login::{BadSession, Session};
+/// The least that a crawl can be limited to: see [`Crawler::memory_limit`].
+pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
+
 #[cfg(feature = "disk")]
 pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};

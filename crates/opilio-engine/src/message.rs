@@ -12,6 +12,7 @@
 //! | [`Deliver`] | host → spider runner | pages in hand |
 //! | [`ToStore`] | shards, scheduler → store | its channel; a full one pauses new slots |
 //! | [`Remember`] | host → store | its channel; one that does not fit waits in the port |
+//! | [`Take`] | scheduler → fetcher pool, store | one a shard |
 //! | [`Settled`] | store → shard (→ host's state, [`Poke`]) | leases out |
 //! | [`FromStore`] | store → scheduler | wants |
 //! | [`FromShard`] | shard → scheduler | one a passive host and one a shard |
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
+use opilio_core::intake::Level;
 use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
 use opilio_fetch::Order;
 use opilio_frontier::{Admission, Fetched};
@@ -180,6 +182,11 @@ pub(crate) struct Deliver {
     pub(crate) error: Option<String>,
 }
 
+/// How much may be started from now on, since memory is scarce or no longer so.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub(crate) struct Take(pub(crate) Level);
+
 /// The store has settled these leases.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
@@ -242,6 +249,8 @@ pub(crate) enum ToStore {
     Parsed(Box<Parsed>, ShardCounts),
     /// Another host's robots.txt led to a host, which comes alive if it is not.
     Visit(Visit),
+    /// Hand out so much from now on.
+    Take(Level),
     /// Hand out nothing more.
     Stop,
     /// Everything has come back: settle what was written, sync, tell the books. With all that the
@@ -302,6 +311,8 @@ pub(crate) struct ShardCounts {
     pub(crate) hosts: u32,
     pub(crate) held: u32,
     pub(crate) in_flight: u32,
+    /// Fetches, and pages that are not settled yet.
+    pub(crate) under_way: u32,
 }
 
 impl ShardCounts {
@@ -315,6 +326,7 @@ impl ShardCounts {
             hosts: self.hosts + other.hosts,
             held: self.held + other.held,
             in_flight: self.in_flight + other.in_flight,
+            under_way: self.under_way + other.under_way,
         }
     }
 }

@@ -43,6 +43,9 @@ pub struct CrawlReport {
     pub filtered: BTreeMap<&'static str, u64>,
     /// Why the crawl ended.
     pub stopped: Stopped,
+    /// How long less was started than could have been, since memory was near its limit; in this run.
+    #[serde(rename = "slowed_ms", serialize_with = "as_millis")]
+    pub slowed: Duration,
     /// How long the crawl ran, all runs together; the time between them does not count.
     #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
     pub elapsed: Duration,
@@ -88,4 +91,6 @@ pub enum Stopped {
     MaxDuration,
     /// Somebody asked it to stop.
     Interrupted,
+    /// Memory stayed at its limit with nothing under way any more, so that waiting could not help.
+    MemoryLimit,
 }

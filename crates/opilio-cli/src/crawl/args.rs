@@ -29,7 +29,7 @@ use crate::unit;
 Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
 
 Exit codes: 0 done; 1 not a single page, and at least one failure, or the output could not be written \
-to its end; 2 usage: nothing was fetched; 130 or 143 after a gentle stop by SIGINT or SIGTERM (a second \
+to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143 after a gentle stop by SIGINT or SIGTERM (a second \
 signal stops at once).")]
 pub(crate) struct CrawlArgs {
     /// Where to begin (http or https)
@@ -93,6 +93,10 @@ pub(crate) struct CrawlArgs {
     /// Requests in flight in all [default: 64]
     #[arg(long, value_name = "N", env = "OPILIO_TOTAL_IN_FLIGHT", help_heading = "How fast", value_parser = value_parser!(u32).range(1..=i64::from(IN_FLIGHT_MAX)))]
     pub(crate) total_in_flight: Option<u32>,
+    /// Starts less from 80 % of this memory on, and nothing at it until what is under way has ended; ends the
+    /// crawl when that does not help; 16MiB at the least [default: no limit]
+    #[arg(long, value_name = "SIZE", env = "OPILIO_MEMORY_LIMIT", help_heading = "How fast", value_parser = unit::memory_limit)]
+    pub(crate) memory_limit: Option<u64>,
     /// Keeps to the rate after refusals, instead of lowering it (waits that a server states are kept)
     #[arg(long, env = "OPILIO_NO_ADAPT", help_heading = "How fast", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_adapt: bool,

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use opilio::export::ExportError;
-use opilio::{Cache, CrawlError, CrawlReport, Crawler, FileStore, JsonLines};
+use opilio::{Cache, CrawlError, CrawlReport, Crawler, FileStore, JsonLines, Stopped};
 
 pub(crate) use args::{CrawlArgs, FollowArg, allow_private};
 pub(crate) use seeds::web_url;
@@ -88,6 +88,10 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     summary::lines(&report, &closing).iter().for_each(|line| display.say(line));
     if let Some(signal) = watched.signal {
         return Ok(Exit::Stopped(signal));
+    }
+    if report.stopped == Stopped::MemoryLimit {
+        say(&state::outgrown(state.as_ref()));
+        return Ok(Exit::Errors);
     }
     match summary::error(&report, &closing) {
         Some(error) => {

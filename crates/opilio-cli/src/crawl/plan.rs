@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     proxies: Vec<Proxy>,
     any_certificate: bool,
     total_in_flight: Option<u32>,
+    memory_limit: Option<u64>,
     max_pages: Option<u64>,
     host_caps: HostCaps,
     order: Order,
@@ -63,6 +64,7 @@ impl Plan {
             cookies: !args.no_cookies && file.cookies.unwrap_or(true),
             any_certificate: args.danger_accept_any_certificate,
             total_in_flight: args.total_in_flight.or(file.total_in_flight),
+            memory_limit: args.memory_limit.or(file.memory_limit),
             max_pages: args.max_pages.or(file.max_pages),
             host_caps: HostCaps {
                 pages: args.max_pages_per_host,
@@ -108,6 +110,9 @@ impl Plan {
         }
         if let Some(max) = self.total_in_flight {
             crawler = crawler.total_in_flight(max);
+        }
+        if let Some(bytes) = self.memory_limit {
+            crawler = crawler.memory_limit(bytes);
         }
         if let Some(pages) = self.max_pages {
             crawler = crawler.max_pages(pages);

@@ -90,7 +90,7 @@ fn bar() -> ProgressBar {
 }
 
 fn message(progress: &Progress) -> String {
-    let mut text = format!("{} in flight", progress.in_flight);
+    let mut text = format!("{} in flight{}", progress.in_flight, slowed(progress));
     if progress.failures > 0 {
         text += &format!(", {} failed", progress.failures);
     }
@@ -100,13 +100,18 @@ fn message(progress: &Progress) -> String {
     text
 }
 
+fn slowed(progress: &Progress) -> &'static str {
+    if progress.slowed { " (slowed by --memory-limit)" } else { "" }
+}
+
 fn line(progress: &Progress) -> String {
     format!(
-        "{} pages, {} failures, {} left, {} in flight, {} hosts ({} held), {}",
+        "{} pages, {} failures, {} left, {} in flight{}, {} hosts ({} held), {}",
         progress.pages,
         progress.failures,
         progress.left,
         progress.in_flight,
+        slowed(progress),
         progress.hosts,
         progress.held,
         show_bytes(progress.bytes)

@@ -73,6 +73,7 @@ pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
             "{store} holds a crawl already: --resume goes on with it, another directory begins anew"
         )),
         CrawlError::Seed(_)
+        | CrawlError::MemoryUnknown
         | CrawlError::Export(ExportError::Open { .. })
         | CrawlError::OtherOutput { .. }
         | CrawlError::Frontier(
@@ -89,6 +90,18 @@ pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
             _ => Failure::run(error),
         },
     }
+}
+
+/// What is said of a crawl that its memory limit ended.
+pub(crate) fn outgrown(state: Option<&State>) -> String {
+    let how = match state {
+        Some(state) => format!(
+            "and nothing is lost: with a higher --memory-limit, --state {} --resume goes on",
+            state.dir.display()
+        ),
+        None => "and what was left is lost: --state DIR would have kept it".to_owned(),
+    };
+    format!("error: stopped by --memory-limit, {how}")
 }
 
 /// Whether the disk, or what this user may have of it, is used up.

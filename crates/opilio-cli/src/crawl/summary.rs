@@ -1,6 +1,7 @@
 //! How a crawl ended, in a few lines for people.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use opilio::core::Host;
 use opilio::{CrawlReport, FailureRecord, Reason, Stopped};
@@ -38,6 +39,9 @@ pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
             "  from the cache: {}, without a request",
             plural(report.cached, "answer", "answers")
         ));
+    }
+    if report.slowed >= SLOWED_SHOWN {
+        lines.push(format!("  slowed by --memory-limit: {}", show_duration(report.slowed)));
     }
     lines.extend(left(report));
     lines.extend(closed_hosts(report));
@@ -77,6 +81,7 @@ fn head(report: &CrawlReport) -> String {
         Stopped::MaxPages => "ended by --max-pages",
         Stopped::MaxDuration => "ended by --max-duration",
         Stopped::Interrupted => "interrupted",
+        Stopped::MemoryLimit => "ended by --memory-limit",
     };
     let aliases = match report.aliases {
         0 => String::new(),
@@ -97,6 +102,7 @@ fn left(report: &CrawlReport) -> Option<String> {
         Stopped::MaxPages => "the page limit was reached",
         Stopped::MaxDuration => "the time was over",
         Stopped::Interrupted => "the crawl was interrupted",
+        Stopped::MemoryLimit => "there was no memory for more",
     };
     (report.left > 0).then(|| format!("  left: {}, since {why}", plural(report.left, "URL", "URLs")))
 }
@@ -147,6 +153,8 @@ fn redacted(url: &str) -> String {
 }
 
 const HOSTS_SHOWN: usize = 5;
+/// A moment at the limit is not worth a line.
+const SLOWED_SHOWN: Duration = Duration::from_secs(1);
 const PRIVATE_HINT: &str =
     "private and loopback addresses are crawled with --allow-private (or --allow-private=127.0.0.0/8)";
 

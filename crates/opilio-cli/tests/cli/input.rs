@@ -45,6 +45,8 @@ fn values_that_mean_nothing() {
     let url = "http://127.0.0.1:1/";
     for (flag, value, part) in [
         ("--rate", "banana", "\"banana\" is no rate"),
+        ("--memory-limit", "banana", "\"banana\" is no size"),
+        ("--memory-limit", "1MiB", "16 MiB is the least"),
         ("--rate", "0/s", "\"0/s\" is no rate"),
         ("--timeout", "30", "\"30\" is no time"),
         ("--timeout", "0s", "1ms is the least"),

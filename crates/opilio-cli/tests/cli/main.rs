@@ -12,6 +12,7 @@ mod identity;
 mod input;
 mod keep;
 mod kill;
+mod memory;
 mod robots;
 mod sandbox;
 mod sitemap;

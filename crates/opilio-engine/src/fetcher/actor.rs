@@ -9,13 +9,14 @@ use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
+use opilio_core::intake::Level;
 use opilio_core::{Fault, Hints, Outcome};
 use opilio_fetch::{Fetched, Fetcher};
 
 use crate::fetcher::queue::Queue;
 use crate::fetcher::{Slot, Standing};
 use crate::message::{
-    AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ShardCounts, Slots, SlotsBack, SlotsWanted,
+    AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ShardCounts, Slots, SlotsBack, SlotsWanted, Take,
 };
 use crate::outbox::Outbox;
 use crate::page::Answer;
@@ -47,6 +48,8 @@ pub(crate) struct Pool {
     /// Slots that came back since the last look.
     back: Arc<AtomicU32>,
     waiting: Queue<Recipient<Granted>>,
+    /// How many of its slots may be used, as memory goes.
+    level: Level,
     /// Slots that doubtful hosts hold.
     doubtful: Arc<AtomicU32>,
     fetcher: Rc<Fetcher>,
@@ -74,6 +77,7 @@ impl Pool {
             fetch_max: setup.fetch_max,
             back: Arc::default(),
             waiting: Queue::default(),
+            level: Level::Full,
             doubtful: Arc::default(),
             fetcher: setup.fetcher,
             port: setup.port,
@@ -87,9 +91,14 @@ impl Pool {
     fn grant(&mut self, ctx: &mut Context<Self>) {
         self.collect();
         let clogged = self.port.is_clogged() || self.hand.is_full();
+        let usable = self.level.of(self.owned);
         while self.free > 0 && !clogged {
+            if self.owned - self.free >= usable {
+                // As much as memory allows: a slot that comes back, or another level, brings it here again.
+                return;
+            }
             let doubtful_out = self.doubtful.load(Ordering::Acquire);
-            let Some((standing, host)) = self.waiting.pop(self.owned, doubtful_out) else { break };
+            let Some((standing, host)) = self.waiting.pop(usable, doubtful_out) else { break };
             self.free -= 1;
             let counted = (standing == Standing::Doubtful).then(|| self.doubtful.clone());
             let slot = Slot::new(self.back.clone(), ctx.address().recipient(), counted);
@@ -104,7 +113,7 @@ impl Pool {
                 Err(SendError::Closed(_)) => {}
             }
         }
-        if self.waiting.is_empty() || self.looking {
+        if self.waiting.is_empty() || self.looking || self.level == Level::Paused {
             return;
         }
         if !clogged {
@@ -170,6 +179,15 @@ impl Handler<Slots> for Pool {
     fn handle(&mut self, Slots(more): Slots, ctx: &mut Self::Context) {
         self.free += more;
         self.owned += more;
+        self.grant(ctx);
+    }
+}
+
+impl Handler<Take> for Pool {
+    type Result = ();
+
+    fn handle(&mut self, Take(level): Take, ctx: &mut Self::Context) {
+        self.level = level;
         self.grant(ctx);
     }
 }

@@ -4,19 +4,22 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
-use opilio_core::Host;
+use opilio_core::intake::{Advice, Level};
+use opilio_core::{Host, Timestamp};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::memory::MemoryLimit;
 use crate::message::{
     Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, ShardCounts, ShardReport, Slots,
-    SlotsWanted, ToStore, Visit, Visited,
+    SlotsWanted, Take, ToStore, Visit, Visited,
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
 use crate::report::Stopped;
 use crate::runner::{OVERDUE, ParseWatch};
 use crate::scheduler::Progress;
+use crate::scheduler::intake::MemoryWatch;
 use crate::store::{StoreDoor, StorePort};
 
 /// What a scheduler needs to begin.
@@ -30,12 +33,15 @@ pub(crate) struct SchedulerSetup {
     pub(crate) drain_max: Duration,
     /// What earlier runs of the crawl have done.
     pub(crate) before: Totals,
+    pub(crate) memory: Option<MemoryLimit>,
 }
 
 /// How the actors' part of a crawl ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
     pub(crate) stopped: Stopped,
+    /// How long intake was slowed, since memory was near its limit.
+    pub(crate) slowed: Duration,
 }
 
 /// A shard as the scheduler sees it.
@@ -45,6 +51,7 @@ pub(crate) struct ShardLink {
     pub(crate) visited: Recipient<Visited>,
     pub(crate) lend: Recipient<Lend>,
     pub(crate) slots: Recipient<Slots>,
+    pub(crate) take: Recipient<Take>,
     pub(crate) watch: ParseWatch,
 }
 
@@ -75,6 +82,7 @@ struct SchedulerParts {
     duration_max: Option<Duration>,
     drain_max: Duration,
     before: Totals,
+    memory: Option<MemoryWatch>,
 }
 
 struct Shard {
@@ -83,8 +91,11 @@ struct Shard {
     visited: Outbox<Visited>,
     lend: Outbox<Lend>,
     slots: Outbox<Slots>,
+    take: Outbox<Take>,
     watch: ParseWatch,
     counts: ShardCounts,
+    /// When it last told its counts.
+    heard: Timestamp,
     drained: bool,
 }
 
@@ -98,13 +109,15 @@ enum Phase {
 
 impl Scheduler {
     pub(crate) fn start(setup: SchedulerSetup) -> actix::Addr<Self> {
-        let SchedulerSetup { clock, store, progress, ended, duration_max, drain_max, before } = setup;
+        let SchedulerSetup { clock, store, progress, ended, duration_max, drain_max, before, memory } = setup;
+        let memory = memory.map(|limit| MemoryWatch::new(limit, clock.now()));
         let ended = Some(ended);
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             // It counts nothing itself.
             let port = StorePort::new(store, Rc::default());
-            let setup = SchedulerParts { clock, port, progress, ended, duration_max, drain_max, before };
+            let setup =
+                SchedulerParts { clock, port, progress, ended, duration_max, drain_max, before, memory };
             Self { setup, shards: Vec::new(), books: Books::default(), phase: Phase::Running }
         })
     }
@@ -142,7 +155,8 @@ impl Scheduler {
         };
         self.publish();
         if let Some(ended) = self.setup.ended.take() {
-            let _ = ended.send(Ended { stopped });
+            let slowed = self.setup.memory.as_ref().map_or(Duration::ZERO, MemoryWatch::slowed);
+            let _ = ended.send(Ended { stopped, slowed });
         }
     }
 
@@ -168,6 +182,7 @@ impl Scheduler {
             in_flight: counts.in_flight,
             hosts: counts.hosts,
             held: counts.held,
+            slowed: self.setup.memory.as_ref().is_some_and(|memory| memory.level() > Level::Full),
             elapsed: totals.elapsed,
         });
     }
@@ -182,6 +197,33 @@ impl Scheduler {
         if self.setup.duration_max.is_some_and(|max| self.setup.clock.elapsed() >= max) {
             self.stop(ctx, Stopped::MaxDuration);
         }
+    }
+
+    /// Looks at the memory, where it has a limit. A read of some microseconds, on a thread whose messages
+    /// are batches.
+    fn look_at_memory(&mut self, ctx: &mut Context<Self>) {
+        let now = self.setup.clock.now();
+        let under_way = self.under_way(now);
+        let watch = self.setup.memory.as_mut().filter(|_| self.phase == Phase::Running);
+        match watch.and_then(|memory| memory.look(now, under_way)) {
+            None => {}
+            Some(Advice::Take(level)) => {
+                self.setup.port.send(ToStore::Take(level));
+                for shard in &self.shards {
+                    shard.take.send(Take(level));
+                }
+            }
+            Some(Advice::End) => self.stop(ctx, Stopped::MemoryLimit),
+        }
+    }
+
+    /// What is under way in all shards. One that has not told lately is busy with something.
+    fn under_way(&self, now: Timestamp) -> u32 {
+        let of = |shard: &Shard| match now.since(shard.heard) < HEARD_MAX {
+            true => shard.counts.under_way,
+            false => shard.counts.under_way.max(1),
+        };
+        self.shards.iter().map(of).sum()
     }
 
     fn drained(&mut self, shard: usize, counts: ShardCounts) {
@@ -206,6 +248,9 @@ impl Actor for Scheduler {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(LOOK_EVERY, Self::look_around);
+        if self.setup.memory.is_some() {
+            ctx.run_interval(MEMORY_EVERY, Self::look_at_memory);
+        }
         if let Some(max) = self.setup.duration_max {
             ctx.run_later(max, |scheduler, ctx| scheduler.stop(ctx, Stopped::MaxDuration));
         }
@@ -218,7 +263,10 @@ impl Handler<Command> for Scheduler {
     fn handle(&mut self, command: Command, ctx: &mut Self::Context) {
         match command {
             Command::Begin(links) => {
-                self.shards = links.into_iter().map(Shard::new).collect();
+                let now = self.setup.clock.now();
+                self.shards = links.into_iter().map(|link| Shard::new(link, now)).collect();
+                // Before anything starts.
+                self.look_at_memory(ctx);
                 if self.phase != Phase::Running {
                     for shard in &self.shards {
                         shard.drain.send(Drain);
@@ -306,8 +354,10 @@ impl Handler<ShardReport> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, ShardReport { shard, counts }: ShardReport, _: &mut Self::Context) {
+        let now = self.setup.clock.now();
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.counts = counts;
+            shard.heard = now;
         }
     }
 }
@@ -335,15 +385,17 @@ impl Handler<Lent> for Scheduler {
 }
 
 impl Shard {
-    fn new(link: ShardLink) -> Self {
+    fn new(link: ShardLink, now: Timestamp) -> Self {
         Self {
             assign: Outbox::new(link.assign),
             drain: Outbox::new(link.drain),
             visited: Outbox::new(link.visited),
             lend: Outbox::new(link.lend),
             slots: Outbox::new(link.slots),
+            take: Outbox::new(link.take),
             watch: link.watch,
             counts: ShardCounts::default(),
+            heard: now,
             drained: false,
         }
     }
@@ -353,3 +405,7 @@ impl Shard {
 const MAILBOX: usize = 8_192;
 /// How often the scheduler tells people where the crawl stands.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often it looks at the memory, where that has a limit.
+const MEMORY_EVERY: Duration = Duration::from_millis(100);
+/// A shard tells its counts more often than this, unless something keeps its thread.
+const HEARD_MAX: Duration = Duration::from_secs(1);

@@ -32,6 +32,8 @@ pub struct Progress {
     pub hosts: u32,
     /// Those of them that are closed just now.
     pub held: u32,
+    /// Whether less than usual is started, since memory is near its limit.
+    pub slowed: bool,
     /// How long it has run, all runs together.
     pub elapsed: Duration,
 }

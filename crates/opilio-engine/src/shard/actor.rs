@@ -207,6 +207,7 @@ impl Shard {
             let host = host.snapshot();
             counts.held += u32::from(host.hold.is_some_and(|(until, _)| until > now));
             counts.in_flight += count(host.in_flight);
+            counts.under_way += count(host.in_flight + host.parsed);
         }
         counts
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
+use opilio_core::intake::Level;
 use opilio_core::{Ending, Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 use opilio_frontier::{Failure, Fetched, Frontier, FrontierError, FrontierStats, Settlement, Want};
 use tokio::sync::{Notify, mpsc};
@@ -101,6 +102,9 @@ pub(crate) struct Desk {
     seeded: bool,
     stopped: bool,
     over: bool,
+    /// How much to hand out, as memory goes, and how many hosts were live when that first mattered.
+    level: Level,
+    live_then: usize,
     /// What earlier runs did, what each shard of this one had counted when it last gave something,
     /// and the items that are settled.
     before: Totals,
@@ -158,6 +162,8 @@ impl Desk {
             seeded: false,
             stopped: false,
             over: false,
+            level: Level::Full,
+            live_then: 0,
             items: 0,
             names: Names::default(),
         }
@@ -249,6 +255,12 @@ impl Desk {
                     if self.frontier.is_out(parsed.lease) && self.parsed.insert(parsed.lease) {
                         pages.push(self.merged(*parsed));
                     }
+                }
+                ToStore::Take(level) => {
+                    if self.level == Level::Full {
+                        self.live_then = self.live.len();
+                    }
+                    self.level = level;
                 }
                 ToStore::Stop => self.stopped = true,
                 ToStore::Close(counts) => {
@@ -483,7 +495,8 @@ impl Desk {
                 self.ready.push_back(host);
             }
         }
-        let work = if self.stopped { Vec::new() } else { self.work(now)? };
+        let nothing = self.stopped || self.level == Level::Paused;
+        let work = if nothing { Vec::new() } else { self.work(now)? };
         let assign = Assign { work, calls: self.calls()?, kept: std::mem::take(&mut self.kept) };
         if !assign.is_empty() {
             let _ = deliver(&self.scheduler, FromStore::Leased(assign)).await;
@@ -504,9 +517,10 @@ impl Desk {
 
     /// Leases for live hosts that have room, and for hosts that come alive with them.
     fn work(&mut self, now: Timestamp) -> Result<Vec<Work>, FrontierError> {
-        let many_out = self.frontier.stats().out >= OUT_MANY;
+        let many_out = self.frontier.stats().out >= OUT_MANY || self.level > Level::Full;
         let first = if many_out { FEW_LEASES } else { FIRST_LEASES };
-        while self.live.len() < self.hosts_max as usize {
+        let hosts_max = self.hosts_max();
+        while self.live.len() < hosts_max {
             let Some(host) = self.ready.pop_front() else { break };
             if self.live.insert(host.clone()) {
                 self.wants.insert(host.clone(), first);
@@ -538,6 +552,19 @@ impl Desk {
             }
         }
         Ok(work)
+    }
+
+    /// How many hosts may be live: near the memory limit those of that time at the most, and fewer the
+    /// nearer it is. A few always may, since some that are live may be held.
+    fn hosts_max(&self) -> usize {
+        let max = self.hosts_max as usize;
+        match self.level {
+            Level::Full => max,
+            level => {
+                let then = u32::try_from(self.live_then).unwrap_or(u32::MAX);
+                max.min((level.of(then) as usize).max(FEW_HOSTS))
+            }
+        }
     }
 
     /// What of the wants to try in this turn the page limit allows; the others are tried again.
@@ -723,6 +750,8 @@ const FIRST_LEASES: u32 = 16;
 /// another one's.
 const OUT_MANY: u64 = 32_768;
 const FEW_LEASES: u32 = 2;
+/// So many hosts are never too many for any memory.
+const FEW_HOSTS: usize = 64;
 /// How long a busy desk lets the next batch grow.
 const GATHER: Duration = Duration::from_millis(1);
 /// How long a sink that takes nothing may hold up the end.

@@ -1,0 +1,359 @@
+//! How much a crawl takes on, by the memory that its process has: everything, less and less, nothing.
+//!
+//! Memory that is asked for cannot be refused without failing, so what is slowed is what asks for it:
+//! new starts. Near the limit fewer of the slots are used; at the limit none, until what is under way
+//! has ended. It tightens at once and opens slowly, a level at a time, so that it does not flap. When
+//! nothing is under way and memory is still at the limit, waiting cannot help any more: the crawl is to
+//! end, while it still can.
+//!
+//! Politeness is not its business: whatever it says, a crawl only ever becomes slower.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// What may be started, from everything to nothing. A greater level is a tighter one.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Level {
+    /// All slots may be used.
+    #[default]
+    Full,
+    /// Half of them.
+    Half,
+    /// A quarter.
+    Quarter,
+    /// An eighth.
+    Eighth,
+    /// Nothing starts.
+    Paused,
+}
+
+impl Level {
+    /// How many of so many slots may be used: one at the least, unless nothing may.
+    #[must_use]
+    pub const fn of(self, slots: u32) -> u32 {
+        match self {
+            Self::Full => slots,
+            Self::Half => slots.div_ceil(2),
+            Self::Quarter => slots.div_ceil(4),
+            Self::Eighth => slots.div_ceil(8),
+            Self::Paused => 0,
+        }
+    }
+
+    /// The level for so much memory of a limit.
+    fn at(bytes: u64, limit_bytes: u64) -> Self {
+        let percent = u128::from(bytes) * 100 / u128::from(limit_bytes.max(1));
+        match percent {
+            0..80 => Self::Full,
+            80..87 => Self::Half,
+            87..94 => Self::Quarter,
+            94..100 => Self::Eighth,
+            _ => Self::Paused,
+        }
+    }
+
+    /// The next one that allows more.
+    fn opened(self) -> Self {
+        match self {
+            Self::Full | Self::Half => Self::Full,
+            Self::Quarter => Self::Half,
+            Self::Eighth => Self::Quarter,
+            Self::Paused => Self::Eighth,
+        }
+    }
+}
+
+/// What is seen of a crawl at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Usage {
+    /// Memory of the whole process.
+    pub memory_bytes: u64,
+    /// Fetches, and pages that are not settled yet: what gives memory back when it ends.
+    pub under_way: u32,
+}
+
+/// What is to be done about it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Advice {
+    /// Start no more than this from now on.
+    Take(Level),
+    /// Nothing can make room any more: end the crawl. Said once, and nothing after it.
+    End,
+}
+
+/// The intake of a crawl with a memory limit.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    limit_bytes: u64,
+    level: Level,
+    seen: Timestamp,
+    /// Since when memory has been well below what the level is for.
+    calm: Option<Timestamp>,
+    /// Since when nothing starts and nothing is under way; and is at the limit all the same.
+    idle: Option<Timestamp>,
+    stuck: Option<Timestamp>,
+    ended: bool,
+    slowed: Duration,
+}
+
+impl Intake {
+    /// The least limit: no crawl can do with less.
+    pub const LIMIT_BYTES_MIN: u64 = 16 << 20;
+
+    /// An intake that is fully open, for a limit of at least [`LIMIT_BYTES_MIN`](Self::LIMIT_BYTES_MIN).
+    #[must_use]
+    pub fn new(limit_bytes: u64, now: Timestamp) -> Self {
+        Self {
+            limit_bytes: limit_bytes.max(Self::LIMIT_BYTES_MIN),
+            level: Level::Full,
+            seen: now,
+            calm: None,
+            idle: None,
+            stuck: None,
+            ended: false,
+            slowed: Duration::ZERO,
+        }
+    }
+
+    /// What may be started now.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// The limit that holds.
+    #[must_use]
+    pub fn limit_bytes(&self) -> u64 {
+        self.limit_bytes
+    }
+
+    /// How long less than everything could be started, up to the last look.
+    #[must_use]
+    pub fn slowed(&self) -> Duration {
+        self.slowed
+    }
+
+    /// Looks at what is used; tells what changes, if anything does.
+    ///
+    /// To be called several times a second, since memory grows meanwhile.
+    pub fn handle(&mut self, now: Timestamp, usage: Usage) -> Option<Advice> {
+        if self.ended {
+            return None;
+        }
+        if self.level > Level::Full {
+            self.slowed += now.since(self.seen);
+        }
+        self.seen = self.seen.max(now);
+        let before = self.level;
+        self.level = self.level.max(Level::at(usage.memory_bytes, self.limit_bytes));
+        self.open_if_calm(now, usage.memory_bytes);
+        if self.is_stuck(now, usage) {
+            self.ended = true;
+            return Some(Advice::End);
+        }
+        (self.level != before).then_some(Advice::Take(self.level))
+    }
+
+    /// Opens by a level where memory has been low enough for long enough.
+    fn open_if_calm(&mut self, now: Timestamp, bytes: u64) {
+        let margin = self.limit_bytes / MARGIN_PART;
+        if Level::at(bytes.saturating_add(margin), self.limit_bytes) >= self.level {
+            self.calm = None;
+        } else if has_lasted(&mut self.calm, now, CALM) {
+            self.level = self.level.opened();
+            self.calm = Some(now);
+        }
+    }
+
+    /// Whether nothing can make room any more. Where nothing is under way and there is room, if little, it
+    /// opens by a level instead: nothing else would ever make more.
+    fn is_stuck(&mut self, now: Timestamp, usage: Usage) -> bool {
+        if self.level < Level::Paused || usage.under_way > 0 {
+            (self.idle, self.stuck) = (None, None);
+            return false;
+        }
+        let idle = has_lasted(&mut self.idle, now, CALM);
+        if usage.memory_bytes >= self.limit_bytes {
+            return has_lasted(&mut self.stuck, now, STUCK);
+        }
+        self.stuck = None;
+        if idle {
+            self.level = self.level.opened();
+            (self.idle, self.calm) = (None, None);
+        }
+        false
+    }
+}
+
+/// Whether something that holds now has held for so long; `since` is when that began.
+fn has_lasted(since: &mut Option<Timestamp>, now: Timestamp, span: Duration) -> bool {
+    now.since(*since.get_or_insert(now)) >= span
+}
+
+/// How much lower memory has to be for a level to open than for it to close: this part of the limit.
+const MARGIN_PART: u64 = 20;
+/// For how long, before it opens by a level.
+const CALM: Duration = Duration::from_secs(1);
+/// How long memory may stay at the limit with nothing under way: what was freed may come back late.
+const STUCK: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const LIMIT: u64 = 1_000 << 20;
+    const TICK: Duration = Duration::from_millis(100);
+
+    fn usage(percent: u64, under_way: u32) -> Usage {
+        Usage { memory_bytes: LIMIT / 100 * percent, under_way }
+    }
+
+    /// An intake and its clock.
+    struct Driven {
+        intake: Intake,
+        now: Timestamp,
+    }
+
+    impl Driven {
+        fn new() -> Self {
+            let now = Timestamp::EPOCH;
+            Self { intake: Intake::new(LIMIT, now), now }
+        }
+
+        fn see(&mut self, usage: Usage) -> Option<Advice> {
+            self.now += TICK;
+            self.intake.handle(self.now, usage)
+        }
+
+        /// Sees the same for a while; tells all that was advised.
+        fn see_for(&mut self, span: Duration, usage: Usage) -> Vec<Advice> {
+            let until = self.now + span;
+            let mut advice = Vec::new();
+            while self.now < until {
+                advice.extend(self.see(usage));
+            }
+            advice
+        }
+    }
+
+    #[test]
+    fn the_nearer_the_limit_the_less_is_taken_on() {
+        let mut driven = Driven::new();
+        let advised: Vec<_> = [79, 80, 87, 94, 100].map(|percent| driven.see(usage(percent, 9))).into();
+        let tighter = [Level::Half, Level::Quarter, Level::Eighth, Level::Paused];
+        assert_eq!(advised[0], None);
+        assert!(advised[1..].iter().copied().eq(tighter.map(|level| Some(Advice::Take(level)))));
+        let slots = [Level::Full, Level::Half, Level::Quarter, Level::Eighth, Level::Paused];
+        assert_eq!(slots.map(|level| level.of(64)), [64, 32, 16, 8, 0]);
+        assert_eq!(slots.map(|level| level.of(1)), [1, 1, 1, 1, 0], "one goes on until the limit");
+        assert_eq!(slots.map(|level| level.of(0)), [0; 5]);
+    }
+
+    #[test]
+    fn a_peak_pauses_until_what_is_under_way_has_ended() {
+        let mut driven = Driven::new();
+        assert_eq!(driven.see(usage(130, 64)), Some(Advice::Take(Level::Paused)));
+        assert_eq!(driven.see_for(Duration::from_secs(600), usage(130, 1)), [], "a page takes its time");
+        let opened = driven.see_for(Duration::from_secs(10), usage(30, 0));
+        let levels = [Level::Eighth, Level::Quarter, Level::Half, Level::Full];
+        assert!(opened.iter().copied().eq(levels.map(Advice::Take)), "{opened:?}");
+        assert!(driven.intake.slowed() >= Duration::from_secs(603), "{:?}", driven.intake.slowed());
+        assert!(driven.intake.slowed() < Duration::from_secs(606), "{:?}", driven.intake.slowed());
+    }
+
+    #[test]
+    fn memory_that_stays_at_the_limit_with_nothing_under_way_ends_the_crawl_once() {
+        let mut driven = Driven::new();
+        let advised = driven.see_for(Duration::from_secs(60), usage(101, 0));
+        assert_eq!(advised, [Advice::Take(Level::Paused), Advice::End]);
+    }
+
+    #[test]
+    fn memory_that_stays_just_below_the_limit_is_lived_with() {
+        let mut driven = Driven::new();
+        driven.see(usage(100, 0));
+        assert_eq!(
+            driven.see_for(Duration::from_secs(60), usage(99, 0)),
+            [Advice::Take(Level::Eighth)],
+            "one at a time"
+        );
+    }
+
+    #[test]
+    fn memory_that_hovers_around_a_threshold_changes_nothing_more() {
+        let mut driven = Driven::new();
+        let mut changes = 0;
+        for n in 0..10_000 {
+            changes += usize::from(driven.see(usage(78 + n % 5, 3)).is_some());
+        }
+        assert_eq!(changes, 1);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_memory_does(
+            seen in proptest::collection::vec((1_u64..60, 60_u64..115, 0_u32..3), 1..200),
+        ) {
+            let mut driven = Driven::new();
+            let (mut opened, mut stuck_since) = (None, None);
+            let mut slowed = Duration::ZERO;
+            for (ticks, percent, under_way) in seen {
+                let usage = usage(percent, under_way);
+                for _ in 0..ticks {
+                    let before = driven.intake.level();
+                    let advice = driven.see(usage);
+                    let (level, now) = (driven.intake.level(), driven.now);
+                    slowed += if before > Level::Full { TICK } else { Duration::ZERO };
+                    prop_assert_eq!(driven.intake.slowed(), slowed);
+
+                    // Never more than memory allows, and less at once.
+                    prop_assert!(level >= Level::at(usage.memory_bytes, LIMIT));
+                    // It tells every change, and nothing else.
+                    match advice {
+                        None => prop_assert_eq!(level, before),
+                        Some(Advice::Take(told)) => prop_assert!(told == level && told != before),
+                        Some(Advice::End) => {}
+                    }
+                    // It opens by one level, and not twice within its time.
+                    if level < before {
+                        prop_assert_eq!(level, before.opened());
+                        prop_assert!(opened.is_none_or(|at| now.since(at) >= CALM));
+                        opened = Some(now);
+                    }
+                    // It ends when nothing else could come any more, and only then.
+                    let stuck = level == Level::Paused && under_way == 0 && percent >= 100;
+                    let since = if stuck { *stuck_since.get_or_insert(now) } else { stuck_since = None; now };
+                    let over = now.since(since) >= STUCK;
+                    prop_assert_eq!(advice == Some(Advice::End), over);
+                    if over {
+                        prop_assert_eq!(driven.see(usage), None);
+                        return Ok(());
+                    }
+                }
+            }
+        }
+
+        /// No sight, held for long enough, leaves a crawl paused that has nothing under way.
+        #[test]
+        fn a_crawl_never_waits_for_nothing(
+            seen in proptest::collection::vec((60_u64..115, 0_u32..3), 0..100), last in 0_u64..200,
+        ) {
+            let mut driven = Driven::new();
+            for (percent, under_way) in seen {
+                if driven.see(usage(percent, under_way)) == Some(Advice::End) {
+                    return Ok(());
+                }
+            }
+            let advised = driven.see_for(STUCK + CALM, usage(last, 0));
+            let ended = advised.last() == Some(&Advice::End);
+            prop_assert!(ended || driven.intake.level() < Level::Paused, "{advised:?}");
+            prop_assert_eq!(ended, last >= 100);
+            if last < 75 {
+                driven.see_for(CALM * 4, usage(last, 0));
+                prop_assert_eq!(driven.intake.level(), Level::Full);
+            }
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Watches the memory of a crawl that has a limit, and says so when it matters.
+
+use std::time::Duration;
+
+use opilio_core::Timestamp;
+use opilio_core::intake::{Advice, Intake, Level, Usage};
+
+use crate::memory::{Gauge, MemoryLimit};
+
+/// What the scheduler looks at memory with.
+pub(crate) struct MemoryWatch {
+    intake: Intake,
+    gauge: Gauge,
+    /// The tightest level that people were told of.
+    told: Level,
+}
+
+impl MemoryWatch {
+    pub(crate) fn new(limit: MemoryLimit, now: Timestamp) -> Self {
+        Self { intake: Intake::new(limit.bytes, now), gauge: limit.gauge, told: Level::Full }
+    }
+
+    /// Looks once; tells what changes. A gauge that says nothing this time changes nothing.
+    pub(crate) fn look(&mut self, now: Timestamp, under_way: u32) -> Option<Advice> {
+        let memory_bytes = (self.gauge)()?;
+        let advice = self.intake.handle(now, Usage { memory_bytes, under_way })?;
+        self.tell(advice, memory_bytes);
+        Some(advice)
+    }
+
+    pub(crate) fn level(&self) -> Level {
+        self.intake.level()
+    }
+
+    pub(crate) fn slowed(&self) -> Duration {
+        self.intake.slowed()
+    }
+
+    /// A warning the first time that it slows, and the first time that it pauses: a crawl may live near
+    /// its limit for days.
+    fn tell(&mut self, advice: Advice, memory_bytes: u64) {
+        let (memory_mib, limit_mib) = (memory_bytes >> 20, self.intake.limit_bytes() >> 20);
+        let first = match self.told {
+            Level::Full => true,
+            Level::Paused => false,
+            Level::Half | Level::Quarter | Level::Eighth => advice == Advice::Take(Level::Paused),
+        };
+        match advice {
+            Advice::Take(Level::Paused) if first => {
+                tracing::warn!(
+                    memory_mib,
+                    limit_mib,
+                    "memory is at its limit: nothing starts until what is under way has ended"
+                );
+            }
+            Advice::Take(level) if first && level > Level::Full => {
+                tracing::warn!(memory_mib, limit_mib, "memory is near its limit: less is started at a time");
+            }
+            Advice::Take(level) => tracing::info!(?level, memory_mib, limit_mib, "intake"),
+            Advice::End => {
+                tracing::warn!(
+                    memory_mib,
+                    limit_mib,
+                    "memory stays at its limit with nothing under way: the crawl ends"
+                );
+            }
+        }
+        self.told = self.told.max(self.level());
+    }
+}

@@ -1,0 +1,108 @@
+//! Crawls with a memory limit, in virtual time, and with the memory that a test says they have.
+
+use std::time::Duration;
+
+use opilio_core::{HostPolicy, per_second};
+use tokio::time::Instant;
+
+use super::{List, crawler, page, run, urls, web};
+use crate::{CrawlError, Crawler, Stopped};
+
+const LIMIT: u64 = 1 << 30;
+
+/// A crawl whose memory is so many percent of its limit, by the second.
+fn limited(spider: List, percent: impl Fn(u64) -> u64 + Send + 'static) -> Crawler<List> {
+    let start = std::cell::OnceCell::new();
+    crawler(spider)
+        .host(HostPolicy::new().rate(per_second(1_000)).in_flight(32))
+        .memory_limit(LIMIT)
+        .gauge(move || Some(LIMIT / 100 * percent(start.get_or_init(Instant::now).elapsed().as_secs())))
+}
+
+#[test]
+fn a_crawl_near_its_limit_takes_less_and_loses_nothing() {
+    let spider = List(urls("a.example", 1_000).collect());
+    let crawler = limited(spider, |second| match second {
+        0..10 => 30,
+        10..20 => 96,
+        20..22 => 110,
+        _ => 30,
+    });
+    let (report, _, arrivals) =
+        run(crawler.transport(web(|_, _, _| page().after(Duration::from_millis(980)))));
+    let report = report.unwrap();
+    assert_eq!((report.pages, report.stopped), (1_000, Stopped::Finished));
+    let most = |seconds: std::ops::Range<u64>| {
+        let count = |second| arrivals.iter().filter(|(at, _)| at.as_secs() == second).count();
+        seconds.map(count).max().unwrap()
+    };
+    assert!(most(2..10) >= 30, "{}", most(2..10));
+    // An eighth of all 64 slots from the next look on; each page takes a second.
+    assert!(most(12..20) <= 2 * 8, "{}", most(12..20));
+    assert!(most(12..20) >= 8, "{}", most(12..20));
+    assert_eq!(most(21..22), 0, "nothing starts at the limit");
+    // It opens a level a second.
+    assert!(most(28..36) >= 30, "{}", most(28..36));
+    let slowed = report.slowed;
+    assert!(slowed > Duration::from_secs(14) && slowed < Duration::from_secs(17), "{slowed:?}");
+}
+
+#[test]
+fn a_crawl_waits_at_its_limit_for_whatever_is_under_way() {
+    let spider = List(urls("a.example", 20).collect());
+    let crawler = limited(spider, |second| if (1..20).contains(&second) { 200 } else { 10 });
+    // Those that were under way when the limit was met take longer than memory may stay there.
+    let answer = |_: &str, nth, _| page().after(Duration::from_secs(if nth <= 5 { 18 } else { 1 }));
+    let (report, took, _) = run(crawler.host(HostPolicy::new().rate(per_second(4))).transport(web(answer)));
+    let report = report.unwrap();
+    assert_eq!((report.pages, report.stopped), (20, Stopped::Finished));
+    assert!(took < Duration::from_secs(120), "{took:?}");
+}
+
+#[test]
+fn a_crawl_that_does_not_fit_asks_for_nothing_and_ends() {
+    let spider = List(urls("a.example", 20).collect());
+    let (report, took, arrivals) = run(limited(spider, |_| 101).transport(web(|_, _, _| page())));
+    let report = report.unwrap();
+    assert!(report.balances() && arrivals.is_empty(), "{arrivals:?}");
+    assert_eq!((report.pages, report.left, report.stopped), (0, 20, Stopped::MemoryLimit));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn memory_that_nobody_tells_can_have_no_limit() {
+    let spider = List(urls("a.example", 1).collect());
+    let (report, ..) = run(limited(spider, |_| 0).gauge(|| None).transport(web(|_, _, _| page())));
+    assert!(matches!(report, Err(CrawlError::MemoryUnknown)));
+}
+
+#[cfg(feature = "disk")]
+#[test]
+fn a_crawl_that_outgrew_its_limit_goes_on_when_it_has_more() {
+    use opilio_export::JsonLines;
+
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("out.jsonl");
+    let kept = |grows: fn(u64) -> u64| {
+        let spider = List(urls("a.example", 300).collect());
+        let export = JsonLines::create(&output).unwrap();
+        let crawler = limited(spider, grows).export(export).state(dir.path().join("state")).resume();
+        run(crawler.transport(web(|_, _, _| page().after(Duration::from_millis(500))))).0.unwrap()
+    };
+    let first = kept(|second| if second < 2 { 50 } else { 120 });
+    assert!(first.balances());
+    assert_eq!(first.stopped, Stopped::MemoryLimit);
+    assert!(first.pages > 0 && first.left > 0, "{first:?}");
+    let rows = || {
+        let text = std::fs::read_to_string(&output).unwrap();
+        let mut rows: Vec<String> = text.lines().map(str::to_owned).collect();
+        rows.sort();
+        rows
+    };
+    assert_eq!(rows().len() as u64, first.pages);
+    let second = kept(|_| 50);
+    assert_eq!((second.pages, second.left, second.stopped), (300, 0, Stopped::Finished));
+    let mut expected: Vec<_> = urls("a.example", 300).map(|url| format!("{url:?}")).collect();
+    expected.sort();
+    assert_eq!(rows(), expected, "each once");
+}
