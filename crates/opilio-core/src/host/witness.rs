@@ -37,8 +37,8 @@ pub struct Witness {
     resumed_at: Option<Timestamp>,
     slot_refused_until: Timestamp,
     crawl_delay: [Duration; 2],
-    /// Deadlines of robots.txt fetches under way, and whether each is the probe.
-    rules_out: [Option<(Timestamp, bool)>; 2],
+    /// The robots.txt fetches under way.
+    rules_out: [Option<RulesOut>; 2],
     /// Until when the rules are awaited that were redirected to another host.
     rules_away: [Option<Timestamp>; 2],
     /// Redirects of each robots.txt so far.
@@ -82,6 +82,14 @@ enum Place {
         probe: bool,
     },
     Parsed,
+}
+
+/// A fetch of rules under way.
+#[derive(Clone, Copy, Debug)]
+struct RulesOut {
+    started: Timestamp,
+    deadline: Timestamp,
+    probe: bool,
 }
 
 /// What failed since the host was last seen well.
@@ -259,7 +267,7 @@ impl Witness {
     ) -> Result<(), Violation> {
         let probe = self.closed;
         self.any_start(now, probe)?;
-        self.rules_out[scheme as usize] = Some((deadline, probe));
+        self.rules_out[scheme as usize] = Some(RulesOut { started: now, deadline, probe });
         self.expect_in_flight()
     }
 
@@ -373,7 +381,7 @@ impl Witness {
             }
         }
         for (out, hops) in self.rules_out.iter_mut().zip(&mut self.hops) {
-            if out.take_if(|(deadline, _)| *deadline <= now).is_some() {
+            if out.take_if(|out| out.deadline <= now).is_some() {
                 *hops = 0;
             }
         }
@@ -387,7 +395,7 @@ impl Witness {
 
     fn probe_out(&self) -> bool {
         let of_url = |seen: &Seen| matches!(seen.place, Place::InFlight { probe: true, .. });
-        self.leases.iter().any(of_url) || self.rules_out.iter().flatten().any(|(_, probe)| *probe)
+        self.leases.iter().any(of_url) || self.rules_out.iter().flatten().any(|out| out.probe)
     }
 
     fn reported(&mut self, now: Timestamp, id: LeaseId, outcome: Outcome, proposal: &Proposal) {
@@ -423,9 +431,12 @@ impl Witness {
 
     /// Whether a request started before a closing that is over by now.
     fn is_old_news(&self, id: LeaseId) -> bool {
-        let started = self.leases.iter().find(|seen| seen.id == id).map(|seen| seen.place);
-        let closed_at = self.closed_at.filter(|_| self.door_open);
-        matches!((started, closed_at), (Some(Place::InFlight { started, .. }), Some(closed_at)) if started <= closed_at)
+        let seen = self.leases.iter().find(|seen| seen.id == id);
+        matches!(seen, Some(Seen { place: Place::InFlight { started, .. }, .. }) if self.is_before_closing(*started))
+    }
+
+    fn is_before_closing(&self, started: Timestamp) -> bool {
+        self.door_open && self.closed_at.is_some_and(|closed_at| started <= closed_at)
     }
 
     /// What a failure of a URL costs it: nothing while the host is blamed, which cannot be seen
@@ -460,9 +471,11 @@ impl Witness {
 
     fn rules_answered(&mut self, now: Timestamp, scheme: Scheme, answer: RulesAnswer) {
         let away = self.rules_away[scheme as usize].take().is_some();
-        if self.rules_out[scheme as usize].take().is_none() && !away {
+        let out = self.rules_out[scheme as usize].take();
+        if out.is_none() && !away {
             return;
         }
+        let old_news = out.is_some_and(|out| self.is_before_closing(out.started));
         let hops = &mut self.hops[scheme as usize];
         let hop = matches!(answer, RulesAnswer::Again | RulesAnswer::Elsewhere { .. });
         *hops = if hop { *hops + 1 } else { 0 };
@@ -484,7 +497,7 @@ impl Witness {
             RulesAnswer::Unavailable { .. } if away => self.fault = LastFault::OfHost,
             RulesAnswer::Unavailable { outcome, proposal } => {
                 self.note_refusal(now, outcome, &proposal);
-                if !matches!(outcome.blame(), Blame::Refusal | Blame::Ours) {
+                if !matches!(outcome.blame(), Blame::Refusal | Blame::Ours) && !old_news {
                     self.fault = LastFault::OfHost;
                 }
             }
