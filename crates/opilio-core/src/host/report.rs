@@ -626,7 +626,7 @@ const OVERTAKING: Duration = Duration::from_millis(50);
 /// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a ramp after a hold.
 const HERD_PART: u32 = 20;
 /// Our own failures of one URL in a row before it ends: with growing waits, some ten minutes.
-const OURS_MAX: u8 = 16;
+pub(super) const OURS_MAX: u8 = 16;
 /// Rules that expire at once would let no lease start ever.
 const RULES_HOLD_MIN: Duration = Duration::from_secs(60);
 /// How long a robots.txt that redirects for ever counts as absent.

@@ -9,12 +9,13 @@ use std::time::Duration;
 use super::budget::Spacing;
 use super::invariants::{Invariant, Violation};
 use super::message::{Delivery, HoldReason, HostEvent, Input, Output, RulesAnswer, Start};
+use super::report::OURS_MAX;
 use super::rules::{HOPS_MAX, SCHEMES};
 use super::snapshot::HostSnapshot;
 use super::state::HostState;
 use crate::name::Scheme;
 use crate::outcome::{Blame, Fault, Outcome, Reason};
-use crate::policy::HostPolicy;
+use crate::policy::{Backoff, HostPolicy};
 use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
 use crate::verdict::{Proposal, Verdict};
@@ -41,6 +42,10 @@ pub struct Witness {
     rules_out: [Option<RulesOut>; 2],
     /// Until when the rules are awaited that were redirected to another host.
     rules_away: [Option<Timestamp>; 2],
+    /// How often each robots.txt failed in a row for a reason of ours, and until when it rests for that.
+    rules_ours: [u32; 2],
+    rules_rest: [Timestamp; 2],
+    backoff: Backoff,
     /// Redirects of each robots.txt so far.
     hops: [u8; 2],
     crawl_delay_max: Duration,
@@ -139,6 +144,9 @@ impl Witness {
             crawl_delay: [Duration::ZERO; 2],
             rules_out: [None; 2],
             rules_away: [None; 2],
+            rules_ours: [0; 2],
+            rules_rest: [Timestamp::EPOCH; 2],
+            backoff: policy.backoff_bounds(),
             hops: [0; 2],
             crawl_delay_max: policy.crawl_delay_max(),
             hold_end: Timestamp::EPOCH,
@@ -482,11 +490,13 @@ impl Witness {
         if *hops > HOPS_MAX {
             // It asks no more: there are no rules.
             *hops = 0;
+            self.rules_ours[scheme as usize] = 0;
             self.crawl_delay[scheme as usize] = Duration::ZERO;
             return;
         }
         match answer {
             RulesAnswer::Known { crawl_delay, .. } => {
+                self.rules_ours[scheme as usize] = 0;
                 self.crawl_delay[scheme as usize] = crawl_delay.unwrap_or_default().min(self.crawl_delay_max);
                 if !away {
                     self.fault = LastFault::None;
@@ -494,13 +504,27 @@ impl Witness {
             }
             RulesAnswer::Again => {}
             RulesAnswer::Elsewhere { within } => self.rules_away[scheme as usize] = Some(now + within),
-            RulesAnswer::Unavailable { .. } if away => self.fault = LastFault::OfHost,
+            RulesAnswer::Unavailable { outcome, .. } if away => {
+                self.rest_rules(now, scheme, outcome);
+                self.fault = LastFault::OfHost;
+            }
             RulesAnswer::Unavailable { outcome, proposal } => {
+                self.rest_rules(now, scheme, outcome);
+                let ours = &mut self.rules_ours[scheme as usize];
+                *ours = if outcome.blame() == Blame::Ours { (*ours + 1) % u32::from(OURS_MAX) } else { 0 };
                 self.note_refusal(now, outcome, &proposal);
                 if !matches!(outcome.blame(), Blame::Refusal | Blame::Ours) && !old_news {
                     self.fault = LastFault::OfHost;
                 }
             }
+        }
+    }
+
+    /// What failed on our side is tried again after waits that grow.
+    fn rest_rules(&mut self, now: Timestamp, scheme: Scheme, outcome: Outcome) {
+        if outcome.blame() == Blame::Ours {
+            let rest = self.backoff.ceiling(self.rules_ours[scheme as usize]);
+            self.rules_rest[scheme as usize] = now + rest;
         }
     }
 
@@ -544,7 +568,8 @@ impl Witness {
         let hold = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
         // The host counts in nanoseconds and rounds up.
         let budget = budget + Duration::from_micros(1);
-        let due = budget.max(hold).max(self.slot_refused_until).max(now + self.slot_pause);
+        let rest = self.rules_rest[0].max(self.rules_rest[1]);
+        let due = budget.max(hold).max(rest).max(self.slot_refused_until).max(now + self.slot_pause);
         let next = shown.next_start;
         expect(next.is_some_and(|at| at <= due && at > now), Invariant::G5, || {
             format!("work is ready at {now:?}, a start possible by {due:?}, and the host plans {next:?}")
