@@ -116,7 +116,8 @@ pub struct Want {
 pub struct Settlement {
     pub(crate) lease: LeaseId,
     pub(crate) ending: Ending,
-    pub(crate) target: Option<Record>,
+    /// Few have one, and thousands of settlements travel at once.
+    pub(crate) target: Option<Box<Record>>,
     pub(crate) attempts: u16,
     pub(crate) reported_as: Option<Arc<str>>,
     pub(crate) fetched: Fetched,
@@ -153,7 +154,7 @@ impl Settlement {
     /// Goes on as `target`, unless that is known: see [`Settled::known_targets`].
     #[must_use]
     pub fn redirected(lease: LeaseId, target: Record) -> Self {
-        Self { target: Some(target), ..Self::plain(lease, Ending::Redirected) }
+        Self { target: Some(Box::new(target)), ..Self::plain(lease, Ending::Redirected) }
     }
 
     /// No attempt is due any more. `reported_as` is the URL of the origin when the lease was on a

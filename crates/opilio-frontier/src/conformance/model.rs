@@ -443,7 +443,7 @@ impl Model {
                 }
                 self.seen.insert(target.fingerprint, None);
                 self.books.redirects += 1;
-                self.push(Record { kind: RecordKind::Continuation, ..target });
+                self.push(Record { kind: RecordKind::Continuation, ..*target });
             }
             Ending::Retry { due, attempts } => {
                 self.books.retries += 1;

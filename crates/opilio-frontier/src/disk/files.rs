@@ -354,12 +354,12 @@ fn queue(options: &DiskOptions) -> KeyspaceCreateOptions {
     packed(options).max_memtable_size(options.memtable_bytes)
 }
 
-/// Read in ranges only: no filter, and large blocks, which compress well.
+/// Read in ranges only: no filter.
 fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .max_memtable_size(options.memtable_bytes.min(8 << 20))
         .filter_policy(FilterPolicy::disabled())
-        .data_block_size_policy(BlockSizePolicy::all(16 << 10))
+        .data_block_size_policy(BlockSizePolicy::all(4 << 10))
         .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
 }
 

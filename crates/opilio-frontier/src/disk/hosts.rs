@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use opilio_core::Host;
 
-use super::keys::{HostId, Key};
+use super::keys::{HostId, Key, Kind};
+use super::pack;
 use crate::caps::Spent;
+use crate::encode::Reader;
 
 /// The hosts of this run and the line of those that have due work and are nobody's.
 pub(super) struct Hosts {
@@ -55,6 +57,8 @@ pub(super) enum Turn {
 pub(super) enum Work {
     /// So many.
     Exact(u64),
+    /// At least one, which an earlier run left.
+    Some,
     /// An earlier run left some, or none: only reading tells.
     Unknown,
 }
@@ -67,58 +71,157 @@ impl Work {
     }
 
     pub(super) fn take_one(&mut self) {
-        if let Self::Exact(count) = self {
-            *count = count.saturating_sub(1);
+        match self {
+            Self::Exact(count) => *count = count.saturating_sub(1),
+            Self::Some | Self::Unknown => *self = Self::Unknown,
         }
     }
 }
+
+/// It is not worth it for fewer bytes.
+const SHRUNK_FROM: usize = 256;
 
 /// What is read ahead of a host's leases.
 pub(super) struct Ahead {
     /// Sorted; all that stands in the queue up to `to` and is not out.
-    pub(super) entries: VecDeque<Ready>,
+    chunks: VecDeque<Read>,
     pub(super) to: Key,
 }
 
-/// A record that is read and not out.
-pub(super) struct Ready {
-    /// Its own place in the order.
-    pub(super) rank: Key,
-    /// Where it stands in the queue, and the how-manieth of how many there.
+/// A chunk that is read, and something of it is not out.
+pub(super) struct Read {
     pub(super) key: Key,
-    pub(super) at: u8,
     pub(super) of: u8,
-    /// It starts here in the bytes, and is so long.
+    /// One bit for each record that is neither out nor settled; never none while it is kept.
+    pub(super) left: u64,
+    /// None of those stands before this one, which starts there in the bytes.
+    pub(super) at: u8,
     pub(super) start: u32,
-    pub(super) len: u32,
     pub(super) bytes: Arc<[u8]>,
 }
 
-impl Ready {
+impl Read {
     /// What it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.len as usize
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.bytes.len()
     }
 
-    pub(super) fn packed(&self) -> Option<&[u8]> {
-        self.bytes.get(self.start as usize..)?.get(..self.len as usize)
+    /// The place in the order of its next record.
+    fn rank(&self) -> Key {
+        self.key.at_age(self.key.age() + u64::from(self.first()), Kind::Chunk)
+    }
+
+    /// The number of its next record.
+    pub(super) fn first(&self) -> u8 {
+        self.left.trailing_zeros() as u8
+    }
+
+    /// Goes on to its next record; none when it cannot be read.
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
+        let first = self.first();
+        let mut from = Reader(self.bytes.get(self.start as usize..)?);
+        while self.at < first {
+            pack::skip(&mut from)?;
+            self.at += 1;
+        }
+        self.start = u32::try_from(self.bytes.len() - from.0.len()).ok()?;
+        Some(from.0)
     }
 }
 
 impl Ahead {
-    /// What it takes in memory.
-    pub(super) fn bytes(&self) -> usize {
-        self.entries.iter().map(Ready::bytes).sum()
+    pub(super) fn new(to: Key) -> Self {
+        Self { chunks: VecDeque::new(), to }
     }
 
-    /// Puts a record at its place.
-    pub(super) fn insert(&mut self, ready: Ready) {
-        if self.entries.back().is_none_or(|last| last.rank < ready.rank) {
-            self.entries.push_back(ready);
-        } else {
-            let at = self.entries.partition_point(|other| other.rank < ready.rank);
-            self.entries.insert(at, ready);
+    /// What it takes in memory.
+    pub(super) fn bytes(&self) -> usize {
+        self.chunks.iter().map(Read::bytes).sum()
+    }
+
+    /// How many records it has.
+    pub(super) fn len(&self) -> usize {
+        self.chunks.iter().map(|read| read.left.count_ones() as usize).sum()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chunks.is_empty()
+    }
+
+    /// Not after anything that it has.
+    pub(super) fn head(&self) -> Key {
+        self.chunks.front().map_or_else(|| self.to.next(), |first| first.key)
+    }
+
+    /// Gives back what was leased of the chunk that is next; tells how much that was.
+    pub(super) fn shrink(&mut self) -> usize {
+        let Some(first) = self.chunks.front_mut() else { return 0 };
+        let used = first.start as usize;
+        if used < SHRUNK_FROM {
+            return 0;
         }
+        first.bytes = first.bytes.get(used..).unwrap_or_default().into();
+        first.start = 0;
+        used
+    }
+
+    /// Adds a chunk, or one of its records that is back.
+    pub(super) fn insert(&mut self, read: Read) {
+        let at = self.chunks.partition_point(|other| other.key < read.key);
+        match self.chunks.get_mut(at) {
+            Some(same) if same.key == read.key => {
+                same.left |= read.left;
+                if read.at < same.at {
+                    // What was leased of the chunk may be gone.
+                    (same.at, same.start, same.bytes) = (read.at, read.start, read.bytes);
+                }
+            }
+            _ => self.chunks.insert(at, read),
+        }
+    }
+
+    /// The chunk whose record goes first, and how many of it go before that of any other.
+    ///
+    /// Chunks do not overlap, but a single record that came back may stand within the ages of the
+    /// chunk before it.
+    pub(super) fn first(&mut self) -> Option<(&mut Read, u64)> {
+        let first = self.chunks.front()?;
+        let (rank, age, band) = (first.rank(), first.key.age(), first.key.at_age(0, Kind::Chunk));
+        match self.chunks.get(1).map(Read::rank) {
+            Some(second) if second <= rank => {
+                let second = self.chunks.get_mut(1)?;
+                let one = u64::from(second.first()) + 1;
+                Some((second, one))
+            }
+            Some(second) if second.at_age(0, Kind::Chunk) == band => {
+                Some((self.chunks.front_mut()?, second.age() - age))
+            }
+            _ => Some((self.chunks.front_mut()?, u64::MAX)),
+        }
+    }
+
+    /// Forgets chunks of which nothing is left among the first two; tells what they took in memory.
+    pub(super) fn drop_used_up(&mut self) -> usize {
+        let before = self.chunks.len();
+        let mut bytes = 0;
+        for at in (0..before.min(2)).rev() {
+            if self.chunks.get(at).is_some_and(|read| read.left == 0) {
+                bytes += self.chunks.remove(at).map_or(0, |read| read.bytes());
+            }
+        }
+        bytes
+    }
+
+    /// Takes off what an earlier run settled of a chunk; none when the chunk is not there.
+    pub(super) fn settle(&mut self, key: Key, settled: u64) -> Option<u8> {
+        let at = self.chunks.binary_search_by_key(&key, |read| read.key).ok()?;
+        let read = self.chunks.get_mut(at)?;
+        read.left &= !settled;
+        let of = read.of;
+        if read.left == 0 {
+            self.chunks.remove(at);
+        }
+        Some(of)
     }
 }
 

@@ -478,6 +478,7 @@ impl DiskFrontier {
         if out.len() < wanted {
             self.queue.release(self.hosts.slot(id));
         }
+        self.queue.trim(&mut self.hosts, id);
         Ok(())
     }
 
@@ -492,12 +493,17 @@ impl DiskFrontier {
     /// Whether a host has a record that is due and not out.
     fn has_work(&mut self, id: HostId) -> Result<bool, FrontierError> {
         let slot = self.slot(id)?;
-        if slot.ahead.as_ref().is_some_and(|ahead| !ahead.entries.is_empty()) {
+        if slot.ahead.as_ref().is_some_and(|ahead| !ahead.is_empty()) {
             return Ok(true);
         }
         match slot.work {
             Work::Exact(n) => Ok(n > 0),
-            Work::Unknown => self.fill(id, 1),
+            Work::Some => Ok(true),
+            Work::Unknown => {
+                let found = self.fill(id, 1)?;
+                self.queue.trim(&mut self.hosts, id);
+                Ok(found)
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ impl Default for DiskOptions {
             journal_bytes_max: 128 << 20,
             recent_bytes: 128 << 20,
             gather_bytes: 20 << 20,
-            ahead_bytes_max: 64 << 20,
+            ahead_bytes_max: 96 << 20,
             workers: 2,
             stall_max: Duration::from_secs(30),
             order: None,

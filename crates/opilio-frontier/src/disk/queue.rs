@@ -5,7 +5,7 @@
 //! is written for a lease, and reading never starts at the front of a host's range, where the
 //! remains of what was settled lie.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use fjall::{Keyspace, OwnedWriteBatch};
 use opilio_core::{Host, Lease, LeaseId, Record};
 
-use super::hosts::{Ahead, Hosts, Ready, Slot, Turn, Work};
+use super::hosts::{Ahead, Hosts, Read, Slot, Turn, Work};
 use super::keys::{HostId, Key, Kind};
 use super::pack::{self, CHUNK_BYTES, CHUNK_RECORDS, pack};
 use crate::encode::Reader;
@@ -26,12 +26,15 @@ pub(super) struct Queue {
     out: HashMap<LeaseId, Out, ByPlace>,
     /// The chunks of which something is out or settled.
     open: HashMap<Key, Open, ByPlace>,
-    /// Those of them that this commit settles something of.
-    touched: Vec<Key>,
+    /// Those of them that this commit settles something of, and what.
+    touched: Vec<(Key, u64)>,
     next_lease: u64,
     /// The hosts that something is read ahead of, and how much that is.
     aheads: BTreeSet<HostId>,
     ahead_bytes: usize,
+    /// How often something was forgotten for lack of room, and the other host that is next.
+    trims: u32,
+    hand: HostId,
     ahead_bytes_max: usize,
     /// Room in which URLs are put together.
     room: String,
@@ -40,13 +43,17 @@ pub(super) struct Queue {
 /// A record with a host, as it stands in its chunk: most end without being read again.
 pub(super) struct Out {
     pub(super) host: HostId,
-    ready: Ready,
+    /// Its number in its chunk, and where it starts in there.
+    at: u8,
+    start: u32,
+    key: Key,
+    bytes: Arc<[u8]>,
 }
 
 impl Out {
     /// Its place in the order by age.
     pub(super) fn age(&self) -> u64 {
-        self.ready.rank.age()
+        self.key.age() + u64::from(self.at)
     }
 }
 
@@ -79,6 +86,9 @@ impl From<&'static str> for ReadError {
     }
 }
 
+/// Of so many times that there is no room, another host than the one that was served gives way once.
+const OTHERS_ARE_SPARED: u32 = 8;
+
 /// More than this of one host is not kept in memory when it comes in below what is read.
 const AHEAD_RECORDS_MAX: usize = 8 * CHUNK_RECORDS;
 
@@ -93,6 +103,8 @@ impl Queue {
             next_lease: 0,
             aheads: BTreeSet::new(),
             ahead_bytes: 0,
+            trims: 0,
+            hand: HostId(0),
             ahead_bytes_max,
             room: String::new(),
         }
@@ -171,7 +183,7 @@ impl Queue {
                     let loaded = load(key, &bytes, 0, ahead);
                     debug_assert!(loaded.is_some(), "what was packed just now is whole");
                     self.ahead_bytes += ahead.bytes() - before;
-                    if ahead.entries.len() > AHEAD_RECORDS_MAX {
+                    if ahead.len() > AHEAD_RECORDS_MAX {
                         self.forget_ahead(slot);
                     }
                 }
@@ -188,23 +200,35 @@ impl Queue {
         out: &mut Vec<Lease>,
     ) -> Result<(), &'static str> {
         let Some(ahead) = &mut slot.ahead else { return Ok(()) };
-        for _ in 0..n {
-            let Some(ready) = ahead.entries.pop_front() else { break };
-            self.ahead_bytes -= ready.bytes();
-            let Ready { key, at, of, .. } = ready;
-            let record = ready.packed().and_then(|packed| {
-                pack::unpack(&mut Reader(packed), &slot.host, key, self.order, &mut self.room)
-            });
-            let record = record.ok_or("a record cannot be read")?;
+        let until = out.len() + n;
+        while out.len() < until
+            && let Some((read, before_others)) = ahead.first()
+        {
+            let (key, of, bytes) = (read.key, read.of, read.bytes.clone());
+            let mut taken = 0;
+            while out.len() < until && read.left != 0 && u64::from(read.first()) < before_others {
+                let at = read.first();
+                let packed = read.next().ok_or(UNREADABLE)?;
+                let mut from = Reader(packed);
+                let record = pack::unpack(&mut from, &slot.host, key, self.order, &mut self.room);
+                let record = record.ok_or(UNREADABLE)?;
+                let read_bytes = (packed.len() - from.0.len()) as u32;
+                let id = LeaseId(self.next_lease);
+                self.next_lease += 1;
+                let place = Out { host: key.host(), at, start: read.start, key, bytes: bytes.clone() };
+                self.out.insert(id, place);
+                out.push(Lease { id, record });
+                taken |= 1 << at;
+                read.left &= !(1 << at);
+                (read.at, read.start) = (at + 1, read.start + read_bytes);
+                slot.work.take_one();
+                slot.out += 1;
+            }
             let fresh = Open { records: of, taken: 0, settled: 0, marked: false };
-            self.open.entry(key).or_insert(fresh).taken |= 1 << at;
-            slot.work.take_one();
-            slot.out += 1;
-            let id = LeaseId(self.next_lease);
-            self.next_lease += 1;
-            self.out.insert(id, Out { host: key.host(), ready });
-            out.push(Lease { id, record });
+            self.open.entry(key).or_insert(fresh).taken |= taken;
+            self.ahead_bytes -= ahead.drop_used_up();
         }
+        self.ahead_bytes -= ahead.shrink();
         Ok(())
     }
 
@@ -216,6 +240,11 @@ impl Queue {
         if slot.turn == Turn::Told {
             slot.turn = Turn::Idle;
         }
+    }
+
+    /// Whether nothing of what stands at a place was leased or settled in this run.
+    pub(super) fn is_untouched(&self, key: Key) -> bool {
+        !self.open.contains_key(&key)
     }
 
     /// Takes a lease off those that are out.
@@ -230,43 +259,46 @@ impl Queue {
 
     /// The record that is out.
     pub(super) fn record(&mut self, out: &Out, host: &Host) -> Option<Record> {
-        pack::unpack(&mut Reader(out.ready.packed()?), host, out.ready.key, self.order, &mut self.room)
+        let packed = out.bytes.get(out.start as usize..)?;
+        pack::unpack(&mut Reader(packed), host, out.key, self.order, &mut self.room)
     }
 
     /// A record was not tried: it is due, at its old place. Nothing is written, as nothing was.
     pub(super) fn give_back(&mut self, out: Out, slot: &mut Slot) {
-        let Ready { key, at, .. } = out.ready;
-        if let Some(open) = self.open.get_mut(&key) {
-            open.taken &= !(1 << at);
-            if open.taken == 0 {
-                self.open.remove(&key);
-            }
+        let Out { at, start, key, bytes, .. } = out;
+        let Some(open) = self.open.get_mut(&key) else { return };
+        let of = open.records;
+        open.taken &= !(1 << at);
+        if open.taken == 0 {
+            self.open.remove(&key);
         }
         slot.work.add(1);
         match &mut slot.ahead {
             None => slot.head = slot.head.min(key),
             Some(ahead) if key > ahead.to => {}
             Some(ahead) => {
-                self.ahead_bytes += out.ready.bytes();
-                ahead.insert(out.ready);
+                let before = ahead.bytes();
+                ahead.insert(Read { key, of, left: 1 << at, at, start, bytes });
+                self.ahead_bytes += ahead.bytes() - before;
             }
         }
     }
 
     /// A record is no longer in its place; [`write_settled`](Self::write_settled) writes that.
     pub(super) fn settle(&mut self, out: &Out) {
-        if let Some(open) = self.open.get_mut(&out.ready.key) {
-            open.settled |= 1 << out.ready.at;
-            self.touched.push(out.ready.key);
+        match self.touched.last_mut() {
+            Some((last, settled)) if *last == out.key => *settled |= 1 << out.at,
+            _ => self.touched.push((out.key, 1 << out.at)),
         }
     }
 
     /// Adds to a commit what was settled since the last one.
     pub(super) fn write_settled(&mut self, commit: &mut OwnedWriteBatch) {
         self.touched.sort_unstable();
-        self.touched.dedup();
-        for key in self.touched.drain(..) {
+        for touched in self.touched.chunk_by(|a, b| a.0 == b.0) {
+            let key = touched[0].0;
             let Some(open) = self.open.get_mut(&key) else { continue };
+            open.settled |= touched.iter().fold(0, |all, (_, settled)| all | settled);
             let mark = key.with(Kind::Settled).bytes();
             if open.settled != u64::MAX >> (64 - u32::from(open.records)) {
                 open.marked = true;
@@ -283,6 +315,7 @@ impl Queue {
             }
             self.open.remove(&key);
         }
+        self.touched.clear();
     }
 
     /// Reads at least `n` more records of a host ahead, or all that there are; false when none.
@@ -293,16 +326,15 @@ impl Queue {
                 let from = ahead.to.next();
                 (ahead, from)
             }
-            None => (Box::new(Ahead { entries: VecDeque::new(), to: slot.head }), slot.head),
+            None => (Box::new(Ahead::new(slot.head)), slot.head),
         };
         let before = ahead.bytes();
-        let had = ahead.entries.len();
+        let had = ahead.len();
         self.read(id, from, had + n, &mut ahead)?;
-        let found = ahead.entries.len() > had;
+        let found = ahead.len() > had;
         self.ahead_bytes += ahead.bytes() - before;
         slot.ahead = Some(ahead);
         self.aheads.insert(id);
-        self.forget_some(hosts, id);
         Ok(found)
     }
 
@@ -313,7 +345,7 @@ impl Queue {
             let (key, value) = entry.into_inner()?;
             let key = Key::parse(&key).ok_or("a key of the queue")?;
             // A single may stand within the ages of a chunk: both or none.
-            if ahead.entries.len() >= until && key > ahead.to {
+            if key > ahead.to && ahead.len() >= until {
                 break;
             }
             match key.kind().ok_or("the kind of a key")? {
@@ -334,17 +366,28 @@ impl Queue {
             return Ok(());
         }
         let settled = value.try_into().map(u64::from_be_bytes).map_err(|_| "what is settled of a chunk")?;
-        let chunk = ahead.entries.iter().find(|ready| ready.key == key);
-        let records = chunk.map(|ready| ready.of).ok_or("a mark without a chunk")?;
-        ahead.entries.retain(|ready| ready.key != key || settled & 1 << ready.at == 0);
+        let records = ahead.settle(key, settled).ok_or("a mark without a chunk")?;
         self.open.insert(key, Open { records, taken: settled, settled, marked: true });
         Ok(())
     }
 
-    /// Keeps what is read ahead within bounds; that of `spared` is about to be leased.
-    fn forget_some(&mut self, hosts: &mut Hosts, spared: HostId) {
+    /// Keeps what is read ahead within bounds, now that a host was served.
+    ///
+    /// Mostly that one gives way: of hosts that take turns and are more than there is room for, each
+    /// would otherwise be forgotten just before its turn. Sometimes it is another one, or what is read
+    /// ahead of a host that nobody asks for any more would stay for ever.
+    pub(super) fn trim(&mut self, hosts: &mut Hosts, served: HostId) {
         while self.ahead_bytes > self.ahead_bytes_max {
-            let Some(id) = self.aheads.iter().copied().find(|id| *id != spared) else { return };
+            self.trims = self.trims.wrapping_add(1);
+            let gives_way = self.aheads.contains(&served) && !self.trims.is_multiple_of(OTHERS_ARE_SPARED);
+            let id = if gives_way {
+                served
+            } else {
+                let next = self.aheads.range(self.hand..).next().or_else(|| self.aheads.first());
+                let Some(id) = next.copied() else { return };
+                self.hand = HostId(id.0.wrapping_add(1));
+                id
+            };
             self.aheads.remove(&id);
             if let Some(slot) = hosts.slot(id) {
                 self.forget_ahead(slot);
@@ -357,36 +400,24 @@ impl Queue {
         let Some(ahead) = slot.ahead.take() else { return };
         self.ahead_bytes -= ahead.bytes();
         self.aheads.remove(&ahead.to.host());
-        slot.head = ahead.entries.iter().map(|ready| ready.key).min().unwrap_or_else(|| ahead.to.next());
+        slot.head = ahead.head();
     }
 }
 
-/// Reads the records of a chunk, except those that are taken.
+const UNREADABLE: &str = "a record cannot be read";
+
+/// Reads a chunk, except for those records that are taken.
 fn load(key: Key, value: &[u8], taken: u64, ahead: &mut Ahead) -> Option<()> {
-    let mut from = Reader(value);
-    let records = from.byte()?;
-    if records == 0 || usize::from(records) > CHUNK_RECORDS {
+    let of = *value.first()?;
+    if of == 0 || usize::from(of) > CHUNK_RECORDS {
         return None;
     }
-    // Not a part of the block that it was read from: that would keep the whole block in memory.
-    let bytes: Arc<[u8]> = value.into();
-    for at in 0..records {
-        let start = value.len() - from.0.len();
-        pack::skip(&mut from)?;
-        if taken & 1 << at == 0 {
-            let len = value.len() - from.0.len() - start;
-            ahead.insert(Ready {
-                rank: key.at_age(key.age() + u64::from(at), Kind::Chunk),
-                key,
-                at,
-                of: records,
-                start: u32::try_from(start).ok()?,
-                len: u32::try_from(len).ok()?,
-                bytes: bytes.clone(),
-            });
-        }
+    let left = u64::MAX >> (64 - u32::from(of)) & !taken;
+    if left != 0 {
+        // Not a part of the block that it was read from: that would keep the whole block in memory.
+        ahead.insert(Read { key, of, left, at: 0, start: 1, bytes: value.into() });
     }
-    ahead.to = ahead.to.max(key.at_age(key.age() + u64::from(records) - 1, Kind::Chunk).end_of_age());
+    ahead.to = ahead.to.max(key.at_age(key.age() + u64::from(of) - 1, Kind::Chunk).end_of_age());
     Some(())
 }
 

@@ -57,6 +57,7 @@ impl DiskFrontier {
         ends: &mut Ends,
     ) -> Result<(), FrontierError> {
         let mut commit = self.stored.db.batch();
+        ends.over.reserve(batch.len());
         for settlement in batch {
             self.end(settlement, now, ends, &mut commit)?;
         }
@@ -167,7 +168,7 @@ impl DiskFrontier {
     fn follow(
         &mut self,
         from: &Record,
-        target: Option<Record>,
+        target: Option<Box<Record>>,
         fresh: &mut Vec<Record>,
     ) -> Result<bool, FrontierError> {
         let Some(target) = target else { return Ok(false) };
@@ -179,7 +180,7 @@ impl DiskFrontier {
             }
         }
         self.books.stats.redirects += 1;
-        fresh.push(Record { kind: RecordKind::Continuation, ..target });
+        fresh.push(Record { kind: RecordKind::Continuation, ..*target });
         Ok(true)
     }
 }

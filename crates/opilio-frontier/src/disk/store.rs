@@ -8,8 +8,9 @@ use bytes::Bytes;
 use opilio_core::{Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 
 use super::DiskFrontier;
-use super::hosts::Turn;
+use super::hosts::{Turn, Work};
 use super::keys::{self, HostId, Key};
+use super::pack::CHUNK_RECORDS;
 use crate::batch::{Admission, Admitted, Settled, Settlement, Want};
 use crate::caps::Room;
 use crate::error::FrontierError;
@@ -40,6 +41,7 @@ impl Frontier for DiskFrontier {
         let before = out.len();
         let leased = self.guarded(|store| {
             store.wake(now)?;
+            out.reserve(wants.iter().map(|want| want.n.min(CHUNK_RECORDS)).sum());
             wants.iter().try_for_each(|want| store.lease_of_host(want, out))
         });
         if leased.is_err() {
@@ -249,10 +251,11 @@ impl DiskFrontier {
             self.hosts.walk = None;
             for entry in self.queue.stored().range(Key::first_of(cursor).bytes()..) {
                 let key = entry.key().map_err(|error| self.place.failed("read", error))?;
-                let id = Key::parse(&key).map(Key::host).ok_or_else(|| self.place.damaged("a key"))?;
+                let key = Key::parse(&key).ok_or_else(|| self.place.damaged("a key"))?;
+                let id = key.host();
                 read_on = if id < cursor { read_on + 1 } else { 0 };
                 if id >= cursor {
-                    met.push(id);
+                    met.push(key);
                     cursor = HostId(id.0.saturating_add(1));
                 }
                 if read_on > READ_ON_MAX || met.len() >= n {
@@ -260,9 +263,18 @@ impl DiskFrontier {
                     break;
                 }
             }
-            for id in met {
+            for key in met {
+                let id = key.host();
+                let is_untouched = self.queue.is_untouched(key);
                 let slot = self.slot(id)?;
-                if slot.turn == Turn::Idle && self.has_work(id)? {
+                if slot.turn != Turn::Idle {
+                    continue;
+                }
+                if slot.work == Work::Unknown && is_untouched {
+                    // What stands there is due. Whoever leases it reads it.
+                    slot.work = Work::Some;
+                }
+                if self.has_work(id)? {
                     found += 1;
                     self.hosts.join_line(id);
                 }

@@ -395,6 +395,28 @@ fn chunks_larger_than_one_batch_come_out_in_order_across_kills() {
 }
 
 #[test]
+fn what_is_given_back_of_a_chunk_comes_before_what_was_not_leased() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    let records: Vec<_> = (0..64).map(|path| record(0, 1_000_000_000 + path)).collect();
+    store.admit(records.iter().cloned().map(Admission::Queue).collect()).unwrap();
+    let mut leases = Vec::new();
+    let mut lease = |store: &mut DiskFrontier, n| {
+        leases.clear();
+        store.lease(&[Want { host: record(0, 0).host, n }], Timestamp::EPOCH, &mut leases).unwrap();
+        leases.clone()
+    };
+    let first = lease(&mut store, 40);
+    // By now the bytes of what was leased are forgotten.
+    let second = lease(&mut store, 4);
+    let back = [&first[3], &first[39], &second[1]].map(|lease| Settlement::give_back(lease.id)).to_vec();
+    store.settle(back, &[], Timestamp::EPOCH).unwrap();
+    let urls: Vec<_> = lease(&mut store, 64).iter().map(|lease| lease.record.url.clone()).collect();
+    let expected = [3, 39, 41].into_iter().chain(44..64).map(|n: usize| records[n].url.clone());
+    assert_eq!(urls, expected.collect::<Vec<_>>());
+}
+
+#[test]
 fn all_hosts_are_told_in_portions_after_opening() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = create(dir.path());

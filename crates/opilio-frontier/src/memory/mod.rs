@@ -274,7 +274,7 @@ impl MemoryFrontier {
     }
 
     /// Queues a redirect's target; false when the crawl knows it.
-    fn follow(&mut self, from: &Out, target: Option<Record>) -> bool {
+    fn follow(&mut self, from: &Out, target: Option<Box<Record>>) -> bool {
         let Some(target) = target else { return false };
         // A server that answers `?b&a` with a redirect to `?a&b` leads to another URL under the same
         // fingerprint: that is no other URL of the crawl, and it has not been fetched.
@@ -283,7 +283,7 @@ impl MemoryFrontier {
             return false;
         }
         self.books.redirects += 1;
-        self.push(Record { kind: RecordKind::Continuation, ..target });
+        self.push(Record { kind: RecordKind::Continuation, ..*target });
         true
     }
 }
