@@ -15,6 +15,8 @@ use tokio::time::Instant;
 
 use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
+#[cfg(feature = "disk")]
+mod hanging;
 mod memory;
 mod robots;
 mod sitemaps;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use opilio_sandbox::{Fault, HostConfig, Sandbox, Trigger};
 use serde_json::Value;
 
-use crate::support::{FAST, assert_balanced, finish, opilio, signal, until};
+use crate::support::{FAST, assert_balanced, finish, finish_unread, opilio, signal, until};
 
 /// A crawl that is under way; the report goes into the folder.
 fn begin(shop: &Sandbox, dir: &tempfile::TempDir, path: &str) -> Child {
@@ -59,4 +59,31 @@ fn a_second_signal_ends_at_once() {
     signal(&child, "INT");
     assert_eq!(finish(child).code, 130);
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_reader_that_reads_nothing_keeps_nobody_from_stopping() {
+    let filler = "All work and no play makes a dull page. ".repeat(1_000);
+    let links: String = (0..400).map(|n| format!("<a href=/{n}>{n}</a>")).collect();
+    let host = (0..400).fold(HostConfig::new(), |host, n| {
+        host.page(format!("/{n}"), "text/html", format!("<title>{n}</title>{links}<p>{filler}"))
+    });
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let mut command = opilio();
+    command.arg("crawl").args(FAST).args(["--no-robots", "--css=text=p"]).arg(shop.url(0, "/0"));
+    // A pipe takes 64 KiB, which is two lines, and nobody reads it before the end.
+    let child = command.spawn().unwrap();
+    until(|| shop.log(0).served() >= 20);
+    let began = Instant::now();
+    signal(&child, "TERM");
+    let run = finish_unread(child);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(run.code, 143, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("a sink did not take its rows in time: their pages count as left"),
+        "{}",
+        run.stderr
+    );
+    let whole = run.stdout.lines().filter(|line| serde_json::from_str::<Value>(line).is_ok());
+    assert!(whole.count() < 20, "it was not read");
 }

@@ -67,6 +67,20 @@ pub fn run_with_input(args: &[&str], input: &[u8]) -> Run {
 /// Waits for a run that was started; one that hangs fails its test.
 pub fn finish(mut child: Child) -> Run {
     let stdout = child.stdout.take().map(read_all);
+    finish_reading(child, stdout)
+}
+
+/// The same, with a stdout that nobody reads before the run has ended.
+#[cfg(unix)]
+pub fn finish_unread(mut child: Child) -> Run {
+    let mut stdout = child.stdout.take().unwrap();
+    let run = finish_reading(child, None);
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).unwrap();
+    Run { stdout: text, ..run }
+}
+
+fn finish_reading(mut child: Child, stdout: Option<JoinHandle<String>>) -> Run {
     let stderr = child.stderr.take().map(read_all);
     let deadline = Instant::now() + HANGS;
     let status = loop {
