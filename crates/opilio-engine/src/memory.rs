@@ -36,14 +36,16 @@ pub(crate) fn bodies(limit: Option<u64>) -> BodyBudget {
     }
 }
 
-/// Caps what a store on disk keeps in memory: a quarter of the limit for what it gathers, over its four
-/// keyspaces, an eighth each for what it caches and reads ahead, and a sixteenth for what was met lately.
+/// Caps what a store on disk keeps in memory: of the limit a quarter for what it writes later, over its four
+/// keyspaces, an eighth for the records that it reads ahead, and a sixteenth for each of the blocks that it
+/// caches, the fingerprints that it gathers and those that it met lately.
 #[cfg(feature = "disk")]
 pub(crate) fn within(limit: u64, mut options: DiskOptions) -> DiskOptions {
     let part = |of: u64| usize::try_from(limit / of).unwrap_or(usize::MAX);
     options.memtable_bytes = options.memtable_bytes.min(limit / 16);
-    options.cache_bytes = options.cache_bytes.min(limit / 8);
+    options.cache_bytes = options.cache_bytes.min(limit / 16);
     options.ahead_bytes_max = options.ahead_bytes_max.min(part(8));
+    options.gather_bytes = options.gather_bytes.min(part(16));
     options.recent_bytes = options.recent_bytes.min(part(16));
     options
 }
