@@ -310,10 +310,17 @@ struct Recent {
     slots: Box<[u64]>,
     /// The first slot that starts a line.
     first: usize,
+    /// Of the lines that are used by now, and of all.
     mask: usize,
+    mask_max: usize,
+    added: usize,
 }
 
 const LINE: usize = 8;
+/// Lines that are used from the beginning: half a megabyte.
+const LINES_FIRST: usize = 8_192;
+/// By how much more are used when a quarter of the slots was.
+const LINES_GROW: usize = 16;
 
 impl Recent {
     fn new(bytes: usize) -> Self {
@@ -322,7 +329,8 @@ impl Recent {
         // Zeros that the system gives: it takes memory as it fills.
         let slots = vec![0; (lines + 1) * LINE].into_boxed_slice();
         let first = slots.as_ptr().align_offset(8 * LINE) % LINE;
-        Self { slots, first, mask: lines - 1 }
+        let (mask, mask_max) = (lines.min(LINES_FIRST) - 1, lines - 1);
+        Self { slots, first, mask, mask_max, added: 0 }
     }
 
     fn holds(&self, fingerprint: Fingerprint, class: Class) -> bool {
@@ -341,6 +349,17 @@ impl Recent {
         if !line.contains(&word) {
             line.copy_within(..LINE - 1, 1);
             line[0] = word;
+            self.added += 1;
+            self.grow();
+        }
+    }
+
+    /// Spreads over more lines once there is much to spread: lines are found by chance, so that a few
+    /// thousand fingerprints would touch every page of the whole. What stands in a line that is no longer
+    /// its own is looked up once more; by then all of it is still gathered, or was a while ago.
+    fn grow(&mut self) {
+        if self.mask < self.mask_max && self.added * 4 > (self.mask + 1) * LINE {
+            self.mask = ((self.mask + 1) * LINES_GROW - 1).min(self.mask_max);
         }
     }
 
@@ -356,5 +375,25 @@ impl Recent {
     fn place(&self, fingerprint: Fingerprint, class: Class) -> (usize, u64) {
         let line = self.first + (fingerprint.0 as u32 as usize & self.mask) * LINE;
         (line, (fingerprint.0 >> 32) as u64 & !1 | class as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_fingerprints_touch_little_of_the_table_and_most_are_still_known() {
+        let fingerprint = |n: u128| Fingerprint(n.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+        let mut recent = Recent::new(128 << 20);
+        for n in 1..=200_000 {
+            recent.add(fingerprint(n), Mark::Known);
+        }
+        let pages = recent.slots.chunks(4_096 / 8).filter(|page| page.iter().any(|word| *word != 0));
+        assert!(pages.count() * 4_096 <= 9 << 20);
+        let known = |from, to| (from..=to).filter(|n| recent.holds(fingerprint(*n), Class::Known)).count();
+        // Those from before it grew stand elsewhere, but for one in sixteen.
+        assert!(known(20_000, 200_000) > 178_000, "{}", known(20_000, 200_000));
+        assert_eq!(known(200_001, 400_000), 0);
     }
 }
