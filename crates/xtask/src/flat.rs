@@ -82,13 +82,14 @@ impl Export<String> for SlowSink {
     }
 }
 
-/// Crawls `--pages N` (10,000) with `--delay TIME-IN-MS` (10) a row; `--state DIR` keeps the crawl there.
+/// Crawls `--pages N` (10,000) with `--delay TIME-IN-MS` (10) a row; `--state DIR` keeps the crawl there,
+/// `--memory-limit MIB` limits it, so that what has a bound reaches it early.
 ///
 /// # Errors
 /// When the second half takes more than a twentieth above the first, or pages are fetched far ahead of the
 /// sink.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let (mut pages, mut delay, mut state) = (10_000_u64, 10, None);
+    let (mut pages, mut delay, mut state, mut limit) = (10_000_u64, 10, None, None);
     let mut args = args.iter();
     while let Some(arg) = args.next() {
         let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
@@ -96,6 +97,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "--pages" => pages = value()?.parse().context("--pages")?,
             "--delay" => delay = value()?.parse().context("--delay")?,
             "--state" => state = Some(PathBuf::from(value()?)),
+            "--memory-limit" => limit = Some(value()?.parse::<u64>().context("--memory-limit")? << 20),
             other => bail!("flat knows no {other}"),
         }
     }
@@ -122,6 +124,9 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         });
     if let Some(dir) = state {
         crawler = crawler.state(dir);
+    }
+    if let Some(bytes) = limit {
+        crawler = crawler.memory_limit(bytes);
     }
     watch(crawler, pages, &rows, &fetched)
 }

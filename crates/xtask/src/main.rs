@@ -37,7 +37,7 @@ cargo xtask sim [--seed N] [--hosts N] [--starts N] [--mutants]   a million host
 cargo xtask sim --tune [--only NAME]                              what the gate learns, by scenario, in virtual time
 cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawler against the sandbox, by scenario
 cargo xtask kill [--small] [--seed N]                             a crawl that is killed twenty times, and resumed
-cargo xtask flat [--pages N] [--delay MS] [--state DIR]             memory while a sink is slow
+cargo xtask flat [--pages N] [--delay MS] [--state DIR] [--memory-limit MIB]   memory while a sink is slow
 cargo xtask frontier-bench [--urls N [--hosts N]]                 what the stores cost beside a bare loop
 cargo xtask layers                                                the dependency rules
 cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR]            Opilio for benchmarks side by side";
