@@ -1,13 +1,13 @@
 //! The builder, and the crawl that it starts.
 
+mod crawl;
+mod plan;
+
 use std::collections::HashMap;
-use std::future::Future;
 #[cfg(feature = "disk")]
-use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use opilio_core::RetryPolicy;
@@ -17,24 +17,22 @@ use opilio_fetch::{
     AddressPolicy, Cache, Limits, Middleware, Proxy, Tls, Transport, USER_AGENT, WebSettings,
 };
 #[cfg(feature = "disk")]
-use opilio_frontier::FrontierError;
-use opilio_frontier::{Caps, Frontier, MemoryFrontier, MemoryOptions, Order};
-#[cfg(feature = "disk")]
-use opilio_frontier::{DiskFrontier, DiskOptions, Durability, Identity};
-use tokio::sync::{mpsc, oneshot, watch};
+use opilio_frontier::Durability;
+use opilio_frontier::{Caps, Frontier, Order};
+use tokio::sync::{mpsc, oneshot};
+
+use crawl::COMMANDS;
+pub use crawl::{Crawl, Handle};
 
 use crate::error::CrawlError;
-use crate::launch::{self, MakeTransport, Plan, TransportChoice};
-use crate::login::{Logins, Session};
-use crate::memory::{self, Gauge, MemoryLimit};
-use crate::past::{self, TryAgain};
-use crate::report::{CrawlReport, Stopped};
-use crate::runner::seed_admissions;
-use crate::scheduler::{Command, Progress};
+use crate::launch::{self, MakeTransport};
+use crate::login::Session;
+use crate::memory::{self, Gauge};
+use crate::past::TryAgain;
+use crate::report::CrawlReport;
 use crate::scope::Scope;
-use crate::settings::{BadHostPattern, HostSettings, HostTable, Settings};
+use crate::settings::{BadHostPattern, HostSettings, HostTable};
 use crate::spider::Spider;
-use crate::store::Syncing;
 
 /// Builds a crawl of one spider.
 ///
@@ -585,120 +583,6 @@ impl<S: Spider> Crawler<S> {
         // A local set of its own: when this future is dropped, so are all of the crawl's tasks.
         tokio::task::LocalSet::new().run_until(launch::here(plan, inbox)).await
     }
-
-    fn plan(mut self) -> Result<(Plan<S>, watch::Receiver<Progress>), CrawlError> {
-        if let Some(error) = self.bad_pattern {
-            return Err(error.into());
-        }
-        if self.memory_limit.is_some() && (self.gauge)().is_none() {
-            return Err(CrawlError::MemoryUnknown);
-        }
-        if self.strip_tracking {
-            self.scope = self.scope.strip_tracking();
-        }
-        self.scope.begin(crate::clock::this_year());
-        let mut logins = Logins::default();
-        let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope, &mut logins)?;
-        let mut encoders = Vec::new();
-        let shards = match self.shards {
-            0 => std::thread::available_parallelism().map_or(1, usize::from).min(SHARDS_MAX),
-            n => n.min(SHARDS_MAX),
-        };
-        // A shard without a slot of its own could only ever borrow.
-        let shards = shards.min(self.in_flight as usize);
-        for _ in 0..shards {
-            encoders.push(self.exports.iter().map(|export| export.encoder()).collect());
-        }
-        let user_agent = http::HeaderValue::from_str(&self.user_agent)
-            .map_err(|source| CrawlError::UserAgent { user_agent: self.user_agent.clone(), source })?;
-        if !self.web.proxies.is_empty() {
-            tracing::warn!("behind a proxy nobody can check that a name leads to no private address");
-        }
-        let web = WebSettings {
-            header_count_max: self.limits.header_count_max,
-            header_bytes_max: self.limits.header_bytes_max,
-            ..self.web
-        };
-        let transport =
-            self.transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
-        let sinks: Result<Vec<_>, _> = self.exports.into_iter().map(|export| export.into_sink()).collect();
-        let mut sinks = sinks?;
-        // Last of all, since it cuts the output back.
-        let (mut frontier, syncing) = match self.store {
-            Store::Memory => {
-                let options = MemoryOptions { order: self.order, caps: self.caps, history: false };
-                (Box::new(MemoryFrontier::with(options)) as Box<dyn Frontier>, Syncing::AtTheEnd)
-            }
-            Store::Own(frontier) => (frontier, Syncing::AtTheEnd),
-            #[cfg(feature = "disk")]
-            Store::Directory(dir) => {
-                let identity = Identity { spider: self.spider.name().to_owned(), version: S::VERSION };
-                let options = DiskOptions {
-                    order: Some(self.order),
-                    caps: self.caps,
-                    history: self.history,
-                    ..DiskOptions::default()
-                };
-                let options = match self.memory_limit {
-                    Some(limit) => memory::within(limit, options),
-                    None => options,
-                };
-                open_state(&dir, identity, self.resume, self.durability, &options)?
-            }
-        };
-        let past = past::open(&mut *frontier, &mut sinks)?;
-        if past.resumed {
-            let now = past.clock.now();
-            past::try_again(&mut *frontier, self.try_again, now, &self.user_agent)?;
-            if let Some(age) = self.refresh {
-                past::refresh(&mut *frontier, now - age)?;
-            }
-        }
-        let (publish, progress) = watch::channel(Progress::default());
-        let settings = Settings {
-            hosts: self.hosts,
-            retry: self.retry,
-            scope: self.scope,
-            rules: self.rules,
-            fetch_timeout: self.limits.timeout,
-            body_bytes_max: self.limits.body_bytes_max,
-            user_agent: self.user_agent.into(),
-            redirects_max: self.redirects_max,
-            seed: self.seed.unwrap_or_else(random_seed),
-            keep_referrer: self.keep_referrer,
-            keep_history: self.history,
-            sessions: self.sessions,
-            keeps_cookies: self.cookies,
-            logins,
-            merge_canonical: self.merge_canonical,
-            order: self.order,
-        };
-        let plan = Plan {
-            spider: Arc::new(self.spider),
-            settings: Arc::new(settings),
-            limits: self.limits,
-            user_agent,
-            transport,
-            middleware: self.middleware,
-            files: self.files,
-            cache: self.cache,
-            cookies: self.cookies,
-            seeds,
-            encoders,
-            sinks,
-            frontier,
-            in_flight: self.in_flight,
-            hosts_max: self.hosts_max,
-            pages_max: self.pages_max,
-            duration_max: self.duration_max,
-            memory: self.memory_limit.map(|bytes| MemoryLimit { bytes, gauge: self.gauge }),
-            bodies: memory::bodies(self.memory_limit),
-            progress: publish,
-            past,
-            syncing,
-        };
-        Ok((plan, progress))
-    }
 }
 
 /// Where a crawl keeps its frontier.
@@ -708,106 +592,3 @@ enum Store {
     #[cfg(feature = "disk")]
     Directory(PathBuf),
 }
-
-/// Opens a state directory, or makes it.
-///
-/// Syncing is the desk's: the sinks have to be synced before the store is, and a thread of the
-/// store's own would not ask them.
-#[cfg(feature = "disk")]
-fn open_state(
-    dir: &Path,
-    whose: Identity,
-    resume: bool,
-    durability: Durability,
-    options: &DiskOptions,
-) -> Result<(Box<dyn Frontier>, Syncing), FrontierError> {
-    let (syncing, durability) = match durability {
-        Durability::Process => (Syncing::AtTheEnd, Durability::Process),
-        Durability::Interval(span) => (Syncing::Every(span), Durability::Process),
-        Durability::EveryCommit => (Syncing::EachTime, Durability::EveryCommit),
-    };
-    let options = || DiskOptions { durability, ..options.clone() };
-    let store = if resume && DiskFrontier::is_there(dir) {
-        DiskFrontier::open(dir, options(), whose)?
-    } else {
-        DiskFrontier::create(dir, options(), whose)?
-    };
-    if store.torn_bytes() > 0 {
-        tracing::warn!(
-            dir = %dir.display(),
-            bytes = store.torn_bytes(),
-            "the last commit to the state was unfinished and is dropped: its pages are fetched again"
-        );
-    }
-    Ok((Box::new(store), syncing))
-}
-
-/// The standard library's hash maps are seeded from the operating system: so is this.
-fn random_seed() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
-}
-
-/// A running crawl: a future of its report.
-///
-/// Dropping it stops the crawl gently.
-#[must_use = "a crawl stops when its future is dropped"]
-pub struct Crawl {
-    report: oneshot::Receiver<Result<CrawlReport, CrawlError>>,
-    handle: Handle,
-}
-
-impl Crawl {
-    /// Something to watch and stop it with, from anywhere.
-    #[must_use]
-    pub fn handle(&self) -> Handle {
-        self.handle.clone()
-    }
-}
-
-impl Future for Crawl {
-    type Output = Result<CrawlReport, CrawlError>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.report)
-            .poll(cx)
-            .map(|result| result.unwrap_or(Err(CrawlError::Died { name: "opilio" })))
-    }
-}
-
-impl Drop for Crawl {
-    fn drop(&mut self) {
-        self.handle.stop();
-    }
-}
-
-/// Watches and stops a crawl from anywhere.
-#[derive(Clone)]
-pub struct Handle {
-    commands: mpsc::Sender<Command>,
-    progress: watch::Receiver<Progress>,
-}
-
-impl Handle {
-    /// Where the crawl stands, at most a fifth of a second ago.
-    #[must_use]
-    pub fn progress(&self) -> Progress {
-        *self.progress.borrow()
-    }
-
-    /// Starts nothing more; what is under way ends, everything is written, the report says
-    /// `interrupted`. Takes 10 s at the most.
-    pub fn stop(&self) {
-        let _ = self.commands.try_send(Command::Stop(Stopped::Interrupted));
-    }
-
-    /// Gives up what is under way, too. Nothing that was written is lost.
-    pub fn abort(&self) {
-        let _ = self.commands.try_send(Command::Abort);
-    }
-}
-
-/// Commands that wait at the most; the same ones again change nothing.
-const COMMANDS: usize = 8;
-/// More threads than this help no crawl that we know.
-const SHARDS_MAX: usize = 64;

@@ -1,0 +1,73 @@
+//! A crawl that runs: its report to come, and what watches and stops it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::error::CrawlError;
+use crate::report::{CrawlReport, Stopped};
+use crate::scheduler::{Command, Progress};
+
+/// A running crawl: a future of its report.
+///
+/// Dropping it stops the crawl gently.
+#[must_use = "a crawl stops when its future is dropped"]
+pub struct Crawl {
+    pub(super) report: oneshot::Receiver<Result<CrawlReport, CrawlError>>,
+    pub(super) handle: Handle,
+}
+
+impl Crawl {
+    /// Something to watch and stop it with, from anywhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+}
+
+impl Future for Crawl {
+    type Output = Result<CrawlReport, CrawlError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.report)
+            .poll(cx)
+            .map(|result| result.unwrap_or(Err(CrawlError::Died { name: "opilio" })))
+    }
+}
+
+impl Drop for Crawl {
+    fn drop(&mut self) {
+        self.handle.stop();
+    }
+}
+
+/// Watches and stops a crawl from anywhere.
+#[derive(Clone)]
+pub struct Handle {
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) progress: watch::Receiver<Progress>,
+}
+
+impl Handle {
+    /// Where the crawl stands, at most a fifth of a second ago.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        *self.progress.borrow()
+    }
+
+    /// Starts nothing more; what is under way ends, everything is written, the report says
+    /// `interrupted`. Takes 10 s at the most.
+    pub fn stop(&self) {
+        let _ = self.commands.try_send(Command::Stop(Stopped::Interrupted));
+    }
+
+    /// Gives up what is under way, too. Nothing that was written is lost.
+    pub fn abort(&self) {
+        let _ = self.commands.try_send(Command::Abort);
+    }
+}
+
+/// Commands that wait at the most; the same ones again change nothing.
+pub(super) const COMMANDS: usize = 8;
