@@ -1,12 +1,15 @@
 //! The runner actor: an answer in, all that one lease gave out.
 
+mod case;
+mod redirect;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use opilio_core::host::Delivery;
-use opilio_core::{Ending, Host, Lease, Reason, Record, RecordKind, Scheme, Validators};
+use opilio_core::{Ending, Host, Lease, Reason};
 use opilio_export::FileStore;
 use opilio_frontier::{Admission, Fetched};
 use url::Url;
@@ -17,13 +20,15 @@ use super::listing::{List, Listing};
 use super::naming::{Naming, PageName};
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
-use crate::extra::{Chain, Extra, More, Reads};
-use crate::message::{Deliver, Name, Next, Parsed};
+use crate::extra::{Extra, Reads};
+use crate::message::{Deliver, Name, Parsed};
 use crate::outbox::Outbox;
 use crate::page::{Answer, Failure, Page, PageFacts};
 use crate::settings::Settings;
 use crate::spider::{Found, ParseError, Spider};
 use crate::store::StorePort;
+use case::{Case, Stub};
+use redirect::Hop;
 use tokio::sync::Semaphore;
 
 /// What a runner needs to begin.
@@ -58,12 +63,6 @@ pub(crate) struct SpiderRunner<S: Spider> {
     me: Option<WeakAddr<Self>>,
 }
 
-/// What is known of an answer that redirects.
-struct Hop {
-    status: u16,
-    sets_cookies: bool,
-}
-
 /// What `parse` or `failed` made of a lease.
 enum Read<S: Spider> {
     /// With the names that the page has, where pages are merged by them.
@@ -77,34 +76,6 @@ struct Beside {
     name: Option<Box<Name>>,
     /// What a sitemap lists.
     links: Vec<Admission>,
-}
-
-/// All that is needed to end a lease.
-struct Stub {
-    lease: opilio_core::LeaseId,
-    host: Host,
-    url: Arc<str>,
-    attempts: u16,
-}
-
-impl Stub {
-    fn of(lease: &Lease, attempts: u16) -> Self {
-        Self { lease: lease.id, host: lease.record.host.clone(), url: lease.record.url.clone(), attempts }
-    }
-}
-
-/// A lease without its answer: who it is and in whose name it ends.
-struct Case<Step> {
-    host: Host,
-    record: Record,
-    lease: opilio_core::LeaseId,
-    origin: Arc<str>,
-    attempts: u16,
-    step: Step,
-    more: Option<Box<More>>,
-    reads: Reads,
-    /// How a page was fetched, for the store.
-    fetched: Fetched,
 }
 
 impl<S: Spider> SpiderRunner<S> {
@@ -437,102 +408,6 @@ impl<S: Spider> SpiderRunner<S> {
         rows
     }
 
-    /// Goes on at the target, in the name of the chain's origin.
-    fn redirect(&mut self, case: Case<S::Step>, location: Url, hop: Hop) {
-        let chain = case.more.as_ref().and_then(|more| more.origin.clone());
-        let mut chain = chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() });
-        let location = self.tidied(&case, &chain, location);
-        let Ok(host) = Host::of(&location) else {
-            return self.failure(
-                case,
-                Reason::UnsupportedScheme,
-                None,
-                Some(format!("redirected to {location}")),
-            );
-        };
-        let more = onward(&case, &location, hop.status);
-        let mut fingerprint = fingerprint_of(&location, Some(&more), case.reads);
-        // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop; should
-        // the server never be content, the hops end it.
-        let respelled = fingerprint == case.record.fingerprint && location.as_str() != &*case.record.url;
-        let mut loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
-        if loops && hop.sets_cookies && self.settings.keeps_cookies {
-            // "Come back with this cookie": the same URL is another request then. Once in a chain.
-            fingerprint = fingerprint.in_session(WITH_COOKIE);
-            loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
-        }
-        chain.seen.push(case.record.fingerprint.0);
-        let refusal = if loops && !respelled {
-            Some(Reason::RedirectLoop)
-        } else if chain.seen.len() > usize::from(self.settings.redirects_max) {
-            Some(Reason::TooManyRedirects)
-        } else if self.is_out_of_scope(&case, &location, &host) {
-            Some(Reason::OutOfScope)
-        } else {
-            None
-        };
-        if let Some(reason) = refusal {
-            return self.failure(case, reason, None, Some(format!("redirected to {location}")));
-        }
-        let step = postcard::to_stdvec(&case.step);
-        let extra = step.and_then(|step| {
-            let more = Some(Box::new(More { origin: Some(chain), ..more }));
-            Extra { step, more, reads: case.reads }.encode()
-        });
-        let Ok(extra) = extra else {
-            return self.failure(case, Reason::ParseError, None, Some("the step cannot be encoded".into()));
-        };
-        let record = Record {
-            url: location.as_str().into(),
-            fingerprint,
-            host,
-            scheme: Scheme::of(&location).unwrap_or(case.record.scheme),
-            depth: case.record.depth,
-            priority: case.record.priority,
-            score: case.record.score,
-            attempts: 0,
-            kind: RecordKind::Continuation,
-            validators: None,
-            extra,
-        };
-        let alias_rows = self.alias_rows(&case.origin, &location);
-        self.port.give(Parsed {
-            shard: self.shard,
-            host: case.host,
-            lease: case.lease,
-            ending: Ending::Redirected,
-            origin: case.origin,
-            attempts: case.attempts,
-            links: Vec::new(),
-            next: Some(Box::new(Next { record, alias_rows })),
-            name: None,
-            rows: Vec::new(),
-            items: 0,
-            fetched: Fetched::default(),
-        });
-    }
-
-    /// A redirect's target as the scope wants it. A server that adds what the scope takes away (or
-    /// redirects back to add it) means it: there the target stays as it is, or it would be a loop.
-    fn tidied(&self, case: &Case<S::Step>, chain: &Chain, location: Url) -> Url {
-        let mut tidy = location.clone();
-        self.settings.scope.tidy(&mut tidy);
-        let fingerprint = fingerprint_of(&tidy, case.more.as_deref(), case.reads);
-        let was_there = fingerprint == case.record.fingerprint || chain.has(fingerprint);
-        if was_there { location } else { tidy }
-    }
-
-    fn is_out_of_scope(&self, case: &Case<S::Step>, target: &Url, host: &Host) -> bool {
-        let scope = &self.settings.scope;
-        let refusal = match case.reads {
-            Reads::Page => scope.refuses_redirect(target, host, case.record.depth),
-            Reads::Sitemap { depth } => scope.refuses_sitemap(target, host, depth, Some(&case.host)),
-            // As the rules themselves, wherever they are (RFC 9309 §2.3.1.2).
-            Reads::SitemapsOf => scope.refuses_sitemap(target, host, 0, None),
-        };
-        refusal.is_some()
-    }
-
     fn send(
         &self,
         lease: opilio_core::LeaseId,
@@ -555,81 +430,6 @@ impl<S: Spider> SpiderRunner<S> {
             items: 0,
             fetched: Fetched::default(),
         });
-    }
-}
-
-/// What of a request goes on to the target of its redirect: 307 and 308 keep method and body, the
-/// others become a GET (RFC 9110 §15.4). Credentials stay with the origin that they were meant for.
-fn onward<Step>(case: &Case<Step>, target: &Url, status: u16) -> More {
-    let mut more = case.more.as_deref().cloned().unwrap_or_default();
-    if !matches!(status, 307 | 308) && more.method.as_deref() != Some("HEAD") {
-        more.method = None;
-        more.body = None;
-    }
-    // Validators are of the URL that gave them, and of no other.
-    more.headers.retain(|(name, _)| !CONDITIONS.contains(&name.as_str()));
-    if origin_of(target) != Url::parse(&case.record.url).ok().as_ref().and_then(origin_of) {
-        more.headers.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
-    }
-    more
-}
-
-/// Scheme, name and port: credentials go no further.
-fn origin_of(url: &Url) -> Option<(String, String, u16)> {
-    Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()?))
-}
-
-impl<Step> Case<Step> {
-    fn stub(&self) -> Stub {
-        Stub {
-            lease: self.lease,
-            host: self.host.clone(),
-            url: self.record.url.clone(),
-            attempts: self.attempts,
-        }
-    }
-
-    fn session(&self) -> Option<&str> {
-        self.more.as_ref()?.session.as_deref()
-    }
-
-    /// What answers another request than a plain GET is no page of its URL.
-    fn naming(&self, settings: &Settings) -> Naming {
-        let is_plain = self.more.as_ref().is_none_or(|more| more.method.is_none() && more.body.is_none());
-        if settings.merge_canonical && is_plain { Naming::Canonical } else { Naming::None }
-    }
-
-    fn facts(&self, settings: &Settings) -> PageFacts {
-        PageFacts {
-            origin: self.origin.clone(),
-            depth: self.record.depth,
-            attempts: self.attempts,
-            referrer: self.more.as_ref().and_then(|more| more.referrer.clone()).map(Into::into),
-            user_agent: settings.user_agent.clone(),
-            session: self.session().map(Into::into),
-            known_hash: self.record.validators.as_ref().and_then(|known| known.body_hash),
-        }
-    }
-
-    /// What the store is to know of how a page was fetched. What was asked with still holds when
-    /// nothing has changed.
-    fn fetched(&self, answer: &Answer, settings: &Settings) -> Fetched {
-        let body_bytes = answer.body.len() as u64;
-        if !settings.keep_history {
-            return Fetched { body_bytes, ..Fetched::default() };
-        }
-        let read = Validators::read(&answer.headers);
-        let validators = if answer.status == 304 {
-            let known = self.record.validators.as_deref().cloned().unwrap_or_default();
-            Validators {
-                etag: read.etag.or(known.etag),
-                last_modified: read.last_modified.or(known.last_modified),
-                body_hash: known.body_hash,
-            }
-        } else {
-            Validators { body_hash: Some(xxhash_rust::xxh3::xxh3_64(&answer.body)), ..read }
-        };
-        Fetched { body_bytes, validators }
     }
 }
 
@@ -760,11 +560,3 @@ const BODY_HERE_MAX: usize = 256 * 1024;
 pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
 /// Pages that are parsed before the other actors of the shard get a turn; more wait with their senders.
 const MAILBOX: usize = 4;
-/// Tells a URL that a chain comes back to with a cookie from the same URL before. No name of a session
-/// holds a line break.
-const WITH_COOKIE: &str = "\nwith the cookie";
-/// Header fields that make a request conditional (RFC 9110 §13.1).
-const CONDITIONS: [&str; 5] =
-    ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
-/// Header fields that another host must not see.
-const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];

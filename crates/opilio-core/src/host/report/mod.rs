@@ -5,16 +5,16 @@
 //! becomes of the lease? The fetcher proposed it; the host makes a `GiveUp` a `Retry` where it pays
 //! itself and the request may be repeated.
 
+mod rules;
+
 use std::time::Duration;
 
 use super::hold::{Closing, Door, jittered};
-use super::message::{Delivery, HoldReason, HostEvent, ParkReason, RulesAnswer};
+use super::message::{Delivery, HoldReason, HostEvent, ParkReason};
 use super::room::{Flight, Ticket};
-use super::rules::{Fetching, HOPS_MAX, Known};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::state::HostState;
-use crate::name::Scheme;
 use crate::outcome::{Blame, Fault, Outcome, Reason};
 use crate::record::{Ending, LeaseId};
 use crate::time::Timestamp;
@@ -430,182 +430,6 @@ impl HostState {
             _ => payer,
         }
     }
-
-    // robots.txt.
-
-    pub(super) fn rules_answer(&mut self, now: Timestamp, scheme: Scheme, answer: RulesAnswer) {
-        let Some(fetching) = self.rules.fetching(scheme) else { return };
-        let Fetching { seq, started, probe, away, .. } = fetching;
-        let landing = Landing { seq, started, probe };
-        match answer {
-            RulesAnswer::Known { crawl_delay, expires_in } => {
-                self.know_rules(now, scheme, crawl_delay.unwrap_or_default(), expires_in);
-                // What another host said proves nothing of this one: should its door be closed, the
-                // first of the leases that may start now is the probe.
-                if !away {
-                    self.answered = true;
-                    self.well(now, landing);
-                }
-            }
-            RulesAnswer::Again => self.follow_rules(now, scheme, Known::Unknown(now)),
-            RulesAnswer::Elsewhere { within } => {
-                let deadline = now + within;
-                let fetching = Fetching { seq, started, deadline, probe: false, away: true };
-                self.follow_rules(now, scheme, Known::Fetching(fetching));
-            }
-            RulesAnswer::Unavailable { outcome, proposal } => {
-                self.rules.of_mut(scheme).known = Known::Unknown(self.rules_retry(now, scheme, outcome));
-                self.rules.of_mut(scheme).hops = 0;
-                self.say(HostEvent::RulesUnavailable { scheme, outcome });
-                if away {
-                    self.rules_unavailable_elsewhere(now, scheme, landing, outcome);
-                } else {
-                    self.rules_unavailable(now, landing, scheme, outcome, proposal);
-                }
-            }
-        }
-    }
-
-    fn know_rules(&mut self, now: Timestamp, scheme: Scheme, asked: Duration, expires_in: Duration) {
-        let kept = asked.min(self.policy.crawl_delay_max());
-        if kept < asked {
-            self.say(HostEvent::CrawlDelayClamped { asked, kept });
-        }
-        let origin = self.rules.of_mut(scheme);
-        origin.known = Known::Until(now + expires_in.max(RULES_HOLD_MIN));
-        origin.ours = 0;
-        origin.crawl_delay = kept;
-        origin.hops = 0;
-        self.refresh_spacing();
-    }
-
-    /// robots.txt was redirected: one more fetch, here or elsewhere, but not for ever.
-    ///
-    /// A hop says that the host answers, not that its rules can be had: it forgives no strike and opens
-    /// no door. Otherwise a redirect to what always fails would be asked for without end, and at once.
-    fn follow_rules(&mut self, now: Timestamp, scheme: Scheme, next: Known) {
-        if self.rules.fetching(scheme).is_some_and(|fetching| fetching.probe) {
-            self.hold.unprobe();
-        }
-        self.answered = true;
-        let origin = self.rules.of_mut(scheme);
-        origin.hops += 1;
-        origin.known = next;
-        if origin.hops > HOPS_MAX {
-            self.know_rules(now, scheme, Duration::ZERO, RULES_HOLD_DEFAULT);
-        }
-    }
-
-    /// The host that the rules were redirected to gave none, or nothing in time: this one is closed as if
-    /// it had given none itself. Its pace has learnt nothing.
-    fn rules_unavailable_elsewhere(
-        &mut self,
-        now: Timestamp,
-        scheme: Scheme,
-        landing: Landing,
-        outcome: Outcome,
-    ) {
-        if let Outcome::Failed(fault) = outcome
-            && fault.is_permanent()
-        {
-            self.end_origin(scheme, fault.reason());
-        }
-        self.blamed = true;
-        if self.hold.door == Door::Probing {
-            // It is closed anyway, and what the probe finds out comes first.
-            self.rules.of_mut(scheme).known = Known::Unknown(now + self.policy.backoff_bounds().min);
-            return;
-        }
-        let closing = self.close(now, landing, HoldReason::Unreachable, false);
-        self.hold_by_strikes(now, closing, HoldReason::Unreachable);
-    }
-
-    /// Nothing may be fetched while the rules cannot be (RFC 9309 §2.3.1.4): that is the host's fault.
-    fn rules_unavailable(
-        &mut self,
-        now: Timestamp,
-        landing: Landing,
-        scheme: Scheme,
-        outcome: Outcome,
-        proposal: Proposal,
-    ) {
-        if outcome.blame() != Blame::Ours {
-            self.unmet = Some(reason_of(outcome));
-        }
-        if let Outcome::Failed(fault) = outcome
-            && fault.is_permanent()
-        {
-            self.end_origin(scheme, fault.reason());
-        }
-        self.count_ours(scheme, outcome);
-        match outcome.blame() {
-            Blame::Refusal | Blame::Host | Blame::Ours => {
-                self.learn(now, landing, None, outcome, proposal);
-            }
-            Blame::Url | Blame::Neutral | Blame::Success => {
-                self.answered |= !matches!(outcome, Outcome::Failed(_));
-                self.pace.remember(true);
-                self.unreachable(now, landing);
-            }
-        }
-    }
-
-    /// What fails on our side is not asked for ever: what waits for the rules ends as a lease would.
-    fn count_ours(&mut self, scheme: Scheme, outcome: Outcome) {
-        let origin = self.rules.of_mut(scheme);
-        if outcome.blame() != Blame::Ours {
-            origin.ours = 0;
-            return;
-        }
-        origin.ours = origin.ours.saturating_add(1);
-        if origin.ours >= OURS_MAX {
-            origin.ours = 0;
-            self.end_origin(scheme, reason_of(outcome));
-        }
-    }
-
-    /// Asking again would change nothing: what waits for this origin's rules ends for the same reason.
-    fn end_origin(&mut self, scheme: Scheme, reason: Reason) {
-        let waiting: Vec<_> = self.ready_leases(scheme).map(|lease| lease.id).collect();
-        for lease in waiting {
-            if let Some(ticket) = self.room.take_idle(lease) {
-                self.fail(ticket, reason);
-            }
-        }
-    }
-
-    /// From when on rules may be fetched again; the hold counts besides.
-    fn rules_retry(&self, now: Timestamp, scheme: Scheme, outcome: Outcome) -> Timestamp {
-        match outcome {
-            Outcome::Failed(Fault::Proxy | Fault::Ours | Fault::Lost) => {
-                let failed = u32::from(self.rules.of(scheme).ours);
-                now + self.policy.backoff_bounds().ceiling(failed)
-            }
-            Outcome::Failed(_) | Outcome::Answered(_) | Outcome::Redirected(_) => now,
-        }
-    }
-
-    /// Nobody said in time what came of a fetch of rules.
-    pub(super) fn rules_lost(&mut self, now: Timestamp, scheme: Scheme) {
-        let Some(fetching) = self.rules.fetching(scheme) else { return };
-        if fetching.away {
-            let outcome = Outcome::Failed(Fault::Timeout);
-            let origin = self.rules.of_mut(scheme);
-            origin.known = Known::Unknown(now);
-            origin.hops = 0;
-            self.say(HostEvent::RulesUnavailable { scheme, outcome });
-            let landing = Landing { seq: fetching.seq, started: fetching.started, probe: false };
-            self.rules_unavailable_elsewhere(now, scheme, landing, outcome);
-            return;
-        }
-        if fetching.probe {
-            self.hold.unprobe();
-        }
-        let retry = now + self.policy.backoff_bounds().min;
-        let origin = self.rules.of_mut(scheme);
-        origin.known = Known::Unknown(retry);
-        origin.hops = 0;
-    }
 }
 
 /// The word for what a URL suffered.
@@ -627,7 +451,3 @@ const OVERTAKING: Duration = Duration::from_millis(50);
 const HERD_PART: u32 = 20;
 /// Our own failures of one URL in a row before it ends: with growing waits, some ten minutes.
 pub(super) const OURS_MAX: u8 = 16;
-/// Rules that expire at once would let no lease start ever.
-const RULES_HOLD_MIN: Duration = Duration::from_secs(60);
-/// How long a robots.txt that redirects for ever counts as absent.
-const RULES_HOLD_DEFAULT: Duration = Duration::from_secs(3_600);
