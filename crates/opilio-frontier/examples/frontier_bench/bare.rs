@@ -3,17 +3,16 @@
 //! books, no leases that come back.
 //!
 //! Its batches are the store's: as many URLs a host and commit. So it, too, has to write which of a
-//! chunk are settled while some are not, or a kill would bring them back. What it leases are URLs, put
-//! together as the store does, since a lease without one is none.
+//! chunk are settled while some are not, or a kill would bring them back. Of a host it keeps where it
+//! is, and no chunks: those of 100,000 hosts, with the blocks that they are parts of, would be a
+//! gigabyte. What it leases are URLs, put together as the store does, since a lease without one is none.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fjall::config::{BlockSizePolicy, CompressionPolicy, FilterPolicy};
-use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice,
-};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 use opilio_core::Record;
 
 use crate::measure::{Meter, status};
@@ -37,7 +36,7 @@ pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let db = Database::builder(dir)
         .cache_size(CACHE_BYTES)
         .max_journaling_size(JOURNAL_BYTES_MAX)
-        .worker_threads(2)
+        .worker_threads(1)
         .open()?;
     let keyspace = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
     let seen =
@@ -79,22 +78,11 @@ pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
 /// How far a host's URLs are leased.
 struct Left {
     host: u32,
-    /// Nothing before this age is left in the database, except the chunk at hand.
-    head: u64,
-    at_hand: Option<Chunk>,
-    /// The database has nothing more.
-    is_through: bool,
-}
-
-/// A chunk of which some are leased and others are not yet.
-struct Chunk {
+    /// Nothing before the chunk of this age is left, and of that one so many are leased.
     age: u64,
-    value: Slice,
-    /// The next one starts here.
-    at: usize,
     leased: u8,
-    /// What is settled of it stands on disk.
-    marked: bool,
+    /// Nothing at all is left.
+    is_through: bool,
 }
 
 impl Bare {
@@ -136,7 +124,7 @@ impl Bare {
     fn drain(&self, web: &Web) -> Result<usize> {
         let hosts = 0..web.hosts.len() as u32;
         let mut left: Vec<_> =
-            hosts.map(|host| Left { host, head: 0, at_hand: None, is_through: false }).collect();
+            hosts.map(|host| Left { host, age: 0, leased: 0, is_through: false }).collect();
         let mut urls = 0;
         while !left.is_empty() {
             for some in left.chunks_mut(HOSTS_A_COMMIT) {
@@ -162,56 +150,60 @@ impl Bare {
         commit: &mut OwnedWriteBatch,
     ) -> Result<()> {
         let until = leases.len() + LEASED;
-        let mut read = None;
-        while leases.len() < until {
-            let mut chunk = match left.at_hand.take() {
-                Some(chunk) => chunk,
-                None => {
-                    let (from, to) = (chunk_at(left.host, left.head), chunk_at(left.host, u64::MAX));
-                    let entry = read.get_or_insert_with(|| self.queue.range(from..=to)).next();
-                    let Some(entry) = entry else {
-                        left.is_through = true;
-                        return Ok(());
-                    };
-                    let (key, value) = entry.into_inner()?;
-                    let age = [&[0, 0], key.get(7..13).ok_or("a cut key")?].concat();
-                    let age = u64::from_be_bytes(age.as_slice().try_into()?);
-                    left.head = age + 1;
-                    Chunk { age, value, at: 1, leased: 0, marked: false }
-                }
-            };
-            let all = *chunk.value.first().ok_or("an empty chunk")?;
-            while chunk.leased < all && leases.len() < until {
-                leases.push(chunk.url(name)?);
+        let (from, to) = (chunk_at(left.host, left.age), chunk_at(left.host, u64::MAX));
+        for entry in self.queue.range(from..=to) {
+            let (key, value) = entry.into_inner()?;
+            let key: [u8; 14] = key.as_ref().try_into()?;
+            if key[13] == MARK {
+                continue;
             }
-            let key = chunk_at(left.host, chunk.age);
+            let age = u64::from_be_bytes([&[0, 0], &key[7..13]].concat().as_slice().try_into()?);
+            let before = if age == left.age { left.leased } else { 0 };
+            let (all, leased) = unpack(name, &value, before, until, leases)?;
             let mut mark = key;
-            mark[13] = 1;
-            if chunk.leased < all {
-                chunk.marked = true;
-                commit.insert(&self.queue, mark, (u64::MAX >> (64 - chunk.leased)).to_be_bytes());
-                left.at_hand = Some(chunk);
-            } else {
-                if chunk.marked {
-                    commit.remove(&self.queue, mark);
-                }
-                commit.remove_weak(&self.queue, key);
+            mark[13] = MARK;
+            if leased < all {
+                commit.insert(&self.queue, mark, (u64::MAX >> (64 - leased)).to_be_bytes());
+                (left.age, left.leased) = (age, leased);
+                return Ok(());
+            }
+            if before > 0 {
+                commit.remove(&self.queue, mark);
+            }
+            commit.remove_weak(&self.queue, key);
+            (left.age, left.leased) = (age + 1, 0);
+            if leases.len() == until {
+                return Ok(());
             }
         }
+        left.is_through = true;
         Ok(())
     }
 }
 
-impl Chunk {
-    /// Takes its next URL.
-    fn url(&mut self, host: &str) -> Result<Arc<str>> {
-        let mut rest = self.value.get(self.at..).ok_or("a cut chunk")?;
-        let [_, len] = *rest.split_off(..2).and_then(|head| head.as_array()).ok_or("a cut chunk")?;
-        let path = rest.split_off(..usize::from(len)).ok_or("a cut chunk")?;
-        self.at += 2 + path.len();
-        self.leased += 1;
-        Ok(format!("http://{host}{}", str::from_utf8(path)?).into())
+/// Stands where the store writes which of a chunk are settled.
+const MARK: u8 = 1;
+
+/// Appends the URLs of a chunk behind those that are leased, up to so many in all; how many it has,
+/// and how many of them are leased now.
+fn unpack(
+    host: &str,
+    mut chunk: &[u8],
+    before: u8,
+    until: usize,
+    out: &mut Vec<Arc<str>>,
+) -> Result<(u8, u8)> {
+    let all = *chunk.split_off_first().ok_or("an empty chunk")?;
+    let mut leased = 0;
+    while leased < all && (leased < before || out.len() < until) {
+        let [_, len] = *chunk.split_off(..2).and_then(|head| head.as_array()).ok_or("a cut chunk")?;
+        let path = chunk.split_off(..usize::from(len)).ok_or("a cut chunk")?;
+        if leased >= before {
+            out.push(format!("http://{host}{}", str::from_utf8(path)?).into());
+        }
+        leased += 1;
     }
+    Ok((all, leased))
 }
 
 fn chunk_at(host: u32, age: u64) -> [u8; 14] {

@@ -46,7 +46,8 @@ pub struct DiskOptions {
     pub gather_bytes: usize,
     /// Records read ahead of their lease, over all hosts.
     pub ahead_bytes_max: usize,
-    /// Threads that write and merge sorted files.
+    /// Threads that write and merge sorted files. Of two and more one only writes, and takes a whole
+    /// core while another one merges: the layer below has it ask again and again.
     pub workers: usize,
     /// How long a commit may wait for those threads before the store says that it has stalled.
     pub stall_max: Duration,
@@ -70,9 +71,9 @@ impl Default for DiskOptions {
             journal_bytes_max: 128 << 20,
             recent_bytes: 128 << 20,
             gather_bytes: 20 << 20,
-            ahead_bytes_max: 96 << 20,
-            workers: 2,
-            stall_max: Duration::from_secs(30),
+            ahead_bytes_max: 128 << 20,
+            workers: 1,
+            stall_max: Duration::from_secs(60),
             order: None,
             caps: Caps::default(),
             history: false,

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use fjall::{Keyspace, OwnedWriteBatch};
@@ -340,8 +339,9 @@ impl Queue {
 
     /// Reads on from a place until so many records stand in `ahead`.
     fn read(&mut self, id: HostId, from: Key, until: usize, ahead: &mut Ahead) -> Result<(), ReadError> {
-        let range = (Bound::Included(from.bytes()), Bound::Included(Key::last_of(id).bytes()));
-        for entry in self.stored.range(range) {
+        // Up to the host's last place, and no further: the remains of what was settled of the next hosts
+        // may be all that stands there.
+        for entry in self.stored.range(from.bytes()..=Key::last_of(id).bytes()) {
             let (key, value) = entry.into_inner()?;
             let key = Key::parse(&key).ok_or("a key of the queue")?;
             // A single may stand within the ages of a chunk: both or none.

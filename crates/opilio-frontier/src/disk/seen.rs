@@ -212,6 +212,7 @@ impl Seen {
 
     /// The commit is made: what it added is stored.
     pub(super) fn committed(&mut self) {
+        let lines = self.recent.mask;
         let mut changed = false;
         for (fingerprint, sighted) in self.batch.drain() {
             let Some(mark) = sighted.mark else { continue };
@@ -222,6 +223,11 @@ impl Seen {
             }
         }
         self.sheets.end += u64::from(changed);
+        if self.recent.mask != lines {
+            for (key, mark) in &self.gathered {
+                self.recent.add(key.fingerprint(), *mark);
+            }
+        }
     }
 
     /// Whether what is gathered should become a sorted file.
@@ -303,9 +309,9 @@ enum Class {
     Filtered = 1,
 }
 
-/// A table of fingerprints met lately, in lines of eight: a look-up touches one line of the processor's
-/// cache. A slot keeps 63 bits and its line says some twenty more, so that it does not take one for
-/// another.
+/// A table of fingerprints met lately, in lines of sixteen: a look-up touches two neighbours of the
+/// processor's cache, and few lines are full before the table is. A slot keeps 63 bits and its line says
+/// some twenty more, so that it does not take one for another.
 struct Recent {
     slots: Box<[u64]>,
     /// The first slot that starts a line.
@@ -316,9 +322,9 @@ struct Recent {
     added: usize,
 }
 
-const LINE: usize = 8;
+const LINE: usize = 16;
 /// Lines that are used from the beginning: half a megabyte.
-const LINES_FIRST: usize = 8_192;
+const LINES_FIRST: usize = 4_096;
 /// By how much more are used when a quarter of the slots was.
 const LINES_GROW: usize = 16;
 
@@ -338,7 +344,7 @@ impl Recent {
         word > 1 && self.slots[line..line + LINE].contains(&word)
     }
 
-    /// The latest of a line stands first, and the eighth is forgotten.
+    /// The latest of a line stands first, and the last is forgotten.
     fn add(&mut self, fingerprint: Fingerprint, mark: Mark) {
         let class = match mark {
             Mark::Known => Class::Known,
@@ -356,7 +362,7 @@ impl Recent {
 
     /// Spreads over more lines once there is much to spread: lines are found by chance, so that a few
     /// thousand fingerprints would touch every page of the whole. What stands in a line that is no longer
-    /// its own is looked up once more; by then all of it is still gathered, or was a while ago.
+    /// its own is found no more, but by then nearly all of it is still gathered, and is added again.
     fn grow(&mut self) {
         if self.mask < self.mask_max && self.added * 4 > (self.mask + 1) * LINE {
             self.mask = ((self.mask + 1) * LINES_GROW - 1).min(self.mask_max);
