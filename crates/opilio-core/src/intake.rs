@@ -1,10 +1,14 @@
 //! How much a crawl takes on, by the memory that its process has: everything, less and less, nothing.
 //!
 //! Memory that is asked for cannot be refused without failing, so what is slowed is what asks for it:
-//! new starts. Near the limit fewer of the slots are used; at the limit none, until what is under way
-//! has ended. It tightens at once and opens slowly, a level at a time, so that it does not flap. When
-//! nothing is under way and memory is still at the limit, waiting cannot help any more: the crawl is to
-//! end, while it still can.
+//! new starts. The nearer the limit the fewer of the slots are used; from 92 % of it on none, until what
+//! is under way has ended. It tightens at once and opens slowly, a level at a time, so that it does not
+//! flap.
+//!
+//! When nothing is under way and memory has not come down, allocators may be why: they keep what was
+//! freed, and use it again before they ask for more. So from then on one at a time is let through up to
+//! the limit itself. Where memory stays at that, nothing can help any more: the crawl is to end, while
+//! it still can.
 //!
 //! Politeness is not its business: whatever it says, a crawl only ever becomes slower.
 
@@ -24,6 +28,8 @@ pub enum Level {
     Quarter,
     /// An eighth.
     Eighth,
+    /// One.
+    One,
     /// Nothing starts.
     Paused,
 }
@@ -37,19 +43,14 @@ impl Level {
             Self::Half => slots.div_ceil(2),
             Self::Quarter => slots.div_ceil(4),
             Self::Eighth => slots.div_ceil(8),
+            Self::One => {
+                if slots > 0 {
+                    1
+                } else {
+                    0
+                }
+            }
             Self::Paused => 0,
-        }
-    }
-
-    /// The level for so much memory of a limit.
-    fn at(bytes: u64, limit_bytes: u64) -> Self {
-        let percent = u128::from(bytes) * 100 / u128::from(limit_bytes.max(1));
-        match percent {
-            0..80 => Self::Full,
-            80..87 => Self::Half,
-            87..94 => Self::Quarter,
-            94..100 => Self::Eighth,
-            _ => Self::Paused,
         }
     }
 
@@ -59,7 +60,8 @@ impl Level {
             Self::Full | Self::Half => Self::Full,
             Self::Quarter => Self::Half,
             Self::Eighth => Self::Quarter,
-            Self::Paused => Self::Eighth,
+            Self::One => Self::Eighth,
+            Self::Paused => Self::One,
         }
     }
 }
@@ -86,11 +88,13 @@ pub enum Advice {
 #[derive(Clone, Debug)]
 pub struct Intake {
     limit_bytes: u64,
+    /// From how much on nothing starts: below the limit, until pausing there was of no use.
+    pause_bytes: u64,
     level: Level,
     seen: Timestamp,
     /// Since when memory has been well below what the level is for.
     calm: Option<Timestamp>,
-    /// Since when nothing starts and nothing is under way; and is at the limit all the same.
+    /// Since when nothing starts and nothing is under way; and memory does not allow more all the same.
     idle: Option<Timestamp>,
     stuck: Option<Timestamp>,
     ended: bool,
@@ -104,8 +108,10 @@ impl Intake {
     /// An intake that is fully open, for a limit of at least [`LIMIT_BYTES_MIN`](Self::LIMIT_BYTES_MIN).
     #[must_use]
     pub fn new(limit_bytes: u64, now: Timestamp) -> Self {
+        let limit_bytes = limit_bytes.max(Self::LIMIT_BYTES_MIN);
         Self {
-            limit_bytes: limit_bytes.max(Self::LIMIT_BYTES_MIN),
+            limit_bytes,
+            pause_bytes: percent(limit_bytes, PAUSE_PERCENT),
             level: Level::Full,
             seen: now,
             calm: None,
@@ -146,7 +152,7 @@ impl Intake {
         }
         self.seen = self.seen.max(now);
         let before = self.level;
-        self.level = self.level.max(Level::at(usage.memory_bytes, self.limit_bytes));
+        self.level = self.level.max(self.level_at(usage.memory_bytes));
         self.open_if_calm(now, usage.memory_bytes);
         if self.is_stuck(now, usage) {
             self.ended = true;
@@ -155,10 +161,22 @@ impl Intake {
         (self.level != before).then_some(Advice::Take(self.level))
     }
 
+    /// The level for so much memory.
+    fn level_at(&self, bytes: u64) -> Level {
+        let is_from = |part| bytes >= percent(self.limit_bytes, part);
+        match bytes {
+            _ if bytes >= self.pause_bytes => Level::Paused,
+            _ if is_from(PAUSE_PERCENT) => Level::One,
+            _ if is_from(84) => Level::Eighth,
+            _ if is_from(77) => Level::Quarter,
+            _ if is_from(70) => Level::Half,
+            _ => Level::Full,
+        }
+    }
+
     /// Opens by a level where memory has been low enough for long enough.
     fn open_if_calm(&mut self, now: Timestamp, bytes: u64) {
-        let margin = self.limit_bytes / MARGIN_PART;
-        if Level::at(bytes.saturating_add(margin), self.limit_bytes) >= self.level {
+        if self.level_at(bytes.saturating_add(percent(self.limit_bytes, MARGIN_PERCENT))) >= self.level {
             self.calm = None;
         } else if has_lasted(&mut self.calm, now, CALM) {
             self.level = self.level.opened();
@@ -174,11 +192,17 @@ impl Intake {
             return false;
         }
         let idle = has_lasted(&mut self.idle, now, CALM);
+        let stuck = usage.memory_bytes >= self.pause_bytes && has_lasted(&mut self.stuck, now, STUCK);
         if usage.memory_bytes >= self.limit_bytes {
-            return has_lasted(&mut self.stuck, now, STUCK);
+            return stuck;
         }
-        self.stuck = None;
-        if idle {
+        if stuck {
+            self.pause_bytes = self.limit_bytes;
+        }
+        if usage.memory_bytes < self.pause_bytes {
+            self.stuck = None;
+        }
+        if idle && usage.memory_bytes < self.pause_bytes {
             self.level = self.level.opened();
             (self.idle, self.calm) = (None, None);
         }
@@ -191,11 +215,18 @@ fn has_lasted(since: &mut Option<Timestamp>, now: Timestamp, span: Duration) -> 
     now.since(*since.get_or_insert(now)) >= span
 }
 
-/// How much lower memory has to be for a level to open than for it to close: this part of the limit.
-const MARGIN_PART: u64 = 20;
+fn percent(limit_bytes: u64, part: u64) -> u64 {
+    let bytes = u128::from(limit_bytes) * u128::from(part) / 100;
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// From where on nothing starts, for as long as it may be of use.
+const PAUSE_PERCENT: u64 = 92;
+/// How much lower memory has to be for a level to open than for it to close.
+const MARGIN_PERCENT: u64 = 5;
 /// For how long, before it opens by a level.
 const CALM: Duration = Duration::from_secs(1);
-/// How long memory may stay at the limit with nothing under way: what was freed may come back late.
+/// How long memory may stay where nothing starts with nothing under way: what was freed may come back late.
 const STUCK: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
@@ -241,14 +272,14 @@ mod tests {
     #[test]
     fn the_nearer_the_limit_the_less_is_taken_on() {
         let mut driven = Driven::new();
-        let advised: Vec<_> = [79, 80, 87, 94, 100].map(|percent| driven.see(usage(percent, 9))).into();
+        let advised: Vec<_> = [69, 70, 77, 84, 92].map(|percent| driven.see(usage(percent, 9))).into();
         let tighter = [Level::Half, Level::Quarter, Level::Eighth, Level::Paused];
         assert_eq!(advised[0], None);
         assert!(advised[1..].iter().copied().eq(tighter.map(|level| Some(Advice::Take(level)))));
-        let slots = [Level::Full, Level::Half, Level::Quarter, Level::Eighth, Level::Paused];
-        assert_eq!(slots.map(|level| level.of(64)), [64, 32, 16, 8, 0]);
-        assert_eq!(slots.map(|level| level.of(1)), [1, 1, 1, 1, 0], "one goes on until the limit");
-        assert_eq!(slots.map(|level| level.of(0)), [0; 5]);
+        let slots = [Level::Full, Level::Half, Level::Quarter, Level::Eighth, Level::One, Level::Paused];
+        assert_eq!(slots.map(|level| level.of(64)), [64, 32, 16, 8, 1, 0]);
+        assert_eq!(slots.map(|level| level.of(1)), [1, 1, 1, 1, 1, 0]);
+        assert_eq!(slots.map(|level| level.of(0)), [0; 6]);
     }
 
     #[test]
@@ -257,10 +288,10 @@ mod tests {
         assert_eq!(driven.see(usage(130, 64)), Some(Advice::Take(Level::Paused)));
         assert_eq!(driven.see_for(Duration::from_secs(600), usage(130, 1)), [], "a page takes its time");
         let opened = driven.see_for(Duration::from_secs(10), usage(30, 0));
-        let levels = [Level::Eighth, Level::Quarter, Level::Half, Level::Full];
+        let levels = [Level::One, Level::Eighth, Level::Quarter, Level::Half, Level::Full];
         assert!(opened.iter().copied().eq(levels.map(Advice::Take)), "{opened:?}");
-        assert!(driven.intake.slowed() >= Duration::from_secs(603), "{:?}", driven.intake.slowed());
-        assert!(driven.intake.slowed() < Duration::from_secs(606), "{:?}", driven.intake.slowed());
+        assert!(driven.intake.slowed() >= Duration::from_secs(604), "{:?}", driven.intake.slowed());
+        assert!(driven.intake.slowed() < Duration::from_secs(607), "{:?}", driven.intake.slowed());
     }
 
     #[test]
@@ -271,14 +302,17 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_stays_just_below_the_limit_is_lived_with() {
+    fn memory_that_an_allocator_keeps_below_the_limit_is_lived_with() {
         let mut driven = Driven::new();
-        driven.see(usage(100, 0));
+        let advised = driven.see_for(Duration::from_secs(60), usage(97, 0));
+        assert_eq!(advised, [Advice::Take(Level::Paused), Advice::Take(Level::One)], "one at a time");
         assert_eq!(
-            driven.see_for(Duration::from_secs(60), usage(99, 0)),
-            [Advice::Take(Level::Eighth)],
-            "one at a time"
+            driven.see_for(Duration::from_secs(60), usage(99, 2)),
+            [],
+            "it does not pause there again"
         );
+        let advised = driven.see_for(Duration::from_secs(60), usage(100, 0));
+        assert_eq!(advised, [Advice::Take(Level::Paused), Advice::End]);
     }
 
     #[test]
@@ -286,7 +320,7 @@ mod tests {
         let mut driven = Driven::new();
         let mut changes = 0;
         for n in 0..10_000 {
-            changes += usize::from(driven.see(usage(78 + n % 5, 3)).is_some());
+            changes += usize::from(driven.see(usage(68 + n % 5, 3)).is_some());
         }
         assert_eq!(changes, 1);
     }
@@ -309,7 +343,7 @@ mod tests {
                     prop_assert_eq!(driven.intake.slowed(), slowed);
 
                     // Never more than memory allows, and less at once.
-                    prop_assert!(level >= Level::at(usage.memory_bytes, LIMIT));
+                    prop_assert!(level >= driven.intake.level_at(usage.memory_bytes));
                     // It tells every change, and nothing else.
                     match advice {
                         None => prop_assert_eq!(level, before),
@@ -323,9 +357,9 @@ mod tests {
                         opened = Some(now);
                     }
                     // It ends when nothing else could come any more, and only then.
-                    let stuck = level == Level::Paused && under_way == 0 && percent >= 100;
+                    let stuck = level == Level::Paused && under_way == 0 && percent >= 92;
                     let since = if stuck { *stuck_since.get_or_insert(now) } else { stuck_since = None; now };
-                    let over = now.since(since) >= STUCK;
+                    let over = now.since(since) >= STUCK && percent >= 100;
                     prop_assert_eq!(advice == Some(Advice::End), over);
                     if over {
                         prop_assert_eq!(driven.see(usage), None);
@@ -350,8 +384,8 @@ mod tests {
             let ended = advised.last() == Some(&Advice::End);
             prop_assert!(ended || driven.intake.level() < Level::Paused, "{advised:?}");
             prop_assert_eq!(ended, last >= 100);
-            if last < 75 {
-                driven.see_for(CALM * 4, usage(last, 0));
+            if last < 65 {
+                driven.see_for(CALM * 5, usage(last, 0));
                 prop_assert_eq!(driven.intake.level(), Level::Full);
             }
         }

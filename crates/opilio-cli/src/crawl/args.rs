@@ -93,8 +93,8 @@ pub(crate) struct CrawlArgs {
     /// Requests in flight in all [default: 64]
     #[arg(long, value_name = "N", env = "OPILIO_TOTAL_IN_FLIGHT", help_heading = "How fast", value_parser = value_parser!(u32).range(1..=i64::from(IN_FLIGHT_MAX)))]
     pub(crate) total_in_flight: Option<u32>,
-    /// Starts less from 80 % of this memory on, and nothing at it until what is under way has ended; ends the
-    /// crawl when that does not help; 16MiB at the least [default: no limit]
+    /// Starts less from 70 % of this memory on, and nothing near it until what is under way has ended; ends
+    /// the crawl when that does not help; 16MiB at the least [default: no limit]
     #[arg(long, value_name = "SIZE", env = "OPILIO_MEMORY_LIMIT", help_heading = "How fast", value_parser = unit::memory_limit)]
     pub(crate) memory_limit: Option<u64>,
     /// Keeps to the rate after refusals, instead of lowering it (waits that a server states are kept)

@@ -43,14 +43,16 @@ impl MemoryWatch {
         let first = match self.told {
             Level::Full => true,
             Level::Paused => false,
-            Level::Half | Level::Quarter | Level::Eighth => advice == Advice::Take(Level::Paused),
+            Level::Half | Level::Quarter | Level::Eighth | Level::One => {
+                advice == Advice::Take(Level::Paused)
+            }
         };
         match advice {
             Advice::Take(Level::Paused) if first => {
                 tracing::warn!(
                     memory_mib,
                     limit_mib,
-                    "memory is at its limit: nothing starts until what is under way has ended"
+                    "memory is close to its limit: nothing starts until what is under way has ended"
                 );
             }
             Advice::Take(level) if first && level > Level::Full => {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input};
+use opilio_core::intake::Level;
 use opilio_core::{Hints, Host, Lease, Scheme};
 use opilio_fetch::Fetcher;
 
@@ -19,7 +20,7 @@ use crate::fetcher::Pool;
 use crate::host::{Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesFacts, RulesTable, patience};
 use crate::message::{
     Assign, Call, Credit, Deliver, Drain, FromShard, Passivated, Poke, Settled, ShardCounts, ShardReport,
-    Stamp, Visit, Visited, Work,
+    Stamp, Take, Visit, Visited, Work,
 };
 use crate::outbox::Outbox;
 use crate::settings::Settings;
@@ -87,6 +88,7 @@ pub(crate) struct Shard {
     drained_said: bool,
     news: Outbox<FromShard>,
     reports: Recipient<ShardReport>,
+    take: Outbox<Take>,
 }
 
 struct Live {
@@ -113,8 +115,10 @@ impl Shard {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let gone = Outbox::new(ctx.address().recipient());
+            let cx = Rc::new((setup.context)(gone));
             Self {
-                cx: Rc::new((setup.context)(gone)),
+                take: Outbox::new(cx.pool.clone().recipient()),
+                cx,
                 live: HashMap::new(),
                 leaving: HashMap::new(),
                 stamp: Stamp::default(),
@@ -413,6 +417,9 @@ impl Handler<Drain> for Shard {
         for host in hosts {
             self.tell(&host, Input::Drain);
         }
+        // Whoever waits for a slot hands it back now, and is done: none is to be kept from that by a pool
+        // that grants nothing.
+        self.take.send(Take(Level::Full));
         self.say_if_drained();
     }
 }
