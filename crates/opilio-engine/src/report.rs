@@ -19,7 +19,8 @@ pub struct CrawlReport {
     pub admitted: u64,
     /// Those that ended as a page.
     pub pages: u64,
-    /// Those whose redirects led to a URL that the crawl already knew.
+    /// Those whose redirects (or canonical links, where pages are merged by them) led to a URL that the
+    /// crawl already knew.
     pub aliases: u64,
     /// Those that have not ended, since the crawl was stopped early.
     pub left: u64,

@@ -74,8 +74,13 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
         crawler = state.apply(crawler, &display);
     }
     let watched = match watch::run(crawler, &display) {
-        // Whoever reads has seen enough: that is no error, and nobody is told.
-        Err(CrawlError::Export(ExportError::Closed { .. })) => return Ok(Exit::Done),
+        // Whoever reads has seen enough: that is no error.
+        Err(CrawlError::Export(ExportError::Closed { .. })) => {
+            if report_file.is_some() {
+                say("the output was closed early: there is no report");
+            }
+            return Ok(Exit::Done);
+        }
         result => result.map_err(|error| state::failure(error, state.as_ref()))?,
     };
     let Some(report) = watched.report else {

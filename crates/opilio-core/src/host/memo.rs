@@ -17,8 +17,7 @@ use crate::time::Timestamp;
 
 /// What a passivated host remembers, in under 120 bytes.
 ///
-/// Times are microseconds since the epoch of the run that wrote it; [`HostMemo::rebased`] turns them
-/// into those of another run.
+/// Times are microseconds since the crawl's epoch, which is the same for all of its runs.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct HostMemo {
     /// Where the next spacing is measured from, in nanoseconds; 0 is before the first start.
@@ -81,26 +80,6 @@ impl HostMemo {
     #[must_use]
     pub fn parked_until(&self) -> Option<Timestamp> {
         (self.park_until > 0).then_some(Timestamp::from_micros(self.park_until))
-    }
-
-    /// The same memo in the time of another run, whose epoch lies `later` after that of this one.
-    ///
-    /// What lies before the new epoch is over. No hold lasts beyond `hold_max` from the new epoch
-    /// on, so that a clock set wrong once does not close a host for good.
-    #[must_use]
-    pub fn rebased(mut self, later: Duration, hold_max: Duration) -> Self {
-        let later = u64::try_from(later.as_micros()).unwrap_or(u64::MAX);
-        let hold_max = u64::try_from(hold_max.as_micros()).unwrap_or(u64::MAX);
-        self.anchor_nanos = self.anchor_nanos.saturating_sub(later.saturating_mul(1_000));
-        self.hold_until = self.hold_until.saturating_sub(later).min(hold_max);
-        self.park_until = self.park_until.saturating_sub(later);
-        for time in [&mut self.series_since, &mut self.quota_reset] {
-            *time = time.saturating_sub(later);
-        }
-        for time in &mut self.rules_until {
-            *time = time.saturating_sub(later);
-        }
-        self
     }
 
     /// The same memo after a run that was killed: it may be older than the host's last start, which

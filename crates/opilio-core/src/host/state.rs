@@ -14,6 +14,7 @@ use super::memo::{HostMemo, Park, Remembered};
 use super::message::{Delivery, HostEvent, Input, Output, ParkReason, WakeReason};
 use super::pace::Pace;
 use super::quota::Quota;
+use super::report::Suspect;
 use super::room::{Room, Ticket};
 use super::rules::{Rules, SCHEMES};
 #[cfg(feature = "sabotage")]
@@ -68,8 +69,8 @@ pub struct HostState {
     pub(super) next_seq: u32,
     /// In flight at most so many after a reopening at full speed; 0 is no such limit.
     pub(super) ramp: u32,
-    /// The last URL that failed with no success since, and the number of its start.
-    pub(super) suspect: Option<(u64, u32)>,
+    /// The last URL that failed with no success since.
+    pub(super) suspect: Option<Suspect>,
     /// Two different URLs failed in a row: until the next success it is the host.
     pub(super) blamed: bool,
     /// Whether it ever answered in this run.

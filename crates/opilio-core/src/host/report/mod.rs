@@ -28,6 +28,16 @@ struct Landing {
     probe: bool,
 }
 
+/// A URL that failed, so that the next one to fail makes it the host's failure.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::host) struct Suspect {
+    url: u64,
+    /// The number of its start.
+    seq: u32,
+    /// The next start when it failed: those before it were under way with it.
+    next: u32,
+}
+
 /// Who pays for an outcome, after the host has had its say.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Payer {
@@ -120,7 +130,7 @@ impl HostState {
                     self.hold.unprobe();
                 } else if outcome == Outcome::Failed(Fault::StaleConnection) {
                     // Another URL goes first: should its new connection be broken too, it was no age.
-                    self.suspect = self.suspect.or(url.map(|url| (url, landing.seq)));
+                    self.suspect = self.suspect.or(self.suspect_of(landing, url));
                 }
                 Payer::Nobody
             }
@@ -201,9 +211,17 @@ impl HostState {
 
     /// Whether a kept-alive connection was more likely broken to refuse the request than for its age,
     /// as by a host that has lately refused others so: it is a failure then, though not the URL's. A
-    /// probe comes late enough for any connection to have aged.
+    /// probe comes late enough for any connection to have aged, and those that are closed together, as
+    /// when a server starts anew, are one event.
     fn may_be_meant(&self, now: Timestamp, landing: Landing, outcome: Outcome) -> bool {
-        outcome == Outcome::Failed(Fault::StaleConnection) && !landing.probe && self.hold.broke_lately(now)
+        outcome == Outcome::Failed(Fault::StaleConnection)
+            && !landing.probe
+            && self.hold.broke_lately(now)
+            && self.suspect.is_none_or(|suspect| suspect.next <= landing.seq)
+    }
+
+    fn suspect_of(&self, landing: Landing, url: Option<u64>) -> Option<Suspect> {
+        Some(Suspect { url: url?, seq: landing.seq, next: self.next_seq })
     }
 
     /// A failure of the URL's own, unless another one failed just before.
@@ -212,16 +230,16 @@ impl HostState {
         if self.is_old_news(landing) {
             return if self.hold.reason == HoldReason::Unreachable { Payer::Host } else { Payer::Url };
         }
-        let another = self.suspect.filter(|(suspect, _)| Some(*suspect) != url);
+        let another = self.suspect.filter(|suspect| Some(suspect.url) != url);
         if self.blamed || another.is_some() {
             let payer = self.unreachable(now, landing);
-            if let Some((_, seq)) = another {
+            if let Some(Suspect { seq, .. }) = another {
                 // What the host refuses, it refused the first of them already.
                 self.pace.refused_from(seq);
             }
             return payer;
         }
-        self.suspect = url.map(|url| (url, landing.seq));
+        self.suspect = self.suspect_of(landing, url);
         if landing.probe {
             self.open(now, landing);
         }

@@ -400,6 +400,26 @@ fn a_host_that_refuses_by_resets_is_found_out_at_the_second_broken_connection() 
 }
 
 #[test]
+fn connections_that_are_closed_together_close_no_host() {
+    let mut rig = Rig::new(fast().in_flight(4));
+    rig.assign(1..60);
+    // It broke connections once, and later starts anew with three of them under way.
+    let outage = ms(500)..ms(700);
+    let restart = ms(6_000)..ms(6_250);
+    rig.serve(ms(60_000), Duration::from_millis(350), |at, _| {
+        if outage.contains(&at) {
+            fault(Fault::Reset)
+        } else if restart.contains(&at) {
+            fault(Fault::StaleConnection)
+        } else {
+            OK
+        }
+    });
+    assert_eq!(rig.holds(), 1, "{:?}", rig.events);
+    assert_eq!(rig.pages(), 59);
+}
+
+#[test]
 fn a_lost_lease_comes_back_and_says_so() {
     let mut rig = Rig::new(fast());
     rig.assign(1..2);
@@ -691,19 +711,6 @@ fn ready_leases_are_those_of_the_origin() {
     rig.assign(1..3);
     assert_eq!(rig.host.ready_leases(Scheme::Http).count(), 2);
     assert_eq!(rig.host.ready_leases(Scheme::Https).count(), 0);
-}
-
-#[test]
-fn a_memo_survives_a_change_of_run() {
-    let mut rig = Rig::new(fast());
-    rig.now = ms(100_000);
-    rig.assign(1..2);
-    rig.answer(1, wait(429, secs(60)));
-    let memo = rig.host.memo().rebased(secs(120), secs(3_600));
-    assert_eq!(memo.held_until(), Some(ms(40_000)));
-    let memo = rig.host.memo().rebased(secs(10), secs(30));
-    assert_eq!(memo.held_until(), Some(ms(30_000)), "clamped to the longest hold");
-    assert_eq!(rig.host.memo().rebased(secs(500), secs(30)).held_until(), None::<Timestamp>);
 }
 
 #[test]
