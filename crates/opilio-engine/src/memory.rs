@@ -36,9 +36,10 @@ pub(crate) fn bodies(limit: Option<u64>) -> BodyBudget {
     }
 }
 
-/// Caps what a store on disk keeps in memory: of the limit a quarter for what it writes later, over its four
-/// keyspaces, an eighth for the records that it reads ahead, and a sixteenth for each of the blocks that it
-/// caches, the fingerprints that it gathers and those that it met lately.
+/// Caps what a store on disk keeps in memory at half the limit: of the limit a sixteenth for what each of the
+/// three keyspaces with a memtable writes later, an eighth for the records that it reads ahead, and a
+/// sixteenth for each of the blocks that it caches, the fingerprints that it gathers and those that it met
+/// lately.
 #[cfg(feature = "disk")]
 pub(crate) fn within(limit: u64, mut options: DiskOptions) -> DiskOptions {
     let part = |of: u64| usize::try_from(limit / of).unwrap_or(usize::MAX);

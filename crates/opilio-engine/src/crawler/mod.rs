@@ -406,7 +406,7 @@ impl<S: Spider> Crawler<S> {
     /// is polite stays as it is. When nothing is under way any more and memory stays at the limit, waiting
     /// cannot help: the crawl ends as if it were stopped, the report says [`Stopped::MemoryLimit`], and with a
     /// [`state`](Self::state) it can be resumed. Bodies and the caches of the state directory get less
-    /// from the start (a quarter of the limit for bodies, a little more than half for the caches), and a
+    /// from the start (a quarter of the limit for bodies, half for the caches), and a
     /// state directory that begins under a limit keeps gathering no more than that.
     ///
     /// What counts is the memory that the system says the process has (on Linux its resident set),
