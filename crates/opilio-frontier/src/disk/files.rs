@@ -49,15 +49,11 @@ impl Stored {
     ///
     /// The layer below would begin another one when the next memtable is full, and keep the old one as
     /// long as any keyspace had something in it: for ever, if it is written a little of at a time.
-    pub(super) fn turn_journal(&self) -> Result<(), fjall::Error> {
-        let written = [&self.misc, &self.ends, &self.queue];
+    pub(super) fn turn_journal(&self) -> Result<bool, fjall::Error> {
         let is_full = self.db.journal_disk_space()? > JOURNAL_BYTES;
-        if !is_full || written.iter().any(|keyspace| keyspace.sealed_memtable_count() > 0) {
-            return Ok(());
-        }
         let before = self.db.journal_count();
-        for keyspace in written {
-            keyspace.rotate_memtable()?;
+        if !is_full || !self.write_memtables()? {
+            return Ok(false);
         }
         // What is committed before one of its threads has begun another journal would be in this one,
         // and not in the files that are written now.
@@ -67,7 +63,19 @@ impl Stored {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Has what is in memory written to sorted files; false when that is under way already.
+    pub(super) fn write_memtables(&self) -> Result<bool, fjall::Error> {
+        let written = [&self.misc, &self.ends, &self.queue];
+        if written.iter().any(|keyspace| keyspace.sealed_memtable_count() > 0) {
+            return Ok(false);
+        }
+        for keyspace in written {
+            keyspace.rotate_memtable()?;
+        }
+        Ok(true)
     }
 
     /// Whether the next commit may have to wait for the threads that write and merge sorted files.

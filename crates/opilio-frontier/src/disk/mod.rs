@@ -119,6 +119,9 @@ pub struct DiskFrontier {
     /// Of those hosts the last call took something: it is to be written.
     spent: Vec<HostId>,
     torn_bytes: u64,
+    /// When what is in memory was last written to sorted files, and when what is gathered was.
+    written_at: Instant,
+    sorted_at: Instant,
     /// A call failed: what is in memory may be ahead of the disk.
     broken: bool,
     // Dropped in this order: the thread has the database open, and the lock goes last.
@@ -241,6 +244,8 @@ impl DiskFrontier {
             closing: BTreeSet::new(),
             spent: Vec::new(),
             torn_bytes,
+            written_at: Instant::now(),
+            sorted_at: Instant::now(),
             broken: false,
             _syncer: syncer,
             synced,
@@ -304,8 +309,17 @@ impl DiskFrontier {
         commit.commit().map_err(|error| self.failed_to_write(error))?;
         self.synced.committed(self.books.commits);
         if self.books.commits.is_multiple_of(COMMITS_PER_LOOK) {
-            let turned = self.stored.turn_journal();
-            turned.map_err(|error| self.failed_to_write(error))?;
+            self.write_from_memory().map_err(|error| self.failed_to_write(error))?;
+        }
+        Ok(())
+    }
+
+    /// Has written to sorted files what is in memory, when the journal is full or it has been there for
+    /// long: a slow crawl does not fill memory up because nobody is in a hurry.
+    fn write_from_memory(&mut self) -> Result<(), fjall::Error> {
+        let is_old = self.written_at.elapsed() >= self.options.write_within;
+        if self.stored.turn_journal()? || is_old && self.stored.write_memtables()? {
+            self.written_at = Instant::now();
         }
         Ok(())
     }
@@ -313,7 +327,12 @@ impl DiskFrontier {
     /// A commit is made: what it made known is stored. Once much is gathered, it becomes a sorted file.
     fn remember(&mut self) -> Result<(), FrontierError> {
         self.seen.committed();
-        if self.seen.is_full() { self.write_sorted() } else { Ok(()) }
+        let is_old = || self.sorted_at.elapsed() >= self.options.write_within;
+        if self.seen.is_full() || self.seen.is_worth_a_file() && is_old() {
+            self.write_sorted()?;
+            self.sorted_at = Instant::now();
+        }
+        Ok(())
     }
 
     fn write_sorted(&mut self) -> Result<(), FrontierError> {

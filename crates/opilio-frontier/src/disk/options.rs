@@ -36,6 +36,9 @@ pub struct DiskOptions {
     /// What is gathered in memory of a keyspace before it is written as a sorted file; a full journal
     /// (64 MiB) has all of them written, too. Fixed when the store is made.
     pub memtable_bytes: u64,
+    /// What is in memory is written as sorted files after so long at the latest (of fingerprints, if they
+    /// are a sixteenth of `gather_bytes`), so that a slow crawl does not fill memory up for hours.
+    pub write_within: Duration,
     /// Journals on disk, should they pile up; at least 64 MiB. Opening after a kill has to read them.
     pub journal_bytes_max: u64,
     /// Fingerprints of links met lately, which spare most look-ups: 8 bytes each, rounded down to a
@@ -68,6 +71,7 @@ impl Default for DiskOptions {
             durability: Durability::default(),
             cache_bytes: 64 << 20,
             memtable_bytes: 32 << 20,
+            write_within: Duration::from_secs(60),
             journal_bytes_max: 128 << 20,
             recent_bytes: 128 << 20,
             gather_bytes: 20 << 20,

@@ -235,6 +235,11 @@ impl Seen {
         self.gathered.len() >= self.gathered_max
     }
 
+    /// Whether it may become one early: many small files cost more to merge than they spare.
+    pub(super) fn is_worth_a_file(&self) -> bool {
+        self.gathered.len() >= self.gathered_max / 16
+    }
+
     /// Writes what is gathered as a sorted file, which is on disk when this returns.
     ///
     /// The commits that gathered it have to be on disk before: what is known and nowhere queued would

@@ -7,13 +7,15 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use fjall::Keyspace;
 use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
 use tempfile::TempDir;
 use url::Url;
 
 use super::files::filled_bytes;
-use super::{DiskFrontier, DiskOptions, Durability, Identity};
+use super::{COMMITS_PER_LOOK, DiskFrontier, DiskOptions, Durability, Identity};
 use crate::conformance::Stores;
 use crate::{Admission, Frontier, FrontierError, MemoryOptions, Settlement, Want};
 
@@ -82,6 +84,7 @@ fn small() -> DiskOptions {
         memtable_bytes: 1 << 20,
         recent_bytes: 64,
         gather_bytes: 1 << 10,
+        write_within: Duration::from_secs(3_600),
         workers: 1,
         ..DiskOptions::default()
     }
@@ -320,6 +323,25 @@ fn a_part_that_is_missing_is_an_error_and_nothing_is_begun_anew() {
             assert!(matches!(found, Err(FrontierError::Damaged { .. })), "part {n}: {found:?}");
         }
     }
+}
+
+#[test]
+fn what_a_slow_crawl_keeps_in_memory_is_written_in_time() {
+    let tables_after = |write_within| {
+        let dir = tempfile::tempdir().unwrap();
+        let options = DiskOptions { write_within, gather_bytes: 1 << 14, ..small() };
+        let mut store = DiskFrontier::create(dir.path(), options, whose()).unwrap();
+        for n in 0..4 * COMMITS_PER_LOOK as usize {
+            store.admit(batch(n..n + 1)).unwrap();
+        }
+        while store.stored.queue.sealed_memtable_count() > 0 {
+            std::thread::yield_now();
+        }
+        [&store.stored.queue, &store.stored.seen].map(Keyspace::table_count)
+    };
+    assert_eq!(tables_after(Duration::from_secs(3_600)), [0, 0]);
+    let [queue, seen] = tables_after(Duration::ZERO);
+    assert!(queue > 0 && seen > 0, "{queue}, {seen}");
 }
 
 #[test]
