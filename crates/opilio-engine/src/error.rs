@@ -1,5 +1,8 @@
 //! Why a crawl could not be run. A page that fails is no error: it is an outcome, in the report.
 
+use std::error::Error;
+use std::fmt;
+
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
 
@@ -7,7 +10,9 @@ use crate::runner::SeedError;
 use crate::settings::BadHostPattern;
 
 /// Why a crawl could not be run, or not to its end.
-#[derive(Debug, thiserror::Error)]
+///
+/// Its `Debug` is for people, too: it is what `main` prints of an error that it returns.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CrawlError {
     /// A seed cannot be used.
@@ -69,4 +74,17 @@ pub enum CrawlError {
         /// Which one.
         name: &'static str,
     },
+}
+
+impl fmt::Debug for CrawlError {
+    /// What was tried, and why it did not work, down to the root.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")?;
+        let mut source = self.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
 }

@@ -106,13 +106,14 @@ fn slowed(progress: &Progress) -> &'static str {
 
 fn line(progress: &Progress) -> String {
     format!(
-        "{} pages, {} failures, {} left, {} in flight{}, {} hosts ({} held), {}",
+        "{} pages, {} failures, {} left, {} in flight{}, {} {} ({} held), {}",
         progress.pages,
         progress.failures,
         progress.left,
         progress.in_flight,
         slowed(progress),
         progress.hosts,
+        if progress.hosts == 1 { "host" } else { "hosts" },
         progress.held,
         show_bytes(progress.bytes)
     )

@@ -274,9 +274,8 @@ impl<S: Spider> SpiderRunner<S> {
         error: Option<String>,
         links: Vec<Admission>,
     ) {
-        if let Some(error) = &error {
-            tracing::debug!(url = %case.record.url, %reason, error, "url failed");
-        }
+        let status = answer.as_ref().map(|answer| answer.status);
+        tracing::info!(url = %case.record.url, %reason, status, error, "url failed");
         let failure = Failure {
             url: case.origin.clone(),
             reason,
