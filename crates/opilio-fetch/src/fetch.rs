@@ -359,9 +359,9 @@ impl Fetcher {
         let checked = head::check(&answer, &self.limits);
         let (stream, status) = (fetched.note_head(answer, url), fetched.status());
         if matches!(status, 429 | 503) {
-            // The host said "wait", and must hear of it soon: nobody reads what else it had to say.
+            // The host said "wait", and must hear of it now, before anything else starts there. Nobody reads
+            // what else it had to say: a connection that carries more of it is closed.
             fetched.outcome = Outcome::Answered(status);
-            body::drain(stream).await;
             return Ok(());
         }
         checked.map_err(|fault| tried.failed(fault, "the head of the answer is not acceptable"))?;

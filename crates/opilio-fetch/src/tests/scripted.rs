@@ -80,6 +80,20 @@ async fn a_deadline_while_connecting_is_the_hosts() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_is_told_before_its_body_has_come() {
+    for status in [429, 503] {
+        let slow = move |_, _: &Ask| ScriptedAnswer {
+            body: "wait, please".into(),
+            body_latency: Duration::from_millis(900),
+            ..ScriptedAnswer::status(status)
+        };
+        let fetched = fetcher(slow).fetch(order()).await;
+        assert_eq!(fetched.outcome, Outcome::Answered(status));
+        assert_eq!(fetched.elapsed, Duration::ZERO, "other starts of the host wait for this");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn dates_are_read_against_the_wall_clock_that_was_given() {
     let script = |_, _: &Ask| {
         let until = HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
