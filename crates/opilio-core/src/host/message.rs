@@ -15,7 +15,7 @@ use crate::name::Scheme;
 use crate::outcome::{Outcome, Reason};
 use crate::record::{Ending, Lease, LeaseId};
 use crate::time::Timestamp;
-use crate::verdict::Proposal;
+use crate::verdict::{Hints, Proposal};
 
 /// What a host can hear.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ pub enum Input {
         scheme: Scheme,
         /// What it gave.
         answer: RulesAnswer,
+        /// What this host said about itself with it. Nothing counts that another host said.
+        hints: Hints,
     },
     /// robots.txt does not allow this ready lease.
     Disallowed(LeaseId),

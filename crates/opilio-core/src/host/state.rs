@@ -196,7 +196,7 @@ impl HostState {
             Input::Refused => self.slot_refused(now),
             Input::Report { lease, outcome, proposal } => self.report(now, lease, outcome, proposal),
             Input::Undelivered(lease) => self.undelivered(now, lease),
-            Input::Rules { scheme, answer } => self.rules_answer(now, scheme, answer),
+            Input::Rules { scheme, answer, hints } => self.rules_answer(now, scheme, answer, hints),
             Input::Disallowed(lease) => self.disallowed(lease),
             Input::Settled(leases) => self.settled(&leases),
             Input::Tick => {}

@@ -18,7 +18,7 @@ use crate::outcome::{Blame, Fault, Outcome, Reason};
 use crate::policy::{Backoff, HostPolicy};
 use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
-use crate::verdict::{Proposal, Verdict};
+use crate::verdict::{Hints, Proposal, Verdict};
 
 /// Watches one host over its whole life, passivations included.
 ///
@@ -56,6 +56,8 @@ pub struct Witness {
     closed: bool,
     parked: bool,
     draining: bool,
+    /// The latest start whose answer announced a quota.
+    quota_of: Option<Timestamp>,
     leases: Vec<Seen>,
     fault: LastFault,
     door_open: bool,
@@ -154,6 +156,7 @@ impl Witness {
             closed: false,
             parked: false,
             draining: false,
+            quota_of: None,
             leases: Vec::new(),
             fault: LastFault::None,
             door_open: true,
@@ -188,7 +191,13 @@ impl Witness {
                 self.slot_refused_until = now + self.slot_pause;
                 self.land(*lease);
             }
-            Input::Rules { scheme, answer } => self.rules_answered(now, *scheme, *answer),
+            Input::Rules { scheme, answer, hints } => {
+                // An answer from elsewhere tells nothing about this host.
+                if let Some(RulesOut { started, .. }) = self.rules_out[*scheme as usize] {
+                    self.note_quota(now, started, hints);
+                }
+                self.rules_answered(now, *scheme, *answer);
+            }
             Input::Settled(leases) => self.settled(leases),
             Input::Drain => self.draining = true,
             Input::Restarted => {
@@ -408,6 +417,9 @@ impl Witness {
 
     fn reported(&mut self, now: Timestamp, id: LeaseId, outcome: Outcome, proposal: &Proposal) {
         let old_news = self.is_old_news(id);
+        if let Some(started) = self.start_of(id) {
+            self.note_quota(now, started, &proposal.hints);
+        }
         let Some(place) = self.land(id) else { return };
         self.note_refusal(now, outcome, proposal);
         let url = self.leases[place].url;
@@ -439,8 +451,15 @@ impl Witness {
 
     /// Whether a request started before a closing that is over by now.
     fn is_old_news(&self, id: LeaseId) -> bool {
-        let seen = self.leases.iter().find(|seen| seen.id == id);
-        matches!(seen, Some(Seen { place: Place::InFlight { started, .. }, .. }) if self.is_before_closing(*started))
+        self.start_of(id).is_some_and(|started| self.is_before_closing(started))
+    }
+
+    /// When the request began that a lease is in flight for.
+    fn start_of(&self, id: LeaseId) -> Option<Timestamp> {
+        match self.leases.iter().find(|seen| seen.id == id)?.place {
+            Place::InFlight { started, .. } => Some(started),
+            Place::Idle | Place::Parsed => None,
+        }
     }
 
     fn is_before_closing(&self, started: Timestamp) -> bool {
@@ -474,6 +493,19 @@ impl Witness {
             && !self.parked
         {
             self.hold_end = self.hold_end.max(now + wait.min(self.hold_max));
+        }
+    }
+
+    /// A quota that is declared spent is kept to until its reset, up to a second for how servers round.
+    /// Older statements mean nothing, and which of two starts at one instant came first is not known.
+    fn note_quota(&mut self, now: Timestamp, started: Timestamp, hints: &Hints) {
+        let Some(quota) = hints.quota.filter(|_| self.quota_of.is_none_or(|newest| newest < started)) else {
+            return;
+        };
+        self.quota_of = Some(started);
+        if quota.remaining == 0 && !self.parked {
+            let wait = quota.reset.min(self.hold_max).saturating_sub(Duration::from_secs(1));
+            self.hold_end = self.hold_end.max(now + wait);
         }
     }
 

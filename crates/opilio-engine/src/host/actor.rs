@@ -221,7 +221,8 @@ impl HostActor {
         let outcome = Outcome::Failed(Fault::Ours);
         let proposal =
             self.cx.settings.retry.propose(&RULES_FACTS, outcome, Hints::default(), self.random.f64());
-        Some(Input::Rules { scheme, answer: RulesAnswer::Unavailable { outcome, proposal } })
+        let answer = RulesAnswer::Unavailable { outcome, proposal };
+        Some(Input::Rules { scheme, answer, hints: Hints::default() })
     }
 
     /// Hands a fetch to the pool; tells whether that failed.
@@ -439,7 +440,7 @@ impl Handler<Report> for HostActor {
                     let now = self.cx.clock.now();
                     self.rules.borrow().refuse(scheme, &mut self.state.borrow_mut(), now);
                 }
-                self.step(ctx, Input::Rules { scheme, answer });
+                self.step(ctx, Input::Rules { scheme, answer, hints: report.hints });
                 if let Some(visit) = visit {
                     self.cx.visits.send(visit);
                 }

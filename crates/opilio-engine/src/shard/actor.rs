@@ -377,7 +377,8 @@ impl Handler<Visited> for Shard {
         if let Some(visit) = visit {
             self.cx.visits.send(visit);
         }
-        self.tell(&asker.host, Input::Rules { scheme: asker.scheme, answer });
+        let hints = Hints::default();
+        self.tell(&asker.host, Input::Rules { scheme: asker.scheme, answer, hints });
     }
 }
 

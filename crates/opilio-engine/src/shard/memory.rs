@@ -93,7 +93,7 @@ mod tests {
                 Output::FetchRules { scheme, .. } => {
                     let expires_in = Duration::from_secs(3_600);
                     let answer = RulesAnswer::Known { crawl_delay: None, expires_in };
-                    state.handle(NOW, Input::Rules { scheme, answer });
+                    state.handle(NOW, Input::Rules { scheme, answer, hints: Default::default() });
                 }
                 _ => {}
             }

@@ -127,6 +127,20 @@ fn a_passive_host_that_is_woken_for_a_hop_still_knows_its_hold() {
 }
 
 #[test]
+fn a_quota_that_comes_with_robots_txt_is_kept_to() {
+    let spider = List(urls("a.example", 3).collect());
+    let transport = site(|url, _| match url {
+        "http://a.example/robots.txt" => text("user-agent: *\n")
+            .header(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from_static("0"))
+            .header(HeaderName::from_static("x-ratelimit-reset"), HeaderValue::from_static("60")),
+        _ => page(),
+    });
+    let (report, _, arrivals) = run(obedient(spider).transport(transport));
+    assert_eq!(report.unwrap().pages, 3);
+    assert!(arrivals[1..].iter().all(|(at, _)| *at >= Duration::from_secs(60)), "{arrivals:?}");
+}
+
+#[test]
 fn hosts_whose_rules_lie_at_each_other_do_not_wait_for_ever() {
     // The first pair answers, the second never comes to an end: after five hops there are no rules.
     let hosts = ["a.example", "b.example", "c.example", "d.example"];

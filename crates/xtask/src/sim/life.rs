@@ -267,7 +267,7 @@ impl<'a> Life<'a> {
                     let later = self.now + Duration::from_millis(self.random.u64(..60_000));
                     self.send(later, Letter::Rules { scheme: scheme as u8, fate });
                 }
-                self.hear(Input::Rules { scheme, answer })
+                self.hear(Input::Rules { scheme, answer, hints: fate.hints })
             }
         }
     }

@@ -111,10 +111,7 @@ impl HostState {
     ) -> Payer {
         self.answered |= !matches!(outcome, Outcome::Failed(_));
         self.count_forbidden(outcome);
-        if let Some(quota) = proposal.hints.quota {
-            let unseen = self.starts_unseen(landing);
-            self.quota.hear(now, landing.seq, &quota, unseen);
-        }
+        self.hear_quota(now, landing, proposal.hints);
         let wanted = matches!(proposal.verdict, Verdict::Done | Verdict::Redirect);
         let url = ticket.map(|ticket| fold(ticket.lease.record.fingerprint.0));
         let payer = match outcome.blame() {
@@ -306,6 +303,14 @@ impl HostState {
         let tell = self.hold.extend(until, worth_telling);
         if tell || clamped {
             self.say(HostEvent::Held { until, reason, clamped });
+        }
+    }
+
+    /// Takes note of a quota that an answer announces.
+    fn hear_quota(&mut self, now: Timestamp, landing: Landing, hints: Hints) {
+        if let Some(quota) = hints.quota {
+            let unseen = self.starts_unseen(landing);
+            self.quota.hear(now, landing.seq, &quota, unseen);
         }
     }
 

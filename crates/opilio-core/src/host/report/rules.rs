@@ -10,13 +10,23 @@ use super::{Landing, OURS_MAX, reason_of};
 use crate::name::Scheme;
 use crate::outcome::{Blame, Fault, Outcome, Reason};
 use crate::time::Timestamp;
-use crate::verdict::Proposal;
+use crate::verdict::{Hints, Proposal};
 
 impl HostState {
-    pub(in crate::host) fn rules_answer(&mut self, now: Timestamp, scheme: Scheme, answer: RulesAnswer) {
+    pub(in crate::host) fn rules_answer(
+        &mut self,
+        now: Timestamp,
+        scheme: Scheme,
+        answer: RulesAnswer,
+        hints: Hints,
+    ) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         let Fetching { seq, started, probe, away, .. } = fetching;
         let landing = Landing { seq, started, probe };
+        // What another host says of its quota is not about this one.
+        if !away {
+            self.hear_quota(now, landing, hints);
+        }
         match answer {
             RulesAnswer::Known { crawl_delay, expires_in } => {
                 self.know_rules(now, scheme, crawl_delay.unwrap_or_default(), expires_in);
@@ -43,6 +53,11 @@ impl HostState {
                     self.rules_unavailable(now, landing, scheme, outcome, proposal);
                 }
             }
+        }
+        let refused =
+            matches!(answer, RulesAnswer::Unavailable { outcome, .. } if outcome.blame() == Blame::Refusal);
+        if !away && !refused {
+            self.keep_to_quota(now, hints);
         }
     }
 

@@ -485,6 +485,27 @@ fn rules_come_first_and_their_crawl_delay_is_a_floor() {
 }
 
 #[test]
+fn a_quota_that_robots_txt_declares_spent_is_kept_to() {
+    let spent = Quota { limit: Some(10), remaining: 0, reset: secs(60), window: None };
+    let hints = Hints { quota: Some(spent), retry_after: None };
+    let bad = status(500);
+    let known = RulesAnswer::Known { crawl_delay: None, expires_in: secs(3_600) };
+    let unavailable =
+        RulesAnswer::Unavailable { outcome: bad.outcome, proposal: rig::propose(1, quota(500, spent)) };
+    for answer in [known, RulesAnswer::Again, RulesAnswer::Elsewhere { within: secs(90) }, unavailable] {
+        let mut rig = Rig::with_rules(fast(), RulesMode::Fetch);
+        rig.assign(1..4);
+        rig.answer_rules_with(answer, hints);
+        rig.run_until(ms(59_000));
+        assert_eq!((rig.rules_starts.len(), rig.starts.len()), (1, 0), "{answer:?}");
+        // What another host says of its own quota is not about this one.
+        rig.answer_rules_with(known, Hints { quota: Some(Quota { reset: secs(600), ..spent }), ..hints });
+        rig.run_until(ms(70_000));
+        assert!(rig.rules_starts.len() + rig.starts.len() > 1, "{answer:?}");
+    }
+}
+
+#[test]
 fn rules_that_cannot_be_had_close_the_host() {
     let mut rig = Rig::with_rules(fast(), RulesMode::Fetch);
     rig.assign(1..4);

@@ -15,7 +15,7 @@ use crate::policy::{Backoff, HostPolicy};
 use crate::rate::{per_minute, per_second};
 use crate::record::{LeaseId, Priority};
 use crate::time::Timestamp;
-use crate::verdict::{Proposal, Quota, Verdict};
+use crate::verdict::{Hints, Proposal, Quota, Verdict};
 
 /// One thing that may happen to a host. Numbers choose among what there is, modulo its count.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ enum Move {
         give_up: bool,
     },
     Undelivered(u8),
-    Rules(u8, RulesAnswer),
+    Rules(u8, RulesAnswer, Hints),
     Disallow(u64),
     /// The store settles what was handed on.
     SettleDelivered,
@@ -120,7 +120,13 @@ fn moves() -> impl Strategy<Value = Move> {
             give_up: dice % 16 >= 14,
         }),
         1 => any::<u8>().prop_map(Move::Undelivered),
-        6 => (any::<u8>(), rules_answers()).prop_map(|(which, answer)| Move::Rules(which, answer)),
+        6 => (any::<u8>(), rules_answers(), answers()).prop_map(|(which, answer, said)| {
+            let hints = match answer {
+                RulesAnswer::Unavailable { proposal, .. } => proposal.hints,
+                _ => said.hints,
+            };
+            Move::Rules(which, answer, hints)
+        }),
         1 => (0u64..200).prop_map(Move::Disallow),
         6 => Just(Move::SettleDelivered),
         1 => (0u64..200).prop_map(Move::SettleAny),
@@ -255,13 +261,13 @@ impl Chaos {
             Move::Undelivered(which) => {
                 pick(&mut self.flying, *which).map(|(lease, _)| Input::Undelivered(lease))
             }
-            Move::Rules(which, answer) => {
+            Move::Rules(which, answer, hints) => {
                 let scheme = pick(&mut self.rules_flying, *which)?;
                 if matches!(answer, RulesAnswer::Elsewhere { .. }) {
                     // Another host will say more.
                     self.rules_flying.push(scheme);
                 }
-                Some(Input::Rules { scheme, answer: *answer })
+                Some(Input::Rules { scheme, answer: *answer, hints: *hints })
             }
             Move::Disallow(id) => Some(Input::Disallowed(LeaseId(*id))),
             Move::SettleDelivered => Some(Input::Settled(std::mem::take(&mut self.delivered))),
@@ -387,7 +393,7 @@ impl Chaos {
     fn go_well(&mut self) -> Result<(), Violation> {
         let known = RulesAnswer::Known { crawl_delay: None, expires_in: secs(86_400) };
         let good = Move::Report { which: 0, answer: status(200), repeatable: true, give_up: false };
-        for step in [Move::Grant, good, Move::Rules(0, known)] {
+        for step in [Move::Grant, good, Move::Rules(0, known, Hints::default())] {
             while let (false, Some(input)) = (self.passivated, self.input(&step)) {
                 self.hear(input)?;
             }

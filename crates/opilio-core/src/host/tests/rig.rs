@@ -169,7 +169,18 @@ impl Rig {
     }
 
     pub(super) fn answer_rules(&mut self, answer: RulesAnswer) {
-        self.hear(Input::Rules { scheme: Scheme::Http, answer });
+        let hints = match answer {
+            RulesAnswer::Unavailable { proposal, .. } => proposal.hints,
+            RulesAnswer::Known { .. } | RulesAnswer::Again | RulesAnswer::Elsewhere { .. } => {
+                Hints::default()
+            }
+        };
+        self.answer_rules_with(answer, hints);
+    }
+
+    /// With what the host says about itself.
+    pub(super) fn answer_rules_with(&mut self, answer: RulesAnswer, hints: Hints) {
+        self.hear(Input::Rules { scheme: Scheme::Http, answer, hints });
     }
 
     /// Lets time pass, waking the host whenever it wants to be.
