@@ -111,7 +111,10 @@ impl RetryPolicy {
         self
     }
 
-    /// No attempt begins later than this after the first one began.
+    /// No attempt begins later than this after the first one began, within one stay of the URL at its host.
+    ///
+    /// A wait of more than a minute is spent in the store, and so is what is left when a crawl stops: the
+    /// attempts count on from there, but the time counts anew.
     #[must_use]
     pub fn stop_after(mut self, total: Duration) -> Self {
         self.rule.total_max = Some(total);
@@ -193,7 +196,10 @@ impl Rule {
         Self { retries, total_max: None, wait: Wait::Exponential(Backoff::default()) }
     }
 
-    /// No attempt begins later than this after the first one began.
+    /// No attempt begins later than this after the first one began, within one stay of the URL at its host.
+    ///
+    /// A wait of more than a minute is spent in the store, and so is what is left when a crawl stops: the
+    /// attempts count on from there, but the time counts anew.
     #[must_use]
     pub fn stop_after(mut self, total: Duration) -> Self {
         self.total_max = Some(total);
