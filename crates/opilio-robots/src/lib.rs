@@ -11,4 +11,4 @@ pub mod fuzz;
 mod rules;
 pub mod sitemap;
 
-pub use rules::{ROBOTS_BYTES_MAX, Robots, Summary, product_token};
+pub use rules::{ROBOTS_BYTES_MAX, Robots, STARRED_MAX, Summary, product_token};

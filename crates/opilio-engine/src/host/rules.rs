@@ -116,7 +116,14 @@ impl RulesTable {
         let origin = &mut self.origins[index(scheme)];
         origin.asked = None;
         let answer = match facts.outcome {
-            Outcome::Answered(200..=299) => origin.know(Robots::parse(&facts.body, &self.user_agent)),
+            Outcome::Answered(200..=299) => {
+                let rules = Robots::parse(&facts.body, &self.user_agent);
+                if rules.widened() > 0 {
+                    let (host, widened) = (&self.host, rules.widened());
+                    tracing::warn!(%host, widened, "robots.txt has so many patterns that some forbid more than they say");
+                }
+                origin.know(rules)
+            }
             Outcome::Redirected(_) => match &facts.location {
                 Some(to) if origin.hops < HOPS_MAX => return self.follow(scheme, to, within),
                 // Beyond the five hops of §2.3.1.2 the rules count as unavailable, hence open.

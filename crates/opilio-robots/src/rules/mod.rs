@@ -25,6 +25,11 @@ use pattern::{Pattern, Target};
 /// How much of a robots.txt counts (RFC 9309 §2.5 asks for at least 500 KiB).
 pub const ROBOTS_BYTES_MAX: usize = 500 * 1024;
 
+/// How many rules with a `*` are compared star by star. A file may hold 36,000 of them, each of which
+/// costs a pass over every path, and no site needs them: of those beyond, a `Disallow` forbids all that
+/// begins as it does and an `Allow` does not count, so that nothing is allowed that the site forbids.
+pub const STARRED_MAX: usize = 5_000;
+
 /// How many sitemaps of one robots.txt are kept, and how long their addresses may be in all.
 const SITEMAPS_MAX: usize = 1_000;
 const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
@@ -51,6 +56,8 @@ pub struct Robots {
     crawl_delay: Option<Duration>,
     #[serde(skip)]
     sitemaps: Box<[String]>,
+    #[serde(skip)]
+    widened: usize,
 }
 
 /// What `opilio robots show` prints.
@@ -129,6 +136,12 @@ impl Robots {
     /// thousand. They should be absolute URLs, but some sites write paths.
     pub fn sitemaps(&self) -> &[String] {
         &self.sitemaps
+    }
+
+    /// How many rules forbid more than was written, and how many `Allow` lines do not count: of the rules
+    /// with a `*` inside, five thousand are kept as they are. See [`STARRED_MAX`].
+    pub fn widened(&self) -> usize {
+        self.widened
     }
 
     /// What a person wants to see beside the rules.
@@ -298,10 +311,29 @@ impl<'a> Groups<'a> {
             let key = |rule: &Rule| (std::cmp::Reverse(rule.pattern.octets()), rule.access);
             key(a).cmp(&key(b)).then_with(|| a.pattern.cmp(&b.pattern))
         });
+        let widened = widen(&mut rules, STARRED_MAX);
         Robots {
             rules: rules.into_boxed_slice(),
             crawl_delay: ours.crawl_delay,
             sitemaps: self.sitemaps.into_boxed_slice(),
+            widened,
         }
     }
+}
+
+/// Takes the stars out of all but the first `max` rules that have some, without allowing anything more;
+/// tells how many that were.
+fn widen(rules: &mut Vec<Rule>, max: usize) -> usize {
+    let (mut starred, mut widened) = (0, HashSet::new());
+    // In place: a rule that forbids more still comes where it came, before all that it won against.
+    rules.retain_mut(|rule| {
+        let Some(wider) = rule.pattern.up_to_star() else { return true };
+        starred += 1;
+        if starred <= max {
+            return true;
+        }
+        rule.pattern = wider;
+        rule.access == Access::Disallow && widened.insert(rule.pattern.clone())
+    });
+    starred.saturating_sub(max)
 }

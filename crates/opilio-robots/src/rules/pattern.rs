@@ -44,6 +44,12 @@ impl Pattern {
         self.loose.as_ref().unwrap_or(&self.plain).octets()
     }
 
+    /// The pattern of all that begins as this one does before its first star; none without a star.
+    pub(crate) fn up_to_star(&self) -> Option<Self> {
+        let loose = self.loose.as_ref().and_then(Glob::up_to_star);
+        Some(Self { plain: self.plain.up_to_star()?, loose })
+    }
+
     pub(crate) fn matches(&self, target: &Target) -> bool {
         if self.plain.matches(&target.plain) {
             return true;
@@ -93,6 +99,11 @@ impl Glob {
 
     fn octets(&self) -> usize {
         self.text.len() + usize::from(self.end == End::Anchored)
+    }
+
+    fn up_to_star(&self) -> Option<Self> {
+        let star = memchr::memchr(b'*', &self.text)?;
+        Some(Self { text: self.text[..star].into(), end: End::Open })
     }
 
     /// Takes each piece between stars at its first place: that leaves the most for the pieces after

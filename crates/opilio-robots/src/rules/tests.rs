@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use url::Url;
 
 use super::cases::CASES;
-use super::{ROBOTS_BYTES_MAX, Robots, product_token};
+use super::{ROBOTS_BYTES_MAX, Robots, STARRED_MAX, product_token};
 
 #[test]
 fn decides_every_case_of_the_table() {
@@ -107,6 +107,44 @@ fn bounds_the_sitemaps() {
 }
 
 #[test]
+fn rules_beyond_what_can_be_compared_forbid_more_and_never_less() {
+    let count = STARRED_MAX + 1_000;
+    let mut file = "user-agent: *\ndisallow: /exact\n".to_owned();
+    file.extend((0..count).map(|n| format!("disallow: /dir{}/*{n:05}\n", n % 2)));
+    file.push_str("allow: /dir0/*x\n");
+    let robots = Robots::parse(file.as_bytes(), "x");
+    assert_eq!(robots.widened(), 1_001);
+    assert!(robots.allows("/elsewhere"));
+    assert!(!robots.allows("/exact"));
+    for n in 0..count {
+        assert!(!robots.allows(&format!("/dir{}/a{n:05}", n % 2)), "{n}");
+    }
+    let few = Robots::parse(b"user-agent: *\ndisallow: /*a\nallow: /*ab\n", "x");
+    assert!(few.allows("/ab") && !few.allows("/a") && few.widened() == 0);
+}
+
+proptest! {
+    #[test]
+    fn widening_allows_nothing_that_was_forbidden(
+        lines in prop::collection::vec(("/[ab*?]{0,4}\\$?", any::<bool>()), 1..12),
+        paths in prop::collection::vec("/[ab?]{0,5}", 20),
+        max in 0usize..4,
+    ) {
+        let line = |(pattern, allow): &(String, bool)| {
+            format!("{}: {pattern}\n", if *allow { "allow" } else { "disallow" })
+        };
+        let file: String = lines.iter().map(line).collect();
+        let robots = Robots::parse(format!("user-agent: *\n{file}").as_bytes(), "x");
+        let mut rules = robots.rules.to_vec();
+        super::widen(&mut rules, max);
+        let wider = Robots { rules: rules.into(), ..Robots::default() };
+        for path in &paths {
+            prop_assert!(robots.allows(path) || !wider.allows(path), "{path} in {file}");
+        }
+    }
+}
+
+#[test]
 fn reads_500_kib_and_cuts_at_a_line_end() {
     let mut file = b"User-agent: *\nDisallow: /first\n".to_vec();
     file.extend(b"#".repeat(ROBOTS_BYTES_MAX - file.len() - 12));
@@ -154,7 +192,7 @@ fn takes_urls_and_careless_paths() {
 fn hostile_patterns_take_linear_time() {
     let path = format!("/{}", "a".repeat(8_000));
     let stars = format!("user-agent: *\ndisallow: /{}b\n", "*a".repeat(8_000));
-    let many: String = (0..30_000).map(|n| format!("disallow: /*a*{n}x\n")).collect();
+    let many: String = (0..STARRED_MAX).map(|n| format!("disallow: /*a*{n}x\n")).collect();
     let needles = format!("disallow: /*{}b\n", "a".repeat(4_000)).repeat(100);
     for rules in [stars, format!("user-agent: *\n{many}"), format!("user-agent: *\n{needles}")] {
         let begin = Instant::now();
