@@ -185,8 +185,8 @@ impl HostActor {
     fn sitemaps_known(&self, scheme: Scheme, url: &Url) -> Option<Answer> {
         let known = self.state.try_borrow().is_ok_and(|state| state.knows_rules(scheme, self.cx.clock.now()));
         let rules = self.rules.borrow();
-        let rules = rules.of(scheme).filter(|_| known)?;
-        let lines: String = rules.sitemaps().iter().map(|loc| format!("Sitemap: {loc}\n")).collect();
+        let sitemaps = rules.sitemaps(scheme).filter(|_| known)?;
+        let lines: String = sitemaps.iter().map(|loc| format!("Sitemap: {loc}\n")).collect();
         Some(Answer {
             url: url.clone(),
             status: 200,

@@ -24,6 +24,8 @@ pub(crate) struct RulesTable {
 struct OriginRules {
     rules: Option<Robots>,
     /// Where the last redirect led on this host.
+    /// They come from what was kept of the host, which is without the sitemaps.
+    recalled: bool,
     redirected: Option<Url>,
     /// The question that was put to another host, if its answer is awaited.
     asked: Option<u64>,
@@ -79,6 +81,13 @@ impl RulesTable {
         self.origins[index(scheme)].rules.as_ref()
     }
 
+    /// The sitemaps that an origin's robots.txt names, as written; none unless it was read while the host
+    /// was live.
+    pub(crate) fn sitemaps(&self, scheme: Scheme) -> Option<&[String]> {
+        let origin = &self.origins[index(scheme)];
+        origin.rules.as_ref().filter(|_| !origin.recalled).map(Robots::sitemaps)
+    }
+
     /// Ends the leases that the rules do not allow, before they are asked for. For rules that hold.
     pub(crate) fn refuse(&self, scheme: Scheme, state: &mut HostState, now: Timestamp) {
         let Some(rules) = self.of(scheme) else { return };
@@ -89,6 +98,7 @@ impl RulesTable {
         for lease in refused {
             state.handle(now, Input::Disallowed(lease));
         }
+            origin.recalled = true;
     }
 
     /// What to fetch next for an origin's rules, at this host.
@@ -197,6 +207,7 @@ fn index(scheme: Scheme) -> usize {
     }
 }
 
+        self.recalled = false;
 /// RFC 9309 §2.4: no longer than 24 hours.
 const CACHE: Duration = Duration::from_secs(24 * 3_600);
 /// RFC 9309 §2.3.1.2.

@@ -97,6 +97,46 @@ fn the_sitemaps_of_robots_txt_are_seeds_and_robots_txt_is_asked_for_once() {
     assert!(arrivals.windows(2).all(|pair| pair[1].0 - pair[0].0 >= Duration::from_millis(99)));
 }
 
+/// Asks for the sitemaps of a host that was left a while ago.
+struct LateMap;
+
+impl Spider for LateMap {
+    type Item = String;
+    type Step = u8;
+
+    fn seeds(&self) -> Vec<Request<u8>> {
+        vec![Request::get("http://a.example/", 0), Request::get("http://b.example/", 1)]
+    }
+
+    fn parse(&self, page: &Page<u8>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        if *page.step() == 1 {
+            found.request(Request::sitemaps_of("http://a.example/", 2));
+        }
+        found.item(page.origin().to_owned());
+        Ok(())
+    }
+}
+
+#[test]
+fn a_host_that_was_passive_still_tells_its_sitemaps() {
+    let (output, collected) = Collect::new();
+    let transport = site(|url, _| match url {
+        "http://a.example/robots.txt" => text("sitemap: http://a.example/map.xml\n"),
+        "http://a.example/map.xml" => text(urlset(&["http://a.example/x"])),
+        "http://b.example/robots.txt" => ScriptedAnswer::status(404),
+        // By then the other host has been passive for long.
+        "http://b.example/" => page().after(Duration::from_secs(20)),
+        _ => page(),
+    });
+    let crawler = Crawler::new(LateMap).export(output).transport(transport);
+    let (report, _, arrivals) = run(crawler);
+    let report = report.unwrap();
+    assert!(report.balances(), "{report:?}");
+    assert!(collected.items::<String>().unwrap().contains(&"http://a.example/x".into()), "{arrivals:?}");
+    // Rules, pages and holds do not depend on it: what memory keeps of the rules is enough for them.
+    assert_eq!(times_of(&arrivals, "a.example/robots.txt").len(), 2, "{arrivals:?}");
+}
+
 #[test]
 fn without_robots_their_sitemaps_are_still_found() {
     let seeds = || vec![Request::sitemaps_of("http://a.example", ())];
