@@ -2,7 +2,7 @@
 //! step of the state machine; what may be done next is decided there and never here.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use opilio_robots::ROBOTS_BYTES_MAX;
 use url::Url;
 
 use super::errands::Errands;
-use super::rules::{Learnt, RulesFacts, RulesTable, patience};
+use super::rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
 use crate::extra::{Extra, More, Reads};
 use crate::fetcher::{Slot, Standing};
 use crate::login::is_credential;
@@ -33,6 +33,8 @@ pub(crate) struct HostActor {
     errands: Rc<RefCell<Errands>>,
     /// Attempts under way: what the retry policy needs to know about them.
     trying: HashMap<LeaseId, Attempt>,
+    /// Those that were under way when newer rules came: they are judged should they be ready again.
+    unjudged: HashSet<LeaseId>,
     /// The report that is being handled, for the delivery that it may lead to.
     report: Option<(LeaseId, Report)>,
     timer: Option<(Timestamp, SpawnHandle)>,
@@ -72,6 +74,7 @@ impl HostActor {
             host,
             state,
             trying: HashMap::new(),
+            unjudged: HashSet::new(),
             report: None,
             timer: None,
             slot: None,
@@ -87,6 +90,7 @@ impl HostActor {
         let now = self.cx.clock.now();
         let state = self.state.clone();
         state.borrow_mut().handle(now, input);
+        self.judge_returned(now);
         loop {
             let Some(output) = state.borrow_mut().poll(now) else { break };
             if let Some(answer) = self.perform(ctx, output) {
@@ -101,6 +105,20 @@ impl HostActor {
         }
         let wake = state.borrow().wake_at();
         self.rearm(ctx, now, wake.map(|(at, _)| at));
+    }
+
+    /// Ends what was under way when newer rules came, is ready again, and is forbidden by them.
+    fn judge_returned(&mut self, now: Timestamp) {
+        self.unjudged.retain(|lease| self.trying.contains_key(lease));
+        if self.unjudged.is_empty() {
+            return;
+        }
+        let mut state = self.state.borrow_mut();
+        for scheme in [Scheme::Http, Scheme::Https] {
+            if state.knows_rules(scheme, now) {
+                self.rules.borrow().refuse(scheme, Unjudged::Only(&self.unjudged), &mut state, now);
+            }
+        }
     }
 
     /// Does one thing that the state asked for; tells what the state must hear of it at once.
@@ -237,7 +255,8 @@ impl HostActor {
         self.cx.pool.try_send(fetch).is_err()
     }
 
-    /// Whether an idle connection would only be a burden, to the server and to us.
+    /// Whether an idle connection would only be a burden, to the server and to us: whatever it is that
+    /// keeps the next start away (rate, crawl delay, quota, what was learnt), it is closed by then.
     fn next_start_is_far(&self) -> bool {
         let rate = self.cx.settings.hosts.of(&self.host).policy.rate_max();
         rate.is_some_and(|rate| rate.interval() > IDLE_MAX)
@@ -438,7 +457,8 @@ impl Handler<Report> for HostActor {
                 if matches!(answer, RulesAnswer::Known { .. }) {
                     // What the new rules forbid ends before they let anything start.
                     let now = self.cx.clock.now();
-                    self.rules.borrow().refuse(scheme, &mut self.state.borrow_mut(), now);
+                    self.rules.borrow().refuse(scheme, Unjudged::All, &mut self.state.borrow_mut(), now);
+                    self.unjudged.extend(self.trying.keys());
                 }
                 self.step(ctx, Input::Rules { scheme, answer, hints: report.hints });
                 if let Some(visit) = visit {

@@ -6,7 +6,9 @@ mod rules;
 
 pub(crate) use actor::{HostActor, RULES_FACTS, order_of};
 pub(crate) use errands::{Admitted, Asker, Errands};
-pub(crate) use rules::{Learnt, RulesFacts, RulesTable, patience};
+#[cfg(test)]
+pub(crate) use rules::judged;
+pub(crate) use rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
 
 #[cfg(test)]
 pub(crate) use chaos::{die_once_at, has_died};

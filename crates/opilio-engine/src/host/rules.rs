@@ -1,5 +1,6 @@
 //! The robots.txt rules of a host's two origins, as the shard keeps them.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -23,9 +24,9 @@ pub(crate) struct RulesTable {
 #[derive(Default)]
 struct OriginRules {
     rules: Option<Robots>,
-    /// Where the last redirect led on this host.
     /// They come from what was kept of the host, which is without the sitemaps.
     recalled: bool,
+    /// Where the last redirect led on this host.
     redirected: Option<Url>,
     /// The question that was put to another host, if its answer is awaited.
     asked: Option<u64>,
@@ -54,6 +55,24 @@ impl RulesFacts {
     }
 }
 
+/// Which leases an origin's rules have not been asked about.
+#[derive(Clone, Copy)]
+pub(crate) enum Unjudged<'a> {
+    /// All of them: the rules are new.
+    All,
+    /// These.
+    Only(&'a HashSet<LeaseId>),
+}
+
+impl Unjudged<'_> {
+    fn includes(self, lease: LeaseId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(leases) => leases.contains(&lease),
+        }
+    }
+}
+
 /// What facts about an origin's rules mean.
 pub(crate) struct Learnt {
     pub(crate) answer: RulesAnswer,
@@ -72,6 +91,7 @@ impl RulesTable {
         let mut table = Self::new(host, user_agent);
         for (origin, rules) in table.origins.iter_mut().zip(rules) {
             origin.rules = rules;
+            origin.recalled = true;
         }
         table
     }
@@ -88,17 +108,29 @@ impl RulesTable {
         origin.rules.as_ref().filter(|_| !origin.recalled).map(Robots::sitemaps)
     }
 
-    /// Ends the leases that the rules do not allow, before they are asked for. For rules that hold.
-    pub(crate) fn refuse(&self, scheme: Scheme, state: &mut HostState, now: Timestamp) {
+    /// Ends those leases that the rules do not allow, before they are asked for. For rules that hold.
+    ///
+    /// Long rules take milliseconds a URL: each lease is judged once by them.
+    pub(crate) fn refuse(
+        &self,
+        scheme: Scheme,
+        unjudged: Unjudged<'_>,
+        state: &mut HostState,
+        now: Timestamp,
+    ) {
         let Some(rules) = self.of(scheme) else { return };
         let allows = |url: &str| Url::parse(url).map_or(true, |url| rules.allows_url(&url));
-        let disallowed = |lease: &&Lease| !allows(&lease.record.url);
+        let disallowed = |lease: &&Lease| {
+            let asked = unjudged.includes(lease.id);
+            #[cfg(test)]
+            JUDGED.set(JUDGED.get() + usize::from(asked));
+            asked && !allows(&lease.record.url)
+        };
         let refused: Vec<LeaseId> =
             state.ready_leases(scheme).filter(disallowed).map(|lease| lease.id).collect();
         for lease in refused {
             state.handle(now, Input::Disallowed(lease));
         }
-            origin.recalled = true;
     }
 
     /// What to fetch next for an origin's rules, at this host.
@@ -183,6 +215,7 @@ impl OriginRules {
     fn know(&mut self, rules: Robots) -> RulesAnswer {
         let crawl_delay = rules.crawl_delay();
         self.rules = Some(rules);
+        self.recalled = false;
         self.failed = false;
         self.start_over();
         RulesAnswer::Known { crawl_delay, expires_in: CACHE }
@@ -193,6 +226,17 @@ impl OriginRules {
         self.asked = None;
         self.hops = 0;
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static JUDGED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// How many leases were judged on this thread so far.
+#[cfg(test)]
+pub(crate) fn judged() -> usize {
+    JUDGED.get()
 }
 
 /// How long another host is waited for: five minutes by default, and as long as a fetch may take.
@@ -207,7 +251,6 @@ fn index(scheme: Scheme) -> usize {
     }
 }
 
-        self.recalled = false;
 /// RFC 9309 §2.4: no longer than 24 hours.
 const CACHE: Duration = Duration::from_secs(24 * 3_600);
 /// RFC 9309 §2.3.1.2.

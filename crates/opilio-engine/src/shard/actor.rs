@@ -2,22 +2,24 @@
 //! holds it, so that an actor that panics comes back with its hold and strikes.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
-use opilio_core::host::{HostMemo, HostState, Input};
+use opilio_core::host::{HostMemo, HostState, Input, RulesAnswer};
 use opilio_core::intake::Level;
-use opilio_core::{Hints, Host, Lease, Scheme};
+use opilio_core::{Hints, Host, Lease, LeaseId, Scheme};
 use opilio_fetch::Fetcher;
 
 use super::cached::{self, Missing};
 use super::memory;
 use crate::clock::Clock;
 use crate::fetcher::Pool;
-use crate::host::{Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesFacts, RulesTable, patience};
+use crate::host::{
+    Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesFacts, RulesTable, Unjudged, patience,
+};
 use crate::message::{
     Assign, Call, Credit, Deliver, Drain, FromShard, Passivated, Poke, Settled, ShardCounts, ShardReport,
     Stamp, Take, Visit, Visited, Work,
@@ -228,11 +230,20 @@ impl Shard {
         let Some(live) = self.live.get(host) else { return };
         {
             let mut state = live.state.borrow_mut();
+            let assigned: HashSet<LeaseId> = match &input {
+                Input::Assign(leases) => leases.iter().map(|lease| lease.id).collect(),
+                _ => HashSet::new(),
+            };
+            let unjudged = match &input {
+                Input::Assign(_) => Some(Unjudged::Only(&assigned)),
+                Input::Rules { answer: RulesAnswer::Known { .. }, .. } => Some(Unjudged::All),
+                _ => None,
+            };
             state.handle(now, input);
             for scheme in [Scheme::Http, Scheme::Https] {
                 // Rules that have expired forbid nothing before they are asked for anew.
-                if state.knows_rules(scheme, now) {
-                    live.rules.borrow().refuse(scheme, &mut state, now);
+                if let Some(unjudged) = unjudged.filter(|_| state.knows_rules(scheme, now)) {
+                    live.rules.borrow().refuse(scheme, unjudged, &mut state, now);
                 }
             }
         }

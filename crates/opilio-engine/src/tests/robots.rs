@@ -141,6 +141,44 @@ fn a_quota_that_comes_with_robots_txt_is_kept_to() {
 }
 
 #[test]
+fn each_url_is_judged_once_by_the_rules_of_its_host() {
+    let spider = List(urls("a.example", 40).collect());
+    let transport = site(|url, _| match url {
+        "http://a.example/robots.txt" => text("user-agent: *\ndisallow: /*no\n"),
+        // Retries are no news.
+        "http://a.example/7" => ScriptedAnswer::status(500),
+        _ => page(),
+    });
+    let before = crate::host::judged();
+    let (report, _, _) = run(obedient(spider).transport(transport));
+    assert_eq!(report.unwrap().pages, 39);
+    assert_eq!(crate::host::judged() - before, 40, "what a page costs must not grow with what waits");
+}
+
+#[test]
+fn what_newer_rules_forbid_is_not_tried_again() {
+    // The last page that the first rules let start fails after they were asked for anew, a day later.
+    let day = Duration::from_secs(24 * 3_600);
+    let spacing = Duration::from_secs(300);
+    let spider = List(urls("a.example", 300).collect());
+    let transport = site(move |url, at| match url {
+        "http://a.example/robots.txt" if at < day => text("user-agent: *\n"),
+        "http://a.example/robots.txt" => text("user-agent: *\ndisallow: /\n"),
+        _ if at + spacing > day => ScriptedAnswer::status(500).after(Duration::from_secs(400)),
+        _ => page(),
+    });
+    let policy = HostPolicy::new().rate(per_hour(12)).in_flight(2);
+    let limits = Limits { timeout: Duration::from_secs(600), ..Limits::default() };
+    let (report, _, arrivals) = run(obedient(spider).host(policy).limits(limits).transport(transport));
+    let report = report.unwrap();
+    assert!(report.balances());
+    assert_eq!(report.reasons.keys().collect::<Vec<_>>(), [&Reason::Robots]);
+    let asked = times_of(&arrivals, "/robots.txt");
+    assert_eq!(asked.len(), 2, "{arrivals:?}");
+    assert!(arrivals.last().is_some_and(|(at, _)| *at == asked[1]), "{arrivals:?}");
+}
+
+#[test]
 fn hosts_whose_rules_lie_at_each_other_do_not_wait_for_ever() {
     // The first pair answers, the second never comes to an end: after five hops there are no rules.
     let hosts = ["a.example", "b.example", "c.example", "d.example"];
