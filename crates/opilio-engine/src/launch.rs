@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 use crate::clock::Clock;
 use crate::error::CrawlError;
 use crate::exporter::{self, Rows, Written};
-use crate::fetcher::{Pool, PoolSetup};
+use crate::fetcher::{Pool, PoolSetup, connections_max};
 use crate::memory::MemoryLimit;
 use crate::message::{Remember, Settled, ToStore};
 use crate::outbox::Outbox;
@@ -77,6 +77,7 @@ pub(crate) type MakeTransport = Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>
 struct ShardParts<S: Spider> {
     shard: usize,
     slots: u32,
+    connections: usize,
     spider: Arc<S>,
     settings: Arc<Settings>,
     encoders: Vec<Box<dyn Encoder<S::Item>>>,
@@ -311,9 +312,11 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         let (total, shards, shard) = (plan.in_flight, shards as u32, shard as u32);
         total / shards + u32::from(shard < total % shards)
     };
+    let connections = connections_max(shards);
     let parts = plan.encoders.into_iter().enumerate().map(|(shard, encoders)| ShardParts {
         shard,
         slots: share(shard),
+        connections,
         spider: plan.spider.clone(),
         settings: plan.settings.clone(),
         encoders,
@@ -344,6 +347,7 @@ fn start_shard<S: Spider>(
     let ShardParts {
         shard,
         slots,
+        connections,
         spider,
         settings,
         encoders,
@@ -366,6 +370,8 @@ fn start_shard<S: Spider>(
     let pool = Pool::start(PoolSetup {
         shard,
         slots,
+        connections,
+        clock,
         fetcher,
         port: port.clone(),
         counts: counts.clone(),

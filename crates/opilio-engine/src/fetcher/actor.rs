@@ -1,7 +1,7 @@
 //! The pool: grants slots to hosts in the order in which they could start, runs their fetches, and
 //! reports what happened. It decides nothing about a URL.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -11,8 +11,10 @@ use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use opilio_core::intake::Level;
 use opilio_core::{Fault, Hints, Outcome};
-use opilio_fetch::{Fetched, Fetcher};
+use opilio_fetch::{Connection, Fetched, Fetcher};
 
+use super::kept::{Connections, Keeping};
+use crate::clock::Clock;
 use crate::fetcher::queue::Queue;
 use crate::fetcher::{Slot, Standing};
 use crate::message::{
@@ -27,6 +29,9 @@ use crate::store::StorePort;
 pub(crate) struct PoolSetup {
     pub(crate) shard: usize,
     pub(crate) slots: u32,
+    /// Connections that may be kept open for later.
+    pub(crate) connections: usize,
+    pub(crate) clock: Clock,
     pub(crate) fetcher: Rc<Fetcher>,
     pub(crate) port: StorePort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
@@ -52,6 +57,8 @@ pub(crate) struct Pool {
     level: Level,
     /// Slots that doubtful hosts hold.
     doubtful: Arc<AtomicU32>,
+    connections: Rc<RefCell<Connections>>,
+    clock: Clock,
     fetcher: Rc<Fetcher>,
     port: StorePort,
     counts: Rc<Cell<ShardCounts>>,
@@ -79,6 +86,8 @@ impl Pool {
             waiting: Queue::default(),
             level: Level::Full,
             doubtful: Arc::default(),
+            connections: Rc::new(RefCell::new(Connections::new(setup.connections))),
+            clock: setup.clock,
             fetcher: setup.fetcher,
             port: setup.port,
             counts: setup.counts,
@@ -216,13 +225,21 @@ impl Handler<Fetch> for Pool {
         let fetcher = self.fetcher.clone();
         let fetch_max = self.fetch_max;
         let counts = self.counts.clone();
-        let Fetch { slot, what, order, reply } = fetch;
+        let Fetch { slot, what, mut order, reply } = fetch;
+        let kept = match order.connection {
+            Connection::Keep => Keeping::begin(&self.connections, self.clock, &order.url),
+            Connection::Close | Connection::Fresh => None,
+        };
+        if kept.is_none() && order.connection == Connection::Keep {
+            order.connection = Connection::Close;
+        }
         // A task and not a future of this actor: an actor polls all its futures whenever one wakes.
         actix::spawn(async move {
             // Waits for memory do not count against the fetch's own deadline, but the host expects its
             // lease back: it must hear of the end before it takes the fetch for lost.
             let fetched = tokio::time::timeout(fetch_max, fetcher.fetch(order)).await;
             let report = fetched.map_or_else(|_| lost(what), |fetched| report(what, fetched, &counts));
+            drop(kept);
             // The slot is free before the host hears of it, so that it can start the next one at once.
             drop(slot);
             if let Err(SendError::Full(report)) = reply.try_send(report) {

@@ -17,7 +17,7 @@ use url::Url;
 use super::errands::Errands;
 use super::rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
 use crate::extra::{Extra, More, Reads};
-use crate::fetcher::{Slot, Standing};
+use crate::fetcher::{IDLE_MAX, Slot, Standing};
 use crate::login::is_credential;
 use crate::message::{
     AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Visited,
@@ -258,8 +258,9 @@ impl HostActor {
     /// Whether an idle connection would only be a burden, to the server and to us: whatever it is that
     /// keeps the next start away (rate, crawl delay, quota, what was learnt), it is closed by then.
     fn next_start_is_far(&self) -> bool {
-        let rate = self.cx.settings.hosts.of(&self.host).policy.rate_max();
-        rate.is_some_and(|rate| rate.interval() > IDLE_MAX)
+        let now = self.cx.clock.now();
+        let host = self.state.borrow().snapshot();
+        host.spacing > IDLE_MAX || host.next_start.is_some_and(|at| at.since(now) > IDLE_MAX)
     }
 
     /// The input for a report: outcome, and what the retry policy would do about it.
@@ -482,5 +483,3 @@ pub(crate) const RULES_FACTS: RequestFacts =
     RequestFacts { repeatable: true, attempt: 1, elapsed: Duration::ZERO, retries: None };
 /// What is read of a robots.txt: one byte more than counts, so that its reader sees that there is more.
 const RULES_BYTES: usize = ROBOTS_BYTES_MAX + 1;
-/// An idle connection is kept no longer than this.
-const IDLE_MAX: Duration = Duration::from_secs(15);

@@ -3,7 +3,7 @@
 use http::header::{CONTENT_ENCODING, LOCATION};
 use http::{HeaderName, HeaderValue};
 use opilio_core::per_hour;
-use opilio_fetch::Limits;
+use opilio_fetch::{Connection, Limits};
 
 use super::*;
 
@@ -127,20 +127,6 @@ fn a_passive_host_that_is_woken_for_a_hop_still_knows_its_hold() {
 }
 
 #[test]
-fn a_quota_that_comes_with_robots_txt_is_kept_to() {
-    let spider = List(urls("a.example", 3).collect());
-    let transport = site(|url, _| match url {
-        "http://a.example/robots.txt" => text("user-agent: *\n")
-            .header(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from_static("0"))
-            .header(HeaderName::from_static("x-ratelimit-reset"), HeaderValue::from_static("60")),
-        _ => page(),
-    });
-    let (report, _, arrivals) = run(obedient(spider).transport(transport));
-    assert_eq!(report.unwrap().pages, 3);
-    assert!(arrivals[1..].iter().all(|(at, _)| *at >= Duration::from_secs(60)), "{arrivals:?}");
-}
-
-#[test]
 fn each_url_is_judged_once_by_the_rules_of_its_host() {
     let spider = List(urls("a.example", 40).collect());
     let transport = site(|url, _| match url {
@@ -176,6 +162,68 @@ fn what_newer_rules_forbid_is_not_tried_again() {
     let asked = times_of(&arrivals, "/robots.txt");
     assert_eq!(asked.len(), 2, "{arrivals:?}");
     assert!(arrivals.last().is_some_and(|(at, _)| *at == asked[1]), "{arrivals:?}");
+}
+
+#[test]
+fn a_connection_is_closed_when_the_crawl_delay_keeps_the_next_start_away() {
+    let kept = |delay: u32| {
+        let spider = List(urls("a.example", 3).collect());
+        let transport = move || -> Rc<dyn Transport> {
+            Rc::new(ScriptedTransport::new(move |_: Instant, ask: &Ask| {
+                ASKED.with(|asked| asked.borrow_mut().push(ask.connection));
+                match ask.url.path() {
+                    "/robots.txt" => text(format!("user-agent: *\ncrawl-delay: {delay}\n")),
+                    _ => page(),
+                }
+            }))
+        };
+        ASKED.with(|asked| asked.borrow_mut().clear());
+        let (report, _, _) = run(obedient(spider).transport(transport));
+        assert_eq!(report.unwrap().pages, 3);
+        ASKED.with(|asked| asked.borrow().iter().map(|how| *how == Connection::Keep).collect::<Vec<_>>())
+    };
+    assert_eq!(kept(2), [true; 4]);
+    assert_eq!(kept(30), [true, false, false, false], "nobody knows the delay before robots.txt");
+}
+
+#[test]
+fn a_crawl_of_many_hosts_keeps_no_more_connections_than_it_may() {
+    let spider = List((0..40).flat_map(|n| urls(&format!("h{n}.example"), 2).collect::<Vec<_>>()).collect());
+    crate::fetcher::CONNECTIONS_MAX.set(Some(8));
+    ASKED.with(|asked| asked.borrow_mut().clear());
+    let transport = || -> Rc<dyn Transport> {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+            ASKED.with(|asked| asked.borrow_mut().push(ask.connection));
+            page()
+        }))
+    };
+    // All that it does takes a second: nothing that was kept is closed meanwhile.
+    let (report, took, _) = run(crawler(spider).transport(transport));
+    crate::fetcher::CONNECTIONS_MAX.set(None);
+    assert_eq!(report.unwrap().pages, 80);
+    assert!(took < Duration::from_secs(15), "{took:?}");
+    let asked = ASKED.with(|asked| asked.borrow().clone());
+    let kept = asked.iter().filter(|how| **how == Connection::Keep).count();
+    assert_eq!(kept, 16, "two requests each of eight hosts");
+}
+
+thread_local! {
+    /// How the requests' connections were to be used, in the order in which they arrived.
+    static ASKED: RefCell<Vec<Connection>> = RefCell::default();
+}
+
+#[test]
+fn a_quota_that_comes_with_robots_txt_is_kept_to() {
+    let spider = List(urls("a.example", 3).collect());
+    let transport = site(|url, _| match url {
+        "http://a.example/robots.txt" => text("user-agent: *\n")
+            .header(HeaderName::from_static("x-ratelimit-remaining"), HeaderValue::from_static("0"))
+            .header(HeaderName::from_static("x-ratelimit-reset"), HeaderValue::from_static("60")),
+        _ => page(),
+    });
+    let (report, _, arrivals) = run(obedient(spider).transport(transport));
+    assert_eq!(report.unwrap().pages, 3);
+    assert!(arrivals[1..].iter().all(|(at, _)| *at >= Duration::from_secs(60)), "{arrivals:?}");
 }
 
 #[test]
