@@ -6,6 +6,7 @@
 mod args;
 mod config;
 mod crawl;
+mod descriptors;
 mod document;
 mod exit;
 mod explain;

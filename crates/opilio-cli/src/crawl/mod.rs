@@ -26,7 +26,7 @@ pub(crate) use seeds::web_url;
 pub(crate) use state::leave_panics_to_the_store;
 
 use crate::exit::{Exit, Failure, say};
-use crate::logs;
+use crate::{descriptors, logs};
 use plan::Plan;
 use progress::Display;
 use spider::PageSpider;
@@ -39,6 +39,7 @@ use state::State;
 pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     let display = Display::new(args.quiet, args.output.is_none() && std::io::stdout().is_terminal());
     logs::begin(args.verbose, display.bar()).map_err(Failure::Usage)?;
+    descriptors::raise();
     let seeds = seeds::read(&args).map_err(Failure::Usage)?;
     spider::check_names(&args.css).map_err(Failure::Usage)?;
     let plan = Plan::new(&args).map_err(Failure::Usage)?;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Trigger};
 use serde_json::json;
 
-use crate::support::{FAST, crawl, finish, opilio, run};
+use crate::support::{FAST, crawl, finish, opilio, run, until};
 
 fn shop() -> Sandbox {
     Sandbox::builder().host(HostConfig::new().products(40)).start().unwrap()
@@ -334,6 +334,29 @@ fn what_a_header_field_asks_of_crawlers_is_heeded() {
     let (run, report) = crawl(&[&format!("http://{}/a", ears.addr)]);
     assert_eq!(run.items().len(), 1);
     assert_eq!(report["filtered"], json!({"nofollow": 1}));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_crawl_asks_for_more_open_files_than_the_shell_gives() {
+    // It connects, and nobody answers: time to look at the process.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let opilio = env!("CARGO_BIN_EXE_opilio");
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", "ulimit -Sn 128; exec \"$@\"", "sh", opilio, "crawl", "--allow-private", "-q", &url])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    let soft = || {
+        let text = std::fs::read_to_string(&limits).unwrap();
+        let line = text.lines().find(|line| line.starts_with("Max open files")).unwrap().to_owned();
+        line.split_whitespace().nth(3).unwrap().parse::<u64>().unwrap()
+    };
+    until(|| soft() > 128);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 const MAP: &str = "<urlset><url><loc>/c</loc></url><url><loc>/d</loc></url><url><loc>/a</loc></url></urlset>";
