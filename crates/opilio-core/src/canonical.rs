@@ -87,12 +87,13 @@ fn host_name(url: &Url) -> &str {
 
 /// The host's name in a canonical URL, which has no user info and no trailing dot.
 fn host_in(text: &str) -> &str {
-    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = rest.split(['/', '?']).next().unwrap_or_default();
-    match authority.find(']') {
-        Some(end) => &authority[..=end],
-        None => authority.split(':').next().unwrap_or_default(),
-    }
+    let rest = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//")).unwrap_or_default();
+    let end = if rest.starts_with('[') {
+        rest.find(']').map(|end| end + 1)
+    } else {
+        rest.bytes().position(|byte| matches!(byte, b'/' | b'?' | b':'))
+    };
+    &rest[..end.unwrap_or(rest.len())]
 }
 
 /// The canonical form of a URL: equal for URLs that are one.

@@ -75,7 +75,7 @@ impl Default for DiskOptions {
             journal_bytes_max: 128 << 20,
             recent_bytes: 128 << 20,
             gather_bytes: 20 << 20,
-            ahead_bytes_max: 128 << 20,
+            ahead_bytes_max: 160 << 20,
             workers: 1,
             stall_max: Duration::from_secs(60),
             order: None,
