@@ -404,6 +404,10 @@ impl HostState {
 
     fn drain(&mut self, now: Timestamp) {
         self.draining = true;
+        // There is nothing to start any more. A grant may never come, and one that comes late goes back.
+        if self.slot == Slot::Asked {
+            self.slot = Slot::None;
+        }
         while let Some((due, ticket)) = self.room.take_any_idle() {
             self.give_back(ticket, Some(due.unwrap_or(now)));
         }

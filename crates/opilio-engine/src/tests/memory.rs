@@ -70,6 +70,22 @@ fn a_crawl_that_does_not_fit_asks_for_nothing_and_ends() {
 }
 
 #[test]
+fn hosts_that_wait_for_memory_do_not_keep_a_crawl_from_ending() {
+    let spider = List(urls("a.example", 200).collect());
+    let outgrown = |second| if second < 2 { 50 } else { 120 };
+    let answer = |_: &str, _, _| page().after(Duration::from_millis(500));
+    let (report, took, arrivals) = run(limited(spider, outgrown)
+        .host(HostPolicy::new().rate(per_second(10)).in_flight(8))
+        .transport(web(answer)));
+    let report = report.unwrap();
+    assert!(report.balances() && report.left > 0);
+    assert_eq!(report.stopped, Stopped::MemoryLimit);
+    let last = arrivals.last().unwrap().0;
+    // The level, the pages under way, and the patience of the limit: no drain that is given up.
+    assert!(took < last + Duration::from_secs(6), "{took:?} after {last:?}");
+}
+
+#[test]
 fn a_crawl_goes_on_one_at_a_time_with_what_the_allocator_keeps() {
     let spider = List(urls("a.example", 100).collect());
     let crawler = limited(spider, |second| if second < 2 { 30 } else { 96 });

@@ -638,6 +638,24 @@ fn rules_whose_redirect_leads_to_a_failure_close_the_host_with_growing_waits_too
 }
 
 #[test]
+fn a_host_that_drains_does_not_wait_for_a_slot_that_it_asked_for() {
+    let now = ms(0);
+    let mut host = HostState::new(fast(), RulesMode::Off, HostLimits::default(), 1, now);
+    host.handle(now, Input::Assign(vec![lease(1)]));
+    assert_eq!(host.poll(now), Some(Output::AskSlot));
+    while host.poll(now).is_some() {}
+    host.handle(now, Input::Drain);
+    let outputs: Vec<_> = std::iter::from_fn(|| host.poll(now)).collect();
+    let [Output::Settle { ending: Ending::Return, .. }, Output::Passivate] = &outputs[..] else {
+        panic!("{outputs:?}");
+    };
+    // The grant was on its way.
+    host.handle(ms(1), Input::Granted);
+    let outputs: Vec<_> = std::iter::from_fn(|| host.poll(ms(1))).collect();
+    assert_eq!(outputs, [Output::ReturnSlot, Output::Passivate]);
+}
+
+#[test]
 fn draining_starts_nothing_and_gives_back_what_was_not_started() {
     let mut rig = Rig::new(fast());
     rig.assign(1..4);
