@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Arbiter, System};
+use opilio_core::Timestamp;
 use opilio_core::host::HostLimits;
 use opilio_export::{Encoder, ExportError, FileStore, Sink};
 use opilio_fetch::{
@@ -87,7 +88,7 @@ struct ShardParts<S: Spider> {
     web: Web,
     cores: Arc<Semaphore>,
     files: Option<FileStore>,
-    killed: bool,
+    unsure: Option<Timestamp>,
 }
 
 /// What the shards' fetchers share.
@@ -326,7 +327,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         web: web.clone(),
         cores: cores.clone(),
         files: plan.files.clone(),
-        killed: plan.past.killed,
+        unsure: plan.past.unsure,
     });
     let parts = parts.collect();
     let store = Store {
@@ -357,7 +358,7 @@ fn start_shard<S: Spider>(
         web,
         cores,
         files,
-        killed,
+        unsure,
     } = parts;
     let counts = Rc::new(Cell::default());
     let port = StorePort::new(store, counts.clone());
@@ -410,7 +411,7 @@ fn start_shard<S: Spider>(
             counts,
             gone,
             cache,
-            killed,
+            unsure,
         }),
         news: scheduler.clone().recipient(),
         reports: scheduler.recipient(),

@@ -253,9 +253,13 @@ pub(crate) enum ToStore {
     Take(Level),
     /// Hand out nothing more.
     Stop,
-    /// Everything has come back: settle what was written, sync, tell the books. With all that the
-    /// shards have counted.
-    Close(ShardCounts),
+    /// Nothing more comes: settle what was written, sync, tell the books. With all that the shards have
+    /// counted.
+    Close {
+        counts: ShardCounts,
+        /// Nothing was given up: all hosts have gone passive, and what they remember has been sent.
+        drained: bool,
+    },
 }
 
 /// What a host that was closed remembers: kept at once, so that a kill does not forget a stated wait.

@@ -22,8 +22,9 @@ pub(crate) struct Past {
     /// Goes on from theirs.
     pub(crate) clock: Clock,
     pub(crate) totals: Totals,
-    /// The last run did not come to its end: what it noted last may be older than what it did.
-    pub(crate) killed: bool,
+    /// Before this instant hosts may have been asked what no memo of theirs tells: it is when the crawl was
+    /// opened after the last of its runs that did not drain.
+    pub(crate) unsure: Option<Timestamp>,
     /// There were earlier runs.
     pub(crate) resumed: bool,
 }
@@ -67,7 +68,14 @@ struct CrawlNote {
 struct RunNote {
     now_micros: u64,
     totals: Totals,
-    ended: bool,
+    state: RunState,
+}
+
+/// Written with the first run that follows one that did not drain. Not every host wakes in that run, and
+/// what the others remember is as old as before.
+#[derive(Serialize, Deserialize)]
+struct UnsureNote {
+    until_micros: u64,
 }
 
 /// Reads what earlier runs left, takes the output back to what they committed, and notes that another
@@ -79,21 +87,30 @@ pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> 
     let names: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
     let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
     let run: Option<RunNote> = read(frontier, RUN)?;
+    let unsure: Option<UnsureNote> = read(frontier, UNSURE)?;
+    let last = run.as_ref().map_or(RunState::Ended, |run| run.state);
     let past = match (&crawl, run) {
         (Some(crawl), Some(run)) => {
             if crawl.sinks != names {
                 return Err(CrawlError::OtherOutput { found: list(&crawl.sinks), wanted: list(&names) });
             }
             let clock = Clock::resume(crawl.epoch_unix_micros, Timestamp::from_micros(run.now_micros));
-            Past { clock, totals: run.totals, killed: !run.ended, resumed: true }
+            let unsure = match run.state.has_drained() {
+                true => unsure.map(|note| Timestamp::from_micros(note.until_micros)),
+                false => Some(clock.opened()),
+            };
+            Past { clock, totals: run.totals, unsure, resumed: true }
         }
         // Nothing, or killed before its first commit.
-        _ => Past { clock: Clock::begin(), totals: Totals::default(), killed: false, resumed: false },
+        _ => Past { clock: Clock::begin(), totals: Totals::default(), unsure: None, resumed: false },
     };
-    take_back(frontier, sinks, past.killed)?;
+    take_back(frontier, sinks, last)?;
     if crawl.is_none() {
         let note = CrawlNote { epoch_unix_micros: past.clock.epoch_unix_micros(), sinks: names };
         frontier.keep_note(CRAWL, write(&note));
+    }
+    if let Some(until) = past.unsure.filter(|_| !last.has_drained()) {
+        frontier.keep_note(UNSURE, write(&UnsureNote { until_micros: until.as_micros() }));
     }
     note_run(frontier, past.clock.opened(), past.totals, RunState::Running);
     frontier.checkpoint()?;
@@ -161,21 +178,47 @@ pub(crate) fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<
     Ok(())
 }
 
-/// Whether a run is under way or has come to its end.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+/// How far a run has come. A killed one is running for ever.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) enum RunState {
     Running,
+    /// All hosts have said what they remember, and what the sinks were given is settled.
     Ended,
+    /// What the sinks were given is settled, but hosts had something under way that was given up.
+    Undrained,
+    /// All hosts have said what they remember, but sinks may have rows that are not settled.
+    Unwritten,
+}
+
+impl RunState {
+    pub(crate) fn at_the_end(drained: bool, written: bool) -> Self {
+        match (drained, written) {
+            (true, true) => Self::Ended,
+            (false, true) => Self::Undrained,
+            (true, false) => Self::Unwritten,
+            (false, false) => Self::Running,
+        }
+    }
+
+    /// Whether what is kept of the hosts is all that they did.
+    fn has_drained(self) -> bool {
+        matches!(self, Self::Ended | Self::Unwritten)
+    }
+
+    /// Whether the sinks stand where the store says.
+    fn has_written(self) -> bool {
+        matches!(self, Self::Ended | Self::Undrained)
+    }
 }
 
 /// Notes how far a run has come; goes along with the next commit.
 pub(crate) fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, state: RunState) {
-    let note = RunNote { now_micros: now.as_micros(), totals, ended: state == RunState::Ended };
+    let note = RunNote { now_micros: now.as_micros(), totals, state };
     frontier.keep_note(RUN, write(&note));
 }
 
 /// Takes each sink back to where it stood at the last commit: 0 in a new crawl.
-fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], killed: bool) -> Result<(), CrawlError> {
+fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], last: RunState) -> Result<(), CrawlError> {
     let positions = frontier.positions()?;
     for sink in sinks {
         let name: Arc<str> = sink.name();
@@ -184,7 +227,7 @@ fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], killed: bool)
             sink.begin(committed)?;
             continue;
         }
-        if killed {
+        if !last.has_written() {
             tracing::warn!(
                 sink = %name,
                 "cannot be taken back: what it was given just before the last run was killed comes again"
@@ -213,13 +256,13 @@ fn list(sinks: &[String]) -> String {
 const AT_ONCE: usize = 4_096;
 const CRAWL: &str = "crawl";
 const RUN: &str = "run";
+const UNSURE: &str = "unsure";
 
 /// Tests let time pass between two runs.
 #[cfg(test)]
 pub(crate) fn set_forward(frontier: &mut dyn Frontier, time: Duration) {
     if let Ok(Some(run)) = read::<RunNote>(frontier, RUN) {
         let now = Timestamp::from_micros(run.now_micros) + time;
-        let state = if run.ended { RunState::Ended } else { RunState::Running };
-        note_run(frontier, now, run.totals, state);
+        note_run(frontier, now, run.totals, run.state);
     }
 }

@@ -304,6 +304,27 @@ fn a_second_signal_stops_at_once_and_loses_nothing() {
     assert_eq!(paths(&kept.pages(), &shop), expected);
 }
 
+#[test]
+fn an_output_that_closes_early_forgets_no_manners() {
+    let shop = shop(10);
+    let kept = Kept::new(&shop, &[]);
+    let run = |resume: &[&str], stdout: Stdio| {
+        let mut command = opilio();
+        command.args(["crawl", "--allow-private", "--rate=30/m", "--max-pages=1", &kept.seed]).args(resume);
+        finish(command.arg("--state").arg(kept.path("state")).stdout(stdout).spawn().unwrap())
+    };
+    // Whoever reads is gone before the first row.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(run(&[], writer.into()).code, 0);
+    let asked = shop.log(0).arrivals();
+    assert!(asked > 0);
+    let last = shop.elapsed();
+    assert_eq!(run(&["--resume"], Stdio::null()).code, 0);
+    let next = shop.log(0).entries()[usize::try_from(asked).unwrap()].at;
+    assert!(next >= last + Duration::from_millis(1_900), "asked at {next:?}, after {last:?}");
+}
+
 /// The journal that the store writes to: the last by number.
 fn journal(state: &Path) -> PathBuf {
     let files = std::fs::read_dir(state.join("frontier")).unwrap().map(|entry| entry.unwrap().path());

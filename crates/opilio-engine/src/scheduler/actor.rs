@@ -139,11 +139,12 @@ impl Scheduler {
         });
     }
 
-    /// Nothing is under way any more: the store writes down what it has.
+    /// Nothing is waited for any more: the store writes down what it has.
     fn close(&mut self, stopped: Stopped) {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(stopped);
-            self.setup.port.send(ToStore::Close(self.counts()));
+            let drained = self.shards.iter().all(|shard| shard.drained);
+            self.setup.port.send(ToStore::Close { counts: self.counts(), drained });
             self.setup.port.hurry();
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input, RulesAnswer};
 use opilio_core::intake::Level;
-use opilio_core::{Hints, Host, Lease, LeaseId, Scheme};
+use opilio_core::{Hints, Host, Lease, LeaseId, Scheme, Timestamp};
 use opilio_fetch::Fetcher;
 
 use super::cached::{self, Missing};
@@ -43,8 +43,9 @@ pub(crate) struct ShardContext {
     pub(crate) gone: Outbox<HostGone>,
     /// Reads answers from the cache, if the crawl has one.
     pub(crate) cache: Option<Rc<Fetcher>>,
-    /// The last run of the crawl was killed: what its hosts spent last is not known.
-    pub(crate) killed: bool,
+    /// Before this instant hosts may have been asked what no memo of theirs tells, if at all: a run did
+    /// not drain.
+    pub(crate) unsure: Option<Timestamp>,
 }
 
 impl ShardContext {
@@ -300,9 +301,9 @@ fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
     // A seed of its own for each host: hosts that back off at the same moment must not come back as one.
     let seed = cx.settings.seed ^ xxhash_rust::xxh3::xxh3_64(host.as_str().as_bytes()) ^ now.as_micros();
     let memo = memo.map(|memo| memo.clamped(now, policy.hold_max()));
-    let memo = match memo {
-        memo if cx.killed => Some(memo.unwrap_or_default().after_kill(cx.clock.opened())),
-        memo => memo,
+    let memo = match cx.unsure {
+        Some(until) => Some(memo.unwrap_or_default().after_kill(until)),
+        None => memo,
     };
     match memo {
         Some(memo) => HostState::resume(policy, rules, limits, memo, seed, now),

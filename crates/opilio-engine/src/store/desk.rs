@@ -105,6 +105,8 @@ pub(crate) struct Desk {
     /// How much to hand out, as memory goes, and how many hosts were live when that first mattered.
     level: Level,
     live_then: usize,
+    /// All hosts have gone passive, and what they remember is here.
+    drained: bool,
     /// What earlier runs did, what each shard of this one had counted when it last gave something,
     /// and the items that are settled.
     before: Totals,
@@ -166,6 +168,7 @@ impl Desk {
             live_then: 0,
             items: 0,
             names: Names::default(),
+            drained: false,
         }
     }
 
@@ -263,7 +266,7 @@ impl Desk {
                     self.level = level;
                 }
                 ToStore::Stop => self.stopped = true,
-                ToStore::Close(counts) => {
+                ToStore::Close { counts, drained } => {
                     // What was counted beside what was given, too.
                     self.counts.fill(ShardCounts::default());
                     self.counts[0] = counts;
@@ -271,6 +274,7 @@ impl Desk {
                 }
             }
         }
+                    self.drained = drained;
         self.keep_memories()?;
         for page in &mut pages {
             admissions.append(&mut page.links);
@@ -652,7 +656,8 @@ impl Desk {
             }
         }
         let totals = self.totals();
-        past::note_run(&mut *self.frontier, self.clock.now(), totals, RunState::Ended);
+        let state = RunState::at_the_end(self.drained, self.unwritten.is_empty());
+        past::note_run(&mut *self.frontier, self.clock.now(), totals, state);
         self.frontier.checkpoint()
     }
 }

@@ -3,17 +3,18 @@
 
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opilio_core::{HostPolicy, Reason, per_minute, per_second};
-use opilio_export::JsonLines;
+use opilio_export::{Encoder, Export, ExportError, JsonLines, Sink};
 use opilio_fetch::{Ask, ScriptedAnswer, ScriptedTransport, Transport};
 use opilio_frontier::{DiskFrontier, DiskOptions, Frontier};
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
 use super::{ARRIVALS, List, crawler, page, refused, run, urls, web};
-use crate::{CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped, past};
+use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped, past};
 
 /// A crawl that is kept in a folder, from run to run.
 struct Kept {
@@ -115,6 +116,104 @@ fn after_a_kill_a_host_counts_as_just_fetched() {
     assert_eq!(first.unwrap().len(), 1);
     let (_, _, arrivals) = run(kept.crawler().host(policy()).transport(web(|_, _, _| page())));
     assert!(arrivals[0].0 >= Duration::from_secs(60), "{arrivals:?}");
+}
+
+#[test]
+fn after_an_abort_a_host_counts_as_just_fetched() {
+    let kept = Kept::new(urls("slow.example", 2));
+    let begun = slow(&kept).transport(web(|_, _, _| page()));
+    // Commands come from other threads, so this one run takes real time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let report = runtime.block_on(async {
+        let crawl = begun.start().unwrap();
+        let handle = crawl.handle();
+        while handle.progress().requests == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        handle.abort();
+        crawl.await.unwrap()
+    });
+    assert_eq!((report.requests, report.stopped), (1, Stopped::Interrupted));
+    assert_waits_a_minute(slow(&kept));
+}
+
+#[test]
+fn after_a_drain_that_gave_up_a_host_counts_as_just_fetched() {
+    let kept = Kept::new(urls("slow.example", 2));
+    let stalls = || web(|_, _, _| page().after(Duration::from_secs(3_600)));
+    let (report, took, arrivals) = run(slow(&kept).max_duration(Duration::from_secs(1)).transport(stalls()));
+    assert_eq!((report.unwrap().left, arrivals.len()), (2, 1));
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_waits_a_minute(slow(&kept));
+}
+
+#[test]
+fn after_a_sink_that_failed_a_host_counts_as_just_fetched() {
+    let kept = Kept::new(urls("slow.example", 2));
+    let full =
+        Full(Export::<String>::into_sink(Box::new(JsonLines::create(kept.output()).unwrap())).unwrap());
+    let begun = crawler(List(kept.urls.clone())).export(full).state(kept.dir.path().join("state"));
+    let begun = begun.host(HostPolicy::new().rate(per_minute(1)));
+    let (report, _, arrivals) = run(begun.transport(web(|_, _, _| page())));
+    assert!(matches!(report, Err(CrawlError::Export(_))), "{report:?}");
+    assert_eq!(arrivals.len(), 1);
+    assert_waits_a_minute(slow(&kept));
+}
+
+#[test]
+fn a_host_that_sleeps_through_the_run_after_a_kill_counts_as_just_fetched_in_the_next() {
+    let kept = Kept::new(urls("a.example", 2).chain(urls("b.example", 2)));
+    let begun = slow(&kept).transport(web(|_, _, _| page()));
+    assert_eq!(kill(begun, Duration::from_secs(1)).unwrap().len(), 2);
+    // One of them does not even wake here, and this run ends in order.
+    let short = slow(&kept).live_hosts(1).max_duration(Duration::from_secs(1));
+    let (report, _, arrivals) = run(short.transport(web(|_, _, _| page())));
+    assert_eq!((report.unwrap().stopped, arrivals.len()), (Stopped::MaxDuration, 0));
+    let (report, _, arrivals) = run(slow(&kept).transport(web(|_, _, _| page())));
+    assert_eq!(report.unwrap().pages, 4);
+    assert!(arrivals[0].0 >= Duration::from_secs(58), "{arrivals:?}");
+}
+
+/// A crawl that asks each host once a minute.
+fn slow(kept: &Kept) -> Crawler<List> {
+    kept.crawler().host(HostPolicy::new().rate(per_minute(1)))
+}
+
+/// Goes on with a crawl, which must not know when its host was asked last.
+fn assert_waits_a_minute(crawler: Crawler<List>) {
+    let (report, _, arrivals) = run(crawler.transport(web(|_, _, _| page())));
+    assert_eq!(report.unwrap().pages, 2);
+    assert!(arrivals[0].0 >= Duration::from_secs(60), "{arrivals:?}");
+}
+
+/// A file on a disk without room.
+struct Full(Box<dyn Sink>);
+
+impl Sink for Full {
+    fn name(&self) -> Arc<str> {
+        self.0.name()
+    }
+    fn begin(&mut self, position: u64) -> Result<(), ExportError> {
+        self.0.begin(position)
+    }
+    fn append(&mut self, _: &[u8]) -> Result<u64, ExportError> {
+        Err(ExportError::Closed { sink: self.name() })
+    }
+    fn flush(&mut self) -> Result<u64, ExportError> {
+        self.0.flush()
+    }
+    fn sync(&mut self) -> Result<u64, ExportError> {
+        self.0.sync()
+    }
+}
+
+impl Export<String> for Full {
+    fn encoder(&self) -> Box<dyn Encoder<String>> {
+        JsonLines::to_writer(std::io::sink()).encoder()
+    }
+    fn into_sink(self: Box<Self>) -> Result<Box<dyn Sink>, ExportError> {
+        Ok(self)
+    }
 }
 
 #[test]
