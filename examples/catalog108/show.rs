@@ -65,7 +65,7 @@ pub(crate) fn summary(report: &CrawlReport, output: &Path) {
             report.refusals
         ),
     );
-    row("failures", format_args!("{}", report.failures.len()));
+    row("failures", format_args!("{}", report.failed()));
     for failure in report.failures.iter().take(SHOWN) {
         println!("    {} {} after {} attempts", failure.url, failure.reason.as_str(), failure.attempts);
     }

@@ -24,7 +24,7 @@ use crate::memory::MemoryLimit;
 use crate::message::{Remember, Settled, ToStore};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
-use crate::report::{CrawlReport, FailureRecord};
+use crate::report::{CrawlReport, FAILURES_MAX, FailureRecord};
 use crate::runner::{Hand, ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, ShardLink};
 use crate::settings::Settings;
@@ -483,6 +483,11 @@ fn conclude<S: Spider>(
     // A sink that failed is why the store stopped: it is told first.
     export?;
     let StoreOutcome { stats, failures, totals } = store?;
+    // Below the limit nothing is missing: should the list and the counts differ, the books say so.
+    let unlisted = match failures.len() < FAILURES_MAX {
+        true => 0,
+        false => stats.failures_total().saturating_sub(failures.len() as u64),
+    };
     let report = CrawlReport {
         discovered: stats.discovered,
         admitted: stats.admitted,
@@ -503,6 +508,7 @@ fn conclude<S: Spider>(
                 attempts: failure.attempts,
             })
             .collect(),
+        unlisted,
         reasons: stats.failures,
         filtered: stats.filtered.iter().map(|(why, count)| (why.as_str(), *count)).collect(),
         stopped: ended.stopped,

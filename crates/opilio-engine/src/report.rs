@@ -36,8 +36,12 @@ pub struct CrawlReport {
     pub bytes: u64,
     /// Pages and redirects that were read from the cache, without a request.
     pub cached: u64,
-    /// Those that ended as a failure.
+    /// Those that ended as a failure: the first 10,000 of them, so that the report of a crawl of millions
+    /// fits into memory. [`failed`](Self::failed) counts all, and `opilio failed --state DIR` lists them.
     pub failures: Vec<FailureRecord>,
+    /// How many failures the list leaves out.
+    #[serde(rename = "failures_unlisted")]
+    pub unlisted: u64,
     /// How many failures for which reason.
     pub reasons: BTreeMap<Reason, u64>,
     /// How many URLs were not the crawl's, and why.
@@ -53,16 +57,25 @@ pub struct CrawlReport {
 }
 
 impl CrawlReport {
+    /// How many URLs ended as a failure, whatever [`failures`](Self::failures) has room for.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.reasons.values().sum()
+    }
+
     /// Whether the two equations hold. They do; this is what tests and debug builds ask.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let failures: u64 = self.reasons.values().sum();
+        let failures = self.failed();
         let filtered: u64 = self.filtered.values().sum();
         self.discovered == filtered + self.admitted
             && self.admitted == self.pages + self.aliases + failures + self.left
-            && failures == self.failures.len() as u64
+            && failures == self.failures.len() as u64 + self.unlisted
     }
 }
+
+/// Failures that a report lists at the most.
+pub(crate) const FAILURES_MAX: usize = 10_000;
 
 fn as_millis<S: serde::Serializer>(span: &Duration, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_u64(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))

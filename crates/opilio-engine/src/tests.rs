@@ -257,6 +257,15 @@ fn a_host_that_is_put_aside_ends_all_its_urls_at_once() {
 }
 
 #[test]
+fn a_report_lists_the_first_failures_and_counts_them_all() {
+    let spider = List(urls("a.example", 10_050).collect());
+    let (report, ..) = run(crawler(spider).transport(web(|_, _, _| refused(86_400))));
+    let report = report.unwrap();
+    assert!(report.balances());
+    assert_eq!((report.failures.len(), report.unlisted, report.failed()), (10_000, 50, 10_050));
+}
+
+#[test]
 fn a_host_whose_rules_cannot_be_asked_says_why() {
     for (fault, reason) in
         [(Fault::Connect, Reason::Connect), (Fault::BlockedAddress, Reason::BlockedAddress)]

@@ -92,6 +92,6 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build().context("start a runtime")?;
     let report = runtime.block_on(crawler.run())?;
-    eprintln!("pages {} failures {} bytes {}", report.pages, report.failures.len(), report.bytes);
+    eprintln!("pages {} failures {} bytes {}", report.pages, report.failed(), report.bytes);
     Ok(())
 }

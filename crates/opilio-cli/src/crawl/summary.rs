@@ -25,6 +25,13 @@ pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
             counts(report.reasons.iter().map(|(word, n)| (word.as_str(), *n)))
         ));
     }
+    if report.unlisted > 0 {
+        let listed = report.failures.len();
+        lines.push(format!(
+            "  the report lists {listed} of them, and {} more: opilio failed --state DIR",
+            report.unlisted
+        ));
+    }
     if !report.filtered.is_empty() {
         lines.push(format!("  filtered: {}", counts(report.filtered.iter().map(|(word, n)| (*word, *n)))));
     }
@@ -60,7 +67,7 @@ pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
         0 | 1 => String::new(),
         n => format!(" after {n} attempts"),
     };
-    let more = match report.failures.len() {
+    let more = match report.failed() {
         1 => String::new(),
         n => format!(" (and {} more)", n - 1),
     };
@@ -91,7 +98,7 @@ fn head(report: &CrawlReport) -> String {
         "{how} in {}: {}{aliases}, {}, {}",
         show_duration(report.elapsed),
         plural(report.pages, "page", "pages"),
-        plural(report.failures.len() as u64, "failure", "failures"),
+        plural(report.failed(), "failure", "failures"),
         show_bytes(report.bytes)
     )
 }
@@ -107,7 +114,7 @@ fn left(report: &CrawlReport) -> Option<String> {
     (report.left > 0).then(|| format!("  left: {}, since {why}", plural(report.left, "URL", "URLs")))
 }
 
-/// The hosts that were put aside, and how many of their URLs that cost.
+/// The hosts that were put aside, and how many of their URLs that cost, of the failures that are listed.
 fn closed_hosts(report: &CrawlReport) -> Vec<String> {
     let mut closed: BTreeMap<Host, u64> = BTreeMap::new();
     let urls = report.failures.iter().filter(|failure| failure.reason == Reason::HostClosed);
@@ -116,17 +123,18 @@ fn closed_hosts(report: &CrawlReport) -> Vec<String> {
     }
     let mut hosts: Vec<_> = closed.into_iter().collect();
     hosts.sort_by_key(|(_, urls)| std::cmp::Reverse(*urls));
+    let at_least = if report.unlisted > 0 { "at least " } else { "" };
     let beyond = hosts.len().saturating_sub(HOSTS_SHOWN);
     let mut lines: Vec<_> = hosts
         .iter()
         .take(HOSTS_SHOWN)
         .map(|(host, urls)| {
             let urls = plural(*urls, "URL", "URLs");
-            format!("  closed: {host} asked for a long wait or did not answer, {urls} left")
+            format!("  closed: {host} asked for a long wait or did not answer, {at_least}{urls} left")
         })
         .collect();
     if beyond > 0 {
-        lines.push(format!("  closed: and {beyond} more hosts"));
+        lines.push(format!("  closed: and {at_least}{beyond} more hosts"));
     }
     lines
 }
@@ -182,6 +190,17 @@ mod tests {
         assert!(line.contains("--allow-private") && !line.contains("secret"), "{line}");
         assert_eq!(error(&CrawlReport { pages: 1, ..blocked }), None);
         assert_eq!(error(&CrawlReport::default()), None);
+    }
+
+    #[test]
+    fn failures_that_a_report_has_no_room_for_are_counted() {
+        let urls = ["http://a.example/1", "http://a.example/2"];
+        let mut report = CrawlReport { pages: 1, unlisted: 7, ..failed(Reason::HostClosed, &urls) };
+        report.reasons.insert(Reason::HostClosed, 9);
+        let text = lines(&report, &Closing { private_allowed: true }).join("\n");
+        assert!(text.contains("1 page, 9 failures"), "{text}");
+        assert!(text.contains("lists 2 of them, and 7 more: opilio failed --state DIR"), "{text}");
+        assert!(text.contains("at least 2 URLs left"), "{text}");
     }
 
     #[test]

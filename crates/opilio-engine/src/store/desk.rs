@@ -24,7 +24,7 @@ use crate::message::{
     Visit, Work,
 };
 use crate::past::{self, RunState, Totals};
-use crate::report::Stopped;
+use crate::report::{FAILURES_MAX, Stopped};
 use crate::store::names::Names;
 
 /// What a desk needs to begin.
@@ -57,6 +57,7 @@ pub(crate) enum Syncing {
 /// What the store knows when all is over.
 pub(crate) struct StoreOutcome {
     pub(crate) stats: FrontierStats,
+    /// The oldest [`FAILURES_MAX`] of them.
     pub(crate) failures: Vec<Failure>,
     pub(crate) totals: Totals,
 }
@@ -184,14 +185,8 @@ impl Desk {
         let _ = deliver(&self.scheduler, last).await;
         result?;
         let stats = self.frontier.stats();
-        let mut failures = Vec::new();
-        loop {
-            let page = self.frontier.failures(failures.len() as u64, FAILURES_PAGE)?;
-            if page.is_empty() {
-                return Ok(StoreOutcome { stats, failures, totals: self.totals() });
-            }
-            failures.extend(page);
-        }
+        let failures = self.frontier.failures(0, FAILURES_MAX)?;
+        Ok(StoreOutcome { stats, failures, totals: self.totals() })
     }
 
     async fn serve(&mut self, inbox: &mut mpsc::Receiver<ToStore>) -> Result<(), FrontierError> {
@@ -766,5 +761,3 @@ const SYNC_MAX: Duration = Duration::from_secs(2);
 /// What the sinks may have before them: pages, and bytes of their rows.
 const UNWRITTEN_PAGES_MAX: usize = 128;
 const UNWRITTEN_BYTES_MAX: usize = 8 << 20;
-/// Failures read from the store at once.
-const FAILURES_PAGE: usize = 4_096;
