@@ -327,7 +327,8 @@ impl Handler<FromShard> for Scheduler {
 
     fn handle(&mut self, news: FromShard, _: &mut Self::Context) {
         match news {
-            // Through here and not straight from the shard, so that it cannot overtake a credit.
+            // Through here and not straight from the shard, so that it seldom overtakes a credit; the store
+            // copes with one that it did overtake.
             FromShard::Passivated(passivated) => self.setup.port.send(ToStore::Unwant(passivated)),
             FromShard::Drained { shard, counts } => self.drained(shard, counts),
         }

@@ -77,8 +77,10 @@ pub(crate) struct Desk {
     /// Those of them to try in this turn: the want is new, or the host has come to have work.
     try_now: Vec<Host>,
     live: HashSet<Host>,
-    /// Hosts with work that are not live, in their order.
+    /// Hosts with work that are not live, in their order. The rest of them stays with the store.
     ready: VecDeque<Host>,
+    /// Another turn is due at once: the store has more of them and there is room, or some may come alive.
+    more_ready: bool,
     /// Live hosts that have not been served yet: should nothing be due for one, it is live no more.
     waking: HashSet<Host>,
     /// What hosts remember, not written down yet.
@@ -103,11 +105,11 @@ pub(crate) struct Desk {
     seeded: bool,
     stopped: bool,
     over: bool,
+    /// All hosts have gone passive, and what they remember is here.
+    drained: bool,
     /// How much to hand out, as memory goes, and how many hosts were live when that first mattered.
     level: Level,
     live_then: usize,
-    /// All hosts have gone passive, and what they remember is here.
-    drained: bool,
     /// What earlier runs did, what each shard of this one had counted when it last gave something,
     /// and the items that are settled.
     before: Totals,
@@ -150,6 +152,7 @@ impl Desk {
             try_now: Vec::new(),
             live: HashSet::new(),
             ready: VecDeque::new(),
+            more_ready: false,
             waking: HashSet::new(),
             memories: HashMap::new(),
             kept: Vec::new(),
@@ -165,11 +168,11 @@ impl Desk {
             seeded: false,
             stopped: false,
             over: false,
+            drained: false,
             level: Level::Full,
             live_then: 0,
             items: 0,
             names: Names::default(),
-            drained: false,
         }
     }
 
@@ -203,6 +206,7 @@ impl Desk {
                 },
                 Some(remember) = self.closed_hosts.recv() => self.remember(remember),
                 () = sleep_until(due), if due.is_some() => {}
+                () = tokio::task::yield_now(), if self.more_ready => {}
                 () = sleep_until(self.sync_due), if self.sync_due.is_some() => self.begin_sync().await?,
             }
             while let Ok(written) = self.written.try_recv() {
@@ -232,8 +236,13 @@ impl Desk {
                 ToStore::Seeds(batch) => admissions.extend(batch),
                 ToStore::Seeded => self.seeded = true,
                 ToStore::Want { host, leases } => {
-                    self.waking.remove(&host);
-                    self.live.insert(host.clone());
+                    if self.live.insert(host.clone()) {
+                        // It was overtaken by the news that its host is passive: whoever is given leases
+                        // now may wake with them, and must remember.
+                        self.waking.insert(host.clone());
+                    } else {
+                        self.waking.remove(&host);
+                    }
                     self.try_now.push(host.clone());
                     self.wants.insert(host, leases);
                 }
@@ -265,11 +274,11 @@ impl Desk {
                     // What was counted beside what was given, too.
                     self.counts.fill(ShardCounts::default());
                     self.counts[0] = counts;
+                    self.drained = drained;
                     close = true;
                 }
             }
         }
-                    self.drained = drained;
         self.keep_memories()?;
         for page in &mut pages {
             admissions.append(&mut page.links);
@@ -487,7 +496,10 @@ impl Desk {
     /// Hands out what hosts have room for.
     async fn lease(&mut self) -> Result<(), FrontierError> {
         let now = self.clock.now();
-        for host in self.frontier.hosts_ready(now, usize::MAX)? {
+        let asked = self.room_for_ready();
+        let told = self.frontier.hosts_ready(now, asked)?;
+        let all = told.len() < asked;
+        for host in told {
             if self.live.contains(&host) {
                 self.try_now.push(host);
             } else {
@@ -496,11 +508,20 @@ impl Desk {
         }
         let nothing = self.stopped || self.level == Level::Paused;
         let work = if nothing { Vec::new() } else { self.work(now)? };
+        // Those that came alive may have had nothing to do: the next ones must not wait for other news.
+        let may_wake = !nothing && !self.ready.is_empty() && self.live.len() < self.hosts_max();
+        self.more_ready = may_wake || (!all && self.room_for_ready() > 0);
         let assign = Assign { work, calls: self.calls()?, kept: std::mem::take(&mut self.kept) };
         if !assign.is_empty() {
             let _ = deliver(&self.scheduler, FromStore::Leased(assign)).await;
         }
         Ok(())
+    }
+
+    /// How many hosts to ask the store for: some a turn, since a crawl that is resumed may have millions
+    /// and a turn that takes them all hears nothing else, and no more than could all be live next.
+    fn room_for_ready(&self) -> usize {
+        (self.hosts_max as usize).saturating_sub(self.ready.len()).min(READY_MAX)
     }
 
     /// Visits, with what their hosts remember. A host that comes alive for one asks for leases itself.
@@ -744,6 +765,8 @@ async fn sleep_until(at: Option<Instant>) {
 
 /// Messages that one turn takes at the most.
 const TURN_MAX: usize = 1_024;
+/// Hosts that one turn takes from the store at the most.
+const READY_MAX: usize = 1_024;
 /// Leases for a host that comes alive; it asks for more by itself.
 const FIRST_LEASES: u32 = 16;
 /// When so many are out, hosts get a few at a time: what is leased is in memory. None waits for
@@ -761,3 +784,7 @@ const SYNC_MAX: Duration = Duration::from_secs(2);
 /// What the sinks may have before them: pages, and bytes of their rows.
 const UNWRITTEN_PAGES_MAX: usize = 128;
 const UNWRITTEN_BYTES_MAX: usize = 8 << 20;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+mod tests;
