@@ -404,8 +404,8 @@ impl<S: Spider> Crawler<S> {
     /// until what is under way has ended. Where memory does not come down then, since the allocator keeps
     /// what was freed, one at a time is fetched up to the limit. The crawl is only ever slowed by it: what
     /// is polite stays as it is. When nothing is under way any more and memory stays at the limit, waiting
-    /// cannot help: the crawl ends as if it were stopped, the report says [`Stopped::MemoryLimit`], and with a
-    /// [`state`](Self::state) it can be resumed. Bodies and the caches of the state directory get less
+    /// cannot help: the crawl ends as if it were stopped, the report says
+    /// [`Stopped::MemoryLimit`](crate::Stopped::MemoryLimit), and with a [`state`](Self::state) it can be resumed. Bodies and the caches of the state directory get less
     /// from the start (a quarter of the limit for bodies, half for the caches), and a
     /// state directory that begins under a limit keeps gathering no more than that.
     ///
