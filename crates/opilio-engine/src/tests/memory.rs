@@ -75,7 +75,7 @@ fn hosts_that_wait_for_memory_do_not_keep_a_crawl_from_ending() {
     let outgrown = |second| if second < 2 { 50 } else { 120 };
     let answer = |_: &str, _, _| page().after(Duration::from_millis(500));
     let (report, took, arrivals) = run(limited(spider, outgrown)
-        .host(HostPolicy::new().rate(per_second(10)).in_flight(8))
+        .host(HostPolicy::new().rate(per_second(4)).in_flight(8))
         .transport(web(answer)));
     let report = report.unwrap();
     assert!(report.balances() && report.left > 0);
