@@ -318,7 +318,11 @@ impl HostState {
     /// nothing was refused.
     fn keep_to_quota(&mut self, now: Timestamp, hints: Hints) {
         let Some(stated) = hints.quota.filter(|quota| quota.remaining == 0) else { return };
-        if stated.reset > self.policy.hold_max() {
+        let max = self.policy.hold_max();
+        if stated.reset > max && self.parked.is_some() {
+            // This very answer may have put it aside: what it says counts all the same.
+            self.hold_until(now + max, HoldReason::QuotaSpent, false);
+        } else if stated.reset > max {
             self.hold_as_stated(now, stated.reset, HoldReason::QuotaSpent);
         } else if let Some(until) = self.quota.spent_until() {
             self.hold_until(until, HoldReason::QuotaSpent, false);
