@@ -537,6 +537,7 @@ impl Witness {
             RulesAnswer::Again => {}
             RulesAnswer::Elsewhere { within } => self.rules_away[scheme as usize] = Some(now + within),
             RulesAnswer::Unavailable { outcome, .. } if away => {
+                self.may_end_origin(outcome, false);
                 self.rest_rules(now, scheme, outcome);
                 self.fault = LastFault::OfHost;
             }
@@ -544,11 +545,20 @@ impl Witness {
                 self.rest_rules(now, scheme, outcome);
                 let ours = &mut self.rules_ours[scheme as usize];
                 *ours = if outcome.blame() == Blame::Ours { (*ours + 1) % u32::from(OURS_MAX) } else { 0 };
+                let often = outcome.blame() == Blame::Ours && *ours == 0;
+                self.may_end_origin(outcome, often);
                 self.note_refusal(now, outcome, &proposal);
                 if !matches!(outcome.blame(), Blame::Refusal | Blame::Ours) && !old_news {
                     self.fault = LastFault::OfHost;
                 }
             }
+        }
+    }
+
+    /// Where rules can never be had, what waits for them ends, however innocent it was before.
+    fn may_end_origin(&mut self, outcome: Outcome, often: bool) {
+        if often || matches!(outcome, Outcome::Failed(fault) if fault.is_permanent()) {
+            self.leases.iter_mut().for_each(|seen| seen.innocent = false);
         }
     }
 
