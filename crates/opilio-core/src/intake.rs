@@ -357,7 +357,8 @@ mod tests {
                         opened = Some(now);
                     }
                     // It ends when nothing else could come any more, and only then.
-                    let stuck = level == Level::Paused && under_way == 0 && percent >= 92;
+                    let has_no_room = usage.memory_bytes >= driven.intake.pause_bytes;
+                    let stuck = level == Level::Paused && under_way == 0 && has_no_room;
                     let since = if stuck { *stuck_since.get_or_insert(now) } else { stuck_since = None; now };
                     let over = now.since(since) >= STUCK && percent >= 100;
                     prop_assert_eq!(advice == Some(Advice::End), over);
