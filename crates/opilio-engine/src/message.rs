@@ -220,6 +220,33 @@ pub(crate) struct Parsed {
     pub(crate) fetched: Fetched,
 }
 
+impl Parsed {
+    /// An ending alone: no link, no row, nothing known of a fetch.
+    pub(crate) fn bare(
+        shard: usize,
+        host: Host,
+        lease: LeaseId,
+        ending: Ending,
+        origin: Arc<str>,
+        attempts: u16,
+    ) -> Self {
+        Self {
+            shard,
+            host,
+            lease,
+            ending,
+            origin,
+            attempts,
+            links: Vec::new(),
+            next: None,
+            name: None,
+            rows: Vec::new(),
+            items: 0,
+            fetched: Fetched::default(),
+        }
+    }
+}
+
 /// Where a redirect goes on.
 #[derive(Debug)]
 pub(crate) struct Next {

@@ -70,6 +70,7 @@ pub struct Witness {
 struct Seen {
     id: LeaseId,
     url: u128,
+    scheme: Scheme,
     place: Place,
     /// Attempts that it has used up at least, and at most.
     attempts: (u16, u16),
@@ -362,6 +363,7 @@ impl Witness {
             self.leases.push(Seen {
                 id: lease.id,
                 url: lease.record.fingerprint.0,
+                scheme: lease.record.scheme,
                 place: Place::Idle,
                 attempts: (attempts, attempts),
                 innocent: false,
@@ -537,7 +539,7 @@ impl Witness {
             RulesAnswer::Again => {}
             RulesAnswer::Elsewhere { within } => self.rules_away[scheme as usize] = Some(now + within),
             RulesAnswer::Unavailable { outcome, .. } if away => {
-                self.may_end_origin(outcome, false);
+                self.may_end_origin(scheme, outcome, false);
                 self.rest_rules(now, scheme, outcome);
                 self.fault = LastFault::OfHost;
             }
@@ -546,7 +548,7 @@ impl Witness {
                 let ours = &mut self.rules_ours[scheme as usize];
                 *ours = if outcome.blame() == Blame::Ours { (*ours + 1) % u32::from(OURS_MAX) } else { 0 };
                 let often = outcome.blame() == Blame::Ours && *ours == 0;
-                self.may_end_origin(outcome, often);
+                self.may_end_origin(scheme, outcome, often);
                 self.note_refusal(now, outcome, &proposal);
                 if !matches!(outcome.blame(), Blame::Refusal | Blame::Ours) && !old_news {
                     self.fault = LastFault::OfHost;
@@ -556,10 +558,12 @@ impl Witness {
     }
 
     /// Where rules can never be had, what waits for them ends, however innocent it was before.
-    fn may_end_origin(&mut self, outcome: Outcome, often: bool) {
-        if often || matches!(outcome, Outcome::Failed(fault) if fault.is_permanent()) {
-            self.leases.iter_mut().for_each(|seen| seen.innocent = false);
+    fn may_end_origin(&mut self, scheme: Scheme, outcome: Outcome, often: bool) {
+        if !often && !matches!(outcome, Outcome::Failed(fault) if fault.is_permanent()) {
+            return;
         }
+        let waits = |seen: &&mut Seen| seen.scheme == scheme && seen.place == Place::Idle;
+        self.leases.iter_mut().filter(waits).for_each(|seen| seen.innocent = false);
     }
 
     /// What failed on our side is tried again after waits that grow.

@@ -10,7 +10,6 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHand
 use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
 use opilio_core::{Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
 use opilio_fetch::{Connection, Order, Purpose};
-use opilio_frontier::Fetched;
 use opilio_robots::ROBOTS_BYTES_MAX;
 use url::Url;
 
@@ -298,20 +297,9 @@ impl HostActor {
     /// Ends a lease that gives nothing to the spider.
     fn settle(&mut self, lease: Lease, ending: Ending) {
         self.trying.remove(&lease.id);
-        self.cx.port.give(Parsed {
-            shard: self.cx.shard,
-            host: self.host.clone(),
-            lease: lease.id,
-            ending,
-            origin: lease.record.url,
-            attempts: lease.record.attempts,
-            links: Vec::new(),
-            next: None,
-            name: None,
-            rows: Vec::new(),
-            items: 0,
-            fetched: Fetched::default(),
-        });
+        let (origin, attempts) = (lease.record.url, lease.record.attempts);
+        let host = self.host.clone();
+        self.cx.port.give(Parsed::bare(self.cx.shard, host, lease.id, ending, origin, attempts));
     }
 
     fn tell(&mut self, event: HostEvent) {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input, RulesAnswer};
-use opilio_core::intake::Level;
 use opilio_core::{Hints, Host, Lease, LeaseId, Scheme, Timestamp};
 use opilio_fetch::Fetcher;
 
@@ -22,7 +21,7 @@ use crate::host::{
 };
 use crate::message::{
     Assign, Call, Credit, Deliver, Drain, FromShard, Passivated, Poke, Settled, ShardCounts, ShardReport,
-    Stamp, Take, Visit, Visited, Work,
+    Stamp, Visit, Visited, Work,
 };
 use crate::outbox::Outbox;
 use crate::settings::Settings;
@@ -91,7 +90,6 @@ pub(crate) struct Shard {
     drained_said: bool,
     news: Outbox<FromShard>,
     reports: Recipient<ShardReport>,
-    take: Outbox<Take>,
 }
 
 struct Live {
@@ -118,10 +116,8 @@ impl Shard {
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             let gone = Outbox::new(ctx.address().recipient());
-            let cx = Rc::new((setup.context)(gone));
             Self {
-                take: Outbox::new(cx.pool.clone().recipient()),
-                cx,
+                cx: Rc::new((setup.context)(gone)),
                 live: HashMap::new(),
                 leaving: HashMap::new(),
                 stamp: Stamp::default(),
@@ -430,9 +426,6 @@ impl Handler<Drain> for Shard {
         for host in hosts {
             self.tell(&host, Input::Drain);
         }
-        // Whoever waits for a slot hands it back now, and is done: none is to be kept from that by a pool
-        // that grants nothing.
-        self.take.send(Take(Level::Full));
         self.say_if_drained();
     }
 }

@@ -415,20 +415,7 @@ impl<S: Spider> SpiderRunner<S> {
         origin: Arc<str>,
         attempts: u16,
     ) {
-        self.port.give(Parsed {
-            shard: self.shard,
-            host: host.clone(),
-            lease,
-            ending,
-            origin,
-            attempts,
-            links: Vec::new(),
-            next: None,
-            name: None,
-            rows: Vec::new(),
-            items: 0,
-            fetched: Fetched::default(),
-        });
+        self.port.give(Parsed::bare(self.shard, host.clone(), lease, ending, origin, attempts));
     }
 }
 

@@ -1,7 +1,6 @@
 //! Where a redirect leads: the next record of the chain, or why it ends there.
 
 use opilio_core::{Ending, Host, Reason, Record, RecordKind, Scheme};
-use opilio_frontier::Fetched;
 use url::Url;
 
 use super::super::convert::fingerprint_of;
@@ -77,19 +76,10 @@ impl<S: Spider> SpiderRunner<S> {
             extra,
         };
         let alias_rows = self.alias_rows(&case.origin, &location);
+        let ending = Ending::Redirected;
         self.port.give(Parsed {
-            shard: self.shard,
-            host: case.host,
-            lease: case.lease,
-            ending: Ending::Redirected,
-            origin: case.origin,
-            attempts: case.attempts,
-            links: Vec::new(),
             next: Some(Box::new(Next { record, alias_rows })),
-            name: None,
-            rows: Vec::new(),
-            items: 0,
-            fetched: Fetched::default(),
+            ..Parsed::bare(self.shard, case.host, case.lease, ending, case.origin, case.attempts)
         });
     }
 

@@ -9,6 +9,7 @@ use opilio_frontier::{Admission, MemoryFrontier};
 use tokio::task::LocalSet;
 
 use super::*;
+use crate::message::Work;
 
 /// A scheduler that writes down what it is told, and shards that hear nothing.
 struct Ear(Rc<RefCell<Vec<FromStore>>>);
