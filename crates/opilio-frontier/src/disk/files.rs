@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry,
+    PartitioningPolicy,
 };
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use xxhash_rust::xxh3::xxh3_128;
@@ -352,8 +353,9 @@ type Make = fn(&DiskOptions) -> KeyspaceCreateOptions;
 const KEYSPACES: [(&str, Make); 4] = [("seen", seen), ("ends", packed), ("misc", misc), ("queue", queue)];
 
 fn seen(_: &DiskOptions) -> KeyspaceCreateOptions {
-    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0));
-    KeyspaceCreateOptions::default()
+    // One look-up in some two thousand reads a block for nothing.
+    let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(16.0));
+    keyspace()
         .filter_policy(FilterPolicy::all(bloom))
         .data_block_compression_policy(CompressionPolicy::disabled())
 }
@@ -364,7 +366,7 @@ fn queue(options: &DiskOptions) -> KeyspaceCreateOptions {
 
 /// Read in ranges only: no filter.
 fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
-    KeyspaceCreateOptions::default()
+    keyspace()
         .max_memtable_size(options.memtable_bytes.min(8 << 20))
         .filter_policy(FilterPolicy::disabled())
         .data_block_size_policy(BlockSizePolicy::all(4 << 10))
@@ -374,7 +376,17 @@ fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
 fn misc(options: &DiskOptions) -> KeyspaceCreateOptions {
     // The books are written again and again, and sheets come and go: most of a table of it is gone
     // when it is flushed.
-    KeyspaceCreateOptions::default().max_memtable_size(options.memtable_bytes)
+    keyspace().max_memtable_size(options.memtable_bytes)
+}
+
+/// What is merged has its filter and its index in parts of some kilobytes. Whole ones are megabytes, and
+/// the cache below deals its room out in shards, four and more a core: what is larger than a shard would be
+/// read anew for each look-up.
+fn keyspace() -> KeyspaceCreateOptions {
+    let in_parts = || PartitioningPolicy::new([false, true]);
+    KeyspaceCreateOptions::default()
+        .filter_block_partitioning_policy(in_parts())
+        .index_block_partitioning_policy(in_parts())
 }
 
 fn encode_identity(identity: &Identity, order: Order) -> Vec<u8> {

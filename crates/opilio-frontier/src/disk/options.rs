@@ -69,7 +69,7 @@ impl Default for DiskOptions {
     fn default() -> Self {
         Self {
             durability: Durability::default(),
-            cache_bytes: 64 << 20,
+            cache_bytes: 16 << 20,
             memtable_bytes: 32 << 20,
             write_within: Duration::from_secs(60),
             journal_bytes_max: 128 << 20,

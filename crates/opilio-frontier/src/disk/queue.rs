@@ -88,6 +88,10 @@ impl From<&'static str> for ReadError {
 /// Of so many times that there is no room, another host than the one that was served gives way once.
 const OTHERS_ARE_SPARED: u32 = 8;
 
+/// So many records of a host are read at once if it has them: finding the first costs far more than reading
+/// on.
+const READ_AT_ONCE: usize = 32;
+
 /// More than this of one host is not kept in memory when it comes in below what is read.
 const AHEAD_RECORDS_MAX: usize = 8 * CHUNK_RECORDS;
 
@@ -329,7 +333,7 @@ impl Queue {
         };
         let before = ahead.bytes();
         let had = ahead.len();
-        self.read(id, from, had + n, &mut ahead)?;
+        self.read(id, from, had + n.max(READ_AT_ONCE), &mut ahead)?;
         let found = ahead.len() > had;
         self.ahead_bytes += ahead.bytes() - before;
         slot.ahead = Some(ahead);

@@ -344,6 +344,34 @@ fn what_a_slow_crawl_keeps_in_memory_is_written_in_time() {
     assert!(queue > 0 && seen > 0, "{queue}, {seen}");
 }
 
+/// The filter of a large file is megabytes. A cache whose shards had no room for it read it whole for each
+/// link, and a crawl of some millions of URLs came to a stop on a machine with many cores.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_look_up_reads_little_however_large_the_files_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DiskOptions { cache_bytes: 1 << 18, gather_bytes: 1 << 18, ..small() };
+    let mut store = DiskFrontier::create(dir.path(), options, whose()).unwrap();
+    const KNOWN: usize = 80_000;
+    for first in (0..KNOWN).step_by(1_000) {
+        store.admit(batch(first..first + 1_000)).unwrap();
+    }
+    // By now most of them are merged into one file.
+    while store.stored.seen.l0_table_count() >= 4 {
+        std::thread::yield_now();
+    }
+    let read_bytes = || -> u64 {
+        let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+        line.unwrap().trim().parse().unwrap()
+    };
+    let before = read_bytes();
+    const ASKED: usize = 500;
+    store.admit(batch(KNOWN..KNOWN + ASKED)).unwrap();
+    let read = (read_bytes() - before) / ASKED as u64;
+    assert!(read < 16 << 10, "{read} bytes a look-up");
+}
+
 #[test]
 fn flipped_bits_in_a_table_are_an_error_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
