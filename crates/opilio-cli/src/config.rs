@@ -380,6 +380,29 @@ mod tests {
         format!("{:#}", parse(text).unwrap_err())
     }
 
+    /// Where a value is that of no setting at all, it is the default that the flags' help names.
+    #[test]
+    fn the_documented_file_is_read_and_names_every_key() {
+        let text = include_str!("../../../docs/opilio.toml");
+        let config = parse(text).unwrap();
+        assert_eq!(config.hosts.len(), 2);
+        let optional =
+            text.replace("# max_", "max_").replace("# memory_", "memory_").replace("# user_", "user_");
+        let all = parse(&optional).unwrap();
+        assert_eq!((all.crawl.max_pages, all.crawl.max_depth), (Some(1_000), Some(3)));
+        assert!(all.crawl.user_agent.is_some() && all.crawl.memory_limit.is_some());
+        for wrong in [
+            &optional.replace("\n[crawl]", "\n[crawl]\nqqqq = 1"),
+            &optional.replace("\n[default]", "\n[default]\nqqqq = 1"),
+        ] {
+            let error = error(wrong);
+            let keys = error.split_once("the keys are ").unwrap().1;
+            for key in keys.split(", ") {
+                assert!(text.contains(&format!("{key} = ")), "{key} is not documented");
+            }
+        }
+    }
+
     #[test]
     fn reads_what_the_design_shows() {
         let config = parse(

@@ -4,14 +4,14 @@ use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use opilio::FailureRecord;
 use opilio::frontier::{DiskFrontier, DiskOptions, Durability, Frontier, FrontierError};
-use opilio::json;
 
 use crate::crawl::leave_panics_to_the_store;
 use crate::exit::{Exit, Failure};
 
 /// Lists the failures of a crawl that is kept in a directory, the oldest first, as JSON lines: url,
-/// reason, attempts.
+/// reason, attempts, and where they are known status and error.
 ///
 /// While the crawl runs, its directory is in use. --retry-failed of `opilio crawl --resume` tries them
 /// again.
@@ -52,8 +52,7 @@ fn list(store: &DiskFrontier, out: &mut impl Write) -> anyhow::Result<()> {
         }
         from += failures.len() as u64;
         for failure in failures {
-            let (url, reason, attempts) = (&*failure.url, failure.reason, failure.attempts);
-            let line = json!({ "url": url, "reason": reason, "attempts": attempts });
+            let line = FailureRecord::from(failure);
             serde_json::to_writer(&mut *out, &line).map_err(std::io::Error::from)?;
             out.write_all(b"\n")?;
         }

@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::crawl::{allow_private, web_url};
+use crate::crawl::{PRIVATE_HINT, allow_private, web_url};
 use crate::exit::{Exit, Failure as Error};
 use crate::explain::{header, method};
 use crate::signal::Signals;
@@ -337,6 +337,10 @@ impl Asked {
             }
             Ended::Unsent(Reason::Robots, _) => json["error"] = json!("robots.txt does not allow it"),
             Ended::Unsent(_, error) => json["error"] = json!(error),
+        }
+        if decision.reason == Reason::BlockedAddress.as_str() {
+            let error = json["error"].as_str().unwrap_or_default();
+            json["error"] = json!(format!("{error}; {PRIVATE_HINT}"));
         }
         Said { json, decision }
     }

@@ -500,14 +500,7 @@ fn conclude<S: Spider>(
         items: totals.items,
         bytes: totals.bytes,
         cached: totals.cached,
-        failures: failures
-            .into_iter()
-            .map(|failure| FailureRecord {
-                url: failure.url.to_string(),
-                reason: failure.reason,
-                attempts: failure.attempts,
-            })
-            .collect(),
+        failures: failures.into_iter().map(FailureRecord::from).collect(),
         unlisted,
         reasons: stats.failures,
         filtered: stats.filtered.iter().map(|(why, count)| (why.as_str(), *count)).collect(),

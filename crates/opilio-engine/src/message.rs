@@ -26,7 +26,7 @@ use opilio_core::host::Delivery;
 use opilio_core::intake::Level;
 use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
 use opilio_fetch::Order;
-use opilio_frontier::{Admission, Fetched};
+use opilio_frontier::{Admission, Cause, Fetched};
 use url::Url;
 
 use crate::fetcher::{Slot, Standing};
@@ -218,6 +218,8 @@ pub(crate) struct Parsed {
     pub(crate) items: u64,
     /// How a page was fetched.
     pub(crate) fetched: Fetched,
+    /// Of a failure, what is known of it.
+    pub(crate) cause: Cause,
 }
 
 impl Parsed {
@@ -243,6 +245,7 @@ impl Parsed {
             rows: Vec::new(),
             items: 0,
             fetched: Fetched::default(),
+            cause: Cause::default(),
         }
     }
 }

@@ -1,9 +1,11 @@
 //! How a crawl ended: the books, which balance.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use opilio_core::Reason;
+use opilio_frontier::{Cause, Failure};
 use serde::Serialize;
 
 /// The books of a crawl, over all its runs.
@@ -74,6 +76,23 @@ impl CrawlReport {
     }
 }
 
+/// One line: `512 pages, 32 aliases, 8 failures (6 http_4xx, 2 timeout) in 3.7s; 552 requests, 4 retries, 2 refusals`.
+impl fmt::Display for CrawlReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pages, aliases, requests, retries, refusals, left, .. } = self;
+        write!(f, "{pages} pages, {aliases} aliases, {} failures", self.failed())?;
+        for (n, (reason, count)) in self.reasons.iter().enumerate() {
+            write!(f, "{}{count} {reason}", if n == 0 { " (" } else { ", " })?;
+        }
+        f.write_str(if self.reasons.is_empty() { "" } else { ")" })?;
+        if *left > 0 {
+            write!(f, ", {left} left")?;
+        }
+        let tenths = Duration::from_millis(100 * u64::try_from(self.elapsed.as_millis() / 100).unwrap_or(0));
+        write!(f, " in {tenths:?}; {requests} requests, {retries} retries, {refusals} refusals")
+    }
+}
+
 /// Failures that a report lists at the most.
 pub(crate) const FAILURES_MAX: usize = 10_000;
 
@@ -90,6 +109,20 @@ pub struct FailureRecord {
     pub reason: Reason,
     /// Attempts it used up.
     pub attempts: u16,
+    /// The status of the last answer, where there was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// What went wrong, in words, where more is known than the reason says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl From<Failure> for FailureRecord {
+    fn from(failure: Failure) -> Self {
+        let Failure { url, reason, attempts, cause, .. } = failure;
+        let Cause { status, error } = cause;
+        Self { url: url.to_string(), reason, attempts, status, error: error.map(String::from) }
+    }
 }
 
 /// Why a crawl ended.
@@ -107,4 +140,22 @@ pub enum Stopped {
     Interrupted,
     /// Memory stayed at its limit with nothing under way any more, so that waiting could not help.
     MemoryLimit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_one_line_for_people() {
+        let mut report = CrawlReport { pages: 512, aliases: 32, requests: 552, ..CrawlReport::default() };
+        report.elapsed = Duration::from_millis(3_742);
+        let text = report.to_string();
+        assert_eq!(text, "512 pages, 32 aliases, 0 failures in 3.7s; 552 requests, 0 retries, 0 refusals");
+        report.reasons = [(Reason::Http4xx, 6), (Reason::Timeout, 2)].into();
+        report.left = 9;
+        let text = report.to_string();
+        assert!(text.contains(", 8 failures (") && text.contains("6 http_4xx"), "{text}");
+        assert!(text.contains("), 9 left in 3.7s; "), "{text}");
+    }
 }

@@ -25,6 +25,14 @@ pub enum ExtractError {
     },
 }
 
+/// A page that has nothing where it must have something.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("nothing matches the CSS selector `{selector}`")]
+pub struct NoMatch {
+    /// The selector as it was given.
+    pub selector: String,
+}
+
 /// A CSS selector that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("parse the CSS selector `{selector}`: {reason}")]

@@ -46,7 +46,7 @@ mod tests;
 
 pub use directives::{Directives, MetaRobots};
 pub use document::Document;
-pub use error::{ExtractError, SelectorError};
+pub use error::{ExtractError, NoMatch, SelectorError};
 pub use form::{Form, FormError, Submission};
 pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink};
 pub use select::{Element, Iter, Matches};

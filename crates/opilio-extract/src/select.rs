@@ -1,7 +1,7 @@
 //! CSS selectors: thin wrappers, so that no type of the parser behind is part of our API.
 
 use crate::dom::visible_text;
-use crate::error::SelectorError;
+use crate::error::{NoMatch, SelectorError};
 use crate::link::{LINK_BYTES_MAX, LinkKind, RawLink};
 use scraper::error::SelectorErrorKind;
 use scraper::{ElementRef, Selector};
@@ -14,22 +14,30 @@ use std::rc::Rc;
 const SELECTORS_MAX: usize = 256;
 
 thread_local! {
-    static SELECTORS: RefCell<HashMap<Box<str>, Rc<Selector>>> = RefCell::default();
+    static SELECTORS: RefCell<HashMap<Rc<str>, Rc<Parsed>>> = RefCell::default();
+}
+
+/// A selector, and how it was written.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    css: Rc<str>,
+    selector: Selector,
 }
 
 /// Parses a selector, once per thread.
-pub(crate) fn selector(css: &str) -> Result<Rc<Selector>, SelectorError> {
+pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
     SELECTORS.with_borrow_mut(|known| {
         if let Some(selector) = known.get(css) {
             return Ok(Rc::clone(selector));
         }
-        let parsed = Selector::parse(css)
+        let selector = Selector::parse(css)
             .map_err(|error| SelectorError { selector: css.to_owned(), reason: reason(&error) })?;
         if known.len() >= SELECTORS_MAX {
             known.clear();
         }
-        let parsed = Rc::new(parsed);
-        known.insert(css.into(), Rc::clone(&parsed));
+        let css: Rc<str> = css.into();
+        let parsed = Rc::new(Parsed { css: Rc::clone(&css), selector });
+        known.insert(css, Rc::clone(&parsed));
         Ok(parsed)
     })
 }
@@ -51,24 +59,34 @@ pub struct Matches<'a> {
     /// The element itself is searched, too, where it is the root of the document.
     scope: Option<ElementRef<'a>>,
     includes_scope: bool,
-    selector: Rc<Selector>,
+    parsed: Rc<Parsed>,
 }
 
 impl<'a> Matches<'a> {
     pub(crate) fn in_document(root: Option<ElementRef<'a>>, css: &str) -> Result<Self, SelectorError> {
-        Ok(Self { scope: root, includes_scope: true, selector: selector(css)? })
+        Ok(Self { scope: root, includes_scope: true, parsed: selector(css)? })
     }
 
     /// The elements one by one.
     pub fn iter(&self) -> Iter<'a, '_> {
-        let root = self.scope.filter(|root| self.includes_scope && self.selector.matches(root));
-        Iter { root: root.map(Element), below: self.scope.map(|scope| scope.select(&self.selector)) }
+        let selector = &self.parsed.selector;
+        let root = self.scope.filter(|root| self.includes_scope && selector.matches(root));
+        Iter { root: root.map(Element), below: self.scope.map(|scope| scope.select(selector)) }
     }
 
     /// The first element.
     #[must_use]
     pub fn first(&self) -> Option<Element<'a>> {
         self.iter().next()
+    }
+
+    /// The first element of those that a page is nothing without.
+    ///
+    /// # Errors
+    /// When nothing matches; the error names the selector. In a spider's `parse`, `?` ends the page as a
+    /// failure with reason `parse_error` and these words.
+    pub fn need(&self) -> Result<Element<'a>, NoMatch> {
+        self.first().ok_or_else(|| NoMatch { selector: self.parsed.css.as_ref().to_owned() })
     }
 
     /// Whether nothing matches.
@@ -197,7 +215,7 @@ impl<'a> Element<'a> {
     /// # Errors
     /// The selector is not valid.
     pub fn css(&self, css: &str) -> Result<Matches<'a>, SelectorError> {
-        Ok(Matches { scope: Some(self.0), includes_scope: false, selector: selector(css)? })
+        Ok(Matches { scope: Some(self.0), includes_scope: false, parsed: selector(css)? })
     }
 
     /// What the element links to, if anything.
@@ -233,6 +251,14 @@ mod tests {
             selector(&format!("a.c{n}")).unwrap();
         }
         SELECTORS.with_borrow(|known| assert!(known.len() <= SELECTORS_MAX));
+    }
+
+    #[test]
+    fn what_a_page_needs_and_does_not_have_is_named() {
+        let page = crate::Document::new("http://a.test/".parse().unwrap(), None, "<h1>Tea</h1>".into());
+        assert_eq!(page.css("h1").unwrap().need().unwrap().text(), "Tea");
+        let error = page.css(".price > b").unwrap().need().unwrap_err();
+        assert_eq!(error.to_string(), "nothing matches the CSS selector `.price > b`");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use opilio_core::{Ending, Fingerprint, Host, LeaseId, Reason, Record, Timestamp, Validators};
 use serde::{Deserialize, Serialize};
 
+use crate::stats::Cause;
+
 /// A URL that was discovered, and what the scope says about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
@@ -121,6 +123,7 @@ pub struct Settlement {
     pub(crate) attempts: u16,
     pub(crate) reported_as: Option<Arc<str>>,
     pub(crate) fetched: Fetched,
+    pub(crate) cause: Option<Box<Cause>>,
 }
 
 /// What is kept of how a page was fetched: for the caps of its host, and for the history.
@@ -164,6 +167,13 @@ impl Settlement {
         Self { attempts, reported_as, ..Self::plain(lease, Ending::Failed(reason)) }
     }
 
+    /// The same, and what is known of the why.
+    #[must_use]
+    pub fn because(self, cause: Cause) -> Self {
+        let cause = (!cause.is_none()).then(|| Box::new(cause));
+        Self { cause, ..self }
+    }
+
     /// Due again later, with so many attempts used up; its place by age stays its own.
     #[must_use]
     pub fn retry(lease: LeaseId, due: Timestamp, attempts: u16) -> Self {
@@ -177,7 +187,15 @@ impl Settlement {
     }
 
     fn plain(lease: LeaseId, ending: Ending) -> Self {
-        Self { lease, ending, target: None, attempts: 0, reported_as: None, fetched: Fetched::default() }
+        Self {
+            lease,
+            ending,
+            target: None,
+            attempts: 0,
+            reported_as: None,
+            fetched: Fetched::default(),
+            cause: None,
+        }
     }
 
     /// Which lease.

@@ -34,4 +34,4 @@ pub use frontier::{Frontier, MayRetry};
 pub use memory::{MemoryFrontier, MemoryOptions};
 pub use opilio_core::Order;
 pub use permit::{Fence, Permit};
-pub use stats::{Failure, FrontierStats};
+pub use stats::{Cause, Failure, FrontierStats};

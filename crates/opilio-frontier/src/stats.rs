@@ -112,4 +112,48 @@ pub struct Failure {
     pub attempts: u16,
     /// When.
     pub ended: Timestamp,
+    /// What is known of the why beyond its word.
+    pub cause: Cause,
+}
+
+/// What is known of a failure beyond its reason.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Cause {
+    /// The status of the last answer, where there was one.
+    pub status: Option<u16>,
+    /// What went wrong, in words; [`Cause::new`] keeps the first 300 bytes or so.
+    pub error: Option<Box<str>>,
+}
+
+impl Cause {
+    /// A cause, its words cut to a bound: a server may have a say in them.
+    #[must_use]
+    pub fn new(status: Option<u16>, error: Option<&str>) -> Self {
+        let error = error.filter(|error| !error.is_empty());
+        let error = error.map(|error| match error.get(..error.floor_char_boundary(ERROR_BYTES)) {
+            Some(start) if start.len() < error.len() => format!("{start}\u{2026}").into(),
+            _ => error.into(),
+        });
+        Self { status, error }
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Of an error's words.
+const ERROR_BYTES: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_cause_have_a_bound_and_end_at_a_character() {
+        let long = "é".repeat(ERROR_BYTES);
+        let error = Cause::new(None, Some(&long)).error.unwrap_or_default();
+        assert!(error.len() <= ERROR_BYTES + 3 && error.ends_with("é…"), "{error}");
+        assert_eq!(Cause::new(None, Some("")), Cause::default());
+    }
 }

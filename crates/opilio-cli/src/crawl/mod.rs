@@ -24,6 +24,7 @@ use opilio::{Cache, CrawlError, CrawlReport, Crawler, FileStore, JsonLines, Stop
 pub(crate) use args::{CrawlArgs, FollowArg, allow_private};
 pub(crate) use seeds::web_url;
 pub(crate) use state::leave_panics_to_the_store;
+pub(crate) use summary::PRIVATE_HINT;
 
 use crate::exit::{Exit, Failure, say};
 use crate::{descriptors, logs};
@@ -51,7 +52,7 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     if let Some(hint) = plan.contact_hint(&seeds) {
         display.say(&hint);
     }
-    let closing = plan.closing();
+    let closing = plan.closing(args.state.is_some());
     let cache = args.cache.as_deref().map(|dir| open_cache(dir, args.cache_for)).transpose()?;
     let files = args.bodies.as_deref().map(FileStore::open).transpose().map_err(Failure::usage)?;
     let mut spider = PageSpider::new(seeds, args.css).sitemaps(args.sitemaps);

@@ -152,8 +152,8 @@ impl Plan {
     }
 
     /// What the summary needs to know.
-    pub(crate) fn closing(&self) -> Closing {
-        Closing { private_allowed: self.addresses != AddressPolicy::public() }
+    pub(crate) fn closing(&self, is_kept: bool) -> Closing {
+        Closing { private_allowed: self.addresses != AddressPolicy::public(), is_kept }
     }
 }
 

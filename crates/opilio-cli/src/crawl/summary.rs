@@ -14,6 +14,8 @@ use crate::unit::{show_bytes, show_duration};
 pub(crate) struct Closing {
     /// Some private addresses were allowed.
     pub(crate) private_allowed: bool,
+    /// What ended as a failure can be tried again: the crawl is kept, and is over.
+    pub(crate) is_kept: bool,
 }
 
 /// The lines after a crawl.
@@ -52,6 +54,12 @@ pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
     }
     lines.extend(left(report));
     lines.extend(closed_hosts(report));
+    if closing.is_kept && report.failed() > 0 && report.stopped == Stopped::Finished {
+        lines.push(
+            "  hint: opilio failed --state DIR lists the failures, --resume --retry-failed tries them again"
+                .to_owned(),
+        );
+    }
     // Without a single page the error line says it.
     if report.pages > 0 && blocked(report) && !closing.private_allowed {
         lines.push(format!("  hint: {PRIVATE_HINT}"));
@@ -62,10 +70,15 @@ pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
 /// The one line that says why a crawl without a single page is an error; none for other crawls.
 pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
     let first = report.failures.first().filter(|_| report.pages == 0)?;
-    let FailureRecord { url, reason, attempts } = first;
+    let FailureRecord { url, reason, attempts, status, error } = first;
     let attempts = match attempts {
         0 | 1 => String::new(),
         n => format!(" after {n} attempts"),
+    };
+    let why = match (status, error) {
+        (Some(status), _) => format!(" with status {status}"),
+        (None, Some(error)) => format!(" ({error})"),
+        (None, None) => String::new(),
     };
     let more = match report.failed() {
         1 => String::new(),
@@ -79,7 +92,10 @@ pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
         Reason::Robots => "; robots.txt does not allow it".to_owned(),
         _ => String::new(),
     };
-    Some(format!("error: no page was fetched: {} ended as {reason}{attempts}{more}{hint}", redacted(url)))
+    Some(format!(
+        "error: no page was fetched: {} ended as {reason}{why}{attempts}{more}{hint}",
+        redacted(url)
+    ))
 }
 
 fn head(report: &CrawlReport) -> String {
@@ -163,8 +179,9 @@ fn redacted(url: &str) -> String {
 const HOSTS_SHOWN: usize = 5;
 /// A moment at the limit is not worth a line.
 const SLOWED_SHOWN: Duration = Duration::from_secs(1);
-const PRIVATE_HINT: &str =
-    "private and loopback addresses are crawled with --allow-private (or --allow-private=127.0.0.0/8)";
+/// What helps where an address is not public.
+pub(crate) const PRIVATE_HINT: &str =
+    "private and loopback addresses need --allow-private (or --allow-private=127.0.0.0/8)";
 
 #[cfg(test)]
 mod tests {
@@ -172,7 +189,13 @@ mod tests {
     use super::*;
 
     fn failed(reason: Reason, urls: &[&str]) -> CrawlReport {
-        let records = urls.iter().map(|url| FailureRecord { url: (*url).to_owned(), reason, attempts: 1 });
+        let records = urls.iter().map(|url| FailureRecord {
+            url: (*url).to_owned(),
+            reason,
+            attempts: 1,
+            status: None,
+            error: None,
+        });
         CrawlReport {
             failures: records.collect(),
             reasons: BTreeMap::from([(reason, urls.len() as u64)]),
@@ -182,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_crawl_without_a_page_is_an_error_that_names_the_seed() {
-        let closing = Closing { private_allowed: false };
+        let closing = Closing { private_allowed: false, is_kept: false };
         let error = |report: &CrawlReport| error(report, &closing);
         let blocked = failed(Reason::BlockedAddress, &["http://me:secret@127.0.0.1/"]);
         let line = error(&blocked).unwrap();
@@ -197,17 +220,24 @@ mod tests {
         let urls = ["http://a.example/1", "http://a.example/2"];
         let mut report = CrawlReport { pages: 1, unlisted: 7, ..failed(Reason::HostClosed, &urls) };
         report.reasons.insert(Reason::HostClosed, 9);
-        let text = lines(&report, &Closing { private_allowed: true }).join("\n");
+        let text = lines(&report, &Closing { private_allowed: true, is_kept: false }).join("\n");
         assert!(text.contains("1 page, 9 failures"), "{text}");
         assert!(text.contains("lists 2 of them, and 7 more: opilio failed --state DIR"), "{text}");
         assert!(text.contains("at least 2 URLs left"), "{text}");
     }
 
     #[test]
+    fn whoever_keeps_a_crawl_hears_how_to_try_its_failures_again() {
+        let report = CrawlReport { pages: 1, ..failed(Reason::Http5xx, &["http://a.example/1"]) };
+        let text = |is_kept| lines(&report, &Closing { private_allowed: true, is_kept }).join("\n");
+        assert!(text(true).contains("--retry-failed") && !text(false).contains("--retry-failed"));
+    }
+
+    #[test]
     fn closed_hosts_are_named() {
         let report =
             failed(Reason::HostClosed, &["http://a.example/1", "https://a.example/2", "http://b.example/"]);
-        let text = lines(&report, &Closing { private_allowed: true }).join("\n");
+        let text = lines(&report, &Closing { private_allowed: true, is_kept: false }).join("\n");
         assert!(text.contains("a.example asked for a long wait or did not answer, 2 URLs left"), "{text}");
         assert!(text.contains("failures: 3 host_closed"), "{text}");
     }

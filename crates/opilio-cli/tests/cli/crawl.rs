@@ -203,7 +203,10 @@ fn one_page_stands_for_all_of_a_canonical_name() {
     let (aliases, pages): (Vec<_>, Vec<_>) =
         run.items().into_iter().partition(|item| item["alias"] == json!(true));
     // The canonical URL itself fails: that costs no page. Who names another's URL bears its own name.
-    assert_eq!(report["failures"], json!([{"url": name, "reason": "http_5xx", "attempts": 1}]));
+    assert_eq!(
+        report["failures"],
+        json!([{"url": name, "reason": "http_5xx", "attempts": 1, "status": 500}])
+    );
     assert_eq!((pages.len(), aliases.len()), (4, 1), "{}", run.stdout);
     assert_eq!((&report["pages"], &report["aliases"], &report["items"]), (&json!(4), &json!(1), &json!(4)));
     assert_eq!(aliases[0]["final_url"], name.as_str());
@@ -253,8 +256,11 @@ fn only_a_crawl_without_any_page_is_an_error() {
     let (run, report) = crawl(&[&missing]);
     assert_eq!((run.code, run.stdout.as_str()), (1, ""));
     let last = run.stderr.lines().last().unwrap();
-    assert_eq!(last, format!("error: no page was fetched: {missing} ended as http_4xx"));
-    assert_eq!(report["failures"], json!([{"url": missing, "reason": "http_4xx", "attempts": 1}]));
+    assert_eq!(last, format!("error: no page was fetched: {missing} ended as http_4xx with status 404"));
+    assert_eq!(
+        report["failures"],
+        json!([{"url": missing, "reason": "http_4xx", "attempts": 1, "status": 404}])
+    );
     let (run, _) = crawl(&[&missing, &shop.url(0, "/deals"), "--follow", "none"]);
     assert_eq!(run.code, 0, "{}", run.stderr);
 }
@@ -271,8 +277,15 @@ fn failures_are_retried_and_counted() {
     let seed = shop.url(0, "/products");
     let (broken, report) = crawl(&[&seed, "--retries=2"]);
     assert_eq!(broken.code, 1, "{}", broken.stderr);
-    assert_eq!(report["failures"], json!([{"url": seed, "reason": "http_5xx", "attempts": 3}]));
-    assert!(broken.stderr.contains("ended as http_5xx after 3 attempts"), "{}", broken.stderr);
+    assert_eq!(
+        report["failures"],
+        json!([{"url": seed, "reason": "http_5xx", "attempts": 3, "status": 500}])
+    );
+    assert!(
+        broken.stderr.contains("ended as http_5xx with status 500 after 3 attempts"),
+        "{}",
+        broken.stderr
+    );
 }
 
 #[test]

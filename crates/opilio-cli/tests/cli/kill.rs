@@ -452,11 +452,13 @@ fn failures_are_listed_and_tried_again() {
     let none = list(&kept.path("state"));
     assert_eq!(none.code, 2);
     assert!(none.error().contains("no crawl was started there"), "{}", none.stderr);
-    assert_eq!(kept.run().code, 0);
+    let first = kept.run();
+    assert_eq!(first.code, 0);
+    assert!(first.stderr.contains("--resume --retry-failed tries them again"), "{}", first.stderr);
     let failed = list(&kept.path("state"));
     let deals = shop.url(0, "/deals");
     assert_eq!(failed.code, 0, "{}", failed.stderr);
-    assert_eq!(failed.items(), [json!({"url": deals, "reason": "http_4xx", "attempts": 1})]);
+    assert_eq!(failed.items(), [json!({"url": deals, "reason": "http_4xx", "attempts": 1, "status": 404})]);
     assert_eq!(kept.run().code, 0);
     assert!(!kept.pages().contains(&deals), "nobody asked");
     kept.flags.push("--retry-failed".into());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use opilio_core::{LeaseId, Reason, RecordKind, Timestamp};
 
 use super::{NOW, Stores, admit, filtered, host, lease, lease_at, one, paths, ready, record, settle};
-use crate::stats::Failure;
+use crate::stats::{Cause, Failure};
 use crate::{Admission, Filtered, Settled, Settlement};
 
 /// A lease that was not tried leaves no trace, and its host has work again.
@@ -168,6 +168,7 @@ pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
     let leases = lease(&mut *store, "a.test", 3);
+    let gone = Cause::new(Some(410), Some("the server says that it is gone"));
     let fail = |i: usize, reason, origin: Option<&str>| {
         Settlement::failed(leases[i].id, reason, i as u16 + 1, origin.map(Into::into))
     };
@@ -175,18 +176,19 @@ pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
         .settle(
             vec![
                 fail(0, Reason::Timeout, None),
-                fail(1, Reason::Http4xx, Some("http://o.test/")),
+                fail(1, Reason::Http4xx, Some("http://o.test/")).because(gone.clone()),
                 fail(2, Reason::Timeout, None),
             ],
             &[],
             NOW,
         )
         .unwrap();
-    let failure = |url: &str, reason, attempts| Failure { url: url.into(), reason, attempts, ended: NOW };
+    let failure =
+        |url: &str, reason, attempts, cause| Failure { url: url.into(), reason, attempts, ended: NOW, cause };
     let all = [
-        failure("http://a.test/1", Reason::Timeout, 1),
-        failure("http://o.test/", Reason::Http4xx, 2),
-        failure("http://a.test/3", Reason::Timeout, 3),
+        failure("http://a.test/1", Reason::Timeout, 1, Cause::default()),
+        failure("http://o.test/", Reason::Http4xx, 2, gone),
+        failure("http://a.test/3", Reason::Timeout, 3, Cause::default()),
     ];
     assert_eq!(store.failures(0, 9).unwrap(), all);
     assert_eq!(store.failures(1, 1).unwrap(), all[1..2]);

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
 use super::{Stores, position, record};
-use crate::stats::{Failure, FrontierStats};
+use crate::stats::{Cause, Failure, FrontierStats};
 use crate::{
     Admission, Admitted, Caps, Fetched, Filtered, Frontier, HostCaps, MemoryOptions, Order, Settled,
     Settlement, Want,
@@ -393,7 +393,10 @@ impl Model {
             }
             How::Alias => Settlement::alias(lease),
             How::Redirected(target) => Settlement::redirected(lease, url(target)),
-            How::Failed => Settlement::failed(lease, Reason::Timeout, u16::from(n), None),
+            How::Failed => {
+                let cause = Cause::new((n > 9).then_some(n.into()), (n > 99).then_some("it took long"));
+                Settlement::failed(lease, Reason::Timeout, u16::from(n), None).because(cause)
+            }
             How::Retry(secs) => Settlement::retry(lease, now + Duration::from_secs(secs), u16::from(n)),
             How::Return => Settlement::give_back(lease),
         }
@@ -431,7 +434,8 @@ impl Model {
             Ending::Failed(reason) => {
                 *self.books.failures.entry(reason).or_default() += 1;
                 let Settlement { attempts, .. } = *settlement;
-                let failure = Failure { url: left.record.url.clone(), reason, attempts, ended: now };
+                let cause = settlement.cause.as_deref().cloned().unwrap_or_default();
+                let failure = Failure { url: left.record.url.clone(), reason, attempts, ended: now, cause };
                 self.failures.push((failure, left.record));
             }
             Ending::Redirected => {

@@ -1,7 +1,7 @@
 //! What has ended and can become due again: failures always, pages in a store with a history.
 //!
 //! ```text
-//! failure  reason · attempts:varint · ended:varint · url · loose record
+//! failure  reason · attempts:varint · ended:varint · url · status:varint or 0 · error · loose record
 //! page     body bytes:varint · attempts:varint · loose record
 //! ```
 //! A record of a page carries the validators of its fetch.
@@ -18,7 +18,7 @@ use super::pack::{self, pack_loose, place_of_loose};
 use crate::batch::Fetched;
 use crate::encode::{Reader, put_slice, put_varint};
 use crate::error::FrontierError;
-use crate::stats::Failure;
+use crate::stats::{Cause, Failure};
 
 impl DiskFrontier {
     pub(super) fn add_failure(
@@ -35,6 +35,8 @@ impl DiskFrontier {
         put_varint(u64::from(failure.attempts), &mut value);
         put_varint(failure.ended.as_micros(), &mut value);
         put_slice(failure.url.as_bytes(), &mut value);
+        put_varint(failure.cause.status.unwrap_or(0).into(), &mut value);
+        put_slice(failure.cause.error.as_deref().unwrap_or_default().as_bytes(), &mut value);
         pack_loose(host, record, self.queue.order(), &mut value);
         commit.insert(&self.stored.ends, keys::failure(self.books.next_failure), value);
         self.books.next_failure += 1;
@@ -183,5 +185,10 @@ fn read_failure(from: &mut Reader<'_>) -> Option<Failure> {
     let reason = super::settle::reason(from.text()?)?;
     let attempts = u16::try_from(from.varint()?).ok()?;
     let ended = Timestamp::from_micros(from.varint()?);
-    Some(Failure { url: from.text()?.into(), reason, attempts, ended })
+    let url = from.text()?.into();
+    let status = u16::try_from(from.varint()?).ok()?;
+    let error = from.text()?;
+    let cause =
+        Cause { status: (status != 0).then_some(status), error: (!error.is_empty()).then(|| error.into()) };
+    Some(Failure { url, reason, attempts, ended, cause })
 }

@@ -30,7 +30,7 @@ use crate::error::FrontierError;
 use opilio_core::Order;
 
 /// What the first bytes of a crawl say: raise it when the meaning of what is stored changes.
-const FORMAT: u64 = 2;
+const FORMAT: u64 = 3;
 
 /// The layer below makes a journal so long at first, and begins another one no sooner.
 const JOURNAL_BYTES: u64 = 64 << 20;

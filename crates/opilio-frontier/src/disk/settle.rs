@@ -9,7 +9,7 @@ use super::queue::Out;
 use super::seen::Sighting;
 use crate::batch::{Settled, Settlement};
 use crate::error::FrontierError;
-use crate::stats::Failure;
+use crate::stats::{Cause, Failure};
 
 /// What a batch of settlements comes to.
 #[derive(Default)]
@@ -126,7 +126,7 @@ impl DiskFrontier {
         fresh: &mut Vec<Record>,
         commit: &mut OwnedWriteBatch,
     ) -> Result<End, FrontierError> {
-        let Settlement { ending, target, attempts, reported_as, fetched, .. } = settlement;
+        let Settlement { ending, target, attempts, reported_as, fetched, cause, .. } = settlement;
         match ending {
             Ending::Page => {
                 self.books.stats.pages += 1;
@@ -140,7 +140,8 @@ impl DiskFrontier {
             Ending::Failed(reason) => {
                 let record = self.record_of(out)?;
                 let url = reported_as.unwrap_or_else(|| record.url.clone());
-                let failure = Failure { url, reason, attempts, ended: now };
+                let cause = cause.map_or_else(Cause::default, |cause| *cause);
+                let failure = Failure { url, reason, attempts, ended: now, cause };
                 self.add_failure(out.host, &record, &failure, commit);
             }
             Ending::Redirected => {

@@ -21,7 +21,7 @@ use crate::caps::{Caps, Room};
 use crate::error::FrontierError;
 use crate::frontier::{Frontier, MayRetry};
 use crate::permit::Permit;
-use crate::stats::{Failure, FrontierStats};
+use crate::stats::{Cause, Failure, FrontierStats};
 use again::Ended;
 use hosts::{HostId, Hosts};
 use opilio_core::Order;
@@ -211,7 +211,7 @@ impl MemoryFrontier {
     }
 
     fn end(&mut self, settlement: Settlement, now: Timestamp, settled: &mut Settled) {
-        let Settlement { lease, ending, target, attempts, reported_as, fetched } = settlement;
+        let Settlement { lease, ending, target, attempts, reported_as, fetched, cause } = settlement;
         let Some(out) = self.out.remove(&lease) else {
             settled.stale += 1;
             return;
@@ -229,7 +229,11 @@ impl MemoryFrontier {
                 self.ended.add_page(host, rank, out.record, fetched, now, self.hosts.order());
             }
             Ending::Alias => self.books.aliases += 1,
-            Ending::Failed(reason) => self.fail(out, reason, attempts, reported_as, now),
+            Ending::Failed(reason) => {
+                let url = reported_as.unwrap_or_else(|| out.record.url.clone());
+                let cause = cause.map_or_else(Cause::default, |cause| *cause);
+                self.fail(out, Failure { url, reason, attempts, ended: now, cause });
+            }
             Ending::Redirected => {
                 if !self.follow(&out, target) {
                     self.hosts.lease_out(host);
@@ -249,18 +253,9 @@ impl MemoryFrontier {
         settled.over += 1;
     }
 
-    fn fail(
-        &mut self,
-        out: Out,
-        reason: Reason,
-        attempts: u16,
-        reported_as: Option<Arc<str>>,
-        ended: Timestamp,
-    ) {
-        *self.books.failures.entry(reason).or_default() += 1;
-        let url = reported_as.unwrap_or_else(|| out.record.url.clone());
+    fn fail(&mut self, out: Out, failure: Failure) {
+        *self.books.failures.entry(failure.reason).or_default() += 1;
         let rank = Rank::of(&out.record, out.age, self.hosts.order());
-        let failure = Failure { url, reason, attempts, ended };
         self.ended.add_failure(out.host, rank, out.record, failure, self.hosts.order());
     }
 

@@ -11,7 +11,7 @@ use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Host, Lease, Reason};
 use opilio_export::FileStore;
-use opilio_frontier::{Admission, Fetched};
+use opilio_frontier::{Admission, Cause, Fetched};
 use url::Url;
 
 use super::convert::{Converter, Encoders, Parent, fingerprint_of, rows};
@@ -76,6 +76,8 @@ struct Beside {
     name: Option<Box<Name>>,
     /// What a sitemap lists.
     links: Vec<Admission>,
+    /// Of a failure.
+    cause: Cause,
 }
 
 impl<S: Spider> SpiderRunner<S> {
@@ -276,6 +278,7 @@ impl<S: Spider> SpiderRunner<S> {
     ) {
         let status = answer.as_ref().map(|answer| answer.status);
         tracing::info!(url = %case.record.url, %reason, status, error, "url failed");
+        let cause = Cause::new(status, error.as_deref());
         let failure = Failure {
             url: case.origin.clone(),
             reason,
@@ -292,7 +295,7 @@ impl<S: Spider> SpiderRunner<S> {
             tracing::error!(url = %case.record.url, "the spider's `failed` panicked");
             found = Found::new();
         }
-        self.hand_over(case, found, Ending::Failed(reason), Beside { links, ..Beside::default() });
+        self.hand_over(case, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
     }
 
     /// Writes the files that a page asked for, and only then goes on with what else it gave.
@@ -327,8 +330,10 @@ impl<S: Spider> SpiderRunner<S> {
         match ending {
             Ending::Page => self.failure(case, Reason::NotStored, None, Some(error)),
             _ => {
-                let reason = Ending::Failed(Reason::NotStored);
-                self.send(case.lease, &case.host, reason, case.origin, case.attempts);
+                let ending = Ending::Failed(Reason::NotStored);
+                let (host, attempts) = (case.host, case.attempts);
+                let bare = Parsed::bare(self.shard, host, case.lease, ending, case.origin, attempts);
+                self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
             }
         }
     }
@@ -351,7 +356,7 @@ impl<S: Spider> SpiderRunner<S> {
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
         let mut count = items.len() as u64;
-        let Beside { name, links: mut all } = beside;
+        let Beside { name, links: mut all, mut cause } = beside;
         let (links, rows, ending, name) = match (links, rows) {
             (Ok(links), Ok(rows)) => {
                 all.extend(links);
@@ -361,9 +366,11 @@ impl<S: Spider> SpiderRunner<S> {
                 let url = &case.record.url;
                 if let Err(error) = links {
                     tracing::warn!(%url, %error, "a step of this page cannot be encoded");
+                    cause = Cause::new(None, Some(&format!("a step cannot be encoded: {error}")));
                 }
                 if let Err(error) = rows {
                     tracing::warn!(%url, %error, "an item of this page cannot be encoded");
+                    cause = Cause::new(None, Some(&format!("an item cannot be encoded: {error}")));
                 }
                 count = 0;
                 (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError), None)
@@ -382,6 +389,7 @@ impl<S: Spider> SpiderRunner<S> {
             rows,
             items: count,
             fetched: case.fetched,
+            cause,
         });
     }
 

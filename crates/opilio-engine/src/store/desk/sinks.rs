@@ -179,8 +179,8 @@ impl Desk {
 
 impl Batch {
     fn add(&mut self, page: Parsed) {
-        let Parsed { shard, host, lease, ending, origin, attempts, rows, items, fetched, .. } = page;
-        self.settlements.push(settlement(lease, ending, attempts, origin, fetched));
+        let Parsed { shard, host, lease, ending, origin, attempts, rows, items, fetched, cause, .. } = page;
+        self.settlements.push(settlement(lease, ending, attempts, origin, fetched).because(cause));
         self.whose.push((shard, host, lease));
         self.items += items;
         if self.rows.len() < rows.len() {
