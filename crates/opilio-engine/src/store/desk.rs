@@ -52,6 +52,7 @@ pub(crate) enum Syncing {
     /// When the run ends.
     AtTheEnd,
     /// That often, while there is something new.
+    #[cfg_attr(not(feature = "disk"), expect(dead_code, reason = "only a store in a directory asks for it"))]
     Every(Duration),
     /// With each batch of pages, before it is settled.
     EachTime,

@@ -73,6 +73,7 @@ impl Key {
         Self(fingerprint.0.to_ne_bytes())
     }
 
+    #[cfg(feature = "disk")]
     pub(crate) fn fingerprint(self) -> Fingerprint {
         Fingerprint(u128::from_ne_bytes(self.0))
     }
