@@ -7,7 +7,7 @@ use crate::error::{ExtractError, SelectorError};
 use crate::link::{Link, LinkKind, Reach, is_web, resolve, resolve_all};
 use crate::pass;
 use crate::select::Matches;
-use crate::skim::Skim;
+use crate::skim::{Cut, Skim};
 use bytes::Bytes;
 use bytestring::ByteString;
 use serde::de::DeserializeOwned;
@@ -84,6 +84,14 @@ impl Document {
             Some(dom) if !dom.cut => dom.skim(LinkTexts::Skip, reach),
             _ => pass::skim(self.text(), reach),
         }
+    }
+
+    /// Why what was asked of the page is not all that it holds; `None`: it is all, or nothing was asked for
+    /// yet. Reads nothing.
+    #[must_use]
+    pub fn cut(&self) -> Option<Cut> {
+        let dom = self.dom.get().filter(|dom| dom.cut).map(|_| Cut::Memory);
+        self.skim.get().and_then(|skim| skim.cut).or(dom)
     }
 
     /// The first `<title>` that is not empty, with white space collapsed.

@@ -7,6 +7,7 @@ use crate::refresh;
 use crate::srcset;
 use crate::text::{bounded, collapse};
 use std::borrow::Cow;
+use std::fmt;
 
 /// The longest title that is kept, in bytes.
 pub const TITLE_BYTES_MAX: usize = 4 * 1024;
@@ -47,6 +48,15 @@ pub enum Cut {
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(crate) skim: Skim,
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Links => write!(f, "it has more than {LINKS_MAX} links"),
+            Self::Memory => f.write_str("its markup would take too much memory"),
+        }
+    }
 }
 
 /// There are links enough; the pass can stop.

@@ -417,7 +417,9 @@ fn too_many_links_are_cut_and_said() {
     for page in [&streamed, &parsed] {
         assert_eq!((page.skim().links.len(), page.skim().cut), (LINKS_MAX, Some(Cut::Links)));
         assert_eq!(page.links().len(), LINKS_MAX);
+        assert_eq!(page.cut().unwrap().to_string(), "it has more than 20000 links");
     }
+    assert_eq!(page(&body).cut(), None, "nobody has asked");
 }
 
 #[test]

@@ -112,6 +112,13 @@ fn pages_that_are_large_in_every_way_are_read_in_bounded_memory() {
     for trouble in &large {
         assert_eq!(pages.get(trouble.url()), Some(&1), "{}: {:?}", trouble.name(), failures);
     }
+    let many = large.iter().find(|trouble| trouble.name() == "million-links").unwrap().url();
+    let mut lines = ended.stderr.lines();
+    assert!(
+        lines.any(|line| line.contains(many) && line.contains("more than 20000 links")),
+        "{}",
+        ended.stderr
+    );
     assert_ended_well(&ended);
 }
 

@@ -440,6 +440,9 @@ fn parse<S: Spider>(
         let mut page = Page::new(answer, step, facts);
         let mut found = Found::new();
         spider.parse(&page, &mut found)?;
+        if let Some(why) = page.document().cut() {
+            tracing::warn!(url, %why, "a page is not read to its end: what stands behind is not seen");
+        }
         let name = naming.of(&page).map(Box::new);
         if !found.files.is_empty() {
             found.permit = page.permit.take();
