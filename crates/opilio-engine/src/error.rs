@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
@@ -34,6 +36,17 @@ pub enum CrawlError {
         found: String,
         /// Where this run would.
         wanted: String,
+    },
+    /// There is no crawl to resume, but an output that beginning anew would empty: a state directory that is
+    /// not mounted, or a slip of the pen.
+    #[error(
+        "resume the crawl: there is none in {state}, and {output} is not empty: beginning anew would empty it"
+    )]
+    NothingToResume {
+        /// The state directory.
+        state: PathBuf,
+        /// The output.
+        output: Arc<str>,
     },
     /// The store holds a note that this version cannot read.
     #[error("resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged")]

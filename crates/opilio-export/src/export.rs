@@ -42,6 +42,11 @@ pub trait Sink: Send {
     /// When what lies behind the position cannot be taken back, or the position lies behind the end.
     fn begin(&mut self, position: u64) -> Result<(), ExportError>;
 
+    /// Whether there is something in the output that beginning at 0 would take away.
+    fn has_rows(&self) -> bool {
+        false
+    }
+
     /// Whether [`begin`](Self::begin) can take it back. What only goes forward (a pipe) cannot.
     fn goes_back(&self) -> bool {
         true

@@ -91,6 +91,10 @@ impl Sink for FileSink {
         Ok(())
     }
 
+    fn has_rows(&self) -> bool {
+        self.file.metadata().is_ok_and(|file| file.len() > 0)
+    }
+
     fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError> {
         if !self.begun {
             self.begin(0)?;

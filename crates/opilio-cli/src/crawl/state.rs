@@ -76,6 +76,7 @@ pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
         | CrawlError::MemoryUnknown
         | CrawlError::Export(ExportError::Open { .. })
         | CrawlError::OtherOutput { .. }
+        | CrawlError::NothingToResume { .. }
         | CrawlError::Frontier(
             FrontierError::OtherSpider { .. }
             | FrontierError::OtherVersion { .. }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use opilio::{CrawlError, CrawlReport, Crawler, Spider};
+use tokio::sync::oneshot;
 
 use crate::crawl::progress::Display;
 use crate::signal::{Signal, Signals};
@@ -37,10 +38,33 @@ async fn watch<S: Spider>(
     mut signals: Signals,
     display: &Display,
 ) -> Result<Watched, CrawlError> {
-    let mut crawl = crawler.start()?;
+    // Opening a crawl may take a while: a store to recover, failures and old pages that become due. All of it
+    // is commits, so that it can be left at any moment.
+    let (opened, mut opening) = oneshot::channel();
+    std::thread::Builder::new()
+        .name("open".into())
+        .spawn(move || opened.send(crawler.start()))
+        .map_err(|source| CrawlError::Thread { name: "open", source })?;
+    let mut signal = None;
+    let mut crawl = loop {
+        tokio::select! {
+            started = &mut opening => break started.unwrap_or(Err(CrawlError::Died { name: "open" }))?,
+            again = signals.next() => {
+                if signal.replace(again).is_some() {
+                    return Ok(Watched { report: None, signal });
+                }
+            }
+            () = tokio::time::sleep(OPEN_MAX), if signal.is_some() => {
+                return Ok(Watched { report: None, signal });
+            }
+        }
+    };
     let handle = crawl.handle();
+    if signal.is_some() {
+        handle.stop();
+        display.say(STOPPING);
+    }
     let mut ticks = tokio::time::interval(TICK);
-    let mut signal: Option<Signal> = None;
     loop {
         tokio::select! {
             result = &mut crawl => {
@@ -55,7 +79,7 @@ async fn watch<S: Spider>(
                 }
                 signal = Some(again);
                 handle.stop();
-                display.say("stopping: what is under way may end (within 10 s); once more stops at once");
+                display.say(STOPPING);
             }
             _ = ticks.tick() => display.show(&handle.progress()),
         }
@@ -64,5 +88,8 @@ async fn watch<S: Spider>(
 
 /// The crawl itself says five times a second where it stands.
 const TICK: Duration = Duration::from_millis(200);
+const STOPPING: &str = "stopping: what is under way may end (within 10 s); once more stops at once";
+/// A crawl that is to stop before it is open has this long to open.
+const OPEN_MAX: Duration = Duration::from_secs(5);
 /// An aborted crawl has this long to give its report.
 const ABORT_MAX: Duration = Duration::from_secs(2);

@@ -296,7 +296,8 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// Goes on with the crawl that the state directory holds; begins one when there is none.
+    /// Goes on with the crawl that the state directory holds; begins one when there is none and no output
+    /// holds anything.
     ///
     /// The spider's name and version and the outputs have to be those of the crawl; everything else
     /// may be set anew. Output files are cut back to what was committed. An output that cannot be cut

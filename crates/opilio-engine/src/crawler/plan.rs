@@ -4,6 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "disk")]
+use opilio_export::Sink;
 use opilio_fetch::WebSettings;
 #[cfg(feature = "disk")]
 use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Identity};
@@ -80,6 +82,9 @@ impl<S: Spider> Crawler<S> {
                     Some(limit) => memory::within(limit, options),
                     None => options,
                 };
+                if self.resume && !DiskFrontier::is_there(&dir) {
+                    refuse_to_empty(&dir, &sinks)?;
+                }
                 open_state(&dir, identity, self.resume, self.durability, &options)?
             }
         };
@@ -136,6 +141,15 @@ impl<S: Spider> Crawler<S> {
         };
         Ok((plan, progress))
     }
+}
+
+/// Whoever resumes means to lose nothing.
+#[cfg(feature = "disk")]
+fn refuse_to_empty(dir: &Path, sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
+    let Some(output) = sinks.iter().find(|sink| sink.has_rows()).map(|sink| sink.name()) else {
+        return Ok(());
+    };
+    Err(CrawlError::NothingToResume { state: dir.to_owned(), output })
 }
 
 /// Opens a state directory, or makes it.

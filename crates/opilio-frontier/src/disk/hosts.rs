@@ -165,19 +165,10 @@ impl Ahead {
         used
     }
 
-    /// Adds a chunk, or one of its records that is back.
+    /// Adds a chunk.
     pub(super) fn insert(&mut self, read: Read) {
         let at = self.chunks.partition_point(|other| other.key < read.key);
-        match self.chunks.get_mut(at) {
-            Some(same) if same.key == read.key => {
-                same.left |= read.left;
-                if read.at < same.at {
-                    // What was leased of the chunk may be gone.
-                    (same.at, same.start, same.bytes) = (read.at, read.start, read.bytes);
-                }
-            }
-            _ => self.chunks.insert(at, read),
-        }
+        self.chunks.insert(at, read);
     }
 
     /// The chunk whose record goes first, and how many of it go before that of any other.

@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
 
 use fjall::{Keyspace, OwnedWriteBatch};
 use opilio_core::{Host, Lease, LeaseId, Record};
@@ -39,14 +38,14 @@ pub(super) struct Queue {
     room: String,
 }
 
-/// A record with a host, as it stands in its chunk: most end without being read again.
+/// A record with a host, as it stands in its chunk: most end without being read again. It keeps nothing of
+/// the others: of hosts without number, few leases each, that would be memory without a bound.
 pub(super) struct Out {
     pub(super) host: HostId,
-    /// Its number in its chunk, and where it starts in there.
+    /// Its number in its chunk.
     at: u8,
-    start: u32,
     key: Key,
-    bytes: Arc<[u8]>,
+    packed: Box<[u8]>,
 }
 
 impl Out {
@@ -123,6 +122,12 @@ impl Queue {
 
     pub(super) fn out_len(&self) -> usize {
         self.out.len()
+    }
+
+    /// What leases keep of their records.
+    #[cfg(test)]
+    pub(super) fn out_bytes(&self) -> usize {
+        self.out.values().map(|out| out.packed.len()).sum()
     }
 
     pub(super) fn is_out(&self, lease: LeaseId) -> bool {
@@ -207,7 +212,7 @@ impl Queue {
         while out.len() < until
             && let Some((read, before_others)) = ahead.first()
         {
-            let (key, of, bytes) = (read.key, read.of, read.bytes.clone());
+            let (key, of) = (read.key, read.of);
             let mut taken = 0;
             while out.len() < until && read.left != 0 && u64::from(read.first()) < before_others {
                 let at = read.first();
@@ -215,10 +220,11 @@ impl Queue {
                 let mut from = Reader(packed);
                 let record = pack::unpack(&mut from, &slot.host, key, self.order, &mut self.room);
                 let record = record.ok_or(UNREADABLE)?;
-                let read_bytes = (packed.len() - from.0.len()) as u32;
+                let packed = &packed[..packed.len() - from.0.len()];
                 let id = LeaseId(self.next_lease);
                 self.next_lease += 1;
-                let place = Out { host: key.host(), at, start: read.start, key, bytes: bytes.clone() };
+                let place = Out { host: key.host(), at, key, packed: packed.into() };
+                let read_bytes = packed.len() as u32;
                 self.out.insert(id, place);
                 out.push(Lease { id, record });
                 taken |= 1 << at;
@@ -262,28 +268,24 @@ impl Queue {
 
     /// The record that is out.
     pub(super) fn record(&mut self, out: &Out, host: &Host) -> Option<Record> {
-        let packed = out.bytes.get(out.start as usize..)?;
-        pack::unpack(&mut Reader(packed), host, out.key, self.order, &mut self.room)
+        pack::unpack(&mut Reader(&out.packed), host, out.key, self.order, &mut self.room)
     }
 
-    /// A record was not tried: it is due, at its old place. Nothing is written, as nothing was.
+    /// A record was not tried: it is due, at its old place. Nothing is written, as nothing was. What is read
+    /// ahead from that place on is read again.
     pub(super) fn give_back(&mut self, out: Out, slot: &mut Slot) {
-        let Out { at, start, key, bytes, .. } = out;
+        let Out { at, key, .. } = out;
         let Some(open) = self.open.get_mut(&key) else { return };
-        let of = open.records;
         open.taken &= !(1 << at);
         if open.taken == 0 {
             self.open.remove(&key);
         }
         slot.work.add(1);
-        match &mut slot.ahead {
-            None => slot.head = slot.head.min(key),
-            Some(ahead) if key > ahead.to => {}
-            Some(ahead) => {
-                let before = ahead.bytes();
-                ahead.insert(Read { key, of, left: 1 << at, at, start, bytes });
-                self.ahead_bytes += ahead.bytes() - before;
-            }
+        if slot.ahead.as_ref().is_some_and(|ahead| key <= ahead.to) {
+            self.forget_ahead(slot);
+        }
+        if slot.ahead.is_none() {
+            slot.head = slot.head.min(key);
         }
     }
 
@@ -333,7 +335,14 @@ impl Queue {
         };
         let before = ahead.bytes();
         let had = ahead.len();
-        self.read(id, from, had + n.max(READ_AT_ONCE), &mut ahead)?;
+        // Without room for it, what is read beyond would be forgotten at once.
+        let has_room = self.ahead_bytes < self.ahead_bytes_max / 2;
+        let n = if has_room { n.max(READ_AT_ONCE) } else { n };
+        let all = match slot.work {
+            Work::Exact(all) => usize::try_from(all).unwrap_or(usize::MAX),
+            Work::Some | Work::Unknown => usize::MAX,
+        };
+        self.read(id, from, had + n, all, &mut ahead)?;
         let found = ahead.len() > had;
         self.ahead_bytes += ahead.bytes() - before;
         slot.ahead = Some(ahead);
@@ -341,8 +350,16 @@ impl Queue {
         Ok(found)
     }
 
-    /// Reads on from a place until so many records stand in `ahead`.
-    fn read(&mut self, id: HostId, from: Key, until: usize, ahead: &mut Ahead) -> Result<(), ReadError> {
+    /// Reads on from a place until so many records stand in `ahead`, or all that are due: behind the last of
+    /// them may lie the remains of all that was ever settled of a host.
+    fn read(
+        &mut self,
+        id: HostId,
+        from: Key,
+        until: usize,
+        all: usize,
+        ahead: &mut Ahead,
+    ) -> Result<(), ReadError> {
         // Up to the host's last place, and no further: the remains of what was settled of the next hosts
         // may be all that stands there.
         for entry in self.stored.range(from.bytes()..=Key::last_of(id).bytes()) {
@@ -356,6 +373,9 @@ impl Queue {
                 Kind::Chunk | Kind::Single => {
                     let taken = self.open.get(&key).map_or(0, |open| open.taken);
                     load(key, &value, taken, ahead).ok_or("a chunk cannot be read")?;
+                    if ahead.len() >= all {
+                        break;
+                    }
                 }
                 Kind::Settled => self.see_settled(key, &value, ahead)?,
             }

@@ -3,7 +3,8 @@
 //! A link is looked up among those met lately, among those gathered since the last sorted file, then
 //! on disk; most links of a page end at the first. The key is the fingerprint as it is. Its first 32
 //! bits are a hash of the host, so that the links of a page lie together on disk. The other 96 tell
-//! URLs of one host apart: at 10⁸ of them the chance of one false "seen" is below 10⁻¹².
+//! URLs of one host apart: at 10⁸ of them the chance of one false "seen" on disk is below 10⁻¹², and in
+//! the table of those met lately, which keeps some bits fewer, below 10⁻⁹.
 //!
 //! New ones do not go through the database's journal one by one: a commit writes those of its batch
 //! as one entry (a *sheet*), and they are gathered in memory. Once they are many, they become a sorted
@@ -115,15 +116,19 @@ impl Seen {
         Ok(seen)
     }
 
-    /// Begins a batch: looks up what it will ask for. In the order of the keys, so that neighbours
-    /// share their blocks; that halves the price.
-    pub(super) fn begin(&mut self, batch: impl Iterator<Item = Fingerprint>) -> Result<(), SeenError> {
+    /// Begins a batch: looks up what it will ask for, and whether to be filtered. In the order of the keys,
+    /// so that neighbours share their blocks; that halves the price.
+    pub(super) fn begin(
+        &mut self,
+        batch: impl Iterator<Item = (Fingerprint, bool)>,
+    ) -> Result<(), SeenError> {
         self.batch.clear();
-        let unknown = batch.filter(|fingerprint| {
-            !self.recent.holds(*fingerprint, Class::Known)
-                && !self.gathered.contains_key(&Key::of(*fingerprint))
+        let unknown = batch.filter(|(fingerprint, filtered)| {
+            let is_known = self.recent.holds(*fingerprint, Class::Known)
+                || *filtered && self.recent.holds(*fingerprint, Class::Filtered);
+            !is_known && !self.gathered.contains_key(&Key::of(*fingerprint))
         });
-        let mut sorted: Vec<_> = unknown.collect();
+        let mut sorted: Vec<_> = unknown.map(|(fingerprint, _)| fingerprint).collect();
         sorted.sort_unstable();
         sorted.dedup();
         for fingerprint in sorted {

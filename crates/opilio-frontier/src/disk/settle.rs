@@ -131,7 +131,8 @@ impl DiskFrontier {
             Ending::Page => {
                 self.books.stats.pages += 1;
                 self.spend(out.host, |spent| spent.add(fetched.body_bytes))?;
-                if self.options.history {
+                // A run that does not ask for the history must not make it forget.
+                if self.options.history || self.books.next_page > 0 {
                     let record = self.record_of(out)?;
                     self.add_page(out.host, record, attempts, fetched, now, commit);
                 }

@@ -178,7 +178,8 @@ impl DiskFrontier {
     fn admit_all(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError> {
         let mut admitted = Admitted::default();
         let mut fresh = Vec::new();
-        let begun = self.seen.begin(batch.iter().map(Admission::fingerprint));
+        let asked = batch.iter().map(|one| (one.fingerprint(), matches!(one, Admission::Filtered { .. })));
+        let begun = self.seen.begin(asked);
         self.sighted(begun)?;
         for admission in batch {
             self.sight(admission, &mut fresh, &mut admitted)?;

@@ -17,7 +17,7 @@ use url::Url;
 use super::files::filled_bytes;
 use super::{COMMITS_PER_LOOK, DiskFrontier, DiskOptions, Durability, Identity};
 use crate::conformance::Stores;
-use crate::{Admission, Frontier, FrontierError, MemoryOptions, Settlement, Want};
+use crate::{Admission, Filtered, Frontier, FrontierError, MemoryOptions, Settlement, Want};
 
 mod damage;
 mod full;
@@ -227,6 +227,23 @@ fn a_directory_belongs_to_one_crawl_and_one_process() {
 }
 
 #[test]
+fn a_directory_of_another_format_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = create(dir.path());
+    let mut identity = store.stored.misc.get(super::keys::CRAWL).unwrap().unwrap().to_vec();
+    let here = u64::from(identity[0]);
+    identity[0] -= 1;
+    store.stored.misc.insert(super::keys::CRAWL, identity).unwrap();
+    drop(store);
+    for _ in 0..2 {
+        let found = open(dir.path()).unwrap_err();
+        assert!(
+            matches!(found, FrontierError::OtherFormat { found, wanted, .. } if found == here - 1 && wanted == here)
+        );
+    }
+}
+
+#[test]
 fn a_directory_is_given_back_though_a_copy_of_its_lock_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let store = create(dir.path());
@@ -344,6 +361,14 @@ fn what_a_slow_crawl_keeps_in_memory_is_written_in_time() {
     assert!(queue > 0 && seen > 0, "{queue}, {seen}");
 }
 
+/// Bytes that this thread has read, from files or the cache of the system.
+#[cfg(target_os = "linux")]
+fn read_bytes() -> u64 {
+    let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("rchar: "));
+    line.unwrap().trim().parse().unwrap()
+}
+
 /// The filter of a large file is megabytes. A cache whose shards had no room for it read it whole for each
 /// link, and a crawl of some millions of URLs came to a stop on a machine with many cores.
 #[cfg(target_os = "linux")]
@@ -360,16 +385,84 @@ fn a_look_up_reads_little_however_large_the_files_are() {
     while store.stored.seen.l0_table_count() >= 4 {
         std::thread::yield_now();
     }
-    let read_bytes = || -> u64 {
-        let text = fs::read_to_string("/proc/thread-self/io").unwrap();
-        let line = text.lines().find_map(|line| line.strip_prefix("rchar: "));
-        line.unwrap().trim().parse().unwrap()
-    };
     let before = read_bytes();
     const ASKED: usize = 500;
     store.admit(batch(KNOWN..KNOWN + ASKED)).unwrap();
     let read = (read_bytes() - before) / ASKED as u64;
     assert!(read < 16 << 10, "{read} bytes a look-up");
+}
+
+/// A page's navigation leads out of scope again and again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_filtered_link_that_was_met_lately_is_not_looked_up_on_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = DiskOptions { recent_bytes: 1 << 20, gather_bytes: 1 << 10, cache_bytes: 0, ..small() };
+    let mut store = DiskFrontier::create(dir.path(), options, whose()).unwrap();
+    let filtered = || -> Vec<_> {
+        let of = |path| Fingerprint::of(&Url::parse(&format!("http://out.test/{path}")).unwrap());
+        (0..500).map(|path| Admission::Filtered { fingerprint: of(path), why: Filtered::ScopeHost }).collect()
+    };
+    assert_eq!(store.admit(filtered()).unwrap().filtered_new, 500);
+    assert!(store.stored.seen.table_count() > 0, "they are in a sorted file");
+    let before = read_bytes();
+    assert_eq!(store.admit(filtered()).unwrap().known, 500);
+    // What reading the count itself costs.
+    assert!(read_bytes() - before < 1_000);
+}
+
+#[test]
+fn a_lease_keeps_its_own_record_and_not_those_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    store.admit((0..64).map(|path| Admission::Queue(record(0, path))).collect()).unwrap();
+    let mut leases = Vec::new();
+    let wants = [Want { host: record(0, 0).host, n: 2 }];
+    store.lease(&wants, Timestamp::EPOCH, &mut leases).unwrap();
+    assert_eq!(leases.len(), 2);
+    assert!(store.queue.out_bytes() < 40, "{}", store.queue.out_bytes());
+    // One goes back to its place, before the others.
+    store.settle(vec![Settlement::give_back(leases[0].id)], &[], Timestamp::EPOCH).unwrap();
+    let again = drain(&mut store);
+    assert_eq!((again.len(), again[0].as_str()), (63, "http://h0.test/0"));
+}
+
+#[test]
+fn what_has_waited_long_is_moved_some_at_a_time() {
+    const WAITING: usize = 6_000;
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = create(dir.path());
+    store.admit(batch(0..WAITING)).unwrap();
+    let mut leases = Vec::new();
+    let wants = [0, 1, 2].map(|host| Want { host: record(host, 0).host, n: WAITING });
+    store.lease(&wants, Timestamp::EPOCH, &mut leases).unwrap();
+    let (later, now) = (Timestamp::from_secs(60), Timestamp::from_secs(3_600));
+    let ends = leases.iter().map(|lease| Settlement::retry(lease.id, later, 1)).collect();
+    store.settle(ends, &[], Timestamp::EPOCH).unwrap();
+    let told = store.hosts_ready(now, 1).unwrap();
+    assert!(store.stats().waiting > 0 && store.next_due().unwrap() <= now);
+    while store.next_due().is_some() {
+        store.hosts_ready(now, 0).unwrap();
+    }
+    let mut of_first = Vec::new();
+    let wants: Vec<_> = told.into_iter().map(|host| Want { host, n: WAITING }).collect();
+    store.lease(&wants, now, &mut of_first).unwrap();
+    assert_eq!((store.stats().waiting, of_first.len() + drain(&mut store).len()), (0, WAITING));
+}
+
+#[test]
+fn a_run_that_asks_for_no_history_forgets_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |history| DiskOptions { history, ..small() };
+    let open = |history| DiskFrontier::open(dir.path(), with(history), whose()).unwrap();
+    let mut store = DiskFrontier::create(dir.path(), with(true), whose()).unwrap();
+    store.admit(batch(0..10)).unwrap();
+    drain(&mut store);
+    let later = Timestamp::from_secs(9);
+    assert_eq!(store.refresh(later, 99).unwrap(), 10);
+    drop(store);
+    assert_eq!(drain(&mut open(false)).len(), 10);
+    assert_eq!(open(true).refresh(later, 99).unwrap(), 10);
 }
 
 #[test]

@@ -14,8 +14,10 @@ use super::queue::Out;
 use crate::encode::Reader;
 use crate::error::FrontierError;
 
-/// So many are moved in one commit.
+/// So many are moved in one commit, and so many commits are made of a call: after a long pause everything
+/// that waits is due, and the first lease is not to wait for all of it.
 const MOVED_MAX: usize = 1024;
+const MOVES_MAX: usize = 4;
 
 impl DiskFrontier {
     /// The first that waits, not looking before `from`.
@@ -43,11 +45,11 @@ impl DiskFrontier {
         self.books.stats.retries += 1;
     }
 
-    /// Queues what has become due.
+    /// Queues what has become due; of much, some. [`next_due`](crate::Frontier::next_due) tells that there is
+    /// more.
     pub(super) fn wake(&mut self, now: Timestamp) -> Result<(), FrontierError> {
-        while let Some(first) = self.next_due
-            && first.due <= now
-        {
+        for _ in 0..MOVES_MAX {
+            let Some(first) = self.next_due.filter(|first| first.due <= now) else { break };
             self.all_or_nothing(|store| store.wake_some(first, now))?;
         }
         Ok(())
