@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::Arc;
 
 use fjall::{Keyspace, OwnedWriteBatch};
 use opilio_core::{Host, Lease, LeaseId, Record};
@@ -27,6 +28,8 @@ pub(super) struct Queue {
     /// Those of them that this commit settles something of, and what.
     touched: Vec<(Key, u64)>,
     next_lease: u64,
+    /// What is being leased of a chunk: number and start.
+    leased: Vec<(u8, u32)>,
     /// The hosts that something is read ahead of, and how much that is.
     aheads: BTreeSet<HostId>,
     ahead_bytes: usize,
@@ -39,13 +42,16 @@ pub(super) struct Queue {
 }
 
 /// A record with a host, as it stands in its chunk: most end without being read again. It keeps nothing of
-/// the others: of hosts without number, few leases each, that would be memory without a bound.
+/// its chunk but what was leased with it: of hosts without number, few leases each, that would be memory
+/// without a bound.
 pub(super) struct Out {
     pub(super) host: HostId,
     /// Its number in its chunk.
     at: u8,
     key: Key,
-    packed: Box<[u8]>,
+    /// Where it starts among those that were leased with it.
+    start: u32,
+    bytes: Arc<[u8]>,
 }
 
 impl Out {
@@ -103,6 +109,7 @@ impl Queue {
             open: HashMap::default(),
             touched: Vec::new(),
             next_lease: 0,
+            leased: Vec::new(),
             aheads: BTreeSet::new(),
             ahead_bytes: 0,
             trims: 0,
@@ -127,7 +134,7 @@ impl Queue {
     /// What leases keep of their records.
     #[cfg(test)]
     pub(super) fn out_bytes(&self) -> usize {
-        self.out.values().map(|out| out.packed.len()).sum()
+        self.out.values().map(|out| out.bytes.len()).sum()
     }
 
     pub(super) fn is_out(&self, lease: LeaseId) -> bool {
@@ -213,25 +220,31 @@ impl Queue {
             && let Some((read, before_others)) = ahead.first()
         {
             let (key, of) = (read.key, read.of);
-            let mut taken = 0;
+            self.leased.clear();
+            let (mut taken, first_lease, mut begin) = (0, self.next_lease, None);
             while out.len() < until && read.left != 0 && u64::from(read.first()) < before_others {
                 let at = read.first();
                 let packed = read.next().ok_or(UNREADABLE)?;
                 let mut from = Reader(packed);
                 let record = pack::unpack(&mut from, &slot.host, key, self.order, &mut self.room);
                 let record = record.ok_or(UNREADABLE)?;
-                let packed = &packed[..packed.len() - from.0.len()];
+                let read_bytes = (packed.len() - from.0.len()) as u32;
                 let id = LeaseId(self.next_lease);
                 self.next_lease += 1;
-                let place = Out { host: key.host(), at, key, packed: packed.into() };
-                let read_bytes = packed.len() as u32;
-                self.out.insert(id, place);
+                self.leased.push((at, read.start));
+                begin.get_or_insert(read.start as usize);
                 out.push(Lease { id, record });
                 taken |= 1 << at;
                 read.left &= !(1 << at);
                 (read.at, read.start) = (at + 1, read.start + read_bytes);
                 slot.work.take_one();
                 slot.out += 1;
+            }
+            let begin = begin.unwrap_or_default();
+            let bytes: Arc<[u8]> = read.bytes.get(begin..read.start as usize).ok_or(UNREADABLE)?.into();
+            for (id, (at, start)) in (first_lease..).map(LeaseId).zip(self.leased.drain(..)) {
+                let start = start - begin as u32;
+                self.out.insert(id, Out { host: key.host(), at, key, start, bytes: bytes.clone() });
             }
             let fresh = Open { records: of, taken: 0, settled: 0, marked: false };
             self.open.entry(key).or_insert(fresh).taken |= taken;
@@ -268,7 +281,8 @@ impl Queue {
 
     /// The record that is out.
     pub(super) fn record(&mut self, out: &Out, host: &Host) -> Option<Record> {
-        pack::unpack(&mut Reader(&out.packed), host, out.key, self.order, &mut self.room)
+        let packed = out.bytes.get(out.start as usize..)?;
+        pack::unpack(&mut Reader(packed), host, out.key, self.order, &mut self.room)
     }
 
     /// A record was not tried: it is due, at its old place. Nothing is written, as nothing was. What is read
@@ -336,7 +350,7 @@ impl Queue {
         let before = ahead.bytes();
         let had = ahead.len();
         // Without room for it, what is read beyond would be forgotten at once.
-        let has_room = self.ahead_bytes < self.ahead_bytes_max / 2;
+        let has_room = self.ahead_bytes < self.ahead_bytes_max / 8 * 7;
         let n = if has_room { n.max(READ_AT_ONCE) } else { n };
         let all = match slot.work {
             Work::Exact(all) => usize::try_from(all).unwrap_or(usize::MAX),
@@ -362,22 +376,26 @@ impl Queue {
     ) -> Result<(), ReadError> {
         // Up to the host's last place, and no further: the remains of what was settled of the next hosts
         // may be all that stands there.
+        let mut have = ahead.len();
         for entry in self.stored.range(from.bytes()..=Key::last_of(id).bytes()) {
             let (key, value) = entry.into_inner()?;
             let key = Key::parse(&key).ok_or("a key of the queue")?;
             // A single may stand within the ages of a chunk: both or none.
-            if key > ahead.to && ahead.len() >= until {
+            if have >= until && key > ahead.to {
                 break;
             }
             match key.kind().ok_or("the kind of a key")? {
                 Kind::Chunk | Kind::Single => {
                     let taken = self.open.get(&key).map_or(0, |open| open.taken);
-                    load(key, &value, taken, ahead).ok_or("a chunk cannot be read")?;
-                    if ahead.len() >= all {
+                    have += load(key, &value, taken, ahead).ok_or("a chunk cannot be read")?;
+                    if have >= all {
                         break;
                     }
                 }
-                Kind::Settled => self.see_settled(key, &value, ahead)?,
+                Kind::Settled => {
+                    self.see_settled(key, &value, ahead)?;
+                    have = ahead.len();
+                }
             }
         }
         Ok(())
@@ -430,8 +448,8 @@ impl Queue {
 
 const UNREADABLE: &str = "a record cannot be read";
 
-/// Reads a chunk, except for those records that are taken.
-fn load(key: Key, value: &[u8], taken: u64, ahead: &mut Ahead) -> Option<()> {
+/// Reads a chunk, except for those records that are taken; how many that leaves.
+fn load(key: Key, value: &[u8], taken: u64, ahead: &mut Ahead) -> Option<usize> {
     let of = *value.first()?;
     if of == 0 || usize::from(of) > CHUNK_RECORDS {
         return None;
@@ -442,7 +460,7 @@ fn load(key: Key, value: &[u8], taken: u64, ahead: &mut Ahead) -> Option<()> {
         ahead.insert(Read { key, of, left, at: 0, start: 1, bytes: value.into() });
     }
     ahead.to = ahead.to.max(key.at_age(key.age() + u64::from(of) - 1, Kind::Chunk).end_of_age());
-    Some(())
+    Some(left.count_ones() as usize)
 }
 
 /// Hashes places and lease numbers, which no outsider chooses.
