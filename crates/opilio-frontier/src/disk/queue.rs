@@ -340,6 +340,13 @@ impl Queue {
     /// Reads at least `n` more records of a host ahead, or all that there are; false when none.
     pub(super) fn fill(&mut self, hosts: &mut Hosts, id: HostId, n: usize) -> Result<bool, ReadError> {
         let Some(slot) = hosts.slot(id) else { return Ok(false) };
+        let all = match slot.work {
+            Work::Exact(all) => usize::try_from(all).unwrap_or(usize::MAX),
+            Work::Some | Work::Unknown => usize::MAX,
+        };
+        if slot.ahead.as_ref().map_or(0, |ahead| ahead.len()) >= all {
+            return Ok(false);
+        }
         let (mut ahead, from) = match slot.ahead.take() {
             Some(ahead) => {
                 let from = ahead.to.next();
@@ -352,10 +359,6 @@ impl Queue {
         // Without room for it, what is read beyond would be forgotten at once.
         let has_room = self.ahead_bytes < self.ahead_bytes_max / 8 * 7;
         let n = if has_room { n.max(READ_AT_ONCE) } else { n };
-        let all = match slot.work {
-            Work::Exact(all) => usize::try_from(all).unwrap_or(usize::MAX),
-            Work::Some | Work::Unknown => usize::MAX,
-        };
         self.read(id, from, had + n, all, &mut ahead)?;
         let found = ahead.len() > had;
         self.ahead_bytes += ahead.bytes() - before;
