@@ -380,7 +380,6 @@ mod tests {
         format!("{:#}", parse(text).unwrap_err())
     }
 
-    /// Where a value is that of no setting at all, it is the default that the flags' help names.
     #[test]
     fn the_documented_file_is_read_and_names_every_key() {
         let text = include_str!("../../../docs/opilio.toml");

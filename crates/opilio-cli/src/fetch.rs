@@ -339,7 +339,7 @@ impl Asked {
             Ended::Unsent(_, error) => json["error"] = json!(error),
         }
         if decision.reason == Reason::BlockedAddress.as_str() {
-            let error = json["error"].as_str().unwrap_or_default();
+            let error = json["error"].as_str().unwrap_or("the address is not allowed");
             json["error"] = json!(format!("{error}; {PRIVATE_HINT}"));
         }
         Said { json, decision }

@@ -69,14 +69,15 @@ pub trait Frontier: Send {
     /// When the next waiting record becomes due: call [`hosts_ready`](Self::hosts_ready) then.
     ///
     /// May lie in the past, when it has become due since the last call, or when that call left some of
-    /// what it has to end. No host is told before it is asked for.
+    /// what it has to move or to end. No host is told before it is asked for.
     fn next_due(&self) -> Option<Timestamp>;
 
     /// Appends to `out` at most `n` due records of each wanted host, by priority (high first),
     /// the crawl's [`Order`](crate::Order), age (old first).
     ///
     /// A record is with one lease at a time. Leases are numbered in the order of `out`; a want that
-    /// comes back short says that its host has nothing more that is due.
+    /// comes back short says that its host has nothing more that is due, but for what
+    /// [`next_due`](Self::next_due) says is yet to be moved.
     ///
     /// # Errors
     /// When the store fails; then `out` holds no lease of this call.

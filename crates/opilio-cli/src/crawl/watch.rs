@@ -53,6 +53,7 @@ async fn watch<S: Spider>(
                 if signal.replace(again).is_some() {
                     return Ok(Watched { report: None, signal });
                 }
+                display.say(STOPPING);
             }
             () = tokio::time::sleep(OPEN_MAX), if signal.is_some() => {
                 return Ok(Watched { report: None, signal });
@@ -62,7 +63,6 @@ async fn watch<S: Spider>(
     let handle = crawl.handle();
     if signal.is_some() {
         handle.stop();
-        display.say(STOPPING);
     }
     let mut ticks = tokio::time::interval(TICK);
     loop {
