@@ -264,9 +264,10 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_retried_whatever_the_attempt_and_pause_the_host() {
+    fn refusals_pause_the_host_and_are_retried_while_attempts_last() {
         for (code, reason) in [(429, "http_4xx"), (503, "http_5xx")] {
-            assert_eq!(status(code, &[("retry-after", "7")], 9), pause(retry(reason, 7_000), 7_000));
+            assert_eq!(status(code, &[("retry-after", "7")], 3), pause(retry(reason, 7_000), 7_000));
+            assert_eq!(status(code, &[("retry-after", "7")], 4), pause(give_up(reason), 7_000));
             for no_hint in ["0", "Wed, 21 Oct 2020 07:28:00 GMT", "soon"] {
                 assert_eq!(status(code, &[("retry-after", no_hint)], 1), pause(retry(reason, 1_000), 1_000));
             }

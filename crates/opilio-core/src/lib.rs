@@ -31,7 +31,7 @@ pub use order::Order;
 pub use outcome::{Blame, Fault, Outcome, Reason};
 pub use policy::{Backoff, HostPolicy};
 pub use rate::{Rate, RateError, per_hour, per_minute, per_second};
-pub use record::{Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
+pub use record::{Attempts, Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
 pub use retry::{OutcomeClass, RequestFacts, RetryPolicy, Rule, Wait};
 pub use sink::SinkPosition;
 pub use time::Timestamp;

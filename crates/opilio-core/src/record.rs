@@ -86,14 +86,61 @@ pub struct Record {
     pub priority: Priority,
     /// Order among those of its host and priority, in a crawl whose order is by score.
     pub score: Score,
-    /// Attempts that this URL has used up so far.
-    pub attempts: u16,
+    /// Requests that were made for this URL so far.
+    pub attempts: Attempts,
     /// Whether this record stands for itself or goes on for another one.
     pub kind: RecordKind,
     /// Of a page that is due again: what the server is asked with whether it has changed.
     pub validators: Option<Arc<Validators>>,
     /// Step, method, body, headers, overrides, origin: for the spider's side only.
     pub extra: Bytes,
+}
+
+/// The requests made for one URL, and how many of them do not count against it.
+///
+/// A request does not count when another start showed that its failure was the host's. The retry policy
+/// counts [`used`](Self::used), reports show [`requests`](Self::requests).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Attempts {
+    /// Requests that the server may have seen.
+    pub requests: u16,
+    /// Of those, the ones that failed by the host's fault; at most `requests`.
+    pub excused: u16,
+}
+
+impl Attempts {
+    /// No request so far.
+    pub const NONE: Self = Self { requests: 0, excused: 0 };
+
+    /// So many requests, all on the URL's own account.
+    #[must_use]
+    pub fn of(requests: u16) -> Self {
+        Self { requests, excused: 0 }
+    }
+
+    /// Attempts that count against the URL.
+    #[must_use]
+    pub fn used(self) -> u16 {
+        self.requests.saturating_sub(self.excused)
+    }
+
+    /// Whether no request was made so far.
+    #[must_use]
+    pub fn is_none(self) -> bool {
+        self == Self::NONE
+    }
+
+    /// Both numbers as one, for stores: the number of requests alone where none is excused.
+    #[must_use]
+    pub fn pack(self) -> u32 {
+        u32::from(self.excused) << 16 | u32::from(self.requests)
+    }
+
+    /// What [`pack`](Self::pack) made one number of.
+    #[must_use]
+    pub fn unpack(packed: u32) -> Self {
+        Self { requests: packed as u16, excused: (packed >> 16) as u16 }
+    }
 }
 
 /// Whether a record counts in the books as a URL of its own.
@@ -119,15 +166,30 @@ impl LeaseId {
         Self(ERRANDS | n)
     }
 
-    /// Whether this is the lease of an errand.
+    /// The lease of a witness: a request that a host makes only to learn whose fault failures were. To
+    /// the shell it is an errand that no one waits for.
+    #[must_use]
+    pub fn witness(n: u32) -> Self {
+        Self(ERRANDS | WITNESSES | u64::from(n))
+    }
+
+    /// Whether this is the lease of an errand, or of a witness.
     #[must_use]
     pub fn is_errand(self) -> bool {
         self.0 & ERRANDS != 0
+    }
+
+    /// Whether this is the lease of a witness.
+    #[must_use]
+    pub fn is_witness(self) -> bool {
+        self.0 & (ERRANDS | WITNESSES) == (ERRANDS | WITNESSES)
     }
 }
 
 /// Half of all numbers; no store counts so far.
 const ERRANDS: u64 = 1 << 63;
+/// Half of the errands; no shard counts so far.
+const WITNESSES: u64 = 1 << 62;
 
 impl fmt::Debug for LeaseId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -162,8 +224,8 @@ pub enum Ending {
     Retry {
         /// Not before this instant.
         due: Timestamp,
-        /// Attempts that it has used up.
-        attempts: u16,
+        /// Requests that were made for it.
+        attempts: Attempts,
     },
     /// Not tried: back to where it was. Also what the end of a run does with open leases.
     Return,

@@ -15,9 +15,8 @@ use crate::verdict::{Hints, Proposal, Verdict};
 /// Whether and when failed attempts are repeated.
 ///
 /// The default is three retries, hence four attempts, with waits of full jitter below 1 s, 2 s, 4 s
-/// and so on, up to 60 s. Refusals (429, 503) are the host's matter: it is held and keeps count
-/// itself, so that they are retried however many attempts a policy allows, unless a rule of their own says
-/// otherwise.
+/// and so on, up to 60 s. What turns out to be the host's fault (an outage, a rate that it does not bear)
+/// uses up no attempt of a URL.
 ///
 /// ```
 /// use std::time::Duration;
@@ -98,7 +97,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// One attempt and no more; refusals are retried nevertheless, see [`RetryPolicy`].
+    /// One attempt and no more, unless its failure was the host's fault.
     #[must_use]
     pub fn none() -> Self {
         Self::default().retries(0)
@@ -166,8 +165,6 @@ impl RetryPolicy {
     ) -> Verdict {
         let own = self.rule_for(outcome, class);
         match (class, own) {
-            // The host's hold is the wait.
-            (OutcomeClass::Refused, None) => Verdict::Retry { after: Duration::ZERO },
             (OutcomeClass::Rejected, None) => Verdict::GiveUp(reason),
             (_, own) => own.unwrap_or(&self.rule).decide(request, reason, hints, random),
         }
@@ -430,10 +427,12 @@ mod tests {
     }
 
     #[test]
-    fn refusals_use_up_no_attempts_unless_a_rule_says_so() {
+    fn refusals_are_retried_like_other_failures_unless_a_rule_says_otherwise() {
         for status in [429, 503] {
             let outcome = Outcome::Answered(status);
-            assert_eq!(verdict(&RetryPolicy::none(), &attempt(50), outcome), secs(0));
+            let policy = RetryPolicy::default();
+            assert_eq!(verdict(&policy, &attempt(3), outcome), secs(4));
+            assert_eq!(verdict(&policy, &attempt(4), outcome), Verdict::GiveUp(Reason::of_status(status)));
             let strict = RetryPolicy::default().on(OutcomeClass::Refused, Rule::never());
             assert_eq!(verdict(&strict, &attempt(1), outcome), Verdict::GiveUp(Reason::of_status(status)));
         }

@@ -110,7 +110,7 @@ fn record(hosts: &[Host], page: usize, link: usize) -> Record {
         depth: 1,
         priority: Priority::default(),
         score: Score::default(),
-        attempts: 0,
+        attempts: Default::default(),
         kind: RecordKind::Discovered,
         validators: None,
         extra: Bytes::new(),

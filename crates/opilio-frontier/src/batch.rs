@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use opilio_core::{Ending, Fingerprint, Host, LeaseId, Reason, Record, Timestamp, Validators};
+use opilio_core::{Attempts, Ending, Fingerprint, Host, LeaseId, Reason, Record, Timestamp, Validators};
 use serde::{Deserialize, Serialize};
 
 use crate::stats::Cause;
@@ -174,9 +174,9 @@ impl Settlement {
         Self { cause, ..self }
     }
 
-    /// Due again later, with so many attempts used up; its place by age stays its own.
+    /// Due again later, with the requests that were made for it; its place by age stays its own.
     #[must_use]
-    pub fn retry(lease: LeaseId, due: Timestamp, attempts: u16) -> Self {
+    pub fn retry(lease: LeaseId, due: Timestamp, attempts: Attempts) -> Self {
         Self::plain(lease, Ending::Retry { due, attempts })
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::budget::Spacing;
 use super::hold::Door;
 use super::message::{Output, WakeReason};
-use super::room::Flight;
+use super::room::{Flight, Ticket};
 use super::rules::{Fetching, Known};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
@@ -20,12 +20,14 @@ use crate::record::Lease;
 use crate::time::Timestamp;
 
 /// What may start now.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Candidate {
     /// The ready lease at this place.
     Lease(usize),
     /// The rules of this origin, which its leases wait for.
     Rules(Scheme),
+    /// A request that was answered before, to learn whose fault failures were.
+    Witness,
 }
 
 impl HostState {
@@ -45,11 +47,13 @@ impl HostState {
         let may_start = |lease: &Lease| {
             allowed(lease) || self.rules.fetch_due(lease.record.scheme).is_some_and(|due| due <= now)
         };
-        // While it is open whose fault the last failure was, another URL goes first, to find out.
-        let careful = self.hold.door == Door::Closed || self.suspect.is_some();
-        let place = if careful { self.room.safest(may_start)? } else { self.room.best(may_start)? };
-        let lease = &self.room.ready()[place].lease;
-        Some(if allowed(lease) { Candidate::Lease(place) } else { Candidate::Rules(lease.record.scheme) })
+        Some(match self.choose(may_start)? {
+            Candidate::Lease(place) => {
+                let lease = &self.room.ready()[place].lease;
+                if allowed(lease) { Candidate::Lease(place) } else { Candidate::Rules(lease.record.scheme) }
+            }
+            candidate @ (Candidate::Rules(_) | Candidate::Witness) => candidate,
+        })
     }
 
     /// When the next start will be possible if nothing is heard, and what it waits for.
@@ -76,8 +80,11 @@ impl HostState {
 
     /// From when on there is something to start.
     fn work_due(&self) -> Option<Timestamp> {
+        if self.wants_witness() {
+            return Some(Timestamp::EPOCH);
+        }
         let ready = self.room.ready().iter().rev().find_map(|ticket| self.lease_due(&ticket.lease));
-        let mut waiting = self.room.waiting().iter().rev();
+        let mut waiting = self.room.waiting().iter().rev().filter(|(_, ticket)| ticket.pending.is_none());
         let waiting = waiting.find_map(|(due, ticket)| Some(self.lease_due(&ticket.lease)?.max(*due)));
         ready.into_iter().chain(waiting).min()
     }
@@ -94,6 +101,7 @@ impl HostState {
     }
 
     pub(super) fn start(&mut self, now: Timestamp, candidate: Candidate) -> Output {
+        let witness = if candidate == Candidate::Witness { self.witness_lease() } else { None };
         let spacing = self.pacing();
         let probe = self.hold.door == Door::Closed;
         let idled = self.idle_since.take().is_some_and(|since| {
@@ -112,19 +120,20 @@ impl HostState {
             self.hold.door = Door::Probing;
         }
         let deadline = now + self.limits.fetch_timeout + HostLimits::GRACE;
-        match candidate {
-            Candidate::Rules(scheme) => {
+        let ticket = match (candidate, witness) {
+            (_, Some(lease)) => Ticket::new(lease),
+            (Candidate::Rules(scheme), None) => {
                 self.rules.of_mut(scheme).known =
                     Known::Fetching(Fetching { seq, started: now, deadline, probe, away: false });
-                Output::FetchRules { scheme, deadline }
+                return Output::FetchRules { scheme, deadline };
             }
-            Candidate::Lease(place) => {
-                let ticket = self.room.take_ready(place);
-                let start = ticket.start(deadline, probe);
-                self.room.fly(Flight { ticket, seq, started: now, deadline, probe, settled: false });
-                Output::Fetch(start)
-            }
-        }
+            // `choose` names a witness only where there is one.
+            (Candidate::Witness, None) => return Output::ReturnSlot,
+            (Candidate::Lease(place), None) => self.room.take_ready(place),
+        };
+        let start = ticket.start(deadline, probe);
+        self.room.fly(Flight { ticket, seq, started: now, deadline, probe, settled: false });
+        Output::Fetch(start)
     }
 
     fn spend(&mut self, now: Timestamp, spacing: Spacing, _candidate: Candidate) {

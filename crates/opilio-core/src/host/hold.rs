@@ -116,6 +116,11 @@ impl Hold {
         Closing::New
     }
 
+    /// Moves the end of the hold by so little that nobody needs to be told.
+    pub(super) fn wait(&mut self, until: Timestamp) {
+        self.until = self.until.max(until);
+    }
+
     /// Moves the end of the hold; true when people should be told.
     pub(super) fn extend(&mut self, until: Timestamp, worth_telling: Duration) -> bool {
         if until <= self.until {
@@ -173,8 +178,21 @@ impl Hold {
     /// only with the logarithm of its length.
     pub(super) fn unstated_wait_max(&self, now: Timestamp, backoff: Backoff) -> Duration {
         let ceiling = backoff.ceiling(u32::from(self.strikes.saturating_sub(1)));
+        if self.reason == HoldReason::Forbidden {
+            return ceiling.min(self.wall_wait_max(now, backoff.min)).max(WAIT_MIN);
+        }
         let closed = now.since(self.since).mul_f64(PATIENCE);
         ceiling.min(closed.max(backoff.min.saturating_mul(WAIT_LEAST))).max(WAIT_MIN)
+    }
+}
+
+impl Hold {
+    /// A firewall lets go after a time of its own: some waits of equal length find out sooner than a few
+    /// that grow, and are still few requests.
+    fn wall_wait_max(&self, now: Timestamp, min: Duration) -> Duration {
+        let closed = now.since(self.since);
+        let even = min.saturating_mul(WALL_WAIT);
+        if closed <= even.saturating_mul(WALL_WAITS) { even } else { closed.mul_f64(WALL_PATIENCE).max(even) }
     }
 }
 
@@ -190,5 +208,9 @@ const LATELY: Duration = Duration::from_secs(600);
 const PATIENCE: f64 = 0.7;
 /// The second and later waits are not bound to be shorter than so many times the minimum.
 const WAIT_LEAST: u32 = 3;
+/// A wall is asked again after at most so many times the minimum, until it has stood ten times as long.
+const WALL_WAIT: u32 = 14;
+const WALL_WAITS: u32 = 10;
+const WALL_PATIENCE: f64 = 0.3;
 /// A wait of zero would make a busy loop of a policy without backoff.
 const WAIT_MIN: Duration = Duration::from_millis(1);

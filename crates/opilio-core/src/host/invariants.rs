@@ -1,4 +1,4 @@
-//! G1–G8: what must hold for every host at every step, as named predicates.
+//! G1–G11: what must hold for every host at every step, as named predicates.
 
 use std::fmt;
 
@@ -21,6 +21,12 @@ pub enum Invariant {
     G7,
     /// Redirects, robots.txt and sitemap fetches spend the budget of the host that they go to.
     G8,
+    /// After a hold the probe is a URL that has not failed in this closing, if the host has one.
+    G9,
+    /// Starts of a URL ≤ retries + 1 + closings that another start of the host confirmed.
+    G10,
+    /// Completeness: neither another URL's failures nor chance end a URL, or lower the pace.
+    G11,
 }
 
 /// An invariant that did not hold.

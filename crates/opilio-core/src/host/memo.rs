@@ -42,7 +42,7 @@ pub struct HostMemo {
 const CLOSED: u8 = 1;
 const ANSWERED: u8 = 2;
 const PARKED_BY_STRIKES: u8 = 4;
-const BLAMED: u8 = 8;
+const CONFIRMED: u8 = 8;
 /// The upper half of the flags: what kept the host out of reach, as a place in `UNMET` from 1 on.
 const UNMET_SHIFT: u32 = 4;
 
@@ -57,7 +57,7 @@ pub(super) struct Remembered {
     pub(super) rules: Rules,
     pub(super) parked: Option<Park>,
     pub(super) answered: bool,
-    pub(super) blamed: bool,
+    pub(super) confirmed: bool,
     pub(super) unmet: Option<Reason>,
 }
 
@@ -122,7 +122,7 @@ impl HostMemo {
             (host.hold.door != Door::Open, CLOSED),
             (host.answered, ANSWERED),
             (host.parked.is_some_and(|park| park.reason == ParkReason::Strikes), PARKED_BY_STRIKES),
-            (host.blamed, BLAMED),
+            (host.confirmed, CONFIRMED),
         ];
         let unmet = UNMET.iter().position(|reason| host.unmet == Some(*reason)).map_or(0, |at| at + 1);
         let quota = host.quota;
@@ -180,7 +180,7 @@ impl HostMemo {
             rules,
             parked: self.parked_until().map(|until| Park { until, reason: park_reason }),
             answered: flag(ANSWERED),
-            blamed: flag(BLAMED),
+            confirmed: flag(CONFIRMED),
             unmet: usize::from(self.flags >> UNMET_SHIFT)
                 .checked_sub(1)
                 .and_then(|at| UNMET.get(at))
@@ -189,8 +189,13 @@ impl HostMemo {
     }
 }
 
-const REASONS: [HoldReason; 4] =
-    [HoldReason::RetryAfter, HoldReason::QuotaSpent, HoldReason::Refusal, HoldReason::Unreachable];
+const REASONS: [HoldReason; 5] = [
+    HoldReason::RetryAfter,
+    HoldReason::QuotaSpent,
+    HoldReason::Refusal,
+    HoldReason::Unreachable,
+    HoldReason::Forbidden,
+];
 
 /// What can keep a host out of reach for good. Of four bits' worth there is no more room.
 const UNMET: [Reason; 15] = [

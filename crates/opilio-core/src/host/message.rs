@@ -110,7 +110,7 @@ pub enum Output {
         lease: Lease,
         /// As what.
         delivery: Delivery,
-        /// Attempts used up, this one included.
+        /// Requests that the server may have seen of it, this one included.
         attempts: u16,
     },
     /// Nothing for the spider: tell the store how this lease ends (a later retry, a return).
@@ -131,7 +131,7 @@ pub enum Output {
 pub struct Start {
     /// What to fetch.
     pub lease: Lease,
-    /// 1-based try of this URL; outages do not count.
+    /// 1-based try of this URL on its own account: what was the host's fault does not count.
     pub attempt: u16,
     /// When nobody has reported by then, the lease returns to the host.
     pub deadline: Timestamp,
@@ -208,6 +208,8 @@ pub enum HoldReason {
     QuotaSpent,
     /// A 429 or 503 without a stated wait.
     Refusal,
+    /// 401 or 403 for one URL after another that the host had welcomed before.
+    Forbidden,
     /// It could not be reached, or several URLs failed in a row.
     Unreachable,
 }

@@ -1,9 +1,11 @@
 //! What a host may do next: the gate that owns a host's budget.
 
+mod blame;
 mod budget;
 mod gate;
 mod hold;
 mod invariants;
+mod limiter;
 mod memo;
 mod message;
 mod pace;

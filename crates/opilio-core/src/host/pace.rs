@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use super::budget::Spacing;
+use super::limiter::{Finding, Limiter};
 use crate::time::Timestamp;
 
 /// What was learnt of a host's pace.
@@ -32,6 +33,8 @@ pub(super) struct Pace {
     closing: Option<Closing>,
     /// One bit for each of the last 20 outcomes: 1 is a failure.
     recent: u32,
+    /// What single refusals say.
+    limiter: Limiter,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,6 +45,8 @@ struct Closing {
     knock: Timestamp,
     /// Whether the pace is to blame.
     of_pace: bool,
+    /// Starts that were refused.
+    refused: u16,
 }
 
 impl Pace {
@@ -115,8 +120,11 @@ impl Pace {
                 closing.refused_seq = closing.refused_seq.min(seq);
                 closing.knock = closing.knock.max(started);
                 closing.of_pace |= of_pace;
+                closing.refused = closing.refused.saturating_add(1);
             }
-            None => self.closing = Some(Closing { refused_seq: seq, knock: started, of_pace }),
+            None => {
+                self.closing = Some(Closing { refused_seq: seq, knock: started, of_pace, refused: 1 });
+            }
         }
     }
 
@@ -124,6 +132,48 @@ impl Pace {
     pub(super) fn refused_from(&mut self, seq: u32) {
         if let Some(closing) = &mut self.closing {
             closing.refused_seq = closing.refused_seq.min(seq);
+        }
+    }
+
+    /// Whether this pace is new to the host: it has been asked so for less than `since`.
+    pub(super) fn is_young(&self, now: Timestamp, since: Duration) -> bool {
+        self.epoch.is_none_or(|(began, _)| now.since(began) < since)
+    }
+
+    /// Another URL was answered: what was refused may have been chance, or one page. Returns a new ceiling.
+    ///
+    /// `of_limiter` says whether a limiter may have refused it, `probe` is the start that was answered,
+    /// and `asked` the pace so far.
+    pub(super) fn pardoned(
+        &mut self,
+        now: Timestamp,
+        probe: (Timestamp, u32),
+        of_limiter: bool,
+        asked: Option<f64>,
+        young: Duration,
+    ) -> Option<f64> {
+        let closing = self.closing.take()?;
+        self.grown_at = now;
+        let is_young = self.is_young(closing.knock, young);
+        if !of_limiter || !closing.of_pace {
+            return None;
+        }
+        if self.epoch.is_none() {
+            self.epoch = Some(probe);
+        }
+        let agreed_min = if is_young { 1 } else { AGREED_MIN };
+        match self.limiter.refused(closing.knock, closing.refused_seq, asked, agreed_min) {
+            Finding::Unclear => None,
+            Finding::Chance => {
+                self.learnt = None;
+                None
+            }
+            Finding::Limit(rate) => {
+                self.grown = 0.0;
+                self.confirmed = 0;
+                self.learnt = Some(rate.max(PACE_MIN));
+                self.learnt
+            }
         }
     }
 
@@ -139,6 +189,7 @@ impl Pace {
     ) -> Option<f64> {
         let closing = self.closing.take();
         let epoch = self.epoch.replace(probe);
+        self.limiter.forget();
         self.grown_at = now;
         let (closing, (epoch_at, epoch_seq)) = (closing?, epoch?);
         let accepted = closing.refused_seq.saturating_sub(epoch_seq);
@@ -205,6 +256,8 @@ impl Span {
     }
 }
 
+/// So many intervals between single refusals have to agree before they lower a pace that was borne.
+const AGREED_MIN: u8 = 2;
 /// No ceiling is lower than this: a start in ten minutes.
 const PACE_MIN: f64 = 1.0 / 600.0;
 const RECENT_MASK: u32 = (1 << 20) - 1;

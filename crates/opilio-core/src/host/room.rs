@@ -5,17 +5,25 @@ use std::cmp::Reverse;
 use super::message::Start;
 use crate::order::Order;
 use crate::outcome::Reason;
-use crate::record::{Lease, LeaseId};
+use crate::record::{Attempts, Lease, LeaseId};
 use crate::time::Timestamp;
 
 /// A lease, and what this host has seen of it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Ticket {
     pub(super) lease: Lease,
-    /// Attempts used up.
-    pub(super) attempts: u16,
+    /// Requests made for it, and how many of them are excused.
+    pub(super) attempts: Attempts,
     /// Its last fault of its own, or of the host while it was at it.
     pub(super) fault: Option<Reason>,
+    /// The case in which it failed last, and how often it did in that case without being excused.
+    pub(super) case: Option<(u32, u16)>,
+    /// The start that failed last.
+    pub(super) failed_seq: Option<u32>,
+    /// It ends so unless the open case is found to be the host's: it waits for that.
+    pub(super) pending: Option<Reason>,
+    /// It was refused as forbidden, and others beside it: perhaps a wall.
+    pub(super) walled: bool,
     /// A kept-alive connection died under it; that is free once.
     pub(super) stale: bool,
     /// A start of it was never reported, so that the request may have been carried out.
@@ -27,28 +35,66 @@ pub(super) struct Ticket {
 impl Ticket {
     pub(super) fn new(lease: Lease) -> Self {
         let attempts = lease.record.attempts;
-        Self { lease, attempts, fault: None, stale: false, resent: false, ours: 0 }
+        Self {
+            lease,
+            attempts,
+            fault: None,
+            case: None,
+            failed_seq: None,
+            pending: None,
+            walled: false,
+            stale: false,
+            resent: false,
+            ours: 0,
+        }
     }
 
     pub(super) fn id(&self) -> LeaseId {
         self.lease.id
     }
 
-    /// The higher goes first: priority, then a low place in the crawl's order, then age.
-    fn rank(&self, order: Order) -> (i8, Reverse<u16>, Reverse<u64>) {
+    /// The higher goes first: what has not paid twice already, priority, then a low place in the
+    /// crawl's order, then age.
+    fn rank(&self, order: Order) -> (bool, i8, Reverse<u16>, Reverse<u64>) {
         let record = &self.lease.record;
-        (record.priority.0, Reverse(order.place(record)), Reverse(self.lease.id.0))
+        let first = self.attempts.used() < BEHIND_FROM;
+        (first, record.priority.0, Reverse(order.place(record)), Reverse(self.lease.id.0))
     }
 
     /// How likely it is to fail as a probe: what failed before may fail again.
-    fn risk(&self) -> (bool, u16) {
-        (self.fault.is_some() || self.stale, self.attempts)
+    fn risk(&self) -> (bool, bool, u16) {
+        let failed = self.fault.is_some() || self.stale || self.attempts.requests > 0;
+        (self.case.is_some(), failed, self.attempts.requests)
+    }
+
+    /// Whether it failed in this case.
+    pub(super) fn failed_in(&self, case: u32) -> bool {
+        self.case.is_some_and(|(failed, _)| failed == case)
+    }
+
+    /// Counts one request that failed on its own account, unless this case is found to be the host's.
+    pub(super) fn charge(&mut self, case: u32, seq: u32) {
+        self.attempts.requests = self.attempts.requests.saturating_add(1);
+        let before = self.case.filter(|(failed, _)| *failed == case).map_or(0, |(_, charged)| charged);
+        self.case = Some((case, before.saturating_add(1)));
+        self.failed_seq = Some(seq);
+    }
+
+    /// The case is the host's: what failed in it does not count.
+    pub(super) fn excuse(&mut self, case: u32) {
+        if let Some((failed, charged)) = &mut self.case
+            && *failed == case
+        {
+            self.attempts.excused = self.attempts.excused.saturating_add(std::mem::take(charged));
+            self.pending = None;
+            self.walled = false;
+        }
     }
 
     pub(super) fn start(&self, deadline: Timestamp, probe: bool) -> Start {
         Start {
             lease: self.lease.clone(),
-            attempt: self.attempts.saturating_add(1),
+            attempt: self.attempts.used().saturating_add(1),
             deadline,
             probe,
             resent: self.resent,
@@ -135,17 +181,63 @@ impl Room {
     }
 
     /// The place of the best ready lease among those that `may_start`.
-    pub(super) fn best(&self, may_start: impl Fn(&Lease) -> bool) -> Option<usize> {
-        self.ready.iter().rposition(|ticket| may_start(&ticket.lease))
+    pub(super) fn best(&self, may_start: impl Fn(&Ticket) -> bool) -> Option<usize> {
+        self.ready.iter().rposition(may_start)
     }
 
     /// The place of the ready lease that makes the best probe: it failed least, and is first in order.
-    pub(super) fn safest(&self, may_start: impl Fn(&Lease) -> bool) -> Option<usize> {
+    pub(super) fn safest(&self, may_start: impl Fn(&Ticket) -> bool) -> Option<usize> {
         let places = self.ready.iter().enumerate().rev();
         places
-            .filter(|(_, ticket)| may_start(&ticket.lease))
+            .filter(|(_, ticket)| may_start(ticket))
             .min_by_key(|(_, ticket)| ticket.risk())
             .map(|(place, _)| place)
+    }
+
+    /// Any lease that was not started.
+    pub(super) fn any_idle(&self) -> Option<&Ticket> {
+        self.ready.last().or_else(|| self.waiting.last().map(|(_, ticket)| ticket))
+    }
+
+    /// Whether there are leases, and all of them wait for the end of a case.
+    pub(super) fn only_pending(&self) -> bool {
+        self.has_pending()
+            && self.ready.is_empty()
+            && self.flights.is_empty()
+            && self.waiting.iter().all(|(_, ticket)| ticket.pending.is_some())
+    }
+
+    /// Whether a lease waits for the end of a case, and for nothing else.
+    pub(super) fn has_pending(&self) -> bool {
+        // They are due last of all.
+        self.waiting.first().is_some_and(|(_, ticket)| ticket.pending.is_some())
+    }
+
+    /// Takes the leases that wait for the end of a case and are such as `wanted`.
+    pub(super) fn take_pending(&mut self, wanted: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
+        let taken = self.waiting.extract_if(.., |(_, ticket)| ticket.pending.is_some() && wanted(ticket));
+        taken.map(|(_, ticket)| ticket).collect()
+    }
+
+    /// Those that were forbidden in a row belong to this case, whenever that was.
+    pub(super) fn summon_walled(&mut self, number: u32) {
+        let walled = self.waiting.iter_mut().filter(|(_, ticket)| ticket.walled);
+        walled.filter_map(|(_, ticket)| ticket.case.as_mut()).for_each(|(case, _)| *case = number);
+    }
+
+    /// A case is the host's: excuses what failed in it. What waited is ready again, since the host's
+    /// hold is the wait.
+    pub(super) fn excuse(&mut self, case: u32, order: Order) {
+        let idle = self.ready.iter_mut();
+        idle.chain(self.flights.iter_mut().map(|flight| &mut flight.ticket))
+            .for_each(|ticket| ticket.excuse(case));
+        let freed: Vec<_> = self.waiting.extract_if(.., |(_, ticket)| ticket.failed_in(case)).collect();
+        for (_, mut ticket) in freed {
+            ticket.excuse(case);
+            self.admit(ticket, order);
+        }
+        // Who is excused has its old rank again.
+        self.ready.sort_by_key(|ticket| ticket.rank(order));
     }
 
     pub(super) fn take_ready(&mut self, place: usize) -> Ticket {
@@ -225,6 +317,9 @@ impl Room {
         ids.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 }
+
+/// A URL that has paid so many times goes behind those that have not.
+const BEHIND_FROM: u16 = 2;
 
 fn shrunk<T>(mut list: Vec<T>) -> Vec<T> {
     if list.is_empty() {

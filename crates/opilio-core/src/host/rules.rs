@@ -74,6 +74,11 @@ impl Rules {
         self.mode == RulesMode::Off || matches!(self.of(scheme).known, Known::Until(until) if now < until)
     }
 
+    /// Whether this origin's robots.txt was answered, whatever it said, and is not asked for just now.
+    pub(super) fn were_fetched(&self, scheme: Scheme) -> bool {
+        self.mode == RulesMode::Fetch && matches!(self.of(scheme).known, Known::Until(_))
+    }
+
     /// From when on a fetch of this origin's rules may start; `None` while one is under way.
     pub(super) fn fetch_due(&self, scheme: Scheme) -> Option<Timestamp> {
         match self.of(scheme).known {

@@ -25,11 +25,17 @@ pub enum Bug {
     OutageUsesAttempts,
     /// robots.txt is not charged to the budget.
     RulesForFree,
+    /// The probe is whatever stands first in order, like the URL that was just refused.
+    ProbeByRank,
+    /// Each failure counts as the host's.
+    AttemptsForFree,
+    /// A single refusal lowers the pace.
+    PaceByChance,
 }
 
 impl Bug {
     /// Every bug that can be planted.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::CatchUp,
         Self::OneMoreInFlight,
         Self::RetriesIgnoreHold,
@@ -39,6 +45,9 @@ impl Bug {
         Self::ShorterHold,
         Self::OutageUsesAttempts,
         Self::RulesForFree,
+        Self::ProbeByRank,
+        Self::AttemptsForFree,
+        Self::PaceByChance,
     ];
 
     /// The invariant that it breaks.
@@ -53,6 +62,9 @@ impl Bug {
             Self::ShorterHold => Invariant::G6,
             Self::OutageUsesAttempts => Invariant::G7,
             Self::RulesForFree => Invariant::G8,
+            Self::ProbeByRank => Invariant::G9,
+            Self::AttemptsForFree => Invariant::G10,
+            Self::PaceByChance => Invariant::G11,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::blame::Evidence;
 use super::budget::{Budget, Spacing};
 use super::hold::{Door, Hold};
 use super::invariants::{Invariant, Violation};
@@ -24,7 +25,7 @@ use super::snapshot::HostSnapshot;
 use crate::name::Scheme;
 use crate::outcome::Reason;
 use crate::policy::HostPolicy;
-use crate::record::{Ending, Lease};
+use crate::record::{Ending, Lease, LeaseId};
 use crate::time::Timestamp;
 
 /// What one host may do next.
@@ -71,8 +72,8 @@ pub struct HostState {
     pub(super) ramp: u32,
     /// The last URL that failed with no success since.
     pub(super) suspect: Option<Suspect>,
-    /// Two different URLs failed in a row: until the next success it is the host.
-    pub(super) blamed: bool,
+    /// Whose fault failures are.
+    pub(super) evidence: Evidence,
     /// Whether it ever answered in this run.
     pub(super) answered: bool,
     /// Why it could not be asked for its rules the last time, while it has never answered.
@@ -129,7 +130,7 @@ impl HostState {
         seed: u64,
         now: Timestamp,
     ) -> Self {
-        let Remembered { budget, hold, pace, quota, rules, parked, answered, blamed, unmet, .. } =
+        let Remembered { budget, hold, pace, quota, rules, parked, answered, confirmed, unmet, .. } =
             memo.read(rules);
         let mut host = Self {
             policy: policy.into(),
@@ -150,7 +151,7 @@ impl HostState {
             next_seq: 0,
             ramp: 0,
             suspect: None,
-            blamed,
+            evidence: Evidence::restored(hold.door, hold.reason, hold.strikes, confirmed),
             answered,
             unmet,
             forbidden: 0,
@@ -178,7 +179,7 @@ impl HostState {
             rules: self.rules,
             parked: self.parked,
             answered: self.answered,
-            blamed: self.blamed,
+            confirmed: self.evidence.is_confirmed(),
             unmet: self.unmet,
         })
     }
@@ -320,6 +321,14 @@ impl HostState {
         !self.rules.is_off() && self.rules.allow_starts(scheme, now)
     }
 
+    /// Whether a lease waits to be told whose fault its failure was: what was reported of it is needed
+    /// when it ends.
+    #[must_use]
+    pub fn is_undecided(&self, lease: LeaseId) -> bool {
+        let mut waiting = self.room.waiting().iter();
+        waiting.any(|(_, ticket)| ticket.id() == lease && ticket.pending.is_some())
+    }
+
     // Time and inputs that are not reports.
 
     /// Lets everything happen that time alone makes happen.
@@ -334,10 +343,12 @@ impl HostState {
         }
         self.room.wake(now, self.limits.order);
         self.quota.roll(now);
+        self.settle_tail(now);
         if self.parked.is_some_and(|park| park.until <= now) {
             // Its true due time has come: one probe may find out.
             self.parked = None;
             self.hold.reopen_for_probe();
+            self.evidence.reopen(&self.hold);
         }
     }
 
@@ -382,13 +393,13 @@ impl HostState {
         self.slot_retry_at = now + (self.policy.backoff_bounds().min / SLOT_RETRY_PART).max(SLOT_RETRY_MIN);
     }
 
-    fn disallowed(&mut self, lease: crate::record::LeaseId) {
+    fn disallowed(&mut self, lease: LeaseId) {
         if let Some(ticket) = self.room.take_idle(lease) {
             self.fail(ticket, Reason::Robots);
         }
     }
 
-    fn settled(&mut self, leases: &[crate::record::LeaseId]) {
+    fn settled(&mut self, leases: &[LeaseId]) {
         for lease in leases {
             self.room.settle(*lease);
         }
@@ -408,8 +419,13 @@ impl HostState {
         if self.slot == Slot::Asked {
             self.slot = Slot::None;
         }
-        while let Some((due, ticket)) = self.room.take_any_idle() {
-            self.give_back(ticket, Some(due.unwrap_or(now)));
+        while let Some((due, mut ticket)) = self.room.take_any_idle() {
+            if ticket.pending.is_some() {
+                // Nothing will tell in this run whose fault it was.
+                ticket.excuse(self.evidence.number);
+            }
+            let due = due.filter(|due| *due < Timestamp::NEVER).unwrap_or(now);
+            self.give_back(ticket, Some(due));
         }
     }
 
@@ -458,7 +474,7 @@ impl HostState {
     /// Hands a finished lease on to the spider.
     pub(super) fn deliver(&mut self, ticket: Ticket, delivery: Delivery) {
         self.room.hand_on(ticket.id());
-        let attempts = ticket.attempts;
+        let attempts = ticket.attempts.requests;
         self.outbox.push_back(Output::Deliver { lease: ticket.lease, delivery, attempts });
     }
 

@@ -59,7 +59,14 @@ pub struct Witness {
     /// The latest start whose answer announced a quota.
     quota_of: Option<Timestamp>,
     leases: Vec<Seen>,
-    fault: LastFault,
+    /// Requests that the host makes as a witness: the start of each.
+    witnesses: Vec<(LeaseId, Timestamp, Timestamp, bool)>,
+    /// What failed since a later start was answered.
+    trouble: Option<Trouble>,
+    /// The latest start that was answered.
+    well: Option<Timestamp>,
+    /// Unwelcome outcomes since the pace fell the last time.
+    unwelcome: u32,
     door_open: bool,
     /// When the door was last seen to close.
     closed_at: Option<Timestamp>,
@@ -72,10 +79,20 @@ struct Seen {
     url: u128,
     scheme: Scheme,
     place: Place,
+    /// It was started in this stay.
+    started: bool,
+    /// Requests that the server may have seen.
+    requests: u16,
     /// Attempts that it has used up at least, and at most.
     attempts: (u16, u16),
+    /// Failures that count against it if the trouble that goes on is its own, and for which no later
+    /// start was answered yet; the latest start that failed, and when it did.
+    open: u16,
+    failed: Option<(Timestamp, Timestamp)>,
     /// The last outcome was the host's doing, and the request may be repeated.
     innocent: bool,
+    /// Its last outcome may be its last.
+    may_end: bool,
     /// Over as far as the store goes; only its request is still under way.
     settled: bool,
 }
@@ -100,14 +117,17 @@ struct RulesOut {
     probe: bool,
 }
 
-/// What failed since the host was last seen well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum LastFault {
-    None,
-    OfUrl(u128),
-    OfHost,
-    /// A connection that may have been broken on purpose.
-    Unclear,
+/// Failures since a start was answered that began after the last of them.
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    /// What failed first; `None` is robots.txt, or a witness.
+    first: Option<u128>,
+    /// Something else failed, too.
+    others: bool,
+    /// A probe showed that it is the host's.
+    confirmed: bool,
+    /// When something failed last.
+    last: Timestamp,
 }
 
 /// G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ`, kept as one number.
@@ -159,7 +179,10 @@ impl Witness {
             draining: false,
             quota_of: None,
             leases: Vec::new(),
-            fault: LastFault::None,
+            witnesses: Vec::new(),
+            trouble: None,
+            well: None,
+            unwelcome: 0,
             door_open: true,
             closed_at: None,
         }
@@ -171,14 +194,13 @@ impl Witness {
         self.leases.len()
     }
 
-    /// The host is back from passivation: budget and holds go on, a drain does not, and a single
-    /// failure of before is forgotten.
+    /// The host is back from passivation: budget and holds go on, a drain does not, and whose fault
+    /// earlier failures were is no longer known.
     pub fn resumed(&mut self) {
         self.draining = false;
         (self.rules_away, self.hops) = ([None; 2], [0; 2]);
-        if matches!(self.fault, LastFault::OfUrl(_)) {
-            self.fault = LastFault::None;
-        }
+        self.blur();
+        self.well = None;
     }
 
     /// Takes note of what the host is about to hear.
@@ -190,6 +212,7 @@ impl Witness {
             Input::Report { lease, outcome, proposal } => self.reported(now, *lease, *outcome, proposal),
             Input::Undelivered(lease) => {
                 self.slot_refused_until = now + self.slot_pause;
+                self.witnesses.retain(|(id, ..)| id != lease);
                 self.land(*lease);
             }
             Input::Rules { scheme, answer, hints } => {
@@ -220,15 +243,13 @@ impl Witness {
             Output::Fetch(start) => self.started(now, start),
             Output::FetchRules { scheme, deadline } => self.rules_started(now, *scheme, *deadline),
             Output::Deliver { lease, delivery, attempts } => self.delivered(lease, *delivery, *attempts),
+            Output::Settle { lease, .. } if lease.id.is_witness() => Ok(()),
             Output::Settle { lease, .. } => {
                 let place = self.place_of(lease.id)?;
                 self.leases.swap_remove(place);
                 Ok(())
             }
-            Output::Event(event) => {
-                self.told(now, *event);
-                Ok(())
-            }
+            Output::Event(event) => self.told(now, *event),
             Output::Passivate => {
                 let left = self.leases.len();
                 expect(left == 0, Invariant::G4, || format!("passivated with {left} leases"))
@@ -264,15 +285,26 @@ impl Witness {
         let paced = self.urls.start(now, self.spacing);
         expect(paced, Invariant::G1, || format!("{id:?} starts early at {now:?}"))?;
         self.any_start(now, start.probe)?;
+        if id.is_witness() {
+            self.witnesses.push((id, now, start.deadline, start.probe));
+            return self.expect_in_flight();
+        }
         let place = self.place_of(id)?;
+        self.expect_witness(place, start.probe)?;
         let seen = &mut self.leases[place];
         expect(seen.place == Place::Idle, Invariant::G4, || format!("{id:?} starts from {:?}", seen.place))?;
         let (least, most) = seen.attempts;
         let used = start.attempt.saturating_sub(1);
-        expect((least..=most).contains(&used), Invariant::G7, || {
-            format!("{id:?} starts attempt {}, it used up {least} to {most}", start.attempt)
+        expect(used <= most, Invariant::G7, || {
+            format!("{id:?} starts attempt {}, it used up {most} at most", start.attempt)
         })?;
-        seen.attempts = (used, used);
+        expect(used >= least, Invariant::G10, || {
+            format!("{id:?} starts attempt {}, it used up {least} at least", start.attempt)
+        })?;
+        // What is open may be given back yet.
+        seen.attempts.0 = used.saturating_sub(seen.open).max(least);
+        seen.attempts.1 = used;
+        seen.started = true;
         seen.place = Place::InFlight { started: now, deadline: start.deadline, probe: start.probe };
         self.expect_in_flight()
     }
@@ -304,6 +336,21 @@ impl Witness {
         expect(allowed, Invariant::G3, || "a start while only a probe may".to_owned())
     }
 
+    /// G9: what has failed in this closing is no probe while something fresh is at hand.
+    fn expect_witness(&self, place: usize, probe: bool) -> Result<(), Violation> {
+        let seen = &self.leases[place];
+        let fresh = |other: &Seen| {
+            let untried = other.place == Place::Idle && other.requests == 0 && !other.started;
+            // No robots.txt speaks of an errand.
+            let may_start = other.scheme == seen.scheme && !seen.id.is_errand();
+            untried && (may_start || other.id.is_errand())
+        };
+        let suspect = probe && seen.open > 0;
+        expect(!suspect || !self.leases.iter().any(fresh), Invariant::G9, || {
+            format!("{:?} is the probe, though it failed and others have not", seen.id)
+        })
+    }
+
     fn expect_in_flight(&self) -> Result<(), Violation> {
         let (count, max) = (self.in_flight(), self.in_flight_max);
         expect(count <= max, Invariant::G2, || format!("{count} in flight, {max} allowed"))
@@ -311,7 +358,7 @@ impl Witness {
 
     fn in_flight(&self) -> usize {
         let urls = self.leases.iter().filter(|seen| matches!(seen.place, Place::InFlight { .. })).count();
-        urls + self.rules_out.iter().flatten().count()
+        urls + self.rules_out.iter().flatten().count() + self.witnesses.len()
     }
 
     // Ends.
@@ -322,19 +369,22 @@ impl Witness {
         let parked = self.parked;
         let seen = &mut self.leases[place];
         expect(seen.place == Place::Idle, Invariant::G4, || format!("{id:?} ends from {:?}", seen.place))?;
-        let (least, most) = seen.attempts;
-        expect((least..=most).contains(&attempts), Invariant::G7, || {
-            format!("{id:?} ends after {attempts} attempts, it used up {least} to {most}")
+        let requests = seen.requests;
+        expect(attempts == requests, Invariant::G10, || {
+            format!("{id:?} ends after {attempts} requests, the server saw {requests}")
         })?;
         let failed = matches!(delivery, Delivery::Failure(reason) if reason != Reason::Robots);
         expect(!(failed && seen.innocent) || parked, Invariant::G7, || {
             format!("{id:?} is given up for what its host did")
         })?;
+        expect(!failed || seen.may_end || parked, Invariant::G11, || {
+            format!("{id:?} is given up, though it had attempts left")
+        })?;
         seen.place = Place::Parsed;
         Ok(())
     }
 
-    fn told(&mut self, now: Timestamp, event: HostEvent) {
+    fn told(&mut self, now: Timestamp, event: HostEvent) -> Result<(), Violation> {
         match event {
             HostEvent::Held { until, reason, .. } => {
                 self.hold_end = self.hold_end.max(until);
@@ -344,12 +394,21 @@ impl Witness {
                 self.closed = false;
                 self.resumed_at = Some(now);
             }
-            HostEvent::Parked { .. } => self.parked = true,
-            HostEvent::Paced { .. }
-            | HostEvent::Forbidden { .. }
+            HostEvent::Parked { .. } => {
+                self.parked = true;
+                self.blur();
+            }
+            HostEvent::Paced { .. } => {
+                let unwelcome = std::mem::take(&mut self.unwelcome);
+                return expect(unwelcome > 1, Invariant::G11, || {
+                    "the pace falls for a single refusal, which may be chance".to_owned()
+                });
+            }
+            HostEvent::Forbidden { .. }
             | HostEvent::RulesUnavailable { .. }
             | HostEvent::CrawlDelayClamped { .. } => {}
         }
+        Ok(())
     }
 
     // Inputs.
@@ -365,8 +424,13 @@ impl Witness {
                 url: lease.record.fingerprint.0,
                 scheme: lease.record.scheme,
                 place: Place::Idle,
-                attempts: (attempts, attempts),
+                requests: attempts.requests,
+                attempts: (attempts.used(), attempts.used()),
+                open: 0,
+                failed: None,
+                started: false,
                 innocent: false,
+                may_end: false,
                 settled: false,
             });
         }
@@ -397,63 +461,177 @@ impl Witness {
             if matches!(seen.place, Place::InFlight { deadline, .. } if deadline <= now) {
                 seen.place = Place::Idle;
                 seen.innocent = false;
+                // Lost too often, it ends as ours.
+                seen.may_end = true;
             }
         }
+        self.witnesses.retain(|(_, _, deadline, _)| *deadline > now);
         for (out, hops) in self.rules_out.iter_mut().zip(&mut self.hops) {
             if out.take_if(|out| out.deadline <= now).is_some() {
                 *hops = 0;
             }
         }
+        let mut blurred = false;
         for (away, hops) in self.rules_away.iter_mut().zip(&mut self.hops) {
             if away.take_if(|deadline| *deadline <= now).is_some() {
                 *hops = 0;
-                self.fault = LastFault::OfHost;
+                blurred = true;
             }
+        }
+        if blurred {
+            self.fail_of_host(now, false);
         }
     }
 
     fn probe_out(&self) -> bool {
         let of_url = |seen: &Seen| matches!(seen.place, Place::InFlight { probe: true, .. });
-        self.leases.iter().any(of_url) || self.rules_out.iter().flatten().any(|out| out.probe)
+        self.leases.iter().any(of_url)
+            || self.rules_out.iter().flatten().any(|out| out.probe)
+            || self.witnesses.iter().any(|(.., probe)| *probe)
     }
 
     fn reported(&mut self, now: Timestamp, id: LeaseId, outcome: Outcome, proposal: &Proposal) {
-        let old_news = self.is_old_news(id);
-        if let Some(started) = self.start_of(id) {
-            self.note_quota(now, started, &proposal.hints);
-        }
-        let Some(place) = self.land(id) else { return };
-        self.note_refusal(now, outcome, proposal);
-        let url = self.leases[place].url;
         let blame = outcome.blame();
         let wanted = matches!(proposal.verdict, Verdict::Done | Verdict::Redirect);
-        let (least, most) = match blame {
-            _ if wanted => (1, 1),
-            Blame::Success | Blame::Neutral => (1, 1),
-            Blame::Refusal | Blame::Host => (0, 0),
-            Blame::Ours => (0, 0),
-            Blame::Url if old_news => (0, 1),
-            Blame::Url => self.cost_of_failure(url),
-        };
-        let failed = matches!(blame, Blame::Host | Blame::Url) && !wanted;
-        if !(old_news && failed) {
-            self.note_fault(blame, wanted, url);
+        let forbidden = matches!(outcome, Outcome::Answered(401 | 403)) && !wanted;
+        let answered = wanted || matches!(blame, Blame::Success | Blame::Neutral);
+        if let Some(place) = self.witnesses.iter().position(|(other, ..)| *other == id) {
+            let (_, started, _, probe) = self.witnesses.swap_remove(place);
+            self.note_quota(now, started, &proposal.hints);
+            self.note_refusal(now, outcome, proposal);
+            if answered && !forbidden {
+                self.answered(started, true);
+            } else {
+                self.unwelcome += u32::from(blame != Blame::Ours);
+                self.fail_of_host(now, probe && blame != Blame::Ours && !forbidden);
+            }
+            return;
         }
-        if outcome == Outcome::Failed(Fault::StaleConnection) && self.fault != LastFault::OfHost {
-            self.fault = LastFault::Unclear;
-        }
+        let Some(started) = self.start_of(id) else { return };
+        let old_news = self.is_before_closing(started);
+        let probe = matches!(self.place(id), Some(Place::InFlight { probe: true, .. }));
+        self.note_quota(now, started, &proposal.hints);
+        let Some(place) = self.land(id) else { return };
+        self.note_refusal(now, outcome, proposal);
         let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
         let final_anyway = permanent || !proposal.repeatable;
+        let parked = self.parked;
         let seen = &mut self.leases[place];
-        let extra = u16::from(final_anyway && matches!(proposal.verdict, Verdict::GiveUp(_)));
-        seen.attempts.0 += least;
-        seen.attempts.1 += most.max(extra);
-        seen.innocent = most == 0 && blame != Blame::Ours && !final_anyway;
+        seen.innocent = false;
+        seen.may_end = !matches!(proposal.verdict, Verdict::Retry { .. }) || blame == Blame::Ours || parked;
+        if blame == Blame::Ours {
+            // It may have been meant, and then it is part of the trouble.
+            if let Some(trouble) = &mut self.trouble {
+                trouble.others = true;
+            }
+            return;
+        }
+        seen.requests = seen.requests.saturating_add(1);
+        if answered && !forbidden {
+            seen.attempts.1 = seen.attempts.1.saturating_add(1);
+            self.answered(started, true);
+            return;
+        }
+        if forbidden {
+            seen.attempts.1 = seen.attempts.1.saturating_add(1);
+            self.answered(started, false);
+            return;
+        }
+        self.unwelcome += 1;
+        let url = seen.url;
+        let own = self.well.is_some_and(|well| {
+            well >= started || seen.failed.is_some_and(|(failed_start, _)| well >= failed_start)
+        });
+        seen.failed = Some((started, now));
+        let trouble = self.trouble.get_or_insert(Trouble {
+            first: Some(url),
+            others: false,
+            confirmed: false,
+            last: now,
+        });
+        trouble.last = now;
+        trouble.others |= trouble.first != Some(url);
+        let guilty = trouble.confirmed && !self.door_open;
+        if guilty {
+            seen.innocent = !final_anyway;
+            seen.attempts.1 = seen.attempts.1.saturating_add(u16::from(final_anyway));
+            return;
+        }
+        seen.attempts.1 = seen.attempts.1.saturating_add(1);
+        if old_news || own {
+            // It may have paid, or a case that is over had found the host guilty.
+            return;
+        }
+        let fresh = seen.open == 0;
+        seen.open += 1;
+        if probe
+            && fresh
+            && !self.door_open
+            && matches!(blame, Blame::Refusal | Blame::Host)
+            && trouble.others
+        {
+            let last = std::mem::take(&mut seen.open);
+            seen.attempts.1 = seen.attempts.1.saturating_sub(last);
+            seen.innocent = !final_anyway;
+            if final_anyway {
+                seen.attempts.1 = seen.attempts.1.saturating_add(last);
+            }
+            self.confirm();
+        }
     }
 
-    /// Whether a request started before a closing that is over by now.
-    fn is_old_news(&self, id: LeaseId) -> bool {
-        self.start_of(id).is_some_and(|started| self.is_before_closing(started))
+    /// A start was answered. What failed before it began has been charged to its URL by now, if nothing
+    /// else failed meanwhile; a 401 or 403 may be part of a wall, so that it says less.
+    fn answered(&mut self, started: Timestamp, welcome: bool) {
+        self.well = self.well.max(Some(started));
+        let alone = self.trouble.is_some_and(|trouble| !trouble.others && trouble.first.is_some());
+        for seen in &mut self.leases {
+            let Some((failed_start, failed)) = seen.failed.filter(|_| seen.open > 0) else { continue };
+            if failed_start <= started {
+                let open = std::mem::take(&mut seen.open);
+                if welcome && alone && failed <= started {
+                    seen.attempts.0 = (seen.attempts.0 + open).min(seen.attempts.1);
+                }
+            }
+        }
+        if welcome && self.trouble.is_some_and(|trouble| trouble.last <= started) {
+            self.trouble = None;
+        }
+    }
+
+    /// robots.txt or a witness failed: that is the host's.
+    fn fail_of_host(&mut self, now: Timestamp, probe: bool) {
+        let trouble =
+            self.trouble.get_or_insert(Trouble { first: None, others: true, confirmed: false, last: now });
+        trouble.others = true;
+        trouble.last = now;
+        if probe && !self.door_open {
+            self.confirm();
+        }
+    }
+
+    /// What failed in this trouble was the host's, and is given back.
+    fn confirm(&mut self) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.confirmed = true;
+        }
+        for seen in &mut self.leases {
+            let open = std::mem::take(&mut seen.open);
+            seen.attempts.1 = seen.attempts.1.saturating_sub(open);
+            seen.attempts.0 = seen.attempts.0.min(seen.attempts.1);
+        }
+    }
+
+    /// Whose fault it is cannot be seen from outside any more.
+    fn blur(&mut self) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.others = true;
+        }
+        self.leases.iter_mut().for_each(|seen| seen.open = 0);
+    }
+
+    fn place(&self, id: LeaseId) -> Option<Place> {
+        self.leases.iter().find(|seen| seen.id == id).map(|seen| seen.place)
     }
 
     /// When the request began that a lease is in flight for.
@@ -466,28 +644,6 @@ impl Witness {
 
     fn is_before_closing(&self, started: Timestamp) -> bool {
         self.door_open && self.closed_at.is_some_and(|closed_at| started <= closed_at)
-    }
-
-    /// What a failure of a URL costs it: nothing while the host is blamed, which cannot be seen
-    /// exactly from outside while it is closed.
-    fn cost_of_failure(&self, url: u128) -> (u16, u16) {
-        match self.fault {
-            LastFault::OfHost => (0, 0),
-            LastFault::OfUrl(other) if other != url => (0, 0),
-            LastFault::OfUrl(_) | LastFault::None if self.door_open => (1, 1),
-            LastFault::OfUrl(_) | LastFault::None | LastFault::Unclear => (0, 1),
-        }
-    }
-
-    fn note_fault(&mut self, blame: Blame, wanted: bool, url: u128) {
-        self.fault = match (blame, self.fault) {
-            (Blame::Success | Blame::Neutral, _) => LastFault::None,
-            (Blame::Url, _) if wanted => LastFault::None,
-            (Blame::Host, _) => LastFault::OfHost,
-            (Blame::Url, LastFault::OfUrl(other)) if other != url => LastFault::OfHost,
-            (Blame::Url, LastFault::None) => LastFault::OfUrl(url),
-            (_, fault) => fault,
-        };
     }
 
     fn note_refusal(&mut self, now: Timestamp, outcome: Outcome, proposal: &Proposal) {
@@ -532,8 +688,8 @@ impl Witness {
             RulesAnswer::Known { crawl_delay, .. } => {
                 self.rules_ours[scheme as usize] = 0;
                 self.crawl_delay[scheme as usize] = crawl_delay.unwrap_or_default().min(self.crawl_delay_max);
-                if !away {
-                    self.fault = LastFault::None;
+                if let Some(out) = out {
+                    self.answered(out.started, true);
                 }
             }
             RulesAnswer::Again => {}
@@ -541,7 +697,7 @@ impl Witness {
             RulesAnswer::Unavailable { outcome, .. } if away => {
                 self.may_end_origin(scheme, outcome, false);
                 self.rest_rules(now, scheme, outcome);
-                self.fault = LastFault::OfHost;
+                self.fail_of_host(now, false);
             }
             RulesAnswer::Unavailable { outcome, proposal } => {
                 self.rest_rules(now, scheme, outcome);
@@ -550,8 +706,10 @@ impl Witness {
                 let often = outcome.blame() == Blame::Ours && *ours == 0;
                 self.may_end_origin(scheme, outcome, often);
                 self.note_refusal(now, outcome, &proposal);
-                if !matches!(outcome.blame(), Blame::Refusal | Blame::Ours) && !old_news {
-                    self.fault = LastFault::OfHost;
+                let probe = out.is_some_and(|out| out.probe);
+                if outcome.blame() != Blame::Ours {
+                    self.unwelcome += 1;
+                    self.fail_of_host(now, probe && !old_news);
                 }
             }
         }
@@ -563,7 +721,10 @@ impl Witness {
             return;
         }
         let waits = |seen: &&mut Seen| seen.scheme == scheme && seen.place == Place::Idle;
-        self.leases.iter_mut().filter(waits).for_each(|seen| seen.innocent = false);
+        self.leases.iter_mut().filter(waits).for_each(|seen| {
+            seen.innocent = false;
+            seen.may_end = true;
+        });
     }
 
     /// What failed on our side is tried again after waits that grow.

@@ -297,7 +297,7 @@ impl HostActor {
     /// Ends a lease that gives nothing to the spider.
     fn settle(&mut self, lease: Lease, ending: Ending) {
         self.trying.remove(&lease.id);
-        let (origin, attempts) = (lease.record.url, lease.record.attempts);
+        let (origin, attempts) = (lease.record.url, lease.record.attempts.requests);
         let host = self.host.clone();
         self.cx.port.give(Parsed::bare(self.cx.shard, host, lease.id, ending, origin, attempts));
     }

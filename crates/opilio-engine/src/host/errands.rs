@@ -63,7 +63,7 @@ impl Errands {
             // A whole host waits for it.
             priority: Priority(i8::MAX),
             score: Score::default(),
-            attempts: 0,
+            attempts: Default::default(),
             kind: RecordKind::Discovered,
             extra: Default::default(),
             validators: None,

@@ -73,7 +73,7 @@ fn record(url: String, host: Host) -> Record {
         depth: 1,
         priority: Priority::default(),
         score: Score::default(),
-        attempts: 0,
+        attempts: Default::default(),
         kind: RecordKind::Discovered,
         validators: None,
         extra: Bytes::new(),

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use opilio_core::{Priority, Reason, Score, Validators};
+use opilio_core::{Attempts, Priority, Reason, Score, Validators};
 
 use super::{NOW, Stores, admit, filtered, host, lease, one, position, record, settle};
 use crate::{Admission, Admitted, Filtered, Settlement};
@@ -39,7 +39,7 @@ pub fn a_record_comes_back_as_it_was(stores: &mut dyn Stores) {
         let sent = super::Record {
             depth: 7,
             priority: Priority(-3),
-            attempts: 300,
+            attempts: Attempts { requests: 300, excused: 7 },
             score: Score::of(-2.5),
             validators: Some(Arc::new(Validators {
                 etag: Some(Bytes::from("W/\"\u{e9}\"")),
@@ -104,7 +104,7 @@ pub fn the_books_balance_at_every_step(stores: &mut dyn Stores) {
         Settlement::page,
         Settlement::alias,
         |lease| Settlement::failed(lease, Reason::Timeout, 4, None),
-        |lease| Settlement::retry(lease, NOW, 1),
+        |lease| Settlement::retry(lease, NOW, Attempts::of(1)),
         Settlement::give_back,
     ];
     let mut left = 5;

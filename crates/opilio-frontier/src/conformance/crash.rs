@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use opilio_core::Reason;
+use opilio_core::{Attempts, Reason};
 
 use super::{
     NOW, Stores, admit, filtered, host, lease, lease_at, one, paths, position, ready, record, settle,
@@ -53,14 +53,14 @@ pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
     admit(&mut *store, &["http://a.test/1"]);
     let first = one(&mut *store, "a.test");
     let due = NOW + Duration::from_secs(3600);
-    settle(&mut *store, Settlement::retry(first, due, 3));
+    settle(&mut *store, Settlement::retry(first, due, Attempts::of(3)));
     store.keep_hosts(vec![(host("a.test"), Bytes::from("held"))]).unwrap();
     let Some(mut store) = stores.reopen(store) else { return };
     assert_eq!(store.host_memo(&host("a.test")).unwrap(), Some(Bytes::from("held")));
     assert!(ready(&mut *store).is_empty());
     assert_eq!(store.next_due(), Some(due));
     assert_eq!(store.hosts_ready(due, 9).unwrap(), [host("a.test")]);
-    assert_eq!(lease_at(&mut *store, "a.test", 9, due)[0].record.attempts, 3);
+    assert_eq!(lease_at(&mut *store, "a.test", 9, due)[0].record.attempts, Attempts::of(3));
 }
 
 /// A note goes along with the next commit; one that met none is not there.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use opilio_core::{LeaseId, Reason, RecordKind, Timestamp};
+use opilio_core::{Attempts, LeaseId, Reason, RecordKind, Timestamp};
 
 use super::{NOW, Stores, admit, filtered, host, lease, lease_at, one, paths, ready, record, settle};
 use crate::stats::{Cause, Failure};
@@ -38,7 +38,7 @@ pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
     let first = one(&mut *store, "a.test");
     let due = NOW + Duration::from_secs(10);
-    settle(&mut *store, Settlement::retry(first, due, 2));
+    settle(&mut *store, Settlement::retry(first, due, Attempts::of(2)));
     assert_eq!(store.next_due(), Some(due));
     assert_eq!((store.stats().waiting, store.stats().left, store.stats().retries), (1, 3, 1));
 
@@ -46,7 +46,7 @@ pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
     assert_eq!(paths(&early), ["2"]);
     let then = lease_at(&mut *store, "a.test", 9, due);
     assert_eq!(paths(&then), ["1", "3"]);
-    assert_eq!(then[0].record.attempts, 2);
+    assert_eq!(then[0].record.attempts, Attempts::of(2));
     assert_eq!((store.next_due(), store.stats().waiting), (None, 0));
 }
 
@@ -58,7 +58,7 @@ pub fn a_retry_wakes_its_host(stores: &mut dyn Stores) {
     let only = one(&mut *store, "a.test");
     lease(&mut *store, "a.test", 1);
     let due = NOW + Duration::from_secs(3600);
-    settle(&mut *store, Settlement::retry(only, due, 1));
+    settle(&mut *store, Settlement::retry(only, due, Attempts::of(1)));
     assert!(ready(&mut *store).is_empty());
     assert_eq!(store.hosts_ready(due, 9).unwrap(), [host("a.test")]);
     assert!(store.hosts_ready(due, 9).unwrap().is_empty());
@@ -151,7 +151,7 @@ pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
     let before = store.stats();
     let late = vec![
         Settlement::failed(first, Reason::Timeout, 1, None),
-        Settlement::retry(first, Timestamp::EPOCH, 1),
+        Settlement::retry(first, Timestamp::EPOCH, Attempts::of(1)),
         Settlement::give_back(LeaseId(u64::MAX)),
         Settlement::redirected(first, record("http://a.test/target")),
     ];

@@ -34,7 +34,8 @@ pub mod order;
 
 use bytes::Bytes;
 use opilio_core::{
-    Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, Score, SinkPosition, Timestamp,
+    Attempts, Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, Score, SinkPosition,
+    Timestamp,
 };
 use proptest::test_runner::Config;
 use url::Url;
@@ -118,7 +119,7 @@ fn record(url: &str) -> Record {
         depth: 0,
         priority: Priority::default(),
         score: Score::default(),
-        attempts: 0,
+        attempts: Attempts::NONE,
         kind: RecordKind::Discovered,
         validators: None,
         extra: Bytes::new(),

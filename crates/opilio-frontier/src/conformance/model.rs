@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opilio_core::{
-    Ending, Fingerprint, Host, Lease, LeaseId, Priority, Reason, Record, RecordKind, Score, SinkPosition,
-    Timestamp, Validators,
+    Attempts, Ending, Fingerprint, Host, Lease, LeaseId, Priority, Reason, Record, RecordKind, Score,
+    SinkPosition, Timestamp, Validators,
 };
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -307,7 +307,7 @@ impl Model {
             *self.books.failures.get_mut(&failure.reason).unwrap() -= 1;
             self.books.failures.retain(|_, count| *count > 0);
             self.books.revived += 1;
-            self.push(Record { attempts: 0, ..record });
+            self.push(Record { attempts: Attempts::NONE, ..record });
         }
         n as u64
     }
@@ -319,7 +319,7 @@ impl Model {
             let Page { record, .. } = self.pages.remove(0);
             self.books.pages -= 1;
             self.books.refreshed += 1;
-            self.push(Record { attempts: 0, ..record });
+            self.push(Record { attempts: Attempts::NONE, ..record });
             refreshed += 1;
         }
         refreshed as u64
@@ -397,7 +397,9 @@ impl Model {
                 let cause = Cause::new((n > 9).then_some(n.into()), (n > 99).then_some("it took long"));
                 Settlement::failed(lease, Reason::Timeout, u16::from(n), None).because(cause)
             }
-            How::Retry(secs) => Settlement::retry(lease, now + Duration::from_secs(secs), u16::from(n)),
+            How::Retry(secs) => {
+                Settlement::retry(lease, now + Duration::from_secs(secs), Attempts::of(u16::from(n)))
+            }
             How::Return => Settlement::give_back(lease),
         }
     }

@@ -10,7 +10,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use fjall::OwnedWriteBatch;
-use opilio_core::{Host, Reason, Record, Timestamp};
+use opilio_core::{Attempts, Host, Reason, Record, Timestamp};
 
 use super::DiskFrontier;
 use super::keys::{self, HostId, PageKey};
@@ -177,7 +177,7 @@ impl DiskFrontier {
         let mut room = String::new();
         let record = pack::unpack(from, &host, place, self.queue.order(), &mut room);
         let record = record.ok_or_else(|| self.place.damaged("a record that has ended"))?;
-        Ok((place.host(), Record { attempts: 0, ..record }))
+        Ok((place.host(), Record { attempts: Attempts::NONE, ..record }))
     }
 }
 

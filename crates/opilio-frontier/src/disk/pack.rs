@@ -10,7 +10,7 @@
 //! (it is that of the canonical form): 16 bytes that no compression makes smaller.
 
 use bytes::Bytes;
-use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme};
+use opilio_core::{Attempts, Fingerprint, Host, Priority, Record, RecordKind, Scheme};
 
 use super::keys::{HostId, Key, Kind};
 use crate::encode::{Reader, Rest, put_slice, put_varint};
@@ -40,7 +40,7 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
         (HTTPS, record.scheme == Scheme::Https),
         (CONTINUATION, record.kind == RecordKind::Continuation),
         (WHOLE_URL, short.is_none()),
-        (ATTEMPTS, record.attempts > 0),
+        (ATTEMPTS, !record.attempts.is_none()),
         (EXTRA, !record.extra.is_empty()),
         (FINGERPRINT, record.fingerprint != Fingerprint::of_canonical(&record.url)),
         (REST, rest.is_some()),
@@ -51,7 +51,7 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     }
     out.push(flags);
     if flags & ATTEMPTS != 0 {
-        put_varint(u64::from(record.attempts), out);
+        put_varint(u64::from(record.attempts.pack()), out);
     }
     if flags & FINGERPRINT != 0 {
         out.extend_from_slice(&record.fingerprint.0.to_le_bytes());
@@ -74,7 +74,8 @@ pub(super) fn unpack(
     room: &mut String,
 ) -> Option<Record> {
     let flags = from.byte()?;
-    let attempts = if flags & ATTEMPTS != 0 { u16::try_from(from.varint()?).ok()? } else { 0 };
+    let attempts = if flags & ATTEMPTS != 0 { u32::try_from(from.varint()?).ok()? } else { 0 };
+    let attempts = Attempts::unpack(attempts);
     let stored = if flags & FINGERPRINT != 0 { Some(from.array()?) } else { None };
     let rest = if flags & REST != 0 { Rest::read(from)? } else { Rest::default() };
     let (depth, score) = rest.order(order, key.place());

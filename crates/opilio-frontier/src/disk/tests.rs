@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fjall::Keyspace;
-use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
+use opilio_core::{Attempts, Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
 use tempfile::TempDir;
 use url::Url;
 
@@ -156,7 +156,7 @@ fn record(host: usize, path: usize) -> Record {
         depth: 0,
         priority: Priority::default(),
         score: Score::default(),
-        attempts: 0,
+        attempts: Default::default(),
         kind: RecordKind::Discovered,
         validators: None,
         extra: bytes::Bytes::new(),
@@ -437,7 +437,7 @@ fn what_has_waited_long_is_moved_some_at_a_time() {
     let wants = [0, 1, 2].map(|host| Want { host: record(host, 0).host, n: WAITING });
     store.lease(&wants, Timestamp::EPOCH, &mut leases).unwrap();
     let (later, now) = (Timestamp::from_secs(60), Timestamp::from_secs(3_600));
-    let ends = leases.iter().map(|lease| Settlement::retry(lease.id, later, 1)).collect();
+    let ends = leases.iter().map(|lease| Settlement::retry(lease.id, later, Attempts::of(1))).collect();
     store.settle(ends, &[], Timestamp::EPOCH).unwrap();
     let told = store.hosts_ready(now, 1).unwrap();
     assert!(store.stats().waiting > 0 && store.next_due().unwrap() <= now);

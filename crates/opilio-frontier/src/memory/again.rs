@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use opilio_core::{Reason, Record, Timestamp};
+use opilio_core::{Attempts, Reason, Record, Timestamp};
 
 use super::hosts::{HostId, Hosts};
 use super::packed::Packed;
@@ -42,7 +42,7 @@ impl Kept {
 
     fn unpack(&self, hosts: &Hosts) -> Record {
         let record = self.packed.unpack(hosts.name(self.host), self.band, hosts.order());
-        Record { attempts: 0, ..record }
+        Record { attempts: Attempts::NONE, ..record }
     }
 }
 

@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use opilio_core::{Ending, Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp};
+use opilio_core::{
+    Attempts, Ending, Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp,
+};
 
 use crate::batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
 use crate::caps::{Caps, Room};
@@ -259,7 +261,7 @@ impl MemoryFrontier {
         self.ended.add_failure(out.host, rank, out.record, failure, self.hosts.order());
     }
 
-    fn wait(&mut self, out: Out, due: Timestamp, attempts: u16) {
+    fn wait(&mut self, out: Out, due: Timestamp, attempts: Attempts) {
         self.books.retries += 1;
         let record = Record { attempts, ..out.record };
         let order = self.hosts.order();

@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme};
+use opilio_core::{Attempts, Fingerprint, Host, Record, RecordKind, Scheme};
 
 use super::queue::Band;
 use crate::encode::{Reader, Rest, put_slice, put_varint};
@@ -43,7 +43,7 @@ impl Packed {
 /// How many bytes a packed record takes at most.
 pub(super) fn room(record: &Record) -> usize {
     // Flags, fingerprint, attempts and two lengths of which neither passes 2⁶⁴.
-    1 + 16 + 3 + Rest::room(record) + 10 + 10 + record.url.len() + record.extra.len()
+    1 + 16 + 5 + Rest::room(record) + 10 + 10 + record.url.len() + record.extra.len()
 }
 
 /// Appends a record.
@@ -55,7 +55,7 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
         (HTTPS, record.scheme == Scheme::Https),
         (CONTINUATION, record.kind == RecordKind::Continuation),
         (WHOLE_URL, short.is_none()),
-        (ATTEMPTS, record.attempts > 0),
+        (ATTEMPTS, !record.attempts.is_none()),
         (EXTRA, !record.extra.is_empty()),
         (REST, rest.is_some()),
         (FINGERPRINT, record.fingerprint != Fingerprint::of_canonical(&record.url)),
@@ -69,7 +69,7 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
         out.extend_from_slice(&record.fingerprint.0.to_le_bytes());
     }
     if flags & ATTEMPTS != 0 {
-        put_varint(u64::from(record.attempts), out);
+        put_varint(u64::from(record.attempts.pack()), out);
     }
     if let Some(rest) = rest {
         rest.put(out);
@@ -88,7 +88,8 @@ pub(super) fn unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Orde
 fn try_unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> Option<Record> {
     let flags = from.byte()?;
     let stored = if flags & FINGERPRINT != 0 { Some(from.array()?) } else { None };
-    let attempts = if flags & ATTEMPTS != 0 { u16::try_from(from.varint()?).ok()? } else { 0 };
+    let attempts = if flags & ATTEMPTS != 0 { u32::try_from(from.varint()?).ok()? } else { 0 };
+    let attempts = Attempts::unpack(attempts);
     let rest = if flags & REST != 0 { Rest::read(from)? } else { Rest::default() };
     let (depth, score) = rest.order(order, band.place);
     let scheme = if flags & HTTPS != 0 { Scheme::Https } else { Scheme::Http };

@@ -36,7 +36,7 @@ fn record(path: usize) -> Record {
         depth: 0,
         priority: Priority::default(),
         score: Score::default(),
-        attempts: 0,
+        attempts: Default::default(),
         kind: RecordKind::Discovered,
         validators: None,
         // Some records are as large as a chunk of a queue.

@@ -13,8 +13,8 @@ use opilio_core::host::{
     Witness,
 };
 use opilio_core::{
-    Backoff, Blame, Ending, Fingerprint, Host, HostPolicy, Lease, LeaseId, Priority, Record, RecordKind,
-    RequestFacts, RetryPolicy, Scheme, Score, Timestamp, per_minute, per_second,
+    Attempts, Backoff, Blame, Ending, Fingerprint, Host, HostPolicy, Lease, LeaseId, Priority, Record,
+    RecordKind, RequestFacts, RetryPolicy, Scheme, Score, Timestamp, per_minute, per_second,
 };
 
 use super::server::{Fate, Temper};
@@ -92,7 +92,7 @@ enum Event {
     Arrive { url: u32, attempt: u16 },
     ArriveRules { scheme: u8 },
     Settle { url: u32 },
-    Assign { url: u32, attempts: u16 },
+    Assign { url: u32, attempts: Attempts },
     Feed,
 }
 
@@ -298,7 +298,7 @@ impl<'a> Life<'a> {
 
     fn feed(&mut self) -> Result<(), Violation> {
         let count = self.random.u32(1..=48).min(self.queue - self.fed);
-        let leases = (self.fed..self.fed + count).map(|url| self.lease(url, 0)).collect();
+        let leases = (self.fed..self.fed + count).map(|url| self.lease(url, Attempts::NONE)).collect();
         self.fed += count;
         self.feeding = false;
         self.hear(Input::Assign(leases))
@@ -439,7 +439,7 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    fn lease(&self, url: u32, attempts: u16) -> Lease {
+    fn lease(&self, url: u32, attempts: Attempts) -> Lease {
         let record = Record {
             url: Arc::clone(&self.common.url),
             fingerprint: Fingerprint(u128::from(url)),

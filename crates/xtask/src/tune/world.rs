@@ -299,7 +299,7 @@ fn lease(id: u64) -> Lease {
         depth: 0,
         priority: Priority(0),
         score: Score::default(),
-        attempts: 0,
+        attempts: Default::default(),
         kind: RecordKind::Discovered,
         validators: None,
         extra: Default::default(),

@@ -1,14 +1,14 @@
 //! What a report means: for the host (hold, strikes, pace) and for its URL (again, or how it ends).
 //!
-//! Two questions are answered one after the other. Who pays? The fact alone says it, but for a
-//! failure of the URL's own: the second one in a row, of another URL, is the host's. And then: what
-//! becomes of the lease? The fetcher proposed it; the host makes a `GiveUp` a `Retry` where it pays
-//! itself and the request may be repeated.
+//! Two questions are answered one after the other. Who pays? Only other URLs can tell: see `blame.rs`.
+//! And then: what becomes of the lease? The fetcher proposed it; the host makes a `GiveUp` a `Retry`
+//! where it pays itself and the request may be repeated.
 
 mod rules;
 
 use std::time::Duration;
 
+use super::blame::{Case, Charge, is_later};
 use super::hold::{Closing, Door, jittered};
 use super::message::{Delivery, HoldReason, HostEvent, ParkReason};
 use super::room::{Flight, Ticket};
@@ -26,6 +26,18 @@ struct Landing {
     seq: u32,
     started: Timestamp,
     probe: bool,
+    who: Who,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Who {
+    /// A URL, and the start of it that failed last.
+    Url { url: u64, failed_seq: Option<u32>, fresh: bool },
+    /// robots.txt, for its rules.
+    Rules,
+    /// What was answered before, to learn whose fault failures were.
+    Witness,
 }
 
 /// A URL that failed, so that the next one to fail makes it the host's failure.
@@ -33,16 +45,20 @@ struct Landing {
 pub(in crate::host) struct Suspect {
     url: u64,
     /// The number of its start.
-    seq: u32,
+    pub(in crate::host) seq: u32,
     /// The next start when it failed: those before it were under way with it.
     next: u32,
 }
 
 /// Who pays for an outcome, after the host has had its say.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Payer {
     Url,
     Host,
+    /// The URL, unless the open case is found to be the host's.
+    Open,
+    /// It was forbidden, and perhaps not for its own sake.
+    Walled,
     Nobody,
 }
 
@@ -54,8 +70,19 @@ impl HostState {
         // Reports of leases that expired meanwhile are too late to mean anything.
         let Some(flight) = self.room.land(lease) else { return };
         let Flight { mut ticket, seq, started, probe, settled, .. } = flight;
-        let landing = Landing { seq, started, probe };
+        let who = if lease.is_witness() {
+            Who::Witness
+        } else {
+            let url = fold(ticket.lease.record.fingerprint.0);
+            Who::Url { url, failed_seq: ticket.failed_seq, fresh: !ticket.failed_in(self.evidence.number) }
+        };
+        let landing = Landing { seq, started, probe, who };
         let payer = self.learn(now, landing, Some(&ticket), outcome, proposal);
+        if who == Who::Witness {
+            // It is nobody's page.
+            self.settle(ticket, Ending::Return);
+            return;
+        }
         if settled {
             return;
         }
@@ -65,13 +92,17 @@ impl HostState {
             self.again(now, ticket, Duration::ZERO);
             return;
         }
-        self.dispose(now, ticket, outcome, proposal, payer);
+        self.dispose(now, ticket, seq, outcome, proposal, payer);
     }
 
     /// The lease's deadline has passed: whoever fetched it is gone.
     pub(super) fn lost(&mut self, now: Timestamp, flight: Flight) {
         if flight.probe {
             self.hold.unprobe();
+        }
+        if flight.ticket.id().is_witness() {
+            self.settle(flight.ticket, Ending::Return);
+            return;
         }
         if flight.settled {
             return;
@@ -93,7 +124,9 @@ impl HostState {
             self.hold.unprobe();
         }
         self.pause_slots(now);
-        if !flight.settled {
+        if lease.is_witness() {
+            self.settle(flight.ticket, Ending::Return);
+        } else if !flight.settled {
             self.again(now, flight.ticket, Duration::ZERO);
         }
     }
@@ -113,21 +146,23 @@ impl HostState {
         self.count_forbidden(outcome);
         self.hear_quota(now, landing, proposal.hints);
         let wanted = matches!(proposal.verdict, Verdict::Done | Verdict::Redirect);
-        let url = ticket.map(|ticket| fold(ticket.lease.record.fingerprint.0));
         let payer = match outcome.blame() {
-            Blame::Success | Blame::Neutral => self.well(now, landing),
+            Blame::Neutral if matches!(outcome, Outcome::Answered(401 | 403)) && !wanted => {
+                self.forbid(now, landing, proposal)
+            }
+            Blame::Success | Blame::Neutral => self.welcome(now, landing, ticket, outcome, proposal),
             // A policy that takes a 500 for a page has no quarrel with it.
-            Blame::Url if wanted => self.well(now, landing),
-            Blame::Refusal => self.refuse(now, landing, proposal.hints),
+            Blame::Url if wanted => self.welcome(now, landing, ticket, outcome, proposal),
+            Blame::Refusal => self.refuse(now, landing, outcome, proposal.hints),
             Blame::Host => self.unreachable(now, landing),
-            Blame::Url => self.failed(now, landing, url),
-            Blame::Ours if self.may_be_meant(now, landing, outcome) => self.failed(now, landing, url),
+            Blame::Url => self.failed(now, landing),
+            Blame::Ours if self.may_be_meant(now, landing, outcome) => self.failed(now, landing),
             Blame::Ours => {
                 if landing.probe {
                     self.hold.unprobe();
                 } else if outcome == Outcome::Failed(Fault::StaleConnection) {
                     // Another URL goes first: should its new connection be broken too, it was no age.
-                    self.suspect = self.suspect.or(self.suspect_of(landing, url));
+                    self.suspect = self.suspect.or(self.suspect_of(landing));
                 }
                 Payer::Nobody
             }
@@ -138,16 +173,46 @@ impl HostState {
         payer
     }
 
+    /// The host answered, and did not turn the request away.
+    fn welcome(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        ticket: Option<&Ticket>,
+        outcome: Outcome,
+        proposal: Proposal,
+    ) -> Payer {
+        self.evidence.note_welcome(landing.seq);
+        let good = ticket.filter(|ticket| {
+            self.evidence.good.is_none()
+                && outcome.blame() == Blame::Success
+                && proposal.repeatable
+                && !ticket.id().is_errand()
+        });
+        if let Some(ticket) = good {
+            self.evidence.good = Some(Box::new(ticket.lease.record.clone()));
+        }
+        let payer = self.well(now, landing);
+        if self.hold.door == Door::Open {
+            self.let_forbidden_pay(landing.seq);
+        }
+        payer
+    }
+
     /// The host is well, whatever it thinks of that URL.
     fn well(&mut self, now: Timestamp, landing: Landing) -> Payer {
         self.pace.remember(false);
-        if landing.probe {
+        self.evidence.note_well(landing.seq);
+        let answers = |case: Case| case.quiet && !case.confirmed && is_later(landing.seq, case.seq);
+        let early = self.hold.door == Door::Closed && self.evidence.case.is_some_and(answers);
+        if landing.probe || early {
             self.open(now, landing);
         }
         // What was under way before a closing proves nothing about the time since.
         if self.hold.door == Door::Open {
-            self.suspect = None;
-            self.blamed = false;
+            if self.suspect.is_some_and(|suspect| is_later(landing.seq, suspect.seq)) {
+                self.end_case();
+            }
             self.hold.forgive();
             self.ramp =
                 if self.ramp > 0 && self.ramp < self.policy.in_flight_max() { self.ramp + 1 } else { 0 };
@@ -160,50 +225,261 @@ impl HostState {
 
     /// A probe was answered. The next start comes one spacing later, and at full speed one by one.
     fn open(&mut self, now: Timestamp, probe: Landing) {
+        if self.hold.door == Door::Open {
+            return;
+        }
         let stated = (self.hold.reason == HoldReason::RetryAfter).then(|| self.hold.until());
         self.hold.open();
-        self.say(HostEvent::Opened);
+        let case = self.end_case();
+        let quiet = case.is_some_and(|case| case.quiet);
         let asked = self.asked();
-        let learnt = self.pace.opened(now, (probe.started, probe.seq), stated, asked);
+        let start = (probe.started, probe.seq);
+        let learnt = match case {
+            #[cfg(feature = "sabotage")]
+            Some(Case { charge: Charge::Refused, .. }) if self.bug == Some(Bug::PaceByChance) => {
+                self.pace.opened(now, start, stated, asked)
+            }
+            Some(Case { confirmed: false, strikes_before, charge, again, .. }) => {
+                self.hold.strikes = strikes_before;
+                // A page that is refused again and again says nothing about the pace.
+                let of_limiter = charge == Charge::Refused && !again;
+                self.pace.pardoned(now, start, of_limiter, asked, self.policy.backoff_bounds().min)
+            }
+            Some(Case { confirmed: true, .. }) | None => self.pace.opened(now, start, stated, asked),
+        };
         if let (Some(per_second), true) = (learnt, self.policy.adapts()) {
             self.say(HostEvent::Paced { per_second });
         }
         self.refresh_spacing();
+        if quiet {
+            return;
+        }
+        self.say(HostEvent::Opened);
         self.budget.resume_after(now);
         if self.pacing().duration() < self.policy.backoff_bounds().min / HERD_PART {
             self.ramp = 1;
         }
     }
 
-    /// 429 or 503: the host said "wait".
-    fn refuse(&mut self, now: Timestamp, landing: Landing, hints: Hints) -> Payer {
+    /// 429 or 503, or what the policy takes for one: the host said "wait".
+    fn refuse(&mut self, now: Timestamp, landing: Landing, outcome: Outcome, hints: Hints) -> Payer {
         self.pace.remember(false);
         let spent = hints.quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
         let stated = hints.retry_after.max(spent);
-        let reason = if stated.is_some() { HoldReason::RetryAfter } else { HoldReason::Refusal };
-        let closing = self.close(now, landing, reason, true);
+        let own = self.is_own(landing);
         let Some(wait) = stated else {
-            self.hold_by_strikes(now, closing, reason);
-            return Payer::Host;
+            // A 503 says nothing about the pace, a 429 does.
+            let of_pace = !matches!(outcome, Outcome::Answered(503));
+            if own && !of_pace {
+                return Payer::Url;
+            }
+            return self.accuse(now, landing, Charge::Refused, |host, closing| {
+                let lone = host.evidence.case.is_some_and(|case| !case.confirmed && case.seq == landing.seq);
+                if lone && !of_pace && !landing.probe && host.evidence.well.is_some() {
+                    host.doubt(now, closing);
+                } else {
+                    host.hold_by_strikes(now, closing, HoldReason::Refusal);
+                }
+            });
         };
-        self.hold_as_stated(now, wait, reason);
-        if self.parked.is_none() {
+        let payer = self.accuse(now, landing, Charge::Refused, |host, closing| {
+            host.hold_as_stated(now, wait, HoldReason::RetryAfter);
+            if host.parked.is_none() {
+                host.park_by_strikes(now, closing);
+            }
+        });
+        if self.parked.is_none() && self.hold.door == Door::Open {
+            // It tells of a closing that is over, and states that it is not.
             self.hold.distrust();
-            self.park_by_strikes(now, closing);
+            self.open_case(landing, Charge::Refused, self.hold.strikes);
+            return Payer::Open;
         }
-        Payer::Host
+        payer
     }
 
-    /// It could not be reached, or is blamed for what its URLs suffer.
+    /// It could not be reached.
     fn unreachable(&mut self, now: Timestamp, landing: Landing) -> Payer {
         if self.is_old_news(landing) {
-            return Payer::Host;
+            return self.payer_of_old();
         }
-        self.blamed = true;
+        if self.is_own(landing) {
+            return Payer::Url;
+        }
         let of_pace = self.pace.fails_often();
-        let closing = self.close(now, landing, HoldReason::Unreachable, of_pace);
-        self.hold_by_strikes(now, closing, HoldReason::Unreachable);
-        Payer::Host
+        self.accuse_of(now, landing, Charge::Unreached, of_pace, |host, closing| {
+            host.hold_by_strikes(now, closing, HoldReason::Unreachable);
+        })
+    }
+
+    /// A failure of the URL's own, unless another one failed just before.
+    fn failed(&mut self, now: Timestamp, landing: Landing) -> Payer {
+        self.pace.remember(true);
+        if self.is_old_news(landing) {
+            return self.payer_of_old();
+        }
+        if self.hold.door == Door::Open {
+            if self.is_own(landing) {
+                return Payer::Url;
+            }
+            let Who::Url { url, .. } = landing.who else {
+                return self.suspect_host(now, landing);
+            };
+            match self.suspect {
+                Some(suspect) if suspect.url != url => return self.suspect_host(now, landing),
+                Some(_) => {}
+                None => self.suspect = self.suspect_of(landing),
+            }
+            return Payer::Open;
+        }
+        self.suspect_host(now, landing)
+    }
+
+    /// Failures of different URLs in a row.
+    fn suspect_host(&mut self, now: Timestamp, landing: Landing) -> Payer {
+        let of_pace = self.pace.fails_often();
+        let first = self.suspect;
+        let payer = self.accuse_of(now, landing, Charge::Failed, of_pace, |host, closing| {
+            host.hold_by_strikes(now, closing, HoldReason::Unreachable);
+        });
+        if let Some(Suspect { seq, .. }) = first {
+            // What the host refuses, it refused the first of them already.
+            self.pace.refused_from(seq);
+        }
+        payer
+    }
+
+    /// 401 or 403: an answer, unless it is one of a run that came over a host that was welcoming.
+    fn forbid(&mut self, now: Timestamp, landing: Landing, proposal: Proposal) -> Payer {
+        let walled = self.evidence.case.is_some_and(|case| case.charge == Charge::Forbidden);
+        let tail = landing.who == Who::Witness && self.evidence.case.is_none();
+        if walled && self.hold.door != Door::Open || tail {
+            let payer = self.accuse_of(now, landing, Charge::Forbidden, false, |host, closing| {
+                host.hold_by_strikes(now, closing, HoldReason::Forbidden);
+            });
+            return if payer == Payer::Open { Payer::Walled } else { payer };
+        }
+        self.well(now, landing);
+        let Who::Url { failed_seq, .. } = landing.who else { return Payer::Nobody };
+        let welcome_since = |seq| self.evidence.welcome_after(seq);
+        let rightly = self.evidence.welcome.is_none()
+            || self.evidence.good.is_none()
+            || welcome_since(landing.seq)
+            || failed_seq.is_some_and(welcome_since);
+        if rightly || !matches!(proposal.verdict, Verdict::GiveUp(_)) || self.hold.door != Door::Open {
+            return Payer::Nobody;
+        }
+        self.evidence.forbidden = self.evidence.forbidden.saturating_add(1);
+        if self.evidence.forbidden >= self.evidence.forbidden_max(self.limits.credit) {
+            self.accuse_of(now, landing, Charge::Forbidden, false, |host, _| host.be_quiet());
+        }
+        Payer::Walled
+    }
+
+    /// Whether the URL pays for this itself: the host answered a later start, or others since the URL
+    /// failed the last time.
+    fn is_own(&self, landing: Landing) -> bool {
+        if self.hold.door != Door::Open {
+            return false;
+        }
+        let Who::Url { failed_seq, .. } = landing.who else { return false };
+        self.evidence.well_after(landing.seq)
+            || failed_seq.is_some_and(|failed| self.evidence.well_after(failed))
+    }
+
+    fn payer_of_old(&self) -> Payer {
+        if self.evidence.last_confirmed { Payer::Host } else { Payer::Url }
+    }
+
+    fn accuse(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        charge: Charge,
+        hold: impl FnOnce(&mut Self, Closing),
+    ) -> Payer {
+        self.accuse_of(now, landing, charge, true, hold)
+    }
+
+    /// Opens a case, or adds to the one that is open; `hold` says for how long the host is closed.
+    fn accuse_of(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        charge: Charge,
+        of_pace: bool,
+        hold: impl FnOnce(&mut Self, Closing),
+    ) -> Payer {
+        let was_open = self.hold.door == Door::Open;
+        let strikes = self.hold.strikes;
+        let closing = self.close(now, landing, reason_of_charge(charge), of_pace);
+        if self.hold.door == Door::Open || self.parked.is_some() {
+            // Old news, or nothing to find out any more.
+            hold(self, closing);
+            return if self.parked.is_some() { Payer::Host } else { self.payer_of_old() };
+        }
+        if was_open || self.evidence.case.is_none() {
+            self.open_case(landing, charge, strikes);
+        }
+        self.testify(landing, charge);
+        let confirmed = self.evidence.is_confirmed();
+        let mut closing = closing;
+        if let Some(case) = &mut self.evidence.case
+            && (landing.probe || confirmed)
+            && std::mem::take(&mut case.quiet)
+        {
+            // Now it is closed in earnest.
+            closing = Closing::New;
+        }
+        hold(self, closing);
+        if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open }
+    }
+
+    fn open_case(&mut self, landing: Landing, charge: Charge, strikes_before: u16) {
+        let again = matches!(landing.who, Who::Url { failed_seq: Some(_), .. });
+        let seq = landing.seq;
+        self.evidence.case = Some(Case { charge, seq, again, strikes_before, ..Case::NEW });
+    }
+
+    /// What this failure says in the open case.
+    fn testify(&mut self, landing: Landing, charge: Charge) {
+        let has_witness = self.evidence.good.is_some() || !self.rules.is_off();
+        let Some(case) = &mut self.evidence.case else { return };
+        let first = case.seq == landing.seq;
+        let confirms = match landing.who {
+            Who::Witness | Who::Rules => true,
+            Who::Url { fresh, .. } if first || !fresh => false,
+            // Those that were refused together confirm each other; what fails otherwise may be broken, too.
+            Who::Url { .. } => match charge {
+                Charge::Refused | Charge::Unreached => true,
+                Charge::Failed => landing.probe && !has_witness,
+                Charge::Forbidden => false,
+            },
+        };
+        if confirms {
+            self.convict();
+        } else if !first && landing.probe {
+            case.doubtful = true;
+        }
+    }
+
+    /// A single refusal among successes may be chance: another URL is asked at once, or very soon where
+    /// this pace is new to the host.
+    fn doubt(&mut self, now: Timestamp, closing: Closing) {
+        if closing == Closing::Same {
+            return;
+        }
+        self.be_quiet();
+        let min = self.policy.backoff_bounds().min;
+        if self.pace.is_young(now, min) {
+            self.hold.wait(now + min / YOUNG_PART);
+        }
+    }
+
+    /// Nothing is held for the case that was just opened, and nobody needs to be told.
+    fn be_quiet(&mut self) {
+        if let Some(case) = &mut self.evidence.case {
+            case.quiet = true;
+        }
     }
 
     /// Whether a kept-alive connection was more likely broken to refuse the request than for its age,
@@ -217,30 +493,9 @@ impl HostState {
             && self.suspect.is_none_or(|suspect| suspect.next <= landing.seq)
     }
 
-    fn suspect_of(&self, landing: Landing, url: Option<u64>) -> Option<Suspect> {
-        Some(Suspect { url: url?, seq: landing.seq, next: self.next_seq })
-    }
-
-    /// A failure of the URL's own, unless another one failed just before.
-    fn failed(&mut self, now: Timestamp, landing: Landing, url: Option<u64>) -> Payer {
-        self.pace.remember(true);
-        if self.is_old_news(landing) {
-            return if self.hold.reason == HoldReason::Unreachable { Payer::Host } else { Payer::Url };
-        }
-        let another = self.suspect.filter(|suspect| Some(suspect.url) != url);
-        if self.blamed || another.is_some() {
-            let payer = self.unreachable(now, landing);
-            if let Some(Suspect { seq, .. }) = another {
-                // What the host refuses, it refused the first of them already.
-                self.pace.refused_from(seq);
-            }
-            return payer;
-        }
-        self.suspect = self.suspect_of(landing, url);
-        if landing.probe {
-            self.open(now, landing);
-        }
-        Payer::Url
+    fn suspect_of(&self, landing: Landing) -> Option<Suspect> {
+        let Who::Url { url, .. } = landing.who else { return None };
+        Some(Suspect { url, seq: landing.seq, next: self.next_seq })
     }
 
     /// Whether a failure tells of a closing that is over: it started before it, and the host has been
@@ -288,7 +543,12 @@ impl HostState {
 
     fn park_by_strikes(&mut self, now: Timestamp, closing: Closing) {
         let strikes = u32::from(self.hold.strikes);
-        if closing == Closing::New && strikes >= self.policy.strikes_max(self.answered) {
+        let mut most = self.policy.strikes_max(self.answered);
+        if self.hold.reason == HoldReason::Forbidden {
+            // Its waits grow more slowly.
+            most = most.saturating_mul(2);
+        }
+        if closing == Closing::New && strikes >= most {
             self.park(now + self.policy.hold_max(), ParkReason::Strikes);
         }
     }
@@ -357,14 +617,19 @@ impl HostState {
         &mut self,
         now: Timestamp,
         mut ticket: Ticket,
+        seq: u32,
         outcome: Outcome,
         proposal: Proposal,
         payer: Payer,
     ) {
         let payer = self.sabotaged_payer(payer);
-        if payer == Payer::Host && !matches!(proposal.verdict, Verdict::Done | Verdict::Redirect) {
-            self.dispose_of_innocent(now, ticket, outcome, proposal);
-            return;
+        let wanted = matches!(proposal.verdict, Verdict::Done | Verdict::Redirect);
+        match payer {
+            Payer::Host if !wanted => return self.dispose_of_innocent(now, ticket, seq, outcome, proposal),
+            Payer::Open | Payer::Walled if !wanted => {
+                return self.dispose_of_suspect(now, ticket, seq, outcome, proposal, payer == Payer::Walled);
+            }
+            Payer::Host | Payer::Open | Payer::Walled | Payer::Url | Payer::Nobody => {}
         }
         if outcome.blame() == Blame::Ours {
             if outcome == Outcome::Failed(Fault::Proxy) {
@@ -377,12 +642,20 @@ impl HostState {
             }
             return;
         }
-        ticket.attempts = ticket.attempts.saturating_add(1);
         match proposal.verdict {
-            Verdict::Done => self.deliver(ticket, Delivery::Page),
-            Verdict::Redirect => self.deliver(ticket, Delivery::Redirect),
-            Verdict::GiveUp(reason) => self.fail(ticket, reason),
+            Verdict::Done | Verdict::Redirect => {
+                ticket.attempts.requests = ticket.attempts.requests.saturating_add(1);
+                let redirects = proposal.verdict == Verdict::Redirect;
+                self.deliver(ticket, if redirects { Delivery::Redirect } else { Delivery::Page });
+            }
+            Verdict::GiveUp(reason) => {
+                ticket.attempts.requests = ticket.attempts.requests.saturating_add(1);
+                self.fail(ticket, reason);
+            }
             Verdict::Retry { after } => {
+                ticket.charge(self.evidence.number, seq);
+                // It has paid: no case gives that back.
+                ticket.case = None;
                 ticket.fault = Some(reason_of(outcome));
                 self.again(now, ticket, after);
             }
@@ -394,6 +667,7 @@ impl HostState {
         &mut self,
         now: Timestamp,
         mut ticket: Ticket,
+        seq: u32,
         outcome: Outcome,
         proposal: Proposal,
     ) {
@@ -401,13 +675,53 @@ impl HostState {
         if outcome.blame() != Blame::Refusal {
             ticket.fault = Some(reason_of(outcome));
         }
+        let case = self.evidence.number;
+        if outcome.blame() != Blame::Ours {
+            ticket.charge(case, seq);
+        }
         match proposal.verdict {
-            Verdict::GiveUp(reason) if permanent || !proposal.repeatable => {
-                ticket.attempts = ticket.attempts.saturating_add(1);
+            Verdict::GiveUp(reason) if permanent || !proposal.repeatable => self.fail(ticket, reason),
+            Verdict::Retry { .. } | Verdict::GiveUp(_) | Verdict::Done | Verdict::Redirect => {
+                ticket.excuse(case);
+                // The host's hold is the wait.
+                self.again(now, ticket, Duration::ZERO);
+            }
+        }
+    }
+
+    /// It is open who pays: the URL is charged for the time being, and waits for its end if this is one.
+    fn dispose_of_suspect(
+        &mut self,
+        now: Timestamp,
+        mut ticket: Ticket,
+        seq: u32,
+        outcome: Outcome,
+        proposal: Proposal,
+        walled: bool,
+    ) {
+        let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
+        if outcome.blame() != Blame::Refusal {
+            ticket.fault = Some(reason_of(outcome));
+        }
+        ticket.walled = walled;
+        if outcome.blame() != Blame::Ours {
+            ticket.charge(self.evidence.number, seq);
+        }
+        match proposal.verdict {
+            Verdict::GiveUp(reason) if permanent || !proposal.repeatable || self.parked.is_some() => {
                 self.fail(ticket, reason);
             }
+            Verdict::GiveUp(_) if self.draining => {
+                // Nothing will tell in this run.
+                ticket.excuse(self.evidence.number);
+                self.give_back(ticket, Some(now));
+            }
+            Verdict::GiveUp(reason) => {
+                ticket.pending = Some(reason);
+                self.room.wait(Timestamp::NEVER, ticket);
+            }
             Verdict::Retry { after } => self.again(now, ticket, after),
-            Verdict::GiveUp(_) | Verdict::Done | Verdict::Redirect => self.again(now, ticket, Duration::ZERO),
+            Verdict::Done | Verdict::Redirect => self.again(now, ticket, Duration::ZERO),
         }
     }
 
@@ -454,8 +768,17 @@ impl HostState {
     fn sabotaged_payer(&self, payer: Payer) -> Payer {
         match (self.bug, payer) {
             (Some(Bug::OutageUsesAttempts), Payer::Host) => Payer::Url,
+            (Some(Bug::AttemptsForFree), Payer::Url | Payer::Open) => Payer::Host,
             _ => payer,
         }
+    }
+}
+
+fn reason_of_charge(charge: Charge) -> HoldReason {
+    match charge {
+        Charge::Refused => HoldReason::Refusal,
+        Charge::Unreached | Charge::Failed => HoldReason::Unreachable,
+        Charge::Forbidden => HoldReason::Forbidden,
     }
 }
 
@@ -476,5 +799,7 @@ fn fold(fingerprint: u128) -> u64 {
 const OVERTAKING: Duration = Duration::from_millis(50);
 /// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a ramp after a hold.
 const HERD_PART: u32 = 20;
+/// A pace that is new to the host is doubted for a fifth of the backoff's minimum (200 ms by default).
+const YOUNG_PART: u32 = 5;
 /// Our own failures of one URL in a row before it ends: with growing waits, some ten minutes.
 pub(super) const OURS_MAX: u8 = 16;

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use super::super::blame::Charge;
 use super::super::hold::Door;
 use super::super::message::{HoldReason, HostEvent, RulesAnswer};
 use super::super::rules::{Fetching, HOPS_MAX, Known};
 use super::super::state::HostState;
-use super::{Landing, OURS_MAX, reason_of};
+use super::{Landing, OURS_MAX, Who, reason_of};
 use crate::name::Scheme;
 use crate::outcome::{Blame, Fault, Outcome, Reason};
 use crate::time::Timestamp;
@@ -22,7 +23,7 @@ impl HostState {
     ) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         let Fetching { seq, started, probe, away, .. } = fetching;
-        let landing = Landing { seq, started, probe };
+        let landing = Landing { seq, started, probe, who: Who::Rules };
         // What another host says of its quota is not about this one.
         if !away {
             self.hear_quota(now, landing, hints);
@@ -105,14 +106,14 @@ impl HostState {
         {
             self.end_origin(scheme, fault.reason());
         }
-        self.blamed = true;
         if self.hold.door == Door::Probing {
             // It is closed anyway, and what the probe finds out comes first.
             self.rules.of_mut(scheme).known = Known::Unknown(now + self.policy.backoff_bounds().min);
             return;
         }
-        let closing = self.close(now, landing, HoldReason::Unreachable, false);
-        self.hold_by_strikes(now, closing, HoldReason::Unreachable);
+        self.accuse_of(now, landing, Charge::Unreached, false, |host, closing| {
+            host.hold_by_strikes(now, closing, HoldReason::Unreachable);
+        });
     }
 
     /// Nothing may be fetched while the rules cannot be (RFC 9309 §2.3.1.4): that is the host's fault.
@@ -189,7 +190,8 @@ impl HostState {
             origin.known = Known::Unknown(now);
             origin.hops = 0;
             self.say(HostEvent::RulesUnavailable { scheme, outcome });
-            let landing = Landing { seq: fetching.seq, started: fetching.started, probe: false };
+            let landing =
+                Landing { seq: fetching.seq, started: fetching.started, probe: false, who: Who::Rules };
             self.rules_unavailable_elsewhere(now, scheme, landing, outcome);
             return;
         }

@@ -13,7 +13,7 @@ use crate::name::Scheme;
 use crate::outcome::{Fault, Outcome, Reason};
 use crate::policy::{Backoff, HostPolicy};
 use crate::rate::{per_minute, per_second};
-use crate::record::{Ending, LeaseId, Priority, RecordKind};
+use crate::record::{Attempts, Ending, LeaseId, Priority, RecordKind};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Quota, Verdict};
 
@@ -110,7 +110,7 @@ fn a_huge_retry_after_is_clamped_and_said_and_parks() {
     let closed = Delivery::Failure(Reason::HostClosed);
     let mut ends = rig.delivered.clone();
     ends.sort_by_key(|(id, ..)| *id);
-    let expected = [(1, closed, 0), (2, Delivery::Page, 1), (3, closed, 0), (4, closed, 0)];
+    let expected = [(1, closed, 1), (2, Delivery::Page, 1), (3, closed, 0), (4, closed, 0)];
     assert_eq!(ends, expected.map(|(id, delivery, attempts)| (LeaseId(id), delivery, attempts)));
     rig.assign(9..10);
     assert_eq!(rig.delivered.last().unwrap().1, closed, "later ones end too");
@@ -148,7 +148,7 @@ fn a_hold_while_retries_are_waiting_holds_them_too() {
     assert_eq!(rig.starts.len(), 3, "the retry was due after a second");
     rig.run_until(ms(20_300));
     assert_eq!(rig.starts.len(), 4);
-    assert_eq!(rig.starts[3].1.lease.id, LeaseId(2), "the probe is the URL that did not fail itself");
+    assert_eq!(rig.starts[3].1.lease.id, LeaseId(1), "the probe is not the URL that was refused");
 }
 
 #[test]
@@ -299,14 +299,14 @@ fn an_outage_costs_no_attempt_and_few_knocks() {
 }
 
 #[test]
-fn a_connection_that_fails_costs_no_attempt() {
+fn a_connection_that_fails_once_costs_no_page() {
     let mut rig = Rig::new(fast());
     rig.assign(1..2);
     let mut first = true;
     rig.serve(ms(60_000), Duration::from_millis(5), |_, _| {
         if std::mem::take(&mut first) { fault(Fault::Connect) } else { OK }
     });
-    assert_eq!(rig.delivered, [(LeaseId(1), Delivery::Page, 1)]);
+    assert_eq!(rig.delivered, [(LeaseId(1), Delivery::Page, 2)], "the server saw both");
 }
 
 #[test]
@@ -441,7 +441,7 @@ fn a_distant_retry_goes_back_to_the_store() {
     let proposal =
         Proposal { verdict: Verdict::Retry { after: secs(61) }, hints: Hints::default(), repeatable: true };
     rig.hear(Input::Report { lease: LeaseId(1), outcome: Outcome::Answered(500), proposal });
-    assert_eq!(rig.settled, [(LeaseId(1), Ending::Retry { due: ms(61_000), attempts: 1 })]);
+    assert_eq!(rig.settled, [(LeaseId(1), Ending::Retry { due: ms(61_000), attempts: Attempts::of(1) })]);
 }
 
 #[test]
@@ -663,7 +663,7 @@ fn draining_starts_nothing_and_gives_back_what_was_not_started() {
     rig.answer(1, status(500));
     rig.hear(Input::Drain);
     let due = ms(1_150);
-    let kept = Ending::Retry { due, attempts: 1 };
+    let kept = Ending::Retry { due, attempts: Attempts::of(1) };
     assert_eq!(rig.settled, [(LeaseId(3), Ending::Return), (LeaseId(1), kept)]);
     assert!(!rig.passivated, "one is in flight");
     rig.answer(2, OK);

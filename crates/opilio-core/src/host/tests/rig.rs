@@ -11,7 +11,7 @@ use crate::host::{
 use crate::name::{Host, Scheme};
 use crate::outcome::{Fault, Outcome, Reason};
 use crate::policy::HostPolicy;
-use crate::record::{Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
+use crate::record::{Attempts, Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Quota, Verdict};
 
@@ -33,7 +33,7 @@ pub(super) fn lease(id: u64) -> Lease {
         depth: 0,
         priority: Priority(0),
         score: Score::default(),
-        attempts: 0,
+        attempts: Attempts::NONE,
         kind: RecordKind::Discovered,
         validators: None,
         extra: Bytes::new(),
@@ -81,9 +81,11 @@ pub(super) fn propose(attempt: u16, answer: Answer) -> Proposal {
     let verdict = match answer.outcome.blame() {
         Blame::Success => Verdict::Done,
         Blame::Neutral if matches!(answer.outcome, Outcome::Redirected(_)) => Verdict::Redirect,
-        Blame::Refusal | Blame::Ours => Verdict::Retry { after: Duration::ZERO },
-        Blame::Host | Blame::Url if attempt <= 3 => Verdict::Retry { after: secs(1) },
-        Blame::Neutral | Blame::Host | Blame::Url => Verdict::GiveUp(reason),
+        Blame::Ours => Verdict::Retry { after: Duration::ZERO },
+        Blame::Refusal | Blame::Host | Blame::Url if attempt <= 3 => {
+            Verdict::Retry { after: answer.hints.retry_after.unwrap_or_default().max(secs(1)) }
+        }
+        Blame::Refusal | Blame::Neutral | Blame::Host | Blame::Url => Verdict::GiveUp(reason),
     };
     Proposal { verdict, hints: answer.hints, repeatable: true }
 }

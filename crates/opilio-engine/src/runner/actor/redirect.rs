@@ -70,7 +70,7 @@ impl<S: Spider> SpiderRunner<S> {
             depth: case.record.depth,
             priority: case.record.priority,
             score: case.record.score,
-            attempts: 0,
+            attempts: Default::default(),
             kind: RecordKind::Continuation,
             validators: None,
             extra,

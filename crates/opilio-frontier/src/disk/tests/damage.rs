@@ -7,7 +7,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use opilio_core::{Reason, SinkPosition, Timestamp};
+use opilio_core::{Attempts, Reason, SinkPosition, Timestamp};
 
 use super::{batch, copy, create, drain, filled_bytes, journal, open, record, small, whose};
 use crate::disk::{DiskFrontier, DiskOptions};
@@ -29,7 +29,7 @@ fn filled(dir: &Path) -> Said {
         store.lease(&[want(0), want(1), want(2)], Timestamp::EPOCH, &mut leases).unwrap();
         let ends = leases.iter().enumerate().map(|(n, lease)| match n % 9 {
             0 => Settlement::failed(lease.id, Reason::Timeout, 4, None),
-            1 => Settlement::retry(lease.id, Timestamp::EPOCH, 1),
+            1 => Settlement::retry(lease.id, Timestamp::EPOCH, Attempts::of(1)),
             _ => Settlement::page(lease.id),
         });
         let position = SinkPosition { sink: "out.jsonl".into(), position: round as u64 + 1 };

@@ -1,0 +1,316 @@
+//! Whose fault it was: the host's, one page's, or chance.
+//!
+//! Only other URLs can tell. A *case* is the open question. The first unwelcome outcome opens it, or, for a
+//! failure after the connection stood, the second one in a row by another URL. While a case is open, one
+//! start at a time goes out, and it is one that has not failed in this case:
+//!
+//! - It is answered: the case is over, and each URL that failed in it pays for that itself.
+//! - It is refused or finds no connection: the case is *confirmed*. It is the host's, and no URL pays.
+//! - It fails otherwise, as pages do: it may be broken, too. The next start is a *witness*, a request
+//!   that was answered before: robots.txt, or a page.
+//!
+//! Until then a URL that failed is charged for the time being, and one that would end waits.
+
+use super::gate::Candidate;
+use super::hold::{Door, Hold};
+use super::message::HoldReason;
+use super::room::Ticket;
+#[cfg(feature = "sabotage")]
+use super::sabotage::Bug;
+use super::state::HostState;
+use crate::outcome::Reason;
+use crate::record::{Attempts, Lease, LeaseId, Record};
+use crate::time::Timestamp;
+
+/// What a case is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::host) enum Charge {
+    /// 429, 503, or what the policy takes for one.
+    Refused,
+    /// No connection.
+    Unreached,
+    /// A failure after the connection stood: 500, a reset, a timeout.
+    Failed,
+    /// 401 or 403 for one URL after another.
+    Forbidden,
+}
+
+/// The open question whose fault the last failures were.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::host) struct Case {
+    pub(in crate::host) charge: Charge,
+    /// The number of the start that opened it.
+    pub(in crate::host) seq: u32,
+    /// Another start showed that it is the host's.
+    pub(in crate::host) confirmed: bool,
+    /// A probe failed as pages do: only a witness can tell now.
+    pub(in crate::host) doubtful: bool,
+    /// Nothing was held for it so far: it is asked at once who is to blame.
+    pub(in crate::host) quiet: bool,
+    /// It was opened by a URL that had failed before.
+    pub(in crate::host) again: bool,
+    /// What the strikes fall back to if it was not the host.
+    pub(in crate::host) strikes_before: u16,
+}
+
+impl Case {
+    pub(in crate::host) const NEW: Self = Self {
+        charge: Charge::Refused,
+        seq: 0,
+        confirmed: false,
+        doubtful: false,
+        quiet: false,
+        again: false,
+        strikes_before: 0,
+    };
+}
+
+/// Whom a host has seen answer, and who waits for a verdict.
+#[derive(Clone, Debug, Default)]
+pub(in crate::host) struct Evidence {
+    /// The case that is open, or the next one.
+    pub(in crate::host) number: u32,
+    pub(in crate::host) case: Option<Case>,
+    /// The last case that is over was the host's.
+    pub(in crate::host) last_confirmed: bool,
+    /// The latest start that was answered, whatever the answer, and the latest that was welcome.
+    pub(in crate::host) well: Option<u32>,
+    pub(in crate::host) welcome: Option<u32>,
+    /// 401 and 403 in a row since the last welcome answer, and how many of them ask for a witness.
+    pub(in crate::host) forbidden: u8,
+    pub(in crate::host) forbidden_max: u8,
+    /// A request that was answered well: the witness where robots.txt cannot be one.
+    pub(in crate::host) good: Option<Box<Record>>,
+}
+
+impl Evidence {
+    /// What a memo tells of a case.
+    pub(in crate::host) fn restored(door: Door, reason: HoldReason, strikes: u16, confirmed: bool) -> Self {
+        let charge = match reason {
+            HoldReason::RetryAfter | HoldReason::QuotaSpent | HoldReason::Refusal => Charge::Refused,
+            HoldReason::Forbidden => Charge::Forbidden,
+            HoldReason::Unreachable => Charge::Unreached,
+        };
+        let case = Case { charge, confirmed, strikes_before: strikes, ..Case::NEW };
+        Self { case: (door != Door::Open).then_some(case), last_confirmed: confirmed, ..Self::default() }
+    }
+
+    /// A park is over: nothing is known but that it was the host's fault.
+    pub(in crate::host) fn reopen(&mut self, hold: &Hold) {
+        if self.case.is_none() {
+            self.case = Self::restored(hold.door, hold.reason, hold.strikes, true).case;
+        }
+    }
+
+    /// Whether the open case is the host's.
+    pub(in crate::host) fn is_confirmed(&self) -> bool {
+        self.case.is_some_and(|case| case.confirmed)
+    }
+
+    /// Whether the host answered a start that is later than this one.
+    pub(in crate::host) fn well_after(&self, seq: u32) -> bool {
+        self.well.is_some_and(|well| is_later(well, seq))
+    }
+
+    /// Whether the host welcomed a start that is later than this one.
+    pub(in crate::host) fn welcome_after(&self, seq: u32) -> bool {
+        self.welcome.is_some_and(|welcome| is_later(welcome, seq))
+    }
+
+    pub(in crate::host) fn note_well(&mut self, seq: u32) {
+        if !self.well_after(seq) {
+            self.well = Some(seq);
+        }
+    }
+
+    pub(in crate::host) fn note_welcome(&mut self, seq: u32) {
+        if !self.welcome_after(seq) {
+            self.welcome = Some(seq);
+        }
+        self.forbidden_max = 0;
+    }
+
+    /// So many 401 or 403 in a row ask for a witness; each time that they were rightly so, it takes
+    /// twice as many. A host may hold `credit` leases, of which these are at most a quarter.
+    pub(in crate::host) fn forbidden_max(&self, credit: u32) -> u8 {
+        self.forbidden_max.clamp(FORBIDDEN_FEW, FORBIDDEN_MANY).min((credit / 4).clamp(2, 255) as u8)
+    }
+}
+
+/// Whether one start is later than another. Numbers may wrap.
+pub(in crate::host) fn is_later(one: u32, other: u32) -> bool {
+    one != other && one.wrapping_sub(other) < 1 << 31
+}
+
+impl HostState {
+    /// Whether nothing but a witness can tell what to do next, and there is one.
+    pub(in crate::host) fn wants_witness(&self) -> bool {
+        self.witness_record().is_some()
+            && match (self.hold.door, self.evidence.case) {
+                (Door::Probing, _) | (Door::Closed, None) => false,
+                (Door::Closed, Some(case)) => self.case_wants_witness(case),
+                (Door::Open, _) => self.is_at_tail(),
+            }
+    }
+
+    fn case_wants_witness(&self, case: Case) -> bool {
+        let number = self.evidence.number;
+        let fresh = |ticket: &Ticket| !ticket.failed_in(number) && !ticket.walled;
+        let startable = |ticket: &Ticket| ticket.pending.is_none();
+        if case.charge == Charge::Forbidden || case.doubtful {
+            return true;
+        }
+        if self.room.ready().iter().any(fresh) {
+            // Among many broken pages a fresh one proves little.
+            return case.charge == Charge::Failed && self.pace.fails_often();
+        }
+        let waiting = self.room.waiting().iter().map(|(_, ticket)| ticket);
+        // A single suspect may clear itself. Several that the host refused alike cannot.
+        case.confirmed && self.room.any_idle().is_some()
+            || !self.room.ready().iter().chain(waiting).any(startable) && self.room.has_pending()
+    }
+
+    /// Whether all that is left are URLs whose end depends on whose fault it was.
+    fn is_at_tail(&self) -> bool {
+        self.room.only_pending()
+    }
+
+    /// What to ask: robots.txt, or a page that was answered well.
+    ///
+    /// robots.txt says little about a wall, which may stand before it at all times, or beside it.
+    fn witness_record(&self) -> Option<WitnessRecord<'_>> {
+        let good = self.evidence.good.as_deref().map(WitnessRecord::Good);
+        let charge = self.evidence.case.map(|case| case.charge);
+        if charge == Some(Charge::Forbidden) || charge.is_none() && self.evidence.forbidden > 0 {
+            return good;
+        }
+        let suspect = self.room.any_idle().map(|ticket| &ticket.lease.record);
+        let robots = suspect.filter(|record| self.rules.were_fetched(record.scheme));
+        robots.map(WitnessRecord::RobotsOf).or(good)
+    }
+
+    /// The witness's lease.
+    pub(in crate::host) fn witness_lease(&self) -> Option<Lease> {
+        let id = LeaseId::witness(self.next_seq);
+        let record = match self.witness_record()? {
+            WitnessRecord::Good(record) => record.clone(),
+            WitnessRecord::RobotsOf(record) => Record {
+                url: robots_url(&record.url).into(),
+                attempts: Attempts::NONE,
+                validators: None,
+                extra: Default::default(),
+                ..record.clone()
+            },
+        };
+        Some(Lease { id, record })
+    }
+
+    /// The best lease to start, or the witness, among what `may_start`.
+    pub(in crate::host) fn choose(&self, may_start: impl Fn(&Lease) -> bool) -> Option<Candidate> {
+        if self.wants_witness() {
+            return Some(Candidate::Witness);
+        }
+        let may_start = |ticket: &Ticket| may_start(&ticket.lease);
+        // While it is open whose fault the last failure was, another URL goes first, to find out.
+        let careful = (self.hold.door == Door::Closed || self.suspect.is_some()) && !self.sabotaged_probe();
+        let place = if careful { self.room.safest(may_start)? } else { self.room.best(may_start)? };
+        Some(Candidate::Lease(place))
+    }
+
+    #[cfg(not(feature = "sabotage"))]
+    fn sabotaged_probe(&self) -> bool {
+        false
+    }
+
+    #[cfg(feature = "sabotage")]
+    fn sabotaged_probe(&self) -> bool {
+        self.bug == Some(Bug::ProbeByRank)
+    }
+
+    /// Where only a witness could tell and there is none, what is left pays itself.
+    pub(in crate::host) fn settle_tail(&mut self, now: Timestamp) {
+        let stuck = match self.hold.door {
+            Door::Open => self.is_at_tail(),
+            Door::Closed => self.room.only_pending() && !self.hold.is_held(now),
+            Door::Probing => false,
+        };
+        if stuck && self.rules.in_flight() == 0 && self.witness_record().is_none() {
+            self.suspect = None;
+            self.let_pay(|_| true);
+            self.evidence.forbidden = 0;
+            self.evidence.number = self.evidence.number.wrapping_add(1);
+        }
+    }
+
+    /// It was not the host: each URL that waited for this ends as it would have.
+    fn let_pay(&mut self, which: impl Fn(&Ticket) -> bool) {
+        for mut ticket in self.room.take_pending(which) {
+            let reason = ticket.pending.take().unwrap_or(Reason::Internal);
+            self.fail(ticket, reason);
+        }
+    }
+
+    /// A welcome answer: those that were forbidden before it were no wall.
+    pub(in crate::host) fn let_forbidden_pay(&mut self, welcome: u32) {
+        if self.evidence.forbidden == 0 {
+            return;
+        }
+        let before =
+            |ticket: &Ticket| ticket.walled && ticket.failed_seq.is_none_or(|seq| is_later(welcome, seq));
+        for mut ticket in self.room.take_pending(before) {
+            self.evidence.forbidden = self.evidence.forbidden.saturating_sub(1);
+            let reason = ticket.pending.take().unwrap_or(Reason::Http4xx);
+            self.fail(ticket, reason);
+        }
+    }
+
+    /// It was the host: nobody who failed in this case pays.
+    pub(in crate::host) fn convict(&mut self) {
+        let Some(case) = &mut self.evidence.case else { return };
+        if !std::mem::replace(&mut case.confirmed, true) {
+            if case.charge == Charge::Forbidden {
+                self.room.summon_walled(self.evidence.number);
+            }
+            self.room.excuse(self.evidence.number, self.limits.order);
+            self.evidence.forbidden = 0;
+        }
+        self.suspect = None;
+    }
+
+    /// The case is over, or the suspicion that would have become one; returns the case.
+    pub(in crate::host) fn end_case(&mut self) -> Option<Case> {
+        let case = self.evidence.case.take();
+        self.suspect = None;
+        match case {
+            Some(Case { confirmed: true, .. }) => {}
+            Some(Case { charge: Charge::Forbidden, .. }) => {
+                self.evidence.forbidden_max = self.evidence.forbidden_max(u32::MAX).saturating_mul(2);
+                self.evidence.forbidden = 0;
+                self.let_pay(|_| true);
+            }
+            Some(_) | None => self.let_pay(|ticket| !ticket.walled),
+        }
+        if let Some(case) = case {
+            self.evidence.last_confirmed = case.confirmed;
+        }
+        self.evidence.number = self.evidence.number.wrapping_add(1);
+        case
+    }
+}
+
+/// What a witness asks for.
+enum WitnessRecord<'a> {
+    /// The robots.txt of this record's origin.
+    RobotsOf(&'a Record),
+    Good(&'a Record),
+}
+
+fn robots_url(url: &str) -> String {
+    let origin_end = url.find("://").map_or(0, |at| at + 3);
+    let path = url[origin_end..].find(['/', '?']).map_or(url.len(), |at| origin_end + at);
+    format!("{}/robots.txt", &url[..path])
+}
+
+/// So many 401 or 403 in a row ask for a witness the first time, and at most.
+const FORBIDDEN_FEW: u8 = 5;
+const FORBIDDEN_MANY: u8 = 16;
