@@ -45,6 +45,13 @@ pub enum RefusalForm {
 pub enum Fault {
     /// This status with a small page instead of the answer.
     Status(u16),
+    /// The same, with `Retry-After` of so many seconds; no limit is behind it.
+    Refusal {
+        /// 429 or 503 in practice.
+        status: u16,
+        /// The wait that it states.
+        wait_seconds: u64,
+    },
     /// The answer comes whole, but this much later (already part of [`Answer::latency`]).
     ///
     /// [`Answer::latency`]: crate::Answer::latency
@@ -66,24 +73,35 @@ pub enum Fault {
     /// in the real server the kernel answers new connections then, so that the log misses those
     /// knocks; use [`Fault::Reset`] or a status where knocks have to be counted.
     Unreachable,
+    /// The request is taken in, and nothing is ever answered: the client has to give up.
+    Silence,
 }
 
 impl Fault {
     /// Whether the client gets no complete answer.
     pub const fn breaks_answer(&self) -> bool {
-        matches!(self, Self::Reset | Self::ResetMidBody | Self::Truncated | Self::Unreachable)
+        matches!(self, Self::Reset | Self::ResetMidBody | Self::Truncated | Self::Unreachable | Self::Silence)
     }
 
     /// Whether nothing of the page is seen.
     pub(crate) const fn hides_page(&self) -> bool {
-        matches!(self, Self::Status(_) | Self::Reset | Self::Unreachable)
+        matches!(
+            self,
+            Self::Status(_) | Self::Refusal { .. } | Self::Reset | Self::Unreachable | Self::Silence
+        )
     }
 
     fn scaled(self, k: u32) -> Self {
         match self {
             Self::Slow(takes) => Self::Slow(takes / k),
             Self::Drip { chunk, every } => Self::Drip { chunk, every: every / k },
-            Self::Status(_) | Self::Reset | Self::ResetMidBody | Self::Truncated | Self::Unreachable => self,
+            Self::Status(_)
+            | Self::Refusal { .. }
+            | Self::Reset
+            | Self::ResetMidBody
+            | Self::Truncated
+            | Self::Unreachable
+            | Self::Silence => self,
         }
     }
 }
@@ -96,6 +114,14 @@ pub enum Trigger {
     /// From (included) to (excluded), since the sandbox's start. Faults that hide the page hit every
     /// arrival then, also those beyond the limit.
     Between(Duration, Duration),
+    /// For so long from the first arrival on that comes after so many were answered by 2xx, complete.
+    /// Like [`Trigger::Between`] otherwise.
+    AfterServed {
+        /// Answers by 2xx that go before.
+        served: u64,
+        /// From the first arrival after them (included) to so much later (excluded).
+        lasts: Duration,
+    },
     /// Always, for arrivals at exactly this path and query.
     Path(String),
     /// For the first so many arrivals at exactly this path and query.
@@ -106,6 +132,7 @@ impl Trigger {
     fn scaled(self, k: u32) -> Self {
         match self {
             Self::Between(from, to) => Self::Between(from / k, to / k),
+            Self::AfterServed { served, lasts } => Self::AfterServed { served, lasts: lasts / k },
             Self::Share(_) | Self::Path(_) | Self::PathTimes(..) => self,
         }
     }

@@ -50,7 +50,9 @@ impl Reply {
     /// What a fault leaves that [hides the page](Fault::hides_page).
     pub(crate) fn faulty(fault: Fault) -> Self {
         let mut reply = match fault {
-            Fault::Status(status) => Self::page(status, "Error", "Something went wrong."),
+            Fault::Status(status) | Fault::Refusal { status, .. } => {
+                Self::page(status, "Error", "Something went wrong.")
+            }
             _ => Self::new(0),
         };
         reply.fault = Some(fault);

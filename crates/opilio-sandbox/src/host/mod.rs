@@ -70,8 +70,10 @@ impl Answer {
     pub fn sent_body(&self) -> Bytes {
         match self.fault {
             Some(Fault::Truncated | Fault::ResetMidBody) => self.body.slice(..self.body.len() / 2),
-            Some(Fault::Reset | Fault::Unreachable) => Bytes::new(),
-            Some(Fault::Status(_) | Fault::Slow(_) | Fault::Drip { .. }) | None => self.body.clone(),
+            Some(Fault::Reset | Fault::Unreachable | Fault::Silence) => Bytes::new(),
+            Some(Fault::Status(_) | Fault::Refusal { .. } | Fault::Slow(_) | Fault::Drip { .. }) | None => {
+                self.body.clone()
+            }
         }
     }
 }
@@ -106,6 +108,8 @@ pub struct Host {
     banned: bool,
     /// How often each fault with [`Trigger::PathTimes`] has fired, by its place in the list.
     fired: Vec<u32>,
+    /// When each fault with [`Trigger::AfterServed`] began, by its place in the list.
+    began: HashMap<usize, Duration>,
     orders: HashMap<Bytes, u32>,
     date: (u64, String),
     log: Log,
@@ -127,6 +131,7 @@ impl Host {
             refusals: 0,
             banned: false,
             fired: Vec::new(),
+            began: HashMap::new(),
             orders: HashMap::new(),
             date: (u64::MAX, String::new()),
             log: Log::default(),
@@ -202,7 +207,7 @@ impl Host {
             return Reply { banned: true, ..Reply::page(403, "Forbidden", "You are banned.") };
         }
         if let Some(fault) = self.outage(now) {
-            return Reply::faulty(fault);
+            return self.faulty(now, fault);
         }
         if let Some(ruling) = ruling.filter(|ruling| !ruling.permitted) {
             return self.refuse(now, ruling);
@@ -214,7 +219,7 @@ impl Host {
                 if is_order(ask) {
                     self.serve(ask);
                 }
-                Reply::faulty(fault)
+                self.faulty(now, fault)
             }
             other => {
                 let mut reply = self.serve(ask);
@@ -230,13 +235,40 @@ impl Host {
     }
 
     /// What hides every page at this time, before any limit is asked.
-    fn outage(&self, now: Duration) -> Option<Fault> {
-        self.config.faults.iter().find_map(|rule| match rule {
-            (Trigger::Between(from, to), fault) if (*from..*to).contains(&now) => {
-                fault.hides_page().then_some(*fault)
+    fn outage(&mut self, now: Duration) -> Option<Fault> {
+        let config = Arc::clone(&self.config);
+        let mut rules = config.faults.iter().enumerate();
+        let found = rules.find(|(place, (trigger, fault))| {
+            fault.hides_page() && self.in_span(*place, trigger, now).unwrap_or(false)
+        });
+        found.map(|(_, (_, fault))| *fault)
+    }
+
+    /// Whether a fault that has a span of time is in it; `None` for the others.
+    fn in_span(&mut self, place: usize, trigger: &Trigger, now: Duration) -> Option<bool> {
+        match trigger {
+            Trigger::Between(from, to) => Some((*from..*to).contains(&now)),
+            Trigger::AfterServed { served, lasts } => {
+                if self.log.served() < *served {
+                    return Some(false);
+                }
+                let began = *self.began.entry(place).or_insert(now);
+                Some(now < began.saturating_add(*lasts))
             }
-            _ => None,
-        })
+            Trigger::Share(_) | Trigger::Path(_) | Trigger::PathTimes(..) => None,
+        }
+    }
+
+    /// What a fault leaves that hides the page, with the wait that it states.
+    fn faulty(&self, now: Duration, fault: Fault) -> Reply {
+        let mut reply = Reply::faulty(fault);
+        if let Fault::Refusal { wait_seconds, .. } = fault {
+            let sent = now.saturating_add(self.config.latency);
+            let (retry_after, closed_until) = self.state_wait(RefusalForm::Fixed(wait_seconds), sent, sent);
+            reply.headers.extend(retry_after.map(|value| ("retry-after", value)));
+            reply.closed_until = closed_until.filter(|until| *until > sent);
+        }
+        reply
     }
 
     /// Slowness, and the first other fault that fires.
@@ -258,7 +290,9 @@ impl Host {
     fn fires(&mut self, place: usize, trigger: &Trigger, now: Duration, id: u64, ask: &Ask<'_>) -> bool {
         match trigger {
             Trigger::Share(share) => chance(self.config.seed, id, place) < *share,
-            Trigger::Between(from, to) => (*from..*to).contains(&now),
+            Trigger::Between(..) | Trigger::AfterServed { .. } => {
+                self.in_span(place, trigger, now).unwrap_or(false)
+            }
             Trigger::Path(path) => path == ask.path_and_query,
             Trigger::PathTimes(path, times) => {
                 if path != ask.path_and_query {

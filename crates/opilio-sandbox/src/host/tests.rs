@@ -322,3 +322,57 @@ fn hosts_can_share_one_configuration() {
     }
     assert_eq!(Catalog::new(3).products().len(), 3);
 }
+
+#[test]
+fn a_page_can_refuse_with_a_wait_that_no_limit_explains() {
+    let busy = Fault::Refusal { status: 429, wait_seconds: 2 };
+    let mut host = Host::new(HostConfig::new().fault(Trigger::Path("/deals".into()), busy));
+    let refused = visit(&mut host, s(1), "/deals");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, Some("2")));
+    assert_eq!(stated_until(&host), Some(s(3)));
+    assert_eq!(visit(&mut host, s(2), "/").status, 200);
+    assert_eq!((host.log().arrivals_while_closed(), host.log().refused()), (1, 0));
+}
+
+#[test]
+fn a_silent_page_is_an_arrival_without_an_answer() {
+    let mut host = Host::new(HostConfig::new().fault(Trigger::Path("/deals".into()), Fault::Silence));
+    let silent = host.arrive(s(1), &Ask::get("/deals"));
+    assert_eq!((silent.status, silent.sent_body().len()), (0, 0));
+    host.abandoned(s(3), silent.id);
+    assert_eq!((host.log().served(), host.log().counts().abandoned), (0, 1));
+}
+
+#[test]
+fn doors_close_after_so_many_pages_and_open_again() {
+    let trigger = Trigger::AfterServed { served: 2, lasts: s(30) };
+    let mut host = Host::new(
+        HostConfig::new()
+            .fault(Trigger::PathTimes("/go".into(), 1), Fault::Status(500))
+            .fault(trigger, Fault::Status(403)),
+    );
+    let asks = [
+        (0, "/"),
+        (1, "/nowhere"),
+        (2, "/go"),
+        (3, "/"),
+        (50, "/"),
+        (51, "/robots.txt"),
+        (79, "/"),
+        (80, "/"),
+    ];
+    let statuses = asks.map(|(at, path)| visit(&mut host, s(at), path).status);
+    // What is no page does not count, and the door closes when the next one knocks.
+    assert_eq!(statuses, [200, 404, 500, 200, 403, 403, 403, 200]);
+    assert_eq!(visit(&mut host, s(500), "/").status, 200, "it closes once");
+}
+
+#[test]
+fn closed_doors_go_before_the_limit() {
+    let trigger = Trigger::AfterServed { served: 1, lasts: s(5) };
+    let config = HostConfig::new().limit(Limit::sliding(1, s(60))).fault(trigger, Fault::Reset);
+    let mut host = Host::new(config);
+    visit(&mut host, s(0), "/");
+    assert_eq!(visit(&mut host, s(1), "/").fault, Some(Fault::Reset));
+    assert_eq!(visit(&mut host, s(6), "/").status, 429);
+}

@@ -101,9 +101,13 @@ async fn deliver(answer: Answer, mut visit: Visit, end: WireEnd) -> Result<Respo
             visit.over = true;
             return Err(Broken);
         }
+        // The client's going away drops this future, and with it the visit.
+        Some(Fault::Silence) => std::future::pending().await,
         Some(Fault::ResetMidBody) => Ending::Reset,
         Some(Fault::Truncated) => Ending::Close,
-        Some(Fault::Status(_) | Fault::Slow(_) | Fault::Drip { .. }) | None => Ending::Whole,
+        Some(Fault::Status(_) | Fault::Refusal { .. } | Fault::Slow(_) | Fault::Drip { .. }) | None => {
+            Ending::Whole
+        }
     };
     visit.sent();
     let rest = answer.sent_body();

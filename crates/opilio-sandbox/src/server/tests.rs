@@ -222,3 +222,16 @@ fn what_cannot_start_says_why() {
     let taken = Sandbox::builder().host(HostConfig::new()).port(port).start().unwrap_err();
     assert_eq!(taken.to_string(), format!("listen on 127.0.0.1:{port}"));
 }
+
+#[test]
+fn a_silent_page_waits_until_the_client_has_gone() {
+    let sandbox = start(HostConfig::new().fault(Trigger::Path("/deals".into()), Fault::Silence));
+    let mut wire = connect(&sandbox, 0);
+    wire.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    send(&mut wire, "GET /deals", "");
+    assert!(
+        matches!(receive(&mut wire), (text, Err(ErrorKind::WouldBlock | ErrorKind::TimedOut)) if text.is_empty())
+    );
+    drop(wire);
+    assert!(settled(&sandbox).entries()[0].abandoned);
+}
