@@ -100,7 +100,7 @@ pub struct Record {
 ///
 /// A request does not count when another start showed that its failure was the host's. The retry policy
 /// counts [`used`](Self::used), reports show [`requests`](Self::requests).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Attempts {
     /// Requests that the server may have seen.
     pub requests: u16,

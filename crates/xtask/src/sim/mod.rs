@@ -117,14 +117,16 @@ fn run_mutants(plan: &Plan) -> Result<()> {
     Ok(())
 }
 
-/// `sim --tune [--only NAME]`: how well the gate learns, by scenario.
+/// `sim --tune [[--only] NAME [SEEDS]]`: how well the gate learns, by scenario.
 fn tune(args: &[String]) -> Result<()> {
-    let filter = match args {
-        [] => "",
-        [only, name] if only == "--only" => name,
-        _ => bail!("sim --tune takes --only NAME"),
+    let args = if args.first().is_some_and(|first| first == "--only") { &args[1..] } else { args };
+    let (filter, seeds) = match args {
+        [] => ("", TUNE_SEEDS),
+        [name] => (name.as_str(), TUNE_SEEDS),
+        [name, seeds] => (name.as_str(), seeds.parse().with_context(|| format!("{seeds} seeds"))?),
+        _ => bail!("sim --tune takes NAME and SEEDS"),
     };
-    let (lines, missed) = crate::tune::run(filter, TUNE_SEEDS);
+    let (lines, missed) = crate::tune::run(filter, seeds);
     for line in lines {
         println!("{line}");
     }

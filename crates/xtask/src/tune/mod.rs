@@ -4,6 +4,7 @@
 //! What a server does not tell has to be learnt, and how well that works cannot be seen from one
 //! run: the goals are asserted for the worst of all seeds.
 
+mod fair;
 mod scenarios;
 mod world;
 

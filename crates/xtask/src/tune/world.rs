@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue};
 use opilio_core::explain::outcome_of_status;
-use opilio_core::host::{Delivery, HostLimits, HostState, Input, Output, RulesMode, Start, Witness};
+use opilio_core::host::{
+    Delivery, HostLimits, HostState, Input, Output, RulesAnswer, RulesMode, Start, Witness,
+};
 use opilio_core::{
-    Ending, Fault, Fingerprint, Hints, Host, HostPolicy, Lease, LeaseId, Outcome, Priority, Record,
-    RecordKind, RequestFacts, RetryPolicy, Scheme, Score, Timestamp,
+    Attempts, Ending, Fault, Fingerprint, Hints, Host, HostPolicy, Lease, LeaseId, Outcome, Priority,
+    Proposal, Record, RecordKind, RequestFacts, RetryPolicy, Scheme, Score, Timestamp,
 };
 use opilio_sandbox as sandbox;
 
@@ -21,19 +23,47 @@ pub(super) struct Outcomes {
     pub(super) pages: usize,
     /// URLs that ended otherwise, with attempts left.
     pub(super) failures: usize,
+    /// How each URL ended.
+    pub(super) ends: Vec<Option<End>>,
     /// Bans, invariants and ends that are wrong.
     pub(super) faults: Vec<String>,
     /// When the last URL ended.
     pub(super) end: Timestamp,
 }
 
+/// How a URL ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct End {
+    pub(super) delivery: Delivery,
+    /// Attempts, as the report has them.
+    pub(super) attempts: u16,
+}
+
+/// What is crawled, and how.
+pub(super) struct Plan<'a> {
+    pub(super) policy: &'a HostPolicy,
+    pub(super) config: sandbox::HostConfig,
+    pub(super) urls: u64,
+    /// The first so many URLs are listings, and the others are found on them, in equal parts.
+    /// With 0 all are listed.
+    pub(super) listings: u64,
+    pub(super) rules: RulesMode,
+    /// The client's patience with one answer.
+    pub(super) timeout: Duration,
+    pub(super) seed: u64,
+    /// Of the whole run.
+    pub(super) limit: Duration,
+}
+
 /// Something that happens at a time.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Wake,
-    Arrive { lease: u64, attempt: u16, kept_alive: bool },
+    Arrive { lease: u64, path: String, attempt: u16, kept_alive: bool },
+    ArriveRules { scheme: Scheme, kept_alive: bool },
     Land { lease: u64, arrival: u64 },
-    Assign { id: u64 },
+    LandRules { scheme: Scheme, arrival: u64 },
+    Assign { id: u64, attempts: Attempts },
 }
 
 /// What the client hears, kept until it lands.
@@ -48,6 +78,8 @@ pub(super) struct World {
     host: HostState,
     witness: Witness,
     policy: HostPolicy,
+    rules: RulesMode,
+    limits: HostLimits,
     server: sandbox::Host,
     retry: RetryPolicy,
     random: fastrand::Rng,
@@ -59,8 +91,12 @@ pub(super) struct World {
     replies: Vec<(u64, Reply)>,
     /// Connections that are kept alive and have nothing to do.
     kept_alive: usize,
+    /// URLs that the scheduler has.
     unassigned: VecDeque<u64>,
-    ended: Vec<bool>,
+    /// Room for leases that the host has asked for.
+    credit: usize,
+    listings: u64,
+    ends: Vec<Option<End>>,
     pages: usize,
     failures: usize,
     /// URLs that failed by themselves as often as they may.
@@ -69,15 +105,10 @@ pub(super) struct World {
     passivated: bool,
 }
 
-/// Runs `urls` URLs of one host to their end, or for at most `limit`.
-pub(super) fn run(
-    policy: &HostPolicy,
-    config: sandbox::HostConfig,
-    urls: u64,
-    seed: u64,
-    limit: Duration,
-) -> Outcomes {
-    let mut world = World::new(policy.clone(), config, urls, seed);
+/// Runs the URLs of one host to their end, or for as long as the plan allows.
+pub(super) fn run(plan: Plan<'_>) -> Outcomes {
+    let limit = plan.limit;
+    let mut world = World::new(plan);
     world.hear(Input::Tick);
     while let Some(Reverse((at, _, happening))) = world.queue.pop() {
         if at > Timestamp::EPOCH + limit {
@@ -89,7 +120,7 @@ pub(super) fn run(
             break;
         }
     }
-    let left = world.ended.iter().filter(|ended| !**ended).count();
+    let left = world.ends.iter().filter(|end| end.is_none()).count();
     if left > 0 {
         world.faults.push(format!("{left} URLs never ended"));
     }
@@ -97,19 +128,30 @@ pub(super) fn run(
         server: world.server,
         pages: world.pages,
         failures: world.failures,
+        ends: world.ends,
         faults: world.faults,
         end: world.now,
     }
 }
 
+/// The path of a URL.
+pub(super) fn path(id: u64) -> String {
+    format!("/products/{id}")
+}
+
 impl World {
-    fn new(policy: HostPolicy, config: sandbox::HostConfig, urls: u64, seed: u64) -> Self {
-        let now = Timestamp::EPOCH;
+    fn new(plan: Plan<'_>) -> Self {
+        let (now, seed) = (Timestamp::EPOCH, plan.seed);
+        let policy = plan.policy.clone();
+        let limits = HostLimits { fetch_timeout: plan.timeout, ..HostLimits::default() };
+        let listed = if plan.listings == 0 { plan.urls } else { plan.listings.min(plan.urls) };
         Self {
-            host: HostState::new(policy.clone(), RulesMode::Off, HostLimits::default(), seed, now),
+            host: HostState::new(policy.clone(), plan.rules, limits, seed, now),
             witness: Witness::new(&policy),
             policy,
-            server: sandbox::Host::new(config.seed(seed).bodies(false)),
+            rules: plan.rules,
+            limits,
+            server: sandbox::Host::new(plan.config.seed(seed).bodies(false)),
             retry: RetryPolicy::default(),
             random: fastrand::Rng::with_seed(seed ^ 0x5EED),
             now,
@@ -118,8 +160,10 @@ impl World {
             wake: None,
             replies: Vec::new(),
             kept_alive: 0,
-            unassigned: (0..urls).collect(),
-            ended: vec![false; urls as usize],
+            unassigned: (0..listed).collect(),
+            credit: 0,
+            listings: plan.listings,
+            ends: vec![None; plan.urls as usize],
             pages: 0,
             failures: 0,
             exhausted: 0,
@@ -129,7 +173,7 @@ impl World {
     }
 
     fn is_over(&self) -> bool {
-        self.pages + self.failures + self.exhausted == self.ended.len()
+        self.pages + self.failures + self.exhausted == self.ends.len()
     }
 
     fn at(&mut self, at: Timestamp, happening: Happening) {
@@ -148,39 +192,73 @@ impl World {
                 self.wake = self.wake.filter(|wake| *wake > self.now);
                 self.hear(Input::Tick);
             }
-            Happening::Arrive { lease, attempt, kept_alive } => self.arrive(lease, attempt, kept_alive),
+            Happening::Arrive { lease, path, attempt, kept_alive } => {
+                let (back, arrival) = self.arrive(&path, attempt, kept_alive);
+                self.at(back, Happening::Land { lease, arrival });
+            }
+            Happening::ArriveRules { scheme, kept_alive } => {
+                let (back, arrival) = self.arrive("/robots.txt", 1, kept_alive);
+                self.at(back, Happening::LandRules { scheme, arrival });
+            }
             Happening::Land { lease, arrival } => self.land(lease, arrival),
-            Happening::Assign { id } => {
-                let lease = lease(id);
+            Happening::LandRules { scheme, arrival } => self.land_rules(scheme, arrival),
+            Happening::Assign { id, attempts } => {
+                let lease = self.lease(id, attempts);
                 self.hear(Input::Assign(vec![lease]));
             }
         }
     }
 
-    fn arrive(&mut self, lease: u64, attempt: u16, kept_alive: bool) {
-        let path = format!("/products/{lease}");
+    /// A request reaches the server: when its answer is back, and the answer's number.
+    fn arrive(&mut self, path: &str, attempt: u16, kept_alive: bool) -> (Timestamp, u64) {
         let since_start = self.now.since(Timestamp::EPOCH);
-        let answer = self.server.arrive(since_start, &sandbox::Ask::get(&path));
+        let answer = self.server.arrive(since_start, &sandbox::Ask::get(path));
         let mut headers = HeaderMap::new();
         for (name, value) in &answer.headers {
             if let Ok(value) = HeaderValue::from_str(value) {
                 headers.append(*name, value);
             }
         }
+        let mut back = self.now + answer.latency + self.travel();
+        // Nobody waits for longer, whatever comes.
+        let patience = self.now + self.limits.fetch_timeout;
         let outcome = match answer.fault {
+            Some(sandbox::Fault::Silence) => Outcome::Failed(Fault::Timeout),
+            _ if back > patience => Outcome::Failed(Fault::Timeout),
             Some(sandbox::Fault::Unreachable) => Outcome::Failed(Fault::Connect),
             // From a connection that the server may have closed for its age this looks the same.
             Some(sandbox::Fault::Reset) if kept_alive => Outcome::Failed(Fault::StaleConnection),
             Some(fault) if fault.breaks_answer() => Outcome::Failed(Fault::Reset),
             Some(_) | None => outcome_of_status(answer.status, &headers),
         };
+        if outcome == Outcome::Failed(Fault::Timeout) {
+            back = patience;
+        }
         self.replies.push((answer.id, Reply { outcome, headers, status: answer.status, attempt }));
-        let back = self.now + answer.latency + self.travel();
-        self.at(back, Happening::Land { lease, arrival: answer.id });
+        (back, answer.id)
     }
 
     fn land(&mut self, lease: u64, arrival: u64) {
-        let Some(place) = self.replies.iter().position(|(id, _)| *id == arrival) else { return };
+        if let Some((outcome, proposal)) = self.read(arrival) {
+            self.hear(Input::Report { lease: LeaseId(lease), outcome, proposal });
+        }
+    }
+
+    /// What the engine makes of an answer to `/robots.txt`.
+    fn land_rules(&mut self, scheme: Scheme, arrival: u64) {
+        let Some((outcome, proposal)) = self.read(arrival) else { return };
+        let answer = match outcome {
+            Outcome::Answered(200..=299 | 400..=428 | 430..=499) => {
+                RulesAnswer::Known { crawl_delay: None, expires_in: Duration::from_secs(86_400) }
+            }
+            outcome => RulesAnswer::Unavailable { outcome, proposal },
+        };
+        self.hear(Input::Rules { scheme, answer, hints: proposal.hints });
+    }
+
+    /// What came back, and what the fetcher proposes.
+    fn read(&mut self, arrival: u64) -> Option<(Outcome, Proposal)> {
+        let place = self.replies.iter().position(|(id, _)| *id == arrival)?;
         let (_, reply) = self.replies.swap_remove(place);
         self.server.left(self.now.since(Timestamp::EPOCH), arrival);
         let wall_ms = 1_767_225_600_000 + self.now.as_micros() as i64 / 1_000;
@@ -192,8 +270,7 @@ impl World {
             if broken { Hints::default() } else { Hints::read(&reply.headers, reply.status, wall_ms) };
         let facts =
             RequestFacts { repeatable: true, attempt: reply.attempt, elapsed: Duration::ZERO, retries: None };
-        let proposal = self.retry.propose(&facts, reply.outcome, hints, self.random.f64());
-        self.hear(Input::Report { lease: LeaseId(lease), outcome: reply.outcome, proposal });
+        Some((reply.outcome, self.retry.propose(&facts, reply.outcome, hints, self.random.f64())))
     }
 
     fn hear(&mut self, input: Input) {
@@ -233,7 +310,7 @@ impl World {
     fn come_back(&mut self) {
         let memo = self.host.memo();
         let (policy, seed) = (self.policy.clone(), self.random.u64(..));
-        self.host = HostState::resume(policy, RulesMode::Off, HostLimits::default(), memo, seed, self.now);
+        self.host = HostState::resume(policy, self.rules, self.limits, memo, seed, self.now);
         self.witness.resumed();
         self.passivated = false;
     }
@@ -242,69 +319,107 @@ impl World {
         match output {
             Output::AskSlot => inputs.push_back(Input::Granted),
             Output::Fetch(start) => self.send(&start),
+            Output::FetchRules { scheme, .. } => {
+                let arrival = self.now + self.travel();
+                let kept_alive = self.take_connection();
+                self.at(arrival, Happening::ArriveRules { scheme, kept_alive });
+            }
             Output::Credit(more) => {
-                let count = self.unassigned.len().min(more as usize);
-                if count > 0 {
-                    inputs.push_back(Input::Assign(self.unassigned.drain(..count).map(lease).collect()));
-                }
+                self.credit = more as usize;
+                self.feed(inputs);
             }
             Output::Deliver { lease, delivery, attempts } => {
                 self.end(lease.id, delivery, attempts);
                 inputs.push_back(Input::Settled(vec![lease.id]));
+                self.feed(inputs);
             }
+            // What a witness said, the host knows already.
+            Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending } => match ending {
-                Ending::Retry { due, .. } => self.at(due, Happening::Assign { id: lease.id.0 }),
+                Ending::Retry { due, attempts } => {
+                    self.at(due, Happening::Assign { id: lease.id.0, attempts });
+                }
                 Ending::Page | Ending::Alias | Ending::Redirected | Ending::Failed(_) | Ending::Return => {
                     self.faults.push(format!("{:?} is settled as {ending:?}", lease.id));
                 }
             },
             Output::Passivate => self.passivated = true,
-            Output::ReturnSlot | Output::FetchRules { .. } | Output::Event(_) => {}
+            Output::ReturnSlot | Output::Event(_) => {}
         }
+    }
+
+    /// Gives the host what it has room for.
+    fn feed(&mut self, inputs: &mut VecDeque<Input>) {
+        let count = self.unassigned.len().min(self.credit);
+        if count > 0 {
+            self.credit = 0;
+            let ids: Vec<u64> = self.unassigned.drain(..count).collect();
+            inputs
+                .push_back(Input::Assign(ids.into_iter().map(|id| self.lease(id, Attempts::NONE)).collect()));
+        }
+    }
+
+    /// Whether a request goes out on a connection that was kept alive.
+    fn take_connection(&mut self) -> bool {
+        let kept_alive = self.kept_alive > 0;
+        self.kept_alive -= usize::from(kept_alive);
+        kept_alive
     }
 
     fn send(&mut self, start: &Start) {
         let arrival = self.now + self.travel();
-        let kept_alive = self.kept_alive > 0;
-        self.kept_alive -= usize::from(kept_alive);
-        self.at(arrival, Happening::Arrive { lease: start.lease.id.0, attempt: start.attempt, kept_alive });
+        let kept_alive = self.take_connection();
+        let path = start.lease.record.url.trim_start_matches("http://server.test").to_owned();
+        let (lease, attempt) = (start.lease.id.0, start.attempt);
+        self.at(arrival, Happening::Arrive { lease, path, attempt, kept_alive });
     }
 
     fn end(&mut self, lease: LeaseId, delivery: Delivery, attempts: u16) {
-        let ended = &mut self.ended[lease.0 as usize];
-        if std::mem::replace(ended, true) {
+        let end = &mut self.ends[lease.0 as usize];
+        if end.replace(End { delivery, attempts }).is_some() {
             self.faults.push(format!("{lease:?} ended twice"));
         }
         if delivery == Delivery::Page {
             self.pages += 1;
+            self.unassigned.extend(self.found_on(lease.0));
         } else if attempts > RETRIES {
             self.exhausted += 1;
         } else {
             self.failures += 1;
         }
     }
-}
 
-fn lease(id: u64) -> Lease {
-    let text = format!("http://server.test/products/{id}");
-    #[allow(clippy::expect_used, reason = "the URL is our own")]
-    let url = text.parse().expect("a valid URL");
-    #[allow(clippy::expect_used, reason = "the URL is our own")]
-    let host = Host::of(&url).expect("a URL with a host");
-    let record = Record {
-        url: text.into(),
-        fingerprint: Fingerprint(u128::from(id)),
-        host,
-        scheme: Scheme::Http,
-        depth: 0,
-        priority: Priority(0),
-        score: Score::default(),
-        attempts: Default::default(),
-        kind: RecordKind::Discovered,
-        validators: None,
-        extra: Default::default(),
-    };
-    Lease { id: LeaseId(id), record }
+    /// The URLs that a listing leads to.
+    fn found_on(&self, id: u64) -> std::ops::Range<u64> {
+        if id >= self.listings {
+            return 0..0;
+        }
+        let others = self.ends.len() as u64 - self.listings;
+        let first = |id: u64| self.listings + others * id / self.listings;
+        first(id)..first(id + 1)
+    }
+
+    fn lease(&self, id: u64, attempts: Attempts) -> Lease {
+        let text = format!("http://server.test{}", path(id));
+        #[allow(clippy::expect_used, reason = "the URL is our own")]
+        let url = text.parse().expect("a valid URL");
+        #[allow(clippy::expect_used, reason = "the URL is our own")]
+        let host = Host::of(&url).expect("a URL with a host");
+        let record = Record {
+            url: text.into(),
+            fingerprint: Fingerprint(u128::from(id)),
+            host,
+            scheme: Scheme::Http,
+            depth: u16::from(self.listings > 0 && id >= self.listings),
+            priority: Priority(0),
+            score: Score::default(),
+            attempts,
+            kind: RecordKind::Discovered,
+            validators: None,
+            extra: Default::default(),
+        };
+        Lease { id: LeaseId(id), record }
+    }
 }
 
 /// Of the default policy.

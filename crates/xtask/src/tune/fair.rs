@@ -1,0 +1,355 @@
+//! Worlds in which single pages are broken, or chance refuses, or all doors close for a while: no page
+//! may cost the host its others, and an outage loses nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use opilio_core::host::{Delivery, RulesMode};
+use opilio_core::{HostPolicy, Reason, per_second};
+use opilio_sandbox::{Arrival, Fault, HostConfig, Limit, Log, RefusalForm, Site, Trigger};
+
+use super::scenarios::{GOAL, Goal, Scenario};
+use super::world::{Outcomes, path};
+
+/// What a fair crawl reaches, beside the goals of every scenario.
+#[derive(Clone, Debug)]
+pub(super) struct Fair {
+    /// URLs that never become pages, and the reason that they end with.
+    broken: Vec<u64>,
+    reason: Option<Reason>,
+    /// Requests for one URL.
+    asks_max: usize,
+    /// Requests for pages that had been answered already, over all URLs: they are witnesses.
+    again_max: usize,
+    /// Requests for a broken one: neither more nor less.
+    asks_broken: Option<usize>,
+    /// Healthy pages that may be missing.
+    missing_max: usize,
+    /// Longer than all of the requests would take at the told rate.
+    over_max: Duration,
+    /// Requests while the door is closed, and the first page after that.
+    knocks_max: usize,
+    back_max: Duration,
+    /// How long the door is closed, from the first arrival that finds it so.
+    closed: Duration,
+}
+
+impl Fair {
+    fn new() -> Self {
+        Self {
+            broken: Vec::new(),
+            reason: None,
+            asks_max: 4,
+            again_max: 8,
+            asks_broken: None,
+            missing_max: 0,
+            over_max: Duration::MAX,
+            knocks_max: usize::MAX,
+            back_max: Duration::MAX,
+            closed: Duration::ZERO,
+        }
+    }
+
+    /// These URLs always fail.
+    fn broken(broken: impl IntoIterator<Item = u64>, reason: Reason) -> Self {
+        Self { broken: broken.into_iter().collect(), reason: Some(reason), ..Self::new() }
+    }
+
+    fn over(self, over_max: Duration) -> Self {
+        Self { over_max, ..self }
+    }
+}
+
+/// The figures of one run.
+pub(super) struct Measured {
+    /// Healthy pages that did not arrive.
+    pub(super) missing: usize,
+    /// Requests for the URL that was asked most, as long as it had not been answered.
+    pub(super) asks: usize,
+    /// Requests for what had been answered.
+    again: usize,
+    /// Beyond the ideal.
+    pub(super) over: Duration,
+    /// While the door was closed.
+    pub(super) knocks: usize,
+    /// From its opening to the first page.
+    pub(super) back: Duration,
+    /// What else is wrong.
+    pub(super) faults: Vec<String>,
+}
+
+/// Reads a run.
+pub(super) fn measure(scenario: &Scenario, fair: &Fair, run: &Outcomes) -> Measured {
+    let log = run.server.log();
+    let (tries, again) = tries(log);
+    let mut faults = Vec::new();
+    let (mut missing, mut asks) = (0, 0);
+    for (id, end) in (0..).zip(&run.ends) {
+        let asked = tries.get(&*path(id)).copied().unwrap_or(0);
+        asks = asks.max(asked);
+        let broken = fair.broken.contains(&id);
+        let page = end.is_some_and(|end| end.delivery == Delivery::Page);
+        missing += usize::from(!broken && !page);
+        let Some(end) = end else { continue };
+        if usize::from(end.attempts) != asked {
+            faults.push(format!("/{id} was asked {asked} times, the report says {}", end.attempts));
+        }
+        if broken
+            && let Some(reason) = fair.reason
+            && end.delivery != Delivery::Failure(reason)
+        {
+            faults.push(format!("/{id} is broken, and ends as {:?}", end.delivery));
+        }
+        if broken && fair.asks_broken.is_some_and(|right| right != asked) {
+            faults.push(format!("/{id} is broken, and was asked {asked} times"));
+        }
+    }
+    let closed = Closed::find(log, fair.closed);
+    Measured {
+        missing,
+        asks,
+        again,
+        over: over(scenario, run),
+        knocks: closed.as_ref().map_or(0, |closed| closed.knocks),
+        back: closed.map_or(Duration::ZERO, |closed| closed.back),
+        faults,
+    }
+}
+
+impl Measured {
+    /// The goals that were missed.
+    pub(super) fn misses(&self, fair: &Fair) -> Vec<String> {
+        let mut misses = self.faults.clone();
+        misses.truncate(1);
+        let mut miss = |missed: bool, text: String| {
+            if missed {
+                misses.push(text);
+            }
+        };
+        miss(self.missing > fair.missing_max, format!("{} healthy pages missing", self.missing));
+        miss(self.asks > fair.asks_max, format!("one page asked {} times > {}", self.asks, fair.asks_max));
+        miss(self.again > fair.again_max, format!("{} answered pages asked again", self.again));
+        let over = self.over.as_secs_f64();
+        miss(self.over > fair.over_max, format!("{over:.1} s over the ideal > {:?}", fair.over_max));
+        miss(self.knocks > fair.knocks_max, format!("{} knocks > {}", self.knocks, fair.knocks_max));
+        miss(self.back > fair.back_max, format!("back after {:?}", self.back));
+        misses
+    }
+}
+
+/// Requests for each path up to its first answer by 2xx, and those after it.
+fn tries(log: &Log) -> (BTreeMap<&str, usize>, usize) {
+    let (mut tries, mut answered, mut again) = (BTreeMap::new(), BTreeSet::new(), 0);
+    for arrival in log.entries().iter().filter(|arrival| &*arrival.path != "/robots.txt") {
+        if answered.contains(&*arrival.path) {
+            again += 1;
+            continue;
+        }
+        *tries.entry(&*arrival.path).or_default() += 1;
+        if arrival.is_success() {
+            answered.insert(&*arrival.path);
+        }
+    }
+    (tries, again)
+}
+
+/// What a crawl took beyond the time that the told rate needs for each URL once.
+fn over(scenario: &Scenario, run: &Outcomes) -> Duration {
+    let Some(first) = run.server.log().entries().first() else { return Duration::MAX };
+    let Some(rate) = scenario.policy.rate_max() else { return Duration::ZERO };
+    let requests = scenario.urls + u64::from(scenario.rules == RulesMode::Fetch);
+    let ideal = Duration::from_secs_f64((requests - 1) as f64 / rate.per_second());
+    let took = Duration::from_micros(run.end.as_micros()).saturating_sub(first.at);
+    took.saturating_sub(ideal)
+}
+
+/// The door that closed, as the server saw it.
+struct Closed {
+    knocks: usize,
+    back: Duration,
+}
+
+impl Closed {
+    fn find(log: &Log, lasts: Duration) -> Option<Self> {
+        let hit = |arrival: &&Arrival| arrival.fault.is_some();
+        let from = log.entries().iter().find(hit).filter(|_| !lasts.is_zero())?.at;
+        let to = from + lasts;
+        let page = |arrival: &&Arrival| arrival.at >= to && arrival.is_success();
+        let back = log.entries().iter().find(page).map_or(Duration::MAX, |page| page.at - to);
+        Some(Self { knocks: log.knocks_between(from, to), back })
+    }
+}
+
+/// All of them.
+pub(super) fn scenarios(all: &mut Vec<Scenario>) {
+    for rules in [RulesMode::Off, RulesMode::Fetch] {
+        one(all, rules);
+        some(all, rules);
+        tails(all, rules);
+        walls(all, rules);
+        limiter(all, rules);
+    }
+    chance(all);
+}
+
+/// What is told, unless said: 20/s, 4 in flight.
+fn told(rate: u32) -> HostPolicy {
+    HostPolicy::new().rate(per_second(rate)).in_flight(4)
+}
+
+fn world(name: &str, rules: RulesMode, rate: u32, urls: u64, fair: Fair) -> Scenario {
+    let robots = if rules == RulesMode::Fetch { " robots" } else { "" };
+    Scenario {
+        name: format!("fair {name}{robots}"),
+        policy: told(rate),
+        config: HostConfig::new().site(Site::Blank),
+        rate: (rate, SECOND),
+        urls,
+        listings: 0,
+        rules,
+        timeout: Duration::from_secs(30),
+        outage: None,
+        goal: Goal { refused_max: u64::MAX, closed_max: 0, ..GOAL },
+        fair: Some(fair),
+    }
+}
+
+fn always(mut scenario: Scenario, fault: Fault) -> Scenario {
+    for id in scenario.fair.iter().flat_map(|fair| fair.broken.clone()) {
+        scenario.config = scenario.config.fault(Trigger::Path(path(id)), fault);
+    }
+    scenario
+}
+
+/// One page always refuses.
+fn one(all: &mut Vec<Scenario>, rules: RulesMode) {
+    for (status, reason) in [(503, Reason::Http5xx), (429, Reason::Http4xx)] {
+        let stated = Fault::Refusal { status, wait_seconds: 2 };
+        for (word, fault, over) in [("bare", Fault::Status(status), 15), ("wait2", stated, 15 + 4 * 2)] {
+            for (place, id, listings) in
+                [("first", 0, 0), ("middle", 100, 0), ("last", 199, 0), ("linked", 100, 10)]
+            {
+                let fair = Fair::broken([id], reason).over(seconds(over));
+                let mut one = world(&format!("one {status} {word} {place}"), rules, 20, 200, fair);
+                one.listings = listings;
+                all.push(always(one, fault));
+            }
+        }
+    }
+}
+
+/// Several pages always fail, among many that do not.
+fn some(all: &mut Vec<Scenario>, rules: RulesMode) {
+    let spread = |count: u64| (0..count).map(move |n| n * 200 / count + 7);
+    let ten = Fair::broken(spread(10), Reason::Http5xx).over(seconds(40));
+    all.push(always(world("ten 503", rules, 20, 200, ten), Fault::Status(503)));
+    let fifteen = Fair::broken(spread(13).chain([0, 199]), Reason::Http4xx);
+    let wait = Fault::Refusal { status: 429, wait_seconds: 1 };
+    all.push(always(world("fifteen 429 wait1", rules, 20, 200, fifteen), wait));
+    for (word, dead) in [
+        ("spread", (0..60).map(|n| n * 10 / 3).collect::<Vec<u64>>()),
+        ("contiguous", (60..120).collect()),
+        ("last", (140..200).collect()),
+    ] {
+        let fair = Fair::broken(dead.clone(), Reason::Timeout);
+        let mut half = world(&format!("half dead {word}"), rules, 20, 200, fair);
+        half.timeout = seconds(2);
+        all.push(always(half, Fault::Silence));
+        let fair = Fair { asks_broken: Some(1), ..Fair::broken(dead, Reason::Http4xx) };
+        let mut members = world(&format!("members only {word}"), rules, 10, 200, fair);
+        members.goal.used_min = 0.95;
+        all.push(always(members, Fault::Status(403)));
+    }
+    // Three good pages, one that fails for good between two that fail once.
+    let fair = Fair::broken([4], Reason::Http5xx).over(seconds(30));
+    let mut few = always(world("few 500", rules, 20, 6, fair), Fault::Status(500));
+    for id in [3, 5] {
+        few.config = few.config.fault(Trigger::PathTimes(path(id), 1), Fault::Status(500));
+    }
+    all.push(few);
+}
+
+/// What is left at the end is broken, or the host is down by then.
+fn tails(all: &mut Vec<Scenario>, rules: RulesMode) {
+    for (word, fault, reason) in [
+        ("500", Fault::Status(500), Reason::Http5xx),
+        ("503", Fault::Status(503), Reason::Http5xx),
+        ("reset", Fault::Reset, Reason::Reset),
+        ("timeout", Fault::Silence, Reason::Timeout),
+    ] {
+        for broken in [2, 3] {
+            let fair = Fair::broken(20 - broken..20, reason).over(seconds(30));
+            let mut tail = world(&format!("tail {word} {broken}"), rules, 20, 20, fair);
+            tail.timeout = seconds(2);
+            all.push(always(tail, fault));
+        }
+    }
+    for (word, fault) in [("503", Fault::Status(503)), ("502", Fault::Status(502)), ("reset", Fault::Reset)] {
+        for (place, left) in [("tail", 5), ("middle", 100)] {
+            let closed = seconds(20);
+            let fair = Fair { asks_max: 15, knocks_max: 15, back_max: seconds(15), closed, ..Fair::new() };
+            let mut outage = world(&format!("down {place} {word}"), rules, 20, 200, fair);
+            let trigger = Trigger::AfterServed { served: 200 - left, lasts: closed };
+            outage.config = outage.config.fault(trigger, fault);
+            all.push(outage);
+        }
+    }
+}
+
+/// A firewall says 403 to everything for a while.
+fn walls(all: &mut Vec<Scenario>, rules: RulesMode) {
+    for lasts in [30, 120] {
+        let closed = seconds(lasts);
+        let fair = Fair {
+            asks_max: 25,
+            again_max: 25,
+            missing_max: 5,
+            knocks_max: 25,
+            back_max: seconds(15),
+            closed,
+            ..Fair::new()
+        };
+        let mut wall = world(&format!("wall {lasts}"), rules, 10, 200, fair);
+        let trigger = Trigger::AfterServed { served: 60, lasts: closed };
+        wall.config = wall.config.fault(trigger, Fault::Status(403));
+        all.push(wall);
+    }
+}
+
+/// Refusals that come at any pace.
+fn chance(all: &mut Vec<Scenario>) {
+    let off = RulesMode::Off;
+    let mut add = |name: &str, urls: u64, fault: Fault, share: f64, used_min: f64| {
+        let mut flaky = world(&format!("chance {name}"), off, 20, urls, Fair::new());
+        flaky.config = flaky.config.fault(Trigger::Share(share), fault);
+        flaky.goal.used_min = used_min;
+        all.push(flaky);
+    };
+    add("503 2 %", 600, Fault::Status(503), 0.02, 0.90);
+    add("502 2 %", 600, Fault::Status(502), 0.02, 0.90);
+    add("429 bare 0.5 %", 1_000, Fault::Status(429), 0.005, 0.80);
+    add("429 wait1 0.5 %", 1_000, Fault::Refusal { status: 429, wait_seconds: 1 }, 0.005, 0.80);
+    let mut once = world("chance first time only", off, 20, 400, Fair::new());
+    for id in (0..400).filter(|id| id % 10 == 3) {
+        once.config = once.config.fault(Trigger::PathTimes(path(id), 1), Fault::Status(503));
+    }
+    once.goal.used_min = 0.80;
+    all.push(once);
+}
+
+/// `limit_req rate=20r/s burst=5 nodelay`, as nginx has it: one, and five more at once.
+fn limiter(all: &mut Vec<Scenario>, rules: RulesMode) {
+    let mut nginx = world("nginx", rules, 50, 400, Fair::new());
+    nginx.policy = HostPolicy::new().rate(per_second(50)).in_flight(8);
+    nginx.config = nginx.config.limit(Limit::bucket(20, SECOND, 6)).refusal(503, RefusalForm::Bare);
+    nginx.rate = (20, SECOND);
+    nginx.goal.refused_max = 3;
+    nginx.goal.used_min = 0.92;
+    all.push(nginx);
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+const SECOND: Duration = Duration::from_secs(1);
