@@ -102,6 +102,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
         attempt: question.attempt,
         elapsed: Duration::ZERO,
         retries: None,
+        failed_before: false,
     };
     // The longest wait that jitter can give, so that the same question has one answer.
     let proposal = retry.propose(&request, question.outcome, hints, 1.0);

@@ -88,6 +88,8 @@ pub struct RequestFacts {
     pub elapsed: Duration,
     /// Retries instead of the policy's, for the classes that are retried at all.
     pub retries: Option<u16>,
+    /// It failed before, or a dead connection was replaced for it: another dead one is no matter of age.
+    pub failed_before: bool,
 }
 
 impl Default for RetryPolicy {
@@ -141,6 +143,8 @@ impl RetryPolicy {
     #[must_use]
     pub fn propose(&self, request: &RequestFacts, outcome: Outcome, hints: Hints, random: f64) -> Proposal {
         let repeatable = request.repeatable || was_not_acted_on(outcome, hints);
+        let broken = outcome == Outcome::Failed(Fault::StaleConnection) && request.failed_before;
+        let outcome = if broken { Outcome::Failed(Fault::Reset) } else { outcome };
         let verdict = match Course::of(outcome) {
             Course::Done => Verdict::Done,
             Course::Redirect => Verdict::Redirect,
@@ -363,7 +367,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn attempt(attempt: u16) -> RequestFacts {
-        RequestFacts { repeatable: true, attempt, elapsed: Duration::ZERO, retries: None }
+        RequestFacts {
+            repeatable: true,
+            attempt,
+            elapsed: Duration::ZERO,
+            retries: None,
+            failed_before: false,
+        }
     }
 
     fn verdict(policy: &RetryPolicy, request: &RequestFacts, outcome: Outcome) -> Verdict {

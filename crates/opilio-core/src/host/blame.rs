@@ -39,14 +39,17 @@ pub(in crate::host) enum Charge {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Case {
     pub(in crate::host) charge: Charge,
-    /// The number of the start that opened it.
-    pub(in crate::host) seq: u32,
+    /// The number of the start that opened it, and its URL; a memo does not keep them.
+    pub(in crate::host) seq: Option<u32>,
+    pub(in crate::host) url: Option<u64>,
     /// Another start showed that it is the host's.
     pub(in crate::host) confirmed: bool,
-    /// A probe failed as pages do: only a witness can tell now.
+    /// A probe failed as pages do: a witness can tell.
     pub(in crate::host) doubtful: bool,
     /// Nothing was held for it so far: it is asked at once who is to blame.
     pub(in crate::host) quiet: bool,
+    /// So it began.
+    pub(in crate::host) was_quiet: bool,
     /// It was opened by a URL that had failed before.
     pub(in crate::host) again: bool,
     /// What the strikes fall back to if it was not the host.
@@ -56,10 +59,12 @@ pub(in crate::host) struct Case {
 impl Case {
     pub(in crate::host) const NEW: Self = Self {
         charge: Charge::Refused,
-        seq: 0,
+        seq: None,
+        url: None,
         confirmed: false,
         doubtful: false,
         quiet: false,
+        was_quiet: false,
         again: false,
         strikes_before: 0,
     };
@@ -76,6 +81,8 @@ pub(in crate::host) struct Evidence {
     /// The latest start that was answered, whatever the answer, and the latest that was welcome.
     pub(in crate::host) well: Option<u32>,
     pub(in crate::host) welcome: Option<u32>,
+    /// The last URLs that were refused and had not failed before, and the numbers of their starts.
+    pub(in crate::host) refused: [Option<(u64, u32)>; 3],
     /// 401 and 403 in a row since the last welcome answer, and how many of them ask for a witness.
     pub(in crate::host) forbidden: u8,
     pub(in crate::host) forbidden_max: u8,
@@ -87,7 +94,10 @@ impl Evidence {
     /// What a memo tells of a case.
     pub(in crate::host) fn restored(door: Door, reason: HoldReason, strikes: u16, confirmed: bool) -> Self {
         let charge = match reason {
-            HoldReason::RetryAfter | HoldReason::QuotaSpent | HoldReason::Refusal => Charge::Refused,
+            HoldReason::RetryAfter
+            | HoldReason::QuotaSpent
+            | HoldReason::Refusal
+            | HoldReason::PageRefused => Charge::Refused,
             HoldReason::Forbidden => Charge::Forbidden,
             HoldReason::Unreachable => Charge::Unreached,
         };
@@ -115,6 +125,21 @@ impl Evidence {
     /// Whether the host welcomed a start that is later than this one.
     pub(in crate::host) fn welcome_after(&self, seq: u32) -> bool {
         self.welcome.is_some_and(|welcome| is_later(welcome, seq))
+    }
+
+    /// A URL that nothing was known against was refused.
+    pub(in crate::host) fn note_refused(&mut self, url: u64, seq: u32) {
+        self.refused = [Some((url, seq)), self.refused[0], self.refused[1]];
+    }
+
+    /// How many other URLs that nothing was known against were refused just before this start, or since.
+    pub(in crate::host) fn crowd(&self, url: u64, seq: u32) -> usize {
+        let near = |other: u32| is_later(other, seq) || seq.wrapping_sub(other) <= CROWD_STARTS;
+        self.refused
+            .into_iter()
+            .flatten()
+            .filter(|(other, other_seq)| *other != url && near(*other_seq))
+            .count()
     }
 
     pub(in crate::host) fn note_well(&mut self, seq: u32) {
@@ -154,20 +179,25 @@ impl HostState {
     }
 
     fn case_wants_witness(&self, case: Case) -> bool {
-        let number = self.evidence.number;
-        let fresh = |ticket: &Ticket| !ticket.failed_in(number) && !ticket.walled;
         let startable = |ticket: &Ticket| ticket.pending.is_none();
-        if case.charge == Charge::Forbidden || case.doubtful {
+        if case.charge == Charge::Forbidden {
             return true;
         }
-        if self.room.ready().iter().any(fresh) {
-            // Among many broken pages a fresh one proves little.
-            return case.charge == Charge::Failed && self.pace.fails_often();
+        if self.room.ready().iter().any(Ticket::is_clean) {
+            // Among many broken pages a clean one proves little. A page is not asked twice for less.
+            let robots = case.doubtful && !self.rules.is_off();
+            let often = case.charge == Charge::Failed && self.pace.fails_often();
+            return !case.confirmed && (robots || often);
         }
-        let waiting = self.room.waiting().iter().map(|(_, ticket)| ticket);
+        if case.doubtful {
+            return true;
+        }
+        let (ready, waiting) = (self.room.ready(), self.room.waiting());
+        let mut idle = ready.iter().chain(waiting.iter().map(|(_, ticket)| ticket));
         // A single suspect may clear itself. Several that the host refused alike cannot.
-        case.confirmed && self.room.any_idle().is_some()
-            || !self.room.ready().iter().chain(waiting).any(startable) && self.room.has_pending()
+        let alone = ready.len() + waiting.len() == 1;
+        (case.confirmed || !alone || self.room.has_pending())
+            && idle.any(|ticket| !ticket.is_clean() || !startable(ticket))
     }
 
     /// Whether all that is left are URLs whose end depends on whose fault it was.
@@ -235,11 +265,16 @@ impl HostState {
             Door::Probing => false,
         };
         if stuck && self.rules.in_flight() == 0 && self.witness_record().is_none() {
-            self.suspect = None;
-            self.let_pay(|_| true);
-            self.evidence.forbidden = 0;
-            self.evidence.number = self.evidence.number.wrapping_add(1);
+            self.end_tail();
         }
+    }
+
+    /// What is left pays itself.
+    pub(in crate::host) fn end_tail(&mut self) {
+        self.suspect = None;
+        self.let_pay(|_| true);
+        self.evidence.forbidden = 0;
+        self.evidence.number = self.evidence.number.wrapping_add(1);
     }
 
     /// It was not the host: each URL that waited for this ends as it would have.
@@ -252,7 +287,7 @@ impl HostState {
 
     /// A welcome answer: those that were forbidden before it were no wall.
     pub(in crate::host) fn let_forbidden_pay(&mut self, welcome: u32) {
-        if self.evidence.forbidden == 0 {
+        if !self.room.has_pending() {
             return;
         }
         let before =
@@ -311,6 +346,8 @@ fn robots_url(url: &str) -> String {
     format!("{}/robots.txt", &url[..path])
 }
 
+/// Different URLs that are refused within so many starts are refused for no fault of theirs.
+pub(super) const CROWD_STARTS: u32 = 6;
 /// So many 401 or 403 in a row ask for a witness the first time, and at most.
 const FORBIDDEN_FEW: u8 = 5;
 const FORBIDDEN_MANY: u8 = 16;

@@ -12,11 +12,38 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct Limiter {
     /// The last refused start, and its number.
-    last: Option<(Timestamp, u32)>,
+    last: Option<Moment>,
+    /// Starts since then that may have been refused by the limiter, or for a reason of their own.
+    unclear: u32,
+    /// The first of all refused starts that count, and how many were, or may have been, refused since.
+    anchor: Option<(Moment, u32, u32)>,
     /// The rates that explain all refusals so far, in starts per second.
     rates: Option<(f32, f32)>,
     /// How many intervals in a row agree.
     agreed: u8,
+    /// Starts that passed at full pace before one was refused, and within how many seconds.
+    passed: (f64, f64),
+    /// How often no limiter explained the refusals: each time it takes more of them to believe in one.
+    chances: u8,
+}
+
+/// A start: when, and its number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Moment {
+    pub(super) at: Timestamp,
+    pub(super) seq: u32,
+}
+
+/// Starts that were refused together, while others were not.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Refusals {
+    pub(super) first: Moment,
+    pub(super) last: Moment,
+    pub(super) count: u32,
+    /// The pace is new to the host.
+    pub(super) young: bool,
+    /// How long the host was closed for them, in seconds.
+    pub(super) hold: f64,
 }
 
 /// What a refusal says, together with those before it.
@@ -26,79 +53,169 @@ pub(super) enum Finding {
     Unclear,
     /// No limiter explains all of them.
     Chance,
-    /// A limiter of this rate, in starts per second, explains them.
-    Limit(f64),
+    /// A limiter explains them: the pace that it bears, in starts per second, and whether that is exact.
+    Limit { pace: f64, exact: bool },
 }
 
 impl Limiter {
-    /// Takes in that start `seq` was refused, while others were not, at a pace in starts per second.
-    /// A limiter is believed in when so many intervals agree.
-    pub(super) fn refused(&mut self, at: Timestamp, seq: u32, pace: Option<f64>, agreed_min: u8) -> Finding {
-        let Some((before, before_seq)) = self.last.replace((at, seq)) else { return Finding::Unclear };
-        let accepted = seq.wrapping_sub(before_seq).saturating_sub(1) as f32;
-        let seconds = at.since(before).as_secs_f32().max(0.001);
-        let (low, high) = ((accepted - 1.0).max(0.0) / seconds, (accepted + 1.0) / seconds);
-        let known =
-            self.rates.map_or((0.0, f32::INFINITY), |(low, high)| (low / TOLERANCE, high * TOLERANCE));
-        let rates = (low.max(known.0), high.min(known.1));
-        if rates.0 > rates.1 {
-            (self.rates, self.agreed) = (None, 0);
-            return Finding::Chance;
+    /// Takes in that so many starts passed within so many seconds before one was refused.
+    pub(super) fn let_pass(&mut self, starts: f64, seconds: f64) {
+        if starts * (self.passed.1 + 1.0) > self.passed.0 * (seconds + 1.0) {
+            self.passed = (starts, seconds);
         }
-        if pace.is_some_and(|pace| f64::from(rates.1) >= pace * SAME) {
+    }
+
+    /// Takes in refusals at a pace in starts per second.
+    ///
+    /// A pace that refusals have taught already (`is_learnt`) is more likely to be too high than one that
+    /// was only asked for. A limiter is believed in when some intervals agree. Where the pace is new to the host, one will do
+    /// if it says that the pace is far too high.
+    pub(super) fn refused(&mut self, refusals: &Refusals, pace: Option<f64>, is_learnt: bool) -> Finding {
+        let unclear = std::mem::take(&mut self.unclear);
+        let Some(before) = self.last.replace(refusals.last) else {
+            self.anchor = Some((refusals.last, 0, 0));
+            return Finding::Unclear;
+        };
+        let (low, high) = interval(before, refusals.first, 1, unclear);
+        if refusals.hold > 0.0 && f64::from(high) * (self.passed.1 + refusals.hold) > self.passed.0 {
+            // It may have been full again after the hold, and gained nothing more.
+            self.anchor = Some((refusals.last, 0, 0));
+            return Finding::Unclear;
+        }
+        let (anchor, refused, perhaps) = self.anchor.unwrap_or((before, 0, 0));
+        let perhaps = perhaps + unclear;
+        self.anchor = Some((anchor, refused + refusals.count, perhaps));
+        let (low_all, high_all) = interval(anchor, refusals.first, refused + 1, perhaps);
+        let known = self.rates.unwrap_or((0.0, f32::INFINITY));
+        let rates = (low.max(low_all).max(known.0), high.min(high_all).min(known.1));
+        if rates.0 > rates.1 {
+            return self.give_up();
+        }
+        let same = if is_learnt { SAME_LEARNT } else { SAME };
+        if self.rates.is_none() && pace.is_some_and(|pace| f64::from(rates.1) >= pace * same) {
             // As many were accepted as were sent: that explains nothing.
             return Finding::Unclear;
         }
         self.rates = Some(rates);
         self.agreed = self.agreed.saturating_add(1);
-        if self.agreed < agreed_min {
+        let middle = f64::from(rates.0.midpoint(rates.1));
+        let obvious = refusals.young && self.chances == 0 && pace.is_none_or(|pace| middle < pace * FAR);
+        if self.agreed < AGREED_MIN + self.chances && !obvious {
             return Finding::Unclear;
         }
-        Finding::Limit(f64::from(rates.0 + (rates.1 - rates.0) * PLACE))
+        let exact = rates.1 - rates.0 < rates.1 * EXACT;
+        let low = f64::from(rates.0) * 0.75 + f64::from(rates.1) * 0.25;
+        let pace = if exact { low * BELOW } else { middle * WELL_BELOW };
+        Finding::Limit { pace, exact }
     }
 
-    /// Forgets what was refused: something else explains it.
-    pub(super) fn forget(&mut self) {
-        *self = Self::default();
+    /// Whether there is a rate that explains the refusals.
+    pub(super) fn is_possible(&self) -> bool {
+        self.rates.is_some()
+    }
+
+    /// Takes in that a start was refused, and that this may have been for a reason of its own.
+    pub(super) fn may_have_refused(&mut self) {
+        self.unclear = self.unclear.saturating_add(1);
+    }
+
+    /// Takes in that a start was accepted: more than a limiter would let pass is none.
+    pub(super) fn accepted(&mut self, start: Moment) -> Finding {
+        let (Some(before), Some((_, high))) = (self.last, self.rates) else { return Finding::Unclear };
+        let accepted = start.seq.wrapping_sub(before.seq) as i32;
+        let most = high * start.at.since(before.at).as_secs_f32() + ROUNDING;
+        if accepted as f32 <= most { Finding::Unclear } else { self.give_up() }
+    }
+
+    /// The host was closed for reasons of its own: what a limiter gained meanwhile is unknown.
+    pub(super) fn interrupt(&mut self) {
+        (self.last, self.anchor) = (None, None);
+    }
+
+    fn give_up(&mut self) -> Finding {
+        (self.rates, self.agreed) = (None, 0);
+        self.anchor = self.last.map(|last| (last, 0, 0));
+        self.chances = self.chances.saturating_add(1).min(CHANCES_MAX);
+        Finding::Chance
     }
 }
 
-/// Ends of intervals are off by travel times.
-const TOLERANCE: f32 = 1.03;
+/// The rates of a limiter that was empty at both starts, if so many of those after the first were refused,
+/// and perhaps some more.
+fn interval(from: Moment, to: Moment, refused: u32, perhaps: u32) -> (f32, f32) {
+    let accepted = to.seq.wrapping_sub(from.seq).saturating_sub(refused) as f32;
+    let seconds = to.at.since(from.at).as_secs_f32();
+    (
+        (accepted - perhaps as f32 - 1.0).max(0.0) / (seconds + TRAVEL),
+        (accepted + 1.0) / (seconds - TRAVEL).max(0.001),
+    )
+}
+
+/// Requests may arrive so many seconds closer together, or farther apart, than they started.
+const TRAVEL: f32 = 0.02;
 /// From this share of the pace on, a rate is the pace itself.
-const SAME: f64 = 0.95;
-/// Where in the interval the rate is taken to be.
-const PLACE: f32 = 0.4;
+const SAME: f64 = 0.85;
+const SAME_LEARNT: f64 = 0.95;
+/// A pace is far too high when the limiter's rate is a smaller share of it.
+const FAR: f64 = 0.55;
+/// So many intervals have to agree before they lower a pace that was borne.
+const AGREED_MIN: u8 = 2;
+/// An interval that is narrower than this share of it is as good as a number.
+const EXACT: f32 = 0.06;
+/// The share of a limiter's rate that is asked of it, and as long as the rate is not known exactly.
+const BELOW: f64 = 0.985;
+const WELL_BELOW: f64 = 0.93;
+/// Starts that a limiter may let pass beyond its rate.
+const ROUNDING: f32 = 2.0;
+const CHANCES_MAX: u8 = 4;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn at(millis: u64) -> Timestamp {
-        Timestamp::from_millis(millis)
+    fn refused(limiter: &mut Limiter, millis: u64, seq: u32, pace: f64, young: bool) -> Finding {
+        let moment = Moment { at: Timestamp::from_millis(millis), seq };
+        let refusals = Refusals { first: moment, last: moment, count: 1, young, hold: 0.0 };
+        limiter.refused(&refusals, Some(pace), false)
     }
 
     #[test]
     fn the_rate_of_a_bucket_is_what_it_accepts_between_two_refusals() {
         let mut limiter = Limiter::default();
-        assert_eq!(limiter.refused(at(200), 10, Some(50.0), 1), Finding::Unclear);
-        let Finding::Limit(rate) = limiter.refused(at(700), 21, Some(50.0), 1) else { panic!("{limiter:?}") };
-        assert!((18.0..22.0).contains(&rate), "{rate}");
+        assert_eq!(refused(&mut limiter, 200, 10, 50.0, true), Finding::Unclear);
+        let Finding::Limit { pace, .. } = refused(&mut limiter, 700, 21, 50.0, true) else {
+            panic!("{limiter:?}")
+        };
+        assert!((17.0..21.0).contains(&pace), "{pace}");
+        let Finding::Limit { pace, exact } = refused(&mut limiter, 8_700, 182, 22.0, false) else {
+            panic!("{limiter:?}")
+        };
+        assert!((19.0..20.0).contains(&pace) && exact, "{pace}");
     }
 
     #[test]
     fn refusals_at_any_pace_are_no_limiter() {
         let mut limiter = Limiter::default();
         for (millis, seq) in [(0, 0), (5_000, 100), (5_500, 110), (9_500, 190)] {
-            assert_eq!(limiter.refused(at(millis), seq, Some(20.0), 1), Finding::Unclear);
+            assert_eq!(refused(&mut limiter, millis, seq, 20.0, false), Finding::Unclear);
         }
     }
 
     #[test]
     fn rates_that_disagree_are_chance() {
         let mut limiter = Limiter::default();
-        limiter.refused(at(0), 0, Some(20.0), 2);
-        assert_eq!(limiter.refused(at(2_000), 20, Some(20.0), 2), Finding::Unclear);
-        assert_eq!(limiter.refused(at(12_000), 180, Some(20.0), 2), Finding::Chance);
+        refused(&mut limiter, 0, 0, 20.0, false);
+        assert_eq!(refused(&mut limiter, 2_000, 20, 20.0, false), Finding::Unclear);
+        assert_eq!(refused(&mut limiter, 12_000, 180, 20.0, false), Finding::Chance);
+    }
+
+    #[test]
+    fn more_than_a_limiter_lets_pass_is_none() {
+        let mut limiter = Limiter::default();
+        refused(&mut limiter, 0, 0, 50.0, true);
+        refused(&mut limiter, 500, 11, 50.0, true);
+        let at = Timestamp::from_millis(1_500);
+        assert_eq!(limiter.accepted(Moment { at, seq: 31 }), Finding::Unclear);
+        assert_eq!(limiter.accepted(Moment { at, seq: 45 }), Finding::Chance);
     }
 }

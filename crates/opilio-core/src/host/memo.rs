@@ -189,12 +189,13 @@ impl HostMemo {
     }
 }
 
-const REASONS: [HoldReason; 5] = [
+const REASONS: [HoldReason; 6] = [
     HoldReason::RetryAfter,
     HoldReason::QuotaSpent,
     HoldReason::Refusal,
     HoldReason::Unreachable,
     HoldReason::Forbidden,
+    HoldReason::PageRefused,
 ];
 
 /// What can keep a host out of reach for good. Of four bits' worth there is no more room.

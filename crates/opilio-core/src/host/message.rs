@@ -140,6 +140,8 @@ pub struct Start {
     /// An earlier start of this lease was never reported: the request may have been carried out, so
     /// that one which is not repeatable must be given up instead of sent.
     pub resent: bool,
+    /// It failed before, or a dead connection was replaced for it.
+    pub failed_before: bool,
 }
 
 /// What a finished lease is handed on as.
@@ -208,10 +210,21 @@ pub enum HoldReason {
     QuotaSpent,
     /// A 429 or 503 without a stated wait.
     Refusal,
+    /// A page that is refused although others are not stated a wait, or was refused by a 429. No probe is
+    /// needed afterwards.
+    PageRefused,
     /// 401 or 403 for one URL after another that the host had welcomed before.
     Forbidden,
     /// It could not be reached, or several URLs failed in a row.
     Unreachable,
+}
+
+impl HoldReason {
+    /// Whether starts go on after the hold as before it.
+    #[must_use]
+    pub fn needs_no_probe(self) -> bool {
+        matches!(self, Self::QuotaSpent | Self::PageRefused)
+    }
 }
 
 /// Why a host was put aside for the rest of the run.

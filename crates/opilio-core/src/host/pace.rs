@@ -13,11 +13,11 @@
 use std::time::Duration;
 
 use super::budget::Spacing;
-use super::limiter::{Finding, Limiter};
+use super::limiter::{Finding, Limiter, Moment, Refusals};
 use crate::time::Timestamp;
 
 /// What was learnt of a host's pace.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct Pace {
     /// Starts per second that the server bore, if it refused more.
     learnt: Option<f64>,
@@ -29,23 +29,32 @@ pub(super) struct Pace {
     grown_at: Timestamp,
     /// First start of the epoch, and its number.
     epoch: Option<(Timestamp, u32)>,
+    /// Starts of this epoch were refused already.
+    epoch_met: bool,
     /// The closing that goes on.
     closing: Option<Closing>,
     /// One bit for each of the last 20 outcomes: 1 is a failure.
     recent: u32,
-    /// What single refusals say.
-    limiter: Limiter,
+    /// What was learnt comes from single refusals, and not from a closing of several.
+    of_singles: bool,
+    /// It is not exact: it is tried soon whether more is borne.
+    tentative: bool,
+    /// What single refusals say, once there was one.
+    limiter: Option<Box<Limiter>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Closing {
     /// The lowest number of a refused start: those before it were accepted.
     refused_seq: u32,
+    /// The highest, and when the first refused start was.
+    last_seq: u32,
+    began: Timestamp,
     /// When the last refused start was.
     knock: Timestamp,
     /// Whether the pace is to blame.
     of_pace: bool,
-    /// Starts that were refused.
+    /// Starts that were refused by what may be the pace.
     refused: u16,
 }
 
@@ -57,7 +66,10 @@ impl Pace {
 
     /// Starts per second, if there is a ceiling: what was learnt, and what it has grown by since.
     pub(super) fn ceiling(&self, patience: Duration) -> Option<f64> {
-        let patience = patience.as_secs_f64() * f64::from(1 << self.confirmed.min(CONFIRMED_MAX));
+        let patience = match self.learnt {
+            Some(learnt) if self.tentative => TENTATIVE_STARTS / learnt,
+            _ => patience.as_secs_f64() * f64::from(1 << self.confirmed.min(CONFIRMED_MAX)),
+        };
         let grown = f64::from(self.grown) / patience.max(0.001);
         self.learnt.map(|learnt| (learnt * (1.0 + grown.powi(3))).max(PACE_MIN))
     }
@@ -103,6 +115,11 @@ impl Pace {
         }
     }
 
+    /// Starts that the closing that goes on has refused.
+    pub(super) fn refused_by_pace(&self) -> u16 {
+        self.closing.map_or(0, |closing| closing.refused)
+    }
+
     /// Remembers whether an outcome was a failure.
     pub(super) fn remember(&mut self, failed: bool) {
         self.recent = ((self.recent << 1) | u32::from(failed)) & RECENT_MASK;
@@ -118,12 +135,21 @@ impl Pace {
         match &mut self.closing {
             Some(closing) => {
                 closing.refused_seq = closing.refused_seq.min(seq);
+                closing.last_seq = closing.last_seq.max(seq);
+                closing.began = closing.began.min(started);
                 closing.knock = closing.knock.max(started);
                 closing.of_pace |= of_pace;
-                closing.refused = closing.refused.saturating_add(1);
+                closing.refused = closing.refused.saturating_add(of_pace.into());
             }
             None => {
-                self.closing = Some(Closing { refused_seq: seq, knock: started, of_pace, refused: 1 });
+                self.closing = Some(Closing {
+                    refused_seq: seq,
+                    last_seq: seq,
+                    began: started,
+                    knock: started,
+                    of_pace,
+                    refused: of_pace.into(),
+                });
             }
         }
     }
@@ -140,60 +166,126 @@ impl Pace {
         self.epoch.is_none_or(|(began, _)| now.since(began) < since)
     }
 
+    /// Whether the stated end of the closing that goes on is that of a window that people choose, and that
+    /// began with the epoch.
+    pub(super) fn fits_window(&self, stated: Option<Timestamp>, probe: Timestamp) -> bool {
+        let (Some(closing), Some((epoch, _)), Some(stated)) = (self.closing, self.epoch, stated) else {
+            return false;
+        };
+        let wait = stated.since(closing.knock).as_secs_f64();
+        let window = Span::new(epoch, closing.knock, probe, Some(stated)).window();
+        window.is_some_and(|window| wait > window * WINDOW_WAIT)
+    }
+
     /// Another URL was answered: what was refused may have been chance, or one page. Returns a new ceiling.
     ///
     /// `of_limiter` says whether a limiter may have refused it, `probe` is the start that was answered,
-    /// and `asked` the pace so far.
+    /// `held` whether the host was closed for it, and `asked` the pace so far.
     pub(super) fn pardoned(
         &mut self,
         now: Timestamp,
         probe: (Timestamp, u32),
         of_limiter: bool,
+        held: bool,
         asked: Option<f64>,
         young: Duration,
     ) -> Option<f64> {
         let closing = self.closing.take()?;
         self.grown_at = now;
-        let is_young = self.is_young(closing.knock, young);
-        if !of_limiter || !closing.of_pace {
+        let (epoch_at, epoch_seq) = *self.epoch.get_or_insert(probe);
+        if !of_limiter || closing.refused == 0 {
             return None;
         }
-        if self.epoch.is_none() {
-            self.epoch = Some(probe);
+        let accepted = f64::from(closing.refused_seq.saturating_sub(epoch_seq));
+        let seconds = closing.began.since(epoch_at).as_secs_f64();
+        let hold = probe.0.since(closing.began).as_secs_f64().max(0.001);
+        let is_learnt = self.learnt.is_some();
+        let limiter = self.limiter.get_or_insert_default();
+        if !std::mem::replace(&mut self.epoch_met, true) {
+            limiter.let_pass(accepted, seconds);
         }
-        let agreed_min = if is_young { 1 } else { AGREED_MIN };
-        match self.limiter.refused(closing.knock, closing.refused_seq, asked, agreed_min) {
-            Finding::Unclear => None,
-            Finding::Chance => {
-                self.learnt = None;
+        let refusals = Refusals {
+            first: Moment { at: closing.began, seq: closing.refused_seq },
+            last: Moment { at: closing.knock, seq: closing.last_seq },
+            count: closing.refused.into(),
+            young: closing.knock.since(epoch_at) < young,
+            hold: if held { hold } else { 0.0 },
+        };
+        match limiter.refused(&refusals, asked, is_learnt) {
+            Finding::Unclear => {
+                if self.learnt.is_some() && !self.of_singles {
+                    // It has grown to what was refused before.
+                    self.grown = 0.0;
+                    self.confirmed = self.confirmed.saturating_add(1).min(CONFIRMED_MAX);
+                }
                 None
             }
-            Finding::Limit(rate) => {
+            Finding::Chance => {
+                self.forget_limit();
+                None
+            }
+            Finding::Limit { pace, exact } => {
                 self.grown = 0.0;
                 self.confirmed = 0;
-                self.learnt = Some(rate.max(PACE_MIN));
+                (self.of_singles, self.tentative) = (true, !exact);
+                self.learnt = Some(pace.max(PACE_MIN));
                 self.learnt
             }
         }
     }
 
+    /// A page was refused for its own sake, or by the limiter: nobody knows.
+    pub(super) fn refused_for_itself(&mut self) {
+        if let Some(limiter) = &mut self.limiter {
+            limiter.may_have_refused();
+        }
+    }
+
+    /// Whether single refusals so far can be those of a limiter.
+    pub(super) fn may_be_limited(&self) -> bool {
+        self.limiter.as_ref().is_some_and(|limiter| limiter.is_possible())
+    }
+
+    /// No limiter explains the refusals: the pace returns to what was asked.
+    fn forget_limit(&mut self) {
+        self.learnt = None;
+        self.tentative = false;
+    }
+
+    /// A start was accepted, which may refute the limiter that the pace was lowered for.
+    pub(super) fn accepted(&mut self, started: Timestamp, seq: u32) {
+        let finding = self.limiter.as_mut().map(|limiter| limiter.accepted(Moment { at: started, seq }));
+        if finding == Some(Finding::Chance) {
+            self.forget_limit();
+        }
+    }
+
     /// The probe was answered: learns from the closing. Returns a new ceiling.
     ///
-    /// `stated` is the end of a hold that the server itself asked for, `asked` the pace so far.
+    /// `stated` is the end of a hold that the server itself asked for, `asked` the pace so far. Fewer
+    /// refusals than `refused_min` teach nothing.
     pub(super) fn opened(
         &mut self,
         now: Timestamp,
         probe: (Timestamp, u32),
         stated: Option<Timestamp>,
         asked: Option<f64>,
+        refused_min: u16,
     ) -> Option<f64> {
         let closing = self.closing.take();
         let epoch = self.epoch.replace(probe);
-        self.limiter.forget();
+        if let Some(limiter) = &mut self.limiter {
+            limiter.interrupt();
+        }
+        let met = std::mem::take(&mut self.epoch_met);
         self.grown_at = now;
         let (closing, (epoch_at, epoch_seq)) = (closing?, epoch?);
         let accepted = closing.refused_seq.saturating_sub(epoch_seq);
-        if !closing.of_pace || accepted == 0 {
+        if closing.of_pace && !met {
+            let seconds = closing.began.since(epoch_at).as_secs_f64();
+            self.limiter.get_or_insert_default().let_pass(accepted.into(), seconds);
+        }
+        if !closing.of_pace || accepted == 0 || closing.refused < refused_min {
             return None;
         }
         let span = Span::new(epoch_at, closing.knock, probe.0, stated);
@@ -210,6 +302,7 @@ impl Pace {
         let again = self.learnt.is_some_and(|learnt| pace > learnt * SAME_FROM);
         self.confirmed = if again { self.confirmed.saturating_add(1).min(CONFIRMED_MAX) } else { 0 };
         self.grown = 0.0;
+        (self.of_singles, self.tentative) = (false, false);
         self.learnt = Some(pace.max(PACE_MIN));
         self.learnt
     }
@@ -243,12 +336,16 @@ impl Span {
         Self { from, to: to.max(0.001), stated: stated.is_some() }
     }
 
-    /// The server's window, if one that people choose lies in the interval, else a guess within.
-    fn seconds(&self) -> f64 {
-        let natural = WINDOWS_SECONDS.into_iter().rev().find(|window| {
+    /// The server's window, if one that people choose lies in the interval.
+    fn window(&self) -> Option<f64> {
+        WINDOWS_SECONDS.into_iter().rev().find(|window| {
             self.from - WINDOW_TOLERANCE * window <= *window && *window <= self.to * (1.0 + WINDOW_TOLERANCE)
-        });
-        match natural {
+        })
+    }
+
+    /// The server's window, or a guess within the interval.
+    fn seconds(&self) -> f64 {
+        match self.window() {
             Some(window) => window,
             None if self.stated => self.to,
             None => (self.from + self.to) / 2.0,
@@ -256,8 +353,8 @@ impl Span {
     }
 }
 
-/// So many intervals between single refusals have to agree before they lower a pace that was borne.
-const AGREED_MIN: u8 = 2;
+/// What is not known exactly doubles within so many starts.
+const TENTATIVE_STARTS: f64 = 100.0;
 /// No ceiling is lower than this: a start in ten minutes.
 const PACE_MIN: f64 = 1.0 / 600.0;
 const RECENT_MASK: u32 = (1 << 20) - 1;
@@ -278,6 +375,8 @@ const WINDOWS_SECONDS: [f64; 6] = [1.0, 10.0, 60.0, 600.0, 900.0, 3_600.0];
 /// Shorter windows end anyway before a second knock.
 const WINDOW_AWAITED_SECONDS: f64 = 10.0;
 const WINDOW_REACH: f64 = 1.2;
+/// A wait that is a smaller part of a window may fit it by chance.
+const WINDOW_WAIT: f64 = 0.15;
 /// Jitter on the way, and a little more.
 const WINDOW_LATE_SECONDS: f64 = 0.1;
 const WINDOW_TOLERANCE: f64 = 0.002;

@@ -24,8 +24,8 @@ pub(super) struct Ticket {
     pub(super) pending: Option<Reason>,
     /// It was refused as forbidden, and others beside it: perhaps a wall.
     pub(super) walled: bool,
-    /// A kept-alive connection died under it; that is free once.
-    pub(super) stale: bool,
+    /// Kept-alive connections that died under it: free, unless its next attempt fails as well.
+    pub(super) stale: u16,
     /// A start of it was never reported, so that the request may have been carried out.
     pub(super) resent: bool,
     /// Times that something of ours failed.
@@ -43,7 +43,7 @@ impl Ticket {
             failed_seq: None,
             pending: None,
             walled: false,
-            stale: false,
+            stale: 0,
             resent: false,
             ours: 0,
         }
@@ -63,8 +63,17 @@ impl Ticket {
 
     /// How likely it is to fail as a probe: what failed before may fail again.
     fn risk(&self) -> (bool, bool, u16) {
-        let failed = self.fault.is_some() || self.stale || self.attempts.requests > 0;
-        (self.case.is_some(), failed, self.attempts.requests)
+        (self.case.is_some(), !self.is_clean(), self.attempts.requests)
+    }
+
+    /// Whether a connection that dies under it did not die of age.
+    pub(super) fn has_failed(&self) -> bool {
+        self.stale > 0 || self.failed_seq.is_some()
+    }
+
+    /// Whether nothing is known against it.
+    pub(super) fn is_clean(&self) -> bool {
+        self.attempts.requests == 0 && self.fault.is_none() && !self.walled && self.stale == 0
     }
 
     /// Whether it failed in this case.
@@ -75,9 +84,19 @@ impl Ticket {
     /// Counts one request that failed on its own account, unless this case is found to be the host's.
     pub(super) fn charge(&mut self, case: u32, seq: u32) {
         self.attempts.requests = self.attempts.requests.saturating_add(1);
+        // The connections that died before were not too old, then.
+        let stale = std::mem::take(&mut self.stale);
+        self.attempts.excused = self.attempts.excused.saturating_sub(stale);
         let before = self.case.filter(|(failed, _)| *failed == case).map_or(0, |(_, charged)| charged);
-        self.case = Some((case, before.saturating_add(1)));
+        self.case = Some((case, before.saturating_add(1).saturating_add(stale)));
         self.failed_seq = Some(seq);
+    }
+
+    /// Counts one request that found its kept-alive connection dead.
+    pub(super) fn note_stale(&mut self) {
+        self.attempts.requests = self.attempts.requests.saturating_add(1);
+        self.attempts.excused = self.attempts.excused.saturating_add(1);
+        self.stale = self.stale.saturating_add(1);
     }
 
     /// The case is the host's: what failed in it does not count.
@@ -98,6 +117,7 @@ impl Ticket {
             deadline,
             probe,
             resent: self.resent,
+            failed_before: self.has_failed(),
         }
     }
 }

@@ -173,7 +173,7 @@ impl HostState {
         HostMemo::write(&Remembered {
             budget: self.budget,
             hold: self.hold,
-            pace: self.pace,
+            pace: self.pace.clone(),
             learnt: self.learnt(),
             quota: self.quota,
             rules: self.rules,

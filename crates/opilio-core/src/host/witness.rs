@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::blame::CROWD_STARTS;
 use super::budget::Spacing;
 use super::invariants::{Invariant, Violation};
 use super::message::{Delivery, HoldReason, HostEvent, Input, Output, RulesAnswer, Start};
@@ -65,8 +66,11 @@ pub struct Witness {
     trouble: Option<Trouble>,
     /// The latest start that was answered.
     well: Option<Timestamp>,
-    /// Unwelcome outcomes since the pace fell the last time.
+    /// Unwelcome outcomes so far.
     unwelcome: u32,
+    /// Starts so far, and the last two URLs that were refused, after so many starts each.
+    starts: u32,
+    refused: [Option<(u128, u32)>; 2],
     door_open: bool,
     /// When the door was last seen to close.
     closed_at: Option<Timestamp>,
@@ -81,6 +85,8 @@ struct Seen {
     place: Place,
     /// It was started in this stay.
     started: bool,
+    /// Kept-alive connections that died under it since it last failed otherwise.
+    stale: u16,
     /// Requests that the server may have seen.
     requests: u16,
     /// Attempts that it has used up at least, and at most.
@@ -183,6 +189,8 @@ impl Witness {
             trouble: None,
             well: None,
             unwelcome: 0,
+            starts: 0,
+            refused: [None; 2],
             door_open: true,
             closed_at: None,
         }
@@ -301,8 +309,6 @@ impl Witness {
         expect(used >= least, Invariant::G10, || {
             format!("{id:?} starts attempt {}, it used up {least} at least", start.attempt)
         })?;
-        // What is open may be given back yet.
-        seen.attempts.0 = used.saturating_sub(seen.open).max(least);
         seen.attempts.1 = used;
         seen.started = true;
         seen.place = Place::InFlight { started: now, deadline: start.deadline, probe: start.probe };
@@ -322,6 +328,7 @@ impl Witness {
     }
 
     fn any_start(&mut self, now: Timestamp, probe: bool) -> Result<(), Violation> {
+        self.starts += 1;
         let paced = self.all.start(now, self.spacing);
         expect(paced, Invariant::G8, || format!("with robots.txt, a start is early at {now:?}"))?;
         let delay = self.crawl_delay[0].max(self.crawl_delay[1]);
@@ -388,7 +395,7 @@ impl Witness {
         match event {
             HostEvent::Held { until, reason, .. } => {
                 self.hold_end = self.hold_end.max(until);
-                self.closed |= reason != HoldReason::QuotaSpent;
+                self.closed |= !reason.needs_no_probe();
             }
             HostEvent::Opened => {
                 self.closed = false;
@@ -399,8 +406,7 @@ impl Witness {
                 self.blur();
             }
             HostEvent::Paced { .. } => {
-                let unwelcome = std::mem::take(&mut self.unwelcome);
-                return expect(unwelcome > 1, Invariant::G11, || {
+                return expect(self.unwelcome > 1, Invariant::G11, || {
                     "the pace falls for a single refusal, which may be chance".to_owned()
                 });
             }
@@ -429,6 +435,7 @@ impl Witness {
                 open: 0,
                 failed: None,
                 started: false,
+                stale: 0,
                 innocent: false,
                 may_end: false,
                 settled: false,
@@ -499,9 +506,10 @@ impl Witness {
             let (_, started, _, probe) = self.witnesses.swap_remove(place);
             self.note_quota(now, started, &proposal.hints);
             self.note_refusal(now, outcome, proposal);
-            if answered && !forbidden {
-                self.answered(started, true);
-            } else {
+            if answered {
+                self.answered(started, !forbidden);
+            }
+            if !answered || forbidden {
                 self.unwelcome += u32::from(blame != Blame::Ours);
                 self.fail_of_host(now, probe && blame != Blame::Ours && !forbidden);
             }
@@ -517,12 +525,21 @@ impl Witness {
         let final_anyway = permanent || !proposal.repeatable;
         let parked = self.parked;
         let seen = &mut self.leases[place];
+        let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
+        // A connection may die of its age, but not two under one URL.
+        let blame = if stale && (seen.stale > 0 || seen.failed.is_some()) { Blame::Url } else { blame };
         seen.innocent = false;
         seen.may_end = !matches!(proposal.verdict, Verdict::Retry { .. }) || blame == Blame::Ours || parked;
         if blame == Blame::Ours {
             // It may have been meant, and then it is part of the trouble.
             if let Some(trouble) = &mut self.trouble {
                 trouble.others = true;
+            }
+            if stale {
+                // It is free, unless what follows fails, too.
+                seen.requests = seen.requests.saturating_add(1);
+                seen.stale += 1;
+                self.unwelcome += 1;
             }
             return;
         }
@@ -537,12 +554,16 @@ impl Witness {
             self.answered(started, false);
             return;
         }
-        self.unwelcome += 1;
+        // What the server states is no chance.
+        self.unwelcome += 1 + u32::from(proposal.hints.retry_after.is_some());
         let url = seen.url;
         let own = self.well.is_some_and(|well| {
             well >= started || seen.failed.is_some_and(|(failed_start, _)| well >= failed_start)
         });
         seen.failed = Some((started, now));
+        if blame == Blame::Refusal && seen.requests == 1 {
+            self.refused = [Some((url, self.starts)), self.refused[0]];
+        }
         let trouble = self.trouble.get_or_insert(Trouble {
             first: Some(url),
             others: false,
@@ -551,21 +572,22 @@ impl Witness {
         });
         trouble.last = now;
         trouble.others |= trouble.first != Some(url);
+        let also = std::mem::take(&mut seen.stale);
         let guilty = trouble.confirmed && !self.door_open;
         if guilty {
             seen.innocent = !final_anyway;
-            seen.attempts.1 = seen.attempts.1.saturating_add(u16::from(final_anyway));
+            seen.attempts.1 = seen.attempts.1.saturating_add(u16::from(final_anyway) * (1 + also));
             return;
         }
-        seen.attempts.1 = seen.attempts.1.saturating_add(1);
+        seen.attempts.1 = seen.attempts.1.saturating_add(1 + also);
         if old_news || own {
             // It may have paid, or a case that is over had found the host guilty.
             return;
         }
-        let fresh = seen.open == 0;
-        seen.open += 1;
+        let clean = seen.requests == 1;
+        seen.open += 1 + also;
         if probe
-            && fresh
+            && clean
             && !self.door_open
             && matches!(blame, Blame::Refusal | Blame::Host)
             && trouble.others
@@ -589,12 +611,18 @@ impl Witness {
             let Some((failed_start, failed)) = seen.failed.filter(|_| seen.open > 0) else { continue };
             if failed_start <= started {
                 let open = std::mem::take(&mut seen.open);
-                if welcome && alone && failed <= started {
+                let lately = |(url, starts)| url != seen.url && self.starts - starts < CROWD_STARTS * 3;
+                let crowd = self.refused.into_iter().flatten().any(lately);
+                if welcome && alone && !crowd && failed < started {
                     seen.attempts.0 = (seen.attempts.0 + open).min(seen.attempts.1);
                 }
             }
         }
-        if welcome && self.trouble.is_some_and(|trouble| trouble.last <= started) {
+        if let Some(trouble) = &mut self.trouble {
+            // What came after that is another question.
+            trouble.confirmed = false;
+        }
+        if welcome && self.trouble.is_some_and(|trouble| trouble.last < started) {
             self.trouble = None;
         }
     }

@@ -36,6 +36,8 @@ pub(crate) struct HostActor {
     unjudged: HashSet<LeaseId>,
     /// The report that is being handled, for the delivery that it may lead to.
     report: Option<(LeaseId, Report)>,
+    /// What was reported of leases whose end waits to be told whose fault it was. There are few of them.
+    undecided: HashMap<LeaseId, Report>,
     timer: Option<(Timestamp, SpawnHandle)>,
     /// Granted, and not yet used or handed back.
     slot: Option<Slot>,
@@ -53,6 +55,7 @@ struct Attempt {
     first_start: Timestamp,
     repeatable: bool,
     retries: Option<u16>,
+    failed_before: bool,
 }
 
 impl HostActor {
@@ -75,6 +78,7 @@ impl HostActor {
             trying: HashMap::new(),
             unjudged: HashSet::new(),
             report: None,
+            undecided: HashMap::new(),
             timer: None,
             slot: None,
             random,
@@ -96,7 +100,11 @@ impl HostActor {
                 state.borrow_mut().handle(now, answer);
             }
         }
-        self.report = None;
+        if let Some((lease, report)) = self.report.take()
+            && state.borrow().is_undecided(lease)
+        {
+            self.undecided.insert(lease, report);
+        }
         if std::mem::take(&mut self.closed) {
             let memo = state.borrow().memo();
             let memory = memory::write(memo, &self.rules.borrow(), &self.cx.settings.user_agent);
@@ -151,23 +159,29 @@ impl HostActor {
     }
 
     fn fetch(&mut self, ctx: &mut Context<Self>, start: Start) -> Option<Input> {
-        let Start { lease, attempt, resent, probe, .. } = start;
+        let Start { lease, attempt, resent, probe, failed_before, .. } = start;
         let id = lease.id;
+        self.undecided.remove(&id);
         let what = Errand::Lease(id);
         let now = self.cx.clock.now();
         let first_start = self.trying.get(&id).map_or(now, |earlier| earlier.first_start);
         let Some((mut order, more, reads)) = order_of(&lease) else {
             // A record that we wrote and cannot read: never the web's fault.
             self.slot = None;
-            self.trying
-                .insert(id, Attempt { number: attempt, first_start, repeatable: false, retries: Some(0) });
+            self.trying.insert(
+                id,
+                Attempt { number: attempt, first_start, repeatable: false, retries: Some(0), failed_before },
+            );
             return Some(self.report_of(id, Outcome::Failed(Fault::UnsupportedScheme), Hints::default()));
         };
         let repeatable = order.repeatable;
         if resent && !repeatable {
             // It may have reached the server once, and nobody said that twice does no harm.
             self.slot = None;
-            self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries: Some(0) });
+            self.trying.insert(
+                id,
+                Attempt { number: attempt, first_start, repeatable, retries: Some(0), failed_before },
+            );
             return Some(self.report_of(id, Outcome::Failed(Fault::Lost), Hints::default()));
         }
         let mut retries = more.and_then(|more| more.retries);
@@ -177,7 +191,7 @@ impl HostActor {
             order.purpose = Purpose::Robots;
             order.enough = Some(RULES_BYTES);
         }
-        self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries });
+        self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries, failed_before });
         match reads {
             Reads::Page => order.accept = self.cx.settings.scope.accept(),
             Reads::Sitemap { .. } => order.enough = Some(self.cx.settings.body_bytes_max),
@@ -271,6 +285,7 @@ impl HostActor {
             attempt: attempt.map_or(1, |attempt| attempt.number),
             elapsed: attempt.map_or_else(Default::default, |attempt| now.since(attempt.first_start)),
             retries: attempt.and_then(|attempt| attempt.retries),
+            failed_before: attempt.is_some_and(|attempt| attempt.failed_before),
         };
         let proposal = self.cx.settings.retry.propose(&facts, outcome, hints, self.random.f64());
         Input::Report { lease, outcome, proposal }
@@ -278,7 +293,8 @@ impl HostActor {
 
     fn deliver(&mut self, lease: Lease, delivery: Delivery, attempts: u16) {
         self.trying.remove(&lease.id);
-        let report = self.report.take_if(|(id, _)| *id == lease.id).map(|(_, report)| report);
+        let earlier = self.undecided.remove(&lease.id);
+        let report = self.report.take_if(|(id, _)| *id == lease.id).map(|(_, report)| report).or(earlier);
         let (answer, location, error) =
             report.map_or((None, None, None), |report| (report.answer, report.location, report.error));
         self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error });
@@ -297,6 +313,7 @@ impl HostActor {
     /// Ends a lease that gives nothing to the spider.
     fn settle(&mut self, lease: Lease, ending: Ending) {
         self.trying.remove(&lease.id);
+        self.undecided.remove(&lease.id);
         let (origin, attempts) = (lease.record.url, lease.record.attempts.requests);
         let host = self.host.clone();
         self.cx.port.give(Parsed::bare(self.cx.shard, host, lease.id, ending, origin, attempts));
@@ -467,7 +484,12 @@ impl Handler<Drain> for HostActor {
 }
 
 /// What the retry policy needs to know about a fetch of robots.txt: the host counts its attempts.
-pub(crate) const RULES_FACTS: RequestFacts =
-    RequestFacts { repeatable: true, attempt: 1, elapsed: Duration::ZERO, retries: None };
+pub(crate) const RULES_FACTS: RequestFacts = RequestFacts {
+    repeatable: true,
+    attempt: 1,
+    elapsed: Duration::ZERO,
+    retries: None,
+    failed_before: false,
+};
 /// What is read of a robots.txt: one byte more than counts, so that its reader sees that there is more.
 const RULES_BYTES: usize = ROBOTS_BYTES_MAX + 1;

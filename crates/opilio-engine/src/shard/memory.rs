@@ -79,7 +79,7 @@ mod tests {
             depth: 0,
             priority: Priority::default(),
             score: Score::default(),
-            attempts: 0,
+            attempts: Default::default(),
             validators: None,
             kind: RecordKind::Discovered,
             extra: Bytes::new(),

@@ -274,7 +274,13 @@ impl<'a> Life<'a> {
 
     fn propose(&mut self, attempt: u16, fate: &Fate) -> opilio_core::Proposal {
         let repeatable = self.random.u8(..) > 10;
-        let facts = RequestFacts { repeatable, attempt, elapsed: Duration::ZERO, retries: None };
+        let facts = RequestFacts {
+            repeatable,
+            attempt,
+            elapsed: Duration::ZERO,
+            retries: None,
+            failed_before: attempt > 1,
+        };
         self.common.retry.propose(&facts, fate.outcome, fate.hints, self.random.f64())
     }
 

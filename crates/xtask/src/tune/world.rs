@@ -59,11 +59,29 @@ pub(super) struct Plan<'a> {
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Happening {
     Wake,
-    Arrive { lease: u64, path: String, attempt: u16, kept_alive: bool },
-    ArriveRules { scheme: Scheme, kept_alive: bool },
-    Land { lease: u64, arrival: u64 },
-    LandRules { scheme: Scheme, arrival: u64 },
-    Assign { id: u64, attempts: Attempts },
+    /// With the number of the attempt, and whether the URL failed before.
+    Arrive {
+        lease: u64,
+        path: String,
+        attempt: (u16, bool),
+        kept_alive: bool,
+    },
+    ArriveRules {
+        scheme: Scheme,
+        kept_alive: bool,
+    },
+    Land {
+        lease: u64,
+        arrival: u64,
+    },
+    LandRules {
+        scheme: Scheme,
+        arrival: u64,
+    },
+    Assign {
+        id: u64,
+        attempts: Attempts,
+    },
 }
 
 /// What the client hears, kept until it lands.
@@ -71,7 +89,7 @@ struct Reply {
     outcome: Outcome,
     headers: HeaderMap,
     status: u16,
-    attempt: u16,
+    attempt: (u16, bool),
 }
 
 pub(super) struct World {
@@ -197,7 +215,7 @@ impl World {
                 self.at(back, Happening::Land { lease, arrival });
             }
             Happening::ArriveRules { scheme, kept_alive } => {
-                let (back, arrival) = self.arrive("/robots.txt", 1, kept_alive);
+                let (back, arrival) = self.arrive("/robots.txt", (1, false), kept_alive);
                 self.at(back, Happening::LandRules { scheme, arrival });
             }
             Happening::Land { lease, arrival } => self.land(lease, arrival),
@@ -210,7 +228,7 @@ impl World {
     }
 
     /// A request reaches the server: when its answer is back, and the answer's number.
-    fn arrive(&mut self, path: &str, attempt: u16, kept_alive: bool) -> (Timestamp, u64) {
+    fn arrive(&mut self, path: &str, attempt: (u16, bool), kept_alive: bool) -> (Timestamp, u64) {
         let since_start = self.now.since(Timestamp::EPOCH);
         let answer = self.server.arrive(since_start, &sandbox::Ask::get(path));
         let mut headers = HeaderMap::new();
@@ -268,8 +286,13 @@ impl World {
         }
         let hints =
             if broken { Hints::default() } else { Hints::read(&reply.headers, reply.status, wall_ms) };
-        let facts =
-            RequestFacts { repeatable: true, attempt: reply.attempt, elapsed: Duration::ZERO, retries: None };
+        let facts = RequestFacts {
+            repeatable: true,
+            attempt: reply.attempt.0,
+            elapsed: Duration::ZERO,
+            retries: None,
+            failed_before: reply.attempt.1,
+        };
         Some((reply.outcome, self.retry.propose(&facts, reply.outcome, hints, self.random.f64())))
     }
 
@@ -344,7 +367,12 @@ impl World {
                 }
             },
             Output::Passivate => self.passivated = true,
-            Output::ReturnSlot | Output::Event(_) => {}
+            Output::Event(event) => {
+                if std::env::var_os("TUNE_TRACE").is_some() {
+                    eprintln!("{:?} {event:?}", self.now)
+                }
+            }
+            Output::ReturnSlot => {}
         }
     }
 
@@ -370,7 +398,7 @@ impl World {
         let arrival = self.now + self.travel();
         let kept_alive = self.take_connection();
         let path = start.lease.record.url.trim_start_matches("http://server.test").to_owned();
-        let (lease, attempt) = (start.lease.id.0, start.attempt);
+        let (lease, attempt) = (start.lease.id.0, (start.attempt, start.failed_before));
         self.at(arrival, Happening::Arrive { lease, path, attempt, kept_alive });
     }
 

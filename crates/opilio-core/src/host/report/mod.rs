@@ -32,8 +32,8 @@ struct Landing {
 /// What was asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
-    /// A URL, and the start of it that failed last.
-    Url { url: u64, failed_seq: Option<u32>, fresh: bool },
+    /// A URL, the start of it that failed last, and whether nothing was known against it.
+    Url { url: u64, failed_seq: Option<u32>, clean: bool },
     /// robots.txt, for its rules.
     Rules,
     /// What was answered before, to learn whose fault failures were.
@@ -69,12 +69,13 @@ impl HostState {
     pub(super) fn report(&mut self, now: Timestamp, lease: LeaseId, outcome: Outcome, proposal: Proposal) {
         // Reports of leases that expired meanwhile are too late to mean anything.
         let Some(flight) = self.room.land(lease) else { return };
+        let outcome = Self::not_of_age(&flight.ticket, outcome, proposal);
         let Flight { mut ticket, seq, started, probe, settled, .. } = flight;
         let who = if lease.is_witness() {
             Who::Witness
         } else {
             let url = fold(ticket.lease.record.fingerprint.0);
-            Who::Url { url, failed_seq: ticket.failed_seq, fresh: !ticket.failed_in(self.evidence.number) }
+            Who::Url { url, failed_seq: ticket.failed_seq, clean: ticket.is_clean() }
         };
         let landing = Landing { seq, started, probe, who };
         let payer = self.learn(now, landing, Some(&ticket), outcome, proposal);
@@ -86,13 +87,24 @@ impl HostState {
         if settled {
             return;
         }
-        let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
-        if stale && !std::mem::replace(&mut ticket.stale, true) && payer == Payer::Nobody {
-            // Replaced at once, through the gate; if it happens again it can wait.
-            self.again(now, ticket, Duration::ZERO);
-            return;
+        if outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable {
+            ticket.note_stale();
+            if payer == Payer::Nobody {
+                // Replaced at once, through the gate.
+                self.again(now, ticket, Duration::ZERO);
+                return;
+            }
         }
         self.dispose(now, ticket, seq, outcome, proposal, payer);
+    }
+
+    /// One connection may die of its age. Under a URL that failed before it was broken.
+    fn not_of_age(ticket: &Ticket, outcome: Outcome, proposal: Proposal) -> Outcome {
+        let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
+        if stale && ticket.has_failed() {
+            return Outcome::Failed(Fault::Reset);
+        }
+        outcome
     }
 
     /// The lease's deadline has passed: whoever fetched it is gone.
@@ -203,20 +215,24 @@ impl HostState {
     fn well(&mut self, now: Timestamp, landing: Landing) -> Payer {
         self.pace.remember(false);
         self.evidence.note_well(landing.seq);
-        let answers = |case: Case| case.quiet && !case.confirmed && is_later(landing.seq, case.seq);
+        let after = |case: Case| case.seq.is_some_and(|seq| is_later(landing.seq, seq));
+        let answers = |case: Case| case.quiet && !case.confirmed && after(case);
         let early = self.hold.door == Door::Closed && self.evidence.case.is_some_and(answers);
         if landing.probe || early {
             self.open(now, landing);
         }
         // What was under way before a closing proves nothing about the time since.
         if self.hold.door == Door::Open {
-            if self.suspect.is_some_and(|suspect| is_later(landing.seq, suspect.seq)) {
+            if landing.who == Who::Witness {
+                self.end_tail();
+            } else if self.suspect.is_some_and(|suspect| is_later(landing.seq, suspect.seq)) {
                 self.end_case();
             }
             self.hold.forgive();
             self.ramp =
                 if self.ramp > 0 && self.ramp < self.policy.in_flight_max() { self.ramp + 1 } else { 0 };
             let rate = self.policy.rate_max().map(crate::rate::Rate::per_second);
+            self.pace.accepted(landing.started, landing.seq);
             self.pace.well(now, self.patience(), rate);
             self.refresh_spacing();
         }
@@ -230,6 +246,14 @@ impl HostState {
         }
         let stated = (self.hold.reason == HoldReason::RetryAfter).then(|| self.hold.until());
         self.hold.open();
+        let crowd = |case: &Case| {
+            let start = case.url.zip(case.seq).filter(|_| case.charge == Charge::Refused);
+            start.is_some_and(|(url, seq)| self.is_crowd(url, seq, !case.again))
+        };
+        if self.evidence.case.as_ref().is_some_and(crowd) {
+            // So many different URLs were refused that none of them is to blame.
+            self.room.excuse(self.evidence.number, self.limits.order);
+        }
         let case = self.end_case();
         let quiet = case.is_some_and(|case| case.quiet);
         let asked = self.asked();
@@ -237,15 +261,27 @@ impl HostState {
         let learnt = match case {
             #[cfg(feature = "sabotage")]
             Some(Case { charge: Charge::Refused, .. }) if self.bug == Some(Bug::PaceByChance) => {
-                self.pace.opened(now, start, stated, asked)
+                self.pace.opened(now, start, stated, asked, 0)
             }
-            Some(Case { confirmed: false, strikes_before, charge, again, .. }) => {
+            Some(Case {
+                confirmed: false, charge: Charge::Refused, again: false, strikes_before, ..
+            }) if self.pace.fits_window(stated, probe.started) => {
+                // The server itself said so.
                 self.hold.strikes = strikes_before;
+                self.pace.opened(now, start, stated, asked, 1)
+            }
+            Some(Case { confirmed, strikes_before, charge, again, was_quiet, .. })
+                if !confirmed || was_quiet && self.pace.refused_by_pace() <= REFUSED_MIN =>
+            {
+                if !confirmed {
+                    self.hold.strikes = strikes_before;
+                }
                 // A page that is refused again and again says nothing about the pace.
                 let of_limiter = charge == Charge::Refused && !again;
-                self.pace.pardoned(now, start, of_limiter, asked, self.policy.backoff_bounds().min)
+                let young = self.policy.backoff_bounds().min;
+                self.pace.pardoned(now, start, of_limiter, !quiet, asked, young)
             }
-            Some(Case { confirmed: true, .. }) | None => self.pace.opened(now, start, stated, asked),
+            Some(_) | None => self.pace.opened(now, start, stated, asked, REFUSED_MIN),
         };
         if let (Some(per_second), true) = (learnt, self.policy.adapts()) {
             self.say(HostEvent::Paced { per_second });
@@ -266,15 +302,20 @@ impl HostState {
         self.pace.remember(false);
         let spent = hints.quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
         let stated = hints.retry_after.max(spent);
-        let own = self.is_own(landing);
+        // A 503 says nothing about the pace, a 429 does.
+        let of_pace = !matches!(outcome, Outcome::Answered(503));
+        if let Who::Url { url, clean: true, .. } = landing.who {
+            self.evidence.note_refused(url, landing.seq);
+        }
+        if self.is_own(landing) && self.parked.is_none() && !self.is_one_of_many(landing) {
+            self.pace.refused_for_itself();
+            self.hold_for_page(now, stated, of_pace);
+            return Payer::Url;
+        }
         let Some(wait) = stated else {
-            // A 503 says nothing about the pace, a 429 does.
-            let of_pace = !matches!(outcome, Outcome::Answered(503));
-            if own && !of_pace {
-                return Payer::Url;
-            }
             return self.accuse(now, landing, Charge::Refused, |host, closing| {
-                let lone = host.evidence.case.is_some_and(|case| !case.confirmed && case.seq == landing.seq);
+                let lone =
+                    host.evidence.case.is_some_and(|case| !case.confirmed && case.seq == Some(landing.seq));
                 if lone && !of_pace && !landing.probe && host.evidence.well.is_some() {
                     host.doubt(now, closing);
                 } else {
@@ -283,6 +324,9 @@ impl HostState {
             });
         };
         let payer = self.accuse(now, landing, Charge::Refused, |host, closing| {
+            if closing == Closing::New {
+                host.hold.reason = HoldReason::RetryAfter;
+            }
             host.hold_as_stated(now, wait, HoldReason::RetryAfter);
             if host.parked.is_none() {
                 host.park_by_strikes(now, closing);
@@ -295,6 +339,16 @@ impl HostState {
             return Payer::Open;
         }
         payer
+    }
+
+    /// One page is refused, and others are not. What it states is kept to all the same.
+    fn hold_for_page(&mut self, now: Timestamp, stated: Option<Duration>, of_pace: bool) {
+        if let Some(wait) = stated {
+            self.hold_as_stated(now, wait, HoldReason::PageRefused);
+        } else if of_pace {
+            let wait = jittered(self.policy.backoff_bounds().min, self.random.f64());
+            self.hold_until(now + wait.min(self.policy.hold_max()), HoldReason::PageRefused, false);
+        }
     }
 
     /// It could not be reached.
@@ -386,6 +440,19 @@ impl HostState {
             || failed_seq.is_some_and(|failed| self.evidence.well_after(failed))
     }
 
+    /// Whether so many different URLs were refused together that none of them is to blame: two others, or
+    /// one where a limiter explains it.
+    fn is_crowd(&self, url: u64, seq: u32, clean: bool) -> bool {
+        let others = self.evidence.crowd(url, seq);
+        clean && others > 1 || self.pace.may_be_limited() && others > 0
+    }
+
+    /// Whether different URLs were refused together with this one.
+    fn is_one_of_many(&self, landing: Landing) -> bool {
+        let Who::Url { url, clean, .. } = landing.who else { return false };
+        self.is_crowd(url, landing.seq, clean)
+    }
+
     fn payer_of_old(&self) -> Payer {
         if self.evidence.last_confirmed { Payer::Host } else { Payer::Url }
     }
@@ -421,37 +488,44 @@ impl HostState {
             self.open_case(landing, charge, strikes);
         }
         self.testify(landing, charge);
-        let confirmed = self.evidence.is_confirmed();
         let mut closing = closing;
-        if let Some(case) = &mut self.evidence.case
-            && (landing.probe || confirmed)
-            && std::mem::take(&mut case.quiet)
-        {
-            // Now it is closed in earnest.
-            closing = Closing::New;
+        if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
+            if landing.probe || !matches!(landing.who, Who::Url { .. }) {
+                // Now it is closed in earnest.
+                (case.quiet, case.was_quiet) = (false, true);
+                self.hold.strikes = case.strikes_before + 1;
+                closing = Closing::New;
+            } else if case.confirmed {
+                // Several were refused together: the next one waits a little.
+                self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
+            }
         }
         hold(self, closing);
         if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open }
     }
 
     fn open_case(&mut self, landing: Landing, charge: Charge, strikes_before: u16) {
-        let again = matches!(landing.who, Who::Url { failed_seq: Some(_), .. });
-        let seq = landing.seq;
-        self.evidence.case = Some(Case { charge, seq, again, strikes_before, ..Case::NEW });
+        let (url, failed_before) = match landing.who {
+            Who::Url { url, failed_seq, .. } => (Some(url), failed_seq.is_some()),
+            Who::Rules | Who::Witness => (None, false),
+        };
+        let again = failed_before && !(charge == Charge::Refused && self.is_one_of_many(landing));
+        let seq = Some(landing.seq);
+        self.evidence.case = Some(Case { charge, seq, url, again, strikes_before, ..Case::NEW });
     }
 
     /// What this failure says in the open case.
     fn testify(&mut self, landing: Landing, charge: Charge) {
         let has_witness = self.evidence.good.is_some() || !self.rules.is_off();
         let Some(case) = &mut self.evidence.case else { return };
-        let first = case.seq == landing.seq;
+        let first = case.seq == Some(landing.seq);
         let confirms = match landing.who {
             Who::Witness | Who::Rules => true,
-            Who::Url { fresh, .. } if first || !fresh => false,
+            Who::Url { clean, .. } if first || !clean => false,
             // Those that were refused together confirm each other; what fails otherwise may be broken, too.
             Who::Url { .. } => match charge {
                 Charge::Refused | Charge::Unreached => true,
-                Charge::Failed => landing.probe && !has_witness,
+                Charge::Failed => landing.probe && (!has_witness || self.rules.is_off() && case.doubtful),
                 Charge::Forbidden => false,
             },
         };
@@ -558,6 +632,9 @@ impl HostState {
         if self.bug == Some(Bug::ShorterHold) {
             self.hold.shorten(until);
             return;
+        }
+        if let (Some(case), false) = (&mut self.evidence.case, reason.needs_no_probe()) {
+            case.quiet = false;
         }
         let worth_telling = self.policy.backoff_bounds().min;
         let tell = self.hold.extend(until, worth_telling);
@@ -730,7 +807,7 @@ impl HostState {
         ticket.ours = ticket.ours.saturating_add(1);
         if ticket.ours >= OURS_MAX {
             let reason = match ticket.fault {
-                _ if ticket.stale => Reason::Reset,
+                _ if ticket.stale > 0 => Reason::Reset,
                 Some(Reason::Proxy) => Reason::Proxy,
                 Some(_) | None => Reason::Internal,
             };
@@ -799,7 +876,9 @@ fn fold(fingerprint: u128) -> u64 {
 const OVERTAKING: Duration = Duration::from_millis(50);
 /// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a ramp after a hold.
 const HERD_PART: u32 = 20;
-/// A pace that is new to the host is doubted for a fifth of the backoff's minimum (200 ms by default).
-const YOUNG_PART: u32 = 5;
+/// Fewer refusals of one closing may be chance.
+const REFUSED_MIN: u16 = 2;
+/// A pace that is new to the host is doubted for a quarter of the backoff's minimum (250 ms by default).
+const YOUNG_PART: u32 = 4;
 /// Our own failures of one URL in a row before it ends: with growing waits, some ten minutes.
 pub(super) const OURS_MAX: u8 = 16;

@@ -148,7 +148,7 @@ fn a_hold_while_retries_are_waiting_holds_them_too() {
     assert_eq!(rig.starts.len(), 3, "the retry was due after a second");
     rig.run_until(ms(20_300));
     assert_eq!(rig.starts.len(), 4);
-    assert_eq!(rig.starts[3].1.lease.id, LeaseId(1), "the probe is not the URL that was refused");
+    assert!(rig.starts[3].1.lease.id.is_witness(), "both of them failed: what was answered is asked");
 }
 
 #[test]
@@ -374,8 +374,8 @@ fn a_stale_connection_is_replaced_once_and_spends_the_budget() {
     rig.answer(1, fault(Fault::StaleConnection));
     rig.run_until(ms(1_100));
     assert_eq!(rig.starts.len(), 2, "the second time it can wait");
-    rig.run_until(ms(1_200));
-    assert_eq!(rig.starts[2].1.attempt, 1, "it is nobody's fault");
+    rig.run_until(ms(3_200));
+    assert_eq!(rig.starts[2].1.attempt, 3, "a connection may die of age, but not two in a row");
 }
 
 #[test]
@@ -740,7 +740,7 @@ fn a_settled_lease_is_gone_wherever_it_is() {
 #[cfg(not(feature = "sabotage"))]
 #[test]
 fn is_small_enough_for_a_million() {
-    assert!(size_of::<HostState>() < 600, "{}", size_of::<HostState>());
+    assert!(size_of::<HostState>() < 660, "{}", size_of::<HostState>());
     assert!(size_of::<HostMemo>() <= 120, "{}", size_of::<HostMemo>());
 }
 

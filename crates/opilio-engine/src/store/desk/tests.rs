@@ -90,7 +90,7 @@ fn seed(url: &str) -> Admission {
         depth: 0,
         priority: Priority(0),
         score: Score::default(),
-        attempts: 0,
+        attempts: Default::default(),
         kind: RecordKind::Discovered,
         validators: None,
         extra: Bytes::new(),
