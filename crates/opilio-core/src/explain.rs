@@ -108,8 +108,10 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
     let proposal = retry.propose(&request, question.outcome, hints, 1.0);
     let hold = hold(question.outcome, hints, host);
     let pause = hold.min(host.hold_max());
+    let parks = hold > host.hold_max();
     let (verdict, retry_after) = match proposal.verdict {
         Verdict::Done | Verdict::Redirect => (Decision::Accept, None),
+        Verdict::Retry { .. } if parks => (Decision::Retry, Some(pause)),
         Verdict::Retry { after } => (Decision::Retry, Some(after.max(pause))),
         Verdict::GiveUp(Reason::BlockedAddress | Reason::UnsupportedScheme) => (Decision::Ignore, None),
         Verdict::GiveUp(_) => (Decision::GiveUp, None),
@@ -119,7 +121,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
         reason: reason(question.outcome),
         retry_after_ms: retry_after.map(millis),
         pause_host_ms: millis(pause),
-        parks: hold > host.hold_max(),
+        parks,
     }
 }
 
@@ -265,10 +267,18 @@ mod tests {
     }
 
     #[test]
-    fn refusals_pause_the_host_and_are_retried_while_attempts_last() {
+    fn refusals_pause_the_host_and_are_given_up_after_the_last_retry() {
         for (code, reason) in [(429, "http_4xx"), (503, "http_5xx")] {
-            assert_eq!(status(code, &[("retry-after", "7")], 3), pause(retry(reason, 7_000), 7_000));
-            assert_eq!(status(code, &[("retry-after", "7")], 4), pause(give_up(reason), 7_000));
+            for attempt in 1..=3 {
+                assert_eq!(
+                    status(code, &[("retry-after", "7")], attempt),
+                    pause(retry(reason, 7_000), 7_000)
+                );
+            }
+            for attempt in [4, 50] {
+                assert_eq!(status(code, &[("retry-after", "7")], attempt), pause(give_up(reason), 7_000));
+                assert_eq!(status(code, &[], attempt), pause(give_up(reason), 1_000));
+            }
             for no_hint in ["0", "Wed, 21 Oct 2020 07:28:00 GMT", "soon"] {
                 assert_eq!(status(code, &[("retry-after", no_hint)], 1), pause(retry(reason, 1_000), 1_000));
             }

@@ -170,6 +170,11 @@ impl RetryPolicy {
         let own = self.rule_for(outcome, class);
         match (class, own) {
             (OutcomeClass::Rejected, None) => Verdict::GiveUp(reason),
+            // A refusal that states its wait says when to come back: no backoff of ours on top.
+            (OutcomeClass::Refused, None) if hints.retry_after.is_some() => {
+                let rule = self.rule.clone().wait(Wait::fixed(Duration::ZERO));
+                rule.decide(request, reason, hints, random)
+            }
             (_, own) => own.unwrap_or(&self.rule).decide(request, reason, hints, random),
         }
     }
@@ -358,7 +363,7 @@ fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
     }
 }
 
-/// A failure that is no refusal may state a wait too; a URL waits for at most this long on it.
+/// A URL waits for at most this long on what its answer states; a host's hold is clamped on its own.
 const STATED_MAX: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]
@@ -437,12 +442,21 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_retried_like_other_failures_unless_a_rule_says_otherwise() {
+    fn refusals_use_up_attempts_like_any_failure() {
         for status in [429, 503] {
             let outcome = Outcome::Answered(status);
-            let policy = RetryPolicy::default();
-            assert_eq!(verdict(&policy, &attempt(3), outcome), secs(4));
-            assert_eq!(verdict(&policy, &attempt(4), outcome), Verdict::GiveUp(Reason::of_status(status)));
+            let gone = Verdict::GiveUp(Reason::of_status(status));
+            let verdicts: Vec<_> =
+                (1..=4).map(|n| verdict(&RetryPolicy::default(), &attempt(n), outcome)).collect();
+            assert_eq!(verdicts, [secs(1), secs(2), secs(4), gone]);
+            assert_eq!(verdict(&RetryPolicy::none(), &attempt(1), outcome), gone);
+            let stated = |attempt, secs| {
+                let hints = Hints { retry_after: Some(Duration::from_secs(secs)), ..Hints::default() };
+                RetryPolicy::default().propose(&attempt, outcome, hints, 1.0).verdict
+            };
+            assert_eq!(stated(attempt(1), 7), secs(7));
+            assert_eq!(stated(attempt(3), 1), secs(1), "no backoff on top of what was stated");
+            assert_eq!(stated(attempt(4), 1), gone);
             let strict = RetryPolicy::default().on(OutcomeClass::Refused, Rule::never());
             assert_eq!(verdict(&strict, &attempt(1), outcome), Verdict::GiveUp(Reason::of_status(status)));
         }

@@ -22,6 +22,35 @@ fn a_refusal_with_a_date_holds_the_host_until_then() {
 }
 
 #[test]
+fn the_last_retry_gives_up_whatever_went_wrong() {
+    let verdict = |args: &[&str]| explain(args)["verdict"].as_str().unwrap().to_owned();
+    for failure in [
+        &["--status", "503"][..],
+        &["--status", "429"],
+        &["--status", "429", "--header", "Retry-After: 2"],
+        &["--status", "408"],
+        &["--status", "500"],
+        &["--error", "timeout"],
+        &["--error", "connect"],
+        &["--error", "reset"],
+        &["--error", "dns"],
+        &["--error", "tls"],
+    ] {
+        for (attempt, expected) in [("1", "retry"), ("3", "retry"), ("4", "give_up"), ("50", "give_up")] {
+            let args = [failure, &["--attempt", attempt]].concat();
+            assert_eq!(verdict(&args), expected, "{args:?}");
+        }
+        assert_eq!(verdict(&[failure, &["--attempt", "4", "--retries", "4"]].concat()), "retry");
+        assert_eq!(verdict(&[failure, &["--retries", "0"]].concat()), "give_up");
+    }
+    let last = explain(&["--status", "429", "--attempt", "4", "--header", "Retry-After: 7"]);
+    let expected = json!({
+        "verdict": "give_up", "reason": "http_4xx", "retry_after_ms": null, "pause_host_ms": 7_000, "parks": false
+    });
+    assert_eq!(last, expected, "the host is held all the same");
+}
+
+#[test]
 fn attempts_methods_and_errors_count() {
     let verdict = |args: &[&str]| explain(args)["verdict"].as_str().unwrap().to_owned();
     assert_eq!(verdict(&["--status", "200"]), "accept");
