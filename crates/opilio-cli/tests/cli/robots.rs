@@ -101,6 +101,10 @@ fn delay_and_sitemaps_are_one_object() {
         json!({"crawl_delay_ms": 1000, "sitemaps": []}),
         "a delay is for the agents named before it"
     );
+    assert_eq!(
+        show("user-agent: x\ncrawl-delay: 1\n\nuser-agent: *\ncrawl-delay: 60\n"),
+        json!({"crawl_delay_ms": 1000, "sitemaps": []}),
+    );
     assert_eq!(show("crawl-delay: 1\n"), json!({"crawl_delay_ms": null, "sitemaps": []}));
 }
 

@@ -203,6 +203,10 @@ struct Groups<'a> {
     current: Members,
     /// A rule has followed the last agent line, so that the next agent line starts a group.
     closed: bool,
+    /// Whom the agents include that a crawl delay would be for.
+    delayed: Members,
+    /// A crawl delay has followed the last agent line: the next agent line names whom the next one is for.
+    delay_said: bool,
     sitemaps: Vec<String>,
     sitemap_bytes: usize,
     sitemaps_known: HashSet<String>,
@@ -229,6 +233,8 @@ impl<'a> Groups<'a> {
             named: false,
             current: Members::default(),
             closed: false,
+            delayed: Members::default(),
+            delay_said: false,
             sitemaps: Vec::new(),
             sitemap_bytes: 0,
             sitemaps_known: HashSet::new(),
@@ -246,6 +252,10 @@ impl<'a> Groups<'a> {
     }
 
     fn agent(&mut self, value: &[u8]) {
+        if self.closed || self.delay_said {
+            self.delayed = Members::default();
+            self.delay_said = false;
+        }
         if self.closed {
             self.current = Members::default();
             self.closed = false;
@@ -255,8 +265,10 @@ impl<'a> Groups<'a> {
         let mut words = value.split_ascii_whitespace();
         if words.next() == Some("*") {
             self.current.star = true;
+            self.delayed.star = true;
         } else if !self.token.is_empty() && leading_token(&value).eq_ignore_ascii_case(self.token) {
             self.current.own = true;
+            self.delayed.own = true;
             self.named = true;
         }
     }
@@ -275,16 +287,18 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Counts for the agents named so far and ends no group: §2.2.4 wants the lines that it does
-    /// not define to leave the grouping alone.
+    /// Counts for the agents named so far and ends no group of rules: §2.2.4 wants the lines that it does
+    /// not define to leave that grouping alone. Agents named later have delays of their own: `opilio` with
+    /// 1 s before `*` with 60 s is one group of rules, and still two delays.
     fn crawl_delay(&mut self, value: &[u8]) {
+        self.delay_said = true;
         let Some(delay) = line::seconds(value) else {
             return;
         };
-        if self.current.own {
+        if self.delayed.own {
             self.own.crawl_delay = self.own.crawl_delay.max(Some(delay));
         }
-        if self.current.star {
+        if self.delayed.star {
             self.star.crawl_delay = self.star.crawl_delay.max(Some(delay));
         }
     }

@@ -73,6 +73,24 @@ fn reads_the_crawl_delay_of_its_own_groups() {
         ("user-agent: *\ncrawl-delay: 9\ndisallow: /x\nuser-agent: foobot\ndisallow:\n", None),
         // The delay is for the agents named before it, though the rules are for all of the group.
         ("user-agent: a\ncrawl-delay: 9\nuser-agent: foobot\ndisallow: /x\n", None),
+        // Nor those of agents that are named right after ours, or before.
+        ("user-agent: foobot\ncrawl-delay: 1\n\nuser-agent: *\ncrawl-delay: 60\n", Some(1_000)),
+        ("user-agent: *\ncrawl-delay: 60\nuser-agent: foobot\ncrawl-delay: 1\n", Some(1_000)),
+        ("user-agent: foobot\nuser-agent: b\ncrawl-delay: 1\nuser-agent: c\ncrawl-delay: 60\n", Some(1_000)),
+        ("user-agent: b\nuser-agent: foobot\ncrawl-delay: 1\nuser-agent: *\ndisallow: /x\n", Some(1_000)),
+        ("user-agent: b\nuser-agent: *\ncrawl-delay: 7\nuser-agent: c\ncrawl-delay: 60\n", Some(7_000)),
+        ("user-agent: foobot\ndisallow: /x\nuser-agent: *\ncrawl-delay: 60\n", None),
+        ("user-agent: foobot\ncrawl-delay: soon\nuser-agent: *\ncrawl-delay: 60\n", None),
+        ("user-agent: *\ncrawl-delay: 60\nuser-agent: foobot\nallow: /\n", None),
+        // One list of agents, one delay; and a group's delay may stand behind its rules.
+        ("user-agent: foobot\nuser-agent: *\ncrawl-delay: 60\n", Some(60_000)),
+        ("user-agent: foobot\ndisallow: /x\ncrawl-delay: 1\nuser-agent: *\ncrawl-delay: 60\n", Some(1_000)),
+        ("user-agent: foobot\ncrawl-delay: 1\ndisallow: /x\ncrawl-delay: 2\n", Some(2_000)),
+        // Of several groups of ours the largest counts, whoever is named between them.
+        (
+            "user-agent: foobot\ncrawl-delay: 1\nuser-agent: *\ncrawl-delay: 60\nuser-agent: foobot\ncrawl-delay: 3\n",
+            Some(3_000),
+        ),
         ("user-agent: *\ncrawl-delay: 0\n", Some(0)),
         ("user-agent: *\ncrawl-delay: -1\n", None),
         ("user-agent: *\ncrawl-delay: soon\n", None),
