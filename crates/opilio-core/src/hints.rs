@@ -6,15 +6,16 @@
 //!
 //! | dialect | source |
 //! | --- | --- |
-//! | `Retry-After` | RFC 9110 §10.2.3; decimals and RFC 3339 dates are custom |
+//! | `Retry-After` | RFC 9110 §10.2.3; decimals, RFC 3339 dates and wrong weekdays are custom |
 //! | `X-RateLimit-*`, `X-Rate-Limit-*` | custom, everybody's own |
 //! | `RateLimit-Limit`, `-Remaining`, `-Reset` | draft-ietf-httpapi-ratelimit-headers up to -07 |
 //! | `RateLimit: limit=…, remaining=…, reset=…` | the same, -07 |
 //! | `RateLimit: "name";r=…;t=…`, `RateLimit-Policy` | the same, from -08 on |
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderValue};
+use jiff::civil::{DateTime, date};
 use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
 
 use crate::verdict::{Hints, Quota};
@@ -297,11 +298,33 @@ fn until(instant_ms: i64, now_ms: i64) -> Option<Duration> {
 
 /// An HTTP-date in any of its three forms, or RFC 3339, as Unix milliseconds.
 fn instant_ms(value: &str) -> Option<i64> {
-    if let Ok(time) = httpdate::parse_http_date(value) {
+    if let Some(time) = http_date(value) {
         let since = time.duration_since(UNIX_EPOCH).ok()?;
         return i64::try_from(since.as_millis()).ok();
     }
-    value.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_millisecond)
+    rfc_3339_ms(value)
+}
+
+/// An HTTP-date, whose weekday may be another day's: it says nothing that the date does not say, and a
+/// date that is written by hand ("until the end of the century") often has a wrong one.
+fn http_date(value: &str) -> Option<SystemTime> {
+    httpdate::parse_http_date(value).ok().or_else(|| {
+        let (weekday, rest) = value.split_at(value.find([',', ' '])?);
+        let is_short = weekday.len() == 3 && WEEKDAYS.iter().any(|day| day.starts_with(weekday));
+        if !is_short && !WEEKDAYS.contains(&weekday) {
+            return None;
+        }
+        let with = |day: &str| format!("{}{rest}", if is_short { &day[..3] } else { day });
+        WEEKDAYS.iter().find_map(|day| httpdate::parse_http_date(&with(day)).ok())
+    })
+}
+
+/// In calendar fields, since an instant of jiff ends a day before the year 9999 does.
+fn rfc_3339_ms(value: &str) -> Option<i64> {
+    let pieces = jiff::fmt::temporal::Pieces::parse(value).ok()?;
+    let offset = i64::from(pieces.to_numeric_offset()?.seconds()) * 1_000;
+    let local = DateTime::from_parts(pieces.date(), pieces.time()?).duration_since(EPOCH);
+    i64::try_from(local.as_millis()).ok()?.checked_sub(offset)
 }
 
 /// Digits, with or without a fraction: no sign, no exponent, no `inf`.
@@ -321,6 +344,8 @@ fn count(number: f64) -> u32 {
     number as u32
 }
 
+const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 /// Smaller numbers are seconds from now: 10⁹ s is 31 years, and as an epoch the year 2001.
 const EPOCH_SECS_FROM: f64 = 1e9;
 /// Smaller numbers are epoch seconds: 10¹¹ s is the year 5138, 10¹¹ ms the year 1973.
@@ -404,6 +429,37 @@ mod tests {
         assert!(
             read(503, &[("retry-after", "99999999999")]).retry_after.unwrap() > Duration::from_secs(1 << 36)
         );
+    }
+
+    #[test]
+    fn a_date_is_a_stated_wait_however_far_ahead_and_whatever_its_weekday() {
+        let century = Some(2_309_877_179_000);
+        let millennia = Some(251_609_733_179_000);
+        for (value, ms) in [
+            // A Thursday, in truth.
+            ("Fri, 31 Dec 2099 23:59:59 GMT", century),
+            ("Thu, 31 Dec 2099 23:59:59 GMT", century),
+            ("Fri Dec 31 23:59:59 2099", century),
+            ("2099-12-31T23:59:59Z", century),
+            ("Friday, 21-Oct-26 07:28:00 GMT", Some(60_000)),
+            ("Mon, 21 Oct 2026 07:28:00 GMT", Some(60_000)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", millennia),
+            ("Sat, 31 Dec 9999 23:59:59 GMT", millennia),
+            ("9999-12-31T23:59:59Z", millennia),
+            ("9999-12-31T23:59:59+00:00", millennia),
+            ("Mon, 21 Oct 2020 07:28:00 GMT", None),
+            ("Thu, 31 Feb 2099 23:59:59 GMT", None),
+            ("Sol, 31 Dec 2099 23:59:59 GMT", None),
+            ("Fri, 31 Dec 2099", None),
+            ("2099-12-31T23:59:59", None),
+            ("2099-12-31", None),
+            (", 31 Dec 2099 23:59:59 GMT", None),
+        ] {
+            assert_eq!(wait_ms(&[("retry-after", value)]), ms, "{value:?}");
+        }
+        let own =
+            [("retry-after", "Fri, 21 Oct 2026 07:28:00 GMT"), ("date", "Fri, 21 Oct 2026 07:27:45 GMT")];
+        assert_eq!(wait_ms(&own), Some(15_000), "the answer's own clock may have a wrong weekday, too");
     }
 
     #[test]

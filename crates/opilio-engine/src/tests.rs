@@ -141,6 +141,27 @@ fn a_host_that_asks_for_a_day_is_left_and_the_others_finish() {
 }
 
 #[test]
+fn a_host_that_asks_to_wait_for_a_lifetime_is_left() {
+    for wait in ["Fri, 31 Dec 2099 23:59:59 GMT", "99999999999999999999"] {
+        for status in [503, 429] {
+            let spider = List(urls("a.example", 9).collect());
+            let transport = web(move |_, nth, _| match nth {
+                3 => ScriptedAnswer::status(status)
+                    .header(http::header::RETRY_AFTER, http::HeaderValue::from_static(wait)),
+                _ => page(),
+            });
+            let (report, took, arrivals) = run(crawler(spider).transport(transport));
+            let report = report.unwrap();
+            assert!(report.balances());
+            assert_eq!((report.pages, report.failures.len()), (2, 7), "{status} {wait}");
+            assert!(report.reasons[&Reason::HostClosed] >= 6, "{:?}", report.reasons);
+            assert_eq!(arrivals.len(), 3, "{arrivals:?}");
+            assert!(took < Duration::from_secs(10), "{took:?}");
+        }
+    }
+}
+
+#[test]
 fn stalls_on_64_hosts_leave_the_65th_its_share() {
     let stalled = (0..64).flat_map(|n| urls(&format!("stalled-{n}.example"), 20).collect::<Vec<_>>());
     let spider = List(stalled.chain(urls("well.example", 60)).collect());

@@ -22,6 +22,21 @@ fn a_refusal_with_a_date_holds_the_host_until_then() {
 }
 
 #[test]
+fn a_wait_is_a_stated_one_however_far_ahead() {
+    let huge = "9".repeat(40);
+    for wait in ["Fri, 31 Dec 2099 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "4102444799", &huge] {
+        for (status, reason) in [("503", "http_5xx"), ("429", "http_4xx")] {
+            let header = format!("Retry-After: {wait}");
+            assert_eq!(
+                explain(&["--status", status, "--header", &header]),
+                json!({"verdict": "retry", "reason": reason, "retry_after_ms": 3_600_000, "pause_host_ms": 3_600_000, "parks": true}),
+                "{wait}"
+            );
+        }
+    }
+}
+
+#[test]
 fn the_last_retry_gives_up_whatever_went_wrong() {
     let verdict = |args: &[&str]| explain(args)["verdict"].as_str().unwrap().to_owned();
     for failure in [
