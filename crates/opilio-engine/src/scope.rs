@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use globset::{GlobBuilder, GlobMatcher};
 use opilio_core::{Group, Host};
 use opilio_fetch::Accept;
 use opilio_frontier::Filtered;
 use url::Url;
 
+use crate::pattern::{Candidate, Pattern, PatternError};
 use crate::trap::{TrapRules, month_of};
 
 /// Which links are followed from a page, by where they lead.
@@ -37,8 +37,8 @@ pub struct Scope {
     follow: Follow,
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
-    include: Vec<GlobMatcher>,
-    exclude: Vec<GlobMatcher>,
+    include: Vec<Pattern>,
+    exclude: Vec<Pattern>,
     max_depth: u16,
     max_url_bytes: usize,
     accept: Accept,
@@ -46,15 +46,6 @@ pub struct Scope {
     traps: TrapRules,
     /// The year in which the crawl began; without one no calendar is known to be a trap.
     year: Option<u16>,
-}
-
-/// A pattern that is none.
-#[derive(Debug, thiserror::Error)]
-#[error("read the URL pattern {pattern:?}")]
-pub struct PatternError {
-    pattern: String,
-    #[source]
-    source: globset::Error,
 }
 
 impl Default for Scope {
@@ -90,11 +81,13 @@ impl Scope {
     }
 
     /// Only URLs that match one of the included patterns. `*` stands for anything, `?` for itself.
+    /// Letters of any alphabet may be written as they are or encoded: `*/café/*` and `*/caf%C3%A9/*`,
+    /// `*://bücher.example/*` and `*://xn--bcher-kva.example/*`.
     ///
     /// # Errors
     /// When the pattern cannot be read.
     pub fn include(mut self, pattern: &str) -> Result<Self, PatternError> {
-        self.include.push(glob(pattern)?);
+        self.include.push(Pattern::new(pattern)?);
         Ok(self)
     }
 
@@ -103,7 +96,7 @@ impl Scope {
     /// # Errors
     /// When the pattern cannot be read.
     pub fn exclude(mut self, pattern: &str) -> Result<Self, PatternError> {
-        self.exclude.push(glob(pattern)?);
+        self.exclude.push(Pattern::new(pattern)?);
         Ok(self)
     }
 
@@ -231,11 +224,16 @@ impl Scope {
         if url.as_str().len() > self.max_url_bytes {
             return Some(Filtered::UrlTooLong);
         }
-        let included = self.include.is_empty() || self.include.iter().any(|p| p.is_match(url.as_str()));
-        if !included || self.exclude.iter().any(|p| p.is_match(url.as_str())) {
-            return Some(Filtered::ScopePattern);
+        self.refuses_pattern(url).then_some(Filtered::ScopePattern)
+    }
+
+    fn refuses_pattern(&self, url: &Url) -> bool {
+        if self.include.is_empty() && self.exclude.is_empty() {
+            return false;
         }
-        None
+        let candidate = Candidate::new(url);
+        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&candidate));
+        any(&self.exclude) || !(self.include.is_empty() || any(&self.include))
     }
 
     fn follows(&self, host: &Host) -> bool {
@@ -246,23 +244,6 @@ impl Scope {
             Follow::All => true,
         }
     }
-}
-
-/// `*` is the only special character, as in robots.txt: a `?` or a bracket in a URL stands for itself.
-fn glob(pattern: &str) -> Result<GlobMatcher, PatternError> {
-    let mut escaped = String::with_capacity(pattern.len() + 8);
-    for c in pattern.chars() {
-        if matches!(c, '?' | '[' | ']' | '{' | '}' | '\\' | '!') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    GlobBuilder::new(&escaped)
-        .literal_separator(false)
-        .backslash_escape(true)
-        .build()
-        .map(|glob| glob.compile_matcher())
-        .map_err(|source| PatternError { pattern: pattern.to_owned(), source })
 }
 
 /// Indexes within indexes; sitemaps.org has none.
@@ -323,6 +304,15 @@ mod tests {
             let scope = Scope::new().follow(Follow::All).exclude(odd).unwrap();
             assert_eq!(refusal(&scope, "http://a.example/q", 0), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn patterns_are_read_in_any_alphabet() {
+        let scope = with_seed(Scope::new().include("*/café/*").unwrap().exclude("*/crème/*").unwrap());
+        assert_eq!(refusal(&scope, "http://shop.example.com/caf%C3%A9/1", 1), None);
+        assert_eq!(refusal(&scope, "http://shop.example.com/cafe/1", 1), Some(Filtered::ScopePattern));
+        let both = "http://shop.example.com/café/cr%c3%a8me/1";
+        assert_eq!(refusal(&scope, both, 1), Some(Filtered::ScopePattern));
     }
 
     #[test]

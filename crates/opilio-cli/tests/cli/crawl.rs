@@ -159,6 +159,34 @@ fn patterns_and_hosts_bound_the_crawl() {
 }
 
 #[test]
+fn a_pattern_matches_in_its_own_alphabet() {
+    let start = "<a href='/caf\u{e9}/1'>a</a><a href=/caf%c3%a9/2>b</a><a href=/cafe/3>c</a><a href=/%E5%95%86/4>d</a>";
+    let page = "<title>page</title>";
+    let host = HostConfig::new()
+        .page("/start", "text/html; charset=utf-8", start)
+        .page("/caf%C3%A9/1", "text/html", page)
+        .page("/caf%c3%a9/2", "text/html", page)
+        .page("/cafe/3", "text/html", page)
+        .page("/%E5%95%86/4", "text/html", page);
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let urls = |args: &[&str]| {
+        let (run, report) = crawl(&[&[shop.url(0, "/start").as_str()], args].concat());
+        let mut urls: Vec<String> =
+            run.items().iter().map(|item| item["url"].as_str().unwrap().to_owned()).collect();
+        urls.retain(|url| !url.ends_with("/start"));
+        urls.iter_mut().for_each(|url| *url = url.rsplit('/').next().unwrap().to_owned());
+        urls.sort();
+        (urls.concat(), report["filtered"]["scope_pattern"].as_u64().unwrap_or(0))
+    };
+    assert_eq!(urls(&[]), ("1234".to_owned(), 0));
+    for pattern in ["*/café/*", "*/caf%C3%A9/*", "*/caf%c3%a9/*"] {
+        assert_eq!(urls(&["--include", "*/start", "--include", pattern]), ("12".to_owned(), 2), "{pattern}");
+        assert_eq!(urls(&["--exclude", pattern]), ("34".to_owned(), 2), "{pattern}");
+    }
+    assert_eq!(urls(&["--exclude", "*/商/*"]), ("123".to_owned(), 1));
+}
+
+#[test]
 fn links_that_a_page_asks_not_to_follow_are_counted() {
     let start = "<a href=/open>open</a><a href=/shut rel=nofollow>shut</a><a href=/shut?again rel=nofollow>";
     let open = "<meta name=robots content=nofollow><a href=/a>a</a><a href=/b>b</a><a href=/start>start</a>";
