@@ -74,6 +74,26 @@ pub fn outcome_of_status(status: u16, headers: &HeaderMap) -> Outcome {
     }
 }
 
+/// The same by policies that name statuses as refusals or as worth a retry.
+#[must_use]
+pub fn outcome_by_policy(
+    status: u16,
+    headers: &HeaderMap,
+    retry: &RetryPolicy,
+    host: &HostPolicy,
+) -> Outcome {
+    let outcome = outcome_of_status(status, headers);
+    if outcome.blame() == Blame::Refusal {
+        outcome
+    } else if host.slow_down_statuses().contains(status) {
+        Outcome::Refused(status)
+    } else if outcome == Outcome::Failed(Fault::BadStatus) && retry.named_statuses().contains(status) {
+        Outcome::Answered(status)
+    } else {
+        outcome
+    }
+}
+
 /// The outcome of an attempt without an answer, by the word that people write for it: `timeout`,
 /// `connect`, `reset`, `dns`, `tls` or `body-too-large`.
 #[must_use]
@@ -94,6 +114,8 @@ pub fn outcome_of_error(word: &str) -> Option<Outcome> {
 pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) -> Explanation {
     let status = match question.outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => status,
+        // Whatever its status says, it may state a wait as a 429 does.
+        Outcome::Refused(_) => 429,
         Outcome::Failed(_) => 0,
     };
     let hints = Hints::read(question.headers, status, question.now_ms);
@@ -118,7 +140,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
     };
     Explanation {
         verdict,
-        reason: reason(question.outcome),
+        reason: reason(question.outcome, verdict),
         retry_after_ms: retry_after.map(millis),
         pause_host_ms: millis(pause),
         parks,
@@ -136,13 +158,12 @@ fn hold(outcome: Outcome, hints: Hints, host: &HostPolicy) -> Duration {
     }
 }
 
-fn reason(outcome: Outcome) -> &'static str {
+fn reason(outcome: Outcome, verdict: Decision) -> &'static str {
     match outcome {
-        Outcome::Answered(200..=299 | 304) => "ok",
+        Outcome::Redirected(_) if verdict == Decision::Accept => "redirected",
+        Outcome::Answered(_) if verdict == Decision::Accept => "ok",
         Outcome::Answered(300..=399) => Reason::BadRedirect.as_str(),
-        Outcome::Answered(status) => Reason::of_status(status).as_str(),
-        Outcome::Redirected(_) => "redirected",
-        Outcome::Failed(fault) => fault.reason().as_str(),
+        _ => outcome.reason().as_str(),
     }
 }
 
@@ -253,12 +274,12 @@ mod tests {
             assert_eq!(status(code, &[], 1), give_up("protocol"), "{code}");
         }
         for word in ["timeout", "reset"] {
-            let reason = outcome_of_error(word).map(reason).unwrap();
+            let reason = outcome_of_error(word).unwrap().reason().as_str();
             assert_eq!(error(word, 1), retry(reason, 1_000));
             assert_eq!(error(word, 4), give_up(reason));
         }
         for word in ["dns", "tls", "connect"] {
-            let reason = outcome_of_error(word).map(reason).unwrap();
+            let reason = outcome_of_error(word).unwrap().reason().as_str();
             assert_eq!(error(word, 1), pause(retry(reason, 1_000), 1_000));
             assert_eq!(error(word, 4), pause(give_up(reason), 1_000));
         }
@@ -283,6 +304,32 @@ mod tests {
                 assert_eq!(status(code, &[("retry-after", no_hint)], 1), pause(retry(reason, 1_000), 1_000));
             }
         }
+    }
+
+    #[test]
+    fn statuses_that_are_named_are_decided_as_named() {
+        let retried = RetryPolicy::default().retry_statuses([202, 404, 999]);
+        let slowed = HostPolicy::new().slow_down([202, 403, 503, 999]);
+        let ask = |code, headers: &[(&str, &str)], retry: &RetryPolicy, host: &HostPolicy| {
+            let map = headers.iter();
+            let map = map.map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()));
+            let headers: HeaderMap = map.collect();
+            let outcome = outcome_by_policy(code, &headers, retry, host);
+            let question =
+                Question { outcome, headers: &headers, attempt: 1, method: &Method::GET, now_ms: NOW_MS };
+            explain(retry, host, &question)
+        };
+        for (code, reason) in [(403, "http_4xx"), (503, "http_5xx"), (999, "refused"), (202, "refused")] {
+            let bare = ask(code, &[], &RetryPolicy::default(), &slowed);
+            assert_eq!(bare, pause(retry(reason, 1_000), 1_000), "{code}");
+            let stated = ask(code, &[("retry-after", "7")], &retried, &slowed);
+            assert_eq!(stated, pause(retry(reason, 7_000), 7_000), "{code}");
+        }
+        for (code, reason) in [(404, "http_4xx"), (999, "http_other"), (202, "http_other")] {
+            assert_eq!(ask(code, &[], &retried, &HostPolicy::new()), retry(reason, 1_000), "{code}");
+        }
+        assert_eq!(ask(404, &[], &RetryPolicy::default(), &slowed), give_up("http_4xx"));
+        assert_eq!(ask(998, &[], &retried, &slowed), give_up("protocol"));
     }
 
     #[test]

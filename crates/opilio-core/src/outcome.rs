@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// A complete answer with this status, body included.
     Answered(u16),
+    /// An answer that means "slow down" whatever its status: by the user's policy
+    /// ([`HostPolicy::slow_down`](crate::HostPolicy::slow_down)) or by a middleware's word. 429 and 503 mean
+    /// it by themselves and are `Answered`.
+    Refused(u16),
     /// A 301, 302, 303, 307 or 308 with a usable `Location`.
     Redirected(u16),
     /// No usable answer.
@@ -73,7 +77,7 @@ pub enum Fault {
 pub enum Blame {
     /// Nobody: the host answered well.
     Success,
-    /// The host said "wait" (429, 503).
+    /// The host said "wait": a 429, a 503, or what counts as one.
     Refusal,
     /// The host could not be reached at all.
     Host,
@@ -91,12 +95,23 @@ impl Outcome {
     pub fn blame(self) -> Blame {
         match self {
             Self::Answered(200..=299 | 304) => Blame::Success,
-            Self::Answered(429 | 503) => Blame::Refusal,
+            Self::Answered(429 | 503) | Self::Refused(_) => Blame::Refusal,
             Self::Answered(408 | 425) => Blame::Url,
             Self::Answered(501 | 505 | 511) => Blame::Neutral,
             Self::Answered(500..=599) => Blame::Url,
             Self::Answered(_) | Self::Redirected(_) => Blame::Neutral,
             Self::Failed(fault) => fault.blame(),
+        }
+    }
+
+    /// The stable word for a URL that ends by it.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::Refused(status @ 400..=599) => Reason::of_status(status),
+            Self::Refused(_) => Reason::Refused,
+            Self::Answered(status) | Self::Redirected(status) => Reason::of_status(status),
+            Self::Failed(fault) => fault.reason(),
         }
     }
 }
@@ -223,6 +238,8 @@ reasons! {
     Http5xx => "http_5xx",
     /// Another status that is no success.
     HttpOther => "http_other",
+    /// The last answer counted as a refusal, whatever its status.
+    Refused => "refused",
     /// Neither http nor https.
     UnsupportedScheme => "unsupported_scheme",
     /// The content type is none that the crawl asked for.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::rate::Rate;
+use crate::statuses::Statuses;
 
 /// The politeness settings of a host.
 ///
@@ -29,6 +30,7 @@ pub struct HostPolicy {
     max_strikes: u32,
     max_strikes_unanswered: u32,
     backoff: Backoff,
+    slow_down: Statuses,
     linger: Duration,
 }
 
@@ -43,6 +45,7 @@ impl Default for HostPolicy {
             max_strikes: 12,
             max_strikes_unanswered: 4,
             backoff: Backoff::default(),
+            slow_down: Statuses::default(),
             linger: Duration::from_secs(2),
         }
     }
@@ -122,6 +125,21 @@ impl HostPolicy {
         self
     }
 
+    /// Answers with these statuses are refusals, as 429 and 503 are everywhere: the host is held, and the
+    /// URL is tried again. For sites that say "slow down" by a 403 or a 999.
+    ///
+    /// ```
+    /// use opilio_core::HostPolicy;
+    ///
+    /// let policy = HostPolicy::new().slow_down([403, 999]);
+    /// assert!(policy.slow_down_statuses().contains(999));
+    /// ```
+    #[must_use]
+    pub fn slow_down(mut self, statuses: impl IntoIterator<Item = u16>) -> Self {
+        self.slow_down = statuses.into_iter().collect();
+        self
+    }
+
     /// How long a host without work stays in memory before it is passivated (2 s by default).
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
@@ -169,6 +187,12 @@ impl HostPolicy {
     #[must_use]
     pub fn backoff_bounds(&self) -> Backoff {
         self.backoff
+    }
+
+    /// The statuses that are refusals beside 429 and 503.
+    #[must_use]
+    pub fn slow_down_statuses(&self) -> &Statuses {
+        &self.slow_down
     }
 
     /// How long an idle host stays in memory.

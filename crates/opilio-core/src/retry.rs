@@ -8,8 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::outcome::{Fault, Outcome, Reason};
+use crate::outcome::{Blame, Fault, Outcome, Reason};
 use crate::policy::Backoff;
+use crate::statuses::Statuses;
 use crate::verdict::{Hints, Proposal, Verdict};
 
 /// Whether and when failed attempts are repeated.
@@ -26,13 +27,15 @@ use crate::verdict::{Hints, Proposal, Verdict};
 ///     .retries(5)
 ///     .stop_after(Duration::from_secs(600))
 ///     .on(OutcomeClass::Timeout, Rule::retries(1).wait(Wait::fixed(Duration::from_secs(10))))
-///     .on(OutcomeClass::Status(404), Rule::retries(1));
+///     .on(OutcomeClass::Status(404), Rule::retries(1))
+///     .retry_statuses([520, 999]);
 /// # let _ = policy;
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     rule: Rule,
     overrides: Vec<(OutcomeClass, Rule)>,
+    named: Statuses,
 }
 
 /// The kinds of outcome that a policy can tell apart.
@@ -44,7 +47,7 @@ pub struct RetryPolicy {
 pub enum OutcomeClass {
     /// Exactly this status; goes before the broader classes.
     Status(u16),
-    /// 429 and 503.
+    /// 429, 503, and what counts as one.
     Refused,
     /// 408, 425 and the 5xx but 501, 503, 505 and 511.
     ServerError,
@@ -94,7 +97,7 @@ pub struct RequestFacts {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { rule: Rule::retries(3), overrides: Vec::new() }
+        Self { rule: Rule::retries(3), overrides: Vec::new(), named: Statuses::default() }
     }
 }
 
@@ -137,6 +140,20 @@ impl RetryPolicy {
         self
     }
 
+    /// Answers with these statuses are worth a retry, whatever they are else: a 404 of a page that is still
+    /// being made, a 202 or a 999. They go by a rule of their own if there is one, else by the general one.
+    #[must_use]
+    pub fn retry_statuses(mut self, statuses: impl IntoIterator<Item = u16>) -> Self {
+        self.named = statuses.into_iter().collect();
+        self
+    }
+
+    /// The statuses that were named as worth a retry.
+    #[must_use]
+    pub fn named_statuses(&self) -> &Statuses {
+        &self.named
+    }
+
     /// Proposes what to do about an outcome.
     ///
     /// `random` is uniform in `0..1`; with 1 every jittered wait is the longest that it can be.
@@ -145,7 +162,7 @@ impl RetryPolicy {
         let repeatable = request.repeatable || was_not_acted_on(outcome, hints);
         let broken = outcome == Outcome::Failed(Fault::StaleConnection) && request.failed_before;
         let outcome = if broken { Outcome::Failed(Fault::Reset) } else { outcome };
-        let verdict = match Course::of(outcome) {
+        let verdict = match self.course(outcome) {
             Course::Done => Verdict::Done,
             Course::Redirect => Verdict::Redirect,
             Course::End(reason) => Verdict::GiveUp(reason),
@@ -156,6 +173,18 @@ impl RetryPolicy {
             Course::ByRule { class, reason } => self.by_rule(request, outcome, class, reason, hints, random),
         };
         Proposal { verdict, hints, repeatable }
+    }
+
+    fn course(&self, outcome: Outcome) -> Course {
+        match outcome {
+            // What is a refusal by itself stays one.
+            Outcome::Answered(status) | Outcome::Redirected(status)
+                if self.named.contains(status) && outcome.blame() != Blame::Refusal =>
+            {
+                Course::ByRule { class: OutcomeClass::Status(status), reason: outcome.reason() }
+            }
+            _ => Course::of(outcome),
+        }
     }
 
     fn by_rule(
@@ -182,7 +211,7 @@ impl RetryPolicy {
     fn rule_for(&self, outcome: Outcome, class: OutcomeClass) -> Option<&Rule> {
         let find = |class| self.overrides.iter().find(|(other, _)| *other == class).map(|(_, rule)| rule);
         let exact = match outcome {
-            Outcome::Answered(status) => find(OutcomeClass::Status(status)),
+            Outcome::Answered(status) | Outcome::Refused(status) => find(OutcomeClass::Status(status)),
             Outcome::Redirected(_) | Outcome::Failed(_) => None,
         };
         exact.or_else(|| find(class))
@@ -291,6 +320,7 @@ impl Course {
     fn of(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Answered(status) => Self::of_status(status),
+            Outcome::Refused(_) => Self::ByRule { class: OutcomeClass::Refused, reason: outcome.reason() },
             Outcome::Redirected(_) => Self::Redirect,
             Outcome::Failed(fault) => Self::of_fault(fault),
         }
@@ -341,13 +371,14 @@ impl Course {
 /// Whether the server cannot have acted on the request, so that even a POST may be sent again.
 ///
 /// 408 and 425 say that the request was not taken in (RFC 9110 §15.5.9, RFC 8470 §5.2), 429 that it
-/// was refused (RFC 6585 §4). A 503 says so only when it names the time to come back; a bare one
+/// was refused (RFC 6585 §4), and so does what counts as one by the user's word. A 503 says so only when it names the time to come back; a bare one
 /// may come from a gateway that lost its backend half-way. A stale connection may have broken
 /// after the request was read (RFC 9112 §9.3.1).
 fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
     match outcome {
         Outcome::Answered(408 | 425 | 429) => true,
-        Outcome::Answered(503) => hints.retry_after.is_some(),
+        Outcome::Answered(503) | Outcome::Refused(500..=599) => hints.retry_after.is_some(),
+        Outcome::Refused(_) => true,
         Outcome::Answered(_) | Outcome::Redirected(_) => false,
         Outcome::Failed(fault) => matches!(
             fault,
@@ -460,6 +491,50 @@ mod tests {
             let strict = RetryPolicy::default().on(OutcomeClass::Refused, Rule::never());
             assert_eq!(verdict(&strict, &attempt(1), outcome), Verdict::GiveUp(Reason::of_status(status)));
         }
+    }
+
+    #[test]
+    fn what_counts_as_a_refusal_is_retried_as_one() {
+        for (status, reason) in [
+            (403, Reason::Http4xx),
+            (404, Reason::Http4xx),
+            (500, Reason::Http5xx),
+            (200, Reason::Refused),
+            (302, Reason::Refused),
+            (999, Reason::Refused),
+        ] {
+            let outcome = Outcome::Refused(status);
+            assert_eq!(outcome.blame(), Blame::Refusal);
+            let verdicts: Vec<_> =
+                (1..=4).map(|n| verdict(&RetryPolicy::default(), &attempt(n), outcome)).collect();
+            assert_eq!(verdicts, [secs(1), secs(2), secs(4), Verdict::GiveUp(reason)], "{status}");
+            let policy = RetryPolicy::default().on(OutcomeClass::Refused, Rule::never());
+            assert_eq!(verdict(&policy, &attempt(1), outcome), Verdict::GiveUp(reason));
+        }
+    }
+
+    #[test]
+    fn a_status_that_is_named_is_worth_a_retry() {
+        let policy = RetryPolicy::default().retry_statuses([202, 404, 501, 503, 999]);
+        for (status, reason) in [
+            (404, Reason::Http4xx),
+            (501, Reason::Http5xx),
+            (202, Reason::HttpOther),
+            (999, Reason::HttpOther),
+        ] {
+            let outcome = Outcome::Answered(status);
+            let verdicts: Vec<_> = (1..=4).map(|n| verdict(&policy, &attempt(n), outcome)).collect();
+            assert_eq!(verdicts, [secs(1), secs(2), secs(4), Verdict::GiveUp(reason)], "{status}");
+        }
+        // Its neighbours are what they were, and so is a refusal.
+        assert_eq!(verdict(&policy, &attempt(1), Outcome::Answered(403)), Verdict::GiveUp(Reason::Http4xx));
+        assert_eq!(verdict(&policy, &attempt(1), Outcome::Answered(200)), Verdict::Done);
+        let strict = policy.clone().on(OutcomeClass::Refused, Rule::never());
+        assert_eq!(verdict(&strict, &attempt(1), Outcome::Answered(503)), Verdict::GiveUp(Reason::Http5xx));
+        let own =
+            policy.on(OutcomeClass::Status(404), Rule::retries(1).wait(Wait::fixed(Duration::from_secs(9))));
+        assert_eq!(verdict(&own, &attempt(1), Outcome::Answered(404)), secs(9));
+        assert_eq!(verdict(&own, &attempt(2), Outcome::Answered(404)), Verdict::GiveUp(Reason::Http4xx));
     }
 
     #[test]

@@ -863,7 +863,7 @@ fn reason_of_charge(charge: Charge) -> HoldReason {
 fn reason_of(outcome: Outcome) -> Reason {
     match outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => Reason::of_status(status),
-        Outcome::Failed(fault) => fault.reason(),
+        Outcome::Refused(_) | Outcome::Failed(_) => outcome.reason(),
     }
 }
 

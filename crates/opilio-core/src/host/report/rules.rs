@@ -177,7 +177,7 @@ impl HostState {
                 let failed = u32::from(self.rules.of(scheme).ours);
                 now + self.policy.backoff_bounds().ceiling(failed)
             }
-            Outcome::Failed(_) | Outcome::Answered(_) | Outcome::Redirected(_) => now,
+            Outcome::Failed(_) | Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Redirected(_) => now,
         }
     }
 

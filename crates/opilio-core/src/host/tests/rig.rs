@@ -76,7 +76,7 @@ pub(super) fn propose(attempt: u16, answer: Answer) -> Proposal {
     use crate::outcome::Blame;
     let reason = match answer.outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => Reason::of_status(status),
-        Outcome::Failed(fault) => fault.reason(),
+        Outcome::Refused(_) | Outcome::Failed(_) => answer.outcome.reason(),
     };
     let verdict = match answer.outcome.blame() {
         Blame::Success => Verdict::Done,

@@ -1,0 +1,43 @@
+//! A set of HTTP statuses that somebody named.
+
+use std::sync::Arc;
+
+/// A set of HTTP statuses, cheap to clone; no order, no repeats.
+///
+/// ```
+/// use opilio_core::Statuses;
+///
+/// let named: Statuses = [999, 403, 403].into_iter().collect();
+/// assert!(named.contains(403) && !named.contains(404));
+/// assert_eq!(named.iter().collect::<Vec<_>>(), [403, 999]);
+/// ```
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Statuses(Arc<[u16]>);
+
+impl Statuses {
+    /// Whether a status is one of them.
+    #[must_use]
+    pub fn contains(&self, status: u16) -> bool {
+        self.0.contains(&status)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All of them, the least first.
+    pub fn iter(&self) -> impl Iterator<Item = u16> {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<u16> for Statuses {
+    fn from_iter<I: IntoIterator<Item = u16>>(statuses: I) -> Self {
+        let mut statuses: Vec<u16> = statuses.into_iter().collect();
+        statuses.sort_unstable();
+        statuses.dedup();
+        Self(statuses.into())
+    }
+}
