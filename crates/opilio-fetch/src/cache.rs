@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CacheOptions, CachePolicy};
+use opilio_core::Statuses;
 use serde::{Deserialize, Serialize};
 use url::Url;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
@@ -49,6 +50,8 @@ pub(crate) type Question = http::Request<Who>;
 pub(crate) struct Who {
     pub(crate) url: Url,
     session: Option<Arc<str>>,
+    /// Answers with these are no pages to it: they are neither kept nor read.
+    named: [Statuses; 2],
 }
 
 /// An answer that was kept.
@@ -80,6 +83,12 @@ struct Meta {
     status: u16,
     #[serde(with = "header_lines")]
     headers: HeaderMap,
+}
+
+impl Who {
+    fn names(&self, status: u16) -> bool {
+        self.named.iter().any(|statuses| statuses.contains(status))
+    }
 }
 
 impl Cache {
@@ -114,7 +123,11 @@ impl Cache {
         if !plain || personal.iter().chain(&conditional).any(|name| headers.contains_key(name)) {
             return None;
         }
-        let who = Who { url: order.url.clone(), session: order.session.clone() };
+        let who = Who {
+            url: order.url.clone(),
+            session: order.session.clone(),
+            named: [order.slow_down.clone(), order.retried.clone()],
+        };
         let mut question = http::Request::new(who);
         *question.uri_mut() = order.url.as_str().parse().ok()?;
         *question.headers_mut() = headers;
@@ -142,6 +155,9 @@ impl Cache {
         body: &Bytes,
         now: SystemTime,
     ) {
+        if question.body().names(status) {
+            return;
+        }
         let mut headers = headers.clone();
         headers.remove(header::SET_COOKIE);
         let Some(response) = response(status, &headers) else { return };
@@ -184,7 +200,8 @@ impl Cache {
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let (meta, body) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
         let Meta { url, session, policy, status, headers } = serde_json::from_slice(meta).ok()?;
-        let is_it = url == who.url.as_str() && session.as_deref() == who.session.as_deref();
+        let is_it =
+            url == who.url.as_str() && session.as_deref() == who.session.as_deref() && !who.names(status);
         is_it.then(|| Entry { policy, status, headers, body: bytes.slice_ref(body) })
     }
 

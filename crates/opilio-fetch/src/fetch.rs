@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use opilio_core::{Blame, Fault, Hints, Outcome};
+use opilio_core::{Blame, Fault, Hints, Outcome, Statuses};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -46,6 +46,11 @@ pub struct Order {
     /// So many decoded bytes of the body are enough, whatever the limits are: a longer one is cut there,
     /// its rest is not read, and that is no failure. None reads all of it, within the limits.
     pub enough: Option<usize>,
+    /// Answers with these statuses are [`Outcome::Refused`]: they mean "slow down", as 429 and 503 do.
+    pub slow_down: Statuses,
+    /// Answers with these statuses are worth a retry: none is kept in the cache, and one outside 100–599 is
+    /// an answer all the same.
+    pub retried: Statuses,
     /// What it is for.
     pub purpose: Purpose,
     /// The session that it belongs to; none for the crawl's own.
@@ -84,6 +89,8 @@ impl Order {
             repeatable,
             connection: Connection::Keep,
             accept: Accept::Any,
+            slow_down: Statuses::default(),
+            retried: Statuses::default(),
             purpose: Purpose::Page,
             session: None,
             proxy: None,
@@ -101,7 +108,7 @@ pub struct Fetched {
     pub hints: Hints,
     /// The head of the answer, if there was one.
     pub head: Option<Head>,
-    /// The whole body, decoded; empty for redirects, refusals (429, 503) and failures.
+    /// The whole body, decoded; empty for redirects, refusals (429, 503 and what counts as one) and failures.
     pub body: Bytes,
     /// There was more of the body than [`Order::enough`]; the rest was not read.
     pub cut: bool,
@@ -227,8 +234,8 @@ impl Fetcher {
             Lookup::Missing => None,
         };
         let fetched = self.fetch_anew(order).await;
-        let Some(head) = fetched.head.as_ref().filter(|_| !matches!(fetched.outcome, Outcome::Failed(_)))
-        else {
+        let is_answer = !matches!(fetched.outcome, Outcome::Failed(_) | Outcome::Refused(_));
+        let Some(head) = fetched.head.as_ref().filter(|_| is_answer) else {
             return fetched;
         };
         let (now, cache) = (self.wall_clock(), cache.clone());
@@ -314,7 +321,12 @@ impl Fetcher {
             return fetched;
         }
         let mut fetched = self.fetch_plain(order, started).await;
-        if let Err(panicked) = self.middleware.on_response(&asked, &mut fetched) {
+        let panicked = self.middleware.on_response(&asked, self.stated_wait(&fetched), &mut fetched);
+        if matches!(fetched.outcome, Outcome::Refused(_)) {
+            // Nobody takes it for a page. All middleware has seen it by now.
+            fetched.drop_body();
+        }
+        if let Err(panicked) = panicked {
             let failure = tried.panicked(&panicked);
             if fetched.outcome.blame() == Blame::Refusal {
                 // What the host said about itself holds, whoever fails to read it.
@@ -324,6 +336,12 @@ impl Fetcher {
             }
         }
         fetched
+    }
+
+    /// The wait that an answer states if it is a refusal: most that are none state one for something else.
+    fn stated_wait(&self, fetched: &Fetched) -> Option<Duration> {
+        let head = fetched.head.as_ref()?;
+        Hints::read(&head.headers, STATUS_OF_REFUSALS, (self.wall_clock_ms)()).retry_after
     }
 
     /// An attempt as it is without middleware.
@@ -349,19 +367,27 @@ impl Fetcher {
         fetched: &mut Fetched,
     ) -> Result<(), Failure> {
         let (method, accept, enough) = (order.method.clone(), order.accept, order.enough);
+        let (slow_down, retried) = (order.slow_down.clone(), order.retried.clone());
         let tried = Tried { method: &method, url };
         if !matches!(url.scheme(), "http" | "https") {
             return Err(tried.failed(Fault::UnsupportedScheme, "only http and https are fetched"));
         }
         let answer = self.ask(order, started).await.map_err(|error| tried.broke(&error))?;
         fetched.reused = answer.reused;
-        fetched.hints = Hints::read(&answer.headers, answer.status, (self.wall_clock_ms)());
-        let checked = head::check(&answer, &self.limits);
+        let says_slow_down = slow_down.contains(answer.status);
+        let read_as = if says_slow_down { STATUS_OF_REFUSALS } else { answer.status };
+        fetched.hints = Hints::read(&answer.headers, read_as, (self.wall_clock_ms)());
+        let checked = head::check(&answer, &self.limits, &retried);
         let (stream, status) = (fetched.note_head(answer, url), fetched.status());
         if matches!(status, 429 | 503) {
             // The host said "wait", and must hear of it now, before anything else starts there. Nobody reads
             // what else it had to say: a connection that carries more of it is closed.
             fetched.outcome = Outcome::Answered(status);
+            return Ok(());
+        }
+        if says_slow_down {
+            fetched.outcome = Outcome::Refused(status);
+            fetched.error = Some(tried.text(&format!("the status {status} counts as a refusal")));
             return Ok(());
         }
         checked.map_err(|fault| tried.failed(fault, "the head of the answer is not acceptable"))?;
@@ -443,9 +469,13 @@ impl Fetched {
     fn fail(&mut self, failure: Failure) {
         self.outcome = Outcome::Failed(failure.fault);
         self.error = Some(failure.detail);
+        self.drop_body();
+        self.location = None;
+    }
+
+    fn drop_body(&mut self) {
         self.body = Bytes::new();
         self.permit = BodyPermit::none();
-        self.location = None;
     }
 
     fn note_head(&mut self, answer: Answer, url: &Url) -> crate::transport::BodyStream {
@@ -496,7 +526,11 @@ struct Tried<'a> {
 
 impl Tried<'_> {
     fn failed(&self, fault: Fault, why: &str) -> Failure {
-        Failure { fault, detail: format!("{} {}: {why}", self.method, self.url) }
+        Failure { fault, detail: self.text(why) }
+    }
+
+    fn text(&self, why: &str) -> String {
+        format!("{} {}: {why}", self.method, self.url)
     }
 
     fn panicked(&self, Panicked(name): &Panicked) -> Failure {
@@ -513,6 +547,8 @@ fn system_clock_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Fields of what counts as a refusal are read as those of a plain one.
+const STATUS_OF_REFUSALS: u16 = 429;
 /// Derived by the transport from what is sent and how.
 const NOT_THEIRS: [header::HeaderName; 6] = [
     header::CONTENT_LENGTH,

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use http::{HeaderMap, HeaderValue, Method, Version, header};
-use opilio_core::Fault;
+use opilio_core::{Fault, Statuses};
 use url::Url;
 
 use crate::limits::Limits;
@@ -81,13 +81,14 @@ fn is_text(media_type: &str) -> bool {
         )
 }
 
-/// Refuses a head that is too large or contradicts itself.
+/// Refuses a head that is too large or contradicts itself. A status outside 100–599 may be `named` as one
+/// that a server is known to use.
 ///
 /// # Errors
 /// `BadStatus`, `TooManyHeaders`, or `Protocol` for framing that different readers would understand
 /// differently (RFC 9112 §6.3).
-pub(crate) fn check(answer: &Answer, limits: &Limits) -> Result<(), Fault> {
-    if !(100..=599).contains(&answer.status) {
+pub(crate) fn check(answer: &Answer, limits: &Limits, named: &Statuses) -> Result<(), Fault> {
+    if !(100..=599).contains(&answer.status) && !named.contains(answer.status) {
         return Err(Fault::BadStatus);
     }
     let headers = &answer.headers;

@@ -82,6 +82,8 @@ pub struct Incoming<'a> {
     url: &'a Url,
     purpose: Purpose,
     session: Option<&'a str>,
+    /// The wait that the answer states, should it be a refusal.
+    stated: Option<Duration>,
     fetched: &'a mut Fetched,
 }
 
@@ -128,25 +130,27 @@ impl Incoming<'_> {
         &self.fetched.body
     }
 
-    /// Another body for the spider to read. Of no effect on a failure, which has none.
+    /// Another body for the spider to read. Of no effect on a failure or a refusal, which have none.
     pub fn set_body(&mut self, body: Bytes) {
-        if !matches!(self.fetched.outcome, Outcome::Failed(_)) {
+        if !matches!(self.fetched.outcome, Outcome::Failed(_) | Outcome::Refused(_)) {
             self.fetched.body = body;
         }
     }
 
-    /// Makes a refusal of the answer, as if it had been a 429: the host is held, for `wait` or for as
-    /// long as strikes say, and the URL is tried again. What is a refusal already can only be held
-    /// longer; a failure stays one.
+    /// Makes a refusal of the answer, as if it had been a 429: a challenge or a captcha in the place of a
+    /// page. The host is held, for `wait`, for what the answer's own `Retry-After` states, or for as long as
+    /// strikes say; the URL is tried again, and ends, if it does, as `http_4xx`, `http_5xx` or, with another
+    /// status, as `refused`. It is neither a page nor kept in a cache. What is a refusal already can only be
+    /// held longer; a failure stays one.
     pub fn refuse(&mut self, wait: Option<Duration>) {
-        if matches!(self.fetched.outcome, Outcome::Failed(_)) {
-            return;
-        }
-        if self.fetched.outcome.blame() != Blame::Refusal {
-            self.fetched.outcome = Outcome::Answered(429);
-            self.fetched.location = None;
-            // What it asked others to wait for is no wait of this refusal.
-            self.fetched.hints.retry_after = None;
+        match self.fetched.outcome {
+            Outcome::Failed(_) => return,
+            outcome if outcome.blame() == Blame::Refusal => {}
+            Outcome::Answered(status) | Outcome::Refused(status) | Outcome::Redirected(status) => {
+                self.fetched.outcome = Outcome::Refused(status);
+                self.fetched.location = None;
+                self.fetched.hints.retry_after = self.stated;
+            }
         }
         self.fetched.hints.retry_after = self.fetched.hints.retry_after.max(wait);
     }
@@ -190,15 +194,27 @@ impl Stack {
         Ok(())
     }
 
-    pub(crate) fn on_response(&self, asked: &Asked, fetched: &mut Fetched) -> Result<(), Panicked> {
+    pub(crate) fn on_response(
+        &self,
+        asked: &Asked,
+        stated: Option<Duration>,
+        fetched: &mut Fetched,
+    ) -> Result<(), Panicked> {
         for one in self.0.iter().rev() {
+            let before = fetched.outcome;
             let mut answer = Incoming {
                 url: &asked.url,
                 purpose: asked.purpose,
                 session: asked.session.as_deref(),
+                stated,
                 fetched,
             };
             guarded(&**one, |one| one.on_response(&mut answer))?;
+            if let (Outcome::Refused(status), true) = (fetched.outcome, fetched.outcome != before) {
+                let (url, name) = (&asked.url, name_of(&**one));
+                fetched.error =
+                    Some(format!("{url}: the middleware {name} takes the answer {status} for a refusal"));
+            }
         }
         Ok(())
     }
@@ -218,8 +234,10 @@ impl Asked {
 }
 
 fn guarded(one: &dyn Middleware, work: impl FnOnce(&dyn Middleware)) -> Result<(), Panicked> {
-    catch_unwind(AssertUnwindSafe(|| work(one))).map_err(|_| {
-        let name = catch_unwind(AssertUnwindSafe(|| one.name().to_owned()));
-        Panicked(name.unwrap_or_else(|_| "middleware".to_owned()))
-    })
+    catch_unwind(AssertUnwindSafe(|| work(one))).map_err(|_| Panicked(name_of(one)))
+}
+
+fn name_of(one: &dyn Middleware) -> String {
+    let name = catch_unwind(AssertUnwindSafe(|| one.name().to_owned()));
+    name.unwrap_or_else(|_| "middleware".to_owned())
 }

@@ -8,7 +8,7 @@ use opilio_core::Outcome;
 
 use super::server::{Act, Server, answer};
 use super::{fetcher, get};
-use crate::{Cache, Fetched, Fetcher, Order};
+use crate::{Cache, Fetched, Fetcher, Incoming, Middleware, Order};
 
 fn cached(dir: &Path) -> Fetcher {
     fetcher().cache(Cache::open(dir).unwrap())
@@ -21,6 +21,17 @@ async fn server(answers: &[(&str, &str, &str)]) -> Server {
         vec![Act::Read, answer(status, &fields, body)]
     });
     Server::start(acts.collect()).await
+}
+
+/// Takes a captcha for what it is.
+struct Captcha;
+
+impl Middleware for Captcha {
+    fn on_response(&self, answer: &mut Incoming<'_>) {
+        if answer.body().starts_with(b"captcha") {
+            answer.refuse(None);
+        }
+    }
 }
 
 fn body(fetched: &Fetched) -> &str {
@@ -86,6 +97,41 @@ async fn what_says_nothing_is_kept_as_long_as_we_say() {
     assert_eq!(get(&long(), &server.url("/missing")).await.outcome, Outcome::Answered(404));
     assert_eq!(get(&long(), &server.url("/missing")).await.outcome, Outcome::Answered(404));
     assert_eq!(server.requests().len(), 4, "failures are not kept");
+}
+
+#[tokio::test]
+async fn what_is_no_page_to_the_crawl_is_neither_kept_nor_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let fresh = "Cache-Control: max-age=60\r\n";
+    let server = server(&[
+        ("202 Later", fresh, "one"),
+        ("202 Later", fresh, "two"),
+        ("202 Later", fresh, "three"),
+        ("202 Later", fresh, "four"),
+        ("200 OK", fresh, "captcha"),
+        ("200 OK", fresh, "page"),
+    ])
+    .await;
+    let order = || Order::get(server.url("/").parse().unwrap());
+    let named = || [202].into_iter().collect();
+    let fetcher = cached(dir.path());
+    // Kept where it is not named; not read where it is.
+    assert_eq!(fetcher.fetch(order()).await.outcome, Outcome::Answered(202));
+    for outcome in [Outcome::Refused(202), Outcome::Answered(202)] {
+        let order = match outcome {
+            Outcome::Refused(_) => Order { slow_down: named(), ..order() },
+            _ => Order { retried: named(), ..order() },
+        };
+        assert!(fetcher.cached(&order).await.is_none());
+        assert_eq!(fetcher.fetch(order).await.outcome, outcome);
+    }
+    let other = Order::get(server.url("/other").parse().unwrap());
+    fetcher.fetch(Order { retried: named(), ..other.clone() }).await;
+    assert!(fetcher.cached(&other).await.is_none(), "not kept");
+    let refusing = fetcher.clone().middleware(vec![std::sync::Arc::new(Captcha)]);
+    assert_eq!(refusing.fetch(other.clone()).await.outcome, Outcome::Refused(200));
+    assert_eq!(body(&refusing.fetch(other).await), "page");
+    assert_eq!(server.requests().len(), 6);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{HeaderValue, header};
-use opilio_core::{Fault, Outcome};
+use opilio_core::{Blame, Fault, Outcome};
 
 use super::server::{Act, Server, answer, page};
 use super::{assert_fault, fetcher, get};
@@ -64,8 +64,60 @@ async fn it_may_replace_a_body_and_see_a_refusal_that_is_sent_as_a_page() {
     assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(200), &b"quiet"[..]));
     let soft = OnAnswer(|answer: &mut Incoming<'_>| answer.refuse(Some(Duration::from_secs(30))));
     let fetched = get(&with(soft), &server.url("/")).await;
-    assert_eq!(fetched.outcome, Outcome::Answered(429));
+    assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Refused(200), &b""[..]));
     assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(30)));
+    assert!(fetched.error.unwrap().contains("takes the answer 200 for a refusal"));
+}
+
+#[tokio::test]
+async fn a_refusal_in_disguise_waits_for_what_was_said_of_it() {
+    let refuse = |wait| OnAnswer(move |answer: &mut Incoming<'_>| answer.refuse(wait));
+    let challenge = |status: &'static str| async move {
+        Server::answering(vec![answer(status, "Retry-After: 20\r\nContent-Length: 4\r\n", "wait")]).await
+    };
+    for (status, outcome) in [
+        ("200 OK", Outcome::Refused(200)),
+        ("403 No", Outcome::Refused(403)),
+        ("302 Found", Outcome::Failed(Fault::BadRedirect)),
+        ("503 Down", Outcome::Answered(503)),
+    ] {
+        for (wait, kept) in [(None, 20), (Some(5), 20), (Some(60), 60)] {
+            let server = challenge(status).await;
+            let fetched = get(&with(refuse(wait.map(Duration::from_secs))), &server.url("/")).await;
+            assert_eq!(fetched.outcome, outcome, "{status} {wait:?}");
+            let stated = fetched.hints.retry_after.map(|wait| wait.as_secs());
+            assert_eq!(stated, (outcome.blame() == Blame::Refusal).then_some(kept), "{status} {wait:?}");
+        }
+    }
+    let server = Server::answering(vec![page("wait")]).await;
+    assert_eq!(get(&with(refuse(None)), &server.url("/")).await.hints.retry_after, None);
+}
+
+#[tokio::test]
+async fn a_redirect_may_be_a_refusal_too() {
+    let found = answer("302 Found", "Location: /captcha\r\nContent-Length: 0\r\n", "");
+    let server = Server::answering(vec![found]).await;
+    let to_captcha = OnAnswer(|answer: &mut Incoming<'_>| {
+        if answer.fetched().location.as_ref().is_some_and(|to| to.path() == "/captcha") {
+            answer.refuse(None);
+        }
+    });
+    let fetched = get(&with(to_captcha), &server.url("/")).await;
+    assert_eq!((fetched.outcome, fetched.location), (Outcome::Refused(302), None));
+}
+
+#[tokio::test]
+async fn all_middleware_sees_what_one_has_refused_and_none_makes_a_page_of_it() {
+    let server = Server::answering(vec![page("captcha")]).await;
+    let inner = OnAnswer(|answer: &mut Incoming<'_>| answer.refuse(None));
+    let outer = OnAnswer(|answer: &mut Incoming<'_>| {
+        assert_eq!((answer.outcome(), &answer.body()[..]), (Outcome::Refused(200), &b"captcha"[..]));
+        answer.set_body("a page".into());
+        answer.refuse(Some(Duration::from_secs(7)));
+    });
+    let fetched = get(&fetcher().middleware(vec![Arc::new(outer), Arc::new(inner)]), &server.url("/")).await;
+    assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Refused(200), &b""[..]));
+    assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(7)));
 }
 
 #[tokio::test]

@@ -63,6 +63,40 @@ async fn broken_rules_of_http_are_never_a_page() {
 }
 
 #[tokio::test]
+async fn a_status_that_is_named_is_what_it_is_named() {
+    let fields = "Retry-After: 7\r\nContent-Length: 5\r\n";
+    for (line, code) in [("403 No", 403), ("999 Denied", 999), ("202 Later", 202), ("302 Found", 302)] {
+        let server = Server::answering(vec![answer(line, fields, "later")]).await;
+        let order =
+            Order { slow_down: [code].into_iter().collect(), ..Order::get(server.url("/").parse().unwrap()) };
+        let fetched = fetcher().fetch(order).await;
+        assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Refused(code), &b""[..]));
+        assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(7)), "{code}");
+        assert!(fetched.error.unwrap().ends_with(&format!("the status {code} counts as a refusal")));
+    }
+    for (line, code) in [("404 No", 404), ("999 Denied", 999), ("202 Later", 202)] {
+        let server = Server::answering(vec![answer(line, "Content-Length: 5\r\n", "later")]).await;
+        let order =
+            Order { retried: [code].into_iter().collect(), ..Order::get(server.url("/").parse().unwrap()) };
+        let fetched = fetcher().fetch(order).await;
+        assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(code), &b"later"[..]));
+    }
+    // Its neighbours, and the plain refusals, are what they were.
+    for (line, outcome) in [
+        ("998 Odd", Outcome::Failed(Fault::BadStatus)),
+        ("404 No", Outcome::Answered(404)),
+        ("429 Slow", Outcome::Answered(429)),
+        ("503 Down", Outcome::Answered(503)),
+    ] {
+        let server = Server::answering(vec![answer(line, fields, "later")]).await;
+        let named = || [403, 429, 503, 999].into_iter().collect();
+        let order =
+            Order { slow_down: named(), retried: named(), ..Order::get(server.url("/").parse().unwrap()) };
+        assert_eq!(fetcher().fetch(order).await.outcome, outcome, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn too_many_headers_have_their_own_name() {
     let many: String = (0..200).map(|n| format!("X-{n}: y\r\n")).collect();
     expect(vec![answer("200 OK", &many, "")], Fault::TooManyHeaders, "200 fields").await;
