@@ -18,17 +18,35 @@ use crate::scope::Scope;
 pub struct HostSettings {
     /// Rate, in-flight limit, patience.
     pub policy: HostPolicy,
+    /// What is worth another attempt there; none is the crawl's policy.
+    pub retry: Option<RetryPolicy>,
     /// Header fields for every request to it.
     pub headers: HeaderMap,
 }
 
 impl From<HostPolicy> for HostSettings {
     fn from(policy: HostPolicy) -> Self {
-        Self { policy, headers: HeaderMap::new() }
+        Self { policy, ..Self::default() }
     }
 }
 
 impl HostSettings {
+    /// Retries by another policy than the rest of the crawl.
+    ///
+    /// ```
+    /// use opilio_core::{HostPolicy, RetryPolicy};
+    /// use opilio_engine::HostSettings;
+    ///
+    /// let jobs = HostSettings::from(HostPolicy::new().slow_down([999]))
+    ///     .retry(RetryPolicy::default().retries(8).retry_statuses([404]));
+    /// # let _ = jobs;
+    /// ```
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
     /// Logs in by name and password (RFC 7617), at both origins of the host: over http the password can
     /// be read on the way.
     ///
@@ -155,9 +173,16 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Adds what a request does not have of its own: from its session, from its origin's login, from its
+    /// What is worth another attempt at a host.
+    pub(crate) fn retry_of(&self, host: &Host) -> &RetryPolicy {
+        self.hosts.of(host).retry.as_ref().unwrap_or(&self.retry)
+    }
+
+    /// Adds what a request does not have of its own: which statuses its host uses in another way; and from its session, from its origin's login, from its
     /// host's settings, in this order.
     pub(crate) fn dress(&self, host: &Host, order: &mut Order) {
+        order.slow_down = self.hosts.of(host).policy.slow_down_statuses().clone();
+        order.retried = self.retry_of(host).named_statuses().clone();
         let session = order.session.as_deref().and_then(|name| self.sessions.get(name));
         if let Some(session) = session {
             session.dress(&order.url, &mut order.headers);

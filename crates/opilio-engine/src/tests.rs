@@ -18,6 +18,7 @@ use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, 
 #[cfg(feature = "disk")]
 mod hanging;
 mod memory;
+mod patience;
 mod robots;
 mod sitemaps;
 #[cfg(feature = "disk")]

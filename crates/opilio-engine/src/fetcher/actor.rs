@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use opilio_core::intake::Level;
-use opilio_core::{Fault, Hints, Outcome};
+use opilio_core::{Blame, Fault, Hints, Outcome};
 use opilio_fetch::{Connection, Fetched, Fetcher};
 
 use super::kept::{Connections, Keeping};
@@ -253,7 +253,7 @@ fn report(what: Errand, mut fetched: Fetched, counts: &Cell<ShardCounts>) -> Rep
     let (outcome, hints) = (fetched.outcome, fetched.hints);
     let mut now = counts.get();
     now.bytes += fetched.body.len() as u64;
-    now.refusals += u64::from(matches!(outcome, Outcome::Answered(429 | 503)));
+    now.refusals += u64::from(outcome.blame() == Blame::Refusal);
     counts.set(now);
     let (location, error) = (fetched.location.take(), fetched.error.take());
     Report { what, outcome, hints, answer: Answer::of(fetched), location, error }

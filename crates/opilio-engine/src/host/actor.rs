@@ -250,8 +250,12 @@ impl HostActor {
         // Nothing was sent: that says nothing about the host.
         self.slot = None;
         let outcome = Outcome::Failed(Fault::Ours);
-        let proposal =
-            self.cx.settings.retry.propose(&RULES_FACTS, outcome, Hints::default(), self.random.f64());
+        let proposal = self.cx.settings.retry_of(&self.host).propose(
+            &RULES_FACTS,
+            outcome,
+            Hints::default(),
+            self.random.f64(),
+        );
         let answer = RulesAnswer::Unavailable { outcome, proposal };
         Some(Input::Rules { scheme, answer, hints: Hints::default() })
     }
@@ -287,7 +291,8 @@ impl HostActor {
             retries: attempt.and_then(|attempt| attempt.retries),
             failed_before: attempt.is_some_and(|attempt| attempt.failed_before),
         };
-        let proposal = self.cx.settings.retry.propose(&facts, outcome, hints, self.random.f64());
+        let proposal =
+            self.cx.settings.retry_of(&self.host).propose(&facts, outcome, hints, self.random.f64());
         Input::Report { lease, outcome, proposal }
     }
 
@@ -454,8 +459,12 @@ impl Handler<Report> for HostActor {
             }
             Errand::Rules(scheme) => {
                 let settings = &self.cx.settings;
-                let proposal =
-                    settings.retry.propose(&RULES_FACTS, report.outcome, report.hints, self.random.f64());
+                let proposal = settings.retry_of(&self.host).propose(
+                    &RULES_FACTS,
+                    report.outcome,
+                    report.hints,
+                    self.random.f64(),
+                );
                 let within = patience(&settings.hosts.of(&self.host).policy, settings.fetch_timeout);
                 let facts = RulesFacts::of(&report);
                 let learnt = self.rules.borrow_mut().learn(scheme, &facts, proposal, within);

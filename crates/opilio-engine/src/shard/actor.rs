@@ -379,7 +379,8 @@ impl Handler<Visited> for Shard {
         let policy = &settings.hosts.of(&asker.host).policy;
         let within = patience(policy, settings.fetch_timeout);
         // How long to wait is the state's to say, where nobody stated it to this host.
-        let proposal = settings.retry.propose(&RULES_FACTS, facts.outcome, Hints::default(), 0.0);
+        let proposal =
+            settings.retry_of(&asker.host).propose(&RULES_FACTS, facts.outcome, Hints::default(), 0.0);
         let learnt = live.rules.borrow_mut().learn(asker.scheme, &facts, proposal, within);
         let Learnt { answer, visit } = learnt;
         if let Some(visit) = visit {

@@ -46,7 +46,7 @@ pub(super) async fn missing(
         };
         let delivery = match fetched.outcome {
             Outcome::Redirected(_) => Delivery::Redirect,
-            Outcome::Answered(_) | Outcome::Failed(_) => Delivery::Page,
+            Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Failed(_) => Delivery::Page,
         };
         let location = fetched.location.clone();
         cx.count(|counts| counts.cached += 1);
