@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use http::HeaderMap;
-use opilio::core::Host;
+use opilio::core::{Host, Statuses};
 use opilio::{AddressPolicy, HostSettings, Proxy, Rate};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -63,6 +63,11 @@ pub(crate) struct HostKeys {
     pub(crate) max_hold: Option<Duration>,
     pub(crate) max_crawl_delay: Option<Duration>,
     pub(crate) min_backoff: Option<Duration>,
+    pub(crate) max_backoff: Option<Duration>,
+    pub(crate) max_strikes: Option<u32>,
+    pub(crate) max_strikes_unanswered: Option<u32>,
+    pub(crate) slow_down: Option<Statuses>,
+    pub(crate) retry_status: Option<Statuses>,
     /// Their values are marked as sensitive, so that no log shows them.
     pub(crate) headers: HeaderMap,
 }
@@ -168,6 +173,11 @@ impl HostKeys {
             "max_hold",
             "max_crawl_delay",
             "min_backoff",
+            "max_backoff",
+            "max_strikes",
+            "max_strikes_unanswered",
+            "slow_down",
+            "retry_status",
             "headers",
             "basic",
             "bearer",
@@ -179,6 +189,11 @@ impl HostKeys {
             max_hold: section.text("max_hold", unit::duration)?,
             max_crawl_delay: section.text("max_crawl_delay", unit::duration)?,
             min_backoff: section.text("min_backoff", unit::positive_duration)?,
+            max_backoff: section.text("max_backoff", unit::positive_duration)?,
+            max_strikes: section.integer("max_strikes", 1, STRIKES_MAX)?,
+            max_strikes_unanswered: section.integer("max_strikes_unanswered", 1, STRIKES_MAX)?,
+            slow_down: section.statuses("slow_down")?,
+            retry_status: section.statuses("retry_status")?,
             headers: section.login(section.headers("headers")?)?,
         })
     }
@@ -197,6 +212,9 @@ pub(crate) fn user_agent(text: &str) -> Result<String, String> {
 
 /// More requests in flight than this help no crawl, and no machine.
 pub(crate) const IN_FLIGHT_MAX: u32 = 10_000;
+
+/// With waits of a minute, more strikes than this take a week.
+pub(crate) const STRIKES_MAX: u32 = 10_000;
 
 /// The host that a pattern means, spelt as the engine spells hosts.
 fn pattern(text: &str) -> Result<String, String> {
@@ -311,6 +329,18 @@ impl<'a> Section<'a> {
             .ok_or_else(|| self.wrong(key, format!("this is a number from {min} to {max}")))
     }
 
+    fn statuses(&self, key: &str) -> anyhow::Result<Option<Statuses>> {
+        let Some(value) = self.value(key) else { return Ok(None) };
+        let refuse = || self.wrong(key, "this is a list of statuses, such as [403, 999]");
+        let values = value.get_ref().as_array().ok_or_else(refuse)?;
+        let statuses = values.iter().map(|value| {
+            let digits =
+                value.get_ref().as_integer().filter(|digits| digits.radix() == 10).ok_or_else(refuse)?;
+            unit::status(digits.as_str()).map_err(|error| self.wrong(key, error))
+        });
+        statuses.collect::<anyhow::Result<_>>().map(Some)
+    }
+
     fn headers(&self, key: &str) -> anyhow::Result<HeaderMap> {
         let mut headers = HeaderMap::new();
         let Some(section) = self.section(key, key)? else { return Ok(headers) };
@@ -419,6 +449,10 @@ mod tests {
             [host."*.EXAMPLE.com"]
             adapt = false
             max_hold = "5m"
+            max_backoff = "2m"
+            max_strikes = 3
+            slow_down = [999, 403]
+            retry_status = []
 
             [crawl]
             follow = "same-domain"
@@ -436,6 +470,12 @@ mod tests {
         assert!(!format!("{host:?}").contains("secret"), "{host:?}");
         let (_, pattern) = config.hosts.iter().find(|(name, _)| name == "*.example.com").unwrap();
         assert_eq!((pattern.adapt, pattern.max_hold), (Some(false), Some(Duration::from_secs(300))));
+        assert_eq!((pattern.max_backoff, pattern.max_strikes), (Some(Duration::from_secs(120)), Some(3)));
+        assert_eq!(pattern.slow_down, Some([403, 999].into_iter().collect()));
+        assert_eq!(
+            (&pattern.retry_status, &config.default.retry_status),
+            (&Some(Statuses::default()), &None)
+        );
         assert_eq!(config.crawl.max_body, Some(1 << 20));
     }
 
@@ -464,6 +504,9 @@ mod tests {
             ("[default]\nin_flight = 0", "in_flight: this is a number from 1 to 10000"),
             ("[default]\nadapt = \"no\"", "adapt: this is true or false"),
             ("[default]\nmax_hold = \"1\"", "max_hold: \"1\" is no time"),
+            ("[default]\nslow_down = [403, \"999\"]", "opilio.toml:2: slow_down: this is a list of statuses"),
+            ("[default]\nretry_status = [99]", "retry_status: \"99\" is no status"),
+            ("[default]\nmax_strikes = 0", "max_strikes: this is a number from 1 to 10000"),
             ("[default]\nheaders = { a = \"b\" }", "headers is sent to one host only"),
             ("[default]\nbearer = \"t\"", "bearer is sent to one host only"),
             ("[host.\"a.example\"]\nbasic = \"secret\"", "basic: write it as \"user:password\""),

@@ -3,10 +3,10 @@
 use std::io::Write;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::{Args, ValueEnum};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use opilio::core::explain::{Question, explain, outcome_of_error, outcome_of_status};
+use opilio::core::explain::{Question, explain, outcome_by_policy, outcome_of_error};
 use opilio::{Backoff, HostPolicy, RetryPolicy};
 
 use crate::exit::{Exit, Failure};
@@ -45,9 +45,18 @@ pub(crate) struct ExplainArgs {
     /// A stated wait beyond this parks the host: ms, s, m, h or d
     #[arg(long, value_name = "TIME", default_value = "1h", env = "OPILIO_MAX_HOLD", value_parser = unit::duration)]
     max_hold: Duration,
-    /// First wait where the server states none; it doubles: ms, s, m, h or d
-    #[arg(long, value_name = "TIME", default_value = "1s", env = "OPILIO_MIN_BACKOFF", value_parser = unit::positive_duration)]
-    min_backoff: Duration,
+    /// First wait where the server states none; it doubles: ms, s, m, h or d [default: 1s]
+    #[arg(long, value_name = "TIME", env = "OPILIO_MIN_BACKOFF", value_parser = unit::positive_duration)]
+    min_backoff: Option<Duration>,
+    /// Longest wait where the server states none: ms, s, m, h or d [default: 1m]
+    #[arg(long, value_name = "TIME", env = "OPILIO_MAX_BACKOFF", value_parser = unit::positive_duration)]
+    max_backoff: Option<Duration>,
+    /// Statuses that mean "slow down", as 429 and 503 do
+    #[arg(long, value_name = "STATUS,…", env = "OPILIO_SLOW_DOWN", value_delimiter = ',', value_parser = unit::status)]
+    slow_down: Vec<u16>,
+    /// Statuses that are worth a retry, as a 500 is
+    #[arg(long, value_name = "STATUS,…", env = "OPILIO_RETRY_STATUS", value_delimiter = ',', value_parser = unit::status)]
+    retry_status: Vec<u16>,
 }
 
 /// The words for an attempt without an answer.
@@ -83,15 +92,17 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     for (name, value) in &args.headers {
         headers.append(name, value.clone());
     }
+    let backoff = backoff(args.min_backoff, args.max_backoff).map_err(Failure::usage)?;
+    let retry = RetryPolicy::default().retries(args.retries).wait(opilio::core::Wait::Exponential(backoff));
+    let retry = retry.retry_statuses(args.retry_status.iter().copied());
+    let host = HostPolicy::new().max_hold(args.max_hold).backoff(backoff);
+    let host = host.slow_down(args.slow_down.iter().copied());
     let outcome = match (args.status, args.error) {
-        (Some(status), _) => Some(outcome_of_status(status, &headers)),
+        (Some(status), _) => Some(outcome_by_policy(status, &headers, &retry, &host)),
         (None, error) => error.and_then(|kind| outcome_of_error(kind.word())),
     };
     // clap's group demands one of the two, and the words are those of the core.
     let outcome = outcome.context("state --status or --error").map_err(Failure::usage)?;
-    let backoff = backoff(args.min_backoff);
-    let retry = RetryPolicy::default().retries(args.retries).wait(opilio::core::Wait::Exponential(backoff));
-    let host = HostPolicy::new().max_hold(args.max_hold).backoff(backoff);
     let now_ms = args.now.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
     let question =
         Question { outcome, headers: &headers, attempt: args.attempt, method: &args.method, now_ms };
@@ -102,9 +113,24 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Waits from `min` on, doubling up to the default's longest, or to `min` where that is longer.
-pub(crate) fn backoff(min: Duration) -> Backoff {
-    Backoff { min, max: Backoff::default().max.max(min) }
+/// Waits from `min` on, doubling up to `max`. What is left out is the default, or the other one where the
+/// default would contradict it.
+///
+/// # Errors
+/// When both are stated and contradict each other.
+pub(crate) fn backoff(min: Option<Duration>, max: Option<Duration>) -> anyhow::Result<Backoff> {
+    let default = Backoff::default();
+    match (min, max) {
+        (Some(min), Some(max)) if max < min => Err(anyhow!(
+            "the longest backoff ({}) is shorter than the first one ({})",
+            unit::show_duration(max),
+            unit::show_duration(min)
+        )),
+        (min, max) => Ok(Backoff {
+            min: min.unwrap_or(default.min.min(max.unwrap_or(default.min))),
+            max: max.unwrap_or(default.max.max(min.unwrap_or(default.max))),
+        }),
+    }
 }
 
 /// Reads `Name: value`.

@@ -76,6 +76,18 @@ pub(crate) fn memory_limit(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads a status that an answer may be known by.
+///
+/// # Errors
+/// When it is none, or one that says that all is well.
+pub(crate) fn status(text: &str) -> Result<u16, String> {
+    match text.trim().parse() {
+        Ok(number @ (200 | 304)) => Err(format!("{number} is the status of a page")),
+        Ok(number @ 201..=999) => Ok(number),
+        _ => Err(format!("{text:?} is no status: write numbers from 201 to 999, such as 403,999")),
+    }
+}
+
 /// A size as people read it.
 pub(crate) fn show_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
@@ -148,6 +160,16 @@ mod tests {
         assert_eq!(memory_limit("16MiB"), Ok(16 << 20));
         assert_eq!(memory_limit("512"), Err("\"512\" is too little: 16 MiB is the least".to_owned()));
         assert!(memory_limit("banana").is_err_and(|error| error.contains("is no size")));
+    }
+
+    #[test]
+    fn reads_statuses() {
+        for (text, number) in [("403", 403), (" 999 ", 999), ("202", 202), ("302", 302)] {
+            assert_eq!(status(text), Ok(number));
+        }
+        for text in ["", "0", "100", "199", "200", "304", "1000", "-403", "4xx", "403 999"] {
+            assert!(status(text).is_err_and(|error| error.contains("status")), "{text}");
+        }
     }
 
     #[test]

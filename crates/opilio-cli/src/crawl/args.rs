@@ -10,7 +10,7 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
 use opilio::{AddressPolicy, Durability, Follow, Order, Rate};
 
-use crate::config::{self, IN_FLIGHT_MAX};
+use crate::config::{self, IN_FLIGHT_MAX, STRIKES_MAX};
 use crate::crawl::spider::Field;
 use crate::unit;
 
@@ -110,9 +110,24 @@ pub(crate) struct CrawlArgs {
     /// Retries after the first attempt [default: 3]
     #[arg(long, value_name = "N", env = "OPILIO_RETRIES", help_heading = "How patient")]
     pub(crate) retries: Option<u16>,
-    /// First wait where the server states none; it doubles up to a minute [default: 1s]
+    /// First wait where the server states none; it doubles up to --max-backoff [default: 1s]
     #[arg(long, value_name = "TIME", env = "OPILIO_MIN_BACKOFF", help_heading = "How patient", value_parser = unit::positive_duration)]
     pub(crate) min_backoff: Option<Duration>,
+    /// Longest wait where the server states none [default: 1m]
+    #[arg(long, value_name = "TIME", env = "OPILIO_MAX_BACKOFF", help_heading = "How patient", value_parser = unit::positive_duration)]
+    pub(crate) max_backoff: Option<Duration>,
+    /// Gives a host up for this run after so many refusals or failures to reach it in a row [default: 12]
+    #[arg(long, value_name = "N", env = "OPILIO_MAX_STRIKES", help_heading = "How patient", value_parser = value_parser!(u32).range(1..=i64::from(STRIKES_MAX)))]
+    pub(crate) max_strikes: Option<u32>,
+    /// The same for a host that has never answered in this run [default: 4, or --max-strikes if that is less]
+    #[arg(long, value_name = "N", env = "OPILIO_MAX_STRIKES_UNANSWERED", help_heading = "How patient", value_parser = value_parser!(u32).range(1..=i64::from(STRIKES_MAX)))]
+    pub(crate) max_strikes_unanswered: Option<u32>,
+    /// Statuses that mean "slow down", as 429 and 503 do: the host is held, and the URL is tried again
+    #[arg(long, value_name = "STATUS,…", env = "OPILIO_SLOW_DOWN", help_heading = "How patient", value_delimiter = ',', value_parser = unit::status)]
+    pub(crate) slow_down: Vec<u16>,
+    /// Statuses that are worth a retry, as a 500 is
+    #[arg(long, value_name = "STATUS,…", env = "OPILIO_RETRY_STATUS", help_heading = "How patient", value_delimiter = ',', value_parser = unit::status)]
+    pub(crate) retry_status: Vec<u16>,
     /// Time of a whole attempt, body included [default: 30s]
     #[arg(long, value_name = "TIME", env = "OPILIO_TIMEOUT", help_heading = "How patient", value_parser = unit::positive_duration)]
     pub(crate) timeout: Option<Duration>,

@@ -1,7 +1,7 @@
 //! Flags, environment and `opilio.toml`, merged into one crawl.
 
 use anyhow::Context;
-use opilio::core::{Host, Wait};
+use opilio::core::{Host, Statuses, Wait};
 use opilio::{
     AddressPolicy, Crawler, HostCaps, HostPolicy, HostSettings, Limits, Order, Proxy, RetryPolicy, Scope,
     Spider, TrapRules, per_minute,
@@ -46,15 +46,17 @@ impl Plan {
     pub(crate) fn new(args: &CrawlArgs) -> anyhow::Result<Self> {
         let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
         let default = effective(args, &config.default);
-        let hosts = config.hosts.iter().map(|(pattern, keys)| {
-            let policy = policy(&or(keys, &default));
-            (pattern.clone(), HostSettings { policy, headers: keys.headers.clone() })
-        });
         let file = &config.crawl;
-        let wait = Wait::Exponential(policy(&default).backoff_bounds());
+        let retries = args.retries.or(file.retries).unwrap_or(3);
+        let hosts = config.hosts.iter().map(|(pattern, keys)| {
+            let settings = settings(retries, or(keys, &default));
+            Ok((pattern.clone(), settings.with_context(|| format!("[host.{pattern:?}]"))?))
+        });
+        let hosts = hosts.collect::<anyhow::Result<_>>()?;
+        let default = settings(retries, default)?;
         Ok(Self {
-            hosts: hosts.collect(),
-            retry: RetryPolicy::default().retries(args.retries.or(file.retries).unwrap_or(3)).wait(wait),
+            hosts,
+            retry: default.retry.unwrap_or_default(),
             scope: scope(args, &config)?,
             limits: limits(args, &config),
             addresses: args.allow_private.clone().or(file.allow_private.clone()).unwrap_or_default(),
@@ -76,7 +78,7 @@ impl Plan {
             max_redirects: args.max_redirects.or(file.max_redirects),
             strip_tracking: args.strip_tracking || file.strip_tracking.unwrap_or(false),
             merge_canonical: args.merge_canonical || file.merge_canonical.unwrap_or(false),
-            default: policy(&default),
+            default: default.policy,
         })
     }
 
@@ -166,6 +168,11 @@ fn effective(args: &CrawlArgs, file: &HostKeys) -> HostKeys {
         max_hold: args.max_hold,
         max_crawl_delay: args.max_crawl_delay,
         min_backoff: args.min_backoff,
+        max_backoff: args.max_backoff,
+        max_strikes: args.max_strikes,
+        max_strikes_unanswered: args.max_strikes_unanswered,
+        slow_down: statuses(&args.slow_down),
+        retry_status: statuses(&args.retry_status),
         headers: http::HeaderMap::new(),
     };
     or(&flags, file)
@@ -180,8 +187,31 @@ fn or(first: &HostKeys, second: &HostKeys) -> HostKeys {
         max_hold: first.max_hold.or(second.max_hold),
         max_crawl_delay: first.max_crawl_delay.or(second.max_crawl_delay),
         min_backoff: first.min_backoff.or(second.min_backoff),
+        max_backoff: first.max_backoff.or(second.max_backoff),
+        max_strikes: first.max_strikes.or(second.max_strikes),
+        max_strikes_unanswered: first.max_strikes_unanswered.or(second.max_strikes_unanswered),
+        slow_down: first.slow_down.clone().or_else(|| second.slow_down.clone()),
+        retry_status: first.retry_status.clone().or_else(|| second.retry_status.clone()),
         headers: first.headers.clone(),
     }
+}
+
+/// A list of flags stands instead of the file's list; no flag is no list.
+fn statuses(flags: &[u16]) -> Option<Statuses> {
+    (!flags.is_empty()).then(|| flags.iter().copied().collect())
+}
+
+/// The settings of a host whose keys are all merged.
+///
+/// # Errors
+/// When they contradict each other.
+fn settings(retries: u16, keys: HostKeys) -> anyhow::Result<HostSettings> {
+    let backoff = backoff(keys.min_backoff, keys.max_backoff)?;
+    let named = keys.retry_status.iter().flat_map(Statuses::iter);
+    let retry =
+        RetryPolicy::default().retries(retries).wait(Wait::Exponential(backoff)).retry_statuses(named);
+    let policy = policy(&keys).backoff(backoff);
+    Ok(HostSettings { policy, retry: Some(retry), headers: keys.headers })
 }
 
 fn policy(keys: &HostKeys) -> HostPolicy {
@@ -192,7 +222,9 @@ fn policy(keys: &HostKeys) -> HostPolicy {
         .adapt(keys.adapt.unwrap_or(true))
         .max_hold(keys.max_hold.unwrap_or(default.hold_max()))
         .max_crawl_delay(keys.max_crawl_delay.unwrap_or(default.crawl_delay_max()))
-        .backoff(backoff(keys.min_backoff.unwrap_or(default.backoff_bounds().min)))
+        .max_strikes(keys.max_strikes.unwrap_or(default.strikes_max(true)))
+        .max_strikes_unanswered(keys.max_strikes_unanswered.unwrap_or(default.strikes_max(false)))
+        .slow_down(keys.slow_down.iter().flat_map(Statuses::iter))
 }
 
 /// A list of flags stands instead of the file's list, as a single flag does.

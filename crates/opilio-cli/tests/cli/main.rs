@@ -13,6 +13,7 @@ mod input;
 mod keep;
 mod kill;
 mod memory;
+mod patience;
 mod robots;
 mod sandbox;
 mod sitemap;

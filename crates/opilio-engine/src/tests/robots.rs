@@ -434,6 +434,26 @@ fn a_redirect_that_leads_nowhere_means_that_there_are_no_rules() {
 }
 
 #[test]
+fn a_crawl_delay_is_that_of_the_group_that_applies() {
+    let own = "user-agent: opilio\ncrawl-delay: 1\n\nuser-agent: *\ncrawl-delay: 60\n";
+    let none = "user-agent: opilio\nallow: /\n\nuser-agent: *\ncrawl-delay: 60\n";
+    for (rules, least, most) in [(own, 1_000, 1_100), (none, 200, 300)] {
+        let spider = List(urls("a.example", 4).collect());
+        let transport = site(move |url, _| match url {
+            "http://a.example/robots.txt" => text(rules.to_owned()),
+            _ => page(),
+        });
+        let policy = HostPolicy::new().rate(per_second(5));
+        let (report, _, arrivals) = run(obedient(spider).host(policy).transport(transport));
+        assert_eq!(report.unwrap().pages, 4);
+        for pair in arrivals.windows(2) {
+            let gap = (pair[1].0 - pair[0].0).as_millis();
+            assert!(gap >= least && gap < most, "{pair:?}");
+        }
+    }
+}
+
+#[test]
 fn a_crawl_delay_is_a_floor_and_no_longer_than_allowed() {
     for (delay, kept) in [(3, 3), (7_200, 10)] {
         let spider = List(urls("a.example", 4).collect());
