@@ -26,7 +26,8 @@ fn config(text: &str) -> (tempfile::TempDir, String) {
 fn a_shop_that_says_slow_down_by_another_status_is_crawled_whole() {
     let whole = Sandbox::builder().host(HostConfig::new().products(8)).start().unwrap();
     let pages = crawl(&[&whole.base(0)]).1["pages"].clone();
-    for (status, unnamed) in [(403, "http_4xx"), (999, "protocol"), (500, "")] {
+    // Not named, a run of 403 is taken for a wall, and one of 500 for an outage.
+    for (status, unnamed) in [(403, ""), (420, "http_4xx"), (999, "protocol"), (500, "")] {
         let shop = || Sandbox::builder().host(limited(status)).start().unwrap();
         let named = shop();
         let (run, report) = crawl(&[&named.base(0), "--slow-down", &format!("418,{status}")]);
@@ -44,14 +45,14 @@ fn a_shop_that_says_slow_down_by_another_status_is_crawled_whole() {
 
 #[test]
 fn the_file_and_the_environment_name_statuses_for_all_hosts_or_for_one() {
-    let shop = || Sandbox::builder().hosts([limited(403), limited(403)]).start().unwrap();
+    let shop = || Sandbox::builder().hosts([limited(420), limited(420)]).start().unwrap();
     let lost = |report: &Value| report["reasons"]["http_4xx"].as_u64().unwrap_or(0);
     let refused_at = |shop: &Sandbox, host: usize| {
-        shop.log(host).only(|arrival| arrival.status == 403).entries().len() as u64
+        shop.log(host).only(|arrival| arrival.status == 420).entries().len() as u64
     };
 
     let one = shop();
-    let (_dir, path) = config(&format!("[host.\"{}\"]\nslow_down = [403]\n", one.addr(0)));
+    let (_dir, path) = config(&format!("[host.\"{}\"]\nslow_down = [420]\n", one.addr(0)));
     let (_, report) = crawl(&[&one.base(0), &one.base(1), "--config", &path]);
     assert_eq!(
         (report["refusals"].as_u64(), lost(&report)),
@@ -62,7 +63,7 @@ fn the_file_and_the_environment_name_statuses_for_all_hosts_or_for_one() {
     // For all but one.
     let all = shop();
     let (_dir, path) =
-        config(&format!("[default]\nslow_down = [403]\n[host.\"{}\"]\nslow_down = []\n", all.addr(1)));
+        config(&format!("[default]\nslow_down = [420]\n[host.\"{}\"]\nslow_down = []\n", all.addr(1)));
     let (_, report) = crawl(&[&all.base(0), &all.base(1), "--config", &path]);
     assert_eq!(
         (report["refusals"].as_u64(), lost(&report)),
@@ -71,7 +72,7 @@ fn the_file_and_the_environment_name_statuses_for_all_hosts_or_for_one() {
 
     let by_env = shop();
     let mut command = opilio();
-    command.arg("crawl").args(FAST).args([by_env.base(0), by_env.base(1)]).env("OPILIO_SLOW_DOWN", "999,403");
+    command.arg("crawl").args(FAST).args([by_env.base(0), by_env.base(1)]).env("OPILIO_SLOW_DOWN", "999,420");
     let run = finish(command.spawn().unwrap());
     assert_eq!(run.code, 0);
     assert!(!run.stderr.contains("http_4xx"), "{}", run.stderr);

@@ -197,7 +197,6 @@ fn a_captcha_that_stays_is_no_page() {
 }
 
 #[test]
-#[ignore = "until the gate lets a URL pay that is refused where others are not"]
 fn a_page_that_is_always_refused_ends_with_its_word_and_the_others_are_pages() {
     for (answer, reason) in [
         (captcha(), Reason::Refused),
