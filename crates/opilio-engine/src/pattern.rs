@@ -15,6 +15,8 @@ pub(crate) struct Pattern {
     typed: GlobMatcher,
     /// Compared to the readable form of a URL.
     readable: GlobMatcher,
+    /// Both are one, so that a URL that reads as it is written is compared once.
+    is_plain: bool,
 }
 
 /// A URL to be compared to patterns: its readable form is made once.
@@ -37,13 +39,14 @@ impl Pattern {
     pub(crate) fn new(pattern: &str) -> Result<Self, PatternError> {
         let glob =
             |text: &str| glob(text).map_err(|source| PatternError { pattern: pattern.to_owned(), source });
-        Ok(Self { typed: glob(pattern)?, readable: glob(&readable_pattern(pattern))? })
+        let readable = readable_pattern(pattern);
+        Ok(Self { typed: glob(pattern)?, readable: glob(&readable)?, is_plain: readable == pattern })
     }
 
     pub(crate) fn matches(&self, candidate: &Candidate<'_>) -> bool {
         // As it is typed, too: a pattern may hold half an escape or half a label of a name.
         self.readable.is_match(candidate.readable.as_deref().unwrap_or(candidate.url))
-            || self.typed.is_match(candidate.url)
+            || (!(self.is_plain && candidate.readable.is_none()) && self.typed.is_match(candidate.url))
     }
 }
 

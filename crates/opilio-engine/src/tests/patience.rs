@@ -71,6 +71,25 @@ fn hosts_have_their_own_words_for_slow_down_and_again() {
 }
 
 #[test]
+fn a_robots_txt_that_says_slow_down_is_waited_for_and_opens_nothing() {
+    let crawl = |policy: HostPolicy| {
+        let spider = List(urls("a.example", 3).collect());
+        let transport = web(|_, nth, _| if nth == 1 { stated(403, 300) } else { page() });
+        let crawler =
+            Crawler::new(spider).host(policy.rate(per_second(2))).addresses(AddressPolicy::allow_all());
+        let (report, _, arrivals) = run(crawler.seed(108).transport(transport));
+        assert_eq!(report.unwrap().pages, 3);
+        let robots = arrivals.iter().filter(|(_, url)| url.ends_with("/robots.txt")).count();
+        (robots, arrivals[1].0)
+    };
+    let (robots, second) = crawl(HostPolicy::new().slow_down([403]));
+    assert!(robots == 2 && second > Duration::from_secs(300), "{robots} {second:?}");
+    // Where it is not named, a 403 means that there are no rules.
+    let (robots, second) = crawl(HostPolicy::new());
+    assert!(robots == 1 && second < Duration::from_secs(2), "{robots} {second:?}");
+}
+
+#[test]
 fn a_status_that_is_named_as_worth_a_retry_is_tried_as_often_as_a_500() {
     for (status, reason) in
         [(404, Reason::Http4xx), (501, Reason::Http5xx), (202, Reason::HttpOther), (999, Reason::HttpOther)]
