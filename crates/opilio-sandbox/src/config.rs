@@ -150,7 +150,9 @@ pub(crate) struct Refusals {
 /// A page put at a path by the user.
 #[derive(Debug, Clone)]
 pub(crate) struct FixedPage {
+    pub(crate) status: u16,
     pub(crate) content_type: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
 }
 
@@ -227,7 +229,23 @@ impl HostConfig {
         content_type: impl Into<String>,
         body: impl Into<Bytes>,
     ) -> Self {
-        let page = FixedPage { content_type: content_type.into(), body: body.into() };
+        let content_type = content_type.into();
+        let page = FixedPage { status: 200, content_type, headers: Vec::new(), body: body.into() };
+        self.pages.insert(path_and_query.into(), page);
+        self
+    }
+
+    /// Serves an answer of its own at exactly this path and query, with these headers besides those of
+    /// every answer: a redirect to itself, a body that is coded, a page that is gone.
+    pub fn answer(
+        mut self,
+        path_and_query: impl Into<String>,
+        status: u16,
+        headers: impl IntoIterator<Item = (&'static str, String)>,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        let (content_type, headers) = (crate::pages::HTML.to_owned(), headers.into_iter().collect());
+        let page = FixedPage { status, content_type, headers, body: body.into() };
         self.pages.insert(path_and_query.into(), page);
         self
     }

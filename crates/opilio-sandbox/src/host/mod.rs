@@ -357,8 +357,9 @@ impl Host {
         if let Some(page) = self.config.pages.get(ask.path_and_query) {
             return Reply {
                 content_type: page.content_type.clone().into(),
+                headers: page.headers.clone(),
                 body: page.body.clone(),
-                ..Reply::new(200)
+                ..Reply::new(page.status)
             };
         }
         let config = Arc::clone(&self.config);

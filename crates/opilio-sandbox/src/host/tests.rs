@@ -376,3 +376,14 @@ fn closed_doors_go_before_the_limit() {
     assert_eq!(visit(&mut host, s(1), "/").fault, Some(Fault::Reset));
     assert_eq!(visit(&mut host, s(6), "/").status, 429);
 }
+
+#[test]
+fn an_answer_of_its_own_has_its_status_and_headers() {
+    let ring = [("location", "/ring".to_owned())];
+    let mut host =
+        Host::new(HostConfig::new().answer("/ring", 302, ring, "").answer("/gone", 410, [], "gone"));
+    let answer = visit(&mut host, s(0), "/ring");
+    assert_eq!((answer.status, answer.header("location")), (302, Some("/ring")));
+    assert_eq!(visit(&mut host, s(1), "/gone").status, 410);
+    assert_eq!(visit(&mut host, s(2), "/").status, 200);
+}
