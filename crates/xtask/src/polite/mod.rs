@@ -3,9 +3,12 @@
 //! `table` says what is tried, `goals` what is demanded, `run` does it. Real time throughout: HTTP
 //! dates have whole seconds. Scenarios wait most of the time, so that all of them run side by side.
 
+mod blame;
+mod fair;
 mod goals;
 mod run;
 mod scenario;
+mod soak;
 mod spider;
 mod table;
 
@@ -22,6 +25,8 @@ use scenario::Scenario;
 
 /// Scenarios at once. Each has some threads of its own, which sleep.
 const AT_ONCE: usize = 80;
+/// Those at once that ask for 10 or more a second.
+const FAST_AT_ONCE: usize = 20;
 /// Between the starts of two scenarios, so that their beats do not fall together.
 const STAGGER: Duration = Duration::from_millis(170);
 
@@ -75,13 +80,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 async fn side_by_side(scenarios: Vec<Scenario>) -> Vec<Verdict> {
-    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let (slow, fast) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(FAST_AT_ONCE)));
     let mut tasks = tokio::task::JoinSet::new();
     for (scenario, turn) in scenarios.into_iter().zip(0..) {
-        let places = Arc::clone(&places);
+        let places = Arc::clone(if scenario.is_fast() { &fast } else { &slow });
         tasks.spawn_local(async move {
             tokio::time::sleep(STAGGER * turn).await;
-            // Nobody closes the semaphore.
+            // Nobody closes the semaphores.
             let _place = places.acquire().await;
             run::run(scenario).await
         });

@@ -57,7 +57,8 @@ impl Verdict {
 pub(super) async fn run(scenario: Scenario) -> Verdict {
     let began = Instant::now();
     let slow = slow_hosts(&scenario);
-    let goals: Vec<Goal> = scenario.goals.into_iter().chain(everywhere(scenario.ends, slow)).collect();
+    let goals: Vec<Goal> =
+        scenario.goals.into_iter().chain(everywhere(scenario.ends, slow, scenario.witnesses)).collect();
     let scenario = Scenario { goals: Vec::new(), ..scenario };
     let name = scenario.name.clone();
     match crawl(scenario).await {
@@ -87,18 +88,23 @@ fn slow_hosts(scenario: &Scenario) -> Vec<usize> {
 }
 
 async fn crawl(scenario: Scenario) -> Result<Evidence> {
-    let configs = scenario.hosts.iter().map(|server| server.config.clone());
+    let configs = scenario.hosts.iter().map(|server| {
+        let config = server.config.clone();
+        if scenario.robots { config.page("/robots.txt", "text/plain", ROBOTS) } else { config }
+    });
     let mut sandbox = Sandbox::builder().hosts(configs).start()?;
     let requests = (0..).zip(&scenario.asks).map(|(place, ask)| ask.request(&sandbox, place)).collect();
     let (collect, collected) = Collect::new();
-    let mut crawler = Crawler::new(UrlList { requests })
+    let mut crawler = Crawler::new(UrlList::new(requests, scenario.listings))
         .host(scenario.policy)
         .limits(scenario.limits)
         .scope(Scope::new().follow(Follow::All))
         .addresses(AddressPolicy::allow_all())
-        .no_robots()
         .shards(1)
         .export(collect);
+    if !scenario.robots {
+        crawler = crawler.no_robots();
+    }
     for (host, server) in scenario.hosts.iter().enumerate() {
         if let Some(policy) = server.told.clone() {
             let settings = HostSettings { policy, ..HostSettings::default() };
@@ -123,4 +129,5 @@ async fn crawl(scenario: Scenario) -> Result<Evidence> {
     })
 }
 
+const ROBOTS: &str = "User-agent: *\nDisallow: /admin/\n";
 const PATIENCE: Duration = Duration::from_secs(540);

@@ -14,6 +14,13 @@ pub(super) struct Scenario {
     /// What the crawler is told of every host that has no policy of its own.
     pub(super) policy: HostPolicy,
     pub(super) limits: Limits,
+    /// Whether robots.txt is respected, and served by every host.
+    pub(super) robots: bool,
+    /// The first so many URLs are listings, and the others are found on them, in equal parts.
+    /// With 0 all are listed.
+    pub(super) listings: usize,
+    /// So many pages may be served again, since they are good witnesses of a host's health.
+    pub(super) witnesses: u64,
     pub(super) ends: Ends,
     pub(super) goals: Vec<Goal>,
 }
@@ -103,9 +110,17 @@ impl Scenario {
             asks: pages(0, urls),
             policy,
             limits: Limits::default(),
+            robots: false,
+            listings: 0,
+            witnesses: 0,
             ends: Ends::AsPages,
             goals: Vec::new(),
         }
+    }
+
+    /// Whether it asks for so much that few of its kind run at once.
+    pub(super) fn is_fast(&self) -> bool {
+        self.name.starts_with("fair/")
     }
 
     pub(super) fn goals(mut self, goals: impl IntoIterator<Item = Goal>) -> Self {
@@ -116,7 +131,12 @@ impl Scenario {
 
 /// `urls` different pages of a host.
 pub(super) fn pages(host: usize, urls: usize) -> Vec<Ask> {
-    (0..urls).map(|n| Ask::Get { host, path: format!("/page/{n}") }).collect()
+    (0..urls).map(|n| Ask::Get { host, path: path(n) }).collect()
+}
+
+/// The path of a page.
+pub(super) fn path(n: usize) -> String {
+    format!("/page/{n}")
 }
 
 /// What the crawler is told: so many a minute, so many in flight.

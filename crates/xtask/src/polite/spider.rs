@@ -1,21 +1,49 @@
 //! The spider of the benchmark: fetches a list, and writes which places of it ended as a page.
 
+use std::collections::BTreeMap;
+
 use opilio::{Found, Page, ParseError, Request, Spider};
+use serde::{Deserialize, Serialize};
 
 pub(super) struct UrlList {
-    pub(super) requests: Vec<Request<u32>>,
+    pub(super) seeds: Vec<Request<u32>>,
+    /// What is found on a page, by its place in the list.
+    pub(super) found: BTreeMap<u32, Vec<Request<u32>>>,
+}
+
+/// A place in the list that ended as a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Fetched {
+    pub(super) place: u32,
+    pub(super) attempts: u16,
+}
+
+impl UrlList {
+    /// The first `listings` requests lead to the others, in equal parts; with 0 all are seeds.
+    pub(super) fn new(mut requests: Vec<Request<u32>>, listings: usize) -> Self {
+        if listings == 0 {
+            return Self { seeds: requests, found: BTreeMap::new() };
+        }
+        let others = requests.split_off(listings.min(requests.len()));
+        let each = others.len().div_ceil(listings).max(1);
+        let found = (0..).zip(others.chunks(each).map(<[_]>::to_vec)).collect();
+        Self { seeds: requests, found }
+    }
 }
 
 impl Spider for UrlList {
-    type Item = u32;
+    type Item = Fetched;
     type Step = u32;
 
     fn seeds(&self) -> Vec<Request<u32>> {
-        self.requests.clone()
+        self.seeds.clone()
     }
 
     fn parse(&self, page: &Page<u32>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(*page.step());
+        found.item(Fetched { place: *page.step(), attempts: page.attempts() });
+        for request in self.found.get(page.step()).into_iter().flatten() {
+            found.request(request.clone());
+        }
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use opilio_sandbox::{Dialect, Fault, Limit, RefusalForm};
 
 use super::goals::*;
 use super::scenario::{Ask, Ends, Scenario, Server, pages, told};
+use super::{fair, soak};
 
 /// All scenarios, those that take longest first.
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -21,6 +22,8 @@ pub(super) fn scenarios() -> Vec<Scenario> {
     announced(&mut all);
     twenty_hosts(&mut all);
     outages(&mut all);
+    fair::scenarios(&mut all);
+    all.push(soak::scenario());
     all.extend([a_day(), redirects(), spelling(), orders()]);
     all
 }
@@ -128,6 +131,9 @@ fn twenty_hosts(all: &mut Vec<Scenario>) {
             asks,
             policy: told(600, 8),
             limits: Limits::default(),
+            robots: false,
+            listings: 0,
+            witnesses: 0,
             ends: Ends::AsPages,
             goals: Vec::new(),
         };
@@ -176,6 +182,9 @@ fn a_day() -> Scenario {
         asks: (0..5).flat_map(|host| pages(host, EACH)).collect(),
         policy: told(60, 8),
         limits: Limits::default(),
+        robots: false,
+        listings: 0,
+        witnesses: 0,
         ends: Ends::Accounted,
         goals: vec![
             each_in_time(1.02, (0..5).filter(|host| *host != CLOSED).map(|host| (host, ideal)).collect()),
@@ -197,6 +206,9 @@ fn redirects() -> Scenario {
         asks,
         policy: told(600, 8),
         limits: Limits::default(),
+        robots: false,
+        listings: 0,
+        witnesses: 0,
         ends: Ends::AsPages,
         goals: vec![refused(0), window(limited, 40, MINUTE), used(limited, 0.95, 40)],
     }

@@ -1,0 +1,214 @@
+//! The scenarios of fair blame: one broken page, chance, or a door that is closed for a while, and the
+//! rest of the host in perfect health.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opilio::{Limits, Reason};
+use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Trigger};
+
+use super::blame::*;
+use super::goals::{none_while_closed, refused, used};
+use super::scenario::{Ends, Scenario, Server, path, told};
+
+/// All of them.
+pub(super) fn scenarios(all: &mut Vec<Scenario>) {
+    for robots in [false, true] {
+        let mut some = Vec::new();
+        walls(&mut some);
+        one(&mut some);
+        tails(&mut some);
+        if !robots {
+            several(&mut some);
+            chance(&mut some);
+            limiter(&mut some);
+        }
+        all.extend(some.into_iter().map(|scenario| if robots { with_robots(scenario) } else { scenario }));
+    }
+}
+
+/// The same with robots.txt, which every host serves.
+fn with_robots(scenario: Scenario) -> Scenario {
+    Scenario { name: format!("{}/robots", scenario.name), robots: true, ..scenario }
+}
+
+/// `urls` pages at `rate` a second, 4 in flight; those that `broken` names always fail.
+fn world(name: &str, rate: u32, urls: usize, broken: &Broken, fault: Fault) -> Scenario {
+    let server = Server::open().with(|mut host| {
+        for place in broken.iter() {
+            host = host.fault(Trigger::Path(path(*place)), fault);
+        }
+        host
+    });
+    let mut scenario = Scenario::one_host(format!("fair/{name}"), server, urls, told(rate * 60, 4));
+    if !broken.is_empty() {
+        scenario.ends = Ends::Accounted;
+    }
+    scenario.witnesses = WITNESSES;
+    scenario.goals([others_arrive(urls, broken, 0), attempts_are_requests()])
+}
+
+/// What the told rate needs for each page once.
+fn ideal(rate: u32, urls: usize) -> Duration {
+    SECOND * (urls as u32 - 1) / rate
+}
+
+/// One page always refuses.
+fn one(all: &mut Vec<Scenario>) {
+    for (status, reason) in [(503, Reason::Http5xx), (429, Reason::Http4xx)] {
+        let stated = Fault::Refusal { status, wait_seconds: 2 };
+        for (form, fault, over_max) in [("bare", Fault::Status(status), 15), ("wait2", stated, 15 + 4 * 2)] {
+            for (place, at, listings) in
+                [("first", 0, 0), ("middle", URLS / 2, 0), ("last", URLS - 1, 0), ("linked", URLS / 2, 10)]
+            {
+                let broken: Broken = Arc::new([at].into());
+                let name = format!("one/{status}-{form}/{place}");
+                let mut scenario = world(&name, 20, URLS, &broken, fault).goals([
+                    asked(4),
+                    broken_end_as(&broken, reason),
+                    over(ideal(20, URLS), seconds(over_max)),
+                    none_while_closed(),
+                ]);
+                scenario.listings = listings;
+                all.push(scenario);
+            }
+        }
+    }
+}
+
+/// Several pages always fail.
+fn several(all: &mut Vec<Scenario>) {
+    let spread = |count: usize| -> Broken { Arc::new((0..count).map(|n| n * URLS / count + 7).collect()) };
+    let ten = spread(10);
+    all.push(world("ten-503", 20, URLS, &ten, Fault::Status(503)).goals([
+        asked(4),
+        broken_end_as(&ten, Reason::Http5xx),
+        over(ideal(20, URLS), seconds(40)),
+    ]));
+    let fifteen = spread(14);
+    let stated = Fault::Refusal { status: 429, wait_seconds: 1 };
+    all.push(world("fifteen-429-wait1", 20, URLS, &fifteen, stated).goals([
+        asked(4),
+        broken_end_as(&fifteen, Reason::Http4xx),
+        none_while_closed(),
+    ]));
+    let sixty: [(&str, Broken); 2] = [
+        ("spread", Arc::new((0..60).map(|n| n * 10 / 3).collect())),
+        ("contiguous", Arc::new((60..120).collect())),
+    ];
+    for (form, broken) in sixty {
+        let name = format!("half-dead/{form}");
+        let mut dead = world(&name, 20, URLS, &broken, Fault::Silence)
+            .goals([asked(4), broken_end_as(&broken, Reason::Timeout)]);
+        dead.limits = Limits { timeout: seconds(2), ..Limits::default() };
+        all.push(dead);
+        let name = format!("members-only/{form}");
+        all.push(world(&name, 10, URLS, &broken, Fault::Status(403)).goals([
+            asked_each(&broken, 1),
+            broken_end_as(&broken, Reason::Http4xx),
+            used(0, 0.95, 600),
+        ]));
+    }
+}
+
+/// The last pages are broken for good, or the host is down when five are left.
+fn tails(all: &mut Vec<Scenario>) {
+    const FEW: usize = 20;
+    for (what, fault, reason) in [
+        ("500", Fault::Status(500), Reason::Http5xx),
+        ("reset", Fault::Reset, Reason::Reset),
+        ("timeout", Fault::Silence, Reason::Timeout),
+    ] {
+        let broken: Broken = Arc::new((FEW - 3..FEW).collect());
+        let mut scenario = world(&format!("broken-tail/{what}"), 20, FEW, &broken, fault).goals([
+            asked(4),
+            broken_end_as(&broken, reason),
+            over(ideal(20, FEW), seconds(30)),
+        ]);
+        scenario.limits = Limits { timeout: seconds(2), ..Limits::default() };
+        all.push(scenario);
+    }
+    for (what, fault) in [("503", Fault::Status(503)), ("reset", Fault::Reset)] {
+        let name = format!("outage-tail/{what}");
+        all.push(closing(&name, 20, URLS - 5, seconds(20), fault, 0, 15));
+    }
+}
+
+/// 403 to everything for a while.
+fn walls(all: &mut Vec<Scenario>) {
+    for lasts in [120, 30] {
+        all.push(closing(&format!("wall/{lasts}"), 10, 60, seconds(lasts), Fault::Status(403), 5, 25));
+    }
+}
+
+/// After `served` pages everything fails for a while.
+fn closing(
+    name: &str,
+    rate: u32,
+    served: usize,
+    lasts: Duration,
+    fault: Fault,
+    missing: u64,
+    knocks: u64,
+) -> Scenario {
+    let nothing = Broken::default();
+    let mut scenario = world(name, rate, URLS, &nothing, fault);
+    let trigger = Trigger::AfterServed { served: served as u64, lasts };
+    scenario.hosts = vec![Server::open().with(|host| host.fault(trigger, fault))];
+    scenario.ends = Ends::Accounted;
+    scenario.goals = vec![
+        others_arrive(URLS, &nothing, missing),
+        attempts_are_requests(),
+        knocks_at_the_door(knocks, lasts),
+        back_through_the_door(seconds(15), lasts),
+    ];
+    scenario
+}
+
+/// Refusals that come at any pace, from several seeds.
+fn chance(all: &mut Vec<Scenario>) {
+    let stated = Fault::Refusal { status: 429, wait_seconds: 1 };
+    for seed in [1, 2, 3] {
+        let mut add = |what: &str, urls: usize, faults: Vec<(Trigger, Fault)>, used_min: f64| {
+            let flaky = |host: HostConfig| {
+                faults.into_iter().fold(host.seed(seed), |host, (trigger, fault)| host.fault(trigger, fault))
+            };
+            let name = format!("chance/{what}/seed-{seed}");
+            let mut scenario = world(&name, 20, urls, &Broken::default(), Fault::Silence)
+                .goals([asked(4), used(0, used_min, 1200)]);
+            scenario.hosts = vec![Server::open().with(flaky)];
+            all.push(scenario);
+        };
+        let share = |share: f64, fault: Fault| vec![(Trigger::Share(share), fault)];
+        add("429-wait1-0.5%", 1_000, share(0.005, stated), 0.80);
+        add("429-bare-0.5%", 1_000, share(0.005, Fault::Status(429)), 0.80);
+        add("503-2%", 600, share(0.02, Fault::Status(503)), 0.90);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let once = random.choose_multiple(0..400, 40).into_iter();
+        let once = once.map(|place| (Trigger::PathTimes(path(place), 1), Fault::Status(503))).collect();
+        add("first-time-only", 400, once, 0.80);
+    }
+}
+
+/// The limiter of nginx (`rate=20r/s burst=5 nodelay`: one, and five more at once), asked for more.
+fn limiter(all: &mut Vec<Scenario>) {
+    let server =
+        Server::limited(Limit::bucket(20, SECOND, 6)).with(|host| host.refusal(503, RefusalForm::Bare));
+    let mut scenario = Scenario::one_host("fair/nginx", server, 400, told(50 * 60, 8));
+    scenario.witnesses = WITNESSES;
+    all.push(scenario.goals([
+        others_arrive(400, &Broken::default(), 0),
+        attempts_are_requests(),
+        refused(3),
+        used(0, 0.92, 1200),
+    ]));
+}
+
+const URLS: usize = 200;
+/// A gate that asks how a host is may ask for a page again.
+const WITNESSES: u64 = 8;
+const SECOND: Duration = Duration::from_secs(1);
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}

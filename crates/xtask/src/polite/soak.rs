@@ -1,0 +1,159 @@
+//! The soak: 3,600 URLs on eight hosts, two thirds of them with a fault, of every kind together.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::time::Duration;
+
+use opilio::{Limits, Reason};
+use opilio_sandbox::{Fault, HostConfig, Trigger};
+
+use super::blame::over;
+use super::goals::{Evidence, Goal, Measured};
+use super::scenario::{Ask, Ends, Scenario, Server, path, told};
+
+/// What is wrong with one URL.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Healthy,
+    /// This fault, so many times.
+    Times(Fault, u32),
+    /// This fault for good, and how it ends.
+    Always(Fault, Reason),
+    /// A megabyte and more in few bytes.
+    Bomb,
+    /// Leads to itself.
+    Loop,
+    Gone,
+}
+
+impl Kind {
+    /// How it has to end: `None` for a page.
+    fn ends(self) -> Option<Reason> {
+        match self {
+            Self::Healthy | Self::Times(..) => None,
+            Self::Always(_, reason) => Some(reason),
+            Self::Bomb => Some(Reason::DecompressionBomb),
+            Self::Loop => Some(Reason::RedirectLoop),
+            Self::Gone => Some(Reason::Http4xx),
+        }
+    }
+
+    fn put(self, host: HostConfig, path: String, bomb: &bytes::Bytes) -> HostConfig {
+        match self {
+            Self::Healthy => host,
+            Self::Times(fault, times) => host.fault(Trigger::PathTimes(path, times), fault),
+            Self::Always(fault, _) => host.fault(Trigger::Path(path), fault),
+            Self::Bomb => host.answer(path, 200, [("content-encoding", "gzip".to_owned())], bomb.clone()),
+            Self::Loop => host.answer(path.clone(), 302, [("location", path)], ""),
+            Self::Gone => host.answer(path, 404, [], "gone"),
+        }
+    }
+}
+
+/// How many of each kind a host has, in sum [`EACH`].
+fn kinds() -> Vec<Kind> {
+    let drip = Fault::Drip { chunk: 16, every: Duration::from_millis(20) };
+    let parts = [
+        (150, Kind::Healthy),
+        (55, Kind::Times(Fault::Status(503), 1)),
+        (5, Kind::Always(Fault::Status(503), Reason::Http5xx)),
+        (40, Kind::Times(Fault::Reset, 1)),
+        (5, Kind::Always(Fault::Reset, Reason::Reset)),
+        (40, Kind::Times(Fault::Truncated, 1)),
+        (16, Kind::Times(Fault::Silence, 1)),
+        (4, Kind::Always(Fault::Silence, Reason::Timeout)),
+        (45, Kind::Times(drip, u32::MAX)),
+        (20, Kind::Bomb),
+        (20, Kind::Loop),
+        (50, Kind::Gone),
+    ];
+    parts.into_iter().flat_map(|(count, kind)| std::iter::repeat_n(kind, count)).collect()
+}
+
+/// The scenario.
+pub(super) fn scenario() -> Scenario {
+    let bomb = bomb();
+    let mut random = fastrand::Rng::with_seed(108);
+    let mut hosts = Vec::new();
+    let mut ends = BTreeMap::new();
+    for host in 0..HOSTS {
+        let mut kinds = kinds();
+        random.shuffle(&mut kinds);
+        hosts.push(Server::open().with(|config| {
+            kinds.iter().enumerate().fold(config, |config, (n, kind)| kind.put(config, path(n), &bomb))
+        }));
+        ends.extend(kinds.iter().enumerate().map(|(n, kind)| ((host, n), kind.ends())));
+    }
+    let in_turn = (0..EACH).flat_map(|n| (0..HOSTS).map(move |host| Ask::Get { host, path: path(n) }));
+    let ideal = Duration::from_secs(1) * (EACH as u32 - 1) / RATE;
+    Scenario {
+        name: "fair/soak".into(),
+        hosts,
+        asks: in_turn.collect(),
+        policy: told(RATE * 60, 4),
+        limits: Limits { timeout: Duration::from_secs(2), ..Limits::default() },
+        robots: false,
+        listings: 0,
+        witnesses: 8 * HOSTS as u64,
+        ends: Ends::Accounted,
+        goals: vec![healthy_arrive(ends.clone()), end_for_their_reason(ends), over(ideal, ideal)],
+    }
+}
+
+/// How each URL has to end, by host and page.
+type Expected = BTreeMap<(usize, usize), Option<Reason>>;
+
+fn healthy_arrive(ends: Expected) -> Goal {
+    Goal::at_most("healthy pages missing", 0, move |evidence| {
+        let pages = evidence.pages.iter().map(|page| page.place as usize);
+        let arrived = pages.filter(|place| ends.get(&place_of(*place)) == Some(&None)).count();
+        (ends.values().filter(|end| end.is_none()).count() - arrived) as u64
+    })
+}
+
+fn end_for_their_reason(ends: Expected) -> Goal {
+    Goal::new("other URLs not ended rightly = 0", move |evidence: &Evidence| {
+        let failures = evidence.report.failures.iter().map(|failure| (&*failure.url, failure.reason));
+        let failures: BTreeMap<&str, Reason> = failures.collect();
+        let mut wrong = BTreeMap::<String, usize>::new();
+        for ((host, n), end) in &ends {
+            let Some(reason) = end else { continue };
+            let url = format!("{}{}", evidence.bases[*host], path(*n));
+            let found = failures.get(&*url);
+            if found != Some(reason) {
+                let found = found.map_or("no failure", |reason| reason.as_str());
+                *wrong.entry(format!("{} is {found}", reason.as_str())).or_default() += 1;
+            }
+        }
+        let value = format!("{} {wrong:?}", wrong.values().sum::<usize>());
+        Measured { value, holds: wrong.is_empty() }
+    })
+}
+
+/// The URL at a place of the list, which takes the hosts in turn.
+fn place_of(place: usize) -> (usize, usize) {
+    (place % HOSTS, place / HOSTS)
+}
+
+/// Ten MiB of nothing in ten KiB. Writing to memory does not fail.
+fn bomb() -> bytes::Bytes {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    let _ = gzip.write_all(&vec![0; 10 << 20]);
+    gzip.finish().unwrap_or_default().into()
+}
+
+const HOSTS: usize = 8;
+const EACH: usize = 450;
+const RATE: u32 = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_thirds_of_the_urls_have_a_fault() {
+        let kinds = kinds();
+        assert_eq!(kinds.len(), EACH);
+        assert_eq!(kinds.iter().filter(|kind| **kind != Kind::Healthy).count(), EACH * 2 / 3);
+    }
+}
