@@ -30,6 +30,16 @@ pub(super) fn asked(bound: u64) -> Goal {
     })
 }
 
+/// A page is asked a second time so soon after the first.
+pub(super) fn asked_again(place: usize, within: Duration) -> Goal {
+    Goal::within(format!("{} asked again", path(place)), within, move |evidence| {
+        let path = path(place);
+        let mut asked = evidence.logs.first()?.entries().iter().filter(|arrival| *arrival.path == *path);
+        let (first, second) = (asked.next()?, asked.next()?);
+        Some(second.at - first.at)
+    })
+}
+
 /// Each broken page is asked exactly so often.
 pub(super) fn asked_each(broken: &Broken, times: u64) -> Goal {
     let broken = Arc::clone(broken);

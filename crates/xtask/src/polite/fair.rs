@@ -15,10 +15,11 @@ use super::scenario::{Ends, Scenario, Server, path, told};
 pub(super) fn scenarios(all: &mut Vec<Scenario>) {
     for robots in [false, true] {
         let mut some = Vec::new();
-        walls(&mut some);
+        walls(robots, &mut some);
         one(&mut some);
-        tails(&mut some);
+        tails(robots, &mut some);
         if !robots {
+            listing(&mut some);
             several(&mut some);
             chance(&mut some);
             limiter(&mut some);
@@ -76,6 +77,20 @@ fn one(all: &mut Vec<Scenario>) {
     }
 }
 
+/// Chance refuses a listing once: what is found on it does not wait for all the others.
+fn listing(all: &mut Vec<Scenario>) {
+    const LISTING: usize = 3;
+    let once = Trigger::PathTimes(path(LISTING), 1);
+    let mut scenario = world("listing-once", 20, URLS, &Broken::default(), Fault::Silence).goals([
+        asked(2),
+        asked_again(LISTING, seconds(5)),
+        over(ideal(20, URLS), seconds(15)),
+    ]);
+    scenario.hosts = vec![Server::open().with(|host| host.fault(once, Fault::Status(503)))];
+    scenario.listings = 10;
+    all.push(scenario);
+}
+
 /// Several pages always fail.
 fn several(all: &mut Vec<Scenario>) {
     let spread = |count: usize| -> Broken { Arc::new((0..count).map(|n| n * URLS / count + 7).collect()) };
@@ -112,7 +127,7 @@ fn several(all: &mut Vec<Scenario>) {
 }
 
 /// The last pages are broken for good, or the host is down when five are left.
-fn tails(all: &mut Vec<Scenario>) {
+fn tails(robots: bool, all: &mut Vec<Scenario>) {
     const FEW: usize = 20;
     for (what, fault, reason) in [
         ("500", Fault::Status(500), Reason::Http5xx),
@@ -120,24 +135,31 @@ fn tails(all: &mut Vec<Scenario>) {
         ("timeout", Fault::Silence, Reason::Timeout),
     ] {
         let broken: Broken = Arc::new((FEW - 3..FEW).collect());
-        let mut scenario = world(&format!("broken-tail/{what}"), 20, FEW, &broken, fault).goals([
-            asked(4),
-            broken_end_as(&broken, reason),
-            over(ideal(20, FEW), seconds(30)),
-        ]);
-        scenario.limits = Limits { timeout: seconds(2), ..Limits::default() };
-        all.push(scenario);
+        for (word, retries) in [("", 3), ("/retries-0", 0)] {
+            let name = format!("broken-tail/{what}{word}");
+            let mut scenario = world(&name, 20, FEW, &broken, fault).goals([
+                asked(u64::from(retries) + 1),
+                broken_end_as(&broken, reason),
+                over(ideal(20, FEW), seconds(30)),
+            ]);
+            scenario.limits = Limits { timeout: seconds(2), ..Limits::default() };
+            scenario.retries = retries;
+            all.push(scenario);
+        }
     }
     for (what, fault) in [("503", Fault::Status(503)), ("reset", Fault::Reset)] {
         let name = format!("outage-tail/{what}");
-        all.push(closing(&name, 20, URLS - 5, seconds(20), fault, 0, 15));
+        // A robots.txt that was served is no page.
+        let served = URLS - 5 + usize::from(robots);
+        all.push(closing(&name, 20, served, seconds(20), fault, 0, 15));
     }
 }
 
 /// 403 to everything for a while.
-fn walls(all: &mut Vec<Scenario>) {
+fn walls(robots: bool, all: &mut Vec<Scenario>) {
     for lasts in [120, 30] {
-        all.push(closing(&format!("wall/{lasts}"), 10, 60, seconds(lasts), Fault::Status(403), 5, 25));
+        let served = 60 + usize::from(robots);
+        all.push(closing(&format!("wall/{lasts}"), 10, served, seconds(lasts), Fault::Status(403), 5, 25));
     }
 }
 

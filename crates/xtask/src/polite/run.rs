@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use opilio::export::Collect;
-use opilio::{AddressPolicy, Crawler, Follow, HostSettings, Scope};
+use opilio::{AddressPolicy, Crawler, Follow, HostSettings, RetryPolicy, Scope};
 use opilio_sandbox::{Log, Sandbox};
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -100,6 +100,7 @@ async fn crawl(scenario: Scenario) -> Result<Evidence> {
         .limits(scenario.limits)
         .scope(Scope::new().follow(Follow::All))
         .addresses(AddressPolicy::allow_all())
+        .retry(RetryPolicy::default().retries(scenario.retries))
         .shards(1)
         .export(collect);
     if !scenario.robots {

@@ -6,6 +6,9 @@ use opilio_sandbox::{HostConfig, Limit, Sandbox, Site};
 
 use super::goals::Goal;
 
+/// Of the default policy.
+pub(super) const RETRIES: u16 = 3;
+
 /// One row of the table.
 pub(super) struct Scenario {
     pub(super) name: String,
@@ -19,6 +22,8 @@ pub(super) struct Scenario {
     /// The first so many URLs are listings, and the others are found on them, in equal parts.
     /// With 0 all are listed.
     pub(super) listings: usize,
+    /// Retries of one URL.
+    pub(super) retries: u16,
     /// So many pages may be served again, since they are good witnesses of a host's health.
     pub(super) witnesses: u64,
     pub(super) ends: Ends,
@@ -112,6 +117,7 @@ impl Scenario {
             limits: Limits::default(),
             robots: false,
             listings: 0,
+            retries: RETRIES,
             witnesses: 0,
             ends: Ends::AsPages,
             goals: Vec::new(),

@@ -8,7 +8,7 @@ use opilio::{Limits, Reason};
 use opilio_sandbox::{Dialect, Fault, Limit, RefusalForm};
 
 use super::goals::*;
-use super::scenario::{Ask, Ends, Scenario, Server, pages, told};
+use super::scenario::{Ask, Ends, RETRIES, Scenario, Server, pages, told};
 use super::{fair, soak};
 
 /// All scenarios, those that take longest first.
@@ -133,6 +133,7 @@ fn twenty_hosts(all: &mut Vec<Scenario>) {
             limits: Limits::default(),
             robots: false,
             listings: 0,
+            retries: RETRIES,
             witnesses: 0,
             ends: Ends::AsPages,
             goals: Vec::new(),
@@ -184,6 +185,7 @@ fn a_day() -> Scenario {
         limits: Limits::default(),
         robots: false,
         listings: 0,
+        retries: RETRIES,
         witnesses: 0,
         ends: Ends::Accounted,
         goals: vec![
@@ -208,6 +210,7 @@ fn redirects() -> Scenario {
         limits: Limits::default(),
         robots: false,
         listings: 0,
+        retries: RETRIES,
         witnesses: 0,
         ends: Ends::AsPages,
         goals: vec![refused(0), window(limited, 40, MINUTE), used(limited, 0.95, 40)],

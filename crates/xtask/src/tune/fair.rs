@@ -8,7 +8,7 @@ use opilio_core::host::{Delivery, RulesMode};
 use opilio_core::{HostPolicy, Reason, per_second};
 use opilio_sandbox::{Arrival, Fault, HostConfig, Limit, Log, RefusalForm, Site, Trigger};
 
-use super::scenarios::{GOAL, Goal, Scenario};
+use super::scenarios::{GOAL, Goal, RETRIES, Scenario};
 use super::world::{Outcomes, path};
 
 /// What a fair crawl reaches, beside the goals of every scenario.
@@ -189,6 +189,7 @@ pub(super) fn scenarios(all: &mut Vec<Scenario>) {
         walls(all, rules);
         limiter(all, rules);
     }
+    listing(all);
     chance(all);
 }
 
@@ -207,6 +208,7 @@ fn world(name: &str, rules: RulesMode, rate: u32, urls: u64, fair: Fair) -> Scen
         urls,
         listings: 0,
         rules,
+        retries: RETRIES,
         timeout: Duration::from_secs(30),
         outage: None,
         goal: Goal { refused_max: u64::MAX, closed_max: 0, ..GOAL },
@@ -236,6 +238,14 @@ fn one(all: &mut Vec<Scenario>, rules: RulesMode) {
             }
         }
     }
+}
+
+/// Chance refuses a listing once.
+fn listing(all: &mut Vec<Scenario>) {
+    let mut listing = world("listing once", RulesMode::Off, 20, 200, Fair::new().over(seconds(15)));
+    listing.listings = 10;
+    listing.config = listing.config.fault(Trigger::PathTimes(path(3), 1), Fault::Status(503));
+    all.push(listing);
 }
 
 /// Several pages always fail, among many that do not.
@@ -277,10 +287,12 @@ fn tails(all: &mut Vec<Scenario>, rules: RulesMode) {
         ("reset", Fault::Reset, Reason::Reset),
         ("timeout", Fault::Silence, Reason::Timeout),
     ] {
-        for broken in [2, 3] {
-            let fair = Fair::broken(20 - broken..20, reason).over(seconds(30));
-            let mut tail = world(&format!("tail {word} {broken}"), rules, 20, 20, fair);
+        for (broken, retries) in [(2, RETRIES), (3, RETRIES), (3, 0)] {
+            let asks_max = usize::from(retries) + 1;
+            let fair = Fair { asks_max, ..Fair::broken(20 - broken..20, reason).over(seconds(30)) };
+            let mut tail = world(&format!("tail {word} {broken} retries {retries}"), rules, 20, 20, fair);
             tail.timeout = seconds(2);
+            tail.retries = retries;
             all.push(always(tail, fault));
         }
     }
@@ -329,6 +341,10 @@ fn chance(all: &mut Vec<Scenario>) {
     add("502 2 %", 600, Fault::Status(502), 0.02, 0.90);
     add("429 bare 0.5 %", 1_000, Fault::Status(429), 0.005, 0.80);
     add("429 wait1 0.5 %", 1_000, Fault::Refusal { status: 429, wait_seconds: 1 }, 0.005, 0.80);
+    // Each of them closes the host for a second, and a seed may draw a dozen.
+    if let Some(stated) = all.last_mut() {
+        (stated.goal.used_mostly, stated.goal.used_min) = (0.80, 0.75);
+    }
     let mut once = world("chance first time only", off, 20, 400, Fair::new());
     for id in (0..400).filter(|id| id % 10 == 3) {
         once.config = once.config.fault(Trigger::PathTimes(path(id), 1), Fault::Status(503));

@@ -43,6 +43,7 @@ pub(super) struct Scenario {
     /// See [`Plan::listings`].
     pub(super) listings: u64,
     pub(super) rules: RulesMode,
+    pub(super) retries: u16,
     pub(super) timeout: Duration,
     pub(super) outage: Option<(Duration, Duration)>,
     pub(super) goal: Goal,
@@ -79,6 +80,7 @@ fn scenario(name: String, policy: HostPolicy, limit: Limit, goal: Goal) -> Scena
         urls: 200,
         listings: 0,
         rules: RulesMode::Off,
+        retries: RETRIES,
         timeout: Duration::from_secs(30),
         outage: None,
         goal,
@@ -297,6 +299,8 @@ impl Worst {
     }
 }
 
+/// Of the default policy.
+pub(super) const RETRIES: u16 = 3;
 const GRACE: Duration = Duration::from_millis(40);
 const LIMIT: Duration = Duration::from_secs(3_600);
 
@@ -313,6 +317,7 @@ pub(crate) fn run(filter: &str, seeds: u64) -> (Vec<String>, Vec<String>) {
                 urls: scenario.urls,
                 listings: scenario.listings,
                 rules: scenario.rules,
+                retries: scenario.retries,
                 timeout: scenario.timeout,
                 seed,
                 limit: LIMIT,

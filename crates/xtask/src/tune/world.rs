@@ -48,6 +48,8 @@ pub(super) struct Plan<'a> {
     /// With 0 all are listed.
     pub(super) listings: u64,
     pub(super) rules: RulesMode,
+    /// Retries of one URL.
+    pub(super) retries: u16,
     /// The client's patience with one answer.
     pub(super) timeout: Duration,
     pub(super) seed: u64,
@@ -100,6 +102,7 @@ pub(super) struct World {
     limits: HostLimits,
     server: sandbox::Host,
     retry: RetryPolicy,
+    retries: u16,
     random: fastrand::Rng,
     now: Timestamp,
     queue: BinaryHeap<Reverse<(Timestamp, u64, Happening)>>,
@@ -170,7 +173,8 @@ impl World {
             rules: plan.rules,
             limits,
             server: sandbox::Host::new(plan.config.seed(seed).bodies(false)),
-            retry: RetryPolicy::default(),
+            retry: RetryPolicy::default().retries(plan.retries),
+            retries: plan.retries,
             random: fastrand::Rng::with_seed(seed ^ 0x5EED),
             now,
             queue: BinaryHeap::new(),
@@ -410,7 +414,7 @@ impl World {
         if delivery == Delivery::Page {
             self.pages += 1;
             self.unassigned.extend(self.found_on(lease.0));
-        } else if attempts > RETRIES {
+        } else if attempts > self.retries {
             self.exhausted += 1;
         } else {
             self.failures += 1;
@@ -449,6 +453,3 @@ impl World {
         Lease { id: LeaseId(id), record }
     }
 }
-
-/// Of the default policy.
-const RETRIES: u16 = 3;
