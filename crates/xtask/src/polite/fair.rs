@@ -116,6 +116,8 @@ fn several(all: &mut Vec<Scenario>) {
         let mut dead = world(&name, 20, URLS, &broken, Fault::Silence)
             .goals([asked(4), broken_end_as(&broken, Reason::Timeout)]);
         dead.limits = Limits { timeout: seconds(2), ..Limits::default() };
+        // Each run of dead pages may have its witness.
+        dead.witnesses = 30;
         all.push(dead);
         let name = format!("members-only/{form}");
         all.push(world(&name, 10, URLS, &broken, Fault::Status(403)).goals([

@@ -261,7 +261,8 @@ fn some(all: &mut Vec<Scenario>, rules: RulesMode) {
         ("contiguous", (60..120).collect()),
         ("last", (140..200).collect()),
     ] {
-        let fair = Fair::broken(dead.clone(), Reason::Timeout);
+        // Each run of dead pages may have its witness.
+        let fair = Fair { again_max: 30, ..Fair::broken(dead.clone(), Reason::Timeout) };
         let mut half = world(&format!("half dead {word}"), rules, 20, 200, fair);
         half.timeout = seconds(2);
         all.push(always(half, Fault::Silence));
