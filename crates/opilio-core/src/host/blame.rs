@@ -94,10 +94,9 @@ impl Evidence {
     /// What a memo tells of a case.
     pub(in crate::host) fn restored(door: Door, reason: HoldReason, strikes: u16, confirmed: bool) -> Self {
         let charge = match reason {
-            HoldReason::RetryAfter
-            | HoldReason::QuotaSpent
-            | HoldReason::Refusal
-            | HoldReason::PageRefused => Charge::Refused,
+            HoldReason::RetryAfter | HoldReason::QuotaSpent | HoldReason::Refusal | HoldReason::Page => {
+                Charge::Refused
+            }
             HoldReason::Forbidden => Charge::Forbidden,
             HoldReason::Unreachable => Charge::Unreached,
         };

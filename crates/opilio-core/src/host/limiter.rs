@@ -161,7 +161,7 @@ const FAR: f64 = 0.55;
 /// So many intervals have to agree before they lower a pace that was borne.
 const AGREED_MIN: u8 = 2;
 /// An interval that is narrower than this share of it is as good as a number.
-const EXACT: f32 = 0.06;
+const EXACT: f32 = 0.1;
 /// The share of a limiter's rate that is asked of it, and as long as the rate is not known exactly.
 const BELOW: f64 = 0.985;
 const WELL_BELOW: f64 = 0.93;

@@ -195,7 +195,7 @@ const REASONS: [HoldReason; 6] = [
     HoldReason::Refusal,
     HoldReason::Unreachable,
     HoldReason::Forbidden,
-    HoldReason::PageRefused,
+    HoldReason::Page,
 ];
 
 /// What can keep a host out of reach for good. Of four bits' worth there is no more room.

@@ -180,6 +180,8 @@ pub enum HostEvent {
         /// The new ceiling.
         per_second: f64,
     },
+    /// A limiter explains the refusals so far: none of them counts against its URL.
+    RefusalsExcused,
     /// So many 401 or 403 answers in a row.
     Forbidden {
         /// How many.
@@ -210,9 +212,9 @@ pub enum HoldReason {
     QuotaSpent,
     /// A 429 or 503 without a stated wait.
     Refusal,
-    /// A page that is refused although others are not stated a wait, or was refused by a 429. No probe is
+    /// One page asked for a wait: it is refused although others are answered, or it redirects. No probe is
     /// needed afterwards.
-    PageRefused,
+    Page,
     /// 401 or 403 for one URL after another that the host had welcomed before.
     Forbidden,
     /// It could not be reached, or several URLs failed in a row.
@@ -223,7 +225,7 @@ impl HoldReason {
     /// Whether starts go on after the hold as before it.
     #[must_use]
     pub fn needs_no_probe(self) -> bool {
-        matches!(self, Self::QuotaSpent | Self::PageRefused)
+        matches!(self, Self::QuotaSpent | Self::Page)
     }
 }
 

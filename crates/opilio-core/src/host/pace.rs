@@ -169,9 +169,12 @@ impl Pace {
     /// Whether the stated end of the closing that goes on is that of a window that people choose, and that
     /// began with the epoch.
     pub(super) fn fits_window(&self, stated: Option<Timestamp>, probe: Timestamp) -> bool {
-        let (Some(closing), Some((epoch, _)), Some(stated)) = (self.closing, self.epoch, stated) else {
+        let (Some(closing), Some((epoch, first)), Some(stated)) = (self.closing, self.epoch, stated) else {
             return false;
         };
+        if closing.refused_seq.saturating_sub(first) < FEW {
+            return false;
+        }
         let wait = stated.since(closing.knock).as_secs_f64();
         let window = Span::new(epoch, closing.knock, probe, Some(stated)).window();
         window.is_some_and(|window| wait > window * WINDOW_WAIT)
@@ -211,15 +214,41 @@ impl Pace {
             young: closing.knock.since(epoch_at) < young,
             hold: if held { hold } else { 0.0 },
         };
-        match limiter.refused(&refusals, asked, is_learnt) {
-            Finding::Unclear => {
-                if self.learnt.is_some() && !self.of_singles {
-                    // It has grown to what was refused before.
-                    self.grown = 0.0;
-                    self.confirmed = self.confirmed.saturating_add(1).min(CONFIRMED_MAX);
-                }
-                None
-            }
+        let finding = limiter.refused(&refusals, asked, is_learnt);
+        if finding == Finding::Unclear && self.learnt.is_some() && !self.of_singles {
+            // It has grown to what was refused before.
+            self.grown = 0.0;
+            self.confirmed = self.confirmed.saturating_add(1).min(CONFIRMED_MAX);
+        }
+        self.take_in(finding)
+    }
+
+    /// A page was refused that others say is refused for its own sake. If it was about the pace, the page is
+    /// as good a sign of it as any. Returns a new ceiling.
+    pub(super) fn page_refused(
+        &mut self,
+        started: Timestamp,
+        seq: u32,
+        of_pace: bool,
+        asked: Option<f64>,
+        hold: Duration,
+    ) -> Option<f64> {
+        let is_learnt = self.learnt.is_some();
+        let limiter = self.limiter.as_mut()?;
+        if !of_pace {
+            limiter.may_have_refused();
+            return None;
+        }
+        let moment = Moment { at: started, seq };
+        let hold = hold.as_secs_f64();
+        let refusals = Refusals { first: moment, last: moment, count: 1, young: false, hold };
+        let finding = limiter.refused(&refusals, asked, is_learnt);
+        self.take_in(finding)
+    }
+
+    fn take_in(&mut self, finding: Finding) -> Option<f64> {
+        match finding {
+            Finding::Unclear => None,
             Finding::Chance => {
                 self.forget_limit();
                 None
@@ -231,13 +260,6 @@ impl Pace {
                 self.learnt = Some(pace.max(PACE_MIN));
                 self.learnt
             }
-        }
-    }
-
-    /// A page was refused for its own sake, or by the limiter: nobody knows.
-    pub(super) fn refused_for_itself(&mut self) {
-        if let Some(limiter) = &mut self.limiter {
-            limiter.may_have_refused();
         }
     }
 

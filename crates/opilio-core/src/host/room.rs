@@ -18,6 +18,8 @@ pub(super) struct Ticket {
     pub(super) fault: Option<Reason>,
     /// The case in which it failed last, and how often it did in that case without being excused.
     pub(super) case: Option<(u32, u16)>,
+    /// Refusals that it has paid for.
+    pub(super) refusals: u16,
     /// The start that failed last.
     pub(super) failed_seq: Option<u32>,
     /// It ends so unless the open case is found to be the host's: it waits for that.
@@ -40,6 +42,7 @@ impl Ticket {
             attempts,
             fault: None,
             case: None,
+            refusals: 0,
             failed_seq: None,
             pending: None,
             walled: false,
@@ -76,6 +79,11 @@ impl Ticket {
         self.attempts.requests == 0 && self.fault.is_none() && !self.walled && self.stale == 0
     }
 
+    /// Whether it waits to end for a refusal.
+    fn is_refused_for_good(&self) -> bool {
+        self.pending.is_some() && !self.walled && self.fault.is_none()
+    }
+
     /// Whether it failed in this case.
     pub(super) fn failed_in(&self, case: u32) -> bool {
         self.case.is_some_and(|(failed, _)| failed == case)
@@ -92,6 +100,13 @@ impl Ticket {
         self.failed_seq = Some(seq);
     }
 
+    /// A limiter explains the refusals: none of them counts.
+    fn forgive_refusals(&mut self) {
+        let refusals = std::mem::take(&mut self.refusals);
+        self.attempts.excused = self.attempts.excused.saturating_add(refusals).min(self.attempts.requests);
+        self.case = self.case.filter(|_| refusals == 0);
+    }
+
     /// Counts one request that found its kept-alive connection dead.
     pub(super) fn note_stale(&mut self) {
         self.attempts.requests = self.attempts.requests.saturating_add(1);
@@ -105,6 +120,7 @@ impl Ticket {
             && *failed == case
         {
             self.attempts.excused = self.attempts.excused.saturating_add(std::mem::take(charged));
+            self.refusals = 0;
             self.pending = None;
             self.walled = false;
         }
@@ -237,6 +253,19 @@ impl Room {
     pub(super) fn take_pending(&mut self, wanted: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
         let taken = self.waiting.extract_if(.., |(_, ticket)| ticket.pending.is_some() && wanted(ticket));
         taken.map(|(_, ticket)| ticket).collect()
+    }
+
+    /// A limiter explains the refusals so far: nobody pays for them.
+    pub(super) fn forgive_refusals(&mut self, order: Order) {
+        let waiting = self.waiting.iter_mut().map(|(_, ticket)| ticket);
+        let flights = self.flights.iter_mut().map(|flight| &mut flight.ticket);
+        self.ready.iter_mut().chain(waiting).chain(flights).for_each(Ticket::forgive_refusals);
+        let freed: Vec<_> = self.waiting.extract_if(.., |(_, ticket)| ticket.is_refused_for_good()).collect();
+        for (_, mut ticket) in freed {
+            ticket.pending = None;
+            self.admit(ticket, order);
+        }
+        self.ready.sort_by_key(|ticket| ticket.rank(order));
     }
 
     /// Those that were forbidden in a row belong to this case, whenever that was.

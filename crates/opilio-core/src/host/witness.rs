@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::blame::CROWD_STARTS;
 use super::budget::Spacing;
 use super::invariants::{Invariant, Violation};
-use super::message::{Delivery, HoldReason, HostEvent, Input, Output, RulesAnswer, Start};
+use super::message::{Delivery, HostEvent, Input, Output, RulesAnswer, Start};
 use super::report::OURS_MAX;
 use super::rules::{HOPS_MAX, SCHEMES};
 use super::snapshot::HostSnapshot;
@@ -409,6 +409,10 @@ impl Witness {
                 return expect(self.unwelcome > 1, Invariant::G11, || {
                     "the pace falls for a single refusal, which may be chance".to_owned()
                 });
+            }
+            HostEvent::RefusalsExcused => {
+                // How many of its failures were refusals cannot be seen any more.
+                self.leases.iter_mut().for_each(|seen| (seen.attempts.0, seen.open) = (0, 0));
             }
             HostEvent::Forbidden { .. }
             | HostEvent::RulesUnavailable { .. }

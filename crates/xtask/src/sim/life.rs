@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opilio_core::host::{
-    HostEvent, HostLimits, HostState, Input, Invariant, Output, RulesAnswer, RulesMode, Start, Violation,
-    Witness,
+    Delivery, HostEvent, HostLimits, HostState, Input, Invariant, Output, RulesAnswer, RulesMode, Start,
+    Violation, Witness,
 };
 use opilio_core::{
     Attempts, Backoff, Blame, Ending, Fingerprint, Host, HostPolicy, Lease, LeaseId, Priority, Record,
@@ -33,6 +33,8 @@ pub(super) struct Counts {
     pub(super) parks: u64,
     pub(super) crashes: u64,
     pub(super) lost: u64,
+    /// Healthy URLs that chance or a limiter refused as often as they may be asked for.
+    pub(super) unlucky: u64,
     pub(super) steps: u64,
 }
 
@@ -49,6 +51,7 @@ impl Counts {
         self.parks += other.parks;
         self.crashes += other.crashes;
         self.lost += other.lost;
+        self.unlucky += other.unlucky;
         self.steps += other.steps;
     }
 }
@@ -89,7 +92,7 @@ impl Common {
 enum Event {
     Wake,
     Grant,
-    Arrive { url: u32, attempt: u16 },
+    Arrive { lease: u64, attempt: u16 },
     ArriveRules { scheme: u8 },
     Settle { url: u32 },
     Assign { url: u32, attempts: Attempts },
@@ -98,7 +101,7 @@ enum Event {
 
 /// An answer on its way back.
 enum Letter {
-    Report { url: u32, attempt: u16, fate: Fate },
+    Report { lease: u64, attempt: u16, fate: Fate },
     Rules { scheme: u8, fate: Fate },
 }
 
@@ -212,9 +215,9 @@ impl<'a> Life<'a> {
                 0..2 => self.hear(Input::Refused),
                 _ => self.hear(Input::Granted),
             },
-            Event::Arrive { url, attempt } => self.arrive(url, attempt),
+            Event::Arrive { lease, attempt } => self.arrive(lease, attempt),
             Event::ArriveRules { scheme } => {
-                let fate = self.temper.answer(self.now, &mut self.random);
+                let fate = self.temper.answer(self.now, u64::MAX, &mut self.random);
                 self.send(self.now + fate.latency, Letter::Rules { scheme, fate });
                 Ok(())
             }
@@ -227,24 +230,24 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn arrive(&mut self, url: u32, attempt: u16) -> Result<(), Violation> {
-        let fate = self.temper.answer(self.now, &mut self.random);
+    fn arrive(&mut self, lease: u64, attempt: u16) -> Result<(), Violation> {
+        let fate = self.temper.answer(self.now, lease, &mut self.random);
         let back = self.now + fate.latency;
         match self.random.u16(..) {
             // A fetcher dies: nobody reports.
             0..64 => self.counts.lost += 1,
             // A fetcher stalls: the report comes long after the deadline.
-            64..96 => self.send(back + Duration::from_secs(50), Letter::Report { url, attempt, fate }),
+            64..96 => self.send(back + Duration::from_secs(50), Letter::Report { lease, attempt, fate }),
             // It never took the fetch in.
-            96..128 => return self.hear(Input::Undelivered(LeaseId(url.into()))),
+            96..128 => return self.hear(Input::Undelivered(LeaseId(lease))),
             // The host's shell dies and comes back.
             128..192 => {
                 self.counts.crashes += 1;
                 self.events.retain(|Reverse((.., event))| *event != Event::Grant);
-                self.send(back, Letter::Report { url, attempt, fate });
+                self.send(back, Letter::Report { lease, attempt, fate });
                 return self.hear(Input::Restarted);
             }
-            _ => self.send(back, Letter::Report { url, attempt, fate }),
+            _ => self.send(back, Letter::Report { lease, attempt, fate }),
         }
         Ok(())
     }
@@ -255,9 +258,9 @@ impl<'a> Life<'a> {
             return Ok(());
         };
         match self.letter_box.swap_remove(place).1 {
-            Letter::Report { url, attempt, fate } => {
+            Letter::Report { lease, attempt, fate } => {
                 let proposal = self.propose(attempt, &fate);
-                self.hear(Input::Report { lease: LeaseId(url.into()), outcome: fate.outcome, proposal })
+                self.hear(Input::Report { lease: LeaseId(lease), outcome: fate.outcome, proposal })
             }
             Letter::Rules { scheme, fate } => {
                 let scheme = if scheme == 0 { Scheme::Http } else { Scheme::Https };
@@ -273,7 +276,8 @@ impl<'a> Life<'a> {
     }
 
     fn propose(&mut self, attempt: u16, fate: &Fate) -> opilio_core::Proposal {
-        let repeatable = self.random.u8(..) > 10;
+        // Where each page has to arrive, no request is one that must not be repeated.
+        let repeatable = self.random.u8(..) > 10 || self.temper.is_healthy(0).is_some();
         let facts = RequestFacts {
             repeatable,
             attempt,
@@ -375,11 +379,14 @@ impl<'a> Life<'a> {
                 let arrival = self.now + self.travel();
                 self.at(arrival, Event::ArriveRules { scheme: scheme as u8 });
             }
-            Output::Deliver { lease, .. } => {
+            Output::Deliver { lease, delivery, attempts } => {
+                self.expect_page(lease.id.0, delivery, attempts)?;
                 self.end(lease.id)?;
                 let settled = self.now + Duration::from_micros(self.random.u64(..400_000));
                 self.at(settled, Event::Settle { url: lease.id.0 as u32 });
             }
+            // What a witness said, the host knows already.
+            Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending: Ending::Retry { due, attempts } } => {
                 self.at(due, Event::Assign { url: lease.id.0 as u32, attempts });
             }
@@ -418,8 +425,8 @@ impl<'a> Life<'a> {
             return Err(Violation { invariant: Invariant::G7, text });
         }
         let arrival = self.now + self.travel();
-        let url = start.lease.id.0 as u32;
-        self.at(arrival, Event::Arrive { url, attempt: start.attempt });
+        let lease = start.lease.id.0;
+        self.at(arrival, Event::Arrive { lease, attempt: start.attempt });
         Ok(())
     }
 
@@ -433,6 +440,21 @@ impl<'a> Life<'a> {
             HostEvent::Parked { .. } => self.counts.parks += 1,
             _ => {}
         }
+    }
+
+    /// G11 as a user sees it: a page that its server would give arrives, whatever other pages do. Chance and
+    /// limits may refuse it as often as it may be asked for.
+    fn expect_page(&mut self, url: u64, delivery: Delivery, attempts: u16) -> Result<(), Violation> {
+        let Delivery::Failure(reason) = delivery else { return Ok(()) };
+        if self.temper.is_healthy(url) != Some(true) || attempts >= ATTEMPTS_MAX {
+            self.counts.unlucky += u64::from(self.temper.is_healthy(url) == Some(true));
+            if self.temper.is_healthy(url) == Some(true) {
+                eprintln!("UNLUCKY {:?} {:?} {reason} {attempts}", self.temper, self.policy.rate_max());
+            }
+            return Ok(());
+        }
+        let text = format!("URL {url} is healthy, and ends as {reason} after {attempts} requests");
+        Err(Violation { invariant: Invariant::G11, text })
     }
 
     fn end(&mut self, lease: LeaseId) -> Result<(), Violation> {

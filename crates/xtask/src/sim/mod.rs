@@ -185,6 +185,7 @@ fn print(found: &Found) {
         ("passivations", counts.passivations),
         ("crashes", counts.crashes),
         ("reports lost", counts.lost),
+        ("healthy URLs lost", counts.unlucky),
         ("steps", counts.steps),
         ("violations", found.violation.iter().count() as u64),
     ];

@@ -16,6 +16,12 @@ pub(super) enum Temper {
     Announcing { count: u32, window: Duration, used: u32, ends: Timestamp },
     /// Refuses at random, with a wait, without, or with one that nobody sits out.
     Moody,
+    /// One page in so many always fails, each in its own way; the others never do.
+    Broken { one_in: u32 },
+    /// A balancer with a bad backend: a share of all answers is a refusal, whatever is asked for.
+    Flaky { per_mille: u16, status: u16 },
+    /// A token bucket that says nothing but no.
+    Bucket { per_second: f64, burst: f64, status: u16, level: f64, at: Timestamp },
     /// Breaks off connections for a while, again and again.
     Flapping { period: Duration },
     /// Nobody listens.
@@ -34,8 +40,17 @@ impl Temper {
     pub(super) fn draw(random: &mut fastrand::Rng) -> Self {
         let window = Duration::from_secs(random.u64(2..60));
         match random.u8(..100) {
-            0..40 => Self::Good,
-            40..55 => {
+            0..24 => Self::Good,
+            24..30 => Self::Broken { one_in: random.u32(3..40) },
+            30..36 => {
+                Self::Flaky { per_mille: random.u16(1..100), status: if random.bool() { 429 } else { 503 } }
+            }
+            36..42 => {
+                let (per_second, burst) = (random.f64() * 20.0 + 0.3, random.f64() * 20.0 + 1.0);
+                let status = if random.bool() { 429 } else { 503 };
+                Self::Bucket { per_second, burst, status, level: 0.0, at: Timestamp::EPOCH }
+            }
+            42..55 => {
                 let (count, stated) = (random.usize(2..30), random.bool());
                 Self::Limited { count, window, stated, last: VecDeque::new() }
             }
@@ -47,19 +62,48 @@ impl Temper {
     }
 
     /// Decides about a request that arrives now.
-    pub(super) fn answer(&mut self, now: Timestamp, random: &mut fastrand::Rng) -> Fate {
+    pub(super) fn answer(&mut self, now: Timestamp, url: u64, random: &mut fastrand::Rng) -> Fate {
         let latency = match random.u8(..) {
             0..240 => Duration::from_micros(random.u64(500..80_000)),
             240..254 => Duration::from_millis(random.u64(500..8_000)),
             _ => Duration::from_secs(random.u64(20..40)),
         };
-        let (outcome, hints) = self.decide(now, random);
+        let (outcome, hints) = self.decide(now, url, random);
         Fate { outcome, hints, latency }
     }
 
-    fn decide(&mut self, now: Timestamp, random: &mut fastrand::Rng) -> (Outcome, Hints) {
+    /// Whether the server would answer a request for this URL with a page, but for refusals that come by
+    /// chance or for the pace; none, where it has other moods.
+    pub(super) fn is_healthy(&self, url: u64) -> Option<bool> {
+        match self {
+            Self::Broken { one_in } => Some(!is_broken(url, *one_in)),
+            Self::Flaky { .. } | Self::Bucket { .. } => Some(true),
+            Self::Good
+            | Self::Limited { .. }
+            | Self::Announcing { .. }
+            | Self::Moody
+            | Self::Flapping { .. }
+            | Self::Dead => None,
+        }
+    }
+
+    fn decide(&mut self, now: Timestamp, url: u64, random: &mut fastrand::Rng) -> (Outcome, Hints) {
         let none = Hints::default();
         match self {
+            Self::Broken { one_in } if is_broken(url, *one_in) => broken(url),
+            Self::Flaky { per_mille, status } if random.u16(..1_000) < *per_mille => {
+                (Outcome::Answered(*status), none)
+            }
+            Self::Broken { .. } | Self::Flaky { .. } => (Outcome::Answered(200), none),
+            Self::Bucket { per_second, burst, status, level, at } => {
+                *level = (*level - now.since(*at).as_secs_f64() * *per_second).max(0.0);
+                *at = now;
+                if *level + 1.0 > *burst {
+                    return (Outcome::Answered(*status), none);
+                }
+                *level += 1.0;
+                (Outcome::Answered(200), none)
+            }
             Self::Good => (ordinary(random), none),
             Self::Limited { count, window, stated, last } => {
                 while last.front().is_some_and(|then| now.since(*then) >= *window) {
@@ -97,6 +141,26 @@ impl Temper {
             Self::Dead => (Outcome::Failed(Fault::Connect), none),
         }
     }
+}
+
+/// What a broken page answers with, always the same.
+fn broken(url: u64) -> (Outcome, Hints) {
+    let none = Hints::default();
+    let wait = Hints { retry_after: Some(Duration::from_secs(1 + url % 3)), quota: None };
+    match url / 7 % 7 {
+        0 => (Outcome::Answered(503), none),
+        1 => (Outcome::Answered(429), none),
+        2 => (Outcome::Answered(503), wait),
+        3 => (Outcome::Answered(500), none),
+        4 => (Outcome::Failed(Fault::Reset), none),
+        5 => (Outcome::Failed(Fault::Timeout), none),
+        _ => (Outcome::Answered(403), none),
+    }
+}
+
+fn is_broken(url: u64, one_in: u32) -> bool {
+    // The witness's requests have numbers of their own, far above.
+    url < 1 << 32 && (url.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % u64::from(one_in) == 0
 }
 
 fn ordinary(random: &mut fastrand::Rng) -> Outcome {

@@ -208,6 +208,10 @@ impl HostState {
         if self.hold.door == Door::Open {
             self.let_forbidden_pay(landing.seq);
         }
+        if let (Verdict::Redirect, Some(wait)) = (proposal.verdict, proposal.hints.retry_after) {
+            // RFC 9110 §10.2.3: the host asks for a wait before the target is asked for.
+            self.hold_as_stated(now, wait, HoldReason::Page);
+        }
         payer
     }
 
@@ -254,11 +258,44 @@ impl HostState {
             // So many different URLs were refused that none of them is to blame.
             self.room.excuse(self.evidence.number, self.limits.order);
         }
-        let case = self.end_case();
+        let case = self.evidence.case;
         let quiet = case.is_some_and(|case| case.quiet);
+        let learnt = self.learn_pace(now, probe, stated, case);
+        self.take_pace(learnt);
+        self.end_case();
+        if quiet {
+            return;
+        }
+        self.say(HostEvent::Opened);
+        self.budget.resume_after(now);
+        if self.pacing().duration() < self.policy.backoff_bounds().min / HERD_PART {
+            self.ramp = 1;
+        }
+    }
+
+    /// Takes over what was learnt of the pace. A limiter explains the refusals, then: nobody pays for them.
+    fn take_pace(&mut self, learnt: Option<f64>) {
+        if let Some(per_second) = learnt {
+            self.room.forgive_refusals(self.limits.order);
+            self.say(HostEvent::RefusalsExcused);
+            if self.policy.adapts() {
+                self.say(HostEvent::Paced { per_second });
+            }
+        }
+        self.refresh_spacing();
+    }
+
+    /// What the closing that is over says about the pace: a new ceiling, if any.
+    fn learn_pace(
+        &mut self,
+        now: Timestamp,
+        probe: Landing,
+        stated: Option<Timestamp>,
+        case: Option<Case>,
+    ) -> Option<f64> {
         let asked = self.asked();
         let start = (probe.started, probe.seq);
-        let learnt = match case {
+        match case {
             #[cfg(feature = "sabotage")]
             Some(Case { charge: Charge::Refused, .. }) if self.bug == Some(Bug::PaceByChance) => {
                 self.pace.opened(now, start, stated, asked, 0)
@@ -270,7 +307,7 @@ impl HostState {
                 self.hold.strikes = strikes_before;
                 self.pace.opened(now, start, stated, asked, 1)
             }
-            Some(Case { confirmed, strikes_before, charge, again, was_quiet, .. })
+            Some(Case { confirmed, strikes_before, charge, again, was_quiet, quiet, .. })
                 if !confirmed || was_quiet && self.pace.refused_by_pace() <= REFUSED_MIN =>
             {
                 if !confirmed {
@@ -282,18 +319,6 @@ impl HostState {
                 self.pace.pardoned(now, start, of_limiter, !quiet, asked, young)
             }
             Some(_) | None => self.pace.opened(now, start, stated, asked, REFUSED_MIN),
-        };
-        if let (Some(per_second), true) = (learnt, self.policy.adapts()) {
-            self.say(HostEvent::Paced { per_second });
-        }
-        self.refresh_spacing();
-        if quiet {
-            return;
-        }
-        self.say(HostEvent::Opened);
-        self.budget.resume_after(now);
-        if self.pacing().duration() < self.policy.backoff_bounds().min / HERD_PART {
-            self.ramp = 1;
         }
     }
 
@@ -308,8 +333,11 @@ impl HostState {
             self.evidence.note_refused(url, landing.seq);
         }
         if self.is_own(landing) && self.parked.is_none() && !self.is_one_of_many(landing) {
-            self.pace.refused_for_itself();
+            let (asked, hold) = (self.asked(), self.policy.backoff_bounds().min);
+            let of_pace_alone = of_pace && stated.is_none();
+            let learnt = self.pace.page_refused(landing.started, landing.seq, of_pace_alone, asked, hold);
             self.hold_for_page(now, stated, of_pace);
+            self.take_pace(learnt);
             return Payer::Url;
         }
         let Some(wait) = stated else {
@@ -344,10 +372,10 @@ impl HostState {
     /// One page is refused, and others are not. What it states is kept to all the same.
     fn hold_for_page(&mut self, now: Timestamp, stated: Option<Duration>, of_pace: bool) {
         if let Some(wait) = stated {
-            self.hold_as_stated(now, wait, HoldReason::PageRefused);
+            self.hold_as_stated(now, wait, HoldReason::Page);
         } else if of_pace {
             let wait = jittered(self.policy.backoff_bounds().min, self.random.f64());
-            self.hold_until(now + wait.min(self.policy.hold_max()), HoldReason::PageRefused, false);
+            self.hold_until(now + wait.min(self.policy.hold_max()), HoldReason::Page, false);
         }
     }
 
@@ -731,6 +759,7 @@ impl HostState {
             }
             Verdict::Retry { after } => {
                 ticket.charge(self.evidence.number, seq);
+                ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
                 // It has paid: no case gives that back.
                 ticket.case = None;
                 ticket.fault = Some(reason_of(outcome));
@@ -783,6 +812,7 @@ impl HostState {
         ticket.walled = walled;
         if outcome.blame() != Blame::Ours {
             ticket.charge(self.evidence.number, seq);
+            ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
         }
         match proposal.verdict {
             Verdict::GiveUp(reason) if permanent || !proposal.repeatable || self.parked.is_some() => {

@@ -165,8 +165,11 @@ impl Rig {
     }
 
     pub(super) fn answer(&mut self, id: u64, answer: Answer) {
-        let attempt = self.starts.iter().rev().find(|(_, start)| start.lease.id.0 == id).unwrap().1.attempt;
-        let proposal = propose(attempt, answer);
+        let start = &self.starts.iter().rev().find(|(_, start)| start.lease.id.0 == id).unwrap().1;
+        let stale = answer.outcome == Outcome::Failed(Fault::StaleConnection);
+        // As the retry policy reads it: a second dead connection was broken.
+        let read = if stale && start.failed_before { fault(Fault::Reset) } else { answer };
+        let proposal = propose(start.attempt, read);
         self.hear(Input::Report { lease: LeaseId(id), outcome: answer.outcome, proposal });
     }
 
