@@ -21,7 +21,10 @@ pub fn headers(bytes: &[u8]) {
     }
     for status in [200, 202, 302, 429, 503] {
         let hints = Hints::read(&headers, status, NOW_MS);
-        assert!(status >= 400 || hints.retry_after.is_none(), "a wait is stated by errors only");
+        assert!(
+            status >= 300 || hints.retry_after.is_none(),
+            "a wait is stated by redirects and errors only"
+        );
         assert_ne!(hints.retry_after, Some(Duration::ZERO), "no wait is no hint");
         let question = Question {
             outcome: outcome_of_status(status, &headers),

@@ -24,8 +24,8 @@ impl Hints {
     /// Reads what an answer says about its host.
     ///
     /// `wall_now_ms` is the time of receipt in Unix milliseconds; it stands in where the answer has
-    /// no usable `Date`. `Retry-After` counts from status 400 on: a 202 means the result of its
-    /// request by it, a 3xx the redirect's target, and neither is about the host's budget.
+    /// no usable `Date`. `Retry-After` counts from status 300 on: with a 3xx it is the shortest wait before
+    /// the target is asked (a 304 has none), and a 202 means the result of its request by it.
     #[must_use]
     pub fn read(headers: &HeaderMap, status: u16, wall_now_ms: i64) -> Self {
         let raw = Raw::collect(headers);
@@ -35,7 +35,7 @@ impl Hints {
         let now_ms = raw.date.and_then(text).and_then(instant_ms).unwrap_or(wall_now_ms);
         let retry_after = raw
             .retry_after
-            .filter(|_| status >= 400)
+            .filter(|_| status >= 300 && status != 304)
             .and_then(text)
             .and_then(|value| stated_wait(value, now_ms));
         Self { retry_after, quota: raw.quota(headers, now_ms) }
@@ -472,11 +472,11 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_counts_on_refusals_and_failures_only() {
-        for status in [403, 413, 429, 500, 502, 503] {
+    fn retry_after_counts_on_redirects_refusals_and_failures_only() {
+        for status in [301, 302, 307, 403, 413, 429, 500, 502, 503] {
             assert!(read(status, &[("retry-after", "5")]).retry_after.is_some(), "{status}");
         }
-        for status in [200, 202, 301, 304] {
+        for status in [200, 202, 304] {
             assert!(read(status, &[("retry-after", "5")]).retry_after.is_none(), "{status}");
         }
     }

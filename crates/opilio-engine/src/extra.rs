@@ -18,6 +18,48 @@ pub(crate) struct Extra {
     /// before there were any still means a page.
     #[serde(skip)]
     pub(crate) reads: Reads,
+    /// What is known of its chain of redirects. Written in front of all the rest, and only where there is
+    /// something.
+    #[serde(skip)]
+    pub(crate) marks: Marks,
+}
+
+/// What is known of a chain of redirects, or of a URL that may begin one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Marks {
+    /// A seed began it: where it leads to belongs to the crawl.
+    pub(crate) of_seed: bool,
+    /// An answer of it set a cookie that is kept.
+    pub(crate) has_cookie: bool,
+    /// And that was not the origin's, since that was asked last: it has passed a consent or login wall.
+    pub(crate) passed_wall: bool,
+    /// Its origin was asked again since another chain passed a wall.
+    pub(crate) asked_behind: bool,
+    /// Its origin was asked again since it passed one itself. It is not asked any more.
+    pub(crate) asked_again: bool,
+}
+
+impl Marks {
+    fn byte(self) -> u8 {
+        let Self { of_seed, has_cookie, passed_wall, asked_behind, asked_again } = self;
+        [of_seed, has_cookie, passed_wall, asked_behind, asked_again]
+            .iter()
+            .rev()
+            .fold(0, |byte, mark| byte << 1 | u8::from(*mark))
+    }
+
+    /// None for marks of another version.
+    fn of_byte(byte: u8) -> Option<Self> {
+        let has = |bit: u8| byte & 1 << bit != 0;
+        let marks = Self {
+            of_seed: has(0),
+            has_cookie: has(1),
+            passed_wall: has(2),
+            asked_behind: has(3),
+            asked_again: has(4),
+        };
+        (marks.byte() == byte).then_some(marks)
+    }
 }
 
 /// What an answer is read as.
@@ -75,7 +117,9 @@ const STEP_ONLY: u8 = 1;
 const FULL: u8 = 3;
 /// A byte that says what kind of list it is, and then the encoding of the rest.
 const LIST: u8 = 4;
-/// That byte for a robots.txt; for a sitemap it is its depth.
+/// A byte with the [`Marks`], and then the encoding of the rest.
+const MARKED: u8 = 5;
+/// The second byte of a list for a robots.txt; for a sitemap it is its depth.
 const OF_ROBOTS: u8 = u8::MAX;
 
 /// A record's extra bytes are none that this version wrote.
@@ -90,6 +134,13 @@ pub(crate) struct ExtraError {
 impl Extra {
     /// The compact form: nothing at all for a plain GET without a step.
     pub(crate) fn encode(&self) -> Result<Bytes, postcard::Error> {
+        match self.marks.byte() {
+            0 => self.encode_unmarked(),
+            marks => Ok([&[MARKED, marks], &self.encode_unmarked()?[..]].concat().into()),
+        }
+    }
+
+    fn encode_unmarked(&self) -> Result<Bytes, postcard::Error> {
         let kind = match self.reads {
             Reads::Page => return self.encode_request(),
             Reads::Sitemap { depth } => depth.min(OF_ROBOTS - 1),
@@ -118,8 +169,12 @@ impl Extra {
             Some((&FULL, rest)) => {
                 postcard::from_bytes(rest).map_err(|source| ExtraError { kind: FULL, source: Some(source) })
             }
+            Some((&MARKED, [marks, rest @ ..])) if rest.first() != Some(&MARKED) => {
+                let marks = Marks::of_byte(*marks).ok_or(ExtraError { kind: MARKED, source: None })?;
+                Ok(Self { marks, ..Self::decode(rest)? })
+            }
             // A list of a list is none of ours: it would be a way to recurse.
-            Some((&LIST, [kind, rest @ ..])) if rest.first() != Some(&LIST) => {
+            Some((&LIST, [kind, rest @ ..])) if !matches!(rest.first(), Some(&(LIST | MARKED))) => {
                 let reads = match *kind {
                     OF_ROBOTS => Reads::SitemapsOf,
                     depth => Reads::Sitemap { depth },
@@ -160,6 +215,7 @@ mod tests {
                 origin: Some(Chain { url: "http://b/".into(), seen: vec![1, 2] }),
             })),
             reads: Reads::Page,
+            marks: Marks::default(),
         };
         assert_eq!(Extra::decode(&extra.encode().unwrap()).unwrap(), extra);
         for reads in [Reads::Sitemap { depth: 0 }, Reads::Sitemap { depth: 3 }, Reads::SitemapsOf] {
@@ -168,6 +224,15 @@ mod tests {
             assert_eq!(Extra::decode(&encoded).unwrap(), list);
             assert_eq!(Extra::decode(&encoded[2..]).unwrap(), extra, "what was written before still reads");
             let bare = Extra { reads, ..Extra::default() };
+            assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
+        }
+        for marks in (1..32).filter_map(Marks::of_byte) {
+            for reads in [Reads::Page, Reads::SitemapsOf] {
+                let marked = Extra { reads, marks, ..extra.clone() };
+                assert_eq!(Extra::decode(&marked.encode().unwrap()).unwrap(), marked);
+            }
+            let bare = Extra { marks, ..Extra::default() };
+            assert_eq!(bare.encode().unwrap().len(), 2, "what a seed costs more than another URL");
             assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
         }
     }
@@ -180,6 +245,10 @@ mod tests {
             &[9, 1, 2],
             &[LIST],
             &[LIST, 0, LIST, 0],
+            &[LIST, 0, MARKED, 1],
+            &[MARKED, 1, MARKED, 1],
+            &[MARKED, 32],
+            &[MARKED],
             &[FULL],
             &[FULL, 255, 255, 255, 255, 255],
         ] {

@@ -383,6 +383,7 @@ fn start_shard<S: Spider>(
     });
     let setup = RunnerSetup {
         shard,
+        clock,
         spider,
         settings: settings.clone(),
         encoders,

@@ -24,9 +24,9 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::intake::Level;
-use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Record, Scheme};
+use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Scheme};
 use opilio_fetch::Order;
-use opilio_frontier::{Admission, Cause, Fetched};
+use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
 use url::Url;
 
 use crate::fetcher::{Slot, Standing};
@@ -41,6 +41,8 @@ pub(crate) struct Assign {
     pub(crate) work: Vec<Work>,
     pub(crate) calls: Vec<Call>,
     pub(crate) kept: Vec<(Host, Stamp)>,
+    /// Redirected URLs that end as the known ones did that they led to: nothing is asked for them.
+    pub(crate) decided: Vec<Decided>,
 }
 
 /// A visit to a host, on its way from the store, which knows what the host remembers.
@@ -53,7 +55,7 @@ pub(crate) struct Call {
 
 impl Assign {
     pub(crate) fn is_empty(&self) -> bool {
-        self.work.is_empty() && self.calls.is_empty() && self.kept.is_empty()
+        self.work.is_empty() && self.calls.is_empty() && self.kept.is_empty() && self.decided.is_empty()
     }
 }
 
@@ -180,6 +182,20 @@ pub(crate) struct Deliver {
     pub(crate) answer: Option<Answer>,
     pub(crate) location: Option<Url>,
     pub(crate) error: Option<String>,
+    /// Of one that was redirected to a known URL, its `location`: what that came to.
+    pub(crate) known: Option<Known>,
+}
+
+impl Deliver {
+    /// What was decided of a redirected URL.
+    pub(crate) fn decided(Decided { lease, target, known }: Decided) -> Self {
+        let (delivery, error) = match known {
+            Known::Failed(reason) => (Delivery::Failure(reason), Some(format!("redirected to {target}"))),
+            Known::Page | Known::Wall | Known::OwnWall => (Delivery::Redirect, None),
+        };
+        let (attempts, location) = (lease.record.attempts.requests, Url::parse(&target).ok());
+        Self { lease, delivery, attempts, answer: None, location, error, known: Some(known) }
+    }
 }
 
 /// How much may be started from now on, since memory is scarce or no longer so.
@@ -209,8 +225,10 @@ pub(crate) struct Parsed {
     pub(crate) attempts: u16,
     /// Outlinks, deduplicated within the page.
     pub(crate) links: Vec<Admission>,
-    /// The target of a redirect, and the lines to write should it be known already.
-    pub(crate) next: Option<Box<Next>>,
+    /// Where a redirect goes on.
+    pub(crate) next: Option<Box<Redirect>>,
+    /// A host that belongs to the crawl from now on, since a seed led to it.
+    pub(crate) grows: Option<Host>,
     /// The canonical name of a page, where pages are merged by it.
     pub(crate) name: Option<Box<Name>>,
     /// Encoded items, a buffer a sink.
@@ -241,6 +259,7 @@ impl Parsed {
             attempts,
             links: Vec::new(),
             next: None,
+            grows: None,
             name: None,
             rows: Vec::new(),
             items: 0,
@@ -248,13 +267,6 @@ impl Parsed {
             cause: Cause::default(),
         }
     }
-}
-
-/// Where a redirect goes on.
-#[derive(Debug)]
-pub(crate) struct Next {
-    pub(crate) record: Record,
-    pub(crate) alias_rows: Vec<Vec<u8>>,
 }
 
 /// The name of a page, and the lines to write should another page have it already.

@@ -10,6 +10,7 @@ use opilio_export::Sink;
 use opilio_frontier::Frontier;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::clock::Clock;
 use crate::error::CrawlError;
@@ -116,6 +117,19 @@ pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> 
     frontier.checkpoint()?;
     Ok(past)
 }
+
+/// The hosts that seeds led to in earlier runs: they belong to the crawl.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn scope(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
+    let hosts = frontier.listed(SCOPE)?;
+    let host = |name: String| Host::of(&Url::parse(&format!("http://{name}/")).ok()?).ok();
+    Ok(hosts.into_iter().filter_map(host).collect())
+}
+
+/// The list of those hosts.
+pub(crate) const SCOPE: &str = "scope";
 
 /// Which failures of earlier runs are tried again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

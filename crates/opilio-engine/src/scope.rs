@@ -1,6 +1,7 @@
 //! Which of the found URLs belong to the crawl, and the stable word for each refusal.
 
 use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use opilio_core::{Group, Host};
 use opilio_fetch::Accept;
@@ -37,6 +38,8 @@ pub struct Scope {
     follow: Follow,
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
+    /// Hosts that seeds have led to while the crawl ran.
+    grown: Arc<RwLock<Hosts>>,
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
     max_depth: u16,
@@ -48,12 +51,20 @@ pub struct Scope {
     year: Option<u16>,
 }
 
+/// Hosts of a crawl, and their registrable domains.
+#[derive(Debug, Default)]
+struct Hosts {
+    hosts: HashSet<Host>,
+    groups: HashSet<Group>,
+}
+
 impl Default for Scope {
     fn default() -> Self {
         Self {
             follow: Follow::SameHost,
             hosts: HashSet::new(),
             groups: HashSet::new(),
+            grown: Arc::default(),
             include: Vec::new(),
             exclude: Vec::new(),
             max_depth: u16::MAX,
@@ -148,6 +159,8 @@ impl Scope {
     /// The crawl begins in this year.
     pub(crate) fn begin(&mut self, year: u16) {
         self.year = Some(year);
+        // A copy of this scope may be another crawl's.
+        self.grown = Arc::default();
     }
 
     /// Which kinds of content are fetched.
@@ -168,6 +181,26 @@ impl Scope {
         self.hosts.insert(host);
     }
 
+    /// Takes the host in that a seed led to; whether it was none of the crawl's.
+    pub(crate) fn grow(&self, host: &Host) -> bool {
+        if self.has(host) {
+            return false;
+        }
+        let mut grown = self.grown.write().unwrap_or_else(PoisonError::into_inner);
+        grown.groups.insert(host.group());
+        grown.hosts.insert(host.clone())
+    }
+
+    /// Whether it is a seed's host, or one that a seed led to.
+    fn has(&self, host: &Host) -> bool {
+        self.hosts.contains(host) || self.grown().hosts.contains(host)
+    }
+
+    /// Written a few times in a crawl, and read for links that lead to other hosts than the seeds'.
+    fn grown(&self) -> RwLockReadGuard<'_, Hosts> {
+        self.grown.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Why a found URL is not the crawl's; none when it is.
     pub(crate) fn refuses(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         if !self.follows(host) {
@@ -186,10 +219,15 @@ impl Scope {
     /// The same for the target of a redirect. Who follows no links still wants the pages that were
     /// asked for, so there a seed may redirect within the crawl's hosts.
     pub(crate) fn refuses_redirect(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
-        let stays = self.follow == Follow::None && self.hosts.contains(host);
+        let stays = self.follow == Follow::None && self.has(host);
         if !stays && !self.follows(host) {
             return Some(Filtered::ScopeHost);
         }
+        self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
+    }
+
+    /// The same for where a seed redirects to: its host belongs to the crawl then.
+    pub(crate) fn refuses_seeds_redirect(&self, url: &Url, depth: u16) -> Option<Filtered> {
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
@@ -202,8 +240,7 @@ impl Scope {
         depth: u8,
         from: Option<&Host>,
     ) -> Option<Filtered> {
-        let near =
-            |from: &Host| self.follows(host) || self.hosts.contains(host) || host.group() == from.group();
+        let near = |from: &Host| self.follows(host) || self.has(host) || host.group() == from.group();
         if depth > SITEMAP_DEPTH_MAX {
             return Some(Filtered::MaxDepth);
         }
@@ -239,8 +276,11 @@ impl Scope {
     fn follows(&self, host: &Host) -> bool {
         match self.follow {
             Follow::None => false,
-            Follow::SameHost => self.hosts.contains(host),
-            Follow::SameDomain => self.hosts.contains(host) || self.groups.contains(&host.group()),
+            Follow::SameHost => self.has(host),
+            Follow::SameDomain => {
+                let group = host.group();
+                self.has(host) || self.groups.contains(&group) || self.grown().groups.contains(&group)
+            }
             Follow::All => true,
         }
     }

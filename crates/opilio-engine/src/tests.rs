@@ -19,6 +19,7 @@ use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, 
 mod hanging;
 mod memory;
 mod patience;
+mod redirects;
 mod robots;
 mod sitemaps;
 #[cfg(feature = "disk")]

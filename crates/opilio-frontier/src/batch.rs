@@ -6,6 +6,7 @@ use std::sync::Arc;
 use opilio_core::{Attempts, Ending, Fingerprint, Host, LeaseId, Reason, Record, Timestamp, Validators};
 use serde::{Deserialize, Serialize};
 
+use crate::chain::Redirect;
 use crate::stats::Cause;
 
 /// A URL that was discovered, and what the scope says about it.
@@ -119,7 +120,7 @@ pub struct Settlement {
     pub(crate) lease: LeaseId,
     pub(crate) ending: Ending,
     /// Few have one, and thousands of settlements travel at once.
-    pub(crate) target: Option<Box<Record>>,
+    pub(crate) redirect: Option<Box<Redirect>>,
     pub(crate) attempts: u16,
     pub(crate) reported_as: Option<Arc<str>>,
     pub(crate) fetched: Fetched,
@@ -154,10 +155,11 @@ impl Settlement {
         Self::plain(lease, Ending::Alias)
     }
 
-    /// Goes on as `target`, unless that is known: see [`Settled::known_targets`].
+    /// Goes on as the redirect's target, unless the crawl knows that: then it waits until the target has
+    /// ended, and [`decided`](crate::Frontier::decided) tells how.
     #[must_use]
-    pub fn redirected(lease: LeaseId, target: Record) -> Self {
-        Self { target: Some(Box::new(target)), ..Self::plain(lease, Ending::Redirected) }
+    pub fn redirected(lease: LeaseId, redirect: impl Into<Redirect>) -> Self {
+        Self { redirect: Some(Box::new(redirect.into())), ..Self::plain(lease, Ending::Redirected) }
     }
 
     /// No attempt is due any more. `reported_as` is the URL of the origin when the lease was on a
@@ -190,7 +192,7 @@ impl Settlement {
         Self {
             lease,
             ending,
-            target: None,
+            redirect: None,
             attempts: 0,
             reported_as: None,
             fetched: Fetched::default(),
@@ -212,13 +214,10 @@ impl Settlement {
 }
 
 /// What a batch of settlements came to.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Settled {
     /// Leases that are over.
     pub over: u64,
     /// Settlements of leases that were over already, or never were: without effect.
     pub stale: u64,
-    /// Redirected leases whose target the crawl knows. They are **still out**: their origins end as
-    /// aliases, and the caller settles them so once their alias lines are written.
-    pub known_targets: Vec<LeaseId>,
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use opilio_core::{Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 
 use crate::batch::{Admission, Admitted, Settled, Settlement, Want};
+use crate::chain::Decided;
 use crate::error::FrontierError;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
@@ -29,8 +30,9 @@ use crate::stats::{Failure, FrontierStats};
 /// sinks are taken back to [`positions`](Self::positions).
 ///
 /// A redirect is settled as [`Settlement::redirected`] at once: it has no output. When its target
-/// is known, the lease stays out and is named in [`Settled::known_targets`]; its alias line takes a
-/// number of the sequence, and it is settled as [`Settlement::alias`] in step 3.
+/// is known, it waits in the store until that has ended; then [`decided`](Self::decided) gives a new lease
+/// on it. Its alias line takes a number of the sequence, and it is settled as [`Settlement::alias`] in
+/// step 3, or as the failure that its target is.
 ///
 /// # The books
 ///
@@ -97,6 +99,17 @@ pub trait Frontier: Send {
         now: Timestamp,
     ) -> Result<Settled, FrontierError>;
 
+    /// Appends to `out` at most `n` of the redirected URLs that wait for a known one and whose end is
+    /// decided by now, each with a new lease, which [`settle`](Self::settle) ends. Tells whether to call
+    /// again at once: a call looks at some of those that wait.
+    ///
+    /// Those that nothing else is left to decide are decided, too: rings, and what leads to a page of
+    /// which the store no longer knows that it was one. So a crawl that goes on calling comes to its end.
+    ///
+    /// # Errors
+    /// When the store fails; then `out` holds no lease of this call.
+    fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError>;
+
     /// Whether this lease is neither over nor unknown.
     fn is_out(&self, lease: LeaseId) -> bool;
 
@@ -128,6 +141,16 @@ pub trait Frontier: Send {
     /// # Errors
     /// When the store fails.
     fn note(&self, name: &'static str) -> Result<Option<Bytes>, FrontierError>;
+
+    /// Adds a text to a list of the caller's, unless it is there. It is written by the next commit, as a
+    /// [note](Self::keep_note) is.
+    fn keep_listed(&mut self, list: &'static str, text: &str);
+
+    /// The texts of a list, in no order that means anything.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn listed(&self, list: &'static str) -> Result<Vec<String>, FrontierError>;
 
     /// How far each sink had written at the last settle that said so, by name: where the output is
     /// cut back to on resume.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`frontier`] | the [`Frontier`] trait: what every store can do, and the order of the calls |
 //! | [`batch`] | what goes into a call and what comes out of it |
+//! | [`chain`] | where redirects lead, and what a known target came to |
 //! | [`caps`] | how much of one host a crawl takes |
 //! | [`stats`] | the books: counters without a scan |
 //! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
@@ -14,6 +15,7 @@
 
 pub mod batch;
 pub mod caps;
+pub mod chain;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "disk")]
@@ -27,6 +29,7 @@ pub mod stats;
 
 pub use batch::{Admission, Admitted, Fetched, Filtered, Settled, Settlement, Want};
 pub use caps::{Caps, HostCaps};
+pub use chain::{Again, Decided, Known, Redirect};
 #[cfg(feature = "disk")]
 pub use disk::{DiskFrontier, DiskOptions, Durability, Identity};
 pub use error::FrontierError;

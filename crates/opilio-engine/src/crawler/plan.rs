@@ -89,6 +89,7 @@ impl<S: Spider> Crawler<S> {
             }
         };
         let past = past::open(&mut *frontier, &mut sinks)?;
+        past::scope(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
         if past.resumed {
             let now = past.clock.now();
             past::try_again(&mut *frontier, self.try_again, now, &self.user_agent)?;

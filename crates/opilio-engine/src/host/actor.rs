@@ -302,7 +302,7 @@ impl HostActor {
         let report = self.report.take_if(|(id, _)| *id == lease.id).map(|(_, report)| report).or(earlier);
         let (answer, location, error) =
             report.map_or((None, None, None), |report| (report.answer, report.location, report.error));
-        self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error });
+        self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error, known: None });
     }
 
     /// Tells who asked for an errand what came of it; nothing, if there is no report: the host is closed.

@@ -9,7 +9,7 @@ use opilio_frontier::{Admission, Filtered};
 use serde::Serialize;
 use url::Url;
 
-use crate::extra::{Extra, More, Reads};
+use crate::extra::{Extra, Marks, More, Reads};
 use crate::login::{Login, Logins};
 use crate::request::{BadUrl, Request};
 use crate::scope::Scope;
@@ -160,7 +160,7 @@ impl StepCache {
         reads: Reads,
     ) -> Result<Bytes, postcard::Error> {
         if more.is_some() || reads != Reads::Page {
-            return Extra { step, more, reads }.encode();
+            return Extra { step, more, reads, ..Extra::default() }.encode();
         }
         if step != self.step {
             self.extra = Extra { step: step.clone(), ..Extra::default() }.encode()?;
@@ -307,8 +307,8 @@ pub(crate) fn seed_admissions<S: Spider>(
             continue;
         }
         let encode = |source| SeedError::Step { url: url.to_string(), source };
-        let extra =
-            Extra { step: step_bytes(&step).map_err(encode)?, more, reads }.encode().map_err(encode)?;
+        let (step, marks) = (step_bytes(&step).map_err(encode)?, Marks { of_seed: true, ..Marks::default() });
+        let extra = Extra { step, more, reads, marks }.encode().map_err(encode)?;
         out.push(Admission::Queue(Record {
             url: url.as_str().into(),
             fingerprint,

@@ -288,7 +288,7 @@ impl Handler<FromStore> for Scheduler {
 
     fn handle(&mut self, news: FromStore, ctx: &mut Self::Context) {
         match news {
-            FromStore::Leased(Assign { work, calls, kept }) => {
+            FromStore::Leased(Assign { work, calls, kept, decided }) => {
                 let mut by_shard: Vec<Assign> = self.shards.iter().map(|_| Assign::default()).collect();
                 for work in work {
                     by_shard[self.shard_of(&work.host)].work.push(work);
@@ -298,6 +298,9 @@ impl Handler<FromStore> for Scheduler {
                 }
                 for (host, stamp) in kept {
                     by_shard[self.shard_of(&host)].kept.push((host, stamp));
+                }
+                for one in decided {
+                    by_shard[self.shard_of(&one.lease.record.host)].decided.push(one);
                 }
                 for (shard, assign) in self.shards.iter().zip(by_shard) {
                     if !assign.is_empty() {

@@ -318,7 +318,7 @@ impl Actor for Shard {
 impl Handler<Assign> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Assign { work, calls, kept }: Assign, ctx: &mut Self::Context) {
+    fn handle(&mut self, Assign { work, calls, kept, decided }: Assign, ctx: &mut Self::Context) {
         let cache = self.cx.cache.clone().filter(|_| !self.draining);
         for Work { host, leases, memory } in work {
             self.host(&host, memory.as_deref());
@@ -331,6 +331,9 @@ impl Handler<Assign> for Shard {
         for Call { visit, memory } in calls {
             self.host(&visit.host, memory.as_deref());
             self.visit(visit);
+        }
+        for one in decided {
+            self.cx.runner.send(Deliver::decided(one));
         }
         for (host, stamp) in kept {
             if self.leaving.get(&host).is_some_and(|leaving| leaving.stamp == stamp) {

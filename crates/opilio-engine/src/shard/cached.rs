@@ -51,7 +51,7 @@ pub(super) async fn missing(
         let location = fetched.location.clone();
         cx.count(|counts| counts.cached += 1);
         let answer = Answer::of(fetched);
-        cx.runner.send(Deliver { lease, delivery, attempts: 0, answer, location, error: None });
+        cx.runner.send(Deliver { lease, delivery, attempts: 0, answer, location, error: None, known: None });
     }
     missing
 }

@@ -124,6 +124,8 @@ pub(crate) struct Desk {
     sync_due: Option<Instant>,
     /// Canonical names that pages stand for.
     names: Names,
+    /// Redirected URLs that are out to end as the known ones did that they led to.
+    decided: HashSet<LeaseId>,
 }
 
 impl Desk {
@@ -166,6 +168,7 @@ impl Desk {
             live_then: 0,
             items: 0,
             names: Names::default(),
+            decided: HashSet::new(),
         }
     }
 
@@ -251,6 +254,7 @@ impl Desk {
                 ToStore::Visit(visit) => self.visits.push(visit),
                 ToStore::Parsed(parsed, counts) => {
                     self.counts[parsed.shard] = counts;
+                    self.decided.remove(&parsed.lease);
                     // A lease that expired and was fetched again may report twice: the first counts.
                     if self.frontier.is_out(parsed.lease) && self.parsed.insert(parsed.lease) {
                         pages.push(self.merged(*parsed));
@@ -274,6 +278,10 @@ impl Desk {
         }
         self.keep_memories()?;
         for page in &mut pages {
+            if let Some(host) = page.grows.take() {
+                // With the links of its page, or before.
+                self.frontier.keep_listed(past::SCOPE, host.as_str());
+            }
             admissions.append(&mut page.links);
         }
         if !admissions.is_empty() {

@@ -145,3 +145,22 @@ pub fn a_memo_stays_until_it_is_replaced(stores: &mut dyn Stores) {
     store.keep_hosts(vec![keep("a.test", "open")]).unwrap();
     assert_eq!(store.host_memo(&host("a.test")).unwrap(), memo("open"));
 }
+
+/// Each text once, list by list.
+pub fn texts_are_listed_once(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    assert!(store.listed("hosts").unwrap().is_empty());
+    for (list, text) in [("hosts", "b.test"), ("hosts", "a.test:81"), ("hosts", "b.test"), ("host", "s")] {
+        store.keep_listed(list, text);
+    }
+    store.checkpoint().unwrap();
+    store.keep_listed("hosts", "c.test");
+    let mut listed = store.listed("hosts").unwrap();
+    listed.sort();
+    assert_eq!(listed, ["a.test:81", "b.test", "c.test"]);
+    assert_eq!(store.listed("host").unwrap(), ["s"]);
+    let Some(store) = stores.reopen(store) else { return };
+    let mut listed = store.listed("hosts").unwrap();
+    listed.sort();
+    assert_eq!(listed, ["a.test:81", "b.test"], "no commit took the last one along");
+}

@@ -5,12 +5,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use opilio_core::{Attempts, Reason};
+use opilio_core::{Attempts, Fingerprint, Reason, Record};
 
 use super::{
-    NOW, Stores, admit, filtered, host, lease, lease_at, one, paths, position, ready, record, settle,
+    NOW, Stores, admit, decided, filtered, host, lease, lease_at, one, paths, position, ready, record, settle,
 };
-use crate::{Admission, Filtered, Settlement};
+use crate::{Admission, Again, Filtered, Known, Redirect, Settlement};
 
 /// A lease is never stored: after a kill its record is due, at its old place.
 pub fn a_kill_brings_leases_back(stores: &mut dyn Stores) {
@@ -89,4 +89,49 @@ pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     assert_eq!(store.stats().pages, 1);
     assert_eq!(store.positions().unwrap(), [position("out.jsonl", 120)]);
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["2"]);
+}
+
+/// What waits, and what was decided and not ended, is decided again: at the latest when nothing else is left.
+pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    let urls = ["http://a.test/page", "http://a.test/gone", "http://a.test/late", "http://a.test/wall"];
+    admit(&mut *store, &urls);
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"]);
+    let leases = lease(&mut *store, "a.test", 9);
+    settle(&mut *store, Settlement::page(leases[0].id));
+    settle(&mut *store, Settlement::failed(leases[1].id, Reason::Http5xx, 1, None));
+    settle(&mut *store, Settlement::retry(leases[2].id, NOW, Attempts::of(1)));
+    settle(&mut *store, Settlement::retry(leases[3].id, NOW, Attempts::of(1)));
+    for (lease, url) in leases[4..].iter().zip(urls) {
+        let redirect = Redirect { again: Again::BehindWall, ..record(url).into() };
+        settle(&mut *store, Settlement::redirected(lease.id, redirect));
+    }
+    // Decided, and never ended.
+    assert_eq!(decided(&mut *store).len(), 2);
+    let before = store.stats();
+    let Some(mut store) = stores.reopen(store) else { return };
+    let after = store.stats();
+    assert_eq!((after.left, after.waiting, after.out), (before.left, before.waiting + 2, 0));
+    let found = decided(&mut *store);
+    assert_eq!(found.iter().map(|one| one.known).collect::<Vec<_>>(), [Known::Failed(Reason::Http5xx)]);
+    assert_eq!(&*found[0].lease.record.url, "http://a.test/2");
+    settle(&mut *store, Settlement::failed(found[0].lease.id, Reason::Http5xx, 1, None));
+    // Heard of after opening.
+    let late = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&late), ["late", "wall"]);
+    settle(&mut *store, Settlement::failed(late[0].id, Reason::Timeout, 1, None));
+    let found = decided(&mut *store);
+    assert_eq!(found.iter().map(|one| one.known).collect::<Vec<_>>(), [Known::Failed(Reason::Timeout)]);
+    settle(&mut *store, Settlement::failed(found[0].lease.id, Reason::Timeout, 1, None));
+    // Nothing else is left: what did not fail was a page.
+    let back = Record { fingerprint: Fingerprint(7), ..record("http://a.test/4") };
+    settle(&mut *store, Settlement::redirected(late[1].id, Redirect { sets_cookie: true, ..back.into() }));
+    let back = one(&mut *store, "a.test");
+    settle(&mut *store, Settlement::page(back));
+    let Some(mut store) = stores.reopen(store) else { return };
+    let mut known: Vec<_> =
+        decided(&mut *store).into_iter().map(|one| (one.lease.record.url, one.known)).collect();
+    known.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(known, [("http://a.test/1".into(), Known::Page), ("http://a.test/4".into(), Known::Wall)]);
+    assert_eq!((store.stats().left, store.stats().out), (2, 2));
 }

@@ -4,11 +4,13 @@
 
 use std::time::Duration;
 
-use opilio_core::{Attempts, LeaseId, Reason, RecordKind, Timestamp};
+use opilio_core::{Attempts, Ending, Fingerprint, LeaseId, Reason, Record, RecordKind, Timestamp};
 
-use super::{NOW, Stores, admit, filtered, host, lease, lease_at, one, paths, ready, record, settle};
+use super::{
+    NOW, Stores, admit, decided, filtered, host, lease, lease_at, one, paths, ready, record, settle,
+};
 use crate::stats::{Cause, Failure};
-use crate::{Admission, Filtered, Settled, Settlement};
+use crate::{Admission, Again, Decided, Filtered, Known, Redirect, Settled, Settlement};
 
 /// A lease that was not tried leaves no trace, and its host has work again.
 pub fn what_is_returned_is_back_at_its_place(stores: &mut dyn Stores) {
@@ -71,7 +73,7 @@ pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
     admit(&mut *store, &["http://a.test/old"]);
     let old = one(&mut *store, "a.test");
     let settled = settle(&mut *store, Settlement::redirected(old, record("http://b.test/new")));
-    assert_eq!(settled, Settled { over: 1, stale: 0, known_targets: vec![] });
+    assert_eq!(settled, Settled { over: 1, stale: 0 });
     assert!(!store.is_out(old));
     let stats = store.stats();
     assert_eq!((stats.discovered, stats.admitted, stats.left, stats.redirects), (1, 1, 1, 1));
@@ -87,20 +89,150 @@ pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
     assert!(stats.balances());
 }
 
-/// The caller hears of it, writes the alias line, and settles then.
-pub fn a_redirect_to_a_known_url_stays_out_until_its_alias_is_settled(stores: &mut dyn Stores) {
-    let mut store = stores.open();
-    admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
-    let first = one(&mut *store, "a.test");
-    let settled = settle(&mut *store, Settlement::redirected(first, record("http://a.test/2")));
-    assert_eq!(settled, Settled { over: 0, stale: 0, known_targets: vec![first] });
-    assert!(store.is_out(first));
-    assert_eq!((store.stats().aliases, store.stats().left, store.stats().redirects), (0, 2, 0));
+/// It waits, and gets a new lease when the target has ended; then it ends as that did.
+pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Stores) {
+    for (ending, known) in [
+        (Ending::Page, Known::Page),
+        (Ending::Alias, Known::Page),
+        (Ending::Failed(Reason::Http5xx), Known::Failed(Reason::Http5xx)),
+    ] {
+        let mut store = stores.open();
+        admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
+        let leases = lease(&mut *store, "a.test", 2);
+        let first = leases[0].id;
+        let settled = settle(&mut *store, Settlement::redirected(first, record("http://a.test/2")));
+        assert_eq!(settled, Settled { over: 1, stale: 0 });
+        assert!(!store.is_out(first));
+        let stats = store.stats();
+        assert_eq!((stats.aliases, stats.left, stats.redirects, stats.waiting), (0, 2, 0, 1));
+        assert!(decided(&mut *store).is_empty());
+        assert!(lease(&mut *store, "a.test", 9).is_empty(), "no request is due");
 
-    settle(&mut *store, Settlement::alias(first));
-    assert!(!store.is_out(first));
-    assert_eq!((store.stats().aliases, store.stats().left), (1, 1));
-    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["2"]);
+        let end = match ending {
+            Ending::Page => Settlement::page(leases[1].id),
+            Ending::Failed(reason) => Settlement::failed(leases[1].id, reason, 1, None),
+            _ => Settlement::alias(leases[1].id),
+        };
+        settle(&mut *store, end);
+        let decided_now = decided(&mut *store);
+        let [Decided { lease: again, target, known: found }] = &decided_now[..] else {
+            panic!("{decided_now:?} are decided")
+        };
+        assert_eq!((&**target, *found), ("http://a.test/2", known));
+        assert_eq!(again.record, Record { attempts: Attempts::NONE, ..leases[0].record.clone() });
+        assert!(store.is_out(again.id) && again.id > leases[1].id);
+        assert_eq!((store.stats().out, store.stats().left), (1, 1));
+        assert!(decided(&mut *store).is_empty(), "it is out");
+        settle(&mut *store, Settlement::alias(again.id));
+        assert_eq!((store.stats().left, store.stats().waiting, store.stats().out), (0, 0, 0));
+        assert!(store.stats().balances() && !store.is_out(again.id));
+    }
+}
+
+/// What has ended before anything led to it is looked up.
+pub fn a_redirect_to_a_url_that_has_ended_is_decided_at_once(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/page", "http://a.test/gone", "http://a.test/1", "http://a.test/2"]);
+    let leases = lease(&mut *store, "a.test", 4);
+    settle(&mut *store, Settlement::page(leases[0].id));
+    settle(&mut *store, Settlement::failed(leases[1].id, Reason::Http4xx, 1, None));
+    settle(&mut *store, Settlement::redirected(leases[2].id, record("http://a.test/page")));
+    settle(&mut *store, Settlement::redirected(leases[3].id, record("http://a.test/gone")));
+    let known: Vec<_> = decided(&mut *store).into_iter().map(|one| (one.lease.id, one.known)).collect();
+    assert_eq!(
+        known.iter().map(|(_, known)| *known).collect::<Vec<_>>(),
+        [Known::Page, Known::Failed(Reason::Http4xx)]
+    );
+    settle(&mut *store, Settlement::alias(known[0].0));
+    settle(&mut *store, Settlement::failed(known[1].0, Reason::Http4xx, 1, None));
+    let stats = store.stats();
+    assert!(stats.balances());
+    assert_eq!((stats.pages, stats.aliases, stats.failures[&Reason::Http4xx], stats.left), (1, 1, 2, 0));
+}
+
+/// Of any length, also one that a way leads into.
+pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
+    for length in [2, 3, 12, 40] {
+        let mut store = stores.open();
+        let url = |n: usize| format!("http://a.test/{n}");
+        let urls: Vec<_> = (0..=length).map(url).collect();
+        admit(&mut *store, &urls.iter().map(|url| &**url).collect::<Vec<_>>());
+        let leases = lease(&mut *store, "a.test", 99);
+        // Back to 1, so that 0 leads into it.
+        for (n, lease) in leases.iter().enumerate() {
+            let next = if n == length { 1 } else { n + 1 };
+            settle(&mut *store, Settlement::redirected(lease.id, record(&url(next))));
+        }
+        let found = decided(&mut *store);
+        assert_eq!(found.len(), length + 1);
+        for one in found {
+            assert_eq!(one.known, Known::Failed(Reason::RedirectLoop), "{length}");
+            settle(&mut *store, Settlement::failed(one.lease.id, Reason::RedirectLoop, 1, None));
+        }
+        assert!(store.stats().balances() && store.stats().left == 0);
+    }
+}
+
+/// A cookie on the way that another chain took lets a chain ask its origin again.
+pub fn a_wall_is_told_to_whoever_heeds_it(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"]);
+    let leases = lease(&mut *store, "a.test", 4);
+    let wall = |again| Redirect { again, ..record("http://a.test/wall").into() };
+    settle(&mut *store, Settlement::redirected(leases[0].id, wall(Again::BehindWall)));
+    settle(&mut *store, Settlement::redirected(leases[1].id, wall(Again::BehindWall)));
+    settle(&mut *store, Settlement::redirected(leases[2].id, wall(Again::Never)));
+    settle(&mut *store, Settlement::redirected(leases[3].id, wall(Again::Always)));
+    let at_once: Vec<_> = decided(&mut *store).into_iter().map(|one| one.known).collect();
+    assert_eq!(at_once, [Known::OwnWall], "its own chain has passed one");
+    let back = Fingerprint::of(&"http://a.test/1".parse().unwrap()).in_session("again");
+    let back = Record { fingerprint: back, ..record("http://a.test/1") };
+    let wall = one(&mut *store, "a.test");
+    let back = Redirect { sets_cookie: true, ..back.into() };
+    settle(&mut *store, Settlement::redirected(wall, back));
+    assert!(decided(&mut *store).is_empty(), "not before the way behind it has ended");
+    let back = one(&mut *store, "a.test");
+    settle(&mut *store, Settlement::page(back));
+    let mut known: Vec<_> =
+        decided(&mut *store).into_iter().map(|one| (one.lease.record.url, one.known)).collect();
+    known.sort_by(|a, b| a.0.cmp(&b.0));
+    assert_eq!(known, [("http://a.test/2".into(), Known::Wall), ("http://a.test/3".into(), Known::Page)]);
+}
+
+/// The answer stated a wait.
+pub fn a_redirects_target_may_be_due_later(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1"]);
+    let first = one(&mut *store, "a.test");
+    let due = NOW + Duration::from_secs(2);
+    let later = Redirect { due: Some(due), ..record("http://b.test/2").into() };
+    settle(&mut *store, Settlement::redirected(first, later));
+    assert!(lease(&mut *store, "b.test", 9).is_empty());
+    let stats = store.stats();
+    assert_eq!((stats.left, stats.waiting, stats.redirects, stats.retries), (1, 1, 1, 0));
+    assert_eq!(store.next_due(), Some(due));
+    let then = lease_at(&mut *store, "b.test", 9, due);
+    assert_eq!((paths(&then), then[0].record.kind), (vec!["2"], RecordKind::Continuation));
+}
+
+/// It failed as its target did, and is asked itself when failures are tried again.
+pub fn a_failed_target_takes_what_led_there_along_until_it_is_due_again(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
+    let leases = lease(&mut *store, "a.test", 3);
+    settle(&mut *store, Settlement::failed(leases[1].id, Reason::Timeout, 1, None));
+    settle(&mut *store, Settlement::redirected(leases[0].id, record("http://a.test/2")));
+    let failed = decided(&mut *store).remove(0);
+    settle(&mut *store, Settlement::failed(failed.lease.id, Reason::Timeout, 1, None));
+    assert_eq!(store.retry_failed(9).unwrap(), 2);
+    let again = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&again), ["2", "1"]);
+    settle(&mut *store, Settlement::redirected(again[1].id, record("http://a.test/2")));
+    settle(&mut *store, Settlement::redirected(leases[2].id, record("http://a.test/2")));
+    assert!(decided(&mut *store).is_empty(), "it is under way again");
+    settle(&mut *store, Settlement::page(again[0].id));
+    assert!(decided(&mut *store).iter().all(|one| one.known == Known::Page));
+    assert_eq!(store.stats().out, 2);
 }
 
 /// Filtered means "not fetched": the origin's content is not known yet. The filtered count stays.
@@ -132,14 +264,20 @@ pub fn a_redirect_to_itself_is_followed(stores: &mut dyn Stores) {
     assert_eq!(store.stats().left, 0);
 }
 
-/// The first goes on, the second is its alias.
+/// The first goes on, the second waits for it.
 pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
     let leases = lease(&mut *store, "a.test", 2);
     let to = |lease: LeaseId| Settlement::redirected(lease, record("http://a.test/3"));
     let settled = store.settle(vec![to(leases[0].id), to(leases[1].id)], &[], NOW).unwrap();
-    assert_eq!(settled, Settled { over: 1, stale: 0, known_targets: vec![leases[1].id] });
+    assert_eq!(settled, Settled { over: 2, stale: 0 });
+    let third = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&third), ["3"]);
+    settle(&mut *store, Settlement::failed(third[0].id, Reason::Http5xx, 1, Some("http://a.test/1".into())));
+    let known: Vec<_> =
+        decided(&mut *store).into_iter().map(|one| (one.lease.record.url, one.known)).collect();
+    assert_eq!(known, [("http://a.test/2".into(), Known::Failed(Reason::Http5xx))]);
 }
 
 /// A late or repeated report harms nobody.
@@ -156,7 +294,7 @@ pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
         Settlement::redirected(first, record("http://a.test/target")),
     ];
     let settled = store.settle(late, &[], NOW).unwrap();
-    assert_eq!(settled, Settled { over: 0, stale: 4, known_targets: vec![] });
+    assert_eq!(settled, Settled { over: 0, stale: 4 });
     assert_eq!(store.stats(), before);
     assert!(store.failures(0, 9).unwrap().is_empty());
     let new = store.admit(vec![Admission::Queue(record("http://a.test/target"))]).unwrap();

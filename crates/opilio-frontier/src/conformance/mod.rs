@@ -40,7 +40,7 @@ use opilio_core::{
 use proptest::test_runner::Config;
 use url::Url;
 
-use crate::{Admission, Filtered, Frontier, MemoryOptions, Settled, Settlement, Want};
+use crate::{Admission, Decided, Filtered, Frontier, MemoryOptions, Settled, Settlement, Want};
 
 /// Makes the stores that the rules are tried on.
 pub trait Stores {
@@ -71,14 +71,17 @@ macro_rules! conformance_tests {
             books: a_repeated_batch_adds_nothing, a_record_comes_back_as_it_was,
                 a_filtered_url_is_counted_once, a_filtered_url_that_comes_into_scope_moves,
                 an_admitted_url_is_not_filtered_later, the_books_balance_at_every_step,
-                positions_are_kept_by_sink, a_memo_stays_until_it_is_replaced;
+                positions_are_kept_by_sink, texts_are_listed_once, a_memo_stays_until_it_is_replaced;
             order: priority_then_depth_then_age, depth_first_takes_the_deepest,
                 best_first_takes_the_highest_score, a_lease_is_out_once, wants_are_served_in_order,
                 a_host_is_told_once_until_a_lease_comes_back_short, hosts_take_turns,
                 a_host_that_was_emptied_in_line_is_not_told, hosts_are_told_in_portions;
             endings: what_is_returned_is_back_at_its_place, a_retry_waits_and_keeps_its_age,
                 a_retry_wakes_its_host, a_redirect_goes_on_as_its_target,
-                a_redirect_to_a_known_url_stays_out_until_its_alias_is_settled,
+                a_redirect_to_a_known_url_waits_until_that_has_ended,
+                a_redirect_to_a_url_that_has_ended_is_decided_at_once, a_ring_of_redirects_is_found,
+                a_wall_is_told_to_whoever_heeds_it, a_redirects_target_may_be_due_later,
+                a_failed_target_takes_what_led_there_along_until_it_is_due_again,
                 a_redirect_to_a_filtered_url_is_followed, a_redirect_to_itself_is_followed,
                 two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,
                 failures_are_listed_in_order;
@@ -91,7 +94,7 @@ macro_rules! conformance_tests {
                 a_redirect_to_a_closed_host_ends_as_filtered, a_page_that_is_due_again_makes_room,
                 a_kill_keeps_what_was_taken;
             crash: a_kill_brings_leases_back, a_kill_keeps_what_was_settled,
-                a_kill_keeps_times_and_memos, a_kill_keeps_notes_with_their_commit,
+                a_kill_keeps_times_and_memos, a_kill_keeps_notes_with_their_commit, a_kill_keeps_what_waits_for_a_known_url,
                 a_page_is_settled_and_positioned_at_once;
             model: agrees_with_the_model;
         );
@@ -163,6 +166,13 @@ fn paths(leases: &[Lease]) -> Vec<&str> {
 
 fn ready(store: &mut dyn Frontier) -> Vec<Host> {
     store.hosts_ready(NOW, usize::MAX).unwrap()
+}
+
+/// All redirected URLs that are decided by now.
+fn decided(store: &mut dyn Frontier) -> Vec<Decided> {
+    let mut out = Vec::new();
+    while store.decided(3, &mut out).unwrap() {}
+    out
 }
 
 fn settle(store: &mut dyn Frontier, settlement: Settlement) -> Settled {

@@ -18,8 +18,8 @@ use proptest::test_runner::{Config, TestRunner};
 use super::{Stores, position, record};
 use crate::stats::{Cause, Failure, FrontierStats};
 use crate::{
-    Admission, Admitted, Caps, Fetched, Filtered, Frontier, HostCaps, MemoryOptions, Order, Settled,
-    Settlement, Want,
+    Admission, Admitted, Caps, Decided, Fetched, Filtered, Frontier, HostCaps, Known, MemoryOptions, Order,
+    Settled, Settlement, Want,
 };
 
 /// Every answer of the store is the model's, over random histories of all calls and kills, in every
@@ -41,6 +41,7 @@ enum Step {
     Ready(usize),
     Lease(Vec<(u8, usize)>),
     Settle(Vec<(u8, How)>, u64),
+    Decide(usize),
     Pass(u64),
     RetryFailed(usize),
     Refresh(u64, usize),
@@ -95,6 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => prop::collection::vec((0..HOSTS, 0..5_usize), 0..3).prop_map(Step::Lease),
         4 => (prop::collection::vec((any::<u8>(), how), 0..6), 0..100_u64)
             .prop_map(|(ends, position)| Step::Settle(ends, position)),
+        2 => prop_oneof![Just(usize::MAX), 0..3_usize].prop_map(Step::Decide),
         2 => (0..40_u64).prop_map(Step::Pass),
         1 => (0..4_usize).prop_map(Step::RetryFailed),
         1 => (0..60_u64, 0..4_usize).prop_map(|(ago, n)| Step::Refresh(ago, n)),
@@ -137,6 +139,13 @@ fn replay(
                 let mut leases = Vec::new();
                 store.lease(&wants, now, &mut leases).unwrap();
                 model.leased(&wants, &leases, now)?;
+            }
+            Step::Decide(n) => {
+                model.close(&mut *store, now)?;
+                let mut decided = Vec::new();
+                // A call looks at some of those that wait, and more wait than are decided.
+                while decided.len() < n && store.decided((n - decided.len()).min(4), &mut decided).unwrap() {}
+                model.decided(&decided, n)?;
             }
             Step::Settle(ends, at) => {
                 // Whether a redirect's target is known may hang on whether it has ended yet.
@@ -195,6 +204,17 @@ struct Model {
     failures: Vec<(Failure, Record)>,
     pages: Vec<Page>,
     positions: Vec<SinkPosition>,
+    /// How URLs ended: as pages, or otherwise.
+    ended: BTreeMap<Fingerprint, Fate>,
+    /// A kill may have made the store forget what was a page.
+    killed: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Fate {
+    Page,
+    Failed(Reason),
+    LedTo(Fingerprint),
 }
 
 struct Page {
@@ -207,9 +227,58 @@ struct Left {
     record: Record,
     due: Timestamp,
     out: Option<LeaseId>,
+    /// The known URL that it was redirected to.
+    waits_for: Option<Fingerprint>,
 }
 
 impl Model {
+    /// What the known URL came to that a redirect leads to; none while it is under way.
+    fn known(&self, target: Fingerprint) -> Option<Known> {
+        let (mut at, mut met) = (target, BTreeSet::new());
+        loop {
+            if !met.insert(at) {
+                return Some(Known::Failed(Reason::RedirectLoop));
+            }
+            match self.ended.get(&at) {
+                Some(Fate::Page) => return Some(Known::Page),
+                Some(Fate::Failed(reason)) => return Some(Known::Failed(*reason)),
+                Some(Fate::LedTo(to)) => at = *to,
+                None if self.seen.get(&at).is_some_and(Option::is_some) => {
+                    return Some(Known::Failed(Reason::OutOfScope));
+                }
+                None => return None,
+            }
+        }
+    }
+
+    fn decided(&mut self, decided: &[Decided], n: usize) -> Result<(), TestCaseError> {
+        for Decided { lease, target, known } in decided {
+            let waits = |left: &Left| left.out.is_none() && left.waits_for.is_some();
+            let found = self.left.iter().find(|(_, left)| waits(left) && left.record == lease.record);
+            let Some((age, left)) = found else { panic!("{lease:?} does not wait") };
+            let (age, of) = (*age, left.waits_for.unwrap());
+            prop_assert_eq!(of, record(target).fingerprint);
+            prop_assert_eq!(Some(*known), self.known(of));
+            self.left.get_mut(&age).unwrap().out = Some(lease.id);
+            self.leases.push((lease.id, age));
+        }
+        let is_decided = |left: &Left| {
+            left.out.is_none()
+                && left.waits_for.and_then(|of| self.known(of)).is_some_and(|known| {
+                    // After a kill pages are known when nothing else is left.
+                    let only_waiting =
+                        || self.left.values().all(|left| left.waits_for.is_some() && left.out.is_none());
+                    known != Known::Page || !self.killed || only_waiting()
+                })
+        };
+        if decided.len() < n {
+            let missing: Vec<_> =
+                self.left.values().filter(|left| is_decided(left)).map(|left| &left.record.url).collect();
+            prop_assert!(missing.is_empty(), "{:?} are decided", missing);
+        }
+        Ok(())
+    }
+
     fn admit(&mut self, batch: Vec<Admission>) -> Admitted {
         let mut admitted = Admitted::default();
         for admission in batch {
@@ -267,7 +336,8 @@ impl Model {
             return 0;
         }
         let pages = self.pages.iter().filter(|page| page.record.host == *host).count();
-        let out = self.left.values().filter(|left| left.out.is_some() && left.record.host == *host).count();
+        let is_out = |left: &&Left| left.out.is_some() && left.waits_for.is_none();
+        let out = self.left.values().filter(is_out).filter(|left| left.record.host == *host).count();
         let room = |max: u64| usize::try_from(max).unwrap().saturating_sub(pages + out);
         self.caps.pages.map_or(usize::MAX, room)
     }
@@ -294,6 +364,8 @@ impl Model {
             let Left { record, .. } = self.left.remove(&age).unwrap();
             if record.kind == RecordKind::Discovered {
                 self.seen.insert(record.fingerprint, Some(why));
+            } else {
+                self.ended.insert(record.fingerprint, Fate::Failed(Reason::OutOfScope));
             }
             self.books.admitted -= 1;
             *self.books.filtered.entry(why).or_default() += 1;
@@ -307,6 +379,7 @@ impl Model {
             *self.books.failures.get_mut(&failure.reason).unwrap() -= 1;
             self.books.failures.retain(|_, count| *count > 0);
             self.books.revived += 1;
+            self.ended.remove(&record.fingerprint);
             self.push(Record { attempts: Attempts::NONE, ..record });
         }
         n as u64
@@ -319,6 +392,7 @@ impl Model {
             let Page { record, .. } = self.pages.remove(0);
             self.books.pages -= 1;
             self.books.refreshed += 1;
+            self.ended.remove(&record.fingerprint);
             self.push(Record { attempts: Attempts::NONE, ..record });
             refreshed += 1;
         }
@@ -327,13 +401,16 @@ impl Model {
 
     fn push(&mut self, record: Record) {
         self.hosts.insert(record.host.clone());
-        self.left.insert(self.ages, Left { record, due: Timestamp::EPOCH, out: None });
+        self.left.insert(self.ages, Left { record, due: Timestamp::EPOCH, out: None, waits_for: None });
         self.ages += 1;
     }
 
     /// Ages of a host's due records, in the order in which they go out.
     fn due(&self, host: &Host, now: Timestamp) -> Vec<u64> {
-        let is_due = |left: &Left| left.out.is_none() && left.due <= now && left.record.host == *host;
+        let is_due = |left: &Left| {
+            let is_free = left.out.is_none() && left.waits_for.is_none();
+            is_free && left.due <= now && left.record.host == *host
+        };
         let mut due: Vec<_> = self.left.iter().filter(|(_, left)| is_due(left)).collect();
         due.sort_by_key(|(age, Left { record, .. })| {
             let place = match self.order {
@@ -386,6 +463,13 @@ impl Model {
         let recent = self.leases.len().min(8);
         let nth = usize::from(n).checked_rem(recent).map(|back| self.leases[self.leases.len() - 1 - back].0);
         let lease = nth.unwrap_or(unknown);
+        let is_decided = self.left.values().any(|left| left.out == Some(lease) && left.waits_for.is_some());
+        let how = match how {
+            // It is no request.
+            How::Page if is_decided => How::Alias,
+            How::Retry(_) if is_decided => How::Return,
+            how => how,
+        };
         match how {
             How::Page => {
                 let validators = Validators { body_hash: Some(n.into()), ..Validators::default() };
@@ -412,44 +496,51 @@ impl Model {
                 settled.stale += 1;
                 continue;
             };
-            if self.end(age, &settlement, now) {
-                settled.over += 1;
-            } else {
-                settled.known_targets.push(settlement.lease);
-            }
+            self.end(age, &settlement, now);
+            settled.over += 1;
         }
         self.positions = positions.to_vec();
         settled
     }
 
-    fn end(&mut self, age: u64, settlement: &Settlement, now: Timestamp) -> bool {
+    fn end(&mut self, age: u64, settlement: &Settlement, now: Timestamp) {
         let mut left = self.left.remove(&age).unwrap();
-        let out = left.out.take();
+        left.out = None;
+        let fingerprint = left.record.fingerprint;
         match settlement.ending {
             Ending::Page => {
                 self.books.pages += 1;
+                self.ended.insert(fingerprint, Fate::Page);
                 let Fetched { body_bytes, validators } = settlement.fetched.clone();
                 let record = Record { validators: Some(Arc::new(validators)), ..left.record };
                 self.pages.push(Page { ended: now, body_bytes, record });
             }
-            Ending::Alias => self.books.aliases += 1,
+            Ending::Alias => {
+                self.books.aliases += 1;
+                self.ended.entry(fingerprint).or_insert(Fate::Page);
+            }
             Ending::Failed(reason) => {
                 *self.books.failures.entry(reason).or_default() += 1;
+                self.ended.insert(fingerprint, Fate::Failed(reason));
                 let Settlement { attempts, .. } = *settlement;
                 let cause = settlement.cause.as_deref().cloned().unwrap_or_default();
                 let failure = Failure { url: left.record.url.clone(), reason, attempts, ended: now, cause };
                 self.failures.push((failure, left.record));
             }
             Ending::Redirected => {
-                let target = settlement.target.clone().unwrap();
-                let itself = target.fingerprint == left.record.fingerprint;
-                if !itself && self.seen.get(&target.fingerprint) == Some(&None) {
-                    self.left.insert(age, Left { out, ..left });
-                    return false;
+                let target = settlement.redirect.clone().unwrap().target;
+                if target.fingerprint != fingerprint {
+                    self.ended.insert(fingerprint, Fate::LedTo(target.fingerprint));
+                    if self.seen.get(&target.fingerprint) == Some(&None) {
+                        let record = Record { attempts: Attempts::NONE, ..left.record };
+                        let waits_for = Some(target.fingerprint);
+                        self.left.insert(age, Left { record, waits_for, ..left });
+                        return;
+                    }
                 }
                 self.seen.insert(target.fingerprint, None);
                 self.books.redirects += 1;
-                self.push(Record { kind: RecordKind::Continuation, ..*target });
+                self.push(Record { kind: RecordKind::Continuation, ..target });
             }
             Ending::Retry { due, attempts } => {
                 self.books.retries += 1;
@@ -460,10 +551,10 @@ impl Model {
                 self.left.insert(age, left);
             }
         }
-        true
     }
 
     fn kill(&mut self) {
+        self.killed = true;
         for left in self.left.values_mut() {
             left.out = None;
         }
@@ -502,9 +593,14 @@ impl Model {
             ..self.books.clone()
         };
         prop_assert_eq!(stats, expected);
-        let next = |due: Timestamp| self.left.values().filter(|l| l.out.is_none()).any(|l| l.due == due);
-        let later =
-            self.left.values().filter(|left| left.out.is_none() && left.due > now).map(|left| left.due);
+        let next = |due: Timestamp| {
+            self.left.values().filter(|l| l.out.is_none() && l.waits_for.is_none()).any(|l| l.due == due)
+        };
+        let later = self
+            .left
+            .values()
+            .filter(|left| left.out.is_none() && left.due > now && left.waits_for.is_none())
+            .map(|left| left.due);
         match store.next_due() {
             // There may be something to end.
             Some(Timestamp::EPOCH) if self.caps != HostCaps::default() => {}

@@ -111,6 +111,7 @@ impl DiskFrontier {
                 continue;
             }
             self.books.stats.revive(failure.reason);
+            self.forget_fate(record.fingerprint, &mut commit);
             reasons.push(failure.reason);
             fresh.push(record);
         }
@@ -151,6 +152,7 @@ impl DiskFrontier {
             commit.remove(&self.stored.ends, key);
             self.books.stats.refresh();
             self.spend(host, |spent| spent.take_back(body_bytes))?;
+            self.chains.begin_again(record.fingerprint);
             fresh.push(record);
         }
         let refreshed = fresh.len() as u64;

@@ -9,6 +9,7 @@
 //!        0:u32 · due:u64 · age:u48                          one record that waits
 //! ends   0 · number:u64                                     a failure
 //!        1 · ended:u64 · number:u64                         a page, in a store with a history
+//!        2 · fingerprint:16 · age:u64                       a redirected URL that waits for another one
 //! misc   c                                                  whose crawl this is
 //!        m·number:u64                                       a sheet: fingerprints of one commit
 //!        b                                                  the books, rewritten with every commit
@@ -19,10 +20,13 @@
 //!        s·host:u32                                         what was taken of a host
 //!        p·sink                                             how far a sink had written
 //!        f·reason                                           how many failed for it
+//!        e·fingerprint:16                                   why a URL failed, or where it led
+//!        w                                                  how many wait for another URL
+//!        l·list·0·text                                      a text of a list of the caller's
 //! ```
 //! The place is what the crawl's order makes of a record. Numbers are big-endian, so that keys sort as they are read.
 
-use opilio_core::{Priority, Timestamp};
+use opilio_core::{Fingerprint, Priority, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// A host's number; 0 is none.
@@ -191,6 +195,54 @@ impl PageKey {
     }
 }
 
+/// The key of a redirected URL that waits: by the URL that it waits for, and by age.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct WaiterKey {
+    pub(super) url: Fingerprint,
+    pub(super) age: u64,
+}
+
+impl WaiterKey {
+    pub(super) const FIRST: Self = Self { url: Fingerprint(0), age: 0 };
+    pub(super) const LAST: Self = Self { url: Fingerprint(u128::MAX), age: u64::MAX };
+
+    /// Not before anything that waits for the same URL.
+    pub(super) fn last_of_url(self) -> Self {
+        Self { age: u64::MAX, ..self }
+    }
+
+    /// The first key after it. No age comes near the end of its range.
+    pub(super) fn next(self) -> Self {
+        Self { age: self.age.saturating_add(1), ..self }
+    }
+
+    pub(super) fn bytes(self) -> [u8; 25] {
+        let mut key = [2; 25];
+        key[1..17].copy_from_slice(&self.url.0.to_be_bytes());
+        key[17..].copy_from_slice(&self.age.to_be_bytes());
+        key
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
+        let (url, age) = bytes.strip_prefix(&[2])?.split_first_chunk::<16>()?;
+        let url = Fingerprint(u128::from_be_bytes(*url));
+        Some(Self { url, age: u64::from_be_bytes(age.try_into().ok()?) })
+    }
+}
+
+/// The key of how a URL ended that is no page.
+pub(super) fn fate_of(url: Fingerprint) -> [u8; 17] {
+    let mut key = [b'e'; 17];
+    key[1..].copy_from_slice(&url.0.to_be_bytes());
+    key
+}
+
+/// What the keys of a list's texts begin with.
+pub(super) fn list(name: &str) -> Vec<u8> {
+    [b"l", name.as_bytes(), &[0]].concat()
+}
+
+pub(super) const WAITING: &[u8] = b"w";
 pub(super) const CRAWL: &[u8] = b"c";
 pub(super) const BOOKS: &[u8] = b"b";
 pub(super) const POSITIONS: u8 = b'p';
@@ -289,6 +341,16 @@ mod tests {
         let sorted = [key(1, 9), key(2, 3), key(2, 4), key(300, 1)].map(PageKey::bytes);
         assert!(sorted.is_sorted() && failure(u64::MAX)[..] < sorted[0][..]);
         assert_eq!(PageKey::parse(&sorted[1]), Some(key(2, 3)));
+    }
+
+    #[test]
+    fn what_waits_for_a_url_stands_together_behind_all_pages() {
+        let key = |url, age| WaiterKey { url: Fingerprint(url), age };
+        let sorted = [WaiterKey::FIRST, key(1, 9), key(1, 9).next(), key(1, 0).last_of_url(), key(2, 0)];
+        assert!(sorted.is_sorted() && sorted.map(WaiterKey::bytes).is_sorted());
+        let page = PageKey { ended: Timestamp::NEVER, number: u64::MAX };
+        assert!(page.bytes()[..] < WaiterKey::FIRST.bytes()[..]);
+        assert_eq!(WaiterKey::parse(&key(1, 9).bytes()), Some(key(1, 9)));
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! | `queue` | what is due: written in chunks, read ahead, leased, settled bit by bit |
 //! | `waiting` | what is due later |
 //! | `settle` | how leases end |
+//! | `chains` | where redirects led, and what waits for a known URL |
 //! | `again` | what has ended and becomes due again |
 //! | `room` | what the caps leave of a host, and what ends when they leave nothing |
 //! | `store` | the trait's calls |
@@ -45,6 +46,7 @@
 
 mod again;
 mod books;
+mod chains;
 mod files;
 mod hosts;
 mod keys;
@@ -74,6 +76,7 @@ use crate::batch::{Admission, Admitted, Want};
 use crate::caps::Room;
 use crate::error::FrontierError;
 use books::Books;
+use chains::Chains;
 use files::{Lock, Opened, Place, Stored};
 use hosts::{Hosts, Slot, Work};
 use keys::{HostId, PageKey, WaitKey};
@@ -107,9 +110,12 @@ pub struct DiskFrontier {
     seen: Seen,
     hosts: Hosts,
     queue: Queue,
+    chains: Chains,
     positions: BTreeMap<Arc<str>, u64>,
     /// Notes that wait for the next commit.
     notes: BTreeMap<&'static str, Bytes>,
+    /// Texts of lists that do.
+    listed: BTreeSet<Vec<u8>>,
     /// When the first of those that wait is due.
     next_due: Option<WaitKey>,
     /// Nothing of the history stands before it.
@@ -232,6 +238,7 @@ impl DiskFrontier {
         let mut store = Self {
             seen,
             hosts: Hosts::new(numbered),
+            chains: Chains::new(Self::read_waiting(&stored, &place)?),
             queue: Queue::new(stored.queue.clone(), order, options.ahead_bytes_max),
             place,
             is_capped: !options.caps.are_none(),
@@ -239,6 +246,7 @@ impl DiskFrontier {
             books,
             positions,
             notes: BTreeMap::new(),
+            listed: BTreeSet::new(),
             next_due: None,
             first_page: PageKey::FIRST,
             closing: BTreeSet::new(),
@@ -303,6 +311,10 @@ impl DiskFrontier {
         for (name, note) in std::mem::take(&mut self.notes) {
             commit.insert(&self.stored.misc, keys::named(keys::NOTES, name), &note[..]);
         }
+        for key in std::mem::take(&mut self.listed) {
+            commit.insert(&self.stored.misc, key, []);
+        }
+        self.chains.write(&self.stored.misc, &mut commit);
         if self.options.durability == Durability::EveryCommit {
             commit = commit.durability(Some(PersistMode::SyncData));
         }

@@ -107,6 +107,28 @@ pub(super) fn unpack(
     })
 }
 
+/// The fingerprint of the record that stands next.
+pub(super) fn fingerprint(from: &mut Reader<'_>, host: &Host, room: &mut String) -> Option<Fingerprint> {
+    let flags = from.byte()?;
+    if flags & ATTEMPTS != 0 {
+        from.varint()?;
+    }
+    if flags & FINGERPRINT != 0 {
+        return Some(Fingerprint(u128::from_le_bytes(from.array()?)));
+    }
+    if flags & REST != 0 {
+        Rest::read(from)?;
+    }
+    let text = from.text()?;
+    if flags & WHOLE_URL != 0 {
+        return Some(Fingerprint::of_canonical(text));
+    }
+    let scheme = if flags & HTTPS != 0 { Scheme::Https } else { Scheme::Http };
+    room.clear();
+    room.extend([scheme.as_str(), "://", host.as_str(), text]);
+    Some(Fingerprint::of_canonical(room))
+}
+
 /// Passes over the record that stands next.
 pub(super) fn skip(from: &mut Reader<'_>) -> Option<()> {
     let flags = from.byte()?;

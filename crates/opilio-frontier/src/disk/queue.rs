@@ -10,7 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use fjall::{Keyspace, OwnedWriteBatch};
-use opilio_core::{Host, Lease, LeaseId, Record};
+use opilio_core::{Fingerprint, Host, Lease, LeaseId, Record};
 
 use super::hosts::{Ahead, Hosts, Read, Slot, Turn, Work};
 use super::keys::{HostId, Key, Kind};
@@ -272,6 +272,19 @@ impl Queue {
     /// Takes a lease off those that are out.
     pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<Out> {
         self.out.remove(&lease)
+    }
+
+    /// The number of a lease that is not on a record of the queue.
+    pub(super) fn next_lease(&mut self) -> LeaseId {
+        let id = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        id
+    }
+
+    /// The fingerprint of the record that is out.
+    pub(super) fn fingerprint(&mut self, out: &Out, host: &Host) -> Option<Fingerprint> {
+        let packed = out.bytes.get(out.start as usize..)?;
+        pack::fingerprint(&mut Reader(packed), host, &mut self.room)
     }
 
     /// The lease is out after all.

@@ -93,6 +93,7 @@ impl DiskFrontier {
         if closed == 0 {
             return Ok(0);
         }
+        let mut commit = self.stored.db.batch();
         for lease in leases {
             let Some(out) = self.queue.take_out(lease.id) else { continue };
             self.queue.settle(&out);
@@ -101,10 +102,10 @@ impl DiskFrontier {
             if lease.record.kind == RecordKind::Discovered {
                 self.seen.put_off(lease.record.fingerprint, why);
             }
+            self.put_off(&lease.record, &mut commit);
         }
         let slot = self.slot(id)?;
         slot.out = slot.out.saturating_sub(u32::try_from(closed).unwrap_or(u32::MAX));
-        let mut commit = self.stored.db.batch();
         self.queue.write_settled(&mut commit);
         self.seen.write(&mut commit);
         self.commit(commit)?;

@@ -172,6 +172,11 @@ impl Seen {
         self.change(fingerprint, Mark::Filtered(why));
     }
 
+    /// Whether it was filtered, and not taken on since.
+    pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> Result<bool, SeenError> {
+        Ok(matches!(self.look_up(fingerprint)?, Some(Mark::Filtered(_))))
+    }
+
     fn change(&mut self, fingerprint: Fingerprint, mark: Mark) {
         self.batch.insert(fingerprint, Sighted { mark: Some(mark), is_new: true });
     }

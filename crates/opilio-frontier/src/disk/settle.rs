@@ -1,12 +1,11 @@
 //! How leases end: one commit for all of a batch, with the sinks' positions.
 
 use fjall::OwnedWriteBatch;
-use opilio_core::{Ending, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp};
+use opilio_core::{Ending, Fingerprint, LeaseId, Reason, Record, SinkPosition, Timestamp};
 
 use super::DiskFrontier;
 use super::keys;
 use super::queue::Out;
-use super::seen::Sighting;
 use crate::batch::{Settled, Settlement};
 use crate::error::FrontierError;
 use crate::stats::{Cause, Failure};
@@ -27,8 +26,6 @@ enum End {
     Over,
     /// Its record is due again, as it was.
     Returned,
-    /// It is out after all: its redirect leads to a URL that the crawl knows.
-    TargetIsKnown,
 }
 
 impl DiskFrontier {
@@ -85,7 +82,9 @@ impl DiskFrontier {
         commit: &mut OwnedWriteBatch,
     ) -> Result<(), FrontierError> {
         let Some(out) = self.queue.take_out(settlement.lease) else {
-            ends.settled.stale += 1;
+            let of_waiter = self.end_decided(&mut Some(settlement), now, &mut ends.fresh, commit)?;
+            let count = if of_waiter { &mut ends.settled.over } else { &mut ends.settled.stale };
+            *count += 1;
             return Ok(());
         };
         let lease = settlement.lease;
@@ -102,12 +101,6 @@ impl DiskFrontier {
                     self.queue.give_back(out, slot);
                 }
                 self.hosts.join_line(host);
-            }
-            Ok(End::TargetIsKnown) => {
-                self.slot(host)?.out += 1;
-                self.queue.put_out(lease, out);
-                ends.settled.known_targets.push(lease);
-                return Ok(());
             }
             Err(error) => {
                 ends.over.push((lease, out));
@@ -126,10 +119,12 @@ impl DiskFrontier {
         fresh: &mut Vec<Record>,
         commit: &mut OwnedWriteBatch,
     ) -> Result<End, FrontierError> {
-        let Settlement { ending, target, attempts, reported_as, fetched, cause, .. } = settlement;
+        let Settlement { ending, redirect, attempts, reported_as, fetched, cause, .. } = settlement;
         match ending {
             Ending::Page => {
                 self.books.stats.pages += 1;
+                let fingerprint = self.fingerprint_of(out)?;
+                self.chains.end_as_page(fingerprint);
                 self.spend(out.host, |spent| spent.add(fetched.body_bytes))?;
                 // A run that does not ask for the history must not make it forget.
                 if self.options.history || self.books.next_page > 0 {
@@ -137,18 +132,28 @@ impl DiskFrontier {
                     self.add_page(out.host, record, attempts, fetched, now, commit);
                 }
             }
-            Ending::Alias => self.books.stats.aliases += 1,
+            Ending::Alias => {
+                self.books.stats.aliases += 1;
+                let fingerprint = self.fingerprint_of(out)?;
+                // Another page stands for it: either it led there, or it is one itself.
+                if !self.has_led_on(fingerprint)? {
+                    self.chains.end_as_page(fingerprint);
+                }
+            }
             Ending::Failed(reason) => {
                 let record = self.record_of(out)?;
                 let url = reported_as.unwrap_or_else(|| record.url.clone());
                 let cause = cause.map_or_else(Cause::default, |cause| *cause);
                 let failure = Failure { url, reason, attempts, ended: now, cause };
                 self.add_failure(out.host, &record, &failure, commit);
+                self.write_failed(record.fingerprint, reason, commit);
             }
             Ending::Redirected => {
                 let from = self.record_of(out)?;
-                let followed = self.follow(&from, target, fresh)?;
-                return Ok(if followed { End::Over } else { End::TargetIsKnown });
+                if let Some(redirect) = redirect {
+                    self.follow((out.host, out.age()), from, *redirect, fresh, commit)?;
+                }
+                return Ok(End::Over);
             }
             Ending::Retry { due, attempts } => {
                 let record = self.record_of(out)?;
@@ -166,24 +171,9 @@ impl DiskFrontier {
         self.queue.record(out, &host).ok_or_else(|| self.place.damaged("a record that was leased"))
     }
 
-    /// Gathers a redirect's target; false when the crawl knows it.
-    fn follow(
-        &mut self,
-        from: &Record,
-        target: Option<Box<Record>>,
-        fresh: &mut Vec<Record>,
-    ) -> Result<bool, FrontierError> {
-        let Some(target) = target else { return Ok(false) };
-        // Another URL under the same fingerprint (`?b&a` and `?a&b`) has not been fetched.
-        if target.fingerprint != from.fingerprint {
-            let before = self.seen.take_on(target.fingerprint);
-            if self.sighted(before)? == Sighting::Known {
-                return Ok(false);
-            }
-        }
-        self.books.stats.redirects += 1;
-        fresh.push(Record { kind: RecordKind::Continuation, ..*target });
-        Ok(true)
+    fn fingerprint_of(&mut self, out: &Out) -> Result<Fingerprint, FrontierError> {
+        let host = self.slot(out.host)?.host.clone();
+        self.queue.fingerprint(out, &host).ok_or_else(|| self.place.damaged("a record that was leased"))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 use opilio_core::{Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
@@ -13,6 +13,7 @@ use super::keys::{self, HostId, Key};
 use super::pack::CHUNK_RECORDS;
 use crate::batch::{Admission, Admitted, Settled, Settlement, Want};
 use crate::caps::Room;
+use crate::chain::Decided;
 use crate::error::FrontierError;
 use crate::frontier::{Frontier, MayRetry};
 use crate::permit::Permit;
@@ -62,8 +63,17 @@ impl Frontier for DiskFrontier {
         self.guarded(|store| store.settle_all(batch, positions, now))
     }
 
+    fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
+        let before = out.len();
+        let decided = self.guarded(|store| store.all_or_nothing(|store| store.decide(n, out)));
+        if decided.is_err() {
+            out.truncate(before);
+        }
+        decided
+    }
+
     fn is_out(&self, lease: LeaseId) -> bool {
-        self.queue.is_out(lease)
+        self.queue.is_out(lease) || self.chains.is_out(lease)
     }
 
     fn permit(&self, _: &Host) -> Permit {
@@ -98,6 +108,25 @@ impl Frontier for DiskFrontier {
         Ok(note.map(|note| Bytes::copy_from_slice(&note)))
     }
 
+    fn keep_listed(&mut self, list: &'static str, text: &str) {
+        let mut key = keys::list(list);
+        key.extend_from_slice(text.as_bytes());
+        self.listed.insert(key);
+    }
+
+    fn listed(&self, list: &'static str) -> Result<Vec<String>, FrontierError> {
+        self.usable()?;
+        let prefix = keys::list(list);
+        let mut texts = BTreeSet::new();
+        let text = |key: &[u8]| Some(str::from_utf8(key.strip_prefix(&prefix[..])?).ok()?.to_owned());
+        texts.extend(self.listed.iter().filter_map(|key| text(key)));
+        for entry in self.stored.misc.prefix(&prefix) {
+            let key = entry.key().map_err(|error| self.place.failed("read", error))?;
+            texts.insert(text(&key).ok_or_else(|| self.place.damaged("a text of a list"))?);
+        }
+        Ok(texts.into_iter().collect())
+    }
+
     fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError> {
         let positions = self.positions.iter();
         Ok(positions.map(|(sink, at)| SinkPosition { sink: sink.clone(), position: *at }).collect())
@@ -105,7 +134,8 @@ impl Frontier for DiskFrontier {
 
     fn stats(&self) -> FrontierStats {
         FrontierStats {
-            out: self.queue.out_len() as u64,
+            out: (self.queue.out_len() + self.chains.out_len()) as u64,
+            waiting: self.books.stats.waiting + self.chains.waiting() - self.chains.out_len() as u64,
             hosts: u64::from(self.hosts.numbered()),
             ..self.books.stats.clone()
         }
@@ -156,7 +186,7 @@ impl Frontier for DiskFrontier {
 
     fn checkpoint(&mut self) -> Result<(), FrontierError> {
         self.guarded(|store| {
-            if !store.notes.is_empty() {
+            if !store.notes.is_empty() || !store.listed.is_empty() {
                 store.all_or_nothing(|store| store.commit(store.stored.db.batch()))?;
             }
             let synced = store.synced.sync(&store.stored.db);

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use opilio_core::{Record, Timestamp};
 
 use super::DiskFrontier;
-use super::keys::{Key, WaitKey};
+use super::keys::{HostId, Key, WaitKey};
 use super::pack::{self, pack_loose, place_of_loose};
 use super::queue::Out;
 use crate::encode::Reader;
@@ -36,13 +36,24 @@ impl DiskFrontier {
         due: Timestamp,
         commit: &mut fjall::OwnedWriteBatch,
     ) {
+        self.write_waiting((out.host, out.age()), &record, due, commit);
+        self.books.stats.retries += 1;
+    }
+
+    /// Writes a record of this age that is due later.
+    pub(super) fn write_waiting(
+        &mut self,
+        (host, age): (HostId, u64),
+        record: &Record,
+        due: Timestamp,
+        commit: &mut fjall::OwnedWriteBatch,
+    ) {
         let mut value = Vec::new();
-        pack_loose(out.host, &record, self.queue.order(), &mut value);
-        let key = WaitKey { due, age: out.age() };
+        pack_loose(host, record, self.queue.order(), &mut value);
+        let key = WaitKey { due, age };
         commit.insert(&self.stored.queue, key.bytes(), value);
         self.next_due = Some(self.next_due.map_or(key, |first| first.min(key)));
         self.books.stats.waiting += 1;
-        self.books.stats.retries += 1;
     }
 
     /// Queues what has become due; of much, some. [`next_due`](crate::Frontier::next_due) tells that there is

@@ -4,6 +4,7 @@
 //! known and settled about 30. Known links, the common case by far, cost one probe of a hash map.
 
 mod again;
+mod chains;
 mod hosts;
 pub(crate) mod packed;
 mod queue;
@@ -15,16 +16,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use opilio_core::{
-    Attempts, Ending, Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp,
+    Attempts, Ending, Fingerprint, Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp,
 };
 
 use crate::batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
 use crate::caps::{Caps, Room};
+use crate::chain::{Decided, Redirect};
 use crate::error::FrontierError;
 use crate::frontier::{Frontier, MayRetry};
 use crate::permit::Permit;
 use crate::stats::{Cause, Failure, FrontierStats};
 use again::Ended;
+use chains::{Chains, Way};
 use hosts::{HostId, Hosts};
 use opilio_core::Order;
 use packed::Packed;
@@ -55,8 +58,11 @@ pub struct MemoryFrontier {
     closing: BTreeSet<HostId>,
     memos: HashMap<HostId, Bytes>,
     notes: BTreeMap<&'static str, Bytes>,
+    lists: BTreeMap<&'static str, BTreeSet<String>>,
     positions: BTreeMap<Arc<str>, u64>,
     ended: Ended,
+    /// Where redirects led, and which of them wait for that.
+    chains: Chains,
     books: FrontierStats,
     /// Admissions so far: the age of the next record.
     next_age: u64,
@@ -69,6 +75,8 @@ struct Out {
     host: HostId,
     age: u64,
     record: Record,
+    /// Of one that was redirected to a known URL, and is out to end.
+    way: Option<Box<Way>>,
 }
 
 /// A record that is not due yet; the derived order puts the earliest due first.
@@ -177,6 +185,9 @@ impl MemoryFrontier {
             // A redirect's target ends in the name of its origin, and stays known.
             if record.kind == RecordKind::Discovered {
                 self.seen.put_off(record.fingerprint, why);
+                self.chains.changed(record.fingerprint);
+            } else {
+                self.chains.failed(record.fingerprint, Reason::OutOfScope);
             }
             self.books.put_off(why);
         }
@@ -207,41 +218,55 @@ impl MemoryFrontier {
             let id = LeaseId(self.next_lease);
             self.next_lease += 1;
             self.hosts.lease_out(host);
-            self.out.insert(id, Out { host, age: rank.age, record: record.clone() });
+            self.out.insert(id, Out { host, age: rank.age, record: record.clone(), way: None });
             out.push(Lease { id, record });
         }
     }
 
     fn end(&mut self, settlement: Settlement, now: Timestamp, settled: &mut Settled) {
-        let Settlement { lease, ending, target, attempts, reported_as, fetched, cause } = settlement;
-        let Some(out) = self.out.remove(&lease) else {
+        let Settlement { lease, ending, redirect, attempts, reported_as, fetched, cause } = settlement;
+        let Some(mut out) = self.out.remove(&lease) else {
             settled.stale += 1;
             return;
         };
         let host = out.host;
-        self.hosts.lease_over(host);
+        let way = out.way.take();
+        if way.is_none() {
+            self.hosts.lease_over(host);
+        }
+        let fingerprint = out.record.fingerprint;
         if matches!(ending, Ending::Page | Ending::Alias | Ending::Failed(_)) {
             self.books.left -= 1;
         }
         match ending {
             Ending::Page => {
                 self.books.pages += 1;
+                self.end_as_page(fingerprint);
                 self.hosts.spent(host).add(fetched.body_bytes);
                 let rank = Rank::of(&out.record, out.age, self.hosts.order());
                 self.ended.add_page(host, rank, out.record, fetched, now, self.hosts.order());
             }
-            Ending::Alias => self.books.aliases += 1,
+            Ending::Alias => {
+                self.books.aliases += 1;
+                // Another page stands for it: either it led there, or it is one itself.
+                if !self.chains.has_led_on(fingerprint) {
+                    self.end_as_page(fingerprint);
+                }
+            }
             Ending::Failed(reason) => {
+                self.chains.failed(fingerprint, reason);
                 let url = reported_as.unwrap_or_else(|| out.record.url.clone());
                 let cause = cause.map_or_else(Cause::default, |cause| *cause);
                 self.fail(out, Failure { url, reason, attempts, ended: now, cause });
             }
             Ending::Redirected => {
-                if !self.follow(&out, target) {
-                    self.hosts.lease_out(host);
-                    self.out.insert(lease, out);
-                    settled.known_targets.push(lease);
-                    return;
+                if let Some(redirect) = redirect {
+                    self.follow(out, *redirect);
+                }
+            }
+            Ending::Retry { .. } | Ending::Return if way.is_some() => {
+                if let Some(way) = way {
+                    self.wait_on_way(out, *way);
                 }
             }
             Ending::Retry { due, attempts } => self.wait(out, due, attempts),
@@ -264,24 +289,44 @@ impl MemoryFrontier {
     fn wait(&mut self, out: Out, due: Timestamp, attempts: Attempts) {
         self.books.retries += 1;
         let record = Record { attempts, ..out.record };
-        let order = self.hosts.order();
-        let rank = Rank::of(&record, out.age, order);
-        let packed = Packed::of(&record, order);
-        self.waiting.push(Reverse(Waiting { due, age: out.age, rank, host: out.host, packed }));
+        self.put_off_until(due, out.host, out.age, &record);
     }
 
-    /// Queues a redirect's target; false when the crawl knows it.
-    fn follow(&mut self, from: &Out, target: Option<Box<Record>>) -> bool {
-        let Some(target) = target else { return false };
+    fn end_as_page(&mut self, fingerprint: Fingerprint) {
+        self.seen.end_as_page(fingerprint);
+        self.chains.forget(fingerprint);
+        self.chains.changed(fingerprint);
+    }
+
+    /// Queues a redirect's target, or has the redirect wait for it when the crawl knows it.
+    fn follow(&mut self, from: Out, redirect: Redirect) {
+        let target = redirect.target.fingerprint;
         // A server that answers `?b&a` with a redirect to `?a&b` leads to another URL under the same
         // fingerprint: that is no other URL of the crawl, and it has not been fetched.
-        let itself = target.fingerprint == from.record.fingerprint;
-        if !itself && self.seen.take_on(target.fingerprint) == Sighting::Known {
-            return false;
+        if target != from.record.fingerprint {
+            self.chains.led_on(from.record.fingerprint, target, redirect.sets_cookie);
+            if self.seen.take_on(target) == Sighting::Known {
+                return self.wait_for_known(from, &redirect);
+            }
         }
         self.books.redirects += 1;
-        self.push(Record { kind: RecordKind::Continuation, ..*target });
-        true
+        let record = Record { kind: RecordKind::Continuation, ..redirect.target };
+        match redirect.due {
+            None => self.push(record),
+            Some(due) => {
+                let host = self.hosts.id_of(&record.host);
+                let age = self.next_age;
+                self.next_age += 1;
+                self.put_off_until(due, host, age, &record);
+            }
+        }
+    }
+
+    /// Has a record wait for its time.
+    fn put_off_until(&mut self, due: Timestamp, host: HostId, age: u64, record: &Record) {
+        let order = self.hosts.order();
+        let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));
+        self.waiting.push(Reverse(Waiting { due, age, rank, host, packed }));
     }
 }
 
@@ -343,6 +388,10 @@ impl Frontier for MemoryFrontier {
         Ok(settled)
     }
 
+    fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
+        Ok(self.decide(n, out))
+    }
+
     fn is_out(&self, lease: LeaseId) -> bool {
         self.out.contains_key(&lease)
     }
@@ -371,6 +420,14 @@ impl Frontier for MemoryFrontier {
         Ok(self.notes.get(name).cloned())
     }
 
+    fn keep_listed(&mut self, list: &'static str, text: &str) {
+        self.lists.entry(list).or_default().insert(text.to_owned());
+    }
+
+    fn listed(&self, list: &'static str) -> Result<Vec<String>, FrontierError> {
+        Ok(self.lists.get(list).into_iter().flatten().cloned().collect())
+    }
+
     fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError> {
         let position =
             |(sink, position): (&Arc<str>, &u64)| SinkPosition { sink: sink.clone(), position: *position };
@@ -380,7 +437,7 @@ impl Frontier for MemoryFrontier {
     fn stats(&self) -> FrontierStats {
         FrontierStats {
             out: self.out.len() as u64,
-            waiting: self.waiting.len() as u64,
+            waiting: (self.waiting.len() + self.chains.waiting()) as u64,
             hosts: self.hosts.len() as u64,
             ..self.books.clone()
         }
@@ -397,6 +454,7 @@ impl Frontier for MemoryFrontier {
         {
             revived += 1;
             self.books.revive(reason);
+            self.chains.forget(record.fingerprint);
             self.push(record);
         }
         Ok(revived)
@@ -412,6 +470,7 @@ impl Frontier for MemoryFrontier {
         let revived = records.len() as u64;
         for record in records {
             self.books.revive(reason);
+            self.chains.forget(record.fingerprint);
             self.push(record);
         }
         Ok(revived)
@@ -428,6 +487,7 @@ impl Frontier for MemoryFrontier {
             refreshed += 1;
             self.books.refresh();
             self.hosts.spent(host).take_back(body_bytes);
+            self.seen.begin_again(record.fingerprint);
             self.push(record);
         }
         Ok(refreshed)

@@ -10,7 +10,7 @@ use crate::batch::Filtered;
 
 /// Fingerprint → known, or filtered and why.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashMap<Key, Mark, Folding>);
+pub(super) struct Seen(HashMap<Key, State, Folding>);
 
 /// What a fingerprint was before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,37 +28,70 @@ impl Seen {
     pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Sighting {
         match self.0.entry(Key::of(fingerprint)) {
             Entry::Vacant(entry) => {
-                entry.insert(Mark::Known);
+                entry.insert(State::Known);
                 Sighting::First
             }
-            Entry::Occupied(mut entry) => match entry.insert(Mark::Known) {
-                Mark::Known => Sighting::Known,
-                Mark::Filtered(why) => Sighting::Filtered(why),
+            Entry::Occupied(mut entry) => match *entry.get() {
+                State::Known | State::Page => Sighting::Known,
+                State::Filtered(why) => {
+                    entry.insert(State::Known);
+                    Sighting::Filtered(why)
+                }
             },
         }
     }
 
+    /// It ended as a page.
+    pub(super) fn end_as_page(&mut self, fingerprint: Fingerprint) {
+        self.0.insert(Key::of(fingerprint), State::Page);
+    }
+
+    /// Whether it ended as a page.
+    pub(super) fn is_page(&self, fingerprint: Fingerprint) -> bool {
+        self.0.get(&Key::of(fingerprint)) == Some(&State::Page)
+    }
+
+    /// Whether it was filtered, and not taken on since.
+    pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> bool {
+        matches!(self.0.get(&Key::of(fingerprint)), Some(State::Filtered(_)))
+    }
+
+    /// It is due again.
+    pub(super) fn begin_again(&mut self, fingerprint: Fingerprint) {
+        self.0.insert(Key::of(fingerprint), State::Known);
+    }
+
     /// What was taken on is filtered after all.
     pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
-        self.0.insert(Key::of(fingerprint), Mark::Filtered(why));
+        self.0.insert(Key::of(fingerprint), State::Filtered(why));
     }
 
     /// Remembers that a fingerprint was filtered, unless it was met before; says what it was.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Sighting {
         match self.0.entry(Key::of(fingerprint)) {
             Entry::Vacant(entry) => {
-                entry.insert(Mark::Filtered(why));
+                entry.insert(State::Filtered(why));
                 Sighting::First
             }
             Entry::Occupied(entry) => match *entry.get() {
-                Mark::Known => Sighting::Known,
-                Mark::Filtered(why) => Sighting::Filtered(why),
+                State::Known | State::Page => Sighting::Known,
+                State::Filtered(why) => Sighting::Filtered(why),
             },
         }
     }
 }
 
 /// One byte, so that an entry takes 17 (bytes are not aligned; a `u128` would make it 32).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    Known,
+    /// Known, and ended as a page.
+    Page,
+    Filtered(Filtered),
+}
+
+/// The same in a store that cannot write down each page.
+#[cfg(feature = "disk")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mark {
     Known,
@@ -140,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_entry_takes_seventeen_bytes() {
-        assert_eq!(size_of::<(Key, Mark)>(), 17);
+        assert_eq!(size_of::<(Key, State)>(), 17);
     }
 
     #[test]
@@ -151,6 +184,18 @@ mod tests {
         assert_eq!(seen.take_on(url), Sighting::Filtered(Filtered::MaxDepth));
         assert_eq!(seen.take_on(url), Sighting::Known);
         assert_eq!(seen.mark(url, Filtered::MaxDepth), Sighting::Known);
+    }
+
+    #[test]
+    fn a_page_is_known_as_one_until_it_is_due_again() {
+        let (mut seen, url) = (Seen::default(), Fingerprint(7));
+        seen.take_on(url);
+        assert!(!seen.is_page(url));
+        seen.end_as_page(url);
+        assert_eq!(seen.take_on(url), Sighting::Known);
+        assert!(seen.is_page(url));
+        seen.begin_again(url);
+        assert!(!seen.is_page(url));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use opilio_core::{Host, Lease, LeaseId, Record, Validators};
 use opilio_frontier::Fetched;
 
 use super::super::naming::Naming;
-use crate::extra::{More, Reads};
+use crate::extra::{Marks, More, Reads};
 use crate::page::{Answer, PageFacts};
 use crate::settings::Settings;
 
@@ -34,6 +34,9 @@ pub(super) struct Case<Step> {
     pub(super) step: Step,
     pub(super) more: Option<Box<More>>,
     pub(super) reads: Reads,
+    pub(super) marks: Marks,
+    /// The host that a seed led to with it, and that was none of the crawl's before.
+    pub(super) grows: Option<Host>,
     /// How a page was fetched, for the store.
     pub(super) fetched: Fetched,
 }

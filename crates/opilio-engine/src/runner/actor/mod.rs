@@ -11,7 +11,7 @@ use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Host, Lease, Reason};
 use opilio_export::FileStore;
-use opilio_frontier::{Admission, Cause, Fetched};
+use opilio_frontier::{Admission, Cause, Fetched, Known};
 use url::Url;
 
 use super::convert::{Converter, Encoders, Parent, fingerprint_of, rows};
@@ -20,6 +20,7 @@ use super::listing::{List, Listing};
 use super::naming::{Naming, PageName};
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
+use crate::clock::Clock;
 use crate::extra::{Extra, Reads};
 use crate::message::{Deliver, Name, Parsed};
 use crate::outbox::Outbox;
@@ -28,12 +29,13 @@ use crate::settings::Settings;
 use crate::spider::{Found, ParseError, Spider};
 use crate::store::StorePort;
 use case::{Case, Stub};
-use redirect::Hop;
+use redirect::{Hop, Whose};
 use tokio::sync::Semaphore;
 
 /// What a runner needs to begin.
 pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) shard: usize,
+    pub(crate) clock: Clock,
     pub(crate) spider: Arc<S>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) encoders: Encoders<S::Item>,
@@ -49,6 +51,7 @@ pub(crate) struct RunnerSetup<S: Spider> {
 
 pub(crate) struct SpiderRunner<S: Spider> {
     shard: usize,
+    clock: Clock,
     spider: Arc<S>,
     settings: Arc<Settings>,
     encoders: Encoders<S::Item>,
@@ -84,6 +87,7 @@ impl<S: Spider> SpiderRunner<S> {
     pub(crate) fn start(setup: RunnerSetup<S>) -> actix::Addr<Self> {
         Actor::start(Self {
             shard: setup.shard,
+            clock: setup.clock,
             spider: setup.spider,
             settings: setup.settings,
             encoders: setup.encoders,
@@ -110,19 +114,20 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
-        let Deliver { lease, delivery, attempts, answer, location, error } = deliver;
+        let Deliver { lease, delivery, attempts, answer, location, error, known } = deliver;
         let Some(case) = self.open(lease, attempts) else { return };
-        match (delivery, answer, location) {
-            (Delivery::Page, Some(answer), _) if case.reads != Reads::Page => self.list(ctx, case, answer),
-            (Delivery::Page, Some(answer), _) => self.page(ctx, case, answer),
-            (Delivery::Redirect, answer, Some(location)) => {
-                let (status, sets_cookies) = answer.map_or((0, false), |answer| {
-                    (answer.status, answer.headers.contains_key(http::header::SET_COOKIE))
-                });
-                self.redirect(case, location, Hop { status, sets_cookies });
+        match (known, delivery, answer, location) {
+            (Some(Known::Page), .., Some(target)) => self.alias(&case, &target),
+            (Some(Known::Wall), .., Some(target)) => self.pass_wall(case, &target, Whose::Other),
+            (Some(Known::OwnWall), .., Some(target)) => self.pass_wall(case, &target, Whose::Own),
+            (_, Delivery::Page, Some(answer), _) if case.reads != Reads::Page => self.list(ctx, case, answer),
+            (_, Delivery::Page, Some(answer), _) => self.page(ctx, case, answer),
+            (_, Delivery::Redirect, answer, Some(location)) => {
+                let hop = answer.map_or_else(Hop::default, |answer| Hop::of(&answer, self.clock));
+                self.redirect(case, location, hop);
             }
-            (Delivery::Failure(reason), answer, _) => self.failure(case, reason, answer, error),
-            (Delivery::Page | Delivery::Redirect, answer, _) => {
+            (_, Delivery::Failure(reason), answer, _) => self.failure(case, reason, answer, error),
+            (_, Delivery::Page | Delivery::Redirect, answer, _) => {
                 self.failure(case, Reason::Internal, answer, Some("an answer got lost on its way".into()));
             }
         }
@@ -131,11 +136,11 @@ impl<S: Spider> SpiderRunner<S> {
     /// Decodes what the record carries for the spider's side. What cannot be decoded ends here.
     fn open(&self, lease: Lease, attempts: u16) -> Option<Case<S::Step>> {
         let Lease { id, record } = lease;
-        let decoded = Extra::decode(&record.extra).ok().and_then(|Extra { step, more, reads }| {
+        let decoded = Extra::decode(&record.extra).ok().and_then(|Extra { step, more, reads, marks }| {
             let step = postcard::from_bytes(&step).ok()?;
-            Some((step, more, reads))
+            Some((step, more, reads, marks))
         });
-        let Some((step, more, reads)) = decoded else {
+        let Some((step, more, reads, marks)) = decoded else {
             tracing::error!(url = %record.url, "the stored step of this URL cannot be read");
             self.send(id, &record.host, Ending::Failed(Reason::Internal), record.url.clone(), attempts);
             return None;
@@ -153,12 +158,15 @@ impl<S: Spider> SpiderRunner<S> {
             step,
             more,
             reads,
+            marks,
+            grows: None,
             fetched: Fetched::default(),
         })
     }
 
     fn page(&mut self, ctx: &mut Context<Self>, mut case: Case<S::Step>, answer: Answer) {
         case.fetched = case.fetched(&answer, &self.settings);
+        self.grow_scope(&mut case);
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&case.step);
         let facts = case.facts(&self.settings);
         let naming = case.naming(&self.settings);
@@ -205,7 +213,8 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     /// Reads a sitemap, on a blocking thread: what looks small may list much.
-    fn list(&mut self, ctx: &mut Context<Self>, case: Case<S::Step>, answer: Answer) {
+    fn list(&mut self, ctx: &mut Context<Self>, mut case: Case<S::Step>, answer: Answer) {
+        self.grow_scope(&mut case);
         let list = List {
             reads: case.reads,
             url: case.record.url.clone(),
@@ -385,6 +394,7 @@ impl<S: Spider> SpiderRunner<S> {
             attempts: case.attempts,
             links,
             next: None,
+            grows: case.grows,
             name,
             rows,
             items: count,
@@ -399,6 +409,14 @@ impl<S: Spider> SpiderRunner<S> {
             fingerprint: fingerprint_of(&name, case.more.as_deref(), Reads::Page),
             alias_rows: self.alias_rows(&case.origin, &name),
         })
+    }
+
+    /// Ends a URL that led to one that the crawl has a page of.
+    fn alias(&mut self, case: &Case<S::Step>, target: &Url) {
+        let rows = self.alias_rows(&case.origin, target);
+        let (host, origin, attempts) = (case.host.clone(), case.origin.clone(), case.attempts);
+        let bare = Parsed::bare(self.shard, host, case.lease, Ending::Alias, origin, attempts);
+        self.port.give(Parsed { rows, ..bare });
     }
 
     /// The lines that say: this URL led to that one.

@@ -1,72 +1,156 @@
 //! Where a redirect leads: the next record of the chain, or why it ends there.
 
-use opilio_core::{Ending, Host, Reason, Record, RecordKind, Scheme};
+use std::time::Duration;
+
+use opilio_core::{
+    Attempts, Ending, Fingerprint, Hints, Host, Reason, Record, RecordKind, Scheme, Timestamp,
+};
+use opilio_frontier::{Again, Redirect};
 use url::Url;
 
 use super::super::convert::fingerprint_of;
 use super::SpiderRunner;
 use super::case::Case;
-use crate::extra::{Chain, Extra, More, Reads};
-use crate::message::{Next, Parsed};
+use crate::clock::Clock;
+use crate::extra::{Chain, Extra, Marks, More, Reads};
+use crate::message::Parsed;
+use crate::page::Answer;
 use crate::spider::Spider;
 
 /// What is known of an answer that redirects.
+#[derive(Default)]
 pub(super) struct Hop {
-    pub(super) status: u16,
-    pub(super) sets_cookies: bool,
+    status: u16,
+    sets_cookies: bool,
+    /// What it states to wait before its target is asked (RFC 9110 §10.2.3).
+    wait: Option<Duration>,
+}
+
+impl Hop {
+    pub(super) fn of(answer: &Answer, clock: Clock) -> Self {
+        let headers = &answer.headers;
+        Self {
+            status: answer.status,
+            sets_cookies: headers.contains_key(http::header::SET_COOKIE),
+            wait: Hints::read(headers, answer.status, clock.unix_millis()).retry_after,
+        }
+    }
+}
+
+/// Which chain found a wall.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// This one, which has passed it.
+    Own,
+    /// Another one.
+    Other,
+}
+
+/// Where a chain goes on.
+struct Step {
+    chain: Chain,
+    marks: Marks,
+    target: Url,
+    host: Host,
+    fingerprint: Fingerprint,
+    more: More,
+    due: Option<Timestamp>,
+    again: Again,
+    sets_cookie: bool,
 }
 
 impl<S: Spider> SpiderRunner<S> {
     /// Goes on at the target, in the name of the chain's origin.
     pub(super) fn redirect(&mut self, case: Case<S::Step>, location: Url, hop: Hop) {
-        let chain = case.more.as_ref().and_then(|more| more.origin.clone());
-        let mut chain = chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() });
+        let mut chain = chain_of(&case);
         let location = self.tidied(&case, &chain, location);
         let Ok(host) = Host::of(&location) else {
-            return self.failure(
-                case,
-                Reason::UnsupportedScheme,
-                None,
-                Some(format!("redirected to {location}")),
-            );
+            return self.lead_nowhere(case, Reason::UnsupportedScheme, &location);
         };
+        let sets_cookie = hop.sets_cookies && self.settings.keeps_cookies;
+        let mut marks = case.marks;
+        marks.has_cookie |= sets_cookie;
+        marks.passed_wall |= sets_cookie && *case.record.url != *chain.url;
         let more = onward(&case, &location, hop.status);
         let mut fingerprint = fingerprint_of(&location, Some(&more), case.reads);
         // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop; should
         // the server never be content, the hops end it.
         let respelled = fingerprint == case.record.fingerprint && location.as_str() != &*case.record.url;
         let mut loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
-        if loops && hop.sets_cookies && self.settings.keeps_cookies {
-            // "Come back with this cookie": the same URL is another request then. Once in a chain.
-            fingerprint = fingerprint.in_session(WITH_COOKIE);
-            loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
+        if loops && marks.has_cookie {
+            // "Come back with this cookie": the same URL is another request then. The hops end it.
+            fingerprint = with_cookie(fingerprint, &chain);
+            loops = false;
         }
+        let again = match marks {
+            _ if !self.settings.keeps_cookies || !is_plain(&case, &chain) => Again::Never,
+            // It has the cookies, and this is where they lead.
+            Marks { asked_again: true, .. } => Again::Never,
+            Marks { passed_wall: true, .. } => Again::Always,
+            _ => Again::BehindWall,
+        };
         chain.seen.push(case.record.fingerprint.0);
+        let hold_max = self.settings.hosts.of(&case.host).policy.hold_max();
         let refusal = if loops && !respelled {
             Some(Reason::RedirectLoop)
         } else if chain.seen.len() > usize::from(self.settings.redirects_max) {
             Some(Reason::TooManyRedirects)
         } else if self.is_out_of_scope(&case, &location, &host) {
             Some(Reason::OutOfScope)
+        } else if hop.wait.is_some_and(|wait| wait > hold_max) {
+            Some(Reason::HostClosed)
         } else {
             None
         };
         if let Some(reason) = refusal {
-            return self.failure(case, reason, None, Some(format!("redirected to {location}")));
+            return self.lead_nowhere(case, reason, &location);
         }
+        let due = hop.wait.map(|wait| self.clock.now() + wait);
+        let target = location;
+        self.go_on(case, Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie });
+    }
+
+    /// The way from a known URL on sets a cookie: asks the chain's origin again, which may show its page now.
+    /// Where it does not, the cookie is not there any more, or not for it: the chain takes that way itself.
+    pub(super) fn pass_wall(&mut self, case: Case<S::Step>, known: &Url, whose: Whose) {
+        let mut chain = chain_of(&case);
+        let passed_wall = case.marks.passed_wall || whose == Whose::Own;
+        let mut marks = Marks { has_cookie: true, passed_wall, ..case.marks };
+        let asks_origin = marks.passed_wall || !marks.asked_behind;
+        if asks_origin {
+            marks.asked_again |= marks.passed_wall;
+            marks.asked_behind = true;
+            marks.passed_wall = false;
+        }
+        let next = if asks_origin { Url::parse(&chain.url).ok() } else { Some(known.clone()) };
+        let Some((target, host)) = next.and_then(|url| Some((url.clone(), Host::of(&url).ok()?))) else {
+            return self.lead_nowhere(case, Reason::Internal, known);
+        };
+        let more = onward(&case, &target, 302);
+        let fingerprint = with_cookie(fingerprint_of(&target, Some(&more), case.reads), &chain);
+        chain.seen.push(case.record.fingerprint.0);
+        if chain.seen.len() > usize::from(self.settings.redirects_max) {
+            return self.lead_nowhere(case, Reason::TooManyRedirects, known);
+        }
+        let (due, again, sets_cookie) = (None, Again::Never, true);
+        self.go_on(case, Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie });
+    }
+
+    fn go_on(&mut self, case: Case<S::Step>, next: Step) {
+        let Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie } = next;
         let step = postcard::to_stdvec(&case.step);
         let extra = step.and_then(|step| {
             let more = Some(Box::new(More { origin: Some(chain), ..more }));
-            Extra { step, more, reads: case.reads }.encode()
+            Extra { step, more, reads: case.reads, marks }.encode()
         });
         let Ok(extra) = extra else {
             return self.failure(case, Reason::ParseError, None, Some("the step cannot be encoded".into()));
         };
-        let record = Record {
-            url: location.as_str().into(),
+        let target = Record {
+            url: target.as_str().into(),
             fingerprint,
             host,
-            scheme: Scheme::of(&location).unwrap_or(case.record.scheme),
+            scheme: Scheme::of(&target).unwrap_or(case.record.scheme),
             depth: case.record.depth,
             priority: case.record.priority,
             score: case.record.score,
@@ -75,12 +159,31 @@ impl<S: Spider> SpiderRunner<S> {
             validators: None,
             extra,
         };
-        let alias_rows = self.alias_rows(&case.origin, &location);
+        let redirect = Redirect { target, due, sets_cookie, again, attempts: Attempts::of(case.attempts) };
         let ending = Ending::Redirected;
         self.port.give(Parsed {
-            next: Some(Box::new(Next { record, alias_rows })),
+            next: Some(Box::new(redirect)),
             ..Parsed::bare(self.shard, case.host, case.lease, ending, case.origin, case.attempts)
         });
+    }
+
+    fn lead_nowhere(&mut self, case: Case<S::Step>, reason: Reason, target: &Url) {
+        self.failure(case, reason, None, Some(format!("redirected to {target}")));
+    }
+
+    /// Takes the host of an answer into the scope that a seed led to by redirects.
+    pub(super) fn grow_scope(&self, case: &mut Case<S::Step>) {
+        let Some(chain) = case.more.as_ref().and_then(|more| more.origin.as_ref()) else { return };
+        let is_near = || {
+            let origin = Url::parse(&chain.url).ok().and_then(|url| Host::of(&url).ok());
+            origin.is_some_and(|origin| origin.group() == case.host.group())
+        };
+        // Nobody asked for a robots.txt: what another site's lists is not the crawl's.
+        let carries = case.marks.of_seed && (case.reads != Reads::SitemapsOf || is_near());
+        if carries && self.settings.scope.grow(&case.host) {
+            tracing::info!(host = %case.host, seed = %chain.url, "a seed led to this host: it belongs to the crawl");
+            case.grows = Some(case.host.clone());
+        }
     }
 
     /// A redirect's target as the scope wants it. A server that adds what the scope takes away (or
@@ -96,13 +199,37 @@ impl<S: Spider> SpiderRunner<S> {
     fn is_out_of_scope(&self, case: &Case<S::Step>, target: &Url, host: &Host) -> bool {
         let scope = &self.settings.scope;
         let refusal = match case.reads {
+            Reads::Page if case.marks.of_seed => scope.refuses_seeds_redirect(target, case.record.depth),
             Reads::Page => scope.refuses_redirect(target, host, case.record.depth),
-            Reads::Sitemap { depth } => scope.refuses_sitemap(target, host, depth, Some(&case.host)),
+            Reads::Sitemap { depth } => {
+                let from = (!case.marks.of_seed).then_some(&case.host);
+                scope.refuses_sitemap(target, host, depth, from)
+            }
             // As the rules themselves, wherever they are (RFC 9309 §2.3.1.2).
             Reads::SitemapsOf => scope.refuses_sitemap(target, host, 0, None),
         };
         refusal.is_some()
     }
+}
+
+/// The chain so far, of which this URL is not yet part.
+fn chain_of<Step>(case: &Case<Step>) -> Chain {
+    let chain = case.more.as_ref().and_then(|more| more.origin.clone());
+    chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() })
+}
+
+/// Whether the chain's origin was a plain GET: nothing else is asked again.
+fn is_plain<Step>(case: &Case<Step>, chain: &Chain) -> bool {
+    let origin = chain.seen.first().copied().unwrap_or(case.record.fingerprint.0);
+    let more = More { session: case.session().map(str::to_owned), ..More::default() };
+    let plain = Url::parse(&chain.url).map(|url| fingerprint_of(&url, Some(&more), case.reads));
+    plain.is_ok_and(|plain| plain.0 == origin)
+}
+
+/// Tells a URL that a chain comes back to with a cookie from the same URL before, and from that of every
+/// other chain. No name of a session holds a line break.
+fn with_cookie(url: Fingerprint, chain: &Chain) -> Fingerprint {
+    url.in_session(&format!("\nwith the cookie of {} at hop {}", chain.url, chain.seen.len()))
 }
 
 /// What of a request goes on to the target of its redirect: 307 and 308 keep method and body, the
@@ -126,9 +253,6 @@ fn origin_of(url: &Url) -> Option<(String, String, u16)> {
     Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
-/// Tells a URL that a chain comes back to with a cookie from the same URL before. No name of a session
-/// holds a line break.
-const WITH_COOKIE: &str = "\nwith the cookie";
 /// Header fields that make a request conditional (RFC 9110 §13.1).
 const CONDITIONS: [&str; 5] =
     ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use opilio_core::intake::Level;
 use opilio_core::{Host, Lease, Timestamp};
-use opilio_frontier::{FrontierError, Want};
+use opilio_frontier::{Decided, FrontierError, Want};
 
 use super::{Desk, deliver};
 use crate::message::{Assign, Call, FromStore, Work};
@@ -28,7 +28,8 @@ impl Desk {
         // Those that came alive may have had nothing to do: the next ones must not wait for other news.
         let may_wake = !nothing && !self.ready.is_empty() && self.live.len() < self.hosts_max();
         self.more_ready = may_wake || (!all && self.room_for_ready() > 0);
-        let assign = Assign { work, calls: self.calls()?, kept: std::mem::take(&mut self.kept) };
+        let decided = self.decided()?;
+        let assign = Assign { work, calls: self.calls()?, kept: std::mem::take(&mut self.kept), decided };
         if !assign.is_empty() {
             let _ = deliver(&self.scheduler, FromStore::Leased(assign)).await;
         }
@@ -50,6 +51,17 @@ impl Desk {
             calls.push(Call { visit, memory });
         }
         Ok(calls)
+    }
+
+    /// Redirected URLs that are to end as the known ones did that they led to.
+    fn decided(&mut self) -> Result<Vec<Decided>, FrontierError> {
+        let room = DECIDED_MAX.saturating_sub(self.decided.len());
+        let mut decided = Vec::new();
+        if room > 0 && !self.stopped {
+            self.more_ready |= self.frontier.decided(room, &mut decided)?;
+            self.decided.extend(decided.iter().map(|one| one.lease.id));
+        }
+        Ok(decided)
     }
 
     /// Leases for live hosts that have room, and for hosts that come alive with them.
@@ -157,5 +169,7 @@ const FIRST_LEASES: u32 = 16;
 /// another one's.
 const OUT_MANY: u64 = 32_768;
 const FEW_LEASES: u32 = 2;
+/// Redirected URLs that are out to end without a request.
+const DECIDED_MAX: usize = 256;
 /// So many hosts are never too many for any memory.
 const FEW_HOSTS: usize = 64;

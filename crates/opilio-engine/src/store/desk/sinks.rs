@@ -1,6 +1,5 @@
 //! What lies between the desk and the sinks: numbered batches, given out in order and settled as a prefix.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{Desk, Syncing, sleep_until};
 use crate::exporter::{Rows, Written};
-use crate::message::{Next, Parsed};
+use crate::message::Parsed;
 use crate::past::{self, RunState};
 
 /// Leases whose rows travel under one number.
@@ -27,7 +26,7 @@ pub(super) struct Batch {
 
 impl Desk {
     /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they
-    /// write nothing unless their target turns out to be known.
+    /// write nothing.
     pub(super) async fn hand_over(&mut self, pages: Vec<Parsed>) -> Result<(), FrontierError> {
         if pages.is_empty() {
             return Ok(());
@@ -41,7 +40,7 @@ impl Desk {
                 batch.add(page);
             }
         }
-        self.follow(redirects, &mut batch).await?;
+        self.follow(redirects).await?;
         if batch.settlements.is_empty() {
             return Ok(());
         }
@@ -100,27 +99,18 @@ impl Desk {
         Ok(())
     }
 
-    async fn follow(&mut self, redirects: Vec<Parsed>, batch: &mut Batch) -> Result<(), FrontierError> {
+    async fn follow(&mut self, redirects: Vec<Parsed>) -> Result<(), FrontierError> {
         if redirects.is_empty() {
             return Ok(());
         }
         let mut settlements = Vec::with_capacity(redirects.len());
-        let mut rest: HashMap<LeaseId, (Parsed, Vec<Vec<u8>>)> = HashMap::new();
-        for mut page in redirects {
-            let Some(next) = page.next.take() else { continue };
-            let Next { record, alias_rows } = *next;
-            settlements.push(Settlement::redirected(page.lease, record));
-            rest.insert(page.lease, (page, alias_rows));
+        let mut over = Vec::with_capacity(redirects.len());
+        for page in redirects {
+            let Some(next) = page.next else { continue };
+            settlements.push(Settlement::redirected(page.lease, *next));
+            over.push((page.shard, page.host, page.lease));
         }
-        let settled = self.commit(settlements, &[])?;
-        for lease in settled.known_targets {
-            if let Some((mut page, rows)) = rest.remove(&lease) {
-                page.ending = Ending::Alias;
-                page.rows = rows;
-                batch.add(page);
-            }
-        }
-        let over = rest.into_values().map(|(page, _)| (page.shard, page.host, page.lease)).collect();
+        self.commit(settlements, &[])?;
         self.tell_settled(over).await;
         Ok(())
     }

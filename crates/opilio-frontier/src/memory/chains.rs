@@ -1,0 +1,163 @@
+//! Where redirects led, and the redirected URLs that wait until a known URL has ended.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use opilio_core::{Fingerprint, Lease, LeaseId, Reason, Record};
+
+use super::hosts::HostId;
+use super::packed::Packed;
+use super::queue::Rank;
+use super::seen::{Folding, Key};
+use super::{MemoryFrontier, Out};
+use crate::chain::{Again, Decided, Fate, Judged, Known, Redirect, Stop, judge};
+
+/// How URLs ended that did not end as pages by themselves, and what waits for others.
+#[derive(Debug, Default)]
+pub(super) struct Chains {
+    fates: HashMap<Key, Fate, Folding>,
+    /// By the URL that each waits for, then by age.
+    waiting: BTreeMap<(u128, u64), Waiting>,
+    /// URLs of which something is waited for and has changed.
+    changed: VecDeque<Fingerprint>,
+}
+
+/// A redirected URL that waits for a known one.
+#[derive(Debug)]
+struct Waiting {
+    host: HostId,
+    rank: Rank,
+    packed: Packed,
+    way: Way,
+}
+
+/// Where a URL was redirected to. What it waits for may stand further on.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    target: Fingerprint,
+    url: Arc<str>,
+    again: Again,
+}
+
+impl Chains {
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    pub(super) fn failed(&mut self, url: Fingerprint, reason: Reason) {
+        self.fates.insert(Key::of(url), Fate::Failed(reason));
+        self.changed(url);
+    }
+
+    pub(super) fn led_on(&mut self, from: Fingerprint, to: Fingerprint, sets_cookie: bool) {
+        self.fates.insert(Key::of(from), Fate::LedTo { to, sets_cookie });
+        self.changed(from);
+    }
+
+    pub(super) fn has_led_on(&self, url: Fingerprint) -> bool {
+        matches!(self.fates.get(&Key::of(url)), Some(Fate::LedTo { .. }))
+    }
+
+    /// It is under way again, or a page.
+    pub(super) fn forget(&mut self, url: Fingerprint) {
+        if !self.fates.is_empty() {
+            self.fates.remove(&Key::of(url));
+        }
+    }
+
+    /// Something has become of a URL: whatever waits for it is looked at again.
+    pub(super) fn changed(&mut self, url: Fingerprint) {
+        if !self.waiting.is_empty() && self.first_for(url, 0).is_some() {
+            self.changed.push_back(url);
+        }
+    }
+
+    /// The first that waits for a URL, from an age on.
+    fn first_for(&self, url: Fingerprint, from: u64) -> Option<(u128, u64)> {
+        self.waiting.range((url.0, from)..=(url.0, u64::MAX)).next().map(|(key, _)| *key)
+    }
+}
+
+impl MemoryFrontier {
+    /// Has a redirected URL wait for its target, which the crawl knows.
+    pub(super) fn wait_for_known(&mut self, from: Out, redirect: &Redirect) {
+        let Redirect { target: Record { fingerprint, ref url, .. }, again, attempts, .. } = *redirect;
+        let record = Record { attempts, ..from.record };
+        let way = Way { target: fingerprint, url: url.clone(), again };
+        self.wait_on_way(Out { record, ..from }, way);
+    }
+
+    pub(super) fn wait_on_way(&mut self, from: Out, way: Way) {
+        let Out { host, age, record, .. } = from;
+        let order = self.hosts.order();
+        let (rank, packed) = (Rank::of(&record, age, order), Packed::of(&record, order));
+        let target = way.target;
+        self.chains.waiting.insert((target.0, age), Waiting { host, rank, packed, way });
+        self.chains.changed(target);
+    }
+
+    /// Leases at most `n` of those that wait and are decided; tells whether there may be more.
+    pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> bool {
+        let until = out.len() + n;
+        while out.len() < until
+            && let Some(url) = self.chains.changed.pop_front()
+        {
+            let mut from = 0;
+            while let Some(key) = self.chains.first_for(url, from) {
+                if out.len() == until {
+                    self.chains.changed.push_front(url);
+                    return true;
+                }
+                from = key.1 + 1;
+                self.decide_one(key, out);
+            }
+        }
+        !self.chains.changed.is_empty()
+    }
+
+    fn decide_one(&mut self, key: (u128, u64), out: &mut Vec<Decided>) {
+        let Some(waiting) = self.chains.waiting.get(&key) else { return };
+        match self.judge_way(&waiting.way) {
+            Judged::Open { at, .. } if at.0 == key.0 => {}
+            Judged::Open { at: url, .. } => {
+                if let Some(waiting) = self.chains.waiting.remove(&key) {
+                    self.chains.waiting.insert((url.0, key.1), waiting);
+                }
+            }
+            Judged::Is(known) => {
+                if let Some(waiting) = self.chains.waiting.remove(&key) {
+                    out.push(self.lease_decided(waiting, known));
+                }
+            }
+        }
+    }
+
+    fn judge_way(&self, way: &Way) -> Judged {
+        let look_up = |url| {
+            let fate = self.chains.fates.get(&Key::of(url));
+            Ok::<_, Infallible>(match fate {
+                _ if self.seen.is_page(url) => Stop::Page,
+                Some(fate) => Stop::Fate(*fate),
+                // It was taken on, and then its host's caps were reached.
+                None if self.seen.is_filtered(url) => Stop::Fate(Fate::Failed(Reason::OutOfScope)),
+                None => Stop::Open,
+            })
+        };
+        match judge(way.target, way.again, look_up) {
+            Ok(judged) => judged,
+            Err(never) => match never {},
+        }
+    }
+
+    fn lease_decided(&mut self, waiting: Waiting, known: Known) -> Decided {
+        let Waiting { host, rank, packed, way } = waiting;
+        let record = packed.unpack(self.hosts.name(host), rank.band, self.hosts.order());
+        let id = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        let target = way.url.clone();
+        let out = Out { host, age: rank.age, record: record.clone(), way: Some(Box::new(way)) };
+        self.out.insert(id, out);
+        Decided { lease: Lease { id, record }, target, known }
+    }
+}
