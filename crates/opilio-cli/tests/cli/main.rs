@@ -14,6 +14,7 @@ mod keep;
 mod kill;
 mod memory;
 mod patience;
+mod redirects;
 mod robots;
 mod sandbox;
 mod sitemap;
