@@ -46,7 +46,7 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    pub(super) fn new(waiting: u64) -> Self {
+    pub(super) fn new(waiting: u64, recent_bytes: usize) -> Self {
         Self {
             waiting,
             written: waiting,
@@ -56,7 +56,7 @@ impl Chains {
             is_last: false,
             out: HashMap::new(),
             keys_out: HashSet::new(),
-            pages: Pages::default(),
+            pages: Pages::new(recent_bytes / PAGES_SHARE),
         }
     }
 
@@ -106,16 +106,21 @@ impl Chains {
 }
 
 /// The pages that ended last.
-#[derive(Default)]
 struct Pages {
-    /// Half of their fingerprints: by chance, two of a million pages have the same in one crawl of 10⁷.
+    /// The half of their fingerprints that tells URLs of one host apart.
     young: HashSet<u64>,
     old: HashSet<u64>,
+    /// So many are a generation, of which there are two.
+    max: usize,
 }
 
 impl Pages {
+    fn new(max: usize) -> Self {
+        Self { young: HashSet::new(), old: HashSet::new(), max: max.max(PAGES_MIN) }
+    }
+
     fn add(&mut self, url: Fingerprint) {
-        if self.young.len() >= PAGES_MAX {
+        if self.young.len() >= self.max {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(short(url));
@@ -131,7 +136,6 @@ impl Pages {
     }
 }
 
-/// The half that tells URLs of one host apart.
 fn short(url: Fingerprint) -> u64 {
     url.0 as u64
 }
@@ -218,6 +222,7 @@ impl DiskFrontier {
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
         if self.chains.waiting == 0 {
             self.chains.changed.clear();
+            (self.chains.all, self.chains.is_last) = (None, false);
             return Ok(false);
         }
         let until = out.len() + n;
@@ -237,6 +242,9 @@ impl DiskFrontier {
             } else if let Some(from) = self.chains.all {
                 let range = (from, WaiterKey::LAST);
                 self.chains.all = self.look_at_waiters(range, leases, &mut looks, out, &mut commit)?;
+                if self.chains.is_last && self.chains.all.is_none() && self.chains.out.is_empty() {
+                    return Err(self.place.damaged("what is said to wait is not there"));
+                }
             } else if self.chains.out.is_empty() && self.books.stats.left == self.chains.waiting {
                 (self.chains.all, self.chains.is_last) = (Some(WaiterKey::FIRST), true);
             } else {
@@ -363,9 +371,13 @@ impl DiskFrontier {
                 self.write_failed(record.fingerprint, reason, commit);
             }
             (Ending::Redirected, Some(redirect)) => {
-                commit.remove(&self.stored.ends, key.bytes());
                 self.chains.waiting -= 1;
+                let (before, target) = (self.chains.waiting, redirect.target.fingerprint);
                 self.follow((host, key.age), record, *redirect, fresh, commit)?;
+                // One commit is not to remove and to write one key.
+                if self.chains.waiting == before || target != key.url {
+                    commit.remove(&self.stored.ends, key.bytes());
+                }
                 return Ok(true);
             }
             // It goes on waiting, and is looked at again.
@@ -424,8 +436,10 @@ const LOOKS_MAX: usize = 1_024;
 /// URLs that are known to be waited for: some 30 MB. What waits for others is looked at when nothing else is
 /// left.
 const AWAITED_MAX: usize = 1 << 20;
-/// Pages of a generation, of which there are two: some 8 MB each, as they fill.
-const PAGES_MAX: usize = 1 << 19;
+/// A page of those that are remembered for this many bytes of fingerprints met lately: half a million of each
+/// generation by default, which take some 8 MB, as they come.
+const PAGES_SHARE: usize = 256;
+const PAGES_MIN: usize = 1 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -448,12 +462,12 @@ mod tests {
     }
 
     #[test]
-    fn the_last_half_million_pages_are_remembered_and_no_more_than_twice_as_many() {
-        let mut pages = Pages::default();
-        let all = 3 * PAGES_MAX as u128;
+    fn the_last_pages_are_remembered_and_no_more_than_twice_as_many() {
+        let mut pages = Pages::new(5_000);
+        let all = 3 * 5_000_u128;
         (0..all).for_each(|n| pages.add(Fingerprint(n)));
-        assert!((all - PAGES_MAX as u128..all).all(|n| pages.hold(Fingerprint(n))));
-        assert!(pages.young.len() + pages.old.len() <= 2 * PAGES_MAX && !pages.hold(Fingerprint(0)));
+        assert!((all - 5_000..all).all(|n| pages.hold(Fingerprint(n))));
+        assert!(pages.young.len() + pages.old.len() <= 2 * 5_000 && !pages.hold(Fingerprint(0)));
         pages.remove(Fingerprint(all - 1));
         assert!(!pages.hold(Fingerprint(all - 1)));
     }

@@ -238,7 +238,7 @@ impl DiskFrontier {
         let mut store = Self {
             seen,
             hosts: Hosts::new(numbered),
-            chains: Chains::new(Self::read_waiting(&stored, &place)?),
+            chains: Chains::new(Self::read_waiting(&stored, &place)?, options.recent_bytes),
             queue: Queue::new(stored.queue.clone(), order, options.ahead_bytes_max),
             place,
             is_capped: !options.caps.are_none(),
