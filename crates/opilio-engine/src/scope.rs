@@ -16,10 +16,10 @@ use crate::trap::{TrapRules, month_of};
 pub enum Follow {
     /// None at all: only the seeds are fetched.
     None,
-    /// Those to a host that a seed names.
+    /// Those to a host that a seed names, or that a seed redirects to.
     #[default]
     SameHost,
-    /// Those to a registrable domain that a seed names.
+    /// Those to a registrable domain that a seed names, or that a seed redirects to.
     SameDomain,
     /// All of them.
     All,

@@ -267,7 +267,7 @@ fn a_ring_among_links_is_found_as_one_among_seeds() {
 #[test]
 fn what_leads_to_a_failure_fails_with_its_reason_whenever_it_is_met() {
     for (status, reason) in
-        [(500, Reason::Http5xx), (404, Reason::Http4xx), (410, Reason::Http4xx), (501, Reason::Http5xx)]
+        [(500, Reason::Http5xx), (503, Reason::Http5xx), (404, Reason::Http4xx), (501, Reason::Http5xx)]
     {
         let web = move |ask: &Ask| match ask.url.path() {
             "/a" | "/b" | "/c" => to("/t"),
@@ -282,7 +282,7 @@ fn what_leads_to_a_failure_fails_with_its_reason_whenever_it_is_met() {
             assert_eq!(ran.failures(), failed, "{status}");
             assert_eq!((ran.report.pages, ran.report.aliases), (1, 0), "{status}");
             let asked = ran.asked.iter().filter(|(_, url)| url.ends_with("/t")).count();
-            let attempts = if status == 500 { 2 } else { 1 };
+            let attempts = if matches!(status, 500 | 503) { 2 } else { 1 };
             assert!(asked <= attempts + 1, "{status}: {asked}");
         }
     }
@@ -296,18 +296,34 @@ fn a_failure_is_told_over_kills_and_by_the_store_on_disk_too() {
         "/gone" => ScriptedAnswer::status(404),
         "/old" => to("/gone"),
         "/reset" => ScriptedAnswer::fault(Phase::Head, Fault::Reset),
-        "/r" => to("/reset"),
+        "/r" => to("http://b.example/reset"),
+        "/slow" => ScriptedAnswer::fault(Phase::Head, Fault::Timeout),
+        "/s" => to("http://c.example/slow"),
         _ => page(ask),
     };
+    // On hosts of their own: how many broken pages a host may have between two kills is the gate's matter.
     let failures = [
         ("/a", Reason::Http5xx),
         ("/b", Reason::Http5xx),
         ("/gone", Reason::Http4xx),
         ("/old", Reason::Http4xx),
         ("/r", Reason::Reset),
-        ("/reset", Reason::Reset),
+        ("http://b.example/reset", Reason::Reset),
+        ("/s", Reason::Timeout),
+        ("http://c.example/slow", Reason::Timeout),
     ];
-    let paths = ["/a", "/b", "/gone", "/old", "/reset", "/r", "/fine", "/page"];
+    let paths = [
+        "/a",
+        "/b",
+        "/gone",
+        "/old",
+        "http://b.example/reset",
+        "/r",
+        "http://c.example/slow",
+        "/s",
+        "/fine",
+        "/page",
+    ];
     comes_to(
         &paths,
         web,
@@ -453,6 +469,23 @@ fn a_wall_that_never_opens_ends_and_who_keeps_no_cookies_is_told_of_a_loop() {
 }
 
 #[test]
+fn a_cookie_on_the_way_to_a_known_page_costs_one_more_round_and_no_second() {
+    // A site that sets one along with every redirect.
+    let web: Web = |ask| match ask.url.path() {
+        "/home" => page(ask),
+        "/hop" => sets(to("/home"), "visit=1"),
+        path if path.starts_with("/direct") => sets(to("/home"), "visit=1"),
+        path => sets(to(&format!("/hop?{}", &path[1..])), "visit=1"),
+    };
+    let paths = ["/home", "/direct1", "/direct2", "/a", "/b"];
+    let ran =
+        comes_to(&paths, web, &Comes { pages: &["/home"], aliases: 4, by_cookies: true, ..Comes::default() });
+    let asked = |path: &str| ran.asked.iter().filter(|(_, url)| url.ends_with(path)).count();
+    assert_eq!((asked("/home"), asked("/direct1"), asked("/direct2")), (1, 1, 1), "{:?}", ran.asked);
+    assert_eq!((asked("/a"), asked("/hop?a"), asked("/b"), asked("/hop?b")), (2, 2, 2, 2), "{:?}", ran.asked);
+}
+
+#[test]
 fn a_chain_in_which_any_hop_sets_a_cookie_may_come_back() {
     // Set by the first, by the middle, by the last of three.
     for which in ["/a", "/b", "/c"] {
@@ -520,6 +553,35 @@ fn a_seeds_redirect_takes_its_scope_along() {
     // What the user named holds all the same.
     let ran = run(crawler(&seed()).scope(Scope::new().exclude("*//www.*").unwrap()), moved);
     assert_eq!(ran.failures(), [(seed()[0].clone(), Reason::OutOfScope)]);
+}
+
+#[test]
+fn a_sitemap_that_has_moved_lists_pages_of_where_it_is_now() {
+    struct Listed;
+    impl Spider for Listed {
+        type Item = String;
+        type Step = ();
+        fn seeds(&self) -> Vec<Request<()>> {
+            vec![Request::sitemap("http://shop.example/sitemap.xml", ())]
+        }
+        fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            found.item(page.origin().to_owned());
+            Ok(())
+        }
+    }
+    let web = |ask: &Ask| match (ask.url.host_str().unwrap_or_default(), ask.url.path()) {
+        ("shop.example", path) => to(&format!("https://www.shop.example{path}")),
+        (_, "/sitemap.xml") => ScriptedAnswer::page(
+            "<urlset><url><loc>https://www.shop.example/1</loc></url>\
+             <url><loc>https://other.example/2</loc></url></urlset>",
+        ),
+        _ => page(ask),
+    };
+    let (output, collected) = Collect::new();
+    let crawler = Crawler::new(Listed).addresses(AddressPolicy::allow_all()).no_robots().export(output);
+    let report = runtime().block_on(crawler.transport(transport(web, Arc::default())).run_here()).unwrap();
+    assert_eq!(collected.items::<String>().unwrap(), ["https://www.shop.example/1"], "{report:?}");
+    assert_eq!(report.filtered.get("scope_host"), Some(&1));
 }
 
 #[test]
