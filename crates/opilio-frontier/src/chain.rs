@@ -133,8 +133,9 @@ pub(crate) fn judge<E>(
     Ok(Judged::Is(Known::Failed(Reason::TooManyRedirects)))
 }
 
-/// Redirects in a row that are known and looked through: no site has so many by chance.
-const STEPS_MAX: usize = 4_096;
+/// Redirects in a row that are known and looked through. No site has so many by chance, and each redirect looks
+/// through them.
+const STEPS_MAX: usize = 1_024;
 
 #[cfg(test)]
 mod tests {

@@ -199,6 +199,35 @@ pub fn a_wall_is_told_to_whoever_heeds_it(stores: &mut dyn Stores) {
     assert_eq!(known, [("http://a.test/2".into(), Known::Wall), ("http://a.test/3".into(), Known::Page)]);
 }
 
+/// More than one call looks at, and on to the URL that the one they wait for leads to.
+pub fn many_wait_for_one_url(stores: &mut dyn Stores) {
+    const MANY: usize = 2_500;
+    let mut store = stores.open();
+    admit(&mut *store, &["http://b.test/old"]);
+    let urls: Vec<_> = (0..MANY).map(|n| format!("http://a.test/{n}")).collect();
+    admit(&mut *store, &urls.iter().map(|url| &**url).collect::<Vec<_>>());
+    let leases = lease(&mut *store, "a.test", MANY);
+    let to_old = |id| Settlement::redirected(id, record("http://b.test/old"));
+    store.settle(leases.iter().map(|lease| to_old(lease.id)).collect(), &[], NOW).unwrap();
+    assert!(decided(&mut *store).is_empty());
+    let old = one(&mut *store, "b.test");
+    settle(&mut *store, Settlement::redirected(old, record("http://b.test/new")));
+    assert!(decided(&mut *store).is_empty());
+    let new = one(&mut *store, "b.test");
+    settle(&mut *store, Settlement::page(new));
+    let mut ended = 0;
+    while store.stats().left > 0 {
+        let mut some = Vec::new();
+        store.decided(100, &mut some).unwrap();
+        assert!(!some.is_empty() && some.len() <= 100, "{ended} have ended");
+        ended += some.len();
+        let ends = some.iter().map(|one| Settlement::alias(one.lease.id)).collect();
+        assert_eq!(store.settle(ends, &[], NOW).unwrap().over, some.len() as u64);
+    }
+    assert_eq!((ended, store.stats().aliases), (MANY, MANY as u64));
+    assert!(store.stats().balances());
+}
+
 /// The answer stated a wait.
 pub fn a_redirects_target_may_be_due_later(stores: &mut dyn Stores) {
     let mut store = stores.open();

@@ -80,7 +80,7 @@ macro_rules! conformance_tests {
                 a_retry_wakes_its_host, a_redirect_goes_on_as_its_target,
                 a_redirect_to_a_known_url_waits_until_that_has_ended,
                 a_redirect_to_a_url_that_has_ended_is_decided_at_once, a_ring_of_redirects_is_found,
-                a_wall_is_told_to_whoever_heeds_it, a_redirects_target_may_be_due_later,
+                a_wall_is_told_to_whoever_heeds_it, many_wait_for_one_url, a_redirects_target_may_be_due_later,
                 a_failed_target_takes_what_led_there_along_until_it_is_due_again,
                 a_redirect_to_a_filtered_url_is_followed, a_redirect_to_itself_is_followed,
                 two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,

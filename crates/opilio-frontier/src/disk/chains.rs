@@ -33,8 +33,8 @@ pub(super) struct Chains {
     written: u64,
     /// URLs that something waits for, as far as this run has met them.
     awaited: HashSet<Fingerprint>,
-    /// Those of them that something has become of, and from which age on to look.
-    changed: VecDeque<WaiterKey>,
+    /// What to look at: all that wait for a URL that something has become of, and those that are new.
+    changed: VecDeque<(WaiterKey, WaiterKey)>,
     /// Where a look at all that wait has come to, if one goes on.
     all: Option<WaiterKey>,
     /// Nothing else was left when it began.
@@ -75,7 +75,17 @@ impl Chains {
     /// Something has become of a URL: what waits for it is looked at again.
     pub(super) fn changed(&mut self, url: Fingerprint) {
         if self.waiting > 0 && self.awaited.remove(&url) {
-            self.changed.push_back(WaiterKey { url, age: 0 });
+            let first = WaiterKey { url, age: 0 };
+            self.changed.push_back((first, first.last_of_url()));
+        }
+    }
+
+    /// One that waits is new, or waits again.
+    fn look_later_at(&mut self, key: WaiterKey) {
+        match self.changed.back_mut() {
+            // They mostly come in the order of their ages.
+            Some((_, last)) if last.url == key.url && last.age <= key.age => *last = key,
+            _ => self.changed.push_back((key, key)),
         }
     }
 
@@ -96,6 +106,11 @@ impl Chains {
             self.written = self.waiting;
             commit.insert(misc, keys::WAITING, self.waiting.to_be_bytes());
         }
+    }
+
+    pub(super) fn has_nothing_to_look_at(&self, left: u64) -> bool {
+        let nothing_else_is_left = left == self.waiting && self.out.is_empty();
+        self.waiting == 0 || (self.changed.is_empty() && self.all.is_none() && !nothing_else_is_left)
     }
 
     fn await_url(&mut self, url: Fingerprint) {
@@ -214,17 +229,17 @@ impl DiskFrontier {
         put_slice(redirect.target.url.as_bytes(), &mut value);
         pack_loose(host, record, self.queue.order(), &mut value);
         commit.insert(&self.stored.ends, WaiterKey { url, age }.bytes(), value);
+        if self.chains.waiting == 0 {
+            // Whatever was to be looked at is over.
+            self.chains.changed.clear();
+            (self.chains.all, self.chains.is_last) = (None, false);
+        }
         self.chains.waiting += 1;
-        self.chains.changed.push_back(WaiterKey { url, age });
+        self.chains.look_later_at(WaiterKey { url, age });
     }
 
     /// Leases at most `n` of those that wait and are decided; tells whether there may be more.
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
-        if self.chains.waiting == 0 {
-            self.chains.changed.clear();
-            (self.chains.all, self.chains.is_last) = (None, false);
-            return Ok(false);
-        }
         let until = out.len() + n;
         let mut looks = LOOKS_MAX;
         // What was decided may have led on.
@@ -232,11 +247,10 @@ impl DiskFrontier {
         let mut commit = self.stored.db.batch();
         while out.len() < until && looks > 0 {
             let leases = until - out.len();
-            if let Some(from) = self.chains.changed.front().copied() {
-                let next =
-                    self.look_at_waiters((from, from.last_of_url()), leases, &mut looks, out, &mut commit)?;
+            if let Some((from, to)) = self.chains.changed.front().copied() {
+                let next = self.look_at_waiters((from, to), leases, &mut looks, out, &mut commit)?;
                 match (next, self.chains.changed.front_mut()) {
-                    (Some(next), Some(first)) => *first = next,
+                    (Some(next), Some((first, _))) if next <= to => *first = next,
                     _ => drop(self.chains.changed.pop_front()),
                 }
             } else if let Some(from) = self.chains.all {
@@ -382,7 +396,7 @@ impl DiskFrontier {
             }
             // It goes on waiting, and is looked at again.
             (Ending::Retry { .. } | Ending::Return | Ending::Redirected, _) => {
-                self.chains.changed.push_back(key);
+                self.chains.look_later_at(key);
                 return Ok(true);
             }
         }

@@ -64,6 +64,10 @@ impl Frontier for DiskFrontier {
     }
 
     fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
+        // Asked every turn, and mostly in vain.
+        if self.chains.has_nothing_to_look_at(self.books.stats.left) {
+            return self.usable().map(|()| false);
+        }
         let before = out.len();
         let decided = self.guarded(|store| store.all_or_nothing(|store| store.decide(n, out)));
         if decided.is_err() {

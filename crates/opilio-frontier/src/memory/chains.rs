@@ -19,8 +19,8 @@ pub(super) struct Chains {
     fates: HashMap<Key, Fate, Folding>,
     /// By the URL that each waits for, then by age.
     waiting: BTreeMap<(u128, u64), Waiting>,
-    /// URLs of which something is waited for and has changed.
-    changed: VecDeque<Fingerprint>,
+    /// What to look at: all that wait for a URL that something has become of, and those that are new.
+    changed: VecDeque<((u128, u64), (u128, u64))>,
 }
 
 /// A redirected URL that waits for a known one.
@@ -68,14 +68,26 @@ impl Chains {
 
     /// Something has become of a URL: whatever waits for it is looked at again.
     pub(super) fn changed(&mut self, url: Fingerprint) {
-        if !self.waiting.is_empty() && self.first_for(url, 0).is_some() {
-            self.changed.push_back(url);
+        if !self.waiting.is_empty() && self.first_of((url.0, 0), (url.0, u64::MAX)).is_some() {
+            self.changed.push_back(((url.0, 0), (url.0, u64::MAX)));
         }
     }
 
-    /// The first that waits for a URL, from an age on.
-    fn first_for(&self, url: Fingerprint, from: u64) -> Option<(u128, u64)> {
-        self.waiting.range((url.0, from)..=(url.0, u64::MAX)).next().map(|(key, _)| *key)
+    /// One that waits is new, or waits again.
+    fn look_later_at(&mut self, key: (u128, u64)) {
+        match self.changed.back_mut() {
+            // They mostly come in the order of their ages.
+            Some((_, last)) if last.0 == key.0 && last.1 <= key.1 => *last = key,
+            _ => self.changed.push_back((key, key)),
+        }
+    }
+
+    /// The first that waits within a range of keys.
+    fn first_of(&self, from: (u128, u64), to: (u128, u64)) -> Option<(u128, u64)> {
+        if from > to {
+            return None;
+        }
+        self.waiting.range(from..=to).next().map(|(key, _)| *key)
     }
 }
 
@@ -94,22 +106,21 @@ impl MemoryFrontier {
         let (rank, packed) = (Rank::of(&record, age, order), Packed::of(&record, order));
         let target = way.target;
         self.chains.waiting.insert((target.0, age), Waiting { host, rank, packed, way });
-        self.chains.changed(target);
+        self.chains.look_later_at((target.0, age));
     }
 
     /// Leases at most `n` of those that wait and are decided; tells whether there may be more.
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> bool {
         let until = out.len() + n;
         while out.len() < until
-            && let Some(url) = self.chains.changed.pop_front()
+            && let Some((mut from, to)) = self.chains.changed.pop_front()
         {
-            let mut from = 0;
-            while let Some(key) = self.chains.first_for(url, from) {
+            while let Some(key) = self.chains.first_of(from, to) {
                 if out.len() == until {
-                    self.chains.changed.push_front(url);
+                    self.chains.changed.push_front((key, to));
                     return true;
                 }
-                from = key.1 + 1;
+                from = (key.0, key.1 + 1);
                 self.decide_one(key, out);
             }
         }
