@@ -50,6 +50,8 @@ pub(in crate::host) struct Case {
     pub(in crate::host) quiet: bool,
     /// So it began.
     pub(in crate::host) was_quiet: bool,
+    /// Its probe was refused, too, which may be chance at a host that refuses by chance.
+    pub(in crate::host) doubled: bool,
     /// It was opened by a URL that had failed before.
     pub(in crate::host) again: bool,
     /// What the strikes fall back to if it was not the host.
@@ -65,6 +67,7 @@ impl Case {
         doubtful: false,
         quiet: false,
         was_quiet: false,
+        doubled: false,
         again: false,
         strikes_before: 0,
     };
@@ -83,6 +86,8 @@ pub(in crate::host) struct Evidence {
     pub(in crate::host) welcome: Option<u32>,
     /// The last URLs that were refused and had not failed before, and the numbers of their starts.
     pub(in crate::host) refused: [Option<(u64, u32)>; 3],
+    /// Single refusals that other URLs showed to be no fault of the host, since it was closed for one.
+    pub(in crate::host) singles: u8,
     /// 401 and 403 in a row since the last welcome answer, and how many of them ask for a witness.
     pub(in crate::host) forbidden: u8,
     pub(in crate::host) forbidden_max: u8,

@@ -67,9 +67,9 @@ impl Limiter {
 
     /// Takes in refusals at a pace in starts per second.
     ///
-    /// A pace that refusals have taught already (`is_learnt`) is more likely to be too high than one that
-    /// was only asked for. A limiter is believed in when some intervals agree. Where the pace is new to the host, one will do
-    /// if it says that the pace is far too high.
+    /// A pace that refusals have taught already (`is_learnt`) is more likely to be too high than one that was
+    /// only asked for. A limiter is believed in when some intervals agree. Where the pace is new to the host,
+    /// one will do if it says that the pace is far too high.
     pub(super) fn refused(&mut self, refusals: &Refusals, pace: Option<f64>, is_learnt: bool) -> Finding {
         let unclear = std::mem::take(&mut self.unclear);
         let Some(before) = self.last.replace(refusals.last) else {
@@ -99,7 +99,9 @@ impl Limiter {
         self.rates = Some(rates);
         self.agreed = self.agreed.saturating_add(1);
         let middle = f64::from(rates.0.midpoint(rates.1));
-        let obvious = refusals.young && self.chances == 0 && pace.is_none_or(|pace| middle < pace * FAR);
+        let far = pace.is_none_or(|pace| middle < pace * FAR);
+        let many = refusals.first.seq.wrapping_sub(before.seq) > MANY;
+        let obvious = refusals.young && self.chances == 0 && far && many;
         if self.agreed < AGREED_MIN + self.chances && !obvious {
             return Finding::Unclear;
         }
@@ -158,6 +160,8 @@ const SAME: f64 = 0.85;
 const SAME_LEARNT: f64 = 0.95;
 /// A pace is far too high when the limiter's rate is a smaller share of it.
 const FAR: f64 = 0.55;
+/// Fewer starts between two refusals say too little.
+const MANY: u32 = 5;
 /// So many intervals have to agree before they lower a pace that was borne.
 const AGREED_MIN: u8 = 2;
 /// An interval that is narrower than this share of it is as good as a number.

@@ -177,7 +177,7 @@ impl Pace {
         }
         let wait = stated.since(closing.knock).as_secs_f64();
         let window = Span::new(epoch, closing.knock, probe, Some(stated)).window();
-        window.is_some_and(|window| wait > window * WINDOW_WAIT)
+        window.is_some_and(|window| window >= WINDOW_AWAITED_SECONDS && wait > window * WINDOW_WAIT)
     }
 
     /// Another URL was answered: what was refused may have been chance, or one page. Returns a new ceiling.
@@ -324,7 +324,9 @@ impl Pace {
         let again = self.learnt.is_some_and(|learnt| pace > learnt * SAME_FROM);
         self.confirmed = if again { self.confirmed.saturating_add(1).min(CONFIRMED_MAX) } else { 0 };
         self.grown = 0.0;
-        (self.of_singles, self.tentative) = (false, false);
+        // Two may be chance, if no window of a usual length explains them.
+        let few = closing.refused <= 2 && span.window().is_none();
+        (self.of_singles, self.tentative) = (false, few);
         self.learnt = Some(pace.max(PACE_MIN));
         self.learnt
     }

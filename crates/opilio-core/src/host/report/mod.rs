@@ -264,6 +264,7 @@ impl HostState {
         self.take_pace(learnt);
         self.end_case();
         if quiet {
+            self.evidence.singles = self.evidence.singles.saturating_add(1);
             return;
         }
         self.say(HostEvent::Opened);
@@ -308,7 +309,7 @@ impl HostState {
                 self.pace.opened(now, start, stated, asked, 1)
             }
             Some(Case { confirmed, strikes_before, charge, again, was_quiet, quiet, .. })
-                if !confirmed || was_quiet && self.pace.refused_by_pace() <= REFUSED_MIN =>
+                if !confirmed || quiet || was_quiet && self.pace.refused_by_pace() <= REFUSED_MIN =>
             {
                 if !confirmed {
                     self.hold.strikes = strikes_before;
@@ -518,8 +519,17 @@ impl HostState {
         self.testify(landing, charge);
         let mut closing = closing;
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
+            if landing.probe && !case.doubled && self.evidence.singles >= SINGLES {
+                // This host refuses by chance.
+                case.doubled = true;
+                self.hold.strikes = case.strikes_before;
+                let confirmed = case.confirmed;
+                self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
+                return if confirmed { Payer::Host } else { Payer::Open };
+            }
             if landing.probe || !matches!(landing.who, Who::Url { .. }) {
                 // Now it is closed in earnest.
+                self.evidence.singles = 0;
                 (case.quiet, case.was_quiet) = (false, true);
                 self.hold.strikes = case.strikes_before + 1;
                 closing = Closing::New;
@@ -762,7 +772,9 @@ impl HostState {
                 ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
                 // It has paid: no case gives that back.
                 ticket.case = None;
-                ticket.fault = Some(reason_of(outcome));
+                if outcome.blame() != Blame::Refusal {
+                    ticket.fault = Some(reason_of(outcome));
+                }
                 self.again(now, ticket, after);
             }
         }
@@ -906,6 +918,8 @@ fn fold(fingerprint: u128) -> u64 {
 const OVERTAKING: Duration = Duration::from_millis(50);
 /// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a ramp after a hold.
 const HERD_PART: u32 = 20;
+/// After so many single refusals by chance, two in a row may be chance as well.
+const SINGLES: u8 = 3;
 /// Fewer refusals of one closing may be chance.
 const REFUSED_MIN: u16 = 2;
 /// A pace that is new to the host is doubted for a quarter of the backoff's minimum (250 ms by default).
