@@ -41,7 +41,7 @@ pub(in crate::host) struct Case {
     pub(in crate::host) charge: Charge,
     /// The number of the start that opened it, and its URL; a memo does not keep them.
     pub(in crate::host) seq: Option<u32>,
-    pub(in crate::host) url: Option<u64>,
+    pub(in crate::host) url: Option<u32>,
     /// Another start showed that it is the host's.
     pub(in crate::host) confirmed: bool,
     /// A probe failed as pages do: a witness can tell.
@@ -85,7 +85,7 @@ pub(in crate::host) struct Evidence {
     pub(in crate::host) well: Option<u32>,
     pub(in crate::host) welcome: Option<u32>,
     /// The last URLs that were refused and had not failed before, and the numbers of their starts.
-    pub(in crate::host) refused: [Option<(u64, u32)>; 3],
+    pub(in crate::host) refused: [Option<(u32, u32)>; 3],
     /// Single refusals that other URLs showed to be no fault of the host, since it was closed for one.
     pub(in crate::host) singles: u8,
     /// 401 and 403 in a row since the last welcome answer, and how many of them ask for a witness.
@@ -132,12 +132,12 @@ impl Evidence {
     }
 
     /// A URL that nothing was known against was refused.
-    pub(in crate::host) fn note_refused(&mut self, url: u64, seq: u32) {
+    pub(in crate::host) fn note_refused(&mut self, url: u32, seq: u32) {
         self.refused = [Some((url, seq)), self.refused[0], self.refused[1]];
     }
 
     /// How many other URLs that nothing was known against were refused just before this start, or since.
-    pub(in crate::host) fn crowd(&self, url: u64, seq: u32) -> usize {
+    pub(in crate::host) fn crowd(&self, url: u32, seq: u32) -> usize {
         let near = |other: u32| is_later(other, seq) || seq.wrapping_sub(other) <= CROWD_STARTS;
         self.refused
             .into_iter()

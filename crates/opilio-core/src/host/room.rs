@@ -122,7 +122,9 @@ impl Ticket {
             self.attempts.excused = self.attempts.excused.saturating_add(std::mem::take(charged));
             self.refusals = 0;
             self.pending = None;
-            self.walled = false;
+            if std::mem::take(&mut self.walled) {
+                self.fault = None;
+            }
         }
     }
 

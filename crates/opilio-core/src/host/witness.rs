@@ -68,6 +68,8 @@ pub struct Witness {
     well: Option<Timestamp>,
     /// Unwelcome outcomes so far.
     unwelcome: u32,
+    /// It was put aside, and no probe has been answered since.
+    reopened: bool,
     /// Starts so far, and the last two URLs that were refused, after so many starts each.
     starts: u32,
     refused: [Option<(u128, u32)>; 2],
@@ -189,6 +191,7 @@ impl Witness {
             trouble: None,
             well: None,
             unwelcome: 0,
+            reopened: false,
             starts: 0,
             refused: [None; 2],
             door_open: true,
@@ -399,10 +402,12 @@ impl Witness {
             }
             HostEvent::Opened => {
                 self.closed = false;
+                self.reopened = false;
                 self.resumed_at = Some(now);
             }
             HostEvent::Parked { .. } => {
                 self.parked = true;
+                self.reopened = true;
                 self.blur();
             }
             HostEvent::Paced { .. } => {
@@ -610,7 +615,8 @@ impl Witness {
     /// else failed meanwhile; a 401 or 403 may be part of a wall, so that it says less.
     fn answered(&mut self, started: Timestamp, welcome: bool) {
         self.well = self.well.max(Some(started));
-        let alone = self.trouble.is_some_and(|trouble| !trouble.others && trouble.first.is_some());
+        let alone =
+            !self.reopened && self.trouble.is_some_and(|trouble| !trouble.others && trouble.first.is_some());
         for seen in &mut self.leases {
             let Some((failed_start, failed)) = seen.failed.filter(|_| seen.open > 0) else { continue };
             if failed_start <= started {

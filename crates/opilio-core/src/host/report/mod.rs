@@ -27,13 +27,15 @@ struct Landing {
     started: Timestamp,
     probe: bool,
     who: Who,
+    /// It states a wait.
+    stated: bool,
 }
 
 /// What was asked for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
     /// A URL, the start of it that failed last, and whether nothing was known against it.
-    Url { url: u64, failed_seq: Option<u32>, clean: bool },
+    Url { url: u32, failed_seq: Option<u32>, clean: bool },
     /// robots.txt, for its rules.
     Rules,
     /// What was answered before, to learn whose fault failures were.
@@ -43,7 +45,7 @@ enum Who {
 /// A URL that failed, so that the next one to fail makes it the host's failure.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Suspect {
-    url: u64,
+    url: u32,
     /// The number of its start.
     pub(in crate::host) seq: u32,
     /// The next start when it failed: those before it were under way with it.
@@ -77,7 +79,9 @@ impl HostState {
             let url = fold(ticket.lease.record.fingerprint.0);
             Who::Url { url, failed_seq: ticket.failed_seq, clean: ticket.is_clean() }
         };
-        let landing = Landing { seq, started, probe, who };
+        let spent = proposal.hints.quota.is_some_and(|quota| quota.remaining == 0);
+        let stated = proposal.hints.retry_after.is_some() || spent;
+        let landing = Landing { seq, started, probe, who, stated };
         let payer = self.learn(now, landing, Some(&ticket), outcome, proposal);
         if who == Who::Witness {
             // It is nobody's page.
@@ -471,7 +475,7 @@ impl HostState {
 
     /// Whether so many different URLs were refused together that none of them is to blame: two others, or
     /// one where a limiter explains it.
-    fn is_crowd(&self, url: u64, seq: u32, clean: bool) -> bool {
+    fn is_crowd(&self, url: u32, seq: u32, clean: bool) -> bool {
         let others = self.evidence.crowd(url, seq);
         clean && others > 1 || self.pace.may_be_limited() && others > 0
     }
@@ -518,15 +522,11 @@ impl HostState {
         }
         self.testify(landing, charge);
         let mut closing = closing;
+        if closing == Closing::New && self.may_be_chance(landing, charge) {
+            self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
+            return if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open };
+        }
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
-            if landing.probe && !case.doubled && self.evidence.singles >= SINGLES {
-                // This host refuses by chance.
-                case.doubled = true;
-                self.hold.strikes = case.strikes_before;
-                let confirmed = case.confirmed;
-                self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
-                return if confirmed { Payer::Host } else { Payer::Open };
-            }
             if landing.probe || !matches!(landing.who, Who::Url { .. }) {
                 // Now it is closed in earnest.
                 self.evidence.singles = 0;
@@ -540,6 +540,18 @@ impl HostState {
         }
         hold(self, closing);
         if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open }
+    }
+
+    /// Whether a probe that was refused at once is one more refusal of a host that refuses by chance.
+    fn may_be_chance(&mut self, landing: Landing, charge: Charge) -> bool {
+        let Some(case) = &mut self.evidence.case else { return false };
+        let again = landing.probe && case.quiet && self.evidence.singles >= SINGLES;
+        if !again || charge != Charge::Refused || landing.stated || std::mem::replace(&mut case.doubled, true)
+        {
+            return false;
+        }
+        self.hold.strikes = case.strikes_before;
+        true
     }
 
     fn open_case(&mut self, landing: Landing, charge: Charge, strikes_before: u16) {
@@ -909,9 +921,10 @@ fn reason_of(outcome: Outcome) -> Reason {
     }
 }
 
-/// 64 of the fingerprint's bits are enough to tell two neighbours apart.
-fn fold(fingerprint: u128) -> u64 {
-    (fingerprint >> 64) as u64 ^ fingerprint as u64
+/// 32 of the fingerprint's bits are enough to tell a few neighbours apart. Its upper ones are those of the
+/// host.
+fn fold(fingerprint: u128) -> u32 {
+    fingerprint as u32
 }
 
 /// Starts that are closer than this can overtake each other on the way.

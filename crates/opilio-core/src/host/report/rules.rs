@@ -23,7 +23,7 @@ impl HostState {
     ) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         let Fetching { seq, started, probe, away, .. } = fetching;
-        let landing = Landing { seq, started, probe, who: Who::Rules };
+        let landing = Landing { seq, started, probe, who: Who::Rules, stated: true };
         // What another host says of its quota is not about this one.
         if !away {
             self.hear_quota(now, landing, hints);
@@ -190,8 +190,13 @@ impl HostState {
             origin.known = Known::Unknown(now);
             origin.hops = 0;
             self.say(HostEvent::RulesUnavailable { scheme, outcome });
-            let landing =
-                Landing { seq: fetching.seq, started: fetching.started, probe: false, who: Who::Rules };
+            let landing = Landing {
+                seq: fetching.seq,
+                started: fetching.started,
+                probe: false,
+                who: Who::Rules,
+                stated: true,
+            };
             self.rules_unavailable_elsewhere(now, scheme, landing, outcome);
             return;
         }

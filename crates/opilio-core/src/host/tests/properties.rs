@@ -338,16 +338,9 @@ impl Chaos {
             self.witness.resumed();
             (self.passivated, self.asked) = (false, false);
         }
-        let trace = TRACE.load(std::sync::atomic::Ordering::Relaxed);
-        if trace {
-            eprintln!("{:?} <- {input:?}", self.now);
-        }
         self.witness.hear(self.now, &input);
         self.host.handle(self.now, input);
         while let Some(output) = self.host.poll(self.now) {
-            if trace {
-                eprintln!("{:?} -> {output:?}", self.now);
-            }
             self.witness.see(self.now, &output)?;
             self.perform(output);
         }
@@ -462,45 +455,3 @@ fn each_seeded_bug_is_caught_as_a_breach_of_its_invariant() {
         assert!(caught.contains_key(&bug.breaks()), "{bug:?} goes unnoticed: {caught:?}");
     }
 }
-
-#[test]
-#[ignore]
-fn trace_one() {
-    use proptest::strategy::ValueTree;
-    use proptest::test_runner::{Config, TestRunner};
-    let mut runner = TestRunner::new(Config { failure_persistence: None, cases: 3000, ..Config::default() });
-    for _ in 0..3000 {
-        let mut tree = schedules().new_tree(&mut runner).unwrap();
-        let fails = |schedule: &Schedule| {
-            let run =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Chaos::new(schedule).run(schedule)));
-            !matches!(run, Ok(Ok(())))
-        };
-        std::panic::set_hook(Box::new(|_| {}));
-        if !fails(&tree.current()) {
-            continue;
-        }
-        'shrink: for _ in 0..5000 {
-            if !tree.simplify() {
-                break;
-            }
-            while !fails(&tree.current()) {
-                if !tree.complicate() {
-                    break 'shrink;
-                }
-            }
-        }
-        let _ = std::panic::take_hook();
-        let schedule = tree.current();
-        eprintln!("{:?} rules {:?}", schedule.policy, schedule.rules);
-        unsafe_trace();
-        let run = Chaos::new(&schedule).run(&schedule);
-        eprintln!("{run:?}");
-        return;
-    }
-}
-
-fn unsafe_trace() {
-    TRACE.store(true, std::sync::atomic::Ordering::Relaxed);
-}
-static TRACE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);

@@ -71,8 +71,12 @@ pub(super) const fn quota(code: u16, quota: Quota) -> Answer {
     Answer { outcome: Outcome::Answered(code), hints: Hints { retry_after: None, quota: Some(quota) } }
 }
 
-/// The default policy in short: three retries of a URL's own failures, without jitter.
+/// The default policy in short: three retries, without jitter.
 pub(super) fn propose(attempt: u16, answer: Answer) -> Proposal {
+    propose_within(3, attempt, answer)
+}
+
+fn propose_within(retries: u16, attempt: u16, answer: Answer) -> Proposal {
     use crate::outcome::Blame;
     let reason = match answer.outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => Reason::of_status(status),
@@ -82,7 +86,7 @@ pub(super) fn propose(attempt: u16, answer: Answer) -> Proposal {
         Blame::Success => Verdict::Done,
         Blame::Neutral if matches!(answer.outcome, Outcome::Redirected(_)) => Verdict::Redirect,
         Blame::Ours => Verdict::Retry { after: Duration::ZERO },
-        Blame::Refusal | Blame::Host | Blame::Url if attempt <= 3 => {
+        Blame::Refusal | Blame::Host | Blame::Url if attempt <= retries => {
             Verdict::Retry { after: answer.hints.retry_after.unwrap_or_default().max(secs(1)) }
         }
         Blame::Refusal | Blame::Neutral | Blame::Host | Blame::Url => Verdict::GiveUp(reason),
@@ -103,6 +107,8 @@ pub(super) struct Rig {
     pub(super) settled: Vec<(LeaseId, Ending)>,
     pub(super) credit: Option<u32>,
     pub(super) passivated: bool,
+    /// Of each URL.
+    pub(super) retries: u16,
 }
 
 impl Rig {
@@ -125,6 +131,7 @@ impl Rig {
             settled: Vec::new(),
             credit: None,
             passivated: false,
+            retries: 3,
         }
     }
 
@@ -169,7 +176,7 @@ impl Rig {
         let stale = answer.outcome == Outcome::Failed(Fault::StaleConnection);
         // As the retry policy reads it: a second dead connection was broken.
         let read = if stale && start.failed_before { fault(Fault::Reset) } else { answer };
-        let proposal = propose(start.attempt, read);
+        let proposal = propose_within(self.retries, start.attempt, read);
         self.hear(Input::Report { lease: LeaseId(id), outcome: answer.outcome, proposal });
     }
 
