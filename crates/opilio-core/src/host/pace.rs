@@ -125,6 +125,13 @@ impl Pace {
         self.recent = ((self.recent << 1) | u32::from(failed)) & RECENT_MASK;
     }
 
+    /// How many different URLs must fail in a row to make it the host's failure, when so many have: the
+    /// more of its pages fail anyway, the more.
+    pub(super) fn failures_of_host(&self, in_a_row: u8) -> u32 {
+        let before = (self.recent >> in_a_row.min(20)).count_ones();
+        (IN_A_ROW + before.saturating_sub(1) / 2).min(IN_A_ROW_MAX)
+    }
+
     /// Whether so many of the last outcomes failed that it is no coincidence.
     pub(super) fn fails_often(&self) -> bool {
         self.recent.count_ones() >= FAILURES_MIN
@@ -382,6 +389,9 @@ const TENTATIVE_STARTS: f64 = 100.0;
 /// No ceiling is lower than this: a start in ten minutes.
 const PACE_MIN: f64 = 1.0 / 600.0;
 const RECENT_MASK: u32 = (1 << 20) - 1;
+/// Two different URLs in a row are enough where no other fails.
+const IN_A_ROW: u32 = 2;
+const IN_A_ROW_MAX: u32 = 5;
 /// 30 % of the last 20 outcomes.
 const FAILURES_MIN: u32 = 6;
 const FEW: u32 = 8;

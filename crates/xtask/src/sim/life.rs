@@ -448,7 +448,6 @@ impl<'a> Life<'a> {
         let Delivery::Failure(reason) = delivery else { return Ok(()) };
         if self.temper.is_healthy(url) != Some(true) || attempts >= ATTEMPTS_MAX {
             self.counts.unlucky += u64::from(self.temper.is_healthy(url) == Some(true));
-            if self.temper.is_healthy(url) == Some(true) {}
             return Ok(());
         }
         let text = format!("URL {url} is healthy, and ends as {reason} after {attempts} requests");

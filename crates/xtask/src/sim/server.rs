@@ -160,7 +160,7 @@ fn broken(url: u64) -> (Outcome, Hints) {
 
 fn is_broken(url: u64, one_in: u32) -> bool {
     // The witness's requests have numbers of their own, far above.
-    url < 1 << 32 && (url.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) % u64::from(one_in) == 0
+    url < 1 << 32 && (url.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40).is_multiple_of(one_in.into())
 }
 
 fn ordinary(random: &mut fastrand::Rng) -> Outcome {

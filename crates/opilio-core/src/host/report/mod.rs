@@ -50,6 +50,8 @@ pub(in crate::host) struct Suspect {
     pub(in crate::host) seq: u32,
     /// The next start when it failed: those before it were under way with it.
     next: u32,
+    /// Different URLs that have failed in a row, as far as that can be told from the last one.
+    in_a_row: u8,
 }
 
 /// Who pays for an outcome, after the host has had its say.
@@ -411,8 +413,14 @@ impl HostState {
             let Who::Url { url, .. } = landing.who else {
                 return self.suspect_host(now, landing);
             };
-            match self.suspect {
-                Some(suspect) if suspect.url != url => return self.suspect_host(now, landing),
+            match &mut self.suspect {
+                Some(suspect) if suspect.url != url => {
+                    suspect.in_a_row = suspect.in_a_row.saturating_add(1);
+                    suspect.url = url;
+                    if u32::from(suspect.in_a_row) >= self.pace.failures_of_host(suspect.in_a_row) {
+                        return self.suspect_host(now, landing);
+                    }
+                }
                 Some(_) => {}
                 None => self.suspect = self.suspect_of(landing),
             }
@@ -542,12 +550,16 @@ impl HostState {
         if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open }
     }
 
-    /// Whether a probe that was refused at once is one more refusal of a host that refuses by chance.
+    /// Whether a probe that was sent at once may have met one more refusal of a host that refuses by chance,
+    /// or a page that is broken in its own way.
     fn may_be_chance(&mut self, landing: Landing, charge: Charge) -> bool {
         let Some(case) = &mut self.evidence.case else { return false };
-        let again = landing.probe && case.quiet && self.evidence.singles >= SINGLES;
-        if !again || charge != Charge::Refused || landing.stated || std::mem::replace(&mut case.doubled, true)
-        {
+        let by_chance = match charge {
+            Charge::Refused => self.evidence.singles >= SINGLES && !landing.stated,
+            Charge::Failed => case.charge == Charge::Refused,
+            Charge::Unreached | Charge::Forbidden => false,
+        };
+        if !landing.probe || !case.quiet || !by_chance || std::mem::replace(&mut case.doubled, true) {
             return false;
         }
         self.hold.strikes = case.strikes_before;
@@ -619,7 +631,7 @@ impl HostState {
 
     fn suspect_of(&self, landing: Landing) -> Option<Suspect> {
         let Who::Url { url, .. } = landing.who else { return None };
-        Some(Suspect { url, seq: landing.seq, next: self.next_seq })
+        Some(Suspect { url, seq: landing.seq, next: self.next_seq, in_a_row: 1 })
     }
 
     /// Whether a failure tells of a closing that is over: it started before it, and the host has been
