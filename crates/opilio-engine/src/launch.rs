@@ -30,12 +30,13 @@ use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, Shar
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
 use crate::spider::Spider;
-use crate::store::{Desk, DeskSetup, StoreDoor, StoreOutcome, StorePort, Syncing};
+use crate::store::{Desk, DeskSetup, QueuedScope, StoreDoor, StoreOutcome, StorePort, Syncing};
 
 /// Everything that a crawl needs, before any of it runs.
 pub(crate) struct Plan<S: Spider> {
     pub(crate) spider: Arc<S>,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) queued: Option<QueuedScope>,
     pub(crate) limits: Limits,
     pub(crate) user_agent: http::HeaderValue,
     pub(crate) transport: TransportChoice,
@@ -225,6 +226,7 @@ struct Store {
     frontier: Box<dyn Frontier>,
     pages_max: Option<u64>,
     hosts_max: u32,
+    queued: Option<QueuedScope>,
     before: Totals,
     syncing: Syncing,
 }
@@ -240,7 +242,7 @@ fn desk(
 ) -> (Desk, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
-    let Store { frontier, pages_max, hosts_max, before, syncing } = store;
+    let Store { frontier, pages_max, hosts_max, queued, before, syncing } = store;
     let desk = Desk::new(DeskSetup {
         frontier,
         exporter: rows,
@@ -252,6 +254,7 @@ fn desk(
         clock,
         pages_max,
         hosts_max,
+        queued,
         before,
         syncing,
     });
@@ -334,6 +337,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         frontier: plan.frontier,
         pages_max: plan.pages_max,
         hosts_max: plan.hosts_max,
+        queued: plan.queued,
         before: plan.past.totals,
         syncing: plan.syncing,
     };

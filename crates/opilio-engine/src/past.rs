@@ -14,7 +14,9 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::error::CrawlError;
+use crate::host::RulesTable;
 use crate::message::ShardCounts;
+use crate::scope::{Follow, Hosts};
 use crate::shard::memory;
 
 /// What earlier runs left.
@@ -122,14 +124,42 @@ pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> 
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) fn scope(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
-    let hosts = frontier.listed(SCOPE)?;
+pub(crate) fn grown(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
+    let hosts = frontier.listed(GROWN)?;
     let host = |name: String| Host::of(&Url::parse(&format!("http://{name}/")).ok()?).ok();
     Ok(hosts.into_iter().filter_map(host).collect())
 }
 
 /// The list of those hosts.
-pub(crate) const SCOPE: &str = "scope";
+pub(crate) const GROWN: &str = "grown";
+
+/// Which links the runs of a crawl follow.
+#[derive(Serialize, Deserialize)]
+struct ScopeNote {
+    follow: Follow,
+    /// Not all runs followed the same: the queue may hold URLs of hosts that this one keeps out of.
+    differs: bool,
+}
+
+/// How the URLs that earlier runs queued are judged: by all that can be said of a URL itself, and by
+/// its host if the runs do not all follow the same links. So one host that came in by another rule than
+/// where links lead stays in.
+///
+/// # Errors
+/// When the store fails.
+pub(crate) fn judge_hosts(
+    frontier: &mut dyn Frontier,
+    follow: Follow,
+    resumed: bool,
+) -> Result<Hosts, CrawlError> {
+    let differs = match read::<ScopeNote>(frontier, SCOPE)? {
+        Some(note) => note.differs || note.follow != follow,
+        // An earlier version of Opilio did not write it down.
+        None => resumed,
+    };
+    frontier.keep_note(SCOPE, write(&ScopeNote { follow, differs }));
+    Ok(if differs { Hosts::Judged } else { Hosts::Kept })
+}
 
 /// Which failures of earlier runs are tried again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -137,7 +167,8 @@ pub(crate) enum TryAgain {
     /// Those of hosts that were put aside, when the time that they were put aside for is over.
     #[default]
     PutAside,
-    /// All.
+    /// All but those of hosts that asked for a wait too long to sit out, until it is over; hosts that
+    /// strikes put aside are asked again.
     Everything,
 }
 
@@ -151,27 +182,66 @@ pub(crate) fn try_again(
     now: Timestamp,
     user_agent: &str,
 ) -> Result<(), CrawlError> {
-    let mut revived = 0;
-    match what {
-        TryAgain::Everything => loop {
-            let some = frontier.retry_failed(AT_ONCE)?;
-            revived += some;
-            if some == 0 {
-                break;
-            }
-        },
-        TryAgain::PutAside => {
-            // A host that is put aside still would end them at once, and unasked.
-            let mut is_over = |_: &Host, memory: Option<&[u8]>| {
-                let memo = memory.and_then(|bytes| memory::read(bytes, user_agent));
-                memo.and_then(|(memo, _)| memo.parked_until()).is_none_or(|until| until <= now)
-            };
-            revived += frontier.retry_failed_for(Reason::HostClosed, &mut is_over)?;
+    let mut put_aside = Vec::new();
+    // A host that is put aside still would end them at once, and unasked.
+    let mut may = |host: &Host, memory: Option<&[u8]>| {
+        let memo = memory.and_then(|bytes| memory::read(bytes, user_agent)).map(|(memo, _)| memo);
+        let Some(until) = memo.and_then(|memo| memo.parked_until()).filter(|until| *until > now) else {
+            return true;
+        };
+        if what == TryAgain::PutAside {
+            return false;
         }
+        let ours = memo.and_then(|memo| memo.unparked(now)).is_some();
+        put_aside.push((host.clone(), until, ours));
+        ours
+    };
+    let reason = match what {
+        TryAgain::Everything => None,
+        TryAgain::PutAside => Some(Reason::HostClosed),
+    };
+    let revived = frontier.retry_failed_for(reason, &mut may)?;
+    let (lifted, stated): (Vec<_>, Vec<_>) = put_aside.into_iter().partition(|(_, _, ours)| *ours);
+    for hosts in lifted.chunks(AT_ONCE) {
+        unpark(frontier, hosts.iter().map(|(host, ..)| host), now, user_agent)?;
+    }
+    for (host, until, _) in stated.iter().take(HOSTS_SAID) {
+        let wait = Duration::from_secs(until.since(now).as_secs());
+        tracing::warn!(
+            %host,
+            ?wait,
+            "asked for a wait that is not over: it is kept, and what failed there can be tried again after it"
+        );
+    }
+    if stated.len() > HOSTS_SAID {
+        tracing::warn!(hosts = stated.len() - HOSTS_SAID, "and so did others");
     }
     if revived > 0 {
         tracing::info!(revived, "failures of earlier runs are due again");
     }
+    Ok(())
+}
+
+/// Has hosts that were put aside by strikes asked again, by one probe each. How long they are held
+/// beyond that stays as it was.
+fn unpark<'a>(
+    frontier: &mut dyn Frontier,
+    hosts: impl Iterator<Item = &'a Host>,
+    now: Timestamp,
+    user_agent: &str,
+) -> Result<(), CrawlError> {
+    let mut memos = Vec::new();
+    for host in hosts {
+        let kept = frontier.host_memo(host)?;
+        let read = kept.as_deref().and_then(|bytes| memory::read(bytes, user_agent));
+        let Some((memo, rules)) = read.and_then(|(memo, rules)| Some((memo.unparked(now)?, rules))) else {
+            continue;
+        };
+        let rules = RulesTable::restored(host, user_agent, rules);
+        memos.push((host.clone(), memory::write(memo, &rules, user_agent)));
+        tracing::info!(%host, "was put aside, and is asked again");
+    }
+    frontier.keep_hosts(memos)?;
     Ok(())
 }
 
@@ -266,11 +336,14 @@ fn list(sinks: &[String]) -> String {
     if sinks.is_empty() { "nothing".to_owned() } else { sinks.join(", ") }
 }
 
-/// Failures that become due again in one commit.
+/// Hosts that are named one by one.
+const HOSTS_SAID: usize = 10;
+/// What is written in one commit.
 const AT_ONCE: usize = 4_096;
 const CRAWL: &str = "crawl";
 const RUN: &str = "run";
 const UNSURE: &str = "unsure";
+const SCOPE: &str = "scope";
 
 /// Tests let time pass between two runs.
 #[cfg(test)]

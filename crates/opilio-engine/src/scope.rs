@@ -3,16 +3,18 @@
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use opilio_core::{Group, Host};
+use opilio_core::{Group, Host, Record, RecordKind};
 use opilio_fetch::Accept;
 use opilio_frontier::Filtered;
+use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::extra::{Extra, Reads};
 use crate::pattern::{Candidate, Pattern, PatternError};
 use crate::trap::{TrapRules, month_of};
 
 /// Which links are followed from a page, by where they lead.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Follow {
     /// None at all: only the seeds are fetched.
     None,
@@ -23,6 +25,13 @@ pub enum Follow {
     SameDomain,
     /// All of them.
     All,
+}
+
+/// Whether the hosts of queued URLs are judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Hosts {
+    Judged,
+    Kept,
 }
 
 /// The bounds of a crawl in the space of URLs.
@@ -39,7 +48,7 @@ pub struct Scope {
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
     /// Hosts that seeds have led to while the crawl ran.
-    grown: Arc<RwLock<Hosts>>,
+    grown: Arc<RwLock<Grown>>,
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
     max_depth: u16,
@@ -51,9 +60,9 @@ pub struct Scope {
     year: Option<u16>,
 }
 
-/// Hosts of a crawl, and their registrable domains.
+/// Hosts that seeds have led to, and their registrable domains.
 #[derive(Debug, Default)]
-struct Hosts {
+struct Grown {
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
 }
@@ -197,7 +206,7 @@ impl Scope {
     }
 
     /// Written a few times in a crawl, and read for links that lead to other hosts than the seeds'.
-    fn grown(&self) -> RwLockReadGuard<'_, Hosts> {
+    fn grown(&self) -> RwLockReadGuard<'_, Grown> {
         self.grown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -251,6 +260,35 @@ impl Scope {
             return Some(Filtered::ScopeHost);
         }
         None
+    }
+
+    /// Why a URL that an earlier run queued is not the crawl's any more, now that it is gone on with in
+    /// another scope. Which hosts are in it is asked only if `hosts` says so: who asks otherwise keeps to
+    /// the rules for where links lead that the URL was queued under.
+    pub(crate) fn refuses_queued(&self, record: &Record, hosts: Hosts) -> Option<Filtered> {
+        let url = Url::parse(&record.url).ok()?;
+        // Who fetches it says what is wrong with it.
+        let extra = Extra::decode(&record.extra).ok()?;
+        if extra.reads != Reads::Page {
+            // A sitemap is a means and no page, wherever it is.
+            return self.refuses_sitemap(&url, &record.host, 0, None);
+        }
+        let is_seed = record.depth == 0;
+        let stays = match record.kind {
+            // Where a seed redirects to belongs to the crawl, whatever its host.
+            RecordKind::Continuation => extra.marks.of_seed || self.has(&record.host),
+            RecordKind::Discovered => is_seed && self.has(&record.host),
+        };
+        if hosts == Hosts::Judged && !stays && !self.follows(&record.host) {
+            return Some(Filtered::ScopeHost);
+        }
+        let is_trap = || if is_seed { None } else { self.traps.catches(&url) };
+        self.refuses_anywhere(&url, record.depth).or_else(is_trap)
+    }
+
+    /// Which links are followed.
+    pub(crate) fn follows_links(&self) -> Follow {
+        self.follow
     }
 
     /// The rules that hold for seeds too: their hosts are the crawl's by definition.

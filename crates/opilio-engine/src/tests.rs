@@ -20,6 +20,8 @@ mod hanging;
 mod memory;
 mod patience;
 mod redirects;
+#[cfg(feature = "disk")]
+mod resumed;
 mod robots;
 mod sitemaps;
 #[cfg(feature = "disk")]

@@ -125,6 +125,8 @@ pub struct Settlement {
     pub(crate) reported_as: Option<Arc<str>>,
     pub(crate) fetched: Fetched,
     pub(crate) cause: Option<Box<Cause>>,
+    /// Stands in for the ending of what is filtered after it was taken on.
+    pub(crate) filtered: Option<Filtered>,
 }
 
 /// What is kept of how a page was fetched: for the caps of its host, and for the history.
@@ -188,6 +190,13 @@ impl Settlement {
         Self::plain(lease, Ending::Return)
     }
 
+    /// Not tried, and never will be: a crawl that is gone on with has a narrower scope. It moves from
+    /// admitted to filtered, and is taken on again if it is discovered in scope later.
+    #[must_use]
+    pub fn filtered(lease: LeaseId, why: Filtered) -> Self {
+        Self { filtered: Some(why), ..Self::give_back(lease) }
+    }
+
     fn plain(lease: LeaseId, ending: Ending) -> Self {
         Self {
             lease,
@@ -197,6 +206,7 @@ impl Settlement {
             reported_as: None,
             fetched: Fetched::default(),
             cause: None,
+            filtered: None,
         }
     }
 
@@ -206,7 +216,7 @@ impl Settlement {
         self.lease
     }
 
-    /// How it ended.
+    /// How it ended; what is [filtered](Self::filtered) counts as returned here.
     #[must_use]
     pub fn ending(&self) -> &Ending {
         &self.ending

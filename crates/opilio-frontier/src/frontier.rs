@@ -176,13 +176,17 @@ pub trait Frontier: Send {
     /// When the store fails; then none is due again.
     fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError>;
 
-    /// Makes failures of one reason due again, as [`retry_failed`](Self::retry_failed) does, but only
+    /// Makes failures of one reason (or of any) due again, as [`retry_failed`](Self::retry_failed) does, but only
     /// those of hosts that `may` be asked again, which is told the host and its memo. The others stay
     /// in their order. Returns how many.
     ///
     /// # Errors
     /// When the store fails; then some may be due again already.
-    fn retry_failed_for(&mut self, reason: Reason, may: &mut MayRetry<'_>) -> Result<u64, FrontierError>;
+    fn retry_failed_for(
+        &mut self,
+        reason: Option<Reason>,
+        may: &mut MayRetry<'_>,
+    ) -> Result<u64, FrontierError>;
 
     /// Makes at most `n` of the pages that ended before an instant due again, the oldest first, each
     /// with the validators of its last fetch; returns how many.

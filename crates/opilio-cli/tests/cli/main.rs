@@ -15,6 +15,7 @@ mod kill;
 mod memory;
 mod patience;
 mod redirects;
+mod resume;
 mod robots;
 mod sandbox;
 mod sitemap;

@@ -82,6 +82,17 @@ impl HostMemo {
         (self.park_until > 0).then_some(Timestamp::from_micros(self.park_until))
     }
 
+    /// The same memo without the park that strikes alone brought about: the host is closed, and one probe
+    /// may find out. `None` for a host that is not put aside now, or for so long as it asked to be left
+    /// alone.
+    #[must_use]
+    pub fn unparked(mut self, now: Timestamp) -> Option<Self> {
+        let by_strikes = self.flags & PARKED_BY_STRIKES != 0 && self.parked_until()? > now;
+        // Over, not unsaid: what follows the end of a park follows this one.
+        self.park_until = now.as_micros().max(1);
+        by_strikes.then_some(self)
+    }
+
     /// The same memo after a run that was killed: it may be older than the host's last start, which
     /// counts as one at the reopening. So is that of a host of which nothing was kept.
     #[must_use]

@@ -311,7 +311,11 @@ impl<S: Spider> Crawler<S> {
     }
 
     /// Tries all failures of a resumed crawl again, each with all its attempts. Without this it is
-    /// those of hosts that had asked for a wait too long to sit out, once it is over.
+    /// those of hosts that were put aside, once the time for that is over.
+    ///
+    /// Hosts that were put aside because they did not answer are asked again, by one probe each. Those
+    /// that asked for a wait too long to sit out are left alone until it is over, and a warning names
+    /// them.
     #[must_use]
     pub fn retry_failed(mut self) -> Self {
         self.try_again = TryAgain::Everything;

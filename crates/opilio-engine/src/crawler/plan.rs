@@ -22,7 +22,7 @@ use crate::runner::seed_admissions;
 use crate::scheduler::Progress;
 use crate::settings::Settings;
 use crate::spider::Spider;
-use crate::store::Syncing;
+use crate::store::{QueuedScope, Syncing};
 
 impl<S: Spider> Crawler<S> {
     pub(super) fn plan(mut self) -> Result<(Plan<S>, watch::Receiver<Progress>), CrawlError> {
@@ -89,7 +89,8 @@ impl<S: Spider> Crawler<S> {
             }
         };
         let past = past::open(&mut *frontier, &mut sinks)?;
-        past::scope(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
+        past::grown(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
+        let hosts = past::judge_hosts(&mut *frontier, self.scope.follows_links(), past.resumed)?;
         if past.resumed {
             let now = past.clock.now();
             past::try_again(&mut *frontier, self.try_again, now, &self.user_agent)?;
@@ -116,9 +117,13 @@ impl<S: Spider> Crawler<S> {
             merge_canonical: self.merge_canonical,
             order: self.order,
         };
+        let settings = Arc::new(settings);
+        // What is queued now, an earlier run has queued.
+        let queued = past.resumed.then(|| QueuedScope { settings: settings.clone(), hosts });
         let plan = Plan {
             spider: Arc::new(self.spider),
-            settings: Arc::new(settings),
+            settings,
+            queued,
             limits: self.limits,
             user_agent,
             transport,

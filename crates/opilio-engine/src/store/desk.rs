@@ -27,6 +27,8 @@ use crate::message::{
 };
 use crate::past::{self, RunState, Totals};
 use crate::report::{FAILURES_MAX, Stopped};
+use crate::scope::Hosts;
+use crate::settings::Settings;
 use crate::store::names::Names;
 use sinks::Batch;
 
@@ -42,8 +44,15 @@ pub(crate) struct DeskSetup {
     pub(crate) clock: Clock,
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
+    pub(crate) queued: Option<QueuedScope>,
     pub(crate) before: Totals,
     pub(crate) syncing: Syncing,
+}
+
+/// The scope that what earlier runs queued has to be in.
+pub(crate) struct QueuedScope {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) hosts: Hosts,
 }
 
 /// When what is committed is made to survive a power cut, too: sinks first, then the store.
@@ -75,6 +84,8 @@ pub(crate) struct Desk {
     clock: Clock,
     pages_max: Option<u64>,
     hosts_max: u32,
+    /// What is leased is judged once more: earlier runs may have queued it in another scope.
+    queued: Option<QueuedScope>,
 
     /// Live hosts that have room, and how much.
     wants: HashMap<Host, u32>,
@@ -83,6 +94,8 @@ pub(crate) struct Desk {
     live: HashSet<Host>,
     /// Hosts with work that are not live, in their order. The rest of them stays with the store.
     ready: VecDeque<Host>,
+    /// All that some host got was filtered: another turn is due at once.
+    judged: bool,
     /// Another turn is due at once: the store has more of them and there is room, or some may come alive.
     more_ready: bool,
     /// Live hosts that have not been served yet: should nothing be due for one, it is live no more.
@@ -143,10 +156,12 @@ impl Desk {
             clock: setup.clock,
             pages_max: setup.pages_max,
             hosts_max: setup.hosts_max,
+            queued: setup.queued,
             wants: HashMap::new(),
             try_now: Vec::new(),
             live: HashSet::new(),
             ready: VecDeque::new(),
+            judged: false,
             more_ready: false,
             waking: HashSet::new(),
             memories: HashMap::new(),
@@ -280,7 +295,7 @@ impl Desk {
         for page in &mut pages {
             if let Some(host) = page.grows.take() {
                 // With the links of its page, or before.
-                self.frontier.keep_listed(past::SCOPE, host.as_str());
+                self.frontier.keep_listed(past::GROWN, host.as_str());
             }
             admissions.append(&mut page.links);
         }

@@ -5,5 +5,5 @@ mod desk;
 mod names;
 mod port;
 
-pub(crate) use desk::{Desk, DeskSetup, StoreOutcome, Syncing};
+pub(crate) use desk::{Desk, DeskSetup, QueuedScope, StoreOutcome, Syncing};
 pub(crate) use port::{StoreDoor, StorePort};

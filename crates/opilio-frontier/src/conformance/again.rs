@@ -68,11 +68,11 @@ pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
         asked.push((host.clone(), memo.map(<[u8]>::to_vec)));
         false
     };
-    assert_eq!(store.retry_failed_for(Reason::HostClosed, &mut not_yet).unwrap(), 0);
+    assert_eq!(store.retry_failed_for(Some(Reason::HostClosed), &mut not_yet).unwrap(), 0);
     assert_eq!(asked, [(host("a.test"), Some(b"closed until noon".to_vec()))], "once for each host");
     assert_eq!(store.stats().failures[&Reason::HostClosed], 3);
-    assert_eq!(store.retry_failed_for(Reason::HostClosed, &mut |_, _| true).unwrap(), 3);
-    assert_eq!(store.retry_failed_for(Reason::HostClosed, &mut |_, _| true).unwrap(), 0);
+    assert_eq!(store.retry_failed_for(Some(Reason::HostClosed), &mut |_, _| true).unwrap(), 3);
+    assert_eq!(store.retry_failed_for(Some(Reason::HostClosed), &mut |_, _| true).unwrap(), 0);
     let left = |store: &dyn Frontier| -> Vec<String> {
         store.failures(0, 9).unwrap().iter().map(|failure| failure.url.to_string()).collect()
     };
@@ -86,6 +86,28 @@ pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     let Some(mut store) = stores.reopen(store) else { return };
     assert_eq!(left(&*store), others);
     assert_eq!(store.retry_failed(9).unwrap(), 3);
+}
+
+/// Of whatever reason; those of a host that may not be asked stay in their order.
+pub fn failures_of_some_hosts_are_revived(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);
+    for (name, reason) in [
+        ("a.test", Reason::HostClosed),
+        ("b.test", Reason::HostClosed),
+        ("a.test", Reason::Timeout),
+        ("b.test", Reason::Timeout),
+    ] {
+        let lease = one(&mut *store, name);
+        settle(&mut *store, Settlement::failed(lease, reason, 1, None));
+    }
+    assert_eq!(store.retry_failed_for(None, &mut |asked, _| *asked == host("a.test")).unwrap(), 2);
+    let stats = store.stats();
+    assert!(stats.balances() && stats.left == 2 && stats.revived == 2, "{stats:?}");
+    let left: Vec<_> = store.failures(0, 9).unwrap().into_iter().map(|failure| failure.reason).collect();
+    assert_eq!(left, [Reason::HostClosed, Reason::Timeout]);
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["1", "3"]);
+    assert!(lease(&mut *store, "b.test", 9).is_empty());
 }
 
 /// It is a page until then, left from then on, and a page again when it ends as one.

@@ -362,3 +362,31 @@ pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
     assert!(store.failures(3, 9).unwrap().is_empty());
     assert_eq!(store.stats().failures[&Reason::Timeout], 2);
 }
+
+/// It leaves the queue for good, unless it is discovered in scope again; nobody's books lose it.
+pub fn what_is_filtered_after_all_moves_and_may_come_back(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
+    ready(&mut *store);
+    let leases = lease(&mut *store, "a.test", 2);
+    settle(&mut *store, Settlement::redirected(leases[0].id, record("http://a.test/target")));
+    settle(&mut *store, Settlement::filtered(leases[1].id, Filtered::ScopePattern));
+    let rest = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&rest), ["3", "target"]);
+    settle(&mut *store, Settlement::filtered(rest[1].id, Filtered::MaxDepth));
+    let stats = store.stats();
+    assert!(stats.balances(), "{stats:?}");
+    assert_eq!((stats.discovered, stats.admitted, stats.left), (3, 1, 1));
+    assert_eq!(
+        stats.filtered,
+        [(Filtered::ScopePattern, 1), (Filtered::MaxDepth, 1)].into_iter().collect(),
+        "the target ended in the name of its origin"
+    );
+    let again = store
+        .admit(["2", "target"].map(|path| Admission::Queue(record(&format!("http://a.test/{path}")))).into());
+    let again = again.unwrap();
+    assert_eq!((again.new, again.known), (1, 1));
+    let Some(mut store) = stores.reopen(store) else { return };
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3", "2"]);
+    assert!(store.stats().balances());
+}

@@ -84,9 +84,9 @@ macro_rules! conformance_tests {
                 a_failed_target_takes_what_led_there_along_until_it_is_due_again,
                 a_redirect_to_a_filtered_url_is_followed, a_redirect_to_itself_is_followed,
                 two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,
-                failures_are_listed_in_order;
+                failures_are_listed_in_order, what_is_filtered_after_all_moves_and_may_come_back;
             again: failures_become_due_again, failures_are_revived_in_portions,
-                failures_of_one_reason_are_revived,
+                failures_of_one_reason_are_revived, failures_of_some_hosts_are_revived,
                 a_page_becomes_due_again_with_its_validators, pages_are_refreshed_oldest_first,
                 a_store_without_a_history_says_so, a_kill_keeps_what_can_become_due_again;
             caps: a_host_gives_no_more_pages_than_its_cap, a_failure_makes_room_under_the_cap,

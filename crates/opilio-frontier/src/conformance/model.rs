@@ -77,6 +77,7 @@ enum How {
     Failed,
     Retry(u64),
     Return,
+    Filtered,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -87,6 +88,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(How::Failed),
         3 => (0..50_u64).prop_map(How::Retry),
         2 => Just(How::Return),
+        1 => Just(How::Filtered),
     ];
     let found = (0..URLS, 0..3_u16, -1..=1_i8, -1..=1_i8, prop::bool::weighted(0.2))
         .prop_map(|(url, depth, priority, score, filtered)| Found { url, depth, priority, score, filtered });
@@ -362,15 +364,20 @@ impl Model {
         }
         for (age, why) in self.to_close(now) {
             let Left { record, .. } = self.left.remove(&age).unwrap();
-            if record.kind == RecordKind::Discovered {
-                self.seen.insert(record.fingerprint, Some(why));
-            } else {
-                self.ended.insert(record.fingerprint, Fate::Failed(Reason::OutOfScope));
-            }
-            self.books.admitted -= 1;
-            *self.books.filtered.entry(why).or_default() += 1;
+            self.put_off(&record, why);
         }
         Ok(())
+    }
+
+    fn put_off(&mut self, record: &Record, why: Filtered) {
+        if record.kind == RecordKind::Discovered {
+            self.seen.insert(record.fingerprint, Some(why));
+            self.ended.remove(&record.fingerprint);
+        } else {
+            self.ended.insert(record.fingerprint, Fate::Failed(Reason::OutOfScope));
+        }
+        self.books.admitted -= 1;
+        *self.books.filtered.entry(why).or_default() += 1;
     }
 
     fn retry_failed(&mut self, n: usize) -> u64 {
@@ -485,6 +492,7 @@ impl Model {
                 Settlement::retry(lease, now + Duration::from_secs(secs), Attempts::of(u16::from(n)))
             }
             How::Return => Settlement::give_back(lease),
+            How::Filtered => Settlement::filtered(lease, Filtered::ScopePattern),
         }
     }
 
@@ -507,6 +515,9 @@ impl Model {
         let mut left = self.left.remove(&age).unwrap();
         left.out = None;
         let fingerprint = left.record.fingerprint;
+        if let Some(why) = settlement.filtered {
+            return self.put_off(&left.record, why);
+        }
         match settlement.ending {
             Ending::Page => {
                 self.books.pages += 1;

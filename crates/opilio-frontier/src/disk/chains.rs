@@ -369,7 +369,17 @@ impl DiskFrontier {
         };
         let ((key, host, record), Some(settlement)) = (found, settlement.take()) else { return Ok(false) };
         self.chains.keys_out.remove(&key);
-        let Settlement { ending, redirect, attempts, reported_as, cause, .. } = settlement;
+        let Settlement { ending, redirect, attempts, reported_as, cause, filtered, .. } = settlement;
+        if let Some(why) = filtered {
+            // Another fate replaces it where there is one: one commit is not to remove and to write one key.
+            if record.kind == RecordKind::Discovered {
+                self.forget_fate(record.fingerprint, commit);
+            }
+            self.put_off(&record, why, commit);
+            commit.remove(&self.stored.ends, key.bytes());
+            self.chains.waiting -= 1;
+            return Ok(true);
+        }
         match (ending, redirect) {
             (Ending::Page, _) => self.books.stats.pages += 1,
             (Ending::Alias, _) => self.books.stats.aliases += 1,
@@ -404,14 +414,6 @@ impl DiskFrontier {
         self.chains.waiting -= 1;
         self.books.stats.left -= 1;
         Ok(true)
-    }
-
-    /// What the caps keep from being fetched after it was taken on ends, for whatever waits for it.
-    pub(super) fn put_off(&mut self, record: &Record, commit: &mut OwnedWriteBatch) {
-        match record.kind {
-            RecordKind::Discovered => self.chains.changed(record.fingerprint),
-            RecordKind::Continuation => self.write_failed(record.fingerprint, Reason::OutOfScope, commit),
-        }
     }
 
     /// Reads how many wait.

@@ -1,7 +1,7 @@
 //! What the caps leave of a host, and what ends when they leave nothing.
 
 use fjall::OwnedWriteBatch;
-use opilio_core::RecordKind;
+use opilio_core::{Reason, Record, RecordKind};
 
 use super::DiskFrontier;
 use super::hosts::Work;
@@ -97,12 +97,7 @@ impl DiskFrontier {
         for lease in leases {
             let Some(out) = self.queue.take_out(lease.id) else { continue };
             self.queue.settle(&out);
-            self.books.stats.put_off(why);
-            // A redirect's target ends in the name of its origin, and stays known.
-            if lease.record.kind == RecordKind::Discovered {
-                self.seen.put_off(lease.record.fingerprint, why);
-            }
-            self.put_off(&lease.record, &mut commit);
+            self.put_off(&lease.record, why, &mut commit);
         }
         let slot = self.slot(id)?;
         slot.out = slot.out.saturating_sub(u32::try_from(closed).unwrap_or(u32::MAX));
@@ -111,6 +106,19 @@ impl DiskFrontier {
         self.commit(commit)?;
         self.remember()?;
         Ok(closed)
+    }
+
+    /// Counts what was taken on as filtered, which decides whatever waits for it.
+    pub(super) fn put_off(&mut self, record: &Record, why: Filtered, commit: &mut OwnedWriteBatch) {
+        self.books.stats.put_off(why);
+        match record.kind {
+            RecordKind::Discovered => {
+                self.seen.put_off(record.fingerprint, why);
+                self.chains.changed(record.fingerprint);
+            }
+            // A redirect's target ends in the name of its origin, and stays known.
+            RecordKind::Continuation => self.write_failed(record.fingerprint, Reason::OutOfScope, commit),
+        }
     }
 
     /// What was taken of a host, by all runs.

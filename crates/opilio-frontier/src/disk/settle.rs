@@ -119,7 +119,12 @@ impl DiskFrontier {
         fresh: &mut Vec<Record>,
         commit: &mut OwnedWriteBatch,
     ) -> Result<End, FrontierError> {
-        let Settlement { ending, redirect, attempts, reported_as, fetched, cause, .. } = settlement;
+        let Settlement { ending, redirect, attempts, reported_as, fetched, cause, filtered, .. } = settlement;
+        if let Some(why) = filtered {
+            let record = self.record_of(out)?;
+            self.put_off(&record, why, commit);
+            return Ok(End::Over);
+        }
         match ending {
             Ending::Page => {
                 self.books.stats.pages += 1;

@@ -154,18 +154,24 @@ impl Frontier for DiskFrontier {
         self.guarded(|store| store.all_or_nothing(|store| store.revive(n)))
     }
 
-    fn retry_failed_for(&mut self, reason: Reason, may: &mut MayRetry<'_>) -> Result<u64, FrontierError> {
+    fn retry_failed_for(
+        &mut self,
+        reason: Option<Reason>,
+        may: &mut MayRetry<'_>,
+    ) -> Result<u64, FrontierError> {
         self.guarded(|store| {
             let (mut revived, end) = (0, store.books.next_failure);
             let mut answers = HashMap::new();
             // Those that stay go to the list's end, in their order: after one turn it is as it was.
-            while store.books.first_failure < end && store.books.stats.failures.contains_key(&reason) {
+            while store.books.first_failure < end
+                && reason.is_none_or(|reason| store.books.stats.failures.contains_key(&reason))
+            {
                 let n = usize::try_from(end - store.books.first_failure).unwrap_or(usize::MAX);
                 let n = n.min(REVIVED_AT_ONCE);
                 let answers = &mut answers;
                 revived += store.all_or_nothing(|store| {
                     store.revive_some(n, |store, one, host, name| {
-                        if one != reason {
+                        if reason.is_some_and(|reason| one != reason) {
                             return Ok(false);
                         }
                         if let Some(answer) = answers.get(&host) {

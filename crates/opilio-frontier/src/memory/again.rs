@@ -100,12 +100,12 @@ impl Ended {
         &mut self,
         hosts: &Hosts,
         mut is_wanted: impl FnMut(Reason, HostId) -> bool,
-    ) -> Vec<Record> {
+    ) -> Vec<(Reason, Record)> {
         let (taken, left) = std::mem::take(&mut self.failures)
             .into_iter()
             .partition::<VecDeque<_>, _>(|(failure, kept)| is_wanted(failure.reason, kept.host));
         self.failures = left;
-        taken.into_iter().map(|(_, kept)| kept.unpack(hosts)).collect()
+        taken.into_iter().map(|(failure, kept)| (failure.reason, kept.unpack(hosts))).collect()
     }
 
     /// Takes the oldest page off the history, if it ended before an instant.

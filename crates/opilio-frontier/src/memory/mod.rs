@@ -182,15 +182,22 @@ impl MemoryFrontier {
                 continue;
             };
             left -= 1;
-            // A redirect's target ends in the name of its origin, and stays known.
-            if record.kind == RecordKind::Discovered {
-                self.seen.put_off(record.fingerprint, why);
-                self.chains.changed(record.fingerprint);
-            } else {
-                self.chains.failed(record.fingerprint, Reason::OutOfScope);
-            }
-            self.books.put_off(why);
+            self.put_off(&record, why);
         }
+    }
+
+    /// Ends what was taken on as filtered, which decides whatever waits for it.
+    fn put_off(&mut self, record: &Record, why: Filtered) {
+        match record.kind {
+            RecordKind::Discovered => {
+                self.seen.put_off(record.fingerprint, why);
+                self.chains.forget(record.fingerprint);
+                self.chains.changed(record.fingerprint);
+            }
+            // A redirect's target ends in the name of its origin, and stays known.
+            RecordKind::Continuation => self.chains.failed(record.fingerprint, Reason::OutOfScope),
+        }
+        self.books.put_off(why);
     }
 
     /// Queues what has become due.
@@ -224,7 +231,8 @@ impl MemoryFrontier {
     }
 
     fn end(&mut self, settlement: Settlement, now: Timestamp, settled: &mut Settled) {
-        let Settlement { lease, ending, redirect, attempts, reported_as, fetched, cause } = settlement;
+        let Settlement { lease, ending, redirect, attempts, reported_as, fetched, cause, filtered } =
+            settlement;
         let Some(mut out) = self.out.remove(&lease) else {
             settled.stale += 1;
             return;
@@ -235,6 +243,12 @@ impl MemoryFrontier {
             self.hosts.lease_over(host);
         }
         let fingerprint = out.record.fingerprint;
+        if let Some(why) = filtered {
+            self.put_off(&out.record, why);
+            self.look_at(host);
+            settled.over += 1;
+            return;
+        }
         if matches!(ending, Ending::Page | Ending::Alias | Ending::Failed(_)) {
             self.books.left -= 1;
         }
@@ -460,15 +474,20 @@ impl Frontier for MemoryFrontier {
         Ok(revived)
     }
 
-    fn retry_failed_for(&mut self, reason: Reason, may: &mut MayRetry<'_>) -> Result<u64, FrontierError> {
+    fn retry_failed_for(
+        &mut self,
+        reason: Option<Reason>,
+        may: &mut MayRetry<'_>,
+    ) -> Result<u64, FrontierError> {
         let (hosts, memos) = (&self.hosts, &self.memos);
         let mut answers = HashMap::new();
         let mut may = |id: HostId| {
             *answers.entry(id).or_insert_with(|| may(hosts.name(id), memos.get(&id).map(|memo| &memo[..])))
         };
-        let records = self.ended.take_failures(hosts, |one, host| one == reason && may(host));
+        let wanted = |one, host| reason.is_none_or(|reason| one == reason) && may(host);
+        let records = self.ended.take_failures(hosts, wanted);
         let revived = records.len() as u64;
-        for record in records {
+        for (reason, record) in records {
             self.books.revive(reason);
             self.chains.forget(record.fingerprint);
             self.push(record);

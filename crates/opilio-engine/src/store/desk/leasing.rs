@@ -1,10 +1,10 @@
 //! What the desk hands out: which hosts come alive, and how much each of them gets.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use opilio_core::intake::Level;
 use opilio_core::{Host, Lease, Timestamp};
-use opilio_frontier::{Decided, FrontierError, Want};
+use opilio_frontier::{Decided, FrontierError, Settlement, Want};
 
 use super::{Desk, deliver};
 use crate::message::{Assign, Call, FromStore, Work};
@@ -13,6 +13,7 @@ impl Desk {
     /// Hands out what hosts have room for.
     pub(super) async fn lease(&mut self) -> Result<(), FrontierError> {
         let now = self.clock.now();
+        self.judged = false;
         let asked = self.room_for_ready();
         let told = self.frontier.hosts_ready(now, asked)?;
         let all = told.len() < asked;
@@ -27,7 +28,7 @@ impl Desk {
         let work = if nothing { Vec::new() } else { self.work(now)? };
         // Those that came alive may have had nothing to do: the next ones must not wait for other news.
         let may_wake = !nothing && !self.ready.is_empty() && self.live.len() < self.hosts_max();
-        self.more_ready = may_wake || (!all && self.room_for_ready() > 0);
+        self.more_ready = may_wake || self.judged || (!all && self.room_for_ready() > 0);
         let decided = self.decided()?;
         let assign = Assign { work, calls: self.calls()?, kept: std::mem::take(&mut self.kept), decided };
         if !assign.is_empty() {
@@ -83,6 +84,7 @@ impl Desk {
         }
         let mut leases = Vec::new();
         self.frontier.lease(&wants, now, &mut leases)?;
+        let filtered = self.keep_in_scope(&mut leases)?;
         let mut work = group(leases);
         let served: HashMap<Host, usize> =
             work.iter().enumerate().map(|(at, work)| (work.host.clone(), at)).collect();
@@ -91,6 +93,15 @@ impl Desk {
             match (served.get(&host), waking) {
                 (Some(at), true) => work[*at].memory = self.frontier.host_memo(&host)?,
                 (Some(_), false) => {}
+                // There may be more of it behind what was filtered.
+                (None, _) if filtered.contains(&host) => {
+                    if waking {
+                        self.waking.insert(host.clone());
+                    }
+                    self.try_now.push(host.clone());
+                    self.wants.insert(host, u32::try_from(n).unwrap_or(u32::MAX));
+                    self.judged = true;
+                }
                 // Its actor does not run: it is told again when it has work, and then comes alive.
                 (None, true) => {
                     self.live.remove(&host);
@@ -101,6 +112,28 @@ impl Desk {
             }
         }
         Ok(work)
+    }
+
+    /// Ends what earlier runs queued and this one's scope keeps out; tells of which hosts there was some.
+    fn keep_in_scope(&mut self, leases: &mut Vec<Lease>) -> Result<HashSet<Host>, FrontierError> {
+        let mut hosts = HashSet::new();
+        let Some(queued) = &self.queued else { return Ok(hosts) };
+        let mut settlements = Vec::new();
+        leases.retain(|Lease { id, record }| {
+            let refused = queued.settings.scope.refuses_queued(record, queued.hosts);
+            if let Some(why) = refused {
+                tracing::debug!(url = %record.url, %why, "out of the scope that the crawl has now");
+                settlements.push(Settlement::filtered(*id, why));
+                if !hosts.contains(&record.host) {
+                    hosts.insert(record.host.clone());
+                }
+            }
+            refused.is_none()
+        });
+        if !settlements.is_empty() {
+            self.commit(settlements, &[])?;
+        }
+        Ok(hosts)
     }
 
     /// How many hosts may be live: near the memory limit those of that time at the most, and fewer the

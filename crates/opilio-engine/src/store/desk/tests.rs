@@ -56,6 +56,7 @@ impl Rig {
             clock: Clock::begin(),
             pages_max: None,
             hosts_max,
+            queued: None,
             before: Totals::default(),
             syncing: Syncing::AtTheEnd,
         });

@@ -1,0 +1,236 @@
+//! Crawls that are gone on with under other settings than those that they began with.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use opilio_core::{HostPolicy, per_second};
+use opilio_fetch::{AddressPolicy, Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use super::{ARRIVALS, run};
+use crate::{CrawlReport, Crawler, Follow, Found, Page, ParseError, Request, Scope, Spider};
+
+/// Follows every link that a page has.
+pub(super) struct Links(pub(super) &'static [&'static str]);
+
+impl Spider for Links {
+    type Item = String;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        self.0.iter().map(|url| Request::get(*url, ())).collect()
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        found.follow(page, "a", ())?;
+        Ok(())
+    }
+}
+
+/// A web of one closure: URL in, answer out.
+pub(super) fn site(
+    answer: impl Fn(&str) -> ScriptedAnswer + Clone + Send + Sync + 'static,
+) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {
+    move || {
+        let answer = answer.clone();
+        let start = Instant::now();
+        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &Ask| {
+            ARRIVALS.with(|arrivals| arrivals.borrow_mut().push((now - start, ask.url.to_string())));
+            answer(ask.url.as_str()).after(Duration::from_millis(20))
+        }))
+    }
+}
+
+pub(super) fn links(to: impl IntoIterator<Item = String>) -> ScriptedAnswer {
+    let links: String = to.into_iter().map(|to| format!("<a href=\"{to}\">x</a>")).collect();
+    ScriptedAnswer::page(format!("<title>page</title>{links}"))
+}
+
+pub(super) fn quick(spider: Links) -> Crawler<Links> {
+    Crawler::new(spider)
+        .host(HostPolicy::new().rate(per_second(20)).in_flight(4))
+        .addresses(AddressPolicy::allow_all())
+        .no_robots()
+        .seed(108)
+}
+
+/// Five good pages and five bad ones, linked from one.
+fn shop(url: &str) -> ScriptedAnswer {
+    if url == "http://shop.example/" {
+        links(["good", "bad"].iter().flat_map(|kind| (0..5).map(move |n| format!("/{kind}/{n}"))))
+    } else {
+        links([])
+    }
+}
+
+/// A crawl of the shop that knows all of it, and has fetched its first page.
+fn begun(dir: &TempDir) {
+    let (report, _, _) =
+        run(quick(Links(&["http://shop.example/"])).max_pages(1).state(dir.path()).transport(site(shop)));
+    assert_eq!(report.unwrap().left, 10);
+}
+
+fn resumed(dir: &TempDir, scope: Scope) -> (CrawlReport, Vec<String>) {
+    let crawler = quick(Links(&["http://shop.example/"])).state(dir.path()).resume();
+    let (report, _, arrivals) = run(crawler.scope(scope).transport(site(shop)));
+    let report = report.unwrap();
+    assert!(report.balances(), "{report:?}");
+    (report, arrivals.into_iter().map(|(_, url)| url).collect())
+}
+
+#[test]
+fn what_is_queued_and_out_of_the_new_scope_is_filtered_and_not_asked_for() {
+    let scopes = [
+        (Scope::new().exclude("*/bad/*").unwrap(), "scope_pattern", 5),
+        (Scope::new().include("*/good/*").unwrap(), "scope_pattern", 5),
+        (Scope::new().max_url_bytes(25), "url_too_long", 5),
+        (Scope::new().max_depth(0), "max_depth", 10),
+        (Scope::new().follow(Follow::None), "scope_host", 10),
+    ];
+    for (scope, why, filtered) in scopes {
+        let dir = tempfile::tempdir().unwrap();
+        begun(&dir);
+        let (report, arrivals) = resumed(&dir, scope.clone());
+        assert_eq!(report.filtered.get(why), Some(&filtered), "{why} {:?}", report.filtered);
+        assert_eq!((report.pages, report.left), (11 - filtered, 0), "{why}");
+        assert_eq!(arrivals.len() as u64, 10 - filtered, "{why} {arrivals:?}");
+        // And the run after that, which has nothing to do.
+        let (report, arrivals) = resumed(&dir, scope);
+        assert_eq!((report.filtered[why], report.pages, arrivals.len()), (filtered, 11 - filtered, 0));
+    }
+}
+
+#[test]
+fn a_run_that_ends_before_it_has_judged_all_leaves_the_rest_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    begun(&dir);
+    let narrow = || Scope::new().follow(Follow::None);
+    let crawler = quick(Links(&["http://shop.example/"])).state(dir.path()).resume().max_pages(1);
+    let (report, _, arrivals) = run(crawler.scope(narrow()).transport(site(shop)));
+    assert!(report.unwrap().balances() && arrivals.is_empty());
+    let (report, arrivals) = resumed(&dir, narrow());
+    assert_eq!((report.left, report.filtered["scope_host"], arrivals.len()), (0, 10, 0));
+}
+
+#[test]
+fn hosts_that_are_not_followed_any_more_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let web = |url: &str| match url {
+        "http://shop.example/" => links(["http://other.example/1".to_owned(), "/2".to_owned()]),
+        _ => links([]),
+    };
+    let crawler = || quick(Links(&["http://shop.example/"])).state(dir.path()).transport(site(web));
+    let all = Scope::new().follow(Follow::All);
+    let (report, _, _) = run(crawler().scope(all).max_pages(1));
+    assert_eq!(report.unwrap().left, 2);
+    let (report, _, arrivals) = run(crawler().resume());
+    let report = report.unwrap();
+    assert!(report.balances(), "{report:?}");
+    assert_eq!((report.pages, report.filtered["scope_host"]), (2, 1));
+    assert!(arrivals.iter().all(|(_, url)| url.starts_with("http://shop.example/")), "{arrivals:?}");
+}
+
+#[test]
+fn the_target_of_a_redirect_is_judged_too_and_ends_its_origin() {
+    let dir = tempfile::tempdir().unwrap();
+    let web = |url: &str| match url {
+        "http://shop.example/old" => {
+            ScriptedAnswer::status(301).header(http::header::LOCATION, "/bad/1".parse().unwrap())
+        }
+        _ => links([]),
+    };
+    let crawler = || {
+        quick(Links(&["http://shop.example/old", "http://shop.example/new"]))
+            .host(HostPolicy::new().rate(per_second(1)))
+            .state(dir.path())
+            .resume()
+            .transport(site(web))
+    };
+    let (report, _, arrivals) = run(crawler().max_duration(Duration::from_millis(500)));
+    assert_eq!((report.unwrap().left, arrivals.len()), (2, 1));
+    let (report, _, arrivals) = run(crawler().scope(Scope::new().exclude("*/bad/*").unwrap()));
+    let report = report.unwrap();
+    assert!(report.balances(), "{report:?}");
+    assert_eq!((report.pages, report.filtered["scope_pattern"], report.left), (1, 1, 0));
+    assert_eq!(arrivals.len(), 1, "{arrivals:?}");
+}
+
+/// A site of a list of pages, down or well.
+fn listed(dir: &TempDir) -> Crawler<Links> {
+    quick(Links(&["http://shop.example/1", "http://shop.example/2", "http://shop.example/3"]))
+        .state(dir.path())
+        .resume()
+}
+
+#[test]
+fn a_site_that_was_down_for_a_whole_run_is_asked_again_when_told_to() {
+    use opilio_core::Fault;
+    use opilio_fetch::Phase;
+    let downs = [
+        ScriptedAnswer::fault(Phase::Connect, Fault::Connect),
+        ScriptedAnswer::fault(Phase::Connect, Fault::Timeout),
+        ScriptedAnswer::status(503),
+    ];
+    for down in downs {
+        let dir = tempfile::tempdir().unwrap();
+        let transport = site({
+            let down = down.clone();
+            move |_| down.clone()
+        });
+        let (report, _, arrivals) = run(listed(&dir).transport(transport));
+        let report = report.unwrap();
+        assert!(report.failed() == 3 && !arrivals.is_empty(), "{report:?}");
+
+        // Without being told to, nothing is asked before the hour is over.
+        let (report, _, arrivals) = run(listed(&dir).transport(site(|_| links([]))));
+        assert_eq!((report.unwrap().pages, arrivals.len()), (0, 0), "{down:?}");
+
+        let (report, took, arrivals) =
+            run(listed(&dir).retry_failed().transport(site(|_| links([]).after(Duration::from_secs(1)))));
+        let report = report.unwrap();
+        assert!(report.balances() && report.failures.is_empty(), "{report:?}");
+        assert_eq!((report.pages, arrivals.len()), (3, 3), "{arrivals:?}");
+        assert!(took < Duration::from_secs(90), "{took:?}");
+    }
+}
+
+#[test]
+fn one_probe_finds_out_whether_a_site_is_well_again() {
+    use opilio_core::Fault;
+    use opilio_fetch::Phase;
+    let dir = tempfile::tempdir().unwrap();
+    let down = || site(|_| ScriptedAnswer::fault(Phase::Connect, Fault::Connect));
+    run(listed(&dir).transport(down())).0.unwrap();
+    let (report, _, arrivals) = run(listed(&dir).retry_failed().transport(down()));
+    let report = report.unwrap();
+    assert!(report.balances() && report.failed() == 3, "{report:?}");
+    let early = arrivals.iter().filter(|(at, _)| *at < arrivals[0].0 + Duration::from_millis(500));
+    assert_eq!(early.count(), 1, "{arrivals:?}");
+    assert!(arrivals.len() <= 10, "{arrivals:?}");
+}
+
+#[test]
+fn a_wait_that_a_host_stated_is_kept_whoever_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let asks_for_a_day =
+        || site(|_| ScriptedAnswer::status(503).header(http::header::RETRY_AFTER, "86400".parse().unwrap()));
+    let (report, _, arrivals) = run(listed(&dir).transport(asks_for_a_day()));
+    assert!(report.unwrap().failed() == 3 && !arrivals.is_empty());
+    let (report, _, arrivals) = run(listed(&dir).retry_failed().transport(site(|_| links([]))));
+    let report = report.unwrap();
+    assert!(report.balances() && arrivals.is_empty(), "{arrivals:?}");
+    assert_eq!((report.pages, report.failed()), (0, 3));
+}
+
+#[test]
+fn the_last_wait_that_was_stated_before_strikes_put_a_host_aside_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let asks_for_a_while =
+        || site(|_| ScriptedAnswer::status(503).header(http::header::RETRY_AFTER, "1000".parse().unwrap()));
+    let (report, _, _) = run(listed(&dir).transport(asks_for_a_while()));
+    assert_eq!(report.unwrap().failed(), 3);
+    let (report, _, arrivals) = run(listed(&dir).retry_failed().transport(site(|_| links([]))));
+    assert_eq!((report.unwrap().pages, arrivals.len()), (3, 3));
+    assert!(arrivals[0].0 >= Duration::from_secs(950), "{arrivals:?}");
+}
