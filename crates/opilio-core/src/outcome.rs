@@ -64,8 +64,10 @@ pub enum Fault {
     NotText,
     /// Middleware of the user panicked on it.
     Middleware,
-    /// The proxy failed, and not what is behind it.
+    /// The proxy failed, and not what is behind it: nothing has reached the host.
     Proxy,
+    /// The proxies failed as often as they may be tried: trying again would change nothing.
+    NoProxy,
     /// We ran out of something (file descriptors, memory): never the host's fault, nor the URL's.
     Ours,
     /// Nobody reported before the lease's deadline: a fetcher of ours died.
@@ -123,7 +125,7 @@ impl Fault {
         match self {
             Self::Dns | Self::NoSuchName | Self::Connect | Self::Tls | Self::Certificate => Blame::Host,
             Self::Timeout | Self::Reset | Self::Protocol => Blame::Url,
-            Self::StaleConnection | Self::Proxy | Self::Ours | Self::Lost => Blame::Ours,
+            Self::StaleConnection | Self::Proxy | Self::NoProxy | Self::Ours | Self::Lost => Blame::Ours,
             Self::BadStatus
             | Self::BodyTooLarge
             | Self::DecompressionBomb
@@ -149,6 +151,7 @@ impl Fault {
                 | Self::BlockedAddress
                 | Self::UnsupportedScheme
                 | Self::Middleware
+                | Self::NoProxy
         )
     }
 
@@ -173,7 +176,7 @@ impl Fault {
             Self::UnsupportedScheme => Reason::UnsupportedScheme,
             Self::NotText => Reason::NotText,
             Self::Middleware => Reason::MiddlewarePanic,
-            Self::Proxy => Reason::Proxy,
+            Self::Proxy | Self::NoProxy => Reason::Proxy,
             Self::Ours | Self::Lost => Reason::Internal,
         }
     }

@@ -57,7 +57,7 @@ pub enum OutcomeClass {
     Timeout,
     /// The connection or the framing broke: reset, short body, bad chunks.
     Broken,
-    /// Resolving, connecting or the TLS handshake failed.
+    /// Resolving, connecting or the TLS handshake failed; or the proxy did, and nothing reached the host.
     Unreachable,
 }
 
@@ -343,10 +343,10 @@ impl Course {
     fn of_fault(fault: Fault) -> Self {
         let reason = fault.reason();
         let class = match fault {
-            Fault::Dns | Fault::Connect | Fault::Tls => OutcomeClass::Unreachable,
+            Fault::Dns | Fault::Connect | Fault::Tls | Fault::Proxy => OutcomeClass::Unreachable,
             Fault::Timeout => OutcomeClass::Timeout,
             Fault::Reset | Fault::Protocol => OutcomeClass::Broken,
-            Fault::StaleConnection | Fault::Proxy | Fault::Ours | Fault::Lost => {
+            Fault::StaleConnection | Fault::Ours | Fault::Lost => {
                 return Self::Again(reason);
             }
             Fault::NoSuchName
@@ -362,7 +362,8 @@ impl Course {
             | Fault::BlockedAddress
             | Fault::UnsupportedScheme
             | Fault::NotText
-            | Fault::Middleware => return Self::End(reason),
+            | Fault::Middleware
+            | Fault::NoProxy => return Self::End(reason),
         };
         Self::ByRule { class, reason }
     }
@@ -389,6 +390,8 @@ fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
                 | Fault::Certificate
                 | Fault::BlockedAddress
                 | Fault::UnsupportedScheme
+                | Fault::Proxy
+                | Fault::NoProxy
                 | Fault::Ours
         ),
     }

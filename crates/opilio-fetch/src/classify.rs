@@ -29,8 +29,10 @@ pub(crate) fn before_head(error: &reqwest::Error, exchange: Exchange) -> Transpo
 /// Who failed, of a proxy and the host behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Behind {
-    /// The proxy: it could not be reached, or does not let us in.
+    /// The proxy: it could not be reached, or breaks off.
     Proxy,
+    /// The proxy: it does not let us in.
+    Login,
     /// The host, through a proxy that did its work.
     Host,
     /// The proxy could not or would not connect; it does not say which.
@@ -49,6 +51,9 @@ pub(crate) fn behind_proxy(error: &reqwest::Error) -> Behind {
         let begins = |with: &[&str]| with.iter().any(|with| text.starts_with(with));
         if begins(&["tunnel error: unsuccessful", "socks error", "SOCKS error"]) {
             return Behind::Unclear;
+        }
+        if begins(&["tunnel error: proxy authorization"]) {
+            return Behind::Login;
         }
         if begins(&["tunnel error", "tcp connect error", "dns error", "error connecting to socks proxy"]) {
             return Behind::Proxy;

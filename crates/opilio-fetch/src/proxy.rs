@@ -43,6 +43,11 @@ impl std::str::FromStr for Proxy {
 }
 
 impl Proxy {
+    /// Whether its URL holds a login.
+    pub(crate) fn has_login(&self) -> bool {
+        !self.0.username().is_empty() || self.0.password().is_some()
+    }
+
     /// Its URL with the login, which nothing else shows: for whoever connects to it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -101,18 +106,25 @@ impl Rotation {
         Some(picked)
     }
 
+    /// One that does not rest: who fails a request gives it to the next, and so on until all rest.
+    pub(crate) fn pick_awake(&mut self, now: Duration) -> Option<usize> {
+        let awake = self.states.iter().any(|state| state.rests_until <= now);
+        awake.then(|| self.pick(now)).flatten()
+    }
+
     pub(crate) fn worked(&mut self, at: usize) {
         if let Some(state) = self.states.get_mut(at) {
             *state = State { works: true, ..State::default() };
         }
     }
 
-    pub(crate) fn failed(&mut self, at: usize, now: Duration) {
-        if let Some(state) = self.states.get_mut(at) {
-            let rest = REST_MIN * 2_u32.pow(state.failures.min(DOUBLINGS_MAX));
-            *state =
-                State { failures: state.failures.saturating_add(1), rests_until: now + rest, works: false };
-        }
+    /// It did not carry a request; tells whether it was thought to be well until then.
+    pub(crate) fn failed(&mut self, at: usize, now: Duration) -> bool {
+        let Some(state) = self.states.get_mut(at) else { return false };
+        let (failures, first) = (state.failures, state.failures == 0);
+        let rest = REST_MIN * 2_u32.pow(failures.min(DOUBLINGS_MAX));
+        *state = State { failures: failures.saturating_add(1), rests_until: now + rest, works: false };
+        first
     }
 
     /// Whether one carried its last request: then a connection that it cannot make is the host's fault.
@@ -151,6 +163,7 @@ mod tests {
         // 1 rests until 6, 0 until 6, 2 until 7: somebody has to.
         assert!(picks(&mut rotation, 5, 4).iter().all(|at| *at != 2));
         assert_eq!(Rotation::new(0).pick(secs(0)), None);
+        assert_eq!((rotation.pick_awake(secs(5)), rotation.pick_awake(secs(6)).is_some()), (None, true));
     }
 
     #[test]

@@ -242,36 +242,57 @@ impl fmt::Debug for ReqwestTransport {
 }
 
 impl Transport for ReqwestTransport {
-    fn send(&self, ask: Ask) -> Sending<'_> {
+    fn send(&self, mut ask: Ask) -> Sending<'_> {
         async move {
             self.check_literal(&ask.url)?;
-            let progress = ask.progress.clone();
-            let https = ask.url.scheme() == "https";
-            let via = self.via(&ask);
-            let clients = self.clients(via.as_ref())?;
-            let client = if ask.connection == Connection::Fresh { clients.fresh } else { clients.pooled };
-            let sent = PROGRESS.scope(progress.clone(), client.execute(request(ask))).await;
-            let exchange = Exchange { phase: progress.phase(), https };
-            progress.enter(Phase::Body);
-            match sent {
-                Ok(response) => match via {
-                    Some(via) => self.carried(&via, response, exchange),
-                    None => Ok(answer(response, exchange)),
-                },
-                Err(error) => {
-                    let found = self.explain(classify::before_head(&error, exchange));
-                    Err(match via {
-                        Some(via) => self.not_carried(&via, &error, found),
-                        None => found,
-                    })
-                }
+            let mut via = self.via(&ask);
+            // A request that its proxy did not carry has reached nobody: another one may.
+            let others = if via.as_ref().is_some_and(|via| via.turn.is_some()) {
+                self.web.settings.proxies.len() - 1
+            } else {
+                0
+            };
+            for _ in 0..others {
+                let kept = copy(&ask);
+                let sent = self.send_via(ask, via).await;
+                let next = match &sent {
+                    Err(error) if error.fault() == Fault::Proxy => self.next_via(),
+                    Ok(_) | Err(_) => None,
+                };
+                let Some(next) = next else { return sent };
+                (ask, via) = (kept, Some(next));
             }
+            self.send_via(ask, via).await
         }
         .boxed_local()
     }
 }
 
 impl ReqwestTransport {
+    /// One try, by one way.
+    async fn send_via(&self, ask: Ask, via: Option<Via>) -> Result<Answer, TransportError> {
+        let progress = ask.progress.clone();
+        let https = ask.url.scheme() == "https";
+        let clients = self.clients(via.as_ref())?;
+        let client = if ask.connection == Connection::Fresh { clients.fresh } else { clients.pooled };
+        let sent = PROGRESS.scope(progress.clone(), client.execute(request(ask))).await;
+        let exchange = Exchange { phase: progress.phase(), https };
+        progress.enter(Phase::Body);
+        match sent {
+            Ok(response) => match via {
+                Some(via) => self.carried(&via, response, exchange),
+                None => Ok(answer(response, exchange)),
+            },
+            Err(error) => {
+                let found = self.explain(classify::before_head(&error, exchange));
+                Err(match via {
+                    Some(via) => self.not_carried(&via, &error, found),
+                    None => found,
+                })
+            }
+        }
+    }
+
     /// The proxy that a request goes through, if any.
     fn via(&self, ask: &Ask) -> Option<Via> {
         if let Some(proxy) = &ask.proxy {
@@ -282,7 +303,18 @@ impl ReqwestTransport {
             return None;
         }
         let turn = self.rotation().pick(self.web.began.elapsed())?;
-        proxies.get(turn).map(|proxy| Via { proxy: proxy.clone(), turn: Some(turn) })
+        self.nth_via(turn)
+    }
+
+    /// The proxy that is tried after one that failed.
+    fn next_via(&self) -> Option<Via> {
+        let turn = self.rotation().pick_awake(self.web.began.elapsed())?;
+        self.nth_via(turn)
+    }
+
+    fn nth_via(&self, turn: usize) -> Option<Via> {
+        let proxy = self.web.settings.proxies.get(turn)?.clone();
+        Some(Via { proxy, turn: Some(turn) })
     }
 
     fn rotation(&self) -> MutexGuard<'_, Rotation> {
@@ -319,9 +351,7 @@ impl ReqwestTransport {
         exchange: Exchange,
     ) -> Result<Answer, TransportError> {
         if response.status() == http::StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            self.blame(via);
-            let detail = format!("the proxy {} wants another login", via.proxy);
-            return Err(TransportError::new(Phase::Connect, Fault::Proxy, detail));
+            return Err(self.blame(via, wants_login(via)));
         }
         if let Some(turn) = via.turn {
             self.rotation().worked(turn);
@@ -335,6 +365,7 @@ impl ReqwestTransport {
         let works = via.turn.is_some_and(|turn| self.rotation().works(turn));
         let proxys = match classify::behind_proxy(error) {
             Behind::Proxy => true,
+            Behind::Login => return self.blame(via, wants_login(via)),
             // One that carried its last request is believed.
             Behind::Unclear => !works,
             Behind::Host => false,
@@ -342,14 +373,16 @@ impl ReqwestTransport {
         if !proxys {
             return found;
         }
-        self.blame(via);
-        TransportError::new(Phase::Connect, Fault::Proxy, format!("the proxy {}: {found}", via.proxy))
+        self.blame(via, format!("the proxy {}: {found}", via.proxy))
     }
 
-    fn blame(&self, via: &Via) {
-        if let Some(turn) = via.turn {
-            self.rotation().failed(turn, self.web.began.elapsed());
+    /// A proxy failed; of each failure in a row of one, the first is worth a warning.
+    fn blame(&self, via: &Via, detail: String) -> TransportError {
+        let turn = via.turn;
+        if turn.is_some_and(|turn| self.rotation().failed(turn, self.web.began.elapsed())) {
+            tracing::warn!("{detail}");
         }
+        TransportError::new(Phase::Connect, Fault::Proxy, detail)
     }
 
     /// Addresses in URLs, in whatever spelling, never come to the resolver.
@@ -373,6 +406,25 @@ impl ReqwestTransport {
             Some(_) | None => error,
         }
     }
+}
+
+/// The same question, for the next proxy.
+fn copy(ask: &Ask) -> Ask {
+    Ask {
+        method: ask.method.clone(),
+        url: ask.url.clone(),
+        headers: ask.headers.clone(),
+        body: ask.body.clone(),
+        connection: ask.connection,
+        proxy: ask.proxy.clone(),
+        progress: ask.progress.clone(),
+    }
+}
+
+/// What a 407 means (RFC 9110 §15.5.8).
+fn wants_login(via: &Via) -> String {
+    let wish = if via.proxy.has_login() { "does not take the login" } else { "wants a login" };
+    format!("the proxy {} {wish} (407)", via.proxy)
 }
 
 fn request(ask: Ask) -> reqwest::Request {

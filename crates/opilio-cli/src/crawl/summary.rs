@@ -89,6 +89,7 @@ pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
             "; --allow-private does not name its network".to_owned()
         }
         Reason::BlockedAddress => format!("; {PRIVATE_HINT}"),
+        Reason::Proxy => "; look at --proxy, or at proxies in opilio.toml".to_owned(),
         Reason::Robots => "; robots.txt does not allow it".to_owned(),
         _ => String::new(),
     };

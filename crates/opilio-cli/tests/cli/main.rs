@@ -14,6 +14,7 @@ mod keep;
 mod kill;
 mod memory;
 mod patience;
+mod proxy;
 mod redirects;
 mod resume;
 mod robots;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
-use opilio_core::{Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, RequestFacts, Scheme, Timestamp};
+use opilio_core::{
+    Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, Reason, RequestFacts, Scheme, Timestamp, Verdict,
+};
 use opilio_fetch::{Connection, Order, Purpose};
 use opilio_robots::ROBOTS_BYTES_MAX;
 use url::Url;
@@ -44,6 +46,10 @@ pub(crate) struct HostActor {
     random: fastrand::Rng,
     restarted: bool,
     passive: bool,
+    /// How often in a row the crawl's proxies did not carry a request for rules, and what was last said
+    /// of a request that they did not carry.
+    rules_uncarried: u16,
+    proxy_error: Option<String>,
     /// It was closed in this step: what it remembers is to outlive a kill.
     closed: bool,
 }
@@ -56,6 +62,8 @@ struct Attempt {
     repeatable: bool,
     retries: Option<u16>,
     failed_before: bool,
+    /// How often the crawl's proxies did not carry it.
+    uncarried: u16,
 }
 
 impl HostActor {
@@ -84,6 +92,8 @@ impl HostActor {
             random,
             restarted,
             passive: false,
+            rules_uncarried: 0,
+            proxy_error: None,
             closed: false,
         })
     }
@@ -164,24 +174,27 @@ impl HostActor {
         self.undecided.remove(&id);
         let what = Errand::Lease(id);
         let now = self.cx.clock.now();
-        let first_start = self.trying.get(&id).map_or(now, |earlier| earlier.first_start);
+        let (first_start, uncarried) =
+            self.trying.get(&id).map_or((now, 0), |earlier| (earlier.first_start, earlier.uncarried));
+        let attempt_of = |repeatable, retries| Attempt {
+            number: attempt,
+            first_start,
+            repeatable,
+            retries,
+            failed_before,
+            uncarried,
+        };
         let Some((mut order, more, reads)) = order_of(&lease) else {
             // A record that we wrote and cannot read: never the web's fault.
             self.slot = None;
-            self.trying.insert(
-                id,
-                Attempt { number: attempt, first_start, repeatable: false, retries: Some(0), failed_before },
-            );
+            self.trying.insert(id, attempt_of(false, Some(0)));
             return Some(self.report_of(id, Outcome::Failed(Fault::UnsupportedScheme), Hints::default()));
         };
         let repeatable = order.repeatable;
         if resent && !repeatable {
             // It may have reached the server once, and nobody said that twice does no harm.
             self.slot = None;
-            self.trying.insert(
-                id,
-                Attempt { number: attempt, first_start, repeatable, retries: Some(0), failed_before },
-            );
+            self.trying.insert(id, attempt_of(repeatable, Some(0)));
             return Some(self.report_of(id, Outcome::Failed(Fault::Lost), Hints::default()));
         }
         let mut retries = more.and_then(|more| more.retries);
@@ -191,7 +204,7 @@ impl HostActor {
             order.purpose = Purpose::Robots;
             order.enough = Some(RULES_BYTES);
         }
-        self.trying.insert(id, Attempt { number: attempt, first_start, repeatable, retries, failed_before });
+        self.trying.insert(id, attempt_of(repeatable, retries));
         match reads {
             Reads::Page => order.accept = self.cx.settings.scope.accept(),
             Reads::Sitemap { .. } => order.enough = Some(self.cx.settings.body_bytes_max),
@@ -283,14 +296,25 @@ impl HostActor {
     /// The input for a report: outcome, and what the retry policy would do about it.
     fn report_of(&mut self, lease: LeaseId, outcome: Outcome, hints: Hints) -> Input {
         let now = self.cx.clock.now();
-        let attempt = self.trying.get(&lease).copied();
-        let facts = RequestFacts {
-            repeatable: attempt.is_some_and(|attempt| attempt.repeatable),
-            attempt: attempt.map_or(1, |attempt| attempt.number),
-            elapsed: attempt.map_or_else(Default::default, |attempt| now.since(attempt.first_start)),
-            retries: attempt.and_then(|attempt| attempt.retries),
-            failed_before: attempt.is_some_and(|attempt| attempt.failed_before),
+        let mut attempt = self.trying.get_mut(&lease);
+        let mut facts = RequestFacts {
+            repeatable: attempt.as_ref().is_some_and(|attempt| attempt.repeatable),
+            attempt: attempt.as_ref().map_or(1, |attempt| attempt.number),
+            elapsed: attempt.as_ref().map_or_else(Default::default, |attempt| now.since(attempt.first_start)),
+            retries: attempt.as_ref().and_then(|attempt| attempt.retries),
+            failed_before: attempt.as_ref().is_some_and(|attempt| attempt.failed_before),
         };
+        if outcome == Outcome::Failed(Fault::Proxy)
+            && let Some(attempt) = &mut attempt
+        {
+            // The host does not count them among its URLs' attempts, since nothing reached it.
+            attempt.uncarried = attempt.uncarried.saturating_add(1);
+            facts.attempt = facts.attempt.max(attempt.uncarried);
+            if lease.is_errand() {
+                // Nor has who asked anything to do with it.
+                facts.retries = None;
+            }
+        }
         let proposal =
             self.cx.settings.retry_of(&self.host).propose(&facts, outcome, hints, self.random.f64());
         Input::Report { lease, outcome, proposal }
@@ -300,8 +324,12 @@ impl HostActor {
         self.trying.remove(&lease.id);
         let earlier = self.undecided.remove(&lease.id);
         let report = self.report.take_if(|(id, _)| *id == lease.id).map(|(_, report)| report).or(earlier);
-        let (answer, location, error) =
+        let (answer, location, mut error) =
             report.map_or((None, None, None), |report| (report.answer, report.location, report.error));
+        if error.is_none() && delivery == Delivery::Failure(Reason::Proxy) {
+            // It waited for rules that could not be had.
+            error.clone_from(&self.proxy_error);
+        }
         self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error, known: None });
     }
 
@@ -450,7 +478,10 @@ impl Handler<Granted> for HostActor {
 impl Handler<Report> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, report: Report, ctx: &mut Self::Context) {
+    fn handle(&mut self, mut report: Report, ctx: &mut Self::Context) {
+        if report.outcome == Outcome::Failed(Fault::Proxy) {
+            self.proxy_error.clone_from(&report.error);
+        }
         match report.what {
             Errand::Lease(lease) => {
                 let input = self.report_of(lease, report.outcome, report.hints);
@@ -459,12 +490,19 @@ impl Handler<Report> for HostActor {
             }
             Errand::Rules(scheme) => {
                 let settings = &self.cx.settings;
-                let proposal = settings.retry_of(&self.host).propose(
-                    &RULES_FACTS,
-                    report.outcome,
-                    report.hints,
-                    self.random.f64(),
-                );
+                let (retry, random) = (settings.retry_of(&self.host), self.random.f64());
+                let mut proposal = retry.propose(&RULES_FACTS, report.outcome, report.hints, random);
+                if report.outcome == Outcome::Failed(Fault::Proxy) {
+                    self.rules_uncarried = self.rules_uncarried.saturating_add(1);
+                    let facts = RequestFacts { attempt: self.rules_uncarried, ..RULES_FACTS };
+                    proposal = retry.propose(&facts, report.outcome, report.hints, random);
+                    if matches!(proposal.verdict, Verdict::GiveUp(_)) {
+                        // What waits for the rules ends.
+                        report.outcome = Outcome::Failed(Fault::NoProxy);
+                    }
+                } else {
+                    self.rules_uncarried = 0;
+                }
                 let within = patience(&settings.hosts.of(&self.host).policy, settings.fetch_timeout);
                 let facts = RulesFacts::of(&report);
                 let learnt = self.rules.borrow_mut().learn(scheme, &facts, proposal, within);

@@ -175,7 +175,7 @@ async fn a_request_may_name_its_own_proxy() {
 }
 
 #[tokio::test]
-async fn they_take_turns_and_a_dead_one_is_nobodys_fault_and_rests() {
+async fn they_take_turns_and_what_a_dead_one_does_not_carry_the_next_one_does() {
     let server = Server::answering(vec![page("hello")]).await;
     let live = Forward::start(server.address, Manner::Carries).await;
     let other = Forward::start(server.address, Manner::Carries).await;
@@ -186,9 +186,55 @@ async fn they_take_turns_and_a_dead_one_is_nobodys_fault_and_rests() {
         outcomes.push(fetched.outcome);
         assert!(!fetched.error.unwrap_or_default().contains("s3cret"));
     }
-    let failed = outcomes.iter().filter(|outcome| **outcome == Outcome::Failed(Fault::Proxy)).count();
-    assert_eq!(failed, 1, "{outcomes:?}");
-    assert_eq!((live.seen().len(), other.seen().len()), (3, 3));
+    assert!(outcomes.iter().all(|outcome| *outcome == Outcome::Answered(200)), "{outcomes:?}");
+    assert_eq!((live.seen().len(), other.seen().len()), (4, 3));
+}
+
+#[tokio::test]
+async fn each_is_tried_once_and_one_that_is_left_is_enough() {
+    let server = Server::answering(vec![page("hello")]).await;
+    let (shut, bad) = (
+        Forward::start(server.address, Manner::Refuses(407)).await,
+        Forward::start(server.address, Manner::Refuses(407)).await,
+    );
+    let live = Forward::start(server.address, Manner::Carries).await;
+    let dead = closed().await;
+    let fetcher = through(&[shut.url("http"), dead.clone(), bad.url("http"), live.url("http")]);
+    let fetched = get(&fetcher, "http://shop.test/").await;
+    assert_eq!(fetched.outcome, Outcome::Answered(200), "{:?}", fetched.error);
+    assert_eq!([&shut, &bad, &live].map(|proxy| proxy.seen().len()), [1, 1, 1]);
+    // The same with a body, which is sent whole to whoever takes it.
+    let fetcher = through(&[shut.url("http"), live.url("http")]);
+    let order = Order {
+        method: http::Method::POST,
+        body: Some("x=1".into()),
+        ..Order::get("http://shop.test/".parse().unwrap())
+    };
+    assert_eq!(fetcher.fetch(order).await.outcome, Outcome::Answered(200));
+
+    let fetcher = through(&[shut.url("http"), dead.clone(), bad.url("http")]);
+    assert_fault(&get(&fetcher, "http://shop.test/").await, Fault::Proxy, "none carries it");
+    assert_eq!([&shut, &bad].map(|proxy| proxy.seen().len()), [3, 2]);
+    // All rest: one of them is tried, and no more.
+    assert_fault(&get(&fetcher, "http://shop.test/").await, Fault::Proxy, "none carries it");
+    assert!(shut.seen().len() + bad.seen().len() <= 6);
+}
+
+#[tokio::test]
+async fn a_proxy_that_wants_a_login_is_named_as_one() {
+    let server = Server::answering(vec![page("hello")]).await;
+    let proxy = Forward::start(server.address, Manner::Refuses(407)).await;
+    for url in ["http://shop.test/", "https://shop.test/"] {
+        for (own, says) in [
+            (proxy.url("http"), "does not take the login (407)"),
+            (format!("http://{}", proxy.address), "wants a login (407)"),
+        ] {
+            let fetched = get(&through(&[own]), url).await;
+            assert_fault(&fetched, Fault::Proxy, url);
+            let error = fetched.error.unwrap_or_default();
+            assert!(error.contains(says) && error.contains(&proxy.address.to_string()), "{error}");
+        }
+    }
 }
 
 #[tokio::test]
