@@ -121,6 +121,10 @@ impl Scope {
     }
 
     /// Links from a seed at the most: 0 is the seeds alone.
+    ///
+    /// The shortest way counts, whichever page arrives first: in a crawl that goes breadth-first a host's
+    /// pages of one depth wait for those of the depth before, and for those of other hosts up to a minute.
+    /// Retries that are due after more than a minute are not waited for.
     #[must_use]
     pub fn max_depth(mut self, links: u16) -> Self {
         self.max_depth = links;
@@ -284,6 +288,11 @@ impl Scope {
         }
         let is_trap = || if is_seed { None } else { self.traps.catches(&url) };
         self.refuses_anywhere(&url, record.depth).or_else(is_trap)
+    }
+
+    /// Whether depth decides what is the crawl's.
+    pub(crate) fn limits_depth(&self) -> bool {
+        self.max_depth < u16::MAX
     }
 
     /// Which links are followed.

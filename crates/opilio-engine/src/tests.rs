@@ -17,6 +17,8 @@ use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, 
 
 #[cfg(feature = "disk")]
 mod hanging;
+mod levels;
+mod linked;
 mod memory;
 mod patience;
 mod redirects;

@@ -49,6 +49,12 @@ impl Caps {
         self.of.get(host).copied().unwrap_or(self.every)
     }
 
+    /// Whether any host has one of depth.
+    #[must_use]
+    pub fn limit_depth(&self) -> bool {
+        self.every.depth.is_some() || self.of.values().any(|caps| caps.depth.is_some())
+    }
+
     /// Whether no host has any.
     #[must_use]
     pub fn are_none(&self) -> bool {

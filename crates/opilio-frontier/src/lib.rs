@@ -6,6 +6,7 @@
 //! | [`batch`] | what goes into a call and what comes out of it |
 //! | [`chain`] | where redirects lead, and what a known target came to |
 //! | [`caps`] | how much of one host a crawl takes |
+//! | [`levels`] | exact depths, where a limit of depth decides |
 //! | [`stats`] | the books: counters without a scan |
 //! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
 //! | `disk` | `DiskFrontier`, the store of a crawl with a state directory (feature `disk`) |
@@ -23,6 +24,7 @@ pub mod disk;
 mod encode;
 pub mod error;
 pub mod frontier;
+pub mod levels;
 pub mod memory;
 pub mod permit;
 pub mod stats;

@@ -5,6 +5,7 @@
 
 mod config;
 mod crawl;
+mod depth;
 mod explain;
 mod fetch;
 mod hostile;

@@ -62,10 +62,12 @@ impl<S: Spider> Crawler<S> {
             self.transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
         let sinks: Result<Vec<_>, _> = self.exports.into_iter().map(|export| export.into_sink()).collect();
         let mut sinks = sinks?;
+        // Where a limit decides by depth, chance must not.
+        let levels = self.scope.limits_depth() || self.caps.limit_depth();
         // Last of all, since it cuts the output back.
         let (mut frontier, syncing) = match self.store {
             Store::Memory => {
-                let options = MemoryOptions { order: self.order, caps: self.caps, history: false };
+                let options = MemoryOptions { order: self.order, caps: self.caps, history: false, levels };
                 (Box::new(MemoryFrontier::with(options)) as Box<dyn Frontier>, Syncing::AtTheEnd)
             }
             Store::Own(frontier) => (frontier, Syncing::AtTheEnd),
@@ -76,6 +78,7 @@ impl<S: Spider> Crawler<S> {
                     order: Some(self.order),
                     caps: self.caps,
                     history: self.history,
+                    levels,
                     ..DiskOptions::default()
                 };
                 let options = match self.memory_limit {

@@ -1,59 +1,14 @@
 //! Crawls that are gone on with under other settings than those that they began with.
 
-use std::rc::Rc;
 use std::time::Duration;
 
 use opilio_core::{HostPolicy, per_second};
-use opilio_fetch::{AddressPolicy, Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::ScriptedAnswer;
 use tempfile::TempDir;
-use tokio::time::Instant;
 
-use super::{ARRIVALS, run};
-use crate::{CrawlReport, Crawler, Follow, Found, Page, ParseError, Request, Scope, Spider};
-
-/// Follows every link that a page has.
-pub(super) struct Links(pub(super) &'static [&'static str]);
-
-impl Spider for Links {
-    type Item = String;
-    type Step = ();
-
-    fn seeds(&self) -> Vec<Request<()>> {
-        self.0.iter().map(|url| Request::get(*url, ())).collect()
-    }
-
-    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.follow(page, "a", ())?;
-        Ok(())
-    }
-}
-
-/// A web of one closure: URL in, answer out.
-pub(super) fn site(
-    answer: impl Fn(&str) -> ScriptedAnswer + Clone + Send + Sync + 'static,
-) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {
-    move || {
-        let answer = answer.clone();
-        let start = Instant::now();
-        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &Ask| {
-            ARRIVALS.with(|arrivals| arrivals.borrow_mut().push((now - start, ask.url.to_string())));
-            answer(ask.url.as_str()).after(Duration::from_millis(20))
-        }))
-    }
-}
-
-pub(super) fn links(to: impl IntoIterator<Item = String>) -> ScriptedAnswer {
-    let links: String = to.into_iter().map(|to| format!("<a href=\"{to}\">x</a>")).collect();
-    ScriptedAnswer::page(format!("<title>page</title>{links}"))
-}
-
-pub(super) fn quick(spider: Links) -> Crawler<Links> {
-    Crawler::new(spider)
-        .host(HostPolicy::new().rate(per_second(20)).in_flight(4))
-        .addresses(AddressPolicy::allow_all())
-        .no_robots()
-        .seed(108)
-}
+use super::linked::{Links, links, quick, site};
+use super::run;
+use crate::{CrawlReport, Crawler, Follow, Scope};
 
 /// Five good pages and five bad ones, linked from one.
 fn shop(url: &str) -> ScriptedAnswer {

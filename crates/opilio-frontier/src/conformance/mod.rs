@@ -29,6 +29,7 @@ pub mod books;
 pub mod caps;
 pub mod crash;
 pub mod endings;
+pub mod levels;
 pub mod model;
 pub mod order;
 
@@ -93,6 +94,10 @@ macro_rules! conformance_tests {
                 bytes_close_a_host, a_depth_beyond_the_cap_is_filtered, one_host_has_caps_of_its_own,
                 a_redirect_to_a_closed_host_ends_as_filtered, a_page_that_is_due_again_makes_room,
                 a_kill_keeps_what_was_taken;
+            levels: a_level_waits_for_the_one_below, no_level_waits_for_what_is_due_later,
+                a_level_waits_for_other_hosts_for_a_while, a_high_priority_waits_for_no_level,
+                levels_are_kept_only_when_asked_for, a_kill_keeps_the_levels,
+                levels_hold_at_every_step_and_lose_nothing;
             crash: a_kill_brings_leases_back, a_kill_keeps_what_was_settled,
                 a_kill_keeps_times_and_memos, a_kill_keeps_notes_with_their_commit, a_kill_keeps_what_waits_for_a_known_url,
                 a_page_is_settled_and_positioned_at_once;

@@ -122,7 +122,7 @@ fn replay(
     (order, caps): (Order, HostCaps),
     history: Vec<Step>,
 ) -> Result<(), TestCaseError> {
-    let options = MemoryOptions { order, caps: Caps::every_host(caps), history: true };
+    let options = MemoryOptions { order, caps: Caps::every_host(caps), history: true, levels: false };
     let (mut store, mut model) = (stores.open_with(options), Model { order, caps, ..Model::default() });
     let mut now = Timestamp::EPOCH;
     for step in history {

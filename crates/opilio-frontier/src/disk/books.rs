@@ -2,6 +2,7 @@
 
 use crate::batch::Filtered;
 use crate::encode::{Reader, put_varint};
+use crate::levels::Depths;
 use crate::stats::FrontierStats;
 
 /// All that is counted. Failures by reason stand apart (they seldom change), and what is out is
@@ -19,6 +20,8 @@ pub(super) struct Books {
     pub(super) first_failure: u64,
     /// Pages of the history so far: the number of the next one.
     pub(super) next_page: u64,
+    /// Of those left, how many are how deep.
+    pub(super) depths: Depths,
 }
 
 impl Books {
@@ -47,6 +50,10 @@ impl Books {
         }
         for why in Filtered::ALL {
             put_varint(self.stats.filtered.get(why).copied().unwrap_or(0), &mut out);
+        }
+        put_varint(self.depths.counts().len() as u64, &mut out);
+        for count in self.depths.counts() {
+            put_varint(*count, &mut out);
         }
         out
     }
@@ -81,6 +88,12 @@ impl Books {
             if count > 0 {
                 books.stats.filtered.insert(*why, count);
             }
+        }
+        // An earlier version wrote none.
+        if !from.0.is_empty() {
+            let depths = from.varint()?;
+            let counts = (0..depths).map_while(|_| from.varint()).collect::<Vec<_>>();
+            books.depths = Depths::of_counts(counts).filter(|read| read.counts().len() as u64 == depths)?;
         }
         from.0.is_empty().then_some(books)
     }

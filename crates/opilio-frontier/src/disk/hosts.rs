@@ -39,6 +39,8 @@ pub(super) struct Slot {
     pub(super) out: u32,
     /// What was taken of it; none when it was not read yet.
     pub(super) spent: Option<Spent>,
+    /// The depth of its next record, if that waits for its level.
+    pub(super) waits_at: Option<u16>,
 }
 
 /// Who has to know about a host's due work.
@@ -270,7 +272,7 @@ impl Hosts {
         }
         self.ids.insert(host.clone(), id);
         let (turn, head) = (Turn::Idle, Key::first_of(id));
-        let slot = Slot { host, turn, work, head, ahead: None, out: 0, spent };
+        let slot = Slot { host, turn, work, head, ahead: None, out: 0, spent, waits_at: None };
         self.slots[at] = Some(Box::new(slot));
     }
 
@@ -283,13 +285,14 @@ impl Hosts {
     pub(super) fn join_line(&mut self, id: HostId) {
         if let Some(slot) = self.slot(id)
             && slot.turn == Turn::Idle
+            && slot.waits_at.is_none()
         {
             slot.turn = Turn::InLine;
             self.line.push_back(id);
         }
     }
 
-    /// A host got all that its caps allow, but less than was wanted: it is the store's again.
+    /// A host got all that its caps or its level allow, but less than was wanted: it is the store's again.
     pub(super) fn release(&mut self, id: HostId) {
         if let Some(slot) = self.slot(id)
             && slot.turn == Turn::Told

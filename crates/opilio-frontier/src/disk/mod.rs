@@ -17,6 +17,7 @@
 //! | `settle` | how leases end |
 //! | `chains` | where redirects led, and what waits for a known URL |
 //! | `again` | what has ended and becomes due again |
+//! | `level` | whose next level has opened, where depths are exact |
 //! | `room` | what the caps leave of a host, and what ends when they leave nothing |
 //! | `store` | the trait's calls |
 //! | `books` | the counters |
@@ -50,6 +51,7 @@ mod chains;
 mod files;
 mod hosts;
 mod keys;
+mod level;
 mod options;
 mod pack;
 mod queue;
@@ -69,12 +71,13 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, PersistMode};
-use opilio_core::{Host, Lease, Record, RecordKind};
+use opilio_core::{Host, Lease, Order, Record, RecordKind, Timestamp};
 use url::Url;
 
 use crate::batch::{Admission, Admitted, Want};
 use crate::caps::Room;
 use crate::error::FrontierError;
+use crate::levels::Levels;
 use books::Books;
 use chains::Chains;
 use files::{Lock, Opened, Place, Stored};
@@ -122,6 +125,8 @@ pub struct DiskFrontier {
     first_page: PageKey,
     /// Hosts whose caps are reached, and that may have something queued.
     closing: BTreeSet<HostId>,
+    /// Who waits for a level, where depths are exact.
+    levels: Option<Levels<HostId>>,
     /// Of those hosts the last call took something: it is to be written.
     spent: Vec<HostId>,
     torn_bytes: u64,
@@ -235,6 +240,7 @@ impl DiskFrontier {
             Seen::open(stored.seen.clone(), stored.misc.clone(), options.recent_bytes, options.gather_bytes);
         let seen = seen.map_err(|error| error.at(&place))?;
         let numbered = u32::try_from(books.stats.hosts).map_err(|_| place.damaged("too many hosts"))?;
+        let levels = (options.levels && order == Order::BreadthFirst).then(Levels::default);
         let mut store = Self {
             seen,
             hosts: Hosts::new(numbered),
@@ -250,6 +256,7 @@ impl DiskFrontier {
             next_due: None,
             first_page: PageKey::FIRST,
             closing: BTreeSet::new(),
+            levels,
             spent: Vec::new(),
             torn_bytes,
             written_at: Instant::now(),
@@ -470,7 +477,7 @@ impl DiskFrontier {
         let mut placed = Vec::with_capacity(fresh.len());
         for record in fresh {
             let host = self.number(&record.host, commit)?;
-            self.slot(host)?;
+            self.has_more(host, record.depth, record.priority)?;
             self.hosts.join_line(host);
             placed.push((host, record));
         }
@@ -479,7 +486,12 @@ impl DiskFrontier {
         capped.into_iter().try_for_each(|host| self.look_at(host))
     }
 
-    fn lease_of_host(&mut self, want: &Want, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
+    fn lease_of_host(
+        &mut self,
+        want: &Want,
+        now: Timestamp,
+        out: &mut Vec<Lease>,
+    ) -> Result<(), FrontierError> {
         if want.n == 0 {
             return Ok(());
         }
@@ -488,29 +500,53 @@ impl DiskFrontier {
             Room::Open(room) => usize::try_from(room).unwrap_or(usize::MAX),
             Room::Closed(_) => 0,
         };
-        if room < want.n {
-            self.take(id, room, out)?;
+        if self.still_waits(id, now)? {
             self.hosts.release(id);
-            return self.look_at(id);
+            return Ok(());
         }
-        self.take(id, want.n, out)
+        let before = out.len();
+        let level = self.levels.as_ref().map(|levels| levels.limit(id, &self.books.depths));
+        let waits_at = self.take(id, room.min(want.n), level, out)?;
+        if let Some(levels) = &mut self.levels {
+            for lease in out.iter().skip(before) {
+                levels.leased(id, lease.record.depth);
+            }
+        }
+        if let Some(depth) = waits_at {
+            self.slot(id)?.waits_at = Some(depth);
+            self.hosts.release(id);
+            // What was leased just now may be what it waits for.
+            self.look_at_level(id, now)?;
+        } else if room < want.n {
+            self.hosts.release(id);
+            self.look_at(id)?;
+        }
+        Ok(())
     }
 
-    /// Leases a host's next records, whatever its caps say.
-    fn take(&mut self, id: HostId, n: usize, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
+    /// Leases a host's next records, whatever its caps say; tells at which depth it waits for its level.
+    fn take(
+        &mut self,
+        id: HostId,
+        n: usize,
+        mut level: Option<u16>,
+        out: &mut Vec<Lease>,
+    ) -> Result<Option<u16>, FrontierError> {
         let wanted = n + out.len();
+        let mut waits_at = None;
         while out.len() < wanted && slot_has_work(self.hosts.slot(id)) {
             let slot = self.hosts.slot(id).ok_or_else(|| self.place.damaged("a host"))?;
-            self.queue.lease(slot, wanted - out.len(), out).map_err(|what| self.place.damaged(what))?;
-            if out.len() == wanted || !self.fill(id, wanted - out.len())? {
+            let leased = self.queue.lease(slot, wanted - out.len(), &mut level, out);
+            waits_at = leased.map_err(|what| self.place.damaged(what))?;
+            if waits_at.is_some() || out.len() == wanted || !self.fill(id, wanted - out.len())? {
                 break;
             }
         }
-        if out.len() < wanted {
+        if out.len() < wanted && waits_at.is_none() {
             self.queue.release(self.hosts.slot(id));
         }
         self.queue.trim(&mut self.hosts, id);
-        Ok(())
+        Ok(waits_at)
     }
 
     /// Reads ahead; false when the host has nothing more.

@@ -63,6 +63,9 @@ pub struct DiskOptions {
     /// Whether pages are kept with their validators, so that they can become due again: some 60
     /// bytes each on disk.
     pub history: bool,
+    /// Whether depths are exact ([`levels`](crate::levels)), in a crawl that goes breadth-first. Each run
+    /// may have it otherwise.
+    pub levels: bool,
 }
 
 impl Default for DiskOptions {
@@ -81,6 +84,7 @@ impl Default for DiskOptions {
             order: None,
             caps: Caps::default(),
             history: false,
+            levels: false,
         }
     }
 }

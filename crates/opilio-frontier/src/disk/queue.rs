@@ -10,12 +10,13 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 use fjall::{Keyspace, OwnedWriteBatch};
-use opilio_core::{Fingerprint, Host, Lease, LeaseId, Record};
+use opilio_core::{Fingerprint, Host, Lease, LeaseId, Priority, Record};
 
 use super::hosts::{Ahead, Hosts, Read, Slot, Turn, Work};
 use super::keys::{HostId, Key, Kind};
 use super::pack::{self, CHUNK_BYTES, CHUNK_RECORDS, pack};
 use crate::encode::Reader;
+use crate::levels::keeps_level;
 use opilio_core::Order;
 
 /// The due records of all hosts.
@@ -58,6 +59,15 @@ impl Out {
     /// Its place in the order by age.
     pub(super) fn age(&self) -> u64 {
         self.key.age() + u64::from(self.at)
+    }
+
+    /// Its depth, in a crawl that goes breadth-first.
+    pub(super) fn depth(&self) -> u16 {
+        self.key.place()
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        self.key.priority()
     }
 }
 
@@ -207,19 +217,29 @@ impl Queue {
         commit.insert(&self.stored, key.bytes(), bytes);
     }
 
-    /// Hands out what is read ahead of a host.
+    /// Hands out what is read ahead of a host, down to a level that what is handed out lowers; tells at
+    /// which depth the next record waits for its own.
     pub(super) fn lease(
         &mut self,
         slot: &mut Slot,
         n: usize,
+        level: &mut Option<u16>,
         out: &mut Vec<Lease>,
-    ) -> Result<(), &'static str> {
-        let Some(ahead) = &mut slot.ahead else { return Ok(()) };
+    ) -> Result<Option<u16>, &'static str> {
+        let Some(ahead) = &mut slot.ahead else { return Ok(None) };
+        let mut waits_at = None;
         let until = out.len() + n;
         while out.len() < until
             && let Some((read, before_others)) = ahead.first()
         {
             let (key, of) = (read.key, read.of);
+            if let Some(level) = level {
+                if keeps_level(key.priority()) && key.place() > *level {
+                    waits_at = Some(key.place());
+                    break;
+                }
+                *level = key.place().min(*level);
+            }
             self.leased.clear();
             let (mut taken, first_lease, mut begin) = (0, self.next_lease, None);
             while out.len() < until && read.left != 0 && u64::from(read.first()) < before_others {
@@ -251,7 +271,7 @@ impl Queue {
             self.ahead_bytes -= ahead.drop_used_up();
         }
         self.ahead_bytes -= ahead.shrink();
-        Ok(())
+        Ok(waits_at)
     }
 
     /// A host got less than it wanted: it has nothing more, and is the store's again.

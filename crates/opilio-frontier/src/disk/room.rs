@@ -86,7 +86,7 @@ impl DiskFrontier {
     fn close(&mut self, id: HostId, why: Filtered, n: usize) -> Result<usize, FrontierError> {
         let mut leases = Vec::new();
         let turn = self.slot(id)?.turn;
-        self.take(id, n, &mut leases)?;
+        self.take(id, n, None, &mut leases)?;
         // Whoever was told of the host finds out by asking; until then it is not told again.
         self.slot(id)?.turn = turn;
         let closed = leases.len();
@@ -98,6 +98,7 @@ impl DiskFrontier {
             let Some(out) = self.queue.take_out(lease.id) else { continue };
             self.queue.settle(&out);
             self.put_off(&lease.record, why, &mut commit);
+            self.has_less(lease.record.depth);
         }
         let slot = self.slot(id)?;
         slot.out = slot.out.saturating_sub(u32::try_from(closed).unwrap_or(u32::MAX));

@@ -58,6 +58,7 @@ impl DiskFrontier {
         for settlement in batch {
             self.end(settlement, now, ends, &mut commit)?;
         }
+        self.open_levels(now)?;
         self.push(std::mem::take(&mut ends.fresh), &mut commit)?;
         self.queue.write_settled(&mut commit);
         self.seen.write(&mut commit);
@@ -89,14 +90,22 @@ impl DiskFrontier {
         };
         let lease = settlement.lease;
         self.slot(out.host)?.out -= 1;
+        let depth = out.depth();
+        if let Some(levels) = &mut self.levels {
+            levels.over(out.host, depth);
+        }
         let ended = self.end_out(&out, settlement, now, &mut ends.fresh, commit);
         let host = out.host;
         match ended {
             Ok(End::Over) => {
+                self.has_less(depth);
                 self.queue.settle(&out);
                 ends.over.push((lease, out));
             }
             Ok(End::Returned) => {
+                // It is left as before.
+                self.has_less(depth);
+                self.has_more(host, depth, out.priority())?;
                 if let Some(slot) = self.hosts.slot(host) {
                     self.queue.give_back(out, slot);
                 }
@@ -108,6 +117,7 @@ impl DiskFrontier {
             }
         }
         ends.settled.over += 1;
+        self.look_at_level(host, now)?;
         self.look_at(host)
     }
 

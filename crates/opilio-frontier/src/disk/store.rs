@@ -16,6 +16,7 @@ use crate::caps::Room;
 use crate::chain::Decided;
 use crate::error::FrontierError;
 use crate::frontier::{Frontier, MayRetry};
+use crate::levels::Levels;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
 
@@ -35,7 +36,8 @@ impl Frontier for DiskFrontier {
         if !self.closing.is_empty() {
             return Some(Timestamp::EPOCH);
         }
-        self.next_due.map(|first| first.due)
+        let level = self.levels.as_ref().and_then(Levels::due);
+        self.next_due.map(|first| first.due).into_iter().chain(level).min()
     }
 
     fn lease(&mut self, wants: &[Want], now: Timestamp, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
@@ -43,7 +45,7 @@ impl Frontier for DiskFrontier {
         let leased = self.guarded(|store| {
             store.wake(now)?;
             out.reserve(wants.iter().map(|want| want.n.min(CHUNK_RECORDS)).sum());
-            wants.iter().try_for_each(|want| store.lease_of_host(want, out))
+            wants.iter().try_for_each(|want| store.lease_of_host(want, now, out))
         });
         if leased.is_err() {
             self.broken = true;
@@ -239,6 +241,7 @@ impl DiskFrontier {
     fn tell(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
         self.wake(now)?;
         self.close_some()?;
+        self.open_levels(now)?;
         let mut ready = Vec::new();
         while ready.len() < n {
             let Some(id) = self.hosts.next_in_line() else {
@@ -249,7 +252,7 @@ impl DiskFrontier {
             };
             // Its work may have been leased while it stood in the line, or its room used up.
             let turn = match self.room(id)? {
-                Room::Open(1..) if self.has_work(id)? => Turn::Told,
+                Room::Open(1..) if self.slot(id)?.waits_at.is_none() && self.has_work(id)? => Turn::Told,
                 Room::Open(_) => Turn::Idle,
                 Room::Closed(_) => {
                     self.look_at(id)?;

@@ -43,8 +43,8 @@ impl OnDisk {
 
 impl Stores for OnDisk {
     fn open_with(&mut self, rules: MemoryOptions) -> Box<dyn Frontier> {
-        let MemoryOptions { order, caps, history } = rules;
-        self.options = DiskOptions { order: Some(order), caps, history, ..self.options.clone() };
+        let MemoryOptions { order, caps, history, levels } = rules;
+        self.options = DiskOptions { order: Some(order), caps, history, levels, ..self.options.clone() };
         self.n += 1;
         let _ = fs::remove_dir_all(self.nth(self.n - 1));
         Box::new(DiskFrontier::create(&self.nth(self.n), self.options.clone(), whose()).unwrap())

@@ -83,7 +83,7 @@ impl DiskFrontier {
         }
         self.books.stats.waiting = self.books.stats.waiting.saturating_sub(moved.len() as u64);
         for (place, packed) in moved {
-            self.slot(place.host())?;
+            self.has_more(place.host(), place.place(), place.priority())?;
             self.queue.push_single(place, &packed, &mut self.hosts, &mut commit);
             self.hosts.join_line(place.host());
             self.look_at(place.host())?;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use opilio_core::{Host, Record};
 
 use super::packed::Packed;
-use super::queue::{Queue, Rank};
+use super::queue::{Band, Queue, Rank};
 use crate::caps::{Caps, Room, Spent};
 use opilio_core::Order;
 
@@ -34,6 +34,8 @@ struct Known {
     /// Leases.
     out: u32,
     spent: Spent,
+    /// The depth of its next record, if that waits for its level.
+    waits_at: Option<u16>,
 }
 
 /// Who has to know about a host's due work.
@@ -82,6 +84,28 @@ impl Hosts {
         known.out = known.out.saturating_sub(1);
     }
 
+    /// The depth at which a host waits for its level.
+    pub(super) fn waits_at(&self, host: HostId) -> Option<u16> {
+        self.known(host).waits_at
+    }
+
+    pub(super) fn set_waiting(&mut self, host: HostId, at: Option<u16>) {
+        self.known_mut(host).waits_at = at;
+    }
+
+    /// A host's level has opened: it has work again.
+    pub(super) fn wait_no_more(&mut self, host: HostId) {
+        self.known_mut(host).waits_at = None;
+        if self.has_work(host) {
+            self.join_line(host);
+        }
+    }
+
+    /// Where a host's next record stands.
+    pub(super) fn next_band(&self, host: HostId) -> Option<Band> {
+        self.known(host).queue.next_band()
+    }
+
     pub(super) fn has_work(&self, host: HostId) -> bool {
         !self.known(host).queue.is_empty()
     }
@@ -106,7 +130,7 @@ impl Hosts {
         let id = HostId(u32::try_from(self.all.len()).expect("memory ends before four billion hosts"));
         self.ids.insert(host.clone(), id);
         let (queue, spent) = (Queue::default(), Spent::default());
-        self.all.push(Known { host: host.clone(), queue, turn: Turn::Idle, out: 0, spent });
+        self.all.push(Known { host: host.clone(), queue, turn: Turn::Idle, out: 0, spent, waits_at: None });
         id
     }
 
@@ -153,7 +177,8 @@ impl Hosts {
             && let Some(id) = self.line.pop_front()
         {
             // Its work may have been leased while it stood in the line, or its room used up.
-            let is_ready = self.has_work(id) && !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
+            let has_room = !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
+            let is_ready = has_room && self.has_work(id) && self.waits_at(id).is_none();
             let known = self.known_mut(id);
             known.turn = if is_ready { Turn::Told } else { Turn::Idle };
             if is_ready {
@@ -166,7 +191,7 @@ impl Hosts {
     /// Stands a host in the line, unless somebody knows of its work.
     pub(super) fn join_line(&mut self, id: HostId) {
         let known = self.known_mut(id);
-        if known.turn == Turn::Idle {
+        if known.turn == Turn::Idle && known.waits_at.is_none() {
             known.turn = Turn::InLine;
             self.line.push_back(id);
         }

@@ -24,6 +24,7 @@ use crate::caps::{Caps, Room};
 use crate::chain::{Decided, Redirect};
 use crate::error::FrontierError;
 use crate::frontier::{Frontier, MayRetry};
+use crate::levels::{self, Depths, Levels};
 use crate::permit::Permit;
 use crate::stats::{Cause, Failure, FrontierStats};
 use again::Ended;
@@ -31,7 +32,7 @@ use chains::{Chains, Way};
 use hosts::{HostId, Hosts};
 use opilio_core::Order;
 use packed::Packed;
-use queue::Rank;
+use queue::{Band, Rank};
 use seen::{Seen, Sighting};
 
 /// What a store in memory is told when it is made.
@@ -43,6 +44,8 @@ pub struct MemoryOptions {
     pub caps: Caps,
     /// Whether pages are kept, so that they can become due again: about 100 bytes each.
     pub history: bool,
+    /// Whether depths are exact ([`levels`](crate::levels)), in a crawl that goes breadth-first.
+    pub levels: bool,
 }
 
 /// A [`Frontier`] in memory.
@@ -56,6 +59,8 @@ pub struct MemoryFrontier {
     out: HashMap<LeaseId, Out>,
     /// Hosts whose caps are reached, and that may have something queued.
     closing: BTreeSet<HostId>,
+    /// Where depths are exact: how many are left of each, and who waits.
+    levels: Option<(Depths, Levels<HostId>)>,
     memos: HashMap<HostId, Bytes>,
     notes: BTreeMap<&'static str, Bytes>,
     lists: BTreeMap<&'static str, BTreeSet<String>>,
@@ -102,8 +107,9 @@ impl MemoryFrontier {
     /// An empty frontier with an order, caps or a history.
     #[must_use]
     pub fn with(options: MemoryOptions) -> Self {
-        let MemoryOptions { order, caps, history } = options;
-        Self { hosts: Hosts::new(order, caps), ended: Ended::new(history), ..Self::default() }
+        let MemoryOptions { order, caps, history, levels } = options;
+        let levels = (levels && order == Order::BreadthFirst).then(Default::default);
+        Self { hosts: Hosts::new(order, caps), ended: Ended::new(history), levels, ..Self::default() }
     }
 
     /// Filters what its host's caps keep out.
@@ -147,8 +153,48 @@ impl MemoryFrontier {
         let host = self.hosts.id_of(&record.host);
         let age = self.next_age;
         self.next_age += 1;
+        self.has_more(host, Rank::of(&record, age, self.hosts.order()).band);
         self.hosts.push(host, age, &record);
         self.look_at(host);
+    }
+
+    /// A record of a host comes to be due.
+    fn has_more(&mut self, host: HostId, band: Band) {
+        let Some((left, levels)) = &mut self.levels else { return };
+        // The place is the depth, where there are levels.
+        left.add(band.place);
+        if let Some(depth) = self.hosts.waits_at(host)
+            && (band.place < depth || !levels::keeps_level(band.priority.0))
+        {
+            levels.forget(host, depth);
+            self.hosts.set_waiting(host, None);
+        }
+    }
+
+    /// One that is left is over, or due later.
+    fn has_less(&mut self, depth: u16) {
+        if let Some((left, _)) = &mut self.levels {
+            left.take(depth);
+        }
+    }
+
+    /// One of a host's leases is over: its next level may have opened.
+    fn look_at_level(&mut self, host: HostId, now: Timestamp) {
+        let Some((left, levels)) = &mut self.levels else { return };
+        if let Some(depth) = self.hosts.waits_at(host)
+            && !levels.holds(host, depth, left, now)
+        {
+            self.hosts.wait_no_more(host);
+        }
+    }
+
+    /// Hosts whose level has opened have work.
+    fn open_levels(&mut self, now: Timestamp) {
+        let Some((left, levels)) = &mut self.levels else { return };
+        for host in levels.opened(left, Some(now)) {
+            self.hosts.wait_no_more(host);
+            self.look_at(host);
+        }
     }
 
     /// Sees to a host that has come to have work or room.
@@ -182,6 +228,7 @@ impl MemoryFrontier {
                 continue;
             };
             left -= 1;
+            self.has_less(record.depth);
             self.put_off(&record, why);
         }
     }
@@ -204,20 +251,21 @@ impl MemoryFrontier {
     fn wake(&mut self, now: Timestamp) {
         while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
             if let Some(Reverse(Waiting { rank, host, packed, .. })) = self.waiting.pop() {
+                self.has_more(host, rank.band);
                 self.hosts.put_back(host, rank, packed);
                 self.look_at(host);
             }
         }
     }
 
-    fn lease_of_host(&mut self, want: &Want, out: &mut Vec<Lease>) {
+    fn lease_of_host(&mut self, want: &Want, now: Timestamp, out: &mut Vec<Lease>) {
         let Some(host) = self.hosts.find(&want.host) else { return };
         let room = match self.hosts.room(host) {
             Room::Open(room) => usize::try_from(room).unwrap_or(usize::MAX),
             Room::Closed(_) => 0,
         };
         for n in 0..want.n {
-            let popped = if n < room { self.hosts.pop(host) } else { None };
+            let popped = if n < room && !self.waits(host, now) { self.hosts.pop(host) } else { None };
             let Some((rank, record)) = popped else {
                 self.hosts.release(host);
                 return;
@@ -225,9 +273,24 @@ impl MemoryFrontier {
             let id = LeaseId(self.next_lease);
             self.next_lease += 1;
             self.hosts.lease_out(host);
+            if let Some((_, levels)) = &mut self.levels {
+                levels.leased(host, record.depth);
+            }
             self.out.insert(id, Out { host, age: rank.age, record: record.clone(), way: None });
             out.push(Lease { id, record });
         }
+    }
+
+    /// Whether a host's next record has to wait for its level.
+    fn waits(&mut self, host: HostId, now: Timestamp) -> bool {
+        let Some((left, levels)) = &mut self.levels else { return false };
+        let Some(Band { priority, place }) = self.hosts.next_band(host) else { return false };
+        if let Some(depth) = self.hosts.waits_at(host).filter(|depth| *depth != place) {
+            levels.forget(host, depth);
+        }
+        let waits = levels::keeps_level(priority.0) && levels.holds(host, place, left, now);
+        self.hosts.set_waiting(host, waits.then_some(place));
+        waits
     }
 
     fn end(&mut self, settlement: Settlement, now: Timestamp, settled: &mut Settled) {
@@ -237,14 +300,23 @@ impl MemoryFrontier {
             settled.stale += 1;
             return;
         };
-        let host = out.host;
+        let (host, depth) = (out.host, out.record.depth);
         let way = out.way.take();
-        if way.is_none() {
+        // One that waited for a known URL had left its host and its level.
+        let leaves_level = way.is_none();
+        if leaves_level {
             self.hosts.lease_over(host);
+            if let Some((_, levels)) = &mut self.levels {
+                levels.over(host, depth);
+            }
         }
         let fingerprint = out.record.fingerprint;
         if let Some(why) = filtered {
             self.put_off(&out.record, why);
+            if leaves_level {
+                self.has_less(depth);
+                self.look_at_level(host, now);
+            }
             self.look_at(host);
             settled.over += 1;
             return;
@@ -287,8 +359,14 @@ impl MemoryFrontier {
             Ending::Return => {
                 let order = self.hosts.order();
                 let rank = Rank::of(&out.record, out.age, order);
+                // It is left as before.
+                self.has_more(host, rank.band);
                 self.hosts.put_back(out.host, rank, Packed::of(&out.record, order));
             }
+        }
+        if leaves_level {
+            self.has_less(depth);
+            self.look_at_level(host, now);
         }
         self.look_at(host);
         settled.over += 1;
@@ -368,6 +446,7 @@ impl Frontier for MemoryFrontier {
     fn hosts_ready(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
         self.wake(now);
         self.close_some();
+        self.open_levels(now);
         Ok(self.hosts.ready(n))
     }
 
@@ -375,13 +454,15 @@ impl Frontier for MemoryFrontier {
         if !self.closing.is_empty() {
             return Some(Timestamp::EPOCH);
         }
-        self.waiting.peek().map(|Reverse(waiting)| waiting.due)
+        let level = self.levels.as_ref().and_then(|(_, levels)| levels.due());
+        let first = self.waiting.peek().map(|Reverse(waiting)| waiting.due);
+        first.into_iter().chain(level).min()
     }
 
     fn lease(&mut self, wants: &[Want], now: Timestamp, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
         self.wake(now);
         for want in wants {
-            self.lease_of_host(want, out);
+            self.lease_of_host(want, now, out);
         }
         Ok(())
     }
@@ -396,6 +477,7 @@ impl Frontier for MemoryFrontier {
         for settlement in batch {
             self.end(settlement, now, &mut settled);
         }
+        self.open_levels(now);
         for SinkPosition { sink, position } in positions {
             self.positions.insert(sink.clone(), *position);
         }

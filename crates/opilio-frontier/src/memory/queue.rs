@@ -62,6 +62,12 @@ impl Queue {
         self.came_back.insert(rank, packed);
     }
 
+    /// Where the record that goes first stands.
+    pub(super) fn next_band(&self) -> Option<Band> {
+        let back = self.came_back.first_key_value().map(|(rank, _)| rank.band);
+        self.bands.last().map(|run| run.band).into_iter().chain(back).min()
+    }
+
     /// Takes the record that goes first.
     pub(super) fn pop(&mut self, host: &Host, order: Order) -> Option<(Rank, Record)> {
         match (self.bands.last().map(Run::first), self.came_back.first_key_value()) {

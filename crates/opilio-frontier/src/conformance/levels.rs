@@ -1,0 +1,196 @@
+//! Rules about exact depths.
+
+#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use opilio_core::{Attempts, LeaseId, Priority};
+
+use super::{NOW, Record, Stores, host, lease, lease_at, one, paths, ready, record, settle};
+use crate::levels::PATIENCE;
+use crate::{Admission, Frontier, MemoryOptions, Order, Settlement, Want};
+
+fn level(stores: &mut dyn Stores) -> Box<dyn Frontier> {
+    stores.open_with(MemoryOptions { levels: true, history: true, ..MemoryOptions::default() })
+}
+
+fn at(depth: u16, url: &str) -> Admission {
+    Admission::Queue(Record { depth, ..record(url) })
+}
+
+/// The next level is handed out when nothing of the one before is out any more, however that ended.
+pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
+    let mut store = level(stores);
+    store.admit(vec![at(1, "http://a.test/3"), at(0, "http://a.test/1"), at(0, "http://a.test/2")]).unwrap();
+    store.admit(vec![at(2, "http://a.test/4")]).unwrap();
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+    let leases = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&leases), ["1", "2"]);
+    assert_eq!(store.next_due(), None, "only its own leases are waited for");
+    settle(&mut *store, Settlement::page(leases[0].id));
+    assert!(ready(&mut *store).is_empty() && lease(&mut *store, "a.test", 9).is_empty());
+    // Found by another way of the same level: it goes first.
+    store.admit(vec![at(0, "http://a.test/0")]).unwrap();
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+    let late = one(&mut *store, "a.test");
+    settle(&mut *store, Settlement::give_back(late));
+    let late = one(&mut *store, "a.test");
+    assert!(lease(&mut *store, "a.test", 9).is_empty());
+    settle(
+        &mut *store,
+        Settlement::redirected(leases[1].id, Record { depth: 0, ..record("http://a.test/t") }),
+    );
+    settle(&mut *store, Settlement::failed(late, opilio_core::Reason::Timeout, 1, None));
+    let target = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&target), ["t"]);
+    settle(&mut *store, Settlement::filtered(target[0].id, crate::Filtered::ScopePattern));
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
+}
+
+/// What is due later is not waited for, and goes first when it is due.
+pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
+    let mut store = level(stores);
+    store.admit(vec![at(0, "http://a.test/1"), at(1, "http://a.test/2"), at(1, "http://b.test/3")]).unwrap();
+    ready(&mut *store);
+    let first = one(&mut *store, "a.test");
+    assert!(lease(&mut *store, "b.test", 1).is_empty());
+    let due = NOW + Duration::from_secs(90);
+    settle(&mut *store, Settlement::retry(first, due, Attempts::of(1)));
+    assert_eq!(ready(&mut *store), [host("b.test")]);
+    let second = one(&mut *store, "a.test");
+    settle(&mut *store, Settlement::page(second));
+    assert_eq!(paths(&lease_at(&mut *store, "a.test", 1, due)), ["1"]);
+    assert!(lease_at(&mut *store, "b.test", 1, due).is_empty());
+}
+
+/// A level waits for those of other hosts below it, but not for ever.
+pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
+    let mut store = level(stores);
+    store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://c.test/3")]).unwrap();
+    store.admit(vec![at(2, "http://c.test/4")]).unwrap();
+    ready(&mut *store);
+    assert!(lease(&mut *store, "b.test", 9).is_empty(), "what is queued counts, not only what is out");
+    let first = one(&mut *store, "a.test");
+    assert!(lease(&mut *store, "c.test", 9).is_empty() && ready(&mut *store).is_empty());
+    assert_eq!(store.next_due(), Some(NOW + PATIENCE));
+    let almost = NOW + (PATIENCE - Duration::from_secs(1));
+    assert!(store.hosts_ready(almost, 9).unwrap().is_empty());
+    let told = store.hosts_ready(NOW + PATIENCE, 9).unwrap();
+    assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), ["b.test", "c.test"].map(host).into());
+    let third = lease_at(&mut *store, "c.test", 9, NOW + PATIENCE);
+    assert_eq!(paths(&third), ["3"]);
+    // The next level has patience of its own.
+    store.settle(vec![Settlement::page(third[0].id)], &[], NOW + PATIENCE).unwrap();
+    assert!(lease_at(&mut *store, "c.test", 9, NOW + PATIENCE).is_empty());
+    assert_eq!(store.next_due(), Some(NOW + PATIENCE * 2));
+    settle(&mut *store, Settlement::page(first));
+    let second = lease(&mut *store, "b.test", 9);
+    assert!(lease(&mut *store, "c.test", 9).is_empty(), "b has something of the level below");
+    settle(&mut *store, Settlement::page(second[0].id));
+    assert_eq!(ready(&mut *store), [host("c.test")]);
+    assert_eq!((paths(&lease(&mut *store, "c.test", 9)), store.next_due()), (vec!["4"], None));
+}
+
+/// Who says that a URL goes first means it.
+pub fn a_high_priority_waits_for_no_level(stores: &mut dyn Stores) {
+    let mut store = level(stores);
+    let urgent = Record { depth: 5, priority: Priority(1), ..record("http://a.test/urgent") };
+    store.admit(vec![at(0, "http://a.test/1"), at(1, "http://a.test/2")]).unwrap();
+    ready(&mut *store);
+    assert_eq!(lease(&mut *store, "a.test", 9).len(), 1);
+    assert!(ready(&mut *store).is_empty());
+    store.admit(vec![Admission::Queue(urgent)]).unwrap();
+    assert_eq!(ready(&mut *store), [host("a.test")]);
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["urgent"]);
+    assert!(lease(&mut *store, "a.test", 9).is_empty());
+}
+
+/// Without a limit of depth, and in other orders, nothing is held back.
+pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
+    for (order, levels) in [(Order::BreadthFirst, false), (Order::DepthFirst, true), (Order::BestFirst, true)]
+    {
+        let mut store = stores.open_with(MemoryOptions { order, levels, ..MemoryOptions::default() });
+        store
+            .admit(vec![at(0, "http://a.test/1"), at(1, "http://a.test/2"), at(2, "http://b.test/3")])
+            .unwrap();
+        assert_eq!(lease(&mut *store, "a.test", 9).len(), 2, "{order}");
+        assert_eq!(lease(&mut *store, "b.test", 9).len(), 1, "{order}");
+    }
+}
+
+/// What is left of each level is known after a kill.
+pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
+    let mut store = level(stores);
+    store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://a.test/3")]).unwrap();
+    ready(&mut *store);
+    one(&mut *store, "a.test");
+    let Some(mut store) = stores.reopen(store) else { return };
+    assert!(lease(&mut *store, "b.test", 9).is_empty());
+    let first = one(&mut *store, "a.test");
+    assert!(lease(&mut *store, "a.test", 9).is_empty());
+    settle(&mut *store, Settlement::page(first));
+    assert_eq!(paths(&lease(&mut *store, "b.test", 9)), ["2"]);
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
+}
+
+/// Whatever is admitted, returned, retried and settled when: nothing of a host is out together with
+/// something deeper that was leased later, and everything is leased in the end.
+pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
+    for seed in 0..stores.histories().min(24) {
+        let mut random = u64::from(seed) * 2 + 1;
+        let mut below = move |n: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % n
+        };
+        let mut store = level(stores);
+        let mut out: BTreeMap<LeaseId, (String, u16)> = BTreeMap::new();
+        let (mut now, mut admitted, mut told) = (NOW, 0, BTreeSet::new());
+        for step in 0.. {
+            assert!(step < 4_000, "it comes no further: {:?}", store.stats());
+            if admitted < 60 && below(3) == 0 {
+                let url = format!("http://h{}.test/{admitted}", below(3));
+                store.admit(vec![at(below(5) as u16, &url)]).unwrap();
+                admitted += 1;
+            }
+            told.extend(store.hosts_ready(now, 9).unwrap());
+            if let Some(name) = told.iter().nth(below(3) as usize).cloned() {
+                let mut leases = Vec::new();
+                let n = 1 + below(4) as usize;
+                store.lease(&[Want { host: name.clone(), n }], now, &mut leases).unwrap();
+                if leases.len() < n {
+                    told.remove(&name);
+                }
+                for lease in leases {
+                    let of_host = out.values().filter(|(host, _)| *host == *name.as_str());
+                    let least = of_host.map(|(_, depth)| *depth).min().unwrap_or(u16::MAX);
+                    assert!(lease.record.depth <= least, "{} is out below {:?}", least, lease.record);
+                    out.insert(lease.id, (name.as_str().to_owned(), lease.record.depth));
+                }
+            }
+            if let Some(id) = out.keys().nth(below(6) as usize).copied() {
+                out.remove(&id);
+                let ending = match below(5) {
+                    0 => Settlement::give_back(id),
+                    1 => Settlement::retry(id, now + Duration::from_secs(below(200)), Attempts::of(1)),
+                    _ => Settlement::page(id),
+                };
+                store.settle(vec![ending], &[], now).unwrap();
+            }
+            if out.is_empty() && told.is_empty() {
+                let stats = store.stats();
+                assert!(stats.balances(), "{stats:?}");
+                match store.next_due() {
+                    Some(due) => now = now.max(due),
+                    None if stats.left > 0 => {
+                        told.extend(store.hosts_ready(now, 9).unwrap());
+                        assert!(!told.is_empty(), "{stats:?}");
+                    }
+                    None if admitted == 60 => break,
+                    None => {}
+                }
+            }
+        }
+    }
+}
