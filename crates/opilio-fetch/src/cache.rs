@@ -1,7 +1,7 @@
 //! A cache of answers on disk, for developing a spider: what was fetched once is read again from there.
 //!
 //! Freshness is RFC 9111's, by the `http-cache-semantics` crate, for a cache of one user. Kept are
-//! answers to GET requests without a login; `Set-Cookie` is left out of them, so that no secret comes
+//! answers to GET requests without a login, pages and redirects and the rules of hosts; `Set-Cookie` is left out of them, so that no secret comes
 //! to lie in the directory. A file that is damaged, or of another version, is as good as absent.
 
 use std::fs;
@@ -52,6 +52,8 @@ pub(crate) struct Who {
     session: Option<Arc<str>>,
     /// Answers with these are no pages to it: they are neither kept nor read.
     named: [Statuses; 2],
+    /// It is a host's rules: what is a page for others is none for this.
+    rules: bool,
 }
 
 /// An answer that was kept.
@@ -79,6 +81,8 @@ struct Meta {
     /// Told from others by it: hashes may collide, and a server may see to it.
     url: String,
     session: Option<String>,
+    #[serde(default)]
+    rules: bool,
     policy: CachePolicy,
     status: u16,
     #[serde(with = "header_lines")]
@@ -119,7 +123,7 @@ impl Cache {
     pub(crate) fn question(order: &Order, headers: HeaderMap) -> Option<Question> {
         let personal = [header::AUTHORIZATION, header::RANGE];
         let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
-        let plain = order.method == Method::GET && order.body.is_none() && order.purpose == Purpose::Page;
+        let plain = order.method == Method::GET && order.body.is_none();
         if !plain || personal.iter().chain(&conditional).any(|name| headers.contains_key(name)) {
             return None;
         }
@@ -127,6 +131,7 @@ impl Cache {
             url: order.url.clone(),
             session: order.session.clone(),
             named: [order.slow_down.clone(), order.retried.clone()],
+            rules: order.purpose == Purpose::Robots,
         };
         let mut question = http::Request::new(who);
         *question.uri_mut() = order.url.as_str().parse().ok()?;
@@ -135,9 +140,12 @@ impl Cache {
         Some(question)
     }
 
-    /// Looks a request up. Blocks.
+    /// Looks a request up; rules of more than a day are none. Blocks.
     pub(crate) fn look_up(&self, question: &Question, now: SystemTime, bytes_max: u64) -> Lookup {
         let Some(entry) = self.read(question.body(), bytes_max) else { return Lookup::Missing };
+        if question.body().rules && entry.policy.age(now) >= RULES_AGE_MAX {
+            return Lookup::Missing;
+        }
         match entry.policy.before_request(question, now) {
             BeforeRequest::Fresh(_) => Lookup::Fresh(entry),
             BeforeRequest::Stale { matches: false, .. } => Lookup::Missing,
@@ -159,11 +167,15 @@ impl Cache {
             return;
         }
         let mut headers = headers.clone();
-        headers.remove(header::SET_COOKIE);
+        let cookie = headers.remove(header::SET_COOKIE);
+        if cookie.is_some() && (300..=399).contains(&status) {
+            // A wall that is passed with the cookie: read again, it would lead away for ever.
+            return;
+        }
         let Some(response) = response(status, &headers) else { return };
         let policy = CachePolicy::new_options(question, &response, now, OPTIONS);
         // A span of our own goes before what a server says of storing, too: that is what it is for.
-        if policy.is_storable() || (!self.fresh_for.is_zero() && (200..=299).contains(&status)) {
+        if policy.is_storable() || !self.fresh_for.is_zero() {
             self.write(question.body(), &Entry { policy, status, headers, body: body.clone() });
         }
     }
@@ -199,9 +211,11 @@ impl Cache {
         }
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let (meta, body) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-        let Meta { url, session, policy, status, headers } = serde_json::from_slice(meta).ok()?;
-        let is_it =
-            url == who.url.as_str() && session.as_deref() == who.session.as_deref() && !who.names(status);
+        let Meta { url, session, rules, policy, status, headers } = serde_json::from_slice(meta).ok()?;
+        let is_it = url == who.url.as_str()
+            && session.as_deref() == who.session.as_deref()
+            && rules == who.rules
+            && !who.names(status);
         is_it.then(|| Entry { policy, status, headers, body: bytes.slice_ref(body) })
     }
 
@@ -225,6 +239,9 @@ impl Cache {
         // A space cannot stand in a URL.
         hasher.update(b" ");
         hasher.update(who.session.as_deref().unwrap_or_default().as_bytes());
+        if who.rules {
+            hasher.update(b" rules");
+        }
         let name = format!("{:032x}", hasher.digest128());
         self.dir.join(&name[..2]).join(&name[2..])
     }
@@ -241,6 +258,7 @@ fn encode(who: &Who, entry: &Entry) -> io::Result<Vec<u8>> {
     let meta = Meta {
         url: who.url.as_str().to_owned(),
         session: who.session.as_deref().map(str::to_owned),
+        rules: who.rules,
         policy: entry.policy.clone(),
         status: entry.status,
         headers: entry.headers.clone(),
@@ -287,6 +305,8 @@ mod header_lines {
     }
 }
 
+/// RFC 9309 §2.4: rules are asked for again after a day, whatever we or their server say.
+const RULES_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// Begins each file; the digit is the version of what follows.
 const MAGIC: &[u8] = b"opilio cache 1\n";
 const UNFINISHED: &str = "unfinished";

@@ -57,6 +57,8 @@ pub struct Order {
     pub session: Option<Arc<str>>,
     /// The proxy to go through, instead of the crawl's.
     pub proxy: Option<Proxy>,
+    /// A chain of redirects has come back here: what the cache has is what led away, and not asked for.
+    pub came_back: bool,
 }
 
 /// What a request is for.
@@ -94,6 +96,7 @@ impl Order {
             purpose: Purpose::Page,
             session: None,
             proxy: None,
+            came_back: false,
             enough: None,
         }
     }
@@ -123,6 +126,8 @@ pub struct Fetched {
     pub wire_bytes: u64,
     /// Whether the connection had carried a request before.
     pub reused: bool,
+    /// The cache gave it, and nothing was sent.
+    pub cached: bool,
     /// From the start to the end of it all, waits for memory included.
     pub elapsed: Duration,
 }
@@ -225,15 +230,16 @@ impl Fetcher {
     pub async fn fetch(&self, mut order: Order) -> Fetched {
         head::clean(&mut order.url);
         let Some((cache, question)) = self.question(&order) else { return self.fetch_anew(order).await };
-        let stale = match self.look_up(cache, &question).await {
-            Lookup::Fresh(entry) => return self.recalled(&question, entry).await,
+        let known = if order.came_back { Lookup::Missing } else { self.look_up(cache, &question).await };
+        let stale = match known {
+            Lookup::Fresh(entry) => return self.recalled(&question, entry, &order).await,
             Lookup::Stale(entry, headers) => {
                 order.headers = headers;
                 Some(entry)
             }
             Lookup::Missing => None,
         };
-        let fetched = self.fetch_anew(order).await;
+        let fetched = self.fetch_anew(order.clone()).await;
         let is_answer = !matches!(fetched.outcome, Outcome::Failed(_) | Outcome::Refused(_));
         let Some(head) = fetched.head.as_ref().filter(|_| is_answer) else {
             return fetched;
@@ -244,14 +250,20 @@ impl Fetcher {
             let asked = question.clone();
             let refresh = move || cache.refresh(&asked, entry, &headers, now);
             return match tokio::task::spawn_blocking(refresh).await {
-                Ok(entry) => self.recalled(&question, entry).await,
+                Ok(entry) => Fetched { cached: false, ..self.recalled(&question, entry, &order).await },
                 Err(_) => fetched,
             };
         }
         // As the outcome says: what middleware has called a refusal is no page to keep, and neither is
         // half of one.
         let whole = !fetched.cut;
-        if whole && matches!(fetched.outcome, Outcome::Answered(200..=299) | Outcome::Redirected(_)) {
+        let for_keeping = match fetched.outcome {
+            Outcome::Answered(200..=299) | Outcome::Redirected(_) => true,
+            // To have no rules is an answer, too (RFC 9309 §2.3.1.3).
+            Outcome::Answered(400..=428 | 430..=499) => order.purpose == Purpose::Robots,
+            Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Failed(_) => false,
+        };
+        if whole && for_keeping {
             let body = fetched.body.clone();
             let keep = move || cache.keep(&question, status, &headers, &body, now);
             // Should it panic, it is not kept.
@@ -264,9 +276,9 @@ impl Fetcher {
     pub async fn cached(&self, order: &Order) -> Option<Fetched> {
         let mut order = order.clone();
         head::clean(&mut order.url);
-        let (cache, question) = self.question(&order)?;
+        let (cache, question) = self.question(&order).filter(|_| !order.came_back)?;
         match self.look_up(cache, &question).await {
-            Lookup::Fresh(entry) => Some(self.recalled(&question, entry).await),
+            Lookup::Fresh(entry) => Some(self.recalled(&question, entry, &order).await),
             Lookup::Stale(..) | Lookup::Missing => None,
         }
     }
@@ -285,8 +297,12 @@ impl Fetcher {
     }
 
     /// What the cache gave, as if it had been fetched.
-    async fn recalled(&self, question: &Question, entry: Entry) -> Fetched {
-        let Entry { status, headers, body, .. } = entry;
+    async fn recalled(&self, question: &Question, entry: Entry, order: &Order) -> Fetched {
+        let Entry { status, headers, mut body, .. } = entry;
+        let cut = order.enough.is_some_and(|enough| body.len() > enough);
+        if let Some(enough) = order.enough {
+            body.truncate(enough);
+        }
         let mut permit = self.budget.reserve().await;
         if body.len() > permit.bytes() {
             self.budget.grow(&mut permit, body.len()).await;
@@ -299,6 +315,7 @@ impl Fetcher {
             if location.is_some() { Outcome::Redirected(status) } else { Outcome::Answered(status) };
         fetched.head = Some(Head { status, version: http::Version::HTTP_11, headers, url, remote: None });
         (fetched.body, fetched.permit, fetched.location) = (body, permit, location);
+        (fetched.cut, fetched.cached) = (cut, true);
         fetched
     }
 
@@ -462,6 +479,7 @@ impl Fetched {
             error: None,
             wire_bytes: 0,
             reused: false,
+            cached: false,
             elapsed: Duration::ZERO,
         }
     }

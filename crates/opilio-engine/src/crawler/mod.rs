@@ -254,8 +254,9 @@ impl<S: Spider> Crawler<S> {
     /// fresh in the cache costs no request and no budget. Freshness is what servers say (RFC 9111), or as
     /// long as [`Cache::fresh_for`] says.
     ///
-    /// Not kept are answers to other methods than GET, to requests with a login, and a host's rules; sessions
-    /// have answers of their own. Cookies are not replayed: what a server sets along with a page that comes
+    /// Kept are pages, redirects and what hosts say in robots.txt (for a day at the most). Not kept are answers
+    /// to other methods than GET and to requests with a login, failures, and redirects that set a cookie;
+    /// sessions have answers of their own. Cookies are not replayed: what a server sets along with a page that comes
     /// from the cache is not set.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {

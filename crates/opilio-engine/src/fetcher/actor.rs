@@ -253,6 +253,11 @@ fn report(what: Errand, mut fetched: Fetched, counts: &Cell<ShardCounts>) -> Rep
     let (outcome, hints) = (fetched.outcome, fetched.hints);
     let mut now = counts.get();
     now.bytes += fetched.body.len() as u64;
+    if fetched.cached {
+        // It was counted as a request when it began.
+        now.requests = now.requests.saturating_sub(1);
+        now.cached += 1;
+    }
     now.refusals += u64::from(outcome.blame() == Blame::Refusal);
     counts.set(now);
     let (location, error) = (fetched.location.take(), fetched.error.take());

@@ -24,6 +24,7 @@ use crate::message::{
     AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Visited,
 };
 use crate::page::Answer;
+use crate::runner::fingerprint_of;
 use crate::shard::{Gone, HostGone, ShardContext, memory};
 
 pub(crate) struct HostActor {
@@ -423,6 +424,8 @@ pub(crate) fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>, Reads
             value.set_sensitive(is_credential(&name));
             order.headers.append(name, value);
         }
+        let own = fingerprint_of(&order.url, Some(more), reads);
+        order.came_back = more.origin.as_ref().is_some_and(|chain| chain.has(own));
         order.proxy = more.proxy.as_deref().map(str::parse).transpose().ok()?;
         order.session = more.session.as_deref().map(Into::into);
         order.body = more.body.clone().map(Into::into);

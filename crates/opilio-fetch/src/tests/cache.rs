@@ -8,7 +8,7 @@ use opilio_core::Outcome;
 
 use super::server::{Act, Server, answer};
 use super::{fetcher, get};
-use crate::{Cache, Fetched, Fetcher, Incoming, Middleware, Order};
+use crate::{Cache, Fetched, Fetcher, Incoming, Middleware, Order, Purpose};
 
 fn cached(dir: &Path) -> Fetcher {
     fetcher().cache(Cache::open(dir).unwrap())
@@ -198,4 +198,52 @@ async fn redirects_are_kept_and_damage_is_as_good_as_nothing() {
     std::fs::write(&file, flipped).unwrap();
     get(&fetcher, &url).await;
     assert_eq!(server.requests().len(), n + 1);
+}
+
+#[tokio::test]
+async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let long =
+        || fetcher().cache(Cache::open(dir.path()).unwrap().fresh_for(Duration::from_secs(7 * 86_400)));
+    let server = server(&[
+        ("302 Found", "Location: /b\r\nCache-Control: no-store\r\n", ""),
+        ("307 Off", "Location: /b\r\n", ""),
+        ("200 OK", "", "User-agent: *"),
+        ("200 OK", "", "as a page"),
+        ("404 No", "", ""),
+        ("302 Found", "Location: /\r\nSet-Cookie: a=1\r\n", ""),
+        ("200 OK", "", "with the cookie"),
+    ])
+    .await;
+    let order = |path: &str, purpose| Order { purpose, ..Order::get(server.url(path).parse().unwrap()) };
+    let (page, rules) = (Purpose::Page, Purpose::Robots);
+    for _ in 0..2 {
+        assert_eq!(long().fetch(order("/302", page)).await.outcome, Outcome::Redirected(302));
+        assert_eq!(long().fetch(order("/307", page)).await.outcome, Outcome::Redirected(307));
+        assert_eq!(body(&long().fetch(order("/robots.txt", rules)).await), "User-agent: *");
+        assert_eq!(body(&long().fetch(order("/robots.txt", page)).await), "as a page");
+        let none = long().fetch(order("/none/robots.txt", rules)).await;
+        assert_eq!(none.outcome, Outcome::Answered(404), "to have none is an answer");
+    }
+    assert_eq!(server.requests().len(), 5);
+    // A wall, and what stands behind it: what led away is not what is there.
+    let wall = || order("/wall", page);
+    assert_eq!(long().fetch(wall()).await.outcome, Outcome::Redirected(302));
+    assert!(long().cached(&wall()).await.is_none());
+    assert_eq!(body(&long().fetch(wall()).await), "with the cookie");
+    let read = long().fetch(wall()).await;
+    assert!(read.cached && body(&read) == "with the cookie");
+    assert_eq!(server.requests().len(), 7);
+    assert!(!long().fetch(Order { came_back: true, ..order("/302", page) }).await.cached);
+    // Rules are asked for again after a day, pages are not.
+    let day = |n: i64| {
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+        long().wall_clock_ms(move || now + n * 86_400_000)
+    };
+    let before = server.requests().len();
+    day(2).fetch(order("/robots.txt", page)).await;
+    assert_eq!(server.requests().len(), before);
+    day(2).fetch(order("/robots.txt", rules)).await;
+    assert_eq!(server.requests().len(), before + 1);
 }
