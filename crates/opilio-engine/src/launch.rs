@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,7 @@ use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, Shar
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
 use crate::spider::Spider;
-use crate::store::{Desk, DeskSetup, QueuedScope, StoreDoor, StoreOutcome, StorePort, Syncing};
+use crate::store::{Desk, DeskSetup, KeptCookies, QueuedScope, StoreDoor, StoreOutcome, StorePort, Syncing};
 
 /// Everything that a crawl needs, before any of it runs.
 pub(crate) struct Plan<S: Spider> {
@@ -44,8 +45,9 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) middleware: Vec<Arc<dyn Middleware>>,
     pub(crate) files: Option<FileStore>,
     pub(crate) cache: Option<Cache>,
-    /// Whether cookies are kept.
-    pub(crate) cookies: bool,
+    /// The cookies of the crawl, if any are kept, and the file that they are in between its runs.
+    pub(crate) cookies: Option<Arc<Cookies>>,
+    pub(crate) cookie_file: Option<PathBuf>,
     pub(crate) seeds: Vec<Admission>,
     /// Encoders for each shard: their number is the number of shards.
     pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
@@ -227,6 +229,7 @@ struct Store {
     pages_max: Option<u64>,
     hosts_max: u32,
     queued: Option<QueuedScope>,
+    cookies: Option<KeptCookies>,
     before: Totals,
     syncing: Syncing,
 }
@@ -242,7 +245,7 @@ fn desk(
 ) -> (Desk, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
-    let Store { frontier, pages_max, hosts_max, queued, before, syncing } = store;
+    let Store { frontier, pages_max, hosts_max, queued, cookies, before, syncing } = store;
     let desk = Desk::new(DeskSetup {
         frontier,
         exporter: rows,
@@ -255,6 +258,7 @@ fn desk(
         pages_max,
         hosts_max,
         queued,
+        cookies,
         before,
         syncing,
     });
@@ -298,10 +302,10 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         }
     };
     let mut middleware = plan.middleware;
-    if plan.cookies {
+    let kept_cookies = plan.cookies.clone().zip(plan.cookie_file);
+    if let Some(cookies) = plan.cookies {
         // The innermost: it adds to what the others have set, and sees answers as they came.
-        let clock = hall.clock;
-        middleware.push(Arc::new(Cookies::new(move || clock.unix_millis() / 1_000)));
+        middleware.push(cookies);
     }
     let web = Web {
         way,
@@ -338,6 +342,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         pages_max: plan.pages_max,
         hosts_max: plan.hosts_max,
         queued: plan.queued,
+        cookies: kept_cookies.map(|(cookies, file)| KeptCookies::new(cookies, file)),
         before: plan.past.totals,
         syncing: plan.syncing,
     };

@@ -16,6 +16,8 @@ use tokio::time::Instant;
 use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
 #[cfg(feature = "disk")]
+mod cookies;
+#[cfg(feature = "disk")]
 mod hanging;
 mod levels;
 mod linked;

@@ -31,7 +31,7 @@ mod tests;
 pub use address::{AddressPolicy, AddressPolicyError};
 pub use budget::{BodyBudget, BodyPermit};
 pub use cache::Cache;
-pub use cookies::{CookieRefused, Cookies, Jar};
+pub use cookies::{CookieFileError, CookieRefused, Cookies, Jar};
 pub use dns::{DnsCache, Lookup, LookupError, SystemLookup};
 pub use fetch::{Fetched, Fetcher, Order, Purpose, USER_AGENT};
 pub use head::{Accept, Head};

@@ -1,5 +1,6 @@
 //! `--resume` with other flags than the first run's, and after a site was down.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -78,4 +79,65 @@ fn a_stated_wait_is_kept_and_said() {
     assert_eq!(shop.log(0).arrivals(), 2, "{report}");
     assert_eq!(report["reasons"], serde_json::json!({ "host_closed": 1 }));
     assert!(run.stderr.contains("asked for a wait that is not over"), "{}", run.stderr);
+}
+
+/// A login that sets a cookie, without which every other page is forbidden.
+fn members() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut reader = BufReader::new(stream);
+            let mut head = String::new();
+            while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
+            let (status, fields, page) = if head.starts_with("GET /login ") {
+                ("200 OK", "set-cookie: sid=s3cret; Path=/\r\n", "<a href=/1>1</a><a href=/2>2</a>")
+            } else if head.contains("sid=s3cret") {
+                ("200 OK", "", "page")
+            } else {
+                ("403 Forbidden", "", "")
+            };
+            let text = format!(
+                "HTTP/1.1 {status}\r\ncontent-type: text/html\r\ncontent-length: {}\r\nconnection: close\r\n{fields}\r\n{page}",
+                page.len()
+            );
+            let _ = reader.into_inner().write_all(text.as_bytes());
+        }
+    });
+    base
+}
+
+#[test]
+fn a_crawl_stopped_in_the_middle_of_a_login_goes_on_logged_in() {
+    let seed = format!("{}/login", members());
+    let begin = |flags: &[&str]| {
+        let dir = tempfile::tempdir().unwrap();
+        let (run, report) = resumed(&dir, &seed, &[&["--no-robots", "--max-pages", "1"], flags].concat());
+        assert_eq!((run.code, &report["left"]), (0, &2.into()), "{}", run.stderr);
+        dir
+    };
+    let dir = begin(&[]);
+    let file = dir.path().join("state").join("cookies");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    let (run, report) = resumed(&dir, &seed, &["--no-robots"]);
+    assert_eq!((run.code, &report["pages"]), (0, &3.into()), "{} {report}", run.stderr);
+    assert!(!run.stderr.contains("s3cret"));
+
+    let dir = begin(&["--no-cookies"]);
+    assert!(!dir.path().join("state").join("cookies").exists());
+    let (_, report) = resumed(&dir, &seed, &["--no-robots"]);
+    assert_eq!(report["reasons"], serde_json::json!({ "http_4xx": 2 }), "they were never kept");
+
+    // What a power cut may do to the file is said, and costs no more than the login.
+    let dir = begin(&[]);
+    let file = dir.path().join("state").join("cookies");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 9]).unwrap();
+    let (run, report) = resumed(&dir, &seed, &["--no-robots"]);
+    assert_eq!((&report["pages"], &report["left"]), (&1.into(), &0.into()), "{report}");
+    assert!(run.stderr.contains("cannot read the cookies of earlier runs"), "{}", run.stderr);
 }

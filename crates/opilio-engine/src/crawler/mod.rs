@@ -485,7 +485,9 @@ impl<S: Spider> Crawler<S> {
     /// Neither keeps nor sends cookies. Without this they are kept for as long as the crawl runs, as
     /// browsers and most crawlers do, since many sites show nothing but their consent or login page to
     /// whoever forgets what it was told; see [`opilio_fetch::Cookies`] for what is kept and given to whom.
-    /// They are not part of a stored state: a resumed crawl begins without.
+    ///
+    /// A crawl with a [`state`](Self::state) keeps them there, in a file that only its owner may read, and goes
+    /// on with them; one that is resumed without cookies leaves that file as it is.
     #[must_use]
     pub fn no_cookies(mut self) -> Self {
         self.cookies = false;

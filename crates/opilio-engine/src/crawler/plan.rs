@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 #[cfg(feature = "disk")]
 use opilio_export::Sink;
-use opilio_fetch::WebSettings;
+use opilio_fetch::{Cookies, WebSettings};
 #[cfg(feature = "disk")]
 use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Identity};
 use opilio_frontier::{Frontier, MemoryFrontier, MemoryOptions};
@@ -22,7 +22,7 @@ use crate::runner::seed_admissions;
 use crate::scheduler::Progress;
 use crate::settings::Settings;
 use crate::spider::Spider;
-use crate::store::{QueuedScope, Syncing};
+use crate::store::{QueuedScope, Syncing, recall};
 
 impl<S: Spider> Crawler<S> {
     pub(super) fn plan(mut self) -> Result<(Plan<S>, watch::Receiver<Progress>), CrawlError> {
@@ -64,6 +64,13 @@ impl<S: Spider> Crawler<S> {
         let mut sinks = sinks?;
         // Where a limit decides by depth, chance must not.
         let levels = self.scope.limits_depth() || self.caps.limit_depth();
+        #[cfg(feature = "disk")]
+        let cookie_file = match &self.store {
+            Store::Directory(dir) if self.cookies => Some(dir.join(COOKIES)),
+            Store::Directory(_) | Store::Memory | Store::Own(_) => None,
+        };
+        #[cfg(not(feature = "disk"))]
+        let cookie_file: Option<std::path::PathBuf> = None;
         // Last of all, since it cuts the output back.
         let (mut frontier, syncing) = match self.store {
             Store::Memory => {
@@ -94,6 +101,11 @@ impl<S: Spider> Crawler<S> {
         let past = past::open(&mut *frontier, &mut sinks)?;
         past::grown(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
         let hosts = past::judge_hosts(&mut *frontier, self.scope.follows_links(), past.resumed)?;
+        let clock = past.clock;
+        let cookies = self.cookies.then(|| Arc::new(Cookies::new(move || clock.unix_millis() / 1_000)));
+        if let (Some(cookies), Some(file)) = (&cookies, &cookie_file) {
+            recall(cookies, file, past.resumed);
+        }
         if past.resumed {
             let now = past.clock.now();
             past::try_again(&mut *frontier, self.try_again, now, &self.user_agent)?;
@@ -133,7 +145,8 @@ impl<S: Spider> Crawler<S> {
             middleware: self.middleware,
             files: self.files,
             cache: self.cache,
-            cookies: self.cookies,
+            cookies,
+            cookie_file,
             seeds,
             encoders,
             sinks,
@@ -200,5 +213,8 @@ fn random_seed() -> u64 {
     RandomState::new().hash_one(std::process::id())
 }
 
+/// The file of the state directory that cookies are kept in.
+#[cfg(feature = "disk")]
+const COOKIES: &str = "cookies";
 /// More threads than this help no crawl that we know.
 const SHARDS_MAX: usize = 64;

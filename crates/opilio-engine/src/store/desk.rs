@@ -29,6 +29,7 @@ use crate::past::{self, RunState, Totals};
 use crate::report::{FAILURES_MAX, Stopped};
 use crate::scope::Hosts;
 use crate::settings::Settings;
+use crate::store::KeptCookies;
 use crate::store::names::Names;
 use sinks::Batch;
 
@@ -45,6 +46,7 @@ pub(crate) struct DeskSetup {
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
     pub(crate) queued: Option<QueuedScope>,
+    pub(crate) cookies: Option<KeptCookies>,
     pub(crate) before: Totals,
     pub(crate) syncing: Syncing,
 }
@@ -86,6 +88,7 @@ pub(crate) struct Desk {
     hosts_max: u32,
     /// What is leased is judged once more: earlier runs may have queued it in another scope.
     queued: Option<QueuedScope>,
+    cookies: Option<KeptCookies>,
 
     /// Live hosts that have room, and how much.
     wants: HashMap<Host, u32>,
@@ -157,6 +160,7 @@ impl Desk {
             pages_max: setup.pages_max,
             hosts_max: setup.hosts_max,
             queued: setup.queued,
+            cookies: setup.cookies,
             wants: HashMap::new(),
             try_now: Vec::new(),
             live: HashSet::new(),

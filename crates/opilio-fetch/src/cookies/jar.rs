@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
+use http::HeaderValue;
+use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use super::parse::{self, Said};
@@ -39,8 +41,9 @@ struct Group {
     used: u64,
 }
 
-#[derive(Debug)]
-struct Kept {
+/// A cookie that was taken.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Kept {
     name: String,
     value: String,
     domain: Box<str>,
@@ -49,6 +52,7 @@ struct Kept {
     secure: bool,
     expires: Option<i64>,
     created: u64,
+    #[serde(skip)]
     used: u64,
 }
 
@@ -146,6 +150,27 @@ impl Jar {
         self.len() == 0
     }
 
+    /// Those that have not expired.
+    pub(super) fn kept(&self, now: i64) -> impl Iterator<Item = &Kept> {
+        let all = self.groups.values().flat_map(|group| &group.cookies);
+        all.filter(move |kept| kept.expires.is_none_or(|at| at > now))
+    }
+
+    /// Takes again what was kept, within the bounds.
+    pub(super) fn of_kept(mut all: Vec<Kept>, now: i64) -> Self {
+        let mut jar = Self::default();
+        all.sort_by_key(|kept| kept.created);
+        let alive = |kept: &Kept| kept.expires.is_none_or(|at| at > now);
+        let sends =
+            |kept: &Kept| [&kept.name, &kept.value].iter().all(|text| HeaderValue::from_str(text).is_ok());
+        for kept in all.into_iter().filter(|kept| alive(kept) && sends(kept)) {
+            jar.tick += 1;
+            let key = group_of(&kept.domain).to_owned();
+            jar.keep(&key, Kept { created: jar.tick, used: jar.tick, ..kept }, now);
+        }
+        jar
+    }
+
     fn keep(&mut self, key: &str, kept: Kept, now: i64) {
         let (tick, bytes) = (self.tick, &mut self.bytes);
         let group = self.groups.entry(key.into()).or_default();
@@ -208,7 +233,7 @@ impl Group {
 
 impl Kept {
     /// About what it takes in memory.
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.name.len() + self.value.len() + self.domain.len() + self.path.len() + size_of::<Self>()
     }
 

@@ -1,9 +1,10 @@
 //! Cookies: what servers ask to be told again, kept apart by session and given back to nobody else.
 //!
 //! [`Jar`] is the rules (RFC 6265bis), pure and with `now` as an argument; [`Cookies`] is the
-//! middleware that shares jars between shards. `SameSite` and `HttpOnly` are about scripts and
+//! middleware that shares jars between shards, and keeps them in a file. `SameSite` and `HttpOnly` are about scripts and
 //! embedded content, of which a crawler runs none: they are read and mean nothing here.
 
+mod file;
 mod jar;
 mod parse;
 
@@ -15,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::middleware::{Incoming, Middleware, Outgoing};
+pub use file::CookieFileError;
 pub use jar::{Jar, Refused as CookieRefused};
 
 /// Keeps the cookies of a crawl, in a jar for each session.
@@ -23,6 +25,8 @@ pub use jar::{Jar, Refused as CookieRefused};
 /// an answer one look for `Set-Cookie`.
 pub struct Cookies {
     any: AtomicBool,
+    /// Something was set since the last time they were saved.
+    changed: AtomicBool,
     jars: Mutex<HashMap<Box<str>, Jar>>,
     now_secs: Box<dyn Fn() -> i64 + Send + Sync>,
 }
@@ -38,7 +42,12 @@ impl Cookies {
     /// No cookies yet; `now_secs` is the wall clock, in Unix seconds.
     #[must_use]
     pub fn new(now_secs: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        Self { any: AtomicBool::new(false), jars: Mutex::default(), now_secs: Box::new(now_secs) }
+        Self {
+            any: AtomicBool::new(false),
+            changed: AtomicBool::new(false),
+            jars: Mutex::default(),
+            now_secs: Box::new(now_secs),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Jar>> {
@@ -79,7 +88,9 @@ impl Middleware for Cookies {
                 let _ = jar.set(answer.url(), line.as_bytes(), now);
             }
         }
+        drop(jars);
         self.any.store(true, Ordering::Release);
+        self.changed.store(true, Ordering::Release);
     }
 
     fn name(&self) -> &str {

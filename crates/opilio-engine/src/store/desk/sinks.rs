@@ -130,6 +130,11 @@ impl Desk {
         if written.synced && self.syncing != Syncing::EachTime {
             self.frontier.checkpoint()?;
         }
+        if written.synced
+            && let Some(cookies) = &mut self.cookies
+        {
+            cookies.save();
+        }
         self.tell_settled(whose).await;
         Ok(())
     }
@@ -163,6 +168,9 @@ impl Desk {
         let totals = self.totals();
         let state = RunState::at_the_end(self.drained, self.unwritten.is_empty());
         past::note_run(&mut *self.frontier, self.clock.now(), totals, state);
+        if let Some(cookies) = &mut self.cookies {
+            cookies.save();
+        }
         self.frontier.checkpoint()
     }
 }

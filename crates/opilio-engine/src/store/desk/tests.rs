@@ -57,6 +57,7 @@ impl Rig {
             pages_max: None,
             hosts_max,
             queued: None,
+            cookies: None,
             before: Totals::default(),
             syncing: Syncing::AtTheEnd,
         });
