@@ -8,17 +8,21 @@
 //! - A host's own levels always do: it gets nothing of a level while something of a lower one is out.
 //! - For other hosts a level waits while any has something of a lower one left, but no longer than
 //!   [`PATIENCE`] from when the first host had to wait for it: one slow host must not hold up all others.
+//! - What is met again by a shorter way while it is queued is handed out with the depth of that one, as
+//!   when a redirect leads to it; of the last [`SHORTER_MAX`] such URLs.
 //! - Nothing waits for what is due later (a retry that was given back to the store), nor does a record of
 //!   a priority above the default wait: it was said that it goes first.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
-use opilio_core::{Priority, Timestamp};
+use opilio_core::{Fingerprint, Lease, Priority, Record, Timestamp};
 
 /// How long a level waits for those of other hosts below it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// So many shorter ways are remembered, some 50 bytes each, until the process ends.
+pub const SHORTER_MAX: usize = 65_536;
 
 /// How many URLs of each depth are left and not due later.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -50,6 +54,12 @@ impl Depths {
         least.filter(|depth| *depth < DEEP).unwrap_or(u16::MAX)
     }
 
+    /// The greatest depth that something is left of.
+    fn deepest(&self) -> u16 {
+        let most = self.0.iter().rposition(|count| *count > 0).and_then(|at| u16::try_from(at).ok());
+        most.map_or(0, |depth| if depth < DEEP { depth } else { u16::MAX })
+    }
+
     #[cfg(feature = "disk")]
     pub(crate) fn counts(&self) -> &[u64] {
         &self.0
@@ -72,11 +82,21 @@ pub(crate) struct Levels<Id> {
     since: Option<Timestamp>,
     /// Up to here levels wait for those of other hosts no more.
     opened: u16,
+    /// Depths of URLs that were known already, the oldest first in `met`.
+    shorter: HashMap<Fingerprint, u16>,
+    met: VecDeque<Fingerprint>,
 }
 
 impl<Id> Default for Levels<Id> {
     fn default() -> Self {
-        Self { out: HashMap::new(), waiting: BTreeSet::new(), since: None, opened: 0 }
+        Self {
+            out: HashMap::new(),
+            waiting: BTreeSet::new(),
+            since: None,
+            opened: 0,
+            shorter: HashMap::new(),
+            met: VecDeque::new(),
+        }
     }
 }
 
@@ -151,6 +171,37 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
             opened.push(host);
         }
         opened
+    }
+
+    /// A URL that is known was met again. Should it be queued still, and by a longer way, this one counts.
+    pub(crate) fn met_again(&mut self, record: &Record, left: &Depths) {
+        if record.depth >= left.deepest() {
+            // Nothing is queued that it could be shorter for.
+            return;
+        }
+        if let Some(depth) = self.shorter.get_mut(&record.fingerprint) {
+            *depth = record.depth.min(*depth);
+            return;
+        }
+        if self.met.len() >= SHORTER_MAX
+            && let Some(oldest) = self.met.pop_front()
+        {
+            self.shorter.remove(&oldest);
+        }
+        self.met.push_back(record.fingerprint);
+        self.shorter.insert(record.fingerprint, record.depth);
+    }
+
+    /// Gives leases the depths of the shortest ways that were met. For the store they are where they were.
+    pub(crate) fn shorten(&self, leases: &mut [Lease]) {
+        if self.shorter.is_empty() {
+            return;
+        }
+        for Lease { record, .. } in leases {
+            if let Some(depth) = self.shorter.get(&record.fingerprint) {
+                record.depth = record.depth.min(*depth);
+            }
+        }
     }
 
     /// When the next level opens at the latest.

@@ -144,7 +144,8 @@ pub(crate) struct CrawlArgs {
     /// Reads again from DIR what was fetched once and is still fresh, without a request: for trying things
     #[arg(long, value_name = "DIR", env = "OPILIO_CACHE", help_heading = "Where")]
     pub(crate) cache: Option<PathBuf>,
-    /// Reads from the cache for this long, whatever servers say about it [default: as they say]
+    /// Reads from the cache for this long, whatever servers say about it; robots.txt for a day at the
+    /// most [default: as they say]
     #[arg(long, value_name = "TIME", requires = "cache", help_heading = "Where", value_parser = unit::duration)]
     pub(crate) cache_for: Option<Duration>,
     /// Keeps each body as a file named by its SHA-256, and adds a field file: its path below DIR
@@ -156,10 +157,12 @@ pub(crate) struct CrawlArgs {
     /// Keeps the crawl in this directory, so that nothing can lose it
     #[arg(long, value_name = "DIR", help_heading = "Where")]
     pub(crate) state: Option<PathBuf>,
-    /// Goes on with the crawl in the --state directory; begins one if there is none
+    /// Goes on with the crawl in the --state directory; begins one if there is none. What is queued and
+    /// out of the scope that the flags say now is filtered
     #[arg(long, requires = "state", help_heading = "Where")]
     pub(crate) resume: bool,
-    /// Tries all failures of the resumed crawl again (opilio failed lists them)
+    /// Tries all failures of the resumed crawl again (opilio failed lists them), also of hosts that did
+    /// not answer; those that asked for a wait longer than --max-hold are left alone until it is over
     #[arg(long, requires = "resume", help_heading = "Where")]
     pub(crate) retry_failed: bool,
     /// Keeps when each page was fetched and what to ask with next time, for --refresh in a later run
@@ -187,7 +190,7 @@ pub(crate) struct CrawlArgs {
     // Read by the plan: clap would repeat a wrong one, and it may hold a password.
     #[arg(long, value_name = "URL", help_heading = "As whom")]
     pub(crate) proxy: Vec<String>,
-    /// Neither keeps nor sends cookies
+    /// Neither keeps nor sends cookies; without this they are kept in the --state directory, too
     #[arg(long, env = "OPILIO_NO_COOKIES", help_heading = "As whom", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_cookies: bool,
     /// Visits private and loopback addresses: all, or those of the networks given

@@ -132,6 +132,34 @@ fn a_way_by_another_host_counts_too() {
     assert!(took < Duration::from_secs(30), "{took:?}");
 }
 
+/// The short way is a redirect, and slow: what it leads to is known by then, by a longer way.
+#[test]
+fn a_shorter_way_by_a_redirect_counts_too() {
+    let web = |url: &str| {
+        let to = |url: &str| links([url.to_owned()]);
+        match url.strip_prefix("http://shop.example").unwrap_or(url) {
+            "/" => links(["/long".to_owned(), "/short".to_owned()]),
+            "/long" => to("/page"),
+            "/short" => ScriptedAnswer::status(302)
+                .header(http::header::LOCATION, "/page".parse().unwrap())
+                .after(Duration::from_secs(5)),
+            "/page" => to("/next"),
+            "/next" => to("/goal"),
+            _ => links([]),
+        }
+    };
+    let crawler = || quick(Links(&["http://shop.example/"])).scope(Scope::new().max_depth(3));
+    let (report, _, arrivals) = run(crawler().transport(site(web)));
+    let report = report.unwrap();
+    assert_eq!((report.pages, report.aliases, arrived(&arrivals, "/goal")), (5, 1, 1), "{report:?}");
+    #[cfg(feature = "disk")]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let (report, _, _) = run(crawler().state(dir.path()).transport(site(web)));
+        assert_eq!(report.unwrap().pages, 5);
+    }
+}
+
 #[test]
 fn a_slow_host_does_not_hold_up_the_others_for_long() {
     let web = |url: &str| match url {

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use opilio_core::{Attempts, LeaseId, Priority};
 
-use super::{NOW, Record, Stores, host, lease, lease_at, one, paths, ready, record, settle};
+use super::{NOW, Record, Stores, decided, host, lease, lease_at, one, paths, ready, record, settle};
 use crate::levels::PATIENCE;
-use crate::{Admission, Frontier, MemoryOptions, Order, Settlement, Want};
+use crate::{Admission, Frontier, Known, MemoryOptions, Order, Settlement, Want};
 
 fn level(stores: &mut dyn Stores) -> Box<dyn Frontier> {
     stores.open_with(MemoryOptions { levels: true, history: true, ..MemoryOptions::default() })
@@ -105,6 +105,33 @@ pub fn a_high_priority_waits_for_no_level(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), [host("a.test")]);
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["urgent"]);
     assert!(lease(&mut *store, "a.test", 9).is_empty());
+}
+
+/// What is met again by a shorter way while it is queued has the depth of that, wherever it stands.
+pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
+    let mut store = level(stores);
+    store
+        .admit(vec![at(1, "http://a.test/old"), at(2, "http://a.test/page"), at(6, "http://a.test/far")])
+        .unwrap();
+    store
+        .admit(vec![at(3, "http://a.test/far"), at(5, "http://a.test/far"), at(4, "http://a.test/page")])
+        .unwrap();
+    let old = one(&mut *store, "a.test");
+    let page = || Record { depth: 1, ..record("http://a.test/page") };
+    settle(&mut *store, Settlement::redirected(old, page()));
+    let leases = lease(&mut *store, "a.test", 9);
+    assert_eq!((paths(&leases), leases[0].record.depth), (vec!["page"], 1));
+    settle(&mut *store, Settlement::give_back(leases[0].id));
+    let leases = lease(&mut *store, "a.test", 9);
+    assert_eq!((paths(&leases), leases[0].record.depth), (vec!["page"], 1));
+    settle(&mut *store, Settlement::page(leases[0].id));
+    let leases = lease(&mut *store, "a.test", 9);
+    assert_eq!((paths(&leases), leases[0].record.depth), (vec!["far"], 3));
+    settle(&mut *store, Settlement::page(leases[0].id));
+    let decided = decided(&mut *store);
+    assert_eq!(decided[0].known, Known::Page);
+    settle(&mut *store, Settlement::alias(decided[0].lease.id));
+    assert!(store.stats().balances() && store.stats().left == 0);
 }
 
 /// Without a limit of depth, and in other orders, nothing is held back.

@@ -96,7 +96,7 @@ macro_rules! conformance_tests {
                 a_kill_keeps_what_was_taken;
             levels: a_level_waits_for_the_one_below, no_level_waits_for_what_is_due_later,
                 a_level_waits_for_other_hosts_for_a_while, a_high_priority_waits_for_no_level,
-                levels_are_kept_only_when_asked_for, a_kill_keeps_the_levels,
+                a_shorter_way_to_what_is_queued_counts, levels_are_kept_only_when_asked_for, a_kill_keeps_the_levels,
                 levels_hold_at_every_step_and_lose_nothing;
             crash: a_kill_brings_leases_back, a_kill_keeps_what_was_settled,
                 a_kill_keeps_times_and_memos, a_kill_keeps_notes_with_their_commit, a_kill_keeps_what_waits_for_a_known_url,

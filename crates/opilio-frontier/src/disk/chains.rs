@@ -197,6 +197,7 @@ impl DiskFrontier {
             self.chains.changed(from.fingerprint);
             let before = self.seen.take_on(target);
             if self.sighted(before)? == Sighting::Known {
+                self.met_again(&redirect.target);
                 let record = Record { attempts: redirect.attempts, ..from };
                 self.write_waiter((host, age), &record, &redirect, commit);
                 return Ok(());

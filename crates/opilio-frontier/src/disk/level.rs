@@ -1,6 +1,6 @@
 //! Whose next level has opened, where depths are exact: see [`levels`](crate::levels).
 
-use opilio_core::{Order, Priority, Timestamp};
+use opilio_core::{Order, Priority, Record, Timestamp};
 
 use super::DiskFrontier;
 use super::keys::HostId;
@@ -25,6 +25,13 @@ impl DiskFrontier {
             levels.forget(host, waited);
         }
         Ok(())
+    }
+
+    /// What is known was met again, perhaps by a shorter way.
+    pub(super) fn met_again(&mut self, record: &Record) {
+        if let Some(levels) = &mut self.levels {
+            levels.met_again(record, &self.books.depths);
+        }
     }
 
     /// One that is left is over, or due later.

@@ -457,6 +457,7 @@ impl DiskFrontier {
                 let before = self.seen.take_on(record.fingerprint);
                 match self.sighted(before)? {
                     Sighting::Known => {
+                        self.met_again(&record);
                         admitted.known += 1;
                         return Ok(());
                     }

@@ -45,7 +45,11 @@ impl Frontier for DiskFrontier {
         let leased = self.guarded(|store| {
             store.wake(now)?;
             out.reserve(wants.iter().map(|want| want.n.min(CHUNK_RECORDS)).sum());
-            wants.iter().try_for_each(|want| store.lease_of_host(want, now, out))
+            wants.iter().try_for_each(|want| store.lease_of_host(want, now, out))?;
+            if let (Some(levels), Some(leases)) = (&store.levels, out.get_mut(before..)) {
+                levels.shorten(leases);
+            }
+            Ok(())
         });
         if leased.is_err() {
             self.broken = true;

@@ -134,7 +134,11 @@ impl MemoryFrontier {
                 self.books.discovered += 1;
                 *self.books.filtered.entry(why).or_default() += 1;
             }
-            (Admission::Filtered { .. }, _) | (_, Sighting::Known) => admitted.known += 1,
+            (Admission::Queue(record), Sighting::Known) => {
+                self.met_again(&record);
+                admitted.known += 1;
+            }
+            (Admission::Filtered { .. }, _) => admitted.known += 1,
             (Admission::Queue(record), first_or_filtered) => {
                 match first_or_filtered {
                     Sighting::Filtered(why) => self.books.unfilter(why),
@@ -168,6 +172,13 @@ impl MemoryFrontier {
         {
             levels.forget(host, depth);
             self.hosts.set_waiting(host, None);
+        }
+    }
+
+    /// What is known was met again, perhaps by a shorter way.
+    fn met_again(&mut self, record: &Record) {
+        if let Some((left, levels)) = &mut self.levels {
+            levels.met_again(record, left);
         }
     }
 
@@ -398,6 +409,7 @@ impl MemoryFrontier {
         if target != from.record.fingerprint {
             self.chains.led_on(from.record.fingerprint, target, redirect.sets_cookie);
             if self.seen.take_on(target) == Sighting::Known {
+                self.met_again(&redirect.target);
                 return self.wait_for_known(from, &redirect);
             }
         }
@@ -461,8 +473,12 @@ impl Frontier for MemoryFrontier {
 
     fn lease(&mut self, wants: &[Want], now: Timestamp, out: &mut Vec<Lease>) -> Result<(), FrontierError> {
         self.wake(now);
+        let before = out.len();
         for want in wants {
             self.lease_of_host(want, now, out);
+        }
+        if let Some((_, levels)) = &self.levels {
+            levels.shorten(&mut out[before..]);
         }
         Ok(())
     }
