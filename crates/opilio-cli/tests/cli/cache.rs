@@ -52,7 +52,8 @@ fn to(status: u16, location: &str) -> (u16, String, String) {
 #[test]
 fn a_second_crawl_makes_no_request_redirects_and_robots_included() {
     let site = |path: &str, _: Option<&str>| match path {
-        "/robots.txt" => page("User-agent: *\nDisallow: /private\n"),
+        "/robots.txt" => page("User-agent: *\nDisallow: /private\nSitemap: /sitemap.txt\n"),
+        "/sitemap.txt" => page(""),
         "/" => {
             page("<a href=/a>a</a><a href=/c>c</a><a href=/e>e</a><a href=/private/x>x</a><a href=/b>b</a>")
         }
@@ -70,7 +71,7 @@ fn a_second_crawl_makes_no_request_redirects_and_robots_included() {
             _ => site(path, cookie),
         });
         let dir = tempfile::tempdir().unwrap();
-        let args = [&*base, "--cache", dir.path().to_str().unwrap(), "--cache-for", "1d"];
+        let args = [&*base, "--sitemaps", "--cache", dir.path().to_str().unwrap(), "--cache-for", "1d"];
         let (run, first) = crawl(&args);
         assert_eq!(run.code, 0, "{}", run.stderr);
         let asked = std::mem::take(&mut *seen.lock().unwrap());
@@ -78,7 +79,7 @@ fn a_second_crawl_makes_no_request_redirects_and_robots_included() {
         let (run, second) = crawl(&args);
         assert_eq!(run.code, 0, "{}", run.stderr);
         assert_eq!(*seen.lock().unwrap(), [""; 0], "{second}");
-        for same in ["pages", "aliases", "failures", "filtered"] {
+        for same in ["pages", "aliases", "reasons", "filtered"] {
             assert_eq!(first[same], second[same], "{same}");
         }
         assert_eq!(second["requests"], 0, "{second}");

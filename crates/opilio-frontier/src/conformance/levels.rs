@@ -165,7 +165,7 @@ pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
 /// Whatever is admitted, returned, retried and settled when: nothing of a host is out together with
 /// something deeper that was leased later, and everything is leased in the end.
 pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
-    for seed in 0..stores.histories().min(24) {
+    'seeds: for seed in 0..stores.histories().min(24) {
         let mut random = u64::from(seed) * 2 + 1;
         let mut below = move |n: u64| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -176,9 +176,17 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
         let (mut now, mut admitted, mut told) = (NOW, 0, BTreeSet::new());
         for step in 0.. {
             assert!(step < 4_000, "it comes no further: {:?}", store.stats());
+            if seed % 2 == 1 && step == 60 {
+                let Some(reopened) = stores.reopen(store) else { continue 'seeds };
+                store = reopened;
+                out.clear();
+                told.clear();
+            }
             if admitted < 60 && below(3) == 0 {
                 let url = format!("http://h{}.test/{admitted}", below(3));
-                store.admit(vec![at(below(5) as u16, &url)]).unwrap();
+                let priority = Priority([0, 0, -1, 1][below(4) as usize]);
+                let depth = below(5) as u16;
+                store.admit(vec![Admission::Queue(Record { depth, priority, ..record(&url) })]).unwrap();
                 admitted += 1;
             }
             told.extend(store.hosts_ready(now, 9).unwrap());
@@ -192,7 +200,13 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
                 for lease in leases {
                     let of_host = out.values().filter(|(host, _)| *host == *name.as_str());
                     let least = of_host.map(|(_, depth)| *depth).min().unwrap_or(u16::MAX);
-                    assert!(lease.record.depth <= least, "{} is out below {:?}", least, lease.record);
+                    let keeps = lease.record.priority <= Priority::default();
+                    assert!(
+                        !keeps || lease.record.depth <= least,
+                        "{} is out below {:?}",
+                        least,
+                        lease.record
+                    );
                     out.insert(lease.id, (name.as_str().to_owned(), lease.record.depth));
                 }
             }
