@@ -273,6 +273,8 @@ impl ReqwestTransport {
     async fn send_via(&self, ask: Ask, via: Option<Via>) -> Result<Answer, TransportError> {
         let progress = ask.progress.clone();
         let https = ask.url.scheme() == "https";
+        // A tunnel tells more than this: what breaks off in it is the host's.
+        let may_be_proxys = !https && ask.connection != Connection::Fresh;
         let clients = self.clients(via.as_ref())?;
         let client = if ask.connection == Connection::Fresh { clients.fresh } else { clients.pooled };
         let sent = PROGRESS.scope(progress.clone(), client.execute(request(ask))).await;
@@ -286,7 +288,7 @@ impl ReqwestTransport {
             Err(error) => {
                 let found = self.explain(classify::before_head(&error, exchange));
                 Err(match via {
-                    Some(via) => self.not_carried(&via, &error, found),
+                    Some(via) => self.not_carried(&via, &error, found, may_be_proxys),
                     None => found,
                 })
             }
@@ -361,14 +363,26 @@ impl ReqwestTransport {
     }
 
     /// Tells a proxy's failure from one of the host behind it.
-    fn not_carried(&self, via: &Via, error: &reqwest::Error, found: TransportError) -> TransportError {
+    fn not_carried(
+        &self,
+        via: &Via,
+        error: &reqwest::Error,
+        found: TransportError,
+        may_be_proxys: bool,
+    ) -> TransportError {
         let works = via.turn.is_some_and(|turn| self.rotation().works(turn));
         let proxys = match classify::behind_proxy(error) {
             Behind::Proxy => true,
             Behind::Login => return self.blame(via, wants_login(via)),
             // One that carried its last request is believed.
             Behind::Unclear => !works,
-            Behind::Host => false,
+            // One that never answered anything, and hangs up: a proxy would say it if the host did.
+            Behind::Host => {
+                may_be_proxys
+                    && !works
+                    && via.turn.is_some()
+                    && matches!(found.fault(), Fault::Reset | Fault::StaleConnection)
+            }
         };
         if !proxys {
             return found;

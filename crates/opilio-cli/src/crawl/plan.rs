@@ -155,7 +155,8 @@ impl Plan {
 
     /// What the summary needs to know.
     pub(crate) fn closing(&self, is_kept: bool) -> Closing {
-        Closing { private_allowed: self.addresses != AddressPolicy::public(), is_kept }
+        let is_proxied = !self.proxies.is_empty();
+        Closing { private_allowed: self.addresses != AddressPolicy::public(), is_kept, is_proxied }
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Closing {
     pub(crate) private_allowed: bool,
     /// What ended as a failure can be tried again: the crawl is kept, and is over.
     pub(crate) is_kept: bool,
+    /// Requests go through a proxy.
+    pub(crate) is_proxied: bool,
 }
 
 /// The lines after a crawl.
@@ -89,6 +91,10 @@ pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
             "; --allow-private does not name its network".to_owned()
         }
         Reason::BlockedAddress => format!("; {PRIVATE_HINT}"),
+        // A proxy that takes connections and says nothing cannot be told from the host behind it.
+        Reason::Timeout | Reason::Connect | Reason::Reset | Reason::HostClosed if closing.is_proxied => {
+            "; the proxy may be what does not answer".to_owned()
+        }
         Reason::Proxy => "; look at --proxy, or at proxies in opilio.toml".to_owned(),
         Reason::Robots => "; robots.txt does not allow it".to_owned(),
         _ => String::new(),
@@ -206,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_crawl_without_a_page_is_an_error_that_names_the_seed() {
-        let closing = Closing { private_allowed: false, is_kept: false };
+        let closing = Closing { private_allowed: false, is_kept: false, is_proxied: false };
         let error = |report: &CrawlReport| error(report, &closing);
         let blocked = failed(Reason::BlockedAddress, &["http://me:secret@127.0.0.1/"]);
         let line = error(&blocked).unwrap();
@@ -221,7 +227,8 @@ mod tests {
         let urls = ["http://a.example/1", "http://a.example/2"];
         let mut report = CrawlReport { pages: 1, unlisted: 7, ..failed(Reason::HostClosed, &urls) };
         report.reasons.insert(Reason::HostClosed, 9);
-        let text = lines(&report, &Closing { private_allowed: true, is_kept: false }).join("\n");
+        let text =
+            lines(&report, &Closing { private_allowed: true, is_kept: false, is_proxied: false }).join("\n");
         assert!(text.contains("1 page, 9 failures"), "{text}");
         assert!(text.contains("lists 2 of them, and 7 more: opilio failed --state DIR"), "{text}");
         assert!(text.contains("at least 2 URLs left"), "{text}");
@@ -230,15 +237,33 @@ mod tests {
     #[test]
     fn whoever_keeps_a_crawl_hears_how_to_try_its_failures_again() {
         let report = CrawlReport { pages: 1, ..failed(Reason::Http5xx, &["http://a.example/1"]) };
-        let text = |is_kept| lines(&report, &Closing { private_allowed: true, is_kept }).join("\n");
+        let text = |is_kept| {
+            lines(&report, &Closing { private_allowed: true, is_kept, is_proxied: false }).join("\n")
+        };
         assert!(text(true).contains("--retry-failed") && !text(false).contains("--retry-failed"));
+    }
+
+    #[test]
+    fn a_proxy_is_thought_of_where_nothing_answers() {
+        let line = |reason, is_proxied| {
+            let closing = Closing { private_allowed: true, is_kept: false, is_proxied };
+            error(&failed(reason, &["http://a.example/"]), &closing).unwrap()
+        };
+        for reason in [Reason::Timeout, Reason::Connect, Reason::Reset, Reason::HostClosed] {
+            assert!(
+                line(reason, true).contains("the proxy may be") && !line(reason, false).contains("proxy")
+            );
+        }
+        assert!(!line(Reason::Http4xx, true).contains("proxy"));
+        assert!(line(Reason::Proxy, true).contains("--proxy"));
     }
 
     #[test]
     fn closed_hosts_are_named() {
         let report =
             failed(Reason::HostClosed, &["http://a.example/1", "https://a.example/2", "http://b.example/"]);
-        let text = lines(&report, &Closing { private_allowed: true, is_kept: false }).join("\n");
+        let text =
+            lines(&report, &Closing { private_allowed: true, is_kept: false, is_proxied: false }).join("\n");
         assert!(text.contains("a.example asked for a long wait or did not answer, 2 URLs left"), "{text}");
         assert!(text.contains("failures: 3 host_closed"), "{text}");
     }

@@ -25,6 +25,14 @@ fn shut() -> String {
     format!("http://{address}")
 }
 
+/// A proxy that takes connections, and hangs up.
+fn rude() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(drop));
+    format!("http://{address}")
+}
+
 fn dead() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     format!("http://{}", listener.local_addr().unwrap())
@@ -32,11 +40,14 @@ fn dead() -> String {
 
 #[test]
 fn a_crawl_whose_only_proxy_carries_nothing_ends_soon_and_names_it() {
-    let (dead, shut) = (dead(), shut());
+    let (dead, rude, shut) = (dead(), rude(), shut());
     let login = shut.replace("http://", "http://me:s3cret@");
-    for (proxy, says) in
-        [(&dead, "the proxy"), (&shut, "wants a login (407)"), (&login, "does not take the login (407)")]
-    {
+    for (proxy, says) in [
+        (&dead, "the proxy"),
+        (&rude, "the proxy"),
+        (&shut, "wants a login (407)"),
+        (&login, "does not take the login (407)"),
+    ] {
         for seed in ["http://shop.example/", "https://shop.example/"] {
             for robots in [&[][..], &["--no-robots"]] {
                 let began = Instant::now();

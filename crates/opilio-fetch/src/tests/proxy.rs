@@ -7,10 +7,10 @@ use opilio_core::{Fault, Outcome};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
-use super::server::{Server, answer, page};
+use super::server::{Act, Server, answer, page};
 use super::web::https_server;
 use super::{assert_fault, fetcher_with, get, local};
-use crate::{DnsCache, Fetcher, Order, Proxy, Tls, WebSettings};
+use crate::{Connection, DnsCache, Fetcher, Order, Proxy, Tls, WebSettings};
 
 /// What a proxy of ours does with what it is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -244,6 +244,7 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
         (Manner::Refuses(407), "http://shop.test/", Fault::Proxy),
         (Manner::Refuses(407), "https://shop.test/", Fault::Proxy),
         (Manner::HangsUp, "https://shop.test/", Fault::Proxy),
+        (Manner::HangsUp, "http://shop.test/", Fault::Proxy),
         // Never having carried anything, it is not believed.
         (Manner::Refuses(502), "https://shop.test/", Fault::Proxy),
     ] {
@@ -255,6 +256,16 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
     assert_fault(&get(&through(&[closed().await]), "https://shop.test/").await, Fault::Proxy, "closed");
     let nowhere = "http://no-such-proxy.invalid:3128".to_owned();
     assert_fault(&get(&through(&[nowhere]), "http://shop.test/").await, Fault::Proxy, "no such name");
+    // What must not be sent twice, and whose proxy has carried something, is not taken for unsent.
+    let proxy = Forward::start(server.address, Manner::HangsUp).await;
+    let post = Order::new(http::Method::POST, "http://shop.test/".parse().unwrap());
+    assert_fault(&through(&[proxy.url("http")]).fetch(post).await, Fault::Reset, "a POST");
+    let flaky = Server::start(vec![vec![Act::Read, page("hello")], vec![Act::Read]]).await;
+    let proxy = Forward::start(flaky.address, Manner::Carries).await;
+    let fetcher = through(&[proxy.url("http")]);
+    let once = || Order { connection: Connection::Close, ..Order::get("http://shop.test/".parse().unwrap()) };
+    assert_eq!(fetcher.fetch(once()).await.outcome, Outcome::Answered(200));
+    assert_fault(&fetcher.fetch(once()).await, Fault::Reset, "the host hangs up");
     // What the host says through a proxy is the host's.
     let broken = Server::answering(vec![answer("502 Bad", "Content-Length: 0\r\n", "")]).await;
     let proxy = Forward::start(broken.address, Manner::Carries).await;
