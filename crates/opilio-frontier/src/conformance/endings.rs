@@ -390,3 +390,40 @@ pub fn what_is_filtered_after_all_moves_and_may_come_back(stores: &mut dyn Store
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3", "2"]);
     assert!(store.stats().balances());
 }
+
+/// Whatever waits for it fails as what leads out of scope; so does what waits for that.
+pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Stores) {
+    let mut store = stores.open();
+    let url = |path: &str| format!("http://a.test/{path}");
+    admit(&mut *store, &["1", "2", "3", "4", "5"].map(url).each_ref().map(|url| &**url));
+    let leases = lease(&mut *store, "a.test", 9);
+    let to = |lease: &opilio_core::Lease, path: &str| Settlement::redirected(lease.id, record(&url(path)));
+    // 1 leads to 2, which is queued; 3 to one that is not, and 4 to the same; 5 to 1.
+    let led =
+        vec![to(&leases[0], "2"), to(&leases[2], "target"), to(&leases[3], "target"), to(&leases[4], "1")];
+    store.settle(led, &[], NOW).unwrap();
+    assert!(decided(&mut *store).is_empty());
+    settle(&mut *store, Settlement::filtered(leases[1].id, Filtered::ScopePattern));
+    let target = one(&mut *store, "a.test");
+    settle(&mut *store, Settlement::filtered(target, Filtered::MaxDepth));
+    let mut found = decided(&mut *store);
+    found.sort_by(|a, b| a.lease.record.url.cmp(&b.lease.record.url));
+    assert_eq!(found.iter().map(|one| &*one.lease.record.url).collect::<Vec<_>>(), ["1", "4", "5"].map(url));
+    assert!(found.iter().all(|one| one.known == Known::Failed(Reason::OutOfScope)), "{found:?}");
+    // What waited may be filtered itself.
+    settle(&mut *store, Settlement::filtered(found[0].lease.id, Filtered::ScopePattern));
+    for one in &found[1..] {
+        settle(&mut *store, Settlement::failed(one.lease.id, Reason::OutOfScope, 1, None));
+    }
+    let stats = store.stats();
+    assert!(stats.balances() && stats.left == 0 && stats.waiting == 0 && stats.out == 0, "{stats:?}");
+    assert_eq!((stats.filtered[&Filtered::ScopePattern], stats.filtered[&Filtered::MaxDepth]), (2, 1));
+    // They are as good as new when they are discovered in scope again.
+    admit(&mut *store, &[&url("1"), &url("2"), &url("6")]);
+    let again = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&again), ["1", "2", "6"]);
+    settle(&mut *store, to(&again[2], "1"));
+    assert!(decided(&mut *store).is_empty(), "1 is under way");
+    settle(&mut *store, Settlement::page(again[0].id));
+    assert_eq!(decided(&mut *store)[0].known, Known::Page);
+}

@@ -134,6 +134,47 @@ pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 0);
 }
 
+/// What was redirected to a known URL is no request any more: nothing waits for it, neither before it is
+/// decided nor when it is out to end.
+pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
+    let mut store = level(stores);
+    store
+        .admit(vec![at(0, "http://a.test/old"), at(1, "http://a.test/2"), at(1, "http://b.test/3")])
+        .unwrap();
+    store.admit(vec![at(2, "http://b.test/deep"), at(3, "http://a.test/4")]).unwrap();
+    ready(&mut *store);
+    let old = one(&mut *store, "a.test");
+    assert!(lease(&mut *store, "a.test", 9).is_empty() && lease(&mut *store, "b.test", 9).is_empty());
+    settle(&mut *store, Settlement::redirected(old, Record { depth: 9, ..record("http://b.test/deep") }));
+    assert_eq!(
+        ready(&mut *store).into_iter().collect::<BTreeSet<_>>(),
+        ["a.test", "b.test"].map(host).into()
+    );
+    for name in ["a.test", "b.test"] {
+        let leases = lease(&mut *store, name, 9);
+        assert_eq!(leases.len(), 1, "{leases:?}");
+        settle(&mut *store, Settlement::page(leases[0].id));
+    }
+    let deep = lease(&mut *store, "b.test", 9);
+    assert_eq!(paths(&deep), ["deep"]);
+    settle(&mut *store, Settlement::page(deep[0].id));
+    let out = decided(&mut *store);
+    assert_eq!((out.len(), store.stats().out), (1, 1));
+    let last = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&last), ["4"]);
+    // It may be asked again, at its own depth: that is waited for.
+    let again = Record { depth: 0, ..record("http://a.test/again") };
+    settle(&mut *store, Settlement::redirected(out[0].lease.id, again));
+    store.admit(vec![at(1, "http://b.test/5")]).unwrap();
+    assert!(lease(&mut *store, "b.test", 9).is_empty());
+    let again = lease(&mut *store, "a.test", 9);
+    assert_eq!(paths(&again), ["again"]);
+    settle(&mut *store, Settlement::page(again[0].id));
+    settle(&mut *store, Settlement::page(last[0].id));
+    assert_eq!((paths(&lease(&mut *store, "b.test", 9)), store.next_due()), (vec!["5"], None));
+    assert!(store.stats().balances() && store.stats().left == 1);
+}
+
 /// Without a limit of depth, and in other orders, nothing is held back.
 pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     for (order, levels) in [(Order::BreadthFirst, false), (Order::DepthFirst, true), (Order::BestFirst, true)]
@@ -162,7 +203,7 @@ pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
 }
 
-/// Whatever is admitted, returned, retried and settled when: nothing of a host is out together with
+/// Whatever is admitted, returned, redirected, filtered, retried and settled when: nothing of a host is out together with
 /// something deeper that was leased later, and everything is leased in the end.
 pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
     'seeds: for seed in 0..stores.histories().min(24) {
@@ -174,6 +215,7 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
         let mut store = level(stores);
         let mut out: BTreeMap<LeaseId, (String, u16)> = BTreeMap::new();
         let (mut now, mut admitted, mut told) = (NOW, 0, BTreeSet::new());
+        let mut urls: Vec<String> = Vec::new();
         for step in 0.. {
             assert!(step < 4_000, "it comes no further: {:?}", store.stats());
             if seed % 2 == 1 && step == 60 {
@@ -188,6 +230,7 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
                 let depth = below(5) as u16;
                 store.admit(vec![Admission::Queue(Record { depth, priority, ..record(&url) })]).unwrap();
                 admitted += 1;
+                urls.push(url);
             }
             told.extend(store.hosts_ready(now, 9).unwrap());
             if let Some(name) = told.iter().nth(below(3) as usize).cloned() {
@@ -212,10 +255,27 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
             }
             if let Some(id) = out.keys().nth(below(6) as usize).copied() {
                 out.remove(&id);
-                let ending = match below(5) {
+                let ending = match below(8) {
                     0 => Settlement::give_back(id),
+                    2 => Settlement::filtered(id, crate::Filtered::ScopePattern),
+                    // No shorter way, and mostly to what is known.
+                    3 => {
+                        let url = match below(4) {
+                            0 => format!("http://h{}.test/of-{step}", below(3)),
+                            _ => urls[below(urls.len() as u64) as usize].clone(),
+                        };
+                        Settlement::redirected(id, Record { depth: 40, ..record(&url) })
+                    }
                     1 => Settlement::retry(id, now + Duration::from_secs(below(200)), Attempts::of(1)),
                     _ => Settlement::page(id),
+                };
+                store.settle(vec![ending], &[], now).unwrap();
+            }
+            for one in decided(&mut *store) {
+                let ending = match below(4) {
+                    0 => Settlement::filtered(one.lease.id, crate::Filtered::ScopePattern),
+                    1 => Settlement::give_back(one.lease.id),
+                    _ => Settlement::alias(one.lease.id),
                 };
                 store.settle(vec![ending], &[], now).unwrap();
             }
@@ -224,6 +284,8 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
                 assert!(stats.balances(), "{stats:?}");
                 match store.next_due() {
                     Some(due) => now = now.max(due),
+                    // What waits for a known URL is decided in the next step.
+                    None if stats.left > 0 && stats.left == stats.waiting => {}
                     None if stats.left > 0 => {
                         told.extend(store.hosts_ready(now, 9).unwrap());
                         assert!(!told.is_empty(), "{stats:?}");
