@@ -168,8 +168,9 @@ impl Cache {
         }
         let mut headers = headers.clone();
         let cookie = headers.remove(header::SET_COOKIE);
-        if cookie.is_some() && (300..=399).contains(&status) {
-            // A wall that is passed with the cookie: read again, it would lead away for ever.
+        if (300..=399).contains(&status) && (cookie.is_some() || headers.contains_key(header::RETRY_AFTER)) {
+            // A wall that is passed with the cookie: read again, it would lead away for ever. And a wait that
+            // was stated once is over.
             return;
         }
         let Some(response) = response(status, &headers) else { return };

@@ -213,6 +213,7 @@ async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
         ("404 No", "", ""),
         ("302 Found", "Location: /\r\nSet-Cookie: a=1\r\n", ""),
         ("200 OK", "", "with the cookie"),
+        ("302 Found", "Location: /b\r\nRetry-After: 1\r\n", ""),
     ])
     .await;
     let order = |path: &str, purpose| Order { purpose, ..Order::get(server.url(path).parse().unwrap()) };
@@ -234,6 +235,9 @@ async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
     let read = long().fetch(wall()).await;
     assert!(read.cached && body(&read) == "with the cookie");
     assert_eq!(server.requests().len(), 7);
+    // Nor is a wait kept that was over long ago.
+    long().fetch(order("/wait", page)).await;
+    assert!(long().cached(&order("/wait", page)).await.is_none());
     assert!(!long().fetch(Order { came_back: true, ..order("/302", page) }).await.cached);
     // Rules are asked for again after a day, pages are not.
     let day = |n: i64| {
