@@ -111,6 +111,95 @@ fn the_target_of_a_redirect_is_judged_too_and_ends_its_origin() {
     assert_eq!(arrivals.len(), 1, "{arrivals:?}");
 }
 
+fn redirect(to: &str) -> ScriptedAnswer {
+    ScriptedAnswer::status(301).header(http::header::LOCATION, to.parse().unwrap())
+}
+
+/// A shop that has moved to another domain, and links to another one's.
+fn moved(url: &str) -> ScriptedAnswer {
+    match url {
+        "http://old.example/" => redirect("http://new.example/"),
+        "http://new.example/" => links(["/1".to_owned(), "http://other.example/2".to_owned()]),
+        _ => links([]),
+    }
+}
+
+#[test]
+fn the_host_that_a_seed_led_to_stays_in_whatever_is_followed_later() {
+    for (later, filtered) in
+        [(Follow::SameHost, 1), (Follow::SameDomain, 1), (Follow::None, 2), (Follow::All, 0)]
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let crawler =
+            || quick(Links(&["http://old.example/"])).state(dir.path()).resume().transport(site(moved));
+        let (report, _, _) = run(crawler().scope(Scope::new().follow(Follow::All)).max_pages(1));
+        assert_eq!(report.unwrap().left, 2);
+        let (report, _, _) = run(crawler().scope(Scope::new().follow(later)));
+        let report = report.unwrap();
+        assert!(report.balances() && report.left == 0, "{report:?}");
+        let refused = report.filtered.get("scope_host").copied().unwrap_or_default();
+        assert_eq!((report.pages, refused), (3 - filtered, filtered), "{later:?}");
+    }
+}
+
+#[test]
+fn where_a_seed_leads_to_is_fetched_by_a_later_run_and_where_a_link_does_is_judged() {
+    let wait = |answer: ScriptedAnswer| answer.header(http::header::RETRY_AFTER, "5".parse().unwrap());
+    let web = move |url: &str| match url {
+        "http://seed.example/" => wait(redirect("http://new.example/")),
+        "http://shop.example/" => links(["/out".to_owned()]),
+        "http://shop.example/out" => wait(redirect("http://elsewhere.example/")),
+        _ => links([]),
+    };
+    for later in [Follow::SameHost, Follow::SameDomain, Follow::None] {
+        let dir = tempfile::tempdir().unwrap();
+        let crawler = || {
+            quick(Links(&["http://seed.example/", "http://shop.example/"]))
+                .state(dir.path())
+                .resume()
+                .transport(site(web))
+        };
+        let all = Scope::new().follow(Follow::All);
+        let (report, _, first) = run(crawler().scope(all).max_duration(Duration::from_secs(1)));
+        assert_eq!((report.unwrap().left, first.len()), (2, 3), "{first:?}");
+        let (report, _, arrivals) = run(crawler().scope(Scope::new().follow(later)));
+        let report = report.unwrap();
+        assert!(report.balances() && report.left == 0, "{report:?}");
+        assert_eq!((report.pages, report.filtered["scope_host"]), (2, 1), "{later:?}");
+        assert_eq!(arrivals.len(), 1, "{arrivals:?}");
+        assert_eq!(arrivals[0].1, "http://new.example/");
+    }
+}
+
+#[test]
+fn what_waits_for_a_url_that_is_kept_out_now_fails_as_what_leads_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let web = |url: &str| match url {
+        "http://shop.example/1" => redirect("http://shop.example/bad/1"),
+        "http://shop.example/2" => redirect("http://shop.example/1"),
+        _ => links([]),
+    };
+    let crawler = || {
+        quick(Links(&["http://shop.example/1", "http://shop.example/2", "http://shop.example/bad/1"]))
+            .host(HostPolicy::new().rate(per_second(1)))
+            .state(dir.path())
+            .resume()
+            .transport(site(web))
+    };
+    let (report, _, arrivals) = run(crawler().max_duration(Duration::from_millis(1_500)));
+    assert_eq!((report.unwrap().left, arrivals.len()), (3, 2));
+    let (report, _, arrivals) = run(crawler().scope(Scope::new().exclude("*/bad/*").unwrap()));
+    let report = report.unwrap();
+    assert!(report.balances() && report.left == 0 && arrivals.is_empty(), "{report:?} {arrivals:?}");
+    let out_of_scope = report.reasons.get(&opilio_core::Reason::OutOfScope);
+    assert_eq!((report.filtered["scope_pattern"], out_of_scope), (1, Some(&2)), "{report:?}");
+    // Asked for again in a scope that has it.
+    let (report, _, _) = run(crawler().retry_failed());
+    let report = report.unwrap();
+    assert!(report.balances() && report.failures.is_empty(), "{report:?}");
+    assert_eq!((report.pages, report.aliases, report.left), (1, 2, 0));
+}
+
 /// A site of a list of pages, down or well.
 fn listed(dir: &TempDir) -> Crawler<Links> {
     quick(Links(&["http://shop.example/1", "http://shop.example/2", "http://shop.example/3"]))
