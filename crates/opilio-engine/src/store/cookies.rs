@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use opilio_fetch::Cookies;
 
@@ -11,11 +12,13 @@ pub(crate) struct KeptCookies {
     file: PathBuf,
     /// It was said that the file cannot be written.
     complained: bool,
+    /// Before then they are written with checkpoints only.
+    rests_until: Option<Instant>,
 }
 
 impl KeptCookies {
     pub(crate) fn new(cookies: Arc<Cookies>, file: PathBuf) -> Self {
-        Self { cookies, file, complained: false }
+        Self { cookies, file, complained: false, rests_until: None }
     }
 
     /// Writes them down, if there are others than last time. A crawl whose store is well does not end for
@@ -27,6 +30,18 @@ impl KeptCookies {
             let path = self.file.display();
             tracing::warn!(%path, cause = cause(&error), "cannot keep the cookies: a resumed crawl begins without");
         }
+    }
+
+    /// Writes them down before something is committed that relies on them. A site may set others with each
+    /// answer: where there are so many that it takes long, it is done a tenth of the time.
+    pub(crate) fn save_early(&mut self) {
+        let began = Instant::now();
+        if self.rests_until.is_some_and(|until| began < until) {
+            return;
+        }
+        self.save();
+        let took = began.elapsed();
+        self.rests_until = (took > QUICK).then(|| began + took * (REST + 1));
     }
 }
 
@@ -47,3 +62,8 @@ pub(crate) fn recall(cookies: &Cookies, file: &Path, resumed: bool) {
 fn cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
+
+/// What is written in less time may be written with each commit.
+const QUICK: Duration = Duration::from_millis(25);
+/// So many times as long as writing took nothing is written early.
+const REST: u32 = 9;

@@ -163,8 +163,6 @@ struct Comes<'a> {
     pages: &'a [&'a str],
     aliases: u64,
     failures: &'a [(&'a str, Reason)],
-    /// Cookies are not kept from run to run.
-    by_cookies: bool,
 }
 
 fn comes_to(paths: &[&str], web: Web, expected: &Comes<'_>) -> Ran {
@@ -199,7 +197,7 @@ fn comes_to(paths: &[&str], web: Web, expected: &Comes<'_>) -> Ran {
         let dir = tempfile::tempdir().unwrap();
         let stored = run(crawler(&urls).state(dir.path().join("state")), web);
         check(&stored.report, &stored.items, "in a directory");
-        for seed in 0..if expected.by_cookies { 0 } else { 4 } {
+        for seed in 0..4 {
             let dir = tempfile::tempdir().unwrap();
             let (report, items) = run_killed(&urls, web, dir.path(), seed);
             check(&report, &items, "over kills");
@@ -220,11 +218,7 @@ fn seeds_that_lead_to_each_other_are_a_loop_each() {
         _ => page(ask),
     };
     let (a, b) = (("/a", Reason::RedirectLoop), ("/b", Reason::RedirectLoop));
-    let ran = comes_to(
-        &["/a", "/b"],
-        web,
-        &Comes { pages: &[], aliases: 0, failures: &[a, b], ..Comes::default() },
-    );
+    let ran = comes_to(&["/a", "/b"], web, &Comes { pages: &[], aliases: 0, failures: &[a, b] });
     assert_eq!(ran.asked.len(), 2, "{:?}", ran.asked);
 }
 
@@ -243,7 +237,7 @@ fn a_ring_across_hosts_is_a_loop_for_each_of_its_urls_and_for_what_leads_into_it
     let urls: Vec<_> = (0..12).map(ring_url).collect();
     let mut order: Vec<_> = urls.iter().map(|url| &**url).collect();
     let failures: Vec<_> = order.iter().map(|url| (*url, Reason::RedirectLoop)).collect();
-    let comes = Comes { pages: &[], aliases: 0, failures: &failures, ..Comes::default() };
+    let comes = Comes { pages: &[], aliases: 0, failures: &failures };
     let ran = comes_to(&order, long_ring, &comes);
     assert_eq!(ran.asked.len(), 12, "each is asked once: {:?}", ran.asked);
     fastrand::Rng::with_seed(3).shuffle(&mut order);
@@ -261,7 +255,7 @@ fn a_ring_among_links_is_found_as_one_among_seeds() {
         _ => page(ask),
     };
     let failures = ["/p", "/q", "/r", "/x"].map(|path| (path, Reason::RedirectLoop));
-    comes_to(&["/"], web, &Comes { pages: &["/"], aliases: 0, failures: &failures, ..Comes::default() });
+    comes_to(&["/"], web, &Comes { pages: &["/"], aliases: 0, failures: &failures });
 }
 
 #[test]
@@ -324,11 +318,7 @@ fn a_failure_is_told_over_kills_and_by_the_store_on_disk_too() {
         "/fine",
         "/page",
     ];
-    comes_to(
-        &paths,
-        web,
-        &Comes { pages: &["/fine", "/page"], aliases: 0, failures: &failures, ..Comes::default() },
-    );
+    comes_to(&paths, web, &Comes { pages: &["/fine", "/page"], aliases: 0, failures: &failures });
 }
 
 #[test]
@@ -380,7 +370,7 @@ fn consent(ask: &Ask) -> ScriptedAnswer {
 fn all_pages_behind_a_consent_wall_arrive() {
     let paths: Vec<_> = (0..12).map(|n| format!("/p{n}")).collect();
     let paths: Vec<_> = paths.iter().map(|path| &**path).collect();
-    let ran = comes_to(&paths, consent, &Comes { pages: &paths, by_cookies: true, ..Comes::default() });
+    let ran = comes_to(&paths, consent, &Comes { pages: &paths, ..Comes::default() });
     assert!(ran.asked.len() <= 3 * 12 + 1, "{:?}", ran.asked);
 }
 
@@ -398,7 +388,7 @@ fn a_wall_whose_way_back_is_named_in_its_url_or_is_the_start_page_lets_all_pages
     };
     for web in [named, home] {
         let all = ["/", "/1", "/2", "/3", "/4", "/5"];
-        comes_to(&all, web, &Comes { pages: &all, by_cookies: true, ..Comes::default() });
+        comes_to(&all, web, &Comes { pages: &all, ..Comes::default() });
     }
 }
 
@@ -415,7 +405,7 @@ fn single_sign_on(ask: &Ask) -> ScriptedAnswer {
 #[test]
 fn a_wall_on_another_host_lets_all_pages_through() {
     let all = ["/", "/1", "/2", "/3", "/4", "/5"];
-    comes_to(&all, single_sign_on, &Comes { pages: &all, by_cookies: true, ..Comes::default() });
+    comes_to(&all, single_sign_on, &Comes { pages: &all, ..Comes::default() });
 }
 
 #[test]
@@ -478,8 +468,7 @@ fn a_cookie_on_the_way_to_a_known_page_costs_one_more_round_and_no_second() {
         path => sets(to(&format!("/hop?{}", &path[1..])), "visit=1"),
     };
     let paths = ["/home", "/direct1", "/direct2", "/a", "/b"];
-    let ran =
-        comes_to(&paths, web, &Comes { pages: &["/home"], aliases: 4, by_cookies: true, ..Comes::default() });
+    let ran = comes_to(&paths, web, &Comes { pages: &["/home"], aliases: 4, ..Comes::default() });
     let asked = |path: &str| ran.asked.iter().filter(|(_, url)| url.ends_with(path)).count();
     assert_eq!((asked("/home"), asked("/direct1"), asked("/direct2")), (1, 1, 1), "{:?}", ran.asked);
     assert_eq!((asked("/a"), asked("/hop?a"), asked("/b"), asked("/hop?b")), (2, 2, 2, 2), "{:?}", ran.asked);

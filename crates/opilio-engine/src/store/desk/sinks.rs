@@ -105,6 +105,12 @@ impl Desk {
         }
         let mut settlements = Vec::with_capacity(redirects.len());
         let mut over = Vec::with_capacity(redirects.len());
+        if let Some(cookies) = &mut self.cookies
+            && redirects.iter().filter_map(|page| page.next.as_ref()).any(|next| next.sets_cookie)
+        {
+            // A chain passes a wall once: after a kill, too, it has to have what it was given there.
+            cookies.save_early();
+        }
         for page in redirects {
             let Some(next) = page.next else { continue };
             settlements.push(Settlement::redirected(page.lease, *next));
