@@ -190,7 +190,7 @@ impl HostState {
         if self.room.ready().iter().any(Ticket::is_clean) {
             // Among many broken pages a clean one proves little. A page is not asked twice for less.
             let robots = case.doubtful && !self.rules.is_off();
-            let often = case.charge == Charge::Failed && self.pace.fails_often();
+            let often = case.charge == Charge::Failed && self.pace.is_flaky();
             return !case.confirmed && (robots || often);
         }
         if case.doubtful {

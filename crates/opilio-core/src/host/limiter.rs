@@ -23,6 +23,10 @@ pub(super) struct Limiter {
     agreed: u8,
     /// Starts that passed at full pace before one was refused, and within how many seconds.
     passed: (f64, f64),
+    /// Since a limiter is believed in: the last start that was refused, and how many were.
+    believed: Option<(u32, u8)>,
+    /// Two starts in five and more were refused until then, which is hardly chance.
+    most_refused: bool,
     /// How often no limiter explained the refusals: each time it takes more of them to believe in one.
     chances: u8,
 }
@@ -71,6 +75,19 @@ impl Limiter {
     /// only asked for. A limiter is believed in when some intervals agree. Where the pace is new to the host,
     /// one will do if it says that the pace is far too high.
     pub(super) fn refused(&mut self, refusals: &Refusals, pace: Option<f64>, is_learnt: bool) -> Finding {
+        if let Some((starts, refusals_since)) = &mut self.believed {
+            // A limiter stops refusing once it is kept to.
+            *refusals_since = if refusals.first.seq.wrapping_sub(*starts) > FORGIVEN_AFTER {
+                0
+            } else {
+                *refusals_since + 1
+            };
+            *starts = refusals.first.seq;
+            if *refusals_since > if self.most_refused { REFUSALS_MAX_SURE } else { REFUSALS_MAX } {
+                self.last = Some(refusals.last);
+                return self.give_up();
+            }
+        }
         let unclear = std::mem::take(&mut self.unclear);
         let Some(before) = self.last.replace(refusals.last) else {
             self.anchor = Some((refusals.last, 0, 0));
@@ -105,10 +122,20 @@ impl Limiter {
         if self.agreed < AGREED_MIN + self.chances && !obvious {
             return Finding::Unclear;
         }
+        if self.believed.is_none() {
+            let starts = refusals.last.seq.wrapping_sub(anchor.seq).max(1);
+            self.most_refused = (refused + perhaps + refusals.count) * 5 > starts * 2;
+            self.believed = Some((refusals.first.seq, 0));
+        }
         let exact = rates.1 - rates.0 < rates.1 * EXACT;
         let low = f64::from(rates.0) * 0.75 + f64::from(rates.1) * 0.25;
         let pace = if exact { low * BELOW } else { middle * WELL_BELOW };
         Finding::Limit { pace, exact }
+    }
+
+    /// How often no limiter explained the refusals.
+    pub(super) fn chances(&self) -> u8 {
+        self.chances
     }
 
     /// Whether there is a rate that explains the refusals.
@@ -135,7 +162,7 @@ impl Limiter {
     }
 
     fn give_up(&mut self) -> Finding {
-        (self.rates, self.agreed) = (None, 0);
+        (self.rates, self.agreed, self.believed) = (None, 0, None);
         self.anchor = self.last.map(|last| (last, 0, 0));
         self.chances = self.chances.saturating_add(1).min(CHANCES_MAX);
         Finding::Chance
@@ -157,11 +184,16 @@ fn interval(from: Moment, to: Moment, refused: u32, perhaps: u32) -> (f32, f32) 
 const TRAVEL: f32 = 0.02;
 /// From this share of the pace on, a rate is the pace itself.
 const SAME: f64 = 0.85;
-const SAME_LEARNT: f64 = 0.95;
+const SAME_LEARNT: f64 = 0.9;
 /// A pace is far too high when the limiter's rate is a smaller share of it.
 const FAR: f64 = 0.55;
 /// Fewer starts between two refusals say too little.
 const MANY: u32 = 5;
+/// A limiter that is kept to refuses no more often than this until its rate is known.
+const REFUSALS_MAX: u8 = 2;
+const REFUSALS_MAX_SURE: u8 = 10;
+/// After so many starts without a refusal, the next ones count anew.
+const FORGIVEN_AFTER: u32 = 200;
 /// So many intervals have to agree before they lower a pace that was borne.
 const AGREED_MIN: u8 = 2;
 /// An interval that is narrower than this share of it is as good as a number.

@@ -59,6 +59,9 @@ struct Closing {
 }
 
 impl Pace {
+    /// Two different URLs that fail in a row are enough where no other does.
+    pub(super) const IN_A_ROW: u32 = 2;
+
     /// What a memo kept.
     pub(super) fn restored(learnt: Option<f64>, confirmed: u8) -> Self {
         Self { learnt, confirmed, ..Self::default() }
@@ -129,7 +132,12 @@ impl Pace {
     /// more of its pages fail anyway, the more.
     pub(super) fn failures_of_host(&self, in_a_row: u8) -> u32 {
         let before = (self.recent >> in_a_row.min(20)).count_ones();
-        (IN_A_ROW + before.saturating_sub(1) / 2).min(IN_A_ROW_MAX)
+        (Self::IN_A_ROW + before.saturating_sub(1) / 2).min(IN_A_ROW_MAX)
+    }
+
+    /// Whether so many of the last outcomes failed that one more page that fails proves little.
+    pub(super) fn is_flaky(&self) -> bool {
+        self.recent.count_ones() >= FLAKY_MIN
     }
 
     /// Whether so many of the last outcomes failed that it is no coincidence.
@@ -314,6 +322,9 @@ impl Pace {
             let seconds = closing.began.since(epoch_at).as_secs_f64();
             self.limiter.get_or_insert_default().let_pass(accepted.into(), seconds);
         }
+        // A host that was found to refuse by chance does so in a row now and then.
+        let chances = self.limiter.as_ref().map_or(0, |limiter| limiter.chances().min(2));
+        let refused_min = if refused_min > 1 { refused_min + 2 * u16::from(chances) } else { refused_min };
         if !closing.of_pace || accepted == 0 || closing.refused < refused_min {
             return None;
         }
@@ -389,9 +400,9 @@ const TENTATIVE_STARTS: f64 = 100.0;
 /// No ceiling is lower than this: a start in ten minutes.
 const PACE_MIN: f64 = 1.0 / 600.0;
 const RECENT_MASK: u32 = (1 << 20) - 1;
-/// Two different URLs in a row are enough where no other fails.
-const IN_A_ROW: u32 = 2;
 const IN_A_ROW_MAX: u32 = 5;
+/// A quarter of the last 20 outcomes.
+const FLAKY_MIN: u32 = 5;
 /// 30 % of the last 20 outcomes.
 const FAILURES_MIN: u32 = 6;
 const FEW: u32 = 8;

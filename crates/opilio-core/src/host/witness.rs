@@ -560,6 +560,8 @@ impl Witness {
         }
         if forbidden {
             seen.attempts.1 = seen.attempts.1.saturating_add(1);
+            // As part of a wall it was given back; the next failure is its own all the same.
+            seen.failed = Some((started, now));
             self.answered(started, false);
             return;
         }
@@ -745,7 +747,7 @@ impl Witness {
                 self.may_end_origin(scheme, outcome, often);
                 self.note_refusal(now, outcome, &proposal);
                 let probe = out.is_some_and(|out| out.probe);
-                if outcome.blame() != Blame::Ours {
+                if outcome.blame() != Blame::Ours || outcome == Outcome::Failed(Fault::StaleConnection) {
                     self.unwelcome += 1;
                     self.fail_of_host(now, probe && !old_news);
                 }

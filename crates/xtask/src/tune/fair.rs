@@ -191,6 +191,7 @@ pub(super) fn scenarios(all: &mut Vec<Scenario>) {
     }
     listing(all);
     chance(all);
+    soak(all);
 }
 
 /// What is told, unless said: 20/s, 4 in flight.
@@ -329,6 +330,37 @@ fn walls(all: &mut Vec<Scenario>, rules: RulesMode) {
     }
 }
 
+/// Pages with every fault together, as one host of the soak has them.
+fn soak(all: &mut Vec<Scenario>) {
+    let parts = [
+        (38, Fault::Status(503), 1),
+        (2, Fault::Status(503), u32::MAX),
+        (34, Fault::Reset, 1),
+        (3, Fault::Reset, u32::MAX),
+        (38, Fault::Truncated, 1),
+        (34, Fault::Silence, 1),
+        (3, Fault::Silence, u32::MAX),
+        (110, Fault::Status(404), u32::MAX),
+    ];
+    let mut random = fastrand::Rng::with_seed(108);
+    let mut ids: Vec<u64> = (0..450).collect();
+    random.shuffle(&mut ids);
+    let mut ids = ids.into_iter();
+    let mut broken = Vec::new();
+    let mut config = HostConfig::new().site(Site::Blank);
+    for (count, fault, times) in parts {
+        for id in ids.by_ref().take(count) {
+            config = config.fault(Trigger::PathTimes(path(id), times), fault);
+            broken.extend((times == u32::MAX).then_some(id));
+        }
+    }
+    let fair = Fair { broken, again_max: 16, ..Fair::new().over(seconds(45)) };
+    let mut soak = world("soak", RulesMode::Off, 10, 450, fair);
+    soak.timeout = seconds(2);
+    soak.config = config;
+    all.push(soak);
+}
+
 /// Refusals that come at any pace.
 fn chance(all: &mut Vec<Scenario>) {
     let off = RulesMode::Off;
@@ -348,7 +380,9 @@ fn chance(all: &mut Vec<Scenario>) {
     }
     let mut once = world("chance first time only", off, 20, 400, Fair::new());
     let mut random = fastrand::Rng::with_seed(108);
-    for id in random.choose_multiple(0..400, 40) {
+    let mut ids: Vec<u64> = (0..400).collect();
+    random.shuffle(&mut ids);
+    for id in ids.into_iter().take(40) {
         once.config = once.config.fault(Trigger::PathTimes(path(id), 1), Fault::Status(503));
     }
     once.goal.used_min = 0.80;

@@ -213,9 +213,6 @@ impl Worst {
         let (n, per) = scenario.rate;
         let used = log.budget_used(n, per).unwrap_or(1.0);
         let refused = log.refused();
-        if std::env::var_os("TUNE_TRACE").is_some() {
-            eprintln!("== seed {seed} used {used:.3} refused {refused}");
-        }
         self.refused = self.refused.max(refused);
         self.refused_sum += refused;
         self.used = if self.seeds == 0 { used } else { self.used.min(used) };

@@ -371,12 +371,7 @@ impl World {
                 }
             },
             Output::Passivate => self.passivated = true,
-            Output::Event(event) => {
-                if std::env::var_os("TUNE_TRACE").is_some() {
-                    eprintln!("{:?} {event:?}", self.now)
-                }
-            }
-            Output::ReturnSlot => {}
+            Output::ReturnSlot | Output::Event(_) => {}
         }
     }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::blame::{Case, Charge, is_later};
 use super::hold::{Closing, Door, jittered};
 use super::message::{Delivery, HoldReason, HostEvent, ParkReason};
+use super::pace::Pace;
 use super::room::{Flight, Ticket};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
@@ -348,6 +349,9 @@ impl HostState {
             return Payer::Url;
         }
         let Some(wait) = stated else {
+            if !of_pace && self.is_one_more_single(landing) {
+                return Payer::Open;
+            }
             return self.accuse(now, landing, Charge::Refused, |host, closing| {
                 let lone =
                     host.evidence.case.is_some_and(|case| !case.confirmed && case.seq == Some(landing.seq));
@@ -374,6 +378,21 @@ impl HostState {
             return Payer::Open;
         }
         payer
+    }
+
+    /// At a host that refuses by chance, a single refusal is treated as a failure: the next one in a row, of
+    /// another URL, makes it the host's.
+    fn is_one_more_single(&mut self, landing: Landing) -> bool {
+        let Who::Url { url, .. } = landing.who else { return false };
+        let in_a_row = self.suspect.is_some_and(|suspect| suspect.url != url);
+        if self.evidence.singles < SINGLES || self.hold.door != Door::Open || in_a_row {
+            return false;
+        }
+        self.suspect = self.suspect.or(self.suspect_of(landing));
+        let asked = self.asked();
+        let learnt = self.pace.page_refused(landing.started, landing.seq, true, asked, Duration::ZERO);
+        self.take_pace(learnt);
+        true
     }
 
     /// One page is refused, and others are not. What it states is kept to all the same.
@@ -433,8 +452,16 @@ impl HostState {
     fn suspect_host(&mut self, now: Timestamp, landing: Landing) -> Payer {
         let of_pace = self.pace.fails_often();
         let first = self.suspect;
+        let was_open = self.hold.door == Door::Open;
+        let flaky = first.is_some_and(|first| self.pace.failures_of_host(first.in_a_row) > Pace::IN_A_ROW);
         let payer = self.accuse_of(now, landing, Charge::Failed, of_pace, |host, closing| {
-            host.hold_by_strikes(now, closing, HoldReason::Unreachable);
+            if was_open && flaky {
+                // Many of its pages fail: that one more does is no reason to wait long.
+                host.be_quiet();
+                host.hold.wait(now + host.policy.backoff_bounds().min / YOUNG_PART);
+            } else {
+                host.hold_by_strikes(now, closing, HoldReason::Unreachable);
+            }
         });
         if let Some(Suspect { seq, .. }) = first {
             // What the host refuses, it refused the first of them already.
@@ -851,9 +878,9 @@ impl HostState {
             ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
         }
         match proposal.verdict {
-            Verdict::GiveUp(reason) if permanent || !proposal.repeatable || self.parked.is_some() => {
-                self.fail(ticket, reason);
-            }
+            Verdict::GiveUp(reason) if permanent || !proposal.repeatable => self.fail(ticket, reason),
+            // It put its host aside, and ends for that.
+            Verdict::GiveUp(_) if self.parked.is_some() => self.again(now, ticket, Duration::ZERO),
             Verdict::GiveUp(_) if self.draining => {
                 // Nothing will tell in this run.
                 ticket.excuse(self.evidence.number);
