@@ -33,7 +33,7 @@ fn main() -> Result<()> {
 }
 
 const HELP: &str = "\
-cargo xtask sim [--seed N] [--hosts N] [--starts N] [--mutants]   a million hosts in virtual time, G1-G8 at every step
+cargo xtask sim [--seed N] [--hosts N] [--starts N] [--mutants]   a million hosts in virtual time, G1-G11 at every step
 cargo xtask sim --tune [NAME [SEEDS]]                             what the gate learns, by scenario, in virtual time
 cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawler against the sandbox, by scenario
 cargo xtask kill [--small] [--seed N]                             a crawl that is killed twenty times, and resumed

@@ -42,6 +42,8 @@ pub(in crate::host) struct Case {
     /// The number of the start that opened it, and its URL; a memo does not keep them.
     pub(in crate::host) seq: Option<u32>,
     pub(in crate::host) url: Option<u32>,
+    /// How often that URL had been excused.
+    pub(in crate::host) excused: u16,
     /// Another start showed that it is the host's.
     pub(in crate::host) confirmed: bool,
     /// A probe failed as pages do: a witness can tell.
@@ -63,6 +65,7 @@ impl Case {
         charge: Charge::Refused,
         seq: None,
         url: None,
+        excused: 0,
         confirmed: false,
         doubtful: false,
         quiet: false,
@@ -86,6 +89,8 @@ pub(in crate::host) struct Evidence {
     pub(in crate::host) welcome: Option<u32>,
     /// The last URLs that were refused and had not failed before, and the numbers of their starts.
     pub(in crate::host) refused: [Option<(u32, u32)>; 3],
+    /// One bit for each of the last ten URLs that were asked for the first time: 1 was refused.
+    pub(in crate::host) first_asks: u16,
     /// Single refusals that other URLs showed to be no fault of the host, since it was closed for one.
     pub(in crate::host) singles: u8,
     /// 401 and 403 in a row since the last welcome answer, and how many of them ask for a witness.
@@ -129,6 +134,22 @@ impl Evidence {
     /// Whether the host welcomed a start that is later than this one.
     pub(in crate::host) fn welcome_after(&self, seq: u32) -> bool {
         self.welcome.is_some_and(|welcome| is_later(welcome, seq))
+    }
+
+    /// Whether a URL was refused when it was asked for the first time.
+    pub(in crate::host) fn note_first_ask(&mut self, refused: bool) {
+        self.first_asks = (self.first_asks << 1 | u16::from(refused)) & FIRST_ASKS;
+    }
+
+    /// Whether so many URLs are refused when they are asked for the first time that it is neither them nor
+    /// chance.
+    pub(in crate::host) fn refuses_most(&self) -> bool {
+        self.first_asks.count_ones() >= REFUSES_MOST
+    }
+
+    /// Whether this host refuses now and then for no reason: two refusals in a row may be chance as well.
+    pub(in crate::host) fn refuses_by_chance(&self) -> bool {
+        self.singles >= SINGLES && !self.refuses_most()
     }
 
     /// A URL that nothing was known against was refused.
@@ -350,6 +371,11 @@ fn robots_url(url: &str) -> String {
     format!("{}/robots.txt", &url[..path])
 }
 
+/// After so many single refusals a host is taken to refuse by chance.
+const SINGLES: u8 = 3;
+const FIRST_ASKS: u16 = (1 << 10) - 1;
+/// Of the last ten.
+const REFUSES_MOST: u32 = 4;
 /// Different URLs that are refused within so many starts are refused for no fault of theirs.
 pub(super) const CROWD_STARTS: u32 = 6;
 /// So many 401 or 403 in a row ask for a witness the first time, and at most.

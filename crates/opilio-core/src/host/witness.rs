@@ -70,6 +70,8 @@ pub struct Witness {
     unwelcome: u32,
     /// It was put aside, and no probe has been answered since.
     reopened: bool,
+    /// One bit for each of the last twelve URLs that were asked for the first time: 1 was refused.
+    first_asks: u16,
     /// Starts so far, and the last two URLs that were refused, after so many starts each.
     starts: u32,
     refused: [Option<(u128, u32)>; 2],
@@ -192,6 +194,7 @@ impl Witness {
             well: None,
             unwelcome: 0,
             reopened: false,
+            first_asks: 0,
             starts: 0,
             refused: [None; 2],
             door_open: true,
@@ -553,6 +556,9 @@ impl Witness {
             return;
         }
         seen.requests = seen.requests.saturating_add(1);
+        if seen.requests == 1 {
+            self.first_asks = (self.first_asks << 1 | u16::from(blame == Blame::Refusal)) & ((1 << 12) - 1);
+        }
         if answered && !forbidden {
             seen.attempts.1 = seen.attempts.1.saturating_add(1);
             self.answered(started, true);
@@ -624,7 +630,8 @@ impl Witness {
             if failed_start <= started {
                 let open = std::mem::take(&mut seen.open);
                 let lately = |(url, starts)| url != seen.url && self.starts - starts < CROWD_STARTS * 3;
-                let crowd = self.refused.into_iter().flatten().any(lately);
+                let crowd =
+                    self.first_asks.count_ones() > 2 || self.refused.into_iter().flatten().any(lately);
                 if welcome && alone && !crowd && failed < started {
                     seen.attempts.0 = (seen.attempts.0 + open).min(seen.attempts.1);
                 }

@@ -364,7 +364,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "the gate is polite, and not yet fair"]
     fn no_page_and_no_chance_costs_a_host_its_other_pages() {
         expect("fair");
     }

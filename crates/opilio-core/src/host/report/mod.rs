@@ -36,7 +36,7 @@ struct Landing {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
     /// A URL, the start of it that failed last, and whether nothing was known against it.
-    Url { url: u32, failed_seq: Option<u32>, clean: bool },
+    Url { url: u32, failed_seq: Option<u32>, clean: bool, excused: u16 },
     /// robots.txt, for its rules.
     Rules,
     /// What was answered before, to learn whose fault failures were.
@@ -80,11 +80,19 @@ impl HostState {
             Who::Witness
         } else {
             let url = fold(ticket.lease.record.fingerprint.0);
-            Who::Url { url, failed_seq: ticket.failed_seq, clean: ticket.is_clean() }
+            Who::Url {
+                url,
+                failed_seq: ticket.failed_seq,
+                clean: ticket.is_clean(),
+                excused: ticket.attempts.excused,
+            }
         };
         let spent = proposal.hints.quota.is_some_and(|quota| quota.remaining == 0);
         let stated = proposal.hints.retry_after.is_some() || spent;
         let landing = Landing { seq, started, probe, who, stated };
+        if matches!(who, Who::Url { clean: true, .. }) && outcome.blame() != Blame::Ours {
+            self.evidence.note_first_ask(outcome.blame() == Blame::Refusal);
+        }
         let payer = self.learn(now, landing, Some(&ticket), outcome, proposal);
         if who == Who::Witness {
             // It is nobody's page.
@@ -259,7 +267,7 @@ impl HostState {
         self.hold.open();
         let crowd = |case: &Case| {
             let start = case.url.zip(case.seq).filter(|_| case.charge == Charge::Refused);
-            start.is_some_and(|(url, seq)| self.is_crowd(url, seq, !case.again))
+            start.is_some_and(|(url, seq)| self.is_crowd(url, seq, !case.again, case.excused))
         };
         if self.evidence.case.as_ref().is_some_and(crowd) {
             // So many different URLs were refused that none of them is to blame.
@@ -355,7 +363,8 @@ impl HostState {
             return self.accuse(now, landing, Charge::Refused, |host, closing| {
                 let lone =
                     host.evidence.case.is_some_and(|case| !case.confirmed && case.seq == Some(landing.seq));
-                if lone && !of_pace && !landing.probe && host.evidence.well.is_some() {
+                let alone = lone && host.evidence.well.is_some() && !host.evidence.refuses_most();
+                if alone && !of_pace && !landing.probe {
                     host.doubt(now, closing);
                 } else {
                     host.hold_by_strikes(now, closing, HoldReason::Refusal);
@@ -385,7 +394,7 @@ impl HostState {
     fn is_one_more_single(&mut self, landing: Landing) -> bool {
         let Who::Url { url, .. } = landing.who else { return false };
         let in_a_row = self.suspect.is_some_and(|suspect| suspect.url != url);
-        if self.evidence.singles < SINGLES || self.hold.door != Door::Open || in_a_row {
+        if !self.evidence.refuses_by_chance() || self.hold.door != Door::Open || in_a_row {
             return false;
         }
         self.suspect = self.suspect.or(self.suspect_of(landing));
@@ -510,15 +519,18 @@ impl HostState {
 
     /// Whether so many different URLs were refused together that none of them is to blame: two others, or
     /// one where a limiter explains it.
-    fn is_crowd(&self, url: u32, seq: u32, clean: bool) -> bool {
+    fn is_crowd(&self, url: u32, seq: u32, clean: bool, excused: u16) -> bool {
+        if excused >= EXCUSED_MAX {
+            return false;
+        }
         let others = self.evidence.crowd(url, seq);
-        clean && others > 1 || self.pace.may_be_limited() && others > 0
+        self.evidence.refuses_most() || clean && others > 1 || self.pace.may_be_limited() && others > 0
     }
 
     /// Whether different URLs were refused together with this one.
     fn is_one_of_many(&self, landing: Landing) -> bool {
-        let Who::Url { url, clean, .. } = landing.who else { return false };
-        self.is_crowd(url, landing.seq, clean)
+        let Who::Url { url, clean, excused, .. } = landing.who else { return false };
+        self.is_crowd(url, landing.seq, clean, excused)
     }
 
     fn payer_of_old(&self) -> Payer {
@@ -580,9 +592,10 @@ impl HostState {
     /// Whether a probe that was sent at once may have met one more refusal of a host that refuses by chance,
     /// or a page that is broken in its own way.
     fn may_be_chance(&mut self, landing: Landing, charge: Charge) -> bool {
+        let flaky = self.evidence.refuses_by_chance() && !landing.stated;
         let Some(case) = &mut self.evidence.case else { return false };
         let by_chance = match charge {
-            Charge::Refused => self.evidence.singles >= SINGLES && !landing.stated,
+            Charge::Refused => flaky,
             Charge::Failed => case.charge == Charge::Refused,
             Charge::Unreached | Charge::Forbidden => false,
         };
@@ -594,13 +607,13 @@ impl HostState {
     }
 
     fn open_case(&mut self, landing: Landing, charge: Charge, strikes_before: u16) {
-        let (url, failed_before) = match landing.who {
-            Who::Url { url, failed_seq, .. } => (Some(url), failed_seq.is_some()),
-            Who::Rules | Who::Witness => (None, false),
+        let (url, failed_before, excused) = match landing.who {
+            Who::Url { url, failed_seq, excused, .. } => (Some(url), failed_seq.is_some(), excused),
+            Who::Rules | Who::Witness => (None, false, 0),
         };
         let again = failed_before && !(charge == Charge::Refused && self.is_one_of_many(landing));
         let seq = Some(landing.seq);
-        self.evidence.case = Some(Case { charge, seq, url, again, strikes_before, ..Case::NEW });
+        self.evidence.case = Some(Case { charge, seq, url, excused, again, strikes_before, ..Case::NEW });
     }
 
     /// What this failure says in the open case.
@@ -970,8 +983,8 @@ fn fold(fingerprint: u128) -> u32 {
 const OVERTAKING: Duration = Duration::from_millis(50);
 /// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a ramp after a hold.
 const HERD_PART: u32 = 20;
-/// After so many single refusals by chance, two in a row may be chance as well.
-const SINGLES: u8 = 3;
+/// A URL that was excused so often is not excused any more for what other URLs meet.
+const EXCUSED_MAX: u16 = 8;
 /// Fewer refusals of one closing may be chance.
 const REFUSED_MIN: u16 = 2;
 /// A pace that is new to the host is doubted for a quarter of the backoff's minimum (250 ms by default).
