@@ -1,0 +1,186 @@
+//! Accusations: when a failure opens a case, what it says in one, and when it is the URL's own.
+
+use super::super::blame::{Case, Charge};
+use super::super::hold::{Closing, Door};
+use super::super::message::HoldReason;
+use super::super::state::HostState;
+use super::{Landing, Payer, Suspect, Who};
+use crate::time::Timestamp;
+
+impl HostState {
+    /// Whether the URL pays for this itself: the host answered a later start, or others since the URL
+    /// failed the last time.
+    pub(super) fn is_own(&self, landing: Landing) -> bool {
+        if self.hold.door != Door::Open {
+            return false;
+        }
+        let Who::Url { failed_seq, .. } = landing.who else { return false };
+        self.evidence.well_after(landing.seq)
+            || failed_seq.is_some_and(|failed| self.evidence.well_after(failed))
+    }
+
+    /// Whether so many different URLs were refused together that none of them is to blame: two others, or
+    /// one where a limiter explains it.
+    pub(super) fn is_crowd(&self, url: u32, seq: u32, clean: bool, excused: u16) -> bool {
+        if excused >= EXCUSED_MAX {
+            return false;
+        }
+        let others = self.evidence.crowd(url, seq);
+        self.evidence.refuses_most() || clean && others > 1 || self.pace.may_be_limited() && others > 0
+    }
+
+    /// Whether different URLs were refused together with this one.
+    pub(super) fn is_one_of_many(&self, landing: Landing) -> bool {
+        let Who::Url { url, clean, excused, .. } = landing.who else { return false };
+        self.is_crowd(url, landing.seq, clean, excused)
+    }
+
+    pub(super) fn payer_of_old(&self) -> Payer {
+        if self.evidence.last_confirmed { Payer::Host } else { Payer::Url }
+    }
+
+    pub(super) fn accuse(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        charge: Charge,
+        hold: impl FnOnce(&mut Self, Closing),
+    ) -> Payer {
+        self.accuse_of(now, landing, charge, true, hold)
+    }
+
+    /// Opens a case, or adds to the one that is open; `hold` says for how long the host is closed.
+    pub(super) fn accuse_of(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        charge: Charge,
+        of_pace: bool,
+        hold: impl FnOnce(&mut Self, Closing),
+    ) -> Payer {
+        let was_open = self.hold.door == Door::Open;
+        let strikes = self.hold.strikes;
+        let closing = self.close(now, landing, reason_of_charge(charge), of_pace);
+        if self.hold.door == Door::Open || self.parked.is_some() {
+            // Old news, or nothing to find out any more.
+            hold(self, closing);
+            return if self.parked.is_some() { Payer::Host } else { self.payer_of_old() };
+        }
+        if was_open || self.evidence.case.is_none() {
+            self.open_case(landing, charge, strikes);
+        }
+        self.testify(landing, charge);
+        let mut closing = closing;
+        if closing == Closing::New && self.may_be_chance(landing, charge) {
+            self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
+            return if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open };
+        }
+        if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
+            if landing.probe || !matches!(landing.who, Who::Url { .. }) {
+                // Now it is closed in earnest.
+                self.evidence.singles = 0;
+                (case.quiet, case.was_quiet) = (false, true);
+                self.hold.strikes = case.strikes_before + 1;
+                closing = Closing::New;
+            } else if case.confirmed {
+                // Several were refused together: the next one waits a little.
+                self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
+            }
+        }
+        hold(self, closing);
+        if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open }
+    }
+
+    /// Whether a probe that was sent at once may have met one more refusal of a host that refuses by chance,
+    /// or a page that is broken in its own way.
+    pub(super) fn may_be_chance(&mut self, landing: Landing, charge: Charge) -> bool {
+        let flaky = self.evidence.refuses_by_chance() && !landing.stated;
+        let Some(case) = &mut self.evidence.case else { return false };
+        let by_chance = match charge {
+            Charge::Refused => flaky,
+            Charge::Failed => case.charge == Charge::Refused,
+            Charge::Unreached | Charge::Forbidden => false,
+        };
+        if !landing.probe || !case.quiet || !by_chance || std::mem::replace(&mut case.doubled, true) {
+            return false;
+        }
+        self.hold.strikes = case.strikes_before;
+        true
+    }
+
+    pub(super) fn open_case(&mut self, landing: Landing, charge: Charge, strikes_before: u16) {
+        let (url, failed_before, excused) = match landing.who {
+            Who::Url { url, failed_seq, excused, .. } => (Some(url), failed_seq.is_some(), excused),
+            Who::Rules | Who::Witness => (None, false, 0),
+        };
+        let again = failed_before && !(charge == Charge::Refused && self.is_one_of_many(landing));
+        let seq = Some(landing.seq);
+        self.evidence.case = Some(Case { charge, seq, url, excused, again, strikes_before, ..Case::NEW });
+    }
+
+    /// What this failure says in the open case.
+    pub(super) fn testify(&mut self, landing: Landing, charge: Charge) {
+        let has_witness = self.evidence.good.is_some() || !self.rules.is_off();
+        let Some(case) = &mut self.evidence.case else { return };
+        let first = case.seq == Some(landing.seq);
+        let confirms = match landing.who {
+            Who::Witness | Who::Rules => true,
+            Who::Url { clean, .. } if first || !clean => false,
+            // Those that were refused together confirm each other; what fails otherwise may be broken, too.
+            Who::Url { .. } => match charge {
+                Charge::Refused | Charge::Unreached => true,
+                Charge::Failed => landing.probe && (!has_witness || self.rules.is_off() && case.doubtful),
+                Charge::Forbidden => false,
+            },
+        };
+        if confirms {
+            self.convict();
+        } else if !first && landing.probe {
+            case.doubtful = true;
+        }
+    }
+
+    /// A single refusal among successes may be chance: another URL is asked at once, or very soon where
+    /// this pace is new to the host.
+    pub(super) fn doubt(&mut self, now: Timestamp, closing: Closing) {
+        if closing == Closing::Same {
+            return;
+        }
+        self.be_quiet();
+        let min = self.policy.backoff_bounds().min;
+        if self.pace.is_young(now, min) {
+            self.hold.wait(now + min / YOUNG_PART);
+        }
+    }
+
+    /// Nothing is held for the case that was just opened, and nobody needs to be told.
+    pub(super) fn be_quiet(&mut self) {
+        if let Some(case) = &mut self.evidence.case {
+            case.quiet = true;
+        }
+    }
+
+    pub(super) fn suspect_of(&self, landing: Landing) -> Option<Suspect> {
+        let Who::Url { url, .. } = landing.who else { return None };
+        Some(Suspect { url, seq: landing.seq, next: self.next_seq, in_a_row: 1 })
+    }
+
+    /// Whether a failure tells of a closing that is over: it started before it, and the host has been
+    /// well since.
+    pub(super) fn is_old_news(&self, landing: Landing) -> bool {
+        self.hold.door == Door::Open && self.hold.preceded(landing.started)
+    }
+}
+
+fn reason_of_charge(charge: Charge) -> HoldReason {
+    match charge {
+        Charge::Refused => HoldReason::Refusal,
+        Charge::Unreached | Charge::Failed => HoldReason::Unreachable,
+        Charge::Forbidden => HoldReason::Forbidden,
+    }
+}
+
+/// A URL that was excused so often is not excused any more for what other URLs meet.
+const EXCUSED_MAX: u16 = 8;
+/// A pace that is new to the host is doubted for a quarter of the backoff's minimum (250 ms by default).
+pub(super) const YOUNG_PART: u32 = 4;

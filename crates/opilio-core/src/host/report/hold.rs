@@ -1,0 +1,122 @@
+//! Closings and holds: for how long the host is closed, and when it is put aside.
+
+use std::time::Duration;
+
+use super::super::hold::{Closing, Door, jittered};
+use super::super::message::{HoldReason, HostEvent, ParkReason};
+#[cfg(feature = "sabotage")]
+use super::super::sabotage::Bug;
+use super::super::state::HostState;
+use super::Landing;
+use crate::time::Timestamp;
+use crate::verdict::Hints;
+
+impl HostState {
+    pub(super) fn close(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        reason: HoldReason,
+        of_pace: bool,
+    ) -> Closing {
+        if self.parked.is_some() {
+            if landing.probe {
+                self.hold.unprobe();
+            }
+            return Closing::Same;
+        }
+        let closing = self.hold.close(now, landing.started, landing.probe, reason);
+        if self.hold.door != Door::Open {
+            self.pace.refused(landing.started, landing.seq, of_pace);
+        }
+        closing
+    }
+
+    pub(super) fn hold_as_stated(&mut self, now: Timestamp, wait: Duration, reason: HoldReason) {
+        if self.parked.is_some() {
+            return;
+        }
+        let max = self.policy.hold_max();
+        let clamped = wait > max;
+        self.hold_until(now + wait.min(max), reason, clamped);
+        if clamped {
+            self.park(now + wait, ParkReason::WaitTooLong);
+        }
+    }
+
+    pub(super) fn hold_by_strikes(&mut self, now: Timestamp, closing: Closing, reason: HoldReason) {
+        if closing == Closing::Same {
+            return;
+        }
+        let most = self.hold.unstated_wait_max(now, self.policy.backoff_bounds());
+        let chance = self.random.f64();
+        let wait = self.pace.wait_for_window(now, most, chance).unwrap_or_else(|| jittered(most, chance));
+        self.hold_until(now + wait.min(self.policy.hold_max()), reason, false);
+        self.park_by_strikes(now, closing);
+    }
+
+    pub(super) fn park_by_strikes(&mut self, now: Timestamp, closing: Closing) {
+        let strikes = u32::from(self.hold.strikes);
+        let mut most = self.policy.strikes_max(self.answered);
+        if self.hold.reason == HoldReason::Forbidden {
+            // Its waits grow more slowly.
+            most = most.saturating_mul(2);
+        }
+        if closing == Closing::New && strikes >= most {
+            self.park(now + self.policy.hold_max(), ParkReason::Strikes);
+        }
+    }
+
+    pub(super) fn hold_until(&mut self, until: Timestamp, reason: HoldReason, clamped: bool) {
+        #[cfg(feature = "sabotage")]
+        if self.bug == Some(Bug::ShorterHold) {
+            self.hold.shorten(until);
+            return;
+        }
+        if let (Some(case), false) = (&mut self.evidence.case, reason.needs_no_probe()) {
+            case.quiet = false;
+        }
+        let worth_telling = self.policy.backoff_bounds().min;
+        let tell = self.hold.extend(until, worth_telling);
+        if tell || clamped {
+            self.say(HostEvent::Held { until, reason, clamped });
+        }
+    }
+
+    /// Takes note of a quota that an answer announces.
+    pub(super) fn hear_quota(&mut self, now: Timestamp, landing: Landing, hints: Hints) {
+        if let Some(quota) = hints.quota {
+            let unseen = self.starts_unseen(landing);
+            self.quota.hear(now, landing.seq, &quota, unseen);
+        }
+    }
+
+    /// A quota that an answer declares spent: closed until its reset, which needs no probe, since
+    /// nothing was refused.
+    pub(super) fn keep_to_quota(&mut self, now: Timestamp, hints: Hints) {
+        let Some(stated) = hints.quota.filter(|quota| quota.remaining == 0) else { return };
+        let max = self.policy.hold_max();
+        if stated.reset > max && self.parked.is_some() {
+            // This very answer may have put it aside: what it says counts all the same.
+            self.hold_until(now + max, HoldReason::QuotaSpent, false);
+        } else if stated.reset > max {
+            self.hold_as_stated(now, stated.reset, HoldReason::QuotaSpent);
+        } else if let Some(until) = self.quota.spent_until() {
+            self.hold_until(until, HoldReason::QuotaSpent, false);
+        }
+    }
+
+    /// Starts that the server had not counted yet when it answered this one: those after it, and
+    /// those just before it, which may have been overtaken on the way.
+    pub(super) fn starts_unseen(&self, landing: Landing) -> u32 {
+        let after = self.next_seq.wrapping_sub(landing.seq).saturating_sub(1);
+        let overtaken =
+            self.room.flights().iter().filter(|flight| {
+                flight.seq < landing.seq && landing.started.since(flight.started) < OVERTAKING
+            });
+        after.saturating_add(u32::try_from(overtaken.count()).unwrap_or(u32::MAX))
+    }
+}
+
+/// Starts that are closer than this can overtake each other on the way.
+const OVERTAKING: Duration = Duration::from_millis(50);

@@ -1,0 +1,358 @@
+//! What an outcome means for the host: it is well, it refuses, it cannot be reached, it fails, it forbids.
+
+use std::time::Duration;
+
+use super::super::blame::{Case, Charge, is_later};
+use super::super::hold::{Closing, Door, jittered};
+use super::super::message::{HoldReason, HostEvent};
+use super::super::pace::Pace;
+use super::super::room::Ticket;
+#[cfg(feature = "sabotage")]
+use super::super::sabotage::Bug;
+use super::super::state::HostState;
+use super::accuse::YOUNG_PART;
+use super::{Landing, Payer, Suspect, Who};
+use crate::outcome::{Blame, Fault, Outcome};
+use crate::time::Timestamp;
+use crate::verdict::{Hints, Proposal, Verdict};
+
+impl HostState {
+    /// The host answered, and did not turn the request away.
+    pub(super) fn welcome(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        ticket: Option<&Ticket>,
+        outcome: Outcome,
+        proposal: Proposal,
+    ) -> Payer {
+        self.evidence.note_welcome(landing.seq);
+        let good = ticket.filter(|ticket| {
+            self.evidence.good.is_none()
+                && outcome.blame() == Blame::Success
+                && proposal.repeatable
+                && !ticket.id().is_errand()
+        });
+        if let Some(ticket) = good {
+            self.evidence.good = Some(Box::new(ticket.lease.record.clone()));
+        }
+        let payer = self.well(now, landing);
+        if self.hold.door == Door::Open {
+            self.let_forbidden_pay(landing.seq);
+        }
+        if let (Verdict::Redirect, Some(wait)) = (proposal.verdict, proposal.hints.retry_after) {
+            // RFC 9110 §10.2.3: the host asks for a wait before the target is asked for.
+            self.hold_as_stated(now, wait, HoldReason::Page);
+        }
+        payer
+    }
+
+    /// The host is well, whatever it thinks of that URL.
+    pub(super) fn well(&mut self, now: Timestamp, landing: Landing) -> Payer {
+        self.pace.remember(false);
+        self.evidence.note_well(landing.seq);
+        let after = |case: Case| case.seq.is_some_and(|seq| is_later(landing.seq, seq));
+        let answers = |case: Case| case.quiet && !case.confirmed && after(case);
+        let early = self.hold.door == Door::Closed && self.evidence.case.is_some_and(answers);
+        if landing.probe || early {
+            self.open(now, landing);
+        }
+        // What was under way before a closing proves nothing about the time since.
+        if self.hold.door == Door::Open {
+            if landing.who == Who::Witness {
+                self.end_tail();
+            } else if self.suspect.is_some_and(|suspect| is_later(landing.seq, suspect.seq)) {
+                self.end_case();
+            }
+            self.hold.forgive();
+            self.ramp =
+                if self.ramp > 0 && self.ramp < self.policy.in_flight_max() { self.ramp + 1 } else { 0 };
+            let rate = self.policy.rate_max().map(crate::rate::Rate::per_second);
+            self.pace.accepted(landing.started, landing.seq);
+            self.pace.well(now, self.patience(), rate);
+            self.refresh_spacing();
+        }
+        Payer::Nobody
+    }
+
+    /// A probe was answered. The next start comes one spacing later, and at full speed one by one.
+    pub(super) fn open(&mut self, now: Timestamp, probe: Landing) {
+        if self.hold.door == Door::Open {
+            return;
+        }
+        let stated = (self.hold.reason == HoldReason::RetryAfter).then(|| self.hold.until());
+        self.hold.open();
+        let crowd = |case: &Case| {
+            let start = case.url.zip(case.seq).filter(|_| case.charge == Charge::Refused);
+            start.is_some_and(|(url, seq)| self.is_crowd(url, seq, !case.again, case.excused))
+        };
+        if self.evidence.case.as_ref().is_some_and(crowd) {
+            // So many different URLs were refused that none of them is to blame.
+            self.room.excuse(self.evidence.number, self.limits.order);
+        }
+        let case = self.evidence.case;
+        let quiet = case.is_some_and(|case| case.quiet);
+        let learnt = self.learn_pace(now, probe, stated, case);
+        self.take_pace(learnt);
+        self.end_case();
+        if quiet {
+            self.evidence.singles = self.evidence.singles.saturating_add(1);
+            return;
+        }
+        self.say(HostEvent::Opened);
+        self.budget.resume_after(now);
+        if self.pacing().duration() < self.policy.backoff_bounds().min / HERD_PART {
+            self.ramp = 1;
+        }
+    }
+
+    /// Takes over what was learnt of the pace. A limiter explains the refusals, then: nobody pays for them.
+    pub(super) fn take_pace(&mut self, learnt: Option<f64>) {
+        if let Some(per_second) = learnt {
+            self.room.forgive_refusals(self.limits.order);
+            self.say(HostEvent::RefusalsExcused);
+            if self.policy.adapts() {
+                self.say(HostEvent::Paced { per_second });
+            }
+        }
+        self.refresh_spacing();
+    }
+
+    /// What the closing that is over says about the pace: a new ceiling, if any.
+    pub(super) fn learn_pace(
+        &mut self,
+        now: Timestamp,
+        probe: Landing,
+        stated: Option<Timestamp>,
+        case: Option<Case>,
+    ) -> Option<f64> {
+        let asked = self.asked();
+        let start = (probe.started, probe.seq);
+        match case {
+            #[cfg(feature = "sabotage")]
+            Some(Case { charge: Charge::Refused, .. }) if self.bug == Some(Bug::PaceByChance) => {
+                self.pace.opened(now, start, stated, asked, 0)
+            }
+            Some(Case {
+                confirmed: false, charge: Charge::Refused, again: false, strikes_before, ..
+            }) if self.pace.fits_window(stated, probe.started) => {
+                // The server itself said so.
+                self.hold.strikes = strikes_before;
+                self.pace.opened(now, start, stated, asked, 1)
+            }
+            Some(Case { confirmed, strikes_before, charge, again, was_quiet, quiet, .. })
+                if !confirmed || quiet || was_quiet && self.pace.refused_by_pace() <= REFUSED_MIN =>
+            {
+                if !confirmed {
+                    self.hold.strikes = strikes_before;
+                }
+                // A page that is refused again and again says nothing about the pace.
+                let of_limiter = charge == Charge::Refused && !again;
+                let young = self.policy.backoff_bounds().min;
+                self.pace.pardoned(now, start, of_limiter, !quiet, asked, young)
+            }
+            Some(_) | None => self.pace.opened(now, start, stated, asked, REFUSED_MIN),
+        }
+    }
+
+    /// 429 or 503, or what the policy takes for one: the host said "wait".
+    pub(super) fn refuse(
+        &mut self,
+        now: Timestamp,
+        landing: Landing,
+        outcome: Outcome,
+        hints: Hints,
+    ) -> Payer {
+        self.pace.remember(false);
+        let spent = hints.quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
+        let stated = hints.retry_after.max(spent);
+        // A 503 says nothing about the pace, a 429 does.
+        let of_pace = !matches!(outcome, Outcome::Answered(503));
+        if let Who::Url { url, clean: true, .. } = landing.who {
+            self.evidence.note_refused(url, landing.seq);
+        }
+        if self.is_own(landing) && self.parked.is_none() && !self.is_one_of_many(landing) {
+            let (asked, hold) = (self.asked(), self.policy.backoff_bounds().min);
+            let of_pace_alone = of_pace && stated.is_none();
+            let learnt = self.pace.page_refused(landing.started, landing.seq, of_pace_alone, asked, hold);
+            self.hold_for_page(now, stated, of_pace);
+            self.take_pace(learnt);
+            return Payer::Url;
+        }
+        let Some(wait) = stated else {
+            if !of_pace && self.is_one_more_single(landing) {
+                return Payer::Open;
+            }
+            return self.accuse(now, landing, Charge::Refused, |host, closing| {
+                let lone =
+                    host.evidence.case.is_some_and(|case| !case.confirmed && case.seq == Some(landing.seq));
+                let alone = lone && host.evidence.well.is_some() && !host.evidence.refuses_most();
+                if alone && !of_pace && !landing.probe {
+                    host.doubt(now, closing);
+                } else {
+                    host.hold_by_strikes(now, closing, HoldReason::Refusal);
+                }
+            });
+        };
+        let payer = self.accuse(now, landing, Charge::Refused, |host, closing| {
+            if closing == Closing::New {
+                host.hold.reason = HoldReason::RetryAfter;
+            }
+            host.hold_as_stated(now, wait, HoldReason::RetryAfter);
+            if host.parked.is_none() {
+                host.park_by_strikes(now, closing);
+            }
+        });
+        if self.parked.is_none() && self.hold.door == Door::Open {
+            // It tells of a closing that is over, and states that it is not.
+            self.hold.distrust();
+            self.open_case(landing, Charge::Refused, self.hold.strikes);
+            return Payer::Open;
+        }
+        payer
+    }
+
+    /// At a host that refuses by chance, a single refusal is treated as a failure: the next one in a row, of
+    /// another URL, makes it the host's.
+    pub(super) fn is_one_more_single(&mut self, landing: Landing) -> bool {
+        let Who::Url { url, .. } = landing.who else { return false };
+        let in_a_row = self.suspect.is_some_and(|suspect| suspect.url != url);
+        if !self.evidence.refuses_by_chance() || self.hold.door != Door::Open || in_a_row {
+            return false;
+        }
+        self.suspect = self.suspect.or(self.suspect_of(landing));
+        let asked = self.asked();
+        let learnt = self.pace.page_refused(landing.started, landing.seq, true, asked, Duration::ZERO);
+        self.take_pace(learnt);
+        true
+    }
+
+    /// One page is refused, and others are not. What it states is kept to all the same.
+    pub(super) fn hold_for_page(&mut self, now: Timestamp, stated: Option<Duration>, of_pace: bool) {
+        if let Some(wait) = stated {
+            self.hold_as_stated(now, wait, HoldReason::Page);
+        } else if of_pace {
+            let wait = jittered(self.policy.backoff_bounds().min, self.random.f64());
+            self.hold_until(now + wait.min(self.policy.hold_max()), HoldReason::Page, false);
+        }
+    }
+
+    /// It could not be reached.
+    pub(super) fn unreachable(&mut self, now: Timestamp, landing: Landing) -> Payer {
+        if self.is_old_news(landing) {
+            return self.payer_of_old();
+        }
+        if self.is_own(landing) {
+            return Payer::Url;
+        }
+        let of_pace = self.pace.fails_often();
+        self.accuse_of(now, landing, Charge::Unreached, of_pace, |host, closing| {
+            host.hold_by_strikes(now, closing, HoldReason::Unreachable);
+        })
+    }
+
+    /// A failure of the URL's own, unless another one failed just before.
+    pub(super) fn failed(&mut self, now: Timestamp, landing: Landing) -> Payer {
+        self.pace.remember(true);
+        if self.is_old_news(landing) {
+            return self.payer_of_old();
+        }
+        if self.hold.door == Door::Open {
+            if self.is_own(landing) {
+                return Payer::Url;
+            }
+            let Who::Url { url, .. } = landing.who else {
+                return self.suspect_host(now, landing);
+            };
+            match &mut self.suspect {
+                Some(suspect) if suspect.url != url => {
+                    suspect.in_a_row = suspect.in_a_row.saturating_add(1);
+                    suspect.url = url;
+                    if u32::from(suspect.in_a_row) >= self.pace.failures_of_host(suspect.in_a_row) {
+                        return self.suspect_host(now, landing);
+                    }
+                }
+                Some(_) => {}
+                None => self.suspect = self.suspect_of(landing),
+            }
+            return Payer::Open;
+        }
+        self.suspect_host(now, landing)
+    }
+
+    /// Failures of different URLs in a row.
+    pub(super) fn suspect_host(&mut self, now: Timestamp, landing: Landing) -> Payer {
+        let of_pace = self.pace.fails_often();
+        let first = self.suspect;
+        let was_open = self.hold.door == Door::Open;
+        let flaky = first.is_some_and(|first| self.pace.failures_of_host(first.in_a_row) > Pace::IN_A_ROW);
+        let payer = self.accuse_of(now, landing, Charge::Failed, of_pace, |host, closing| {
+            if was_open && flaky {
+                // Many of its pages fail: that one more does is no reason to wait long.
+                host.be_quiet();
+                host.hold.wait(now + host.policy.backoff_bounds().min / YOUNG_PART);
+            } else {
+                host.hold_by_strikes(now, closing, HoldReason::Unreachable);
+            }
+        });
+        if let Some(Suspect { seq, .. }) = first {
+            // What the host refuses, it refused the first of them already.
+            self.pace.refused_from(seq);
+        }
+        payer
+    }
+
+    /// 401 or 403: an answer, unless it is one of a run that came over a host that was welcoming.
+    pub(super) fn forbid(&mut self, now: Timestamp, landing: Landing, proposal: Proposal) -> Payer {
+        let walled = self.evidence.case.is_some_and(|case| case.charge == Charge::Forbidden);
+        let tail = landing.who == Who::Witness && self.evidence.case.is_none();
+        if walled && self.hold.door != Door::Open || tail {
+            let payer = self.accuse_of(now, landing, Charge::Forbidden, false, |host, closing| {
+                host.hold_by_strikes(now, closing, HoldReason::Forbidden);
+            });
+            return if payer == Payer::Open { Payer::Walled } else { payer };
+        }
+        self.well(now, landing);
+        let Who::Url { failed_seq, .. } = landing.who else { return Payer::Nobody };
+        let welcome_since = |seq| self.evidence.welcome_after(seq);
+        let rightly = self.evidence.welcome.is_none()
+            || self.evidence.good.is_none()
+            || welcome_since(landing.seq)
+            || failed_seq.is_some_and(welcome_since);
+        if rightly || !matches!(proposal.verdict, Verdict::GiveUp(_)) || self.hold.door != Door::Open {
+            return Payer::Nobody;
+        }
+        self.evidence.forbidden = self.evidence.forbidden.saturating_add(1);
+        if self.evidence.forbidden >= self.evidence.forbidden_max(self.limits.credit) {
+            self.accuse_of(now, landing, Charge::Forbidden, false, |host, _| host.be_quiet());
+        }
+        Payer::Walled
+    }
+
+    /// Whether a kept-alive connection was more likely broken to refuse the request than for its age,
+    /// as by a host that has lately refused others so: it is a failure then, though not the URL's. A
+    /// probe comes late enough for any connection to have aged, and those that are closed together, as
+    /// when a server starts anew, are one event.
+    pub(super) fn may_be_meant(&self, now: Timestamp, landing: Landing, outcome: Outcome) -> bool {
+        outcome == Outcome::Failed(Fault::StaleConnection)
+            && !landing.probe
+            && self.hold.broke_lately(now)
+            && self.suspect.is_none_or(|suspect| suspect.next <= landing.seq)
+    }
+
+    pub(super) fn count_forbidden(&mut self, outcome: Outcome) {
+        let said = self.forbidden >= Self::FORBIDDEN_IN_A_ROW;
+        if said {
+            return;
+        }
+        self.forbidden = if matches!(outcome, Outcome::Answered(401 | 403)) { self.forbidden + 1 } else { 0 };
+        if self.forbidden == Self::FORBIDDEN_IN_A_ROW {
+            self.say(HostEvent::Forbidden { in_a_row: u32::from(Self::FORBIDDEN_IN_A_ROW) });
+        }
+    }
+}
+
+/// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a ramp after a hold.
+const HERD_PART: u32 = 20;
+/// Fewer refusals of one closing may be chance.
+const REFUSED_MIN: u16 = 2;
