@@ -48,6 +48,12 @@ pub(in crate::host) struct Case {
     pub(in crate::host) confirmed: bool,
     /// A probe failed as pages do: a witness can tell.
     pub(in crate::host) doubtful: bool,
+    /// What opened it says that it is about the pace: a 429, or a stated wait.
+    pub(in crate::host) of_pace: bool,
+    /// Some probe failed, in whatever way.
+    pub(in crate::host) probed: bool,
+    /// Pages of this host failed, or were refused, now and then before.
+    pub(in crate::host) flaky: bool,
     /// Nothing was held for it so far: it is asked at once who is to blame.
     pub(in crate::host) quiet: bool,
     /// So it began.
@@ -68,6 +74,9 @@ impl Case {
         excused: 0,
         confirmed: false,
         doubtful: false,
+        of_pace: false,
+        probed: false,
+        flaky: false,
         quiet: false,
         was_quiet: false,
         doubled: false,
@@ -212,7 +221,7 @@ impl HostState {
             // Among many broken pages a clean one proves little. A page is not asked twice for less.
             let robots = case.doubtful && !self.rules.is_off();
             let often = case.charge == Charge::Failed && self.pace.is_flaky();
-            return !case.confirmed && (robots || often);
+            return case.flaky && case.probed || !case.confirmed && (robots || often);
         }
         if case.doubtful {
             return true;

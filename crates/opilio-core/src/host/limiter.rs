@@ -46,6 +46,9 @@ pub(super) struct Refusals {
     pub(super) count: u32,
     /// The pace is new to the host.
     pub(super) young: bool,
+    /// So many more intervals have to agree: refusals that say nothing about the pace, at a host whose pages
+    /// fail now and then anyway, prove less.
+    pub(super) doubt: u8,
     /// How long the host was closed for them, in seconds.
     pub(super) hold: f64,
 }
@@ -118,14 +121,17 @@ impl Limiter {
         let middle = f64::from(rates.0.midpoint(rates.1));
         let far = pace.is_none_or(|pace| middle < pace * FAR);
         let many = refusals.first.seq.wrapping_sub(before.seq) > MANY;
-        let obvious = refusals.young && self.chances == 0 && far && many;
-        if self.agreed < AGREED_MIN + self.chances && !obvious {
+        let obvious = refusals.young && refusals.doubt < FLAKY_DOUBT && self.chances == 0 && far && many;
+        let doubt = self.chances.max(refusals.doubt);
+        if self.believed.is_none() && self.agreed < AGREED_MIN + doubt && !obvious {
             return Finding::Unclear;
         }
         if self.believed.is_none() {
             let starts = refusals.last.seq.wrapping_sub(anchor.seq).max(1);
             self.most_refused = (refused + perhaps + refusals.count) * 5 > starts * 2;
-            self.believed = Some((refusals.first.seq, 0));
+            // One interval alone is worth one more refusal.
+            let spent = u8::from(self.agreed < AGREED_MIN);
+            self.believed = Some((refusals.first.seq, spent));
         }
         let exact = rates.1 - rates.0 < rates.1 * EXACT;
         let low = f64::from(rates.0) * 0.75 + f64::from(rates.1) * 0.25;
@@ -197,7 +203,10 @@ const FORGIVEN_AFTER: u32 = 200;
 /// So many intervals have to agree before they lower a pace that was borne.
 const AGREED_MIN: u8 = 2;
 /// An interval that is narrower than this share of it is as good as a number.
-const EXACT: f32 = 0.1;
+const EXACT: f32 = 0.05;
+/// At a host that is not well anyway, so many more, and for a 503.
+pub(super) const FLAKY_DOUBT: u8 = 2;
+pub(super) const SILENT_DOUBT: u8 = 1;
 /// The share of a limiter's rate that is asked of it, and as long as the rate is not known exactly.
 const BELOW: f64 = 0.985;
 const WELL_BELOW: f64 = 0.93;
@@ -211,7 +220,7 @@ mod tests {
 
     fn refused(limiter: &mut Limiter, millis: u64, seq: u32, pace: f64, young: bool) -> Finding {
         let moment = Moment { at: Timestamp::from_millis(millis), seq };
-        let refusals = Refusals { first: moment, last: moment, count: 1, young, hold: 0.0 };
+        let refusals = Refusals { first: moment, last: moment, count: 1, young, doubt: 0, hold: 0.0 };
         limiter.refused(&refusals, Some(pace), false)
     }
 

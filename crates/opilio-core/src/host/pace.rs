@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use super::budget::Spacing;
-use super::limiter::{Finding, Limiter, Moment, Refusals};
+use super::limiter::{FLAKY_DOUBT, Finding, Limiter, Moment, Refusals};
 use crate::time::Timestamp;
 
 /// What was learnt of a host's pace.
@@ -198,13 +198,14 @@ impl Pace {
     /// Another URL was answered: what was refused may have been chance, or one page. Returns a new ceiling.
     ///
     /// `of_limiter` says whether a limiter may have refused it, `probe` is the start that was answered,
-    /// `held` whether the host was closed for it, and `asked` the pace so far.
+    /// `held` whether the host was closed for it, `doubt` how little it proves, and `asked` the pace so far.
     pub(super) fn pardoned(
         &mut self,
         now: Timestamp,
         probe: (Timestamp, u32),
         of_limiter: bool,
         held: bool,
+        doubt: u8,
         asked: Option<f64>,
         young: Duration,
     ) -> Option<f64> {
@@ -227,6 +228,7 @@ impl Pace {
             last: Moment { at: closing.knock, seq: closing.last_seq },
             count: closing.refused.into(),
             young: closing.knock.since(epoch_at) < young,
+            doubt,
             hold: if held { hold } else { 0.0 },
         };
         let finding = limiter.refused(&refusals, asked, is_learnt);
@@ -256,7 +258,9 @@ impl Pace {
         }
         let moment = Moment { at: started, seq };
         let hold = hold.as_secs_f64();
-        let refusals = Refusals { first: moment, last: moment, count: 1, young: false, hold };
+        let doubt = if self.is_flaky() { FLAKY_DOUBT } else { 0 };
+        let limiter = self.limiter.as_mut()?;
+        let refusals = Refusals { first: moment, last: moment, count: 1, young: false, doubt, hold };
         let finding = limiter.refused(&refusals, asked, is_learnt);
         self.take_in(finding)
     }
@@ -396,7 +400,7 @@ impl Span {
 }
 
 /// What is not known exactly doubles within so many starts.
-const TENTATIVE_STARTS: f64 = 100.0;
+const TENTATIVE_STARTS: f64 = 60.0;
 /// No ceiling is lower than this: a start in ten minutes.
 const PACE_MIN: f64 = 1.0 / 600.0;
 const RECENT_MASK: u32 = (1 << 20) - 1;

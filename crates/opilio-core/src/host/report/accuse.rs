@@ -3,6 +3,7 @@
 use super::super::blame::{Case, Charge};
 use super::super::hold::{Closing, Door};
 use super::super::message::HoldReason;
+use super::super::pace::Pace;
 use super::super::state::HostState;
 use super::{Landing, Payer, Suspect, Who};
 use crate::time::Timestamp;
@@ -115,7 +116,11 @@ impl HostState {
         };
         let again = failed_before && !(charge == Charge::Refused && self.is_one_of_many(landing));
         let seq = Some(landing.seq);
-        self.evidence.case = Some(Case { charge, seq, url, excused, again, strikes_before, ..Case::NEW });
+        let in_a_row = self.suspect.map_or(0, |suspect| suspect.in_a_row);
+        let flaky =
+            self.evidence.refuses_by_chance() || self.pace.failures_of_host(in_a_row) > Pace::IN_A_ROW;
+        self.evidence.case =
+            Some(Case { charge, seq, url, excused, again, flaky, strikes_before, ..Case::NEW });
     }
 
     /// What this failure says in the open case.
@@ -123,6 +128,7 @@ impl HostState {
         let has_witness = self.evidence.good.is_some() || !self.rules.is_off();
         let Some(case) = &mut self.evidence.case else { return };
         let first = case.seq == Some(landing.seq);
+        case.probed |= landing.probe && !first;
         let confirms = match landing.who {
             Who::Witness | Who::Rules => true,
             Who::Url { clean, .. } if first || !clean => false,
@@ -137,6 +143,13 @@ impl HostState {
             self.convict();
         } else if !first && landing.probe {
             case.doubtful = true;
+        }
+    }
+
+    /// The refusal that opened the case says that it is about the pace, or does not.
+    pub(super) fn note_of_pace(&mut self, landing: Landing, of_pace: bool) {
+        if let Some(case) = self.evidence.case.as_mut().filter(|case| case.seq == Some(landing.seq)) {
+            case.of_pace = of_pace;
         }
     }
 

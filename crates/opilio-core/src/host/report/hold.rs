@@ -48,7 +48,11 @@ impl HostState {
         if closing == Closing::Same {
             return;
         }
-        let most = self.hold.unstated_wait_max(now, self.policy.backoff_bounds());
+        let mut most = self.hold.unstated_wait_max(now, self.policy.backoff_bounds());
+        if self.evidence.case.is_some_and(|case| case.flaky && !case.confirmed) {
+            // Its pages fail now and then anyway, and this may be no more than that.
+            most /= 3;
+        }
         let chance = self.random.f64();
         let wait = self.pace.wait_for_window(now, most, chance).unwrap_or_else(|| jittered(most, chance));
         self.hold_until(now + wait.min(self.policy.hold_max()), reason, false);

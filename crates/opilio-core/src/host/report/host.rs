@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::blame::{Case, Charge, is_later};
 use super::super::hold::{Closing, Door, jittered};
+use super::super::limiter::{FLAKY_DOUBT, SILENT_DOUBT};
 use super::super::message::{HoldReason, HostEvent};
 use super::super::pace::Pace;
 use super::super::room::Ticket;
@@ -140,17 +141,20 @@ impl HostState {
                 self.hold.strikes = strikes_before;
                 self.pace.opened(now, start, stated, asked, 1)
             }
-            Some(Case { confirmed, strikes_before, charge, again, was_quiet, quiet, .. })
-                if !confirmed || quiet || was_quiet && self.pace.refused_by_pace() <= REFUSED_MIN =>
-            {
+            Some(Case {
+                confirmed, strikes_before, charge, again, was_quiet, quiet, flaky, of_pace, ..
+            }) if !confirmed || quiet || was_quiet && self.pace.refused_by_pace() <= REFUSED_MIN => {
                 if !confirmed {
                     self.hold.strikes = strikes_before;
                 }
                 // A page that is refused again and again says nothing about the pace.
                 let of_limiter = charge == Charge::Refused && !again;
                 let young = self.policy.backoff_bounds().min;
-                self.pace.pardoned(now, start, of_limiter, !quiet, asked, young)
+                let silent = if of_pace { 0 } else { SILENT_DOUBT };
+                let doubt = silent.max(if flaky { FLAKY_DOUBT } else { 0 });
+                self.pace.pardoned(now, start, of_limiter, !quiet, doubt, asked, young)
             }
+            Some(Case { flaky: true, .. }) => self.pace.opened(now, start, stated, asked, REFUSED_MIN_FLAKY),
             Some(_) | None => self.pace.opened(now, start, stated, asked, REFUSED_MIN),
         }
     }
@@ -184,6 +188,7 @@ impl HostState {
                 return Payer::Open;
             }
             return self.accuse(now, landing, Charge::Refused, |host, closing| {
+                host.note_of_pace(landing, of_pace);
                 let lone =
                     host.evidence.case.is_some_and(|case| !case.confirmed && case.seq == Some(landing.seq));
                 let alone = lone && host.evidence.well.is_some() && !host.evidence.refuses_most();
@@ -195,6 +200,7 @@ impl HostState {
             });
         };
         let payer = self.accuse(now, landing, Charge::Refused, |host, closing| {
+            host.note_of_pace(landing, true);
             if closing == Closing::New {
                 host.hold.reason = HoldReason::RetryAfter;
             }
@@ -356,3 +362,5 @@ impl HostState {
 const HERD_PART: u32 = 20;
 /// Fewer refusals of one closing may be chance.
 const REFUSED_MIN: u16 = 2;
+/// The same where pages fail, or are refused, now and then.
+const REFUSED_MIN_FLAKY: u16 = 5;
