@@ -58,6 +58,19 @@ struct Closing {
     refused: u16,
 }
 
+/// What was refused while others were answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pardon {
+    /// A limiter may have refused it.
+    pub(super) of_limiter: bool,
+    /// The host was closed for it.
+    pub(super) held: bool,
+    /// So many more refusals it takes to believe in a limiter.
+    pub(super) doubt: u8,
+    /// A pace that has been asked for less long is new to the host.
+    pub(super) young: Duration,
+}
+
 impl Pace {
     /// Two different URLs that fail in a row are enough where no other does.
     pub(super) const IN_A_ROW: u32 = 2;
@@ -197,18 +210,15 @@ impl Pace {
 
     /// Another URL was answered: what was refused may have been chance, or one page. Returns a new ceiling.
     ///
-    /// `of_limiter` says whether a limiter may have refused it, `probe` is the start that was answered,
-    /// `held` whether the host was closed for it, `doubt` how little it proves, and `asked` the pace so far.
+    /// `probe` is the start that was answered, and `asked` the pace so far.
     pub(super) fn pardoned(
         &mut self,
         now: Timestamp,
         probe: (Timestamp, u32),
-        of_limiter: bool,
-        held: bool,
-        doubt: u8,
         asked: Option<f64>,
-        young: Duration,
+        pardon: &Pardon,
     ) -> Option<f64> {
+        let Pardon { of_limiter, held, doubt, young } = *pardon;
         let closing = self.closing.take()?;
         self.grown_at = now;
         let (epoch_at, epoch_seq) = *self.epoch.get_or_insert(probe);

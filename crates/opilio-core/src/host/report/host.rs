@@ -6,7 +6,7 @@ use super::super::blame::{Case, Charge, is_later};
 use super::super::hold::{Closing, Door, jittered};
 use super::super::limiter::{FLAKY_DOUBT, SILENT_DOUBT};
 use super::super::message::{HoldReason, HostEvent};
-use super::super::pace::Pace;
+use super::super::pace::{Pace, Pardon};
 use super::super::room::Ticket;
 #[cfg(feature = "sabotage")]
 use super::super::sabotage::Bug;
@@ -152,7 +152,8 @@ impl HostState {
                 let young = self.policy.backoff_bounds().min;
                 let silent = if of_pace { 0 } else { SILENT_DOUBT };
                 let doubt = silent.max(if flaky { FLAKY_DOUBT } else { 0 });
-                self.pace.pardoned(now, start, of_limiter, !quiet, doubt, asked, young)
+                let pardon = Pardon { of_limiter, held: !quiet, doubt, young };
+                self.pace.pardoned(now, start, asked, &pardon)
             }
             Some(Case { flaky: true, .. }) => self.pace.opened(now, start, stated, asked, REFUSED_MIN_FLAKY),
             Some(_) | None => self.pace.opened(now, start, stated, asked, REFUSED_MIN),
