@@ -162,7 +162,11 @@ fn a_host_that_asks_to_wait_for_a_lifetime_is_left() {
             let report = report.unwrap();
             assert!(report.balances());
             assert_eq!((report.pages, report.failures.len()), (2, 7), "{status} {wait}");
-            assert!(report.reasons[&Reason::HostClosed] >= 6, "{:?}", report.reasons);
+            assert_eq!(report.reasons[&Reason::HostClosed], 7, "{:?}", report.reasons);
+            let said: Vec<_> =
+                report.failures.iter().filter_map(|failure| failure.error.as_deref()).collect();
+            let [said] = said[..] else { panic!("one URL put its host aside: {said:?}") };
+            assert!(said.contains("put its host aside"), "{said}");
             assert_eq!(arrivals.len(), 3, "{arrivals:?}");
             assert!(took < Duration::from_secs(10), "{took:?}");
         }

@@ -150,8 +150,12 @@ impl Evidence {
         self.first_asks = (self.first_asks << 1 | u16::from(refused)) & FIRST_ASKS;
     }
 
-    /// Whether so many URLs are refused when they are asked for the first time that it is neither them nor
-    /// chance.
+    /// Whether so many URLs are refused when they are asked for the first time that it is hardly them.
+    pub(in crate::host) fn refuses_many(&self) -> bool {
+        self.first_asks.count_ones() >= REFUSES_MANY
+    }
+
+    /// Whether so many are that it is hardly chance either.
     pub(in crate::host) fn refuses_most(&self) -> bool {
         self.first_asks.count_ones() >= REFUSES_MOST
     }
@@ -384,7 +388,8 @@ fn robots_url(url: &str) -> String {
 const SINGLES: u8 = 3;
 const FIRST_ASKS: u16 = (1 << 10) - 1;
 /// Of the last ten.
-const REFUSES_MOST: u32 = 4;
+const REFUSES_MANY: u32 = 4;
+const REFUSES_MOST: u32 = 6;
 /// Different URLs that are refused within so many starts are refused for no fault of theirs.
 pub(super) const CROWD_STARTS: u32 = 6;
 /// So many 401 or 403 in a row ask for a witness the first time, and at most.

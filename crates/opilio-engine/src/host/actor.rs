@@ -325,11 +325,18 @@ impl HostActor {
         self.trying.remove(&lease.id);
         let earlier = self.undecided.remove(&lease.id);
         let report = self.report.take_if(|(id, _)| *id == lease.id).map(|(_, report)| report).or(earlier);
+        let stated = report.as_ref().and_then(|report| report.hints.retry_after);
         let (answer, location, mut error) =
             report.map_or((None, None, None), |report| (report.answer, report.location, report.error));
         if error.is_none() && delivery == Delivery::Failure(Reason::Proxy) {
             // It waited for rules that could not be had.
             error.clone_from(&self.proxy_error);
+        }
+        if let (Some(wait), Delivery::Failure(Reason::HostClosed)) = (stated, delivery) {
+            let seconds = wait.as_secs();
+            error = Some(format!(
+                "asked for a wait of {seconds} s, which put its host aside for the rest of the run"
+            ));
         }
         self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error, known: None });
     }

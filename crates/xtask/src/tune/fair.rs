@@ -360,7 +360,7 @@ fn soak(draw: u64, all: &mut Vec<Scenario>) {
         }
     }
     // What fails while the host does is asked for again.
-    let fair = Fair { broken, again_max: 30, asks_max: 10, ..Fair::new().over(seconds(45)) };
+    let fair = Fair { broken, again_max: 30, asks_max: 10, ..Fair::new().over(seconds(50)) };
     let mut soak = world(&format!("soak {draw}"), RulesMode::Off, 10, 450, fair);
     soak.timeout = seconds(2);
     soak.config = config;
@@ -383,9 +383,8 @@ fn chance(all: &mut Vec<Scenario>) {
     add("429 wait1 0.5 %", 1_000, Fault::Refusal { status: 429, wait_seconds: 1 }, 0.005, 0.80);
     for draw in 1..=4 {
         let mut once = world(&format!("chance first time only {draw}"), off, 20, 400, Fair::new());
-        let mut ids: Vec<u64> = (0..400).collect();
-        fastrand::Rng::with_seed(draw).shuffle(&mut ids);
-        for id in ids.into_iter().take(40) {
+        let ids = fastrand::Rng::with_seed(draw).choose_multiple(0..400, 40);
+        for id in ids {
             once.config = once.config.fault(Trigger::PathTimes(path(id), 1), Fault::Status(503));
         }
         once.goal.used_min = 0.80;

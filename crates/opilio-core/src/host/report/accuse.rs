@@ -27,7 +27,7 @@ impl HostState {
             return false;
         }
         let others = self.evidence.crowd(url, seq);
-        self.evidence.refuses_most() || clean && others > 1 || self.pace.may_be_limited() && others > 0
+        self.evidence.refuses_many() || clean && others > 1 || self.pace.may_be_limited() && others > 0
     }
 
     /// Whether different URLs were refused together with this one.
