@@ -1,7 +1,7 @@
 //! Whose fault it was: the host's, one page's, or chance.
 //!
-//! Only other URLs can tell. A *case* is the open question. The first unwelcome outcome opens it, or, for a
-//! failure after the connection stood, the second one in a row by another URL. While a case is open, one
+//! Only other URLs can tell. A *case* is the open question. A refusal opens it, or a connection that cannot be
+//! made, or several failures in a row by different URLs, or a run of 401 and 403. While a case is open, one
 //! start at a time goes out, and it is one that has not failed in this case:
 //!
 //! - It is answered: the case is over, and each URL that failed in it pays for that itself.
