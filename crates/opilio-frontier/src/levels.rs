@@ -119,6 +119,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
     }
 
     /// The deepest that a host may get now.
+    #[cfg(feature = "disk")]
     pub(crate) fn limit(&self, host: Id, left: &Depths) -> u16 {
         self.own_limit(host).min(self.others_limit(left))
     }
