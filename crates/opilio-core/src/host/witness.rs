@@ -753,7 +753,8 @@ impl Witness {
                 let often = outcome.blame() == Blame::Ours && *ours == 0;
                 self.may_end_origin(scheme, outcome, often);
                 self.note_refusal(now, outcome, &proposal);
-                let probe = out.is_some_and(|out| out.probe);
+                // A probe whose connection died of its age finds nothing out.
+                let probe = out.is_some_and(|out| out.probe) && outcome.blame() != Blame::Ours;
                 if outcome.blame() != Blame::Ours || outcome == Outcome::Failed(Fault::StaleConnection) {
                     self.unwelcome += 1;
                     self.fail_of_host(now, probe && !old_news);
