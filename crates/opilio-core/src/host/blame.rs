@@ -297,14 +297,17 @@ impl HostState {
 
     /// Where only a witness could tell and there is none, what is left pays itself.
     pub(in crate::host) fn settle_tail(&mut self, now: Timestamp) {
-        let stuck = match self.hold.door {
-            Door::Open => self.is_at_tail(),
-            Door::Closed => self.room.only_pending() && !self.hold.is_held(now),
-            Door::Probing => false,
-        };
-        if stuck && self.rules.in_flight() == 0 && self.witness_record().is_none() {
+        if self.tail_due().is_some_and(|due| due <= now) {
             self.end_tail();
         }
+    }
+
+    /// From when on what is left pays itself, if nothing is heard before: a closed host keeps its hold,
+    /// during which another URL may come and tell.
+    pub(in crate::host) fn tail_due(&self) -> Option<Timestamp> {
+        let stuck = self.hold.door != Door::Probing && self.is_at_tail();
+        let due = if self.hold.door == Door::Open { Timestamp::EPOCH } else { self.hold.until() };
+        (stuck && self.rules.in_flight() == 0 && self.witness_record().is_none()).then_some(due)
     }
 
     /// What is left pays itself.

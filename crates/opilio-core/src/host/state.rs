@@ -248,7 +248,8 @@ impl HostState {
         let linger = (self.is_idle() && !self.passivated).then(|| self.linger_end());
         let expiries = deadlines.into_iter().flatten().map(|at| (at, WakeReason::LeaseExpiry));
         let linger = linger.map(|at| (at, WakeReason::Linger));
-        expiries.chain(linger).chain(self.start_due()).min_by_key(|(at, _)| *at)
+        let tail = self.tail_due().map(|at| (at, WakeReason::HoldEnds));
+        expiries.chain(linger).chain(tail).chain(self.start_due()).min_by_key(|(at, _)| *at)
     }
 
     /// Whether the invariants hold that can be seen from inside, after a poll that gave `None`.

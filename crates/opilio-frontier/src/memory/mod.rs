@@ -44,7 +44,7 @@ pub struct MemoryOptions {
     pub caps: Caps,
     /// Whether pages are kept, so that they can become due again: about 100 bytes each.
     pub history: bool,
-    /// Whether depths are exact ([`levels`](crate::levels)), in a crawl that goes breadth-first.
+    /// Whether depths are exact ([`levels`]), in a crawl that goes breadth-first.
     pub levels: bool,
 }
 

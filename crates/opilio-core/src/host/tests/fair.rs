@@ -75,6 +75,19 @@ fn one_page_that_is_always_refused_costs_itself_and_no_other() {
 }
 
 #[test]
+fn where_nothing_can_tell_the_last_page_ends_with_its_hosts_hold() {
+    let stated = wait(503, Duration::from_secs(56));
+    for (retries, urls, last) in [(3, 1, stated), (0, 1, stated), (2, 2, stated), (2, 2, status(503))] {
+        let mut rig = host(RulesMode::Off, retries, urls);
+        // A page that is missing is no witness.
+        let other = status(404);
+        rig.serve(ms(400_000), LATENCY, |_, start| if asked(start) == Some(urls) { last } else { other });
+        let what = format!("{urls} URLs, {retries} retries, {last:?}");
+        assert_eq!(end_of(&rig, urls), (Delivery::Failure(Reason::Http5xx), retries + 1), "{what}");
+    }
+}
+
+#[test]
 fn what_fails_once_beside_a_page_that_always_fails_is_a_page() {
     for rules in [RulesMode::Off, RulesMode::Fetch] {
         for failure in [status(500), status(503), fault(Fault::Reset), fault(Fault::Timeout)] {
