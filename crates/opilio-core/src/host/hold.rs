@@ -95,7 +95,8 @@ impl Hold {
 
     /// Takes in an unwelcome outcome of a request that started at `started`.
     ///
-    /// A probe's outcome always begins a closing, whatever the clock's resolution makes of it.
+    /// A probe's outcome always begins a closing, whatever the clock's resolution makes of it. While a
+    /// probe is out, no other outcome does: a second probe would start beside it.
     pub(super) fn close(
         &mut self,
         now: Timestamp,
@@ -103,7 +104,7 @@ impl Hold {
         probe: bool,
         reason: HoldReason,
     ) -> Closing {
-        if !probe && self.preceded(started) {
+        if !probe && (self.preceded(started) || self.door == Door::Probing) {
             return Closing::Same;
         }
         if self.door == Door::Open {

@@ -572,7 +572,8 @@ impl Witness {
             return;
         }
         // What the server states is no chance.
-        self.unwelcome += 1 + u32::from(proposal.hints.retry_after.is_some());
+        let hints = proposal.hints;
+        self.unwelcome += 1 + u32::from(hints.retry_after.is_some() || hints.quota.is_some());
         let url = seen.url;
         let own = self.well.is_some_and(|well| {
             well >= started || seen.failed.is_some_and(|(failed_start, _)| well >= failed_start)
