@@ -114,7 +114,7 @@ pub fn outcome_of_error(word: &str) -> Option<Outcome> {
 pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) -> Explanation {
     let status = match question.outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => status,
-        // Whatever its status says, it may state a wait as a 429 does.
+        // A page that was refused may state a wait as a 429 does, whatever its status.
         Outcome::Refused(_) => 429,
         Outcome::Failed(_) => 0,
     };

@@ -128,7 +128,7 @@ fn a_host_is_given_up_after_so_many_strikes() {
     let (_dir, path) = config("[default]\nmax_strikes = 2\n[host.\"*.example\"]\nmax_strikes = 20\n");
     let by_file = knocks(&["--config", &path]);
     assert!((2..=4).contains(&by_file), "{by_file}");
-    // Of a host that never answers.
+    // The same settings hold for a host that never answers.
     let dead = |args: &[&str]| {
         let resets = HostConfig::new().products(8).fault(Trigger::Share(1.0), Fault::Reset);
         let shop = Sandbox::builder().host(resets).start().unwrap();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::support::{FAST, Run, assert_balanced, crawl, run};
 
-/// What a server is asked: the path, and the cookies that were sent.
+/// A request as the server sees it: its path, and the cookies that came with it.
 struct Asked<'a> {
     path: &'a str,
     cookies: &'a str,
@@ -159,7 +159,7 @@ fn every_page_behind_a_consent_wall_arrives() {
     let (run, report) = crawl(&urls);
     assert_eq!(titles(&run), ["/", "/1", "/2", "/3", "/4", "/5", "/6", "/7"], "{report}");
     assert_eq!((run.code, &report["aliases"]), (0, &json!(0)));
-    // Whoever keeps no cookies does not get past it, and is told so.
+    // Without cookies, a crawl does not get past the consent page, and the report says so.
     let server = Server::start(consent);
     let urls: Vec<_> = ["/", "/1", "/2"].map(|path| server.url(path)).into();
     let (run, report) = crawl(&[&urls[0], &urls[1], &urls[2], "--no-cookies"]);

@@ -132,7 +132,7 @@ fn a_crawl_stopped_in_the_middle_of_a_login_goes_on_logged_in() {
     let (_, report) = resumed(&dir, &seed, &["--no-robots"]);
     assert_eq!(report["reasons"], serde_json::json!({ "http_4xx": 2 }), "they were never kept");
 
-    // What a power cut may do to the file is said, and costs no more than the login.
+    // A file that a power cut has cut short is reported, and only the login is lost.
     let dir = begin(&[]);
     let file = dir.path().join("state").join("cookies");
     let whole = std::fs::read(&file).unwrap();

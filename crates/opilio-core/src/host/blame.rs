@@ -1,4 +1,4 @@
-//! Whose fault it was: the host's, one page's, or chance.
+//! Decides whose fault a failure was: the host's, one page's, or chance.
 //!
 //! Only other URLs can tell. A *case* is the open question. A refusal opens it, or a connection that cannot be
 //! made, or several failures in a row by different URLs, or a run of 401 and 403. While a case is open, one
@@ -22,7 +22,7 @@ use crate::outcome::Reason;
 use crate::record::{Attempts, Lease, LeaseId, Record};
 use crate::time::Timestamp;
 
-/// What a case is about.
+/// The kind of failure that a case is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::host) enum Charge {
     /// 429, 503, or what the policy takes for one.
@@ -48,21 +48,21 @@ pub(in crate::host) struct Case {
     pub(in crate::host) confirmed: bool,
     /// A probe failed as pages do: a witness can tell.
     pub(in crate::host) doubtful: bool,
-    /// What opened it says that it is about the pace: a 429, or a stated wait.
+    /// The refusal that opened it is about the pace: it was a 429, or stated a wait.
     pub(in crate::host) of_pace: bool,
     /// Some probe failed, in whatever way.
     pub(in crate::host) probed: bool,
     /// Pages of this host failed, or were refused, now and then before.
     pub(in crate::host) flaky: bool,
-    /// Nothing was held for it so far: it is asked at once who is to blame.
+    /// The host was not held for it so far: the next request goes out at once, to find out who is to blame.
     pub(in crate::host) quiet: bool,
-    /// So it began.
+    /// The case began as a quiet one.
     pub(in crate::host) was_quiet: bool,
     /// Its probe was refused, too, which may be chance at a host that refuses by chance.
     pub(in crate::host) doubled: bool,
     /// It was opened by a URL that had failed before.
     pub(in crate::host) again: bool,
-    /// What the strikes fall back to if it was not the host.
+    /// The host's strikes before the case; they fall back to this if the host was not to blame.
     pub(in crate::host) strikes_before: u16,
 }
 
@@ -85,7 +85,7 @@ impl Case {
     };
 }
 
-/// Whom a host has seen answer, and who waits for a verdict.
+/// What the answers of a host's URLs have shown so far, and the case that is open.
 #[derive(Clone, Debug, Default)]
 pub(in crate::host) struct Evidence {
     /// The case that is open, or the next one.
@@ -110,7 +110,7 @@ pub(in crate::host) struct Evidence {
 }
 
 impl Evidence {
-    /// What a memo tells of a case.
+    /// Restores the open case from what the memo of a passivated host kept.
     pub(in crate::host) fn restored(door: Door, reason: HoldReason, strikes: u16, confirmed: bool) -> Self {
         let charge = match reason {
             HoldReason::RetryAfter | HoldReason::QuotaSpent | HoldReason::Refusal | HoldReason::Page => {

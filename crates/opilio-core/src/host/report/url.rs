@@ -54,15 +54,22 @@ impl HostState {
                 self.fail(ticket, reason);
             }
             Verdict::Retry { after } => {
-                ticket.charge(self.evidence.number, seq);
+                self.charge(&mut ticket, seq, outcome);
                 ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
                 // It has paid: no case gives that back.
                 ticket.case = None;
-                if outcome.blame() != Blame::Refusal {
-                    ticket.fault = Some(reason_of(outcome));
-                }
                 self.again(now, ticket, after);
             }
+        }
+    }
+
+    /// Charges a failure to the open case, and to the URL unless it was ours.
+    fn charge(&self, ticket: &mut Ticket, seq: u32, outcome: Outcome) {
+        if outcome.blame() != Blame::Refusal {
+            ticket.fault = Some(reason_of(outcome));
+        }
+        if outcome.blame() != Blame::Ours {
+            ticket.charge(self.evidence.number, seq);
         }
     }
 
@@ -75,18 +82,11 @@ impl HostState {
         outcome: Outcome,
         proposal: Proposal,
     ) {
-        let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
-        if outcome.blame() != Blame::Refusal {
-            ticket.fault = Some(reason_of(outcome));
-        }
-        let case = self.evidence.number;
-        if outcome.blame() != Blame::Ours {
-            ticket.charge(case, seq);
-        }
+        self.charge(&mut ticket, seq, outcome);
         match proposal.verdict {
-            Verdict::GiveUp(reason) if permanent || !proposal.repeatable => self.fail(ticket, reason),
+            Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(ticket, reason),
             Verdict::Retry { .. } | Verdict::GiveUp(_) | Verdict::Done | Verdict::Redirect => {
-                ticket.excuse(case);
+                ticket.excuse(self.evidence.number);
                 // The host's hold is the wait.
                 self.again(now, ticket, Duration::ZERO);
             }
@@ -103,17 +103,11 @@ impl HostState {
         proposal: Proposal,
         walled: bool,
     ) {
-        let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
-        if outcome.blame() != Blame::Refusal {
-            ticket.fault = Some(reason_of(outcome));
-        }
+        self.charge(&mut ticket, seq, outcome);
         ticket.walled = walled;
-        if outcome.blame() != Blame::Ours {
-            ticket.charge(self.evidence.number, seq);
-            ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
-        }
+        ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
         match proposal.verdict {
-            Verdict::GiveUp(reason) if permanent || !proposal.repeatable => self.fail(ticket, reason),
+            Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(ticket, reason),
             // It put its host aside, and ends for that.
             Verdict::GiveUp(_) if self.parked.is_some() => self.again(now, ticket, Duration::ZERO),
             Verdict::GiveUp(_) if self.draining => {
@@ -177,4 +171,10 @@ impl HostState {
             _ => payer,
         }
     }
+}
+
+/// Whether another request would change nothing, or may not be sent.
+fn is_final(outcome: Outcome, proposal: Proposal) -> bool {
+    let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
+    permanent || !proposal.repeatable
 }
