@@ -4,7 +4,7 @@
 //! and a value the same words that its flag gives.
 
 use std::fmt::Display;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -73,6 +73,16 @@ pub(crate) struct HostKeys {
 }
 
 impl Config {
+    /// The file that settings come from: the one that was named, or the one in this directory, if there is
+    /// one. `none` names none.
+    pub(crate) fn file(named: Option<&Path>) -> Option<PathBuf> {
+        match named {
+            Some(name) if name == Path::new(NONE) => None,
+            Some(name) => Some(name.to_owned()),
+            None => Some(PathBuf::from(FILE)).filter(|file| file.is_file()),
+        }
+    }
+
     /// Reads a file.
     ///
     /// # Errors
@@ -212,6 +222,11 @@ pub(crate) fn user_agent(text: &str) -> Result<String, String> {
 
 /// More requests in flight than this help no crawl, and no machine.
 pub(crate) const IN_FLIGHT_MAX: u32 = 10_000;
+
+/// What `--config` says for no file at all.
+const NONE: &str = "none";
+/// The file that is read where none is named.
+const FILE: &str = "opilio.toml";
 
 /// With waits of a minute, more strikes than this take a week.
 pub(crate) const STRIKES_MAX: u32 = 10_000;

@@ -1,6 +1,8 @@
 //! `opilio extract`: what a CSS selector matches in a document.
 
+use anyhow::anyhow;
 use clap::Args;
+use opilio::extract::NotCss;
 
 use crate::document::DocumentArgs;
 use crate::exit::{Exit, Failure};
@@ -28,7 +30,12 @@ pub(crate) struct ExtractArgs {
 /// When the document cannot be read, the selector is none, or stdout cannot be written.
 pub(crate) fn run(args: &ExtractArgs) -> Result<Exit, Failure> {
     let document = args.document.read()?;
-    let matches = document.css(&args.css).map_err(Failure::usage)?;
+    let matches = document.css(&args.css).map_err(|error| match NotCss::find(&args.css) {
+        Some(NotCss::Attr { name, selector }) => {
+            Failure::Usage(anyhow!("{error}, as in --css '{selector}' --attr {name}"))
+        }
+        _ => Failure::usage(error),
+    })?;
     output::lines(|out| match &args.attr {
         Some(name) => matches.attrs(name).iter().try_for_each(|value| output::json(out, value)),
         None => matches.iter().try_for_each(|element| output::json(out, &element.text())),

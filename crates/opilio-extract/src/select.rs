@@ -3,6 +3,7 @@
 use crate::dom::visible_text;
 use crate::error::{NoMatch, SelectorError};
 use crate::link::{LINK_BYTES_MAX, LinkKind, RawLink};
+use crate::not_css::NotCss;
 use scraper::error::SelectorErrorKind;
 use scraper::{ElementRef, Selector};
 use std::cell::RefCell;
@@ -31,7 +32,7 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
             return Ok(Rc::clone(selector));
         }
         let selector = Selector::parse(css)
-            .map_err(|error| SelectorError { selector: css.to_owned(), reason: reason(&error) })?;
+            .map_err(|error| SelectorError { selector: css.to_owned(), reason: reason(css, &error) })?;
         if known.len() >= SELECTORS_MAX {
             known.clear();
         }
@@ -42,13 +43,44 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
     })
 }
 
-/// scraper's own words ask for a report to its developers in cases that are plain mistakes.
-fn reason(error: &SelectorErrorKind) -> String {
+/// scraper's own words ask for a report to its developers in cases that are plain mistakes, and name its
+/// own types. A habit of another tool is told what to write instead.
+fn reason(css: &str, error: &SelectorErrorKind) -> String {
+    if let Some(meant) = NotCss::find(css) {
+        return meant.to_string();
+    }
     match error {
         SelectorErrorKind::UnexpectedToken => "a token that does not belong there".to_owned(),
         SelectorErrorKind::EndOfLine => "it ends too early".to_owned(),
-        SelectorErrorKind::UnexpectedSelectorParseError(kind) => format!("{kind:?}"),
+        SelectorErrorKind::UnexpectedSelectorParseError(kind) => mistake(&format!("{kind:?}")),
         other => other.to_string().to_lowercase(),
+    }
+}
+
+/// The parser's types say it by their names only.
+fn mistake(kind: &str) -> String {
+    let (name, of) = kind.split_once('(').unwrap_or((kind, ""));
+    // The name of the thing is in quotes, perhaps inside of a token.
+    let of = of.split('"').nth(1).map(|of| format!(" `{of}`")).unwrap_or_default();
+    match name {
+        "UnsupportedPseudoClassOrElement" => {
+            format!("the pseudo-class or pseudo-element{of} is not supported")
+        }
+        "EmptySelector" => "it is empty".to_owned(),
+        "DanglingCombinator" => "it begins or ends with a combinator".to_owned(),
+        "UnexpectedIdent" => format!("the name{of} does not belong there"),
+        "NoIdentForPseudo" | "PseudoElementExpectedIdent" => "a name is missing after a colon".to_owned(),
+        "ClassNeedsIdent" => "a class is missing after a dot".to_owned(),
+        "ExpectedNamespace" => format!("the namespace{of} is not declared"),
+        "ExplicitNamespaceUnexpectedToken" => "a name is missing after `|`".to_owned(),
+        "BadValueInAttr" => "a value in brackets needs quotes".to_owned(),
+        "NoQualifiedNameInAttributeSelector" | "InvalidQualNameInAttr" => {
+            "the name of an attribute is missing in brackets".to_owned()
+        }
+        "UnexpectedTokenInAttributeSelector" | "ExpectedBarInAttr" => {
+            "something in brackets does not belong there".to_owned()
+        }
+        _ => "something does not belong there".to_owned(),
     }
 }
 
@@ -267,7 +299,7 @@ mod tests {
             let error = selector(css).unwrap_err();
             assert_eq!(error.selector, css);
             assert!(!error.reason.is_empty() && !error.reason.contains('\n'), "{error}");
-            assert!(!error.reason.contains("report"), "{error}");
+            assert!(!error.reason.contains("report") && !error.reason.contains("Unsupported"), "{error}");
         }
         let deep = ":not(".repeat(100_000);
         assert!(selector(&deep).is_err());

@@ -8,21 +8,23 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
+use opilio::extract::NamedField;
 use opilio::{AddressPolicy, Durability, Follow, Order, Rate};
 
 use crate::config::{self, IN_FLIGHT_MAX, STRIKES_MAX};
-use crate::crawl::spider::Field;
+use crate::crawl::spider;
 use crate::unit;
 
 /// Crawls from these URLs, politely, and prints one JSON object a page.
 ///
 /// Fields of a page: url (what was asked for), final_url (after redirects), status, title (or null),
 /// depth (links from a seed), bytes (of the body), links (how many the page has), and one for each
-/// --css: the text of its first match, or null. A URL that leads to an already known one is the line
+/// --css: the text of its first match, or null, or what its words say. A URL that leads to an already known one is the line
 /// {"url", "final_url", "alias": true}. With --merge-canonical a page has the field canonical too (what it
 /// names as its canonical URL, or null), and an alias of it has that URL as its final_url.
 ///
-/// Settings come from flags, then the environment, then opilio.toml. A [host."…"] section of that
+/// Settings come from flags, then the environment, then opilio.toml (in this directory, or where --config
+/// says). A [host."…"] section of that
 /// file is more exact than a flag for all hosts, and wins for its host.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -80,9 +82,25 @@ pub(crate) struct CrawlArgs {
     /// sitemap counts as a page, but prints nothing
     #[arg(long, help_heading = "What")]
     pub(crate) sitemaps: bool,
-    /// Adds a field: the text of the first element that the CSS selector matches; may be repeated
-    #[arg(long, value_name = "NAME=SELECTOR", help_heading = "What", value_parser = str::parse::<Field>)]
-    pub(crate) css: Vec<Field>,
+    /// Adds a field: the text of the first element that a CSS selector matches, or what WORDS say;
+    /// may be repeated
+    ///
+    /// The words, parted by commas:
+    ///   attr=NAME  an attribute, of the first match that has it
+    ///   own_text   the text directly in the element, without that of the elements below
+    ///   raw        the text as it stands in the markup, white space and all
+    ///   html       the markup of the element
+    ///   all        of every match, as a list
+    ///   one        of the only match; a page where several match ends as parse_error
+    ///
+    /// For example:
+    ///   --css price=.price                        the first price, as text
+    ///   --css 'image[attr=src]=img.product'       where its picture is
+    ///   --css 'tags[all]=.tag'                    all tags, as a list
+    ///   --css 'links[attr=href, all]=main a'      all addresses of links
+    ///   --css 'description[html]=.description'    with its markup
+    #[arg(long, value_name = "NAME[WORDS]=SELECTOR", help_heading = "What", value_parser = spider::field, verbatim_doc_comment)]
+    pub(crate) css: Vec<NamedField>,
 
     /// Requests of each host, per s, m, h or d [default: 60/m]
     #[arg(long, value_name = "RATE", env = "OPILIO_RATE", help_heading = "How fast")]
@@ -175,8 +193,9 @@ pub(crate) struct CrawlArgs {
     /// What a power cut may take of --state (a kill takes nothing) [default: interval]
     #[arg(long, value_name = "HOW", requires = "state", help_heading = "Where")]
     pub(crate) durability: Option<DurabilityArg>,
-    /// Settings, also of single hosts
-    #[arg(long, value_name = "opilio.toml", env = "OPILIO_CONFIG", help_heading = "Where")]
+    /// Settings, also of single hosts; none reads no file [default: opilio.toml in this directory, if there
+    /// is one]
+    #[arg(long, value_name = "FILE.toml", env = "OPILIO_CONFIG", help_heading = "Where")]
     pub(crate) config: Option<PathBuf>,
 
     /// Who we say we are; should name a URL or a mail address where you can be reached

@@ -49,7 +49,7 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
         Some(path) => JsonLines::create(path).map_err(Failure::usage)?,
         None => JsonLines::stdout(),
     };
-    if let Some(hint) = plan.contact_hint(&seeds) {
+    for hint in plan.settings_hint().into_iter().chain(plan.contact_hint(&seeds)) {
         display.say(&hint);
     }
     let closing = plan.closing(args.state.is_some());

@@ -1,5 +1,7 @@
 //! Flags, environment and `opilio.toml`, merged into one crawl.
 
+use std::path::PathBuf;
+
 use anyhow::Context;
 use opilio::core::{Host, Statuses, Wait};
 use opilio::{
@@ -36,6 +38,8 @@ pub(crate) struct Plan {
     max_redirects: Option<u16>,
     strip_tracking: bool,
     merge_canonical: bool,
+    /// The settings file that was read because it was there.
+    unasked: Option<PathBuf>,
 }
 
 impl Plan {
@@ -44,12 +48,13 @@ impl Plan {
     /// # Errors
     /// When the configuration cannot be read, or a pattern means nothing.
     pub(crate) fn new(args: &CrawlArgs) -> anyhow::Result<Self> {
-        let config = args.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+        let file = Config::file(args.config.as_deref());
+        let config = file.as_deref().map(Config::read).transpose()?.unwrap_or_default();
         let default = effective(args, &config.default);
-        let file = &config.crawl;
-        let retries = args.retries.or(file.retries).unwrap_or(3);
-        let hosts = config.hosts.iter().map(|(pattern, keys)| {
-            let settings = settings(retries, or(keys, &default));
+        let keys = &config.crawl;
+        let retries = args.retries.or(keys.retries).unwrap_or(3);
+        let hosts = config.hosts.iter().map(|(pattern, host)| {
+            let settings = settings(retries, or(host, &default));
             Ok((pattern.clone(), settings.with_context(|| format!("[host.{pattern:?}]"))?))
         });
         let hosts = hosts.collect::<anyhow::Result<_>>()?;
@@ -59,27 +64,34 @@ impl Plan {
             retry: default.retry.unwrap_or_default(),
             scope: scope(args, &config)?,
             limits: limits(args, &config),
-            addresses: args.allow_private.clone().or(file.allow_private.clone()).unwrap_or_default(),
-            user_agent: args.user_agent.clone().or(file.user_agent.clone()),
-            robots: !args.no_robots && file.robots.unwrap_or(true),
-            proxies: proxies(args, &file.proxies)?,
-            cookies: !args.no_cookies && file.cookies.unwrap_or(true),
+            addresses: args.allow_private.clone().or(keys.allow_private.clone()).unwrap_or_default(),
+            user_agent: args.user_agent.clone().or(keys.user_agent.clone()),
+            robots: !args.no_robots && keys.robots.unwrap_or(true),
+            proxies: proxies(args, &keys.proxies)?,
+            cookies: !args.no_cookies && keys.cookies.unwrap_or(true),
             any_certificate: args.danger_accept_any_certificate,
-            total_in_flight: args.total_in_flight.or(file.total_in_flight),
-            memory_limit: args.memory_limit.or(file.memory_limit),
-            max_pages: args.max_pages.or(file.max_pages),
+            total_in_flight: args.total_in_flight.or(keys.total_in_flight),
+            memory_limit: args.memory_limit.or(keys.memory_limit),
+            max_pages: args.max_pages.or(keys.max_pages),
             host_caps: HostCaps {
                 pages: args.max_pages_per_host,
                 body_bytes: args.max_bytes_per_host,
                 depth: None,
             },
             order: args.order.map(Order::from).unwrap_or_default(),
-            max_duration: args.max_duration.or(file.max_duration),
-            max_redirects: args.max_redirects.or(file.max_redirects),
-            strip_tracking: args.strip_tracking || file.strip_tracking.unwrap_or(false),
-            merge_canonical: args.merge_canonical || file.merge_canonical.unwrap_or(false),
+            max_duration: args.max_duration.or(keys.max_duration),
+            max_redirects: args.max_redirects.or(keys.max_redirects),
+            strip_tracking: args.strip_tracking || keys.strip_tracking.unwrap_or(false),
+            merge_canonical: args.merge_canonical || keys.merge_canonical.unwrap_or(false),
             default: default.policy,
+            unasked: file.filter(|_| args.config.is_none()),
         })
+    }
+
+    /// A word about settings from a file that no flag names.
+    pub(crate) fn settings_hint(&self) -> Option<String> {
+        let file = self.unasked.as_ref()?;
+        Some(format!("settings: {}, which --config none would leave out", file.display()))
     }
 
     /// Hands the settings to a crawler.

@@ -1,10 +1,9 @@
 //! The spider of `opilio crawl`: an item for each page, and every link.
 
 use std::collections::HashSet;
-use std::str::FromStr;
 use std::sync::Arc;
 
-use opilio::extract::Document;
+use opilio::extract::{FieldError, NamedField, Value};
 use opilio::{Found, Page, ParseError, Request, Spider};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use url::Url;
@@ -13,7 +12,7 @@ use url::Url;
 #[derive(Debug)]
 pub(crate) struct PageSpider {
     seeds: Vec<Url>,
-    fields: Arc<[Field]>,
+    fields: Arc<[NamedField]>,
     with_canonical: bool,
     /// Whether bodies are kept as files.
     files: bool,
@@ -23,7 +22,7 @@ pub(crate) struct PageSpider {
 
 impl PageSpider {
     /// Begins at these URLs, and adds these fields.
-    pub(crate) fn new(seeds: Vec<Url>, fields: Vec<Field>) -> Self {
+    pub(crate) fn new(seeds: Vec<Url>, fields: Vec<NamedField>) -> Self {
         Self { seeds, fields: fields.into(), with_canonical: false, files: false, sitemaps: false }
     }
 
@@ -43,12 +42,12 @@ impl PageSpider {
         self
     }
 
-    /// The text of each field's first match. Builds no DOM without fields, nor for what is no markup.
-    fn select(&self, page: &Page<()>) -> Result<Vec<Option<String>>, ParseError> {
+    /// The value of each field. Builds no DOM without fields, nor for what is no markup.
+    fn select(&self, page: &Page<()>) -> Result<Vec<Value>, ParseError> {
         if !is_markup(page) {
-            return Ok(vec![None; self.fields.len()]);
+            return Ok(self.fields.iter().map(|named| named.field.nothing()).collect());
         }
-        self.fields.iter().map(|field| Ok(page.css(&field.selector)?.text())).collect()
+        self.fields.iter().map(|named| Ok(named.field.read(page.document())?)).collect()
     }
 }
 
@@ -107,9 +106,9 @@ pub(crate) struct PageItem {
     canonical: Option<Option<String>>,
     /// Where the body is, if it is kept.
     file: Option<String>,
-    fields: Arc<[Field]>,
+    fields: Arc<[NamedField]>,
     /// As many as there are fields.
-    selected: Vec<Option<String>>,
+    selected: Vec<Value>,
 }
 
 impl Serialize for PageItem {
@@ -128,45 +127,30 @@ impl Serialize for PageItem {
         if let Some(file) = &self.file {
             map.serialize_entry("file", file)?;
         }
-        for (field, text) in self.fields.iter().zip(&self.selected) {
-            map.serialize_entry(&field.name, text)?;
+        for (field, value) in self.fields.iter().zip(&self.selected) {
+            map.serialize_entry(&field.name, value)?;
         }
         map.end()
     }
 }
 
-/// A field that the user asks for: `NAME=SELECTOR`.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Field {
-    pub(crate) name: String,
-    selector: String,
-}
-
-impl FromStr for Field {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, selector) =
-            text.split_once('=').ok_or("write it as NAME=SELECTOR, such as price=.price")?;
-        let (name, selector) = (name.trim(), selector.trim());
-        if name.is_empty() {
-            return Err("the name before = is empty".to_owned());
-        }
-        if OWN_FIELDS.contains(&name) {
-            return Err(format!("every page has a field {name:?} already: choose another name"));
-        }
-        // Asked of an empty page, since a selector is the same for all pages.
-        let Ok(nowhere) = Url::parse("http://localhost/") else { return Err("internal".to_owned()) };
-        Document::new(nowhere, None, Default::default()).css(selector).map_err(|error| error.to_string())?;
-        Ok(Self { name: name.to_owned(), selector: selector.to_owned() })
+/// Reads a field that the user asks for.
+///
+/// # Errors
+/// When it is none, or has the name of one that every page has.
+pub(crate) fn field(text: &str) -> Result<NamedField, String> {
+    let field: NamedField = text.parse().map_err(|error: FieldError| error.to_string())?;
+    if OWN_FIELDS.contains(&&*field.name) {
+        return Err(format!("every page has a field {:?} already: choose another name", field.name));
     }
+    Ok(field)
 }
 
 /// Refuses fields of one name, since an object has room for one.
 ///
 /// # Errors
 /// When a name is there twice.
-pub(crate) fn check_names(fields: &[Field]) -> anyhow::Result<()> {
+pub(crate) fn check_names(fields: &[NamedField]) -> anyhow::Result<()> {
     let mut names = HashSet::new();
     match fields.iter().find(|field| !names.insert(&field.name)) {
         Some(field) => Err(anyhow::anyhow!("--css: there are two fields {:?}", field.name)),
@@ -192,7 +176,7 @@ mod tests {
 
     fn items(fields: &[&str], html: &str) -> (Vec<serde_json::Value>, usize) {
         let url = Url::parse("http://shop.example/a").unwrap();
-        let fields = fields.iter().map(|field| field.parse().unwrap()).collect();
+        let fields = fields.iter().map(|text| field(text).unwrap()).collect();
         let spider = PageSpider::new(vec![url.clone()], fields);
         let found = parse_page(&spider, &Page::from_html(url, (), html.to_owned())).unwrap();
         (found.items().iter().map(|item| serde_json::to_value(item).unwrap()).collect(), found.requested())
@@ -201,12 +185,13 @@ mod tests {
     #[test]
     fn a_page_is_one_object() {
         let html = r#"<title> A </title><a href=b>b</a><a href="c" rel=nofollow>c</a><p class=x>one</p><p class=x>two</p>"#;
-        let (items, requested) = items(&["x=.x", "y=.y"], html);
+        let (items, requested) = items(&["x=.x", "y=.y", "z[all]=.x", "to[attr=href, all]=a"], html);
         assert_eq!(
             items,
             [serde_json::json!({
                 "url": "http://shop.example/a", "final_url": "http://shop.example/a", "status": 200, "title": "A",
                 "depth": 0, "bytes": html.len(), "links": 2, "x": "one", "y": null,
+                "z": ["one", "two"], "to": ["b", "c"],
             })]
         );
         assert_eq!(requested, 1, "nofollow is heeded");
@@ -218,11 +203,12 @@ mod tests {
             ("price", "NAME=SELECTOR"),
             ("=.x", "empty"),
             ("title=h1", "\"title\" already"),
+            ("title[attr=x]=h1", "\"title\" already"),
             ("x=a[", "CSS selector `a[`"),
         ] {
-            let error = text.parse::<Field>().unwrap_err();
+            let error = field(text).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        assert_eq!("a=a[href=b]".parse::<Field>().unwrap().selector, "a[href=b]");
+        assert_eq!(field("a=a[href=b]").unwrap().field.css(), "a[href=b]");
     }
 }

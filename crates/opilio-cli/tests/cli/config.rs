@@ -91,3 +91,48 @@ fn unknown_keys_are_errors_with_a_suggestion() {
     let expected = ":3: unknown key \"in_flihgt\" in [default]: did you mean \"in_flight\"?";
     assert!(run.error().ends_with(expected), "{}", run.stderr);
 }
+
+#[test]
+fn the_file_of_this_directory_is_read_unless_another_or_none_is_named() {
+    let server = ears();
+    let (dir, _) = file("[crawl]\nuser_agent = \"here/1\"\nrobots = false\n");
+    let (_other, named) = file("[crawl]\nuser_agent = \"named/1\"\nrobots = false\n");
+    let below = dir.path().join("below");
+    std::fs::create_dir(&below).unwrap();
+    let agent = |place: &std::path::Path, config: Option<&str>, args: &[&str]| {
+        let mut command = opilio();
+        command.arg("crawl").args(FAST).args(args).arg(format!("http://{}/", server.addr)).current_dir(place);
+        command.envs(config.map(|config| ("OPILIO_CONFIG", config)));
+        let run = finish(command.spawn().unwrap());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let heads = std::iter::from_fn(|| server.heads.try_recv().ok()).last().unwrap().to_ascii_lowercase();
+        let agent = heads.lines().find_map(|line| line.strip_prefix("user-agent: ").map(str::to_owned));
+        (agent.unwrap(), run.stderr.contains("settings: opilio.toml"))
+    };
+    let own = agent(&below, None, &[]).0;
+    assert!(own.starts_with("opilio/"), "a folder above says nothing: {own}");
+    assert_eq!(agent(dir.path(), None, &[]), ("here/1".to_owned(), true), "and it is said");
+    assert_eq!(agent(dir.path(), None, &["--quiet"]), ("here/1".to_owned(), false));
+    assert_eq!(agent(dir.path(), None, &["--config=none"]), (own.clone(), false));
+    assert_eq!(agent(dir.path(), Some("none"), &[]), (own, false));
+    let named = named.to_str().unwrap();
+    assert_eq!(agent(dir.path(), None, &["--config", named]), ("named/1".to_owned(), false));
+    assert_eq!(agent(dir.path(), Some(named), &[]), ("named/1".to_owned(), false));
+    assert_eq!(agent(dir.path(), Some(named), &["--user-agent=flag/1"]), ("flag/1".to_owned(), false));
+}
+
+#[test]
+fn what_is_wrong_in_the_file_of_this_directory_is_named() {
+    let (dir, path) = file("[default]\nrtae = \"60/m\"\n");
+    let mut command = opilio();
+    command.args(["crawl", "http://127.0.0.1:1/"]).current_dir(dir.path());
+    let run = finish(command.spawn().unwrap());
+    assert_eq!(run.code, 2);
+    assert!(run.error().starts_with("error: opilio.toml:2: unknown key \"rtae\""), "{}", run.stderr);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    let mut command = opilio();
+    command.args(["crawl", "ftp://x/"]).current_dir(dir.path());
+    let run = finish(command.spawn().unwrap());
+    assert!(run.error().contains("neither http nor https"), "a folder is no file: {}", run.stderr);
+}

@@ -48,6 +48,30 @@ fn a_page_is_one_object_with_the_fields_of_the_contract() {
 }
 
 #[test]
+fn the_words_of_a_field_say_what_of_its_matches_is_printed() {
+    let page = "<p class=p title=t>7 <b>now</b>\n</p><p class=p>8</p><a href=/b>b</a>";
+    let host = HostConfig::new().page("/a", "text/html", page).page("/n.json", "application/json", "{}");
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let fields =
+        ["first=.p", "all[all]=.p", "to[attr=href]=a", "own[own_text]=.p", "html[html]=b", "raw[raw]=.p"];
+    let args = fields.map(|field| format!("--css={field}"));
+    let (a, n) = (shop.url(0, "/a"), shop.url(0, "/n.json"));
+    let seeds = [&a, &n, "--follow=none"];
+    let (run, _) = crawl(&[&seeds[..], &args.each_ref().map(|arg| &**arg)].concat());
+    let mut items = run.items();
+    items.sort_by_key(|item| item["url"].to_string());
+    let values = |item: &serde_json::Value| {
+        json!(["first", "all", "to", "own", "html", "raw"].map(|name| item[name].clone()))
+    };
+    let expected = json!(["7 now", ["7 now", "8"], "/b", "7", "<b>now</b>", "7 now\n"]);
+    assert_eq!(values(&items[0]), expected);
+    assert_eq!(values(&items[1]), json!([null, [], null, null, null, null]), "no markup");
+    let (one, report) = crawl(&[&a, "--follow=none", "--css=one[one]=.p"]);
+    assert_eq!((one.items().len(), &report["reasons"]), (0, &json!({"parse_error": 1})));
+    assert!(one.stderr.contains("several elements match the CSS selector `.p`"), "{}", one.stderr);
+}
+
+#[test]
 fn a_redirect_is_reported_under_its_own_url_and_an_alias_is_said() {
     let shop = shop();
     let (first, second) = (shop.url(0, "/go?to=/deals"), shop.url(0, "/go?to=/deals&status=301"));

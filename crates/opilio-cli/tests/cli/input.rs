@@ -56,6 +56,11 @@ fn values_that_mean_nothing() {
         ("--follow", "everything", "everything"),
         ("--css", "price", "NAME=SELECTOR"),
         ("--css", "price=a[", "`a[`"),
+        ("--css", "x=h1::text", "as in the field x=h1"),
+        ("--css", "x=a::attr(href)", "as in the field x[attr=href]=a"),
+        ("--css", "x=p:contains(\"y\")", "as in the field x[all]=p"),
+        ("--css", "x=//h1", "as in the field x=h1"),
+        ("--css", "x[href]=a", "the words are attr=NAME"),
         ("--user-agent", "a\nb", "no user agent"),
         ("--config", "/nonexistent/opilio.toml", "/nonexistent/opilio.toml"),
     ] {

@@ -89,6 +89,10 @@ fn documents_come_from_files_too_and_what_is_wrong_is_said_in_one_line() {
         (&["links", file], &["--base"]),
         (&["links", base], &["FILE"]),
         (&["extract", file, base, "--css", "a["], &["`a[`"]),
+        (&["extract", file, base, "--css", "h1::text"], &["write `h1`, whose text is read"]),
+        (&["extract", file, base, "--css", "a::attr(href)"], &["as in --css 'a' --attr href"]),
+        (&["extract", file, base, "--css", "p:contains('x')"], &["write `p`", "cannot ask for text"]),
+        (&["extract", file, base, "--css", "//a/@href"], &["it is XPath"]),
         (&["extract", file, base], &["--css"]),
         (&["url", "canonicalize"], &["URL"]),
     ] {

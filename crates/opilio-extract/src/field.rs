@@ -1,0 +1,392 @@
+//! Fields: a CSS selector, and what of its matches becomes the value.
+//!
+//! One small set of words, wherever fields are written: on the command line, in a file, in code.
+//!
+//! | words | value |
+//! | --- | --- |
+//! | none | the text of the first match, as a person reads it; `None` without a match |
+//! | `attr=NAME` | an attribute, of the first match that has it |
+//! | `own_text` | the text directly in the element, without that of the elements below |
+//! | `raw` | the text as it stands in the markup, white space and all |
+//! | `html` | the markup of the element, its own tags included |
+//! | `all` | of every match, as a list |
+//! | `one` | of the only match; several are an error |
+//!
+//! One of the four parts, and one of the two counts, in any order.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::document::Document;
+use crate::error::SelectorError;
+use crate::not_css::NotCss;
+use crate::select::{Element, Matches, selector};
+
+/// What of an element becomes a value.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Part {
+    /// Its text, as [`Element::text`] reads it.
+    #[default]
+    Text,
+    /// The text directly in it ([`Element::own_text`]).
+    OwnText,
+    /// Its text as it stands in the markup.
+    Raw,
+    /// Its markup ([`Element::html`]).
+    Html,
+    /// This attribute.
+    Attr(String),
+}
+
+/// How many matches become values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Count {
+    /// The first.
+    #[default]
+    First,
+    /// The only one.
+    One,
+    /// All of them.
+    All,
+}
+
+/// A CSS selector, and what of its matches becomes the value.
+///
+/// ```
+/// use opilio_extract::{Document, Field, Value};
+///
+/// let page = Document::new("https://shop.example/".parse()?, None, "<a href=/1>one</a> <a href=/2>two</a>".into());
+/// assert_eq!(Field::new("a")?.read(&page)?, Value::Text(Some("one".into())));
+/// assert_eq!(Field::with_words("a", "attr=href, all")?.read(&page)?, Value::List(vec!["/1".into(), "/2".into()]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    css: String,
+    part: Part,
+    count: Count,
+}
+
+impl Field {
+    /// The text of the first match.
+    ///
+    /// # Errors
+    /// The selector is not valid.
+    pub fn new(css: &str) -> Result<Self, SelectorError> {
+        selector(css)?;
+        Ok(Self { css: css.to_owned(), part: Part::default(), count: Count::default() })
+    }
+
+    /// What the words say, which are parted by commas.
+    ///
+    /// # Errors
+    /// The selector is not valid, a word is none, or two words contradict each other.
+    pub fn with_words(css: &str, words: &str) -> Result<Self, FieldError> {
+        let (mut part, mut count) = (None, None);
+        for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
+            let twice = match read_word(word)? {
+                Word::Part(one) => part.replace(one).is_some(),
+                Word::Count(one) => count.replace(one).is_some(),
+            };
+            if twice {
+                return Err(FieldError::Contradiction { words: words.to_owned(), word: word.to_owned() });
+            }
+        }
+        let field = Self::new(css)?;
+        Ok(Self { part: part.unwrap_or_default(), count: count.unwrap_or_default(), ..field })
+    }
+
+    /// Another part of the matches.
+    #[must_use]
+    pub fn part(mut self, part: Part) -> Self {
+        self.part = part;
+        self
+    }
+
+    /// Another number of matches.
+    #[must_use]
+    pub fn count(mut self, count: Count) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// The selector.
+    #[must_use]
+    pub fn css(&self) -> &str {
+        &self.css
+    }
+
+    /// The value on a page; builds its DOM.
+    ///
+    /// # Errors
+    /// When several elements match and [`Count::One`] is wanted.
+    pub fn read(&self, page: &Document) -> Result<Value, ReadError> {
+        let matches = page.css(&self.css)?;
+        match self.count {
+            Count::All => Ok(Value::List(self.values(&matches).collect())),
+            Count::First => Ok(Value::Text(self.values(&matches).next())),
+            Count::One => {
+                if matches.iter().nth(1).is_some() {
+                    return Err(ReadError::Several { selector: self.css.clone() });
+                }
+                Ok(Value::Text(self.values(&matches).next()))
+            }
+        }
+    }
+
+    /// The value where there is no markup.
+    #[must_use]
+    pub fn nothing(&self) -> Value {
+        match self.count {
+            Count::All => Value::List(Vec::new()),
+            Count::First | Count::One => Value::Text(None),
+        }
+    }
+
+    fn values<'m>(&'m self, matches: &'m Matches<'_>) -> impl Iterator<Item = String> + 'm {
+        matches.iter().filter_map(|element| self.part.of(&element))
+    }
+}
+
+impl Part {
+    /// What it is of an element; `None` for an attribute that the element does not have.
+    #[must_use]
+    pub fn of(&self, element: &Element<'_>) -> Option<String> {
+        match self {
+            Self::Text => Some(element.text()),
+            Self::OwnText => Some(element.own_text()),
+            Self::Raw => Some(element.raw_text()),
+            Self::Html => Some(element.html()),
+            Self::Attr(name) => element.attr(name).map(str::to_owned),
+        }
+    }
+}
+
+/// The value of a field on one page. As JSON it is a text, `null`, or a list of texts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Value {
+    /// Of one match; `None` without one.
+    Text(Option<String>),
+    /// Of all matches.
+    List(Vec<String>),
+}
+
+/// A field with its name, read from `NAME=SELECTOR` or `NAME[WORDS]=SELECTOR`.
+///
+/// ```
+/// use opilio_extract::NamedField;
+///
+/// let price: NamedField = "price=.price".parse()?;
+/// let images: NamedField = "images[attr=src, all]=img.product".parse()?;
+/// assert_eq!((&*images.name, images.field.css()), ("images", "img.product"));
+/// # Ok::<(), opilio_extract::FieldError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedField {
+    /// The name in the output.
+    pub name: String,
+    /// What it is.
+    pub field: Field,
+}
+
+impl FromStr for NamedField {
+    type Err = FieldError;
+
+    fn from_str(text: &str) -> Result<Self, FieldError> {
+        let shape = || FieldError::Shape { text: text.to_owned() };
+        let at = text.find(['=', '[']).ok_or_else(shape)?;
+        let (name, rest) = (text[..at].trim(), &text[at..]);
+        let (words, css) = match rest.strip_prefix('[') {
+            Some(rest) => {
+                let (words, rest) = rest.split_once(']').ok_or_else(shape)?;
+                (words, rest.trim_start().strip_prefix('=').ok_or_else(shape)?)
+            }
+            None => ("", &rest[1..]),
+        };
+        if name.is_empty() {
+            return Err(FieldError::NoName);
+        }
+        let css = css.trim();
+        let field = Field::with_words(css, words).map_err(|error| match (&error, NotCss::find(css)) {
+            (FieldError::Selector(_), Some(meant)) => {
+                FieldError::NotCss { instead: instead(name, &meant), meant }
+            }
+            _ => error,
+        })?;
+        Ok(Self { name: name.to_owned(), field })
+    }
+}
+
+/// How a field says it, where that is plain.
+fn instead(name: &str, meant: &NotCss) -> Option<String> {
+    match meant {
+        NotCss::Text { selector } => Some(format!("{name}={selector}")),
+        NotCss::Attr { selector, name: attr } => Some(format!("{name}[attr={attr}]={selector}")),
+        NotCss::Html { selector } => Some(format!("{name}[html]={selector}")),
+        NotCss::Contains { selector, .. } => Some(format!("{name}[all]={selector}")),
+        NotCss::XPath { css: Some(css), attr: Some(attr) } => Some(format!("{name}[attr={attr}]={css}")),
+        NotCss::XPath { css: Some(css), attr: None } => Some(format!("{name}={css}")),
+        NotCss::Place { .. } | NotCss::XPath { css: None, .. } => None,
+    }
+}
+
+/// Why a text is no field.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FieldError {
+    /// It has no name and selector in their places.
+    #[error(
+        "{text:?} is no field: write NAME=SELECTOR or NAME[WORDS]=SELECTOR, such as price=.price or link[attr=href]=a"
+    )]
+    Shape {
+        /// As it was written.
+        text: String,
+    },
+    /// There is nothing in front of the `=`.
+    #[error("the name of a field is empty: write NAME=SELECTOR, such as price=.price")]
+    NoName,
+    /// A word is none that fields have.
+    #[error("{word:?} is no word of a field: the words are {}", WORDS.join(", "))]
+    Word {
+        /// The word.
+        word: String,
+    },
+    /// Two words ask for two things.
+    #[error("the words {words:?} contradict each other: {word:?} is one too many")]
+    Contradiction {
+        /// All of them.
+        words: String,
+        /// The last.
+        word: String,
+    },
+    /// The selector is none of CSS, but the habit of another tool.
+    #[error("{meant}{}", Instead(instead.as_deref()))]
+    NotCss {
+        /// What was meant.
+        meant: NotCss,
+        /// The field that does it, where there is one.
+        instead: Option<String>,
+    },
+    /// The selector is not valid.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
+}
+
+struct Instead<'a>(Option<&'a str>);
+
+impl fmt::Display for Instead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |field| write!(f, ", as in the field {field}"))
+    }
+}
+
+/// Why a page has no value for a field.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReadError {
+    /// Several elements match, and one was asked for.
+    #[error("several elements match the CSS selector `{selector}`, of which there should be one")]
+    Several {
+        /// The selector.
+        selector: String,
+    },
+    /// The selector is not valid.
+    #[error(transparent)]
+    Selector(#[from] SelectorError),
+}
+
+enum Word {
+    Part(Part),
+    Count(Count),
+}
+
+const WORDS: [&str; 6] = ["attr=NAME", "own_text", "raw", "html", "all", "one"];
+
+fn read_word(word: &str) -> Result<Word, FieldError> {
+    let wrong = || FieldError::Word { word: word.to_owned() };
+    let (key, value) = match word.split_once('=') {
+        Some((key, value)) => (key.trim(), Some(value.trim().trim_matches(['"', '\'']))),
+        None => (word, None),
+    };
+    Ok(match (key, value) {
+        // Names of HTML are lower case in the tree; those of SVG (viewBox) keep their case.
+        ("attr", Some(name)) if !name.is_empty() => Word::Part(Part::Attr(name.to_owned())),
+        ("own_text" | "own-text", None) => Word::Part(Part::OwnText),
+        ("raw", None) => Word::Part(Part::Raw),
+        ("html", None) => Word::Part(Part::Html),
+        ("text", None) => Word::Part(Part::Text),
+        ("all", None) => Word::Count(Count::All),
+        ("one", None) => Word::Count(Count::One),
+        ("first", None) => Word::Count(Count::First),
+        _ => return Err(wrong()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    const PAGE: &str = "<h1> Tea <b>pot</b>\n </h1><a href=/1 title=x>one</a><a>none</a><a href=/2>two</a>";
+
+    fn read(field: &str) -> String {
+        let page = Document::new("http://a.test/".parse().unwrap(), None, PAGE.into());
+        let field: NamedField = field.parse().unwrap_or_else(|error| panic!("{field}: {error}"));
+        let value = field.field.read(&page).map(|value| serde_json::to_string(&value).unwrap());
+        value.unwrap_or_else(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_word_says_what_becomes_the_value() {
+        for (field, value) in [
+            ("x=h1", r#""Tea pot""#),
+            ("x=h2", "null"),
+            ("x[text]=h1", r#""Tea pot""#),
+            ("x[own_text]=h1", r#""Tea""#),
+            ("x[raw]=h1", r#"" Tea pot\n ""#),
+            ("x[html]=b", r#""<b>pot</b>""#),
+            ("x[attr=href]=a", r#""/1""#),
+            ("x[attr=title]=a[href='/2']", "null"),
+            ("x[all]=a", r#"["one","none","two"]"#),
+            ("x[all,attr=href]=a", r#"["/1","/2"]"#),
+            ("x [ attr = \"href\" , all ] = a", r#"["/1","/2"]"#),
+            ("x[all]=h2", "[]"),
+            ("x[one]=h1", r#""Tea pot""#),
+            ("x[one]=h2", "null"),
+            ("x[one]=a", "several elements match the CSS selector `a`, of which there should be one"),
+            ("x[]=a[href=\"/2\"]", r#""two""#),
+        ] {
+            assert_eq!(read(field), value, "{field}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_field_is_told_how_to_write_one() {
+        for (field, part) in [
+            ("price", "write NAME=SELECTOR or NAME[WORDS]=SELECTOR"),
+            ("price[all", "write NAME=SELECTOR"),
+            ("price[all].x", "write NAME=SELECTOR"),
+            ("=.x", "the name of a field is empty"),
+            ("[all]=.x", "the name of a field is empty"),
+            ("x[href]=a", "\"href\" is no word of a field: the words are attr=NAME"),
+            ("x[attr]=a", "\"attr\" is no word"),
+            ("x[all=1]=a", "\"all=1\" is no word"),
+            ("x[html,raw]=a", "\"raw\" is one too many"),
+            ("x[all,one]=a", "\"one\" is one too many"),
+            ("x=a[", "CSS selector `a[`"),
+            ("x=", "CSS selector ``"),
+            ("x=h1::text", "as in the field x=h1"),
+            ("x=a::attr(href)", "as in the field x[attr=href]=a"),
+            ("x=div::html", "as in the field x[html]=div"),
+            (r#"x=p:contains("y")"#, "as in the field x[all]=p"),
+            ("x=//a/@href", "as in the field x[attr=href]=a"),
+        ] {
+            let error = field.parse::<NamedField>().unwrap_err().to_string();
+            assert!(error.contains(part) && !error.contains("Unsupported"), "{field}: {error}");
+        }
+    }
+}
