@@ -75,14 +75,14 @@ pub use opilio_frontier as frontier;
 pub use opilio_robots as robots;
 
 pub use opilio_core::{Backoff, HostPolicy, Rate, Reason, RetryPolicy, per_hour, per_minute, per_second};
-pub use opilio_export::{ContentHash, FileStore, JsonLines};
+pub use opilio_export::{ContentHash, Csv, FileStore, JsonLines};
 pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 
 /// All that a spider usually needs.
 pub mod prelude {
     pub use crate::core::{Backoff, HostPolicy, RetryPolicy, per_hour, per_minute, per_second};
-    pub use crate::export::JsonLines;
+    pub use crate::export::{Csv, JsonLines};
     pub use crate::fetch::{AddressPolicy, Limits};
     pub use crate::{
         CrawlError, CrawlReport, Crawler, Failure, Follow, Found, Page, ParseError, Request, Scope, Spider,

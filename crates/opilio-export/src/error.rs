@@ -52,6 +52,16 @@ pub enum ExportError {
         /// Where it ends.
         found: u64,
     },
+    /// The output has other columns than what is to be written into it.
+    #[error("resume {sink}: it has the columns {found}, and not {wanted}")]
+    OtherColumns {
+        /// Which sink.
+        sink: Arc<str>,
+        /// Those that it begins with.
+        found: String,
+        /// Those that are to be written.
+        wanted: String,
+    },
     /// What was written cannot be taken back, so that exactly once cannot be kept.
     #[error("resume {sink}: what it was given cannot be taken back")]
     NotResumable {

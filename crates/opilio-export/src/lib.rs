@@ -7,6 +7,7 @@
 //! | export | writes |
 //! | --- | --- |
 //! | [`JsonLines`] | one JSON value a line, to a file, to stdout, to any writer |
+//! | [`Csv`] | a header and one row an item, to the same places |
 //! | [`Collect`] | JSON Lines into memory, for tests and small programs |
 //!
 //! [`FileStore`] keeps whole bodies (images, documents) by the hash of their content.
@@ -14,6 +15,7 @@
 //! [`Prefix`] joins what several sinks have written into the one prefix that may be settled.
 
 mod collect;
+mod csv;
 mod error;
 mod export;
 mod file;
@@ -23,6 +25,7 @@ mod prefix;
 mod stream;
 
 pub use collect::{Collect, Collected};
+pub use csv::Csv;
 pub use error::ExportError;
 pub use export::{Encoder, Export, Sink};
 pub use file::FileSink;

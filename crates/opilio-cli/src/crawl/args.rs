@@ -12,16 +12,20 @@ use opilio::extract::NamedField;
 use opilio::{AddressPolicy, Durability, Follow, Order, Rate};
 
 use crate::config::{self, IN_FLIGHT_MAX, STRIKES_MAX};
+use crate::crawl::output::Format;
 use crate::crawl::spider;
 use crate::unit;
 
-/// Crawls from these URLs, politely, and prints one JSON object a page.
+/// Crawls from these URLs, politely, and prints one JSON object, or one row of CSV, a page.
 ///
 /// Fields of a page: url (what was asked for), final_url (after redirects), status, title (or null),
 /// depth (links from a seed), bytes (of the body), links (how many the page has), and one for each
 /// --css: the text of its first match, or null, or what its words say. A URL that leads to an already known one is the line
 /// {"url", "final_url", "alias": true}. With --merge-canonical a page has the field canonical too (what it
 /// names as its canonical URL, or null), and an alias of it has that URL as its final_url.
+///
+/// As CSV (--output FILE.csv, or --format csv) these are the columns, in this order, and alias is the last:
+/// true on the rows of aliases. Null is an empty cell, an empty text is "", a list is written as JSON.
 ///
 /// Settings come from flags, then the environment, then opilio.toml (in this directory, or where --config
 /// says). A [host."…"] section of that
@@ -156,9 +160,16 @@ pub(crate) struct CrawlArgs {
     #[arg(long, value_name = "N", env = "OPILIO_MAX_REDIRECTS", help_heading = "How patient")]
     pub(crate) max_redirects: Option<u16>,
 
-    /// Where pages go, as JSON Lines; the file is begun anew, unless --resume goes on with it [default: stdout]
-    #[arg(long, value_name = "FILE.jsonl", help_heading = "Where")]
+    /// Where pages go; the file is begun anew, unless --resume goes on with it [default: stdout]
+    #[arg(long, value_name = "FILE", help_heading = "Where")]
     pub(crate) output: Option<PathBuf>,
+    /// In which form [default: csv for a file that ends in .csv, else jsonl]
+    #[arg(long, value_name = "FORMAT", env = "OPILIO_FORMAT", help_heading = "Where")]
+    pub(crate) format: Option<Format>,
+    /// In CSV, leaves texts that begin like a formula (=, +, -, @) as they are; otherwise they get an
+    /// apostrophe in front, since a spreadsheet would run what a stranger wrote
+    #[arg(long, help_heading = "Where")]
+    pub(crate) keep_formulas: bool,
     /// Reads again from DIR what was fetched once and is still fresh, without a request: for trying things
     #[arg(long, value_name = "DIR", env = "OPILIO_CACHE", help_heading = "Where")]
     pub(crate) cache: Option<PathBuf>,

@@ -1,9 +1,10 @@
 //! `opilio crawl`: one JSON object a page, without a spider to write.
 //!
 //! `args` are the flags, `plan` merges them with `opilio.toml`, `seeds` reads the URLs, `spider` turns
-//! pages into items, `state` is the crawl's directory, `watch` runs it, `summary` says how it ended.
+//! pages into items, `output` is where they go, `state` is the crawl's directory, `watch` runs it, `summary` says how it ended.
 
 mod args;
+mod output;
 mod plan;
 mod progress;
 mod seeds;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use opilio::export::ExportError;
-use opilio::{Cache, CrawlError, CrawlReport, Crawler, FileStore, JsonLines, Stopped};
+use opilio::{Cache, CrawlError, CrawlReport, Crawler, FileStore, Stopped};
 
 pub(crate) use args::{CrawlArgs, FollowArg, allow_private};
 pub(crate) use seeds::web_url;
@@ -28,6 +29,7 @@ pub(crate) use summary::PRIVATE_HINT;
 
 use crate::exit::{Exit, Failure, say};
 use crate::{descriptors, logs};
+use output::{Format, Output};
 use plan::Plan;
 use progress::Display;
 use spider::PageSpider;
@@ -43,12 +45,10 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     descriptors::raise();
     let seeds = seeds::read(&args).map_err(Failure::Usage)?;
     spider::check_names(&args.css).map_err(Failure::Usage)?;
+    let format = Format::of(&args).map_err(Failure::Usage)?;
     let plan = Plan::new(&args).map_err(Failure::Usage)?;
     let report_file = args.report.as_deref().map(ReportFile::open).transpose().map_err(Failure::Usage)?;
-    let export = match &args.output {
-        Some(path) => JsonLines::create(path).map_err(Failure::usage)?,
-        None => JsonLines::stdout(),
-    };
+    let output = Output::open(&args, format).map_err(Failure::Usage)?;
     for hint in plan.settings_hint().into_iter().chain(plan.contact_hint(&seeds)) {
         display.say(&hint);
     }
@@ -65,7 +65,8 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     let (resume, retry_failed, durability) = (args.resume, args.retry_failed, args.durability);
     let (history, refresh) = (args.history, args.refresh);
     let state = args.state.map(|dir| State { dir, resume, retry_failed, history, refresh, durability });
-    let mut crawler = plan.apply(Crawler::new(spider)).export(export);
+    let columns = spider.columns();
+    let mut crawler = output.apply(plan.apply(Crawler::new(spider)), columns, args.keep_formulas);
     if let Some(files) = files {
         crawler = crawler.files(files);
     }

@@ -42,6 +42,15 @@ impl PageSpider {
         self
     }
 
+    /// The names of an item's fields, in their order, and that of aliases.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let own = ["url", "final_url", "status", "title", "depth", "bytes", "links"];
+        let some = [("canonical", self.with_canonical), ("file", self.files)];
+        let some = some.into_iter().filter(|(_, is_there)| *is_there).map(|(name, _)| name);
+        let names = own.into_iter().chain(some).map(str::to_owned);
+        names.chain(self.fields.iter().map(|named| named.name.clone())).chain(["alias".to_owned()]).collect()
+    }
+
     /// The value of each field. Builds no DOM without fields, nor for what is no markup.
     fn select(&self, page: &Page<()>) -> Result<Vec<Value>, ParseError> {
         if !is_markup(page) {

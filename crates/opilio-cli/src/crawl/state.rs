@@ -74,7 +74,7 @@ pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
         )),
         CrawlError::Seed(_)
         | CrawlError::MemoryUnknown
-        | CrawlError::Export(ExportError::Open { .. })
+        | CrawlError::Export(ExportError::Open { .. } | ExportError::OtherColumns { .. })
         | CrawlError::OtherOutput { .. }
         | CrawlError::NothingToResume { .. }
         | CrawlError::Frontier(

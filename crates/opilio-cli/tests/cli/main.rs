@@ -6,6 +6,7 @@
 mod cache;
 mod config;
 mod crawl;
+mod csv;
 mod depth;
 mod explain;
 mod fetch;

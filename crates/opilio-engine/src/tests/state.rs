@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use opilio_core::{HostPolicy, Reason, per_minute, per_second};
-use opilio_export::{Encoder, Export, ExportError, JsonLines, Sink};
+use opilio_export::{Csv, Encoder, Export, ExportError, JsonLines, Sink};
 use opilio_fetch::{Ask, ScriptedAnswer, ScriptedTransport, Transport};
 use opilio_frontier::{DiskFrontier, DiskOptions, Frontier};
 use tempfile::TempDir;
@@ -92,6 +92,33 @@ fn a_crawl_that_is_killed_at_any_moment_writes_every_page_once() {
         assert!(report.requests >= 36, "{}", report.requests);
         assert!(arrivals <= 36 + kills * 12, "{arrivals} arrivals for 36 pages and {kills} kills");
     }
+}
+
+#[test]
+fn rows_of_csv_are_written_once_below_one_header_whatever_is_killed_when() {
+    let mut expected: Vec<String> =
+        ["a.example", "b.example"].iter().flat_map(|host| urls(host, 9)).collect();
+    expected.sort();
+    let mut random = fastrand::Rng::with_seed(109);
+    let kept = Kept::new(expected.clone());
+    let path = kept.dir.path().join("out.csv");
+    let begin = || {
+        let output = Csv::create(&path).unwrap();
+        let crawler =
+            crawler(List(kept.urls.clone())).export(output).state(kept.dir.path().join("csv")).resume();
+        crawler.transport(web(|_, _, _| page()))
+    };
+    let mut kills = 0;
+    while kill(begin(), Duration::from_micros(random.u64(1..2_000_000))).is_some() {
+        kills += 1;
+        assert!(kills < 1_000, "it comes no further");
+    }
+    assert!(kills > 1, "{kills}");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let mut rows: Vec<&str> = text.split_terminator("\r\n").collect();
+    assert_eq!(rows.remove(0), "value");
+    rows.sort_unstable();
+    assert_eq!(rows, expected);
 }
 
 #[test]

@@ -1,0 +1,422 @@
+//! CSV (RFC 4180): a header, and one row an item.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::error::ExportError;
+use crate::export::{Encoder, Export, Sink};
+use crate::file::{self, FileSink};
+use crate::stream::StreamSink;
+
+/// Exports each item as one row of CSV, for spreadsheets and data frames.
+///
+/// The first line names the columns. They are the fields of the first item, or those that
+/// [`columns`](Self::columns) names; an item that has others is an error, and ends its page as `parse_error`.
+/// An item without a field of that name has `null` there. An item that is no struct and no map (a text, a
+/// number) is one column `value`.
+///
+/// `null` is an empty cell, an empty text is `""`. (Where a row is a single cell, both are `""`, since an
+/// empty line counts as no row.) Lists and nested values are written as JSON. Lines end in CR LF. Control
+/// characters have no place in CSV: they become U+FFFD, except tabs and line breaks.
+///
+/// What a page holds is a stranger's: a spreadsheet would run a text such as `=HYPERLINK(…)`. So texts that
+/// begin like a formula (`=`, `+`, `-`, `@`, also after white space) get an apostrophe in front, unless they
+/// are plain numbers. [`keep_formulas`](Self::keep_formulas) leaves them as they are.
+///
+/// ```
+/// # use opilio_export::{Csv, ExportError};
+/// # fn main() -> Result<(), ExportError> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("products.csv");
+/// let export = Csv::create(path)?.columns(["name", "price"]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Csv {
+    to: To,
+    shape: Arc<Shape>,
+}
+
+#[derive(Debug)]
+enum To {
+    File(FileSink, PathBuf),
+    Stream(StreamSink),
+}
+
+/// What encoders and sink have to agree on.
+#[derive(Clone, Debug, Default)]
+struct Shape {
+    columns: OnceLock<Vec<String>>,
+    formulas: Formulas,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Formulas {
+    #[default]
+    Defused,
+    Kept,
+}
+
+impl Csv {
+    /// Into a file, which is made or opened now. What is in it already stays until the crawl begins:
+    /// a new crawl starts it anew, a resumed one goes on in it, if its columns are the same.
+    ///
+    /// A path that is no regular file (`/dev/stdout`, a named pipe) is written as a stream.
+    ///
+    /// # Errors
+    /// When it cannot be written to; the error names the path and holds the operating system's reason.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, ExportError> {
+        let path = path.as_ref();
+        let file = file::open(path)?;
+        let kind = file.metadata().map_err(|source| ExportError::Open { path: path.to_owned(), source })?;
+        if kind.is_file() {
+            return Ok(Self::to(To::File(FileSink::over(path, file), path.to_owned())));
+        }
+        Ok(Self::to(To::Stream(StreamSink::new(&path.to_string_lossy(), file))))
+    }
+
+    /// To the standard output.
+    #[must_use]
+    pub fn stdout() -> Self {
+        Self::to(To::Stream(StreamSink::new("stdout", io::stdout())))
+    }
+
+    /// Into any writer.
+    #[must_use]
+    pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
+        Self::to(To::Stream(StreamSink::new("writer", writer)))
+    }
+
+    /// These columns, in this order. Then the header is there even if no item comes, and items may leave
+    /// some of them out. Without this the first item's fields are the columns.
+    #[must_use]
+    pub fn columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let columns = OnceLock::from(columns.into_iter().map(Into::into).collect::<Vec<_>>());
+        self.shape = Arc::new(Shape { columns, formulas: self.shape.formulas });
+        self
+    }
+
+    /// Writes texts that begin like a formula as they are: for programs that read CSV, not for spreadsheets.
+    #[must_use]
+    pub fn keep_formulas(mut self) -> Self {
+        self.shape = Arc::new(Shape { formulas: Formulas::Kept, columns: self.shape.columns.clone() });
+        self
+    }
+
+    fn to(to: To) -> Self {
+        Self { to, shape: Arc::default() }
+    }
+}
+
+impl<T: Serialize + ?Sized> Export<T> for Csv {
+    fn encoder(&self) -> Box<dyn Encoder<T>> {
+        Box::new(CsvEncoder { shape: self.shape.clone(), json: Vec::new() })
+    }
+
+    fn into_sink(self: Box<Self>) -> Result<Box<dyn Sink>, ExportError> {
+        let (inner, path): (Box<dyn Sink>, _) = match self.to {
+            To::File(file, path) => (Box::new(file), Some(path)),
+            To::Stream(stream) => (Box::new(stream), None),
+        };
+        Ok(Box::new(CsvSink { inner, path, shape: self.shape, is_headed: false }))
+    }
+}
+
+/// The [`Encoder`] of CSV.
+#[derive(Debug)]
+struct CsvEncoder {
+    shape: Arc<Shape>,
+    json: Vec<u8>,
+}
+
+impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
+    fn encode(&mut self, item: &T, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        // By way of JSON: a cell is what JSON Lines would say, and what has no form there has none here.
+        self.json.clear();
+        serde_json::to_writer(&mut self.json, item).map_err(wrong)?;
+        let Cells(cells) = serde_json::from_slice(&self.json).map_err(wrong)?;
+        if cells.is_empty() && self.shape.columns.get().is_none() {
+            return Err(wrong(RowError::Empty));
+        }
+        let columns = self.shape.columns.get_or_init(|| cells.iter().map(|(name, _)| name.clone()).collect());
+        let mut row = vec![None; columns.len()];
+        for (at, (name, value)) in cells.into_iter().enumerate() {
+            // Fields come in the order of the columns, mostly.
+            let place = match columns.get(at) {
+                Some(column) if *column == name => Some(at),
+                _ => columns.iter().position(|column| *column == name),
+            };
+            match place.and_then(|at| row.get_mut(at)) {
+                Some(cell @ None) => *cell = Some(value.get()),
+                Some(Some(_)) => return Err(wrong(RowError::Twice { name })),
+                None => return Err(wrong(RowError::Column { name, columns: columns.join(", ") })),
+            }
+        }
+        let start = out.len();
+        let written = self.shape.row(row.into_iter(), out);
+        if written.is_err() {
+            out.truncate(start);
+        }
+        written
+    }
+
+    /// A row of its own where the columns are those of pages: `url`, `final_url` and `alias`.
+    fn encode_alias(&mut self, url: &str, final_url: &str, out: &mut Vec<u8>) -> Result<(), ExportError> {
+        let Some(columns) = self.shape.columns.get() else { return Ok(()) };
+        if !["url", "final_url", "alias"].iter().all(|name| columns.iter().any(|column| column == name)) {
+            return Ok(());
+        }
+        for (at, column) in columns.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            match column.as_str() {
+                "url" => self.shape.text(url, out),
+                "final_url" => self.shape.text(final_url, out),
+                "alias" => out.extend_from_slice(b"true"),
+                _ => {}
+            }
+        }
+        out.extend_from_slice(LINE_END);
+        Ok(())
+    }
+}
+
+impl Shape {
+    /// A row of JSON values; none for what is not there.
+    fn row<'a>(
+        &self,
+        cells: impl ExactSizeIterator<Item = Option<&'a str>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ExportError> {
+        let is_single = cells.len() == 1;
+        for (at, cell) in cells.enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            match cell {
+                None | Some("null") if is_single => out.extend_from_slice(b"\"\""),
+                None | Some("null") => {}
+                Some(json) if json.starts_with('"') => {
+                    let text: String = serde_json::from_str(json).map_err(wrong)?;
+                    self.text(&text, out);
+                }
+                // A formula begins otherwise, and a negative number is none.
+                Some(json) => push(json, out),
+            }
+        }
+        out.extend_from_slice(LINE_END);
+        Ok(())
+    }
+
+    fn header(&self) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        for (at, column) in self.columns.get()?.iter().enumerate() {
+            if at > 0 {
+                out.push(b',');
+            }
+            self.text(column, &mut out);
+        }
+        out.extend_from_slice(LINE_END);
+        Some(out)
+    }
+
+    fn text(&self, text: &str, out: &mut Vec<u8>) {
+        if self.formulas == Formulas::Defused && is_formula(text) {
+            return push(&format!("'{text}"), out);
+        }
+        push(text, out);
+    }
+}
+
+/// Writes a cell, in quotes where it needs them; an empty text does.
+fn push(text: &str, out: &mut Vec<u8>) {
+    let mark = |c: char| matches!(c, '"' | ',' | '\r' | '\n');
+    let is_bare = !text.is_empty() && !text.contains(mark) && text.trim() == text;
+    if is_bare && !text.contains(is_unfit) {
+        return out.extend_from_slice(text.as_bytes());
+    }
+    let mut buffer = [0; 4];
+    out.push(b'"');
+    for c in text.chars() {
+        if c == '"' {
+            out.push(b'"');
+        }
+        let c = if is_unfit(c) { char::REPLACEMENT_CHARACTER } else { c };
+        out.extend_from_slice(c.encode_utf8(&mut buffer).as_bytes());
+    }
+    out.push(b'"');
+}
+
+/// A control character that a terminal may obey, or that ends a text for some reader.
+fn is_unfit(c: char) -> bool {
+    c.is_control() && !matches!(c, '\t' | '\r' | '\n')
+}
+
+/// Whether a spreadsheet may run it. Full-width signs count: some programs take them for the others.
+fn is_formula(text: &str) -> bool {
+    let begins = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
+    let sign =
+        |c: char| matches!(c, '=' | '+' | '-' | '@' | '\u{ff1d}' | '\u{ff0b}' | '\u{ff0d}' | '\u{ff20}');
+    begins.starts_with(sign) && !is_number(begins.trim_end())
+}
+
+/// Digits with a sign, a point and an exponent: `inf` and `nan` are words.
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) && text.parse::<f64>().is_ok()
+}
+
+/// The columns that a file begins with.
+fn columns_in(path: &Path, formulas: Formulas) -> io::Result<Vec<String>> {
+    use std::io::Read;
+    let head = std::fs::File::open(path)?.take(HEADER_BYTES_MAX);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(head);
+    let first = reader.records().next().transpose()?.unwrap_or_default();
+    let names = first.iter().map(|name| match name.strip_prefix('\'') {
+        Some(name) if formulas == Formulas::Defused && is_formula(name) => name.to_owned(),
+        _ => name.to_owned(),
+    });
+    Ok(names.collect())
+}
+
+/// Writes the header in front of the first rows, and otherwise what it is given.
+struct CsvSink {
+    inner: Box<dyn Sink>,
+    /// Of a regular file.
+    path: Option<PathBuf>,
+    shape: Arc<Shape>,
+    is_headed: bool,
+}
+
+impl CsvSink {
+    /// Learns or compares the columns of an output that has some already.
+    fn agree(&self, position: u64) -> Result<(), ExportError> {
+        let Some(path) = &self.path else { return Ok(()) };
+        if path.metadata().is_ok_and(|file| file.len() < position) {
+            // That it lost rows is worse, and is said next.
+            return Ok(());
+        }
+        let found = columns_in(path, self.shape.formulas)
+            .map_err(|source| ExportError::Open { path: path.clone(), source })?;
+        let wanted = self.shape.columns.get_or_init(|| found.clone());
+        if *wanted == found {
+            return Ok(());
+        }
+        let (found, wanted) = (found.join(", "), wanted.join(", "));
+        Err(ExportError::OtherColumns { sink: self.inner.name(), found, wanted })
+    }
+}
+
+impl Sink for CsvSink {
+    fn name(&self) -> Arc<str> {
+        self.inner.name()
+    }
+
+    fn begin(&mut self, position: u64) -> Result<(), ExportError> {
+        if position > 0 && self.inner.goes_back() {
+            // Before anything is cut off.
+            self.agree(position)?;
+        }
+        self.inner.begin(position)?;
+        self.is_headed = position > 0;
+        self.append(b"").map(drop)
+    }
+
+    /// A header alone is nothing to lose.
+    fn has_rows(&self) -> bool {
+        let length = self.path.as_ref().and_then(|path| Some(path.metadata().ok()?.len()));
+        let header = self.shape.header().map_or(0, |header| header.len() as u64);
+        self.inner.has_rows() && length != Some(header)
+    }
+
+    fn goes_back(&self) -> bool {
+        self.inner.goes_back()
+    }
+
+    /// The header is not repeated: the stream is the same one, as with `>>`.
+    fn go_on(&mut self, position: u64) -> Result<(), ExportError> {
+        self.inner.go_on(position)?;
+        self.is_headed = position > 0;
+        self.append(b"").map(drop)
+    }
+
+    fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError> {
+        // Encoders know the columns before there is a row.
+        let header = self.shape.header().filter(|_| !self.is_headed);
+        let Some(mut whole) = header else { return self.inner.append(rows) };
+        whole.extend_from_slice(rows);
+        let position = self.inner.append(&whole)?;
+        self.is_headed = true;
+        Ok(position)
+    }
+
+    fn flush(&mut self) -> Result<u64, ExportError> {
+        self.inner.flush()
+    }
+
+    fn sync(&mut self) -> Result<u64, ExportError> {
+        self.inner.sync()
+    }
+}
+
+/// The fields of an item, in their order.
+struct Cells<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Cells<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let whole = <&'a RawValue>::deserialize(deserializer)?;
+        let cells = match whole.get().as_bytes().first() {
+            Some(b'{') => serde_json::Deserializer::from_str(whole.get()).deserialize_map(Fields),
+            Some(b'[') => Err(serde::de::Error::custom("a list has no names for columns: use a struct")),
+            _ => Ok(vec![("value".to_owned(), whole)]),
+        };
+        cells.map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("named fields")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut cells = Vec::new();
+        while let Some(cell) = map.next_entry()? {
+            cells.push(cell);
+        }
+        Ok(cells)
+    }
+}
+
+/// Why an item is no row.
+#[derive(Debug, thiserror::Error)]
+enum RowError {
+    #[error("there is no column {name:?}, but {columns}; Csv::columns names them all")]
+    Column { name: String, columns: String },
+    #[error("it has no fields that could name the columns; Csv::columns does")]
+    Empty,
+    #[error("it has two fields {name:?}")]
+    Twice { name: String },
+}
+
+fn wrong(source: impl std::error::Error + Send + Sync + 'static) -> ExportError {
+    ExportError::Encode { exporter: "CSV", source: Box::new(source) }
+}
+
+const LINE_END: &[u8] = b"\r\n";
+/// No header is longer.
+const HEADER_BYTES_MAX: u64 = 1024 * 1024;
+
+#[cfg(test)]
+mod tests;
