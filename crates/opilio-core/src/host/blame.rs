@@ -15,6 +15,7 @@ use super::gate::Candidate;
 use super::hold::{Door, Hold};
 use super::message::HoldReason;
 use super::room::Ticket;
+use super::rules::SCHEMES;
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::state::HostState;
@@ -221,7 +222,9 @@ impl HostState {
         if case.charge == Charge::Forbidden {
             return true;
         }
-        if self.room.ready().iter().any(Ticket::is_clean) {
+        // A clean one whose origin's rules are on their way by another host is not at hand.
+        let at_hand = |ticket: &Ticket| ticket.is_clean() && self.lease_due(&ticket.lease).is_some();
+        if self.room.ready().iter().any(at_hand) {
             // Among many broken pages a clean one proves little. A page is not asked twice for less.
             let robots = case.doubtful && !self.rules.is_off();
             let often = case.charge == Charge::Failed && self.pace.is_flaky();
@@ -230,12 +233,10 @@ impl HostState {
         if case.doubtful {
             return true;
         }
-        let (ready, waiting) = (self.room.ready(), self.room.waiting());
-        let mut idle = ready.iter().chain(waiting.iter().map(|(_, ticket)| ticket));
         // A single suspect may clear itself. Several that the host refused alike cannot.
-        let alone = ready.len() + waiting.len() == 1;
+        let alone = self.room.idle().count() == 1;
         (case.confirmed || !alone || self.room.has_pending())
-            && idle.any(|ticket| !ticket.is_clean() || !startable(ticket))
+            && self.room.idle().any(|ticket| !ticket.is_clean() || !startable(ticket))
     }
 
     /// Whether all that is left are URLs whose end depends on whose fault it was.
@@ -252,8 +253,10 @@ impl HostState {
         if charge == Some(Charge::Forbidden) || charge.is_none() && self.evidence.forbidden > 0 {
             return good;
         }
-        let suspect = self.room.any_idle().map(|ticket| &ticket.lease.record);
-        let robots = suspect.filter(|record| self.rules.were_fetched(record.scheme));
+        let fetched = |ticket: &&Ticket| self.rules.were_fetched(ticket.lease.record.scheme);
+        let any_fetched = SCHEMES.into_iter().any(|scheme| self.rules.were_fetched(scheme));
+        let suspect = if any_fetched { self.room.idle().find(fetched) } else { None };
+        let robots = suspect.map(|ticket| &ticket.lease.record);
         robots.map(WitnessRecord::RobotsOf).or(good)
     }
 

@@ -90,7 +90,7 @@ impl HostState {
     }
 
     /// From when on a lease may start as far as its origin's rules go; `None` while they are fetched.
-    fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
+    pub(super) fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
         match self.rules.of(lease.record.scheme).known {
             _ if self.rules.is_off() || lease.id.is_errand() => Some(Timestamp::EPOCH),
             // Known rules allow a start, expired ones a fetch of newer ones.

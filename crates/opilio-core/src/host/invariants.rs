@@ -17,7 +17,8 @@ pub enum Invariant {
     G5,
     /// A hold never becomes shorter.
     G6,
-    /// A URL's own faults use up its attempts; the host's do not.
+    /// A URL's own faults use up its attempts; the host's do not. Failures are the host's in a row that
+    /// ends in a confirmed closing and that no answer interrupts.
     G7,
     /// Redirects, robots.txt and sitemap fetches spend the budget of the host that they go to.
     G8,

@@ -232,9 +232,9 @@ impl Room {
             .map(|(place, _)| place)
     }
 
-    /// Any lease that was not started.
-    pub(super) fn any_idle(&self) -> Option<&Ticket> {
-        self.ready.last().or_else(|| self.waiting.last().map(|(_, ticket)| ticket))
+    /// The leases that are not in flight: the next one to start first, then those that wait.
+    pub(super) fn idle(&self) -> impl Iterator<Item = &Ticket> {
+        self.ready.iter().rev().chain(self.waiting.iter().rev().map(|(_, ticket)| ticket))
     }
 
     /// Whether there are leases, and all of them wait for the end of a case.

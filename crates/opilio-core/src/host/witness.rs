@@ -284,8 +284,11 @@ impl Witness {
         let end = self.hold_end;
         expect(until >= end, Invariant::G6, || format!("held until {until:?}, asked for {end:?}"))?;
         self.hold_shown = until;
-        if self.door_open && !shown.door_open {
-            self.closed_at = Some(now);
+        match (self.door_open, shown.door_open) {
+            (true, false) => self.closed_at = Some(now),
+            // An answer ended the case.
+            (false, true) => self.begin_new_row(),
+            (true, true) | (false, false) => {}
         }
         self.door_open = shown.door_open;
         self.compare_places(&shown)?;
@@ -638,6 +641,9 @@ impl Witness {
                 }
             }
         }
+        if self.door_open {
+            self.begin_new_row();
+        }
         if let Some(trouble) = &mut self.trouble {
             // What came after that is another question.
             trouble.confirmed = false;
@@ -670,12 +676,17 @@ impl Witness {
         }
     }
 
+    /// Failures become the host's in a row that no answer interrupts: those so far are not given back.
+    fn begin_new_row(&mut self) {
+        self.leases.iter_mut().for_each(|seen| seen.open = 0);
+    }
+
     /// Whose fault it is cannot be seen from outside any more.
     fn blur(&mut self) {
         if let Some(trouble) = &mut self.trouble {
             trouble.others = true;
         }
-        self.leases.iter_mut().for_each(|seen| seen.open = 0);
+        self.begin_new_row();
     }
 
     fn place(&self, id: LeaseId) -> Option<Place> {

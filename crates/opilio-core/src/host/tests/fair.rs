@@ -6,12 +6,14 @@ use std::time::Duration;
 use super::rig::{Answer, BARE_429, OK, Rig, fault, lease, ms, secs, status, wait};
 use crate::host::{Delivery, HoldReason, HostEvent, HostLimits, HostState, Input, Output, ParkReason};
 use crate::host::{RulesAnswer, RulesMode, Start, WakeReason};
+use crate::name::Scheme;
 use crate::order::Order;
 use crate::outcome::{Fault, Reason};
 use crate::policy::HostPolicy;
 use crate::rate::per_second;
 use crate::record::{Attempts, LeaseId, Priority};
 use crate::time::Timestamp;
+use crate::verdict::Hints;
 
 const LATENCY: Duration = Duration::from_millis(5);
 
@@ -85,6 +87,53 @@ fn where_nothing_can_tell_the_last_page_ends_with_its_hosts_hold() {
         let what = format!("{urls} URLs, {retries} retries, {last:?}");
         assert_eq!(end_of(&rig, urls), (Delivery::Failure(Reason::Http5xx), retries + 1), "{what}");
     }
+}
+
+#[test]
+fn pages_of_one_origin_end_while_the_rules_of_the_other_are_away() {
+    let mut rig = Rig::with_rules(told(), RulesMode::Fetch);
+    let mut healthy = lease(3);
+    healthy.record.scheme = Scheme::Https;
+    let rules = |answer| Input::Rules { scheme: Scheme::Https, answer, hints: Hints::default() };
+    rig.hear(Input::Assign(vec![healthy]));
+    rig.hear(rules(RulesAnswer::Elsewhere { within: secs(200) }));
+    rig.assign(1..3);
+    rig.run_for(secs(1));
+    rig.answer_rules(RulesAnswer::Known { crawl_delay: None, expires_in: secs(86_400) });
+    rig.serve(ms(100_000), LATENCY, |_, start| if asked(start).is_some() { status(503) } else { OK });
+    for broken in [1, 2] {
+        // The two accused the host together, once.
+        let (delivery, attempts) = end_of(&rig, broken);
+        assert_eq!(delivery, Delivery::Failure(Reason::Http5xx));
+        assert!(attempts <= 5, "{attempts} requests for {broken}");
+    }
+    assert!(!rig.events.iter().any(|event| matches!(event, HostEvent::Parked { .. })), "{:?}", rig.events);
+    rig.hear(rules(RulesAnswer::Known { crawl_delay: None, expires_in: secs(86_400) }));
+    rig.serve(ms(110_000), LATENCY, |_, _| OK);
+    assert_eq!(end_of(&rig, 3), (Delivery::Page, 1));
+}
+
+#[test]
+fn an_old_request_that_fails_while_the_probe_is_out_lets_no_second_probe_start() {
+    let mut rig = host(RulesMode::Off, 3, 12);
+    rig.run_until(ms(200));
+    let burst: Vec<_> = rig.starts.iter().filter_map(|(_, start)| asked(start)).collect();
+    let [refused @ .., late] = &burst[..] else { panic!("nothing started") };
+    refused.iter().for_each(|id| rig.answer(*id, BARE_429));
+    rig.run_for(secs(3));
+    let probe = rig.starts.last().map(|(_, start)| start.lease.id.0).unwrap();
+    rig.answer(probe, OK);
+    rig.run_for(secs(1));
+    let newer = rig.starts.last().map(|(_, start)| start.lease.id.0).unwrap();
+    // It was under way when the host closed, and states that it still is.
+    rig.answer(*late, wait(429, secs(2)));
+    rig.run_for(secs(3));
+    let started = rig.starts.len();
+    assert!(rig.starts.last().is_some_and(|(_, start)| start.probe), "{:?}", rig.starts.last());
+    rig.answer(newer, status(500));
+    // Requests are given up after 30 s.
+    rig.run_for(secs(20));
+    assert_eq!(rig.starts.len(), started, "the probe is still out");
 }
 
 #[test]
