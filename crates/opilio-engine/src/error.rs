@@ -10,6 +10,7 @@ use opilio_frontier::FrontierError;
 
 use crate::runner::SeedError;
 use crate::settings::BadHostPattern;
+use crate::step::StepError;
 
 /// Why a crawl could not be run, or not to its end.
 ///
@@ -37,6 +38,24 @@ pub enum CrawlError {
         /// Where this run would.
         wanted: String,
     },
+    /// Two outputs are the same one: each would write over the other.
+    #[error("write the output: {output} and {other} are the same")]
+    SameOutput {
+        /// The one.
+        output: Arc<str>,
+        /// The other.
+        other: Arc<str>,
+    },
+    /// The items of the crawl that is to be resumed consist of something else: one file would hold two kinds.
+    #[error(
+        "resume the crawl: its items consist of {found}, and not of {wanted}: another output takes those"
+    )]
+    OtherItems {
+        /// What they consist of.
+        found: String,
+        /// What those of this run would.
+        wanted: String,
+    },
     /// There is no crawl to resume, but an output that beginning anew would empty: a state directory that is
     /// not mounted, or a slip of the pen.
     #[error(
@@ -48,6 +67,11 @@ pub enum CrawlError {
         /// The output.
         output: Arc<str>,
     },
+    /// The crawl that is to be resumed keeps a step that the spider's `Step` cannot read.
+    #[error(
+        "resume the crawl: it was begun with a `Step` of other names (`#[serde(alias = \"old\")]` reads an old name)"
+    )]
+    OtherSteps(#[source] StepError),
     /// The store holds a note that this version cannot read.
     #[error("resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged")]
     Note {

@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 pub(crate) struct Extra {
     /// The spider's step, encoded by the spider's side.
     pub(crate) step: Vec<u8>,
+    /// The step is kept by the places of variants and fields: an earlier version wrote it, as
+    /// [`PLACED_STEP`] or [`PLACED_FULL`]. Encoding writes names.
+    #[serde(skip)]
+    pub(crate) placed: bool,
     /// All that a plain GET does not have; absent for nearly all records.
     pub(crate) more: Option<Box<More>>,
     /// What the answer is read as. Written in front of the rest, and only for lists: what was written
@@ -37,12 +41,14 @@ pub(crate) struct Marks {
     pub(crate) asked_behind: bool,
     /// Its origin was asked again since it passed one itself. It is not asked any more.
     pub(crate) asked_again: bool,
+    /// It was asked for although the crawl may know its URL: see [`Request::again`](crate::Request::again).
+    pub(crate) again: bool,
 }
 
 impl Marks {
     fn byte(self) -> u8 {
-        let Self { of_seed, has_cookie, passed_wall, asked_behind, asked_again } = self;
-        [of_seed, has_cookie, passed_wall, asked_behind, asked_again]
+        let Self { of_seed, has_cookie, passed_wall, asked_behind, asked_again, again } = self;
+        [of_seed, has_cookie, passed_wall, asked_behind, asked_again, again]
             .iter()
             .rev()
             .fold(0, |byte, mark| byte << 1 | u8::from(*mark))
@@ -57,6 +63,7 @@ impl Marks {
             passed_wall: has(2),
             asked_behind: has(3),
             asked_again: has(4),
+            again: has(5),
         };
         (marks.byte() == byte).then_some(marks)
     }
@@ -111,10 +118,13 @@ impl Chain {
     }
 }
 
-/// The first byte of an encoding; another one means another version of Opilio wrote it. 2 was [`FULL`]
-/// before there were sessions.
-const STEP_ONLY: u8 = 1;
-const FULL: u8 = 3;
+/// The first byte of an encoding; another one means another version of Opilio wrote it. 2 was
+/// [`PLACED_FULL`] before there were sessions.
+const STEP_ONLY: u8 = 6;
+const FULL: u8 = 7;
+/// The same two before steps were kept by name.
+const PLACED_STEP: u8 = 1;
+const PLACED_FULL: u8 = 3;
 /// A byte that says what kind of list it is, and then the encoding of the rest.
 const LIST: u8 = 4;
 /// A byte with the [`Marks`], and then the encoding of the rest.
@@ -165,10 +175,14 @@ impl Extra {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ExtraError> {
         match bytes.split_first() {
             None => Ok(Self::default()),
-            Some((&STEP_ONLY, step)) => Ok(Self { step: step.to_vec(), ..Self::default() }),
-            Some((&FULL, rest)) => {
-                postcard::from_bytes(rest).map_err(|source| ExtraError { kind: FULL, source: Some(source) })
+            Some((&kind @ (STEP_ONLY | PLACED_STEP), step)) => {
+                Ok(Self { step: step.to_vec(), placed: kind == PLACED_STEP, ..Self::default() })
             }
+            Some((&kind @ (FULL | PLACED_FULL), rest)) => match postcard::take_from_bytes::<Self>(rest) {
+                Ok((extra, [])) => Ok(Self { placed: kind == PLACED_FULL, ..extra }),
+                Ok(_) => Err(ExtraError { kind, source: None }),
+                Err(source) => Err(ExtraError { kind, source: Some(source) }),
+            },
             Some((&MARKED, [marks, rest @ ..])) if rest.first() != Some(&MARKED) => {
                 let marks = Marks::of_byte(*marks).ok_or(ExtraError { kind: MARKED, source: None })?;
                 Ok(Self { marks, ..Self::decode(rest)? })
@@ -183,6 +197,17 @@ impl Extra {
             }
             Some((&kind, _)) => Err(ExtraError { kind, source: None }),
         }
+    }
+}
+
+/// The kept form of the step in an encoding, without the rest; `None` for what this version did not write.
+pub(crate) fn step_of(extra: &[u8]) -> Option<&[u8]> {
+    match extra {
+        [] => Some(&[]),
+        [MARKED | LIST, _, rest @ ..] if rest.len() < extra.len() => step_of(rest),
+        [STEP_ONLY, step @ ..] => Some(step),
+        [FULL, rest @ ..] => postcard::take_from_bytes(rest).ok().map(|(step, _)| step),
+        _ => None,
     }
 }
 
@@ -203,6 +228,7 @@ mod tests {
     fn everything_comes_back() {
         let extra = Extra {
             step: vec![1, 2, 3],
+            placed: false,
             more: Some(Box::new(More {
                 method: Some("POST".into()),
                 body: Some(b"x=1".to_vec()),
@@ -226,15 +252,31 @@ mod tests {
             let bare = Extra { reads, ..Extra::default() };
             assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
         }
-        for marks in (1..32).filter_map(Marks::of_byte) {
+        for marks in (1..64).filter_map(Marks::of_byte) {
             for reads in [Reads::Page, Reads::SitemapsOf] {
                 let marked = Extra { reads, marks, ..extra.clone() };
-                assert_eq!(Extra::decode(&marked.encode().unwrap()).unwrap(), marked);
+                let encoded = marked.encode().unwrap();
+                assert_eq!(Extra::decode(&encoded).unwrap(), marked);
+                assert_eq!(step_of(&encoded), Some(&[1, 2, 3][..]));
             }
             let bare = Extra { marks, ..Extra::default() };
             assert_eq!(bare.encode().unwrap().len(), 2, "what a seed costs more than another URL");
             assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
         }
+    }
+
+    #[test]
+    fn what_was_written_before_steps_had_names_is_read_and_says_so() {
+        let extra = Extra { step: vec![7, 8], more: Some(Box::default()), ..Extra::default() };
+        for (kind, placed) in [(FULL, false), (PLACED_FULL, true)] {
+            let mut bytes = postcard::to_extend(&extra, vec![kind]).unwrap();
+            assert_eq!(Extra::decode(&bytes).unwrap(), Extra { placed, ..extra.clone() });
+            bytes.push(0);
+            assert!(Extra::decode(&bytes).is_err(), "a byte is left over");
+        }
+        let before = Extra { step: vec![7], placed: true, ..Extra::default() };
+        assert_eq!(Extra::decode(&[PLACED_STEP, 7]).unwrap(), before);
+        assert_eq!(Extra::decode(&[MARKED, 1, PLACED_STEP, 7]).unwrap().step, [7]);
     }
 
     #[test]
@@ -247,7 +289,7 @@ mod tests {
             &[LIST, 0, LIST, 0],
             &[LIST, 0, MARKED, 1],
             &[MARKED, 1, MARKED, 1],
-            &[MARKED, 32],
+            &[MARKED, 64],
             &[MARKED],
             &[FULL],
             &[FULL, 255, 255, 255, 255, 255],

@@ -1,6 +1,7 @@
 //! Putting the rooms together: on threads of their own, or all on one for virtual time.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -25,7 +26,7 @@ use crate::memory::MemoryLimit;
 use crate::message::{Remember, Settled, ToStore};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
-use crate::report::{CrawlReport, FAILURES_MAX, FailureRecord};
+use crate::report::{CrawlReport, FAILURES_MAX, FailureRecord, Stopped};
 use crate::runner::{Hand, ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, ShardLink};
 use crate::settings::Settings;
@@ -49,6 +50,8 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) cookies: Option<Arc<Cookies>>,
     pub(crate) cookie_file: Option<PathBuf>,
     pub(crate) seeds: Vec<Admission>,
+    /// Shapes of steps that the state has a sample of.
+    pub(crate) shapes: HashSet<u64>,
     /// Encoders for each shard: their number is the number of shards.
     pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
     pub(crate) sinks: Vec<Box<dyn Sink>>,
@@ -134,6 +137,7 @@ pub(crate) fn on_own_threads<S: Spider>(
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
     System::new().block_on(async move {
+        let facts = Facts::of(&plan);
         let hall = hall(&mut plan);
         let mut links = Vec::new();
         let mut settled = Vec::new();
@@ -155,6 +159,7 @@ pub(crate) fn on_own_threads<S: Spider>(
         }
         let Rest { spider, seeds, store, sinks } = rest;
         let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.behind, store, settled);
+        let facts = Facts { outputs: names(&sinks), ..facts };
         let export = thread("opilio-export", move || exporter::run(sinks, rows, written))?;
         let inbox = hall.inbox;
         let store = thread("opilio-store", move || desk.run(inbox))?;
@@ -163,7 +168,7 @@ pub(crate) fn on_own_threads<S: Spider>(
         drop(arbiters);
         let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
         let export = end_of_export(export).await?;
-        conclude(&*spider, ended?, store, export)
+        conclude(&*spider, ended?, store, export, facts)
     })
 }
 
@@ -172,6 +177,7 @@ pub(crate) async fn here<S: Spider>(
     mut plan: Plan<S>,
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
+    let facts = Facts::of(&plan);
     let hall = hall(&mut plan);
     let (parts, rest) = shard_parts(plan, &hall)?;
     let mut links = Vec::new();
@@ -183,13 +189,31 @@ pub(crate) async fn here<S: Spider>(
     }
     let Rest { spider, seeds, store, sinks } = rest;
     let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.behind, store, settled);
+    let facts = Facts { outputs: names(&sinks), ..facts };
     let export = actix::spawn(exporter::run(sinks, rows, written));
     let store = actix::spawn(desk.run(hall.inbox));
     let ended =
         conduct(&*spider, hall.scheduler, hall.store.messages, hall.ended, commands, seeds, links).await;
     let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
     let export = export.await.map_err(|_| CrawlError::Died { name: "opilio-export" })?;
-    conclude(&*spider, ended?, store, export)
+    conclude(&*spider, ended?, store, export, facts)
+}
+
+/// What the report tells beside what the rooms counted.
+struct Facts {
+    outputs: Vec<String>,
+    past: Past,
+}
+
+impl Facts {
+    fn of<S: Spider>(plan: &Plan<S>) -> Self {
+        Self { outputs: Vec::new(), past: plan.past }
+    }
+}
+
+/// What the outputs are called.
+fn names(sinks: &[Box<dyn Sink>]) -> Vec<String> {
+    sinks.iter().map(|sink| sink.name().to_string()).collect()
 }
 
 /// Stops the shards' threads, however a crawl ends. They are not joined: a `parse` that never ends
@@ -230,6 +254,7 @@ struct Store {
     hosts_max: u32,
     queued: Option<QueuedScope>,
     cookies: Option<KeptCookies>,
+    shapes: HashSet<u64>,
     before: Totals,
     syncing: Syncing,
 }
@@ -245,7 +270,7 @@ fn desk(
 ) -> (Desk, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
-    let Store { frontier, pages_max, hosts_max, queued, cookies, before, syncing } = store;
+    let Store { frontier, pages_max, hosts_max, queued, cookies, shapes, before, syncing } = store;
     let desk = Desk::new(DeskSetup {
         frontier,
         exporter: rows,
@@ -259,6 +284,7 @@ fn desk(
         hosts_max,
         queued,
         cookies,
+        shapes,
         before,
         syncing,
     });
@@ -343,6 +369,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         hosts_max: plan.hosts_max,
         queued: plan.queued,
         cookies: kept_cookies.map(|(cookies, file)| KeptCookies::new(cookies, file)),
+        shapes: plan.shapes,
         before: plan.past.totals,
         syncing: plan.syncing,
     };
@@ -489,6 +516,7 @@ fn conclude<S: Spider>(
     ended: Ended,
     store: Result<StoreOutcome, FrontierError>,
     export: Result<(), ExportError>,
+    facts: Facts,
 ) -> Result<CrawlReport, CrawlError> {
     // A sink that failed is why the store stopped: it is told first.
     export?;
@@ -498,7 +526,7 @@ fn conclude<S: Spider>(
         true => 0,
         false => stats.failures_total().saturating_sub(failures.len() as u64),
     };
-    let report = CrawlReport {
+    let mut report = CrawlReport {
         discovered: stats.discovered,
         admitted: stats.admitted,
         pages: stats.pages,
@@ -508,16 +536,32 @@ fn conclude<S: Spider>(
         retries: totals.retries,
         refusals: totals.refusals,
         items: totals.items,
+        outputs: facts.outputs,
+        nothing_left: false,
+        finished_before: None,
         bytes: totals.bytes,
         cached: totals.cached,
         failures: failures.into_iter().map(FailureRecord::from).collect(),
         unlisted,
         reasons: stats.failures,
+        other_step: totals.other_step,
         filtered: stats.filtered.iter().map(|(why, count)| (why.as_str(), *count)).collect(),
         stopped: ended.stopped,
         slowed: ended.slowed,
         elapsed: totals.elapsed,
     };
+    let before = facts.past.totals;
+    let idle = report.requests == before.requests && report.cached == before.cached;
+    report.nothing_left = idle && report.left == 0 && facts.past.was_over == Some(report.discovered);
+    if report.nothing_left {
+        let since = |millis| std::time::UNIX_EPOCH + Duration::from_millis(millis);
+        report.finished_before = before.finished_unix_ms.map(since);
+    } else if idle
+        && report.stopped == Stopped::Finished
+        && let Some(why) = report.why_no_request()
+    {
+        tracing::warn!("the crawl sent no request: {why}");
+    }
     if !report.balances() {
         tracing::error!(?report, "the books do not balance: a defect of Opilio");
     }

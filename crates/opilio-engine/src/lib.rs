@@ -34,6 +34,7 @@ mod session_tests;
 mod settings;
 mod shard;
 mod spider;
+mod step;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -59,4 +60,5 @@ pub use scheduler::Progress;
 pub use scope::{Follow, Scope};
 pub use settings::{BadHeader, BadHostPattern, HostSettings, header};
 pub use spider::{Found, ParseError, Spider, parse_page};
+pub use step::StepError;
 pub use trap::TrapRules;

@@ -33,6 +33,7 @@ use crate::fetcher::{Slot, Standing};
 use crate::host::{Asker, RulesFacts};
 use crate::page::Answer;
 use crate::report::Stopped;
+use crate::step::Sample;
 
 /// Leases for hosts of one shard, and which of its passive hosts the store has taken over.
 #[derive(Message, Debug, Default)]
@@ -238,6 +239,8 @@ pub(crate) struct Parsed {
     pub(crate) fetched: Fetched,
     /// Of a failure, what is known of it.
     pub(crate) cause: Cause,
+    /// Steps of shapes that its shard met for the first time.
+    pub(crate) samples: Vec<Sample>,
 }
 
 impl Parsed {
@@ -265,6 +268,7 @@ impl Parsed {
             items: 0,
             fetched: Fetched::default(),
             cause: Cause::default(),
+            samples: Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a crawl keeps of itself from run to run, as notes in its store: its epoch and its outputs,
 //! once; its clock and its totals, with every settle.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ use crate::clock::Clock;
 use crate::error::CrawlError;
 use crate::host::RulesTable;
 use crate::message::ShardCounts;
+use crate::runner::SHAPES_MAX;
 use crate::scope::{Follow, Hosts};
 use crate::shard::memory;
+use crate::step::Sample;
 
 /// What earlier runs left.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct Past {
     pub(crate) unsure: Option<Timestamp>,
     /// There were earlier runs.
     pub(crate) resumed: bool,
+    /// And they left nothing to do: how many URLs they had met.
+    pub(crate) was_over: Option<u64>,
 }
 
 /// What all runs of a crawl did together. The books are the store's; these are not.
@@ -42,11 +47,17 @@ pub(crate) struct Totals {
     pub(crate) cached: u64,
     pub(crate) items: u64,
     pub(crate) elapsed: Duration,
+    /// URLs that were requested with another step than that they are known under. In a note of its own.
+    #[serde(skip)]
+    pub(crate) other_step: u64,
+    /// When the last URL ended, where all have. In the same note.
+    #[serde(skip)]
+    pub(crate) finished_unix_ms: Option<u64>,
 }
 
 impl Totals {
     /// With what the shards of this run have counted.
-    pub(crate) fn and(self, counts: ShardCounts, items: u64, elapsed: Duration) -> Self {
+    pub(crate) fn and(self, counts: ShardCounts, items: u64, other_step: u64, elapsed: Duration) -> Self {
         Self {
             requests: self.requests + counts.requests,
             retries: self.retries + counts.retries,
@@ -55,6 +66,8 @@ impl Totals {
             cached: self.cached + counts.cached,
             items: self.items + items,
             elapsed: self.elapsed + elapsed,
+            other_step: self.other_step + other_step,
+            finished_unix_ms: None,
         }
     }
 }
@@ -74,6 +87,15 @@ struct RunNote {
     state: RunState,
 }
 
+/// What later versions count, too: rewritten with every settle once there is something. By name, so that
+/// it can grow.
+#[derive(Serialize, Deserialize, Default)]
+#[serde(default)]
+struct MoreNote {
+    other_step: u64,
+    finished_unix_ms: Option<u64>,
+}
+
 /// Written with the first run that follows one that did not drain. Not every host wakes in that run, and
 /// what the others remember is as old as before.
 #[derive(Serialize, Deserialize)]
@@ -86,10 +108,15 @@ struct UnsureNote {
 ///
 /// # Errors
 /// When the output is another one, or cannot be taken back, or the store fails.
-pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> Result<Past, CrawlError> {
+pub(crate) fn open(
+    frontier: &mut dyn Frontier,
+    sinks: &mut [Box<dyn Sink>],
+    layout: &str,
+) -> Result<Past, CrawlError> {
     let names: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
     let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
     let run: Option<RunNote> = read(frontier, RUN)?;
+    let more = more(frontier)?;
     let unsure: Option<UnsureNote> = read(frontier, UNSURE)?;
     let last = run.as_ref().map_or(RunState::Ended, |run| run.state);
     let past = match (&crawl, run) {
@@ -97,17 +124,27 @@ pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> 
             if crawl.sinks != names {
                 return Err(CrawlError::OtherOutput { found: list(&crawl.sinks), wanted: list(&names) });
             }
+            refuse_other_items(frontier, layout)?;
             let clock = Clock::resume(crawl.epoch_unix_micros, Timestamp::from_micros(run.now_micros));
             let unsure = match run.state.has_drained() {
                 true => unsure.map(|note| Timestamp::from_micros(note.until_micros)),
                 false => Some(clock.opened()),
             };
-            Past { clock, totals: run.totals, unsure, resumed: true }
+            let MoreNote { other_step, finished_unix_ms } = more;
+            let totals = Totals { other_step, finished_unix_ms, ..run.totals };
+            Past { clock, totals, unsure, resumed: true, was_over: None }
         }
         // Nothing, or killed before its first commit.
-        _ => Past { clock: Clock::begin(), totals: Totals::default(), unsure: None, resumed: false },
+        _ => Past {
+            clock: Clock::begin(),
+            totals: Totals::default(),
+            unsure: None,
+            resumed: false,
+            was_over: None,
+        },
     };
     take_back(frontier, sinks, last)?;
+    frontier.keep_note(LAYOUT, Bytes::copy_from_slice(layout.as_bytes()));
     if crawl.is_none() {
         let note = CrawlNote { epoch_unix_micros: past.clock.epoch_unix_micros(), sinks: names };
         frontier.keep_note(CRAWL, write(&note));
@@ -120,6 +157,16 @@ pub(crate) fn open(frontier: &mut dyn Frontier, sinks: &mut [Box<dyn Sink>]) -> 
     Ok(past)
 }
 
+/// An output holds items of one kind. Earlier versions of Opilio did not note which.
+fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), CrawlError> {
+    let Some(found) = frontier.note(LAYOUT)?.filter(|found| found != wanted.as_bytes()) else {
+        return Ok(());
+    };
+    let words = |text: &str| if text.is_empty() { "other fields".to_owned() } else { text.to_owned() };
+    let found = words(&String::from_utf8_lossy(&found));
+    Err(CrawlError::OtherItems { found, wanted: words(wanted) })
+}
+
 /// The hosts that seeds led to in earlier runs: they belong to the crawl.
 ///
 /// # Errors
@@ -129,6 +176,30 @@ pub(crate) fn grown(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
     let host = |name: String| Host::of(&Url::parse(&format!("http://{name}/")).ok()?).ok();
     Ok(hosts.into_iter().filter_map(host).collect())
 }
+
+/// The shapes of the steps that earlier runs kept. Changes nothing: a crawl whose steps the spider cannot
+/// read stays as it is.
+///
+/// # Errors
+/// When the spider's `Step` cannot read one of them, or the store fails.
+pub(crate) fn shapes<Step: Serialize + DeserializeOwned>(
+    frontier: &dyn Frontier,
+) -> Result<HashSet<u64>, CrawlError> {
+    let read = |json| Sample::read::<Step>(json).map_err(CrawlError::OtherSteps);
+    frontier.listed(STEPS)?.into_iter().map(|json| Ok(read(json)?.shape)).collect()
+}
+
+/// Keeps steps of shapes that the state has none of yet; they go along with the next commit.
+pub(crate) fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samples: Vec<Sample>) {
+    for Sample { shape, json } in samples {
+        if shapes.len() < SHAPES_MAX && shapes.insert(shape) {
+            frontier.keep_listed(STEPS, &json);
+        }
+    }
+}
+
+/// The list of one step of each shape.
+const STEPS: &str = "steps";
 
 /// The list of those hosts.
 pub(crate) const GROWN: &str = "grown";
@@ -299,6 +370,17 @@ impl RunState {
 pub(crate) fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, state: RunState) {
     let note = RunNote { now_micros: now.as_micros(), totals, state };
     frontier.keep_note(RUN, write(&note));
+    let Totals { other_step, finished_unix_ms, .. } = totals;
+    if other_step > 0 || finished_unix_ms.is_some() {
+        let note = MoreNote { other_step, finished_unix_ms };
+        frontier.keep_note(MORE, serde_json::to_vec(&note).unwrap_or_default().into());
+    }
+}
+
+fn more(frontier: &dyn Frontier) -> Result<MoreNote, CrawlError> {
+    // It has been written by this version or a later one: what cannot be read of it is counted anew.
+    let note = frontier.note(MORE)?;
+    Ok(note.and_then(|note| serde_json::from_slice(&note).ok()).unwrap_or_default())
 }
 
 /// Takes each sink back to where it stood at the last commit: 0 in a new crawl.
@@ -342,8 +424,10 @@ const HOSTS_SAID: usize = 10;
 const AT_ONCE: usize = 4_096;
 const CRAWL: &str = "crawl";
 const RUN: &str = "run";
+const MORE: &str = "more";
 const UNSURE: &str = "unsure";
 const SCOPE: &str = "scope";
+const LAYOUT: &str = "layout";
 
 /// Tests let time pass between two runs.
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use opilio_core::Reason;
 use opilio_frontier::{Cause, Failure};
@@ -32,8 +32,10 @@ pub struct CrawlReport {
     pub retries: u64,
     /// Answers of 429 or 503.
     pub refusals: u64,
-    /// Items that pages gave, and that every exporter has written.
+    /// Items that pages gave, and that every output has written.
     pub items: u64,
+    /// The names of the outputs that items go to.
+    pub outputs: Vec<String>,
     /// Body bytes received, decompressed.
     pub bytes: u64,
     /// Pages and redirects that were read from the cache, without a request.
@@ -46,10 +48,20 @@ pub struct CrawlReport {
     pub unlisted: u64,
     /// How many failures for which reason.
     pub reasons: BTreeMap<Reason, u64>,
+    /// URLs that were requested again with another step than the one that they are known under. The first
+    /// request counts: the other step reads none of them. See [`Request::again`](crate::Request::again).
+    ///
+    /// Found among the URLs met lately, some 200,000; those of earlier runs as they are fetched.
+    pub other_step: u64,
     /// How many URLs were not the crawl's, and why.
     pub filtered: BTreeMap<&'static str, u64>,
     /// Why the crawl ended.
     pub stopped: Stopped,
+    /// This run found nothing to do: earlier runs had ended every URL, and the seeds are none but theirs.
+    pub nothing_left: bool,
+    /// When those runs ended the last one; not known of a crawl that an earlier version of Opilio kept.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_date")]
+    pub finished_before: Option<SystemTime>,
     /// How long less was started than could have been, since memory was near its limit; in this run.
     #[serde(rename = "slowed_ms", serialize_with = "as_millis")]
     pub slowed: Duration,
@@ -65,6 +77,50 @@ impl CrawlReport {
         self.reasons.values().sum()
     }
 
+    /// How many items went where, in words: each output has all of them.
+    #[must_use]
+    pub fn items_taken(&self) -> String {
+        let items = plural(self.items, "item", "items");
+        match &self.outputs[..] {
+            [] if self.items == 0 => items,
+            [] => format!("{items} that no output takes (see Crawler::export)"),
+            [only] => format!("{items} to {only}"),
+            all => format!("{items} to each of {}", all.join(", ")),
+        }
+    }
+
+    /// What is said of a run that [found nothing to do](Self::nothing_left): when the crawl had finished.
+    #[must_use]
+    pub fn why_nothing_left(&self) -> Option<String> {
+        self.nothing_left.then(|| match self.finished_before {
+            Some(at) => format!("nothing was left to do (finished on {})", httpdate::fmt_http_date(at)),
+            None => "nothing was left to do".to_owned(),
+        })
+    }
+
+    /// Why a crawl that has ended without a request sent none; `None` for one that did, or that
+    /// [found nothing to do](Self::nothing_left).
+    #[must_use]
+    pub fn why_no_request(&self) -> Option<String> {
+        if self.requests > 0 || self.cached > 0 || self.nothing_left || self.left > 0 {
+            return None;
+        }
+        let count = |words: &mut dyn Iterator<Item = (&str, u64)>| {
+            words.map(|(word, n)| format!("{n} {word}")).collect::<Vec<_>>().join(", ")
+        };
+        Some(match (self.discovered, self.failed()) {
+            (0, _) => "there are no seeds".to_owned(),
+            (_, 0) => {
+                let filtered = count(&mut self.filtered.iter().map(|(word, n)| (*word, *n)));
+                format!("all seeds were filtered ({filtered})")
+            }
+            (_, _) => {
+                let reasons = count(&mut self.reasons.iter().map(|(word, n)| (word.as_str(), *n)));
+                format!("all seeds failed before ({reasons})")
+            }
+        })
+    }
+
     /// Whether the two equations hold. They do; this is what tests and debug builds ask.
     #[must_use]
     pub fn balances(&self) -> bool {
@@ -76,20 +132,49 @@ impl CrawlReport {
     }
 }
 
-/// One line: `512 pages, 32 aliases, 8 failures (6 http_4xx, 2 timeout) in 3.7s; 552 requests, 4 retries, 2 refusals`.
+/// One line: `512 pages, 1 alias, 8 failures (6 http_4xx, 2 timeout), 498 items to shop.jsonl in 3.7s; 552 requests,
+/// 4 retries, 2 refusals`.
 impl fmt::Display for CrawlReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pages, aliases, requests, retries, refusals, left, .. } = self;
-        write!(f, "{pages} pages, {aliases} aliases, {} failures", self.failed())?;
+        let Self { left, other_step, .. } = self;
+        if let Some(why) = self.why_nothing_left() {
+            write!(f, "{why}; all runs: ")?;
+        }
+        let pages = plural(self.pages, "page", "pages");
+        let aliases = plural(self.aliases, "alias", "aliases");
+        write!(f, "{pages}, {aliases}, {}", plural(self.failed(), "failure", "failures"))?;
         for (n, (reason, count)) in self.reasons.iter().enumerate() {
             write!(f, "{}{count} {reason}", if n == 0 { " (" } else { ", " })?;
         }
         f.write_str(if self.reasons.is_empty() { "" } else { ")" })?;
+        write!(f, ", {}", self.items_taken())?;
         if *left > 0 {
             write!(f, ", {left} left")?;
         }
-        let tenths = Duration::from_millis(100 * u64::try_from(self.elapsed.as_millis() / 100).unwrap_or(0));
-        write!(f, " in {tenths:?}; {requests} requests, {retries} retries, {refusals} refusals")
+        let requests = plural(self.requests, "request", "requests");
+        let retries = plural(self.retries, "retry", "retries");
+        let refusals = plural(self.refusals, "refusal", "refusals");
+        write!(f, " in {}; {requests}, {retries}, {refusals}", seconds(self.elapsed))?;
+        if *other_step > 0 {
+            let urls = plural(*other_step, "URL", "URLs");
+            write!(f, "; {urls} known under another step than they were requested with again")?;
+        }
+        Ok(())
+    }
+}
+
+fn plural(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// A time for people: `under 0.1s`, `3.7s`, `2m 5s`, `1h 2m`.
+fn seconds(span: Duration) -> String {
+    let (millis, secs) = (span.as_millis(), span.as_secs());
+    match (millis, secs) {
+        (..100, _) => "under 0.1s".to_owned(),
+        (_, ..60) => format!("{}.{}s", secs, millis % 1_000 / 100),
+        (_, ..3_600) => format!("{}m {}s", secs / 60, secs % 60),
+        _ => format!("{}h {}m", secs / 3_600, secs % 3_600 / 60),
     }
 }
 
@@ -98,6 +183,13 @@ pub(crate) const FAILURES_MAX: usize = 10_000;
 
 fn as_millis<S: serde::Serializer>(span: &Duration, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_u64(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn as_date<S: serde::Serializer>(at: &Option<SystemTime>, out: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => out.serialize_some(&httpdate::fmt_http_date(*at)),
+        None => out.serialize_none(),
+    }
 }
 
 /// One URL that ended as a failure.
@@ -151,11 +243,34 @@ mod tests {
         let mut report = CrawlReport { pages: 512, aliases: 32, requests: 552, ..CrawlReport::default() };
         report.elapsed = Duration::from_millis(3_742);
         let text = report.to_string();
-        assert_eq!(text, "512 pages, 32 aliases, 0 failures in 3.7s; 552 requests, 0 retries, 0 refusals");
+        let expected =
+            "512 pages, 32 aliases, 0 failures, 0 items in 3.7s; 552 requests, 0 retries, 0 refusals";
+        assert_eq!(text, expected);
         report.reasons = [(Reason::Http4xx, 6), (Reason::Timeout, 2)].into();
         report.left = 9;
         let text = report.to_string();
         assert!(text.contains(", 8 failures (") && text.contains("6 http_4xx"), "{text}");
-        assert!(text.contains("), 9 left in 3.7s; "), "{text}");
+        assert!(text.contains("), 0 items, 9 left in 3.7s; "), "{text}");
+    }
+
+    #[test]
+    fn one_of_a_kind_is_no_plural_and_no_time_is_zero_nanoseconds() {
+        let one =
+            CrawlReport { pages: 1, aliases: 1, items: 1, requests: 1, retries: 1, ..Default::default() };
+        let one = CrawlReport { refusals: 1, outputs: vec!["a.jsonl".into()], ..one };
+        let expected =
+            "1 page, 1 alias, 0 failures, 1 item to a.jsonl in under 0.1s; 1 request, 1 retry, 1 refusal";
+        assert_eq!(one.to_string(), expected);
+        for (secs, text) in [(75, "1m 15s"), (3_725, "1h 2m"), (59, "59.0s")] {
+            assert_eq!(seconds(Duration::from_secs(secs)), text);
+        }
+    }
+
+    #[test]
+    fn items_are_told_with_their_outputs() {
+        let mut report = CrawlReport { items: 3, ..CrawlReport::default() };
+        assert!(report.to_string().contains("3 items that no output takes"), "{report}");
+        report.outputs = vec!["a.jsonl".into(), "b.csv".into()];
+        assert!(report.to_string().contains("3 items to each of a.jsonl, b.csv"), "{report}");
     }
 }

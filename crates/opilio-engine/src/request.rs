@@ -27,6 +27,7 @@ pub struct Request<Step> {
     pub(crate) score: Score,
     pub(crate) more: Option<Box<More>>,
     pub(crate) reads: Reads,
+    pub(crate) again: bool,
 }
 
 /// Names a request's URL: a [`Url`], or a text that may be relative to the page it was found on.
@@ -124,6 +125,7 @@ impl<Step> Request<Step> {
             score: Score::default(),
             more: None,
             reads: Reads::Page,
+            again: false,
         }
     }
 
@@ -277,6 +279,29 @@ impl<Step> Request<Step> {
     #[must_use]
     pub fn proxy(mut self, proxy: &Proxy) -> Self {
         self.more().proxy = Some(proxy.expose().to_owned());
+        self
+    }
+
+    /// Requests a URL although the crawl knows it: a page that is read twice, by two steps, or a poll of one
+    /// that changes. Without this a URL is requested once, and a second request with another step is
+    /// counted as [`CrawlReport::other_step`](crate::CrawlReport::other_step).
+    ///
+    /// Each page that asks again, and each seed, gets one request more for each step: parsing the same page
+    /// twice, after a kill, does not ask twice. It counts as a URL of its own in the books. A page that asks
+    /// for itself again has no end but the crawl's limits ([`max_pages`](crate::Crawler::max_pages),
+    /// a depth limit, [`max_duration`](crate::Crawler::max_duration)).
+    ///
+    /// ```
+    /// use opilio_engine::{Found, Page, Request};
+    /// # #[derive(Clone, serde::Serialize, serde::Deserialize)] enum Step { Product, Reviews }
+    ///
+    /// // The page of a product holds its reviews, too; a step of its own reads them.
+    /// let reviews = Request::get("http://shop.example/lamp", Step::Reviews).again();
+    /// ```
+    #[doc(alias = "dont_filter")]
+    #[must_use]
+    pub fn again(mut self) -> Self {
+        self.again = true;
         self
     }
 

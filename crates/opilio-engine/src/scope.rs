@@ -60,6 +60,10 @@ pub struct Scope {
     year: Option<u16>,
 }
 
+fn matches_any(patterns: &[Pattern], candidate: &Candidate<'_>) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(candidate))
+}
+
 /// Hosts that seeds have led to, and their registrable domains.
 #[derive(Debug, Default)]
 struct Grown {
@@ -100,7 +104,7 @@ impl Scope {
         self
     }
 
-    /// Only URLs that match one of the included patterns. `*` stands for anything, `?` for itself.
+    /// Only links that match one of the included patterns; a seed is wanted by being named. `*` stands for anything, `?` for itself.
     /// Letters of any alphabet may be written as they are or encoded: `*/café/*` and `*/caf%C3%A9/*`,
     /// `*://bücher.example/*` and `*://xn--bcher-kva.example/*`.
     ///
@@ -111,7 +115,7 @@ impl Scope {
         Ok(self)
     }
 
-    /// No URL that matches this pattern, whatever is included.
+    /// No link that matches this pattern, whatever is included.
     ///
     /// # Errors
     /// When the pattern cannot be read.
@@ -240,8 +244,20 @@ impl Scope {
     }
 
     /// The same for where a seed redirects to: its host belongs to the crawl then.
-    pub(crate) fn refuses_seeds_redirect(&self, url: &Url, depth: u16) -> Option<Filtered> {
-        self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
+    pub(crate) fn refuses_seeds_redirect(&self, url: &Url) -> Option<Filtered> {
+        self.refuses_where_a_seed_leads(url).or_else(|| self.traps.catches(url))
+    }
+
+    /// Why a seed is not the crawl's. It is wanted by being named: patterns say which links are.
+    pub(crate) fn refuses_seed(&self, url: &Url) -> Option<Filtered> {
+        (url.as_str().len() > self.max_url_bytes).then_some(Filtered::UrlTooLong)
+    }
+
+    /// No one has named the target of a redirect: an excluded one is excluded. But as the seed need not be
+    /// included, its target need not be.
+    fn refuses_where_a_seed_leads(&self, url: &Url) -> Option<Filtered> {
+        let excluded = !self.exclude.is_empty() && matches_any(&self.exclude, &Candidate::new(url));
+        self.refuses_seed(url).or(excluded.then_some(Filtered::ScopePattern))
     }
 
     /// The same for a sitemap, which is a means and no page: patterns say nothing about it. A sitemap may
@@ -287,7 +303,11 @@ impl Scope {
             return Some(Filtered::ScopeHost);
         }
         let is_trap = || if is_seed { None } else { self.traps.catches(&url) };
-        self.refuses_anywhere(&url, record.depth).or_else(is_trap)
+        match record.kind {
+            RecordKind::Discovered if extra.marks.of_seed => self.refuses_seed(&url),
+            RecordKind::Continuation if extra.marks.of_seed => self.refuses_where_a_seed_leads(&url),
+            _ => self.refuses_anywhere(&url, record.depth).or_else(is_trap),
+        }
     }
 
     /// Whether depth decides what is the crawl's.
@@ -300,8 +320,8 @@ impl Scope {
         self.follow
     }
 
-    /// The rules that hold for seeds too: their hosts are the crawl's by definition.
-    pub(crate) fn refuses_anywhere(&self, url: &Url, depth: u16) -> Option<Filtered> {
+    /// The rules that hold whatever the host.
+    fn refuses_anywhere(&self, url: &Url, depth: u16) -> Option<Filtered> {
         if depth > self.max_depth {
             return Some(Filtered::MaxDepth);
         }
@@ -316,7 +336,7 @@ impl Scope {
             return false;
         }
         let candidate = Candidate::new(url);
-        let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(&candidate));
+        let any = |patterns: &[Pattern]| matches_any(patterns, &candidate);
         any(&self.exclude) || !(self.include.is_empty() || any(&self.include))
     }
 

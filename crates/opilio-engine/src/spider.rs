@@ -44,16 +44,27 @@ use url::Url;
 pub trait Spider: Send + Sync + Sized + 'static {
     /// What a crawl is for: one record of the output.
     type Item: Serialize + Send;
-    /// Which kind of page this is: travels with the request and is stored with the frontier, in a
-    /// compact binary form (so no `#[serde(untagged)]` or `flatten`).
+    /// Which kind of page this is: travels with the request, and is kept with the frontier as JSON.
+    ///
+    /// The names of variants and fields are kept: a crawl can be resumed after variants or fields were added,
+    /// or put in another order. One that was begun with other names is refused
+    /// ([`CrawlError::OtherSteps`](crate::CrawlError::OtherSteps)); `#[serde(alias = "old")]` lets a new name
+    /// stand for an old one.
     type Step: Serialize + DeserializeOwned + Clone + Send + 'static;
 
-    /// Raise it when `Step` changes its meaning: a stored frontier of another version is refused.
+    /// Raise it when steps of the same names come to mean something else: a stored frontier of another
+    /// version is refused.
     const VERSION: u32 = 1;
 
     /// The name that a stored frontier remembers.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
+    }
+
+    /// What an item consists of, in words that differ when it does: for a spider whose fields are a setting.
+    /// A crawl whose items consist of something else is not resumed into the same output.
+    fn item_layout(&self) -> String {
+        String::new()
     }
 
     /// Where to begin.

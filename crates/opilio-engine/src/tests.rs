@@ -30,6 +30,10 @@ mod robots;
 mod sitemaps;
 #[cfg(feature = "disk")]
 mod state;
+#[cfg(feature = "disk")]
+mod steps;
+#[cfg(feature = "disk")]
+mod words;
 
 /// Fetches a list and writes down what arrived.
 struct List(Vec<String>);

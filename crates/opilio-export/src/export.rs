@@ -36,6 +36,12 @@ pub trait Sink: Send {
     /// of a crawl's other sinks.
     fn name(&self) -> Arc<str>;
 
+    /// Says where it writes, in words that are equal for two sinks that would write over each other. Its
+    /// name, if the sink does not know better.
+    fn place(&self) -> String {
+        self.name().to_string()
+    }
+
     /// Takes the output back to a position: 0 in a new crawl, the committed one in a resumed crawl.
     ///
     /// # Errors

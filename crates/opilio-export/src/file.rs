@@ -68,6 +68,19 @@ impl FileSink {
     }
 }
 
+#[cfg(unix)]
+fn place_of(file: &File, name: &str) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let place = file.metadata().map(|file| format!("file {} on device {}", file.ino(), file.dev()));
+    place.unwrap_or_else(|_| name.to_owned())
+}
+
+#[cfg(not(unix))]
+fn place_of(_: &File, name: &str) -> String {
+    let path = std::fs::canonicalize(name);
+    path.map_or_else(|_| name.to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
 /// Opens for writing what is there, or makes it, and leaves its content alone.
 pub(crate) fn open(path: &Path) -> Result<File, ExportError> {
     let open = OpenOptions::new().write(true).create(true).truncate(false).open(path);
@@ -77,6 +90,11 @@ pub(crate) fn open(path: &Path) -> Result<File, ExportError> {
 impl Sink for FileSink {
     fn name(&self) -> Arc<str> {
         self.name.clone()
+    }
+
+    /// One file has many paths: `out`, `./out`, a link.
+    fn place(&self) -> String {
+        place_of(&self.file, &self.name)
     }
 
     fn begin(&mut self, position: u64) -> Result<(), ExportError> {

@@ -68,6 +68,15 @@ impl Spider for PageSpider {
         "opilio-crawl"
     }
 
+    /// The fields beside those that every page has.
+    fn item_layout(&self) -> String {
+        let fields = self.fields.iter().map(|field| format!("{}={}", field.name, field.selector));
+        let canonical = self.with_canonical.then(|| "the canonical URL".to_owned());
+        let file = self.files.then(|| "the file of the body".to_owned());
+        let all: Vec<String> = canonical.into_iter().chain(file).chain(fields).collect();
+        if all.is_empty() { "each page".to_owned() } else { format!("each page with {}", all.join(", ")) }
+    }
+
     fn seeds(&self) -> Vec<Request<()>> {
         let mut seeds: Vec<_> = self.seeds.iter().map(|url| Request::get(url, ())).collect();
         if self.sitemaps {

@@ -76,6 +76,9 @@ pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
         | CrawlError::MemoryUnknown
         | CrawlError::Export(ExportError::Open { .. } | ExportError::OtherColumns { .. })
         | CrawlError::OtherOutput { .. }
+        | CrawlError::OtherSteps(_)
+        | CrawlError::OtherItems { .. }
+        | CrawlError::SameOutput { .. }
         | CrawlError::NothingToResume { .. }
         | CrawlError::Frontier(
             FrontierError::OtherSpider { .. }

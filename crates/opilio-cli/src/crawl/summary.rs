@@ -22,7 +22,8 @@ pub(crate) struct Closing {
 
 /// The lines after a crawl.
 pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
-    let mut lines = vec![head(report)];
+    let mut lines: Vec<String> = report.why_nothing_left().into_iter().collect();
+    lines.push(head(report));
     if !report.reasons.is_empty() {
         lines.push(format!(
             "  failures: {}",
@@ -71,6 +72,9 @@ pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
 
 /// The one line that says why a crawl without a single page is an error; none for other crawls.
 pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
+    if let Some(why) = report.why_no_request().filter(|_| report.failures.is_empty()) {
+        return Some(format!("error: no request was sent: {why}"));
+    }
     let first = report.failures.first().filter(|_| report.pages == 0)?;
     let FailureRecord { url, reason, attempts, status, error } = first;
     let attempts = match attempts {
@@ -107,6 +111,7 @@ pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
 
 fn head(report: &CrawlReport) -> String {
     let how = match report.stopped {
+        Stopped::Finished if report.nothing_left => "all runs",
         Stopped::Finished => "done",
         Stopped::MaxPages => "ended by --max-pages",
         Stopped::MaxDuration => "ended by --max-duration",
@@ -118,10 +123,11 @@ fn head(report: &CrawlReport) -> String {
         n => format!(", {}", plural(n, "alias", "aliases")),
     };
     format!(
-        "{how} in {}: {}{aliases}, {}, {}",
+        "{how} in {}: {}{aliases}, {}, {}, {}",
         show_duration(report.elapsed),
         plural(report.pages, "page", "pages"),
         plural(report.failed(), "failure", "failures"),
+        report.items_taken(),
         show_bytes(report.bytes)
     )
 }
@@ -219,7 +225,7 @@ mod tests {
         assert!(line.contains("http://127.0.0.1/ ended as blocked_address"), "{line}");
         assert!(line.contains("--allow-private") && !line.contains("secret"), "{line}");
         assert_eq!(error(&CrawlReport { pages: 1, ..blocked }), None);
-        assert_eq!(error(&CrawlReport::default()), None);
+        assert_eq!(error(&CrawlReport { requests: 1, ..CrawlReport::default() }), None);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod proxy;
 mod redirects;
 mod resume;
 mod robots;
+mod said;
 mod sandbox;
 mod sitemap;
 mod stop;

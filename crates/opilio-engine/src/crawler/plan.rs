@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-#[cfg(feature = "disk")]
 use opilio_export::Sink;
 use opilio_fetch::{Cookies, WebSettings};
 #[cfg(feature = "disk")]
@@ -62,6 +61,7 @@ impl<S: Spider> Crawler<S> {
             self.transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
         let sinks: Result<Vec<_>, _> = self.exports.into_iter().map(|export| export.into_sink()).collect();
         let mut sinks = sinks?;
+        refuse_equal(&sinks)?;
         // Where a limit decides by depth, chance must not.
         let levels = self.scope.limits_depth() || self.caps.limit_depth();
         #[cfg(feature = "disk")]
@@ -98,7 +98,9 @@ impl<S: Spider> Crawler<S> {
                 open_state(&dir, identity, self.resume, self.durability, &options)?
             }
         };
-        let past = past::open(&mut *frontier, &mut sinks)?;
+        let mut shapes = past::shapes::<S::Step>(&*frontier)?;
+        past::keep_samples(&mut *frontier, &mut shapes, seeds.samples);
+        let mut past = past::open(&mut *frontier, &mut sinks, &self.spider.item_layout())?;
         past::grown(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
         let hosts = past::judge_hosts(&mut *frontier, self.scope.follows_links(), past.resumed)?;
         let clock = past.clock;
@@ -113,6 +115,8 @@ impl<S: Spider> Crawler<S> {
                 past::refresh(&mut *frontier, now - age)?;
             }
         }
+        let stats = frontier.stats();
+        past.was_over = (past.resumed && stats.left == 0).then_some(stats.discovered);
         let (publish, progress) = watch::channel(Progress::default());
         let settings = Settings {
             hosts: self.hosts,
@@ -147,7 +151,8 @@ impl<S: Spider> Crawler<S> {
             cache: self.cache,
             cookies,
             cookie_file,
-            seeds,
+            seeds: seeds.admissions,
+            shapes,
             encoders,
             sinks,
             frontier,
@@ -163,6 +168,17 @@ impl<S: Spider> Crawler<S> {
         };
         Ok((plan, progress))
     }
+}
+
+/// Two sinks into one file write over each other.
+fn refuse_equal(sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
+    let same = |a: &dyn Sink, b: &dyn Sink| a.name() == b.name() || a.place() == b.place();
+    for (n, sink) in sinks.iter().enumerate() {
+        if let Some(other) = sinks[..n].iter().find(|other| same(&***other, &**sink)) {
+            return Err(CrawlError::SameOutput { output: other.name(), other: sink.name() });
+        }
+    }
+    Ok(())
 }
 
 /// Whoever resumes means to lose nothing.

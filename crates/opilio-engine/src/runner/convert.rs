@@ -7,6 +7,7 @@ use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme};
 use opilio_export::{Encoder, ExportError};
 use opilio_frontier::{Admission, Filtered};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::extra::{Extra, Marks, More, Reads};
@@ -14,6 +15,7 @@ use crate::login::{Login, Logins};
 use crate::request::{BadUrl, Request};
 use crate::scope::Scope;
 use crate::spider::Spider;
+use crate::step::{self, Sample, StepError};
 
 /// The encoders of one shard, one for each sink.
 pub(crate) type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
@@ -24,6 +26,7 @@ pub(crate) struct Parent<'a> {
     pub(crate) url: &'a str,
     pub(crate) host: &'a Host,
     pub(crate) scheme: Scheme,
+    pub(crate) fingerprint: Fingerprint,
     /// What it is: a page's links are not a sitemap's entries.
     pub(crate) reads: Reads,
     /// How deep what it leads to is.
@@ -33,10 +36,32 @@ pub(crate) struct Parent<'a> {
     pub(crate) session: Option<&'a str>,
 }
 
-/// Turns requests into admissions, each URL once. Reused from page to page.
+/// Turns requests into admissions, each URL once for each step. Reused from page to page.
 #[derive(Default)]
 pub(crate) struct Converter {
     seen: HashSet<u128, std::hash::BuildHasherDefault<Identity>>,
+    steps: Steps,
+}
+
+/// What a page or a sitemap leads to, or a crawl begins with; and a step of each shape that is new.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    pub(crate) admissions: Vec<Admission>,
+    pub(crate) samples: Vec<Sample>,
+}
+
+/// The step of a link cannot be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("request {url}: {source}")]
+pub(crate) struct LinkError {
+    url: Box<str>,
+    source: StepError,
+}
+
+impl LinkError {
+    fn new(url: Url, source: StepError) -> Self {
+        Self { url: String::from(url).into(), source }
+    }
 }
 
 /// Fingerprints are hashes already.
@@ -62,6 +87,20 @@ impl std::hash::Hasher for Identity {
 }
 
 impl Converter {
+    /// The kept form of a step.
+    pub(crate) fn step<Step>(&mut self, step: &Step) -> Result<Vec<u8>, StepError>
+    where
+        Step: Serialize + DeserializeOwned,
+    {
+        self.steps.set(step)?;
+        Ok(self.steps.step.clone())
+    }
+
+    /// A step of each shape that was met since the last call and not before.
+    pub(crate) fn samples(&mut self) -> Vec<Sample> {
+        std::mem::take(&mut self.steps.samples)
+    }
+
     /// The admissions for what a page asked for, at most [`LINKS_MAX`] of them, and for the links that
     /// it asks not to follow; or for what a sitemap lists, at most [`ENTRIES_MAX`].
     pub(crate) fn links<S: Spider>(
@@ -70,17 +109,16 @@ impl Converter {
         unfollowed: Vec<Url>,
         parent: &Parent<'_>,
         scope: &Scope,
-    ) -> Result<Vec<Admission>, postcard::Error> {
+    ) -> Result<Vec<Admission>, LinkError> {
         self.seen.clear();
         self.seen.shrink_to(SEEN_KEPT);
         let base = Url::parse(parent.url).ok();
         let calendar = scope.calendar(base.as_ref());
-        let mut steps = StepCache::default();
         let mut out = Vec::with_capacity(requests.len());
         let depth = parent.links_depth;
         let most = if parent.reads == Reads::Page { LINKS_MAX } else { ENTRIES_MAX };
         for request in requests {
-            let Request { url, step, priority, score, more, reads } = request;
+            let Request { url, step, priority, score, more, reads, again } = request;
             let mut url = match url.absolute(base.as_ref()) {
                 Ok(url) => url,
                 Err(BadUrl { text, .. }) => {
@@ -92,8 +130,14 @@ impl Converter {
             clean(&mut url);
             scope.tidy(&mut url);
             let more = in_session(more, parent.session);
-            let fingerprint = fingerprint_of(&url, more.as_deref(), reads);
-            if !self.seen.insert(fingerprint.0) {
+            if let Err(source) = self.steps.set(&step) {
+                return Err(LinkError::new(url, source));
+            }
+            let mut fingerprint = fingerprint_of(&url, more.as_deref(), reads);
+            if again {
+                fingerprint = fingerprint.in_session(&self.steps.again(Some(parent.fingerprint)));
+            }
+            if !self.seen.insert(fingerprint.0 ^ u128::from(self.steps.hash)) {
                 continue;
             }
             let host = match host_of(&url, parent) {
@@ -115,7 +159,11 @@ impl Converter {
             if let Some(referrer) = parent.referrer {
                 more.get_or_insert_default().referrer = Some(referrer.to_owned());
             }
-            let extra = steps.encode(step_bytes(&step)?, more, reads)?;
+            let marks = Marks { again, ..Marks::default() };
+            let extra = match self.steps.extra(more, reads, marks) {
+                Ok(extra) => extra,
+                Err(source) => return Err(LinkError::new(url, source)),
+            };
             let scheme = Scheme::of(&url).unwrap_or(parent.scheme);
             out.push(Admission::Queue(Record {
                 url: url.as_str().into(),
@@ -145,28 +193,58 @@ impl Converter {
     }
 }
 
-/// Nearly all links of a page have the same step and nothing else: their bytes are shared.
+/// Encodes steps. Nearly all links of a page have the same one and nothing else: their bytes are shared.
 #[derive(Default)]
-struct StepCache {
+struct Steps {
+    /// The kept form of the step that was set last, and its hash.
     step: Vec<u8>,
-    extra: Bytes,
+    hash: u64,
+    /// What a record with nothing but this step carries.
+    extra: Option<Bytes>,
+    next: Vec<u8>,
+    shapes: HashSet<u64>,
+    samples: Vec<Sample>,
 }
 
-impl StepCache {
-    fn encode(
-        &mut self,
-        step: Vec<u8>,
-        more: Option<Box<More>>,
-        reads: Reads,
-    ) -> Result<Bytes, postcard::Error> {
-        if more.is_some() || reads != Reads::Page {
-            return Extra { step, more, reads, ..Extra::default() }.encode();
+impl Steps {
+    /// Makes this the step of what is encoded next. The first one of each shape is read back first.
+    fn set<Step: Serialize + DeserializeOwned>(&mut self, step: &Step) -> Result<(), StepError> {
+        step::encode_into(step, &mut self.next)?;
+        if self.next == self.step {
+            return Ok(());
         }
-        if step != self.step {
-            self.extra = Extra { step: step.clone(), ..Extra::default() }.encode()?;
-            self.step = step;
+        std::mem::swap(&mut self.step, &mut self.next);
+        self.extra = None;
+        // Two texts of one step differ where a map is unordered: then one URL is told twice of.
+        self.hash = step::hash(&self.step);
+        if let Some(shape) = step::shape(step)
+            && self.shapes.len() < SHAPES_MAX
+            && !self.shapes.contains(&shape)
+        {
+            step::check::<Step>(&self.step)?;
+            self.shapes.insert(shape);
+            self.samples.extend(Sample::of(step, &self.step));
         }
-        Ok(self.extra.clone())
+        Ok(())
+    }
+
+    fn extra(&mut self, more: Option<Box<More>>, reads: Reads, marks: Marks) -> Result<Bytes, StepError> {
+        let plain = more.is_none() && reads == Reads::Page && marks == Marks::default();
+        if let Some(extra) = self.extra.as_ref().filter(|_| plain) {
+            return Ok(extra.clone());
+        }
+        let extra = Extra { step: self.step.clone(), more, reads, marks, ..Extra::default() };
+        let extra = extra.encode().map_err(StepError::Pack)?;
+        if plain {
+            self.extra = Some(extra.clone());
+        }
+        Ok(extra)
+    }
+
+    /// Tells a request that was asked for [again](Request::again) from all others of its URL: by the page
+    /// that asks for it and its step. So the same page asks once, also when a kill has it parsed twice.
+    fn again(&self, parent: Option<Fingerprint>) -> String {
+        format!("\nagain from {:x} as {:x}", parent.map_or(0, |parent| parent.0), self.hash)
     }
 }
 
@@ -246,10 +324,6 @@ fn fingerprint_without_session(url: &Url, more: Option<&More>) -> Fingerprint {
     }
 }
 
-fn step_bytes<Step: Serialize>(step: &Step) -> Result<Vec<u8>, postcard::Error> {
-    postcard::to_stdvec(step)
-}
-
 /// Why the seeds of a spider cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
@@ -265,26 +339,28 @@ pub enum SeedError {
         #[source]
         source: opilio_core::NameError,
     },
-    /// Its step cannot be encoded.
-    #[error("encode the step of {url}")]
+    /// Its step cannot be kept and read back.
+    #[error("request {url}")]
     Step {
         /// The seed.
         url: String,
-        /// What the encoding said.
+        /// What is wrong with its step.
         #[source]
-        source: postcard::Error,
+        source: StepError,
     },
 }
 
-/// The admissions for a spider's seeds. Their hosts become the scope's; patterns hold for them too.
+/// The admissions for a spider's seeds, whose steps were all read back once. Their hosts become the scope's. Patterns
+/// do not judge them: a seed is wanted by being named.
 pub(crate) fn seed_admissions<S: Spider>(
     requests: Vec<Request<S::Step>>,
     scope: &mut Scope,
     logins: &mut Logins,
-) -> Result<Vec<Admission>, SeedError> {
+) -> Result<Links, SeedError> {
+    let mut steps = Steps::default();
     let mut out = Vec::with_capacity(requests.len());
     for request in requests {
-        let Request { url, step, priority, score, more, reads } = request;
+        let Request { url, step, priority, score, more, reads, again } = request;
         let mut url = url.absolute(None)?;
         if let Some(login) = Login::of_url(&url) {
             logins.add(&url, login);
@@ -296,19 +372,27 @@ pub(crate) fn seed_admissions<S: Spider>(
         let host = Host::of(&url).map_err(named)?;
         let scheme =
             Scheme::of(&url).ok_or_else(|| named(opilio_core::NameError::Scheme(url.scheme().into())))?;
-        let fingerprint = fingerprint_of(&url, more.as_deref(), reads);
+        let bad_step = |source| SeedError::Step { url: url.to_string(), source };
+        let before = steps.hash;
+        steps.set(&step).map_err(bad_step)?;
+        if steps.hash != before {
+            step::check::<S::Step>(&steps.step).map_err(bad_step)?;
+        }
+        let mut fingerprint = fingerprint_of(&url, more.as_deref(), reads);
+        if again {
+            fingerprint = fingerprint.in_session(&steps.again(None));
+        }
         scope.add(host.clone());
         let refusal = match reads {
-            Reads::Page => scope.refuses_anywhere(&url, 0),
+            Reads::Page => scope.refuses_seed(&url),
             Reads::Sitemap { .. } | Reads::SitemapsOf => scope.refuses_sitemap(&url, &host, 0, None),
         };
         if let Some(why) = refusal {
             out.push(Admission::Filtered { fingerprint, why });
             continue;
         }
-        let encode = |source| SeedError::Step { url: url.to_string(), source };
-        let (step, marks) = (step_bytes(&step).map_err(encode)?, Marks { of_seed: true, ..Marks::default() });
-        let extra = Extra { step, more, reads, marks }.encode().map_err(encode)?;
+        let marks = Marks { of_seed: true, again, ..Marks::default() };
+        let extra = steps.extra(more, reads, marks).map_err(bad_step)?;
         out.push(Admission::Queue(Record {
             url: url.as_str().into(),
             fingerprint,
@@ -323,7 +407,7 @@ pub(crate) fn seed_admissions<S: Spider>(
             extra,
         }));
     }
-    Ok(out)
+    Ok(Links { admissions: out, samples: steps.samples })
 }
 
 /// Encodes a page's items for every sink.
@@ -343,5 +427,7 @@ pub(crate) fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec
 const LINKS_MAX: usize = 20_000;
 /// Entries taken from one sitemap, which gives no more: sitemaps.org allows so many.
 const ENTRIES_MAX: usize = 50_000;
+/// Shapes of steps that a shard tells of; more are not checked before they are sent.
+pub(crate) const SHAPES_MAX: usize = 256;
 /// Room for fingerprints that is kept from page to page; a huge page gives its own back.
 const SEEN_KEPT: usize = 4_096;

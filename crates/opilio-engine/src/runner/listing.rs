@@ -4,12 +4,11 @@
 //! much. What was read before a file breaks counts; that it broke is why its URL ends as a failure.
 
 use bytes::Bytes;
-use opilio_core::{Host, Reason, Scheme};
-use opilio_frontier::Admission;
+use opilio_core::{Fingerprint, Host, Reason, Scheme};
 use opilio_robots::Robots;
 use opilio_robots::sitemap::{self, Bounds, Kind, SitemapError};
 
-use super::convert::{Converter, Parent};
+use super::convert::{Converter, Links, Parent};
 use crate::extra::Reads;
 use crate::request::Request;
 use crate::settings::Settings;
@@ -25,6 +24,7 @@ pub(crate) struct List<Step> {
     pub(crate) step: Step,
     /// What it lists belongs to the same session.
     pub(crate) session: Option<String>,
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) body: Bytes,
     /// The file is longer than bodies may be.
     pub(crate) cut: bool,
@@ -33,12 +33,12 @@ pub(crate) struct List<Step> {
 /// What a file gave.
 #[derive(Debug, Default)]
 pub(crate) struct Listing {
-    pub(crate) links: Vec<Admission>,
+    pub(crate) links: Links,
     /// Why it gave no more.
     pub(crate) broken: Option<(Reason, String)>,
 }
 
-impl<Step: Clone + serde::Serialize> List<Step> {
+impl<Step: Clone> List<Step> {
     /// Reads the file. The spider picks from the pages, the crawl's scope from all.
     pub(crate) fn read<S: Spider<Step = Step>>(self, spider: &S, settings: &Settings) -> Listing {
         let mut listing = Listing::default();
@@ -51,15 +51,17 @@ impl<Step: Clone + serde::Serialize> List<Step> {
             url: &self.url,
             host: &self.host,
             scheme: self.scheme,
+            fingerprint: self.fingerprint,
             reads: self.reads,
             // What is listed is a seed, too: no link led to it.
             links_depth: self.depth,
             session: self.session.as_deref(),
             referrer: settings.keep_referrer.then_some(&*self.url),
         };
-        match Converter::default().links::<S>(requests, Vec::new(), &parent, &settings.scope) {
-            Ok(links) => listing.links = links,
-            Err(error) => listing.broken = Some((Reason::ParseError, format!("encode a step: {error}"))),
+        let mut converter = Converter::default();
+        match converter.links::<S>(requests, Vec::new(), &parent, &settings.scope) {
+            Ok(admissions) => listing.links = Links { admissions, samples: converter.samples() },
+            Err(error) => listing.broken = Some((Reason::ParseError, error.to_string())),
         }
         listing
     }

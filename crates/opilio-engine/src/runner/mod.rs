@@ -14,6 +14,6 @@ mod watch;
 pub use convert::SeedError;
 
 pub(crate) use actor::{OVERDUE, RunnerSetup, SpiderRunner};
-pub(crate) use convert::{fingerprint_of, seed_admissions};
+pub(crate) use convert::{SHAPES_MAX, fingerprint_of, seed_admissions};
 pub(crate) use hand::Hand;
 pub(crate) use watch::ParseWatch;

@@ -167,7 +167,7 @@ impl Scheduler {
 
     fn publish(&self) {
         let counts = self.counts();
-        let totals = self.setup.before.and(counts, 0, self.setup.clock.elapsed());
+        let totals = self.setup.before.and(counts, 0, 0, self.setup.clock.elapsed());
         let Books { admitted, pages, aliases, failures, left, items } = self.books;
         self.setup.progress.send_replace(Progress {
             admitted,

@@ -30,6 +30,7 @@ use crate::report::{FAILURES_MAX, Stopped};
 use crate::scope::Hosts;
 use crate::settings::Settings;
 use crate::store::KeptCookies;
+use crate::store::known::KnownSteps;
 use crate::store::names::Names;
 use sinks::Batch;
 
@@ -47,6 +48,7 @@ pub(crate) struct DeskSetup {
     pub(crate) hosts_max: u32,
     pub(crate) queued: Option<QueuedScope>,
     pub(crate) cookies: Option<KeptCookies>,
+    pub(crate) shapes: HashSet<u64>,
     pub(crate) before: Totals,
     pub(crate) syncing: Syncing,
 }
@@ -89,6 +91,11 @@ pub(crate) struct Desk {
     /// What is leased is judged once more: earlier runs may have queued it in another scope.
     queued: Option<QueuedScope>,
     cookies: Option<KeptCookies>,
+    /// Shapes of steps that the store has a sample of.
+    shapes: HashSet<u64>,
+    known: KnownSteps,
+    /// Somebody has been told that no output takes the items.
+    told_of_items: bool,
 
     /// Live hosts that have room, and how much.
     wants: HashMap<Host, u32>,
@@ -161,6 +168,9 @@ impl Desk {
             hosts_max: setup.hosts_max,
             queued: setup.queued,
             cookies: setup.cookies,
+            shapes: setup.shapes,
+            known: KnownSteps::default(),
+            told_of_items: false,
             wants: HashMap::new(),
             try_now: Vec::new(),
             live: HashSet::new(),
@@ -301,9 +311,11 @@ impl Desk {
                 // With the links of its page, or before.
                 self.frontier.keep_listed(past::GROWN, host.as_str());
             }
+            past::keep_samples(&mut *self.frontier, &mut self.shapes, std::mem::take(&mut page.samples));
             admissions.append(&mut page.links);
         }
         if !admissions.is_empty() {
+            self.known.meet(&admissions);
             self.frontier.admit(admissions)?;
             self.committed();
         }
@@ -366,7 +378,7 @@ impl Desk {
     /// What all runs have done, up to what the shards of this one told last.
     fn totals(&self) -> Totals {
         let counts = self.counts.iter().fold(ShardCounts::default(), |all, counts| all.plus(*counts));
-        self.before.and(counts, self.items, self.clock.elapsed())
+        self.before.and(counts, self.items, self.known.others(), self.clock.elapsed())
     }
 
     /// Something new is in the store: it is to be synced some time.

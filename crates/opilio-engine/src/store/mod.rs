@@ -3,6 +3,7 @@
 
 mod cookies;
 mod desk;
+mod known;
 mod names;
 mod port;
 

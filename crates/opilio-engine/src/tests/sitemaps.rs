@@ -242,9 +242,9 @@ fn a_page_that_is_a_sitemap_too_is_both_and_patterns_are_for_pages() {
             _ => page(),
         },
     );
-    assert_eq!(items, ["0 http://a.example/products/1"]);
-    // As a page the map is no product.
-    assert_eq!(report.filtered.get("scope_pattern"), Some(&3));
+    // The map as a page is no product, and a seed.
+    assert_eq!(items, ["0 http://a.example/map.xml", "0 http://a.example/products/1"]);
+    assert_eq!(report.filtered.get("scope_pattern"), Some(&2));
 }
 
 #[test]

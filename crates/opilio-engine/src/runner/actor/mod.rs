@@ -11,10 +11,10 @@ use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Host, Lease, Reason};
 use opilio_export::FileStore;
-use opilio_frontier::{Admission, Cause, Fetched, Known};
+use opilio_frontier::{Cause, Fetched, Known};
 use url::Url;
 
-use super::convert::{Converter, Encoders, Parent, fingerprint_of, rows};
+use super::convert::{Converter, Encoders, Links, Parent, fingerprint_of, rows};
 use super::hand::Hand;
 use super::listing::{List, Listing};
 use super::naming::{Naming, PageName};
@@ -27,6 +27,7 @@ use crate::outbox::Outbox;
 use crate::page::{Answer, Failure, Page, PageFacts};
 use crate::settings::Settings;
 use crate::spider::{Found, ParseError, Spider};
+use crate::step;
 use crate::store::StorePort;
 use case::{Case, Stub};
 use redirect::{Hop, Whose};
@@ -78,7 +79,7 @@ enum Read<S: Spider> {
 struct Beside {
     name: Option<Box<Name>>,
     /// What a sitemap lists.
-    links: Vec<Admission>,
+    links: Links,
     /// Of a failure.
     cause: Cause,
 }
@@ -136,14 +137,20 @@ impl<S: Spider> SpiderRunner<S> {
     /// Decodes what the record carries for the spider's side. What cannot be decoded ends here.
     fn open(&self, lease: Lease, attempts: u16) -> Option<Case<S::Step>> {
         let Lease { id, record } = lease;
-        let decoded = Extra::decode(&record.extra).ok().and_then(|Extra { step, more, reads, marks }| {
-            let step = postcard::from_bytes(&step).ok()?;
-            Some((step, more, reads, marks))
+        let decoded = Extra::decode(&record.extra).map_err(|error| ParseError::from(error).to_string());
+        let decoded = decoded.and_then(|extra| match step::decode(&extra) {
+            Ok(step) => Ok((step, extra)),
+            Err(error) => Err(error.to_string()),
         });
-        let Some((step, more, reads, marks)) = decoded else {
-            tracing::error!(url = %record.url, "the stored step of this URL cannot be read");
-            self.send(id, &record.host, Ending::Failed(Reason::Internal), record.url.clone(), attempts);
-            return None;
+        let (step, Extra { more, reads, marks, .. }) = match decoded {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                tracing::error!(url = %record.url, error, "the stored step of this URL cannot be read");
+                let (host, ending) = (record.host.clone(), Ending::Failed(Reason::Internal));
+                let bare = Parsed::bare(self.shard, host, id, ending, record.url.clone(), attempts);
+                self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
+                return None;
+            }
         };
         let origin = more
             .as_ref()
@@ -222,6 +229,7 @@ impl<S: Spider> SpiderRunner<S> {
             scheme: case.record.scheme,
             depth: case.record.depth,
             step: case.step.clone(),
+            fingerprint: case.record.fingerprint,
             session: case.more.as_ref().and_then(|more| more.session.clone()),
             body: answer.body,
             cut: answer.cut,
@@ -248,10 +256,10 @@ impl<S: Spider> SpiderRunner<S> {
         };
         let url = &case.record.url;
         let Some((reason, error)) = broken else {
-            tracing::info!(%url, links = links.len(), "read a sitemap");
+            tracing::info!(%url, links = links.admissions.len(), "read a sitemap");
             return self.hand_over(case, Found::new(), Ending::Page, Beside { links, ..Beside::default() });
         };
-        tracing::warn!(%url, links = links.len(), error, "a sitemap is broken: what was read of it counts");
+        tracing::warn!(%url, links = links.admissions.len(), error, "a sitemap is broken: what was read of it counts");
         self.failure_with(case, reason, None, Some(error), links);
     }
 
@@ -273,7 +281,7 @@ impl<S: Spider> SpiderRunner<S> {
         answer: Option<Answer>,
         error: Option<String>,
     ) {
-        self.failure_with(case, reason, answer, error, Vec::new());
+        self.failure_with(case, reason, answer, error, Links::default());
     }
 
     /// The same for what gave some links all the same.
@@ -283,7 +291,7 @@ impl<S: Spider> SpiderRunner<S> {
         reason: Reason,
         answer: Option<Answer>,
         error: Option<String>,
-        links: Vec<Admission>,
+        links: Links,
     ) {
         let status = answer.as_ref().map(|answer| answer.status);
         tracing::info!(url = %case.record.url, %reason, status, error, "url failed");
@@ -357,6 +365,7 @@ impl<S: Spider> SpiderRunner<S> {
             url: &case.record.url,
             host: &case.host,
             scheme: case.record.scheme,
+            fingerprint: case.record.fingerprint,
             reads: Reads::Page,
             links_depth: case.record.depth.saturating_add(1),
             referrer: self.settings.keep_referrer.then_some(&*case.record.url),
@@ -365,7 +374,8 @@ impl<S: Spider> SpiderRunner<S> {
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
         let mut count = items.len() as u64;
-        let Beside { name, links: mut all, mut cause } = beside;
+        let Beside { name, links: Links { admissions: mut all, mut samples }, mut cause } = beside;
+        samples.append(&mut self.converter.samples());
         let (links, rows, ending, name) = match (links, rows) {
             (Ok(links), Ok(rows)) => {
                 all.extend(links);
@@ -374,8 +384,8 @@ impl<S: Spider> SpiderRunner<S> {
             (links, rows) => {
                 let url = &case.record.url;
                 if let Err(error) = links {
-                    tracing::warn!(%url, %error, "a step of this page cannot be encoded");
-                    cause = Cause::new(None, Some(&format!("a step cannot be encoded: {error}")));
+                    tracing::warn!(%url, %error, "a step that this page asks for cannot be kept");
+                    cause = Cause::new(None, Some(&error.to_string()));
                 }
                 if let Err(error) = rows {
                     tracing::warn!(%url, %error, "an item of this page cannot be encoded");
@@ -400,6 +410,7 @@ impl<S: Spider> SpiderRunner<S> {
             items: count,
             fetched: case.fetched,
             cause,
+            samples,
         });
     }
 

@@ -16,6 +16,7 @@ use crate::extra::{Chain, Extra, Marks, More, Reads};
 use crate::message::Parsed;
 use crate::page::Answer;
 use crate::spider::Spider;
+use crate::step::StepError;
 
 /// What is known of an answer that redirects.
 #[derive(Default)]
@@ -73,6 +74,11 @@ impl<S: Spider> SpiderRunner<S> {
         marks.passed_wall |= sets_cookie && *case.record.url != *chain.url;
         let more = onward(&case, &location, hop.status);
         let mut fingerprint = fingerprint_of(&location, Some(&more), case.reads);
+        if marks.again {
+            // The crawl may know this one, too. It has its chain's name, so that a loop is still one.
+            let origin = chain.seen.first().copied().unwrap_or(case.record.fingerprint.0);
+            fingerprint = fingerprint.in_session(&format!("\nagain in the chain of {origin:x}"));
+        }
         // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop; should
         // the server never be content, the hops end it.
         let respelled = fingerprint == case.record.fingerprint && location.as_str() != &*case.record.url;
@@ -138,13 +144,15 @@ impl<S: Spider> SpiderRunner<S> {
 
     fn go_on(&mut self, case: Case<S::Step>, next: Step) {
         let Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie } = next;
-        let step = postcard::to_stdvec(&case.step);
+        let step = self.converter.step(&case.step);
         let extra = step.and_then(|step| {
             let more = Some(Box::new(More { origin: Some(chain), ..more }));
-            Extra { step, more, reads: case.reads, marks }.encode()
+            let extra = Extra { step, more, reads: case.reads, marks, ..Extra::default() };
+            extra.encode().map_err(StepError::Pack)
         });
-        let Ok(extra) = extra else {
-            return self.failure(case, Reason::ParseError, None, Some("the step cannot be encoded".into()));
+        let extra = match extra {
+            Ok(extra) => extra,
+            Err(error) => return self.failure(case, Reason::ParseError, None, Some(error.to_string())),
         };
         let target = Record {
             url: target.as_str().into(),
@@ -163,6 +171,7 @@ impl<S: Spider> SpiderRunner<S> {
         let ending = Ending::Redirected;
         self.port.give(Parsed {
             next: Some(Box::new(redirect)),
+            samples: self.converter.samples(),
             ..Parsed::bare(self.shard, case.host, case.lease, ending, case.origin, case.attempts)
         });
     }
@@ -199,7 +208,7 @@ impl<S: Spider> SpiderRunner<S> {
     fn is_out_of_scope(&self, case: &Case<S::Step>, target: &Url, host: &Host) -> bool {
         let scope = &self.settings.scope;
         let refusal = match case.reads {
-            Reads::Page if case.marks.of_seed => scope.refuses_seeds_redirect(target, case.record.depth),
+            Reads::Page if case.marks.of_seed => scope.refuses_seeds_redirect(target),
             Reads::Page => scope.refuses_redirect(target, host, case.record.depth),
             Reads::Sitemap { depth } => {
                 let from = (!case.marks.of_seed).then_some(&case.host);

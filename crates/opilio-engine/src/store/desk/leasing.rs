@@ -85,6 +85,7 @@ impl Desk {
         let mut leases = Vec::new();
         self.frontier.lease(&wants, now, &mut leases)?;
         let filtered = self.keep_in_scope(&mut leases)?;
+        leases.iter().for_each(|lease| self.known.learn(&lease.record));
         let mut work = group(leases);
         let served: HashMap<Host, usize> =
             work.iter().enumerate().map(|(at, work)| (work.host.clone(), at)).collect();

@@ -34,6 +34,13 @@ impl Desk {
         let mut batch = Batch::default();
         let mut redirects = Vec::new();
         for page in pages {
+            if page.items > 0 && page.rows.is_empty() && !self.told_of_items {
+                self.told_of_items = true;
+                tracing::warn!(
+                    url = %page.origin,
+                    "a page gave items, and the crawl has no output: they are dropped (see `Crawler::export`)"
+                );
+            }
             if page.next.is_some() {
                 redirects.push(page);
             } else {
@@ -171,7 +178,12 @@ impl Desk {
                 }
             }
         }
-        let totals = self.totals();
+        let mut totals = self.totals();
+        if self.frontier.stats().left == 0 {
+            let idle = totals.requests == self.before.requests && totals.items == self.before.items;
+            let earlier = self.before.finished_unix_ms.filter(|_| idle);
+            totals.finished_unix_ms = earlier.or(u64::try_from(self.clock.unix_millis()).ok());
+        }
         let state = RunState::at_the_end(self.drained, self.unwritten.is_empty());
         past::note_run(&mut *self.frontier, self.clock.now(), totals, state);
         if let Some(cookies) = &mut self.cookies {

@@ -58,6 +58,7 @@ impl Rig {
             hosts_max,
             queued: None,
             cookies: None,
+            shapes: HashSet::new(),
             before: Totals::default(),
             syncing: Syncing::AtTheEnd,
         });

@@ -1,0 +1,68 @@
+//! What a newcomer is told: how many items went where, that nothing was left, that nothing was asked.
+
+use opilio_sandbox::{HostConfig, Sandbox};
+
+use crate::support::{FAST, crawl, run};
+
+fn shop() -> Sandbox {
+    let host = HostConfig::new()
+        .page("/", "text/html", "<title>a</title><a href=/b>b</a><a href=/gone>gone</a>")
+        .page("/b", "text/html", "<title>b</title>");
+    Sandbox::builder().host(host).start().unwrap()
+}
+
+#[test]
+fn the_end_line_counts_items_and_names_their_output() {
+    let (shop, dir) = (shop(), tempfile::tempdir().unwrap());
+    let output = dir.path().join("pages.jsonl");
+    let (run, report) = crawl(&[&shop.base(0), "--output", output.to_str().unwrap()]);
+    let expected = format!("2 pages, 1 failure, 2 items to {}, ", output.display());
+    assert!(run.stderr.contains(&expected), "{}", run.stderr);
+    assert_eq!(report["outputs"], serde_json::json!([output]));
+}
+
+#[test]
+fn a_seed_is_fetched_whatever_the_patterns_say() {
+    let shop = shop();
+    for pattern in [["--include", "*/b"], ["--exclude", "*"]] {
+        let (run, report) = crawl(&[&[&*shop.base(0)], &pattern[..]].concat());
+        assert_eq!(run.code, 0, "{}", run.stderr);
+        let pages = if pattern[0] == "--include" { 2 } else { 1 };
+        assert_eq!(report["pages"], pages, "{pattern:?} {report}");
+    }
+}
+
+#[test]
+fn a_crawl_that_sends_no_request_is_an_error_with_its_reason() {
+    let shop = shop();
+    let long = shop.url(0, &format!("/{}", "x".repeat(3_000)));
+    let ended = run(&[&["crawl"], &FAST[..], &[&long]].concat());
+    assert_eq!(ended.code, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("error: no request was sent: all seeds were filtered (1 url_too_long)"));
+    assert_eq!(shop.log(0).arrivals(), 0);
+}
+
+#[test]
+fn a_finished_crawl_that_is_resumed_is_not_told_as_if_it_had_crawled() {
+    let (shop, dir) = (shop(), tempfile::tempdir().unwrap());
+    let (state, output) = (dir.path().join("state"), dir.path().join("pages.jsonl"));
+    let seed = shop.base(0);
+    let kept = [&*seed, "--state", state.to_str().unwrap(), "--output", output.to_str().unwrap(), "--resume"];
+    let (first, _) = crawl(&kept);
+    assert!(!first.stderr.contains("nothing was left"), "{}", first.stderr);
+    let arrivals = shop.log(0).arrivals();
+    let (again, report) = crawl(&kept);
+    assert_eq!((again.code, shop.log(0).arrivals()), (0, arrivals));
+    assert!(again.stderr.contains("nothing was left to do (finished on "), "{}", again.stderr);
+    assert!(again.stderr.contains("all runs in ") && report["nothing_left"] == true, "{}", again.stderr);
+
+    // What a line consists of does not change within one file.
+    let other = [&kept[..], &["--css", "heading=h1"]].concat();
+    let refused = run(&[&["crawl"], &FAST[..], &other].concat());
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(
+        refused.error().contains("each page, and not of each page with heading=h1"),
+        "{}",
+        refused.stderr
+    );
+}

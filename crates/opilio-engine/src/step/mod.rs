@@ -1,0 +1,164 @@
+//! How a record keeps a spider's step: as JSON, by the names of its variants and fields.
+//!
+//! A step outlives the program that made it. Places of variants and fields change from build to build,
+//! so names are kept. One step of each *shape* (the names in it) is kept with the state, so that a
+//! resume under other names is refused before it changes anything.
+
+mod shape;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::extra::Extra;
+use shape::LEAF;
+pub(crate) use shape::shape;
+
+/// A step cannot be kept, or cannot be read back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// It has no JSON form: a map whose keys are not texts or numbers, for instance.
+    #[error("its step has no JSON form: {0}")]
+    Encode(#[source] serde_json::Error),
+    /// Its JSON form cannot be read as a step.
+    #[error("the step {step} cannot be read: {source}")]
+    Decode {
+        /// The JSON form, cut where it is long.
+        step: String,
+        /// What reading it said: the name that is there, and the names that the spider knows.
+        source: serde_json::Error,
+    },
+    /// A field of it is not read.
+    #[error("the step {step} has a field that the spider's `Step` does not read: `{field}`")]
+    Unread {
+        /// The JSON form, cut where it is long.
+        step: String,
+        /// The field and the way to it.
+        field: String,
+    },
+    /// Its JSON form is read as another step: of an untagged enum, the first variant that fits.
+    #[error("the step {step} is read back as another one, {other}")]
+    Other {
+        /// The JSON form, cut where it is long.
+        step: String,
+        /// That of the step which reading it gave, cut where it is long.
+        other: String,
+    },
+    /// It cannot be packed with what else its record carries.
+    #[error("its record cannot be packed: {0}")]
+    Pack(#[source] postcard::Error),
+    /// An earlier version of Opilio kept it by the places of variants and fields, and these have changed.
+    #[error(
+        "its step was kept by an earlier version of Opilio, which kept no names, and does not fit the spider's `Step`"
+    )]
+    Placed,
+}
+
+/// The kept form of a step.
+pub(crate) fn encode<Step: Serialize>(step: &Step) -> Result<Vec<u8>, StepError> {
+    let mut bytes = Vec::new();
+    encode_into(step, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The same, in place of what the buffer holds.
+pub(crate) fn encode_into<Step: Serialize>(step: &Step, bytes: &mut Vec<u8>) -> Result<(), StepError> {
+    bytes.clear();
+    serde_json::to_writer(&mut *bytes, step).map_err(StepError::Encode)?;
+    // Spiders without kinds of pages have `()`, which costs nothing then.
+    if bytes == NULL {
+        bytes.clear();
+    }
+    Ok(())
+}
+
+/// The step that a record carries.
+pub(crate) fn decode<Step: DeserializeOwned>(extra: &Extra) -> Result<Step, StepError> {
+    match &extra.step[..] {
+        [] => decode_named(NULL).or_else(|error| decode_placed(&[]).map_err(|_| error)),
+        step if extra.placed => decode_placed(step),
+        step => decode_named(step),
+    }
+}
+
+fn decode_named<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError> {
+    let mut unread = None;
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let read = serde_ignored::deserialize(&mut json, |path| {
+        unread.get_or_insert_with(|| path.to_string());
+    });
+    let step = read.and_then(|step| json.end().map(|()| step));
+    match (step, unread) {
+        (Ok(step), None) => Ok(step),
+        (Ok(_), Some(field)) => Err(StepError::Unread { step: text(bytes), field }),
+        (Err(source), _) => Err(StepError::Decode { step: text(bytes), source }),
+    }
+}
+
+/// Before names were kept it was postcard. Bytes that are left over belong to another type.
+fn decode_placed<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError> {
+    match postcard::take_from_bytes(bytes) {
+        Ok((step, [])) => Ok(step),
+        Ok(_) | Err(_) => Err(StepError::Placed),
+    }
+}
+
+/// Whether a step will be read back as it is.
+pub(crate) fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), StepError> {
+    let step: Step = decode(&Extra { step: bytes.to_vec(), ..Extra::default() })?;
+    let again = encode(&step)?;
+    // Sets and maps have no order: their texts differ in the order of the same characters.
+    let sorted = |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes.sort_unstable();
+        bytes
+    };
+    match again == bytes || sorted(&again) == sorted(bytes) {
+        true => Ok(()),
+        false => Err(StepError::Other { step: text(bytes), other: text(&again) }),
+    }
+}
+
+/// One step of a shape, on its way to the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Sample {
+    pub(crate) shape: u64,
+    pub(crate) json: String,
+}
+
+impl Sample {
+    /// `None` for a step that has no names, or is too large to be kept twice.
+    pub(crate) fn of<Step: Serialize>(step: &Step, bytes: &[u8]) -> Option<Self> {
+        let shape = shape(step).filter(|_| !bytes.is_empty() && bytes.len() <= SAMPLE_MAX)?;
+        Some(Self { shape, json: String::from_utf8(bytes.to_vec()).ok()? })
+    }
+
+    /// A kept one, as today's `Step` reads it.
+    pub(crate) fn read<Step: Serialize + DeserializeOwned>(json: String) -> Result<Self, StepError> {
+        let step: Step = decode_named(json.as_bytes())?;
+        Ok(Self { shape: shape(&step).unwrap_or(LEAF), json })
+    }
+}
+
+/// Tells kept steps apart.
+pub(crate) fn hash(bytes: &[u8]) -> u64 {
+    if bytes.is_empty() { 0 } else { xxhash_rust::xxh3::xxh3_64(bytes) }
+}
+
+/// For people.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(if bytes.is_empty() { NULL } else { bytes });
+    match text.char_indices().nth(TEXT_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.into_owned(),
+    }
+}
+
+const NULL: &[u8] = b"null";
+/// Characters of a step that are shown to people.
+const TEXT_MAX: usize = 120;
+/// Bytes of a step that is kept as a sample.
+const SAMPLE_MAX: usize = 4_096;

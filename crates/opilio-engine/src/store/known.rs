@@ -1,0 +1,179 @@
+//! URLs that are requested with two steps: only the first request counts, and somebody should say so.
+//!
+//! The store knows which URLs it has met, and not as what. So this remembers the step of each that was met
+//! lately, in a table that takes memory as it fills.
+
+use opilio_core::{Fingerprint, Record, RecordKind};
+use opilio_frontier::Admission;
+
+use crate::extra::step_of;
+use crate::step;
+
+/// The steps of URLs met lately.
+#[derive(Default)]
+pub(crate) struct KnownSteps {
+    slots: Vec<Slot>,
+    filled: usize,
+    /// The kept forms of the first steps that were met, for people.
+    texts: Vec<(u32, String)>,
+    others: u64,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Slot {
+    /// Of the fingerprint; 0 in an empty slot.
+    url: u64,
+    /// More of it, which says where the slot is.
+    place: u32,
+    step: u32,
+    /// It was requested with another step, and is counted.
+    counted: bool,
+}
+
+impl KnownSteps {
+    /// Looks at what is requested: each URL that is known under another step is counted once, and the
+    /// first of them is named.
+    pub(crate) fn meet(&mut self, admissions: &[Admission]) {
+        for admission in admissions {
+            let Admission::Queue(record) = admission else { continue };
+            let Some((bytes, step)) = kept(record) else { continue };
+            self.name(step, bytes);
+            let Some(slot) = self.enter(record.fingerprint, step) else { continue };
+            if slot.step == step || slot.counted {
+                continue;
+            }
+            slot.counted = true;
+            let first = slot.step;
+            self.others += 1;
+            let (known, other) = (self.text(first), step::text(bytes));
+            if self.others == 1 {
+                tracing::warn!(
+                    url = %record.url, known, other,
+                    "a URL is requested with two steps: the first one reads it, and the other never does, \
+                     unless it asks again (`Request::again`); others like it are counted"
+                );
+            } else {
+                tracing::debug!(url = %record.url, known, other, "a URL is known under another step");
+            }
+        }
+    }
+
+    /// Learns how the store knows a URL: an earlier run may have met it.
+    pub(crate) fn learn(&mut self, record: &Record) {
+        // What a redirect leads to is asked for in another URL's name.
+        if record.kind == RecordKind::Continuation {
+            return;
+        }
+        if let Some((bytes, step)) = kept(record) {
+            self.name(step, bytes);
+            if let Some(slot) = self.enter(record.fingerprint, step) {
+                slot.step = step;
+            }
+        }
+    }
+
+    /// How many URLs were requested with another step than they are known under.
+    pub(crate) fn others(&self) -> u64 {
+        self.others
+    }
+
+    /// The slot of a URL that is there; otherwise it takes one, from whichever URL had it.
+    fn enter(&mut self, url: Fingerprint, step: u32) -> Option<&mut Slot> {
+        if self.filled * 2 >= self.slots.len() && self.slots.len() < SLOTS_MAX {
+            self.grow();
+        }
+        let (at, tag) = (self.at(url.0 as u64), (url.0 >> 64) as u64 | 1);
+        let slot = &mut self.slots[at];
+        // The tag lacks the bits that the place has; of two URLs with one tag and place one is missed.
+        if slot.url == tag && slot.place == url.0 as u32 {
+            return Some(slot);
+        }
+        self.filled += usize::from(slot.url == 0);
+        *slot = Slot { url: tag, place: url.0 as u32, step, counted: false };
+        None
+    }
+
+    fn at(&self, place: u64) -> usize {
+        // The length is a power of two.
+        place as u32 as usize & (self.slots.len() - 1)
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(SLOTS_FIRST);
+        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
+        self.filled = 0;
+        for slot in old.into_iter().filter(|slot| slot.url != 0) {
+            let at = self.at(u64::from(slot.place));
+            self.filled += usize::from(self.slots[at].url == 0);
+            self.slots[at] = slot;
+        }
+    }
+
+    fn name(&mut self, step: u32, bytes: &[u8]) {
+        if self.texts.len() < TEXTS_MAX && self.texts.iter().all(|(known, _)| *known != step) {
+            self.texts.push((step, step::text(bytes)));
+        }
+    }
+
+    fn text(&self, step: u32) -> &str {
+        self.texts.iter().find(|(known, _)| *known == step).map_or("another step", |(_, text)| text)
+    }
+}
+
+/// The kept form of a record's step, and what tells it from others. `None` for `()`, which has no other.
+fn kept(record: &Record) -> Option<(&[u8], u32)> {
+    let bytes = step_of(&record.extra).filter(|bytes| !bytes.is_empty())?;
+    Some((bytes, step::hash(bytes) as u32))
+}
+
+const SLOTS_FIRST: usize = 1 << 10;
+/// 6 MB; about as many URLs, of which those met last stay.
+const SLOTS_MAX: usize = 1 << 18;
+/// Steps that can be named.
+const TEXTS_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use opilio_core::{Host, Priority, Scheme, Score};
+    use url::Url;
+
+    use super::*;
+    use crate::extra::Extra;
+
+    fn record(n: usize, step: &str) -> Record {
+        let url = Url::parse(&format!("http://a.test/{n}")).unwrap();
+        Record {
+            url: url.as_str().into(),
+            fingerprint: Fingerprint::of(&url),
+            host: Host::of(&url).unwrap(),
+            scheme: Scheme::Http,
+            depth: 0,
+            priority: Priority(0),
+            score: Score::default(),
+            attempts: Default::default(),
+            kind: RecordKind::Discovered,
+            validators: None,
+            extra: Extra { step: step.as_bytes().to_vec(), ..Extra::default() }.encode().unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_url_that_is_requested_with_another_step_counts_once() {
+        let mut known = KnownSteps::default();
+        let meet = |known: &mut KnownSteps, n, step: &str| {
+            known.meet(&[Admission::Queue(record(n, step))]);
+            known.others()
+        };
+        for n in 0..5_000 {
+            assert_eq!(meet(&mut known, n, "\"Listing\""), 0);
+        }
+        assert_eq!(meet(&mut known, 4_999, "\"Product\""), 1);
+        assert_eq!(meet(&mut known, 4_999, "\"Product\""), 1);
+        assert_eq!(meet(&mut known, 4_998, "\"Product\""), 2);
+        assert!(known.slots.len() <= 16_384, "{}", known.slots.len());
+        known.learn(&record(9_999, "\"Product\""));
+        assert_eq!(meet(&mut known, 9_999, "\"Listing\""), 3);
+        assert_eq!(meet(&mut known, 0, "") + meet(&mut known, 10_000, ""), 6, "`()` is not told apart");
+    }
+}
