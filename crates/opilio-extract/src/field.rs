@@ -119,6 +119,24 @@ impl Field {
         &self.css
     }
 
+    /// The words that say which part of which matches it is; empty for the text of the first.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let part = match &self.part {
+            Part::Text => None,
+            Part::OwnText => Some("own_text".to_owned()),
+            Part::Raw => Some("raw".to_owned()),
+            Part::Html => Some("html".to_owned()),
+            Part::Attr(name) => Some(format!("attr={name}")),
+        };
+        let count = match self.count {
+            Count::First => None,
+            Count::One => Some("one".to_owned()),
+            Count::All => Some("all".to_owned()),
+        };
+        part.into_iter().chain(count).collect::<Vec<_>>().join(", ")
+    }
+
     /// The value on a page; builds its DOM.
     ///
     /// # Errors
@@ -361,6 +379,14 @@ mod tests {
             ("x[]=a[href=\"/2\"]", r#""two""#),
         ] {
             assert_eq!(read(field), value, "{field}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_field_read_as_the_same_field() {
+        for words in ["", "all", "attr=href, all", "own_text, one", "raw", "html"] {
+            let field = Field::with_words("a", words).unwrap();
+            assert_eq!(field.words(), words);
         }
     }
 

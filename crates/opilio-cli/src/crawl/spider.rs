@@ -70,7 +70,10 @@ impl Spider for PageSpider {
 
     /// The fields beside those that every page has.
     fn item_layout(&self) -> String {
-        let fields = self.fields.iter().map(|field| format!("{}={}", field.name, field.selector));
+        let fields = self.fields.iter().map(|NamedField { name, field }| match field.words() {
+            words if words.is_empty() => format!("{name}={}", field.css()),
+            words => format!("{name}[{words}]={}", field.css()),
+        });
         let canonical = self.with_canonical.then(|| "the canonical URL".to_owned());
         let file = self.files.then(|| "the file of the body".to_owned());
         let all: Vec<String> = canonical.into_iter().chain(file).chain(fields).collect();
