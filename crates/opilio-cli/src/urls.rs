@@ -1,7 +1,7 @@
 //! `opilio url canonicalize`: when two URLs are one.
 
 use clap::{Args, Subcommand};
-use opilio::core::{canonicalize, strip_tracking};
+use opilio::core::{canonicalize, strip_tracking, without_session_ids};
 
 use crate::crawl::web_url;
 use crate::exit::{Exit, Failure};
@@ -21,8 +21,8 @@ enum UrlCommand {
 
 /// Prints the dedup key of each URL, one a line: URLs with the same key are one to a crawl.
 ///
-/// The key has no fragment, no default port, no user name; host in lower case and punycode; the query's
-/// parameters sorted by name, then value; escapes of unreserved characters decoded, the others in upper
+/// The key has no fragment, no default port, no user name; host in lower case and punycode; no session
+/// id; the query's parameters sorted by name, then value; escapes of unreserved characters decoded, the others in upper
 /// case. For what is no URL that can be crawled the line is "error", a tab and the reason, and the exit
 /// code 1.
 #[derive(Debug, Args)]
@@ -30,6 +30,9 @@ struct CanonicalizeArgs {
     /// Leaves out well-known tracking parameters, such as utm_source, gclid and fbclid
     #[arg(long)]
     strip_tracking: bool,
+    /// Keeps session ids, such as ;jsessionid= and PHPSESSID=
+    #[arg(long)]
+    keep_session_ids: bool,
     /// The URLs
     #[arg(value_name = "URL", required = true)]
     urls: Vec<String>,
@@ -48,7 +51,12 @@ pub(crate) fn run(args: &UrlArgs) -> Result<Exit, Failure> {
                 if args.strip_tracking {
                     strip_tracking(&mut url);
                 }
-                writeln!(out, "{}", canonicalize(&url))
+                let key = if args.keep_session_ids {
+                    canonicalize(&url)
+                } else {
+                    canonicalize(&without_session_ids(&url))
+                };
+                writeln!(out, "{key}")
             }
             Err(why) => {
                 exit = Exit::Errors;

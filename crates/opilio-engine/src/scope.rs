@@ -1,9 +1,10 @@
 //! Which of the found URLs belong to the crawl, and the stable word for each refusal.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use opilio_core::{Group, Host, Record, RecordKind};
+use opilio_core::{Group, Host, Record, RecordKind, without_session_ids};
 use opilio_fetch::Accept;
 use opilio_frontier::Filtered;
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,7 @@ pub struct Scope {
     max_url_bytes: usize,
     accept: Accept,
     strip_tracking: bool,
+    keep_session_ids: bool,
     traps: TrapRules,
     /// The year in which the crawl began; without one no calendar is known to be a trap.
     year: Option<u16>,
@@ -84,6 +86,7 @@ impl Default for Scope {
             max_url_bytes: 2_083,
             accept: Accept::Any,
             strip_tracking: false,
+            keep_session_ids: false,
             traps: TrapRules::default(),
             year: None,
         }
@@ -164,6 +167,23 @@ impl Scope {
         if self.strip_tracking {
             opilio_core::strip_tracking(url);
         }
+    }
+
+    /// Tells URLs apart by their session ids, too.
+    ///
+    /// Without this two URLs are one if they differ only in what is known to be a session id
+    /// ([`opilio_core::without_session_ids`]): the first is fetched, as it is written, and a server that
+    /// writes a new id into each link is no endless crawl. It belongs to the crawl: one that is resumed with
+    /// another choice may fetch pages again whose URLs hold ids.
+    #[must_use]
+    pub fn keep_session_ids(mut self) -> Self {
+        self.keep_session_ids = true;
+        self
+    }
+
+    /// The URL that says which page a URL is.
+    pub(crate) fn key_of<'a>(&self, url: &'a Url) -> Cow<'a, Url> {
+        if self.keep_session_ids { Cow::Borrowed(url) } else { without_session_ids(url) }
     }
 
     /// Other shapes of URLs count as traps: their links are not followed.

@@ -27,6 +27,8 @@ mod redirects;
 #[cfg(feature = "disk")]
 mod resumed;
 mod robots;
+#[cfg(feature = "disk")]
+mod session_ids;
 mod sitemaps;
 #[cfg(feature = "disk")]
 mod state;

@@ -57,6 +57,10 @@ pub(crate) struct CrawlArgs {
     /// Takes tracking parameters, such as utm_source and gclid, out of every URL: it is fetched without
     #[arg(long, env = "OPILIO_STRIP_TRACKING", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) strip_tracking: bool,
+    /// Tells URLs apart by their session ids, too (;jsessionid=, PHPSESSID=, sid= and the like); without
+    /// this, URLs that differ in nothing else are one
+    #[arg(long, env = "OPILIO_KEEP_SESSION_IDS", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) keep_session_ids: bool,
     /// Prints one page of all that name the same canonical URL, in a further field; the others are aliases of it
     #[arg(long, env = "OPILIO_MERGE_CANONICAL", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) merge_canonical: bool,

@@ -255,6 +255,9 @@ fn scope(args: &CrawlArgs, config: &Config) -> anyhow::Result<Scope> {
     if args.follow_traps {
         scope = scope.traps(TrapRules::none());
     }
+    if args.keep_session_ids || file.keep_session_ids.unwrap_or(false) {
+        scope = scope.keep_session_ids();
+    }
     // A list of flags stands instead of the file's list, as a single flag does.
     for pattern in if args.include.is_empty() { &file.include } else { &args.include } {
         scope = scope.include(pattern).context("--include")?;

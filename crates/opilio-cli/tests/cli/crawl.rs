@@ -425,3 +425,20 @@ fn a_crawl_asks_for_more_open_files_than_the_shell_gives() {
 }
 
 const MAP: &str = "<urlset><url><loc>/c</loc></url><url><loc>/d</loc></url><url><loc>/a</loc></url></urlset>";
+
+#[test]
+fn session_ids_make_no_second_page_unless_they_are_kept() {
+    let page = "<a href='/a;jsessionid=2'>a</a><a href='/b?PHPSESSID=1'>b</a><a href='/b?PHPSESSID=2'>b</a>";
+    let host = ["/a", "/a;jsessionid=2", "/b?PHPSESSID=1", "/b?PHPSESSID=2"]
+        .iter()
+        .fold(HostConfig::new(), |host, path| host.page(*path, "text/html", page));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let seed = shop.url(0, "/a");
+    let pages = |flags: &[&str]| crawl(&[&[&*seed], flags].concat()).0.items().len();
+    assert_eq!(pages(&[]), 2);
+    assert_eq!(pages(&["--keep-session-ids"]), 4);
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("opilio.toml");
+    std::fs::write(&config, "[crawl]\nkeep_session_ids = true\n").unwrap();
+    assert_eq!(pages(&["--config", config.to_str().unwrap()]), 4);
+}

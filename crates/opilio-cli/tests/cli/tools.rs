@@ -107,6 +107,7 @@ fn canonicalize_prints_the_dedup_key_of_each_url() {
     let table = [
         ("HTTP://Example.COM:80/a/../b#top", "http://example.com/b"),
         ("https://user:pw@b\u{fc}cher.example.:443/?b=2&a=&a=1", "https://xn--bcher-kva.example/?a=&a=1&b=2"),
+        ("http://example.com/x;jsessionid=1A53?PHPSESSID=q&b=2&a=1", "http://example.com/x?a=1&b=2"),
         (
             "http://example.com/%7euser/%2fx%c3%a9?utm_source=x",
             "http://example.com/~user/%2Fx%C3%A9?utm_source=x",
@@ -124,6 +125,9 @@ fn canonicalize_prints_the_dedup_key_of_each_url() {
         "http://a.example/?fbclid=1",
     ]);
     assert_eq!(stripped.stdout, "http://a.example/?a&b\nhttp://a.example/\n");
+    let kept =
+        run(&["url", "canonicalize", "--keep-session-ids", "http://a.example/x;jsessionid=1?PHPSESSID=2"]);
+    assert_eq!(kept.stdout, "http://a.example/x;jsessionid=1?PHPSESSID=2\n");
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::message::{
 };
 use crate::page::Answer;
 use crate::runner::fingerprint_of;
+use crate::scope::Scope;
 use crate::shard::{Gone, HostGone, ShardContext, memory};
 
 pub(crate) struct HostActor {
@@ -185,7 +186,7 @@ impl HostActor {
             failed_before,
             uncarried,
         };
-        let Some((mut order, more, reads)) = order_of(&lease) else {
+        let Some((mut order, more, reads)) = order_of(&lease, &self.cx.settings.scope) else {
             // A record that we wrote and cannot read: never the web's fault.
             self.slot = None;
             self.trying.insert(id, attempt_of(false, Some(0)));
@@ -411,7 +412,7 @@ impl HostActor {
 }
 
 /// What is sent for a lease, and what is special about it; none for a record that cannot be read.
-pub(crate) fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>, Reads)> {
+pub(crate) fn order_of(lease: &Lease, scope: &Scope) -> Option<(Order, Option<Box<More>>, Reads)> {
     let url = Url::parse(&lease.record.url).ok()?;
     let mut order = Order::get(url);
     if let Some(validators) = &lease.record.validators {
@@ -431,7 +432,7 @@ pub(crate) fn order_of(lease: &Lease) -> Option<(Order, Option<Box<More>>, Reads
             value.set_sensitive(is_credential(&name));
             order.headers.append(name, value);
         }
-        let own = fingerprint_of(&order.url, Some(more), reads);
+        let own = fingerprint_of(scope, &order.url, Some(more), reads);
         order.came_back = more.origin.as_ref().is_some_and(|chain| chain.has(own));
         order.proxy = more.proxy.as_deref().map(str::parse).transpose().ok()?;
         order.session = more.session.as_deref().map(Into::into);

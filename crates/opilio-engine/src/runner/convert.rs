@@ -133,7 +133,7 @@ impl Converter {
             if let Err(source) = self.steps.set(&step) {
                 return Err(LinkError::new(url, source));
             }
-            let mut fingerprint = fingerprint_of(&url, more.as_deref(), reads);
+            let mut fingerprint = fingerprint_of(scope, &url, more.as_deref(), reads);
             if again {
                 fingerprint = fingerprint.in_session(&self.steps.again(Some(parent.fingerprint)));
             }
@@ -182,7 +182,7 @@ impl Converter {
         for mut url in unfollowed {
             scope.tidy(&mut url);
             let more = in_session(None, parent.session);
-            let fingerprint = fingerprint_of(&url, more.as_deref(), Reads::Page);
+            let fingerprint = fingerprint_of(scope, &url, more.as_deref(), Reads::Page);
             if self.seen.insert(fingerprint.0) {
                 let refused = host_of(&url, parent).map(|host| scope.refuses(&url, &host, depth));
                 let why = refused.unwrap_or_else(Some).unwrap_or(Filtered::Nofollow);
@@ -303,8 +303,9 @@ fn in_session(mut more: Option<Box<More>>, parent: Option<&str>) -> Option<Box<M
     more
 }
 
-/// The dedup key of a request: URL, method, body and session.
-pub(crate) fn fingerprint_of(url: &Url, more: Option<&More>, reads: Reads) -> Fingerprint {
+/// The dedup key of a request: URL as the scope tells URLs apart, method, body and session.
+pub(crate) fn fingerprint_of(scope: &Scope, url: &Url, more: Option<&More>, reads: Reads) -> Fingerprint {
+    let url = &*scope.key_of(url);
     let session = more.and_then(|more| more.session.as_deref()).unwrap_or_default();
     // A sitemap that a page links to is still one: the two are asked for apart.
     let fingerprint = match reads {
@@ -378,7 +379,7 @@ pub(crate) fn seed_admissions<S: Spider>(
         if steps.hash != before {
             step::check::<S::Step>(&steps.step).map_err(bad_step)?;
         }
-        let mut fingerprint = fingerprint_of(&url, more.as_deref(), reads);
+        let mut fingerprint = fingerprint_of(scope, &url, more.as_deref(), reads);
         if again {
             fingerprint = fingerprint.in_session(&steps.again(None));
         }

@@ -31,7 +31,7 @@ pub(super) async fn missing(
 ) -> Vec<Lease> {
     let mut missing = Vec::new();
     for lease in leases {
-        let answer = match order_of(&lease) {
+        let answer = match order_of(&lease, &cx.settings.scope) {
             // Sitemaps are read another way, and rarely.
             Some((mut order, _, Reads::Page)) => {
                 order.accept = cx.settings.scope.accept();

@@ -417,7 +417,7 @@ impl<S: Spider> SpiderRunner<S> {
     fn name(&mut self, case: &Case<S::Step>, name: PageName) -> Box<Name> {
         let name = name.settled(&case.host, case.record.depth, &self.settings.scope);
         Box::new(Name {
-            fingerprint: fingerprint_of(&name, case.more.as_deref(), Reads::Page),
+            fingerprint: fingerprint_of(&self.settings.scope, &name, case.more.as_deref(), Reads::Page),
             alias_rows: self.alias_rows(&case.origin, &name),
         })
     }

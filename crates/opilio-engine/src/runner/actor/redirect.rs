@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::extra::{Chain, Extra, Marks, More, Reads};
 use crate::message::Parsed;
 use crate::page::Answer;
+use crate::scope::Scope;
 use crate::spider::Spider;
 use crate::step::StepError;
 
@@ -73,7 +74,7 @@ impl<S: Spider> SpiderRunner<S> {
         marks.has_cookie |= sets_cookie;
         marks.passed_wall |= sets_cookie && *case.record.url != *chain.url;
         let more = onward(&case, &location, hop.status);
-        let mut fingerprint = fingerprint_of(&location, Some(&more), case.reads);
+        let mut fingerprint = fingerprint_of(&self.settings.scope, &location, Some(&more), case.reads);
         if marks.again {
             // The crawl may know this one, too. It has its chain's name, so that a loop is still one.
             let origin = chain.seen.first().copied().unwrap_or(case.record.fingerprint.0);
@@ -89,7 +90,9 @@ impl<S: Spider> SpiderRunner<S> {
             loops = false;
         }
         let again = match marks {
-            _ if !self.settings.keeps_cookies || !is_plain(&case, &chain) => Again::Never,
+            _ if !self.settings.keeps_cookies || !is_plain(&self.settings.scope, &case, &chain) => {
+                Again::Never
+            }
             // It has the cookies, and this is where they lead.
             Marks { asked_again: true, .. } => Again::Never,
             Marks { passed_wall: true, .. } => Again::Always,
@@ -133,7 +136,8 @@ impl<S: Spider> SpiderRunner<S> {
             return self.lead_nowhere(case, Reason::Internal, known);
         };
         let more = onward(&case, &target, 302);
-        let fingerprint = with_cookie(fingerprint_of(&target, Some(&more), case.reads), &chain);
+        let fingerprint =
+            with_cookie(fingerprint_of(&self.settings.scope, &target, Some(&more), case.reads), &chain);
         chain.seen.push(case.record.fingerprint.0);
         if chain.seen.len() > usize::from(self.settings.redirects_max) {
             return self.lead_nowhere(case, Reason::TooManyRedirects, known);
@@ -200,7 +204,7 @@ impl<S: Spider> SpiderRunner<S> {
     fn tidied(&self, case: &Case<S::Step>, chain: &Chain, location: Url) -> Url {
         let mut tidy = location.clone();
         self.settings.scope.tidy(&mut tidy);
-        let fingerprint = fingerprint_of(&tidy, case.more.as_deref(), case.reads);
+        let fingerprint = fingerprint_of(&self.settings.scope, &tidy, case.more.as_deref(), case.reads);
         let was_there = fingerprint == case.record.fingerprint || chain.has(fingerprint);
         if was_there { location } else { tidy }
     }
@@ -228,10 +232,10 @@ fn chain_of<Step>(case: &Case<Step>) -> Chain {
 }
 
 /// Whether the chain's origin was a plain GET: nothing else is asked again.
-fn is_plain<Step>(case: &Case<Step>, chain: &Chain) -> bool {
+fn is_plain<Step>(scope: &Scope, case: &Case<Step>, chain: &Chain) -> bool {
     let origin = chain.seen.first().copied().unwrap_or(case.record.fingerprint.0);
     let more = More { session: case.session().map(str::to_owned), ..More::default() };
-    let plain = Url::parse(&chain.url).map(|url| fingerprint_of(&url, Some(&more), case.reads));
+    let plain = Url::parse(&chain.url).map(|url| fingerprint_of(scope, &url, Some(&more), case.reads));
     plain.is_ok_and(|plain| plain.0 == origin)
 }
 

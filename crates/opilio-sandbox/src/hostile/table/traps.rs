@@ -30,10 +30,10 @@ pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
                 asked.path.replace('%', "%25").replace('?', "%3F").replace('=', "%3D")
             )]
         }),
-        trap("session-ids", "a new session in every link", 200, |asked| {
+        trap("session-ids", "a new session in every link", 2, |asked| {
             vec![format!("/session-ids?sid={:016x}{:016x}", scramble(asked.count), scramble(asked.count + 7))]
         }),
-        trap("session-paths", "a new session in every path", 200, |asked| {
+        trap("session-paths", "a new session in every path", 2, |asked| {
             vec![format!(
                 "/session-paths;jsessionid={:016X}{:016X}",
                 scramble(asked.count),

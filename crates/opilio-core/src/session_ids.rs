@@ -1,0 +1,257 @@
+//! Session ids in URLs: what a server writes into every link for a visitor without cookies.
+//!
+//! A page links to itself under a new id each time, so a crawl that takes the id for a part of the name
+//! never ends. The patterns are those that archive crawlers strip (Heritrix, the Wayback Machine), and
+//! some of shops that are as plain.
+
+use std::borrow::Cow;
+
+use url::Url;
+
+use crate::canonical::normalize_escapes;
+
+/// The URL without the session ids that it holds, for its dedup key; it is fetched as it is written.
+///
+/// | of | where |
+/// | --- | --- |
+/// | Java | `;jsessionid=…` at the end of a segment, also as `%3Bjsessionid=…`; `?jsessionid=…` |
+/// | PHP | `PHPSESSID=…` |
+/// | ASP | `ASPSESSIONID` and eight letters |
+/// | ASP.NET | a segment such as `(S(lit3py55t21z5v55vlm25s55))` |
+/// | ColdFusion | `CFID=…` with `CFTOKEN=…` |
+/// | boards and shops | `sid=` with 32 hex digits; `osCsid`, `zenid`, `XTCsid`, `sessionid`, `session_id`, `sessid` with 16 letters and digits or more |
+///
+/// Names are compared without case and with their escapes decoded. The other parameters keep their order
+/// and their spelling.
+///
+/// ```
+/// let url = url::Url::parse("https://a.example/x;jsessionid=1A530637289A03B07199A44E8D531427?b=2&a=1")?;
+/// assert_eq!(opilio_core::without_session_ids(&url).as_str(), "https://a.example/x?b=2&a=1");
+/// # Ok::<(), url::ParseError>(())
+/// ```
+#[must_use]
+pub fn without_session_ids(url: &Url) -> Cow<'_, Url> {
+    let path = in_path(url.path());
+    let query = url.query().and_then(in_query);
+    if path.is_none() && query.is_none() {
+        return Cow::Borrowed(url);
+    }
+    let mut url = url.clone();
+    if let Some(path) = path {
+        url.set_path(&path);
+    }
+    if let Some(query) = query {
+        url.set_query(Some(&*query).filter(|query| !query.is_empty()));
+    }
+    Cow::Owned(url)
+}
+
+/// Whether a parameter with this value is a session id, whatever stands beside it.
+#[must_use]
+pub fn is_session_id(name: &str, value: &str) -> bool {
+    let is = |known: &str| name.eq_ignore_ascii_case(known);
+    if is("jsessionid") || is("phpsessid") || is("cftoken") {
+        return !value.is_empty();
+    }
+    if is("sid") {
+        return value.len() == 32 && value.bytes().all(|byte| byte.is_ascii_hexdigit());
+    }
+    if LONG.iter().any(|known| is(known)) {
+        return value.len() >= 16 && value.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    }
+    let letters =
+        |text: &str, count| text.len() == count && text.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let asp = name.get(..12).filter(|start| start.eq_ignore_ascii_case("ASPSESSIONID"));
+    asp.is_some() && letters(&name[12..], 8) && letters(value, 24)
+}
+
+/// The path without its ids; none if it has none.
+fn in_path(path: &str) -> Option<String> {
+    if !path.bytes().any(|byte| matches!(byte, b';' | b'(' | b'%')) {
+        return None;
+    }
+    let mut changed = false;
+    let mut out = String::with_capacity(path.len());
+    for (at, segment) in path.split('/').enumerate() {
+        if is_asp_net(segment) {
+            changed = true;
+            continue;
+        }
+        if at > 0 {
+            out.push('/');
+        }
+        let kept = in_segment(segment);
+        changed |= kept.is_some();
+        out.push_str(kept.as_deref().unwrap_or(segment));
+    }
+    changed.then_some(out)
+}
+
+/// A segment, or a query, without `;name=value` of a session.
+fn in_segment(segment: &str) -> Option<String> {
+    let escaped = find_ignoring_case(segment, "%3bjsessionid");
+    if let Some(at) = escaped {
+        let before = &segment[..at];
+        return Some(in_segment(before).unwrap_or_else(|| before.to_owned()));
+    }
+    let (first, params) = segment.split_once(';')?;
+    let is_id = |param: &&str| {
+        let (name, value) = param.split_once('=').unwrap_or((param, ""));
+        is_session_id(name, value)
+    };
+    if !params.split(';').any(|param| is_id(&param)) {
+        return None;
+    }
+    let kept = params.split(';').filter(|param| !is_id(param));
+    Some(kept.fold(first.to_owned(), |out, param| out + ";" + param))
+}
+
+/// The query without its ids; none if it has none.
+fn in_query(query: &str) -> Option<String> {
+    // Known only by its companion: a number.
+    let has_token = query.split('&').any(|pair| name_of(pair).eq_ignore_ascii_case("cftoken"));
+    let is_id = |pair: &str| {
+        let name = name_of(pair);
+        let value = pair.split_once('=').map_or("", |(_, value)| value);
+        is_session_id(&name, value) || has_token && name.eq_ignore_ascii_case("cfid")
+    };
+    let mut changed = false;
+    let mut kept: Vec<Cow<'_, str>> = Vec::new();
+    for pair in query.split('&') {
+        if is_id(pair) {
+            changed = true;
+            continue;
+        }
+        match in_segment(pair) {
+            Some(less) => {
+                changed = true;
+                if !is_id(&less) {
+                    kept.push(less.into());
+                }
+            }
+            None => kept.push(pair.into()),
+        }
+    }
+    changed.then(|| kept.join("&"))
+}
+
+fn name_of(pair: &str) -> Cow<'_, str> {
+    normalize_escapes(pair.split_once('=').map_or(pair, |(name, _)| name))
+}
+
+/// `(S(24 characters))`, perhaps with other tickets in front or behind; or the 24 characters alone.
+fn is_asp_net(segment: &str) -> bool {
+    let Some(inner) = segment.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else { return false };
+    let is_id = |text: &str| text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_id(inner) {
+        return true;
+    }
+    let (mut rest, mut has_session) = (inner, false);
+    while !rest.is_empty() {
+        let ticket = rest.split_once('(').and_then(|(letter, rest)| Some((letter, rest.split_once(')')?)));
+        let Some((letter, (value, after))) = ticket else { return false };
+        if letter.len() != 1
+            || !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        {
+            return false;
+        }
+        has_session |= letter.eq_ignore_ascii_case("s") && is_id(value);
+        rest = after;
+    }
+    has_session
+}
+
+fn find_ignoring_case(text: &str, lower: &str) -> Option<usize> {
+    let windows = text.as_bytes().windows(lower.len());
+    windows.into_iter().position(|window| window.eq_ignore_ascii_case(lower.as_bytes()))
+}
+
+/// Names that say what they are, where the value looks like it.
+const LONG: [&str; 6] = ["oscsid", "zenid", "xtcsid", "sessionid", "session_id", "sessid"];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::prelude::*;
+
+    const HEX: &str = "0123456789abcdef0123456789ABCDEF";
+
+    fn left(rest: &str) -> String {
+        let url = Url::parse(&format!("http://a.example{rest}")).unwrap();
+        without_session_ids(&url).as_str().strip_prefix("http://a.example").unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_is_known_to_be_a_session_id_goes() {
+        for (with, without) in [
+            ("/x;jsessionid=1A53", "/x"),
+            ("/x;JSESSIONID=1A53.node-1!77?b=2&a=1", "/x?b=2&a=1"),
+            ("/x;v=1;jsessionid=1A53;w=2/y", "/x;v=1;w=2/y"),
+            ("/x%3Bjsessionid=1A53?a", "/x?a"),
+            ("/x%3bjsessionid%3D1A53", "/x"),
+            ("/x?jsessionid=1", "/x"),
+            ("/x?a=1;jsessionid=1&b=2", "/x?a=1&b=2"),
+            ("/x?PHPSESSID=abc,d-e&a=1", "/x?a=1"),
+            ("/x?a=1&phpsessid=q", "/x?a=1"),
+            ("/x?%50HPSESSID=q", "/x"),
+            ("/x?sid=0123456789abcdef0123456789ABCDEF&t=5", "/x?t=5"),
+            ("/x;sid=0123456789abcdef0123456789ABCDEF", "/x"),
+            ("/x?CFID=12&CFTOKEN=34&a=1", "/x?a=1"),
+            ("/x?a=1&cftoken=ab-34&b=2&cfid=12", "/x?a=1&b=2"),
+            ("/x?ASPSESSIONIDQQGGGKUU=KNFOHFKCBDNEFJLDNHMBPKGO", "/x"),
+            ("/(S(lit3py55t21z5v55vlm25s55))/y.aspx", "/y.aspx"),
+            ("/app/(X(1)S(lit3py55t21z5v55vlm25s55)F(a-b_c))/y", "/app/y"),
+            ("/(lit3py55t21z5v55vlm25s55)/y.aspx", "/y.aspx"),
+            ("/x?osCsid=a1b2c3d4e5f6a1b2c3d4e5f6a1", "/x"),
+            ("/x?zenid=a1b2c3d4e5f6a1b2c3d4e5f6a1&cPath=2_3", "/x?cPath=2_3"),
+            ("/x?sessionid=a1b2c3d4e5f6a1b2#top", "/x#top"),
+        ] {
+            assert_eq!(left(with), without, "{with}");
+        }
+    }
+
+    #[test]
+    fn what_may_choose_a_page_stays() {
+        for rest in [
+            "/x",
+            "/x?",
+            "/x?sid=7",
+            "/x?sid=0123456789abcdef0123456789abcde",
+            "/x?sid=0123456789abcdef0123456789abcdeg",
+            "/x?session_id=2024",
+            "/x?sessionid=room-7-in-the-main-hall",
+            "/x?CFID=12",
+            "/x?side=0123456789abcdef0123456789abcdef",
+            "/x?PHPSESSID",
+            "/x?PHPSESSID=",
+            "/x?q=jsessionid",
+            "/x;v=1?a=%3Bjs",
+            "/x;sid=7;v=2",
+            "/(s(short))/y",
+            "/wiki/Set_(S(24))",
+            "/wiki/(disambiguation)",
+            "/x?ASPSESSIONID=KNFOHFKCBDNEFJLDNHMBPKGO",
+            "/%28S(x)%29",
+        ] {
+            assert_eq!(left(rest), rest, "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_url_without_ids_is_not_copied() {
+        let url = Url::parse(&format!("http://a.example/x;v=1?a=1&b={HEX}")).unwrap();
+        assert!(matches!(without_session_ids(&url), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_left_to_take(rest in "(/|;|\\(|\\)|S|jsessionid=|sid=0123456789abcdef0123456789abcdef|%3B|\\?|&|=|[a-z]|CFID=1|CFTOKEN=2|é){0,20}") {
+            let Ok(url) = Url::parse(&format!("http://a.example/{rest}")) else { return Ok(()) };
+            let once = without_session_ids(&url).into_owned();
+            prop_assert_eq!(&*without_session_ids(&once), &once);
+            prop_assert_eq!(once.host_str(), url.host_str());
+            prop_assert!(once.as_str().len() <= url.as_str().len());
+        }
+    }
+}
