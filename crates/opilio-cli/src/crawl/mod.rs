@@ -62,6 +62,9 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     if files.is_some() {
         spider = spider.with_files();
     }
+    if format == Format::Csv {
+        spider = spider.as_csv();
+    }
     let (resume, retry_failed, durability) = (args.resume, args.retry_failed, args.durability);
     let (history, refresh) = (args.history, args.refresh);
     let state = args.state.map(|dir| State { dir, resume, retry_failed, history, refresh, durability });

@@ -18,12 +18,26 @@ pub(crate) struct PageSpider {
     files: bool,
     /// The sitemaps of the seeds' robots.txt are seeds, too.
     sitemaps: bool,
+    /// Items become rows.
+    as_csv: bool,
 }
 
 impl PageSpider {
     /// Begins at these URLs, and adds these fields.
     pub(crate) fn new(seeds: Vec<Url>, fields: Vec<NamedField>) -> Self {
-        Self { seeds, fields: fields.into(), with_canonical: false, files: false, sitemaps: false }
+        Self {
+            seeds,
+            fields: fields.into(),
+            with_canonical: false,
+            files: false,
+            sitemaps: false,
+            as_csv: false,
+        }
+    }
+
+    /// Says that items become rows of CSV.
+    pub(crate) fn as_csv(self) -> Self {
+        Self { as_csv: true, ..self }
     }
 
     /// Adds the canonical name of each page.
@@ -77,7 +91,9 @@ impl Spider for PageSpider {
         let canonical = self.with_canonical.then(|| "the canonical URL".to_owned());
         let file = self.files.then(|| "the file of the body".to_owned());
         let all: Vec<String> = canonical.into_iter().chain(file).chain(fields).collect();
-        if all.is_empty() { "each page".to_owned() } else { format!("each page with {}", all.join(", ")) }
+        let form = if self.as_csv { ", as CSV" } else { "" };
+        let with = if all.is_empty() { String::new() } else { format!(" with {}", all.join(", ")) };
+        format!("each page{with}{form}")
     }
 
     fn seeds(&self) -> Vec<Request<()>> {

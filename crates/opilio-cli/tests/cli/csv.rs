@@ -104,7 +104,13 @@ fn a_resumed_file_has_one_header_and_keeps_its_columns() {
         let before = text();
         let refused = go(&["--max-pages=1000", "--css=cost=.price"]);
         assert_eq!(refused.code, 2, "{}", refused.stderr);
-        assert!(refused.stderr.contains("it has the columns url, final_url"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains("its items consist of each page with price=.price"),
+            "{}",
+            refused.stderr
+        );
+        let lines = go(&["--max-pages=1000", "--css=price=.price", "--format=jsonl"]);
+        assert_eq!(lines.code, 2, "{}", lines.stderr);
         assert_eq!(text(), before, "nothing is cut off");
     }
     let rows = read(&text());
