@@ -1,8 +1,8 @@
 //! The dedup key: when two URLs are one.
 //!
 //! WHATWG-normalised; no fragment; default port dropped; host lower-case and punycode without
-//! trailing dot; no user info; query parameters sorted by name, then value, blank values kept;
-//! percent-encoding normalised (unreserved characters decoded, hex digits upper-case, RFC 3986 §6.2.2).
+//! trailing dot; no user info; query parameters sorted by name, then value, blank values kept, a query of
+//! none left out; percent-encoding normalised (unreserved characters decoded, hex digits upper-case, RFC 3986 §6.2.2).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -116,12 +116,16 @@ fn feed(url: &Url, out: &mut dyn FnMut(&str)) {
     }
     out(&normalize_escapes(url.path()));
     if let Some(query) = url.query() {
-        out("?");
         feed_query(query, out);
     }
 }
 
+/// A query of nothing is none.
 fn feed_query(query: &str, out: &mut dyn FnMut(&str)) {
+    if query.bytes().all(|byte| byte == b'&') {
+        return;
+    }
+    out("?");
     let query = normalize_escapes(query);
     if !query.contains('&') {
         return out(&query);
@@ -205,6 +209,14 @@ mod tests {
             ("http://user:pw@example.com/x", "http://example.com/x"),
             ("http://example.com/?b=2&a=1&a=0&c", "http://example.com/?a=0&a=1&b=2&c"),
             ("http://example.com/?a=", "http://example.com/?a="),
+            ("http://example.com/p?", "http://example.com/p"),
+            ("http://example.com?", "http://example.com/"),
+            ("http://example.com/p?&&", "http://example.com/p"),
+            ("http://example.com/p?&a&", "http://example.com/p?a"),
+            ("http://example.com/p?#x", "http://example.com/p"),
+            ("http://example.com/p?=", "http://example.com/p?="),
+            ("http://example.com/p??", "http://example.com/p??"),
+            ("http://example.com/p%3f", "http://example.com/p%3F"),
             ("http://example.com/%7euser/%2fx%c3%a9", "http://example.com/~user/%2Fx%C3%A9"),
             ("http://example.com/100%", "http://example.com/100%"),
             // Found by a fuzzer: `%2D` would be decoded when it is read again.
