@@ -1,12 +1,12 @@
 //! A document from a file or from stdin, for the tools that read one.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
-use opilio::extract::Document;
+use opilio::extract::{Document, Kind};
 use url::Url;
 
 use crate::exit::Failure;
@@ -20,8 +20,8 @@ pub(crate) struct DocumentArgs {
     /// Where the document came from (http or https): what its relative links are relative to
     #[arg(long, value_name = "URL", value_parser = crate::crawl::web_url)]
     base: Url,
-    /// The Content-Type that it came with, as in 'text/html; charset=shift_jis' [default: HTML, in the
-    /// encoding that it names itself or seems to have]
+    /// The Content-Type that it came with, as in 'text/html; charset=shift_jis' [default: HTML or XML,
+    /// whichever it looks like, in the encoding that it names itself or seems to have]
     #[arg(long, value_name = "VALUE")]
     content_type: Option<String>,
 }
@@ -33,7 +33,22 @@ impl DocumentArgs {
     /// When it cannot be read.
     pub(crate) fn read(&self) -> Result<Document, Failure> {
         let body = read_file(&self.file).map_err(Failure::Usage)?;
-        Ok(Document::new(self.base.clone(), self.content_type.as_deref(), body.into()))
+        let document = Document::new(self.base.clone(), self.content_type.as_deref(), body.into());
+        // A fragment of a page may begin with words.
+        if self.content_type.is_none() && document.kind() == Kind::Text {
+            return Ok(Document::new(self.base.clone(), Some("text/html"), document.body().clone()));
+        }
+        Ok(document)
+    }
+
+    /// Says on stderr what was not read, or not as the document says that it is.
+    pub(crate) fn warn(document: &Document) {
+        let flaw = document.flaw().map(|flaw| flaw.to_string());
+        let cut = document.cut().map(|cut| format!("it was not read to its end: {cut}"));
+        for what in flaw.into_iter().chain(cut) {
+            // Nobody is left to tell if stderr is closed.
+            let _ = writeln!(std::io::stderr(), "opilio: the document: {what}");
+        }
     }
 }
 

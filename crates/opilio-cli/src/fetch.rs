@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 use opilio::core::Outcome;
 use opilio::core::explain::{Decision, Explanation, Question, explain};
 use opilio::export::{Export, JsonLines};
-use opilio::extract::Document;
+use opilio::extract::{Document, Kind};
 use opilio::fetch::{Fetched, Purpose};
 use opilio::{
     AddressPolicy, CrawlError, Crawler, Failure, Follow, Found, HostPolicy, Incoming, Limits, Middleware,
@@ -369,12 +369,15 @@ fn headers(headers: &http::HeaderMap) -> Value {
 /// The body decoded as a page would be; none for what is no text.
 fn text(url: &Url, answer: &Answer) -> Option<String> {
     let binary = answer.body.iter().take(SNIFFED_BYTES).any(|byte| *byte == 0);
-    let content_type = answer.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let content_types =
+        answer.headers.get_all(http::header::CONTENT_TYPE).iter().map(|value| value.as_bytes());
+    let body = answer.body.clone().into();
+    let document = Document::with_content_types(url.clone(), content_types, body);
     let is_utf16 = answer.body.starts_with(b"\xff\xfe") || answer.body.starts_with(b"\xfe\xff");
-    if binary && !is_utf16 && !content_type.is_some_and(|kind| kind.starts_with("text/")) {
+    if binary && !is_utf16 && document.kind() == Kind::Data {
         return None;
     }
-    Some(Document::new(url.clone(), content_type, answer.body.clone().into()).text().to_owned())
+    Some(document.text().to_owned())
 }
 
 /// One line for programs, several for people; control characters escaped either way.

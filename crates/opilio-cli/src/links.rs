@@ -11,7 +11,7 @@ use crate::output;
 /// Prints the links of a document, one JSON object a line.
 ///
 /// Fields: url (absolute, http or https, without fragment), text (of the link, white space collapsed;
-/// of a picture its alt), rel (as it stands there, or null), nofollow (the link or the page asks not to
+/// of a picture its alt, of a feed's entry the title), rel (as it stands there, or null), nofollow (the link or the page asks not to
 /// follow it), kind. They come in document order, each URL once.
 #[derive(Debug, Args)]
 pub(crate) struct LinksArgs {
@@ -48,5 +48,6 @@ pub(crate) fn run(args: &LinksArgs) -> Result<Exit, Failure> {
             output::json(out, &line)
         })
     })?;
+    DocumentArgs::warn(&document);
     Ok(Exit::Done)
 }

@@ -75,8 +75,8 @@ pub(crate) struct PageFacts {
 
 impl<Step> Page<Step> {
     pub(crate) fn new(answer: Answer, step: Step, facts: PageFacts) -> Self {
-        let content_type =
-            answer.headers.get(http::header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
+        // As bytes: some of them may be no ASCII.
+        let content_types = answer.headers.get_all(http::header::CONTENT_TYPE).iter().map(|v| v.as_bytes());
         Self {
             origin: facts.origin,
             status: answer.status,
@@ -88,7 +88,7 @@ impl<Step> Page<Step> {
             session: facts.session,
             known_hash: facts.known_hash,
             step,
-            document: Document::new(answer.url, content_type.as_deref(), answer.body),
+            document: Document::with_content_types(answer.url, content_types, answer.body),
             headers: answer.headers,
             permit: answer.permit,
         }
@@ -235,7 +235,7 @@ impl<Step> Page<Step> {
         self.document.title()
     }
 
-    /// What a CSS selector matches. Builds the DOM when it is first called.
+    /// What a CSS selector matches, in HTML and in XML. Builds the DOM when it is first called.
     ///
     /// # Errors
     /// When the selector cannot be read.
@@ -279,7 +279,7 @@ impl<Step> Page<Step> {
         self.document.canonical()
     }
 
-    /// The links that a crawler follows (`a`, `area`, frames, `meta refresh`, `next`): absolute http(s), document order, no fragment, no repeats.
+    /// The links that a crawler follows (`a`, `area`, frames, `meta refresh`, `next`, entries of feeds): absolute http(s), document order, no fragment, no repeats.
     pub fn links(&self) -> Vec<Link> {
         self.document.links()
     }

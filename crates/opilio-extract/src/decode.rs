@@ -5,6 +5,7 @@
 //! nobody labelled is looked at: UTF-8 if it reads as such, UTF-16 if it has the zero bytes of one,
 //! else what the detector of a browser says (chardetng), which knows the old encodings of the world.
 
+use crate::media::Kind;
 use crate::prescan::prescan;
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -21,50 +22,21 @@ const ESCAPE: u8 = 0x1B;
 /// first words decide.
 const DETECT_BYTES: usize = 16 * 1024;
 
-/// What the Content-Type says, read once.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Label {
-    /// The `charset` parameter, where it names an encoding that exists.
-    pub(crate) charset: Option<&'static Encoding>,
-    /// Whether the body may hold markup: HTML, XML, or nothing was said.
-    pub(crate) markup: bool,
-}
-
-impl Label {
-    /// Reads a Content-Type; a missing or an empty one counts as HTML.
-    pub(crate) fn parse(content_type: Option<&str>) -> Self {
-        let mut parts = content_type.unwrap_or_default().split(';');
-        let essence = parts.next().unwrap_or_default().trim();
-        let charset = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            let is_charset = name.trim().eq_ignore_ascii_case("charset");
-            is_charset.then(|| value.trim().trim_matches(['"', '\'']))
-        });
-        Self { charset: charset.and_then(encoding_named), markup: essence.is_empty() || is_markup(essence) }
-    }
-}
-
-fn is_markup(essence: &str) -> bool {
-    let ends_with = |end: &str| {
-        let at = essence.len().checked_sub(end.len());
-        at.and_then(|at| essence.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
-    };
-    ends_with("/html") || ends_with("/xml") || ends_with("+xml")
-}
-
-/// The encodings that decode to nothing but an error are as good as no label.
-pub(crate) fn encoding_named(label: &str) -> Option<&'static Encoding> {
-    Encoding::for_label_no_replacement(label.as_bytes())
+/// A body as text, and the encoding that it was in.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoded {
+    pub(crate) text: ByteString,
+    pub(crate) encoding: &'static Encoding,
 }
 
 /// Decodes `body`; never fails, and does not copy what is UTF-8 already.
-pub(crate) fn decode(body: &Bytes, label: Label) -> ByteString {
+pub(crate) fn decode(body: &Bytes, charset: Option<&'static Encoding>, kind: Kind) -> Decoded {
     if let Some((encoding, bom_bytes)) = Encoding::for_bom(body) {
         return decode_as(encoding, body.slice(bom_bytes..));
     }
-    let named = label.charset.or_else(|| {
+    let named = charset.or_else(|| {
         let head = &body[..body.len().min(PRESCAN_BYTES)];
-        label.markup.then(|| prescan(head)).flatten()
+        matches!(kind, Kind::Html | Kind::Xml).then(|| prescan(head)).flatten()
     });
     match named {
         Some(encoding) => decode_as(encoding, body.clone()),
@@ -72,7 +44,11 @@ pub(crate) fn decode(body: &Bytes, label: Label) -> ByteString {
     }
 }
 
-fn decode_as(encoding: &'static Encoding, bytes: Bytes) -> ByteString {
+fn decode_as(encoding: &'static Encoding, bytes: Bytes) -> Decoded {
+    Decoded { text: text_of(encoding, bytes), encoding }
+}
+
+fn text_of(encoding: &'static Encoding, bytes: Bytes) -> ByteString {
     if encoding == UTF_8
         && let Ok(text) = ByteString::try_from(bytes.clone())
     {
@@ -90,7 +66,7 @@ fn decode_as(encoding: &'static Encoding, bytes: Bytes) -> ByteString {
 /// Nothing names the encoding. A body with more sound UTF-8 sequences than broken ones is UTF-8 that
 /// was damaged or cut; one with many zero bytes on one side is UTF-16; about any other the detector has
 /// its opinion.
-fn guess(body: &Bytes) -> ByteString {
+fn guess(body: &Bytes) -> Decoded {
     if let Some(encoding) = looks_like_utf_16(body) {
         return decode_as(encoding, body.clone());
     }
@@ -99,7 +75,7 @@ fn guess(body: &Bytes) -> ByteString {
         return decode_as(ISO_2022_JP, body.clone());
     }
     if let Ok(text) = ByteString::try_from(body.clone()) {
-        return text;
+        return Decoded { text, encoding: UTF_8 };
     }
     let (mut sound, mut broken) = (0_usize, 0_usize);
     for chunk in body.utf8_chunks() {
@@ -111,7 +87,7 @@ fn guess(body: &Bytes) -> ByteString {
 
 /// UTF-16 without a byte order mark: markup is mostly ASCII, so nearly every second byte is zero. No
 /// text in another encoding has zero bytes.
-fn looks_like_utf_16(body: &[u8]) -> Option<&'static Encoding> {
+pub(crate) fn looks_like_utf_16(body: &[u8]) -> Option<&'static Encoding> {
     let head = &body[..body.len().min(PRESCAN_BYTES)];
     let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
     let (even, odd, half) = (zeros(0), zeros(1), head.len() / 2);
@@ -143,9 +119,11 @@ mod cases;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::Label;
 
     fn text(content_type: Option<&str>, body: &[u8]) -> String {
-        decode(&Bytes::copy_from_slice(body), Label::parse(content_type)).to_string()
+        let label = Label::parse(content_type.map(str::as_bytes));
+        decode(&Bytes::copy_from_slice(body), label.charset, label.kind(body)).text.to_string()
     }
 
     #[test]
@@ -196,23 +174,9 @@ mod tests {
     fn does_not_copy_utf_8_nor_ascii() {
         let body = Bytes::from_static(b"plain");
         for content_type in [None, Some("text/html; charset=utf-8"), Some("text/html; charset=koi8-r")] {
-            let text = decode(&body, Label::parse(content_type));
+            let label = Label::parse(content_type.map(str::as_bytes));
+            let text = decode(&body, label.charset, Kind::Html).text;
             assert_eq!(text.as_bytes().as_ptr(), body.as_ptr(), "{content_type:?}");
-        }
-    }
-
-    #[test]
-    fn tells_markup_from_the_rest() {
-        for (content_type, markup) in [
-            (None, true),
-            (Some("text/html"), true),
-            (Some("TEXT/HTML ; charset=x"), true),
-            (Some("application/xhtml+xml"), true),
-            (Some("application/json"), false),
-            (Some("text/plain"), false),
-            (Some("x"), false),
-        ] {
-            assert_eq!(Label::parse(content_type).markup, markup, "{content_type:?}");
         }
     }
 }

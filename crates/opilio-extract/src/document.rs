@@ -1,15 +1,15 @@
 //! One fetched document, read lazily.
 
-use crate::decode::{self, Label};
+use crate::decode::{self, Decoded};
 use crate::directives::Directives;
 use crate::dom::{Dom, LinkTexts};
-use crate::error::{ExtractError, SelectorError};
-use crate::link::{Link, LinkKind, Reach, is_web, resolve, resolve_all};
+use crate::error::{ExtractError, Flaw, SelectorError};
+use crate::link::{Base, Link, LinkKind, RawLink, Reach, is_web, parse, resolve, resolve_all};
+use crate::media::{Kind, Label};
 use crate::pass;
-use crate::select::Matches;
+use crate::select::{Element, Matches};
 use crate::skim::{Cut, Skim};
 use bytes::Bytes;
-use bytestring::ByteString;
 use serde::de::DeserializeOwned;
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -24,7 +24,8 @@ pub struct Document {
     url: Url,
     label: Label,
     body: Bytes,
-    text: OnceCell<ByteString>,
+    kind: OnceCell<Kind>,
+    text: OnceCell<Decoded>,
     skim: OnceCell<Skim>,
     dom: OnceCell<Dom>,
 }
@@ -33,13 +34,25 @@ impl Document {
     /// Wraps a body, and reads nothing of it.
     ///
     /// `url` is the one that the body came from in the end: relative links start from it.
-    /// `content_type` is the header's value; without one the body counts as HTML.
+    /// `content_type` is the header's value; where it is missing or means nothing, the body is looked at.
     #[must_use]
     pub fn new(url: Url, content_type: Option<&str>, body: Bytes) -> Self {
+        Self::with_content_types(url, content_type.map(str::as_bytes), body)
+    }
+
+    /// As [`Document::new`], from all the values of the Content-Type as they came: a field may be there
+    /// several times, and have bytes in it that are no ASCII.
+    #[must_use]
+    pub fn with_content_types<'v>(
+        url: Url,
+        content_types: impl IntoIterator<Item = &'v [u8]>,
+        body: Bytes,
+    ) -> Self {
         Self {
             url,
-            label: Label::parse(content_type),
+            label: Label::parse(content_types),
             body,
+            kind: OnceCell::new(),
             text: OnceCell::new(),
             skim: OnceCell::new(),
             dom: OnceCell::new(),
@@ -58,6 +71,26 @@ impl Document {
         &self.body
     }
 
+    /// What the document is read as: what its Content-Type says, or, where that says nothing, what its first
+    /// bytes look like (MIME Sniffing §7). A feed that is called HTML is XML. Only HTML and XML have a title
+    /// and links.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        *self.kind.get_or_init(|| self.label.kind(&self.body))
+    }
+
+    /// Whether the document is HTML or XML.
+    #[must_use]
+    pub fn is_markup(&self) -> bool {
+        matches!(self.kind(), Kind::Html | Kind::Xml)
+    }
+
+    /// Why XML was not read to the letter; `None` if it was, or if nothing was asked for yet. Reads nothing.
+    #[must_use]
+    pub fn flaw(&self) -> Option<Flaw> {
+        self.dom.get().and_then(|dom| dom.flaw)
+    }
+
     /// The body as text: decoded by byte order mark, `charset` of the Content-Type, `<meta>` or XML
     /// declaration in the first 1024 bytes, else by what it looks like (UTF-8, UTF-16, or what a browser's
     /// detector makes of the first bytes beyond ASCII). What cannot be decoded is U+FFFD.
@@ -65,11 +98,21 @@ impl Document {
     /// A body that is UTF-8 already is not copied.
     #[must_use]
     pub fn text(&self) -> &str {
-        self.text.get_or_init(|| decode::decode(&self.body, self.label))
+        &self.decoded().text
+    }
+
+    /// The encoding of the body, by the name that the Encoding standard gives it.
+    #[must_use]
+    pub fn encoding(&self) -> &'static str {
+        self.decoded().encoding.name()
+    }
+
+    pub(crate) fn decoded(&self) -> &Decoded {
+        self.text.get_or_init(|| decode::decode(&self.body, self.label.charset, self.kind()))
     }
 
     /// The title, the links as they stand in the markup, `<base>`, and what metas say: from one
-    /// streaming pass, or from the DOM if there is one already. Empty for what the Content-Type says is
+    /// streaming pass, or from the DOM if there is one already or the document is XML. Empty for what is
     /// no markup.
     #[must_use]
     pub fn skim(&self) -> &Skim {
@@ -77,11 +120,14 @@ impl Document {
     }
 
     fn read(&self, reach: Reach) -> Skim {
-        if !self.label.markup {
-            return Skim::default();
-        }
-        match self.dom.get() {
-            Some(dom) if !dom.cut => dom.skim(LinkTexts::Skip, reach),
+        let dom = match self.kind() {
+            Kind::Html => self.dom.get(),
+            Kind::Xml => Some(self.dom()),
+            Kind::Text | Kind::Data => return Skim::default(),
+        };
+        match dom {
+            // The pass goes on where the DOM of HTML ends.
+            Some(dom) if !dom.cut || self.is_read_as_xml() => dom.skim(LinkTexts::Skip, reach, &self.url),
             _ => pass::skim(self.text(), reach),
         }
     }
@@ -137,11 +183,12 @@ impl Document {
     /// the DOM. What that had to leave out comes without text.
     #[must_use]
     pub fn links_with_text(&self, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
-        if !self.label.markup {
+        if !self.is_markup() {
             return Vec::new();
         }
-        let mut links = self.resolve_skim(&self.dom().skim(LinkTexts::Take, Reach::Images), &wanted);
-        if self.dom().cut {
+        let skim = self.dom().skim(LinkTexts::Take, Reach::Images, &self.url);
+        let mut links = self.resolve_skim(&skim, &wanted);
+        if self.dom().cut && !self.is_read_as_xml() {
             let known: HashSet<Url> = links.iter().map(|link| link.url.clone()).collect();
             let all = self.links_where(wanted);
             links.extend(all.into_iter().filter(|link| !known.contains(&link.url)));
@@ -156,15 +203,21 @@ impl Document {
     /// The selector is not valid.
     pub fn links_at(&self, css: &str) -> Result<Vec<Link>, SelectorError> {
         let matches = self.css(css)?;
-        let raw: Vec<_> = matches.iter().filter_map(|element| element.raw_link()).collect();
+        let mut bases = self.dom().bases(&self.url);
+        let link = |element: Element<'_>| {
+            let base = bases.of(element.inner()).ok()?;
+            Some(RawLink { base, ..element.raw_link()? })
+        };
+        let raw: Vec<_> = matches.iter().filter_map(link).collect();
         Ok(resolve_all(raw.iter(), &self.base()))
     }
 
     /// Resolves a link found on this page, against `<base>`: absolute, http(s), without fragment;
-    /// `None` for what cannot be followed.
+    /// `None` for what cannot be followed. Its query is written in the encoding of the page, as browsers do.
     #[must_use]
     pub fn resolve(&self, href: &str) -> Option<Url> {
-        resolve(href, &self.base())
+        let base = self.base();
+        resolve(href, &base.url, base.encoding)
     }
 
     /// The elements that match a CSS selector, in document order; builds the DOM when first called.
@@ -202,7 +255,15 @@ impl Document {
     }
 
     fn dom(&self) -> &Dom {
-        self.dom.get_or_init(|| Dom::parse(self.text()))
+        self.dom.get_or_init(|| match self.kind() {
+            Kind::Xml => Dom::parse_xml(self.text()),
+            Kind::Html | Kind::Text | Kind::Data => Dom::parse(self.text()),
+        })
+    }
+
+    /// Whether the DOM, which is there, is that of XML.
+    fn is_read_as_xml(&self) -> bool {
+        self.kind() == Kind::Xml && self.flaw() != Some(Flaw::ReadAsHtml)
     }
 
     fn resolve_skim(&self, skim: &Skim, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
@@ -210,14 +271,15 @@ impl Document {
         resolve_all(skim.links.iter().filter(|link| wanted(link.kind)), &base)
     }
 
-    fn base(&self) -> Cow<'_, Url> {
+    fn base(&self) -> Base<'_> {
         self.base_of(self.skim())
     }
 
     /// `<base>` resolves against the page; one that leads out of the web counts as none.
-    fn base_of(&self, skim: &Skim) -> Cow<'_, Url> {
-        let base = skim.base_href.as_deref().and_then(|href| self.url.join(href).ok());
-        base.filter(is_web).map_or(Cow::Borrowed(&self.url), Cow::Owned)
+    fn base_of(&self, skim: &Skim) -> Base<'_> {
+        let encoding = self.decoded().encoding;
+        let base = skim.base_href.as_deref().and_then(|href| parse(href, &self.url, encoding));
+        Base { url: base.filter(is_web).map_or(Cow::Borrowed(&self.url), Cow::Owned), encoding }
     }
 }
 

@@ -1,19 +1,28 @@
-//! The DOM behind CSS selectors: html5ever's tree in scraper's form, built in bounded memory.
+//! The DOM behind CSS selectors: html5ever's (or, of XML, xml5ever's) tree in scraper's form, built in
+//! bounded memory.
 //!
-//! html5ever itself bounds neither depth nor size: each start tag may walk the open elements, and open
+//! The parsers themselves bound neither depth nor size: each start tag may walk the open elements, and open
 //! formatting elements are cloned into each new paragraph. So a page of 200,000 nested tags would cost
 //! minutes, and one of 10 MB gigabytes. Pages are therefore fed in small pieces, and what follows the
 //! piece that went too far is left out.
 
+use crate::base::Bases;
+use crate::error::Flaw;
+use crate::feed::{self, FeedLink};
 use crate::link::{LinkKind, Reach};
 use crate::skim::{Collector, Cut, Enough, Skim};
-use crate::text::{bounded, collapse, push_collapsed, trim_end};
+use crate::text::{bounded, collapse, push_break, push_collapsed, trim_end};
+use crate::xml::{self, XmlSink};
+use html5ever::tendril::fmt::UTF8;
 use html5ever::tendril::{StrTendril, TendrilSink};
 use html5ever::tree_builder::TreeBuilderOpts;
-use html5ever::{ParseOpts, driver};
+use html5ever::{ParseOpts, driver, ns};
 use scraper::{ElementRef, Html, HtmlTreeSink};
 use std::borrow::Cow;
+use std::cell::Ref;
 use std::ops::Deref;
+use url::Url;
+use xml5ever::driver::{XmlParseOpts, XmlParser};
 
 /// How deep elements may nest; browsers stop there, too. One more piece may come on top.
 const DEPTH_MAX: usize = 512;
@@ -31,7 +40,7 @@ const PIECE_BYTES: usize = 1024;
 
 /// The longest text of a link, and how many nodes are visited for it.
 const LINK_TEXT_BYTES_MAX: usize = 4 * 1024;
-const LINK_TEXT_NODES_MAX: usize = 2 * 1024;
+const LINK_TEXT_NODES_MAX: usize = 4 * 1024;
 
 /// A parsed page.
 #[derive(Debug)]
@@ -39,6 +48,10 @@ pub(crate) struct Dom {
     html: Html,
     /// Whether the end of the page was left out.
     pub(crate) cut: bool,
+    /// Why it is not the XML that it should be.
+    pub(crate) flaw: Option<Flaw>,
+    /// Whether an element has an `xml:base` that counts.
+    has_bases: bool,
 }
 
 /// Whether links are collected with their text, which costs a walk through each.
@@ -55,47 +68,101 @@ impl Dom {
         let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
         let options = ParseOpts { tree_builder, ..ParseOpts::default() };
         let mut parser = driver::parse_document(sink, options);
-        let (mut rest, mut known, mut separators, mut cut) = (text, Grown::default(), 0, false);
-        while !rest.is_empty() && !cut {
-            let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
-            parser.process(StrTendril::from_slice(piece));
-            rest = after;
-            let html = parser.tokenizer.sink.sink.0.borrow();
-            let grown = Grown::of(&html);
-            separators = if grown == known { separators + count_separators(piece) } else { 0 };
-            cut = (goes_too_far(&html, known.nodes) || separators > SEPARATORS_MAX) && !rest.is_empty();
-            known = grown;
-        }
-        Self { html: parser.finish(), cut }
+        let cut = feed(&mut parser, text, |parser| parser.tokenizer.sink.sink.0.borrow());
+        Self { html: parser.finish(), cut, flaw: None, has_bases: false }
     }
 
-    /// The `<html>` element; html5ever makes one for any input.
+    /// Reads XML. What is none is read as HTML; a feed is mended, since HTML has no room for its links.
+    pub(crate) fn parse_xml(text: &str) -> Self {
+        let mut parser = xml5ever::driver::parse_document(XmlSink::new(), XmlParseOpts::default());
+        let mut cut = false;
+        for part in xml::without_declarations(text) {
+            cut = cut || feed(&mut parser, part, tree_of_xml);
+        }
+        let unfinished = !cut && parser.tokenizer.sink.sink.open() > 0;
+        let read = parser.finish();
+        let unfinished = unfinished.then_some(Flaw::Unfinished);
+        let mut dom = Self { html: read.html, cut, flaw: read.flaw.or(unfinished), has_bases: false };
+        let is_html = dom.root().is_none_or(is_html);
+        let readable_as_html = match dom.flaw {
+            Some(Flaw::Unfinished) => is_html,
+            Some(_) => !dom.root().is_some_and(feed::is_feed),
+            None => dom.root().is_none() && !text.trim().is_empty(),
+        };
+        if readable_as_html {
+            return Self { flaw: Some(Flaw::ReadAsHtml), ..Self::parse(text) };
+        }
+        // HTML has given `xml:base` up.
+        dom.has_bases = read.has_bases && !is_html;
+        dom
+    }
+
+    /// The `<html>` element, which html5ever makes for any input; of XML the root.
     pub(crate) fn root(&self) -> Option<ElementRef<'_>> {
         self.html.tree.root().children().find_map(ElementRef::wrap)
     }
 
+    /// What links start from where an element has an `xml:base`.
+    pub(crate) fn bases<'a>(&self, document: &'a Url) -> Bases<'a> {
+        Bases::new(document, self.has_bases)
+    }
+
     /// The same facts that the streaming pass finds, from the tree.
-    pub(crate) fn skim(&self, texts: LinkTexts, reach: Reach) -> Skim {
-        let mut collector = Collector::default();
+    pub(crate) fn skim(&self, texts: LinkTexts, reach: Reach, document: &Url) -> Skim {
+        let mut collecting =
+            Collecting { into: Collector::default(), texts, reach, bases: self.bases(document) };
         // `Enough` has noted itself in the skim.
-        let _ = self.collect(&mut collector, texts, reach);
-        let mut skim = collector.skim;
+        let _ = self.collect(&mut collecting);
+        let mut skim = collecting.into.skim;
         if self.cut && skim.cut.is_none() {
             skim.cut = Some(Cut::Memory);
         }
         skim
     }
 
-    fn collect(&self, into: &mut Collector, texts: LinkTexts, reach: Reach) -> Result<(), Enough> {
+    fn collect(&self, collecting: &mut Collecting<'_>) -> Result<(), Enough> {
         let Some(root) = self.root() else { return Ok(()) };
-        let mut walk = Walk::new(root, |name| name == "template");
-        while let Some(node) = walk.next() {
-            if let Some(element) = ElementRef::wrap(node) {
-                collect_element(element, into, texts, reach)?;
+        let is_feed = feed::is_feed(root);
+        if is_feed {
+            collecting.feed(root)?;
+        }
+        let mut walk = Walk::new(root, |element| is_html(element) && element.value().name() == "template");
+        while let Some(step) = walk.next() {
+            let Step::Enter(node) = step else { continue };
+            let Some(element) = ElementRef::wrap(node) else { continue };
+            collecting.element(element)?;
+            if is_feed && !is_html(element) {
+                collecting.feed(element)?;
             }
         }
         Ok(())
     }
+}
+
+fn tree_of_xml(parser: &XmlParser<XmlSink>) -> Ref<'_, Html> {
+    parser.tokenizer.sink.sink.tree.0.borrow()
+}
+
+/// Feeds a parser until its tree is too large or too deep; tells whether something was left out.
+fn feed<P: TendrilSink<UTF8>>(
+    parser: &mut P,
+    text: &str,
+    tree: impl for<'p> Fn(&'p P) -> Ref<'p, Html>,
+) -> bool {
+    let (mut rest, mut known, mut separators) = (text, Grown::default(), 0);
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(PIECE_BYTES));
+        parser.process(StrTendril::from_slice(piece));
+        rest = after;
+        let html = tree(parser);
+        let grown = Grown::of(&html);
+        separators = if grown == known { separators + count_separators(piece) } else { 0 };
+        if goes_too_far(&html, known.nodes) || separators > SEPARATORS_MAX {
+            return !rest.is_empty();
+        }
+        known = grown;
+    }
+    false
 }
 
 /// How far a tree has grown. While it does not, the parser is inside of one tag or comment.
@@ -129,66 +196,111 @@ fn goes_too_far(html: &Html, known: usize) -> bool {
         || last.is_some_and(|node| node.ancestors().take(DEPTH_MAX + 1).count() > DEPTH_MAX)
 }
 
-fn collect_element(
-    element: ElementRef<'_>,
-    into: &mut Collector,
+/// What is collected, and how.
+struct Collecting<'d> {
+    into: Collector,
     texts: LinkTexts,
     reach: Reach,
-) -> Result<(), Enough> {
-    let (kind, attribute) = match element.value().name() {
-        "a" => (LinkKind::Anchor, "href"),
-        "area" => (LinkKind::Area, "href"),
-        "frame" => (LinkKind::Frame, "src"),
-        "iframe" => (LinkKind::Iframe, "src"),
-        "link" => match element.attr("rel").and_then(LinkKind::of_relation) {
-            Some(kind) => (kind, "href"),
-            None => return Ok(()),
-        },
-        "img" if reach == Reach::Images => (LinkKind::Image, "src"),
-        name => return collect_other(name, element, into, reach),
-    };
-    let taken = into.skim.links.len();
-    if let Some(href) = element.attr(attribute) {
-        into.link(
-            kind,
-            Cow::Borrowed(href),
-            element.attr("rel").filter(|_| kind != LinkKind::Image).map(str::to_owned),
-        )?;
-    }
-    if kind == LinkKind::Image {
-        into.image_set(element.attr("srcset").unwrap_or_default())?;
-    }
-    if texts == LinkTexts::Take {
-        for link in &mut into.skim.links[taken..] {
-            link.text = Some(text_of(element, kind));
-        }
-    }
-    Ok(())
+    bases: Bases<'d>,
 }
 
-/// What is no link, or none by an attribute of one value.
-fn collect_other(
-    name: &str,
-    element: ElementRef<'_>,
-    into: &mut Collector,
-    reach: Reach,
-) -> Result<(), Enough> {
-    match name {
-        "base" => {
-            if let Some(href) = element.attr("href") {
-                into.base(Cow::Borrowed(href));
-            }
+impl Collecting<'_> {
+    fn element(&mut self, element: ElementRef<'_>) -> Result<(), Enough> {
+        if !is_html(element) {
+            return self.foreign(element);
         }
-        "meta" => {
-            if let Some(content) = element.attr("content") {
-                into.meta(element.attr("name"), element.attr("http-equiv"), content)?;
-            }
+        let (kind, attribute) = match element.value().name() {
+            "a" => (LinkKind::Anchor, "href"),
+            "area" => (LinkKind::Area, "href"),
+            "frame" => (LinkKind::Frame, "src"),
+            "iframe" => (LinkKind::Iframe, "src"),
+            "link" => match element.attr("rel").and_then(LinkKind::of_relation) {
+                Some(kind) => (kind, "href"),
+                None => return Ok(()),
+            },
+            "img" if self.reach == Reach::Images => (LinkKind::Image, "src"),
+            name => return self.other(name, element),
+        };
+        let taken = self.into.skim.links.len();
+        if let Some(href) = element.attr(attribute) {
+            let rel = element.attr("rel").filter(|_| kind != LinkKind::Image).map(str::to_owned);
+            self.into.link(kind, Cow::Borrowed(href), rel)?;
         }
-        "source" if reach == Reach::Images => into.image_set(element.attr("srcset").unwrap_or_default())?,
-        "title" if is_html(element) => into.title(&element.text().collect::<String>()),
-        _ => {}
+        if kind == LinkKind::Image {
+            self.into.image_set(element.attr("srcset").unwrap_or_default())?;
+        }
+        self.complete(taken, element, |element| text_of(element, kind));
+        Ok(())
     }
-    Ok(())
+
+    /// What is no link, or none by an attribute of one value.
+    fn other(&mut self, name: &str, element: ElementRef<'_>) -> Result<(), Enough> {
+        match name {
+            "base" => {
+                if let Some(href) = element.attr("href") {
+                    self.into.base(Cow::Borrowed(href));
+                }
+            }
+            "meta" => {
+                if let Some(content) = element.attr("content") {
+                    self.into.meta(element.attr("name"), element.attr("http-equiv"), content)?;
+                }
+            }
+            "source" if self.reach == Reach::Images => {
+                self.into.image_set(element.attr("srcset").unwrap_or_default())?;
+            }
+            "title" => self.into.title(&element.text().collect::<String>()),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// In drawings and formulas an `<a>` is a link; nothing else is what its name says in HTML.
+    fn foreign(&mut self, element: ElementRef<'_>) -> Result<(), Enough> {
+        let name = &element.value().name;
+        if (name.ns != ns!(svg) && name.ns != ns!(mathml)) || &*name.local != "a" {
+            return Ok(());
+        }
+        let taken = self.into.skim.links.len();
+        if let Some(href) = href_of(element) {
+            let rel = element.attr("rel").map(str::to_owned);
+            self.into.link(LinkKind::Anchor, Cow::Borrowed(href), rel)?;
+        }
+        self.complete(taken, element, |element| text_of(element, LinkKind::Anchor));
+        Ok(())
+    }
+
+    /// The links and the title of a feed or of an entry of it.
+    fn feed(&mut self, element: ElementRef<'_>) -> Result<(), Enough> {
+        if feed::is_title_of_feed(element) {
+            self.into.title(&element.text().collect::<String>());
+        }
+        for FeedLink { kind, href, rel, element } in feed::links_in(element) {
+            let taken = self.into.skim.links.len();
+            self.into.link(kind, href, rel.map(str::to_owned))?;
+            self.complete(taken, element, |link| {
+                feed::title_beside(link).map(|title| text_of(title, kind)).unwrap_or_default()
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives the links that came of an element what they are to have besides.
+    fn complete(&mut self, from: usize, element: ElementRef<'_>, text: impl Fn(ElementRef<'_>) -> String) {
+        let links = &mut self.into.skim.links;
+        if links.len() == from {
+            return;
+        }
+        let Ok(base) = self.bases.of(element) else {
+            links.truncate(from);
+            self.into.skim.cut = Some(Cut::Memory);
+            return;
+        };
+        for link in &mut links[from..] {
+            link.base.clone_from(&base);
+            link.text = (self.texts == LinkTexts::Take).then(|| text(element));
+        }
+    }
 }
 
 /// The words of a link: what it holds, or what stands for the picture.
@@ -202,20 +314,43 @@ fn text_of(element: ElementRef<'_>, kind: LinkKind) -> String {
 }
 
 fn is_html(element: ElementRef<'_>) -> bool {
-    element.value().name.ns == html5ever::ns!(html)
+    element.value().name.ns == ns!(html)
 }
 
-/// The text inside `element` with white space collapsed, without scripts, styles, templates and what
-/// is for browsers without scripts, unless `element` is one of those itself.
+/// Where an element leads, whatever it is called.
+pub(crate) fn href_of(element: ElementRef<'_>) -> Option<&str> {
+    element.attr("href").or_else(|| attribute(element, xml::XLINK_HREF))
+}
+
+/// The value of an attribute. One with a prefix has it as a part of its name in XML; in HTML a few
+/// of drawings and formulas have theirs beside it.
+pub(crate) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a str> {
+    let value = element.attr(name);
+    if value.is_some() {
+        return value;
+    }
+    let (prefix, local) = name.split_once(':')?;
+    let mut attributes = element.value().attrs.iter();
+    let is = |name: &html5ever::QualName| name.prefix.as_deref() == Some(prefix) && &*name.local == local;
+    attributes.find(|(name, _)| is(name)).map(|(_, value)| &**value)
+}
+
+/// The text inside `element` in one line: white space collapsed, and a space where a reader sees a break.
+/// Without scripts, styles, templates and what is for browsers without scripts, unless `element` is one
+/// of those itself.
 pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max: usize) -> String {
     let mut out = String::new();
-    let mut walk = Walk::new(element, |name| matches!(name, "script" | "style" | "template" | "noscript"));
+    let mut walk = Walk::new(element, is_hidden);
     let mut visited = 0;
-    while let Some(node) = walk.next() {
+    while let Some(step) = walk.next() {
         visited += 1;
+        let (Step::Enter(node) | Step::Leave(node)) = step;
         if let Some(text) = node.value().as_text() {
+            // Nothing is below a text, so it is never left.
             let room = bytes_max.saturating_sub(out.len());
             push_collapsed(&mut out, bounded(text, room));
+        } else if ElementRef::wrap(node).is_some_and(breaks_line) {
+            push_break(&mut out);
         }
         if visited >= nodes_max || out.len() >= bytes_max {
             break;
@@ -224,36 +359,131 @@ pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max:
     trim_end(out)
 }
 
+/// The text directly in `element`, likewise.
+pub(crate) fn own_text(element: ElementRef<'_>) -> String {
+    let mut out = String::new();
+    for child in element.children() {
+        if let Some(text) = child.value().as_text() {
+            push_collapsed(&mut out, text);
+        } else if ElementRef::wrap(child).is_some_and(breaks_line) {
+            push_break(&mut out);
+        }
+    }
+    trim_end(out)
+}
+
+/// Whether a reader sees none of it.
+fn is_hidden(element: ElementRef<'_>) -> bool {
+    match element.value().name() {
+        "template" | "noscript" => is_html(element),
+        "script" | "style" => is_html(element) || element.value().name.ns == ns!(svg),
+        _ => false,
+    }
+}
+
+/// Whether a reader sees a break before and behind it: what the HTML standard displays as a block, a cell or
+/// an item of a list ("Rendering"), and `<br>`.
+fn breaks_line(element: ElementRef<'_>) -> bool {
+    is_html(element)
+        && matches!(
+            element.value().name(),
+            "address"
+                | "article"
+                | "aside"
+                | "blockquote"
+                | "body"
+                | "br"
+                | "caption"
+                | "center"
+                | "dd"
+                | "details"
+                | "dialog"
+                | "dir"
+                | "div"
+                | "dl"
+                | "dt"
+                | "fieldset"
+                | "figcaption"
+                | "figure"
+                | "footer"
+                | "form"
+                | "frameset"
+                | "h1"
+                | "h2"
+                | "h3"
+                | "h4"
+                | "h5"
+                | "h6"
+                | "head"
+                | "header"
+                | "hgroup"
+                | "hr"
+                | "html"
+                | "legend"
+                | "li"
+                | "listing"
+                | "main"
+                | "menu"
+                | "nav"
+                | "ol"
+                | "optgroup"
+                | "option"
+                | "p"
+                | "plaintext"
+                | "pre"
+                | "search"
+                | "section"
+                | "summary"
+                | "table"
+                | "tbody"
+                | "td"
+                | "tfoot"
+                | "th"
+                | "thead"
+                | "title"
+                | "tr"
+                | "ul"
+                | "xmp"
+        )
+}
+
 /// A node of the tree.
 type Node<'a> = <ElementRef<'a> as Deref>::Target;
 
-/// Walks what is below an element in document order, around the elements that `skips` names.
+/// A step of a walk.
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Enter(Node<'a>),
+    /// Behind the last of the nodes below this one.
+    Leave(Node<'a>),
+}
+
+/// Walks what is below an element in document order, around the elements that `skips` accepts.
 /// Follows pointers and keeps no stack: depth costs nothing.
 struct Walk<'a, F> {
     root: Node<'a>,
-    at: Node<'a>,
+    at: Step<'a>,
     skips: F,
 }
 
-impl<'a, F: Fn(&str) -> bool> Walk<'a, F> {
+impl<'a, F: Fn(ElementRef<'a>) -> bool> Walk<'a, F> {
     fn new(root: ElementRef<'a>, skips: F) -> Self {
-        Self { root: *root, at: *root, skips }
+        Self { root: *root, at: Step::Enter(*root), skips }
     }
 
-    fn next(&mut self) -> Option<Node<'a>> {
-        let skipped = self.at != self.root
-            && self.at.value().as_element().is_some_and(|element| (self.skips)(element.name()));
-        if !skipped && let Some(child) = self.at.first_child() {
-            self.at = child;
-            return Some(child);
-        }
-        while self.at != self.root {
-            if let Some(sibling) = self.at.next_sibling() {
-                self.at = sibling;
-                return Some(sibling);
-            }
-            self.at = self.at.parent()?;
-        }
-        None
+    fn next(&mut self) -> Option<Step<'a>> {
+        let (Step::Enter(node) | Step::Leave(node)) = self.at;
+        let enters = matches!(self.at, Step::Enter(_)) && (node == self.root || !self.skips(node));
+        let next = match node.first_child().filter(|_| enters) {
+            Some(child) => Step::Enter(child),
+            None if node == self.root => return None,
+            None => node.next_sibling().map_or(Step::Leave(node.parent()?), Step::Enter),
+        };
+        self.at = next;
+        Some(next).filter(|next| !matches!(next, Step::Leave(node) if *node == self.root))
+    }
+
+    fn skips(&self, node: Node<'a>) -> bool {
+        ElementRef::wrap(node).is_some_and(&self.skips)
     }
 }

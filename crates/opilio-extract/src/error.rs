@@ -25,6 +25,21 @@ pub enum ExtractError {
     },
 }
 
+/// Why a document was not read as it says, or not to the letter. It was read all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// It is no well-formed XML, and has been read as HTML: names in lower case, no CDATA.
+    #[error("it is broken XML (its tags do not match) and was read as HTML")]
+    ReadAsHtml,
+    /// It is no well-formed XML: tags that match nothing have been left out.
+    #[error("it is broken XML (its tags do not match) and was read as far as it could be")]
+    Mended,
+    /// It ends within elements, which have been closed.
+    #[error("it is XML that ends too early; what it has was read")]
+    Unfinished,
+}
+
 /// A page that has nothing where it must have something.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("nothing matches the CSS selector `{selector}`")]

@@ -6,7 +6,10 @@
 
 use crate::document::Document;
 use crate::error::SelectorError;
+use crate::media::encoding_named;
 use crate::select::Element;
+use encoding_rs::{Encoding, UTF_8};
+use std::borrow::Cow;
 use std::fmt;
 use url::Url;
 
@@ -33,6 +36,7 @@ use url::Url;
 pub struct Form {
     action: Url,
     posts: bool,
+    encoding: &'static Encoding,
     fields: Vec<(String, String)>,
 }
 
@@ -79,7 +83,8 @@ impl Document {
         let not_found = || FormError::NotFound { selector: css.to_owned() };
         let element = self.css(css)?.iter().find(|element| element.name() == "form").ok_or_else(not_found)?;
         let unsupported = |why| FormError::Unsupported { selector: css.to_owned(), why };
-        let (fields, submitter) = read_fields(self, element)?;
+        let encoding = encoding_of(element, self.decoded().encoding);
+        let (fields, submitter) = read_fields(self, element, encoding)?;
         // The button that a person would press may say otherwise than its form.
         let told = |name: &str, on_button: &str| {
             submitter.and_then(|button| button.attr(on_button)).or_else(|| element.attr(name))
@@ -102,7 +107,7 @@ impl Document {
                 url
             }
         };
-        Ok(Form { action, posts, fields })
+        Ok(Form { action, posts, encoding, fields })
     }
 }
 
@@ -160,10 +165,14 @@ impl Form {
         self
     }
 
-    /// What is sent: in UTF-8, line breaks as CR LF.
+    /// What is sent: in the encoding that the form asks for (`accept-charset`) or its page is in, as browsers
+    /// do; line breaks as CR LF.
     #[must_use]
     pub fn submission(&self) -> Submission {
+        // What the encoding does not have is written as its reference.
+        let encode: &dyn Fn(&str) -> Cow<'_, [u8]> = &|text| self.encoding.encode(text).0;
         let mut encoder = url::form_urlencoded::Serializer::new(String::new());
+        encoder.encoding_override(Some(encode));
         for (name, value) in &self.fields {
             encoder.append_pair(&with_crlf(name), &with_crlf(value));
         }
@@ -193,10 +202,20 @@ impl fmt::Debug for Submission {
 
 type Fields = Vec<(String, String)>;
 
+/// HTML standard, "pick an encoding for the form".
+fn encoding_of(form: Element<'_>, page: &'static Encoding) -> &'static Encoding {
+    let picked = form.attr("accept-charset").map(|labels| {
+        let mut labels = labels.split_ascii_whitespace();
+        labels.find_map(|label| encoding_named(label.as_bytes())).unwrap_or(UTF_8)
+    });
+    picked.unwrap_or(page).output_encoding()
+}
+
 /// The fields as the page came, and the button that a person would press: the first.
 fn read_fields<'a>(
     page: &'a Document,
     form: Element<'a>,
+    encoding: &'static Encoding,
 ) -> Result<(Fields, Option<Element<'a>>), SelectorError> {
     let disabled: Vec<Element<'a>> = form.css(DISABLED_CONTROLS)?.iter().collect();
     let mut controls: Vec<Element<'a>> =
@@ -218,7 +237,7 @@ fn read_fields<'a>(
             submitter = Some(control);
         }
         let Some(name) = control.attr("name").filter(|name| !name.is_empty()) else { continue };
-        for value in values(&control)? {
+        for value in values(&control, encoding)? {
             fields.push((name.to_owned(), value));
         }
     }
@@ -226,7 +245,7 @@ fn read_fields<'a>(
 }
 
 /// What a control sends: nothing if it is not ticked, several if several options are chosen.
-fn values(control: &Element<'_>) -> Result<Vec<String>, SelectorError> {
+fn values(control: &Element<'_>, encoding: &'static Encoding) -> Result<Vec<String>, SelectorError> {
     let value = control.attr("value").map(str::to_owned);
     Ok(match control.name() {
         "select" => chosen(control)?,
@@ -238,7 +257,7 @@ fn values(control: &Element<'_>) -> Result<Vec<String>, SelectorError> {
             // It sends where it was clicked.
             "image" => Vec::new(),
             "hidden" if control.attr("name").is_some_and(|name| name.eq_ignore_ascii_case("_charset_")) => {
-                vec!["UTF-8".to_owned()]
+                vec![encoding.name().to_owned()]
             }
             "submit" => value.into_iter().collect(),
             "file" => vec![String::new()],

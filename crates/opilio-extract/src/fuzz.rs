@@ -1,7 +1,7 @@
 //! One pure entry for fuzzers: any bytes in, a panic if a promise is broken. The property tests call
 //! the same function.
 
-use crate::{Directives, Document, LINKS_MAX, Link};
+use crate::{Directives, Document, Flaw, Kind, LINKS_MAX, Link, LinkKind};
 use std::collections::HashSet;
 use url::Url;
 
@@ -27,6 +27,66 @@ pub fn links(bytes: &[u8]) {
         let _ = document.json::<serde_json::Value>();
     }
     let _ = Directives::of_header(&String::from_utf8_lossy(body), "Opilio");
+}
+
+/// Reads the bytes as XML, in every way.
+///
+/// # Panics
+/// When links are not sound, texts are not in one line, or two readings differ.
+pub fn xml(bytes: &[u8]) {
+    let document = || {
+        // Parses, since it is a constant.
+        let url = Url::parse("https://site.example/dir/feed?x=1").expect("a constant");
+        Document::new(url, Some("application/xml"), bytes.to_vec().into())
+    };
+    let (read, again) = (document(), document());
+    let links = read.links_with_text(|_| true);
+    assert_are_sound(&links);
+    assert_are_sound(&again.links());
+    assert_eq!(again.links_where(|_| true).len(), links.len());
+    assert_eq!((read.kind(), read.flaw()), (Kind::Xml, again.flaw()));
+    assert_eq!(read.title(), again.title());
+    // Parses, since it is a constant.
+    let all = read.css("*").expect("a constant");
+    assert!(!all.is_empty() || read.text().trim().is_empty(), "nothing was read");
+    for element in all.iter().take(100) {
+        let text = element.text();
+        assert!(text.trim() == text && !text.contains(['\n', '\t']) && !text.contains("  "), "{text:?}");
+        assert!(element.own_text().len() <= element.raw_text().len() + 2 * element.html().len());
+    }
+    let entries = links.iter().filter(|link| link.kind == LinkKind::Entry);
+    assert!(entries.count() == 0 || read.flaw() != Some(Flaw::ReadAsHtml));
+}
+
+/// Reads the first line as the values of a Content-Type, whatever its bytes are, and the rest as a body.
+///
+/// # Panics
+/// When something without markup has links, or a body that is binary counts as a page.
+pub fn media(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (types, body) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let read = |types: &[&[u8]]| {
+        // Parses, since it is a constant.
+        let url = Url::parse("https://site.example/").expect("a constant");
+        Document::with_content_types(url, types.iter().copied(), body.to_vec().into())
+    };
+    let typed = read(&[types]);
+    let untyped = read(&[]);
+    for document in [&typed, &untyped] {
+        let has_links = !document.links().is_empty() || document.title().is_some();
+        assert!(!has_links || document.is_markup());
+        assert!(!document.encoding().is_empty());
+    }
+    if [&b"%PDF-"[..], b"\x89PNG\r\n\x1a\n", b"GIF8", b"PK\x03\x04", b"\0"]
+        .iter()
+        .any(|begin| body.starts_with(begin))
+        && !body.contains(&b'<')
+    {
+        assert!(!untyped.is_markup());
+    }
+    // A value that means nothing changes nothing, and another one of the same type neither.
+    assert_eq!(read(&[b"*/*", types]).kind(), typed.kind());
+    assert_eq!(read(&[b"html"]).kind(), untyped.kind());
 }
 
 /// Links are absolute, http or https, without fragment, each URL once, and not endless.

@@ -3,7 +3,9 @@
 //! [`Document`] is the whole of it. Everything is lazy and done once: a body that nobody looks at is
 //! never decoded, and a DOM that nobody asked for is never built. The title and the links come from
 //! one streaming pass without a DOM ([`Document::skim`]); CSS selectors build the DOM
-//! ([`Document::css`]), after which title and links are read from it, too.
+//! ([`Document::css`]), after which title and links are read from it, too. XML is read as XML, and has its
+//! DOM from the start: selectors work on it alike, and the entries of a feed are its links. A body whose
+//! Content-Type says nothing is looked at ([`Document::kind`]).
 //!
 //! Everything is bounded, since servers choose what stands here: links taken from a page, the length
 //! of a link, the memory of the streaming pass, and depth and size of the DOM.
@@ -24,34 +26,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod base;
 mod decode;
 mod directives;
 mod document;
 mod dom;
 mod error;
+mod feed;
 mod field;
 mod form;
 #[doc(hidden)]
 pub mod fuzz;
 mod link;
+mod media;
 mod not_css;
 mod pass;
 mod prescan;
 mod refresh;
 mod select;
 mod skim;
+mod sniff;
 mod srcset;
 mod text;
+mod xml;
 
 #[cfg(test)]
 mod tests;
 
 pub use directives::{Directives, MetaRobots};
 pub use document::Document;
-pub use error::{ExtractError, NoMatch, SelectorError};
+pub use error::{ExtractError, Flaw, NoMatch, SelectorError};
 pub use field::{Count, Field, FieldError, NamedField, Part, ReadError, Value};
 pub use form::{Form, FormError, Submission};
 pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink};
+pub use media::Kind;
 pub use not_css::NotCss;
 pub use select::{Element, Iter, Matches};
 pub use skim::{Cut, Skim, TITLE_BYTES_MAX};

@@ -1,8 +1,11 @@
 //! Links: as they stand in the markup, and resolved to URLs that can be followed.
 
+use encoding_rs::{EncoderResult, Encoding, UTF_8};
 use hashbrown::HashTable;
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use url::Url;
 
 /// How many links are taken from one page; the rest is cut, and [`Skim::cut`](crate::Skim::cut) says so.
@@ -15,7 +18,7 @@ pub const LINK_BYTES_MAX: usize = 8 * 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum LinkKind {
-    /// `<a href>`: followed.
+    /// `<a href>`, in a drawing (SVG) also `<a xlink:href>`: followed.
     Anchor,
     /// `<area href>`, a part of an image map: followed.
     Area,
@@ -35,6 +38,8 @@ pub enum LinkKind {
     Alternate,
     /// `<img src>`, and each of a `srcset` of `<img>` or `<source>`.
     Image,
+    /// What an entry of a feed is about (`<link>` of an RSS item or an Atom entry): followed.
+    Entry,
 }
 
 /// How far a reading of the page goes: pictures are many and seldom asked for.
@@ -61,6 +66,7 @@ impl LinkKind {
             Self::Canonical => "canonical",
             Self::Alternate => "alternate",
             Self::Image => "img",
+            Self::Entry => "entry",
         }
     }
 
@@ -69,7 +75,11 @@ impl LinkKind {
     /// this one; a site that means it for readers has an `<a>` for it.
     #[must_use]
     pub fn is_followed(self) -> bool {
-        matches!(self, Self::Anchor | Self::Area | Self::Frame | Self::Iframe | Self::Refresh | Self::Next)
+        match self {
+            Self::Anchor | Self::Area | Self::Frame | Self::Iframe => true,
+            Self::Refresh | Self::Next | Self::Entry => true,
+            Self::Prev | Self::Canonical | Self::Alternate | Self::Image => false,
+        }
     }
 
     /// What a `<link>` with this `rel` is to us; of several the one that says most.
@@ -109,12 +119,14 @@ pub struct RawLink {
     pub rel: Option<String>,
     /// The text of the link with white space collapsed; only where it was asked for.
     pub text: Option<String>,
+    /// Where it starts from by an `xml:base`; `None` for the document's base.
+    pub(crate) base: Option<Arc<Url>>,
 }
 
 impl RawLink {
     pub(crate) fn new(kind: LinkKind, href: String, rel: Option<String>) -> Self {
         let nofollow = rel.as_deref().is_some_and(asks_not_to_follow);
-        Self { href, kind, nofollow, rel, text: None }
+        Self { href, kind, nofollow, rel, text: None, base: None }
     }
 }
 
@@ -147,16 +159,75 @@ impl Link {
     }
 }
 
-/// Resolves one link against `base`: absolute, http(s), without fragment; or nothing.
-///
-/// White space, tabs, line breaks and backslashes are read as the WHATWG URL standard says.
-pub(crate) fn resolve(href: &str, base: &Url) -> Option<Url> {
+/// What the links of a document start from.
+#[derive(Debug, Clone)]
+pub(crate) struct Base<'a> {
+    pub(crate) url: Cow<'a, Url>,
+    /// The encoding of the document, in which its links write their queries.
+    pub(crate) encoding: &'static Encoding,
+}
+
+/// Resolves one link: absolute, http(s), without fragment; or nothing.
+pub(crate) fn resolve(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
     // With a base that has a host, `#` starts the fragment wherever it stands: what is not parsed
-    // costs nothing. An opaque base would be another matter; ours is http(s).
-    let without_fragment = href.split_once('#').map_or(href, |(before, _)| before);
-    let mut url = base.join(without_fragment).ok()?;
+    // costs nothing. An opaque base would be another matter; ours is http(s). The `#` itself stays, or a
+    // space before it would be at the end and not count.
+    let without_fragment = memchr::memchr(b'#', href.as_bytes()).map_or(href, |at| &href[..=at]);
+    let mut url = parse(without_fragment, base, encoding)?;
     url.set_fragment(None);
     is_web(&url).then_some(url)
+}
+
+/// Reads a link as the WHATWG URL standard says: white space, tabs, line breaks, backslashes, and the
+/// query in the document's encoding.
+pub(crate) fn parse(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
+    let href = without_needless_slashes(href);
+    // An encoding that no form is sent in writes UTF-8 ("output encoding").
+    let encoding = encoding.output_encoding();
+    if encoding == UTF_8 || href.is_ascii() {
+        return base.join(&href).ok();
+    }
+    let encode: &dyn Fn(&str) -> Cow<'_, [u8]> = &|query| Cow::Owned(encode_query(query, encoding));
+    Url::options().base_url(Some(base)).encoding_override(Some(encode)).parse(&href).ok()
+}
+
+/// A URL that begins with more than two slashes begins with two ("special authority ignore slashes
+/// state"). The parser does it behind a scheme, and not where the scheme is the base's.
+fn without_needless_slashes(href: &str) -> Cow<'_, str> {
+    let trimmed = href.trim_start_matches(|c: char| c <= ' ');
+    if !trimmed.starts_with(['/', '\\']) {
+        return Cow::Borrowed(href);
+    }
+    let mut slashes = 0;
+    let is_slash = |c: char| matches!(c, '/' | '\\');
+    let ignored = |c: char| matches!(c, '\t' | '\n' | '\r');
+    let end = trimmed.find(|c| {
+        slashes += usize::from(is_slash(c));
+        !is_slash(c) && !ignored(c)
+    });
+    if slashes <= 2 {
+        return Cow::Borrowed(href);
+    }
+    Cow::Owned(format!("//{}", &trimmed[end.unwrap_or(trimmed.len())..]))
+}
+
+/// URL standard, "percent-encode after encoding": a character that the encoding does not have is written
+/// as its reference. The bytes beyond ASCII are escaped by the parser.
+fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
+    let mut encoder = encoding.new_encoder();
+    let mut out = Vec::with_capacity(query.len() * 2);
+    let mut rest = query;
+    loop {
+        // Room for what is left, or for a few characters of it.
+        out.reserve(rest.len() * 2 + 16);
+        let (result, read) = encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut out, true);
+        rest = &rest[read..];
+        match result {
+            EncoderResult::InputEmpty => return out,
+            EncoderResult::OutputFull => {}
+            EncoderResult::Unmappable(c) => out.extend(format!("%26%23{}%3B", u32::from(c)).bytes()),
+        }
+    }
 }
 
 /// Whether a crawler can fetch it.
@@ -165,13 +236,14 @@ pub(crate) fn is_web(url: &Url) -> bool {
 }
 
 /// Resolves links in their order; one URL comes once.
-pub(crate) fn resolve_all<'a>(raw: impl Iterator<Item = &'a RawLink>, base: &Url) -> Vec<Link> {
+pub(crate) fn resolve_all<'a>(raw: impl Iterator<Item = &'a RawLink>, base: &Base<'_>) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::with_capacity(raw.size_hint().1.unwrap_or(0));
     // Indices into `links`: so that no URL is kept twice.
     let mut seen: HashTable<usize> = HashTable::with_capacity(links.capacity());
     let hasher = RandomState::new();
     for raw in raw {
-        let Some(url) = resolve(&raw.href, base) else { continue };
+        let from = raw.base.as_deref().unwrap_or(&base.url);
+        let Some(url) = resolve(&raw.href, from, base.encoding) else { continue };
         let hash = hasher.hash_one(url.as_str());
         if let Some(&index) = seen.find(hash, |&index| links[index].url == url) {
             merge(&mut links[index], raw);

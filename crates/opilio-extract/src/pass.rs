@@ -7,7 +7,7 @@ use crate::link::{LINK_BYTES_MAX, LinkKind, Reach};
 use crate::skim::{Collector, Cut, Skim, TITLE_BYTES_MAX};
 use crate::text::{bounded, push_collapsed};
 use lol_html::errors::RewritingError;
-use lol_html::html_content::{Element as Tag, TextChunk};
+use lol_html::html_content::{Element as Tag, TextChunk, TextType};
 use lol_html::{ElementContentHandlers, HtmlRewriter, MemorySettings, Selector, Settings};
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -52,7 +52,7 @@ enum Listener {
     Noscript,
     Image,
     Source,
-    SvgTitle,
+    ForeignTitle,
     Template,
 }
 
@@ -73,7 +73,7 @@ static SELECTORS: LazyLock<[(Listener, Selector); LISTENERS]> = LazyLock::new(||
         (Listener::Image, "img"),
         (Listener::Source, "source"),
         // Behind `title`, whose handler it overrules.
-        (Listener::SvgTitle, "svg title"),
+        (Listener::ForeignTitle, "svg title, math title"),
         (Listener::Template, "template"),
     ]
     .map(|(listener, css)| (listener, css.parse().expect("a constant, and a selector")))
@@ -97,7 +97,8 @@ fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'stat
             Some(b'l') if is(b"link") => Listener::Relation,
             Some(b'm') if is(b"meta") && says_something(tag) => Listener::Meta,
             Some(b'n') if is(b"noscript") => Listener::Noscript,
-            Some(b's') if is(b"svg") => Listener::SvgTitle,
+            Some(b'm') if is(b"math") => Listener::ForeignTitle,
+            Some(b's') if is(b"svg") => Listener::ForeignTitle,
             Some(b's') if reach == Reach::Images && is(b"source") => Listener::Source,
             Some(b't') if is(b"template") => Listener::Template,
             _ => continue,
@@ -153,6 +154,8 @@ struct Pass<'t, 'f> {
     /// The raw text of the title that is being read, and whether one is.
     title: RefCell<String>,
     in_title: Cell<bool>,
+    /// Whether it stands somewhere in a drawing or a formula.
+    is_foreign_title: Cell<bool>,
     /// How many `<template>`s are open; their content is no part of the page.
     templates: Rc<Cell<usize>>,
 }
@@ -169,6 +172,7 @@ impl<'t, 'f> Pass<'t, 'f> {
             noscripts_left: Cell::new(NOSCRIPTS_MAX),
             title: RefCell::default(),
             in_title: Cell::default(),
+            is_foreign_title: Cell::default(),
             templates: Rc::default(),
         }
     }
@@ -195,7 +199,7 @@ impl<'t, 'f> Pass<'t, 'f> {
     fn handlers(&self, listener: Listener) -> ElementContentHandlers<'_> {
         let on = ElementContentHandlers::default();
         match listener {
-            Listener::Anchor => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Anchor, "href")),
+            Listener::Anchor => on.element(|e: &mut Tag<'_, '_>| self.anchor(e)),
             Listener::Area => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Area, "href")),
             Listener::Frame => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Frame, "src")),
             Listener::Iframe => on.element(|e: &mut Tag<'_, '_>| self.link(e, LinkKind::Iframe, "src")),
@@ -209,7 +213,7 @@ impl<'t, 'f> Pass<'t, 'f> {
             Listener::Title => on
                 .element(|_: &mut Tag<'_, '_>| self.start_of_title())
                 .text(|chunk: &mut TextChunk<'_>| self.title_text(chunk)),
-            Listener::SvgTitle => on.element(|_: &mut Tag<'_, '_>| self.not_a_title()),
+            Listener::ForeignTitle => on.element(|_: &mut Tag<'_, '_>| self.perhaps_no_title()),
         }
     }
 
@@ -235,7 +239,18 @@ impl<'t, 'f> Pass<'t, 'f> {
         self.templates.get() > 0
     }
 
+    fn anchor(&self, element: &Tag<'_, '_>) -> Handled {
+        let [mut href, rel] = self.attributes(element, ["href", "rel"]);
+        if href.is_none() && !is_html(element) {
+            [href] = self.attributes(element, ["xlink:href"]);
+        }
+        self.take(LinkKind::Anchor, href, rel)
+    }
+
     fn link(&self, element: &Tag<'_, '_>, kind: LinkKind, attribute: &str) -> Handled {
+        if !is_html(element) {
+            return Ok(());
+        }
         let [href, rel] = self.attributes(element, [attribute, "rel"]);
         self.take(kind, href, rel)
     }
@@ -243,8 +258,8 @@ impl<'t, 'f> Pass<'t, 'f> {
     fn relation(&self, element: &Tag<'_, '_>) -> Handled {
         let [href, rel] = self.attributes(element, ["href", "rel"]);
         match rel.and_then(LinkKind::of_relation) {
-            Some(kind) => self.take(kind, href, rel),
-            None => Ok(()),
+            Some(kind) if is_html(element) => self.take(kind, href, rel),
+            _ => Ok(()),
         }
     }
 
@@ -269,7 +284,7 @@ impl<'t, 'f> Pass<'t, 'f> {
 
     fn image(&self, element: &Tag<'_, '_>, source: &str) -> Handled {
         let [source, set] = self.attributes(element, [source, "srcset"]);
-        if self.in_template() {
+        if self.in_template() || !is_html(element) {
             return Ok(());
         }
         let mut found = self.found.borrow_mut();
@@ -284,7 +299,7 @@ impl<'t, 'f> Pass<'t, 'f> {
     /// microseconds; what is inside of a `<noscript>` in a `<noscript>` is not read.
     fn noscript(&self, element: &Tag<'_, '_>) -> Handled {
         let left = self.noscripts_left.get();
-        if self.in_template() || left == 0 || element.namespace_uri() != HTML_NAMESPACE {
+        if self.in_template() || left == 0 || !is_html(element) {
             return Ok(());
         }
         self.noscripts_left.set(left - 1);
@@ -303,6 +318,7 @@ impl<'t, 'f> Pass<'t, 'f> {
         let [href, _] = self.attributes(element, ["href", ""]);
         if let Some(href) = href.and_then(decoded)
             && !self.in_template()
+            && is_html(element)
         {
             self.found.borrow_mut().base(href);
         }
@@ -311,7 +327,7 @@ impl<'t, 'f> Pass<'t, 'f> {
 
     fn template(&self, element: &mut Tag<'_, '_>) -> Handled {
         // In SVG the name means nothing.
-        if element.namespace_uri() != HTML_NAMESPACE {
+        if !is_html(element) {
             return Ok(());
         }
         self.templates.set(self.templates.get() + 1);
@@ -324,18 +340,22 @@ impl<'t, 'f> Pass<'t, 'f> {
 
     fn start_of_title(&self) -> Handled {
         self.end_of_title();
+        self.is_foreign_title.set(false);
         self.in_title.set(self.found.borrow().skim.title.is_none() && !self.in_template());
         Ok(())
     }
 
-    /// In SVG a title is the name of a drawing; lol_html tells no namespace here, since what is inside
-    /// of it is HTML again.
-    fn not_a_title(&self) -> Handled {
-        self.in_title.set(false);
+    /// In a drawing a title is its name, and in a formula it is nothing. lol_html tells no namespace here, since
+    /// what is inside of it is HTML again; but it reads the text of a page's title as nothing but text.
+    fn perhaps_no_title(&self) -> Handled {
+        self.is_foreign_title.set(self.in_title.get());
         Ok(())
     }
 
     fn title_text(&self, chunk: &TextChunk<'_>) -> Handled {
+        if self.is_foreign_title.get() && chunk.text_type() != TextType::RCData {
+            self.in_title.set(false);
+        }
         if self.in_title.get() {
             let mut title = self.title.borrow_mut();
             let room = (TITLE_BYTES_MAX * ENTITY_SHRINKS_MAX).saturating_sub(title.len());
@@ -351,6 +371,10 @@ impl<'t, 'f> Pass<'t, 'f> {
             self.found.borrow_mut().title(&without_nul(htmlize::unescape(raw.as_str())));
         }
     }
+}
+
+fn is_html(element: &Tag<'_, '_>) -> bool {
+    element.namespace_uri() == HTML_NAMESPACE
 }
 
 /// Where the text of a `<noscript>` ends: at its end tag, in whatever case.

@@ -1,6 +1,6 @@
 //! What a page itself says about its encoding, before anything of it is decoded.
 
-use crate::decode::{Label, encoding_named};
+use crate::media::{charset_in, encoding_named};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
 /// Looks for an encoding in the XML declaration and the `<meta>` tags of `head`: HTML standard, "prescan
@@ -48,7 +48,7 @@ fn declared(head: &[u8]) -> Option<&'static Encoding> {
     let rest = declaration[at + 8..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
     let (&quote, rest) = rest.split_first().filter(|(quote, _)| matches!(quote, b'"' | b'\''))?;
     let label = &rest[..rest.iter().position(|&byte| byte == quote)?];
-    encoding_named(str::from_utf8(label).ok()?).map(readable_as_ascii)
+    encoding_named(label).map(readable_as_ascii)
 }
 
 fn is_tag(tag: &[u8]) -> bool {
@@ -74,8 +74,8 @@ fn encoding_of_meta(tag: &mut Attributes<'_>) -> Option<&'static Encoding> {
         }
     }
     let found = match charset {
-        Some(name) => encoding_named(&name),
-        None if is_content_type => Label::parse(content.as_deref()).charset,
+        Some(name) => encoding_named(name.as_bytes()),
+        None if is_content_type => charset_in(content?.as_bytes()),
         None => None,
     }?;
     Some(readable_as_ascii(found))

@@ -1,6 +1,6 @@
 //! CSS selectors: thin wrappers, so that no type of the parser behind is part of our API.
 
-use crate::dom::visible_text;
+use crate::dom::{attribute, href_of, own_text, visible_text};
 use crate::error::{NoMatch, SelectorError};
 use crate::link::{LINK_BYTES_MAX, LinkKind, RawLink};
 use crate::not_css::NotCss;
@@ -202,38 +202,39 @@ impl<'a> Iterator for Iter<'a, '_> {
 pub struct Element<'a>(ElementRef<'a>);
 
 impl<'a> Element<'a> {
-    /// The name, lower case in HTML.
+    /// The name: lower case in HTML; in XML as it stands there, with its prefix.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.0.value().name()
     }
 
-    /// The text in it and below, as a person reads it: white space collapsed and trimmed; without
-    /// scripts, styles, `<noscript>` and templates, unless the element is one of them itself.
+    /// The text in it and below in one line, as a person reads it: white space collapsed and trimmed, and a
+    /// space where a page breaks the line (`<br>`, paragraphs, cells, items of lists). Without scripts, styles,
+    /// `<noscript>` and templates, unless the element is one of them itself. For the text as it stands in
+    /// the markup see [`Element::raw_text`].
     #[must_use]
     pub fn text(&self) -> String {
         visible_text(self.0, usize::MAX, usize::MAX)
     }
 
-    /// The text directly in it, without that of the elements below; white space collapsed.
+    /// The text directly in it, without that of the elements below; otherwise as [`Element::text`].
     #[must_use]
     pub fn own_text(&self) -> String {
-        let mut out = String::new();
-        for text in self.0.children().filter_map(|child| child.value().as_text()) {
-            crate::text::push_collapsed(&mut out, text);
-        }
-        crate::text::trim_end(out)
+        own_text(self.0)
     }
 
-    /// The text in it and below, as it stands in the markup.
-    pub(crate) fn raw_text(&self) -> String {
+    /// The text in it and below as it stands in the markup, entities decoded: with all its white space, and
+    /// with that of scripts and styles.
+    #[must_use]
+    pub fn raw_text(&self) -> String {
         self.0.text().collect()
     }
 
-    /// The value of an attribute, entities decoded. Names are lower case in HTML.
+    /// The value of an attribute, entities decoded. Names are lower case in HTML; in XML they are as they
+    /// stand there, with their prefix (`xml:lang`).
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&'a str> {
-        self.0.attr(name)
+        attribute(self.0, name)
     }
 
     /// The markup of the element, its own tags included; as parsed, not as sent.
@@ -250,9 +251,14 @@ impl<'a> Element<'a> {
         Ok(Matches { scope: Some(self.0), includes_scope: false, parsed: selector(css)? })
     }
 
+    /// The element of the parser behind.
+    pub(crate) fn inner(&self) -> ElementRef<'a> {
+        self.0
+    }
+
     /// What the element links to, if anything.
     pub(crate) fn raw_link(&self) -> Option<RawLink> {
-        let href = self.attr("href").or_else(|| self.attr("src"))?;
+        let href = href_of(self.0).or_else(|| self.attr("src"))?;
         let rel = self.attr("rel");
         let kind = match self.name() {
             "area" => LinkKind::Area,

@@ -6,6 +6,14 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use url::Url;
 
+mod feeds;
+mod foreign;
+mod queries;
+mod types;
+mod urls;
+mod words;
+mod xml;
+
 const PAGE: &str = "https://site.example/dir/page?x=1#frag";
 
 fn html(body: impl Into<Bytes>) -> Document {
@@ -552,6 +560,33 @@ proptest! {
         let mut bytes = bytes;
         bytes.splice(0..0, format!("{}\n", content_type.unwrap_or_default()).into_bytes());
         fuzz::links(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_are_sound_as_xml(
+        parts in proptest::collection::vec(
+            prop_oneof![
+                "<[a-c:]{1,3}( xml:base='[a-z/:]{0,6}')?/?>",
+                "</?(rss|channel|item|link|title|html|p|a)>",
+                "<a href='\\PC{0,8}'/>",
+                "<!(DOCTYPE|\\[CDATA\\[|--|ENTITY)? ?\\PC{0,8}",
+                "(\\]\\]>|-->|\\?>|>|\\]|&[a-z#0-9]{0,5};?)",
+                "\\PC{0,8}",
+            ],
+            0..30,
+        ),
+    ) {
+        fuzz::xml(parts.concat().as_bytes());
+        fuzz::xml(format!("<rss>{}</rss>", parts.concat()).as_bytes());
+    }
+
+    #[test]
+    fn any_content_type_is_read(
+        types in "((text|application|\\*|unknown)?/?(html|xml|plain|pdf)?[;, ]{0,2}(charset|x)?=?\"?[a-z0-9\\-\\\\]{0,8}\"?){0,3}",
+        body in proptest::collection::vec(any::<u8>(), 0..60),
+    ) {
+        fuzz::media(&[types.as_bytes(), b"\n<a href=/x>", &body].concat());
+        fuzz::media(&[types.as_bytes(), b"\n", &body].concat());
     }
 
     #[test]

@@ -13,6 +13,13 @@ pub(crate) fn push_collapsed(out: &mut String, part: &str) {
     }
 }
 
+/// Appends a space where a reader sees a break, unless there is one.
+pub(crate) fn push_break(out: &mut String) {
+    if !out.is_empty() && !out.ends_with(' ') {
+        out.push(' ');
+    }
+}
+
 /// Takes the space off the end that [`push_collapsed`] may have left.
 pub(crate) fn trim_end(mut text: String) -> String {
     text.truncate(text.trim_end().len());

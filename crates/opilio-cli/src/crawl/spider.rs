@@ -67,7 +67,7 @@ impl PageSpider {
 
     /// The value of each field. Builds no DOM without fields, nor for what is no markup.
     fn select(&self, page: &Page<()>) -> Result<Vec<Value>, ParseError> {
-        if !is_markup(page) {
+        if !page.document().is_markup() {
             return Ok(self.fields.iter().map(|named| named.field.nothing()).collect());
         }
         self.fields.iter().map(|named| Ok(named.field.read(page.document())?)).collect()
@@ -193,11 +193,6 @@ pub(crate) fn check_names(fields: &[NamedField]) -> anyhow::Result<()> {
         Some(field) => Err(anyhow::anyhow!("--css: there are two fields {:?}", field.name)),
         None => Ok(()),
     }
-}
-
-fn is_markup(page: &Page<()>) -> bool {
-    let kind = page.header("content-type").map(str::to_ascii_lowercase);
-    kind.is_none_or(|kind| kind.contains("html") || kind.contains("xml"))
 }
 
 /// The fields that every page has; `canonical` only where pages are merged by it, `file` only where bodies are

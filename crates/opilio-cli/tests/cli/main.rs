@@ -15,6 +15,7 @@ mod identity;
 mod input;
 mod keep;
 mod kill;
+mod markup;
 mod memory;
 mod patience;
 mod proxy;

@@ -266,3 +266,37 @@ fn fifty_thousand_entries_are_all_taken_and_one_more_is_said() {
         assert_eq!(report.failures.len(), failed);
     }
 }
+
+#[test]
+fn a_feed_as_a_seed_leads_to_its_entries() {
+    struct Feed;
+    impl Spider for Feed {
+        type Item = Vec<String>;
+        type Step = ();
+
+        fn seeds(&self) -> Vec<Request<()>> {
+            vec![Request::get("http://a.example/feed", ())]
+        }
+
+        fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            found.item(page.css("item > title")?.texts());
+            found.links(page, page.links(), ());
+            Ok(())
+        }
+    }
+    let (output, collected) = Collect::new();
+    let feed = "<rss><channel><item><title>One</title><link>/1</link></item>\
+                <item xml:base='/b/'><title><![CDATA[Two]]></title><link>2</link></item></channel></rss>";
+    let transport = site(move |url, _| match url {
+        "http://a.example/feed" => text(feed)
+            .header(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/rss+xml")),
+        "http://a.example/robots.txt" => ScriptedAnswer::status(404),
+        _ => text("x"),
+    });
+    let (report, _, arrivals) = run(Crawler::new(Feed).export(output).transport(transport));
+    assert_eq!(report.unwrap().pages, 3);
+    let urls: Vec<_> =
+        arrivals.iter().map(|(_, url)| url.strip_prefix("http://a.example").unwrap()).collect();
+    assert_eq!(urls, ["/robots.txt", "/feed", "/1", "/b/2"]);
+    assert_eq!(collected.items::<Vec<String>>().unwrap()[0], ["One", "Two"]);
+}

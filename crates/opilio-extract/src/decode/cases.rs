@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::media::Label;
 
 /// Label, bytes, text.
 const TEXTS: [(&str, &[u8], &str); 18] = [
@@ -99,7 +100,8 @@ const TEXTS: [(&str, &[u8], &str); 18] = [
 ];
 
 fn read(content_type: Option<&str>, body: &[u8]) -> String {
-    decode(&Bytes::copy_from_slice(body), Label::parse(content_type)).to_string()
+    let label = Label::parse(content_type.map(str::as_bytes));
+    decode(&Bytes::copy_from_slice(body), label.charset, label.kind(body)).text.to_string()
 }
 
 fn page(head: &str, text: &[u8]) -> Vec<u8> {

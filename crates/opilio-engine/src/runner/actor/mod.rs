@@ -472,6 +472,9 @@ fn parse<S: Spider>(
         if let Some(why) = page.document().cut() {
             tracing::warn!(url, %why, "a page is not read to its end: what stands behind is not seen");
         }
+        if let Some(why) = page.document().flaw() {
+            tracing::warn!(url, %why, "a page is not what its Content-Type says");
+        }
         let name = naming.of(&page).map(Box::new);
         if !found.files.is_empty() {
             found.permit = page.permit.take();

@@ -1,0 +1,64 @@
+//! `xml:base`: where the links below an element start from (XML Base; RFC 4287 §2).
+
+use crate::link::{LINK_BYTES_MAX, is_web};
+use crate::xml::BASE;
+use scraper::ElementRef;
+use std::collections::HashMap;
+use std::sync::Arc;
+use url::Url;
+
+/// How many bytes the bases of a document may have in all: each may be as long as a link.
+const BASES_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+type NodeId = <scraper::HtmlTreeSink as html5ever::tree_builder::TreeSink>::Handle;
+
+/// The bases of a document, read when they are asked for.
+pub(crate) struct Bases<'d> {
+    document: &'d Url,
+    /// Whether there are any.
+    any: bool,
+    /// Of each element that says something: what its links start from.
+    known: HashMap<NodeId, Option<Arc<Url>>>,
+    bytes: usize,
+}
+
+/// The bases of the document would take too much memory.
+pub(crate) struct TooMuch;
+
+impl<'d> Bases<'d> {
+    pub(crate) fn new(document: &'d Url, any: bool) -> Self {
+        Self { document, any, known: HashMap::new(), bytes: 0 }
+    }
+
+    /// What the links of an element start from; `None` for the document's base.
+    ///
+    /// # Errors
+    /// The bases would take too much memory.
+    pub(crate) fn of(&mut self, element: ElementRef<'_>) -> Result<Option<Arc<Url>>, TooMuch> {
+        if !self.any {
+            return Ok(None);
+        }
+        let mut base = None;
+        let mut unknown = Vec::new();
+        for element in std::iter::once(*element).chain(element.ancestors()).filter_map(ElementRef::wrap) {
+            if let Some(known) = self.known.get(&element.id()) {
+                base.clone_from(known);
+                break;
+            }
+            let said = element.attr(BASE).filter(|said| said.len() <= LINK_BYTES_MAX);
+            unknown.extend(said.map(|said| (element.id(), said)));
+        }
+        for (id, said) in unknown.into_iter().rev() {
+            let from = base.as_deref().unwrap_or(self.document);
+            if let Some(url) = from.join(said).ok().filter(is_web) {
+                self.bytes += url.as_str().len();
+                if self.bytes > BASES_BYTES_MAX {
+                    return Err(TooMuch);
+                }
+                base = Some(Arc::new(url));
+            }
+            self.known.insert(id, base.clone());
+        }
+        Ok(base)
+    }
+}

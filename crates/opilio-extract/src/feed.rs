@@ -1,0 +1,151 @@
+//! Feeds: RSS 0.9 to 2.0 and Atom. Their entries are their links.
+
+use crate::link::{LINK_BYTES_MAX, LinkKind};
+use html5ever::ns;
+use scraper::ElementRef;
+use std::borrow::Cow;
+
+/// A link of a feed, and the element that it stands in.
+pub(crate) struct FeedLink<'a> {
+    pub(crate) kind: LinkKind,
+    pub(crate) href: Cow<'a, str>,
+    pub(crate) rel: Option<&'a str>,
+    pub(crate) element: ElementRef<'a>,
+}
+
+/// What an element of a feed is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// `<channel>`, `<feed>`.
+    Feed,
+    /// `<item>`, `<entry>`.
+    Entry,
+    /// `<link>` of RSS: the URL is its text.
+    Link,
+    /// `<link>` of Atom: the URL is its `href`.
+    AtomLink,
+    /// `<content>` of Atom, which may be elsewhere.
+    Content,
+    /// `<guid>` of RSS: a URL unless it says otherwise.
+    Guid,
+    Title,
+}
+
+/// Whether the document is a feed, or an entry of one, by its root.
+pub(crate) fn is_feed(root: ElementRef<'_>) -> bool {
+    let name = root.value().name();
+    name == "rss" || name.ends_with(":RDF") || matches!(part(root), Some(Part::Feed | Part::Entry))
+}
+
+/// The links that stand directly in an entry or in a feed itself; nothing for other elements.
+pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> Vec<FeedLink<'a>> {
+    let in_entry = match part(parent) {
+        Some(Part::Entry) => true,
+        Some(Part::Feed) => false,
+        _ => return Vec::new(),
+    };
+    let mut links = Vec::new();
+    let mut guid = None;
+    for element in parent.children().filter_map(ElementRef::wrap) {
+        match part(element) {
+            Some(Part::Link) => {
+                let kind = if in_entry { LinkKind::Entry } else { LinkKind::Alternate };
+                let text = own_text(element);
+                // Some write it as Atom does.
+                let href = if text.is_empty() { element.attr("href").map(Cow::Borrowed) } else { Some(text) };
+                links.extend(href.map(|href| FeedLink { kind, href, rel: None, element }));
+            }
+            Some(Part::AtomLink) => links.extend(atom_link(element, in_entry)),
+            Some(Part::Content) if in_entry => links.extend(element.attr("src").map(|src| FeedLink {
+                kind: LinkKind::Entry,
+                href: Cow::Borrowed(src),
+                rel: None,
+                element,
+            })),
+            Some(Part::Guid) if in_entry && guid.is_none() => guid = Some(element),
+            _ => {}
+        }
+    }
+    if let Some(element) = guid.filter(|_| links.iter().all(|link| link.kind != LinkKind::Entry)) {
+        let is_link = element.attr("isPermaLink").is_none_or(|said| said.trim() != "false");
+        let href = own_text(element);
+        if is_link && href.contains("://") {
+            links.push(FeedLink { kind: LinkKind::Entry, href, rel: None, element });
+        }
+    }
+    links
+}
+
+/// The title of a feed itself: that of the page.
+pub(crate) fn is_title_of_feed(element: ElementRef<'_>) -> bool {
+    let parent = element.parent().and_then(ElementRef::wrap);
+    part(element) == Some(Part::Title) && parent.and_then(part) == Some(Part::Feed)
+}
+
+/// The title of the entry that a link stands in.
+pub(crate) fn title_beside(link: ElementRef<'_>) -> Option<ElementRef<'_>> {
+    let entry = link.parent()?;
+    entry.children().filter_map(ElementRef::wrap).find(|element| part(*element) == Some(Part::Title))
+}
+
+/// RFC 4287 §4.2.7. What is about the feed and not in it (`self`, `hub`), or no page (`enclosure`), is no link.
+fn atom_link(element: ElementRef<'_>, in_entry: bool) -> Option<FeedLink<'_>> {
+    let href = Cow::Borrowed(element.attr("href")?);
+    let rel = element.attr("rel");
+    let relation = rel.unwrap_or("alternate").trim();
+    let relation = relation.strip_prefix("http://www.iana.org/assignments/relation/").unwrap_or(relation);
+    let kind = match relation.to_ascii_lowercase().as_str() {
+        "" | "alternate" if in_entry => LinkKind::Entry,
+        "" | "alternate" => LinkKind::Alternate,
+        // RFC 5005: the next page of the feed.
+        "next" if !in_entry => LinkKind::Next,
+        "prev" | "previous" if !in_entry => LinkKind::Prev,
+        _ => return None,
+    };
+    Some(FeedLink { kind, href, rel, element })
+}
+
+fn part(element: ElementRef<'_>) -> Option<Part> {
+    let name = &element.value().name;
+    let local = name.local.rsplit(':').next().unwrap_or_default();
+    if name.ns == ns!() && name.prefix.is_some() {
+        // A prefix that is declared nowhere: of those this one can be nothing else.
+        return (&*name.local == "atom:link").then_some(Part::AtomLink);
+    }
+    let part = match (&*name.ns, local) {
+        (ATOM | ATOM_03, "feed") => Part::Feed,
+        (ATOM | ATOM_03, "entry") => Part::Entry,
+        (ATOM | ATOM_03, "link") => Part::AtomLink,
+        (ATOM | ATOM_03, "content") => Part::Content,
+        ("" | RSS_10 | RSS_09 | RSS_20, "channel") => Part::Feed,
+        ("" | RSS_10 | RSS_09 | RSS_20, "item") => Part::Entry,
+        ("" | RSS_10 | RSS_09 | RSS_20, "link") => Part::Link,
+        ("" | RSS_10 | RSS_09 | RSS_20, "guid") => Part::Guid,
+        (ATOM | ATOM_03 | "" | RSS_10 | RSS_09 | RSS_20, "title") => Part::Title,
+        _ => return None,
+    };
+    Some(part)
+}
+
+/// The text directly in an element; nothing where it is too long for a link.
+fn own_text(element: ElementRef<'_>) -> Cow<'_, str> {
+    let mut texts = element.children().filter_map(|child| child.value().as_text());
+    let first: &str = texts.next().map_or("", |text| text);
+    let mut all = Cow::Borrowed(first);
+    for text in texts {
+        if all.len() + text.len() > LINK_BYTES_MAX {
+            return Cow::Borrowed("");
+        }
+        all.to_mut().push_str(text);
+    }
+    match all {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    }
+}
+
+const ATOM: &str = "http://www.w3.org/2005/Atom";
+const ATOM_03: &str = "http://purl.org/atom/ns#";
+const RSS_10: &str = "http://purl.org/rss/1.0/";
+const RSS_09: &str = "http://my.netscape.com/rdf/simple/0.9/";
+const RSS_20: &str = "http://backend.userland.com/rss2";

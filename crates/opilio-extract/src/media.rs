@@ -1,0 +1,283 @@
+//! What a document is said to be: the media type and the encoding of a `Content-Type`.
+//!
+//! MIME Sniffing §4.4 (parse a MIME type) and Fetch §2.2.2 (extract a MIME type), on bytes: a byte above
+//! 0x7F may stand in a parameter, and does no harm to the others. What is said falsely or not at all is
+//! looked at: see `sniff`.
+
+use crate::sniff;
+use encoding_rs::Encoding;
+
+/// What a document is read as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Kind {
+    /// HTML.
+    Html,
+    /// XML: XHTML, a feed, or another vocabulary.
+    Xml,
+    /// Text without markup: plain text, JSON, code. It has no title and no links.
+    Text,
+    /// Anything else: pictures, archives, PDF. It has no title and no links.
+    Data,
+}
+
+/// What the Content-Type says, read once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Label {
+    /// The `charset` parameter, where it names an encoding that exists.
+    pub(crate) charset: Option<&'static Encoding>,
+    /// What it says that the body is; `None` for nothing that means anything.
+    said: Option<Kind>,
+}
+
+impl Label {
+    /// Reads the values of a Content-Type. Of several the last that means something counts, and keeps the
+    /// encoding that an earlier one of the same type named.
+    pub(crate) fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut label = Self { charset: None, said: None };
+        let mut essence: Option<&[u8]> = None;
+        for value in values.into_iter().flat_map(split) {
+            let Some(parsed) = MediaType::parse(value) else {
+                label.charset = label.charset.or_else(|| charset_in(value));
+                continue;
+            };
+            if essence.is_none_or(|essence| !essence.eq_ignore_ascii_case(parsed.essence)) {
+                // What stood in a value of no meaning was about the body, too.
+                label.charset = label.charset.filter(|_| essence.is_none());
+            }
+            essence = Some(parsed.essence);
+            label.charset = parsed.charset.or(label.charset);
+            label.said = kind_of(parsed.essence);
+        }
+        label
+    }
+
+    /// What `body` is read as.
+    pub(crate) fn kind(self, body: &[u8]) -> Kind {
+        match self.said {
+            Some(Kind::Html) if sniff::is_feed(body) => Kind::Xml,
+            Some(kind) => kind,
+            None => sniff::kind(body),
+        }
+    }
+}
+
+/// A media type that can be read.
+struct MediaType<'a> {
+    /// `type/subtype`, as it stands there.
+    essence: &'a [u8],
+    charset: Option<&'static Encoding>,
+}
+
+impl<'a> MediaType<'a> {
+    /// MIME Sniffing §4.4, where only the `charset` of all parameters is kept.
+    fn parse(value: &'a [u8]) -> Option<Self> {
+        let value = value.trim_ascii();
+        let end = memchr::memchr(b';', value).unwrap_or(value.len());
+        let essence = value[..end].trim_ascii_end();
+        let slash = memchr::memchr(b'/', essence)?;
+        let is_token = |token: &[u8]| !token.is_empty() && token.iter().all(|byte| is_token_byte(*byte));
+        if !is_token(&essence[..slash]) || !is_token(&essence[slash + 1..]) || essence == b"*/*" {
+            return None;
+        }
+        Some(Self { essence, charset: charset_of(&value[end..]) })
+    }
+}
+
+/// The encoding that the parameters of a media type name. The first `charset` counts.
+fn charset_of(parameters: &[u8]) -> Option<&'static Encoding> {
+    let mut rest = parameters;
+    while let Some((b';', behind)) = rest.split_first() {
+        let end = behind.iter().position(|byte| matches!(byte, b';' | b'=')).unwrap_or(behind.len());
+        let name = behind[..end].trim_ascii();
+        rest = &behind[end..];
+        let Some((b'=', behind)) = rest.split_first() else { continue };
+        let quoted = behind.trim_ascii_start().strip_prefix(b"\"");
+        let (value, behind) = match quoted {
+            Some(quoted) => quoted_value(quoted),
+            None => {
+                let end = memchr::memchr(b';', behind).unwrap_or(behind.len());
+                (behind[..end].to_vec(), &behind[end..])
+            }
+        };
+        rest = &behind[memchr::memchr(b';', behind).unwrap_or(behind.len())..];
+        if name.eq_ignore_ascii_case(b"charset") {
+            return encoding_of_label(&value);
+        }
+    }
+    None
+}
+
+/// A value behind its opening quote, and what follows the closing one.
+fn quoted_value(text: &[u8]) -> (Vec<u8>, &[u8]) {
+    let mut value = Vec::new();
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'"' => break,
+            b'\\' => {
+                value.push(text.get(at).copied().unwrap_or(b'\\'));
+                at += 1;
+            }
+            _ => value.push(byte),
+        }
+    }
+    (value, text.get(at..).unwrap_or_default())
+}
+
+/// The encoding that a text names somewhere: HTML standard, "extracting a character encoding from a meta
+/// element". For the `content` of a `<meta>`, and for a Content-Type that is none.
+pub(crate) fn charset_in(text: &[u8]) -> Option<&'static Encoding> {
+    const NAME: &[u8] = b"charset";
+    let mut rest = text;
+    let value = loop {
+        let at = rest.windows(NAME.len()).position(|word| word.eq_ignore_ascii_case(NAME))?;
+        rest = rest[at + NAME.len()..].trim_ascii_start();
+        if let Some(value) = rest.strip_prefix(b"=") {
+            break value.trim_ascii_start();
+        }
+    };
+    let label = match value.split_first() {
+        Some((quote @ (b'"' | b'\''), value)) => &value[..memchr::memchr(*quote, value)?],
+        _ => {
+            let ends = |byte: &u8| byte.is_ascii_whitespace() || *byte == b';';
+            &value[..value.iter().position(ends).unwrap_or(value.len())]
+        }
+    };
+    encoding_of_label(label)
+}
+
+/// Single quotes are part of the value, says the standard; they are of no name.
+fn encoding_of_label(label: &[u8]) -> Option<&'static Encoding> {
+    let label = label.trim_ascii();
+    let label = label.strip_prefix(b"'").unwrap_or(label);
+    encoding_named(label.strip_suffix(b"'").unwrap_or(label))
+}
+
+/// The encodings that decode to nothing but an error are as good as no label.
+pub(crate) fn encoding_named(label: &[u8]) -> Option<&'static Encoding> {
+    Encoding::for_label_no_replacement(label)
+}
+
+/// What a media type is to us; `None` for one that means nothing (MIME Sniffing §7).
+fn kind_of(essence: &[u8]) -> Option<Kind> {
+    let is = |other: &[u8]| essence.eq_ignore_ascii_case(other);
+    let begins = |start: &[u8]| essence.get(..start.len()).is_some_and(|e| e.eq_ignore_ascii_case(start));
+    let ends = |end: &[u8]| {
+        let at = essence.len().checked_sub(end.len());
+        at.and_then(|at| essence.get(at..)).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+    };
+    if ends(b"/html") {
+        Some(Kind::Html)
+    } else if is(b"unknown/unknown") || is(b"application/unknown") {
+        None
+    } else if ends(b"/xml") || ends(b"+xml") {
+        Some(Kind::Xml)
+    } else if begins(b"text/") || ends(b"/json") || ends(b"+json") || ends(b"javascript") {
+        Some(Kind::Text)
+    } else {
+        Some(Kind::Data)
+    }
+}
+
+/// The values of a field that may hold several, apart at commas that are not in quotes.
+fn split(values: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(values);
+    std::iter::from_fn(move || {
+        let values = rest?;
+        let (mut quoted, mut escaped) = (false, false);
+        let end = values.iter().position(|byte| {
+            let was_escaped = std::mem::take(&mut escaped);
+            match byte {
+                b'"' if !was_escaped => quoted = !quoted,
+                b'\\' => escaped = quoted && !was_escaped,
+                b',' => return !quoted,
+                _ => {}
+            }
+            false
+        });
+        rest = end.map(|end| &values[end + 1..]);
+        Some(&values[..end.unwrap_or(values.len())])
+    })
+}
+
+/// RFC 9110 §5.6.2.
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &[u8]) -> (Option<Kind>, &'static str) {
+        let label = Label::parse([value]);
+        (label.said, label.charset.map_or("", Encoding::name))
+    }
+
+    #[test]
+    fn tells_markup_from_the_rest() {
+        let cases: &[(&[u8], Option<Kind>)] = &[
+            (b"text/html", Some(Kind::Html)),
+            (b"TEXT/HTML ; charset=x", Some(Kind::Html)),
+            (b"application/xhtml+xml", Some(Kind::Xml)),
+            (b"text/xml", Some(Kind::Xml)),
+            (b"application/RSS+XML", Some(Kind::Xml)),
+            (b"application/json", Some(Kind::Text)),
+            (b"text/plain", Some(Kind::Text)),
+            (b"application/pdf", Some(Kind::Data)),
+            (b"application/octet-stream", Some(Kind::Data)),
+            (b"", None),
+            (b" ", None),
+            (b"x", None),
+            (b"html", None),
+            (b"text", None),
+            (b"text/", None),
+            (b"/html", None),
+            (b"text/html charset=utf-8", None),
+            (b"charset=utf-8", None),
+            (b"*/*", None),
+            (b"*/*; q=0.5", None),
+            (b"unknown/unknown", None),
+            (b"Application/Unknown", None),
+            (b"{{type}}", None),
+            (b"text/html, text/plain", Some(Kind::Text)),
+            (b"text/html, */*, html", Some(Kind::Html)),
+        ];
+        for (value, kind) in cases {
+            assert_eq!(read(value).0, *kind, "{:?}", String::from_utf8_lossy(value));
+        }
+    }
+
+    #[test]
+    fn finds_the_encoding_wherever_it_stands() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"text/html; charset=windows-1251", "windows-1251"),
+            (b"text/html;charset=\"shift_jis\"", "Shift_JIS"),
+            (b"text/html; Charset = 'gbk'", "GBK"),
+            (b"text/html; charset=", ""),
+            (b"text/html; charset=nonsense; charset=gbk", ""),
+            (b"text/html; name=\"a;charset=gbk;\\\";\"; charset=utf-8", "UTF-8"),
+            (b"text/html; charset=windows-1250; name=\xcf.htm", "windows-1250"),
+            (b"text/html; name=\xcf.htm; charset=windows-1250", "windows-1250"),
+            (b"text/html; name=\"\xe9.htm\";charset=windows-1250", "windows-1250"),
+            (b"text/html; \xe9; charset=windows-1250", "windows-1250"),
+            (b"text/html; charset=utf-8\xe9", ""),
+            (b"charset=koi8-r", "KOI8-R"),
+            (b"html; charset=koi8-r", "KOI8-R"),
+            (b"text/html charset=koi8-r", "KOI8-R"),
+            (b"text/html, charset=koi8-r", "KOI8-R"),
+            (b"text/html; charset=gbk, text/html", "GBK"),
+            (b"text/html; charset=gbk, text/xml", ""),
+            (b"text/html; charset=gbk, text/html; charset=utf-8", "UTF-8"),
+            (b"text/html; charset=\"gbk", "GBK"),
+            (b"text/html; charset=\"gbk\\", ""),
+        ];
+        for (value, charset) in cases {
+            assert_eq!(read(value).1, *charset, "{:?}", String::from_utf8_lossy(value));
+        }
+        let two = Label::parse([&b"text/html; charset=gbk"[..], b"text/html"]);
+        assert_eq!(two.charset.map(Encoding::name), Some("GBK"));
+    }
+}
