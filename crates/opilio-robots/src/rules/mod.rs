@@ -13,9 +13,11 @@ mod cases;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use encoding_rs::{UTF_16BE, UTF_16LE};
 use serde::{Deserialize, Serialize};
 use url::{Position, Url};
 
@@ -87,10 +89,11 @@ impl Robots {
     /// understood is no rule.
     ///
     /// `user_agent` is a product token or a whole `User-Agent` header, see [`product_token`].
-    /// The first [`ROBOTS_BYTES_MAX`] bytes count, up to their last line end.
+    /// The first [`ROBOTS_BYTES_MAX`] bytes count, up to their last line end. A file in UTF-16 is read as one
+    /// if it begins with its mark; every other is taken for UTF-8 (§2.2).
     pub fn parse(bytes: &[u8], user_agent: &str) -> Self {
         let mut reader = Groups::new(product_token(user_agent));
-        for line in Lines::new(head(bytes)) {
+        for line in Lines::new(&counted(bytes)) {
             reader.line(line.key, line.value);
         }
         reader.finish()
@@ -180,12 +183,25 @@ fn leading_token(text: &str) -> &str {
     &text[..end]
 }
 
-/// The part of the file that counts. A cut line could be a wider rule than the site wrote, so the
-/// cut is at a line end; if there is none, the line is longer than what counts of a line anyway.
-fn head(bytes: &[u8]) -> &[u8] {
-    let Some(head) = bytes.get(..ROBOTS_BYTES_MAX) else {
-        return bytes;
+/// The part of the file that counts, as UTF-8.
+fn counted(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let encoding = match bytes {
+        [0xff, 0xfe, ..] => UTF_16LE,
+        [0xfe, 0xff, ..] => UTF_16BE,
+        _ => return Cow::Borrowed(head(bytes, bytes.len() > ROBOTS_BYTES_MAX)),
     };
+    let marked = &bytes[..bytes.len().min(ROBOTS_BYTES_MAX)];
+    let (text, _) = encoding.decode_with_bom_removal(marked);
+    Cow::Owned(head(text.as_bytes(), bytes.len() > ROBOTS_BYTES_MAX).to_vec())
+}
+
+/// Leaves out the last line of a cut file: it could be a wider rule than the site wrote. If there is no line
+/// end, the line is longer than what counts of a line anyway.
+fn head(bytes: &[u8], cut: bool) -> &[u8] {
+    if !cut {
+        return bytes;
+    }
+    let head = &bytes[..bytes.len().min(ROBOTS_BYTES_MAX)];
     match memchr::memrchr2(b'\n', b'\r', head) {
         Some(end) => &head[..=end],
         None => head,

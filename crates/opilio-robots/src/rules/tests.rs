@@ -35,6 +35,42 @@ fn decides_the_table_alike_for_all_line_ends() {
     }
 }
 
+fn utf16(text: &str, octets: fn(u16) -> [u8; 2]) -> Vec<u8> {
+    format!("\u{feff}{text}").encode_utf16().flat_map(octets).collect()
+}
+
+#[test]
+fn decides_the_table_alike_in_utf_16_with_its_mark() {
+    let ends: [fn(u16) -> [u8; 2]; 2] = [u16::to_le_bytes, u16::to_be_bytes];
+    for case in CASES {
+        let Ok(text) = std::str::from_utf8(case.file) else { continue };
+        let text = text.trim_start_matches('\u{feff}');
+        for octets in ends {
+            let robots = Robots::parse(&utf16(text, octets), case.user_agent);
+            for (path, allowed) in case.paths {
+                assert_eq!(robots.allows(path), *allowed, "{}: {path}", case.name);
+            }
+        }
+    }
+    for octets in ends {
+        // Letters beyond ASCII, other line ends, half a letter at the end, and a mark alone.
+        for end in ["\n", "\r\n", "\r"] {
+            let lines = ["User-agent: *", "Disallow: /ツ", "Disallow: /a", "Sitemap: http://a.example/s.xml"];
+            let mut file = utf16(&lines.join(end), octets);
+            file.push(b'x');
+            let robots = Robots::parse(&file, "Opilio");
+            assert!(!robots.allows("/%E3%83%84") && !robots.allows("/a") && robots.allows("/b"), "{end:?}");
+            assert_eq!(robots.sitemaps().len(), 1);
+        }
+        assert_eq!(Robots::parse(&utf16("", octets), "Opilio"), Robots::allow_all());
+        // What does not fit does not count, and is cut at a line end.
+        let line = "Disallow: /wide/";
+        let long = format!("User-agent: *\nDisallow: /a\n#{}\n{line}", "x".repeat(ROBOTS_BYTES_MAX / 2 - 40));
+        let robots = Robots::parse(&utf16(&long, octets), "Opilio");
+        assert!(!robots.allows("/a") && robots.allows("/wider"), "cut in the last line");
+    }
+}
+
 #[test]
 fn takes_the_product_token_of_a_user_agent() {
     for (user_agent, token) in [
