@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opilio_core::host::{HostLimits, RulesMode};
 use opilio_core::{Host, HostPolicy, RetryPolicy};
-use opilio_fetch::Order;
+use opilio_fetch::{Cookies, Order};
 use url::Url;
 
 use crate::login::{self, Login, Logins, Session};
@@ -165,7 +165,8 @@ pub(crate) struct Settings {
     /// Pages are kept with what a later fetch asks with.
     pub(crate) keep_history: bool,
     pub(crate) sessions: HashMap<String, Session>,
-    pub(crate) keeps_cookies: bool,
+    /// None if none are kept.
+    pub(crate) cookies: Option<Arc<Cookies>>,
     /// What seeds have as user info.
     pub(crate) logins: Logins,
     pub(crate) merge_canonical: bool,

@@ -131,7 +131,7 @@ impl<S: Spider> Crawler<S> {
             keep_referrer: self.keep_referrer,
             keep_history: self.history,
             sessions: self.sessions,
-            keeps_cookies: self.cookies,
+            cookies: cookies.clone(),
             logins,
             merge_canonical: self.merge_canonical,
             order: self.order,

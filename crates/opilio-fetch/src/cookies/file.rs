@@ -171,7 +171,7 @@ mod tests {
         cookies
     }
 
-    fn of(cookies: &Cookies, session: &str, to: &str) -> Vec<(String, String)> {
+    fn of(cookies: &Cookies, session: &str, to: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
         cookies.lock().get_mut(session).and_then(|jar| jar.of(&url(to), NOW)).unwrap_or_default()
     }
 
@@ -203,12 +203,33 @@ mod tests {
             ("bob", "http://shop.example/"),
         ] {
             let given = |cookies| {
-                of(cookies, session, to).into_iter().filter(|(name, _)| name != "over").collect::<Vec<_>>()
+                of(cookies, session, to).into_iter().filter(|(name, _)| name != b"over").collect::<Vec<_>>()
             };
             assert_eq!(given(&before), given(&after), "{session} {to}");
         }
         assert_eq!(of(&after, "", "https://www.shop.example/").len(), 2);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_kept_and_so_is_what_an_older_version_wrote() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cookies");
+        let at = "http://shop.example/";
+        let before = Cookies::new(|| NOW);
+        let lines = [&b"a=M\xfcller"[..], b"b=M\xc3\xbcller", b"c=one\ttwo", b"\xff=1"];
+        for line in lines {
+            before.lock().entry("".into()).or_default().set(&url(at), line, NOW).unwrap();
+        }
+        before.changed.store(true, Ordering::Release);
+        before.save(&path).unwrap();
+        let after = Cookies::new(|| NOW);
+        assert_eq!(after.load(&path).unwrap(), 4);
+        assert_eq!(of(&after, "", at), of(&before, "", at));
+        let json = br#"[{"name":"","cookies":[{"name":"sid","value":"7","domain":"shop.example","path":"/","host_only":true,"secure":false,"expires":null,"created":1}]}]"#;
+        fs::write(&path, [MAGIC, &xxh3_64(json).to_le_bytes(), json].concat()).unwrap();
+        assert_eq!(after.load(&path).unwrap(), 1);
+        assert_eq!(of(&after, "", at), [(b"sid".to_vec(), b"7".to_vec())]);
     }
 
     #[cfg(unix)]

@@ -44,8 +44,10 @@ struct Group {
 /// A cookie that was taken.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Kept {
-    name: String,
-    value: String,
+    #[serde(with = "octets")]
+    name: Vec<u8>,
+    #[serde(with = "octets")]
+    value: Vec<u8>,
     domain: Box<str>,
     path: String,
     host_only: bool,
@@ -116,15 +118,15 @@ impl Jar {
         Ok(())
     }
 
-    /// The cookies for a request of this URL, name and value, in the order in which they are sent:
-    /// longer paths first, then older ones (§5.8.3). None if there are none.
-    pub fn of(&mut self, url: &Url, now: i64) -> Option<Vec<(String, String)>> {
+    /// The cookies for a request of this URL, name and value as they were sent, in the order in which they
+    /// go back: longer paths first, then older ones (§5.8.3). None if there are none.
+    pub fn of(&mut self, url: &Url, now: i64) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let host = host_of(url)?;
         let https = url.scheme() == "https";
         self.tick += 1;
         let group = self.groups.get_mut(group_of(&host))?;
         group.used = self.tick;
-        let mut found: Vec<(usize, u64, String, String)> = Vec::new();
+        let mut found: Vec<(usize, u64, Vec<u8>, Vec<u8>)> = Vec::new();
         for kept in &mut group.cookies {
             let for_host = *kept.domain == *host || (!kept.host_only && is_below(&host, &kept.domain));
             let alive = kept.expires.is_none_or(|at| at > now);
@@ -162,7 +164,7 @@ impl Jar {
         all.sort_by_key(|kept| kept.created);
         let alive = |kept: &Kept| kept.expires.is_none_or(|at| at > now);
         let sends =
-            |kept: &Kept| [&kept.name, &kept.value].iter().all(|text| HeaderValue::from_str(text).is_ok());
+            |kept: &Kept| [&kept.name, &kept.value].iter().all(|text| HeaderValue::from_bytes(text).is_ok());
         for kept in all.into_iter().filter(|kept| alive(kept) && sends(kept)) {
             jar.tick += 1;
             let key = group_of(&kept.domain).to_owned();
@@ -281,13 +283,13 @@ fn check_secure(said: &Said, https: bool, host_only: bool) -> Result<(), Refused
         return Err(Refused::Secure);
     }
     let has_prefix =
-        |prefix: &str| said.name.get(..prefix.len()).is_some_and(|name| name.eq_ignore_ascii_case(prefix));
-    if has_prefix("__Secure-") && !said.secure {
+        |prefix: &[u8]| said.name.get(..prefix.len()).is_some_and(|name| name.eq_ignore_ascii_case(prefix));
+    if has_prefix(b"__Secure-") && !said.secure {
         return Err(Refused::Secure);
     }
     // §4.1.3.2: bound to its host, all of it.
     let bound = said.secure && host_only && said.domain.is_none() && said.path.as_deref() == Some("/");
-    if has_prefix("__Host-") && !bound {
+    if has_prefix(b"__Host-") && !bound {
         return Err(Refused::Domain);
     }
     Ok(())
@@ -332,6 +334,32 @@ fn default_path(path: &str) -> &str {
 fn path_matches(path: &str, cookie: &str) -> bool {
     path.strip_prefix(cookie)
         .is_some_and(|rest| rest.is_empty() || cookie.ends_with('/') || rest.starts_with('/'))
+}
+
+/// Text in the file where it is text, else a list of numbers.
+mod octets {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Octets {
+        Text(String),
+        Other(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(octets) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => octets.serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        Ok(match Octets::deserialize(deserializer)? {
+            Octets::Text(text) => text.into_bytes(),
+            Octets::Other(octets) => octets,
+        })
+    }
 }
 
 /// RFC 6265bis §6.1 asks for 50 a domain.

@@ -50,6 +50,12 @@ impl Cookies {
         }
     }
 
+    /// Whether any server has set a cookie so far.
+    #[must_use]
+    pub fn are_any(&self) -> bool {
+        self.any.load(Ordering::Acquire)
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Jar>> {
         self.jars.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -57,7 +63,7 @@ impl Cookies {
 
 impl Middleware for Cookies {
     fn on_request(&self, request: &mut Outgoing<'_>) {
-        if !self.any.load(Ordering::Acquire) {
+        if !self.are_any() {
             return;
         }
         let session = request.session.unwrap_or_default();
@@ -99,12 +105,12 @@ impl Middleware for Cookies {
 }
 
 /// Adds to the cookies that the request has of its own, which go before those of the same name.
-fn add(headers: &mut HeaderMap, cookies: &[(String, String)]) {
+fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
     let own = headers.get(header::COOKIE).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
-    let is_own = |name: &str| {
+    let is_own = |name: &[u8]| {
         own.split(|byte| *byte == b';').any(|pair| {
             let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-            pair[..end].trim_ascii() == name.as_bytes()
+            pair[..end].trim_ascii() == name
         })
     };
     let mut line = own.clone();
@@ -116,11 +122,11 @@ fn add(headers: &mut HeaderMap, cookies: &[(String, String)]) {
         if !line.is_empty() {
             line.extend_from_slice(b"; ");
         }
-        line.extend_from_slice(name.as_bytes());
+        line.extend_from_slice(name);
         line.push(b'=');
-        line.extend_from_slice(value.as_bytes());
+        line.extend_from_slice(value);
     }
-    // The jar takes no control characters, so that only bytes are in it that a field may have.
+    // The jar takes no control characters but tabs, so that only bytes are in it that a field may have.
     if let Ok(mut value) = HeaderValue::from_bytes(&line)
         && !line.is_empty()
     {

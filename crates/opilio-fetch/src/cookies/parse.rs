@@ -8,8 +8,9 @@ use super::jar::Refused;
 /// What a field says, before anybody asks whether it may.
 #[derive(Debug)]
 pub(super) struct Said {
-    pub(super) name: String,
-    pub(super) value: String,
+    /// As sent: of any encoding.
+    pub(super) name: Vec<u8>,
+    pub(super) value: Vec<u8>,
     /// Lower-case, without a leading dot; none if it is absent or empty.
     pub(super) domain: Option<String>,
     /// Begins with a slash.
@@ -21,16 +22,22 @@ pub(super) struct Said {
 
 /// Reads a field. Nameless cookies are refused: browsers disagree about them.
 pub(super) fn read(line: &[u8], now: i64) -> Result<Said, Refused> {
-    let text = std::str::from_utf8(line).map_err(|_| Refused::Malformed)?;
-    // HTAB may stand anywhere but in a value that is sent again.
-    if text.chars().any(char::is_control) {
+    // §5.6: a tab may stand anywhere, every other control character nowhere.
+    if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err(Refused::Malformed);
     }
-    let cookie = Cookie::parse(text).map_err(|_| Refused::Malformed)?;
-    let (name, value) = cookie.name_value();
+    let (pair, attributes) = line.split_at(line.iter().position(|byte| *byte == b';').unwrap_or(line.len()));
+    let equals = pair.iter().position(|byte| *byte == b'=').ok_or(Refused::Malformed)?;
+    let (name, value) = (pair[..equals].trim_ascii(), pair[equals + 1..].trim_ascii());
+    if name.is_empty() {
+        return Err(Refused::Malformed);
+    }
     if name.len() + value.len() > COOKIE_BYTES_MAX {
         return Err(Refused::TooLarge);
     }
+    // Names and values of attributes are ASCII: one that is not matches nothing.
+    let attributes = format!("x={}", String::from_utf8_lossy(attributes));
+    let cookie = Cookie::parse(attributes).map_err(|_| Refused::Malformed)?;
     let short = |text: &&str| text.len() <= ATTRIBUTE_BYTES_MAX;
     let domain = cookie.domain().filter(short).map(|domain| domain.trim().to_ascii_lowercase());
     let expires = match (cookie.max_age(), cookie.expires()) {
@@ -40,8 +47,8 @@ pub(super) fn read(line: &[u8], now: i64) -> Result<Said, Refused> {
         (None, Some(Expiration::Session) | None) => None,
     };
     Ok(Said {
-        name: name.to_owned(),
-        value: value.to_owned(),
+        name: name.to_vec(),
+        value: value.to_vec(),
         domain: domain.filter(|domain| !domain.is_empty()),
         path: cookie.path().filter(short).filter(|path| path.starts_with('/')).map(str::to_owned),
         secure: cookie.secure().unwrap_or(false),

@@ -17,7 +17,9 @@ fn url(text: &str) -> Url {
 
 fn line(jar: &mut Jar, at: &str, now: i64) -> String {
     let cookies = jar.of(&url(at), now).unwrap_or_default();
-    cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let pairs = cookies.iter().map(|(name, value)| format!("{}={}", text(name), text(value)));
+    pairs.collect::<Vec<_>>().join("; ")
 }
 
 fn jar(from: &str, lines: &[&str]) -> Jar {
@@ -153,13 +155,50 @@ fn a_flood_is_bounded_and_keeps_what_is_used_and_secure() {
 fn a_requests_own_cookies_go_before_those_of_the_jar() {
     let mut headers = HeaderMap::new();
     headers.insert(header::COOKIE, HeaderValue::from_static("consent=yes;sid=mine"));
-    let jar = [("sid".to_owned(), "jar".to_owned()), ("lang".to_owned(), "de".to_owned())];
+    let jar = [("sid".into(), "jar".into()), ("lang".into(), "de".into())];
     add(&mut headers, &jar);
     assert_eq!(headers[header::COOKIE], "consent=yes;sid=mine; lang=de");
     assert!(headers[header::COOKIE].is_sensitive());
-    let many: Vec<_> = (0..100).map(|n| (format!("c{n}"), "a".repeat(1_000))).collect();
+    let many: Vec<_> = (0..100).map(|n| (format!("c{n}").into(), "a".repeat(1_000).into())).collect();
     add(&mut headers, &many);
     assert!(headers[header::COOKIE].len() <= 7 << 10);
+}
+
+#[test]
+fn a_cookie_goes_back_as_it_came_whatever_its_bytes_are() {
+    let at = "http://a.example.com/";
+    for (set, sent) in [
+        (&b"a=one\ttwo"[..], &b"a=one\ttwo"[..]),
+        (b"a\t=\tone\t; Path=/", b"a=one"),
+        (b"a=1;\tPath=/;\tDomain=example.com", b"a=1"),
+        (b"name=M\xfcller", b"name=M\xfcller"),
+        (b"n\xe9=\xa0\xff", b"n\xe9=\xa0\xff"),
+        (b"city=M\xc3\xbcnchen; Path=/", b"city=M\xc3\xbcnchen"),
+        (b"a=\x85", b"a=\x85"),
+        (b"a=1; Comment=\xfc; Path=/", b"a=1"),
+        (b"a=\"b\xfc\"; Path=/\xfc", b""),
+        (b"a=1; Expires=\xfc", b"a=1"),
+        (b"a=b=\xfc=c", b"a=b=\xfc=c"),
+    ] {
+        let mut jar = Jar::default();
+        jar.set(&url(at), set, NOW).unwrap();
+        let mut headers = HeaderMap::new();
+        add(&mut headers, &jar.of(&url(at), NOW).unwrap_or_default());
+        let got = headers.get(header::COOKIE).map(HeaderValue::as_bytes).unwrap_or_default();
+        assert_eq!(got, sent, "{:?}", String::from_utf8_lossy(set));
+    }
+    // The same name in other bytes is another cookie, and a new value replaces the old one.
+    let mut jar = Jar::default();
+    for set in [&b"\xfc=1"[..], b"\xc3\xbc=2", b"\xfc=3"] {
+        jar.set(&url(at), set, NOW).unwrap();
+    }
+    let expected = vec![(b"\xfc".to_vec(), b"3".to_vec()), (b"\xc3\xbc".to_vec(), b"2".to_vec())];
+    assert_eq!(jar.of(&url(at), NOW), Some(expected));
+    for control in (0..32).filter(|byte| *byte != b'\t').chain([127]) {
+        for set in [[b"a=", &[control][..]].concat(), [b"a=1; Path=/", &[control][..]].concat()] {
+            assert_eq!(jar.set(&url(at), &set, NOW), Err(Refused::Malformed), "{control}");
+        }
+    }
 }
 
 proptest! {

@@ -69,7 +69,7 @@ impl<S: Spider> SpiderRunner<S> {
         let Ok(host) = Host::of(&location) else {
             return self.lead_nowhere(case, Reason::UnsupportedScheme, &location);
         };
-        let sets_cookie = hop.sets_cookies && self.settings.keeps_cookies;
+        let sets_cookie = hop.sets_cookies && self.settings.cookies.is_some();
         let mut marks = case.marks;
         marks.has_cookie |= sets_cookie;
         marks.passed_wall |= sets_cookie && *case.record.url != *chain.url;
@@ -84,13 +84,18 @@ impl<S: Spider> SpiderRunner<S> {
         // the server never be content, the hops end it.
         let respelled = fingerprint == case.record.fingerprint && location.as_str() != &*case.record.url;
         let mut loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
-        if loops && marks.has_cookie {
+        // A cookie that some other answer set, a page's or another chain's, may be what the URL waits for. It
+        // is asked with it once.
+        let others = || self.settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
+        let anew = loops && !marks.has_cookie && !respelled && !marks.came_back && others();
+        marks.came_back |= anew;
+        if loops && (marks.has_cookie || anew) {
             // "Come back with this cookie": the same URL is another request then. The hops end it.
             fingerprint = with_cookie(fingerprint, &chain);
             loops = false;
         }
         let again = match marks {
-            _ if !self.settings.keeps_cookies || !is_plain(&self.settings.scope, &case, &chain) => {
+            _ if self.settings.cookies.is_none() || !is_plain(&self.settings.scope, &case, &chain) => {
                 Again::Never
             }
             // It has the cookies, and this is where they lead.
