@@ -184,6 +184,8 @@ struct Answer {
     outcome: Outcome,
     status: Option<u16>,
     headers: http::HeaderMap,
+    /// The same, in the order in which they came.
+    fields: Vec<(HeaderName, HeaderValue)>,
     remote: Option<std::net::SocketAddr>,
     body: Vec<u8>,
     location: Option<Url>,
@@ -194,10 +196,12 @@ struct Answer {
 impl Answer {
     fn of(fetched: &Fetched) -> Self {
         let head = fetched.head.as_ref();
+        let fields = head.map(|head| head.fields()).unwrap_or_default().into_iter();
         Self {
             outcome: fetched.outcome,
             status: head.map(|head| head.status),
             headers: head.map(|head| head.headers.clone()).unwrap_or_default(),
+            fields: fields.map(|(name, value)| (name.clone(), value.clone())).collect(),
             remote: head.and_then(|head| head.remote),
             body: fetched.body.to_vec(),
             location: fetched.location.clone(),
@@ -318,7 +322,7 @@ impl Asked {
         match ended {
             Ended::Answered(answer) => {
                 json["status"] = json!(answer.status);
-                json["headers"] = headers(&answer.headers);
+                json["headers"] = headers(&answer.fields);
                 json["error"] = json!(answer.error);
                 json["location"] = json!(answer.location.as_ref().map(Url::as_str));
                 json["remote"] = json!(answer.remote);
@@ -359,11 +363,11 @@ impl Asked {
     }
 }
 
-fn headers(headers: &http::HeaderMap) -> Value {
-    let field = |(name, value): (&HeaderName, &HeaderValue)| {
+fn headers(fields: &[(HeaderName, HeaderValue)]) -> Value {
+    let field = |(name, value): &(HeaderName, HeaderValue)| {
         json!([name.as_str(), String::from_utf8_lossy(value.as_bytes())])
     };
-    headers.iter().map(field).collect()
+    fields.iter().map(field).collect()
 }
 
 /// The body decoded as a page would be; none for what is no text.

@@ -38,8 +38,11 @@ pub enum Fault {
     Reset,
     /// A kept-alive connection was found dead before the first byte of the answer.
     StaleConnection,
-    /// The answer broke the rules of HTTP: contradictory lengths, bad chunks, no valid head.
+    /// The answer broke the rules of HTTP: no head at all, bad chunks, bad frames.
     Protocol,
+    /// The head of the answer contradicts itself or cannot be read: two lengths, chunked twice. It is the
+    /// same on every connection, so it says nothing about the host.
+    Malformed,
     /// A status outside 100–599.
     BadStatus,
     /// The body was larger than allowed.
@@ -126,7 +129,8 @@ impl Fault {
             Self::Dns | Self::NoSuchName | Self::Connect | Self::Tls | Self::Certificate => Blame::Host,
             Self::Timeout | Self::Reset | Self::Protocol => Blame::Url,
             Self::StaleConnection | Self::Proxy | Self::NoProxy | Self::Ours | Self::Lost => Blame::Ours,
-            Self::BadStatus
+            Self::Malformed
+            | Self::BadStatus
             | Self::BodyTooLarge
             | Self::DecompressionBomb
             | Self::Undecodable
@@ -164,7 +168,7 @@ impl Fault {
             Self::Tls | Self::Certificate => Reason::Tls,
             Self::Timeout => Reason::Timeout,
             Self::Reset | Self::StaleConnection => Reason::Reset,
-            Self::Protocol | Self::BadStatus => Reason::Protocol,
+            Self::Protocol | Self::Malformed | Self::BadStatus => Reason::Protocol,
             Self::BodyTooLarge => Reason::BodyTooLarge,
             Self::DecompressionBomb => Reason::DecompressionBomb,
             Self::Undecodable => Reason::Undecodable,

@@ -345,7 +345,7 @@ impl Course {
         let class = match fault {
             Fault::Dns | Fault::Connect | Fault::Tls | Fault::Proxy => OutcomeClass::Unreachable,
             Fault::Timeout => OutcomeClass::Timeout,
-            Fault::Reset | Fault::Protocol => OutcomeClass::Broken,
+            Fault::Reset | Fault::Protocol | Fault::Malformed => OutcomeClass::Broken,
             Fault::StaleConnection | Fault::Ours | Fault::Lost => {
                 return Self::Again(reason);
             }

@@ -29,6 +29,8 @@ pub(crate) struct Reader<'a> {
     deadline: Instant,
     /// As the head stated it.
     length: Option<u64>,
+    /// Reading ends after so many bytes as sent, though the stream goes on.
+    ends_at: Option<u64>,
     /// So many decoded bytes are enough.
     enough: Option<usize>,
     cut: bool,
@@ -45,7 +47,14 @@ impl<'a> Reader<'a> {
         budget: &'a BodyBudget,
     ) -> Self {
         let permit = BodyPermit::none();
-        Self { stream, limits, budget, permit, deadline, length, enough: None, cut: false, wire: 0 }
+        let (ends_at, enough) = (None, None);
+        Self { stream, limits, budget, permit, deadline, length, ends_at, enough, cut: false, wire: 0 }
+    }
+
+    /// Reads no further than to so many bytes as sent: what follows them is not the body's.
+    pub(crate) fn ends_at(mut self, bytes: Option<u64>) -> Self {
+        self.ends_at = bytes;
+        self
     }
 
     /// Reads no further than to so many decoded bytes: a longer body is cut there, and is no failure.
@@ -155,9 +164,14 @@ impl<'a> Reader<'a> {
     /// The next chunk that is not empty; none at the end.
     async fn chunk(&mut self, max: u64) -> Result<Option<Bytes>, TransportError> {
         loop {
+            let left = self.ends_at.map_or(u64::MAX, |end| end.saturating_sub(self.wire));
+            if left == 0 {
+                return Ok(None);
+            }
             let next = timeout_at(self.deadline, self.stream.next()).await;
             let Some(chunk) = next.map_err(|_| deadline_passed())? else { return Ok(None) };
-            let chunk = chunk?;
+            let mut chunk = chunk?;
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
             self.wire += chunk.len() as u64;
             if self.wire > max {
                 return Err(too_large(Fault::BodyTooLarge));

@@ -128,7 +128,7 @@ fn on_connection(error: &reqwest::Error, exchange: Exchange) -> Fault {
                 return Fault::BadStatus;
             }
             if hyper.is_parse() {
-                return Fault::Protocol;
+                return of_parse(hyper);
             }
         }
         if let Some(fault) = of_h2(cause) {
@@ -141,6 +141,12 @@ fn on_connection(error: &reqwest::Error, exchange: Exchange) -> Fault {
     }
     // A new connection enters `Head` when it stands; one from the pool never does before its answer.
     if exchange.phase == Phase::Waiting { Fault::StaleConnection } else { Fault::Reset }
+}
+
+/// What cannot be read of a head. The kinds are told by their texts, which tests keep watch over: what has
+/// no version of HTTP is no answer at all, and anything else one that is the same on every connection.
+fn of_parse(error: &hyper::Error) -> Fault {
+    if error.to_string().contains("version") { Fault::Protocol } else { Fault::Malformed }
 }
 
 fn of_lookup(error: &LookupError) -> Fault {

@@ -4,15 +4,15 @@
 //! full, and fails where a bound is hit. Chained codings hold one block between them, so that a bomb
 //! inside a bomb costs no more than a bomb.
 
-use async_compression::codecs::{
-    BrotliDecoder, DecodeV2, DeflateDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder,
-};
+use async_compression::codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, ZstdDecoder};
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
 use async_compression::zstd::DParameter;
 use bytes::{Bytes, BytesMut};
+use encoding_rs::Encoding;
 use http::{HeaderMap, header};
 use opilio_core::Fault;
 
+use crate::inflate::Inflate;
 use crate::limits::Limits;
 
 /// What we ask servers for; everything in it can be decoded.
@@ -30,13 +30,12 @@ pub(crate) enum Coding {
 /// The codings of a body in the order in which they are to be undone.
 ///
 /// # Errors
-/// `Undecodable` when one is unknown or there are more than two.
+/// `Undecodable` when one is not spoken here or there are more than two.
 pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
     let mut codings = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {
-        let value = value.to_str().map_err(|_| Fault::Undecodable)?;
-        for word in value.split(',').map(str::trim) {
-            codings.extend(coding(word)?);
+        for word in value.as_bytes().split(|byte| *byte == b',') {
+            codings.extend(coding(word.trim_ascii())?);
             if codings.len() > CODINGS_MAX {
                 return Err(Fault::Undecodable);
             }
@@ -46,18 +45,30 @@ pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
     Ok(codings)
 }
 
-fn coding(word: &str) -> Result<Option<Coding>, Fault> {
+/// The coding that a word names; none for a word that codes nothing. Servers say here in many ways that
+/// there is none, or put a charset or a type here, and browsers read such a body as it is.
+///
+/// # Errors
+/// `Undecodable` for every other word: it may be a coding.
+pub(crate) fn coding(word: &[u8]) -> Result<Option<Coding>, Fault> {
+    let end = word.iter().position(|byte| *byte == b';').unwrap_or(word.len());
+    let word = word[..end].trim_ascii();
+    let word = word.strip_prefix(b"\"").and_then(|word| word.strip_suffix(b"\"")).unwrap_or(word);
     let known = [
-        ("gzip", Some(Coding::Gzip)),
-        ("x-gzip", Some(Coding::Gzip)),
-        ("br", Some(Coding::Brotli)),
-        ("zstd", Some(Coding::Zstd)),
-        ("deflate", Some(Coding::Deflate)),
-        ("identity", None),
-        ("", None),
+        ("gzip", Coding::Gzip),
+        ("x-gzip", Coding::Gzip),
+        ("br", Coding::Brotli),
+        ("zstd", Coding::Zstd),
+        ("deflate", Coding::Deflate),
     ];
-    let found = known.iter().find(|(name, _)| name.eq_ignore_ascii_case(word));
-    found.map(|(_, coding)| *coding).ok_or(Fault::Undecodable)
+    let is = |name: &str| name.as_bytes().eq_ignore_ascii_case(word);
+    if let Some((_, coding)) = known.into_iter().find(|(name, _)| is(name)) {
+        return Ok(Some(coding));
+    }
+    let is_type =
+        word.contains(&b'/') || word.get(..8).is_some_and(|of| of.eq_ignore_ascii_case(b"charset="));
+    let nothing = NOTHING.into_iter().any(is) || is_type || Encoding::for_label(word).is_some();
+    if nothing { Ok(None) } else { Err(Fault::Undecodable) }
 }
 
 /// Whether a push used up its input.
@@ -254,10 +265,10 @@ impl Stage {
 
 fn codec(coding: Coding, first: u8) -> Box<dyn DecodeV2> {
     match coding {
-        Coding::Gzip => Box::new(GzipDecoder::new()),
+        Coding::Gzip => Box::new(Inflate::gzip()),
         // RFC 9110 §8.4.1.2 means zlib; some servers send the raw stream. A zlib header names
         // method 8 and a window of at most 32 KiB; a raw stream that begins so does not occur.
-        Coding::Deflate if first & 0x0f == 8 && first >> 4 <= 7 => Box::new(ZlibDecoder::new()),
+        Coding::Deflate if first & 0x0f == 8 && first >> 4 <= 7 => Box::new(Inflate::zlib()),
         Coding::Deflate => Box::new(DeflateDecoder::new()),
         Coding::Brotli => Box::new(BrotliDecoder::new()),
         // RFC 9659: a window of at most 8 MiB, else a few bytes could claim 128 MiB of our memory.
@@ -274,6 +285,11 @@ fn starts_again(coding: Coding, first: u8) -> bool {
     }
 }
 
+/// Words that say of a body that nothing was done to it. "identity" is the right one (RFC 9110 §12.5.3).
+const NOTHING: [&str; 20] = [
+    "", "identity", "none", "null", "nil", "no", "off", "false", "0", "*", "-", "auto", "default", "plain",
+    "text", "html", "binary", "7bit", "8bit", "utf8",
+];
 /// Nobody sends three, except to hurt.
 const CODINGS_MAX: usize = 2;
 const BLOCK_BYTES: usize = 16 << 10;
@@ -322,7 +338,12 @@ pub(crate) mod tests {
         async_compression::core::Level::Default.into()
     }
 
-    fn decode(codings: &[Coding], wire: &[u8], chunk: usize, limits: &Limits) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn decode(
+        codings: &[Coding],
+        wire: &[u8],
+        chunk: usize,
+        limits: &Limits,
+    ) -> Result<Vec<u8>, Fault> {
         let mut decoder = Decoder::new(codings, limits);
         let mut sink = Sink { bytes: BytesMut::new(), room: 1 };
         let mut chunks: Vec<Bytes> = wire.chunks(chunk.max(1)).map(Bytes::copy_from_slice).collect();
@@ -384,7 +405,10 @@ pub(crate) mod tests {
         let plain = text(50_000);
         for (name, coding) in ALL {
             let wire = encode(name, &plain);
-            for keep in [1, wire.len() / 2, wire.len() - 1] {
+            // The trailers of gzip and zlib may be missing: see `inflate`.
+            let trailer = [("gzip", 8), ("zlib", 4)].iter().find(|(wrapped, _)| *wrapped == name);
+            let trailer = trailer.map_or(0, |(_, bytes)| *bytes);
+            for keep in [1, wire.len() / 2, wire.len() - trailer - 1] {
                 let cut = decode(&[coding], &wire[..keep], 512, &Limits::default());
                 assert_eq!(cut, Err(Fault::Undecodable), "{name} cut at {keep}");
             }
@@ -444,10 +468,55 @@ pub(crate) mod tests {
         assert_eq!(read(&[]), Ok(vec![]));
         assert_eq!(read(&["identity"]), Ok(vec![]));
         assert_eq!(read(&["GZip"]), Ok(vec![Coding::Gzip]));
+        assert_eq!(read(&["\"gzip\""]), Ok(vec![Coding::Gzip]));
+        assert_eq!(read(&["gzip;q=1.0, br ; q=0"]), Ok(vec![Coding::Brotli, Coding::Gzip]));
         assert_eq!(read(&["deflate, br"]), Ok(vec![Coding::Brotli, Coding::Deflate]));
         assert_eq!(read(&["gzip", "identity, zstd"]), Ok(vec![Coding::Zstd, Coding::Gzip]));
-        for unknown in [&["compress"][..], &["utf-8"], &["gzip, gzip, gzip"], &["gzip", "gzip", "br"]] {
-            assert_eq!(read(unknown), Err(Fault::Undecodable), "{unknown:?}");
+        for unspoken in [
+            &["compress"][..],
+            &["none, XZ"],
+            &["rot13"],
+            &["chunked"],
+            &["gzip gzip"],
+            &["gzip, gzip, gzip"],
+            &["gzip", "gzip", "br"],
+        ] {
+            assert_eq!(read(unspoken), Err(Fault::Undecodable), "{unspoken:?}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_codes_nothing_changes_nothing() {
+        let read = |value: &[u8]| {
+            codings(&HeaderMap::from_iter([(
+                header::CONTENT_ENCODING,
+                http::HeaderValue::from_bytes(value).unwrap(),
+            )]))
+        };
+        for word in [
+            &b"none"[..],
+            b"None",
+            b"utf-8",
+            b"UTF8",
+            b"iso-8859-1",
+            b"windows-1252",
+            b"Shift_JIS",
+            b"binary",
+            b"7bit",
+            b"8bit",
+            b"text/html",
+            b"text/html; charset=utf-8",
+            b"charset=utf-8",
+            b"html",
+            b"null",
+            b"*",
+            b"\"\"",
+            b"\"none\"",
+        ] {
+            let name = String::from_utf8_lossy(word);
+            assert_eq!(read(word), Ok(vec![]), "{name}");
+            assert_eq!(read(&[b"gzip, ", word].concat()), Ok(vec![Coding::Gzip]), "gzip, {name}");
+            assert_eq!(read(&[word, b",br"].concat()), Ok(vec![Coding::Brotli]), "{name}, br");
         }
     }
 

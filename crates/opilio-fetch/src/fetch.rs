@@ -410,7 +410,9 @@ impl Fetcher {
         checked.map_err(|fault| tried.failed(fault, "the head of the answer is not acceptable"))?;
         if (300..=399).contains(&status) && status != 304 {
             fetched.redirect(&tried, &self.limits)?;
-            body::drain(stream).await;
+            if head::ends_at(fetched.headers(), Some(0)).is_none() {
+                body::drain(stream).await;
+            }
             return Ok(());
         }
         fetched.outcome = Outcome::Answered(status);
@@ -423,12 +425,17 @@ impl Fetcher {
         let length =
             head::content_length(headers).map_err(|fault| tried.failed(fault, "its length is no number"))?;
         let length = length.filter(|_| !head::is_bodiless(&method, status));
+        let ends_at = head::ends_at(headers, length);
         let mut reader =
             Reader::new(stream, length, started + self.limits.timeout, &self.limits, &self.budget)
+                .ends_at(ends_at)
                 .enough(enough);
         let read = reader.read(&codings).await;
         fetched.wire_bytes = reader.wire;
         let body = read.map_err(|error| tried.broke(&error))?;
+        if fetched.head.as_ref().is_some_and(|head| head::is_chunked_in_secret(head, &body.bytes)) {
+            return Err(tried.failed(Fault::Malformed, "it is chunked, and no header field says so"));
+        }
         (fetched.body, fetched.permit, fetched.cut) = (body.bytes, body.permit, body.cut);
         Ok(())
     }

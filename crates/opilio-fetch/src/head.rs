@@ -4,10 +4,11 @@
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use opilio_core::{Fault, Statuses};
 use url::Url;
 
+use crate::decode;
 use crate::limits::Limits;
 use crate::transport::Answer;
 
@@ -27,6 +28,21 @@ pub struct Head {
 }
 
 impl Head {
+    /// The header fields in the order in which they came. (A `HeaderMap` gives all fields of one name where
+    /// the first of them was.) Over HTTP/2 and from the cache that order is not known.
+    #[must_use]
+    pub fn fields(&self) -> Vec<(&HeaderName, &HeaderValue)> {
+        let mut fields: Vec<_> = self.headers.iter().collect();
+        // The transport cuts the values of an HTTP/1 head out of the one buffer that it came in.
+        let place = |value: &HeaderValue| value.as_bytes().as_ptr() as usize;
+        let places = || fields.iter().map(|(_, value)| place(value));
+        let (first, last) = (places().min().unwrap_or_default(), places().max().unwrap_or_default());
+        if self.version <= Version::HTTP_11 && last - first <= HEAD_BYTES_MAX {
+            fields.sort_by_key(|(_, value)| place(value));
+        }
+        fields
+    }
+
     /// The media type without its parameters, lower-case; empty when there is none.
     #[must_use]
     pub fn media_type(&self) -> String {
@@ -93,7 +109,7 @@ fn is_text(media_type: &str) -> bool {
 /// that a server is known to use.
 ///
 /// # Errors
-/// `BadStatus`, `TooManyHeaders`, or `Protocol` for framing that different readers would understand
+/// `BadStatus`, `TooManyHeaders`, or `Malformed` for framing that different readers would understand
 /// differently (RFC 9112 §6.3).
 pub(crate) fn check(answer: &Answer, limits: &Limits, named: &Statuses) -> Result<(), Fault> {
     if !(100..=599).contains(&answer.status) && !named.contains(answer.status) {
@@ -109,31 +125,86 @@ pub(crate) fn check(answer: &Answer, limits: &Limits, named: &Statuses) -> Resul
 
 fn check_framing(headers: &HeaderMap) -> Result<(), Fault> {
     let length = content_length(headers)?;
-    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(encoding) = encodings.next() else { return Ok(()) };
-    let chunked = encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked");
-    if !chunked || encodings.next().is_some() || length.is_some() {
-        return Err(Fault::Protocol);
+    match transfer(headers)? {
+        Transfer::Chunked if length.is_some() => Err(Fault::Malformed),
+        Transfer::Chunked | Transfer::Plain => Ok(()),
     }
-    Ok(())
+}
+
+/// How a body is transferred.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Transfer {
+    /// As it is: up to its stated length, or to the end of the connection.
+    Plain,
+    Chunked,
+}
+
+/// Reads `Transfer-Encoding`. A word that codes nothing (`identity`, none at all) is as good as absent.
+fn transfer(headers: &HeaderMap) -> Result<Transfer, Fault> {
+    let mut transfer = Transfer::Plain;
+    for value in headers.get_all(header::TRANSFER_ENCODING) {
+        for word in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+            // The transport looks at the last word alone, whatever it is.
+            let may_be = transfer == Transfer::Plain;
+            if may_be && word.eq_ignore_ascii_case(b"chunked") {
+                transfer = Transfer::Chunked;
+            } else if !may_be || !matches!(decode::coding(word), Ok(None)) {
+                return Err(Fault::Malformed);
+            }
+        }
+    }
+    Ok(transfer)
+}
+
+/// Where a body ends that its transport reads to the end of the connection: it takes any
+/// `Transfer-Encoding` for a reason not to heed the length.
+pub(crate) fn ends_at(headers: &HeaderMap, length: Option<u64>) -> Option<u64> {
+    length.filter(|_| headers.contains_key(header::TRANSFER_ENCODING))
+}
+
+/// Whether a body that no field delimits is chunked from its beginning to its end: then the field that said
+/// so was no field, and left out.
+pub(crate) fn is_chunked_in_secret(answer: &Head, body: &[u8]) -> bool {
+    let headers = &answer.headers;
+    answer.version <= Version::HTTP_11
+        && !headers.contains_key(header::CONTENT_LENGTH)
+        && !headers.contains_key(header::TRANSFER_ENCODING)
+        && is_chunked_through(body).is_some()
+}
+
+/// RFC 9112 §7.1: chunks, the last of them empty, trailers, and nothing more.
+fn is_chunked_through(mut body: &[u8]) -> Option<()> {
+    loop {
+        let end = body.iter().take(CHUNK_LINE_MAX).position(|byte| *byte == b'\n')?;
+        let line = body[..end].strip_suffix(b"\r")?;
+        let size = line.split(|byte| *byte == b';').next()?.trim_ascii();
+        let digits = std::str::from_utf8(size).ok().filter(|size| !size.starts_with('+'))?;
+        let size = usize::from_str_radix(digits, 16).ok()?;
+        body = &body[end + 1..];
+        if size == 0 {
+            let has_trailers = body.ends_with(b"\r\n\r\n") && !body.starts_with(b"\r\n");
+            return (body == b"\r\n" || has_trailers).then_some(());
+        }
+        body = body.get(size..)?.strip_prefix(b"\r\n")?;
+    }
 }
 
 /// The stated length of the body as sent.
 ///
 /// # Errors
-/// `Protocol` when it is no number, or stated twice and differently. The same number twice, or as a
+/// `Malformed` when it is no number, or stated twice and differently. The same number twice, or as a
 /// list, is allowed (RFC 9112 §6.3).
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
-        for part in value.to_str().map_err(|_| Fault::Protocol)?.split(',') {
+        for part in value.to_str().map_err(|_| Fault::Malformed)?.split(',') {
             let part = part.trim();
             if part.is_empty() || !part.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(Fault::Protocol);
+                return Err(Fault::Malformed);
             }
-            let stated = part.parse().map_err(|_| Fault::Protocol)?;
+            let stated = part.parse().map_err(|_| Fault::Malformed)?;
             if length.is_some_and(|length: u64| length != stated) {
-                return Err(Fault::Protocol);
+                return Err(Fault::Malformed);
             }
             length = Some(stated);
         }
@@ -190,6 +261,11 @@ pub(crate) fn clean(url: &mut Url) {
         let _ = url.set_password(None);
     }
 }
+
+/// A line that begins a chunk is no longer.
+const CHUNK_LINE_MAX: usize = 4_096;
+/// The transport's buffer for a head, and some.
+const HEAD_BYTES_MAX: usize = 1 << 19;
 
 #[cfg(test)]
 mod tests {
@@ -274,13 +350,17 @@ mod tests {
             &[("content-length", &b"5"[..]), ("transfer-encoding", b"chunked")][..],
             &[("transfer-encoding", b"gzip, chunked")],
             &[("transfer-encoding", b"chunked"), ("transfer-encoding", b"chunked")],
-            &[("transfer-encoding", b"identity")],
+            &[("transfer-encoding", b"chunked, chunked")],
+            &[("transfer-encoding", b"chunked, identity")],
+            &[("transfer-encoding", b"chunked"), ("transfer-encoding", b"")],
+            &[("transfer-encoding", b"gzip")],
+            &[("transfer-encoding", b"compress")],
             &[("content-length", b"5"), ("content-length", b"6")],
             &[("content-length", b"5, 6")],
             &[("content-length", b"+5")],
             &[("content-length", b"")],
         ] {
-            assert_eq!(check_framing(&headers(lines)), Err(Fault::Protocol), "{lines:?}");
+            assert_eq!(check_framing(&headers(lines)), Err(Fault::Malformed), "{lines:?}");
         }
         for lines in [
             &[][..],
@@ -288,6 +368,13 @@ mod tests {
             &[("content-length", b"5"), ("content-length", b"5")],
             &[("content-length", b"5, 5")],
             &[("transfer-encoding", b" Chunked ")],
+            &[("transfer-encoding", b"identity")],
+            &[("transfer-encoding", b"Identity"), ("content-length", b"5")],
+            &[("transfer-encoding", b""), ("content-length", b"5")],
+            &[("transfer-encoding", b"none")],
+            &[("transfer-encoding", b"8bit, binary")],
+            &[("transfer-encoding", b"identity, chunked")],
+            &[("transfer-encoding", b"identity"), ("transfer-encoding", b"chunked")],
         ] {
             assert_eq!(check_framing(&headers(lines)), Ok(()), "{lines:?}");
         }
@@ -309,7 +396,12 @@ mod tests {
             b"*/*",
             b"text/html charset=utf-8",
             b"unknown/unknown",
+            b"; charset=utf-8",
+            b"application/unknown",
+            b"/",
+            b"text/",
             b"\xe9",
+            b"text/html; charset=windows-1250; name=\xcf.htm",
         ] {
             assert!(wants(text), "{}", String::from_utf8_lossy(text));
         }
@@ -318,6 +410,7 @@ mod tests {
             b"application/pdf",
             b"application/octet-stream",
             b"image/png; name=\"\xe9.png\"",
+            b"application/pdf; name=\"\xe9.pdf\"",
         ] {
             assert!(!wants(other), "{}", String::from_utf8_lossy(other));
             assert!(Accept::Any.wants(&headers(&[("content-type", other)])));

@@ -18,6 +18,7 @@ mod decode;
 mod dns;
 mod fetch;
 mod head;
+mod inflate;
 mod limits;
 mod middleware;
 mod proxy;

@@ -16,9 +16,9 @@ pub struct Limits {
     pub wire_bytes_max: u64,
     /// Decoded bytes per byte sent (250), from the first MiB decoded on.
     pub ratio_max: u64,
-    /// Header fields (100).
+    /// Header fields (1,000).
     pub header_count_max: usize,
-    /// Bytes of header names and values (64 KiB).
+    /// Bytes of header names and values (100 KiB).
     pub header_bytes_max: usize,
     /// Bytes of a redirect's target (8 KiB).
     pub url_bytes_max: usize,
@@ -32,8 +32,8 @@ impl Default for Limits {
             body_bytes_max: 10 << 20,
             wire_bytes_max: 10 << 20,
             ratio_max: 250,
-            header_count_max: HEADER_COUNT_MAX,
-            header_bytes_max: 64 << 10,
+            header_count_max: 1_000,
+            header_bytes_max: 100 << 10,
             url_bytes_max: 8 << 10,
         }
     }
@@ -46,6 +46,3 @@ impl Limits {
         self.first_byte.unwrap_or(self.timeout).min(self.timeout)
     }
 }
-
-/// As many as hyper parses without allocating for them.
-pub(crate) const HEADER_COUNT_MAX: usize = 100;

@@ -26,7 +26,7 @@ use url::{Host, Url};
 use crate::address::AddressPolicy;
 use crate::classify::{self, Behind, Exchange};
 use crate::dns::DnsCache;
-use crate::limits::{HEADER_COUNT_MAX, Limits};
+use crate::limits::Limits;
 use crate::proxy::{Proxy, Rotation};
 use crate::transport::{Answer, Ask, Connection, Phase, Progress, Sending, Transport, TransportError};
 
@@ -170,21 +170,27 @@ impl Web {
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
             .pool_max_idle_per_host(idle_max)
-            .http2_max_header_list_size(u32::try_from(settings.header_bytes_max).unwrap_or(u32::MAX))
+            // A line that is no field is left out, and a folded value is one line (RFC 9112 §5.2): what
+            // browsers read is a page. The parser does so on its way, and looks at nothing twice.
+            .http1_ignore_invalid_headers_in_responses(true)
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http1_allow_spaces_after_header_name_in_responses(true)
+            .http1_max_headers(settings.header_count_max)
+            .http2_max_header_list_size(header_list_bytes(settings))
             .tls_backend_preconfigured(self.tls.clone())
             .connector_layer(NoteConnected)
             .dns_resolver(Arc::new(resolver));
-        let builder = match proxy {
+        Ok(match proxy {
             Some(proxy) => builder.proxy(reqwest::Proxy::all(proxy.expose())?),
             None => builder,
-        };
-        // hyper parses this many without allocating; another number costs an allocation per answer.
-        Ok(if settings.header_count_max == HEADER_COUNT_MAX {
-            builder
-        } else {
-            builder.http1_max_headers(settings.header_count_max)
         })
     }
+}
+
+/// What HTTP/2 counts: 32 bytes for each field beside its name and value (RFC 9113 §6.5.2).
+fn header_list_bytes(settings: &WebSettings) -> u32 {
+    let bytes = settings.header_bytes_max.saturating_add(settings.header_count_max.saturating_mul(32));
+    u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
 fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc<str>>), SetupError> {

@@ -29,3 +29,4 @@ mod stop;
 mod support;
 mod tools;
 mod who;
+mod wire;

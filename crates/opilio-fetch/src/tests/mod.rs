@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod cache;
+mod lenient;
 mod middleware;
 mod proxy;
 mod refusals;

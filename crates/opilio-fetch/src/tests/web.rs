@@ -396,11 +396,11 @@ async fn http2_server() -> std::net::SocketAddr {
                     }
                     let mut head = http::Response::new(());
                     match request.uri().path() {
-                        "/many" => (0..300).for_each(|n| {
+                        "/many" => (0..1_200).for_each(|n| {
                             head.headers_mut().append("x-many", HeaderValue::from(n));
                         }),
                         "/large" => {
-                            let value = HeaderValue::from_str(&"y".repeat(100_000)).unwrap();
+                            let value = HeaderValue::from_str(&"y".repeat(150_000)).unwrap();
                             head.headers_mut().append("x-large", value);
                         }
                         "/short" => {

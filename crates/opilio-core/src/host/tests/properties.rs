@@ -74,6 +74,7 @@ fn answers() -> impl Strategy<Value = Answer> {
         Fault::StaleConnection,
         Fault::Ours,
         Fault::Protocol,
+        Fault::Malformed,
         Fault::BodyTooLarge,
     ];
     prop_oneof![

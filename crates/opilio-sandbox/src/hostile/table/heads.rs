@@ -74,17 +74,17 @@ fn fields() -> Vec<Trouble> {
         acts(name, does, ends, vec![Act::Send(fields.into())])
     };
     vec![
-        head("no-colon", "a field without a colon", PROTOCOL, b"nonsense\r\n"),
+        head("no-colon", "a field without a colon", Ends::Page, b"nonsense\r\n"),
         head("nul-in-name", "a NUL in a field's name", PROTOCOL, b"A\0B: x\r\n"),
         head("nul-in-value", "a NUL in a field's value", PROTOCOL, b"A: x\0y\r\n"),
         head("space-in-name", "a space before the colon", PROTOCOL, b"Content-Length : 3\r\n"),
-        head("folded-field", "a field that goes on in the next line", PROTOCOL, b"A: x\r\n y: z\r\n"),
-        head("empty-name", "a field without a name", PROTOCOL, b": x\r\n"),
+        head("folded-field", "a field that goes on in the next line", Ends::Page, b"A: x\r\n y: z\r\n"),
+        head("empty-name", "a field without a name", Ends::Page, b": x\r\n"),
         head("latin-1-field", "a field that is no UTF-8", Ends::Page, b"X-Name: caf\xe9\r\n"),
         head(
             "escape-codes-in-field",
             "a field that would clear a terminal",
-            PROTOCOL,
+            Ends::Page,
             b"X-Name: \x1b[2J\r\n",
         ),
         head(
@@ -162,8 +162,12 @@ fn floods() -> Vec<Trouble> {
     };
     let one = |name: &str| format!("{name}: {}\r\n", "y".repeat(1 << 20));
     vec![
-        flood("many-fields", "two hundred fields", whole("200 OK", &"X-Y: z\r\n".repeat(200), "")),
-        flood("large-fields", "ninety fields of a kilobyte", whole("200 OK", &fields(90, 1_000), "")),
+        flood("many-fields", "twelve hundred fields", whole("200 OK", &"X-Y: z\r\n".repeat(1_200), "")),
+        flood(
+            "large-fields",
+            "a hundred and twenty fields of a kilobyte",
+            whole("200 OK", &fields(120, 1_000), ""),
+        ),
         flood("one-large-field", "one field of a megabyte", whole("200 OK", &one("X-Y"), "")),
         flood(
             "endless-field",

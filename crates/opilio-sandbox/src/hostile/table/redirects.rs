@@ -100,7 +100,7 @@ fn nowhere() -> Vec<Trouble> {
         to("to-mail", b"mailto:you@example.com", BAD_REDIRECT),
         to("to-unix-socket", b"http+unix://%2Frun%2Fdocker.sock/info", BAD_REDIRECT),
         to("large-location", &large, BAD_REDIRECT),
-        to("control-characters", b"/\x01\x02\x1b[2J", PROTOCOL),
+        to("control-characters", b"/\x01\x02\x1b[2J", BAD_REDIRECT),
         to(
             "percent-encoded-newlines",
             b"/nowhere%0d%0aSet-Cookie:%20a=b%0d%0a%0d%0a<script>",

@@ -1,0 +1,361 @@
+//! gzip and zlib: a deflate stream between a header and a trailer, of which the trailer may be missing.
+//!
+//! Some servers leave the trailer out, or send a part of it. The deflate stream says itself where its last
+//! block ends, so nothing of the page is lost, and browsers show it. A stream that ends before its last
+//! block is cut, and a trailer that is there has to be right as far as it goes.
+
+use std::io::{Error, ErrorKind, Result};
+
+use adler2::Adler32;
+use async_compression::codecs::{DecodeV2, DeflateDecoder};
+use async_compression::core::util::{PartialBuffer, WriteBuffer};
+use flate2::Crc;
+
+/// Decodes gzip (RFC 1952) or zlib (RFC 1950).
+pub(crate) struct Inflate {
+    stream: DeflateDecoder,
+    format: Format,
+    at: At,
+}
+
+/// The format, with the checksum of what was decoded so far.
+enum Format {
+    Gzip(Crc),
+    Zlib(Adler32),
+}
+
+/// How far the input was read.
+enum At {
+    GzipHeader(GzipHeader),
+    /// With the first byte, once it is there.
+    ZlibHeader(Option<u8>),
+    Stream,
+    /// So many bytes of the trailer were there, and right.
+    Trailer(usize),
+    End,
+}
+
+/// The header of a gzip member. What is in it is nobody's here.
+struct GzipHeader {
+    part: Part,
+    /// The optional parts that are still to come.
+    flags: u8,
+}
+
+enum Part {
+    /// So many of its bytes were read.
+    Fixed(usize),
+    /// With the first byte, once it is there.
+    ExtraLength(Option<u8>),
+    /// So many bytes are left.
+    Extra(u16),
+    /// Up to a zero byte.
+    Name,
+    Comment,
+    /// So many bytes are left.
+    Sum(u8),
+}
+
+impl Inflate {
+    pub(crate) fn gzip() -> Self {
+        let (format, at) = (Format::Gzip(Crc::new()), At::GzipHeader(GzipHeader::new()));
+        Self { stream: DeflateDecoder::new(), format, at }
+    }
+
+    pub(crate) fn zlib() -> Self {
+        let (format, at) = (Format::Zlib(Adler32::new()), At::ZlibHeader(None));
+        Self { stream: DeflateDecoder::new(), format, at }
+    }
+
+    /// Decodes some of the stream, and notes where it ends.
+    fn inflate(&mut self, input: &mut PartialBuffer<&[u8]>, output: &mut WriteBuffer<'_>) -> Result<()> {
+        let before = output.written_len();
+        let ended = self.stream.decode(input, output);
+        self.format.update(&output.written()[before..]);
+        if ended? {
+            self.at = At::Trailer(0);
+        }
+        Ok(())
+    }
+}
+
+impl DecodeV2 for Inflate {
+    fn reinit(&mut self) -> Result<()> {
+        let fresh = match self.format {
+            Format::Gzip(_) => Self::gzip(),
+            Format::Zlib(_) => Self::zlib(),
+        };
+        self.stream.reinit()?;
+        (self.format, self.at) = (fresh.format, fresh.at);
+        Ok(())
+    }
+
+    fn decode(&mut self, input: &mut PartialBuffer<&[u8]>, output: &mut WriteBuffer<'_>) -> Result<bool> {
+        loop {
+            if let At::Stream = self.at {
+                if input.unwritten().is_empty() || output.has_no_spare_space() {
+                    return Ok(false);
+                }
+                self.inflate(input, output)?;
+                continue;
+            }
+            if let At::End = self.at {
+                return Ok(true);
+            }
+            let Some(byte) = input.unwritten().first().copied() else { return Ok(false) };
+            input.advance(1);
+            match &mut self.at {
+                At::GzipHeader(header) => {
+                    if header.take(byte)? {
+                        self.at = At::Stream;
+                    }
+                }
+                At::ZlibHeader(first) => match first.replace(byte) {
+                    None => {}
+                    Some(first) => {
+                        check_zlib_header(first, byte)?;
+                        self.at = At::Stream;
+                    }
+                },
+                At::Trailer(read) => {
+                    let (trailer, length) = self.format.trailer();
+                    if byte != trailer[*read] {
+                        return Err(broken("the checksum or the length in the trailer is another one"));
+                    }
+                    *read += 1;
+                    if *read == length {
+                        self.at = At::End;
+                    }
+                }
+                At::Stream | At::End => {}
+            }
+        }
+    }
+
+    fn flush(&mut self, output: &mut WriteBuffer<'_>) -> Result<bool> {
+        while let At::Stream = self.at {
+            if output.has_no_spare_space() {
+                return Ok(false);
+            }
+            let before = output.written_len();
+            // It has nothing more to give, or the stream is cut: `finish` says so.
+            if self.inflate(&mut PartialBuffer::new(&[]), output).is_err() || output.written_len() == before {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    fn finish(&mut self, _: &mut WriteBuffer<'_>) -> Result<bool> {
+        match self.at {
+            At::Trailer(_) | At::End => Ok(true),
+            At::GzipHeader(_) | At::ZlibHeader(_) | At::Stream => Err(Error::from(ErrorKind::UnexpectedEof)),
+        }
+    }
+}
+
+impl Format {
+    fn update(&mut self, decoded: &[u8]) {
+        match self {
+            Self::Gzip(sum) => sum.update(decoded),
+            Self::Zlib(sum) => sum.write_slice(decoded),
+        }
+    }
+
+    /// The trailer as it should be, and its length.
+    fn trailer(&self) -> ([u8; 8], usize) {
+        let mut trailer = [0; 8];
+        match self {
+            Self::Gzip(sum) => {
+                trailer[..4].copy_from_slice(&sum.sum().to_le_bytes());
+                trailer[4..].copy_from_slice(&sum.amount().to_le_bytes());
+                (trailer, 8)
+            }
+            Self::Zlib(sum) => {
+                trailer[..4].copy_from_slice(&sum.checksum().to_be_bytes());
+                (trailer, 4)
+            }
+        }
+    }
+}
+
+impl GzipHeader {
+    fn new() -> Self {
+        Self { part: Part::Fixed(0), flags: 0 }
+    }
+
+    /// Takes the next byte; true when it was the last one.
+    fn take(&mut self, byte: u8) -> Result<bool> {
+        match &mut self.part {
+            Part::Fixed(at) => {
+                if MAGIC.get(*at).is_some_and(|magic| *magic != byte) {
+                    return Err(broken("no gzip"));
+                }
+                if *at == FLAGS_AT {
+                    self.flags = byte & (EXTRA | NAME | COMMENT | SUM);
+                }
+                *at += 1;
+                if *at < FIXED_BYTES {
+                    return Ok(false);
+                }
+            }
+            Part::ExtraLength(first) => {
+                let Some(first) = first.replace(byte) else { return Ok(false) };
+                let length = u16::from_le_bytes([first, byte]);
+                if length > 0 {
+                    self.part = Part::Extra(length);
+                    return Ok(false);
+                }
+            }
+            Part::Extra(left) => {
+                *left -= 1;
+                if *left > 0 {
+                    return Ok(false);
+                }
+            }
+            Part::Name | Part::Comment => {
+                if byte != 0 {
+                    return Ok(false);
+                }
+            }
+            Part::Sum(left) => {
+                *left -= 1;
+                if *left > 0 {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(self.goes_on())
+    }
+
+    /// Goes on with the next part that the flags promise; true when there is none.
+    fn goes_on(&mut self) -> bool {
+        // In the order of the parts, which is not that of the bits.
+        let order = [
+            (EXTRA, Part::ExtraLength(None)),
+            (NAME, Part::Name),
+            (COMMENT, Part::Comment),
+            (SUM, Part::Sum(2)),
+        ];
+        match order.into_iter().find(|(flag, _)| self.flags & flag != 0) {
+            Some((flag, part)) => {
+                self.flags &= !flag;
+                self.part = part;
+                false
+            }
+            None => true,
+        }
+    }
+}
+
+fn check_zlib_header(first: u8, second: u8) -> Result<()> {
+    let sum = u16::from_be_bytes([first, second]);
+    if first & 0x0f != 8 || !sum.is_multiple_of(31) || second & PRESET_DICTIONARY != 0 {
+        return Err(broken("no zlib"));
+    }
+    Ok(())
+}
+
+fn broken(why: &'static str) -> Error {
+    Error::new(ErrorKind::InvalidData, why)
+}
+
+/// RFC 1952 §2.3: how a member begins, up to its method.
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+const FLAGS_AT: usize = 3;
+const FIXED_BYTES: usize = 10;
+/// RFC 1952 §2.3.1.
+const SUM: u8 = 1 << 1;
+const EXTRA: u8 = 1 << 2;
+const NAME: u8 = 1 << 3;
+const COMMENT: u8 = 1 << 4;
+/// RFC 1950 §2.2.
+const PRESET_DICTIONARY: u8 = 1 << 5;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use opilio_core::Fault;
+
+    use crate::Limits;
+    use crate::decode::Coding;
+    use crate::decode::tests::{decode, encode};
+
+    const PLAIN: &[u8] = b"<p>one two three two one</p>";
+
+    fn read(coding: Coding, wire: &[u8]) -> Result<Vec<u8>, Fault> {
+        let whole = decode(&[coding], wire, usize::MAX, &Limits::default());
+        for chunk in [1, 3] {
+            assert_eq!(decode(&[coding], wire, chunk, &Limits::default()), whole, "by {chunk}");
+        }
+        whole
+    }
+
+    #[test]
+    fn a_missing_trailer_costs_nothing_and_a_wrong_one_the_page() {
+        let long: Vec<u8> = (0..12_000_u32).flat_map(|n| (n.wrapping_mul(n) >> 7).to_le_bytes()).collect();
+        for plain in [PLAIN, &long, b""] {
+            for (name, coding, trailer) in [("gzip", Coding::Gzip, 8), ("zlib", Coding::Deflate, 4)] {
+                let wire = encode(name, plain);
+                let end = wire.len();
+                for missing in 0..=trailer {
+                    let got = read(coding, &wire[..end - missing]);
+                    assert!(got.as_deref() == Ok(plain), "{name} of {} without {missing}", plain.len());
+                }
+                let cut = read(coding, &wire[..end - trailer - 1]);
+                assert_eq!(cut, Err(Fault::Undecodable), "{name}: its last block is cut");
+                for wrong in 1..=trailer {
+                    let mut wire = wire.clone();
+                    wire[end - wrong] ^= 1;
+                    assert_eq!(read(coding, &wire), Err(Fault::Undecodable), "{name}: {wrong} from the end");
+                    // Also where what follows is missing.
+                    let cut = read(coding, &wire[..end - wrong + 1]);
+                    assert_eq!(cut, Err(Fault::Undecodable), "{name}: {wrong} from the end, and cut there");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_part_of_a_header_is_skipped() {
+        let wire = encode("gzip", PLAIN);
+        let rest = &wire[10..];
+        for flags in 0..32_u8 {
+            let mut header = vec![0x1f, 0x8b, 8, flags, 1, 2, 3, 4, 0, 255];
+            if flags & 4 != 0 {
+                header.extend(b"\x03\x00a\0b");
+            }
+            if flags & 8 != 0 {
+                header.extend(b"page.html\0");
+            }
+            if flags & 16 != 0 {
+                header.extend(b"\xe9 comment\0");
+            }
+            if flags & 2 != 0 {
+                header.extend([7, 7]);
+            }
+            let whole = [&header, rest].concat();
+            assert_eq!(read(Coding::Gzip, &whole).as_deref(), Ok(PLAIN), "{flags:#b}");
+            for cut in 1..header.len() {
+                assert_eq!(read(Coding::Gzip, &whole[..cut]), Err(Fault::Undecodable), "{flags:#b} to {cut}");
+            }
+        }
+        let no_extra = [&[0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 0, 0, 0], rest].concat();
+        assert_eq!(read(Coding::Gzip, &no_extra).as_deref(), Ok(PLAIN));
+    }
+
+    #[test]
+    fn other_formats_and_dictionaries_are_refused() {
+        let wire = encode("zlib", PLAIN);
+        let gzip = encode("gzip", PLAIN);
+        for (coding, bytes) in [
+            (Coding::Deflate, [&[0x78, 0xbb][..], &wire[2..]].concat()),
+            (Coding::Deflate, [&[0x78, 0x9d][..], &wire[2..]].concat()),
+            (Coding::Gzip, [&[0x1f, 0x8b, 7][..], &gzip[3..]].concat()),
+            (Coding::Gzip, [&[0x1f, 0x8c][..], &gzip[2..]].concat()),
+            (Coding::Gzip, wire.clone()),
+        ] {
+            assert_eq!(read(coding, &bytes), Err(Fault::Undecodable), "{bytes:?}");
+        }
+    }
+}
