@@ -11,7 +11,7 @@ use crate::crawl::leave_panics_to_the_store;
 use crate::exit::{Exit, Failure};
 
 /// Lists the failures of a crawl that is kept in a directory, the oldest first, as JSON lines: url,
-/// reason, attempts, and where they are known status and error.
+/// reason, attempts, and where they are known status, error and referrer (the page that it was found on).
 ///
 /// While the crawl runs, its directory is in use. --retry-failed of `opilio crawl --resume` tries them
 /// again.

@@ -16,6 +16,10 @@ pub(crate) struct Extra {
     /// [`PLACED_STEP`] or [`PLACED_FULL`]. Encoding writes names.
     #[serde(skip)]
     pub(crate) placed: bool,
+    /// The page that it was found on; without scheme and name where they are its own. Written in front of
+    /// everything.
+    #[serde(skip)]
+    pub(crate) referrer: Option<Box<str>>,
     /// All that a plain GET does not have; absent for nearly all records.
     pub(crate) more: Option<Box<More>>,
     /// What the answer is read as. Written in front of the rest, and only for lists: what was written
@@ -100,7 +104,7 @@ pub(crate) struct More {
     pub(crate) session: Option<String>,
     /// The proxy that it goes through, instead of the crawl's.
     pub(crate) proxy: Option<String>,
-    /// The page that it was found on.
+    /// Where earlier versions kept the referrer.
     pub(crate) referrer: Option<String>,
     /// Where a chain of redirects began.
     pub(crate) origin: Option<Chain>,
@@ -132,6 +136,10 @@ const PLACED_FULL: u8 = 3;
 const LIST: u8 = 4;
 /// A byte with the [`Marks`], and then the encoding of the rest.
 const MARKED: u8 = 5;
+/// Two bytes with the length of a referrer, the referrer, and then the encoding of the rest.
+const LINKED: u8 = 8;
+/// A longer referrer is not kept.
+const REFERRER_MAX: usize = 4_096;
 /// The second byte of a list for a robots.txt; for a sitemap it is its depth.
 const OF_ROBOTS: u8 = u8::MAX;
 
@@ -147,9 +155,28 @@ pub(crate) struct ExtraError {
 impl Extra {
     /// The compact form: nothing at all for a plain GET without a step.
     pub(crate) fn encode(&self) -> Result<Bytes, postcard::Error> {
+        let Some(referrer) = self.referrer.as_deref().filter(|text| text.len() <= REFERRER_MAX) else {
+            return self.encode_unlinked();
+        };
+        let length = u16::try_from(referrer.len()).unwrap_or(0).to_le_bytes();
+        let rest = self.encode_unlinked()?;
+        Ok([&[LINKED][..], &length, referrer.as_bytes(), &rest].concat().into())
+    }
+
+    fn encode_unlinked(&self) -> Result<Bytes, postcard::Error> {
         match self.marks.byte() {
             0 => self.encode_unmarked(),
             marks => Ok([&[MARKED, marks], &self.encode_unmarked()?[..]].concat().into()),
+        }
+    }
+
+    /// The page that the request for this URL was found on.
+    pub(crate) fn found_on(&self, url: &str) -> Option<Box<str>> {
+        let earlier = || Some(self.more.as_ref()?.referrer.as_deref()?.into());
+        let Some(referrer) = &self.referrer else { return earlier() };
+        match (referrer.starts_with('/'), origin_end(url)) {
+            (true, Some(end)) => Some([&url[..end], referrer].concat().into()),
+            _ => Some(referrer.clone()),
         }
     }
 
@@ -178,6 +205,11 @@ impl Extra {
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ExtraError> {
         match bytes.split_first() {
             None => Ok(Self::default()),
+            Some((&LINKED, rest)) => {
+                let damaged = ExtraError { kind: LINKED, source: None };
+                let (referrer, rest) = linked(rest).ok_or(damaged)?;
+                Ok(Self { referrer: Some(referrer.into()), ..Self::decode(rest)? })
+            }
             Some((&kind @ (STEP_ONLY | PLACED_STEP), step)) => {
                 Ok(Self { step: step.to_vec(), placed: kind == PLACED_STEP, ..Self::default() })
             }
@@ -186,12 +218,12 @@ impl Extra {
                 Ok(_) => Err(ExtraError { kind, source: None }),
                 Err(source) => Err(ExtraError { kind, source: Some(source) }),
             },
-            Some((&MARKED, [marks, rest @ ..])) if rest.first() != Some(&MARKED) => {
+            Some((&MARKED, [marks, rest @ ..])) if !matches!(rest.first(), Some(&(MARKED | LINKED))) => {
                 let marks = Marks::of_byte(*marks).ok_or(ExtraError { kind: MARKED, source: None })?;
                 Ok(Self { marks, ..Self::decode(rest)? })
             }
             // A list of a list is none of ours: it would be a way to recurse.
-            Some((&LIST, [kind, rest @ ..])) if !matches!(rest.first(), Some(&(LIST | MARKED))) => {
+            Some((&LIST, [kind, rest @ ..])) if !matches!(rest.first(), Some(&(LIST | MARKED | LINKED))) => {
                 let reads = match *kind {
                     OF_ROBOTS => Reads::SitemapsOf,
                     depth => Reads::Sitemap { depth },
@@ -203,10 +235,25 @@ impl Extra {
     }
 }
 
+/// A referrer, and what follows it, which is no referrer.
+fn linked(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (referrer, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
+    let rest = Some(rest).filter(|rest| rest.first() != Some(&LINKED))?;
+    Some((str::from_utf8(referrer).ok()?, rest))
+}
+
+/// Where scheme, name and port of a URL end.
+pub(crate) fn origin_end(url: &str) -> Option<usize> {
+    let name = url.find("://")? + "://".len();
+    Some(name + url[name..].find('/')?)
+}
+
 /// The kept form of the step in an encoding, without the rest; `None` for what this version did not write.
 pub(crate) fn step_of(extra: &[u8]) -> Option<&[u8]> {
     match extra {
         [] => Some(&[]),
+        [LINKED, rest @ ..] => step_of(linked(rest)?.1),
         [MARKED | LIST, _, rest @ ..] if rest.len() < extra.len() => step_of(rest),
         [STEP_ONLY, step @ ..] => Some(step),
         [FULL, rest @ ..] => postcard::take_from_bytes(rest).ok().map(|(step, _)| step),
@@ -232,6 +279,7 @@ mod tests {
         let extra = Extra {
             step: vec![1, 2, 3],
             placed: false,
+            referrer: None,
             more: Some(Box::new(More {
                 method: Some("POST".into()),
                 body: Some(b"x=1".to_vec()),
@@ -266,6 +314,26 @@ mod tests {
             assert_eq!(bare.encode().unwrap().len(), 2, "what a seed costs more than another URL");
             assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
         }
+    }
+
+    #[test]
+    fn a_referrer_of_the_same_origin_costs_its_path() {
+        let more = Some(Box::new(More { referrer: Some("http://a/old".into()), ..More::default() }));
+        let before = Extra { step: vec![7], more, ..Extra::default() };
+        assert_eq!(before.found_on("http://b/x").as_deref(), Some("http://a/old"));
+        for (referrer, page) in [("/p?x=1", "http://a:81/p?x=1"), ("https://b/p", "https://b/p")] {
+            let marks = Marks { of_seed: true, ..Marks::default() };
+            let linked = Extra { referrer: Some(referrer.into()), marks, ..before.clone() };
+            let encoded = linked.encode().unwrap();
+            assert_eq!(encoded.len(), before.encode().unwrap().len() + 5 + referrer.len());
+            assert_eq!(Extra::decode(&encoded).unwrap(), linked);
+            assert_eq!(linked.found_on("http://a:81/x").as_deref(), Some(page));
+            assert_eq!(step_of(&encoded), Some(&[7][..]));
+            assert!(Extra::decode(&encoded[..4]).is_err());
+            assert!(Extra::decode(&[&encoded[..3 + referrer.len()], &encoded].concat()).is_err());
+        }
+        let long = Extra { referrer: Some("/x".repeat(9_000).into()), ..Extra::default() };
+        assert_eq!(Extra::decode(&long.encode().unwrap()).unwrap(), Extra::default());
     }
 
     #[test]

@@ -170,7 +170,7 @@ impl<Step> Page<Step> {
         self.elapsed
     }
 
-    /// The page that it was found on; none for a seed, and only if the crawl keeps referrers.
+    /// The page or sitemap that it was first found on; none for a seed.
     pub fn referrer(&self) -> Option<&str> {
         self.referrer.as_deref()
     }
@@ -292,6 +292,7 @@ pub struct Failure<Step> {
     pub(crate) reason: Reason,
     pub(crate) attempts: u16,
     pub(crate) depth: u16,
+    pub(crate) referrer: Option<String>,
     pub(crate) error: Option<String>,
     pub(crate) step: Step,
     pub(crate) page: Option<Page<Step>>,
@@ -306,6 +307,11 @@ impl<Step> Failure<Step> {
     /// The step that it was requested for.
     pub fn step(&self) -> &Step {
         &self.step
+    }
+
+    /// The page or sitemap that it was found on; none for a seed.
+    pub fn referrer(&self) -> Option<&str> {
+        self.referrer.as_deref()
     }
 
     /// The stable word for why.

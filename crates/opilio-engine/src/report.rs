@@ -8,6 +8,8 @@ use opilio_core::Reason;
 use opilio_frontier::{Cause, Failure};
 use serde::Serialize;
 
+use crate::extra::Extra;
+
 /// The books of a crawl, over all its runs.
 ///
 /// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`: these hold
@@ -159,6 +161,9 @@ impl fmt::Display for CrawlReport {
             let urls = plural(*other_step, "URL", "URLs");
             write!(f, "; {urls} known under another step than they were requested with again")?;
         }
+        if let Some(first) = self.failures.first().filter(|_| self.pages == 0) {
+            write!(f, "; {first}")?;
+        }
         Ok(())
     }
 }
@@ -207,13 +212,35 @@ pub struct FailureRecord {
     /// What went wrong, in words, where more is known than the reason says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// The page (or sitemap) that it was found on; `None` for a seed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<String>,
+}
+
+/// `http://a.example/b ended as http_4xx with status 404 after 1 attempt, linked from http://a.example/`.
+impl fmt::Display for FailureRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ended as {}", self.url, self.reason)?;
+        match (self.status, &self.error) {
+            (Some(status), _) => write!(f, " with status {status}")?,
+            (None, Some(error)) => write!(f, " ({error})")?,
+            (None, None) => {}
+        }
+        if self.attempts > 1 {
+            write!(f, " after {} attempts", self.attempts)?;
+        }
+        self.referrer.as_ref().map_or(Ok(()), |page| write!(f, ", linked from {page}"))
+    }
 }
 
 impl From<Failure> for FailureRecord {
     fn from(failure: Failure) -> Self {
-        let Failure { url, reason, attempts, cause, .. } = failure;
+        let Failure { url, reason, attempts, cause, extra, .. } = failure;
         let Cause { status, error } = cause;
-        Self { url: url.to_string(), reason, attempts, status, error: error.map(String::from) }
+        // A target of redirects keeps the whole URL; anything else failed as itself.
+        let referrer = Extra::decode(&extra).ok().and_then(|extra| extra.found_on(&url));
+        let (error, referrer) = (error.map(String::from), referrer.map(String::from));
+        Self { url: url.to_string(), reason, attempts, status, error, referrer }
     }
 }
 

@@ -67,17 +67,26 @@ impl Target {
             Some(base) => base.join(text.trim()),
             None => Url::parse(text.trim()),
         };
-        url.map_err(|source| BadUrl { text: redacted(&text), source })
+        url.map_err(|error| BadUrl { text: redacted(&text), error })
     }
 }
 
 /// A text that is no URL.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is no URL: {source}")]
+#[error("{text:?} is no URL: {}", why(*error))]
 pub struct BadUrl {
     /// What was given, without what looks like user info.
     pub text: String,
-    source: url::ParseError,
+    error: url::ParseError,
+}
+
+fn why(error: url::ParseError) -> String {
+    match error {
+        url::ParseError::RelativeUrlWithoutBase => {
+            "it has no scheme: write http:// or https:// in front".to_owned()
+        }
+        error => error.to_string(),
+    }
 }
 
 /// The text without a password, should it hold one: it goes to terminals and logs.

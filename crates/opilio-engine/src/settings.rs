@@ -161,7 +161,6 @@ pub(crate) struct Settings {
     pub(crate) user_agent: Arc<str>,
     pub(crate) redirects_max: u16,
     pub(crate) seed: u64,
-    pub(crate) keep_referrer: bool,
     /// Pages are kept with what a later fetch asks with.
     pub(crate) keep_history: bool,
     pub(crate) sessions: HashMap<String, Session>,

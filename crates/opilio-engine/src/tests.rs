@@ -18,6 +18,8 @@ use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, 
 #[cfg(feature = "disk")]
 mod cookies;
 #[cfg(feature = "disk")]
+mod failures;
+#[cfg(feature = "disk")]
 mod hanging;
 mod levels;
 mod linked;

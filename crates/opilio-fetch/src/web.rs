@@ -415,7 +415,7 @@ impl ReqwestTransport {
         if self.web.settings.addresses.permits(address) {
             return Ok(());
         }
-        Err(TransportError::new(Phase::Resolve, Fault::BlockedAddress, format!("{address} is not public")))
+        Err(TransportError::new(Phase::Resolve, Fault::BlockedAddress, not_public(address)))
     }
 
     fn explain(&self, error: TransportError) -> TransportError {
@@ -476,6 +476,11 @@ tokio::task_local! {
     static PROGRESS: Progress;
 }
 
+fn not_public(address: IpAddr) -> String {
+    let kind = if address.is_loopback() { "a loopback address" } else { "not public" };
+    format!("{address} is {kind}, which has to be allowed (AddressPolicy)")
+}
+
 fn note(phase: Phase) {
     // Fails only in the background, where nobody waits for this connection.
     let _ = PROGRESS.try_with(|progress| progress.enter(phase));
@@ -483,7 +488,7 @@ fn note(phase: Phase) {
 
 /// None of a name's addresses may be visited.
 #[derive(Debug, thiserror::Error)]
-#[error("{name:?} has no public address ({address})")]
+#[error("{name:?} has no public address: {}", not_public(*address))]
 pub(crate) struct Blocked {
     name: String,
     address: IpAddr,

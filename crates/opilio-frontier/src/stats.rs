@@ -1,5 +1,6 @@
 //! The books of a crawl, kept as counters so that nobody has to scan for them.
 
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
@@ -114,6 +115,8 @@ pub struct Failure {
     pub ended: Timestamp,
     /// What is known of the why beyond its word.
     pub cause: Cause,
+    /// The caller's data of the record that failed.
+    pub extra: Bytes,
 }
 
 /// What is known of a failure beyond its reason.

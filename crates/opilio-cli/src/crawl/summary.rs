@@ -76,21 +76,12 @@ pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
         return Some(format!("error: no request was sent: {why}"));
     }
     let first = report.failures.first().filter(|_| report.pages == 0)?;
-    let FailureRecord { url, reason, attempts, status, error } = first;
-    let attempts = match attempts {
-        0 | 1 => String::new(),
-        n => format!(" after {n} attempts"),
-    };
-    let why = match (status, error) {
-        (Some(status), _) => format!(" with status {status}"),
-        (None, Some(error)) => format!(" ({error})"),
-        (None, None) => String::new(),
-    };
+    let first = FailureRecord { url: redacted(&first.url), ..first.clone() };
     let more = match report.failed() {
         1 => String::new(),
         n => format!(" (and {} more)", n - 1),
     };
-    let hint = match reason {
+    let hint = match first.reason {
         Reason::BlockedAddress if closing.private_allowed => {
             "; --allow-private does not name its network".to_owned()
         }
@@ -103,10 +94,7 @@ pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
         Reason::Robots => "; robots.txt does not allow it".to_owned(),
         _ => String::new(),
     };
-    Some(format!(
-        "error: no page was fetched: {} ended as {reason}{why}{attempts}{more}{hint}",
-        redacted(url)
-    ))
+    Some(format!("error: no page was fetched: {first}{more}{hint}"))
 }
 
 fn head(report: &CrawlReport) -> String {
@@ -208,6 +196,7 @@ mod tests {
             attempts: 1,
             status: None,
             error: None,
+            referrer: None,
         });
         CrawlReport {
             failures: records.collect(),

@@ -257,7 +257,7 @@ fn one_page_stands_for_all_of_a_canonical_name() {
     // The canonical URL itself fails: that costs no page. Who names another's URL bears its own name.
     assert_eq!(
         report["failures"],
-        json!([{"url": name, "reason": "http_5xx", "attempts": 1, "status": 500}])
+        json!([{"url": name, "reason": "http_5xx", "attempts": 1, "status": 500, "referrer": start}])
     );
     assert_eq!((pages.len(), aliases.len()), (4, 1), "{}", run.stdout);
     assert_eq!((&report["pages"], &report["aliases"], &report["items"]), (&json!(4), &json!(1), &json!(4)));

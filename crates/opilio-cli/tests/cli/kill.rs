@@ -464,7 +464,9 @@ fn failures_are_listed_and_tried_again() {
     let failed = list(&kept.path("state"));
     let deals = shop.url(0, "/deals");
     assert_eq!(failed.code, 0, "{}", failed.stderr);
-    assert_eq!(failed.items(), [json!({"url": deals, "reason": "http_4xx", "attempts": 1, "status": 404})]);
+    let seed = format!("{}/", shop.base(0));
+    let gone = json!({"url": deals, "reason": "http_4xx", "attempts": 1, "status": 404, "referrer": seed});
+    assert_eq!(failed.items(), [gone]);
     assert_eq!(kept.run().code, 0);
     assert!(!kept.pages().contains(&deals), "nobody asked");
     kept.flags.push("--retry-failed".into());

@@ -95,8 +95,7 @@ fn a_status_that_is_worth_a_retry_is_tried_again() {
         let named = late(status);
         let (_, report) = crawl(&[&named.url(0, "/start"), "--retry-status", &status.to_string()]);
         assert_eq!(report["pages"], 2, "{report}");
-        let never =
-            json!([{"url": named.url(0, "/never"), "reason": reason, "attempts": 4, "status": status}]);
+        let never = json!([{"url": named.url(0, "/never"), "reason": reason, "attempts": 4, "status": status, "referrer": named.url(0, "/start")}]);
         assert_eq!(report["failures"], never);
         assert_eq!(named.log(0).only(|arrival| &*arrival.path == "/never").entries().len(), 4);
 

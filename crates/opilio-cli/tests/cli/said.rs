@@ -66,3 +66,28 @@ fn a_finished_crawl_that_is_resumed_is_not_told_as_if_it_had_crawled() {
         refused.stderr
     );
 }
+
+#[test]
+fn a_failure_names_the_page_that_it_was_found_on() {
+    let (shop, dir) = (shop(), tempfile::tempdir().unwrap());
+    let (state, output) = (dir.path().join("state"), dir.path().join("pages.jsonl"));
+    let (state, output) = (state.to_str().unwrap(), output.to_str().unwrap());
+    let (crawled, report) = crawl(&[&shop.base(0), "--state", state, "--output", output, "-v"]);
+    let seed = format!("{}/", shop.base(0));
+    assert_eq!(report["failures"][0]["referrer"], *seed, "{report}");
+    assert!(crawled.stderr.contains(&format!("referrer=\"{seed}\"")), "{}", crawled.stderr);
+    let listed = run(&["failed", "--state", state]);
+    assert_eq!(listed.items()[0], report["failures"][0], "{}", listed.stderr);
+}
+
+#[test]
+fn a_connection_that_cannot_be_made_is_said_in_words() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let seed = format!("http://127.0.0.1:{port}/");
+    for robots in [&[][..], &["--no-robots"]] {
+        let (crawled, report) = crawl(&[&[&*seed, "--retries", "0"], robots].concat());
+        let words = report["failures"][0]["error"].as_str().unwrap();
+        assert!(words.contains(&format!("GET {seed}")) && words.contains("refused"), "{words}");
+        assert!(crawled.stderr.contains(words), "{}", crawled.stderr);
+    }
+}

@@ -115,7 +115,6 @@ pub struct Crawler<S: Spider> {
     memory_limit: Option<u64>,
     gauge: Gauge,
     redirects_max: u16,
-    keep_referrer: bool,
     merge_canonical: bool,
     strip_tracking: bool,
     seed: Option<u64>,
@@ -160,7 +159,6 @@ impl<S: Spider> Crawler<S> {
             memory_limit: None,
             gauge: Box::new(memory::resident_bytes),
             redirects_max: 10,
-            keep_referrer: false,
             merge_canonical: false,
             strip_tracking: false,
             seed: None,
@@ -458,13 +456,6 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn strip_tracking(mut self) -> Self {
         self.strip_tracking = true;
-        self
-    }
-
-    /// Keeps for every URL the page that it was first found on; costs memory for each.
-    #[must_use]
-    pub fn keep_referrer(mut self) -> Self {
-        self.keep_referrer = true;
         self
     }
 

@@ -128,7 +128,6 @@ impl<S: Spider> Crawler<S> {
             user_agent: self.user_agent.into(),
             redirects_max: self.redirects_max,
             seed: self.seed.unwrap_or_else(random_seed),
-            keep_referrer: self.keep_referrer,
             keep_history: self.history,
             sessions: self.sessions,
             cookies: cookies.clone(),

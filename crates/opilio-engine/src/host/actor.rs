@@ -48,10 +48,10 @@ pub(crate) struct HostActor {
     random: fastrand::Rng,
     restarted: bool,
     passive: bool,
-    /// How often in a row the crawl's proxies did not carry a request for rules, and what was last said
-    /// of a request that they did not carry.
+    /// How often in a row the crawl's proxies did not carry a request for rules.
     rules_uncarried: u16,
-    proxy_error: Option<String>,
+    /// What was last said of a failed fetch, and the word for it: what waits for rules ends by it, unasked.
+    last_error: Option<(Reason, String)>,
     /// It was closed in this step: what it remembers is to outlive a kill.
     closed: bool,
 }
@@ -95,7 +95,7 @@ impl HostActor {
             restarted,
             passive: false,
             rules_uncarried: 0,
-            proxy_error: None,
+            last_error: None,
             closed: false,
         })
     }
@@ -329,9 +329,13 @@ impl HostActor {
         let stated = report.as_ref().and_then(|report| report.hints.retry_after);
         let (answer, location, mut error) =
             report.map_or((None, None, None), |report| (report.answer, report.location, report.error));
-        if error.is_none() && delivery == Delivery::Failure(Reason::Proxy) {
-            // It waited for rules that could not be had.
-            error.clone_from(&self.proxy_error);
+        if let (None, Delivery::Failure(reason), Some((last, words))) = (&error, delivery, &self.last_error) {
+            error = match reason {
+                // It waited for rules that could not be had, or for others to tell whose fault it was.
+                reason if reason == *last => Some(words.clone()),
+                Reason::HostClosed => Some(format!("its host was put aside, where this came last: {words}")),
+                _ => None,
+            };
         }
         if let (Some(wait), Delivery::Failure(Reason::HostClosed)) = (stated, delivery) {
             let seconds = wait.as_secs();
@@ -490,8 +494,8 @@ impl Handler<Report> for HostActor {
     type Result = ();
 
     fn handle(&mut self, mut report: Report, ctx: &mut Self::Context) {
-        if report.outcome == Outcome::Failed(Fault::Proxy) {
-            self.proxy_error.clone_from(&report.error);
+        if let (Outcome::Failed(_), Some(error)) = (report.outcome, &report.error) {
+            self.last_error = Some((report.outcome.reason(), error.clone()));
         }
         match report.what {
             Errand::Lease(lease) => {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::extra::{Extra, Marks, More, Reads};
+use crate::extra::{Extra, Marks, More, Reads, origin_end};
 use crate::login::{Login, Logins};
 use crate::request::{BadUrl, Request};
 use crate::scope::Scope;
@@ -31,7 +31,6 @@ pub(crate) struct Parent<'a> {
     pub(crate) reads: Reads,
     /// How deep what it leads to is.
     pub(crate) links_depth: u16,
-    pub(crate) referrer: Option<&'a str>,
     /// The page's session, which is that of what is found on it.
     pub(crate) session: Option<&'a str>,
 }
@@ -112,6 +111,7 @@ impl Converter {
     ) -> Result<Vec<Admission>, LinkError> {
         self.seen.clear();
         self.seen.shrink_to(SEEN_KEPT);
+        self.steps.turn_page();
         let base = Url::parse(parent.url).ok();
         let calendar = scope.calendar(base.as_ref());
         let mut out = Vec::with_capacity(requests.len());
@@ -155,12 +155,8 @@ impl Converter {
                 out.push(Admission::Filtered { fingerprint, why });
                 continue;
             }
-            let mut more = more;
-            if let Some(referrer) = parent.referrer {
-                more.get_or_insert_default().referrer = Some(referrer.to_owned());
-            }
             let marks = Marks { again, ..Marks::default() };
-            let extra = match self.steps.extra(more, reads, marks) {
+            let extra = match self.steps.extra(Referrer::of(parent.url, &url), more, reads, marks) {
                 Ok(extra) => extra,
                 Err(source) => return Err(LinkError::new(url, source)),
             };
@@ -199,8 +195,10 @@ struct Steps {
     /// The kept form of the step that was set last, and its hash.
     step: Vec<u8>,
     hash: u64,
-    /// What a record with nothing but this step carries.
-    extra: Option<Bytes>,
+    /// What a record with nothing but this step and its page carries: one of the page's own origin, and
+    /// others.
+    near: Option<Bytes>,
+    far: Option<Bytes>,
     next: Vec<u8>,
     shapes: HashSet<u64>,
     samples: Vec<Sample>,
@@ -214,7 +212,8 @@ impl Steps {
             return Ok(());
         }
         std::mem::swap(&mut self.step, &mut self.next);
-        self.extra = None;
+        self.far = None;
+        self.near = None;
         // Two texts of one step differ where a map is unordered: then one URL is told twice of.
         self.hash = step::hash(&self.step);
         if let Some(shape) = step::shape(step)
@@ -228,15 +227,32 @@ impl Steps {
         Ok(())
     }
 
-    fn extra(&mut self, more: Option<Box<More>>, reads: Reads, marks: Marks) -> Result<Bytes, StepError> {
+    /// Another page asks for what comes next.
+    fn turn_page(&mut self) {
+        self.far = None;
+        self.near = None;
+    }
+
+    fn extra(
+        &mut self,
+        referrer: Referrer<'_>,
+        more: Option<Box<More>>,
+        reads: Reads,
+        marks: Marks,
+    ) -> Result<Bytes, StepError> {
         let plain = more.is_none() && reads == Reads::Page && marks == Marks::default();
-        if let Some(extra) = self.extra.as_ref().filter(|_| plain) {
+        let (text, shared) = match referrer {
+            Referrer::Near(path) => (Some(path.into()), &mut self.near),
+            Referrer::Far(url) => (Some(url.into()), &mut self.far),
+            Referrer::None => (None, &mut self.far),
+        };
+        if let Some(extra) = shared.as_ref().filter(|_| plain) {
             return Ok(extra.clone());
         }
-        let extra = Extra { step: self.step.clone(), more, reads, marks, ..Extra::default() };
+        let extra = Extra { step: self.step.clone(), referrer: text, more, reads, marks, ..Extra::default() };
         let extra = extra.encode().map_err(StepError::Pack)?;
         if plain {
-            self.extra = Some(extra.clone());
+            *shared = Some(extra.clone());
         }
         Ok(extra)
     }
@@ -245,6 +261,26 @@ impl Steps {
     /// that asks for it and its step. So the same page asks once, also when a kill has it parsed twice.
     fn again(&self, parent: Option<Fingerprint>) -> String {
         format!("\nagain from {:x} as {:x}", parent.map_or(0, |parent| parent.0), self.hash)
+    }
+}
+
+/// The page that a request was found on.
+#[derive(Clone, Copy)]
+enum Referrer<'a> {
+    None,
+    /// One of the same origin, by its path.
+    Near(&'a str),
+    Far(&'a str),
+}
+
+impl<'a> Referrer<'a> {
+    fn of(page: &'a str, url: &Url) -> Self {
+        match origin_end(page) {
+            Some(end) if url.as_str().starts_with(&page[..end]) && url.as_str()[end..].starts_with('/') => {
+                Self::Near(&page[end..])
+            }
+            _ => Self::Far(page),
+        }
     }
 }
 
@@ -393,7 +429,7 @@ pub(crate) fn seed_admissions<S: Spider>(
             continue;
         }
         let marks = Marks { of_seed: true, again, ..Marks::default() };
-        let extra = steps.extra(more, reads, marks).map_err(bad_step)?;
+        let extra = steps.extra(Referrer::None, more, reads, marks).map_err(bad_step)?;
         out.push(Admission::Queue(Record {
             url: url.as_str().into(),
             fingerprint,

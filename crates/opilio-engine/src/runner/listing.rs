@@ -56,7 +56,6 @@ impl<Step: Clone> List<Step> {
             // What is listed is a seed, too: no link led to it.
             links_depth: self.depth,
             session: self.session.as_deref(),
-            referrer: settings.keep_referrer.then_some(&*self.url),
         };
         let mut converter = Converter::default();
         match converter.links::<S>(requests, Vec::new(), &parent, &settings.scope) {

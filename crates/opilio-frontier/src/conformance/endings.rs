@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
+use bytes::Bytes;
 use std::time::Duration;
 
 use opilio_core::{Attempts, Ending, Fingerprint, LeaseId, Reason, Record, RecordKind, Timestamp};
@@ -350,8 +351,14 @@ pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
             NOW,
         )
         .unwrap();
-    let failure =
-        |url: &str, reason, attempts, cause| Failure { url: url.into(), reason, attempts, ended: NOW, cause };
+    let failure = |url: &str, reason, attempts, cause| Failure {
+        url: url.into(),
+        reason,
+        attempts,
+        ended: NOW,
+        cause,
+        extra: Bytes::new(),
+    };
     let all = [
         failure("http://a.test/1", Reason::Timeout, 1, Cause::default()),
         failure("http://o.test/", Reason::Http4xx, 2, gone),

@@ -535,7 +535,14 @@ impl Model {
                 self.ended.insert(fingerprint, Fate::Failed(reason));
                 let Settlement { attempts, .. } = *settlement;
                 let cause = settlement.cause.as_deref().cloned().unwrap_or_default();
-                let failure = Failure { url: left.record.url.clone(), reason, attempts, ended: now, cause };
+                let failure = Failure {
+                    url: left.record.url.clone(),
+                    reason,
+                    attempts,
+                    ended: now,
+                    cause,
+                    extra: left.record.extra.clone(),
+                };
                 self.failures.push((failure, left.record));
             }
             Ending::Redirected => {

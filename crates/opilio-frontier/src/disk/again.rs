@@ -9,6 +9,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use fjall::OwnedWriteBatch;
 use opilio_core::{Attempts, Host, Reason, Record, Timestamp};
 
@@ -78,7 +79,11 @@ impl DiskFrontier {
         let mut failures = Vec::new();
         for entry in self.stored.ends.range(keys::failure(first)..=keys::failure(u64::MAX)).take(n) {
             let value = entry.value().map_err(|error| self.place.failed("read", error))?;
-            let failure = read_failure(&mut Reader(&value));
+            let mut from = Reader(&value);
+            let failure = read_failure(&mut from).and_then(|failure| {
+                place_of_loose(&mut from, 0)?;
+                Some(Failure { extra: pack::extra(&mut from)?, ..failure })
+            });
             failures.push(failure.ok_or_else(|| self.place.damaged("how a URL ended"))?);
         }
         Ok(failures)
@@ -192,5 +197,5 @@ fn read_failure(from: &mut Reader<'_>) -> Option<Failure> {
     let error = from.text()?;
     let cause =
         Cause { status: (status != 0).then_some(status), error: (!error.is_empty()).then(|| error.into()) };
-    Some(Failure { url, reason, attempts, ended, cause })
+    Some(Failure { url, reason, attempts, ended, cause, extra: Bytes::new() })
 }

@@ -390,7 +390,7 @@ impl DiskFrontier {
                 self.add_failure(
                     host,
                     &record,
-                    &Failure { url, reason, attempts, ended: now, cause },
+                    &Failure { url, reason, attempts, ended: now, cause, extra: record.extra.clone() },
                     commit,
                 );
                 self.write_failed(record.fingerprint, reason, commit);

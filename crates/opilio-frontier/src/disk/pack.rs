@@ -107,6 +107,22 @@ pub(super) fn unpack(
     })
 }
 
+/// The caller's data of the record that stands next.
+pub(super) fn extra(from: &mut Reader<'_>) -> Option<Bytes> {
+    let flags = from.byte()?;
+    if flags & ATTEMPTS != 0 {
+        from.varint()?;
+    }
+    if flags & FINGERPRINT != 0 {
+        from.array::<16>()?;
+    }
+    if flags & REST != 0 {
+        Rest::read(from)?;
+    }
+    from.text()?;
+    Some(if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() })
+}
+
 /// The fingerprint of the record that stands next.
 pub(super) fn fingerprint(from: &mut Reader<'_>, host: &Host, room: &mut String) -> Option<Fingerprint> {
     let flags = from.byte()?;

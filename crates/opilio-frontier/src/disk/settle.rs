@@ -159,7 +159,8 @@ impl DiskFrontier {
                 let record = self.record_of(out)?;
                 let url = reported_as.unwrap_or_else(|| record.url.clone());
                 let cause = cause.map_or_else(Cause::default, |cause| *cause);
-                let failure = Failure { url, reason, attempts, ended: now, cause };
+                let extra = record.extra.clone();
+                let failure = Failure { url, reason, attempts, ended: now, cause, extra };
                 self.add_failure(out.host, &record, &failure, commit);
                 self.write_failed(record.fingerprint, reason, commit);
             }

@@ -86,7 +86,8 @@ impl Ended {
 
     pub(super) fn failures(&self, from: u64, n: usize) -> Vec<Failure> {
         let from = usize::try_from(from).unwrap_or(usize::MAX);
-        self.failures.iter().skip(from).take(n).map(|(failure, _)| failure.clone()).collect()
+        let listed = self.failures.iter().skip(from).take(n);
+        listed.map(|(failure, kept)| Failure { extra: kept.packed.extra(), ..failure.clone() }).collect()
     }
 
     /// Takes the oldest failure off the list.

@@ -354,7 +354,9 @@ impl MemoryFrontier {
                 self.chains.failed(fingerprint, reason);
                 let url = reported_as.unwrap_or_else(|| out.record.url.clone());
                 let cause = cause.map_or_else(Cause::default, |cause| *cause);
-                self.fail(out, Failure { url, reason, attempts, ended: now, cause });
+                // The record is kept beside it: its data is not kept twice.
+                let extra = Bytes::new();
+                self.fail(out, Failure { url, reason, attempts, ended: now, cause, extra });
             }
             Ending::Redirected => {
                 if let Some(redirect) = redirect {

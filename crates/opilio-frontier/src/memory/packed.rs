@@ -35,6 +35,11 @@ impl Packed {
         Self(bytes.into_boxed_slice())
     }
 
+    /// The caller's data.
+    pub(super) fn extra(&self) -> Bytes {
+        try_extra(&mut Reader(&self.0)).expect("what was packed in this process is whole")
+    }
+
     pub(super) fn unpack(&self, host: &Host, band: Band, order: Order) -> Record {
         unpack(&mut Reader(&self.0), host, band, order)
     }
@@ -83,6 +88,21 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
 /// Takes one record off the front of what [`pack`] wrote.
 pub(super) fn unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> Record {
     try_unpack(from, host, band, order).expect("what was packed in this process is whole")
+}
+
+fn try_extra(from: &mut Reader<'_>) -> Option<Bytes> {
+    let flags = from.byte()?;
+    if flags & FINGERPRINT != 0 {
+        from.array::<16>()?;
+    }
+    if flags & ATTEMPTS != 0 {
+        from.varint()?;
+    }
+    if flags & REST != 0 {
+        Rest::read(from)?;
+    }
+    from.text()?;
+    Some(if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() })
 }
 
 fn try_unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> Option<Record> {

@@ -32,6 +32,8 @@ pub(super) struct Case<Step> {
     pub(super) origin: Arc<str>,
     pub(super) attempts: u16,
     pub(super) step: Step,
+    /// The page that it, or the origin of its chain, was found on.
+    pub(super) referrer: Option<Box<str>>,
     pub(super) more: Option<Box<More>>,
     pub(super) reads: Reads,
     pub(super) marks: Marks,
@@ -66,7 +68,7 @@ impl<Step> Case<Step> {
             origin: self.origin.clone(),
             depth: self.record.depth,
             attempts: self.attempts,
-            referrer: self.more.as_ref().and_then(|more| more.referrer.clone()).map(Into::into),
+            referrer: self.referrer.clone(),
             user_agent: settings.user_agent.clone(),
             session: self.session().map(Into::into),
             known_hash: self.record.validators.as_ref().and_then(|known| known.body_hash),

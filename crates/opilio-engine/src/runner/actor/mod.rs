@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use opilio_core::host::Delivery;
-use opilio_core::{Ending, Host, Lease, Reason};
+use opilio_core::{Ending, Lease, Reason};
 use opilio_export::FileStore;
 use opilio_frontier::{Cause, Fetched, Known};
 use url::Url;
@@ -106,11 +106,14 @@ impl<S: Spider> SpiderRunner<S> {
     /// User code runs in more places than `parse`: steps and items are encoded and dropped. Wherever
     /// it panics, it costs this page. Should the page have been sent already, the store drops this.
     fn guarded(&mut self, stub: Stub, work: impl FnOnce(&mut Self)) {
-        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
             self.watch.end();
-            tracing::error!(url = %stub.url, "the spider panicked");
+            let error = words_of_panic(&*panic);
+            tracing::error!(url = %stub.url, error, "the spider panicked");
             let Stub { lease, host, url, attempts } = stub;
-            self.send(lease, &host, Ending::Failed(Reason::ParsePanic), url, attempts);
+            let ending = Ending::Failed(Reason::ParsePanic);
+            let bare = Parsed::bare(self.shard, host, lease, ending, url, attempts);
+            self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
         }
     }
 
@@ -142,7 +145,7 @@ impl<S: Spider> SpiderRunner<S> {
             Ok(step) => Ok((step, extra)),
             Err(error) => Err(error.to_string()),
         });
-        let (step, Extra { more, reads, marks, .. }) = match decoded {
+        let (step, extra) = match decoded {
             Ok(decoded) => decoded,
             Err(error) => {
                 tracing::error!(url = %record.url, error, "the stored step of this URL cannot be read");
@@ -152,6 +155,8 @@ impl<S: Spider> SpiderRunner<S> {
                 return None;
             }
         };
+        let referrer = extra.found_on(&record.url);
+        let Extra { more, reads, marks, .. } = extra;
         let origin = more
             .as_ref()
             .and_then(|more| more.origin.as_ref())
@@ -163,6 +168,7 @@ impl<S: Spider> SpiderRunner<S> {
             origin,
             attempts,
             step,
+            referrer,
             more,
             reads,
             marks,
@@ -213,7 +219,7 @@ impl<S: Spider> SpiderRunner<S> {
             };
             let (read, took) = match done {
                 Ok((read, took)) => (read, counts.then_some(took)),
-                Err(_) => (Read::Failed(Reason::ParsePanic, None), None),
+                Err(error) => (Read::Failed(Reason::ParsePanic, Some(error.to_string())), None),
             };
             runner.send(Elsewhere { case, read, kind, took });
         });
@@ -245,14 +251,19 @@ impl<S: Spider> SpiderRunner<S> {
                 let _permit = permit;
                 list.read(&*spider, &settings)
             });
-            runner.send(Listed { case, listing: work.await.ok() });
+            let listing = work.await.map_err(|error| match error.try_into_panic() {
+                Ok(panic) => words_of_panic(&*panic),
+                Err(error) => error.to_string(),
+            });
+            runner.send(Listed { case, listing });
         });
     }
 
     /// Ends a sitemap with what it gave.
-    fn listed(&mut self, case: Case<S::Step>, listing: Option<Listing>) {
-        let Some(Listing { links, broken }) = listing else {
-            return self.failure(case, Reason::ParsePanic, None, None);
+    fn listed(&mut self, case: Case<S::Step>, listing: Result<Listing, String>) {
+        let Listing { links, broken } = match listing {
+            Ok(listing) => listing,
+            Err(error) => return self.failure(case, Reason::ParsePanic, None, Some(error)),
         };
         let url = &case.record.url;
         let Some((reason, error)) = broken else {
@@ -294,13 +305,15 @@ impl<S: Spider> SpiderRunner<S> {
         links: Links,
     ) {
         let status = answer.as_ref().map(|answer| answer.status);
-        tracing::info!(url = %case.record.url, %reason, status, error, "url failed");
+        let referrer = case.referrer.as_deref();
+        tracing::info!(url = %case.record.url, %reason, status, error, referrer, "url failed");
         let cause = Cause::new(status, error.as_deref());
         let failure = Failure {
             url: case.origin.clone(),
             reason,
             attempts: case.attempts,
             depth: case.record.depth,
+            referrer: case.referrer.as_deref().map(str::to_owned),
             error,
             step: case.step.clone(),
             page: answer.map(|answer| Page::new(answer, case.step.clone(), case.facts(&self.settings))),
@@ -308,8 +321,9 @@ impl<S: Spider> SpiderRunner<S> {
         let mut found = Found::new();
         let spider = &self.spider;
         let outcome = catch_unwind(AssertUnwindSafe(|| spider.failed(&failure, &mut found)));
-        if outcome.is_err() {
-            tracing::error!(url = %case.record.url, "the spider's `failed` panicked");
+        if let Err(panic) = outcome {
+            let error = words_of_panic(&*panic);
+            tracing::error!(url = %case.record.url, error, "the spider's `failed` panicked");
             found = Found::new();
         }
         self.hand_over(case, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
@@ -368,7 +382,6 @@ impl<S: Spider> SpiderRunner<S> {
             fingerprint: case.record.fingerprint,
             reads: Reads::Page,
             links_depth: case.record.depth.saturating_add(1),
-            referrer: self.settings.keep_referrer.then_some(&*case.record.url),
             session: case.session(),
         };
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
@@ -443,17 +456,6 @@ impl<S: Spider> SpiderRunner<S> {
         }
         rows
     }
-
-    fn send(
-        &self,
-        lease: opilio_core::LeaseId,
-        host: &Host,
-        ending: Ending,
-        origin: Arc<str>,
-        attempts: u16,
-    ) {
-        self.port.give(Parsed::bare(self.shard, host.clone(), lease, ending, origin, attempts));
-    }
 }
 
 /// Runs `parse` on one page. Whatever user code does, it costs this page alone.
@@ -487,11 +489,19 @@ fn parse<S: Spider>(
             tracing::warn!(url, %error, "parse failed");
             Read::Failed(Reason::ParseError, Some(error.to_string()))
         }
-        Err(_) => {
-            tracing::error!(url, "parse panicked");
-            Read::Failed(Reason::ParsePanic, None)
+        Err(panic) => {
+            let error = words_of_panic(&*panic);
+            tracing::error!(url, error, "parse panicked");
+            Read::Failed(Reason::ParsePanic, Some(error))
         }
     }
+}
+
+/// What a panic says. Where it happened is what the panic hook prints.
+fn words_of_panic(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("with a value that is no text"))
 }
 
 /// A page that was parsed on another thread.
@@ -520,10 +530,10 @@ impl<S: Spider> actix::Message for Elsewhere<S> {
     type Result = ();
 }
 
-/// A sitemap that was read; none if the spider panicked over an entry.
+/// A sitemap that was read, or what the spider's panic over an entry said.
 struct Listed<S: Spider> {
     case: Case<S::Step>,
-    listing: Option<Listing>,
+    listing: Result<Listing, String>,
 }
 
 impl<S: Spider> actix::Message for Listed<S> {

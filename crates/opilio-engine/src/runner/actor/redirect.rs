@@ -156,7 +156,8 @@ impl<S: Spider> SpiderRunner<S> {
         let step = self.converter.step(&case.step);
         let extra = step.and_then(|step| {
             let more = Some(Box::new(More { origin: Some(chain), ..more }));
-            let extra = Extra { step, more, reads: case.reads, marks, ..Extra::default() };
+            let (reads, referrer) = (case.reads, case.referrer.clone());
+            let extra = Extra { step, referrer, more, reads, marks, ..Extra::default() };
             extra.encode().map_err(StepError::Pack)
         });
         let extra = match extra {
