@@ -63,7 +63,7 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
         spider = spider.with_files();
     }
     if format == Format::Csv {
-        spider = spider.as_csv();
+        spider = spider.with_csv();
     }
     let (resume, retry_failed, durability) = (args.resume, args.retry_failed, args.durability);
     let (history, refresh) = (args.history, args.refresh);

@@ -36,7 +36,7 @@ impl PageSpider {
     }
 
     /// Says that items become rows of CSV.
-    pub(crate) fn as_csv(self) -> Self {
+    pub(crate) fn with_csv(self) -> Self {
         Self { as_csv: true, ..self }
     }
 
