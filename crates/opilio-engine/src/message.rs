@@ -230,8 +230,8 @@ pub(crate) struct Parsed {
     pub(crate) next: Option<Box<Redirect>>,
     /// A host that belongs to the crawl from now on, since a seed led to it.
     pub(crate) grows: Option<Host>,
-    /// The canonical name of a page, where pages are merged by it.
-    pub(crate) name: Option<Box<Name>>,
+    /// The names of a page, where pages are merged by them.
+    pub(crate) names: Vec<Name>,
     /// Encoded items, a buffer a sink.
     pub(crate) rows: Vec<Vec<u8>>,
     pub(crate) items: u64,
@@ -263,7 +263,7 @@ impl Parsed {
             links: Vec::new(),
             next: None,
             grows: None,
-            name: None,
+            names: Vec::new(),
             rows: Vec::new(),
             items: 0,
             fetched: Fetched::default(),
@@ -273,7 +273,7 @@ impl Parsed {
     }
 }
 
-/// The name of a page, and the lines to write should another page have it already.
+/// A name of a page (its canonical URL, its content), and the lines to write should another page have it already.
 #[derive(Debug)]
 pub(crate) struct Name {
     pub(crate) fingerprint: Fingerprint,

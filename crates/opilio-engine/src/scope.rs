@@ -193,6 +193,11 @@ impl Scope {
         self
     }
 
+    /// How many pages of a host may have the same content before links of further ones are a trap's.
+    pub(crate) fn same_content_max(&self) -> u32 {
+        self.traps.same_content_max
+    }
+
     /// The crawl begins in this year.
     pub(crate) fn begin(&mut self, year: u16) {
         self.year = Some(year);

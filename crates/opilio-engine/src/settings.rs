@@ -11,6 +11,7 @@ use opilio_fetch::{Cookies, Order};
 use url::Url;
 
 use crate::login::{self, Login, Logins, Session};
+use crate::runner::Naming;
 use crate::scope::Scope;
 
 /// The settings of one host, or of all that a pattern names.
@@ -168,7 +169,8 @@ pub(crate) struct Settings {
     pub(crate) cookies: Option<Arc<Cookies>>,
     /// What seeds have as user info.
     pub(crate) logins: Logins,
-    pub(crate) merge_canonical: bool,
+    /// What pages are merged by.
+    pub(crate) merge: Naming,
     pub(crate) order: opilio_core::Order,
 }
 

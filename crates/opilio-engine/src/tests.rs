@@ -30,6 +30,8 @@ mod redirects;
 mod resumed;
 mod robots;
 #[cfg(feature = "disk")]
+mod same_content;
+#[cfg(feature = "disk")]
 mod session_ids;
 mod sitemaps;
 #[cfg(feature = "disk")]

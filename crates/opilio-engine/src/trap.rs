@@ -3,7 +3,8 @@
 //! A trap is a site, mostly an innocent one, that makes new URLs for ever: a relative link that grows
 //! its own path, a calendar with a link to the next month, a parameter that is added once more on
 //! each page. What such URLs have in common can be seen in the URL itself, so that no page is spent
-//! on finding out. Traps without such a shape cost what the crawl allows a host, and no more.
+//! on finding out. A trap whose pages are all the same is known by that, after a few. Others cost what the
+//! crawl allows a host, and no more.
 
 use opilio_frontier::Filtered;
 use url::{Position, Url};
@@ -33,6 +34,10 @@ pub struct TrapRules {
     /// How often an escape may itself be escaped (3): a `return` parameter that wraps itself once
     /// more on each page grows `%2525252F`.
     pub escapes_max: usize,
+    /// How many pages of a host may have the same content, byte for byte, before the links of further ones
+    /// are not followed (5). A "not found" page with status 200 and relative links makes a new URL of each
+    /// of them, wherever it is shown; links that lead to one place are known by then. Of each run anew.
+    pub same_content_max: u32,
     /// Years from now that a calendar is followed to (5). Only from month to month: a page about
     /// another month is known by a year and a month in its own URL and in the link.
     pub calendar_years: u16,
@@ -47,6 +52,7 @@ impl Default for TrapRules {
             same_parameter_max: 3,
             parameters_max: 64,
             escapes_max: 3,
+            same_content_max: 5,
             calendar_years: 5,
         }
     }
@@ -63,6 +69,7 @@ impl TrapRules {
             same_parameter_max: usize::MAX,
             parameters_max: usize::MAX,
             escapes_max: usize::MAX,
+            same_content_max: u32::MAX,
             calendar_years: u16::MAX,
         }
     }

@@ -84,6 +84,8 @@ filtered! {
     TrapQuery => "trap_query",
     /// A calendar's page about a time that is too far ahead.
     TrapCalendar => "trap_calendar",
+    /// Linked from a page whose content its host has shown again and again: a trap's.
+    TrapSameContent => "trap_same_content",
 }
 
 impl fmt::Display for Filtered {

@@ -64,8 +64,12 @@ pub(crate) struct CrawlArgs {
     /// Prints one page of all that name the same canonical URL, in a further field; the others are aliases of it
     #[arg(long, env = "OPILIO_MERGE_CANONICAL", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) merge_canonical: bool,
+    /// Prints one page of all that have equal content, white space and session ids apart; the others are
+    /// aliases of the first
+    #[arg(long, env = "OPILIO_MERGE_DUPLICATES", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) merge_duplicates: bool,
     /// Follows links that only traps have, too: paths and queries that repeat themselves or have too
-    /// many parts, months that are years ahead
+    /// many parts, months that are years ahead, links of a page that comes under one URL after another
     #[arg(long, env = "OPILIO_FOLLOW_TRAPS", help_heading = "What", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) follow_traps: bool,
     /// Ends after exactly so many pages [default: no limit]

@@ -38,6 +38,7 @@ pub(crate) struct Plan {
     max_redirects: Option<u16>,
     strip_tracking: bool,
     merge_canonical: bool,
+    merge_duplicates: bool,
     /// The settings file that was read because it was there.
     unasked: Option<PathBuf>,
 }
@@ -83,6 +84,7 @@ impl Plan {
             max_redirects: args.max_redirects.or(keys.max_redirects),
             strip_tracking: args.strip_tracking || keys.strip_tracking.unwrap_or(false),
             merge_canonical: args.merge_canonical || keys.merge_canonical.unwrap_or(false),
+            merge_duplicates: args.merge_duplicates || keys.merge_duplicates.unwrap_or(false),
             default: default.policy,
             unasked: file.filter(|_| args.config.is_none()),
         })
@@ -142,6 +144,9 @@ impl Plan {
         }
         if self.merge_canonical {
             crawler = crawler.merge_canonical();
+        }
+        if self.merge_duplicates {
+            crawler = crawler.merge_duplicates();
         }
         crawler
     }

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Trigger};
 use serde_json::json;
 
-use crate::support::{FAST, crawl, finish, opilio, run, until};
+use crate::support::{FAST, crawl, ears_with, finish, opilio, run, until};
 
 fn shop() -> Sandbox {
     Sandbox::builder().host(HostConfig::new().products(40)).start().unwrap()
@@ -441,4 +441,21 @@ fn session_ids_make_no_second_page_unless_they_are_kept() {
     let config = dir.path().join("opilio.toml");
     std::fs::write(&config, "[crawl]\nkeep_session_ids = true\n").unwrap();
     assert_eq!(pages(&["--config", config.to_str().unwrap()]), 4);
+}
+
+#[test]
+fn one_page_under_every_name_is_a_trap_and_may_be_merged() {
+    let page = "<title>Not found</title><a href='help/contact.html'>help</a><a href='news/'>news</a>";
+    let server = ears_with("", page);
+    let seed = format!("http://{}/old/", server.addr);
+    let (run, report) = crawl(&[&seed, "--max-pages=300"]);
+    assert!(run.items().len() <= 15, "{}", run.items().len());
+    assert!(report["filtered"]["trap_same_content"].as_u64().unwrap() > 0, "{report}");
+    assert!(run.stderr.contains("this page has come again and again under other URLs"), "{}", run.stderr);
+    let (run, _) = crawl(&[&seed, "--max-pages=60", "--follow-traps"]);
+    assert_eq!(run.items().len(), 60);
+    let (run, report) = crawl(&[&seed, "--merge-duplicates"]);
+    assert_eq!(report["pages"], json!(1), "{report}");
+    let aliases: Vec<_> = run.items().into_iter().filter(|item| item["alias"] == json!(true)).collect();
+    assert!(aliases.len() >= 3 && aliases.iter().all(|item| item["final_url"] == json!(seed)), "{aliases:?}");
 }

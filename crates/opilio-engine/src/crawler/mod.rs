@@ -30,6 +30,7 @@ use crate::login::Session;
 use crate::memory::{self, Gauge};
 use crate::past::TryAgain;
 use crate::report::CrawlReport;
+use crate::runner::Naming;
 use crate::scope::Scope;
 use crate::settings::{BadHostPattern, HostSettings, HostTable};
 use crate::spider::Spider;
@@ -115,7 +116,7 @@ pub struct Crawler<S: Spider> {
     memory_limit: Option<u64>,
     gauge: Gauge,
     redirects_max: u16,
-    merge_canonical: bool,
+    merge: Naming,
     strip_tracking: bool,
     seed: Option<u64>,
 }
@@ -159,7 +160,7 @@ impl<S: Spider> Crawler<S> {
             memory_limit: None,
             gauge: Box::new(memory::resident_bytes),
             redirects_max: 10,
-            merge_canonical: false,
+            merge: Naming::default(),
             strip_tracking: false,
             seed: None,
         }
@@ -446,7 +447,19 @@ impl<S: Spider> Crawler<S> {
     /// a million, and not across a resume: there a name may get one more page.
     #[must_use]
     pub fn merge_canonical(mut self) -> Self {
-        self.merge_canonical = true;
+        self.merge.canonical = true;
+        self
+    }
+
+    /// Writes one page of all that have equal content, white space and session ids apart: "not found" pages
+    /// with status 200, print versions, one article below several categories.
+    ///
+    /// The first that arrives stands for all of its registrable domain, the others end as its aliases, and
+    /// their links are followed all the same. Contents are kept in memory, up to a quarter of a million on
+    /// each thread, and not across a resume: there a content may get one more page.
+    #[must_use]
+    pub fn merge_duplicates(mut self) -> Self {
+        self.merge.content = true;
         self
     }
 

@@ -132,7 +132,7 @@ impl<S: Spider> Crawler<S> {
             sessions: self.sessions,
             cookies: cookies.clone(),
             logins,
-            merge_canonical: self.merge_canonical,
+            merge: self.merge,
             order: self.order,
         };
         let settings = Arc::new(settings);

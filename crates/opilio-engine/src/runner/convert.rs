@@ -33,6 +33,8 @@ pub(crate) struct Parent<'a> {
     pub(crate) links_depth: u16,
     /// The page's session, which is that of what is found on it.
     pub(crate) session: Option<&'a str>,
+    /// Its host has shown its content too often.
+    pub(crate) is_repeated: bool,
 }
 
 /// Turns requests into admissions, each URL once for each step. Reused from page to page.
@@ -151,7 +153,11 @@ impl Converter {
                 out.push(Admission::Filtered { fingerprint, why: Filtered::TooManyLinks });
                 continue;
             }
-            if let Some(why) = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)) {
+            // What a spider sends is no link of the page, and what it asks for again it means.
+            let is_link = reads == Reads::Page && !again && is_plain(more.as_deref());
+            let repeated = (parent.is_repeated && is_link).then_some(Filtered::TrapSameContent);
+            let refused = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)).or(repeated);
+            if let Some(why) = refused {
                 out.push(Admission::Filtered { fingerprint, why });
                 continue;
             }
@@ -327,6 +333,11 @@ fn clean(url: &mut Url) {
         let _ = url.set_username("");
         let _ = url.set_password(None);
     }
+}
+
+/// A GET and nothing more.
+pub(crate) fn is_plain(more: Option<&More>) -> bool {
+    more.is_none_or(|more| more.method.is_none() && more.body.is_none())
 }
 
 /// With the session that it names, or else with its page's.

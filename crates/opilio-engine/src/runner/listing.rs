@@ -56,6 +56,7 @@ impl<Step: Clone> List<Step> {
             // What is listed is a seed, too: no link led to it.
             links_depth: self.depth,
             session: self.session.as_deref(),
+            is_repeated: false,
         };
         let mut converter = Converter::default();
         match converter.links::<S>(requests, Vec::new(), &parent, &settings.scope) {

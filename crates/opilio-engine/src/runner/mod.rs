@@ -8,6 +8,7 @@ mod convert;
 mod hand;
 mod listing;
 mod naming;
+mod same;
 mod slow;
 mod watch;
 
@@ -16,4 +17,5 @@ pub use convert::SeedError;
 pub(crate) use actor::{OVERDUE, RunnerSetup, SpiderRunner};
 pub(crate) use convert::{SHAPES_MAX, fingerprint_of, seed_admissions};
 pub(crate) use hand::Hand;
+pub(crate) use naming::Naming;
 pub(crate) use watch::ParseWatch;

@@ -1,45 +1,61 @@
-//! By which name a page is merged with others, in a crawl that merges.
+//! By which names a page is merged with others, in a crawl that merges.
 
-use opilio_core::Host;
+use opilio_core::{Fingerprint, Host};
 use url::Url;
 
+use super::same;
 use crate::page::Page;
 use crate::scope::Scope;
 
-/// Whether pages are merged by their names.
-#[derive(Clone, Copy)]
-pub(crate) enum Naming {
-    None,
-    Canonical,
+/// What pages are merged by.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Naming {
+    pub(crate) canonical: bool,
+    pub(crate) content: bool,
 }
 
 /// The names of a page.
 pub(crate) struct PageName {
-    own: Url,
-    preferred: Option<Url>,
+    pub(super) own: Url,
+    /// What it prefers, where that is asked for.
+    preferred: Option<Option<Url>>,
+    /// What stands for its content, where that is asked for.
+    pub(super) content: Option<Fingerprint>,
 }
 
 impl Naming {
     pub(crate) fn of<Step>(self, page: &Page<Step>) -> Option<PageName> {
-        match self {
-            Self::None => None,
-            Self::Canonical => Some(PageName { own: page.url().clone(), preferred: page.canonical() }),
+        if !self.canonical && !self.content {
+            return None;
         }
+        let host = Host::of(page.url()).ok().filter(|_| self.content && !page.is_not_modified());
+        Some(PageName {
+            own: page.url().clone(),
+            preferred: self.canonical.then(|| page.canonical()),
+            content: host.and_then(|host| same::content(&host, page.body(), is_text(page))),
+        })
     }
 }
 
 impl PageName {
     /// The name that holds: the one that the page prefers, if that is the crawl's and of the same
-    /// registrable domain (nobody speaks for others), else its own.
-    pub(crate) fn settled(self, host: &Host, depth: u16, scope: &Scope) -> Url {
-        let prefers = self.preferred.filter(|url| {
+    /// registrable domain (nobody speaks for others), else its own. `None` where canonical names are not asked
+    /// for.
+    pub(crate) fn settled(&self, host: &Host, depth: u16, scope: &Scope) -> Option<Url> {
+        let prefers = self.preferred.as_ref()?.as_ref().filter(|url| {
             Host::of(url).is_ok_and(|named| {
                 named.group() == host.group() && scope.refuses(url, &named, depth).is_none()
             })
         });
-        let mut name = prefers.unwrap_or(self.own);
+        let mut name = prefers.unwrap_or(&self.own).clone();
         scope.tidy(&mut name);
         name.set_fragment(None);
-        name
+        Some(name)
     }
+}
+
+/// Whether white space means nothing in it.
+fn is_text<Step>(page: &Page<Step>) -> bool {
+    let kind = page.header("content-type").map(str::to_ascii_lowercase);
+    kind.is_none_or(|kind| ["text/", "html", "xml"].iter().any(|part| kind.contains(part)))
 }

@@ -345,12 +345,16 @@ impl Desk {
     /// A name is taken here, and by a page that will be settled as one: so no page gives way to one
     /// that fails, and whether the named URL itself can be fetched does not matter.
     fn merged(&mut self, mut page: Parsed) -> Parsed {
-        if let Some(name) = page.name.take()
-            && !self.names.take(name.fingerprint)
-        {
-            page.ending = Ending::Alias;
-            page.rows = name.alias_rows;
-            page.items = 0;
+        let names = std::mem::take(&mut page.names);
+        let own: Vec<_> = names.iter().map(|name| name.fingerprint).collect();
+        let taken = names.iter().position(|name| self.names.has(name.fingerprint));
+        match taken.and_then(|at| names.into_iter().nth(at)) {
+            Some(name) => {
+                page.ending = Ending::Alias;
+                page.rows = name.alias_rows;
+                page.items = 0;
+            }
+            None => own.into_iter().for_each(|name| self.names.take(name)),
         }
         page
     }

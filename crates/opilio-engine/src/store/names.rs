@@ -1,4 +1,4 @@
-//! Which canonical names are taken: the first page of each name stands for all that bear it.
+//! Which names are taken, canonical URLs and contents: the first page of each name stands for all that bear it.
 
 use std::collections::HashSet;
 
@@ -9,15 +9,16 @@ use opilio_core::Fingerprint;
 pub(crate) struct Names(HashSet<u128>);
 
 impl Names {
-    /// Takes a name; whether it was free. Once there is no room, every name is.
-    pub(crate) fn take(&mut self, name: Fingerprint) -> bool {
-        if self.0.len() >= NAMES_MAX {
-            return !self.0.contains(&name.0);
+    /// Whether a name is taken. Once there is no room, every other name is free.
+    pub(crate) fn has(&self, name: Fingerprint) -> bool {
+        self.0.contains(&name.0)
+    }
+
+    /// Takes a name, if there is room.
+    pub(crate) fn take(&mut self, name: Fingerprint) {
+        if self.0.len() < NAMES_MAX && self.0.insert(name.0) && self.0.len() == NAMES_MAX {
+            tracing::warn!(names = NAMES_MAX, "pages with further names are not merged");
         }
-        if self.0.len() + 1 == NAMES_MAX {
-            tracing::warn!(names = NAMES_MAX, "pages with further canonical names are not merged");
-        }
-        self.0.insert(name.0)
     }
 }
 
@@ -31,12 +32,13 @@ mod tests {
     #[test]
     fn a_name_is_taken_once_and_what_does_not_fit_is_free() {
         let mut names = Names::default();
-        assert!(names.take(Fingerprint(1)) && !names.take(Fingerprint(1)));
+        names.take(Fingerprint(1));
+        assert!(names.has(Fingerprint(1)) && !names.has(Fingerprint(2)));
         (0..NAMES_MAX as u128).for_each(|n| {
             names.take(Fingerprint(n));
         });
         let beyond = Fingerprint(u128::MAX);
-        assert!(names.take(beyond) && names.take(beyond));
-        assert!(!names.take(Fingerprint(1)));
+        names.take(beyond);
+        assert!(!names.has(beyond) && names.has(Fingerprint(1)));
     }
 }

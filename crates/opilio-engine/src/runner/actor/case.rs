@@ -5,6 +5,7 @@ use std::sync::Arc;
 use opilio_core::{Host, Lease, LeaseId, Record, Validators};
 use opilio_frontier::Fetched;
 
+use super::super::convert::is_plain;
 use super::super::naming::Naming;
 use crate::extra::{Marks, More, Reads};
 use crate::page::{Answer, PageFacts};
@@ -39,6 +40,8 @@ pub(super) struct Case<Step> {
     pub(super) marks: Marks,
     /// The host that a seed led to with it, and that was none of the crawl's before.
     pub(super) grows: Option<Host>,
+    /// Its host has shown its content too often.
+    pub(super) is_repeated: bool,
     /// How a page was fetched, for the store.
     pub(super) fetched: Fetched,
 }
@@ -59,8 +62,15 @@ impl<Step> Case<Step> {
 
     /// What answers another request than a plain GET is no page of its URL.
     pub(super) fn naming(&self, settings: &Settings) -> Naming {
-        let is_plain = self.more.as_ref().is_none_or(|more| more.method.is_none() && more.body.is_none());
-        if settings.merge_canonical && is_plain { Naming::Canonical } else { Naming::None }
+        let by = settings.merge;
+        // Asked for again, it is meant as another page.
+        let content = by.content && !self.marks.again;
+        if self.is_plain() { Naming { content, ..by } } else { Naming::default() }
+    }
+
+    /// Whether it was asked for as a link is.
+    pub(super) fn is_plain(&self) -> bool {
+        is_plain(self.more.as_deref())
     }
 
     pub(super) fn facts(&self, settings: &Settings) -> PageFacts {

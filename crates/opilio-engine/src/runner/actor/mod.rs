@@ -18,6 +18,7 @@ use super::convert::{Converter, Encoders, Links, Parent, fingerprint_of, rows};
 use super::hand::Hand;
 use super::listing::{List, Listing};
 use super::naming::{Naming, PageName};
+use super::same::{Bodies, Firsts};
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
 use crate::clock::Clock;
@@ -59,6 +60,8 @@ pub(crate) struct SpiderRunner<S: Spider> {
     converter: Converter,
     port: StorePort,
     slow: SlowSteps<S::Step>,
+    bodies: Bodies,
+    firsts: Firsts,
     watch: ParseWatch,
     hand: Hand,
     cores: Arc<Semaphore>,
@@ -77,7 +80,7 @@ enum Read<S: Spider> {
 /// What a lease gave beside what the spider found.
 #[derive(Default)]
 struct Beside {
-    name: Option<Box<Name>>,
+    names: Vec<Name>,
     /// What a sitemap lists.
     links: Links,
     /// Of a failure.
@@ -95,6 +98,8 @@ impl<S: Spider> SpiderRunner<S> {
             converter: Converter::default(),
             port: setup.port,
             slow: SlowSteps::new(),
+            bodies: Bodies::default(),
+            firsts: Firsts::default(),
             watch: setup.watch,
             hand: setup.hand,
             cores: setup.cores,
@@ -173,12 +178,14 @@ impl<S: Spider> SpiderRunner<S> {
             reads,
             marks,
             grows: None,
+            is_repeated: false,
             fetched: Fetched::default(),
         })
     }
 
     fn page(&mut self, ctx: &mut Context<Self>, mut case: Case<S::Step>, answer: Answer) {
         case.fetched = case.fetched(&answer, &self.settings);
+        case.is_repeated = self.is_repeated(&case, &answer);
         self.grow_scope(&mut case);
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&case.step);
         let facts = case.facts(&self.settings);
@@ -277,8 +284,8 @@ impl<S: Spider> SpiderRunner<S> {
     fn finish(&mut self, case: Case<S::Step>, read: Read<S>) {
         match read {
             Read::Found(found, name) => {
-                let name = name.map(|name| self.name(&case, *name));
-                self.hand_over(case, found, Ending::Page, Beside { name, ..Beside::default() });
+                let names = name.map(|name| self.names(&case, *name)).unwrap_or_default();
+                self.hand_over(case, found, Ending::Page, Beside { names, ..Beside::default() });
             }
             Read::Failed(reason, error) => self.failure(case, reason, None, error),
         }
@@ -383,16 +390,17 @@ impl<S: Spider> SpiderRunner<S> {
             reads: Reads::Page,
             links_depth: case.record.depth.saturating_add(1),
             session: case.session(),
+            is_repeated: case.is_repeated,
         };
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
         let mut count = items.len() as u64;
-        let Beside { name, links: Links { admissions: mut all, mut samples }, mut cause } = beside;
+        let Beside { names, links: Links { admissions: mut all, mut samples }, mut cause } = beside;
         samples.append(&mut self.converter.samples());
-        let (links, rows, ending, name) = match (links, rows) {
+        let (links, rows, ending, names) = match (links, rows) {
             (Ok(links), Ok(rows)) => {
                 all.extend(links);
-                (all, rows, ending, name)
+                (all, rows, ending, names)
             }
             (links, rows) => {
                 let url = &case.record.url;
@@ -405,7 +413,7 @@ impl<S: Spider> SpiderRunner<S> {
                     cause = Cause::new(None, Some(&format!("an item cannot be encoded: {error}")));
                 }
                 count = 0;
-                (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError), None)
+                (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError), Vec::new())
             }
         };
         self.port.give(Parsed {
@@ -418,7 +426,7 @@ impl<S: Spider> SpiderRunner<S> {
             links,
             next: None,
             grows: case.grows,
-            name,
+            names,
             rows,
             items: count,
             fetched: case.fetched,
@@ -427,28 +435,56 @@ impl<S: Spider> SpiderRunner<S> {
         });
     }
 
-    fn name(&mut self, case: &Case<S::Step>, name: PageName) -> Box<Name> {
-        let name = name.settled(&case.host, case.record.depth, &self.settings.scope);
-        Box::new(Name {
-            fingerprint: fingerprint_of(&self.settings.scope, &name, case.more.as_deref(), Reads::Page),
-            alias_rows: self.alias_rows(&case.origin, &name),
-        })
+    fn names(&mut self, case: &Case<S::Step>, name: PageName) -> Vec<Name> {
+        let scope = &self.settings.scope;
+        let mut names = Vec::new();
+        if let Some(url) = name.settled(&case.host, case.record.depth, scope) {
+            let fingerprint = fingerprint_of(scope, &url, case.more.as_deref(), Reads::Page);
+            names.push(Name { fingerprint, alias_rows: self.alias_rows(&case.origin, url.as_str()) });
+        }
+        let Some(content) = name.content else { return names };
+        // What one user is shown says nothing about what another one would be.
+        let fingerprint = content.in_session(case.session().unwrap_or_default());
+        if let Some(first) = self.firsts.of(fingerprint, case.record.fingerprint, name.own.as_str()) {
+            names.push(Name { fingerprint, alias_rows: self.alias_rows(&case.origin, &first) });
+        }
+        names
+    }
+
+    /// Whether a page's host has shown its content so often that its links are a trap's.
+    fn is_repeated(&mut self, case: &Case<S::Step>, answer: &Answer) -> bool {
+        let max = self.settings.scope.same_content_max();
+        let kind = answer.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        let is_markup = kind.is_none_or(|kind| {
+            let kind = String::from_utf8_lossy(kind).to_ascii_lowercase();
+            kind.contains("html") || kind.contains("xml")
+        });
+        let counts = is_markup && case.is_plain() && !case.marks.again && !answer.body.is_empty();
+        if max == u32::MAX || !counts {
+            return false;
+        }
+        let times = self.bodies.note(&case.host, &answer.body);
+        if times == max.saturating_add(1) {
+            let (url, host) = (&case.record.url, &case.host);
+            tracing::warn!(%host, %url, times, "this page has come again and again under other URLs: its links are not followed any more");
+        }
+        times > max
     }
 
     /// Ends a URL that led to one that the crawl has a page of.
     fn alias(&mut self, case: &Case<S::Step>, target: &Url) {
-        let rows = self.alias_rows(&case.origin, target);
+        let rows = self.alias_rows(&case.origin, target.as_str());
         let (host, origin, attempts) = (case.host.clone(), case.origin.clone(), case.attempts);
         let bare = Parsed::bare(self.shard, host, case.lease, Ending::Alias, origin, attempts);
         self.port.give(Parsed { rows, ..bare });
     }
 
     /// The lines that say: this URL led to that one.
-    fn alias_rows(&mut self, origin: &str, target: &Url) -> Vec<Vec<u8>> {
+    fn alias_rows(&mut self, origin: &str, target: &str) -> Vec<Vec<u8>> {
         let mut rows = Vec::with_capacity(self.encoders.len());
         for encoder in &mut self.encoders {
             let mut out = Vec::new();
-            if let Err(error) = encoder.encode_alias(origin, target.as_str(), &mut out) {
+            if let Err(error) = encoder.encode_alias(origin, target, &mut out) {
                 tracing::warn!(url = %origin, %error, "the alias line cannot be encoded");
                 out.clear();
             }

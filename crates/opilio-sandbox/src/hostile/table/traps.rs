@@ -40,6 +40,9 @@ pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
                 scramble(asked.count + 9)
             )]
         }),
+        Trouble::at("not-found", "one page with relative links under every name", Ends::Trap(16), |_| {
+            page(links(&["not-found/help.html".to_owned(), "not-found/news/".to_owned()]))
+        }),
         trap("counter", "a next page on every page", 200, |asked| {
             let n: u64 = asked.path.rsplit('/').next().and_then(|n| n.parse().ok()).unwrap_or(0);
             vec![format!("/counter/{}", n + 1)]

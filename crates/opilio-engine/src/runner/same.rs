@@ -1,0 +1,234 @@
+//! Pages of equal content: a body that comes again and again, and what one page has in common with
+//! another.
+
+use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
+use std::sync::Arc;
+
+use opilio_core::{Fingerprint, Host, is_session_id};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
+
+use super::convert::Identity;
+
+/// How often each host of a shard has shown a body, byte for byte. Of this run, and bounded: what came
+/// once is forgotten first.
+#[derive(Default)]
+pub(super) struct Bodies(HashMap<u64, u32, BuildHasherDefault<Identity>>);
+
+impl Bodies {
+    /// Notes a body; tells how often this host has shown it.
+    pub(super) fn note(&mut self, host: &Host, body: &[u8]) -> u32 {
+        if self.0.len() >= BODIES_MAX {
+            self.0.retain(|_, times| *times > 1);
+            if self.0.len() >= BODIES_MAX {
+                self.0.clear();
+            }
+        }
+        let times = self.0.entry(xxh3_64_with_seed(body, xxh3_64(host.as_str().as_bytes()))).or_default();
+        *times = times.saturating_add(1);
+        *times
+    }
+}
+
+/// The first page of each content, where pages of equal content are merged. Of this run, and bounded:
+/// what does not fit is not merged.
+#[derive(Default)]
+pub(super) struct Firsts(HashMap<u128, First, BuildHasherDefault<Identity>>);
+
+struct First {
+    /// The key of the page.
+    page: Fingerprint,
+    /// Where it came from.
+    url: Arc<str>,
+}
+
+impl Firsts {
+    /// The URL of the first page with this content, which may be this one. None if there is no room, or if
+    /// this is the first page, read once more.
+    pub(super) fn of(&mut self, content: Fingerprint, page: Fingerprint, url: &str) -> Option<Arc<str>> {
+        if let Some(first) = self.0.get(&content.0) {
+            return Some(first.url.clone()).filter(|_| first.page != page);
+        }
+        if self.0.len() >= FIRSTS_MAX {
+            return None;
+        }
+        let url: Arc<str> = url.into();
+        self.0.insert(content.0, First { page, url: url.clone() });
+        if self.0.len() == FIRSTS_MAX {
+            tracing::warn!(pages = FIRSTS_MAX, "pages of further contents are not merged");
+        }
+        Some(url)
+    }
+}
+
+/// Equal for pages of one registrable domain that differ in white space and session ids only; `None` for
+/// a body without content.
+pub(super) fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
+    let mut plain = if is_text { plain(body) } else { body.to_vec() };
+    if plain.is_empty() {
+        return None;
+    }
+    plain.push(0);
+    plain.extend_from_slice(host.group().as_str().as_bytes());
+    Some(Fingerprint(xxh3_128(&plain)))
+}
+
+/// The text without white space, and without the session ids in its links and forms.
+fn plain(body: &[u8]) -> Vec<u8> {
+    let mut out: Vec<u8> = Vec::with_capacity(body.len());
+    let mut rest = body;
+    // Inside of a form's field that is named like a session id.
+    let mut is_field = false;
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte.is_ascii_whitespace() {
+            rest = after;
+        } else if is_name(byte) {
+            let (name, after) = split_while(rest, is_name);
+            if let Some(after) = after_id(name, after) {
+                leave_out(&mut out, after);
+                rest = after;
+                continue;
+            }
+            is_field |= is_quoted(out.last(), after.first()) && is_id_name(name);
+            out.extend_from_slice(name);
+            rest = after;
+            if is_field && name.eq_ignore_ascii_case(b"value") {
+                rest = after_value(after);
+            }
+        } else {
+            is_field &= byte != b'>';
+            out.push(byte);
+            rest = after;
+        }
+    }
+    out
+}
+
+/// What follows `=value` behind the name of a session id, if that is one.
+fn after_id<'a>(name: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
+    let rest = rest.strip_prefix(b"=")?;
+    let (value, after) = split_while(rest, |byte| byte > b' ' && !b"&\"'<>;#?/\\)".contains(&byte));
+    let (name, value) = (std::str::from_utf8(name).ok()?, std::str::from_utf8(value).ok()?);
+    let is_id = is_session_id(name, value) || name.eq_ignore_ascii_case("cfid");
+    is_id.then_some(after)
+}
+
+/// Takes the separator away that an id leaves behind, so that the link is one without it.
+fn leave_out(out: &mut Vec<u8>, after: &[u8]) {
+    if matches!(out.last(), Some(b'?' | b'&' | b';')) && after.first() != Some(&b'&') {
+        out.pop();
+    }
+}
+
+fn is_id_name(name: &[u8]) -> bool {
+    std::str::from_utf8(name).is_ok_and(|name| is_session_id(name, "0123456789abcdef0123456789abcdef"))
+}
+
+fn is_quoted(before: Option<&u8>, after: Option<&u8>) -> bool {
+    matches!(
+        (before, after),
+        (Some(b'"'), Some(b'"')) | (Some(b'\''), Some(b'\'')) | (Some(b'='), Some(b' ' | b'>'))
+    )
+}
+
+/// What follows a value in quotes.
+fn after_value(rest: &[u8]) -> &[u8] {
+    let Some((quote @ (b'"' | b'\''), value)) = rest.strip_prefix(b"=").and_then(|rest| rest.split_first())
+    else {
+        return rest;
+    };
+    split_while(value, |byte| byte != *quote).1
+}
+
+fn split_while(bytes: &[u8], holds: impl Fn(u8) -> bool) -> (&[u8], &[u8]) {
+    bytes.split_at(bytes.iter().position(|byte| !holds(*byte)).unwrap_or(bytes.len()))
+}
+
+fn is_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// About 2 MB a shard.
+const BODIES_MAX: usize = 1 << 17;
+/// Some 40 MB a shard, with their URLs.
+const FIRSTS_MAX: usize = 1 << 18;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use url::Url;
+
+    fn host(name: &str) -> Host {
+        Host::of(&Url::parse(&format!("http://{name}/")).unwrap()).unwrap()
+    }
+
+    fn key(text: &str) -> Option<Fingerprint> {
+        content(&host("a.example"), text.as_bytes(), true)
+    }
+
+    #[test]
+    fn white_space_and_session_ids_make_no_other_content() {
+        let id = "0123456789abcdef0123456789abcdef";
+        let other = "fedcba9876543210fedcba9876543210";
+        for (one, two) in [
+            ("<p>a</p><p>b</p>".to_owned(), "<p>a</p> <p>b </p>".to_owned()),
+            ("<p>a b</p>\n".to_owned(), "  <p>a\r\n\tb</p>".to_owned()),
+            (format!("<a href='/x;jsessionid={id}'>"), format!("<a href='/x;jsessionid={other}'>")),
+            (format!("<a href='/x;jsessionid={id}'>"), "<a href='/x'>".to_owned()),
+            (format!("<a href=\"/x?PHPSESSID={id}&b=1\">"), format!("<a href=\"/x?PHPSESSID={other}&b=1\">")),
+            (format!("<a href=/x?b=1&sid={id}>y</a>"), "<a href=/x?b=1>y</a>".to_owned()),
+            ("?CFID=12&CFTOKEN=34\"".to_owned(), "?CFID=13&CFTOKEN=35\"".to_owned()),
+            (
+                format!("<input type=hidden name=\"PHPSESSID\" value=\"{id}\">"),
+                format!("<input type=hidden name=\"PHPSESSID\" value=\"{other}\">"),
+            ),
+            (format!("<input name='sid'  value='{id}'/>"), format!("<input name='sid' value='{other}'/>")),
+        ] {
+            assert_eq!(key(&one), key(&two), "{one} {two}");
+        }
+    }
+
+    #[test]
+    fn anything_else_does() {
+        for (one, two) in [
+            ("<p>a</p>", "<p>b</p>"),
+            ("<p>a</p>", "<p>ab</p>"),
+            ("<a href='?sid=1'>", "<a href='?sid=2'>"),
+            ("<a href='?id=1'>", "<a href='?id=2'>"),
+            ("<input name=\"q\" value=\"1\">", "<input name=\"q\" value=\"2\">"),
+            (
+                "<input name=\"sid\"><input name=\"q\" value=\"1\">",
+                "<input name=\"sid\"><input name=\"q\" value=\"2\">",
+            ),
+        ] {
+            assert_ne!(key(one), key(two), "{one} {two}");
+        }
+        assert_eq!((key(""), key(" \n\t ")), (None, None));
+        let of = |name: &str, is_text| content(&host(name), b"%PDF  x", is_text);
+        assert_eq!(of("a.example.com", true), of("b.example.com", true));
+        assert_ne!(of("a.example.com", true), of("a.example.org", true));
+        assert_ne!(of("a.example.com", true), of("a.example.com", false), "bytes are bytes");
+    }
+
+    #[test]
+    fn the_first_page_of_a_content_stands_for_it_and_not_for_itself() {
+        let mut firsts = Firsts::default();
+        let mut of = |page, url| firsts.of(Fingerprint(7), Fingerprint(page), url);
+        assert_eq!(of(1, "http://a/1").as_deref(), Some("http://a/1"));
+        assert_eq!(of(2, "http://a/2").as_deref(), Some("http://a/1"));
+        assert_eq!(of(1, "http://a/1"), None, "read once more, it is what it was");
+    }
+
+    #[test]
+    fn what_a_host_has_shown_often_is_remembered_longest() {
+        let mut bodies = Bodies::default();
+        assert_eq!((bodies.note(&host("a.example"), b"x"), bodies.note(&host("a.example"), b"x")), (1, 2));
+        assert_eq!(bodies.note(&host("b.example"), b"x"), 1, "each host by itself");
+        for n in 0..BODIES_MAX + 9 {
+            bodies.note(&host("a.example"), &n.to_le_bytes());
+        }
+        assert!(bodies.0.len() <= BODIES_MAX);
+        assert_eq!(bodies.note(&host("a.example"), b"x"), 3);
+    }
+}

@@ -1,0 +1,151 @@
+//! Sites that show one page under many names: traps of it, and merging.
+
+use std::collections::BTreeMap;
+
+use opilio_export::Collect;
+use opilio_fetch::ScriptedAnswer;
+use serde_json::Value;
+
+use super::linked::{Links, quick, site};
+use super::{List, crawler, run};
+use crate::{CrawlReport, Crawler, Scope, Spider, TrapRules};
+
+fn report_of<S: Spider>(crawler: Crawler<S>) -> (CrawlReport, Vec<String>) {
+    let (report, _, arrivals) = run(crawler);
+    let report = report.unwrap();
+    assert!(report.balances(), "{report:?}");
+    (report, arrivals.into_iter().map(|(_, url)| url).collect())
+}
+
+/// Whatever is asked for: the same page, with relative links.
+fn not_found(_: &str) -> ScriptedAnswer {
+    ScriptedAnswer::page(
+        "<title>Not found</title><a href=help/contact.html>help</a><a href=news/>news</a><a href=/>home</a>",
+    )
+}
+
+/// How many of a crawl's links were filtered as this trap's.
+fn trapped(report: &CrawlReport) -> u64 {
+    report.filtered.get("trap_same_content").copied().unwrap_or(0)
+}
+
+#[test]
+fn a_not_found_page_with_relative_links_ends_soon() {
+    let seed = Links(&["http://shop.example/old/page.html"]);
+    let (report, arrivals) = report_of(quick(seed).transport(site(not_found)).max_pages(300));
+    assert!(report.pages <= 15 && report.left == 0, "{arrivals:?}");
+    assert!(trapped(&report) > 0 && report.failed() == 0, "{:?}", report.filtered);
+    assert!(arrivals.contains(&"http://shop.example/".to_owned()), "what every page leads to is fetched");
+}
+
+#[test]
+fn each_host_has_its_own_count_and_a_crawl_may_want_other_bounds() {
+    let seeds = || Links(&["http://a.example/x/", "http://b.example/x/"]);
+    let (both, _) = report_of(quick(seeds()).transport(site(not_found)).max_pages(300));
+    assert!((12..=30).contains(&both.pages), "{}", both.pages);
+    let rules = |same_content_max| Scope::new().traps(TrapRules { same_content_max, ..TrapRules::default() });
+    let pages =
+        |max| report_of(quick(seeds()).transport(site(not_found)).scope(rules(max)).max_pages(300)).0.pages;
+    assert!(pages(1) < both.pages && pages(20) > both.pages);
+    let scope = Scope::new().traps(TrapRules::none());
+    let (all, _) = report_of(quick(seeds()).transport(site(not_found)).scope(scope).max_pages(120));
+    assert_eq!((all.pages, trapped(&all)), (120, 0));
+}
+
+#[test]
+fn pages_that_only_look_alike_are_followed() {
+    // Twenty pages of one body that link to the same places; pages that differ; and what is no markup.
+    let same = |url: &str| {
+        let path = url.strip_prefix("http://shop.example").unwrap();
+        match path {
+            "/" => ScriptedAnswer::page((0..20).map(|n| format!("<a href=/p/{n}>x</a>")).collect::<String>()),
+            _ if path.starts_with("/p/") => ScriptedAnswer::page("<a href=/a>a</a><a href=/b>b</a>"),
+            _ => ScriptedAnswer::page("end"),
+        }
+    };
+    let (report, arrivals) = report_of(quick(Links(&["http://shop.example/"])).transport(site(same)));
+    assert_eq!((report.pages, trapped(&report)), (23, 0), "{arrivals:?}");
+    let differs = |url: &str| ScriptedAnswer::page(format!("<p>{url}</p><a href=../n{}/>on</a>", url.len()));
+    let (report, _) =
+        report_of(quick(Links(&["http://shop.example/a/"])).transport(site(differs)).max_pages(9));
+    assert_eq!(trapped(&report), 0);
+}
+
+#[test]
+fn a_resumed_crawl_ends_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut pages = 0;
+    for pages_max in [1, 3, 7, 300, 300] {
+        let crawler = quick(Links(&["http://shop.example/old/"])).transport(site(not_found));
+        let (report, _) = report_of(crawler.state(dir.path()).resume().max_pages(pages_max));
+        pages = report.pages;
+    }
+    assert!(pages < 40, "{pages}");
+}
+
+/// A print version, the same with another session, one with other white space, and a page of its own.
+fn articles(url: &str) -> ScriptedAnswer {
+    let id = url.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let id = &id[id.len() - 32..];
+    match url.rsplit('/').next().unwrap() {
+        "0" => ScriptedAnswer::page("<title>T</title>\n<p>one  text</p><a href='/x?PHPSESSID=1'>x</a>"),
+        "1" => {
+            ScriptedAnswer::page(format!("<title>T</title><p>one text</p><a href='/x?PHPSESSID={id}'>x</a>"))
+        }
+        "2" => ScriptedAnswer::page("<title>T</title> <p>one text</p><a href='/x'>x</a>"),
+        "3" => ScriptedAnswer::page("<title>T</title><p>another text</p>"),
+        _ => ScriptedAnswer::page(""),
+    }
+}
+
+/// What the output says of each URL.
+fn lines(crawler: Crawler<List>) -> (CrawlReport, BTreeMap<String, Option<String>>) {
+    let (output, collected) = Collect::new();
+    let (report, _) = report_of(crawler.transport(site(articles)).export(output));
+    let lines = collected.items::<Value>().unwrap().into_iter().map(|line| match line {
+        Value::String(url) => (url, None),
+        line => (line["url"].as_str().unwrap().to_owned(), line["final_url"].as_str().map(str::to_owned)),
+    });
+    (report, lines.collect())
+}
+
+fn list(host: &str) -> Vec<String> {
+    (0..6).map(|n| format!("http://{host}/{n}")).collect()
+}
+
+#[test]
+fn pages_of_equal_content_are_aliases_of_the_first() {
+    let urls = [list("a.example"), list("b.example")].concat();
+    let (report, lines) = lines(crawler(List(urls.clone())).merge_duplicates());
+    assert_eq!((report.pages, report.aliases, report.items), (8, 4, 8), "{lines:?}");
+    assert_eq!(lines.len(), 12);
+    for host in ["a.example", "b.example"] {
+        let first = format!("http://{host}/0");
+        let of = |n: usize| lines[&format!("http://{host}/{n}")].as_deref();
+        let merged = (0..4).filter(|n| of(*n).is_some()).count();
+        assert_eq!((merged, of(3)), (2, None), "{lines:?}");
+        assert!((0..3).filter_map(of).all(|url| url == first), "{lines:?}");
+        assert_eq!((of(4), of(5)), (None, None), "nothing is equal to nothing");
+    }
+    let (report, _) = self::lines(crawler(List(urls)));
+    assert_eq!((report.pages, report.aliases), (12, 0), "unless it is asked for");
+}
+
+#[test]
+fn names_and_contents_merge_together() {
+    let answer = |url: &str| match url.rsplit('/').next().unwrap() {
+        "0" => ScriptedAnswer::page("<link rel=canonical href=/c><p>a</p>"),
+        "1" => ScriptedAnswer::page("<link rel=canonical href=/c><p>b</p>"),
+        "2" => ScriptedAnswer::page("<p>d</p>"),
+        _ => ScriptedAnswer::page("<p>d</p> \n"),
+    };
+    let urls: Vec<_> = list("a.example").into_iter().take(4).collect();
+    let of = |crawler: Crawler<List>| {
+        let (report, _) = report_of(crawler.transport(site(answer)));
+        (report.pages, report.aliases)
+    };
+    assert_eq!(of(crawler(List(urls.clone()))), (4, 0));
+    assert_eq!(of(crawler(List(urls.clone())).merge_canonical()), (3, 1));
+    assert_eq!(of(crawler(List(urls.clone())).merge_duplicates()), (3, 1));
+    assert_eq!(of(crawler(List(urls)).merge_canonical().merge_duplicates()), (2, 2));
+}
