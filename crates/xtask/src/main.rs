@@ -2,12 +2,14 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod bench;
+mod ci;
 mod flat;
 mod frontier;
 mod kill;
 mod layers;
 mod polite;
 mod sim;
+mod tidy;
 mod tune;
 
 use anyhow::{Result, bail};
@@ -17,7 +19,9 @@ fn main() -> Result<()> {
     let (command, rest) =
         args.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
     match command {
+        "ci" => ci::run(rest),
         "layers" => layers::run(),
+        "tidy" => tidy::run(),
         "polite" => polite::run(rest),
         "sim" => sim::run(rest),
         "bench-spider" => bench::run(rest),
@@ -33,6 +37,8 @@ fn main() -> Result<()> {
 }
 
 const HELP: &str = "\
+cargo xtask ci [--checks]                                          everything that has to pass; --checks leaves out `cargo test`
+cargo xtask tidy                                                  long files, words off docs/lexicon.md, names of two types
 cargo xtask sim [--seed N] [--hosts N] [--starts N] [--mutants]   a million hosts in virtual time, G1-G11 at every step
 cargo xtask sim --tune [NAME [SEEDS]]                             what the gate learns, by scenario, in virtual time
 cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawler against the sandbox, by scenario

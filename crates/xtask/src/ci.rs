@@ -1,0 +1,55 @@
+//! `cargo xtask ci`: everything that has to pass before a change is merged, in one order.
+
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// One command line of the check, with what it needs in its environment.
+struct Step {
+    command: &'static str,
+    env: Option<(&'static str, &'static str)>,
+}
+
+const fn step(command: &'static str) -> Step {
+    Step { command, env: None }
+}
+
+/// Everything but the tests.
+const CHECKS: &[Step] = &[
+    step("cargo fmt --all --check"),
+    step("cargo clippy --all-targets -- -D warnings"),
+    // The facade without its defaults: no embedded store, no program.
+    step("cargo clippy --package opilio --no-default-features --lib -- -D warnings"),
+    Step { command: "cargo doc --no-deps --quiet", env: Some(("RUSTDOCFLAGS", "-D warnings")) },
+    // What stands behind features: the gate's mutation control, and the embedded store.
+    step("cargo test --package opilio-core --features sabotage --lib"),
+    step("cargo test --package opilio-frontier --features disk --lib"),
+];
+
+/// Runs every check, then, unless told `--checks`, the README's test command.
+///
+/// # Errors
+/// The first step that fails, by its command line.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    let checks_only = match args {
+        [] => false,
+        [one] if one == "--checks" => true,
+        other => bail!("ci knows --checks only, not {other:?}"),
+    };
+    super::layers::run()?;
+    super::tidy::run()?;
+    CHECKS.iter().try_for_each(Step::run)?;
+    if checks_only { Ok(()) } else { step("cargo test").run() }
+}
+
+impl Step {
+    fn run(&self) -> Result<()> {
+        println!("$ {}", self.command);
+        let mut words = self.command.split(' ');
+        let program = words.next().context("a step has a command")?;
+        let status = Command::new(program).args(words).envs(self.env).status();
+        let status = status.with_context(|| format!("run {}", self.command))?;
+        ensure!(status.success(), "{} failed: {status}", self.command);
+        Ok(())
+    }
+}

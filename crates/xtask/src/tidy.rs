@@ -1,0 +1,167 @@
+//! `cargo xtask tidy`: what a reader trips over. A file without `//!` fails; the rest is listed.
+//!
+//! It lists files of more than 500 lines, words that `docs/lexicon.md` has another word for, and type
+//! names that mean two things. It reads tracked files only.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// Reads every tracked source file.
+///
+/// # Errors
+/// When git or a file cannot be read, or a file does not say what it is for.
+pub(crate) fn run() -> Result<()> {
+    let lexicon = Lexicon::read()?;
+    let mut found = Findings::default();
+    for path in tracked("*.rs")? {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        found.read(&lexicon, &path, &text);
+    }
+    found.print();
+    let silent = &found.silent;
+    ensure!(silent.is_empty(), "files that do not begin with //!: {}", silent.join(", "));
+    Ok(())
+}
+
+/// Words to avoid, each with the one to use.
+struct Lexicon(Vec<(String, String)>);
+
+impl Lexicon {
+    fn read() -> Result<Self> {
+        let text = std::fs::read_to_string(LEXICON).with_context(|| format!("read {LEXICON}"))?;
+        Ok(Self::parse(&text))
+    }
+
+    fn parse(text: &str) -> Self {
+        let rows = text.lines().filter_map(|line| {
+            let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+            let (word, _, not) = (cells.next()?, cells.next()?, cells.next()?);
+            (word != "word" && !word.starts_with("---")).then_some((word, not))
+        });
+        let words = rows.flat_map(|(word, not)| {
+            not.split(',').map(|avoid| (avoid.trim().to_owned(), word.to_owned())).collect::<Vec<_>>()
+        });
+        Self(words.collect())
+    }
+
+    /// The words to avoid that a line of prose has.
+    fn found<'a>(&'a self, prose: &'a str) -> impl Iterator<Item = &'a str> {
+        let has = |word: &str| {
+            prose.match_indices(word).any(|(at, _)| {
+                let ends = |byte: Option<&u8>| byte.is_none_or(|byte| !byte.is_ascii_alphanumeric());
+                let bytes = prose.as_bytes();
+                ends(at.checked_sub(1).and_then(|at| bytes.get(at))) && ends(bytes.get(at + word.len()))
+            })
+        };
+        self.0.iter().map(|(avoid, _)| avoid.as_str()).filter(move |avoid| has(avoid))
+    }
+}
+
+/// What is worth another look.
+#[derive(Default)]
+struct Findings {
+    /// Files without `//!`.
+    silent: Vec<String>,
+    long: Vec<(usize, String)>,
+    /// Where each word to avoid stands.
+    words: BTreeMap<String, Vec<String>>,
+    /// Where each type name is defined.
+    names: BTreeMap<String, Vec<String>>,
+}
+
+impl Findings {
+    fn read(&mut self, lexicon: &Lexicon, path: &str, text: &str) {
+        if !text.starts_with("//!") {
+            self.silent.push(path.to_owned());
+        }
+        let lines = text.lines().count();
+        if lines > LINES_MAX {
+            self.long.push((lines, path.to_owned()));
+        }
+        let is_test = path.contains("/tests") || path.ends_with("tests.rs") || path.starts_with("examples/");
+        for (line, text) in text.lines().enumerate() {
+            if let Some((_, comment)) = text.split_once("//") {
+                let prose = comment.to_lowercase();
+                for word in lexicon.found(&prose) {
+                    let places = self.words.entry(word.to_owned()).or_default();
+                    places.push(format!("{path}:{}", line + 1));
+                }
+            } else if let Some(name) = type_name(text).filter(|_| !is_test) {
+                self.names.entry(name.to_owned()).or_default().push(format!("{path}:{}", line + 1));
+            }
+        }
+    }
+
+    fn print(&self) {
+        for (lines, path) in &self.long {
+            println!("long: {path} has {lines} lines");
+        }
+        for (word, places) in &self.words {
+            let first = places[..places.len().min(PLACES)].join(", ");
+            println!("off the lexicon: \"{word}\", {} times: {first}", places.len());
+        }
+        for (name, places) in self.names.iter().filter(|(_, places)| places.len() > 1) {
+            println!("one name for {} types: {name}: {}", places.len(), places.join(", "));
+        }
+        let twice = self.names.values().filter(|places| places.len() > 1).count();
+        let words: usize = self.words.values().map(Vec::len).sum();
+        let (long, silent) = (self.long.len(), self.silent.len());
+        println!(
+            "tidy: {long} long files, {words} words off the lexicon, {twice} names of two types, \
+             {silent} files without //!"
+        );
+    }
+}
+
+/// The name that a line defines as a type of its own; an associated type is none.
+fn type_name(line: &str) -> Option<&str> {
+    // What stands indented is associated, or local to a function.
+    let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
+    let line = line.strip_prefix("pub ").unwrap_or(line);
+    let line = line.strip_prefix("pub(in crate::host) ").unwrap_or(line);
+    let kinds = ["struct ", "enum ", "trait ", "type "];
+    let rest = kinds.iter().find_map(|kind| line.strip_prefix(kind))?;
+    rest.split(|c: char| !c.is_alphanumeric()).next().filter(|name| !name.is_empty())
+}
+
+fn tracked(pattern: &str) -> Result<Vec<String>> {
+    let out = Command::new("git").args(["ls-files", pattern]).output().context("run git ls-files")?;
+    ensure!(out.status.success(), "git ls-files: {}", String::from_utf8_lossy(&out.stderr));
+    Ok(String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect())
+}
+
+const LEXICON: &str = "docs/lexicon.md";
+/// A file seldom needs more lines.
+const LINES_MAX: usize = 500;
+/// So many places of one word are named.
+const PLACES: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_words_to_avoid_as_words() {
+        let lexicon =
+            Lexicon::parse("| word | means | not |\n| --- | --- | --- |\n| hold | x | cool-down, ban |\n");
+        assert_eq!(lexicon.found("a ban, a cool-down").collect::<Vec<_>>(), ["cool-down", "ban"]);
+        assert_eq!(lexicon.found("bans of a band").count(), 0);
+    }
+
+    #[test]
+    fn tells_types_from_associated_ones() {
+        assert_eq!(type_name("pub(crate) struct Ticket {"), Some("Ticket"));
+        assert_eq!(type_name("enum Payer<T> {"), Some("Payer"));
+        assert_eq!(type_name("    type Result = ();"), None);
+        assert_eq!(type_name("let typed = 1;"), None);
+    }
+
+    #[test]
+    fn a_file_that_does_not_say_what_it_is_for_is_named() {
+        let mut found = Findings::default();
+        found.read(&Lexicon(Vec::new()), "crates/a/src/a.rs", "use std::fmt;\n");
+        assert_eq!(found.silent, ["crates/a/src/a.rs"]);
+    }
+}
