@@ -156,7 +156,8 @@ impl<Step> Request<Step> {
     }
 
     /// All sitemaps that the robots.txt of this URL's origin names, each as by [`Request::sitemap`]; they
-    /// may be on other hosts. Where robots.txt is obeyed, it is not fetched twice.
+    /// may be on other hosts. Where it names none, or is not there, `/sitemap.xml` is tried. Where robots.txt
+    /// is obeyed, it is not fetched twice.
     #[must_use]
     pub fn sitemaps_of(origin: impl Into<Target>, step: Step) -> Self {
         let origin = origin.into();

@@ -10,10 +10,11 @@ use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
 use opilio::extract::NamedField;
 use opilio::{AddressPolicy, Durability, Follow, Order, Rate};
+use url::Url;
 
 use crate::config::{self, IN_FLIGHT_MAX, STRIKES_MAX};
 use crate::crawl::output::Format;
-use crate::crawl::spider;
+use crate::crawl::{seeds, spider};
 use crate::unit;
 
 /// Crawls from these URLs, politely, and prints one JSON object, or one row of CSV, a page.
@@ -39,7 +40,7 @@ to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143
 signal stops at once).")]
 pub(crate) struct CrawlArgs {
     /// Where to begin (http or https)
-    #[arg(value_name = "URL", required_unless_present = "urls")]
+    #[arg(value_name = "URL", required_unless_present_any = ["urls", "sitemap"])]
     pub(crate) seeds: Vec<String>,
     /// Further URLs to begin at, one a line; # begins a comment line, - reads stdin
     #[arg(long, value_name = "FILE")]
@@ -90,7 +91,12 @@ pub(crate) struct CrawlArgs {
     /// Starts nothing more after this time [default: no limit]
     #[arg(long, value_name = "TIME", env = "OPILIO_MAX_DURATION", help_heading = "What", value_parser = unit::positive_duration)]
     pub(crate) max_duration: Option<Duration>,
-    /// Begins at the pages of the sitemaps, too, that the robots.txt of the seeds' hosts name; each
+    /// Begins at the pages that this sitemap lists (or index, feed, list of URLs; gzipped or not); may be
+    /// repeated
+    #[arg(long, value_name = "URL", help_heading = "What", value_parser = seeds::web_url)]
+    pub(crate) sitemap: Vec<Url>,
+    /// Begins at the pages of the sitemaps, too, that the robots.txt of the seeds' hosts name, or at
+    /// /sitemap.xml where it names none; each
     /// sitemap counts as a page, but prints nothing
     #[arg(long, help_heading = "What")]
     pub(crate) sitemaps: bool,

@@ -49,13 +49,15 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     let plan = Plan::new(&args).map_err(Failure::Usage)?;
     let report_file = args.report.as_deref().map(ReportFile::open).transpose().map_err(Failure::Usage)?;
     let output = Output::open(&args, format).map_err(Failure::Usage)?;
-    for hint in plan.settings_hint().into_iter().chain(plan.contact_hint(&seeds)) {
+    for hint in
+        plan.settings_hint().into_iter().chain(plan.contact_hint(&[&seeds[..], &args.sitemap].concat()))
+    {
         display.say(&hint);
     }
     let closing = plan.closing(args.state.is_some());
     let cache = args.cache.as_deref().map(|dir| open_cache(dir, args.cache_for)).transpose()?;
     let files = args.bodies.as_deref().map(FileStore::open).transpose().map_err(Failure::usage)?;
-    let mut spider = PageSpider::new(seeds, args.css).sitemaps(args.sitemaps);
+    let mut spider = PageSpider::new(seeds, args.css).sitemaps(args.sitemaps).sitemaps_at(args.sitemap);
     if plan.merges_canonical() {
         spider = spider.with_canonical();
     }

@@ -28,7 +28,7 @@ pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
             lines(&name, BufReader::new(file), &mut seeds)?;
         }
     }
-    if seeds.is_empty() {
+    if seeds.is_empty() && args.sitemap.is_empty() {
         bail!("there is no URL to begin at");
     }
     Ok(seeds)

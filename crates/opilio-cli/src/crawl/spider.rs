@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use opilio::extract::{FieldError, NamedField, Value};
+use opilio::extract::{FieldError, LINKS_MAX, NamedField, Value};
+use opilio::robots::sitemap::{self, Bounds, Entry, Kind};
 use opilio::{Found, Page, ParseError, Request, Spider};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use url::Url;
@@ -18,6 +19,8 @@ pub(crate) struct PageSpider {
     files: bool,
     /// The sitemaps of the seeds' robots.txt are seeds, too.
     sitemaps: bool,
+    /// And these.
+    named: Vec<Url>,
     /// Items become rows.
     as_csv: bool,
 }
@@ -31,6 +34,7 @@ impl PageSpider {
             with_canonical: false,
             files: false,
             sitemaps: false,
+            named: Vec::new(),
             as_csv: false,
         }
     }
@@ -53,6 +57,12 @@ impl PageSpider {
     /// Begins at the sitemaps that the robots.txt of the seeds' origins name, too.
     pub(crate) fn sitemaps(mut self, sitemaps: bool) -> Self {
         self.sitemaps = sitemaps;
+        self
+    }
+
+    /// Begins at the pages of these sitemaps, too.
+    pub(crate) fn sitemaps_at(mut self, sitemaps: Vec<Url>) -> Self {
+        self.named = sitemaps;
         self
     }
 
@@ -98,6 +108,7 @@ impl Spider for PageSpider {
 
     fn seeds(&self) -> Vec<Request<()>> {
         let mut seeds: Vec<_> = self.seeds.iter().map(|url| Request::get(url, ())).collect();
+        seeds.extend(self.named.iter().map(|url| Request::sitemap(url, ())));
         if self.sitemaps {
             let mut origins = HashSet::new();
             let firsts = self.seeds.iter().filter(|url| origins.insert(url.origin()));
@@ -110,6 +121,7 @@ impl Spider for PageSpider {
         // First, since title and links are read from the DOM where there is one.
         let selected = self.select(page)?;
         let links = page.links();
+        let listed = listed(page);
         let file = self.files.then(|| found.file(page).path());
         found.item(PageItem {
             url: page.origin().to_owned(),
@@ -118,15 +130,38 @@ impl Spider for PageSpider {
             title: page.title().map(str::to_owned),
             depth: page.depth(),
             bytes: page.body().len(),
-            links: links.len(),
+            links: links.len() + listed.len(),
             canonical: self.with_canonical.then(|| page.canonical().map(String::from)),
             file,
             fields: Arc::clone(&self.fields),
             selected,
         });
         found.links(page, links, ());
+        if listed.len() > LINKS_MAX {
+            // Asked for once more, as what it is: then all of it counts.
+            found.request(Request::sitemap(page.url(), ()));
+            return Ok(());
+        }
+        for entry in listed {
+            found.request(match entry.kind {
+                Kind::Sitemap => Request::sitemap(entry.loc, ()),
+                Kind::Url => Request::get(entry.loc, ()),
+            });
+        }
         Ok(())
     }
+}
+
+/// What a seed lists that is a sitemap. (Feeds have links, and what is linked to is read as a page.)
+fn listed(page: &Page<()>) -> Vec<Entry> {
+    let body = page.body();
+    let head = String::from_utf8_lossy(&body[..body.len().min(HEAD_BYTES)]).to_ascii_lowercase();
+    let is_sitemap = ["urlset", "sitemapindex"].iter().any(|root| head.contains(root));
+    if page.depth() > 0 || !(is_sitemap || body.starts_with(GZIP_MAGIC)) {
+        return Vec::new();
+    }
+    // What stands before something broken counts, as in any sitemap.
+    sitemap::read(&body[..], &Bounds::default()).map_while(Result::ok).collect()
 }
 
 /// One line of the output.
@@ -194,6 +229,10 @@ pub(crate) fn check_names(fields: &[NamedField]) -> anyhow::Result<()> {
         None => Ok(()),
     }
 }
+
+/// Where the root of a sitemap is looked for: behind its declaration and perhaps a comment.
+const HEAD_BYTES: usize = 1024;
+const GZIP_MAGIC: &[u8] = &[0x1F, 0x8B];
 
 /// The fields that every page has; `canonical` only where pages are merged by it, `file` only where bodies are
 /// kept, and `alias` is for lines of aliases.

@@ -391,6 +391,48 @@ fn the_sitemaps_of_robots_txt_are_seeds_if_asked_for() {
 }
 
 #[test]
+fn sitemaps_are_seeds_wherever_they_are_named() {
+    let index = "<?xml version='1.0'?>\n<!-- ours --><sitemapindex><sitemap><loc>/map.xml</loc></sitemap></sitemapindex>";
+    let sm = "<sm:urlset xmlns:sm='x'><sm:url><sm:loc>/d</sm:loc></sm:url><sm:url><sm:loc>/c</sm:loc></sm:url></sm:urlset>";
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(MAP.as_bytes()).unwrap();
+    let host = ["/a", "/b", "/c", "/d"]
+        .iter()
+        .fold(HostConfig::new(), |host, path| host.page(*path, "text/html", "x"));
+    let host = host
+        .page("/map.xml", "text/xml", MAP)
+        .page("/index.xml", "application/xml", index)
+        .page("/sm", "text/plain", sm)
+        .page("/map.xml.gz", "application/x-gzip", gzip.finish().unwrap())
+        .page("/sitemap.xml", "text/xml", MAP);
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let pages = |args: &[&str]| {
+        let (run, report) = crawl(&[&["--no-robots"], args].concat());
+        assert_eq!(run.code, 0, "{} {report}", run.stderr);
+        let url =
+            |item: &serde_json::Value| item["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let mut urls: Vec<_> = run.items().iter().map(url).collect();
+        urls.sort_unstable();
+        urls.join(" ")
+    };
+    let of = |path: &str| shop.url(0, path);
+    assert_eq!(pages(&["--sitemap", &of("/map.xml")]), "a c d");
+    assert_eq!(pages(&["--sitemap", &of("/sm")]), "c d");
+    assert_eq!(pages(&["--sitemap", &of("/index.xml"), "--sitemap", &of("/sm"), &of("/a")]), "a c d");
+    assert_eq!(pages(&["--sitemap", &of("/map.xml.gz"), "--follow=none"]), "a c d");
+    assert_eq!(pages(&[&of("/a"), "--sitemaps"]), "a c d", "at the usual place");
+    for seed in ["/map.xml", "/index.xml", "/sm", "/map.xml.gz"] {
+        let listed = if seed == "/sm" { "c d" } else { "a c d" };
+        let expected = format!("{listed} {}", &seed[1..]);
+        let mut expected: Vec<_> = expected.split(' ').collect();
+        expected.sort_unstable();
+        assert_eq!(pages(&[&of(seed)]), expected.join(" "), "{seed}");
+    }
+    let wrong = run(&["crawl", "--sitemap", "a.example/map.xml"]);
+    assert!(wrong.code == 2 && wrong.error().contains("no scheme"), "{}", wrong.stderr);
+}
+
+#[test]
 fn what_a_header_field_asks_of_crawlers_is_heeded() {
     let ears = crate::support::ears_with(
         "x-robots-tag: otherbot: noindex\r\nx-robots-tag: nofollow\r\n",

@@ -66,10 +66,12 @@ impl<Step: Clone> List<Step> {
         listing
     }
 
-    /// The `Sitemap` lines of a robots.txt.
+    /// The `Sitemap` lines of a robots.txt. Without one, the place where most sites have theirs.
     fn sitemaps(&self) -> Vec<Request<Step>> {
         let robots = Robots::parse(&self.body, "");
-        robots.sitemaps().iter().map(|loc| Request::sitemap(&**loc, self.step.clone())).collect()
+        let named = robots.sitemaps().iter().map(|loc| &**loc);
+        let usual = Some(USUAL_PLACE).filter(|_| robots.sitemaps().is_empty());
+        named.chain(usual).map(|loc| Request::sitemap(loc, self.step.clone())).collect()
     }
 
     fn entries<S: Spider<Step = Step>>(
@@ -98,6 +100,9 @@ impl<Step: Clone> List<Step> {
         requests
     }
 }
+
+/// No standard names it.
+const USUAL_PLACE: &str = "/sitemap.xml";
 
 fn reason_of(error: &SitemapError) -> Reason {
     match error {

@@ -97,6 +97,55 @@ fn the_sitemaps_of_robots_txt_are_seeds_and_robots_txt_is_asked_for_once() {
     assert!(arrivals.windows(2).all(|pair| pair[1].0 - pair[0].0 >= Duration::from_millis(99)));
 }
 
+#[test]
+fn the_usual_place_is_tried_where_robots_txt_names_none() {
+    let seeds =
+        || vec![Request::get("http://a.example/", ()), Request::sitemaps_of("http://a.example/p", ())];
+    let map = || text(urlset(&["http://a.example/x"]));
+    let missing = || ScriptedAnswer::status(404);
+    let robots: [fn() -> ScriptedAnswer; 5] = [
+        || text("user-agent: *\ndisallow: /no\n"),
+        || text(""),
+        || ScriptedAnswer::status(404),
+        || ScriptedAnswer::status(410),
+        || text("sitemap: http://a.example/other.xml\n"),
+    ];
+    for (nth, robots) in robots.into_iter().enumerate() {
+        let names_one = nth == 4;
+        for obeys in [true, false] {
+            let (report, items, arrivals) = crawl(
+                seeds,
+                |crawler| if obeys { crawler } else { crawler.no_robots() },
+                move |url, _| match url.strip_prefix("http://a.example").unwrap() {
+                    "/robots.txt" => robots(),
+                    "/sitemap.xml" => map(),
+                    "/other.xml" => missing(),
+                    _ => page(),
+                },
+            );
+            let found = items.contains(&"0 http://a.example/x".to_owned());
+            assert_eq!(found, !names_one, "{nth} {obeys} {arrivals:?}");
+            assert_eq!(times_of(&arrivals, "/sitemap.xml").len(), usize::from(!names_one), "{arrivals:?}");
+            assert_eq!(times_of(&arrivals, "/robots.txt").len(), 1, "{arrivals:?}");
+            let reasons = if names_one { BTreeMap::from([(Reason::Http4xx, 1)]) } else { BTreeMap::new() };
+            assert_eq!(report.reasons, reasons, "{nth} {obeys}");
+        }
+    }
+    // Where there is none either, or a page with status 200, that is said, and all else goes on.
+    for (answer, reason) in [(missing as fn() -> _, Reason::Http4xx), (page, Reason::ParseError)] {
+        let (report, items, _) = crawl(
+            seeds,
+            |crawler| crawler,
+            move |url, _| match url.strip_prefix("http://a.example").unwrap() {
+                "/robots.txt" => missing(),
+                "/sitemap.xml" => answer(),
+                _ => page(),
+            },
+        );
+        assert_eq!((items.len(), report.reasons), (1, BTreeMap::from([(reason, 1)])));
+    }
+}
+
 /// Asks for the sitemaps of a host that was left a while ago.
 struct LateMap;
 

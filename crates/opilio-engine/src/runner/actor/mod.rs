@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
+use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Lease, Reason};
 use opilio_export::FileStore;
@@ -134,6 +135,10 @@ impl<S: Spider> SpiderRunner<S> {
             (_, Delivery::Redirect, answer, Some(location)) => {
                 let hop = answer.map_or_else(Hop::default, |answer| Hop::of(&answer, self.clock));
                 self.redirect(case, location, hop);
+            }
+            // A robots.txt that is not there names no sitemap, and is no failure.
+            (_, Delivery::Failure(Reason::Http4xx), Some(answer), _) if case.reads == Reads::SitemapsOf => {
+                self.list(ctx, case, Answer { body: Bytes::new(), ..answer });
             }
             (_, Delivery::Failure(reason), answer, _) => self.failure(case, reason, answer, error),
             (_, Delivery::Page | Delivery::Redirect, answer, _) => {
