@@ -13,8 +13,8 @@
 
 use super::gate::Candidate;
 use super::hold::{Door, Hold};
+use super::leases::Pending;
 use super::message::HoldReason;
-use super::room::Ticket;
 use super::rules::SCHEMES;
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
@@ -218,13 +218,13 @@ impl HostState {
     }
 
     fn case_wants_witness(&self, case: Case) -> bool {
-        let startable = |ticket: &Ticket| ticket.pending.is_none();
+        let startable = |pending: &Pending| pending.undecided.is_none();
         if case.charge == Charge::Forbidden {
             return true;
         }
         // A clean one whose origin's rules are on their way by another host is not at hand.
-        let at_hand = |ticket: &Ticket| ticket.is_clean() && self.lease_due(&ticket.lease).is_some();
-        if self.room.ready().iter().any(at_hand) {
+        let at_hand = |pending: &Pending| pending.is_clean() && self.lease_due(&pending.lease).is_some();
+        if self.leases.ready().iter().any(at_hand) {
             // Among many broken pages a clean one proves little. A page is not asked twice for less.
             let robots = case.doubtful && !self.rules.is_off();
             let often = case.charge == Charge::Failed && self.pace.is_flaky();
@@ -234,14 +234,14 @@ impl HostState {
             return true;
         }
         // A single suspect may clear itself. Several that the host refused alike cannot.
-        let alone = self.room.idle().count() == 1;
-        (case.confirmed || !alone || self.room.has_pending())
-            && self.room.idle().any(|ticket| !ticket.is_clean() || !startable(ticket))
+        let alone = self.leases.idle().count() == 1;
+        (case.confirmed || !alone || self.leases.has_undecided())
+            && self.leases.idle().any(|pending| !pending.is_clean() || !startable(pending))
     }
 
     /// Whether all that is left are URLs whose end depends on whose fault it was.
     fn is_at_tail(&self) -> bool {
-        self.room.only_pending()
+        self.leases.only_undecided()
     }
 
     /// What to ask: robots.txt, or a page that was answered well.
@@ -253,10 +253,10 @@ impl HostState {
         if charge == Some(Charge::Forbidden) || charge.is_none() && self.evidence.forbidden > 0 {
             return good;
         }
-        let fetched = |ticket: &&Ticket| self.rules.were_fetched(ticket.lease.record.scheme);
+        let fetched = |pending: &&Pending| self.rules.were_fetched(pending.lease.record.scheme);
         let any_fetched = SCHEMES.into_iter().any(|scheme| self.rules.were_fetched(scheme));
-        let suspect = if any_fetched { self.room.idle().find(fetched) } else { None };
-        let robots = suspect.map(|ticket| &ticket.lease.record);
+        let suspect = if any_fetched { self.leases.idle().find(fetched) } else { None };
+        let robots = suspect.map(|pending| &pending.lease.record);
         robots.map(WitnessRecord::RobotsOf).or(good)
     }
 
@@ -281,10 +281,10 @@ impl HostState {
         if self.wants_witness() {
             return Some(Candidate::Witness);
         }
-        let may_start = |ticket: &Ticket| may_start(&ticket.lease);
+        let may_start = |pending: &Pending| may_start(&pending.lease);
         // While it is open whose fault the last failure was, another URL goes first, to find out.
         let careful = (self.hold.door == Door::Closed || self.suspect.is_some()) && !self.sabotaged_probe();
-        let place = if careful { self.room.safest(may_start)? } else { self.room.best(may_start)? };
+        let place = if careful { self.leases.safest(may_start)? } else { self.leases.best(may_start)? };
         Some(Candidate::Lease(place))
     }
 
@@ -322,24 +322,24 @@ impl HostState {
     }
 
     /// It was not the host: each URL that waited for this ends as it would have.
-    fn let_pay(&mut self, which: impl Fn(&Ticket) -> bool) {
-        for mut ticket in self.room.take_pending(which) {
-            let reason = ticket.pending.take().unwrap_or(Reason::Internal);
-            self.fail(ticket, reason);
+    fn let_pay(&mut self, which: impl Fn(&Pending) -> bool) {
+        for mut pending in self.leases.take_undecided(which) {
+            let reason = pending.undecided.take().unwrap_or(Reason::Internal);
+            self.fail(pending, reason);
         }
     }
 
     /// A welcome answer: those that were forbidden before it were no wall.
     pub(in crate::host) fn let_forbidden_pay(&mut self, welcome: u32) {
-        if !self.room.has_pending() {
+        if !self.leases.has_undecided() {
             return;
         }
         let before =
-            |ticket: &Ticket| ticket.walled && ticket.failed_seq.is_none_or(|seq| is_later(welcome, seq));
-        for mut ticket in self.room.take_pending(before) {
+            |pending: &Pending| pending.walled && pending.failed_seq.is_none_or(|seq| is_later(welcome, seq));
+        for mut pending in self.leases.take_undecided(before) {
             self.evidence.forbidden = self.evidence.forbidden.saturating_sub(1);
-            let reason = ticket.pending.take().unwrap_or(Reason::Http4xx);
-            self.fail(ticket, reason);
+            let reason = pending.undecided.take().unwrap_or(Reason::Http4xx);
+            self.fail(pending, reason);
         }
     }
 
@@ -348,9 +348,9 @@ impl HostState {
         let Some(case) = &mut self.evidence.case else { return };
         if !std::mem::replace(&mut case.confirmed, true) {
             if case.charge == Charge::Forbidden {
-                self.room.summon_walled(self.evidence.number);
+                self.leases.summon_walled(self.evidence.number);
             }
-            self.room.excuse(self.evidence.number, self.limits.order);
+            self.leases.excuse(self.evidence.number, self.limits.order);
             self.evidence.forbidden = 0;
         }
         self.suspect = None;
@@ -367,7 +367,7 @@ impl HostState {
                 self.evidence.forbidden = 0;
                 self.let_pay(|_| true);
             }
-            Some(_) | None => self.let_pay(|ticket| !ticket.walled),
+            Some(_) | None => self.let_pay(|pending| !pending.walled),
         }
         if let Some(case) = case {
             self.evidence.last_confirmed = case.confirmed;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::budget::Spacing;
 use super::hold::Door;
+use super::leases::{InFlight, Pending};
 use super::message::{Output, WakeReason};
-use super::room::{Flight, Ticket};
 use super::rules::{Fetching, Known};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
@@ -49,7 +49,7 @@ impl HostState {
         };
         Some(match self.choose(may_start)? {
             Candidate::Lease(place) => {
-                let lease = &self.room.ready()[place].lease;
+                let lease = &self.leases.ready()[place].lease;
                 if allowed(lease) { Candidate::Lease(place) } else { Candidate::Rules(lease.record.scheme) }
             }
             candidate @ (Candidate::Rules(_) | Candidate::Witness) => candidate,
@@ -83,9 +83,10 @@ impl HostState {
         if self.wants_witness() {
             return Some(Timestamp::EPOCH);
         }
-        let ready = self.room.ready().iter().rev().find_map(|ticket| self.lease_due(&ticket.lease));
-        let mut waiting = self.room.waiting().iter().rev().filter(|(_, ticket)| ticket.pending.is_none());
-        let waiting = waiting.find_map(|(due, ticket)| Some(self.lease_due(&ticket.lease)?.max(*due)));
+        let ready = self.leases.ready().iter().rev().find_map(|pending| self.lease_due(&pending.lease));
+        let mut waiting =
+            self.leases.waiting().iter().rev().filter(|(_, pending)| pending.undecided.is_none());
+        let waiting = waiting.find_map(|(due, pending)| Some(self.lease_due(&pending.lease)?.max(*due)));
         ready.into_iter().chain(waiting).min()
     }
 
@@ -120,8 +121,8 @@ impl HostState {
             self.hold.door = Door::Probing;
         }
         let deadline = now + self.limits.fetch_timeout + HostLimits::GRACE;
-        let ticket = match (candidate, witness) {
-            (_, Some(lease)) => Ticket::new(lease),
+        let pending = match (candidate, witness) {
+            (_, Some(lease)) => Pending::new(lease),
             (Candidate::Rules(scheme), None) => {
                 self.rules.of_mut(scheme).known =
                     Known::Fetching(Fetching { seq, started: now, deadline, probe, away: false });
@@ -129,10 +130,10 @@ impl HostState {
             }
             // `choose` names a witness only where there is one.
             (Candidate::Witness, None) => return Output::ReturnSlot,
-            (Candidate::Lease(place), None) => self.room.take_ready(place),
+            (Candidate::Lease(place), None) => self.leases.take_ready(place),
         };
-        let start = ticket.start(deadline, probe);
-        self.room.fly(Flight { ticket, seq, started: now, deadline, probe, settled: false });
+        let start = pending.start(deadline, probe);
+        self.leases.put_in_flight(InFlight { pending, seq, started: now, deadline, probe, settled: false });
         Output::Fetch(start)
     }
 
@@ -189,7 +190,7 @@ impl HostState {
     }
 
     pub(super) fn in_flight(&self) -> usize {
-        self.room.flights().len() + self.rules.in_flight()
+        self.leases.in_flight().len() + self.rules.in_flight()
     }
 
     pub(super) fn in_flight_cap(&self) -> usize {
@@ -221,7 +222,7 @@ impl HostState {
     fn sabotaged_hold(&self, now: Timestamp) -> bool {
         match self.bug {
             Some(Bug::RetriesIgnoreHold) => {
-                self.room.ready().last().is_some_and(|ticket| ticket.fault.is_some())
+                self.leases.ready().last().is_some_and(|pending| pending.fault.is_some())
             }
             Some(Bug::EarlyProbe) => now + Duration::from_millis(20) >= self.hold.until(),
             _ => false,

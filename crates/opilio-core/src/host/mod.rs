@@ -5,13 +5,13 @@ mod budget;
 mod gate;
 mod hold;
 mod invariants;
+mod leases;
 mod limiter;
 mod memo;
 mod message;
 mod pace;
 mod quota;
 mod report;
-mod room;
 mod rules;
 #[cfg(feature = "sabotage")]
 mod sabotage;

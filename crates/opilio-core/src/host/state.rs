@@ -11,12 +11,12 @@ use super::blame::Evidence;
 use super::budget::{Budget, Spacing};
 use super::hold::{Door, Hold};
 use super::invariants::{Invariant, Violation};
+use super::leases::{LeaseTable, Pending};
 use super::memo::{HostMemo, Park, Remembered};
 use super::message::{Delivery, HostEvent, Input, Output, ParkReason, WakeReason};
 use super::pace::Pace;
 use super::quota::Quota;
 use super::report::Suspect;
-use super::room::{Room, Ticket};
 use super::rules::{Rules, SCHEMES};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
@@ -59,7 +59,7 @@ pub struct HostState {
     pub(super) pace: Pace,
     pub(super) quota: Quota,
     pub(super) rules: Rules,
-    pub(super) room: Room,
+    pub(super) leases: LeaseTable,
     pub(super) parked: Option<Park>,
     outbox: VecDeque<Output>,
     pub(super) slot: Slot,
@@ -142,7 +142,7 @@ impl HostState {
             pace,
             quota,
             rules,
-            room: Room::default(),
+            leases: LeaseTable::default(),
             parked,
             outbox: VecDeque::new(),
             slot: Slot::None,
@@ -244,7 +244,8 @@ impl HostState {
     /// When to come back if nothing is heard before, and why.
     #[must_use]
     pub fn wake_at(&self) -> Option<(Timestamp, WakeReason)> {
-        let deadlines = [self.room.flights().first().map(|flight| flight.deadline), self.rules.deadline()];
+        let deadlines =
+            [self.leases.in_flight().first().map(|flying| flying.deadline), self.rules.deadline()];
         let linger = (self.is_idle() && !self.passivated).then(|| self.linger_end());
         let expiries = deadlines.into_iter().flatten().map(|at| (at, WakeReason::LeaseExpiry));
         let linger = linger.map(|at| (at, WakeReason::Linger));
@@ -262,7 +263,7 @@ impl HostState {
         if in_flight > self.policy.in_flight_max() as usize {
             return fail(Invariant::G2, format!("{in_flight} in flight"));
         }
-        let probes = self.room.flights().iter().filter(|flight| flight.probe).count()
+        let probes = self.leases.in_flight().iter().filter(|flying| flying.probe).count()
             + SCHEMES
                 .into_iter()
                 .filter_map(|scheme| self.rules.fetching(scheme))
@@ -271,7 +272,7 @@ impl HostState {
         if self.hold.door == Door::Probing && probes == 0 {
             return fail(Invariant::G5, "waits for a probe that is not out".to_owned());
         }
-        if let Some(lease) = self.room.duplicate() {
+        if let Some(lease) = self.leases.duplicate() {
             return fail(Invariant::G4, format!("{lease:?} is in two places"));
         }
         if self.slot == Slot::None && now >= self.slot_retry_at && self.startable(now).is_some() {
@@ -287,11 +288,11 @@ impl HostState {
     #[must_use]
     pub fn snapshot(&self) -> HostSnapshot {
         HostSnapshot {
-            ready: self.room.ready().len(),
-            waiting: self.room.waiting().len(),
+            ready: self.leases.ready().len(),
+            waiting: self.leases.waiting().len(),
             in_flight: self.in_flight(),
             in_flight_cap: self.in_flight_cap(),
-            parsed: self.room.parsed().len(),
+            parsed: self.leases.parsed().len(),
             hold: (self.hold.until() > Timestamp::EPOCH).then(|| (self.hold.until(), self.hold.reason)),
             door_open: self.hold.door == Door::Open,
             parked: self.parked.map(|park| (park.until, park.reason)),
@@ -309,10 +310,10 @@ impl HostState {
     /// The shell says [`Input::Disallowed`] for each that they forbid *before* it hands in
     /// [`Input::Rules`]: the next poll may start the others.
     pub fn ready_leases(&self, scheme: Scheme) -> impl Iterator<Item = &Lease> {
-        let waiting = self.room.waiting().iter().map(|(_, ticket)| ticket);
-        let idle = self.room.ready().iter().chain(waiting);
+        let waiting = self.leases.waiting().iter().map(|(_, pending)| pending);
+        let idle = self.leases.ready().iter().chain(waiting);
         let of_rules = move |lease: &&Lease| lease.record.scheme == scheme && !lease.id.is_errand();
-        idle.map(|ticket| &ticket.lease).filter(of_rules)
+        idle.map(|pending| &pending.lease).filter(of_rules)
     }
 
     /// Whether an origin's rules are known and hold: what they forbid may end before they are asked for
@@ -326,23 +327,23 @@ impl HostState {
     /// when it ends.
     #[must_use]
     pub fn is_undecided(&self, lease: LeaseId) -> bool {
-        let mut waiting = self.room.waiting().iter();
-        waiting.any(|(_, ticket)| ticket.id() == lease && ticket.pending.is_some())
+        let mut waiting = self.leases.waiting().iter();
+        waiting.any(|(_, pending)| pending.id() == lease && pending.undecided.is_some())
     }
 
     // Time and inputs that are not reports.
 
     /// Lets everything happen that time alone makes happen.
     fn advance(&mut self, now: Timestamp) {
-        while let Some(flight) = self.room.expire(now) {
-            self.lost(now, flight);
+        while let Some(flying) = self.leases.expire(now) {
+            self.lost(now, flying);
         }
         for scheme in SCHEMES {
             if self.rules.fetching(scheme).is_some_and(|fetching| fetching.deadline <= now) {
                 self.rules_lost(now, scheme);
             }
         }
-        self.room.wake(now, self.limits.order);
+        self.leases.wake(now, self.limits.order);
         self.quota.roll(now);
         self.settle_tail(now);
         if self.parked.is_some_and(|park| park.until <= now) {
@@ -359,16 +360,16 @@ impl HostState {
             self.credit = if leases.is_empty() { Credit::Empty } else { Credit::Idle };
         }
         for lease in leases {
-            if self.room.holds(lease.id) {
+            if self.leases.holds(lease.id) {
                 continue;
             }
-            let ticket = Ticket::new(lease);
+            let pending = Pending::new(lease);
             if self.parked.is_some() {
-                self.fail(ticket, self.closed_reason());
+                self.fail(pending, self.closed_reason());
             } else if self.draining {
-                self.give_back(ticket, None);
+                self.give_back(pending, None);
             } else {
-                self.room.admit(ticket, self.limits.order);
+                self.leases.admit(pending, self.limits.order);
             }
         }
     }
@@ -395,14 +396,14 @@ impl HostState {
     }
 
     fn disallowed(&mut self, lease: LeaseId) {
-        if let Some(ticket) = self.room.take_idle(lease) {
-            self.fail(ticket, Reason::Robots);
+        if let Some(pending) = self.leases.take_idle(lease) {
+            self.fail(pending, Reason::Robots);
         }
     }
 
     fn settled(&mut self, leases: &[LeaseId]) {
         for lease in leases {
-            self.room.settle(*lease);
+            self.leases.settle(*lease);
         }
         // What was about to be said of them is no longer true.
         self.outbox.retain(|output| match output {
@@ -420,13 +421,13 @@ impl HostState {
         if self.slot == Slot::Asked {
             self.slot = Slot::None;
         }
-        while let Some((due, mut ticket)) = self.room.take_any_idle() {
-            if ticket.pending.is_some() {
+        while let Some((due, mut pending)) = self.leases.take_any_idle() {
+            if pending.undecided.is_some() {
                 // Nothing will tell in this run whose fault it was.
-                ticket.excuse(self.evidence.number);
+                pending.excuse(self.evidence.number);
             }
             let due = due.filter(|due| *due < Timestamp::NEVER).unwrap_or(now);
-            self.give_back(ticket, Some(due));
+            self.give_back(pending, Some(due));
         }
     }
 
@@ -437,17 +438,17 @@ impl HostState {
     }
 
     fn note_idleness(&mut self, now: Timestamp) {
-        if !self.room.ready().is_empty() || !self.room.flights().is_empty() {
+        if !self.leases.ready().is_empty() || !self.leases.in_flight().is_empty() {
             return;
         }
         self.idle_since.get_or_insert(now);
-        if self.room.is_empty() {
-            self.room.shrink();
+        if self.leases.is_empty() {
+            self.leases.shrink();
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.room.is_empty() && self.slot == Slot::None && self.rules.in_flight() == 0
+        self.leases.is_empty() && self.slot == Slot::None && self.rules.in_flight() == 0
     }
 
     fn linger_end(&self) -> Timestamp {
@@ -460,9 +461,9 @@ impl HostState {
             return None;
         }
         let credit = self.limits.credit.max(1) as usize;
-        let held = self.room.open() + self.room.parsed().len();
+        let held = self.leases.open() + self.leases.parsed().len();
         let wanted = credit.saturating_sub(held);
-        let low = self.room.open() <= credit / 4 && wanted > 0 && wanted >= credit / 4;
+        let low = self.leases.open() <= credit / 4 && wanted > 0 && wanted >= credit / 4;
         low.then(|| u32::try_from(wanted).unwrap_or(u32::MAX))
     }
 
@@ -473,37 +474,37 @@ impl HostState {
     }
 
     /// Hands a finished lease on to the spider.
-    pub(super) fn deliver(&mut self, ticket: Ticket, delivery: Delivery) {
-        self.room.hand_on(ticket.id());
-        let attempts = ticket.attempts.requests;
-        self.outbox.push_back(Output::Deliver { lease: ticket.lease, delivery, attempts });
+    pub(super) fn deliver(&mut self, pending: Pending, delivery: Delivery) {
+        self.leases.hand_on(pending.id());
+        let attempts = pending.attempts.requests;
+        self.outbox.push_back(Output::Deliver { lease: pending.lease, delivery, attempts });
     }
 
-    pub(super) fn fail(&mut self, ticket: Ticket, reason: Reason) {
-        self.deliver(ticket, Delivery::Failure(reason));
+    pub(super) fn fail(&mut self, pending: Pending, reason: Reason) {
+        self.deliver(pending, Delivery::Failure(reason));
     }
 
-    pub(super) fn settle(&mut self, ticket: Ticket, ending: Ending) {
-        self.outbox.push_back(Output::Settle { lease: ticket.lease, ending });
+    pub(super) fn settle(&mut self, pending: Pending, ending: Ending) {
+        self.outbox.push_back(Output::Settle { lease: pending.lease, ending });
     }
 
     /// Gives a lease back to the store; attempts that it used up here are kept.
-    pub(super) fn give_back(&mut self, ticket: Ticket, due: Option<Timestamp>) {
-        let attempts = ticket.attempts;
+    pub(super) fn give_back(&mut self, pending: Pending, due: Option<Timestamp>) {
+        let attempts = pending.attempts;
         let ending = match due {
-            Some(due) if attempts != ticket.lease.record.attempts => Ending::Retry { due, attempts },
+            Some(due) if attempts != pending.lease.record.attempts => Ending::Retry { due, attempts },
             Some(_) | None => Ending::Return,
         };
-        self.settle(ticket, ending);
+        self.settle(pending, ending);
     }
 
     /// Puts the host aside: what was not started ends here.
     pub(super) fn park(&mut self, until: Timestamp, reason: ParkReason) {
         self.parked = Some(Park { until, reason });
         self.say(HostEvent::Parked { reason });
-        while let Some((_, ticket)) = self.room.take_any_idle() {
-            let reason = ticket.fault.unwrap_or(self.closed_reason());
-            self.fail(ticket, reason);
+        while let Some((_, pending)) = self.leases.take_any_idle() {
+            let reason = pending.fault.unwrap_or(self.closed_reason());
+            self.fail(pending, reason);
         }
     }
 

@@ -115,8 +115,8 @@ impl HostState {
     pub(super) fn starts_unseen(&self, landing: Landing) -> u32 {
         let after = self.next_seq.wrapping_sub(landing.seq).saturating_sub(1);
         let overtaken =
-            self.room.flights().iter().filter(|flight| {
-                flight.seq < landing.seq && landing.started.since(flight.started) < OVERTAKING
+            self.leases.in_flight().iter().filter(|flying| {
+                flying.seq < landing.seq && landing.started.since(flying.started) < OVERTAKING
             });
         after.saturating_add(u32::try_from(overtaken.count()).unwrap_or(u32::MAX))
     }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use super::super::blame::{Case, Charge, is_later};
 use super::super::hold::{Closing, Door, jittered};
+use super::super::leases::Pending;
 use super::super::limiter::{FLAKY_DOUBT, SILENT_DOUBT};
 use super::super::message::{HoldReason, HostEvent};
 use super::super::pace::{Pace, Pardon};
-use super::super::room::Ticket;
 #[cfg(feature = "sabotage")]
 use super::super::sabotage::Bug;
 use super::super::state::HostState;
@@ -23,19 +23,19 @@ impl HostState {
         &mut self,
         now: Timestamp,
         landing: Landing,
-        ticket: Option<&Ticket>,
+        pending: Option<&Pending>,
         outcome: Outcome,
         proposal: Proposal,
     ) -> Payer {
         self.evidence.note_welcome(landing.seq);
-        let good = ticket.filter(|ticket| {
+        let good = pending.filter(|pending| {
             self.evidence.good.is_none()
                 && outcome.blame() == Blame::Success
                 && proposal.repeatable
-                && !ticket.id().is_errand()
+                && !pending.id().is_errand()
         });
-        if let Some(ticket) = good {
-            self.evidence.good = Some(Box::new(ticket.lease.record.clone()));
+        if let Some(pending) = good {
+            self.evidence.good = Some(Box::new(pending.lease.record.clone()));
         }
         let payer = self.well(now, landing);
         if self.hold.door == Door::Open {
@@ -89,7 +89,7 @@ impl HostState {
         };
         if self.evidence.case.as_ref().is_some_and(crowd) {
             // So many different URLs were refused that none of them is to blame.
-            self.room.excuse(self.evidence.number, self.limits.order);
+            self.leases.excuse(self.evidence.number, self.limits.order);
         }
         let case = self.evidence.case;
         let quiet = case.is_some_and(|case| case.quiet);
@@ -110,7 +110,7 @@ impl HostState {
     /// Takes over what was learnt of the pace. A limiter explains the refusals, then: nobody pays for them.
     pub(super) fn take_pace(&mut self, learnt: Option<f64>) {
         if let Some(per_second) = learnt {
-            self.room.forgive_refusals(self.limits.order);
+            self.leases.forgive_refusals(self.limits.order);
             self.say(HostEvent::RefusalsExcused);
             if self.policy.adapts() {
                 self.say(HostEvent::Paced { per_second });

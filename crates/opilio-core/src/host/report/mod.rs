@@ -15,7 +15,7 @@ mod url;
 
 use std::time::Duration;
 
-use super::room::{Flight, Ticket};
+use super::leases::{InFlight, Pending};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::state::HostState;
@@ -76,18 +76,18 @@ impl HostState {
 
     pub(super) fn report(&mut self, now: Timestamp, lease: LeaseId, outcome: Outcome, proposal: Proposal) {
         // Reports of leases that expired meanwhile are too late to mean anything.
-        let Some(flight) = self.room.land(lease) else { return };
-        let outcome = Self::not_of_age(&flight.ticket, outcome, proposal);
-        let Flight { mut ticket, seq, started, probe, settled, .. } = flight;
+        let Some(flying) = self.leases.land(lease) else { return };
+        let outcome = Self::not_of_age(&flying.pending, outcome, proposal);
+        let InFlight { mut pending, seq, started, probe, settled, .. } = flying;
         let who = if lease.is_witness() {
             Who::Witness
         } else {
-            let url = fold(ticket.lease.record.fingerprint.0);
+            let url = fold(pending.lease.record.fingerprint.0);
             Who::Url {
                 url,
-                failed_seq: ticket.failed_seq,
-                clean: ticket.is_clean(),
-                excused: ticket.attempts.excused,
+                failed_seq: pending.failed_seq,
+                clean: pending.is_clean(),
+                excused: pending.attempts.excused,
             }
         };
         let spent = proposal.hints.quota.is_some_and(|quota| quota.remaining == 0);
@@ -96,68 +96,68 @@ impl HostState {
         if matches!(who, Who::Url { clean: true, .. }) && outcome.blame() != Blame::Ours {
             self.evidence.note_first_ask(outcome.blame() == Blame::Refusal);
         }
-        let payer = self.learn(now, landing, Some(&ticket), outcome, proposal);
+        let payer = self.learn(now, landing, Some(&pending), outcome, proposal);
         if who == Who::Witness {
             // It is nobody's page.
-            self.settle(ticket, Ending::Return);
+            self.settle(pending, Ending::Return);
             return;
         }
         if settled {
             return;
         }
         if outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable {
-            ticket.note_stale();
+            pending.note_stale();
             if payer == Payer::Nobody {
                 // Replaced at once, through the gate.
-                self.again(now, ticket, Duration::ZERO);
+                self.again(now, pending, Duration::ZERO);
                 return;
             }
         }
-        self.dispose(now, ticket, seq, outcome, proposal, payer);
+        self.dispose(now, pending, seq, outcome, proposal, payer);
     }
 
     /// One connection may die of its age. Under a URL that failed before it was broken.
-    fn not_of_age(ticket: &Ticket, outcome: Outcome, proposal: Proposal) -> Outcome {
+    fn not_of_age(pending: &Pending, outcome: Outcome, proposal: Proposal) -> Outcome {
         let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
-        if stale && ticket.has_failed() {
+        if stale && pending.has_failed() {
             return Outcome::Failed(Fault::Reset);
         }
         outcome
     }
 
     /// The lease's deadline has passed: whoever fetched it is gone.
-    pub(super) fn lost(&mut self, now: Timestamp, flight: Flight) {
-        if flight.probe {
+    pub(super) fn lost(&mut self, now: Timestamp, flying: InFlight) {
+        if flying.probe {
             self.hold.unprobe();
         }
-        if flight.ticket.id().is_witness() {
-            self.settle(flight.ticket, Ending::Return);
+        if flying.pending.id().is_witness() {
+            self.settle(flying.pending, Ending::Return);
             return;
         }
-        if flight.settled {
+        if flying.settled {
             return;
         }
         #[cfg(feature = "sabotage")]
         if self.bug == Some(Bug::ForgetLostLease) {
             return;
         }
-        let mut ticket = flight.ticket;
-        ticket.resent = true;
+        let mut pending = flying.pending;
+        pending.resent = true;
         let min = self.policy.backoff_bounds().min;
-        self.free_retry(now, ticket, min);
+        self.free_retry(now, pending, min);
     }
 
     /// Nothing was sent: the lease is as ready as before, only the start is spent.
     pub(super) fn undelivered(&mut self, now: Timestamp, lease: LeaseId) {
-        let Some(flight) = self.room.land(lease) else { return };
-        if flight.probe {
+        let Some(flying) = self.leases.land(lease) else { return };
+        if flying.probe {
             self.hold.unprobe();
         }
         self.pause_slots(now);
         if lease.is_witness() {
-            self.settle(flight.ticket, Ending::Return);
-        } else if !flight.settled {
-            self.again(now, flight.ticket, Duration::ZERO);
+            self.settle(flying.pending, Ending::Return);
+        } else if !flying.settled {
+            self.again(now, flying.pending, Duration::ZERO);
         }
     }
 
@@ -166,7 +166,7 @@ impl HostState {
         &mut self,
         now: Timestamp,
         landing: Landing,
-        ticket: Option<&Ticket>,
+        pending: Option<&Pending>,
         outcome: Outcome,
         proposal: Proposal,
     ) -> Payer {
@@ -178,9 +178,9 @@ impl HostState {
             Blame::Neutral if matches!(outcome, Outcome::Answered(401 | 403)) && !wanted => {
                 self.forbid(now, landing, proposal)
             }
-            Blame::Success | Blame::Neutral => self.welcome(now, landing, ticket, outcome, proposal),
+            Blame::Success | Blame::Neutral => self.welcome(now, landing, pending, outcome, proposal),
             // A policy that takes a 500 for a page has no quarrel with it.
-            Blame::Url if wanted => self.welcome(now, landing, ticket, outcome, proposal),
+            Blame::Url if wanted => self.welcome(now, landing, pending, outcome, proposal),
             Blame::Refusal => self.refuse(now, landing, outcome, proposal.hints),
             Blame::Host => self.unreachable(now, landing),
             Blame::Url => self.failed(now, landing),

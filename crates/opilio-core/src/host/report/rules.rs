@@ -164,8 +164,8 @@ impl HostState {
     fn end_origin(&mut self, scheme: Scheme, reason: Reason) {
         let waiting: Vec<_> = self.ready_leases(scheme).map(|lease| lease.id).collect();
         for lease in waiting {
-            if let Some(ticket) = self.room.take_idle(lease) {
-                self.fail(ticket, reason);
+            if let Some(pending) = self.leases.take_idle(lease) {
+                self.fail(pending, reason);
             }
         }
     }

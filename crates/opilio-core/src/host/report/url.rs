@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::super::leases::Pending;
 use super::super::message::Delivery;
-use super::super::room::Ticket;
 #[cfg(feature = "sabotage")]
 use super::super::sabotage::Bug;
 use super::super::state::HostState;
@@ -17,7 +17,7 @@ impl HostState {
     pub(super) fn dispose(
         &mut self,
         now: Timestamp,
-        mut ticket: Ticket,
+        mut pending: Pending,
         seq: u32,
         outcome: Outcome,
         proposal: Proposal,
@@ -26,50 +26,50 @@ impl HostState {
         let payer = self.sabotaged_payer(payer);
         let wanted = matches!(proposal.verdict, Verdict::Done | Verdict::Redirect);
         match payer {
-            Payer::Host if !wanted => return self.dispose_of_innocent(now, ticket, seq, outcome, proposal),
+            Payer::Host if !wanted => return self.dispose_of_innocent(now, pending, seq, outcome, proposal),
             Payer::Open | Payer::Walled if !wanted => {
-                return self.dispose_of_suspect(now, ticket, seq, outcome, proposal, payer == Payer::Walled);
+                return self.dispose_of_suspect(now, pending, seq, outcome, proposal, payer == Payer::Walled);
             }
             Payer::Host | Payer::Open | Payer::Walled | Payer::Url | Payer::Nobody => {}
         }
         if outcome.blame() == Blame::Ours {
             if outcome == Outcome::Failed(Fault::Proxy) {
-                ticket.fault = Some(Reason::Proxy);
+                pending.fault = Some(Reason::Proxy);
             }
             match proposal.verdict {
-                Verdict::Retry { after } => self.free_retry(now, ticket, after),
-                Verdict::GiveUp(reason) => self.fail(ticket, reason),
-                Verdict::Done | Verdict::Redirect => self.fail(ticket, Reason::Internal),
+                Verdict::Retry { after } => self.free_retry(now, pending, after),
+                Verdict::GiveUp(reason) => self.fail(pending, reason),
+                Verdict::Done | Verdict::Redirect => self.fail(pending, Reason::Internal),
             }
             return;
         }
         match proposal.verdict {
             Verdict::Done | Verdict::Redirect => {
-                ticket.attempts.requests = ticket.attempts.requests.saturating_add(1);
+                pending.attempts.requests = pending.attempts.requests.saturating_add(1);
                 let redirects = proposal.verdict == Verdict::Redirect;
-                self.deliver(ticket, if redirects { Delivery::Redirect } else { Delivery::Page });
+                self.deliver(pending, if redirects { Delivery::Redirect } else { Delivery::Page });
             }
             Verdict::GiveUp(reason) => {
-                ticket.attempts.requests = ticket.attempts.requests.saturating_add(1);
-                self.fail(ticket, reason);
+                pending.attempts.requests = pending.attempts.requests.saturating_add(1);
+                self.fail(pending, reason);
             }
             Verdict::Retry { after } => {
-                self.charge(&mut ticket, seq, outcome);
-                ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
+                self.charge(&mut pending, seq, outcome);
+                pending.refusals += u16::from(outcome.blame() == Blame::Refusal);
                 // It has paid: no case gives that back.
-                ticket.case = None;
-                self.again(now, ticket, after);
+                pending.case = None;
+                self.again(now, pending, after);
             }
         }
     }
 
     /// Charges a failure to the open case, and to the URL unless it was ours.
-    fn charge(&self, ticket: &mut Ticket, seq: u32, outcome: Outcome) {
+    fn charge(&self, pending: &mut Pending, seq: u32, outcome: Outcome) {
         if outcome.blame() != Blame::Refusal {
-            ticket.fault = Some(reason_of(outcome));
+            pending.fault = Some(reason_of(outcome));
         }
         if outcome.blame() != Blame::Ours {
-            ticket.charge(self.evidence.number, seq);
+            pending.charge(self.evidence.number, seq);
         }
     }
 
@@ -77,18 +77,18 @@ impl HostState {
     pub(super) fn dispose_of_innocent(
         &mut self,
         now: Timestamp,
-        mut ticket: Ticket,
+        mut pending: Pending,
         seq: u32,
         outcome: Outcome,
         proposal: Proposal,
     ) {
-        self.charge(&mut ticket, seq, outcome);
+        self.charge(&mut pending, seq, outcome);
         match proposal.verdict {
-            Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(ticket, reason),
+            Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(pending, reason),
             Verdict::Retry { .. } | Verdict::GiveUp(_) | Verdict::Done | Verdict::Redirect => {
-                ticket.excuse(self.evidence.number);
+                pending.excuse(self.evidence.number);
                 // The host's hold is the wait.
-                self.again(now, ticket, Duration::ZERO);
+                self.again(now, pending, Duration::ZERO);
             }
         }
     }
@@ -97,64 +97,64 @@ impl HostState {
     pub(super) fn dispose_of_suspect(
         &mut self,
         now: Timestamp,
-        mut ticket: Ticket,
+        mut pending: Pending,
         seq: u32,
         outcome: Outcome,
         proposal: Proposal,
         walled: bool,
     ) {
-        self.charge(&mut ticket, seq, outcome);
-        ticket.walled = walled;
-        ticket.refusals += u16::from(outcome.blame() == Blame::Refusal);
+        self.charge(&mut pending, seq, outcome);
+        pending.walled = walled;
+        pending.refusals += u16::from(outcome.blame() == Blame::Refusal);
         match proposal.verdict {
-            Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(ticket, reason),
+            Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(pending, reason),
             // It put its host aside, and ends for that.
-            Verdict::GiveUp(_) if self.parked.is_some() => self.again(now, ticket, Duration::ZERO),
+            Verdict::GiveUp(_) if self.parked.is_some() => self.again(now, pending, Duration::ZERO),
             Verdict::GiveUp(_) if self.draining => {
                 // Nothing will tell in this run.
-                ticket.excuse(self.evidence.number);
-                self.give_back(ticket, Some(now));
+                pending.excuse(self.evidence.number);
+                self.give_back(pending, Some(now));
             }
             Verdict::GiveUp(reason) => {
-                ticket.pending = Some(reason);
-                self.room.wait(Timestamp::NEVER, ticket);
+                pending.undecided = Some(reason);
+                self.leases.wait(Timestamp::NEVER, pending);
             }
-            Verdict::Retry { after } => self.again(now, ticket, after),
-            Verdict::Done | Verdict::Redirect => self.again(now, ticket, Duration::ZERO),
+            Verdict::Retry { after } => self.again(now, pending, after),
+            Verdict::Done | Verdict::Redirect => self.again(now, pending, Duration::ZERO),
         }
     }
 
     /// Something of ours failed, which is free but not for ever.
-    pub(super) fn free_retry(&mut self, now: Timestamp, mut ticket: Ticket, after: Duration) {
-        ticket.ours = ticket.ours.saturating_add(1);
-        if ticket.ours >= OURS_MAX {
-            let reason = match ticket.fault {
-                _ if ticket.stale > 0 => Reason::Reset,
+    pub(super) fn free_retry(&mut self, now: Timestamp, mut pending: Pending, after: Duration) {
+        pending.ours = pending.ours.saturating_add(1);
+        if pending.ours >= OURS_MAX {
+            let reason = match pending.fault {
+                _ if pending.stale > 0 => Reason::Reset,
                 Some(Reason::Proxy) => Reason::Proxy,
                 Some(_) | None => Reason::Internal,
             };
-            self.fail(ticket, reason);
+            self.fail(pending, reason);
             return;
         }
-        let wait = self.policy.backoff_bounds().ceiling(u32::from(ticket.ours) - 1);
-        self.again(now, ticket, after.max(wait));
+        let wait = self.policy.backoff_bounds().ceiling(u32::from(pending.ours) - 1);
+        self.again(now, pending, after.max(wait));
     }
 
     /// One more attempt: here if it is due soon or the host is closed anyway, else by the store.
-    pub(super) fn again(&mut self, now: Timestamp, ticket: Ticket, after: Duration) {
+    pub(super) fn again(&mut self, now: Timestamp, pending: Pending, after: Duration) {
         let due = now + after;
         if self.parked.is_some() {
-            let reason = ticket.fault.unwrap_or(Reason::HostClosed);
-            self.fail(ticket, reason);
+            let reason = pending.fault.unwrap_or(Reason::HostClosed);
+            self.fail(pending, reason);
         } else if self.draining {
-            self.give_back(ticket, Some(due));
+            self.give_back(pending, Some(due));
         } else if after.is_zero() {
-            self.room.admit(ticket, self.limits.order);
+            self.leases.admit(pending, self.limits.order);
         } else if due <= self.hold.until().max(now + self.limits.retry_stays) {
-            self.room.wait(due, ticket);
+            self.leases.wait(due, pending);
         } else {
-            let attempts = ticket.attempts;
-            self.settle(ticket, Ending::Retry { due, attempts });
+            let attempts = pending.attempts;
+            self.settle(pending, Ending::Retry { due, attempts });
         }
     }
 

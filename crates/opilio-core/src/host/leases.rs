@@ -8,33 +8,33 @@ use crate::outcome::Reason;
 use crate::record::{Attempts, Lease, LeaseId};
 use crate::time::Timestamp;
 
-/// A lease, and what this host has seen of it.
+/// A lease that this host holds, with its history here.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Ticket {
+pub(super) struct Pending {
     pub(super) lease: Lease,
     /// Requests made for it, and how many of them are excused.
     pub(super) attempts: Attempts,
-    /// Its last fault of its own, or of the host while it was at it.
+    /// Why it failed last, as the report would give it.
     pub(super) fault: Option<Reason>,
-    /// The case in which it failed last, and how often it did in that case without being excused.
+    /// The case that its last failures belong to, and how many of them count against it so far.
     pub(super) case: Option<(u32, u16)>,
-    /// Refusals that it has paid for.
+    /// Refusals that used up an attempt.
     pub(super) refusals: u16,
-    /// The start that failed last.
+    /// The number of its last start that failed.
     pub(super) failed_seq: Option<u32>,
-    /// It ends so unless the open case is found to be the host's: it waits for that.
-    pub(super) pending: Option<Reason>,
-    /// It was refused as forbidden, and others beside it: perhaps a wall.
+    /// It has no attempt left, and fails with this reason unless the open case is found to be the host's.
+    pub(super) undecided: Option<Reason>,
+    /// It was answered 401 or 403 in a run of such answers, which may be a firewall's.
     pub(super) walled: bool,
-    /// Kept-alive connections that died under it: free, unless its next attempt fails as well.
+    /// Kept-alive connections that died while it used them. They count only if its next attempt fails too.
     pub(super) stale: u16,
-    /// A start of it was never reported, so that the request may have been carried out.
+    /// An earlier start was never reported, so that the server may have carried it out.
     pub(super) resent: bool,
-    /// Times that something of ours failed.
+    /// Failures on our side, as of the proxy.
     pub(super) ours: u8,
 }
 
-impl Ticket {
+impl Pending {
     pub(super) fn new(lease: Lease) -> Self {
         let attempts = lease.record.attempts;
         Self {
@@ -44,7 +44,7 @@ impl Ticket {
             case: None,
             refusals: 0,
             failed_seq: None,
-            pending: None,
+            undecided: None,
             walled: false,
             stale: 0,
             resent: false,
@@ -81,7 +81,7 @@ impl Ticket {
 
     /// Whether it waits to end for a refusal.
     fn is_refused_for_good(&self) -> bool {
-        self.pending.is_some() && !self.walled && self.fault.is_none()
+        self.undecided.is_some() && !self.walled && self.fault.is_none()
     }
 
     /// Whether it failed in this case.
@@ -121,7 +121,7 @@ impl Ticket {
         {
             self.attempts.excused = self.attempts.excused.saturating_add(std::mem::take(charged));
             self.refusals = 0;
-            self.pending = None;
+            self.undecided = None;
             if std::mem::take(&mut self.walled) {
                 self.fault = None;
             }
@@ -140,42 +140,42 @@ impl Ticket {
     }
 }
 
-/// An attempt under way.
+/// A lease whose request is under way.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Flight {
-    pub(super) ticket: Ticket,
+pub(super) struct InFlight {
+    pub(super) pending: Pending,
     /// The number of its start.
     pub(super) seq: u32,
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
-    /// It was settled meanwhile: it still counts as in flight, but nobody waits for it.
+    /// The store settled it meanwhile. It counts as in flight until its report comes, which changes nothing.
     pub(super) settled: bool,
 }
 
 /// All leases of a host.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Room {
+pub(super) struct LeaseTable {
     /// By rank, the best last.
-    ready: Vec<Ticket>,
+    ready: Vec<Pending>,
     /// By due time, the earliest last.
-    waiting: Vec<(Timestamp, Ticket)>,
+    waiting: Vec<(Timestamp, Pending)>,
     /// In the order of their starts, hence of their deadlines.
-    flights: Vec<Flight>,
+    in_flight: Vec<InFlight>,
     parsed: Vec<LeaseId>,
 }
 
-impl Room {
-    pub(super) fn ready(&self) -> &[Ticket] {
+impl LeaseTable {
+    pub(super) fn ready(&self) -> &[Pending] {
         &self.ready
     }
 
-    pub(super) fn waiting(&self) -> &[(Timestamp, Ticket)] {
+    pub(super) fn waiting(&self) -> &[(Timestamp, Pending)] {
         &self.waiting
     }
 
-    pub(super) fn flights(&self) -> &[Flight] {
-        &self.flights
+    pub(super) fn in_flight(&self) -> &[InFlight] {
+        &self.in_flight
     }
 
     pub(super) fn parsed(&self) -> &[LeaseId] {
@@ -184,7 +184,7 @@ impl Room {
 
     /// Leases that are not handed on yet.
     pub(super) fn open(&self) -> usize {
-        self.ready.len() + self.waiting.len() + self.flights.len()
+        self.ready.len() + self.waiting.len() + self.in_flight.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -192,123 +192,125 @@ impl Room {
     }
 
     pub(super) fn holds(&self, id: LeaseId) -> bool {
-        self.ready.iter().any(|ticket| ticket.id() == id)
-            || self.waiting.iter().any(|(_, ticket)| ticket.id() == id)
-            || self.flights.iter().any(|flight| flight.ticket.id() == id)
+        self.ready.iter().any(|pending| pending.id() == id)
+            || self.waiting.iter().any(|(_, pending)| pending.id() == id)
+            || self.in_flight.iter().any(|flying| flying.pending.id() == id)
             || self.parsed.contains(&id)
     }
 
-    pub(super) fn admit(&mut self, ticket: Ticket, order: Order) {
-        let rank = ticket.rank(order);
+    pub(super) fn admit(&mut self, pending: Pending, order: Order) {
+        let rank = pending.rank(order);
         let place = self.ready.partition_point(|other| other.rank(order) < rank);
-        self.ready.insert(place, ticket);
+        self.ready.insert(place, pending);
     }
 
-    pub(super) fn wait(&mut self, due: Timestamp, ticket: Ticket) {
+    pub(super) fn wait(&mut self, due: Timestamp, pending: Pending) {
         let place = self.waiting.partition_point(|(other, _)| *other > due);
-        self.waiting.insert(place, (due, ticket));
+        self.waiting.insert(place, (due, pending));
     }
 
     /// Moves the retries that are due to the ready ones.
     pub(super) fn wake(&mut self, now: Timestamp, order: Order) {
         while self.waiting.last().is_some_and(|(due, _)| *due <= now) {
-            if let Some((_, ticket)) = self.waiting.pop() {
-                self.admit(ticket, order);
+            if let Some((_, pending)) = self.waiting.pop() {
+                self.admit(pending, order);
             }
         }
     }
 
     /// The place of the best ready lease among those that `may_start`.
-    pub(super) fn best(&self, may_start: impl Fn(&Ticket) -> bool) -> Option<usize> {
+    pub(super) fn best(&self, may_start: impl Fn(&Pending) -> bool) -> Option<usize> {
         self.ready.iter().rposition(may_start)
     }
 
     /// The place of the ready lease that makes the best probe: it failed least, and is first in order.
-    pub(super) fn safest(&self, may_start: impl Fn(&Ticket) -> bool) -> Option<usize> {
+    pub(super) fn safest(&self, may_start: impl Fn(&Pending) -> bool) -> Option<usize> {
         let places = self.ready.iter().enumerate().rev();
         places
-            .filter(|(_, ticket)| may_start(ticket))
-            .min_by_key(|(_, ticket)| ticket.risk())
+            .filter(|(_, pending)| may_start(pending))
+            .min_by_key(|(_, pending)| pending.risk())
             .map(|(place, _)| place)
     }
 
     /// The leases that are not in flight: the next one to start first, then those that wait.
-    pub(super) fn idle(&self) -> impl Iterator<Item = &Ticket> {
-        self.ready.iter().rev().chain(self.waiting.iter().rev().map(|(_, ticket)| ticket))
+    pub(super) fn idle(&self) -> impl Iterator<Item = &Pending> {
+        self.ready.iter().rev().chain(self.waiting.iter().rev().map(|(_, pending)| pending))
     }
 
     /// Whether there are leases, and all of them wait for the end of a case.
-    pub(super) fn only_pending(&self) -> bool {
-        self.has_pending()
+    pub(super) fn only_undecided(&self) -> bool {
+        self.has_undecided()
             && self.ready.is_empty()
-            && self.flights.is_empty()
-            && self.waiting.iter().all(|(_, ticket)| ticket.pending.is_some())
+            && self.in_flight.is_empty()
+            && self.waiting.iter().all(|(_, pending)| pending.undecided.is_some())
     }
 
     /// Whether a lease waits for the end of a case, and for nothing else.
-    pub(super) fn has_pending(&self) -> bool {
+    pub(super) fn has_undecided(&self) -> bool {
         // They are due last of all.
-        self.waiting.first().is_some_and(|(_, ticket)| ticket.pending.is_some())
+        self.waiting.first().is_some_and(|(_, pending)| pending.undecided.is_some())
     }
 
     /// Takes the leases that wait for the end of a case and are such as `wanted`.
-    pub(super) fn take_pending(&mut self, wanted: impl Fn(&Ticket) -> bool) -> Vec<Ticket> {
-        let taken = self.waiting.extract_if(.., |(_, ticket)| ticket.pending.is_some() && wanted(ticket));
-        taken.map(|(_, ticket)| ticket).collect()
+    pub(super) fn take_undecided(&mut self, wanted: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        let taken =
+            self.waiting.extract_if(.., |(_, pending)| pending.undecided.is_some() && wanted(pending));
+        taken.map(|(_, pending)| pending).collect()
     }
 
     /// A limiter explains the refusals so far: nobody pays for them.
     pub(super) fn forgive_refusals(&mut self, order: Order) {
-        let waiting = self.waiting.iter_mut().map(|(_, ticket)| ticket);
-        let flights = self.flights.iter_mut().map(|flight| &mut flight.ticket);
-        self.ready.iter_mut().chain(waiting).chain(flights).for_each(Ticket::forgive_refusals);
-        let freed: Vec<_> = self.waiting.extract_if(.., |(_, ticket)| ticket.is_refused_for_good()).collect();
-        for (_, mut ticket) in freed {
-            ticket.pending = None;
-            self.admit(ticket, order);
+        let waiting = self.waiting.iter_mut().map(|(_, pending)| pending);
+        let in_flight = self.in_flight.iter_mut().map(|flying| &mut flying.pending);
+        self.ready.iter_mut().chain(waiting).chain(in_flight).for_each(Pending::forgive_refusals);
+        let freed: Vec<_> =
+            self.waiting.extract_if(.., |(_, pending)| pending.is_refused_for_good()).collect();
+        for (_, mut pending) in freed {
+            pending.undecided = None;
+            self.admit(pending, order);
         }
-        self.ready.sort_by_key(|ticket| ticket.rank(order));
+        self.ready.sort_by_key(|pending| pending.rank(order));
     }
 
     /// Those that were forbidden in a row belong to this case, whenever that was.
     pub(super) fn summon_walled(&mut self, number: u32) {
-        let walled = self.waiting.iter_mut().filter(|(_, ticket)| ticket.walled);
-        walled.filter_map(|(_, ticket)| ticket.case.as_mut()).for_each(|(case, _)| *case = number);
+        let walled = self.waiting.iter_mut().filter(|(_, pending)| pending.walled);
+        walled.filter_map(|(_, pending)| pending.case.as_mut()).for_each(|(case, _)| *case = number);
     }
 
     /// A case is the host's: excuses what failed in it. What waited is ready again, since the host's
     /// hold is the wait.
     pub(super) fn excuse(&mut self, case: u32, order: Order) {
         let idle = self.ready.iter_mut();
-        idle.chain(self.flights.iter_mut().map(|flight| &mut flight.ticket))
-            .for_each(|ticket| ticket.excuse(case));
-        let freed: Vec<_> = self.waiting.extract_if(.., |(_, ticket)| ticket.failed_in(case)).collect();
-        for (_, mut ticket) in freed {
-            ticket.excuse(case);
-            self.admit(ticket, order);
+        idle.chain(self.in_flight.iter_mut().map(|flying| &mut flying.pending))
+            .for_each(|pending| pending.excuse(case));
+        let freed: Vec<_> = self.waiting.extract_if(.., |(_, pending)| pending.failed_in(case)).collect();
+        for (_, mut pending) in freed {
+            pending.excuse(case);
+            self.admit(pending, order);
         }
         // Who is excused has its old rank again.
-        self.ready.sort_by_key(|ticket| ticket.rank(order));
+        self.ready.sort_by_key(|pending| pending.rank(order));
     }
 
-    pub(super) fn take_ready(&mut self, place: usize) -> Ticket {
+    pub(super) fn take_ready(&mut self, place: usize) -> Pending {
         self.ready.remove(place)
     }
 
-    pub(super) fn fly(&mut self, flight: Flight) {
-        self.flights.push(flight);
+    pub(super) fn put_in_flight(&mut self, flying: InFlight) {
+        self.in_flight.push(flying);
     }
 
     /// Ends an attempt, if it is under way.
-    pub(super) fn land(&mut self, id: LeaseId) -> Option<Flight> {
-        let place = self.flights.iter().position(|flight| flight.ticket.id() == id)?;
-        Some(self.flights.remove(place))
+    pub(super) fn land(&mut self, id: LeaseId) -> Option<InFlight> {
+        let place = self.in_flight.iter().position(|flying| flying.pending.id() == id)?;
+        Some(self.in_flight.remove(place))
     }
 
     /// The oldest attempt, if its deadline has passed.
-    pub(super) fn expire(&mut self, now: Timestamp) -> Option<Flight> {
-        self.flights.first().filter(|flight| flight.deadline <= now)?;
-        Some(self.flights.remove(0))
+    pub(super) fn expire(&mut self, now: Timestamp) -> Option<InFlight> {
+        self.in_flight.first().filter(|flying| flying.deadline <= now)?;
+        Some(self.in_flight.remove(0))
     }
 
     pub(super) fn hand_on(&mut self, id: LeaseId) {
@@ -316,20 +318,20 @@ impl Room {
     }
 
     /// Takes a lease that was not started.
-    pub(super) fn take_idle(&mut self, id: LeaseId) -> Option<Ticket> {
-        if let Some(place) = self.ready.iter().position(|ticket| ticket.id() == id) {
+    pub(super) fn take_idle(&mut self, id: LeaseId) -> Option<Pending> {
+        if let Some(place) = self.ready.iter().position(|pending| pending.id() == id) {
             return Some(self.ready.remove(place));
         }
-        let place = self.waiting.iter().position(|(_, ticket)| ticket.id() == id)?;
+        let place = self.waiting.iter().position(|(_, pending)| pending.id() == id)?;
         Some(self.waiting.remove(place).1)
     }
 
     /// Takes any lease that was not started, with the time at which it is due if it waits.
-    pub(super) fn take_any_idle(&mut self) -> Option<(Option<Timestamp>, Ticket)> {
-        if let Some(ticket) = self.ready.pop() {
-            return Some((None, ticket));
+    pub(super) fn take_any_idle(&mut self) -> Option<(Option<Timestamp>, Pending)> {
+        if let Some(pending) = self.ready.pop() {
+            return Some((None, pending));
         }
-        self.waiting.pop().map(|(due, ticket)| (Some(due), ticket))
+        self.waiting.pop().map(|(due, pending)| (Some(due), pending))
     }
 
     /// Forgets a settled lease wherever it is. One in flight stays until it lands, as the request
@@ -337,8 +339,8 @@ impl Room {
     pub(super) fn settle(&mut self, id: LeaseId) {
         if let Some(place) = self.parsed.iter().position(|other| *other == id) {
             self.parsed.swap_remove(place);
-        } else if let Some(flight) = self.flights.iter_mut().find(|flight| flight.ticket.id() == id) {
-            flight.settled = true;
+        } else if let Some(flying) = self.in_flight.iter_mut().find(|flying| flying.pending.id() == id) {
+            flying.settled = true;
         } else {
             self.take_idle(id);
         }
@@ -349,7 +351,7 @@ impl Room {
         *self = Self {
             ready: shrunk(std::mem::take(&mut self.ready)),
             waiting: shrunk(std::mem::take(&mut self.waiting)),
-            flights: shrunk(std::mem::take(&mut self.flights)),
+            in_flight: shrunk(std::mem::take(&mut self.in_flight)),
             parsed: shrunk(std::mem::take(&mut self.parsed)),
         };
     }
@@ -359,9 +361,9 @@ impl Room {
         let mut ids: Vec<LeaseId> = self
             .ready
             .iter()
-            .map(Ticket::id)
-            .chain(self.waiting.iter().map(|(_, ticket)| ticket.id()))
-            .chain(self.flights.iter().map(|flight| flight.ticket.id()))
+            .map(Pending::id)
+            .chain(self.waiting.iter().map(|(_, pending)| pending.id()))
+            .chain(self.in_flight.iter().map(|flying| flying.pending.id()))
             .chain(self.parsed.iter().copied())
             .collect();
         ids.sort_unstable();
