@@ -369,6 +369,7 @@ mod tests {
         assert_eq!(fault(Fault::NoSuchName), pause(give_up("dns"), 1_000));
         assert_eq!(fault(Fault::Certificate), pause(give_up("tls"), 1_000));
         assert_eq!(fault(Fault::Protocol), retry("protocol", 1_000));
+        assert_eq!(fault(Fault::Malformed), retry("protocol", 1_000));
         for name in [Fault::BlockedAddress, Fault::UnsupportedScheme] {
             assert_eq!(
                 fault(name),

@@ -76,6 +76,13 @@ pub(crate) fn in_body(error: &reqwest::Error) -> TransportError {
     TransportError::new(Phase::Body, fault, detail(error))
 }
 
+/// Whether the body was there as a whole, last chunk included, and a field behind it is none. Nobody reads
+/// those fields.
+pub(crate) fn is_stray_trailer(error: &reqwest::Error) -> bool {
+    // Chunks themselves are parsed by hyper's own hand.
+    causes(error).any(|cause| cause.is::<httparse::Error>())
+}
+
 /// Failures of resolving, connecting and shaking hands.
 fn before_connection(error: &reqwest::Error, exchange: Exchange) -> Option<(Phase, Fault)> {
     for cause in causes(error) {

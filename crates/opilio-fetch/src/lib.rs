@@ -17,6 +17,7 @@ mod cookies;
 mod decode;
 mod dns;
 mod fetch;
+pub mod fuzz;
 mod head;
 mod inflate;
 mod limits;

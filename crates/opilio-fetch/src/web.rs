@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use futures_util::future::ready;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::{HeaderValue, header};
 use http_body_util::BodyDataStream;
@@ -464,7 +465,10 @@ fn answer(response: reqwest::Response, exchange: Exchange) -> Answer {
         status: head.status.as_u16(),
         version: head.version,
         headers: head.headers,
-        body: BodyDataStream::new(body).map_err(|error| classify::in_body(&error)).boxed_local(),
+        body: BodyDataStream::new(body)
+            .take_while(|chunk| ready(!chunk.as_ref().is_err_and(classify::is_stray_trailer)))
+            .map_err(|error| classify::in_body(&error))
+            .boxed_local(),
         reused: exchange.phase == Phase::Waiting,
         remote,
     }

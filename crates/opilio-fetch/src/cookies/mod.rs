@@ -104,8 +104,16 @@ impl Middleware for Cookies {
     }
 }
 
+/// A jar as it is after it was kept in a file.
+pub(crate) fn again(jar: &Jar, now: i64) -> Jar {
+    let kept: Vec<_> = jar.kept(now).collect();
+    // Fails for no jar: it is lists, numbers and text.
+    let json = serde_json::to_vec(&kept).unwrap_or_default();
+    Jar::of_kept(serde_json::from_slice(&json).unwrap_or_default(), now)
+}
+
 /// Adds to the cookies that the request has of its own, which go before those of the same name.
-fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
+pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
     let own = headers.get(header::COOKIE).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
     let is_own = |name: &[u8]| {
         own.split(|byte| *byte == b';').any(|pair| {

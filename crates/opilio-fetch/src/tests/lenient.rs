@@ -148,6 +148,22 @@ async fn a_transfer_encoding_that_codes_nothing_leaves_the_length_in_force() {
 }
 
 #[tokio::test]
+async fn a_trailer_that_is_no_field_costs_no_page() {
+    for trailer in
+        ["PHP Warning: x", "no colon", ": v", "X[1]: a", "X-A : b", "X-A: a\x01b", "X-A: one\r\n two"]
+    {
+        let body = format!("5\r\nhello\r\n0\r\nX-Good: yes\r\n{trailer}\r\n\r\n");
+        let fetched = read(b"Transfer-Encoding: chunked\r\n", body.as_bytes()).await;
+        assert_page(&fetched, b"hello", trailer);
+    }
+    let no_size = read(b"Transfer-Encoding: chunked\r\n", b"5\r\nhello\r\nno size\r\n").await;
+    assert_fault(&no_size, Fault::Protocol, "a chunk without a size");
+    let cut = answer("200 OK", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\nPHP Warning: x");
+    let cut = Server::answering(vec![cut]).await;
+    assert_fault(&get(&impatient(), &cut.url("/")).await, Fault::Reset, "cut in a trailer");
+}
+
+#[tokio::test]
 async fn chunks_that_nobody_announces_are_no_page() {
     // The line that announced them was none, so that the chunk sizes would be part of the text.
     let chunked = "5;a=b\r\nhello\r\n6\r\n world\r\n0\r\nX: y\r\n\r\n";

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod fair;
+mod own;
 mod properties;
 mod rig;
 mod walls;

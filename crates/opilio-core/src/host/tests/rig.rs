@@ -86,6 +86,9 @@ fn propose_within(retries: u16, attempt: u16, answer: Answer) -> Proposal {
         Blame::Success => Verdict::Done,
         Blame::Neutral if matches!(answer.outcome, Outcome::Redirected(_)) => Verdict::Redirect,
         Blame::Ours => Verdict::Retry { after: Duration::ZERO },
+        Blame::Neutral if answer.outcome == Outcome::Failed(Fault::Malformed) && attempt <= retries => {
+            Verdict::Retry { after: secs(1) }
+        }
         Blame::Refusal | Blame::Host | Blame::Url if attempt <= retries => {
             Verdict::Retry { after: answer.hints.retry_after.unwrap_or_default().max(secs(1)) }
         }
