@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 
 /// What may be started, from everything to nothing. A greater level is a tighter one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Level {
+pub enum IntakeLevel {
     /// All slots may be used.
     #[default]
     Full,
@@ -34,7 +34,7 @@ pub enum Level {
     Paused,
 }
 
-impl Level {
+impl IntakeLevel {
     /// How many of so many slots may be used: one at the least, unless nothing may.
     #[must_use]
     pub const fn of(self, slots: u32) -> u32 {
@@ -79,7 +79,7 @@ pub struct Usage {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advice {
     /// Start no more than this from now on.
-    Take(Level),
+    Take(IntakeLevel),
     /// Nothing can make room any more: end the crawl. Said once, and nothing after it.
     End,
 }
@@ -90,7 +90,7 @@ pub struct Intake {
     limit_bytes: u64,
     /// From how much on nothing starts: below the limit, until pausing there was of no use.
     pause_bytes: u64,
-    level: Level,
+    level: IntakeLevel,
     seen: Timestamp,
     /// Since when memory has been well below what the level is for.
     calm: Option<Timestamp>,
@@ -112,7 +112,7 @@ impl Intake {
         Self {
             limit_bytes,
             pause_bytes: percent(limit_bytes, PAUSE_PERCENT),
-            level: Level::Full,
+            level: IntakeLevel::Full,
             seen: now,
             calm: None,
             idle: None,
@@ -124,7 +124,7 @@ impl Intake {
 
     /// What may be started now.
     #[must_use]
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> IntakeLevel {
         self.level
     }
 
@@ -147,7 +147,7 @@ impl Intake {
         if self.ended {
             return None;
         }
-        if self.level > Level::Full {
+        if self.level > IntakeLevel::Full {
             self.slowed += now.since(self.seen);
         }
         self.seen = self.seen.max(now);
@@ -162,15 +162,15 @@ impl Intake {
     }
 
     /// The level for so much memory.
-    fn level_at(&self, bytes: u64) -> Level {
+    fn level_at(&self, bytes: u64) -> IntakeLevel {
         let is_from = |part| bytes >= percent(self.limit_bytes, part);
         match bytes {
-            _ if bytes >= self.pause_bytes => Level::Paused,
-            _ if is_from(PAUSE_PERCENT) => Level::One,
-            _ if is_from(84) => Level::Eighth,
-            _ if is_from(77) => Level::Quarter,
-            _ if is_from(70) => Level::Half,
-            _ => Level::Full,
+            _ if bytes >= self.pause_bytes => IntakeLevel::Paused,
+            _ if is_from(PAUSE_PERCENT) => IntakeLevel::One,
+            _ if is_from(84) => IntakeLevel::Eighth,
+            _ if is_from(77) => IntakeLevel::Quarter,
+            _ if is_from(70) => IntakeLevel::Half,
+            _ => IntakeLevel::Full,
         }
     }
 
@@ -187,7 +187,7 @@ impl Intake {
     /// Whether nothing can make room any more. Where nothing is under way and there is room, if little, it
     /// opens by a level instead: nothing else would ever make more.
     fn is_stuck(&mut self, now: Timestamp, usage: Usage) -> bool {
-        if self.level < Level::Paused || usage.under_way > 0 {
+        if self.level < IntakeLevel::Paused || usage.under_way > 0 {
             (self.idle, self.stuck) = (None, None);
             return false;
         }
@@ -273,10 +273,17 @@ mod tests {
     fn the_nearer_the_limit_the_less_is_taken_on() {
         let mut driven = Driven::new();
         let advised: Vec<_> = [69, 70, 77, 84, 92].map(|percent| driven.see(usage(percent, 9))).into();
-        let tighter = [Level::Half, Level::Quarter, Level::Eighth, Level::Paused];
+        let tighter = [IntakeLevel::Half, IntakeLevel::Quarter, IntakeLevel::Eighth, IntakeLevel::Paused];
         assert_eq!(advised[0], None);
         assert!(advised[1..].iter().copied().eq(tighter.map(|level| Some(Advice::Take(level)))));
-        let slots = [Level::Full, Level::Half, Level::Quarter, Level::Eighth, Level::One, Level::Paused];
+        let slots = [
+            IntakeLevel::Full,
+            IntakeLevel::Half,
+            IntakeLevel::Quarter,
+            IntakeLevel::Eighth,
+            IntakeLevel::One,
+            IntakeLevel::Paused,
+        ];
         assert_eq!(slots.map(|level| level.of(64)), [64, 32, 16, 8, 1, 0]);
         assert_eq!(slots.map(|level| level.of(1)), [1, 1, 1, 1, 1, 0]);
         assert_eq!(slots.map(|level| level.of(0)), [0; 6]);
@@ -285,10 +292,16 @@ mod tests {
     #[test]
     fn a_peak_pauses_until_what_is_under_way_has_ended() {
         let mut driven = Driven::new();
-        assert_eq!(driven.see(usage(130, 64)), Some(Advice::Take(Level::Paused)));
+        assert_eq!(driven.see(usage(130, 64)), Some(Advice::Take(IntakeLevel::Paused)));
         assert_eq!(driven.see_for(Duration::from_secs(600), usage(130, 1)), [], "a page takes its time");
         let opened = driven.see_for(Duration::from_secs(10), usage(30, 0));
-        let levels = [Level::One, Level::Eighth, Level::Quarter, Level::Half, Level::Full];
+        let levels = [
+            IntakeLevel::One,
+            IntakeLevel::Eighth,
+            IntakeLevel::Quarter,
+            IntakeLevel::Half,
+            IntakeLevel::Full,
+        ];
         assert!(opened.iter().copied().eq(levels.map(Advice::Take)), "{opened:?}");
         assert!(driven.intake.slowed() >= Duration::from_secs(604), "{:?}", driven.intake.slowed());
         assert!(driven.intake.slowed() < Duration::from_secs(607), "{:?}", driven.intake.slowed());
@@ -298,21 +311,25 @@ mod tests {
     fn memory_that_stays_at_the_limit_with_nothing_under_way_ends_the_crawl_once() {
         let mut driven = Driven::new();
         let advised = driven.see_for(Duration::from_secs(60), usage(101, 0));
-        assert_eq!(advised, [Advice::Take(Level::Paused), Advice::End]);
+        assert_eq!(advised, [Advice::Take(IntakeLevel::Paused), Advice::End]);
     }
 
     #[test]
     fn memory_that_an_allocator_keeps_below_the_limit_is_lived_with() {
         let mut driven = Driven::new();
         let advised = driven.see_for(Duration::from_secs(60), usage(97, 0));
-        assert_eq!(advised, [Advice::Take(Level::Paused), Advice::Take(Level::One)], "one at a time");
+        assert_eq!(
+            advised,
+            [Advice::Take(IntakeLevel::Paused), Advice::Take(IntakeLevel::One)],
+            "one at a time"
+        );
         assert_eq!(
             driven.see_for(Duration::from_secs(60), usage(99, 2)),
             [],
             "it does not pause there again"
         );
         let advised = driven.see_for(Duration::from_secs(60), usage(100, 0));
-        assert_eq!(advised, [Advice::Take(Level::Paused), Advice::End]);
+        assert_eq!(advised, [Advice::Take(IntakeLevel::Paused), Advice::End]);
     }
 
     #[test]
@@ -339,7 +356,7 @@ mod tests {
                     let before = driven.intake.level();
                     let advice = driven.see(usage);
                     let (level, now) = (driven.intake.level(), driven.now);
-                    slowed += if before > Level::Full { TICK } else { Duration::ZERO };
+                    slowed += if before > IntakeLevel::Full { TICK } else { Duration::ZERO };
                     prop_assert_eq!(driven.intake.slowed(), slowed);
 
                     // Never more than memory allows, and less at once.
@@ -358,7 +375,7 @@ mod tests {
                     }
                     // It ends when nothing else could come any more, and only then.
                     let has_no_room = usage.memory_bytes >= driven.intake.pause_bytes;
-                    let stuck = level == Level::Paused && under_way == 0 && has_no_room;
+                    let stuck = level == IntakeLevel::Paused && under_way == 0 && has_no_room;
                     let since = if stuck { *stuck_since.get_or_insert(now) } else { stuck_since = None; now };
                     let over = now.since(since) >= STUCK && percent >= 100;
                     prop_assert_eq!(advice == Some(Advice::End), over);
@@ -383,11 +400,11 @@ mod tests {
             }
             let advised = driven.see_for(STUCK + CALM, usage(last, 0));
             let ended = advised.last() == Some(&Advice::End);
-            prop_assert!(ended || driven.intake.level() < Level::Paused, "{advised:?}");
+            prop_assert!(ended || driven.intake.level() < IntakeLevel::Paused, "{advised:?}");
             prop_assert_eq!(ended, last >= 100);
             if last < 65 {
                 driven.see_for(CALM * 5, usage(last, 0));
-                prop_assert_eq!(driven.intake.level(), Level::Full);
+                prop_assert_eq!(driven.intake.level(), IntakeLevel::Full);
             }
         }
     }

@@ -18,6 +18,7 @@ pub mod policy;
 pub mod rate;
 pub mod record;
 pub mod retry;
+pub mod scheduling;
 mod session_ids;
 pub mod sink;
 mod statuses;

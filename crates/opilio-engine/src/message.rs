@@ -23,7 +23,7 @@ use std::sync::Arc;
 use actix::{Message, Recipient};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
-use opilio_core::intake::Level;
+use opilio_core::intake::IntakeLevel;
 use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Scheme};
 use opilio_fetch::Order;
 use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
@@ -202,7 +202,7 @@ impl Deliver {
 /// How much may be started from now on, since memory is scarce or no longer so.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
-pub(crate) struct Take(pub(crate) Level);
+pub(crate) struct Take(pub(crate) IntakeLevel);
 
 /// The store has settled these leases.
 #[derive(Message, Debug)]
@@ -296,7 +296,7 @@ pub(crate) enum ToStore {
     /// Another host's robots.txt led to a host, which comes alive if it is not.
     Visit(Visit),
     /// Hand out so much from now on.
-    Take(Level),
+    Take(IntakeLevel),
     /// Hand out nothing more.
     Stop,
     /// Nothing more comes: settle what was written, sync, tell the books. With all that the shards have

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use opilio_core::{Attempts, Ending, Fingerprint, Host, LeaseId, Reason, Record, Timestamp, Validators};
+pub use opilio_core::scheduling::Want;
+use opilio_core::{Attempts, Ending, Fingerprint, LeaseId, Reason, Record, Timestamp, Validators};
 use serde::{Deserialize, Serialize};
 
 use crate::chain::Redirect;
@@ -103,15 +104,6 @@ pub struct Admitted {
     pub known: u64,
     /// Filtered, and counted as such for the first time.
     pub filtered_new: u64,
-}
-
-/// How many URLs of a host are wanted.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Want {
-    /// The host whose work it is.
-    pub host: Host,
-    /// At most so many.
-    pub n: usize,
 }
 
 /// How one lease ended.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
-use opilio_core::intake::Level;
+use opilio_core::intake::IntakeLevel;
 use opilio_core::{Blame, Fault, Hints, Outcome};
 use opilio_fetch::{Connection, Fetched, Fetcher};
 
@@ -54,7 +54,7 @@ pub(crate) struct Pool {
     back: Arc<AtomicU32>,
     waiting: Queue<Recipient<Granted>>,
     /// How many of its slots may be used, as memory goes.
-    level: Level,
+    level: IntakeLevel,
     /// Slots that doubtful hosts hold.
     doubtful: Arc<AtomicU32>,
     connections: Rc<RefCell<Connections>>,
@@ -84,7 +84,7 @@ impl Pool {
             fetch_max: setup.fetch_max,
             back: Arc::default(),
             waiting: Queue::default(),
-            level: Level::Full,
+            level: IntakeLevel::Full,
             doubtful: Arc::default(),
             connections: Rc::new(RefCell::new(Connections::new(setup.connections))),
             clock: setup.clock,
@@ -122,7 +122,7 @@ impl Pool {
                 Err(SendError::Closed(_)) => {}
             }
         }
-        if self.waiting.is_empty() || self.looking || self.level == Level::Paused {
+        if self.waiting.is_empty() || self.looking || self.level == IntakeLevel::Paused {
             return;
         }
         if !clogged {

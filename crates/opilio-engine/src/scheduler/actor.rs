@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
-use opilio_core::intake::{Advice, Level};
+use opilio_core::intake::{Advice, IntakeLevel};
 use opilio_core::{Host, Timestamp};
 use tokio::sync::watch;
 
@@ -183,7 +183,7 @@ impl Scheduler {
             in_flight: counts.in_flight,
             hosts: counts.hosts,
             held: counts.held,
-            slowed: self.setup.memory.as_ref().is_some_and(|memory| memory.level() > Level::Full),
+            slowed: self.setup.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full),
             elapsed: totals.elapsed,
         });
     }

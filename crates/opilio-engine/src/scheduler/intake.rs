@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use opilio_core::Timestamp;
-use opilio_core::intake::{Advice, Intake, Level, Usage};
+use opilio_core::intake::{Advice, Intake, IntakeLevel, Usage};
 
 use crate::memory::{Gauge, MemoryLimit};
 
@@ -12,12 +12,12 @@ pub(crate) struct MemoryWatch {
     intake: Intake,
     gauge: Gauge,
     /// The tightest level that people were told of.
-    told: Level,
+    told: IntakeLevel,
 }
 
 impl MemoryWatch {
     pub(crate) fn new(limit: MemoryLimit, now: Timestamp) -> Self {
-        Self { intake: Intake::new(limit.bytes, now), gauge: limit.gauge, told: Level::Full }
+        Self { intake: Intake::new(limit.bytes, now), gauge: limit.gauge, told: IntakeLevel::Full }
     }
 
     /// Looks once; tells what changes. A gauge that says nothing this time changes nothing.
@@ -28,7 +28,7 @@ impl MemoryWatch {
         Some(advice)
     }
 
-    pub(crate) fn level(&self) -> Level {
+    pub(crate) fn level(&self) -> IntakeLevel {
         self.intake.level()
     }
 
@@ -41,21 +41,21 @@ impl MemoryWatch {
     fn tell(&mut self, advice: Advice, memory_bytes: u64) {
         let (memory_mib, limit_mib) = (memory_bytes >> 20, self.intake.limit_bytes() >> 20);
         let first = match self.told {
-            Level::Full => true,
-            Level::Paused => false,
-            Level::Half | Level::Quarter | Level::Eighth | Level::One => {
-                advice == Advice::Take(Level::Paused)
+            IntakeLevel::Full => true,
+            IntakeLevel::Paused => false,
+            IntakeLevel::Half | IntakeLevel::Quarter | IntakeLevel::Eighth | IntakeLevel::One => {
+                advice == Advice::Take(IntakeLevel::Paused)
             }
         };
         match advice {
-            Advice::Take(Level::Paused) if first => {
+            Advice::Take(IntakeLevel::Paused) if first => {
                 tracing::warn!(
                     memory_mib,
                     limit_mib,
                     "memory is close to its limit: nothing starts until what is under way has ended"
                 );
             }
-            Advice::Take(level) if first && level > Level::Full => {
+            Advice::Take(level) if first && level > IntakeLevel::Full => {
                 tracing::warn!(memory_mib, limit_mib, "memory is near its limit: less is started at a time");
             }
             Advice::Take(level) => tracing::info!(?level, memory_mib, limit_mib, "intake"),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
-use opilio_core::intake::Level;
+use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits};
 use opilio_core::{Ending, Host, LeaseId, SinkPosition};
 use opilio_frontier::{Failure, Frontier, FrontierError, FrontierStats, Settlement};
 use tokio::sync::{Notify, mpsc};
@@ -86,8 +86,6 @@ pub(crate) struct Desk {
     scheduler: Recipient<FromStore>,
     shards: Vec<Recipient<Settled>>,
     clock: Clock,
-    pages_max: Option<u64>,
-    hosts_max: u32,
     /// What is leased is judged once more: earlier runs may have queued it in another scope.
     queued: Option<QueuedScope>,
     cookies: Option<KeptCookies>,
@@ -97,19 +95,10 @@ pub(crate) struct Desk {
     /// Somebody has been told that no output takes the items.
     told_of_items: bool,
 
-    /// Live hosts that have room, and how much.
-    wants: HashMap<Host, u32>,
-    /// Those of them to try in this turn: the want is new, or the host has come to have work.
-    try_now: Vec<Host>,
-    live: HashSet<Host>,
-    /// Hosts with work that are not live, in their order. The rest of them stays with the store.
-    ready: VecDeque<Host>,
-    /// All that some host got was filtered: another turn is due at once.
-    judged: bool,
-    /// Another turn is due at once: the store has more of them and there is room, or some may come alive.
-    more_ready: bool,
-    /// Live hosts that have not been served yet: should nothing be due for one, it is live no more.
-    waking: HashSet<Host>,
+    /// Who gets leases next.
+    dispatch: Dispatch,
+    /// The store has more redirected URLs that are decided: another turn is due at once.
+    more_decided: bool,
     /// What hosts remember, not written down yet.
     memories: HashMap<Host, Bytes>,
     /// Passive hosts to confirm to their shards, once it is.
@@ -130,13 +119,9 @@ pub(crate) struct Desk {
     /// Leases that are parsed and wait for their rows: a second report of one is dropped.
     parsed: HashSet<LeaseId>,
     seeded: bool,
-    stopped: bool,
     over: bool,
     /// All hosts have gone passive, and what they remember is here.
     drained: bool,
-    /// How much to hand out, as memory goes, and how many hosts were live when that first mattered.
-    level: Level,
-    live_then: usize,
     /// What earlier runs did, what each shard of this one had counted when it last gave something,
     /// and the items that are settled.
     before: Totals,
@@ -164,20 +149,16 @@ impl Desk {
             scheduler: setup.scheduler,
             shards: setup.shards,
             clock: setup.clock,
-            pages_max: setup.pages_max,
-            hosts_max: setup.hosts_max,
+            dispatch: Dispatch::new(DispatchLimits {
+                pages_max: setup.pages_max,
+                hosts_max: setup.hosts_max,
+            }),
+            more_decided: false,
             queued: setup.queued,
             cookies: setup.cookies,
             shapes: setup.shapes,
             known: KnownSteps::default(),
             told_of_items: false,
-            wants: HashMap::new(),
-            try_now: Vec::new(),
-            live: HashSet::new(),
-            ready: VecDeque::new(),
-            judged: false,
-            more_ready: false,
-            waking: HashSet::new(),
             memories: HashMap::new(),
             kept: Vec::new(),
             visits: Vec::new(),
@@ -190,11 +171,8 @@ impl Desk {
             cut_off: false,
             parsed: HashSet::new(),
             seeded: false,
-            stopped: false,
             over: false,
             drained: false,
-            level: Level::Full,
-            live_then: 0,
             items: 0,
             names: Names::default(),
             decided: HashSet::new(),
@@ -231,7 +209,7 @@ impl Desk {
                 },
                 Some(remember) = self.closed_hosts.recv() => self.remember(remember),
                 () = sleep_until(due), if due.is_some() => {}
-                () = tokio::task::yield_now(), if self.more_ready => {}
+                () = tokio::task::yield_now(), if self.has_more() => {}
                 () = sleep_until(self.sync_due), if self.sync_due.is_some() => self.begin_sync().await?,
             }
             while let Ok(written) = self.written.try_recv() {
@@ -260,25 +238,11 @@ impl Desk {
             match message {
                 ToStore::Seeds(batch) => admissions.extend(batch),
                 ToStore::Seeded => self.seeded = true,
-                ToStore::Want { host, leases } => {
-                    if self.live.insert(host.clone()) {
-                        // It was overtaken by the news that its host is passive: whoever is given leases
-                        // now may wake with them, and must remember.
-                        self.waking.insert(host.clone());
-                    } else {
-                        self.waking.remove(&host);
-                    }
-                    self.try_now.push(host.clone());
-                    self.wants.insert(host, leases);
-                }
+                ToStore::Want { host, leases } => self.dispatch.handle(DispatchInput::Want { host, leases }),
                 ToStore::Unwant(Passivated { host, memory, stamp }) => {
-                    self.wants.remove(&host);
                     self.memories.insert(host.clone(), memory);
                     self.kept.push((host.clone(), stamp));
-                    if self.live.remove(&host) {
-                        // What it did not take is still due: it gets its turn again.
-                        self.ready.push_back(host);
-                    }
+                    self.dispatch.handle(DispatchInput::Passivated(host));
                 }
                 ToStore::Visit(visit) => self.visits.push(visit),
                 ToStore::Parsed(parsed, counts) => {
@@ -289,13 +253,8 @@ impl Desk {
                         pages.push(self.merged(*parsed));
                     }
                 }
-                ToStore::Take(level) => {
-                    if self.level == Level::Full {
-                        self.live_then = self.live.len();
-                    }
-                    self.level = level;
-                }
-                ToStore::Stop => self.stopped = true,
+                ToStore::Take(level) => self.dispatch.handle(DispatchInput::Intake(level)),
+                ToStore::Stop => self.dispatch.handle(DispatchInput::Stop),
                 ToStore::Close { counts, drained } => {
                     // What was counted beside what was given, too.
                     self.counts.fill(ShardCounts::default());
@@ -429,7 +388,7 @@ impl Desk {
         }
         let stopped = if stats.left == 0 {
             Stopped::Finished
-        } else if stats.out == 0 && self.pages_max.is_some_and(|max| stats.pages >= max) {
+        } else if self.dispatch.is_at_its_limit(leasing::counts(&stats)) {
             Stopped::MaxPages
         } else {
             return;

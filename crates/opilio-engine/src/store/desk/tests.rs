@@ -115,10 +115,10 @@ fn hosts_come_from_the_store_some_at_a_time_and_all_of_them_come() {
     in_virtual_time(async {
         let mut rig = Rig::new(100_000);
         rig.turn(seeds(3_000)).await;
-        assert_eq!((rig.desk.live.len(), rig.desk.more_ready), (1_024, true));
+        assert_eq!((rig.desk.dispatch.live(), rig.desk.has_more()), (1_024, true));
         rig.turn(Vec::new()).await;
         rig.turn(Vec::new()).await;
-        assert_eq!((rig.desk.live.len(), rig.desk.more_ready), (3_000, false));
+        assert_eq!((rig.desk.dispatch.live(), rig.desk.has_more()), (3_000, false));
     });
 }
 
@@ -127,14 +127,14 @@ fn hosts_that_cannot_be_live_soon_stay_with_the_store() {
     in_virtual_time(async {
         let mut rig = Rig::new(2);
         rig.turn(seeds(3_000)).await;
-        assert!(rig.desk.more_ready, "two are live, and two could be next");
+        assert!(rig.desk.has_more(), "two are live, and two could be next");
         rig.turn(Vec::new()).await;
-        assert_eq!((rig.desk.live.len(), rig.desk.ready.len(), rig.desk.more_ready), (2, 2, false));
+        assert_eq!((rig.desk.dispatch.live(), rig.desk.dispatch.ready(), rig.desk.has_more()), (2, 2, false));
         // One of the two goes, the next comes.
         let host = rig.work().swap_remove(0).host;
         let passive = Passivated { host, memory: Bytes::new(), stamp: Stamp(1) };
         rig.turn(vec![ToStore::Unwant(passive)]).await;
-        assert_eq!((rig.desk.live.len(), rig.work().len()), (2, 1));
+        assert_eq!((rig.desk.dispatch.live(), rig.work().len()), (2, 1));
     });
 }
 

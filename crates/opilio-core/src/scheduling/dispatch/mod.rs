@@ -1,0 +1,454 @@
+//! Who gets leases next: which hosts come alive, in which turn wants are served, and how much each gets.
+//!
+//! A host is known here while it has work that is due or an actor that lives:
+//!
+//! ```text
+//!            Ready                    lease                 Leases
+//! unknown ─────────► ready ─────────────────────► starting ────────► live
+//!    ▲                 ▲                             │                │
+//!    │                 └──────── Passivated ─────────┼────────────────┤
+//!    └──────────────────────────── Nothing ──────────┘                │ Want: has room,
+//!                                                                     │ and takes its turn
+//! ```
+//! The store does not tell of a host again before a want of it was not filled, so what is said here about a
+//! host is never said twice. Due times are the store's: this needs no clock.
+
+mod line;
+#[cfg(test)]
+mod tests;
+mod witness;
+
+use std::collections::HashMap;
+
+use super::invariants::{SchedulingInvariant, SchedulingViolation, ensure};
+use super::sabotage::{Planted, SchedulingBug as Bug};
+use crate::intake::IntakeLevel;
+use crate::name::Host;
+use line::{Line, Ticket};
+pub use witness::DispatchWitness;
+
+/// The limits of a crawl that leases are handed out under.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DispatchLimits {
+    /// Pages of the whole crawl.
+    pub pages_max: Option<u64>,
+    /// Hosts that may be live at a time.
+    pub hosts_max: u32,
+}
+
+/// What a store counts, of what matters here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct StoreCounts {
+    /// URLs that ended as pages.
+    pub pages: u64,
+    /// Leases that are out.
+    pub out: u64,
+}
+
+/// How many URLs of a host are wanted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Want {
+    /// The host whose work it is.
+    pub host: Host,
+    /// At most so many.
+    pub n: usize,
+}
+
+/// What dispatch hears.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DispatchInput {
+    /// A live host has room for so many leases.
+    Want {
+        /// Which host.
+        host: Host,
+        /// How many it has room for.
+        leases: u32,
+    },
+    /// A host is live no more. It may have left due work.
+    Passivated(Host),
+    /// Hosts that have come to have due work, as the store tells them.
+    Ready {
+        /// Which.
+        hosts: Vec<Host>,
+        /// How many it was asked for: it may have more if it told as many.
+        asked: usize,
+    },
+    /// Hand out so much from now on.
+    Intake(IntakeLevel),
+    /// Hand out nothing more.
+    Stop,
+}
+
+/// How the store answered one want.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// With leases.
+    Leases,
+    /// All that it gave was filtered: there may be more behind it.
+    Filtered,
+    /// With nothing: nothing is due.
+    Nothing,
+}
+
+/// Whether a host has to be given what it remembers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Waking {
+    /// Its actor starts: it needs its memo.
+    Starts,
+    /// Its actor runs, or is not started.
+    No,
+}
+
+/// Decides which hosts come alive and who is leased how much.
+///
+/// A turn is: [`handle`](Self::handle) what came in, the store's hosts ([`Ready`](DispatchInput::Ready)) last;
+/// [`lease`](Self::lease); then [`answer`](Self::answer) for each want that it gave.
+#[derive(Debug)]
+pub struct Dispatch {
+    limits: DispatchLimits,
+    hosts: HashMap<Host, Place>,
+    /// How many of the hosts are live or being started; the others are ready.
+    live: usize,
+    /// Hosts with work that are not live. The rest of them stays with the store.
+    ready: Line,
+    /// Live hosts to try in this turn: their want is new, or they have come to have work.
+    turn: Line,
+    /// How much to hand out, and how many hosts were live when that first mattered.
+    level: IntakeLevel,
+    live_then: usize,
+    stopped: bool,
+    /// The store told as many hosts as it was asked for.
+    store_has_more: bool,
+    /// All that some host got was filtered.
+    filtered: bool,
+    planted: Planted,
+}
+
+/// Where a host is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    /// It has work, and waits in the line to come alive.
+    Ready(Ticket),
+    /// It is live, or being started.
+    Live(Live),
+}
+
+/// What is known of a live host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Live {
+    /// Leases that it has room for.
+    room: Option<u32>,
+    /// Its actor does not run yet: it starts with its first lease, or is dropped if there is none.
+    starting: bool,
+    /// Its place in the turn.
+    ticket: Option<Ticket>,
+}
+
+impl Dispatch {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(limits: DispatchLimits) -> Self {
+        Self {
+            limits,
+            hosts: HashMap::new(),
+            live: 0,
+            ready: Line::default(),
+            turn: Line::default(),
+            level: IntakeLevel::Full,
+            live_then: 0,
+            stopped: false,
+            store_has_more: false,
+            filtered: false,
+            planted: Planted::default(),
+        }
+    }
+
+    /// Takes in one fact or command.
+    pub fn handle(&mut self, input: DispatchInput) {
+        match input {
+            DispatchInput::Want { host, leases } => self.want(host, leases),
+            DispatchInput::Passivated(host) => self.passivated(host),
+            DispatchInput::Ready { hosts, asked } => {
+                self.store_has_more = hosts.len() >= asked;
+                hosts.into_iter().for_each(|host| self.has_work(host));
+            }
+            DispatchInput::Intake(level) => {
+                if self.level == IntakeLevel::Full {
+                    self.live_then = self.live;
+                }
+                self.level = level;
+            }
+            DispatchInput::Stop => self.stopped = true,
+        }
+    }
+
+    /// A host is fetched from for somebody else, and comes alive for it if it is not. It asks for leases itself.
+    pub fn errand(&mut self, host: &Host) -> Waking {
+        match self.hosts.get(host) {
+            Some(Place::Live(live)) if live.starting => Waking::Starts,
+            Some(Place::Live(_)) => Waking::No,
+            Some(Place::Ready(_)) | None => {
+                self.come_alive(host.clone(), Live::default());
+                Waking::Starts
+            }
+        }
+    }
+
+    /// How many hosts to ask the store for: some a turn, since a crawl that is resumed may have millions
+    /// and a turn that takes them all hears nothing else, and no more than could all be live next.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        (self.limits.hosts_max as usize).saturating_sub(self.ready()).min(READY_MAX)
+    }
+
+    /// Which wants to lease for now, in this order. Each is to be [answered](Self::answer).
+    pub fn lease(&mut self, counts: StoreCounts) -> Vec<Want> {
+        self.filtered = false;
+        if self.hands_out_nothing() {
+            return Vec::new();
+        }
+        // What is leased is in memory: when much is out, hosts get a few at a time, and none waits for another.
+        let is_tight = counts.out >= OUT_MANY || self.level > IntakeLevel::Full;
+        let (first, each_max) = if is_tight { (FEW_LEASES, FEW_LEASES) } else { (FIRST_LEASES, u32::MAX) };
+        self.start_hosts(first);
+        let wants = self.serve(self.allowance(counts), each_max);
+        if !self.planted.is_sabotaged() {
+            debug_assert_eq!(self.check_plan(&wants, counts), Ok(()));
+        }
+        wants
+    }
+
+    /// How the store answered a want that [`lease`](Self::lease) gave; tells whether the host starts with it.
+    pub fn answer(&mut self, want: Want, answer: Answer) -> Waking {
+        let Want { host, n } = want;
+        let Some(Place::Live(live)) = self.hosts.get_mut(&host) else { return Waking::No };
+        match answer {
+            Answer::Leases => {
+                if std::mem::take(&mut live.starting) {
+                    return Waking::Starts;
+                }
+            }
+            // Its actor does not run: the store tells it again when it has work, and then it comes alive.
+            Answer::Nothing if live.starting => {
+                self.hosts.remove(&host);
+                self.live -= 1;
+            }
+            Answer::Nothing => live.room = Some(u32::try_from(n).unwrap_or(u32::MAX)),
+            Answer::Filtered => {
+                live.room = Some(u32::try_from(n).unwrap_or(u32::MAX));
+                self.filtered = true;
+                self.queue(host);
+            }
+        }
+        Waking::No
+    }
+
+    /// Whether another turn is due at once, before anything else is heard.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        // Those that came alive may have had nothing to do: the next ones must not wait for other news.
+        let may_start = !self.hands_out_nothing() && self.ready() > 0 && self.live < self.live_max();
+        may_start || self.filtered || (self.store_has_more && self.room() > 0)
+    }
+
+    /// Whether nothing more is to be handed out.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// The page limit is reached, and nothing is out that could become a page.
+    #[must_use]
+    pub fn is_at_its_limit(&self, counts: StoreCounts) -> bool {
+        counts.out == 0 && self.limits.pages_max.is_some_and(|max| counts.pages >= max)
+    }
+
+    /// Hosts that are live or being started.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.live
+    }
+
+    /// Hosts with work that are not live.
+    #[must_use]
+    pub fn ready(&self) -> usize {
+        self.hosts.len() - self.live
+    }
+
+    /// Whether the invariants hold that can be seen from inside. Looks at every host.
+    ///
+    /// # Errors
+    /// The first that does not.
+    pub fn check(&self) -> Result<(), SchedulingViolation> {
+        use SchedulingInvariant::{S3, S5};
+        let is_ready = |host: &Host, ticket| self.hosts.get(host) == Some(&Place::Ready(ticket));
+        let in_line = self.ready.iter().filter(|(ticket, host)| is_ready(host, *ticket)).count();
+        let live = self.hosts.values().filter(|place| matches!(place, Place::Live(_))).count();
+        ensure(live == self.live, S3, || format!("{} live hosts are counted as {}", live, self.live))?;
+        ensure(in_line == self.ready(), S3, || format!("{in_line} places for {} hosts", self.ready()))?;
+        let waits = self.hosts.iter().filter_map(|(host, place)| match place {
+            Place::Live(Live { ticket: Some(ticket), .. }) => Some((*ticket, host)),
+            Place::Live(_) | Place::Ready(_) => None,
+        });
+        for (ticket, host) in waits {
+            ensure(self.turn.holds(ticket, host), S5, || format!("{host} has lost its turn"))?;
+        }
+        ensure(self.turn.is_in_order(), S5, || "the turn is out of order".to_owned())
+    }
+
+    fn want(&mut self, host: Host, leases: u32) {
+        match self.hosts.get_mut(&host) {
+            Some(Place::Live(live)) => {
+                live.starting = false;
+                live.room = Some(leases);
+            }
+            // The want was overtaken by the news that its host is passive: a host that is given leases now may
+            // start with them, and needs its memo.
+            Some(Place::Ready(_)) | None => {
+                self.come_alive(host.clone(), Live { room: Some(leases), starting: true, ticket: None });
+            }
+        }
+        self.queue(host);
+    }
+
+    fn passivated(&mut self, host: Host) {
+        if let Some(Place::Live(_)) = self.hosts.get(&host) {
+            // What it did not take is still due: it gets its turn again.
+            self.live -= 1;
+            self.become_ready(host);
+        }
+    }
+
+    /// The store tells that a host has due work.
+    fn has_work(&mut self, host: Host) {
+        match self.hosts.get(&host) {
+            Some(Place::Live(_)) if self.planted.has(Bug::ReadyWhileLive) => self.passivated(host),
+            Some(Place::Live(_)) => self.queue(host),
+            // It has been in the line since it became passive.
+            Some(Place::Ready(_)) => {}
+            None => self.become_ready(host),
+        }
+    }
+
+    fn become_ready(&mut self, host: Host) {
+        let ticket = self.ready.push(host.clone());
+        self.hosts.insert(host, Place::Ready(ticket));
+        let hosts = &self.hosts;
+        let is_ready = |ticket, host: &Host| hosts.get(host) == Some(&Place::Ready(ticket));
+        self.ready.tidy(hosts.len() - self.live, is_ready);
+    }
+
+    fn come_alive(&mut self, host: Host, live: Live) {
+        self.hosts.insert(host, Place::Live(live));
+        self.live += 1;
+    }
+
+    /// Gives a live host a place in the turn, unless it has one.
+    fn queue(&mut self, host: Host) {
+        let Some(Place::Live(live)) = self.hosts.get_mut(&host) else { return };
+        if live.ticket.is_some() {
+            return;
+        }
+        live.ticket = Some(self.turn.push(host));
+        let hosts = &self.hosts;
+        self.turn.tidy(self.live, |ticket, host| has_turn(hosts, ticket, host));
+    }
+
+    /// Starts hosts that are ready while more of them may be live.
+    fn start_hosts(&mut self, first: u32) {
+        let live_max = self.live_max();
+        while self.live < live_max {
+            let Some((ticket, host)) = self.ready.pop() else { break };
+            if self.hosts.get(&host) == Some(&Place::Ready(ticket)) {
+                self.come_alive(host.clone(), Live { room: Some(first), starting: true, ticket: None });
+                self.queue(host);
+            }
+        }
+    }
+
+    /// Takes out of the turn what the page limit allows; the rest is tried again.
+    fn serve(&mut self, mut allowance: u64, each_max: u32) -> Vec<Want> {
+        // Near a page limit nobody gets more than its share: a host that is held must not sit on
+        // the last pages while others could fetch theirs.
+        let share = (allowance / (self.turn.len().max(1) as u64)).max(1);
+        let mut wants = Vec::with_capacity(self.turn.len());
+        let mut turn = self.turn.take();
+        if self.planted.has(Bug::LatestFirst) {
+            turn.reverse();
+        }
+        for (ticket, host) in turn {
+            let Some(Place::Live(live)) = self.hosts.get_mut(&host) else { continue };
+            if live.ticket != Some(ticket) {
+                continue;
+            }
+            let Some(room) = live.room else {
+                live.ticket = None;
+                continue;
+            };
+            let n = allowance.min(share).min(u64::from(room.min(each_max)));
+            if n == 0 {
+                self.turn.keep(ticket, host);
+                continue;
+            }
+            allowance -= n;
+            (live.ticket, live.room) = (None, None);
+            wants.push(Want { host, n: usize::try_from(n).unwrap_or(usize::MAX) });
+        }
+        wants
+    }
+
+    /// How many leases the page limit still allows: each one that is out may become a page.
+    fn allowance(&self, counts: StoreCounts) -> u64 {
+        let Some(max) = self.limits.pages_max else { return u64::MAX };
+        let off_by = u64::from(self.planted.has(Bug::OneMorePage));
+        max.saturating_sub(counts.pages).saturating_sub(counts.out) + off_by
+    }
+
+    fn hands_out_nothing(&self) -> bool {
+        self.stopped || self.level == IntakeLevel::Paused
+    }
+
+    /// How many hosts may be live: near the memory limit those of that time at the most, and fewer the
+    /// nearer it is. A few always may, since some that are live may be held.
+    fn live_max(&self) -> usize {
+        let max = self.limits.hosts_max as usize;
+        match self.level {
+            IntakeLevel::Full => max,
+            level => {
+                let then = u32::try_from(self.live_then).unwrap_or(u32::MAX);
+                max.min((level.of(then) as usize).max(FEW_HOSTS))
+            }
+        }
+    }
+
+    /// What a plan must keep to, for debug builds: of many hosts only that.
+    fn check_plan(&self, wants: &[Want], counts: StoreCounts) -> Result<(), SchedulingViolation> {
+        let allowed = self.allowance(counts);
+        let planned: u64 = wants.iter().map(|want| want.n as u64).sum();
+        ensure(planned <= allowed, SchedulingInvariant::S2, || format!("{planned} of {allowed}"))?;
+        if self.hosts.len() <= CHECKED_MAX { self.check() } else { Ok(()) }
+    }
+
+    /// Plants a bug.
+    #[cfg(feature = "sabotage")]
+    pub fn sabotage(&mut self, bug: Bug) {
+        self.planted = Planted(Some(bug));
+    }
+}
+
+fn has_turn(hosts: &HashMap<Host, Place>, ticket: Ticket, host: &Host) -> bool {
+    matches!(hosts.get(host), Some(Place::Live(live)) if live.ticket == Some(ticket))
+}
+
+/// Hosts that one turn takes from the store at the most.
+const READY_MAX: usize = 1_024;
+/// Leases for a host that comes alive; it asks for more by itself.
+const FIRST_LEASES: u32 = 16;
+/// When so many are out, hosts get a few at a time.
+const OUT_MANY: u64 = 32_768;
+const FEW_LEASES: u32 = 2;
+/// So many hosts are never too many for any memory.
+const FEW_HOSTS: usize = 64;
+/// Of more hosts debug builds check the plan alone.
+const CHECKED_MAX: usize = 256;

@@ -1,0 +1,170 @@
+//! An observer that keeps its own books about dispatch and says when an invariant breaks.
+//!
+//! It sees what goes in and what comes out, and derives from that alone which hosts are ready, started and
+//! live, and whose turn it is. Of dispatch's own view it uses how many hosts are where, and compares.
+
+use std::collections::HashMap;
+
+use super::{Answer, Dispatch, DispatchInput, DispatchLimits, StoreCounts, Waking, Want};
+use crate::intake::IntakeLevel;
+use crate::name::Host;
+use crate::scheduling::invariants::SchedulingInvariant::{S2, S3, S5};
+use crate::scheduling::invariants::{SchedulingViolation, ensure};
+
+/// Watches what is leased to whom.
+///
+/// [`hear`](Self::hear) before each `handle`, and the others after the call that they are named for.
+#[derive(Clone, Debug)]
+pub struct DispatchWitness {
+    limits: DispatchLimits,
+    ready: Vec<Host>,
+    live: HashMap<Host, Seen>,
+    /// Live hosts in their turn.
+    turn: Vec<Host>,
+    pauses: bool,
+    stopped: bool,
+}
+
+/// A live host as seen from outside.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    room: Option<u64>,
+    starting: bool,
+}
+
+impl DispatchWitness {
+    /// A witness of a dispatch under these limits.
+    #[must_use]
+    pub fn new(limits: DispatchLimits) -> Self {
+        let (ready, turn, live) = (Vec::new(), Vec::new(), HashMap::new());
+        Self { limits, ready, live, turn, pauses: false, stopped: false }
+    }
+
+    /// Something goes in.
+    pub fn hear(&mut self, input: &DispatchInput) {
+        match input {
+            DispatchInput::Want { host, leases } => {
+                let starting = !self.live.contains_key(host);
+                self.ready.retain(|other| other != host);
+                self.live.insert(host.clone(), Seen { room: Some(u64::from(*leases)), starting });
+                self.queue(host);
+            }
+            DispatchInput::Passivated(host) => {
+                if self.live.remove(host).is_some() {
+                    self.turn.retain(|other| other != host);
+                    self.ready.push(host.clone());
+                }
+            }
+            DispatchInput::Ready { hosts, .. } => {
+                for host in hosts {
+                    if self.live.contains_key(host) {
+                        self.queue(host);
+                    } else if !self.ready.contains(host) {
+                        self.ready.push(host.clone());
+                    }
+                }
+            }
+            DispatchInput::Intake(level) => self.pauses = *level == IntakeLevel::Paused,
+            DispatchInput::Stop => self.stopped = true,
+        }
+    }
+
+    /// An errand went to a host.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn errand(&mut self, host: &Host, waking: Waking) -> Result<(), SchedulingViolation> {
+        let starts = self.live.get(host).is_none_or(|seen| seen.starting);
+        self.ready.retain(|other| other != host);
+        self.live.entry(host.clone()).or_insert(Seen { room: None, starting: false });
+        ensure(starts == (waking == Waking::Starts), S3, || format!("{host} for an errand: {waking:?}"))
+    }
+
+    /// Wants were given out to be leased for.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn lease(
+        &mut self,
+        counts: StoreCounts,
+        wants: &[Want],
+        dispatch: &Dispatch,
+    ) -> Result<(), SchedulingViolation> {
+        let wanted: u64 = wants.iter().map(|want| want.n as u64).sum();
+        let max = self.limits.pages_max.unwrap_or(u64::MAX);
+        let allowed = max.saturating_sub(counts.pages).saturating_sub(counts.out);
+        ensure(wanted <= allowed, S2, || format!("{wanted} wanted where {allowed} may be"))?;
+        if self.stopped || self.pauses {
+            return ensure(wants.is_empty(), S2, || format!("{wanted} wanted after a stop"));
+        }
+        self.start_hosts(dispatch)?;
+        self.turn.retain(|host| self.live.get(host).is_some_and(|seen| seen.room.is_some()));
+        let has_room = |host: &&Host| self.live.get(*host).is_some_and(|seen| seen.room > Some(0));
+        let due: Vec<Host> = self.turn.iter().filter(has_room).cloned().collect();
+        for (at, Want { host, n }) in wants.iter().enumerate() {
+            let next = due.get(at);
+            ensure(next == Some(host), S5, || format!("{host} is served, and {next:?} is next"))?;
+            let room = self.live.get_mut(host).and_then(|seen| seen.room.take());
+            ensure(room >= Some(*n as u64) && *n > 0, S2, || {
+                format!("{n} for {host}, with room for {room:?}")
+            })?;
+            self.turn.retain(|other| other != host);
+        }
+        let all = wants.len() == due.len() || wanted == allowed;
+        ensure(all, S5, || format!("{} of {} hosts are served", wants.len(), due.len()))
+    }
+
+    /// A want was answered.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn answer(&mut self, want: &Want, answer: Answer, waking: Waking) -> Result<(), SchedulingViolation> {
+        let Want { host, n } = want;
+        let Some(seen) = self.live.get_mut(host) else {
+            return ensure(false, S3, || format!("{host} is answered, and not live"));
+        };
+        let starts = seen.starting && answer == Answer::Leases;
+        match answer {
+            Answer::Leases => seen.starting = false,
+            Answer::Nothing if seen.starting => {
+                self.live.remove(host);
+            }
+            Answer::Nothing => seen.room = Some(*n as u64),
+            Answer::Filtered => {
+                seen.room = Some(*n as u64);
+                self.queue(host);
+            }
+        }
+        ensure(starts == (waking == Waking::Starts), S3, || format!("{host} got {answer:?}: {waking:?}"))
+    }
+
+    /// Compares with dispatch's own view.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn rest(&self, dispatch: &Dispatch) -> Result<(), SchedulingViolation> {
+        let (theirs, ours) = ((dispatch.live(), dispatch.ready()), (self.live.len(), self.ready.len()));
+        ensure(theirs == ours, S3, || format!("{theirs:?} hosts are live and ready, not {ours:?}"))?;
+        dispatch.check()
+    }
+
+    /// Hosts were started, in the order of the line: how many is seen by how many live.
+    fn start_hosts(&mut self, dispatch: &Dispatch) -> Result<(), SchedulingViolation> {
+        let started = dispatch.live().saturating_sub(self.live.len());
+        let (has, max) = (self.ready.len(), self.limits.hosts_max as usize);
+        ensure(started <= has, S3, || format!("{started} of {has} ready hosts are started"))?;
+        let live = dispatch.live();
+        ensure(started == 0 || live <= max, S3, || format!("{live} hosts are live, of {max}"))?;
+        for host in self.ready.drain(..started).collect::<Vec<_>>() {
+            self.live.insert(host.clone(), Seen { room: Some(u64::MAX), starting: true });
+            self.queue(&host);
+        }
+        Ok(())
+    }
+
+    fn queue(&mut self, host: &Host) {
+        if !self.turn.contains(host) {
+            self.turn.push(host.clone());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The scheduler's rules: who gets leases next, which pages may be settled, who is granted a slot.
+//!
+//! Each is a state machine of its own, as the gate of a host is: facts go in, decisions come out, and
+//! time is an argument. A shell with a store, channels and a clock does what they say.
+//!
+//! | machine | decides | keeps |
+//! | --- | --- | --- |
+//! | [`Dispatch`] | which hosts come alive, which wants are served, and how much each host gets | S2, S3, S5 |
+
+mod dispatch;
+mod invariants;
+mod sabotage;
+
+pub use dispatch::{
+    Answer, Dispatch, DispatchInput, DispatchLimits, DispatchWitness, StoreCounts, Waking, Want,
+};
+pub use invariants::{SchedulingInvariant, SchedulingViolation};
+#[cfg(feature = "sabotage")]
+pub use sabotage::SchedulingBug;

@@ -1,0 +1,95 @@
+//! Seeded bugs, one for each invariant: they show that the tests find such bugs.
+//!
+//! They can be planted only with the feature `sabotage`, which only tests turn on.
+
+#[cfg(feature = "sabotage")]
+use super::invariants::SchedulingInvariant;
+
+/// A bug that can be planted where the scheduler decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(not(feature = "sabotage"), allow(unreachable_pub, reason = "exported with the feature only"))]
+pub enum SchedulingBug {
+    /// The page limit is off by one.
+    OneMorePage,
+    /// A live host that has come to have work is put in the line of those that are not live.
+    ReadyWhileLive,
+    /// The latest want is served first.
+    LatestFirst,
+}
+
+/// The bug that is planted in a machine: none without the feature.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Planted(#[cfg(feature = "sabotage")] pub(super) Option<SchedulingBug>);
+
+impl Planted {
+    #[cfg(feature = "sabotage")]
+    pub(super) fn has(self, bug: SchedulingBug) -> bool {
+        self.0 == Some(bug)
+    }
+
+    #[cfg(not(feature = "sabotage"))]
+    pub(super) fn has(self, _: SchedulingBug) -> bool {
+        false
+    }
+
+    /// Whether checks of its own would find what a test is to find from outside.
+    #[cfg(feature = "sabotage")]
+    pub(super) fn is_sabotaged(self) -> bool {
+        self.0.is_some()
+    }
+
+    #[cfg(not(feature = "sabotage"))]
+    pub(super) fn is_sabotaged(self) -> bool {
+        false
+    }
+}
+
+#[cfg(feature = "sabotage")]
+impl SchedulingBug {
+    /// Every bug that can be planted.
+    pub const ALL: [Self; 3] = [Self::OneMorePage, Self::ReadyWhileLive, Self::LatestFirst];
+
+    /// The invariant that it breaks.
+    #[must_use]
+    pub fn breaks(self) -> SchedulingInvariant {
+        match self {
+            Self::OneMorePage => SchedulingInvariant::S2,
+            Self::ReadyWhileLive => SchedulingInvariant::S3,
+            Self::LatestFirst => SchedulingInvariant::S5,
+        }
+    }
+}
+
+/// Shared by the machines' tests.
+#[cfg(all(test, feature = "sabotage"))]
+#[allow(clippy::unwrap_used, reason = "tests")]
+pub(super) mod tests {
+    use std::collections::HashMap;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use proptest::strategy::{Strategy, ValueTree};
+    use proptest::test_runner::TestRunner;
+
+    use super::SchedulingBug;
+    use crate::scheduling::SchedulingViolation;
+
+    /// Runs schedules with each bug, which one of them has to show as a breach of its invariant.
+    pub(in crate::scheduling) fn finds<S: Strategy>(
+        bugs: &[SchedulingBug],
+        schedules: S,
+        run: impl Fn(SchedulingBug, &S::Value) -> Result<(), SchedulingViolation>,
+    ) {
+        let mut runner = TestRunner::deterministic();
+        let schedules: Vec<S::Value> =
+            (0..300).map(|_| schedules.new_tree(&mut runner).unwrap().current()).collect();
+        for bug in bugs {
+            let mut found = HashMap::new();
+            for schedule in &schedules {
+                if let Ok(Err(violation)) = catch_unwind(AssertUnwindSafe(|| run(*bug, schedule))) {
+                    *found.entry(violation.invariant).or_insert(0) += 1;
+                }
+            }
+            assert!(found.contains_key(&bug.breaks()), "{bug:?} is not found: {found:?}");
+        }
+    }
+}
