@@ -54,6 +54,7 @@ fn a_broken_sitemap_gives_what_stands_before_and_says_so() {
     for (file, part) in [
         (format!("<urlset>{entry}<url><loc>https://a.example/2"), "ends within an element"),
         (format!("<urlset>{entry}</sitemap>"), "XML at byte"),
+        (format!("<urlset>{entry}<url/><url>x</url></urlset>"), "2 have none that can be read"),
     ] {
         let run = run_with_input(&["sitemap", "-"], file.as_bytes());
         assert_eq!((run.code, run.items()), (1, vec![url("https://a.example/1")]), "{file}");
@@ -99,4 +100,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
+}
+
+#[test]
+fn entries_are_read_however_they_are_written() {
+    let file = "\u{feff}\u{feff}<URLSET><URL><LOC>https://a.example/1</LOC><url><loc>https://a.example/2</loc>\
+        <loc>https://a.example/3</loc></url><url>https://a.example/4</url></URLSET>";
+    let run = run_with_input(&["sitemap", "-"], file.as_bytes());
+    assert_eq!((run.code, &*run.stderr), (0, ""));
+    assert_eq!(run.items(), [1, 2, 3, 4].map(|n| url(&format!("https://a.example/{n}"))));
 }

@@ -90,6 +90,10 @@ impl<Step: Clone> List<Step> {
                     requests.push(Request::get(entry.loc, self.step.clone()));
                 }
                 Ok(_) => {}
+                // The others were read.
+                Err(error @ SitemapError::Skipped { .. }) => {
+                    tracing::warn!(url = %self.url, %error, "a sitemap has entries that are none");
+                }
                 Err(error) => listing.broken = Some((reason_of(&error), words_of(&error))),
             }
         }

@@ -217,7 +217,7 @@ fn a_broken_sitemap_gives_what_was_read_and_ends_as_a_failure() {
         |crawler| crawler.limits(limits),
         move |url, _| match url {
             "http://a.example/xml" => {
-                text("<urlset><url><loc>http://a.example/in-xml</loc></url><url></urlset>")
+                text("<urlset><url><loc>http://a.example/in-xml</loc></url><url><loc>http")
             }
             "http://a.example/gz" => {
                 let whole = gzip(&urlset(
@@ -246,6 +246,23 @@ fn a_broken_sitemap_gives_what_was_read_and_ends_as_a_failure() {
     assert!(items.iter().any(|item| item.ends_with("/gz-0")), "{items:?}");
     let listed = items.iter().filter(|item| item.rsplit('/').next().unwrap().parse::<u32>().is_ok()).count();
     assert!((50..150).contains(&listed), "4,000 bytes hold {listed} entries");
+}
+
+#[test]
+fn entries_without_an_address_cost_no_other_entry_and_no_sitemap() {
+    let seeds = || vec![Request::sitemap("http://a.example/map.xml", ())];
+    let (report, items, _) = crawl(
+        seeds,
+        |crawler| crawler.no_robots(),
+        |url, _| match url {
+            "http://a.example/map.xml" => text(
+                "<urlset><url/><URL><LOC>http://a.example/1</LOC><url><loc>/2</loc><loc>/3</loc></url></urlset>",
+            ),
+            _ => page(),
+        },
+    );
+    assert_eq!(items, [1, 2, 3].map(|n| format!("0 http://a.example/{n}")));
+    assert_eq!((report.pages, report.failed()), (4, 0));
 }
 
 #[test]

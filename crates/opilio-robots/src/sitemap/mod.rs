@@ -27,7 +27,7 @@ pub struct Bounds {
     /// Bytes out of the gzip decoder for each byte into it. Looked at from the first MiB on, since
     /// small lists of similar URLs compress well.
     pub ratio_max: u64,
-    /// Bytes of one value. An entry with a longer `loc` is skipped; sitemaps.org allows 2,048.
+    /// Bytes of one value. An entry with a longer `loc` is skipped, which is said at the end; sitemaps.org allows 2,048.
     pub field_bytes_max: usize,
 }
 
@@ -112,6 +112,12 @@ pub enum SitemapError {
     NotASitemap {
         /// What it looks like.
         found: String,
+    },
+    /// The file was read to its end, and these entries have no address, or none that can be read.
+    #[error("read the addresses of all entries: {entries} have none that can be read")]
+    Skipped {
+        /// How many.
+        entries: usize,
     },
     /// There are more entries than [`Bounds::entries_max`].
     #[error("read more than {entries_max} entries of one sitemap")]
@@ -204,7 +210,10 @@ impl<'a> Entries<'a> {
         let mut source = Source::open(reader, bounds);
         Ok(match source.first_octet()? {
             None => return Err(SitemapError::NotASitemap { found: "an empty file".into() }),
-            Some(b'<') => State::Xml(xml::Walk::new(source, bounds)),
+            // A warning of a server's script may stand in front.
+            Some(first) if source.skip_to_xml() || first == b'<' => {
+                State::Xml(xml::Walk::new(source, bounds))
+            }
             Some(_) => State::Text(text::Lines::new(source, bounds)),
         })
     }
@@ -218,6 +227,13 @@ impl<'a> Entries<'a> {
         }
         Ok(entry)
     }
+}
+
+fn is_url(text: &str) -> bool {
+    ["http://", "https://"].iter().any(|scheme| {
+        text.len() > scheme.len()
+            && text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    })
 }
 
 /// An address as it was meant: pretty-printers break and indent long ones.

@@ -14,6 +14,9 @@ use super::{Bounds, SitemapError};
 
 type Reader<'a> = Box<dyn Read + Send + 'a>;
 
+/// A byte order mark in UTF-8.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 const GZIP_MAGIC: &[u8] = &[0x1F, 0x8B];
 
 /// Servers that compress a `.gz` file once more exist; a third layer is nobody's accident.
@@ -79,14 +82,32 @@ impl<'a> Source<'a> {
             if buffer.is_empty() {
                 return Ok(None);
             }
-            let spaces = buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-            let first = buffer.get(spaces).copied();
+            // A byte order mark that was put in front of another one is a character of the text.
+            let spaces = buffer
+                .strip_prefix(MARK)
+                .map(|_| MARK.len())
+                .unwrap_or_else(|| buffer.iter().take_while(|byte| byte.is_ascii_whitespace()).count());
+            let first = buffer.get(spaces).copied().filter(|_| spaces == 0);
             self.consume(spaces);
             self.mark();
             if first.is_some() {
                 return Ok(first);
             }
         }
+    }
+
+    /// Skips what stands in front of the XML, if the first text of the file is followed by some. Whether it is.
+    pub(super) fn skip_to_xml(&mut self) -> bool {
+        let Ok(buffer) = self.fill_buf() else { return false };
+        // Markup without a declaration is looked for behind words only: a page may show a sitemap's.
+        let roots: &[&[u8]] = &[b"<?xml", b"<urlset", b"<sitemapindex"];
+        let roots = if buffer.starts_with(b"<") { &roots[..1] } else { roots };
+        let found = roots.iter().filter_map(|root| memchr::memmem::find(buffer, root)).min();
+        if let Some(at) = found {
+            self.consume(at);
+            self.mark();
+        }
+        found.is_some()
     }
 
     /// Begins a new event.

@@ -106,7 +106,96 @@ fn knows_the_pages_own_address_from_those_of_extensions() {
         <sm:loc>https://a.example/page</sm:loc><sm:loc>https://a.example/second</sm:loc>
         <xhtml:link rel="alternate" hreflang="de" href="https://a.example/de"/>
         </sm:url><sm:url/><sm:url><sm:loc> </sm:loc></sm:url></sm:urlset>"#;
-    assert_eq!(locs(file), ["https://a.example/page"]);
+    let (entries, skipped) = some(file);
+    assert_eq!(entries, ["https://a.example/page", "https://a.example/second"]);
+    assert_eq!(skipped, 2, "two entries have no address");
+}
+
+/// The addresses, and how many entries the word at the end is about.
+fn some(file: &[u8]) -> (Vec<String>, usize) {
+    let (entries, error) = all(file, &Bounds::default());
+    let skipped = match error {
+        None => 0,
+        Some(SitemapError::Skipped { entries }) => entries,
+        Some(error) => panic!("{error} in {:?}", String::from_utf8_lossy(file)),
+    };
+    (entries.into_iter().map(|entry| entry.loc).collect(), skipped)
+}
+
+#[test]
+fn reads_what_can_be_read_and_says_how_many_entries_cannot() {
+    for (inside, expected, skipped) in [
+        ("<url><loc>1</loc><loc>2</loc></url><url><loc>3</loc></url>", "1 2 3", 0),
+        ("<url><loc>1</loc><loc> </loc><loc>2</loc></url>", "1 2", 0),
+        // Not closed, closed by another name, or closed too often.
+        ("<url><loc>1</loc><url><loc>2</loc></url>", "1 2", 0),
+        ("<url><loc>1</loc><url><loc>2</loc>", "1 2", 0),
+        ("<url><loc>1</url><url><loc>2</loc></url>", "1 2", 0),
+        ("<url><loc>1</loc></item></url></url><url><loc>2</loc></url>", "1 2", 0),
+        ("<url><loc>1</link></loc></url>", "1", 0),
+        ("<url><lastmod>2026<loc>1</loc></url><url><loc>2</loc></url>", "2", 1),
+        // Without an element for the address.
+        (
+            "<url>https://a.example/1</url><url> https://a.example/2\n</url>",
+            "https://a.example/1 https://a.example/2",
+            0,
+        ),
+        (
+            "https://a.example/?a=1&amp;b=2\n https://a.example/2 and <url><loc>3</loc></url>",
+            "https://a.example/?a=1&b=2 https://a.example/2 3",
+            0,
+        ),
+        ("<url>somewhere</url><url><loc>2</loc></url>", "2", 1),
+        ("<url/><url></url><url><lastmod>2026</lastmod></url><url><loc/></url>", "", 4),
+        // In capitals, all or some.
+        ("<URL><LOC>1</LOC></URL><Url><Loc>2</lOC></url>", "1 2", 0),
+        ("<URL><LOC>1<LOC>2</URL>", "1", 0),
+    ] {
+        let file = format!("<urlset>{inside}</urlset>");
+        let (entries, count) = some(file.as_bytes());
+        assert_eq!((entries.join(" ").as_str(), count), (expected, skipped), "{inside}");
+    }
+    let capitals = b"<SITEMAPINDEX><SITEMAP><LOC>1</LOC><LASTMOD>2026</LASTMOD></SITEMAP></SITEMAPINDEX>";
+    let (entries, error) = all(capitals, &Bounds::default());
+    assert!(error.is_none() && entries[0].kind == Kind::Sitemap && entries[0].lastmod.is_some());
+    assert_eq!(
+        some(b"<RSS><Item><Link>1</Link><PubDate>x</PubDate></Item><item><title>t</title></item></RSS>").0,
+        ["1"]
+    );
+    let both = b"<urlset><url><loc>1</loc><loc>2</loc><lastmod>2026</lastmod></url></urlset>";
+    let (entries, _) = all(both, &Bounds::default());
+    assert!(entries.iter().all(|entry| entry.lastmod.as_deref() == Some("2026")), "{entries:?}");
+}
+
+#[test]
+fn marks_and_words_in_front_are_skipped() {
+    let file = "<?xml version='1.0'?><urlset><url><loc>1</loc></url></urlset>";
+    for front in [
+        "\u{feff}\u{feff}",
+        "\u{feff}\r\n\u{feff} \u{feff}",
+        "PHP Warning: x in y\n",
+        "\u{feff}<br />\n<b>Warning</b>: x <br />",
+    ] {
+        let file = format!("{front}{file}");
+        assert_eq!(locs(file.as_bytes()), ["1"], "{front:?}");
+        if front.starts_with('\u{feff}') {
+            assert_eq!(locs(&utf16(&file, u16::to_le_bytes)), ["1"], "{front:?}");
+        }
+        assert_eq!(locs(&gzip(file.as_bytes())), ["1"], "{front:?}");
+    }
+    assert_eq!(locs("\u{feff}\u{feff}https://a.example/1\n".as_bytes()), ["https://a.example/1"]);
+}
+
+#[test]
+fn what_is_never_closed_costs_no_more_than_its_entries() {
+    let bounds = Bounds { entries_max: 1_000, ..Bounds::default() };
+    for piece in ["<url>", "<url><loc>", "<url><loc>1", "<url><loc>1</loc>", "</url>", "<loc>"] {
+        let file = format!("<urlset>{}", piece.repeat(100_000));
+        let (entries, error) = all(file.as_bytes(), &bounds);
+        assert!(entries.len() <= 1_000 && error.is_some(), "{piece}: {} {error:?}", entries.len());
+    }
+    let many = format!("<urlset><url>{}</url></urlset>", "<loc>1</loc>".repeat(5_000));
+    assert_eq!(some(many.as_bytes()).0.len(), 100);
 }
 
 #[test]
@@ -189,20 +278,15 @@ fn reads_other_encodings() {
 #[test]
 fn broken_xml_gives_what_came_before_and_one_error() {
     let start = "<urlset><url><loc>https://a.example/1</loc></url>";
-    for rest in [
-        "",
-        "<url><loc>https://a.example/2",
-        "<url><loc>https://a.example/2</url></urlset>",
-        "<url></urlset>",
-        "<url <loc>https://a.example/2</loc></url>",
-        "<!-- never ends",
-        "<![CDATA[ never ends",
-    ] {
+    for rest in ["", "<url><loc>https://a.example/2", "<url>", "<!-- never ends", "<![CDATA[ never ends"] {
         let file = format!("{start}{rest}");
         let results: Vec<_> = read(file.as_bytes(), &Bounds::default()).collect();
         assert_eq!(results[0].as_ref().unwrap().loc, "https://a.example/1", "{rest}");
         assert!(matches!(results[1..], [Err(SitemapError::Xml { at, .. })] if at > 0), "{rest}: {results:?}");
     }
+    // An address that was read to its end counts, also in an entry that was not.
+    let (entries, error) = all(format!("{start}<url><loc>2</loc>").as_bytes(), &Bounds::default());
+    assert!(entries.len() == 2 && matches!(error, Some(SitemapError::Xml { .. })), "{error:?}");
     // What follows the root does not matter.
     assert_eq!(locs(format!("{start}</urlset> junk <<").as_bytes()).len(), 1);
 }
@@ -290,7 +374,7 @@ fn skips_entries_with_an_endless_address() {
         let file = format!(
             "<urlset><url><loc>{long}</loc></url><url><loc>https://a.example/ok</loc></url></urlset>"
         );
-        assert_eq!(locs(file.as_bytes()), ["https://a.example/ok"]);
+        assert_eq!(some(file.as_bytes()), (vec!["https://a.example/ok".to_owned()], 1));
     }
     let spaces = " ".repeat(100_000);
     let padded = format!("<urlset><url><loc>{spaces}https://a.example/{spaces}</loc></url></urlset>");

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use super::source::{Source, explain};
-use super::{Bounds, Entry, Kind, SitemapError};
+use super::{Bounds, Entry, Kind, SitemapError, is_url};
 
 /// The lines of a list that are http or https URLs; other lines are skipped.
 pub(super) struct Lines<'a> {
@@ -61,11 +61,4 @@ impl<'a> Lines<'a> {
             }
         }
     }
-}
-
-fn is_url(line: &str) -> bool {
-    ["http://", "https://"].iter().any(|scheme| {
-        line.len() > scheme.len()
-            && line.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    })
 }

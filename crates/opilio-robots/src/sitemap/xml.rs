@@ -5,6 +5,8 @@
 //! child of the entry) and its prefix (the one that the entry has). Entities of a document type are
 //! never expanded, so nothing grows.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -14,19 +16,32 @@ use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::QName;
 
 use super::source::{Source, explain};
-use super::{Bounds, ChangeFreq, Entry, Kind, SitemapError, address};
+use super::{Bounds, ChangeFreq, Entry, Kind, SitemapError, address, is_url};
 
 /// Real sitemaps with all their extensions nest about six deep.
 const DEPTH_MAX: usize = 64;
+
+/// Addresses of one entry, which should have one.
+const LOCS_MAX: usize = 100;
+
+/// Text in the root itself, which should have none.
+const LOOSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A walk through one document.
 pub(super) struct Walk<'a> {
     reader: Reader<Source<'a>>,
     buffer: Vec<u8>,
     field_bytes_max: usize,
-    depth: usize,
+    skipped_max: usize,
+    open: Open,
     dialect: Option<Dialect>,
     draft: Option<Draft>,
+    /// Text in the root itself.
+    loose: String,
+    /// Read, and not given yet.
+    ready: VecDeque<Entry>,
+    /// Entries without an address that can be read.
+    skipped: usize,
 }
 
 /// What the root element says that this is.
@@ -58,6 +73,39 @@ struct Draft {
     /// The element being read and its text so far; `None` once the text is too long to be kept.
     field: Option<(Field, Option<String>)>,
     values: Vec<(Field, String)>,
+    /// The text that stands in no element of its own.
+    own: String,
+}
+
+/// The names of the elements that are open, from the root on.
+#[derive(Default)]
+struct Open {
+    names: String,
+    ends: Vec<usize>,
+}
+
+impl Open {
+    fn depth(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn push(&mut self, name: &str) {
+        self.names.push_str(name);
+        self.ends.push(self.names.len());
+    }
+
+    fn pop(&mut self) {
+        self.ends.pop();
+        self.names.truncate(self.ends.last().copied().unwrap_or(0));
+    }
+
+    /// How deep the innermost element of this name is, whatever its case.
+    fn find(&self, name: &str) -> Option<usize> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let names = starts.zip(&self.ends).map(|(start, end)| &self.names[start..*end]);
+        let names: Vec<_> = names.collect();
+        names.iter().rposition(|open| open.eq_ignore_ascii_case(name)).map(|at| at + 1)
+    }
 }
 
 impl<'a> Walk<'a> {
@@ -67,13 +115,20 @@ impl<'a> Walk<'a> {
         config.expand_empty_elements = true;
         // `?a=1&b=2` without `&amp;` is the commonest mistake in sitemaps.
         config.allow_dangling_amp = true;
+        // An entry that is not closed, or is closed as `</Url>`, is read all the same.
+        config.check_end_names = false;
+        config.allow_unmatched_ends = true;
         Self {
             reader,
             buffer: Vec::new(),
             field_bytes_max: bounds.field_bytes_max,
-            depth: 0,
+            skipped_max: bounds.entries_max,
+            open: Open::default(),
             dialect: None,
             draft: None,
+            loose: String::new(),
+            ready: VecDeque::new(),
+            skipped: 0,
         }
     }
 
@@ -81,6 +136,17 @@ impl<'a> Walk<'a> {
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry>, SitemapError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         loop {
+            if let Some(entry) = self.ready.pop_front() {
+                self.buffer = buffer;
+                return Ok(Some(entry));
+            }
+            if self.dialect.is_some() && self.open.depth() == 0 {
+                // What follows the root is not part of the sitemap.
+                return match self.skipped {
+                    0 => Ok(None),
+                    entries => Err(SitemapError::Skipped { entries }),
+                };
+            }
             buffer.clear();
             self.reader.get_mut().mark();
             let event = match self.reader.read_event_into(&mut buffer) {
@@ -89,73 +155,111 @@ impl<'a> Walk<'a> {
             };
             match event {
                 Event::Start(element) => self.start(&element)?,
-                Event::End(_) => {
-                    if let Some(entry) = self.end() {
-                        self.buffer = buffer;
-                        return Ok(Some(entry));
-                    }
-                    // What follows the root is not part of the sitemap.
-                    if self.depth == 0 {
-                        return Ok(None);
-                    }
-                }
+                Event::End(element) => self.end(element.name().0),
                 Event::Text(text) => self.text(&text),
                 Event::CData(text) => self.text(&text),
                 Event::GeneralRef(reference) => self.reference(&reference),
+                Event::Eof if self.keeps_last() => {}
                 Event::Eof => return self.eof(),
                 Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
+            }
+            if self.skipped > self.skipped_max {
+                return Err(SitemapError::TooManyEntries { entries_max: self.skipped_max });
             }
         }
     }
 
     fn start(&mut self, element: &BytesStart<'_>) -> Result<(), SitemapError> {
-        self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            return Err(self.malformed(format!("elements nest deeper than {DEPTH_MAX}")));
-        }
+        self.read_loose();
+        let name = element.name();
         let Some(dialect) = self.dialect else {
-            self.dialect = Some(dialect_of(element.name())?);
+            self.dialect = Some(dialect_of(name)?);
+            self.open.push(name.0);
             return Ok(());
         };
+        let begins = entry_kind(dialect, name);
+        let unclosed = self.draft.as_ref().filter(|draft| begins.is_some() && draft.prefix == prefix(name));
+        if let Some(draft) = unclosed {
+            // No entry stands in another one.
+            self.close_to(draft.depth);
+        }
+        self.open.push(name.0);
+        let depth = self.open.depth();
+        if depth > DEPTH_MAX {
+            return Err(self.malformed(format!("elements nest deeper than {DEPTH_MAX}")));
+        }
         let Some(draft) = &mut self.draft else {
-            self.draft = entry_kind(dialect, element.name()).map(|kind| Draft {
-                depth: self.depth,
-                prefix: prefix(element.name()).to_owned(),
+            self.draft = begins.map(|kind| Draft {
+                depth,
+                prefix: prefix(name).to_owned(),
                 kind,
                 field: None,
                 values: Vec::new(),
+                own: String::new(),
             });
             return Ok(());
         };
-        if self.depth == draft.depth + 1 {
+        if depth == draft.depth + 1 {
             draft.field = field_of(dialect, &draft.prefix, element).map(|(field, text)| (field, Some(text)));
         }
         Ok(())
     }
 
-    /// Closes an element; gives the entry if it was one and has an address.
-    fn end(&mut self) -> Option<Entry> {
-        let depth = self.depth;
-        self.depth = depth.saturating_sub(1);
-        let draft = self.draft.as_mut()?;
+    /// Closes an element, and what is still open in it. One that was never opened closes nothing.
+    fn end(&mut self, name: &str) {
+        self.read_loose();
+        if let Some(depth) = self.open.find(name) {
+            self.close_to(depth);
+        }
+    }
+
+    /// Closes all elements that are as deep as this, or deeper.
+    fn close_to(&mut self, depth: usize) {
+        while self.open.depth() >= depth {
+            self.close();
+            self.open.pop();
+        }
+    }
+
+    /// Takes what the innermost element gives.
+    fn close(&mut self) {
+        let depth = self.open.depth();
+        let Some(draft) = &mut self.draft else { return };
         if depth == draft.depth + 1
             && let Some((field, Some(text))) = draft.field.take()
             && text.len() <= self.field_bytes_max
-            // The first of several values counts.
-            && !draft.values.iter().any(|(known, _)| *known == field)
             && !text.trim().is_empty()
+            && draft.has_room(self.dialect, field)
         {
             draft.values.push((field, text));
         }
-        if depth != draft.depth {
-            return None;
+        if depth == draft.depth {
+            self.finish();
         }
-        self.draft.take()?.finish()
+    }
+
+    /// Gives the entry that was read, or several if it has several addresses.
+    fn finish(&mut self) {
+        let Some(draft) = self.draft.take() else { return };
+        let before = self.ready.len();
+        draft.finish(&mut self.ready);
+        // Feeds have entries that are no page; in a sitemap something is wrong.
+        self.skipped += usize::from(self.ready.len() == before && self.dialect == Some(Dialect::Sitemap));
     }
 
     fn text(&mut self, text: &str) {
-        if let Some(draft) = &mut self.draft
-            && self.depth == draft.depth + 1
+        let depth = self.open.depth();
+        let Some(draft) = &mut self.draft else {
+            if depth == 1 && self.dialect == Some(Dialect::Sitemap) && self.loose.len() < LOOSE_BYTES_MAX {
+                self.loose.push_str(text);
+            }
+            return;
+        };
+        if depth == draft.depth {
+            let room = self.field_bytes_max.saturating_sub(draft.own.len());
+            draft.own.push_str(&text[..text.floor_char_boundary(room)]);
+        }
+        if depth == draft.depth + 1
             && let Some((_, kept)) = &mut draft.field
             && let Some(value) = kept
         {
@@ -167,6 +271,29 @@ impl<'a> Walk<'a> {
                 value.push_str(&text[..text.len().min(self.field_bytes_max - value.len())]);
             }
         }
+    }
+
+    /// Addresses that stand in the root itself.
+    fn read_loose(&mut self) {
+        for word in self.loose.split_whitespace().filter(|word| is_url(word)) {
+            if word.len() <= self.field_bytes_max {
+                self.ready.push_back(bare(word.to_owned(), Kind::Url));
+            } else {
+                self.skipped += 1;
+            }
+        }
+        self.loose.clear();
+    }
+
+    /// At the end of a file that is cut off: what was whole before counts. Whether there was something.
+    fn keeps_last(&mut self) -> bool {
+        self.read_loose();
+        // An address whose end was not seen may be longer.
+        let whole = self.draft.take().filter(|draft| draft.field.is_none());
+        if let Some(draft) = whole {
+            draft.finish(&mut self.ready);
+        }
+        !self.ready.is_empty()
     }
 
     /// A character, one of XML's own five entities, or else text as it stands: an entity that a
@@ -208,22 +335,36 @@ impl<'a> Walk<'a> {
 }
 
 impl Draft {
-    fn finish(self) -> Option<Entry> {
-        let value = |wanted: Field| {
-            self.values.iter().find(|(field, _)| *field == wanted).map(|(_, text)| text.trim())
-        };
-        let loc = address(value(Field::Loc).or_else(|| value(Field::FallbackLoc))?);
-        let lastmod = value(Field::LastMod).or_else(|| value(Field::FallbackLastMod));
-        (!loc.is_empty()).then(|| Entry {
-            loc,
-            lastmod: lastmod.map(str::to_owned),
+    /// The first of several values counts, but for the addresses of a sitemap.
+    fn has_room(&self, dialect: Option<Dialect>, field: Field) -> bool {
+        let count = self.values.iter().filter(|(known, _)| *known == field).count();
+        let several = dialect == Some(Dialect::Sitemap) && field == Field::Loc;
+        count < if several { LOCS_MAX } else { 1 }
+    }
+
+    fn finish(self, into: &mut VecDeque<Entry>) {
+        let values = |wanted: Field| self.values.iter().filter(move |(field, _)| *field == wanted);
+        let value = |wanted: Field| values(wanted).next().map(|(_, text)| text.trim());
+        let lastmod = value(Field::LastMod).or_else(|| value(Field::FallbackLastMod)).map(str::to_owned);
+        let entry = |loc: &str| Entry {
+            lastmod: lastmod.clone(),
             changefreq: value(Field::ChangeFreq).and_then(ChangeFreq::parse),
             priority: value(Field::Priority)
                 .and_then(|text| text.parse().ok())
                 .filter(|priority| (0.0..=1.0).contains(priority)),
-            kind: self.kind,
-        })
+            ..bare(address(loc), self.kind)
+        };
+        let before = into.len();
+        into.extend(values(Field::Loc).map(|(_, text)| entry(text)).filter(|entry| !entry.loc.is_empty()));
+        if into.len() == before {
+            let own = Some(self.own.trim()).filter(|own| is_url(own));
+            into.extend(value(Field::FallbackLoc).or(own).map(entry).filter(|entry| !entry.loc.is_empty()));
+        }
     }
+}
+
+fn bare(loc: String, kind: Kind) -> Entry {
+    Entry { loc, lastmod: None, changefreq: None, priority: None, kind }
 }
 
 fn dialect_of(root: QName<'_>) -> Result<Dialect, SitemapError> {
@@ -241,7 +382,8 @@ fn dialect_of(root: QName<'_>) -> Result<Dialect, SitemapError> {
 }
 
 fn entry_kind(dialect: Dialect, name: QName<'_>) -> Option<Kind> {
-    match (dialect, name.local_name().as_ref()) {
+    let local = name.local_name();
+    match (dialect, &*lower(local.as_ref())) {
         (Dialect::Sitemap, "url") | (Dialect::Rss, "item") | (Dialect::Atom, "entry") => Some(Kind::Url),
         (Dialect::Sitemap, "sitemap") => Some(Kind::Sitemap),
         _ => None,
@@ -250,8 +392,8 @@ fn entry_kind(dialect: Dialect, name: QName<'_>) -> Option<Kind> {
 
 /// What a direct child of an entry is, and the value that its attributes give.
 fn field_of(dialect: Dialect, entry: &str, element: &BytesStart<'_>) -> Option<(Field, String)> {
-    let name = element.local_name();
-    let name = name.as_ref();
+    let local = element.local_name();
+    let name = &*lower(local.as_ref());
     // Dublin Core's date is the only one that RSS 1.0 has.
     if dialect == Dialect::Rss && name == "date" {
         return Some((Field::LastMod, String::new()));
@@ -269,7 +411,7 @@ fn field_of(dialect: Dialect, entry: &str, element: &BytesStart<'_>) -> Option<(
             let other = attribute(element, "isPermaLink").is_some_and(|value| value == "false");
             return (!other).then(|| (Field::FallbackLoc, String::new()));
         }
-        (Dialect::Rss, "pubDate") => Field::LastMod,
+        (Dialect::Rss, "pubdate") => Field::LastMod,
         (Dialect::Atom, "link") => {
             let rel = attribute(element, "rel");
             let page = rel.is_none_or(|rel| rel == "alternate");
@@ -280,6 +422,14 @@ fn field_of(dialect: Dialect, entry: &str, element: &BytesStart<'_>) -> Option<(
         _ => return None,
     };
     Some((field, String::new()))
+}
+
+/// In lower case, as most names are already.
+fn lower(name: &str) -> Cow<'_, str> {
+    match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => name.to_ascii_lowercase().into(),
+        false => name.into(),
+    }
 }
 
 fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
