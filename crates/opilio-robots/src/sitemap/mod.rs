@@ -167,7 +167,7 @@ pub struct Entries<'a> {
 
 enum State<'a> {
     Unopened(Box<dyn Read + Send + 'a>),
-    Xml(xml::Walk<'a>),
+    Xml(Box<xml::Walk<'a>>),
     Text(text::Lines<'a>),
     Over,
 }
@@ -212,7 +212,7 @@ impl<'a> Entries<'a> {
             None => return Err(SitemapError::NotASitemap { found: "an empty file".into() }),
             // A warning of a server's script may stand in front.
             Some(first) if source.skip_to_xml() || first == b'<' => {
-                State::Xml(xml::Walk::new(source, bounds))
+                State::Xml(Box::new(xml::Walk::new(source, bounds)))
             }
             Some(_) => State::Text(text::Lines::new(source, bounds)),
         })
