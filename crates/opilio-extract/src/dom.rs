@@ -79,14 +79,21 @@ impl Dom {
         for part in xml::without_declarations(text) {
             cut = cut || feed(&mut parser, part, tree_of_xml);
         }
-        let unfinished = !cut && parser.tokenizer.sink.sink.open() > 0;
+        // Before the end, which closes what is open and makes a tag of a part of one.
+        let (open, misnested) = parser.tokenizer.sink.sink.state();
+        let flaw = match (misnested, cut) {
+            (true, _) => Some(Flaw::Mended),
+            (false, false) if open > 0 => Some(Flaw::Unfinished),
+            _ => None,
+        };
         let read = parser.finish();
-        let unfinished = unfinished.then_some(Flaw::Unfinished);
-        let mut dom = Self { html: read.html, cut, flaw: read.flaw.or(unfinished), has_bases: false };
+        let mut dom = Self { html: read.html, cut, flaw, has_bases: false };
         let is_html = dom.root().is_none_or(is_html);
         let readable_as_html = match dom.flaw {
             Some(Flaw::Unfinished) => is_html,
             Some(_) => !dom.root().is_some_and(feed::is_feed),
+            // Paragraphs that nobody closes are nested without end in XML, and in HTML not at all.
+            None if cut => is_html && open > DEPTH_MAX / 2,
             None => dom.root().is_none() && !text.trim().is_empty(),
         };
         if readable_as_html {
@@ -275,12 +282,13 @@ impl Collecting<'_> {
         if feed::is_title_of_feed(element) {
             self.into.title(&element.text().collect::<String>());
         }
-        for FeedLink { kind, href, rel, element } in feed::links_in(element) {
+        let (links, title) = feed::links_in(element);
+        let takes_text = self.texts == LinkTexts::Take && !links.is_empty();
+        let title = title.filter(|_| takes_text).map(|title| text_of(title, LinkKind::Entry));
+        for FeedLink { kind, href, rel, element } in links {
             let taken = self.into.skim.links.len();
             self.into.link(kind, href, rel.map(str::to_owned))?;
-            self.complete(taken, element, |link| {
-                feed::title_beside(link).map(|title| text_of(title, kind)).unwrap_or_default()
-            });
+            self.complete(taken, element, |_| title.clone().unwrap_or_default());
         }
         Ok(())
     }

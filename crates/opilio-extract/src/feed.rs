@@ -37,15 +37,16 @@ pub(crate) fn is_feed(root: ElementRef<'_>) -> bool {
     name == "rss" || name.ends_with(":RDF") || matches!(part(root), Some(Part::Feed | Part::Entry))
 }
 
-/// The links that stand directly in an entry or in a feed itself; nothing for other elements.
-pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> Vec<FeedLink<'a>> {
+/// The links that stand directly in an entry or in a feed itself, and its title; nothing for other elements.
+/// Looks at each child once: an entry may have very many.
+pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option<ElementRef<'a>>) {
     let in_entry = match part(parent) {
         Some(Part::Entry) => true,
         Some(Part::Feed) => false,
-        _ => return Vec::new(),
+        _ => return (Vec::new(), None),
     };
     let mut links = Vec::new();
-    let mut guid = None;
+    let (mut guid, mut title) = (None, None);
     for element in parent.children().filter_map(ElementRef::wrap) {
         match part(element) {
             Some(Part::Link) => {
@@ -63,6 +64,7 @@ pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> Vec<FeedLink<'a>> {
                 element,
             })),
             Some(Part::Guid) if in_entry && guid.is_none() => guid = Some(element),
+            Some(Part::Title) if title.is_none() => title = Some(element),
             _ => {}
         }
     }
@@ -73,19 +75,13 @@ pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> Vec<FeedLink<'a>> {
             links.push(FeedLink { kind: LinkKind::Entry, href, rel: None, element });
         }
     }
-    links
+    (links, title)
 }
 
 /// The title of a feed itself: that of the page.
 pub(crate) fn is_title_of_feed(element: ElementRef<'_>) -> bool {
     let parent = element.parent().and_then(ElementRef::wrap);
     part(element) == Some(Part::Title) && parent.and_then(part) == Some(Part::Feed)
-}
-
-/// The title of the entry that a link stands in.
-pub(crate) fn title_beside(link: ElementRef<'_>) -> Option<ElementRef<'_>> {
-    let entry = link.parent()?;
-    entry.children().filter_map(ElementRef::wrap).find(|element| part(*element) == Some(Part::Title))
 }
 
 /// RFC 4287 §4.2.7. What is about the feed and not in it (`self`, `hub`), or no page (`enclosure`), is no link.

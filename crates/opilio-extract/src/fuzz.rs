@@ -49,10 +49,9 @@ pub fn xml(bytes: &[u8]) {
     // Parses, since it is a constant.
     let all = read.css("*").expect("a constant");
     assert!(!all.is_empty() || read.text().trim().is_empty(), "nothing was read");
-    for element in all.iter().take(100) {
+    for element in all.iter().take(20) {
         let text = element.text();
         assert!(text.trim() == text && !text.contains(['\n', '\t']) && !text.contains("  "), "{text:?}");
-        assert!(element.own_text().len() <= element.raw_text().len() + 2 * element.html().len());
     }
     let entries = links.iter().filter(|link| link.kind == LinkKind::Entry);
     assert!(entries.count() == 0 || read.flaw() != Some(Flaw::ReadAsHtml));

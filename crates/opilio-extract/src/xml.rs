@@ -3,7 +3,6 @@
 //! xml5ever reads on whatever comes, and this tells whether the document was one. Entities that a document
 //! declares itself stay as they stand there: so none can blow up.
 
-use crate::error::Flaw;
 use html5ever::tendril::StrTendril;
 use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeSink};
 use html5ever::{Attribute, LocalName, QualName, ns};
@@ -28,7 +27,6 @@ pub(crate) struct Read {
     pub(crate) html: Html,
     /// Whether an element has an `xml:base`.
     pub(crate) has_bases: bool,
-    pub(crate) flaw: Option<Flaw>,
 }
 
 impl XmlSink {
@@ -41,9 +39,9 @@ impl XmlSink {
         }
     }
 
-    /// How many elements are open.
-    pub(crate) fn open(&self) -> usize {
-        self.open.get()
+    /// How many elements are open, and whether an end tag did not match.
+    pub(crate) fn state(&self) -> (usize, bool) {
+        (self.open.get(), self.misnested.get())
     }
 }
 
@@ -55,8 +53,7 @@ impl TreeSink for XmlSink {
     fn finish(self) -> Read {
         let mut html = self.tree.finish();
         name(&mut html);
-        let flaw = self.misnested.get().then_some(Flaw::Mended);
-        Read { html, has_bases: self.has_bases.get(), flaw }
+        Read { html, has_bases: self.has_bases.get() }
     }
 
     /// Of all that can be wrong with XML only its structure matters: what is left over of an `&` or of an

@@ -20,8 +20,12 @@ const IMPURE: &[&str] =
     &["tokio", "mio", "actix", "actix-rt", "reqwest", "hyper", "socket2", "getrandom", "rand"];
 
 /// Who alone may name a library in its manifest.
-const ROOMS: &[(&str, &[&str])] =
-    &[("actix", &["opilio-engine"]), ("reqwest", &["opilio-fetch"]), ("scraper", &["opilio-extract"])];
+const ROOMS: &[(&str, &[&str])] = &[
+    ("actix", &["opilio-engine"]),
+    ("reqwest", &["opilio-fetch"]),
+    ("scraper", &["opilio-extract"]),
+    ("xml5ever", &["opilio-extract"]),
+];
 
 /// Reads the dependency graph and fails on the first edge that should not be.
 ///

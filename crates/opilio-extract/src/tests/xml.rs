@@ -157,6 +157,16 @@ fn a_million_elements_and_deep_nesting_are_cut_and_that_is_said() {
 }
 
 #[test]
+fn paragraphs_that_nobody_closes_are_read_as_html() {
+    let body = format!("<html>{}<a href='/last'>x</a></html>", "<p>one<br>".repeat(2_000));
+    let document = xml(XHTML, &body);
+    assert_eq!((paths(&document), document.cut()), (vec!["/last".to_owned()], None));
+    assert_eq!(document.flaw(), Some(Flaw::ReadAsHtml));
+    let many = format!("<html><title/>{}</html>", "<p>x<br/></p>".repeat(100_000));
+    assert_eq!((xml(XHTML, &many).skim().cut, xml(XHTML, &many).flaw()), (Some(Cut::Memory), None));
+}
+
+#[test]
 fn long_texts_do_not_cut_xml() {
     let words = "word and word ".repeat(50_000);
     for long in [format!("<![CDATA[{words}]]>"), words.clone(), "&amp;".repeat(200_000)] {
