@@ -49,6 +49,9 @@ pub fn without_session_ids(url: &Url) -> Cow<'_, Url> {
 /// Whether a parameter with this value is a session id, whatever stands beside it.
 #[must_use]
 pub fn is_session_id(name: &str, value: &str) -> bool {
+    if !matches!(name.len(), 3..=10 | 20) {
+        return false;
+    }
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     if is("jsessionid") || is("phpsessid") || is("cftoken") {
         return !value.is_empty();
@@ -89,8 +92,9 @@ fn in_path(path: &str) -> Option<String> {
 
 /// A segment, or a query, without `;name=value` of a session.
 fn in_segment(segment: &str) -> Option<String> {
-    let escaped = find_ignoring_case(segment, "%3bjsessionid");
-    if let Some(at) = escaped {
+    if segment.contains("%3")
+        && let Some(at) = find_ignoring_case(segment, "%3bjsessionid")
+    {
         let before = &segment[..at];
         return Some(in_segment(before).unwrap_or_else(|| before.to_owned()));
     }
@@ -109,12 +113,16 @@ fn in_segment(segment: &str) -> Option<String> {
 /// The query without its ids; none if it has none.
 fn in_query(query: &str) -> Option<String> {
     // Known only by its companion: a number.
-    let has_token = query.split('&').any(|pair| name_of(pair).eq_ignore_ascii_case("cftoken"));
+    let has_token = || query.split('&').any(|pair| name_of(pair).eq_ignore_ascii_case("cftoken"));
     let is_id = |pair: &str| {
         let name = name_of(pair);
         let value = pair.split_once('=').map_or("", |(_, value)| value);
-        is_session_id(&name, value) || has_token && name.eq_ignore_ascii_case("cfid")
+        is_session_id(&name, value) || name.eq_ignore_ascii_case("cfid") && has_token()
     };
+    let may_have = |pair: &str| pair.contains(';') || pair.contains("%3") || is_id(pair);
+    if !query.split('&').any(may_have) {
+        return None;
+    }
     let mut changed = false;
     let mut kept: Vec<Cow<'_, str>> = Vec::new();
     for pair in query.split('&') {

@@ -19,7 +19,7 @@ use crate::stream::StreamSink;
 /// The first line names the columns. They are the fields of the first item, or those that
 /// [`columns`](Self::columns) names; an item that has others is an error, and ends its page as `parse_error`.
 /// An item without a field of that name has `null` there. An item that is no struct and no map (a text, a
-/// number) is one column `value`.
+/// number) is one column `value`. A crawl without items has a header only if its columns were named.
 ///
 /// `null` is an empty cell, an empty text is `""`. (Where a row is a single cell, both are `""`, since an
 /// empty line counts as no row.) Lists and nested values are written as JSON. Lines end in CR LF. Control

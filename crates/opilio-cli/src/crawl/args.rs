@@ -100,8 +100,7 @@ pub(crate) struct CrawlArgs {
     /// sitemap counts as a page, but prints nothing
     #[arg(long, help_heading = "What")]
     pub(crate) sitemaps: bool,
-    /// Adds a field: the text of the first element that a CSS selector matches, or what WORDS say;
-    /// may be repeated
+    /// Adds a field: what a CSS selector matches, as text or as WORDS say; may be repeated
     ///
     /// The words, parted by commas:
     ///   attr=NAME  an attribute, of the first match that has it
@@ -178,7 +177,7 @@ pub(crate) struct CrawlArgs {
     #[arg(long, value_name = "FILE", help_heading = "Where")]
     pub(crate) output: Option<PathBuf>,
     /// In which form [default: csv for a file that ends in .csv, else jsonl]
-    #[arg(long, value_name = "FORMAT", env = "OPILIO_FORMAT", help_heading = "Where")]
+    #[arg(long, value_name = "FORMAT", help_heading = "Where")]
     pub(crate) format: Option<Format>,
     /// In CSV, leaves texts that begin like a formula (=, +, -, @) as they are; otherwise they get an
     /// apostrophe in front, since a spreadsheet would run what a stranger wrote

@@ -101,10 +101,13 @@ impl Open {
 
     /// How deep the innermost element of this name is, whatever its case.
     fn find(&self, name: &str) -> Option<usize> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        let names = starts.zip(&self.ends).map(|(start, end)| &self.names[start..*end]);
-        let names: Vec<_> = names.collect();
-        names.iter().rposition(|open| open.eq_ignore_ascii_case(name)).map(|at| at + 1)
+        (1..=self.depth()).rev().find(|depth| self.name(*depth).eq_ignore_ascii_case(name))
+    }
+
+    /// The name of the element at a depth, of which 1 is the root's.
+    fn name(&self, depth: usize) -> &str {
+        let start = depth.checked_sub(2).map_or(0, |above| self.ends[above]);
+        &self.names[start..self.ends[depth - 1]]
     }
 }
 
