@@ -4,6 +4,7 @@
 //! What a file is, is seen from its bytes, never from its name or label. Nothing is fetched: an
 //! index yields the addresses of further sitemaps, and how deep to follow them is the caller's.
 
+mod base;
 mod source;
 mod text;
 mod xml;
@@ -40,8 +41,8 @@ impl Default for Bounds {
 /// One thing that a sitemap names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// The address as written, without white space around or line breaks within. It should be
-    /// absolute, but feeds sometimes are not: join it to the sitemap's own URL.
+    /// The address as written, without white space around or line breaks within; in a feed as its `xml:base`
+    /// says. It should be absolute, but feeds sometimes are not: join it to the sitemap's own URL.
     pub loc: String,
     /// When it changed, as written: W3C date-time in sitemaps and Atom, RFC 2822 in RSS.
     pub lastmod: Option<String>,

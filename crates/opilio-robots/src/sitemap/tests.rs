@@ -232,6 +232,46 @@ fn reads_feeds() {
 }
 
 #[test]
+fn feeds_say_what_their_addresses_are_relative_to() {
+    for (feed, expected) in [
+        (
+            "<feed xml:base='http://b.example/x/'><entry><link href='1'/></entry></feed>",
+            "http://b.example/x/1",
+        ),
+        (
+            "<feed xml:base='http://b.example/x/'><entry xml:base='y/'><link href='1'/></entry></feed>",
+            "http://b.example/x/y/1",
+        ),
+        ("<feed><entry><link xml:base='http://b.example/' href='1'/></entry></feed>", "http://b.example/1"),
+        (
+            "<feed xml:base='/x/'><entry xml:base='/y/'><link href='1'/></entry><entry><link href='2'/></entry></feed>",
+            "/y/1 /x/2",
+        ),
+        (
+            "<feed xml:base='http://b.example/'><entry><link href='http://c.example/1'/></entry></feed>",
+            "http://c.example/1",
+        ),
+        (
+            "<rss xml:base='http://b.example/'><channel><item><link>1</link></item></channel></rss>",
+            "http://b.example/1",
+        ),
+        ("<rss><channel xml:base='/c/'><item><guid>1</guid></item></channel></rss>", "/c/1"),
+        // A link of Atom in RSS counts where there is no other.
+        (
+            "<rss><item><atom:link href='1'/></item><item><atom:link href='2'/><link>3</link></item></rss>",
+            "1 3",
+        ),
+        (
+            "<rss><item><a10:link rel='alternate' href='1'/></item><item><atom:link rel='self' href='2'/></item></rss>",
+            "1",
+        ),
+        ("<urlset xml:base='http://b.example/'><url><loc>1</loc></url></urlset>", "1"),
+    ] {
+        assert_eq!(locs(feed.as_bytes()).join(" "), expected, "{feed}");
+    }
+}
+
+#[test]
 fn reads_lists() {
     let file = b"\xEF\xBB\xBF\r\n https://a.example/1 \r\nHTTP://a.example/2\rjunk\n\nftp://a.example/\n\
         https://a.example/3";
@@ -405,6 +445,8 @@ fn documents() -> impl Strategy<Value = String> {
         "<rss>",
         "<feed>",
         "<entry>",
+        "<feed xml:base='http://b.example/ä/'>",
+        "<entry xml:base='../ツ/'>",
         "<link href='ä",
         "'/>",
         "<?xml encoding='utf-16'?>",

@@ -15,6 +15,7 @@ use quick_xml::escape::{resolve_xml_entity, unescape};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::QName;
 
+use super::base::Bases;
 use super::source::{Source, explain};
 use super::{Bounds, ChangeFreq, Entry, Kind, SitemapError, address, is_url};
 
@@ -34,6 +35,7 @@ pub(super) struct Walk<'a> {
     field_bytes_max: usize,
     skipped_max: usize,
     open: Open,
+    bases: Bases,
     dialect: Option<Dialect>,
     draft: Option<Draft>,
     /// Text in the root itself.
@@ -127,6 +129,7 @@ impl<'a> Walk<'a> {
             field_bytes_max: bounds.field_bytes_max,
             skipped_max: bounds.entries_max,
             open: Open::default(),
+            bases: Bases::default(),
             dialect: None,
             draft: None,
             loose: String::new(),
@@ -176,8 +179,10 @@ impl<'a> Walk<'a> {
         self.read_loose();
         let name = element.name();
         let Some(dialect) = self.dialect else {
-            self.dialect = Some(dialect_of(name)?);
+            let dialect = dialect_of(name)?;
+            self.dialect = Some(dialect);
             self.open.push(name.0);
+            self.keep_base(dialect, element);
             return Ok(());
         };
         let begins = entry_kind(dialect, name);
@@ -191,6 +196,7 @@ impl<'a> Walk<'a> {
         if depth > DEPTH_MAX {
             return Err(self.malformed(format!("elements nest deeper than {DEPTH_MAX}")));
         }
+        self.keep_base(dialect, element);
         let Some(draft) = &mut self.draft else {
             self.draft = begins.map(|kind| Draft {
                 depth,
@@ -208,6 +214,15 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    /// Only feeds have them.
+    fn keep_base(&mut self, dialect: Dialect, element: &BytesStart<'_>) {
+        if dialect != Dialect::Sitemap
+            && let Some(base) = attribute(element, "xml:base")
+        {
+            self.bases.push(self.open.depth(), &base);
+        }
+    }
+
     /// Closes an element, and what is still open in it. One that was never opened closes nothing.
     fn end(&mut self, name: &str) {
         self.read_loose();
@@ -220,6 +235,7 @@ impl<'a> Walk<'a> {
     fn close_to(&mut self, depth: usize) {
         while self.open.depth() >= depth {
             self.close();
+            self.bases.close(self.open.depth());
             self.open.pop();
         }
     }
@@ -234,7 +250,11 @@ impl<'a> Walk<'a> {
             && !text.trim().is_empty()
             && draft.has_room(self.dialect, field)
         {
-            draft.values.push((field, text));
+            let is_address = matches!(field, Field::Loc | Field::FallbackLoc);
+            let text = if is_address { self.bases.resolve(&text) } else { text };
+            if text.len() <= self.field_bytes_max {
+                draft.values.push((field, text));
+            }
         }
         if depth == draft.depth {
             self.finish();
@@ -402,7 +422,9 @@ fn field_of(dialect: Dialect, entry: &str, element: &BytesStart<'_>) -> Option<(
         return Some((Field::LastMod, String::new()));
     }
     if prefix(element.name()) != entry {
-        return None;
+        // `atom:link` in an item of RSS.
+        let is_link = dialect == Dialect::Rss && name == "link";
+        return page_of(element).filter(|_| is_link).map(|href| (Field::FallbackLoc, href));
     }
     let field = match (dialect, name) {
         (Dialect::Sitemap, "loc") => Field::Loc,
@@ -415,16 +437,18 @@ fn field_of(dialect: Dialect, entry: &str, element: &BytesStart<'_>) -> Option<(
             return (!other).then(|| (Field::FallbackLoc, String::new()));
         }
         (Dialect::Rss, "pubdate") => Field::LastMod,
-        (Dialect::Atom, "link") => {
-            let rel = attribute(element, "rel");
-            let page = rel.is_none_or(|rel| rel == "alternate");
-            return attribute(element, "href").filter(|_| page).map(|href| (Field::Loc, href));
-        }
+        (Dialect::Atom, "link") => return page_of(element).map(|href| (Field::Loc, href)),
         (Dialect::Atom, "updated") => Field::LastMod,
         (Dialect::Atom, "published") => Field::FallbackLastMod,
         _ => return None,
     };
     Some((field, String::new()))
+}
+
+/// Where a link of Atom leads, if that is the entry's page.
+fn page_of(element: &BytesStart<'_>) -> Option<String> {
+    let page = attribute(element, "rel").is_none_or(|rel| rel.eq_ignore_ascii_case("alternate"));
+    attribute(element, "href").filter(|_| page)
 }
 
 /// In lower case, as most names are already.

@@ -1,0 +1,93 @@
+//! `xml:base` (RFC 4287 §2): what the addresses of a feed are relative to, as far as the feed says it.
+
+use url::Url;
+
+/// The bases of the elements that are open, each with its element's depth.
+#[derive(Default)]
+pub(super) struct Bases(Vec<(usize, String)>);
+
+impl Bases {
+    /// An element of this depth has a base of its own.
+    pub(super) fn push(&mut self, depth: usize, base: &str) {
+        let base = base.trim();
+        // An empty one is the file itself, as without any.
+        if !base.is_empty() && base.len() <= BASE_BYTES_MAX {
+            let base = self.resolve(base);
+            self.0.push((depth, base));
+        }
+    }
+
+    /// The element of this depth is closed.
+    pub(super) fn close(&mut self, depth: usize) {
+        while self.0.last().is_some_and(|(own, _)| *own >= depth) {
+            self.0.pop();
+        }
+    }
+
+    /// The address as it is meant here. It may still be relative to the file.
+    pub(super) fn resolve(&self, address: &str) -> String {
+        match self.0.last() {
+            Some((_, base)) => joined(base, address.trim()),
+            None => address.to_owned(),
+        }
+    }
+}
+
+fn joined(base: &str, address: &str) -> String {
+    let is_absolute = |text: &str| Url::parse(text).is_ok();
+    if is_absolute(address) || address.starts_with("//") {
+        return address.to_owned();
+    }
+    if let Ok(base) = Url::parse(base) {
+        return base.join(address).map_or_else(|_| address.to_owned(), String::from);
+    }
+    // The base is relative to the file, whose URL is not known here: what comes out is relative, too.
+    let Some(url) = base_in_nowhere(base).and_then(|base| base.join(address).ok()) else {
+        return address.to_owned();
+    };
+    let from_path = &url[url::Position::BeforePath..];
+    match base.starts_with("//") {
+        true => format!("//{}", &url[url::Position::BeforeHost..]),
+        false if base.starts_with('/') || address.starts_with('/') => from_path.to_owned(),
+        false => from_path[1..].to_owned(),
+    }
+}
+
+fn base_in_nowhere(base: &str) -> Option<Url> {
+    Url::parse("http://nowhere.invalid/").ok()?.join(base).ok()
+}
+
+/// A longer one is no URL that anybody fetches.
+const BASE_BYTES_MAX: usize = 2 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_resolved_from_the_outside_in() {
+        for (bases, address, expected) in [
+            (&["http://a.example/x/"][..], "1", "http://a.example/x/1"),
+            (&["http://a.example/x/", "y/"], "1", "http://a.example/x/y/1"),
+            (&["http://a.example/x/", "http://b.example/"], "1", "http://b.example/1"),
+            (&["http://a.example/x/"], "/1", "http://a.example/1"),
+            (&["http://a.example/x/"], "//b.example/1", "//b.example/1"),
+            (&["http://a.example/x/"], "http://b.example/1", "http://b.example/1"),
+            (&["http://a.example/x"], "?page=2", "http://a.example/x?page=2"),
+            (&["/x/"], "1", "/x/1"),
+            (&["/x/", "../y/"], "1", "/y/1"),
+            (&["x/"], "1", "x/1"),
+            (&["x/"], "/1", "/1"),
+            (&["x/", "/y/"], "1", "/y/1"),
+            (&["//b.example/x/"], "1", "//b.example/x/1"),
+            (&["", " "], "1", "1"),
+            (&[], "1", "1"),
+        ] {
+            let mut open = Bases::default();
+            bases.iter().enumerate().for_each(|(depth, base)| open.push(depth + 1, base));
+            assert_eq!(open.resolve(address), expected, "{bases:?} {address}");
+            open.close(1);
+            assert_eq!(open.resolve(address), address);
+        }
+    }
+}
