@@ -38,7 +38,7 @@ print({key: report[key] for key in ("discovered", "admitted", "pages", "aliases"
 failures, filtered = sum(report["reasons"].values()), sum(report["filtered"].values())
 assert report["stopped"] == "finished" and report["left"] == 0
 assert report["discovered"] == filtered + report["admitted"]
-assert report["admitted"] == report["pages"] + report["aliases"] + failures
+assert report["admitted"] == report["pages"] + report["sitemaps"] + report["aliases"] + failures
 assert report["pages"] + report["aliases"] == len(lines)
 twice = [url for url, n in collections.Counter(line["url"] for line in lines).items() if n > 1]
 assert not twice, twice[:5]

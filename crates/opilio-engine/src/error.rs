@@ -96,6 +96,9 @@ pub enum CrawlError {
     /// The HTTP client could not be made.
     #[error("make the transport")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The signals that are to stop the crawl cannot be caught.
+    #[error("catch SIGINT and SIGTERM")]
+    Signals(#[source] std::io::Error),
     /// A thread could not be started.
     #[error("start the thread {name}")]
     Thread {

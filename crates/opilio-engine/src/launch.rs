@@ -31,6 +31,7 @@ use crate::runner::{Hand, ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, ShardLink};
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
+use crate::signals::Signals;
 use crate::spider::Spider;
 use crate::store::{Desk, DeskSetup, KeptCookies, QueuedScope, StoreDoor, StoreOutcome, StorePort, Syncing};
 
@@ -64,6 +65,7 @@ pub(crate) struct Plan<S: Spider> {
     /// Memory for bodies.
     pub(crate) bodies: BodyBudget,
     pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) signals: Option<Signals>,
     pub(crate) past: Past,
     pub(crate) syncing: Syncing,
 }
@@ -307,6 +309,8 @@ fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
         drain_max: DRAIN_MAX,
         before: plan.past.totals,
         memory: plan.memory.take(),
+        pages_max: plan.pages_max,
+        signals: plan.signals.take(),
     };
     Hall {
         clock,
@@ -529,12 +533,13 @@ fn conclude<S: Spider>(
     let mut report = CrawlReport {
         discovered: stats.discovered,
         admitted: stats.admitted,
-        pages: stats.pages,
+        pages: stats.pages.saturating_sub(totals.sitemaps),
         aliases: stats.aliases,
         left: stats.left,
         requests: totals.requests,
         retries: totals.retries,
         refusals: totals.refusals,
+        sitemaps: totals.sitemaps,
         items: totals.items,
         outputs: facts.outputs,
         nothing_left: false,

@@ -33,6 +33,7 @@ mod scope;
 mod session_tests;
 mod settings;
 mod shard;
+mod signals;
 mod spider;
 mod step;
 mod store;

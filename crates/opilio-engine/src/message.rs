@@ -239,6 +239,8 @@ pub(crate) struct Parsed {
     pub(crate) fetched: Fetched,
     /// Of a failure, what is known of it.
     pub(crate) cause: Cause,
+    /// It is a sitemap, and no page.
+    pub(crate) is_list: bool,
     /// Steps of shapes that its shard met for the first time.
     pub(crate) samples: Vec<Sample>,
 }
@@ -268,6 +270,7 @@ impl Parsed {
             items: 0,
             fetched: Fetched::default(),
             cause: Cause::default(),
+            is_list: false,
             samples: Vec::new(),
         }
     }
@@ -336,6 +339,7 @@ pub(crate) enum FromStore {
 pub(crate) struct Books {
     pub(crate) admitted: u64,
     pub(crate) pages: u64,
+    pub(crate) sitemaps: u64,
     pub(crate) aliases: u64,
     pub(crate) failures: u64,
     pub(crate) left: u64,

@@ -50,6 +50,9 @@ pub(crate) struct Totals {
     /// URLs that were requested with another step than that they are known under. In a note of its own.
     #[serde(skip)]
     pub(crate) other_step: u64,
+    /// Sitemaps that were read to their end. In the same note.
+    #[serde(skip)]
+    pub(crate) sitemaps: u64,
     /// When the last URL ended, where all have. In the same note.
     #[serde(skip)]
     pub(crate) finished_unix_ms: Option<u64>,
@@ -67,6 +70,7 @@ impl Totals {
             items: self.items + items,
             elapsed: self.elapsed + elapsed,
             other_step: self.other_step + other_step,
+            sitemaps: self.sitemaps,
             finished_unix_ms: None,
         }
     }
@@ -93,6 +97,7 @@ struct RunNote {
 #[serde(default)]
 struct MoreNote {
     other_step: u64,
+    sitemaps: u64,
     finished_unix_ms: Option<u64>,
 }
 
@@ -130,8 +135,8 @@ pub(crate) fn open(
                 true => unsure.map(|note| Timestamp::from_micros(note.until_micros)),
                 false => Some(clock.opened()),
             };
-            let MoreNote { other_step, finished_unix_ms } = more;
-            let totals = Totals { other_step, finished_unix_ms, ..run.totals };
+            let MoreNote { other_step, sitemaps, finished_unix_ms } = more;
+            let totals = Totals { other_step, sitemaps, finished_unix_ms, ..run.totals };
             Past { clock, totals, unsure, resumed: true, was_over: None }
         }
         // Nothing, or killed before its first commit.
@@ -370,9 +375,9 @@ impl RunState {
 pub(crate) fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, state: RunState) {
     let note = RunNote { now_micros: now.as_micros(), totals, state };
     frontier.keep_note(RUN, write(&note));
-    let Totals { other_step, finished_unix_ms, .. } = totals;
-    if other_step > 0 || finished_unix_ms.is_some() {
-        let note = MoreNote { other_step, finished_unix_ms };
+    let Totals { other_step, sitemaps, finished_unix_ms, .. } = totals;
+    if other_step > 0 || sitemaps > 0 || finished_unix_ms.is_some() {
+        let note = MoreNote { other_step, sitemaps, finished_unix_ms };
         frontier.keep_note(MORE, serde_json::to_vec(&note).unwrap_or_default().into());
     }
 }

@@ -12,7 +12,7 @@ use crate::extra::Extra;
 
 /// The books of a crawl, over all its runs.
 ///
-/// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`: these hold
+/// `discovered = filtered + admitted` and `admitted = pages + sitemaps + aliases + failures + left`: these hold
 /// whatever was killed when. Requests, retries, refusals, bytes and the time are kept with every
 /// settle: they cover at least what has ended, and lack what a killed run did after its last commit.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -21,8 +21,10 @@ pub struct CrawlReport {
     pub discovered: u64,
     /// Those that became the crawl's.
     pub admitted: u64,
-    /// Those that ended as a page.
+    /// Those that ended as a page, sitemaps apart.
     pub pages: u64,
+    /// Those that are sitemaps (or the robots.txt that names some) and were read to their end.
+    pub sitemaps: u64,
     /// Those whose redirects (or canonical links, where pages are merged by them) led to a URL that the
     /// crawl already knew.
     pub aliases: u64,
@@ -129,7 +131,7 @@ impl CrawlReport {
         let failures = self.failed();
         let filtered: u64 = self.filtered.values().sum();
         self.discovered == filtered + self.admitted
-            && self.admitted == self.pages + self.aliases + failures + self.left
+            && self.admitted == self.pages + self.sitemaps + self.aliases + failures + self.left
             && failures == self.failures.len() as u64 + self.unlisted
     }
 }
@@ -144,7 +146,11 @@ impl fmt::Display for CrawlReport {
         }
         let pages = plural(self.pages, "page", "pages");
         let aliases = plural(self.aliases, "alias", "aliases");
-        write!(f, "{pages}, {aliases}, {}", plural(self.failed(), "failure", "failures"))?;
+        write!(f, "{pages}, ")?;
+        if self.sitemaps > 0 {
+            write!(f, "{}, ", plural(self.sitemaps, "sitemap", "sitemaps"))?;
+        }
+        write!(f, "{aliases}, {}", plural(self.failed(), "failure", "failures"))?;
         for (n, (reason, count)) in self.reasons.iter().enumerate() {
             write!(f, "{}{count} {reason}", if n == 0 { " (" } else { ", " })?;
         }

@@ -1,5 +1,6 @@
 //! Where the crawl stands: a bar on a terminal, a line every few seconds elsewhere.
 
+use std::collections::VecDeque;
 use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -18,6 +19,7 @@ pub(crate) struct Display {
     how: How,
     /// When the last line was printed, since the crawl began.
     last_line: Mutex<Duration>,
+    pace: Mutex<Pace>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +41,7 @@ impl Display {
             (_, _, false) => How::Lines,
         };
         let bar = if how == How::Bar { bar() } else { ProgressBar::hidden() };
-        Self { bar, how, last_line: Mutex::new(Duration::ZERO) }
+        Self { bar, how, last_line: Mutex::new(Duration::ZERO), pace: Mutex::default() }
     }
 
     /// The bar, for whoever else writes to stderr.
@@ -56,18 +58,23 @@ impl Display {
 
     /// Shows where the crawl stands; cheap enough to be called several times a second.
     pub(crate) fn show(&self, progress: &Progress) {
+        let pace = {
+            let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+            pace.look(progress);
+            pace.words(progress)
+        };
         match self.how {
             How::Bar => {
                 // A bar of nothing would be drawn full.
-                self.bar.set_length(progress.admitted.max(1));
-                self.bar.set_position(progress.pages + progress.aliases + progress.failures);
-                self.bar.set_message(message(progress));
+                self.bar.set_length(goal(progress).max(1));
+                self.bar.set_position(ended(progress));
+                self.bar.set_message(format!("{pace}{}", message(progress)));
             }
             How::Lines => {
                 let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
                 if progress.elapsed >= *last + LINE_EVERY {
                     *last = progress.elapsed;
-                    say(&format!("{}: {}", show_duration(progress.elapsed), line(progress)));
+                    say(&format!("{}: {pace}{}", show_duration(progress.elapsed), line(progress)));
                 }
             }
             How::EndOnly | How::Quiet => {}
@@ -77,6 +84,55 @@ impl Display {
     /// Takes the bar away.
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();
+    }
+}
+
+fn ended(progress: &Progress) -> u64 {
+    progress.pages + progress.sitemaps + progress.aliases + progress.failures
+}
+
+/// How many URLs will have ended when the crawl does, as far as is known now: more may be found, and
+/// `--max-pages` may come first.
+fn goal(progress: &Progress) -> u64 {
+    let most = progress.pages_max.map(|max| max.saturating_add(ended(progress) - progress.pages));
+    most.map_or(progress.admitted, |most| progress.admitted.min(most))
+}
+
+/// How fast pages came lately.
+#[derive(Debug, Default)]
+struct Pace {
+    /// Pages, and all URLs that had ended, at some moments of the last while.
+    looks: VecDeque<(Duration, u64, u64)>,
+}
+
+impl Pace {
+    fn look(&mut self, progress: &Progress) {
+        let now = progress.elapsed;
+        if self.looks.back().is_none_or(|(last, ..)| now >= *last + LOOK_EVERY) {
+            self.looks.push_back((now, progress.pages, ended(progress)));
+        }
+        while self.looks.len() > 2 && self.looks[1].0 + LATELY <= now {
+            self.looks.pop_front();
+        }
+    }
+
+    /// `12.3 pages/s, about 2 min 5 s left, `, or nothing where it is not known yet.
+    fn words(&self, progress: &Progress) -> String {
+        let Some((since, pages, before)) = self.looks.front() else { return String::new() };
+        let secs = progress.elapsed.saturating_sub(*since).as_secs_f64();
+        if secs < 1.0 {
+            return String::new();
+        }
+        let pages = progress.pages.saturating_sub(*pages) as f64 / secs;
+        let ended_per_sec = ended(progress).saturating_sub(*before) as f64 / secs;
+        let left = goal(progress).saturating_sub(ended(progress)) as f64;
+        let text = format!("{pages:.1} pages/s, ");
+        match left / ended_per_sec {
+            secs if secs.is_finite() && secs < LEFT_MAX_SECS => {
+                format!("{text}about {} left, ", show_duration(Duration::from_secs(secs.round() as u64)))
+            }
+            _ => text,
+        }
     }
 }
 
@@ -106,7 +162,8 @@ fn slowed(progress: &Progress) -> &'static str {
 
 fn line(progress: &Progress) -> String {
     format!(
-        "{} pages, {} failures, {} left, {} in flight{}, {} {} ({} held), {}",
+        "{}{} pages, {} failures, {} left, {} in flight{}, {} {} ({} held), {}",
+        if progress.sitemaps > 0 { format!("{} sitemaps, ", progress.sitemaps) } else { String::new() },
         progress.pages,
         progress.failures,
         progress.left,
@@ -121,10 +178,39 @@ fn line(progress: &Progress) -> String {
 
 const TEMPLATE: &str = "{elapsed_precise} {bar:30} {pos}/{len} URLs, {wide_msg}";
 const LINE_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// What a pace is measured over.
+const LATELY: Duration = Duration::from_secs(30);
+/// A year: what lasts longer is not told.
+const LEFT_MAX_SECS: f64 = 365.0 * 86_400.0;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn at(secs: u64, pages: u64, admitted: u64) -> Progress {
+        let mut progress = Progress::default();
+        (progress.elapsed, progress.pages, progress.admitted) = (Duration::from_secs(secs), pages, admitted);
+        progress
+    }
+
+    #[test]
+    fn the_pace_is_that_of_the_last_while_and_an_estimate_follows_from_it() {
+        let mut pace = Pace::default();
+        // A resumed crawl: what came before counts for nothing.
+        for secs in 100..=200 {
+            let pages = 5_000 + (secs - 100) * if secs > 150 { 4 } else { 1 };
+            pace.look(&at(secs, pages, 6_000));
+        }
+        let now = at(200, 5_400, 6_000);
+        assert_eq!(pace.words(&now), "4.0 pages/s, about 2 min 30 s left, ");
+        let mut limited = now;
+        limited.pages_max = Some(5_480);
+        assert_eq!(pace.words(&limited), "4.0 pages/s, about 20 s left, ");
+        assert_eq!((goal(&now), goal(&limited)), (6_000, 5_480));
+        assert_eq!(Pace::default().words(&now), "");
+        assert!(pace.looks.len() < 40);
+    }
 
     #[test]
     fn the_bar_has_a_style() {

@@ -106,12 +106,16 @@ fn head(report: &CrawlReport) -> String {
         Stopped::Interrupted => "interrupted",
         Stopped::MemoryLimit => "ended by --memory-limit",
     };
+    let sitemaps = match report.sitemaps {
+        0 => String::new(),
+        n => format!(", {}", plural(n, "sitemap", "sitemaps")),
+    };
     let aliases = match report.aliases {
         0 => String::new(),
         n => format!(", {}", plural(n, "alias", "aliases")),
     };
     format!(
-        "{how} in {}: {}{aliases}, {}, {}, {}",
+        "{how} in {}: {}{sitemaps}{aliases}, {}, {}, {}",
         show_duration(report.elapsed),
         plural(report.pages, "page", "pages"),
         plural(report.failed(), "failure", "failures"),

@@ -119,7 +119,8 @@ pub fn assert_balanced(report: &Value) {
     assert_eq!(n("discovered"), n("admitted") + sum("filtered"), "{report}");
     let failures = report["failures"].as_array().unwrap().len() as u64;
     assert_eq!(sum("reasons"), failures, "{report}");
-    assert_eq!(n("admitted"), n("pages") + n("aliases") + failures + n("left"), "{report}");
+    let ended = n("pages") + n("sitemaps") + n("aliases") + failures;
+    assert_eq!(n("admitted"), ended + n("left"), "{report}");
 }
 
 /// Waits until something is so.

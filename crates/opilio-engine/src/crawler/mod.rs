@@ -117,6 +117,7 @@ pub struct Crawler<S: Spider> {
     gauge: Gauge,
     redirects_max: u16,
     merge: Naming,
+    stop_on_signals: bool,
     strip_tracking: bool,
     seed: Option<u64>,
 }
@@ -161,6 +162,7 @@ impl<S: Spider> Crawler<S> {
             gauge: Box::new(memory::resident_bytes),
             redirects_max: 10,
             merge: Naming::default(),
+            stop_on_signals: false,
             strip_tracking: false,
             seed: None,
         }
@@ -483,6 +485,21 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn transport(mut self, make: impl Fn() -> Rc<dyn Transport> + Send + Sync + 'static) -> Self {
         self.transport = Some(Arc::new(make));
+        self
+    }
+
+    /// Stops gently on SIGINT (Ctrl-C) and SIGTERM, as [`Handle::stop`] does: what is under way ends, everything
+    /// is written, and the report says [`Interrupted`](crate::Stopped::Interrupted). A second signal gives up
+    /// what is under way, as [`Handle::abort`] does. When the crawl is over, signals do what they did before.
+    ///
+    /// ```no_run
+    /// # async fn run(shop: impl opilio_engine::Spider) -> Result<(), opilio_engine::CrawlError> {
+    /// let report = opilio_engine::Crawler::new(shop).state("shop.state").resume().stop_on_signals().run().await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn stop_on_signals(mut self) -> Self {
+        self.stop_on_signals = true;
         self
     }
 

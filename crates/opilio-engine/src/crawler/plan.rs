@@ -20,6 +20,7 @@ use crate::past;
 use crate::runner::seed_admissions;
 use crate::scheduler::Progress;
 use crate::settings::Settings;
+use crate::signals::Signals;
 use crate::spider::Spider;
 use crate::store::{QueuedScope, Syncing, recall};
 
@@ -34,6 +35,8 @@ impl<S: Spider> Crawler<S> {
         if self.strip_tracking {
             self.scope = self.scope.strip_tracking();
         }
+        // Before anything that takes long: a signal that comes meanwhile is heard once it is done.
+        let signals = self.stop_on_signals.then(Signals::catch).transpose().map_err(CrawlError::Signals)?;
         self.scope.begin(crate::clock::this_year());
         let mut logins = Logins::default();
         let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope, &mut logins)?;
@@ -117,7 +120,8 @@ impl<S: Spider> Crawler<S> {
         }
         let stats = frontier.stats();
         past.was_over = (past.resumed && stats.left == 0).then_some(stats.discovered);
-        let (publish, progress) = watch::channel(Progress::default());
+        let (publish, progress) =
+            watch::channel(Progress { pages_max: self.pages_max, ..Progress::default() });
         let settings = Settings {
             hosts: self.hosts,
             retry: self.retry,
@@ -162,6 +166,7 @@ impl<S: Spider> Crawler<S> {
             memory: self.memory_limit.map(|bytes| MemoryLimit { bytes, gauge: self.gauge }),
             bodies: memory::bodies(self.memory_limit),
             progress: publish,
+            signals,
             past,
             syncing,
         };

@@ -20,6 +20,7 @@ use crate::report::Stopped;
 use crate::runner::{OVERDUE, ParseWatch};
 use crate::scheduler::Progress;
 use crate::scheduler::intake::MemoryWatch;
+use crate::signals::Signals;
 use crate::store::{StoreDoor, StorePort};
 
 /// What a scheduler needs to begin.
@@ -34,6 +35,9 @@ pub(crate) struct SchedulerSetup {
     /// What earlier runs of the crawl have done.
     pub(crate) before: Totals,
     pub(crate) memory: Option<MemoryLimit>,
+    pub(crate) pages_max: Option<u64>,
+    /// Those that stop the crawl.
+    pub(crate) signals: Option<Signals>,
 }
 
 /// How the actors' part of a crawl ended.
@@ -83,6 +87,8 @@ struct SchedulerParts {
     drain_max: Duration,
     before: Totals,
     memory: Option<MemoryWatch>,
+    pages_max: Option<u64>,
+    signals: Option<Signals>,
 }
 
 struct Shard {
@@ -109,15 +115,26 @@ enum Phase {
 
 impl Scheduler {
     pub(crate) fn start(setup: SchedulerSetup) -> actix::Addr<Self> {
-        let SchedulerSetup { clock, store, progress, ended, duration_max, drain_max, before, memory } = setup;
+        let SchedulerSetup { clock, store, progress, ended, .. } = setup;
+        let SchedulerSetup { duration_max, drain_max, before, memory, pages_max, signals, .. } = setup;
         let memory = memory.map(|limit| MemoryWatch::new(limit, clock.now()));
         let ended = Some(ended);
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             // It counts nothing itself.
             let port = StorePort::new(store, Rc::default());
-            let setup =
-                SchedulerParts { clock, port, progress, ended, duration_max, drain_max, before, memory };
+            let setup = SchedulerParts {
+                clock,
+                port,
+                progress,
+                ended,
+                duration_max,
+                drain_max,
+                before,
+                memory,
+                pages_max,
+                signals,
+            };
             Self { setup, shards: Vec::new(), books: Books::default(), phase: Phase::Running }
         })
     }
@@ -168,10 +185,12 @@ impl Scheduler {
     fn publish(&self) {
         let counts = self.counts();
         let totals = self.setup.before.and(counts, 0, 0, self.setup.clock.elapsed());
-        let Books { admitted, pages, aliases, failures, left, items } = self.books;
+        let Books { admitted, pages, sitemaps, aliases, failures, left, items } = self.books;
         self.setup.progress.send_replace(Progress {
             admitted,
             pages,
+            pages_max: self.setup.pages_max,
+            sitemaps,
             aliases,
             failures,
             left,
@@ -190,6 +209,9 @@ impl Scheduler {
 
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         self.publish();
+        if self.setup.signals.as_ref().is_some_and(Signals::came) {
+            self.signalled(ctx);
+        }
         for shard in &self.shards {
             if let Some(url) = shard.watch.overdue(OVERDUE) {
                 tracing::warn!(%url, "parse is still running and keeps its shard waiting");
@@ -197,6 +219,18 @@ impl Scheduler {
         }
         if self.setup.duration_max.is_some_and(|max| self.setup.clock.elapsed() >= max) {
             self.stop(ctx, Stopped::MaxDuration);
+        }
+    }
+
+    /// The first signal stops gently, the second at once.
+    fn signalled(&mut self, ctx: &mut Context<Self>) {
+        match self.phase {
+            Phase::Running => {
+                tracing::warn!("stopping: what is under way may end (within 10 s); once more stops at once");
+                self.stop(ctx, Stopped::Interrupted);
+            }
+            Phase::Draining(stopped) => self.close(stopped),
+            Phase::Closing(_) => {}
         }
     }
 

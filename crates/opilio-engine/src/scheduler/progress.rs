@@ -8,15 +8,19 @@ use std::time::Duration;
 pub struct Progress {
     /// URLs that became the crawl's.
     pub admitted: u64,
-    /// URLs that ended as a page.
+    /// URLs that ended as a page, sitemaps apart.
     pub pages: u64,
+    /// So many of which end the crawl, if there is a limit.
+    pub pages_max: Option<u64>,
+    /// Sitemaps that were read to their end.
+    pub sitemaps: u64,
     /// URLs that ended as another name of a known one.
     pub aliases: u64,
     /// URLs that ended as a failure.
     pub failures: u64,
     /// URLs that have not ended.
     pub left: u64,
-    /// Items written.
+    /// Items written, in all runs.
     pub items: u64,
     /// Requests sent.
     pub requests: u64,

@@ -127,6 +127,8 @@ pub(crate) struct Desk {
     before: Totals,
     counts: Vec<ShardCounts>,
     items: u64,
+    /// Sitemaps that are settled: the store counts them as pages.
+    sitemaps: u64,
     syncing: Syncing,
     /// When what was committed since the last sync is to be synced.
     sync_due: Option<Instant>,
@@ -174,6 +176,7 @@ impl Desk {
             over: false,
             drained: false,
             items: 0,
+            sitemaps: 0,
             names: Names::default(),
             decided: HashSet::new(),
         }
@@ -341,7 +344,13 @@ impl Desk {
     /// What all runs have done, up to what the shards of this one told last.
     fn totals(&self) -> Totals {
         let counts = self.counts.iter().fold(ShardCounts::default(), |all, counts| all.plus(*counts));
-        self.before.and(counts, self.items, self.known.others(), self.clock.elapsed())
+        let totals = self.before.and(counts, self.items, self.known.others(), self.clock.elapsed());
+        Totals { sitemaps: self.sitemaps(), ..totals }
+    }
+
+    /// Sitemaps that all runs have read to their end.
+    fn sitemaps(&self) -> u64 {
+        self.before.sitemaps + self.sitemaps
     }
 
     /// Something new is in the store: it is to be synced some time.
@@ -375,11 +384,12 @@ impl Desk {
         let stats = self.frontier.stats();
         let books = Books {
             admitted: stats.admitted,
-            pages: stats.pages,
+            pages: stats.pages.saturating_sub(self.sitemaps()),
+            sitemaps: self.sitemaps(),
             aliases: stats.aliases,
             failures: stats.failures_total(),
             left: stats.left,
-            items: self.items,
+            items: self.before.items + self.items,
         };
         // A lost one is made good by the next.
         let _ = self.scheduler.try_send(FromStore::Books(books));
@@ -388,7 +398,7 @@ impl Desk {
         }
         let stopped = if stats.left == 0 {
             Stopped::Finished
-        } else if self.dispatch.is_at_its_limit(leasing::counts(&stats)) {
+        } else if self.dispatch.is_at_its_limit(leasing::counts(&stats, self.sitemaps())) {
             Stopped::MaxPages
         } else {
             return;

@@ -93,7 +93,8 @@ fn the_sitemaps_of_robots_txt_are_seeds_and_robots_txt_is_asked_for_once() {
     assert_eq!(report.reasons, BTreeMap::from([(Reason::Robots, 1)]));
     assert_eq!(report.filtered.get("scope_host"), Some(&1));
     // Three pages; robots.txt, the index, two sitemaps and a list.
-    assert_eq!((report.pages, report.failures.len()), (8, 1));
+    assert_eq!((report.pages, report.sitemaps, report.failures.len()), (3, 5, 1));
+    assert!(report.to_string().starts_with("3 pages, 5 sitemaps, 0 aliases, 1 failure ("), "{report}");
     assert!(arrivals.windows(2).all(|pair| pair[1].0 - pair[0].0 >= Duration::from_millis(99)));
 }
 

@@ -152,3 +152,17 @@ fn a_crawl_whose_items_consist_of_something_else_is_not_resumed() {
     assert!(error.to_string().contains("name and price, and not of name and weight"), "{error}");
     assert_eq!(run(kept(dir.path(), 4, "name and price")).0.unwrap().pages, 4);
 }
+
+#[test]
+fn progress_counts_the_items_of_all_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    run(kept(dir.path(), 2, "")).0.unwrap();
+    // A handle is given by a crawl that runs on its own threads, in real time.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (report, progress) = runtime.block_on(async {
+        let crawl = kept(dir.path(), 3, "").max_pages(10).start().unwrap();
+        let handle = crawl.handle();
+        (crawl.await.unwrap(), handle.progress())
+    });
+    assert_eq!((report.items, progress.items, progress.pages_max), (3, 3, Some(10)));
+}

@@ -436,6 +436,7 @@ impl<S: Spider> SpiderRunner<S> {
             items: count,
             fetched: case.fetched,
             cause,
+            is_list: case.reads != Reads::Page,
             samples,
         });
     }

@@ -57,7 +57,7 @@ impl Desk {
 
     /// Leases for live hosts that have room, and for hosts that come alive with them.
     fn work(&mut self, now: Timestamp) -> Result<Vec<Work>, FrontierError> {
-        let wants = self.dispatch.lease(counts(&self.frontier.stats()));
+        let wants = self.dispatch.lease(counts(&self.frontier.stats(), self.sitemaps()));
         if wants.is_empty() {
             return Ok(Vec::new());
         }
@@ -105,9 +105,9 @@ impl Desk {
     }
 }
 
-/// What dispatch goes by.
-pub(super) fn counts(stats: &FrontierStats) -> StoreCounts {
-    StoreCounts { pages: stats.pages, out: stats.out }
+/// What dispatch goes by. The store counts sitemaps as pages.
+pub(super) fn counts(stats: &FrontierStats, sitemaps: u64) -> StoreCounts {
+    StoreCounts { pages: stats.pages.saturating_sub(sitemaps), out: stats.out }
 }
 
 fn group(leases: Vec<Lease>) -> Vec<Work> {

@@ -22,6 +22,7 @@ pub(super) struct Batch {
     pub(super) rows: Vec<Vec<u8>>,
     pub(super) rows_bytes: usize,
     pub(super) items: u64,
+    pub(super) sitemaps: u64,
 }
 
 impl Desk {
@@ -138,6 +139,7 @@ impl Desk {
             settlements.extend(batch.settlements);
             whose.extend(batch.whose);
             self.items += batch.items;
+            self.sitemaps += batch.sitemaps;
         }
         self.commit(settlements, &written.positions)?;
         if written.synced && self.syncing != Syncing::EachTime {
@@ -195,7 +197,10 @@ impl Desk {
 
 impl Batch {
     fn add(&mut self, page: Parsed) {
-        let Parsed { shard, host, lease, ending, origin, attempts, rows, items, fetched, cause, .. } = page;
+        let Parsed {
+            shard, host, lease, ending, origin, attempts, rows, items, fetched, cause, is_list, ..
+        } = page;
+        self.sitemaps += u64::from(is_list && ending == Ending::Page);
         self.settlements.push(settlement(lease, ending, attempts, origin, fetched).because(cause));
         self.whose.push((shard, host, lease));
         self.items += items;
