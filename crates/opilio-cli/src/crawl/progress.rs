@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(pace.words(&now), "4.0 pages/s, about 2 min 30 s left, ");
         let mut limited = now;
         limited.pages_max = Some(5_480);
-        assert_eq!(pace.words(&limited), "4.0 pages/s, about 20 s left, ");
+        assert_eq!(pace.words(&limited), "4.0 pages/s, about 20.0 s left, ");
         assert_eq!((goal(&now), goal(&limited)), (6_000, 5_480));
         assert_eq!(Pace::default().words(&now), "");
         assert!(pace.looks.len() < 40);
