@@ -263,7 +263,7 @@ fn entries_without_an_address_cost_no_other_entry_and_no_sitemap() {
         },
     );
     assert_eq!(items, [1, 2, 3].map(|n| format!("0 http://a.example/{n}")));
-    assert_eq!((report.pages, report.failed()), (4, 0));
+    assert_eq!((report.pages, report.sitemaps, report.failed()), (3, 1, 0));
 }
 
 #[test]
