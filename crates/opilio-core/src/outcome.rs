@@ -65,7 +65,7 @@ pub enum Fault {
     UnsupportedScheme,
     /// The content type is none that the crawl asked for.
     NotText,
-    /// Middleware of the user panicked on it.
+    /// Middleware or the transport of the user panicked on it.
     Middleware,
     /// The proxy failed, and not what is behind it: nothing has reached the host.
     Proxy,

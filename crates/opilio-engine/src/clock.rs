@@ -19,20 +19,51 @@ pub(crate) struct Clock {
     base: Instant,
     opened: Timestamp,
     opened_unix_micros: u64,
+    /// Which actor is to panic, and how long after the run began.
+    #[cfg(test)]
+    fault: Option<(&'static str, Duration)>,
 }
 
 impl Clock {
     /// A crawl begins now: this is its epoch.
     pub(crate) fn begin() -> Self {
-        Self { base: Instant::now(), opened: Timestamp::EPOCH, opened_unix_micros: unix_micros() }
+        Self::opening(Timestamp::EPOCH, unix_micros())
     }
 
     /// A crawl goes on now, of which an earlier run noted this instant last.
     pub(crate) fn resume(epoch_unix_micros: u64, noted: Timestamp) -> Self {
         let wall = unix_micros();
         let opened = reopened(epoch_unix_micros, noted, wall);
-        Self { base: Instant::now(), opened, opened_unix_micros: wall }
+        Self::opening(opened, wall)
     }
+
+    fn opening(opened: Timestamp, opened_unix_micros: u64) -> Self {
+        Self {
+            base: Instant::now(),
+            opened,
+            opened_unix_micros,
+            #[cfg(test)]
+            fault: None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_fault(self, name: &'static str, after: Duration) -> Self {
+        Self { fault: Some((name, after)), ..self }
+    }
+
+    /// Where an actor may be made to panic by a test.
+    #[cfg(test)]
+    #[allow(clippy::panic, reason = "that is what it is for")]
+    pub(crate) fn fault(&self, name: &str) {
+        if self.fault.is_some_and(|(which, after)| which == name && self.elapsed() >= after) {
+            panic!("{name} was told to panic");
+        }
+    }
+
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, reason = "it does something in tests")]
+    pub(crate) fn fault(&self, _: &str) {}
 
     /// The crawl's epoch on the wall, in microseconds since 1970, for a crawl that began with this.
     pub(crate) fn epoch_unix_micros(&self) -> u64 {

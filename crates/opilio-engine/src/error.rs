@@ -108,8 +108,9 @@ pub enum CrawlError {
         #[source]
         source: std::io::Error,
     },
-    /// A thread of ours ended without a word: a defect of Opilio.
-    #[error("the {name} thread died")]
+    /// A part of the crawl panicked: a defect of Opilio, or of an output of the user's. With a state directory
+    /// nothing is lost, and the crawl can be resumed.
+    #[error("run the crawl to its end: the {name} panicked")]
     Died {
         /// Which one.
         name: &'static str,

@@ -19,6 +19,7 @@ use opilio_frontier::{Admission, Frontier, FrontierError};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
+use crate::death::DeathWatch;
 use crate::error::CrawlError;
 use crate::exporter::{self, Rows, Written};
 use crate::fetcher::{Pool, PoolSetup, connections_max};
@@ -168,7 +169,7 @@ pub(crate) fn on_own_threads<S: Spider>(
         let ended =
             conduct(&*spider, hall.scheduler, hall.store.messages, hall.ended, commands, seeds, links).await;
         drop(arbiters);
-        let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
+        let store = store.await.map_err(|_| CrawlError::Died { name: "store" })?;
         let export = end_of_export(export).await?;
         conclude(&*spider, ended?, store, export, facts)
     })
@@ -196,8 +197,8 @@ pub(crate) async fn here<S: Spider>(
     let store = actix::spawn(desk.run(hall.inbox));
     let ended =
         conduct(&*spider, hall.scheduler, hall.store.messages, hall.ended, commands, seeds, links).await;
-    let store = store.await.map_err(|_| CrawlError::Died { name: "opilio-store" })?;
-    let export = export.await.map_err(|_| CrawlError::Died { name: "opilio-export" })?;
+    let store = store.await.map_err(|_| CrawlError::Died { name: "store" })?;
+    let export = export.await.map_err(|_| CrawlError::Died { name: "exporter" })?;
     conclude(&*spider, ended?, store, export, facts)
 }
 
@@ -236,7 +237,7 @@ async fn end_of_export(
     export: oneshot::Receiver<Result<(), ExportError>>,
 ) -> Result<Result<(), ExportError>, CrawlError> {
     match tokio::time::timeout(EXPORT_MAX, export).await {
-        Ok(ended) => ended.map_err(|_| CrawlError::Died { name: "opilio-export" }),
+        Ok(ended) => ended.map_err(|_| CrawlError::Died { name: "exporter" }),
         Err(_) => Ok(Ok(())),
     }
 }
@@ -408,6 +409,7 @@ fn start_shard<S: Spider>(
     let cached = web.cache.is_some();
     let fetcher = Rc::new(web.fetcher(clock)?);
     let cache = cached.then(|| fetcher.clone());
+    let died = Outbox::new(scheduler.clone().recipient());
     let pool = Pool::start(PoolSetup {
         shard,
         slots,
@@ -420,6 +422,7 @@ fn start_shard<S: Spider>(
         fetch_max,
         wanted: scheduler.clone().recipient(),
         lent: scheduler.clone().recipient(),
+        death: DeathWatch::new("fetcher pool", died.clone()),
     });
     let setup = RunnerSetup {
         shard,
@@ -432,6 +435,7 @@ fn start_shard<S: Spider>(
         hand,
         cores,
         files,
+        death: DeathWatch::new("spider runner", died.clone()),
     };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots, take) = (pool.clone().recipient(), pool.clone().recipient(), pool.clone().recipient());
@@ -456,6 +460,7 @@ fn start_shard<S: Spider>(
         }),
         news: scheduler.clone().recipient(),
         reports: scheduler.recipient(),
+        death: DeathWatch::new("shard", died),
     });
     let link = ShardLink {
         assign: actor.clone().recipient(),
@@ -479,15 +484,21 @@ async fn conduct<S: Spider>(
     seeds: Vec<Admission>,
     links: Vec<ShardLink>,
 ) -> Result<Ended, CrawlError> {
-    let died = |_| CrawlError::Died { name: "scheduler" };
-    scheduler.send(Command::Begin(links)).await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
+    let died = CrawlError::Died { name: "scheduler" };
+    if scheduler.send(Command::Begin(links)).await.is_err() {
+        return Err(died);
+    }
     hook("opened", || spider.opened());
-    let feeding = actix::spawn(feed(store, seeds));
+    let feeding = actix::spawn(feed(store.clone(), seeds));
     loop {
         tokio::select! {
             ended = &mut ended => {
                 feeding.abort();
-                return ended.map_err(died);
+                if ended.is_err() {
+                    // Nobody else tells the store.
+                    let _ = store.send(ToStore::Close { counts: None, drained: false }).await;
+                }
+                return ended.map_err(|_| died);
             }
             Some(command) = commands.recv() => {
                 let _ = scheduler.send(command).await;
@@ -525,6 +536,9 @@ fn conclude<S: Spider>(
     // A sink that failed is why the store stopped: it is told first.
     export?;
     let StoreOutcome { stats, failures, totals } = store?;
+    if let Some(name) = ended.died {
+        return Err(CrawlError::Died { name });
+    }
     // Below the limit nothing is missing: should the list and the counts differ, the books say so.
     let unlisted = match failures.len() < FAILURES_MAX {
         true => 0,

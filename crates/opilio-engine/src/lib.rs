@@ -10,6 +10,7 @@
 
 mod clock;
 mod crawler;
+mod death;
 mod error;
 mod exporter;
 mod extra;

@@ -17,6 +17,7 @@
 //! | [`FromStore`] | store → scheduler | wants |
 //! | [`FromShard`] | shard → scheduler | one a passive host and one a shard |
 //! | [`Drain`], [`ShardReport`] | scheduler ⇄ shards | one a shard |
+//! | [`ActorDied`] | an actor that panicked → scheduler | one an actor |
 
 use std::sync::Arc;
 
@@ -303,12 +304,19 @@ pub(crate) enum ToStore {
     /// Hand out nothing more.
     Stop,
     /// Nothing more comes: settle what was written, sync, tell the books. With all that the shards have
-    /// counted.
+    /// counted, unless nobody is left who knows.
     Close {
-        counts: ShardCounts,
+        counts: Option<ShardCounts>,
         /// Nothing was given up: all hosts have gone passive, and what they remember has been sent.
         drained: bool,
     },
+}
+
+/// An actor that the crawl cannot go on without has panicked.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct ActorDied {
+    pub(crate) name: &'static str,
 }
 
 /// What a host that was closed remembers: kept at once, so that a kill does not forget a stated wait.

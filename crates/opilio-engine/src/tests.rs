@@ -18,6 +18,8 @@ use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, 
 #[cfg(feature = "disk")]
 mod cookies;
 #[cfg(feature = "disk")]
+mod deaths;
+#[cfg(feature = "disk")]
 mod failures;
 #[cfg(feature = "disk")]
 mod hanging;

@@ -120,6 +120,9 @@ pub struct Crawler<S: Spider> {
     stop_on_signals: bool,
     strip_tracking: bool,
     seed: Option<u64>,
+    /// Which actor panics, and when.
+    #[cfg(test)]
+    fault: Option<(&'static str, Duration)>,
 }
 
 impl<S: Spider> Crawler<S> {
@@ -165,7 +168,16 @@ impl<S: Spider> Crawler<S> {
             stop_on_signals: false,
             strip_tracking: false,
             seed: None,
+            #[cfg(test)]
+            fault: None,
         }
+    }
+
+    /// Has an actor panic at the first message that it gets so long after the run began.
+    #[cfg(test)]
+    pub(crate) fn fault(mut self, actor: &'static str, after: Duration) -> Self {
+        self.fault = Some((actor, after));
+        self
     }
 
     /// Rate, in-flight limit and patience of every host that has no settings of its own; with

@@ -106,6 +106,10 @@ impl<S: Spider> Crawler<S> {
         let mut past = past::open(&mut *frontier, &mut sinks, &self.spider.item_layout())?;
         past::grown(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
         let hosts = past::judge_hosts(&mut *frontier, self.scope.follows_links(), past.resumed)?;
+        #[cfg(test)]
+        if let Some((name, after)) = self.fault {
+            past.clock = past.clock.with_fault(name, after);
+        }
         let clock = past.clock;
         let cookies = self.cookies.then(|| Arc::new(Cookies::new(move || clock.unix_millis() / 1_000)));
         if let (Some(cookies), Some(file)) = (&cookies, &cookie_file) {

@@ -2,6 +2,7 @@
 //! reports what happened. It decides nothing about a URL.
 
 use std::cell::{Cell, RefCell};
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,12 +10,14 @@ use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
+use futures_util::FutureExt;
 use opilio_core::intake::IntakeLevel;
 use opilio_core::{Blame, Fault, Hints, Outcome};
 use opilio_fetch::{Connection, Fetched, Fetcher};
 
 use super::kept::{Connections, Keeping};
 use crate::clock::Clock;
+use crate::death::{DeathWatch, words_of_panic};
 use crate::fetcher::queue::Queue;
 use crate::fetcher::{Slot, Standing};
 use crate::message::{
@@ -40,6 +43,7 @@ pub(crate) struct PoolSetup {
     pub(crate) fetch_max: Duration,
     pub(crate) wanted: Recipient<SlotsWanted>,
     pub(crate) lent: Recipient<Lent>,
+    pub(crate) death: DeathWatch,
 }
 
 pub(crate) struct Pool {
@@ -69,6 +73,7 @@ pub(crate) struct Pool {
     /// A look is due at what could not be granted: slots were asked for elsewhere, or the store is
     /// behind.
     looking: bool,
+    _death: DeathWatch,
 }
 
 impl Pool {
@@ -94,6 +99,7 @@ impl Pool {
             wanted: setup.wanted,
             lent: Outbox::new(setup.lent),
             looking: false,
+            _death: setup.death,
         })
     }
 
@@ -222,6 +228,7 @@ impl Handler<Fetch> for Pool {
     type Result = ();
 
     fn handle(&mut self, fetch: Fetch, _: &mut Self::Context) {
+        self.clock.fault("fetcher pool");
         let fetcher = self.fetcher.clone();
         let fetch_max = self.fetch_max;
         let counts = self.counts.clone();
@@ -237,8 +244,12 @@ impl Handler<Fetch> for Pool {
         actix::spawn(async move {
             // Waits for memory do not count against the fetch's own deadline, but the host expects its
             // lease back: it must hear of the end before it takes the fetch for lost.
-            let fetched = tokio::time::timeout(fetch_max, fetcher.fetch(order)).await;
-            let report = fetched.map_or_else(|_| lost(what), |fetched| report(what, fetched, &counts));
+            let fetch = AssertUnwindSafe(fetcher.fetch(order)).catch_unwind();
+            let report = match tokio::time::timeout(fetch_max, fetch).await {
+                Ok(Ok(fetched)) => report(what, fetched, &counts),
+                Ok(Err(panic)) => panicked(what, &words_of_panic(&*panic)),
+                Err(_) => lost(what),
+            };
             drop(kept);
             // The slot is free before the host hears of it, so that it can start the next one at once.
             drop(slot);
@@ -266,9 +277,17 @@ fn report(what: Errand, mut fetched: Fetched, counts: &Cell<ShardCounts>) -> Rep
 
 /// The report of a fetch that was given up: whether the server acted on it is not known.
 fn lost(what: Errand) -> Report {
-    let error = Some("it waited too long for memory".to_owned());
-    let outcome = Outcome::Failed(Fault::Lost);
-    Report { what, outcome, hints: Hints::default(), answer: None, location: None, error }
+    failed(what, Fault::Lost, "it waited too long for memory".to_owned())
+}
+
+/// The report of a fetch that panicked, in the user's own transport: the URL pays, and no other.
+fn panicked(what: Errand, words: &str) -> Report {
+    failed(what, Fault::Middleware, format!("send the request by the transport: {words}"))
+}
+
+fn failed(what: Errand, fault: Fault, error: String) -> Report {
+    let outcome = Outcome::Failed(fault);
+    Report { what, outcome, hints: Hints::default(), answer: None, location: None, error: Some(error) }
 }
 
 /// Room for a message of each live host; more of them wait in the hosts' own state.

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::memory::MemoryLimit;
 use crate::message::{
-    Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, ShardCounts, ShardReport, Slots,
-    SlotsWanted, Take, ToStore, Visit, Visited,
+    ActorDied, Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, ShardCounts, ShardReport,
+    Slots, SlotsWanted, Take, ToStore, Visit, Visited,
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
@@ -46,6 +46,8 @@ pub(crate) struct Ended {
     pub(crate) stopped: Stopped,
     /// How long intake was slowed, since memory was near its limit.
     pub(crate) slowed: Duration,
+    /// The actor whose panic ended it.
+    pub(crate) died: Option<&'static str>,
 }
 
 /// A shard as the scheduler sees it.
@@ -76,6 +78,7 @@ pub(crate) struct Scheduler {
     shards: Vec<Shard>,
     books: Books,
     phase: Phase,
+    died: Option<&'static str>,
 }
 
 struct SchedulerParts {
@@ -135,7 +138,7 @@ impl Scheduler {
                 pages_max,
                 signals,
             };
-            Self { setup, shards: Vec::new(), books: Books::default(), phase: Phase::Running }
+            Self { setup, shards: Vec::new(), books: Books::default(), phase: Phase::Running, died: None }
         })
     }
 
@@ -161,7 +164,7 @@ impl Scheduler {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(stopped);
             let drained = self.shards.iter().all(|shard| shard.drained);
-            self.setup.port.send(ToStore::Close { counts: self.counts(), drained });
+            self.setup.port.send(ToStore::Close { counts: Some(self.counts()), drained });
             self.setup.port.hurry();
         }
     }
@@ -174,7 +177,7 @@ impl Scheduler {
         self.publish();
         if let Some(ended) = self.setup.ended.take() {
             let slowed = self.setup.memory.as_ref().map_or(Duration::ZERO, MemoryWatch::slowed);
-            let _ = ended.send(Ended { stopped, slowed });
+            let _ = ended.send(Ended { stopped, slowed, died: self.died });
         }
     }
 
@@ -349,10 +352,23 @@ impl Handler<FromStore> for Scheduler {
     }
 }
 
+impl Handler<ActorDied> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, ActorDied { name }: ActorDied, ctx: &mut Self::Context) {
+        tracing::error!(actor = name, "an actor panicked: the crawl ends, and can be resumed");
+        self.died = self.died.or(Some(name));
+        self.stop(ctx, Stopped::Interrupted);
+        // What the dead actor held does not drain.
+        self.close(Stopped::Interrupted);
+    }
+}
+
 impl Handler<Credit> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, Credit { host, leases }: Credit, _: &mut Self::Context) {
+        self.setup.clock.fault("scheduler");
         if self.phase == Phase::Running {
             self.setup.port.send(ToStore::Want { host, leases });
         }

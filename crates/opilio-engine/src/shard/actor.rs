@@ -15,6 +15,7 @@ use opilio_fetch::Fetcher;
 use super::cached::{self, Missing};
 use super::memory;
 use crate::clock::Clock;
+use crate::death::DeathWatch;
 use crate::fetcher::Pool;
 use crate::host::{
     Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesFacts, RulesTable, Unjudged, patience,
@@ -77,6 +78,7 @@ pub(crate) struct ShardSetup {
     pub(crate) context: Box<dyn FnOnce(Outbox<HostGone>) -> ShardContext>,
     pub(crate) news: Recipient<FromShard>,
     pub(crate) reports: Recipient<ShardReport>,
+    pub(crate) death: DeathWatch,
 }
 
 pub(crate) struct Shard {
@@ -90,6 +92,7 @@ pub(crate) struct Shard {
     drained_said: bool,
     news: Outbox<FromShard>,
     reports: Recipient<ShardReport>,
+    _death: DeathWatch,
 }
 
 struct Live {
@@ -125,6 +128,7 @@ impl Shard {
                 drained_said: false,
                 news: Outbox::new(setup.news),
                 reports: setup.reports,
+                _death: setup.death,
             }
         })
     }
@@ -319,6 +323,7 @@ impl Handler<Assign> for Shard {
     type Result = ();
 
     fn handle(&mut self, Assign { work, calls, kept, decided }: Assign, ctx: &mut Self::Context) {
+        self.cx.clock.fault("shard");
         let cache = self.cx.cache.clone().filter(|_| !self.draining);
         for Work { host, leases, memory } in work {
             self.host(&host, memory.as_deref());

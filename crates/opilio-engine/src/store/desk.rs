@@ -221,6 +221,7 @@ impl Desk {
             while let Ok(remember) = self.closed_hosts.try_recv() {
                 self.remember(remember);
             }
+            self.clock.fault("store");
             let busy = !messages.is_empty();
             close |= self.take(&mut messages).await?;
             self.lease().await?;
@@ -260,8 +261,10 @@ impl Desk {
                 ToStore::Stop => self.dispatch.handle(DispatchInput::Stop),
                 ToStore::Close { counts, drained } => {
                     // What was counted beside what was given, too.
-                    self.counts.fill(ShardCounts::default());
-                    self.counts[0] = counts;
+                    if let Some(counts) = counts {
+                        self.counts.fill(ShardCounts::default());
+                        self.counts[0] = counts;
+                    }
                     self.drained = drained;
                     close = true;
                 }

@@ -23,6 +23,7 @@ use super::same::{Bodies, Firsts};
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
 use crate::clock::Clock;
+use crate::death::{DeathWatch, words_of_panic};
 use crate::extra::{Extra, Reads};
 use crate::message::{Deliver, Name, Parsed};
 use crate::outbox::Outbox;
@@ -50,6 +51,7 @@ pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) cores: Arc<Semaphore>,
     /// Where files go, if the crawl keeps any.
     pub(crate) files: Option<FileStore>,
+    pub(crate) death: DeathWatch,
 }
 
 pub(crate) struct SpiderRunner<S: Spider> {
@@ -69,6 +71,7 @@ pub(crate) struct SpiderRunner<S: Spider> {
     files: Option<FileStore>,
     /// Its own address, for what comes back from other threads.
     me: Option<WeakAddr<Self>>,
+    _death: DeathWatch,
 }
 
 /// What `parse` or `failed` made of a lease.
@@ -106,6 +109,7 @@ impl<S: Spider> SpiderRunner<S> {
             cores: setup.cores,
             files: setup.files,
             me: None,
+            _death: setup.death,
         })
     }
 
@@ -539,13 +543,6 @@ fn parse<S: Spider>(
     }
 }
 
-/// What a panic says. Where it happened is what the panic hook prints.
-fn words_of_panic(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("with a value that is no text"))
-}
-
 /// A page that was parsed on another thread.
 struct Elsewhere<S: Spider> {
     case: Case<S::Step>,
@@ -595,6 +592,7 @@ impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
     type Result = ();
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
+        self.clock.fault("spider runner");
         self.guarded(Stub::of(&deliver.lease, deliver.attempts), |runner| runner.read(ctx, deliver));
     }
 }

@@ -1,0 +1,33 @@
+//! An actor that panics is dropped without a word: what tells the scheduler, which ends the crawl then.
+//!
+//! Nothing is lost with it. The store knows which leases are out, and a resumed crawl goes on from there.
+
+use crate::message::ActorDied;
+use crate::outbox::Outbox;
+
+/// A field of an actor. Dropped by a panic, it tells the scheduler whose actor it was.
+pub(crate) struct DeathWatch {
+    name: &'static str,
+    tell: Outbox<ActorDied>,
+}
+
+impl DeathWatch {
+    pub(crate) fn new(name: &'static str, tell: Outbox<ActorDied>) -> Self {
+        Self { name, tell }
+    }
+}
+
+impl Drop for DeathWatch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell.send(ActorDied { name: self.name });
+        }
+    }
+}
+
+/// The words of a panic. Its place is printed by the panic hook.
+pub(crate) fn words_of_panic(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("with a value that is no text"))
+}
