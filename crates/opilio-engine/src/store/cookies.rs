@@ -64,6 +64,6 @@ fn cause(error: &dyn std::error::Error) -> String {
 }
 
 /// What is written in less time may be written with each commit.
-const QUICK: Duration = Duration::from_millis(25);
+const QUICK: Duration = Duration::from_millis(100);
 /// So many times as long as writing took nothing is written early.
 const REST: u32 = 9;
