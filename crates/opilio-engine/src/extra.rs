@@ -47,14 +47,12 @@ pub(crate) struct Marks {
     pub(crate) asked_again: bool,
     /// It was asked for although the crawl may know its URL: see [`Request::again`](crate::Request::again).
     pub(crate) again: bool,
-    /// It came back to a URL of its own without having set a cookie: some other answer had.
-    pub(crate) came_back: bool,
 }
 
 impl Marks {
     fn byte(self) -> u8 {
-        let Self { of_seed, has_cookie, passed_wall, asked_behind, asked_again, again, came_back } = self;
-        [of_seed, has_cookie, passed_wall, asked_behind, asked_again, again, came_back]
+        let Self { of_seed, has_cookie, passed_wall, asked_behind, asked_again, again } = self;
+        [of_seed, has_cookie, passed_wall, asked_behind, asked_again, again]
             .iter()
             .rev()
             .fold(0, |byte, mark| byte << 1 | u8::from(*mark))
@@ -70,7 +68,6 @@ impl Marks {
             asked_behind: has(3),
             asked_again: has(4),
             again: has(5),
-            came_back: has(6),
         };
         (marks.byte() == byte).then_some(marks)
     }
@@ -303,7 +300,7 @@ mod tests {
             let bare = Extra { reads, ..Extra::default() };
             assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
         }
-        for marks in (1..128).filter_map(Marks::of_byte) {
+        for marks in (1..64).filter_map(Marks::of_byte) {
             for reads in [Reads::Page, Reads::SitemapsOf] {
                 let marked = Extra { reads, marks, ..extra.clone() };
                 let encoded = marked.encode().unwrap();
@@ -360,7 +357,7 @@ mod tests {
             &[LIST, 0, LIST, 0],
             &[LIST, 0, MARKED, 1],
             &[MARKED, 1, MARKED, 1],
-            &[MARKED, 128],
+            &[MARKED, 64],
             &[MARKED],
             &[FULL],
             &[FULL, 255, 255, 255, 255, 255],

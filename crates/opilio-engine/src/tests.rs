@@ -40,6 +40,7 @@ mod sitemaps;
 mod state;
 #[cfg(feature = "disk")]
 mod steps;
+mod walls;
 #[cfg(feature = "disk")]
 mod words;
 

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::{CrawlReport, Crawler, Follow, Found, Page, ParseError, Request, Scope, Spider, Stopped};
 
 /// Fetches a list and what its pages link to; writes down what arrived, and what failed.
-struct Site(Vec<String>);
+pub(super) struct Site(Vec<String>);
 
 impl Spider for Site {
     type Item = String;
@@ -44,25 +44,25 @@ fn with(answer: ScriptedAnswer, name: HeaderName, value: &str) -> ScriptedAnswer
     answer.header(name, HeaderValue::from_str(value).unwrap())
 }
 
-fn to(url: &str) -> ScriptedAnswer {
+pub(super) fn to(url: &str) -> ScriptedAnswer {
     with(ScriptedAnswer::status(302), LOCATION, url).after(Duration::from_millis(3))
 }
 
-fn sets(answer: ScriptedAnswer, cookie: &str) -> ScriptedAnswer {
+pub(super) fn sets(answer: ScriptedAnswer, cookie: &str) -> ScriptedAnswer {
     with(answer, SET_COOKIE, &format!("{cookie}; Path=/"))
 }
 
 /// A page that is called what its path is.
-fn page(ask: &Ask) -> ScriptedAnswer {
+pub(super) fn page(ask: &Ask) -> ScriptedAnswer {
     ScriptedAnswer::page(format!("<title>{}</title>", ask.url.path())).after(Duration::from_millis(3))
 }
 
-fn has(ask: &Ask, cookie: &str) -> bool {
+pub(super) fn has(ask: &Ask, cookie: &str) -> bool {
     let sent = ask.headers.get(COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     sent.split("; ").any(|one| one == cookie)
 }
 
-fn crawler(urls: &[String]) -> Crawler<Site> {
+pub(super) fn crawler(urls: &[String]) -> Crawler<Site> {
     Crawler::new(Site(urls.to_vec()))
         .host(HostPolicy::new().rate(per_second(20)).in_flight(2))
         .addresses(AddressPolicy::allow_all())
@@ -72,14 +72,14 @@ fn crawler(urls: &[String]) -> Crawler<Site> {
 }
 
 /// What came of a crawl: its report, its items in order, and what was asked when.
-struct Ran {
-    report: CrawlReport,
-    items: Vec<String>,
-    asked: Vec<(Duration, String)>,
+pub(super) struct Ran {
+    pub(super) report: CrawlReport,
+    pub(super) items: Vec<String>,
+    pub(super) asked: Vec<(Duration, String)>,
 }
 
 impl Ran {
-    fn failures(&self) -> Vec<(String, Reason)> {
+    pub(super) fn failures(&self) -> Vec<(String, Reason)> {
         let mut all: Vec<_> =
             self.report.failures.iter().map(|failure| (failure.url.to_string(), failure.reason)).collect();
         all.sort();
@@ -104,7 +104,10 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap()
 }
 
-fn run(crawler: Crawler<Site>, web: impl Fn(&Ask) -> ScriptedAnswer + Clone + Send + Sync + 'static) -> Ran {
+pub(super) fn run(
+    crawler: Crawler<Site>,
+    web: impl Fn(&Ask) -> ScriptedAnswer + Clone + Send + Sync + 'static,
+) -> Ran {
     let (output, collected) = Collect::new();
     let mut ran = run_unwritten(crawler.export(output), web);
     // Lines of aliases are no items.
@@ -182,7 +185,7 @@ fn comes_to(paths: &[&str], web: Web, expected: &Comes<'_>) -> Ran {
         });
         let mut all: Vec<_> = pages.chain(failed).collect();
         all.sort();
-        assert_eq!(items, all, "{how}");
+        assert_eq!(items, all, "{how}: {report:?}");
         assert_eq!((report.pages, report.aliases), (expected.pages.len() as u64, expected.aliases), "{how}");
         assert_eq!((report.left, report.stopped), (0, Stopped::Finished), "{how}");
     };
@@ -206,7 +209,7 @@ fn comes_to(paths: &[&str], web: Web, expected: &Comes<'_>) -> Ran {
     ran
 }
 
-fn absolute(path: &str) -> String {
+pub(super) fn absolute(path: &str) -> String {
     if path.contains("://") { path.to_owned() } else { format!("http://a.example{path}") }
 }
 
@@ -513,93 +516,6 @@ fn a_page_may_lead_to_itself_as_often_as_it_sets_cookies_up_to_the_limit() {
     assert_eq!(ran.failures(), expected);
     let ran = run(crawler(&urls[..1]).max_redirects(3), web);
     assert_eq!(ran.failures(), [(urls[0].clone(), Reason::TooManyRedirects)]);
-}
-
-#[test]
-fn a_wall_of_several_turns_is_passed_wherever_it_leads_in_between() {
-    // Each turn sets one more cookie, and only then is the page shown.
-    let turns = |ask: &Ask| (1..=3).take_while(|n| has(ask, &format!("c{n}={n}"))).count() + 1;
-    let to_itself = move |ask: &Ask| match turns(ask) {
-        4 => page(ask),
-        turn => sets(to(ask.url.path()), &format!("c{turn}={turn}")),
-    };
-    let by_another = move |ask: &Ask| match (turns(ask), ask.url.path()) {
-        (turn, path) if path.starts_with("/check") => sets(to(&path[6..]), &format!("c{turn}={turn}")),
-        (4, _) => page(ask),
-        (_, path) => to(&format!("/check{path}")),
-    };
-    let first_by_another = move |ask: &Ask| match (turns(ask), ask.url.path()) {
-        (turn, path) if path.starts_with("/check") => sets(to(&path[6..]), &format!("c{turn}={turn}")),
-        (1, path) => to(&format!("/check{path}")),
-        (4, _) => page(ask),
-        (turn, path) => sets(to(path), &format!("c{turn}={turn}")),
-    };
-    let first_at_itself = move |ask: &Ask| match (turns(ask), ask.url.path()) {
-        (turn, path) if path.starts_with("/check") => sets(to(&path[6..]), &format!("c{turn}={turn}")),
-        (1, path) => sets(to(path), "c1=1"),
-        (4, _) => page(ask),
-        (_, path) => to(&format!("/check{path}")),
-    };
-    type Wall = Box<dyn Fn(&Ask) -> ScriptedAnswer + Send + Sync>;
-    let walls: [(&str, Arc<Wall>); 4] = [
-        ("to itself", Arc::new(Box::new(to_itself))),
-        ("by another", Arc::new(Box::new(by_another))),
-        ("first by another", Arc::new(Box::new(first_by_another))),
-        ("first at itself", Arc::new(Box::new(first_at_itself))),
-    ];
-    for (what, wall) in walls {
-        for count in [1, 2, 5] {
-            let paths: Vec<_> = (0..count).map(|n| format!("/{n}")).collect();
-            let urls: Vec<_> = paths.iter().map(|path| absolute(path)).collect();
-            let web = wall.clone();
-            let ran = run(crawler(&urls).max_redirects(10), move |ask: &Ask| web(ask));
-            let pages: Vec<_> = paths.iter().map(|path| format!("{} is {path}", absolute(path))).collect();
-            assert_eq!(ran.items, pages, "{what}, {count}: {:?}", ran.asked);
-        }
-    }
-}
-
-#[test]
-fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
-    // A page, or another chain at the wall, has set the first one, and the second turn sets the second.
-    let second_turn = Mutex::new(std::collections::HashSet::new());
-    let second_turn = Arc::new(second_turn);
-    let by_a_page = move |ask: &Ask| match ask.url.path() {
-        "/start" => ScriptedAnswer::page("<title>/start</title><a href=/0>0</a><a href=/1>1</a>")
-            .header(SET_COOKIE, HeaderValue::from_static("c1=1; Path=/"))
-            .after(Duration::from_millis(3)),
-        _ if has(ask, "c2=2") => page(ask),
-        path if second_turn.lock().unwrap().insert(path.to_owned()) => to(path),
-        path => sets(to(path), "c2=2"),
-    };
-    let ran = run(crawler(&[absolute("/start")]), by_a_page);
-    let pages = ["/0", "/1", "/start"].map(|path| format!("{} is {path}", absolute(path)));
-    assert_eq!(ran.items, pages, "{:?}", ran.asked);
-    // Those that come to the wall after the first have its cookie, and asked for their page without it.
-    let by_another = |ask: &Ask| match (ask.url.path(), ask.url.query()) {
-        ("/wall", Some(from)) if has(ask, "c1=1") => to(&format!("/{from}")),
-        ("/wall", Some(from)) => sets(to(&format!("/wall?{from}")), "c1=1"),
-        _ if has(ask, "c1=1") => page(ask),
-        (path, _) => to(&format!("/wall?{}", &path[1..])),
-    };
-    for count in [2, 3, 6] {
-        let urls: Vec<_> = (0..count).map(|n| absolute(&format!("/{n}"))).collect();
-        let ran = run(crawler(&urls).host(HostPolicy::new().rate(per_second(20)).in_flight(6)), by_another);
-        let pages: Vec<_> = (0..count).map(|n| format!("{} is /{n}", absolute(&format!("/{n}")))).collect();
-        assert_eq!(ran.items, pages, "{:?}", ran.asked);
-    }
-    // A ring stays one, and costs one request more at a site that sets cookies.
-    let ring = |ask: &Ask| match ask.url.path() {
-        "/start" => ScriptedAnswer::page("<title>/start</title><a href=/a>a</a>")
-            .header(SET_COOKIE, HeaderValue::from_static("c1=1; Path=/"))
-            .after(Duration::from_millis(3)),
-        "/a" => to("/b"),
-        "/b" => to("/c"),
-        _ => to("/a"),
-    };
-    let ran = run(crawler(&[absolute("/start")]), ring);
-    assert_eq!(ran.failures(), [(absolute("/a"), Reason::RedirectLoop)]);
-    assert_eq!(ran.asked.len(), 5, "{:?}", ran.asked);
 }
 
 /// A shop that moved: every page of the old names leads to the same on the new one.

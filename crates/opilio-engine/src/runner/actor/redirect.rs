@@ -87,9 +87,8 @@ impl<S: Spider> SpiderRunner<S> {
         // A cookie that some other answer set, a page's or another chain's, may be what the URL waits for. It
         // is asked with it once.
         let others = || self.settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
-        let anew = loops && !marks.has_cookie && !respelled && !marks.came_back && others();
-        marks.came_back |= anew;
-        if loops && (marks.has_cookie || anew) {
+        let asked_anew = || was_asked_anew(fingerprint, &chain, case.record.fingerprint);
+        if loops && (marks.has_cookie || !respelled && others() && !asked_anew()) {
             // "Come back with this cookie": the same URL is another request then. The hops end it.
             fingerprint = with_cookie(fingerprint, &chain);
             loops = false;
@@ -248,7 +247,19 @@ fn is_plain<Step>(scope: &Scope, case: &Case<Step>, chain: &Chain) -> bool {
 /// Tells a URL that a chain comes back to with a cookie from the same URL before, and from that of every
 /// other chain. No name of a session holds a line break.
 fn with_cookie(url: Fingerprint, chain: &Chain) -> Fingerprint {
-    url.in_session(&format!("\nwith the cookie of {} at hop {}", chain.url, chain.seen.len()))
+    with_cookie_at(url, chain, chain.seen.len())
+}
+
+fn with_cookie_at(url: Fingerprint, chain: &Chain, hop: usize) -> Fingerprint {
+    url.in_session(&format!("\nwith the cookie of {} at hop {hop}", chain.url))
+}
+
+/// Whether a chain that is at this URL has come back to another one before.
+fn was_asked_anew(url: Fingerprint, chain: &Chain, at: Fingerprint) -> bool {
+    (0..chain.seen.len()).any(|hop| {
+        let next = chain.seen.get(hop + 1).copied().unwrap_or(at.0);
+        next == with_cookie_at(url, chain, hop).0
+    })
 }
 
 /// What of a request goes on to the target of its redirect: 307 and 308 keep method and body, the
