@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use url::Url;
 
 use crate::explain::{Question, explain, outcome_of_status};
-use crate::{Fingerprint, Hints, Host, HostPolicy, RetryPolicy, Validators, canonicalize, strip_tracking};
+use crate::{
+    Fingerprint, Hints, Host, HostPolicy, RetryPolicy, Validators, canonicalize, strip_tracking,
+    without_session_ids,
+};
 
 /// Reads each line as a header field (its first byte picks one of the names that mean something to
 /// us), and asks what such an answer means.
@@ -48,6 +51,8 @@ pub fn urls(bytes: &[u8]) {
     let Ok(again) = Url::parse(&once) else { panic!("the canonical form {once:?} is no URL") };
     assert_eq!(canonicalize(&again), once, "canonicalisation is idempotent");
     assert_eq!(Fingerprint::of(&again), Fingerprint::of(&url), "one form, one fingerprint");
+    let less = without_session_ids(&url);
+    assert_eq!(without_session_ids(&less), less, "no session id is left");
     assert_eq!(Host::of(&again).ok().as_ref(), Some(&host), "one form, one host");
     let mut stripped = url.clone();
     assert_eq!(strip_tracking(&mut stripped), stripped != url);

@@ -5,6 +5,7 @@
 //! some of shops that are as plain.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 
 use url::Url;
 
@@ -113,7 +114,9 @@ fn in_segment(segment: &str) -> Option<String> {
 /// The query without its ids; none if it has none.
 fn in_query(query: &str) -> Option<String> {
     // Known only by its companion: a number.
-    let has_token = || query.split('&').any(|pair| name_of(pair).eq_ignore_ascii_case("cftoken"));
+    let token = OnceCell::new();
+    let find_token = || query.split('&').any(|pair| name_of(pair).eq_ignore_ascii_case("cftoken"));
+    let has_token = || *token.get_or_init(find_token);
     let is_id = |pair: &str| {
         let name = name_of(pair);
         let value = pair.split_once('=').map_or("", |(_, value)| value);

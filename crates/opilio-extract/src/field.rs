@@ -348,6 +348,7 @@ fn read_word(word: &str) -> Result<Word, FieldError> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use proptest::prelude::*;
 
     const PAGE: &str = "<h1> Tea <b>pot</b>\n </h1><a href=/1 title=x>one</a><a>none</a><a href=/2>two</a>";
 
@@ -387,6 +388,15 @@ mod tests {
         for words in ["", "all", "attr=href, all", "own_text, one", "raw", "html"] {
             let field = Field::with_words("a", words).unwrap();
             assert_eq!(field.words(), words);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "([a-z]|=|\\[|\\]|::|:|\\(|\\)|text|attr|contains|eq|//|@|'|\"|,|é|\\\\| ){0,24}") {
+            let _ = text.parse::<NamedField>();
+            let _ = NotCss::find(&text).map(|meant| meant.to_string());
+            let _ = Field::with_words("a", &text);
         }
     }
 

@@ -137,7 +137,7 @@ impl Spider for PageSpider {
             selected,
         });
         found.links(page, links, ());
-        if listed.len() > LINKS_MAX {
+        if listed.len() > LINKS_MAX || is_packed(page) {
             // Asked for once more, as what it is: then all of it counts.
             found.request(Request::sitemap(page.url(), ()));
             return Ok(());
@@ -157,11 +157,18 @@ fn listed(page: &Page<()>) -> Vec<Entry> {
     let body = page.body();
     let head = String::from_utf8_lossy(&body[..body.len().min(HEAD_BYTES)]).to_ascii_lowercase();
     let is_sitemap = ["urlset", "sitemapindex"].iter().any(|root| head.contains(root));
-    if page.depth() > 0 || !(is_sitemap || body.starts_with(GZIP_MAGIC)) {
+    if page.depth() > 0 || !is_sitemap {
         return Vec::new();
     }
     // What stands before something broken counts, as in any sitemap.
     sitemap::read(&body[..], &Bounds::default()).map_while(Result::ok).collect()
+}
+
+/// Whether a seed seems to be a sitemap that is packed: little may become much, so it is not read here.
+fn is_packed(page: &Page<()>) -> bool {
+    let name = page.url().path().to_ascii_lowercase();
+    let is_named = name.ends_with(".xml.gz") || name.ends_with(".gz") && name.contains("sitemap");
+    page.depth() == 0 && is_named && page.body().starts_with(GZIP_MAGIC)
 }
 
 /// One line of the output.
