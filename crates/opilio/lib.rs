@@ -79,6 +79,11 @@ pub use opilio_export::{ContentHash, Csv, FileStore, JsonLines};
 pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 
+/// JSON values, beside the macro of the same name.
+pub mod json {
+    pub use serde_json::{Map, Number, Value, from_slice, from_str, from_value, json, to_string, to_value};
+}
+
 /// All that a spider usually needs.
 pub mod prelude {
     pub use crate::core::{Backoff, HostPolicy, RetryPolicy, per_hour, per_minute, per_second};

@@ -33,7 +33,9 @@ use crate::verdict::{Hints, Proposal, Verdict};
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
+    /// Without a wait of its own.
     rule: Rule,
+    wait: Wait,
     overrides: Vec<(OutcomeClass, Rule)>,
     named: Statuses,
 }
@@ -66,7 +68,8 @@ pub enum OutcomeClass {
 pub struct Rule {
     retries: u16,
     total_max: Option<Duration>,
-    wait: Wait,
+    /// None is the policy's.
+    wait: Option<Wait>,
 }
 
 /// How long to wait before the next attempt.
@@ -97,7 +100,12 @@ pub struct RequestFacts {
 
 impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { rule: Rule::retries(3), overrides: Vec::new(), named: Statuses::default() }
+        Self {
+            rule: Rule::retries(3),
+            wait: Wait::Exponential(Backoff::default()),
+            overrides: Vec::new(),
+            named: Statuses::default(),
+        }
     }
 }
 
@@ -128,7 +136,7 @@ impl RetryPolicy {
     /// Waits like this between attempts.
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
-        self.rule.wait = wait;
+        self.wait = wait;
         self
     }
 
@@ -201,10 +209,9 @@ impl RetryPolicy {
             (OutcomeClass::Rejected, None) => Verdict::GiveUp(reason),
             // A refusal that states its wait says when to come back: no backoff of ours on top.
             (OutcomeClass::Refused, None) if hints.retry_after.is_some() => {
-                let rule = self.rule.clone().wait(Wait::fixed(Duration::ZERO));
-                rule.decide(request, reason, hints, random)
+                self.rule.decide(&Wait::fixed(Duration::ZERO), request, reason, hints, random)
             }
-            (_, own) => own.unwrap_or(&self.rule).decide(request, reason, hints, random),
+            (_, own) => own.unwrap_or(&self.rule).decide(&self.wait, request, reason, hints, random),
         }
     }
 
@@ -225,10 +232,10 @@ impl Rule {
         Self::retries(0)
     }
 
-    /// So many retries, with the default exponential wait and no bound on the total time.
+    /// So many retries, with the policy's wait and no bound on the total time.
     #[must_use]
     pub fn retries(retries: u16) -> Self {
-        Self { retries, total_max: None, wait: Wait::Exponential(Backoff::default()) }
+        Self { retries, total_max: None, wait: None }
     }
 
     /// No attempt begins later than this after the first one began, within one stay of the URL at its host.
@@ -241,19 +248,28 @@ impl Rule {
         self
     }
 
-    /// Waits like this between attempts.
+    /// Waits like this between attempts, and not as the policy does.
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
-        self.wait = wait;
+        self.wait = Some(wait);
         self
     }
 
-    fn decide(&self, request: &RequestFacts, reason: Reason, hints: Hints, random: f64) -> Verdict {
+    /// Decides; `wait` is the policy's.
+    fn decide(
+        &self,
+        wait: &Wait,
+        request: &RequestFacts,
+        reason: Reason,
+        hints: Hints,
+        random: f64,
+    ) -> Verdict {
         if request.attempt > request.retries.unwrap_or(self.retries) {
             return Verdict::GiveUp(reason);
         }
         let stated = hints.retry_after.unwrap_or_default().min(STATED_MAX);
-        let after = self.wait.before_retry(request.attempt, random).max(stated);
+        let wait = self.wait.as_ref().unwrap_or(wait);
+        let after = wait.before_retry(request.attempt, random).max(stated);
         match self.total_max {
             Some(total) if request.elapsed.saturating_add(after) > total => Verdict::GiveUp(reason),
             Some(_) | None => Verdict::Retry { after },
@@ -425,6 +441,25 @@ mod tests {
 
     const BAD_GATEWAY: Outcome = Outcome::Answered(502);
     const GONE: Verdict = Verdict::GiveUp(Reason::Http5xx);
+
+    #[test]
+    fn a_rule_without_a_wait_of_its_own_waits_as_the_policy_does() {
+        let slow = Wait::fixed(Duration::from_secs(45));
+        for policy in [
+            RetryPolicy::default().wait(slow.clone()).on(OutcomeClass::ServerError, Rule::retries(9)),
+            RetryPolicy::default().on(OutcomeClass::ServerError, Rule::retries(9)).wait(slow),
+        ] {
+            let facts = RequestFacts {
+                repeatable: true,
+                attempt: 1,
+                elapsed: Duration::ZERO,
+                retries: None,
+                failed_before: false,
+            };
+            let proposal = policy.propose(&facts, Outcome::Answered(500), Hints::default(), 1.0);
+            assert_eq!(proposal.verdict, Verdict::Retry { after: Duration::from_secs(45) });
+        }
+    }
 
     #[test]
     fn waits_double_until_the_attempts_are_used_up() {

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
 
+use crate::pattern::PatternError;
 use crate::runner::SeedError;
-use crate::settings::BadHostPattern;
+use crate::settings::{BadHeader, BadHostPattern};
 use crate::step::StepError;
 
 /// Why a crawl could not be run, or not to its end.
@@ -21,6 +22,18 @@ pub enum CrawlError {
     /// A seed cannot be used.
     #[error("use the seeds")]
     Seed(#[from] SeedError),
+    /// A pattern of the scope cannot be read.
+    #[error("set up the scope")]
+    Pattern(#[from] PatternError),
+    /// A header field cannot be sent.
+    #[error("set up the requests")]
+    Header(#[from] BadHeader),
+    /// A header field that is a secret would be told to every host.
+    #[error("send {name} to every host: it is a secret, and belongs to one (Crawler::host_named, Session)")]
+    SecretForAll {
+        /// The name of the field.
+        name: String,
+    },
     /// Settings are for a host that cannot be.
     #[error("set up the hosts")]
     Hosts(#[from] BadHostPattern),

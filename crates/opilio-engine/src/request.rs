@@ -138,6 +138,21 @@ impl<Step> Request<Step> {
         }
     }
 
+    /// A POST of this URL: with [`json`](Self::json), [`form`](Self::form) or another [`body`](Self::body).
+    ///
+    /// ```
+    /// use opilio_engine::Request;
+    /// use serde_json::json;
+    ///
+    /// let query = Request::post("http://shop.example/search", ()).json(&json!({ "query": "lamp", "page": 1 }));
+    /// let form = Request::post("http://shop.example/search", ()).form([("query", "lamp"), ("sort", "price up")]);
+    /// # let _ = (query, form);
+    /// ```
+    #[must_use]
+    pub fn post(url: impl Into<Target>, step: Step) -> Self {
+        Self::get(url, step).method("POST")
+    }
+
     /// A sitemap: every page that it lists is requested with `step`, as if it were a seed, if the
     /// crawl's scope and [`Spider::lists`](crate::Spider::lists) take it.
     ///
@@ -290,6 +305,21 @@ impl<Step> Request<Step> {
     pub fn proxy(mut self, proxy: &Proxy) -> Self {
         self.more().proxy = Some(proxy.expose().to_owned());
         self
+    }
+
+    /// Sends JSON as the body.
+    #[must_use]
+    pub fn json(self, value: &serde_json::Value) -> Self {
+        self.header("content-type", "application/json").body(value.to_string())
+    }
+
+    /// Sends these fields as the body, as a form is sent (`application/x-www-form-urlencoded`). A form of a
+    /// page, with its hidden fields, is sent by [`submit`](Self::submit).
+    #[must_use]
+    pub fn form<K: AsRef<str>, V: AsRef<str>>(self, fields: impl IntoIterator<Item = (K, V)>) -> Self {
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(fields);
+        self.header("content-type", "application/x-www-form-urlencoded").body(body.finish())
     }
 
     /// Requests a URL although the crawl knows it: a page that is read twice, by two steps, or a poll of one

@@ -136,6 +136,23 @@ impl HostTable {
         Ok(())
     }
 
+    /// Adds header fields to those of every host that it does not set itself.
+    pub(crate) fn send_to_all(&mut self, headers: &HeaderMap) {
+        let all = self.patterns.iter_mut().map(|(_, settings)| settings).chain([&mut self.default]);
+        for settings in all {
+            for name in headers
+                .keys()
+                .filter(|name| !settings.headers.contains_key(*name))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
+                for value in headers.get_all(&name) {
+                    settings.headers.append(&name, value.clone());
+                }
+            }
+        }
+    }
+
     pub(crate) fn of(&self, host: &Host) -> &HostSettings {
         self.patterns
             .iter()

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::{ArgAction, Args, ValueEnum, value_parser};
+use http::{HeaderName, HeaderValue};
 use opilio::extract::NamedField;
 use opilio::{AddressPolicy, Durability, Follow, Order, Rate};
 use url::Url;
@@ -15,6 +16,7 @@ use url::Url;
 use crate::config::{self, IN_FLIGHT_MAX, STRIKES_MAX};
 use crate::crawl::output::Format;
 use crate::crawl::{seeds, spider};
+use crate::explain::header;
 use crate::unit;
 
 /// Crawls from these URLs, politely, and prints one JSON object, or one row of CSV, a page.
@@ -77,7 +79,7 @@ pub(crate) struct CrawlArgs {
     #[arg(long, value_name = "N", env = "OPILIO_MAX_PAGES", help_heading = "What", value_parser = value_parser!(u64).range(1..))]
     pub(crate) max_pages: Option<u64>,
     /// Links from a seed at the most; 0 fetches the seeds alone [default: no limit]
-    #[arg(long, value_name = "N", env = "OPILIO_MAX_DEPTH", help_heading = "What")]
+    #[arg(long, visible_alias = "depth", value_name = "N", env = "OPILIO_MAX_DEPTH", help_heading = "What")]
     pub(crate) max_depth: Option<u16>,
     /// Pages of each host at the most [default: no limit]
     #[arg(long, value_name = "N", env = "OPILIO_MAX_PAGES_PER_HOST", help_heading = "What", value_parser = value_parser!(u64).range(1..))]
@@ -96,8 +98,7 @@ pub(crate) struct CrawlArgs {
     #[arg(long, value_name = "URL", help_heading = "What", value_parser = seeds::web_url)]
     pub(crate) sitemap: Vec<Url>,
     /// Begins at the pages of the sitemaps, too, that the robots.txt of the seeds' hosts name, or at
-    /// /sitemap.xml where it names none; each
-    /// sitemap counts as a page, but prints nothing
+    /// /sitemap.xml where it names none; sitemaps are counted apart from pages
     #[arg(long, help_heading = "What")]
     pub(crate) sitemaps: bool,
     /// Adds a field: what a CSS selector matches, as text or as WORDS say; may be repeated
@@ -122,6 +123,9 @@ pub(crate) struct CrawlArgs {
     /// Requests of each host, per s, m, h or d [default: 60/m]
     #[arg(long, value_name = "RATE", env = "OPILIO_RATE", help_heading = "How fast")]
     pub(crate) rate: Option<Rate>,
+    /// Time between two requests to a host, which is another way to say a rate: 2s is 30/m
+    #[arg(long, value_name = "TIME", conflicts_with = "rate", help_heading = "How fast", value_parser = delay)]
+    pub(crate) delay: Option<Rate>,
     /// Requests in flight at each host [default: 1]
     #[arg(long, value_name = "N", env = "OPILIO_IN_FLIGHT", help_heading = "How fast", value_parser = value_parser!(u32).range(1..=i64::from(IN_FLIGHT_MAX)))]
     pub(crate) in_flight: Option<u32>,
@@ -174,7 +178,7 @@ pub(crate) struct CrawlArgs {
     pub(crate) max_redirects: Option<u16>,
 
     /// Where pages go; the file is begun anew, unless --resume goes on with it [default: stdout]
-    #[arg(long, value_name = "FILE", help_heading = "Where")]
+    #[arg(long, short, value_name = "FILE", help_heading = "Where")]
     pub(crate) output: Option<PathBuf>,
     /// In which form [default: csv for a file that ends in .csv, else jsonl]
     #[arg(long, value_name = "FORMAT", help_heading = "Where")]
@@ -225,6 +229,10 @@ pub(crate) struct CrawlArgs {
     /// Who we say we are; should name a URL or a mail address where you can be reached
     #[arg(long, value_name = "UA", env = "OPILIO_USER_AGENT", help_heading = "As whom", value_parser = config::user_agent)]
     pub(crate) user_agent: Option<String>,
+    /// A header field to send to every host, as in 'Accept-Language: de'; may be repeated. Logins belong to
+    /// one host: opilio.toml, or user info in a seed
+    #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header, help_heading = "As whom")]
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     /// Asks for no robots.txt: for servers of your own
     #[arg(long, env = "OPILIO_NO_ROBOTS", help_heading = "As whom", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_robots: bool,
@@ -313,6 +321,12 @@ impl From<FollowArg> for Follow {
             FollowArg::All => Self::All,
         }
     }
+}
+
+/// Reads the time between two requests.
+fn delay(text: &str) -> Result<Rate, String> {
+    let span = unit::positive_duration(text)?;
+    Rate::new(1, span).map_err(|_| format!("{text:?} is longer than a day, which is the longest delay"))
 }
 
 /// Reads `all`, or a list of networks.

@@ -25,6 +25,7 @@ pub(crate) struct Plan {
     limits: Limits,
     addresses: AddressPolicy,
     user_agent: Option<String>,
+    headers: Vec<(http::HeaderName, http::HeaderValue)>,
     robots: bool,
     cookies: bool,
     proxies: Vec<Proxy>,
@@ -67,6 +68,7 @@ impl Plan {
             limits: limits(args, &config),
             addresses: args.allow_private.clone().or(keys.allow_private.clone()).unwrap_or_default(),
             user_agent: args.user_agent.clone().or(keys.user_agent.clone()),
+            headers: args.headers.clone(),
             robots: !args.no_robots && keys.robots.unwrap_or(true),
             proxies: proxies(args, &keys.proxies)?,
             cookies: !args.no_cookies && keys.cookies.unwrap_or(true),
@@ -111,6 +113,9 @@ impl Plan {
         }
         if let Some(user_agent) = self.user_agent {
             crawler = crawler.user_agent(user_agent);
+        }
+        for (name, value) in &self.headers {
+            crawler = crawler.header(name.as_str(), value.to_str().unwrap_or_default());
         }
         if !self.robots {
             crawler = crawler.no_robots();
@@ -180,7 +185,7 @@ impl Plan {
 /// The settings of hosts without a section: flags, then `[default]`, then the defaults.
 fn effective(args: &CrawlArgs, file: &HostKeys) -> HostKeys {
     let flags = HostKeys {
-        rate: args.rate,
+        rate: args.rate.or(args.delay),
         in_flight: args.in_flight,
         adapt: args.no_adapt.then_some(false),
         max_hold: args.max_hold,

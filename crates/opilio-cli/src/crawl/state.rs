@@ -76,6 +76,8 @@ pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
         | CrawlError::MemoryUnknown
         | CrawlError::Export(ExportError::Open { .. } | ExportError::OtherColumns { .. })
         | CrawlError::OtherOutput { .. }
+        | CrawlError::Header(_)
+        | CrawlError::SecretForAll { .. }
         | CrawlError::OtherSteps(_)
         | CrawlError::OtherItems { .. }
         | CrawlError::SameOutput { .. }

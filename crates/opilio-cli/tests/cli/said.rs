@@ -91,3 +91,28 @@ fn a_connection_that_cannot_be_made_is_said_in_words() {
         assert!(crawled.stderr.contains(words), "{}", crawled.stderr);
     }
 }
+
+#[test]
+fn flags_are_known_by_the_names_that_people_try() {
+    let ears = crate::support::ears();
+    let seed = format!("http://{}/", ears.addr);
+    let dir = tempfile::tempdir().unwrap();
+    let output = dir.path().join("out.jsonl");
+    let output = output.to_str().unwrap();
+    let flags = ["crawl", "--allow-private", "--no-robots", "--delay", "20ms", "--depth", "0"];
+    let ended = run(&[&flags[..], &["-H", "Accept-Language: de", "-o", output, &seed]].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let head = ears.heads.recv().unwrap();
+    assert!(head.to_ascii_lowercase().contains("accept-language: de"), "{head}");
+    assert_eq!(std::fs::read_to_string(output).unwrap().lines().count(), 1);
+
+    for (flags, part) in [
+        (["-H", "Authorization: Bearer x"], "send authorization to every host"),
+        (["--delay", "2d"], "longest delay"),
+        (["--delay", "2"], "no time"),
+    ] {
+        let refused = run(&[&["crawl", &seed][..], &flags].concat());
+        assert_eq!(refused.code, 2, "{}", refused.stderr);
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+}

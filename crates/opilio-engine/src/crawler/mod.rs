@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use opilio_core::RetryPolicy;
 use opilio_core::host::RulesMode;
 use opilio_export::{Export, FileStore};
@@ -32,7 +33,7 @@ use crate::past::TryAgain;
 use crate::report::CrawlReport;
 use crate::runner::Naming;
 use crate::scope::Scope;
-use crate::settings::{BadHostPattern, HostSettings, HostTable};
+use crate::settings::{BadHeader, BadHostPattern, HostSettings, HostTable, header};
 use crate::spider::Spider;
 
 /// Builds a crawl of one spider.
@@ -85,6 +86,7 @@ pub struct Crawler<S: Spider> {
     spider: S,
     hosts: HostTable,
     bad_pattern: Option<BadHostPattern>,
+    headers: Result<HeaderMap, BadHeader>,
     retry: RetryPolicy,
     scope: Scope,
     rules: RulesMode,
@@ -133,6 +135,7 @@ impl<S: Spider> Crawler<S> {
             spider,
             hosts: HostTable::default(),
             bad_pattern: None,
+            headers: Ok(HeaderMap::new()),
             retry: RetryPolicy::default(),
             scope: Scope::default(),
             rules: RulesMode::Fetch,
@@ -194,6 +197,24 @@ impl<S: Spider> Crawler<S> {
     pub fn host_named(mut self, pattern: &str, settings: impl Into<HostSettings>) -> Self {
         if let Err(error) = self.hosts.set(pattern, settings.into()) {
             self.bad_pattern.get_or_insert(error);
+        }
+        self
+    }
+
+    /// A header field of every request, whatever the host; a host's own settings, its session's and a request's
+    /// own fields go before it. Secrets belong to one host: see [`HostSettings::basic`],
+    /// [`Session`]. What is no header field is an error when the crawl starts.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Ok(headers) = &mut self.headers {
+            match header(name, value) {
+                Ok((name, mut value)) => {
+                    // Nothing that every host is told is a secret.
+                    value.set_sensitive(false);
+                    headers.append(name, value);
+                }
+                Err(error) => self.headers = Err(error),
+            }
         }
         self
     }

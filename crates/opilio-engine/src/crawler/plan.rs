@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::{Crawler, Store};
 use crate::error::CrawlError;
 use crate::launch::{Plan, TransportChoice};
-use crate::login::Logins;
+use crate::login::{Logins, is_credential};
 use crate::memory::{self, MemoryLimit};
 use crate::past;
 use crate::runner::seed_admissions;
@@ -29,6 +29,11 @@ impl<S: Spider> Crawler<S> {
         if let Some(error) = self.bad_pattern {
             return Err(error.into());
         }
+        let headers = self.headers?;
+        if let Some(name) = headers.keys().find(|name| is_credential(name)) {
+            return Err(CrawlError::SecretForAll { name: name.to_string() });
+        }
+        self.hosts.send_to_all(&headers);
         if self.memory_limit.is_some() && (self.gauge)().is_none() {
             return Err(CrawlError::MemoryUnknown);
         }

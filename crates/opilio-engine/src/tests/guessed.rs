@@ -1,0 +1,117 @@
+//! What a newcomer types works as it reads.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use opilio_core::{HostPolicy, per_second};
+use opilio_fetch::{Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::run;
+use crate::{CrawlError, Crawler, Found, HostSettings, Page, ParseError, Request, Scope, Spider};
+
+/// Sends these requests.
+struct Sends(Vec<Request<()>>);
+
+impl Spider for Sends {
+    type Item = String;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        self.0.clone()
+    }
+
+    fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> {
+        Ok(())
+    }
+}
+
+/// Method and path, body, its type, and the language that was asked for.
+type Said = (String, String, Option<String>, String);
+
+fn said(ask: &Ask) -> Said {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let of = |name: &str| ask.headers.get(name).map(|value| text(value.as_bytes()));
+    let body = ask.body.as_deref().map(text).unwrap_or_default();
+    let language = of("accept-language").unwrap_or_default();
+    (format!("{} {}", ask.method, ask.url.path()), body, of("content-type"), language)
+}
+
+thread_local! {
+    static ASKED: RefCell<Vec<Said>> = RefCell::default();
+}
+
+fn sends(requests: Vec<Request<()>>) -> Crawler<Sends> {
+    ASKED.with(|asked| asked.borrow_mut().clear());
+    let transport: fn() -> Rc<dyn Transport> = || {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+            ASKED.with(|asked| asked.borrow_mut().push(said(ask)));
+            ScriptedAnswer::page("")
+        }))
+    };
+    Crawler::new(Sends(requests)).no_robots().transport(transport)
+}
+
+fn asked() -> Vec<Said> {
+    let mut all = ASKED.with(|asked| asked.borrow().clone());
+    all.sort();
+    all
+}
+
+#[test]
+fn a_post_sends_json_or_a_form() {
+    let requests = vec![
+        Request::post("http://a.example/1", ()).json(&json!({ "query": "tea pot" })),
+        Request::post("http://a.example/2", ()).form([("q", "tea & pot"), ("page", "1")]),
+        Request::post("http://a.example/3", ()),
+    ];
+    assert_eq!(run(sends(requests)).0.unwrap().pages, 3);
+    let said = |method: &str, body: &str, kind: Option<&str>| {
+        (method.to_owned(), body.to_owned(), kind.map(str::to_owned), String::new())
+    };
+    let form = Some("application/x-www-form-urlencoded");
+    let expected = [
+        said("POST /1", r#"{"query":"tea pot"}"#, Some("application/json")),
+        said("POST /2", "q=tea+%26+pot&page=1", form),
+        said("POST /3", "", None),
+    ];
+    assert_eq!(asked(), expected);
+}
+
+#[test]
+fn a_header_of_the_crawl_goes_to_every_host_and_the_more_exact_one_holds() {
+    let requests = vec![
+        Request::get("http://a.example/1", ()),
+        Request::get("http://b.example/2", ()),
+        Request::get("http://c.example/3", ()).header("accept-language", "fr"),
+    ];
+    let mut own = HostSettings::from(HostPolicy::new().rate(per_second(1)));
+    own.headers.insert("accept-language", http::HeaderValue::from_static("it"));
+    // Settings that are given later do not take it away.
+    let crawl = sends(requests).header("Accept-Language", "de").host(HostPolicy::new().rate(per_second(5)));
+    assert_eq!(run(crawl.host_named("b.example", own)).0.unwrap().pages, 3);
+    let languages: Vec<_> = asked().into_iter().map(|(.., language)| language).collect();
+    assert_eq!(languages, ["de", "it", "fr"]);
+}
+
+#[test]
+fn what_cannot_be_a_header_of_every_host_is_refused() {
+    let one = || vec![Request::get("http://a.example/1", ())];
+    let bad = run(sends(one()).header("no name", "x")).0.unwrap_err();
+    assert!(matches!(bad, CrawlError::Header(_)), "{bad:?}");
+    for name in ["Authorization", "cookie"] {
+        let secret = run(sends(one()).header(name, "secret")).0.unwrap_err();
+        let words = format!("{secret:?}");
+        assert!(words.contains("host_named") && !words.contains("send secret"), "{words}");
+    }
+    assert!(asked().is_empty());
+}
+
+#[test]
+fn a_pattern_that_cannot_be_read_becomes_the_error_of_a_crawl() {
+    fn scope() -> Result<Scope, CrawlError> {
+        Ok(Scope::new().include("*/products/*")?.exclude("*/print/*")?)
+    }
+    assert!(scope().is_ok());
+}
