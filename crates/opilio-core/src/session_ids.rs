@@ -1,8 +1,8 @@
 //! Session ids in URLs: what a server writes into every link for a visitor without cookies.
 //!
 //! A page links to itself under a new id each time, so a crawl that takes the id for a part of the name
-//! never ends. The patterns are those that archive crawlers strip (Heritrix, the Wayback Machine), and
-//! some of shops that are as plain.
+//! never ends. The patterns are those that Heritrix and the Wayback Machine strip, and some of shops
+//! that are as plain.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;

@@ -40,19 +40,19 @@ use crate::stream::StreamSink;
 /// ```
 #[derive(Debug)]
 pub struct Csv {
-    to: To,
-    shape: Arc<Shape>,
+    to: CsvTarget,
+    shape: Arc<Columns>,
 }
 
 #[derive(Debug)]
-enum To {
+enum CsvTarget {
     File(FileSink, PathBuf),
     Stream(StreamSink),
 }
 
 /// What encoders and sink have to agree on.
 #[derive(Clone, Debug, Default)]
-struct Shape {
+struct Columns {
     columns: OnceLock<Vec<String>>,
     formulas: Formulas,
 }
@@ -77,21 +77,21 @@ impl Csv {
         let file = file::open(path)?;
         let kind = file.metadata().map_err(|source| ExportError::Open { path: path.to_owned(), source })?;
         if kind.is_file() {
-            return Ok(Self::to(To::File(FileSink::over(path, file), path.to_owned())));
+            return Ok(Self::to(CsvTarget::File(FileSink::over(path, file), path.to_owned())));
         }
-        Ok(Self::to(To::Stream(StreamSink::new(&path.to_string_lossy(), file))))
+        Ok(Self::to(CsvTarget::Stream(StreamSink::new(&path.to_string_lossy(), file))))
     }
 
     /// To the standard output.
     #[must_use]
     pub fn stdout() -> Self {
-        Self::to(To::Stream(StreamSink::new("stdout", io::stdout())))
+        Self::to(CsvTarget::Stream(StreamSink::new("stdout", io::stdout())))
     }
 
     /// Into any writer.
     #[must_use]
     pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
-        Self::to(To::Stream(StreamSink::new("writer", writer)))
+        Self::to(CsvTarget::Stream(StreamSink::new("writer", writer)))
     }
 
     /// These columns, in this order. Then the header is there even if no item comes, and items may leave
@@ -99,18 +99,18 @@ impl Csv {
     #[must_use]
     pub fn columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let columns = OnceLock::from(columns.into_iter().map(Into::into).collect::<Vec<_>>());
-        self.shape = Arc::new(Shape { columns, formulas: self.shape.formulas });
+        self.shape = Arc::new(Columns { columns, formulas: self.shape.formulas });
         self
     }
 
     /// Writes texts that begin like a formula as they are: for programs that read CSV, not for spreadsheets.
     #[must_use]
     pub fn keep_formulas(mut self) -> Self {
-        self.shape = Arc::new(Shape { formulas: Formulas::Kept, columns: self.shape.columns.clone() });
+        self.shape = Arc::new(Columns { formulas: Formulas::Kept, columns: self.shape.columns.clone() });
         self
     }
 
-    fn to(to: To) -> Self {
+    fn to(to: CsvTarget) -> Self {
         Self { to, shape: Arc::default() }
     }
 }
@@ -122,8 +122,8 @@ impl<T: Serialize + ?Sized> Export<T> for Csv {
 
     fn into_sink(self: Box<Self>) -> Result<Box<dyn Sink>, ExportError> {
         let (inner, path): (Box<dyn Sink>, _) = match self.to {
-            To::File(file, path) => (Box::new(file), Some(path)),
-            To::Stream(stream) => (Box::new(stream), None),
+            CsvTarget::File(file, path) => (Box::new(file), Some(path)),
+            CsvTarget::Stream(stream) => (Box::new(stream), None),
         };
         Ok(Box::new(CsvSink { inner, path, shape: self.shape, is_headed: false }))
     }
@@ -132,7 +132,7 @@ impl<T: Serialize + ?Sized> Export<T> for Csv {
 /// The [`Encoder`] of CSV.
 #[derive(Debug)]
 struct CsvEncoder {
-    shape: Arc<Shape>,
+    shape: Arc<Columns>,
     json: Vec<u8>,
 }
 
@@ -148,7 +148,7 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
         let columns = self.shape.columns.get_or_init(|| cells.iter().map(|(name, _)| name.clone()).collect());
         let mut row = vec![None; columns.len()];
         for (at, (name, value)) in cells.into_iter().enumerate() {
-            // Fields come in the order of the columns, mostly.
+            // CellVisitor come in the order of the columns, mostly.
             let place = match columns.get(at) {
                 Some(column) if *column == name => Some(at),
                 _ => columns.iter().position(|column| *column == name),
@@ -189,7 +189,7 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
     }
 }
 
-impl Shape {
+impl Columns {
     /// A row of JSON values; none for what is not there.
     fn row<'a>(
         &self,
@@ -291,7 +291,7 @@ struct CsvSink {
     inner: Box<dyn Sink>,
     /// Of a regular file.
     path: Option<PathBuf>,
-    shape: Arc<Shape>,
+    shape: Arc<Columns>,
     is_headed: bool,
 }
 
@@ -373,7 +373,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Cells<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let whole = <&'a RawValue>::deserialize(deserializer)?;
         let cells = match whole.get().as_bytes().first() {
-            Some(b'{') => serde_json::Deserializer::from_str(whole.get()).deserialize_map(Fields),
+            Some(b'{') => serde_json::Deserializer::from_str(whole.get()).deserialize_map(CellVisitor),
             Some(b'[') => Err(serde::de::Error::custom("a list has no names for columns: use a struct")),
             _ => Ok(vec![("value".to_owned(), whole)]),
         };
@@ -381,9 +381,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for Cells<'a> {
     }
 }
 
-struct Fields;
+struct CellVisitor;
 
-impl<'de> Visitor<'de> for Fields {
+impl<'de> Visitor<'de> for CellVisitor {
     type Value = Vec<(String, &'de RawValue)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

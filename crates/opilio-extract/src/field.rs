@@ -141,14 +141,14 @@ impl Field {
     ///
     /// # Errors
     /// When several elements match and [`Count::One`] is wanted.
-    pub fn read(&self, page: &Document) -> Result<Value, ReadError> {
+    pub fn read(&self, page: &Document) -> Result<Value, FieldReadError> {
         let matches = page.css(&self.css)?;
         match self.count {
             Count::All => Ok(Value::List(self.values(&matches).collect())),
             Count::First => Ok(Value::Text(self.values(&matches).next())),
             Count::One => {
                 if matches.iter().nth(1).is_some() {
-                    return Err(ReadError::Several { selector: self.css.clone() });
+                    return Err(FieldReadError::Several { selector: self.css.clone() });
                 }
                 Ok(Value::Text(self.values(&matches).next()))
             }
@@ -305,7 +305,7 @@ impl fmt::Display for Instead<'_> {
 /// Why a page has no value for a field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
-pub enum ReadError {
+pub enum FieldReadError {
     /// Several elements match, and one was asked for.
     #[error("several elements match the CSS selector `{selector}`, of which there should be one")]
     Several {

@@ -56,7 +56,7 @@ mod tests;
 pub use directives::{Directives, MetaRobots};
 pub use document::Document;
 pub use error::{ExtractError, Flaw, NoMatch, SelectorError};
-pub use field::{Count, Field, FieldError, NamedField, Part, ReadError, Value};
+pub use field::{Count, Field, FieldError, FieldReadError, NamedField, Part, Value};
 pub use form::{Form, FormError, Submission};
 pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink};
 pub use media::Kind;

@@ -29,7 +29,7 @@ pub(crate) use summary::PRIVATE_HINT;
 
 use crate::exit::{Exit, Failure, say};
 use crate::{descriptors, logs};
-use output::{Format, Output};
+use output::{Format, PageOutput};
 use plan::Plan;
 use progress::Display;
 use spider::PageSpider;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     let format = Format::of(&args).map_err(Failure::Usage)?;
     let plan = Plan::new(&args).map_err(Failure::Usage)?;
     let report_file = args.report.as_deref().map(ReportFile::open).transpose().map_err(Failure::Usage)?;
-    let output = Output::open(&args, format).map_err(Failure::Usage)?;
+    let output = PageOutput::open(&args, format).map_err(Failure::Usage)?;
     for hint in
         plan.settings_hint().into_iter().chain(plan.contact_hint(&[&seeds[..], &args.sitemap].concat()))
     {

@@ -39,12 +39,12 @@ impl Format {
 }
 
 /// An output that was opened.
-pub(crate) enum Output {
+pub(crate) enum PageOutput {
     Jsonl(JsonLines),
     Csv(Csv),
 }
 
-impl Output {
+impl PageOutput {
     /// Opens what the flags say.
     ///
     /// # Errors

@@ -4,9 +4,9 @@ use url::Url;
 
 /// The bases of the elements that are open, each with its element's depth.
 #[derive(Default)]
-pub(super) struct Bases(Vec<(usize, String)>);
+pub(super) struct BaseStack(Vec<(usize, String)>);
 
-impl Bases {
+impl BaseStack {
     /// An element of this depth has a base of its own.
     pub(super) fn push(&mut self, depth: usize, base: &str) {
         let base = base.trim();
@@ -83,7 +83,7 @@ mod tests {
             (&["", " "], "1", "1"),
             (&[], "1", "1"),
         ] {
-            let mut open = Bases::default();
+            let mut open = BaseStack::default();
             bases.iter().enumerate().for_each(|(depth, base)| open.push(depth + 1, base));
             assert_eq!(open.resolve(address), expected, "{bases:?} {address}");
             open.close(1);

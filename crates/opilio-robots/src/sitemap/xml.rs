@@ -15,7 +15,7 @@ use quick_xml::escape::{resolve_xml_entity, unescape};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 use quick_xml::name::QName;
 
-use super::base::Bases;
+use super::base::BaseStack;
 use super::source::{Source, explain};
 use super::{Bounds, ChangeFreq, Entry, Kind, SitemapError, address, is_url};
 
@@ -34,8 +34,8 @@ pub(super) struct Walk<'a> {
     buffer: Vec<u8>,
     field_bytes_max: usize,
     skipped_max: usize,
-    open: Open,
-    bases: Bases,
+    open: OpenElements,
+    bases: BaseStack,
     dialect: Option<Dialect>,
     draft: Option<Draft>,
     /// Text in the root itself.
@@ -81,12 +81,12 @@ struct Draft {
 
 /// The names of the elements that are open, from the root on.
 #[derive(Default)]
-struct Open {
+struct OpenElements {
     names: String,
     ends: Vec<usize>,
 }
 
-impl Open {
+impl OpenElements {
     fn depth(&self) -> usize {
         self.ends.len()
     }
@@ -128,8 +128,8 @@ impl<'a> Walk<'a> {
             buffer: Vec::new(),
             field_bytes_max: bounds.field_bytes_max,
             skipped_max: bounds.entries_max,
-            open: Open::default(),
-            bases: Bases::default(),
+            open: OpenElements::default(),
+            bases: BaseStack::default(),
             dialect: None,
             draft: None,
             loose: String::new(),
