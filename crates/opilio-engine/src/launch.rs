@@ -34,7 +34,10 @@ use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
 use crate::signals::Signals;
 use crate::spider::Spider;
-use crate::store::{Desk, DeskSetup, KeptCookies, QueuedScope, StoreDoor, StoreOutcome, StorePort, Syncing};
+use crate::store::{
+    Desk, DeskSetup, KeptCookies, QueuedScope, StoreDoor, StoreLoop, StoreOutcome, StorePort, StorePorts,
+    Syncing,
+};
 
 /// Everything that a crawl needs, before any of it runs.
 pub(crate) struct Plan<S: Spider> {
@@ -270,18 +273,13 @@ fn desk(
     behind: BehindDoor,
     store: Store,
     shards: Vec<actix::Recipient<Settled>>,
-) -> (Desk, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
+) -> (StoreLoop, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
     let Store { frontier, pages_max, hosts_max, queued, cookies, shapes, before, syncing } = store;
     let desk = Desk::new(DeskSetup {
         frontier,
-        exporter: rows,
-        written: written_inbox,
-        scheduler: scheduler.clone().recipient(),
-        shards,
-        closed_hosts: behind.closed_hosts,
-        hurry: behind.hurry,
+        shards: shards.len(),
         clock,
         pages_max,
         hosts_max,
@@ -291,7 +289,15 @@ fn desk(
         before,
         syncing,
     });
-    (desk, rows_inbox, written)
+    let ports = StorePorts {
+        exporter: Some(rows),
+        written: written_inbox,
+        scheduler: scheduler.clone().recipient(),
+        shards,
+        closed_hosts: behind.closed_hosts,
+        hurry: behind.hurry,
+    };
+    (StoreLoop::new(desk, ports, clock), rows_inbox, written)
 }
 
 fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {

@@ -25,6 +25,7 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::intake::IntakeLevel;
+pub(crate) use opilio_core::scheduling::Stamp;
 use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Scheme};
 use opilio_fetch::Order;
 use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
@@ -69,10 +70,6 @@ pub(crate) struct Work {
     /// What it remembers, for one that comes alive.
     pub(crate) memory: Option<Bytes>,
 }
-
-/// Tells one passivation of a host from its next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Stamp(pub(crate) u64);
 
 /// The shard has told the host's state something: take a step.
 #[derive(Message, Debug, Clone, Copy)]

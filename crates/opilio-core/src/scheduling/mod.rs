@@ -6,14 +6,17 @@
 //! | machine | decides | keeps |
 //! | --- | --- | --- |
 //! | [`Dispatch`] | which hosts come alive, which wants are served, and how much each host gets | S2, S3, S5 |
+//! | [`Ledger`] | which prefix of pages may be settled, and which passive hosts may be told | S1, S4, S6 |
 
 mod dispatch;
 mod invariants;
+mod ledger;
 mod sabotage;
 
 pub use dispatch::{
     Answer, Dispatch, DispatchInput, DispatchLimits, DispatchWitness, StoreCounts, Waking, Want,
 };
 pub use invariants::{SchedulingInvariant, SchedulingViolation};
+pub use ledger::{Batch, Ledger, LedgerInput, LedgerWitness, Numbered, Stamp, Syncing};
 #[cfg(feature = "sabotage")]
 pub use sabotage::SchedulingBug;

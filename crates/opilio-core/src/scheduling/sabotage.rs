@@ -15,6 +15,12 @@ pub enum SchedulingBug {
     ReadyWhileLive,
     /// The latest want is served first.
     LatestFirst,
+    /// A batch is settled before the sinks have written it.
+    SettleUnwritten,
+    /// A passive host is told before its memo is kept.
+    ConfirmUnkept,
+    /// The latest of the batches that are written is settled first.
+    SettleLatestFirst,
 }
 
 /// The bug that is planted in a machine: none without the feature.
@@ -47,7 +53,14 @@ impl Planted {
 #[cfg(feature = "sabotage")]
 impl SchedulingBug {
     /// Every bug that can be planted.
-    pub const ALL: [Self; 3] = [Self::OneMorePage, Self::ReadyWhileLive, Self::LatestFirst];
+    pub const ALL: [Self; 6] = [
+        Self::OneMorePage,
+        Self::ReadyWhileLive,
+        Self::LatestFirst,
+        Self::SettleUnwritten,
+        Self::ConfirmUnkept,
+        Self::SettleLatestFirst,
+    ];
 
     /// The invariant that it breaks.
     #[must_use]
@@ -56,6 +69,9 @@ impl SchedulingBug {
             Self::OneMorePage => SchedulingInvariant::S2,
             Self::ReadyWhileLive => SchedulingInvariant::S3,
             Self::LatestFirst => SchedulingInvariant::S5,
+            Self::SettleUnwritten => SchedulingInvariant::S1,
+            Self::ConfirmUnkept => SchedulingInvariant::S4,
+            Self::SettleLatestFirst => SchedulingInvariant::S6,
         }
     }
 }

@@ -1,30 +1,24 @@
-//! The desk between the actors and the frontier.
+//! The desk between the actors and the frontier: takes in what has come, and says what is to be sent.
 //!
-//! Every turn takes all that has come in, as one batch: (1) admit the links, (2) hand the rows to
-//! the exporter under the next number, (3) settle the prefix that the sinks have written, (4) lease
-//! what hosts want, (5) tell everybody. A short pause after a busy turn lets the next batch grow,
-//! so that nobody is woken per page.
+//! Every turn takes all that has come in, as one batch: (1) settle the prefix that the sinks have written,
+//! (2) admit the links, (3) hand the rows to the exporter under the next number, (4) lease what hosts
+//! want, (5) tell everybody. Which hosts get leases is decided by [`Dispatch`], and which pages may be settled by
+//! [`Ledger`]. No turn waits for anything: [`StoreLoop`](super::StoreLoop) sends what a turn gave, and begins the next.
 
 mod leasing;
-mod sinks;
+mod pages;
+mod tally;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
-use actix::{Message, Recipient};
-use bytes::Bytes;
-use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits};
-use opilio_core::{Ending, Host, LeaseId, SinkPosition};
-use opilio_frontier::{Failure, Frontier, FrontierError, FrontierStats, Settlement};
-use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
+use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits, Ledger, LedgerInput, Syncing};
+use opilio_core::{SinkPosition, Timestamp};
+use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
 
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
-use crate::message::{
-    Books, FromStore, Parsed, Passivated, Remember, Settled, ShardCounts, Stamp, ToStore, Visit,
-};
+use crate::message::{FromStore, Parsed, Passivated, Remember, Settled, ToStore, Visit};
 use crate::past::{self, RunState, Totals};
 use crate::report::{FAILURES_MAX, Stopped};
 use crate::scope::Hosts;
@@ -32,17 +26,14 @@ use crate::settings::Settings;
 use crate::store::KeptCookies;
 use crate::store::known::KnownSteps;
 use crate::store::names::Names;
-use sinks::Batch;
+use leasing::Decisions;
+use pages::Pages;
+use tally::Tally;
 
 /// What a desk needs to begin.
 pub(crate) struct DeskSetup {
     pub(crate) frontier: Box<dyn Frontier>,
-    pub(crate) exporter: mpsc::Sender<Rows>,
-    pub(crate) written: mpsc::Receiver<Written>,
-    pub(crate) scheduler: Recipient<FromStore>,
-    pub(crate) shards: Vec<Recipient<Settled>>,
-    pub(crate) closed_hosts: mpsc::Receiver<Remember>,
-    pub(crate) hurry: Arc<Notify>,
+    pub(crate) shards: usize,
     pub(crate) clock: Clock,
     pub(crate) pages_max: Option<u64>,
     pub(crate) hosts_max: u32,
@@ -59,18 +50,6 @@ pub(crate) struct QueuedScope {
     pub(crate) hosts: Hosts,
 }
 
-/// When what is committed is made to survive a power cut, too: sinks first, then the store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Syncing {
-    /// When the run ends.
-    AtTheEnd,
-    /// That often, while there is something new.
-    #[cfg_attr(not(feature = "disk"), expect(dead_code, reason = "only a store in a directory asks for it"))]
-    Every(Duration),
-    /// With each batch of pages, before it is settled.
-    EachTime,
-}
-
 /// What the store knows when all is over.
 pub(crate) struct StoreOutcome {
     pub(crate) stats: FrontierStats,
@@ -79,198 +58,194 @@ pub(crate) struct StoreOutcome {
     pub(crate) totals: Totals,
 }
 
+/// All that has come in since the last turn.
+#[derive(Default)]
+pub(crate) struct Turn {
+    pub(crate) written: Vec<Written>,
+    /// Of hosts that were closed: beside the messages, so that no slow sink makes them wait.
+    pub(crate) memos: Vec<Remember>,
+    /// Only while the desk [takes on](Desk::takes_on) more.
+    pub(crate) messages: Vec<ToStore>,
+    /// No more messages come.
+    pub(crate) is_last: bool,
+    /// The exporter has ended: when the crawl has not, since a sink failed, and it has said so itself.
+    pub(crate) exporter_ended: bool,
+    /// The run is to close.
+    pub(crate) hurry: bool,
+}
+
+/// What is to be done after a turn, in this order.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Tell the scheduler.
+    Tell(FromStore),
+    /// Tell the scheduler, unless its mailbox is full: the next one makes it good.
+    TryTell(FromStore),
+    /// Tell a shard which of its leases are over.
+    Settled { shard: usize, settled: Settled },
+    /// Let the next batch grow for a moment, so that nobody is woken per page.
+    Gather,
+}
+
 pub(crate) struct Desk {
     frontier: Box<dyn Frontier>,
-    exporter: mpsc::Sender<Rows>,
-    written: mpsc::Receiver<Written>,
-    scheduler: Recipient<FromStore>,
-    shards: Vec<Recipient<Settled>>,
     clock: Clock,
+    /// Who gets leases next.
+    dispatch: Dispatch,
+    /// What is on its way to the sinks and to the store.
+    ledger: Ledger<Pages>,
+    tally: Tally,
     /// What is leased is judged once more: earlier runs may have queued it in another scope.
     queued: Option<QueuedScope>,
     cookies: Option<KeptCookies>,
     /// Shapes of steps that the store has a sample of.
     shapes: HashSet<u64>,
     known: KnownSteps,
-    /// Somebody has been told that no output takes the items.
-    told_of_items: bool,
-
-    /// Who gets leases next.
-    dispatch: Dispatch,
-    /// The store has more redirected URLs that are decided: another turn is due at once.
-    more_decided: bool,
-    /// What hosts remember, not written down yet.
-    memories: HashMap<Host, Bytes>,
-    /// Passive hosts to confirm to their shards, once it is.
-    kept: Vec<(Host, Stamp)>,
+    /// Names that pages stand for.
+    names: Names,
     /// Visits that came in this turn.
     visits: Vec<Visit>,
-    /// Hosts that were closed: beside the inbox, so that no slow sink makes them wait.
-    closed_hosts: mpsc::Receiver<Remember>,
-    sequence: u64,
-    /// Batches whose rows are on their way to the sinks, in sequence.
-    unwritten: VecDeque<Batch>,
-    unwritten_bytes: usize,
-    /// Rung when the run is to close: no sink is waited for any longer than it may take then.
-    hurry: Arc<Notify>,
-    close_at: Option<Instant>,
-    /// A batch could not be handed over any more. None that follows may be: the sequence is a prefix.
-    cut_off: bool,
-    /// Leases that are parsed and wait for their rows: a second report of one is dropped.
-    parsed: HashSet<LeaseId>,
-    seeded: bool,
-    over: bool,
-    /// All hosts have gone passive, and what they remember is here.
-    drained: bool,
-    /// What earlier runs did, what each shard of this one had counted when it last gave something,
-    /// and the items that are settled.
-    before: Totals,
-    counts: Vec<ShardCounts>,
-    items: u64,
-    /// Sitemaps that are settled: the store counts them as pages.
-    sitemaps: u64,
-    syncing: Syncing,
-    /// When what was committed since the last sync is to be synced.
-    sync_due: Option<Instant>,
-    /// Canonical names that pages stand for.
-    names: Names,
-    /// Redirected URLs that are out to end as the known ones did that they led to.
-    decided: HashSet<LeaseId>,
+    decisions: Decisions,
+    phase: Phase,
+    /// Rows that the exporter has not been given.
+    rows: VecDeque<Rows>,
+    effects: Vec<Effect>,
+}
+
+/// Where a crawl stands, as far as the store goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Seeds may come: nothing left does not mean that it is finished.
+    Seeding,
+    Seeded,
+    /// The scheduler has been told that nothing is left, or nothing more allowed.
+    Over,
+    /// Nothing more is taken on. `drained`: all hosts have gone passive, and what they remember is here.
+    Closing {
+        drained: bool,
+    },
+    Closed,
 }
 
 impl Desk {
     pub(crate) fn new(setup: DeskSetup) -> Self {
+        let DeskSetup { frontier, clock, pages_max, hosts_max, queued, cookies, shapes, .. } = setup;
         Self {
-            counts: vec![ShardCounts::default(); setup.shards.len()],
-            before: setup.before,
-            syncing: setup.syncing,
-            sync_due: None,
-            frontier: setup.frontier,
-            exporter: setup.exporter,
-            written: setup.written,
-            scheduler: setup.scheduler,
-            shards: setup.shards,
-            clock: setup.clock,
-            dispatch: Dispatch::new(DispatchLimits {
-                pages_max: setup.pages_max,
-                hosts_max: setup.hosts_max,
-            }),
-            more_decided: false,
-            queued: setup.queued,
-            cookies: setup.cookies,
-            shapes: setup.shapes,
+            frontier,
+            clock,
+            dispatch: Dispatch::new(DispatchLimits { pages_max, hosts_max }),
+            ledger: Ledger::new(setup.syncing),
+            tally: Tally::new(setup.before, setup.shards),
+            queued,
+            cookies,
+            shapes,
             known: KnownSteps::default(),
-            told_of_items: false,
-            memories: HashMap::new(),
-            kept: Vec::new(),
-            visits: Vec::new(),
-            closed_hosts: setup.closed_hosts,
-            sequence: 0,
-            unwritten: VecDeque::new(),
-            unwritten_bytes: 0,
-            hurry: setup.hurry,
-            close_at: None,
-            cut_off: false,
-            parsed: HashSet::new(),
-            seeded: false,
-            over: false,
-            drained: false,
-            items: 0,
-            sitemaps: 0,
             names: Names::default(),
-            decided: HashSet::new(),
+            visits: Vec::new(),
+            decisions: Decisions::default(),
+            phase: Phase::Seeding,
+            rows: VecDeque::new(),
+            effects: Vec::new(),
         }
     }
 
-    /// Serves until it is told to close, or the store or a sink fails.
-    pub(crate) async fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<ToStore>,
-    ) -> Result<StoreOutcome, FrontierError> {
-        let alarm = Alarm(self.scheduler.clone());
-        let result = self.serve(&mut inbox).await;
-        drop(alarm);
-        let last = if result.is_ok() { FromStore::Closed } else { FromStore::Broken };
-        let _ = deliver(&self.scheduler, last).await;
-        result?;
+    /// Takes one turn with what has come in, and empties it.
+    pub(crate) fn handle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), FrontierError> {
+        for written in turn.written.drain(..) {
+            self.settle(now, written)?;
+        }
+        for Remember { host, memory } in turn.memos.drain(..) {
+            // Before the messages are looked at: should the host have gone passive since, what it
+            // remembered then replaces this.
+            self.ledger.handle(now, LedgerInput::Memo { host, memo: memory });
+        }
+        if turn.hurry {
+            turn.hurry = false;
+            self.ledger.handle(now, LedgerInput::Hurry);
+        }
+        if self.takes_on() {
+            self.serve(now, &mut turn.messages)?;
+        } else {
+            self.keep_memos(now)?;
+            self.wait(now);
+        }
+        if (turn.is_last || turn.exporter_ended) && !self.is_closing() {
+            self.phase = Phase::Closing { drained: false };
+        }
+        self.close(now, turn.exporter_ended)
+    }
+
+    /// Whether more may be taken on: messages are received, and hosts are given leases.
+    pub(crate) fn takes_on(&self) -> bool {
+        !self.is_closing() && self.ledger.has_room() && self.rows.is_empty()
+    }
+
+    /// Whether another turn is due at once.
+    pub(crate) fn has_more(&self) -> bool {
+        self.takes_on() && (self.dispatch.has_more() || self.decisions.has_more())
+    }
+
+    /// When another turn is due, should nothing come in before.
+    pub(crate) fn wake_at(&self) -> Option<Timestamp> {
+        match self.takes_on() {
+            true => self.frontier.next_due().into_iter().chain(self.ledger.sync_due()).min(),
+            false => self.ledger.waits_until(),
+        }
+    }
+
+    /// Whether it is to be told when the run is to close, since it waits for the sinks.
+    pub(crate) fn may_hurry(&self) -> bool {
+        !self.takes_on() && self.ledger.waits_until().is_none()
+    }
+
+    /// Rows that the exporter has not been given, the oldest first. It may be full: then they stay here, and
+    /// nothing more is taken on.
+    pub(crate) fn rows(&mut self) -> &mut VecDeque<Rows> {
+        &mut self.rows
+    }
+
+    /// What is to be done after the turn.
+    pub(crate) fn effects(&mut self) -> impl Iterator<Item = Effect> {
+        self.effects.drain(..)
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.phase, Phase::Closing { .. } | Phase::Closed)
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    pub(crate) fn outcome(&self, now: Timestamp) -> Result<StoreOutcome, FrontierError> {
         let stats = self.frontier.stats();
         let failures = self.frontier.failures(0, FAILURES_MAX)?;
-        Ok(StoreOutcome { stats, failures, totals: self.totals() })
+        Ok(StoreOutcome { stats, failures, totals: self.totals(now) })
     }
 
-    async fn serve(&mut self, inbox: &mut mpsc::Receiver<ToStore>) -> Result<(), FrontierError> {
-        let mut messages = Vec::new();
-        let mut close = false;
-        while !close {
-            let due = self.frontier.next_due().map(|at| self.clock.instant(at));
-            tokio::select! {
-                count = inbox.recv_many(&mut messages, TURN_MAX) => if count == 0 { close = true },
-                written = self.written.recv() => match written {
-                    Some(written) => self.settle(written).await?,
-                    // The exporter ended early: a sink failed, and it has said so itself.
-                    None => break,
-                },
-                Some(remember) = self.closed_hosts.recv() => self.remember(remember),
-                () = sleep_until(due), if due.is_some() => {}
-                () = tokio::task::yield_now(), if self.has_more() => {}
-                () = sleep_until(self.sync_due), if self.sync_due.is_some() => self.begin_sync().await?,
-            }
-            while let Ok(written) = self.written.try_recv() {
-                self.settle(written).await?;
-            }
-            while let Ok(remember) = self.closed_hosts.try_recv() {
-                self.remember(remember);
-            }
-            self.clock.fault("store");
-            let busy = !messages.is_empty();
-            close |= self.take(&mut messages).await?;
-            self.lease().await?;
-            self.tell().await;
-            if busy && !close {
-                tokio::time::sleep(GATHER).await;
-            }
+    /// Takes in one batch of messages, and hands out what hosts have room for.
+    fn serve(&mut self, now: Timestamp, messages: &mut Vec<ToStore>) -> Result<(), FrontierError> {
+        let is_busy = !messages.is_empty();
+        if let Some(numbered) = self.ledger.begin_sync(now) {
+            self.send(Vec::new(), numbered);
         }
-        self.close().await
+        self.take(now, messages)?;
+        self.lease(now)?;
+        self.tell();
+        if is_busy && !self.is_closing() {
+            self.effects.push(Effect::Gather);
+        }
+        Ok(())
     }
 
-    /// Takes in one batch of messages; tells whether it is time to close.
-    async fn take(&mut self, messages: &mut Vec<ToStore>) -> Result<bool, FrontierError> {
+    /// Takes in one batch of messages.
+    fn take(&mut self, now: Timestamp, messages: &mut Vec<ToStore>) -> Result<(), FrontierError> {
         let mut admissions = Vec::new();
         let mut pages = Vec::new();
-        let mut close = false;
         for message in messages.drain(..) {
-            match message {
-                ToStore::Seeds(batch) => admissions.extend(batch),
-                ToStore::Seeded => self.seeded = true,
-                ToStore::Want { host, leases } => self.dispatch.handle(DispatchInput::Want { host, leases }),
-                ToStore::Unwant(Passivated { host, memory, stamp }) => {
-                    self.memories.insert(host.clone(), memory);
-                    self.kept.push((host.clone(), stamp));
-                    self.dispatch.handle(DispatchInput::Passivated(host));
-                }
-                ToStore::Visit(visit) => self.visits.push(visit),
-                ToStore::Parsed(parsed, counts) => {
-                    self.counts[parsed.shard] = counts;
-                    self.decided.remove(&parsed.lease);
-                    // A lease that expired and was fetched again may report twice: the first counts.
-                    if self.frontier.is_out(parsed.lease) && self.parsed.insert(parsed.lease) {
-                        pages.push(self.merged(*parsed));
-                    }
-                }
-                ToStore::Take(level) => self.dispatch.handle(DispatchInput::Intake(level)),
-                ToStore::Stop => self.dispatch.handle(DispatchInput::Stop),
-                ToStore::Close { counts, drained } => {
-                    // What was counted beside what was given, too.
-                    if let Some(counts) = counts {
-                        self.counts.fill(ShardCounts::default());
-                        self.counts[0] = counts;
-                    }
-                    self.drained = drained;
-                    close = true;
-                }
-            }
+            self.hear(now, message, &mut admissions, &mut pages);
         }
-        self.keep_memories()?;
+        self.keep_memos(now)?;
         for page in &mut pages {
             if let Some(host) = page.grows.take() {
                 // With the links of its page, or before.
@@ -282,174 +257,148 @@ impl Desk {
         if !admissions.is_empty() {
             self.known.meet(&admissions);
             self.frontier.admit(admissions)?;
-            self.committed();
+            self.ledger.handle(now, LedgerInput::Committed);
         }
-        self.hand_over(pages).await?;
-        Ok(close)
+        self.hand_over(now, pages)
     }
 
-    /// Takes what a host remembers. Called before what came over the inbox is looked at: should the
-    /// host have gone passive since, what it remembered then replaces this.
-    fn remember(&mut self, Remember { host, memory }: Remember) {
-        self.memories.insert(host, memory);
+    fn hear(
+        &mut self,
+        now: Timestamp,
+        message: ToStore,
+        admissions: &mut Vec<Admission>,
+        pages: &mut Vec<Parsed>,
+    ) {
+        match message {
+            ToStore::Seeds(batch) => admissions.extend(batch),
+            ToStore::Seeded => {
+                if self.phase == Phase::Seeding {
+                    self.phase = Phase::Seeded;
+                }
+            }
+            ToStore::Want { host, leases } => self.dispatch.handle(DispatchInput::Want { host, leases }),
+            ToStore::Unwant(Passivated { host, memory, stamp }) => {
+                let passivated = LedgerInput::Passivated { host: host.clone(), memo: memory, stamp };
+                self.ledger.handle(now, passivated);
+                self.dispatch.handle(DispatchInput::Passivated(host));
+            }
+            ToStore::Visit(visit) => self.visits.push(visit),
+            ToStore::Parsed(parsed, counts) => {
+                self.tally.count(parsed.shard, counts);
+                self.decisions.end(parsed.lease);
+                if self.frontier.is_out(parsed.lease) && self.ledger.accept(parsed.lease) {
+                    pages.push(self.merged(*parsed));
+                }
+            }
+            ToStore::Take(level) => self.dispatch.handle(DispatchInput::Intake(level)),
+            ToStore::Stop => self.dispatch.handle(DispatchInput::Stop),
+            ToStore::Close { counts, drained } => {
+                if let Some(counts) = counts {
+                    self.tally.count_all(counts);
+                }
+                self.phase = Phase::Closing { drained };
+            }
+        }
+    }
+
+    /// The sinks have too much before them: they are waited for, but for no longer than they may take.
+    fn wait(&mut self, now: Timestamp) {
+        if self.is_closing() {
+            return;
+        }
+        self.ledger.handle(now, LedgerInput::Waiting);
+        if self.ledger.is_cut_off() {
+            self.rows.clear();
+        }
     }
 
     /// Writes down what hosts remember, in one commit.
-    fn keep_memories(&mut self) -> Result<(), FrontierError> {
-        if !self.memories.is_empty() {
-            self.note();
-            self.frontier.keep_hosts(self.memories.drain().collect())?;
-            self.committed();
+    fn keep_memos(&mut self, now: Timestamp) -> Result<(), FrontierError> {
+        let memos = self.ledger.memos();
+        if !memos.is_empty() {
+            self.note(now);
+            self.frontier.keep_hosts(memos)?;
+            self.ledger.handle(now, LedgerInput::MemosKept);
+            self.ledger.handle(now, LedgerInput::Committed);
         }
         Ok(())
-    }
-
-    /// A page whose name another one has taken ends as its alias. Its links count all the same: should
-    /// the site be wrong about names, that hides items, and no page.
-    ///
-    /// A name is taken here, and by a page that will be settled as one: so no page gives way to one
-    /// that fails, and whether the named URL itself can be fetched does not matter.
-    fn merged(&mut self, mut page: Parsed) -> Parsed {
-        let names = std::mem::take(&mut page.names);
-        let own: Vec<_> = names.iter().map(|name| name.fingerprint).collect();
-        let taken = names.iter().position(|name| self.names.has(name.fingerprint));
-        match taken.and_then(|at| names.into_iter().nth(at)) {
-            Some(name) => {
-                page.ending = Ending::Alias;
-                page.rows = name.alias_rows;
-                page.items = 0;
-            }
-            None => own.into_iter().for_each(|name| self.names.take(name)),
-        }
-        page
     }
 
     /// Settles in one commit with the sinks' positions, the clock and the totals.
     fn commit(
         &mut self,
+        now: Timestamp,
         settlements: Vec<Settlement>,
         positions: &[SinkPosition],
     ) -> Result<opilio_frontier::Settled, FrontierError> {
-        self.note();
-        let settled = self.frontier.settle(settlements, positions, self.clock.now())?;
+        self.note(now);
+        let settled = self.frontier.settle(settlements, positions, now)?;
         if settled.over > 0 {
-            self.committed();
+            self.ledger.handle(now, LedgerInput::Committed);
         }
         Ok(settled)
     }
 
     /// Has the clock and the totals go along with the next commit.
-    fn note(&mut self) {
-        let totals = self.totals();
-        past::note_run(&mut *self.frontier, self.clock.now(), totals, RunState::Running);
+    fn note(&mut self, now: Timestamp) {
+        let totals = self.totals(now);
+        past::note_run(&mut *self.frontier, now, totals, RunState::Running);
     }
 
     /// What all runs have done, up to what the shards of this one told last.
-    fn totals(&self) -> Totals {
-        let counts = self.counts.iter().fold(ShardCounts::default(), |all, counts| all.plus(*counts));
-        let totals = self.before.and(counts, self.items, self.known.others(), self.clock.elapsed());
-        Totals { sitemaps: self.sitemaps(), ..totals }
-    }
-
-    /// Sitemaps that all runs have read to their end.
-    fn sitemaps(&self) -> u64 {
-        self.before.sitemaps + self.sitemaps
-    }
-
-    /// Something new is in the store: it is to be synced some time.
-    fn committed(&mut self) {
-        if let Syncing::Every(span) = self.syncing {
-            self.sync_due.get_or_insert_with(|| Instant::now() + span);
-        }
-    }
-
-    /// Has the sinks synced; the store follows when they have said so.
-    async fn begin_sync(&mut self) -> Result<(), FrontierError> {
-        self.sync_due = None;
-        self.send_rows(Batch::default(), true).await
-    }
-
-    async fn tell_settled(&mut self, whose: Vec<(usize, Host, LeaseId)>) {
-        let mut by_shard: Vec<HashMap<Host, Vec<LeaseId>>> = vec![HashMap::new(); self.shards.len()];
-        for (shard, host, lease) in whose {
-            self.parsed.remove(&lease);
-            by_shard[shard].entry(host).or_default().push(lease);
-        }
-        for (shard, hosts) in by_shard.into_iter().enumerate() {
-            if !hosts.is_empty() {
-                let _ = deliver(&self.shards[shard], Settled(hosts.into_iter().collect())).await;
-            }
-        }
+    fn totals(&self, now: Timestamp) -> Totals {
+        self.tally.totals(self.known.others(), now.since(self.clock.opened()))
     }
 
     /// The books for people, and whether the crawl is over.
-    async fn tell(&mut self) {
+    fn tell(&mut self) {
         let stats = self.frontier.stats();
-        let books = Books {
-            admitted: stats.admitted,
-            pages: stats.pages.saturating_sub(self.sitemaps()),
-            sitemaps: self.sitemaps(),
-            aliases: stats.aliases,
-            failures: stats.failures_total(),
-            left: stats.left,
-            items: self.before.items + self.items,
-        };
-        // A lost one is made good by the next.
-        let _ = self.scheduler.try_send(FromStore::Books(books));
-        if self.over || !self.seeded {
+        self.effects.push(Effect::TryTell(FromStore::Books(self.tally.books(&stats))));
+        if self.phase != Phase::Seeded {
             return;
         }
         let stopped = if stats.left == 0 {
             Stopped::Finished
-        } else if self.dispatch.is_at_its_limit(leasing::counts(&stats, self.sitemaps())) {
+        } else if self.dispatch.is_at_its_limit(self.tally.store_counts(&stats)) {
             Stopped::MaxPages
         } else {
             return;
         };
-        self.over = true;
-        let _ = deliver(&self.scheduler, FromStore::Over(stopped)).await;
+        self.phase = Phase::Over;
+        self.effects.push(Effect::Tell(FromStore::Over(stopped)));
     }
-}
 
-/// Tells the scheduler when a store panics: nobody else would.
-struct Alarm(Recipient<FromStore>);
-
-impl Drop for Alarm {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let _ = self.0.try_send(FromStore::Broken);
+    /// Once nothing more comes: waits for the sinks, then makes what they wrote last: sinks before the store.
+    fn close(&mut self, now: Timestamp, exporter_ended: bool) -> Result<(), FrontierError> {
+        let Phase::Closing { drained } = self.phase else { return Ok(()) };
+        self.ledger.handle(now, LedgerInput::Close);
+        let is_late = self.ledger.waits_until().is_some_and(|until| now >= until);
+        if !exporter_ended && !is_late {
+            return Ok(());
         }
-    }
-}
-
-/// Puts a message into a bounded mailbox, waiting while it is full. Those mailboxes are emptied by
-/// actors that never wait for the store, so this ends.
-async fn deliver<M>(to: &Recipient<M>, message: M) -> Result<(), ()>
-where
-    M: Message + Send + 'static,
-    M::Result: Send,
-{
-    let mut message = message;
-    loop {
-        match to.try_send(message) {
-            Ok(()) => return Ok(()),
-            Err(actix::prelude::SendError::Full(back)) => message = back,
-            Err(actix::prelude::SendError::Closed(_)) => return Err(()),
+        if !exporter_ended {
+            if self.ledger.is_all_written() {
+                tracing::warn!("the output is written, but the disk has not said in time that it has it");
+            } else {
+                tracing::warn!("a sink did not take its rows in time: their pages count as left");
+            }
         }
-        tokio::time::sleep(GATHER).await;
+        let mut totals = self.totals(now);
+        if self.frontier.stats().left == 0 {
+            totals.finished_unix_ms =
+                self.tally.finished_before(&totals).or(u64::try_from(self.clock.unix_millis()).ok());
+        }
+        let state = RunState::at_the_end(drained, self.ledger.is_all_written());
+        past::note_run(&mut *self.frontier, now, totals, state);
+        if let Some(cookies) = &mut self.cookies {
+            cookies.save();
+        }
+        self.frontier.checkpoint()?;
+        self.phase = Phase::Closed;
+        Ok(())
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
-    if let Some(at) = at {
-        tokio::time::sleep_until(at).await;
-    }
-}
-
-/// Messages that one turn takes at the most.
-const TURN_MAX: usize = 1_024;
-/// How long a busy desk lets the next batch grow.
-const GATHER: Duration = Duration::from_millis(1);
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 mod tests;

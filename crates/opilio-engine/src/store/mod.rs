@@ -3,10 +3,13 @@
 
 mod cookies;
 mod desk;
+mod event_loop;
 mod known;
 mod names;
 mod port;
 
 pub(crate) use cookies::{KeptCookies, recall};
-pub(crate) use desk::{Desk, DeskSetup, QueuedScope, StoreOutcome, Syncing};
+pub(crate) use desk::{Desk, DeskSetup, QueuedScope, StoreOutcome};
+pub(crate) use event_loop::{StoreLoop, StorePorts};
+pub(crate) use opilio_core::scheduling::Syncing;
 pub(crate) use port::{StoreDoor, StorePort};

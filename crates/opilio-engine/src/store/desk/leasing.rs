@@ -2,32 +2,45 @@
 
 use std::collections::{HashMap, HashSet};
 
-use opilio_core::scheduling::{Answer, DispatchInput, StoreCounts, Waking};
-use opilio_core::{Host, Lease, Timestamp};
-use opilio_frontier::{Decided, FrontierError, FrontierStats, Settlement};
+use opilio_core::scheduling::{Answer, DispatchInput, Waking};
+use opilio_core::{Host, Lease, LeaseId, Timestamp};
+use opilio_frontier::{Decided, FrontierError, Settlement};
 
-use super::{Desk, deliver};
+use super::{Desk, Effect};
 use crate::message::{Assign, Call, FromStore, Work};
+
+/// Redirected URLs that are out to end as the known ones did that they led to.
+#[derive(Default)]
+pub(super) struct Decisions {
+    out: HashSet<LeaseId>,
+    /// The store has more of them.
+    more: bool,
+}
+
+impl Decisions {
+    /// A lease has been reported; it may be one of these.
+    pub(super) fn end(&mut self, lease: LeaseId) {
+        self.out.remove(&lease);
+    }
+
+    pub(super) fn has_more(&self) -> bool {
+        self.more
+    }
+}
 
 impl Desk {
     /// Hands out what hosts have room for.
-    pub(super) async fn lease(&mut self) -> Result<(), FrontierError> {
-        let now = self.clock.now();
+    pub(super) fn lease(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let asked = self.dispatch.room();
         let hosts = self.frontier.hosts_ready(now, asked)?;
         self.dispatch.handle(DispatchInput::Ready { hosts, asked });
         let work = self.work(now)?;
         let decided = self.decided()?;
-        let assign = Assign { work, calls: self.calls()?, kept: std::mem::take(&mut self.kept), decided };
+        let assign = Assign { work, calls: self.calls()?, kept: self.ledger.confirmed(), decided };
         if !assign.is_empty() {
-            let _ = deliver(&self.scheduler, FromStore::Leased(assign)).await;
+            self.effects.push(Effect::Tell(FromStore::Leased(assign)));
         }
         Ok(())
-    }
-
-    /// Whether another turn is due at once.
-    pub(super) fn has_more(&self) -> bool {
-        self.dispatch.has_more() || self.more_decided
     }
 
     /// Visits, with what their hosts remember. A host that comes alive for one asks for leases itself.
@@ -45,25 +58,25 @@ impl Desk {
 
     /// Redirected URLs that are to end as the known ones did that they led to.
     fn decided(&mut self) -> Result<Vec<Decided>, FrontierError> {
-        let room = DECIDED_MAX.saturating_sub(self.decided.len());
+        let room = DECIDED_MAX.saturating_sub(self.decisions.out.len());
         let mut decided = Vec::new();
-        self.more_decided = false;
+        self.decisions.more = false;
         if room > 0 && !self.dispatch.is_stopped() {
-            self.more_decided = self.frontier.decided(room, &mut decided)?;
-            self.decided.extend(decided.iter().map(|one| one.lease.id));
+            self.decisions.more = self.frontier.decided(room, &mut decided)?;
+            self.decisions.out.extend(decided.iter().map(|one| one.lease.id));
         }
         Ok(decided)
     }
 
     /// Leases for live hosts that have room, and for hosts that come alive with them.
     fn work(&mut self, now: Timestamp) -> Result<Vec<Work>, FrontierError> {
-        let wants = self.dispatch.lease(counts(&self.frontier.stats(), self.sitemaps()));
+        let wants = self.dispatch.lease(self.tally.store_counts(&self.frontier.stats()));
         if wants.is_empty() {
             return Ok(Vec::new());
         }
         let mut leases = Vec::new();
         self.frontier.lease(&wants, now, &mut leases)?;
-        let filtered = self.keep_in_scope(&mut leases)?;
+        let filtered = self.keep_in_scope(now, &mut leases)?;
         leases.iter().for_each(|lease| self.known.learn(&lease.record));
         let mut work = group(leases);
         let served: HashMap<Host, usize> =
@@ -83,7 +96,11 @@ impl Desk {
     }
 
     /// Ends what earlier runs queued and this one's scope keeps out; tells of which hosts there was some.
-    fn keep_in_scope(&mut self, leases: &mut Vec<Lease>) -> Result<HashSet<Host>, FrontierError> {
+    fn keep_in_scope(
+        &mut self,
+        now: Timestamp,
+        leases: &mut Vec<Lease>,
+    ) -> Result<HashSet<Host>, FrontierError> {
         let mut hosts = HashSet::new();
         let Some(queued) = &self.queued else { return Ok(hosts) };
         let mut settlements = Vec::new();
@@ -99,15 +116,10 @@ impl Desk {
             refused.is_none()
         });
         if !settlements.is_empty() {
-            self.commit(settlements, &[])?;
+            self.commit(now, settlements, &[])?;
         }
         Ok(hosts)
     }
-}
-
-/// What dispatch goes by. The store counts sitemaps as pages.
-pub(super) fn counts(stats: &FrontierStats, sitemaps: u64) -> StoreCounts {
-    StoreCounts { pages: stats.pages.saturating_sub(sitemaps), out: stats.out }
 }
 
 fn group(leases: Vec<Lease>) -> Vec<Work> {

@@ -1,58 +1,29 @@
 //! The desk by itself: what it takes from the store, and what it hands out.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-
-use actix::{Actor, Context, Handler};
-use opilio_core::{Fingerprint, Priority, Record, RecordKind, Scheme, Score};
+use bytes::Bytes;
+use opilio_core::scheduling::Stamp;
+use opilio_core::{Ending, Fingerprint, Host, LeaseId, Priority, Record, RecordKind, Scheme, Score};
 use opilio_frontier::{Admission, MemoryFrontier};
-use tokio::task::LocalSet;
 
 use super::*;
-use crate::message::Work;
-
-/// A scheduler that writes down what it is told, and shards that hear nothing.
-struct Ear(Rc<RefCell<Vec<FromStore>>>);
-
-impl Actor for Ear {
-    type Context = Context<Self>;
-}
-
-impl Handler<FromStore> for Ear {
-    type Result = ();
-
-    fn handle(&mut self, news: FromStore, _: &mut Self::Context) {
-        self.0.borrow_mut().push(news);
-    }
-}
-
-impl Handler<Settled> for Ear {
-    type Result = ();
-
-    fn handle(&mut self, _: Settled, _: &mut Self::Context) {}
-}
+use crate::message::{Call, ShardCounts, Work};
 
 /// A desk over an empty store, whose turns a test takes.
 struct Rig {
     desk: Desk,
-    heard: Rc<RefCell<Vec<FromStore>>>,
+    now: Timestamp,
+    turn: Turn,
 }
 
 impl Rig {
     fn new(hosts_max: u32) -> Self {
-        let heard = Rc::default();
-        let ear = Ear(Rc::clone(&heard)).start();
-        let (exporter, _) = mpsc::channel(1);
-        let (_, written) = mpsc::channel(1);
-        let (_, closed_hosts) = mpsc::channel(1);
+        Self::with(hosts_max, Syncing::AtTheEnd)
+    }
+
+    fn with(hosts_max: u32, syncing: Syncing) -> Self {
         let desk = Desk::new(DeskSetup {
             frontier: Box::new(MemoryFrontier::new()),
-            exporter,
-            written,
-            scheduler: ear.clone().recipient(),
-            shards: vec![ear.recipient()],
-            closed_hosts,
-            hurry: Arc::default(),
+            shards: 1,
             clock: Clock::begin(),
             pages_max: None,
             hosts_max,
@@ -60,27 +31,64 @@ impl Rig {
             cookies: None,
             shapes: HashSet::new(),
             before: Totals::default(),
-            syncing: Syncing::AtTheEnd,
+            syncing,
         });
-        Self { desk, heard }
+        Self { desk, now: Timestamp::EPOCH, turn: Turn::default() }
     }
 
-    async fn turn(&mut self, mut messages: Vec<ToStore>) {
-        self.desk.take(&mut messages).await.unwrap();
-        self.desk.lease().await.unwrap();
-        // The ear is another task.
-        tokio::time::sleep(GATHER).await;
+    /// One turn; tells what is to be done after it.
+    fn turn(&mut self, messages: Vec<ToStore>) -> Vec<Effect> {
+        self.turn.messages = messages;
+        self.desk.handle(self.now, &mut self.turn).unwrap();
+        self.desk.effects().collect()
     }
 
-    /// What was handed out since the last call.
-    fn work(&self) -> Vec<Work> {
-        let heard = std::mem::take(&mut *self.heard.borrow_mut());
-        let assigns = heard.into_iter().filter_map(|news| match news {
-            FromStore::Leased(assign) => Some(assign.work),
+    /// One turn; tells what it handed out.
+    fn work(&mut self, messages: Vec<ToStore>) -> Vec<Work> {
+        let effects = self.turn(messages).into_iter();
+        let work = effects.filter_map(|effect| match effect {
+            Effect::Tell(FromStore::Leased(assign)) => Some(assign.work),
             _ => None,
         });
-        assigns.flatten().collect()
+        work.flatten().collect()
     }
+
+    /// The exporter takes what is there.
+    fn take_rows(&mut self) -> Vec<Rows> {
+        self.desk.rows().drain(..).collect()
+    }
+
+    /// The sinks have written up to a number.
+    fn write(&mut self, sequence: u64) -> Vec<LeaseId> {
+        self.turn.written.push(Written { sequence, positions: Vec::new(), synced: false });
+        let effects = self.turn(Vec::new()).into_iter();
+        let settled = effects.filter_map(|effect| match effect {
+            Effect::Settled { settled, .. } => Some(settled.0),
+            _ => None,
+        });
+        settled.flatten().flat_map(|(_, leases)| leases).collect()
+    }
+
+    fn left(&self) -> u64 {
+        self.desk.frontier.stats().left
+    }
+}
+
+/// A page that a lease gave, with a row.
+fn page(work: &Work, lease: usize) -> ToStore {
+    let (host, lease) = (work.host.clone(), &work.leases[lease]);
+    let bare = Parsed::bare(0, host, lease.id, Ending::Page, lease.record.url.clone(), 1);
+    let parsed = Parsed { rows: vec![b"row".to_vec()], items: 1, ..bare };
+    ToStore::Parsed(Box::new(parsed), ShardCounts::default())
+}
+
+/// Pages of one host, leased as far as it gets any at once.
+fn leased(rig: &mut Rig, pages: usize) -> Work {
+    let urls = (0..pages).map(|n| seed(&format!("http://a.example/{n}"))).collect();
+    let mut work = rig.work(vec![ToStore::Seeds(urls), ToStore::Seeded]).swap_remove(0);
+    let want = ToStore::Want { host: work.host.clone(), leases: u32::try_from(pages).unwrap() };
+    work.leases.extend(rig.work(vec![want]).into_iter().flat_map(|more| more.leases));
+    work
 }
 
 fn seed(url: &str) -> Admission {
@@ -104,51 +112,161 @@ fn seeds(hosts: usize) -> Vec<ToStore> {
     vec![ToStore::Seeds((0..hosts).map(|n| seed(&format!("http://h{n}.example/"))).collect())]
 }
 
-fn in_virtual_time(test: impl Future<Output = ()>) {
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    LocalSet::new().block_on(&runtime, test);
-}
-
 #[test]
 fn hosts_come_from_the_store_some_at_a_time_and_all_of_them_come() {
-    in_virtual_time(async {
-        let mut rig = Rig::new(100_000);
-        rig.turn(seeds(3_000)).await;
-        assert_eq!((rig.desk.dispatch.live(), rig.desk.has_more()), (1_024, true));
-        rig.turn(Vec::new()).await;
-        rig.turn(Vec::new()).await;
-        assert_eq!((rig.desk.dispatch.live(), rig.desk.has_more()), (3_000, false));
-    });
+    let mut rig = Rig::new(100_000);
+    rig.turn(seeds(3_000));
+    assert_eq!((rig.desk.dispatch.live(), rig.desk.has_more()), (1_024, true));
+    rig.turn(Vec::new());
+    rig.turn(Vec::new());
+    assert_eq!((rig.desk.dispatch.live(), rig.desk.has_more()), (3_000, false));
 }
 
 #[test]
 fn hosts_that_cannot_be_live_soon_stay_with_the_store() {
-    in_virtual_time(async {
-        let mut rig = Rig::new(2);
-        rig.turn(seeds(3_000)).await;
-        assert!(rig.desk.has_more(), "two are live, and two could be next");
-        rig.turn(Vec::new()).await;
-        assert_eq!((rig.desk.dispatch.live(), rig.desk.dispatch.ready(), rig.desk.has_more()), (2, 2, false));
-        // One of the two goes, the next comes.
-        let host = rig.work().swap_remove(0).host;
-        let passive = Passivated { host, memory: Bytes::new(), stamp: Stamp(1) };
-        rig.turn(vec![ToStore::Unwant(passive)]).await;
-        assert_eq!((rig.desk.dispatch.live(), rig.work().len()), (2, 1));
-    });
+    let mut rig = Rig::new(2);
+    let host = rig.work(seeds(3_000)).swap_remove(0).host;
+    assert!(rig.desk.has_more(), "two are live, and two could be next");
+    rig.turn(Vec::new());
+    let dispatch = &rig.desk.dispatch;
+    assert_eq!((dispatch.live(), dispatch.ready(), rig.desk.has_more()), (2, 2, false));
+    // One of the two goes, the next comes.
+    let passive = Passivated { host, memory: Bytes::new(), stamp: Stamp(1) };
+    let work = rig.work(vec![ToStore::Unwant(passive)]);
+    assert_eq!((rig.desk.dispatch.live(), work.len()), (2, 1));
 }
 
 #[test]
 fn a_want_that_came_after_its_hosts_passivation_wakes_it_with_its_memory() {
-    in_virtual_time(async {
-        let mut rig = Rig::new(2);
-        let admission = seed("http://a.example/");
-        let Admission::Queue(Record { host, .. }) = &admission else { panic!("it is in scope") };
-        let memory = Bytes::from_static(b"held");
-        let passive = Passivated { host: host.clone(), memory: memory.clone(), stamp: Stamp(1) };
-        let late = ToStore::Want { host: host.clone(), leases: 4 };
-        rig.turn(vec![ToStore::Unwant(passive), late, ToStore::Seeds(vec![admission])]).await;
-        let work = rig.work();
-        assert_eq!((work.len(), work[0].leases.len(), &work[0].memory), (1, 1, &Some(memory)));
+    let mut rig = Rig::new(2);
+    let admission = seed("http://a.example/");
+    let Admission::Queue(Record { host, .. }) = &admission else { panic!("it is in scope") };
+    let memory = Bytes::from_static(b"held");
+    let passive = Passivated { host: host.clone(), memory: memory.clone(), stamp: Stamp(1) };
+    let late = ToStore::Want { host: host.clone(), leases: 4 };
+    let work = rig.work(vec![ToStore::Unwant(passive), late, ToStore::Seeds(vec![admission])]);
+    assert_eq!((work.len(), work[0].leases.len(), &work[0].memory), (1, 1, &Some(memory)));
+}
+
+#[test]
+fn an_errand_wakes_its_host_with_its_memory_once() {
+    let mut rig = Rig::new(2);
+    let host = Host::of(&url::Url::parse("http://a.example/").unwrap()).unwrap();
+    let passive = Passivated { host: host.clone(), memory: Bytes::from_static(b"held"), stamp: Stamp(7) };
+    let effects = rig.turn(vec![ToStore::Unwant(passive)]);
+    let kept = |effect: &Effect| match effect {
+        Effect::Tell(FromStore::Leased(assign)) => assign.kept.clone(),
+        _ => Vec::new(),
+    };
+    assert_eq!(effects.iter().flat_map(kept).collect::<Vec<_>>(), [(host.clone(), Stamp(7))]);
+    assert_eq!(rig.desk.frontier.host_memo(&host).unwrap().as_deref(), Some(&b"held"[..]));
+    let asker = || crate::host::Asker { host: host.clone(), scheme: Scheme::Http, question: 0 };
+    let url = || url::Url::parse("http://a.example/robots.txt").unwrap();
+    let visit = || ToStore::Visit(Visit { host: host.clone(), url: url(), asker: asker() });
+    let calls = rig.turn(vec![visit(), visit()]).into_iter().filter_map(|effect| match effect {
+        Effect::Tell(FromStore::Leased(assign)) => Some(assign.calls),
+        _ => None,
     });
+    let memories: Vec<_> = calls.flatten().map(|Call { memory, .. }| memory.is_some()).collect();
+    assert_eq!(memories, [true, false]);
+}
+
+#[test]
+fn a_page_is_settled_once_its_rows_are_written_and_a_second_report_of_it_is_dropped() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 2);
+    rig.turn(vec![page(&work, 0), page(&work, 0)]);
+    let mut rows = rig.take_rows();
+    rig.turn(vec![page(&work, 1), page(&work, 0)]);
+    rows.extend(rig.take_rows());
+    let rows: Vec<_> = rows.into_iter().map(|rows| (rows.sequence, rows.rows)).collect();
+    assert_eq!(rows, [(1, vec![b"row".to_vec()]), (2, vec![b"row".to_vec()])]);
+    assert_eq!(rig.left(), 2);
+    assert_eq!(rig.write(1), [work.leases[0].id]);
+    assert_eq!((rig.left(), rig.write(2)), (1, vec![work.leases[1].id]));
+    assert_eq!(rig.left(), 0);
+}
+
+#[test]
+fn while_the_sinks_are_behind_nothing_is_taken_on_and_a_host_that_closes_is_kept_all_the_same() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 130);
+    rig.turn((0..128).map(|n| page(&work, n)).collect());
+    rig.take_rows();
+    assert!(!rig.desk.takes_on() && !rig.desk.has_more());
+    rig.turn.memos.push(Remember { host: work.host.clone(), memory: Bytes::from_static(b"closed") });
+    assert!(rig.turn(Vec::new()).is_empty());
+    assert_eq!(rig.desk.frontier.host_memo(&work.host).unwrap().as_deref(), Some(&b"closed"[..]));
+    rig.write(1);
+    assert!(rig.desk.takes_on());
+}
+
+#[test]
+fn rows_that_the_exporter_has_no_room_for_wait_and_nothing_is_taken_on_meanwhile() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 1);
+    rig.turn(vec![page(&work, 0)]);
+    assert!(!rig.desk.takes_on());
+    assert_eq!(rig.take_rows().len(), 1);
+    assert!(rig.desk.takes_on());
+}
+
+#[test]
+fn a_sink_that_takes_nothing_holds_up_the_end_for_its_time_and_no_longer() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 140);
+    rig.turn((0..128).map(|n| page(&work, n)).collect());
+    assert!(rig.desk.may_hurry() && rig.desk.wake_at().is_none());
+    rig.turn.hurry = true;
+    rig.turn(Vec::new());
+    rig.now = rig.desk.wake_at().unwrap();
+    rig.turn(Vec::new());
+    assert!(rig.desk.takes_on(), "what is told at the end is heard");
+    rig.turn(vec![page(&work, 130), close()]);
+    assert!(rig.desk.is_closed() && rig.take_rows().is_empty());
+    assert_eq!(rig.left(), 140);
+}
+
+#[test]
+fn a_run_that_closes_settles_what_is_written_and_ends_with_the_exporter() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 2);
+    rig.turn(vec![page(&work, 0), page(&work, 1), close()]);
+    assert!(rig.desk.is_closing() && !rig.desk.is_closed() && !rig.desk.takes_on());
+    assert_eq!((rig.take_rows().len(), rig.write(1).len()), (1, 2));
+    assert!(!rig.desk.is_closed(), "the disk is waited for");
+    rig.turn.exporter_ended = true;
+    rig.turn(Vec::new());
+    assert!(rig.desk.is_closed());
+    let outcome = rig.desk.outcome(rig.now).unwrap();
+    assert_eq!((outcome.stats.pages, outcome.totals.items), (2, 2));
+    assert!(outcome.totals.finished_unix_ms.is_none(), "it is in the note, for the next run");
+}
+
+#[test]
+fn the_scheduler_is_told_once_that_nothing_is_left() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 1);
+    rig.turn(vec![page(&work, 0)]);
+    rig.take_rows();
+    let is_over = |effect: &Effect| matches!(effect, Effect::Tell(FromStore::Over(Stopped::Finished)));
+    rig.turn.written.push(Written { sequence: 1, positions: Vec::new(), synced: false });
+    assert_eq!(rig.turn(Vec::new()).iter().filter(|effect| is_over(effect)).count(), 1);
+    assert_eq!(rig.turn(Vec::new()).iter().filter(|effect| is_over(effect)).count(), 0);
+}
+
+#[test]
+fn what_is_committed_is_synced_when_it_is_due() {
+    let span = std::time::Duration::from_secs(1);
+    let mut rig = Rig::with(2, Syncing::Every(span));
+    leased(&mut rig, 1);
+    assert_eq!(rig.desk.wake_at(), Some(rig.now + span));
+    rig.now += span;
+    rig.turn(Vec::new());
+    let rows: Vec<_> = rig.take_rows().into_iter().map(|rows| (rows.sequence, rows.sync)).collect();
+    assert_eq!((rows, rig.desk.wake_at()), (vec![(1, true)], None));
+}
+
+fn close() -> ToStore {
+    ToStore::Close { counts: None, drained: true }
 }

@@ -1,0 +1,48 @@
+//! What hosts remember, on its way to the store, and which hosts may be told that it is there.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::Stamp;
+use crate::name::Host;
+
+/// Memos that are not kept, and passive hosts that have not been told.
+#[derive(Debug, Default)]
+pub(super) struct Memos {
+    waiting: HashMap<Host, Bytes>,
+    /// Passive hosts whose memo waits; is with the store; is kept.
+    leaving: Vec<(Host, Stamp)>,
+    with_store: Vec<(Host, Stamp)>,
+    kept: Vec<(Host, Stamp)>,
+}
+
+impl Memos {
+    pub(super) fn remember(&mut self, host: Host, memo: Bytes) {
+        self.waiting.insert(host, memo);
+    }
+
+    pub(super) fn passivated(&mut self, host: Host, memo: Bytes, stamp: Stamp, too_early: bool) {
+        self.waiting.insert(host.clone(), memo);
+        let list = if too_early { &mut self.kept } else { &mut self.leaving };
+        list.push((host, stamp));
+    }
+
+    pub(super) fn take(&mut self) -> Vec<(Host, Bytes)> {
+        self.with_store.append(&mut self.leaving);
+        self.waiting.drain().collect()
+    }
+
+    pub(super) fn kept(&mut self) {
+        self.kept.append(&mut self.with_store);
+    }
+
+    pub(super) fn confirmed(&mut self) -> Vec<(Host, Stamp)> {
+        std::mem::take(&mut self.kept)
+    }
+
+    /// Whether each passive host that is not to be told yet has its memo on its way.
+    pub(super) fn are_told_after(&self) -> bool {
+        self.leaving.iter().all(|(host, _)| self.waiting.contains_key(host))
+    }
+}

@@ -1,0 +1,87 @@
+//! An observer that keeps its own books about a ledger and says when an invariant breaks.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::{LedgerInput, Numbered, Stamp};
+use crate::name::Host;
+use crate::record::LeaseId;
+use crate::scheduling::invariants::SchedulingInvariant::{S1, S4, S6};
+use crate::scheduling::invariants::{SchedulingViolation, ensure};
+
+/// Watches what is settled and whom is told that a memo is kept.
+#[derive(Clone, Debug, Default)]
+pub struct LedgerWitness {
+    /// Under which number the leases went to the sinks.
+    handed: HashMap<LeaseId, u64>,
+    written: u64,
+    settled: u64,
+    /// The last memo of each host that is not kept.
+    memos: HashMap<Host, Bytes>,
+    /// Passivations whose memo is not kept, is with the store, and is kept but not told.
+    leaving: Vec<(Host, Stamp)>,
+    with_store: Vec<(Host, Stamp)>,
+    kept: Vec<(Host, Stamp)>,
+}
+
+impl LedgerWitness {
+    /// Something goes in.
+    pub fn hear(&mut self, input: &LedgerInput) {
+        match input {
+            LedgerInput::Memo { host, memo } => {
+                self.memos.insert(host.clone(), memo.clone());
+            }
+            LedgerInput::Passivated { host, memo, stamp } => {
+                self.memos.insert(host.clone(), memo.clone());
+                self.leaving.push((host.clone(), *stamp));
+            }
+            LedgerInput::MemosKept => self.kept.append(&mut self.with_store),
+            LedgerInput::Written(sequence) => self.written = self.written.max(*sequence),
+            LedgerInput::Committed | LedgerInput::Hurry | LedgerInput::Waiting | LedgerInput::Close => {}
+        }
+    }
+
+    /// Leases were handed over. What is not sent has no number, and is never settled.
+    pub fn handed(&mut self, numbered: Option<Numbered>, leases: &[LeaseId]) {
+        let sequence = numbered.map_or(u64::MAX, |numbered| numbered.sequence);
+        self.handed.extend(leases.iter().map(|lease| (*lease, sequence)));
+    }
+
+    /// A batch is settled.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn settled(&mut self, sequence: u64, leases: &[LeaseId]) -> Result<(), SchedulingViolation> {
+        let (written, before) = (self.written, self.settled);
+        ensure(sequence <= written, S1, || format!("{sequence} is settled, {written} is written"))?;
+        ensure(sequence == before + 1, S6, || format!("{sequence} is settled after {before}"))?;
+        self.settled = sequence;
+        for lease in leases {
+            let handed = self.handed.remove(lease);
+            let is_its = handed == Some(sequence);
+            ensure(is_its, S1, || format!("{lease:?} is settled with {sequence}, and went with {handed:?}"))?;
+        }
+        Ok(())
+    }
+
+    /// Memos go to the store.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn memos(&mut self, memos: &[(Host, Bytes)]) -> Result<(), SchedulingViolation> {
+        let all: HashMap<_, _> = memos.iter().cloned().collect();
+        let ours = std::mem::take(&mut self.memos);
+        self.with_store.append(&mut self.leaving);
+        ensure(all == ours, S4, || format!("{all:?} are kept, and not {ours:?}"))
+    }
+
+    /// Hosts are told that their memos are kept.
+    ///
+    /// # Errors
+    /// The invariant that does not hold.
+    pub fn confirmed(&mut self, told: &[(Host, Stamp)]) -> Result<(), SchedulingViolation> {
+        let kept = std::mem::take(&mut self.kept);
+        ensure(told == kept, S4, || format!("{told:?} are told, and {kept:?} are kept"))
+    }
+}

@@ -1,0 +1,180 @@
+//! What pages gave, on its way to the sinks: numbered, handed over in order, and settled as a prefix.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use opilio_core::scheduling::{LedgerInput, Numbered, Syncing};
+use opilio_core::{Ending, Host, LeaseId, Reason, Timestamp};
+use opilio_frontier::{Fetched, FrontierError, Settlement};
+
+use super::{Desk, Effect};
+use crate::exporter::{Rows, Written};
+use crate::message::{Parsed, Settled};
+
+/// What is settled together, since its rows travel under one number.
+#[derive(Default)]
+pub(super) struct Pages {
+    settlements: Vec<Settlement>,
+    whose: Vec<(usize, Host, LeaseId)>,
+    items: u64,
+    sitemaps: u64,
+}
+
+/// The rows of a batch, a buffer a sink.
+type SinkRows = Vec<Vec<u8>>;
+
+impl Desk {
+    /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they
+    /// write nothing.
+    pub(super) fn hand_over(&mut self, now: Timestamp, pages: Vec<Parsed>) -> Result<(), FrontierError> {
+        if pages.is_empty() {
+            return Ok(());
+        }
+        let (mut batch, mut rows) = (Pages::default(), SinkRows::new());
+        let mut redirects = Vec::new();
+        for page in pages {
+            if page.items > 0 && page.rows.is_empty() && self.tally.is_first_dropped_item() {
+                tracing::warn!(
+                    url = %page.origin,
+                    "a page gave items, and the crawl has no output: they are dropped (see `Crawler::export`)"
+                );
+            }
+            if page.next.is_some() {
+                redirects.push(page);
+            } else {
+                batch.add(page, &mut rows);
+            }
+        }
+        self.follow(now, redirects)?;
+        if batch.settlements.is_empty() {
+            return Ok(());
+        }
+        let rows_bytes = rows.iter().map(Vec::len).sum();
+        if let Some(numbered) = self.ledger.hand_over(batch.settlements.len(), rows_bytes, batch) {
+            self.send(rows, numbered);
+        }
+        Ok(())
+    }
+
+    /// Has rows sent to the exporter.
+    pub(super) fn send(&mut self, rows: SinkRows, Numbered { sequence, sync }: Numbered) {
+        self.rows.push_back(Rows { sequence, rows, sync });
+    }
+
+    /// A page whose name another one has taken ends as its alias. Its links count all the same: should
+    /// the site be wrong about names, that hides items, and no page.
+    ///
+    /// A name is taken here, and by a page that will be settled as one: so no page gives way to one
+    /// that fails, and whether the named URL itself can be fetched does not matter.
+    pub(super) fn merged(&mut self, mut page: Parsed) -> Parsed {
+        let names = std::mem::take(&mut page.names);
+        let own: Vec<_> = names.iter().map(|name| name.fingerprint).collect();
+        let taken = names.iter().position(|name| self.names.has(name.fingerprint));
+        match taken.and_then(|at| names.into_iter().nth(at)) {
+            Some(name) => {
+                page.ending = Ending::Alias;
+                page.rows = name.alias_rows;
+                page.items = 0;
+            }
+            None => own.into_iter().for_each(|name| self.names.take(name)),
+        }
+        page
+    }
+
+    fn follow(&mut self, now: Timestamp, redirects: Vec<Parsed>) -> Result<(), FrontierError> {
+        if redirects.is_empty() {
+            return Ok(());
+        }
+        let mut settlements = Vec::with_capacity(redirects.len());
+        let mut over = Vec::with_capacity(redirects.len());
+        if let Some(cookies) = &mut self.cookies
+            && redirects.iter().filter_map(|page| page.next.as_ref()).any(|next| next.sets_cookie)
+        {
+            // A chain passes a wall once: after a kill, too, it has to have what it was given there.
+            cookies.save_early();
+        }
+        for page in redirects {
+            let Some(next) = page.next else { continue };
+            settlements.push(Settlement::redirected(page.lease, *next));
+            over.push((page.shard, page.host, page.lease));
+        }
+        self.commit(now, settlements, &[])?;
+        self.tell_settled(over);
+        Ok(())
+    }
+
+    /// The sinks have written up to here: the leases of that prefix are over.
+    pub(super) fn settle(&mut self, now: Timestamp, written: Written) -> Result<(), FrontierError> {
+        self.ledger.handle(now, LedgerInput::Written(written.sequence));
+        let mut settlements = Vec::new();
+        let mut whose = Vec::new();
+        while let Some(batch) = self.ledger.next_settled() {
+            settlements.extend(batch.settles.settlements);
+            whose.extend(batch.settles.whose);
+            self.tally.add(batch.settles.items, batch.settles.sitemaps);
+        }
+        self.commit(now, settlements, &written.positions)?;
+        if written.synced && self.ledger.syncing() != Syncing::EachTime {
+            self.frontier.checkpoint()?;
+        }
+        if written.synced
+            && let Some(cookies) = &mut self.cookies
+        {
+            cookies.save();
+        }
+        self.tell_settled(whose);
+        Ok(())
+    }
+
+    fn tell_settled(&mut self, whose: Vec<(usize, Host, LeaseId)>) {
+        let mut by_shard: Vec<HashMap<Host, Vec<LeaseId>>> = vec![HashMap::new(); self.tally.shards()];
+        for (shard, host, lease) in whose {
+            self.ledger.settled(lease);
+            by_shard[shard].entry(host).or_default().push(lease);
+        }
+        for (shard, hosts) in by_shard.into_iter().enumerate() {
+            if !hosts.is_empty() {
+                let settled = Settled(hosts.into_iter().collect());
+                self.effects.push(Effect::Settled { shard, settled });
+            }
+        }
+    }
+}
+
+impl Pages {
+    fn add(&mut self, page: Parsed, rows: &mut SinkRows) {
+        let Parsed { shard, host, lease, ending, origin, attempts, fetched, cause, .. } = page;
+        self.sitemaps += u64::from(page.is_list && ending == Ending::Page);
+        self.settlements.push(settlement(lease, ending, attempts, origin, fetched).because(cause));
+        self.whose.push((shard, host, lease));
+        self.items += page.items;
+        if rows.len() < page.rows.len() {
+            rows.resize_with(page.rows.len(), Vec::new);
+        }
+        for (all, mut one) in rows.iter_mut().zip(page.rows) {
+            if all.is_empty() {
+                *all = one;
+            } else {
+                all.append(&mut one);
+            }
+        }
+    }
+}
+
+fn settlement(
+    lease: LeaseId,
+    ending: Ending,
+    attempts: u16,
+    origin: Arc<str>,
+    fetched: Fetched,
+) -> Settlement {
+    match ending {
+        Ending::Page => Settlement::fetched_page(lease, attempts, fetched),
+        Ending::Alias => Settlement::alias(lease),
+        Ending::Failed(reason) => Settlement::failed(lease, reason, attempts, Some(origin)),
+        Ending::Retry { due, attempts } => Settlement::retry(lease, due, attempts),
+        Ending::Return => Settlement::give_back(lease),
+        // A redirect without a target cannot come here; were it to, it must not vanish.
+        Ending::Redirected => Settlement::failed(lease, Reason::Internal, attempts, Some(origin)),
+    }
+}

@@ -1,0 +1,94 @@
+//! What the runs of a crawl have done: the counts that the store keeps beside its own books.
+
+use std::time::Duration;
+
+use opilio_core::scheduling::StoreCounts;
+use opilio_frontier::FrontierStats;
+
+use crate::message::{Books, ShardCounts};
+use crate::past::Totals;
+
+/// Counts of earlier runs, of each shard of this one, and of items.
+pub(super) struct Tally {
+    before: Totals,
+    /// What each shard had counted when it last gave something.
+    shards: Vec<ShardCounts>,
+    /// Items that are settled.
+    items: u64,
+    /// Sitemaps that are settled: the store counts them as pages.
+    sitemaps: u64,
+    /// A page gave items that no output takes, and people were told.
+    told_of_items: bool,
+}
+
+impl Tally {
+    pub(super) fn new(before: Totals, shards: usize) -> Self {
+        Self {
+            before,
+            shards: vec![ShardCounts::default(); shards],
+            items: 0,
+            sitemaps: 0,
+            told_of_items: false,
+        }
+    }
+
+    /// A shard gave something, and has counted so much by then.
+    pub(super) fn count(&mut self, shard: usize, counts: ShardCounts) {
+        self.shards[shard] = counts;
+    }
+
+    /// All shards have counted so much, what they gave nothing with included.
+    pub(super) fn count_all(&mut self, counts: ShardCounts) {
+        self.shards.fill(ShardCounts::default());
+        self.shards[0] = counts;
+    }
+
+    /// So much is settled.
+    pub(super) fn add(&mut self, items: u64, sitemaps: u64) {
+        self.items += items;
+        self.sitemaps += sitemaps;
+    }
+
+    /// Sitemaps that all runs have read to their end.
+    fn sitemaps(&self) -> u64 {
+        self.before.sitemaps + self.sitemaps
+    }
+
+    /// What dispatch goes by. Sitemaps are no pages.
+    pub(super) fn store_counts(&self, stats: &FrontierStats) -> StoreCounts {
+        StoreCounts { pages: stats.pages.saturating_sub(self.sitemaps()), out: stats.out }
+    }
+
+    /// A page gave items that no output takes: whether people are to be told.
+    pub(super) fn is_first_dropped_item(&mut self) -> bool {
+        !std::mem::replace(&mut self.told_of_items, true)
+    }
+
+    pub(super) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    pub(super) fn totals(&self, other_step: u64, elapsed: Duration) -> Totals {
+        let counts = self.shards.iter().fold(ShardCounts::default(), |all, counts| all.plus(*counts));
+        let totals = self.before.and(counts, self.items, other_step, elapsed);
+        Totals { sitemaps: self.sitemaps(), ..totals }
+    }
+
+    /// When an earlier run had finished the crawl, if this one did nothing more.
+    pub(super) fn finished_before(&self, totals: &Totals) -> Option<u64> {
+        let idle = totals.requests == self.before.requests && totals.items == self.before.items;
+        self.before.finished_unix_ms.filter(|_| idle)
+    }
+
+    pub(super) fn books(&self, stats: &FrontierStats) -> Books {
+        Books {
+            admitted: stats.admitted,
+            pages: stats.pages.saturating_sub(self.sitemaps()),
+            sitemaps: self.sitemaps(),
+            aliases: stats.aliases,
+            failures: stats.failures_total(),
+            left: stats.left,
+            items: self.before.items + self.items,
+        }
+    }
+}
