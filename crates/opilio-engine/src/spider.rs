@@ -209,7 +209,8 @@ impl<S: Spider> Found<S> {
         self.requests.push(Request::get(url.map_or(target, Target::from), step));
     }
 
-    /// Follows the links (`href`, or `src`) of all elements that a selector matches; tells how many.
+    /// Follows the links of all elements that a selector matches (`href`, or `src`; of a `<link>` of RSS its text);
+    /// tells how many.
     /// Who names them means them: what the page asks of crawlers is not heeded here.
     ///
     /// # Errors
@@ -222,8 +223,10 @@ impl<S: Spider> Found<S> {
     ) -> Result<usize, ParseError> {
         let mut count = 0;
         for element in page.css(selector)?.iter() {
-            if let Some(href) = element.attr("href").or_else(|| element.attr("src")) {
-                self.link(page, href, step.clone());
+            if let Some(href) = element.href() {
+                let url = page.document().resolve_in(&element, &href);
+                let target = url.map_or_else(|| Target::from(&*href), Target::from);
+                self.requests.push(Request::get(target, step.clone()));
                 count += 1;
             }
         }

@@ -1,7 +1,8 @@
 //! `xml:base`: where the links below an element start from (XML Base; RFC 4287 §2).
 
-use crate::link::{LINK_BYTES_MAX, is_web};
+use crate::link::{LINK_BYTES_MAX, is_web, parse};
 use crate::xml::BASE;
+use encoding_rs::UTF_8;
 use scraper::ElementRef;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,8 +14,8 @@ const BASES_BYTES_MAX: usize = 8 * 1024 * 1024;
 type NodeId = <scraper::HtmlTreeSink as html5ever::tree_builder::TreeSink>::Handle;
 
 /// The bases of a document, read when they are asked for.
-pub(crate) struct Bases<'d> {
-    document: &'d Url,
+#[derive(Debug)]
+pub(crate) struct Bases {
     /// Whether there are any.
     any: bool,
     /// Of each element that says something: what its links start from.
@@ -25,16 +26,20 @@ pub(crate) struct Bases<'d> {
 /// The bases of the document would take too much memory.
 pub(crate) struct TooMuch;
 
-impl<'d> Bases<'d> {
-    pub(crate) fn new(document: &'d Url, any: bool) -> Self {
-        Self { document, any, known: HashMap::new(), bytes: 0 }
+impl Bases {
+    pub(crate) fn new(any: bool) -> Self {
+        Self { any, known: HashMap::new(), bytes: 0 }
     }
 
-    /// What the links of an element start from; `None` for the document's base.
+    /// What the links of an element start from, in a document of this URL; `None` for the document's base.
     ///
     /// # Errors
     /// The bases would take too much memory.
-    pub(crate) fn of(&mut self, element: ElementRef<'_>) -> Result<Option<Arc<Url>>, TooMuch> {
+    pub(crate) fn of(
+        &mut self,
+        element: ElementRef<'_>,
+        document: &Url,
+    ) -> Result<Option<Arc<Url>>, TooMuch> {
         if !self.any {
             return Ok(None);
         }
@@ -49,8 +54,8 @@ impl<'d> Bases<'d> {
             unknown.extend(said.map(|said| (element.id(), said)));
         }
         for (id, said) in unknown.into_iter().rev() {
-            let from = base.as_deref().unwrap_or(self.document);
-            if let Some(url) = from.join(said).ok().filter(is_web) {
+            let from = base.as_deref().unwrap_or(document);
+            if let Some(url) = parse(said, from, UTF_8).filter(is_web) {
                 self.bytes += url.as_str().len();
                 if self.bytes > BASES_BYTES_MAX {
                     return Err(TooMuch);

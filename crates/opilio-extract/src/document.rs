@@ -196,16 +196,15 @@ impl Document {
         links
     }
 
-    /// The links of the elements that a selector matches (by `href`, else `src`), in document order
+    /// The links of the elements that a selector matches ([`Element::href`]), in document order
     /// and as [`Document::links`] makes them, whatever the element is called.
     ///
     /// # Errors
     /// The selector is not valid.
     pub fn links_at(&self, css: &str) -> Result<Vec<Link>, SelectorError> {
         let matches = self.css(css)?;
-        let mut bases = self.dom().bases(&self.url);
         let link = |element: Element<'_>| {
-            let base = bases.of(element.inner()).ok()?;
+            let base = self.dom().base_of(element.inner(), &self.url).ok()?;
             Some(RawLink { base, ..element.raw_link()? })
         };
         let raw: Vec<_> = matches.iter().filter_map(link).collect();
@@ -218,6 +217,16 @@ impl Document {
     pub fn resolve(&self, href: &str) -> Option<Url> {
         let base = self.base();
         resolve(href, &base.url, base.encoding)
+    }
+
+    /// Resolves what stands in an element of this document, as [`Document::resolve`] does, from the nearest
+    /// `xml:base` where there is one.
+    #[must_use]
+    pub fn resolve_in(&self, element: &Element<'_>, href: &str) -> Option<Url> {
+        match self.dom().base_of(element.inner(), &self.url).ok()? {
+            Some(base) => resolve(href, &base, self.decoded().encoding),
+            None => self.resolve(href),
+        }
     }
 
     /// The elements that match a CSS selector, in document order; builds the DOM when first called.

@@ -6,7 +6,7 @@
 //! minutes, and one of 10 MB gigabytes. Pages are therefore fed in small pieces, and what follows the
 //! piece that went too far is left out.
 
-use crate::base::Bases;
+use crate::base::{Bases, TooMuch};
 use crate::error::Flaw;
 use crate::feed::{self, FeedLink};
 use crate::link::{LinkKind, Reach};
@@ -19,8 +19,9 @@ use html5ever::tree_builder::TreeBuilderOpts;
 use html5ever::{ParseOpts, driver, ns};
 use scraper::{ElementRef, Html, HtmlTreeSink};
 use std::borrow::Cow;
-use std::cell::Ref;
+use std::cell::{Ref, RefCell};
 use std::ops::Deref;
+use std::sync::Arc;
 use url::Url;
 use xml5ever::driver::{XmlParseOpts, XmlParser};
 
@@ -50,8 +51,8 @@ pub(crate) struct Dom {
     pub(crate) cut: bool,
     /// Why it is not the XML that it should be.
     pub(crate) flaw: Option<Flaw>,
-    /// Whether an element has an `xml:base` that counts.
-    has_bases: bool,
+    /// What its elements say that their links start from.
+    bases: RefCell<Bases>,
 }
 
 /// Whether links are collected with their text, which costs a walk through each.
@@ -69,7 +70,7 @@ impl Dom {
         let options = ParseOpts { tree_builder, ..ParseOpts::default() };
         let mut parser = driver::parse_document(sink, options);
         let cut = feed(&mut parser, text, |parser| parser.tokenizer.sink.sink.0.borrow());
-        Self { html: parser.finish(), cut, flaw: None, has_bases: false }
+        Self { html: parser.finish(), cut, flaw: None, bases: RefCell::new(Bases::new(false)) }
     }
 
     /// Reads XML. What is none is read as HTML; a feed is mended, since HTML has no room for its links.
@@ -87,7 +88,7 @@ impl Dom {
             _ => None,
         };
         let read = parser.finish();
-        let mut dom = Self { html: read.html, cut, flaw, has_bases: false };
+        let mut dom = Self { html: read.html, cut, flaw, bases: RefCell::new(Bases::new(false)) };
         let is_html = dom.root().is_none_or(is_html);
         let readable_as_html = match dom.flaw {
             Some(Flaw::Unfinished) => is_html,
@@ -100,7 +101,7 @@ impl Dom {
             return Self { flaw: Some(Flaw::ReadAsHtml), ..Self::parse(text) };
         }
         // HTML has given `xml:base` up.
-        dom.has_bases = read.has_bases && !is_html;
+        dom.bases = RefCell::new(Bases::new(read.has_bases && !is_html));
         dom
     }
 
@@ -109,15 +110,21 @@ impl Dom {
         self.html.tree.root().children().find_map(ElementRef::wrap)
     }
 
-    /// What links start from where an element has an `xml:base`.
-    pub(crate) fn bases<'a>(&self, document: &'a Url) -> Bases<'a> {
-        Bases::new(document, self.has_bases)
+    /// What the links of an element start from by an `xml:base`, in a document of this URL.
+    ///
+    /// # Errors
+    /// The bases would take too much memory.
+    pub(crate) fn base_of(
+        &self,
+        element: ElementRef<'_>,
+        document: &Url,
+    ) -> Result<Option<Arc<Url>>, TooMuch> {
+        self.bases.borrow_mut().of(element, document)
     }
 
     /// The same facts that the streaming pass finds, from the tree.
     pub(crate) fn skim(&self, texts: LinkTexts, reach: Reach, document: &Url) -> Skim {
-        let mut collecting =
-            Collecting { into: Collector::default(), texts, reach, bases: self.bases(document) };
+        let mut collecting = Collecting { into: Collector::default(), texts, reach, dom: self, document };
         // `Enough` has noted itself in the skim.
         let _ = self.collect(&mut collecting);
         let mut skim = collecting.into.skim;
@@ -208,7 +215,8 @@ struct Collecting<'d> {
     into: Collector,
     texts: LinkTexts,
     reach: Reach,
-    bases: Bases<'d>,
+    dom: &'d Dom,
+    document: &'d Url,
 }
 
 impl Collecting<'_> {
@@ -299,7 +307,7 @@ impl Collecting<'_> {
         if links.len() == from {
             return;
         }
-        let Ok(base) = self.bases.of(element) else {
+        let Ok(base) = self.dom.base_of(element, self.document) else {
             links.truncate(from);
             self.into.skim.cut = Some(Cut::Memory);
             return;

@@ -78,6 +78,12 @@ pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option
     (links, title)
 }
 
+/// The text of a `<link>` of RSS, which is where it leads.
+pub(crate) fn text_of_link(element: ElementRef<'_>) -> Option<Cow<'_, str>> {
+    let text = (part(element) == Some(Part::Link)).then(|| own_text(element));
+    text.filter(|text| !text.is_empty())
+}
+
 /// The title of a feed itself: that of the page.
 pub(crate) fn is_title_of_feed(element: ElementRef<'_>) -> bool {
     let parent = element.parent().and_then(ElementRef::wrap);

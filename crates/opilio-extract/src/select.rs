@@ -2,10 +2,12 @@
 
 use crate::dom::{attribute, href_of, own_text, visible_text};
 use crate::error::{NoMatch, SelectorError};
+use crate::feed;
 use crate::link::{LINK_BYTES_MAX, LinkKind, RawLink};
 use crate::not_css::NotCss;
 use scraper::error::SelectorErrorKind;
 use scraper::{ElementRef, Selector};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
@@ -251,6 +253,14 @@ impl<'a> Element<'a> {
         Ok(Matches { scope: Some(self.0), includes_scope: false, parsed: selector(css)? })
     }
 
+    /// Where the element leads, as it stands in the markup: its `href` (in a drawing also `xlink:href`), else its
+    /// `src`; of a `<link>` of RSS its text. [`Document::resolve_in`](crate::Document::resolve_in) makes a URL of it.
+    #[must_use]
+    pub fn href(&self) -> Option<Cow<'a, str>> {
+        let attribute = href_of(self.0).or_else(|| self.attr("src"));
+        attribute.map(Cow::Borrowed).or_else(|| feed::text_of_link(self.0))
+    }
+
     /// The element of the parser behind.
     pub(crate) fn inner(&self) -> ElementRef<'a> {
         self.0
@@ -258,17 +268,18 @@ impl<'a> Element<'a> {
 
     /// What the element links to, if anything.
     pub(crate) fn raw_link(&self) -> Option<RawLink> {
-        let href = href_of(self.0).or_else(|| self.attr("src"))?;
+        let href = self.href()?;
         let rel = self.attr("rel");
         let kind = match self.name() {
             "area" => LinkKind::Area,
             "frame" => LinkKind::Frame,
             "iframe" => LinkKind::Iframe,
+            "link" if feed::text_of_link(self.0).is_some() => LinkKind::Entry,
             "link" => rel.and_then(LinkKind::of_relation).unwrap_or(LinkKind::Anchor),
             _ => LinkKind::Anchor,
         };
         let fits = href.len() <= LINK_BYTES_MAX;
-        fits.then(|| RawLink::new(kind, href.to_owned(), rel.map(str::to_owned)))
+        fits.then(|| RawLink::new(kind, href.into_owned(), rel.map(str::to_owned)))
     }
 }
 

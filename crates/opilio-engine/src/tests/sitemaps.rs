@@ -347,7 +347,7 @@ fn a_feed_as_a_seed_leads_to_its_entries() {
 
         fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
             found.item(page.css("item > title")?.texts());
-            found.links(page, page.links(), ());
+            assert_eq!(found.follow(page, "item > link", ())?, 2 * usize::from(page.url().path() == "/feed"));
             Ok(())
         }
     }

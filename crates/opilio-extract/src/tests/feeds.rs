@@ -55,6 +55,9 @@ fn the_entries_of_rss_are_its_links() {
     assert_eq!(document.css("item > pubDate").unwrap().text().as_deref(), Some("today"));
     assert_eq!(document.css("dc\\:creator").unwrap().text().as_deref(), Some("A"));
     assert_eq!(urls(&document.links_at("item > atom\\:link").unwrap()), ["https://site.example/dir/6"]);
+    let links = document.links_at("item > link").unwrap();
+    assert_eq!(urls(&links), ["https://site.example/1", "https://site.example/2?a=1&b=2"]);
+    assert_eq!(links[0].kind, LinkKind::Entry);
 }
 
 #[test]
@@ -149,6 +152,9 @@ fn links_of_feeds_start_from_the_nearest_xml_base() {
     let elsewhere = atom("xml:base='https://other.example/f/'><entry><link href='x'/></entry>");
     assert_eq!(entries(&elsewhere), ["https://other.example/f/x"]);
     assert_eq!(urls(&elsewhere.links_at("entry > link").unwrap()), ["https://other.example/f/x"]);
+    let link = elsewhere.css("entry > link").unwrap().first().unwrap();
+    assert_eq!(link.href().as_deref(), Some("x"));
+    assert_eq!(elsewhere.resolve_in(&link, "y#z").unwrap().as_str(), "https://other.example/f/y");
     assert_eq!(elsewhere.css("feed").unwrap().attr("xml:base"), Some("https://other.example/f/"));
     // HTML has given it up.
     let xhtml = feed("<html xmlns='http://www.w3.org/1999/xhtml' xml:base='/no/'><a href='x'/></html>");
