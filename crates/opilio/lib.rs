@@ -79,6 +79,14 @@ pub use opilio_export::{ContentHash, Csv, FileStore, JsonLines};
 pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 
+/// What a crawl says of itself at `INFO` (it begins, a host is held and why, a URL failed, it has ended), and of
+/// the libraries below only warnings: the database of a kept crawl tells much.
+///
+/// ```ignore
+/// tracing_subscriber::fmt().with_env_filter(opilio::LOG_FILTER).init();
+/// ```
+pub const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn,hyper=warn,reqwest=warn,rustls=warn";
+
 /// JSON values, beside the macro of the same name.
 pub mod json {
     pub use serde_json::{Map, Number, Value, from_slice, from_str, from_value, json, to_string, to_value};

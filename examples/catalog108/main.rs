@@ -1,9 +1,9 @@
 //! Crawls Catalog108: by default a stand-in on loopback, with `--base URL` the real site.
 //!
 //! ```text
-//! cargo run --release --example catalog108                 # every product, in seconds
-//! cargo run --release --example catalog108 -- --lab        # 200 URLs at 30 a minute, in real time
-//! cargo run --release --example catalog108 -- --lab --push # asks for more than the server allows
+//! cargo run --example catalog108                 # every product, in seconds
+//! cargo run --example catalog108 -- --lab        # 200 URLs at 30 a minute, in real time
+//! cargo run --example catalog108 -- --lab --push # asks for more than the server allows
 //! ```
 //!
 //! `spider` is the part to learn from; `shop` runs it, `lab` measures, `recipe` is what people write

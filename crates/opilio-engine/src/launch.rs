@@ -494,6 +494,7 @@ async fn conduct<S: Spider>(
     if scheduler.send(Command::Begin(links)).await.is_err() {
         return Err(died);
     }
+    tracing::info!(spider = spider.name(), seeds = seeds.len(), "the crawl begins");
     hook("opened", || spider.opened());
     let feeding = actix::spawn(feed(store.clone(), seeds));
     loop {
@@ -590,6 +591,7 @@ fn conclude<S: Spider>(
     if !report.balances() {
         tracing::error!(?report, "the books do not balance: a defect of Opilio");
     }
+    tracing::info!(stopped = ?report.stopped, "the crawl has ended: {report}");
     hook("closed", || spider.closed(&report));
     Ok(report)
 }

@@ -116,3 +116,21 @@ fn flags_are_known_by_the_names_that_people_try() {
         assert!(refused.stderr.contains(part), "{}", refused.stderr);
     }
 }
+
+#[test]
+fn a_crawl_tells_its_own_events() {
+    let (shop, dir) = (shop(), tempfile::tempdir().unwrap());
+    let said = {
+        let state = dir.path().join("state");
+        let args = ["crawl", &shop.base(0), "--state", state.to_str().unwrap()];
+        let mut command = crate::support::opilio();
+        let child = command.args(args).args(FAST).env("OPILIO_LOG", opilio::LOG_FILTER).spawn().unwrap();
+        let ended = crate::support::finish(child);
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        ended.stderr
+    };
+    for event in ["the crawl begins", "url failed", "the crawl has ended: 2 pages, "] {
+        assert!(said.contains(event), "{event}: {said}");
+    }
+    assert_eq!(said.matches(" INFO ").count(), 3, "{said}");
+}

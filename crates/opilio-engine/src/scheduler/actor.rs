@@ -147,6 +147,9 @@ impl Scheduler {
             return;
         }
         self.phase = Phase::Draining(stopped);
+        if stopped != Stopped::Finished {
+            tracing::info!(why = ?stopped, "nothing more is started: what is under way may end");
+        }
         self.setup.port.send(ToStore::Stop);
         for shard in &self.shards {
             shard.drain.send(Drain);
