@@ -64,7 +64,7 @@ impl Target {
             TargetKind::Text(text) => text,
         };
         let url = match base {
-            Some(base) => base.join(text.trim()),
+            Some(base) => opilio_extract::join(base, text.trim()),
             None => Url::parse(text.trim()),
         };
         url.map_err(|error| BadUrl { text: redacted(&text), error })

@@ -58,7 +58,7 @@ pub use document::Document;
 pub use error::{ExtractError, Flaw, NoMatch, SelectorError};
 pub use field::{Count, Field, FieldError, FieldReadError, NamedField, Part, Value};
 pub use form::{Form, FormError, Submission};
-pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink};
+pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink, join};
 pub use media::Kind;
 pub use not_css::NotCss;
 pub use select::{Element, Iter, Matches};

@@ -181,14 +181,22 @@ pub(crate) fn resolve(href: &str, base: &Url, encoding: &'static Encoding) -> Op
 /// Reads a link as the WHATWG URL standard says: white space, tabs, line breaks, backslashes, and the
 /// query in the document's encoding.
 pub(crate) fn parse(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
-    let href = without_needless_slashes(href);
     // An encoding that no form is sent in writes UTF-8 ("output encoding").
     let encoding = encoding.output_encoding();
     if encoding == UTF_8 || href.is_ascii() {
-        return base.join(&href).ok();
+        return join(base, href).ok();
     }
+    let href = without_needless_slashes(href);
     let encode: &dyn Fn(&str) -> Cow<'_, [u8]> = &|query| Cow::Owned(encode_query(query, encoding));
     Url::options().base_url(Some(base)).encoding_override(Some(encode)).parse(&href).ok()
+}
+
+/// A URL that may be relative to `base`, as the WHATWG URL standard says.
+///
+/// # Errors
+/// When it is none.
+pub fn join(base: &Url, href: &str) -> Result<Url, url::ParseError> {
+    base.join(&without_needless_slashes(href))
 }
 
 /// A URL that begins with more than two slashes begins with two ("special authority ignore slashes

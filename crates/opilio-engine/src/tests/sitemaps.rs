@@ -347,7 +347,11 @@ fn a_feed_as_a_seed_leads_to_its_entries() {
 
         fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
             found.item(page.css("item > title")?.texts());
-            assert_eq!(found.follow(page, "item > link", ())?, 2 * usize::from(page.url().path() == "/feed"));
+            let is_feed = page.url().path() == "/feed";
+            assert_eq!(found.follow(page, "item > link", ())?, 2 * usize::from(is_feed));
+            if is_feed {
+                found.request(Request::get("///a.example/3", ()));
+            }
             Ok(())
         }
     }
@@ -361,9 +365,9 @@ fn a_feed_as_a_seed_leads_to_its_entries() {
         _ => text("x"),
     });
     let (report, _, arrivals) = run(Crawler::new(Feed).export(output).transport(transport));
-    assert_eq!(report.unwrap().pages, 3);
+    assert_eq!(report.unwrap().pages, 4);
     let urls: Vec<_> =
         arrivals.iter().map(|(_, url)| url.strip_prefix("http://a.example").unwrap()).collect();
-    assert_eq!(urls, ["/robots.txt", "/feed", "/1", "/b/2"]);
+    assert_eq!(urls, ["/robots.txt", "/feed", "/1", "/b/2", "/3"]);
     assert_eq!(collected.items::<Vec<String>>().unwrap()[0], ["One", "Two"]);
 }
