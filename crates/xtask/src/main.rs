@@ -1,7 +1,6 @@
 //! The project's own tools, run as `cargo xtask …`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
-mod bench;
 mod ci;
 mod flat;
 mod frontier;
@@ -18,13 +17,17 @@ fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (command, rest) =
         args.split_first().map_or(("help", &[][..]), |(first, rest)| (first.as_str(), rest));
+    // Processes that the benchmark starts; `bench-spider` serves other benchmarks as well.
+    if let Some(done) = opilio_bench::child(command, rest) {
+        return done;
+    }
     match command {
+        "bench" => opilio_bench::run(rest),
         "ci" => ci::run(rest),
         "layers" => layers::run(),
         "tidy" => tidy::run(),
         "polite" => polite::run(rest),
         "sim" => sim::run(rest),
-        "bench-spider" => bench::run(rest),
         "flat" => flat::run(rest),
         "kill" => kill::run(rest),
         "frontier-bench" => frontier::run(rest),
@@ -45,5 +48,7 @@ cargo xtask polite [--list] [--only NAME] [--json FILE]           the real crawl
 cargo xtask kill [--small] [--seed N]                             a crawl that is killed twenty times, and resumed
 cargo xtask flat [--pages N] [--delay MS] [--state DIR] [--memory-limit MIB]   memory while a sink is slow
 cargo xtask frontier-bench [--urls N [--hosts N]]                 what the stores cost beside a bare loop
+cargo xtask bench [--small] [--only NAME,...] [--rounds N] [--mimalloc] [--peer NAME=COMMAND]... [--json FILE] [--svg FILE]
+cargo xtask bench --list | memory | instructions [NAME...]        Opilio beside the least that a crawl can cost, in one run
 cargo xtask layers                                                the dependency rules
-cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR]            Opilio for benchmarks side by side";
+cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR] [--in-flight N]   Opilio for benchmarks side by side";

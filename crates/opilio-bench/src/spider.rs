@@ -1,4 +1,4 @@
-//! `cargo xtask bench-spider`: Opilio as a user would run it, for benchmarks side by side.
+//! `cargo xtask bench-spider`: Opilio as a user would write it, for benchmarks side by side.
 //!
 //! Limits are set so high that they do not bind; every gate is in place. Writes one JSON line a page:
 //! `url`, `title` and, read through a DOM, `sku`.
@@ -7,6 +7,9 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 use opilio::prelude::*;
+
+use crate::args::Args;
+use crate::measure;
 
 /// What a page of the benchmark's site gives.
 #[derive(Serialize)]
@@ -54,36 +57,42 @@ impl Spider for Bench {
     }
 }
 
-/// Crawls `--seed URL` to `--out FILE`; `--dom` reads a field through a DOM; `--limit N`, `--shards N`;
-/// `--state DIR` keeps the crawl there.
+/// Crawls `--seed URL` to `--out FILE` (`-` is standard output); `--dom` reads a field through a DOM;
+/// `--limit N`, `--shards N`, `--in-flight N`; `--state DIR` keeps the crawl there.
 ///
 /// # Errors
 /// When the arguments are off or the crawl fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut seed, mut out, mut fields, mut limit, mut shards) = (None, None, Fields::Skim, 0, 0);
+    let mut in_flight = 32;
     let mut state: Option<PathBuf> = None;
-    let mut args = args.iter();
-    while let Some(arg) = args.next() {
-        let mut value = || args.next().with_context(|| format!("{arg} needs a value"));
-        match arg.as_str() {
-            "--seed" => seed = Some(value()?.clone()),
-            "--out" => out = Some(PathBuf::from(value()?)),
-            "--limit" => limit = value()?.parse().context("--limit")?,
-            "--shards" => shards = value()?.parse().context("--shards")?,
-            "--state" => state = Some(PathBuf::from(value()?)),
+    let mut args = Args::new(args);
+    while let Some(name) = args.name() {
+        match name {
+            "--seed" => seed = Some(args.text()?.to_owned()),
+            "--out" => out = Some(args.text()?),
+            "--limit" => limit = args.value()?,
+            "--shards" => shards = args.value()?,
+            "--in-flight" => in_flight = args.value()?,
+            "--state" => state = Some(args.text()?.into()),
             "--dom" => fields = Fields::Dom,
             other => bail!("bench-spider knows no {other}"),
         }
     }
     let seed = seed.context("bench-spider needs --seed URL")?;
-    let out = out.context("bench-spider needs --out FILE")?;
+    let rows = match out.context("bench-spider needs --out FILE")? {
+        "-" => JsonLines::stdout(),
+        file => JsonLines::create(file)?,
+    };
+    // As the command does.
+    measure::raise_descriptors();
     let mut crawler = Crawler::new(Bench { seed, fields })
         .host(HostPolicy::new().rate(per_second(1_000_000)).in_flight(32))
-        .total_in_flight(32)
+        .total_in_flight(in_flight)
         .shards(shards)
         .scope(Scope::new().follow(Follow::All))
         .addresses(AddressPolicy::allow_all())
-        .export(JsonLines::create(out)?);
+        .export(rows);
     if limit > 0 {
         crawler = crawler.max_pages(limit);
     }

@@ -1,0 +1,339 @@
+//! Runs the crawls of a workload in turn, round after round, and checks each: every page of its site was
+//! asked for exactly once, and every page's row was written exactly once, with that page's field.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::args::Args;
+use crate::measure::{self, Output, Usage};
+use crate::site::{self, Plan, Stats};
+use crate::workload::{self, Allocator, Case, STATE, STREAMED, Who, Workload};
+use crate::{instructions, memory, picture, report};
+
+/// What a run of the benchmark is asked to do.
+struct Wish {
+    small: bool,
+    only: Vec<String>,
+    rounds: usize,
+    allocators: Vec<Allocator>,
+    peers: Vec<(String, String)>,
+    json: Option<PathBuf>,
+    svg: Option<PathBuf>,
+}
+
+/// What one crawl took, and what its site saw.
+#[derive(Clone)]
+pub(crate) struct Run {
+    /// By the system's accounts.
+    pub(crate) usage: Usage,
+    /// By the site's.
+    pub(crate) stats: Stats,
+}
+
+/// A workload with the runs of each of its cases.
+pub(crate) struct Measured {
+    /// What ran.
+    pub(crate) workload: Workload,
+    /// By case, then by round.
+    pub(crate) runs: Vec<Vec<Run>>,
+}
+
+/// Runs what the arguments of `cargo xtask bench` ask for.
+///
+/// # Errors
+/// When a crawl fails or is not exact, or, with `--small`, costs far more than what it stands beside.
+pub fn run(args: &[String]) -> Result<()> {
+    match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        Some(("memory", rest)) => return memory::run(rest),
+        Some(("instructions", rest)) => return instructions::run(rest),
+        _ => {}
+    }
+    let Some(wish) = Wish::read(args)? else { return Ok(()) };
+    let mut workloads = workload::all(wish.small, &wish.allocators, &wish.peers);
+    if !wish.only.is_empty() {
+        for name in &wish.only {
+            ensure!(workloads.iter().any(|it| it.name == name), "no workload {name}; --list tells them");
+        }
+        workloads.retain(|workload| wish.only.iter().any(|name| workload.name == name));
+    }
+    if wish.allocators.contains(&Allocator::Mimalloc) {
+        build_with_mimalloc()?;
+    }
+    let mut measured = Vec::new();
+    for workload in workloads {
+        println!("\n## {}: {}\n", workload.name, workload.about);
+        let done = rounds(workload, wish.rounds)?;
+        println!("{}", report::table(&done));
+        measured.push(done);
+    }
+    if let Some(path) = &wish.json {
+        std::fs::write(path, report::json(&measured)?).context("write the figures")?;
+    }
+    if let Some(path) = &wish.svg {
+        std::fs::write(path, picture::draw(&measured)).context("write the picture")?;
+    }
+    if wish.small { report::check(&measured) } else { Ok(()) }
+}
+
+impl Wish {
+    fn read(args: &[String]) -> Result<Option<Self>> {
+        let mut wish = Self {
+            small: false,
+            only: Vec::new(),
+            rounds: 0,
+            allocators: vec![Allocator::System],
+            peers: Vec::new(),
+            json: None,
+            svg: None,
+        };
+        let mut args = Args::new(args);
+        while let Some(name) = args.name() {
+            match name {
+                "--small" => wish.small = true,
+                "--mimalloc" => wish.allocators = vec![Allocator::System, Allocator::Mimalloc],
+                "--only" => wish.only.extend(args.text()?.split(',').map(str::to_owned)),
+                "--rounds" => wish.rounds = args.value()?,
+                "--json" => wish.json = Some(args.text()?.into()),
+                "--svg" => wish.svg = Some(args.text()?.into()),
+                "--peer" => {
+                    let (name, command) = args.text()?.split_once('=').context("--peer is NAME=COMMAND")?;
+                    wish.peers.push((name.to_owned(), command.to_owned()));
+                }
+                "--list" => {
+                    for workload in workload::all(false, &wish.allocators, &[]) {
+                        println!("{:12} {}", workload.name, workload.about);
+                    }
+                    return Ok(None);
+                }
+                other => bail!("bench knows no {other}\n\n{HELP}"),
+            }
+        }
+        if wish.rounds == 0 {
+            wish.rounds = if wish.small { 3 } else { 5 };
+        }
+        Ok(Some(wish))
+    }
+}
+
+/// The same program with another allocator, beside this one.
+fn build_with_mimalloc() -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let args = ["build", "--release", "--package", "xtask", "--features", "mimalloc", "--bin", WITH_MIMALLOC];
+    let status = Command::new(cargo).args(args).status().context("run cargo")?;
+    ensure!(status.success(), "the program with mimalloc does not build");
+    Ok(())
+}
+
+/// Runs all cases of a workload in turn.
+fn rounds(workload: Workload, rounds: usize) -> Result<Measured> {
+    let work = tempfile::tempdir().context("make a directory for the crawls")?;
+    let mut sites: HashMap<Plan, Site> = HashMap::new();
+    let mut runs = vec![Vec::with_capacity(rounds); workload.cases.len()];
+    for _ in 0..rounds {
+        for (case, runs) in workload.cases.iter().zip(&mut runs) {
+            let site = match sites.entry(case.site) {
+                std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+                std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Site::start(case.site)?),
+            };
+            let run = crawl(case, site, work.path()).with_context(|| format!("run {}", case.name))?;
+            eprintln!("{}", report::line(case, &run));
+            runs.push(run);
+        }
+    }
+    Ok(Measured { workload, runs })
+}
+
+fn crawl(case: &Case, site: &mut Site, work: &Path) -> Result<Run> {
+    let out = work.join("rows.jsonl");
+    let _ = std::fs::remove_file(&out);
+    let mut command = command(case, site, &out, work)?;
+    site.ask("reset")?;
+    let output = if case.who.streams() { Output::Throttled(&out, SLOW_BYTES) } else { Output::Own };
+    let usage = measure::run(command.current_dir(work), output, PATIENCE)?;
+    let stats: Stats = serde_json::from_str(&site.ask("stats")?).context("read what the site says")?;
+    let all = case.site.all();
+    ensure!(
+        stats.distinct == all && stats.duplicates == 0 && stats.not_found == 0,
+        "{} of {all} pages were asked for, {} once more, and {} that are none",
+        stats.distinct,
+        stats.duplicates,
+        stats.not_found
+    );
+    if case.who.writes() {
+        check_rows(&out, case.site)?;
+    }
+    Ok(Run { usage, stats })
+}
+
+/// The process of a case, which writes its rows to `out`.
+fn command(case: &Case, site: &Site, out: &Path, work: &Path) -> Result<Command> {
+    let seed = site::url(site.port, 0, 0);
+    let program = std::env::current_exe().context("find this program")?;
+    let mut command = match case.allocator {
+        Allocator::System => Command::new(program),
+        Allocator::Mimalloc => Command::new(program.with_file_name(WITH_MIMALLOC)),
+    };
+    match &case.who {
+        Who::List(mode) => {
+            command.args(["bench-floor", "--mode", mode, "--list"]).arg(list(site, work)?);
+            command.arg("--out").arg(out);
+        }
+        Who::Crawl(mode) => {
+            command.args(["bench-floor", "--mode", mode, "--seed", &seed, "--out"]).arg(out);
+        }
+        Who::Opilio(args) => {
+            command.args(["bench-spider", "--seed", &seed, "--out"]);
+            if case.who.streams() {
+                command.arg("-")
+            } else {
+                command.arg(out)
+            };
+            for arg in args.iter().filter(|arg| **arg != STREAMED) {
+                command.arg(arg);
+                if *arg == STATE {
+                    command.arg(fresh_directory(work)?);
+                }
+            }
+        }
+        Who::Peer(line) => {
+            let values = [("{seed}", seed), ("{out}", text(out)), ("{list}", text(&list(site, work)?))];
+            let line = values.iter().fold(line.clone(), |line, (name, value)| line.replace(name, value));
+            let mut words = line.split_whitespace();
+            command = Command::new(words.next().context("a peer needs a command")?);
+            command.args(words);
+        }
+    }
+    Ok(command)
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn fresh_directory(work: &Path) -> Result<PathBuf> {
+    let dir = work.join("state");
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).context("remove the last run's state")?;
+    }
+    Ok(dir)
+}
+
+/// A file with every URL of the site, hosts mixed.
+fn list(site: &Site, work: &Path) -> Result<PathBuf> {
+    let path = work.join(format!("list-{}", site.port));
+    if !path.exists() {
+        let mut file = std::io::BufWriter::new(std::fs::File::create(&path)?);
+        for page in 0..site.plan.pages {
+            for host in 0..site.plan.hosts {
+                writeln!(file, "{}", site::url(site.port, host, page))?;
+            }
+        }
+        file.flush()?;
+    }
+    Ok(path)
+}
+
+/// What every crawler writes of a page; those that read its field write that.
+#[derive(Deserialize)]
+struct Row {
+    url: String,
+    title: String,
+    sku: Option<String>,
+}
+
+/// Reads the rows line by line: this process stays small.
+pub(crate) fn check_rows(path: &Path, plan: Plan) -> Result<()> {
+    let mut met = vec![false; plan.all()];
+    for line in BufReader::new(std::fs::File::open(path).context("open the rows")?).lines() {
+        let line = line.context("read the rows")?;
+        let row: Row = serde_json::from_str(&line).with_context(|| format!("read the row {line}"))?;
+        let place = site::locate(&row.url).filter(|(host, page)| *host < plan.hosts && *page < plan.pages);
+        let (host, page) = place.with_context(|| format!("a row of no page: {line}"))?;
+        let is_right = !row.title.is_empty() && row.sku.is_none_or(|sku| sku == site::sku(host, page));
+        ensure!(is_right, "a row that is wrong: {line}");
+        ensure!(!std::mem::replace(&mut met[host * plan.pages + page], true), "a row twice: {line}");
+    }
+    let rows = met.iter().filter(|met| **met).count();
+    ensure!(rows == plan.all(), "{rows} rows of {} pages", plan.all());
+    Ok(())
+}
+
+/// A site that runs; it ends when this is dropped.
+pub(crate) struct Site {
+    child: Child,
+    input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
+    plan: Plan,
+    /// Where it listens, on every address of loopback.
+    pub(crate) port: u16,
+}
+
+impl Site {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub(crate) fn start(plan: Plan) -> Result<Self> {
+        let program = std::env::current_exe().context("find this program")?;
+        let mut child = Command::new(program)
+            .arg("bench-site")
+            .args(plan.to_args())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start a site")?;
+        let input = child.stdin.take();
+        let output = child.stdout.take().context("a site without an output")?;
+        let mut site = Self { child, input, output: BufReader::new(output), plan, port: 0 };
+        site.port = site.line()?.parse().context("read the site's port")?;
+        Ok(site)
+    }
+
+    /// What it says to a word.
+    ///
+    /// # Errors
+    /// When it has died.
+    pub(crate) fn ask(&mut self, word: &str) -> Result<String> {
+        let input = self.input.as_mut().context("the site has ended")?;
+        writeln!(input, "{word}").context("ask the site")?;
+        self.line()
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        self.output.read_line(&mut line).context("hear the site")?;
+        ensure!(line.ends_with('\n'), "the site has died");
+        Ok(line.trim_end().to_owned())
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // The end of its input ends it.
+        self.input = None;
+        let _ = self.child.wait();
+    }
+}
+
+const HELP: &str = "\
+cargo xtask bench [--small] [--only NAME,...] [--rounds N] [--mimalloc] [--peer NAME=COMMAND]... [--json FILE] [--svg FILE]
+cargo xtask bench --list
+cargo xtask bench memory
+cargo xtask bench instructions [NAME...]
+
+--small     little sites; fails when a ratio is far off
+--mimalloc  floors and Opilio once more, with that allocator
+--peer      another crawler; its command line may say {seed}, {out} (rows to write: url, title, sku) and {list}";
+
+/// The same program with another allocator.
+const WITH_MIMALLOC: &str = "xtask-mimalloc";
+/// A crawl that takes longer hangs.
+const PATIENCE: Duration = Duration::from_secs(900);
+/// What a slow reader takes a second: some thousand rows.
+const SLOW_BYTES: u64 = 100_000;

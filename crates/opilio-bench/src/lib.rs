@@ -1,0 +1,50 @@
+//! Opilio beside the least that a crawl can cost, in one run: `cargo xtask bench`.
+//!
+//! | module | is |
+//! | --- | --- |
+//! | [`site`] | a synthetic site, a process of its own, that counts who fetched which page |
+//! | [`floor`] | crawls without rules: reqwest and a parser, a list or a queue and a set |
+//! | [`spider`] | Opilio through its public interface, every gate in place |
+//! | [`workload`] | what is crawled by whom, and beside whom |
+//! | [`harness`] | runs in turn, checks, medians |
+//! | [`report`], [`picture`] | tables, JSON, SVG |
+//! | [`memory`] | bytes per queued URL, host and request |
+//! | [`micro`] | single operations, for the benchmarks below `benches/` and for counting instructions |
+//!
+//! `xtask` is the program: it calls [`run`], which starts `xtask` anew for each measured process
+//! ([`child`]), since only a process of its own has CPU time and peak memory of its own.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
+
+mod args;
+mod floor;
+mod harness;
+mod instructions;
+mod measure;
+mod memory;
+pub mod micro;
+mod picture;
+mod report;
+mod site;
+mod spider;
+#[cfg(test)]
+mod tests;
+mod workload;
+
+use anyhow::Result;
+
+pub use harness::run;
+
+/// Runs one of the processes that a benchmark starts; `None` if no one goes by that name.
+///
+/// # Errors
+/// When the arguments are off or what it does fails.
+pub fn child(name: &str, args: &[String]) -> Option<Result<()>> {
+    match name {
+        "bench-site" => Some(site::run(args)),
+        "bench-floor" => Some(floor::run(args)),
+        "bench-spider" => Some(spider::run(args)),
+        "bench-hold" => Some(memory::hold(args)),
+        "bench-repeat" => Some(instructions::repeat(args)),
+        _ => None,
+    }
+}

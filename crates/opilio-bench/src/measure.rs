@@ -1,0 +1,115 @@
+//! What a process costs, by what the system says of it when it has ended.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
+use wait4::Wait4;
+
+/// What a process took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    /// From its start to its end.
+    pub(crate) wall: Duration,
+    /// User and system time of all its threads.
+    pub(crate) cpu: Duration,
+    /// Its peak resident memory. Never less than its parent's, which is why the parent is small.
+    pub(crate) peak_bytes: u64,
+}
+
+/// Where a process's output goes.
+#[derive(Clone, Copy)]
+pub(crate) enum Output<'a> {
+    /// It writes its file itself.
+    Own,
+    /// Its standard output is copied to this file, so many bytes a second.
+    Throttled(&'a Path, u64),
+}
+
+/// Runs a command to its end.
+///
+/// # Errors
+/// When it cannot be started, fails, or takes longer than the limit, and then with what it said.
+pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) -> Result<Usage> {
+    let said = tempfile::NamedTempFile::new().context("make a file for what a process says")?;
+    command.stdin(Stdio::null()).stderr(said.reopen()?);
+    command.stdout(match output {
+        Output::Own => said.reopen()?.into(),
+        Output::Throttled(..) => Stdio::piped(),
+    });
+    let start = Instant::now();
+    let mut child = command.spawn().with_context(|| format!("start {}", command.get_program().display()))?;
+    let reader = child.stdout.take();
+    let (ended, end) = mpsc::channel::<()>();
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without a number")?;
+    let waited = thread::scope(|scope| {
+        scope.spawn(move || {
+            if end.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // It may have ended just now.
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        let copied = match (reader, output) {
+            (Some(from), Output::Throttled(path, rate)) => copy_slowly(from, path, rate),
+            _ => Ok(()),
+        };
+        let waited = child.wait4().context("wait for a process");
+        drop(ended);
+        copied.and(waited)
+    })?;
+    let wall = start.elapsed();
+    if !waited.status.success() {
+        let said = std::fs::read_to_string(said.path()).unwrap_or_default();
+        let tail: Vec<&str> = said.lines().rev().take(5).collect();
+        bail!("{command:?} ended with {} after {wall:.1?}: {tail:?}", waited.status);
+    }
+    let usage = waited.rusage;
+    ensure!(usage.maxrss > 0, "the system does not say what a process takes");
+    Ok(Usage { wall, cpu: usage.utime + usage.stime, peak_bytes: usage.maxrss })
+}
+
+/// Copies at most so many bytes a second: a reader that is slow.
+fn copy_slowly(mut from: impl Read, path: &Path, bytes_per_s: u64) -> Result<()> {
+    let mut to = std::fs::File::create(path).context("create the output")?;
+    let mut buffer = [0; 4_096];
+    let (start, mut copied) = (Instant::now(), 0_u64);
+    loop {
+        let n = from.read(&mut buffer).context("read the output")?;
+        if n == 0 {
+            return Ok(());
+        }
+        to.write_all(&buffer[..n]).context("write the output")?;
+        copied += n as u64;
+        let due = Duration::from_secs_f64(copied as f64 / bytes_per_s as f64);
+        thread::sleep(due.saturating_sub(start.elapsed()));
+    }
+}
+
+/// CPU time of this process so far.
+pub(crate) fn own_cpu() -> Duration {
+    rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).try_into().unwrap_or_default()
+}
+
+/// What this process has in memory.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub(crate) fn own_memory() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib =
+        line.and_then(|line| line.split_whitespace().next()).context("no VmRSS in /proc/self/status")?;
+    Ok(kib.parse::<u64>().context("VmRSS")? * 1_024)
+}
+
+/// Asks for as many open sockets as the system lets a process have.
+pub(crate) fn raise_descriptors() {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Whoever needs more than there is says so when it has none left.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}

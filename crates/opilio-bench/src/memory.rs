@@ -1,0 +1,217 @@
+//! `cargo xtask bench memory`: what the things that a crawl holds by the thousands take.
+//!
+//! Each is measured by two processes that hold few and many of it, and by how much more the system says
+//! that the second one has. Allocators round up and keep what was freed: that is part of the price.
+
+use std::path::Path;
+use std::process::Command;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use opilio::core::Timestamp;
+use opilio::fetch::{Ask, ScriptedAnswer, ScriptedTransport};
+use opilio::frontier::{Admission, DiskFrontier, DiskOptions, Frontier, Identity, MemoryFrontier};
+use opilio::prelude::*;
+
+use crate::args::Args;
+use crate::harness::Site;
+use crate::measure;
+use crate::micro;
+use crate::site::{Plan, url};
+
+/// What is held, how few and how many.
+const HELD: &[(&str, &str, usize, usize)] = &[
+    ("queued-memory", "queued URL, memory store", 200_000, 1_200_000),
+    ("queued-disk", "queued URL, store on disk", 200_000, 1_200_000),
+    ("live", "live host that waits for its next start: its rules, one URL in hand", 2_000, 22_000),
+    ("dormant", "host whose only page has ended: its memo, its rules, the known URL", 2_000, 22_000),
+    ("in-flight", "request in flight, all at one host", 100, 1_100),
+    ("in-flight-apart", "request in flight, each at a host of its own, that host included", 100, 1_100),
+];
+
+/// Prints what each takes.
+///
+/// # Errors
+/// When something cannot be held.
+pub(crate) fn run(args: &[String]) -> Result<()> {
+    ensure!(args.is_empty(), "bench memory takes no arguments");
+    println!("| what | bytes of memory each | bytes on disk each | from | to |\n|---|---|---|---|---|");
+    for (what, about, few, many) in HELD {
+        let ((few_bytes, few_disk), (many_bytes, many_disk)) = (held(what, *few)?, held(what, *many)?);
+        let each =
+            |few_bytes: u64, many_bytes: u64| (many_bytes as f64 - few_bytes as f64) / (many - few) as f64;
+        let disk = each(few_disk, many_disk);
+        let disk = if disk > 0.0 { format!("{disk:.0}") } else { String::new() };
+        println!("| {about} | {:.0} | {disk} | {few} | {many} |", each(few_bytes, many_bytes));
+    }
+    Ok(())
+}
+
+/// What a process that holds so many has in memory and on disk.
+fn held(what: &str, n: usize) -> Result<(u64, u64)> {
+    let hosts = if what == "in-flight-apart" { n } else { 1 };
+    let plan = Plan { latency_ms: 600_000, ..Plan::new(hosts, n.div_ceil(hosts)) };
+    let site = if what.starts_with("in-flight") { Some(Site::start(plan)?) } else { None };
+    let port = site.as_ref().map_or(0, |site| site.port);
+    let output = Command::new(std::env::current_exe().context("find this program")?)
+        .args(["bench-hold", "--what", what, "--n", &n.to_string(), "--hosts", &hosts.to_string()])
+        .args(["--port", &port.to_string()])
+        .output()
+        .context("start a process that holds something")?;
+    ensure!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout);
+    let (memory, disk) = said.trim().split_once(' ').context("no figures")?;
+    Ok((memory.parse()?, disk.parse()?))
+}
+
+/// Holds so many of something and prints the bytes in memory and on disk.
+///
+/// # Errors
+/// When it cannot.
+pub(crate) fn hold(args: &[String]) -> Result<()> {
+    let (mut what, mut n, mut hosts, mut port) = ("", 0, 1, 0);
+    let mut args = Args::new(args);
+    while let Some(name) = args.name() {
+        match name {
+            "--what" => what = args.text()?,
+            "--n" => n = args.value()?,
+            "--hosts" => hosts = args.value()?,
+            "--port" => port = args.value()?,
+            other => bail!("bench-hold knows no {other}"),
+        }
+    }
+    measure::raise_descriptors();
+    match what {
+        "queued-memory" => queued(&mut MemoryFrontier::new(), n, None),
+        "queued-disk" => {
+            let dir = tempfile::tempdir().context("make a directory for the store")?;
+            let identity = Identity { spider: "bench".to_owned(), version: 1 };
+            let store = &mut DiskFrontier::create(dir.path(), DiskOptions::default(), identity)?;
+            queued(store, n, Some(dir.path()))
+        }
+        "live" => live(n),
+        "dormant" => dormant(n),
+        "in-flight" | "in-flight-apart" => in_flight(n, hosts, port),
+        other => bail!("bench-hold knows no {other}"),
+    }
+}
+
+fn tell(disk_bytes: u64) -> Result<()> {
+    println!("{} {disk_bytes}", measure::own_memory()?);
+    Ok(())
+}
+
+/// URLs of some 75 bytes, a hundred a host.
+fn queued(store: &mut dyn Frontier, n: usize, dir: Option<&Path>) -> Result<()> {
+    for page in 0..n / LINKS {
+        let url = |link| {
+            format!("http://www.shop-{page:06}.example/products/category-{page:04}/item-{link:010}.html")
+        };
+        let record = |link| micro::record(&url(link), (page * LINKS + link) as u64);
+        let batch = (0..LINKS).map(|link| record(link).map(Admission::Queue)).collect::<Result<Vec<_>>>()?;
+        store.admit(batch)?;
+    }
+    store.checkpoint()?;
+    ensure!(store.hosts_ready(Timestamp::EPOCH, 1)?.len() == 1, "nothing is queued");
+    tell(dir.map_or(Ok(0), bytes_below)?)
+}
+
+fn bytes_below(dir: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(dir).context("read the store's directory")? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { bytes_below(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}
+
+/// Seeds, and nothing of their pages.
+struct List(Vec<String>);
+
+impl Spider for List {
+    type Item = ();
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        self.0.iter().map(|url| Request::get(&**url, ())).collect()
+    }
+
+    fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> {
+        Ok(())
+    }
+}
+
+/// Every host has got its rules, and waits an hour for its first page.
+fn live(n: usize) -> Result<()> {
+    let urls = (0..n).map(|n| format!("http://www.shop-{n:06}.example/page"));
+    let (crawler, answered) = scripted(urls.collect());
+    let crawler = crawler.host(HostPolicy::new().rate(per_hour(1))).live_hosts(n as u32);
+    hold_until(crawler, || answered.load(Ordering::Relaxed) == n)
+}
+
+/// Hosts of one page pass through few live ones; a slow host keeps the crawl from ending.
+fn dormant(n: usize) -> Result<()> {
+    let urls = (0..n).map(|n| format!("http://www.shop-{n:06}.example/page"));
+    let (crawler, answered) = scripted(urls.chain([String::from("http://slow.example/page")]).collect());
+    let crawler = crawler
+        .host(HostPolicy::new().rate(per_second(1_000)).linger(Duration::from_millis(1)))
+        .host_named("slow.example", HostPolicy::new().rate(per_hour(1)))
+        .live_hosts(64);
+    hold_until(crawler, || answered.load(Ordering::Relaxed) == 2 * n + 1)
+}
+
+/// A crawl of these, and how many answers it has got.
+fn scripted(urls: Vec<String>) -> (Crawler<List>, Arc<AtomicUsize>) {
+    let answered = Arc::new(AtomicUsize::new(0));
+    let counter = answered.clone();
+    let crawler = Crawler::new(List(urls)).transport(move || {
+        let counter = counter.clone();
+        Rc::new(ScriptedTransport::new(move |_, ask: &Ask| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            match ask.url.path() {
+                "/robots.txt" => {
+                    ScriptedAnswer::page("User-agent: *\nDisallow: /private/\nDisallow: /tmp/\n")
+                }
+                _ => ScriptedAnswer::page("<title>a page</title>"),
+            }
+        }))
+    });
+    (crawler, answered)
+}
+
+/// Every request waits for its answer.
+fn in_flight(n: usize, hosts: usize, port: u16) -> Result<()> {
+    let urls = (0..n).map(|n| url(port, n % hosts, n / hosts)).collect();
+    let crawler = Crawler::new(List(urls))
+        .host(HostPolicy::new().rate(per_second(1_000_000)).in_flight(n as u32))
+        .total_in_flight(n as u32)
+        .addresses(AddressPolicy::allow_all());
+    let crawl = crawler.start()?;
+    let handle = crawl.handle();
+    tell_when(|| handle.progress().in_flight as usize == n)
+}
+
+fn hold_until(crawler: Crawler<List>, is_held: impl Fn() -> bool) -> Result<()> {
+    let _crawl = crawler.start()?;
+    tell_when(is_held)
+}
+
+/// Looks ten times a second for a minute; then ends the process, which would wait for its answers.
+fn tell_when(is_held: impl Fn() -> bool) -> Result<()> {
+    for _ in 0..600 {
+        std::thread::sleep(Duration::from_millis(100));
+        if is_held() {
+            // Whatever the last answers set off is over by then.
+            std::thread::sleep(Duration::from_secs(1));
+            tell(0)?;
+            std::process::exit(0);
+        }
+    }
+    bail!("it does not come to hold them")
+}
+
+const LINKS: usize = 100;

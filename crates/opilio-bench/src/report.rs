@@ -1,0 +1,162 @@
+//! What was measured, as a table, as JSON, and as a verdict.
+
+use std::fmt::Write;
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+
+use crate::harness::{Measured, Run};
+use crate::workload::{Case, Who};
+
+/// The figures of one case: medians over its runs.
+pub(crate) struct Figures {
+    /// CPU of the crawler's process, in milliseconds a page.
+    pub(crate) cpu_ms: f64,
+    least_ms: f64,
+    most_ms: f64,
+    /// By the wall, start and end of the process included.
+    pages_per_s: f64,
+    peak_mib: f64,
+    connections: u64,
+    site_ms: f64,
+}
+
+impl Figures {
+    fn of(case: &Case, runs: &[Run]) -> Self {
+        let pages = case.site.all() as f64;
+        let cpu = |run: &Run| run.usage.cpu.as_secs_f64() * 1e3 / pages;
+        let costs: Vec<f64> = runs.iter().map(cpu).collect();
+        Self {
+            cpu_ms: median(costs.iter().copied()),
+            least_ms: costs.iter().copied().fold(f64::INFINITY, f64::min),
+            most_ms: costs.iter().copied().fold(0.0, f64::max),
+            pages_per_s: median(runs.iter().map(|run| pages / run.usage.wall.as_secs_f64())),
+            peak_mib: median(runs.iter().map(|run| mib(run.usage.peak_bytes))),
+            connections: median(runs.iter().map(|run| run.stats.connections as f64)) as u64,
+            site_ms: median(runs.iter().map(|run| run.stats.cpu_s * 1e3 / pages)),
+        }
+    }
+}
+
+impl Measured {
+    /// The figures of each case.
+    pub(crate) fn figures(&self) -> Vec<Figures> {
+        self.workload.cases.iter().zip(&self.runs).map(|(case, runs)| Figures::of(case, runs)).collect()
+    }
+
+    /// What a case costs beside the one that it is compared to: the median over the rounds of what it
+    /// took in each, since a machine's pace changes from round to round.
+    pub(crate) fn ratio(&self, case: usize) -> Option<f64> {
+        let beside = self.workload.cases[case].beside?;
+        let cost = |case: usize, run: &Run| {
+            run.usage.cpu.as_secs_f64() / self.workload.cases[case].site.all() as f64
+        };
+        let pairs = self.runs[case].iter().zip(&self.runs[beside]);
+        Some(median(pairs.map(|(own, other)| cost(case, own) / cost(beside, other))))
+    }
+}
+
+/// One run, as it ends.
+pub(crate) fn line(case: &Case, run: &Run) -> String {
+    let it = Figures::of(case, std::slice::from_ref(run));
+    format!(
+        "  {:28} {:.4} ms/page  {:>6.0} pages/s  {:>5.1} MiB  {} connections",
+        case.name, it.cpu_ms, it.pages_per_s, it.peak_mib, it.connections
+    )
+}
+
+/// The table of a workload.
+pub(crate) fn table(measured: &Measured) -> String {
+    let cases = &measured.workload.cases;
+    let mut out = String::from(
+        "| crawl | CPU ms/page: median (least to most) | beside | pages/s | peak MiB | connections | site's CPU ms/page |\n\
+         |---|---|---|---|---|---|---|\n",
+    );
+    for (n, (case, it)) in cases.iter().zip(measured.figures()).enumerate() {
+        let ratio = measured.ratio(n).zip(case.beside);
+        let ratio = ratio.map_or(String::new(), |(ratio, to)| format!("{ratio:.2} × {}", cases[to].name));
+        // A `String` takes everything.
+        let _ = writeln!(
+            out,
+            "| {} | {:.4} ({:.4} to {:.4}) | {ratio} | {:.0} | {:.1} | {} | {:.4} |",
+            case.name,
+            it.cpu_ms,
+            it.least_ms,
+            it.most_ms,
+            it.pages_per_s,
+            it.peak_mib,
+            it.connections,
+            it.site_ms
+        );
+    }
+    out
+}
+
+/// All runs and the medians.
+///
+/// # Errors
+/// None that are known of.
+pub(crate) fn json(measured: &[Measured]) -> Result<String> {
+    let workloads: Vec<Value> = measured.iter().map(workload).collect();
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    Ok(serde_json::to_string_pretty(&json!({ "cores": cores, "workloads": workloads }))? + "\n")
+}
+
+fn workload(measured: &Measured) -> Value {
+    let cases = measured.workload.cases.iter().zip(&measured.runs).zip(measured.figures());
+    let cases: Vec<Value> = cases
+        .enumerate()
+        .map(|(n, ((case, runs), it))| {
+            json!({
+                "name": case.name,
+                "site": case.site,
+                "cpu_ms_per_page": it.cpu_ms,
+                "beside": case.beside.map(|beside| &measured.workload.cases[beside].name),
+                "ratio": measured.ratio(n),
+                "pages_per_second": it.pages_per_s,
+                "peak_mib": it.peak_mib,
+                "runs": runs.iter().map(|run| json!({
+                    "wall_s": run.usage.wall.as_secs_f64(),
+                    "cpu_s": run.usage.cpu.as_secs_f64(),
+                    "peak_bytes": run.usage.peak_bytes,
+                    "site": run.stats,
+                })).collect::<Vec<_>>(),
+            })
+        })
+        .collect();
+    json!({ "name": measured.workload.name, "about": measured.workload.about, "cases": cases })
+}
+
+/// Fails when a case costs far more than what it is compared to.
+///
+/// # Errors
+/// Every such case.
+pub(crate) fn check(measured: &[Measured]) -> Result<()> {
+    let mut wrong = String::new();
+    for it in measured {
+        for (n, case) in it.workload.cases.iter().enumerate() {
+            let ratio = it.ratio(n).filter(|ratio| *ratio > case.ratio_max);
+            if let Some(ratio) = ratio.filter(|_| !matches!(case.who, Who::Peer(_))) {
+                let most = case.ratio_max;
+                let _ =
+                    write!(wrong, "\n{}, {}: {ratio:.2} ×, at most {most:.2} ×", it.workload.name, case.name);
+            }
+        }
+    }
+    if wrong.is_empty() {
+        println!("every page once, and no ratio far off");
+        return Ok(());
+    }
+    bail!("these cost far more than they should:{wrong}")
+}
+
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().saturating_sub(1) / 2), values.get(values.len() / 2));
+    low.zip(high).map_or(f64::NAN, |(low, high)| f64::midpoint(*low, *high))
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}

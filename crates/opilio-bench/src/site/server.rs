@@ -1,0 +1,229 @@
+//! The site's server: two threads, one listener each for every address of loopback.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::io::{BufRead, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::{Pages, Plan, Stats, host_of, page_of};
+use crate::measure;
+
+/// Serves until standard input ends.
+///
+/// # Errors
+/// When nothing can be listened on.
+pub(crate) fn run(plan: Plan) -> Result<()> {
+    measure::raise_descriptors();
+    // The port stays this process's while the threads come to share it.
+    let reserved = socket().context("make a socket")?;
+    reserved.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)).context("reserve a port")?;
+    let port = reserved.local_addr()?.port();
+    let site = Arc::new(Site::new(plan, port));
+    let (ready, listening) = std::sync::mpsc::channel();
+    for _ in 0..THREADS {
+        let (site, ready) = (site.clone(), ready.clone());
+        std::thread::spawn(move || {
+            let served = serve(&site, port, &ready);
+            // Only a failure to listen ends it: the parent hears of it instead of the port.
+            let _ = ready.send(served);
+        });
+    }
+    for _ in 0..THREADS {
+        listening.recv().context("a thread of the site died")??;
+    }
+    println!("{port}");
+    site.obey()
+}
+
+struct Site {
+    plan: Plan,
+    pages: Pages,
+    /// The compressed pages, if that is asked for: compressing takes longer than writing a page anew.
+    compressed: Vec<Bytes>,
+    asked: Vec<AtomicU32>,
+    not_found: AtomicU64,
+    robots: AtomicU64,
+    connections: AtomicU64,
+    in_flight: AtomicU64,
+}
+
+impl Site {
+    fn new(plan: Plan, port: u16) -> Self {
+        let pages = Pages::new(plan, port);
+        let numbers = (0..if plan.gzip { plan.all() } else { 0 }).map(|n| (n / plan.pages, n % plan.pages));
+        let compressed = numbers.map(|(host, page)| compress(pages.write(host, page).as_bytes())).collect();
+        Self {
+            plan,
+            pages,
+            compressed,
+            asked: (0..plan.all()).map(|_| AtomicU32::new(0)).collect(),
+            not_found: AtomicU64::new(0),
+            robots: AtomicU64::new(0),
+            connections: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+        }
+    }
+
+    /// Does what standard input says.
+    fn obey(&self) -> Result<()> {
+        let mut since = measure::own_cpu();
+        for line in std::io::stdin().lock().lines() {
+            match line.context("read a command")?.as_str() {
+                "reset" => {
+                    self.reset();
+                    since = measure::own_cpu();
+                    println!("{{}}");
+                }
+                "stats" => {
+                    let cpu_s = measure::own_cpu().saturating_sub(since).as_secs_f64();
+                    println!("{}", serde_json::to_string(&self.stats(cpu_s))?);
+                }
+                other => bail!("the site knows no {other}"),
+            }
+            std::io::stdout().flush()?;
+        }
+        Ok(())
+    }
+
+    fn reset(&self) {
+        for counter in [&self.not_found, &self.robots, &self.connections] {
+            counter.store(0, Ordering::Relaxed);
+        }
+        self.asked.iter().for_each(|asked| asked.store(0, Ordering::Relaxed));
+    }
+
+    fn stats(&self, cpu_s: f64) -> Stats {
+        let asked = self.asked.iter().map(|asked| asked.load(Ordering::Relaxed)).filter(|asked| *asked > 0);
+        let (distinct, requests) = asked.fold((0, 0), |(n, sum), asked| (n + 1, sum + u64::from(asked)));
+        Stats {
+            distinct,
+            duplicates: requests - distinct as u64,
+            not_found: self.not_found.load(Ordering::Relaxed),
+            robots: self.robots.load(Ordering::Relaxed),
+            connections: self.connections.load(Ordering::Relaxed),
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            cpu_s,
+        }
+    }
+
+    async fn answer(&self, host: usize, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        if path == "/robots.txt" {
+            self.robots.fetch_add(1, Ordering::Relaxed);
+            return response(StatusCode::OK, "text/plain", Bytes::from_static(ROBOTS));
+        }
+        let page = page_of(path).filter(|page| host < self.plan.hosts && *page < self.plan.pages);
+        let Some(page) = page else {
+            self.not_found.fetch_add(1, Ordering::Relaxed);
+            return response(StatusCode::NOT_FOUND, HTML, Bytes::from_static(b"<h1>Not here</h1>"));
+        };
+        let n = host * self.plan.pages + page;
+        self.asked[n].fetch_add(1, Ordering::Relaxed);
+        if self.plan.latency_ms > 0 {
+            self.in_flight.fetch_add(1, Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(self.plan.latency_ms)).await;
+            self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        }
+        if let Some(body) = self.compressed.get(n).filter(|_| takes_gzip(request)) {
+            let mut response = response(StatusCode::OK, HTML, body.clone());
+            response.headers_mut().insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            return response;
+        }
+        response(StatusCode::OK, HTML, self.pages.write(host, page).into())
+    }
+}
+
+fn takes_gzip(request: &Request<Incoming>) -> bool {
+    let accepted = request.headers().get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|accepted| accepted.contains("gzip"))
+}
+
+fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+fn compress(page: &[u8]) -> Bytes {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(5));
+    // A vector takes everything.
+    let _ = encoder.write_all(page);
+    encoder.finish().unwrap_or_default().into()
+}
+
+fn socket() -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    Ok(socket)
+}
+
+/// Serves on this thread for good; says so when it listens.
+fn serve(site: &Arc<Site>, port: u16, ready: &std::sync::mpsc::Sender<Result<()>>) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
+        let socket = socket()?;
+        // One listener for all addresses of loopback; what comes from elsewhere is not served.
+        socket.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?;
+        let listener = socket.listen(4_096)?;
+        let _ = ready.send(Ok(()));
+        accept(site, &listener).await;
+        Ok(())
+    })
+}
+
+async fn accept(site: &Arc<Site>, listener: &TcpListener) {
+    let last_words = RefCell::new(None);
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                // Out of descriptors, most likely: said once, tried again.
+                if last_words.replace(Some(error.kind())) != Some(error.kind()) {
+                    eprintln!("the site cannot accept: {error}");
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                continue;
+            }
+        };
+        let Ok(SocketAddr::V4(own)) = stream.local_addr() else { continue };
+        let (IpAddr::V4(peer), Some(host)) = (peer.ip(), host_of(*own.ip())) else { continue };
+        if !peer.is_loopback() {
+            continue;
+        }
+        let _ = stream.set_nodelay(true);
+        site.connections.fetch_add(1, Ordering::Relaxed);
+        let site = site.clone();
+        tokio::task::spawn_local(async move {
+            let service = service_fn(|request| {
+                let site = &site;
+                async move { Ok::<_, Infallible>(site.answer(host, &request).await) }
+            });
+            // A connection that breaks is its peer's affair: the page counts as asked for.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(None)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+const THREADS: usize = 2;
+const HTML: &str = "text/html; charset=utf-8";
+const ROBOTS: &[u8] = b"User-agent: *\nDisallow: /find\nAllow: /\n";

@@ -1,0 +1,119 @@
+//! What the benchmark stands on: the site is what it says, and what is not exact is found out.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::collections::BTreeSet;
+use std::io::Write;
+
+use opilio::extract::Document;
+use url::Url;
+
+use crate::harness::check_rows;
+use crate::report::median;
+use crate::site::{Pages, Plan, locate, sku, url};
+use crate::workload::{self, Allocator};
+
+fn document(pages: &Pages, (host, page): (usize, usize)) -> Document {
+    let url = Url::parse(&url(8_080, host, page)).unwrap();
+    Document::new(url, Some("text/html; charset=utf-8"), pages.write(host, page).into())
+}
+
+fn targets(document: &Document) -> Vec<(usize, usize)> {
+    let links = document.css("a[href]").unwrap();
+    let hrefs = links.iter().filter_map(|link| link.attr("href"));
+    hrefs.filter_map(|href| locate(document.resolve(href)?.as_str())).collect()
+}
+
+#[test]
+fn every_page_of_a_site_is_reached_from_its_seed() {
+    let plan = Plan { bytes: 4_000, ..Plan::new(9, 32) };
+    let pages = Pages::new(plan, 8_080);
+    let (mut met, mut queue) = (BTreeSet::from([(0, 0)]), vec![(0, 0)]);
+    while let Some(place) = queue.pop() {
+        for target in targets(&document(&pages, place)) {
+            assert!(target.0 < plan.hosts && target.1 < plan.pages, "{target:?} is no page");
+            if met.insert(target) {
+                queue.push(target);
+            }
+        }
+    }
+    assert_eq!(met.len(), plan.all());
+}
+
+#[test]
+fn a_page_has_its_size_its_links_and_its_field() {
+    let plan = Plan::new(200, 100);
+    let pages = Pages::new(plan, 8_080);
+    for place in [(0, 0), (0, 99), (17, 1), (199, 42)] {
+        let page = document(&pages, place);
+        assert!((19_000..21_000).contains(&page.body().len()), "{} bytes", page.body().len());
+        assert_eq!(targets(&page).len(), plan.links + 1, "and one to its own middle");
+        assert_eq!(page.css(".product-info .sku").unwrap().text().unwrap(), sku(place.0, place.1));
+        let elements = page.css("*").unwrap().iter().count();
+        assert!((300..380).contains(&elements), "{elements} elements");
+    }
+}
+
+#[test]
+fn pages_are_the_same_every_time_and_differ_from_each_other() {
+    let plan = Plan::new(2, 10);
+    let (one, other) = (Pages::new(plan, 8_080), Pages::new(plan, 8_080));
+    assert_eq!(one.write(1, 3), other.write(1, 3));
+    assert_ne!(one.write(1, 3), one.write(1, 4));
+    assert_ne!(one.write(1, 3), one.write(0, 3));
+}
+
+#[test]
+fn a_url_is_located_at_its_page_only() {
+    for place in [(0, 0), (3, 1), (300, 99_999)] {
+        assert_eq!(locate(&url(8_080, place.0, place.1)), Some(place));
+    }
+    for other in ["http://127.0.0.1:8080/shelf-9/entry-1.html", "http://127.0.0.1:8080/style.css", "x"] {
+        assert_eq!(locate(other), None, "{other}");
+    }
+}
+
+#[test]
+fn rows_that_are_missing_wrong_or_there_twice_are_found() {
+    let row =
+        |page, sku: &str| format!("{{\"url\":\"{}\",\"title\":\"t\",\"sku\":\"{sku}\"}}\n", url(1, 0, page));
+    let check = |rows: &[String]| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(rows.concat().as_bytes()).unwrap();
+        check_rows(file.path(), Plan::new(1, 2)).map_err(|error| error.to_string())
+    };
+    let (first, second) = (row(0, "K0-0"), row(1, "K0-1"));
+    check(&[first.clone(), second.clone()]).unwrap();
+    assert!(check(std::slice::from_ref(&first)).unwrap_err().contains("1 rows of 2"));
+    assert!(check(&[first.clone(), first.clone(), second]).unwrap_err().contains("twice"));
+    assert!(check(&[first, row(1, "K0-0")]).unwrap_err().contains("wrong"));
+    assert!(check(&[row(7, "K0-7")]).unwrap_err().contains("no page"));
+}
+
+#[test]
+fn every_case_stands_beside_an_earlier_one_of_its_workload() {
+    for small in [false, true] {
+        for workload in workload::all(small, &[Allocator::System, Allocator::Mimalloc], &[]) {
+            let cases = workload.cases.iter().enumerate();
+            let compared = cases.filter(|(_, case)| case.beside.is_some()).count();
+            assert!(compared > 0, "{} compares nothing", workload.name);
+            for (n, case) in workload.cases.iter().enumerate() {
+                assert!(case.beside.is_none_or(|beside| beside < n), "{}: {}", workload.name, case.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_can_be_done_twice() {
+    for operation in crate::micro::ALL {
+        let mut step = operation.prepare().unwrap();
+        step();
+        step();
+    }
+}
+
+#[test]
+fn a_median_is_the_middle_or_between_the_two_that_are() {
+    assert!((median([3.0, 1.0, 2.0].into_iter()) - 2.0).abs() < 1e-9);
+    assert!((median([4.0, 1.0, 2.0, 3.0].into_iter()) - 2.5).abs() < 1e-9);
+}
