@@ -26,12 +26,12 @@ use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::intake::IntakeLevel;
 pub(crate) use opilio_core::scheduling::Stamp;
-use opilio_core::{Ending, Fingerprint, Hints, Host, Lease, LeaseId, Outcome, Scheme};
+use opilio_core::{Ending, Fingerprint, Host, Lease, LeaseId, Outcome, Proposal, Scheme};
 use opilio_fetch::Order;
 use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
 use url::Url;
 
-use crate::fetcher::{Slot, Standing};
+use crate::fetcher::{Advisor, Slot, Standing};
 use crate::host::{Asker, RulesFacts};
 use crate::page::Answer;
 use crate::report::Stopped;
@@ -128,6 +128,8 @@ pub(crate) struct Fetch {
     pub(crate) slot: Slot,
     pub(crate) what: Errand,
     pub(crate) order: Order,
+    /// The attempt, and the retry policy that applies to it.
+    pub(crate) advisor: Advisor,
     pub(crate) reply: Recipient<Report>,
 }
 
@@ -140,13 +142,14 @@ pub(crate) enum Errand {
     Rules(Scheme),
 }
 
-/// What came of a fetch: facts, before anybody's verdict.
+/// What happened to a fetch, and the verdict that the fetcher proposes. The host decides.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Report {
     pub(crate) what: Errand,
     pub(crate) outcome: Outcome,
-    pub(crate) hints: Hints,
+    /// With what the answer says about the host's limits.
+    pub(crate) proposal: Proposal,
     pub(crate) answer: Option<Answer>,
     pub(crate) location: Option<Url>,
     pub(crate) error: Option<String>,

@@ -1,5 +1,5 @@
 //! The pool: grants slots to hosts in the order in which they could start, runs their fetches, and
-//! reports what happened. It decides nothing about a URL.
+//! reports what happened with a proposed verdict. It decides nothing about a URL.
 
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -12,14 +12,14 @@ use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use futures_util::FutureExt;
 use opilio_core::intake::IntakeLevel;
-use opilio_core::{Blame, Fault, Hints, Outcome};
+use opilio_core::{Blame, Fault, Hints, Outcome, Timestamp};
 use opilio_fetch::{Connection, Fetched, Fetcher};
 
 use super::kept::{Connections, Keeping};
 use crate::clock::Clock;
 use crate::death::{DeathWatch, words_of_panic};
 use crate::fetcher::queue::Queue;
-use crate::fetcher::{Slot, Standing};
+use crate::fetcher::{Advisor, Slot, Standing};
 use crate::message::{
     AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ShardCounts, Slots, SlotsBack, SlotsWanted, Take,
 };
@@ -231,8 +231,8 @@ impl Handler<Fetch> for Pool {
         self.clock.fault("fetcher pool");
         let fetcher = self.fetcher.clone();
         let fetch_max = self.fetch_max;
-        let counts = self.counts.clone();
-        let Fetch { slot, what, mut order, reply } = fetch;
+        let (counts, clock) = (self.counts.clone(), self.clock);
+        let Fetch { slot, what, mut order, advisor, reply } = fetch;
         let kept = match order.connection {
             Connection::Keep => Keeping::begin(&self.connections, self.clock, &order.url),
             Connection::Close | Connection::Fresh => None,
@@ -245,10 +245,12 @@ impl Handler<Fetch> for Pool {
             // Waits for memory do not count against the fetch's own deadline, but the host expects its
             // lease back: it must hear of the end before it takes the fetch for lost.
             let fetch = AssertUnwindSafe(fetcher.fetch(order)).catch_unwind();
-            let report = match tokio::time::timeout(fetch_max, fetch).await {
-                Ok(Ok(fetched)) => report(what, fetched, &counts),
-                Ok(Err(panic)) => panicked(what, &words_of_panic(&*panic)),
-                Err(_) => lost(what),
+            let ended = tokio::time::timeout(fetch_max, fetch).await;
+            let seen = Seen { what, advisor, now: clock.now() };
+            let report = match ended {
+                Ok(Ok(fetched)) => seen.report(fetched, &counts),
+                Ok(Err(panic)) => seen.panicked(&words_of_panic(&*panic)),
+                Err(_) => seen.lost(),
             };
             drop(kept);
             // The slot is free before the host hears of it, so that it can start the next one at once.
@@ -260,34 +262,45 @@ impl Handler<Fetch> for Pool {
     }
 }
 
-fn report(what: Errand, mut fetched: Fetched, counts: &Cell<ShardCounts>) -> Report {
-    let (outcome, hints) = (fetched.outcome, fetched.hints);
-    let mut now = counts.get();
-    now.bytes += fetched.body.len() as u64;
-    if fetched.cached {
-        // It was counted as a request when it began.
-        now.requests = now.requests.saturating_sub(1);
-        now.cached += 1;
+/// A fetch that has ended: makes its report.
+struct Seen {
+    what: Errand,
+    advisor: Advisor,
+    now: Timestamp,
+}
+
+impl Seen {
+    fn report(self, mut fetched: Fetched, counts: &Cell<ShardCounts>) -> Report {
+        let (outcome, hints) = (fetched.outcome, fetched.hints);
+        let mut now = counts.get();
+        now.bytes += fetched.body.len() as u64;
+        if fetched.cached {
+            // It was counted as a request when it began.
+            now.requests = now.requests.saturating_sub(1);
+            now.cached += 1;
+        }
+        now.refusals += u64::from(outcome.blame() == Blame::Refusal);
+        counts.set(now);
+        let (location, error) = (fetched.location.take(), fetched.error.take());
+        let proposal = self.advisor.propose(self.now, outcome, hints);
+        Report { what: self.what, outcome, proposal, answer: Answer::of(fetched), location, error }
     }
-    now.refusals += u64::from(outcome.blame() == Blame::Refusal);
-    counts.set(now);
-    let (location, error) = (fetched.location.take(), fetched.error.take());
-    Report { what, outcome, hints, answer: Answer::of(fetched), location, error }
-}
 
-/// The report of a fetch that was given up: whether the server acted on it is not known.
-fn lost(what: Errand) -> Report {
-    failed(what, Fault::Lost, "it waited too long for memory".to_owned())
-}
+    /// The fetch was given up: it is not known whether the server acted on it.
+    fn lost(self) -> Report {
+        self.failed(Fault::Lost, "it waited too long for memory".to_owned())
+    }
 
-/// The report of a fetch that panicked, in the user's own transport: the URL pays, and no other.
-fn panicked(what: Errand, words: &str) -> Report {
-    failed(what, Fault::Middleware, format!("send the request by the transport: {words}"))
-}
+    /// The fetch panicked, in the user's own transport: the URL pays, and no other.
+    fn panicked(self, words: &str) -> Report {
+        self.failed(Fault::Middleware, format!("send the request by the transport: {words}"))
+    }
 
-fn failed(what: Errand, fault: Fault, error: String) -> Report {
-    let outcome = Outcome::Failed(fault);
-    Report { what, outcome, hints: Hints::default(), answer: None, location: None, error: Some(error) }
+    fn failed(self, fault: Fault, error: String) -> Report {
+        let outcome = Outcome::Failed(fault);
+        let proposal = self.advisor.propose(self.now, outcome, Hints::default());
+        Report { what: self.what, outcome, proposal, answer: None, location: None, error: Some(error) }
+    }
 }
 
 /// Room for a message of each live host; more of them wait in the hosts' own state.

@@ -1,11 +1,13 @@
 //! The fetcher pool of a shard: slots, and the fetches that run in them.
 
 mod actor;
+mod advisor;
 mod kept;
 mod queue;
 mod slot;
 
 pub(crate) use actor::{Pool, PoolSetup};
+pub(crate) use advisor::Advisor;
 #[cfg(test)]
 pub(crate) use kept::CONNECTIONS_MAX;
 pub(crate) use kept::{IDLE_MAX, connections_max};

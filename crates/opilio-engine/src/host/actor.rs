@@ -18,7 +18,7 @@ use url::Url;
 use super::errands::Errands;
 use super::rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
 use crate::extra::{Extra, More, Reads};
-use crate::fetcher::{IDLE_MAX, Slot, Standing};
+use crate::fetcher::{Advisor, IDLE_MAX, Slot, Standing};
 use crate::login::is_credential;
 use crate::message::{
     AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Visited,
@@ -34,7 +34,7 @@ pub(crate) struct HostActor {
     state: Rc<RefCell<HostState>>,
     rules: Rc<RefCell<RulesTable>>,
     errands: Rc<RefCell<Errands>>,
-    /// Attempts under way: what the retry policy needs to know about them.
+    /// Leases that were started and are not handed on yet.
     trying: HashMap<LeaseId, Attempt>,
     /// Those that were under way when newer rules came: they are judged should they be ready again.
     unjudged: HashSet<LeaseId>,
@@ -56,14 +56,10 @@ pub(crate) struct HostActor {
     closed: bool,
 }
 
-/// What the retry policy needs to know about an attempt.
+/// What earlier attempts of a lease leave to know.
 #[derive(Clone, Copy)]
 struct Attempt {
-    number: u16,
     first_start: Timestamp,
-    repeatable: bool,
-    retries: Option<u16>,
-    failed_before: bool,
     /// How often the crawl's proxies did not carry it.
     uncarried: u16,
 }
@@ -174,57 +170,65 @@ impl HostActor {
         let Start { lease, attempt, resent, probe, failed_before, .. } = start;
         let id = lease.id;
         self.undecided.remove(&id);
-        let what = Errand::Lease(id);
         let now = self.cx.clock.now();
-        let (first_start, uncarried) =
-            self.trying.get(&id).map_or((now, 0), |earlier| (earlier.first_start, earlier.uncarried));
-        let attempt_of = |repeatable, retries| Attempt {
-            number: attempt,
-            first_start,
-            repeatable,
-            retries,
+        let earlier = *self.trying.entry(id).or_insert(Attempt { first_start: now, uncarried: 0 });
+        let facts = RequestFacts {
+            repeatable: false,
+            attempt,
+            elapsed: Duration::ZERO,
+            retries: Some(0),
             failed_before,
-            uncarried,
         };
+        let mut advisor = self.advisor(facts, earlier);
         let Some((mut order, more, reads)) = order_of(&lease, &self.cx.settings.scope) else {
             // A record that we wrote and cannot read: never the web's fault.
-            self.slot = None;
-            self.trying.insert(id, attempt_of(false, Some(0)));
-            return Some(self.report_of(id, Outcome::Failed(Fault::UnsupportedScheme), Hints::default()));
+            return Some(self.unsent(id, &advisor, Fault::UnsupportedScheme));
         };
-        let repeatable = order.repeatable;
-        if resent && !repeatable {
+        advisor.facts.repeatable = order.repeatable;
+        if resent && !order.repeatable {
             // It may have reached the server once, and nobody said that twice does no harm.
-            self.slot = None;
-            self.trying.insert(id, attempt_of(repeatable, Some(0)));
-            return Some(self.report_of(id, Outcome::Failed(Fault::Lost), Hints::default()));
+            return Some(self.unsent(id, &advisor, Fault::Lost));
         }
-        let mut retries = more.and_then(|more| more.retries);
         if id.is_errand() {
-            // Who asked tries again, or does not.
-            retries = Some(0);
+            // The host that asked tries again, or does not.
+            advisor.is_errand = true;
             order.purpose = Purpose::Robots;
             order.enough = Some(RULES_BYTES);
+        } else {
+            advisor.facts.retries = more.and_then(|more| more.retries);
         }
-        self.trying.insert(id, attempt_of(repeatable, retries));
         match reads {
             Reads::Page => order.accept = self.cx.settings.scope.accept(),
             Reads::Sitemap { .. } => order.enough = Some(self.cx.settings.body_bytes_max),
             Reads::SitemapsOf => {
                 // A probe has to find out how the host is.
                 if !probe && let Some(answer) = self.sitemaps_known(lease.record.scheme, &order.url) {
-                    self.slot = None;
-                    return Some(self.answered_from_memory(id, answer));
+                    return Some(self.answered_from_memory(id, &advisor, answer));
                 }
                 order.enough = Some(RULES_BYTES);
             }
         }
-        let retry = u64::from(attempt > 1 || first_start < now);
+        let retry = u64::from(attempt > 1 || earlier.first_start < now);
         self.cx.count(|counts| {
             counts.requests += 1;
             counts.retries += retry;
         });
-        self.send(ctx, what, order).then_some(Input::Undelivered(id))
+        self.send(ctx, Errand::Lease(id), order, advisor).then_some(Input::Undelivered(id))
+    }
+
+    /// What travels with a fetch, so that the report of it carries a proposal.
+    fn advisor(&mut self, facts: RequestFacts, earlier: Attempt) -> Advisor {
+        let Attempt { first_start, uncarried } = earlier;
+        let (settings, host, random) = (self.cx.settings.clone(), self.host.clone(), self.random.f64());
+        Advisor { settings, host, facts, first_start, uncarried, is_errand: false, random }
+    }
+
+    /// The input for an attempt of which nothing was sent.
+    fn unsent(&mut self, lease: LeaseId, advisor: &Advisor, fault: Fault) -> Input {
+        self.slot = None;
+        let outcome = Outcome::Failed(fault);
+        let proposal = advisor.propose(self.cx.clock.now(), outcome, Hints::default());
+        Input::Report { lease, outcome, proposal }
     }
 
     /// The sitemaps that the origin's rules name, as a robots.txt, if that was fetched for the rules already.
@@ -245,45 +249,43 @@ impl HostActor {
     }
 
     /// The input for an attempt that needed no request.
-    fn answered_from_memory(&mut self, lease: LeaseId, answer: Answer) -> Input {
-        let (outcome, hints) = (Outcome::Answered(200), Hints::default());
+    fn answered_from_memory(&mut self, lease: LeaseId, advisor: &Advisor, answer: Answer) -> Input {
+        self.slot = None;
+        let outcome = Outcome::Answered(200);
+        let proposal = advisor.propose(self.cx.clock.now(), outcome, Hints::default());
         let what = Errand::Lease(lease);
-        let report = Report { what, outcome, hints, answer: Some(answer), location: None, error: None };
+        let report = Report { what, outcome, proposal, answer: Some(answer), location: None, error: None };
         self.report = Some((lease, report));
-        self.report_of(lease, outcome, hints)
+        Input::Report { lease, outcome, proposal }
     }
 
     fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         let url = self.rules.borrow().url(scheme);
         let order =
             url.map(|url| Order { purpose: Purpose::Robots, enough: Some(RULES_BYTES), ..Order::get(url) });
-        let handed = order.is_some_and(|order| !self.send(ctx, Errand::Rules(scheme), order));
-        if handed {
+        let first_start = self.cx.clock.now();
+        let advisor = self.advisor(RULES_FACTS, Attempt { first_start, uncarried: self.rules_uncarried });
+        // Nothing was sent otherwise: that says nothing about the host.
+        let outcome = Outcome::Failed(Fault::Ours);
+        let proposal = advisor.propose(first_start, outcome, Hints::default());
+        if order.is_some_and(|order| !self.send(ctx, Errand::Rules(scheme), order, advisor)) {
             self.cx.count(|counts| counts.requests += 1);
             return None;
         }
-        // Nothing was sent: that says nothing about the host.
         self.slot = None;
-        let outcome = Outcome::Failed(Fault::Ours);
-        let proposal = self.cx.settings.retry_of(&self.host).propose(
-            &RULES_FACTS,
-            outcome,
-            Hints::default(),
-            self.random.f64(),
-        );
         let answer = RulesAnswer::Unavailable { outcome, proposal };
         Some(Input::Rules { scheme, answer, hints: Hints::default() })
     }
 
     /// Hands a fetch to the pool; tells whether that failed.
-    fn send(&mut self, ctx: &Context<Self>, what: Errand, mut order: Order) -> bool {
+    fn send(&mut self, ctx: &Context<Self>, what: Errand, mut order: Order, advisor: Advisor) -> bool {
         self.cx.settings.dress(&self.host, &mut order);
         if self.next_start_is_far() {
             order.connection = Connection::Close;
         }
         // The state starts nothing without a grant; should it, nothing is sent.
         let Some(slot) = self.slot.take() else { return true };
-        let fetch = Fetch { slot, what, order, reply: ctx.address().recipient() };
+        let fetch = Fetch { slot, what, order, advisor, reply: ctx.address().recipient() };
         self.cx.pool.try_send(fetch).is_err()
     }
 
@@ -295,38 +297,11 @@ impl HostActor {
         host.spacing > IDLE_MAX || host.next_start.is_some_and(|at| at.since(now) > IDLE_MAX)
     }
 
-    /// The input for a report: outcome, and what the retry policy would do about it.
-    fn report_of(&mut self, lease: LeaseId, outcome: Outcome, hints: Hints) -> Input {
-        let now = self.cx.clock.now();
-        let mut attempt = self.trying.get_mut(&lease);
-        let mut facts = RequestFacts {
-            repeatable: attempt.as_ref().is_some_and(|attempt| attempt.repeatable),
-            attempt: attempt.as_ref().map_or(1, |attempt| attempt.number),
-            elapsed: attempt.as_ref().map_or_else(Default::default, |attempt| now.since(attempt.first_start)),
-            retries: attempt.as_ref().and_then(|attempt| attempt.retries),
-            failed_before: attempt.as_ref().is_some_and(|attempt| attempt.failed_before),
-        };
-        if outcome == Outcome::Failed(Fault::Proxy)
-            && let Some(attempt) = &mut attempt
-        {
-            // The host does not count them among its URLs' attempts, since nothing reached it.
-            attempt.uncarried = attempt.uncarried.saturating_add(1);
-            facts.attempt = facts.attempt.max(attempt.uncarried);
-            if lease.is_errand() {
-                // Nor has who asked anything to do with it.
-                facts.retries = None;
-            }
-        }
-        let proposal =
-            self.cx.settings.retry_of(&self.host).propose(&facts, outcome, hints, self.random.f64());
-        Input::Report { lease, outcome, proposal }
-    }
-
     fn deliver(&mut self, lease: Lease, delivery: Delivery, attempts: u16) {
         self.trying.remove(&lease.id);
         let earlier = self.undecided.remove(&lease.id);
         let report = self.report.take_if(|(id, _)| *id == lease.id).map(|(_, report)| report).or(earlier);
-        let stated = report.as_ref().and_then(|report| report.hints.retry_after);
+        let stated = report.as_ref().and_then(|report| report.proposal.hints.retry_after);
         let (answer, location, mut error) =
             report.map_or((None, None, None), |report| (report.answer, report.location, report.error));
         if let (None, Delivery::Failure(reason), Some((last, words))) = (&error, delivery, &self.last_error) {
@@ -499,25 +474,24 @@ impl Handler<Report> for HostActor {
         }
         match report.what {
             Errand::Lease(lease) => {
-                let input = self.report_of(lease, report.outcome, report.hints);
+                let Report { outcome, proposal, .. } = report;
+                if outcome == Outcome::Failed(Fault::Proxy)
+                    && let Some(attempt) = self.trying.get_mut(&lease)
+                {
+                    attempt.uncarried = attempt.uncarried.saturating_add(1);
+                }
                 self.report = Some((lease, report));
-                self.step(ctx, input);
+                self.step(ctx, Input::Report { lease, outcome, proposal });
             }
             Errand::Rules(scheme) => {
-                let settings = &self.cx.settings;
-                let (retry, random) = (settings.retry_of(&self.host), self.random.f64());
-                let mut proposal = retry.propose(&RULES_FACTS, report.outcome, report.hints, random);
-                if report.outcome == Outcome::Failed(Fault::Proxy) {
-                    self.rules_uncarried = self.rules_uncarried.saturating_add(1);
-                    let facts = RequestFacts { attempt: self.rules_uncarried, ..RULES_FACTS };
-                    proposal = retry.propose(&facts, report.outcome, report.hints, random);
-                    if matches!(proposal.verdict, Verdict::GiveUp(_)) {
-                        // What waits for the rules ends.
-                        report.outcome = Outcome::Failed(Fault::NoProxy);
-                    }
-                } else {
-                    self.rules_uncarried = 0;
+                let proposal = report.proposal;
+                let carried = report.outcome != Outcome::Failed(Fault::Proxy);
+                self.rules_uncarried = if carried { 0 } else { self.rules_uncarried.saturating_add(1) };
+                if !carried && matches!(proposal.verdict, Verdict::GiveUp(_)) {
+                    // What waits for the rules ends.
+                    report.outcome = Outcome::Failed(Fault::NoProxy);
                 }
+                let settings = &self.cx.settings;
                 let within = patience(&settings.hosts.of(&self.host).policy, settings.fetch_timeout);
                 let facts = RulesFacts::of(&report);
                 let learnt = self.rules.borrow_mut().learn(scheme, &facts, proposal, within);
@@ -528,7 +502,7 @@ impl Handler<Report> for HostActor {
                     self.rules.borrow().refuse(scheme, Unjudged::All, &mut self.state.borrow_mut(), now);
                     self.unjudged.extend(self.trying.keys());
                 }
-                self.step(ctx, Input::Rules { scheme, answer, hints: report.hints });
+                self.step(ctx, Input::Rules { scheme, answer, hints: proposal.hints });
                 if let Some(visit) = visit {
                     self.cx.visits.send(visit);
                 }
