@@ -115,7 +115,7 @@ pub(crate) struct CrawlArgs {
     ///   --css price=.price                        the first price, as text
     ///   --css 'image[attr=src]=img.product'       where its picture is
     ///   --css 'tags[all]=.tag'                    all tags, as a list
-    ///   --css 'links[attr=href, all]=main a'      all addresses of links
+    ///   --css 'hrefs[attr=href, all]=main a'      all addresses of links
     ///   --css 'description[html]=.description'    with its markup
     #[arg(long, value_name = "NAME[WORDS]=SELECTOR", help_heading = "What", value_parser = spider::field, verbatim_doc_comment)]
     pub(crate) css: Vec<NamedField>,

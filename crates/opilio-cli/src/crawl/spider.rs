@@ -276,6 +276,22 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_of_the_help_are_fields() {
+        let help = include_str!("args.rs").lines().filter_map(|line| line.split_once("--css "));
+        let help = help.filter(|(before, _)| before.trim() == "///").map(|(_, example)| example);
+        let examples: Vec<&str> = help
+            .map(|example| match example.strip_prefix('\'') {
+                Some(quoted) => quoted.split('\'').next().unwrap(),
+                None => example.split(' ').next().unwrap(),
+            })
+            .collect();
+        assert!(examples.len() >= 5, "{examples:?}");
+        examples
+            .iter()
+            .for_each(|example| assert!(field(example).is_ok(), "{example}: {:?}", field(example)));
+    }
+
+    #[test]
     fn fields_are_checked_when_they_are_read() {
         for (text, part) in [
             ("price", "NAME=SELECTOR"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use opilio_export::Collect;
+use opilio_export::{Collect, JsonLines};
 use opilio_fetch::ScriptedAnswer;
 use serde_json::Value;
 
@@ -129,6 +129,28 @@ fn pages_of_equal_content_are_aliases_of_the_first() {
     }
     let (report, _) = self::lines(crawler(List(urls)));
     assert_eq!((report.pages, report.aliases), (12, 0), "unless it is asked for");
+}
+
+#[test]
+fn a_merging_crawl_that_is_resumed_says_each_url_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("out.jsonl");
+    let urls = list("a.example");
+    let mut aliases = 0;
+    for pages_max in [1, 100, 100] {
+        let output = JsonLines::create(&path).unwrap();
+        let crawler = crawler(List(urls.clone())).merge_duplicates().export(output);
+        let crawler = crawler.state(dir.path().join("state")).resume().max_pages(pages_max);
+        aliases = report_of(crawler.transport(site(articles))).0.aliases;
+    }
+    let text = std::fs::read_to_string(&path).unwrap();
+    let said: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let url = |line: &Value| line.as_str().or(line["url"].as_str()).unwrap().to_owned();
+    let mut said: Vec<String> = said.iter().map(url).collect();
+    said.sort();
+    assert_eq!(said, urls);
+    // Contents are of a run: the first page of the next one may be a second of its content.
+    assert!((1..=2).contains(&aliases), "{aliases}");
 }
 
 #[test]
