@@ -1,4 +1,5 @@
-//! `cargo xtask tidy`: what a reader trips over. A file without `//!` fails; the rest is listed.
+//! `cargo xtask tidy`: what a reader trips over. A file without `//!`, or a page that names a file which is
+//! not there, fails; the rest is listed.
 //!
 //! It lists files of more than 500 lines, words that `docs/lexicon.md` has another word for, and type
 //! names that mean two things. It reads tracked files only.
@@ -11,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 /// Reads every tracked source file.
 ///
 /// # Errors
-/// When git or a file cannot be read, or a file does not say what it is for.
+/// When git or a file cannot be read, a file does not say what it is for, or a page names one that is not there.
 pub(crate) fn run() -> Result<()> {
     let lexicon = Lexicon::read()?;
     let mut found = Findings::default();
@@ -19,7 +20,14 @@ pub(crate) fn run() -> Result<()> {
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
         found.read(&lexicon, &path, &text);
     }
+    let mut lost = Vec::new();
+    for page in tracked("*.md")? {
+        let text = std::fs::read_to_string(&page).with_context(|| format!("read {page}"))?;
+        let gone = files_named(&text).filter(|file| !std::path::Path::new(file).exists());
+        lost.extend(gone.map(|file| format!("{file} in {page}")));
+    }
     found.print();
+    ensure!(lost.is_empty(), "pages that name files which are not there: {}", lost.join(", "));
     let silent = &found.silent;
     ensure!(silent.is_empty(), "files that do not begin with //!: {}", silent.join(", "));
     Ok(())
@@ -126,6 +134,12 @@ fn type_name(line: &str) -> Option<&str> {
     rest.split(|c: char| !c.is_alphanumeric()).next().filter(|name| !name.is_empty())
 }
 
+/// The source files that a page names by their whole path.
+fn files_named(page: &str) -> impl Iterator<Item = &str> {
+    let words = page.split(|c: char| c.is_whitespace() || "`()[]|,;".contains(c));
+    words.filter(|word| word.starts_with("crates/") && word.ends_with(".rs"))
+}
+
 fn tracked(pattern: &str) -> Result<Vec<String>> {
     let out = Command::new("git").args(["ls-files", pattern]).output().context("run git ls-files")?;
     ensure!(out.status.success(), "git ls-files: {}", String::from_utf8_lossy(&out.stderr));
@@ -156,6 +170,12 @@ mod tests {
         assert_eq!(type_name("enum Payer<T> {"), Some("Payer"));
         assert_eq!(type_name("    type Result = ();"), None);
         assert_eq!(type_name("let typed = 1;"), None);
+    }
+
+    #[test]
+    fn finds_the_files_that_a_page_names() {
+        let page = "See `crates/a/src/b.rs`, [c](crates/a/src/c.rs) and `b.rs` of `crates/a`.";
+        assert_eq!(files_named(page).collect::<Vec<_>>(), ["crates/a/src/b.rs", "crates/a/src/c.rs"]);
     }
 
     #[test]
