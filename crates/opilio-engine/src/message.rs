@@ -25,13 +25,13 @@ use actix::{Message, Recipient};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::intake::IntakeLevel;
-pub(crate) use opilio_core::scheduling::Stamp;
+pub(crate) use opilio_core::scheduling::{Stamp, Standing};
 use opilio_core::{Ending, Fingerprint, Host, Lease, LeaseId, Outcome, Proposal, Scheme};
 use opilio_fetch::Order;
 use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
 use url::Url;
 
-use crate::fetcher::{Advisor, Slot, Standing};
+use crate::fetcher::{Advisor, Slot};
 use crate::host::{Asker, RulesFacts};
 use crate::page::Answer;
 use crate::report::Stopped;
@@ -418,4 +418,4 @@ pub(crate) struct Lent {
 /// More slots for this pool.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct Slots(pub(crate) u32);
+pub(crate) struct MoreSlots(pub(crate) u32);

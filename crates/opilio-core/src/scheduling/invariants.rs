@@ -1,4 +1,4 @@
-//! S1–S6: what must hold for the scheduler at every step, as named predicates.
+//! S1–S8: what must hold for the scheduler at every step, as named predicates.
 
 use std::fmt;
 
@@ -17,6 +17,10 @@ pub enum SchedulingInvariant {
     S5,
     /// Batches settle as a prefix of their sequence, each once.
     S6,
+    /// No slot is made or lost: those of all shards, and those on their way, are the in-flight limit.
+    S7,
+    /// Slots are granted in turn, and never all of them to hosts that may not answer.
+    S8,
 }
 
 /// An invariant of the scheduler that did not hold.

@@ -7,11 +7,13 @@
 //! | --- | --- | --- |
 //! | [`Dispatch`] | which hosts come alive, which wants are served, and how much each host gets | S2, S3, S5 |
 //! | [`Ledger`] | which prefix of pages may be settled, and which passive hosts may be told | S1, S4, S6 |
+//! | [`Slots`] | who is granted a slot, in a shard and between shards | S7, S8 |
 
 mod dispatch;
 mod invariants;
 mod ledger;
 mod sabotage;
+mod slots;
 
 pub use dispatch::{
     Answer, Dispatch, DispatchInput, DispatchLimits, DispatchWitness, StoreCounts, Waking, Want,
@@ -20,3 +22,4 @@ pub use invariants::{SchedulingInvariant, SchedulingViolation};
 pub use ledger::{Batch, Ledger, LedgerInput, LedgerWitness, Numbered, Stamp, Syncing};
 #[cfg(feature = "sabotage")]
 pub use sabotage::SchedulingBug;
+pub use slots::{Slots, SlotsInput, SlotsOutput, SlotsWitness, Standing, Surroundings};

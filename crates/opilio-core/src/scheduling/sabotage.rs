@@ -21,6 +21,10 @@ pub enum SchedulingBug {
     ConfirmUnkept,
     /// The latest of the batches that are written is settled first.
     SettleLatestFirst,
+    /// One of the slots that are given to another shard is kept, too.
+    KeepGivenSlot,
+    /// Doubtful hosts take the part of the slots that is kept for others.
+    DoubtfulTakeAll,
 }
 
 /// The bug that is planted in a machine: none without the feature.
@@ -53,13 +57,15 @@ impl Planted {
 #[cfg(feature = "sabotage")]
 impl SchedulingBug {
     /// Every bug that can be planted.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::OneMorePage,
         Self::ReadyWhileLive,
         Self::LatestFirst,
         Self::SettleUnwritten,
         Self::ConfirmUnkept,
         Self::SettleLatestFirst,
+        Self::KeepGivenSlot,
+        Self::DoubtfulTakeAll,
     ];
 
     /// The invariant that it breaks.
@@ -72,6 +78,8 @@ impl SchedulingBug {
             Self::SettleUnwritten => SchedulingInvariant::S1,
             Self::ConfirmUnkept => SchedulingInvariant::S4,
             Self::SettleLatestFirst => SchedulingInvariant::S6,
+            Self::KeepGivenSlot => SchedulingInvariant::S7,
+            Self::DoubtfulTakeAll => SchedulingInvariant::S8,
         }
     }
 }

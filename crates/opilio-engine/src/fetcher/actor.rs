@@ -4,24 +4,22 @@
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use futures_util::FutureExt;
-use opilio_core::intake::IntakeLevel;
+use opilio_core::scheduling::{Slots, SlotsInput, SlotsOutput, Surroundings};
 use opilio_core::{Blame, Fault, Hints, Outcome, Timestamp};
 use opilio_fetch::{Connection, Fetched, Fetcher};
 
 use super::kept::{Connections, Keeping};
 use crate::clock::Clock;
 use crate::death::{DeathWatch, words_of_panic};
-use crate::fetcher::queue::Queue;
-use crate::fetcher::{Advisor, Slot, Standing};
+use crate::fetcher::Advisor;
+use crate::fetcher::slot::Returned;
 use crate::message::{
-    AskSlot, Errand, Fetch, Granted, Lend, Lent, Report, ShardCounts, Slots, SlotsBack, SlotsWanted, Take,
+    AskSlot, Errand, Fetch, Granted, Lend, Lent, MoreSlots, Report, ShardCounts, SlotsBack, SlotsWanted, Take,
 };
 use crate::outbox::Outbox;
 use crate::page::Answer;
@@ -48,19 +46,9 @@ pub(crate) struct PoolSetup {
 
 pub(crate) struct Pool {
     shard: usize,
-    free: u32,
-    /// Slots of this shard by right, and those that it has now; more than its own are borrowed.
-    share: u32,
-    owned: u32,
-    /// Who is owed borrowed slots as they come back.
-    debt: Option<(usize, u32)>,
-    /// Slots that came back since the last look.
-    back: Arc<AtomicU32>,
-    waiting: Queue<Recipient<Granted>>,
-    /// How many of its slots may be used, as memory goes.
-    level: IntakeLevel,
-    /// Slots that doubtful hosts hold.
-    doubtful: Arc<AtomicU32>,
+    /// Who is granted a slot.
+    slots: Slots<Recipient<Granted>>,
+    returned: Returned,
     connections: Rc<RefCell<Connections>>,
     clock: Clock,
     fetcher: Rc<Fetcher>,
@@ -70,9 +58,6 @@ pub(crate) struct Pool {
     fetch_max: Duration,
     wanted: Recipient<SlotsWanted>,
     lent: Outbox<Lent>,
-    /// A look is due at what could not be granted: slots were asked for elsewhere, or the store is
-    /// behind.
-    looking: bool,
     _death: DeathWatch,
 }
 
@@ -81,16 +66,10 @@ impl Pool {
     pub(crate) fn start(setup: PoolSetup) -> Addr<Self> {
         Actor::start(Self {
             shard: setup.shard,
-            free: setup.slots,
-            share: setup.slots,
-            owned: setup.slots,
-            debt: None,
+            slots: Slots::new(setup.slots),
+            returned: Returned::default(),
             hand: setup.hand,
             fetch_max: setup.fetch_max,
-            back: Arc::default(),
-            waiting: Queue::default(),
-            level: IntakeLevel::Full,
-            doubtful: Arc::default(),
             connections: Rc::new(RefCell::new(Connections::new(setup.connections))),
             clock: setup.clock,
             fetcher: setup.fetcher,
@@ -98,67 +77,47 @@ impl Pool {
             counts: setup.counts,
             wanted: setup.wanted,
             lent: Outbox::new(setup.lent),
-            looking: false,
             _death: setup.death,
         })
     }
 
-    fn grant(&mut self, ctx: &mut Context<Self>) {
-        self.collect();
-        let clogged = self.port.is_clogged() || self.hand.is_full();
-        let usable = self.level.of(self.owned);
-        while self.free > 0 && !clogged {
-            if self.owned - self.free >= usable {
-                // As much as memory allows: a slot that comes back, or another level, brings it here again.
-                return;
+    /// Takes in one fact, and does all that follows from it.
+    fn step(&mut self, ctx: &mut Context<Self>, input: Option<SlotsInput<Recipient<Granted>>>) {
+        let timer = self.slots.wake_at();
+        let now = self.clock.now();
+        self.slots.handle(SlotsInput::Back(self.returned.take()));
+        if let Some(input) = input {
+            self.slots.handle(input);
+        }
+        let is_clogged = self.port.is_clogged() || self.hand.is_full();
+        while let Some(output) =
+            self.slots.poll(now, Surroundings { is_clogged, doubtful_out: self.returned.doubtful_out() })
+        {
+            self.perform(ctx, output);
+        }
+        match self.slots.wake_at() {
+            Some(at) if timer != Some(at) => {
+                ctx.run_later(at.since(now), |pool, ctx| pool.step(ctx, Some(SlotsInput::Tick)));
             }
-            let doubtful_out = self.doubtful.load(Ordering::Acquire);
-            let Some((standing, host)) = self.waiting.pop(usable, doubtful_out) else { break };
-            self.free -= 1;
-            let counted = (standing == Standing::Doubtful).then(|| self.doubtful.clone());
-            let slot = Slot::new(self.back.clone(), ctx.address().recipient(), counted);
-            match host.try_send(Granted(slot)) {
-                Ok(()) => {}
-                // The slot comes back by itself.
-                Err(SendError::Full(_)) => {
-                    self.waiting.push(standing, host);
-                    break;
+            Some(_) | None => {}
+        }
+    }
+
+    fn perform(&mut self, ctx: &mut Context<Self>, output: SlotsOutput<Recipient<Granted>>) {
+        match output {
+            SlotsOutput::Grant { standing, host } => {
+                let slot = self.returned.slot(standing, ctx.address().recipient());
+                match host.try_send(Granted(slot)) {
+                    Ok(()) => {}
+                    Err(SendError::Full(_)) => self.slots.handle(SlotsInput::Refused { standing, host }),
+                    // It died while it waited; its successor asks anew.
+                    Err(SendError::Closed(_)) => {}
                 }
-                // It died while it waited; its successor asks anew.
-                Err(SendError::Closed(_)) => {}
             }
-        }
-        if self.waiting.is_empty() || self.looking || self.level == IntakeLevel::Paused {
-            return;
-        }
-        if !clogged {
-            let _ = self.wanted.try_send(SlotsWanted { shard: self.shard });
-        }
-        self.looking = true;
-        let pause = if clogged { CLOGGED } else { STARVED };
-        ctx.run_later(pause, |pool, ctx| {
-            pool.looking = false;
-            pool.grant(ctx);
-        });
-    }
-}
-
-impl Pool {
-    /// Counts what came back, and pays what is owed before anything is granted.
-    fn collect(&mut self) {
-        self.free += self.back.swap(0, Ordering::AcqRel);
-        if let Some((to, owed)) = self.debt.take() {
-            let paid = owed.min(self.free);
-            self.give(to, paid);
-            self.debt = (paid < owed).then(|| (to, owed - paid));
-        }
-    }
-
-    fn give(&mut self, to: usize, slots: u32) {
-        if slots > 0 {
-            self.free -= slots;
-            self.owned -= slots;
-            self.lent.send(Lent { to, slots });
+            SlotsOutput::Give { to, slots } => self.lent.send(Lent { to, slots }),
+            SlotsOutput::AskOthers => {
+                let _ = self.wanted.try_send(SlotsWanted { shard: self.shard });
+            }
         }
     }
 }
@@ -175,8 +134,7 @@ impl Handler<AskSlot> for Pool {
     type Result = ();
 
     fn handle(&mut self, AskSlot { host, standing }: AskSlot, ctx: &mut Self::Context) {
-        self.waiting.push(standing, host);
-        self.grant(ctx);
+        self.step(ctx, Some(SlotsInput::Ask { standing, host }));
     }
 }
 
@@ -184,17 +142,15 @@ impl Handler<SlotsBack> for Pool {
     type Result = ();
 
     fn handle(&mut self, _: SlotsBack, ctx: &mut Self::Context) {
-        self.grant(ctx);
+        self.step(ctx, None);
     }
 }
 
-impl Handler<Slots> for Pool {
+impl Handler<MoreSlots> for Pool {
     type Result = ();
 
-    fn handle(&mut self, Slots(more): Slots, ctx: &mut Self::Context) {
-        self.free += more;
-        self.owned += more;
-        self.grant(ctx);
+    fn handle(&mut self, MoreSlots(more): MoreSlots, ctx: &mut Self::Context) {
+        self.step(ctx, Some(SlotsInput::More(more)));
     }
 }
 
@@ -202,25 +158,15 @@ impl Handler<Take> for Pool {
     type Result = ();
 
     fn handle(&mut self, Take(level): Take, ctx: &mut Self::Context) {
-        self.level = level;
-        self.grant(ctx);
+        self.step(ctx, Some(SlotsInput::Intake(level)));
     }
 }
 
 impl Handler<Lend> for Pool {
     type Result = ();
 
-    fn handle(&mut self, Lend { to }: Lend, _: &mut Self::Context) {
-        self.collect();
-        if self.waiting.is_empty() {
-            return self.give(to, self.free);
-        }
-        // Whoever asks for its own gets it as soon as the borrowed slots come back.
-        let borrowed = self.owned.saturating_sub(self.share);
-        if borrowed > 0 {
-            self.debt = Some((to, borrowed));
-            self.collect();
-        }
+    fn handle(&mut self, Lend { to }: Lend, ctx: &mut Self::Context) {
+        self.step(ctx, Some(SlotsInput::Lend { to }));
     }
 }
 
@@ -305,7 +251,3 @@ impl Seen {
 
 /// Room for a message of each live host; more of them wait in the hosts' own state.
 const MAILBOX: usize = 4_096;
-/// How soon a starved pool asks the other shards again.
-const STARVED: Duration = Duration::from_millis(20);
-/// How soon a pool looks whether the store has caught up.
-const CLOGGED: Duration = Duration::from_millis(1);

@@ -3,7 +3,6 @@
 mod actor;
 mod advisor;
 mod kept;
-mod queue;
 mod slot;
 
 pub(crate) use actor::{Pool, PoolSetup};
@@ -11,5 +10,4 @@ pub(crate) use advisor::Advisor;
 #[cfg(test)]
 pub(crate) use kept::CONNECTIONS_MAX;
 pub(crate) use kept::{IDLE_MAX, connections_max};
-pub(crate) use queue::Standing;
 pub(crate) use slot::Slot;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix::Recipient;
+use opilio_core::scheduling::Standing;
 
 use crate::message::SlotsBack;
 
@@ -16,17 +17,31 @@ pub(crate) struct Slot {
     pool: Recipient<SlotsBack>,
 }
 
-impl Slot {
-    /// `doubtful` counts those of doubtful hosts, for a host that is one.
-    pub(crate) fn new(
-        back: Arc<AtomicU32>,
-        pool: Recipient<SlotsBack>,
-        doubtful: Option<Arc<AtomicU32>>,
-    ) -> Self {
+/// Slots that have come back since the last look, and what the others are for.
+#[derive(Default)]
+pub(crate) struct Returned {
+    back: Arc<AtomicU32>,
+    /// Slots that doubtful hosts hold.
+    doubtful: Arc<AtomicU32>,
+}
+
+impl Returned {
+    /// A slot for a host, which comes back here.
+    pub(crate) fn slot(&self, standing: Standing, pool: Recipient<SlotsBack>) -> Slot {
+        let doubtful = (standing == Standing::Doubtful).then(|| self.doubtful.clone());
         if let Some(out) = &doubtful {
             out.fetch_add(1, Ordering::AcqRel);
         }
-        Self { back, doubtful, pool }
+        Slot { back: self.back.clone(), doubtful, pool }
+    }
+
+    /// How many have come back since the last call.
+    pub(crate) fn take(&self) -> u32 {
+        self.back.swap(0, Ordering::AcqRel)
+    }
+
+    pub(crate) fn doubtful_out(&self) -> u32 {
+        self.doubtful.load(Ordering::Acquire)
     }
 }
 

@@ -18,10 +18,11 @@ use url::Url;
 use super::errands::Errands;
 use super::rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
 use crate::extra::{Extra, More, Reads};
-use crate::fetcher::{Advisor, IDLE_MAX, Slot, Standing};
+use crate::fetcher::{Advisor, IDLE_MAX, Slot};
 use crate::login::is_credential;
 use crate::message::{
-    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Visited,
+    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Standing,
+    Visited,
 };
 use crate::page::Answer;
 use crate::runner::fingerprint_of;

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::memory::MemoryLimit;
 use crate::message::{
-    ActorDied, Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, ShardCounts, ShardReport,
-    Slots, SlotsWanted, Take, ToStore, Visit, Visited,
+    ActorDied, Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, MoreSlots, ShardCounts,
+    ShardReport, SlotsWanted, Take, ToStore, Visit, Visited,
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
@@ -56,7 +56,7 @@ pub(crate) struct ShardLink {
     pub(crate) drain: Recipient<Drain>,
     pub(crate) visited: Recipient<Visited>,
     pub(crate) lend: Recipient<Lend>,
-    pub(crate) slots: Recipient<Slots>,
+    pub(crate) slots: Recipient<MoreSlots>,
     pub(crate) take: Recipient<Take>,
     pub(crate) watch: ParseWatch,
 }
@@ -99,7 +99,7 @@ struct Shard {
     drain: Outbox<Drain>,
     visited: Outbox<Visited>,
     lend: Outbox<Lend>,
-    slots: Outbox<Slots>,
+    slots: Outbox<MoreSlots>,
     take: Outbox<Take>,
     watch: ParseWatch,
     counts: ShardCounts,
@@ -437,7 +437,7 @@ impl Handler<Lent> for Scheduler {
 
     fn handle(&mut self, Lent { to, slots }: Lent, _: &mut Self::Context) {
         if let Some(shard) = self.shards.get(to).filter(|_| slots > 0) {
-            shard.slots.send(Slots(slots));
+            shard.slots.send(MoreSlots(slots));
         }
     }
 }
