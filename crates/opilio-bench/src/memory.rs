@@ -28,8 +28,12 @@ const HELD: &[(&str, &str, usize, usize)] = &[
     ("queued-disk", "queued URL, store on disk", 200_000, 1_200_000),
     ("live", "live host that waits for its next start: its rules, one URL in hand", 2_000, 22_000),
     ("dormant", "host whose only page has ended: its memo, its rules, the known URL", 2_000, 22_000),
-    ("in-flight", "request in flight, all at one host", 100, 1_100),
-    ("in-flight-apart", "request in flight, each at a host of its own, that host included", 100, 1_100),
+    (
+        "in-flight",
+        "request in flight with its connection and its host, each at a host of its own",
+        100,
+        1_100,
+    ),
 ];
 
 /// Prints what each takes.
@@ -52,13 +56,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 /// What a process that holds so many has in memory and on disk.
 fn held(what: &str, n: usize) -> Result<(u64, u64)> {
-    let hosts = if what == "in-flight-apart" { n } else { 1 };
-    let plan = Plan { latency_ms: 600_000, ..Plan::new(hosts, n.div_ceil(hosts)) };
-    let site = if what.starts_with("in-flight") { Some(Site::start(plan)?) } else { None };
+    let plan = Plan { latency_ms: 600_000, ..Plan::new(n, 1) };
+    let site = if what == "in-flight" { Some(Site::start(plan)?) } else { None };
     let port = site.as_ref().map_or(0, |site| site.port);
     let output = Command::new(std::env::current_exe().context("find this program")?)
-        .args(["bench-hold", "--what", what, "--n", &n.to_string(), "--hosts", &hosts.to_string()])
-        .args(["--port", &port.to_string()])
+        .args(["bench-hold", "--what", what, "--n", &n.to_string(), "--port", &port.to_string()])
         .output()
         .context("start a process that holds something")?;
     ensure!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
@@ -72,13 +74,12 @@ fn held(what: &str, n: usize) -> Result<(u64, u64)> {
 /// # Errors
 /// When it cannot.
 pub(crate) fn hold(args: &[String]) -> Result<()> {
-    let (mut what, mut n, mut hosts, mut port) = ("", 0, 1, 0);
+    let (mut what, mut n, mut port) = ("", 0, 0);
     let mut args = Args::new(args);
     while let Some(name) = args.name() {
         match name {
             "--what" => what = args.text()?,
             "--n" => n = args.value()?,
-            "--hosts" => hosts = args.value()?,
             "--port" => port = args.value()?,
             other => bail!("bench-hold knows no {other}"),
         }
@@ -94,7 +95,7 @@ pub(crate) fn hold(args: &[String]) -> Result<()> {
         }
         "live" => live(n),
         "dormant" => dormant(n),
-        "in-flight" | "in-flight-apart" => in_flight(n, hosts, port),
+        "in-flight" => in_flight(n, port),
         other => bail!("bench-hold knows no {other}"),
     }
 }
@@ -184,10 +185,9 @@ fn scripted(urls: Vec<String>) -> (Crawler<List>, Arc<AtomicUsize>) {
 }
 
 /// Every request waits for its answer.
-fn in_flight(n: usize, hosts: usize, port: u16) -> Result<()> {
-    let urls = (0..n).map(|n| url(port, n % hosts, n / hosts)).collect();
-    let crawler = Crawler::new(List(urls))
-        .host(HostPolicy::new().rate(per_second(1_000_000)).in_flight(n as u32))
+fn in_flight(n: usize, port: u16) -> Result<()> {
+    let crawler = Crawler::new(List((0..n).map(|n| url(port, n, 0)).collect()))
+        .host(HostPolicy::new().rate(per_second(1_000_000)))
         .total_in_flight(n as u32)
         .addresses(AddressPolicy::allow_all());
     let crawl = crawler.start()?;
