@@ -65,17 +65,32 @@
 //! | [`export`] | where items go |
 //! | [`robots`] | robots.txt and sitemaps |
 
+#[doc(inline)]
 pub use opilio_engine::*;
 
+#[doc(inline)]
 pub use opilio_core as core;
+#[doc(inline)]
 pub use opilio_export as export;
+#[doc(inline)]
 pub use opilio_extract as extract;
+#[doc(inline)]
 pub use opilio_fetch as fetch;
+#[doc(inline)]
 pub use opilio_frontier as frontier;
+#[doc(inline)]
 pub use opilio_robots as robots;
 
-pub use opilio_core::{Backoff, HostPolicy, Rate, Reason, RetryPolicy, per_hour, per_minute, per_second};
-pub use opilio_export::{ContentHash, Csv, FileStore, JsonLines};
+#[doc(inline)]
+pub use opilio_core::{
+    Backoff, HostPolicy, OutcomeClass, Rate, Reason, RetryPolicy, Rule, Wait, per_hour, per_minute,
+    per_second,
+};
+#[doc(inline)]
+pub use opilio_export::{ContentHash, Csv, Encoder, Export, FileStore, JsonLines, Sink};
+#[doc(inline)]
+pub use opilio_extract::{Document, Element, Form, Link, Matches};
+#[doc(inline)]
 pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 

@@ -12,10 +12,11 @@ type Each = dyn Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + 
 /// A crawl that begins at one URL and hands each page to a closure.
 ///
 /// ```
+/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
 /// # use opilio_fetch::{ScriptedAnswer, ScriptedTransport};
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
-/// let report = opilio_engine::crawl("http://shop.example/")
+/// let report = opilio::crawl("http://shop.example/")
 ///     .each(|page, found| {
 ///         found.item(serde_json::json!({ "url": page.origin(), "title": page.title() }));
 ///         found.follow_links(page, ());

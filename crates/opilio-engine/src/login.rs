@@ -82,7 +82,8 @@ impl Logins {
 /// its own without being asked.
 ///
 /// ```
-/// use opilio_engine::Session;
+/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// use opilio::Session;
 ///
 /// let alice = Session::new()
 ///     .header("accept-language", "de")?

@@ -10,7 +10,8 @@ use crate::extra::{More, Reads};
 /// A request of a spider: by default a GET, once per crawl, within the host's budget.
 ///
 /// ```
-/// use opilio_engine::Request;
+/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// use opilio::Request;
 ///
 /// let search = Request::get("http://127.0.0.1:8080/search", ())
 ///     .method("POST")
@@ -141,7 +142,8 @@ impl<Step> Request<Step> {
     /// A POST of this URL: with [`json`](Self::json), [`form`](Self::form) or another [`body`](Self::body).
     ///
     /// ```
-    /// use opilio_engine::Request;
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// use opilio::Request;
     /// use serde_json::json;
     ///
     /// let query = Request::post("http://shop.example/search", ()).json(&json!({ "query": "lamp", "page": 1 }));
@@ -187,7 +189,8 @@ impl<Step> Request<Step> {
     /// should be asked for by the step that reads the answer, or it may be fetched before.
     ///
     /// ```
-    /// use opilio_engine::{Found, Page, ParseError, Request, Spider};
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// use opilio::{Found, Page, ParseError, Request, Spider};
     ///
     /// struct Members;
     ///
@@ -332,7 +335,8 @@ impl<Step> Request<Step> {
     /// a depth limit, [`max_duration`](crate::Crawler::max_duration)).
     ///
     /// ```
-    /// use opilio_engine::{Found, Page, Request};
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// use opilio::{Found, Page, Request};
     /// # #[derive(Clone, serde::Serialize, serde::Deserialize)] enum Step { Product, Reviews }
     ///
     /// // The page of a product holds its reviews, too; a step of its own reads them.

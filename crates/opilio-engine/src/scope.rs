@@ -38,7 +38,8 @@ pub(crate) enum Hosts {
 /// The bounds of a crawl in the space of URLs.
 ///
 /// ```
-/// use opilio_engine::{Follow, Scope};
+/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// use opilio::{Follow, Scope};
 ///
 /// let scope = Scope::new().follow(Follow::SameDomain).include("*/products/*")?.exclude("*?print=*")?.max_depth(8);
 /// # Ok::<(), opilio_engine::PatternError>(())

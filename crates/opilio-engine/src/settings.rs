@@ -35,8 +35,9 @@ impl HostSettings {
     /// Retries by another policy than the rest of the crawl.
     ///
     /// ```
-    /// use opilio_core::{HostPolicy, RetryPolicy};
-    /// use opilio_engine::HostSettings;
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// use opilio::{HostPolicy, RetryPolicy};
+    /// use opilio::HostSettings;
     ///
     /// let jobs = HostSettings::from(HostPolicy::new().slow_down([999]))
     ///     .retry(RetryPolicy::default().retries(8).retry_statuses([404]));
@@ -52,8 +53,9 @@ impl HostSettings {
     /// be read on the way.
     ///
     /// ```
-    /// use opilio_core::{HostPolicy, per_minute};
-    /// use opilio_engine::HostSettings;
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// use opilio::{HostPolicy, per_minute};
+    /// use opilio::HostSettings;
     ///
     /// let staging = HostSettings::from(HostPolicy::new().rate(per_minute(300))).basic("me", "secret")?;
     /// # let _ = staging;

@@ -18,7 +18,8 @@ use url::Url;
 /// A spider: where to begin, and what to make of a page.
 ///
 /// ```
-/// use opilio_engine::{Found, Page, ParseError, Request, Spider};
+/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// use opilio::{Found, Page, ParseError, Request, Spider};
 /// use serde::Serialize;
 ///
 /// #[derive(Serialize)]
@@ -167,7 +168,8 @@ impl<S: Spider> Found<S> {
     /// `not_stored`, and nothing of it counts.
     ///
     /// ```
-    /// use opilio_engine::{Found, Page, ParseError, Spider};
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// use opilio::{Found, Page, ParseError, Spider};
     /// # use opilio_engine::Request;
     /// # struct Images;
     /// # impl Spider for Images {
@@ -278,7 +280,8 @@ impl<S: Spider> Found<S> {
 /// Runs `parse` on one page outside of any crawl: for tests of a spider.
 ///
 /// ```
-/// use opilio_engine::{Found, Page, ParseError, Request, Spider, parse_page};
+/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// use opilio::{Found, Page, ParseError, Request, Spider, parse_page};
 /// # struct Prices;
 /// # impl Spider for Prices {
 /// #     type Item = String;

@@ -12,7 +12,8 @@ use url::{Position, Url};
 /// What a URL must look like for its link not to be followed. Seeds are never judged.
 ///
 /// ```
-/// use opilio_engine::{Scope, TrapRules};
+/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// use opilio::{Scope, TrapRules};
 ///
 /// let scope = Scope::new().traps(TrapRules { segments_max: 12, ..TrapRules::default() });
 /// let trusting = Scope::new().traps(TrapRules::none());

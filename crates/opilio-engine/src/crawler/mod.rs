@@ -42,9 +42,10 @@ use crate::spider::Spider;
 /// obeyed, only the hosts of the seeds, private addresses refused.
 ///
 /// ```
-/// use opilio_core::{HostPolicy, per_minute};
-/// use opilio_engine::{Crawler, Found, Page, ParseError, Request, Spider};
-/// use opilio_export::Collect;
+/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// use opilio::{HostPolicy, per_minute};
+/// use opilio::{Crawler, Found, Page, ParseError, Request, Spider};
+/// use opilio::export::Collect;
 /// # use opilio_fetch::{ScriptedAnswer, ScriptedTransport};
 ///
 /// struct Titles;
@@ -314,9 +315,10 @@ impl<S: Spider> Crawler<S> {
     /// [`resume`](Self::resume) is called too.
     ///
     /// ```no_run
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
     /// # async fn run<S: opilio_engine::Spider<Item = String>>(shop: S) -> Result<(), Box<dyn std::error::Error>> {
-    /// use opilio_engine::Crawler;
-    /// use opilio_export::JsonLines;
+    /// use opilio::Crawler;
+    /// use opilio::JsonLines;
     ///
     /// // Run it again after whatever stopped it, and it goes on.
     /// let output = JsonLines::create("products.jsonl")?;
@@ -526,8 +528,9 @@ impl<S: Spider> Crawler<S> {
     /// what is under way, as [`Handle::abort`] does. When the crawl is over, signals do what they did before.
     ///
     /// ```no_run
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
     /// # async fn run(shop: impl opilio_engine::Spider) -> Result<(), opilio_engine::CrawlError> {
-    /// let report = opilio_engine::Crawler::new(shop).state("shop.state").resume().stop_on_signals().run().await?;
+    /// let report = opilio::Crawler::new(shop).state("shop.state").resume().stop_on_signals().run().await?;
     /// # Ok(()) }
     /// ```
     #[must_use]
@@ -563,8 +566,9 @@ impl<S: Spider> Crawler<S> {
     /// a warning says so.
     ///
     /// ```
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
     /// # fn main() -> Result<(), opilio_fetch::BadProxy> {
-    /// let crawler = opilio_engine::crawl("https://shop.example/")
+    /// let crawler = opilio::crawl("https://shop.example/")
     ///     .each(|page, found| Ok(found.item(page.title().into())))
     ///     .proxy("http://me:secret@proxy-1.example:3128".parse()?)
     ///     .proxy("socks5://proxy-2.example:1080".parse()?);
@@ -582,8 +586,9 @@ impl<S: Spider> Crawler<S> {
     /// can send, aim elsewhere, or unsay what a server said about its host.
     ///
     /// ```
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
     /// # use opilio_engine::crawl;
-    /// use opilio_fetch::{Middleware, Outgoing};
+    /// use opilio::{Middleware, Outgoing};
     /// use http::HeaderValue;
     ///
     /// struct Language;

@@ -115,3 +115,25 @@ fn a_pattern_that_cannot_be_read_becomes_the_error_of_a_crawl() {
     }
     assert!(scope().is_ok());
 }
+
+#[test]
+fn examples_import_the_crate_that_a_user_has() {
+    fn look(dir: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                look(&path, found);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let docs = text.lines().filter_map(|line| line.trim_start().strip_prefix("///"));
+            // Lines that begin with # are not shown; links in texts are not examples.
+            let shown = docs.filter(|line| !line.trim_start().starts_with('#') && !line.contains('`'));
+            let ours = |line: &&str| line.contains("opilio_engine::") || line.contains("use opilio_");
+            found.extend(shown.filter(ours).map(|line| format!("{}: {line}", path.display())));
+        }
+    }
+    let mut found = Vec::new();
+    look(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    assert_eq!(found, [""; 0]);
+}
