@@ -121,3 +121,17 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
     assert_eq!(ran.failures(), [(absolute("/a"), Reason::RedirectLoop)]);
     assert_eq!(ran.asked.len(), 7, "{:?}", ran.asked);
 }
+
+#[test]
+fn a_ring_of_any_length_is_a_loop_also_where_some_page_sets_cookies() {
+    for length in [2, 3, 7, 10] {
+        let urls = vec![absolute("/page"), absolute("/ring/0")];
+        let ran = run(crawler(&urls).max_redirects(10), move |ask: &Ask| {
+            match ask.url.path().strip_prefix("/ring/").and_then(|n| n.parse::<u32>().ok()) {
+                Some(n) => to(&format!("/ring/{}", (n + 1) % length)),
+                None => page(ask).header(SET_COOKIE, HeaderValue::from_static("seen=1")),
+            }
+        });
+        assert_eq!(ran.failures(), [(absolute("/ring/0"), Reason::RedirectLoop)], "{length}");
+    }
+}

@@ -88,6 +88,8 @@ impl<S: Spider> SpiderRunner<S> {
         // is asked with it once.
         let others = || self.settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
         let asked_anew = || was_asked_anew(fingerprint, &chain, case.record.fingerprint);
+        // A ring that is gone through again without a cookie of its own is one however long it is.
+        let ring = loops && !respelled && !marks.has_cookie;
         if loops && (marks.has_cookie || !respelled && others() && !asked_anew()) {
             // "Come back with this cookie": the same URL is another request then. The hops end it.
             fingerprint = with_cookie(fingerprint, &chain);
@@ -104,9 +106,10 @@ impl<S: Spider> SpiderRunner<S> {
         };
         chain.seen.push(case.record.fingerprint.0);
         let hold_max = self.settings.hosts.of(&case.host).policy.hold_max();
-        let refusal = if loops && !respelled {
+        let too_many = chain.seen.len() > usize::from(self.settings.redirects_max);
+        let refusal = if loops && !respelled || ring && too_many {
             Some(Reason::RedirectLoop)
-        } else if chain.seen.len() > usize::from(self.settings.redirects_max) {
+        } else if too_many {
             Some(Reason::TooManyRedirects)
         } else if self.is_out_of_scope(&case, &location, &host) {
             Some(Reason::OutOfScope)
