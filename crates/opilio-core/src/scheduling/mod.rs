@@ -16,7 +16,7 @@ mod sabotage;
 mod slots;
 
 pub use dispatch::{
-    Answer, Dispatch, DispatchInput, DispatchLimits, DispatchWitness, StoreCounts, Waking, Want,
+    Dispatch, DispatchInput, DispatchLimits, DispatchWitness, StoreCounts, Waking, Want, WantAnswer,
 };
 pub use invariants::{SchedulingInvariant, SchedulingViolation};
 pub use ledger::{Batch, Ledger, LedgerInput, LedgerWitness, Numbered, Stamp, Syncing};

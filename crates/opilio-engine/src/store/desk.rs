@@ -27,7 +27,7 @@ use crate::store::KeptCookies;
 use crate::store::known::KnownSteps;
 use crate::store::names::Names;
 use leasing::Decisions;
-use pages::Pages;
+use pages::PageBatch;
 use tally::Tally;
 
 /// What a desk needs to begin.
@@ -60,7 +60,7 @@ pub(crate) struct StoreOutcome {
 
 /// All that has come in since the last turn.
 #[derive(Default)]
-pub(crate) struct Turn {
+pub(crate) struct DeskTurn {
     pub(crate) written: Vec<Written>,
     /// Of hosts that were closed: beside the messages, so that no slow sink makes them wait.
     pub(crate) memos: Vec<Remember>,
@@ -93,7 +93,7 @@ pub(crate) struct Desk {
     /// Who gets leases next.
     dispatch: Dispatch,
     /// What is on its way to the sinks and to the store.
-    ledger: Ledger<Pages>,
+    ledger: Ledger<PageBatch>,
     tally: Tally,
     /// What is leased is judged once more: earlier runs may have queued it in another scope.
     queued: Option<QueuedScope>,
@@ -106,7 +106,7 @@ pub(crate) struct Desk {
     /// Visits that came in this turn.
     visits: Vec<Visit>,
     decisions: Decisions,
-    phase: Phase,
+    phase: StorePhase,
     /// Rows that the exporter has not been given.
     rows: VecDeque<Rows>,
     effects: Vec<Effect>,
@@ -114,7 +114,7 @@ pub(crate) struct Desk {
 
 /// Where a crawl stands, as far as the store goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
+enum StorePhase {
     /// Seeds may come: nothing left does not mean that it is finished.
     Seeding,
     Seeded,
@@ -143,14 +143,14 @@ impl Desk {
             names: Names::default(),
             visits: Vec::new(),
             decisions: Decisions::default(),
-            phase: Phase::Seeding,
+            phase: StorePhase::Seeding,
             rows: VecDeque::new(),
             effects: Vec::new(),
         }
     }
 
     /// Takes one turn with what has come in, and empties it.
-    pub(crate) fn handle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), FrontierError> {
+    pub(crate) fn handle(&mut self, now: Timestamp, turn: &mut DeskTurn) -> Result<(), FrontierError> {
         for written in turn.written.drain(..) {
             self.settle(now, written)?;
         }
@@ -170,7 +170,7 @@ impl Desk {
             self.wait(now);
         }
         if (turn.is_last || turn.exporter_ended) && !self.is_closing() {
-            self.phase = Phase::Closing { drained: false };
+            self.phase = StorePhase::Closing { drained: false };
         }
         self.close(now, turn.exporter_ended)
     }
@@ -210,11 +210,11 @@ impl Desk {
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        matches!(self.phase, Phase::Closing { .. } | Phase::Closed)
+        matches!(self.phase, StorePhase::Closing { .. } | StorePhase::Closed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.phase == Phase::Closed
+        self.phase == StorePhase::Closed
     }
 
     pub(crate) fn outcome(&self, now: Timestamp) -> Result<StoreOutcome, FrontierError> {
@@ -272,8 +272,8 @@ impl Desk {
         match message {
             ToStore::Seeds(batch) => admissions.extend(batch),
             ToStore::Seeded => {
-                if self.phase == Phase::Seeding {
-                    self.phase = Phase::Seeded;
+                if self.phase == StorePhase::Seeding {
+                    self.phase = StorePhase::Seeded;
                 }
             }
             ToStore::Want { host, leases } => self.dispatch.handle(DispatchInput::Want { host, leases }),
@@ -296,7 +296,7 @@ impl Desk {
                 if let Some(counts) = counts {
                     self.tally.count_all(counts);
                 }
-                self.phase = Phase::Closing { drained };
+                self.phase = StorePhase::Closing { drained };
             }
         }
     }
@@ -354,7 +354,7 @@ impl Desk {
     fn tell(&mut self) {
         let stats = self.frontier.stats();
         self.effects.push(Effect::TryTell(FromStore::Books(self.tally.books(&stats))));
-        if self.phase != Phase::Seeded {
+        if self.phase != StorePhase::Seeded {
             return;
         }
         let stopped = if stats.left == 0 {
@@ -364,13 +364,13 @@ impl Desk {
         } else {
             return;
         };
-        self.phase = Phase::Over;
+        self.phase = StorePhase::Over;
         self.effects.push(Effect::Tell(FromStore::Over(stopped)));
     }
 
     /// Once nothing more comes: waits for the sinks, then makes what they wrote last: sinks before the store.
     fn close(&mut self, now: Timestamp, exporter_ended: bool) -> Result<(), FrontierError> {
-        let Phase::Closing { drained } = self.phase else { return Ok(()) };
+        let StorePhase::Closing { drained } = self.phase else { return Ok(()) };
         self.ledger.handle(now, LedgerInput::Close);
         let is_late = self.ledger.waits_until().is_some_and(|until| now >= until);
         if !exporter_ended && !is_late {
@@ -394,7 +394,7 @@ impl Desk {
             cookies.save();
         }
         self.frontier.checkpoint()?;
-        self.phase = Phase::Closed;
+        self.phase = StorePhase::Closed;
         Ok(())
     }
 }

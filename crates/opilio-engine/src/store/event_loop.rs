@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use super::desk::{Desk, Effect, StoreOutcome, Turn};
+use super::desk::{Desk, DeskTurn, Effect, StoreOutcome};
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
 use crate::message::{FromStore, Remember, Settled, ToStore};
@@ -56,7 +56,7 @@ impl StoreLoop {
     }
 
     async fn serve(&mut self, inbox: &mut mpsc::Receiver<ToStore>) -> Result<(), FrontierError> {
-        let mut turn = Turn::default();
+        let mut turn = DeskTurn::default();
         while !self.desk.is_closed() {
             self.next(inbox, &mut turn).await;
             self.clock.fault("store");
@@ -68,7 +68,7 @@ impl StoreLoop {
     }
 
     /// Waits until something comes in or is due, and takes whatever else is there.
-    async fn next(&mut self, inbox: &mut mpsc::Receiver<ToStore>, turn: &mut Turn) {
+    async fn next(&mut self, inbox: &mut mpsc::Receiver<ToStore>, turn: &mut DeskTurn) {
         let Self { desk, ports, clock } = self;
         let takes_on = desk.takes_on();
         let wake = desk.wake_at().map(|at| clock.instant(at));

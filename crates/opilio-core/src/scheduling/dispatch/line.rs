@@ -6,41 +6,41 @@ use crate::name::Host;
 
 /// The number of a place in a line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Ticket(u64);
+pub(super) struct TurnNumber(u64);
 
-/// Hosts in a line. A place counts for as long as its host bears its ticket; others are passed over, and
+/// Hosts in a line. A place counts for as long as its host bears its number; others are passed over, and
 /// removed when they are many.
 #[derive(Debug, Default)]
-pub(super) struct Line {
-    places: VecDeque<(Ticket, Host)>,
+pub(super) struct HostLine {
+    places: VecDeque<(TurnNumber, Host)>,
     next: u64,
 }
 
-impl Line {
-    pub(super) fn push(&mut self, host: Host) -> Ticket {
-        let ticket = Ticket(self.next);
+impl HostLine {
+    pub(super) fn push(&mut self, host: Host) -> TurnNumber {
+        let number = TurnNumber(self.next);
         self.next += 1;
-        self.places.push_back((ticket, host));
-        ticket
+        self.places.push_back((number, host));
+        number
     }
 
-    pub(super) fn pop(&mut self) -> Option<(Ticket, Host)> {
+    pub(super) fn pop(&mut self) -> Option<(TurnNumber, Host)> {
         self.places.pop_front()
     }
 
     /// Takes all places out; those that stay are [kept](Self::keep) in their order.
-    pub(super) fn take(&mut self) -> Vec<(Ticket, Host)> {
+    pub(super) fn take(&mut self) -> Vec<(TurnNumber, Host)> {
         std::mem::take(&mut self.places).into()
     }
 
-    pub(super) fn keep(&mut self, ticket: Ticket, host: Host) {
-        self.places.push_back((ticket, host));
+    pub(super) fn keep(&mut self, number: TurnNumber, host: Host) {
+        self.places.push_back((number, host));
     }
 
     /// Removes places that do not count once they are more than half of all; `valid` is how many count at most.
-    pub(super) fn tidy(&mut self, valid: usize, counts: impl Fn(Ticket, &Host) -> bool) {
+    pub(super) fn tidy(&mut self, valid: usize, counts: impl Fn(TurnNumber, &Host) -> bool) {
         if self.places.len() > 2 * valid + FEW {
-            self.places.retain(|(ticket, host)| counts(*ticket, host));
+            self.places.retain(|(number, host)| counts(*number, host));
         }
     }
 
@@ -48,12 +48,12 @@ impl Line {
         self.places.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (Ticket, &Host)> {
-        self.places.iter().map(|(ticket, host)| (*ticket, host))
+    pub(super) fn iter(&self) -> impl Iterator<Item = (TurnNumber, &Host)> {
+        self.places.iter().map(|(number, host)| (*number, host))
     }
 
-    pub(super) fn holds(&self, ticket: Ticket, host: &Host) -> bool {
-        self.places.iter().any(|(other, whose)| *other == ticket && whose == host)
+    pub(super) fn holds(&self, number: TurnNumber, host: &Host) -> bool {
+        self.places.iter().any(|(other, whose)| *other == number && whose == host)
     }
 
     pub(super) fn is_in_order(&self) -> bool {

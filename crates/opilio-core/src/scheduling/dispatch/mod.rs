@@ -24,7 +24,7 @@ use super::invariants::{SchedulingInvariant, SchedulingViolation, ensure};
 use super::sabotage::{Planted, SchedulingBug as Bug};
 use crate::intake::IntakeLevel;
 use crate::name::Host;
-use line::{Line, Ticket};
+use line::{HostLine, TurnNumber};
 pub use witness::DispatchWitness;
 
 /// The limits of a crawl that leases are handed out under.
@@ -81,7 +81,7 @@ pub enum DispatchInput {
 
 /// How the store answered one want.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Answer {
+pub enum WantAnswer {
     /// With leases.
     Leases,
     /// All that it gave was filtered: there may be more behind it.
@@ -107,13 +107,13 @@ pub enum Waking {
 #[derive(Debug)]
 pub struct Dispatch {
     limits: DispatchLimits,
-    hosts: HashMap<Host, Place>,
+    hosts: HashMap<Host, HostPlace>,
     /// How many of the hosts are live or being started; the others are ready.
     live: usize,
     /// Hosts with work that are not live. The rest of them stays with the store.
-    ready: Line,
+    ready: HostLine,
     /// Live hosts to try in this turn: their want is new, or they have come to have work.
-    turn: Line,
+    turn: HostLine,
     /// How much to hand out, and how many hosts were live when that first mattered.
     level: IntakeLevel,
     live_then: usize,
@@ -127,22 +127,22 @@ pub struct Dispatch {
 
 /// Where a host is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Place {
+enum HostPlace {
     /// It has work, and waits in the line to come alive.
-    Ready(Ticket),
+    Ready(TurnNumber),
     /// It is live, or being started.
-    Live(Live),
+    Live(LiveHost),
 }
 
 /// What is known of a live host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Live {
+struct LiveHost {
     /// Leases that it has room for.
     room: Option<u32>,
     /// Its actor does not run yet: it starts with its first lease, or is dropped if there is none.
     starting: bool,
     /// Its place in the turn.
-    ticket: Option<Ticket>,
+    number: Option<TurnNumber>,
 }
 
 impl Dispatch {
@@ -153,8 +153,8 @@ impl Dispatch {
             limits,
             hosts: HashMap::new(),
             live: 0,
-            ready: Line::default(),
-            turn: Line::default(),
+            ready: HostLine::default(),
+            turn: HostLine::default(),
             level: IntakeLevel::Full,
             live_then: 0,
             stopped: false,
@@ -186,10 +186,10 @@ impl Dispatch {
     /// A host is fetched from for somebody else, and comes alive for it if it is not. It asks for leases itself.
     pub fn errand(&mut self, host: &Host) -> Waking {
         match self.hosts.get(host) {
-            Some(Place::Live(live)) if live.starting => Waking::Starts,
-            Some(Place::Live(_)) => Waking::No,
-            Some(Place::Ready(_)) | None => {
-                self.come_alive(host.clone(), Live::default());
+            Some(HostPlace::Live(live)) if live.starting => Waking::Starts,
+            Some(HostPlace::Live(_)) => Waking::No,
+            Some(HostPlace::Ready(_)) | None => {
+                self.come_alive(host.clone(), LiveHost::default());
                 Waking::Starts
             }
         }
@@ -220,22 +220,22 @@ impl Dispatch {
     }
 
     /// How the store answered a want that [`lease`](Self::lease) gave; tells whether the host starts with it.
-    pub fn answer(&mut self, want: Want, answer: Answer) -> Waking {
+    pub fn answer(&mut self, want: Want, answer: WantAnswer) -> Waking {
         let Want { host, n } = want;
-        let Some(Place::Live(live)) = self.hosts.get_mut(&host) else { return Waking::No };
+        let Some(HostPlace::Live(live)) = self.hosts.get_mut(&host) else { return Waking::No };
         match answer {
-            Answer::Leases => {
+            WantAnswer::Leases => {
                 if std::mem::take(&mut live.starting) {
                     return Waking::Starts;
                 }
             }
             // Its actor does not run: the store tells it again when it has work, and then it comes alive.
-            Answer::Nothing if live.starting => {
+            WantAnswer::Nothing if live.starting => {
                 self.hosts.remove(&host);
                 self.live -= 1;
             }
-            Answer::Nothing => live.room = Some(u32::try_from(n).unwrap_or(u32::MAX)),
-            Answer::Filtered => {
+            WantAnswer::Nothing => live.room = Some(u32::try_from(n).unwrap_or(u32::MAX)),
+            WantAnswer::Filtered => {
                 live.room = Some(u32::try_from(n).unwrap_or(u32::MAX));
                 self.filtered = true;
                 self.queue(host);
@@ -282,38 +282,38 @@ impl Dispatch {
     /// The first that does not.
     pub fn check(&self) -> Result<(), SchedulingViolation> {
         use SchedulingInvariant::{S3, S5};
-        let is_ready = |host: &Host, ticket| self.hosts.get(host) == Some(&Place::Ready(ticket));
-        let in_line = self.ready.iter().filter(|(ticket, host)| is_ready(host, *ticket)).count();
-        let live = self.hosts.values().filter(|place| matches!(place, Place::Live(_))).count();
+        let is_ready = |host: &Host, number| self.hosts.get(host) == Some(&HostPlace::Ready(number));
+        let in_line = self.ready.iter().filter(|(number, host)| is_ready(host, *number)).count();
+        let live = self.hosts.values().filter(|place| matches!(place, HostPlace::Live(_))).count();
         ensure(live == self.live, S3, || format!("{} live hosts are counted as {}", live, self.live))?;
         ensure(in_line == self.ready(), S3, || format!("{in_line} places for {} hosts", self.ready()))?;
         let waits = self.hosts.iter().filter_map(|(host, place)| match place {
-            Place::Live(Live { ticket: Some(ticket), .. }) => Some((*ticket, host)),
-            Place::Live(_) | Place::Ready(_) => None,
+            HostPlace::Live(LiveHost { number: Some(number), .. }) => Some((*number, host)),
+            HostPlace::Live(_) | HostPlace::Ready(_) => None,
         });
-        for (ticket, host) in waits {
-            ensure(self.turn.holds(ticket, host), S5, || format!("{host} has lost its turn"))?;
+        for (number, host) in waits {
+            ensure(self.turn.holds(number, host), S5, || format!("{host} has lost its turn"))?;
         }
         ensure(self.turn.is_in_order(), S5, || "the turn is out of order".to_owned())
     }
 
     fn want(&mut self, host: Host, leases: u32) {
         match self.hosts.get_mut(&host) {
-            Some(Place::Live(live)) => {
+            Some(HostPlace::Live(live)) => {
                 live.starting = false;
                 live.room = Some(leases);
             }
             // The want was overtaken by the news that its host is passive: a host that is given leases now may
             // start with them, and needs its memo.
-            Some(Place::Ready(_)) | None => {
-                self.come_alive(host.clone(), Live { room: Some(leases), starting: true, ticket: None });
+            Some(HostPlace::Ready(_)) | None => {
+                self.come_alive(host.clone(), LiveHost { room: Some(leases), starting: true, number: None });
             }
         }
         self.queue(host);
     }
 
     fn passivated(&mut self, host: Host) {
-        if let Some(Place::Live(_)) = self.hosts.get(&host) {
+        if let Some(HostPlace::Live(_)) = self.hosts.get(&host) {
             // What it did not take is still due: it gets its turn again.
             self.live -= 1;
             self.become_ready(host);
@@ -323,45 +323,45 @@ impl Dispatch {
     /// The store tells that a host has due work.
     fn has_work(&mut self, host: Host) {
         match self.hosts.get(&host) {
-            Some(Place::Live(_)) if self.planted.has(Bug::ReadyWhileLive) => self.passivated(host),
-            Some(Place::Live(_)) => self.queue(host),
+            Some(HostPlace::Live(_)) if self.planted.has(Bug::ReadyWhileLive) => self.passivated(host),
+            Some(HostPlace::Live(_)) => self.queue(host),
             // It has been in the line since it became passive.
-            Some(Place::Ready(_)) => {}
+            Some(HostPlace::Ready(_)) => {}
             None => self.become_ready(host),
         }
     }
 
     fn become_ready(&mut self, host: Host) {
-        let ticket = self.ready.push(host.clone());
-        self.hosts.insert(host, Place::Ready(ticket));
+        let number = self.ready.push(host.clone());
+        self.hosts.insert(host, HostPlace::Ready(number));
         let hosts = &self.hosts;
-        let is_ready = |ticket, host: &Host| hosts.get(host) == Some(&Place::Ready(ticket));
+        let is_ready = |number, host: &Host| hosts.get(host) == Some(&HostPlace::Ready(number));
         self.ready.tidy(hosts.len() - self.live, is_ready);
     }
 
-    fn come_alive(&mut self, host: Host, live: Live) {
-        self.hosts.insert(host, Place::Live(live));
+    fn come_alive(&mut self, host: Host, live: LiveHost) {
+        self.hosts.insert(host, HostPlace::Live(live));
         self.live += 1;
     }
 
     /// Gives a live host a place in the turn, unless it has one.
     fn queue(&mut self, host: Host) {
-        let Some(Place::Live(live)) = self.hosts.get_mut(&host) else { return };
-        if live.ticket.is_some() {
+        let Some(HostPlace::Live(live)) = self.hosts.get_mut(&host) else { return };
+        if live.number.is_some() {
             return;
         }
-        live.ticket = Some(self.turn.push(host));
+        live.number = Some(self.turn.push(host));
         let hosts = &self.hosts;
-        self.turn.tidy(self.live, |ticket, host| has_turn(hosts, ticket, host));
+        self.turn.tidy(self.live, |number, host| has_turn(hosts, number, host));
     }
 
     /// Starts hosts that are ready while more of them may be live.
     fn start_hosts(&mut self, first: u32) {
         let live_max = self.live_max();
         while self.live < live_max {
-            let Some((ticket, host)) = self.ready.pop() else { break };
-            if self.hosts.get(&host) == Some(&Place::Ready(ticket)) {
-                self.come_alive(host.clone(), Live { room: Some(first), starting: true, ticket: None });
+            let Some((number, host)) = self.ready.pop() else { break };
+            if self.hosts.get(&host) == Some(&HostPlace::Ready(number)) {
+                self.come_alive(host.clone(), LiveHost { room: Some(first), starting: true, number: None });
                 self.queue(host);
             }
         }
@@ -377,22 +377,22 @@ impl Dispatch {
         if self.planted.has(Bug::LatestFirst) {
             turn.reverse();
         }
-        for (ticket, host) in turn {
-            let Some(Place::Live(live)) = self.hosts.get_mut(&host) else { continue };
-            if live.ticket != Some(ticket) {
+        for (number, host) in turn {
+            let Some(HostPlace::Live(live)) = self.hosts.get_mut(&host) else { continue };
+            if live.number != Some(number) {
                 continue;
             }
             let Some(room) = live.room else {
-                live.ticket = None;
+                live.number = None;
                 continue;
             };
             let n = allowance.min(share).min(u64::from(room.min(each_max)));
             if n == 0 {
-                self.turn.keep(ticket, host);
+                self.turn.keep(number, host);
                 continue;
             }
             allowance -= n;
-            (live.ticket, live.room) = (None, None);
+            (live.number, live.room) = (None, None);
             wants.push(Want { host, n: usize::try_from(n).unwrap_or(usize::MAX) });
         }
         wants
@@ -437,8 +437,8 @@ impl Dispatch {
     }
 }
 
-fn has_turn(hosts: &HashMap<Host, Place>, ticket: Ticket, host: &Host) -> bool {
-    matches!(hosts.get(host), Some(Place::Live(live)) if live.ticket == Some(ticket))
+fn has_turn(hosts: &HashMap<Host, HostPlace>, number: TurnNumber, host: &Host) -> bool {
+    matches!(hosts.get(host), Some(HostPlace::Live(live)) if live.number == Some(number))
 }
 
 /// Hosts that one turn takes from the store at the most.

@@ -104,11 +104,11 @@ impl Rig {
             work.told &= taken == want.n;
             let filtered = filters && taken > 0 && at % 3 == 0;
             let answer = match taken {
-                0 => Answer::Nothing,
-                _ if filtered => Answer::Filtered,
-                _ => Answer::Leases,
+                0 => WantAnswer::Nothing,
+                _ if filtered => WantAnswer::Filtered,
+                _ => WantAnswer::Leases,
             };
-            if answer == Answer::Leases {
+            if answer == WantAnswer::Leases {
                 self.counts.out += taken as u64;
                 leased.push((n, taken));
             }
@@ -127,7 +127,7 @@ impl Rig {
             self.counts.pages += self.counts.out;
             self.counts.out = 0;
             let live: Vec<usize> = (0..HOSTS)
-                .filter(|n| matches!(self.dispatch.hosts.get(&host(*n)), Some(Place::Live(_))))
+                .filter(|n| matches!(self.dispatch.hosts.get(&host(*n)), Some(HostPlace::Live(_))))
                 .collect();
             for n in live {
                 // A host that has got what it wanted asks for more, or is done.
@@ -244,17 +244,17 @@ fn a_host_that_starts_needs_its_memo_and_one_that_is_overtaken_does_so_too() {
     dispatch.handle(want());
     let wants = dispatch.lease(StoreCounts::default());
     assert_eq!(
-        dispatch.answer(wants[0].clone(), Answer::Leases),
+        dispatch.answer(wants[0].clone(), WantAnswer::Leases),
         Waking::Starts,
         "it was not known to be live"
     );
     dispatch.handle(want());
     let wants = dispatch.lease(StoreCounts::default());
-    assert_eq!(dispatch.answer(wants[0].clone(), Answer::Leases), Waking::No);
+    assert_eq!(dispatch.answer(wants[0].clone(), WantAnswer::Leases), Waking::No);
     dispatch.handle(DispatchInput::Passivated(host(0)));
     dispatch.handle(want());
     let wants = dispatch.lease(StoreCounts::default());
-    assert_eq!(dispatch.answer(wants[0].clone(), Answer::Leases), Waking::Starts);
+    assert_eq!(dispatch.answer(wants[0].clone(), WantAnswer::Leases), Waking::Starts);
 }
 
 #[test]

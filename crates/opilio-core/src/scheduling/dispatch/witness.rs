@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::{Answer, Dispatch, DispatchInput, DispatchLimits, StoreCounts, Waking, Want};
+use super::{Dispatch, DispatchInput, DispatchLimits, StoreCounts, Waking, Want, WantAnswer};
 use crate::intake::IntakeLevel;
 use crate::name::Host;
 use crate::scheduling::invariants::SchedulingInvariant::{S2, S3, S5};
@@ -18,7 +18,7 @@ use crate::scheduling::invariants::{SchedulingViolation, ensure};
 pub struct DispatchWitness {
     limits: DispatchLimits,
     ready: Vec<Host>,
-    live: HashMap<Host, Seen>,
+    live: HashMap<Host, SeenHost>,
     /// Live hosts in their turn.
     turn: Vec<Host>,
     pauses: bool,
@@ -27,7 +27,7 @@ pub struct DispatchWitness {
 
 /// A live host as seen from outside.
 #[derive(Clone, Copy, Debug)]
-struct Seen {
+struct SeenHost {
     room: Option<u64>,
     starting: bool,
 }
@@ -46,7 +46,7 @@ impl DispatchWitness {
             DispatchInput::Want { host, leases } => {
                 let starting = !self.live.contains_key(host);
                 self.ready.retain(|other| other != host);
-                self.live.insert(host.clone(), Seen { room: Some(u64::from(*leases)), starting });
+                self.live.insert(host.clone(), SeenHost { room: Some(u64::from(*leases)), starting });
                 self.queue(host);
             }
             DispatchInput::Passivated(host) => {
@@ -76,7 +76,7 @@ impl DispatchWitness {
     pub fn errand(&mut self, host: &Host, waking: Waking) -> Result<(), SchedulingViolation> {
         let starts = self.live.get(host).is_none_or(|seen| seen.starting);
         self.ready.retain(|other| other != host);
-        self.live.entry(host.clone()).or_insert(Seen { room: None, starting: false });
+        self.live.entry(host.clone()).or_insert(SeenHost { room: None, starting: false });
         ensure(starts == (waking == Waking::Starts), S3, || format!("{host} for an errand: {waking:?}"))
     }
 
@@ -118,19 +118,24 @@ impl DispatchWitness {
     ///
     /// # Errors
     /// The invariant that does not hold.
-    pub fn answer(&mut self, want: &Want, answer: Answer, waking: Waking) -> Result<(), SchedulingViolation> {
+    pub fn answer(
+        &mut self,
+        want: &Want,
+        answer: WantAnswer,
+        waking: Waking,
+    ) -> Result<(), SchedulingViolation> {
         let Want { host, n } = want;
         let Some(seen) = self.live.get_mut(host) else {
             return ensure(false, S3, || format!("{host} is answered, and not live"));
         };
-        let starts = seen.starting && answer == Answer::Leases;
+        let starts = seen.starting && answer == WantAnswer::Leases;
         match answer {
-            Answer::Leases => seen.starting = false,
-            Answer::Nothing if seen.starting => {
+            WantAnswer::Leases => seen.starting = false,
+            WantAnswer::Nothing if seen.starting => {
                 self.live.remove(host);
             }
-            Answer::Nothing => seen.room = Some(*n as u64),
-            Answer::Filtered => {
+            WantAnswer::Nothing => seen.room = Some(*n as u64),
+            WantAnswer::Filtered => {
                 seen.room = Some(*n as u64);
                 self.queue(host);
             }
@@ -156,7 +161,7 @@ impl DispatchWitness {
         let live = dispatch.live();
         ensure(started == 0 || live <= max, S3, || format!("{live} hosts are live, of {max}"))?;
         for host in self.ready.drain(..started).collect::<Vec<_>>() {
-            self.live.insert(host.clone(), Seen { room: Some(u64::MAX), starting: true });
+            self.live.insert(host.clone(), SeenHost { room: Some(u64::MAX), starting: true });
             self.queue(&host);
         }
         Ok(())

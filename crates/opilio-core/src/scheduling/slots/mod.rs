@@ -18,7 +18,7 @@ use super::sabotage::{Planted, SchedulingBug as Bug};
 use crate::intake::IntakeLevel;
 use crate::time::Timestamp;
 pub use queue::Standing;
-use queue::{Queue, doubtful_max};
+use queue::{SlotQueue, doubtful_max};
 pub use witness::SlotsWitness;
 
 /// What the slots of a shard hear; `T` is who waits.
@@ -97,7 +97,7 @@ pub struct Slots<T> {
     debt: Option<(usize, u32)>,
     /// Slots on their way to other shards.
     gifts: VecDeque<(usize, u32)>,
-    waiting: Queue<T>,
+    waiting: SlotQueue<T>,
     /// How many of the slots may be used, as memory goes.
     level: IntakeLevel,
     /// A host had no room: nothing more is granted in this round.
@@ -117,7 +117,7 @@ impl<T> Slots<T> {
             owned: share,
             debt: None,
             gifts: VecDeque::new(),
-            waiting: Queue::default(),
+            waiting: SlotQueue::default(),
             level: IntakeLevel::Full,
             refused: false,
             look_at: None,

@@ -17,19 +17,19 @@ pub enum Standing {
 
 /// Those who wait, in two lines with common numbers.
 #[derive(Debug)]
-pub(super) struct Queue<T> {
+pub(super) struct SlotQueue<T> {
     proven: VecDeque<(u64, T)>,
     doubtful: VecDeque<(u64, T)>,
     next: u64,
 }
 
-impl<T> Default for Queue<T> {
+impl<T> Default for SlotQueue<T> {
     fn default() -> Self {
         Self { proven: VecDeque::new(), doubtful: VecDeque::new(), next: 0 }
     }
 }
 
-impl<T> Queue<T> {
+impl<T> SlotQueue<T> {
     pub(super) fn push(&mut self, standing: Standing, host: T) {
         let number = self.next;
         self.next += 1;
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn stalled_hosts_leave_slots_to_the_one_that_answers() {
-        let mut queue = Queue::default();
+        let mut queue = SlotQueue::default();
         for host in 0..64 {
             queue.push(Standing::Doubtful, host);
         }

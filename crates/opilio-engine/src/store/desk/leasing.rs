@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use opilio_core::scheduling::{Answer, DispatchInput, Waking};
+use opilio_core::scheduling::{DispatchInput, Waking, WantAnswer};
 use opilio_core::{Host, Lease, LeaseId, Timestamp};
 use opilio_frontier::{Decided, FrontierError, Settlement};
 
@@ -84,9 +84,9 @@ impl Desk {
         for want in wants {
             let at = served.get(&want.host).copied();
             let answer = match at {
-                Some(_) => Answer::Leases,
-                None if filtered.contains(&want.host) => Answer::Filtered,
-                None => Answer::Nothing,
+                Some(_) => WantAnswer::Leases,
+                None if filtered.contains(&want.host) => WantAnswer::Filtered,
+                None => WantAnswer::Nothing,
             };
             if let (Waking::Starts, Some(at)) = (self.dispatch.answer(want, answer), at) {
                 work[at].memory = self.frontier.host_memo(&work[at].host)?;

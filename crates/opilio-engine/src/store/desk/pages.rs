@@ -13,7 +13,7 @@ use crate::message::{Parsed, Settled};
 
 /// What is settled together, since its rows travel under one number.
 #[derive(Default)]
-pub(super) struct Pages {
+pub(super) struct PageBatch {
     settlements: Vec<Settlement>,
     whose: Vec<(usize, Host, LeaseId)>,
     items: u64,
@@ -30,7 +30,7 @@ impl Desk {
         if pages.is_empty() {
             return Ok(());
         }
-        let (mut batch, mut rows) = (Pages::default(), SinkRows::new());
+        let (mut batch, mut rows) = (PageBatch::default(), SinkRows::new());
         let mut redirects = Vec::new();
         for page in pages {
             if page.items > 0 && page.rows.is_empty() && self.tally.is_first_dropped_item() {
@@ -141,7 +141,7 @@ impl Desk {
     }
 }
 
-impl Pages {
+impl PageBatch {
     fn add(&mut self, page: Parsed, rows: &mut SinkRows) {
         let Parsed { shard, host, lease, ending, origin, attempts, fetched, cause, .. } = page;
         self.sitemaps += u64::from(page.is_list && ending == Ending::Page);

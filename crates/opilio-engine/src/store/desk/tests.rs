@@ -12,7 +12,7 @@ use crate::message::{Call, ShardCounts, Work};
 struct Rig {
     desk: Desk,
     now: Timestamp,
-    turn: Turn,
+    turn: DeskTurn,
 }
 
 impl Rig {
@@ -33,7 +33,7 @@ impl Rig {
             before: Totals::default(),
             syncing,
         });
-        Self { desk, now: Timestamp::EPOCH, turn: Turn::default() }
+        Self { desk, now: Timestamp::EPOCH, turn: DeskTurn::default() }
     }
 
     /// One turn; tells what is to be done after it.
@@ -82,7 +82,7 @@ fn page(work: &Work, lease: usize) -> ToStore {
     ToStore::Parsed(Box::new(parsed), ShardCounts::default())
 }
 
-/// Pages of one host, leased as far as it gets any at once.
+/// PageBatch of one host, leased as far as it gets any at once.
 fn leased(rig: &mut Rig, pages: usize) -> Work {
     let urls = (0..pages).map(|n| seed(&format!("http://a.example/{n}"))).collect();
     let mut work = rig.work(vec![ToStore::Seeds(urls), ToStore::Seeded]).swap_remove(0);
