@@ -37,7 +37,7 @@ use crate::unit;
 #[command(after_help = "\
 Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
 
-Exit codes: 0 done; 1 not a single page, and at least one failure, or the output could not be written \
+Exit codes: 0 done; 1 not a single page, and at least one failure, or not a single request, or the output could not be written \
 to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143 after a gentle stop by SIGINT or SIGTERM (a second \
 signal stops at once).")]
 pub(crate) struct CrawlArgs {
@@ -51,10 +51,10 @@ pub(crate) struct CrawlArgs {
     /// Which links are followed, by where they lead [default: same-host]
     #[arg(long, value_name = "WHERE", env = "OPILIO_FOLLOW", help_heading = "What")]
     pub(crate) follow: Option<FollowArg>,
-    /// Only URLs that match; * stands for anything; may be repeated
+    /// Only links that match; * stands for anything; may be repeated. A seed is fetched by being named
     #[arg(long, value_name = "PATTERN", help_heading = "What")]
     pub(crate) include: Vec<String>,
-    /// No URLs that match; * stands for anything; may be repeated
+    /// No links that match; * stands for anything; may be repeated
     #[arg(long, value_name = "PATTERN", help_heading = "What")]
     pub(crate) exclude: Vec<String>,
     /// Takes tracking parameters, such as utm_source and gclid, out of every URL: it is fetched without
