@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::time::Duration;
 
 use opilio::extract::Document;
 use url::Url;
 
-use crate::harness::check_rows;
-use crate::report::median;
-use crate::site::{Pages, Plan, locate, sku, url};
+use crate::harness::{Measured, Run, check_rows};
+use crate::measure::Usage;
+use crate::report::{check, json, median, table};
+use crate::site::{Pages, Plan, Stats, locate, sku, url};
 use crate::workload::{self, Allocator};
 
 fn document(pages: &Pages, (host, page): (usize, usize)) -> Document {
@@ -116,4 +118,39 @@ fn every_operation_can_be_done_twice() {
 fn a_median_is_the_middle_or_between_the_two_that_are() {
     assert!((median([3.0, 1.0, 2.0].into_iter()) - 2.0).abs() < 1e-9);
     assert!((median([4.0, 1.0, 2.0, 3.0].into_iter()) - 2.5).abs() < 1e-9);
+}
+
+/// The first workload, whose crawls took so many milliseconds a page, round by round.
+fn measured(rounds: &[[u64; 4]]) -> Measured {
+    let workload = workload::all(true, &[Allocator::System], &[]).swap_remove(0);
+    let pages = workload.cases[0].site.all() as u64;
+    let run = |ms: u64| Run {
+        usage: Usage {
+            wall: Duration::from_secs(1),
+            cpu: Duration::from_millis(ms * pages),
+            peak_bytes: 1 << 20,
+        },
+        stats: Stats::default(),
+    };
+    let runs = (0..4).map(|case| rounds.iter().map(|round| run(round[case])).collect()).collect();
+    Measured { workload, runs }
+}
+
+#[test]
+fn a_crawl_is_compared_to_its_floor_of_the_same_round() {
+    // The machine is ten times slower in the second round.
+    let it = measured(&[[10, 11, 30, 45], [100, 120, 300, 450], [10, 13, 30, 45]]);
+    assert_eq!((it.ratio(0), it.ratio(2)), (None, None));
+    assert!((it.ratio(1).unwrap() - 1.2).abs() < 1e-9);
+    assert!((it.ratio(3).unwrap() - 1.5).abs() < 1e-9);
+    assert!(table(&it).contains("1.20 × floor, links"));
+    let figures: serde_json::Value = serde_json::from_str(&json(&[it]).unwrap()).unwrap();
+    assert_eq!(figures["workloads"][0]["cases"][1]["beside"], "floor, links");
+}
+
+#[test]
+fn a_ratio_that_is_far_off_fails_the_check_by_its_name() {
+    check(&[measured(&[[10, 20, 30, 40]])]).unwrap();
+    let error = check(&[measured(&[[10, 30, 30, 40]])]).unwrap_err().to_string();
+    assert!(error.contains("one-host, Opilio, links: 3.00 ×") && !error.contains("DOM"), "{error}");
 }
