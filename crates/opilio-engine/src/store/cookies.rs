@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use opilio_fetch::Cookies;
+use tokio::time::Instant;
 
 /// Cookies, and the file that they are kept in.
 pub(crate) struct KeptCookies {
