@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use opilio::core::Timestamp;
-use opilio::fetch::{Ask, ScriptedAnswer, ScriptedTransport};
+use opilio::fetch::{ScriptedAnswer, ScriptedTransport, TransportRequest};
 use opilio::frontier::{Admission, DiskFrontier, DiskOptions, Frontier, Identity, MemoryFrontier};
 use opilio::prelude::*;
 
@@ -171,7 +171,7 @@ fn scripted(urls: Vec<String>) -> (Crawler<List>, Arc<AtomicUsize>) {
     let counter = answered.clone();
     let crawler = Crawler::new(List(urls)).transport(move || {
         let counter = counter.clone();
-        Rc::new(ScriptedTransport::new(move |_, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(move |_, ask: &TransportRequest| {
             counter.fetch_add(1, Ordering::Relaxed);
             match ask.url.path() {
                 "/robots.txt" => {

@@ -28,7 +28,7 @@ use crate::message::{Remember, Settled, ToStore};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
 use crate::report::{CrawlReport, FAILURES_MAX, FailureRecord, Stopped};
-use crate::runner::{Hand, ParseWatch, RunnerSetup, SpiderRunner};
+use crate::runner::{ParseBacklog, ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, ShardLink};
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
@@ -410,7 +410,7 @@ fn start_shard<S: Spider>(
     let counts = Rc::new(Cell::default());
     let port = StorePort::new(store, counts.clone());
     let watch = ParseWatch::default();
-    let hand = Hand::default();
+    let backlog = ParseBacklog::default();
     let fetch_max = settings.fetch_timeout + HostLimits::GRACE - Duration::from_secs(1);
     let cached = web.cache.is_some();
     let fetcher = Rc::new(web.fetcher(clock)?);
@@ -424,7 +424,7 @@ fn start_shard<S: Spider>(
         fetcher,
         port: port.clone(),
         counts: counts.clone(),
-        hand: hand.clone(),
+        backlog: backlog.clone(),
         fetch_max,
         wanted: scheduler.clone().recipient(),
         lent: scheduler.clone().recipient(),
@@ -438,7 +438,7 @@ fn start_shard<S: Spider>(
         encoders,
         port: port.clone(),
         watch: watch.clone(),
-        hand,
+        backlog,
         cores,
         files,
         death: DeathWatch::new("spider runner", died.clone()),

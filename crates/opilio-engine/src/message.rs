@@ -2,18 +2,18 @@
 //!
 //! | message | from → to | bounded by |
 //! | --- | --- | --- |
-//! | [`Assign`] | scheduler → shard (→ host's state, [`Poke`]) | the credit that was asked for |
+//! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that was asked for |
 //! | [`Credit`] | host → scheduler | one outstanding a host |
 //! | [`AskSlot`] / [`Granted`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
 //! | [`Report`] | fetcher → host | in flight |
-//! | [`Visit`], [`Call`] | host → scheduler → store → scheduler → shard of another host (→ its state, [`Poke`]) | one a live origin |
-//! | [`Visited`] | that host → scheduler → shard of the asker (→ its state, [`Poke`]) | visits |
-//! | [`Deliver`] | host → spider runner | pages in hand |
+//! | [`Visit`], [`Call`] | host → scheduler → store → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin |
+//! | [`Visited`] | that host → scheduler → shard of the asker (→ its state, [`Wake`]) | visits |
+//! | [`Deliver`] | host → spider runner | the parse backlog |
 //! | [`ToStore`] | shards, scheduler → store | its channel; a full one pauses new slots |
 //! | [`Remember`] | host → store | its channel; one that does not fit waits in the port |
 //! | [`Take`] | scheduler → fetcher pool, store | one a shard |
-//! | [`Settled`] | store → shard (→ host's state, [`Poke`]) | leases out |
+//! | [`Settled`] | store → shard (→ host's state, [`Wake`]) | leases out |
 //! | [`FromStore`] | store → scheduler | wants |
 //! | [`FromShard`] | shard → scheduler | one a passive host and one a shard |
 //! | [`Drain`], [`ShardReport`] | scheduler ⇄ shards | one a shard |
@@ -27,7 +27,7 @@ use opilio_core::host::Delivery;
 use opilio_core::intake::IntakeLevel;
 pub(crate) use opilio_core::scheduling::{Stamp, Standing};
 use opilio_core::{Ending, Fingerprint, Host, Lease, LeaseId, Outcome, Proposal, Scheme};
-use opilio_fetch::Order;
+use opilio_fetch::FetchRequest;
 use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
 use url::Url;
 
@@ -74,7 +74,7 @@ pub(crate) struct Work {
 /// The shard has told the host's state something: take a step.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
-pub(crate) struct Poke;
+pub(crate) struct Wake;
 
 /// A host has room for so many more leases.
 #[derive(Message, Debug)]
@@ -127,7 +127,7 @@ pub(crate) struct SlotsBack;
 pub(crate) struct Fetch {
     pub(crate) slot: Slot,
     pub(crate) what: Errand,
-    pub(crate) order: Order,
+    pub(crate) request: FetchRequest,
     /// The attempt, and the retry policy that applies to it.
     pub(crate) advisor: Advisor,
     pub(crate) reply: Recipient<Report>,

@@ -8,7 +8,9 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, header};
 use opilio_core::{Fault, HostPolicy, Reason, Validators, per_second};
 use opilio_export::{Collect, FileStore};
-use opilio_fetch::{Ask, Cache, Incoming, Middleware, Phase, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{
+    Cache, Incoming, Middleware, Phase, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest,
+};
 use tokio::time::Instant;
 
 use crate::{CrawlReport, Crawler, Found, HostSettings, Page, ParseError, Request, Session, Spider};
@@ -42,13 +44,13 @@ fn crawler(seeds: Vec<Request<u8>>, read: Read) -> Crawler<Script> {
 /// header fields that were sent of those that this is about.
 fn run(
     crawler: Crawler<Script>,
-    web: impl Fn(&Ask) -> ScriptedAnswer + Send + Sync + 'static,
+    web: impl Fn(&TransportRequest) -> ScriptedAnswer + Send + Sync + 'static,
 ) -> (CrawlReport, Vec<String>, Vec<String>) {
     let asked: Arc<Mutex<Vec<String>>> = Arc::default();
     let (log, web) = (asked.clone(), Arc::new(web));
     let transport = move || {
         let (log, web) = (log.clone(), web.clone());
-        Rc::new(ScriptedTransport::new(move |_: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(move |_: Instant, ask: &TransportRequest| {
             let mut line = format!("{} {}", ask.method, ask.url);
             for name in ["cookie", "authorization", "if-none-match", "x-who"] {
                 if let Some(value) = ask.headers.get(name) {
@@ -84,7 +86,7 @@ fn title(page: &Page<u8>, found: &mut Found<Script>) -> Result<(), ParseError> {
 }
 
 /// A shop with a login form, a session cookie, and a page for members.
-fn members(ask: &Ask) -> ScriptedAnswer {
+fn members(ask: &TransportRequest) -> ScriptedAnswer {
     let cookie = ask.headers.get(header::COOKIE).map(|value| value.to_str().unwrap()).unwrap_or_default();
     let user = cookie.split("sid=").nth(1).unwrap_or_default().to_owned();
     match (ask.method.as_str(), ask.url.path()) {
@@ -148,7 +150,8 @@ fn two_sessions_are_two_people_and_what_they_find_is_theirs() {
 #[test]
 fn without_cookies_nothing_is_sent_back() {
     let seeds = || vec![Request::get("http://a.example/1", 0), Request::get("http://a.example/2", 0)];
-    let web = |_: &Ask| with(ScriptedAnswer::page("<title>x</title>"), header::SET_COOKIE, "a=1");
+    let web =
+        |_: &TransportRequest| with(ScriptedAnswer::page("<title>x</title>"), header::SET_COOKIE, "a=1");
     let (_, _, asked) = run(crawler(seeds(), title), web);
     assert_eq!(asked, ["GET http://a.example/1", "GET http://a.example/2 cookie=a=1"]);
     let (_, _, asked) = run(crawler(seeds(), title).no_cookies(), web);
@@ -158,7 +161,7 @@ fn without_cookies_nothing_is_sent_back() {
 #[test]
 fn a_page_that_comes_back_to_itself_with_a_cookie_is_read() {
     let seeds = vec![Request::get("http://a.example/direct", 0), Request::get("http://a.example/round", 0)];
-    let wall = |ask: &Ask| {
+    let wall = |ask: &TransportRequest| {
         let has_cookie = ask.headers.contains_key(header::COOKIE);
         match ask.url.path() {
             "/direct" if !has_cookie => {
@@ -185,7 +188,7 @@ fn logins_stay_with_their_origin() {
         Request::get("http://b.example/", 0),
         Request::get("http://c.example/", 0).session("alice"),
     ];
-    let web = |ask: &Ask| match (ask.url.host_str().unwrap(), ask.url.path()) {
+    let web = |ask: &TransportRequest| match (ask.url.host_str().unwrap(), ask.url.path()) {
         ("a.example", "/") => ScriptedAnswer::page(
             "<a href=/next>n</a><a href=http://x:y@b.example/link>l</a><a href=/away>a</a>",
         ),
@@ -245,7 +248,7 @@ fn what_has_not_changed_reaches_parse_as_such() {
         found.item(format!("{} {} {:?}", page.origin(), page.is_not_modified(), page.etag()));
         Ok(())
     });
-    let web = |ask: &Ask| match ask.url.path() {
+    let web = |ask: &TransportRequest| match ask.url.path() {
         "/same" => with(ScriptedAnswer::status(304), header::ETAG, "\"v1\""),
         "/moved" => redirect(301, "/target"),
         _ => with(ScriptedAnswer::page("<title>x</title>"), header::ETAG, "\"v2\""),
@@ -324,7 +327,7 @@ fn files_are_there_before_their_page_and_without_them_there_is_none() {
         found.item(hash.path());
         Ok(())
     };
-    let web = |ask: &Ask| match ask.url.path() {
+    let web = |ask: &TransportRequest| match ask.url.path() {
         "/b" => ScriptedAnswer::page("b"),
         _ => ScriptedAnswer::page("a"),
     };
@@ -355,7 +358,7 @@ fn files_are_there_before_their_page_and_without_them_there_is_none() {
 #[test]
 fn a_dead_proxy_is_not_the_hosts_fault_and_not_asked_for_ever() {
     let seeds: Vec<_> = (0..3).map(|n| Request::get(format!("http://a.example/{n}"), 0)).collect();
-    let dead = |_: &Ask| ScriptedAnswer::fault(Phase::Connect, Fault::Proxy);
+    let dead = |_: &TransportRequest| ScriptedAnswer::fault(Phase::Connect, Fault::Proxy);
     for with_robots in [false, true] {
         let crawler = Crawler::new(Script { seeds: seeds.clone(), read: title });
         let crawler = if with_robots { crawler } else { crawler.no_robots() };
@@ -367,7 +370,7 @@ fn a_dead_proxy_is_not_the_hosts_fault_and_not_asked_for_ever() {
     }
     // One that works again has lost nothing.
     let asked = Mutex::new(0);
-    let mends = move |_: &Ask| {
+    let mends = move |_: &TransportRequest| {
         let mut asked = asked.lock().unwrap();
         *asked += 1;
         if *asked <= 5 {
@@ -383,7 +386,7 @@ fn a_dead_proxy_is_not_the_hosts_fault_and_not_asked_for_ever() {
 #[test]
 fn a_dead_proxy_is_tried_as_often_as_the_retries_say() {
     use opilio_core::RetryPolicy;
-    let dead = |_: &Ask| ScriptedAnswer::fault(Phase::Connect, Fault::Proxy);
+    let dead = |_: &TransportRequest| ScriptedAnswer::fault(Phase::Connect, Fault::Proxy);
     for retries in [0, 1, 3] {
         for method in ["GET", "POST"] {
             let seeds = vec![Request::get("http://a.example/1", 0).method(method)];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opilio_core::host::{HostLimits, RulesMode};
 use opilio_core::{Host, HostPolicy, RetryPolicy};
-use opilio_fetch::{Cookies, Order};
+use opilio_fetch::{Cookies, FetchRequest};
 use url::Url;
 
 use crate::login::{self, Login, Logins, Session};
@@ -201,7 +201,7 @@ impl Settings {
 
     /// Adds what a request does not have of its own: which statuses its host uses in another way; and from its session, from its origin's login, from its
     /// host's settings, in this order.
-    pub(crate) fn dress(&self, host: &Host, order: &mut Order) {
+    pub(crate) fn dress(&self, host: &Host, order: &mut FetchRequest) {
         order.slow_down = self.hosts.of(host).policy.slow_down_statuses().clone();
         order.retried = self.retry_of(host).named_statuses().clone();
         let session = order.session.as_deref().and_then(|name| self.sessions.get(name));

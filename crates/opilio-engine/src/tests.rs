@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use opilio_core::{Fault, HostPolicy, Reason, per_minute, per_second};
 use opilio_export::{Collect, Encoder, Export, ExportError, Sink};
-use opilio_fetch::{AddressPolicy, Ask, Phase, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{AddressPolicy, Phase, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use tokio::task::LocalSet;
 use tokio::time::Instant;
 
@@ -82,7 +82,7 @@ fn web(
         let answer = answer.clone();
         let start = Instant::now();
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &TransportRequest| {
             let host = ask.url.host_str().unwrap_or_default().to_owned();
             let count = counts.entry(host.clone()).or_insert(0);
             *count += 1;
@@ -232,7 +232,7 @@ fn a_host_that_is_out_for_a_minute_loses_nothing() {
 fn a_url_that_always_fails_among_good_ones_ends() {
     let spider = List(urls("a.example", 50).chain(["http://a.example/bad".into()]).collect());
     let transport: fn() -> Rc<dyn Transport> = || {
-        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| {
             if ask.url.path() == "/bad" { ScriptedAnswer::status(500) } else { page() }
         }))
     };
@@ -340,7 +340,7 @@ fn a_server_that_insists_on_a_tracking_parameter_gets_it() {
     let spider = List(vec!["http://a.example/x?utm_source=mail".to_owned()]);
     // Without the parameter there is only a redirect to the URL with it.
     let transport = || -> Rc<dyn Transport> {
-        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| {
             ARRIVALS.with(|arrivals| arrivals.borrow_mut().push((Duration::ZERO, ask.url.to_string())));
             if ask.url.query().is_some() {
                 return page();
@@ -360,7 +360,7 @@ fn a_server_that_insists_on_a_tracking_parameter_gets_it() {
 fn a_redirect_to_another_spelling_of_its_own_url_is_followed() {
     let spider = List(vec!["http://a.example/?b=2&a=1".into(), "http://a.example/turn".into()]);
     let transport: fn() -> Rc<dyn Transport> = || {
-        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| {
             let to = match (ask.url.path(), ask.url.query()) {
                 ("/", Some("b=2&a=1")) => "http://a.example/?a=1&b=2",
                 ("/turn", _) => "http://a.example/turn",

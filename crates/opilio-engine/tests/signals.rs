@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use opilio_core::{HostPolicy, per_second};
 use opilio_engine::{Crawler, Found, Page, ParseError, Request, Spider};
-use opilio_fetch::{Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 
 /// More pages than any test waits for.
 struct Endless;
@@ -41,7 +41,7 @@ fn the_crawl_that_is_stopped() {
     let Ok(answers_after) = std::env::var(CHILD) else { return };
     let answers_after = Duration::from_millis(answers_after.parse().unwrap());
     let transport = move || -> Rc<dyn Transport> {
-        Rc::new(ScriptedTransport::new(move |_, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(move |_, ask: &TransportRequest| {
             // The first is quick, so that the other process sees that it runs.
             let quick = ask.url.path() == "/0";
             ScriptedAnswer::page("").after(if quick { Duration::ZERO } else { answers_after })

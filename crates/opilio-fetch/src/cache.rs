@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
-use crate::fetch::{Order, Purpose};
+use crate::fetch::{FetchRequest, Purpose};
 
 /// A directory of answers. Clones share it, and so may several crawls at once.
 ///
@@ -120,7 +120,7 @@ impl Cache {
     }
 
     /// What to look a request up by; none if its answer is not for keeping.
-    pub(crate) fn question(order: &Order, headers: HeaderMap) -> Option<Question> {
+    pub(crate) fn question(order: &FetchRequest, headers: HeaderMap) -> Option<Question> {
         let personal = [header::AUTHORIZATION, header::RANGE];
         let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
         let plain = order.method == Method::GET && order.body.is_none();

@@ -19,7 +19,7 @@ use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
 use crate::middleware::{Asked, Middleware, Panicked, Stack};
 use crate::proxy::Proxy;
-use crate::transport::{Answer, Ask, Connection, Progress, Transport, TransportError};
+use crate::transport::{Answer, Connection, Progress, Transport, TransportError, TransportRequest};
 
 /// What requests say that they are sent by, unless told otherwise.
 pub const USER_AGENT: &str =
@@ -27,7 +27,7 @@ pub const USER_AGENT: &str =
 
 /// One attempt to make.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct FetchRequest {
     /// An absolute URL. Fragment and user info are not sent.
     pub url: Url,
     /// The method.
@@ -71,7 +71,7 @@ pub enum Purpose {
     Robots,
 }
 
-impl Order {
+impl FetchRequest {
     /// A plain GET.
     #[must_use]
     pub fn get(url: Url) -> Self {
@@ -113,7 +113,7 @@ pub struct Fetched {
     pub head: Option<Head>,
     /// The whole body, decoded; empty for redirects, refusals (429, 503 and what counts as one) and failures.
     pub body: Bytes,
-    /// There was more of the body than [`Order::enough`]; the rest was not read.
+    /// There was more of the body than [`FetchRequest::enough`]; the rest was not read.
     pub cut: bool,
     /// Memory that the body holds of the crawl's budget: keep it as long as the body.
     pub permit: BodyPermit,
@@ -137,16 +137,16 @@ pub struct Fetched {
 /// ```
 /// use std::rc::Rc;
 /// use opilio_core::Outcome;
-/// use opilio_fetch::{Ask, Fetcher, Order, ScriptedAnswer, ScriptedTransport};
+/// use opilio_fetch::{TransportRequest, Fetcher, FetchRequest, ScriptedAnswer, ScriptedTransport};
 ///
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 /// # runtime.block_on(async {
-/// let web = ScriptedTransport::new(|_now, ask: &Ask| match ask.url.path() {
+/// let web = ScriptedTransport::new(|_now, ask: &TransportRequest| match ask.url.path() {
 ///     "/" => ScriptedAnswer::page("<h1>Welcome</h1>"),
 ///     _ => ScriptedAnswer::status(404),
 /// });
 /// let fetcher = Fetcher::new(Rc::new(web));
-/// let fetched = fetcher.fetch(Order::get("http://shop.test/".parse()?)).await;
+/// let fetched = fetcher.fetch(FetchRequest::get("http://shop.test/".parse()?)).await;
 /// assert_eq!(fetched.outcome, Outcome::Answered(200));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
@@ -227,7 +227,7 @@ impl Fetcher {
     }
 
     /// Makes one attempt, or reads its answer from the cache. Dropping the future ends it.
-    pub async fn fetch(&self, mut order: Order) -> Fetched {
+    pub async fn fetch(&self, mut order: FetchRequest) -> Fetched {
         head::clean(&mut order.url);
         let Some((cache, question)) = self.question(&order) else { return self.fetch_anew(order).await };
         let known = if order.came_back { Lookup::Missing } else { self.look_up(cache, &question).await };
@@ -273,7 +273,7 @@ impl Fetcher {
     }
 
     /// The answer to a request, if the cache has a fresh one: nothing is sent then, and no budget is spent.
-    pub async fn cached(&self, order: &Order) -> Option<Fetched> {
+    pub async fn cached(&self, order: &FetchRequest) -> Option<Fetched> {
         let mut order = order.clone();
         head::clean(&mut order.url);
         let (cache, question) = self.question(&order).filter(|_| !order.came_back)?;
@@ -283,7 +283,7 @@ impl Fetcher {
         }
     }
 
-    fn question(&self, order: &Order) -> Option<(&Cache, Arc<Question>)> {
+    fn question(&self, order: &FetchRequest) -> Option<(&Cache, Arc<Question>)> {
         let cache = self.cache.as_ref()?;
         let headers = self.headers(order.headers.clone(), order.accept);
         Some((cache, Arc::new(Cache::question(order, headers)?)))
@@ -297,7 +297,7 @@ impl Fetcher {
     }
 
     /// What the cache gave, as if it had been fetched.
-    async fn recalled(&self, question: &Question, entry: Entry, order: &Order) -> Fetched {
+    async fn recalled(&self, question: &Question, entry: Entry, order: &FetchRequest) -> Fetched {
         let Entry { status, headers, mut body, .. } = entry;
         let cut = order.enough.is_some_and(|enough| body.len() > enough);
         if let Some(enough) = order.enough {
@@ -325,7 +325,7 @@ impl Fetcher {
     }
 
     /// An attempt without a cache.
-    async fn fetch_anew(&self, mut order: Order) -> Fetched {
+    async fn fetch_anew(&self, mut order: FetchRequest) -> Fetched {
         let started = Instant::now();
         if self.middleware.is_empty() {
             return self.fetch_plain(order, started).await;
@@ -362,7 +362,7 @@ impl Fetcher {
     }
 
     /// An attempt as it is without middleware.
-    async fn fetch_plain(&self, order: Order, started: Instant) -> Fetched {
+    async fn fetch_plain(&self, order: FetchRequest, started: Instant) -> Fetched {
         let url = order.url.clone();
         let mut fetched = Fetched::nothing_yet();
         if let Err(error) = self.attempt(order, &url, started, &mut fetched).await {
@@ -378,7 +378,7 @@ impl Fetcher {
 
     async fn attempt(
         &self,
-        order: Order,
+        order: FetchRequest,
         url: &Url,
         started: Instant,
         fetched: &mut Fetched,
@@ -441,9 +441,9 @@ impl Fetcher {
     }
 
     /// Sends the request and waits for the head, up to the deadline for the first byte.
-    async fn ask(&self, order: Order, started: Instant) -> Result<Answer, TransportError> {
+    async fn ask(&self, order: FetchRequest, started: Instant) -> Result<Answer, TransportError> {
         let progress = Progress::default();
-        let ask = Ask {
+        let ask = TransportRequest {
             headers: self.headers(order.headers, order.accept),
             url: order.url,
             method: order.method,

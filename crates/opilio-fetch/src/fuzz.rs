@@ -16,8 +16,8 @@ use opilio_core::{Fault, Outcome};
 use url::Url;
 
 use crate::cookies::{Jar, add, again};
-use crate::transport::{Answer, Ask, Phase, Sending, Transport, TransportError};
-use crate::{Fetched, Fetcher, Limits, Order};
+use crate::transport::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
+use crate::{FetchRequest, Fetched, Fetcher, Limits};
 
 /// Reads each line as a `Set-Cookie` field; its first byte picks the site that sets it.
 ///
@@ -104,7 +104,7 @@ fn read(answer: &[u8], piece: usize) -> Fetched {
     let limits = Limits { body_bytes_max: BYTES_MAX, ..Limits::default() };
     let wire = Wire { answer: Bytes::copy_from_slice(answer), piece };
     let fetcher = Fetcher::new(Rc::new(wire)).limits(limits);
-    runtime.block_on(fetcher.fetch(Order::get(url("http://site.example/"))))
+    runtime.block_on(fetcher.fetch(FetchRequest::get(url("http://site.example/"))))
 }
 
 fn url(text: &str) -> Url {
@@ -119,7 +119,7 @@ struct Wire {
 }
 
 impl Transport for Wire {
-    fn send(&self, ask: Ask) -> Sending<'_> {
+    fn send(&self, ask: TransportRequest) -> Sending<'_> {
         let connection =
             Connection { answer: self.answer.clone(), piece: self.piece, was_asked: false, waker: None };
         exchange(connection, ask).boxed_local()
@@ -127,7 +127,7 @@ impl Transport for Wire {
 }
 
 /// Speaks HTTP/1 as the web's transport does.
-async fn exchange(connection: Connection, ask: Ask) -> Result<Answer, TransportError> {
+async fn exchange(connection: Connection, ask: TransportRequest) -> Result<Answer, TransportError> {
     let broke = |error: hyper::Error| TransportError::new(Phase::Head, Fault::Malformed, error.to_string());
     let limits = Limits::default();
     let mut builder = http1::Builder::new();

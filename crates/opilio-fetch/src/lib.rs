@@ -35,13 +35,13 @@ pub use budget::{BodyBudget, BodyPermit};
 pub use cache::Cache;
 pub use cookies::{CookieFileError, CookieRefused, Cookies, Jar};
 pub use dns::{DnsCache, Lookup, LookupError, SystemLookup};
-pub use fetch::{Fetched, Fetcher, Order, Purpose, USER_AGENT};
+pub use fetch::{FetchRequest, Fetched, Fetcher, Purpose, USER_AGENT};
 pub use head::{Accept, Head};
 pub use limits::Limits;
 pub use middleware::{Incoming, Middleware, Outgoing};
 pub use proxy::{BadProxy, Proxy};
 pub use scripted::{Script, ScriptedAnswer, ScriptedTransport};
 pub use transport::{
-    Answer, Ask, BodyStream, Connection, Phase, Progress, Sending, Transport, TransportError,
+    Answer, BodyStream, Connection, Phase, Progress, Sending, Transport, TransportError, TransportRequest,
 };
 pub use web::{ReqwestTransport, SetupError, Tls, Web, WebSettings};

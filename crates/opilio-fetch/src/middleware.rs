@@ -14,7 +14,7 @@ use http::{HeaderMap, Method};
 use opilio_core::{Blame, Outcome};
 use url::Url;
 
-use crate::fetch::{Fetched, Order, Purpose};
+use crate::fetch::{FetchRequest, Fetched, Purpose};
 
 /// Sees each request of a crawl on its way out and each answer on its way in.
 ///
@@ -179,7 +179,7 @@ impl Stack {
         self.0.is_empty()
     }
 
-    pub(crate) fn on_request(&self, order: &mut Order) -> Result<(), Panicked> {
+    pub(crate) fn on_request(&self, order: &mut FetchRequest) -> Result<(), Panicked> {
         for one in self.0.iter() {
             let mut request = Outgoing {
                 url: &order.url,
@@ -228,7 +228,7 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn of(order: &Order) -> Self {
+    pub(crate) fn of(order: &FetchRequest) -> Self {
         Self { url: order.url.clone(), purpose: order.purpose, session: order.session.clone() }
     }
 }

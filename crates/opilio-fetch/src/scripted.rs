@@ -11,16 +11,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use opilio_core::Fault;
 use tokio::time::Instant;
 
-use crate::transport::{Answer, Ask, Phase, Sending, Transport, TransportError};
+use crate::transport::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
 
 /// Decides what a request is answered with.
 pub trait Script {
     /// The answer to a request that arrives now.
-    fn answer(&mut self, now: Instant, ask: &Ask) -> ScriptedAnswer;
+    fn answer(&mut self, now: Instant, ask: &TransportRequest) -> ScriptedAnswer;
 }
 
-impl<F: FnMut(Instant, &Ask) -> ScriptedAnswer> Script for F {
-    fn answer(&mut self, now: Instant, ask: &Ask) -> ScriptedAnswer {
+impl<F: FnMut(Instant, &TransportRequest) -> ScriptedAnswer> Script for F {
+    fn answer(&mut self, now: Instant, ask: &TransportRequest) -> ScriptedAnswer {
         self(now, ask)
     }
 }
@@ -104,7 +104,7 @@ impl ScriptedTransport {
 }
 
 impl Transport for ScriptedTransport {
-    fn send(&self, ask: Ask) -> Sending<'_> {
+    fn send(&self, ask: TransportRequest) -> Sending<'_> {
         async move {
             // The borrow ends before anything waits: scripts are asked one at a time.
             let scripted = self.script.borrow_mut().answer(Instant::now(), &ask);

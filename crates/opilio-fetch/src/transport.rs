@@ -21,7 +21,7 @@ use crate::proxy::Proxy;
 /// exchange.
 pub trait Transport {
     /// Sends a request; resolves with the head of its answer.
-    fn send(&self, ask: Ask) -> Sending<'_>;
+    fn send(&self, ask: TransportRequest) -> Sending<'_>;
 }
 
 /// A request under way, up to the head of its answer.
@@ -32,7 +32,7 @@ pub type BodyStream = LocalBoxStream<'static, Result<Bytes, TransportError>>;
 
 /// One request.
 #[derive(Debug)]
-pub struct Ask {
+pub struct TransportRequest {
     /// The method.
     pub method: Method,
     /// An absolute http(s) URL.

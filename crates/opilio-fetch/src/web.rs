@@ -29,7 +29,9 @@ use crate::classify::{self, Behind, Exchange};
 use crate::dns::DnsCache;
 use crate::limits::Limits;
 use crate::proxy::{Proxy, Rotation};
-use crate::transport::{Answer, Ask, Connection, Phase, Progress, Sending, Transport, TransportError};
+use crate::transport::{
+    Answer, Connection, Phase, Progress, Sending, Transport, TransportError, TransportRequest,
+};
 
 /// How the web is reached.
 #[derive(Clone, Debug)]
@@ -249,7 +251,7 @@ impl fmt::Debug for ReqwestTransport {
 }
 
 impl Transport for ReqwestTransport {
-    fn send(&self, mut ask: Ask) -> Sending<'_> {
+    fn send(&self, mut ask: TransportRequest) -> Sending<'_> {
         async move {
             self.check_literal(&ask.url)?;
             let mut via = self.via(&ask);
@@ -277,7 +279,7 @@ impl Transport for ReqwestTransport {
 
 impl ReqwestTransport {
     /// One try, by one way.
-    async fn send_via(&self, ask: Ask, via: Option<Via>) -> Result<Answer, TransportError> {
+    async fn send_via(&self, ask: TransportRequest, via: Option<Via>) -> Result<Answer, TransportError> {
         let progress = ask.progress.clone();
         let https = ask.url.scheme() == "https";
         // A tunnel tells more than this: what breaks off in it is the host's.
@@ -303,7 +305,7 @@ impl ReqwestTransport {
     }
 
     /// The proxy that a request goes through, if any.
-    fn via(&self, ask: &Ask) -> Option<Via> {
+    fn via(&self, ask: &TransportRequest) -> Option<Via> {
         if let Some(proxy) = &ask.proxy {
             return Some(Via { proxy: proxy.clone(), turn: None });
         }
@@ -430,8 +432,8 @@ impl ReqwestTransport {
 }
 
 /// The same question, for the next proxy.
-fn copy(ask: &Ask) -> Ask {
-    Ask {
+fn copy(ask: &TransportRequest) -> TransportRequest {
+    TransportRequest {
         method: ask.method.clone(),
         url: ask.url.clone(),
         headers: ask.headers.clone(),
@@ -448,7 +450,7 @@ fn wants_login(via: &Via) -> String {
     format!("the proxy {} {wish} (407)", via.proxy)
 }
 
-fn request(ask: Ask) -> reqwest::Request {
+fn request(ask: TransportRequest) -> reqwest::Request {
     let mut request = reqwest::Request::new(ask.method, ask.url);
     *request.headers_mut() = ask.headers;
     if ask.connection != Connection::Keep {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use opilio::export::{Encoder, Export, ExportError, JsonEncoder, Sink};
-use opilio::fetch::{Ask, ScriptedAnswer, ScriptedTransport};
+use opilio::fetch::{ScriptedAnswer, ScriptedTransport, TransportRequest};
 use opilio::prelude::*;
 
 /// Every page leads to two others.
@@ -126,7 +126,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         .max_pages(pages)
         .transport(move || {
             let counts = counts.clone();
-            Rc::new(ScriptedTransport::new(move |_, ask: &Ask| {
+            Rc::new(ScriptedTransport::new(move |_, ask: &TransportRequest| {
                 counts.fetch_add(1, Ordering::Relaxed);
                 page(ask.url.path())
             }))

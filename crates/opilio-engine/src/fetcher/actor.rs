@@ -23,7 +23,7 @@ use crate::message::{
 };
 use crate::outbox::Outbox;
 use crate::page::Answer;
-use crate::runner::Hand;
+use crate::runner::ParseBacklog;
 use crate::store::StorePort;
 
 /// What a pool needs to begin.
@@ -36,7 +36,7 @@ pub(crate) struct PoolSetup {
     pub(crate) fetcher: Rc<Fetcher>,
     pub(crate) port: StorePort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
-    pub(crate) hand: Hand,
+    pub(crate) backlog: ParseBacklog,
     /// A fetch that takes longer, waits for memory included, is given up.
     pub(crate) fetch_max: Duration,
     pub(crate) wanted: Recipient<SlotsWanted>,
@@ -54,7 +54,7 @@ pub(crate) struct Pool {
     fetcher: Rc<Fetcher>,
     port: StorePort,
     counts: Rc<Cell<ShardCounts>>,
-    hand: Hand,
+    backlog: ParseBacklog,
     fetch_max: Duration,
     wanted: Recipient<SlotsWanted>,
     lent: Outbox<Lent>,
@@ -68,7 +68,7 @@ impl Pool {
             shard: setup.shard,
             slots: Slots::new(setup.slots),
             returned: Returned::default(),
-            hand: setup.hand,
+            backlog: setup.backlog,
             fetch_max: setup.fetch_max,
             connections: Rc::new(RefCell::new(Connections::new(setup.connections))),
             clock: setup.clock,
@@ -89,7 +89,7 @@ impl Pool {
         if let Some(input) = input {
             self.slots.handle(input);
         }
-        let is_clogged = self.port.is_clogged() || self.hand.is_full();
+        let is_clogged = self.port.is_clogged() || self.backlog.is_full();
         while let Some(output) =
             self.slots.poll(now, Surroundings { is_clogged, doubtful_out: self.returned.doubtful_out() })
         {
@@ -178,19 +178,19 @@ impl Handler<Fetch> for Pool {
         let fetcher = self.fetcher.clone();
         let fetch_max = self.fetch_max;
         let (counts, clock) = (self.counts.clone(), self.clock);
-        let Fetch { slot, what, mut order, advisor, reply } = fetch;
-        let kept = match order.connection {
-            Connection::Keep => Keeping::begin(&self.connections, self.clock, &order.url),
+        let Fetch { slot, what, mut request, advisor, reply } = fetch;
+        let kept = match request.connection {
+            Connection::Keep => Keeping::begin(&self.connections, self.clock, &request.url),
             Connection::Close | Connection::Fresh => None,
         };
-        if kept.is_none() && order.connection == Connection::Keep {
-            order.connection = Connection::Close;
+        if kept.is_none() && request.connection == Connection::Keep {
+            request.connection = Connection::Close;
         }
         // A task and not a future of this actor: an actor polls all its futures whenever one wakes.
         actix::spawn(async move {
             // Waits for memory do not count against the fetch's own deadline, but the host expects its
             // lease back: it must hear of the end before it takes the fetch for lost.
-            let fetch = AssertUnwindSafe(fetcher.fetch(order)).catch_unwind();
+            let fetch = AssertUnwindSafe(fetcher.fetch(request)).catch_unwind();
             let ended = tokio::time::timeout(fetch_max, fetch).await;
             let seen = Seen { what, advisor, now: clock.now() };
             let report = match ended {

@@ -11,7 +11,7 @@ use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnsw
 use opilio_core::{
     Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, Reason, RequestFacts, Scheme, Timestamp, Verdict,
 };
-use opilio_fetch::{Connection, Order, Purpose};
+use opilio_fetch::{Connection, FetchRequest, Purpose};
 use opilio_robots::ROBOTS_BYTES_MAX;
 use url::Url;
 
@@ -21,8 +21,8 @@ use crate::extra::{Extra, More, Reads};
 use crate::fetcher::{Advisor, IDLE_MAX, Slot};
 use crate::login::is_credential;
 use crate::message::{
-    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Poke, Remember, Report, Standing,
-    Visited,
+    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Remember, Report, Standing, Visited,
+    Wake,
 };
 use crate::page::Answer;
 use crate::runner::fingerprint_of;
@@ -181,32 +181,32 @@ impl HostActor {
             failed_before,
         };
         let mut advisor = self.advisor(facts, earlier);
-        let Some((mut order, more, reads)) = order_of(&lease, &self.cx.settings.scope) else {
+        let Some((mut request, more, reads)) = request_of(&lease, &self.cx.settings.scope) else {
             // A record that we wrote and cannot read: never the web's fault.
             return Some(self.unsent(id, &advisor, Fault::UnsupportedScheme));
         };
-        advisor.facts.repeatable = order.repeatable;
-        if resent && !order.repeatable {
+        advisor.facts.repeatable = request.repeatable;
+        if resent && !request.repeatable {
             // It may have reached the server once, and nobody said that twice does no harm.
             return Some(self.unsent(id, &advisor, Fault::Lost));
         }
         if id.is_errand() {
             // The host that asked tries again, or does not.
             advisor.is_errand = true;
-            order.purpose = Purpose::Robots;
-            order.enough = Some(RULES_BYTES);
+            request.purpose = Purpose::Robots;
+            request.enough = Some(RULES_BYTES);
         } else {
             advisor.facts.retries = more.and_then(|more| more.retries);
         }
         match reads {
-            Reads::Page => order.accept = self.cx.settings.scope.accept(),
-            Reads::Sitemap { .. } => order.enough = Some(self.cx.settings.body_bytes_max),
+            Reads::Page => request.accept = self.cx.settings.scope.accept(),
+            Reads::Sitemap { .. } => request.enough = Some(self.cx.settings.body_bytes_max),
             Reads::SitemapsOf => {
                 // A probe has to find out how the host is.
-                if !probe && let Some(answer) = self.sitemaps_known(lease.record.scheme, &order.url) {
+                if !probe && let Some(answer) = self.sitemaps_known(lease.record.scheme, &request.url) {
                     return Some(self.answered_from_memory(id, &advisor, answer));
                 }
-                order.enough = Some(RULES_BYTES);
+                request.enough = Some(RULES_BYTES);
             }
         }
         let retry = u64::from(attempt > 1 || earlier.first_start < now);
@@ -214,7 +214,7 @@ impl HostActor {
             counts.requests += 1;
             counts.retries += retry;
         });
-        self.send(ctx, Errand::Lease(id), order, advisor).then_some(Input::Undelivered(id))
+        self.send(ctx, Errand::Lease(id), request, advisor).then_some(Input::Undelivered(id))
     }
 
     /// What travels with a fetch, so that the report of it carries a proposal.
@@ -262,14 +262,17 @@ impl HostActor {
 
     fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         let url = self.rules.borrow().url(scheme);
-        let order =
-            url.map(|url| Order { purpose: Purpose::Robots, enough: Some(RULES_BYTES), ..Order::get(url) });
+        let request = url.map(|url| FetchRequest {
+            purpose: Purpose::Robots,
+            enough: Some(RULES_BYTES),
+            ..FetchRequest::get(url)
+        });
         let first_start = self.cx.clock.now();
         let advisor = self.advisor(RULES_FACTS, Attempt { first_start, uncarried: self.rules_uncarried });
         // Nothing was sent otherwise: that says nothing about the host.
         let outcome = Outcome::Failed(Fault::Ours);
         let proposal = advisor.propose(first_start, outcome, Hints::default());
-        if order.is_some_and(|order| !self.send(ctx, Errand::Rules(scheme), order, advisor)) {
+        if request.is_some_and(|request| !self.send(ctx, Errand::Rules(scheme), request, advisor)) {
             self.cx.count(|counts| counts.requests += 1);
             return None;
         }
@@ -279,14 +282,20 @@ impl HostActor {
     }
 
     /// Hands a fetch to the pool; tells whether that failed.
-    fn send(&mut self, ctx: &Context<Self>, what: Errand, mut order: Order, advisor: Advisor) -> bool {
-        self.cx.settings.dress(&self.host, &mut order);
+    fn send(
+        &mut self,
+        ctx: &Context<Self>,
+        what: Errand,
+        mut request: FetchRequest,
+        advisor: Advisor,
+    ) -> bool {
+        self.cx.settings.dress(&self.host, &mut request);
         if self.next_start_is_far() {
-            order.connection = Connection::Close;
+            request.connection = Connection::Close;
         }
         // The state starts nothing without a grant; should it, nothing is sent.
         let Some(slot) = self.slot.take() else { return true };
-        let fetch = Fetch { slot, what, order, advisor, reply: ctx.address().recipient() };
+        let fetch = Fetch { slot, what, request, advisor, reply: ctx.address().recipient() };
         self.cx.pool.try_send(fetch).is_err()
     }
 
@@ -392,34 +401,34 @@ impl HostActor {
 }
 
 /// What is sent for a lease, and what is special about it; none for a record that cannot be read.
-pub(crate) fn order_of(lease: &Lease, scope: &Scope) -> Option<(Order, Option<Box<More>>, Reads)> {
+pub(crate) fn request_of(lease: &Lease, scope: &Scope) -> Option<(FetchRequest, Option<Box<More>>, Reads)> {
     let url = Url::parse(&lease.record.url).ok()?;
-    let mut order = Order::get(url);
+    let mut request = FetchRequest::get(url);
     if let Some(validators) = &lease.record.validators {
-        validators.ask(&mut order.headers);
+        validators.ask(&mut request.headers);
     }
     if lease.record.extra.is_empty() {
-        return Some((order, None, Reads::Page));
+        return Some((request, None, Reads::Page));
     }
     let Extra { more, reads, .. } = Extra::decode(&lease.record.extra).ok()?;
     if let Some(more) = &more {
         if let Some(method) = &more.method {
-            order.method = http::Method::from_bytes(method.as_bytes()).ok()?;
+            request.method = http::Method::from_bytes(method.as_bytes()).ok()?;
         }
         for (name, value) in &more.headers {
             let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
             let mut value = http::HeaderValue::from_bytes(value).ok()?;
             value.set_sensitive(is_credential(&name));
-            order.headers.append(name, value);
+            request.headers.append(name, value);
         }
-        let own = fingerprint_of(scope, &order.url, Some(more), reads);
-        order.came_back = more.origin.as_ref().is_some_and(|chain| chain.has(own));
-        order.proxy = more.proxy.as_deref().map(str::parse).transpose().ok()?;
-        order.session = more.session.as_deref().map(Into::into);
-        order.body = more.body.clone().map(Into::into);
-        order.repeatable = more.repeatable || order.method.is_idempotent();
+        let own = fingerprint_of(scope, &request.url, Some(more), reads);
+        request.came_back = more.origin.as_ref().is_some_and(|chain| chain.has(own));
+        request.proxy = more.proxy.as_deref().map(str::parse).transpose().ok()?;
+        request.session = more.session.as_deref().map(Into::into);
+        request.body = more.body.clone().map(Into::into);
+        request.repeatable = more.repeatable || request.method.is_idempotent();
     }
-    Some((order, more, reads))
+    Some((request, more, reads))
 }
 
 impl Actor for HostActor {
@@ -449,10 +458,10 @@ impl Drop for HostActor {
     }
 }
 
-impl Handler<Poke> for HostActor {
+impl Handler<Wake> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, _: Poke, ctx: &mut Self::Context) {
+    fn handle(&mut self, _: Wake, ctx: &mut Self::Context) {
         self.step(ctx, Input::Tick);
     }
 }

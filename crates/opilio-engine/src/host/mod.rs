@@ -4,7 +4,7 @@ mod actor;
 mod errands;
 mod rules;
 
-pub(crate) use actor::{HostActor, RULES_FACTS, order_of};
+pub(crate) use actor::{HostActor, RULES_FACTS, request_of};
 pub(crate) use errands::{Admitted, Asker, Errands};
 #[cfg(test)]
 pub(crate) use rules::judged;

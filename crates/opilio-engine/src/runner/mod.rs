@@ -4,8 +4,8 @@
 //! into bytes and records that every other room can carry.
 
 mod actor;
+mod backlog;
 mod convert;
-mod hand;
 mod listing;
 mod naming;
 mod same;
@@ -15,7 +15,7 @@ mod watch;
 pub use convert::SeedError;
 
 pub(crate) use actor::{OVERDUE, RunnerSetup, SpiderRunner};
+pub(crate) use backlog::ParseBacklog;
 pub(crate) use convert::{SHAPES_MAX, fingerprint_of, seed_admissions};
-pub(crate) use hand::Hand;
 pub(crate) use naming::Naming;
 pub(crate) use watch::ParseWatch;

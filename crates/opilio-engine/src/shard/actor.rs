@@ -21,8 +21,8 @@ use crate::host::{
     Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesFacts, RulesTable, Unjudged, patience,
 };
 use crate::message::{
-    Assign, Call, Credit, Deliver, Drain, FromShard, Passivated, Poke, Settled, ShardCounts, ShardReport,
-    Stamp, Visit, Visited, Work,
+    Assign, Call, Credit, Deliver, Drain, FromShard, Passivated, Settled, ShardCounts, ShardReport, Stamp,
+    Visit, Visited, Wake, Work,
 };
 use crate::outbox::Outbox;
 use crate::settings::Settings;
@@ -225,7 +225,7 @@ impl Shard {
     }
 
     /// Tells the state of a live host, which outlives its actor: nothing that is told can get lost with a
-    /// mailbox. The actor is poked; one that is busy steps anyway, one that died is started again.
+    /// mailbox. The actor is woken; one that is busy steps anyway, one that died is started again.
     fn tell(&mut self, host: &Host, input: Input) {
         let now = self.cx.clock.now();
         let Some(live) = self.live.get(host) else { return };
@@ -248,7 +248,7 @@ impl Shard {
                 }
             }
         }
-        let _ = live.actor.try_send(Poke);
+        let _ = live.actor.try_send(Wake);
     }
 }
 

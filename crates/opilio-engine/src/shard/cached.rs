@@ -8,7 +8,7 @@ use opilio_fetch::Fetcher;
 
 use super::ShardContext;
 use crate::extra::Reads;
-use crate::host::order_of;
+use crate::host::request_of;
 use crate::message::Deliver;
 use crate::page::Answer;
 
@@ -31,7 +31,7 @@ pub(super) async fn missing(
 ) -> Vec<Lease> {
     let mut missing = Vec::new();
     for lease in leases {
-        let answer = match order_of(&lease, &cx.settings.scope) {
+        let answer = match request_of(&lease, &cx.settings.scope) {
             // Sitemaps are read another way, and rarely.
             Some((mut order, _, Reads::Page)) => {
                 order.accept = cx.settings.scope.accept();

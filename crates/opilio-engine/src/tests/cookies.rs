@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use opilio_core::{HostPolicy, Reason, per_second};
-use opilio_fetch::{Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use opilio_frontier::Durability;
 use tempfile::TempDir;
 use tokio::task::LocalSet;
@@ -15,7 +15,7 @@ use crate::{CrawlReport, Crawler};
 
 /// Its login sets a cookie, without which there is nothing to see.
 fn members() -> Rc<dyn Transport> {
-    Rc::new(ScriptedTransport::new(|_, ask: &Ask| {
+    Rc::new(ScriptedTransport::new(|_, ask: &TransportRequest| {
         let cookie = ask.headers.get(http::header::COOKIE).map(|value| value.to_str().unwrap().to_owned());
         let answer = match (ask.url.path(), cookie.as_deref()) {
             ("/login", _) => {

@@ -56,7 +56,7 @@ fn expect_the_rest(dir: &Path, what: &str) {
 fn an_actor_that_panics_ends_the_crawl_with_its_name_and_loses_nothing() {
     for name in ACTORS {
         let dir = tempfile::tempdir().unwrap();
-        let (ended, took, _) = run(kept(dir.path()).fault(name, Duration::from_millis(700)));
+        let (ended, took, _) = run(kept(dir.path()).fault(name, Duration::from_millis(300)));
         assert_eq!(died(ended), name);
         assert!(took < Duration::from_secs(10), "{name}: {took:?}");
         expect_the_rest(dir.path(), name);
@@ -137,10 +137,12 @@ fn a_sink_that_panics_ends_the_crawl_with_the_exporters_name_and_loses_nothing()
 #[test]
 fn a_transport_that_panics_at_one_url_costs_that_url() {
     let make = || -> std::rc::Rc<dyn Transport> {
-        std::rc::Rc::new(ScriptedTransport::new(|_, ask: &opilio_fetch::Ask| -> ScriptedAnswer {
-            assert!(!ask.url.path().ends_with("/7"), "this one panics");
-            page()
-        }))
+        std::rc::Rc::new(ScriptedTransport::new(
+            |_, ask: &opilio_fetch::TransportRequest| -> ScriptedAnswer {
+                assert!(!ask.url.path().ends_with("/7"), "this one panics");
+                page()
+            },
+        ))
     };
     let (report, took, _) = run(crawler(List(urls("a.example", 20).collect())).transport(make));
     let report = report.unwrap();

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use opilio_core::{Fault, Reason, RetryPolicy};
-use opilio_fetch::{Ask, Phase, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{Phase, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use tokio::time::Instant;
 
 use super::{List, crawler, run, urls, web};
@@ -80,7 +80,7 @@ impl Spider for Shop {
 
 fn shop(of: &'static str) -> Crawler<Shop> {
     let transport: fn() -> Rc<dyn Transport> = || {
-        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| match ask.url.as_str() {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| match ask.url.as_str() {
             "http://a.example/list?page=1" => {
                 ScriptedAnswer::page("<a href=/gone>1</a><a href=//b.example/gone>2</a><a href=/moved>3</a>")
             }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use opilio_core::{HostPolicy, per_second};
-use opilio_fetch::{Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -30,7 +30,7 @@ impl Spider for Sends {
 /// Method and path, body, its type, and the language that was asked for.
 type Said = (String, String, Option<String>, String);
 
-fn said(ask: &Ask) -> Said {
+fn said(ask: &TransportRequest) -> Said {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let of = |name: &str| ask.headers.get(name).map(|value| text(value.as_bytes()));
     let body = ask.body.as_deref().map(text).unwrap_or_default();
@@ -45,7 +45,7 @@ thread_local! {
 fn sends(requests: Vec<Request<()>>) -> Crawler<Sends> {
     ASKED.with(|asked| asked.borrow_mut().clear());
     let transport: fn() -> Rc<dyn Transport> = || {
-        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| {
             ASKED.with(|asked| asked.borrow_mut().push(said(ask)));
             ScriptedAnswer::page("")
         }))

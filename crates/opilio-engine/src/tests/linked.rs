@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use opilio_core::{HostPolicy, per_second};
-use opilio_fetch::{AddressPolicy, Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{AddressPolicy, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use tokio::time::Instant;
 
 use super::ARRIVALS;
@@ -34,7 +34,7 @@ pub(super) fn site(
     move || {
         let answer = answer.clone();
         let start = Instant::now();
-        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &TransportRequest| {
             ARRIVALS.with(|arrivals| arrivals.borrow_mut().push((now - start, ask.url.to_string())));
             answer(ask.url.as_str())
         }))

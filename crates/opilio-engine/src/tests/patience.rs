@@ -103,7 +103,7 @@ fn a_status_that_is_named_as_worth_a_retry_is_tried_as_often_as_a_500() {
         };
         let late = move || {
             let mut late = 0;
-            Rc::new(ScriptedTransport::new(move |_: Instant, ask: &Ask| {
+            Rc::new(ScriptedTransport::new(move |_: Instant, ask: &TransportRequest| {
                 late += usize::from(ask.url.path() == "/late");
                 match ask.url.path() {
                     "/late" if late <= 2 => bare(status),
@@ -228,7 +228,7 @@ fn a_page_that_is_always_refused_ends_with_its_word_and_the_others_are_pages() {
         let transport = move || {
             let answer = answer.clone();
             Rc::new(ScriptedTransport::new(
-                move |_: Instant, ask: &Ask| {
+                move |_: Instant, ask: &TransportRequest| {
                     if ask.url.path() == "/2" { answer.clone() } else { page() }
                 },
             )) as Rc<dyn Transport>

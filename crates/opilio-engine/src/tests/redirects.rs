@@ -10,7 +10,7 @@ use http::header::{COOKIE, LOCATION, RETRY_AFTER, SET_COOKIE};
 use http::{HeaderName, HeaderValue};
 use opilio_core::{Fault, HostPolicy, Reason, RetryPolicy, per_second};
 use opilio_export::Collect;
-use opilio_fetch::{AddressPolicy, Ask, Phase, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{AddressPolicy, Phase, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use tokio::time::Instant;
 
 use crate::{CrawlReport, Crawler, Follow, Found, Page, ParseError, Request, Scope, Spider, Stopped};
@@ -38,7 +38,7 @@ impl Spider for Site {
     }
 }
 
-type Web = fn(&Ask) -> ScriptedAnswer;
+type Web = fn(&TransportRequest) -> ScriptedAnswer;
 
 fn with(answer: ScriptedAnswer, name: HeaderName, value: &str) -> ScriptedAnswer {
     answer.header(name, HeaderValue::from_str(value).unwrap())
@@ -53,11 +53,11 @@ pub(super) fn sets(answer: ScriptedAnswer, cookie: &str) -> ScriptedAnswer {
 }
 
 /// A page that is called what its path is.
-pub(super) fn page(ask: &Ask) -> ScriptedAnswer {
+pub(super) fn page(ask: &TransportRequest) -> ScriptedAnswer {
     ScriptedAnswer::page(format!("<title>{}</title>", ask.url.path())).after(Duration::from_millis(3))
 }
 
-pub(super) fn has(ask: &Ask, cookie: &str) -> bool {
+pub(super) fn has(ask: &TransportRequest, cookie: &str) -> bool {
     let sent = ask.headers.get(COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     sent.split("; ").any(|one| one == cookie)
 }
@@ -88,12 +88,12 @@ impl Ran {
 }
 
 fn transport(
-    web: impl Fn(&Ask) -> ScriptedAnswer + Clone + Send + Sync + 'static,
+    web: impl Fn(&TransportRequest) -> ScriptedAnswer + Clone + Send + Sync + 'static,
     log: Arc<Mutex<Vec<(Duration, String)>>>,
 ) -> impl Fn() -> Rc<dyn Transport> + Send + Sync {
     move || {
         let (web, log, start) = (web.clone(), log.clone(), Instant::now());
-        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &TransportRequest| {
             log.lock().unwrap().push((now - start, ask.url.to_string()));
             web(ask)
         }))
@@ -106,7 +106,7 @@ fn runtime() -> tokio::runtime::Runtime {
 
 pub(super) fn run(
     crawler: Crawler<Site>,
-    web: impl Fn(&Ask) -> ScriptedAnswer + Clone + Send + Sync + 'static,
+    web: impl Fn(&TransportRequest) -> ScriptedAnswer + Clone + Send + Sync + 'static,
 ) -> Ran {
     let (output, collected) = Collect::new();
     let mut ran = run_unwritten(crawler.export(output), web);
@@ -120,7 +120,7 @@ pub(super) fn run(
 /// The same for a crawl of several runs, whose output cannot be in memory.
 fn run_unwritten(
     crawler: Crawler<Site>,
-    web: impl Fn(&Ask) -> ScriptedAnswer + Clone + Send + Sync + 'static,
+    web: impl Fn(&TransportRequest) -> ScriptedAnswer + Clone + Send + Sync + 'static,
 ) -> Ran {
     let log: Arc<Mutex<Vec<_>>> = Arc::default();
     let crawler = crawler.transport(transport(web, log.clone()));
@@ -226,7 +226,7 @@ fn seeds_that_lead_to_each_other_are_a_loop_each() {
 }
 
 /// `/0` → `/1` → … → `/11` → `/3`, and from there round; every third on another host.
-fn long_ring(ask: &Ask) -> ScriptedAnswer {
+fn long_ring(ask: &TransportRequest) -> ScriptedAnswer {
     let Ok(n) = ask.url.path()[1..].parse::<u32>() else { return page(ask) };
     to(&ring_url(if n == 11 { 3 } else { n + 1 }))
 }
@@ -266,7 +266,7 @@ fn what_leads_to_a_failure_fails_with_its_reason_whenever_it_is_met() {
     for (status, reason) in
         [(500, Reason::Http5xx), (503, Reason::Http5xx), (404, Reason::Http4xx), (501, Reason::Http5xx)]
     {
-        let web = move |ask: &Ask| match ask.url.path() {
+        let web = move |ask: &TransportRequest| match ask.url.path() {
             "/a" | "/b" | "/c" => to("/t"),
             "/d" => to("/c"),
             "/t" => ScriptedAnswer::status(status),
@@ -341,7 +341,7 @@ fn an_alias_stands_for_a_page_whichever_of_them_comes_first() {
 
 #[test]
 fn what_robots_or_the_scope_forbids_fails_for_each_that_leads_there() {
-    let web = |ask: &Ask| match ask.url.path() {
+    let web = |ask: &TransportRequest| match ask.url.path() {
         "/robots.txt" => ScriptedAnswer::page("User-agent: *\nDisallow: /t\n"),
         "/a" | "/b" => to("/t"),
         "/c" | "/d" => to("/private/x"),
@@ -358,7 +358,7 @@ fn what_robots_or_the_scope_forbids_fails_for_each_that_leads_there() {
 }
 
 /// Every page leads to one `/consent`; it sets the cookie and leads back to the page that was asked last.
-fn consent(ask: &Ask) -> ScriptedAnswer {
+fn consent(ask: &TransportRequest) -> ScriptedAnswer {
     let path = ask.url.path();
     let cookies = ask.headers.get(COOKIE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let back = cookies.split("; ").find_map(|cookie| cookie.strip_prefix("back=")).unwrap_or("/p0");
@@ -396,7 +396,7 @@ fn a_wall_whose_way_back_is_named_in_its_url_or_is_the_start_page_lets_all_pages
 }
 
 /// The cookie that counts is set two hops behind the wall, on the way back from another host.
-fn single_sign_on(ask: &Ask) -> ScriptedAnswer {
+fn single_sign_on(ask: &TransportRequest) -> ScriptedAnswer {
     match (ask.url.host_str().unwrap_or_default(), ask.url.path()) {
         ("sso.example", _) => sets(to("http://a.example/set"), "known=1"),
         (_, "/set") => sets(to("/"), "ok=1"),
@@ -481,7 +481,7 @@ fn a_cookie_on_the_way_to_a_known_page_costs_one_more_round_and_no_second() {
 fn a_chain_in_which_any_hop_sets_a_cookie_may_come_back() {
     // Set by the first, by the middle, by the last of three.
     for which in ["/a", "/b", "/c"] {
-        let web = move |ask: &Ask| {
+        let web = move |ask: &TransportRequest| {
             let path = ask.url.path();
             let next = match path {
                 "/a" if has(ask, "ok=1") => return page(ask),
@@ -500,7 +500,7 @@ fn a_chain_in_which_any_hop_sets_a_cookie_may_come_back() {
 
 #[test]
 fn a_page_may_lead_to_itself_as_often_as_it_sets_cookies_up_to_the_limit() {
-    let web = |ask: &Ask| {
+    let web = |ask: &TransportRequest| {
         let turns = ask.headers.get(COOKIE).and_then(|value| value.to_str().ok()).unwrap_or("n=0");
         let turns: u32 = turns.strip_prefix("n=").and_then(|turns| turns.parse().ok()).unwrap_or_default();
         match (ask.url.path(), turns) {
@@ -519,7 +519,7 @@ fn a_page_may_lead_to_itself_as_often_as_it_sets_cookies_up_to_the_limit() {
 }
 
 /// A shop that moved: every page of the old names leads to the same on the new one.
-fn moved(ask: &Ask) -> ScriptedAnswer {
+fn moved(ask: &TransportRequest) -> ScriptedAnswer {
     match (ask.url.scheme(), ask.url.host_str().unwrap_or_default(), ask.url.path()) {
         ("https", "www.shop.example", "/") => {
             ScriptedAnswer::page("<title>/</title><a href=/1><a href=/2><a href=http://other.example/>")
@@ -561,7 +561,7 @@ fn a_sitemap_that_has_moved_lists_pages_of_where_it_is_now() {
             Ok(())
         }
     }
-    let web = |ask: &Ask| match (ask.url.host_str().unwrap_or_default(), ask.url.path()) {
+    let web = |ask: &TransportRequest| match (ask.url.host_str().unwrap_or_default(), ask.url.path()) {
         ("shop.example", path) => to(&format!("https://www.shop.example{path}")),
         (_, "/sitemap.xml") => ScriptedAnswer::page(
             "<urlset><url><loc>https://www.shop.example/1</loc></url>\
@@ -578,7 +578,7 @@ fn a_sitemap_that_has_moved_lists_pages_of_where_it_is_now() {
 
 #[test]
 fn a_links_redirect_takes_no_scope_along() {
-    let web = |ask: &Ask| match (ask.url.host_str().unwrap_or_default(), ask.url.path()) {
+    let web = |ask: &TransportRequest| match (ask.url.host_str().unwrap_or_default(), ask.url.path()) {
         ("a.example", "/") => ScriptedAnswer::page("<title>/</title><a href=/out>"),
         ("a.example", "/out") => to("http://elsewhere.example/"),
         _ => page(ask),
@@ -609,7 +609,7 @@ fn a_scope_that_grew_is_that_of_the_next_run_too() {
 fn a_redirect_that_states_a_wait_is_followed_after_it() {
     for (from, target) in [("/", "/t"), ("/", "http://b.example/t")] {
         for status in [301, 302, 303, 307, 308] {
-            let web = move |ask: &Ask| match ask.url.path() {
+            let web = move |ask: &TransportRequest| match ask.url.path() {
                 "/" => {
                     let answer = with(ScriptedAnswer::status(status), LOCATION, target);
                     with(answer, RETRY_AFTER, "2")
@@ -629,7 +629,7 @@ fn a_redirect_that_states_a_wait_is_followed_after_it() {
 
 #[test]
 fn a_redirect_that_states_a_wait_beyond_any_patience_is_not_followed_early() {
-    let web = |ask: &Ask| match ask.url.path() {
+    let web = |ask: &TransportRequest| match ask.url.path() {
         "/" => with(to("/t"), RETRY_AFTER, "86400"),
         _ => page(ask),
     };
@@ -641,7 +641,7 @@ fn a_redirect_that_states_a_wait_beyond_any_patience_is_not_followed_early() {
 #[test]
 fn what_waits_for_a_known_url_is_left_where_a_crawl_stops_early() {
     // `/t` is asked last, and the crawl ends before.
-    let web = |ask: &Ask| match ask.url.path() {
+    let web = |ask: &TransportRequest| match ask.url.path() {
         "/a" | "/b" => to("/t"),
         "/t" => page(ask).after(Duration::from_secs(25)),
         _ => page(ask),
@@ -659,13 +659,13 @@ fn what_waited_is_ended_by_a_later_run_and_tried_again_with_its_target() {
     let dir = tempfile::tempdir().unwrap();
     let state = dir.path().join("state");
     let urls = ["/a", "/b", "/1", "/t"].map(absolute);
-    let slow = |ask: &Ask| match ask.url.path() {
+    let slow = |ask: &TransportRequest| match ask.url.path() {
         "/a" | "/b" => to("/t"),
         "/t" => page(ask).after(Duration::from_secs(25)),
         _ => page(ask),
     };
     run_unwritten(crawler(&urls).state(&state).max_duration(Duration::from_secs(2)), slow);
-    let broken = |ask: &Ask| match ask.url.path() {
+    let broken = |ask: &TransportRequest| match ask.url.path() {
         "/a" | "/b" => to("/t"),
         "/t" => ScriptedAnswer::status(500),
         _ => page(ask),
@@ -674,7 +674,7 @@ fn what_waited_is_ended_by_a_later_run_and_tried_again_with_its_target() {
     let failed = ["/a", "/b", "/t"].map(|path| (absolute(path), Reason::Http5xx));
     assert_eq!(ran.failures(), failed);
     assert!(ran.asked.iter().all(|(_, url)| url.ends_with("/t")), "only that one: {:?}", ran.asked);
-    let well = |ask: &Ask| match ask.url.path() {
+    let well = |ask: &TransportRequest| match ask.url.path() {
         "/a" | "/b" => to("/t"),
         _ => page(ask),
     };

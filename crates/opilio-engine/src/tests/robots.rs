@@ -15,7 +15,7 @@ pub(super) fn site(
     move || {
         let answer = answer.clone();
         let start = Instant::now();
-        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(move |now: Instant, ask: &TransportRequest| {
             let at = now - start;
             ARRIVALS.with(|arrivals| arrivals.borrow_mut().push((at, ask.url.to_string())));
             answer(ask.url.as_str(), at)
@@ -169,7 +169,7 @@ fn a_connection_is_closed_when_the_crawl_delay_keeps_the_next_start_away() {
     let kept = |delay: u32| {
         let spider = List(urls("a.example", 3).collect());
         let transport = move || -> Rc<dyn Transport> {
-            Rc::new(ScriptedTransport::new(move |_: Instant, ask: &Ask| {
+            Rc::new(ScriptedTransport::new(move |_: Instant, ask: &TransportRequest| {
                 ASKED.with(|asked| asked.borrow_mut().push(ask.connection));
                 match ask.url.path() {
                     "/robots.txt" => text(format!("user-agent: *\ncrawl-delay: {delay}\n")),
@@ -192,7 +192,7 @@ fn a_crawl_of_many_hosts_keeps_no_more_connections_than_it_may() {
     crate::fetcher::CONNECTIONS_MAX.set(Some(8));
     ASKED.with(|asked| asked.borrow_mut().clear());
     let transport = || -> Rc<dyn Transport> {
-        Rc::new(ScriptedTransport::new(|_: Instant, ask: &Ask| {
+        Rc::new(ScriptedTransport::new(|_: Instant, ask: &TransportRequest| {
             ASKED.with(|asked| asked.borrow_mut().push(ask.connection));
             page()
         }))

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use opilio_core::{HostPolicy, Reason, per_minute, per_second};
 use opilio_export::{Csv, Encoder, Export, ExportError, JsonLines, Sink};
-use opilio_fetch::{Ask, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use opilio_frontier::{DiskFrontier, DiskOptions, Frontier};
 use tempfile::TempDir;
 use tokio::task::LocalSet;
@@ -330,7 +330,7 @@ fn old_pages_are_asked_for_again_and_what_changed_is_known() {
     // The first has an ETag, the second nothing, and the third changes.
     let web = |third: &'static str| {
         move || -> Rc<dyn Transport> {
-            Rc::new(ScriptedTransport::new(move |_, ask: &Ask| {
+            Rc::new(ScriptedTransport::new(move |_, ask: &TransportRequest| {
                 let tag = http::HeaderValue::from_static("\"v1\"");
                 match ask.url.path() {
                     "/0" if ask.headers.get(http::header::IF_NONE_MATCH) == Some(&tag) => {

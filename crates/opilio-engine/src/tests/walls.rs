@@ -6,36 +6,36 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::SET_COOKIE;
 use opilio_core::{HostPolicy, Reason, per_second};
-use opilio_fetch::{Ask, ScriptedAnswer};
+use opilio_fetch::{ScriptedAnswer, TransportRequest};
 
 use super::redirects::{absolute, crawler, has, page, run, sets, to};
 
 #[test]
 fn a_wall_of_several_turns_is_passed_wherever_it_leads_in_between() {
     // Each turn sets one more cookie, and only then is the page shown.
-    let turns = |ask: &Ask| (1..=3).take_while(|n| has(ask, &format!("c{n}={n}"))).count() + 1;
-    let to_itself = move |ask: &Ask| match turns(ask) {
+    let turns = |ask: &TransportRequest| (1..=3).take_while(|n| has(ask, &format!("c{n}={n}"))).count() + 1;
+    let to_itself = move |ask: &TransportRequest| match turns(ask) {
         4 => page(ask),
         turn => sets(to(ask.url.path()), &format!("c{turn}={turn}")),
     };
-    let by_another = move |ask: &Ask| match (turns(ask), ask.url.path()) {
+    let by_another = move |ask: &TransportRequest| match (turns(ask), ask.url.path()) {
         (turn, path) if path.starts_with("/check") => sets(to(&path[6..]), &format!("c{turn}={turn}")),
         (4, _) => page(ask),
         (_, path) => to(&format!("/check{path}")),
     };
-    let first_by_another = move |ask: &Ask| match (turns(ask), ask.url.path()) {
+    let first_by_another = move |ask: &TransportRequest| match (turns(ask), ask.url.path()) {
         (turn, path) if path.starts_with("/check") => sets(to(&path[6..]), &format!("c{turn}={turn}")),
         (1, path) => to(&format!("/check{path}")),
         (4, _) => page(ask),
         (turn, path) => sets(to(path), &format!("c{turn}={turn}")),
     };
-    let first_at_itself = move |ask: &Ask| match (turns(ask), ask.url.path()) {
+    let first_at_itself = move |ask: &TransportRequest| match (turns(ask), ask.url.path()) {
         (turn, path) if path.starts_with("/check") => sets(to(&path[6..]), &format!("c{turn}={turn}")),
         (1, path) => sets(to(path), "c1=1"),
         (4, _) => page(ask),
         (_, path) => to(&format!("/check{path}")),
     };
-    type Wall = Box<dyn Fn(&Ask) -> ScriptedAnswer + Send + Sync>;
+    type Wall = Box<dyn Fn(&TransportRequest) -> ScriptedAnswer + Send + Sync>;
     let walls: [(&str, Arc<Wall>); 4] = [
         ("to itself", Arc::new(Box::new(to_itself))),
         ("by another", Arc::new(Box::new(by_another))),
@@ -47,7 +47,7 @@ fn a_wall_of_several_turns_is_passed_wherever_it_leads_in_between() {
             let paths: Vec<_> = (0..count).map(|n| format!("/{n}")).collect();
             let urls: Vec<_> = paths.iter().map(|path| absolute(path)).collect();
             let web = wall.clone();
-            let ran = run(crawler(&urls).max_redirects(10), move |ask: &Ask| web(ask));
+            let ran = run(crawler(&urls).max_redirects(10), move |ask: &TransportRequest| web(ask));
             let pages: Vec<_> = paths.iter().map(|path| format!("{} is {path}", absolute(path))).collect();
             assert_eq!(ran.items, pages, "{what}, {count}: {:?}", ran.asked);
         }
@@ -59,7 +59,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
     // A page, or another chain at the wall, has set the first one, and the second turn sets the second.
     let second_turn = Mutex::new(std::collections::HashSet::new());
     let second_turn = Arc::new(second_turn);
-    let by_a_page = move |ask: &Ask| match ask.url.path() {
+    let by_a_page = move |ask: &TransportRequest| match ask.url.path() {
         "/start" => ScriptedAnswer::page("<title>/start</title><a href=/0>0</a><a href=/1>1</a>")
             .header(SET_COOKIE, HeaderValue::from_static("c1=1; Path=/"))
             .after(Duration::from_millis(3)),
@@ -71,7 +71,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
     let pages = ["/0", "/1", "/start"].map(|path| format!("{} is {path}", absolute(path)));
     assert_eq!(ran.items, pages, "{:?}", ran.asked);
     // Those that come to the wall after the first have its cookie, and asked for their page without it.
-    let by_another = |ask: &Ask| match (ask.url.path(), ask.url.query()) {
+    let by_another = |ask: &TransportRequest| match (ask.url.path(), ask.url.query()) {
         ("/wall", Some(from)) if has(ask, "c1=1") => to(&format!("/{from}")),
         ("/wall", Some(from)) => sets(to(&format!("/wall?{from}")), "c1=1"),
         _ if has(ask, "c1=1") => page(ask),
@@ -85,7 +85,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
     }
     // The second turn is elsewhere, and at another URL than the first.
     let visits = Arc::new(Mutex::new(Vec::new()));
-    let elsewhere = move |ask: &Ask| {
+    let elsewhere = move |ask: &TransportRequest| {
         let path = ask.url.path().to_owned();
         let mut visits = visits.lock().unwrap();
         visits.push(path.clone());
@@ -109,7 +109,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
         ran.asked
     );
     // A ring stays one, and is gone through once more at a site that sets cookies.
-    let ring = |ask: &Ask| match ask.url.path() {
+    let ring = |ask: &TransportRequest| match ask.url.path() {
         "/start" => ScriptedAnswer::page("<title>/start</title><a href=/a>a</a>")
             .header(SET_COOKIE, HeaderValue::from_static("c1=1; Path=/"))
             .after(Duration::from_millis(3)),
@@ -126,7 +126,7 @@ fn a_loop_is_none_for_whoever_was_given_a_cookie_meanwhile() {
 fn a_ring_of_any_length_is_a_loop_also_where_some_page_sets_cookies() {
     for length in [2, 3, 7, 10] {
         let urls = vec![absolute("/page"), absolute("/ring/0")];
-        let ran = run(crawler(&urls).max_redirects(10), move |ask: &Ask| {
+        let ran = run(crawler(&urls).max_redirects(10), move |ask: &TransportRequest| {
             match ask.url.path().strip_prefix("/ring/").and_then(|n| n.parse::<u32>().ok()) {
                 Some(n) => to(&format!("/ring/{}", (n + 1) % length)),
                 None => page(ask).header(SET_COOKIE, HeaderValue::from_static("seen=1")),

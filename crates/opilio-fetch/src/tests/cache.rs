@@ -8,7 +8,7 @@ use opilio_core::Outcome;
 
 use super::server::{Act, Server, answer};
 use super::{fetcher, get};
-use crate::{Cache, Fetched, Fetcher, Incoming, Middleware, Order, Purpose};
+use crate::{Cache, FetchRequest, Fetched, Fetcher, Incoming, Middleware, Purpose};
 
 fn cached(dir: &Path) -> Fetcher {
     fetcher().cache(Cache::open(dir).unwrap())
@@ -52,7 +52,7 @@ async fn what_is_fresh_is_read_again_and_nothing_is_sent() {
     let head = again.head.unwrap();
     assert_eq!((&head.headers["x-a"], head.url.as_str()), (&HeaderValue::from_static("1"), &*url));
     assert_eq!(server.requests().len(), 1);
-    assert!(cached(dir.path()).cached(&Order::get(url.parse().unwrap())).await.is_some());
+    assert!(cached(dir.path()).cached(&FetchRequest::get(url.parse().unwrap())).await.is_some());
     let found = std::process::Command::new("grep").args(["-r", "s3cret"]).arg(dir.path()).output().unwrap();
     assert!(found.stdout.is_empty(), "secrets do not lie about");
 }
@@ -69,7 +69,7 @@ async fn what_is_stale_is_asked_for_and_may_have_stayed() {
     .await;
     let (fetcher, url) = (cached(dir.path()), server.url("/"));
     assert_eq!(body(&get(&fetcher, &url).await), "one");
-    assert!(fetcher.cached(&Order::get(url.parse().unwrap())).await.is_none());
+    assert!(fetcher.cached(&FetchRequest::get(url.parse().unwrap())).await.is_none());
     let same = get(&fetcher, &url).await;
     assert_eq!(
         (body(&same), &same.head.as_ref().unwrap().headers["x-age"]),
@@ -112,21 +112,21 @@ async fn what_is_no_page_to_the_crawl_is_neither_kept_nor_read() {
         ("200 OK", fresh, "page"),
     ])
     .await;
-    let order = || Order::get(server.url("/").parse().unwrap());
+    let order = || FetchRequest::get(server.url("/").parse().unwrap());
     let named = || [202].into_iter().collect();
     let fetcher = cached(dir.path());
     // Kept where it is not named; not read where it is.
     assert_eq!(fetcher.fetch(order()).await.outcome, Outcome::Answered(202));
     for outcome in [Outcome::Refused(202), Outcome::Answered(202)] {
         let order = match outcome {
-            Outcome::Refused(_) => Order { slow_down: named(), ..order() },
-            _ => Order { retried: named(), ..order() },
+            Outcome::Refused(_) => FetchRequest { slow_down: named(), ..order() },
+            _ => FetchRequest { retried: named(), ..order() },
         };
         assert!(fetcher.cached(&order).await.is_none());
         assert_eq!(fetcher.fetch(order).await.outcome, outcome);
     }
-    let other = Order::get(server.url("/other").parse().unwrap());
-    fetcher.fetch(Order { retried: named(), ..other.clone() }).await;
+    let other = FetchRequest::get(server.url("/other").parse().unwrap());
+    fetcher.fetch(FetchRequest { retried: named(), ..other.clone() }).await;
     assert!(fetcher.cached(&other).await.is_none(), "not kept");
     let refusing = fetcher.clone().middleware(vec![std::sync::Arc::new(Captcha)]);
     assert_eq!(refusing.fetch(other.clone()).await.outcome, Outcome::Refused(200));
@@ -140,9 +140,9 @@ async fn users_logins_languages_and_methods_are_told_apart() {
     let fresh = "Cache-Control: max-age=60\r\nVary: Accept-Language\r\n";
     let server = server(&[("200 OK", fresh, "page")]).await;
     let fetcher = cached(dir.path());
-    let order = || Order::get(server.url("/").parse().unwrap());
+    let order = || FetchRequest::get(server.url("/").parse().unwrap());
     let mut count = 0;
-    let mut sends = async |order: Order| {
+    let mut sends = async |order: FetchRequest| {
         fetcher.fetch(order).await;
         let sent = server.requests().len() - count;
         count += sent;
@@ -150,7 +150,7 @@ async fn users_logins_languages_and_methods_are_told_apart() {
     };
     assert!(sends(order()).await);
     assert!(!sends(order()).await);
-    let session = || Order { session: Some("alice".into()), ..order() };
+    let session = || FetchRequest { session: Some("alice".into()), ..order() };
     assert!(sends(session()).await);
     assert!(!sends(session()).await);
     for (name, value) in [
@@ -162,7 +162,7 @@ async fn users_logins_languages_and_methods_are_told_apart() {
         order.headers.insert(name.clone(), HeaderValue::from_static(value));
         assert!(sends(order).await, "{name}");
     }
-    assert!(sends(Order::new(http::Method::POST, order().url)).await);
+    assert!(sends(FetchRequest::new(http::Method::POST, order().url)).await);
 }
 
 #[tokio::test]
@@ -216,7 +216,10 @@ async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
         ("302 Found", "Location: /b\r\nRetry-After: 1\r\n", ""),
     ])
     .await;
-    let order = |path: &str, purpose| Order { purpose, ..Order::get(server.url(path).parse().unwrap()) };
+    let order = |path: &str, purpose| FetchRequest {
+        purpose,
+        ..FetchRequest::get(server.url(path).parse().unwrap())
+    };
     let (page, rules) = (Purpose::Page, Purpose::Robots);
     for _ in 0..2 {
         assert_eq!(long().fetch(order("/302", page)).await.outcome, Outcome::Redirected(302));
@@ -238,7 +241,7 @@ async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
     // Nor is a wait kept that was over long ago.
     long().fetch(order("/wait", page)).await;
     assert!(long().cached(&order("/wait", page)).await.is_none());
-    assert!(!long().fetch(Order { came_back: true, ..order("/302", page) }).await.cached);
+    assert!(!long().fetch(FetchRequest { came_back: true, ..order("/302", page) }).await.cached);
     // Rules are asked for again after a day, pages are not.
     let day = |n: i64| {
         let now =

@@ -5,7 +5,7 @@ use opilio_core::{Fault, Outcome};
 use super::server::{Act, Server, answer, send};
 use super::{assert_fault, fetcher, fetcher_with, get, impatient, local};
 use crate::decode::tests::encode;
-use crate::{Accept, DnsCache, Fetched, Limits, Order, WebSettings};
+use crate::{Accept, DnsCache, FetchRequest, Fetched, Limits, WebSettings};
 
 /// Lines that are no field, as they were met: each costs itself and nothing else.
 const STRAY: [&[u8]; 14] = [
@@ -291,7 +291,8 @@ async fn a_type_survives_a_byte_that_is_no_ascii() {
         let head =
             [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Type: ", value, b"\r\n\r\nhello"].concat();
         let server = Server::answering(vec![send(head)]).await;
-        let order = Order { accept: Accept::Text, ..Order::get(server.url("/").parse().unwrap()) };
+        let order =
+            FetchRequest { accept: Accept::Text, ..FetchRequest::get(server.url("/").parse().unwrap()) };
         let fetched = impatient().fetch(order).await;
         let what = String::from_utf8_lossy(value);
         assert_eq!(header(&fetched, "content-type").unwrap(), value, "{what}");

@@ -19,7 +19,7 @@ use std::time::Duration;
 use opilio_core::{Fault, Outcome};
 use url::Url;
 
-use crate::{AddressPolicy, DnsCache, Fetched, Fetcher, Limits, Order, Web, WebSettings};
+use crate::{AddressPolicy, DnsCache, FetchRequest, Fetched, Fetcher, Limits, Web, WebSettings};
 
 /// Short enough for tests that wait for it, long enough for a loaded machine that need not.
 const SHORT: Duration = Duration::from_millis(400);
@@ -41,7 +41,7 @@ fn impatient() -> Fetcher {
 }
 
 async fn get(fetcher: &Fetcher, url: &str) -> Fetched {
-    fetcher.fetch(Order::get(Url::parse(url).unwrap())).await
+    fetcher.fetch(FetchRequest::get(Url::parse(url).unwrap())).await
 }
 
 #[track_caller]

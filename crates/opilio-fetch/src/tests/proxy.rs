@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::server::{Act, Server, answer, page};
 use super::web::https_server;
 use super::{assert_fault, fetcher_with, get, local};
-use crate::{Connection, DnsCache, Fetcher, Order, Proxy, Tls, WebSettings};
+use crate::{Connection, DnsCache, FetchRequest, Fetcher, Proxy, Tls, WebSettings};
 
 /// What a proxy of ours does with what it is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -169,7 +169,8 @@ async fn a_request_may_name_its_own_proxy() {
     );
     let fetcher = through(&[one.url("http")]);
     let proxy: Proxy = own.url("http").parse().unwrap();
-    let order = Order { proxy: Some(proxy), ..Order::get("http://shop.test/".parse().unwrap()) };
+    let order =
+        FetchRequest { proxy: Some(proxy), ..FetchRequest::get("http://shop.test/".parse().unwrap()) };
     assert_eq!(fetcher.fetch(order).await.outcome, Outcome::Answered(200));
     assert_eq!((one.seen().len(), own.seen().len()), (0, 1));
 }
@@ -205,10 +206,10 @@ async fn each_is_tried_once_and_one_that_is_left_is_enough() {
     assert_eq!([&shut, &bad, &live].map(|proxy| proxy.seen().len()), [1, 1, 1]);
     // The same with a body, which is sent whole to whoever takes it.
     let fetcher = through(&[shut.url("http"), live.url("http")]);
-    let order = Order {
+    let order = FetchRequest {
         method: http::Method::POST,
         body: Some("x=1".into()),
-        ..Order::get("http://shop.test/".parse().unwrap())
+        ..FetchRequest::get("http://shop.test/".parse().unwrap())
     };
     assert_eq!(fetcher.fetch(order).await.outcome, Outcome::Answered(200));
 
@@ -258,12 +259,15 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
     assert_fault(&get(&through(&[nowhere]), "http://shop.test/").await, Fault::Proxy, "no such name");
     // What must not be sent twice, and whose proxy has carried something, is not taken for unsent.
     let proxy = Forward::start(server.address, Manner::HangsUp).await;
-    let post = Order::new(http::Method::POST, "http://shop.test/".parse().unwrap());
+    let post = FetchRequest::new(http::Method::POST, "http://shop.test/".parse().unwrap());
     assert_fault(&through(&[proxy.url("http")]).fetch(post).await, Fault::Reset, "a POST");
     let flaky = Server::start(vec![vec![Act::Read, page("hello")], vec![Act::Read]]).await;
     let proxy = Forward::start(flaky.address, Manner::Carries).await;
     let fetcher = through(&[proxy.url("http")]);
-    let once = || Order { connection: Connection::Close, ..Order::get("http://shop.test/".parse().unwrap()) };
+    let once = || FetchRequest {
+        connection: Connection::Close,
+        ..FetchRequest::get("http://shop.test/".parse().unwrap())
+    };
     assert_eq!(fetcher.fetch(once()).await.outcome, Outcome::Answered(200));
     assert_fault(&fetcher.fetch(once()).await, Fault::Reset, "the host hangs up");
     // What the host says through a proxy is the host's.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::server::{Act, Server, answer, page, send};
 use super::{SHORT, assert_fault, fetcher, fetcher_with, get, impatient, local};
-use crate::{DnsCache, Limits, Order, WebSettings};
+use crate::{DnsCache, FetchRequest, Limits, WebSettings};
 
 async fn expect(acts: Vec<Act>, fault: Fault, what: &str) {
     let server = Server::answering(acts).await;
@@ -79,8 +79,10 @@ async fn a_status_that_is_named_is_what_it_is_named() {
     let fields = "Retry-After: 7\r\nContent-Length: 5\r\n";
     for (line, code) in [("403 No", 403), ("999 Denied", 999), ("202 Later", 202), ("302 Found", 302)] {
         let server = Server::answering(vec![answer(line, fields, "later")]).await;
-        let order =
-            Order { slow_down: [code].into_iter().collect(), ..Order::get(server.url("/").parse().unwrap()) };
+        let order = FetchRequest {
+            slow_down: [code].into_iter().collect(),
+            ..FetchRequest::get(server.url("/").parse().unwrap())
+        };
         let fetched = fetcher().fetch(order).await;
         assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Refused(code), &b""[..]));
         assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(7)), "{code}");
@@ -88,8 +90,10 @@ async fn a_status_that_is_named_is_what_it_is_named() {
     }
     for (line, code) in [("404 No", 404), ("999 Denied", 999), ("202 Later", 202)] {
         let server = Server::answering(vec![answer(line, "Content-Length: 5\r\n", "later")]).await;
-        let order =
-            Order { retried: [code].into_iter().collect(), ..Order::get(server.url("/").parse().unwrap()) };
+        let order = FetchRequest {
+            retried: [code].into_iter().collect(),
+            ..FetchRequest::get(server.url("/").parse().unwrap())
+        };
         let fetched = fetcher().fetch(order).await;
         assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(code), &b"later"[..]));
     }
@@ -102,8 +106,11 @@ async fn a_status_that_is_named_is_what_it_is_named() {
     ] {
         let server = Server::answering(vec![answer(line, fields, "later")]).await;
         let named = || [403, 429, 503, 999].into_iter().collect();
-        let order =
-            Order { slow_down: named(), retried: named(), ..Order::get(server.url("/").parse().unwrap()) };
+        let order = FetchRequest {
+            slow_down: named(),
+            retried: named(),
+            ..FetchRequest::get(server.url("/").parse().unwrap())
+        };
         assert_eq!(fetcher().fetch(order).await.outcome, outcome, "{line}");
     }
 }
@@ -241,13 +248,17 @@ async fn of_a_body_of_which_the_beginning_counts_the_rest_is_not_read() {
         (vec![coded("gzip", &zeros)], "a bomb"),
     ] {
         let server = Server::answering(acts).await;
-        let order = Order { enough: Some(ENOUGH), ..Order::get(server.url("/robots.txt").parse().unwrap()) };
+        let order = FetchRequest {
+            enough: Some(ENOUGH),
+            ..FetchRequest::get(server.url("/robots.txt").parse().unwrap())
+        };
         let fetched = impatient().fetch(order).await;
         assert_eq!(fetched.outcome, Outcome::Answered(200), "{what}: {:?}", fetched.error);
         assert_eq!(fetched.body.len(), ENOUGH, "{what}");
     }
     let short = Server::answering(vec![answer("200 OK", "Content-Length: 1000\r\n", "half")]).await;
-    let order = Order { enough: Some(ENOUGH), ..Order::get(short.url("/robots.txt").parse().unwrap()) };
+    let order =
+        FetchRequest { enough: Some(ENOUGH), ..FetchRequest::get(short.url("/robots.txt").parse().unwrap()) };
     assert_fault(&fetcher().fetch(order).await, Fault::Reset, "less than stated and less than enough");
 }
 

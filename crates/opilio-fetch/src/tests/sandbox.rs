@@ -11,7 +11,9 @@ use tokio::time::{Instant, sleep, sleep_until};
 use url::Url;
 
 use super::assert_fault;
-use crate::{Ask, Fetched, Fetcher, Order, Phase, Script, ScriptedAnswer, ScriptedTransport};
+use crate::{
+    FetchRequest, Fetched, Fetcher, Phase, Script, ScriptedAnswer, ScriptedTransport, TransportRequest,
+};
 
 /// A sandbox host behind the transport: one network hop of no length.
 struct Hosted {
@@ -20,7 +22,7 @@ struct Hosted {
 }
 
 impl Script for Hosted {
-    fn answer(&mut self, now: Instant, ask: &Ask) -> ScriptedAnswer {
+    fn answer(&mut self, now: Instant, ask: &TransportRequest) -> ScriptedAnswer {
         let at = now - self.began;
         let path = &ask.url[url::Position::BeforePath..];
         let body = ask.body.as_deref().unwrap_or_default();
@@ -65,7 +67,7 @@ impl World {
 
     async fn get(&self) -> Fetched {
         self.fetcher
-            .fetch(Order::get(Url::parse("http://shop.test/api/products?page=1&per_page=5").unwrap()))
+            .fetch(FetchRequest::get(Url::parse("http://shop.test/api/products?page=1&per_page=5").unwrap()))
             .await
     }
 

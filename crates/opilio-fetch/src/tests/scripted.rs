@@ -12,21 +12,24 @@ use url::Url;
 
 use super::assert_fault;
 use crate::decode::tests::encode;
-use crate::{Ask, BodyBudget, Fetcher, Limits, Order, Phase, Script, ScriptedAnswer, ScriptedTransport};
+use crate::{
+    BodyBudget, FetchRequest, Fetcher, Limits, Phase, Script, ScriptedAnswer, ScriptedTransport,
+    TransportRequest,
+};
 
 fn fetcher(script: impl Script + 'static) -> Fetcher {
     Fetcher::new(Rc::new(ScriptedTransport::new(script)))
 }
 
-fn order() -> Order {
-    Order::get(Url::parse("http://a.test/x").unwrap())
+fn order() -> FetchRequest {
+    FetchRequest::get(Url::parse("http://a.test/x").unwrap())
 }
 
 #[tokio::test(start_paused = true)]
 async fn latencies_pass_in_virtual_time_and_in_order() {
     let arrivals = Rc::new(RefCell::new(Vec::new()));
     let log = arrivals.clone();
-    let fetcher = fetcher(move |now: Instant, ask: &Ask| {
+    let fetcher = fetcher(move |now: Instant, ask: &TransportRequest| {
         log.borrow_mut().push((now, ask.url.path().to_owned()));
         ScriptedAnswer::page("<p>hello</p>").after(Duration::from_secs(20))
     });
@@ -42,11 +45,12 @@ async fn latencies_pass_in_virtual_time_and_in_order() {
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_holds_in_virtual_time_in_head_and_body() {
-    let slow_head = fetcher(|_, _: &Ask| ScriptedAnswer::status(200).after(Duration::from_secs(31)));
+    let slow_head =
+        fetcher(|_, _: &TransportRequest| ScriptedAnswer::status(200).after(Duration::from_secs(31)));
     let fetched = slow_head.fetch(order()).await;
     assert_fault(&fetched, Fault::Timeout, "head");
     assert_eq!(fetched.elapsed, Duration::from_secs(30));
-    let slow_body = fetcher(|_, _: &Ask| ScriptedAnswer {
+    let slow_body = fetcher(|_, _: &TransportRequest| ScriptedAnswer {
         body_latency: Duration::from_secs(25),
         ..ScriptedAnswer::page("late").after(Duration::from_secs(25))
     });
@@ -63,10 +67,11 @@ async fn faults_come_as_scripted() {
         (Phase::Head, Fault::Reset),
         (Phase::Body, Fault::Reset),
     ] {
-        let fetched = fetcher(move |_, _: &Ask| ScriptedAnswer::fault(phase, fault)).fetch(order()).await;
+        let fetched =
+            fetcher(move |_, _: &TransportRequest| ScriptedAnswer::fault(phase, fault)).fetch(order()).await;
         assert_fault(&fetched, fault, "scripted");
     }
-    let short = |_, _: &Ask| {
+    let short = |_, _: &TransportRequest| {
         ScriptedAnswer::page("abc").header(header::CONTENT_LENGTH, HeaderValue::from_static("9"))
     };
     assert_fault(&fetcher(short).fetch(order()).await, Fault::Reset, "shorter than stated");
@@ -74,15 +79,16 @@ async fn faults_come_as_scripted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_while_connecting_is_the_hosts() {
-    let never =
-        |_, _: &Ask| ScriptedAnswer::fault(Phase::Connect, Fault::Connect).after(Duration::from_secs(99));
+    let never = |_, _: &TransportRequest| {
+        ScriptedAnswer::fault(Phase::Connect, Fault::Connect).after(Duration::from_secs(99))
+    };
     assert_fault(&fetcher(never).fetch(order()).await, Fault::Connect, "connecting");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_told_before_its_body_has_come() {
     for status in [429, 503] {
-        let slow = move |_, _: &Ask| ScriptedAnswer {
+        let slow = move |_, _: &TransportRequest| ScriptedAnswer {
             body: "wait, please".into(),
             body_latency: Duration::from_millis(900),
             ..ScriptedAnswer::status(status)
@@ -95,7 +101,7 @@ async fn a_refusal_is_told_before_its_body_has_come() {
 
 #[tokio::test(start_paused = true)]
 async fn dates_are_read_against_the_wall_clock_that_was_given() {
-    let script = |_, _: &Ask| {
+    let script = |_, _: &TransportRequest| {
         let until = HeaderValue::from_static("Wed, 21 Oct 2026 07:28:00 GMT");
         ScriptedAnswer::status(429).header(header::RETRY_AFTER, until)
     };
@@ -106,7 +112,7 @@ async fn dates_are_read_against_the_wall_clock_that_was_given() {
 #[tokio::test(start_paused = true)]
 async fn waiting_for_memory_is_not_charged_and_all_large_bodies_finish() {
     const BODY: usize = 3 << 20;
-    let fetcher = fetcher(|_, _: &Ask| ScriptedAnswer {
+    let fetcher = fetcher(|_, _: &TransportRequest| ScriptedAnswer {
         body_latency: Duration::from_secs(20),
         ..ScriptedAnswer::page(vec![b'x'; BODY])
     })
@@ -135,7 +141,7 @@ async fn a_body_of_which_a_part_is_enough_is_cut_there_and_is_no_failure() {
     for coding in ["", "gzip"] {
         let body =
             if coding.is_empty() { text.clone().into_bytes() } else { encode(coding, text.as_bytes()) };
-        let fetcher = fetcher(move |_, _: &Ask| ScriptedAnswer {
+        let fetcher = fetcher(move |_, _: &TransportRequest| ScriptedAnswer {
             body: body.clone().into(),
             fault: coding.is_empty().then_some((Phase::Body, Fault::Reset)),
             headers: http::HeaderMap::from_iter(
@@ -145,14 +151,14 @@ async fn a_body_of_which_a_part_is_enough_is_cut_there_and_is_no_failure() {
         })
         .limits(limits.clone());
         for (enough, cut) in [(2_345, true), (9_999, true)] {
-            let fetched = fetcher.fetch(Order { enough: Some(enough), ..order() }).await;
+            let fetched = fetcher.fetch(FetchRequest { enough: Some(enough), ..order() }).await;
             assert_eq!((fetched.outcome, fetched.cut), (Outcome::Answered(200), cut), "{coding} {enough}");
             assert_eq!(&fetched.body[..], &text.as_bytes()[..enough], "{coding} {enough}");
         }
     }
-    let short = fetcher(|_, _: &Ask| ScriptedAnswer::page("0123456789"));
+    let short = fetcher(|_, _: &TransportRequest| ScriptedAnswer::page("0123456789"));
     for (enough, cut) in [(9, true), (10, false), (11, false)] {
-        let fetched = short.fetch(Order { enough: Some(enough), ..order() }).await;
+        let fetched = short.fetch(FetchRequest { enough: Some(enough), ..order() }).await;
         assert_eq!((fetched.body.len(), fetched.cut), (enough.min(10), cut));
     }
 }

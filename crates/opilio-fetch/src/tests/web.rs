@@ -17,7 +17,7 @@ use url::Url;
 use super::server::{Act, Server, answer, page, send};
 use super::{SHORT, assert_fault, fetcher, fetcher_with, get, local};
 use crate::{
-    Accept, AddressPolicy, Connection, DnsCache, Limits, Lookup, LookupError, Order, Tls, USER_AGENT,
+    Accept, AddressPolicy, Connection, DnsCache, FetchRequest, Limits, Lookup, LookupError, Tls, USER_AGENT,
     WebSettings,
 };
 
@@ -86,7 +86,7 @@ async fn a_redirect_is_told_and_not_followed() {
 async fn answers_without_a_body_are_whole_whatever_length_they_state() {
     let fields = "Content-Length: 1000\r\nContent-Encoding: gzip\r\n";
     let server = Server::answering(vec![answer("200 OK", fields, "")]).await;
-    let head = Order::new(Method::HEAD, Url::parse(&server.url("/")).unwrap());
+    let head = FetchRequest::new(Method::HEAD, Url::parse(&server.url("/")).unwrap());
     assert_eq!(fetcher().fetch(head).await.outcome, Outcome::Answered(200));
     for status in [204, 304] {
         let server = Server::answering(vec![answer(&format!("{status} Nothing"), fields, "")]).await;
@@ -99,10 +99,17 @@ async fn a_kept_connection_is_used_again_unless_it_is_to_be_closed() {
     let twice = vec![Act::Read, page("one"), Act::Read, page("two"), Act::Stall];
     let server = Server::start(vec![twice.clone(), twice]).await;
     let (fetcher, url) = (fetcher(), Url::parse(&server.url("/")).unwrap());
-    assert!(!fetcher.fetch(Order::get(url.clone())).await.reused);
-    assert!(fetcher.fetch(Order { connection: Connection::Close, ..Order::get(url.clone()) }).await.reused);
-    assert!(!fetcher.fetch(Order::get(url.clone())).await.reused);
-    assert!(!fetcher.fetch(Order { connection: Connection::Fresh, ..Order::get(url) }).await.reused);
+    assert!(!fetcher.fetch(FetchRequest::get(url.clone())).await.reused);
+    assert!(
+        fetcher
+            .fetch(FetchRequest { connection: Connection::Close, ..FetchRequest::get(url.clone()) })
+            .await
+            .reused
+    );
+    assert!(!fetcher.fetch(FetchRequest::get(url.clone())).await.reused);
+    assert!(
+        !fetcher.fetch(FetchRequest { connection: Connection::Fresh, ..FetchRequest::get(url) }).await.reused
+    );
     let closes: Vec<bool> =
         server.requests().iter().map(|request| request.contains("connection: close")).collect();
     assert_eq!(closes, [false, true, false, true]);
@@ -153,8 +160,8 @@ async fn a_post_goes_over_a_connection_of_its_own_and_is_sent_once() {
     .await;
     let fetcher = fetcher();
     let url = Url::parse(&server.url("/orders")).unwrap();
-    assert_eq!(fetcher.fetch(Order::get(url.clone())).await.outcome, Outcome::Answered(200));
-    let post = Order { body: Some("order".into()), ..Order::new(Method::POST, url) };
+    assert_eq!(fetcher.fetch(FetchRequest::get(url.clone())).await.outcome, Outcome::Answered(200));
+    let post = FetchRequest { body: Some("order".into()), ..FetchRequest::new(Method::POST, url) };
     assert_fault(&fetcher.fetch(post).await, Fault::Reset, "POST");
     let requests = server.requests();
     assert_eq!(requests.len(), 2);
@@ -165,7 +172,7 @@ async fn a_post_goes_over_a_connection_of_its_own_and_is_sent_once() {
 #[tokio::test]
 async fn headers_of_the_request_go_first_but_framing_is_ours() {
     let server = Server::answering(vec![page("ok")]).await;
-    let mut order = Order::get(Url::parse(&server.url("/")).unwrap());
+    let mut order = FetchRequest::get(Url::parse(&server.url("/")).unwrap());
     order.headers.insert(header::USER_AGENT, HeaderValue::from_static("Bench/1"));
     order.headers.insert("x-api-key", HeaderValue::from_static("k"));
     order.headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("99"));
@@ -180,7 +187,8 @@ async fn headers_of_the_request_go_first_but_framing_is_ours() {
 async fn content_that_nobody_wants_is_not_read() {
     let fields = "Content-Type: image/png\r\nContent-Length: 9000000\r\n";
     let server = Server::answering(vec![answer("200 OK", fields, "png"), Act::Stall]).await;
-    let order = Order { accept: Accept::Text, ..Order::get(Url::parse(&server.url("/")).unwrap()) };
+    let order =
+        FetchRequest { accept: Accept::Text, ..FetchRequest::get(Url::parse(&server.url("/")).unwrap()) };
     let fetched = fetcher().fetch(order).await;
     assert_fault(&fetched, Fault::NotText, "image");
     assert_eq!(fetched.wire_bytes, 0);
@@ -267,7 +275,7 @@ async fn addresses_that_are_not_public_are_blocked_in_every_spelling_and_nothing
         answer("302 Found", &format!("Location: http://127.0.0.1:{port}/\r\nContent-Length: 0\r\n"), "");
     let outer = Server::answering(vec![redirect]).await;
     let location = get(&named(local()), &outer.url("/")).await.location.unwrap();
-    assert_fault(&public.fetch(Order::get(location)).await, Fault::BlockedAddress, "redirect");
+    assert_fault(&public.fetch(FetchRequest::get(location)).await, Fault::BlockedAddress, "redirect");
     assert!(server.requests().is_empty());
 }
 
@@ -423,11 +431,11 @@ async fn http2_server() -> std::net::SocketAddr {
 async fn http_2_is_spoken_where_it_is_offered() {
     let address = http2_server().await;
     let trusting = fetcher_with(WebSettings { tls: Tls::Anybody, ..local() }, DnsCache::default());
-    let order = Order::get(Url::parse(&format!("https://{address}/")).unwrap());
+    let order = FetchRequest::get(Url::parse(&format!("https://{address}/")).unwrap());
     for (connection, reused) in
         [(Connection::Keep, false), (Connection::Close, true), (Connection::Fresh, false)]
     {
-        let fetched = trusting.fetch(Order { connection, ..order.clone() }).await;
+        let fetched = trusting.fetch(FetchRequest { connection, ..order.clone() }).await;
         assert_eq!(fetched.outcome, Outcome::Answered(200), "{:?}", fetched.error);
         assert_eq!((&fetched.body[..], fetched.reused), (&b"over two"[..], reused));
         assert_eq!(fetched.head.unwrap().version, http::Version::HTTP_2);

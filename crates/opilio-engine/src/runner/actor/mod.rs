@@ -1,6 +1,6 @@
 //! The runner actor: an answer in, all that one lease gave out.
 
-mod case;
+mod context;
 mod redirect;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,8 +15,8 @@ use opilio_export::FileStore;
 use opilio_frontier::{Cause, Fetched, Known};
 use url::Url;
 
+use super::backlog::ParseBacklog;
 use super::convert::{Converter, Encoders, Links, Parent, fingerprint_of, rows};
-use super::hand::Hand;
 use super::listing::{List, Listing};
 use super::naming::{Naming, PageName};
 use super::same::{Bodies, Firsts};
@@ -32,7 +32,7 @@ use crate::settings::Settings;
 use crate::spider::{Found, ParseError, Spider};
 use crate::step;
 use crate::store::StorePort;
-use case::{Case, Stub};
+use context::{LeaseRef, PageContext};
 use redirect::{Hop, Whose};
 use tokio::sync::Semaphore;
 
@@ -46,7 +46,7 @@ pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) port: StorePort,
     pub(crate) watch: ParseWatch,
     /// Pages that are fetched and not yet given to the store.
-    pub(crate) hand: Hand,
+    pub(crate) backlog: ParseBacklog,
     /// Pages parsed on blocking threads at once, in the whole crawl.
     pub(crate) cores: Arc<Semaphore>,
     /// Where files go, if the crawl keeps any.
@@ -66,7 +66,7 @@ pub(crate) struct SpiderRunner<S: Spider> {
     bodies: Bodies,
     firsts: Firsts,
     watch: ParseWatch,
-    hand: Hand,
+    backlog: ParseBacklog,
     cores: Arc<Semaphore>,
     files: Option<FileStore>,
     /// Its own address, for what comes back from other threads.
@@ -105,7 +105,7 @@ impl<S: Spider> SpiderRunner<S> {
             bodies: Bodies::default(),
             firsts: Firsts::default(),
             watch: setup.watch,
-            hand: setup.hand,
+            backlog: setup.backlog,
             cores: setup.cores,
             files: setup.files,
             me: None,
@@ -115,12 +115,12 @@ impl<S: Spider> SpiderRunner<S> {
 
     /// User code runs in more places than `parse`: steps and items are encoded and dropped. Wherever
     /// it panics, it costs this page. Should the page have been sent already, the store drops this.
-    fn guarded(&mut self, stub: Stub, work: impl FnOnce(&mut Self)) {
+    fn guarded(&mut self, lease_ref: LeaseRef, work: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
             self.watch.end();
             let error = words_of_panic(&*panic);
-            tracing::error!(url = %stub.url, error, "the spider panicked");
-            let Stub { lease, host, url, attempts } = stub;
+            tracing::error!(url = %lease_ref.url, error, "the spider panicked");
+            let LeaseRef { lease, host, url, attempts } = lease_ref;
             let ending = Ending::Failed(Reason::ParsePanic);
             let bare = Parsed::bare(self.shard, host, lease, ending, url, attempts);
             self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
@@ -129,30 +129,34 @@ impl<S: Spider> SpiderRunner<S> {
 
     fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
         let Deliver { lease, delivery, attempts, answer, location, error, known } = deliver;
-        let Some(case) = self.open(lease, attempts) else { return };
+        let Some(context) = self.open(lease, attempts) else { return };
         match (known, delivery, answer, location) {
-            (Some(Known::Page), .., Some(target)) => self.alias(&case, &target),
-            (Some(Known::Wall), .., Some(target)) => self.pass_wall(case, &target, Whose::Other),
-            (Some(Known::OwnWall), .., Some(target)) => self.pass_wall(case, &target, Whose::Own),
-            (_, Delivery::Page, Some(answer), _) if case.reads != Reads::Page => self.list(ctx, case, answer),
-            (_, Delivery::Page, Some(answer), _) => self.page(ctx, case, answer),
+            (Some(Known::Page), .., Some(target)) => self.alias(&context, &target),
+            (Some(Known::Wall), .., Some(target)) => self.pass_wall(context, &target, Whose::Other),
+            (Some(Known::OwnWall), .., Some(target)) => self.pass_wall(context, &target, Whose::Own),
+            (_, Delivery::Page, Some(answer), _) if context.reads != Reads::Page => {
+                self.list(ctx, context, answer)
+            }
+            (_, Delivery::Page, Some(answer), _) => self.page(ctx, context, answer),
             (_, Delivery::Redirect, answer, Some(location)) => {
                 let hop = answer.map_or_else(Hop::default, |answer| Hop::of(&answer, self.clock));
-                self.redirect(case, location, hop);
+                self.redirect(context, location, hop);
             }
             // A robots.txt that is not there names no sitemap, and is no failure.
-            (_, Delivery::Failure(Reason::Http4xx), Some(answer), _) if case.reads == Reads::SitemapsOf => {
-                self.list(ctx, case, Answer { body: Bytes::new(), ..answer });
+            (_, Delivery::Failure(Reason::Http4xx), Some(answer), _)
+                if context.reads == Reads::SitemapsOf =>
+            {
+                self.list(ctx, context, Answer { body: Bytes::new(), ..answer });
             }
-            (_, Delivery::Failure(reason), answer, _) => self.failure(case, reason, answer, error),
+            (_, Delivery::Failure(reason), answer, _) => self.failure(context, reason, answer, error),
             (_, Delivery::Page | Delivery::Redirect, answer, _) => {
-                self.failure(case, Reason::Internal, answer, Some("an answer got lost on its way".into()));
+                self.failure(context, Reason::Internal, answer, Some("an answer got lost on its way".into()));
             }
         }
     }
 
     /// Decodes what the record carries for the spider's side. What cannot be decoded ends here.
-    fn open(&self, lease: Lease, attempts: u16) -> Option<Case<S::Step>> {
+    fn open(&self, lease: Lease, attempts: u16) -> Option<PageContext<S::Step>> {
         let Lease { id, record } = lease;
         let decoded = Extra::decode(&record.extra).map_err(|error| ParseError::from(error).to_string());
         let decoded = decoded.and_then(|extra| match step::decode(&extra) {
@@ -175,7 +179,7 @@ impl<S: Spider> SpiderRunner<S> {
             .as_ref()
             .and_then(|more| more.origin.as_ref())
             .map_or_else(|| record.url.clone(), |chain| chain.url.as_str().into());
-        Some(Case {
+        Some(PageContext {
             host: record.host.clone(),
             lease: id,
             record,
@@ -192,29 +196,29 @@ impl<S: Spider> SpiderRunner<S> {
         })
     }
 
-    fn page(&mut self, ctx: &mut Context<Self>, mut case: Case<S::Step>, answer: Answer) {
-        case.fetched = case.fetched(&answer, &self.settings);
-        case.is_repeated = self.is_repeated(&case, &answer);
-        self.grow_scope(&mut case);
-        let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&case.step);
-        let facts = case.facts(&self.settings);
-        let naming = case.naming(&self.settings);
-        let step = case.step.clone();
+    fn page(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
+        context.fetched = context.fetched(&answer, &self.settings);
+        context.is_repeated = self.is_repeated(&context, &answer);
+        self.grow_scope(&mut context);
+        let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&context.step);
+        let facts = context.facts(&self.settings);
+        let naming = context.naming(&self.settings);
+        let step = context.step.clone();
         let kind = std::mem::discriminant(&step);
         let spider = self.spider.clone();
         if !elsewhere {
-            self.watch.begin(&case.record.url);
+            self.watch.begin(&context.record.url);
             let began = Instant::now();
-            let read = parse(&*spider, answer, step, facts, &case.record.url, naming);
+            let read = parse(&*spider, answer, step, facts, &context.record.url, naming);
             self.slow.took(kind, began.elapsed());
             self.watch.end();
-            return self.finish(case, read);
+            return self.finish(context, read);
         }
         let runner = Outbox::new(ctx.address().recipient());
-        let url = case.record.url.clone();
+        let url = context.record.url.clone();
         // A large page says nothing about the others of its step.
         let counts = answer.body.len() <= BODY_HERE_MAX;
-        self.hand.begin(1);
+        self.backlog.begin(1);
         let cores = self.cores.clone();
         actix::spawn(async move {
             // No more at once than there are cores; the semaphore is never closed.
@@ -237,29 +241,29 @@ impl<S: Spider> SpiderRunner<S> {
                 Ok((read, took)) => (read, counts.then_some(took)),
                 Err(error) => (Read::Failed(Reason::ParsePanic, Some(error.to_string())), None),
             };
-            runner.send(Elsewhere { case, read, kind, took });
+            runner.send(Elsewhere { context, read, kind, took });
         });
     }
 
     /// Reads a sitemap, on a blocking thread: what looks small may list much.
-    fn list(&mut self, ctx: &mut Context<Self>, mut case: Case<S::Step>, answer: Answer) {
-        self.grow_scope(&mut case);
+    fn list(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
+        self.grow_scope(&mut context);
         let list = List {
-            reads: case.reads,
-            url: case.record.url.clone(),
-            host: case.host.clone(),
-            scheme: case.record.scheme,
-            depth: case.record.depth,
-            step: case.step.clone(),
-            fingerprint: case.record.fingerprint,
-            session: case.more.as_ref().and_then(|more| more.session.clone()),
+            reads: context.reads,
+            url: context.record.url.clone(),
+            host: context.host.clone(),
+            scheme: context.record.scheme,
+            depth: context.record.depth,
+            step: context.step.clone(),
+            fingerprint: context.record.fingerprint,
+            session: context.more.as_ref().and_then(|more| more.session.clone()),
             body: answer.body,
             cut: answer.cut,
         };
         let (spider, settings) = (self.spider.clone(), self.settings.clone());
         let runner = Outbox::new(ctx.address().recipient());
         let permit = answer.permit;
-        self.hand.begin(1);
+        self.backlog.begin(1);
         let cores = self.cores.clone();
         actix::spawn(async move {
             let _core = cores.acquire_owned().await;
@@ -271,88 +275,99 @@ impl<S: Spider> SpiderRunner<S> {
                 Ok(panic) => words_of_panic(&*panic),
                 Err(error) => error.to_string(),
             });
-            runner.send(Listed { case, listing });
+            runner.send(Listed { context, listing });
         });
     }
 
     /// Ends a sitemap with what it gave.
-    fn listed(&mut self, case: Case<S::Step>, listing: Result<Listing, String>) {
+    fn listed(&mut self, context: PageContext<S::Step>, listing: Result<Listing, String>) {
         let Listing { links, broken } = match listing {
             Ok(listing) => listing,
-            Err(error) => return self.failure(case, Reason::ParsePanic, None, Some(error)),
+            Err(error) => return self.failure(context, Reason::ParsePanic, None, Some(error)),
         };
-        let url = &case.record.url;
+        let url = &context.record.url;
         let Some((reason, error)) = broken else {
             tracing::info!(%url, links = links.admissions.len(), "read a sitemap");
-            return self.hand_over(case, Found::new(), Ending::Page, Beside { links, ..Beside::default() });
+            return self.hand_over(
+                context,
+                Found::new(),
+                Ending::Page,
+                Beside { links, ..Beside::default() },
+            );
         };
         tracing::warn!(%url, links = links.admissions.len(), error, "a sitemap is broken: what was read of it counts");
-        self.failure_with(case, reason, None, Some(error), links);
+        self.failure_with(context, reason, None, Some(error), links);
     }
 
-    fn finish(&mut self, case: Case<S::Step>, read: Read<S>) {
+    fn finish(&mut self, context: PageContext<S::Step>, read: Read<S>) {
         match read {
             Read::Found(found, name) => {
-                let names = name.map(|name| self.names(&case, *name)).unwrap_or_default();
-                self.hand_over(case, found, Ending::Page, Beside { names, ..Beside::default() });
+                let names = name.map(|name| self.names(&context, *name)).unwrap_or_default();
+                self.hand_over(context, found, Ending::Page, Beside { names, ..Beside::default() });
             }
-            Read::Failed(reason, error) => self.failure(case, reason, None, error),
+            Read::Failed(reason, error) => self.failure(context, reason, None, error),
         }
     }
 
     /// Lets the spider say something about a URL that ended, then ends it.
     fn failure(
         &mut self,
-        case: Case<S::Step>,
+        context: PageContext<S::Step>,
         reason: Reason,
         answer: Option<Answer>,
         error: Option<String>,
     ) {
-        self.failure_with(case, reason, answer, error, Links::default());
+        self.failure_with(context, reason, answer, error, Links::default());
     }
 
     /// The same for what gave some links all the same.
     fn failure_with(
         &mut self,
-        case: Case<S::Step>,
+        context: PageContext<S::Step>,
         reason: Reason,
         answer: Option<Answer>,
         error: Option<String>,
         links: Links,
     ) {
         let status = answer.as_ref().map(|answer| answer.status);
-        let referrer = case.referrer.as_deref();
-        tracing::info!(url = %case.record.url, %reason, status, error, referrer, "url failed");
+        let referrer = context.referrer.as_deref();
+        tracing::info!(url = %context.record.url, %reason, status, error, referrer, "url failed");
         let cause = Cause::new(status, error.as_deref());
         let failure = Failure {
-            url: case.origin.clone(),
+            url: context.origin.clone(),
             reason,
-            attempts: case.attempts,
-            depth: case.record.depth,
-            referrer: case.referrer.as_deref().map(str::to_owned),
+            attempts: context.attempts,
+            depth: context.record.depth,
+            referrer: context.referrer.as_deref().map(str::to_owned),
             error,
-            step: case.step.clone(),
-            page: answer.map(|answer| Page::new(answer, case.step.clone(), case.facts(&self.settings))),
+            step: context.step.clone(),
+            page: answer.map(|answer| Page::new(answer, context.step.clone(), context.facts(&self.settings))),
         };
         let mut found = Found::new();
         let spider = &self.spider;
         let outcome = catch_unwind(AssertUnwindSafe(|| spider.failed(&failure, &mut found)));
         if let Err(panic) = outcome {
             let error = words_of_panic(&*panic);
-            tracing::error!(url = %case.record.url, error, "the spider's `failed` panicked");
+            tracing::error!(url = %context.record.url, error, "the spider's `failed` panicked");
             found = Found::new();
         }
-        self.hand_over(case, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
+        self.hand_over(context, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
     }
 
     /// Writes the files that a page asked for, and only then goes on with what else it gave.
-    fn store_files(&mut self, case: Case<S::Step>, mut found: Found<S>, ending: Ending, beside: Beside) {
+    fn store_files(
+        &mut self,
+        context: PageContext<S::Step>,
+        mut found: Found<S>,
+        ending: Ending,
+        beside: Beside,
+    ) {
         let (files, permit) = (std::mem::take(&mut found.files), found.permit.take());
         let (Some(store), Some(me)) = (self.files.clone(), self.me.clone()) else {
             let error = "it asks for a file, and the crawl keeps none: see Crawler::files".to_owned();
-            return self.not_stored(case, ending, error);
+            return self.not_stored(context, ending, error);
         };
-        self.hand.begin(1);
+        self.backlog.begin(1);
         actix::spawn(async move {
             let write = move || {
                 let _permit = permit;
@@ -366,40 +381,40 @@ impl<S: Spider> SpiderRunner<S> {
             };
             if let Some(runner) = me.upgrade() {
                 // Fails only when the crawl is over.
-                let _ = runner.send(Stored { case, found, ending, beside, error }).await;
+                let _ = runner.send(Stored { context, found, ending, beside, error }).await;
             }
         });
     }
 
     /// A page without its files is none; the spider hears of it, once.
-    fn not_stored(&mut self, case: Case<S::Step>, ending: Ending, error: String) {
-        tracing::error!(url = %case.record.url, error, "a file of this page is not stored");
+    fn not_stored(&mut self, context: PageContext<S::Step>, ending: Ending, error: String) {
+        tracing::error!(url = %context.record.url, error, "a file of this page is not stored");
         match ending {
-            Ending::Page => self.failure(case, Reason::NotStored, None, Some(error)),
+            Ending::Page => self.failure(context, Reason::NotStored, None, Some(error)),
             _ => {
                 let ending = Ending::Failed(Reason::NotStored);
-                let (host, attempts) = (case.host, case.attempts);
-                let bare = Parsed::bare(self.shard, host, case.lease, ending, case.origin, attempts);
+                let (host, attempts) = (context.host, context.attempts);
+                let bare = Parsed::bare(self.shard, host, context.lease, ending, context.origin, attempts);
                 self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
             }
         }
     }
 
     /// Makes bytes and records of what was found. What cannot be encoded ends the page as an error.
-    fn hand_over(&mut self, case: Case<S::Step>, found: Found<S>, ending: Ending, beside: Beside) {
+    fn hand_over(&mut self, context: PageContext<S::Step>, found: Found<S>, ending: Ending, beside: Beside) {
         if !found.files.is_empty() {
-            return self.store_files(case, found, ending, beside);
+            return self.store_files(context, found, ending, beside);
         }
         let Found { items, requests, unfollowed, .. } = found;
         let parent = Parent {
-            url: &case.record.url,
-            host: &case.host,
-            scheme: case.record.scheme,
-            fingerprint: case.record.fingerprint,
+            url: &context.record.url,
+            host: &context.host,
+            scheme: context.record.scheme,
+            fingerprint: context.record.fingerprint,
             reads: Reads::Page,
-            links_depth: case.record.depth.saturating_add(1),
-            session: case.session(),
-            is_repeated: case.is_repeated,
+            links_depth: context.record.depth.saturating_add(1),
+            session: context.session(),
+            is_repeated: context.is_repeated,
         };
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
@@ -412,7 +427,7 @@ impl<S: Spider> SpiderRunner<S> {
                 (all, rows, ending, names)
             }
             (links, rows) => {
-                let url = &case.record.url;
+                let url = &context.record.url;
                 if let Err(error) = links {
                     tracing::warn!(%url, %error, "a step that this page asks for cannot be kept");
                     cause = Cause::new(None, Some(&error.to_string()));
@@ -427,65 +442,65 @@ impl<S: Spider> SpiderRunner<S> {
         };
         self.port.give(Parsed {
             shard: self.shard,
-            host: case.host,
-            lease: case.lease,
+            host: context.host,
+            lease: context.lease,
             ending,
-            origin: case.origin,
-            attempts: case.attempts,
+            origin: context.origin,
+            attempts: context.attempts,
             links,
             next: None,
-            grows: case.grows,
+            grows: context.grows,
             names,
             rows,
             items: count,
-            fetched: case.fetched,
+            fetched: context.fetched,
             cause,
-            is_list: case.reads != Reads::Page,
+            is_list: context.reads != Reads::Page,
             samples,
         });
     }
 
-    fn names(&mut self, case: &Case<S::Step>, name: PageName) -> Vec<Name> {
+    fn names(&mut self, context: &PageContext<S::Step>, name: PageName) -> Vec<Name> {
         let scope = &self.settings.scope;
         let mut names = Vec::new();
-        if let Some(url) = name.settled(&case.host, case.record.depth, scope) {
-            let fingerprint = fingerprint_of(scope, &url, case.more.as_deref(), Reads::Page);
-            names.push(Name { fingerprint, alias_rows: self.alias_rows(&case.origin, url.as_str()) });
+        if let Some(url) = name.settled(&context.host, context.record.depth, scope) {
+            let fingerprint = fingerprint_of(scope, &url, context.more.as_deref(), Reads::Page);
+            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, url.as_str()) });
         }
         let Some(content) = name.content else { return names };
         // What one user is shown says nothing about what another one would be.
-        let fingerprint = content.in_session(case.session().unwrap_or_default());
-        if let Some(first) = self.firsts.of(fingerprint, case.record.fingerprint, name.own.as_str()) {
-            names.push(Name { fingerprint, alias_rows: self.alias_rows(&case.origin, &first) });
+        let fingerprint = content.in_session(context.session().unwrap_or_default());
+        if let Some(first) = self.firsts.of(fingerprint, context.record.fingerprint, name.own.as_str()) {
+            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, &first) });
         }
         names
     }
 
     /// Whether a page's host has shown its content so often that its links are a trap's.
-    fn is_repeated(&mut self, case: &Case<S::Step>, answer: &Answer) -> bool {
+    fn is_repeated(&mut self, context: &PageContext<S::Step>, answer: &Answer) -> bool {
         let max = self.settings.scope.same_content_max();
         let kind = answer.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
         let is_markup = kind.is_none_or(|kind| {
             let kind = String::from_utf8_lossy(kind).to_ascii_lowercase();
             kind.contains("html") || kind.contains("xml")
         });
-        let counts = is_markup && case.is_plain() && !case.marks.again && !answer.body.is_empty();
+        let counts = is_markup && context.is_plain() && !context.marks.again && !answer.body.is_empty();
         if max == u32::MAX || !counts {
             return false;
         }
-        let times = self.bodies.note(&case.host, &answer.body);
+        let times = self.bodies.note(&context.host, &answer.body);
         if times == max.saturating_add(1) {
-            let (url, host) = (&case.record.url, &case.host);
+            let (url, host) = (&context.record.url, &context.host);
             tracing::warn!(%host, %url, times, "this page has come again and again under other URLs: its links are not followed any more");
         }
         times > max
     }
 
     /// Ends a URL that led to one that the crawl has a page of.
-    fn alias(&mut self, case: &Case<S::Step>, target: &Url) {
-        let rows = self.alias_rows(&case.origin, target.as_str());
-        let (host, origin, attempts) = (case.host.clone(), case.origin.clone(), case.attempts);
-        let bare = Parsed::bare(self.shard, host, case.lease, Ending::Alias, origin, attempts);
+    fn alias(&mut self, context: &PageContext<S::Step>, target: &Url) {
+        let rows = self.alias_rows(&context.origin, target.as_str());
+        let (host, origin, attempts) = (context.host.clone(), context.origin.clone(), context.attempts);
+        let bare = Parsed::bare(self.shard, host, context.lease, Ending::Alias, origin, attempts);
         self.port.give(Parsed { rows, ..bare });
     }
 
@@ -545,7 +560,7 @@ fn parse<S: Spider>(
 
 /// A page that was parsed on another thread.
 struct Elsewhere<S: Spider> {
-    case: Case<S::Step>,
+    context: PageContext<S::Step>,
     read: Read<S>,
     kind: std::mem::Discriminant<S::Step>,
     /// How long it took, if that says something about its step.
@@ -554,7 +569,7 @@ struct Elsewhere<S: Spider> {
 
 /// A page whose files were written, or why they were not.
 struct Stored<S: Spider> {
-    case: Case<S::Step>,
+    context: PageContext<S::Step>,
     found: Found<S>,
     ending: Ending,
     beside: Beside,
@@ -571,7 +586,7 @@ impl<S: Spider> actix::Message for Elsewhere<S> {
 
 /// A sitemap that was read, or what the spider's panic over an entry said.
 struct Listed<S: Spider> {
-    case: Case<S::Step>,
+    context: PageContext<S::Step>,
     listing: Result<Listing, String>,
 }
 
@@ -593,32 +608,32 @@ impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
 
     fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
         self.clock.fault("spider runner");
-        self.guarded(Stub::of(&deliver.lease, deliver.attempts), |runner| runner.read(ctx, deliver));
+        self.guarded(LeaseRef::of(&deliver.lease, deliver.attempts), |runner| runner.read(ctx, deliver));
     }
 }
 
 impl<S: Spider> Handler<Elsewhere<S>> for SpiderRunner<S> {
     type Result = ();
 
-    fn handle(&mut self, Elsewhere { case, read, kind, took }: Elsewhere<S>, _: &mut Self::Context) {
-        self.hand.end(1);
+    fn handle(&mut self, Elsewhere { context, read, kind, took }: Elsewhere<S>, _: &mut Self::Context) {
+        self.backlog.end(1);
         if let Some(took) = took {
             self.slow.took(kind, took);
         }
-        let stub = case.stub();
-        self.guarded(stub, |runner| runner.finish(case, read));
+        let lease_ref = context.lease_ref();
+        self.guarded(lease_ref, |runner| runner.finish(context, read));
     }
 }
 
 impl<S: Spider> Handler<Stored<S>> for SpiderRunner<S> {
     type Result = ();
 
-    fn handle(&mut self, Stored { case, found, ending, beside, error }: Stored<S>, _: &mut Self::Context) {
-        self.hand.end(1);
-        let stub = case.stub();
-        self.guarded(stub, |runner| match error {
-            None => runner.hand_over(case, found, ending, beside),
-            Some(error) => runner.not_stored(case, ending, error),
+    fn handle(&mut self, Stored { context, found, ending, beside, error }: Stored<S>, _: &mut Self::Context) {
+        self.backlog.end(1);
+        let lease_ref = context.lease_ref();
+        self.guarded(lease_ref, |runner| match error {
+            None => runner.hand_over(context, found, ending, beside),
+            Some(error) => runner.not_stored(context, ending, error),
         });
     }
 }
@@ -626,10 +641,10 @@ impl<S: Spider> Handler<Stored<S>> for SpiderRunner<S> {
 impl<S: Spider> Handler<Listed<S>> for SpiderRunner<S> {
     type Result = ();
 
-    fn handle(&mut self, Listed { case, listing }: Listed<S>, _: &mut Self::Context) {
-        self.hand.end(1);
-        let stub = case.stub();
-        self.guarded(stub, |runner| runner.listed(case, listing));
+    fn handle(&mut self, Listed { context, listing }: Listed<S>, _: &mut Self::Context) {
+        self.backlog.end(1);
+        let lease_ref = context.lease_ref();
+        self.guarded(lease_ref, |runner| runner.listed(context, listing));
     }
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 
 use super::super::convert::fingerprint_of;
 use super::SpiderRunner;
-use super::case::Case;
+use super::context::PageContext;
 use crate::clock::Clock;
 use crate::extra::{Chain, Extra, Marks, More, Reads};
 use crate::message::Parsed;
@@ -63,31 +63,32 @@ struct Step {
 
 impl<S: Spider> SpiderRunner<S> {
     /// Goes on at the target, in the name of the chain's origin.
-    pub(super) fn redirect(&mut self, case: Case<S::Step>, location: Url, hop: Hop) {
-        let mut chain = chain_of(&case);
-        let location = self.tidied(&case, &chain, location);
+    pub(super) fn redirect(&mut self, context: PageContext<S::Step>, location: Url, hop: Hop) {
+        let mut chain = chain_of(&context);
+        let location = self.tidied(&context, &chain, location);
         let Ok(host) = Host::of(&location) else {
-            return self.lead_nowhere(case, Reason::UnsupportedScheme, &location);
+            return self.lead_nowhere(context, Reason::UnsupportedScheme, &location);
         };
         let sets_cookie = hop.sets_cookies && self.settings.cookies.is_some();
-        let mut marks = case.marks;
+        let mut marks = context.marks;
         marks.has_cookie |= sets_cookie;
-        marks.passed_wall |= sets_cookie && *case.record.url != *chain.url;
-        let more = onward(&case, &location, hop.status);
-        let mut fingerprint = fingerprint_of(&self.settings.scope, &location, Some(&more), case.reads);
+        marks.passed_wall |= sets_cookie && *context.record.url != *chain.url;
+        let more = onward(&context, &location, hop.status);
+        let mut fingerprint = fingerprint_of(&self.settings.scope, &location, Some(&more), context.reads);
         if marks.again {
             // The crawl may know this one, too. It has its chain's name, so that a loop is still one.
-            let origin = chain.seen.first().copied().unwrap_or(case.record.fingerprint.0);
+            let origin = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
             fingerprint = fingerprint.in_session(&format!("\nagain in the chain of {origin:x}"));
         }
         // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop; should
         // the server never be content, the hops end it.
-        let respelled = fingerprint == case.record.fingerprint && location.as_str() != &*case.record.url;
-        let mut loops = chain.has(fingerprint) || fingerprint == case.record.fingerprint;
+        let respelled =
+            fingerprint == context.record.fingerprint && location.as_str() != &*context.record.url;
+        let mut loops = chain.has(fingerprint) || fingerprint == context.record.fingerprint;
         // A cookie that some other answer set, a page's or another chain's, may be what the URL waits for. It
         // is asked with it once.
         let others = || self.settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
-        let asked_anew = || was_asked_anew(fingerprint, &chain, case.record.fingerprint);
+        let asked_anew = || was_asked_anew(fingerprint, &chain, context.record.fingerprint);
         // A ring that is gone through again without a cookie of its own is one however long it is.
         let ring = loops && !respelled && !marks.has_cookie;
         if loops && (marks.has_cookie || !respelled && others() && !asked_anew()) {
@@ -96,7 +97,7 @@ impl<S: Spider> SpiderRunner<S> {
             loops = false;
         }
         let again = match marks {
-            _ if self.settings.cookies.is_none() || !is_plain(&self.settings.scope, &case, &chain) => {
+            _ if self.settings.cookies.is_none() || !is_plain(&self.settings.scope, &context, &chain) => {
                 Again::Never
             }
             // It has the cookies, and this is where they lead.
@@ -104,14 +105,14 @@ impl<S: Spider> SpiderRunner<S> {
             Marks { passed_wall: true, .. } => Again::Always,
             _ => Again::BehindWall,
         };
-        chain.seen.push(case.record.fingerprint.0);
-        let hold_max = self.settings.hosts.of(&case.host).policy.hold_max();
+        chain.seen.push(context.record.fingerprint.0);
+        let hold_max = self.settings.hosts.of(&context.host).policy.hold_max();
         let too_many = chain.seen.len() > usize::from(self.settings.redirects_max);
         let refusal = if loops && !respelled || ring && too_many {
             Some(Reason::RedirectLoop)
         } else if too_many {
             Some(Reason::TooManyRedirects)
-        } else if self.is_out_of_scope(&case, &location, &host) {
+        } else if self.is_out_of_scope(&context, &location, &host) {
             Some(Reason::OutOfScope)
         } else if hop.wait.is_some_and(|wait| wait > hold_max) {
             Some(Reason::HostClosed)
@@ -119,19 +120,19 @@ impl<S: Spider> SpiderRunner<S> {
             None
         };
         if let Some(reason) = refusal {
-            return self.lead_nowhere(case, reason, &location);
+            return self.lead_nowhere(context, reason, &location);
         }
         let due = hop.wait.map(|wait| self.clock.now() + wait);
         let target = location;
-        self.go_on(case, Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie });
+        self.go_on(context, Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie });
     }
 
     /// The way from a known URL on sets a cookie: asks the chain's origin again, which may show its page now.
     /// Where it does not, the cookie is not there any more, or not for it: the chain takes that way itself.
-    pub(super) fn pass_wall(&mut self, case: Case<S::Step>, known: &Url, whose: Whose) {
-        let mut chain = chain_of(&case);
-        let passed_wall = case.marks.passed_wall || whose == Whose::Own;
-        let mut marks = Marks { has_cookie: true, passed_wall, ..case.marks };
+    pub(super) fn pass_wall(&mut self, context: PageContext<S::Step>, known: &Url, whose: Whose) {
+        let mut chain = chain_of(&context);
+        let passed_wall = context.marks.passed_wall || whose == Whose::Own;
+        let mut marks = Marks { has_cookie: true, passed_wall, ..context.marks };
         let asks_origin = marks.passed_wall || !marks.asked_behind;
         if asks_origin {
             marks.asked_again |= marks.passed_wall;
@@ -140,90 +141,90 @@ impl<S: Spider> SpiderRunner<S> {
         }
         let next = if asks_origin { Url::parse(&chain.url).ok() } else { Some(known.clone()) };
         let Some((target, host)) = next.and_then(|url| Some((url.clone(), Host::of(&url).ok()?))) else {
-            return self.lead_nowhere(case, Reason::Internal, known);
+            return self.lead_nowhere(context, Reason::Internal, known);
         };
-        let more = onward(&case, &target, 302);
+        let more = onward(&context, &target, 302);
         let fingerprint =
-            with_cookie(fingerprint_of(&self.settings.scope, &target, Some(&more), case.reads), &chain);
-        chain.seen.push(case.record.fingerprint.0);
+            with_cookie(fingerprint_of(&self.settings.scope, &target, Some(&more), context.reads), &chain);
+        chain.seen.push(context.record.fingerprint.0);
         if chain.seen.len() > usize::from(self.settings.redirects_max) {
-            return self.lead_nowhere(case, Reason::TooManyRedirects, known);
+            return self.lead_nowhere(context, Reason::TooManyRedirects, known);
         }
         let (due, again, sets_cookie) = (None, Again::Never, true);
-        self.go_on(case, Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie });
+        self.go_on(context, Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie });
     }
 
-    fn go_on(&mut self, case: Case<S::Step>, next: Step) {
+    fn go_on(&mut self, context: PageContext<S::Step>, next: Step) {
         let Step { chain, marks, target, host, fingerprint, more, due, again, sets_cookie } = next;
-        let step = self.converter.step(&case.step);
+        let step = self.converter.step(&context.step);
         let extra = step.and_then(|step| {
             let more = Some(Box::new(More { origin: Some(chain), ..more }));
-            let (reads, referrer) = (case.reads, case.referrer.clone());
+            let (reads, referrer) = (context.reads, context.referrer.clone());
             let extra = Extra { step, referrer, more, reads, marks, ..Extra::default() };
             extra.encode().map_err(StepError::Pack)
         });
         let extra = match extra {
             Ok(extra) => extra,
-            Err(error) => return self.failure(case, Reason::ParseError, None, Some(error.to_string())),
+            Err(error) => return self.failure(context, Reason::ParseError, None, Some(error.to_string())),
         };
         let target = Record {
             url: target.as_str().into(),
             fingerprint,
             host,
-            scheme: Scheme::of(&target).unwrap_or(case.record.scheme),
-            depth: case.record.depth,
-            priority: case.record.priority,
-            score: case.record.score,
+            scheme: Scheme::of(&target).unwrap_or(context.record.scheme),
+            depth: context.record.depth,
+            priority: context.record.priority,
+            score: context.record.score,
             attempts: Default::default(),
             kind: RecordKind::Continuation,
             validators: None,
             extra,
         };
-        let redirect = Redirect { target, due, sets_cookie, again, attempts: Attempts::of(case.attempts) };
+        let redirect = Redirect { target, due, sets_cookie, again, attempts: Attempts::of(context.attempts) };
         let ending = Ending::Redirected;
         self.port.give(Parsed {
             next: Some(Box::new(redirect)),
             samples: self.converter.samples(),
-            ..Parsed::bare(self.shard, case.host, case.lease, ending, case.origin, case.attempts)
+            ..Parsed::bare(self.shard, context.host, context.lease, ending, context.origin, context.attempts)
         });
     }
 
-    fn lead_nowhere(&mut self, case: Case<S::Step>, reason: Reason, target: &Url) {
-        self.failure(case, reason, None, Some(format!("redirected to {target}")));
+    fn lead_nowhere(&mut self, context: PageContext<S::Step>, reason: Reason, target: &Url) {
+        self.failure(context, reason, None, Some(format!("redirected to {target}")));
     }
 
     /// Takes the host of an answer into the scope that a seed led to by redirects.
-    pub(super) fn grow_scope(&self, case: &mut Case<S::Step>) {
-        let Some(chain) = case.more.as_ref().and_then(|more| more.origin.as_ref()) else { return };
+    pub(super) fn grow_scope(&self, context: &mut PageContext<S::Step>) {
+        let Some(chain) = context.more.as_ref().and_then(|more| more.origin.as_ref()) else { return };
         let is_near = || {
             let origin = Url::parse(&chain.url).ok().and_then(|url| Host::of(&url).ok());
-            origin.is_some_and(|origin| origin.group() == case.host.group())
+            origin.is_some_and(|origin| origin.group() == context.host.group())
         };
         // Nobody asked for a robots.txt: what another site's lists is not the crawl's.
-        let carries = case.marks.of_seed && (case.reads != Reads::SitemapsOf || is_near());
-        if carries && self.settings.scope.grow(&case.host) {
-            tracing::info!(host = %case.host, seed = %chain.url, "a seed led to this host: it belongs to the crawl");
-            case.grows = Some(case.host.clone());
+        let carries = context.marks.of_seed && (context.reads != Reads::SitemapsOf || is_near());
+        if carries && self.settings.scope.grow(&context.host) {
+            tracing::info!(host = %context.host, seed = %chain.url, "a seed led to this host: it belongs to the crawl");
+            context.grows = Some(context.host.clone());
         }
     }
 
     /// A redirect's target as the scope wants it. A server that adds what the scope takes away (or
     /// redirects back to add it) means it: there the target stays as it is, or it would be a loop.
-    fn tidied(&self, case: &Case<S::Step>, chain: &Chain, location: Url) -> Url {
+    fn tidied(&self, context: &PageContext<S::Step>, chain: &Chain, location: Url) -> Url {
         let mut tidy = location.clone();
         self.settings.scope.tidy(&mut tidy);
-        let fingerprint = fingerprint_of(&self.settings.scope, &tidy, case.more.as_deref(), case.reads);
-        let was_there = fingerprint == case.record.fingerprint || chain.has(fingerprint);
+        let fingerprint = fingerprint_of(&self.settings.scope, &tidy, context.more.as_deref(), context.reads);
+        let was_there = fingerprint == context.record.fingerprint || chain.has(fingerprint);
         if was_there { location } else { tidy }
     }
 
-    fn is_out_of_scope(&self, case: &Case<S::Step>, target: &Url, host: &Host) -> bool {
+    fn is_out_of_scope(&self, context: &PageContext<S::Step>, target: &Url, host: &Host) -> bool {
         let scope = &self.settings.scope;
-        let refusal = match case.reads {
-            Reads::Page if case.marks.of_seed => scope.refuses_seeds_redirect(target),
-            Reads::Page => scope.refuses_redirect(target, host, case.record.depth),
+        let refusal = match context.reads {
+            Reads::Page if context.marks.of_seed => scope.refuses_seeds_redirect(target),
+            Reads::Page => scope.refuses_redirect(target, host, context.record.depth),
             Reads::Sitemap { depth } => {
-                let from = (!case.marks.of_seed).then_some(&case.host);
+                let from = (!context.marks.of_seed).then_some(&context.host);
                 scope.refuses_sitemap(target, host, depth, from)
             }
             // As the rules themselves, wherever they are (RFC 9309 §2.3.1.2).
@@ -234,16 +235,16 @@ impl<S: Spider> SpiderRunner<S> {
 }
 
 /// The chain so far, of which this URL is not yet part.
-fn chain_of<Step>(case: &Case<Step>) -> Chain {
-    let chain = case.more.as_ref().and_then(|more| more.origin.clone());
-    chain.unwrap_or_else(|| Chain { url: case.origin.to_string(), seen: Vec::new() })
+fn chain_of<Step>(context: &PageContext<Step>) -> Chain {
+    let chain = context.more.as_ref().and_then(|more| more.origin.clone());
+    chain.unwrap_or_else(|| Chain { url: context.origin.to_string(), seen: Vec::new() })
 }
 
 /// Whether the chain's origin was a plain GET: nothing else is asked again.
-fn is_plain<Step>(scope: &Scope, case: &Case<Step>, chain: &Chain) -> bool {
-    let origin = chain.seen.first().copied().unwrap_or(case.record.fingerprint.0);
-    let more = More { session: case.session().map(str::to_owned), ..More::default() };
-    let plain = Url::parse(&chain.url).map(|url| fingerprint_of(scope, &url, Some(&more), case.reads));
+fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> bool {
+    let origin = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
+    let more = More { session: context.session().map(str::to_owned), ..More::default() };
+    let plain = Url::parse(&chain.url).map(|url| fingerprint_of(scope, &url, Some(&more), context.reads));
     plain.is_ok_and(|plain| plain.0 == origin)
 }
 
@@ -267,15 +268,15 @@ fn was_asked_anew(url: Fingerprint, chain: &Chain, at: Fingerprint) -> bool {
 
 /// What of a request goes on to the target of its redirect: 307 and 308 keep method and body, the
 /// others become a GET (RFC 9110 §15.4). Credentials stay with the origin that they were meant for.
-fn onward<Step>(case: &Case<Step>, target: &Url, status: u16) -> More {
-    let mut more = case.more.as_deref().cloned().unwrap_or_default();
+fn onward<Step>(context: &PageContext<Step>, target: &Url, status: u16) -> More {
+    let mut more = context.more.as_deref().cloned().unwrap_or_default();
     if !matches!(status, 307 | 308) && more.method.as_deref() != Some("HEAD") {
         more.method = None;
         more.body = None;
     }
     // Validators are of the URL that gave them, and of no other.
     more.headers.retain(|(name, _)| !CONDITIONS.contains(&name.as_str()));
-    if origin_of(target) != Url::parse(&case.record.url).ok().as_ref().and_then(origin_of) {
+    if origin_of(target) != Url::parse(&context.record.url).ok().as_ref().and_then(origin_of) {
         more.headers.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
     }
     more

@@ -1,4 +1,4 @@
-//! How many pages a shard has in hand: fetched, and not yet given to the store.
+//! How many pages of a shard are fetched, and not yet given to the store.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -7,11 +7,11 @@ use std::rc::Rc;
 /// elsewhere; those that wait for the runner are few by the bound of its mailbox and are counted by
 /// their senders' outboxes.
 #[derive(Clone, Default)]
-pub(crate) struct Hand {
+pub(crate) struct ParseBacklog {
     pages: Rc<Cell<u32>>,
 }
 
-impl Hand {
+impl ParseBacklog {
     pub(crate) fn begin(&self, pages: u32) {
         self.pages.set(self.pages.get() + pages);
     }

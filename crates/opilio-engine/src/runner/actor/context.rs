@@ -12,21 +12,21 @@ use crate::page::{Answer, PageFacts};
 use crate::settings::Settings;
 
 /// All that is needed to end a lease.
-pub(super) struct Stub {
+pub(super) struct LeaseRef {
     pub(super) lease: LeaseId,
     pub(super) host: Host,
     pub(super) url: Arc<str>,
     pub(super) attempts: u16,
 }
 
-impl Stub {
+impl LeaseRef {
     pub(super) fn of(lease: &Lease, attempts: u16) -> Self {
         Self { lease: lease.id, host: lease.record.host.clone(), url: lease.record.url.clone(), attempts }
     }
 }
 
 /// A lease without its answer: who it is and in whose name it ends.
-pub(super) struct Case<Step> {
+pub(super) struct PageContext<Step> {
     pub(super) host: Host,
     pub(super) record: Record,
     pub(super) lease: LeaseId,
@@ -46,9 +46,9 @@ pub(super) struct Case<Step> {
     pub(super) fetched: Fetched,
 }
 
-impl<Step> Case<Step> {
-    pub(super) fn stub(&self) -> Stub {
-        Stub {
+impl<Step> PageContext<Step> {
+    pub(super) fn lease_ref(&self) -> LeaseRef {
+        LeaseRef {
             lease: self.lease,
             host: self.host.clone(),
             url: self.record.url.clone(),
