@@ -135,7 +135,8 @@ impl Floor {
                 Reading::Links => Some(self.parser.stream(&url, &body)?),
                 Reading::Dom => Some(self.parser.tree(&url, &body)),
             };
-            let links = row.map_or(Ok(Vec::new()), |row| self.write(row))?;
+            let mut links = row.map_or(Ok(Vec::new()), |row| self.write(row))?;
+            links.truncate(if self.follows { usize::MAX } else { 0 });
             let base = Url::parse(&url)?;
             self.end(links.iter().filter_map(|link| base.join(link).ok()));
         }
@@ -186,7 +187,7 @@ impl Floor {
     fn end(&self, links: impl Iterator<Item = Url>) {
         let mut known = self.known.borrow_mut();
         known.in_flight -= 1;
-        for mut link in links.filter(|link| self.follows && link.scheme() == "http") {
+        for mut link in links.filter(|link| link.scheme() == "http") {
             link.set_fragment(None);
             if known.met.insert(hash(link.as_str())) {
                 known.queue.push_back(link.into());
