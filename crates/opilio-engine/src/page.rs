@@ -71,6 +71,8 @@ pub(crate) struct PageFacts {
     pub(crate) session: Option<Box<str>>,
     /// The hash of its body when it was fetched before, if that is known.
     pub(crate) known_hash: Option<u64>,
+    /// Its host has shown its content too often: its links are a trap's.
+    pub(crate) is_repeated: bool,
 }
 
 impl<Step> Page<Step> {
@@ -105,6 +107,7 @@ impl<Step> Page<Step> {
             user_agent: USER_AGENT.into(),
             session: None,
             known_hash: None,
+            is_repeated: false,
         };
         let headers = HeaderMap::from_iter([(
             http::header::CONTENT_TYPE,

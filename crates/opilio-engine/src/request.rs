@@ -29,6 +29,8 @@ pub struct Request<Step> {
     pub(crate) more: Option<Box<More>>,
     pub(crate) reads: Reads,
     pub(crate) again: bool,
+    /// It is one of the links that its page shows. Looked at where the page's host shows its content too often.
+    pub(crate) is_link: bool,
 }
 
 /// Names a request's URL: a [`Url`], or a text that may be relative to the page it was found on.
@@ -136,6 +138,7 @@ impl<Step> Request<Step> {
             more: None,
             reads: Reads::Page,
             again: false,
+            is_link: false,
         }
     }
 

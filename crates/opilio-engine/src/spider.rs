@@ -1,5 +1,6 @@
 //! The trait that users write, and what `parse` finds.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use bytes::Bytes;
@@ -259,6 +260,14 @@ impl<S: Spider> Found<S> {
             }
         }
         self.requests.len() - before
+    }
+
+    /// Tells the requests for what the page itself links to from those that the spider made.
+    pub(crate) fn tell_links(&mut self, page: &Page<S::Step>) {
+        let shown: HashSet<Url> = page.links().into_iter().map(|link| link.url).collect();
+        for request in &mut self.requests {
+            request.is_link = request.url.seen_from(page.document()).is_some_and(|url| shown.contains(&url));
+        }
     }
 
     /// The items so far: for tests of a spider.

@@ -120,7 +120,7 @@ impl Converter {
         let depth = parent.links_depth;
         let most = if parent.reads == Reads::Page { LINKS_MAX } else { ENTRIES_MAX };
         for request in requests {
-            let Request { url, step, priority, score, more, reads, again } = request;
+            let Request { url, step, priority, score, more, reads, again, is_link } = request;
             let mut url = match url.absolute(base.as_ref()) {
                 Ok(url) => url,
                 Err(BadUrl { text, .. }) => {
@@ -153,9 +153,10 @@ impl Converter {
                 out.push(Admission::Filtered { fingerprint, why: Filtered::TooManyLinks });
                 continue;
             }
-            // What a spider sends is no link of the page, and what it asks for again it means.
-            let is_link = reads == Reads::Page && !again && is_plain(more.as_deref());
-            let repeated = (parent.is_repeated && is_link).then_some(Filtered::TrapSameContent);
+            // A form that a spider sends is no link of the page, nor is a URL that it made of something else than
+            // the page's content; and it means what it asks for again.
+            let is_of_page = is_link && reads == Reads::Page && !again && is_plain(more.as_deref());
+            let repeated = (parent.is_repeated && is_of_page).then_some(Filtered::TrapSameContent);
             let refused = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)).or(repeated);
             if let Some(why) = refused {
                 out.push(Admission::Filtered { fingerprint, why });
@@ -408,7 +409,7 @@ pub(crate) fn seed_admissions<S: Spider>(
     let mut steps = Steps::default();
     let mut out = Vec::with_capacity(requests.len());
     for request in requests {
-        let Request { url, step, priority, score, more, reads, again } = request;
+        let Request { url, step, priority, score, more, reads, again, .. } = request;
         let mut url = url.absolute(None)?;
         if let Some(login) = Login::of_url(&url) {
             logins.add(&url, login);

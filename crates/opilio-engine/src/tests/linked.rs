@@ -46,7 +46,7 @@ pub(super) fn links(to: impl IntoIterator<Item = String>) -> ScriptedAnswer {
     ScriptedAnswer::page(format!("<title>page</title>{links}")).after(Duration::from_millis(20))
 }
 
-pub(super) fn quick(spider: Links) -> Crawler<Links> {
+pub(super) fn quick<S: Spider>(spider: S) -> Crawler<S> {
     Crawler::new(spider)
         .host(HostPolicy::new().rate(per_second(20)).in_flight(4))
         .addresses(AddressPolicy::allow_all())

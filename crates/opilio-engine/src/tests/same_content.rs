@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::linked::{Links, quick, site};
 use super::{List, crawler, run};
-use crate::{CrawlReport, Crawler, Scope, Spider, TrapRules};
+use crate::{CrawlReport, Crawler, Follow, Found, Page, ParseError, Request, Scope, Spider, TrapRules};
 
 fn report_of<S: Spider>(crawler: Crawler<S>) -> (CrawlReport, Vec<String>) {
     let (report, _, arrivals) = run(crawler);
@@ -69,6 +69,38 @@ fn pages_that_only_look_alike_are_followed() {
     let (report, _) =
         report_of(quick(Links(&["http://shop.example/a/"])).transport(site(differs)).max_pages(9));
     assert_eq!(trapped(&report), 0);
+}
+
+/// A shop whose pages are all one shell: the spider knows where the data is by the URL.
+struct Shell;
+
+impl Spider for Shell {
+    type Item = String;
+    type Step = bool;
+
+    fn seeds(&self) -> Vec<Request<bool>> {
+        (0..20).map(|n| Request::get(format!("http://shop.example/p/{n}"), false)).collect()
+    }
+
+    fn parse(&self, page: &Page<bool>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        let Some(id) = page.url().path().strip_prefix("/p/") else {
+            found.item(page.url().path().to_owned());
+            return Ok(());
+        };
+        found.request(Request::get(format!("/api/{id}"), true));
+        found.request(Request::get(format!("http://api.example/{id}"), true));
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_spider_asks_for_by_itself_is_no_link_of_a_page() {
+    let (report, _) = report_of(
+        quick(Shell)
+            .transport(site(|_| ScriptedAnswer::page("<div id=root></div>")))
+            .scope(Scope::new().follow(Follow::All)),
+    );
+    assert_eq!((report.pages, report.items, trapped(&report)), (60, 40, 0));
 }
 
 #[test]

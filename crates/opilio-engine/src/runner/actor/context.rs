@@ -82,6 +82,7 @@ impl<Step> PageContext<Step> {
             user_agent: settings.user_agent.clone(),
             session: self.session().map(Into::into),
             known_hash: self.record.validators.as_ref().and_then(|known| known.body_hash),
+            is_repeated: self.is_repeated,
         }
     }
 

@@ -529,9 +529,13 @@ fn parse<S: Spider>(
     naming: Naming,
 ) -> Read<S> {
     let read = catch_unwind(AssertUnwindSafe(|| {
+        let is_repeated = facts.is_repeated;
         let mut page = Page::new(answer, step, facts);
         let mut found = Found::new();
         spider.parse(&page, &mut found)?;
+        if is_repeated {
+            found.tell_links(&page);
+        }
         if let Some(why) = page.document().cut() {
             tracing::warn!(url, %why, "a page is not read to its end: what stands behind is not seen");
         }
