@@ -2,17 +2,17 @@
 //!
 //! | module | is |
 //! | --- | --- |
-//! | [`site`] | a synthetic site, a process of its own, that counts who fetched which page |
-//! | [`floor`] | crawls without rules: reqwest and a parser, a list or a queue and a set |
-//! | [`spider`] | Opilio through its public interface, every gate in place |
-//! | [`workload`] | what is crawled by whom, and beside whom |
-//! | [`harness`] | runs in turn, checks, medians |
-//! | [`report`], [`picture`] | tables, JSON, SVG |
-//! | [`memory`] | bytes per queued URL, host and request |
-//! | [`micro`] | single operations, for the benchmarks below `benches/` and for counting instructions |
+//! | `site` | a synthetic site, a process of its own, that counts who fetched which page |
+//! | `floor` | crawls without rules: reqwest and a parser, a list or a queue and a set |
+//! | `spider` | Opilio through its public interface, every gate in place |
+//! | `workload` | what is crawled by whom, and beside whom |
+//! | `harness` | runs in turn, checks, medians |
+//! | `report`, `picture` | tables, JSON, SVG |
+//! | `memory` | bytes per queued URL, host and request |
+//! | `micro` | single operations, for the benchmarks below `benches/` and for counting instructions |
 //!
-//! `xtask` is the program: it calls [`run`], which starts `xtask` anew for each measured process
-//! ([`child`]), since only a process of its own has CPU time and peak memory of its own.
+//! `xtask` is the program: it calls `run`, which starts `xtask` anew for each measured process
+//! (`child`), since only a process of its own has CPU time and peak memory of its own.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod args;
