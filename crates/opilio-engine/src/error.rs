@@ -61,7 +61,7 @@ pub enum CrawlError {
     },
     /// The items of the crawl that is to be resumed consist of something else: one file would hold two kinds.
     #[error(
-        "resume the crawl: its items consist of {found}, and not of {wanted}: another output takes those"
+        "resume the crawl: its items consist of {found}, and not of {wanted}: begin a crawl of those with another state directory and another output"
     )]
     OtherItems {
         /// What they consist of.

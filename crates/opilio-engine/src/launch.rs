@@ -442,6 +442,7 @@ fn start_shard<S: Spider>(
         cores,
         files,
         death: DeathWatch::new("spider runner", died.clone()),
+        refused: Outbox::new(scheduler.clone().recipient()),
     };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots, take) = (pool.clone().recipient(), pool.clone().recipient(), pool.clone().recipient());
@@ -543,6 +544,9 @@ fn conclude<S: Spider>(
     // A sink that failed is why the store stopped: it is told first.
     export?;
     let StoreOutcome { stats, failures, totals } = store?;
+    if let Some(error) = ended.refused {
+        return Err(CrawlError::Export(error));
+    }
     if let Some(name) = ended.died {
         return Err(CrawlError::Died { name });
     }

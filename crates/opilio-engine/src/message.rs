@@ -17,6 +17,7 @@
 //! | [`FromStore`] | store → scheduler | wants |
 //! | [`FromShard`] | shard → scheduler | one a passive host and one a shard |
 //! | [`Drain`], [`ShardReport`] | scheduler ⇄ shards | one a shard |
+//! | [`OutputRefused`] | spider runner → scheduler | one a runner |
 //! | [`ActorDied`] | an actor that panicked → scheduler | one an actor |
 
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use opilio_core::host::Delivery;
 use opilio_core::intake::IntakeLevel;
 pub(crate) use opilio_core::scheduling::{Stamp, Standing};
 use opilio_core::{Ending, Fingerprint, Host, Lease, LeaseId, Outcome, Proposal, Scheme};
+use opilio_export::ExportError;
 use opilio_fetch::FetchRequest;
 use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
 use url::Url;
@@ -311,6 +313,11 @@ pub(crate) enum ToStore {
         drained: bool,
     },
 }
+
+/// An output takes none of this run's items, so that the crawl is to end before it fetches more.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct OutputRefused(pub(crate) ExportError);
 
 /// An actor that the crawl cannot go on without has panicked.
 #[derive(Message, Clone, Copy, Debug)]

@@ -165,7 +165,7 @@ impl fmt::Display for CrawlReport {
         write!(f, " in {}; {requests}, {retries}, {refusals}", seconds(self.elapsed))?;
         if *other_step > 0 {
             let urls = plural(*other_step, "URL", "URLs");
-            write!(f, "; {urls} known under another step than they were requested with again")?;
+            write!(f, "; {urls} requested again with another step (the first one counts)")?;
         }
         if let Some(first) = self.failures.first().filter(|_| self.pages == 0) {
             write!(f, "; {first}")?;

@@ -58,7 +58,8 @@ pub trait Spider: Send + Sync + Sized + 'static {
     /// version is refused.
     const VERSION: u32 = 1;
 
-    /// The name that a stored frontier remembers.
+    /// The name that a stored frontier remembers: by default that of the type with its path, so that a spider
+    /// that moves to another file or package is another one. A name of its own stays.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }

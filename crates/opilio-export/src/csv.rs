@@ -54,6 +54,8 @@ enum CsvTarget {
 #[derive(Clone, Debug, Default)]
 struct Columns {
     columns: OnceLock<Vec<String>>,
+    /// The output that had the columns before this run, if they are its.
+    kept_in: OnceLock<Arc<str>>,
     formulas: Formulas,
 }
 
@@ -99,14 +101,15 @@ impl Csv {
     #[must_use]
     pub fn columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let columns = OnceLock::from(columns.into_iter().map(Into::into).collect::<Vec<_>>());
-        self.shape = Arc::new(Columns { columns, formulas: self.shape.formulas });
+        self.shape = Arc::new(Columns { columns, formulas: self.shape.formulas, ..Columns::default() });
         self
     }
 
     /// Writes texts that begin like a formula as they are: for programs that read CSV, not for spreadsheets.
     #[must_use]
     pub fn keep_formulas(mut self) -> Self {
-        self.shape = Arc::new(Columns { formulas: Formulas::Kept, columns: self.shape.columns.clone() });
+        let columns = self.shape.columns.clone();
+        self.shape = Arc::new(Columns { formulas: Formulas::Kept, columns, ..Columns::default() });
         self
     }
 
@@ -146,6 +149,10 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
             return Err(wrong(RowError::Empty));
         }
         let columns = self.shape.columns.get_or_init(|| cells.iter().map(|(name, _)| name.clone()).collect());
+        let unknown = cells.iter().find(|(name, _)| !columns.contains(name)).map(|(name, _)| name.clone());
+        if let Some(name) = unknown {
+            return Err(self.shape.unknown(name, &cells, columns));
+        }
         let mut row = vec![None; columns.len()];
         for (at, (name, value)) in cells.into_iter().enumerate() {
             // CellVisitor come in the order of the columns, mostly.
@@ -190,6 +197,15 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
 }
 
 impl Columns {
+    /// An item has a field that is no column. Where the output had its columns before this run, it holds items
+    /// of another kind, and none of this run's will ever fit.
+    fn unknown(&self, name: String, cells: &[(String, &RawValue)], columns: &[String]) -> ExportError {
+        let found = columns.join(", ");
+        let Some(sink) = self.kept_in.get() else { return wrong(RowError::Column { name, columns: found }) };
+        let wanted = cells.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        ExportError::OtherColumns { sink: sink.clone(), found, wanted }
+    }
+
     /// A row of JSON values; none for what is not there.
     fn row<'a>(
         &self,
@@ -307,6 +323,7 @@ impl CsvSink {
             .map_err(|source| ExportError::Open { path: path.clone(), source })?;
         let wanted = self.shape.columns.get_or_init(|| found.clone());
         if *wanted == found {
+            let _ = self.shape.kept_in.set(self.inner.name());
             return Ok(());
         }
         let (found, wanted) = (found.join(", "), wanted.join(", "));

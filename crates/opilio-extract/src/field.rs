@@ -332,7 +332,9 @@ fn read_word(word: &str) -> Result<Word, FieldError> {
     };
     Ok(match (key, value) {
         // Names of HTML are lower case in the tree; those of SVG (viewBox) keep their case.
-        ("attr", Some(name)) if !name.is_empty() => Word::Part(Part::Attr(name.to_owned())),
+        ("attr", Some(name)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
+            Word::Part(Part::Attr(name.to_owned()))
+        }
         ("own_text" | "own-text", None) => Word::Part(Part::OwnText),
         ("raw", None) => Word::Part(Part::Raw),
         ("html", None) => Word::Part(Part::Html),
@@ -409,6 +411,7 @@ mod tests {
             ("=.x", "the name of a field is empty"),
             ("[all]=.x", "the name of a field is empty"),
             ("x[href]=a", "\"href\" is no word of a field: the words are attr=NAME"),
+            ("x[attr=href all]=a", "\"attr=href all\" is no word of a field"),
             ("x[attr]=a", "\"attr\" is no word"),
             ("x[all=1]=a", "\"all=1\" is no word"),
             ("x[html,raw]=a", "\"raw\" is one too many"),

@@ -43,7 +43,9 @@ pub enum FrontierError {
         store: String,
     },
     /// The crawl is another spider's.
-    #[error("open the frontier at {store}: it belongs to the spider `{found}`, not to `{wanted}`")]
+    #[error(
+        "open the frontier at {store}: it belongs to the spider `{found}`, not to `{wanted}` (a spider that moved keeps its name by `Spider::name`)"
+    )]
     OtherSpider {
         /// Which store.
         store: String,

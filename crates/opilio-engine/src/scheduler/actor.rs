@@ -6,13 +6,14 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::intake::{Advice, IntakeLevel};
 use opilio_core::{Host, Timestamp};
+use opilio_export::ExportError;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::memory::MemoryLimit;
 use crate::message::{
-    ActorDied, Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, MoreSlots, ShardCounts,
-    ShardReport, SlotsWanted, Take, ToStore, Visit, Visited,
+    ActorDied, Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, MoreSlots, OutputRefused,
+    ShardCounts, ShardReport, SlotsWanted, Take, ToStore, Visit, Visited,
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
@@ -41,13 +42,15 @@ pub(crate) struct SchedulerSetup {
 }
 
 /// How the actors' part of a crawl ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) stopped: Stopped,
     /// How long intake was slowed, since memory was near its limit.
     pub(crate) slowed: Duration,
     /// The actor whose panic ended it.
     pub(crate) died: Option<&'static str>,
+    /// The output that took none of the items.
+    pub(crate) refused: Option<ExportError>,
 }
 
 /// A shard as the scheduler sees it.
@@ -79,6 +82,7 @@ pub(crate) struct Scheduler {
     books: Books,
     phase: Phase,
     died: Option<&'static str>,
+    refused: Option<ExportError>,
 }
 
 struct SchedulerParts {
@@ -138,7 +142,14 @@ impl Scheduler {
                 pages_max,
                 signals,
             };
-            Self { setup, shards: Vec::new(), books: Books::default(), phase: Phase::Running, died: None }
+            Self {
+                setup,
+                shards: Vec::new(),
+                books: Books::default(),
+                phase: Phase::Running,
+                died: None,
+                refused: None,
+            }
         })
     }
 
@@ -180,7 +191,7 @@ impl Scheduler {
         self.publish();
         if let Some(ended) = self.setup.ended.take() {
             let slowed = self.setup.memory.as_ref().map_or(Duration::ZERO, MemoryWatch::slowed);
-            let _ = ended.send(Ended { stopped, slowed, died: self.died });
+            let _ = ended.send(Ended { stopped, slowed, died: self.died, refused: self.refused.take() });
         }
     }
 
@@ -363,6 +374,16 @@ impl Handler<ActorDied> for Scheduler {
         self.died = self.died.or(Some(name));
         self.stop(ctx, Stopped::Interrupted);
         // What the dead actor held does not drain.
+        self.close(Stopped::Interrupted);
+    }
+}
+
+impl Handler<OutputRefused> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, OutputRefused(error): OutputRefused, ctx: &mut Self::Context) {
+        self.refused.get_or_insert(error);
+        self.stop(ctx, Stopped::Interrupted);
         self.close(Stopped::Interrupted);
     }
 }

@@ -1,6 +1,7 @@
 //! Crawls with a state directory, in virtual time. A kill is a crawl that is dropped: nothing that it
 //! would have done is done.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use opilio_core::{HostPolicy, Reason, per_minute, per_second};
 use opilio_export::{Csv, Encoder, Export, ExportError, JsonLines, Sink};
-use opilio_fetch::{ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
+use opilio_fetch::{AddressPolicy, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use opilio_frontier::{DiskFrontier, DiskOptions, Frontier};
 use tempfile::TempDir;
 use tokio::task::LocalSet;
@@ -119,6 +120,59 @@ fn rows_of_csv_are_written_once_below_one_header_whatever_is_killed_when() {
     assert_eq!(rows.remove(0), "value");
     rows.sort_unstable();
     assert_eq!(rows, expected);
+}
+
+/// [`List`] after its item was changed.
+struct Renamed(Vec<String>);
+
+impl Spider for Renamed {
+    type Item = BTreeMap<&'static str, String>;
+    type Step = ();
+
+    fn name(&self) -> &str {
+        std::any::type_name::<List>()
+    }
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        List(self.0.clone()).seeds()
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        found.item(BTreeMap::from([("title", page.origin().to_owned())]));
+        Ok(())
+    }
+}
+
+#[test]
+fn a_csv_that_holds_other_items_is_refused_before_the_rest_is_fetched() {
+    let kept = Kept::new(urls("a.example", 40));
+    let (path, state) = (kept.dir.path().join("out.csv"), kept.dir.path().join("csv"));
+    let output = || Csv::create(&path).unwrap();
+    let begun = || {
+        let crawler = crawler(List(kept.urls.clone())).export(output()).state(&state).resume();
+        crawler.transport(web(|_, _, _| page()))
+    };
+    assert_eq!(run(begun().max_pages(10)).0.unwrap().pages, 10);
+    let before = std::fs::read(&path).unwrap();
+
+    let other = Crawler::new(Renamed(kept.urls.clone()))
+        .addresses(AddressPolicy::allow_all())
+        .no_robots()
+        .export(output())
+        .state(&state)
+        .resume()
+        .transport(web(|_, _, _| page()));
+    let (ended, _, arrivals) = run(other);
+    let error = ended.unwrap_err();
+    let words = format!("{error:?}");
+    assert!(matches!(error, CrawlError::Export(ExportError::OtherColumns { .. })), "{words}");
+    assert!(words.contains("value") && words.contains("title"), "{words}");
+    assert!(arrivals.len() <= 2, "{arrivals:?}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+
+    let report = run(begun()).0.unwrap();
+    assert_eq!((report.pages, report.failed(), report.left), (40, 0, 0));
+    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 41);
 }
 
 #[test]

@@ -278,7 +278,7 @@ fn a_url_that_is_requested_with_two_steps_is_counted() {
     assert_eq!(rows, ["/ Home", "/lamp Product"]);
     // `/lamp` on one page, `/` on two pages.
     assert_eq!((report.pages, report.other_step), (2, 2));
-    assert!(report.to_string().contains("2 URLs known under another step"), "{report}");
+    assert!(report.to_string().contains("2 URLs requested again with another step"), "{report}");
     assert!(report.balances());
 }
 

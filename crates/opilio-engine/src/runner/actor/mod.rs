@@ -11,7 +11,7 @@ use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Lease, Reason};
-use opilio_export::FileStore;
+use opilio_export::{ExportError, FileStore};
 use opilio_frontier::{Cause, Fetched, Known};
 use url::Url;
 
@@ -25,7 +25,7 @@ use super::watch::ParseWatch;
 use crate::clock::Clock;
 use crate::death::{DeathWatch, words_of_panic};
 use crate::extra::{Extra, Reads};
-use crate::message::{Deliver, Name, Parsed};
+use crate::message::{Deliver, Name, OutputRefused, Parsed};
 use crate::outbox::Outbox;
 use crate::page::{Answer, Failure, Page, PageFacts};
 use crate::settings::Settings;
@@ -52,6 +52,7 @@ pub(crate) struct RunnerSetup<S: Spider> {
     /// Where files go, if the crawl keeps any.
     pub(crate) files: Option<FileStore>,
     pub(crate) death: DeathWatch,
+    pub(crate) refused: Outbox<OutputRefused>,
 }
 
 pub(crate) struct SpiderRunner<S: Spider> {
@@ -72,6 +73,7 @@ pub(crate) struct SpiderRunner<S: Spider> {
     /// Its own address, for what comes back from other threads.
     me: Option<WeakAddr<Self>>,
     _death: DeathWatch,
+    refused: Outbox<OutputRefused>,
 }
 
 /// What `parse` or `failed` made of a lease.
@@ -110,6 +112,7 @@ impl<S: Spider> SpiderRunner<S> {
             files: setup.files,
             me: None,
             _death: setup.death,
+            refused: setup.refused,
         })
     }
 
@@ -418,6 +421,10 @@ impl<S: Spider> SpiderRunner<S> {
         };
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
+        if let Err(error @ ExportError::OtherColumns { .. }) = rows {
+            // The page is left: a run whose items fit fetches it.
+            return self.refused.send(OutputRefused(error));
+        }
         let mut count = items.len() as u64;
         let Beside { names, links: Links { admissions: mut all, mut samples }, mut cause } = beside;
         samples.append(&mut self.converter.samples());
@@ -433,8 +440,11 @@ impl<S: Spider> SpiderRunner<S> {
                     cause = Cause::new(None, Some(&error.to_string()));
                 }
                 if let Err(error) = rows {
-                    tracing::warn!(%url, %error, "an item of this page cannot be encoded");
-                    cause = Cause::new(None, Some(&format!("an item cannot be encoded: {error}")));
+                    tracing::warn!(%url, error = with_causes(&error), "an item of this page cannot be encoded");
+                    cause = Cause::new(
+                        None,
+                        Some(&format!("an item cannot be encoded: {}", with_causes(&error))),
+                    );
                 }
                 count = 0;
                 (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError), Vec::new())
@@ -560,6 +570,17 @@ fn parse<S: Spider>(
             Read::Failed(Reason::ParsePanic, Some(error))
         }
     }
+}
+
+/// What an error says, and each of its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
 }
 
 /// A page that was parsed on another thread.
