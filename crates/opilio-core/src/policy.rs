@@ -13,8 +13,9 @@ use crate::statuses::Statuses;
 /// No setting makes a host ignore a hold.
 ///
 /// ```
+/// # mod opilio { pub use opilio_core as core; }
 /// use std::time::Duration;
-/// use opilio_core::{HostPolicy, per_minute};
+/// use opilio::core::{HostPolicy, per_minute};
 ///
 /// let policy = HostPolicy::new().rate(per_minute(30)).in_flight(8).max_hold(Duration::from_secs(600));
 /// assert_eq!(policy.rate_max().map(|rate| rate.interval()), Some(Duration::from_secs(2)));
@@ -129,7 +130,8 @@ impl HostPolicy {
     /// URL is tried again. For sites that say "slow down" by a 403 or a 999.
     ///
     /// ```
-    /// use opilio_core::HostPolicy;
+    /// # mod opilio { pub use opilio_core as core; }
+    /// use opilio::core::HostPolicy;
     ///
     /// let policy = HostPolicy::new().slow_down([403, 999]);
     /// assert!(policy.slow_down_statuses().contains(999));

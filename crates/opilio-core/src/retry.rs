@@ -20,8 +20,9 @@ use crate::verdict::{Hints, Proposal, Verdict};
 /// uses up no attempt of a URL.
 ///
 /// ```
+/// # mod opilio { pub use opilio_core as core; }
 /// use std::time::Duration;
-/// use opilio_core::retry::{OutcomeClass, RetryPolicy, Rule, Wait};
+/// use opilio::core::retry::{OutcomeClass, RetryPolicy, Rule, Wait};
 ///
 /// let policy = RetryPolicy::default()
 ///     .retries(5)

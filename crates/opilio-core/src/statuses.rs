@@ -5,7 +5,8 @@ use std::sync::Arc;
 /// A set of HTTP statuses, cheap to clone; no order, no repeats.
 ///
 /// ```
-/// use opilio_core::Statuses;
+/// # mod opilio { pub use opilio_core as core; }
+/// use opilio::core::Statuses;
 ///
 /// let named: Statuses = [999, 403, 403].into_iter().collect();
 /// assert!(named.contains(403) && !named.contains(404));

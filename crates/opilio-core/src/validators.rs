@@ -11,7 +11,8 @@ use http::{HeaderMap, HeaderValue, header};
 /// whether the page has changed.
 ///
 /// ```
-/// use opilio_core::Validators;
+/// # mod opilio { pub use opilio_core as core; }
+/// use opilio::core::Validators;
 /// use http::{HeaderMap, HeaderValue, header};
 ///
 /// let answer = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"v7\""))]);

@@ -12,7 +12,8 @@ use crate::json_lines::JsonEncoder;
 /// Exports into memory; [`Collected`] shows it. It grows with the crawl.
 ///
 /// ```
-/// use opilio_export::{Collect, Export, Sink};
+/// # mod opilio { pub use opilio_export as export; }
+/// use opilio::export::{Collect, Export, Sink};
 ///
 /// let (export, collected) = Collect::new();
 /// let mut rows = Vec::new();
@@ -22,7 +23,7 @@ use crate::json_lines::JsonEncoder;
 /// sink.append(&rows)?;
 /// sink.flush()?;
 /// assert_eq!(collected.items::<String>()?, ["a product"]);
-/// # Ok::<(), opilio_export::ExportError>(())
+/// # Ok::<(), opilio::export::ExportError>(())
 /// ```
 #[derive(Debug)]
 pub struct Collect(Shelf);

@@ -60,7 +60,8 @@ impl Serialize for ContentHash {
 /// threads, before the page counts as done.
 ///
 /// ```
-/// use opilio_export::{ContentHash, FileStore};
+/// # mod opilio { pub use opilio_export as export; }
+/// use opilio::export::{ContentHash, FileStore};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// let store = FileStore::open(dir.path())?;

@@ -12,7 +12,8 @@ use std::ops::{BitOr, BitOrAssign};
 /// to say. Add up what several places say with `|`.
 ///
 /// ```
-/// use opilio_extract::Directives;
+/// # mod opilio { pub use opilio_extract as extract; }
+/// use opilio::extract::Directives;
 ///
 /// let header = Directives::of_header("otherbot: noindex, opilio: nofollow", "Opilio/0.1 (+https://a.example)");
 /// let meta = Directives::of_meta("robots", "noarchive", "Opilio");

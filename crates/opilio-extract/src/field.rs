@@ -56,7 +56,8 @@ pub enum Count {
 /// A CSS selector, and what of its matches becomes the value.
 ///
 /// ```
-/// use opilio_extract::{Document, Field, Value};
+/// # mod opilio { pub use opilio_extract as extract; }
+/// use opilio::extract::{Document, Field, Value};
 ///
 /// let page = Document::new("https://shop.example/".parse()?, None, "<a href=/1>one</a> <a href=/2>two</a>".into());
 /// assert_eq!(Field::new("a")?.read(&page)?, Value::Text(Some("one".into())));
@@ -196,12 +197,13 @@ pub enum Value {
 /// A field with its name, read from `NAME=SELECTOR` or `NAME[WORDS]=SELECTOR`.
 ///
 /// ```
-/// use opilio_extract::NamedField;
+/// # mod opilio { pub use opilio_extract as extract; }
+/// use opilio::extract::NamedField;
 ///
 /// let price: NamedField = "price=.price".parse()?;
 /// let images: NamedField = "images[attr=src, all]=img.product".parse()?;
 /// assert_eq!((&*images.name, images.field.css()), ("images", "img.product"));
-/// # Ok::<(), opilio_extract::FieldError>(())
+/// # Ok::<(), opilio::extract::FieldError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedField {

@@ -16,7 +16,8 @@ use url::Url;
 /// A form of a page, filled as the page came.
 ///
 /// ```
-/// use opilio_extract::Document;
+/// # mod opilio { pub use opilio_extract as extract; }
+/// use opilio::extract::Document;
 /// use url::Url;
 ///
 /// let url = Url::parse("https://shop.example/login")?;

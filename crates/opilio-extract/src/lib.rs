@@ -13,7 +13,8 @@
 //! Not here: fetching, robots.txt, canonical URLs.
 //!
 //! ```
-//! use opilio_extract::Document;
+//! # mod opilio { pub use opilio_extract as extract; }
+//! use opilio::extract::Document;
 //! use url::Url;
 //!
 //! let url = Url::parse("https://shop.example/cables/")?;

@@ -6,7 +6,8 @@ use std::fmt;
 /// Something in a selector that is not CSS, in a place that says what was meant.
 ///
 /// ```
-/// use opilio_extract::NotCss;
+/// # mod opilio { pub use opilio_extract as extract; }
+/// use opilio::extract::NotCss;
 ///
 /// let meant = NotCss::find("a.next::attr(href)");
 /// assert_eq!(meant, Some(NotCss::Attr { selector: "a.next".into(), name: "href".into() }));

@@ -135,9 +135,10 @@ pub struct Fetched {
 /// Makes attempts over a transport, within limits. One per shard.
 ///
 /// ```
+/// # mod opilio { pub use opilio_core as core; pub use opilio_fetch as fetch; }
 /// use std::rc::Rc;
-/// use opilio_core::Outcome;
-/// use opilio_fetch::{TransportRequest, Fetcher, FetchRequest, ScriptedAnswer, ScriptedTransport};
+/// use opilio::core::Outcome;
+/// use opilio::fetch::{TransportRequest, Fetcher, FetchRequest, ScriptedAnswer, ScriptedTransport};
 ///
 /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
 /// # runtime.block_on(async {

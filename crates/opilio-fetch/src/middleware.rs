@@ -24,7 +24,8 @@ use crate::fetch::{FetchRequest, Fetched, Purpose};
 /// which ends as `middleware_panic`.
 ///
 /// ```
-/// use opilio_fetch::{Incoming, Middleware, Outgoing};
+/// # mod opilio { pub use opilio_fetch as fetch; }
+/// use opilio::fetch::{Incoming, Middleware, Outgoing};
 /// use http::HeaderValue;
 ///
 /// /// A shop that answers 200 to whom it has shut out.

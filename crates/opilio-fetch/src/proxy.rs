@@ -13,12 +13,13 @@ use url::Url;
 /// A forward proxy: `http://`, `https://` or `socks5://`, with user info if it wants a login.
 ///
 /// ```
-/// use opilio_fetch::Proxy;
+/// # mod opilio { pub use opilio_fetch as fetch; }
+/// use opilio::fetch::Proxy;
 ///
 /// let proxy: Proxy = "http://me:secret@proxy.example:3128".parse()?;
 /// assert_eq!(proxy.to_string(), "http://proxy.example:3128/");
 /// assert!("proxy.example:3128".parse::<Proxy>().is_err());
-/// # Ok::<(), opilio_fetch::BadProxy>(())
+/// # Ok::<(), opilio::fetch::BadProxy>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Proxy(Arc<Url>);

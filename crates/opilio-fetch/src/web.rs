@@ -96,14 +96,15 @@ pub enum SetupError {
 /// What all shards share of the way to the web: addresses of names, TLS state, settings.
 ///
 /// ```
+/// # mod opilio { pub use opilio_fetch as fetch; }
 /// use std::{rc::Rc, sync::Arc};
-/// use opilio_fetch::{DnsCache, Fetcher, Web, WebSettings};
+/// use opilio::fetch::{DnsCache, Fetcher, Web, WebSettings};
 ///
 /// let web = Web::new(WebSettings::default(), Arc::new(DnsCache::default()))?;
 /// // Once on each shard's own thread:
 /// let fetcher = Fetcher::new(Rc::new(web.transport()?));
 /// # let _ = fetcher;
-/// # Ok::<(), opilio_fetch::SetupError>(())
+/// # Ok::<(), opilio::fetch::SetupError>(())
 /// ```
 #[derive(Clone)]
 pub struct Web {

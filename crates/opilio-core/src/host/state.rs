@@ -35,8 +35,9 @@ use crate::time::Timestamp;
 /// [`Output::Passivate`] the shell keeps the [`HostState::memo`] and drops the state.
 ///
 /// ```
-/// use opilio_core::host::{HostLimits, HostState, Input, RulesMode};
-/// use opilio_core::{HostPolicy, Timestamp};
+/// # mod opilio { pub use opilio_core as core; }
+/// use opilio::core::host::{HostLimits, HostState, Input, RulesMode};
+/// use opilio::core::{HostPolicy, Timestamp};
 ///
 /// let now = Timestamp::EPOCH;
 /// let mut host = HostState::new(HostPolicy::new(), RulesMode::Off, HostLimits::default(), 108, now);

@@ -12,7 +12,8 @@ use super::parse::{self, Said};
 /// The cookies of one session (RFC 6265bis §5.7), bounded.
 ///
 /// ```
-/// use opilio_fetch::Jar;
+/// # mod opilio { pub use opilio_fetch as fetch; }
+/// use opilio::fetch::Jar;
 /// use url::Url;
 ///
 /// let mut jar = Jar::default();

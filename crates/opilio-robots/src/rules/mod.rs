@@ -41,7 +41,8 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 /// Groups of other crawlers are not kept, so that a host costs what concerns it.
 ///
 /// ```
-/// use opilio_robots::Robots;
+/// # mod opilio { pub use opilio_robots as robots; }
+/// use opilio::robots::Robots;
 ///
 /// let file = b"User-agent: *\nDisallow: /private\nAllow: /private/news\nCrawl-delay: 2\n";
 /// let robots = Robots::parse(file, "Opilio/0.1 (+https://example.org/bot)");

@@ -146,7 +146,8 @@ pub enum SitemapError {
 /// iterator is over.
 ///
 /// ```
-/// use opilio_robots::sitemap::{self, Bounds, Kind};
+/// # mod opilio { pub use opilio_robots as robots; }
+/// use opilio::robots::sitemap::{self, Bounds, Kind};
 ///
 /// let file = b"<urlset><url><loc>https://a.example/?x=1&amp;y=2</loc></url></urlset>";
 /// let entries: Result<Vec<_>, _> = sitemap::read(&file[..], &Bounds::default()).collect();
