@@ -55,6 +55,7 @@ mod level;
 mod options;
 mod pack;
 mod queue;
+mod quiet;
 mod room;
 mod seen;
 mod settle;
@@ -85,6 +86,7 @@ use hosts::{Hosts, Slot, Work};
 use keys::{HostId, PageKey, WaitKey};
 pub use options::{DiskOptions, Durability, Identity};
 use queue::Queue;
+use quiet::quietly;
 use seen::{Seen, SeenError, Sighting};
 use sync::{Synced, Syncer};
 
@@ -163,7 +165,7 @@ impl DiskFrontier {
         if files::database(dir).exists() {
             return Err(FrontierError::Exists { store: place.0 });
         }
-        files::create(dir, &options, &identity, &place)?;
+        quietly(|| files::create(dir, &options, &identity, &place))?;
         Self::open_locked(dir, options, Some(&identity), place, lock)
     }
 
@@ -224,7 +226,7 @@ impl DiskFrontier {
         lock: Lock,
     ) -> Result<Self, FrontierError> {
         let Opened { stored, mut books, order, synced, torn_bytes } =
-            files::open(dir, &options, identity, &place)?;
+            quietly(|| files::open(dir, &options, identity, &place))?;
         let synced = Arc::new(synced);
         synced.committed(books.commits);
         let syncer = match options.durability {
@@ -279,13 +281,22 @@ impl DiskFrontier {
         Ok(())
     }
 
+    /// The same before a call. A sync in the background that failed is told once, with its reason.
+    fn ready(&mut self) -> Result<(), FrontierError> {
+        if let Some(error) = self.synced.take_failure().filter(|_| !self.broken) {
+            self.broken = true;
+            return Err(self.failed_to_write(error));
+        }
+        self.usable()
+    }
+
     /// Runs a call. The layer below takes some of what it reads for granted, and panics where a damaged
     /// file breaks that: an error for the caller, who could not do anything with a panic.
     fn guarded<T>(
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
     ) -> Result<T, FrontierError> {
-        self.usable()?;
+        self.ready()?;
         catch_unwind(AssertUnwindSafe(|| call(self))).unwrap_or_else(|panic| {
             self.broken = true;
             Err(self.place.panicked(&*panic))
@@ -298,7 +309,7 @@ impl DiskFrontier {
         &mut self,
         call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
     ) -> Result<T, FrontierError> {
-        self.usable()?;
+        self.ready()?;
         let before = self.books.clone();
         let result = call(self);
         if result.is_err() {

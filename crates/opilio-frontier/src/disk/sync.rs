@@ -19,6 +19,8 @@ pub(super) struct Synced {
     file: Mutex<File>,
     commits: AtomicU64,
     failed: AtomicBool,
+    /// Why, until somebody has been told.
+    failure: Mutex<Option<fjall::Error>>,
 }
 
 impl Synced {
@@ -32,7 +34,12 @@ impl Synced {
             holds.then(|| u64::from_be_bytes(*commits))
         });
         Ok((
-            Self { file: Mutex::new(file), commits: AtomicU64::new(0), failed: AtomicBool::new(false) },
+            Self {
+                file: Mutex::new(file),
+                commits: AtomicU64::new(0),
+                failed: AtomicBool::new(false),
+                failure: Mutex::default(),
+            },
             said,
         ))
     }
@@ -45,6 +52,19 @@ impl Synced {
     /// Whether a sync in the background failed.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+
+    /// Why a sync in the background failed, the first time that it is asked for.
+    pub(super) fn take_failure(&self) -> Option<fjall::Error> {
+        if !self.has_failed() {
+            return None;
+        }
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn fail(&self, error: fjall::Error) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        self.failed.store(true, Ordering::Release);
     }
 
     /// Syncs all commits so far, and notes it.
@@ -79,7 +99,7 @@ impl Syncer {
                 }
                 match synced.sync(&db) {
                     Ok(commits) => done = commits,
-                    Err(_) => return synced.failed.store(true, Ordering::Release),
+                    Err(error) => return synced.fail(error),
                 }
             }
         };
