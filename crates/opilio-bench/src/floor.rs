@@ -23,7 +23,7 @@ use url::Url;
 use crate::args::Args;
 use crate::measure;
 
-/// What is done with a body.
+/// How a body is read.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
     /// Nothing.
@@ -34,7 +34,7 @@ enum Reading {
     Dom,
 }
 
-/// What a page gives.
+/// The values read from one page.
 #[derive(Default, Serialize)]
 struct Row<'a> {
     url: &'a str,
@@ -96,7 +96,7 @@ impl Reading {
 }
 
 fn client() -> Result<reqwest::Client> {
-    // Nothing is encrypted here, but the client will not be without.
+    // The client cannot be built without a TLS provider, though no request of the benchmark is encrypted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
     client.build().context("make a client")

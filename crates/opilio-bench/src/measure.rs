@@ -1,4 +1,4 @@
-//! What a process costs, by what the system says of it when it has ended.
+//! The cost of a process, as the operating system reports it when the process has ended.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use wait4::Wait4;
 
-/// What a process took.
+/// The CPU time and peak memory of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
     /// From its start to its end.
@@ -95,7 +95,7 @@ pub(crate) fn own_cpu() -> Duration {
     rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).try_into().unwrap_or_default()
 }
 
-/// What this process has in memory.
+/// The resident memory of this process.
 ///
 /// # Errors
 /// Where there is no `/proc`.

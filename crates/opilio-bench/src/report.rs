@@ -1,4 +1,4 @@
-//! What was measured, as a table, as JSON, and as a verdict.
+//! The measurements as a table, as JSON, and as a verdict.
 
 use std::fmt::Write;
 

@@ -11,7 +11,7 @@ use opilio::prelude::*;
 use crate::args::Args;
 use crate::measure;
 
-/// What a page of the benchmark's site gives.
+/// The row written for each page of the benchmark's site.
 #[derive(Serialize)]
 struct Row {
     url: String,

@@ -1,4 +1,4 @@
-//! What is crawled by whom, and beside whom.
+//! The workloads: which crawler fetches which site, and which floor it is compared to.
 
 use crate::site::Plan;
 
@@ -6,7 +6,7 @@ use crate::site::Plan;
 pub(crate) struct Workload {
     /// Its name on the command line.
     pub(crate) name: &'static str,
-    /// What it tells.
+    /// The question that the workload answers.
     pub(crate) about: &'static str,
     /// Who crawls, in this order, round after round.
     pub(crate) cases: Vec<Case>,
@@ -15,9 +15,9 @@ pub(crate) struct Workload {
 /// One crawl.
 #[derive(Clone)]
 pub(crate) struct Case {
-    /// What stands in the table.
+    /// Its name in the table.
     pub(crate) name: String,
-    /// What is crawled.
+    /// The site that is crawled.
     pub(crate) site: Plan,
     /// Who crawls.
     pub(crate) who: Who,
