@@ -1,11 +1,11 @@
-//! An actor that panics is dropped without a word: what tells the scheduler, which ends the crawl then.
+//! An actor that panics is dropped without a word: what tells the supervisor, which ends the crawl then.
 //!
 //! Nothing is lost with it. The store knows which leases are out, and a resumed crawl goes on from there.
 
 use crate::message::ActorDied;
 use crate::outbox::Outbox;
 
-/// A field of an actor. Dropped by a panic, it tells the scheduler whose actor it was.
+/// A field of an actor. Dropped by a panic, it tells the supervisor whose actor it was.
 pub(crate) struct DeathWatch {
     name: &'static str,
     tell: Outbox<ActorDied>,

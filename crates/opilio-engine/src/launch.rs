@@ -24,20 +24,20 @@ use crate::error::CrawlError;
 use crate::exporter::{self, Rows, Written};
 use crate::fetcher::{Pool, PoolSetup, connections_max};
 use crate::memory::MemoryLimit;
-use crate::message::{Remember, Settled, ToStore};
+use crate::message::{Remember, Settled, ToScheduler};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
 use crate::report::{CrawlReport, FAILURES_MAX, FailureRecord, Stopped};
 use crate::runner::{ParseBacklog, ParseWatch, RunnerSetup, SpiderRunner};
-use crate::scheduler::{Command, Ended, Progress, Scheduler, SchedulerSetup, ShardLink};
+use crate::scheduler::{
+    KeptCookies, QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerPort,
+    SchedulerSenders, SchedulerSetup, Syncing,
+};
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
 use crate::signals::Signals;
 use crate::spider::Spider;
-use crate::store::{
-    Desk, DeskSetup, KeptCookies, QueuedScope, StoreDoor, StoreLoop, StoreOutcome, StorePort, StorePorts,
-    Syncing,
-};
+use crate::supervisor::{Command, Ended, Progress, ShardLink, Supervisor, SupervisorSetup};
 
 /// Everything that a crawl needs, before any of it runs.
 pub(crate) struct Plan<S: Spider> {
@@ -95,8 +95,8 @@ struct ShardParts<S: Spider> {
     settings: Arc<Settings>,
     encoders: Vec<Box<dyn Encoder<S::Item>>>,
     clock: Clock,
-    store: StoreDoor,
-    scheduler: actix::Addr<Scheduler>,
+    store: SchedulerSenders,
+    supervisor: actix::Addr<Supervisor>,
     web: Web,
     cores: Arc<Semaphore>,
     files: Option<FileStore>,
@@ -124,14 +124,14 @@ enum Way {
 /// The rooms that stand before any shard does.
 struct Hall {
     clock: Clock,
-    scheduler: actix::Addr<Scheduler>,
-    store: StoreDoor,
-    inbox: mpsc::Receiver<ToStore>,
+    supervisor: actix::Addr<Supervisor>,
+    store: SchedulerSenders,
+    inbox: mpsc::Receiver<ToScheduler>,
     behind: BehindDoor,
     ended: oneshot::Receiver<Ended>,
 }
 
-/// What of a [`StoreDoor`] is the desk's, beside its inbox.
+/// What of a [`SchedulerSenders`] is the scheduler's, beside its inbox.
 struct BehindDoor {
     closed_hosts: mpsc::Receiver<Remember>,
     hurry: Arc<Notify>,
@@ -164,15 +164,15 @@ pub(crate) fn on_own_threads<S: Spider>(
             settled.push(settle);
         }
         let Rest { spider, seeds, store, sinks } = rest;
-        let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.behind, store, settled);
+        let (scheduler, rows, written) = scheduler(hall.clock, &hall.supervisor, hall.behind, store, settled);
         let facts = Facts { outputs: names(&sinks), ..facts };
         let export = thread("opilio-export", move || exporter::run(sinks, rows, written))?;
         let inbox = hall.inbox;
-        let store = thread("opilio-store", move || desk.run(inbox))?;
+        let store = thread("opilio-scheduler", move || scheduler.run(inbox))?;
         let ended =
-            conduct(&*spider, hall.scheduler, hall.store.messages, hall.ended, commands, seeds, links).await;
+            conduct(&*spider, hall.supervisor, hall.store.messages, hall.ended, commands, seeds, links).await;
         drop(arbiters);
-        let store = store.await.map_err(|_| CrawlError::Died { name: "store" })?;
+        let store = store.await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
         let export = end_of_export(export).await?;
         conclude(&*spider, ended?, store, export, facts)
     })
@@ -194,13 +194,13 @@ pub(crate) async fn here<S: Spider>(
         settled.push(settle);
     }
     let Rest { spider, seeds, store, sinks } = rest;
-    let (desk, rows, written) = desk(hall.clock, &hall.scheduler, hall.behind, store, settled);
+    let (scheduler, rows, written) = scheduler(hall.clock, &hall.supervisor, hall.behind, store, settled);
     let facts = Facts { outputs: names(&sinks), ..facts };
     let export = actix::spawn(exporter::run(sinks, rows, written));
-    let store = actix::spawn(desk.run(hall.inbox));
+    let store = actix::spawn(scheduler.run(hall.inbox));
     let ended =
-        conduct(&*spider, hall.scheduler, hall.store.messages, hall.ended, commands, seeds, links).await;
-    let store = store.await.map_err(|_| CrawlError::Died { name: "store" })?;
+        conduct(&*spider, hall.supervisor, hall.store.messages, hall.ended, commands, seeds, links).await;
+    let store = store.await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
     let export = export.await.map_err(|_| CrawlError::Died { name: "exporter" })?;
     conclude(&*spider, ended?, store, export, facts)
 }
@@ -253,7 +253,7 @@ struct Rest<S: Spider> {
     sinks: Vec<Box<dyn Sink>>,
 }
 
-/// What the desk gets of a plan.
+/// What the scheduler gets of a plan.
 struct Store {
     frontier: Box<dyn Frontier>,
     pages_max: Option<u64>,
@@ -265,19 +265,19 @@ struct Store {
     syncing: Syncing,
 }
 
-/// The desk, and the exporter's ends of the two channels between them. The way back has room for
+/// The scheduler, and the exporter's ends of the two channels between them. The way back has room for
 /// more than the way there can hold, so that neither ever waits for the other.
-fn desk(
+fn scheduler(
     clock: Clock,
-    scheduler: &actix::Addr<Scheduler>,
+    supervisor: &actix::Addr<Supervisor>,
     behind: BehindDoor,
     store: Store,
     shards: Vec<actix::Recipient<Settled>>,
-) -> (StoreLoop, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
+) -> (SchedulerLoop, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
     let Store { frontier, pages_max, hosts_max, queued, cookies, shapes, before, syncing } = store;
-    let desk = Desk::new(DeskSetup {
+    let scheduler = Scheduler::new(SchedulerSetup {
         frontier,
         shards: shards.len(),
         clock,
@@ -289,15 +289,15 @@ fn desk(
         before,
         syncing,
     });
-    let ports = StorePorts {
+    let ports = SchedulerChannels {
         exporter: Some(rows),
         written: written_inbox,
-        scheduler: scheduler.clone().recipient(),
+        supervisor: supervisor.clone().recipient(),
         shards,
         closed_hosts: behind.closed_hosts,
         hurry: behind.hurry,
     };
-    (StoreLoop::new(desk, ports, clock), rows_inbox, written)
+    (SchedulerLoop::new(scheduler, ports, clock), rows_inbox, written)
 }
 
 fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
@@ -305,9 +305,9 @@ fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
     let (messages, inbox) = mpsc::channel(STORE_CHANNEL);
     let (closed, closed_hosts) = mpsc::channel(STORE_CHANNEL);
     let hurry = Arc::new(Notify::new());
-    let store = StoreDoor { messages, closed_hosts: closed, hurry: hurry.clone() };
+    let store = SchedulerSenders { messages, closed_hosts: closed, hurry: hurry.clone() };
     let (tell, ended) = oneshot::channel();
-    let setup = SchedulerSetup {
+    let setup = SupervisorSetup {
         clock,
         store: store.clone(),
         progress: plan.progress.clone(),
@@ -321,7 +321,7 @@ fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
     };
     Hall {
         clock,
-        scheduler: Scheduler::start(setup),
+        supervisor: Supervisor::start(setup),
         store,
         inbox,
         behind: BehindDoor { closed_hosts, hurry },
@@ -367,7 +367,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         encoders,
         clock: hall.clock,
         store: hall.store.clone(),
-        scheduler: hall.scheduler.clone(),
+        supervisor: hall.supervisor.clone(),
         web: web.clone(),
         cores: cores.clone(),
         files: plan.files.clone(),
@@ -401,21 +401,21 @@ fn start_shard<S: Spider>(
         encoders,
         clock,
         store,
-        scheduler,
+        supervisor,
         web,
         cores,
         files,
         unsure,
     } = parts;
     let counts = Rc::new(Cell::default());
-    let port = StorePort::new(store, counts.clone());
+    let port = SchedulerPort::new(store, counts.clone());
     let watch = ParseWatch::default();
     let backlog = ParseBacklog::default();
     let fetch_max = settings.fetch_timeout + HostLimits::GRACE - Duration::from_secs(1);
     let cached = web.cache.is_some();
     let fetcher = Rc::new(web.fetcher(clock)?);
     let cache = cached.then(|| fetcher.clone());
-    let died = Outbox::new(scheduler.clone().recipient());
+    let died = Outbox::new(supervisor.clone().recipient());
     let pool = Pool::start(PoolSetup {
         shard,
         slots,
@@ -426,8 +426,8 @@ fn start_shard<S: Spider>(
         counts: counts.clone(),
         backlog: backlog.clone(),
         fetch_max,
-        wanted: scheduler.clone().recipient(),
-        lent: scheduler.clone().recipient(),
+        wanted: supervisor.clone().recipient(),
+        lent: supervisor.clone().recipient(),
         death: DeathWatch::new("fetcher pool", died.clone()),
     });
     let setup = RunnerSetup {
@@ -442,13 +442,13 @@ fn start_shard<S: Spider>(
         cores,
         files,
         death: DeathWatch::new("spider runner", died.clone()),
-        refused: Outbox::new(scheduler.clone().recipient()),
+        refused: Outbox::new(supervisor.clone().recipient()),
     };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots, take) = (pool.clone().recipient(), pool.clone().recipient(), pool.clone().recipient());
-    let credit = Outbox::new(scheduler.clone().recipient());
-    let visits = Outbox::new(scheduler.clone().recipient());
-    let visited = Outbox::new(scheduler.clone().recipient());
+    let credit = Outbox::new(supervisor.clone().recipient());
+    let visits = Outbox::new(supervisor.clone().recipient());
+    let visited = Outbox::new(supervisor.clone().recipient());
     let actor = Shard::start(ShardSetup {
         context: Box::new(move |gone| ShardContext {
             shard,
@@ -465,8 +465,8 @@ fn start_shard<S: Spider>(
             cache,
             unsure,
         }),
-        news: scheduler.clone().recipient(),
-        reports: scheduler.recipient(),
+        news: supervisor.clone().recipient(),
+        reports: supervisor.recipient(),
         death: DeathWatch::new("shard", died),
     });
     let link = ShardLink {
@@ -484,15 +484,15 @@ fn start_shard<S: Spider>(
 /// Begins, feeds the seeds, passes commands on, and waits for the end.
 async fn conduct<S: Spider>(
     spider: &S,
-    scheduler: actix::Addr<Scheduler>,
-    store: mpsc::Sender<ToStore>,
+    supervisor: actix::Addr<Supervisor>,
+    store: mpsc::Sender<ToScheduler>,
     mut ended: oneshot::Receiver<Ended>,
     mut commands: mpsc::Receiver<Command>,
     seeds: Vec<Admission>,
     links: Vec<ShardLink>,
 ) -> Result<Ended, CrawlError> {
-    let died = CrawlError::Died { name: "scheduler" };
-    if scheduler.send(Command::Begin(links)).await.is_err() {
+    let died = CrawlError::Died { name: "supervisor" };
+    if supervisor.send(Command::Begin(links)).await.is_err() {
         return Err(died);
     }
     tracing::info!(spider = spider.name(), seeds = seeds.len(), "the crawl begins");
@@ -504,27 +504,27 @@ async fn conduct<S: Spider>(
                 feeding.abort();
                 if ended.is_err() {
                     // Nobody else tells the store.
-                    let _ = store.send(ToStore::Close { counts: None, drained: false }).await;
+                    let _ = store.send(ToScheduler::Close { counts: None, drained: false }).await;
                 }
                 return ended.map_err(|_| died);
             }
             Some(command) = commands.recv() => {
-                let _ = scheduler.send(command).await;
+                let _ = supervisor.send(command).await;
             }
         }
     }
 }
 
-/// Hands the seeds to the store, batch by batch. A store that is gone has said why to the scheduler.
-async fn feed(store: mpsc::Sender<ToStore>, seeds: Vec<Admission>) {
+/// Hands the seeds to the store, batch by batch. A store that is gone has said why to the supervisor.
+async fn feed(store: mpsc::Sender<ToScheduler>, seeds: Vec<Admission>) {
     let mut seeds = seeds.into_iter().peekable();
     while seeds.peek().is_some() {
         let batch = seeds.by_ref().take(SEEDS_BATCH).collect();
-        if store.send(ToStore::Seeds(batch)).await.is_err() {
+        if store.send(ToScheduler::Seeds(batch)).await.is_err() {
             return;
         }
     }
-    let _ = store.send(ToStore::Seeded).await;
+    let _ = store.send(ToScheduler::Seeded).await;
 }
 
 /// Runs a hook of the spider: one that panics has said nothing.
@@ -537,13 +537,13 @@ fn hook(name: &'static str, work: impl FnOnce()) {
 fn conclude<S: Spider>(
     spider: &S,
     ended: Ended,
-    store: Result<StoreOutcome, FrontierError>,
+    store: Result<SchedulerOutcome, FrontierError>,
     export: Result<(), ExportError>,
     facts: Facts,
 ) -> Result<CrawlReport, CrawlError> {
     // A sink that failed is why the store stopped: it is told first.
     export?;
-    let StoreOutcome { stats, failures, totals } = store?;
+    let SchedulerOutcome { stats, failures, totals } = store?;
     if let Some(error) = ended.refused {
         return Err(CrawlError::Export(error));
     }

@@ -1,7 +1,7 @@
 //! The actors of Opilio, and the builder that users meet.
 //!
 //! ```text
-//! seeds ─► scheduler ─► shard ─► host ─► fetcher pool ─► host ─► spider runner ─► store ─► exporter
+//! seeds ─► scheduler ─► shard ─► host ─► fetcher pool ─► host ─► spider runner ─► scheduler ─► exporter
 //!              ▲                   │ the retry decision flows back as a message      │
 //!              └───────────────────┴──────────────── leases, settled ◄───────────────┘
 //! ```
@@ -37,7 +37,7 @@ mod shard;
 mod signals;
 mod spider;
 mod step;
-mod store;
+mod supervisor;
 #[cfg(test)]
 mod tests;
 mod trap;
@@ -58,9 +58,9 @@ pub use pattern::PatternError;
 pub use report::{CrawlReport, FailureRecord, Stopped};
 pub use request::{BadUrl, Request, Target};
 pub use runner::SeedError;
-pub use scheduler::Progress;
 pub use scope::{Follow, Scope};
 pub use settings::{BadHeader, BadHostPattern, HostSettings, header};
 pub use spider::{Found, ParseError, Spider, parse_page};
 pub use step::StepError;
+pub use supervisor::Progress;
 pub use trap::TrapRules;

@@ -7,7 +7,7 @@ use opilio_frontier::DiskOptions;
 
 /// Tells how much memory the process has, in bytes; nothing where the system does not say.
 ///
-/// Called several times a second by the scheduler, which waits for nobody: it must not block.
+/// Called several times a second by the supervisor, which waits for nobody: it must not block.
 pub(crate) type Gauge = Box<dyn Fn() -> Option<u64> + Send>;
 
 /// The limit that holds, and what tells how near it is.

@@ -2,23 +2,23 @@
 //!
 //! | message | from → to | bounded by |
 //! | --- | --- | --- |
-//! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that was asked for |
-//! | [`Credit`] | host → scheduler | one outstanding a host |
+//! | [`Assign`] | supervisor → shard (→ host's state, [`Wake`]) | the credit that was asked for |
+//! | [`Credit`] | host → supervisor | one outstanding a host |
 //! | [`AskSlot`] / [`Granted`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
 //! | [`Report`] | fetcher → host | in flight |
-//! | [`Visit`], [`Call`] | host → scheduler → store → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin |
-//! | [`Visited`] | that host → scheduler → shard of the asker (→ its state, [`Wake`]) | visits |
+//! | [`Visit`], [`Call`] | host → supervisor → store → supervisor → shard of another host (→ its state, [`Wake`]) | one a live origin |
+//! | [`Visited`] | that host → supervisor → shard of the asker (→ its state, [`Wake`]) | visits |
 //! | [`Deliver`] | host → spider runner | the parse backlog |
-//! | [`ToStore`] | shards, scheduler → store | its channel; a full one pauses new slots |
+//! | [`ToScheduler`] | shards, supervisor → store | its channel; a full one pauses new slots |
 //! | [`Remember`] | host → store | its channel; one that does not fit waits in the port |
-//! | [`Take`] | scheduler → fetcher pool, store | one a shard |
+//! | [`Take`] | supervisor → fetcher pool, store | one a shard |
 //! | [`Settled`] | store → shard (→ host's state, [`Wake`]) | leases out |
-//! | [`FromStore`] | store → scheduler | wants |
-//! | [`FromShard`] | shard → scheduler | one a passive host and one a shard |
-//! | [`Drain`], [`ShardReport`] | scheduler ⇄ shards | one a shard |
-//! | [`OutputRefused`] | spider runner → scheduler | one a runner |
-//! | [`ActorDied`] | an actor that panicked → scheduler | one an actor |
+//! | [`FromScheduler`] | store → supervisor | wants |
+//! | [`FromShard`] | shard → supervisor | one a passive host and one a shard |
+//! | [`Drain`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
+//! | [`OutputRefused`] | spider runner → supervisor | one a runner |
+//! | [`ActorDied`] | an actor that panicked → supervisor | one an actor |
 
 use std::sync::Arc;
 
@@ -288,7 +288,7 @@ pub(crate) struct Name {
 
 /// What the store thread can hear.
 #[derive(Debug)]
-pub(crate) enum ToStore {
+pub(crate) enum ToScheduler {
     /// Seeds, in any number of batches.
     Seeds(Vec<Admission>),
     /// No more seeds: from here on, nothing left means finished.
@@ -333,10 +333,10 @@ pub(crate) struct Remember {
     pub(crate) memory: Bytes,
 }
 
-/// What the store thread tells the scheduler.
+/// What the store thread tells the supervisor.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) enum FromStore {
+pub(crate) enum FromScheduler {
     /// Work for hosts, and hosts whose memory is safe.
     Leased(Assign),
     /// The books have changed.

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::CrawlError;
 use crate::report::{CrawlReport, Stopped};
-use crate::scheduler::{Command, Progress};
+use crate::supervisor::{Command, Progress};
 
 /// A running crawl: a future of its report.
 ///

@@ -18,11 +18,11 @@ use crate::login::{Logins, is_credential};
 use crate::memory::{self, MemoryLimit};
 use crate::past;
 use crate::runner::seed_admissions;
-use crate::scheduler::Progress;
+use crate::scheduler::{QueuedScope, Syncing, recall};
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::spider::Spider;
-use crate::store::{QueuedScope, Syncing, recall};
+use crate::supervisor::Progress;
 
 impl<S: Spider> Crawler<S> {
     pub(super) fn plan(mut self) -> Result<(Plan<S>, watch::Receiver<Progress>), CrawlError> {
@@ -205,7 +205,7 @@ fn refuse_to_empty(dir: &Path, sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError
 
 /// Opens a state directory, or makes it.
 ///
-/// Syncing is the desk's: the sinks have to be synced before the store is, and a thread of the
+/// Syncing is the scheduler's: the sinks have to be synced before the store is, and a thread of the
 /// store's own would not ask them.
 #[cfg(feature = "disk")]
 fn open_state(

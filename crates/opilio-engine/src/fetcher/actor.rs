@@ -24,7 +24,7 @@ use crate::message::{
 use crate::outbox::Outbox;
 use crate::page::Answer;
 use crate::runner::ParseBacklog;
-use crate::store::StorePort;
+use crate::scheduler::SchedulerPort;
 
 /// What a pool needs to begin.
 pub(crate) struct PoolSetup {
@@ -34,7 +34,7 @@ pub(crate) struct PoolSetup {
     pub(crate) connections: usize,
     pub(crate) clock: Clock,
     pub(crate) fetcher: Rc<Fetcher>,
-    pub(crate) port: StorePort,
+    pub(crate) port: SchedulerPort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) backlog: ParseBacklog,
     /// A fetch that takes longer, waits for memory included, is given up.
@@ -52,7 +52,7 @@ pub(crate) struct Pool {
     connections: Rc<RefCell<Connections>>,
     clock: Clock,
     fetcher: Rc<Fetcher>,
-    port: StorePort,
+    port: SchedulerPort,
     counts: Rc<Cell<ShardCounts>>,
     backlog: ParseBacklog,
     fetch_max: Duration,

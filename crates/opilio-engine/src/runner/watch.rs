@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Shared by a shard and the scheduler, who looks from another thread.
+/// Shared by a shard and the supervisor, who looks from another thread.
 #[derive(Clone, Default)]
 pub(crate) struct ParseWatch {
     now: Arc<Mutex<Option<Parsing>>>,

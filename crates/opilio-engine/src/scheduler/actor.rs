@@ -1,490 +1,179 @@
-//! The scheduler actor. It waits for nobody: what it has to send goes through outboxes.
+//! The loop of the scheduler's thread: select one event, take one turn, perform the effects.
+//!
+//! Waiting for the sinks is no loop of its own: while they have too much before them, messages are not received,
+//! and everything else is heard.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
-use opilio_core::intake::{Advice, IntakeLevel};
-use opilio_core::{Host, Timestamp};
-use opilio_export::ExportError;
-use tokio::sync::watch;
+use actix::prelude::SendError;
+use actix::{Message, Recipient};
+use opilio_frontier::FrontierError;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
+use super::state::{Effect, Scheduler, SchedulerOutcome, Turn};
 use crate::clock::Clock;
-use crate::memory::MemoryLimit;
-use crate::message::{
-    ActorDied, Assign, Books, Credit, Drain, FromShard, FromStore, Lend, Lent, MoreSlots, OutputRefused,
-    ShardCounts, ShardReport, SlotsWanted, Take, ToStore, Visit, Visited,
-};
-use crate::outbox::Outbox;
-use crate::past::Totals;
-use crate::report::Stopped;
-use crate::runner::{OVERDUE, ParseWatch};
-use crate::scheduler::Progress;
-use crate::scheduler::intake::MemoryWatch;
-use crate::signals::Signals;
-use crate::store::{StoreDoor, StorePort};
+use crate::exporter::{Rows, Written};
+use crate::message::{FromScheduler, Remember, Settled, ToScheduler};
 
-/// What a scheduler needs to begin.
-pub(crate) struct SchedulerSetup {
-    pub(crate) clock: Clock,
-    pub(crate) store: StoreDoor,
-    pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) ended: tokio::sync::oneshot::Sender<Ended>,
-    pub(crate) duration_max: Option<Duration>,
-    /// How long a drain may take before what is under way is given up.
-    pub(crate) drain_max: Duration,
-    /// What earlier runs of the crawl have done.
-    pub(crate) before: Totals,
-    pub(crate) memory: Option<MemoryLimit>,
-    pub(crate) pages_max: Option<u64>,
-    /// Those that stop the crawl.
-    pub(crate) signals: Option<Signals>,
+/// The ends of the channels between the store's thread and everybody else, but for its inbox.
+pub(crate) struct SchedulerChannels {
+    /// None once it has been given all.
+    pub(crate) exporter: Option<mpsc::Sender<Rows>>,
+    pub(crate) written: mpsc::Receiver<Written>,
+    pub(crate) supervisor: Recipient<FromScheduler>,
+    pub(crate) shards: Vec<Recipient<Settled>>,
+    pub(crate) closed_hosts: mpsc::Receiver<Remember>,
+    pub(crate) hurry: Arc<Notify>,
 }
 
-/// How the actors' part of a crawl ended.
-#[derive(Debug)]
-pub(crate) struct Ended {
-    pub(crate) stopped: Stopped,
-    /// How long intake was slowed, since memory was near its limit.
-    pub(crate) slowed: Duration,
-    /// The actor whose panic ended it.
-    pub(crate) died: Option<&'static str>,
-    /// The output that took none of the items.
-    pub(crate) refused: Option<ExportError>,
-}
-
-/// A shard as the scheduler sees it.
-pub(crate) struct ShardLink {
-    pub(crate) assign: Recipient<Assign>,
-    pub(crate) drain: Recipient<Drain>,
-    pub(crate) visited: Recipient<Visited>,
-    pub(crate) lend: Recipient<Lend>,
-    pub(crate) slots: Recipient<MoreSlots>,
-    pub(crate) take: Recipient<Take>,
-    pub(crate) watch: ParseWatch,
-}
-
-/// What the outside may ask of a running crawl.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) enum Command {
-    /// The shards stand; begin.
-    Begin(Vec<ShardLink>),
-    /// Start nothing more, let what is under way end.
-    Stop(Stopped),
-    /// End at once.
-    Abort,
-}
-
-pub(crate) struct Scheduler {
-    setup: SchedulerParts,
-    shards: Vec<Shard>,
-    books: Books,
-    phase: Phase,
-    died: Option<&'static str>,
-    refused: Option<ExportError>,
-}
-
-struct SchedulerParts {
+/// A scheduler with its channels and its clock.
+pub(crate) struct SchedulerLoop {
+    scheduler: Scheduler,
+    ports: SchedulerChannels,
     clock: Clock,
-    port: StorePort,
-    progress: watch::Sender<Progress>,
-    ended: Option<tokio::sync::oneshot::Sender<Ended>>,
-    duration_max: Option<Duration>,
-    drain_max: Duration,
-    before: Totals,
-    memory: Option<MemoryWatch>,
-    pages_max: Option<u64>,
-    signals: Option<Signals>,
 }
 
-struct Shard {
-    assign: Outbox<Assign>,
-    drain: Outbox<Drain>,
-    visited: Outbox<Visited>,
-    lend: Outbox<Lend>,
-    slots: Outbox<MoreSlots>,
-    take: Outbox<Take>,
-    watch: ParseWatch,
-    counts: ShardCounts,
-    /// When it last told its counts.
-    heard: Timestamp,
-    drained: bool,
-}
-
-/// Where a crawl stands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    Running,
-    Draining(Stopped),
-    Closing(Stopped),
-}
-
-impl Scheduler {
-    pub(crate) fn start(setup: SchedulerSetup) -> actix::Addr<Self> {
-        let SchedulerSetup { clock, store, progress, ended, .. } = setup;
-        let SchedulerSetup { duration_max, drain_max, before, memory, pages_max, signals, .. } = setup;
-        let memory = memory.map(|limit| MemoryWatch::new(limit, clock.now()));
-        let ended = Some(ended);
-        Self::create(|ctx| {
-            ctx.set_mailbox_capacity(MAILBOX);
-            // It counts nothing itself.
-            let port = StorePort::new(store, Rc::default());
-            let setup = SchedulerParts {
-                clock,
-                port,
-                progress,
-                ended,
-                duration_max,
-                drain_max,
-                before,
-                memory,
-                pages_max,
-                signals,
-            };
-            Self {
-                setup,
-                shards: Vec::new(),
-                books: Books::default(),
-                phase: Phase::Running,
-                died: None,
-                refused: None,
-            }
-        })
+impl SchedulerLoop {
+    pub(crate) fn new(scheduler: Scheduler, ports: SchedulerChannels, clock: Clock) -> Self {
+        Self { scheduler, ports, clock }
     }
 
-    fn stop(&mut self, ctx: &mut Context<Self>, stopped: Stopped) {
-        if self.phase != Phase::Running {
-            return;
-        }
-        self.phase = Phase::Draining(stopped);
-        if stopped != Stopped::Finished {
-            tracing::info!(why = ?stopped, "nothing more is started: what is under way may end");
-        }
-        self.setup.port.send(ToStore::Stop);
-        for shard in &self.shards {
-            shard.drain.send(Drain);
-        }
-        ctx.run_later(self.setup.drain_max, |scheduler, _| {
-            if let Phase::Draining(stopped) = scheduler.phase {
-                tracing::warn!("what is under way did not end in time and is given up");
-                scheduler.close(stopped);
-            }
-        });
+    /// Serves until it is told to close, or the store or a sink fails.
+    pub(crate) async fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<ToScheduler>,
+    ) -> Result<SchedulerOutcome, FrontierError> {
+        let alarm = Alarm(self.ports.supervisor.clone());
+        let result = self.serve(&mut inbox).await;
+        drop(alarm);
+        let last = if result.is_ok() { FromScheduler::Closed } else { FromScheduler::Broken };
+        let _ = deliver(&self.ports.supervisor, last).await;
+        result?;
+        self.scheduler.outcome(self.clock.now())
     }
 
-    /// Nothing is waited for any more: the store writes down what it has.
-    fn close(&mut self, stopped: Stopped) {
-        if !matches!(self.phase, Phase::Closing(_)) {
-            self.phase = Phase::Closing(stopped);
-            let drained = self.shards.iter().all(|shard| shard.drained);
-            self.setup.port.send(ToStore::Close { counts: Some(self.counts()), drained });
-            self.setup.port.hurry();
+    async fn serve(&mut self, inbox: &mut mpsc::Receiver<ToScheduler>) -> Result<(), FrontierError> {
+        let mut turn = Turn::default();
+        while !self.scheduler.is_closed() {
+            self.next(inbox, &mut turn).await;
+            self.clock.fault("scheduler");
+            let result = self.scheduler.handle(self.clock.now(), &mut turn);
+            self.perform().await;
+            result?;
         }
+        Ok(())
     }
 
-    fn end(&mut self) {
-        let stopped = match self.phase {
-            Phase::Running => Stopped::Interrupted,
-            Phase::Draining(stopped) | Phase::Closing(stopped) => stopped,
-        };
-        self.publish();
-        if let Some(ended) = self.setup.ended.take() {
-            let slowed = self.setup.memory.as_ref().map_or(Duration::ZERO, MemoryWatch::slowed);
-            let _ = ended.send(Ended { stopped, slowed, died: self.died, refused: self.refused.take() });
+    /// Waits until something comes in or is due, and takes whatever else is there.
+    async fn next(&mut self, inbox: &mut mpsc::Receiver<ToScheduler>, turn: &mut Turn) {
+        let Self { scheduler, ports, clock } = self;
+        let takes_on = scheduler.takes_on();
+        let wake = scheduler.wake_at().map(|at| clock.instant(at));
+        let has_rows = !scheduler.rows().is_empty();
+        tokio::select! {
+            count = inbox.recv_many(&mut turn.messages, TURN_MAX), if takes_on => turn.is_last |= count == 0,
+            written = ports.written.recv(), if !turn.exporter_ended => match written {
+                Some(written) => turn.written.push(written),
+                None => turn.exporter_ended = true,
+            },
+            Some(memo) = ports.closed_hosts.recv(), if !scheduler.is_closing() => turn.memos.push(memo),
+            () = sleep_until(wake), if wake.is_some() => {}
+            () = tokio::task::yield_now(), if scheduler.has_more() => {}
+            () = ports.hurry.notified(), if scheduler.may_hurry() => turn.hurry = true,
+            () = has_room(ports.exporter.as_ref()), if has_rows => {}
         }
-    }
-
-    fn counts(&self) -> ShardCounts {
-        self.shards.iter().fold(ShardCounts::default(), |all, shard| all.plus(shard.counts))
-    }
-
-    fn publish(&self) {
-        let counts = self.counts();
-        let totals = self.setup.before.and(counts, 0, 0, self.setup.clock.elapsed());
-        let Books { admitted, pages, sitemaps, aliases, failures, left, items } = self.books;
-        self.setup.progress.send_replace(Progress {
-            admitted,
-            pages,
-            pages_max: self.setup.pages_max,
-            sitemaps,
-            aliases,
-            failures,
-            left,
-            items,
-            requests: totals.requests,
-            retries: totals.retries,
-            refusals: totals.refusals,
-            bytes: totals.bytes,
-            in_flight: counts.in_flight,
-            hosts: counts.hosts,
-            held: counts.held,
-            slowed: self.setup.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full),
-            elapsed: totals.elapsed,
-        });
-    }
-
-    fn look_around(&mut self, ctx: &mut Context<Self>) {
-        self.publish();
-        if self.setup.signals.as_ref().is_some_and(Signals::came) {
-            self.signalled(ctx);
+        while let Ok(written) = ports.written.try_recv() {
+            turn.written.push(written);
         }
-        for shard in &self.shards {
-            if let Some(url) = shard.watch.overdue(OVERDUE) {
-                tracing::warn!(%url, "parse is still running and keeps its shard waiting");
-            }
-        }
-        if self.setup.duration_max.is_some_and(|max| self.setup.clock.elapsed() >= max) {
-            self.stop(ctx, Stopped::MaxDuration);
-        }
-    }
-
-    /// The first signal stops gently, the second at once.
-    fn signalled(&mut self, ctx: &mut Context<Self>) {
-        match self.phase {
-            Phase::Running => {
-                tracing::warn!("stopping: what is under way may end (within 10 s); once more stops at once");
-                self.stop(ctx, Stopped::Interrupted);
-            }
-            Phase::Draining(stopped) => self.close(stopped),
-            Phase::Closing(_) => {}
-        }
-    }
-
-    /// Looks at the memory, where it has a limit. A read of some microseconds, on a thread whose messages
-    /// are batches.
-    fn look_at_memory(&mut self, ctx: &mut Context<Self>) {
-        let now = self.setup.clock.now();
-        let under_way = self.under_way(now);
-        let watch = self.setup.memory.as_mut().filter(|_| self.phase == Phase::Running);
-        match watch.and_then(|memory| memory.look(now, under_way)) {
-            None => {}
-            Some(Advice::Take(level)) => {
-                self.setup.port.send(ToStore::Take(level));
-                for shard in &self.shards {
-                    shard.take.send(Take(level));
-                }
-            }
-            Some(Advice::End) => self.stop(ctx, Stopped::MemoryLimit),
-        }
-    }
-
-    /// What is under way in all shards. One that has not told lately is busy with something.
-    fn under_way(&self, now: Timestamp) -> u32 {
-        let of = |shard: &Shard| match now.since(shard.heard) < HEARD_MAX {
-            true => shard.counts.under_way,
-            false => shard.counts.under_way.max(1),
-        };
-        self.shards.iter().map(of).sum()
-    }
-
-    fn drained(&mut self, shard: usize, counts: ShardCounts) {
-        if let Some(shard) = self.shards.get_mut(shard) {
-            shard.counts = counts;
-            shard.drained = true;
-        }
-        if let Phase::Draining(stopped) = self.phase
-            && self.shards.iter().all(|shard| shard.drained)
+        while !scheduler.is_closing()
+            && let Ok(memo) = ports.closed_hosts.try_recv()
         {
-            self.close(stopped);
+            turn.memos.push(memo);
         }
     }
 
-    fn shard_of(&self, host: &Host) -> usize {
-        host.group().shard(self.shards.len())
-    }
-}
-
-impl Actor for Scheduler {
-    type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.run_interval(LOOK_EVERY, Self::look_around);
-        if self.setup.memory.is_some() {
-            ctx.run_interval(MEMORY_EVERY, Self::look_at_memory);
-        }
-        if let Some(max) = self.setup.duration_max {
-            ctx.run_later(max, |scheduler, ctx| scheduler.stop(ctx, Stopped::MaxDuration));
-        }
-    }
-}
-
-impl Handler<Command> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, command: Command, ctx: &mut Self::Context) {
-        match command {
-            Command::Begin(links) => {
-                let now = self.setup.clock.now();
-                self.shards = links.into_iter().map(|link| Shard::new(link, now)).collect();
-                // Before anything starts.
-                self.look_at_memory(ctx);
-                if self.phase != Phase::Running {
-                    for shard in &self.shards {
-                        shard.drain.send(Drain);
-                    }
+    /// Sends what a turn gave.
+    async fn perform(&mut self) {
+        self.send_rows();
+        for effect in self.scheduler.effects() {
+            match effect {
+                Effect::Tell(news) => {
+                    let _ = deliver(&self.ports.supervisor, news).await;
                 }
+                Effect::TryTell(news) => {
+                    let _ = self.ports.supervisor.try_send(news);
+                }
+                Effect::Settled { shard, settled } => {
+                    let _ = deliver(&self.ports.shards[shard], settled).await;
+                }
+                Effect::Gather => tokio::time::sleep(GATHER).await,
             }
-            Command::Stop(stopped) => self.stop(ctx, stopped),
-            Command::Abort => {
-                self.stop(ctx, Stopped::Interrupted);
-                self.close(Stopped::Interrupted);
+        }
+        if self.scheduler.is_closing() && self.scheduler.rows().is_empty() {
+            // Without its sender the exporter syncs and ends, and then its answers end.
+            self.ports.exporter = None;
+        }
+    }
+
+    /// Gives the exporter what it has room for.
+    fn send_rows(&mut self) {
+        let rows = self.scheduler.rows();
+        while let (Some(exporter), Some(first)) = (&self.ports.exporter, rows.pop_front()) {
+            match exporter.try_send(first) {
+                // An exporter that ended early is known by its answers, which end too.
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+                Err(TrySendError::Full(first)) => return rows.push_front(first),
             }
         }
     }
 }
 
-impl Handler<FromStore> for Scheduler {
-    type Result = ();
+/// Tells the supervisor when the scheduler panics: nothing else would.
+struct Alarm(Recipient<FromScheduler>);
 
-    fn handle(&mut self, news: FromStore, ctx: &mut Self::Context) {
-        match news {
-            FromStore::Leased(Assign { work, calls, kept, decided }) => {
-                let mut by_shard: Vec<Assign> = self.shards.iter().map(|_| Assign::default()).collect();
-                for work in work {
-                    by_shard[self.shard_of(&work.host)].work.push(work);
-                }
-                for call in calls {
-                    by_shard[self.shard_of(&call.visit.host)].calls.push(call);
-                }
-                for (host, stamp) in kept {
-                    by_shard[self.shard_of(&host)].kept.push((host, stamp));
-                }
-                for one in decided {
-                    by_shard[self.shard_of(&one.lease.record.host)].decided.push(one);
-                }
-                for (shard, assign) in self.shards.iter().zip(by_shard) {
-                    if !assign.is_empty() {
-                        shard.assign.send(assign);
-                    }
-                }
-            }
-            FromStore::Books(books) => self.books = books,
-            FromStore::Over(stopped) => self.stop(ctx, stopped),
-            FromStore::Broken | FromStore::Closed => self.end(),
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ = self.0.try_send(FromScheduler::Broken);
         }
     }
 }
 
-impl Handler<ActorDied> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, ActorDied { name }: ActorDied, ctx: &mut Self::Context) {
-        tracing::error!(actor = name, "an actor panicked: the crawl ends, and can be resumed");
-        self.died = self.died.or(Some(name));
-        self.stop(ctx, Stopped::Interrupted);
-        // What the dead actor held does not drain.
-        self.close(Stopped::Interrupted);
-    }
-}
-
-impl Handler<OutputRefused> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, OutputRefused(error): OutputRefused, ctx: &mut Self::Context) {
-        self.refused.get_or_insert(error);
-        self.stop(ctx, Stopped::Interrupted);
-        self.close(Stopped::Interrupted);
-    }
-}
-
-impl Handler<Credit> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, Credit { host, leases }: Credit, _: &mut Self::Context) {
-        self.setup.clock.fault("scheduler");
-        if self.phase == Phase::Running {
-            self.setup.port.send(ToStore::Want { host, leases });
+/// Puts a message into a bounded mailbox, waiting while it is full. Those mailboxes are emptied by
+/// actors that never wait for the store, so this ends.
+async fn deliver<M>(to: &Recipient<M>, message: M) -> Result<(), ()>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    let mut message = message;
+    loop {
+        match to.try_send(message) {
+            Ok(()) => return Ok(()),
+            Err(SendError::Full(back)) => message = back,
+            Err(SendError::Closed(_)) => return Err(()),
         }
+        tokio::time::sleep(GATHER).await;
     }
 }
 
-impl Handler<FromShard> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, news: FromShard, _: &mut Self::Context) {
-        match news {
-            // Through here and not straight from the shard, so that it seldom overtakes a credit; the store
-            // copes with one that it did overtake.
-            FromShard::Passivated(passivated) => self.setup.port.send(ToStore::Unwant(passivated)),
-            FromShard::Drained { shard, counts } => self.drained(shard, counts),
-        }
+/// Waits until the exporter has room, or is gone.
+async fn has_room(exporter: Option<&mpsc::Sender<Rows>>) {
+    if let Some(exporter) = exporter {
+        let _ = exporter.reserve().await;
     }
 }
 
-impl Handler<Visit> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, visit: Visit, _: &mut Self::Context) {
-        // By the store, since it keeps what a passive host remembers: its holds above all.
-        self.setup.port.send(ToStore::Visit(visit));
+async fn sleep_until(at: Option<Instant>) {
+    if let Some(at) = at {
+        tokio::time::sleep_until(at).await;
     }
 }
 
-impl Handler<Visited> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, visited: Visited, _: &mut Self::Context) {
-        self.shards[self.shard_of(&visited.asker.host)].visited.send(visited);
-    }
-}
-
-impl Handler<ShardReport> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, ShardReport { shard, counts }: ShardReport, _: &mut Self::Context) {
-        let now = self.setup.clock.now();
-        if let Some(shard) = self.shards.get_mut(shard) {
-            shard.counts = counts;
-            shard.heard = now;
-        }
-    }
-}
-
-impl Handler<SlotsWanted> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, SlotsWanted { shard: to }: SlotsWanted, _: &mut Self::Context) {
-        for (shard, link) in self.shards.iter().enumerate() {
-            if shard != to {
-                link.lend.send(Lend { to });
-            }
-        }
-    }
-}
-
-impl Handler<Lent> for Scheduler {
-    type Result = ();
-
-    fn handle(&mut self, Lent { to, slots }: Lent, _: &mut Self::Context) {
-        if let Some(shard) = self.shards.get(to).filter(|_| slots > 0) {
-            shard.slots.send(MoreSlots(slots));
-        }
-    }
-}
-
-impl Shard {
-    fn new(link: ShardLink, now: Timestamp) -> Self {
-        Self {
-            assign: Outbox::new(link.assign),
-            drain: Outbox::new(link.drain),
-            visited: Outbox::new(link.visited),
-            lend: Outbox::new(link.lend),
-            slots: Outbox::new(link.slots),
-            take: Outbox::new(link.take),
-            watch: link.watch,
-            counts: ShardCounts::default(),
-            heard: now,
-            drained: false,
-        }
-    }
-}
-
-/// Room for what shards and store may say at once.
-const MAILBOX: usize = 8_192;
-/// How often the scheduler tells people where the crawl stands.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often it looks at the memory, where that has a limit.
-const MEMORY_EVERY: Duration = Duration::from_millis(100);
-/// A shard tells its counts more often than this, unless something keeps its thread.
-const HEARD_MAX: Duration = Duration::from_secs(1);
+/// Messages that one turn takes at the most.
+const TURN_MAX: usize = 1_024;
+/// How long a busy scheduler lets the next batch grow.
+const GATHER: Duration = Duration::from_millis(1);

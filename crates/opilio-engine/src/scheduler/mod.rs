@@ -1,8 +1,15 @@
-//! The scheduler: hands URLs to hosts, moves slots between shards, knows when a crawl is over.
+//! The scheduler: drives the store on a thread of its own, leases URLs to hosts, and keeps the sequence that makes output
+//! exactly-once (admit, write, settle).
 
 mod actor;
-mod intake;
-mod progress;
+mod cookies;
+mod known;
+mod names;
+mod port;
+mod state;
 
-pub(crate) use actor::{Command, Ended, Scheduler, SchedulerSetup, ShardLink};
-pub use progress::Progress;
+pub(crate) use actor::{SchedulerChannels, SchedulerLoop};
+pub(crate) use cookies::{KeptCookies, recall};
+pub(crate) use opilio_core::scheduling::Syncing;
+pub(crate) use port::{SchedulerPort, SchedulerSenders};
+pub(crate) use state::{QueuedScope, Scheduler, SchedulerOutcome, SchedulerSetup};

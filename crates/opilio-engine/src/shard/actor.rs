@@ -25,8 +25,8 @@ use crate::message::{
     Visit, Visited, Wake, Work,
 };
 use crate::outbox::Outbox;
+use crate::scheduler::SchedulerPort;
 use crate::settings::Settings;
-use crate::store::StorePort;
 
 /// What all actors of a shard share: where to send, and the crawl's settings.
 pub(crate) struct ShardContext {
@@ -35,7 +35,7 @@ pub(crate) struct ShardContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: Addr<Pool>,
     pub(crate) runner: Outbox<Deliver>,
-    pub(crate) port: StorePort,
+    pub(crate) port: SchedulerPort,
     pub(crate) credit: Outbox<Credit>,
     pub(crate) visits: Outbox<Visit>,
     pub(crate) visited: Outbox<Visited>,

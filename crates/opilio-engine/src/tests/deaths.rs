@@ -11,7 +11,7 @@ use opilio_fetch::{ScriptedAnswer, ScriptedTransport, Transport};
 use super::{List, crawler, page, run, urls, web};
 use crate::{CrawlError, CrawlReport, Crawler, Stopped};
 
-const ACTORS: [&str; 5] = ["fetcher pool", "spider runner", "shard", "scheduler", "store"];
+const ACTORS: [&str; 5] = ["fetcher pool", "spider runner", "shard", "supervisor", "scheduler"];
 
 fn kept(dir: &Path) -> Crawler<List> {
     let hosts = ["a.example", "b.example", "c.example"];

@@ -28,10 +28,10 @@ use crate::extra::{Extra, Reads};
 use crate::message::{Deliver, Name, OutputRefused, Parsed};
 use crate::outbox::Outbox;
 use crate::page::{Answer, Failure, Page, PageFacts};
+use crate::scheduler::SchedulerPort;
 use crate::settings::Settings;
 use crate::spider::{Found, ParseError, Spider};
 use crate::step;
-use crate::store::StorePort;
 use context::{LeaseRef, PageContext};
 use redirect::{Hop, Whose};
 use tokio::sync::Semaphore;
@@ -43,7 +43,7 @@ pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) spider: Arc<S>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) encoders: Encoders<S::Item>,
-    pub(crate) port: StorePort,
+    pub(crate) port: SchedulerPort,
     pub(crate) watch: ParseWatch,
     /// Pages that are fetched and not yet given to the store.
     pub(crate) backlog: ParseBacklog,
@@ -62,7 +62,7 @@ pub(crate) struct SpiderRunner<S: Spider> {
     settings: Arc<Settings>,
     encoders: Encoders<S::Item>,
     converter: Converter,
-    port: StorePort,
+    port: SchedulerPort,
     slow: SlowSteps<S::Step>,
     bodies: Bodies,
     firsts: Firsts,

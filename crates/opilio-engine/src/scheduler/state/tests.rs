@@ -1,4 +1,4 @@
-//! The desk by itself: what it takes from the store, and what it hands out.
+//! The scheduler by itself: what it takes from the store, and what it hands out.
 
 use bytes::Bytes;
 use opilio_core::scheduling::Stamp;
@@ -8,11 +8,11 @@ use opilio_frontier::{Admission, MemoryFrontier};
 use super::*;
 use crate::message::{Call, ShardCounts, Work};
 
-/// A desk over an empty store, whose turns a test takes.
+/// A scheduler over an empty store, whose turns a test takes.
 struct Rig {
-    desk: Desk,
+    scheduler: Scheduler,
     now: Timestamp,
-    turn: DeskTurn,
+    turn: Turn,
 }
 
 impl Rig {
@@ -21,7 +21,7 @@ impl Rig {
     }
 
     fn with(hosts_max: u32, syncing: Syncing) -> Self {
-        let desk = Desk::new(DeskSetup {
+        let scheduler = Scheduler::new(SchedulerSetup {
             frontier: Box::new(MemoryFrontier::new()),
             shards: 1,
             clock: Clock::begin(),
@@ -33,21 +33,21 @@ impl Rig {
             before: Totals::default(),
             syncing,
         });
-        Self { desk, now: Timestamp::EPOCH, turn: DeskTurn::default() }
+        Self { scheduler, now: Timestamp::EPOCH, turn: Turn::default() }
     }
 
     /// One turn; tells what is to be done after it.
-    fn turn(&mut self, messages: Vec<ToStore>) -> Vec<Effect> {
+    fn turn(&mut self, messages: Vec<ToScheduler>) -> Vec<Effect> {
         self.turn.messages = messages;
-        self.desk.handle(self.now, &mut self.turn).unwrap();
-        self.desk.effects().collect()
+        self.scheduler.handle(self.now, &mut self.turn).unwrap();
+        self.scheduler.effects().collect()
     }
 
     /// One turn; tells what it handed out.
-    fn work(&mut self, messages: Vec<ToStore>) -> Vec<Work> {
+    fn work(&mut self, messages: Vec<ToScheduler>) -> Vec<Work> {
         let effects = self.turn(messages).into_iter();
         let work = effects.filter_map(|effect| match effect {
-            Effect::Tell(FromStore::Leased(assign)) => Some(assign.work),
+            Effect::Tell(FromScheduler::Leased(assign)) => Some(assign.work),
             _ => None,
         });
         work.flatten().collect()
@@ -55,7 +55,7 @@ impl Rig {
 
     /// The exporter takes what is there.
     fn take_rows(&mut self) -> Vec<Rows> {
-        self.desk.rows().drain(..).collect()
+        self.scheduler.rows().drain(..).collect()
     }
 
     /// The sinks have written up to a number.
@@ -70,23 +70,23 @@ impl Rig {
     }
 
     fn left(&self) -> u64 {
-        self.desk.frontier.stats().left
+        self.scheduler.frontier.stats().left
     }
 }
 
 /// A page that a lease gave, with a row.
-fn page(work: &Work, lease: usize) -> ToStore {
+fn page(work: &Work, lease: usize) -> ToScheduler {
     let (host, lease) = (work.host.clone(), &work.leases[lease]);
     let bare = Parsed::bare(0, host, lease.id, Ending::Page, lease.record.url.clone(), 1);
     let parsed = Parsed { rows: vec![b"row".to_vec()], items: 1, ..bare };
-    ToStore::Parsed(Box::new(parsed), ShardCounts::default())
+    ToScheduler::Parsed(Box::new(parsed), ShardCounts::default())
 }
 
 /// PageBatch of one host, leased as far as it gets any at once.
 fn leased(rig: &mut Rig, pages: usize) -> Work {
     let urls = (0..pages).map(|n| seed(&format!("http://a.example/{n}"))).collect();
-    let mut work = rig.work(vec![ToStore::Seeds(urls), ToStore::Seeded]).swap_remove(0);
-    let want = ToStore::Want { host: work.host.clone(), leases: u32::try_from(pages).unwrap() };
+    let mut work = rig.work(vec![ToScheduler::Seeds(urls), ToScheduler::Seeded]).swap_remove(0);
+    let want = ToScheduler::Want { host: work.host.clone(), leases: u32::try_from(pages).unwrap() };
     work.leases.extend(rig.work(vec![want]).into_iter().flat_map(|more| more.leases));
     work
 }
@@ -108,32 +108,32 @@ fn seed(url: &str) -> Admission {
     })
 }
 
-fn seeds(hosts: usize) -> Vec<ToStore> {
-    vec![ToStore::Seeds((0..hosts).map(|n| seed(&format!("http://h{n}.example/"))).collect())]
+fn seeds(hosts: usize) -> Vec<ToScheduler> {
+    vec![ToScheduler::Seeds((0..hosts).map(|n| seed(&format!("http://h{n}.example/"))).collect())]
 }
 
 #[test]
 fn hosts_come_from_the_store_some_at_a_time_and_all_of_them_come() {
     let mut rig = Rig::new(100_000);
     rig.turn(seeds(3_000));
-    assert_eq!((rig.desk.dispatch.live(), rig.desk.has_more()), (1_024, true));
+    assert_eq!((rig.scheduler.dispatch.live(), rig.scheduler.has_more()), (1_024, true));
     rig.turn(Vec::new());
     rig.turn(Vec::new());
-    assert_eq!((rig.desk.dispatch.live(), rig.desk.has_more()), (3_000, false));
+    assert_eq!((rig.scheduler.dispatch.live(), rig.scheduler.has_more()), (3_000, false));
 }
 
 #[test]
 fn hosts_that_cannot_be_live_soon_stay_with_the_store() {
     let mut rig = Rig::new(2);
     let host = rig.work(seeds(3_000)).swap_remove(0).host;
-    assert!(rig.desk.has_more(), "two are live, and two could be next");
+    assert!(rig.scheduler.has_more(), "two are live, and two could be next");
     rig.turn(Vec::new());
-    let dispatch = &rig.desk.dispatch;
-    assert_eq!((dispatch.live(), dispatch.ready(), rig.desk.has_more()), (2, 2, false));
+    let dispatch = &rig.scheduler.dispatch;
+    assert_eq!((dispatch.live(), dispatch.ready(), rig.scheduler.has_more()), (2, 2, false));
     // One of the two goes, the next comes.
     let passive = Passivated { host, memory: Bytes::new(), stamp: Stamp(1) };
-    let work = rig.work(vec![ToStore::Unwant(passive)]);
-    assert_eq!((rig.desk.dispatch.live(), work.len()), (2, 1));
+    let work = rig.work(vec![ToScheduler::Unwant(passive)]);
+    assert_eq!((rig.scheduler.dispatch.live(), work.len()), (2, 1));
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn a_want_that_came_after_its_hosts_passivation_wakes_it_with_its_memory() {
     let Admission::Queue(Record { host, .. }) = &admission else { panic!("it is in scope") };
     let memory = Bytes::from_static(b"held");
     let passive = Passivated { host: host.clone(), memory: memory.clone(), stamp: Stamp(1) };
-    let late = ToStore::Want { host: host.clone(), leases: 4 };
-    let work = rig.work(vec![ToStore::Unwant(passive), late, ToStore::Seeds(vec![admission])]);
+    let late = ToScheduler::Want { host: host.clone(), leases: 4 };
+    let work = rig.work(vec![ToScheduler::Unwant(passive), late, ToScheduler::Seeds(vec![admission])]);
     assert_eq!((work.len(), work[0].leases.len(), &work[0].memory), (1, 1, &Some(memory)));
 }
 
@@ -153,18 +153,18 @@ fn an_errand_wakes_its_host_with_its_memory_once() {
     let mut rig = Rig::new(2);
     let host = Host::of(&url::Url::parse("http://a.example/").unwrap()).unwrap();
     let passive = Passivated { host: host.clone(), memory: Bytes::from_static(b"held"), stamp: Stamp(7) };
-    let effects = rig.turn(vec![ToStore::Unwant(passive)]);
+    let effects = rig.turn(vec![ToScheduler::Unwant(passive)]);
     let kept = |effect: &Effect| match effect {
-        Effect::Tell(FromStore::Leased(assign)) => assign.kept.clone(),
+        Effect::Tell(FromScheduler::Leased(assign)) => assign.kept.clone(),
         _ => Vec::new(),
     };
     assert_eq!(effects.iter().flat_map(kept).collect::<Vec<_>>(), [(host.clone(), Stamp(7))]);
-    assert_eq!(rig.desk.frontier.host_memo(&host).unwrap().as_deref(), Some(&b"held"[..]));
+    assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap().as_deref(), Some(&b"held"[..]));
     let asker = || crate::host::Asker { host: host.clone(), scheme: Scheme::Http, question: 0 };
     let url = || url::Url::parse("http://a.example/robots.txt").unwrap();
-    let visit = || ToStore::Visit(Visit { host: host.clone(), url: url(), asker: asker() });
+    let visit = || ToScheduler::Visit(Visit { host: host.clone(), url: url(), asker: asker() });
     let calls = rig.turn(vec![visit(), visit()]).into_iter().filter_map(|effect| match effect {
-        Effect::Tell(FromStore::Leased(assign)) => Some(assign.calls),
+        Effect::Tell(FromScheduler::Leased(assign)) => Some(assign.calls),
         _ => None,
     });
     let memories: Vec<_> = calls.flatten().map(|Call { memory, .. }| memory.is_some()).collect();
@@ -193,12 +193,12 @@ fn while_the_sinks_are_behind_nothing_is_taken_on_and_a_host_that_closes_is_kept
     let work = leased(&mut rig, 130);
     rig.turn((0..128).map(|n| page(&work, n)).collect());
     rig.take_rows();
-    assert!(!rig.desk.takes_on() && !rig.desk.has_more());
+    assert!(!rig.scheduler.takes_on() && !rig.scheduler.has_more());
     rig.turn.memos.push(Remember { host: work.host.clone(), memory: Bytes::from_static(b"closed") });
     assert!(rig.turn(Vec::new()).is_empty());
-    assert_eq!(rig.desk.frontier.host_memo(&work.host).unwrap().as_deref(), Some(&b"closed"[..]));
+    assert_eq!(rig.scheduler.frontier.host_memo(&work.host).unwrap().as_deref(), Some(&b"closed"[..]));
     rig.write(1);
-    assert!(rig.desk.takes_on());
+    assert!(rig.scheduler.takes_on());
 }
 
 #[test]
@@ -206,9 +206,9 @@ fn rows_that_the_exporter_has_no_room_for_wait_and_nothing_is_taken_on_meanwhile
     let mut rig = Rig::new(2);
     let work = leased(&mut rig, 1);
     rig.turn(vec![page(&work, 0)]);
-    assert!(!rig.desk.takes_on());
+    assert!(!rig.scheduler.takes_on());
     assert_eq!(rig.take_rows().len(), 1);
-    assert!(rig.desk.takes_on());
+    assert!(rig.scheduler.takes_on());
 }
 
 #[test]
@@ -216,14 +216,14 @@ fn a_sink_that_takes_nothing_holds_up_the_end_for_its_time_and_no_longer() {
     let mut rig = Rig::new(2);
     let work = leased(&mut rig, 140);
     rig.turn((0..128).map(|n| page(&work, n)).collect());
-    assert!(rig.desk.may_hurry() && rig.desk.wake_at().is_none());
+    assert!(rig.scheduler.may_hurry() && rig.scheduler.wake_at().is_none());
     rig.turn.hurry = true;
     rig.turn(Vec::new());
-    rig.now = rig.desk.wake_at().unwrap();
+    rig.now = rig.scheduler.wake_at().unwrap();
     rig.turn(Vec::new());
-    assert!(rig.desk.takes_on(), "what is told at the end is heard");
+    assert!(rig.scheduler.takes_on(), "what is told at the end is heard");
     rig.turn(vec![page(&work, 130), close()]);
-    assert!(rig.desk.is_closed() && rig.take_rows().is_empty());
+    assert!(rig.scheduler.is_closed() && rig.take_rows().is_empty());
     assert_eq!(rig.left(), 140);
 }
 
@@ -232,13 +232,13 @@ fn a_run_that_closes_settles_what_is_written_and_ends_with_the_exporter() {
     let mut rig = Rig::new(2);
     let work = leased(&mut rig, 2);
     rig.turn(vec![page(&work, 0), page(&work, 1), close()]);
-    assert!(rig.desk.is_closing() && !rig.desk.is_closed() && !rig.desk.takes_on());
+    assert!(rig.scheduler.is_closing() && !rig.scheduler.is_closed() && !rig.scheduler.takes_on());
     assert_eq!((rig.take_rows().len(), rig.write(1).len()), (1, 2));
-    assert!(!rig.desk.is_closed(), "the disk is waited for");
+    assert!(!rig.scheduler.is_closed(), "the disk is waited for");
     rig.turn.exporter_ended = true;
     rig.turn(Vec::new());
-    assert!(rig.desk.is_closed());
-    let outcome = rig.desk.outcome(rig.now).unwrap();
+    assert!(rig.scheduler.is_closed());
+    let outcome = rig.scheduler.outcome(rig.now).unwrap();
     assert_eq!((outcome.stats.pages, outcome.totals.items), (2, 2));
     assert!(outcome.totals.finished_unix_ms.is_none(), "it is in the note, for the next run");
 }
@@ -249,7 +249,7 @@ fn the_scheduler_is_told_once_that_nothing_is_left() {
     let work = leased(&mut rig, 1);
     rig.turn(vec![page(&work, 0)]);
     rig.take_rows();
-    let is_over = |effect: &Effect| matches!(effect, Effect::Tell(FromStore::Over(Stopped::Finished)));
+    let is_over = |effect: &Effect| matches!(effect, Effect::Tell(FromScheduler::Over(Stopped::Finished)));
     rig.turn.written.push(Written { sequence: 1, positions: Vec::new(), synced: false });
     assert_eq!(rig.turn(Vec::new()).iter().filter(|effect| is_over(effect)).count(), 1);
     assert_eq!(rig.turn(Vec::new()).iter().filter(|effect| is_over(effect)).count(), 0);
@@ -260,13 +260,13 @@ fn what_is_committed_is_synced_when_it_is_due() {
     let span = std::time::Duration::from_secs(1);
     let mut rig = Rig::with(2, Syncing::Every(span));
     leased(&mut rig, 1);
-    assert_eq!(rig.desk.wake_at(), Some(rig.now + span));
+    assert_eq!(rig.scheduler.wake_at(), Some(rig.now + span));
     rig.now += span;
     rig.turn(Vec::new());
     let rows: Vec<_> = rig.take_rows().into_iter().map(|rows| (rows.sequence, rows.sync)).collect();
-    assert_eq!((rows, rig.desk.wake_at()), (vec![(1, true)], None));
+    assert_eq!((rows, rig.scheduler.wake_at()), (vec![(1, true)], None));
 }
 
-fn close() -> ToStore {
-    ToStore::Close { counts: None, drained: true }
+fn close() -> ToScheduler {
+    ToScheduler::Close { counts: None, drained: true }
 }

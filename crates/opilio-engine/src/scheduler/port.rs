@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc};
 
-use crate::message::{Parsed, Remember, ShardCounts, ToStore};
+use crate::message::{Parsed, Remember, ShardCounts, ToScheduler};
 
 /// Sends to the store's bounded channels. What does not fit waits here; meanwhile the port is
 /// clogged and the shard starts no more fetches, so that what waits is bounded by what was under way.
 #[derive(Clone)]
-pub(crate) struct StorePort {
-    messages: Rc<Pipe<ToStore>>,
+pub(crate) struct SchedulerPort {
+    messages: Rc<Pipe<ToScheduler>>,
     closed_hosts: Rc<Pipe<Remember>>,
     hurry: Arc<Notify>,
     counts: Rc<Cell<ShardCounts>>,
@@ -21,8 +21,8 @@ pub(crate) struct StorePort {
 
 /// The store's ends of what ports send to.
 #[derive(Clone)]
-pub(crate) struct StoreDoor {
-    pub(crate) messages: mpsc::Sender<ToStore>,
+pub(crate) struct SchedulerSenders {
+    pub(crate) messages: mpsc::Sender<ToScheduler>,
     /// Beside the messages, so that nothing that is slow makes it wait.
     pub(crate) closed_hosts: mpsc::Sender<Remember>,
     /// Beside them too: a store that waits for a sink hears it.
@@ -35,9 +35,9 @@ struct Pipe<T> {
     pumping: Cell<bool>,
 }
 
-impl StorePort {
+impl SchedulerPort {
     /// A port of somebody who counts there.
-    pub(crate) fn new(door: StoreDoor, counts: Rc<Cell<ShardCounts>>) -> Self {
+    pub(crate) fn new(door: SchedulerSenders, counts: Rc<Cell<ShardCounts>>) -> Self {
         let (messages, closed_hosts) = (Pipe::new(door.messages), Pipe::new(door.closed_hosts));
         Self { messages, closed_hosts, hurry: door.hurry, counts }
     }
@@ -50,7 +50,7 @@ impl StorePort {
     /// Sends what a lease gave. The shard's counters go along, so that the totals that are
     /// committed with a settle cover at least what it settles.
     pub(crate) fn give(&self, parsed: Parsed) {
-        self.send(ToStore::Parsed(Box::new(parsed), self.counts.get()));
+        self.send(ToScheduler::Parsed(Box::new(parsed), self.counts.get()));
     }
 
     /// Has the store wait for no sink any longer than it may take to close.
@@ -63,7 +63,7 @@ impl StorePort {
         self.closed_hosts.send(remember);
     }
 
-    pub(crate) fn send(&self, message: ToStore) {
+    pub(crate) fn send(&self, message: ToScheduler) {
         self.messages.send(message);
     }
 }

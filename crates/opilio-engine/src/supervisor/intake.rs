@@ -7,7 +7,7 @@ use opilio_core::intake::{Advice, Intake, IntakeLevel, Usage};
 
 use crate::memory::{Gauge, MemoryLimit};
 
-/// What the scheduler looks at memory with.
+/// What the supervisor looks at memory with.
 pub(crate) struct MemoryWatch {
     intake: Intake,
     gauge: Gauge,

@@ -1,9 +1,9 @@
-//! The desk between the actors and the frontier: takes in what has come, and says what is to be sent.
+//! The scheduler without its thread: takes the messages of one turn, drives the store, and lists what to send.
 //!
 //! Every turn takes all that has come in, as one batch: (1) settle the prefix that the sinks have written,
 //! (2) admit the links, (3) hand the rows to the exporter under the next number, (4) lease what hosts
 //! want, (5) tell everybody. Which hosts get leases is decided by [`Dispatch`], and which pages may be settled by
-//! [`Ledger`]. No turn waits for anything: [`StoreLoop`](super::StoreLoop) sends what a turn gave, and begins the next.
+//! [`Ledger`]. No turn waits for anything: [`SchedulerLoop`](super::SchedulerLoop) sends what a turn gave, and begins the next.
 
 mod leasing;
 mod pages;
@@ -18,20 +18,20 @@ use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats
 
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
-use crate::message::{FromStore, Parsed, Passivated, Remember, Settled, ToStore, Visit};
+use crate::message::{FromScheduler, Parsed, Passivated, Remember, Settled, ToScheduler, Visit};
 use crate::past::{self, RunState, Totals};
 use crate::report::{FAILURES_MAX, Stopped};
+use crate::scheduler::KeptCookies;
+use crate::scheduler::known::KnownSteps;
+use crate::scheduler::names::Names;
 use crate::scope::Hosts;
 use crate::settings::Settings;
-use crate::store::KeptCookies;
-use crate::store::known::KnownSteps;
-use crate::store::names::Names;
 use leasing::Decisions;
 use pages::PageBatch;
 use tally::Tally;
 
-/// What a desk needs to begin.
-pub(crate) struct DeskSetup {
+/// What a scheduler needs to begin.
+pub(crate) struct SchedulerSetup {
     pub(crate) frontier: Box<dyn Frontier>,
     pub(crate) shards: usize,
     pub(crate) clock: Clock,
@@ -51,7 +51,7 @@ pub(crate) struct QueuedScope {
 }
 
 /// What the store knows when all is over.
-pub(crate) struct StoreOutcome {
+pub(crate) struct SchedulerOutcome {
     pub(crate) stats: FrontierStats,
     /// The oldest [`FAILURES_MAX`] of them.
     pub(crate) failures: Vec<Failure>,
@@ -60,12 +60,12 @@ pub(crate) struct StoreOutcome {
 
 /// All that has come in since the last turn.
 #[derive(Default)]
-pub(crate) struct DeskTurn {
+pub(crate) struct Turn {
     pub(crate) written: Vec<Written>,
     /// Of hosts that were closed: beside the messages, so that no slow sink makes them wait.
     pub(crate) memos: Vec<Remember>,
-    /// Only while the desk [takes on](Desk::takes_on) more.
-    pub(crate) messages: Vec<ToStore>,
+    /// Only while the scheduler [takes on](Scheduler::takes_on) more.
+    pub(crate) messages: Vec<ToScheduler>,
     /// No more messages come.
     pub(crate) is_last: bool,
     /// The exporter has ended: when the crawl has not, since a sink failed, and it has said so itself.
@@ -77,17 +77,17 @@ pub(crate) struct DeskTurn {
 /// What is to be done after a turn, in this order.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Tell the scheduler.
-    Tell(FromStore),
-    /// Tell the scheduler, unless its mailbox is full: the next one makes it good.
-    TryTell(FromStore),
+    /// Tell the supervisor.
+    Tell(FromScheduler),
+    /// Tell the supervisor, unless its mailbox is full: the next one makes it good.
+    TryTell(FromScheduler),
     /// Tell a shard which of its leases are over.
     Settled { shard: usize, settled: Settled },
     /// Let the next batch grow for a moment, so that nobody is woken per page.
     Gather,
 }
 
-pub(crate) struct Desk {
+pub(crate) struct Scheduler {
     frontier: Box<dyn Frontier>,
     clock: Clock,
     /// Who gets leases next.
@@ -106,7 +106,7 @@ pub(crate) struct Desk {
     /// Visits that came in this turn.
     visits: Vec<Visit>,
     decisions: Decisions,
-    phase: StorePhase,
+    phase: SchedulerPhase,
     /// Rows that the exporter has not been given.
     rows: VecDeque<Rows>,
     effects: Vec<Effect>,
@@ -114,11 +114,11 @@ pub(crate) struct Desk {
 
 /// Where a crawl stands, as far as the store goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum StorePhase {
+enum SchedulerPhase {
     /// Seeds may come: nothing left does not mean that it is finished.
     Seeding,
     Seeded,
-    /// The scheduler has been told that nothing is left, or nothing more allowed.
+    /// The supervisor has been told that nothing is left, or nothing more allowed.
     Over,
     /// Nothing more is taken on. `drained`: all hosts have gone passive, and what they remember is here.
     Closing {
@@ -127,9 +127,9 @@ enum StorePhase {
     Closed,
 }
 
-impl Desk {
-    pub(crate) fn new(setup: DeskSetup) -> Self {
-        let DeskSetup { frontier, clock, pages_max, hosts_max, queued, cookies, shapes, .. } = setup;
+impl Scheduler {
+    pub(crate) fn new(setup: SchedulerSetup) -> Self {
+        let SchedulerSetup { frontier, clock, pages_max, hosts_max, queued, cookies, shapes, .. } = setup;
         Self {
             frontier,
             clock,
@@ -143,14 +143,14 @@ impl Desk {
             names: Names::default(),
             visits: Vec::new(),
             decisions: Decisions::default(),
-            phase: StorePhase::Seeding,
+            phase: SchedulerPhase::Seeding,
             rows: VecDeque::new(),
             effects: Vec::new(),
         }
     }
 
     /// Takes one turn with what has come in, and empties it.
-    pub(crate) fn handle(&mut self, now: Timestamp, turn: &mut DeskTurn) -> Result<(), FrontierError> {
+    pub(crate) fn handle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), FrontierError> {
         for written in turn.written.drain(..) {
             self.settle(now, written)?;
         }
@@ -170,7 +170,7 @@ impl Desk {
             self.wait(now);
         }
         if (turn.is_last || turn.exporter_ended) && !self.is_closing() {
-            self.phase = StorePhase::Closing { drained: false };
+            self.phase = SchedulerPhase::Closing { drained: false };
         }
         self.close(now, turn.exporter_ended)
     }
@@ -210,21 +210,21 @@ impl Desk {
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        matches!(self.phase, StorePhase::Closing { .. } | StorePhase::Closed)
+        matches!(self.phase, SchedulerPhase::Closing { .. } | SchedulerPhase::Closed)
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.phase == StorePhase::Closed
+        self.phase == SchedulerPhase::Closed
     }
 
-    pub(crate) fn outcome(&self, now: Timestamp) -> Result<StoreOutcome, FrontierError> {
+    pub(crate) fn outcome(&self, now: Timestamp) -> Result<SchedulerOutcome, FrontierError> {
         let stats = self.frontier.stats();
         let failures = self.frontier.failures(0, FAILURES_MAX)?;
-        Ok(StoreOutcome { stats, failures, totals: self.totals(now) })
+        Ok(SchedulerOutcome { stats, failures, totals: self.totals(now) })
     }
 
     /// Takes in one batch of messages, and hands out what hosts have room for.
-    fn serve(&mut self, now: Timestamp, messages: &mut Vec<ToStore>) -> Result<(), FrontierError> {
+    fn serve(&mut self, now: Timestamp, messages: &mut Vec<ToScheduler>) -> Result<(), FrontierError> {
         let is_busy = !messages.is_empty();
         if let Some(numbered) = self.ledger.begin_sync(now) {
             self.send(Vec::new(), numbered);
@@ -239,7 +239,7 @@ impl Desk {
     }
 
     /// Takes in one batch of messages.
-    fn take(&mut self, now: Timestamp, messages: &mut Vec<ToStore>) -> Result<(), FrontierError> {
+    fn take(&mut self, now: Timestamp, messages: &mut Vec<ToScheduler>) -> Result<(), FrontierError> {
         let mut admissions = Vec::new();
         let mut pages = Vec::new();
         for message in messages.drain(..) {
@@ -265,38 +265,38 @@ impl Desk {
     fn hear(
         &mut self,
         now: Timestamp,
-        message: ToStore,
+        message: ToScheduler,
         admissions: &mut Vec<Admission>,
         pages: &mut Vec<Parsed>,
     ) {
         match message {
-            ToStore::Seeds(batch) => admissions.extend(batch),
-            ToStore::Seeded => {
-                if self.phase == StorePhase::Seeding {
-                    self.phase = StorePhase::Seeded;
+            ToScheduler::Seeds(batch) => admissions.extend(batch),
+            ToScheduler::Seeded => {
+                if self.phase == SchedulerPhase::Seeding {
+                    self.phase = SchedulerPhase::Seeded;
                 }
             }
-            ToStore::Want { host, leases } => self.dispatch.handle(DispatchInput::Want { host, leases }),
-            ToStore::Unwant(Passivated { host, memory, stamp }) => {
+            ToScheduler::Want { host, leases } => self.dispatch.handle(DispatchInput::Want { host, leases }),
+            ToScheduler::Unwant(Passivated { host, memory, stamp }) => {
                 let passivated = LedgerInput::Passivated { host: host.clone(), memo: memory, stamp };
                 self.ledger.handle(now, passivated);
                 self.dispatch.handle(DispatchInput::Passivated(host));
             }
-            ToStore::Visit(visit) => self.visits.push(visit),
-            ToStore::Parsed(parsed, counts) => {
+            ToScheduler::Visit(visit) => self.visits.push(visit),
+            ToScheduler::Parsed(parsed, counts) => {
                 self.tally.count(parsed.shard, counts);
                 self.decisions.end(parsed.lease);
                 if self.frontier.is_out(parsed.lease) && self.ledger.accept(parsed.lease) {
                     pages.push(self.merged(*parsed));
                 }
             }
-            ToStore::Take(level) => self.dispatch.handle(DispatchInput::Intake(level)),
-            ToStore::Stop => self.dispatch.handle(DispatchInput::Stop),
-            ToStore::Close { counts, drained } => {
+            ToScheduler::Take(level) => self.dispatch.handle(DispatchInput::Intake(level)),
+            ToScheduler::Stop => self.dispatch.handle(DispatchInput::Stop),
+            ToScheduler::Close { counts, drained } => {
                 if let Some(counts) = counts {
                     self.tally.count_all(counts);
                 }
-                self.phase = StorePhase::Closing { drained };
+                self.phase = SchedulerPhase::Closing { drained };
             }
         }
     }
@@ -353,8 +353,8 @@ impl Desk {
     /// The books for people, and whether the crawl is over.
     fn tell(&mut self) {
         let stats = self.frontier.stats();
-        self.effects.push(Effect::TryTell(FromStore::Books(self.tally.books(&stats))));
-        if self.phase != StorePhase::Seeded {
+        self.effects.push(Effect::TryTell(FromScheduler::Books(self.tally.books(&stats))));
+        if self.phase != SchedulerPhase::Seeded {
             return;
         }
         let stopped = if stats.left == 0 {
@@ -364,13 +364,13 @@ impl Desk {
         } else {
             return;
         };
-        self.phase = StorePhase::Over;
-        self.effects.push(Effect::Tell(FromStore::Over(stopped)));
+        self.phase = SchedulerPhase::Over;
+        self.effects.push(Effect::Tell(FromScheduler::Over(stopped)));
     }
 
     /// Once nothing more comes: waits for the sinks, then makes what they wrote last: sinks before the store.
     fn close(&mut self, now: Timestamp, exporter_ended: bool) -> Result<(), FrontierError> {
-        let StorePhase::Closing { drained } = self.phase else { return Ok(()) };
+        let SchedulerPhase::Closing { drained } = self.phase else { return Ok(()) };
         self.ledger.handle(now, LedgerInput::Close);
         let is_late = self.ledger.waits_until().is_some_and(|until| now >= until);
         if !exporter_ended && !is_late {
@@ -394,7 +394,7 @@ impl Desk {
             cookies.save();
         }
         self.frontier.checkpoint()?;
-        self.phase = StorePhase::Closed;
+        self.phase = SchedulerPhase::Closed;
         Ok(())
     }
 }

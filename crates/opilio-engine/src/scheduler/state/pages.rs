@@ -7,7 +7,7 @@ use opilio_core::scheduling::{LedgerInput, Numbered, Syncing};
 use opilio_core::{Ending, Host, LeaseId, Reason, Timestamp};
 use opilio_frontier::{Fetched, FrontierError, Settlement};
 
-use super::{Desk, Effect};
+use super::{Effect, Scheduler};
 use crate::exporter::{Rows, Written};
 use crate::message::{Parsed, Settled};
 
@@ -23,7 +23,7 @@ pub(super) struct PageBatch {
 /// The rows of a batch, a buffer a sink.
 type SinkRows = Vec<Vec<u8>>;
 
-impl Desk {
+impl Scheduler {
     /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they
     /// write nothing.
     pub(super) fn hand_over(&mut self, now: Timestamp, pages: Vec<Parsed>) -> Result<(), FrontierError> {

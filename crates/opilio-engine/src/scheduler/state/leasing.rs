@@ -1,4 +1,4 @@
-//! What the desk hands out, as dispatch decides: leases to hosts, errands, and ends that are decided.
+//! What the scheduler hands out, as dispatch decides: leases to hosts, errands, and ends that are decided.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,8 +6,8 @@ use opilio_core::scheduling::{DispatchInput, Waking, WantAnswer};
 use opilio_core::{Host, Lease, LeaseId, Timestamp};
 use opilio_frontier::{Decided, FrontierError, Settlement};
 
-use super::{Desk, Effect};
-use crate::message::{Assign, Call, FromStore, Work};
+use super::{Effect, Scheduler};
+use crate::message::{Assign, Call, FromScheduler, Work};
 
 /// Redirected URLs that are out to end as the known ones did that they led to.
 #[derive(Default)]
@@ -28,7 +28,7 @@ impl Decisions {
     }
 }
 
-impl Desk {
+impl Scheduler {
     /// Hands out what hosts have room for.
     pub(super) fn lease(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let asked = self.dispatch.room();
@@ -38,7 +38,7 @@ impl Desk {
         let decided = self.decided()?;
         let assign = Assign { work, calls: self.calls()?, kept: self.ledger.confirmed(), decided };
         if !assign.is_empty() {
-            self.effects.push(Effect::Tell(FromStore::Leased(assign)));
+            self.effects.push(Effect::Tell(FromScheduler::Leased(assign)));
         }
         Ok(())
     }

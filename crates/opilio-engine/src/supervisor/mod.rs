@@ -1,0 +1,8 @@
+//! The supervisor: starts, limits, observes and ends the crawl, and moves slots between shards.
+
+mod actor;
+mod intake;
+mod progress;
+
+pub(crate) use actor::{Command, Ended, ShardLink, Supervisor, SupervisorSetup};
+pub use progress::Progress;
