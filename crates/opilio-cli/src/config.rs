@@ -17,7 +17,7 @@ use toml::de::{DeTable, DeValue};
 use url::Url;
 
 use crate::crawl::FollowArg;
-use crate::unit;
+use opilio_app::unit;
 
 /// What `opilio.toml` says. What it leaves open is `None`.
 #[derive(Debug, Default)]

@@ -9,7 +9,7 @@ use clap::Args;
 use opilio::extract::{Document, Kind};
 use url::Url;
 
-use crate::exit::Failure;
+use opilio_app::exit::Failure;
 
 /// Which document, and what came along with it.
 #[derive(Debug, Args)]

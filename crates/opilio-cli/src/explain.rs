@@ -9,8 +9,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use opilio::core::explain::{Question, explain, outcome_by_policy, outcome_of_error};
 use opilio::{Backoff, HostPolicy, RetryPolicy};
 
-use crate::exit::{Exit, Failure};
-use crate::unit;
+use opilio_app::exit::{Exit, Failure};
+use opilio_app::unit;
 
 /// Prints what is decided about one attempt, as JSON.
 ///

@@ -5,8 +5,8 @@ use clap::Args;
 use opilio::extract::NotCss;
 
 use crate::document::DocumentArgs;
-use crate::exit::{Exit, Failure};
 use crate::output;
+use opilio_app::exit::{Exit, Failure};
 
 /// Prints the text, or an attribute, of each element that a CSS selector matches, one JSON string a line.
 ///

@@ -7,8 +7,8 @@ use clap::Args;
 use opilio::FailureRecord;
 use opilio::frontier::{DiskFrontier, DiskOptions, Durability, Frontier, FrontierError};
 
-use crate::crawl::leave_panics_to_the_store;
-use crate::exit::{Exit, Failure};
+use opilio_app::exit::{Exit, Failure};
+use opilio_app::state::leave_panics_to_the_store;
 
 /// Lists the failures of a crawl that is kept in a directory, the oldest first, as JSON lines: url,
 /// reason, attempts, and where they are known status, error and referrer (the page that it was found on).

@@ -26,11 +26,13 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::crawl::{PRIVATE_HINT, allow_private, web_url};
-use crate::exit::{Exit, Failure as Error};
+use crate::config;
+use crate::crawl::{allow_private, web_url};
 use crate::explain::{header, method};
-use crate::signal::Signals;
-use crate::{config, logs, unit};
+use opilio_app::exit::{Exit, Failure as Error};
+use opilio_app::signal::Signals;
+use opilio_app::summary::PRIVATE_HINT;
+use opilio_app::{logs, unit};
 
 /// Sends one polite request, and prints what came of it as JSON.
 ///
@@ -263,7 +265,7 @@ impl Middleware for Watch {
 fn block_on(
     crawler: Crawler<One>,
     mut told: mpsc::Receiver<Ended>,
-) -> Result<Result<Ended, crate::signal::Signal>, CrawlError> {
+) -> Result<Result<Ended, opilio_app::signal::Signal>, CrawlError> {
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     runtime.block_on(async {

@@ -5,8 +5,8 @@ use opilio::fetch::USER_AGENT;
 use serde::Serialize;
 
 use crate::document::DocumentArgs;
-use crate::exit::{Exit, Failure};
 use crate::output;
+use opilio_app::exit::{Exit, Failure};
 
 /// Prints the links of a document, one JSON object a line.
 ///

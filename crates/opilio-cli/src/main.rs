@@ -1,26 +1,21 @@
 //! The `opilio` command: flags in, facade calls, exit codes out.
 //!
 //! Data goes to stdout, everything for people to stderr, and each command ends with one of the codes
-//! in [`exit`]. No rule of politeness is here: what the engine decides, this only words.
+//! in [`opilio_app::exit`]. No rule of politeness is here: what the engine decides, this only words.
 
 mod args;
 mod config;
 mod crawl;
-mod descriptors;
 mod document;
-mod exit;
 mod explain;
 mod extract;
 mod failed;
 mod fetch;
 mod links;
-mod logs;
 mod output;
 mod robots;
 mod sandbox;
-mod signal;
 mod sitemap;
-mod unit;
 mod urls;
 
 use std::process::ExitCode;
@@ -28,12 +23,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Cli, Command};
-use crate::exit::{Exit, Failure};
+use opilio_app::exit::{Exit, Failure};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return exit::of_clap(&error),
+        Err(error) => return opilio_app::exit::of_clap(&error),
     };
     match run(cli) {
         Ok(exit) => exit.into(),

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 
 use serde::Serialize;
 
-use crate::exit::Failure;
+use opilio_app::exit::Failure;
 
 /// Prints lines. A reader that has seen enough is no error.
 ///

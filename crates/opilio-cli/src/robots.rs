@@ -10,8 +10,8 @@ use opilio::robots::{ROBOTS_BYTES_MAX, Robots};
 use url::Url;
 
 use crate::document::open;
-use crate::exit::{Exit, Failure};
 use crate::output;
+use opilio_app::exit::{Exit, Failure};
 
 /// Asks a robots.txt file, as a crawl would (RFC 9309).
 #[derive(Debug, Args)]

@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 use opilio::Rate;
 use opilio_sandbox::{Dialect, HostConfig, Limit, RefusalForm, Sandbox};
 
-use crate::exit::{Exit, Failure, say};
-use crate::signal::{Signal, Signals};
-use crate::unit;
+use opilio_app::exit::{Exit, Failure, say};
+use opilio_app::signal::{Signal, Signals};
+use opilio_app::unit;
 
 /// Serves a stand-in for the shop Catalog108 on loopback, until Ctrl-C.
 ///

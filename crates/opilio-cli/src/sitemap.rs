@@ -6,8 +6,8 @@ use clap::Args;
 use opilio::robots::sitemap::{self, Bounds};
 
 use crate::document::open;
-use crate::exit::{Exit, Failure};
 use crate::output;
+use opilio_app::exit::{Exit, Failure};
 
 /// Prints the entries of a sitemap, one JSON object a line: loc, lastmod, changefreq, priority, kind.
 ///

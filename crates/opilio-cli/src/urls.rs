@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use opilio::core::{canonicalize, strip_tracking, without_session_ids};
 
 use crate::crawl::web_url;
-use crate::exit::{Exit, Failure};
 use crate::output;
+use opilio_app::exit::{Exit, Failure};
 
 /// Says of URLs what a crawl makes of them.
 #[derive(Debug, Args)]

@@ -11,6 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["opilio-core", "opilio-robots", "opilio-extract", "opilio-sandbox"],
     &["opilio-frontier", "opilio-fetch", "opilio-export"],
     &["opilio-engine"],
+    &["opilio-app"],
     &["opilio"],
     &["opilio-cli", "opilio-bench"],
     &["xtask"],
@@ -28,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("reqwest", &["opilio-fetch", "opilio-bench"]),
     ("scraper", &["opilio-extract", "opilio-bench"]),
     ("xml5ever", &["opilio-extract"]),
+    ("clap", &["opilio-app", "opilio-cli"]),
 ];
 
 /// Reads the dependency graph and fails on the first edge that should not be.

@@ -17,7 +17,7 @@ use crate::config::{self, IN_FLIGHT_MAX, STRIKES_MAX};
 use crate::crawl::output::Format;
 use crate::crawl::{seeds, spider};
 use crate::explain::header;
-use crate::unit;
+use opilio_app::unit;
 
 /// Crawls from these URLs, politely, and prints one JSON object, or one row of CSV, a page.
 ///

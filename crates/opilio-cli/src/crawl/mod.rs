@@ -6,12 +6,8 @@
 mod args;
 mod output;
 mod plan;
-mod progress;
 mod seeds;
 mod spider;
-mod state;
-mod summary;
-mod watch;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, IsTerminal, Write};
@@ -24,16 +20,14 @@ use opilio::{Cache, CrawlError, CrawlReport, Crawler, FileStore, Stopped};
 
 pub(crate) use args::{CrawlArgs, FollowArg, allow_private};
 pub(crate) use seeds::web_url;
-pub(crate) use state::leave_panics_to_the_store;
-pub(crate) use summary::PRIVATE_HINT;
 
-use crate::exit::{Exit, Failure, say};
-use crate::{descriptors, logs};
+use opilio_app::exit::{Exit, Failure, say};
+use opilio_app::progress::Display;
+use opilio_app::state::{self, State};
+use opilio_app::{descriptors, logs, summary, watch};
 use output::{Format, PageOutput};
 use plan::Plan;
-use progress::Display;
 use spider::PageSpider;
-use state::State;
 
 /// Runs the command.
 ///
@@ -67,7 +61,8 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     if format == Format::Csv {
         spider = spider.with_csv();
     }
-    let (resume, retry_failed, durability) = (args.resume, args.retry_failed, args.durability);
+    let (resume, retry_failed) = (args.resume, args.retry_failed);
+    let durability = args.durability.map(Into::into);
     let (history, refresh) = (args.history, args.refresh);
     let state = args.state.map(|dir| State { dir, resume, retry_failed, history, refresh, durability });
     let columns = spider.columns();

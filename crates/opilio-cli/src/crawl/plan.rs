@@ -12,8 +12,8 @@ use url::Url;
 
 use crate::config::{Config, HostKeys};
 use crate::crawl::args::{CrawlArgs, FollowArg};
-use crate::crawl::summary::Closing;
 use crate::explain::backoff;
+use opilio_app::summary::Closing;
 
 /// All settings of a crawl.
 #[derive(Debug)]

@@ -7,14 +7,14 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use opilio::Progress;
+use opilio_engine::Progress;
 
 use crate::exit::say;
 use crate::unit::{show_bytes, show_duration};
 
 /// What people see of a running crawl, on stderr.
 #[derive(Debug)]
-pub(crate) struct Display {
+pub struct Display {
     bar: ProgressBar,
     how: How,
     /// When the last line was printed, since the crawl began.
@@ -33,7 +33,7 @@ enum How {
 
 impl Display {
     /// `data_on_terminal` says that pages are printed where a bar would be.
-    pub(crate) fn new(quiet: bool, data_on_terminal: bool) -> Self {
+    pub fn new(quiet: bool, data_on_terminal: bool) -> Self {
         let how = match (quiet, data_on_terminal, std::io::stderr().is_terminal()) {
             (true, _, _) => How::Quiet,
             (_, true, _) => How::EndOnly,
@@ -45,19 +45,19 @@ impl Display {
     }
 
     /// The bar, for whoever else writes to stderr.
-    pub(crate) fn bar(&self) -> ProgressBar {
+    pub fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
 
     /// A line for people, above the bar.
-    pub(crate) fn say(&self, line: &str) {
+    pub fn say(&self, line: &str) {
         if self.how != How::Quiet {
             self.bar.suspend(|| say(line));
         }
     }
 
     /// Shows where the crawl stands; cheap enough to be called several times a second.
-    pub(crate) fn show(&self, progress: &Progress) {
+    pub fn show(&self, progress: &Progress) {
         let pace = {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
             pace.look(progress);
@@ -82,7 +82,7 @@ impl Display {
     }
 
     /// Takes the bar away.
-    pub(crate) fn end(&self) {
+    pub fn end(&self) {
         self.bar.finish_and_clear();
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// When it is no number with a unit, or longer than ten years.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+pub fn duration(text: &str) -> Result<Duration, String> {
     let refuse =
         || format!("{text:?} is no time: write a number and ms, s, m, h or d, such as 500ms, 30s or 5m");
     let (number, unit) = split(text).ok_or_else(refuse)?;
@@ -31,7 +31,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// As [`duration`], and when it is under a millisecond.
-pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
+pub fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         span if span < Duration::from_millis(1) => Err(format!("{text:?} is too short: 1ms is the least")),
         span => Ok(span),
@@ -43,7 +43,7 @@ pub(crate) fn positive_duration(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 /// When it is none, less than a byte or more than 1 TiB.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+pub fn bytes(text: &str) -> Result<u64, String> {
     let refuse =
         || format!("{text:?} is no size: write a number and B, KB, KiB, MB, MiB, GB or GiB, such as 10MiB");
     let (number, unit) = split(text).ok_or_else(refuse)?;
@@ -68,8 +68,8 @@ pub(crate) fn bytes(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// As [`bytes`], and when no crawl could do with so little.
-pub(crate) fn memory_limit(text: &str) -> Result<u64, String> {
-    let least = opilio::MEMORY_LIMIT_MIN;
+pub fn memory_limit(text: &str) -> Result<u64, String> {
+    let least = opilio_engine::MEMORY_LIMIT_MIN;
     match bytes(text)? {
         size if size < least => Err(format!("{text:?} is too little: {} MiB is the least", least >> 20)),
         size => Ok(size),
@@ -80,7 +80,7 @@ pub(crate) fn memory_limit(text: &str) -> Result<u64, String> {
 ///
 /// # Errors
 /// When it is none, or one that says that all is well.
-pub(crate) fn status(text: &str) -> Result<u16, String> {
+pub fn status(text: &str) -> Result<u16, String> {
     match text.trim().parse() {
         Ok(number @ (200 | 304)) => Err(format!("{number} is the status of a page")),
         Ok(number @ 201..=999) => Ok(number),
@@ -89,12 +89,12 @@ pub(crate) fn status(text: &str) -> Result<u16, String> {
 }
 
 /// A size as people read it.
-pub(crate) fn show_bytes(bytes: u64) -> String {
+pub fn show_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
 /// A time as people read it.
-pub(crate) fn show_duration(span: Duration) -> String {
+pub fn show_duration(span: Duration) -> String {
     let secs = span.as_secs();
     match secs {
         0..60 => format!("{:.1} s", span.as_secs_f64()),

@@ -9,7 +9,7 @@ use crate::signal::Signal;
 
 /// How a command ended that could do its work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// All is well.
     Done,
     /// Finished, with errors that the command is about.
@@ -30,7 +30,7 @@ impl From<Exit> for ExitCode {
 
 /// Why a command could not do its work.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum Failure {
     /// What it was asked cannot be done as asked: the user has to change something.
     Usage(anyhow::Error),
     /// Something failed on the way.
@@ -39,17 +39,17 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// A usage failure from any error.
-    pub(crate) fn usage(error: impl Into<anyhow::Error>) -> Self {
+    pub fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self::Usage(error.into())
     }
 
     /// Any other failure from any error.
-    pub(crate) fn run(error: impl Into<anyhow::Error>) -> Self {
+    pub fn run(error: impl Into<anyhow::Error>) -> Self {
         Self::Run(error.into())
     }
 
     /// Says what went wrong, in one line, and tells the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub fn report(&self) -> ExitCode {
         let (error, code) = match self {
             Self::Usage(error) => (error, USAGE),
             Self::Run(error) => (error, ERRORS),
@@ -60,7 +60,7 @@ impl Failure {
 }
 
 /// Prints help and version as clap means them; puts a usage error on one line.
-pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
+pub fn of_clap(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A reader that has gone needs no help.
@@ -82,7 +82,7 @@ pub(crate) fn of_clap(error: &clap::Error) -> ExitCode {
 }
 
 /// A line for people. That nobody may be listening is no reason to fail.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 

@@ -4,7 +4,7 @@
 /// programs that wait in `select`, and a crawl of many hosts has a connection to each. Where that is
 /// refused, fewer connections are kept open.
 #[cfg(unix)]
-pub(crate) fn raise() {
+pub fn raise() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -17,7 +17,7 @@ pub(crate) fn raise() {
 
 /// Elsewhere there is no such limit.
 #[cfg(not(unix))]
-pub(crate) fn raise() {}
+pub fn raise() {}
 
 #[cfg(unix)]
 const ENOUGH: u64 = 1 << 16;

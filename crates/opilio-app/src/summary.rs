@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use opilio::core::Host;
-use opilio::{CrawlReport, FailureRecord, Reason, Stopped};
+use opilio_core::{Host, Reason};
+use opilio_engine::{CrawlReport, FailureRecord, Stopped};
 use url::Url;
 
 use crate::unit::{show_bytes, show_duration};
 
 /// What the end of a crawl is told with, besides its report.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Closing {
+pub struct Closing {
     /// Some private addresses were allowed.
-    pub(crate) private_allowed: bool,
+    pub private_allowed: bool,
     /// What ended as a failure can be tried again: the crawl is kept, and is over.
-    pub(crate) is_kept: bool,
+    pub is_kept: bool,
     /// Requests go through a proxy.
-    pub(crate) is_proxied: bool,
+    pub is_proxied: bool,
 }
 
 /// The lines after a crawl.
-pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
+pub fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
     let mut lines: Vec<String> = report.why_nothing_left().into_iter().collect();
     lines.push(head(report));
     if !report.reasons.is_empty() {
@@ -71,7 +71,7 @@ pub(crate) fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
 }
 
 /// The one line that says why a crawl without a single page is an error; none for other crawls.
-pub(crate) fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
+pub fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
     if let Some(why) = report.why_no_request().filter(|_| report.failures.is_empty()) {
         return Some(format!("error: no request was sent: {why}"));
     }
@@ -185,7 +185,7 @@ const HOSTS_SHOWN: usize = 5;
 /// A moment at the limit is not worth a line.
 const SLOWED_SHOWN: Duration = Duration::from_secs(1);
 /// What helps where an address is not public.
-pub(crate) const PRIVATE_HINT: &str =
+pub const PRIVATE_HINT: &str =
     "private and loopback addresses need --allow-private (or --allow-private=127.0.0.0/8)";
 
 #[cfg(test)]

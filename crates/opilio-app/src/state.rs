@@ -5,32 +5,37 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use opilio::export::ExportError;
-use opilio::frontier::{DiskFrontier, FrontierError};
-use opilio::{CrawlError, Crawler, Spider};
+use opilio_engine::{CrawlError, Crawler, Spider};
+use opilio_export::ExportError;
+use opilio_frontier::{DiskFrontier, Durability, FrontierError};
 
-use crate::crawl::args::DurabilityArg;
-use crate::crawl::progress::Display;
 use crate::exit::Failure;
+use crate::progress::Display;
 
 /// Where a crawl is kept, and how.
 #[derive(Debug)]
-pub(crate) struct State {
-    pub(crate) dir: PathBuf,
-    pub(crate) resume: bool,
-    pub(crate) retry_failed: bool,
-    pub(crate) history: bool,
-    pub(crate) refresh: Option<Duration>,
-    pub(crate) durability: Option<DurabilityArg>,
+pub struct State {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Goes on with the crawl that it holds.
+    pub resume: bool,
+    /// Tries its failures again.
+    pub retry_failed: bool,
+    /// Keeps when each page was fetched.
+    pub history: bool,
+    /// Fetches pages again that are older than this.
+    pub refresh: Option<Duration>,
+    /// What a power cut may take of it.
+    pub durability: Option<Durability>,
 }
 
 impl State {
     /// Hands it to a crawler; says so when there is nothing to go on with.
-    pub(crate) fn apply<S: Spider>(&self, crawler: Crawler<S>, display: &Display) -> Crawler<S> {
+    pub fn apply<S: Spider>(&self, crawler: Crawler<S>, display: &Display) -> Crawler<S> {
         leave_panics_to_the_store();
         let mut crawler = crawler.state(&self.dir);
         if let Some(durability) = self.durability {
-            crawler = crawler.durability(durability.into());
+            crawler = crawler.durability(durability);
         }
         if self.history {
             crawler = crawler.history();
@@ -53,7 +58,7 @@ impl State {
 
 /// The database below the store panics where a damaged file breaks what it takes for granted. The store
 /// makes an error of that, which is said; the panic itself would only be in its way.
-pub(crate) fn leave_panics_to_the_store() {
+pub fn leave_panics_to_the_store() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let of_database = |file: &str| DATABASE.iter().any(|part| file.contains(part));
@@ -67,7 +72,7 @@ const DATABASE: [&str; 2] = ["fjall-", "lsm-tree-"];
 
 /// What the user can change is a usage error: a seed that cannot be used, an output that does not open,
 /// a directory of another crawl.
-pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
+pub fn failure(error: CrawlError, state: Option<&State>) -> Failure {
     match error {
         CrawlError::Frontier(FrontierError::Exists { store }) => Failure::Usage(anyhow::anyhow!(
             "{store} holds a crawl already: --resume goes on with it, another directory begins anew"
@@ -99,7 +104,7 @@ pub(crate) fn failure(error: CrawlError, state: Option<&State>) -> Failure {
 }
 
 /// What is said of a crawl that its memory limit ended.
-pub(crate) fn outgrown(state: Option<&State>) -> String {
+pub fn outgrown(state: Option<&State>) -> String {
     let how = match state {
         Some(state) => format!(
             "and nothing is lost: with a higher --memory-limit, --state {} --resume goes on",

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 ///
 /// # Errors
 /// When `OPILIO_LOG` cannot be read.
-pub(crate) fn begin(verbose: u8, bar: ProgressBar) -> anyhow::Result<()> {
+pub fn begin(verbose: u8, bar: ProgressBar) -> anyhow::Result<()> {
     let by_flag = match verbose {
         0 => "warn",
         1 => "warn,opilio=info,opilio_engine=info,opilio_core=info,opilio_fetch=info",

@@ -2,26 +2,26 @@
 
 use std::time::Duration;
 
-use opilio::{CrawlError, CrawlReport, Crawler, Spider};
+use opilio_engine::{CrawlError, CrawlReport, Crawler, Spider};
 use tokio::sync::oneshot;
 
-use crate::crawl::progress::Display;
+use crate::progress::Display;
 use crate::signal::{Signal, Signals};
 
 /// How a crawl was watched to its end.
 #[derive(Debug)]
-pub(crate) struct Watched {
+pub struct Watched {
     /// None when it had to be left before it could say anything.
-    pub(crate) report: Option<CrawlReport>,
+    pub report: Option<CrawlReport>,
     /// What asked it to stop, if anything did.
-    pub(crate) signal: Option<Signal>,
+    pub signal: Option<Signal>,
 }
 
 /// Runs a crawl to its end. The first signal drains it, the second ends it at once.
 ///
 /// # Errors
 /// When the crawl could not be run to its end.
-pub(crate) fn run<S: Spider>(crawler: Crawler<S>, display: &Display) -> Result<Watched, CrawlError> {
+pub fn run<S: Spider>(crawler: Crawler<S>, display: &Display) -> Result<Watched, CrawlError> {
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     let watched = runtime.block_on(async {

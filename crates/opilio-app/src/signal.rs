@@ -4,7 +4,7 @@ use std::io;
 
 /// What asked the command to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Signal {
+pub enum Signal {
     /// Ctrl-C.
     Interrupt,
     /// A plain `kill`, or a service manager. Windows has none.
@@ -14,7 +14,7 @@ pub(crate) enum Signal {
 
 impl Signal {
     /// 128 and the signal's number, as shells tell it.
-    pub(crate) fn exit_code(self) -> u8 {
+    pub fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
             Self::Terminate => 143,
@@ -24,7 +24,7 @@ impl Signal {
 
 /// Catches both signals from its making on; without it they end the process at once.
 #[derive(Debug)]
-pub(crate) struct Signals {
+pub struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -37,20 +37,20 @@ impl Signals {
     /// # Errors
     /// When the system does not let us.
     #[cfg(unix)]
-    pub(crate) fn catch() -> io::Result<Self> {
+    pub fn catch() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
     /// Begins to catch them; needs a tokio runtime.
     #[cfg(not(unix))]
-    pub(crate) fn catch() -> io::Result<Self> {
+    pub fn catch() -> io::Result<Self> {
         Ok(Self {})
     }
 
     /// The next of them.
     #[cfg(unix)]
-    pub(crate) async fn next(&mut self) -> Signal {
+    pub async fn next(&mut self) -> Signal {
         tokio::select! {
             _ = self.interrupt.recv() => Signal::Interrupt,
             _ = self.terminate.recv() => Signal::Terminate,
@@ -59,7 +59,7 @@ impl Signals {
 
     /// The next of them.
     #[cfg(not(unix))]
-    pub(crate) async fn next(&mut self) -> Signal {
+    pub async fn next(&mut self) -> Signal {
         if tokio::signal::ctrl_c().await.is_err() {
             // It cannot be caught: then it ends the process by itself.
             std::future::pending::<()>().await;

@@ -1,0 +1,14 @@
+//! The program around a spider: what `opilio crawl` and a spider's own program have in common.
+//!
+//! It knows clap, the terminal and signals; the crates below it do not. No rule of politeness is here: what the
+//! engine decides, this only words.
+
+pub mod descriptors;
+pub mod exit;
+pub mod logs;
+pub mod progress;
+pub mod signal;
+pub mod state;
+pub mod summary;
+pub mod unit;
+pub mod watch;
