@@ -24,14 +24,14 @@ use crate::error::CrawlError;
 use crate::exporter::{self, Rows, Written};
 use crate::fetcher::{Pool, PoolSetup, connections_max};
 use crate::memory::MemoryLimit;
-use crate::message::{Remember, Settled, ToScheduler};
+use crate::message::{PoolLink, Remember, ToScheduler};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
 use crate::report::{CrawlReport, FAILURES_MAX, FailureRecord, Stopped};
 use crate::runner::{ParseBacklog, ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{
     KeptCookies, QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerPort,
-    SchedulerSenders, SchedulerSetup, Syncing,
+    SchedulerSenders, SchedulerSetup, ShardRoad, Syncing,
 };
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
@@ -146,7 +146,7 @@ pub(crate) fn on_own_threads<S: Spider>(
         let facts = Facts::of(&plan);
         let hall = hall(&mut plan);
         let mut links = Vec::new();
-        let mut settled = Vec::new();
+        let mut roads = Vec::new();
         let mut arbiters = Arbiters::default();
         let (parts, rest) = shard_parts(plan, &hall)?;
         for part in parts {
@@ -159,12 +159,12 @@ pub(crate) fn on_own_threads<S: Spider>(
                 return Err(CrawlError::Died { name: "shard" });
             }
             arbiters.0.push(arbiter);
-            let (link, settle) = told.await.map_err(|_| CrawlError::Died { name: "shard" })??;
+            let (link, road) = told.await.map_err(|_| CrawlError::Died { name: "shard" })??;
             links.push(link);
-            settled.push(settle);
+            roads.push(road);
         }
         let Rest { spider, seeds, store, sinks } = rest;
-        let (scheduler, rows, written) = scheduler(hall.clock, &hall.supervisor, hall.behind, store, settled);
+        let (scheduler, rows, written) = scheduler(hall.clock, &hall.supervisor, hall.behind, store, roads);
         let facts = Facts { outputs: names(&sinks), ..facts };
         let export = thread("opilio-export", move || exporter::run(sinks, rows, written))?;
         let inbox = hall.inbox;
@@ -187,14 +187,14 @@ pub(crate) async fn here<S: Spider>(
     let hall = hall(&mut plan);
     let (parts, rest) = shard_parts(plan, &hall)?;
     let mut links = Vec::new();
-    let mut settled = Vec::new();
+    let mut roads = Vec::new();
     for part in parts {
-        let (link, settle) = start_shard(part)?;
+        let (link, road) = start_shard(part)?;
         links.push(link);
-        settled.push(settle);
+        roads.push(road);
     }
     let Rest { spider, seeds, store, sinks } = rest;
-    let (scheduler, rows, written) = scheduler(hall.clock, &hall.supervisor, hall.behind, store, settled);
+    let (scheduler, rows, written) = scheduler(hall.clock, &hall.supervisor, hall.behind, store, roads);
     let facts = Facts { outputs: names(&sinks), ..facts };
     let export = actix::spawn(exporter::run(sinks, rows, written));
     let store = actix::spawn(scheduler.run(hall.inbox));
@@ -272,7 +272,7 @@ fn scheduler(
     supervisor: &actix::Addr<Supervisor>,
     behind: BehindDoor,
     store: Store,
-    shards: Vec<actix::Recipient<Settled>>,
+    shards: Vec<ShardRoad>,
 ) -> (SchedulerLoop, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
@@ -389,9 +389,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
 }
 
 /// Starts the actors of one shard on this thread.
-fn start_shard<S: Spider>(
-    parts: ShardParts<S>,
-) -> Result<(ShardLink, actix::Recipient<Settled>), CrawlError> {
+fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad), CrawlError> {
     let ShardParts {
         shard,
         slots,
@@ -446,9 +444,7 @@ fn start_shard<S: Spider>(
     };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots, take) = (pool.clone().recipient(), pool.clone().recipient(), pool.clone().recipient());
-    let credit = Outbox::new(supervisor.clone().recipient());
-    let visits = Outbox::new(supervisor.clone().recipient());
-    let visited = Outbox::new(supervisor.clone().recipient());
+    let pool = PoolLink { slots: pool.clone().recipient(), fetches: pool.recipient() };
     let actor = Shard::start(ShardSetup {
         context: Box::new(move |gone| ShardContext {
             shard,
@@ -457,28 +453,22 @@ fn start_shard<S: Spider>(
             pool,
             runner,
             port,
-            credit,
-            visits,
-            visited,
             counts,
             gone,
             cache,
             unsure,
         }),
-        news: supervisor.clone().recipient(),
+        drained: supervisor.clone().recipient(),
         reports: supervisor.recipient(),
         death: DeathWatch::new("shard", died),
     });
-    let link = ShardLink {
+    let link = ShardLink { drain: actor.clone().recipient(), lend, slots, take, watch };
+    let road = ShardRoad {
         assign: actor.clone().recipient(),
-        drain: actor.clone().recipient(),
-        visited: actor.clone().recipient(),
-        lend,
-        slots,
-        take,
-        watch,
+        settled: actor.clone().recipient(),
+        errand_results: actor.recipient(),
     };
-    Ok((link, actor.recipient()))
+    Ok((link, road))
 }
 
 /// Begins, feeds the seeds, passes commands on, and waits for the end.

@@ -2,23 +2,25 @@
 //!
 //! | message | from → to | bounded by |
 //! | --- | --- | --- |
-//! | [`Assign`] | supervisor → shard (→ host's state, [`Wake`]) | the credit that was asked for |
-//! | [`Credit`] | host → supervisor | one outstanding a host |
+//! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that was asked for |
+//! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | leases out |
+//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each a live host, and the slots; pages that wait keep the pool from granting slots |
+//! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
+//! | [`Remember`] | host → scheduler | its channel; one that does not fit waits in the port |
+//! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin |
+//! | [`ErrandResult`] | that host → scheduler → shard of the asker (→ its state, [`Wake`]) | errands |
 //! | [`AskSlot`] / [`Granted`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
 //! | [`Report`] | fetcher → host | in flight |
-//! | [`Visit`], [`Call`] | host → supervisor → store → supervisor → shard of another host (→ its state, [`Wake`]) | one a live origin |
-//! | [`Visited`] | that host → supervisor → shard of the asker (→ its state, [`Wake`]) | visits |
 //! | [`Deliver`] | host → spider runner | the parse backlog |
-//! | [`ToScheduler`] | shards, supervisor → store | its channel; a full one pauses new slots |
-//! | [`Remember`] | host → store | its channel; one that does not fit waits in the port |
-//! | [`Take`] | supervisor → fetcher pool, store | one a shard |
-//! | [`Settled`] | store → shard (→ host's state, [`Wake`]) | leases out |
-//! | [`FromScheduler`] | store → supervisor | wants |
-//! | [`FromShard`] | shard → supervisor | one a passive host and one a shard |
-//! | [`Drain`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
+//! | [`Take`] | supervisor → fetcher pool | one a shard |
+//! | [`FromScheduler`] | scheduler → supervisor | one a turn |
+//! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
+//! | [`SlotsWanted`], [`Lend`], [`Lent`], [`MoreSlots`] | fetcher pools ⇄ supervisor | one a shard |
 //! | [`OutputRefused`] | spider runner → supervisor | one a runner |
 //! | [`ActorDied`] | an actor that panicked → supervisor | one an actor |
+//!
+//! Between the scheduler and a shard each direction has one road, so that nothing overtakes its answer.
 
 use std::sync::Arc;
 
@@ -44,23 +46,23 @@ use crate::step::Sample;
 #[rtype(result = "()")]
 pub(crate) struct Assign {
     pub(crate) work: Vec<Work>,
-    pub(crate) calls: Vec<Call>,
+    pub(crate) errands: Vec<AssignedErrand>,
     pub(crate) kept: Vec<(Host, Stamp)>,
     /// Redirected URLs that end as the known ones did that they led to: nothing is asked for them.
     pub(crate) decided: Vec<Decided>,
 }
 
-/// A visit to a host, on its way from the store, which knows what the host remembers.
+/// An errand on its way to the host whose gate it goes through.
 #[derive(Debug)]
-pub(crate) struct Call {
-    pub(crate) visit: Visit,
-    /// What the host remembers, for one that comes alive.
+pub(crate) struct AssignedErrand {
+    pub(crate) errand: Errand,
+    /// The memo of the host, if the errand is why it comes alive.
     pub(crate) memory: Option<Bytes>,
 }
 
 impl Assign {
     pub(crate) fn is_empty(&self) -> bool {
-        self.work.is_empty() && self.calls.is_empty() && self.kept.is_empty() && self.decided.is_empty()
+        self.work.is_empty() && self.errands.is_empty() && self.kept.is_empty() && self.decided.is_empty()
     }
 }
 
@@ -78,22 +80,12 @@ pub(crate) struct Work {
 #[rtype(result = "()")]
 pub(crate) struct Wake;
 
-/// A host has room for so many more leases.
+/// A shard that was told to drain has no live host any more.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct Credit {
-    pub(crate) host: Host,
-    pub(crate) leases: u32,
-}
-
-/// What a shard tells of itself, in one order: a host's memory must not come after the end.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub(crate) enum FromShard {
-    /// A host has nothing to do and is no longer live.
-    Passivated(Passivated),
-    /// Nothing is out any more.
-    Drained { shard: usize, counts: ShardCounts },
+pub(crate) struct Drained {
+    pub(crate) shard: usize,
+    pub(crate) counts: ShardCounts,
 }
 
 /// A host that is no longer live, and what it remembers.
@@ -128,16 +120,22 @@ pub(crate) struct SlotsBack;
 #[rtype(result = "()")]
 pub(crate) struct Fetch {
     pub(crate) slot: Slot,
-    pub(crate) what: Errand,
+    pub(crate) what: FetchFor,
     pub(crate) request: FetchRequest,
     /// The attempt, and the retry policy that applies to it.
     pub(crate) advisor: Advisor,
     pub(crate) reply: Recipient<Report>,
 }
 
+/// How hosts reach the fetcher pool of their shard.
+pub(crate) struct PoolLink {
+    pub(crate) slots: Recipient<AskSlot>,
+    pub(crate) fetches: Recipient<Fetch>,
+}
+
 /// What a fetch is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
+pub(crate) enum FetchFor {
     /// One attempt of a lease.
     Lease(LeaseId),
     /// The robots.txt of an origin.
@@ -148,7 +146,7 @@ pub(crate) enum Errand {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Report {
-    pub(crate) what: Errand,
+    pub(crate) what: FetchFor,
     pub(crate) outcome: Outcome,
     /// With what the answer says about the host's limits.
     pub(crate) proposal: Proposal,
@@ -157,21 +155,20 @@ pub(crate) struct Report {
     pub(crate) error: Option<String>,
 }
 
-/// A robots.txt led to another host: fetch it through that host's gate, out of its budget.
-#[derive(Message, Debug)]
-#[rtype(result = "()")]
-pub(crate) struct Visit {
-    /// Where to.
+/// A fetch of one host for another host's sake: it goes through the gate of the first, out of its budget.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    /// The host that the URL belongs to.
     pub(crate) host: Host,
     pub(crate) url: Url,
-    /// Who waits for what comes of it.
+    /// The host that waits for the result.
     pub(crate) asker: Asker,
 }
 
-/// What came of a visit: facts, which the asker reads.
+/// The facts that an errand gave. The asker decides what they mean.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
-pub(crate) struct Visited {
+pub(crate) struct ErrandResult {
     pub(crate) asker: Asker,
     pub(crate) facts: RulesFacts,
 }
@@ -286,21 +283,25 @@ pub(crate) struct Name {
     pub(crate) alias_rows: Vec<Vec<u8>>,
 }
 
-/// What the store thread can hear.
+/// What the scheduler can hear.
 #[derive(Debug)]
 pub(crate) enum ToScheduler {
     /// Seeds, in any number of batches.
     Seeds(Vec<Admission>),
     /// No more seeds: from here on, nothing left means finished.
     Seeded,
-    /// A live host has room for leases.
-    Want { host: Host, leases: u32 },
-    /// A host is live no more.
-    Unwant(Passivated),
+    /// A live host has room for so many more leases. At most one is outstanding for a host.
+    Credit { host: Host, leases: u32 },
+    /// A host has nothing to do and is no longer live.
+    Passivated(Passivated),
+    /// The last message of a shard that was told to drain: all its hosts have gone passive.
+    Drained { shard: usize },
     /// What one lease gave, and what its shard had counted by then.
     Parsed(Box<Parsed>, ShardCounts),
-    /// Another host's robots.txt led to a host, which comes alive if it is not.
-    Visit(Visit),
+    /// An errand for a host, which comes alive if it is not.
+    Errand(Errand),
+    /// An errand is over.
+    ErrandResult(ErrandResult),
     /// Hand out so much from now on.
     Take(IntakeLevel),
     /// Hand out nothing more.
@@ -309,7 +310,7 @@ pub(crate) enum ToScheduler {
     /// counted, unless nobody is left who knows.
     Close {
         counts: Option<ShardCounts>,
-        /// Nothing was given up: all hosts have gone passive, and what they remember has been sent.
+        /// Nothing was given up: all hosts have gone passive. The scheduler closes when it has heard of each.
         drained: bool,
     },
 }
@@ -333,12 +334,10 @@ pub(crate) struct Remember {
     pub(crate) memory: Bytes,
 }
 
-/// What the store thread tells the supervisor.
+/// What the scheduler tells the supervisor.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) enum FromScheduler {
-    /// Work for hosts, and hosts whose memory is safe.
-    Leased(Assign),
     /// The books have changed.
     Books(Books),
     /// Nothing is left, or nothing more is allowed.

@@ -19,7 +19,8 @@ use crate::death::{DeathWatch, words_of_panic};
 use crate::fetcher::Advisor;
 use crate::fetcher::slot::Returned;
 use crate::message::{
-    AskSlot, Errand, Fetch, Granted, Lend, Lent, MoreSlots, Report, ShardCounts, SlotsBack, SlotsWanted, Take,
+    AskSlot, Fetch, FetchFor, Granted, Lend, Lent, MoreSlots, Report, ShardCounts, SlotsBack, SlotsWanted,
+    Take,
 };
 use crate::outbox::Outbox;
 use crate::page::Answer;
@@ -210,7 +211,7 @@ impl Handler<Fetch> for Pool {
 
 /// A fetch that has ended: makes its report.
 struct Seen {
-    what: Errand,
+    what: FetchFor,
     advisor: Advisor,
     now: Timestamp,
 }

@@ -21,8 +21,8 @@ use crate::extra::{Extra, More, Reads};
 use crate::fetcher::{Advisor, IDLE_MAX, Slot};
 use crate::login::is_credential;
 use crate::message::{
-    AskSlot, Credit, Deliver, Drain, Errand, Fetch, Granted, Parsed, Remember, Report, Standing, Visited,
-    Wake,
+    AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Granted, Parsed, Remember, Report, Standing,
+    ToScheduler, Wake,
 };
 use crate::page::Answer;
 use crate::runner::fingerprint_of;
@@ -140,11 +140,14 @@ impl HostActor {
     /// Does one thing that the state asked for; tells what the state must hear of it at once.
     fn perform(&mut self, ctx: &mut Context<Self>, output: Output) -> Option<Input> {
         match output {
-            Output::Credit(leases) => self.cx.credit.send(Credit { host: self.host.clone(), leases }),
+            Output::Credit(leases) => {
+                self.cx.port.send(ToScheduler::Credit { host: self.host.clone(), leases })
+            }
             Output::AskSlot => {
                 let proven = self.state.borrow().is_proven();
                 let standing = if proven { Standing::Proven } else { Standing::Doubtful };
-                let asked = self.cx.pool.try_send(AskSlot { host: ctx.address().recipient(), standing });
+                let asked =
+                    self.cx.pool.slots.try_send(AskSlot { host: ctx.address().recipient(), standing });
                 return asked.err().map(|_| Input::Refused);
             }
             Output::ReturnSlot => self.slot = None,
@@ -152,10 +155,10 @@ impl HostActor {
             Output::FetchRules { scheme, .. } => return self.fetch_rules(ctx, scheme),
             Output::Deliver { lease, .. } if lease.id.is_errand() => {
                 let id = lease.id;
-                self.visited(id);
+                self.end_errand(id);
                 return Some(Input::Settled(vec![id]));
             }
-            Output::Settle { lease, .. } if lease.id.is_errand() => self.visited(lease.id),
+            Output::Settle { lease, .. } if lease.id.is_errand() => self.end_errand(lease.id),
             Output::Deliver { lease, delivery, attempts } => self.deliver(lease, delivery, attempts),
             Output::Settle { lease, ending } => self.settle(lease, ending),
             Output::Event(event) => self.tell(event),
@@ -214,7 +217,7 @@ impl HostActor {
             counts.requests += 1;
             counts.retries += retry;
         });
-        self.send(ctx, Errand::Lease(id), request, advisor).then_some(Input::Undelivered(id))
+        self.send(ctx, FetchFor::Lease(id), request, advisor).then_some(Input::Undelivered(id))
     }
 
     /// What travels with a fetch, so that the report of it carries a proposal.
@@ -254,7 +257,7 @@ impl HostActor {
         self.slot = None;
         let outcome = Outcome::Answered(200);
         let proposal = advisor.propose(self.cx.clock.now(), outcome, Hints::default());
-        let what = Errand::Lease(lease);
+        let what = FetchFor::Lease(lease);
         let report = Report { what, outcome, proposal, answer: Some(answer), location: None, error: None };
         self.report = Some((lease, report));
         Input::Report { lease, outcome, proposal }
@@ -272,7 +275,7 @@ impl HostActor {
         // Nothing was sent otherwise: that says nothing about the host.
         let outcome = Outcome::Failed(Fault::Ours);
         let proposal = advisor.propose(first_start, outcome, Hints::default());
-        if request.is_some_and(|request| !self.send(ctx, Errand::Rules(scheme), request, advisor)) {
+        if request.is_some_and(|request| !self.send(ctx, FetchFor::Rules(scheme), request, advisor)) {
             self.cx.count(|counts| counts.requests += 1);
             return None;
         }
@@ -285,7 +288,7 @@ impl HostActor {
     fn send(
         &mut self,
         ctx: &Context<Self>,
-        what: Errand,
+        what: FetchFor,
         mut request: FetchRequest,
         advisor: Advisor,
     ) -> bool {
@@ -296,7 +299,7 @@ impl HostActor {
         // The state starts nothing without a grant; should it, nothing is sent.
         let Some(slot) = self.slot.take() else { return true };
         let fetch = Fetch { slot, what, request, advisor, reply: ctx.address().recipient() };
-        self.cx.pool.try_send(fetch).is_err()
+        self.cx.pool.fetches.try_send(fetch).is_err()
     }
 
     /// Whether an idle connection would only be a burden, to the server and to us: whatever it is that
@@ -331,13 +334,14 @@ impl HostActor {
         self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error, known: None });
     }
 
-    /// Tells who asked for an errand what came of it; nothing, if there is no report: the host is closed.
-    fn visited(&mut self, id: LeaseId) {
+    /// Tells the askers of an errand what it gave. Without a report nothing was fetched: the host is closed.
+    fn end_errand(&mut self, id: LeaseId) {
         self.trying.remove(&id);
         let report = self.report.take_if(|(reported, _)| *reported == id);
         let facts = report.map_or_else(RulesFacts::nothing, |(_, report)| RulesFacts::of(&report));
         for asker in self.errands.borrow_mut().end(id) {
-            self.cx.visited.send(Visited { asker, facts: facts.clone() });
+            let result = ErrandResult { asker, facts: facts.clone() };
+            self.cx.port.send(ToScheduler::ErrandResult(result));
         }
     }
 
@@ -483,7 +487,7 @@ impl Handler<Report> for HostActor {
             self.last_error = Some((report.outcome.reason(), error.clone()));
         }
         match report.what {
-            Errand::Lease(lease) => {
+            FetchFor::Lease(lease) => {
                 let Report { outcome, proposal, .. } = report;
                 if outcome == Outcome::Failed(Fault::Proxy)
                     && let Some(attempt) = self.trying.get_mut(&lease)
@@ -493,7 +497,7 @@ impl Handler<Report> for HostActor {
                 self.report = Some((lease, report));
                 self.step(ctx, Input::Report { lease, outcome, proposal });
             }
-            Errand::Rules(scheme) => {
+            FetchFor::Rules(scheme) => {
                 let proposal = report.proposal;
                 let carried = report.outcome != Outcome::Failed(Fault::Proxy);
                 self.rules_uncarried = if carried { 0 } else { self.rules_uncarried.saturating_add(1) };
@@ -505,7 +509,7 @@ impl Handler<Report> for HostActor {
                 let within = patience(&settings.hosts.of(&self.host).policy, settings.fetch_timeout);
                 let facts = RulesFacts::of(&report);
                 let learnt = self.rules.borrow_mut().learn(scheme, &facts, proposal, within);
-                let Learnt { answer, visit } = learnt;
+                let Learnt { answer, errand } = learnt;
                 if matches!(answer, RulesAnswer::Known { .. }) {
                     // What the new rules forbid ends before they let anything start.
                     let now = self.cx.clock.now();
@@ -513,19 +517,11 @@ impl Handler<Report> for HostActor {
                     self.unjudged.extend(self.trying.keys());
                 }
                 self.step(ctx, Input::Rules { scheme, answer, hints: proposal.hints });
-                if let Some(visit) = visit {
-                    self.cx.visits.send(visit);
+                if let Some(errand) = errand {
+                    self.cx.port.send(ToScheduler::Errand(errand));
                 }
             }
         }
-    }
-}
-
-impl Handler<Drain> for HostActor {
-    type Result = ();
-
-    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
-        self.step(ctx, Input::Drain);
     }
 }
 

@@ -21,12 +21,12 @@ pub(crate) struct Asker {
 /// fetched once for all who ask meanwhile; of those there is one for each live origin at the most.
 #[derive(Debug, Default)]
 pub(crate) struct Errands {
-    open: Vec<Errand>,
+    open: Vec<OpenErrand>,
     count: u64,
 }
 
 #[derive(Debug)]
-struct Errand {
+struct OpenErrand {
     id: LeaseId,
     url: Arc<str>,
     askers: Vec<Asker>,
@@ -68,7 +68,7 @@ impl Errands {
             extra: Default::default(),
             validators: None,
         };
-        self.open.push(Errand { id, url, askers: vec![asker] });
+        self.open.push(OpenErrand { id, url, askers: vec![asker] });
         Admitted::New(Box::new(Lease { id, record }))
     }
 

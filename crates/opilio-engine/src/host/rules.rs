@@ -10,7 +10,7 @@ use opilio_robots::Robots;
 use url::Url;
 
 use super::errands::Asker;
-use crate::message::{Report, Visit};
+use crate::message::{Errand, Report};
 
 /// Rules by scheme. The state remembers until when they hold.
 pub(crate) struct RulesTable {
@@ -77,7 +77,7 @@ impl Unjudged<'_> {
 pub(crate) struct Learnt {
     pub(crate) answer: RulesAnswer,
     /// What another host is to be asked for.
-    pub(crate) visit: Option<Visit>,
+    pub(crate) errand: Option<Errand>,
 }
 
 impl RulesTable {
@@ -180,26 +180,26 @@ impl RulesTable {
                 RulesAnswer::Unavailable { outcome, proposal }
             }
         };
-        Learnt { answer, visit: None }
+        Learnt { answer, errand: None }
     }
 
     /// Goes on at the redirect's target: here, or by another host's gate.
     fn follow(&mut self, scheme: Scheme, to: &Url, within: Duration) -> Learnt {
         let origin = &mut self.origins[index(scheme)];
         let Ok(host) = Host::of(to) else {
-            return Learnt { answer: origin.know(Robots::allow_all()), visit: None };
+            return Learnt { answer: origin.know(Robots::allow_all()), errand: None };
         };
         origin.hops += 1;
         if host == self.host {
             origin.redirected = Some(to.clone());
-            return Learnt { answer: RulesAnswer::Again, visit: None };
+            return Learnt { answer: RulesAnswer::Again, errand: None };
         }
         self.questions += 1;
         origin.redirected = None;
         origin.asked = Some(self.questions);
         let asker = Asker { host: self.host.clone(), scheme, question: self.questions };
-        let visit = Some(Visit { host, url: to.clone(), asker });
-        Learnt { answer: RulesAnswer::Elsewhere { within }, visit }
+        let errand = Some(Errand { host, url: to.clone(), asker });
+        Learnt { answer: RulesAnswer::Elsewhere { within }, errand }
     }
 
     /// The rules could not be had: the next fetch begins at `/robots.txt` again.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::state::{Effect, Scheduler, SchedulerOutcome, Turn};
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
-use crate::message::{FromScheduler, Remember, Settled, ToScheduler};
+use crate::message::{Assign, ErrandResult, FromScheduler, Remember, Settled, ToScheduler};
 
 /// The ends of the channels between the store's thread and everybody else, but for its inbox.
 pub(crate) struct SchedulerChannels {
@@ -24,9 +24,17 @@ pub(crate) struct SchedulerChannels {
     pub(crate) exporter: Option<mpsc::Sender<Rows>>,
     pub(crate) written: mpsc::Receiver<Written>,
     pub(crate) supervisor: Recipient<FromScheduler>,
-    pub(crate) shards: Vec<Recipient<Settled>>,
+    pub(crate) shards: Vec<ShardRoad>,
     pub(crate) closed_hosts: mpsc::Receiver<Remember>,
     pub(crate) hurry: Arc<Notify>,
+}
+
+/// The road from the scheduler to a shard. All three lead to one mailbox, so that nothing overtakes what was
+/// sent before.
+pub(crate) struct ShardRoad {
+    pub(crate) assign: Recipient<Assign>,
+    pub(crate) settled: Recipient<Settled>,
+    pub(crate) errand_results: Recipient<ErrandResult>,
 }
 
 /// A scheduler with its channels and its clock.
@@ -106,8 +114,14 @@ impl SchedulerLoop {
                 Effect::TryTell(news) => {
                     let _ = self.ports.supervisor.try_send(news);
                 }
+                Effect::Assign { shard, assign } => {
+                    let _ = deliver(&self.ports.shards[shard].assign, assign).await;
+                }
+                Effect::ErrandResult { shard, result } => {
+                    let _ = deliver(&self.ports.shards[shard].errand_results, result).await;
+                }
                 Effect::Settled { shard, settled } => {
-                    let _ = deliver(&self.ports.shards[shard], settled).await;
+                    let _ = deliver(&self.ports.shards[shard].settled, settled).await;
                 }
                 Effect::Gather => tokio::time::sleep(GATHER).await,
             }

@@ -8,7 +8,7 @@ mod names;
 mod port;
 mod state;
 
-pub(crate) use actor::{SchedulerChannels, SchedulerLoop};
+pub(crate) use actor::{SchedulerChannels, SchedulerLoop, ShardRoad};
 pub(crate) use cookies::{KeptCookies, recall};
 pub(crate) use opilio_core::scheduling::Syncing;
 pub(crate) use port::{SchedulerPort, SchedulerSenders};

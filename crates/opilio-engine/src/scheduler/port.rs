@@ -42,9 +42,10 @@ impl SchedulerPort {
         Self { messages, closed_hosts, hurry: door.hurry, counts }
     }
 
-    /// Whether the store is behind.
+    /// Whether the scheduler is behind: what a page gave waits here. Other messages do not count, since each
+    /// live host has one or two at the most.
     pub(crate) fn is_clogged(&self) -> bool {
-        self.messages.pumping.get()
+        self.messages.waiting.borrow().iter().any(|message| matches!(message, ToScheduler::Parsed(..)))
     }
 
     /// Sends what a lease gave. The shard's counters go along, so that the totals that are

@@ -13,12 +13,14 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits, Ledger, LedgerInput, Syncing};
-use opilio_core::{SinkPosition, Timestamp};
+use opilio_core::{Host, SinkPosition, Timestamp};
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
 
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
-use crate::message::{FromScheduler, Parsed, Passivated, Remember, Settled, ToScheduler, Visit};
+use crate::message::{
+    Assign, Errand, ErrandResult, FromScheduler, Parsed, Passivated, Remember, Settled, ToScheduler,
+};
 use crate::past::{self, RunState, Totals};
 use crate::report::{FAILURES_MAX, Stopped};
 use crate::scheduler::KeptCookies;
@@ -81,6 +83,10 @@ pub(crate) enum Effect {
     Tell(FromScheduler),
     /// Tell the supervisor, unless its mailbox is full: the next one makes it good.
     TryTell(FromScheduler),
+    /// Give a shard leases for its hosts.
+    Assign { shard: usize, assign: Assign },
+    /// Tell a shard what an errand gave that one of its hosts asked for.
+    ErrandResult { shard: usize, result: ErrandResult },
     /// Tell a shard which of its leases are over.
     Settled { shard: usize, settled: Settled },
     /// Let the next batch grow for a moment, so that nobody is woken per page.
@@ -103,8 +109,8 @@ pub(crate) struct Scheduler {
     known: KnownSteps,
     /// Names that pages stand for.
     names: Names,
-    /// Visits that came in this turn.
-    visits: Vec<Visit>,
+    /// Errands that came in this turn.
+    errands: Vec<Errand>,
     decisions: Decisions,
     phase: SchedulerPhase,
     /// Rows that the exporter has not been given.
@@ -120,6 +126,8 @@ enum SchedulerPhase {
     Seeded,
     /// The supervisor has been told that nothing is left, or nothing more allowed.
     Over,
+    /// The run is to close as soon as each shard has sent its last message.
+    Draining,
     /// Nothing more is taken on. `drained`: all hosts have gone passive, and what they remember is here.
     Closing {
         drained: bool,
@@ -141,7 +149,7 @@ impl Scheduler {
             shapes,
             known: KnownSteps::default(),
             names: Names::default(),
-            visits: Vec::new(),
+            errands: Vec::new(),
             decisions: Decisions::default(),
             phase: SchedulerPhase::Seeding,
             rows: VecDeque::new(),
@@ -276,13 +284,20 @@ impl Scheduler {
                     self.phase = SchedulerPhase::Seeded;
                 }
             }
-            ToScheduler::Want { host, leases } => self.dispatch.handle(DispatchInput::Want { host, leases }),
-            ToScheduler::Unwant(Passivated { host, memory, stamp }) => {
+            ToScheduler::Credit { host, leases } => {
+                self.dispatch.handle(DispatchInput::Want { host, leases })
+            }
+            ToScheduler::Passivated(Passivated { host, memory, stamp }) => {
                 let passivated = LedgerInput::Passivated { host: host.clone(), memo: memory, stamp };
                 self.ledger.handle(now, passivated);
                 self.dispatch.handle(DispatchInput::Passivated(host));
             }
-            ToScheduler::Visit(visit) => self.visits.push(visit),
+            ToScheduler::Drained { shard } => self.drained(shard),
+            ToScheduler::Errand(errand) => self.errands.push(errand),
+            ToScheduler::ErrandResult(result) => {
+                let shard = self.shard_of(&result.asker.host);
+                self.effects.push(Effect::ErrandResult { shard, result });
+            }
             ToScheduler::Parsed(parsed, counts) => {
                 self.tally.count(parsed.shard, counts);
                 self.decisions.end(parsed.lease);
@@ -296,9 +311,25 @@ impl Scheduler {
                 if let Some(counts) = counts {
                     self.tally.count_all(counts);
                 }
-                self.phase = SchedulerPhase::Closing { drained };
+                match drained && !self.tally.is_drained() {
+                    true => self.phase = SchedulerPhase::Draining,
+                    false => self.phase = SchedulerPhase::Closing { drained },
+                }
             }
         }
+    }
+
+    /// A shard has sent its last message. All have: then the memos of all hosts are here.
+    fn drained(&mut self, shard: usize) {
+        self.tally.drained(shard);
+        if self.phase == SchedulerPhase::Draining && self.tally.is_drained() {
+            self.phase = SchedulerPhase::Closing { drained: true };
+        }
+    }
+
+    /// The registrable domain of a host decides which shard it belongs to.
+    fn shard_of(&self, host: &Host) -> usize {
+        host.group().shard(self.tally.shards())
     }
 
     /// The sinks have too much before them: they are waited for, but for no longer than they may take.

@@ -16,13 +16,12 @@ use super::cached::{self, Missing};
 use super::memory;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
-use crate::fetcher::Pool;
 use crate::host::{
     Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesFacts, RulesTable, Unjudged, patience,
 };
 use crate::message::{
-    Assign, Call, Credit, Deliver, Drain, FromShard, Passivated, Settled, ShardCounts, ShardReport, Stamp,
-    Visit, Visited, Wake, Work,
+    Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Passivated, PoolLink, Settled,
+    ShardCounts, ShardReport, Stamp, ToScheduler, Wake, Work,
 };
 use crate::outbox::Outbox;
 use crate::scheduler::SchedulerPort;
@@ -33,12 +32,9 @@ pub(crate) struct ShardContext {
     pub(crate) shard: usize,
     pub(crate) clock: Clock,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) pool: Addr<Pool>,
+    pub(crate) pool: PoolLink,
     pub(crate) runner: Outbox<Deliver>,
     pub(crate) port: SchedulerPort,
-    pub(crate) credit: Outbox<Credit>,
-    pub(crate) visits: Outbox<Visit>,
-    pub(crate) visited: Outbox<Visited>,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) gone: Outbox<HostGone>,
     /// Reads answers from the cache, if the crawl has one.
@@ -76,7 +72,7 @@ pub(crate) enum Gone {
 /// What a shard needs to begin.
 pub(crate) struct ShardSetup {
     pub(crate) context: Box<dyn FnOnce(Outbox<HostGone>) -> ShardContext>,
-    pub(crate) news: Recipient<FromShard>,
+    pub(crate) drained: Recipient<Drained>,
     pub(crate) reports: Recipient<ShardReport>,
     pub(crate) death: DeathWatch,
 }
@@ -90,7 +86,7 @@ pub(crate) struct Shard {
     stamp: Stamp,
     draining: bool,
     drained_said: bool,
-    news: Outbox<FromShard>,
+    drained: Outbox<Drained>,
     reports: Recipient<ShardReport>,
     _death: DeathWatch,
 }
@@ -126,7 +122,7 @@ impl Shard {
                 stamp: Stamp::default(),
                 draining: false,
                 drained_said: false,
-                news: Outbox::new(setup.news),
+                drained: Outbox::new(setup.drained),
                 reports: setup.reports,
                 _death: setup.death,
             }
@@ -151,14 +147,17 @@ impl Shard {
         })
     }
 
-    /// Another host's robots.txt led to this one, which is live by now.
-    fn visit(&mut self, Visit { host, url, asker }: Visit) {
+    /// Takes in an errand for a host, which is live by now.
+    fn take_errand(&mut self, Errand { host, url, asker }: Errand) {
         let Some(live) = self.live.get(&host) else { return };
         let admitted = live.errands.borrow_mut().admit(&host, &url, asker);
         match admitted {
             Admitted::New(lease) => self.tell(&host, Input::Assign(vec![*lease])),
             Admitted::Joined => {}
-            Admitted::Full(asker) => self.cx.visited.send(Visited { asker, facts: RulesFacts::nothing() }),
+            Admitted::Full(asker) => {
+                let result = ErrandResult { asker, facts: RulesFacts::nothing() };
+                self.cx.port.send(ToScheduler::ErrandResult(result));
+            }
         }
     }
 
@@ -169,7 +168,7 @@ impl Shard {
         self.stamp = Stamp(self.stamp.0 + 1);
         let stamp = self.stamp;
         self.leaving.insert(host.clone(), Leaving { memo, rules: live.rules.clone(), stamp });
-        self.news.send(FromShard::Passivated(Passivated { host, memory, stamp }));
+        self.cx.port.send(ToScheduler::Passivated(Passivated { host, memory, stamp }));
     }
 
     /// Asks the cache for what the leases want; the host gets those that it has no answer for.
@@ -202,7 +201,9 @@ impl Shard {
     fn say_if_drained(&mut self) {
         if self.draining && !self.drained_said && self.live.is_empty() {
             self.drained_said = true;
-            self.news.send(FromShard::Drained { shard: self.cx.shard, counts: self.counts() });
+            // The scheduler hears of it after all that the hosts have sent, by the same road.
+            self.cx.port.send(ToScheduler::Drained { shard: self.cx.shard });
+            self.drained.send(Drained { shard: self.cx.shard, counts: self.counts() });
         }
     }
 
@@ -322,7 +323,7 @@ impl Actor for Shard {
 impl Handler<Assign> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Assign { work, calls, kept, decided }: Assign, ctx: &mut Self::Context) {
+    fn handle(&mut self, Assign { work, errands, kept, decided }: Assign, ctx: &mut Self::Context) {
         self.cx.clock.fault("shard");
         let cache = self.cx.cache.clone().filter(|_| !self.draining);
         for Work { host, leases, memory } in work {
@@ -333,9 +334,9 @@ impl Handler<Assign> for Shard {
             }
             self.tell(&host, Input::Assign(leases));
         }
-        for Call { visit, memory } in calls {
-            self.host(&visit.host, memory.as_deref());
-            self.visit(visit);
+        for AssignedErrand { errand, memory } in errands {
+            self.host(&errand.host, memory.as_deref());
+            self.take_errand(errand);
         }
         for one in decided {
             self.cx.runner.send(Deliver::decided(one));
@@ -374,10 +375,10 @@ impl Handler<Settled> for Shard {
     }
 }
 
-impl Handler<Visited> for Shard {
+impl Handler<ErrandResult> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Visited { asker, facts }: Visited, _: &mut Self::Context) {
+    fn handle(&mut self, ErrandResult { asker, facts }: ErrandResult, _: &mut Self::Context) {
         // One that is asleep by now asks anew when it needs to know.
         let Some(live) = self.live.get(&asker.host).filter(|live| live.rules.borrow().is_awaited(&asker))
         else {
@@ -390,9 +391,9 @@ impl Handler<Visited> for Shard {
         let proposal =
             settings.retry_of(&asker.host).propose(&RULES_FACTS, facts.outcome, Hints::default(), 0.0);
         let learnt = live.rules.borrow_mut().learn(asker.scheme, &facts, proposal, within);
-        let Learnt { answer, visit } = learnt;
-        if let Some(visit) = visit {
-            self.cx.visits.send(visit);
+        let Learnt { answer, errand } = learnt;
+        if let Some(errand) = errand {
+            self.cx.port.send(ToScheduler::Errand(errand));
         }
         let hints = Hints::default();
         self.tell(&asker.host, Input::Rules { scheme: asker.scheme, answer, hints });

@@ -4,16 +4,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
+use opilio_core::Timestamp;
 use opilio_core::intake::{Advice, IntakeLevel};
-use opilio_core::{Host, Timestamp};
 use opilio_export::ExportError;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::memory::MemoryLimit;
 use crate::message::{
-    ActorDied, Assign, Books, Credit, Drain, FromScheduler, FromShard, Lend, Lent, MoreSlots, OutputRefused,
-    ShardCounts, ShardReport, SlotsWanted, Take, ToScheduler, Visit, Visited,
+    ActorDied, Books, Drain, Drained, FromScheduler, Lend, Lent, MoreSlots, OutputRefused, ShardCounts,
+    ShardReport, SlotsWanted, Take, ToScheduler,
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
@@ -55,9 +55,7 @@ pub(crate) struct Ended {
 
 /// A shard as the supervisor sees it.
 pub(crate) struct ShardLink {
-    pub(crate) assign: Recipient<Assign>,
     pub(crate) drain: Recipient<Drain>,
-    pub(crate) visited: Recipient<Visited>,
     pub(crate) lend: Recipient<Lend>,
     pub(crate) slots: Recipient<MoreSlots>,
     pub(crate) take: Recipient<Take>,
@@ -99,9 +97,7 @@ struct SupervisorParts {
 }
 
 struct Shard {
-    assign: Outbox<Assign>,
     drain: Outbox<Drain>,
-    visited: Outbox<Visited>,
     lend: Outbox<Lend>,
     slots: Outbox<MoreSlots>,
     take: Outbox<Take>,
@@ -289,10 +285,6 @@ impl Supervisor {
             self.close(stopped);
         }
     }
-
-    fn shard_of(&self, host: &Host) -> usize {
-        host.group().shard(self.shards.len())
-    }
 }
 
 impl Actor for Supervisor {
@@ -339,26 +331,6 @@ impl Handler<FromScheduler> for Supervisor {
 
     fn handle(&mut self, news: FromScheduler, ctx: &mut Self::Context) {
         match news {
-            FromScheduler::Leased(Assign { work, calls, kept, decided }) => {
-                let mut by_shard: Vec<Assign> = self.shards.iter().map(|_| Assign::default()).collect();
-                for work in work {
-                    by_shard[self.shard_of(&work.host)].work.push(work);
-                }
-                for call in calls {
-                    by_shard[self.shard_of(&call.visit.host)].calls.push(call);
-                }
-                for (host, stamp) in kept {
-                    by_shard[self.shard_of(&host)].kept.push((host, stamp));
-                }
-                for one in decided {
-                    by_shard[self.shard_of(&one.lease.record.host)].decided.push(one);
-                }
-                for (shard, assign) in self.shards.iter().zip(by_shard) {
-                    if !assign.is_empty() {
-                        shard.assign.send(assign);
-                    }
-                }
-            }
             FromScheduler::Books(books) => self.books = books,
             FromScheduler::Over(stopped) => self.stop(ctx, stopped),
             FromScheduler::Broken | FromScheduler::Closed => self.end(),
@@ -388,44 +360,11 @@ impl Handler<OutputRefused> for Supervisor {
     }
 }
 
-impl Handler<Credit> for Supervisor {
+impl Handler<Drained> for Supervisor {
     type Result = ();
 
-    fn handle(&mut self, Credit { host, leases }: Credit, _: &mut Self::Context) {
-        self.setup.clock.fault("supervisor");
-        if self.phase == Phase::Running {
-            self.setup.port.send(ToScheduler::Want { host, leases });
-        }
-    }
-}
-
-impl Handler<FromShard> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, news: FromShard, _: &mut Self::Context) {
-        match news {
-            // Through here and not straight from the shard, so that it seldom overtakes a credit; the store
-            // copes with one that it did overtake.
-            FromShard::Passivated(passivated) => self.setup.port.send(ToScheduler::Unwant(passivated)),
-            FromShard::Drained { shard, counts } => self.drained(shard, counts),
-        }
-    }
-}
-
-impl Handler<Visit> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, visit: Visit, _: &mut Self::Context) {
-        // By the store, since it keeps what a passive host remembers: its holds above all.
-        self.setup.port.send(ToScheduler::Visit(visit));
-    }
-}
-
-impl Handler<Visited> for Supervisor {
-    type Result = ();
-
-    fn handle(&mut self, visited: Visited, _: &mut Self::Context) {
-        self.shards[self.shard_of(&visited.asker.host)].visited.send(visited);
+    fn handle(&mut self, Drained { shard, counts }: Drained, _: &mut Self::Context) {
+        self.drained(shard, counts);
     }
 }
 
@@ -433,6 +372,7 @@ impl Handler<ShardReport> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, ShardReport { shard, counts }: ShardReport, _: &mut Self::Context) {
+        self.setup.clock.fault("supervisor");
         let now = self.setup.clock.now();
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.counts = counts;
@@ -466,9 +406,7 @@ impl Handler<Lent> for Supervisor {
 impl Shard {
     fn new(link: ShardLink, now: Timestamp) -> Self {
         Self {
-            assign: Outbox::new(link.assign),
             drain: Outbox::new(link.drain),
-            visited: Outbox::new(link.visited),
             lend: Outbox::new(link.lend),
             slots: Outbox::new(link.slots),
             take: Outbox::new(link.take),

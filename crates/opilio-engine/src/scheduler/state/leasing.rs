@@ -7,7 +7,7 @@ use opilio_core::{Host, Lease, LeaseId, Timestamp};
 use opilio_frontier::{Decided, FrontierError, Settlement};
 
 use super::{Effect, Scheduler};
-use crate::message::{Assign, Call, FromScheduler, Work};
+use crate::message::{Assign, AssignedErrand, Work};
 
 /// Redirected URLs that are out to end as the known ones did that they led to.
 #[derive(Default)]
@@ -36,24 +36,39 @@ impl Scheduler {
         self.dispatch.handle(DispatchInput::Ready { hosts, asked });
         let work = self.work(now)?;
         let decided = self.decided()?;
-        let assign = Assign { work, calls: self.calls()?, kept: self.ledger.confirmed(), decided };
-        if !assign.is_empty() {
-            self.effects.push(Effect::Tell(FromScheduler::Leased(assign)));
+        let (errands, kept) = (self.errands()?, self.ledger.confirmed());
+        let mut by_shard: Vec<Assign> = (0..self.tally.shards()).map(|_| Assign::default()).collect();
+        for work in work {
+            by_shard[self.shard_of(&work.host)].work.push(work);
+        }
+        for errand in errands {
+            by_shard[self.shard_of(&errand.errand.host)].errands.push(errand);
+        }
+        for (host, stamp) in kept {
+            by_shard[self.shard_of(&host)].kept.push((host, stamp));
+        }
+        for one in decided {
+            by_shard[self.shard_of(&one.lease.record.host)].decided.push(one);
+        }
+        for (shard, assign) in by_shard.into_iter().enumerate() {
+            if !assign.is_empty() {
+                self.effects.push(Effect::Assign { shard, assign });
+            }
         }
         Ok(())
     }
 
-    /// Visits, with what their hosts remember. A host that comes alive for one asks for leases itself.
-    fn calls(&mut self) -> Result<Vec<Call>, FrontierError> {
-        let mut calls = Vec::new();
-        for visit in std::mem::take(&mut self.visits) {
-            let memory = match self.dispatch.errand(&visit.host) {
-                Waking::Starts => self.frontier.host_memo(&visit.host)?,
+    /// Errands, with the memos of the hosts that come alive for them. Such a host asks for leases itself.
+    fn errands(&mut self) -> Result<Vec<AssignedErrand>, FrontierError> {
+        let mut assigned = Vec::new();
+        for errand in std::mem::take(&mut self.errands) {
+            let memory = match self.dispatch.errand(&errand.host) {
+                Waking::Starts => self.frontier.host_memo(&errand.host)?,
                 Waking::No => None,
             };
-            calls.push(Call { visit, memory });
+            assigned.push(AssignedErrand { errand, memory });
         }
-        Ok(calls)
+        Ok(assigned)
     }
 
     /// Redirected URLs that are to end as the known ones did that they led to.

@@ -1,5 +1,6 @@
 //! What the runs of a crawl have done: the counts that the store keeps beside its own books.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use opilio_core::scheduling::StoreCounts;
@@ -13,6 +14,8 @@ pub(super) struct Tally {
     before: Totals,
     /// What each shard had counted when it last gave something.
     shards: Vec<ShardCounts>,
+    /// Shards that have sent their last message.
+    drained: HashSet<usize>,
     /// Items that are settled.
     items: u64,
     /// Sitemaps that are settled: the store counts them as pages.
@@ -26,6 +29,7 @@ impl Tally {
         Self {
             before,
             shards: vec![ShardCounts::default(); shards],
+            drained: HashSet::new(),
             items: 0,
             sitemaps: 0,
             told_of_items: false,
@@ -41,6 +45,16 @@ impl Tally {
     pub(super) fn count_all(&mut self, counts: ShardCounts) {
         self.shards.fill(ShardCounts::default());
         self.shards[0] = counts;
+    }
+
+    /// A shard has sent its last message.
+    pub(super) fn drained(&mut self, shard: usize) {
+        self.drained.insert(shard);
+    }
+
+    /// Whether all shards have sent their last message.
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained.len() == self.shards.len()
     }
 
     /// So much is settled.

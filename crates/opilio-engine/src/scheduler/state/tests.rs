@@ -6,7 +6,7 @@ use opilio_core::{Ending, Fingerprint, Host, LeaseId, Priority, Record, RecordKi
 use opilio_frontier::{Admission, MemoryFrontier};
 
 use super::*;
-use crate::message::{Call, ShardCounts, Work};
+use crate::message::{AssignedErrand, ShardCounts, Work};
 
 /// A scheduler over an empty store, whose turns a test takes.
 struct Rig {
@@ -47,7 +47,7 @@ impl Rig {
     fn work(&mut self, messages: Vec<ToScheduler>) -> Vec<Work> {
         let effects = self.turn(messages).into_iter();
         let work = effects.filter_map(|effect| match effect {
-            Effect::Tell(FromScheduler::Leased(assign)) => Some(assign.work),
+            Effect::Assign { assign, .. } => Some(assign.work),
             _ => None,
         });
         work.flatten().collect()
@@ -86,7 +86,7 @@ fn page(work: &Work, lease: usize) -> ToScheduler {
 fn leased(rig: &mut Rig, pages: usize) -> Work {
     let urls = (0..pages).map(|n| seed(&format!("http://a.example/{n}"))).collect();
     let mut work = rig.work(vec![ToScheduler::Seeds(urls), ToScheduler::Seeded]).swap_remove(0);
-    let want = ToScheduler::Want { host: work.host.clone(), leases: u32::try_from(pages).unwrap() };
+    let want = ToScheduler::Credit { host: work.host.clone(), leases: u32::try_from(pages).unwrap() };
     work.leases.extend(rig.work(vec![want]).into_iter().flat_map(|more| more.leases));
     work
 }
@@ -132,7 +132,7 @@ fn hosts_that_cannot_be_live_soon_stay_with_the_store() {
     assert_eq!((dispatch.live(), dispatch.ready(), rig.scheduler.has_more()), (2, 2, false));
     // One of the two goes, the next comes.
     let passive = Passivated { host, memory: Bytes::new(), stamp: Stamp(1) };
-    let work = rig.work(vec![ToScheduler::Unwant(passive)]);
+    let work = rig.work(vec![ToScheduler::Passivated(passive)]);
     assert_eq!((rig.scheduler.dispatch.live(), work.len()), (2, 1));
 }
 
@@ -143,8 +143,8 @@ fn a_want_that_came_after_its_hosts_passivation_wakes_it_with_its_memory() {
     let Admission::Queue(Record { host, .. }) = &admission else { panic!("it is in scope") };
     let memory = Bytes::from_static(b"held");
     let passive = Passivated { host: host.clone(), memory: memory.clone(), stamp: Stamp(1) };
-    let late = ToScheduler::Want { host: host.clone(), leases: 4 };
-    let work = rig.work(vec![ToScheduler::Unwant(passive), late, ToScheduler::Seeds(vec![admission])]);
+    let late = ToScheduler::Credit { host: host.clone(), leases: 4 };
+    let work = rig.work(vec![ToScheduler::Passivated(passive), late, ToScheduler::Seeds(vec![admission])]);
     assert_eq!((work.len(), work[0].leases.len(), &work[0].memory), (1, 1, &Some(memory)));
 }
 
@@ -153,21 +153,21 @@ fn an_errand_wakes_its_host_with_its_memory_once() {
     let mut rig = Rig::new(2);
     let host = Host::of(&url::Url::parse("http://a.example/").unwrap()).unwrap();
     let passive = Passivated { host: host.clone(), memory: Bytes::from_static(b"held"), stamp: Stamp(7) };
-    let effects = rig.turn(vec![ToScheduler::Unwant(passive)]);
+    let effects = rig.turn(vec![ToScheduler::Passivated(passive)]);
     let kept = |effect: &Effect| match effect {
-        Effect::Tell(FromScheduler::Leased(assign)) => assign.kept.clone(),
+        Effect::Assign { assign, .. } => assign.kept.clone(),
         _ => Vec::new(),
     };
     assert_eq!(effects.iter().flat_map(kept).collect::<Vec<_>>(), [(host.clone(), Stamp(7))]);
     assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap().as_deref(), Some(&b"held"[..]));
     let asker = || crate::host::Asker { host: host.clone(), scheme: Scheme::Http, question: 0 };
     let url = || url::Url::parse("http://a.example/robots.txt").unwrap();
-    let visit = || ToScheduler::Visit(Visit { host: host.clone(), url: url(), asker: asker() });
-    let calls = rig.turn(vec![visit(), visit()]).into_iter().filter_map(|effect| match effect {
-        Effect::Tell(FromScheduler::Leased(assign)) => Some(assign.calls),
+    let errand = || ToScheduler::Errand(Errand { host: host.clone(), url: url(), asker: asker() });
+    let errands = rig.turn(vec![errand(), errand()]).into_iter().filter_map(|effect| match effect {
+        Effect::Assign { assign, .. } => Some(assign.errands),
         _ => None,
     });
-    let memories: Vec<_> = calls.flatten().map(|Call { memory, .. }| memory.is_some()).collect();
+    let memories: Vec<_> = errands.flatten().map(|AssignedErrand { memory, .. }| memory.is_some()).collect();
     assert_eq!(memories, [true, false]);
 }
 
@@ -222,7 +222,7 @@ fn a_sink_that_takes_nothing_holds_up_the_end_for_its_time_and_no_longer() {
     rig.now = rig.scheduler.wake_at().unwrap();
     rig.turn(Vec::new());
     assert!(rig.scheduler.takes_on(), "what is told at the end is heard");
-    rig.turn(vec![page(&work, 130), close()]);
+    rig.turn(vec![page(&work, 130), last(), close()]);
     assert!(rig.scheduler.is_closed() && rig.take_rows().is_empty());
     assert_eq!(rig.left(), 140);
 }
@@ -231,7 +231,7 @@ fn a_sink_that_takes_nothing_holds_up_the_end_for_its_time_and_no_longer() {
 fn a_run_that_closes_settles_what_is_written_and_ends_with_the_exporter() {
     let mut rig = Rig::new(2);
     let work = leased(&mut rig, 2);
-    rig.turn(vec![page(&work, 0), page(&work, 1), close()]);
+    rig.turn(vec![page(&work, 0), page(&work, 1), last(), close()]);
     assert!(rig.scheduler.is_closing() && !rig.scheduler.is_closed() && !rig.scheduler.takes_on());
     assert_eq!((rig.take_rows().len(), rig.write(1).len()), (1, 2));
     assert!(!rig.scheduler.is_closed(), "the disk is waited for");
@@ -265,6 +265,25 @@ fn what_is_committed_is_synced_when_it_is_due() {
     rig.turn(Vec::new());
     let rows: Vec<_> = rig.take_rows().into_iter().map(|rows| (rows.sequence, rows.sync)).collect();
     assert_eq!((rows, rig.scheduler.wake_at()), (vec![(1, true)], None));
+}
+
+#[test]
+fn a_run_closes_after_the_last_message_of_each_shard_so_that_no_memo_is_lost() {
+    let mut rig = Rig::new(2);
+    let host = rig.work(seeds(1)).swap_remove(0).host;
+    // The supervisor's order is here before what the shard sent.
+    rig.turn(vec![close()]);
+    assert!(!rig.scheduler.is_closing());
+    let memory = Bytes::from_static(b"held");
+    let passive = Passivated { host: host.clone(), memory: memory.clone(), stamp: Stamp(1) };
+    rig.turn(vec![ToScheduler::Passivated(passive), last()]);
+    assert!(rig.scheduler.is_closing());
+    assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap(), Some(memory));
+}
+
+/// The last message of the only shard.
+fn last() -> ToScheduler {
+    ToScheduler::Drained { shard: 0 }
 }
 
 fn close() -> ToScheduler {
