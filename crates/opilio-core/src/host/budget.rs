@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 /// The distance of starts, and how late one may be without moving the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(super) struct Spacing {
+pub(crate) struct Spacing {
     pub(super) nanos: u64,
     pub(super) slack_nanos: u64,
 }
@@ -24,7 +24,7 @@ impl Spacing {
     /// τ is half of what the margin saves in a period: so much may a start be late, and the next
     /// one early by comparison, without an (N+1)th in any window of the server's. It stays below
     /// the spacing, lest `1000/h` forgives nine seconds and then starts three at once.
-    pub(super) fn of_rate(rate: Rate) -> Self {
+    pub(crate) fn of_rate(rate: Rate) -> Self {
         let period = nanos(rate.period());
         let nanos = with_margin(period).div_ceil(u64::from(rate.count()));
         Self { nanos, slack_nanos: (period / HALF_MARGIN).min(nanos / 4 * 3) }
@@ -41,14 +41,14 @@ impl Spacing {
         Self { nanos: self.nanos.max(other.nanos), slack_nanos: self.slack_nanos.min(other.slack_nanos) }
     }
 
-    pub(super) fn duration(self) -> Duration {
+    pub(crate) fn duration(self) -> Duration {
         Duration::from_nanos(self.nanos)
     }
 }
 
 /// What a host has spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     /// From where the next spacing is measured: the last start, or when it was due.
     anchor_nanos: Option<u64>,
     /// The last start itself; a `Crawl-delay` is measured from here.
@@ -72,7 +72,7 @@ impl Budget {
     }
 
     /// The next affordable start: `gap` is a floor under the distance to the last one.
-    pub(super) fn due(self, spacing: Spacing, gap: Duration) -> Timestamp {
+    pub(crate) fn due(self, spacing: Spacing, gap: Duration) -> Timestamp {
         match self.anchor_nanos {
             None => Timestamp::EPOCH,
             Some(anchor) => {
@@ -83,7 +83,7 @@ impl Budget {
     }
 
     /// Spends one start.
-    pub(super) fn spend(&mut self, now: Timestamp, spacing: Spacing) {
+    pub(crate) fn spend(&mut self, now: Timestamp, spacing: Spacing) {
         let now_nanos = now.as_micros().saturating_mul(1_000);
         let anchor = match self.anchor_nanos {
             None => now_nanos,

@@ -3,7 +3,7 @@
 //! | input | from | bounded by |
 //! | --- | --- | --- |
 //! | [`Input::Assign`] | scheduler | the credit that was asked for |
-//! | [`Input::Granted`], [`Input::Refused`] | fetcher pool | one slot asked for at a time |
+//! | [`Input::Granted`], [`Input::Refused`], [`Input::SlotDenied`] | fetcher pool | one slot asked for at a time |
 //! | [`Input::Report`], [`Input::Rules`], [`Input::Undelivered`] | fetcher | the in-flight limit |
 //! | [`Input::Disallowed`] | robots rules | ready leases |
 //! | [`Input::Settled`] | store | leases out |
@@ -34,6 +34,12 @@ pub enum Input {
         outcome: Outcome,
         /// What the fetcher would do, and what the answer said about the host.
         proposal: Proposal,
+    },
+    /// The slot that was asked for is not granted: the common budget of the host's group affords no start before
+    /// this time. Nothing was spent of the host's own.
+    SlotDenied {
+        /// When the host may ask again.
+        until: Timestamp,
     },
     /// A fetch could not be handed to the fetcher: nothing was sent. The start stays spent.
     Undelivered(LeaseId),

@@ -22,6 +22,7 @@ mod state;
 mod tests;
 mod witness;
 
+pub(crate) use budget::{Budget, Spacing};
 pub use invariants::{Invariant, Violation};
 pub use memo::HostMemo;
 pub use message::{

@@ -196,6 +196,7 @@ impl HostState {
             Input::Assign(leases) => self.assign(leases),
             Input::Granted => self.granted(),
             Input::Refused => self.slot_refused(now),
+            Input::SlotDenied { until } => self.slot_denied(until),
             Input::Report { lease, outcome, proposal } => self.report(now, lease, outcome, proposal),
             Input::Undelivered(lease) => self.undelivered(now, lease),
             Input::Rules { scheme, answer, hints } => self.rules_answer(now, scheme, answer, hints),
@@ -389,6 +390,13 @@ impl HostState {
         if self.bug == Some(Bug::SulkAfterRefusedSlot) {
             self.slot_retry_at = Timestamp::NEVER;
         }
+    }
+
+    fn slot_denied(&mut self, until: Timestamp) {
+        if self.slot == Slot::Asked {
+            self.slot = Slot::None;
+        }
+        self.slot_retry_at = self.slot_retry_at.max(until);
     }
 
     /// Whoever refused is asked again a little later.

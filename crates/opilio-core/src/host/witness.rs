@@ -223,6 +223,7 @@ impl Witness {
         match input {
             Input::Assign(leases) => self.assigned(leases),
             Input::Refused => self.slot_refused_until = now + self.slot_pause,
+            Input::SlotDenied { until } => self.slot_refused_until = self.slot_refused_until.max(*until),
             Input::Report { lease, outcome, proposal } => self.reported(now, *lease, *outcome, proposal),
             Input::Undelivered(lease) => {
                 self.slot_refused_until = now + self.slot_pause;

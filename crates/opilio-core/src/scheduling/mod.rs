@@ -8,8 +8,10 @@
 //! | [`Dispatch`] | which hosts come alive, which wants are served, and how much each host gets | S2, S3, S5 |
 //! | [`Ledger`] | which prefix of pages may be settled, and which passive hosts may be told | S1, S4, S6 |
 //! | [`Slots`] | who is granted a slot, in a shard and between shards | S7, S8 |
+//! | [`GroupBudgets`] | whether the common budget of a group affords a start | the budget of G1, for a group |
 
 mod dispatch;
+mod groups;
 mod invariants;
 mod ledger;
 mod sabotage;
@@ -18,6 +20,7 @@ mod slots;
 pub use dispatch::{
     Dispatch, DispatchInput, DispatchLimits, DispatchWitness, StoreCounts, Waking, Want, WantAnswer,
 };
+pub use groups::GroupBudgets;
 pub use invariants::{SchedulingInvariant, SchedulingViolation};
 pub use ledger::{Batch, Ledger, LedgerInput, LedgerWitness, Numbered, Stamp, Syncing};
 #[cfg(feature = "sabotage")]

@@ -213,6 +213,10 @@ impl<'a> Life<'a> {
             }
             Event::Grant => match self.random.u8(..) {
                 0..2 => self.hear(Input::Refused),
+                2 => {
+                    let until = self.now + Duration::from_millis(self.random.u64(1..2_000));
+                    self.hear(Input::SlotDenied { until })
+                }
                 _ => self.hear(Input::Granted),
             },
             Event::Arrive { lease, attempt } => self.arrive(lease, attempt),

@@ -462,6 +462,20 @@ fn a_refused_slot_is_asked_for_again() {
 }
 
 #[test]
+fn a_slot_that_the_groups_budget_denies_is_asked_for_when_it_affords_one() {
+    let now = ms(0);
+    let mut host = HostState::new(fast(), RulesMode::Off, HostLimits::default(), 1, now);
+    host.handle(now, Input::Assign(vec![lease(1)]));
+    assert_eq!(host.poll(now), Some(Output::AskSlot));
+    while host.poll(now).is_some() {}
+    host.handle(now, Input::SlotDenied { until: ms(700) });
+    assert_eq!(host.poll(now), None);
+    assert_eq!(host.wake_at(), Some((ms(700), WakeReason::SlotRetry)));
+    host.handle(ms(700), Input::Tick);
+    assert_eq!(host.poll(ms(700)), Some(Output::AskSlot));
+}
+
+#[test]
 fn a_slot_that_comes_too_late_is_handed_back() {
     let now = ms(0);
     let mut host = HostState::new(fast(), RulesMode::Off, HostLimits::default(), 1, now);

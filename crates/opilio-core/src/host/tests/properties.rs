@@ -26,6 +26,8 @@ enum Move {
     },
     Grant,
     RefuseSlot,
+    /// The common budget of its group affords no start for so many milliseconds.
+    DenySlot(u64),
     Report {
         which: u8,
         answer: Answer,
@@ -114,6 +116,7 @@ fn moves() -> impl Strategy<Value = Move> {
         4 => (0u8..12, any::<bool>()).prop_map(|(count, https)| Move::Assign { count, https }),
         16 => Just(Move::Grant),
         2 => Just(Move::RefuseSlot),
+        1 => (1u64..3_000).prop_map(Move::DenySlot),
         16 => (any::<u8>(), answers(), any::<u8>()).prop_map(|(which, answer, dice)| Move::Report {
             which,
             answer,
@@ -251,6 +254,10 @@ impl Chaos {
             }
             Move::Grant => std::mem::take(&mut self.asked).then_some(Input::Granted),
             Move::RefuseSlot => std::mem::take(&mut self.asked).then_some(Input::Refused),
+            Move::DenySlot(millis) => {
+                let until = self.now + Duration::from_millis(*millis);
+                std::mem::take(&mut self.asked).then_some(Input::SlotDenied { until })
+            }
             Move::Report { which, answer, repeatable, give_up } => {
                 let (lease, attempt) = pick(&mut self.flying, *which)?;
                 let mut proposal = Proposal { repeatable: *repeatable, ..propose(attempt, *answer) };
