@@ -15,6 +15,7 @@ pub mod name;
 mod order;
 pub mod outcome;
 pub mod policy;
+mod proxy;
 pub mod rate;
 pub mod record;
 pub mod retry;
@@ -33,6 +34,7 @@ pub use name::{Group, Host, NameError, Origin, Scheme};
 pub use order::Order;
 pub use outcome::{Blame, Fault, Outcome, Reason};
 pub use policy::{Backoff, HostPolicy};
+pub use proxy::{BadProxy, Proxy};
 pub use rate::{Rate, RateError, per_hour, per_minute, per_second};
 pub use record::{Attempts, Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
 pub use retry::{OutcomeClass, RequestFacts, RetryPolicy, Rule, Wait};
@@ -43,3 +45,7 @@ pub use time::Timestamp;
 pub use tracking::strip_tracking;
 pub use validators::Validators;
 pub use verdict::{Hints, Proposal, Quota, Verdict};
+
+/// What requests say that they are sent by, unless told otherwise.
+pub const USER_AGENT: &str =
+    concat!("Opilio/", env!("CARGO_PKG_VERSION"), " (+https://github.com/opilio/opilio)");

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use opilio_core::{Blame, Fault, Hints, Outcome, Statuses};
+use opilio_core::{Blame, Fault, Hints, Outcome, Proxy, Statuses, USER_AGENT};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
@@ -18,12 +18,7 @@ use crate::decode::{self, ACCEPT_ENCODING};
 use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
 use crate::middleware::{Asked, Middleware, Panicked, Stack};
-use crate::proxy::Proxy;
 use crate::transport::{Answer, Connection, Progress, Transport, TransportError, TransportRequest};
-
-/// What requests say that they are sent by, unless told otherwise.
-pub const USER_AGENT: &str =
-    concat!("Opilio/", env!("CARGO_PKG_VERSION"), " (+https://github.com/opilio/opilio)");
 
 /// One attempt to make.
 #[derive(Clone, Debug)]

@@ -35,11 +35,11 @@ pub use budget::{BodyBudget, BodyPermit};
 pub use cache::Cache;
 pub use cookies::{CookieFileError, CookieRefused, Cookies, Jar};
 pub use dns::{DnsCache, Lookup, LookupError, SystemLookup};
-pub use fetch::{FetchRequest, Fetched, Fetcher, Purpose, USER_AGENT};
+pub use fetch::{FetchRequest, Fetched, Fetcher, Purpose};
 pub use head::{Accept, Head};
 pub use limits::Limits;
 pub use middleware::{Incoming, Middleware, Outgoing};
-pub use proxy::{BadProxy, Proxy};
+pub use opilio_core::{BadProxy, Proxy, USER_AGENT};
 pub use scripted::{Script, ScriptedAnswer, ScriptedTransport};
 pub use transport::{
     Answer, BodyStream, Connection, Phase, Progress, Sending, Transport, TransportError, TransportRequest,

@@ -1,81 +1,10 @@
-//! Proxies: what one is, and whose turn it is.
+//! Proxies: whose turn it is.
 //!
 //! A proxy resolves the names itself, so that the address of what it connects to cannot be checked here;
 //! an address that stands in a URL still is. A proxy that fails is never the fault of the host behind
 //! it: it rests for a while, and the others go on.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
-
-use url::Url;
-
-/// A forward proxy: `http://`, `https://` or `socks5://`, with user info if it wants a login.
-///
-/// ```
-/// # mod opilio { pub use opilio_fetch as fetch; }
-/// use opilio::fetch::Proxy;
-///
-/// let proxy: Proxy = "http://me:secret@proxy.example:3128".parse()?;
-/// assert_eq!(proxy.to_string(), "http://proxy.example:3128/");
-/// assert!("proxy.example:3128".parse::<Proxy>().is_err());
-/// # Ok::<(), opilio::fetch::BadProxy>(())
-/// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Proxy(Arc<Url>);
-
-impl std::str::FromStr for Proxy {
-    type Err = BadProxy;
-
-    fn from_str(text: &str) -> Result<Self, BadProxy> {
-        let mut url = Url::parse(text.trim()).map_err(|_| BadProxy(()))?;
-        let usable = url.host_str().is_some_and(|host| !host.is_empty())
-            && matches!(url.path(), "" | "/")
-            && url.query().is_none()
-            && url.fragment().is_none();
-        match url.scheme() {
-            "http" | "https" if usable => {}
-            // The proxy resolves the names either way: no address of ours would mean anything there.
-            "socks5" | "socks5h" if usable => url.set_scheme("socks5h").map_err(|()| BadProxy(()))?,
-            _ => return Err(BadProxy(())),
-        }
-        Ok(Self(Arc::new(url)))
-    }
-}
-
-impl Proxy {
-    /// Whether its URL holds a login.
-    pub(crate) fn has_login(&self) -> bool {
-        !self.0.username().is_empty() || self.0.password().is_some()
-    }
-
-    /// Its URL with the login, which nothing else shows: for whoever connects to it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        self.0.as_str()
-    }
-}
-
-impl fmt::Display for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut url = (*self.0).clone();
-        // Both refuse URLs that cannot have user info.
-        let _ = url.set_username("");
-        let _ = url.set_password(None);
-        fmt::Display::fmt(&url, f)
-    }
-}
-
-impl fmt::Debug for Proxy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// A text that names no proxy. It is not shown: it may hold a password.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("this is no proxy: write http://host:port, https://host:port or socks5://host:port")]
-pub struct BadProxy(());
 
 /// Whose turn it is among a crawl's proxies: one after the other, those that failed later.
 #[derive(Debug, Default)]
@@ -179,25 +108,5 @@ mod tests {
         assert!(rotation.works(0) && rotation.states[0].rests_until.is_zero());
         rotation.failed(0, secs(10));
         assert_eq!(rotation.states[0].rests_until, secs(12));
-    }
-
-    #[test]
-    fn a_proxy_is_a_url_of_its_own_kind_and_its_login_is_not_shown() {
-        for text in [
-            "",
-            "proxy:3128",
-            "ftp://p/",
-            "http://",
-            "http://p/path",
-            "http://p/?q",
-            "socks4://p",
-            "http://me:s3cret@/",
-        ] {
-            let error = text.parse::<Proxy>().unwrap_err();
-            assert!(!format!("{error} {error:?}").contains("s3cret"), "{text}");
-        }
-        let proxy: Proxy = " socks5://me:s3cret@p:1080 ".parse().unwrap();
-        assert_eq!(format!("{proxy} {proxy:?}"), "socks5h://p:1080 socks5h://p:1080");
-        assert!(proxy.expose().contains("s3cret"));
     }
 }

@@ -9,10 +9,8 @@ use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::LocalBoxStream;
 use http::{HeaderMap, Method, Version};
-use opilio_core::Fault;
+use opilio_core::{Fault, Proxy};
 use url::Url;
-
-use crate::proxy::Proxy;
 
 /// Carries one request to where it belongs and brings the answer back.
 ///

@@ -19,7 +19,7 @@ use futures_util::future::ready;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::{HeaderValue, header};
 use http_body_util::BodyDataStream;
-use opilio_core::Fault;
+use opilio_core::{Fault, Proxy};
 use reqwest::dns::{Name, Resolve, Resolving};
 use rustls_platform_verifier::Verifier;
 use url::{Host, Url};
@@ -28,7 +28,7 @@ use crate::address::AddressPolicy;
 use crate::classify::{self, Behind, Exchange};
 use crate::dns::DnsCache;
 use crate::limits::Limits;
-use crate::proxy::{Proxy, Rotation};
+use crate::proxy::Rotation;
 use crate::transport::{
     Answer, Connection, Phase, Progress, Sending, Transport, TransportError, TransportRequest,
 };
