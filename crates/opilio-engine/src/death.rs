@@ -24,10 +24,3 @@ impl Drop for DeathWatch {
         }
     }
 }
-
-/// The words of a panic. Its place is printed by the panic hook.
-pub(crate) fn words_of_panic(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("with a value that is no text"))
-}

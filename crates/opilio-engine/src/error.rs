@@ -7,11 +7,9 @@ use std::sync::Arc;
 
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
+use opilio_spider::{BadHeader, PatternError, SeedError, StepError};
 
-use crate::pattern::PatternError;
-use crate::runner::SeedError;
-use crate::settings::{BadHeader, BadHostPattern};
-use crate::step::StepError;
+use crate::settings::BadHostPattern;
 
 /// Why a crawl could not be run, or not to its end.
 ///

@@ -1,11 +1,9 @@
 //! Small jobs: a crawl of a closure, without a type for items or steps.
 
+use opilio_spider::{Found, Page, ParseError, Request, Spider, Target};
 use serde_json::Value;
 
 use crate::crawler::Crawler;
-use crate::page::Page;
-use crate::request::{Request, Target};
-use crate::spider::{Found, ParseError, Spider};
 
 type Each = dyn Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync;
 

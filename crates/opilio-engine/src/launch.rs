@@ -16,6 +16,7 @@ use opilio_fetch::{
     BodyBudget, Cache, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings,
 };
 use opilio_frontier::{Admission, Frontier, FrontierError};
+use opilio_spider::{CrawlReport, FAILURES_MAX, FailureRecord, Spider, Stopped};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -27,7 +28,6 @@ use crate::memory::MemoryLimit;
 use crate::message::{PoolLink, Remember, ToScheduler};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
-use crate::report::{CrawlReport, FAILURES_MAX, FailureRecord, Stopped};
 use crate::runner::{ParseBacklog, ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{
     KeptCookies, QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerPort,
@@ -36,7 +36,6 @@ use crate::scheduler::{
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardContext, ShardSetup};
 use crate::signals::Signals;
-use crate::spider::Spider;
 use crate::supervisor::{Command, Ended, Progress, ShardLink, Supervisor, SupervisorSetup};
 
 /// Everything that a crawl needs, before any of it runs.

@@ -13,39 +13,28 @@ mod crawler;
 mod death;
 mod error;
 mod exporter;
-mod extra;
 mod fetcher;
 mod host;
 mod job;
 mod launch;
-mod login;
 mod memory;
 mod message;
 mod outbox;
-mod page;
 mod past;
-mod pattern;
-mod report;
-mod request;
 mod runner;
 mod scheduler;
-mod scope;
 #[cfg(test)]
 mod session_tests;
 mod settings;
 mod shard;
 mod signals;
-mod spider;
-mod step;
 mod supervisor;
 #[cfg(test)]
 mod tests;
-mod trap;
 
 pub use crawler::{Crawl, Crawler, Handle};
 pub use error::CrawlError;
 pub use job::{EachPage, Job, crawl};
-pub use login::{BadSession, Session};
 /// The least that a crawl can be limited to: see [`Crawler::memory_limit`].
 pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
 
@@ -53,14 +42,10 @@ pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
 pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};
 pub use opilio_robots::sitemap::Entry as SitemapEntry;
-pub use page::{Failure, Page};
-pub use pattern::PatternError;
-pub use report::{CrawlReport, FailureRecord, Stopped};
-pub use request::{BadUrl, Request, Target};
-pub use runner::SeedError;
-pub use scope::{Follow, Scope};
-pub use settings::{BadHeader, BadHostPattern, HostSettings, header};
-pub use spider::{Found, ParseError, Spider, parse_page};
-pub use step::StepError;
+pub use opilio_spider::{
+    BadHeader, BadSession, BadUrl, CrawlReport, Failure, FailureRecord, Follow, Found, Page, ParseError,
+    PatternError, Request, Scope, SeedError, Session, Spider, StepError, Stopped, Target, TrapRules, header,
+    parse_page,
+};
+pub use settings::{BadHostPattern, HostSettings};
 pub use supervisor::Progress;
-pub use trap::TrapRules;

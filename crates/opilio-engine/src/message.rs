@@ -33,13 +33,12 @@ use opilio_core::{Ending, Fingerprint, Host, Lease, LeaseId, Outcome, Proposal, 
 use opilio_export::ExportError;
 use opilio_fetch::FetchRequest;
 use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
+use opilio_spider::step::Sample;
+use opilio_spider::{Answer, Stopped};
 use url::Url;
 
 use crate::fetcher::{Advisor, Slot};
 use crate::host::{Asker, RulesFacts};
-use crate::page::Answer;
-use crate::report::Stopped;
-use crate::step::Sample;
 
 /// Leases for hosts of one shard, and which of its passive hosts the store has taken over.
 #[derive(Message, Debug, Default)]

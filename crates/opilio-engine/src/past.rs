@@ -9,6 +9,9 @@ use bytes::Bytes;
 use opilio_core::{Host, Reason, Timestamp};
 use opilio_export::Sink;
 use opilio_frontier::Frontier;
+use opilio_spider::admission::SHAPES_MAX;
+use opilio_spider::step::Sample;
+use opilio_spider::{Follow, Hosts};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -17,10 +20,7 @@ use crate::clock::Clock;
 use crate::error::CrawlError;
 use crate::host::RulesTable;
 use crate::message::ShardCounts;
-use crate::runner::SHAPES_MAX;
-use crate::scope::{Follow, Hosts};
 use crate::shard::memory;
-use crate::step::Sample;
 
 /// What earlier runs left.
 #[derive(Clone, Copy, Debug)]

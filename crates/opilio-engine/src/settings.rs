@@ -4,15 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use opilio_core::host::{HostLimits, RulesMode};
 use opilio_core::{Host, HostPolicy, RetryPolicy};
-use opilio_fetch::{Cookies, FetchRequest};
+use opilio_fetch::{Accept, Cookies, FetchRequest};
+use opilio_spider::naming::Naming;
+use opilio_spider::{BadHeader, Login, Logins, Scope, Session, log_in};
 use url::Url;
-
-use crate::login::{self, Login, Logins, Session};
-use crate::runner::Naming;
-use crate::scope::Scope;
 
 /// The settings of one host, or of all that a pattern names.
 #[derive(Clone, Debug, Default)]
@@ -199,6 +197,11 @@ impl Settings {
         self.hosts.of(host).retry.as_ref().unwrap_or(&self.retry)
     }
 
+    /// Which kinds of content are fetched.
+    pub(crate) fn accept(&self) -> Accept {
+        if self.scope.is_text_only() { Accept::Text } else { Accept::Any }
+    }
+
     /// Adds what a request does not have of its own: which statuses its host uses in another way; and from its session, from its origin's login, from its
     /// host's settings, in this order.
     pub(crate) fn dress(&self, host: &Host, order: &mut FetchRequest) {
@@ -208,7 +211,7 @@ impl Settings {
         if let Some(session) = session {
             session.dress(&order.url, &mut order.headers);
         }
-        login::log_in(&self.logins, &order.url, &mut order.headers);
+        log_in(&self.logins, &order.url, &mut order.headers);
         for (name, value) in &self.hosts.of(host).headers {
             order.headers.entry(name).or_insert_with(|| value.clone());
         }
@@ -224,30 +227,6 @@ impl Settings {
             order: self.order,
         }
     }
-}
-
-/// Reads one header field of a setting.
-///
-/// # Errors
-/// When name or value are none that HTTP allows.
-pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), BadHeader> {
-    let refuse = || BadHeader { name: name.to_owned() };
-    let mut value = HeaderValue::from_str(value).map_err(|_| refuse())?;
-    value.set_sensitive(true);
-    Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?, value))
-}
-
-impl BadHeader {
-    pub(crate) fn of(name: &str) -> Self {
-        Self { name: name.to_owned() }
-    }
-}
-
-/// A header field that HTTP does not allow. The value is not shown: it may be a secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} with this value is no header field")]
-pub struct BadHeader {
-    name: String,
 }
 
 #[cfg(test)]

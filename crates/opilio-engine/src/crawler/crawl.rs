@@ -4,10 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use opilio_spider::{CrawlReport, Stopped};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::CrawlError;
-use crate::report::{CrawlReport, Stopped};
 use crate::supervisor::{Command, Progress};
 
 /// A running crawl: a future of its report.

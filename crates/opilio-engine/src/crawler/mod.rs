@@ -20,6 +20,8 @@ use opilio_fetch::{
 #[cfg(feature = "disk")]
 use opilio_frontier::Durability;
 use opilio_frontier::{Caps, Frontier, Order};
+use opilio_spider::naming::Naming;
+use opilio_spider::{BadHeader, CrawlReport, Scope, Session, Spider, header};
 use tokio::sync::{mpsc, oneshot};
 
 use crawl::COMMANDS;
@@ -27,14 +29,9 @@ pub use crawl::{Crawl, Handle};
 
 use crate::error::CrawlError;
 use crate::launch::{self, MakeTransport};
-use crate::login::Session;
 use crate::memory::{self, Gauge};
 use crate::past::TryAgain;
-use crate::report::CrawlReport;
-use crate::runner::Naming;
-use crate::scope::Scope;
-use crate::settings::{BadHeader, BadHostPattern, HostSettings, HostTable, header};
-use crate::spider::Spider;
+use crate::settings::{BadHostPattern, HostSettings, HostTable};
 
 /// Builds a crawl of one spider.
 ///

@@ -9,19 +9,18 @@ use opilio_fetch::{Cookies, WebSettings};
 #[cfg(feature = "disk")]
 use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Identity};
 use opilio_frontier::{Frontier, MemoryFrontier, MemoryOptions};
+use opilio_spider::admission::seed_admissions;
+use opilio_spider::{Logins, Spider, is_credential};
 use tokio::sync::watch;
 
 use super::{Crawler, Store};
 use crate::error::CrawlError;
 use crate::launch::{Plan, TransportChoice};
-use crate::login::{Logins, is_credential};
 use crate::memory::{self, MemoryLimit};
 use crate::past;
-use crate::runner::seed_admissions;
 use crate::scheduler::{QueuedScope, Syncing, recall};
 use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::spider::Spider;
 use crate::supervisor::Progress;
 
 impl<S: Spider> Crawler<S> {

@@ -12,10 +12,12 @@ use futures_util::FutureExt;
 use opilio_core::scheduling::{Slots, SlotsInput, SlotsOutput, Surroundings};
 use opilio_core::{Blame, Fault, Hints, Outcome, Timestamp};
 use opilio_fetch::{Connection, Fetched, Fetcher};
+use opilio_spider::reading::words_of_panic;
 
+use super::answer::answer_of;
 use super::kept::{Connections, Keeping};
 use crate::clock::Clock;
-use crate::death::{DeathWatch, words_of_panic};
+use crate::death::DeathWatch;
 use crate::fetcher::Advisor;
 use crate::fetcher::slot::Returned;
 use crate::message::{
@@ -23,7 +25,6 @@ use crate::message::{
     Take,
 };
 use crate::outbox::Outbox;
-use crate::page::Answer;
 use crate::runner::ParseBacklog;
 use crate::scheduler::SchedulerPort;
 
@@ -230,7 +231,7 @@ impl Seen {
         counts.set(now);
         let (location, error) = (fetched.location.take(), fetched.error.take());
         let proposal = self.advisor.propose(self.now, outcome, hints);
-        Report { what: self.what, outcome, proposal, answer: Answer::of(fetched), location, error }
+        Report { what: self.what, outcome, proposal, answer: answer_of(fetched), location, error }
     }
 
     /// The fetch was given up: it is not known whether the server acted on it.

@@ -13,20 +13,18 @@ use opilio_core::{
 };
 use opilio_fetch::{Connection, FetchRequest, Purpose};
 use opilio_robots::ROBOTS_BYTES_MAX;
+use opilio_spider::admission::fingerprint_of;
+use opilio_spider::data::{Extra, More, Reads};
+use opilio_spider::{Answer, Scope, is_credential};
 use url::Url;
 
 use super::errands::Errands;
 use super::rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
-use crate::extra::{Extra, More, Reads};
 use crate::fetcher::{Advisor, IDLE_MAX, Slot};
-use crate::login::is_credential;
 use crate::message::{
     AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Granted, Parsed, Remember, Report, Standing,
     ToScheduler, Wake,
 };
-use crate::page::Answer;
-use crate::runner::fingerprint_of;
-use crate::scope::Scope;
 use crate::shard::{Gone, HostGone, ShardContext, memory};
 
 pub(crate) struct HostActor {
@@ -202,7 +200,7 @@ impl HostActor {
             advisor.facts.retries = more.and_then(|more| more.retries);
         }
         match reads {
-            Reads::Page => request.accept = self.cx.settings.scope.accept(),
+            Reads::Page => request.accept = self.cx.settings.accept(),
             Reads::Sitemap { .. } => request.enough = Some(self.cx.settings.body_bytes_max),
             Reads::SitemapsOf => {
                 // A probe has to find out how the host is.

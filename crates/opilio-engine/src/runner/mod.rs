@@ -5,17 +5,9 @@
 
 mod actor;
 mod backlog;
-mod convert;
-mod listing;
-mod naming;
-mod same;
 mod slow;
 mod watch;
 
-pub use convert::SeedError;
-
 pub(crate) use actor::{OVERDUE, RunnerSetup, SpiderRunner};
 pub(crate) use backlog::ParseBacklog;
-pub(crate) use convert::{SHAPES_MAX, fingerprint_of, seed_admissions};
-pub(crate) use naming::Naming;
 pub(crate) use watch::ParseWatch;

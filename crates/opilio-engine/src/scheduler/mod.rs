@@ -3,7 +3,6 @@
 
 mod actor;
 mod cookies;
-mod known;
 mod names;
 mod port;
 mod state;

@@ -15,6 +15,8 @@ use std::sync::Arc;
 use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits, Ledger, LedgerInput, Syncing};
 use opilio_core::{Host, SinkPosition, Timestamp};
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
+use opilio_spider::known::KnownSteps;
+use opilio_spider::{FAILURES_MAX, Hosts, Stopped};
 
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
@@ -22,11 +24,8 @@ use crate::message::{
     Assign, Errand, ErrandResult, FromScheduler, Parsed, Passivated, Remember, Settled, ToScheduler,
 };
 use crate::past::{self, RunState, Totals};
-use crate::report::{FAILURES_MAX, Stopped};
 use crate::scheduler::KeptCookies;
-use crate::scheduler::known::KnownSteps;
 use crate::scheduler::names::Names;
-use crate::scope::Hosts;
 use crate::settings::Settings;
 use leasing::Decisions;
 use pages::PageBatch;

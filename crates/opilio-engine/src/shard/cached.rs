@@ -5,12 +5,12 @@ use actix::Message;
 use opilio_core::host::Delivery;
 use opilio_core::{Host, Lease, Outcome};
 use opilio_fetch::Fetcher;
+use opilio_spider::data::Reads;
 
 use super::ShardContext;
-use crate::extra::Reads;
+use crate::fetcher::answer_of;
 use crate::host::request_of;
 use crate::message::Deliver;
-use crate::page::Answer;
 
 /// The leases of a batch that the cache has no answer for; to have none of them is an answer to the
 /// host, too.
@@ -34,7 +34,7 @@ pub(super) async fn missing(
         let answer = match request_of(&lease, &cx.settings.scope) {
             // Sitemaps are read another way, and rarely.
             Some((mut order, _, Reads::Page)) => {
-                order.accept = cx.settings.scope.accept();
+                order.accept = cx.settings.accept();
                 cx.settings.dress(host, &mut order);
                 cache.cached(&order).await
             }
@@ -50,7 +50,7 @@ pub(super) async fn missing(
         };
         let location = fetched.location.clone();
         cx.count(|counts| counts.cached += 1);
-        let answer = Answer::of(fetched);
+        let answer = answer_of(fetched);
         cx.runner.send(Deliver { lease, delivery, attempts: 0, answer, location, error: None, known: None });
     }
     missing

@@ -7,6 +7,7 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::Timestamp;
 use opilio_core::intake::{Advice, IntakeLevel};
 use opilio_export::ExportError;
+use opilio_spider::Stopped;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
@@ -17,7 +18,6 @@ use crate::message::{
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
-use crate::report::Stopped;
 use crate::runner::{OVERDUE, ParseWatch};
 use crate::scheduler::{SchedulerPort, SchedulerSenders};
 use crate::signals::Signals;

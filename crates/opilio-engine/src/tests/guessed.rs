@@ -129,11 +129,17 @@ fn examples_import_the_crate_that_a_user_has() {
             let docs = text.lines().filter_map(|line| line.trim_start().strip_prefix("///"));
             // Lines that begin with # are not shown; links in texts are not examples.
             let shown = docs.filter(|line| !line.trim_start().starts_with('#') && !line.contains('`'));
-            let ours = |line: &&str| line.contains("opilio_engine::") || line.contains("use opilio_");
+            let ours = |line: &&str| {
+                line.contains("opilio_engine::")
+                    || line.contains("opilio_spider::")
+                    || line.contains("use opilio_")
+            };
             found.extend(shown.filter(ours).map(|line| format!("{}: {line}", path.display())));
         }
     }
     let mut found = Vec::new();
-    look(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    let engine = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    look(&engine.join("src"), &mut found);
+    look(&engine.join("../opilio-spider/src"), &mut found);
     assert_eq!(found, [""; 0]);
 }

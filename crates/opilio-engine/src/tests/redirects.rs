@@ -34,7 +34,7 @@ impl Spider for Site {
     }
 
     fn failed(&self, failure: &crate::Failure<()>, found: &mut Found<Self>) {
-        found.item(format!("{} fails: {}", failure.url, failure.reason));
+        found.item(format!("{} fails: {}", failure.url(), failure.reason()));
     }
 }
 

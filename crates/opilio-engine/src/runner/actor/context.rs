@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use opilio_core::{Host, Lease, LeaseId, Record, Validators};
 use opilio_frontier::Fetched;
+use opilio_spider::admission::is_plain;
+use opilio_spider::data::{Marks, More, Reads};
+use opilio_spider::naming::Naming;
+use opilio_spider::{Answer, PageFacts};
 
-use super::super::convert::is_plain;
-use super::super::naming::Naming;
-use crate::extra::{Marks, More, Reads};
-use crate::page::{Answer, PageFacts};
 use crate::settings::Settings;
 
 /// All that is needed to end a lease.

@@ -13,25 +13,24 @@ use opilio_core::host::Delivery;
 use opilio_core::{Ending, Lease, Reason};
 use opilio_export::{ExportError, FileStore};
 use opilio_frontier::{Cause, Fetched, Known};
+use opilio_spider::admission::{Converter, Encoders, Links, Parent, fingerprint_of, rows};
+use opilio_spider::data::{Extra, Reads};
+use opilio_spider::listing::{List, Listing};
+use opilio_spider::naming::PageName;
+use opilio_spider::reading::{self, Gathered, Read, parse, words_of_panic};
+use opilio_spider::same::{Bodies, Firsts};
+use opilio_spider::{Answer, ParseError, Spider, step};
 use url::Url;
 
 use super::backlog::ParseBacklog;
-use super::convert::{Converter, Encoders, Links, Parent, fingerprint_of, rows};
-use super::listing::{List, Listing};
-use super::naming::{Naming, PageName};
-use super::same::{Bodies, Firsts};
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
 use crate::clock::Clock;
-use crate::death::{DeathWatch, words_of_panic};
-use crate::extra::{Extra, Reads};
+use crate::death::DeathWatch;
 use crate::message::{Deliver, Name, OutputRefused, Parsed};
 use crate::outbox::Outbox;
-use crate::page::{Answer, Failure, Page, PageFacts};
 use crate::scheduler::SchedulerPort;
 use crate::settings::Settings;
-use crate::spider::{Found, ParseError, Spider};
-use crate::step;
 use context::{LeaseRef, PageContext};
 use redirect::{Hop, Whose};
 use tokio::sync::Semaphore;
@@ -74,13 +73,6 @@ pub(crate) struct SpiderRunner<S: Spider> {
     me: Option<WeakAddr<Self>>,
     _death: DeathWatch,
     refused: Outbox<OutputRefused>,
-}
-
-/// What `parse` or `failed` made of a lease.
-enum Read<S: Spider> {
-    /// With the names that the page has, where pages are merged by them.
-    Found(Found<S>, Option<Box<PageName>>),
-    Failed(Reason, Option<String>),
 }
 
 /// What a lease gave beside what the spider found.
@@ -272,7 +264,7 @@ impl<S: Spider> SpiderRunner<S> {
             let _core = cores.acquire_owned().await;
             let work = tokio::task::spawn_blocking(move || {
                 let _permit = permit;
-                list.read(&*spider, &settings)
+                list.read(&*spider, &settings.scope)
             });
             let listing = work.await.map_err(|error| match error.try_into_panic() {
                 Ok(panic) => words_of_panic(&*panic),
@@ -293,7 +285,7 @@ impl<S: Spider> SpiderRunner<S> {
             tracing::info!(%url, links = links.admissions.len(), "read a sitemap");
             return self.hand_over(
                 context,
-                Found::new(),
+                Gathered::default(),
                 Ending::Page,
                 Beside { links, ..Beside::default() },
             );
@@ -336,24 +328,8 @@ impl<S: Spider> SpiderRunner<S> {
         let referrer = context.referrer.as_deref();
         tracing::info!(url = %context.record.url, %reason, status, error, referrer, "url failed");
         let cause = Cause::new(status, error.as_deref());
-        let failure = Failure {
-            url: context.origin.clone(),
-            reason,
-            attempts: context.attempts,
-            depth: context.record.depth,
-            referrer: context.referrer.as_deref().map(str::to_owned),
-            error,
-            step: context.step.clone(),
-            page: answer.map(|answer| Page::new(answer, context.step.clone(), context.facts(&self.settings))),
-        };
-        let mut found = Found::new();
-        let spider = &self.spider;
-        let outcome = catch_unwind(AssertUnwindSafe(|| spider.failed(&failure, &mut found)));
-        if let Err(panic) = outcome {
-            let error = words_of_panic(&*panic);
-            tracing::error!(url = %context.record.url, error, "the spider's `failed` panicked");
-            found = Found::new();
-        }
+        let (step, facts, url) = (context.step.clone(), context.facts(&self.settings), &context.record.url);
+        let found = reading::failed(&*self.spider, answer, step, facts, url, (reason, error));
         self.hand_over(context, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
     }
 
@@ -361,7 +337,7 @@ impl<S: Spider> SpiderRunner<S> {
     fn store_files(
         &mut self,
         context: PageContext<S::Step>,
-        mut found: Found<S>,
+        mut found: Gathered<S>,
         ending: Ending,
         beside: Beside,
     ) {
@@ -404,11 +380,17 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     /// Makes bytes and records of what was found. What cannot be encoded ends the page as an error.
-    fn hand_over(&mut self, context: PageContext<S::Step>, found: Found<S>, ending: Ending, beside: Beside) {
+    fn hand_over(
+        &mut self,
+        context: PageContext<S::Step>,
+        found: Gathered<S>,
+        ending: Ending,
+        beside: Beside,
+    ) {
         if !found.files.is_empty() {
             return self.store_files(context, found, ending, beside);
         }
-        let Found { items, requests, unfollowed, .. } = found;
+        let Gathered { items, requests, unfollowed, .. } = found;
         let parent = Parent {
             url: &context.record.url,
             host: &context.host,
@@ -529,49 +511,6 @@ impl<S: Spider> SpiderRunner<S> {
     }
 }
 
-/// Runs `parse` on one page. Whatever user code does, it costs this page alone.
-fn parse<S: Spider>(
-    spider: &S,
-    answer: Answer,
-    step: S::Step,
-    facts: PageFacts,
-    url: &str,
-    naming: Naming,
-) -> Read<S> {
-    let read = catch_unwind(AssertUnwindSafe(|| {
-        let is_repeated = facts.is_repeated;
-        let mut page = Page::new(answer, step, facts);
-        let mut found = Found::new();
-        spider.parse(&page, &mut found)?;
-        if is_repeated {
-            found.tell_links(&page);
-        }
-        if let Some(why) = page.document().cut() {
-            tracing::warn!(url, %why, "a page is not read to its end: what stands behind is not seen");
-        }
-        if let Some(why) = page.document().flaw() {
-            tracing::warn!(url, %why, "a page is not what its Content-Type says");
-        }
-        let name = naming.of(&page).map(Box::new);
-        if !found.files.is_empty() {
-            found.permit = page.permit.take();
-        }
-        Ok::<_, ParseError>((found, name))
-    }));
-    match read {
-        Ok(Ok((found, name))) => Read::Found(found, name),
-        Ok(Err(error)) => {
-            tracing::warn!(url, %error, "parse failed");
-            Read::Failed(Reason::ParseError, Some(error.to_string()))
-        }
-        Err(panic) => {
-            let error = words_of_panic(&*panic);
-            tracing::error!(url, error, "parse panicked");
-            Read::Failed(Reason::ParsePanic, Some(error))
-        }
-    }
-}
-
 /// What an error says, and each of its causes.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
@@ -595,7 +534,7 @@ struct Elsewhere<S: Spider> {
 /// A page whose files were written, or why they were not.
 struct Stored<S: Spider> {
     context: PageContext<S::Step>,
-    found: Found<S>,
+    found: Gathered<S>,
     ending: Ending,
     beside: Beside,
     error: Option<String>,

@@ -6,18 +6,15 @@ use opilio_core::{
     Attempts, Ending, Fingerprint, Hints, Host, Reason, Record, RecordKind, Scheme, Timestamp,
 };
 use opilio_frontier::{Again, Redirect};
+use opilio_spider::admission::fingerprint_of;
+use opilio_spider::data::{Chain, Extra, Marks, More, Reads};
+use opilio_spider::{Answer, Scope, Spider, StepError};
 use url::Url;
 
-use super::super::convert::fingerprint_of;
 use super::SpiderRunner;
 use super::context::PageContext;
 use crate::clock::Clock;
-use crate::extra::{Chain, Extra, Marks, More, Reads};
 use crate::message::Parsed;
-use crate::page::Answer;
-use crate::scope::Scope;
-use crate::spider::Spider;
-use crate::step::StepError;
 
 /// What is known of an answer that redirects.
 #[derive(Default)]

@@ -5,12 +5,11 @@ use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use opilio_core::{Group, Host, Record, RecordKind, without_session_ids};
-use opilio_fetch::Accept;
 use opilio_frontier::Filtered;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::extra::{Extra, Reads};
+use crate::data::{Extra, Reads};
 use crate::pattern::{Candidate, Pattern, PatternError};
 use crate::trap::{TrapRules, month_of};
 
@@ -30,19 +29,21 @@ pub enum Follow {
 
 /// Whether the hosts of queued URLs are judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Hosts {
+pub enum Hosts {
+    /// By where links lead now.
     Judged,
+    /// They stay, whatever their host.
     Kept,
 }
 
 /// The bounds of a crawl in the space of URLs.
 ///
 /// ```
-/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
 /// use opilio::{Follow, Scope};
 ///
 /// let scope = Scope::new().follow(Follow::SameDomain).include("*/products/*")?.exclude("*?print=*")?.max_depth(8);
-/// # Ok::<(), opilio_engine::PatternError>(())
+/// # Ok::<(), opilio_spider::PatternError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Scope {
@@ -55,7 +56,7 @@ pub struct Scope {
     exclude: Vec<Pattern>,
     max_depth: u16,
     max_url_bytes: usize,
-    accept: Accept,
+    text_only: bool,
     strip_tracking: bool,
     keep_session_ids: bool,
     traps: TrapRules,
@@ -85,7 +86,7 @@ impl Default for Scope {
             exclude: Vec::new(),
             max_depth: u16::MAX,
             max_url_bytes: 2_083,
-            accept: Accept::Any,
+            text_only: false,
             strip_tracking: false,
             keep_session_ids: false,
             traps: TrapRules::default(),
@@ -150,7 +151,7 @@ impl Scope {
     /// as `not_text`.
     #[must_use]
     pub fn text_only(mut self) -> Self {
-        self.accept = Accept::Text;
+        self.text_only = true;
         self
     }
 
@@ -164,7 +165,7 @@ impl Scope {
     }
 
     /// Takes out of a URL what this crawl does not want in one.
-    pub(crate) fn tidy(&self, url: &mut Url) {
+    pub fn tidy(&self, url: &mut Url) {
         if self.strip_tracking {
             opilio_core::strip_tracking(url);
         }
@@ -195,20 +196,20 @@ impl Scope {
     }
 
     /// How many pages of a host may have the same content before links of further ones are a trap's.
-    pub(crate) fn same_content_max(&self) -> u32 {
+    pub fn same_content_max(&self) -> u32 {
         self.traps.same_content_max
     }
 
     /// The crawl begins in this year.
-    pub(crate) fn begin(&mut self, year: u16) {
+    pub fn begin(&mut self, year: u16) {
         self.year = Some(year);
         // A copy of this scope may be another crawl's.
         self.grown = Arc::default();
     }
 
-    /// Which kinds of content are fetched.
-    pub(crate) fn accept(&self) -> Accept {
-        self.accept
+    /// Whether only text is fetched: see [`Scope::text_only`].
+    pub fn is_text_only(&self) -> bool {
+        self.text_only
     }
 
     /// Another host counts as one of the crawl's, although no seed names it.
@@ -219,13 +220,13 @@ impl Scope {
     }
 
     /// Takes a seed's host in.
-    pub(crate) fn add(&mut self, host: Host) {
+    pub fn add(&mut self, host: Host) {
         self.groups.insert(host.group());
         self.hosts.insert(host);
     }
 
     /// Takes the host in that a seed led to; whether it was none of the crawl's.
-    pub(crate) fn grow(&self, host: &Host) -> bool {
+    pub fn grow(&self, host: &Host) -> bool {
         if self.has(host) {
             return false;
         }
@@ -261,7 +262,7 @@ impl Scope {
 
     /// The same for the target of a redirect. Who follows no links still wants the pages that were
     /// asked for, so there a seed may redirect within the crawl's hosts.
-    pub(crate) fn refuses_redirect(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
+    pub fn refuses_redirect(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         let stays = self.follow == Follow::None && self.has(host);
         if !stays && !self.follows(host) {
             return Some(Filtered::ScopeHost);
@@ -270,7 +271,7 @@ impl Scope {
     }
 
     /// The same for where a seed redirects to: its host belongs to the crawl then.
-    pub(crate) fn refuses_seeds_redirect(&self, url: &Url) -> Option<Filtered> {
+    pub fn refuses_seeds_redirect(&self, url: &Url) -> Option<Filtered> {
         self.refuses_where_a_seed_leads(url).or_else(|| self.traps.catches(url))
     }
 
@@ -288,7 +289,7 @@ impl Scope {
 
     /// The same for a sitemap, which is a means and no page: patterns say nothing about it. A sitemap may
     /// name more of them on the crawl's hosts or on those of its own domain; robots.txt anywhere.
-    pub(crate) fn refuses_sitemap(
+    pub fn refuses_sitemap(
         &self,
         url: &Url,
         host: &Host,
@@ -311,7 +312,7 @@ impl Scope {
     /// Why a URL that an earlier run queued is not the crawl's any more, now that it is gone on with in
     /// another scope. Which hosts are in it is asked only if `hosts` says so: who asks otherwise keeps to
     /// the rules for where links lead that the URL was queued under.
-    pub(crate) fn refuses_queued(&self, record: &Record, hosts: Hosts) -> Option<Filtered> {
+    pub fn refuses_queued(&self, record: &Record, hosts: Hosts) -> Option<Filtered> {
         let url = Url::parse(&record.url).ok()?;
         // Who fetches it says what is wrong with it.
         let extra = Extra::decode(&record.extra).ok()?;
@@ -337,12 +338,12 @@ impl Scope {
     }
 
     /// Whether depth decides what is the crawl's.
-    pub(crate) fn limits_depth(&self) -> bool {
+    pub fn limits_depth(&self) -> bool {
         self.max_depth < u16::MAX
     }
 
     /// Which links are followed.
-    pub(crate) fn follows_links(&self) -> Follow {
+    pub fn follows_links(&self) -> Follow {
         self.follow
     }
 

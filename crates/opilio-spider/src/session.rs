@@ -12,11 +12,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::settings::{BadHeader, header as field};
+use crate::header::{BadHeader, header as field};
 
 /// What is sent as `Authorization`.
 #[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Login(HeaderValue);
+pub struct Login(HeaderValue);
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,7 +26,7 @@ impl fmt::Debug for Login {
 
 impl Login {
     /// RFC 7617: a user name cannot hold a colon, since the first one ends it.
-    pub(crate) fn basic(user: &str, password: &str) -> Result<Self, BadHeader> {
+    pub fn basic(user: &str, password: &str) -> Result<Self, BadHeader> {
         if user.contains(':') {
             return Err(BadHeader::of("authorization"));
         }
@@ -34,7 +34,7 @@ impl Login {
     }
 
     /// RFC 6750.
-    pub(crate) fn bearer(token: &str) -> Result<Self, BadHeader> {
+    pub fn bearer(token: &str) -> Result<Self, BadHeader> {
         let token = token.trim();
         if token.is_empty() || token.contains(char::is_whitespace) {
             return Err(BadHeader::of("authorization"));
@@ -43,7 +43,7 @@ impl Login {
     }
 
     /// The user info of a URL, if there is any.
-    pub(crate) fn of_url(url: &Url) -> Option<Self> {
+    pub fn of_url(url: &Url) -> Option<Self> {
         if url.username().is_empty() && url.password().is_none() {
             return None;
         }
@@ -51,7 +51,8 @@ impl Login {
         Self::basic(&text(url.username()), &text(url.password().unwrap_or_default())).ok()
     }
 
-    pub(crate) fn value(&self) -> HeaderValue {
+    /// As a header field.
+    pub fn value(&self) -> HeaderValue {
         self.0.clone()
     }
 
@@ -63,10 +64,11 @@ impl Login {
 
 /// Logins by origin.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Logins(HashMap<String, Login>);
+pub struct Logins(HashMap<String, Login>);
 
 impl Logins {
-    pub(crate) fn add(&mut self, url: &Url, login: Login) {
+    /// Keeps a login for the origin of a URL.
+    pub fn add(&mut self, url: &Url, login: Login) {
         self.0.insert(url.origin().ascii_serialization(), login);
     }
 
@@ -82,14 +84,14 @@ impl Logins {
 /// its own without being asked.
 ///
 /// ```
-/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
 /// use opilio::Session;
 ///
 /// let alice = Session::new()
 ///     .header("accept-language", "de")?
 ///     .basic("https://shop.example", "alice", "secret")?;
 /// # let _ = alice;
-/// # Ok::<(), opilio_engine::BadSession>(())
+/// # Ok::<(), opilio_spider::BadSession>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Session {
@@ -145,7 +147,7 @@ impl Session {
     }
 
     /// Adds what a request does not have of its own.
-    pub(crate) fn dress(&self, url: &Url, headers: &mut HeaderMap) {
+    pub fn dress(&self, url: &Url, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {
             headers.entry(name).or_insert_with(|| value.clone());
         }
@@ -175,14 +177,14 @@ pub enum BadSession {
 }
 
 /// Adds an origin's login to a request that has none of its own.
-pub(crate) fn log_in(logins: &Logins, url: &Url, headers: &mut HeaderMap) {
+pub fn log_in(logins: &Logins, url: &Url, headers: &mut HeaderMap) {
     if let Some(login) = logins.of(url) {
         headers.entry(header::AUTHORIZATION).or_insert_with(|| login.value());
     }
 }
 
 /// Whether a header field tells who asks: another origin must not see it, and no log.
-pub(crate) fn is_credential(name: &HeaderName) -> bool {
+pub fn is_credential(name: &HeaderName) -> bool {
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
 }
 

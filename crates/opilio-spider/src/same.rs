@@ -8,16 +8,16 @@ use std::sync::Arc;
 use opilio_core::{Fingerprint, Host, is_session_id};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use super::convert::Identity;
+use crate::admission::Identity;
 
 /// How often each host of a shard has shown a body, byte for byte. Of this run, and bounded: what came
 /// once is forgotten first.
 #[derive(Default)]
-pub(super) struct Bodies(HashMap<u64, u32, BuildHasherDefault<Identity>>);
+pub struct Bodies(HashMap<u64, u32, BuildHasherDefault<Identity>>);
 
 impl Bodies {
     /// Notes a body; tells how often this host has shown it.
-    pub(super) fn note(&mut self, host: &Host, body: &[u8]) -> u32 {
+    pub fn note(&mut self, host: &Host, body: &[u8]) -> u32 {
         if self.0.len() >= BODIES_MAX {
             self.0.retain(|_, times| *times > 1);
             if self.0.len() >= BODIES_MAX {
@@ -33,7 +33,7 @@ impl Bodies {
 /// The first page of each content, where pages of equal content are merged. Of this run, and bounded:
 /// what does not fit is not merged.
 #[derive(Default)]
-pub(super) struct Firsts(HashMap<u128, First, BuildHasherDefault<Identity>>);
+pub struct Firsts(HashMap<u128, First, BuildHasherDefault<Identity>>);
 
 struct First {
     /// The key of the page.
@@ -45,7 +45,7 @@ struct First {
 impl Firsts {
     /// The URL of the first page with this content, which may be this one. None if there is no room, or if
     /// this is the first page, read once more.
-    pub(super) fn of(&mut self, content: Fingerprint, page: Fingerprint, url: &str) -> Option<Arc<str>> {
+    pub fn of(&mut self, content: Fingerprint, page: Fingerprint, url: &str) -> Option<Arc<str>> {
         if let Some(first) = self.0.get(&content.0) {
             return Some(first.url.clone()).filter(|_| first.page != page);
         }
@@ -63,7 +63,7 @@ impl Firsts {
 
 /// Equal for pages of one registrable domain that differ in white space and session ids only; `None` for
 /// a body without content.
-pub(super) fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
+pub fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
     let mut plain = if is_text { plain(body) } else { body.to_vec() };
     if plain.is_empty() {
         return None;

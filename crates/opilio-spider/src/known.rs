@@ -6,12 +6,12 @@
 use opilio_core::{Fingerprint, Record, RecordKind};
 use opilio_frontier::Admission;
 
-use crate::extra::step_of;
+use crate::data::step_of;
 use crate::step;
 
 /// The steps of URLs met lately.
 #[derive(Default)]
-pub(crate) struct KnownSteps {
+pub struct KnownSteps {
     slots: Vec<Slot>,
     filled: usize,
     /// The kept forms of the first steps that were met, for people.
@@ -33,7 +33,7 @@ struct Slot {
 impl KnownSteps {
     /// Looks at what is requested: each URL that is known under another step is counted once, and the
     /// first of them is named.
-    pub(crate) fn meet(&mut self, admissions: &[Admission]) {
+    pub fn meet(&mut self, admissions: &[Admission]) {
         for admission in admissions {
             let Admission::Queue(record) = admission else { continue };
             let Some((bytes, step)) = kept(record) else { continue };
@@ -59,7 +59,7 @@ impl KnownSteps {
     }
 
     /// Learns how the store knows a URL: an earlier run may have met it.
-    pub(crate) fn learn(&mut self, record: &Record) {
+    pub fn learn(&mut self, record: &Record) {
         // What a redirect leads to is asked for in another URL's name.
         if record.kind == RecordKind::Continuation {
             return;
@@ -73,7 +73,7 @@ impl KnownSteps {
     }
 
     /// How many URLs were requested with another step than they are known under.
-    pub(crate) fn others(&self) -> u64 {
+    pub fn others(&self) -> u64 {
         self.others
     }
 
@@ -139,7 +139,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::extra::Extra;
+    use crate::data::Extra;
 
     fn record(n: usize, step: &str) -> Record {
         let url = Url::parse(&format!("http://a.test/{n}")).unwrap();

@@ -1,38 +1,52 @@
 //! What a spider reads: a fetched page, and a URL that ended as a failure.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use opilio_core::{Reason, Validators};
+use opilio_core::{Reason, USER_AGENT, Validators};
 use opilio_export::ContentHash;
 use opilio_extract::{Directives, Document, ExtractError, Form, FormError, Link, Matches, SelectorError};
-use opilio_fetch::{BodyPermit, Fetched, Head, USER_AGENT};
 use serde::de::DeserializeOwned;
 use url::Url;
 
 /// An answer as it travels from the fetcher to the spider: no DOM in it, so it may cross threads.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub struct Answer {
     /// Where the bytes came from.
-    pub(crate) url: Url,
-    pub(crate) status: u16,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
+    pub url: Url,
+    /// The status.
+    pub status: u16,
+    /// All header fields.
+    pub headers: HeaderMap,
+    /// The body, decompressed.
+    pub body: Bytes,
     /// The body was longer than enough, and its rest was not read.
-    pub(crate) cut: bool,
-    /// What the body holds of the crawl's memory for bodies.
-    pub(crate) permit: Option<BodyPermit>,
-    pub(crate) elapsed: Duration,
+    pub cut: bool,
+    /// The body's share of the crawl's memory for bodies.
+    pub permit: Option<BodyShare>,
+    /// From the start of the attempt to the last byte.
+    pub elapsed: Duration,
 }
 
-impl Answer {
-    /// What a fetch gave, if there was an answer.
-    pub(crate) fn of(fetched: Fetched) -> Option<Self> {
-        let Fetched { head, body, cut, permit, elapsed, .. } = fetched;
-        let Head { url, status, headers, .. } = head?;
-        Some(Self { url, status, headers, body, cut, permit: Some(permit), elapsed })
+/// The share of the crawl's memory that a body takes. The memory is free again when this is dropped; nothing here
+/// reads it, since the budget belongs to the transport.
+pub struct BodyShare {
+    _share: Box<dyn Send + Sync>,
+}
+
+impl BodyShare {
+    /// Keeps a permit of the transport for as long as the body lives.
+    pub fn new(permit: impl Send + Sync + 'static) -> Self {
+        Self { _share: Box::new(permit) }
+    }
+}
+
+impl fmt::Debug for BodyShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BodyShare")
     }
 }
 
@@ -57,22 +71,27 @@ pub struct Page<Step> {
     step: Step,
     document: Document,
     /// Goes back when the page is done with.
-    pub(crate) permit: Option<BodyPermit>,
+    pub(crate) permit: Option<BodyShare>,
 }
 
 /// What a page knows besides its bytes.
-pub(crate) struct PageFacts {
-    pub(crate) origin: Arc<str>,
-    pub(crate) depth: u16,
-    pub(crate) attempts: u16,
-    pub(crate) referrer: Option<Box<str>>,
+pub struct PageFacts {
+    /// The URL that was asked for.
+    pub origin: Arc<str>,
+    /// Links from a seed.
+    pub depth: u16,
+    /// Attempts it took.
+    pub attempts: u16,
+    /// The page or sitemap that it was found on.
+    pub referrer: Option<Box<str>>,
     /// As whom it was fetched.
-    pub(crate) user_agent: Arc<str>,
-    pub(crate) session: Option<Box<str>>,
+    pub user_agent: Arc<str>,
+    /// Its session; `None` for the crawl's own.
+    pub session: Option<Box<str>>,
     /// The hash of its body when it was fetched before, if that is known.
-    pub(crate) known_hash: Option<u64>,
+    pub known_hash: Option<u64>,
     /// Its host has shown its content too often: its links are a trap's.
-    pub(crate) is_repeated: bool,
+    pub is_repeated: bool,
 }
 
 impl<Step> Page<Step> {
@@ -190,8 +209,8 @@ impl<Step> Page<Step> {
     }
 
     /// Whether it is what it was when an earlier run fetched it: the server says so by a 304, or its
-    /// body is the same. For crawls with a [history](crate::Crawler::history) that are
-    /// [refreshed](crate::Crawler::refresh); a page that is fetched for the first time is never.
+    /// body is the same. For crawls with a history (`Crawler::history`) that are
+    /// refreshed (`Crawler::refresh`); a page that is fetched for the first time is never.
     pub fn is_unchanged(&self) -> bool {
         let same = |known| xxhash_rust::xxh3::xxh3_64(self.body()) == known;
         self.is_not_modified() || self.known_hash.is_some_and(same)

@@ -1,16 +1,15 @@
 //! What a spider asks for: a URL, the step that will read it, and what is special about it.
 
-use opilio_core::{Priority, Score, Validators};
+use opilio_core::{Priority, Proxy, Score, Validators};
 use opilio_extract::{Document, Form};
-use opilio_fetch::Proxy;
 use url::Url;
 
-use crate::extra::{More, Reads};
+use crate::data::{More, Reads};
 
 /// A request of a spider: by default a GET, once per crawl, within the host's budget.
 ///
 /// ```
-/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
 /// use opilio::Request;
 ///
 /// let search = Request::get("http://127.0.0.1:8080/search", ())
@@ -145,7 +144,7 @@ impl<Step> Request<Step> {
     /// A POST of this URL: with [`json`](Self::json), [`form`](Self::form) or another [`body`](Self::body).
     ///
     /// ```
-    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
     /// use opilio::Request;
     /// use serde_json::json;
     ///
@@ -192,7 +191,7 @@ impl<Step> Request<Step> {
     /// should be asked for by the step that reads the answer, or it may be fetched before.
     ///
     /// ```
-    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
     /// use opilio::{Found, Page, ParseError, Request, Spider};
     ///
     /// struct Members;
@@ -220,7 +219,7 @@ impl<Step> Request<Step> {
     /// }
     /// # let html = "<form class=login method=post><input name=csrf value=7><input name=user></form>";
     /// # let page = Page::from_html("https://shop.example/login".parse()?, false, html);
-    /// # assert_eq!(opilio_engine::parse_page(&Members, &page).map_err(|e| e.to_string())?.requested(), 1);
+    /// # assert_eq!(opilio_spider::parse_page(&Members, &page).map_err(|e| e.to_string())?.requested(), 1);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     #[must_use]
@@ -334,11 +333,11 @@ impl<Step> Request<Step> {
     ///
     /// Each page that asks again, and each seed, gets one request more for each step: parsing the same page
     /// twice, after a kill, does not ask twice. It counts as a URL of its own in the books. A page that asks
-    /// for itself again has no end but the crawl's limits ([`max_pages`](crate::Crawler::max_pages),
-    /// a depth limit, [`max_duration`](crate::Crawler::max_duration)).
+    /// for itself again has no end but the crawl's limits (`Crawler::max_pages`,
+    /// a depth limit, `Crawler::max_duration`).
     ///
     /// ```
-    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
     /// use opilio::{Found, Page, Request};
     /// # #[derive(Clone, serde::Serialize, serde::Deserialize)] enum Step { Product, Reviews }
     ///

@@ -10,51 +10,56 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::extra::{Extra, Marks, More, Reads, origin_end};
-use crate::login::{Login, Logins};
+use crate::data::{Extra, Marks, More, Reads, origin_end};
 use crate::request::{BadUrl, Request};
 use crate::scope::Scope;
+use crate::session::{Login, Logins};
 use crate::spider::Spider;
 use crate::step::{self, Sample, StepError};
 
 /// The encoders of one shard, one for each sink.
-pub(crate) type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
+pub type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
 
 /// Where requests come from: the page, or nothing for seeds.
-pub(crate) struct Parent<'a> {
+pub struct Parent<'a> {
     /// What relative texts are relative to.
-    pub(crate) url: &'a str,
-    pub(crate) host: &'a Host,
-    pub(crate) scheme: Scheme,
-    pub(crate) fingerprint: Fingerprint,
+    pub url: &'a str,
+    /// Its host.
+    pub host: &'a Host,
+    /// Its scheme.
+    pub scheme: Scheme,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
     /// What it is: a page's links are not a sitemap's entries.
-    pub(crate) reads: Reads,
+    pub reads: Reads,
     /// How deep what it leads to is.
-    pub(crate) links_depth: u16,
+    pub links_depth: u16,
     /// The page's session, which is that of what is found on it.
-    pub(crate) session: Option<&'a str>,
+    pub session: Option<&'a str>,
     /// Its host has shown its content too often.
-    pub(crate) is_repeated: bool,
+    pub is_repeated: bool,
 }
 
 /// Turns requests into admissions, each URL once for each step. Reused from page to page.
 #[derive(Default)]
-pub(crate) struct Converter {
+pub struct Converter {
     seen: HashSet<u128, std::hash::BuildHasherDefault<Identity>>,
     steps: Steps,
 }
 
 /// What a page or a sitemap leads to, or a crawl begins with; and a step of each shape that is new.
 #[derive(Debug, Default)]
-pub(crate) struct Links {
-    pub(crate) admissions: Vec<Admission>,
-    pub(crate) samples: Vec<Sample>,
+pub struct Links {
+    /// Records, and URLs that were filtered.
+    pub admissions: Vec<Admission>,
+    /// Steps of shapes that were met for the first time.
+    pub samples: Vec<Sample>,
 }
 
 /// The step of a link cannot be kept.
 #[derive(Debug, thiserror::Error)]
 #[error("request {url}: {source}")]
-pub(crate) struct LinkError {
+pub struct LinkError {
     url: Box<str>,
     source: StepError,
 }
@@ -67,7 +72,7 @@ impl LinkError {
 
 /// Fingerprints are hashes already.
 #[derive(Default)]
-pub(crate) struct Identity(u64);
+pub struct Identity(u64);
 
 impl std::hash::Hasher for Identity {
     fn finish(&self) -> u64 {
@@ -89,7 +94,7 @@ impl std::hash::Hasher for Identity {
 
 impl Converter {
     /// The kept form of a step.
-    pub(crate) fn step<Step>(&mut self, step: &Step) -> Result<Vec<u8>, StepError>
+    pub fn step<Step>(&mut self, step: &Step) -> Result<Vec<u8>, StepError>
     where
         Step: Serialize + DeserializeOwned,
     {
@@ -98,13 +103,13 @@ impl Converter {
     }
 
     /// A step of each shape that was met since the last call and not before.
-    pub(crate) fn samples(&mut self) -> Vec<Sample> {
+    pub fn samples(&mut self) -> Vec<Sample> {
         std::mem::take(&mut self.steps.samples)
     }
 
     /// The admissions for what a page asked for, at most [`LINKS_MAX`] of them, and for the links that
     /// it asks not to follow; or for what a sitemap lists, at most [`ENTRIES_MAX`].
-    pub(crate) fn links<S: Spider>(
+    pub fn links<S: Spider>(
         &mut self,
         requests: Vec<Request<S::Step>>,
         unfollowed: Vec<Url>,
@@ -337,7 +342,7 @@ fn clean(url: &mut Url) {
 }
 
 /// A GET and nothing more.
-pub(crate) fn is_plain(more: Option<&More>) -> bool {
+pub fn is_plain(more: Option<&More>) -> bool {
     more.is_none_or(|more| more.method.is_none() && more.body.is_none())
 }
 
@@ -352,7 +357,7 @@ fn in_session(mut more: Option<Box<More>>, parent: Option<&str>) -> Option<Box<M
 }
 
 /// The dedup key of a request: URL as the scope tells URLs apart, method, body and session.
-pub(crate) fn fingerprint_of(scope: &Scope, url: &Url, more: Option<&More>, reads: Reads) -> Fingerprint {
+pub fn fingerprint_of(scope: &Scope, url: &Url, more: Option<&More>, reads: Reads) -> Fingerprint {
     let url = &*scope.key_of(url);
     let session = more.and_then(|more| more.session.as_deref()).unwrap_or_default();
     // A sitemap that a page links to is still one: the two are asked for apart.
@@ -401,7 +406,7 @@ pub enum SeedError {
 
 /// The admissions for a spider's seeds, whose steps were all read back once. Their hosts become the scope's. Patterns
 /// do not judge them: a seed is wanted by being named.
-pub(crate) fn seed_admissions<S: Spider>(
+pub fn seed_admissions<S: Spider>(
     requests: Vec<Request<S::Step>>,
     scope: &mut Scope,
     logins: &mut Logins,
@@ -460,7 +465,7 @@ pub(crate) fn seed_admissions<S: Spider>(
 }
 
 /// Encodes a page's items for every sink.
-pub(crate) fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, ExportError> {
+pub fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, ExportError> {
     let mut rows = Vec::with_capacity(encoders.len());
     for encoder in encoders {
         let mut out = Vec::new();
@@ -477,6 +482,6 @@ const LINKS_MAX: usize = 20_000;
 /// Entries taken from one sitemap, which gives no more: sitemaps.org allows so many.
 const ENTRIES_MAX: usize = 50_000;
 /// Shapes of steps that a shard tells of; more are not checked before they are sent.
-pub(crate) const SHAPES_MAX: usize = 256;
+pub const SHAPES_MAX: usize = 256;
 /// Room for fingerprints that is kept from page to page; a huge page gives its own back.
 const SEEN_KEPT: usize = 4_096;

@@ -8,39 +8,48 @@ use opilio_core::{Fingerprint, Host, Reason, Scheme};
 use opilio_robots::Robots;
 use opilio_robots::sitemap::{self, Bounds, Kind, SitemapError};
 
-use super::convert::{Converter, Links, Parent};
-use crate::extra::Reads;
+use crate::admission::{Converter, Links, Parent};
+use crate::data::Reads;
 use crate::request::Request;
-use crate::settings::Settings;
+use crate::scope::Scope;
 use crate::spider::Spider;
 
 /// A file that lists URLs, and what is needed to make records of them.
-pub(crate) struct List<Step> {
-    pub(crate) reads: Reads,
-    pub(crate) url: std::sync::Arc<str>,
-    pub(crate) host: Host,
-    pub(crate) scheme: Scheme,
-    pub(crate) depth: u16,
-    pub(crate) step: Step,
+pub struct List<Step> {
+    /// What kind of list it is.
+    pub reads: Reads,
+    /// Where it came from.
+    pub url: std::sync::Arc<str>,
+    /// Its host.
+    pub host: Host,
+    /// Its scheme.
+    pub scheme: Scheme,
+    /// The depth of what it lists.
+    pub depth: u16,
+    /// The step of what it lists.
+    pub step: Step,
     /// What it lists belongs to the same session.
-    pub(crate) session: Option<String>,
-    pub(crate) fingerprint: Fingerprint,
-    pub(crate) body: Bytes,
+    pub session: Option<String>,
+    /// Its fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The file, decompressed by what its answer says; it may be gzipped beside.
+    pub body: Bytes,
     /// The file is longer than bodies may be.
-    pub(crate) cut: bool,
+    pub cut: bool,
 }
 
 /// What a file gave.
 #[derive(Debug, Default)]
-pub(crate) struct Listing {
-    pub(crate) links: Links,
+pub struct Listing {
+    /// What it lists, as records.
+    pub links: Links,
     /// Why it gave no more.
-    pub(crate) broken: Option<(Reason, String)>,
+    pub broken: Option<(Reason, String)>,
 }
 
 impl<Step: Clone> List<Step> {
     /// Reads the file. The spider picks from the pages, the crawl's scope from all.
-    pub(crate) fn read<S: Spider<Step = Step>>(self, spider: &S, settings: &Settings) -> Listing {
+    pub fn read<S: Spider<Step = Step>>(self, spider: &S, scope: &Scope) -> Listing {
         let mut listing = Listing::default();
         let requests = match self.reads {
             Reads::SitemapsOf => self.sitemaps(),
@@ -59,7 +68,7 @@ impl<Step: Clone> List<Step> {
             is_repeated: false,
         };
         let mut converter = Converter::default();
-        match converter.links::<S>(requests, Vec::new(), &parent, &settings.scope) {
+        match converter.links::<S>(requests, Vec::new(), &parent, scope) {
             Ok(admissions) => listing.links = Links { admissions, samples: converter.samples() },
             Err(error) => listing.broken = Some((Reason::ParseError, error.to_string())),
         }

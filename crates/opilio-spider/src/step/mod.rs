@@ -12,7 +12,7 @@ mod tests;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::extra::Extra;
+use crate::data::Extra;
 use shape::LEAF;
 pub(crate) use shape::shape;
 
@@ -58,14 +58,14 @@ pub enum StepError {
 }
 
 /// The kept form of a step.
-pub(crate) fn encode<Step: Serialize>(step: &Step) -> Result<Vec<u8>, StepError> {
+pub fn encode<Step: Serialize>(step: &Step) -> Result<Vec<u8>, StepError> {
     let mut bytes = Vec::new();
     encode_into(step, &mut bytes)?;
     Ok(bytes)
 }
 
 /// The same, in place of what the buffer holds.
-pub(crate) fn encode_into<Step: Serialize>(step: &Step, bytes: &mut Vec<u8>) -> Result<(), StepError> {
+pub fn encode_into<Step: Serialize>(step: &Step, bytes: &mut Vec<u8>) -> Result<(), StepError> {
     bytes.clear();
     serde_json::to_writer(&mut *bytes, step).map_err(StepError::Encode)?;
     // Spiders without kinds of pages have `()`, which costs nothing then.
@@ -76,7 +76,7 @@ pub(crate) fn encode_into<Step: Serialize>(step: &Step, bytes: &mut Vec<u8>) -> 
 }
 
 /// The step that a record carries.
-pub(crate) fn decode<Step: DeserializeOwned>(extra: &Extra) -> Result<Step, StepError> {
+pub fn decode<Step: DeserializeOwned>(extra: &Extra) -> Result<Step, StepError> {
     match &extra.step[..] {
         [] => decode_named(NULL).or_else(|error| decode_placed(&[]).map_err(|_| error)),
         step if extra.placed => decode_placed(step),
@@ -107,7 +107,7 @@ fn decode_placed<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError
 }
 
 /// Whether a step will be read back as it is.
-pub(crate) fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), StepError> {
+pub fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), StepError> {
     let step: Step = decode(&Extra { step: bytes.to_vec(), ..Extra::default() })?;
     let again = encode(&step)?;
     // Sets and maps have no order: their texts differ in the order of the same characters.
@@ -124,32 +124,34 @@ pub(crate) fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<
 
 /// One step of a shape, on its way to the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Sample {
-    pub(crate) shape: u64,
-    pub(crate) json: String,
+pub struct Sample {
+    /// A hash of the names in it.
+    pub shape: u64,
+    /// The kept form.
+    pub json: String,
 }
 
 impl Sample {
     /// `None` for a step that has no names, or is too large to be kept twice.
-    pub(crate) fn of<Step: Serialize>(step: &Step, bytes: &[u8]) -> Option<Self> {
+    pub fn of<Step: Serialize>(step: &Step, bytes: &[u8]) -> Option<Self> {
         let shape = shape(step).filter(|_| !bytes.is_empty() && bytes.len() <= SAMPLE_MAX)?;
         Some(Self { shape, json: String::from_utf8(bytes.to_vec()).ok()? })
     }
 
     /// A kept one, as today's `Step` reads it.
-    pub(crate) fn read<Step: Serialize + DeserializeOwned>(json: String) -> Result<Self, StepError> {
+    pub fn read<Step: Serialize + DeserializeOwned>(json: String) -> Result<Self, StepError> {
         let step: Step = decode_named(json.as_bytes())?;
         Ok(Self { shape: shape(&step).unwrap_or(LEAF), json })
     }
 }
 
 /// Tells kept steps apart.
-pub(crate) fn hash(bytes: &[u8]) -> u64 {
+pub fn hash(bytes: &[u8]) -> u64 {
     if bytes.is_empty() { 0 } else { xxhash_rust::xxh3::xxh3_64(bytes) }
 }
 
 /// For people.
-pub(crate) fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(if bytes.is_empty() { NULL } else { bytes });
     match text.char_indices().nth(TEXT_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -8,7 +8,7 @@ use opilio_core::Reason;
 use opilio_frontier::{Cause, Failure};
 use serde::Serialize;
 
-use crate::extra::Extra;
+use crate::data::Extra;
 
 /// The books of a crawl, over all its runs.
 ///
@@ -190,7 +190,7 @@ fn seconds(span: Duration) -> String {
 }
 
 /// Failures that a report lists at the most.
-pub(crate) const FAILURES_MAX: usize = 10_000;
+pub const FAILURES_MAX: usize = 10_000;
 
 fn as_millis<S: serde::Serializer>(span: &Duration, out: S) -> Result<S::Ok, S::Error> {
     out.serialize_u64(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))

@@ -9,44 +9,44 @@ use serde::{Deserialize, Serialize};
 
 /// The decoded form of [`opilio_core::Record::extra`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Extra {
+pub struct Extra {
     /// The spider's step, encoded by the spider's side.
-    pub(crate) step: Vec<u8>,
+    pub step: Vec<u8>,
     /// The step is kept by the places of variants and fields: an earlier version wrote it, as
     /// [`PLACED_STEP`] or [`PLACED_FULL`]. Encoding writes names.
     #[serde(skip)]
-    pub(crate) placed: bool,
+    pub placed: bool,
     /// The page that it was found on; without scheme and name where they are its own. Written in front of
     /// everything.
     #[serde(skip)]
-    pub(crate) referrer: Option<Box<str>>,
+    pub referrer: Option<Box<str>>,
     /// All that a plain GET does not have; absent for nearly all records.
-    pub(crate) more: Option<Box<More>>,
+    pub more: Option<Box<More>>,
     /// What the answer is read as. Written in front of the rest, and only for lists: what was written
     /// before there were any still means a page.
     #[serde(skip)]
-    pub(crate) reads: Reads,
+    pub reads: Reads,
     /// What is known of its chain of redirects. Written in front of all the rest, and only where there is
     /// something.
     #[serde(skip)]
-    pub(crate) marks: Marks,
+    pub marks: Marks,
 }
 
 /// What is known of a chain of redirects, or of a URL that may begin one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Marks {
+pub struct Marks {
     /// A seed began it: where it leads to belongs to the crawl.
-    pub(crate) of_seed: bool,
+    pub of_seed: bool,
     /// An answer of it set a cookie that is kept.
-    pub(crate) has_cookie: bool,
+    pub has_cookie: bool,
     /// And that was not the origin's, since that was asked last: it has passed a consent or login wall.
-    pub(crate) passed_wall: bool,
+    pub passed_wall: bool,
     /// Its origin was asked again since another chain passed a wall.
-    pub(crate) asked_behind: bool,
+    pub asked_behind: bool,
     /// Its origin was asked again since it passed one itself. It is not asked any more.
-    pub(crate) asked_again: bool,
+    pub asked_again: bool,
     /// It was asked for although the crawl may know its URL: see [`Request::again`](crate::Request::again).
-    pub(crate) again: bool,
+    pub again: bool,
 }
 
 impl Marks {
@@ -75,49 +75,55 @@ impl Marks {
 
 /// What an answer is read as.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Reads {
+pub enum Reads {
     /// A page for the spider.
     #[default]
     Page,
     /// A sitemap, so many indexes deep.
-    Sitemap { depth: u8 },
+    Sitemap {
+        /// How many indexes led to it.
+        depth: u8,
+    },
     /// A robots.txt, for the sitemaps that it names.
     SitemapsOf,
 }
 
 /// What only few requests have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct More {
+pub struct More {
     /// Anything but GET.
-    pub(crate) method: Option<String>,
-    pub(crate) body: Option<Vec<u8>>,
-    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub method: Option<String>,
+    /// A body to send.
+    pub body: Option<Vec<u8>>,
+    /// Header fields of this request alone, their names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
     /// Retries instead of the policy's.
-    pub(crate) retries: Option<u16>,
+    pub retries: Option<u16>,
     /// The request may be repeated although its method is not idempotent.
-    pub(crate) repeatable: bool,
+    pub repeatable: bool,
     /// The session that it belongs to. Empty, on a request: the crawl's own, whatever its page's is;
     /// never empty in a record.
-    pub(crate) session: Option<String>,
+    pub session: Option<String>,
     /// The proxy that it goes through, instead of the crawl's.
-    pub(crate) proxy: Option<String>,
+    pub proxy: Option<String>,
     /// Where earlier versions kept the referrer.
-    pub(crate) referrer: Option<String>,
+    pub referrer: Option<String>,
     /// Where a chain of redirects began.
-    pub(crate) origin: Option<Chain>,
+    pub origin: Option<Chain>,
 }
 
 /// A chain of redirects so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Chain {
+pub struct Chain {
     /// The URL in whose name the chain ends.
-    pub(crate) url: String,
+    pub url: String,
     /// The fingerprints of the chain's URLs, the origin's first: their count is the hops taken.
-    pub(crate) seen: Vec<u128>,
+    pub seen: Vec<u128>,
 }
 
 impl Chain {
-    pub(crate) fn has(&self, fingerprint: Fingerprint) -> bool {
+    /// Whether a URL is part of it.
+    pub fn has(&self, fingerprint: Fingerprint) -> bool {
         self.seen.contains(&fingerprint.0)
     }
 }
@@ -143,7 +149,7 @@ const OF_ROBOTS: u8 = u8::MAX;
 /// A record's extra bytes are none that this version wrote.
 #[derive(Debug, thiserror::Error)]
 #[error("decode a record's request data (kind {kind})")]
-pub(crate) struct ExtraError {
+pub struct ExtraError {
     kind: u8,
     #[source]
     source: Option<postcard::Error>,
@@ -151,7 +157,7 @@ pub(crate) struct ExtraError {
 
 impl Extra {
     /// The compact form: nothing at all for a plain GET without a step.
-    pub(crate) fn encode(&self) -> Result<Bytes, postcard::Error> {
+    pub fn encode(&self) -> Result<Bytes, postcard::Error> {
         let Some(referrer) = self.referrer.as_deref().filter(|text| text.len() <= REFERRER_MAX) else {
             return self.encode_unlinked();
         };
@@ -168,7 +174,7 @@ impl Extra {
     }
 
     /// The page that the request for this URL was found on.
-    pub(crate) fn found_on(&self, url: &str) -> Option<Box<str>> {
+    pub fn found_on(&self, url: &str) -> Option<Box<str>> {
         let earlier = || Some(self.more.as_ref()?.referrer.as_deref()?.into());
         let Some(referrer) = &self.referrer else { return earlier() };
         match (referrer.starts_with('/'), origin_end(url)) {
@@ -199,7 +205,8 @@ impl Extra {
         postcard::to_extend(self, vec![FULL]).map(Bytes::from)
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, ExtraError> {
+    /// Reads what [`encode`](Self::encode) wrote, or an earlier version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, ExtraError> {
         match bytes.split_first() {
             None => Ok(Self::default()),
             Some((&LINKED, rest)) => {
@@ -241,13 +248,13 @@ fn linked(bytes: &[u8]) -> Option<(&str, &[u8])> {
 }
 
 /// Where scheme, name and port of a URL end.
-pub(crate) fn origin_end(url: &str) -> Option<usize> {
+pub fn origin_end(url: &str) -> Option<usize> {
     let name = url.find("://")? + "://".len();
     Some(name + url[name..].find('/')?)
 }
 
 /// The kept form of the step in an encoding, without the rest; `None` for what this version did not write.
-pub(crate) fn step_of(extra: &[u8]) -> Option<&[u8]> {
+pub fn step_of(extra: &[u8]) -> Option<&[u8]> {
     match extra {
         [] => Some(&[]),
         [LINKED, rest @ ..] => step_of(linked(rest)?.1),

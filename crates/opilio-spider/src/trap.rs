@@ -12,7 +12,7 @@ use url::{Position, Url};
 /// What a URL must look like for its link not to be followed. Seeds are never judged.
 ///
 /// ```
-/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
 /// use opilio::{Scope, TrapRules};
 ///
 /// let scope = Scope::new().traps(TrapRules { segments_max: 12, ..TrapRules::default() });

@@ -3,28 +3,32 @@
 use opilio_core::{Fingerprint, Host};
 use url::Url;
 
-use super::same;
 use crate::page::Page;
+use crate::same;
 use crate::scope::Scope;
 
 /// What pages are merged by.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Naming {
-    pub(crate) canonical: bool,
-    pub(crate) content: bool,
+pub struct Naming {
+    /// The name that a page prefers for itself.
+    pub canonical: bool,
+    /// Equal content.
+    pub content: bool,
 }
 
 /// The names of a page.
-pub(crate) struct PageName {
-    pub(super) own: Url,
+pub struct PageName {
+    /// Where its bytes came from.
+    pub own: Url,
     /// What it prefers, where that is asked for.
     preferred: Option<Option<Url>>,
     /// What stands for its content, where that is asked for.
-    pub(super) content: Option<Fingerprint>,
+    pub content: Option<Fingerprint>,
 }
 
 impl Naming {
-    pub(crate) fn of<Step>(self, page: &Page<Step>) -> Option<PageName> {
+    /// The names of a page; `None` where pages are not merged.
+    pub fn of<Step>(self, page: &Page<Step>) -> Option<PageName> {
         if !self.canonical && !self.content {
             return None;
         }
@@ -41,7 +45,7 @@ impl PageName {
     /// The name that holds: the one that the page prefers, if that is the crawl's and of the same
     /// registrable domain (nobody speaks for others), else its own. `None` where canonical names are not asked
     /// for.
-    pub(crate) fn settled(&self, host: &Host, depth: u16, scope: &Scope) -> Option<Url> {
+    pub fn settled(&self, host: &Host, depth: u16, scope: &Scope) -> Option<Url> {
         let prefers = self.preferred.as_ref()?.as_ref().filter(|url| {
             Host::of(url).is_ok_and(|named| {
                 named.group() == host.group() && scope.refuses(url, &named, depth).is_none()

@@ -5,9 +5,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use opilio_export::ContentHash;
-use opilio_fetch::BodyPermit;
 
-use crate::page::{Failure, Page};
+use crate::page::{BodyShare, Failure, Page};
 use crate::report::CrawlReport;
 use crate::request::{Request, Target};
 use opilio_extract::Link;
@@ -19,7 +18,7 @@ use url::Url;
 /// A spider: where to begin, and what to make of a page.
 ///
 /// ```
-/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
 /// use opilio::{Found, Page, ParseError, Request, Spider};
 /// use serde::Serialize;
 ///
@@ -50,7 +49,7 @@ pub trait Spider: Send + Sync + Sized + 'static {
     ///
     /// The names of variants and fields are kept: a crawl can be resumed after variants or fields were added,
     /// or put in another order. One that was begun with other names is refused
-    /// ([`CrawlError::OtherSteps`](crate::CrawlError::OtherSteps)); `#[serde(alias = "old")]` lets a new name
+    /// (`CrawlError::OtherSteps`); `#[serde(alias = "old")]` lets a new name
     /// stand for an old one.
     type Step: Serialize + DeserializeOwned + Clone + Send + 'static;
 
@@ -144,7 +143,7 @@ pub struct Found<S: Spider> {
     pub(crate) unfollowed: Vec<Url>,
     pub(crate) files: Vec<(ContentHash, Bytes)>,
     /// What the files hold of the crawl's memory for bodies.
-    pub(crate) permit: Option<BodyPermit>,
+    pub(crate) permit: Option<BodyShare>,
 }
 
 impl<S: Spider> Found<S> {
@@ -163,16 +162,16 @@ impl<S: Spider> Found<S> {
         self.items.push(item);
     }
 
-    /// Keeps the page's body as a file of the crawl's [`Crawler::files`](crate::Crawler::files), named by
+    /// Keeps the page's body as a file of the crawl's `Crawler::files`, named by
     /// its hash; [`ContentHash::path`] says where, for the item.
     ///
     /// The file is there before the page counts as done. If it cannot be written the page ends as
     /// `not_stored`, and nothing of it counts.
     ///
     /// ```
-    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
     /// use opilio::{Found, Page, ParseError, Spider};
-    /// # use opilio_engine::Request;
+    /// # use opilio_spider::Request;
     /// # struct Images;
     /// # impl Spider for Images {
     /// #     type Item = serde_json::Value;
@@ -185,7 +184,7 @@ impl<S: Spider> Found<S> {
     /// }
     /// # }
     /// # let page = Page::from_html("http://shop.example/".parse()?, (), "abc");
-    /// # let found = opilio_engine::parse_page(&Images, &page).map_err(|e| e.to_string())?;
+    /// # let found = opilio_spider::parse_page(&Images, &page).map_err(|e| e.to_string())?;
     /// # assert!(found.items()[0]["file"].as_str().unwrap().starts_with("ba/7816bf8f"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -290,7 +289,7 @@ impl<S: Spider> Found<S> {
 /// Runs `parse` on one page outside of any crawl: for tests of a spider.
 ///
 /// ```
-/// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+/// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
 /// use opilio::{Found, Page, ParseError, Request, Spider, parse_page};
 /// # struct Prices;
 /// # impl Spider for Prices {

@@ -1,0 +1,27 @@
+//! A header field of a setting, read once.
+
+use http::{HeaderName, HeaderValue};
+
+/// Reads one header field of a setting.
+///
+/// # Errors
+/// When name or value are none that HTTP allows.
+pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), BadHeader> {
+    let refuse = || BadHeader { name: name.to_owned() };
+    let mut value = HeaderValue::from_str(value).map_err(|_| refuse())?;
+    value.set_sensitive(true);
+    Ok((HeaderName::from_bytes(name.as_bytes()).map_err(|_| refuse())?, value))
+}
+
+impl BadHeader {
+    pub(crate) fn of(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+}
+
+/// A header field that HTTP does not allow. The value is not shown: it may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} with this value is no header field")]
+pub struct BadHeader {
+    name: String,
+}

@@ -1,0 +1,50 @@
+//! What users of Opilio write, and what becomes of it.
+//!
+//! A [`Spider`] says where to begin ([`Request`]) and reads [`Page`]s into [`Found`]. From there to the store it
+//! is this crate's: which requests belong to the crawl ([`Scope`], [`TrapRules`]), which record stands for a
+//! request ([`admission`]), what a record carries for the spider ([`data`]), where a redirect leads, what a sitemap
+//! lists ([`listing`]), and by which names pages are merged ([`naming`]).
+//!
+//! Everything here computes and waits for nothing: no actor, no runtime, no socket. The actors, in `opilio-engine`,
+//! carry these values and run this code. What users need is re-exported by `opilio`; the modules below are what
+//! the engine needs beside it.
+//!
+//! | module | turns | into |
+//! | --- | --- | --- |
+//! | [`admission`] | requests | records, or the reason why not |
+//! | [`data`] | what is special about a request | the bytes that its record carries, and back |
+//! | [`step`] | a spider's step | its kept form, and back |
+//! | [`reading`] | an answer | what the spider found in it |
+//! | [`listing`] | a sitemap | records |
+//! | [`naming`], [`same`] | a page | the names that it shares with other pages |
+//! | [`known`] | admissions | a warning where one URL is requested with two steps |
+
+pub mod admission;
+pub mod data;
+mod header;
+pub mod known;
+pub mod listing;
+pub mod naming;
+mod page;
+mod pattern;
+pub mod reading;
+mod report;
+mod request;
+pub mod same;
+mod scope;
+mod session;
+mod spider;
+pub mod step;
+mod trap;
+
+pub use admission::SeedError;
+pub use header::{BadHeader, header};
+pub use page::{Answer, BodyShare, Failure, Page, PageFacts};
+pub use pattern::PatternError;
+pub use report::{CrawlReport, FAILURES_MAX, FailureRecord, Stopped};
+pub use request::{BadUrl, Request, Target};
+pub use scope::{Follow, Hosts, Scope};
+pub use session::{BadSession, Login, Logins, Session, is_credential, log_in};
+pub use spider::{Found, ParseError, Spider, parse_page};
+pub use step::StepError;
+pub use trap::TrapRules;

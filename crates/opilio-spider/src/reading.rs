@@ -1,0 +1,129 @@
+//! Runs the spider's code over one answer. Whatever that code does, it costs one page alone.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use opilio_core::Reason;
+use opilio_export::ContentHash;
+use url::Url;
+
+use crate::naming::{Naming, PageName};
+use crate::page::{Answer, BodyShare, Failure, Page, PageFacts};
+use crate::request::Request;
+use crate::spider::{Found, ParseError, Spider};
+
+/// What `parse` made of a page.
+pub enum Read<S: Spider> {
+    /// What it found, and the names that the page has, where pages are merged by them.
+    Found(Gathered<S>, Option<Box<PageName>>),
+    /// It gave an error, or it panicked: the reason and the words of it.
+    Failed(Reason, Option<String>),
+}
+
+/// What the spider's code found, taken out of [`Found`].
+pub struct Gathered<S: Spider> {
+    /// Items for the exporters.
+    pub items: Vec<S::Item>,
+    /// Requests, with those for links of the page.
+    pub requests: Vec<Request<S::Step>>,
+    /// Links that the page asks not to follow.
+    pub unfollowed: Vec<Url>,
+    /// Bodies to be kept as files, each with its hash.
+    pub files: Vec<(ContentHash, Bytes)>,
+    /// The share of the crawl's memory that the files take.
+    pub permit: Option<BodyShare>,
+}
+
+impl<S: Spider> Default for Gathered<S> {
+    fn default() -> Self {
+        let (items, requests) = (Vec::new(), Vec::new());
+        Self { items, requests, unfollowed: Vec::new(), files: Vec::new(), permit: None }
+    }
+}
+
+impl<S: Spider> From<Found<S>> for Gathered<S> {
+    fn from(found: Found<S>) -> Self {
+        let Found { items, requests, unfollowed, files, permit } = found;
+        Self { items, requests, unfollowed, files, permit }
+    }
+}
+
+/// Runs `parse` on one page. Whatever user code does, it costs this page alone.
+pub fn parse<S: Spider>(
+    spider: &S,
+    answer: Answer,
+    step: S::Step,
+    facts: PageFacts,
+    url: &str,
+    naming: Naming,
+) -> Read<S> {
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let is_repeated = facts.is_repeated;
+        let mut page = Page::new(answer, step, facts);
+        let mut found = Found::new();
+        spider.parse(&page, &mut found)?;
+        if is_repeated {
+            found.tell_links(&page);
+        }
+        if let Some(why) = page.document().cut() {
+            tracing::warn!(url, %why, "a page is not read to its end: what stands behind is not seen");
+        }
+        if let Some(why) = page.document().flaw() {
+            tracing::warn!(url, %why, "a page is not what its Content-Type says");
+        }
+        let name = naming.of(&page).map(Box::new);
+        if !found.files.is_empty() {
+            found.permit = page.permit.take();
+        }
+        Ok::<_, ParseError>((found, name))
+    }));
+    match read {
+        Ok(Ok((found, name))) => Read::Found(found.into(), name),
+        Ok(Err(error)) => {
+            tracing::warn!(url, %error, "parse failed");
+            Read::Failed(Reason::ParseError, Some(error.to_string()))
+        }
+        Err(panic) => {
+            let error = words_of_panic(&*panic);
+            tracing::error!(url, error, "parse panicked");
+            Read::Failed(Reason::ParsePanic, Some(error))
+        }
+    }
+}
+
+/// Tells the spider of a URL that ended as a failure. Of a `failed` that panics, nothing counts.
+pub fn failed<S: Spider>(
+    spider: &S,
+    answer: Option<Answer>,
+    step: S::Step,
+    facts: PageFacts,
+    url: &str,
+    (reason, error): (Reason, Option<String>),
+) -> Gathered<S> {
+    let failure = Failure {
+        url: facts.origin.clone(),
+        reason,
+        attempts: facts.attempts,
+        depth: facts.depth,
+        referrer: facts.referrer.as_deref().map(str::to_owned),
+        error,
+        step: step.clone(),
+        page: answer.map(|answer| Page::new(answer, step, facts)),
+    };
+    let mut found = Found::new();
+    let outcome = catch_unwind(AssertUnwindSafe(|| spider.failed(&failure, &mut found)));
+    if let Err(panic) = outcome {
+        let error = words_of_panic(&*panic);
+        tracing::error!(url, error, "the spider's `failed` panicked");
+        return Gathered::default();
+    }
+    found.into()
+}
+
+/// The words of a panic. Its place is printed by the panic hook.
+pub fn words_of_panic(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("with a value that is no text"))
+}
