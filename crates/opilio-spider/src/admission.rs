@@ -107,8 +107,8 @@ impl Converter {
         std::mem::take(&mut self.steps.samples)
     }
 
-    /// The admissions for what a page asked for, at most [`LINKS_MAX`] of them, and for the links that
-    /// it asks not to follow; or for what a sitemap lists, at most [`ENTRIES_MAX`].
+    /// The admissions for what a page asked for, at most 20,000 of them, and for the links that
+    /// it asks not to follow; or for what a sitemap lists, at most 50,000.
     pub fn links<S: Spider>(
         &mut self,
         requests: Vec<Request<S::Step>>,

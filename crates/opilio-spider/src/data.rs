@@ -13,7 +13,7 @@ pub struct Extra {
     /// The spider's step, encoded by the spider's side.
     pub step: Vec<u8>,
     /// The step is kept by the places of variants and fields: an earlier version wrote it, as
-    /// [`PLACED_STEP`] or [`PLACED_FULL`]. Encoding writes names.
+    /// `PLACED_STEP` or `PLACED_FULL`. Encoding writes names.
     #[serde(skip)]
     pub placed: bool,
     /// The page that it was found on; without scheme and name where they are its own. Written in front of
