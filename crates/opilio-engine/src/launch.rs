@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix::{Arbiter, System};
 use opilio_core::Timestamp;
 use opilio_core::host::HostLimits;
+use opilio_core::scheduling::GroupBudgets;
 use opilio_export::{Encoder, ExportError, FileStore, Sink};
 use opilio_fetch::{
     BodyBudget, Cache, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings,
@@ -416,6 +417,7 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
     let pool = Pool::start(PoolSetup {
         shard,
         slots,
+        groups: GroupBudgets::new(settings.group_rate),
         connections,
         clock,
         fetcher,

@@ -9,7 +9,7 @@
 //! | [`Remember`] | host → scheduler | its channel; one that does not fit waits in the port |
 //! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin |
 //! | [`ErrandResult`] | that host → scheduler → shard of the asker (→ its state, [`Wake`]) | errands |
-//! | [`AskSlot`] / [`Granted`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
+//! | [`AskSlot`] / [`SlotAnswer`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
 //! | [`Report`] | fetcher → host | in flight |
 //! | [`Deliver`] | host → spider runner | the parse backlog |
@@ -29,7 +29,7 @@ use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::intake::IntakeLevel;
 pub(crate) use opilio_core::scheduling::{Stamp, Standing};
-use opilio_core::{Ending, Fingerprint, Host, Lease, LeaseId, Outcome, Proposal, Scheme};
+use opilio_core::{Ending, Fingerprint, Group, Host, Lease, LeaseId, Outcome, Proposal, Scheme, Timestamp};
 use opilio_export::ExportError;
 use opilio_fetch::FetchRequest;
 use opilio_frontier::{Admission, Cause, Decided, Fetched, Known, Redirect};
@@ -99,15 +99,22 @@ pub(crate) struct Passivated {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct AskSlot {
-    pub(crate) host: Recipient<Granted>,
+    pub(crate) host: Recipient<SlotAnswer>,
     /// Whether it can be trusted not to sit on the slot.
     pub(crate) standing: Standing,
+    /// Its group, where groups have a common budget.
+    pub(crate) group: Option<Group>,
 }
 
-/// The right to start one fetch now.
+/// What a pool answers to a host that asked for a slot.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Granted(pub(crate) Slot);
+pub(crate) enum SlotAnswer {
+    /// The right to start one fetch now.
+    Granted(Slot),
+    /// The common budget of the host's group affords no start before this time.
+    Denied { until: Timestamp },
+}
 
 /// Slots have come back: see [`Slot`].
 #[derive(Message, Debug)]

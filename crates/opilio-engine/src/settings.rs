@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use opilio_core::host::{HostLimits, RulesMode};
-use opilio_core::{Host, HostPolicy, RetryPolicy};
+use opilio_core::{Host, HostPolicy, Rate, RetryPolicy};
 use opilio_fetch::{Accept, Cookies, FetchRequest};
 use opilio_spider::naming::Naming;
 use opilio_spider::{BadHeader, Login, Logins, Scope, Session, log_in};
@@ -189,6 +189,8 @@ pub(crate) struct Settings {
     /// What pages are merged by.
     pub(crate) merge: Naming,
     pub(crate) order: opilio_core::Order,
+    /// The common rate of the hosts of a group. Only tests set it yet.
+    pub(crate) group_rate: Option<Rate>,
 }
 
 impl Settings {

@@ -21,6 +21,7 @@ mod cookies;
 mod deaths;
 #[cfg(feature = "disk")]
 mod failures;
+mod groups;
 mod guessed;
 #[cfg(feature = "disk")]
 mod hanging;

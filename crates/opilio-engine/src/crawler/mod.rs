@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use opilio_core::RetryPolicy;
 use opilio_core::host::RulesMode;
+use opilio_core::{Rate, RetryPolicy};
 use opilio_export::{Export, FileStore};
 use opilio_fetch::{
     AddressPolicy, Cache, Limits, Middleware, Proxy, Tls, Transport, USER_AGENT, WebSettings,
@@ -94,6 +94,7 @@ pub struct Crawler<S: Spider> {
     exports: Vec<Box<dyn Export<S::Item>>>,
     store: Store,
     order: Order,
+    group_rate: Option<Rate>,
     caps: Caps,
     #[cfg(feature = "disk")]
     resume: bool,
@@ -143,6 +144,7 @@ impl<S: Spider> Crawler<S> {
             exports: Vec::new(),
             store: Store::Memory,
             order: Order::default(),
+            group_rate: None,
             caps: Caps::default(),
             #[cfg(feature = "disk")]
             resume: false,
@@ -380,6 +382,13 @@ impl<S: Spider> Crawler<S> {
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
+        self
+    }
+
+    /// A common rate for the hosts of each registrable domain.
+    #[cfg(test)]
+    pub(crate) fn group_rate(mut self, rate: Rate) -> Self {
+        self.group_rate = Some(rate);
         self
     }
 

@@ -146,6 +146,7 @@ impl<S: Spider> Crawler<S> {
             logins,
             merge: self.merge,
             order: self.order,
+            group_rate: self.group_rate,
         };
         let settings = Arc::new(settings);
         // What is queued now, an earlier run has queued.

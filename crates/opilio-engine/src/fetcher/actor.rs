@@ -9,8 +9,8 @@ use std::time::Duration;
 use actix::prelude::SendError;
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use futures_util::FutureExt;
-use opilio_core::scheduling::{Slots, SlotsInput, SlotsOutput, Surroundings};
-use opilio_core::{Blame, Fault, Hints, Outcome, Timestamp};
+use opilio_core::scheduling::{GroupBudgets, Slots, SlotsInput, SlotsOutput, Standing, Surroundings};
+use opilio_core::{Blame, Fault, Group, Hints, Outcome, Timestamp};
 use opilio_fetch::{Connection, Fetched, Fetcher};
 use opilio_spider::reading::words_of_panic;
 
@@ -21,17 +21,26 @@ use crate::death::DeathWatch;
 use crate::fetcher::Advisor;
 use crate::fetcher::slot::Returned;
 use crate::message::{
-    AskSlot, Fetch, FetchFor, Granted, Lend, Lent, MoreSlots, Report, ShardCounts, SlotsBack, SlotsWanted,
+    AskSlot, Fetch, FetchFor, Lend, Lent, MoreSlots, Report, ShardCounts, SlotAnswer, SlotsBack, SlotsWanted,
     Take,
 };
 use crate::outbox::Outbox;
 use crate::runner::ParseBacklog;
 use crate::scheduler::SchedulerPort;
 
+/// A host that waits for a slot.
+struct Waiter {
+    answer: Recipient<SlotAnswer>,
+    /// Its group, where groups have a common budget.
+    group: Option<Group>,
+}
+
 /// What a pool needs to begin.
 pub(crate) struct PoolSetup {
     pub(crate) shard: usize,
     pub(crate) slots: u32,
+    /// The common budgets of groups, if they have any.
+    pub(crate) groups: GroupBudgets,
     /// Connections that may be kept open for later.
     pub(crate) connections: usize,
     pub(crate) clock: Clock,
@@ -49,7 +58,8 @@ pub(crate) struct PoolSetup {
 pub(crate) struct Pool {
     shard: usize,
     /// Who is granted a slot.
-    slots: Slots<Recipient<Granted>>,
+    slots: Slots<Waiter>,
+    groups: GroupBudgets,
     returned: Returned,
     connections: Rc<RefCell<Connections>>,
     clock: Clock,
@@ -69,6 +79,7 @@ impl Pool {
         Actor::start(Self {
             shard: setup.shard,
             slots: Slots::new(setup.slots),
+            groups: setup.groups,
             returned: Returned::default(),
             backlog: setup.backlog,
             fetch_max: setup.fetch_max,
@@ -84,7 +95,7 @@ impl Pool {
     }
 
     /// Takes in one fact, and does all that follows from it.
-    fn step(&mut self, ctx: &mut Context<Self>, input: Option<SlotsInput<Recipient<Granted>>>) {
+    fn step(&mut self, ctx: &mut Context<Self>, input: Option<SlotsInput<Waiter>>) {
         let timer = self.slots.wake_at();
         let now = self.clock.now();
         self.slots.handle(SlotsInput::Back(self.returned.take()));
@@ -105,17 +116,29 @@ impl Pool {
         }
     }
 
-    fn perform(&mut self, ctx: &mut Context<Self>, output: SlotsOutput<Recipient<Granted>>) {
+    /// Answers the host that is next, unless its mailbox has no room now.
+    fn grant(&mut self, ctx: &mut Context<Self>, standing: Standing, host: Waiter) {
+        let afforded = match &host.group {
+            Some(group) => self.groups.spend(self.clock.now(), group),
+            None => Ok(()),
+        };
+        let slot = self.returned.slot(standing, ctx.address().recipient());
+        let answer = match afforded {
+            Ok(()) => SlotAnswer::Granted(slot),
+            // The slot comes back as it is dropped.
+            Err(until) => SlotAnswer::Denied { until },
+        };
+        match host.answer.try_send(answer) {
+            Ok(()) => {}
+            Err(SendError::Full(_)) => self.slots.handle(SlotsInput::Refused { standing, host }),
+            // It died while it waited; its successor asks anew.
+            Err(SendError::Closed(_)) => {}
+        }
+    }
+
+    fn perform(&mut self, ctx: &mut Context<Self>, output: SlotsOutput<Waiter>) {
         match output {
-            SlotsOutput::Grant { standing, host } => {
-                let slot = self.returned.slot(standing, ctx.address().recipient());
-                match host.try_send(Granted(slot)) {
-                    Ok(()) => {}
-                    Err(SendError::Full(_)) => self.slots.handle(SlotsInput::Refused { standing, host }),
-                    // It died while it waited; its successor asks anew.
-                    Err(SendError::Closed(_)) => {}
-                }
-            }
+            SlotsOutput::Grant { standing, host } => self.grant(ctx, standing, host),
             SlotsOutput::Give { to, slots } => self.lent.send(Lent { to, slots }),
             SlotsOutput::AskOthers => {
                 let _ = self.wanted.try_send(SlotsWanted { shard: self.shard });
@@ -135,7 +158,8 @@ impl Actor for Pool {
 impl Handler<AskSlot> for Pool {
     type Result = ();
 
-    fn handle(&mut self, AskSlot { host, standing }: AskSlot, ctx: &mut Self::Context) {
+    fn handle(&mut self, AskSlot { host, standing, group }: AskSlot, ctx: &mut Self::Context) {
+        let host = Waiter { answer: host, group };
         self.step(ctx, Some(SlotsInput::Ask { standing, host }));
     }
 }

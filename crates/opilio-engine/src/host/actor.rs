@@ -22,7 +22,7 @@ use super::errands::Errands;
 use super::rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
 use crate::fetcher::{Advisor, IDLE_MAX, Slot};
 use crate::message::{
-    AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Granted, Parsed, Remember, Report, Standing,
+    AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Parsed, Remember, Report, SlotAnswer, Standing,
     ToScheduler, Wake,
 };
 use crate::shard::{Gone, HostGone, ShardContext, memory};
@@ -144,8 +144,9 @@ impl HostActor {
             Output::AskSlot => {
                 let proven = self.state.borrow().is_proven();
                 let standing = if proven { Standing::Proven } else { Standing::Doubtful };
-                let asked =
-                    self.cx.pool.slots.try_send(AskSlot { host: ctx.address().recipient(), standing });
+                let group = self.cx.settings.group_rate.map(|_| self.host.group());
+                let asked = AskSlot { host: ctx.address().recipient(), standing, group };
+                let asked = self.cx.pool.slots.try_send(asked);
                 return asked.err().map(|_| Input::Refused);
             }
             Output::ReturnSlot => self.slot = None,
@@ -468,12 +469,17 @@ impl Handler<Wake> for HostActor {
     }
 }
 
-impl Handler<Granted> for HostActor {
+impl Handler<SlotAnswer> for HostActor {
     type Result = ();
 
-    fn handle(&mut self, Granted(slot): Granted, ctx: &mut Self::Context) {
-        self.slot = Some(slot);
-        self.step(ctx, Input::Granted);
+    fn handle(&mut self, answer: SlotAnswer, ctx: &mut Self::Context) {
+        match answer {
+            SlotAnswer::Granted(slot) => {
+                self.slot = Some(slot);
+                self.step(ctx, Input::Granted);
+            }
+            SlotAnswer::Denied { until } => self.step(ctx, Input::SlotDenied { until }),
+        }
     }
 }
 
