@@ -54,6 +54,7 @@ const PRUNE_AT_MIN: usize = 1_024;
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::name::Host;
     use crate::rate::per_second;
