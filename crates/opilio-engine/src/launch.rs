@@ -20,7 +20,9 @@ use opilio_frontier::{Admission, Frontier, FrontierError};
 use opilio_spider::{CrawlReport, FAILURES_MAX, FailureRecord, Spider, Stopped};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
+use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
+use crate::context::ShardContext;
 use crate::death::DeathWatch;
 use crate::error::CrawlError;
 use crate::exporter::{self, Rows, Written};
@@ -29,13 +31,14 @@ use crate::memory::MemoryLimit;
 use crate::message::{PoolLink, Remember, ToScheduler};
 use crate::outbox::Outbox;
 use crate::past::{Past, Totals};
-use crate::runner::{ParseBacklog, ParseWatch, RunnerSetup, SpiderRunner};
+use crate::port::{SchedulerPort, SchedulerSenders};
+use crate::runner::{ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{
-    KeptCookies, QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerPort,
-    SchedulerSenders, SchedulerSetup, ShardRoad, Syncing,
+    KeptCookies, QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerSetup,
+    ShardRoad, Syncing,
 };
 use crate::settings::Settings;
-use crate::shard::{Shard, ShardContext, ShardSetup};
+use crate::shard::{Shard, ShardSetup};
 use crate::signals::Signals;
 use crate::supervisor::{Command, Ended, Progress, ShardLink, Supervisor, SupervisorSetup};
 

@@ -8,7 +8,9 @@
 //!
 //! The decisions are in `opilio-core`; what is here carries messages, timers and bytes.
 
+mod backlog;
 mod clock;
+mod context;
 mod crawler;
 mod death;
 mod error;
@@ -21,6 +23,7 @@ mod memory;
 mod message;
 mod outbox;
 mod past;
+mod port;
 mod runner;
 mod scheduler;
 #[cfg(test)]

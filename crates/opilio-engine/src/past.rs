@@ -19,8 +19,8 @@ use url::Url;
 use crate::clock::Clock;
 use crate::error::CrawlError;
 use crate::host::RulesTable;
+use crate::host::memo;
 use crate::message::ShardCounts;
-use crate::shard::memory;
 
 /// What earlier runs left.
 #[derive(Clone, Copy, Debug)]
@@ -261,7 +261,7 @@ pub(crate) fn try_again(
     let mut put_aside = Vec::new();
     // A host that is put aside still would end them at once, and unasked.
     let mut may = |host: &Host, memory: Option<&[u8]>| {
-        let memo = memory.and_then(|bytes| memory::read(bytes, user_agent)).map(|(memo, _)| memo);
+        let memo = memory.and_then(|bytes| memo::read(bytes, user_agent)).map(|(memo, _)| memo);
         let Some(until) = memo.and_then(|memo| memo.parked_until()).filter(|until| *until > now) else {
             return true;
         };
@@ -309,12 +309,12 @@ fn unpark<'a>(
     let mut memos = Vec::new();
     for host in hosts {
         let kept = frontier.host_memo(host)?;
-        let read = kept.as_deref().and_then(|bytes| memory::read(bytes, user_agent));
+        let read = kept.as_deref().and_then(|bytes| memo::read(bytes, user_agent));
         let Some((memo, rules)) = read.and_then(|(memo, rules)| Some((memo.unparked(now)?, rules))) else {
             continue;
         };
         let rules = RulesTable::restored(host, user_agent, rules);
-        memos.push((host.clone(), memory::write(memo, &rules, user_agent)));
+        memos.push((host.clone(), memo::write(memo, &rules, user_agent)));
         tracing::info!(%host, "was put aside, and is asked again");
     }
     frontier.keep_hosts(memos)?;

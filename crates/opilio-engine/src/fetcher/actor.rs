@@ -16,17 +16,15 @@ use opilio_spider::reading::words_of_panic;
 
 use super::answer::answer_of;
 use super::kept::{Connections, Keeping};
+use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
-use crate::fetcher::Advisor;
-use crate::fetcher::slot::Returned;
 use crate::message::{
-    AskSlot, Fetch, FetchFor, Lend, Lent, MoreSlots, Report, ShardCounts, SlotAnswer, SlotsBack, SlotsWanted,
-    Take,
+    Advisor, AskSlot, Fetch, FetchFor, Lend, Lent, MoreSlots, Report, Returned, ShardCounts, SlotAnswer,
+    SlotsBack, SlotsWanted, Take,
 };
 use crate::outbox::Outbox;
-use crate::runner::ParseBacklog;
-use crate::scheduler::SchedulerPort;
+use crate::port::SchedulerPort;
 
 /// A host that waits for a slot.
 struct Waiter {

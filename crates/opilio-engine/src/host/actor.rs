@@ -19,13 +19,15 @@ use opilio_spider::{Answer, Scope, is_credential};
 use url::Url;
 
 use super::errands::Errands;
-use super::rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
-use crate::fetcher::{Advisor, IDLE_MAX, Slot};
+use super::memo;
+use super::rules::{Learnt, RulesTable, Unjudged, patience};
+use crate::context::ShardContext;
+use crate::fetcher::IDLE_MAX;
 use crate::message::{
-    AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Parsed, Remember, Report, SlotAnswer, Standing,
-    ToScheduler, Wake,
+    Advisor, AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Parsed, Remember, Report, RulesFacts, Slot,
+    SlotAnswer, Standing, ToScheduler, Wake,
 };
-use crate::shard::{Gone, HostGone, ShardContext, memory};
+use crate::message::{Gone, HostGone};
 
 pub(crate) struct HostActor {
     cx: Rc<ShardContext>,
@@ -114,7 +116,7 @@ impl HostActor {
         }
         if std::mem::take(&mut self.closed) {
             let memo = state.borrow().memo();
-            let memory = memory::write(memo, &self.rules.borrow(), &self.cx.settings.user_agent);
+            let memory = memo::write(memo, &self.rules.borrow(), &self.cx.settings.user_agent);
             self.cx.port.remember(Remember { host: self.host.clone(), memory });
         }
         let wake = state.borrow().wake_at();

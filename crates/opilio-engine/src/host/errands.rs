@@ -8,14 +8,7 @@ use std::sync::Arc;
 use opilio_core::{Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, Score};
 use url::Url;
 
-/// Whose rules are awaited.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asker {
-    pub(crate) host: Host,
-    pub(crate) scheme: Scheme,
-    /// The number of this question: an answer to an older one is too late.
-    pub(crate) question: u64,
-}
+use crate::message::Asker;
 
 /// The errands of one host that are not over. Bounded by [`ERRANDS_MAX`] files, each of which is
 /// fetched once for all who ask meanwhile; of those there is one for each live origin at the most.

@@ -2,13 +2,14 @@
 
 mod actor;
 mod errands;
+pub(crate) mod memo;
 mod rules;
 
 pub(crate) use actor::{HostActor, RULES_FACTS, request_of};
-pub(crate) use errands::{Admitted, Asker, Errands};
+pub(crate) use errands::{Admitted, Errands};
 #[cfg(test)]
 pub(crate) use rules::judged;
-pub(crate) use rules::{Learnt, RulesFacts, RulesTable, Unjudged, patience};
+pub(crate) use rules::{Learnt, RulesTable, Unjudged, patience};
 
 #[cfg(test)]
 pub(crate) use chaos::{die_once_at, has_died};

@@ -3,14 +3,12 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use opilio_core::host::{HostState, Input, RulesAnswer};
 use opilio_core::{Fault, Host, HostPolicy, Lease, LeaseId, Outcome, Proposal, Scheme, Timestamp};
 use opilio_robots::Robots;
 use url::Url;
 
-use super::errands::Asker;
-use crate::message::{Errand, Report};
+use crate::message::{Asker, Errand, RulesFacts};
 
 /// Rules by scheme. The state remembers until when they hold.
 pub(crate) struct RulesTable {
@@ -33,26 +31,6 @@ struct OriginRules {
     hops: u8,
     /// They could not be had once.
     failed: bool,
-}
-
-/// What came of a fetch of robots.txt, wherever it was made.
-#[derive(Clone, Debug)]
-pub(crate) struct RulesFacts {
-    pub(crate) outcome: Outcome,
-    pub(crate) body: Bytes,
-    pub(crate) location: Option<Url>,
-}
-
-impl RulesFacts {
-    pub(crate) fn of(report: &Report) -> Self {
-        let body = report.answer.as_ref().map(|answer| answer.body.clone()).unwrap_or_default();
-        Self { outcome: report.outcome, body, location: report.location.clone() }
-    }
-
-    /// Nothing was fetched.
-    pub(crate) fn nothing() -> Self {
-        Self { outcome: Outcome::Failed(Fault::Timeout), body: Bytes::new(), location: None }
-    }
 }
 
 /// Which leases an origin's rules have not been asked about.

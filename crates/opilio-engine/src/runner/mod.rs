@@ -4,10 +4,8 @@
 //! into bytes and records that every other room can carry.
 
 mod actor;
-mod backlog;
 mod slow;
 mod watch;
 
 pub(crate) use actor::{OVERDUE, RunnerSetup, SpiderRunner};
-pub(crate) use backlog::ParseBacklog;
 pub(crate) use watch::ParseWatch;

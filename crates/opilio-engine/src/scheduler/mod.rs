@@ -4,11 +4,9 @@
 mod actor;
 mod cookies;
 mod names;
-mod port;
 mod state;
 
 pub(crate) use actor::{SchedulerChannels, SchedulerLoop, ShardRoad};
 pub(crate) use cookies::{KeptCookies, recall};
 pub(crate) use opilio_core::scheduling::Syncing;
-pub(crate) use port::{SchedulerPort, SchedulerSenders};
 pub(crate) use state::{QueuedScope, Scheduler, SchedulerOutcome, SchedulerSetup};

@@ -1,73 +1,25 @@
 //! The shard actor owns the table of its live hosts. A host's state outlives its actor: the table
 //! holds it, so that an actor that panics comes back with its hold and strikes.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input, RulesAnswer};
-use opilio_core::{Hints, Host, Lease, LeaseId, Scheme, Timestamp};
+use opilio_core::{Hints, Host, Lease, LeaseId, Scheme};
 use opilio_fetch::Fetcher;
 
 use super::cached::{self, Missing};
-use super::memory;
-use crate::clock::Clock;
+use crate::context::ShardContext;
 use crate::death::DeathWatch;
-use crate::host::{
-    Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesFacts, RulesTable, Unjudged, patience,
-};
+use crate::host::{Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesTable, Unjudged, memo, patience};
 use crate::message::{
-    Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Passivated, PoolLink, Settled,
-    ShardCounts, ShardReport, Stamp, ToScheduler, Wake, Work,
+    Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Gone, HostGone, Passivated,
+    RulesFacts, Settled, ShardCounts, ShardReport, Stamp, ToScheduler, Wake, Work,
 };
 use crate::outbox::Outbox;
-use crate::scheduler::SchedulerPort;
-use crate::settings::Settings;
-
-/// What all actors of a shard share: where to send, and the crawl's settings.
-pub(crate) struct ShardContext {
-    pub(crate) shard: usize,
-    pub(crate) clock: Clock,
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) pool: PoolLink,
-    pub(crate) runner: Outbox<Deliver>,
-    pub(crate) port: SchedulerPort,
-    pub(crate) counts: Rc<Cell<ShardCounts>>,
-    pub(crate) gone: Outbox<HostGone>,
-    /// Reads answers from the cache, if the crawl has one.
-    pub(crate) cache: Option<Rc<Fetcher>>,
-    /// Before this instant hosts may have been asked what no memo of theirs tells, if at all: a run did
-    /// not drain.
-    pub(crate) unsure: Option<Timestamp>,
-}
-
-impl ShardContext {
-    pub(crate) fn count(&self, change: impl FnOnce(&mut ShardCounts)) {
-        let mut counts = self.counts.get();
-        change(&mut counts);
-        self.counts.set(counts);
-    }
-}
-
-/// A host actor has stopped.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct HostGone {
-    pub(crate) host: Host,
-    pub(crate) why: Gone,
-}
-
-/// Why a host actor stopped.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Gone {
-    /// Nothing to do.
-    Passive,
-    /// It panicked.
-    Died,
-}
 
 /// What a shard needs to begin.
 pub(crate) struct ShardSetup {
@@ -164,7 +116,7 @@ impl Shard {
     /// Hands a host to the store. It is kept here, too, until the store has it.
     fn passivate(&mut self, host: Host, live: &Live) {
         let memo = live.state.borrow().memo();
-        let memory = memory::write(memo, &live.rules.borrow(), &self.cx.settings.user_agent);
+        let memory = memo::write(memo, &live.rules.borrow(), &self.cx.settings.user_agent);
         self.stamp = Stamp(self.stamp.0 + 1);
         let stamp = self.stamp;
         self.leaving.insert(host.clone(), Leaving { memo, rules: live.rules.clone(), stamp });
@@ -286,7 +238,7 @@ fn recall(
     memory: Option<&[u8]>,
 ) -> (Option<HostMemo>, Rc<RefCell<RulesTable>>) {
     let user_agent = &cx.settings.user_agent;
-    let read = memory.and_then(|bytes| memory::read(bytes, user_agent));
+    let read = memory.and_then(|bytes| memo::read(bytes, user_agent));
     if memory.is_some() && read.is_none() {
         tracing::warn!(%host, "what was kept of this host cannot be read: it is met as for the first time");
     }

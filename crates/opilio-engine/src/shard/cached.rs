@@ -7,7 +7,7 @@ use opilio_core::{Host, Lease, Outcome};
 use opilio_fetch::Fetcher;
 use opilio_spider::data::Reads;
 
-use super::ShardContext;
+use crate::context::ShardContext;
 use crate::fetcher::answer_of;
 use crate::host::request_of;
 use crate::message::Deliver;

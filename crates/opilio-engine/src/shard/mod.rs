@@ -2,6 +2,5 @@
 
 mod actor;
 mod cached;
-pub(crate) mod memory;
 
-pub(crate) use actor::{Gone, HostGone, Shard, ShardContext, ShardSetup};
+pub(crate) use actor::{Shard, ShardSetup};

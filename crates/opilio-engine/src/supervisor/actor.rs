@@ -18,8 +18,8 @@ use crate::message::{
 };
 use crate::outbox::Outbox;
 use crate::past::Totals;
+use crate::port::{SchedulerPort, SchedulerSenders};
 use crate::runner::{OVERDUE, ParseWatch};
-use crate::scheduler::{SchedulerPort, SchedulerSenders};
 use crate::signals::Signals;
 use crate::supervisor::Progress;
 use crate::supervisor::intake::MemoryWatch;

@@ -22,14 +22,14 @@ use opilio_spider::same::{Bodies, Firsts};
 use opilio_spider::{Answer, ParseError, Spider, step};
 use url::Url;
 
-use super::backlog::ParseBacklog;
 use super::slow::SlowSteps;
 use super::watch::ParseWatch;
+use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
 use crate::message::{Deliver, Name, OutputRefused, Parsed};
 use crate::outbox::Outbox;
-use crate::scheduler::SchedulerPort;
+use crate::port::SchedulerPort;
 use crate::settings::Settings;
 use context::{LeaseRef, PageContext};
 use redirect::{Hop, Whose};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use actix::Recipient;
 use opilio_core::scheduling::Standing;
 
-use crate::message::SlotsBack;
+use super::SlotsBack;
 
 /// One slot of a pool. It travels from the pool to a host and with its fetch, and comes back when it
 /// is dropped: by a fetch that ended or panicked, by a host that did not need it or died.

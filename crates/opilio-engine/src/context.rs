@@ -1,0 +1,39 @@
+//! What all actors of a shard share. No parent's type is in it: what leads upward is a recipient.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use opilio_core::Timestamp;
+use opilio_fetch::Fetcher;
+
+use crate::clock::Clock;
+use crate::message::{Deliver, HostGone, PoolLink, ShardCounts};
+use crate::outbox::Outbox;
+use crate::port::SchedulerPort;
+use crate::settings::Settings;
+
+/// What all actors of a shard share: where to send, and the crawl's settings.
+pub(crate) struct ShardContext {
+    pub(crate) shard: usize,
+    pub(crate) clock: Clock,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) pool: PoolLink,
+    pub(crate) runner: Outbox<Deliver>,
+    pub(crate) port: SchedulerPort,
+    pub(crate) counts: Rc<Cell<ShardCounts>>,
+    pub(crate) gone: Outbox<HostGone>,
+    /// Reads answers from the cache, if the crawl has one.
+    pub(crate) cache: Option<Rc<Fetcher>>,
+    /// Before this instant hosts may have been asked what no memo of theirs tells, if at all: a run did
+    /// not drain.
+    pub(crate) unsure: Option<Timestamp>,
+}
+
+impl ShardContext {
+    pub(crate) fn count(&self, change: impl FnOnce(&mut ShardCounts)) {
+        let mut counts = self.counts.get();
+        change(&mut counts);
+        self.counts.set(counts);
+    }
+}

@@ -1,0 +1,45 @@
+//! What a host actor hears from its shard, its pool and its fetches.
+
+use actix::Message;
+use opilio_core::{LeaseId, Outcome, Proposal, Scheme, Timestamp};
+use opilio_spider::Answer;
+use url::Url;
+
+use super::Slot;
+
+/// The shard has told the host's state something: take a step.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub(crate) struct Wake;
+
+/// What a pool answers to a host that asked for a slot.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum SlotAnswer {
+    /// The right to start one fetch now.
+    Granted(Slot),
+    /// The common budget of the host's group affords no start before this time.
+    Denied { until: Timestamp },
+}
+
+/// What happened to a fetch, and the verdict that the fetcher proposes. The host decides.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Report {
+    pub(crate) what: FetchFor,
+    pub(crate) outcome: Outcome,
+    /// With what the answer says about the host's limits.
+    pub(crate) proposal: Proposal,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) location: Option<Url>,
+    pub(crate) error: Option<String>,
+}
+
+/// What a fetch is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FetchFor {
+    /// One attempt of a lease.
+    Lease(LeaseId),
+    /// The robots.txt of an origin.
+    Rules(Scheme),
+}

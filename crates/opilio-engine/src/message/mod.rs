@@ -1,0 +1,46 @@
+//! Every message between the rooms of the engine.
+//!
+//! | message | from → to | bounded by |
+//! | --- | --- | --- |
+//! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that was asked for |
+//! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | leases out |
+//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each a live host, and the slots; pages that wait keep the pool from granting slots |
+//! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
+//! | [`Remember`] | host → scheduler | its channel; one that does not fit waits in the port |
+//! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin |
+//! | [`ErrandResult`] | that host → scheduler → shard of the asker (→ its state, [`Wake`]) | errands |
+//! | [`AskSlot`] / [`SlotAnswer`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
+//! | [`Fetch`] | host → fetcher pool | granted slots |
+//! | [`Report`] | fetcher → host | in flight |
+//! | [`Deliver`] | host → spider runner | the parse backlog |
+//! | [`Take`] | supervisor → fetcher pool | one a shard |
+//! | [`FromScheduler`] | scheduler → supervisor | one a turn |
+//! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
+//! | [`SlotsWanted`], [`Lend`], [`Lent`], [`MoreSlots`] | fetcher pools ⇄ supervisor | one a shard |
+//! | [`OutputRefused`] | spider runner → supervisor | one a runner |
+//! | [`ActorDied`] | an actor that panicked → supervisor | one an actor |
+//!
+//! Between the scheduler and a shard each direction has one road, so that nothing overtakes its answer.
+
+mod advisor;
+mod host;
+mod pool;
+mod runner;
+mod scheduler;
+mod shard;
+mod slot;
+mod supervisor;
+
+pub(crate) use advisor::Advisor;
+pub(crate) use host::{FetchFor, Report, SlotAnswer, Wake};
+pub(crate) use opilio_core::scheduling::{Stamp, Standing};
+pub(crate) use pool::{AskSlot, Fetch, Lend, MoreSlots, PoolLink, SlotsBack, Take};
+pub(crate) use runner::Deliver;
+pub(crate) use scheduler::{Name, Parsed, Passivated, Remember, ToScheduler};
+pub(crate) use shard::{
+    Asker, Assign, AssignedErrand, Drain, Errand, ErrandResult, Gone, HostGone, RulesFacts, Settled, Work,
+};
+pub(crate) use slot::{Returned, Slot};
+pub(crate) use supervisor::{
+    ActorDied, Books, Drained, FromScheduler, Lent, OutputRefused, ShardCounts, ShardReport, SlotsWanted,
+};

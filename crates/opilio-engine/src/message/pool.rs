@@ -1,0 +1,60 @@
+//! What a fetcher pool hears: hosts that ask for slots and start fetches, slots that move, and the intake level.
+
+use actix::{Message, Recipient};
+use opilio_core::Group;
+use opilio_core::intake::IntakeLevel;
+use opilio_core::scheduling::Standing;
+use opilio_fetch::FetchRequest;
+
+use super::{Advisor, FetchFor, Report, Slot, SlotAnswer};
+
+/// A host could start a fetch now.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct AskSlot {
+    pub(crate) host: Recipient<SlotAnswer>,
+    /// Whether it can be trusted not to sit on the slot.
+    pub(crate) standing: Standing,
+    /// Its group, where groups have a common budget.
+    pub(crate) group: Option<Group>,
+}
+
+/// Slots have come back: see [`Slot`].
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct SlotsBack;
+
+/// What to fetch in a granted slot.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Fetch {
+    pub(crate) slot: Slot,
+    pub(crate) what: FetchFor,
+    pub(crate) request: FetchRequest,
+    /// The attempt, and the retry policy that applies to it.
+    pub(crate) advisor: Advisor,
+    pub(crate) reply: Recipient<Report>,
+}
+
+/// How hosts reach the fetcher pool of their shard.
+pub(crate) struct PoolLink {
+    pub(crate) slots: Recipient<AskSlot>,
+    pub(crate) fetches: Recipient<Fetch>,
+}
+
+/// How much may be started from now on, since memory is scarce or no longer so.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub(crate) struct Take(pub(crate) IntakeLevel);
+
+/// Give up idle slots for the benefit of another shard.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Lend {
+    pub(crate) to: usize,
+}
+
+/// More slots for this pool.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct MoreSlots(pub(crate) u32);

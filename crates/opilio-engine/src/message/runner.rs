@@ -1,0 +1,34 @@
+//! What a spider runner hears.
+
+use actix::Message;
+use opilio_core::Lease;
+use opilio_core::host::Delivery;
+use opilio_frontier::{Decided, Known};
+use opilio_spider::Answer;
+use url::Url;
+
+/// A finished lease for the spider.
+#[derive(Message, Debug)]
+#[rtype(result = "()")]
+pub(crate) struct Deliver {
+    pub(crate) lease: Lease,
+    pub(crate) delivery: Delivery,
+    pub(crate) attempts: u16,
+    pub(crate) answer: Option<Answer>,
+    pub(crate) location: Option<Url>,
+    pub(crate) error: Option<String>,
+    /// Of one that was redirected to a known URL, its `location`: what that came to.
+    pub(crate) known: Option<Known>,
+}
+
+impl Deliver {
+    /// What was decided of a redirected URL.
+    pub(crate) fn decided(Decided { lease, target, known }: Decided) -> Self {
+        let (delivery, error) = match known {
+            Known::Failed(reason) => (Delivery::Failure(reason), Some(format!("redirected to {target}"))),
+            Known::Page | Known::Wall | Known::OwnWall => (Delivery::Redirect, None),
+        };
+        let (attempts, location) = (lease.record.attempts.requests, Url::parse(&target).ok());
+        Self { lease, delivery, attempts, answer: None, location, error, known: Some(known) }
+    }
+}
