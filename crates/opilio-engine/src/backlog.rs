@@ -1,29 +1,46 @@
 //! How many pages of a shard are fetched, and not yet given to the store.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A count that the pool looks at before it lets anything new start. Counts pages that are parsed
-/// elsewhere; those that wait for the runner are few by the bound of its mailbox and are counted by
-/// their senders' outboxes.
-#[derive(Clone, Default)]
+/// A count that the pool looks at before it lets anything new start: pages that wait for the runner, and
+/// those that are parsed on other threads.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ParseBacklog {
-    pages: Rc<Cell<u32>>,
+    pages: Arc<AtomicU32>,
 }
+
+/// A page that counts until this is dropped: by a runner that takes the page, or dies with it.
+#[derive(Debug)]
+pub(crate) struct WaitingPage(ParseBacklog);
 
 impl ParseBacklog {
     pub(crate) fn begin(&self, pages: u32) {
-        self.pages.set(self.pages.get() + pages);
+        self.pages.fetch_add(pages, Ordering::AcqRel);
     }
 
     pub(crate) fn end(&self, pages: u32) {
-        self.pages.set(self.pages.get().saturating_sub(pages));
+        let less = |now: u32| Some(now.saturating_sub(pages));
+        let _ = self.pages.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
+    }
+
+    /// A page is on its way to the runner.
+    pub(crate) fn wait(&self) -> WaitingPage {
+        self.begin(1);
+        WaitingPage(self.clone())
     }
 
     /// Whether parsing is so far behind that fetching should wait for it.
     pub(crate) fn is_full(&self) -> bool {
-        self.pages.get() >= PAGES_MAX
+        self.pages.load(Ordering::Acquire) >= PAGES_MAX
     }
 }
 
+impl Drop for WaitingPage {
+    fn drop(&mut self) {
+        self.0.end(1);
+    }
+}
+
+/// With these, as many more as there are slots may be on their way.
 const PAGES_MAX: u32 = 64;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use opilio_core::Timestamp;
 use opilio_fetch::Fetcher;
 
+use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::message::{Deliver, HostGone, PoolLink, ShardCounts};
 use crate::outbox::Outbox;
@@ -20,6 +21,8 @@ pub(crate) struct ShardContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: PoolLink,
     pub(crate) runner: Outbox<Deliver>,
+    /// Pages that are fetched and not yet given to the store.
+    pub(crate) backlog: ParseBacklog,
     pub(crate) port: SchedulerPort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) gone: Outbox<HostGone>,

@@ -26,7 +26,7 @@ use crate::context::ShardContext;
 use crate::death::DeathWatch;
 use crate::error::CrawlError;
 use crate::exporter::{self, Rows, Written};
-use crate::fetcher::{Pool, PoolSetup, connections_max};
+use crate::fetcher::{ConnectionPlaces, Pool, PoolSetup};
 use crate::memory::MemoryLimit;
 use crate::message::{PoolLink, Remember, ToScheduler};
 use crate::outbox::Outbox;
@@ -93,7 +93,7 @@ pub(crate) type MakeTransport = Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>
 struct ShardParts<S: Spider> {
     shard: usize,
     slots: u32,
-    connections: usize,
+    connections: ConnectionPlaces,
     spider: Arc<S>,
     settings: Arc<Settings>,
     encoders: Vec<Box<dyn Encoder<S::Item>>>,
@@ -360,11 +360,11 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         let (total, shards, shard) = (plan.in_flight, shards as u32, shard as u32);
         total / shards + u32::from(shard < total % shards)
     };
-    let connections = connections_max(shards);
+    let connections = ConnectionPlaces::of_crawl(plan.in_flight);
     let parts = plan.encoders.into_iter().enumerate().map(|(shard, encoders)| ShardParts {
         shard,
         slots: share(shard),
-        connections,
+        connections: connections.clone(),
         spider: plan.spider.clone(),
         settings: plan.settings.clone(),
         encoders,
@@ -440,7 +440,7 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
         encoders,
         port: port.clone(),
         watch: watch.clone(),
-        backlog,
+        backlog: backlog.clone(),
         cores,
         files,
         death: DeathWatch::new("spider runner", died.clone()),
@@ -456,6 +456,7 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
             settings,
             pool,
             runner,
+            backlog,
             port,
             counts,
             gone,

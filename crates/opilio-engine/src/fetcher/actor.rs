@@ -15,7 +15,7 @@ use opilio_fetch::{Connection, Fetched, Fetcher};
 use opilio_spider::reading::words_of_panic;
 
 use super::answer::answer_of;
-use super::kept::{Connections, Keeping};
+use super::kept::{ConnectionPlaces, Connections, Keeping};
 use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
@@ -39,8 +39,8 @@ pub(crate) struct PoolSetup {
     pub(crate) slots: u32,
     /// The common budgets of groups, if they have any.
     pub(crate) groups: GroupBudgets,
-    /// Connections that may be kept open for later.
-    pub(crate) connections: usize,
+    /// For connections that are kept open for later.
+    pub(crate) connections: ConnectionPlaces,
     pub(crate) clock: Clock,
     pub(crate) fetcher: Rc<Fetcher>,
     pub(crate) port: SchedulerPort,
@@ -201,10 +201,10 @@ impl Handler<Fetch> for Pool {
         self.clock.fault("fetcher pool");
         let fetcher = self.fetcher.clone();
         let fetch_max = self.fetch_max;
-        let (counts, clock) = (self.counts.clone(), self.clock);
-        let Fetch { slot, what, mut request, advisor, reply } = fetch;
+        let (counts, clock, backlog) = (self.counts.clone(), self.clock, self.backlog.clone());
+        let Fetch { slot, what, mut request, idle, advisor, reply } = fetch;
         let kept = match request.connection {
-            Connection::Keep => Keeping::begin(&self.connections, self.clock, &request.url),
+            Connection::Keep => Keeping::begin(&self.connections, self.clock, &request.url, idle),
             Connection::Close | Connection::Fresh => None,
         };
         if kept.is_none() && request.connection == Connection::Keep {
@@ -217,12 +217,14 @@ impl Handler<Fetch> for Pool {
             let fetch = AssertUnwindSafe(fetcher.fetch(request)).catch_unwind();
             let ended = tokio::time::timeout(fetch_max, fetch).await;
             let seen = Seen { what, advisor, now: clock.now() };
-            let report = match ended {
+            let mut report = match ended {
                 Ok(Ok(fetched)) => seen.report(fetched, &counts),
                 Ok(Err(panic)) => seen.panicked(&words_of_panic(&*panic)),
                 Err(_) => seen.lost(),
             };
             drop(kept);
+            // It counts before its slot is free for the next one.
+            report.waits = report.answer.is_some().then(|| backlog.wait());
             // The slot is free before the host hears of it, so that it can start the next one at once.
             drop(slot);
             if let Err(SendError::Full(report)) = reply.try_send(report) {
@@ -253,7 +255,8 @@ impl Seen {
         counts.set(now);
         let (location, error) = (fetched.location.take(), fetched.error.take());
         let proposal = self.advisor.propose(self.now, outcome, hints);
-        Report { what: self.what, outcome, proposal, answer: answer_of(fetched), location, error }
+        let answer = answer_of(fetched);
+        Report { what: self.what, outcome, proposal, answer, location, error, waits: None }
     }
 
     /// The fetch was given up: it is not known whether the server acted on it.
@@ -269,7 +272,8 @@ impl Seen {
     fn failed(self, fault: Fault, error: String) -> Report {
         let outcome = Outcome::Failed(fault);
         let proposal = self.advisor.propose(self.now, outcome, Hints::default());
-        Report { what: self.what, outcome, proposal, answer: None, location: None, error: Some(error) }
+        let (what, error) = (self.what, Some(error));
+        Report { what, outcome, proposal, answer: None, location: None, error, waits: None }
     }
 }
 

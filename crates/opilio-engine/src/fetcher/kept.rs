@@ -1,5 +1,5 @@
-//! Which requests leave their connection open, so that a shard's open connections stay bounded
-//! however many hosts it meets.
+//! Which requests leave their connection open, so that the open connections of a crawl stay bounded
+//! however many hosts it meets: an idle one takes some 50 kB (hyper's buffers above all).
 //!
 //! The transport closes an idle connection by itself after a while; here is counted what may still be
 //! open, and never too little of it. It decides nothing but whether one more is kept.
@@ -7,6 +7,8 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opilio_core::Timestamp;
@@ -17,11 +19,49 @@ use crate::clock::Clock;
 /// An idle connection is kept no longer than this.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(15);
 
+/// The places for open connections, which all shards of a crawl share: a host that has a shard to itself may
+/// use all of them.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectionPlaces {
+    max: usize,
+    taken: Arc<AtomicUsize>,
+}
+
+impl ConnectionPlaces {
+    /// So many.
+    fn new(max: usize) -> Self {
+        Self { max, taken: Arc::default() }
+    }
+
+    /// The places of a crawl with so many requests in flight. Half of the files that the process may have open
+    /// is for connections that are not kept, and for files.
+    pub(crate) fn of_crawl(in_flight_max: u32) -> Self {
+        #[cfg(test)]
+        if let Some(max) = CONNECTIONS_MAX.get() {
+            return Self::new(max);
+        }
+        let files = files_max().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
+        Self::new((in_flight_max as usize).saturating_mul(2).max(KEPT_MIN).min(files / 2))
+    }
+
+    /// Takes a place for a connection that is used again after so long. The longer that is, the fewer of the
+    /// places serve: what is left is for hosts that are asked sooner.
+    fn take(&self, idle: Duration) -> bool {
+        let sooner = IDLE_MAX.saturating_sub(idle).as_secs_f64() / IDLE_MAX.as_secs_f64();
+        let places = (self.max as f64 * sooner).ceil() as usize;
+        let more = |taken| (taken < places).then_some(taken + 1);
+        self.taken.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok()
+    }
+
+    fn give_back(&self, places: usize) {
+        self.taken.fetch_sub(places, Ordering::AcqRel);
+    }
+}
+
 /// The connections of a shard that may be open.
 #[derive(Debug)]
 pub(super) struct Connections {
-    max: usize,
-    open: usize,
+    places: ConnectionPlaces,
     origins: HashMap<Origin, Open>,
     /// Origins that fell idle, in the order in which they did.
     idle: VecDeque<(Timestamp, Origin)>,
@@ -37,23 +77,23 @@ struct Open {
 }
 
 impl Connections {
-    /// Keeps at most so many.
-    pub(super) fn new(max: usize) -> Self {
-        Self { max, open: 0, origins: HashMap::new(), idle: VecDeque::new() }
+    /// Each that is kept takes one of these places.
+    pub(super) fn new(places: ConnectionPlaces) -> Self {
+        Self { places, origins: HashMap::new(), idle: VecDeque::new() }
     }
 
-    /// A request begins: tells whether its connection may be kept.
-    fn begin(&mut self, now: Timestamp, origin: &Origin) -> bool {
+    /// A request begins, and the next one of its host is expected after `idle`: tells whether its connection
+    /// may be kept.
+    fn begin(&mut self, now: Timestamp, origin: &Origin, idle: Duration) -> bool {
         self.expire(now);
         let known = self.origins.get(origin).map_or((0, 0), |open| (open.requests, open.connections));
         let needs_one = known.0 >= known.1;
-        if needs_one && self.open >= self.max {
+        if needs_one && !self.places.take(idle) {
             return false;
         }
         let open = self.origins.entry(origin.clone()).or_default();
         open.requests += 1;
         open.connections += usize::from(needs_one);
-        self.open += usize::from(needs_one);
         true
     }
 
@@ -74,7 +114,7 @@ impl Connections {
             if self.origins.get(&origin).is_some_and(over)
                 && let Some(open) = self.origins.remove(&origin)
             {
-                self.open -= open.connections;
+                self.places.give_back(open.connections);
             }
         }
     }
@@ -89,9 +129,14 @@ pub(super) struct Keeping {
 
 impl Keeping {
     /// Begins a request, if its connection may be kept.
-    pub(super) fn begin(connections: &Rc<RefCell<Connections>>, clock: Clock, url: &Url) -> Option<Self> {
+    pub(super) fn begin(
+        connections: &Rc<RefCell<Connections>>,
+        clock: Clock,
+        url: &Url,
+        idle: Duration,
+    ) -> Option<Self> {
         let origin = url.origin();
-        let kept = connections.borrow_mut().begin(clock.now(), &origin);
+        let kept = connections.borrow_mut().begin(clock.now(), &origin, idle);
         kept.then(|| Self { connections: connections.clone(), origin, clock })
     }
 }
@@ -100,17 +145,6 @@ impl Drop for Keeping {
     fn drop(&mut self) {
         self.connections.borrow_mut().end(self.clock.now(), &self.origin);
     }
-}
-
-/// How many connections each of so many shards may keep: half of the files that the process may have open
-/// is for the requests under way, and for files.
-pub(crate) fn connections_max(shards: usize) -> usize {
-    #[cfg(test)]
-    if let Some(max) = CONNECTIONS_MAX.get() {
-        return max;
-    }
-    let files = files_max().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
-    (files / 2).min(KEPT_MAX) / shards.max(1)
 }
 
 #[cfg(unix)]
@@ -123,8 +157,8 @@ fn files_max() -> Option<u64> {
     None
 }
 
-/// More of them than this are of no use to anybody.
-const KEPT_MAX: usize = 1 << 16;
+/// Some 25 MB of idle connections, with pages of 20 kB.
+const KEPT_MIN: usize = 512;
 
 #[cfg(test)]
 thread_local! {
@@ -146,15 +180,40 @@ mod tests {
 
     #[test]
     fn a_connection_counts_until_it_was_idle_for_15_seconds() {
-        let mut connections = Connections::new(1);
+        let mut connections = Connections::new(ConnectionPlaces::new(1));
         let at = Timestamp::from_secs;
-        assert!(connections.begin(at(0), &origin(0)));
-        assert!(!connections.begin(at(1), &origin(1)), "one is kept already");
+        let soon = Duration::ZERO;
+        assert!(connections.begin(at(0), &origin(0), soon));
+        assert!(!connections.begin(at(1), &origin(1), soon), "one is kept already");
         connections.end(at(2), &origin(0));
-        assert!(connections.begin(at(10), &origin(0)), "it is used again");
+        assert!(connections.begin(at(10), &origin(0), soon), "it is used again");
         connections.end(at(11), &origin(0));
-        assert!(!connections.begin(at(25), &origin(1)));
-        assert!(connections.begin(at(26), &origin(1)));
+        assert!(!connections.begin(at(25), &origin(1), soon));
+        assert!(connections.begin(at(26), &origin(1), soon));
+    }
+
+    #[test]
+    fn hosts_that_are_asked_late_leave_places_to_those_that_are_asked_soon() {
+        let mut connections = Connections::new(ConnectionPlaces::new(9));
+        let (soon, late) = (Duration::from_millis(10), Duration::from_secs(10));
+        let kept = (0..20).filter(|n| connections.begin(Timestamp::EPOCH, &origin(*n), late)).count();
+        assert_eq!(kept, 3, "a third of the places, for a third of the time is left");
+        let kept = (20..40).filter(|n| connections.begin(Timestamp::EPOCH, &origin(*n), soon)).count();
+        assert_eq!(kept, 6);
+        assert!(!connections.begin(Timestamp::EPOCH, &origin(0), soon));
+        connections.end(Timestamp::EPOCH, &origin(0));
+        assert!(connections.begin(Timestamp::EPOCH, &origin(0), late), "it is open already");
+    }
+
+    #[test]
+    fn the_shards_of_a_crawl_share_its_places() {
+        let places = ConnectionPlaces::new(3);
+        let (mut one, mut other) = (Connections::new(places.clone()), Connections::new(places));
+        let begin = |connections: &mut Connections, n| {
+            connections.begin(Timestamp::EPOCH, &origin(n), Duration::ZERO)
+        };
+        assert!(begin(&mut one, 0) && begin(&mut one, 1) && begin(&mut other, 2));
+        assert!(!begin(&mut other, 3) && !begin(&mut one, 3));
     }
 
     proptest! {
@@ -164,7 +223,7 @@ mod tests {
             steps in prop::collection::vec((0u8..6, any::<bool>(), 0u64..9), 1..200),
             max in 1usize..6,
         ) {
-            let mut connections = Connections::new(max);
+            let mut connections = Connections::new(ConnectionPlaces::new(max));
             let mut now = Timestamp::EPOCH;
             // By origin: requests under way, and since when each idle connection is idle.
             let mut pool: HashMap<u8, (usize, Vec<Timestamp>)> = HashMap::new();
@@ -175,7 +234,7 @@ mod tests {
                 }
                 let (under_way, idle) = pool.entry(n).or_default();
                 if begins {
-                    if connections.begin(now, &origin(n)) {
+                    if connections.begin(now, &origin(n), Duration::from_secs(wait)) {
                         idle.pop();
                         *under_way += 1;
                     }
@@ -185,7 +244,8 @@ mod tests {
                     connections.end(now, &origin(n));
                 }
                 let open: usize = pool.values().map(|(under_way, idle)| under_way + idle.len()).sum();
-                prop_assert!(open <= connections.open && connections.open <= max);
+                let taken = connections.places.taken.load(Ordering::Acquire);
+                prop_assert!(open <= taken && taken <= max);
             }
         }
     }

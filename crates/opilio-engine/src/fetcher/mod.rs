@@ -8,4 +8,4 @@ pub(crate) use actor::{Pool, PoolSetup};
 pub(crate) use answer::answer_of;
 #[cfg(test)]
 pub(crate) use kept::CONNECTIONS_MAX;
-pub(crate) use kept::{IDLE_MAX, connections_max};
+pub(crate) use kept::{ConnectionPlaces, IDLE_MAX};

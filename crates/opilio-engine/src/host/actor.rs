@@ -109,9 +109,11 @@ impl HostActor {
                 state.borrow_mut().handle(now, answer);
             }
         }
-        if let Some((lease, report)) = self.report.take()
+        if let Some((lease, mut report)) = self.report.take()
             && state.borrow().is_undecided(lease)
         {
+            // Other fetches decide: they must not wait for this one.
+            report.waits = None;
             self.undecided.insert(lease, report);
         }
         if std::mem::take(&mut self.closed) {
@@ -259,7 +261,8 @@ impl HostActor {
         let outcome = Outcome::Answered(200);
         let proposal = advisor.propose(self.cx.clock.now(), outcome, Hints::default());
         let what = FetchFor::Lease(lease);
-        let report = Report { what, outcome, proposal, answer: Some(answer), location: None, error: None };
+        let (answer, location, error, waits) = (Some(answer), None, None, None);
+        let report = Report { what, outcome, proposal, answer, location, error, waits };
         self.report = Some((lease, report));
         Input::Report { lease, outcome, proposal }
     }
@@ -294,21 +297,26 @@ impl HostActor {
         advisor: Advisor,
     ) -> bool {
         self.cx.settings.dress(&self.host, &mut request);
-        if self.next_start_is_far() {
+        let idle = self.idle_time();
+        if idle > IDLE_MAX {
+            // It is closed by then: it would only be a burden, to the server and to us.
             request.connection = Connection::Close;
         }
         // The state starts nothing without a grant; should it, nothing is sent.
         let Some(slot) = self.slot.take() else { return true };
-        let fetch = Fetch { slot, what, request, advisor, reply: ctx.address().recipient() };
+        let fetch = Fetch { slot, what, request, idle, advisor, reply: ctx.address().recipient() };
         self.cx.pool.fetches.try_send(fetch).is_err()
     }
 
-    /// Whether an idle connection would only be a burden, to the server and to us: whatever it is that
-    /// keeps the next start away (rate, crawl delay, quota, what was learnt), it is closed by then.
-    fn next_start_is_far(&self) -> bool {
-        let now = self.cx.clock.now();
+    /// How long the connection of a request would be idle after it, whatever it is that keeps the next start
+    /// away: rate, crawl delay, quota, the pace that was learnt.
+    fn idle_time(&self) -> Duration {
         let host = self.state.borrow().snapshot();
-        host.spacing > IDLE_MAX || host.next_start.is_some_and(|at| at.since(now) > IDLE_MAX)
+        let next = host.next_start.map_or(Duration::ZERO, |at| at.since(self.cx.clock.now()));
+        let idle = host.spacing.max(next);
+        let has_more = host.ready + host.waiting > 0;
+        // Without another URL in hand nobody knows: its pages may have links.
+        if has_more { idle } else { idle.max(IDLE_MAX / 2) }
     }
 
     fn deliver(&mut self, lease: Lease, delivery: Delivery, attempts: u16) {
@@ -316,8 +324,9 @@ impl HostActor {
         let earlier = self.undecided.remove(&lease.id);
         let report = self.report.take_if(|(id, _)| *id == lease.id).map(|(_, report)| report).or(earlier);
         let stated = report.as_ref().and_then(|report| report.proposal.hints.retry_after);
-        let (answer, location, mut error) =
-            report.map_or((None, None, None), |report| (report.answer, report.location, report.error));
+        let (answer, location, mut error, waits) = report.map_or((None, None, None, None), |report| {
+            (report.answer, report.location, report.error, report.waits)
+        });
         if let (None, Delivery::Failure(reason), Some((last, words))) = (&error, delivery, &self.last_error) {
             error = match reason {
                 // It waited for rules that could not be had, or for others to tell whose fault it was.
@@ -332,7 +341,17 @@ impl HostActor {
                 "asked for a wait of {seconds} s, which put its host aside for the rest of the run"
             ));
         }
-        self.cx.runner.send(Deliver { lease, delivery, attempts, answer, location, error, known: None });
+        let waits = waits.or_else(|| answer.is_some().then(|| self.cx.backlog.wait()));
+        self.cx.runner.send(Deliver {
+            lease,
+            delivery,
+            attempts,
+            answer,
+            location,
+            error,
+            known: None,
+            waits,
+        });
     }
 
     /// Tells the askers of an errand what it gave. Without a report nothing was fetched: the host is closed.

@@ -6,6 +6,7 @@ use opilio_spider::Answer;
 use url::Url;
 
 use super::Slot;
+use crate::backlog::WaitingPage;
 
 /// The shard has told the host's state something: take a step.
 #[derive(Message, Debug, Clone, Copy)]
@@ -33,6 +34,8 @@ pub(crate) struct Report {
     pub(crate) answer: Option<Answer>,
     pub(crate) location: Option<Url>,
     pub(crate) error: Option<String>,
+    /// Counts its answer while that is on its way to the runner.
+    pub(crate) waits: Option<WaitingPage>,
 }
 
 /// What a fetch is for.

@@ -1,5 +1,7 @@
 //! What a fetcher pool hears: hosts that ask for slots and start fetches, slots that move, and the intake level.
 
+use std::time::Duration;
+
 use actix::{Message, Recipient};
 use opilio_core::Group;
 use opilio_core::intake::IntakeLevel;
@@ -31,6 +33,8 @@ pub(crate) struct Fetch {
     pub(crate) slot: Slot,
     pub(crate) what: FetchFor,
     pub(crate) request: FetchRequest,
+    /// How long its connection would then be idle, as far as its host can tell.
+    pub(crate) idle: Duration,
     /// The attempt, and the retry policy that applies to it.
     pub(crate) advisor: Advisor,
     pub(crate) reply: Recipient<Report>,

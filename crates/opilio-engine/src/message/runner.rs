@@ -7,6 +7,8 @@ use opilio_frontier::{Decided, Known};
 use opilio_spider::Answer;
 use url::Url;
 
+use crate::backlog::WaitingPage;
+
 /// A finished lease for the spider.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
@@ -19,6 +21,8 @@ pub(crate) struct Deliver {
     pub(crate) error: Option<String>,
     /// Of one that was redirected to a known URL, its `location`: what that came to.
     pub(crate) known: Option<Known>,
+    /// Counts it while it has an answer that waits for the runner.
+    pub(crate) waits: Option<WaitingPage>,
 }
 
 impl Deliver {
@@ -29,6 +33,6 @@ impl Deliver {
             Known::Page | Known::Wall | Known::OwnWall => (Delivery::Redirect, None),
         };
         let (attempts, location) = (lease.record.attempts.requests, Url::parse(&target).ok());
-        Self { lease, delivery, attempts, answer: None, location, error, known: Some(known) }
+        Self { lease, delivery, attempts, answer: None, location, error, known: Some(known), waits: None }
     }
 }

@@ -1,6 +1,8 @@
 //! What the cache has needs no start: it is handed to the spider before the lease comes to its host, so
 //! that there is nothing to ask the gate for.
 
+use std::time::Duration;
+
 use actix::Message;
 use opilio_core::host::Delivery;
 use opilio_core::{Host, Lease, Outcome};
@@ -31,6 +33,10 @@ pub(super) async fn missing(
 ) -> Vec<Lease> {
     let mut missing = Vec::new();
     for lease in leases {
+        while cx.backlog.is_full() {
+            // What the cache has needs no slot, which would wait for the same.
+            tokio::time::sleep(PARSING).await;
+        }
         let answer = match request_of(&lease, &cx.settings.scope) {
             // Sitemaps are read another way, and rarely.
             Some((mut order, _, Reads::Page)) => {
@@ -51,7 +57,20 @@ pub(super) async fn missing(
         let location = fetched.location.clone();
         cx.count(|counts| counts.cached += 1);
         let answer = answer_of(fetched);
-        cx.runner.send(Deliver { lease, delivery, attempts: 0, answer, location, error: None, known: None });
+        let waits = answer.is_some().then(|| cx.backlog.wait());
+        cx.runner.send(Deliver {
+            lease,
+            delivery,
+            attempts: 0,
+            answer,
+            location,
+            error: None,
+            known: None,
+            waits,
+        });
     }
     missing
 }
+
+/// How soon to look again whether the runner has caught up.
+const PARSING: Duration = Duration::from_millis(1);

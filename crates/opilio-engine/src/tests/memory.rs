@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use opilio_core::{HostPolicy, per_second};
+use opilio_fetch::ScriptedAnswer;
 use tokio::time::Instant;
 
 use super::{List, crawler, page, run, urls, web};
-use crate::{CrawlError, Crawler, Stopped};
+use crate::{CrawlError, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
 const LIMIT: u64 = 1 << 30;
 
@@ -97,6 +98,48 @@ fn a_crawl_goes_on_one_at_a_time_with_what_the_allocator_keeps() {
     for pair in late.windows(2) {
         assert!(pair[1] - pair[0] >= Duration::from_millis(990), "{pair:?}");
     }
+}
+
+thread_local! {
+    /// Pages that were answered and not parsed, and the most that there were at a time.
+    static UNREAD: std::cell::Cell<(usize, usize)> = const { std::cell::Cell::new((0, 0)) };
+}
+
+/// Counts what it is given.
+struct Reader(List);
+
+impl Spider for Reader {
+    type Item = String;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        self.0.seeds()
+    }
+
+    fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> {
+        UNREAD.set((UNREAD.get().0 - 1, UNREAD.get().1));
+        Ok(())
+    }
+}
+
+#[test]
+fn pages_that_wait_to_be_parsed_are_bounded_however_fast_their_hosts_are() {
+    UNREAD.set((0, 0));
+    let spider =
+        Reader(List((0..60).flat_map(|n| urls(&format!("h{n}.example"), 20).collect::<Vec<_>>()).collect()));
+    let answer = |_: &str, _, _| {
+        let (unread, most) = UNREAD.get();
+        UNREAD.set((unread + 1, most.max(unread + 1)));
+        ScriptedAnswer::page("<title>at once</title>")
+    };
+    let (report, ..) = run(Crawler::new(spider)
+        .host(HostPolicy::new().unlimited_rate().in_flight(32))
+        .no_robots()
+        .total_in_flight(16)
+        .transport(web(answer)));
+    assert_eq!(report.unwrap().pages, 1_200);
+    // When 64 wait, others are in flight.
+    assert!(UNREAD.get().1 <= 64 + 16, "{} at a time", UNREAD.get().1);
 }
 
 #[test]

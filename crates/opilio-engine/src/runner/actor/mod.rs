@@ -123,7 +123,7 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
-        let Deliver { lease, delivery, attempts, answer, location, error, known } = deliver;
+        let Deliver { lease, delivery, attempts, answer, location, error, known, .. } = deliver;
         let Some(context) = self.open(lease, attempts) else { return };
         match (known, delivery, answer, location) {
             (Some(Known::Page), .., Some(target)) => self.alias(&context, &target),
@@ -570,8 +570,9 @@ impl<S: Spider> Actor for SpiderRunner<S> {
 impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
     type Result = ();
 
-    fn handle(&mut self, deliver: Deliver, ctx: &mut Self::Context) {
+    fn handle(&mut self, mut deliver: Deliver, ctx: &mut Self::Context) {
         self.clock.fault("spider runner");
+        drop(deliver.waits.take());
         self.guarded(LeaseRef::of(&deliver.lease, deliver.attempts), |runner| runner.read(ctx, deliver));
     }
 }
