@@ -7,6 +7,7 @@ pub mod descriptors;
 pub mod exit;
 pub mod logs;
 pub mod progress;
+pub mod settings;
 pub mod signal;
 pub mod state;
 pub mod summary;

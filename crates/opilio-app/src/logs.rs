@@ -13,8 +13,12 @@ use tracing_subscriber::EnvFilter;
 pub fn begin(verbose: u8, bar: ProgressBar) -> anyhow::Result<()> {
     let by_flag = match verbose {
         0 => "warn",
-        1 => "warn,opilio=info,opilio_engine=info,opilio_spider=info,opilio_core=info,opilio_fetch=info",
-        _ => "info,opilio=debug,opilio_engine=debug,opilio_spider=debug,opilio_core=debug,opilio_fetch=debug",
+        1 => {
+            "warn,opilio=info,opilio_app=info,opilio_engine=info,opilio_spider=info,opilio_core=info,opilio_fetch=info"
+        }
+        _ => {
+            "info,opilio=debug,opilio_app=debug,opilio_engine=debug,opilio_spider=debug,opilio_core=debug,opilio_fetch=debug"
+        }
     };
     let filter = match std::env::var("OPILIO_LOG") {
         Ok(text) => {

@@ -3,11 +3,10 @@
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use opilio_engine::{CrawlError, Crawler, Spider};
 use opilio_export::ExportError;
-use opilio_frontier::{DiskFrontier, Durability, FrontierError};
+use opilio_frontier::{DiskFrontier, FrontierError};
 
 use crate::exit::Failure;
 use crate::progress::Display;
@@ -19,38 +18,18 @@ pub struct State {
     pub dir: PathBuf,
     /// Goes on with the crawl that it holds.
     pub resume: bool,
-    /// Tries its failures again.
-    pub retry_failed: bool,
-    /// Keeps when each page was fetched.
-    pub history: bool,
-    /// Fetches pages again that are older than this.
-    pub refresh: Option<Duration>,
-    /// What a power cut may take of it.
-    pub durability: Option<Durability>,
 }
 
 impl State {
     /// Hands it to a crawler; says so when there is nothing to go on with.
     pub fn apply<S: Spider>(&self, crawler: Crawler<S>, display: &Display) -> Crawler<S> {
         leave_panics_to_the_store();
-        let mut crawler = crawler.state(&self.dir);
-        if let Some(durability) = self.durability {
-            crawler = crawler.durability(durability);
-        }
-        if self.history {
-            crawler = crawler.history();
-        }
-        if let Some(age) = self.refresh {
-            crawler = crawler.refresh(age);
-        }
+        let crawler = crawler.state(&self.dir);
         if !self.resume {
             return crawler;
         }
         if !DiskFrontier::is_there(&self.dir) {
             display.say(&format!("no crawl in {} to go on with: one begins", self.dir.display()));
-        }
-        if self.retry_failed {
-            crawler = crawler.retry_failed();
         }
         crawler.resume()
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use opilio_core::{Host, Reason};
 use opilio_engine::{CrawlReport, FailureRecord, Stopped};
+use opilio_fetch::AddressPolicy;
 use url::Url;
 
+use crate::settings::RunSettings;
 use crate::unit::{show_bytes, show_duration};
 
 /// What the end of a crawl is told with, besides its report.
@@ -18,6 +20,18 @@ pub struct Closing {
     pub is_kept: bool,
     /// Requests go through a proxy.
     pub is_proxied: bool,
+}
+
+impl Closing {
+    /// What the settings say about it.
+    #[must_use]
+    pub fn of(run: &RunSettings) -> Self {
+        Self {
+            private_allowed: run.addresses != AddressPolicy::public(),
+            is_kept: run.state.is_some(),
+            is_proxied: run.is_proxied,
+        }
+    }
 }
 
 /// The lines after a crawl.

@@ -1,6 +1,8 @@
-//! Times and sizes as people write them: `500ms`, `30s`, `5m`, `1h`; `10MiB`, `500KB`.
+//! Values as people write them: times (`500ms`, `30s`, `5m`, `1h`), sizes (`10MiB`, `500KB`), statuses, header fields.
 
 use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
 
 /// Reads a time that may be zero.
 ///
@@ -86,6 +88,17 @@ pub fn status(text: &str) -> Result<u16, String> {
         Ok(number @ 201..=999) => Ok(number),
         _ => Err(format!("{text:?} is no status: write numbers from 201 to 999, such as 403,999")),
     }
+}
+
+/// Reads a header field: `Name: value`.
+///
+/// # Errors
+/// When it is none, in words without the value.
+pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
+    let name = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header field"))?;
+    let value = value.trim().parse().map_err(|_| format!("the value of {name} is none that HTTP allows"))?;
+    Ok((name, value))
 }
 
 /// A size as people read it.

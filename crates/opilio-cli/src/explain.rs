@@ -1,16 +1,16 @@
 //! `opilio explain`: what the default policy decides about one attempt, as JSON.
 
 use std::io::Write;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use opilio::HostSettings;
 use opilio::core::explain::{Question, explain, outcome_by_policy, outcome_of_error};
-use opilio::{Backoff, HostPolicy, RetryPolicy};
+use opilio_app::settings::{CommandKind, Flags, HasSettings, NoSpider, SettingsTable};
+use opilio_app::unit::header;
 
 use opilio_app::exit::{Exit, Failure};
-use opilio_app::unit;
 
 /// Prints what is decided about one attempt, as JSON.
 ///
@@ -39,24 +39,16 @@ pub(crate) struct ExplainArgs {
     /// When the answer came, as in 2026-10-21T07:27:00Z [default: now]
     #[arg(long, value_name = "RFC3339")]
     now: Option<jiff::Timestamp>,
-    /// Retries after the first attempt
-    #[arg(long, value_name = "N", default_value_t = 3, env = "OPILIO_RETRIES")]
-    retries: u16,
-    /// A stated wait beyond this parks the host: ms, s, m, h or d
-    #[arg(long, value_name = "TIME", default_value = "1h", env = "OPILIO_MAX_HOLD", value_parser = unit::duration)]
-    max_hold: Duration,
-    /// First wait where the server states none; it doubles: ms, s, m, h or d [default: 1s]
-    #[arg(long, value_name = "TIME", env = "OPILIO_MIN_BACKOFF", value_parser = unit::positive_duration)]
-    min_backoff: Option<Duration>,
-    /// Longest wait where the server states none: ms, s, m, h or d [default: 1m]
-    #[arg(long, value_name = "TIME", env = "OPILIO_MAX_BACKOFF", value_parser = unit::positive_duration)]
-    max_backoff: Option<Duration>,
-    /// Statuses that mean "slow down", as 429 and 503 do
-    #[arg(long, value_name = "STATUS,…", env = "OPILIO_SLOW_DOWN", value_delimiter = ',', value_parser = unit::status)]
-    slow_down: Vec<u16>,
-    /// Statuses that are worth a retry, as a 500 is
-    #[arg(long, value_name = "STATUS,…", env = "OPILIO_RETRY_STATUS", value_delimiter = ',', value_parser = unit::status)]
-    retry_status: Vec<u16>,
+    #[command(flatten)]
+    policy: Flags<ExplainArgs>,
+}
+
+impl HasSettings for ExplainArgs {
+    type Spider = NoSpider;
+
+    fn settings() -> SettingsTable<NoSpider> {
+        SettingsTable::of(CommandKind::Explain)
+    }
 }
 
 /// The words for an attempt without an answer.
@@ -92,11 +84,9 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     for (name, value) in &args.headers {
         headers.append(name, value.clone());
     }
-    let backoff = backoff(args.min_backoff, args.max_backoff).map_err(Failure::usage)?;
-    let retry = RetryPolicy::default().retries(args.retries).wait(opilio::core::Wait::Exponential(backoff));
-    let retry = retry.retry_statuses(args.retry_status.iter().copied());
-    let host = HostPolicy::new().max_hold(args.max_hold).backoff(backoff);
-    let host = host.slow_down(args.slow_down.iter().copied());
+    let HostSettings { policy: host, retry, .. } =
+        args.policy.read().and_then(|draft| draft.host.settings()).map_err(Failure::Usage)?;
+    let retry = retry.unwrap_or_default();
     let outcome = match (args.status, args.error) {
         (Some(status), _) => Some(outcome_by_policy(status, &headers, &retry, &host)),
         (None, error) => error.and_then(|kind| outcome_of_error(kind.word())),
@@ -111,34 +101,6 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::run(error)),
         _ => Ok(Exit::Done),
     }
-}
-
-/// Waits from `min` on, doubling up to `max`. What is left out is the default, or the other one where the
-/// default would contradict it.
-///
-/// # Errors
-/// When both are stated and contradict each other.
-pub(crate) fn backoff(min: Option<Duration>, max: Option<Duration>) -> anyhow::Result<Backoff> {
-    let default = Backoff::default();
-    match (min, max) {
-        (Some(min), Some(max)) if max < min => Err(anyhow!(
-            "the longest backoff ({}) is shorter than the first one ({})",
-            unit::show_duration(max),
-            unit::show_duration(min)
-        )),
-        (min, max) => Ok(Backoff {
-            min: min.unwrap_or(default.min.min(max.unwrap_or(default.min))),
-            max: max.unwrap_or(default.max.max(min.unwrap_or(default.max))),
-        }),
-    }
-}
-
-/// Reads `Name: value`.
-pub(crate) fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
-    let name = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header field"))?;
-    let value = value.trim().parse().map_err(|_| format!("the value of {name} is none that HTTP allows"))?;
-    Ok((name, value))
 }
 
 /// Reads a method, in any case.

@@ -9,8 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow};
-use clap::builder::BoolishValueParser;
-use clap::{ArgAction, Args};
+use clap::Args;
 use http::{HeaderName, HeaderValue, Method};
 use indicatif::ProgressBar;
 use opilio::core::Outcome;
@@ -19,20 +18,21 @@ use opilio::export::{Export, JsonLines};
 use opilio::extract::{Document, Kind};
 use opilio::fetch::{Fetched, Purpose};
 use opilio::{
-    AddressPolicy, CrawlError, Crawler, Failure, Follow, Found, HostPolicy, Incoming, Limits, Middleware,
-    Page, ParseError, Reason, Request, RetryPolicy, Scope, Spider, per_second,
+    CrawlError, Crawler, Failure, Follow, Found, HostPolicy, Incoming, Middleware, Page, ParseError, Reason,
+    Request, RetryPolicy, Scope, Spider, per_second,
 };
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::config;
-use crate::crawl::{allow_private, web_url};
-use crate::explain::{header, method};
+use crate::crawl::web_url;
+use crate::explain::method;
 use opilio_app::exit::{Exit, Failure as Error};
+use opilio_app::logs;
+use opilio_app::settings::{CommandKind, CrawlDraft, Flags, HasSettings, SettingsTable};
 use opilio_app::signal::Signals;
 use opilio_app::summary::PRIVATE_HINT;
-use opilio_app::{logs, unit};
+use opilio_app::unit::header;
 
 /// Sends one polite request, and prints what came of it as JSON.
 ///
@@ -66,42 +66,30 @@ pub(crate) struct FetchArgs {
     #[arg(long, short, value_name = "FILE", help_heading = "Where")]
     output: Option<PathBuf>,
 
-    /// Time of the whole attempt, body included
-    #[arg(long, value_name = "TIME", env = "OPILIO_TIMEOUT", default_value = "30s", help_heading = "How patient", value_parser = unit::positive_duration)]
-    timeout: Duration,
-    /// A larger body is a failure, never a cut one
-    #[arg(long, value_name = "SIZE", env = "OPILIO_MAX_BODY", default_value = "10MiB", help_heading = "How patient", value_parser = unit::bytes)]
-    max_body: u64,
+    #[command(flatten)]
+    shared: Flags<FetchArgs>,
+}
 
-    /// Who we say we are; should name a URL or a mail address where you can be reached
-    #[arg(long, value_name = "UA", env = "OPILIO_USER_AGENT", help_heading = "As whom", value_parser = config::user_agent)]
-    user_agent: Option<String>,
-    /// Asks for no robots.txt: for servers of your own
-    #[arg(long, env = "OPILIO_NO_ROBOTS", help_heading = "As whom", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
-    no_robots: bool,
-    /// Visits private and loopback addresses: all, or those of the networks given
-    #[arg(long, value_name = "CIDR,…", env = "OPILIO_ALLOW_PRIVATE", help_heading = "As whom", num_args = 0..=1, require_equals = true, default_missing_value = "all", value_parser = allow_private)]
-    allow_private: Option<AddressPolicy>,
-    /// Trusts any TLS certificate: for servers of your own
-    #[arg(long, help_heading = "As whom")]
-    danger_accept_any_certificate: bool,
+impl HasSettings for FetchArgs {
+    type Spider = One;
 
-    /// Says more on stderr; twice for still more
-    #[arg(short, long, action = ArgAction::Count, help_heading = "Messages")]
-    verbose: u8,
+    fn settings() -> SettingsTable<One> {
+        SettingsTable::of(CommandKind::Fetch)
+    }
 }
 
 /// Runs the command.
 ///
 /// # Errors
 /// When it cannot be run as asked, which is found out before anything is fetched, or fails on the way.
-pub(crate) fn run(args: FetchArgs) -> Result<Exit, Error> {
-    logs::begin(args.verbose, ProgressBar::hidden()).map_err(Error::Usage)?;
+pub(crate) fn run(args: &FetchArgs) -> Result<Exit, Error> {
+    let draft = args.shared.read().map_err(Error::Usage)?;
+    logs::begin(draft.run.verbose, ProgressBar::hidden()).map_err(Error::Usage)?;
     let url = web_url(&args.url).map_err(|why| Error::Usage(anyhow!("{why}")))?;
-    let request = request(&args, &url).map_err(Error::Usage)?;
-    let asked = Asked { method: method_of(&args), url };
+    let request = request(args, &url).map_err(Error::Usage)?;
+    let asked = Asked { method: method_of(args), url };
     let (tell, told) = mpsc::channel(8);
-    let crawler = crawler(&args, One { request, tell });
+    let crawler = crawler(draft, One { request, tell }).map_err(Error::Usage)?;
     let ended = match block_on(crawler, told).map_err(failure)? {
         Ok(ended) => ended,
         Err(signal) => return Ok(Exit::Stopped(signal)),
@@ -144,29 +132,12 @@ fn request(args: &FetchArgs, url: &Url) -> anyhow::Result<Request<()>> {
     Ok(request)
 }
 
-fn crawler(args: &FetchArgs, spider: One) -> Crawler<One> {
-    let mut limits = Limits { timeout: args.timeout, ..Limits::default() };
-    limits.body_bytes_max = usize::try_from(args.max_body).unwrap_or(usize::MAX);
-    limits.wire_bytes_max = args.max_body;
+fn crawler(draft: CrawlDraft<One>, spider: One) -> anyhow::Result<Crawler<One>> {
     let watch = Watch { tell: spider.tell.clone() };
-    let mut crawler = Crawler::new(spider)
-        // Two requests at the most, and the second need not wait a second for the first.
-        .host(HostPolicy::new().rate(per_second(10)))
-        .scope(Scope::new().follow(Follow::None))
-        .limits(limits)
-        .addresses(args.allow_private.clone().unwrap_or_default())
-        .shards(1)
-        .middleware(watch);
-    if let Some(user_agent) = &args.user_agent {
-        crawler = crawler.user_agent(user_agent);
-    }
-    if args.no_robots {
-        crawler = crawler.no_robots();
-    }
-    if args.danger_accept_any_certificate {
-        crawler = crawler.danger_accept_any_certificate();
-    }
-    crawler
+    let crawler = draft.apply(Crawler::new(spider))?;
+    // Two requests at the most, and the second need not wait a second for the first.
+    let host = HostPolicy::new().rate(per_second(10));
+    Ok(crawler.host(host).scope(Scope::new().follow(Follow::None)).shards(1).middleware(watch))
 }
 
 /// How the one request ended.
@@ -214,7 +185,7 @@ impl Answer {
 }
 
 /// Asks for one URL, and says so when it ends without a request.
-struct One {
+pub(crate) struct One {
     request: Request<()>,
     tell: mpsc::Sender<Ended>,
 }

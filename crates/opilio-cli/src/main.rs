@@ -4,7 +4,6 @@
 //! in [`opilio_app::exit`]. No rule of politeness is here: what the engine decides, this only words.
 
 mod args;
-mod config;
 mod crawl;
 mod document;
 mod explain;
@@ -38,12 +37,12 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
-        Command::Crawl(args) => crawl::run(*args),
+        Command::Crawl(args) => crawl::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Extract(args) => extract::run(&args),
         Command::Failed(args) => failed::run(&args),
         Command::Links(args) => links::run(&args),
-        Command::Fetch(args) => fetch::run(*args),
+        Command::Fetch(args) => fetch::run(&args),
         Command::Robots(args) => robots::run(&args),
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Sitemap(args) => sitemap::run(&args),

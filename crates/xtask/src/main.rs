@@ -11,7 +11,7 @@ mod sim;
 mod tidy;
 mod tune;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +25,7 @@ fn main() -> Result<()> {
         "bench" => opilio_bench::run(rest),
         "ci" => ci::run(rest),
         "layers" => layers::run(),
+        "settings" => settings(),
         "tidy" => tidy::run(),
         "polite" => polite::run(rest),
         "sim" => sim::run(rest),
@@ -39,6 +40,14 @@ fn main() -> Result<()> {
     }
 }
 
+/// Writes the documentation of `opilio.toml` anew.
+fn settings() -> Result<()> {
+    std::fs::write(SETTINGS_PAGE, opilio_app::settings::page())
+        .with_context(|| format!("write {SETTINGS_PAGE}"))
+}
+
+const SETTINGS_PAGE: &str = "docs/opilio.toml";
+
 const HELP: &str = "\
 cargo xtask ci [--checks]                                          everything that has to pass; --checks leaves out `cargo test`
 cargo xtask tidy                                                  long files, words off docs/lexicon.md, names of two types
@@ -51,4 +60,5 @@ cargo xtask frontier-bench [--urls N [--hosts N]]                 what the store
 cargo xtask bench [--small] [--only NAME,...] [--rounds N] [--mimalloc] [--peer NAME=COMMAND]... [--json FILE] [--svg FILE]
 cargo xtask bench --list | memory | instructions [NAME...]        Opilio beside the least that a crawl can cost, in one run
 cargo xtask layers                                                the dependency rules
+cargo xtask settings                                              writes docs/opilio.toml from the table of settings
 cargo xtask bench-spider --seed URL --out FILE [--dom] [--state DIR] [--in-flight N]   Opilio for benchmarks side by side";

@@ -1,58 +1,58 @@
 //! `opilio crawl`: one JSON object a page, without a spider to write.
 //!
-//! `args` are the flags, `plan` merges them with `opilio.toml`, `seeds` reads the URLs, `spider` turns
+//! `args` are the flags, `seeds` reads the URLs, `spider` turns
 //! pages into items, `output` is where they go, `state` is the crawl's directory, `watch` runs it, `summary` says how it ended.
 
 mod args;
 mod output;
-mod plan;
 mod seeds;
 mod spider;
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::Context;
 use opilio::export::ExportError;
-use opilio::{Cache, CrawlError, CrawlReport, Crawler, FileStore, Stopped};
+use opilio::{CrawlError, CrawlReport, Crawler, FileStore, Stopped};
 
-pub(crate) use args::{CrawlArgs, FollowArg, allow_private};
+pub(crate) use args::CrawlArgs;
 pub(crate) use seeds::web_url;
 
 use opilio_app::exit::{Exit, Failure, say};
 use opilio_app::progress::Display;
-use opilio_app::state::{self, State};
+use opilio_app::settings::Format;
+use opilio_app::state;
+use opilio_app::summary::Closing;
 use opilio_app::{descriptors, logs, summary, watch};
-use output::{Format, PageOutput};
-use plan::Plan;
+use output::PageOutput;
 use spider::PageSpider;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When it cannot be run as asked, which is found out before anything is fetched, or fails on the way.
-pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
-    let display = Display::new(args.quiet, args.output.is_none() && std::io::stdout().is_terminal());
-    logs::begin(args.verbose, display.bar()).map_err(Failure::Usage)?;
+pub(crate) fn run(args: &CrawlArgs) -> Result<Exit, Failure> {
+    let (verbose, quiet) = args.messages();
+    let display = Display::new(quiet, args.output().is_none() && std::io::stdout().is_terminal());
+    logs::begin(verbose, display.bar()).map_err(Failure::Usage)?;
     descriptors::raise();
-    let seeds = seeds::read(&args).map_err(Failure::Usage)?;
-    spider::check_names(&args.css).map_err(Failure::Usage)?;
-    let format = Format::of(&args).map_err(Failure::Usage)?;
-    let plan = Plan::new(&args).map_err(Failure::Usage)?;
-    let report_file = args.report.as_deref().map(ReportFile::open).transpose().map_err(Failure::Usage)?;
-    let output = PageOutput::open(&args, format).map_err(Failure::Usage)?;
-    for hint in
-        plan.settings_hint().into_iter().chain(plan.contact_hint(&[&seeds[..], &args.sitemap].concat()))
-    {
-        display.say(&hint);
-    }
-    let closing = plan.closing(args.state.is_some());
-    let cache = args.cache.as_deref().map(|dir| open_cache(dir, args.cache_for)).transpose()?;
-    let files = args.bodies.as_deref().map(FileStore::open).transpose().map_err(Failure::usage)?;
-    let mut spider = PageSpider::new(seeds, args.css).sitemaps(args.sitemaps).sitemaps_at(args.sitemap);
-    if plan.merges_canonical() {
+    let seeds = seeds::read(args).map_err(Failure::Usage)?;
+    let fields = args.css();
+    spider::check_names(&fields).map_err(Failure::Usage)?;
+    let draft = args.settings().map_err(Failure::Usage)?;
+    let format = output::format(&draft.run).map_err(Failure::Usage)?;
+    let report_file = draft.run.report.as_deref().map(ReportFile::open).transpose();
+    let report_file = report_file.map_err(Failure::Usage)?;
+    let output = PageOutput::open(&draft.run, format).map_err(Failure::Usage)?;
+    let hosts = [&seeds[..], &args.sitemap()].concat();
+    let hints = [draft.run.file_hint(), draft.run.contact_hint(&hosts)];
+    hints.iter().flatten().for_each(|hint| display.say(hint));
+    let closing = Closing::of(&draft.run);
+    let cache = draft.run.open_cache().map_err(Failure::Usage)?;
+    let files = args.bodies().map(FileStore::open).transpose().map_err(Failure::usage)?;
+    let mut spider = PageSpider::new(seeds, fields).sitemaps(args.sitemaps()).sitemaps_at(args.sitemap());
+    if draft.run.merge_canonical {
         spider = spider.with_canonical();
     }
     if files.is_some() {
@@ -61,12 +61,10 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
     if format == Format::Csv {
         spider = spider.with_csv();
     }
-    let (resume, retry_failed) = (args.resume, args.retry_failed);
-    let durability = args.durability.map(Into::into);
-    let (history, refresh) = (args.history, args.refresh);
-    let state = args.state.map(|dir| State { dir, resume, retry_failed, history, refresh, durability });
-    let columns = spider.columns();
-    let mut crawler = output.apply(plan.apply(Crawler::new(spider)), columns, args.keep_formulas);
+    let state = draft.run.state();
+    let (columns, keep_formulas) = (spider.columns(), draft.run.keep_formulas);
+    let crawler = draft.apply(Crawler::new(spider)).map_err(Failure::Usage)?;
+    let mut crawler = output.apply(crawler, columns, keep_formulas);
     if let Some(files) = files {
         crawler = crawler.files(files);
     }
@@ -108,11 +106,6 @@ pub(crate) fn run(args: CrawlArgs) -> Result<Exit, Failure> {
         }
         None => Ok(Exit::Done),
     }
-}
-
-fn open_cache(dir: &Path, fresh_for: Option<Duration>) -> Result<Cache, Failure> {
-    let opened = Cache::open(dir).with_context(|| format!("open the cache {}", dir.display()));
-    Ok(opened.map_err(Failure::Usage)?.fresh_for(fresh_for.unwrap_or_default()))
 }
 
 /// The file for the report: opened before the crawl, so that a crawl of hours does not end in a

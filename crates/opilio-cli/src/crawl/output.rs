@@ -2,40 +2,28 @@
 
 use std::path::Path;
 
-use clap::ValueEnum;
 use opilio::{Crawler, Csv, JsonLines};
 
-use crate::crawl::args::CrawlArgs;
 use crate::crawl::spider::PageSpider;
+use opilio_app::settings::{Format, RunSettings};
 
-/// The form of the output.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub(crate) enum Format {
-    /// One JSON object a line
-    Jsonl,
-    /// A header, and one row a page (RFC 4180)
-    Csv,
-}
-
-impl Format {
-    /// What the flag says, or the ending of the file.
-    ///
-    /// # Errors
-    /// When the ending is that of a format which is not written here.
-    pub(crate) fn of(args: &CrawlArgs) -> anyhow::Result<Self> {
-        if let Some(format) = args.format {
-            return Ok(format);
-        }
-        let ending = args.output.as_deref().and_then(Path::extension).unwrap_or_default();
-        let ending = ending.to_string_lossy().to_ascii_lowercase();
-        if OTHERS.contains(&&*ending) {
-            anyhow::bail!(
-                "--output: .{ending} is the ending of another format: pages are written as JSON Lines (.jsonl) or CSV \
-                 (.csv), and --format says which, whatever the file is called"
-            );
-        }
-        Ok(if ending == "csv" { Self::Csv } else { Self::Jsonl })
+/// The form of the output: what the flag says, or the ending of the file.
+///
+/// # Errors
+/// When the ending is that of a format which is not written here.
+pub(crate) fn format(run: &RunSettings) -> anyhow::Result<Format> {
+    if let Some(format) = run.format {
+        return Ok(format);
     }
+    let ending = run.output.as_deref().and_then(Path::extension).unwrap_or_default();
+    let ending = ending.to_string_lossy().to_ascii_lowercase();
+    if OTHERS.contains(&&*ending) {
+        anyhow::bail!(
+            "--output: .{ending} is the ending of another format: pages are written as JSON Lines (.jsonl) or CSV \
+             (.csv), and --format says which, whatever the file is called"
+        );
+    }
+    Ok(if ending == "csv" { Format::Csv } else { Format::Jsonl })
 }
 
 /// An output that was opened.
@@ -49,8 +37,8 @@ impl PageOutput {
     ///
     /// # Errors
     /// When it cannot be written to.
-    pub(crate) fn open(args: &CrawlArgs, format: Format) -> anyhow::Result<Self> {
-        Ok(match (format, &args.output) {
+    pub(crate) fn open(run: &RunSettings, format: Format) -> anyhow::Result<Self> {
+        Ok(match (format, &run.output) {
             (Format::Jsonl, Some(path)) => Self::Jsonl(JsonLines::create(path)?),
             (Format::Jsonl, None) => Self::Jsonl(JsonLines::stdout()),
             (Format::Csv, Some(path)) => Self::Csv(Csv::create(path)?),

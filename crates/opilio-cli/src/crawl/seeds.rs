@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use opilio::core::Host;
@@ -16,10 +16,10 @@ use crate::crawl::CrawlArgs;
 /// At the first that is no URL that can be crawled, with the place where it stands.
 pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
     let mut seeds = Vec::new();
-    for text in &args.seeds {
+    for text in args.seeds() {
         seeds.push(web_url(text).map_err(|why| anyhow!("seed {:?}: {why}", redacted(text)))?);
     }
-    match args.urls.as_deref() {
+    match args.urls().map(PathBuf::as_path) {
         None => {}
         Some(path) if path == Path::new("-") => lines("stdin", std::io::stdin().lock(), &mut seeds)?,
         Some(path) => {
@@ -28,7 +28,7 @@ pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
             lines(&name, BufReader::new(file), &mut seeds)?;
         }
     }
-    if seeds.is_empty() && args.sitemap.is_empty() {
+    if seeds.is_empty() && args.sitemap().is_empty() {
         bail!("there is no URL to begin at");
     }
     Ok(seeds)

@@ -277,8 +277,8 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_help_are_fields() {
-        let help = include_str!("args.rs").lines().filter_map(|line| line.split_once("--css "));
-        let help = help.filter(|(before, _)| before.trim() == "///").map(|(_, example)| example);
+        let help = crate::crawl::args::CSS_LONG_HELP.lines().filter_map(|line| line.split_once("--css "));
+        let help = help.filter(|(before, _)| before.trim().is_empty()).map(|(_, example)| example);
         let examples: Vec<&str> = help
             .map(|example| match example.strip_prefix('\'') {
                 Some(quoted) => quoted.split('\'').next().unwrap(),

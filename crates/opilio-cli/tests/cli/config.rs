@@ -136,3 +136,77 @@ fn what_is_wrong_in_the_file_of_this_directory_is_named() {
     let run = finish(command.spawn().unwrap());
     assert!(run.error().contains("neither http nor https"), "a folder is no file: {}", run.stderr);
 }
+
+/// Each setting is said in every place that it names: the flag holds, then the variable, then the file, and
+/// `-vv` says which.
+#[test]
+fn every_setting_goes_by_its_flag_then_its_variable_then_the_file() {
+    use opilio_app::settings::{CommandKind, Described, NoSpider, SettingsTable};
+
+    let settings: Vec<Described> = SettingsTable::<NoSpider>::of(CommandKind::Crawl).described();
+    // Named by the test itself; `delay` is a rate, too.
+    let settings: Vec<_> = settings
+        .into_iter()
+        .filter(|setting| {
+            !matches!(setting.flag, None | Some("config" | "delay" | "output" | "verbose" | "quiet"))
+        })
+        .collect();
+    let mut text = String::new();
+    for section in ["crawl", "default"] {
+        text += &format!("[{section}]\n");
+        for setting in &settings {
+            if let Some((_, key)) = setting.key.as_ref().filter(|(other, _)| *other == section) {
+                text += &format!("{key} = {}\n", setting.sample.1);
+            }
+        }
+    }
+    let (dir, path) = file(&text);
+    let path = path.to_str().unwrap();
+    let said = |with_variables: bool, with_flags: bool| {
+        let mut command = opilio();
+        command.current_dir(dir.path()).args(["crawl", "http://127.0.0.1:1/", "-vv", "--config", path]);
+        // Nothing is fetched, since this cannot be opened.
+        command.args(["--output", "missing/out"]);
+        for setting in &settings {
+            let (flag, value) = (setting.flag.unwrap(), setting.sample.0);
+            if let Some(variable) = setting.variable.as_ref().filter(|_| with_variables) {
+                command.env(variable, value.unwrap_or("true"));
+            }
+            if with_flags {
+                command.arg(value.map_or(format!("--{flag}"), |value| format!("--{flag}={value}")));
+            }
+        }
+        let run = finish(command.spawn().unwrap());
+        assert_eq!(run.code, 2, "{}", run.stderr);
+        assert!(run.stderr.contains("missing/out"), "{}", run.stderr);
+        run.stderr
+    };
+    let (by_file, by_variable, by_flag) = (said(false, false), said(true, false), said(true, true));
+    for setting in &settings {
+        let flag = setting.flag.unwrap();
+        let from = |text: &str| {
+            let mark = format!("name=\"{flag}\" from=");
+            text.lines().find_map(|line| line.split_once(&mark).map(|(_, from)| from.to_owned()))
+        };
+        let line = setting.key.as_ref().map(|(_, key)| {
+            let at = text.lines().position(|line| line.starts_with(&format!("{key} = "))).unwrap();
+            format!("{path}:{}", at + 1)
+        });
+        assert_eq!(from(&by_file), line, "{flag}");
+        assert_eq!(from(&by_variable), setting.variable.clone().or(line), "{flag}");
+        assert_eq!(from(&by_flag), Some(format!("--{flag}")), "{flag}");
+    }
+}
+
+#[test]
+fn a_variable_that_says_no_goes_before_a_file_that_says_yes() {
+    let server = ears();
+    let (_dir, path) = file("[crawl]\nstrip_tracking = true\nrobots = false\n");
+    let mut command = opilio();
+    command.arg("crawl").args(FAST).arg(format!("http://{}/?utm_source=x", server.addr));
+    command.env("OPILIO_CONFIG", &path).env("OPILIO_STRIP_TRACKING", "false").env("OPILIO_NO_ROBOTS", "no");
+    assert_eq!(finish(command.spawn().unwrap()).code, 0);
+    let heads: Vec<_> = std::iter::from_fn(|| server.heads.try_recv().ok()).collect();
+    assert!(heads.iter().any(|head| head.starts_with("GET /robots.txt ")), "{heads:?}");
+    assert!(heads.iter().any(|head| head.starts_with("GET /?utm_source=x ")), "{heads:?}");
+}

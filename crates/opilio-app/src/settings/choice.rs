@@ -1,0 +1,76 @@
+//! The words of settings that take one of a few.
+
+use clap::ValueEnum;
+use opilio_engine::{Durability, Follow, Order};
+
+/// Which links are followed, by where they lead.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum FollowWord {
+    /// Nowhere: only the seeds are fetched
+    None,
+    /// To a host that a seed names
+    SameHost,
+    /// To a registrable domain that a seed names
+    SameDomain,
+    /// Wherever they lead
+    All,
+}
+
+impl From<FollowWord> for Follow {
+    fn from(word: FollowWord) -> Self {
+        match word {
+            FollowWord::None => Self::None,
+            FollowWord::SameHost => Self::SameHost,
+            FollowWord::SameDomain => Self::SameDomain,
+            FollowWord::All => Self::All,
+        }
+    }
+}
+
+/// Which URLs of a host go first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum OrderWord {
+    /// The nearest to a seed
+    Bfs,
+    /// The farthest from a seed
+    Dfs,
+}
+
+impl From<OrderWord> for Order {
+    fn from(word: OrderWord) -> Self {
+        match word {
+            OrderWord::Bfs => Self::BreadthFirst,
+            OrderWord::Dfs => Self::DepthFirst,
+        }
+    }
+}
+
+/// What a power cut may take of a crawl with a state directory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum DurabilityWord {
+    /// What the operating system has not written by itself, some 30 seconds
+    Process,
+    /// The last second
+    Interval,
+    /// Nothing: every commit waits for the disk
+    Commit,
+}
+
+impl From<DurabilityWord> for Durability {
+    fn from(word: DurabilityWord) -> Self {
+        match word {
+            DurabilityWord::Process => Self::Process,
+            DurabilityWord::Interval => Self::default(),
+            DurabilityWord::Commit => Self::EveryCommit,
+        }
+    }
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Format {
+    /// One JSON object a line
+    Jsonl,
+    /// A header, and one row a page (RFC 4180)
+    Csv,
+}

@@ -1,0 +1,193 @@
+//! `opilio.toml`: read strictly, with file and line in front of whatever is wrong.
+//!
+//! It is read key by key and not by serde, so that an unknown key gets its line and a suggestion,
+//! and a value the same words that its flag gives.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use opilio_core::Host;
+use opilio_engine::Spider;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+use url::Url;
+
+use super::reader::Wrong;
+use super::row::{Section, Setting};
+
+/// What `--config` says for no file at all.
+const NONE: &str = "none";
+/// The file that is read where none is named.
+const FILE: &str = "opilio.toml";
+
+/// The file that settings come from: the one that was named, or the one in this directory, if there is
+/// one. `none` names none.
+pub(crate) fn path(named: Option<&Path>) -> Option<PathBuf> {
+    match named {
+        Some(name) if name == Path::new(NONE) => None,
+        Some(name) => Some(name.to_owned()),
+        None => Some(PathBuf::from(FILE)).filter(|file| file.is_file()),
+    }
+}
+
+/// A text with settings, and its name for messages.
+#[derive(Clone, Debug)]
+pub(crate) struct SettingsText {
+    pub(crate) name: String,
+    pub(crate) text: String,
+}
+
+impl SettingsText {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).with_context(|| format!("read the configuration {name}"))?;
+        Ok(Self { name, text })
+    }
+
+    /// The line of a byte.
+    pub(crate) fn line(&self, at: usize) -> usize {
+        let before = self.text.as_bytes().get(..at).unwrap_or_default();
+        1 + before.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// What is wrong at a byte of the file.
+    fn wrong(&self, at: usize, what: &str) -> anyhow::Error {
+        anyhow!("{}:{}: {what}", self.name, self.line(at))
+    }
+}
+
+/// A file whose keys are all known. Its values are not read yet.
+pub(crate) struct File<'a> {
+    source: &'a SettingsText,
+    root: DeTable<'a>,
+    /// Patterns of hosts as the engine spells them, and as the file does.
+    pub(crate) hosts: Vec<(String, String)>,
+}
+
+impl<'a> File<'a> {
+    /// Parses the file and refuses every key that no setting has.
+    ///
+    /// # Errors
+    /// When it is no TOML, or holds a key that means nothing.
+    pub(crate) fn parse<S: Spider>(
+        source: &'a SettingsText,
+        settings: &[&Setting<S>],
+    ) -> anyhow::Result<Self> {
+        let root = DeTable::parse(&source.text)
+            .map_err(|error| source.wrong(error.span().map_or(0, |span| span.start), error.message()))?;
+        let mut file = Self { source, root: root.into_inner(), hosts: Vec::new() };
+        let known = |parts: &[Section]| -> Vec<&str> {
+            let keys = settings.iter().filter_map(|setting| setting.names.key.as_ref());
+            keys.filter(|key| parts.contains(&key.part())).map(|key| &*key.name).collect()
+        };
+        let (crawl, host) = (known(&[Section::Crawl]), known(&[Section::Hosts, Section::OneHost]));
+        file.allow(&file.root, "", &["crawl", "default", "host"], &[])?;
+        if let Some(table) = file.table(&file.root, "crawl")? {
+            file.allow(table, " in [crawl]", &crawl, &[("[default] or [host.\"…\"]", &host)])?;
+        }
+        if let Some(table) = file.table(&file.root, "default")? {
+            file.allow(table, " in [default]", &host, &[("[crawl]", &crawl)])?;
+            let secrets = known(&[Section::OneHost]);
+            if let Some((key, value)) = table.iter().find(|(key, _)| secrets.contains(&&**key.get_ref())) {
+                let key = key.get_ref();
+                let what = format!("{key} is sent to one host only: write it below [host.\"…\"]");
+                return Err(source.wrong(value.span().start, &what));
+            }
+        }
+        let mut hosts = Vec::new();
+        if let Some(table) = file.table(&file.root, "host")? {
+            for key in table.keys() {
+                let pattern = pattern(key.get_ref()).map_err(|why| source.wrong(key.span().start, &why))?;
+                if let Some(section) = file.table(table, key.get_ref())? {
+                    let place = format!(" in [host.{:?}]", key.get_ref());
+                    file.allow(section, &place, &host, &[("[crawl]", &crawl)])?;
+                }
+                hosts.push((pattern, key.get_ref().to_string()));
+            }
+        }
+        file.hosts = hosts;
+        Ok(file)
+    }
+
+    /// A value of `[crawl]` or `[default]`.
+    pub(crate) fn value(&self, part: Section, key: &str) -> Option<&Spanned<DeValue<'a>>> {
+        if part == Section::OneHost {
+            return None;
+        }
+        self.root.get(part.section())?.get_ref().as_table()?.get(key)
+    }
+
+    /// A value of `[host."…"]`, by the host as the file spells it.
+    pub(crate) fn value_of_host(&self, host: &str, key: &str) -> Option<&Spanned<DeValue<'a>>> {
+        let hosts = self.root.get("host")?.get_ref().as_table()?;
+        hosts.get(host)?.get_ref().as_table()?.get(key)
+    }
+
+    /// Where a value stands: file and line.
+    pub(crate) fn place(&self, value: &Spanned<DeValue<'a>>) -> String {
+        format!("{}:{}", self.source.name, self.source.line(value.span().start))
+    }
+
+    /// What is wrong with a value.
+    pub(crate) fn wrong(&self, key: &str, value: &Spanned<DeValue<'a>>, wrong: Wrong) -> anyhow::Error {
+        let at = wrong.at.unwrap_or(value.span().start);
+        self.source.wrong(at, &format!("{key}: {}", wrong.what))
+    }
+
+    fn table<'t>(&self, table: &'t DeTable<'a>, key: &str) -> anyhow::Result<Option<&'t DeTable<'a>>> {
+        let Some(value) = table.get(key) else { return Ok(None) };
+        let table = value.get_ref().as_table();
+        table.map(Some).ok_or_else(|| self.wrong(key, value, "this is a table of keys".into()))
+    }
+
+    /// Refuses every key but these. A key of another part is told where it belongs.
+    fn allow(
+        &self,
+        table: &DeTable<'a>,
+        place: &str,
+        known: &[&str],
+        elsewhere: &[(&str, &[&str])],
+    ) -> anyhow::Result<()> {
+        let Some(key) = table.keys().find(|key| !known.contains(&&**key.get_ref())) else {
+            return Ok(());
+        };
+        let name: &str = key.get_ref();
+        let belongs = elsewhere.iter().find(|(_, keys)| keys.contains(&name));
+        let advice = match (belongs, suggestion(name, known)) {
+            (Some((part, _)), _) => format!("it belongs below {part}"),
+            (None, Some(near)) => format!("did you mean {near:?}?"),
+            (None, None) => format!("the keys are {}", known.join(", ")),
+        };
+        Err(self.source.wrong(key.span().start, &format!("unknown key {name:?}{place}: {advice}")))
+    }
+}
+
+/// The host that a pattern means, spelt as the engine spells hosts.
+fn pattern(text: &str) -> Result<String, String> {
+    let refuse =
+        || format!("host {text:?} is neither a host, nor host:port, nor a pattern such as *.example.com");
+    let (star, name) = match text.strip_prefix("*.") {
+        Some(name) => ("*.", name),
+        None => ("", text),
+    };
+    if name.is_empty() || name.contains(|c: char| "/@?#*\\".contains(c) || c.is_whitespace()) {
+        return Err(refuse());
+    }
+    let url = Url::parse(&format!("http://{name}/")).map_err(|_| refuse())?;
+    let host = Host::of(&url).map_err(|_| refuse())?;
+    Ok(format!("{star}{host}"))
+}
+
+/// The known key that somebody may have meant.
+fn suggestion<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    let near = |name: &&str| strsim::jaro_winkler(&key.to_ascii_lowercase().replace('-', "_"), name);
+    let best = known.iter().copied().max_by(|a, b| near(a).total_cmp(&near(b)))?;
+    (near(&best) >= SIMILAR).then_some(best)
+}
+
+/// Enough for a letter more, less, wrong or swapped; too much for another word.
+const SIMILAR: f64 = 0.8;

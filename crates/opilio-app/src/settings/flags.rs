@@ -1,0 +1,68 @@
+//! The flags of a command, for clap's derived parsers.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use opilio_engine::Spider;
+
+use super::{CrawlDraft, SettingsTable};
+
+/// A command that has settings.
+pub trait HasSettings {
+    /// The spider that it crawls with.
+    type Spider: Spider;
+
+    /// Its settings, and its own flags between them.
+    fn settings() -> SettingsTable<Self::Spider>;
+}
+
+/// The flags of a command's settings, to be flattened into its arguments.
+pub struct Flags<C> {
+    matches: ArgMatches,
+    of: PhantomData<fn() -> C>,
+}
+
+impl<C: HasSettings> Flags<C> {
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// As [`SettingsTable::read`].
+    pub fn read(&self) -> anyhow::Result<CrawlDraft<C::Spider>> {
+        C::settings().read(&self.matches)
+    }
+
+    /// What was said, also to the command's own flags.
+    #[must_use]
+    pub fn matches(&self) -> &ArgMatches {
+        &self.matches
+    }
+}
+
+impl<C> fmt::Debug for Flags<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Their values may be secrets.
+        f.debug_struct("Flags").finish_non_exhaustive()
+    }
+}
+
+impl<C> FromArgMatches for Flags<C> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(Self { matches: matches.clone(), of: PhantomData })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.matches = matches.clone();
+        Ok(())
+    }
+}
+
+impl<C: HasSettings> Args for Flags<C> {
+    fn augment_args(command: Command) -> Command {
+        C::settings().flags(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}

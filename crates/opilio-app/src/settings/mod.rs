@@ -1,0 +1,266 @@
+//! The settings of a crawl: one table, and all that follows from it.
+//!
+//! `table` has a row for each setting: its flag, its variable, its key in `opilio.toml`, its help, how it is read
+//! and what it changes. From the rows follow the flags and their help, the file with the line of what is
+//! wrong and a suggestion for an unknown key, which source goes before which, and `docs/opilio.toml`. A new
+//! setting is a new row.
+//!
+//! `reader` has the kinds of values, `row` what a row is made of, `draft` what rows change, `file` reads
+//! `opilio.toml`, `page` writes its documentation.
+
+mod choice;
+mod draft;
+mod file;
+mod flags;
+mod page;
+mod reader;
+mod row;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgMatches};
+use opilio_engine::Spider;
+use toml::de::DeValue;
+
+pub use choice::Format;
+pub use draft::{CrawlDraft, HostDraft, RunSettings};
+pub use flags::{Flags, HasSettings};
+pub use page::{NoSpider, page};
+pub use row::CommandKind;
+
+use file::{File, SettingsText};
+use row::{Applied, Given, Section, Setting, Shown};
+
+/// The settings that a command has, in the order of its help.
+pub struct SettingsTable<S: Spider> {
+    entries: Vec<HelpEntry<S>>,
+    programs_own: Option<SettingsText>,
+}
+
+/// What is known of a setting.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Described {
+    /// Without `--`. A setting of the file alone has none.
+    pub flag: Option<&'static str>,
+    /// Its environment variable.
+    pub variable: Option<String>,
+    /// The section of `opilio.toml` that has it (`host` where it is for single hosts alone), and its key there.
+    pub key: Option<(&'static str, String)>,
+    /// What the file would have to say for the same as without it.
+    pub default: Option<&'static str>,
+    /// A value that can be read: for the flag, which may have none, and for the file.
+    pub sample: (Option<&'static str>, &'static str),
+}
+
+/// A setting, or a flag of the command's own that is not read here.
+enum HelpEntry<S: Spider> {
+    Shared(Setting<S>),
+    Own(Arg),
+}
+
+impl<S: Spider> SettingsTable<S> {
+    /// The settings of a command.
+    #[must_use]
+    pub fn of(command: CommandKind) -> Self {
+        let has = |setting: &Setting<S>| {
+            command == CommandKind::Crawl || setting.names.commands.iter().any(|(other, _)| *other == command)
+        };
+        let entries = table::all::<S>()
+            .into_iter()
+            .filter(has)
+            .map(|setting| HelpEntry::Shared(setting.worded(command)));
+        Self { entries: entries.collect(), programs_own: None }
+    }
+
+    /// Adds flags of the command's own behind a setting, or before all of them.
+    #[must_use]
+    pub fn with_own(mut self, behind: Option<&str>, flags: impl IntoIterator<Item = Arg>) -> Self {
+        let is_it = |entry: &HelpEntry<S>| matches!(entry, HelpEntry::Shared(setting) if setting.names.flag == behind);
+        let at = match behind {
+            None => 0,
+            Some(_) => self.entries.iter().position(is_it).map_or(self.entries.len(), |at| at + 1),
+        };
+        self.entries.splice(at..at, flags.into_iter().map(HelpEntry::Own));
+        self
+    }
+
+    /// Has a program's own settings, written as in `opilio.toml`, hold where nobody says anything else.
+    #[must_use]
+    pub fn with_defaults(mut self, text: &str) -> Self {
+        self.programs_own =
+            Some(SettingsText { name: "the program's settings".to_owned(), text: text.to_owned() });
+        self
+    }
+
+    /// What is known of each setting, for tools and tests.
+    #[must_use]
+    pub fn described(&self) -> Vec<Described> {
+        let describe = |setting: &&Setting<S>| Described {
+            flag: setting.names.flag,
+            variable: setting.names.variable(),
+            key: setting.names.key.as_ref().map(|key| (key.part().section(), key.name.clone())),
+            default: setting.names.key.as_ref().and_then(|key| match key.shown {
+                Shown::Default(text) => Some(text),
+                Shown::Usual(_) | Shown::Example(_) => None,
+            }),
+            sample: setting.sample,
+        };
+        self.settings().iter().map(describe).collect()
+    }
+
+    /// Adds the flags to a command.
+    #[must_use]
+    pub fn flags(&self, mut command: clap::Command) -> clap::Command {
+        for entry in &self.entries {
+            match entry {
+                HelpEntry::Shared(Setting { arg: Some(arg), .. }) | HelpEntry::Own(arg) => {
+                    command = command.arg(arg)
+                }
+                HelpEntry::Shared(_) => {}
+            }
+        }
+        command
+    }
+
+    /// Reads all settings: a flag goes before its variable, that before `opilio.toml`, that before the program's
+    /// own, that before the default.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a setting means nothing.
+    pub fn read(&self, matches: &ArgMatches) -> anyhow::Result<CrawlDraft<S>> {
+        let (asked, path) = match matches.try_get_one::<PathBuf>(CONFIG) {
+            Ok(named) => (named.is_some(), file::path(named.map(PathBuf::as_path))),
+            // The command reads no file.
+            Err(_) => (false, None),
+        };
+        let file = path.as_deref().map(SettingsText::read).transpose()?;
+        let sources: Vec<&SettingsText> = file.iter().chain(&self.programs_own).collect();
+        let mut draft = self.draft(matches, &sources)?;
+        draft.run.unasked_file = path.filter(|_| !asked);
+        Ok(draft)
+    }
+
+    /// Makes the draft; the first source goes before the others.
+    fn draft(&self, matches: &ArgMatches, sources: &[&SettingsText]) -> anyhow::Result<CrawlDraft<S>> {
+        let settings = self.settings();
+        let files = sources.iter().map(|source| File::parse(source, &settings));
+        let files = files.collect::<anyhow::Result<Vec<_>>>()?;
+        let mut draft = CrawlDraft::default();
+        for setting in &settings {
+            if let Some(from) = setting.settle(matches, &files, &mut draft)? {
+                let name = setting.names.flag.or(setting.key()).unwrap_or_default();
+                // Without the value, which may be a secret.
+                tracing::debug!(name, %from, "setting");
+                draft.sources.push((name.to_owned(), from));
+            }
+        }
+        // From the weakest source to the strongest, and what one says of a host is added to what another says.
+        for file in files.iter().rev() {
+            for (pattern, name) in &file.hosts {
+                let known = draft.hosts.iter().position(|(other, _)| other == pattern);
+                let at = known.unwrap_or_else(|| {
+                    draft.hosts.push((pattern.clone(), draft.host.for_one_host()));
+                    draft.hosts.len() - 1
+                });
+                let host = &mut draft.hosts[at].1;
+                let login = host.login.take();
+                for setting in &settings {
+                    setting.settle_host(file, name, host)?;
+                }
+                host.login = host.login.take().or(login);
+            }
+        }
+        for (pattern, host) in &draft.hosts {
+            host.settings().map_err(|error| error.context(format!("[host.{pattern:?}]")))?;
+        }
+        draft.host.settings()?;
+        Ok(draft)
+    }
+
+    fn settings(&self) -> Vec<&Setting<S>> {
+        let settings = self.entries.iter().filter_map(|entry| match entry {
+            HelpEntry::Shared(setting) => Some(setting),
+            HelpEntry::Own(_) => None,
+        });
+        settings.collect()
+    }
+}
+
+impl<S: Spider> Setting<S> {
+    fn key(&self) -> Option<&str> {
+        self.names.key.as_ref().map(|key| &*key.name)
+    }
+
+    /// The same, with the help that it has in a command.
+    fn worded(mut self, command: CommandKind) -> Self {
+        let words = self.names.commands.iter().find(|(other, _)| *other == command);
+        if let Some((_, help)) = words {
+            // Few flags need no headings.
+            let unheaded = command == CommandKind::Explain;
+            self.arg = self.arg.map(|arg| {
+                let arg = arg.help(help);
+                if unheaded { arg.help_heading(None::<&str>) } else { arg }
+            });
+        }
+        self
+    }
+
+    /// Applies what the strongest source says, and tells which one that is; `None` for the default.
+    fn settle(
+        &self,
+        matches: &ArgMatches,
+        files: &[File<'_>],
+        draft: &mut CrawlDraft<S>,
+    ) -> anyhow::Result<Option<String>> {
+        if let Some(flag) = self.names.flag
+            && self.apply(Given::Said(flag, matches), draft).map_err(|wrong| said_wrong(flag, &wrong))?
+        {
+            let by_variable = matches.value_source(flag) == Some(clap::parser::ValueSource::EnvVariable);
+            let variable = self.names.variable().filter(|_| by_variable);
+            return Ok(Some(variable.unwrap_or_else(|| format!("--{flag}"))));
+        }
+        let Some(key) = &self.names.key else { return Ok(None) };
+        for file in files {
+            if let Some(value) = file.value(key.part(), &key.name) {
+                let applied = self.apply(Given::Written(value.get_ref()), draft);
+                applied.map_err(|wrong| file.wrong(&key.name, value, wrong))?;
+                return Ok(Some(file.place(value)));
+            }
+        }
+        if let Shown::Default(text) = key.shown {
+            let wrong = |what: String| anyhow::anyhow!("the default of {}: {what}", key.name);
+            let value = DeValue::parse(text).map_err(|error| wrong(error.to_string()))?;
+            self.apply(Given::Written(value.get_ref()), draft).map_err(|error| wrong(error.what))?;
+        }
+        Ok(None)
+    }
+
+    fn apply(&self, given: Given<'_>, draft: &mut CrawlDraft<S>) -> Result<bool, reader::Wrong> {
+        match &self.change {
+            Applied::Host(apply) => apply(given, &mut draft.host),
+            Applied::Crawl(apply) => apply(given, draft),
+        }
+    }
+
+    /// Applies what a file says of one host.
+    fn settle_host(&self, file: &File<'_>, name: &str, host: &mut HostDraft) -> anyhow::Result<()> {
+        if let (Some(key), Applied::Host(apply)) = (&self.names.key, &self.change)
+            && matches!(key.part(), Section::Hosts | Section::OneHost)
+            && let Some(value) = file.value_of_host(name, &key.name)
+        {
+            let applied = apply(Given::Written(value.get_ref()), host);
+            applied.map_err(|wrong| file.wrong(&key.name, value, wrong))?;
+        }
+        Ok(())
+    }
+}
+
+fn said_wrong(flag: &str, wrong: &reader::Wrong) -> anyhow::Error {
+    anyhow::anyhow!("--{flag}: {}", wrong.what)
+}
+
+/// The flag that names the file.
+const CONFIG: &str = "config";

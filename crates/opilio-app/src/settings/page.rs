@@ -1,0 +1,71 @@
+//! `docs/opilio.toml`, written from the table.
+
+use std::fmt::Write;
+
+use opilio_engine::{Found, Page, ParseError, Request, Spider};
+
+use super::row::{FileKey, Section, Shown};
+use super::table;
+
+/// The documentation of `opilio.toml`: every key with its default, as a file that can be read.
+#[must_use]
+pub fn page() -> String {
+    let settings = table::all::<NoSpider>();
+    let keys: Vec<&FileKey> = settings.iter().filter_map(|setting| setting.names.key.as_ref()).collect();
+    let of = |part: Section| keys.iter().filter(move |key| key.part() == part);
+    let mut text = HEAD.to_owned();
+    text += "\n[crawl]\n";
+    of(Section::Crawl).for_each(|key| line(&mut text, key));
+    text += "\n[default]                   # every host\n";
+    of(Section::Hosts).for_each(|key| line(&mut text, key));
+    text += ONE_HOST;
+    of(Section::OneHost).for_each(|key| line(&mut text, key));
+    text + BELOW
+}
+
+/// A spider that crawls nothing, for those who only describe settings.
+#[derive(Debug)]
+pub enum NoSpider {}
+
+impl Spider for NoSpider {
+    type Item = ();
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        Vec::new()
+    }
+
+    fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> {
+        Ok(())
+    }
+}
+
+/// One key; an example is commented out.
+fn line(text: &mut String, key: &FileKey) {
+    let mark = if matches!(key.shown, Shown::Example(_)) { "# " } else { "" };
+    let setting = format!("{mark}{} = {}", key.name, key.shown.toml());
+    let note = if key.note.is_empty() { String::new() } else { format!(" # {}", key.note) };
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{}", format!("{setting:27}{note}").trim_end());
+}
+
+const HEAD: &str = "\
+# Settings of `opilio crawl`, read from ./opilio.toml or from where --config says (none: from nowhere). Every key may be left out;
+# those below have the value that holds without them, or one of an example. Flags and the environment come
+# before [crawl] and [default]; a [host.\"…\"] section is more exact, and comes before flags.
+#
+# Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
+# This page is written from the table of settings: `cargo xtask settings` writes it anew.
+";
+
+const ONE_HOST: &str = "
+[host.\"api.example.com\"]    # one host, or host:port; all keys of [default], and these
+rate = \"1000/h\"
+in_flight = 8
+";
+
+const BELOW: &str = "
+[host.\"*.example.org\"]      # all below a domain
+adapt = false
+slow_down = [403, 999]
+";
