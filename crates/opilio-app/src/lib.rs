@@ -6,7 +6,9 @@
 pub mod descriptors;
 pub mod exit;
 pub mod logs;
+pub mod output;
 pub mod progress;
+pub mod report_file;
 pub mod settings;
 pub mod signal;
 pub mod state;

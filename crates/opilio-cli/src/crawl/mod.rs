@@ -4,28 +4,25 @@
 //! pages into items, `output` is where they go, `state` is the crawl's directory, `watch` runs it, `summary` says how it ended.
 
 mod args;
-mod output;
 mod seeds;
 mod spider;
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::IsTerminal;
 
-use anyhow::Context;
 use opilio::export::ExportError;
-use opilio::{CrawlError, CrawlReport, Crawler, FileStore, Stopped};
+use opilio::{CrawlError, Crawler, FileStore, Stopped};
 
 pub(crate) use args::CrawlArgs;
 pub(crate) use seeds::web_url;
 
 use opilio_app::exit::{Exit, Failure, say};
+use opilio_app::output::{self, Output};
 use opilio_app::progress::Display;
+use opilio_app::report_file::ReportFile;
 use opilio_app::settings::Format;
 use opilio_app::state;
 use opilio_app::summary::Closing;
 use opilio_app::{descriptors, logs, summary, watch};
-use output::PageOutput;
 use spider::PageSpider;
 
 /// Runs the command.
@@ -44,7 +41,7 @@ pub(crate) fn run(args: &CrawlArgs) -> Result<Exit, Failure> {
     let format = output::format(&draft.run).map_err(Failure::Usage)?;
     let report_file = draft.run.report.as_deref().map(ReportFile::open).transpose();
     let report_file = report_file.map_err(Failure::Usage)?;
-    let output = PageOutput::open(&draft.run, format).map_err(Failure::Usage)?;
+    let output = Output::open(&draft.run, format).map_err(Failure::Usage)?;
     let hosts = [&seeds[..], &args.sitemap()].concat();
     let hints = [draft.run.file_hint(), draft.run.contact_hint(&hosts)];
     hints.iter().flatten().for_each(|hint| display.say(hint));
@@ -64,7 +61,7 @@ pub(crate) fn run(args: &CrawlArgs) -> Result<Exit, Failure> {
     let state = draft.run.state();
     let (columns, keep_formulas) = (spider.columns(), draft.run.keep_formulas);
     let crawler = draft.apply(Crawler::new(spider)).map_err(Failure::Usage)?;
-    let mut crawler = output.apply(crawler, columns, keep_formulas);
+    let mut crawler = output.apply(crawler, Some(columns), keep_formulas);
     if let Some(files) = files {
         crawler = crawler.files(files);
     }
@@ -105,32 +102,5 @@ pub(crate) fn run(args: &CrawlArgs) -> Result<Exit, Failure> {
             Ok(Exit::Errors)
         }
         None => Ok(Exit::Done),
-    }
-}
-
-/// The file for the report: opened before the crawl, so that a crawl of hours does not end in a
-/// path that cannot be written.
-struct ReportFile {
-    path: PathBuf,
-    file: File,
-}
-
-impl ReportFile {
-    fn open(path: &Path) -> anyhow::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).open(path);
-        let file = file.with_context(|| format!("open the report {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), file })
-    }
-
-    fn write(self, report: &CrawlReport) -> anyhow::Result<()> {
-        let context = || format!("write the report {}", self.path.display());
-        // Pipes and devices have no length.
-        if self.file.metadata().is_ok_and(|meta| meta.is_file()) {
-            self.file.set_len(0).with_context(context)?;
-        }
-        let mut out = BufWriter::new(&self.file);
-        serde_json::to_writer(&mut out, report).with_context(context)?;
-        out.write_all(b"\n").and_then(|()| out.flush()).with_context(context)
     }
 }

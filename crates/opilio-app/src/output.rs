@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use opilio::{Crawler, Csv, JsonLines};
+use opilio_engine::{Crawler, Spider};
+use opilio_export::{Csv, JsonLines};
 
-use crate::crawl::spider::PageSpider;
-use opilio_app::settings::{Format, RunSettings};
+use crate::settings::{Format, RunSettings};
 
 /// The form of the output: what the flag says, or the ending of the file.
 ///
 /// # Errors
 /// When the ending is that of a format which is not written here.
-pub(crate) fn format(run: &RunSettings) -> anyhow::Result<Format> {
+pub fn format(run: &RunSettings) -> anyhow::Result<Format> {
     if let Some(format) = run.format {
         return Ok(format);
     }
@@ -27,17 +27,19 @@ pub(crate) fn format(run: &RunSettings) -> anyhow::Result<Format> {
 }
 
 /// An output that was opened.
-pub(crate) enum PageOutput {
+pub enum Output {
+    /// JSON Lines.
     Jsonl(JsonLines),
+    /// CSV.
     Csv(Csv),
 }
 
-impl PageOutput {
-    /// Opens what the flags say.
+impl Output {
+    /// Opens what the settings say.
     ///
     /// # Errors
     /// When it cannot be written to.
-    pub(crate) fn open(run: &RunSettings, format: Format) -> anyhow::Result<Self> {
+    pub fn open(run: &RunSettings, format: Format) -> anyhow::Result<Self> {
         Ok(match (format, &run.output) {
             (Format::Jsonl, Some(path)) => Self::Jsonl(JsonLines::create(path)?),
             (Format::Jsonl, None) => Self::Jsonl(JsonLines::stdout()),
@@ -46,17 +48,23 @@ impl PageOutput {
         })
     }
 
-    /// Hands it to a crawler; `columns` are those of its items.
-    pub(crate) fn apply(
+    /// Hands it to a crawler. Without columns, those of CSV are the first item's fields.
+    #[must_use]
+    pub fn apply<S: Spider>(
         self,
-        crawler: Crawler<PageSpider>,
-        columns: Vec<String>,
+        crawler: Crawler<S>,
+        columns: Option<Vec<String>>,
         keep_formulas: bool,
-    ) -> Crawler<PageSpider> {
+    ) -> Crawler<S> {
         match self {
             Self::Jsonl(export) => crawler.export(export),
-            Self::Csv(export) if keep_formulas => crawler.export(export.columns(columns).keep_formulas()),
-            Self::Csv(export) => crawler.export(export.columns(columns)),
+            Self::Csv(export) => {
+                let export = if keep_formulas { export.keep_formulas() } else { export };
+                match columns {
+                    Some(columns) => crawler.export(export.columns(columns)),
+                    None => crawler.export(export),
+                }
+            }
         }
     }
 }

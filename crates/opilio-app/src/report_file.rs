@@ -1,0 +1,44 @@
+//! `--report FILE`.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use opilio_engine::CrawlReport;
+
+/// The file for the report: opened before the crawl, so that a crawl of hours does not end in a
+/// path that cannot be written.
+#[derive(Debug)]
+pub struct ReportFile {
+    path: PathBuf,
+    file: File,
+}
+
+impl ReportFile {
+    /// Opens it.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).open(path);
+        let file = file.with_context(|| format!("open the report {}", path.display()))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Writes the report in place of what is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(self, report: &CrawlReport) -> anyhow::Result<()> {
+        let context = || format!("write the report {}", self.path.display());
+        // Pipes and devices have no length.
+        if self.file.metadata().is_ok_and(|meta| meta.is_file()) {
+            self.file.set_len(0).with_context(context)?;
+        }
+        let mut out = BufWriter::new(&self.file);
+        serde_json::to_writer(&mut out, report).with_context(context)?;
+        out.write_all(b"\n").and_then(|()| out.flush()).with_context(context)
+    }
+}
