@@ -7,6 +7,7 @@ pub mod descriptors;
 pub mod exit;
 pub mod logs;
 pub mod output;
+pub mod program;
 pub mod progress;
 pub mod report_file;
 pub mod settings;
