@@ -5,6 +5,7 @@
 //! | [`frontier`] | the [`Frontier`] trait: what every store can do, and the order of the calls |
 //! | [`batch`] | what goes into a call and what comes out of it |
 //! | [`chain`] | where redirects lead, and what a known target came to |
+//! | `settle` | how a lease ends: the algorithm, once for all stores |
 //! | [`caps`] | how much of one host a crawl takes |
 //! | [`levels`] | exact depths, where a limit of depth decides |
 //! | [`stats`] | the books: counters without a scan |
@@ -27,6 +28,7 @@ pub mod frontier;
 pub mod levels;
 pub mod memory;
 pub mod permit;
+mod settle;
 pub mod stats;
 
 pub use batch::{Admission, Admitted, Fetched, Filtered, Settled, Settlement, Want};

@@ -11,7 +11,10 @@ use super::{
     NOW, Stores, admit, decided, filtered, host, lease, lease_at, one, paths, ready, record, settle,
 };
 use crate::stats::{Cause, Failure};
-use crate::{Admission, Again, Decided, Filtered, Known, Redirect, Settled, Settlement};
+use crate::{
+    Admission, Again, Caps, Decided, Fetched, Filtered, HostCaps, Known, MemoryOptions, Redirect, Settled,
+    Settlement,
+};
 
 /// A lease that was not tried leaves no trace, and its host has work again.
 pub fn what_is_returned_is_back_at_its_place(stores: &mut dyn Stores) {
@@ -433,4 +436,39 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
     assert!(decided(&mut *store).is_empty(), "1 is under way");
     settle(&mut *store, Settlement::page(again[0].id));
     assert_eq!(decided(&mut *store)[0].known, Known::Page);
+}
+
+/// A URL that waited for a known one has the same endings as one that is requested: as a page it counts for its
+/// host's caps, can become due again, and decides what waits for it.
+pub fn what_waited_ends_as_any_other(stores: &mut dyn Stores) {
+    let caps = Caps::every_host(HostCaps { pages: Some(2), ..HostCaps::default() });
+    let mut store = stores.open_with(MemoryOptions { caps, history: true, ..MemoryOptions::default() });
+    admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://c.test/3", "http://a.test/4"]);
+    let to = |lease, url: &str| Settlement::redirected(lease, record(url));
+    let (first, third) = (one(&mut *store, "a.test"), one(&mut *store, "c.test"));
+    store.settle(vec![to(first, "http://b.test/2"), to(third, "http://a.test/1")], &[], NOW).unwrap();
+    assert!(decided(&mut *store).is_empty());
+    let second = one(&mut *store, "b.test");
+    settle(&mut *store, Settlement::page(second));
+    let mut found = decided(&mut *store);
+    assert!(found.iter().all(|one| one.known == Known::Page) && found.len() == 2, "{found:?}");
+    found.sort_by(|a, b| a.lease.record.url.cmp(&b.lease.record.url));
+    // No request was due, so there is nothing to try again: it goes on waiting.
+    let [origin, behind] = &found[..] else { panic!("{found:?}") };
+    settle(&mut *store, Settlement::retry(behind.lease.id, NOW + Duration::from_secs(9), Attempts::of(1)));
+    assert_eq!((store.stats().retries, store.next_due()), (0, None));
+    let fetched = Fetched { body_bytes: 7, ..Fetched::default() };
+    settle(&mut *store, Settlement::fetched_page(origin.lease.id, 1, fetched));
+    let behind = decided(&mut *store);
+    assert_eq!((behind.len(), behind[0].known), (1, Known::Page));
+    settle(&mut *store, Settlement::alias(behind[0].lease.id));
+    assert_eq!((store.stats().pages, store.stats().aliases, store.stats().left), (2, 1, 1));
+
+    let last = one(&mut *store, "a.test");
+    settle(&mut *store, Settlement::page(last));
+    let late = store.admit(vec![Admission::Queue(record("http://a.test/5"))]).unwrap();
+    assert_eq!((late.filtered_new, late.new), (1, 0), "two pages of the host are all");
+    assert_eq!(store.refresh(NOW + Duration::from_secs(1), 9).unwrap(), 3);
+    assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["1", "4"]);
+    assert!(store.stats().balances());
 }

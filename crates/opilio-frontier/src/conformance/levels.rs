@@ -175,6 +175,31 @@ pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 1);
 }
 
+/// What goes on as its target is still of its level, on whichever host: the next one waits for it.
+pub fn a_redirect_keeps_its_level_closed(stores: &mut dyn Stores) {
+    for target in ["http://a.test/t", "http://b.test/t", "http://c.test/t"] {
+        let mut store = level(stores);
+        store
+            .admit(vec![at(0, "http://a.test/1"), at(1, "http://a.test/2"), at(1, "http://b.test/3")])
+            .unwrap();
+        ready(&mut *store);
+        let first = one(&mut *store, "a.test");
+        assert!(lease(&mut *store, "a.test", 1).is_empty() && lease(&mut *store, "b.test", 1).is_empty());
+        settle(&mut *store, Settlement::redirected(first, record(target)));
+        let on = record(target).host;
+        assert_eq!(ready(&mut *store), std::slice::from_ref(&on), "only the target is due");
+        let leases = lease(&mut *store, on.as_str(), 9);
+        assert_eq!(paths(&leases), ["t"]);
+        settle(&mut *store, Settlement::page(leases[0].id));
+        let now: Vec<_> = ["a.test", "b.test"]
+            .into_iter()
+            .flat_map(|name| lease(&mut *store, name, 9))
+            .map(|lease| lease.record.depth)
+            .collect();
+        assert_eq!(now, [1, 1], "{target}");
+    }
+}
+
 /// Without a limit of depth, and in other orders, nothing is held back.
 pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     for (order, levels) in [(Order::BreadthFirst, false), (Order::DepthFirst, true), (Order::BestFirst, true)]

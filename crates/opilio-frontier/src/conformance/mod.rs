@@ -86,7 +86,7 @@ macro_rules! conformance_tests {
                 a_redirect_to_a_filtered_url_is_followed, a_redirect_to_itself_is_followed,
                 two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,
                 failures_are_listed_in_order, what_is_filtered_after_all_moves_and_may_come_back,
-                what_is_filtered_after_all_decides_what_waits_for_it;
+                what_is_filtered_after_all_decides_what_waits_for_it, what_waited_ends_as_any_other;
             again: failures_become_due_again, failures_are_revived_in_portions,
                 failures_of_one_reason_are_revived, failures_of_some_hosts_are_revived,
                 a_page_becomes_due_again_with_its_validators, pages_are_refreshed_oldest_first,
@@ -98,7 +98,7 @@ macro_rules! conformance_tests {
             levels: a_level_waits_for_the_one_below, no_level_waits_for_what_is_due_later,
                 a_level_waits_for_other_hosts_for_a_while, a_high_priority_waits_for_no_level,
                 a_shorter_way_to_what_is_queued_counts, levels_are_kept_only_when_asked_for, a_kill_keeps_the_levels,
-                what_waits_for_a_known_url_holds_up_no_level,
+                what_waits_for_a_known_url_holds_up_no_level, a_redirect_keeps_its_level_closed,
                 levels_hold_at_every_step_and_lose_nothing;
             crash: a_kill_brings_leases_back, a_kill_keeps_what_was_settled,
                 a_kill_keeps_times_and_memos, a_kill_keeps_notes_with_their_commit, a_kill_keeps_what_waits_for_a_known_url,

@@ -473,7 +473,6 @@ impl Model {
         let is_decided = self.left.values().any(|left| left.out == Some(lease) && left.waits_for.is_some());
         let how = match how {
             // It is no request.
-            How::Page if is_decided => How::Alias,
             How::Retry(_) if is_decided => How::Return,
             how => how,
         };

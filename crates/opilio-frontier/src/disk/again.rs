@@ -22,6 +22,7 @@ use crate::error::FrontierError;
 use crate::stats::{Cause, Failure};
 
 impl DiskFrontier {
+    /// Has a commit keep a failure, which is counted already.
     pub(super) fn add_failure(
         &mut self,
         host: HostId,
@@ -29,7 +30,6 @@ impl DiskFrontier {
         failure: &Failure,
         commit: &mut OwnedWriteBatch,
     ) {
-        *self.books.stats.failures.entry(failure.reason).or_default() += 1;
         self.write_failure_count(failure.reason, commit);
         let mut value = Vec::new();
         put_slice(failure.reason.as_str().as_bytes(), &mut value);

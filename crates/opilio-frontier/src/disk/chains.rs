@@ -14,17 +14,14 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use fjall::OwnedWriteBatch;
-use opilio_core::{Ending, Fingerprint, Lease, LeaseId, Reason, Record, RecordKind, Timestamp};
+use opilio_core::{Fingerprint, Lease, LeaseId, Reason, Record};
 
 use super::DiskFrontier;
 use super::keys::{self, HostId, WaiterKey};
 use super::pack::{self, pack_loose, place_of_loose};
-use super::seen::Sighting;
-use crate::batch::Settlement;
 use crate::chain::{Again, Decided, Fate, Judged, Known, Redirect, Stop, judge};
 use crate::encode::{Reader, put_slice};
 use crate::error::FrontierError;
-use crate::stats::{Cause, Failure};
 
 /// What this run knows of what waits. All of it can be found out again.
 pub(super) struct Chains {
@@ -40,9 +37,17 @@ pub(super) struct Chains {
     /// Nothing else was left when it began.
     is_last: bool,
     /// What is out to end.
-    out: HashMap<LeaseId, (WaiterKey, HostId, Record)>,
+    out: HashMap<LeaseId, Waited>,
     keys_out: HashSet<WaiterKey>,
     pages: Pages,
+}
+
+/// A redirected URL that waited, and is out to end.
+pub(super) struct Waited {
+    /// Where it stands until it has ended.
+    pub(super) key: WaiterKey,
+    pub(super) host: HostId,
+    pub(super) record: Record,
 }
 
 impl Chains {
@@ -80,8 +85,26 @@ impl Chains {
         }
     }
 
+    /// Takes a lease off those that are out to end.
+    pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<Waited> {
+        let waited = self.out.remove(&lease)?;
+        self.keys_out.remove(&waited.key);
+        Some(waited)
+    }
+
+    /// It is out to end (after all).
+    pub(super) fn put_out(&mut self, lease: LeaseId, waited: Waited) {
+        self.keys_out.insert(waited.key);
+        self.out.insert(lease, waited);
+    }
+
+    /// The commit that changed how many wait was not made.
+    pub(super) fn take_back(&mut self, waiting: u64) {
+        self.waiting = waiting;
+    }
+
     /// One that waits is new, or waits again.
-    fn look_later_at(&mut self, key: WaiterKey) {
+    pub(super) fn look_later_at(&mut self, key: WaiterKey) {
         match self.changed.back_mut() {
             // They mostly come in the order of their ages.
             Some((_, last)) if last.url == key.url && last.age <= key.age => *last = key,
@@ -178,46 +201,22 @@ impl DiskFrontier {
         Ok(matches!(self.fate(url)?, Some(Fate::LedTo { .. })))
     }
 
-    /// Gathers a redirect's target, or has the redirect wait for it when the crawl knows it.
-    pub(super) fn follow(
+    /// Has a commit say where a URL led.
+    pub(super) fn write_led_on(
         &mut self,
-        (host, age): (HostId, u64),
-        from: Record,
-        redirect: Redirect,
-        fresh: &mut Vec<Record>,
+        url: Fingerprint,
+        redirect: &Redirect,
         commit: &mut OwnedWriteBatch,
-    ) -> Result<(), FrontierError> {
-        let target = redirect.target.fingerprint;
-        // Another URL under the same fingerprint (`?b&a` and `?a&b`) has not been fetched.
-        if target != from.fingerprint {
-            let mut value = vec![LED_TO];
-            value.extend_from_slice(&target.0.to_be_bytes());
-            value.push(u8::from(redirect.sets_cookie));
-            commit.insert(&self.stored.misc, keys::fate_of(from.fingerprint), value);
-            self.chains.changed(from.fingerprint);
-            let before = self.seen.take_on(target);
-            if self.sighted(before)? == Sighting::Known {
-                self.met_again(&redirect.target);
-                let record = Record { attempts: redirect.attempts, ..from };
-                self.write_waiter((host, age), &record, &redirect, commit);
-                return Ok(());
-            }
-        }
-        self.books.stats.redirects += 1;
-        let record = Record { kind: RecordKind::Continuation, ..redirect.target };
-        match redirect.due {
-            None => fresh.push(record),
-            Some(due) => {
-                let host = self.number(&record.host, commit)?;
-                let age = self.books.next_age;
-                self.books.next_age += 1;
-                self.write_waiting((host, age), &record, due, commit);
-            }
-        }
-        Ok(())
+    ) {
+        let mut value = vec![LED_TO];
+        value.extend_from_slice(&redirect.target.fingerprint.0.to_be_bytes());
+        value.push(u8::from(redirect.sets_cookie));
+        commit.insert(&self.stored.misc, keys::fate_of(url), value);
+        self.chains.changed(url);
     }
 
-    fn write_waiter(
+    /// Has a commit say that a redirected URL waits for its target.
+    pub(super) fn write_waiter(
         &mut self,
         (host, age): (HostId, u64),
         record: &Record,
@@ -337,8 +336,7 @@ impl DiskFrontier {
         let record = pack::unpack(&mut from, &host, place, self.queue.order(), &mut String::new());
         let record = record.ok_or_else(|| self.place.damaged("a record that waits"))?;
         let id = self.queue.next_lease();
-        self.chains.keys_out.insert(key);
-        self.chains.out.insert(id, (key, place.host(), record.clone()));
+        self.chains.put_out(id, Waited { key, host: place.host(), record: record.clone() });
         out.push(Decided { lease: Lease { id, record }, target: url, known });
         Ok(())
     }
@@ -355,66 +353,22 @@ impl DiskFrontier {
         Ok(if is_filtered { Stop::Fate(Fate::Failed(Reason::OutOfScope)) } else { Stop::Open })
     }
 
-    /// Ends what was decided; false when the lease is none of these.
-    pub(super) fn end_decided(
-        &mut self,
-        settlement: &mut Option<Settlement>,
-        now: Timestamp,
-        fresh: &mut Vec<Record>,
-        commit: &mut OwnedWriteBatch,
-    ) -> Result<bool, FrontierError> {
-        let Some(found) =
-            settlement.as_ref().and_then(|settlement| self.chains.out.remove(&settlement.lease))
-        else {
-            return Ok(false);
-        };
-        let ((key, host, record), Some(settlement)) = (found, settlement.take()) else { return Ok(false) };
-        self.chains.keys_out.remove(&key);
-        let Settlement { ending, redirect, attempts, reported_as, cause, filtered, .. } = settlement;
-        if let Some(why) = filtered {
-            // Another fate replaces it where there is one: one commit is not to remove and to write one key.
-            if record.kind == RecordKind::Discovered {
-                self.forget_fate(record.fingerprint, commit);
-            }
-            self.put_off(&record, why, commit);
-            commit.remove(&self.stored.ends, key.bytes());
-            self.chains.waiting -= 1;
-            return Ok(true);
-        }
-        match (ending, redirect) {
-            (Ending::Page, _) => self.books.stats.pages += 1,
-            (Ending::Alias, _) => self.books.stats.aliases += 1,
-            (Ending::Failed(reason), _) => {
-                let url = reported_as.unwrap_or_else(|| record.url.clone());
-                let cause = cause.map_or_else(Cause::default, |cause| *cause);
-                self.add_failure(
-                    host,
-                    &record,
-                    &Failure { url, reason, attempts, ended: now, cause, extra: record.extra.clone() },
-                    commit,
-                );
-                self.write_failed(record.fingerprint, reason, commit);
-            }
-            (Ending::Redirected, Some(redirect)) => {
-                self.chains.waiting -= 1;
-                let (before, target) = (self.chains.waiting, redirect.target.fingerprint);
-                self.follow((host, key.age), record, *redirect, fresh, commit)?;
-                // One commit is not to remove and to write one key.
-                if self.chains.waiting == before || target != key.url {
-                    commit.remove(&self.stored.ends, key.bytes());
-                }
-                return Ok(true);
-            }
-            // It goes on waiting, and is looked at again.
-            (Ending::Retry { .. } | Ending::Return | Ending::Redirected, _) => {
-                self.chains.look_later_at(key);
-                return Ok(true);
-            }
-        }
-        commit.remove(&self.stored.ends, key.bytes());
+    /// Has a commit say that a redirected URL that was out to end waits no more.
+    pub(super) fn remove_waiter(&mut self, waited: &Waited, commit: &mut OwnedWriteBatch) {
+        commit.remove(&self.stored.ends, waited.key.bytes());
         self.chains.waiting -= 1;
-        self.books.stats.left -= 1;
-        Ok(true)
+    }
+
+    /// Has a commit say that a redirected URL that was out to end waits for another target.
+    pub(super) fn move_waiter(&mut self, waited: &Waited, redirect: &Redirect, commit: &mut OwnedWriteBatch) {
+        let Waited { key, host, record } = waited;
+        let record = Record { attempts: redirect.attempts, ..record.clone() };
+        self.chains.waiting -= 1;
+        self.write_waiter((*host, key.age), &record, redirect, commit);
+        // One commit is not to remove and to write one key.
+        if redirect.target.fingerprint != key.url {
+            commit.remove(&self.stored.ends, key.bytes());
+        }
     }
 
     /// Reads how many wait.

@@ -14,7 +14,7 @@
 //! | `hosts` | the hosts of this run, whose turn it is, what is read ahead |
 //! | `queue` | what is due: written in chunks, read ahead, leased, settled bit by bit |
 //! | `waiting` | what is due later |
-//! | `settle` | how leases end |
+//! | `settle` | how leases end: one commit for all of a batch |
 //! | `chains` | where redirects led, and what waits for a known URL |
 //! | `again` | what has ended and becomes due again |
 //! | `level` | whose next level has opened, where depths are exact |
@@ -310,10 +310,11 @@ impl DiskFrontier {
         call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
     ) -> Result<T, FrontierError> {
         self.ready()?;
-        let before = self.books.clone();
+        let (before, waiting) = (self.books.clone(), self.chains.waiting());
         let result = call(self);
         if result.is_err() {
             self.books = before;
+            self.chains.take_back(waiting);
             self.broken = true;
         }
         result
@@ -488,11 +489,29 @@ impl DiskFrontier {
     fn push(&mut self, fresh: Vec<Record>, commit: &mut OwnedWriteBatch) -> Result<(), FrontierError> {
         let mut placed = Vec::with_capacity(fresh.len());
         for record in fresh {
-            let host = self.number(&record.host, commit)?;
-            self.has_more(host, record.depth, record.priority)?;
-            self.hosts.join_line(host);
-            placed.push((host, record));
+            placed.push(self.place(record, commit)?);
         }
+        self.write_placed(placed, commit)
+    }
+
+    /// Counts a record as one that is due of its host.
+    fn place(
+        &mut self,
+        record: Record,
+        commit: &mut OwnedWriteBatch,
+    ) -> Result<(HostId, Record), FrontierError> {
+        let host = self.number(&record.host, commit)?;
+        self.has_more(host, record.depth, record.priority)?;
+        self.hosts.join_line(host);
+        Ok((host, record))
+    }
+
+    /// Writes what was placed.
+    fn write_placed(
+        &mut self,
+        placed: Vec<(HostId, Record)>,
+        commit: &mut OwnedWriteBatch,
+    ) -> Result<(), FrontierError> {
         let capped: BTreeSet<_> = placed.iter().filter(|_| self.is_capped).map(|(host, _)| *host).collect();
         self.queue.push(placed, &mut self.books.next_age, &mut self.hosts, commit);
         capped.into_iter().try_for_each(|host| self.look_at(host))

@@ -320,8 +320,8 @@ impl Queue {
 
     /// A record was not tried: it is due, at its old place. Nothing is written, as nothing was. What is read
     /// ahead from that place on is read again.
-    pub(super) fn give_back(&mut self, out: Out, slot: &mut Slot) {
-        let Out { at, key, .. } = out;
+    pub(super) fn give_back(&mut self, out: &Out, slot: &mut Slot) {
+        let Out { at, key, .. } = *out;
         let Some(open) = self.open.get_mut(&key) else { return };
         open.taken &= !(1 << at);
         if open.taken == 0 {

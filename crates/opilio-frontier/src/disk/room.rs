@@ -1,11 +1,11 @@
 //! What the caps leave of a host, and what ends when they leave nothing.
 
 use fjall::OwnedWriteBatch;
-use opilio_core::{Reason, Record, RecordKind};
 
 use super::DiskFrontier;
 use super::hosts::Work;
 use super::keys::{self, HostId};
+use super::settle::Settlements;
 use crate::batch::{Admission, Filtered};
 use crate::caps::{Room, Spent};
 use crate::encode::{Reader, put_varint};
@@ -93,33 +93,13 @@ impl DiskFrontier {
         if closed == 0 {
             return Ok(0);
         }
-        let mut commit = self.stored.db.batch();
+        let mut over = Vec::with_capacity(closed);
+        let mut settling = Settlements::new(self, &mut over);
         for lease in leases {
-            let Some(out) = self.queue.take_out(lease.id) else { continue };
-            self.queue.settle(&out);
-            self.put_off(&lease.record, why, &mut commit);
-            self.has_less(lease.record.depth);
+            settling.close(&lease, why)?;
         }
-        let slot = self.slot(id)?;
-        slot.out = slot.out.saturating_sub(u32::try_from(closed).unwrap_or(u32::MAX));
-        self.queue.write_settled(&mut commit);
-        self.seen.write(&mut commit);
-        self.commit(commit)?;
-        self.remember()?;
+        settling.commit()?;
         Ok(closed)
-    }
-
-    /// Counts what was taken on as filtered, which decides whatever waits for it.
-    pub(super) fn put_off(&mut self, record: &Record, why: Filtered, commit: &mut OwnedWriteBatch) {
-        self.books.stats.put_off(why);
-        match record.kind {
-            RecordKind::Discovered => {
-                self.seen.put_off(record.fingerprint, why);
-                self.chains.changed(record.fingerprint);
-            }
-            // A redirect's target ends in the name of its origin, and stays known.
-            RecordKind::Continuation => self.write_failed(record.fingerprint, Reason::OutOfScope, commit),
-        }
     }
 
     /// What was taken of a host, by all runs.

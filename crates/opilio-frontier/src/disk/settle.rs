@@ -1,31 +1,34 @@
-//! How leases end: one commit for all of a batch, with the sinks' positions.
+//! How leases end on disk: one commit for all of a batch, with the sinks' positions. The steps are those of
+//! [`settle`](crate::settle).
 
 use fjall::OwnedWriteBatch;
-use opilio_core::{Ending, Fingerprint, LeaseId, Reason, Record, SinkPosition, Timestamp};
+use opilio_core::{Attempts, Fingerprint, Lease, LeaseId, Reason, Record, SinkPosition, Timestamp};
 
 use super::DiskFrontier;
-use super::keys;
-use super::queue::Out;
-use crate::batch::{Settled, Settlement};
+use super::chains::Waited;
+use super::keys::{self, HostId};
+use super::queue;
+use super::seen::Sighting;
+use crate::batch::{Fetched, Filtered, Settled, Settlement};
+use crate::chain::Redirect;
 use crate::error::FrontierError;
-use crate::stats::{Cause, Failure};
+use crate::settle::{Settling, put_off, settle};
+use crate::stats::{Failure, FrontierStats};
 
-/// What a batch of settlements comes to.
-#[derive(Default)]
-struct Ends {
-    /// Leases that are over when the commit is made, and out again when it fails.
-    over: Vec<(LeaseId, Out)>,
-    /// Targets of redirects.
-    fresh: Vec<Record>,
-    settled: Settled,
+/// A lease that was taken out.
+pub(super) enum Out {
+    Queued(queue::Out),
+    Waited(Box<Waited>),
 }
 
-/// What is to be done with a lease.
-enum End {
-    /// Its record leaves its place.
-    Over,
-    /// Its record is due again, as it was.
-    Returned,
+/// A commit in the making.
+pub(super) struct Settlements<'a> {
+    store: &'a mut DiskFrontier,
+    commit: OwnedWriteBatch,
+    /// Targets of redirects, and their hosts.
+    fresh: Vec<(HostId, Record)>,
+    /// Leases that are over when the commit is made, and out again when it fails.
+    over: &'a mut Vec<(LeaseId, Out)>,
 }
 
 impl DiskFrontier {
@@ -35,15 +38,17 @@ impl DiskFrontier {
         positions: &[SinkPosition],
         now: Timestamp,
     ) -> Result<Settled, FrontierError> {
-        let mut ends = Ends::default();
-        let result = self.all_or_nothing(|store| store.settle_into(batch, positions, now, &mut ends));
-        if result.is_err() {
-            for (lease, out) in ends.over {
-                self.queue.put_out(lease, out);
+        let mut over = Vec::with_capacity(batch.len());
+        let settled = self.all_or_nothing(|store| store.settle_into(batch, positions, now, &mut over));
+        if settled.is_err() {
+            for (lease, out) in over {
+                match out {
+                    Out::Queued(out) => self.queue.put_out(lease, out),
+                    Out::Waited(waited) => self.chains.put_out(lease, *waited),
+                }
             }
         }
-        result?;
-        Ok(ends.settled)
+        settled
     }
 
     fn settle_into(
@@ -51,145 +56,244 @@ impl DiskFrontier {
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
         now: Timestamp,
-        ends: &mut Ends,
-    ) -> Result<(), FrontierError> {
-        let mut commit = self.stored.db.batch();
-        ends.over.reserve(batch.len());
+        over: &mut Vec<(LeaseId, Out)>,
+    ) -> Result<Settled, FrontierError> {
+        let mut settled = Settled::default();
+        let mut settling = Settlements::new(self, over);
         for settlement in batch {
-            self.end(settlement, now, ends, &mut commit)?;
+            settle(&mut settling, settlement, now, &mut settled)?;
         }
-        self.open_levels(now)?;
-        self.push(std::mem::take(&mut ends.fresh), &mut commit)?;
-        self.queue.write_settled(&mut commit);
-        self.seen.write(&mut commit);
+        settling.store.open_levels(now)?;
         for SinkPosition { sink, position } in positions {
-            commit.insert(&self.stored.misc, keys::named(keys::POSITIONS, sink), position.to_be_bytes());
+            let key = keys::named(keys::POSITIONS, sink);
+            settling.commit.insert(&settling.store.stored.misc, key, position.to_be_bytes());
         }
-        if !commit.is_empty() {
-            self.commit(commit)?;
-        }
-        self.remember()?;
+        settling.commit()?;
         for SinkPosition { sink, position } in positions {
             self.positions.insert(sink.clone(), *position);
+        }
+        Ok(settled)
+    }
+}
+
+impl<'a> Settlements<'a> {
+    pub(super) fn new(store: &'a mut DiskFrontier, over: &'a mut Vec<(LeaseId, Out)>) -> Self {
+        let commit = store.stored.db.batch();
+        Self { store, commit, fresh: Vec::new(), over }
+    }
+
+    /// Ends as filtered what was leased for that. It was out with no host and no level.
+    pub(super) fn close(&mut self, lease: &Lease, why: Filtered) -> Result<(), FrontierError> {
+        let Some(out) = self.store.queue.take_out(lease.id) else { return Ok(()) };
+        let slot = self.store.slot(out.host)?;
+        slot.out = slot.out.saturating_sub(1);
+        put_off(self, &lease.record, why);
+        self.leave(&Out::Queued(out))
+    }
+
+    /// Makes the commit, if there is anything to write.
+    pub(super) fn commit(self) -> Result<(), FrontierError> {
+        let Self { store, mut commit, fresh, .. } = self;
+        store.write_placed(fresh, &mut commit)?;
+        store.queue.write_settled(&mut commit);
+        store.seen.write(&mut commit);
+        if !commit.is_empty() {
+            store.commit(commit)?;
+        }
+        store.remember()
+    }
+}
+
+impl Settling for Settlements<'_> {
+    type Out = Out;
+    type Host = HostId;
+
+    fn books(&mut self) -> &mut FrontierStats {
+        &mut self.store.books.stats
+    }
+
+    fn take_out(&mut self, lease: LeaseId) -> Result<Option<Out>, FrontierError> {
+        let Some(out) = self.store.queue.take_out(lease) else {
+            let waited = self.store.chains.take_out(lease);
+            return Ok(waited.map(|waited| Out::Waited(Box::new(waited))));
+        };
+        let (host, depth) = (out.host, out.depth());
+        match self.store.slot(host) {
+            Ok(slot) => slot.out = slot.out.saturating_sub(1),
+            Err(error) => {
+                self.over(lease, Out::Queued(out));
+                return Err(error);
+            }
+        }
+        if let Some(levels) = &mut self.store.levels {
+            levels.over(host, depth);
+        }
+        Ok(Some(Out::Queued(out)))
+    }
+
+    fn over(&mut self, lease: LeaseId, out: Out) {
+        self.over.push((lease, out));
+    }
+
+    fn host(out: &Out) -> HostId {
+        match out {
+            Out::Queued(out) => out.host,
+            Out::Waited(waited) => waited.host,
+        }
+    }
+
+    fn has_waited(out: &Out) -> bool {
+        matches!(out, Out::Waited(_))
+    }
+
+    fn fingerprint(&mut self, out: &Out) -> Result<Fingerprint, FrontierError> {
+        match out {
+            Out::Queued(out) => {
+                let host = self.store.slot(out.host)?.host.clone();
+                let url = self.store.queue.fingerprint(out, &host);
+                url.ok_or_else(|| self.store.place.damaged("a record that was leased"))
+            }
+            Out::Waited(waited) => Ok(waited.record.fingerprint),
+        }
+    }
+
+    fn record(&mut self, out: &Out) -> Result<Record, FrontierError> {
+        match out {
+            Out::Queued(out) => {
+                let host = self.store.slot(out.host)?.host.clone();
+                let record = self.store.queue.record(out, &host);
+                record.ok_or_else(|| self.store.place.damaged("a record that was leased"))
+            }
+            Out::Waited(waited) => Ok(waited.record.clone()),
+        }
+    }
+
+    fn end_as_page(&mut self, url: Fingerprint) {
+        self.store.chains.end_as_page(url);
+    }
+
+    fn fail(&mut self, url: Fingerprint, reason: Reason) {
+        self.store.write_failed(url, reason, &mut self.commit);
+    }
+
+    fn lead_on(&mut self, url: Fingerprint, redirect: &Redirect) {
+        self.store.write_led_on(url, redirect, &mut self.commit);
+    }
+
+    fn filter(&mut self, url: Fingerprint, why: Filtered) {
+        self.store.seen.put_off(url, why);
+        self.store.chains.changed(url);
+    }
+
+    fn forget_fate(&mut self, url: Fingerprint) {
+        self.store.forget_fate(url, &mut self.commit);
+    }
+
+    fn has_led_on(&self, url: Fingerprint) -> Result<bool, FrontierError> {
+        self.store.has_led_on(url)
+    }
+
+    fn keep_page(
+        &mut self,
+        out: &Out,
+        attempts: u16,
+        fetched: Fetched,
+        now: Timestamp,
+    ) -> Result<(), FrontierError> {
+        let host = Self::host(out);
+        self.store.spend(host, |spent| spent.add(fetched.body_bytes))?;
+        // A run that does not ask for the history must not make it forget.
+        if self.store.options.history || self.store.books.next_page > 0 {
+            let record = self.record(out)?;
+            self.store.add_page(host, record, attempts, fetched, now, &mut self.commit);
         }
         Ok(())
     }
 
-    fn end(
-        &mut self,
-        settlement: Settlement,
-        now: Timestamp,
-        ends: &mut Ends,
-        commit: &mut OwnedWriteBatch,
-    ) -> Result<(), FrontierError> {
-        let Some(out) = self.queue.take_out(settlement.lease) else {
-            let of_waiter = self.end_decided(&mut Some(settlement), now, &mut ends.fresh, commit)?;
-            let count = if of_waiter { &mut ends.settled.over } else { &mut ends.settled.stale };
-            *count += 1;
-            return Ok(());
-        };
-        let lease = settlement.lease;
-        self.slot(out.host)?.out -= 1;
-        let depth = out.depth();
-        if let Some(levels) = &mut self.levels {
-            levels.over(out.host, depth);
-        }
-        let ended = self.end_out(&out, settlement, now, &mut ends.fresh, commit);
-        let host = out.host;
-        match ended {
-            Ok(End::Over) => {
-                self.has_less(depth);
-                self.queue.settle(&out);
-                ends.over.push((lease, out));
+    fn keep_failure(&mut self, out: &Out, record: &Record, failure: Failure) {
+        self.store.add_failure(Self::host(out), record, &failure, &mut self.commit);
+    }
+
+    fn take_on(&mut self, url: Fingerprint) -> Result<bool, FrontierError> {
+        let before = self.store.seen.take_on(url);
+        Ok(self.store.sighted(before)? == Sighting::Known)
+    }
+
+    fn met_again(&mut self, record: &Record) {
+        self.store.met_again(record);
+    }
+
+    fn push(&mut self, record: Record) -> Result<(), FrontierError> {
+        let placed = self.store.place(record, &mut self.commit)?;
+        self.fresh.push(placed);
+        Ok(())
+    }
+
+    fn push_later(&mut self, record: Record, due: Timestamp) -> Result<(), FrontierError> {
+        let host = self.store.number(&record.host, &mut self.commit)?;
+        let age = self.store.books.next_age;
+        self.store.books.next_age += 1;
+        self.store.write_waiting((host, age), &record, due, &mut self.commit);
+        Ok(())
+    }
+
+    fn leave(&mut self, out: &Out) -> Result<(), FrontierError> {
+        match out {
+            Out::Queued(out) => {
+                self.store.has_less(out.depth());
+                self.store.queue.settle(out);
             }
-            Ok(End::Returned) => {
+            Out::Waited(waited) => self.store.remove_waiter(waited, &mut self.commit),
+        }
+        Ok(())
+    }
+
+    fn put_back(&mut self, out: &Out) -> Result<(), FrontierError> {
+        match out {
+            Out::Queued(out) => {
                 // It is left as before.
-                self.has_less(depth);
-                self.has_more(host, depth, out.priority())?;
-                if let Some(slot) = self.hosts.slot(host) {
-                    self.queue.give_back(out, slot);
+                self.store.has_less(out.depth());
+                self.store.has_more(out.host, out.depth(), out.priority())?;
+                if let Some(slot) = self.store.hosts.slot(out.host) {
+                    self.store.queue.give_back(out, slot);
                 }
-                self.hosts.join_line(host);
+                self.store.hosts.join_line(out.host);
             }
-            Err(error) => {
-                ends.over.push((lease, out));
-                return Err(error);
-            }
+            // It goes on waiting, and is looked at again.
+            Out::Waited(waited) => self.store.chains.look_later_at(waited.key),
         }
-        ends.settled.over += 1;
-        self.look_at_level(host, now)?;
-        self.look_at(host)
+        Ok(())
     }
 
-    fn end_out(
-        &mut self,
-        out: &Out,
-        settlement: Settlement,
-        now: Timestamp,
-        fresh: &mut Vec<Record>,
-        commit: &mut OwnedWriteBatch,
-    ) -> Result<End, FrontierError> {
-        let Settlement { ending, redirect, attempts, reported_as, fetched, cause, filtered, .. } = settlement;
-        if let Some(why) = filtered {
-            let record = self.record_of(out)?;
-            self.put_off(&record, why, commit);
-            return Ok(End::Over);
-        }
-        match ending {
-            Ending::Page => {
-                self.books.stats.pages += 1;
-                let fingerprint = self.fingerprint_of(out)?;
-                self.chains.end_as_page(fingerprint);
-                self.spend(out.host, |spent| spent.add(fetched.body_bytes))?;
-                // A run that does not ask for the history must not make it forget.
-                if self.options.history || self.books.next_page > 0 {
-                    let record = self.record_of(out)?;
-                    self.add_page(out.host, record, attempts, fetched, now, commit);
-                }
-            }
-            Ending::Alias => {
-                self.books.stats.aliases += 1;
-                let fingerprint = self.fingerprint_of(out)?;
-                // Another page stands for it: either it led there, or it is one itself.
-                if !self.has_led_on(fingerprint)? {
-                    self.chains.end_as_page(fingerprint);
-                }
-            }
-            Ending::Failed(reason) => {
-                let record = self.record_of(out)?;
-                let url = reported_as.unwrap_or_else(|| record.url.clone());
-                let cause = cause.map_or_else(Cause::default, |cause| *cause);
-                let extra = record.extra.clone();
-                let failure = Failure { url, reason, attempts, ended: now, cause, extra };
-                self.add_failure(out.host, &record, &failure, commit);
-                self.write_failed(record.fingerprint, reason, commit);
-            }
-            Ending::Redirected => {
-                let from = self.record_of(out)?;
-                if let Some(redirect) = redirect {
-                    self.follow((out.host, out.age()), from, *redirect, fresh, commit)?;
-                }
-                return Ok(End::Over);
-            }
-            Ending::Retry { due, attempts } => {
-                let record = self.record_of(out)?;
-                self.wait(out, Record { attempts, ..record }, due, commit);
-                return Ok(End::Over);
-            }
-            Ending::Return => return Ok(End::Returned),
-        }
-        self.books.stats.left -= 1;
-        Ok(End::Over)
+    fn wait_until(&mut self, out: &Out, due: Timestamp, attempts: Attempts) -> Result<(), FrontierError> {
+        // What waits for a known URL waits for no time.
+        let Out::Queued(queued) = out else { return self.put_back(out) };
+        let record = Record { attempts, ..self.record(out)? };
+        self.store.write_waiting((queued.host, queued.age()), &record, due, &mut self.commit);
+        self.leave(out)
     }
 
-    fn record_of(&mut self, out: &Out) -> Result<Record, FrontierError> {
-        let host = self.slot(out.host)?.host.clone();
-        self.queue.record(out, &host).ok_or_else(|| self.place.damaged("a record that was leased"))
+    fn wait_for_known(&mut self, out: &Out, redirect: &Redirect) -> Result<(), FrontierError> {
+        match out {
+            Out::Queued(queued) => {
+                let record = Record { attempts: redirect.attempts, ..self.record(out)? };
+                let place = (queued.host, queued.age());
+                self.store.write_waiter(place, &record, redirect, &mut self.commit);
+                self.leave(out)
+            }
+            Out::Waited(waited) => {
+                self.store.move_waiter(waited, redirect, &mut self.commit);
+                Ok(())
+            }
+        }
     }
 
-    fn fingerprint_of(&mut self, out: &Out) -> Result<Fingerprint, FrontierError> {
-        let host = self.slot(out.host)?.host.clone();
-        self.queue.fingerprint(out, &host).ok_or_else(|| self.place.damaged("a record that was leased"))
+    fn look_at_level(&mut self, host: HostId, now: Timestamp) -> Result<(), FrontierError> {
+        self.store.look_at_level(host, now)
+    }
+
+    fn look_at_room(&mut self, host: HostId) -> Result<(), FrontierError> {
+        self.store.look_at(host)
     }
 }
 

@@ -77,7 +77,9 @@ impl Frontier for DiskFrontier {
         let before = out.len();
         let decided = self.guarded(|store| store.all_or_nothing(|store| store.decide(n, out)));
         if decided.is_err() {
-            out.truncate(before);
+            for one in out.drain(before..) {
+                self.chains.take_out(one.lease.id);
+            }
         }
         decided
     }

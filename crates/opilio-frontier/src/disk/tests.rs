@@ -22,6 +22,7 @@ use crate::{Admission, Filtered, Frontier, FrontierError, MemoryOptions, Settlem
 mod damage;
 mod full;
 mod kill;
+mod stalled;
 
 /// Stores in directories. A kill is a copy of the files as they are while the store is still open:
 /// whatever it would do when it is dropped is not in it.
@@ -589,23 +590,4 @@ fn a_thread_syncs_without_being_asked() {
         assert!(std::time::Instant::now() < deadline);
         std::thread::yield_now();
     }
-}
-
-#[test]
-fn threads_that_do_nothing_are_an_error_and_no_hang() {
-    let dir = tempfile::tempdir().unwrap();
-    let stall_max = std::time::Duration::from_millis(50);
-    let options = DiskOptions { workers: 0, stall_max, ..small() };
-    let mut store = DiskFrontier::create(dir.path(), options, whose()).unwrap();
-    for n in 0..3 {
-        store.admit(batch(n * 10..n * 10 + 10)).unwrap();
-        store.stored.queue.rotate_memtable().unwrap();
-    }
-    let stalled = store.admit(batch(30..40));
-    assert!(matches!(stalled, Err(FrontierError::Stalled { .. })), "{stalled:?}");
-    assert!(matches!(store.admit(batch(30..40)), Err(FrontierError::Stopped { .. })));
-    drop(store);
-    let mut store = open(dir.path()).unwrap();
-    assert_eq!(store.stats().left, 30);
-    assert_eq!(drain(&mut store).len(), 30);
 }

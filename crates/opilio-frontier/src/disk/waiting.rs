@@ -10,7 +10,6 @@ use opilio_core::{Record, Timestamp};
 use super::DiskFrontier;
 use super::keys::{HostId, Key, WaitKey};
 use super::pack::{self, pack_loose, place_of_loose};
-use super::queue::Out;
 use crate::encode::Reader;
 use crate::error::FrontierError;
 
@@ -26,18 +25,6 @@ impl DiskFrontier {
         let Some(first) = self.stored.queue.range(range).next() else { return Ok(None) };
         let key = first.key().map_err(|error| self.place.failed("read", error))?;
         WaitKey::parse(&key).map(Some).ok_or_else(|| self.place.damaged("a key of what waits"))
-    }
-
-    /// Writes that a record is due later; the caller has settled its old place.
-    pub(super) fn wait(
-        &mut self,
-        out: &Out,
-        record: Record,
-        due: Timestamp,
-        commit: &mut fjall::OwnedWriteBatch,
-    ) {
-        self.write_waiting((out.host, out.age()), &record, due, commit);
-        self.books.stats.retries += 1;
     }
 
     /// Writes a record of this age that is due later.

@@ -59,7 +59,7 @@ impl Ended {
         &mut self,
         host: HostId,
         rank: Rank,
-        record: Record,
+        record: &Record,
         fetched: Fetched,
         ended: Timestamp,
         order: Order,
@@ -68,7 +68,7 @@ impl Ended {
         let Fetched { validators, body_bytes } = fetched;
         let validators = validators.bounded();
         let validators = (!validators.is_empty()).then(|| Arc::new(validators));
-        let kept = Kept::of(host, rank, &Record { validators, ..record }, order);
+        let kept = Kept::of(host, rank, &Record { validators, ..record.clone() }, order);
         pages.insert((ended, self.next), Page { body_bytes, kept });
         self.next += 1;
     }
@@ -77,11 +77,11 @@ impl Ended {
         &mut self,
         host: HostId,
         rank: Rank,
-        record: Record,
+        record: &Record,
         failure: Failure,
         order: Order,
     ) {
-        self.failures.push_back((failure, Kept::of(host, rank, &record, order)));
+        self.failures.push_back((failure, Kept::of(host, rank, record, order)));
     }
 
     pub(super) fn failures(&self, from: u64, n: usize) -> Vec<Failure> {

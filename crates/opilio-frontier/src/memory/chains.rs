@@ -93,17 +93,16 @@ impl Chains {
 
 impl MemoryFrontier {
     /// Has a redirected URL wait for its target, which the crawl knows.
-    pub(super) fn wait_for_known(&mut self, from: Out, redirect: &Redirect) {
+    pub(super) fn wait_for_target(&mut self, from: &Out, redirect: &Redirect) {
         let Redirect { target: Record { fingerprint, ref url, .. }, again, attempts, .. } = *redirect;
-        let record = Record { attempts, ..from.record };
+        let record = Record { attempts, ..from.record.clone() };
         let way = Way { target: fingerprint, url: url.clone(), again };
-        self.wait_on_way(Out { record, ..from }, way);
+        self.wait_on_way(from.host, from.age, &record, way);
     }
 
-    pub(super) fn wait_on_way(&mut self, from: Out, way: Way) {
-        let Out { host, age, record, .. } = from;
+    pub(super) fn wait_on_way(&mut self, host: HostId, age: u64, record: &Record, way: Way) {
         let order = self.hosts.order();
-        let (rank, packed) = (Rank::of(&record, age, order), Packed::of(&record, order));
+        let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));
         let target = way.target;
         self.chains.waiting.insert((target.0, age), Waiting { host, rank, packed, way });
         self.chains.look_later_at((target.0, age));

@@ -11,7 +11,7 @@ use opilio_core::Order;
 
 /// A host by its number, in the order in which hosts were met.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub(super) struct HostId(u32);
+pub(crate) struct HostId(u32);
 
 /// All hosts and the line of those that have due work and are nobody's.
 #[derive(Debug, Default)]

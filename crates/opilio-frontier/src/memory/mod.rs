@@ -9,24 +9,24 @@ mod hosts;
 pub(crate) mod packed;
 mod queue;
 pub(crate) mod seen;
+mod settle;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use opilio_core::{
-    Attempts, Ending, Fingerprint, Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp,
-};
+use opilio_core::{Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp};
 
 use crate::batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
 use crate::caps::{Caps, Room};
-use crate::chain::{Decided, Redirect};
+use crate::chain::Decided;
 use crate::error::FrontierError;
 use crate::frontier::{Frontier, MayRetry};
 use crate::levels::{self, Depths, Levels};
 use crate::permit::Permit;
-use crate::stats::{Cause, Failure, FrontierStats};
+use crate::settle::{put_off, settle};
+use crate::stats::{Failure, FrontierStats};
 use again::Ended;
 use chains::{Chains, Way};
 use hosts::{HostId, Hosts};
@@ -76,7 +76,7 @@ pub struct MemoryFrontier {
 
 /// A record with a host.
 #[derive(Debug)]
-struct Out {
+pub(crate) struct Out {
     host: HostId,
     age: u64,
     record: Record,
@@ -240,22 +240,8 @@ impl MemoryFrontier {
             };
             left -= 1;
             self.has_less(record.depth);
-            self.put_off(&record, why);
+            put_off(self, &record, why);
         }
-    }
-
-    /// Ends what was taken on as filtered, which decides whatever waits for it.
-    fn put_off(&mut self, record: &Record, why: Filtered) {
-        match record.kind {
-            RecordKind::Discovered => {
-                self.seen.put_off(record.fingerprint, why);
-                self.chains.forget(record.fingerprint);
-                self.chains.changed(record.fingerprint);
-            }
-            // A redirect's target ends in the name of its origin, and stays known.
-            RecordKind::Continuation => self.chains.failed(record.fingerprint, Reason::OutOfScope),
-        }
-        self.books.put_off(why);
     }
 
     /// Queues what has become due.
@@ -302,137 +288,6 @@ impl MemoryFrontier {
         let waits = levels::keeps_level(priority.0) && levels.holds(host, place, left, now);
         self.hosts.set_waiting(host, waits.then_some(place));
         waits
-    }
-
-    fn end(&mut self, settlement: Settlement, now: Timestamp, settled: &mut Settled) {
-        let Settlement { lease, ending, redirect, attempts, reported_as, fetched, cause, filtered } =
-            settlement;
-        let Some(mut out) = self.out.remove(&lease) else {
-            settled.stale += 1;
-            return;
-        };
-        let (host, depth) = (out.host, out.record.depth);
-        let way = out.way.take();
-        // One that waited for a known URL had left its host and its level.
-        let leaves_level = way.is_none();
-        if leaves_level {
-            self.hosts.lease_over(host);
-            if let Some((_, levels)) = &mut self.levels {
-                levels.over(host, depth);
-            }
-        }
-        let fingerprint = out.record.fingerprint;
-        if let Some(why) = filtered {
-            self.put_off(&out.record, why);
-            if leaves_level {
-                self.has_less(depth);
-                self.look_at_level(host, now);
-            }
-            self.look_at(host);
-            settled.over += 1;
-            return;
-        }
-        if matches!(ending, Ending::Page | Ending::Alias | Ending::Failed(_)) {
-            self.books.left -= 1;
-        }
-        match ending {
-            Ending::Page => {
-                self.books.pages += 1;
-                self.end_as_page(fingerprint);
-                self.hosts.spent(host).add(fetched.body_bytes);
-                let rank = Rank::of(&out.record, out.age, self.hosts.order());
-                self.ended.add_page(host, rank, out.record, fetched, now, self.hosts.order());
-            }
-            Ending::Alias => {
-                self.books.aliases += 1;
-                // Another page stands for it: either it led there, or it is one itself.
-                if !self.chains.has_led_on(fingerprint) {
-                    self.end_as_page(fingerprint);
-                }
-            }
-            Ending::Failed(reason) => {
-                self.chains.failed(fingerprint, reason);
-                let url = reported_as.unwrap_or_else(|| out.record.url.clone());
-                let cause = cause.map_or_else(Cause::default, |cause| *cause);
-                // The record is kept beside it: its data is not kept twice.
-                let extra = Bytes::new();
-                self.fail(out, Failure { url, reason, attempts, ended: now, cause, extra });
-            }
-            Ending::Redirected => {
-                if let Some(redirect) = redirect {
-                    self.follow(out, *redirect);
-                }
-            }
-            Ending::Retry { .. } | Ending::Return if way.is_some() => {
-                if let Some(way) = way {
-                    self.wait_on_way(out, *way);
-                }
-            }
-            Ending::Retry { due, attempts } => self.wait(out, due, attempts),
-            Ending::Return => {
-                let order = self.hosts.order();
-                let rank = Rank::of(&out.record, out.age, order);
-                // It is left as before.
-                self.has_more(host, rank.band);
-                self.hosts.put_back(out.host, rank, Packed::of(&out.record, order));
-            }
-        }
-        if leaves_level {
-            self.has_less(depth);
-            self.look_at_level(host, now);
-        }
-        self.look_at(host);
-        settled.over += 1;
-    }
-
-    fn fail(&mut self, out: Out, failure: Failure) {
-        *self.books.failures.entry(failure.reason).or_default() += 1;
-        let rank = Rank::of(&out.record, out.age, self.hosts.order());
-        self.ended.add_failure(out.host, rank, out.record, failure, self.hosts.order());
-    }
-
-    fn wait(&mut self, out: Out, due: Timestamp, attempts: Attempts) {
-        self.books.retries += 1;
-        let record = Record { attempts, ..out.record };
-        self.put_off_until(due, out.host, out.age, &record);
-    }
-
-    fn end_as_page(&mut self, fingerprint: Fingerprint) {
-        self.seen.end_as_page(fingerprint);
-        self.chains.forget(fingerprint);
-        self.chains.changed(fingerprint);
-    }
-
-    /// Queues a redirect's target, or has the redirect wait for it when the crawl knows it.
-    fn follow(&mut self, from: Out, redirect: Redirect) {
-        let target = redirect.target.fingerprint;
-        // A server that answers `?b&a` with a redirect to `?a&b` leads to another URL under the same
-        // fingerprint: that is no other URL of the crawl, and it has not been fetched.
-        if target != from.record.fingerprint {
-            self.chains.led_on(from.record.fingerprint, target, redirect.sets_cookie);
-            if self.seen.take_on(target) == Sighting::Known {
-                self.met_again(&redirect.target);
-                return self.wait_for_known(from, &redirect);
-            }
-        }
-        self.books.redirects += 1;
-        let record = Record { kind: RecordKind::Continuation, ..redirect.target };
-        match redirect.due {
-            None => self.push(record),
-            Some(due) => {
-                let host = self.hosts.id_of(&record.host);
-                let age = self.next_age;
-                self.next_age += 1;
-                self.put_off_until(due, host, age, &record);
-            }
-        }
-    }
-
-    /// Has a record wait for its time.
-    fn put_off_until(&mut self, due: Timestamp, host: HostId, age: u64, record: &Record) {
-        let order = self.hosts.order();
-        let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));
-        self.waiting.push(Reverse(Waiting { due, age, rank, host, packed }));
     }
 }
 
@@ -493,7 +348,7 @@ impl Frontier for MemoryFrontier {
     ) -> Result<Settled, FrontierError> {
         let mut settled = Settled::default();
         for settlement in batch {
-            self.end(settlement, now, &mut settled);
+            settle(self, settlement, now, &mut settled)?;
         }
         self.open_levels(now);
         for SinkPosition { sink, position } in positions {
