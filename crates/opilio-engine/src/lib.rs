@@ -24,6 +24,7 @@ mod message;
 mod outbox;
 mod past;
 mod port;
+mod prepared;
 mod runner;
 mod scheduler;
 #[cfg(test)]

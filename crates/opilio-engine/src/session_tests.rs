@@ -305,8 +305,10 @@ fn what_is_in_the_cache_costs_no_request_and_no_budget() {
             with(page, header::CACHE_CONTROL, "max-age=3600")
         })
     };
+    let before = crate::prepared::records_read();
     let (first, mut items, asked) = once();
     assert_eq!((first.pages, first.cached, asked.len()), (50, 0, 51));
+    assert_eq!(crate::prepared::records_read() - before, 51, "for the cache and for the gate");
     assert!(first.elapsed >= Duration::from_secs(49), "{first:?}");
     let (second, mut again, asked) = once();
     assert_eq!((second.pages, second.cached, second.requests, asked.len()), (50, 51, 0, 0), "{second:?}");

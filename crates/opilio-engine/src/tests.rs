@@ -29,6 +29,7 @@ mod levels;
 mod linked;
 mod memory;
 mod patience;
+mod read_once;
 mod redirects;
 #[cfg(feature = "disk")]
 mod resumed;

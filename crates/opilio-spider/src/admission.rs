@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::data::{Extra, Marks, More, Reads, origin_end};
+use crate::data::{Marks, Reads, RequestData, RequestOptions, origin_end};
 use crate::request::{BadUrl, Request};
 use crate::scope::Scope;
 use crate::session::{Login, Logins};
@@ -23,7 +23,7 @@ pub type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
 /// Where requests come from: the page, or nothing for seeds.
 pub struct Parent<'a> {
     /// What relative texts are relative to.
-    pub url: &'a str,
+    pub url: &'a Url,
     /// Its host.
     pub host: &'a Host,
     /// Its scheme.
@@ -119,14 +119,14 @@ impl Converter {
         self.seen.clear();
         self.seen.shrink_to(SEEN_KEPT);
         self.steps.turn_page();
-        let base = Url::parse(parent.url).ok();
-        let calendar = scope.calendar(base.as_ref());
+        let base = Some(parent.url);
+        let calendar = scope.calendar(base);
         let mut out = Vec::with_capacity(requests.len());
         let depth = parent.links_depth;
         let most = if parent.reads == Reads::Page { LINKS_MAX } else { ENTRIES_MAX };
         for request in requests {
-            let Request { url, step, priority, score, more, reads, again, is_link } = request;
-            let mut url = match url.absolute(base.as_ref()) {
+            let Request { url, step, priority, score, options, reads, again, is_link } = request;
+            let mut url = match url.absolute(base) {
                 Ok(url) => url,
                 Err(BadUrl { text, .. }) => {
                     let fingerprint = Fingerprint::of_text(&text);
@@ -136,11 +136,11 @@ impl Converter {
             };
             clean(&mut url);
             scope.tidy(&mut url);
-            let more = in_session(more, parent.session);
+            let options = in_session(options, parent.session);
             if let Err(source) = self.steps.set(&step) {
                 return Err(LinkError::new(url, source));
             }
-            let mut fingerprint = fingerprint_of(scope, &url, more.as_deref(), reads);
+            let mut fingerprint = fingerprint_of(scope, &url, options.as_deref(), reads);
             if again {
                 fingerprint = fingerprint.in_session(&self.steps.again(Some(parent.fingerprint)));
             }
@@ -160,7 +160,7 @@ impl Converter {
             }
             // A form that a spider sends is no link of the page, nor is a URL that it made of something else than
             // the page's content; and it means what it asks for again.
-            let is_of_page = is_link && reads == Reads::Page && !again && is_plain(more.as_deref());
+            let is_of_page = is_link && reads == Reads::Page && !again && is_plain(options.as_deref());
             let repeated = (parent.is_repeated && is_of_page).then_some(Filtered::TrapSameContent);
             let refused = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)).or(repeated);
             if let Some(why) = refused {
@@ -168,7 +168,8 @@ impl Converter {
                 continue;
             }
             let marks = Marks { again, ..Marks::default() };
-            let extra = match self.steps.extra(Referrer::of(parent.url, &url), more, reads, marks) {
+            let extra = match self.steps.extra(Referrer::of(parent.url.as_str(), &url), options, reads, marks)
+            {
                 Ok(extra) => extra,
                 Err(source) => return Err(LinkError::new(url, source)),
             };
@@ -189,8 +190,8 @@ impl Converter {
         }
         for mut url in unfollowed {
             scope.tidy(&mut url);
-            let more = in_session(None, parent.session);
-            let fingerprint = fingerprint_of(scope, &url, more.as_deref(), Reads::Page);
+            let options = in_session(None, parent.session);
+            let fingerprint = fingerprint_of(scope, &url, options.as_deref(), Reads::Page);
             if self.seen.insert(fingerprint.0) {
                 let refused = host_of(&url, parent).map(|host| scope.refuses(&url, &host, depth));
                 let why = refused.unwrap_or_else(Some).unwrap_or(Filtered::Nofollow);
@@ -248,11 +249,11 @@ impl Steps {
     fn extra(
         &mut self,
         referrer: Referrer<'_>,
-        more: Option<Box<More>>,
+        options: Option<Box<RequestOptions>>,
         reads: Reads,
         marks: Marks,
     ) -> Result<Bytes, StepError> {
-        let plain = more.is_none() && reads == Reads::Page && marks == Marks::default();
+        let plain = options.is_none() && reads == Reads::Page && marks == Marks::default();
         let (text, shared) = match referrer {
             Referrer::Near(path) => (Some(path.into()), &mut self.near),
             Referrer::Far(url) => (Some(url.into()), &mut self.far),
@@ -261,7 +262,14 @@ impl Steps {
         if let Some(extra) = shared.as_ref().filter(|_| plain) {
             return Ok(extra.clone());
         }
-        let extra = Extra { step: self.step.clone(), referrer: text, more, reads, marks, ..Extra::default() };
+        let extra = RequestData {
+            step: self.step.clone(),
+            referrer: text,
+            options,
+            reads,
+            marks,
+            ..RequestData::default()
+        };
         let extra = extra.encode().map_err(StepError::Pack)?;
         if plain {
             *shared = Some(extra.clone());
@@ -342,38 +350,43 @@ fn clean(url: &mut Url) {
 }
 
 /// A GET and nothing more.
-pub fn is_plain(more: Option<&More>) -> bool {
-    more.is_none_or(|more| more.method.is_none() && more.body.is_none())
+pub fn is_plain(options: Option<&RequestOptions>) -> bool {
+    options.is_none_or(|options| options.method.is_none() && options.body.is_none())
 }
 
 /// With the session that it names, or else with its page's.
-fn in_session(mut more: Option<Box<More>>, parent: Option<&str>) -> Option<Box<More>> {
-    let own = more.as_mut().and_then(|more| more.session.take());
+fn in_session(mut options: Option<Box<RequestOptions>>, parent: Option<&str>) -> Option<Box<RequestOptions>> {
+    let own = options.as_mut().and_then(|options| options.session.take());
     let session = own.as_deref().or(parent).filter(|session| !session.is_empty());
     if let Some(session) = session {
-        more.get_or_insert_default().session = Some(session.to_owned());
+        options.get_or_insert_default().session = Some(session.to_owned());
     }
-    more
+    options
 }
 
 /// The dedup key of a request: URL as the scope tells URLs apart, method, body and session.
-pub fn fingerprint_of(scope: &Scope, url: &Url, more: Option<&More>, reads: Reads) -> Fingerprint {
+pub fn fingerprint_of(
+    scope: &Scope,
+    url: &Url,
+    options: Option<&RequestOptions>,
+    reads: Reads,
+) -> Fingerprint {
     let url = &*scope.key_of(url);
-    let session = more.and_then(|more| more.session.as_deref()).unwrap_or_default();
+    let session = options.and_then(|options| options.session.as_deref()).unwrap_or_default();
     // A sitemap that a page links to is still one: the two are asked for apart.
     let fingerprint = match reads {
-        Reads::Page => fingerprint_without_session(url, more),
+        Reads::Page => fingerprint_without_session(url, options),
         Reads::Sitemap { .. } | Reads::SitemapsOf => Fingerprint::of_request(url, "SITEMAP", b""),
     };
     fingerprint.in_session(session)
 }
 
-fn fingerprint_without_session(url: &Url, more: Option<&More>) -> Fingerprint {
-    match more {
-        Some(More { method: Some(method), body, .. }) => {
+fn fingerprint_without_session(url: &Url, options: Option<&RequestOptions>) -> Fingerprint {
+    match options {
+        Some(RequestOptions { method: Some(method), body, .. }) => {
             Fingerprint::of_request(url, method, body.as_deref().unwrap_or_default())
         }
-        Some(More { body: Some(body), .. }) => Fingerprint::of_request(url, "GET", body),
+        Some(RequestOptions { body: Some(body), .. }) => Fingerprint::of_request(url, "GET", body),
         _ => Fingerprint::of(url),
     }
 }
@@ -414,14 +427,14 @@ pub fn seed_admissions<S: Spider>(
     let mut steps = Steps::default();
     let mut out = Vec::with_capacity(requests.len());
     for request in requests {
-        let Request { url, step, priority, score, more, reads, again, .. } = request;
+        let Request { url, step, priority, score, options, reads, again, .. } = request;
         let mut url = url.absolute(None)?;
         if let Some(login) = Login::of_url(&url) {
             logins.add(&url, login);
         }
         clean(&mut url);
         scope.tidy(&mut url);
-        let more = in_session(more, None);
+        let options = in_session(options, None);
         let named = |source| SeedError::Name { url: url.to_string(), source };
         let host = Host::of(&url).map_err(named)?;
         let scheme =
@@ -432,7 +445,7 @@ pub fn seed_admissions<S: Spider>(
         if steps.hash != before {
             step::check::<S::Step>(&steps.step).map_err(bad_step)?;
         }
-        let mut fingerprint = fingerprint_of(scope, &url, more.as_deref(), reads);
+        let mut fingerprint = fingerprint_of(scope, &url, options.as_deref(), reads);
         if again {
             fingerprint = fingerprint.in_session(&steps.again(None));
         }
@@ -446,7 +459,7 @@ pub fn seed_admissions<S: Spider>(
             continue;
         }
         let marks = Marks { of_seed: true, again, ..Marks::default() };
-        let extra = steps.extra(Referrer::None, more, reads, marks).map_err(bad_step)?;
+        let extra = steps.extra(Referrer::None, options, reads, marks).map_err(bad_step)?;
         out.push(Admission::Queue(Record {
             url: url.as_str().into(),
             fingerprint,

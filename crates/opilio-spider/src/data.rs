@@ -4,12 +4,13 @@
 //! the spider runner, which knows its type, decodes it.
 
 use bytes::Bytes;
-use opilio_core::Fingerprint;
+use opilio_core::{Fingerprint, Record};
+use opilio_frontier::Failure;
 use serde::{Deserialize, Serialize};
 
 /// The decoded form of [`opilio_core::Record::extra`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Extra {
+pub struct RequestData {
     /// The spider's step, encoded by the spider's side.
     pub step: Vec<u8>,
     /// The step is kept by the places of variants and fields: an earlier version wrote it, as
@@ -21,7 +22,7 @@ pub struct Extra {
     #[serde(skip)]
     pub referrer: Option<Box<str>>,
     /// All that a plain GET does not have; absent for nearly all records.
-    pub more: Option<Box<More>>,
+    pub options: Option<Box<RequestOptions>>,
     /// What the answer is read as. Written in front of the rest, and only for lists: what was written
     /// before there were any still means a page.
     #[serde(skip)]
@@ -90,7 +91,7 @@ pub enum Reads {
 
 /// What only few requests have.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct More {
+pub struct RequestOptions {
     /// Anything but GET.
     pub method: Option<String>,
     /// A body to send.
@@ -146,16 +147,24 @@ const REFERRER_MAX: usize = 4_096;
 /// The second byte of a list for a robots.txt; for a sitemap it is its depth.
 const OF_ROBOTS: u8 = u8::MAX;
 
-/// A record's extra bytes are none that this version wrote.
+/// A record cannot be read: another version of Opilio wrote it, or it is damaged.
 #[derive(Debug, thiserror::Error)]
-#[error("decode a record's request data (kind {kind})")]
-pub struct ExtraError {
-    kind: u8,
-    #[source]
-    source: Option<postcard::Error>,
+pub enum RequestDataError {
+    /// Its extra bytes are none that this version wrote.
+    #[error("decode a record's request data (kind {kind})")]
+    Data {
+        /// The first byte of the encoding.
+        kind: u8,
+        /// What decoding it said.
+        #[source]
+        source: Option<postcard::Error>,
+    },
+    /// Its URL is none.
+    #[error("parse a record's URL")]
+    Url(#[source] url::ParseError),
 }
 
-impl Extra {
+impl RequestData {
     /// The compact form: nothing at all for a plain GET without a step.
     pub fn encode(&self) -> Result<Bytes, postcard::Error> {
         let Some(referrer) = self.referrer.as_deref().filter(|text| text.len() <= REFERRER_MAX) else {
@@ -175,7 +184,7 @@ impl Extra {
 
     /// The page that the request for this URL was found on.
     pub fn found_on(&self, url: &str) -> Option<Box<str>> {
-        let earlier = || Some(self.more.as_ref()?.referrer.as_deref()?.into());
+        let earlier = || Some(self.options.as_ref()?.referrer.as_deref()?.into());
         let Some(referrer) = &self.referrer else { return earlier() };
         match (referrer.starts_with('/'), origin_end(url)) {
             (true, Some(end)) => Some([&url[..end], referrer].concat().into()),
@@ -193,7 +202,7 @@ impl Extra {
     }
 
     fn encode_request(&self) -> Result<Bytes, postcard::Error> {
-        if self.more.is_none() {
+        if self.options.is_none() {
             if self.step.is_empty() {
                 return Ok(Bytes::new());
             }
@@ -205,12 +214,19 @@ impl Extra {
         postcard::to_extend(self, vec![FULL]).map(Bytes::from)
     }
 
-    /// Reads what [`encode`](Self::encode) wrote, or an earlier version.
-    pub fn decode(bytes: &[u8]) -> Result<Self, ExtraError> {
+    /// What a record carries.
+    ///
+    /// # Errors
+    /// When neither this version nor an earlier one wrote it.
+    pub fn of(record: &Record) -> Result<Self, RequestDataError> {
+        Self::decode(&record.extra)
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, RequestDataError> {
         match bytes.split_first() {
             None => Ok(Self::default()),
             Some((&LINKED, rest)) => {
-                let damaged = ExtraError { kind: LINKED, source: None };
+                let damaged = RequestDataError::Data { kind: LINKED, source: None };
                 let (referrer, rest) = linked(rest).ok_or(damaged)?;
                 Ok(Self { referrer: Some(referrer.into()), ..Self::decode(rest)? })
             }
@@ -219,11 +235,12 @@ impl Extra {
             }
             Some((&kind @ (FULL | PLACED_FULL), rest)) => match postcard::take_from_bytes::<Self>(rest) {
                 Ok((extra, [])) => Ok(Self { placed: kind == PLACED_FULL, ..extra }),
-                Ok(_) => Err(ExtraError { kind, source: None }),
-                Err(source) => Err(ExtraError { kind, source: Some(source) }),
+                Ok(_) => Err(RequestDataError::Data { kind, source: None }),
+                Err(source) => Err(RequestDataError::Data { kind, source: Some(source) }),
             },
             Some((&MARKED, [marks, rest @ ..])) if !matches!(rest.first(), Some(&(MARKED | LINKED))) => {
-                let marks = Marks::of_byte(*marks).ok_or(ExtraError { kind: MARKED, source: None })?;
+                let marks =
+                    Marks::of_byte(*marks).ok_or(RequestDataError::Data { kind: MARKED, source: None })?;
                 Ok(Self { marks, ..Self::decode(rest)? })
             }
             // A list of a list is none of ours: it would be a way to recurse.
@@ -234,7 +251,7 @@ impl Extra {
                 };
                 Ok(Self { reads, ..Self::decode(rest)? })
             }
-            Some((&kind, _)) => Err(ExtraError { kind, source: None }),
+            Some((&kind, _)) => Err(RequestDataError::Data { kind, source: None }),
         }
     }
 }
@@ -247,18 +264,34 @@ fn linked(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((str::from_utf8(referrer).ok()?, rest))
 }
 
+/// Path and query of a record's URL, without parsing it; `None` for a text that is no web URL.
+pub fn path_and_query(url: &str) -> Option<&str> {
+    let rest = &url[origin_end(url)?..];
+    Some(rest.split_once('#').map_or(rest, |(before, _)| before))
+}
+
 /// Where scheme, name and port of a URL end.
 pub fn origin_end(url: &str) -> Option<usize> {
     let name = url.find("://")? + "://".len();
     Some(name + url[name..].find('/')?)
 }
 
-/// The kept form of the step in an encoding, without the rest; `None` for what this version did not write.
-pub fn step_of(extra: &[u8]) -> Option<&[u8]> {
+/// The kept form of a record's step, without the rest; `None` for what this version did not write.
+pub fn step_of(record: &Record) -> Option<&[u8]> {
+    step_in(&record.extra)
+}
+
+/// The page that a URL was found on which ended as a failure.
+pub fn referrer_of(failure: &Failure) -> Option<Box<str>> {
+    // A target of redirects keeps the whole URL; anything else failed as itself.
+    RequestData::decode(&failure.extra).ok()?.found_on(&failure.url)
+}
+
+fn step_in(extra: &[u8]) -> Option<&[u8]> {
     match extra {
         [] => Some(&[]),
-        [LINKED, rest @ ..] => step_of(linked(rest)?.1),
-        [MARKED | LIST, _, rest @ ..] if rest.len() < extra.len() => step_of(rest),
+        [LINKED, rest @ ..] => step_in(linked(rest)?.1),
+        [MARKED | LIST, _, rest @ ..] if rest.len() < extra.len() => step_in(rest),
         [STEP_ONLY, step @ ..] => Some(step),
         [FULL, rest @ ..] => postcard::take_from_bytes(rest).ok().map(|(step, _)| step),
         _ => None,
@@ -272,19 +305,19 @@ mod tests {
 
     #[test]
     fn a_plain_get_costs_no_byte_and_a_step_one_more_than_itself() {
-        assert!(Extra::default().encode().unwrap().is_empty());
-        let step = Extra { step: vec![7], ..Extra::default() };
+        assert!(RequestData::default().encode().unwrap().is_empty());
+        let step = RequestData { step: vec![7], ..RequestData::default() };
         assert_eq!(step.encode().unwrap().len(), 2);
-        assert_eq!(Extra::decode(&step.encode().unwrap()).unwrap(), step);
+        assert_eq!(RequestData::decode(&step.encode().unwrap()).unwrap(), step);
     }
 
     #[test]
     fn everything_comes_back() {
-        let extra = Extra {
+        let extra = RequestData {
             step: vec![1, 2, 3],
             placed: false,
             referrer: None,
-            more: Some(Box::new(More {
+            options: Some(Box::new(RequestOptions {
                 method: Some("POST".into()),
                 body: Some(b"x=1".to_vec()),
                 headers: vec![("accept".into(), b"*/*".to_vec())],
@@ -298,60 +331,67 @@ mod tests {
             reads: Reads::Page,
             marks: Marks::default(),
         };
-        assert_eq!(Extra::decode(&extra.encode().unwrap()).unwrap(), extra);
+        assert_eq!(RequestData::decode(&extra.encode().unwrap()).unwrap(), extra);
         for reads in [Reads::Sitemap { depth: 0 }, Reads::Sitemap { depth: 3 }, Reads::SitemapsOf] {
-            let list = Extra { reads, ..extra.clone() };
+            let list = RequestData { reads, ..extra.clone() };
             let encoded = list.encode().unwrap();
-            assert_eq!(Extra::decode(&encoded).unwrap(), list);
-            assert_eq!(Extra::decode(&encoded[2..]).unwrap(), extra, "what was written before still reads");
-            let bare = Extra { reads, ..Extra::default() };
-            assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
+            assert_eq!(RequestData::decode(&encoded).unwrap(), list);
+            assert_eq!(
+                RequestData::decode(&encoded[2..]).unwrap(),
+                extra,
+                "what was written before still reads"
+            );
+            let bare = RequestData { reads, ..RequestData::default() };
+            assert_eq!(RequestData::decode(&bare.encode().unwrap()).unwrap(), bare);
         }
         for marks in (1..64).filter_map(Marks::of_byte) {
             for reads in [Reads::Page, Reads::SitemapsOf] {
-                let marked = Extra { reads, marks, ..extra.clone() };
+                let marked = RequestData { reads, marks, ..extra.clone() };
                 let encoded = marked.encode().unwrap();
-                assert_eq!(Extra::decode(&encoded).unwrap(), marked);
-                assert_eq!(step_of(&encoded), Some(&[1, 2, 3][..]));
+                assert_eq!(RequestData::decode(&encoded).unwrap(), marked);
+                assert_eq!(step_in(&encoded), Some(&[1, 2, 3][..]));
             }
-            let bare = Extra { marks, ..Extra::default() };
+            let bare = RequestData { marks, ..RequestData::default() };
             assert_eq!(bare.encode().unwrap().len(), 2, "what a seed costs more than another URL");
-            assert_eq!(Extra::decode(&bare.encode().unwrap()).unwrap(), bare);
+            assert_eq!(RequestData::decode(&bare.encode().unwrap()).unwrap(), bare);
         }
     }
 
     #[test]
     fn a_referrer_of_the_same_origin_costs_its_path() {
-        let more = Some(Box::new(More { referrer: Some("http://a/old".into()), ..More::default() }));
-        let before = Extra { step: vec![7], more, ..Extra::default() };
+        let options = Some(Box::new(RequestOptions {
+            referrer: Some("http://a/old".into()),
+            ..RequestOptions::default()
+        }));
+        let before = RequestData { step: vec![7], options, ..RequestData::default() };
         assert_eq!(before.found_on("http://b/x").as_deref(), Some("http://a/old"));
         for (referrer, page) in [("/p?x=1", "http://a:81/p?x=1"), ("https://b/p", "https://b/p")] {
             let marks = Marks { of_seed: true, ..Marks::default() };
-            let linked = Extra { referrer: Some(referrer.into()), marks, ..before.clone() };
+            let linked = RequestData { referrer: Some(referrer.into()), marks, ..before.clone() };
             let encoded = linked.encode().unwrap();
             assert_eq!(encoded.len(), before.encode().unwrap().len() + 5 + referrer.len());
-            assert_eq!(Extra::decode(&encoded).unwrap(), linked);
+            assert_eq!(RequestData::decode(&encoded).unwrap(), linked);
             assert_eq!(linked.found_on("http://a:81/x").as_deref(), Some(page));
-            assert_eq!(step_of(&encoded), Some(&[7][..]));
-            assert!(Extra::decode(&encoded[..4]).is_err());
-            assert!(Extra::decode(&[&encoded[..3 + referrer.len()], &encoded].concat()).is_err());
+            assert_eq!(step_in(&encoded), Some(&[7][..]));
+            assert!(RequestData::decode(&encoded[..4]).is_err());
+            assert!(RequestData::decode(&[&encoded[..3 + referrer.len()], &encoded].concat()).is_err());
         }
-        let long = Extra { referrer: Some("/x".repeat(9_000).into()), ..Extra::default() };
-        assert_eq!(Extra::decode(&long.encode().unwrap()).unwrap(), Extra::default());
+        let long = RequestData { referrer: Some("/x".repeat(9_000).into()), ..RequestData::default() };
+        assert_eq!(RequestData::decode(&long.encode().unwrap()).unwrap(), RequestData::default());
     }
 
     #[test]
     fn what_was_written_before_steps_had_names_is_read_and_says_so() {
-        let extra = Extra { step: vec![7, 8], more: Some(Box::default()), ..Extra::default() };
+        let extra = RequestData { step: vec![7, 8], options: Some(Box::default()), ..RequestData::default() };
         for (kind, placed) in [(FULL, false), (PLACED_FULL, true)] {
             let mut bytes = postcard::to_extend(&extra, vec![kind]).unwrap();
-            assert_eq!(Extra::decode(&bytes).unwrap(), Extra { placed, ..extra.clone() });
+            assert_eq!(RequestData::decode(&bytes).unwrap(), RequestData { placed, ..extra.clone() });
             bytes.push(0);
-            assert!(Extra::decode(&bytes).is_err(), "a byte is left over");
+            assert!(RequestData::decode(&bytes).is_err(), "a byte is left over");
         }
-        let before = Extra { step: vec![7], placed: true, ..Extra::default() };
-        assert_eq!(Extra::decode(&[PLACED_STEP, 7]).unwrap(), before);
-        assert_eq!(Extra::decode(&[MARKED, 1, PLACED_STEP, 7]).unwrap().step, [7]);
+        let before = RequestData { step: vec![7], placed: true, ..RequestData::default() };
+        assert_eq!(RequestData::decode(&[PLACED_STEP, 7]).unwrap(), before);
+        assert_eq!(RequestData::decode(&[MARKED, 1, PLACED_STEP, 7]).unwrap().step, [7]);
     }
 
     #[test]
@@ -369,7 +409,7 @@ mod tests {
             &[FULL],
             &[FULL, 255, 255, 255, 255, 255],
         ] {
-            assert!(Extra::decode(bytes).is_err(), "{bytes:?}");
+            assert!(RequestData::decode(bytes).is_err(), "{bytes:?}");
         }
     }
 }

@@ -122,7 +122,7 @@ impl KnownSteps {
 
 /// The kept form of a record's step, and what tells it from others. `None` for `()`, which has no other.
 fn kept(record: &Record) -> Option<(&[u8], u32)> {
-    let bytes = step_of(&record.extra).filter(|bytes| !bytes.is_empty())?;
+    let bytes = step_of(record).filter(|bytes| !bytes.is_empty())?;
     Some((bytes, step::hash(bytes) as u32))
 }
 
@@ -139,7 +139,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::data::Extra;
+    use crate::data::RequestData;
 
     fn record(n: usize, step: &str) -> Record {
         let url = Url::parse(&format!("http://a.test/{n}")).unwrap();
@@ -154,7 +154,7 @@ mod tests {
             attempts: Default::default(),
             kind: RecordKind::Discovered,
             validators: None,
-            extra: Extra { step: step.as_bytes().to_vec(), ..Extra::default() }.encode().unwrap(),
+            extra: RequestData { step: step.as_bytes().to_vec(), ..RequestData::default() }.encode().unwrap(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A [`Spider`] says where to begin ([`Request`]) and reads [`Page`]s into [`Found`]. From there to the store it
 //! is this crate's: which requests belong to the crawl ([`Scope`], [`TrapRules`]), which record stands for a
-//! request ([`admission`]), what a record carries for the spider ([`data`]), where a redirect leads, what a sitemap
+//! request ([`admission`]), what a record carries for the spider ([`data`]), where a redirect leads ([`redirect`]), what a sitemap
 //! lists ([`listing`]), and by which names pages are merged ([`naming`]).
 //!
 //! Everything here computes and waits for nothing: no actor, no runtime, no socket. The actors, in `opilio-engine`,
@@ -14,12 +14,16 @@
 //! | [`admission`] | requests | records, or the reason why not |
 //! | [`data`] | what is special about a request | the bytes that its record carries, and back |
 //! | [`step`] | a spider's step | its kept form, and back |
+//! | [`prepared`] | a leased record | the request that is sent, and what its answer is read as |
 //! | [`reading`] | an answer | what the spider found in it |
+//! | [`context`] | a lease and its step | what is kept of it until all that it gave is handed on |
+//! | [`redirect`] | an answer that redirects | the next record of its chain, or why it ends |
 //! | [`listing`] | a sitemap | records |
 //! | [`naming`], [`same`] | a page | the names that it shares with other pages |
 //! | [`known`] | admissions | a warning where one URL is requested with two steps |
 
 pub mod admission;
+pub mod context;
 pub mod data;
 mod header;
 pub mod known;
@@ -27,7 +31,9 @@ pub mod listing;
 pub mod naming;
 mod page;
 mod pattern;
+pub mod prepared;
 pub mod reading;
+pub mod redirect;
 mod report;
 mod request;
 pub mod same;

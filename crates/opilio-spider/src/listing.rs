@@ -7,6 +7,7 @@ use bytes::Bytes;
 use opilio_core::{Fingerprint, Host, Reason, Scheme};
 use opilio_robots::Robots;
 use opilio_robots::sitemap::{self, Bounds, Kind, SitemapError};
+use url::Url;
 
 use crate::admission::{Converter, Links, Parent};
 use crate::data::Reads;
@@ -19,7 +20,7 @@ pub struct List<Step> {
     /// What kind of list it is.
     pub reads: Reads,
     /// Where it came from.
-    pub url: std::sync::Arc<str>,
+    pub url: Url,
     /// Its host.
     pub host: Host,
     /// Its scheme.

@@ -8,7 +8,7 @@ use opilio_core::Reason;
 use opilio_frontier::{Cause, Failure};
 use serde::Serialize;
 
-use crate::data::Extra;
+use crate::data::referrer_of;
 
 /// The books of a crawl, over all its runs.
 ///
@@ -241,10 +241,9 @@ impl fmt::Display for FailureRecord {
 
 impl From<Failure> for FailureRecord {
     fn from(failure: Failure) -> Self {
-        let Failure { url, reason, attempts, cause, extra, .. } = failure;
+        let referrer = referrer_of(&failure);
+        let Failure { url, reason, attempts, cause, .. } = failure;
         let Cause { status, error } = cause;
-        // A target of redirects keeps the whole URL; anything else failed as itself.
-        let referrer = Extra::decode(&extra).ok().and_then(|extra| extra.found_on(&url));
         let (error, referrer) = (error.map(String::from), referrer.map(String::from));
         Self { url: url.to_string(), reason, attempts, status, error, referrer }
     }

@@ -4,7 +4,7 @@ use opilio_core::{Priority, Proxy, Score, Validators};
 use opilio_extract::{Document, Form};
 use url::Url;
 
-use crate::data::{More, Reads};
+use crate::data::{Reads, RequestOptions};
 
 /// A request of a spider: by default a GET, once per crawl, within the host's budget.
 ///
@@ -25,7 +25,7 @@ pub struct Request<Step> {
     pub(crate) step: Step,
     pub(crate) priority: Priority,
     pub(crate) score: Score,
-    pub(crate) more: Option<Box<More>>,
+    pub(crate) options: Option<Box<RequestOptions>>,
     pub(crate) reads: Reads,
     pub(crate) again: bool,
     /// It is one of the links that its page shows. Looked at where the page's host shows its content too often.
@@ -134,7 +134,7 @@ impl<Step> Request<Step> {
             step,
             priority: Priority::default(),
             score: Score::default(),
-            more: None,
+            options: None,
             reads: Reads::Page,
             again: false,
             is_link: false,
@@ -260,35 +260,35 @@ impl<Step> Request<Step> {
     /// Another method than GET. The dedup key then holds method and body too.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
-        self.more().method = Some(method.to_ascii_uppercase()).filter(|method| method != "GET");
+        self.options().method = Some(method.to_ascii_uppercase()).filter(|method| method != "GET");
         self
     }
 
     /// A header of this request alone.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.more().headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
+        self.options().headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
         self
     }
 
     /// A body to send.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.more().body = Some(body.into());
+        self.options().body = Some(body.into());
         self
     }
 
     /// So many retries instead of the policy's.
     #[must_use]
     pub fn retries(mut self, retries: u16) -> Self {
-        self.more().retries = Some(retries);
+        self.options().retries = Some(retries);
         self
     }
 
     /// The server may carry it out twice without harm, although its method is not idempotent.
     #[must_use]
     pub fn safe_to_repeat(mut self) -> Self {
-        self.more().repeatable = true;
+        self.options().repeatable = true;
         self
     }
 
@@ -300,7 +300,7 @@ impl<Step> Request<Step> {
     /// what another one would be, so each session fetches it once.
     #[must_use]
     pub fn session(mut self, name: impl Into<String>) -> Self {
-        self.more().session = Some(name.into());
+        self.options().session = Some(name.into());
         self
     }
 
@@ -308,7 +308,7 @@ impl<Step> Request<Step> {
     /// part of what the frontier stores.
     #[must_use]
     pub fn proxy(mut self, proxy: &Proxy) -> Self {
-        self.more().proxy = Some(proxy.expose().to_owned());
+        self.options().proxy = Some(proxy.expose().to_owned());
         self
     }
 
@@ -376,7 +376,7 @@ impl<Step> Request<Step> {
         self
     }
 
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
+    fn options(&mut self) -> &mut RequestOptions {
+        self.options.get_or_insert_default()
     }
 }

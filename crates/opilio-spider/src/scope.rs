@@ -9,7 +9,7 @@ use opilio_frontier::Filtered;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::data::{Extra, Reads};
+use crate::data::{Reads, RequestData};
 use crate::pattern::{Candidate, Pattern, PatternError};
 use crate::trap::{TrapRules, month_of};
 
@@ -315,15 +315,15 @@ impl Scope {
     pub fn refuses_queued(&self, record: &Record, hosts: Hosts) -> Option<Filtered> {
         let url = Url::parse(&record.url).ok()?;
         // Who fetches it says what is wrong with it.
-        let extra = Extra::decode(&record.extra).ok()?;
-        if extra.reads != Reads::Page {
+        let data = RequestData::of(record).ok()?;
+        if data.reads != Reads::Page {
             // A sitemap is a means and no page, wherever it is.
             return self.refuses_sitemap(&url, &record.host, 0, None);
         }
         let is_seed = record.depth == 0;
         let stays = match record.kind {
             // Where a seed redirects to belongs to the crawl, whatever its host.
-            RecordKind::Continuation => extra.marks.of_seed || self.has(&record.host),
+            RecordKind::Continuation => data.marks.of_seed || self.has(&record.host),
             RecordKind::Discovered => is_seed && self.has(&record.host),
         };
         if hosts == Hosts::Judged && !stays && !self.follows(&record.host) {
@@ -331,8 +331,8 @@ impl Scope {
         }
         let is_trap = || if is_seed { None } else { self.traps.catches(&url) };
         match record.kind {
-            RecordKind::Discovered if extra.marks.of_seed => self.refuses_seed(&url),
-            RecordKind::Continuation if extra.marks.of_seed => self.refuses_where_a_seed_leads(&url),
+            RecordKind::Discovered if data.marks.of_seed => self.refuses_seed(&url),
+            RecordKind::Continuation if data.marks.of_seed => self.refuses_where_a_seed_leads(&url),
             _ => self.refuses_anywhere(&url, record.depth).or_else(is_trap),
         }
     }

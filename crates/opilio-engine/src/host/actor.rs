@@ -13,9 +13,8 @@ use opilio_core::{
 };
 use opilio_fetch::{Connection, FetchRequest, Purpose};
 use opilio_robots::ROBOTS_BYTES_MAX;
-use opilio_spider::admission::fingerprint_of;
-use opilio_spider::data::{Extra, More, Reads};
-use opilio_spider::{Answer, Scope, is_credential};
+use opilio_spider::Answer;
+use opilio_spider::data::Reads;
 use url::Url;
 
 use super::errands::Errands;
@@ -28,6 +27,7 @@ use crate::message::{
     SlotAnswer, Standing, ToScheduler, Wake,
 };
 use crate::message::{Gone, HostGone};
+use crate::prepared::{LeaseRequest, PreparedLeases};
 
 pub(crate) struct HostActor {
     cx: Rc<ShardContext>,
@@ -35,6 +35,7 @@ pub(crate) struct HostActor {
     state: Rc<RefCell<HostState>>,
     rules: Rc<RefCell<RulesTable>>,
     errands: Rc<RefCell<Errands>>,
+    prepared: Rc<RefCell<PreparedLeases>>,
     /// Leases that were started and are not handed on yet.
     trying: HashMap<LeaseId, Attempt>,
     /// Those that were under way when newer rules came: they are judged should they be ready again.
@@ -57,6 +58,15 @@ pub(crate) struct HostActor {
     closed: bool,
 }
 
+/// What a shard keeps of a live host: it outlives the host's actor.
+#[derive(Clone)]
+pub(crate) struct HostParts {
+    pub(crate) state: Rc<RefCell<HostState>>,
+    pub(crate) rules: Rc<RefCell<RulesTable>>,
+    pub(crate) errands: Rc<RefCell<Errands>>,
+    pub(crate) prepared: Rc<RefCell<PreparedLeases>>,
+}
+
 /// What earlier attempts of a lease leave to know.
 #[derive(Clone, Copy)]
 struct Attempt {
@@ -66,19 +76,14 @@ struct Attempt {
 }
 
 impl HostActor {
-    /// Starts an actor over what the shard keeps of its host: state, rules and errands.
-    pub(crate) fn start(
-        cx: Rc<ShardContext>,
-        host: Host,
-        state: Rc<RefCell<HostState>>,
-        rules: Rc<RefCell<RulesTable>>,
-        errands: Rc<RefCell<Errands>>,
-        restarted: bool,
-    ) -> Addr<Self> {
+    /// Starts an actor over what the shard keeps of its host.
+    pub(crate) fn start(cx: Rc<ShardContext>, host: Host, kept: HostParts, restarted: bool) -> Addr<Self> {
+        let HostParts { state, rules, errands, prepared } = kept;
         let random = fastrand::Rng::with_seed(cx.settings.seed ^ cx.clock.now().as_micros());
         Actor::start(Self {
             rules,
             errands,
+            prepared,
             cx,
             host,
             state,
@@ -187,7 +192,8 @@ impl HostActor {
             failed_before,
         };
         let mut advisor = self.advisor(facts, earlier);
-        let Some((mut request, more, reads)) = request_of(&lease, &self.cx.settings.scope) else {
+        let sent = self.prepared.borrow_mut().request(&lease, &self.cx.settings.scope);
+        let Some(LeaseRequest { mut request, retries, reads }) = sent else {
             // A record that we wrote and cannot read: never the web's fault.
             return Some(self.unsent(id, &advisor, Fault::UnsupportedScheme));
         };
@@ -202,7 +208,7 @@ impl HostActor {
             request.purpose = Purpose::Robots;
             request.enough = Some(RULES_BYTES);
         } else {
-            advisor.facts.retries = more.and_then(|more| more.retries);
+            advisor.facts.retries = retries;
         }
         match reads {
             Reads::Page => request.accept = self.cx.settings.accept(),
@@ -342,21 +348,15 @@ impl HostActor {
             ));
         }
         let waits = waits.or_else(|| answer.is_some().then(|| self.cx.backlog.wait()));
-        self.cx.runner.send(Deliver {
-            lease,
-            delivery,
-            attempts,
-            answer,
-            location,
-            error,
-            known: None,
-            waits,
-        });
+        let (prepared, known) = (self.prepared.borrow_mut().take(&lease), None);
+        let deliver = Deliver { lease, prepared, delivery, attempts, answer, location, error, known, waits };
+        self.cx.runner.send(deliver);
     }
 
     /// Tells the askers of an errand what it gave. Without a report nothing was fetched: the host is closed.
     fn end_errand(&mut self, id: LeaseId) {
         self.trying.remove(&id);
+        self.prepared.borrow_mut().forget(id);
         let report = self.report.take_if(|(reported, _)| *reported == id);
         let facts = report.map_or_else(RulesFacts::nothing, |(_, report)| RulesFacts::of(&report));
         for asker in self.errands.borrow_mut().end(id) {
@@ -369,6 +369,7 @@ impl HostActor {
     fn settle(&mut self, lease: Lease, ending: Ending) {
         self.trying.remove(&lease.id);
         self.undecided.remove(&lease.id);
+        self.prepared.borrow_mut().forget(lease.id);
         let (origin, attempts) = (lease.record.url, lease.record.attempts.requests);
         let host = self.host.clone();
         self.cx.port.give(Parsed::bare(self.cx.shard, host, lease.id, ending, origin, attempts));
@@ -422,37 +423,6 @@ impl HostActor {
         });
         self.timer = Some((wake, handle));
     }
-}
-
-/// What is sent for a lease, and what is special about it; none for a record that cannot be read.
-pub(crate) fn request_of(lease: &Lease, scope: &Scope) -> Option<(FetchRequest, Option<Box<More>>, Reads)> {
-    let url = Url::parse(&lease.record.url).ok()?;
-    let mut request = FetchRequest::get(url);
-    if let Some(validators) = &lease.record.validators {
-        validators.ask(&mut request.headers);
-    }
-    if lease.record.extra.is_empty() {
-        return Some((request, None, Reads::Page));
-    }
-    let Extra { more, reads, .. } = Extra::decode(&lease.record.extra).ok()?;
-    if let Some(more) = &more {
-        if let Some(method) = &more.method {
-            request.method = http::Method::from_bytes(method.as_bytes()).ok()?;
-        }
-        for (name, value) in &more.headers {
-            let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
-            let mut value = http::HeaderValue::from_bytes(value).ok()?;
-            value.set_sensitive(is_credential(&name));
-            request.headers.append(name, value);
-        }
-        let own = fingerprint_of(scope, &request.url, Some(more), reads);
-        request.came_back = more.origin.as_ref().is_some_and(|chain| chain.has(own));
-        request.proxy = more.proxy.as_deref().map(str::parse).transpose().ok()?;
-        request.session = more.session.as_deref().map(Into::into);
-        request.body = more.body.clone().map(Into::into);
-        request.repeatable = more.repeatable || request.method.is_idempotent();
-    }
-    Some((request, more, reads))
 }
 
 impl Actor for HostActor {

@@ -5,7 +5,7 @@ mod errands;
 pub(crate) mod memo;
 mod rules;
 
-pub(crate) use actor::{HostActor, RULES_FACTS, request_of};
+pub(crate) use actor::{HostActor, HostParts, RULES_FACTS};
 pub(crate) use errands::{Admitted, Errands};
 #[cfg(test)]
 pub(crate) use rules::judged;

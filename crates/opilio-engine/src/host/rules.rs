@@ -6,6 +6,7 @@ use std::time::Duration;
 use opilio_core::host::{HostState, Input, RulesAnswer};
 use opilio_core::{Fault, Host, HostPolicy, Lease, LeaseId, Outcome, Proposal, Scheme, Timestamp};
 use opilio_robots::Robots;
+use opilio_spider::data::path_and_query;
 use url::Url;
 
 use crate::message::{Asker, Errand, RulesFacts};
@@ -97,7 +98,7 @@ impl RulesTable {
         now: Timestamp,
     ) {
         let Some(rules) = self.of(scheme) else { return };
-        let allows = |url: &str| Url::parse(url).map_or(true, |url| rules.allows_url(&url));
+        let allows = |url: &str| path_and_query(url).is_none_or(|path| rules.allows(path));
         let disallowed = |lease: &&Lease| {
             let asked = unjudged.includes(lease.id);
             #[cfg(test)]

@@ -5,6 +5,7 @@ use opilio_core::Lease;
 use opilio_core::host::Delivery;
 use opilio_frontier::{Decided, Known};
 use opilio_spider::Answer;
+use opilio_spider::prepared::Prepared;
 use url::Url;
 
 use crate::backlog::WaitingPage;
@@ -14,6 +15,8 @@ use crate::backlog::WaitingPage;
 #[rtype(result = "()")]
 pub(crate) struct Deliver {
     pub(crate) lease: Lease,
+    /// Its record, read: for the spider's side alone.
+    pub(crate) prepared: Prepared,
     pub(crate) delivery: Delivery,
     pub(crate) attempts: u16,
     pub(crate) answer: Option<Answer>,
@@ -27,12 +30,13 @@ pub(crate) struct Deliver {
 
 impl Deliver {
     /// What was decided of a redirected URL.
-    pub(crate) fn decided(Decided { lease, target, known }: Decided) -> Self {
+    pub(crate) fn decided(Decided { lease, target, known }: Decided, prepared: Prepared) -> Self {
         let (delivery, error) = match known {
             Known::Failed(reason) => (Delivery::Failure(reason), Some(format!("redirected to {target}"))),
             Known::Page | Known::Wall | Known::OwnWall => (Delivery::Redirect, None),
         };
         let (attempts, location) = (lease.record.attempts.requests, Url::parse(&target).ok());
-        Self { lease, delivery, attempts, answer: None, location, error, known: Some(known), waits: None }
+        let (answer, known, waits) = (None, Some(known), None);
+        Self { lease, prepared, delivery, attempts, answer, location, error, known, waits }
     }
 }

@@ -14,12 +14,15 @@ use opilio_fetch::Fetcher;
 use super::cached::{self, Missing};
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
-use crate::host::{Admitted, Errands, HostActor, Learnt, RULES_FACTS, RulesTable, Unjudged, memo, patience};
+use crate::host::{
+    Admitted, Errands, HostActor, HostParts, Learnt, RULES_FACTS, RulesTable, Unjudged, memo, patience,
+};
 use crate::message::{
     Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Gone, HostGone, Passivated,
     RulesFacts, Settled, ShardCounts, ShardReport, Stamp, ToScheduler, Wake, Work,
 };
 use crate::outbox::Outbox;
+use crate::prepared::{self, PreparedLeases};
 
 /// What a shard needs to begin.
 pub(crate) struct ShardSetup {
@@ -48,6 +51,7 @@ struct Live {
     state: Rc<RefCell<HostState>>,
     rules: Rc<RefCell<RulesTable>>,
     errands: Rc<RefCell<Errands>>,
+    prepared: Rc<RefCell<PreparedLeases>>,
     /// Batches of its leases that are being looked up in the cache: it stays live until they are here.
     looked_up: u32,
     /// Its actor went passive meanwhile, and is started again when they are.
@@ -94,8 +98,8 @@ impl Shard {
                 state.handle(cx.clock.now(), Input::Drain);
             }
             let state = Rc::new(RefCell::new(state));
-            let errands = Rc::default();
-            Live::start(cx, host, state, rules, errands, false)
+            let kept = HostParts { state, rules, errands: Rc::default(), prepared: Rc::default() };
+            Live::start(cx, host, kept, false)
         })
     }
 
@@ -125,12 +129,12 @@ impl Shard {
 
     /// Asks the cache for what the leases want; the host gets those that it has no answer for.
     fn look_up(&mut self, ctx: &Context<Self>, cache: &Rc<Fetcher>, host: Host, leases: Vec<Lease>) {
-        if let Some(live) = self.live.get_mut(&host) {
-            live.looked_up += 1;
-        }
+        let Some(live) = self.live.get_mut(&host) else { return };
+        live.looked_up += 1;
+        let prepared = live.prepared.clone();
         let (cx, cache, shard) = (self.cx.clone(), cache.clone(), ctx.address());
         actix::spawn(async move {
-            let leases = cached::missing(&cx, &cache, &host, leases).await;
+            let leases = cached::missing(&cx, &cache, &host, &prepared, leases).await;
             // Fails only when the crawl is over.
             let _ = shard.send(Missing { host, leases }).await;
         });
@@ -144,10 +148,10 @@ impl Shard {
     /// Starts a new actor over a live host's state.
     fn revive(&mut self, host: &Host) {
         let Some(live) = self.live.get_mut(host) else { return };
-        let Live { state, rules, errands, looked_up, .. } = live;
-        let looked_up = *looked_up;
-        let new = Live::start(&self.cx, host, state.clone(), rules.clone(), errands.clone(), true);
-        *live = Live { looked_up, ..new };
+        let Live { state, rules, errands, prepared, looked_up, .. } = live;
+        let (state, rules, looked_up) = (state.clone(), rules.clone(), *looked_up);
+        let kept = HostParts { state, rules, errands: errands.clone(), prepared: prepared.clone() };
+        *live = Live { looked_up, ..Live::start(&self.cx, host, kept, true) };
     }
 
     fn say_if_drained(&mut self) {
@@ -206,18 +210,10 @@ impl Shard {
 }
 
 impl Live {
-    fn start(
-        cx: &Rc<ShardContext>,
-        host: &Host,
-        state: Rc<RefCell<HostState>>,
-        rules: Rc<RefCell<RulesTable>>,
-        errands: Rc<RefCell<Errands>>,
-        restarted: bool,
-    ) -> Self {
-        let (kept_state, kept_rules, kept_errands) = (state.clone(), rules.clone(), errands.clone());
-        let actor =
-            HostActor::start(cx.clone(), host.clone(), kept_state, kept_rules, kept_errands, restarted);
-        Self { actor, state, rules, errands, looked_up: 0, resting: false }
+    fn start(cx: &Rc<ShardContext>, host: &Host, kept: HostParts, restarted: bool) -> Self {
+        let actor = HostActor::start(cx.clone(), host.clone(), kept.clone(), restarted);
+        let HostParts { state, rules, errands, prepared } = kept;
+        Self { actor, state, rules, errands, prepared, looked_up: 0, resting: false }
     }
 }
 
@@ -291,7 +287,8 @@ impl Handler<Assign> for Shard {
             self.take_errand(errand);
         }
         for one in decided {
-            self.cx.runner.send(Deliver::decided(one));
+            let prepared = prepared::read(&one.lease.record);
+            self.cx.runner.send(Deliver::decided(one, prepared));
         }
         for (host, stamp) in kept {
             if self.leaving.get(&host).is_some_and(|leaving| leaving.stamp == stamp) {

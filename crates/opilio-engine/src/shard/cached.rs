@@ -1,6 +1,7 @@
 //! What the cache has needs no start: it is handed to the spider before the lease comes to its host, so
 //! that there is nothing to ask the gate for.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use actix::Message;
@@ -11,8 +12,8 @@ use opilio_spider::data::Reads;
 
 use crate::context::ShardContext;
 use crate::fetcher::answer_of;
-use crate::host::request_of;
 use crate::message::Deliver;
+use crate::prepared::{LeaseRequest, PreparedLeases};
 
 /// The leases of a batch that the cache has no answer for; to have none of them is an answer to the
 /// host, too.
@@ -29,6 +30,7 @@ pub(super) async fn missing(
     cx: &ShardContext,
     cache: &Fetcher,
     host: &Host,
+    prepared: &RefCell<PreparedLeases>,
     leases: Vec<Lease>,
 ) -> Vec<Lease> {
     let mut missing = Vec::new();
@@ -37,12 +39,13 @@ pub(super) async fn missing(
             // What the cache has needs no slot, which would wait for the same.
             tokio::time::sleep(PARSING).await;
         }
-        let answer = match request_of(&lease, &cx.settings.scope) {
+        let sent = prepared.borrow_mut().request(&lease, &cx.settings.scope);
+        let answer = match sent {
             // Sitemaps are read another way, and rarely.
-            Some((mut order, _, Reads::Page)) => {
-                order.accept = cx.settings.accept();
-                cx.settings.dress(host, &mut order);
-                cache.cached(&order).await
+            Some(LeaseRequest { mut request, reads: Reads::Page, .. }) => {
+                request.accept = cx.settings.accept();
+                cx.settings.dress(host, &mut request);
+                cache.cached(&request).await
             }
             _ => None,
         };
@@ -58,16 +61,10 @@ pub(super) async fn missing(
         cx.count(|counts| counts.cached += 1);
         let answer = answer_of(fetched);
         let waits = answer.is_some().then(|| cx.backlog.wait());
-        cx.runner.send(Deliver {
-            lease,
-            delivery,
-            attempts: 0,
-            answer,
-            location,
-            error: None,
-            known: None,
-            waits,
-        });
+        let prepared = prepared.borrow_mut().take(&lease);
+        let (attempts, error, known) = (0, None, None);
+        let deliver = Deliver { lease, prepared, delivery, attempts, answer, location, error, known, waits };
+        cx.runner.send(deliver);
     }
     missing
 }

@@ -12,7 +12,7 @@ mod tests;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::data::Extra;
+use crate::data::RequestData;
 use shape::LEAF;
 pub(crate) use shape::shape;
 
@@ -76,7 +76,7 @@ pub fn encode_into<Step: Serialize>(step: &Step, bytes: &mut Vec<u8>) -> Result<
 }
 
 /// The step that a record carries.
-pub fn decode<Step: DeserializeOwned>(extra: &Extra) -> Result<Step, StepError> {
+pub fn decode<Step: DeserializeOwned>(extra: &RequestData) -> Result<Step, StepError> {
     match &extra.step[..] {
         [] => decode_named(NULL).or_else(|error| decode_placed(&[]).map_err(|_| error)),
         step if extra.placed => decode_placed(step),
@@ -108,7 +108,7 @@ fn decode_placed<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError
 
 /// Whether a step will be read back as it is.
 pub fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), StepError> {
-    let step: Step = decode(&Extra { step: bytes.to_vec(), ..Extra::default() })?;
+    let step: Step = decode(&RequestData { step: bytes.to_vec(), ..RequestData::default() })?;
     let again = encode(&step)?;
     // Sets and maps have no order: their texts differ in the order of the same characters.
     let sorted = |bytes: &[u8]| {

@@ -10,11 +10,11 @@ use super::*;
 fn kept<Step: Serialize + DeserializeOwned>(step: &Step) -> Result<Step, StepError> {
     let bytes = encode(step)?;
     check::<Step>(&bytes)?;
-    decode(&Extra { step: bytes, ..Extra::default() })
+    decode(&RequestData { step: bytes, ..RequestData::default() })
 }
 
 fn placed<Step: DeserializeOwned>(step: &[u8]) -> Result<Step, StepError> {
-    decode(&Extra { step: step.to_vec(), placed: true, ..Extra::default() })
+    decode(&RequestData { step: step.to_vec(), placed: true, ..RequestData::default() })
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,8 +31,9 @@ fn variants_and_fields_are_found_by_name() {
         Product { shop: Option<u8>, id: u32 },
         Listing,
     }
-    let read =
-        |step: &Old| decode::<New>(&Extra { step: encode(step).unwrap(), ..Extra::default() }).unwrap();
+    let read = |step: &Old| {
+        decode::<New>(&RequestData { step: encode(step).unwrap(), ..RequestData::default() }).unwrap()
+    };
     assert_eq!(read(&Old::Listing), New::Listing);
     assert_eq!(read(&Old::Product { id: 5 }), New::Product { shop: None, id: 5 });
 }

@@ -1,8 +1,5 @@
 //! The runner actor: an answer in, all that one lease gave out.
 
-mod context;
-mod redirect;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,14 +9,17 @@ use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Lease, Reason};
 use opilio_export::{ExportError, FileStore};
-use opilio_frontier::{Cause, Fetched, Known};
-use opilio_spider::admission::{Converter, Encoders, Links, Parent, fingerprint_of, rows};
-use opilio_spider::data::{Extra, Reads};
+use opilio_frontier::{Cause, Known, Redirect};
+use opilio_spider::admission::{Converter, Encoders, Links, fingerprint_of, rows};
+use opilio_spider::context::{LeaseRef, PageContext, Unread};
+use opilio_spider::data::Reads;
 use opilio_spider::listing::{List, Listing};
 use opilio_spider::naming::PageName;
+use opilio_spider::prepared::Prepared;
 use opilio_spider::reading::{self, Gathered, Read, parse, words_of_panic};
+use opilio_spider::redirect::{self, DeadEnd, Hop, RedirectRules, Whose};
 use opilio_spider::same::{Bodies, Firsts};
-use opilio_spider::{Answer, ParseError, Spider, step};
+use opilio_spider::{Answer, ParseError, Spider};
 use url::Url;
 
 use super::slow::SlowSteps;
@@ -31,8 +31,6 @@ use crate::message::{Deliver, Name, OutputRefused, Parsed};
 use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
-use context::{LeaseRef, PageContext};
-use redirect::{Hop, Whose};
 use tokio::sync::Semaphore;
 
 /// What a runner needs to begin.
@@ -123,8 +121,8 @@ impl<S: Spider> SpiderRunner<S> {
     }
 
     fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
-        let Deliver { lease, delivery, attempts, answer, location, error, known, .. } = deliver;
-        let Some(context) = self.open(lease, attempts) else { return };
+        let Deliver { lease, prepared, delivery, attempts, answer, location, error, known, .. } = deliver;
+        let Some(context) = self.open(lease, prepared, attempts) else { return };
         match (known, delivery, answer, location) {
             (Some(Known::Page), .., Some(target)) => self.alias(&context, &target),
             (Some(Known::Wall), .., Some(target)) => self.pass_wall(context, &target, Whose::Other),
@@ -134,8 +132,9 @@ impl<S: Spider> SpiderRunner<S> {
             }
             (_, Delivery::Page, Some(answer), _) => self.page(ctx, context, answer),
             (_, Delivery::Redirect, answer, Some(location)) => {
-                let hop = answer.map_or_else(Hop::default, |answer| Hop::of(&answer, self.clock));
-                self.redirect(context, location, hop);
+                let hop =
+                    answer.map_or_else(Hop::default, |answer| Hop::of(&answer, self.clock.unix_millis()));
+                self.redirect(context, location, &hop);
             }
             // A robots.txt that is not there names no sitemap, and is no failure.
             (_, Delivery::Failure(Reason::Http4xx), Some(answer), _)
@@ -150,54 +149,75 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Decodes what the record carries for the spider's side. What cannot be decoded ends here.
-    fn open(&self, lease: Lease, attempts: u16) -> Option<PageContext<S::Step>> {
-        let Lease { id, record } = lease;
-        let decoded = Extra::decode(&record.extra).map_err(|error| ParseError::from(error).to_string());
-        let decoded = decoded.and_then(|extra| match step::decode(&extra) {
-            Ok(step) => Ok((step, extra)),
-            Err(error) => Err(error.to_string()),
-        });
-        let (step, extra) = match decoded {
-            Ok(decoded) => decoded,
-            Err(error) => {
+    /// Reads the step of a lease. What cannot be read ends here.
+    fn open(&self, lease: Lease, prepared: Prepared, attempts: u16) -> Option<PageContext<S::Step>> {
+        match PageContext::open(lease, prepared, attempts) {
+            Ok(context) => Some(context),
+            Err(unread) => {
+                let Unread { lease: Lease { id, record }, error } = *unread;
                 tracing::error!(url = %record.url, error, "the stored step of this URL cannot be read");
-                let (host, ending) = (record.host.clone(), Ending::Failed(Reason::Internal));
-                let bare = Parsed::bare(self.shard, host, id, ending, record.url.clone(), attempts);
+                let ending = Ending::Failed(Reason::Internal);
+                let bare = Parsed::bare(self.shard, record.host, id, ending, record.url, attempts);
                 self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
-                return None;
+                None
             }
+        }
+    }
+
+    /// Goes on at the target, in the name of the chain's origin.
+    fn redirect(&mut self, context: PageContext<S::Step>, location: Url, hop: &Hop) {
+        let settings = self.settings.clone();
+        let has_cookies = || settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
+        let rules = self.redirect_rules(&settings, &context, &has_cookies);
+        let next = redirect::follow(&context, location, hop, &rules, &mut self.converter);
+        self.go_on(context, next);
+    }
+
+    /// The way from a known URL on sets a cookie: the chain's origin may show its page now.
+    fn pass_wall(&mut self, context: PageContext<S::Step>, known: &Url, whose: Whose) {
+        let settings = self.settings.clone();
+        let rules = self.redirect_rules(&settings, &context, &|| true);
+        let next = redirect::pass_wall(&context, known, whose, &rules, &mut self.converter);
+        self.go_on(context, next);
+    }
+
+    fn redirect_rules<'a>(
+        &self,
+        settings: &'a Settings,
+        context: &PageContext<S::Step>,
+        has_cookies: &'a dyn Fn() -> bool,
+    ) -> RedirectRules<'a> {
+        RedirectRules {
+            scope: &settings.scope,
+            hops_max: settings.redirects_max,
+            hold_max: settings.hosts.of(context.host()).policy.hold_max(),
+            keeps_cookies: settings.cookies.is_some(),
+            has_cookies,
+            now: self.clock.now(),
+        }
+    }
+
+    /// Ends a URL that was redirected: the chain goes on, or it fails.
+    fn go_on(&mut self, context: PageContext<S::Step>, next: Result<Redirect, DeadEnd>) {
+        let next = match next {
+            Ok(next) => next,
+            Err(DeadEnd { reason, error }) => return self.failure(context, reason, None, Some(error)),
         };
-        let referrer = extra.found_on(&record.url);
-        let Extra { more, reads, marks, .. } = extra;
-        let origin = more
-            .as_ref()
-            .and_then(|more| more.origin.as_ref())
-            .map_or_else(|| record.url.clone(), |chain| chain.url.as_str().into());
-        Some(PageContext {
-            host: record.host.clone(),
-            lease: id,
-            record,
-            origin,
-            attempts,
-            step,
-            referrer,
-            more,
-            reads,
-            marks,
-            grows: None,
-            is_repeated: false,
-            fetched: Fetched::default(),
-        })
+        let (host, ending, attempts) = (context.record.host, Ending::Redirected, context.attempts);
+        self.port.give(Parsed {
+            next: Some(Box::new(next)),
+            samples: self.converter.samples(),
+            ..Parsed::bare(self.shard, host, context.lease, ending, context.origin, attempts)
+        });
     }
 
     fn page(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
-        context.fetched = context.fetched(&answer, &self.settings);
+        context.fetched = context.fetched(&answer, self.settings.keep_history);
         context.is_repeated = self.is_repeated(&context, &answer);
-        self.grow_scope(&mut context);
+        redirect::grow_scope(&mut context, &self.settings.scope);
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&context.step);
-        let facts = context.facts(&self.settings);
-        let naming = context.naming(&self.settings);
+        let facts = context.facts(&self.settings.user_agent);
+        let naming = context.naming(self.settings.merge);
         let step = context.step.clone();
         let kind = std::mem::discriminant(&step);
         let spider = self.spider.clone();
@@ -242,16 +262,16 @@ impl<S: Spider> SpiderRunner<S> {
 
     /// Reads a sitemap, on a blocking thread: what looks small may list much.
     fn list(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
-        self.grow_scope(&mut context);
+        redirect::grow_scope(&mut context, &self.settings.scope);
         let list = List {
             reads: context.reads,
-            url: context.record.url.clone(),
-            host: context.host.clone(),
+            url: context.url.clone(),
+            host: context.host().clone(),
             scheme: context.record.scheme,
             depth: context.record.depth,
             step: context.step.clone(),
             fingerprint: context.record.fingerprint,
-            session: context.more.as_ref().and_then(|more| more.session.clone()),
+            session: context.session().map(str::to_owned),
             body: answer.body,
             cut: answer.cut,
         };
@@ -328,7 +348,8 @@ impl<S: Spider> SpiderRunner<S> {
         let referrer = context.referrer.as_deref();
         tracing::info!(url = %context.record.url, %reason, status, error, referrer, "url failed");
         let cause = Cause::new(status, error.as_deref());
-        let (step, facts, url) = (context.step.clone(), context.facts(&self.settings), &context.record.url);
+        let (step, facts, url) =
+            (context.step.clone(), context.facts(&self.settings.user_agent), &context.record.url);
         let found = reading::failed(&*self.spider, answer, step, facts, url, (reason, error));
         self.hand_over(context, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
     }
@@ -372,7 +393,7 @@ impl<S: Spider> SpiderRunner<S> {
             Ending::Page => self.failure(context, Reason::NotStored, None, Some(error)),
             _ => {
                 let ending = Ending::Failed(Reason::NotStored);
-                let (host, attempts) = (context.host, context.attempts);
+                let (host, attempts) = (context.record.host, context.attempts);
                 let bare = Parsed::bare(self.shard, host, context.lease, ending, context.origin, attempts);
                 self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
             }
@@ -391,16 +412,7 @@ impl<S: Spider> SpiderRunner<S> {
             return self.store_files(context, found, ending, beside);
         }
         let Gathered { items, requests, unfollowed, .. } = found;
-        let parent = Parent {
-            url: &context.record.url,
-            host: &context.host,
-            scheme: context.record.scheme,
-            fingerprint: context.record.fingerprint,
-            reads: Reads::Page,
-            links_depth: context.record.depth.saturating_add(1),
-            session: context.session(),
-            is_repeated: context.is_repeated,
-        };
+        let parent = context.parent();
         let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
         let rows = rows(&mut self.encoders, &items);
         if let Err(error @ ExportError::OtherColumns { .. }) = rows {
@@ -434,7 +446,7 @@ impl<S: Spider> SpiderRunner<S> {
         };
         self.port.give(Parsed {
             shard: self.shard,
-            host: context.host,
+            host: context.record.host,
             lease: context.lease,
             ending,
             origin: context.origin,
@@ -455,8 +467,8 @@ impl<S: Spider> SpiderRunner<S> {
     fn names(&mut self, context: &PageContext<S::Step>, name: PageName) -> Vec<Name> {
         let scope = &self.settings.scope;
         let mut names = Vec::new();
-        if let Some(url) = name.settled(&context.host, context.record.depth, scope) {
-            let fingerprint = fingerprint_of(scope, &url, context.more.as_deref(), Reads::Page);
+        if let Some(url) = name.settled(context.host(), context.record.depth, scope) {
+            let fingerprint = fingerprint_of(scope, &url, context.options.as_deref(), Reads::Page);
             names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, url.as_str()) });
         }
         let Some(content) = name.content else { return names };
@@ -480,9 +492,9 @@ impl<S: Spider> SpiderRunner<S> {
         if max == u32::MAX || !counts {
             return false;
         }
-        let times = self.bodies.note(&context.host, &answer.body);
+        let times = self.bodies.note(context.host(), &answer.body);
         if times == max.saturating_add(1) {
-            let (url, host) = (&context.record.url, &context.host);
+            let (url, host) = (&context.record.url, context.host());
             tracing::warn!(%host, %url, times, "this page has come again and again under other URLs: its links are not followed any more");
         }
         times > max
@@ -491,7 +503,7 @@ impl<S: Spider> SpiderRunner<S> {
     /// Ends a URL that led to one that the crawl has a page of.
     fn alias(&mut self, context: &PageContext<S::Step>, target: &Url) {
         let rows = self.alias_rows(&context.origin, target.as_str());
-        let (host, origin, attempts) = (context.host.clone(), context.origin.clone(), context.attempts);
+        let (host, origin, attempts) = (context.host().clone(), context.origin.clone(), context.attempts);
         let bare = Parsed::bare(self.shard, host, context.lease, Ending::Alias, origin, attempts);
         self.port.give(Parsed { rows, ..bare });
     }

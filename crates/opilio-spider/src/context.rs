@@ -1,0 +1,200 @@
+//! A lease without its answer: what is kept of it until all that it gave is handed on.
+
+use std::sync::Arc;
+
+use opilio_core::{Host, Lease, LeaseId, Record, Validators};
+use opilio_frontier::Fetched;
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::admission::{Parent, is_plain};
+use crate::data::{Marks, Reads, RequestData, RequestOptions};
+use crate::naming::Naming;
+use crate::page::{Answer, PageFacts};
+use crate::prepared::{Prepared, PreparedRequest};
+use crate::spider::ParseError;
+use crate::step;
+
+/// All that is needed to end a lease.
+pub struct LeaseRef {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Its host.
+    pub host: Host,
+    /// Its URL.
+    pub url: Arc<str>,
+    /// Attempts that it used up.
+    pub attempts: u16,
+}
+
+impl LeaseRef {
+    /// Of a lease that is not read yet.
+    pub fn of(lease: &Lease, attempts: u16) -> Self {
+        Self { lease: lease.id, host: lease.record.host.clone(), url: lease.record.url.clone(), attempts }
+    }
+}
+
+/// A lease whose record or step cannot be read.
+pub struct Unread {
+    /// The lease.
+    pub lease: Lease,
+    /// What is wrong with it, in words.
+    pub error: String,
+}
+
+impl Unread {
+    fn boxed(lease: Lease, error: String) -> Box<Self> {
+        Box::new(Self { lease, error })
+    }
+}
+
+/// A lease without its answer: who it is and in whose name it ends.
+pub struct PageContext<Step> {
+    /// The lease.
+    pub lease: LeaseId,
+    /// Its record.
+    pub record: Record,
+    /// The record's URL.
+    pub url: Url,
+    /// The URL in whose name it ends: where a chain of redirects began.
+    pub origin: Arc<str>,
+    /// Attempts that it used up.
+    pub attempts: u16,
+    /// The spider's step.
+    pub step: Step,
+    /// The page that it, or the origin of its chain, was found on.
+    pub referrer: Option<Box<str>>,
+    /// What a plain GET does not have.
+    pub options: Option<Box<RequestOptions>>,
+    /// What its answer is read as.
+    pub reads: Reads,
+    /// What is known of its chain of redirects.
+    pub marks: Marks,
+    /// The host that a seed led to with it, and that was none of the crawl's before.
+    pub grows: Option<Host>,
+    /// Its host has shown its content too often.
+    pub is_repeated: bool,
+    /// How a page was fetched, for the store.
+    pub fetched: Fetched,
+}
+
+impl<Step> PageContext<Step> {
+    /// Reads the step of a lease whose record was prepared.
+    ///
+    /// # Errors
+    /// When record or step cannot be read.
+    pub fn open(lease: Lease, prepared: Prepared, attempts: u16) -> Result<Self, Box<Unread>>
+    where
+        Step: DeserializeOwned,
+    {
+        let PreparedRequest { url, data } = match prepared {
+            Ok(prepared) => *prepared,
+            Err(error) => return Err(Unread::boxed(lease, ParseError::from(error).to_string())),
+        };
+        let step = match step::decode(&data) {
+            Ok(step) => step,
+            Err(error) => return Err(Unread::boxed(lease, error.to_string())),
+        };
+        let Lease { id, record } = lease;
+        let referrer = data.found_on(&record.url);
+        let RequestData { options, reads, marks, .. } = data;
+        let chain = options.as_ref().and_then(|options| options.origin.as_ref());
+        let origin = chain.map_or_else(|| record.url.clone(), |chain| chain.url.as_str().into());
+        Ok(Self {
+            lease: id,
+            record,
+            url,
+            origin,
+            attempts,
+            step,
+            referrer,
+            options,
+            reads,
+            marks,
+            grows: None,
+            is_repeated: false,
+            fetched: Fetched::default(),
+        })
+    }
+
+    /// Its host.
+    pub fn host(&self) -> &Host {
+        &self.record.host
+    }
+
+    /// As the parent of what its page links to.
+    pub fn parent(&self) -> Parent<'_> {
+        Parent {
+            url: &self.url,
+            host: self.host(),
+            scheme: self.record.scheme,
+            fingerprint: self.record.fingerprint,
+            reads: Reads::Page,
+            links_depth: self.record.depth.saturating_add(1),
+            session: self.session(),
+            is_repeated: self.is_repeated,
+        }
+    }
+
+    /// All that is needed to end it.
+    pub fn lease_ref(&self) -> LeaseRef {
+        LeaseRef {
+            lease: self.lease,
+            host: self.host().clone(),
+            url: self.record.url.clone(),
+            attempts: self.attempts,
+        }
+    }
+
+    /// Its session; `None` for the crawl's own.
+    pub fn session(&self) -> Option<&str> {
+        self.options.as_ref()?.session.as_deref()
+    }
+
+    /// What answers another request than a plain GET is no page of its URL.
+    pub fn naming(&self, by: Naming) -> Naming {
+        // Asked for again, it is meant as another page.
+        let content = by.content && !self.marks.again;
+        if self.is_plain() { Naming { content, ..by } } else { Naming::default() }
+    }
+
+    /// Whether it was asked for as a link is.
+    pub fn is_plain(&self) -> bool {
+        is_plain(self.options.as_deref())
+    }
+
+    /// What its page knows besides its bytes, fetched as this user agent.
+    pub fn facts(&self, user_agent: &Arc<str>) -> PageFacts {
+        PageFacts {
+            origin: self.origin.clone(),
+            depth: self.record.depth,
+            attempts: self.attempts,
+            referrer: self.referrer.clone(),
+            user_agent: user_agent.clone(),
+            session: self.session().map(Into::into),
+            known_hash: self.record.validators.as_ref().and_then(|known| known.body_hash),
+            is_repeated: self.is_repeated,
+        }
+    }
+
+    /// What the store is to know of how a page was fetched. What was asked with still holds when
+    /// nothing has changed. Validators are read only where the crawl keeps a history.
+    pub fn fetched(&self, answer: &Answer, keeps_history: bool) -> Fetched {
+        let body_bytes = answer.body.len() as u64;
+        if !keeps_history {
+            return Fetched { body_bytes, ..Fetched::default() };
+        }
+        let read = Validators::read(&answer.headers);
+        let validators = if answer.status == 304 {
+            let known = self.record.validators.as_deref().cloned().unwrap_or_default();
+            Validators {
+                etag: read.etag.or(known.etag),
+                last_modified: read.last_modified.or(known.last_modified),
+                body_hash: known.body_hash,
+            }
+        } else {
+            Validators { body_hash: Some(xxhash_rust::xxh3::xxh3_64(&answer.body)), ..read }
+        };
+        Fetched { body_bytes, validators }
+    }
+}
