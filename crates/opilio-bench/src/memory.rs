@@ -151,9 +151,7 @@ fn live(n: usize) -> Result<()> {
     let urls = (0..n).map(|n| format!("http://www.shop-{n:06}.example/page"));
     let (crawler, answered) = scripted(urls.collect());
     let crawler = crawler.host(HostPolicy::new().rate(per_hour(1))).live_hosts(n as u32);
-    // Where thousands start at once, some starts do not come to a request, and those hosts wait for an hour:
-    // alive, but without rules.
-    hold_until(crawler, n - n / 100, || answered.load(Ordering::Relaxed))
+    hold_until(crawler, n, || answered.load(Ordering::Relaxed))
 }
 
 /// Hosts of one page pass through few live ones; a slow host keeps the crawl from ending.

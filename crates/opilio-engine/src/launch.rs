@@ -448,7 +448,7 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
     };
     let runner = Outbox::new(SpiderRunner::start(setup).recipient());
     let (lend, slots, take) = (pool.clone().recipient(), pool.clone().recipient(), pool.clone().recipient());
-    let pool = PoolLink { slots: pool.clone().recipient(), fetches: pool.recipient() };
+    let pool = PoolLink { slots: pool.clone().recipient(), fetches: Outbox::new(pool.recipient()) };
     let actor = Shard::start(ShardSetup {
         context: Box::new(move |gone| ShardContext {
             shard,

@@ -201,11 +201,13 @@ impl LeaseTable {
     pub(super) fn admit(&mut self, pending: Pending, order: Order) {
         let rank = pending.rank(order);
         let place = self.ready.partition_point(|other| other.rank(order) < rank);
+        grow(&mut self.ready);
         self.ready.insert(place, pending);
     }
 
     pub(super) fn wait(&mut self, due: Timestamp, pending: Pending) {
         let place = self.waiting.partition_point(|(other, _)| *other > due);
+        grow(&mut self.waiting);
         self.waiting.insert(place, (due, pending));
     }
 
@@ -298,6 +300,7 @@ impl LeaseTable {
     }
 
     pub(super) fn put_in_flight(&mut self, flying: InFlight) {
+        grow(&mut self.in_flight);
         self.in_flight.push(flying);
     }
 
@@ -373,6 +376,15 @@ impl LeaseTable {
 
 /// A URL that has paid so many times goes behind those that have not.
 const BEHIND_FROM: u16 = 2;
+
+/// Makes room for one more: most hosts of a large crawl hold one lease, and a `Vec` would begin with four.
+fn grow<T>(list: &mut Vec<T>) {
+    if list.len() == list.capacity() && list.len() < FEW {
+        list.reserve_exact(1);
+    }
+}
+
+const FEW: usize = 4;
 
 fn shrunk<T>(mut list: Vec<T>) -> Vec<T> {
     if list.is_empty() {

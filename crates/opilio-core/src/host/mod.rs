@@ -31,6 +31,6 @@ pub use message::{
 #[cfg(feature = "sabotage")]
 pub use sabotage::Bug;
 pub use settings::{HostLimits, RulesMode};
-pub use snapshot::HostSnapshot;
+pub use snapshot::{HostLoad, HostSnapshot};
 pub use state::HostState;
 pub use witness::Witness;

@@ -38,3 +38,14 @@ pub struct HostSnapshot {
     /// What is left of an announced quota.
     pub quota_left: Option<u32>,
 }
+
+/// What a host adds to the counts of a crawl.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct HostLoad {
+    /// It is closed.
+    pub is_held: bool,
+    /// Requests in flight.
+    pub in_flight: u32,
+    /// Those, and leases that were handed on and are not settled.
+    pub under_way: u32,
+}

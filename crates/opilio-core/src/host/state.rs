@@ -21,7 +21,7 @@ use super::rules::{Rules, SCHEMES};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::settings::{HostLimits, RulesMode};
-use super::snapshot::HostSnapshot;
+use super::snapshot::{HostLoad, HostSnapshot};
 use crate::name::Scheme;
 use crate::outcome::Reason;
 use crate::policy::HostPolicy;
@@ -305,6 +305,15 @@ impl HostState {
             learnt_per_second: self.learnt(),
             quota_left: self.quota.is_known().then(|| self.quota.left()),
         }
+    }
+
+    /// What the host adds to the counts of a crawl at this moment.
+    #[must_use]
+    pub fn load(&self, now: Timestamp) -> HostLoad {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let in_flight = self.in_flight();
+        let under_way = in_flight + self.leases.parsed().len();
+        HostLoad { is_held: self.hold.is_held(now), in_flight: count(in_flight), under_way: count(under_way) }
     }
 
     /// The leases of an origin that were not started: those that its robots rules are asked about.

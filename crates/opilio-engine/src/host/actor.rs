@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
-use opilio_core::host::{Delivery, HostEvent, HostState, Input, Output, RulesAnswer, Start};
+use opilio_core::host::{Delivery, HostEvent, HostLoad, HostState, Input, Output, RulesAnswer, Start};
 use opilio_core::{
     Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, Reason, RequestFacts, Scheme, Timestamp, Verdict,
 };
@@ -41,9 +41,9 @@ pub(crate) struct HostActor {
     /// Those that were under way when newer rules came: they are judged should they be ready again.
     unjudged: HashSet<LeaseId>,
     /// The report that is being handled, for the delivery that it may lead to.
-    report: Option<(LeaseId, Report)>,
+    report: Option<(LeaseId, Box<Report>)>,
     /// What was reported of leases whose end waits to be told whose fault it was. There are few of them.
-    undecided: HashMap<LeaseId, Report>,
+    undecided: HashMap<LeaseId, Box<Report>>,
     timer: Option<(Timestamp, SpawnHandle)>,
     /// Granted, and not yet used or handed back.
     slot: Option<Slot>,
@@ -56,6 +56,8 @@ pub(crate) struct HostActor {
     last_error: Option<(Reason, String)>,
     /// It was closed in this step: what it remembers is to outlive a kill.
     closed: bool,
+    /// Its part of what the shard counts.
+    counted: HostLoad,
 }
 
 /// What a shard keeps of a live host: it outlives the host's actor.
@@ -99,6 +101,7 @@ impl HostActor {
             rules_uncarried: 0,
             last_error: None,
             closed: false,
+            counted: HostLoad::default(),
         })
     }
 
@@ -126,8 +129,21 @@ impl HostActor {
             let memory = memo::write(memo, &self.rules.borrow(), &self.cx.settings.user_agent);
             self.cx.port.remember(Remember { host: self.host.clone(), memory });
         }
+        self.count(state.borrow().load(now));
         let wake = state.borrow().wake_at();
         self.rearm(ctx, now, wake.map(|(at, _)| at));
+    }
+
+    /// Brings what the shard counts up to date: nobody has to look at all live hosts for it.
+    fn count(&mut self, load: HostLoad) {
+        let before = std::mem::replace(&mut self.counted, load);
+        if before != load {
+            self.cx.count(|counts| {
+                counts.held = counts.held + u32::from(load.is_held) - u32::from(before.is_held);
+                counts.in_flight = counts.in_flight + load.in_flight - before.in_flight;
+                counts.under_way = counts.under_way + load.under_way - before.under_way;
+            });
+        }
     }
 
     /// Ends what was under way when newer rules came, is ready again, and is forbidden by them.
@@ -226,7 +242,7 @@ impl HostActor {
             counts.requests += 1;
             counts.retries += retry;
         });
-        self.send(ctx, FetchFor::Lease(id), request, advisor).then_some(Input::Undelivered(id))
+        (!self.send(ctx, FetchFor::Lease(id), request, advisor)).then_some(Input::Undelivered(id))
     }
 
     /// What travels with a fetch, so that the report of it carries a proposal.
@@ -269,7 +285,7 @@ impl HostActor {
         let what = FetchFor::Lease(lease);
         let (answer, location, error, waits) = (Some(answer), None, None, None);
         let report = Report { what, outcome, proposal, answer, location, error, waits };
-        self.report = Some((lease, report));
+        self.report = Some((lease, Box::new(report)));
         Input::Report { lease, outcome, proposal }
     }
 
@@ -285,7 +301,7 @@ impl HostActor {
         // Nothing was sent otherwise: that says nothing about the host.
         let outcome = Outcome::Failed(Fault::Ours);
         let proposal = advisor.propose(first_start, outcome, Hints::default());
-        if request.is_some_and(|request| !self.send(ctx, FetchFor::Rules(scheme), request, advisor)) {
+        if request.is_some_and(|request| self.send(ctx, FetchFor::Rules(scheme), request, advisor)) {
             self.cx.count(|counts| counts.requests += 1);
             return None;
         }
@@ -294,7 +310,7 @@ impl HostActor {
         Some(Input::Rules { scheme, answer, hints: Hints::default() })
     }
 
-    /// Hands a fetch to the pool; tells whether that failed.
+    /// Hands a fetch to the pool; tells whether there was a slot for it.
     fn send(
         &mut self,
         ctx: &Context<Self>,
@@ -309,9 +325,10 @@ impl HostActor {
             request.connection = Connection::Close;
         }
         // The state starts nothing without a grant; should it, nothing is sent.
-        let Some(slot) = self.slot.take() else { return true };
+        let Some(slot) = self.slot.take() else { return false };
         let fetch = Fetch { slot, what, request, idle, advisor, reply: ctx.address().recipient() };
-        self.cx.pool.fetches.try_send(fetch).is_err()
+        self.cx.pool.fetches.send(fetch);
+        true
     }
 
     /// How long the connection of a request would be idle after it, whatever it is that keeps the next start
@@ -445,6 +462,7 @@ impl Actor for HostActor {
 
 impl Drop for HostActor {
     fn drop(&mut self) {
+        self.count(HostLoad::default());
         let why = if self.passive { Gone::Passive } else { Gone::Died };
         if self.passive || std::thread::panicking() {
             self.cx.gone.send(HostGone { host: self.host.clone(), why });
@@ -489,7 +507,7 @@ impl Handler<Report> for HostActor {
                 {
                     attempt.uncarried = attempt.uncarried.saturating_add(1);
                 }
-                self.report = Some((lease, report));
+                self.report = Some((lease, Box::new(report)));
                 self.step(ctx, Input::Report { lease, outcome, proposal });
             }
             FetchFor::Rules(scheme) => {

@@ -1,6 +1,7 @@
 //! The robots.txt rules of a host's two origins, as the shard keeps them.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use opilio_core::host::{HostState, Input, RulesAnswer};
@@ -14,7 +15,7 @@ use crate::message::{Asker, Errand, RulesFacts};
 /// Rules by scheme. The state remembers until when they hold.
 pub(crate) struct RulesTable {
     host: Host,
-    user_agent: String,
+    user_agent: Arc<str>,
     origins: [OriginRules; 2],
     /// Questions put to other hosts so far.
     questions: u64,
@@ -26,7 +27,7 @@ struct OriginRules {
     /// They come from what was kept of the host, which is without the sitemaps.
     recalled: bool,
     /// Where the last redirect led on this host.
-    redirected: Option<Url>,
+    redirected: Option<Box<Url>>,
     /// The question that was put to another host, if its answer is awaited.
     asked: Option<u64>,
     hops: u8,
@@ -60,13 +61,13 @@ pub(crate) struct Learnt {
 }
 
 impl RulesTable {
-    pub(crate) fn new(host: &Host, user_agent: &str) -> Self {
-        let user_agent = user_agent.to_owned();
+    pub(crate) fn new(host: &Host, user_agent: impl Into<Arc<str>>) -> Self {
+        let user_agent = user_agent.into();
         Self { host: host.clone(), user_agent, origins: Default::default(), questions: 0 }
     }
 
     /// A table with rules that were read before, http first.
-    pub(crate) fn restored(host: &Host, user_agent: &str, rules: [Option<Robots>; 2]) -> Self {
+    pub(crate) fn restored(host: &Host, user_agent: impl Into<Arc<str>>, rules: [Option<Robots>; 2]) -> Self {
         let mut table = Self::new(host, user_agent);
         for (origin, rules) in table.origins.iter_mut().zip(rules) {
             origin.rules = rules;
@@ -115,7 +116,7 @@ impl RulesTable {
     /// What to fetch next for an origin's rules, at this host.
     pub(crate) fn url(&self, scheme: Scheme) -> Option<Url> {
         match &self.origins[index(scheme)].redirected {
-            Some(url) => Some(url.clone()),
+            Some(url) => Some(Url::clone(url)),
             None => Url::parse(&format!("{}://{}/robots.txt", scheme.as_str(), self.host)).ok(),
         }
     }
@@ -170,7 +171,7 @@ impl RulesTable {
         };
         origin.hops += 1;
         if host == self.host {
-            origin.redirected = Some(to.clone());
+            origin.redirected = Some(Box::new(to.clone()));
             return Learnt { answer: RulesAnswer::Again, errand: None };
         }
         self.questions += 1;

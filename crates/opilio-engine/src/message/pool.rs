@@ -9,6 +9,7 @@ use opilio_core::scheduling::Standing;
 use opilio_fetch::FetchRequest;
 
 use super::{Advisor, FetchFor, Report, Slot, SlotAnswer};
+use crate::outbox::Outbox;
 
 /// A host could start a fetch now.
 #[derive(Message, Debug)]
@@ -43,7 +44,8 @@ pub(crate) struct Fetch {
 /// How hosts reach the fetcher pool of their shard.
 pub(crate) struct PoolLink {
     pub(crate) slots: Recipient<AskSlot>,
-    pub(crate) fetches: Recipient<Fetch>,
+    /// Never refused: each fetch has its slot already.
+    pub(crate) fetches: Outbox<Fetch>,
 }
 
 /// How much may be started from now on, since memory is scarce or no longer so.

@@ -164,16 +164,7 @@ impl Shard {
     }
 
     fn counts(&self) -> ShardCounts {
-        let now = self.cx.clock.now();
-        let mut counts = self.cx.counts.get();
-        counts.hosts = count(self.live.len());
-        for host in self.live.values().filter_map(|live| live.state.try_borrow().ok()) {
-            let host = host.snapshot();
-            counts.held += u32::from(host.hold.is_some_and(|(until, _)| until > now));
-            counts.in_flight += count(host.in_flight);
-            counts.under_way += count(host.in_flight + host.parsed);
-        }
-        counts
+        ShardCounts { hosts: count(self.live.len()), ..self.cx.counts.get() }
     }
 
     fn report(&self) {
@@ -239,7 +230,7 @@ fn recall(
         tracing::warn!(%host, "what was kept of this host cannot be read: it is met as for the first time");
     }
     let (memo, rules) = read.map_or((None, [None, None]), |(memo, rules)| (Some(memo), rules));
-    (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent, rules))))
+    (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent.clone(), rules))))
 }
 
 fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {

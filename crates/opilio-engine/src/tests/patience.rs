@@ -1,7 +1,7 @@
 //! Patience can be set: which answers are refusals or worth a retry, how long waits grow, when a host is
 //! put aside. A refusal in disguise is treated as a plain one.
 
-use opilio_core::{Backoff, RetryPolicy};
+use opilio_core::{Backoff, RetryPolicy, per_hour};
 use opilio_fetch::{Incoming, Middleware};
 
 use super::*;
@@ -255,4 +255,20 @@ fn a_refusal_by_its_own_rule_ends_with_its_word() {
         let ended = report.failures[0].reason;
         assert!(ended == reason || ended == Reason::HostClosed, "{ended}");
     }
+}
+
+#[test]
+fn each_of_thousands_of_hosts_that_start_at_once_spends_its_start_on_a_request() {
+    // More than the pool's mailbox has room for; and none of them costs anything while it waits for an hour.
+    const HOSTS: usize = 6_000;
+    let spider = List((0..HOSTS).map(|n| format!("http://h{n}.example/page")).collect());
+    let at_once = |_: &str, _, _| ScriptedAnswer::page("<title>page</title>");
+    let (report, took, arrivals) = run(Crawler::new(spider)
+        .host(HostPolicy::new().rate(per_hour(1)))
+        .addresses(AddressPolicy::allow_all())
+        .transport(web(at_once)));
+    assert_eq!(report.unwrap().pages, HOSTS as u64);
+    let first = arrivals.iter().filter(|(at, _)| *at < Duration::from_secs(60)).count();
+    assert_eq!(first, HOSTS, "a robots.txt each");
+    assert!(took < Duration::from_secs(2 * 3_600), "{took:?}");
 }
