@@ -68,6 +68,12 @@
 #[doc(inline)]
 pub use opilio_engine::*;
 
+#[cfg(feature = "app")]
+#[doc(inline)]
+pub use opilio_app as app;
+#[cfg(feature = "app")]
+#[doc(inline)]
+pub use opilio_app::{App, main};
 #[doc(inline)]
 pub use opilio_core as core;
 #[doc(inline)]

@@ -18,13 +18,21 @@ pub enum Exit {
     Stopped(Signal),
 }
 
+impl Exit {
+    /// The exit code of the process.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Errors => ERRORS,
+            Self::Stopped(signal) => signal.exit_code(),
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        match exit {
-            Exit::Done => Self::SUCCESS,
-            Exit::Errors => Self::from(ERRORS),
-            Exit::Stopped(signal) => Self::from(signal.exit_code()),
-        }
+        Self::from(exit.code())
     }
 }
 
@@ -35,6 +43,8 @@ pub enum Failure {
     Usage(anyhow::Error),
     /// Something failed on the way.
     Run(anyhow::Error),
+    /// The arguments mean nothing, or ask for help.
+    Arguments(clap::Error),
 }
 
 impl Failure {
@@ -49,34 +59,42 @@ impl Failure {
     }
 
     /// Says what went wrong, in one line, and tells the exit code.
-    pub fn report(&self) -> ExitCode {
+    #[must_use]
+    pub fn tell(&self) -> u8 {
         let (error, code) = match self {
             Self::Usage(error) => (error, USAGE),
             Self::Run(error) => (error, ERRORS),
+            Self::Arguments(error) => return of_clap(error),
         };
         say(&format!("error: {}", one_line(&format!("{error:#}"))));
-        ExitCode::from(code)
+        code
+    }
+
+    /// The same, for the end of `main`.
+    #[must_use]
+    pub fn report(&self) -> ExitCode {
+        self.tell().into()
     }
 }
 
 /// Prints help and version as clap means them; puts a usage error on one line.
-pub fn of_clap(error: &clap::Error) -> ExitCode {
+pub fn of_clap(error: &clap::Error) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             // A reader that has gone needs no help.
             let _ = error.print();
-            ExitCode::SUCCESS
+            0
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let _ = error.print();
-            ExitCode::from(USAGE)
+            USAGE
         }
         _ => {
             let text = error.to_string();
             let end =
                 ["\n\nUsage:", "\n\nFor more information"].iter().filter_map(|mark| text.find(mark)).min();
             say(&one_line(&text[..end.unwrap_or(text.len())]));
-            ExitCode::from(USAGE)
+            USAGE
         }
     }
 }

@@ -3,6 +3,7 @@
 //! It knows clap, the terminal and signals; the crates below it do not. No rule of politeness is here: what the
 //! engine decides, this only words.
 
+mod app;
 pub mod descriptors;
 pub mod exit;
 pub mod logs;
@@ -16,3 +17,7 @@ pub mod state;
 pub mod summary;
 pub mod unit;
 pub mod watch;
+
+pub use app::{App, main};
+/// Flags of a program's own are written with it.
+pub use clap;

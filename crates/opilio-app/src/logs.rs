@@ -26,12 +26,13 @@ pub fn begin(verbose: u8, bar: ProgressBar) -> anyhow::Result<()> {
         }
         Err(_) => EnvFilter::new(by_flag),
     };
-    tracing_subscriber::fmt()
+    let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(move || AboveBar(bar.clone()))
-        .init();
+        .with_writer(move || AboveBar(bar.clone()));
+    // A program may have a subscriber of its own.
+    let _ = lines.try_init();
     Ok(())
 }
 

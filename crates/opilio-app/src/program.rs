@@ -39,6 +39,7 @@ pub struct Program<S: Spider> {
     report_file: Option<ReportFile>,
     output: Output,
     cache: Option<Cache>,
+    display: Display,
 }
 
 /// How a program's crawl ended.
@@ -48,6 +49,21 @@ pub struct Ended {
     pub exit: Exit,
     /// None when the crawl had to be left before it could say anything.
     pub report: Option<CrawlReport>,
+    /// How the crawl went, for people.
+    pub summary: Vec<String>,
+    /// Why there is an error to tell.
+    pub error: Option<String>,
+    display: Display,
+}
+
+impl Ended {
+    /// Tells people how it ended.
+    #[must_use]
+    pub fn tell(self) -> Exit {
+        self.summary.iter().for_each(|line| self.display.say(line));
+        self.error.iter().for_each(|line| say(line));
+        self.exit
+    }
 }
 
 impl<S: Spider> Program<S> {
@@ -55,20 +71,20 @@ impl<S: Spider> Program<S> {
     ///
     /// # Errors
     /// When something cannot be opened.
-    pub fn open(draft: CrawlDraft<S>) -> Result<Self, Failure> {
+    pub fn open(draft: CrawlDraft<S>, display: Display) -> Result<Self, Failure> {
         let format = output::format(&draft.run).map_err(Failure::Usage)?;
         let report_file = draft.run.report.as_deref().map(ReportFile::open).transpose();
         let report_file = report_file.map_err(Failure::Usage)?;
         let output = Output::open(&draft.run, format).map_err(Failure::Usage)?;
         let cache = draft.run.open_cache().map_err(Failure::Usage)?;
-        Ok(Self { draft, format, report_file, output, cache })
+        Ok(Self { draft, format, report_file, output, cache, display })
     }
 
     /// Says what people should know before the crawl.
-    pub fn hint<'u>(&self, seeds: impl IntoIterator<Item = &'u Url>, display: &Display) {
+    pub fn hint<'u>(&self, seeds: impl IntoIterator<Item = &'u Url>) {
         let seeds: Vec<Url> = seeds.into_iter().cloned().collect();
         let hints = [self.draft.run.file_hint(), self.draft.run.contact_hint(&seeds)];
-        hints.iter().flatten().for_each(|hint| display.say(hint));
+        hints.iter().flatten().for_each(|hint| self.display.say(hint));
     }
 
     /// Crawls, and shows how it goes. CSV has these columns, or those of the first item; `more` is what the program
@@ -81,8 +97,8 @@ impl<S: Spider> Program<S> {
         spider: S,
         columns: Option<Vec<String>>,
         more: impl FnOnce(Crawler<S>) -> Crawler<S>,
-        display: &Display,
     ) -> Result<Ended, Failure> {
+        let display = self.display;
         let (run, closing) = (&self.draft.run, Closing::of(&self.draft.run));
         let (state, keep_formulas) = (run.state(), run.keep_formulas);
         let crawler = self.draft.apply(Crawler::new(spider)).map_err(Failure::Usage)?;
@@ -91,38 +107,36 @@ impl<S: Spider> Program<S> {
             crawler = crawler.cache(cache);
         }
         if let Some(state) = &state {
-            crawler = state.apply(crawler, display);
+            crawler = state.apply(crawler, &display);
         }
-        let Watched { report, signal } = match watch::run(crawler, display) {
+        let Watched { report, signal } = match watch::run(crawler, &display) {
             // Whoever reads has seen enough: that is no error.
             Err(CrawlError::Export(ExportError::Closed { .. })) => {
-                if self.report_file.is_some() {
-                    say("the output was closed early: there is no report");
-                }
-                return Ok(Ended { exit: Exit::Done, report: None });
+                let error =
+                    self.report_file.map(|_| "the output was closed early: there is no report".into());
+                return Ok(Ended { exit: Exit::Done, report: None, summary: Vec::new(), error, display });
             }
             result => result.map_err(|error| state::failure(error, state.as_ref()))?,
         };
         let Some(report) = report else {
-            say("stopped at once: there is no report");
-            return Ok(Ended { exit: signal.map_or(Exit::Errors, Exit::Stopped), report });
+            let exit = signal.map_or(Exit::Errors, Exit::Stopped);
+            let error = Some("stopped at once: there is no report".to_owned());
+            return Ok(Ended { exit, report, summary: Vec::new(), error, display });
         };
         if let Some(file) = self.report_file {
             file.write(&report).map_err(Failure::Run)?;
         }
-        summary::lines(&report, &closing).iter().for_each(|line| display.say(line));
-        let error = match report.stopped {
-            Stopped::MemoryLimit => Some(state::outgrown(state.as_ref())),
-            _ => summary::error(&report, &closing),
+        let summary = summary::lines(&report, &closing);
+        let error = match (signal, report.stopped) {
+            (Some(_), _) => None,
+            (None, Stopped::MemoryLimit) => Some(state::outgrown(state.as_ref())),
+            (None, _) => summary::error(&report, &closing),
         };
-        let exit = match (signal, error) {
+        let exit = match (signal, &error) {
             (Some(signal), _) => Exit::Stopped(signal),
-            (None, Some(error)) => {
-                say(&error);
-                Exit::Errors
-            }
+            (None, Some(_)) => Exit::Errors,
             (None, None) => Exit::Done,
         };
-        Ok(Ended { exit, report: Some(report) })
+        Ok(Ended { exit, report: Some(report), summary, error, display })
     }
 }

@@ -27,7 +27,7 @@ use opilio_app::exit::{Exit, Failure};
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return opilio_app::exit::of_clap(&error),
+        Err(error) => return opilio_app::exit::of_clap(&error).into(),
     };
     match run(cli) {
         Ok(exit) => exit.into(),

@@ -26,8 +26,8 @@ pub(crate) fn run(args: &CrawlArgs) -> Result<Exit, Failure> {
     let seeds = seeds::read(args).map_err(Failure::Usage)?;
     let fields = args.css();
     spider::check_names(&fields).map_err(Failure::Usage)?;
-    let program = Program::open(args.settings().map_err(Failure::Usage)?)?;
-    program.hint(seeds.iter().chain(&args.sitemap()), &display);
+    let program = Program::open(args.settings().map_err(Failure::Usage)?, display)?;
+    program.hint(seeds.iter().chain(&args.sitemap()));
     let files = args.bodies().map(FileStore::open).transpose().map_err(Failure::usage)?;
     let mut spider = PageSpider::new(seeds, fields).sitemaps(args.sitemaps()).sitemaps_at(args.sitemap());
     if program.draft.run.merge_canonical {
@@ -44,5 +44,5 @@ pub(crate) fn run(args: &CrawlArgs) -> Result<Exit, Failure> {
         Some(files) => opilio::Crawler::files(crawler, files),
         None => crawler,
     };
-    Ok(program.crawl(spider, Some(columns), keep, &display)?.exit)
+    Ok(program.crawl(spider, Some(columns), keep)?.tell())
 }

@@ -1,0 +1,149 @@
+//! The program of a spider: `main` in one line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command};
+use opilio_engine::{Crawler, Spider};
+use url::Url;
+
+use crate::exit::Failure;
+use crate::program::{self, Ended, Program};
+use crate::settings::{CommandKind, SettingsTable};
+
+/// Runs the program of a spider: `fn main() -> ExitCode { opilio::main(Shop) }`.
+///
+/// It crawls with the flags of `opilio crawl`: rates, state and resume, output, report, `opilio.toml`; it shows
+/// how the crawl goes, ends gently on a signal, and says by its exit code how it ended.
+#[must_use]
+pub fn main<S: Spider>(spider: S) -> ExitCode {
+    App::new(spider).main()
+}
+
+/// The program of a spider, with settings and flags of its own.
+///
+/// Without a subcommand it runs the crawl, as `run` does.
+pub struct App<S: Spider> {
+    make: Make<S>,
+    flags: Vec<Arg>,
+    settings: String,
+    output: Option<PathBuf>,
+    more: Vec<More<S>>,
+}
+
+/// Makes the spider of the program's own flags.
+type Make<S> = Box<dyn FnOnce(&ArgMatches) -> anyhow::Result<S>>;
+/// What a program adds to its crawler.
+type More<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
+
+impl<S: Spider> App<S> {
+    /// The program of a spider.
+    pub fn new(spider: S) -> Self {
+        Self::with_flags([], |_| Ok(spider))
+    }
+
+    /// The program of a spider that is made of flags of its own.
+    pub fn with_flags(
+        flags: impl IntoIterator<Item = Arg>,
+        make: impl FnOnce(&ArgMatches) -> anyhow::Result<S> + 'static,
+    ) -> Self {
+        Self {
+            make: Box::new(make),
+            flags: flags.into_iter().collect(),
+            settings: String::new(),
+            output: None,
+            more: Vec::new(),
+        }
+    }
+
+    /// Settings of the program's own, written as in `opilio.toml`. They hold where no flag, variable or file says
+    /// anything else.
+    #[must_use]
+    pub fn settings(mut self, toml: impl Into<String>) -> Self {
+        self.settings = toml.into();
+        self
+    }
+
+    /// Where items go without `--output`: stdout, unless this says otherwise.
+    #[must_use]
+    pub fn output(mut self, file: impl Into<PathBuf>) -> Self {
+        self.output = Some(file.into());
+        self
+    }
+
+    /// Adds to the crawler what no setting says: middleware, sessions, further exports. It comes after all settings,
+    /// so that what a flag says is to be left alone here.
+    #[must_use]
+    pub fn crawler(mut self, more: impl FnOnce(Crawler<S>) -> Crawler<S> + 'static) -> Self {
+        self.more.push(Box::new(more));
+        self
+    }
+
+    /// Runs the program with the arguments of the process.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        match self.run(std::env::args_os().skip(1)) {
+            Ok(ended) => ended.tell().into(),
+            Err(failure) => failure.report(),
+        }
+    }
+
+    /// Runs the program with these arguments, which do not begin with its name. How the crawl ended is left to
+    /// the caller to tell.
+    ///
+    /// # Errors
+    /// When it cannot be run as asked, fails on the way, or help was asked for: [`Failure::report`] says it.
+    pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
+        let table = SettingsTable::of(CommandKind::Crawl).with_own(None, self.flags);
+        let table = table.with_defaults(&self.settings);
+        let program = Command::new(program_name()).subcommand_required(true).max_term_width(110);
+        let run = table.flags(Command::new(RUN).about("Crawls").after_help(AFTER_HELP));
+        let program = program.subcommand(run).after_help(WITHOUT_SUBCOMMAND);
+        let args = with_subcommand(args.into_iter().map(Into::into).collect());
+        let matches = program.no_binary_name(true).try_get_matches_from(args).map_err(Failure::Arguments)?;
+        // The only subcommand, and it is required.
+        let Some((_, matches)) = matches.subcommand() else {
+            return Err(Failure::usage(anyhow::anyhow!("run")));
+        };
+
+        let output = matches.get_one::<PathBuf>("output").or(self.output.as_ref());
+        let display =
+            program::begin(matches.get_count("verbose"), matches.get_flag("quiet"), output.is_none())?;
+        let mut draft = table.read(matches).map_err(Failure::Usage)?;
+        draft.run.output = output.cloned();
+        let spider = (self.make)(matches).map_err(Failure::Usage)?;
+        let program = Program::open(draft, display)?;
+        let seeds: Vec<Url> =
+            spider.seeds().iter().filter_map(|seed| Url::parse(seed.target()).ok()).collect();
+        program.hint(&seeds);
+        let more = |crawler| self.more.into_iter().fold(crawler, |crawler, more| more(crawler));
+        program.crawl(spider, None, more)
+    }
+}
+
+/// Puts the subcommand in front of flags that have none.
+fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
+    let is_for_all = |arg: &OsString| ["-h", "--help"].iter().any(|flag| arg == flag);
+    let is_flag = |arg: &OsString| arg.to_string_lossy().starts_with('-');
+    if args.first().is_none_or(|arg| is_flag(arg) && !is_for_all(arg)) {
+        args.insert(0, RUN.into());
+    }
+    args
+}
+
+fn program_name() -> String {
+    let path = std::env::args_os().next().map(PathBuf::from);
+    let name =
+        path.as_ref().and_then(|path| path.file_stem()).map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "spider".to_owned())
+}
+
+const RUN: &str = "run";
+const WITHOUT_SUBCOMMAND: &str = "Without a subcommand it runs, with the flags of run.";
+const AFTER_HELP: &str = "\
+Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
+
+Exit codes: 0 done; 1 not a single page, and at least one failure, or not a single request, or the output could \
+not be written to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143 after a gentle stop \
+by SIGINT or SIGTERM (a second signal stops at once).";

@@ -1,0 +1,201 @@
+//! A spider's own program, as a process: flags, its own settings, both signals, resume, exit codes.
+//!
+//! The process is this test binary itself: one of its tests is the program, when the environment says so.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+#![cfg(unix)]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use opilio_app::App;
+use opilio_app::clap::Arg;
+use opilio_engine::{Found, Page, ParseError, Request, Spider};
+use opilio_sandbox::{Fault, HostConfig, Sandbox, Trigger};
+use serde::Serialize;
+use tempfile::TempDir;
+
+/// The title of every page.
+struct Titles {
+    base: String,
+}
+
+#[derive(Serialize)]
+struct Title {
+    url: String,
+    title: Option<String>,
+}
+
+impl Spider for Titles {
+    type Item = Title;
+    type Step = ();
+
+    fn seeds(&self) -> Vec<Request<()>> {
+        vec![Request::get(self.base.as_str(), ())]
+    }
+
+    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        found.item(Title { url: page.url().to_string(), title: page.title().map(str::to_owned) });
+        found.links(page, page.links(), ());
+        Ok(())
+    }
+}
+
+/// Not a test of its own: the program that the others start.
+#[test]
+fn the_program() {
+    let Ok(args) = std::env::var(ARGS) else { return };
+    let base = Arg::new("base").long("base").required(true).help("Where to begin");
+    let app = App::with_flags([base], |flags| {
+        Ok(Titles { base: flags.get_one::<String>("base").cloned().unwrap_or_default() })
+    });
+    let app = app.settings("[crawl]\nallow_private = true\n[default]\nrate = \"2000/s\"\nin_flight = 4\n");
+    let code = match app.output("titles.jsonl").run(args.split_whitespace()) {
+        Ok(ended) => ended.tell().code(),
+        Err(failure) => failure.tell(),
+    };
+    std::process::exit(code.into());
+}
+
+const ARGS: &str = "TEST_PROGRAM_ARGS";
+
+fn begin(dir: &TempDir, args: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("OPILIO_")) {
+        command.env_remove(name);
+    }
+    command.args(["--exact", "the_program", "--nocapture"]).env(ARGS, args).current_dir(dir.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn run(dir: &TempDir, args: &str) -> (i32, String, String) {
+    finish(begin(dir, args))
+}
+
+fn finish(child: Child) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+fn urls(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.map(|line| line["url"].as_str().unwrap().to_owned()).collect()
+}
+
+fn report(dir: &TempDir) -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(dir.path().join("report.json")).unwrap()).unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+/// Waits for something that a server has seen.
+fn until(holds: impl Fn() -> bool) {
+    let began = std::time::Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_program_crawls_by_its_own_settings_and_a_flag_goes_before_them() {
+    let shop = Sandbox::builder().host(HostConfig::new().products(8)).start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let base = shop.base(0);
+    // Without a subcommand, too.
+    let (code, _, stderr) = run(&dir, &format!("--base {base} --report report.json"));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stderr.contains("done in"), "{stderr}");
+    let all = urls(&dir.path().join("titles.jsonl"));
+    assert_eq!(all.len() as u64, report(&dir)["pages"].as_u64().unwrap());
+    assert!(shop.log(0).max_in_flight() <= 4 && all.len() > 8, "{all:?}");
+
+    let (code, _, stderr) = run(&dir, &format!("run --base {base} --max-pages 3 -o other.csv --quiet"));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    let text = std::fs::read_to_string(dir.path().join("other.csv")).unwrap();
+    assert_eq!((text.lines().next(), text.lines().count()), (Some("url,title"), 4), "{text}");
+
+    std::fs::write(dir.path().join("opilio.toml"), "[crawl]\nallow_private = false\n").unwrap();
+    let (code, _, stderr) = run(&dir, &format!("run --base {base}"));
+    assert_eq!(code, 1, "{stderr}");
+    assert!(stderr.contains("settings: opilio.toml") && stderr.contains("blocked_address"), "{stderr}");
+    let (code, _, stderr) = run(&dir, &format!("run --base {base} --allow-private --max-pages=1"));
+    assert_eq!(code, 0, "{stderr}");
+}
+
+#[test]
+fn help_shows_what_opilio_crawl_has_and_mistakes_are_usage() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, help, _) = run(&dir, "--help");
+    assert_eq!(code, 0);
+    assert!(help.contains("run") && help.contains("Without a subcommand it runs"), "{help}");
+    let (code, help, _) = run(&dir, "run --help");
+    assert_eq!(code, 0);
+    for part in ["--base", "--rate <RATE>", "[env: OPILIO_RATE=]", "--state <DIR>", "--resume", "Exit codes"]
+    {
+        assert!(help.contains(part), "{part}");
+    }
+    for (args, part) in [
+        ("run --base http://127.0.0.1:1/ --raet 1/s", "'--rate'"),
+        ("run --base http://127.0.0.1:1/ --rate banana", "\"banana\" is no rate"),
+        ("run", "--base"),
+        ("rnu", "'rnu'"),
+        ("run --base http://127.0.0.1:1/ -o x.parquet", ".parquet is the ending of another format"),
+    ] {
+        let (code, _, stderr) = run(&dir, args);
+        assert_eq!(code, 2, "{args}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains(part), "{args}: {stderr}");
+    }
+}
+
+#[test]
+fn a_signal_drains_the_program_and_a_resume_writes_the_rest_once() {
+    let host = HostConfig::new().products(40).latency(Duration::from_millis(50));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let args = format!("run --base {} --state s --resume --report report.json", shop.base(0));
+    for (name, code) in [("INT", 130), ("TERM", 143)] {
+        let before = shop.log(0).served();
+        let child = begin(&dir, &args);
+        until(|| shop.log(0).served() >= before + 5);
+        signal(&child, name);
+        let (ended, _, stderr) = finish(child);
+        assert_eq!(ended, code, "{stderr}");
+        assert_eq!(report(&dir)["stopped"], "interrupted");
+    }
+    assert!(report(&dir)["left"].as_u64().unwrap() > 0);
+    // A kill, too, has nothing written twice.
+    let before = shop.log(0).served();
+    let mut child = begin(&dir, &args);
+    until(|| shop.log(0).served() >= before + 5);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (code, _, stderr) = run(&dir, &args);
+    assert_eq!(code, 0, "{stderr}");
+    let all = urls(&dir.path().join("titles.jsonl"));
+    assert_eq!(all.len(), all.iter().collect::<BTreeSet<_>>().len(), "{all:?}");
+    assert_eq!(all.len() as u64, report(&dir)["pages"].as_u64().unwrap());
+}
+
+#[test]
+fn a_second_signal_ends_the_program_at_once() {
+    let host = HostConfig::new().fault(Trigger::Path("/".into()), Fault::Slow(Duration::from_secs(60)));
+    let shop = Sandbox::builder().host(host).start().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let child = begin(&dir, &format!("run --base {} --no-robots", shop.base(0)));
+    until(|| shop.log(0).arrivals() == 1);
+    let began = std::time::Instant::now();
+    // Signals of one kind that come together are one: the second is of another.
+    signal(&child, "INT");
+    signal(&child, "TERM");
+    let (code, _, stderr) = finish(child);
+    assert!([130, 143].contains(&code), "{code} {stderr}");
+    assert!(began.elapsed() < Duration::from_secs(5), "{stderr}");
+}
