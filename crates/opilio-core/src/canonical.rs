@@ -1,8 +1,9 @@
-//! The dedup key: when two URLs are one.
+//! The dedup key of a URL: two URLs with one canonical form are one URL.
 //!
-//! WHATWG-normalised; no fragment; default port dropped; host lower-case and punycode without
-//! trailing dot; no user info; query parameters sorted by name, then value, blank values kept, a query of
-//! none left out; percent-encoding normalised (unreserved characters decoded, hex digits upper-case, RFC 3986 §6.2.2).
+//! The form is WHATWG-normalised, without fragment, default port and user info. The host is lower-case
+//! punycode without trailing dot. Query parameters are sorted by name, then value; blank values stay, an
+//! empty query is left out. Percent-encoding is normalised (RFC 3986 §6.2.2): unreserved characters are
+//! decoded, hex digits are upper-case.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,10 +11,11 @@ use std::fmt;
 use url::Url;
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_64, xxh3_128};
 
-/// Says "seen before": a hash of the canonical URL, and of method and body for anything but GET.
+/// Identifies a request for "seen before": a hash of the canonical URL, and of method and body for anything
+/// but GET.
 ///
-/// The upper 32 bits are a hash of the host's name, the lower 96 of everything: links mostly stay on
-/// their host, so that what a page links to lies together wherever fingerprints are sorted.
+/// The upper 32 bits are a hash of the host's name, the lower 96 bits a hash of everything. Most links stay
+/// on their host, so the links of one page lie together wherever fingerprints are sorted.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Fingerprint(pub u128);
 
@@ -32,14 +34,14 @@ impl Fingerprint {
         Self::on_host(host_name(url), hasher.digest128())
     }
 
-    /// The fingerprint of a URL that is written in its canonical form. Of any other text it is
-    /// some fingerprint, and not that of the URL.
+    /// The fingerprint of a URL that is already in canonical form. Any other text gets a fingerprint, too,
+    /// but not the one of its URL.
     #[must_use]
     pub fn of_canonical(text: &str) -> Self {
         Self::on_host(host_in(text), xxh3_128(text.as_bytes()))
     }
 
-    /// The fingerprint of a text that is no URL: it can be counted once, and never fetched.
+    /// The fingerprint of a text that is not a URL: it can be counted once, and never fetched.
     #[must_use]
     pub fn of_text(text: &str) -> Self {
         Self(xxh3_128(text.as_bytes()))
@@ -58,8 +60,8 @@ impl Fingerprint {
         Self::on_host(host_name(url), hasher.digest128())
     }
 
-    /// The fingerprint of the same request in a named session: what one user was shown says nothing
-    /// about what another one would be. An empty name is the crawl's own session, and changes nothing.
+    /// The fingerprint of the same request in a named session. Sessions are kept apart because a server may
+    /// show each user another page. The empty name is the crawl's own session and changes nothing.
     #[must_use]
     pub fn in_session(self, session: &str) -> Self {
         if session.is_empty() {
@@ -77,7 +79,7 @@ impl Fingerprint {
     }
 }
 
-/// What of a fingerprint is no hash of the host.
+/// The bits of a fingerprint that do not come from the host's hash.
 const LOWER: u128 = u128::MAX >> 32;
 
 fn host_name(url: &Url) -> &str {
@@ -85,7 +87,7 @@ fn host_name(url: &Url) -> &str {
     host.strip_suffix('.').unwrap_or(host)
 }
 
-/// The host's name in a canonical URL, which has no user info and no trailing dot.
+/// The host's name in a canonical URL, which has neither user info nor a trailing dot.
 fn host_in(text: &str) -> &str {
     let rest = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//")).unwrap_or_default();
     let end = if rest.starts_with('[') {
@@ -96,7 +98,7 @@ fn host_in(text: &str) -> &str {
     &rest[..end.unwrap_or(rest.len())]
 }
 
-/// The canonical form of a URL: equal for URLs that are one.
+/// The canonical form of a URL. URLs with equal forms are one URL.
 #[must_use]
 pub fn canonicalize(url: &Url) -> String {
     let mut out = String::with_capacity(url.as_str().len());
@@ -104,8 +106,8 @@ pub fn canonicalize(url: &Url) -> String {
     out
 }
 
-/// Hands out the canonical form piece by piece, so that a fingerprint needs no allocation in the
-/// common case (no query, nothing percent-encoded).
+/// Hands out the canonical form piece by piece, so that a fingerprint allocates nothing in the common case
+/// (no query, nothing percent-encoded).
 fn feed(url: &Url, out: &mut dyn FnMut(&str)) {
     out(url.scheme());
     out("://");
@@ -120,7 +122,7 @@ fn feed(url: &Url, out: &mut dyn FnMut(&str)) {
     }
 }
 
-/// A query of nothing is none.
+/// Leaves out a query without parameters.
 fn feed_query(query: &str, out: &mut dyn FnMut(&str)) {
     if query.bytes().all(|byte| byte == b'&') {
         return;
@@ -152,7 +154,7 @@ pub(crate) fn normalize_escapes(text: &str) -> Cow<'_, str> {
         let escape =
             rest.as_bytes().get(at + 1..at + 3).and_then(|hex| Some((nibble(hex[0])?, nibble(hex[1])?)));
         let Some((high, low)) = escape else {
-            // A lone percent sign stays as it is: the URL standard lets it stand.
+            // The URL standard allows a lone percent sign, so it stays.
             out.push('%');
             rest = &rest[at + 1..];
             continue;
@@ -172,8 +174,8 @@ pub(crate) fn normalize_escapes(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a decoded character would make an escape of a lone percent sign before it, as in `%%32D`: the
-/// form would then have another form.
+/// Whether a decoded character would complete an escape after a lone percent sign, as in `%%32D`. Then
+/// canonicalising twice would give another form.
 fn would_escape(before: &str, byte: u8) -> bool {
     let before = before.as_bytes();
     let lone = match before {
@@ -219,7 +221,7 @@ mod tests {
             ("http://example.com/p%3f", "http://example.com/p%3F"),
             ("http://example.com/%7euser/%2fx%c3%a9", "http://example.com/~user/%2Fx%C3%A9"),
             ("http://example.com/100%", "http://example.com/100%"),
-            // Found by a fuzzer: `%2D` would be decoded when it is read again.
+            // Found by a fuzzer: with `%32` decoded, a second reading would decode `%2D`.
             ("http://example.com/%%32D?%3%64", "http://example.com/%%32D?%3%64"),
             ("http://example.com/%%6d", "http://example.com/%m"),
             ("http://bücher.example/", "http://xn--bcher-kva.example/"),

@@ -1,7 +1,7 @@
-//! One attempt's decision for people: what `opilio explain` prints.
+//! Explains the decision about one attempt to people: the output of `opilio explain`.
 //!
-//! It asks the same function as the fetcher and knows no history: the answer is the first of its
-//! host, and no sibling has failed.
+//! It calls the same functions as the fetcher and the gate, but without history: the attempt is the first of
+//! its host, and no other URL has failed.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::policy::HostPolicy;
 use crate::retry::{RequestFacts, RetryPolicy};
 use crate::verdict::{Hints, Verdict};
 
-/// The attempt that is asked about.
+/// The attempt to explain.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
-    /// How it ended.
+    /// How the attempt ended.
     pub outcome: Outcome,
-    /// The answer's headers; empty when there was none.
+    /// The answer's headers; empty without an answer.
     pub headers: &'a HeaderMap,
     /// 1-based try of the URL.
     pub attempt: u16,
@@ -28,39 +28,39 @@ pub struct Question<'a> {
     pub now_ms: i64,
 }
 
-/// What is decided and why. All waits are the longest that they can be: jitter may shorten those
-/// that no server has stated.
+/// The decision and its reason. All waits are upper bounds: jitter may shorten each wait that no server
+/// stated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Explanation {
-    /// What becomes of the URL.
+    /// The decision about the URL.
     pub verdict: Decision,
-    /// `ok` or `redirected` for what is accepted, else the stable word of what went wrong.
+    /// `ok` or `redirected` for an accepted answer, else the stable word for the failure.
     pub reason: &'static str,
-    /// From now to the URL's next attempt, the host's pause included; null unless it is retried.
+    /// From now to the URL's next attempt, the host's pause included; null without a retry.
     pub retry_after_ms: Option<u64>,
-    /// How long the host is held, at most its longest hold; 0 when it is not.
+    /// How long the host is held, at most its longest hold; 0 without a hold.
     pub pause_host_ms: u64,
-    /// Whether the host is put aside for the rest of the run, since it states a longer wait than that.
+    /// Whether the host is parked for the rest of the run, since the stated wait exceeds its longest hold.
     pub parks: bool,
 }
 
-/// What becomes of a URL.
+/// The decision about a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    /// It is a page, or goes on as its redirect's target.
+    /// The answer is a page, or the URL goes on as its redirect's target.
     Accept,
-    /// It is tried again.
+    /// The URL is tried again.
     Retry,
     /// No attempt is due any more.
     GiveUp,
-    /// It is not sent at all: a blocked address, another scheme.
+    /// The request is never sent: a blocked address, another scheme.
     Ignore,
 }
 
-/// How an answer with this status and these headers ends its attempt.
+/// The outcome of an answer with this status and these headers.
 ///
-/// A redirect counts as usable here when it has a `Location` at all, since there is no URL to
+/// A redirect counts as usable if it has a `Location`: without the URL of the request there is nothing to
 /// resolve it against.
 #[must_use]
 pub fn outcome_of_status(status: u16, headers: &HeaderMap) -> Outcome {
@@ -74,7 +74,7 @@ pub fn outcome_of_status(status: u16, headers: &HeaderMap) -> Outcome {
     }
 }
 
-/// The same by policies that name statuses as refusals or as worth a retry.
+/// The same under policies that name statuses as refusals or as worth a retry.
 #[must_use]
 pub fn outcome_by_policy(
     status: u16,
@@ -94,8 +94,8 @@ pub fn outcome_by_policy(
     }
 }
 
-/// The outcome of an attempt without an answer, by the word that people write for it: `timeout`,
-/// `connect`, `reset`, `dns`, `tls` or `body-too-large`.
+/// The outcome of an attempt without an answer, by its common name: `timeout`, `connect`, `reset`, `dns`,
+/// `tls` or `body-too-large`.
 #[must_use]
 pub fn outcome_of_error(word: &str) -> Option<Outcome> {
     Some(Outcome::Failed(match word {
@@ -109,12 +109,12 @@ pub fn outcome_of_error(word: &str) -> Option<Outcome> {
     }))
 }
 
-/// Explains what is done about one attempt.
+/// Explains the decision about one attempt.
 #[must_use]
 pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) -> Explanation {
     let status = match question.outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => status,
-        // A page that was refused may state a wait as a 429 does, whatever its status.
+        // A page that counts as a refusal may state a wait as a 429 does, whatever its status.
         Outcome::Refused(_) => 429,
         Outcome::Failed(_) => 0,
     };
@@ -126,7 +126,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
         retries: None,
         failed_before: false,
     };
-    // The longest wait that jitter can give, so that the same question has one answer.
+    // With 1.0 jitter gives its longest wait, so equal questions get equal answers.
     let proposal = retry.propose(&request, question.outcome, hints, 1.0);
     let hold = hold(question.outcome, hints, host);
     let pause = hold.min(host.hold_max());
@@ -147,7 +147,7 @@ pub fn explain(retry: &RetryPolicy, host: &HostPolicy, question: &Question<'_>) 
     }
 }
 
-/// How long the host would be held if there were no longest hold; zero when it stays open.
+/// How long the host would be held without a longest hold; zero if it stays open.
 fn hold(outcome: Outcome, hints: Hints, host: &HostPolicy) -> Duration {
     let spent = hints.quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
     let blame = outcome.blame();

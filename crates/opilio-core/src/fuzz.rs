@@ -1,5 +1,5 @@
-//! One pure entry per parser for fuzzers: any bytes in, a panic if a promise is broken.
-//! The property tests call the same functions.
+//! Fuzz entries, one per parser: any bytes in, a panic if a promise is broken. The property tests call the
+//! same functions.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{
     without_session_ids,
 };
 
-/// Reads each line as a header field (its first byte picks one of the names that mean something to
-/// us), and asks what such an answer means.
+/// Reads each line as a header field, named by its first byte, and reads hints and validators from the
+/// fields.
 pub fn headers(bytes: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in bytes.split(|byte| *byte == b'\n').take(32) {
@@ -42,7 +42,8 @@ pub fn headers(bytes: &[u8]) {
     Validators::read(&headers).bounded().ask(&mut headers);
 }
 
-/// Reads the bytes as a URL and asks what makes it one with others.
+/// Reads the bytes as a URL and checks the promises about canonical forms, hosts, session ids and tracking
+/// parameters.
 pub fn urls(bytes: &[u8]) {
     let Ok(url) = Url::parse(&String::from_utf8_lossy(bytes)) else { return };
     let Ok(host) = Host::of(&url) else { return };

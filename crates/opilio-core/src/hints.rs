@@ -1,13 +1,13 @@
 //! What an answer's headers say about the host: `Retry-After` and the dialects of announced quotas.
 //!
-//! Everything is turned into time relative to the answer's own `Date` (RFC 9110 §6.6.1), since
-//! servers' clocks are wrong but agree with themselves. Nothing here fails: what makes no sense is
-//! as good as not said. An answer without any of these headers costs one pass over its names.
+//! All times are relative to the answer's own `Date` (RFC 9110 §6.6.1): a server's clock may be wrong, but
+//! agrees with itself. Nothing here fails: a value that makes no sense counts as absent. An answer without
+//! any of these headers costs one pass over its field names.
 //!
 //! | dialect | source |
 //! | --- | --- |
 //! | `Retry-After` | RFC 9110 §10.2.3; decimals, RFC 3339 dates and wrong weekdays are custom |
-//! | `X-RateLimit-*`, `X-Rate-Limit-*` | custom, everybody's own |
+//! | `X-RateLimit-*`, `X-Rate-Limit-*` | custom; every vendor has its own variant |
 //! | `RateLimit-Limit`, `-Remaining`, `-Reset` | draft-ietf-httpapi-ratelimit-headers up to -07 |
 //! | `RateLimit: limit=…, remaining=…, reset=…` | the same, -07 |
 //! | `RateLimit: "name";r=…;t=…`, `RateLimit-Policy` | the same, from -08 on |
@@ -21,11 +21,12 @@ use sfv::{BareItem, Dictionary, Item, List, ListEntry, Parameters, Parser};
 use crate::verdict::{Hints, Quota};
 
 impl Hints {
-    /// Reads what an answer says about its host.
+    /// Reads the hints of an answer.
     ///
-    /// `wall_now_ms` is the time of receipt in Unix milliseconds; it stands in where the answer has
-    /// no usable `Date`. `Retry-After` counts from status 300 on: with a 3xx it is the shortest wait before
-    /// the target is asked (a 304 has none), and a 202 means the result of its request by it.
+    /// `wall_now_ms` is the time of receipt in Unix milliseconds; it replaces a missing or unusable `Date`.
+    /// `Retry-After` counts from status 300 on. With a 3xx it is the shortest wait before the target is asked
+    /// (except for a 304). A 202 means by it when its result will be ready, which says nothing about the
+    /// host.
     #[must_use]
     pub fn read(headers: &HeaderMap, status: u16, wall_now_ms: i64) -> Self {
         let raw = Raw::collect(headers);
@@ -42,7 +43,7 @@ impl Hints {
     }
 }
 
-/// The fields that matter, found in one pass.
+/// The fields of interest, found in one pass.
 #[derive(Default)]
 struct Raw<'a> {
     date: Option<&'a HeaderValue>,
@@ -58,7 +59,7 @@ struct Family<'a> {
     limit: Option<&'a HeaderValue>,
     remaining: Option<&'a HeaderValue>,
     reset: Option<&'a HeaderValue>,
-    /// Discord's: the same as `reset`, always relative.
+    /// Discord's field: the same as `reset`, always relative.
     reset_after: Option<&'a HeaderValue>,
 }
 
@@ -100,7 +101,7 @@ impl<'a> Raw<'a> {
             && self.families.iter().all(|family| family.remaining.is_none())
     }
 
-    /// The tightest of everything that was announced.
+    /// The tightest of all announced quotas.
     fn quota(&self, headers: &HeaderMap, now_ms: i64) -> Option<Quota> {
         let policies = if self.policy.is_some() { read_policies(headers) } else { Vec::new() };
         let mut quotas: Vec<Quota> =
@@ -138,7 +139,7 @@ struct Policy {
     window: Option<Duration>,
 }
 
-/// A quota as it was written, not yet believed.
+/// A quota as it was announced, not yet checked.
 struct Announced {
     limit: Option<u32>,
     remaining: f64,
@@ -146,7 +147,7 @@ struct Announced {
     window: Option<Duration>,
 }
 
-/// Believes a quota unless it contradicts itself.
+/// The quota, unless its numbers contradict each other.
 fn sensible(said: Announced) -> Option<Quota> {
     let remaining = count(said.remaining);
     // A window without a reset ends within its own length at the latest.
@@ -221,7 +222,7 @@ fn dictionary_quota(dictionary: &Dictionary, now_ms: i64, policies: &[Policy]) -
     sensible(Announced { limit, remaining: number("remaining")?, reset, window: window_of(policies, limit) })
 }
 
-/// The window of the policy that allows so many.
+/// The window of the policy with this limit.
 fn window_of(policies: &[Policy], limit: Option<u32>) -> Option<Duration> {
     policies.iter().find(|policy| limit.is_some() && policy.limit == limit)?.window
 }
@@ -255,7 +256,7 @@ fn text(value: &HeaderValue) -> Option<&str> {
     value.to_str().ok().map(str::trim)
 }
 
-/// `Retry-After`: none for zero, the past and garbage; a huge wait is kept as it is.
+/// Reads `Retry-After`. Zero, the past and garbage give `None`; a huge wait stays as it is.
 fn stated_wait(value: &str, now_ms: i64) -> Option<Duration> {
     let wait = match decimal(value) {
         Some(secs) => Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX),
@@ -264,7 +265,7 @@ fn stated_wait(value: &str, now_ms: i64) -> Option<Duration> {
     (!wait.is_zero()).then_some(wait)
 }
 
-/// A reset, whichever of the forms in use it has.
+/// Reads a reset in any of the forms in use.
 fn reset(value: &str, now_ms: i64) -> Option<Duration> {
     match decimal(value) {
         Some(number) => number_reset(number, now_ms),
@@ -291,7 +292,7 @@ fn seconds(value: &str) -> Option<Duration> {
     whole_delta(decimal(value)?)
 }
 
-/// The time from `now_ms` to an instant; none when that is past.
+/// The time from `now_ms` to an instant; `None` if the instant is past.
 fn until(instant_ms: i64, now_ms: i64) -> Option<Duration> {
     u64::try_from(instant_ms.checked_sub(now_ms)?).ok().map(Duration::from_millis)
 }
@@ -305,8 +306,8 @@ fn instant_ms(value: &str) -> Option<i64> {
     rfc_3339_ms(value)
 }
 
-/// An HTTP-date, whose weekday may be another day's: it says nothing that the date does not say, and a
-/// date that is written by hand ("until the end of the century") often has a wrong one.
+/// Reads an HTTP-date, and ignores its weekday: the date determines it, and dates written by hand ("until the
+/// end of the century") often get it wrong.
 fn http_date(value: &str) -> Option<SystemTime> {
     httpdate::parse_http_date(value).ok().or_else(|| {
         let (weekday, rest) = value.split_at(value.find([',', ' '])?);
@@ -319,7 +320,7 @@ fn http_date(value: &str) -> Option<SystemTime> {
     })
 }
 
-/// In calendar fields, since an instant of jiff ends a day before the year 9999 does.
+/// Reads calendar fields instead of a `jiff` instant, whose range ends a day before the year 9999 does.
 fn rfc_3339_ms(value: &str) -> Option<i64> {
     let pieces = jiff::fmt::temporal::Pieces::parse(value).ok()?;
     let offset = i64::from(pieces.to_numeric_offset()?.seconds()) * 1_000;
@@ -333,12 +334,12 @@ fn decimal(value: &str) -> Option<f64> {
     if plain { value.parse().ok() } else { None }
 }
 
-/// The number that a field starts with: `100, 100;w=60` says 100.
+/// The number that a field starts with: 100 in `100, 100;w=60`.
 fn first_number(value: &str) -> Option<f64> {
     decimal(value.split([',', ';']).next()?.trim())
 }
 
-/// A count of requests; more than fit are as good as the most that fit.
+/// A count of requests, at most `u32::MAX`.
 fn count(number: f64) -> u32 {
     // The cast saturates.
     number as u32
@@ -350,10 +351,10 @@ const EPOCH: DateTime = date(1970, 1, 1).at(0, 0, 0, 0);
 const EPOCH_SECS_FROM: f64 = 1e9;
 /// Smaller numbers are epoch seconds: 10¹¹ s is the year 5138, 10¹¹ ms the year 1973.
 const EPOCH_MS_FROM: f64 = 1e11;
-/// A quota that is to be spread over more than this is not believed: a month's quota, spread, would
-/// stall a crawl that the server would let run.
+/// A quota with a later reset is ignored: a month's quota, spread evenly, would stall a crawl that the server
+/// would let run.
 const RESET_MAX: Duration = Duration::from_secs(25 * 3_600);
-/// A spent quota is believed for as long as windows of quotas get: a month.
+/// A spent quota is believed up to the longest window in use: a month.
 const SPENT_RESET_MAX: Duration = Duration::from_secs(31 * 86_400);
 /// Resets and windows are whole seconds, cut off or rounded up.
 const ROUNDING: Duration = Duration::from_secs(1);
@@ -436,7 +437,7 @@ mod tests {
         let century = Some(2_309_877_179_000);
         let millennia = Some(251_609_733_179_000);
         for (value, ms) in [
-            // A Thursday, in truth.
+            // That day is a Thursday.
             ("Fri, 31 Dec 2099 23:59:59 GMT", century),
             ("Thu, 31 Dec 2099 23:59:59 GMT", century),
             ("Fri Dec 31 23:59:59 2099", century),
@@ -526,10 +527,10 @@ mod tests {
             ),
             (vec![("ratelimit", "default;r=39;t=58"), minute], Some((Some(40), 39, 58_000, Some(60_000)))),
             (vec![("ratelimit", r#""default";r=39;t=58"#)], Some((None, 39, 58_000, None))),
-            // No time to the reset: it is within the window.
+            // Without a time to the reset, the window bounds it.
             (vec![("ratelimit", r#""default";r=39"#), minute], Some((Some(40), 39, 60_000, Some(60_000)))),
             (vec![("ratelimit", r#""default";r=39"#)], None),
-            // A reset beyond its own window, and more left than allowed.
+            // Rejected: a reset beyond its own window, and more left than the limit.
             (vec![("ratelimit", r#""default";r=39;t=3600"#), minute], None),
             (vec![("ratelimit", r#""default";r=41;t=10"#), minute], None),
             // Up to draft -07.
@@ -564,7 +565,7 @@ mod tests {
         let policies = ("ratelimit-policy", r#""burst";q=10;w=1, "day";q=1000;w=86400"#);
         let limits = ("ratelimit", r#""burst";r=9;t=1, "day";r=100;t=40000"#);
         assert_eq!(quota(&[policies, limits]).unwrap().1, 100);
-        // Both spent: the one that opens later.
+        // Both are spent; the later reset counts.
         let spent = ("ratelimit", r#""burst";r=0;t=1, "day";r=0;t=40000"#);
         assert_eq!(quota(&[policies, spent]).unwrap().2, 40_000_000);
         // Two dialects, two lines.
@@ -587,7 +588,7 @@ mod tests {
             vec![("x-ratelimit-limit", "40"), ("x-ratelimit-remaining", "41"), ("x-ratelimit-reset", "60")],
             // A month's quota with something left is not spread over the month.
             vec![("x-ratelimit-remaining", "9000"), ("x-ratelimit-reset", "1800000")],
-            // Spent, and full again this very moment: nothing to wait for.
+            // Spent, but full again now, so there is nothing to wait for.
             vec![("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "0")],
         ] {
             assert_eq!(quota(&headers), None, "{headers:?}");

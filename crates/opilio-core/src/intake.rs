@@ -1,41 +1,39 @@
-//! How much a crawl takes on, by the memory that its process has: everything, less and less, nothing.
+//! Limits what a crawl starts by the memory of its process.
 //!
-//! Memory that is asked for cannot be refused without failing, so what is slowed is what asks for it:
-//! new starts. The nearer the limit the fewer of the slots are used; from 92 % of it on none, until what
-//! is under way has ended. It tightens at once and opens slowly, a level at a time, so that it does not
-//! flap.
+//! A crawl cannot refuse single allocations without failing, so it limits what allocates: new starts. The
+//! nearer memory is to the limit, the fewer slots are used. From 92 % on nothing starts until work in flight
+//! has ended. The level tightens at once and opens one step at a time, so that it does not flap.
 //!
-//! When nothing is under way and memory has not come down, allocators may be why: they keep what was
-//! freed, and use it again before they ask for more. So from then on one at a time is let through up to
-//! the limit itself. Where memory stays at that, nothing can help any more: the crawl is to end, while
-//! it still can.
+//! Memory may stay high although nothing is under way, because allocators keep freed memory and reuse it
+//! first. Then one start at a time is allowed, up to the limit itself. If memory stays at the limit even so,
+//! the crawl is told to end while it still can.
 //!
-//! Politeness is not its business: whatever it says, a crawl only ever becomes slower.
+//! The intake level only ever slows a crawl, so it cannot break politeness.
 
 use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// What may be started, from everything to nothing. A greater level is a tighter one.
+/// What may be started. A greater level is a tighter one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum IntakeLevel {
     /// All slots may be used.
     #[default]
     Full,
-    /// Half of them.
+    /// Half of the slots.
     Half,
-    /// A quarter.
+    /// A quarter of the slots.
     Quarter,
-    /// An eighth.
+    /// An eighth of the slots.
     Eighth,
-    /// One.
+    /// One slot.
     One,
     /// Nothing starts.
     Paused,
 }
 
 impl IntakeLevel {
-    /// How many of so many slots may be used: one at the least, unless nothing may.
+    /// How many of `slots` may be used: at least one, except when paused.
     #[must_use]
     pub const fn of(self, slots: u32) -> u32 {
         match self {
@@ -54,7 +52,7 @@ impl IntakeLevel {
         }
     }
 
-    /// The next one that allows more.
+    /// The next more open level.
     fn opened(self) -> Self {
         match self {
             Self::Full | Self::Half => Self::Full,
@@ -66,21 +64,21 @@ impl IntakeLevel {
     }
 }
 
-/// What is seen of a crawl at one moment.
+/// A crawl's use of memory at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Usage {
     /// Memory of the whole process.
     pub memory_bytes: u64,
-    /// Fetches, and pages that are not settled yet: what gives memory back when it ends.
+    /// Fetches, and pages not settled yet: their end frees memory.
     pub under_way: u32,
 }
 
-/// What is to be done about it.
+/// What the crawl should do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Advice {
     /// Start no more than this from now on.
     Take(IntakeLevel),
-    /// Nothing can make room any more: end the crawl. Said once, and nothing after it.
+    /// Nothing can free memory any more: end the crawl. Given once; no advice follows.
     End,
 }
 
@@ -88,13 +86,13 @@ pub enum Advice {
 #[derive(Clone, Debug)]
 pub struct Intake {
     limit_bytes: u64,
-    /// From how much on nothing starts: below the limit, until pausing there was of no use.
+    /// Nothing starts from here on. Lies below the limit until pausing has turned out not to help.
     pause_bytes: u64,
     level: IntakeLevel,
     seen: Timestamp,
-    /// Since when memory has been well below what the level is for.
+    /// Since when memory has been well below the current level's range.
     calm: Option<Timestamp>,
-    /// Since when nothing starts and nothing is under way; and memory does not allow more all the same.
+    /// Since when nothing starts, nothing is under way, and memory still allows no more.
     idle: Option<Timestamp>,
     stuck: Option<Timestamp>,
     ended: bool,
@@ -102,7 +100,7 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// The least limit: no crawl can do with less.
+    /// The least limit: no crawl fits into less.
     pub const LIMIT_BYTES_MIN: u64 = 16 << 20;
 
     /// An intake that is fully open, for a limit of at least [`LIMIT_BYTES_MIN`](Self::LIMIT_BYTES_MIN).
@@ -128,21 +126,21 @@ impl Intake {
         self.level
     }
 
-    /// The limit that holds.
+    /// The limit in force.
     #[must_use]
     pub fn limit_bytes(&self) -> u64 {
         self.limit_bytes
     }
 
-    /// How long less than everything could be started, up to the last look.
+    /// For how long the level was below full, up to the last call of `handle`.
     #[must_use]
     pub fn slowed(&self) -> Duration {
         self.slowed
     }
 
-    /// Looks at what is used; tells what changes, if anything does.
+    /// Takes in the current use and returns a change, if any.
     ///
-    /// To be called several times a second, since memory grows meanwhile.
+    /// Call it several times a second, since memory grows between the calls.
     pub fn handle(&mut self, now: Timestamp, usage: Usage) -> Option<Advice> {
         if self.ended {
             return None;
@@ -161,7 +159,7 @@ impl Intake {
         (self.level != before).then_some(Advice::Take(self.level))
     }
 
-    /// The level for so much memory.
+    /// The level for this much memory.
     fn level_at(&self, bytes: u64) -> IntakeLevel {
         let is_from = |part| bytes >= percent(self.limit_bytes, part);
         match bytes {
@@ -174,7 +172,7 @@ impl Intake {
         }
     }
 
-    /// Opens by a level where memory has been low enough for long enough.
+    /// Opens by a level if memory has been low for long enough.
     fn open_if_calm(&mut self, now: Timestamp, bytes: u64) {
         if self.level_at(bytes.saturating_add(percent(self.limit_bytes, MARGIN_PERCENT))) >= self.level {
             self.calm = None;
@@ -184,8 +182,8 @@ impl Intake {
         }
     }
 
-    /// Whether nothing can make room any more. Where nothing is under way and there is room, if little, it
-    /// opens by a level instead: nothing else would ever make more.
+    /// Whether the crawl is stuck: nothing is under way and memory has no room. With nothing under way and a
+    /// little room it opens by a level instead, since nothing else would ever free memory.
     fn is_stuck(&mut self, now: Timestamp, usage: Usage) -> bool {
         if self.level < IntakeLevel::Paused || usage.under_way > 0 {
             (self.idle, self.stuck) = (None, None);
@@ -210,7 +208,7 @@ impl Intake {
     }
 }
 
-/// Whether something that holds now has held for so long; `since` is when that began.
+/// Whether a condition that holds now has held for `span`; `since` is when it began.
 fn has_lasted(since: &mut Option<Timestamp>, now: Timestamp, span: Duration) -> bool {
     now.since(*since.get_or_insert(now)) >= span
 }
@@ -220,13 +218,13 @@ fn percent(limit_bytes: u64, part: u64) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// From where on nothing starts, for as long as it may be of use.
+/// Nothing starts from this share of the limit on, as long as pausing may help.
 const PAUSE_PERCENT: u64 = 92;
-/// How much lower memory has to be for a level to open than for it to close.
+/// Memory has to be this much lower for a level to open than for it to close.
 const MARGIN_PERCENT: u64 = 5;
-/// For how long, before it opens by a level.
+/// For this long, before a level opens.
 const CALM: Duration = Duration::from_secs(1);
-/// How long memory may stay where nothing starts with nothing under way: what was freed may come back late.
+/// How long memory may stay high with nothing under way: freed memory may come back late.
 const STUCK: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
@@ -258,7 +256,7 @@ mod tests {
             self.intake.handle(self.now, usage)
         }
 
-        /// Sees the same for a while; tells all that was advised.
+        /// Shows the same use for a while and returns all advice.
         fn see_for(&mut self, span: Duration, usage: Usage) -> Vec<Advice> {
             let until = self.now + span;
             let mut advice = Vec::new();
@@ -359,21 +357,21 @@ mod tests {
                     slowed += if before > IntakeLevel::Full { TICK } else { Duration::ZERO };
                     prop_assert_eq!(driven.intake.slowed(), slowed);
 
-                    // Never more than memory allows, and less at once.
+                    // The level is never more open than memory allows, and tightens at once.
                     prop_assert!(level >= driven.intake.level_at(usage.memory_bytes));
-                    // It tells every change, and nothing else.
+                    // Every change is told, and nothing else.
                     match advice {
                         None => prop_assert_eq!(level, before),
                         Some(Advice::Take(told)) => prop_assert!(told == level && told != before),
                         Some(Advice::End) => {}
                     }
-                    // It opens by one level, and not twice within its time.
+                    // Opens by one level at a time, not twice within `CALM`.
                     if level < before {
                         prop_assert_eq!(level, before.opened());
                         prop_assert!(opened.is_none_or(|at| now.since(at) >= CALM));
                         opened = Some(now);
                     }
-                    // It ends when nothing else could come any more, and only then.
+                    // Ends exactly if nothing else can happen any more.
                     let has_no_room = usage.memory_bytes >= driven.intake.pause_bytes;
                     let stuck = level == IntakeLevel::Paused && under_way == 0 && has_no_room;
                     let since = if stuck { *stuck_since.get_or_insert(now) } else { stuck_since = None; now };
@@ -387,7 +385,7 @@ mod tests {
             }
         }
 
-        /// No sight, held for long enough, leaves a crawl paused that has nothing under way.
+        /// No constant use leaves a crawl paused for ever with nothing under way.
         #[test]
         fn a_crawl_never_waits_for_nothing(
             seen in proptest::collection::vec((60_u64..115, 0_u32..3), 0..100), last in 0_u64..200,

@@ -1,8 +1,10 @@
 //! The nouns and rules of Opilio.
 //!
-//! Everything here is pure: no clock, no runtime, no socket, no randomness of its own. Time comes
-//! in as a [`Timestamp`], chance as a seed, so that each rule can be property-tested and a million
-//! hosts simulated in virtual time.
+//!
+//!
+//! Everything here is pure: no clock, no runtime, no socket, no randomness of its own. Time comes in as a
+//! [`Timestamp`] and chance as a seed. So each rule can be property-tested, and a million hosts can be
+//! simulated in virtual time.
 
 pub mod canonical;
 pub mod explain;

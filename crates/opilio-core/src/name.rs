@@ -21,7 +21,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The scheme of a URL; none for any other than http and https.
+    /// The scheme of a URL; `None` for any other than http and https.
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
         match url.scheme() {
@@ -47,17 +47,19 @@ pub enum NameError {
     /// The scheme is neither http nor https.
     #[error("scheme {0:?} is neither http nor https")]
     Scheme(String),
-    /// There is no host in it.
+    /// The URL has no host.
     #[error("there is no host in it")]
     NoHost,
-    /// Its host has two dots in a row, or one at its start. The URL standard lets that stand, but no
-    /// name of the DNS has it, and resolvers do not agree on what it might mean.
+    /// The host has two dots in a row, or starts with one. The URL standard allows that, but no DNS name has
+    /// it, and resolvers disagree on its meaning.
     #[error("the host {0:?} has an empty label")]
     EmptyLabel(String),
 }
 
-/// What owns a budget: the lower-case IDNA name without trailing dot (or the canonical address)
-/// and the port, with 80 and 443 as one.
+/// The owner of a budget: the lower-case IDNA name without trailing dot (or the canonical address) and the
+/// port, with 80 and 443 as one.
+///
+///
 ///
 /// Two spellings of one server (case, default port, trailing dot, user info, http or https) are
 /// one `Host`, hence one budget.
@@ -65,7 +67,7 @@ pub enum NameError {
 pub struct Host(Arc<str>);
 
 impl Host {
-    /// The host that a URL is served by.
+    /// The host that serves a URL.
     ///
     /// # Errors
     /// When the scheme is not http(s), or there is no host that could have an address.
@@ -116,7 +118,7 @@ impl Host {
             return Group(self.0.clone());
         }
         let name = self.name();
-        // A name that is a public suffix itself, or has none, stands for itself.
+        // A name that is a public suffix itself, or has none, is its own group.
         let domain = psl::domain_str(name).unwrap_or(name);
         Group(domain.into())
     }
@@ -145,7 +147,7 @@ impl Group {
         &self.0
     }
 
-    /// Which of `shards` shards this group lives on: the same one for good.
+    /// The shard of this group, out of `shards`. It depends on the name alone, so it never changes.
     ///
     /// # Panics
     /// Never; zero shards count as one.

@@ -1,4 +1,4 @@
-//! In which order a host's records go out.
+//! The order in which a host's records are leased.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Record, Score};
 
-/// What decides among records of one host and one priority; among equals the older goes first.
+/// Orders the records of one host and one priority. Among equals the older one goes first.
 ///
-/// Hosts take turns whatever the order. It belongs to the crawl: a store that was made with one
-/// does not open with another.
+/// Hosts take turns whatever the order. A store keeps the order that it was made with and refuses to open
+/// with another one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
 pub enum Order {
     /// The fewest links from a seed first.
@@ -25,7 +25,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// Every order; its place here is what durable stores write, so the list only grows at its end.
+    /// Every order. Durable stores write its index here, so the list may only grow at its end.
     pub const ALL: [Self; 3] = [Self::BreadthFirst, Self::DepthFirst, Self::BestFirst];
 
     /// The stable word.
@@ -38,7 +38,7 @@ impl Order {
         }
     }
 
-    /// A record's place among those of its host and priority: low ones go first.
+    /// A record's sort key among the records of its host and priority: lower goes first.
     #[must_use]
     pub fn place(self, record: &Record) -> u16 {
         match self {
@@ -48,7 +48,7 @@ impl Order {
         }
     }
 
-    /// The depth that a place says, if it says one.
+    /// The depth that a sort key encodes, if the order is by depth.
     #[must_use]
     pub fn depth(self, place: u16) -> Option<u16> {
         match self {
@@ -58,7 +58,7 @@ impl Order {
         }
     }
 
-    /// The score that a place says, if it says one.
+    /// The score that a sort key encodes, if the order is by score.
     #[must_use]
     pub fn score(self, place: u16) -> Option<Score> {
         (self == Self::BestFirst).then(|| Score::from_sort_key(!place))

@@ -1,4 +1,4 @@
-//! What happened to an attempt (a fact), whose fault that was, and the stable words for it.
+//! Outcomes: what happened to an attempt, whose fault it was, and the stable words for reports.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 pub enum Outcome {
     /// A complete answer with this status, body included.
     Answered(u16),
-    /// An answer that means "slow down" whatever its status: by the user's policy
-    /// ([`HostPolicy::slow_down`](crate::HostPolicy::slow_down)) or by a middleware's word. 429 and 503 mean
-    /// it by themselves and are `Answered`.
+    /// An answer that means "slow down" by the user's policy
+    /// ([`HostPolicy::slow_down`](crate::HostPolicy::slow_down)) or by a middleware. 429 and 503 always mean
+    /// it and are `Answered`.
     Refused(u16),
     /// A 301, 302, 303, 307 or 308 with a usable `Location`.
     Redirected(u16),
@@ -22,7 +22,7 @@ pub enum Outcome {
 /// Why there was no usable answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Fault {
-    /// The name could not be resolved just now.
+    /// The name could not be resolved at the moment.
     Dns,
     /// The name does not exist.
     NoSuchName,
@@ -32,11 +32,11 @@ pub enum Fault {
     Tls,
     /// The certificate is not valid for this host; trying again changes nothing.
     Certificate,
-    /// The attempt's deadline, or the one to the first byte, passed after the connection stood.
+    /// The attempt's deadline or the one for the first byte passed after the connection was made.
     Timeout,
     /// The connection was reset or closed before the answer was complete.
     Reset,
-    /// A kept-alive connection was found dead before the first byte of the answer.
+    /// A kept-alive connection turned out dead before the first byte of the answer.
     StaleConnection,
     /// The answer broke the rules of HTTP: no head at all, bad chunks, bad frames.
     Protocol,
@@ -49,13 +49,13 @@ pub enum Fault {
     BodyTooLarge,
     /// Decompression gave more than allowed, in bytes or in ratio.
     DecompressionBomb,
-    /// The body was in a coding that we do not speak, or broken in the one it named.
+    /// The body was in a coding that Opilio cannot decode, or broken.
     Undecodable,
     /// More header fields or bytes than allowed.
     TooManyHeaders,
     /// A 3xx without a usable `Location`.
     BadRedirect,
-    /// The redirects came back to a URL of their own chain.
+    /// A redirect led back to a URL of its own chain.
     RedirectLoop,
     /// More hops than allowed.
     TooManyRedirects,
@@ -63,39 +63,39 @@ pub enum Fault {
     BlockedAddress,
     /// Neither http nor https.
     UnsupportedScheme,
-    /// The content type is none that the crawl asked for.
+    /// The crawl did not ask for this content type.
     NotText,
-    /// Middleware or the transport of the user panicked on it.
+    /// The user's middleware or transport panicked.
     Middleware,
-    /// The proxy failed, and not what is behind it: nothing has reached the host.
+    /// The proxy failed, not the host: the request never reached the host.
     Proxy,
-    /// The proxies failed as often as they may be tried: trying again would change nothing.
+    /// The proxies failed as often as they may be tried, so no retry follows.
     NoProxy,
-    /// We ran out of something (file descriptors, memory): never the host's fault, nor the URL's.
+    /// The crawler ran out of a resource (file descriptors, memory): neither the host's nor the URL's fault.
     Ours,
-    /// Nobody reported before the lease's deadline: a fetcher of ours died.
+    /// No report came before the lease's deadline: a fetcher died.
     Lost,
 }
 
-/// Who pays for an outcome (DESIGN: "whose fault").
+/// Whose fault an outcome was, and so whose attempts or strikes it uses up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blame {
-    /// Nobody: the host answered well.
+    /// Success: the host answered well.
     Success,
-    /// The host said "wait": a 429, a 503, or what counts as one.
+    /// The host asked to wait: a 429, a 503, or a status that counts as a refusal.
     Refusal,
     /// The host could not be reached at all.
     Host,
-    /// The URL's, unless a second URL of the host fails in a row.
+    /// The URL is at fault, unless other URLs of the host fail in a row, too.
     Url,
-    /// An answer that says something about this URL only (a 404, a redirect): the host is well.
+    /// The answer says something about this URL only (a 404, a redirect); the host is well.
     Neutral,
-    /// Ours: costs neither an attempt nor a strike.
+    /// The crawler is at fault: costs neither an attempt nor a strike.
     Ours,
 }
 
 impl Outcome {
-    /// Who pays for it.
+    /// Whose fault the outcome was.
     #[must_use]
     pub fn blame(self) -> Blame {
         match self {
@@ -109,7 +109,7 @@ impl Outcome {
         }
     }
 
-    /// The stable word for a URL that ends by it.
+    /// The stable word if a URL ends by this outcome.
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
@@ -122,7 +122,7 @@ impl Outcome {
 }
 
 impl Fault {
-    /// Who pays for it.
+    /// Whose fault it was.
     #[must_use]
     pub fn blame(self) -> Blame {
         match self {
@@ -145,7 +145,7 @@ impl Fault {
         }
     }
 
-    /// Whether trying again, soon or later, would change nothing.
+    /// Whether a retry can never change the result.
     #[must_use]
     pub fn is_permanent(self) -> bool {
         matches!(
@@ -159,7 +159,7 @@ impl Fault {
         )
     }
 
-    /// The stable word that reports give for it.
+    /// The stable word in reports.
     #[must_use]
     pub fn reason(self) -> Reason {
         match self {
@@ -235,7 +235,7 @@ reasons! {
     RedirectLoop => "redirect_loop",
     /// A 3xx without a usable `Location`.
     BadRedirect => "bad_redirect",
-    /// The address may not be visited.
+    /// The crawl may not connect to this address.
     BlockedAddress => "blocked_address",
     /// robots.txt does not allow it.
     Robots => "robots",
@@ -249,7 +249,7 @@ reasons! {
     Refused => "refused",
     /// Neither http nor https.
     UnsupportedScheme => "unsupported_scheme",
-    /// The content type is none that the crawl asked for.
+    /// The crawl did not ask for this content type.
     NotText => "not_text",
     /// The redirect led out of the crawl's scope.
     OutOfScope => "out_of_scope",
@@ -257,15 +257,15 @@ reasons! {
     ParseError => "parse_error",
     /// The spider's `parse` panicked.
     ParsePanic => "parse_panic",
-    /// A file that the spider asked for could not be kept.
+    /// A file that the spider asked for could not be written.
     NotStored => "not_stored",
     /// Middleware panicked on the request or its answer.
     MiddlewarePanic => "middleware_panic",
-    /// No proxy would carry it.
+    /// No proxy carried the request.
     Proxy => "proxy",
-    /// The host was put aside for the rest of the run.
+    /// The host was parked for the rest of the run.
     HostClosed => "host_closed",
-    /// We failed, not the web.
+    /// The crawler failed, not the web.
     Internal => "internal",
 }
 

@@ -1,4 +1,4 @@
-//! What a user permits per host, and how waits grow: plain values, no state.
+//! What a user permits per host, and how waits grow: plain values without state.
 
 use std::time::Duration;
 
@@ -59,15 +59,15 @@ impl HostPolicy {
         Self::default()
     }
 
-    /// At most this many starts per period. robots.txt, the server's announcements and what was
-    /// learnt may make it less, never more.
+    /// At most this many starts per period. robots.txt, the server's announcements and learnt limits may
+    /// lower it, never raise it.
     #[must_use]
     pub fn rate(mut self, rate: Rate) -> Self {
         self.rate = Some(rate);
         self
     }
 
-    /// No rate of ours: only the in-flight limit, holds, robots.txt and the server's own
+    /// No rate limit from the user: only the in-flight limit, holds, robots.txt and the server's own
     /// announcements bound the starts. For servers of your own.
     #[must_use]
     pub fn unlimited_rate(mut self) -> Self {
@@ -82,7 +82,7 @@ impl HostPolicy {
         self
     }
 
-    /// Whether refusals lower the rate for what follows (on by default). Holds are kept either way.
+    /// Whether refusals lower the rate (on by default). Holds are kept either way.
     #[must_use]
     pub fn adapt(mut self, adapt: bool) -> Self {
         self.adapt = adapt;
@@ -96,23 +96,23 @@ impl HostPolicy {
         self
     }
 
-    /// The longest `Crawl-delay` of robots.txt that is kept (60 s by default): some sites ask for hours,
-    /// by which a crawl of them would never end. `Crawl-delay` is custom, not part of RFC 9309.
+    /// The longest `Crawl-delay` of robots.txt that is obeyed (60 s by default). Some sites ask for hours,
+    /// which would keep a crawl from ever ending. `Crawl-delay` is custom, not part of RFC 9309.
     #[must_use]
     pub fn max_crawl_delay(mut self, max: Duration) -> Self {
         self.max_crawl_delay = max;
         self
     }
 
-    /// So many refusals or unreachable outcomes in a row park the host (12 by default).
+    /// This many refusals or unreachable outcomes in a row park the host (12 by default).
     #[must_use]
     pub fn max_strikes(mut self, max: u32) -> Self {
         self.max_strikes = max.max(1);
         self
     }
 
-    /// The same for a host that has not given one answer in this run (4 by default): a name that
-    /// does not resolve or a port where nobody listens should not hold up the end of a crawl.
+    /// The same for a host that has not answered once in this run (4 by default), so that an unknown name or
+    /// a closed port does not delay the end of a crawl.
     #[must_use]
     pub fn max_strikes_unanswered(mut self, max: u32) -> Self {
         self.max_strikes_unanswered = max.max(1);
@@ -126,12 +126,16 @@ impl HostPolicy {
         self
     }
 
-    /// Answers with these statuses are refusals, as 429 and 503 are everywhere: the host is held, and the
-    /// URL is tried again. For sites that say "slow down" by a 403 or a 999.
+    /// Answers with these statuses count as refusals, as 429 and 503 always do: the host is held, and the URL
+    /// is tried again. For sites that say "slow down" by a 403 or a 999.
+    ///
+    ///
     ///
     /// ```
     /// # mod opilio { pub use opilio_core as core; }
     /// use opilio::core::HostPolicy;
+    ///
+    ///
     ///
     /// let policy = HostPolicy::new().slow_down([403, 999]);
     /// assert!(policy.slow_down_statuses().contains(999));
@@ -149,7 +153,7 @@ impl HostPolicy {
         self
     }
 
-    /// The rate that the user set; none is unlimited.
+    /// The rate that the user set; `None` is unlimited.
     #[must_use]
     pub fn rate_max(&self) -> Option<Rate> {
         self.rate
@@ -167,19 +171,19 @@ impl HostPolicy {
         self.adapt
     }
 
-    /// The longest wait that is sat out.
+    /// The longest hold; a longer stated wait parks the host.
     #[must_use]
     pub fn hold_max(&self) -> Duration {
         self.max_hold
     }
 
-    /// The longest `Crawl-delay` that is kept.
+    /// The longest `Crawl-delay` that is obeyed.
     #[must_use]
     pub fn crawl_delay_max(&self) -> Duration {
         self.max_crawl_delay
     }
 
-    /// Strikes that park a host, by whether it has ever answered in this run.
+    /// The number of strikes that park a host, by whether it has answered in this run.
     #[must_use]
     pub fn strikes_max(&self, answered: bool) -> u32 {
         if answered { self.max_strikes } else { self.max_strikes_unanswered.min(self.max_strikes) }
@@ -191,7 +195,7 @@ impl HostPolicy {
         self.backoff
     }
 
-    /// The statuses that are refusals beside 429 and 503.
+    /// The statuses that count as refusals beside 429 and 503.
     #[must_use]
     pub fn slow_down_statuses(&self) -> &Statuses {
         &self.slow_down
@@ -206,13 +210,14 @@ impl HostPolicy {
 
 /// A wait that doubles with each step, between two bounds.
 ///
-/// Every wait that Opilio chooses by itself derives from `min`, so that a test in scaled time
-/// scales them all by scaling it.
+///
+///
+/// Every wait that Opilio chooses by itself derives from `min`, so a test can scale all waits by scaling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backoff {
-    /// The first step (1 s by default).
+    /// The first wait (1 s by default).
     pub min: Duration,
-    /// No step is longer (60 s by default).
+    /// The longest wait (60 s by default).
     pub max: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! How often: a count per period, as people write it (`60/m`, `2/s`, `1000/h`).
+//! A request rate: a count per period, as people write it (`60/m`, `2/s`, `1000/h`).
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// So many starts per period.
+/// A number of starts per period.
 ///
-/// The period is kept as it was written, since `60/m` and `1/s` promise different things: a server
-/// that counts per minute forgives a start that comes 100 ms early, one that counts per second may not.
+/// The period is kept as it was written, since `60/m` and `1/s` promise different things: a server that
+/// counts per minute forgives a start that comes 100 ms early, one that counts per second may not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Rate {
@@ -38,7 +38,7 @@ impl Rate {
         self.count.get()
     }
 
-    /// The period that the count is for.
+    /// The period of the count.
     #[must_use]
     pub fn period(self) -> Duration {
         self.period
@@ -57,19 +57,19 @@ impl Rate {
     }
 }
 
-/// So many starts a second. A count of 0 means 1.
+/// This many starts a second. A count of 0 means 1.
 #[must_use]
 pub fn per_second(count: u32) -> Rate {
     of(count, 1)
 }
 
-/// So many starts a minute. A count of 0 means 1.
+/// This many starts a minute. A count of 0 means 1.
 #[must_use]
 pub fn per_minute(count: u32) -> Rate {
     of(count, 60)
 }
 
-/// So many starts an hour. A count of 0 means 1.
+/// This many starts an hour. A count of 0 means 1.
 #[must_use]
 pub fn per_hour(count: u32) -> Rate {
     of(count, 3_600)
@@ -79,7 +79,7 @@ fn of(count: u32, secs: u64) -> Rate {
     Rate { count: NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN), period: Duration::from_secs(secs) }
 }
 
-/// A text that is no rate.
+/// A text that is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is no rate: write a count per s, m, h or d, such as 60/m or 2/s")]
 pub struct RateError {

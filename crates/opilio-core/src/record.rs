@@ -1,4 +1,4 @@
-//! What travels: a record of the frontier, the lease on it, and how it ended.
+//! A record of the frontier, the lease on it, and how it ended.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,35 +11,36 @@ use crate::outcome::Reason;
 use crate::time::Timestamp;
 use crate::validators::Validators;
 
-/// How urgent a URL is among those of its host: higher goes first, 0 is the default.
+/// How urgent a URL is among the URLs of its host: higher goes first, 0 is the default.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Priority(pub i8);
 
-/// How promising a URL is, for a crawl whose order is by score: higher goes first, 0 is the default.
+/// How promising a URL is, for a crawl ordered by score: higher goes first, 0 is the default.
+///
+///
 ///
 /// The upper half of a single-precision number: about two significant digits at any magnitude.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Score(u16);
 
 impl Score {
-    /// The score nearest to a number, rounded towards zero; what is no number counts as 0.
+    /// The score nearest to a number, rounded towards zero; NaN counts as 0.
     #[must_use]
     pub fn of(value: f32) -> Self {
         let bits = if value.is_nan() || value == 0.0 { 0 } else { value.to_bits() };
         let upper = (bits >> 16) as u16;
-        // As for all floating-point numbers: the sign turned, and the rest of negative ones with it.
+        // The usual order-preserving code of floats: flips the sign bit, and all bits of a negative number.
         Self(if upper & NEGATIVE == 0 { upper | NEGATIVE } else { !upper })
     }
 
-    /// The number that it stands for.
+    /// The score as a number.
     #[must_use]
     pub fn value(self) -> f32 {
         let upper = if self.0 & NEGATIVE == 0 { !self.0 } else { self.0 & !NEGATIVE };
         f32::from_bits(u32::from(upper) << 16)
     }
 
-    /// A number that sorts as the score does, from which [`from_sort_key`](Self::from_sort_key) makes
-    /// it again.
+    /// A number that sorts as the score does; [`from_sort_key`](Self::from_sort_key) reverses it.
     #[must_use]
     pub fn sort_key(self) -> u16 {
         self.0
@@ -68,51 +69,51 @@ impl fmt::Debug for Score {
 
 /// One URL of the frontier.
 ///
-/// `extra` is an encoding that the core, the stores and the hosts carry but never read; empty for
-/// a plain GET without a step.
+/// The core, the stores and the hosts carry `extra` but never read it. It is empty for a plain GET without a
+/// step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// The absolute URL, normalised, without fragment.
     pub url: Arc<str>,
     /// The dedup key.
     pub fingerprint: Fingerprint,
-    /// Whose budget a fetch of it is charged to.
+    /// The host whose budget a fetch spends.
     pub host: Host,
     /// http or https.
     pub scheme: Scheme,
-    /// Links from a seed; a seed has 0, a redirect target has its origin's.
+    /// Links from a seed: 0 for a seed; a redirect's target has the depth of its origin.
     pub depth: u16,
-    /// Order within the host.
+    /// Order among the records of its host.
     pub priority: Priority,
-    /// Order among those of its host and priority, in a crawl whose order is by score.
+    /// Order among records of equal host and priority, in a crawl ordered by score.
     pub score: Score,
     /// Requests that were made for this URL so far.
     pub attempts: Attempts,
-    /// Whether this record stands for itself or goes on for another one.
+    /// Whether this record is a URL of its own or continues another one.
     pub kind: RecordKind,
-    /// Of a page that is due again: what the server is asked with whether it has changed.
+    /// For a page that is due again: the validators that its conditional request sends.
     pub validators: Option<Arc<Validators>>,
-    /// Step, method, body, headers, overrides, origin: for the spider's side only.
+    /// Step, method, body, headers, overrides and origin, encoded for the spider's side.
     pub extra: Bytes,
 }
 
 /// The requests made for one URL, and how many of them do not count against it.
 ///
-/// A request does not count when another start showed that its failure was the host's. The retry policy
+/// A request does not count if another start showed that its failure was the host's fault. The retry policy
 /// counts [`used`](Self::used), reports show [`requests`](Self::requests).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
 pub struct Attempts {
     /// Requests that the server may have seen.
     pub requests: u16,
-    /// Of those, the ones that failed by the host's fault; at most `requests`.
+    /// Requests that failed by the host's fault; at most `requests`.
     pub excused: u16,
 }
 
 impl Attempts {
-    /// No request so far.
+    /// No request yet.
     pub const NONE: Self = Self { requests: 0, excused: 0 };
 
-    /// So many requests, all on the URL's own account.
+    /// This many requests, all counting against the URL.
     #[must_use]
     pub fn of(requests: u16) -> Self {
         Self { requests, excused: 0 }
@@ -124,19 +125,19 @@ impl Attempts {
         self.requests.saturating_sub(self.excused)
     }
 
-    /// Whether no request was made so far.
+    /// Whether no request was made yet.
     #[must_use]
     pub fn is_none(self) -> bool {
         self == Self::NONE
     }
 
-    /// Both numbers as one, for stores: the number of requests alone where none is excused.
+    /// Packs both numbers into one for stores: the number of requests alone if none is excused.
     #[must_use]
     pub fn pack(self) -> u32 {
         u32::from(self.excused) << 16 | u32::from(self.requests)
     }
 
-    /// What [`pack`](Self::pack) made one number of.
+    /// Reverses [`pack`](Self::pack).
     #[must_use]
     pub fn unpack(packed: u32) -> Self {
         Self { requests: packed as u16, excused: (packed >> 16) as u16 }
@@ -146,10 +147,10 @@ impl Attempts {
 /// Whether a record counts in the books as a URL of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum RecordKind {
-    /// A seed or an outlink: counted once when admitted, once when it ends.
+    /// A seed or a link: counted once when admitted and once when it ends.
     #[default]
     Discovered,
-    /// The target of a redirect: it ends in the name of its origin, which was counted already.
+    /// The target of a redirect. It ends on behalf of its origin, which was counted already.
     Continuation,
 }
 
@@ -158,22 +159,23 @@ pub enum RecordKind {
 pub struct LeaseId(pub u64);
 
 impl LeaseId {
-    /// The lease of an errand: a fetch of robots.txt for *another* host, which led here. It spends this
-    /// host's budget and keeps to its holds as any lease does; its own robots rules say nothing about
-    /// it. No store hands it out, so none is told of its end: stores number from below.
+    /// The lease of an errand: a fetch of robots.txt on behalf of *another* host, whose robots.txt redirects
+    /// to this one. It spends this host's budget and keeps its holds as any lease does, but this host's
+    /// robots.txt does not apply to it. It comes from no store, so no store is told of its end; stores number
+    /// from below.
     #[must_use]
     pub fn errand(n: u64) -> Self {
         Self(ERRANDS | n)
     }
 
-    /// The lease of a witness: a request that a host makes only to learn whose fault failures were. To
-    /// the shell it is an errand that no one waits for.
+    /// The lease of a witness: a request that a host makes only to learn whose fault failures were. The shell
+    /// treats it as an errand that no other host waits for.
     #[must_use]
     pub fn witness(n: u32) -> Self {
         Self(ERRANDS | WITNESSES | u64::from(n))
     }
 
-    /// Whether this is the lease of an errand, or of a witness.
+    /// Whether this is the lease of an errand or of a witness.
     #[must_use]
     pub fn is_errand(self) -> bool {
         self.0 & ERRANDS != 0
@@ -186,9 +188,9 @@ impl LeaseId {
     }
 }
 
-/// Half of all numbers; no store counts so far.
+/// The upper half of all numbers; no store counts that far.
 const ERRANDS: u64 = 1 << 63;
-/// Half of the errands; no shard counts so far.
+/// The upper half of the errands; no shard counts that far.
 const WITNESSES: u64 = 1 << 62;
 
 impl fmt::Debug for LeaseId {
@@ -197,10 +199,10 @@ impl fmt::Debug for LeaseId {
     }
 }
 
-/// A record that a host has the right to fetch, until it is settled.
+/// A record that a host has the right to fetch until it is settled.
 ///
-/// Leases are numbered in the order in which the store hands them out, so that the number is also
-/// the age of a URL within its priority and depth.
+/// The store numbers leases in the order in which it hands them out, so the number is also a URL's age among
+/// the URLs of its priority and depth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The lease's number.
@@ -214,9 +216,9 @@ pub struct Lease {
 pub enum Ending {
     /// A page: fetched, parsed, written.
     Page,
-    /// Its redirects led to a URL that the crawl already knows.
+    /// Its redirects led to a URL that the crawl knew already.
     Alias,
-    /// It goes on as the record of its redirect's target, admitted with this settle.
+    /// It goes on as the record of its redirect's target, which is admitted with this settle.
     Redirected,
     /// No attempt is due any more.
     Failed(Reason),
@@ -224,10 +226,10 @@ pub enum Ending {
     Retry {
         /// Not before this instant.
         due: Timestamp,
-        /// Requests that were made for it.
+        /// Requests made for it.
         attempts: Attempts,
     },
-    /// Not tried: back to where it was. Also what the end of a run does with open leases.
+    /// It was not tried and goes back to its place. The end of a run returns all open leases.
     Return,
 }
 

@@ -1,8 +1,8 @@
-//! From outcome to verdict: whether a URL is tried again, and when at the earliest.
+//! Makes a verdict of an outcome: whether a URL is tried again, and when at the earliest.
 //!
-//! A pure function of (policy, request, outcome, hints, chance). What it gives is a *proposal*: the
-//! host knows its siblings and may turn a `GiveUp` into a `Retry` when it blames itself, or make it
-//! later. It never does so when the proposal says that the request is not repeatable.
+//! A pure function of (policy, request, outcome, hints, random number). Its result is a *proposal*: the host
+//! knows its other URLs. If the host itself is at fault, it may turn a `GiveUp` into a `Retry`, or retry
+//! later, unless the proposal says that the request is not repeatable.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,14 +15,20 @@ use crate::verdict::{Hints, Proposal, Verdict};
 
 /// Whether and when failed attempts are repeated.
 ///
-/// The default is three retries, hence four attempts, with waits of full jitter below 1 s, 2 s, 4 s
-/// and so on, up to 60 s. What turns out to be the host's fault (an outage, a rate that it does not bear)
-/// uses up no attempt of a URL.
+///
+///
+/// The default is three retries, hence four attempts, with waits of full jitter below 1 s, 2 s, 4 s and so
+/// on, up to 60 s. A failure that turns out to be the host's fault (an outage, a rate limit) uses up no
+/// attempt of a URL.
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
 /// use std::time::Duration;
 /// use opilio::core::retry::{OutcomeClass, RetryPolicy, Rule, Wait};
+///
+///
 ///
 /// let policy = RetryPolicy::default()
 ///     .retries(5)
@@ -34,7 +40,7 @@ use crate::verdict::{Hints, Proposal, Verdict};
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
-    /// Without a wait of its own.
+    /// Has no wait of its own.
     rule: Rule,
     wait: Wait,
     overrides: Vec<(OutcomeClass, Rule)>,
@@ -43,33 +49,33 @@ pub struct RetryPolicy {
 
 /// The kinds of outcome that a policy can tell apart.
 ///
-/// Successes and redirects are none, nor is what can never end otherwise: a name that does not
-/// exist, an invalid certificate, a blocked address, a bound that was hit.
+/// Successes and redirects belong to no class, nor do outcomes that a retry cannot change: a name that does
+/// not exist, an invalid certificate, a blocked address, a body beyond the limit.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[non_exhaustive]
 pub enum OutcomeClass {
-    /// Exactly this status; goes before the broader classes.
+    /// Exactly this status; takes precedence over the broader classes.
     Status(u16),
-    /// 429, 503, and what counts as one.
+    /// 429, 503, and statuses that count as refusals.
     Refused,
-    /// 408, 425 and the 5xx but 501, 503, 505 and 511.
+    /// 408, 425, and the 5xx except 501, 503, 505 and 511.
     ServerError,
-    /// Other 4xx, 501, 505 and 511: not retried unless there is a rule for it.
+    /// Other 4xx, 501, 505 and 511: retried only by a rule of their own.
     Rejected,
     /// A deadline passed.
     Timeout,
     /// The connection or the framing broke: reset, short body, bad chunks.
     Broken,
-    /// Resolving, connecting or the TLS handshake failed; or the proxy did, and nothing reached the host.
+    /// Resolving, connecting or the TLS handshake failed, or the proxy failed: nothing reached the host.
     Unreachable,
 }
 
-/// What to do about one class of outcomes: stop after n retries or a total time; wait in between.
+/// The rule for one class of outcomes: stops after n retries or a total time, and waits in between.
 #[derive(Clone, Debug)]
 pub struct Rule {
     retries: u16,
     total_max: Option<Duration>,
-    /// None is the policy's.
+    /// `None` is the policy's wait.
     wait: Option<Wait>,
 }
 
@@ -84,18 +90,19 @@ pub enum Wait {
     Custom(Arc<dyn Fn(u16) -> Duration + Send + Sync>),
 }
 
-/// What the decision needs to know about a request.
+/// The facts about a request that the decision needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RequestFacts {
     /// Sending it twice does no harm: its method is idempotent (RFC 9110 §9.2.2) or the request says so.
     pub repeatable: bool,
     /// 1-based try of this URL.
     pub attempt: u16,
-    /// Since the first attempt began.
+    /// Time since the first attempt began.
     pub elapsed: Duration,
-    /// Retries instead of the policy's, for the classes that are retried at all.
+    /// Replaces the policy's number of retries, for the classes that are retried at all.
     pub retries: Option<u16>,
-    /// It failed before, or a dead connection was replaced for it: another dead one is no matter of age.
+    /// It failed before, or a dead connection was replaced for it. Then another dead connection is no
+    /// accident of age.
     pub failed_before: bool,
 }
 
@@ -111,23 +118,23 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// One attempt and no more, unless its failure was the host's fault.
+    /// One attempt only, unless its failure was the host's fault.
     #[must_use]
     pub fn none() -> Self {
         Self::default().retries(0)
     }
 
-    /// So many retries after the first attempt.
+    /// This many retries after the first attempt.
     #[must_use]
     pub fn retries(mut self, retries: u16) -> Self {
         self.rule.retries = retries;
         self
     }
 
-    /// No attempt begins later than this after the first one began, within one stay of the URL at its host.
+    /// No attempt begins later than this after the first one, within one stay of the URL at its host.
     ///
-    /// A wait of more than a minute is spent in the store, and so is what is left when a crawl stops: the
-    /// attempts count on from there, but the time counts anew.
+    /// A wait of more than a minute is spent in the store, and a crawl that stops returns its URLs there. The
+    /// attempts count on after that, but the time counts anew.
     #[must_use]
     pub fn stop_after(mut self, total: Duration) -> Self {
         self.rule.total_max = Some(total);
@@ -141,7 +148,7 @@ impl RetryPolicy {
         self
     }
 
-    /// Another rule for one class of outcomes; the last one said for a class holds.
+    /// Sets another rule for one class of outcomes; the last rule for a class applies.
     #[must_use]
     pub fn on(mut self, class: OutcomeClass, rule: Rule) -> Self {
         self.overrides.retain(|(other, _)| *other != class);
@@ -149,21 +156,23 @@ impl RetryPolicy {
         self
     }
 
-    /// Answers with these statuses are worth a retry, whatever they are else: a 404 of a page that is still
-    /// being made, a 202 or a 999. They go by a rule of their own if there is one, else by the general one.
+    /// Retries answers with these statuses even if they are successes or permanent failures: a 404 of a page
+    /// that is still being made, a 202 or a 999. The rule for the status applies, else the general one.
     #[must_use]
     pub fn retry_statuses(mut self, statuses: impl IntoIterator<Item = u16>) -> Self {
         self.named = statuses.into_iter().collect();
         self
     }
 
-    /// The statuses that were named as worth a retry.
+    /// The statuses that the user named as worth a retry.
     #[must_use]
     pub fn named_statuses(&self) -> &Statuses {
         &self.named
     }
 
-    /// Proposes what to do about an outcome.
+    /// Proposes a verdict for an outcome.
+    ///
+    ///
     ///
     /// `random` is uniform in `0..1`; with 1 every jittered wait is the longest that it can be.
     #[must_use]
@@ -176,7 +185,7 @@ impl RetryPolicy {
             Course::Redirect => Verdict::Redirect,
             Course::End(reason) => Verdict::GiveUp(reason),
             Course::Again(reason) if !repeatable => Verdict::GiveUp(reason),
-            // No attempt is used and nobody is to blame: only the budget spaces it.
+            // Uses no attempt and blames no one; only the budget spaces it.
             Course::Again(_) => Verdict::Retry { after: Duration::ZERO },
             Course::ByRule { reason, .. } if !repeatable => Verdict::GiveUp(reason),
             Course::ByRule { class, reason } => self.by_rule(request, outcome, class, reason, hints, random),
@@ -186,7 +195,7 @@ impl RetryPolicy {
 
     fn course(&self, outcome: Outcome) -> Course {
         match outcome {
-            // What is a refusal by itself stays one.
+            // A status that is a refusal by itself stays one.
             Outcome::Answered(status) | Outcome::Redirected(status)
                 if self.named.contains(status) && outcome.blame() != Blame::Refusal =>
             {
@@ -208,7 +217,7 @@ impl RetryPolicy {
         let own = self.rule_for(outcome, class);
         match (class, own) {
             (OutcomeClass::Rejected, None) => Verdict::GiveUp(reason),
-            // A refusal that states its wait says when to come back: no backoff of ours on top.
+            // The refusal states its own wait, so no backoff comes on top.
             (OutcomeClass::Refused, None) if hints.retry_after.is_some() => {
                 self.rule.decide(&Wait::fixed(Duration::ZERO), request, reason, hints, random)
             }
@@ -233,30 +242,30 @@ impl Rule {
         Self::retries(0)
     }
 
-    /// So many retries, with the policy's wait and no bound on the total time.
+    /// This many retries, with the policy's wait and no bound on the total time.
     #[must_use]
     pub fn retries(retries: u16) -> Self {
         Self { retries, total_max: None, wait: None }
     }
 
-    /// No attempt begins later than this after the first one began, within one stay of the URL at its host.
+    /// No attempt begins later than this after the first one, within one stay of the URL at its host.
     ///
-    /// A wait of more than a minute is spent in the store, and so is what is left when a crawl stops: the
-    /// attempts count on from there, but the time counts anew.
+    /// A wait of more than a minute is spent in the store, and a crawl that stops returns its URLs there. The
+    /// attempts count on after that, but the time counts anew.
     #[must_use]
     pub fn stop_after(mut self, total: Duration) -> Self {
         self.total_max = Some(total);
         self
     }
 
-    /// Waits like this between attempts, and not as the policy does.
+    /// Waits like this between attempts instead of the policy's wait.
     #[must_use]
     pub fn wait(mut self, wait: Wait) -> Self {
         self.wait = Some(wait);
         self
     }
 
-    /// Decides; `wait` is the policy's.
+    /// Decides; `wait` is the policy's wait.
     fn decide(
         &self,
         wait: &Wait,
@@ -291,7 +300,7 @@ impl Wait {
         Self::Fixed(wait)
     }
 
-    /// By the number of the attempt that failed, from 1 on.
+    /// A wait computed from the number of the failed attempt, from 1 on.
     #[must_use]
     pub fn custom(wait: impl Fn(u16) -> Duration + Send + Sync + 'static) -> Self {
         Self::Custom(Arc::new(wait))
@@ -300,7 +309,7 @@ impl Wait {
     fn before_retry(&self, attempt: u16, random: f64) -> Duration {
         match self {
             Self::Exponential(backoff) => {
-                // At most the ceiling, so that the product cannot overflow.
+                // At most the ceiling, so the product cannot overflow.
                 backoff.ceiling(u32::from(attempt.saturating_sub(1))).mul_f64(random.clamp(0.0, 1.0))
             }
             Self::Fixed(wait) => *wait,
@@ -319,13 +328,13 @@ impl fmt::Debug for Wait {
     }
 }
 
-/// The first fork of the decision, before any policy.
+/// The first distinction, before any policy.
 enum Course {
     Done,
     Redirect,
-    /// It can never end otherwise.
+    /// A retry cannot change this outcome.
     End(Reason),
-    /// At once and for free, if it may be repeated at all.
+    /// Repeated at once and free of charge, if the request is repeatable.
     Again(Reason),
     ByRule {
         class: OutcomeClass,
@@ -351,7 +360,7 @@ impl Course {
             408 | 425 => OutcomeClass::ServerError,
             400..=499 | 501 | 505 | 511 => OutcomeClass::Rejected,
             500..=599 => OutcomeClass::ServerError,
-            // A 1xx is no final answer.
+            // A 1xx is not a final answer.
             _ => return Self::End(Fault::BadStatus.reason()),
         };
         Self::ByRule { class, reason: Reason::of_status(status) }
@@ -388,10 +397,10 @@ impl Course {
 
 /// Whether the server cannot have acted on the request, so that even a POST may be sent again.
 ///
-/// 408 and 425 say that the request was not taken in (RFC 9110 §15.5.9, RFC 8470 §5.2), 429 that it
-/// was refused (RFC 6585 §4), and so does what counts as one by the user's word. A 503 says so only when it names the time to come back; a bare one
-/// may come from a gateway that lost its backend half-way. A stale connection may have broken
-/// after the request was read (RFC 9112 §9.3.1).
+/// 408 and 425 say that the request was not processed (RFC 9110 §15.5.9, RFC 8470 §5.2). 429 says that it was
+/// refused (RFC 6585 §4), and so does a status that the user declared a refusal. A 503 says so only with a
+/// `Retry-After`; a bare one may come from a gateway that lost its backend half-way. A stale connection may
+/// have broken after the request was read (RFC 9112 §9.3.1).
 fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
     match outcome {
         Outcome::Answered(408 | 425 | 429) => true,
@@ -414,7 +423,7 @@ fn was_not_acted_on(outcome: Outcome, hints: Hints) -> bool {
     }
 }
 
-/// A URL waits for at most this long on what its answer states; a host's hold is clamped on its own.
+/// A URL waits at most this long for a stated time. The host's hold has a limit of its own.
 const STATED_MAX: Duration = Duration::from_secs(3_600);
 
 #[cfg(test)]
@@ -565,7 +574,7 @@ mod tests {
             let verdicts: Vec<_> = (1..=4).map(|n| verdict(&policy, &attempt(n), outcome)).collect();
             assert_eq!(verdicts, [secs(1), secs(2), secs(4), Verdict::GiveUp(reason)], "{status}");
         }
-        // Its neighbours are what they were, and so is a refusal.
+        // Neighbouring statuses and refusals are not affected.
         assert_eq!(verdict(&policy, &attempt(1), Outcome::Answered(403)), Verdict::GiveUp(Reason::Http4xx));
         assert_eq!(verdict(&policy, &attempt(1), Outcome::Answered(200)), Verdict::Done);
         let strict = policy.clone().on(OutcomeClass::Refused, Rule::never());

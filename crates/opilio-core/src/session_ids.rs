@@ -1,8 +1,7 @@
-//! Session ids in URLs: what a server writes into every link for a visitor without cookies.
+//! Session ids in URLs: ids that a server writes into every link for a visitor without cookies.
 //!
-//! A page links to itself under a new id each time, so a crawl that takes the id for a part of the name
-//! never ends. The patterns are those that Heritrix and the Wayback Machine strip, and some of shops
-//! that are as plain.
+//! Such a page links to itself under a new id each time, so a crawl that takes the id for a part of the name
+//! never ends. The patterns are those of Heritrix and the Wayback Machine, and some of common shop software.
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
@@ -11,7 +10,9 @@ use url::Url;
 
 use crate::canonical::normalize_escapes;
 
-/// The URL without the session ids that it holds, for its dedup key; it is fetched as it is written.
+/// The URL without its session ids, for its dedup key; requests use the URL as it is written.
+///
+///
 ///
 /// | of | where |
 /// | --- | --- |
@@ -22,8 +23,12 @@ use crate::canonical::normalize_escapes;
 /// | ColdFusion | `CFID=…` with `CFTOKEN=…` |
 /// | boards and shops | `sid=` with 32 hex digits; `osCsid`, `zenid`, `XTCsid`, `sessionid`, `session_id`, `sessid` with 16 letters and digits or more |
 ///
+///
+///
 /// Names are compared without case and with their escapes decoded. The other parameters keep their order
 /// and their spelling.
+///
+///
 ///
 /// ```
 /// let url = url::Url::parse("https://a.example/x;jsessionid=1A530637289A03B07199A44E8D531427?b=2&a=1")?;
@@ -47,7 +52,7 @@ pub fn without_session_ids(url: &Url) -> Cow<'_, Url> {
     Cow::Owned(url)
 }
 
-/// Whether a parameter with this value is a session id, whatever stands beside it.
+/// Whether a parameter with this value is a session id by itself, without other parameters as evidence.
 #[must_use]
 pub fn is_session_id(name: &str, value: &str) -> bool {
     if !matches!(name.len(), 3..=10 | 20) {
@@ -69,7 +74,7 @@ pub fn is_session_id(name: &str, value: &str) -> bool {
     asp.is_some() && letters(&name[12..], 8) && letters(value, 24)
 }
 
-/// The path without its ids; none if it has none.
+/// The path without its session ids; `None` if it has none.
 fn in_path(path: &str) -> Option<String> {
     if !path.bytes().any(|byte| matches!(byte, b';' | b'(' | b'%')) {
         return None;
@@ -111,9 +116,9 @@ fn in_segment(segment: &str) -> Option<String> {
     Some(kept.fold(first.to_owned(), |out, param| out + ";" + param))
 }
 
-/// The query without its ids; none if it has none.
+/// The query without its session ids; `None` if it has none.
 fn in_query(query: &str) -> Option<String> {
-    // Known only by its companion: a number.
+    // `CFID` is an ordinary number; only `CFTOKEN` beside it makes it a session id.
     let token = OnceCell::new();
     let find_token = || query.split('&').any(|pair| name_of(pair).eq_ignore_ascii_case("cftoken"));
     let has_token = || *token.get_or_init(find_token);
@@ -150,7 +155,7 @@ fn name_of(pair: &str) -> Cow<'_, str> {
     normalize_escapes(pair.split_once('=').map_or(pair, |(name, _)| name))
 }
 
-/// `(S(24 characters))`, perhaps with other tickets in front or behind; or the 24 characters alone.
+/// `(S(24 characters))`, perhaps with other such fields before or after it, or the 24 characters alone.
 fn is_asp_net(segment: &str) -> bool {
     let Some(inner) = segment.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) else { return false };
     let is_id = |text: &str| text.len() == 24 && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -177,7 +182,7 @@ fn find_ignoring_case(text: &str, lower: &str) -> Option<usize> {
     windows.into_iter().position(|window| window.eq_ignore_ascii_case(lower.as_bytes()))
 }
 
-/// Names that say what they are, where the value looks like it.
+/// Names that mean a session, if the value looks like an id.
 const LONG: [&str; 6] = ["oscsid", "zenid", "xtcsid", "sessionid", "session_id", "sessid"];
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! How far an exporter's sink has got: what the store and the exporters tell each other.
+//! The position of a sink, which the store and the exporters exchange.
 
 use std::sync::Arc;
 
-/// Up to where everything that a sink was given has been written.
+/// The position up to which a sink has written everything that it was given.
 ///
-/// Bytes of a file, the last id of a database table: a number that only grows, and to which the
-/// sink can be cut back.
+/// Bytes of a file, or the last id of a database table: a number that only grows, and to which the sink can
+/// be cut back.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct SinkPosition {
-    /// Which sink, in words that stay the same from run to run.
+    /// A name of the sink that stays the same from run to run.
     pub sink: Arc<str>,
-    /// How far.
+    /// The position, in the sink's own unit.
     pub position: u64,
 }

@@ -1,4 +1,4 @@
-//! A set of HTTP statuses that somebody named.
+//! A set of HTTP statuses that a user named.
 
 use std::sync::Arc;
 
@@ -16,19 +16,19 @@ use std::sync::Arc;
 pub struct Statuses(Arc<[u16]>);
 
 impl Statuses {
-    /// Whether a status is one of them.
+    /// Whether the set contains a status.
     #[must_use]
     pub fn contains(&self, status: u16) -> bool {
         self.0.contains(&status)
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them, the least first.
+    /// All statuses in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u16> {
         self.0.iter().copied()
     }

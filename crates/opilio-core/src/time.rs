@@ -1,13 +1,13 @@
-//! The crawl's clock as a value. Nothing in this crate reads a clock; whoever calls it does.
+//! The crawl's clock as a value. Nothing in this crate reads a clock; the caller passes the time in.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Duration;
 
-/// Microseconds since the crawl's epoch, as told by a monotonic clock.
+/// Microseconds since the crawl's epoch, by a monotonic clock.
 ///
-/// Arithmetic saturates: a wait that nobody could sit out ends at [`Timestamp::NEVER`] and does
-/// not wrap around into the past.
+/// Arithmetic saturates: a wait beyond the range ends at [`Timestamp::NEVER`] and does not wrap around into
+/// the past.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
@@ -17,19 +17,19 @@ impl Timestamp {
     /// Later than every instant that a crawl can reach.
     pub const NEVER: Self = Self(u64::MAX);
 
-    /// An instant so many microseconds after the crawl's epoch.
+    /// The instant this many microseconds after the crawl's epoch.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// An instant so many milliseconds after the crawl's epoch.
+    /// The instant this many milliseconds after the crawl's epoch.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000))
     }
 
-    /// An instant so many seconds after the crawl's epoch.
+    /// The instant this many seconds after the crawl's epoch.
     #[must_use]
     pub const fn from_secs(secs: u64) -> Self {
         Self(secs.saturating_mul(1_000_000))
@@ -41,7 +41,7 @@ impl Timestamp {
         self.0
     }
 
-    /// The time that has passed since `earlier`; zero when `earlier` is later than `self`.
+    /// The time since `earlier`; zero when `earlier` is later than `self`.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

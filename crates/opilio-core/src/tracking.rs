@@ -1,4 +1,4 @@
-//! Tracking parameters: what marks the visitor in a URL and never changes the page.
+//! Tracking parameters: query parameters that identify a visitor and never change the page.
 
 use std::borrow::Cow;
 
@@ -6,12 +6,20 @@ use url::Url;
 
 use crate::canonical::normalize_escapes;
 
-/// Takes well-known tracking parameters out of the query; tells whether there were any.
+/// Removes well-known tracking parameters from the query; returns whether there were any.
 ///
-/// Only names that mark a visitor, a click or a campaign and that no site uses to choose what it
-/// shows: `ref` and `source` stay, since they do mean something on many sites. The other parameters keep
-/// their order and their spelling; a query that held nothing else goes with its question mark. Names
-/// are compared without case and with their escapes decoded.
+///
+///
+///
+///
+/// The names mark a visitor, a click or a campaign, and no site uses them to select content. `ref` and
+/// `source` stay, since many sites do use them. The other parameters keep their order and their spelling. A
+/// query without other parameters is removed with its question mark. Names are compared without case and with
+/// their escapes decoded.
+///
+///
+///
+///
 ///
 /// | of | names |
 /// | --- | --- |
@@ -23,6 +31,10 @@ use crate::canonical::normalize_escapes;
 /// | other networks | `twclid`, `ttclid`, `li_fat_id`, `epik`, `rdt_cid`, `ScCid`, `wickedid`, `irclickid` |
 /// | mail | `mc_cid`, `mc_eid`, `mkt_tok`, `vero_id`, `vero_conv`, `oly_anon_id`, `oly_enc_id`, `__s` |
 /// | HubSpot | `_hsenc`, `_hsmi`, `__hssc`, `__hstc`, `__hsfp`, `hsCtaTracking` |
+///
+///
+///
+///
 ///
 /// ```
 /// let mut url = url::Url::parse("https://a.example/x?b=2&utm_source=mail&a=1#top")?;

@@ -1,19 +1,30 @@
-//! What a page is asked with whether it has changed since it was fetched.
+//! The validators of a page: they let a later request ask whether the page has changed.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
-/// The validators of an answer (RFC 9110 §8.8) and a hash of its body, kept from one fetch for the
-/// next.
+/// The validators of an answer (RFC 9110 §8.8) and a hash of its body, kept for the next fetch of the page.
 ///
-/// A conditional request sends the header fields back as they came (`If-None-Match`,
-/// `If-Modified-Since`); a server that has none is asked without a condition, and the hash tells
-/// whether the page has changed.
+///
+///
+///
+///
+/// A conditional request sends the header fields back as they came (`If-None-Match`, `If-Modified-Since`). A
+/// page whose server sent no validators is requested without a condition, and the hash shows whether it has
+/// changed.
+///
+///
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
 /// use opilio::core::Validators;
 /// use http::{HeaderMap, HeaderValue, header};
+///
+///
+///
+///
 ///
 /// let answer = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"v7\""))]);
 /// let mut next = HeaderMap::new();
@@ -31,10 +42,10 @@ pub struct Validators {
 }
 
 impl Validators {
-    /// A header field that is longer is not kept: what is stored of a page stays bounded.
+    /// Longer header fields are not kept, so what a store keeps of a page is bounded.
     pub const FIELD_BYTES_MAX: usize = 1024;
 
-    /// Those of an answer's header, without a hash; what is too long to be kept counts as absent.
+    /// The validators in an answer's header, without a hash. A field that is too long counts as absent.
     #[must_use]
     pub fn read(headers: &HeaderMap) -> Self {
         let field = |name| {
@@ -45,7 +56,8 @@ impl Validators {
         Self { etag, last_modified, body_hash: None }.bounded()
     }
 
-    /// Makes a request conditional on them (RFC 9110 §13.1): its answer is a 304 if nothing has changed.
+    /// Makes a request conditional on the validators (RFC 9110 §13.1): the answer is a 304 if nothing has
+    /// changed.
     pub fn ask(&self, headers: &mut HeaderMap) {
         let fields = [(header::IF_NONE_MATCH, &self.etag), (header::IF_MODIFIED_SINCE, &self.last_modified)];
         for (name, value) in fields {
@@ -55,13 +67,13 @@ impl Validators {
         }
     }
 
-    /// Whether there is nothing to ask or compare with.
+    /// Whether there is neither a validator nor a hash.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.etag.is_none() && self.last_modified.is_none() && self.body_hash.is_none()
     }
 
-    /// Without what is too long to be kept.
+    /// Drops fields that are too long to be kept.
     #[must_use]
     pub fn bounded(self) -> Self {
         let fits = |field: &Bytes| field.len() <= Self::FIELD_BYTES_MAX;

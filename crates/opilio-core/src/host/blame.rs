@@ -1,15 +1,17 @@
 //! Decides whose fault a failure was: the host's, one page's, or chance.
 //!
-//! Only other URLs can tell. A *case* is the open question. A refusal opens it, or a connection that cannot be
-//! made, or several failures in a row by different URLs, or a run of 401 and 403. While a case is open, one
-//! start at a time goes out, and it is one that has not failed in this case:
+//! Only other URLs can tell. A *case* is the open question. It is opened by a refusal, by a connection that
+//! cannot be made, by several failures in a row of different URLs, or by a run of 401 and 403. While a case
+//! is open, one start at a time goes out, and it is a URL that has not failed in this case:
 //!
-//! - It is answered: the case is over, and each URL that failed in it pays for that itself.
-//! - It is refused or finds no connection: the case is *confirmed*. It is the host's, and no URL pays.
-//! - It fails otherwise, as pages do: it may be broken, too. The next start is a *witness*, a request
-//!   that was answered before: robots.txt, or a page.
+//! - If it is answered, the case is over, and the failures count against the URLs that failed.
+//! - If it is refused or finds no connection, the case is *confirmed*: the host was at fault, and nothing
+//!   counts against a URL.
+//! - If it fails otherwise, as broken pages do, it may be broken, too. The next start is a *witness*: a
+//!   request that was answered before, for robots.txt or a page.
 //!
-//! Until then a URL that failed is charged for the time being, and one that would end waits.
+//! Until the case is over, each failure counts against its URL provisionally, and a URL without attempts left
+//! waits.
 
 use super::gate::Candidate;
 use super::hold::{Door, Hold};
@@ -26,7 +28,7 @@ use crate::time::Timestamp;
 /// The kind of failure that a case is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::host) enum Charge {
-    /// 429, 503, or what the policy takes for one.
+    /// 429, 503, or a status that the policy counts as a refusal.
     Refused,
     /// No connection.
     Unreached,
@@ -40,30 +42,30 @@ pub(in crate::host) enum Charge {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Case {
     pub(in crate::host) charge: Charge,
-    /// The number of the start that opened it, and its URL; a memo does not keep them.
+    /// The number of the start that opened the case, and its URL; a memo does not keep them.
     pub(in crate::host) seq: Option<u32>,
     pub(in crate::host) url: Option<u32>,
-    /// How often that URL had been excused.
+    /// How often that URL's requests had been excused.
     pub(in crate::host) excused: u16,
-    /// Another start showed that it is the host's.
+    /// Another start showed that the host is at fault.
     pub(in crate::host) confirmed: bool,
-    /// A probe failed as pages do: a witness can tell.
+    /// A probe failed as broken pages do, so a witness has to decide.
     pub(in crate::host) doubtful: bool,
     /// The refusal that opened it is about the pace: it was a 429, or stated a wait.
     pub(in crate::host) of_pace: bool,
-    /// Some probe failed, in whatever way.
+    /// A probe failed, in whatever way.
     pub(in crate::host) probed: bool,
-    /// Pages of this host failed, or were refused, now and then before.
+    /// Before, pages of this host failed or were refused now and then.
     pub(in crate::host) flaky: bool,
-    /// The host was not held for it so far: the next request goes out at once, to find out who is to blame.
+    /// The host was not held for this case: the next request goes out at once, to learn who is at fault.
     pub(in crate::host) quiet: bool,
-    /// The case began as a quiet one.
+    /// The case began quiet.
     pub(in crate::host) was_quiet: bool,
     /// Its probe was refused, too, which may be chance at a host that refuses by chance.
     pub(in crate::host) doubled: bool,
-    /// It was opened by a URL that had failed before.
+    /// A URL that had failed before opened the case.
     pub(in crate::host) again: bool,
-    /// The host's strikes before the case; they fall back to this if the host was not to blame.
+    /// The host's strikes before the case; restored if the host was not at fault.
     pub(in crate::host) strikes_before: u16,
 }
 
@@ -86,32 +88,33 @@ impl Case {
     };
 }
 
-/// What the answers of a host's URLs have shown so far, and the case that is open.
+/// What the answers to a host's URLs have shown, and the open case.
 #[derive(Clone, Debug, Default)]
 pub(in crate::host) struct Evidence {
-    /// The case that is open, or the next one.
+    /// The number of the open case, or of the next one.
     pub(in crate::host) number: u32,
     pub(in crate::host) case: Option<Case>,
-    /// The last case that is over was the host's.
+    /// The last closed case was confirmed: the host was at fault.
     pub(in crate::host) last_confirmed: bool,
-    /// The latest start that was answered, whatever the answer, and the latest that was welcome.
+    /// The latest start with any answer, and the latest with a welcome answer.
     pub(in crate::host) well: Option<u32>,
     pub(in crate::host) welcome: Option<u32>,
-    /// The last URLs that were refused and had not failed before, and the numbers of their starts.
+    /// The last refused URLs that had not failed before, and the numbers of their starts.
     pub(in crate::host) refused: [Option<(u32, u32)>; 3],
-    /// One bit for each of the last ten URLs that were asked for the first time: 1 was refused.
+    /// One bit for each of the last ten first requests of a URL: 1 means refused.
     pub(in crate::host) first_asks: u16,
-    /// Single refusals that other URLs showed to be no fault of the host, since it was closed for one.
+    /// Single refusals since the host was last closed for one that other URLs showed not to be the host's
+    /// fault.
     pub(in crate::host) singles: u8,
-    /// 401 and 403 in a row since the last welcome answer, and how many of them ask for a witness.
+    /// 401 and 403 answers in a row since the last welcome answer, and how many of them call for a witness.
     pub(in crate::host) forbidden: u8,
     pub(in crate::host) forbidden_max: u8,
-    /// A request that was answered well: the witness where robots.txt cannot be one.
+    /// A request that was answered well: the witness where robots.txt cannot serve as one.
     pub(in crate::host) good: Option<Box<Record>>,
 }
 
 impl Evidence {
-    /// Restores the open case from what the memo of a passivated host kept.
+    /// Restores the open case from the memo of a passivated host.
     pub(in crate::host) fn restored(door: Door, reason: HoldReason, strikes: u16, confirmed: bool) -> Self {
         let charge = match reason {
             HoldReason::RetryAfter | HoldReason::QuotaSpent | HoldReason::Refusal | HoldReason::Page => {
@@ -124,14 +127,14 @@ impl Evidence {
         Self { case: (door != Door::Open).then_some(case), last_confirmed: confirmed, ..Self::default() }
     }
 
-    /// A park is over: nothing is known but that it was the host's fault.
+    /// Reopens after a park: all that is known is that the host was at fault.
     pub(in crate::host) fn reopen(&mut self, hold: &Hold) {
         if self.case.is_none() {
             self.case = Self::restored(hold.door, hold.reason, hold.strikes, true).case;
         }
     }
 
-    /// Whether the open case is the host's.
+    /// Whether the open case is confirmed as the host's fault.
     pub(in crate::host) fn is_confirmed(&self) -> bool {
         self.case.is_some_and(|case| case.confirmed)
     }
@@ -146,32 +149,32 @@ impl Evidence {
         self.welcome.is_some_and(|welcome| is_later(welcome, seq))
     }
 
-    /// Whether a URL was refused when it was asked for the first time.
+    /// Records whether the first request of a URL was refused.
     pub(in crate::host) fn note_first_ask(&mut self, refused: bool) {
         self.first_asks = (self.first_asks << 1 | u16::from(refused)) & FIRST_ASKS;
     }
 
-    /// Whether so many URLs are refused when they are asked for the first time that it is hardly them.
+    /// Whether so many first requests are refused that the URLs are hardly at fault.
     pub(in crate::host) fn refuses_many(&self) -> bool {
         self.first_asks.count_ones() >= REFUSES_MANY
     }
 
-    /// Whether so many are that it is hardly chance either.
+    /// Whether so many first requests are refused that chance hardly explains it.
     pub(in crate::host) fn refuses_most(&self) -> bool {
         self.first_asks.count_ones() >= REFUSES_MOST
     }
 
-    /// Whether this host refuses now and then for no reason: two refusals in a row may be chance as well.
+    /// Whether this host refuses now and then without a reason, so that two refusals in a row may be chance.
     pub(in crate::host) fn refuses_by_chance(&self) -> bool {
         self.singles >= SINGLES && !self.refuses_most()
     }
 
-    /// A URL that nothing was known against was refused.
+    /// Records the refusal of a URL that had not failed before.
     pub(in crate::host) fn note_refused(&mut self, url: u32, seq: u32) {
         self.refused = [Some((url, seq)), self.refused[0], self.refused[1]];
     }
 
-    /// How many other URLs that nothing was known against were refused just before this start, or since.
+    /// How many other URLs that had not failed before were refused shortly before this start, or since.
     pub(in crate::host) fn crowd(&self, url: u32, seq: u32) -> usize {
         let near = |other: u32| is_later(other, seq) || seq.wrapping_sub(other) <= CROWD_STARTS;
         self.refused
@@ -194,20 +197,20 @@ impl Evidence {
         self.forbidden_max = 0;
     }
 
-    /// So many 401 or 403 in a row ask for a witness; each time that they were rightly so, it takes
-    /// twice as many. A host may hold `credit` leases, of which these are at most a quarter.
+    /// The number of 401 or 403 in a row that calls for a witness. It doubles each time the witness shows
+    /// that the answers were right. Never more than a quarter of the `credit` leases that a host may hold.
     pub(in crate::host) fn forbidden_max(&self, credit: u32) -> u8 {
         self.forbidden_max.clamp(FORBIDDEN_FEW, FORBIDDEN_MANY).min((credit / 4).clamp(2, 255) as u8)
     }
 }
 
-/// Whether one start is later than another. Numbers may wrap.
+/// Whether one start is later than another. Numbers may wrap around.
 pub(in crate::host) fn is_later(one: u32, other: u32) -> bool {
     one != other && one.wrapping_sub(other) < 1 << 31
 }
 
 impl HostState {
-    /// Whether nothing but a witness can tell what to do next, and there is one.
+    /// Whether only a witness can decide what comes next, and one is available.
     pub(in crate::host) fn wants_witness(&self) -> bool {
         self.witness_record().is_some()
             && match (self.hold.door, self.evidence.case) {
@@ -222,10 +225,10 @@ impl HostState {
         if case.charge == Charge::Forbidden {
             return true;
         }
-        // A clean one whose origin's rules are on their way by another host is not at hand.
+        // A lease whose origin's rules are being fetched from another host cannot start now.
         let at_hand = |pending: &Pending| pending.is_clean() && self.lease_due(&pending.lease).is_some();
         if self.leases.ready().iter().any(at_hand) {
-            // Among many broken pages a clean one proves little. A page is not asked twice for less.
+            // Among many broken pages a clean URL proves little; robots.txt proves more.
             let robots = case.doubtful && !self.rules.is_off();
             let often = case.charge == Charge::Failed && self.pace.is_flaky();
             return case.flaky && case.probed || !case.confirmed && (robots || often);
@@ -239,14 +242,14 @@ impl HostState {
             && self.leases.idle().any(|pending| !pending.is_clean() || !startable(pending))
     }
 
-    /// Whether all that is left are URLs whose end depends on whose fault it was.
+    /// Whether only URLs are left whose end depends on whose fault it was.
     fn is_at_tail(&self) -> bool {
         self.leases.only_undecided()
     }
 
-    /// What to ask: robots.txt, or a page that was answered well.
+    /// The request to use as witness: robots.txt, or a page that was answered well.
     ///
-    /// robots.txt says little about a wall, which may stand before it at all times, or beside it.
+    /// robots.txt proves little about a firewall, which may exempt or block it at all times.
     fn witness_record(&self) -> Option<WitnessRecord<'_>> {
         let good = self.evidence.good.as_deref().map(WitnessRecord::Good);
         let charge = self.evidence.case.map(|case| case.charge);
@@ -276,13 +279,13 @@ impl HostState {
         Some(Lease { id, record })
     }
 
-    /// The best lease to start, or the witness, among what `may_start`.
+    /// The best lease that `may_start` allows, or the witness.
     pub(in crate::host) fn choose(&self, may_start: impl Fn(&Lease) -> bool) -> Option<Candidate> {
         if self.wants_witness() {
             return Some(Candidate::Witness);
         }
         let may_start = |pending: &Pending| may_start(&pending.lease);
-        // While it is open whose fault the last failure was, another URL goes first, to find out.
+        // While the fault is undecided, a URL that has not failed goes first, to find out.
         let careful = (self.hold.door == Door::Closed || self.suspect.is_some()) && !self.sabotaged_probe();
         let place = if careful { self.leases.safest(may_start)? } else { self.leases.best(may_start)? };
         Some(Candidate::Lease(place))
@@ -298,22 +301,22 @@ impl HostState {
         self.bug == Some(Bug::ProbeByRank)
     }
 
-    /// Where only a witness could tell and there is none, what is left pays itself.
+    /// Ends the open question against the URLs, if only a witness could decide and there is none.
     pub(in crate::host) fn settle_tail(&mut self, now: Timestamp) {
         if self.tail_due().is_some_and(|due| due <= now) {
             self.end_tail();
         }
     }
 
-    /// From when on what is left pays itself, if nothing is heard before: a closed host keeps its hold,
-    /// during which another URL may come and tell.
+    /// When the failures count against the remaining URLs, if nothing else happens. A closed host keeps its
+    /// hold until then, and another URL may come meanwhile and decide.
     pub(in crate::host) fn tail_due(&self) -> Option<Timestamp> {
         let stuck = self.hold.door != Door::Probing && self.is_at_tail();
         let due = if self.hold.door == Door::Open { Timestamp::EPOCH } else { self.hold.until() };
         (stuck && self.rules.in_flight() == 0 && self.witness_record().is_none()).then_some(due)
     }
 
-    /// What is left pays itself.
+    /// Counts the failures against the remaining URLs.
     pub(in crate::host) fn end_tail(&mut self) {
         self.suspect = None;
         self.let_pay(|_| true);
@@ -321,7 +324,7 @@ impl HostState {
         self.evidence.number = self.evidence.number.wrapping_add(1);
     }
 
-    /// It was not the host: each URL that waited for this ends as it would have.
+    /// The host was not at fault: each URL that waited for the decision ends.
     fn let_pay(&mut self, which: impl Fn(&Pending) -> bool) {
         for mut pending in self.leases.take_undecided(which) {
             let reason = pending.undecided.take().unwrap_or(Reason::Internal);
@@ -329,7 +332,7 @@ impl HostState {
         }
     }
 
-    /// A welcome answer: those that were forbidden before it were no wall.
+    /// A welcome answer shows that there is no firewall: the earlier 401 and 403 count against their URLs.
     pub(in crate::host) fn let_forbidden_pay(&mut self, welcome: u32) {
         if !self.leases.has_undecided() {
             return;
@@ -343,7 +346,7 @@ impl HostState {
         }
     }
 
-    /// It was the host: nobody who failed in this case pays.
+    /// The host was at fault: excuses all failures of this case.
     pub(in crate::host) fn convict(&mut self) {
         let Some(case) = &mut self.evidence.case else { return };
         if !std::mem::replace(&mut case.confirmed, true) {
@@ -356,7 +359,7 @@ impl HostState {
         self.suspect = None;
     }
 
-    /// The case is over, or the suspicion that would have become one; returns the case.
+    /// Ends and returns the open case, or ends the suspicion that might have become one.
     pub(in crate::host) fn end_case(&mut self) -> Option<Case> {
         let case = self.evidence.case.take();
         self.suspect = None;
@@ -377,7 +380,7 @@ impl HostState {
     }
 }
 
-/// What a witness asks for.
+/// The request that a witness repeats.
 enum WitnessRecord<'a> {
     /// The robots.txt of this record's origin.
     RobotsOf(&'a Record),
@@ -390,14 +393,14 @@ fn robots_url(url: &str) -> String {
     format!("{}/robots.txt", &url[..path])
 }
 
-/// After so many single refusals a host is taken to refuse by chance.
+/// After this many single refusals a host is taken to refuse by chance.
 const SINGLES: u8 = 3;
 const FIRST_ASKS: u16 = (1 << 10) - 1;
-/// Of the last ten.
+/// Refusals among the last ten first requests.
 const REFUSES_MANY: u32 = 4;
 const REFUSES_MOST: u32 = 6;
-/// Different URLs that are refused within so many starts are refused for no fault of theirs.
+/// Different URLs that are refused within this many starts are not at fault.
 pub(super) const CROWD_STARTS: u32 = 6;
-/// So many 401 or 403 in a row ask for a witness the first time, and at most.
+/// The number of 401 or 403 in a row that calls for the first witness, and the highest such number.
 const FORBIDDEN_FEW: u8 = 5;
 const FORBIDDEN_MANY: u8 = 16;

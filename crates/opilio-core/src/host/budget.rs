@@ -1,14 +1,14 @@
-//! When the next start is affordable: GCRA with a burst of one, and nothing else.
+//! When the next start is affordable: GCRA with a burst of one.
 //!
-//! Counts in nanoseconds: at 100 000 starts a second a spacing rounded to microseconds would give
-//! away a tenth of the rate, or all of the margin.
+//! Counts in nanoseconds: at 100 000 starts a second, rounding a spacing to microseconds would give away a
+//! tenth of the rate, or all of the margin.
 
 use std::time::Duration;
 
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
-/// The distance of starts, and how late one may be without moving the next.
+/// The distance between starts, and how late one may be without moving the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Spacing {
     pub(super) nanos: u64,
@@ -16,27 +16,27 @@ pub(crate) struct Spacing {
 }
 
 impl Spacing {
-    /// Nothing to wait for; lateness is no matter.
+    /// No distance at all; lateness does not matter.
     pub(super) const NONE: Self = Self { nanos: 0, slack_nanos: u64::MAX };
 
-    /// What the user set: the interval and its margin, τ by the rate's own period.
+    /// The user's rate: the interval with its margin, and τ from the rate's own period.
     ///
-    /// τ is half of what the margin saves in a period: so much may a start be late, and the next
-    /// one early by comparison, without an (N+1)th in any window of the server's. It stays below
-    /// the spacing, lest `1000/h` forgives nine seconds and then starts three at once.
+    /// τ is half of what the margin saves in a period. A start may be late by τ, and the next one early by
+    /// comparison, without an (N+1)th start in any of the server's windows. τ stays below the spacing;
+    /// otherwise `1000/h` would forgive nine seconds and then start three at once.
     pub(crate) fn of_rate(rate: Rate) -> Self {
         let period = nanos(rate.period());
         let nanos = with_margin(period).div_ceil(u64::from(rate.count()));
         Self { nanos, slack_nanos: (period / HALF_MARGIN).min(nanos / 4 * 3) }
     }
 
-    /// A distance that is no count per period (`Crawl-delay`, a learnt pace).
+    /// A distance that is not a count per period (`Crawl-delay`, a learnt pace).
     pub(super) fn of_interval(interval: Duration) -> Self {
         let nanos = with_margin(nanos(interval));
         Self { nanos, slack_nanos: nanos / HALF_MARGIN }
     }
 
-    /// The stricter of two in both respects.
+    /// The stricter distance and the stricter slack of two.
     pub(super) fn and(self, other: Self) -> Self {
         Self { nanos: self.nanos.max(other.nanos), slack_nanos: self.slack_nanos.min(other.slack_nanos) }
     }
@@ -49,14 +49,14 @@ impl Spacing {
 /// What a host has spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Budget {
-    /// From where the next spacing is measured: the last start, or when it was due.
+    /// The next spacing counts from here: the last start, or the time when it was due.
     anchor_nanos: Option<u64>,
-    /// The last start itself; a `Crawl-delay` is measured from here.
+    /// The last start itself; a `Crawl-delay` counts from here.
     last: Timestamp,
 }
 
 impl Budget {
-    /// What a memo kept.
+    /// The budget that a memo kept.
     pub(super) fn restored(anchor_nanos: Option<u64>) -> Self {
         let last = Timestamp::from_micros(anchor_nanos.unwrap_or(0) / 1_000);
         Self { anchor_nanos, last }
@@ -66,12 +66,12 @@ impl Budget {
         self.anchor_nanos
     }
 
-    /// Where the next spacing is measured from; the epoch before the first start.
+    /// The instant from which the next spacing counts; the epoch before the first start.
     pub(super) fn anchor(self) -> Timestamp {
         Timestamp::from_micros(self.anchor_nanos.unwrap_or(0) / 1_000)
     }
 
-    /// The next affordable start: `gap` is a floor under the distance to the last one.
+    /// The next affordable start, at least `gap` after the last one.
     pub(crate) fn due(self, spacing: Spacing, gap: Duration) -> Timestamp {
         match self.anchor_nanos {
             None => Timestamp::EPOCH,
@@ -103,7 +103,7 @@ impl Budget {
         self.anchor_nanos = Some(self.anchor_nanos.unwrap_or(0).max(now_nanos));
     }
 
-    /// Counts as a start, since nobody knows whether there was one.
+    /// Counts a start although it is unknown whether there was one.
     pub(super) fn assume_start(&mut self, now: Timestamp) {
         self.resume_after(now);
         self.last = self.last.max(now);
@@ -114,7 +114,7 @@ fn nanos(span: Duration) -> u64 {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// 0.5 % more, so that jitter on the way cannot push an (N+1)th arrival into the server's window.
+/// Adds 0.5 %, so that network jitter cannot push an (N+1)th arrival into the server's window.
 fn with_margin(nanos: u64) -> u64 {
     nanos.saturating_add(nanos / MARGIN)
 }

@@ -1,8 +1,8 @@
-//! The gate itself: what may start at an instant, when the next start will be possible, and what a
-//! start spends.
+//! The gate: decides what may start at an instant, when the next start will be possible, and spends the
+//! budget for a start.
 //!
-//! Everything that a host starts passes [`HostState::startable`], URLs and robots.txt alike, so that
-//! there is one place to look for whatever went out that should not have.
+//! Every start of a host passes [`HostState::startable`], for URLs and robots.txt alike. So this is the one
+//! place to look if a request went out that should not have.
 
 use std::time::Duration;
 
@@ -24,14 +24,14 @@ use crate::time::Timestamp;
 pub(super) enum Candidate {
     /// The ready lease at this place.
     Lease(usize),
-    /// The rules of this origin, which its leases wait for.
+    /// The rules of this origin, for which its leases wait.
     Rules(Scheme),
-    /// A request that was answered before, to learn whose fault failures were.
+    /// A request that was answered before, to learn whose fault the failures were.
     Witness,
 }
 
 impl HostState {
-    /// The gate: what may start at this instant, if anything.
+    /// What may start at this instant; `None` if nothing.
     pub(super) fn startable(&self, now: Timestamp) -> Option<Candidate> {
         let full = self.in_flight() >= self.in_flight_cap();
         if self.draining || self.parked.is_some() || full || self.hold.door == Door::Probing {
@@ -56,7 +56,7 @@ impl HostState {
         })
     }
 
-    /// When the next start will be possible if nothing is heard, and what it waits for.
+    /// When the next start will be possible if nothing else happens, and what it waits for.
     pub(super) fn start_due(&self) -> Option<(Timestamp, WakeReason)> {
         let full = self.in_flight() >= self.in_flight_cap();
         if self.draining
@@ -90,11 +90,11 @@ impl HostState {
         ready.into_iter().chain(waiting).min()
     }
 
-    /// From when on a lease may start as far as its origin's rules go; `None` while they are fetched.
+    /// From when on its origin's rules let a lease start; `None` while they are fetched.
     pub(super) fn lease_due(&self, lease: &Lease) -> Option<Timestamp> {
         match self.rules.of(lease.record.scheme).known {
             _ if self.rules.is_off() || lease.id.is_errand() => Some(Timestamp::EPOCH),
-            // Known rules allow a start, expired ones a fetch of newer ones.
+            // Known rules allow a start, expired ones a fetch of new ones.
             Known::Until(_) => Some(Timestamp::EPOCH),
             Known::Unknown(not_before) => Some(not_before),
             Known::Fetching(_) => None,
@@ -128,7 +128,7 @@ impl HostState {
                     Known::Fetching(Fetching { seq, started: now, deadline, probe, away: false });
                 return Output::FetchRules { scheme, deadline };
             }
-            // `choose` names a witness only where there is one.
+            // `choose` names a witness only if there is one.
             (Candidate::Witness, None) => return Output::ReturnSlot,
             (Candidate::Lease(place), None) => self.leases.take_ready(place),
         };
@@ -150,7 +150,7 @@ impl HostState {
         self.budget.spend(now, spacing);
     }
 
-    /// The spacing in force, an announced quota included.
+    /// The spacing in force, including an announced quota's.
     pub(super) fn pacing(&self) -> Spacing {
         if self.quota.is_known() {
             self.spacing.and(self.quota.spacing(self.budget.anchor()))
@@ -163,24 +163,24 @@ impl HostState {
         self.budget.due(self.pacing(), self.rules.crawl_delay())
     }
 
-    /// The ceiling that refusals taught, in starts per second.
+    /// The rate limit learnt from refusals, in starts per second.
     pub(super) fn learnt(&self) -> Option<f64> {
         self.pace.ceiling(self.patience())
     }
 
-    /// For how long a learnt pace stays about what it is.
+    /// For how long a learnt pace stays about the same.
     pub(super) fn patience(&self) -> Duration {
         self.policy.backoff_bounds().min.saturating_mul(PATIENCE_FACTOR)
     }
 
-    /// The starts per second that are asked of the host now, as far as they are known.
+    /// The current starts per second, if known.
     pub(super) fn asked(&self) -> Option<f64> {
         let rate = self.policy.rate_max().map(crate::rate::Rate::per_second);
         let learnt = self.learnt();
         rate.into_iter().chain(learnt).min_by(f64::total_cmp)
     }
 
-    /// Computes the lasting part of the spacing anew, after one of its sources changed.
+    /// Recomputes the lasting part of the spacing after one of its sources changed.
     pub(super) fn refresh_spacing(&mut self) {
         let rate = self.policy.rate_max().map_or(Spacing::NONE, Spacing::of_rate);
         let delay = self.rules.crawl_delay();
@@ -230,7 +230,7 @@ impl HostState {
     }
 }
 
-/// A host that was without work for so many spacings says nothing about the server's pace.
+/// After this many spacings without work, a host says nothing about the server's pace.
 const IDLE_SPACINGS: u32 = 4;
 /// Ten minutes by default.
 const PATIENCE_FACTOR: u32 = 600;

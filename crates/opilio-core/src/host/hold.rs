@@ -1,4 +1,4 @@
-//! The door of a host: open, closed until a time, or half open for one probe.
+//! The hold of a host, and its door: open, closed until a time, or open for one probe.
 
 use std::time::Duration;
 
@@ -6,24 +6,23 @@ use super::message::HoldReason;
 use crate::policy::Backoff;
 use crate::time::Timestamp;
 
-/// Whether starts may pass once the hold is over.
+/// Which starts may pass once the hold is over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Door {
-    /// All may.
+    /// All starts may pass.
     #[default]
     Open,
-    /// One probe may.
+    /// One probe may pass.
     Closed,
-    /// None may: the probe is out.
+    /// No start may pass: the probe is in flight.
     Probing,
 }
 
 /// A host's hold.
 ///
-/// `until` is the hold proper: nothing starts before it, and it only ever moves later. The door
-/// says what happens afterwards. A *closing* is what one refusal (or unreachable outcome) began;
-/// whatever started before it and fails too belongs to it. A *series* is a closing and those that
-/// its probes renewed.
+/// Nothing starts before `until`, and it only ever moves later. The door decides about starts afterwards. A
+/// *closing* begins with one refusal (or unreachable outcome); failures of requests that started before it
+/// belong to it, too. A *series* is a closing and those with which its probes renewed it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Hold {
     until: Timestamp,
@@ -34,16 +33,16 @@ pub(super) struct Hold {
     /// When the series began.
     pub(super) since: Timestamp,
     pub(super) strikes: u16,
-    /// The last end that people were told.
+    /// The last end that was reported as an event.
     told: Timestamp,
 }
 
-/// What an unwelcome outcome meant for the hold.
+/// What an unwelcome outcome means for the hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Closing {
     /// A new closing, and one more strike.
     New,
-    /// It belongs to a closing that is known already.
+    /// It belongs to a known closing.
     Same,
 }
 
@@ -62,7 +61,7 @@ impl Default for Hold {
 }
 
 impl Hold {
-    /// What a memo kept: the door is closed while there were strikes.
+    /// The hold that a memo kept: the door is closed if there were strikes.
     pub(super) fn restored(
         until: Timestamp,
         reason: HoldReason,
@@ -82,12 +81,12 @@ impl Hold {
         now < self.until
     }
 
-    /// Whether a request that started then was under way when the latest closing began.
+    /// Whether a request with this start was in flight when the latest closing began.
     pub(super) fn preceded(&self, started: Timestamp) -> bool {
         self.closed_at.is_some_and(|closed_at| started <= closed_at)
     }
 
-    /// Whether the latest closing was one of broken connections and is not long past.
+    /// Whether the latest closing was due to broken connections, not long ago.
     pub(super) fn broke_lately(&self, now: Timestamp) -> bool {
         let is_lately = |closed_at| now.since(closed_at) < LATELY;
         self.reason == HoldReason::Unreachable && self.closed_at.is_some_and(is_lately)
@@ -95,8 +94,8 @@ impl Hold {
 
     /// Takes in an unwelcome outcome of a request that started at `started`.
     ///
-    /// A probe's outcome always begins a closing, whatever the clock's resolution makes of it. While a
-    /// probe is out, no other outcome does: a second probe would start beside it.
+    /// A probe's outcome always begins a closing, even if the clock shows no time between them. While a probe
+    /// is in flight no other outcome begins one; otherwise a second probe would start beside it.
     pub(super) fn close(
         &mut self,
         now: Timestamp,
@@ -117,12 +116,12 @@ impl Hold {
         Closing::New
     }
 
-    /// Moves the end of the hold by so little that nobody needs to be told.
+    /// Moves the end of the hold by too little to report.
     pub(super) fn wait(&mut self, until: Timestamp) {
         self.until = self.until.max(until);
     }
 
-    /// Moves the end of the hold; true when people should be told.
+    /// Moves the end of the hold; true if the change is worth an event.
     pub(super) fn extend(&mut self, until: Timestamp, worth_telling: Duration) -> bool {
         if until <= self.until {
             return false;
@@ -135,48 +134,48 @@ impl Hold {
         tell
     }
 
-    /// No strike, but a probe first: the server stated a wait after its door was thought open again.
+    /// Requires a probe first, without a strike: the server stated a wait after its door was thought open
+    /// again.
     pub(super) fn distrust(&mut self) {
         if self.door == Door::Open {
             self.door = Door::Closed;
         }
     }
 
-    /// The probe was answered.
+    /// Opens the door after the probe was answered.
     pub(super) fn open(&mut self) {
         self.door = Door::Open;
     }
 
-    /// A park is over: one probe may find out how things are.
+    /// Ends a park: one probe may learn the host's state.
     pub(super) fn reopen_for_probe(&mut self) {
         self.distrust();
         self.strikes /= 2;
     }
 
-    /// The latest wait counts, also when it is shorter: what must not be.
+    /// A seeded bug: the latest wait wins even if it is shorter.
     #[cfg(feature = "sabotage")]
     pub(super) fn shorten(&mut self, until: Timestamp) {
         self.until = until;
     }
 
-    /// The probe is back without having found anything out.
+    /// Takes back a probe that learnt nothing.
     pub(super) fn unprobe(&mut self) {
         if self.door == Door::Probing {
             self.door = Door::Closed;
         }
     }
 
-    /// A success: strikes fall by half, so that a host that flaps is not taken for a well one.
+    /// Halves the strikes after a success: a host that flaps keeps some.
     pub(super) fn forgive(&mut self) {
         self.strikes /= 2;
     }
 
-    /// How long to wait at most where nobody said, for the closing just begun (its strike counted).
+    /// The longest wait for the closing that just began (its strike counted), if the server stated none.
     ///
-    /// `min · 2^strikes` up to `max`, but no longer than [`PATIENCE`] of the time that the host has
-    /// been closed in this series, and at least [`WAIT_LEAST`] times `min`: of an outage of 20 s no
-    /// more than 15 s are overslept, whatever the dice say, while the number of knocks still grows
-    /// only with the logarithm of its length.
+    /// `min · 2^strikes` up to `max`, but at most [`PATIENCE`] of the time that this series has lasted, and
+    /// at least [`WAIT_LEAST`] times `min`. So an outage of 20 s is overslept by 15 s at most, whatever the
+    /// random numbers, while the number of probes grows only with the logarithm of its length.
     pub(super) fn unstated_wait_max(&self, now: Timestamp, backoff: Backoff) -> Duration {
         let ceiling = backoff.ceiling(u32::from(self.strikes.saturating_sub(1)));
         if self.reason == HoldReason::Forbidden {
@@ -188,8 +187,8 @@ impl Hold {
 }
 
 impl Hold {
-    /// A firewall lets go after a time of its own: some waits of equal length find out sooner than a few
-    /// that grow, and are still few requests.
+    /// A firewall opens after a time of its own. Even waits notice that sooner than growing ones, and still
+    /// take few requests.
     fn wall_wait_max(&self, now: Timestamp, min: Duration) -> Duration {
         let closed = now.since(self.since);
         let even = min.saturating_mul(WALL_WAIT);
@@ -197,21 +196,21 @@ impl Hold {
     }
 }
 
-/// Jitter takes up to a third of a wait: enough for many hosts behind one failed part not to come
-/// back at once. Full jitter would knock three times as often early on.
+/// Jitter shortens a wait by up to a third, so that many hosts behind one failed part do not return at once.
+/// Full jitter would send three times as many probes early on.
 pub(super) fn jittered(wait: Duration, random: f64) -> Duration {
     wait.mul_f64((2.0 + random) / 3.0).max(WAIT_MIN)
 }
 
-/// A host that closed by breaking connections is taken to do so again for so long.
+/// For this long a host that broke connections is expected to break them again.
 const LATELY: Duration = Duration::from_secs(600);
-/// The share of a closure's own length that may be added to it by waiting.
+/// The share of a closure's own length by which a wait may prolong it.
 const PATIENCE: f64 = 0.7;
-/// The second and later waits are not bound to be shorter than so many times the minimum.
+/// The second and later waits may be at least this many times the minimum.
 const WAIT_LEAST: u32 = 3;
-/// A wall is asked again after at most so many times the minimum, until it has stood ten times as long.
+/// Waits for a firewall are at most this many times the minimum, until it has stood ten times as long.
 const WALL_WAIT: u32 = 14;
 const WALL_WAITS: u32 = 10;
 const WALL_PATIENCE: f64 = 0.3;
-/// A wait of zero would make a busy loop of a policy without backoff.
+/// A wait of zero would cause a busy loop under a policy without backoff.
 const WAIT_MIN: Duration = Duration::from_millis(1);

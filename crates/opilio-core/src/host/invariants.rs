@@ -17,8 +17,8 @@ pub enum Invariant {
     G5,
     /// A hold never becomes shorter.
     G6,
-    /// A URL's own faults use up its attempts; the host's do not. Failures are the host's in a row that
-    /// ends in a confirmed closing and that no answer interrupts.
+    /// A URL's own failures use up its attempts; the host's failures do not. A row of failures is the host's
+    /// if it ends in a confirmed closing and no answer interrupts it.
     G7,
     /// Redirects, robots.txt and sitemap fetches spend the budget of the host that they go to.
     G8,
@@ -30,12 +30,12 @@ pub enum Invariant {
     G11,
 }
 
-/// An invariant that did not hold.
+/// A violation of an invariant.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// Which one.
+    /// The violated invariant.
     pub invariant: Invariant,
-    /// What was seen.
+    /// What was observed.
     pub text: String,
 }
 

@@ -14,23 +14,24 @@ pub(super) struct Pending {
     pub(super) lease: Lease,
     /// Requests made for it, and how many of them are excused.
     pub(super) attempts: Attempts,
-    /// Why it failed last, as the report would give it.
+    /// The reason of its last failure, as a report gives it.
     pub(super) fault: Option<Reason>,
-    /// The case that its last failures belong to, and how many of them count against it so far.
+    /// The case of its last failures, and how many of them count against it so far.
     pub(super) case: Option<(u32, u16)>,
     /// Refusals that used up an attempt.
     pub(super) refusals: u16,
     /// The number of its last start that failed.
     pub(super) failed_seq: Option<u32>,
-    /// It has no attempt left, and fails with this reason unless the open case is found to be the host's.
+    /// It has no attempt left, and fails with this reason unless the open case turns out to be the host's
+    /// fault.
     pub(super) undecided: Option<Reason>,
-    /// It was answered 401 or 403 in a run of such answers, which may be a firewall's.
+    /// It was answered 401 or 403 in a run of such answers, which may come from a firewall.
     pub(super) walled: bool,
-    /// Kept-alive connections that died while it used them. They count only if its next attempt fails too.
+    /// Kept-alive connections that died under it. They count only if its next attempt fails, too.
     pub(super) stale: u16,
-    /// An earlier start was never reported, so that the server may have carried it out.
+    /// An earlier start was never reported, so the server may have carried it out.
     pub(super) resent: bool,
-    /// Failures on our side, as of the proxy.
+    /// Failures on the crawler's side, such as the proxy's.
     pub(super) ours: u8,
 }
 
@@ -56,30 +57,30 @@ impl Pending {
         self.lease.id
     }
 
-    /// The higher goes first: what has not paid twice already, priority, then a low place in the
-    /// crawl's order, then age.
+    /// The start order, higher first: URLs with fewer than two charged failures, then priority, then a low
+    /// place in the crawl's order, then age.
     fn rank(&self, order: Order) -> (bool, i8, Reverse<u16>, Reverse<u64>) {
         let record = &self.lease.record;
         let first = self.attempts.used() < BEHIND_FROM;
         (first, record.priority.0, Reverse(order.place(record)), Reverse(self.lease.id.0))
     }
 
-    /// How likely it is to fail as a probe: what failed before may fail again.
+    /// How likely it is to fail as a probe: a URL that failed may fail again.
     fn risk(&self) -> (bool, bool, u16) {
         (self.case.is_some(), !self.is_clean(), self.attempts.requests)
     }
 
-    /// Whether a connection that dies under it did not die of age.
+    /// Whether a connection that dies under it is unlikely to have died of age.
     pub(super) fn has_failed(&self) -> bool {
         self.stale > 0 || self.failed_seq.is_some()
     }
 
-    /// Whether nothing is known against it.
+    /// Whether it has never failed.
     pub(super) fn is_clean(&self) -> bool {
         self.attempts.requests == 0 && self.fault.is_none() && !self.walled && self.stale == 0
     }
 
-    /// Whether it waits to end for a refusal.
+    /// Whether it waits to end by a refusal.
     fn is_refused_for_good(&self) -> bool {
         self.undecided.is_some() && !self.walled && self.fault.is_none()
     }
@@ -89,7 +90,7 @@ impl Pending {
         self.case.is_some_and(|(failed, _)| failed == case)
     }
 
-    /// Counts one request that failed on its own account, unless this case is found to be the host's.
+    /// Counts a failed request against the URL, unless this case turns out to be the host's fault.
     pub(super) fn charge(&mut self, case: u32, seq: u32) {
         self.attempts.requests = self.attempts.requests.saturating_add(1);
         // The connections that died before were not too old, then.
@@ -100,7 +101,7 @@ impl Pending {
         self.failed_seq = Some(seq);
     }
 
-    /// A limiter explains the refusals: none of them counts.
+    /// Excuses all refusals, since a limiter explains them.
     fn forgive_refusals(&mut self) {
         let refusals = std::mem::take(&mut self.refusals);
         self.attempts.excused = self.attempts.excused.saturating_add(refusals).min(self.attempts.requests);
@@ -114,7 +115,7 @@ impl Pending {
         self.stale = self.stale.saturating_add(1);
     }
 
-    /// The case is the host's: what failed in it does not count.
+    /// Excuses the failures of this case: the host was at fault.
     pub(super) fn excuse(&mut self, case: u32) {
         if let Some((failed, charged)) = &mut self.case
             && *failed == case
@@ -140,7 +141,7 @@ impl Pending {
     }
 }
 
-/// A lease whose request is under way.
+/// A lease whose request is in flight.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct InFlight {
     pub(super) pending: Pending,
@@ -149,18 +150,19 @@ pub(super) struct InFlight {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
-    /// The store settled it meanwhile. It counts as in flight until its report comes, which changes nothing.
+    /// The store settled it meanwhile. It counts as in flight until its report comes, which then changes
+    /// nothing.
     pub(super) settled: bool,
 }
 
 /// All leases of a host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LeaseTable {
-    /// By rank, the best last.
+    /// Sorted by rank, the best last.
     ready: Vec<Pending>,
-    /// By due time, the earliest last.
+    /// Sorted by due time, the earliest last.
     waiting: Vec<(Timestamp, Pending)>,
-    /// In the order of their starts, hence of their deadlines.
+    /// Sorted by start, and so by deadline.
     in_flight: Vec<InFlight>,
     parsed: Vec<LeaseId>,
 }
@@ -182,7 +184,7 @@ impl LeaseTable {
         &self.parsed
     }
 
-    /// Leases that are not handed on yet.
+    /// The number of leases not handed on yet.
     pub(super) fn open(&self) -> usize {
         self.ready.len() + self.waiting.len() + self.in_flight.len()
     }
@@ -220,12 +222,13 @@ impl LeaseTable {
         }
     }
 
-    /// The place of the best ready lease among those that `may_start`.
+    /// The place of the best ready lease that `may_start` allows.
     pub(super) fn best(&self, may_start: impl Fn(&Pending) -> bool) -> Option<usize> {
         self.ready.iter().rposition(may_start)
     }
 
-    /// The place of the ready lease that makes the best probe: it failed least, and is first in order.
+    /// The place of the ready lease that makes the best probe: the one that failed least, then the first in
+    /// order.
     pub(super) fn safest(&self, may_start: impl Fn(&Pending) -> bool) -> Option<usize> {
         let places = self.ready.iter().enumerate().rev();
         places
@@ -247,20 +250,20 @@ impl LeaseTable {
             && self.waiting.iter().all(|(_, pending)| pending.undecided.is_some())
     }
 
-    /// Whether a lease waits for the end of a case, and for nothing else.
+    /// Whether a lease waits only for the end of a case.
     pub(super) fn has_undecided(&self) -> bool {
-        // They are due last of all.
+        // They are due after all others.
         self.waiting.first().is_some_and(|(_, pending)| pending.undecided.is_some())
     }
 
-    /// Takes the leases that wait for the end of a case and are such as `wanted`.
+    /// Takes the leases that wait for the end of a case and that `wanted` selects.
     pub(super) fn take_undecided(&mut self, wanted: impl Fn(&Pending) -> bool) -> Vec<Pending> {
         let taken =
             self.waiting.extract_if(.., |(_, pending)| pending.undecided.is_some() && wanted(pending));
         taken.map(|(_, pending)| pending).collect()
     }
 
-    /// A limiter explains the refusals so far: nobody pays for them.
+    /// Excuses the refusals so far, since a limiter explains them.
     pub(super) fn forgive_refusals(&mut self, order: Order) {
         let waiting = self.waiting.iter_mut().map(|(_, pending)| pending);
         let in_flight = self.in_flight.iter_mut().map(|flying| &mut flying.pending);
@@ -274,14 +277,14 @@ impl LeaseTable {
         self.ready.sort_by_key(|pending| pending.rank(order));
     }
 
-    /// Those that were forbidden in a row belong to this case, whenever that was.
+    /// Assigns the URLs of a run of 401 and 403 to this case, whenever they were answered.
     pub(super) fn summon_walled(&mut self, number: u32) {
         let walled = self.waiting.iter_mut().filter(|(_, pending)| pending.walled);
         walled.filter_map(|(_, pending)| pending.case.as_mut()).for_each(|(case, _)| *case = number);
     }
 
-    /// A case is the host's: excuses what failed in it. What waited is ready again, since the host's
-    /// hold is the wait.
+    /// Excuses what failed in a case, since the host was at fault. Waiting leases are ready again: the host's
+    /// hold is their wait.
     pub(super) fn excuse(&mut self, case: u32, order: Order) {
         let idle = self.ready.iter_mut();
         idle.chain(self.in_flight.iter_mut().map(|flying| &mut flying.pending))
@@ -291,7 +294,7 @@ impl LeaseTable {
             pending.excuse(case);
             self.admit(pending, order);
         }
-        // Who is excused has its old rank again.
+        // An excused URL regains its old rank.
         self.ready.sort_by_key(|pending| pending.rank(order));
     }
 
@@ -304,13 +307,13 @@ impl LeaseTable {
         self.in_flight.push(flying);
     }
 
-    /// Ends an attempt, if it is under way.
+    /// Ends an attempt, if it is in flight.
     pub(super) fn land(&mut self, id: LeaseId) -> Option<InFlight> {
         let place = self.in_flight.iter().position(|flying| flying.pending.id() == id)?;
         Some(self.in_flight.remove(place))
     }
 
-    /// The oldest attempt, if its deadline has passed.
+    /// Takes the oldest attempt, if its deadline has passed.
     pub(super) fn expire(&mut self, now: Timestamp) -> Option<InFlight> {
         self.in_flight.first().filter(|flying| flying.deadline <= now)?;
         Some(self.in_flight.remove(0))
@@ -320,7 +323,7 @@ impl LeaseTable {
         self.parsed.push(id);
     }
 
-    /// Takes a lease that was not started.
+    /// Takes this lease, if it was not started.
     pub(super) fn take_idle(&mut self, id: LeaseId) -> Option<Pending> {
         if let Some(place) = self.ready.iter().position(|pending| pending.id() == id) {
             return Some(self.ready.remove(place));
@@ -329,7 +332,7 @@ impl LeaseTable {
         Some(self.waiting.remove(place).1)
     }
 
-    /// Takes any lease that was not started, with the time at which it is due if it waits.
+    /// Takes any lease that was not started, with its due time if it waits.
     pub(super) fn take_any_idle(&mut self) -> Option<(Option<Timestamp>, Pending)> {
         if let Some(pending) = self.ready.pop() {
             return Some((None, pending));
@@ -337,8 +340,8 @@ impl LeaseTable {
         self.waiting.pop().map(|(due, pending)| (Some(due), pending))
     }
 
-    /// Forgets a settled lease wherever it is. One in flight stays until it lands, as the request
-    /// itself is still under way.
+    /// Forgets a settled lease wherever it is. One in flight stays until its report comes, since the request
+    /// still runs.
     pub(super) fn settle(&mut self, id: LeaseId) {
         if let Some(place) = self.parsed.iter().position(|other| *other == id) {
             self.parsed.swap_remove(place);
@@ -349,7 +352,7 @@ impl LeaseTable {
         }
     }
 
-    /// Gives memory back that an idle host does not need.
+    /// Frees memory that an idle host does not need.
     pub(super) fn shrink(&mut self) {
         *self = Self {
             ready: shrunk(std::mem::take(&mut self.ready)),
@@ -359,7 +362,7 @@ impl LeaseTable {
         };
     }
 
-    /// The first lease that is in two places.
+    /// A lease that is in two places, if any.
     pub(super) fn duplicate(&self) -> Option<LeaseId> {
         let mut ids: Vec<LeaseId> = self
             .ready
@@ -374,7 +377,7 @@ impl LeaseTable {
     }
 }
 
-/// A URL that has paid so many times goes behind those that have not.
+/// A URL with this many charged failures goes behind the others.
 const BEHIND_FROM: u16 = 2;
 
 /// Makes room for one more: most hosts of a large crawl hold one lease, and a `Vec` would begin with four.

@@ -1,21 +1,21 @@
-//! Which rates a limiter may have, judged from single refusals.
+//! Estimates the rate of a server's limiter from single refusals.
 //!
-//! A limiter that refuses a start is empty at that moment, and again at its next refusal. So what it
-//! accepted in between is what it gained: its rate, give or take one start. Chance gives the pace itself
-//! that way, since it refuses at any pace; and it gives one rate now and another one later. So rates are
-//! kept as an interval that each refusal narrows. Where nothing is left of it, no limiter explains the
-//! refusals: they are chance.
+//! A limiter that refuses a start is empty at that moment, and again at its next refusal. So the starts
+//! accepted in between are its gain: its rate, give or take one start. Chance refuses at any pace, so its
+//! estimate is the pace itself, and it changes from time to time. Therefore the possible rates are an
+//! interval that each refusal narrows. If it becomes empty, no limiter explains the refusals: they are
+//! chance.
 
 use crate::time::Timestamp;
 
 /// What single refusals say about a limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct Limiter {
-    /// The last refused start, and its number.
+    /// The last refused start and its number.
     last: Option<Moment>,
-    /// Starts since then that may have been refused by the limiter, or for a reason of their own.
+    /// Starts since then that the limiter may have refused, or that failed for a reason of their own.
     unclear: u32,
-    /// The first of all refused starts that count, and how many were, or may have been, refused since.
+    /// The first refused start that counts, and how many starts since were refused, or may have been.
     anchor: Option<(Moment, u32, u32)>,
     /// The rates that explain all refusals so far, in starts per second.
     rates: Option<(f32, f32)>,
@@ -23,22 +23,22 @@ pub(super) struct Limiter {
     agreed: u8,
     /// Starts that passed at full pace before one was refused, and within how many seconds.
     passed: (f64, f64),
-    /// Since a limiter is believed in: the last start that was refused, and how many were.
+    /// Set once a limiter is believed in: the last refused start, and how many refusals came since.
     believed: Option<(u32, u8)>,
-    /// Two starts in five and more were refused until then, which is hardly chance.
+    /// Before that at least two in five starts were refused, which is hardly chance.
     most_refused: bool,
-    /// How often no limiter explained the refusals: each time it takes more of them to believe in one.
+    /// How often no limiter explained the refusals. Each time raises the number needed to believe in one.
     chances: u8,
 }
 
-/// A start: when, and its number.
+/// A start: its time and number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Moment {
     pub(super) at: Timestamp,
     pub(super) seq: u32,
 }
 
-/// Starts that were refused together, while others were not.
+/// Starts that were refused together while others were not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Refusals {
     pub(super) first: Moment,
@@ -46,26 +46,26 @@ pub(super) struct Refusals {
     pub(super) count: u32,
     /// The pace is new to the host.
     pub(super) young: bool,
-    /// So many more intervals have to agree: refusals that say nothing about the pace, at a host whose pages
-    /// fail now and then anyway, prove less.
+    /// Additional intervals that have to agree: refusals that say nothing about the pace prove less, at a
+    /// host whose pages fail now and then anyway.
     pub(super) doubt: u8,
-    /// How long the host was closed for them, in seconds.
+    /// For how long the host was closed because of them, in seconds.
     pub(super) hold: f64,
 }
 
-/// What a refusal says, together with those before it.
+/// What a refusal shows, together with earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Finding {
-    /// Nothing for sure.
+    /// No conclusion yet.
     Unclear,
     /// No limiter explains all of them.
     Chance,
-    /// A limiter explains them: the pace that it bears, in starts per second, and whether that is exact.
+    /// A limiter explains them: its rate in starts per second, and whether it is exact.
     Limit { pace: f64, exact: bool },
 }
 
 impl Limiter {
-    /// Takes in that so many starts passed within so many seconds before one was refused.
+    /// Records that this many starts passed within these seconds before one was refused.
     pub(super) fn let_pass(&mut self, starts: f64, seconds: f64) {
         if starts * (self.passed.1 + 1.0) > self.passed.0 * (seconds + 1.0) {
             self.passed = (starts, seconds);
@@ -74,12 +74,12 @@ impl Limiter {
 
     /// Takes in refusals at a pace in starts per second.
     ///
-    /// A pace that refusals have taught already (`is_learnt`) is more likely to be too high than one that was
-    /// only asked for. A limiter is believed in when some intervals agree. Where the pace is new to the host,
-    /// one will do if it says that the pace is far too high.
+    /// A pace learnt from refusals (`is_learnt`) is more likely to be too high than one that the user asked
+    /// for. A limiter is believed in when some intervals agree. If the pace is new to the host, one interval
+    /// is enough if it shows that the pace is far too high.
     pub(super) fn refused(&mut self, refusals: &Refusals, pace: Option<f64>, is_learnt: bool) -> Finding {
         if let Some((starts, refusals_since)) = &mut self.believed {
-            // A limiter stops refusing once it is kept to.
+            // A limiter stops refusing once the pace keeps to it.
             *refusals_since = if refusals.first.seq.wrapping_sub(*starts) > FORGIVEN_AFTER {
                 0
             } else {
@@ -98,7 +98,7 @@ impl Limiter {
         };
         let (low, high) = interval(before, refusals.first, 1, unclear);
         if refusals.hold > 0.0 && f64::from(high) * (self.passed.1 + refusals.hold) > self.passed.0 {
-            // It may have been full again after the hold, and gained nothing more.
+            // The hold may have let it fill up completely, so its gain is unknown.
             self.anchor = Some((refusals.last, 0, 0));
             return Finding::Unclear;
         }
@@ -113,7 +113,7 @@ impl Limiter {
         }
         let same = if is_learnt { SAME_LEARNT } else { SAME };
         if self.rates.is_none() && pace.is_some_and(|pace| f64::from(rates.1) >= pace * same) {
-            // As many were accepted as were sent: that explains nothing.
+            // All starts that were sent were accepted, which explains nothing.
             return Finding::Unclear;
         }
         self.rates = Some(rates);
@@ -129,7 +129,7 @@ impl Limiter {
         if self.believed.is_none() {
             let starts = refusals.last.seq.wrapping_sub(anchor.seq).max(1);
             self.most_refused = (refused + perhaps + refusals.count) * 5 > starts * 2;
-            // One interval alone is worth one more refusal.
+            // A single interval needs one more refusal as confirmation.
             let spent = u8::from(self.agreed < AGREED_MIN);
             self.believed = Some((refusals.first.seq, spent));
         }
@@ -149,12 +149,12 @@ impl Limiter {
         self.rates.is_some()
     }
 
-    /// Takes in that a start was refused, and that this may have been for a reason of its own.
+    /// Records that a start was refused, perhaps for a reason of its own.
     pub(super) fn may_have_refused(&mut self) {
         self.unclear = self.unclear.saturating_add(1);
     }
 
-    /// Takes in that a start was accepted: more than a limiter would let pass is none.
+    /// Records an accepted start. More of them than a limiter would let pass refute the limiter.
     pub(super) fn accepted(&mut self, start: Moment) -> Finding {
         let (Some(before), Some((_, high))) = (self.last, self.rates) else { return Finding::Unclear };
         let accepted = start.seq.wrapping_sub(before.seq) as i32;
@@ -162,7 +162,7 @@ impl Limiter {
         if accepted as f32 <= most { Finding::Unclear } else { self.give_up() }
     }
 
-    /// The host was closed for reasons of its own: what a limiter gained meanwhile is unknown.
+    /// The host was closed for another reason, so the limiter's gain meanwhile is unknown.
     pub(super) fn interrupt(&mut self) {
         (self.last, self.anchor) = (None, None);
     }
@@ -175,8 +175,8 @@ impl Limiter {
     }
 }
 
-/// The rates of a limiter that was empty at both starts, if so many of those after the first were refused,
-/// and perhaps some more.
+/// The possible rates of a limiter that was empty at both starts, if `refused` of the starts after the first
+/// were refused, and up to `perhaps` more.
 fn interval(from: Moment, to: Moment, refused: u32, perhaps: u32) -> (f32, f32) {
     let accepted = to.seq.wrapping_sub(from.seq).saturating_sub(refused) as f32;
     let seconds = to.at.since(from.at).as_secs_f32();
@@ -186,28 +186,28 @@ fn interval(from: Moment, to: Moment, refused: u32, perhaps: u32) -> (f32, f32) 
     )
 }
 
-/// Requests may arrive so many seconds closer together, or farther apart, than they started.
+/// Requests may arrive this many seconds closer together, or farther apart, than they started.
 const TRAVEL: f32 = 0.02;
-/// From this share of the pace on, a rate is the pace itself.
+/// A rate from this share of the pace on counts as the pace itself.
 const SAME: f64 = 0.85;
 const SAME_LEARNT: f64 = 0.9;
-/// A pace is far too high when the limiter's rate is a smaller share of it.
+/// A pace is far too high if the limiter's rate is less than this share of it.
 const FAR: f64 = 0.55;
-/// Fewer starts between two refusals say too little.
+/// Fewer starts between two refusals prove too little.
 const MANY: u32 = 5;
-/// A limiter that is kept to refuses no more often than this until its rate is known.
+/// A limiter whose rate the pace keeps refuses at most this often until its rate is known.
 const REFUSALS_MAX: u8 = 2;
 const REFUSALS_MAX_SURE: u8 = 10;
-/// After so many starts without a refusal, the next ones count anew.
+/// After this many starts without a refusal, counting begins anew.
 const FORGIVEN_AFTER: u32 = 200;
-/// So many intervals have to agree before they lower a pace that was borne.
+/// This many intervals have to agree before they lower a pace that the server accepted.
 const AGREED_MIN: u8 = 2;
-/// An interval that is narrower than this share of it is as good as a number.
+/// An interval narrower than this share of its value counts as an exact number.
 const EXACT: f32 = 0.05;
-/// At a host that is not well anyway, so many more, and for a 503.
+/// Additional intervals that have to agree: at a host with failures of its own, and for a 503.
 pub(super) const FLAKY_DOUBT: u8 = 2;
 pub(super) const SILENT_DOUBT: u8 = 1;
-/// The share of a limiter's rate that is asked of it, and as long as the rate is not known exactly.
+/// The shares of a limiter's rate that the crawl uses: of a rate known exactly, and of an estimate.
 const BELOW: f64 = 0.985;
 const WELL_BELOW: f64 = 0.93;
 /// Starts that a limiter may let pass beyond its rate.

@@ -1,4 +1,4 @@
-//! What is kept of a host while its actor is away.
+//! The memo: what the store keeps of a host while its actor is away.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use crate::name::Scheme;
 use crate::outcome::Reason;
 use crate::time::Timestamp;
 
-/// What a passivated host remembers, in under 120 bytes.
+/// The memo of a passivated host, in under 120 bytes.
 ///
-/// Times are microseconds since the crawl's epoch, which is the same for all of its runs.
+/// Times are microseconds since the crawl's epoch, which is the same for all runs of a crawl.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct HostMemo {
-    /// Where the next spacing is measured from, in nanoseconds; 0 is before the first start.
+    /// The next spacing counts from here, in nanoseconds; 0 is before the first start.
     anchor_nanos: u64,
     hold_until: u64,
     series_since: u64,
@@ -43,15 +43,15 @@ const CLOSED: u8 = 1;
 const ANSWERED: u8 = 2;
 const PARKED_BY_STRIKES: u8 = 4;
 const CONFIRMED: u8 = 8;
-/// The upper half of the flags: what kept the host out of reach, as a place in `UNMET` from 1 on.
+/// The upper half of the flags: why the host could not be reached, as an index into `UNMET` from 1 on.
 const UNMET_SHIFT: u32 = 4;
 
-/// What a memo is made of.
+/// The parts of a memo.
 pub(super) struct Remembered {
     pub(super) budget: Budget,
     pub(super) hold: Hold,
     pub(super) pace: Pace,
-    /// Its ceiling, with what it has grown by.
+    /// The learnt ceiling with its growth.
     pub(super) learnt: Option<f64>,
     pub(super) quota: Quota,
     pub(super) rules: Rules,
@@ -61,7 +61,7 @@ pub(super) struct Remembered {
     pub(super) unmet: Option<Reason>,
 }
 
-/// Put aside until then.
+/// The host is parked until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Park {
     pub(super) until: Timestamp,
@@ -69,32 +69,31 @@ pub(super) struct Park {
 }
 
 impl HostMemo {
-    /// Until when the host is closed, if it is: nothing that is due on it can start before.
+    /// The end of the host's hold, if it is held. Nothing due on the host can start before.
     #[must_use]
     pub fn held_until(&self) -> Option<Timestamp> {
         let until = self.hold_until.max(self.park_until);
         (until > 0).then_some(Timestamp::from_micros(until))
     }
 
-    /// Until when the host was put aside, if it was.
+    /// The end of the host's park, if it is parked.
     #[must_use]
     pub fn parked_until(&self) -> Option<Timestamp> {
         (self.park_until > 0).then_some(Timestamp::from_micros(self.park_until))
     }
 
-    /// The same memo without the park that strikes alone brought about: the host is closed, and one probe
-    /// may find out. `None` for a host that is not put aside now, or for so long as it asked to be left
-    /// alone.
+    /// The same memo without a park by strikes: the host is closed, and one probe may learn its state. `None`
+    /// for a host that is not parked now, or that is parked because it stated a long wait.
     #[must_use]
     pub fn unparked(mut self, now: Timestamp) -> Option<Self> {
         let by_strikes = self.flags & PARKED_BY_STRIKES != 0 && self.parked_until()? > now;
-        // Over, not unsaid: what follows the end of a park follows this one.
+        // The park is over and not erased, so the end of the park has its usual effects.
         self.park_until = now.as_micros().max(1);
         by_strikes.then_some(self)
     }
 
-    /// The same memo after a run that was killed: it may be older than the host's last start, which
-    /// counts as one at the reopening. So is that of a host of which nothing was kept.
+    /// The same memo after a run that was killed. The memo may be older than the host's last start, so
+    /// `reopened` counts as a start. The same holds for a host without a memo.
     #[must_use]
     pub fn after_kill(mut self, reopened: Timestamp) -> Self {
         let reopened_nanos = reopened.as_micros().saturating_mul(1_000);
@@ -102,16 +101,16 @@ impl HostMemo {
         self
     }
 
-    /// The same memo with no hold beyond the longest from now on, so that whatever was written down
-    /// wrong does not close a host for good. A host that was put aside stays so: that is no hold.
+    /// The same memo with no hold beyond the longest one, so that a wrong memo cannot close a host for ever.
+    /// A park stays, since it is not a hold.
     #[must_use]
     pub fn clamped(mut self, now: Timestamp, hold_max: Duration) -> Self {
         self.hold_until = self.hold_until.min((now + hold_max).as_micros());
         self
     }
 
-    /// The same memo without the rules of an origin, for who keeps the memo and not the rules: they
-    /// are asked for anew.
+    /// The same memo without an origin's rules, for a store that keeps the memo but not the rules: the host
+    /// fetches them again.
     #[must_use]
     pub fn forgetting_rules(mut self, scheme: Scheme) -> Self {
         for (one, (until, delay)) in
@@ -209,7 +208,7 @@ const REASONS: [HoldReason; 6] = [
     HoldReason::Page,
 ];
 
-/// What can keep a host out of reach for good. Of four bits' worth there is no more room.
+/// The reasons why a host could not be reached for good. The four bits in the memo have no room for more.
 const UNMET: [Reason; 15] = [
     Reason::Dns,
     Reason::Connect,

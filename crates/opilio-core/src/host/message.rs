@@ -1,4 +1,6 @@
-//! All that a host can hear and say.
+//! The inputs and outputs of a host.
+//!
+//!
 //!
 //! | input | from | bounded by |
 //! | --- | --- | --- |
@@ -17,7 +19,7 @@ use crate::record::{Ending, Lease, LeaseId};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal};
 
-/// What a host can hear.
+/// An input of a host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// Leases for this host: the answer to [`Output::Credit`], perhaps with fewer than asked for.
@@ -28,11 +30,11 @@ pub enum Input {
     Refused,
     /// An attempt is over.
     Report {
-        /// Which one.
+        /// The attempt's lease.
         lease: LeaseId,
-        /// What happened.
+        /// The attempt's outcome.
         outcome: Outcome,
-        /// What the fetcher would do, and what the answer said about the host.
+        /// The fetcher's proposal: a verdict, and what the answer said about the host.
         proposal: Proposal,
     },
     /// The slot that was asked for is not granted: the common budget of the host's group affords no start before
@@ -45,90 +47,90 @@ pub enum Input {
     Undelivered(LeaseId),
     /// The fetch of an origin's rules is over.
     Rules {
-        /// Which of the host's two origins.
+        /// One of the host's two origins.
         scheme: Scheme,
-        /// What it gave.
+        /// The result of the fetch.
         answer: RulesAnswer,
-        /// What this host said about itself with it. Nothing counts that another host said.
+        /// What this host said about itself in its answer. Hints of another host do not belong here.
         hints: Hints,
     },
     /// robots.txt does not allow this ready lease.
     Disallowed(LeaseId),
-    /// The store has settled these leases: they are nobody's any more.
+    /// The store has settled these leases, so they leave the host.
     Settled(Vec<LeaseId>),
     /// The time named by `wake_at` has come.
     Tick,
-    /// Start nothing more; give back what was not started.
+    /// Start nothing more, and return the leases that were not started.
     Drain,
     /// The shell died and was started again with this state.
     Restarted,
 }
 
-/// What a fetch of robots.txt gave (RFC 9309 §2.3.1).
+/// The result of a fetch of robots.txt (RFC 9309 §2.3.1).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RulesAnswer {
-    /// Rules are known now, or there are none (4xx); they hold until they expire.
+    /// The rules are known, or there are none (4xx); they apply until they expire.
     Known {
-        /// `Crawl-delay`, if any: a floor under the spacing. Custom, not part of RFC 9309.
+        /// `Crawl-delay`, if any: a minimum of the spacing. Custom, not part of RFC 9309.
         crawl_delay: Option<Duration>,
-        /// How long they hold.
+        /// How long the rules apply.
         expires_in: Duration,
     },
-    /// It redirects elsewhere on this very host: one more start of the same kind is due.
+    /// robots.txt redirects within this host, so one more start of the same kind is due.
     Again,
-    /// It redirects to another host, whose gate lets the next hop through and whose budget pays for it.
-    /// What came of that is the next answer; when there is none in time, the rules are unavailable.
+    /// robots.txt redirects to another host. The next hop passes that host's gate and spends its budget. Its
+    /// result is the next `RulesAnswer`; without one in time, the rules are unavailable.
     Elsewhere {
-        /// How long to wait for it.
+        /// How long to wait for the result.
         within: Duration,
     },
-    /// A fact about the host came instead (429, 5xx, unreachable): closed for now.
+    /// The fetch failed in a way that concerns the host (429, 5xx, unreachable): it is closed for now.
     Unavailable {
-        /// What happened.
+        /// The outcome of the fetch.
         outcome: Outcome,
-        /// What it said.
+        /// The fetcher's proposal.
         proposal: Proposal,
     },
 }
 
-/// What a host says.
+/// An output of a host.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Room for so many more leases. At most one is outstanding.
+    /// Room for this many more leases. At most one such request is outstanding.
     Credit(u32),
-    /// A start is possible now: ask the pool for a slot. At most one is outstanding.
+    /// A start is possible now: ask the pool for a slot. At most one request is outstanding.
     AskSlot,
-    /// The slot is not needed after all.
+    /// The host does not need the slot after all.
     ReturnSlot,
-    /// Start this attempt now, in the granted slot.
+    /// Start this attempt now in the granted slot.
     Fetch(Start),
-    /// Start a fetch of this origin's robots.txt now, in the granted slot and out of this budget.
+    /// Start a fetch of this origin's robots.txt now, in the granted slot and from this budget.
     FetchRules {
-        /// Which of the host's two origins.
+        /// One of the host's two origins.
         scheme: Scheme,
-        /// The attempt is over by then, one way or the other.
+        /// By then the attempt is over in any case.
         deadline: Timestamp,
     },
     /// The last report of this lease is final: hand page, redirect or failure on to the spider.
     /// From here until [`Input::Settled`] the lease counts as *parsed*.
     Deliver {
-        /// Which lease, with its record.
+        /// The lease with its record.
         lease: Lease,
-        /// As what.
+        /// How the lease is handed on.
         delivery: Delivery,
-        /// Requests that the server may have seen of it, this one included.
+        /// Requests that the server may have seen, including this one.
         attempts: u16,
     },
-    /// Nothing for the spider: tell the store how this lease ends (a later retry, a return).
+    /// The spider gets nothing: tell the store how this lease ends (a later retry, a return).
     Settle {
-        /// Which lease.
+        /// The lease.
         lease: Lease,
-        /// How it ends.
+        /// The lease's ending.
         ending: Ending,
     },
-    /// Something that people may want to know.
+    /// An event for logs and people.
     Event(HostEvent),
-    /// Nothing is due here: keep the memo and stop the actor.
+    /// Nothing is due: keep the memo and stop the actor.
     Passivate,
 }
 
@@ -137,20 +139,20 @@ pub enum Output {
 pub struct Start {
     /// What to fetch.
     pub lease: Lease,
-    /// 1-based try of this URL on its own account: what was the host's fault does not count.
+    /// 1-based try of this URL; attempts that failed by the host's fault do not count.
     pub attempt: u16,
-    /// When nobody has reported by then, the lease returns to the host.
+    /// Without a report by then, the lease returns to the host.
     pub deadline: Timestamp,
-    /// The one start after a hold.
+    /// This is the one start after a hold.
     pub probe: bool,
-    /// An earlier start of this lease was never reported: the request may have been carried out, so
-    /// that one which is not repeatable must be given up instead of sent.
+    /// An earlier start of this lease was never reported, so the server may have carried it out. A request
+    /// that is not repeatable must be given up instead of sent.
     pub resent: bool,
     /// It failed before, or a dead connection was replaced for it.
     pub failed_before: bool,
 }
 
-/// What a finished lease is handed on as.
+/// The form in which a finished lease is handed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
     /// A page to parse.
@@ -161,50 +163,50 @@ pub enum Delivery {
     Failure(Reason),
 }
 
-/// Something that happened to a host, for logs and people.
+/// An event of a host, for logs and people.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum HostEvent {
-    /// Closed until then.
+    /// The host is closed until a time.
     Held {
         /// Nothing starts before.
         until: Timestamp,
         /// Why.
         reason: HoldReason,
-        /// The server asked for more than the longest hold, or for nonsense.
+        /// The server stated more than the longest hold, or nonsense.
         clamped: bool,
     },
-    /// A probe was answered: open again.
+    /// A probe was answered, so the host is open again.
     Opened,
-    /// Put aside for the rest of the run.
+    /// The host is parked for the rest of the run.
     Parked {
         /// Why.
         reason: ParkReason,
     },
     /// The learnt rate changed: starts per second.
     Paced {
-        /// The new ceiling.
+        /// The new ceiling, in starts per second.
         per_second: f64,
     },
-    /// A limiter explains the refusals so far: none of them counts against its URL.
+    /// A limiter explains the refusals so far, so none of them counts against its URL.
     RefusalsExcused,
-    /// So many 401 or 403 answers in a row.
+    /// A number of 401 or 403 answers in a row.
     Forbidden {
         /// How many.
         in_a_row: u32,
     },
-    /// The rules of an origin could not be had: it counts as closed (RFC 9309 §2.3.1.4).
+    /// The rules of an origin could not be fetched, so it counts as closed (RFC 9309 §2.3.1.4).
     RulesUnavailable {
-        /// Which of the host's two origins.
+        /// One of the host's two origins.
         scheme: Scheme,
-        /// What came instead.
+        /// The outcome of the fetch.
         outcome: Outcome,
     },
-    /// robots.txt asked for a `Crawl-delay` beyond the longest that is kept.
+    /// robots.txt asked for a `Crawl-delay` beyond the longest that the policy obeys.
     CrawlDelayClamped {
-        /// What it asked for.
+        /// The delay in robots.txt.
         asked: Duration,
-        /// What is kept.
+        /// The delay that is obeyed.
         kept: Duration,
     },
 }
@@ -218,27 +220,27 @@ pub enum HoldReason {
     QuotaSpent,
     /// A 429 or 503 without a stated wait.
     Refusal,
-    /// One page asked for a wait: it is refused although others are answered, or it redirects. No probe is
+    /// One page states a wait: it is refused although others are answered, or it redirects. No probe is
     /// needed afterwards.
     Page,
     /// 401 or 403 for one URL after another that the host had welcomed before.
     Forbidden,
-    /// It could not be reached, or several URLs failed in a row.
+    /// The host could not be reached, or several URLs failed in a row.
     Unreachable,
 }
 
 impl HoldReason {
-    /// Whether starts go on after the hold as before it.
+    /// Whether starts continue after the hold without a probe.
     #[must_use]
     pub fn needs_no_probe(self) -> bool {
         matches!(self, Self::QuotaSpent | Self::Page)
     }
 }
 
-/// Why a host was put aside for the rest of the run.
+/// Why a host was parked for the rest of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParkReason {
-    /// It asked for a wait beyond the longest hold.
+    /// It stated a wait beyond the longest hold.
     WaitTooLong,
     /// Too many strikes in a row.
     Strikes,
@@ -255,8 +257,8 @@ pub enum WakeReason {
     RetryDue,
     /// A lease's deadline passes.
     LeaseExpiry,
-    /// Ask for a slot again.
+    /// Time to ask for a slot again.
     SlotRetry,
-    /// Idle for long enough to be passivated.
+    /// The host has been idle for long enough to be passivated.
     Linger,
 }

@@ -1,4 +1,4 @@
-//! What a host may do next: the gate that owns a host's budget.
+//! The state machine of one host: the gate, and the budget that it guards.
 
 mod blame;
 mod budget;

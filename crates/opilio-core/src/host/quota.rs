@@ -1,7 +1,7 @@
-//! The ledger of an announced quota: what is left until when, as the server counts it.
+//! The account of an announced quota: how many starts are left until when, as the server counts.
 //!
-//! Answers come out of order and resets are whole seconds, rounded in any way. So an answer is
-//! placed by the number of the start that it answers, and the reset is an interval.
+//! Answers come out of order, and resets are whole seconds, rounded in any way. So each answer counts for the
+//! start that it answers, and the reset is an interval.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::budget::Spacing;
 use crate::time::Timestamp;
 use crate::verdict;
 
-/// What is known of an announced quota.
+/// The state of an announced quota.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct Quota {
-    /// The start that the newest statement answered.
+    /// The start whose answer made the newest statement.
     seq: u32,
-    /// Starts left in the window, those after the newest statement taken off.
+    /// Starts left in the window, less those after the newest statement.
     left: u32,
     /// Starts that a window allows; 0 is unknown.
     limit: u32,
@@ -27,7 +27,7 @@ pub(super) struct Quota {
 }
 
 impl Quota {
-    /// What a memo kept.
+    /// The quota that a memo kept.
     pub(super) fn restored(left: u32, limit: u32, window: Duration, reset: Timestamp) -> Self {
         Self { seq: 0, left, limit, window, reset_from: reset, reset_to: reset }
     }
@@ -53,10 +53,10 @@ impl Quota {
         self.reset_to
     }
 
-    /// Takes in what the answer to start `seq` said.
+    /// Takes in the statement in the answer to start `seq`.
     ///
-    /// `unseen` are the starts that the server had not counted when it said so: those after `seq`,
-    /// and those before it that may have overtaken one another on the way.
+    /// `unseen` counts the starts that the server had not counted at that time: those after `seq`, and those
+    /// before it that may have arrived later.
     pub(super) fn hear(&mut self, now: Timestamp, seq: u32, stated: &verdict::Quota, unseen: u32) {
         if self.is_known() && seq < self.seq {
             return;
@@ -85,13 +85,13 @@ impl Quota {
         self.left = self.left.saturating_sub(1);
     }
 
-    /// Past the reset the quota is presumed full until told otherwise.
+    /// Past the reset the quota counts as full until the server says otherwise.
     pub(super) fn roll(&mut self, now: Timestamp) {
         if !self.is_known() || now < self.reset_to {
             return;
         }
         if self.limit == 0 || self.window.is_zero() || now >= self.reset_to + self.window {
-            // Nothing is known of the window that began meanwhile; its first answer will say.
+            // The new window is unknown until its first answer.
             let (seq, limit, window) = (self.seq, self.limit, self.window);
             *self = Self { seq, limit, window, ..Self::default() };
             return;
@@ -101,9 +101,10 @@ impl Quota {
         self.reset_to += self.window;
     }
 
-    /// The spacing that makes what is left last until the reset.
+    /// The spacing that spreads the remaining starts until the reset.
     ///
-    /// One more part than starts are left: the last one keeps its distance to the reset too.
+    /// Divides by one more than the remaining starts, so that the last one keeps its distance to the reset,
+    /// too.
     pub(super) fn spacing(&self, anchor: Timestamp) -> Spacing {
         if !self.is_known() || self.left == 0 || self.reset_from <= anchor {
             return Spacing::NONE;
@@ -113,13 +114,13 @@ impl Quota {
         Spacing { nanos, slack_nanos: nanos / SLACK_PART }
     }
 
-    /// Nothing may start before this, since what is left is spent.
+    /// Nothing may start before this, since the quota is spent.
     pub(super) fn spent_until(&self) -> Option<Timestamp> {
         (self.is_known() && self.left == 0).then_some(self.reset_to)
     }
 }
 
-/// Resets are whole seconds in most dialects, rounded up, down or to the nearest.
+/// Most dialects state resets in whole seconds, rounded up, down or to the nearest.
 const ROUNDING: Duration = Duration::from_secs(1);
 const ROUNDING_MICROS: u64 = 1_000_000;
 const SLACK_PART: u64 = 100;

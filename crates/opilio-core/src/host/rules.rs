@@ -1,4 +1,4 @@
-//! What a host knows of its two origins' robots.txt: whether to fetch it first, and its crawl delay.
+//! What a host knows about the robots.txt of its two origins: whether to fetch it first, and its crawl delay.
 
 use std::time::Duration;
 
@@ -6,40 +6,40 @@ use super::settings::RulesMode;
 use crate::name::Scheme;
 use crate::time::Timestamp;
 
-/// What is known of one origin's rules.
+/// The state of one origin's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// Fetch them first, not before this instant.
+    /// Unknown; fetch them first, not before this instant.
     Unknown(Timestamp),
-    /// The fetch is under way.
+    /// The fetch is in progress.
     Fetching(Fetching),
-    /// They are known and hold until then.
+    /// Known, and valid until then.
     Until(Timestamp),
 }
 
-/// A fetch of rules that is under way.
+/// A fetch of rules in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Fetching {
     pub(super) seq: u32,
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
-    /// A redirect led to another host, through whose gate it goes on: nothing is in flight here.
+    /// A redirect led to another host, where the fetch goes on: nothing is in flight here.
     pub(super) away: bool,
 }
 
-/// One origin.
+/// The rules of one origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OriginRules {
     pub(super) known: Known,
     pub(super) crawl_delay: Duration,
-    /// Redirects of its robots.txt that were followed in a row.
+    /// Redirects of its robots.txt followed in a row.
     pub(super) hops: u8,
-    /// Times in a row that something of ours failed when they were asked for.
+    /// Fetches in a row that failed on the crawler's side.
     pub(super) ours: u8,
 }
 
-/// Both origins of a host.
+/// The rules of both origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     mode: RulesMode,
@@ -74,12 +74,12 @@ impl Rules {
         self.mode == RulesMode::Off || matches!(self.of(scheme).known, Known::Until(until) if now < until)
     }
 
-    /// Whether this origin's robots.txt was answered, whatever it said, and is not asked for just now.
+    /// Whether this origin's robots.txt was answered, with whatever status, and is not being fetched now.
     pub(super) fn were_fetched(&self, scheme: Scheme) -> bool {
         self.mode == RulesMode::Fetch && matches!(self.of(scheme).known, Known::Until(_))
     }
 
-    /// From when on a fetch of this origin's rules may start; `None` while one is under way.
+    /// From when on a fetch of this origin's rules may start; `None` while one is in progress.
     pub(super) fn fetch_due(&self, scheme: Scheme) -> Option<Timestamp> {
         match self.of(scheme).known {
             Known::Unknown(not_before) => Some(not_before),
@@ -88,7 +88,7 @@ impl Rules {
         }
     }
 
-    /// The fetch of this origin's rules that is under way.
+    /// The fetch of this origin's rules in progress.
     pub(super) fn fetching(&self, scheme: Scheme) -> Option<Fetching> {
         match self.of(scheme).known {
             Known::Fetching(fetching) => Some(fetching),
@@ -96,18 +96,18 @@ impl Rules {
         }
     }
 
-    /// Fetches of rules under way at this host.
+    /// The number of rules fetches in flight at this host.
     pub(super) fn in_flight(&self) -> usize {
         let here = |scheme: &Scheme| self.fetching(*scheme).is_some_and(|fetching| !fetching.away);
         SCHEMES.into_iter().filter(here).count()
     }
 
-    /// The longest crawl delay of the two, since both are one budget.
+    /// The longer crawl delay of the two origins, since both share one budget.
     pub(super) fn crawl_delay(&self) -> Duration {
         self.origins[0].crawl_delay.max(self.origins[1].crawl_delay)
     }
 
-    /// The earliest deadline of a fetch under way, here or elsewhere.
+    /// The earliest deadline of a fetch in progress, here or elsewhere.
     pub(super) fn deadline(&self) -> Option<Timestamp> {
         SCHEMES.into_iter().filter_map(|scheme| self.fetching(scheme)).map(|fetching| fetching.deadline).min()
     }
@@ -123,5 +123,5 @@ fn index(scheme: Scheme) -> usize {
 /// The two origins of a host.
 pub(super) const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
 
-/// A robots.txt may be redirected so often; after that there is none (RFC 9309 §2.3.1.2).
+/// A robots.txt may redirect this often; after that it counts as absent (RFC 9309 §2.3.1.2).
 pub(super) const HOPS_MAX: u8 = 5;

@@ -1,31 +1,31 @@
-//! Seeded bugs, one and more for each invariant: the control of those who look for bugs.
+//! Seeded bugs, at least one per invariant: they prove that the tests find bugs.
 //!
-//! Only with the feature `sabotage`, which nothing but tests and the simulator turn on.
+//! Only with the feature `sabotage`, which only tests and the simulator enable.
 
 use super::invariants::Invariant;
 
-/// A bug that can be planted at its real decision point.
+/// A bug that can be planted at the real place of decision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Bug {
-    /// A host that was idle or held catches up on the starts that it missed.
+    /// A host that was idle or held makes up for the missed starts.
     CatchUp,
-    /// Off by one.
+    /// Off by one: one request too many in flight.
     OneMoreInFlight,
-    /// Retries pass while the host is held.
+    /// Retries start while the host is held.
     RetriesIgnoreHold,
-    /// The probe goes a little before the hold's end.
+    /// The probe starts a little before the hold's end.
     EarlyProbe,
-    /// A lease whose fetcher died is forgotten.
+    /// A lease is forgotten when its fetcher dies.
     ForgetLostLease,
-    /// After a refused slot none is asked for any more.
+    /// After a refused slot the host never asks again.
     SulkAfterRefusedSlot,
-    /// The latest wait counts, also when it is shorter.
+    /// The latest wait wins even if it is shorter.
     ShorterHold,
     /// Refusals and outages use up the URLs' attempts.
     OutageUsesAttempts,
-    /// robots.txt is not charged to the budget.
+    /// robots.txt does not spend the budget.
     RulesForFree,
-    /// The probe is whatever stands first in order, like the URL that was just refused.
+    /// The probe is the first URL in order, even if it was just refused.
     ProbeByRank,
     /// Each failure counts as the host's.
     AttemptsForFree,
@@ -50,7 +50,7 @@ impl Bug {
         Self::PaceByChance,
     ];
 
-    /// The invariant that it breaks.
+    /// The invariant that this bug breaks.
     #[must_use]
     pub fn breaks(self) -> Invariant {
         match self {

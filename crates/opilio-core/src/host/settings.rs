@@ -1,4 +1,4 @@
-//! What a host is told once: the shell's limits, and whether robots.txt is asked for.
+//! Settings that a host is given once: the shell's limits, and whether robots.txt is fetched.
 
 use std::time::Duration;
 
@@ -7,28 +7,28 @@ use crate::order::Order;
 /// Whether a host fetches its origins' robots.txt before anything else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum RulesMode {
-    /// Nothing is asked for: every lease may start.
+    /// robots.txt is not fetched: every lease may start.
     Off,
-    /// An origin whose rules are unknown or expired is asked for them first.
+    /// Unknown or expired rules are fetched before anything else of their origin.
     #[default]
     Fetch,
 }
 
-/// The bounds that the shell sets for every host alike.
+/// The bounds that the shell sets for all hosts alike.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct HostLimits {
-    /// A whole attempt takes no longer; the lease expires [`HostLimits::GRACE`] after that.
+    /// The longest time for a whole attempt; the lease expires [`HostLimits::GRACE`] after that.
     pub fetch_timeout: Duration,
     /// Leases held at once, in all places together; 0 counts as 1.
     pub credit: u32,
     /// A retry that is due within this time stays with its lease; a later one goes to the store.
     pub retry_stays: Duration,
-    /// Which of the leases that are ready goes first: the order in which the store hands them out.
+    /// The order of the ready leases, the same in which the store hands them out.
     pub order: Order,
 }
 
 impl HostLimits {
-    /// What a report may take on its way before its lease counts as lost.
+    /// The time that a report may need to arrive before its lease counts as lost.
     pub const GRACE: Duration = Duration::from_secs(5);
 }
 

@@ -1,11 +1,11 @@
-//! A host at one moment, for people and for the witness.
+//! A host's state at one moment, for people and for the tests' witness.
 
 use std::time::Duration;
 
 use super::message::{HoldReason, ParkReason};
 use crate::time::Timestamp;
 
-/// A host at one moment.
+/// A host's state at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HostSnapshot {
@@ -13,29 +13,29 @@ pub struct HostSnapshot {
     pub ready: usize,
     /// Leases whose retry is not due yet.
     pub waiting: usize,
-    /// Attempts and rules fetches under way.
+    /// Attempts and rules fetches in flight.
     pub in_flight: usize,
-    /// How many may be: the limit, or less for a while after a hold at full speed.
+    /// The highest number in flight: the limit, or less for a while after a hold at full speed.
     pub in_flight_cap: usize,
     /// Leases handed on and not settled yet.
     pub parsed: usize,
     /// The latest hold: until when, and why. It may be over.
     pub hold: Option<(Timestamp, HoldReason)>,
-    /// Whether starts may pass once the hold is over; if not, one probe goes first or is out.
+    /// Whether starts may pass once the hold is over; if not, a probe goes first or is in flight.
     pub door_open: bool,
-    /// Put aside: until when, and why.
+    /// The park: until when, and why.
     pub parked: Option<(Timestamp, ParkReason)>,
     /// Closings in a row.
     pub strikes: u32,
-    /// The distance of two starts as of now; zero is unlimited.
+    /// The current distance between starts; zero is unlimited.
     pub spacing: Duration,
-    /// When the next start will be possible, unless something has to be heard first.
+    /// When the next start will be possible, unless it depends on something else than time.
     pub next_start: Option<Timestamp>,
-    /// Whether a slot was asked for and is not there yet.
+    /// Whether a slot was asked for and not granted yet.
     pub slot_asked: bool,
-    /// What was learnt from refusals, in starts per second.
+    /// The pace learnt from refusals, in starts per second.
     pub learnt_per_second: Option<f64>,
-    /// What is left of an announced quota.
+    /// Requests left of an announced quota.
     pub quota_left: Option<u32>,
 }
 

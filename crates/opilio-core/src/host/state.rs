@@ -1,7 +1,7 @@
-//! The state machine of one host: what it may do next. It has no clock: time is an argument.
+//! The state machine of one host. It has no clock: time is an argument.
 //!
-//! This file is the frame: inputs in, outputs out, when to wake. Whether something may start is
-//! decided in `gate.rs`, what a report means for the host and its URL in `report.rs`.
+//! This file is the frame: inputs, outputs, and when to wake. `gate.rs` decides whether something may start,
+//! `report/` what a report means for the host and its URL.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,16 +28,22 @@ use crate::policy::HostPolicy;
 use crate::record::{Ending, Lease, LeaseId};
 use crate::time::Timestamp;
 
-/// What one host may do next.
+/// The rules of one host: what it may do next.
+///
+///
 ///
 /// The shell's contract: one or more [`HostState::handle`], then [`HostState::poll`] until `None`,
 /// then one timer from [`HostState::wake_at`]. A wake-up may come late, early or for nothing. After
 /// [`Output::Passivate`] the shell keeps the [`HostState::memo`] and drops the state.
 ///
+///
+///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
 /// use opilio::core::host::{HostLimits, HostState, Input, RulesMode};
 /// use opilio::core::{HostPolicy, Timestamp};
+///
+///
 ///
 /// let now = Timestamp::EPOCH;
 /// let mut host = HostState::new(HostPolicy::new(), RulesMode::Off, HostLimits::default(), 108, now);
@@ -54,7 +60,7 @@ pub struct HostState {
     pub(super) limits: HostLimits,
     pub(super) random: fastrand::Rng,
     pub(super) budget: Budget,
-    /// The least of the user's rate, crawl delays and what was learnt; a quota comes on top.
+    /// The strictest of the user's rate, crawl delays and the learnt pace; a quota comes on top.
     pub(super) spacing: Spacing,
     pub(super) hold: Hold,
     pub(super) pace: Pace,
@@ -69,22 +75,22 @@ pub struct HostState {
     credit: Credit,
     /// The number of the next start.
     pub(super) next_seq: u32,
-    /// In flight at most so many after a reopening at full speed; 0 is no such limit.
+    /// The limit in flight after a reopening at full speed; 0 means no such limit.
     pub(super) ramp: u32,
-    /// The last URL that failed with no success since.
+    /// The last URL that failed, if no success came since.
     pub(super) suspect: Option<Suspect>,
-    /// Whose fault failures are.
+    /// Decides whose fault failures are.
     pub(super) evidence: Evidence,
-    /// Whether it ever answered in this run.
+    /// Whether the host has answered in this run.
     pub(super) answered: bool,
-    /// Why it could not be asked for its rules the last time, while it has never answered.
+    /// Why its rules could not be fetched the last time, while it has never answered.
     pub(super) unmet: Option<Reason>,
     /// 401 and 403 in a row, up to the number that is worth an event.
     pub(super) forbidden: u8,
     pub(super) draining: bool,
-    /// When something was heard last.
+    /// The time of the last input.
     touched: Timestamp,
-    /// Since when there is nothing ready and nothing in flight.
+    /// Since when nothing is ready and nothing in flight.
     pub(super) idle_since: Option<Timestamp>,
     passivated: bool,
     #[cfg(feature = "sabotage")]
@@ -102,16 +108,16 @@ pub(super) enum Slot {
 enum Credit {
     /// May be asked for.
     Idle,
-    /// Asked for and not answered.
+    /// Asked for and not answered yet.
     Asked,
-    /// Answered with nothing: not asked for again before something has changed.
+    /// Answered with no lease: not asked for again before something has changed.
     Empty,
 }
 
 impl HostState {
-    /// A host that was never met in this crawl.
+    /// A host that this crawl has never met.
     ///
-    /// The policy may be shared: an `Arc` of it serves as well.
+    /// The policy may be shared: pass an `Arc` of it.
     pub fn new(
         policy: impl Into<Arc<HostPolicy>>,
         rules: RulesMode,
@@ -122,7 +128,7 @@ impl HostState {
         Self::resume(policy, rules, limits, HostMemo::default(), seed, now)
     }
 
-    /// A host that is back from passivation.
+    /// A host that returns from passivation.
     pub fn resume(
         policy: impl Into<Arc<HostPolicy>>,
         rules: RulesMode,
@@ -168,7 +174,7 @@ impl HostState {
         host
     }
 
-    /// What must outlive the actor.
+    /// The state that must outlive the actor.
     #[must_use]
     pub fn memo(&self) -> HostMemo {
         HostMemo::write(&Remembered {
@@ -185,7 +191,7 @@ impl HostState {
         })
     }
 
-    /// Takes in one fact or command.
+    /// Takes in one input.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.advance(now);
         if !matches!(input, Input::Tick) {
@@ -209,7 +215,7 @@ impl HostState {
         self.note_idleness(now);
     }
 
-    /// The next thing to do, or `None` when there is none at this instant.
+    /// The next output, or `None` if there is none at this instant.
     pub fn poll(&mut self, now: Timestamp) -> Option<Output> {
         self.advance(now);
         let output = self.outbox.pop_front().or_else(|| self.next_output(now));
@@ -243,7 +249,7 @@ impl HostState {
         None
     }
 
-    /// When to come back if nothing is heard before, and why.
+    /// When to call again if no input comes before, and why.
     #[must_use]
     pub fn wake_at(&self) -> Option<(Timestamp, WakeReason)> {
         let deadlines =
@@ -255,10 +261,10 @@ impl HostState {
         expiries.chain(linger).chain(tail).chain(self.start_due()).min_by_key(|(at, _)| *at)
     }
 
-    /// Whether the invariants hold that can be seen from inside, after a poll that gave `None`.
+    /// Checks the invariants that are visible from inside, after `poll` gave `None`.
     ///
     /// # Errors
-    /// The first that does not.
+    /// The first violation.
     pub fn check(&self, now: Timestamp) -> Result<(), Violation> {
         let fail = |invariant, text: String| Err(Violation { invariant, text });
         let in_flight = self.in_flight();
@@ -316,10 +322,10 @@ impl HostState {
         HostLoad { is_held: self.hold.is_held(now), in_flight: count(in_flight), under_way: count(under_way) }
     }
 
-    /// The leases of an origin that were not started: those that its robots rules are asked about.
+    /// The leases of an origin that were not started: robots.txt has to be consulted for them.
     ///
-    /// The shell says [`Input::Disallowed`] for each that they forbid *before* it hands in
-    /// [`Input::Rules`]: the next poll may start the others.
+    /// The shell sends [`Input::Disallowed`] for each that the rules forbid *before* [`Input::Rules`], since
+    /// the next poll may start the others.
     pub fn ready_leases(&self, scheme: Scheme) -> impl Iterator<Item = &Lease> {
         let waiting = self.leases.waiting().iter().map(|(_, pending)| pending);
         let idle = self.leases.ready().iter().chain(waiting);
@@ -327,24 +333,21 @@ impl HostState {
         idle.map(|pending| &pending.lease).filter(of_rules)
     }
 
-    /// Whether an origin's rules are known and hold: what they forbid may end before they are asked for
-    /// anew. Without rules there is nothing to know.
+    /// Whether an origin's rules are known and valid, so that forbidden URLs may end without a new fetch.
+    /// Without robots.txt rules there is nothing to know.
     #[must_use]
     pub fn knows_rules(&self, scheme: Scheme, now: Timestamp) -> bool {
         !self.rules.is_off() && self.rules.allow_starts(scheme, now)
     }
 
-    /// Whether a lease waits to be told whose fault its failure was: what was reported of it is needed
-    /// when it ends.
+    /// Whether a lease waits for a case to be decided. Its report is needed when it ends.
     #[must_use]
     pub fn is_undecided(&self, lease: LeaseId) -> bool {
         let mut waiting = self.leases.waiting().iter();
         waiting.any(|(_, pending)| pending.id() == lease && pending.undecided.is_some())
     }
 
-    // Time and inputs that are not reports.
-
-    /// Lets everything happen that time alone makes happen.
+    /// Lets everything happen that depends on time alone.
     fn advance(&mut self, now: Timestamp) {
         while let Some(flying) = self.leases.expire(now) {
             self.lost(now, flying);
@@ -358,7 +361,7 @@ impl HostState {
         self.quota.roll(now);
         self.settle_tail(now);
         if self.parked.is_some_and(|park| park.until <= now) {
-            // Its true due time has come: one probe may find out.
+            // This is the park's true end: one probe may learn the host's state.
             self.parked = None;
             self.hold.reopen_for_probe();
             self.evidence.reopen(&self.hold);
@@ -366,7 +369,7 @@ impl HostState {
     }
 
     fn assign(&mut self, leases: Vec<Lease>) {
-        // An errand is no answer to what was asked of the store.
+        // An errand does not answer a request to the store.
         if !leases.first().is_some_and(|lease| lease.id.is_errand()) {
             self.credit = if leases.is_empty() { Credit::Empty } else { Credit::Idle };
         }
@@ -386,7 +389,7 @@ impl HostState {
     }
 
     fn granted(&mut self) {
-        // A grant that nobody asked for (a restart forgot the request) is handed back by the next poll.
+        // A grant without a request (a restart forgot it) is returned by the next poll.
         self.slot = Slot::Granted;
     }
 
@@ -408,7 +411,7 @@ impl HostState {
         self.slot_retry_at = self.slot_retry_at.max(until);
     }
 
-    /// Whoever refused is asked again a little later.
+    /// Waits before the next request for a slot, after one was refused.
     pub(super) fn pause_slots(&mut self, now: Timestamp) {
         self.slot_retry_at = now + (self.policy.backoff_bounds().min / SLOT_RETRY_PART).max(SLOT_RETRY_MIN);
     }
@@ -423,7 +426,7 @@ impl HostState {
         for lease in leases {
             self.leases.settle(*lease);
         }
-        // What was about to be said of them is no longer true.
+        // Outputs about these leases are no longer true.
         self.outbox.retain(|output| match output {
             Output::Deliver { lease, .. } | Output::Settle { lease, .. } => !leases.contains(&lease.id),
             _ => true,
@@ -435,13 +438,13 @@ impl HostState {
 
     fn drain(&mut self, now: Timestamp) {
         self.draining = true;
-        // There is nothing to start any more. A grant may never come, and one that comes late goes back.
+        // There is nothing to start any more. The grant may never come; one that comes late goes back.
         if self.slot == Slot::Asked {
             self.slot = Slot::None;
         }
         while let Some((due, mut pending)) = self.leases.take_any_idle() {
             if pending.undecided.is_some() {
-                // Nothing will tell in this run whose fault it was.
+                // Nothing will decide in this run whose fault it was.
                 pending.excuse(self.evidence.number);
             }
             let due = due.filter(|due| *due < Timestamp::NEVER).unwrap_or(now);

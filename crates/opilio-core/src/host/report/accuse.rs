@@ -1,4 +1,5 @@
-//! Accusations: when a failure opens a case, what it says in one, and when it is the URL's own.
+//! Accusations: when a failure opens a case, what it means in an open case, and when the URL itself is at
+//! fault.
 
 use super::super::blame::{Case, Charge};
 use super::super::hold::{Closing, Door};
@@ -9,8 +10,8 @@ use super::{Landing, Payer, Suspect, Who};
 use crate::time::Timestamp;
 
 impl HostState {
-    /// Whether the URL pays for this itself: the host answered a later start, or others since the URL
-    /// failed the last time.
+    /// Whether this failure counts against the URL: the host answered a later start, or answered others since
+    /// the URL's last failure.
     pub(super) fn is_own(&self, landing: Landing) -> bool {
         if self.hold.door != Door::Open {
             return false;
@@ -20,8 +21,8 @@ impl HostState {
             || failed_seq.is_some_and(|failed| self.evidence.well_after(failed))
     }
 
-    /// Whether so many different URLs were refused together that none of them is to blame: two others, or
-    /// one where a limiter explains it.
+    /// Whether so many different URLs were refused together that none of them is at fault: two others, or one
+    /// other if a limiter explains it.
     pub(super) fn is_crowd(&self, url: u32, seq: u32, clean: bool, excused: u16) -> bool {
         if excused >= EXCUSED_MAX {
             return false;
@@ -50,7 +51,7 @@ impl HostState {
         self.accuse_of(now, landing, charge, true, hold)
     }
 
-    /// Opens a case, or adds to the one that is open; `hold` says for how long the host is closed.
+    /// Opens a case, or adds to the open one; `hold` closes the host.
     pub(super) fn accuse_of(
         &mut self,
         now: Timestamp,
@@ -63,7 +64,7 @@ impl HostState {
         let strikes = self.hold.strikes;
         let closing = self.close(now, landing, reason_of_charge(charge), of_pace);
         if self.hold.door == Door::Open || self.parked.is_some() {
-            // Old news, or nothing to find out any more.
+            // The failure is outdated, or nothing is left to find out.
             hold(self, closing);
             return if self.parked.is_some() { Payer::Host } else { self.payer_of_old() };
         }
@@ -78,13 +79,13 @@ impl HostState {
         }
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
             if landing.probe || !matches!(landing.who, Who::Url { .. }) {
-                // Now it is closed in earnest.
+                // Now the host is held.
                 self.evidence.singles = 0;
                 (case.quiet, case.was_quiet) = (false, true);
                 self.hold.strikes = case.strikes_before + 1;
                 closing = Closing::New;
             } else if case.confirmed {
-                // Several were refused together: the next one waits a little.
+                // Several were refused together, so the next start waits a little.
                 self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
             }
         }
@@ -92,8 +93,7 @@ impl HostState {
         if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open }
     }
 
-    /// Whether a probe that was sent at once may have met one more refusal of a host that refuses by chance,
-    /// or a page that is broken in its own way.
+    /// Whether a probe sent at once may have met a chance refusal, or a broken page.
     pub(super) fn may_be_chance(&mut self, landing: Landing, charge: Charge) -> bool {
         let flaky = self.evidence.refuses_by_chance() && !landing.stated;
         let Some(case) = &mut self.evidence.case else { return false };
@@ -123,7 +123,7 @@ impl HostState {
             Some(Case { charge, seq, url, excused, again, flaky, strikes_before, ..Case::NEW });
     }
 
-    /// What this failure says in the open case.
+    /// Evaluates this failure in the open case.
     pub(super) fn testify(&mut self, landing: Landing, charge: Charge) {
         let has_witness = self.evidence.good.is_some() || !self.rules.is_off();
         let Some(case) = &mut self.evidence.case else { return };
@@ -132,7 +132,7 @@ impl HostState {
         let confirms = match landing.who {
             Who::Witness | Who::Rules => true,
             Who::Url { clean, .. } if first || !clean => false,
-            // Those that were refused together confirm each other; what fails otherwise may be broken, too.
+            // Refusals together confirm each other. A URL that fails otherwise may be broken, too.
             Who::Url { .. } => match charge {
                 Charge::Refused | Charge::Unreached => true,
                 Charge::Failed => landing.probe && (!has_witness || self.rules.is_off() && case.doubtful),
@@ -146,15 +146,15 @@ impl HostState {
         }
     }
 
-    /// The refusal that opened the case says that it is about the pace, or does not.
+    /// Notes whether the refusal that opened the case is about the pace.
     pub(super) fn note_of_pace(&mut self, landing: Landing, of_pace: bool) {
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.seq == Some(landing.seq)) {
             case.of_pace = of_pace;
         }
     }
 
-    /// A single refusal among successes may be chance: another URL is asked at once, or very soon where
-    /// this pace is new to the host.
+    /// Treats a single refusal among successes as possible chance: another URL is asked at once, or very soon
+    /// if the pace is new to the host.
     pub(super) fn doubt(&mut self, now: Timestamp, closing: Closing) {
         if closing == Closing::Same {
             return;
@@ -166,7 +166,7 @@ impl HostState {
         }
     }
 
-    /// Nothing is held for the case that was just opened, and nobody needs to be told.
+    /// Holds nothing for the case that was just opened, and reports no event.
     pub(super) fn be_quiet(&mut self) {
         if let Some(case) = &mut self.evidence.case {
             case.quiet = true;
@@ -178,8 +178,8 @@ impl HostState {
         Some(Suspect { url, seq: landing.seq, next: self.next_seq, in_a_row: 1 })
     }
 
-    /// Whether a failure tells of a closing that is over: it started before it, and the host has been
-    /// well since.
+    /// Whether a failure belongs to a closing that is over: it started before the closing ended, and the host
+    /// has answered since.
     pub(super) fn is_old_news(&self, landing: Landing) -> bool {
         self.hold.door == Door::Open && self.hold.preceded(landing.started)
     }
@@ -193,7 +193,8 @@ fn reason_of_charge(charge: Charge) -> HoldReason {
     }
 }
 
-/// A URL that was excused so often is not excused any more for what other URLs meet.
+/// A URL excused this often is no longer excused for failures of other URLs.
 const EXCUSED_MAX: u16 = 8;
-/// A pace that is new to the host is doubted for a quarter of the backoff's minimum (250 ms by default).
+/// With a pace new to the host, the next start waits for a quarter of the backoff's minimum (250 ms by
+/// default).
 pub(super) const YOUNG_PART: u32 = 4;

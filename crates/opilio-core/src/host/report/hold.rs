@@ -1,4 +1,4 @@
-//! Closings and holds: for how long the host is closed, and when it is put aside.
+//! Closings and holds: how long the host is closed, and when it is parked.
 
 use std::time::Duration;
 
@@ -50,7 +50,7 @@ impl HostState {
         }
         let mut most = self.hold.unstated_wait_max(now, self.policy.backoff_bounds());
         if self.evidence.case.is_some_and(|case| case.flaky && !case.confirmed) {
-            // Its pages fail now and then anyway, and this may be no more than that.
+            // Some of its pages fail anyway, and this may be one of them.
             most /= 3;
         }
         let chance = self.random.f64();
@@ -63,7 +63,7 @@ impl HostState {
         let strikes = u32::from(self.hold.strikes);
         let mut most = self.policy.strikes_max(self.answered);
         if self.hold.reason == HoldReason::Forbidden {
-            // Its waits grow more slowly.
+            // The waits for a firewall grow more slowly.
             most = most.saturating_mul(2);
         }
         if closing == Closing::New && strikes >= most {
@@ -87,7 +87,7 @@ impl HostState {
         }
     }
 
-    /// Takes note of a quota that an answer announces.
+    /// Records a quota that an answer announces.
     pub(super) fn hear_quota(&mut self, now: Timestamp, landing: Landing, hints: Hints) {
         if let Some(quota) = hints.quota {
             let unseen = self.starts_unseen(landing);
@@ -95,13 +95,13 @@ impl HostState {
         }
     }
 
-    /// A quota that an answer declares spent: closed until its reset, which needs no probe, since
+    /// Holds the host until the reset of a quota that an answer declares spent. No probe is needed, since
     /// nothing was refused.
     pub(super) fn keep_to_quota(&mut self, now: Timestamp, hints: Hints) {
         let Some(stated) = hints.quota.filter(|quota| quota.remaining == 0) else { return };
         let max = self.policy.hold_max();
         if stated.reset > max && self.parked.is_some() {
-            // This very answer may have put it aside: what it says counts all the same.
+            // This answer may itself have parked the host; its quota counts nevertheless.
             self.hold_until(now + max, HoldReason::QuotaSpent, false);
         } else if stated.reset > max {
             self.hold_as_stated(now, stated.reset, HoldReason::QuotaSpent);
@@ -110,8 +110,8 @@ impl HostState {
         }
     }
 
-    /// Starts that the server had not counted yet when it answered this one: those after it, and
-    /// those just before it, which may have been overtaken on the way.
+    /// Starts that the server had not counted when it answered this one: later starts, and starts just before
+    /// it that may have arrived later.
     pub(super) fn starts_unseen(&self, landing: Landing) -> u32 {
         let after = self.next_seq.wrapping_sub(landing.seq).saturating_sub(1);
         let overtaken =
@@ -122,5 +122,5 @@ impl HostState {
     }
 }
 
-/// Starts that are closer than this can overtake each other on the way.
+/// Starts closer together than this can overtake each other on the network.
 const OVERTAKING: Duration = Duration::from_millis(50);

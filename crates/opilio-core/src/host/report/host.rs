@@ -1,4 +1,4 @@
-//! What an outcome means for the host: it is well, it refuses, it cannot be reached, it fails, it forbids.
+//! What an outcome means for the host: it is well, refuses, cannot be reached, fails, or forbids.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Verdict};
 
 impl HostState {
-    /// The host answered, and did not turn the request away.
+    /// The host answered and did not turn the request away.
     pub(super) fn welcome(
         &mut self,
         now: Timestamp,
@@ -42,13 +42,13 @@ impl HostState {
             self.let_forbidden_pay(landing.seq);
         }
         if let (Verdict::Redirect, Some(wait)) = (proposal.verdict, proposal.hints.retry_after) {
-            // RFC 9110 §10.2.3: the host asks for a wait before the target is asked for.
+            // RFC 9110 §10.2.3: the server states a wait before the redirect's target is requested.
             self.hold_as_stated(now, wait, HoldReason::Page);
         }
         payer
     }
 
-    /// The host is well, whatever it thinks of that URL.
+    /// The host is well, whatever the answer says about the URL.
     pub(super) fn well(&mut self, now: Timestamp, landing: Landing) -> Payer {
         self.pace.remember(false);
         self.evidence.note_well(landing.seq);
@@ -58,7 +58,7 @@ impl HostState {
         if landing.probe || early {
             self.open(now, landing);
         }
-        // What was under way before a closing proves nothing about the time since.
+        // Requests in flight before a closing prove nothing about the time since.
         if self.hold.door == Door::Open {
             if landing.who == Who::Witness {
                 self.end_tail();
@@ -76,7 +76,8 @@ impl HostState {
         Payer::Nobody
     }
 
-    /// A probe was answered. The next start comes one spacing later, and at full speed one by one.
+    /// Opens the host after its probe was answered. The next start comes one spacing later; at full speed,
+    /// starts come one at a time.
     pub(super) fn open(&mut self, now: Timestamp, probe: Landing) {
         if self.hold.door == Door::Open {
             return;
@@ -88,7 +89,7 @@ impl HostState {
             start.is_some_and(|(url, seq)| self.is_crowd(url, seq, !case.again, case.excused))
         };
         if self.evidence.case.as_ref().is_some_and(crowd) {
-            // So many different URLs were refused that none of them is to blame.
+            // So many different URLs were refused that none of them is at fault.
             self.leases.excuse(self.evidence.number, self.limits.order);
         }
         let case = self.evidence.case;
@@ -107,7 +108,8 @@ impl HostState {
         }
     }
 
-    /// Takes over what was learnt of the pace. A limiter explains the refusals, then: nobody pays for them.
+    /// Adopts the learnt pace. If there is one, a limiter explains the refusals, and they count against no
+    /// URL.
     pub(super) fn take_pace(&mut self, learnt: Option<f64>) {
         if let Some(per_second) = learnt {
             self.leases.forgive_refusals(self.limits.order);
@@ -119,7 +121,7 @@ impl HostState {
         self.refresh_spacing();
     }
 
-    /// What the closing that is over says about the pace: a new ceiling, if any.
+    /// Learns the pace from the closing that is over; returns a new ceiling, if any.
     pub(super) fn learn_pace(
         &mut self,
         now: Timestamp,
@@ -137,7 +139,7 @@ impl HostState {
             Some(Case {
                 confirmed: false, charge: Charge::Refused, again: false, strikes_before, ..
             }) if self.pace.fits_window(stated, probe.started) => {
-                // The server itself said so.
+                // The server stated the wait itself.
                 self.hold.strikes = strikes_before;
                 self.pace.opened(now, start, stated, asked, 1)
             }
@@ -160,7 +162,7 @@ impl HostState {
         }
     }
 
-    /// 429 or 503, or what the policy takes for one: the host said "wait".
+    /// A 429, a 503, or a status that the policy counts as a refusal.
     pub(super) fn refuse(
         &mut self,
         now: Timestamp,
@@ -171,7 +173,7 @@ impl HostState {
         self.pace.remember(false);
         let spent = hints.quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
         let stated = hints.retry_after.max(spent);
-        // A 503 says nothing about the pace, a 429 does.
+        // A 429 is about the pace, a 503 is not.
         let of_pace = !matches!(outcome, Outcome::Answered(503));
         if let Who::Url { url, clean: true, .. } = landing.who {
             self.evidence.note_refused(url, landing.seq);
@@ -211,7 +213,7 @@ impl HostState {
             }
         });
         if self.parked.is_none() && self.hold.door == Door::Open {
-            // It tells of a closing that is over, and states that it is not.
+            // It belongs to a closing that seemed over, and states that it is not.
             self.hold.distrust();
             self.open_case(landing, Charge::Refused, self.hold.strikes);
             return Payer::Open;
@@ -219,8 +221,8 @@ impl HostState {
         payer
     }
 
-    /// At a host that refuses by chance, a single refusal is treated as a failure: the next one in a row, of
-    /// another URL, makes it the host's.
+    /// Whether this is another single refusal at a host that refuses by chance. There a refusal is treated as
+    /// a failure: the next one in a row, of another URL, makes it the host's.
     pub(super) fn is_one_more_single(&mut self, landing: Landing) -> bool {
         let Who::Url { url, .. } = landing.who else { return false };
         let in_a_row = self.suspect.is_some_and(|suspect| suspect.url != url);
@@ -234,7 +236,7 @@ impl HostState {
         true
     }
 
-    /// One page is refused, and others are not. What it states is kept to all the same.
+    /// Holds the host although only one page is refused: a stated wait is always kept.
     pub(super) fn hold_for_page(&mut self, now: Timestamp, stated: Option<Duration>, of_pace: bool) {
         if let Some(wait) = stated {
             self.hold_as_stated(now, wait, HoldReason::Page);
@@ -244,7 +246,7 @@ impl HostState {
         }
     }
 
-    /// It could not be reached.
+    /// The host could not be reached.
     pub(super) fn unreachable(&mut self, now: Timestamp, landing: Landing) -> Payer {
         if self.is_old_news(landing) {
             return self.payer_of_old();
@@ -258,7 +260,7 @@ impl HostState {
         })
     }
 
-    /// A failure of the URL's own, unless another one failed just before.
+    /// The URL failed. Counts against the host if other URLs failed just before.
     pub(super) fn failed(&mut self, now: Timestamp, landing: Landing) -> Payer {
         self.pace.remember(true);
         if self.is_old_news(landing) {
@@ -287,7 +289,7 @@ impl HostState {
         self.suspect_host(now, landing)
     }
 
-    /// Failures of different URLs in a row.
+    /// Different URLs failed in a row, so the host is suspected.
     pub(super) fn suspect_host(&mut self, now: Timestamp, landing: Landing) -> Payer {
         let of_pace = self.pace.fails_often();
         let first = self.suspect;
@@ -295,7 +297,7 @@ impl HostState {
         let flaky = first.is_some_and(|first| self.pace.failures_of_host(first.in_a_row) > Pace::IN_A_ROW);
         let payer = self.accuse_of(now, landing, Charge::Failed, of_pace, |host, closing| {
             if was_open && flaky {
-                // Many of its pages fail: that one more does is no reason to wait long.
+                // Many of its pages fail, so one more is no reason for a long wait.
                 host.be_quiet();
                 host.hold.wait(now + host.policy.backoff_bounds().min / YOUNG_PART);
             } else {
@@ -303,13 +305,14 @@ impl HostState {
             }
         });
         if let Some(Suspect { seq, .. }) = first {
-            // What the host refuses, it refused the first of them already.
+            // If the host refuses these URLs, it already refused the first of them.
             self.pace.refused_from(seq);
         }
         payer
     }
 
-    /// 401 or 403: an answer, unless it is one of a run that came over a host that was welcoming.
+    /// Takes in a 401 or 403. It is an ordinary answer, unless it belongs to a run at a host that was
+    /// welcoming before.
     pub(super) fn forbid(&mut self, now: Timestamp, landing: Landing, proposal: Proposal) -> Payer {
         let walled = self.evidence.case.is_some_and(|case| case.charge == Charge::Forbidden);
         let tail = landing.who == Who::Witness && self.evidence.case.is_none();
@@ -336,10 +339,10 @@ impl HostState {
         Payer::Walled
     }
 
-    /// Whether a kept-alive connection was more likely broken to refuse the request than for its age,
-    /// as by a host that has lately refused others so: it is a failure then, though not the URL's. A
-    /// probe comes late enough for any connection to have aged, and those that are closed together, as
-    /// when a server starts anew, are one event.
+    /// Whether the host likely broke a kept-alive connection to refuse the request, instead of closing it for
+    /// its age: it refused other requests that way lately. Then it is a failure, though not the URL's. A
+    /// probe comes late enough for any connection to be too old. Connections closed together, as by a
+    /// server's restart, are one event.
     pub(super) fn may_be_meant(&self, now: Timestamp, landing: Landing, outcome: Outcome) -> bool {
         outcome == Outcome::Failed(Fault::StaleConnection)
             && !landing.probe
@@ -359,9 +362,9 @@ impl HostState {
     }
 }
 
-/// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a ramp after a hold.
+/// A spacing below 1/20 of the backoff's minimum (50 ms by default) needs a slow start after a hold.
 const HERD_PART: u32 = 20;
-/// Fewer refusals of one closing may be chance.
+/// Fewer refusals in one closing may be chance.
 const REFUSED_MIN: u16 = 2;
-/// The same where pages fail, or are refused, now and then.
+/// The same at a host whose pages fail or are refused now and then.
 const REFUSED_MIN_FLAKY: u16 = 5;

@@ -1,10 +1,10 @@
-//! What a report means: for the host (hold, strikes, pace) and for its URL (again, or how it ends).
+//! Evaluates a report: for the host (hold, strikes, pace) and for its URL (another attempt, or its end).
 //!
-//! Two questions are answered one after the other. Who pays? Only other URLs can tell: see `blame.rs`.
-//! And then: what becomes of the lease? The fetcher proposed it; the host makes a `GiveUp` a `Retry`
-//! where it pays itself and the request may be repeated.
+//! Two questions are answered in turn. First, whose fault was the outcome? Only other URLs can tell, see
+//! `blame.rs`. Second, what becomes of the lease? The fetcher proposes a verdict. The host turns a `GiveUp`
+//! into a `Retry` if the host is at fault and the request is repeatable.
 //!
-//! `host.rs` says what an outcome means for the host, `accuse.rs` when it opens a case, `hold.rs` for how long
+//! `host.rs` evaluates an outcome for the host, `accuse.rs` decides when it opens a case, `hold.rs` how long
 //! the host is closed, `url.rs` what becomes of the URL, and `rules.rs` what a robots.txt means.
 
 mod accuse;
@@ -31,51 +31,51 @@ struct Landing {
     started: Timestamp,
     probe: bool,
     who: Who,
-    /// It states a wait.
+    /// The answer states a wait.
     stated: bool,
 }
 
-/// What was asked for.
+/// The kind of request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Who {
-    /// A URL, the start of it that failed last, and whether nothing was known against it.
+    /// A URL, its last failed start, whether it has never failed, and how often it was excused.
     Url { url: u32, failed_seq: Option<u32>, clean: bool, excused: u16 },
-    /// robots.txt, for its rules.
+    /// robots.txt, to learn its rules.
     Rules,
-    /// What was answered before, to learn whose fault failures were.
+    /// A repeated request that was answered before, to learn whose fault failures were.
     Witness,
 }
 
-/// A URL that failed, so that the next one to fail makes it the host's failure.
+/// A URL that failed; the next URL to fail makes it the host's failure.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Suspect {
     url: u32,
     /// The number of its start.
     pub(in crate::host) seq: u32,
-    /// The next start when it failed: those before it were under way with it.
+    /// The number of the next start at the time of the failure: earlier starts were in flight then.
     next: u32,
-    /// Different URLs that have failed in a row, as far as that can be told from the last one.
+    /// How many different URLs failed in a row, as far as the last one shows.
     in_a_row: u8,
 }
 
-/// Who pays for an outcome, after the host has had its say.
+/// Against whom an outcome counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Payer {
     Url,
     Host,
-    /// The URL, unless the open case is found to be the host's.
+    /// The URL, unless the open case turns out to be the host's fault.
     Open,
-    /// It was forbidden, and perhaps not for its own sake.
+    /// Undecided: a 401 or 403 that may come from a firewall.
     Walled,
     Nobody,
 }
 
 impl HostState {
-    /// So many 401 or 403 in a row are worth an event.
+    /// This many 401 or 403 in a row are worth an event.
     pub const FORBIDDEN_IN_A_ROW: u8 = 10;
 
     pub(super) fn report(&mut self, now: Timestamp, lease: LeaseId, outcome: Outcome, proposal: Proposal) {
-        // Reports of leases that expired meanwhile are too late to mean anything.
+        // A report after the lease's deadline is ignored.
         let Some(flying) = self.leases.land(lease) else { return };
         let outcome = Self::not_of_age(&flying.pending, outcome, proposal);
         let InFlight { mut pending, seq, started, probe, settled, .. } = flying;
@@ -98,7 +98,7 @@ impl HostState {
         }
         let payer = self.learn(now, landing, Some(&pending), outcome, proposal);
         if who == Who::Witness {
-            // It is nobody's page.
+            // A witness's page goes to no spider.
             self.settle(pending, Ending::Return);
             return;
         }
@@ -116,7 +116,7 @@ impl HostState {
         self.dispose(now, pending, seq, outcome, proposal, payer);
     }
 
-    /// One connection may die of its age. Under a URL that failed before it was broken.
+    /// One connection may die of its age. Under a URL that failed before, a dead connection was broken.
     fn not_of_age(pending: &Pending, outcome: Outcome, proposal: Proposal) -> Outcome {
         let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
         if stale && pending.has_failed() {
@@ -125,7 +125,7 @@ impl HostState {
         outcome
     }
 
-    /// The lease's deadline has passed: whoever fetched it is gone.
+    /// The lease's deadline has passed, so its fetcher is gone.
     pub(super) fn lost(&mut self, now: Timestamp, flying: InFlight) {
         if flying.probe {
             self.hold.unprobe();
@@ -147,7 +147,7 @@ impl HostState {
         self.free_retry(now, pending, min);
     }
 
-    /// Nothing was sent: the lease is as ready as before, only the start is spent.
+    /// Nothing was sent: the lease is ready again, and the start stays spent.
     pub(super) fn undelivered(&mut self, now: Timestamp, lease: LeaseId) {
         let Some(flying) = self.leases.land(lease) else { return };
         if flying.probe {
@@ -161,7 +161,7 @@ impl HostState {
         }
     }
 
-    /// Takes in what an outcome says about the host, and says who pays for it.
+    /// Takes in what an outcome says about the host; returns against whom it counts.
     fn learn(
         &mut self,
         now: Timestamp,
@@ -179,7 +179,7 @@ impl HostState {
                 self.forbid(now, landing, proposal)
             }
             Blame::Success | Blame::Neutral => self.welcome(now, landing, pending, outcome, proposal),
-            // A policy that takes a 500 for a page has no quarrel with it.
+            // The policy accepts this status as a page.
             Blame::Url if wanted => self.welcome(now, landing, pending, outcome, proposal),
             Blame::Refusal => self.refuse(now, landing, outcome, proposal.hints),
             Blame::Host => self.unreachable(now, landing),
@@ -189,7 +189,7 @@ impl HostState {
                 if landing.probe {
                     self.hold.unprobe();
                 } else if outcome == Outcome::Failed(Fault::StaleConnection) {
-                    // Another URL goes first: should its new connection be broken too, it was no age.
+                    // Another URL goes first. If its new connection breaks, too, age was not the cause.
                     self.suspect = self.suspect.or(self.suspect_of(landing));
                 }
                 Payer::Nobody
@@ -202,7 +202,7 @@ impl HostState {
     }
 }
 
-/// The word for what a URL suffered.
+/// The stable word for a URL's failure.
 fn reason_of(outcome: Outcome) -> Reason {
     match outcome {
         Outcome::Answered(status) | Outcome::Redirected(status) => Reason::of_status(status),
@@ -210,11 +210,11 @@ fn reason_of(outcome: Outcome) -> Reason {
     }
 }
 
-/// 32 of the fingerprint's bits are enough to tell a few neighbours apart. Its upper ones are those of the
+/// The 32 lowest bits of the fingerprint, enough to tell a few URLs apart. Its upper bits are equal within a
 /// host.
 fn fold(fingerprint: u128) -> u32 {
     fingerprint as u32
 }
 
-/// Our own failures of one URL in a row before it ends: with growing waits, some ten minutes.
+/// Failures on the crawler's side in a row that end a URL; with growing waits, after some ten minutes.
 pub(super) const OURS_MAX: u8 = 16;

@@ -1,4 +1,4 @@
-//! What a fetch of robots.txt means, for the host and for the leases that wait for its rules.
+//! Evaluates a fetch of robots.txt, for the host and for the leases that wait for its rules.
 
 use std::time::Duration;
 
@@ -24,15 +24,15 @@ impl HostState {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         let Fetching { seq, started, probe, away, .. } = fetching;
         let landing = Landing { seq, started, probe, who: Who::Rules, stated: true };
-        // What another host says of its quota is not about this one.
+        // Another host's quota does not apply to this one.
         if !away {
             self.hear_quota(now, landing, hints);
         }
         match answer {
             RulesAnswer::Known { crawl_delay, expires_in } => {
                 self.know_rules(now, scheme, crawl_delay.unwrap_or_default(), expires_in);
-                // What another host said proves nothing of this one: should its door be closed, the
-                // first of the leases that may start now is the probe.
+                // Another host's answer proves nothing about this one. If the door is closed, the first lease
+                // that may start is the probe.
                 if !away {
                     self.answered = true;
                     self.well(now, landing);
@@ -75,10 +75,11 @@ impl HostState {
         self.refresh_spacing();
     }
 
-    /// robots.txt was redirected: one more fetch, here or elsewhere, but not for ever.
+    /// Follows a redirect of robots.txt: one more fetch, here or elsewhere, up to a maximum.
     ///
-    /// A hop says that the host answers, not that its rules can be had: it forgives no strike and opens
-    /// no door. Otherwise a redirect to what always fails would be asked for without end, and at once.
+    /// A hop shows that the host answers, not that its rules can be fetched. So it forgives no strike and
+    /// opens no door; otherwise a redirect to a target that always fails would be requested at once and for
+    /// ever.
     fn follow_rules(&mut self, now: Timestamp, scheme: Scheme, next: Known) {
         if self.rules.fetching(scheme).is_some_and(|fetching| fetching.probe) {
             self.hold.unprobe();
@@ -92,8 +93,8 @@ impl HostState {
         }
     }
 
-    /// The host that the rules were redirected to gave none, or nothing in time: this one is closed as if
-    /// it had given none itself. Its pace has learnt nothing.
+    /// The host that robots.txt redirects to gave no rules, or not in time. This host is closed as if it had
+    /// failed itself, but its pace learns nothing.
     fn rules_unavailable_elsewhere(
         &mut self,
         now: Timestamp,
@@ -107,7 +108,7 @@ impl HostState {
             self.end_origin(scheme, fault.reason());
         }
         if self.hold.door == Door::Probing {
-            // It is closed anyway, and what the probe finds out comes first.
+            // The host is closed anyway, and the probe's result comes first.
             self.rules.of_mut(scheme).known = Known::Unknown(now + self.policy.backoff_bounds().min);
             return;
         }
@@ -116,7 +117,8 @@ impl HostState {
         });
     }
 
-    /// Nothing may be fetched while the rules cannot be (RFC 9309 §2.3.1.4): that is the host's fault.
+    /// The rules cannot be fetched, so nothing may be fetched (RFC 9309 §2.3.1.4): that counts as the host's
+    /// fault.
     fn rules_unavailable(
         &mut self,
         now: Timestamp,
@@ -146,7 +148,7 @@ impl HostState {
         }
     }
 
-    /// What fails on our side is not asked for ever: what waits for the rules ends as a lease would.
+    /// Bounds failures on the crawler's side: after too many, the leases that wait for the rules end.
     fn count_ours(&mut self, scheme: Scheme, outcome: Outcome) {
         let origin = self.rules.of_mut(scheme);
         if outcome.blame() != Blame::Ours {
@@ -160,7 +162,7 @@ impl HostState {
         }
     }
 
-    /// Asking again would change nothing: what waits for this origin's rules ends for the same reason.
+    /// A retry changes nothing, so all leases that wait for this origin's rules end with the same reason.
     fn end_origin(&mut self, scheme: Scheme, reason: Reason) {
         let waiting: Vec<_> = self.ready_leases(scheme).map(|lease| lease.id).collect();
         for lease in waiting {
@@ -170,7 +172,7 @@ impl HostState {
         }
     }
 
-    /// From when on rules may be fetched again; the hold counts besides.
+    /// From when on rules may be fetched again; the hold applies, too.
     fn rules_retry(&self, now: Timestamp, scheme: Scheme, outcome: Outcome) -> Timestamp {
         match outcome {
             Outcome::Failed(Fault::Proxy | Fault::Ours | Fault::Lost) => {
@@ -181,7 +183,7 @@ impl HostState {
         }
     }
 
-    /// Nobody said in time what came of a fetch of rules.
+    /// A fetch of rules had no result in time.
     pub(in crate::host) fn rules_lost(&mut self, now: Timestamp, scheme: Scheme) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         if fetching.away {
@@ -210,7 +212,7 @@ impl HostState {
     }
 }
 
-/// Rules that expire at once would let no lease start ever.
+/// The least validity: rules that expired at once would never let a lease start.
 const RULES_HOLD_MIN: Duration = Duration::from_secs(60);
-/// How long a robots.txt that redirects for ever counts as absent.
+/// How long a robots.txt with endless redirects counts as absent.
 const RULES_HOLD_DEFAULT: Duration = Duration::from_secs(3_600);

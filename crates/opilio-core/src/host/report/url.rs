@@ -1,4 +1,4 @@
-//! What becomes of the URL: it is handed on, tried again, or waits to be told whose fault it was.
+//! What becomes of the URL: it is handed on, tried again, or waits until a case is decided.
 
 use std::time::Duration;
 
@@ -56,14 +56,14 @@ impl HostState {
             Verdict::Retry { after } => {
                 self.charge(&mut pending, seq, outcome);
                 pending.refusals += u16::from(outcome.blame() == Blame::Refusal);
-                // It has paid: no case gives that back.
+                // The failure counts, and no case takes that back.
                 pending.case = None;
                 self.again(now, pending, after);
             }
         }
     }
 
-    /// Charges a failure to the open case, and to the URL unless it was ours.
+    /// Counts a failure in the open case, and against the URL unless the crawler was at fault.
     fn charge(&self, pending: &mut Pending, seq: u32, outcome: Outcome) {
         if outcome.blame() != Blame::Refusal {
             pending.fault = Some(reason_of(outcome));
@@ -73,7 +73,7 @@ impl HostState {
         }
     }
 
-    /// The host pays: the URL uses up no attempt, and is not given up while it may be repeated.
+    /// The host is at fault: the URL uses up no attempt, and a repeatable request is not given up.
     pub(super) fn dispose_of_innocent(
         &mut self,
         now: Timestamp,
@@ -93,7 +93,7 @@ impl HostState {
         }
     }
 
-    /// It is open who pays: the URL is charged for the time being, and waits for its end if this is one.
+    /// The fault is undecided: the failure counts provisionally, and a URL without attempts left waits.
     pub(super) fn dispose_of_suspect(
         &mut self,
         now: Timestamp,
@@ -108,10 +108,10 @@ impl HostState {
         pending.refusals += u16::from(outcome.blame() == Blame::Refusal);
         match proposal.verdict {
             Verdict::GiveUp(reason) if is_final(outcome, proposal) => self.fail(pending, reason),
-            // It put its host aside, and ends for that.
+            // Its answer parked the host, so the URL ends with that reason.
             Verdict::GiveUp(_) if self.parked.is_some() => self.again(now, pending, Duration::ZERO),
             Verdict::GiveUp(_) if self.draining => {
-                // Nothing will tell in this run.
+                // Nothing will decide it in this run.
                 pending.excuse(self.evidence.number);
                 self.give_back(pending, Some(now));
             }
@@ -124,7 +124,7 @@ impl HostState {
         }
     }
 
-    /// Something of ours failed, which is free but not for ever.
+    /// Retries free of charge after a failure on the crawler's side, a limited number of times.
     pub(super) fn free_retry(&mut self, now: Timestamp, mut pending: Pending, after: Duration) {
         pending.ours = pending.ours.saturating_add(1);
         if pending.ours >= OURS_MAX {
@@ -140,7 +140,7 @@ impl HostState {
         self.again(now, pending, after.max(wait));
     }
 
-    /// One more attempt: here if it is due soon or the host is closed anyway, else by the store.
+    /// Makes one more attempt: here if it is due soon or the host is closed anyway, else through the store.
     pub(super) fn again(&mut self, now: Timestamp, pending: Pending, after: Duration) {
         let due = now + after;
         if self.parked.is_some() {
@@ -173,7 +173,7 @@ impl HostState {
     }
 }
 
-/// Whether another request would change nothing, or may not be sent.
+/// Whether another request would change nothing, or must not be sent.
 fn is_final(outcome: Outcome, proposal: Proposal) -> bool {
     let permanent = matches!(outcome, Outcome::Failed(Fault::NoSuchName | Fault::Certificate));
     permanent || !proposal.repeatable

@@ -187,17 +187,17 @@ fn an_outage_at_the_end_loses_nothing() {
                 let mut rig = host(rules, retries, 10);
                 let from = ms(50 * (10 - left) + 20);
                 let until = from + secs(20);
-                let mut knocks = 0;
+                let mut probes = 0;
                 rig.serve(ms(120_000), LATENCY, |at, _| {
                     if at < from || at >= until {
                         return OK;
                     }
-                    knocks += 1;
+                    probes += 1;
                     down
                 });
                 let what = format!("{rules:?}, {down:?}, {left} left, {retries} retries");
                 assert_eq!(rig.pages(), 10, "{what}: {:?}", rig.delivered);
-                assert!(knocks <= 15, "{what}: {knocks} knocks");
+                assert!(probes <= 15, "{what}: {probes} probes");
             }
         }
     }

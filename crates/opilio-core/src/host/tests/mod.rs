@@ -281,19 +281,19 @@ fn a_restart_counts_as_a_start() {
 }
 
 #[test]
-fn an_outage_costs_no_attempt_and_few_knocks() {
+fn an_outage_costs_no_attempt_and_few_probes() {
     let mut rig = Rig::new(HostPolicy::new().rate(per_minute(300)).in_flight(4));
     rig.assign(1..60);
     let outage = ms(4_000)..ms(24_000);
-    let mut knocks = 0;
+    let mut probes = 0;
     rig.serve(ms(120_000), Duration::from_millis(20), |at, _| {
         if outage.contains(&at) {
-            knocks += 1;
+            probes += 1;
             return fault(Fault::Reset);
         }
         OK
     });
-    assert!(knocks <= 15, "{knocks}");
+    assert!(probes <= 15, "{probes}");
     assert_eq!(rig.pages(), 59, "nothing is lost");
     let back = rig.starts.iter().map(|(at, _)| *at).find(|at| *at >= outage.end).unwrap();
     assert!(back.since(outage.end) <= secs(15), "{back:?}");
@@ -386,17 +386,17 @@ fn a_host_that_refuses_by_resets_is_found_out_at_the_second_broken_connection() 
     let mut rig = Rig::new(fast());
     rig.assign(1..100);
     let closings = [ms(1_000)..ms(2_000), ms(6_000)..ms(7_000)];
-    let mut first_knocks = [0, 0];
+    let mut first_probes = [0, 0];
     let mut kept_alive = false;
     rig.serve(ms(60_000), Duration::from_millis(5), |at, _| {
         let broken = if kept_alive { Fault::StaleConnection } else { Fault::Reset };
         let closing = closings.iter().position(|closing| closing.contains(&at));
         kept_alive = closing.is_none();
         let Some(closing) = closing else { return OK };
-        first_knocks[closing] += usize::from(at.since(closings[closing].start) < ms(600).since(ms(0)));
+        first_probes[closing] += usize::from(at.since(closings[closing].start) < ms(600).since(ms(0)));
         fault(broken)
     });
-    assert_eq!(first_knocks, [2, 2], "a connection may die of age, but not two in a row");
+    assert_eq!(first_probes, [2, 2], "a connection may die of age, but not two in a row");
     assert_eq!(rig.pages(), 99, "nothing is lost");
     let most = rig.delivered.iter().map(|(_, _, attempts)| *attempts).max().unwrap();
     assert!(most <= 2, "only the first failure was a URL's own");

@@ -30,14 +30,14 @@ fn a_wall_over_a_welcoming_host_is_sat_out_and_loses_nothing() {
         for (code, seconds) in [(403, 30), (401, 30), (403, 120)] {
             let mut rig = host(rules, 64);
             let wall = ms(2_000)..ms(2_000) + secs(seconds);
-            let mut knocks = 0;
+            let mut probes = 0;
             rig.serve(ms(400_000), LATENCY, |at, _| {
-                knocks += usize::from(wall.contains(&at));
+                probes += usize::from(wall.contains(&at));
                 if wall.contains(&at) { status(code) } else { OK }
             });
             let what = format!("{rules:?}, {code} for {seconds} s");
             assert_eq!(rig.pages(), 64, "{what}");
-            assert!(knocks <= 25, "{what}: {knocks} knocks");
+            assert!(probes <= 25, "{what}: {probes} probes");
             let back = rig.starts.iter().find(|(at, _)| *at >= wall.end).unwrap().0;
             assert!(back.since(wall.end) <= secs(15), "{what}: back after {:?}", back.since(wall.end));
             let held =
