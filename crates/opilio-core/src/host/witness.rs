@@ -1,8 +1,8 @@
-//! An observer that keeps its own books about a host and says when an invariant breaks.
+//! An observer that keeps its own record of a host and reports each broken invariant.
 //!
-//! It sees what goes into a host and what comes out, and derives starts, holds, places and attempts
-//! from that alone. Of the host's own view it uses only what cannot be seen from outside (the
-//! spacing in force, how many leases it counts where), and compares.
+//! It sees a host's inputs and outputs, and derives starts, holds, places and attempts from them alone. From
+//! the host itself it reads only values that are invisible from outside (the spacing in force, the counts of
+//! leases), to compare them.
 
 use std::time::Duration;
 
@@ -31,26 +31,26 @@ pub struct Witness {
     in_flight_max: usize,
     hold_max: Duration,
     slot_pause: Duration,
-    /// Starts of URLs, and of robots.txt too.
+    /// Starts of URLs, and of robots.txt, too.
     urls: Pacer,
     all: Pacer,
     last_start: Option<Timestamp>,
-    /// The budget is measured from here at the latest.
+    /// The budget counts from here at the latest.
     resumed_at: Option<Timestamp>,
     slot_refused_until: Timestamp,
     crawl_delay: [Duration; 2],
-    /// The robots.txt fetches under way.
+    /// The robots.txt fetches in flight.
     rules_out: [Option<RulesOut>; 2],
-    /// Until when the rules are awaited that were redirected to another host.
+    /// Until when each origin waits for rules that were redirected to another host.
     rules_away: [Option<Timestamp>; 2],
-    /// How often each robots.txt failed in a row for a reason of ours, and until when it rests for that.
+    /// How often each robots.txt failed in a row on the crawler's side, and until when it rests for that.
     rules_ours: [u32; 2],
     rules_rest: [Timestamp; 2],
     backoff: Backoff,
     /// Redirects of each robots.txt so far.
     hops: [u8; 2],
     crawl_delay_max: Duration,
-    /// Until when the server asked for silence, or the host said that it keeps it.
+    /// The end of the wait that the server stated, or that the host announced.
     hold_end: Timestamp,
     hold_shown: Timestamp,
     /// Between a closing and `Opened`: only a probe may start.
@@ -60,19 +60,19 @@ pub struct Witness {
     /// The latest start whose answer announced a quota.
     quota_of: Option<Timestamp>,
     leases: Vec<Seen>,
-    /// Requests that the host makes as a witness: the start of each.
+    /// Requests that the host makes as a witness, each with its start.
     witnesses: Vec<(LeaseId, Timestamp, Timestamp, bool)>,
-    /// What failed since a later start was answered.
+    /// The failures since the last later start that was answered.
     trouble: Option<Trouble>,
     /// The latest start that was answered.
     well: Option<Timestamp>,
     /// Unwelcome outcomes so far.
     unwelcome: u32,
-    /// It was put aside, and no probe has been answered since.
+    /// The host was parked, and no probe has been answered since.
     reopened: bool,
-    /// One bit for each of the last twelve URLs that were asked for the first time: 1 was refused.
+    /// One bit for each of the last twelve first requests of a URL: 1 means refused.
     first_asks: u16,
-    /// Starts so far, and the last two URLs that were refused, after so many starts each.
+    /// Starts so far, and the last two refused URLs, each with the number of starts at that time.
     starts: u32,
     refused: [Option<(u128, u32)>; 2],
     door_open: bool,
@@ -80,7 +80,7 @@ pub struct Witness {
     closed_at: Option<Timestamp>,
 }
 
-/// A lease as seen from outside.
+/// A lease as visible from outside.
 #[derive(Clone, Debug)]
 struct Seen {
     id: LeaseId,
@@ -89,27 +89,27 @@ struct Seen {
     place: Place,
     /// It was started in this stay.
     started: bool,
-    /// Kept-alive connections that died under it since it last failed otherwise.
+    /// Kept-alive connections that died under it since its last other failure.
     stale: u16,
     /// Requests that the server may have seen.
     requests: u16,
-    /// Attempts that it has used up at least, and at most.
+    /// The least and the greatest number of attempts that it may have used up.
     attempts: (u16, u16),
-    /// Failures that count against it if the trouble that goes on is its own, and for which no later
-    /// start was answered yet; the latest start that failed, and when it did.
+    /// Failures that count against it if the present trouble turns out to be its own, since no later start
+    /// was answered yet; its latest failed start, and the time of that failure.
     open: u16,
     failed: Option<(Timestamp, Timestamp)>,
-    /// The last outcome was the host's doing, and the request may be repeated.
+    /// Its last outcome was the host's fault, and the request is repeatable.
     innocent: bool,
-    /// Its last outcome may be its last.
+    /// Its last outcome may end it.
     may_end: bool,
-    /// Over as far as the store goes; only its request is still under way.
+    /// The store has settled it; only its request is still in flight.
     settled: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// Ready or waiting: the host knows which.
+    /// Ready or waiting: only the host knows which.
     Idle,
     InFlight {
         started: Timestamp,
@@ -119,7 +119,7 @@ enum Place {
     Parsed,
 }
 
-/// A fetch of rules under way.
+/// A fetch of rules in flight.
 #[derive(Clone, Copy, Debug)]
 struct RulesOut {
     started: Timestamp,
@@ -127,16 +127,16 @@ struct RulesOut {
     probe: bool,
 }
 
-/// Failures since a start was answered that began after the last of them.
+/// Failures since the last start that began after them and was answered.
 #[derive(Clone, Copy, Debug)]
 struct Trouble {
-    /// What failed first; `None` is robots.txt, or a witness.
+    /// The first failure; `None` is robots.txt or a witness.
     first: Option<u128>,
-    /// Something else failed, too.
+    /// Another URL failed, too.
     others: bool,
-    /// A probe showed that it is the host's.
+    /// A probe showed that the host is at fault.
     confirmed: bool,
-    /// When something failed last.
+    /// The time of the last failure.
     last: Timestamp,
 }
 
@@ -161,7 +161,7 @@ impl Pacer {
 }
 
 impl Witness {
-    /// A witness of a host with this policy.
+    /// A witness for a host with this policy.
     #[must_use]
     pub fn new(policy: &HostPolicy) -> Self {
         Self {
@@ -202,14 +202,14 @@ impl Witness {
         }
     }
 
-    /// Leases that have not ended yet, in whatever place.
+    /// Leases that have not ended yet, wherever they are.
     #[must_use]
     pub fn open_leases(&self) -> usize {
         self.leases.len()
     }
 
-    /// The host is back from passivation: budget and holds go on, a drain does not, and whose fault
-    /// earlier failures were is no longer known.
+    /// The host returns from passivation. Budget and holds continue, a drain does not, and the fault of
+    /// earlier failures is unknown.
     pub fn resumed(&mut self) {
         self.draining = false;
         (self.rules_away, self.hops) = ([None; 2], [0; 2]);
@@ -217,7 +217,7 @@ impl Witness {
         self.well = None;
     }
 
-    /// Takes note of what the host is about to hear.
+    /// Records an input before the host handles it.
     pub fn hear(&mut self, now: Timestamp, input: &Input) {
         self.expire(now);
         match input {
@@ -231,7 +231,7 @@ impl Witness {
                 self.land(*lease);
             }
             Input::Rules { scheme, answer, hints } => {
-                // An answer from elsewhere tells nothing about this host.
+                // An answer from another host tells nothing about this one.
                 if let Some(RulesOut { started, .. }) = self.rules_out[*scheme as usize] {
                     self.note_quota(now, started, hints);
                 }
@@ -249,10 +249,10 @@ impl Witness {
         self.forget_settled();
     }
 
-    /// Judges what the host says.
+    /// Checks an output.
     ///
     /// # Errors
-    /// The invariant that it breaks.
+    /// The invariant that the output breaks.
     pub fn see(&mut self, now: Timestamp, output: &Output) -> Result<(), Violation> {
         match output {
             Output::Fetch(start) => self.started(now, start),
@@ -273,10 +273,10 @@ impl Witness {
         }
     }
 
-    /// Compares books with the host, which has nothing more to say at this instant.
+    /// Compares the record with the host, which has no more output at this instant.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn rest(&mut self, now: Timestamp, host: &HostState) -> Result<(), Violation> {
         let shown = host.snapshot();
         let until = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
@@ -295,8 +295,6 @@ impl Witness {
         self.compare_places(&shown)?;
         self.expect_work(now, &shown)
     }
-
-    // Starts.
 
     fn started(&mut self, now: Timestamp, start: &Start) -> Result<(), Violation> {
         let id = start.lease.id;
@@ -353,12 +351,12 @@ impl Witness {
         expect(allowed, Invariant::G3, || "a start while only a probe may".to_owned())
     }
 
-    /// G9: what has failed in this closing is no probe while something fresh is at hand.
+    /// G9: a URL that failed in this closing must not be the probe while another URL could be.
     fn expect_witness(&self, place: usize, probe: bool) -> Result<(), Violation> {
         let seen = &self.leases[place];
         let fresh = |other: &Seen| {
             let untried = other.place == Place::Idle && other.requests == 0 && !other.started;
-            // No robots.txt speaks of an errand.
+            // robots.txt does not apply to an errand.
             let may_start = other.scheme == seen.scheme && !seen.id.is_errand();
             untried && (may_start || other.id.is_errand())
         };
@@ -377,8 +375,6 @@ impl Witness {
         let urls = self.leases.iter().filter(|seen| matches!(seen.place, Place::InFlight { .. })).count();
         urls + self.rules_out.iter().flatten().count() + self.witnesses.len()
     }
-
-    // Ends.
 
     fn delivered(&mut self, lease: &Lease, delivery: Delivery, attempts: u16) -> Result<(), Violation> {
         let id = lease.id;
@@ -423,7 +419,7 @@ impl Witness {
                 });
             }
             HostEvent::RefusalsExcused => {
-                // How many of its failures were refusals cannot be seen any more.
+                // Its failures by refusals are invisible from outside, so the least count is zero.
                 self.leases.iter_mut().for_each(|seen| (seen.attempts.0, seen.open) = (0, 0));
             }
             HostEvent::Forbidden { .. }
@@ -432,8 +428,6 @@ impl Witness {
         }
         Ok(())
     }
-
-    // Inputs.
 
     fn assigned(&mut self, leases: &[Lease]) {
         for lease in leases {
@@ -474,7 +468,7 @@ impl Witness {
         Some(place)
     }
 
-    /// Forgets leases whose request was all that was left of them.
+    /// Forgets settled leases whose request has ended.
     fn forget_settled(&mut self) {
         self.leases.retain(|seen| !seen.settled || matches!(seen.place, Place::InFlight { .. }));
     }
@@ -484,7 +478,7 @@ impl Witness {
             if matches!(seen.place, Place::InFlight { deadline, .. } if deadline <= now) {
                 seen.place = Place::Idle;
                 seen.innocent = false;
-                // Lost too often, it ends as ours.
+                // Lost too often, it ends as the crawler's fault.
                 seen.may_end = true;
             }
         }
@@ -542,17 +536,17 @@ impl Witness {
         let parked = self.parked;
         let seen = &mut self.leases[place];
         let stale = outcome == Outcome::Failed(Fault::StaleConnection) && proposal.repeatable;
-        // A connection may die of its age, but not two under one URL.
+        // A connection may die of age, but not two under one URL.
         let blame = if stale && (seen.stale > 0 || seen.failed.is_some()) { Blame::Url } else { blame };
         seen.innocent = false;
         seen.may_end = !matches!(proposal.verdict, Verdict::Retry { .. }) || blame == Blame::Ours || parked;
         if blame == Blame::Ours {
-            // It may have been meant, and then it is part of the trouble.
+            // The server may have broken it on purpose; then it belongs to the trouble.
             if let Some(trouble) = &mut self.trouble {
                 trouble.others = true;
             }
             if stale {
-                // It is free, unless what follows fails, too.
+                // It is free of charge, unless the next attempt fails, too.
                 seen.requests = seen.requests.saturating_add(1);
                 seen.stale += 1;
                 self.unwelcome += 1;
@@ -570,12 +564,12 @@ impl Witness {
         }
         if forbidden {
             seen.attempts.1 = seen.attempts.1.saturating_add(1);
-            // As part of a wall it was given back; the next failure is its own all the same.
+            // It may have been returned as part of a run of 401 and 403; its next failure counts anyway.
             seen.failed = Some((started, now));
             self.answered(started, false);
             return;
         }
-        // What the server states is no chance.
+        // A stated wait is no chance.
         let hints = proposal.hints;
         self.unwelcome += 1 + u32::from(hints.retry_after.is_some() || hints.quota.is_some());
         let url = seen.url;
@@ -603,7 +597,7 @@ impl Witness {
         }
         seen.attempts.1 = seen.attempts.1.saturating_add(1 + also);
         if old_news || own {
-            // It may have paid, or a case that is over had found the host guilty.
+            // It may have been charged, or a case that is over had shown the host to be at fault.
             return;
         }
         let clean = seen.requests == 1;
@@ -624,8 +618,8 @@ impl Witness {
         }
     }
 
-    /// A start was answered. What failed before it began has been charged to its URL by now, if nothing
-    /// else failed meanwhile; a 401 or 403 may be part of a wall, so that it says less.
+    /// Records the answer to a start. Failures before that start count against their URLs by now, unless
+    /// others failed meanwhile. A 401 or 403 may come from a firewall, so it proves less.
     fn answered(&mut self, started: Timestamp, welcome: bool) {
         self.well = self.well.max(Some(started));
         let alone =
@@ -646,7 +640,7 @@ impl Witness {
             self.begin_new_row();
         }
         if let Some(trouble) = &mut self.trouble {
-            // What came after that is another question.
+            // Later failures are another question.
             trouble.confirmed = false;
         }
         if welcome && self.trouble.is_some_and(|trouble| trouble.last < started) {
@@ -654,7 +648,7 @@ impl Witness {
         }
     }
 
-    /// robots.txt or a witness failed: that is the host's.
+    /// robots.txt or a witness failed, which is the host's fault.
     fn fail_of_host(&mut self, now: Timestamp, probe: bool) {
         let trouble =
             self.trouble.get_or_insert(Trouble { first: None, others: true, confirmed: false, last: now });
@@ -665,7 +659,7 @@ impl Witness {
         }
     }
 
-    /// What failed in this trouble was the host's, and is given back.
+    /// The failures of this trouble were the host's fault and are excused.
     fn confirm(&mut self) {
         if let Some(trouble) = &mut self.trouble {
             trouble.confirmed = true;
@@ -677,12 +671,12 @@ impl Witness {
         }
     }
 
-    /// Failures become the host's in a row that no answer interrupts: those so far are not given back.
+    /// A new row of failures begins; the failures so far are not excused.
     fn begin_new_row(&mut self) {
         self.leases.iter_mut().for_each(|seen| seen.open = 0);
     }
 
-    /// Whose fault it is cannot be seen from outside any more.
+    /// The fault is no longer visible from outside.
     fn blur(&mut self) {
         if let Some(trouble) = &mut self.trouble {
             trouble.others = true;
@@ -694,7 +688,7 @@ impl Witness {
         self.leases.iter().find(|seen| seen.id == id).map(|seen| seen.place)
     }
 
-    /// When the request began that a lease is in flight for.
+    /// The start of the request in flight for a lease.
     fn start_of(&self, id: LeaseId) -> Option<Timestamp> {
         match self.leases.iter().find(|seen| seen.id == id)?.place {
             Place::InFlight { started, .. } => Some(started),
@@ -714,8 +708,8 @@ impl Witness {
         }
     }
 
-    /// A quota that is declared spent is kept to until its reset, up to a second for how servers round.
-    /// Older statements mean nothing, and which of two starts at one instant came first is not known.
+    /// Records a quota. A spent quota holds until its reset, give or take a second for rounding. Older
+    /// statements do not count. The order of two starts at one instant is unknown.
     fn note_quota(&mut self, now: Timestamp, started: Timestamp, hints: &Hints) {
         let Some(quota) = hints.quota.filter(|_| self.quota_of.is_none_or(|newest| newest < started)) else {
             return;
@@ -738,7 +732,7 @@ impl Witness {
         let hop = matches!(answer, RulesAnswer::Again | RulesAnswer::Elsewhere { .. });
         *hops = if hop { *hops + 1 } else { 0 };
         if *hops > HOPS_MAX {
-            // It asks no more: there are no rules.
+            // The host does not ask again: there are no rules.
             *hops = 0;
             self.rules_ours[scheme as usize] = 0;
             self.crawl_delay[scheme as usize] = Duration::ZERO;
@@ -766,7 +760,7 @@ impl Witness {
                 let often = outcome.blame() == Blame::Ours && *ours == 0;
                 self.may_end_origin(scheme, outcome, often);
                 self.note_refusal(now, outcome, &proposal);
-                // A probe whose connection died of its age finds nothing out.
+                // A probe whose connection died of age learns nothing.
                 let probe = out.is_some_and(|out| out.probe) && outcome.blame() != Blame::Ours;
                 if outcome.blame() != Blame::Ours || outcome == Outcome::Failed(Fault::StaleConnection) {
                     self.unwelcome += 1;
@@ -776,7 +770,7 @@ impl Witness {
         }
     }
 
-    /// Where rules can never be had, what waits for them ends, however innocent it was before.
+    /// If an origin's rules can never be fetched, the leases that wait for them may end, at fault or not.
     fn may_end_origin(&mut self, scheme: Scheme, outcome: Outcome, often: bool) {
         if !often && !matches!(outcome, Outcome::Failed(fault) if fault.is_permanent()) {
             return;
@@ -788,15 +782,13 @@ impl Witness {
         });
     }
 
-    /// What failed on our side is tried again after waits that grow.
+    /// Records the rest after a failure on the crawler's side; the waits grow.
     fn rest_rules(&mut self, now: Timestamp, scheme: Scheme, outcome: Outcome) {
         if outcome.blame() == Blame::Ours {
             let rest = self.backoff.ceiling(self.rules_ours[scheme as usize]);
             self.rules_rest[scheme as usize] = now + rest;
         }
     }
-
-    // Comparisons.
 
     fn place_of(&self, id: LeaseId) -> Result<usize, Violation> {
         let place = self.leases.iter().position(|seen| seen.id == id);
@@ -814,7 +806,7 @@ impl Witness {
         })
     }
 
-    /// G5: work that may start has asked for its slot, or a timer for its time.
+    /// G5: for work that may start, a slot was requested or a timer is set.
     fn expect_work(&mut self, now: Timestamp, shown: &HostSnapshot) -> Result<(), Violation> {
         self.parked = shown.parked.is_some();
         let rules_out =

@@ -13,22 +13,22 @@ pub enum SchedulingInvariant {
     S3,
     /// A memo is kept before its host is told.
     S4,
-    /// Wants are served in turn: none is passed over for one that came later.
+    /// Wants are served in turn: none is passed over for a later one.
     S5,
     /// Batches settle as a prefix of their sequence, each once.
     S6,
-    /// No slot is made or lost: those of all shards, and those on their way, are the in-flight limit.
+    /// No slot is made or lost: the slots of all shards and those in transit add up to the in-flight limit.
     S7,
-    /// Slots are granted in turn, and never all of them to hosts that may not answer.
+    /// Slots are granted in turn, and doubtful hosts never get all of them.
     S8,
 }
 
-/// An invariant of the scheduler that did not hold.
+/// A violation of an invariant of the scheduler.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SchedulingViolation {
-    /// Which one.
+    /// The violated invariant.
     pub invariant: SchedulingInvariant,
-    /// What was seen.
+    /// What was observed.
     pub text: String,
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for SchedulingViolation {
 
 impl std::error::Error for SchedulingViolation {}
 
-/// That an invariant did not hold, unless it did.
+/// A violation, unless the condition holds.
 pub(super) fn ensure(
     holds: bool,
     invariant: SchedulingInvariant,

@@ -1,6 +1,6 @@
-//! Seeded bugs, one for each invariant: they show that the tests find such bugs.
+//! Seeded bugs, one for each invariant: they prove that the tests find bugs.
 //!
-//! They can be planted only with the feature `sabotage`, which only tests turn on.
+//! They exist only with the feature `sabotage`, which only tests enable.
 
 #[cfg(feature = "sabotage")]
 use super::invariants::SchedulingInvariant;
@@ -11,7 +11,7 @@ use super::invariants::SchedulingInvariant;
 pub enum SchedulingBug {
     /// The page limit is off by one.
     OneMorePage,
-    /// A live host that has come to have work is put in the line of those that are not live.
+    /// A live host with new work is put into the line of hosts that are not live.
     ReadyWhileLive,
     /// The latest want is served first.
     LatestFirst,
@@ -19,15 +19,15 @@ pub enum SchedulingBug {
     SettleUnwritten,
     /// A passive host is told before its memo is kept.
     ConfirmUnkept,
-    /// The latest of the batches that are written is settled first.
+    /// The latest written batch is settled first.
     SettleLatestFirst,
-    /// One of the slots that are given to another shard is kept, too.
+    /// One of the slots given to another shard is kept, too.
     KeepGivenSlot,
-    /// Doubtful hosts take the part of the slots that is kept for others.
+    /// Doubtful hosts use the slots reserved for others.
     DoubtfulTakeAll,
 }
 
-/// The bug that is planted in a machine: none without the feature.
+/// The bug planted in a machine; never any without the feature.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Planted(#[cfg(feature = "sabotage")] pub(super) Option<SchedulingBug>);
 
@@ -42,7 +42,7 @@ impl Planted {
         false
     }
 
-    /// Whether checks of its own would find what a test is to find from outside.
+    /// Whether to skip internal checks that would find the bug before the witness does.
     #[cfg(feature = "sabotage")]
     pub(super) fn is_sabotaged(self) -> bool {
         self.0.is_some()
@@ -68,7 +68,7 @@ impl SchedulingBug {
         Self::DoubtfulTakeAll,
     ];
 
-    /// The invariant that it breaks.
+    /// The invariant that this bug breaks.
     #[must_use]
     pub fn breaks(self) -> SchedulingInvariant {
         match self {
@@ -97,7 +97,7 @@ pub(super) mod tests {
     use super::SchedulingBug;
     use crate::scheduling::SchedulingViolation;
 
-    /// Runs schedules with each bug, which one of them has to show as a breach of its invariant.
+    /// Runs schedules with each bug; one of them must show it as a violation of its invariant.
     pub(in crate::scheduling) fn finds<S: Strategy>(
         bugs: &[SchedulingBug],
         schedules: S,

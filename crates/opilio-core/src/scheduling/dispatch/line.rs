@@ -1,4 +1,4 @@
-//! Hosts in the order in which they came. A host that leaves its place costs no search.
+//! A queue of hosts in order of arrival. A host that leaves its place costs no search.
 
 use std::collections::VecDeque;
 
@@ -8,8 +8,8 @@ use crate::name::Host;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct TurnNumber(u64);
 
-/// Hosts in a line. A place counts for as long as its host bears its number; others are passed over, and
-/// removed when they are many.
+/// Hosts in a line. A place is valid as long as its host has its number; invalid places are skipped, and
+/// removed once there are many.
 #[derive(Debug, Default)]
 pub(super) struct HostLine {
     places: VecDeque<(TurnNumber, Host)>,
@@ -37,7 +37,8 @@ impl HostLine {
         self.places.push_back((number, host));
     }
 
-    /// Removes places that do not count once they are more than half of all; `valid` is how many count at most.
+    /// Removes invalid places once they are more than half of all; `valid` is the highest number of valid
+    /// ones.
     pub(super) fn tidy(&mut self, valid: usize, counts: impl Fn(TurnNumber, &Host) -> bool) {
         if self.places.len() > 2 * valid + FEW {
             self.places.retain(|(number, host)| counts(*number, host));
@@ -61,5 +62,5 @@ impl HostLine {
     }
 }
 
-/// So few places are not worth a look.
+/// Up to this many places are not searched for invalid ones.
 const FEW: usize = 64;

@@ -1,6 +1,19 @@
-//! Who gets leases next: which hosts come alive, in which turn wants are served, and how much each gets.
+//! Decides who gets leases next: which hosts come alive, in which order wants are served, and how many leases
+//! each host gets.
 //!
-//! A host is known here while it has work that is due or an actor that lives:
+//!
+//!
+//!
+//!
+//!
+//!
+//! Dispatch knows a host while it has due work or a live actor:
+//!
+//!
+//!
+//!
+//!
+//!
 //!
 //! ```text
 //!            Ready                    lease                 Leases
@@ -10,8 +23,7 @@
 //!    └──────────────────────────── Nothing ──────────┘                │ Want: has room,
 //!                                                                     │ and takes its turn
 //! ```
-//! The store does not tell of a host again before a want of it was not filled, so what is said here about a
-//! host is never said twice. Due times are the store's: this needs no clock.
+//! The store names a host again only after a want of it was not filled, so no host is reported twice. The store knows the due times, so dispatch needs no clock.
 
 mod line;
 #[cfg(test)]
@@ -27,100 +39,100 @@ use crate::name::Host;
 use line::{HostLine, TurnNumber};
 pub use witness::DispatchWitness;
 
-/// The limits of a crawl that leases are handed out under.
+/// The limits under which a crawl leases.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DispatchLimits {
-    /// Pages of the whole crawl.
+    /// The limit of pages for the whole crawl.
     pub pages_max: Option<u64>,
-    /// Hosts that may be live at a time.
+    /// The limit of live hosts.
     pub hosts_max: u32,
 }
 
-/// What a store counts, of what matters here.
+/// The counts of a store that dispatch needs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StoreCounts {
     /// URLs that ended as pages.
     pub pages: u64,
-    /// Leases that are out.
+    /// Leases handed out and not settled.
     pub out: u64,
 }
 
-/// How many URLs of a host are wanted.
+/// A want: how many URLs of a host to lease.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Want {
-    /// The host whose work it is.
+    /// The host.
     pub host: Host,
-    /// At most so many.
+    /// At most this many.
     pub n: usize,
 }
 
-/// What dispatch hears.
+/// The inputs of dispatch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DispatchInput {
-    /// A live host has room for so many leases.
+    /// A live host has room for more leases.
     Want {
-        /// Which host.
+        /// The host.
         host: Host,
-        /// How many it has room for.
+        /// How many leases it has room for.
         leases: u32,
     },
-    /// A host is live no more. It may have left due work.
+    /// A host is no longer live. It may have left due work.
     Passivated(Host),
-    /// Hosts that have come to have due work, as the store tells them.
+    /// Hosts that now have due work, as the store reports them.
     Ready {
-        /// Which.
+        /// The hosts.
         hosts: Vec<Host>,
-        /// How many it was asked for: it may have more if it told as many.
+        /// The number that the store was asked for. It may have more hosts if it reported this many.
         asked: usize,
     },
-    /// Hand out so much from now on.
+    /// The intake level from now on.
     Intake(IntakeLevel),
-    /// Hand out nothing more.
+    /// Lease nothing more.
     Stop,
 }
 
-/// How the store answered one want.
+/// The store's answer to one want.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum WantAnswer {
-    /// With leases.
+    /// The store gave leases.
     Leases,
-    /// All that it gave was filtered: there may be more behind it.
+    /// The store filtered all that it had; there may be more work behind it.
     Filtered,
-    /// With nothing: nothing is due.
+    /// Nothing is due.
     Nothing,
 }
 
-/// Whether a host has to be given what it remembers.
+/// Whether a host needs its memo.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Waking {
-    /// Its actor starts: it needs its memo.
+    /// Its actor starts now and needs its memo.
     Starts,
-    /// Its actor runs, or is not started.
+    /// Its actor runs already, or does not start.
     No,
 }
 
-/// Decides which hosts come alive and who is leased how much.
+/// Decides which hosts come alive, and who gets how many leases.
 ///
-/// A turn is: [`handle`](Self::handle) what came in, the store's hosts ([`Ready`](DispatchInput::Ready)) last;
-/// [`lease`](Self::lease); then [`answer`](Self::answer) for each want that it gave.
+/// A turn is: [`handle`](Self::handle) each input, the store's hosts ([`Ready`](DispatchInput::Ready)) last;
+/// [`lease`](Self::lease); then [`answer`](Self::answer) for each want.
 #[derive(Debug)]
 pub struct Dispatch {
     limits: DispatchLimits,
     hosts: HashMap<Host, HostPlace>,
     /// How many of the hosts are live or being started; the others are ready.
     live: usize,
-    /// Hosts with work that are not live. The rest of them stays with the store.
+    /// Hosts with work that are not live. The store keeps further ones.
     ready: HostLine,
-    /// Live hosts to try in this turn: their want is new, or they have come to have work.
+    /// Live hosts to serve in this turn, because of a new want or new work.
     turn: HostLine,
-    /// How much to hand out, and how many hosts were live when that first mattered.
+    /// The intake level, and how many hosts were live when it first mattered.
     level: IntakeLevel,
     live_then: usize,
     stopped: bool,
-    /// The store told as many hosts as it was asked for.
+    /// The store reported as many hosts as it was asked for.
     store_has_more: bool,
-    /// All that some host got was filtered.
+    /// The store filtered all that it had for some host.
     filtered: bool,
     planted: Planted,
 }
@@ -128,25 +140,25 @@ pub struct Dispatch {
 /// Where a host is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum HostPlace {
-    /// It has work, and waits in the line to come alive.
+    /// It has work and waits to come alive.
     Ready(TurnNumber),
     /// It is live, or being started.
     Live(LiveHost),
 }
 
-/// What is known of a live host.
+/// The state of a live host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct LiveHost {
-    /// Leases that it has room for.
+    /// The number of leases that it has room for.
     room: Option<u32>,
-    /// Its actor does not run yet: it starts with its first lease, or is dropped if there is none.
+    /// Its actor does not run yet: it starts with its first lease, or is dropped without one.
     starting: bool,
     /// Its place in the turn.
     number: Option<TurnNumber>,
 }
 
 impl Dispatch {
-    /// Nothing is known yet.
+    /// A dispatch that knows no host.
     #[must_use]
     pub fn new(limits: DispatchLimits) -> Self {
         Self {
@@ -164,7 +176,7 @@ impl Dispatch {
         }
     }
 
-    /// Takes in one fact or command.
+    /// Takes in one input.
     pub fn handle(&mut self, input: DispatchInput) {
         match input {
             DispatchInput::Want { host, leases } => self.want(host, leases),
@@ -183,7 +195,7 @@ impl Dispatch {
         }
     }
 
-    /// A host is fetched from for somebody else, and comes alive for it if it is not. It asks for leases itself.
+    /// A host gets an errand and comes alive for it if necessary. It asks for leases by itself.
     pub fn errand(&mut self, host: &Host) -> Waking {
         match self.hosts.get(host) {
             Some(HostPlace::Live(live)) if live.starting => Waking::Starts,
@@ -195,20 +207,22 @@ impl Dispatch {
         }
     }
 
-    /// How many hosts to ask the store for: some a turn, since a crawl that is resumed may have millions
-    /// and a turn that takes them all hears nothing else, and no more than could all be live next.
+    /// How many hosts to ask the store for. Limited per turn, since a resumed crawl may have millions of
+    /// hosts and nothing else is handled during a turn; and no more than could come alive next.
     #[must_use]
     pub fn room(&self) -> usize {
         (self.limits.hosts_max as usize).saturating_sub(self.ready()).min(READY_MAX)
     }
 
-    /// Which wants to lease for now, in this order. Each is to be [answered](Self::answer).
+    /// The wants to lease for now, in this order. Pass the store's answer for each to
+    /// [`answer`](Self::answer).
     pub fn lease(&mut self, counts: StoreCounts) -> Vec<Want> {
         self.filtered = false;
         if self.hands_out_nothing() {
             return Vec::new();
         }
-        // What is leased is in memory: when much is out, hosts get a few at a time, and none waits for another.
+        // Leases are held in memory. If many are out, each host gets a few at a time, so that none waits for
+        // another.
         let is_tight = counts.out >= OUT_MANY || self.level > IntakeLevel::Full;
         let (first, each_max) = if is_tight { (FEW_LEASES, FEW_LEASES) } else { (FIRST_LEASES, u32::MAX) };
         self.start_hosts(first);
@@ -219,7 +233,8 @@ impl Dispatch {
         wants
     }
 
-    /// How the store answered a want that [`lease`](Self::lease) gave; tells whether the host starts with it.
+    /// Takes in the store's answer to a want from [`lease`](Self::lease); returns whether the host starts
+    /// with it.
     pub fn answer(&mut self, want: Want, answer: WantAnswer) -> Waking {
         let Want { host, n } = want;
         let Some(HostPlace::Live(live)) = self.hosts.get_mut(&host) else { return Waking::No };
@@ -229,7 +244,7 @@ impl Dispatch {
                     return Waking::Starts;
                 }
             }
-            // Its actor does not run: the store tells it again when it has work, and then it comes alive.
+            // Its actor does not run. The store reports it again when it has work, and then it comes alive.
             WantAnswer::Nothing if live.starting => {
                 self.hosts.remove(&host);
                 self.live -= 1;
@@ -244,21 +259,21 @@ impl Dispatch {
         Waking::No
     }
 
-    /// Whether another turn is due at once, before anything else is heard.
+    /// Whether another turn is due at once, before other inputs.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        // Those that came alive may have had nothing to do: the next ones must not wait for other news.
+        // The hosts that came alive may have had nothing to do; the next ones must not wait for other inputs.
         let may_start = !self.hands_out_nothing() && self.ready() > 0 && self.live < self.live_max();
         may_start || self.filtered || (self.store_has_more && self.room() > 0)
     }
 
-    /// Whether nothing more is to be handed out.
+    /// Whether nothing more is leased.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped
     }
 
-    /// The page limit is reached, and nothing is out that could become a page.
+    /// Whether the page limit is reached and no open lease could become a page.
     #[must_use]
     pub fn is_at_its_limit(&self, counts: StoreCounts) -> bool {
         counts.out == 0 && self.limits.pages_max.is_some_and(|max| counts.pages >= max)
@@ -276,10 +291,10 @@ impl Dispatch {
         self.hosts.len() - self.live
     }
 
-    /// Whether the invariants hold that can be seen from inside. Looks at every host.
+    /// Checks the invariants that are visible from inside. Looks at every host.
     ///
     /// # Errors
-    /// The first that does not.
+    /// The first violation.
     pub fn check(&self) -> Result<(), SchedulingViolation> {
         use SchedulingInvariant::{S3, S5};
         let is_ready = |host: &Host, number| self.hosts.get(host) == Some(&HostPlace::Ready(number));
@@ -303,8 +318,8 @@ impl Dispatch {
                 live.starting = false;
                 live.room = Some(leases);
             }
-            // The want was overtaken by the news that its host is passive: a host that is given leases now may
-            // start with them, and needs its memo.
+            // The message that its host is passive overtook the want. A host that gets leases now may start
+            // with them and needs its memo.
             Some(HostPlace::Ready(_)) | None => {
                 self.come_alive(host.clone(), LiveHost { room: Some(leases), starting: true, number: None });
             }
@@ -314,13 +329,13 @@ impl Dispatch {
 
     fn passivated(&mut self, host: Host) {
         if let Some(HostPlace::Live(_)) = self.hosts.get(&host) {
-            // What it did not take is still due: it gets its turn again.
+            // Leases that it did not take are still due, so it takes another turn.
             self.live -= 1;
             self.become_ready(host);
         }
     }
 
-    /// The store tells that a host has due work.
+    /// The store reports that a host has due work.
     fn has_work(&mut self, host: Host) {
         match self.hosts.get(&host) {
             Some(HostPlace::Live(_)) if self.planted.has(Bug::ReadyWhileLive) => self.passivated(host),
@@ -355,7 +370,7 @@ impl Dispatch {
         self.turn.tidy(self.live, |number, host| has_turn(hosts, number, host));
     }
 
-    /// Starts hosts that are ready while more of them may be live.
+    /// Starts ready hosts while more hosts may be live.
     fn start_hosts(&mut self, first: u32) {
         let live_max = self.live_max();
         while self.live < live_max {
@@ -367,10 +382,10 @@ impl Dispatch {
         }
     }
 
-    /// Takes out of the turn what the page limit allows; the rest is tried again.
+    /// Takes the wants that the page limit allows out of the turn; the others are tried again.
     fn serve(&mut self, mut allowance: u64, each_max: u32) -> Vec<Want> {
-        // Near a page limit nobody gets more than its share: a host that is held must not sit on
-        // the last pages while others could fetch theirs.
+        // Near a page limit no host gets more than its share. Otherwise a held host could keep the last pages
+        // while others could fetch theirs.
         let share = (allowance / (self.turn.len().max(1) as u64)).max(1);
         let mut wants = Vec::with_capacity(self.turn.len());
         let mut turn = self.turn.take();
@@ -398,7 +413,7 @@ impl Dispatch {
         wants
     }
 
-    /// How many leases the page limit still allows: each one that is out may become a page.
+    /// How many leases the page limit still allows: each open lease may become a page.
     fn allowance(&self, counts: StoreCounts) -> u64 {
         let Some(max) = self.limits.pages_max else { return u64::MAX };
         let off_by = u64::from(self.planted.has(Bug::OneMorePage));
@@ -409,8 +424,8 @@ impl Dispatch {
         self.stopped || self.level == IntakeLevel::Paused
     }
 
-    /// How many hosts may be live: near the memory limit those of that time at the most, and fewer the
-    /// nearer it is. A few always may, since some that are live may be held.
+    /// How many hosts may be live. Near the memory limit the number of that moment is the highest, and it
+    /// falls towards the limit. A few hosts are always allowed, since live ones may be held.
     fn live_max(&self) -> usize {
         let max = self.limits.hosts_max as usize;
         match self.level {
@@ -422,7 +437,7 @@ impl Dispatch {
         }
     }
 
-    /// What a plan must keep to, for debug builds: of many hosts only that.
+    /// Checks a plan in debug builds; with many hosts, the only check.
     fn check_plan(&self, wants: &[Want], counts: StoreCounts) -> Result<(), SchedulingViolation> {
         let allowed = self.allowance(counts);
         let planned: u64 = wants.iter().map(|want| want.n as u64).sum();
@@ -441,14 +456,14 @@ fn has_turn(hosts: &HashMap<Host, HostPlace>, number: TurnNumber, host: &Host) -
     matches!(hosts.get(host), Some(HostPlace::Live(live)) if live.number == Some(number))
 }
 
-/// Hosts that one turn takes from the store at the most.
+/// The most hosts that one turn takes from the store.
 const READY_MAX: usize = 1_024;
 /// Leases for a host that comes alive; it asks for more by itself.
 const FIRST_LEASES: u32 = 16;
-/// When so many are out, hosts get a few at a time.
+/// With this many leases out, hosts get a few at a time.
 const OUT_MANY: u64 = 32_768;
 const FEW_LEASES: u32 = 2;
-/// So many hosts are never too many for any memory.
+/// This many hosts fit into any memory.
 const FEW_HOSTS: usize = 64;
-/// Of more hosts debug builds check the plan alone.
+/// With more hosts, debug builds check only the plan.
 const CHECKED_MAX: usize = 256;

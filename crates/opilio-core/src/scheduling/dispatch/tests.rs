@@ -1,11 +1,11 @@
-//! Dispatch by itself, and against schedules that mean harm.
+//! Tests of dispatch by itself, and against adverse schedules.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// A store of some hosts, and what a shell does with it: all by a schedule.
+/// A store of some hosts and a shell, both driven by a schedule.
 struct Rig {
     dispatch: Dispatch,
     witness: DispatchWitness,
@@ -13,7 +13,7 @@ struct Rig {
     counts: StoreCounts,
 }
 
-/// What a store has of one host.
+/// The store's work for one host.
 #[derive(Clone, Copy, Default)]
 struct Work {
     due: usize,
@@ -86,7 +86,7 @@ impl Rig {
         self.witness.rest(&self.dispatch)
     }
 
-    /// One turn of the shell; tells how much was leased to whom.
+    /// One turn of the shell; returns how many leases each host got.
     fn turn(&mut self, asked: usize, filters: bool) -> Result<Vec<(usize, usize)>, SchedulingViolation> {
         let asked = asked.min(self.dispatch.room());
         let has_news = |n: &usize| self.store[*n].due > 0 && !self.store[*n].told;
@@ -119,7 +119,7 @@ impl Rig {
         Ok(leased)
     }
 
-    /// From now on all goes well: whatever is due must be leased, up to the page limit.
+    /// From here on nothing goes wrong: all due work must be leased, up to the page limit.
     fn finish(&mut self) -> Result<(), SchedulingViolation> {
         self.hear(DispatchInput::Intake(IntakeLevel::Full))?;
         for _ in 0..1_000 {
@@ -130,7 +130,7 @@ impl Rig {
                 .filter(|n| matches!(self.dispatch.hosts.get(&host(*n)), Some(HostPlace::Live(_))))
                 .collect();
             for n in live {
-                // A host that has got what it wanted asks for more, or is done.
+                // A host that got its leases asks for more or is done.
                 match leased.iter().any(|(other, _)| *other == n) {
                     true => self.make(&Move::Want(n as u8, 3))?,
                     false => self.make(&Move::Passivated(n as u8))?,
@@ -221,7 +221,7 @@ fn near_the_page_limit_hosts_share_what_is_left() {
         rig.make(&Move::Want(n, 9)).unwrap();
     }
     assert!(rig.turn(0, false).unwrap().is_empty(), "each one that is out may become a page");
-    // One of them did not: the first in turn gets its place.
+    // One of them did not become a page, so the first in turn gets its place.
     rig.make(&Move::End { pages: 2, others: 1 }).unwrap();
     assert_eq!(rig.turn(0, false).unwrap(), [(0, 1)]);
 }

@@ -1,7 +1,7 @@
-//! An observer that keeps its own books about dispatch and says when an invariant breaks.
+//! An observer that keeps its own record of dispatch and reports each broken invariant.
 //!
-//! It sees what goes in and what comes out, and derives from that alone which hosts are ready, started and
-//! live, and whose turn it is. Of dispatch's own view it uses how many hosts are where, and compares.
+//! It sees inputs and outputs, and derives from them alone which hosts are ready, started and live, and whose
+//! turn it is. From dispatch itself it reads only the counts of hosts, to compare them.
 
 use std::collections::HashMap;
 
@@ -11,9 +11,9 @@ use crate::name::Host;
 use crate::scheduling::invariants::SchedulingInvariant::{S2, S3, S5};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Watches what is leased to whom.
+/// Checks who is leased how much.
 ///
-/// [`hear`](Self::hear) before each `handle`, and the others after the call that they are named for.
+/// Call [`hear`](Self::hear) before each `handle`, and the other functions after the call of the same name.
 #[derive(Clone, Debug)]
 pub struct DispatchWitness {
     limits: DispatchLimits,
@@ -25,7 +25,7 @@ pub struct DispatchWitness {
     stopped: bool,
 }
 
-/// A live host as seen from outside.
+/// A live host as visible from outside.
 #[derive(Clone, Copy, Debug)]
 struct SeenHost {
     room: Option<u64>,
@@ -33,14 +33,14 @@ struct SeenHost {
 }
 
 impl DispatchWitness {
-    /// A witness of a dispatch under these limits.
+    /// A witness for a dispatch with these limits.
     #[must_use]
     pub fn new(limits: DispatchLimits) -> Self {
         let (ready, turn, live) = (Vec::new(), Vec::new(), HashMap::new());
         Self { limits, ready, live, turn, pauses: false, stopped: false }
     }
 
-    /// Something goes in.
+    /// Records an input.
     pub fn hear(&mut self, input: &DispatchInput) {
         match input {
             DispatchInput::Want { host, leases } => {
@@ -69,10 +69,10 @@ impl DispatchWitness {
         }
     }
 
-    /// An errand went to a host.
+    /// Checks an errand for a host.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn errand(&mut self, host: &Host, waking: Waking) -> Result<(), SchedulingViolation> {
         let starts = self.live.get(host).is_none_or(|seen| seen.starting);
         self.ready.retain(|other| other != host);
@@ -80,10 +80,10 @@ impl DispatchWitness {
         ensure(starts == (waking == Waking::Starts), S3, || format!("{host} for an errand: {waking:?}"))
     }
 
-    /// Wants were given out to be leased for.
+    /// Checks the wants of a turn.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn lease(
         &mut self,
         counts: StoreCounts,
@@ -114,10 +114,10 @@ impl DispatchWitness {
         ensure(all, S5, || format!("{} of {} hosts are served", wants.len(), due.len()))
     }
 
-    /// A want was answered.
+    /// Checks the answer to a want.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn answer(
         &mut self,
         want: &Want,
@@ -143,17 +143,17 @@ impl DispatchWitness {
         ensure(starts == (waking == Waking::Starts), S3, || format!("{host} got {answer:?}: {waking:?}"))
     }
 
-    /// Compares with dispatch's own view.
+    /// Compares with dispatch's own counts.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn rest(&self, dispatch: &Dispatch) -> Result<(), SchedulingViolation> {
         let (theirs, ours) = ((dispatch.live(), dispatch.ready()), (self.live.len(), self.ready.len()));
         ensure(theirs == ours, S3, || format!("{theirs:?} hosts are live and ready, not {ours:?}"))?;
         dispatch.check()
     }
 
-    /// Hosts were started, in the order of the line: how many is seen by how many live.
+    /// Starts hosts in the order of the line; dispatch's count of live hosts tells how many.
     fn start_hosts(&mut self, dispatch: &Dispatch) -> Result<(), SchedulingViolation> {
         let started = dispatch.live().saturating_sub(self.live.len());
         let (has, max) = (self.ready.len(), self.limits.hosts_max as usize);

@@ -1,4 +1,4 @@
-//! What hosts remember, on its way to the store, and which hosts may be told that it is there.
+//! Memos on their way to the store, and the passive hosts to tell about it.
 
 use std::collections::HashMap;
 
@@ -7,11 +7,11 @@ use bytes::Bytes;
 use super::Stamp;
 use crate::name::Host;
 
-/// Memos that are not kept, and passive hosts that have not been told.
+/// Memos that are not kept yet, and passive hosts that have not been told.
 #[derive(Debug, Default)]
 pub(super) struct Memos {
     waiting: HashMap<Host, Bytes>,
-    /// Passive hosts whose memo waits; is with the store; is kept.
+    /// Passive hosts whose memo waits, is with the store, or is kept.
     leaving: Vec<(Host, Stamp)>,
     with_store: Vec<(Host, Stamp)>,
     kept: Vec<(Host, Stamp)>,
@@ -41,7 +41,7 @@ impl Memos {
         std::mem::take(&mut self.kept)
     }
 
-    /// Whether each passive host that is not to be told yet has its memo on its way.
+    /// Whether the memo of each untold passive host is on its way (S4).
     pub(super) fn are_told_after(&self) -> bool {
         self.leaving.iter().all(|(host, _)| self.waiting.contains_key(host))
     }

@@ -1,9 +1,16 @@
-//! Which prefix of pages may be settled, and which passive hosts may be told that their memo is kept.
+//! Decides which prefix of pages may be settled, and which passive hosts may be told that their memo is kept.
 //!
-//! What pages gave goes to the sinks in numbered batches. A batch may be settled when the sinks have written
-//! its number, and batches are settled in their order: so a page that is settled has its rows, whatever is
-//! killed when. The sinks may have only so much before them; then nothing more is taken on, but everything
-//! else is heard.
+//!
+//!
+//!
+//!
+//! The rows of pages go to the sinks in numbered batches. A batch may be settled when the sinks have written
+//! its number, and batches settle in order. So a settled page has its rows, whatever is killed when. If too
+//! much is waiting for the sinks, no new pages are accepted, but all other inputs are.
+//!
+//!
+//!
+//!
 //!
 //! ```text
 //! accept ──► hand_over ──► the sinks ──► Written ──► next_settled
@@ -29,91 +36,91 @@ use crate::time::Timestamp;
 use memos::Memos;
 pub use witness::LedgerWitness;
 
-/// When what is committed is made to survive a power cut, too: sinks first, then the store.
+/// When committed data is made to survive a power cut: first the sinks, then the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Syncing {
     /// When the run ends.
     AtTheEnd,
-    /// That often, while there is something new.
+    /// In this interval, if there is new data.
     Every(Duration),
     /// With each batch of pages, before it is settled.
     EachTime,
 }
 
-/// Tells one passivation of a host from its next.
+/// Distinguishes one passivation of a host from the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stamp(pub u64);
 
-/// What a ledger hears.
+/// The inputs of a ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LedgerInput {
-    /// What a live host is to remember after a kill.
+    /// The memo of a live host, kept for the case of a kill.
     Memo {
-        /// Which host.
+        /// The host.
         host: Host,
         /// Its memo.
         memo: Bytes,
     },
-    /// A host is passive, and wants to be told when its memo is kept.
+    /// A host is passive and waits to be told that its memo is kept.
     Passivated {
-        /// Which host.
+        /// The host.
         host: Host,
         /// Its memo.
         memo: Bytes,
-        /// Which of its passivations.
+        /// Distinguishes its passivations.
         stamp: Stamp,
     },
-    /// The store has kept the memos that [`memos`](Ledger::memos) gave last.
+    /// The store has kept the memos of the last call of [`memos`](Ledger::memos).
     MemosKept,
-    /// Something new is in the store.
+    /// The store has new data.
     Committed,
-    /// The sinks have written all up to this number.
+    /// The sinks have written everything up to this number.
     Written(u64),
-    /// The run is to close: the sinks are waited for no longer than they may take then.
+    /// The run is to close; from now on the sinks have a limited time.
     Hurry,
-    /// The sinks are waited for now.
+    /// The crawl waits for the sinks now.
     Waiting,
     /// Nothing more is handed over.
     Close,
 }
 
-/// What was handed over under one number.
+/// The batch handed over under one number.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Batch<T> {
     /// Its number.
     pub sequence: u64,
-    /// How many pages it is of.
+    /// The number of its pages.
     pub pages: usize,
-    /// How many bytes of rows.
+    /// The bytes of its rows.
     pub rows_bytes: usize,
-    /// What is done when it is settled.
+    /// The work to do when it is settled.
     pub settles: T,
 }
 
-/// How a batch goes to the sinks.
+/// The number under which a batch goes to the sinks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Numbered {
-    /// Under which number.
+    /// The batch's number.
     pub sequence: u64,
-    /// Whether it is to be on disk before it counts as written.
+    /// Whether it must be on disk before it counts as written.
     pub sync: bool,
 }
 
-/// Keeps account of what is on its way to the sinks and to the store.
+/// Keeps account of the data on its way to the sinks and to the store.
 #[derive(Debug)]
 pub struct Ledger<T> {
     syncing: Syncing,
-    /// When what was committed since the last sync is to be synced.
+    /// When the data committed since the last sync is to be synced.
     sync_due: Option<Timestamp>,
-    /// Batches that are not settled, in sequence; their pages, and the bytes of their rows.
+    /// Unsettled batches in sequence; their pages, and the bytes of their rows.
     batches: VecDeque<Batch<T>>,
     pages: usize,
     rows_bytes: usize,
-    /// The last numbers that were handed over, written and settled.
+    /// The last numbers handed over, written and settled.
     handed: u64,
     written: u64,
     settled: u64,
-    /// Leases that were reported and wait to be settled: a second report of one is dropped.
+    /// Leases that were reported and wait to be settled: a second report is dropped.
     reported: HashSet<LeaseId>,
     memos: Memos,
     close: Close,
@@ -123,15 +130,16 @@ pub struct Ledger<T> {
 /// How long the sinks are waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Close {
-    /// No longer than this, once the run is to close.
+    /// The latest end of the wait, once the run is to close.
     until: Option<Timestamp>,
-    /// A batch could not be handed over any more. None that follows may be: the sequence is a prefix.
+    /// A batch could not be handed over any more. Later ones must not be either, since the sequence is a
+    /// prefix.
     cut_off: bool,
     closing: bool,
 }
 
 impl<T: Default> Ledger<T> {
-    /// Nothing is on its way.
+    /// An empty ledger.
     #[must_use]
     pub fn new(syncing: Syncing) -> Self {
         Self {
@@ -150,7 +158,7 @@ impl<T: Default> Ledger<T> {
         }
     }
 
-    /// Takes in one fact.
+    /// Takes in one input.
     pub fn handle(&mut self, now: Timestamp, input: LedgerInput) {
         match input {
             LedgerInput::Memo { host, memo } => self.memos.remember(host, memo),
@@ -167,7 +175,7 @@ impl<T: Default> Ledger<T> {
                 debug_assert!(sequence <= self.handed, "the sinks have written what they were not given");
                 self.written = self.written.max(sequence.min(self.handed));
                 if self.close.closing && self.is_all_written() {
-                    // What is waited for now is the disk.
+                    // Now the wait is for the disk.
                     self.close.until = Some(now + SYNC_MAX);
                 }
             }
@@ -185,18 +193,19 @@ impl<T: Default> Ledger<T> {
         }
     }
 
-    /// A lease was reported; tells whether that counts. One that expired and was fetched again may be
-    /// reported twice: the first counts.
+    /// Takes in the report of a lease; returns whether it counts. An expired lease that was fetched again may
+    /// be reported twice; the first report counts.
     pub fn accept(&mut self, lease: LeaseId) -> bool {
         self.reported.insert(lease)
     }
 
-    /// A lease is settled.
+    /// Records that a lease is settled.
     pub fn settled(&mut self, lease: LeaseId) {
         self.reported.remove(&lease);
     }
 
-    /// Numbers what some pages gave. `None` when it is not to be sent any more: then its pages are left.
+    /// Numbers the rows of some pages. `None` if they are not to be sent any more; then the pages stay
+    /// unsettled.
     pub fn hand_over(&mut self, pages: usize, rows_bytes: usize, settles: T) -> Option<Numbered> {
         self.handed += 1;
         self.pages += pages;
@@ -206,13 +215,14 @@ impl<T: Default> Ledger<T> {
         (!self.close.cut_off).then_some(Numbered { sequence: self.handed, sync })
     }
 
-    /// Begins a sync that is due: a batch of no page, which is on disk when it is written, and all before it.
+    /// Begins a sync that is due: a batch without pages, which counts as written once it and all earlier ones
+    /// are on disk.
     pub fn begin_sync(&mut self, now: Timestamp) -> Option<Numbered> {
         self.sync_due.take_if(|due| *due <= now)?;
         self.hand_over(0, 0, T::default()).map(|numbered| Numbered { sync: true, ..numbered })
     }
 
-    /// The next batch that may be settled by now, with all before it.
+    /// The next batch that may be settled now.
     pub fn next_settled(&mut self) -> Option<Batch<T>> {
         let next = if self.planted.has(Bug::SettleLatestFirst) {
             let last = self.batches.iter().rposition(|batch| batch.sequence <= self.written)?;
@@ -230,7 +240,7 @@ impl<T: Default> Ledger<T> {
         Some(next)
     }
 
-    /// What hosts remember, to be kept in one commit; say so with [`MemosKept`](LedgerInput::MemosKept).
+    /// The memos to keep in one commit; confirm with [`MemosKept`](LedgerInput::MemosKept).
     pub fn memos(&mut self) -> Vec<(Host, Bytes)> {
         self.memos.take()
     }
@@ -240,25 +250,26 @@ impl<T: Default> Ledger<T> {
         self.memos.confirmed()
     }
 
-    /// Whether more may be taken on: the sinks have not too much before them, or are not waited for any more.
+    /// Whether more pages may be accepted: little is waiting for the sinks, or the crawl no longer waits for
+    /// them.
     #[must_use]
     pub fn has_room(&self) -> bool {
         self.close.cut_off || (self.pages < UNWRITTEN_PAGES_MAX && self.rows_bytes < UNWRITTEN_BYTES_MAX)
     }
 
-    /// Whether nothing that is handed over goes to the sinks any more.
+    /// Whether batches no longer go to the sinks.
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
         self.close.cut_off
     }
 
-    /// Whether the sinks have written all that they were given.
+    /// Whether the sinks have written everything that they were given.
     #[must_use]
     pub fn is_all_written(&self) -> bool {
         self.batches.back().is_none_or(|last| last.sequence <= self.written)
     }
 
-    /// How pages are made to last.
+    /// The setting for syncs.
     #[must_use]
     pub fn syncing(&self) -> Syncing {
         self.syncing
@@ -270,16 +281,16 @@ impl<T: Default> Ledger<T> {
         self.sync_due
     }
 
-    /// Until when the sinks are waited for, once the run is to close.
+    /// The latest end of the wait for the sinks, once the run is to close.
     #[must_use]
     pub fn waits_until(&self) -> Option<Timestamp> {
         self.close.until
     }
 
-    /// Whether the invariants hold that can be seen from inside.
+    /// Checks the invariants that are visible from inside.
     ///
     /// # Errors
-    /// The first that does not.
+    /// The first violation.
     pub fn check(&self) -> Result<(), SchedulingViolation> {
         let order = self.batches.iter().map(|batch| batch.sequence).eq(self.settled + 1..=self.handed);
         ensure(order, S6, || format!("what is left after {} is no sequence", self.settled))?;
@@ -299,10 +310,10 @@ impl<T: Default> Ledger<T> {
     }
 }
 
-/// How long a sink that takes nothing may hold up the end.
+/// How long a sink that accepts nothing may delay the end.
 const CLOSE_MAX: Duration = Duration::from_millis(1_500);
-/// How long the disk may take to say that it has what was written.
+/// How long the disk may take to sync.
 const SYNC_MAX: Duration = Duration::from_secs(2);
-/// What the sinks may have before them: pages, and bytes of their rows.
+/// The most that may wait for the sinks: pages, and bytes of their rows.
 const UNWRITTEN_PAGES_MAX: usize = 128;
 const UNWRITTEN_BYTES_MAX: usize = 8 << 20;

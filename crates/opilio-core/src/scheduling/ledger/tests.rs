@@ -1,4 +1,4 @@
-//! The ledger by itself, and against schedules that mean harm.
+//! Tests of the ledger by itself, and against adverse schedules.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
@@ -134,7 +134,7 @@ fn run(rig: &mut Rig, moves: &[(u64, Move)]) -> Result<(), SchedulingViolation> 
         rig.now += Duration::from_millis(*gap);
         rig.make(next)?;
     }
-    // From now on all goes well: whatever was sent is settled, once.
+    // From here on nothing goes wrong: all batches are settled, once.
     rig.write(rig.given)?;
     let sent = rig.ledger.batches.iter().all(|batch| batch.sequence > rig.given);
     assert!(sent && rig.settled.is_sorted_by(|one, next| one < next));

@@ -1,4 +1,4 @@
-//! An observer that keeps its own books about a ledger and says when an invariant breaks.
+//! An observer that keeps its own record of a ledger and reports each broken invariant.
 
 use std::collections::HashMap;
 
@@ -10,23 +10,23 @@ use crate::record::LeaseId;
 use crate::scheduling::invariants::SchedulingInvariant::{S1, S4, S6};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Watches what is settled and whom is told that a memo is kept.
+/// Checks which batches are settled, and which hosts are told that their memo is kept.
 #[derive(Clone, Debug, Default)]
 pub struct LedgerWitness {
-    /// Under which number the leases went to the sinks.
+    /// The number under which each lease went to the sinks.
     handed: HashMap<LeaseId, u64>,
     written: u64,
     settled: u64,
-    /// The last memo of each host that is not kept.
+    /// The last memo of each host that is not kept yet.
     memos: HashMap<Host, Bytes>,
-    /// Passivations whose memo is not kept, is with the store, and is kept but not told.
+    /// Passivations whose memo is not kept, is with the store, or is kept but not confirmed.
     leaving: Vec<(Host, Stamp)>,
     with_store: Vec<(Host, Stamp)>,
     kept: Vec<(Host, Stamp)>,
 }
 
 impl LedgerWitness {
-    /// Something goes in.
+    /// Records an input.
     pub fn hear(&mut self, input: &LedgerInput) {
         match input {
             LedgerInput::Memo { host, memo } => {
@@ -42,16 +42,16 @@ impl LedgerWitness {
         }
     }
 
-    /// Leases were handed over. What is not sent has no number, and is never settled.
+    /// Records leases that were handed over. An unsent batch has no number and is never settled.
     pub fn handed(&mut self, numbered: Option<Numbered>, leases: &[LeaseId]) {
         let sequence = numbered.map_or(u64::MAX, |numbered| numbered.sequence);
         self.handed.extend(leases.iter().map(|lease| (*lease, sequence)));
     }
 
-    /// A batch is settled.
+    /// Checks a settled batch.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn settled(&mut self, sequence: u64, leases: &[LeaseId]) -> Result<(), SchedulingViolation> {
         let (written, before) = (self.written, self.settled);
         ensure(sequence <= written, S1, || format!("{sequence} is settled, {written} is written"))?;
@@ -65,10 +65,10 @@ impl LedgerWitness {
         Ok(())
     }
 
-    /// Memos go to the store.
+    /// Checks memos on their way to the store.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn memos(&mut self, memos: &[(Host, Bytes)]) -> Result<(), SchedulingViolation> {
         let all: HashMap<_, _> = memos.iter().cloned().collect();
         let ours = std::mem::take(&mut self.memos);
@@ -76,10 +76,10 @@ impl LedgerWitness {
         ensure(all == ours, S4, || format!("{all:?} are kept, and not {ours:?}"))
     }
 
-    /// Hosts are told that their memos are kept.
+    /// Checks hosts that are told that their memos are kept.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn confirmed(&mut self, told: &[(Host, Stamp)]) -> Result<(), SchedulingViolation> {
         let kept = std::mem::take(&mut self.kept);
         ensure(told == kept, S4, || format!("{told:?} are told, and {kept:?} are kept"))

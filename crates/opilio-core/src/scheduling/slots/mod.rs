@@ -1,8 +1,8 @@
-//! Who is granted a slot: the right to be one of the fetches of the whole crawl that are in flight.
+//! Decides who is granted a slot: the right to be one of the fetches of the whole crawl that are in flight.
 //!
-//! Each shard has a share of the slots. A shard whose hosts wait asks the others, which give what they do not use;
-//! a shard that needs its own share again asks in turn, and gets it as the borrowed slots come back. So no slot
-//! is ever made or lost. Hosts wait in one line ([`Standing`]).
+//! Each shard has a share of the slots. A shard whose hosts wait asks the others, which give their unused
+//! slots. A shard that needs its own share again asks in turn, and gets it as the borrowed slots come back.
+//! So no slot is ever made or lost. Hosts wait in one line ([`Standing`]).
 
 mod queue;
 #[cfg(test)]
@@ -21,65 +21,65 @@ pub use queue::Standing;
 use queue::{SlotQueue, doubtful_max};
 pub use witness::SlotsWitness;
 
-/// What the slots of a shard hear; `T` is who waits.
+/// The inputs of a shard's slots; `T` identifies who waits.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SlotsInput<T> {
     /// A host could start a fetch now.
     Ask {
-        /// What is known of it.
+        /// The host's standing.
         standing: Standing,
-        /// Which host.
+        /// The host.
         host: T,
     },
-    /// A host that a slot was granted to has no room for it now. The slot comes back by itself.
+    /// A host could not accept its granted slot now. The slot comes back by itself.
     Refused {
-        /// What is known of it.
+        /// The host's standing.
         standing: Standing,
-        /// Which host.
+        /// The host.
         host: T,
     },
-    /// So many slots have come back.
+    /// This many slots have come back.
     Back(u32),
-    /// Another shard gave so many.
+    /// Another shard gave this many slots.
     More(u32),
     /// Another shard has hosts that wait.
     Lend {
         /// Its number.
         to: usize,
     },
-    /// So much may be used from now on.
+    /// The intake level from now on.
     Intake(IntakeLevel),
-    /// It is [`wake_at`](Slots::wake_at).
+    /// The time of [`wake_at`](Slots::wake_at) has come.
     Tick,
 }
 
-/// What is to be done.
+/// The outputs of a shard's slots.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SlotsOutput<T> {
     /// Grant a slot to a host.
     Grant {
-        /// What is known of it.
+        /// The host's standing.
         standing: Standing,
-        /// Which host.
+        /// The host.
         host: T,
     },
     /// Give slots to another shard.
     Give {
         /// Its number.
         to: usize,
-        /// How many.
+        /// The number of slots.
         slots: u32,
     },
     /// Ask the other shards for slots.
     AskOthers,
 }
 
-/// What is around the slots at one moment.
+/// The state around the slots at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Surroundings {
-    /// What fetches give is not taken at the moment: nothing is to start.
+    /// The results of fetches are not accepted at the moment, so nothing is to start.
     pub is_clogged: bool,
-    /// Slots that doubtful hosts hold.
+    /// Slots held by doubtful hosts.
     pub doubtful_out: u32,
 }
 
@@ -90,19 +90,19 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct Slots<T> {
     free: u32,
-    /// Slots of this shard by right, and those that it has now; more than its own are borrowed.
+    /// The shard's own share, and the slots that it has now; the excess is borrowed.
     share: u32,
     owned: u32,
-    /// Who is owed borrowed slots as they come back.
+    /// The shard to which borrowed slots are owed, and how many.
     debt: Option<(usize, u32)>,
     /// Slots on their way to other shards.
     gifts: VecDeque<(usize, u32)>,
     waiting: SlotQueue<T>,
-    /// How many of the slots may be used, as memory goes.
+    /// How many of the slots the memory limit allows.
     level: IntakeLevel,
-    /// A host had no room: nothing more is granted in this round.
+    /// A host could not accept a slot, so nothing more is granted in this round.
     refused: bool,
-    /// When to look again at what could not be granted.
+    /// When to look again at hosts that could not be served.
     look_at: Option<Timestamp>,
     planted: Planted,
 }
@@ -125,14 +125,14 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Takes in one fact.
+    /// Takes in one input.
     pub fn handle(&mut self, input: SlotsInput<T>) {
         self.refused = matches!(input, SlotsInput::Refused { .. });
         match input {
             SlotsInput::Ask { standing, host } | SlotsInput::Refused { standing, host } => {
                 self.waiting.push(standing, host);
             }
-            // Whoever is owed some gets them before anything is granted.
+            // Owed slots are given back before any is granted.
             SlotsInput::Back(slots) => {
                 self.free += slots;
                 self.pay();
@@ -144,7 +144,7 @@ impl<T> Slots<T> {
             }
             SlotsInput::Lend { to } if self.waiting.is_empty() => self.give(to, self.free),
             SlotsInput::Lend { to } => {
-                // Who asks for its own gets it as soon as the borrowed slots come back.
+                // A shard that asks for its own share gets it as soon as the borrowed slots come back.
                 let borrowed = self.owned.saturating_sub(self.share);
                 if borrowed > 0 {
                     self.debt = Some((to, borrowed));
@@ -159,7 +159,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// The next thing to do, or `None` when there is none at this instant.
+    /// The next output, or `None` if there is none at this instant.
     pub fn poll(&mut self, now: Timestamp, around: Surroundings) -> Option<SlotsOutput<T>> {
         if let Some((to, slots)) = self.gifts.pop_front() {
             return Some(SlotsOutput::Give { to, slots });
@@ -167,7 +167,7 @@ impl<T> Slots<T> {
         if self.free > 0 && !around.is_clogged && !self.refused {
             let usable = self.level.of(self.owned);
             if self.out() >= usable {
-                // As much as memory allows: a slot that comes back, or another level, brings it here again.
+                // Memory allows no more; a returned slot or another level leads here again.
                 return None;
             }
             let max = if self.planted.has(Bug::DoubtfulTakeAll) { usable } else { doubtful_max(usable) };
@@ -183,7 +183,7 @@ impl<T> Slots<T> {
         (!around.is_clogged).then_some(SlotsOutput::AskOthers)
     }
 
-    /// When to come back if nothing is heard before.
+    /// When to call again if no input comes before.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
         self.look_at
@@ -195,23 +195,23 @@ impl<T> Slots<T> {
         self.owned
     }
 
-    /// Slots that are granted.
+    /// Granted slots.
     #[must_use]
     pub fn out(&self) -> u32 {
         self.owned.saturating_sub(self.free)
     }
 
-    /// Whether the invariants hold that can be seen from inside.
+    /// Checks the invariants that are visible from inside.
     ///
     /// # Errors
-    /// The first that does not.
+    /// The first violation.
     pub fn check(&self) -> Result<(), SchedulingViolation> {
         let owed = self.debt.map_or(0, |(_, owed)| owed);
         ensure(self.free <= self.owned, S7, || format!("{} of {} are free", self.free, self.owned))?;
         ensure(owed <= self.owned, S7, || format!("{owed} of {} are owed", self.owned))
     }
 
-    /// Pays what is owed, as far as there is something to pay with.
+    /// Gives owed slots back, as far as slots are free.
     fn pay(&mut self) {
         if let Some((to, owed)) = self.debt.take() {
             let paid = owed.min(self.free);
@@ -235,7 +235,7 @@ impl<T> Slots<T> {
     }
 }
 
-/// How soon a starved shard asks the others again.
+/// After this time a shard without slots asks the others again.
 const STARVED: Duration = Duration::from_millis(20);
-/// How soon it looks whether what was clogged is so no more.
+/// After this time it checks again whether results are accepted.
 const CLOGGED: Duration = Duration::from_millis(1);

@@ -1,21 +1,21 @@
-//! Who waits for a slot, and who is next.
+//! The line of hosts that wait for a slot.
 //!
-//! Hosts that answer and hosts that may not wait in one line, first come, first served. But those that
-//! may not (never heard, or closed after refusals and failures) never hold all slots: a few are left
-//! for hosts that answer, so that however many servers stall, the others go on.
+//! Hosts that answer and hosts that may not answer wait in one line, first come, first served. Doubtful hosts
+//! (never heard, or closed after refusals and failures) never hold all slots: a few are reserved for hosts
+//! that answer. So however many servers stall, the others go on.
 
 use std::collections::VecDeque;
 
-/// What is known of a host that asks for a slot.
+/// The standing of a host that asks for a slot.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
     /// It answered, and nothing was wrong since.
     Proven,
-    /// It was never heard, or did not do well lately: a fetch may last until its deadline.
+    /// It never answered, or did not do well lately: a fetch may last until its deadline.
     Doubtful,
 }
 
-/// Those who wait, in two lines with common numbers.
+/// The waiting hosts, in two lines with common numbers.
 #[derive(Debug)]
 pub(super) struct SlotQueue<T> {
     proven: VecDeque<(u64, T)>,
@@ -36,7 +36,7 @@ impl<T> SlotQueue<T> {
         self.line(standing).push_back((number, host));
     }
 
-    /// Takes out who is served next, where at most so many doubtful ones may hold a slot and so many do.
+    /// Takes the next host to serve; doubtful hosts hold `doubtful_out` slots of `doubtful_max` allowed ones.
     pub(super) fn pop(&mut self, doubtful_max: u32, doubtful_out: u32) -> Option<(Standing, T)> {
         let doubtful_first = match (self.proven.front(), self.doubtful.front()) {
             (None, None) => return None,
@@ -62,15 +62,14 @@ impl<T> SlotQueue<T> {
     }
 }
 
-/// How many of `slots` doubtful hosts may hold: all but an eighth, and one at least.
+/// How many of `slots` doubtful hosts may hold: all but an eighth, and at least one.
 pub(super) fn doubtful_max(slots: u32) -> u32 {
     if slots < FEW { slots } else { slots - slots.div_ceil(KEPT_PART) }
 }
 
-/// The part of the slots that is kept for proven hosts: a crawl that only ever meets new hosts
-/// makes do without it.
+/// The share of the slots reserved for proven hosts. A crawl that only ever meets new hosts leaves it unused.
 const KEPT_PART: u32 = 8;
-/// Of so few slots none can be spared.
+/// With this few slots none is reserved.
 const FEW: u32 = 4;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Slots by themselves, and several shards whose slots move between them.
+//! Tests of slots by themselves, and of several shards whose slots move between them.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use proptest::prelude::*;
@@ -7,14 +7,14 @@ use super::*;
 
 type Host = u32;
 
-/// One shard, and what is granted in it.
+/// One shard, and the slots granted in it.
 struct Shard {
     slots: Slots<Host>,
     witness: SlotsWitness<Host>,
     granted: Vec<Standing>,
 }
 
-/// Shards, and slots and requests that are on their way between them.
+/// Shards, with the slots and requests on their way between them.
 struct Rig {
     shards: Vec<Shard>,
     travelling: Vec<(usize, u32)>,
@@ -124,7 +124,7 @@ impl Rig {
         ensure(sum == self.all, S7, || format!("{sum} slots where {} were", self.all))
     }
 
-    /// From now on all goes well: everybody who waits is served.
+    /// From here on nothing goes wrong: every waiting host is served.
     fn finish(&mut self) -> Result<(), SchedulingViolation> {
         self.make(&Move::Clogged(false))?;
         for at in 0..SHARDS {

@@ -1,4 +1,4 @@
-//! An observer that keeps its own books about the slots of one shard and says when an invariant breaks.
+//! An observer that keeps its own record of one shard's slots and reports each broken invariant.
 
 use super::queue::doubtful_max;
 use super::{Slots, SlotsInput, SlotsOutput, Standing, Surroundings};
@@ -6,18 +6,18 @@ use crate::intake::IntakeLevel;
 use crate::scheduling::invariants::SchedulingInvariant::{S7, S8};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Watches who is granted a slot. `T` tells hosts apart.
+/// Checks who is granted a slot. `T` identifies hosts.
 ///
-/// [`hear`](Self::hear) before each `handle`, [`see`](Self::see) for each output, [`rest`](Self::rest) when `poll`
-/// gave `None`.
+/// [`hear`](Self::hear) before each `handle`, [`see`](Self::see) for each output, [`rest`](Self::rest) when
+/// `poll` gave `None`.
 #[derive(Clone, Debug)]
 pub struct SlotsWitness<T> {
     owned: u32,
     out: u32,
     level: IntakeLevel,
-    /// In the order in which they came.
+    /// In order of arrival.
     waiting: Vec<(Standing, T)>,
-    /// A host had no room: nothing is granted until something else is heard.
+    /// A host could not accept its slot, so nothing is granted until the next input.
     refused: bool,
 }
 
@@ -28,7 +28,7 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         Self { owned: share, out: 0, level: IntakeLevel::Full, waiting: Vec::new(), refused: false }
     }
 
-    /// Something goes in.
+    /// Records an input.
     pub fn hear(&mut self, input: &SlotsInput<T>) {
         self.refused = matches!(input, SlotsInput::Refused { .. });
         match input {
@@ -42,10 +42,10 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         }
     }
 
-    /// Something comes out.
+    /// Checks an output.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn see(&mut self, output: &SlotsOutput<T>, around: Surroundings) -> Result<(), SchedulingViolation> {
         match output {
             SlotsOutput::Grant { host, .. } => {
@@ -65,10 +65,10 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         }
     }
 
-    /// Nothing more is to be done: no host waits that could be served, and the slots are where they should be.
+    /// Checks the end of a round: no host waits that could be served, and the slots add up.
     ///
     /// # Errors
-    /// The invariant that does not hold.
+    /// The broken invariant.
     pub fn rest(&self, slots: &Slots<T>, around: Surroundings) -> Result<(), SchedulingViolation> {
         let (theirs, ours) = ((slots.owned(), slots.out()), (self.owned, self.out));
         ensure(theirs == ours, S7, || format!("{theirs:?} slots are owned and granted, not {ours:?}"))?;
@@ -77,7 +77,7 @@ impl<T: Clone + PartialEq + std::fmt::Debug> SlotsWitness<T> {
         slots.check()
     }
 
-    /// Who is to be served now: who came first of those that may hold one more.
+    /// The next to be served: the first of those that may hold another slot.
     fn next(&self, around: Surroundings) -> Option<usize> {
         let usable = self.level.of(self.owned);
         if around.is_clogged || self.out >= usable || self.out >= self.owned {
