@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use opilio::app::{progress, watch};
 use opilio::prelude::*;
 use opilio_sandbox::{HostConfig, Limit, Log, Sandbox};
 
-use crate::{recipe, show};
+use crate::recipe;
 
 const URLS: usize = 200;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,11 +17,11 @@ const MINUTE: Duration = Duration::from_secs(60);
 const ALLOWED: u32 = 60;
 
 /// 30 a minute with 8 in flight, where 60 a minute are allowed and 2 % of the answers are 5xx.
-pub(crate) async fn gentle() -> Result<bool> {
+pub(crate) fn gentle() -> Result<bool> {
     const ASKED: u32 = 30;
     let server = server()?;
     println!("{URLS} URLs, {ASKED} a minute and 8 in flight; the server allows {ALLOWED}. Takes 7 minutes.");
-    let report = opilio(&server, HostPolicy::new().rate(per_minute(ASKED)).in_flight(8)).await?;
+    let report = opilio(&server, HostPolicy::new().rate(per_minute(ASKED)).in_flight(8))?;
     let log = server.log(0);
 
     print_columns(&[("Opilio", Figures::of(&log, report.elapsed, ASKED))]);
@@ -46,7 +47,7 @@ pub(crate) async fn gentle() -> Result<bool> {
 }
 
 /// 100 a minute with 50 in flight where 60 are allowed: first the usual recipe, then Opilio.
-pub(crate) async fn push() -> Result<bool> {
+pub(crate) fn push() -> Result<bool> {
     const ASKED: u32 = 100;
     println!("{URLS} URLs, {ASKED} a minute and 50 in flight; the server allows {ALLOWED}. Takes 7 minutes.");
     let server_of_recipe = server()?;
@@ -54,12 +55,13 @@ pub(crate) async fn push() -> Result<bool> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let began = std::time::Instant::now();
     println!("  the usual recipe: semaphore, window, retry per URL …");
-    let fetched = recipe::fetch_all(urls(&server_of_recipe), ASKED as usize, 50).await?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let fetched = runtime.block_on(recipe::fetch_all(urls(&server_of_recipe), ASKED as usize, 50))?;
     let (took, recipes_log) = (began.elapsed(), server_of_recipe.log(0));
 
     println!("  Opilio …");
     let server = server()?;
-    let report = opilio(&server, HostPolicy::new().rate(per_minute(ASKED)).in_flight(50)).await?;
+    let report = opilio(&server, HostPolicy::new().rate(per_minute(ASKED)).in_flight(50))?;
     let log = server.log(0);
 
     let recipe = Figures::of(&recipes_log, took, ALLOWED);
@@ -100,7 +102,7 @@ fn urls(server: &Sandbox) -> Vec<String> {
     (1..=URLS).map(|page| server.url(0, &format!("/api/products?page={page}&per_page=2"))).collect()
 }
 
-async fn opilio(server: &Sandbox, policy: HostPolicy) -> Result<CrawlReport> {
+fn opilio(server: &Sandbox, policy: HostPolicy) -> Result<CrawlReport> {
     let mut urls = urls(server).into_iter();
     let first = urls.next().unwrap_or_default();
     let job = urls.fold(crawl(first), |job, url| job.and(url));
@@ -112,7 +114,7 @@ async fn opilio(server: &Sandbox, policy: HostPolicy) -> Result<CrawlReport> {
         .host(policy)
         .no_robots()
         .addresses(AddressPolicy::allow_all());
-    show::watched(crawler).await
+    watch::run(crawler, &progress::Display::new(false, false))?.report.context("stopped at once")
 }
 
 /// What the server's log says about one client.

@@ -1,9 +1,11 @@
 //! Runs the spider: against the stand-in on loopback, or against the real site.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, ensure};
+use opilio::App;
+use opilio::app::clap::Arg;
+use opilio::app::exit::Failure;
 use opilio::prelude::*;
 use opilio_sandbox::{HostConfig, Limit, Sandbox};
 
@@ -11,45 +13,49 @@ use crate::check::compare;
 use crate::show;
 use crate::spider::Catalog108;
 
+const OUTPUT: &str = "products.jsonl";
+
 /// What the stand-in bears in any second; we ask for less.
 const ALLOWED_PER_SECOND: u32 = 200;
-const ASKED_PER_SECOND: u32 = 150;
+const STAND_IN: &str = "crawl.allow_private = true\ndefault = { rate = '150/s', in_flight = 16 }";
 
 /// Every product of the stand-in, checked against the shop's own books.
-pub(crate) async fn crawl_stand_in(output: &Path) -> Result<bool> {
+pub(crate) fn crawl_stand_in(args: &[&str]) -> Result<bool, Failure> {
     let limit = Limit::sliding(ALLOWED_PER_SECOND, Duration::from_secs(1));
-    let sandbox = Sandbox::builder().host(HostConfig::new().limit(limit)).start()?;
-    let base = Url::parse(&sandbox.url(0, "/"))?;
+    let sandbox = Sandbox::builder().host(HostConfig::new().limit(limit)).start().map_err(Failure::run)?;
+    let base = Url::parse(&sandbox.url(0, "/")).map_err(Failure::run)?;
     println!("Catalog108 stands on {base} and allows {ALLOWED_PER_SECOND} requests a second.");
 
-    let crawler = Crawler::new(Catalog108 { base })
-        .host(HostPolicy::new().rate(per_second(ASKED_PER_SECOND)).in_flight(16))
-        .addresses(AddressPolicy::allow_all())
-        .export(JsonLines::create(output)?);
-    let report = show::watched(crawler).await?;
-
-    show::summary(&report, output);
+    let ended = App::new(Catalog108 { base }).settings(STAND_IN).output(OUTPUT).run(args)?;
+    let (Some(report), Some(output)) = (&ended.report, &ended.output) else { return Ok(false) };
+    show::summary(report, output);
     let log = sandbox.log(0);
-    show::row(
-        "by the shop's log",
-        format_args!(
-            "{} arrivals, at most {} in a second and {} in flight",
-            log.arrivals(),
-            log.max_in_window(Duration::from_secs(1)),
-            log.max_in_flight(),
-        ),
-    );
-    let catalog = sandbox.catalog(0).context("the stand-in has no catalog")?;
-    let compared = compare(output, &sandbox.base(0), &catalog)?;
+    let (most, flying) = (log.max_in_window(Duration::from_secs(1)), log.max_in_flight());
+    let arrivals = format!("{} arrivals, at most {most} in a second and {flying} in flight", log.arrivals());
+    show::row("by the shop's log", format_args!("{arrivals}"));
+    let catalog = sandbox.catalog(0).context("the stand-in has no catalog").map_err(Failure::Run)?;
+    let compared = compare(output, &sandbox.base(0), &catalog).map_err(Failure::Run)?;
     show::row("check", format_args!("{compared}"));
     Ok(compared.is_perfect() && report.failures.is_empty())
 }
 
+/// Whether the real site is meant, or help.
+pub(crate) fn is_real(args: &[&str]) -> bool {
+    args.iter().any(|arg| arg.starts_with("--base") || ["-h", "--help", "help"].contains(arg))
+}
+
 /// The real site, with the polite defaults of Opilio.
-pub(crate) async fn crawl_real(base: Url, output: &Path) -> Result<bool> {
-    println!("Catalog108 at {base}, one request a second at most.");
-    let crawler = Crawler::new(Catalog108 { base }).export(JsonLines::create(output)?);
-    let report = show::watched(crawler).await?;
-    show::summary(&report, output);
-    Ok(report.failures.is_empty())
+pub(crate) fn real() -> App<Catalog108> {
+    let base = Arg::new("base").long("base").value_name("URL").required(true).value_parser(shop_url);
+    let base = base.help("The shop to crawl, instead of the stand-in on loopback");
+    let base_of = |base: Option<&Url>| Ok(Catalog108 { base: base.context("--base")?.clone() });
+    App::with_flags([base], move |flags| base_of(flags.get_one("base"))).output(OUTPUT)
+}
+
+/// The root of a shop: links are put together from it, so it ends in a slash.
+fn shop_url(text: &str) -> anyhow::Result<Url> {
+    let url: Url = format!("{}/", text.trim_end_matches('/')).parse()?;
+    let is_root = matches!(url.scheme(), "http" | "https") && url.query().or(url.fragment()).is_none();
+    ensure!(is_root, "write it as https://shop.example/");
+    Ok(url)
 }

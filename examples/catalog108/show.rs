@@ -1,41 +1,10 @@
-//! What a person sees: a bar while it runs, a summary afterwards.
+//! What a person sees afterwards.
 
 use std::fmt::{Arguments, Display};
 use std::path::Path;
-use std::time::Duration;
 
-use anyhow::Result;
-use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressStyle};
-use opilio::Progress;
+use indicatif::{HumanBytes, HumanCount};
 use opilio::prelude::*;
-
-/// Crawls to the end with a progress bar on stderr, if that is a terminal.
-pub(crate) async fn watched<S: Spider>(crawler: Crawler<S>) -> Result<CrawlReport> {
-    let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
-        "  {spinner} [{elapsed_precise}] {bar:32} {pos}/{len} pages  {msg}",
-    )?);
-    let mut crawl = crawler.start()?;
-    let handle = crawl.handle();
-    let mut ticks = tokio::time::interval(Duration::from_millis(100));
-    let report = loop {
-        tokio::select! {
-            report = &mut crawl => break report,
-            _ = ticks.tick() => draw(&bar, &handle.progress()),
-        }
-    };
-    bar.finish_and_clear();
-    Ok(report?)
-}
-
-fn draw(bar: &ProgressBar, progress: &Progress) {
-    bar.set_length(progress.admitted);
-    bar.set_position(progress.pages + progress.aliases + progress.failures);
-    let held = if progress.held > 0 { ", waiting as the server asked" } else { "" };
-    bar.set_message(format!(
-        "{} items, {} in flight, {} retries{held}",
-        progress.items, progress.in_flight, progress.retries
-    ));
-}
 
 /// One line of a table: a name and what there is to say.
 pub(crate) fn row(name: impl Display, says: Arguments<'_>) {

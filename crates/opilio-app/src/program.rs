@@ -1,6 +1,7 @@
 //! The crawl of a program: from settings to an exit code.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use opilio_engine::{CrawlError, CrawlReport, Crawler, Spider, Stopped};
 use opilio_export::ExportError;
@@ -49,6 +50,8 @@ pub struct Ended {
     pub exit: Exit,
     /// None when the crawl had to be left before it could say anything.
     pub report: Option<CrawlReport>,
+    /// Where the items went, if not to stdout.
+    pub output: Option<PathBuf>,
     /// How the crawl went, for people.
     pub summary: Vec<String>,
     /// Why there is an error to tell.
@@ -100,7 +103,7 @@ impl<S: Spider> Program<S> {
     ) -> Result<Ended, Failure> {
         let display = self.display;
         let (run, closing) = (&self.draft.run, Closing::of(&self.draft.run));
-        let (state, keep_formulas) = (run.state(), run.keep_formulas);
+        let (state, keep_formulas, file) = (run.state(), run.keep_formulas, run.output.clone());
         let crawler = self.draft.apply(Crawler::new(spider)).map_err(Failure::Usage)?;
         let mut crawler = more(self.output.apply(crawler, columns, keep_formulas));
         if let Some(cache) = self.cache {
@@ -114,14 +117,21 @@ impl<S: Spider> Program<S> {
             Err(CrawlError::Export(ExportError::Closed { .. })) => {
                 let error =
                     self.report_file.map(|_| "the output was closed early: there is no report".into());
-                return Ok(Ended { exit: Exit::Done, report: None, summary: Vec::new(), error, display });
+                return Ok(Ended {
+                    exit: Exit::Done,
+                    report: None,
+                    output: file,
+                    summary: Vec::new(),
+                    error,
+                    display,
+                });
             }
             result => result.map_err(|error| state::failure(error, state.as_ref()))?,
         };
         let Some(report) = report else {
             let exit = signal.map_or(Exit::Errors, Exit::Stopped);
             let error = Some("stopped at once: there is no report".to_owned());
-            return Ok(Ended { exit, report, summary: Vec::new(), error, display });
+            return Ok(Ended { exit, report, output: file, summary: Vec::new(), error, display });
         };
         if let Some(file) = self.report_file {
             file.write(&report).map_err(Failure::Run)?;
@@ -137,6 +147,6 @@ impl<S: Spider> Program<S> {
             (None, Some(_)) => Exit::Errors,
             (None, None) => Exit::Done,
         };
-        Ok(Ended { exit, report: Some(report), summary, error, display })
+        Ok(Ended { exit, report: Some(report), output: file, summary, error, display })
     }
 }
