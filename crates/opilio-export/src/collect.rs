@@ -1,4 +1,4 @@
-//! JSON Lines into memory: what tests and small programs look at afterwards.
+//! Exports JSON Lines into memory, for tests and small programs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,14 +28,14 @@ use crate::json_lines::JsonEncoder;
 #[derive(Debug)]
 pub struct Collect(Shelf);
 
-/// What was exported so far, flushed or not.
+/// The rows exported so far, flushed or not.
 #[derive(Clone, Debug)]
 pub struct Collected(Shelf);
 
 type Shelf = Arc<Mutex<Vec<u8>>>;
 
 impl Collect {
-    /// An export and the view on what it collects.
+    /// An export, and a handle to the rows that it collects.
     #[must_use]
     pub fn new() -> (Self, Collected) {
         let shelf = Shelf::default();

@@ -1,4 +1,4 @@
-//! CSV (RFC 4180): a header, and one row an item.
+//! CSV (RFC 4180): a header, and one row per item.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,18 +16,42 @@ use crate::stream::StreamSink;
 
 /// Exports each item as one row of CSV, for spreadsheets and data frames.
 ///
-/// The first line names the columns. They are the fields of the first item, or those that
-/// [`columns`](Self::columns) names; an item that has others is an error, and ends its page as `parse_error`.
-/// An item without a field of that name has `null` there. An item that is no struct and no map (a text, a
-/// number) is one column `value`. A crawl without items has a header only if its columns were named.
 ///
-/// `null` is an empty cell, an empty text is `""`. (Where a row is a single cell, both are `""`, since an
-/// empty line counts as no row.) Lists and nested values are written as JSON. Lines end in CR LF. Control
-/// characters have no place in CSV: they become U+FFFD, except tabs and line breaks.
 ///
-/// What a page holds is a stranger's: a spreadsheet would run a text such as `=HYPERLINK(…)`. So texts that
-/// begin like a formula (`=`, `+`, `-`, `@`, also after white space) get an apostrophe in front, unless they
-/// are plain numbers. [`keep_formulas`](Self::keep_formulas) leaves them as they are.
+///
+///
+///
+///
+/// The first line names the columns: the fields of the first item, or the names given to
+/// [`columns`](Self::columns). An item with another field is an error and ends its page as `parse_error`. A
+/// missing field is `null`. An item that is neither struct nor map (a text, a number) has one column `value`.
+/// A crawl without items writes a header only if `columns` was called.
+///
+///
+///
+///
+///
+///
+///
+/// `null` is an empty cell, an empty text is `""`. (In a row of one cell both are `""`, since readers skip
+/// empty lines.) Lists and nested values are written as JSON. Lines end in CR LF. Control characters are not
+/// allowed in CSV and become U+FFFD, except tabs and line breaks.
+///
+///
+///
+///
+///
+///
+///
+/// Texts from the web are untrusted, and a spreadsheet would run a text such as `=HYPERLINK(…)`. So a text
+/// that begins like a formula (`=`, `+`, `-`, `@`, also after white space) gets an apostrophe in front,
+/// unless it is a plain number. [`keep_formulas`](Self::keep_formulas) turns that off.
+///
+///
+///
+///
+///
+///
 ///
 /// ```
 /// # use opilio_export::{Csv, ExportError};
@@ -50,7 +74,7 @@ enum CsvTarget {
     Stream(StreamSink),
 }
 
-/// What encoders and sink have to agree on.
+/// The state that encoders and sink share.
 #[derive(Clone, Debug, Default)]
 struct Columns {
     columns: OnceLock<Vec<String>>,
@@ -67,13 +91,25 @@ enum Formulas {
 }
 
 impl Csv {
-    /// Into a file, which is made or opened now. What is in it already stays until the crawl begins:
-    /// a new crawl starts it anew, a resumed one goes on in it, if its columns are the same.
+    /// Writes into a file, which is created or opened now. Its old content stays until the crawl begins: a
+    /// new crawl replaces it, and a resumed crawl appends to it, if the columns are the same.
     ///
-    /// A path that is no regular file (`/dev/stdout`, a named pipe) is written as a stream.
+    ///
+    ///
+    ///
+    ///
+    ///
+    ///
+    /// Any other path than a regular file (`/dev/stdout`, a named pipe) is written as a stream.
+    ///
+    ///
+    ///
+    ///
+    ///
+    ///
     ///
     /// # Errors
-    /// When it cannot be written to; the error names the path and holds the operating system's reason.
+    /// When the path cannot be written to; the error names the path and holds the operating system's reason.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, ExportError> {
         let path = path.as_ref();
         let file = file::open(path)?;
@@ -141,7 +177,7 @@ struct CsvEncoder {
 
 impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
     fn encode(&mut self, item: &T, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        // By way of JSON: a cell is what JSON Lines would say, and what has no form there has none here.
+        // Goes through JSON, so that a cell holds the same as JSON Lines, with the same errors.
         self.json.clear();
         serde_json::to_writer(&mut self.json, item).map_err(wrong)?;
         let Cells(cells) = serde_json::from_slice(&self.json).map_err(wrong)?;
@@ -174,7 +210,8 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
         written
     }
 
-    /// A row of its own where the columns are those of pages: `url`, `final_url` and `alias`.
+    /// Writes an alias as a row of its own, if the columns are those of pages: `url`, `final_url` and
+    /// `alias`.
     fn encode_alias(&mut self, url: &str, final_url: &str, out: &mut Vec<u8>) -> Result<(), ExportError> {
         let Some(columns) = self.shape.columns.get() else { return Ok(()) };
         if !["url", "final_url", "alias"].iter().all(|name| columns.iter().any(|column| column == name)) {
@@ -206,7 +243,7 @@ impl Columns {
         ExportError::OtherColumns { sink: sink.clone(), found, wanted }
     }
 
-    /// A row of JSON values; none for what is not there.
+    /// A row of JSON values; `None` for a missing field.
     fn row<'a>(
         &self,
         cells: impl ExactSizeIterator<Item = Option<&'a str>>,
@@ -276,7 +313,7 @@ fn is_unfit(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\r' | '\n')
 }
 
-/// Whether a spreadsheet may run it. Full-width signs count: some programs take them for the others.
+/// Whether a spreadsheet may run the text. Full-width signs count, too, since some programs accept them.
 fn is_formula(text: &str) -> bool {
     let begins = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
     let sign =
@@ -302,7 +339,7 @@ fn columns_in(path: &Path, formulas: Formulas) -> io::Result<Vec<String>> {
     Ok(names.collect())
 }
 
-/// Writes the header in front of the first rows, and otherwise what it is given.
+/// Writes the header before the first rows, and passes everything else on.
 struct CsvSink {
     inner: Box<dyn Sink>,
     /// Of a regular file.
@@ -316,7 +353,7 @@ impl CsvSink {
     fn agree(&self, position: u64) -> Result<(), ExportError> {
         let Some(path) = &self.path else { return Ok(()) };
         if path.metadata().is_ok_and(|file| file.len() < position) {
-            // That it lost rows is worse, and is said next.
+            // Lost rows are the worse error, and are reported next.
             return Ok(());
         }
         let found = columns_in(path, self.shape.formulas)

@@ -1,4 +1,4 @@
-//! What can go wrong on the way of an item out of the crawl.
+//! The errors of exporting items.
 
 use std::io;
 use std::path::PathBuf;
@@ -11,38 +11,38 @@ pub enum ExportError {
     /// The output cannot be opened for writing.
     #[error("open the output {}", path.display())]
     Open {
-        /// The path that was asked for.
+        /// The path.
         path: PathBuf,
-        /// What the operating system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The sink did not take what it was given (a full disk, for instance).
+    /// The sink did not accept the rows (a full disk, for instance).
     #[error("write to {sink}")]
     Write {
         /// Which sink.
         sink: Arc<str>,
-        /// What the operating system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// Whoever read the output has gone (a broken pipe): no failure of ours, but nothing more can
-    /// be written.
+    /// The reader of the output has gone (a broken pipe). That is no failure of the crawl, but nothing more
+    /// can be written.
     #[error("write to {sink}: its reader has gone")]
     Closed {
         /// Which sink.
         sink: Arc<str>,
     },
-    /// An item has no form in the exporter's format, such as a map whose keys are no strings.
+    /// An item cannot be written in the exporter's format, such as a map whose keys are not strings.
     #[error("encode an item as {exporter}")]
     Encode {
         /// Which format.
         exporter: &'static str,
-        /// What is wrong with it.
+        /// The encoder's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The output is shorter than what was committed: it was changed, or it is another one.
+    /// The output is shorter than the committed part: it was changed, or it is another output.
     #[error("resume {sink}: {committed} bytes of it were committed, but only {found} are there")]
     Shorter {
         /// Which sink.
@@ -52,17 +52,17 @@ pub enum ExportError {
         /// Where it ends.
         found: u64,
     },
-    /// The output has other columns than what is to be written into it.
+    /// The output has other columns than the rows to be written.
     #[error("resume {sink}: it has the columns {found}, and not {wanted}")]
     OtherColumns {
         /// Which sink.
         sink: Arc<str>,
-        /// Those that it begins with.
+        /// The columns that it has.
         found: String,
-        /// Those that are to be written.
+        /// The columns to be written.
         wanted: String,
     },
-    /// What was written cannot be taken back, so that exactly once cannot be kept.
+    /// Written rows cannot be taken back, so a resumed crawl could not write each row exactly once.
     #[error("resume {sink}: what it was given cannot be taken back")]
     NotResumable {
         /// Which sink.

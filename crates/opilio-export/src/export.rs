@@ -1,4 +1,4 @@
-//! The two halves of an exporter, and what makes them.
+//! The traits of an exporter: its two halves, and the factory that makes them.
 
 use std::sync::Arc;
 
@@ -6,8 +6,10 @@ use crate::error::ExportError;
 
 /// Turns items into bytes, on the shard that found them.
 ///
-/// The bytes of one page travel together and are written whole or not at all; what separates items
-/// in them is between an encoder and its sink.
+///
+///
+/// The bytes of one page travel together and are written completely or not at all. Encoder and sink agree on
+/// how items are separated.
 pub trait Encoder<T: ?Sized>: Send {
     /// Appends an item's bytes.
     ///
@@ -15,8 +17,8 @@ pub trait Encoder<T: ?Sized>: Send {
     /// When the item has no form in this format; then `out` is as it was.
     fn encode(&mut self, item: &T, out: &mut Vec<u8>) -> Result<(), ExportError>;
 
-    /// Appends what the output says of a URL that turned out to be another name of `final_url`,
-    /// which the crawl reports by itself. Formats without room for that say nothing.
+    /// Appends a row for a URL that turned out to be another name of `final_url`, which the crawl reports on
+    /// its own. Formats without such a row append nothing.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -26,14 +28,15 @@ pub trait Encoder<T: ?Sized>: Send {
     }
 }
 
-/// Takes bytes to where they stay, on a thread of its own.
+/// Writes bytes to their destination, on a thread of its own.
+///
+///
 ///
 /// A sink counts in positions: bytes of a file, ids of a table. The store commits them together with
 /// the pages that they cover, and a resumed crawl begins at the committed one. The calls of a run
 /// are one [`begin`](Self::begin), then appends and flushes.
 pub trait Sink: Send {
-    /// Says which sink this is, in words that stay the same from run to run and differ from those
-    /// of a crawl's other sinks.
+    /// Names the sink. The name stays the same from run to run, and differs from the crawl's other sinks.
     fn name(&self) -> Arc<str>;
 
     /// Says where it writes, in words that are equal for two sinks that would write over each other. Its
@@ -44,8 +47,10 @@ pub trait Sink: Send {
 
     /// Takes the output back to a position: 0 in a new crawl, the committed one in a resumed crawl.
     ///
+    ///
+    ///
     /// # Errors
-    /// When what lies behind the position cannot be taken back, or the position lies behind the end.
+    /// When the rows after the position cannot be taken back, or the position lies beyond the end.
     fn begin(&mut self, position: u64) -> Result<(), ExportError>;
 
     /// Whether there is something in the output that beginning at 0 would take away.
@@ -53,13 +58,15 @@ pub trait Sink: Send {
         false
     }
 
-    /// Whether [`begin`](Self::begin) can take it back. What only goes forward (a pipe) cannot.
+    /// Whether [`begin`](Self::begin) can take rows back. A pipe, for instance, cannot.
     fn goes_back(&self) -> bool {
         true
     }
 
-    /// Begins at a position without taking anything back, and counts on from there: for a sink that
-    /// cannot go back. What it was given behind the position, before a kill, comes again.
+    /// Begins at a position without taking anything back, and counts on from there: for a sink that cannot go
+    /// back. Rows written after the position, before a kill, are written again.
+    ///
+    ///
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
@@ -67,18 +74,17 @@ pub trait Sink: Send {
         self.begin(position)
     }
 
-    /// Takes one page's rows (perhaps none) and tells the position at their end; they may be
-    /// buffered.
+    /// Takes one page's rows (perhaps none) and returns the position at their end. The rows may be buffered.
     ///
     /// # Errors
-    /// When the sink cannot take them; then none of them is in it.
+    /// When the sink cannot take the rows; then none of them is in it.
     fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError>;
 
-    /// Hands everything to the operating system (or the database) and tells the position up to
-    /// which everything is there: from then on a kill of this process loses none of it.
+    /// Hands everything to the operating system (or the database) and returns the position up to which
+    /// everything is there. From then on a kill of this process loses none of it.
     ///
     /// # Errors
-    /// When that fails. The sink still holds what it did not write; the next flush tries again.
+    /// When that fails. The sink still holds the unwritten rows; the next flush tries again.
     fn flush(&mut self) -> Result<u64, ExportError>;
 
     /// Flushes, and returns when a power cut would lose nothing either.
@@ -88,7 +94,7 @@ pub trait Sink: Send {
     fn sync(&mut self) -> Result<u64, ExportError>;
 }
 
-/// What users hand to a crawler: where its items go.
+/// The destination of a crawl's items, which a user hands to the crawler.
 pub trait Export<T: ?Sized>: Send + 'static {
     /// An encoder for one shard.
     fn encoder(&self) -> Box<dyn Encoder<T>>;

@@ -1,4 +1,4 @@
-//! Bytes into a file, of which every page's rows are there whole or not at all.
+//! A sink that writes to a file. Each page's rows are in it completely or not at all.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::ExportError;
 use crate::export::Sink;
 
-/// What is gathered before it is written: large enough that a write costs nothing per item.
+/// The size of the buffer before a write: large enough that writes cost almost nothing per item.
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// A [`Sink`] into a regular file; its positions are bytes.
@@ -24,10 +24,10 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// Opens a file, or makes it. What is in it stays until the crawl begins.
+    /// Opens or creates a file. Its content stays until the crawl begins.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// When the file cannot be written to.
     pub fn open(path: &Path) -> Result<Self, ExportError> {
         Ok(Self::over(path, open(path)?))
     }
@@ -81,7 +81,7 @@ fn place_of(_: &File, name: &str) -> String {
     path.map_or_else(|_| name.to_owned(), |path| path.to_string_lossy().into_owned())
 }
 
-/// Opens for writing what is there, or makes it, and leaves its content alone.
+/// Opens a file for writing, or creates it, without changing its content.
 pub(crate) fn open(path: &Path) -> Result<File, ExportError> {
     let open = OpenOptions::new().write(true).create(true).truncate(false).open(path);
     open.map_err(|source| ExportError::Open { path: path.to_owned(), source })

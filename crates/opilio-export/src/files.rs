@@ -1,8 +1,8 @@
-//! Bodies as files, named by what is in them.
+//! Stores bodies as files, named by the hash of their content.
 //!
-//! Nothing that a server says becomes part of a path: a file is named by the SHA-256 of its bytes, so
-//! that the same content is kept once, whatever it is called on the web. A file is written beside its
-//! place, synced and renamed: it is there as a whole or not at all, and writing it again changes nothing.
+//! Nothing from a server becomes part of a path: a file is named by the SHA-256 of its bytes. So equal
+//! content is stored once, whatever its URLs. A file is written beside its place, synced and renamed. It
+//! exists as a whole or not at all, and writing it again changes nothing.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -56,12 +56,18 @@ impl Serialize for ContentHash {
 
 /// A directory of files that are named by their content.
 ///
-/// Clones share it, and so may several crawls at once. It blocks: a crawl writes it from a pool of
-/// threads, before the page counts as done.
+///
+///
+/// Clones share the directory, and several crawls may use it at once. Calls block: a crawl makes them on a
+/// pool of threads, before the page counts as done.
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_export as export; }
 /// use opilio::export::{ContentHash, FileStore};
+///
+///
 ///
 /// # let dir = tempfile::tempdir()?;
 /// let store = FileStore::open(dir.path())?;
@@ -105,7 +111,7 @@ impl FileStore {
     /// When they cannot be written; then no file of that name is there that was not before.
     pub fn put(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), ExportError> {
         let place = self.path(hash);
-        // One of another size was not written by us, or was cut by somebody.
+        // A file of another size was cut, or not written by this store.
         if fs::metadata(&place).is_ok_and(|meta| meta.is_file() && meta.len() == bytes.len() as u64) {
             return Ok(());
         }
@@ -120,7 +126,7 @@ impl FileStore {
         })
     }
 
-    /// A name that nobody else uses, whichever process and thread that is.
+    /// A name that is unique among processes and threads.
     fn unfinished(&self) -> PathBuf {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let unique = std::ptr::from_ref(&*self.count) as usize;
@@ -156,7 +162,7 @@ fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes what kills have left behind; what is young may be somebody's who is at work.
+/// Removes files left behind by kills; young ones may belong to a process at work.
 fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.filter_map(Result::ok) {
@@ -169,7 +175,7 @@ fn sweep(dir: &Path) {
     }
 }
 
-/// What a kill leaves behind is in here, and nothing else ever is.
+/// The directory for unfinished files only; a kill may leave some behind.
 const UNFINISHED: &str = "unfinished";
 /// No write takes a day.
 const LEFT_AFTER: Duration = Duration::from_secs(86_400);

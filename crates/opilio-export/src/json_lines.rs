@@ -1,4 +1,4 @@
-//! JSON Lines: one JSON value a line.
+//! JSON Lines: one JSON value per line.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -14,9 +14,12 @@ use crate::stream::StreamSink;
 
 /// Exports each item as one line of JSON.
 ///
-/// Lines are valid JSON whatever the items hold, and safe to look at: every control character is
-/// escaped, also those that JSON itself would let stand (U+007F to U+009F), since a terminal may obey
-/// them.
+///
+///
+/// Lines are valid JSON for any item, and safe to print: every control character is escaped, including those
+/// that JSON allows unescaped (U+007F to U+009F), since a terminal may obey them.
+///
+///
 ///
 /// ```
 /// # use opilio_export::{ExportError, JsonLines};
@@ -37,13 +40,25 @@ enum To {
 }
 
 impl JsonLines {
-    /// Into a file, which is made or opened now. What is in it already stays until the crawl begins:
-    /// a new crawl starts it anew, a resumed one goes on in it.
+    /// Writes into a file, which is created or opened now. Its old content stays until the crawl begins: a
+    /// new crawl replaces it, and a resumed crawl appends to it.
     ///
-    /// A path that is no regular file (`/dev/stdout`, a named pipe) is written as a stream.
+    ///
+    ///
+    ///
+    ///
+    ///
+    ///
+    /// Any other path than a regular file (`/dev/stdout`, a named pipe) is written as a stream.
+    ///
+    ///
+    ///
+    ///
+    ///
+    ///
     ///
     /// # Errors
-    /// When it cannot be written to; the error names the path and holds the operating system's reason.
+    /// When the path cannot be written to; the error names the path and holds the operating system's reason.
     pub fn create(path: impl AsRef<Path>) -> Result<Self, ExportError> {
         let path = path.as_ref();
         let file = file::open(path)?;
@@ -94,7 +109,7 @@ impl<T: Serialize + ?Sized> Encoder<T> for JsonEncoder {
     }
 }
 
-/// The line of a URL that is another name of one that the crawl reports by itself.
+/// The line for a URL that is another name of a URL that the crawl reports on its own.
 #[derive(Serialize)]
 struct Alias<'a> {
     url: &'a str,
@@ -112,7 +127,7 @@ fn line<T: Serialize + ?Sized>(item: &T, out: &mut Vec<u8>) -> Result<(), Export
     Ok(())
 }
 
-/// Compact JSON in which no control character stands by itself.
+/// Compact JSON with all control characters escaped.
 struct OneLine;
 
 impl Formatter for OneLine {

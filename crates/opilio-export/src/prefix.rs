@@ -1,16 +1,20 @@
-//! How far all sinks have written: the prefix of the pages that may be settled.
+//! Computes the prefix of pages that may be settled from the positions of all sinks.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use opilio_core::SinkPosition;
 
-/// Joins what several sinks have written.
+/// Combines the positions of several sinks.
 ///
-/// Pages go to every sink in one numbered sequence, from 0. A page may be settled when every sink has
-/// written it, together with where each sink stood **after that page**: a sink that is ahead of the
-/// others is committed only as far as they are, or what it has beyond would be written twice after
-/// a kill. So each sink's position is noted page by page.
+///
+///
+///
+///
+/// Pages go to every sink in one numbered sequence, from 0. A page may be settled when every sink has written
+/// it. The settle records each sink's position **after that page**: a sink that is ahead of the others is
+/// committed only as far as they are, otherwise its further rows would be written twice after a kill. So each
+/// sink's position is noted page by page.
 #[derive(Debug)]
 pub struct Prefix {
     sinks: Vec<Progress>,
@@ -20,9 +24,9 @@ pub struct Prefix {
 #[derive(Debug)]
 struct Progress {
     sink: Arc<str>,
-    /// Position after the last page that was told, or where the run began.
+    /// The position after the last reported page, or where the run began.
     position: u64,
-    /// Positions after the pages from `Prefix::told` on that the sink was given.
+    /// The positions after each page given to the sink since `Prefix::told`.
     given: VecDeque<u64>,
     /// How many of them it has written.
     written: usize,
@@ -46,15 +50,16 @@ impl Prefix {
         Self { sinks: sinks.into_iter().map(progress).collect(), told: 0 }
     }
 
-    /// The sink (by its place in [`new`](Self::new)) was given the next page, and stands there after
-    /// it: what [`Sink::append`](crate::Sink::append) said.
+    /// Notes that the sink (by its index in [`new`](Self::new)) was given the next page; `position` is the
+    /// result of [`Sink::append`](crate::Sink::append).
     pub fn appended(&mut self, sink: usize, position: u64) {
         if let Some(progress) = self.sinks.get_mut(sink) {
             progress.given.push_back(position);
         }
     }
 
-    /// The sink has written everything up to there: what [`Sink::flush`](crate::Sink::flush) said.
+    /// Notes that the sink has written everything up to `position`, the result of
+    /// [`Sink::flush`](crate::Sink::flush).
     pub fn flushed(&mut self, sink: usize, position: u64) {
         if let Some(progress) = self.sinks.get_mut(sink) {
             let more = progress.given.iter().skip(progress.written).take_while(|given| **given <= position);
@@ -62,8 +67,7 @@ impl Prefix {
         }
     }
 
-    /// What may be settled, when that is more than the last time. Without sinks there is nothing to
-    /// wait for, and nothing to tell.
+    /// The pages that may be settled, if there are more than the last time. Without sinks always `None`.
     pub fn advance(&mut self) -> Option<Advance> {
         let more = self.sinks.iter().map(|progress| progress.written).min().filter(|more| *more > 0)?;
         self.told += more as u64;
@@ -71,7 +75,7 @@ impl Prefix {
         Some(Advance { below: self.told, positions })
     }
 
-    /// Pages that were given to some sink and not told yet.
+    /// Pages that were given to some sink and not reported yet.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.sinks.iter().map(|progress| progress.given.len()).max().unwrap_or(0)
@@ -147,8 +151,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the sinks' order and pace: what is told lies within what every sink flushed, its
-        /// positions are those after its last page, and in the end everything was told.
+        /// For any order and pace of the sinks: a reported prefix lies within the flushed rows of every sink,
+        /// its positions are those after its last page, and in the end everything was reported.
         #[test]
         fn nothing_is_told_before_all_sinks_wrote_it(
             rows in prop::collection::vec((0..50_u64, 0..50_u64), 1..40),

@@ -1,4 +1,4 @@
-//! Bytes into something that only goes forward: stdout, a pipe, a socket.
+//! A sink that writes to a stream, which cannot go back: stdout, a pipe, a socket.
 
 use std::fmt;
 use std::io::Write;
@@ -14,7 +14,7 @@ pub struct StreamSink {
     name: Arc<str>,
     writer: Box<dyn Write + Send>,
     buffer: Vec<u8>,
-    /// How much of the buffer the writer has taken: what a stream took is never offered again.
+    /// How much of the buffer the writer has taken; those bytes are never offered again.
     taken: usize,
     written: u64,
 }
@@ -55,8 +55,8 @@ impl Sink for StreamSink {
     }
 
     /// # Errors
-    /// At any position but 0: rows behind the committed one cannot be taken back from a reader. Who
-    /// accepts that they come twice calls [`go_on`](Sink::go_on).
+    /// At any position but 0: a reader cannot give rows back. A caller that accepts repeated rows calls
+    /// [`go_on`](Sink::go_on).
     fn begin(&mut self, position: u64) -> Result<(), ExportError> {
         if position > 0 {
             return Err(ExportError::NotResumable { sink: self.name() });

@@ -1,5 +1,5 @@
-//! One pure entry per parser for fuzzers: any bytes in, a panic if a promise is broken.
-//! The property tests call the same functions.
+//! Fuzz entries, one per parser: any bytes in, a panic if a promise is broken. The property tests call the
+//! same functions.
 
 use crate::sitemap::{self, Bounds};
 use crate::{ROBOTS_BYTES_MAX, Robots};

@@ -1,10 +1,18 @@
-//! What a site says to crawlers: bytes in, rules and seeds out.
+//! Readers of robots.txt and sitemaps: bytes in, rules and seeds out.
+//!
+//!
+//!
+//!
 //!
 //! - [`Robots`] reads a robots.txt (RFC 9309) and says which paths are allowed.
 //! - [`sitemap::read`] streams the entries of a sitemap: XML, index, text, RSS, Atom, gzipped or not.
 //!
-//! This crate fetches nothing, knows no clock and no runtime: when a robots.txt is fetched, how long
-//! it holds and what an unreachable one means is decided by its callers.
+//!
+//!
+//!
+//!
+//! This crate fetches nothing and has neither clock nor runtime. Its callers decide when to fetch a
+//! robots.txt, how long it is valid, and how to treat an unreachable one.
 
 #[doc(hidden)]
 pub mod fuzz;

@@ -1,4 +1,4 @@
-//! CSV as spreadsheets, databases and this crate's own reader of it see it.
+//! Tests of CSV as spreadsheets, databases and another reader see it.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -19,7 +19,7 @@ struct Product {
 
 const TEA: Product = Product { name: Some("Tea, \"black\""), price: -9.5, tags: vec![] };
 
-/// What a fresh output is after these items, and what each of them said.
+/// The content of a fresh output after these items, and the error of each item.
 fn write<T: Serialize>(export: Csv, path: &Path, items: &[T]) -> (String, Vec<String>) {
     let mut encoder = Export::<T>::encoder(&export);
     let mut sink = Export::<T>::into_sink(Box::new(export)).unwrap();
@@ -233,7 +233,7 @@ impl Write for Shared {
 }
 
 proptest! {
-    /// Another reader gets back what was written, but for what CSV has no room for.
+    /// Another reader gets back the texts, except for characters that CSV does not allow.
     #[test]
     fn another_reader_gets_the_texts_back(
         rows in prop::collection::vec(prop::collection::vec("[ -~é\r\n\t\u{0}\u{9b}\u{1f600}]{0,12}", 3), 1..6)

@@ -1,9 +1,9 @@
-//! The table of robots.txt cases: what RFC 9309 states, what Google's parser documents or tests,
-//! and what we decided where both are silent. Candidate crates were measured against it.
+//! The table of robots.txt cases. Sources: RFC 9309, the documentation and tests of Google's parser, and
+//! decisions of this project where both are silent. Existing crates were measured against it.
 
-/// One robots.txt, one crawler, and what it may fetch.
+/// One robots.txt, one crawler, and the paths that it may fetch.
 pub(crate) struct Case {
-    /// Where the rule comes from, and what it is.
+    /// The source of the rule, and the rule.
     pub(crate) name: &'static str,
     /// The file.
     pub(crate) file: &'static [u8],
@@ -91,7 +91,7 @@ pub(crate) const CASES: &[Case] = &[
     case("google: a broken byte order mark spoils the line", b"\xEF\x11\xBFUser-agent: FooBot\nDisallow: /x\n", "FooBot", &[("/x", true)]),
     case("google: space around everything", b"  \t User-agent \t:  FooBot  \n \tDisallow\t : \t/x \t \n", "FooBot", &[("/x", false), ("/y", true)]),
     case("ours: bytes that are not UTF-8", b"User-agent: FooBot\nDisallow: /caf\xE9\nDisallow: /y\n", "FooBot", &[("/caf%E9", false), ("/y", false), ("/caf", true)]),
-    // What Google's parser forgives.
+    // Errors that Google's parser tolerates.
     case("google: a missing colon", b"user-agent FooBot\ndisallow /\n", "FooBot", &[("/x/y", false)]),
     case("google: a missing colon needs two words", b"user-agent: FooBot\ndisallow /x y\n", "FooBot", &[("/x", true)]),
     case("google: unknown keys are ignored", b"foo: FooBot\nbar: /\n", "FooBot", &[("/x/y", true)]),

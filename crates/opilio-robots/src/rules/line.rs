@@ -1,9 +1,9 @@
-//! The lines of a robots.txt: keys, values, and what Google's parser forgives.
+//! The lines of a robots.txt: keys, values, and the errors that Google's parser tolerates.
 
 use std::time::Duration;
 
-/// What counts of a line; Google's parser keeps as much (eight times the longest URL that browsers
-/// took, less a byte).
+/// The part of a line that is read. Google's parser reads the same (eight times the longest URL of old
+/// browsers, less a byte).
 pub(crate) const LINE_BYTES_MAX: usize = 2083 * 8 - 1;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -19,8 +19,8 @@ pub(crate) enum Key {
     CrawlDelay,
 }
 
-/// Spellings of keys. They are prefixes (`Disallowed:` is a rule), and the misspellings are those
-/// that Google's parser names, no more.
+/// Spellings of keys. They are prefixes (`Disallowed:` is a rule); the misspellings are exactly those of
+/// Google's parser.
 const SPELLINGS: &[(&[u8], Key)] = &[
     (b"user-agent", Key::UserAgent),
     (b"useragent", Key::UserAgent),
@@ -104,7 +104,7 @@ pub(crate) fn seconds(value: &[u8]) -> Option<Duration> {
     Duration::try_from_secs_f64(number).ok()
 }
 
-/// As C's `isspace`, which is what the tolerant parsers use: also vertical tab and form feed.
+/// As C's `isspace`, which tolerant parsers use: includes vertical tab and form feed.
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0B
 }

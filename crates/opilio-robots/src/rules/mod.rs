@@ -1,9 +1,13 @@
 //! robots.txt (RFC 9309): the rules of one site for one crawler.
 //!
-//! Written here since no crate at hand passed the 88 cases of `cases.rs`: robotxt 0.7 fails 10 (agents
-//! with a version or more words, `%2A`, encoded queries), texting_robots 0.2 fails 15 (and hex case,
-//! encoded slashes), robotstxt 0.3 fails 20 (and groups, marks of encoding, stars that must backtrack, for
-//! which a hostile pattern costs it more than seconds).
+//!
+//!
+//!
+//!
+//! Own code, since no existing crate passed the 88 cases of `cases.rs`: robotxt 0.7 fails 10 (agents with a
+//! version or several words, `%2A`, encoded queries), texting_robots 0.2 fails 15 (also hex case, encoded
+//! slashes), robotstxt 0.3 fails 20 (also groups, byte order marks, and stars that need backtracking: a
+//! hostile pattern takes it many seconds).
 
 mod line;
 mod pattern;
@@ -24,12 +28,12 @@ use url::{Position, Url};
 use line::{Key, Lines};
 use pattern::{Pattern, Target};
 
-/// How much of a robots.txt counts (RFC 9309 §2.5 asks for at least 500 KiB).
+/// The part of a robots.txt that is read (RFC 9309 §2.5 asks for at least 500 KiB).
 pub const ROBOTS_BYTES_MAX: usize = 500 * 1024;
 
-/// How many rules with a `*` are compared star by star. A file may hold 36,000 of them, each of which
-/// costs a pass over every path, and no site needs them: of those beyond, a `Disallow` forbids all that
-/// begins as it does and an `Allow` does not count, so that nothing is allowed that the site forbids.
+/// The number of rules with a `*` that are matched as written. A file may hold 36,000 of them, and each costs
+/// a pass over every path; no site needs that many. Of the others, a `Disallow` forbids everything with its
+/// prefix up to the `*`, and an `Allow` is ignored. So nothing is allowed that the site forbids.
 pub const STARRED_MAX: usize = 5_000;
 
 /// How many sitemaps of one robots.txt are kept, and how long their addresses may be in all.
@@ -38,11 +42,23 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 
 /// The rules of one robots.txt that apply to one crawler.
 ///
-/// Groups of other crawlers are not kept, so that a host costs what concerns it.
+///
+///
+///
+///
+/// Groups of other crawlers are not kept, to save memory.
+///
+///
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_robots as robots; }
 /// use opilio::robots::Robots;
+///
+///
+///
+///
 ///
 /// let file = b"User-agent: *\nDisallow: /private\nAllow: /private/news\nCrawl-delay: 2\n";
 /// let robots = Robots::parse(file, "Opilio/0.1 (+https://example.org/bot)");
@@ -51,7 +67,11 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 /// assert_eq!(robots.crawl_delay().map(|delay| delay.as_secs()), Some(2));
 /// ```
 ///
-/// Its serialised form is for keeping rules from run to run, and without the sitemaps.
+///
+///
+///
+///
+/// The serialised form keeps rules from run to run; it leaves out the sitemaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Robots {
     /// The rule that wins comes first: longest pattern, then allow before disallow.
@@ -63,7 +83,7 @@ pub struct Robots {
     widened: usize,
 }
 
-/// What `opilio robots show` prints.
+/// The content of `opilio robots show`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// The crawl delay in whole milliseconds.
@@ -86,12 +106,16 @@ enum Access {
 }
 
 impl Robots {
-    /// Reads a robots.txt for the crawler that sends `user_agent`. Never fails: what cannot be
-    /// understood is no rule.
+    /// Reads a robots.txt for the crawler that sends `user_agent`. Never fails: lines that make no sense are
+    /// skipped.
     ///
-    /// `user_agent` is a product token or a whole `User-Agent` header, see [`product_token`].
-    /// The first [`ROBOTS_BYTES_MAX`] bytes count, up to their last line end. A file in UTF-16 is read as one
-    /// if it begins with its mark; every other is taken for UTF-8 (§2.2).
+    ///
+    ///
+    ///
+    ///
+    /// `user_agent` is a product token or a whole `User-Agent` header, see [`product_token`]. Reads the first
+    /// [`ROBOTS_BYTES_MAX`] bytes, up to their last line end. A file with a UTF-16 byte order mark is read as
+    /// UTF-16, every other as UTF-8 (§2.2).
     pub fn parse(bytes: &[u8], user_agent: &str) -> Self {
         let mut reader = Groups::new(product_token(user_agent));
         for line in Lines::new(&counted(bytes)) {
@@ -110,10 +134,14 @@ impl Robots {
         Self::parse(b"user-agent: *\ndisallow: /\n", "")
     }
 
-    /// Tells whether a path with its query may be fetched. A fragment is ignored, a missing
-    /// leading slash is added, and `/robots.txt` itself is always allowed (§2.2.2).
+    /// Returns whether a path with its query may be fetched. A fragment is ignored, a missing leading slash
+    /// is added, and `/robots.txt` itself is always allowed (§2.2.2).
     ///
-    /// Takes at most one pass over the path for each rule, whatever the patterns are.
+    ///
+    ///
+    ///
+    ///
+    /// Takes at most one pass over the path per rule, for any pattern.
     pub fn allows(&self, path_and_query: &str) -> bool {
         let target = Target::new(path_and_query);
         target.is_robots_txt()
@@ -142,13 +170,13 @@ impl Robots {
         &self.sitemaps
     }
 
-    /// How many rules forbid more than was written, and how many `Allow` lines do not count: of the rules
-    /// with a `*` inside, five thousand are kept as they are. See [`STARRED_MAX`].
+    /// How many rules forbid more than the site wrote, including ignored `Allow` lines, because of the limit
+    /// [`STARRED_MAX`].
     pub fn widened(&self) -> usize {
         self.widened
     }
 
-    /// What a person wants to see beside the rules.
+    /// Facts about the file for people, beside the rules.
     pub fn summary(&self) -> Summary {
         Summary {
             crawl_delay_ms: self
@@ -162,8 +190,10 @@ impl Robots {
 /// The product token of a `User-Agent` header (RFC 9309 §2.2.1): `Opilio` of
 /// `Opilio/0.1 (+https://…)`, and the bot's of `Mozilla/5.0 (compatible; Bot/2.1; …)`.
 ///
-/// The RFC allows letters, `_` and `-`; digits are kept too, since bots with digits in their names
-/// exist and would otherwise obey the rules of others.
+///
+///
+/// The RFC allows letters, `_` and `-`. Digits are kept, too: without them, a bot with a digit in its name
+/// would obey another bot's rules.
 pub fn product_token(user_agent: &str) -> &str {
     let user_agent = user_agent.trim_start();
     let token = leading_token(user_agent);
@@ -184,7 +214,7 @@ fn leading_token(text: &str) -> &str {
     &text[..end]
 }
 
-/// The part of the file that counts, as UTF-8.
+/// The part of the file that is read, as UTF-8.
 fn counted(bytes: &[u8]) -> Cow<'_, [u8]> {
     let encoding = match bytes {
         [0xff, 0xfe, ..] => UTF_16LE,
@@ -196,8 +226,8 @@ fn counted(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(head(text.as_bytes(), bytes.len() > ROBOTS_BYTES_MAX).to_vec())
 }
 
-/// Leaves out the last line of a cut file: it could be a wider rule than the site wrote. If there is no line
-/// end, the line is longer than what counts of a line anyway.
+/// Drops the last line of a cut file, since its rest may have narrowed the rule. A file without any line end
+/// is one line beyond the line limit anyway.
 fn head(bytes: &[u8], cut: bool) -> &[u8] {
     if !cut {
         return bytes;
@@ -214,7 +244,8 @@ struct Groups<'a> {
     token: &'a str,
     own: Collected,
     star: Collected,
-    /// A group that names us was seen: the `*` groups do not apply, even if ours has no rules.
+    /// A group that names this crawler was seen. Then the `*` groups do not apply, even if its own group has
+    /// no rules.
     named: bool,
     /// Whom the agents of the current group include.
     current: Members,
@@ -352,8 +383,8 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// Takes the stars out of all but the first `max` rules that have some, without allowing anything more;
-/// tells how many that were.
+/// Removes the stars from all but the first `max` rules with stars, without allowing anything more; returns
+/// their number.
 fn widen(rules: &mut Vec<Rule>, max: usize) -> usize {
     let (mut starred, mut widened) = (0, HashSet::new());
     // In place: a rule that forbids more still comes where it came, before all that it won against.

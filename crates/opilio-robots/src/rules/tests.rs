@@ -63,7 +63,7 @@ fn decides_the_table_alike_in_utf_16_with_its_mark() {
             assert_eq!(robots.sitemaps().len(), 1);
         }
         assert_eq!(Robots::parse(&utf16("", octets), "Opilio"), Robots::allow_all());
-        // What does not fit does not count, and is cut at a line end.
+        // The file is cut at the last line end within the limit.
         let line = "Disallow: /wide/";
         let long = format!("User-agent: *\nDisallow: /a\n#{}\n{line}", "x".repeat(ROBOTS_BYTES_MAX / 2 - 40));
         let robots = Robots::parse(&utf16(&long, octets), "Opilio");
@@ -109,7 +109,7 @@ fn reads_the_crawl_delay_of_its_own_groups() {
         ("user-agent: *\ncrawl-delay: 9\ndisallow: /x\nuser-agent: foobot\ndisallow:\n", None),
         // The delay is for the agents named before it, though the rules are for all of the group.
         ("user-agent: a\ncrawl-delay: 9\nuser-agent: foobot\ndisallow: /x\n", None),
-        // Nor those of agents that are named right after ours, or before.
+        // Nor do the delays of agents named right before or after this one.
         ("user-agent: foobot\ncrawl-delay: 1\n\nuser-agent: *\ncrawl-delay: 60\n", Some(1_000)),
         ("user-agent: *\ncrawl-delay: 60\nuser-agent: foobot\ncrawl-delay: 1\n", Some(1_000)),
         ("user-agent: foobot\nuser-agent: b\ncrawl-delay: 1\nuser-agent: c\ncrawl-delay: 60\n", Some(1_000)),
@@ -122,7 +122,7 @@ fn reads_the_crawl_delay_of_its_own_groups() {
         ("user-agent: foobot\nuser-agent: *\ncrawl-delay: 60\n", Some(60_000)),
         ("user-agent: foobot\ndisallow: /x\ncrawl-delay: 1\nuser-agent: *\ncrawl-delay: 60\n", Some(1_000)),
         ("user-agent: foobot\ncrawl-delay: 1\ndisallow: /x\ncrawl-delay: 2\n", Some(2_000)),
-        // Of several groups of ours the largest counts, whoever is named between them.
+        // Of several groups for this crawler the largest delay applies, whatever stands between them.
         (
             "user-agent: foobot\ncrawl-delay: 1\nuser-agent: *\ncrawl-delay: 60\nuser-agent: foobot\ncrawl-delay: 3\n",
             Some(3_000),
@@ -239,9 +239,9 @@ fn takes_urls_and_careless_paths() {
     assert!(!query.allows("?a"));
 }
 
-/// A matcher that backtracks needs years for the first pattern; one that is quadratic for each
-/// rule, minutes for the file. The limit tells those from ours, also in a debug build on a machine that
-/// is busy with much else; it is no measure of speed.
+/// A backtracking matcher needs years for the first pattern, and a quadratic one minutes for the file. The
+/// limit distinguishes them from linear time, even in a debug build on a busy machine; it does not measure
+/// speed.
 #[test]
 fn hostile_patterns_take_linear_time() {
     let path = format!("/{}", "a".repeat(8_000));
@@ -255,7 +255,7 @@ fn hostile_patterns_take_linear_time() {
     }
 }
 
-/// The definition of §2.2.3, by trying everything: what the quick matcher must agree with.
+/// The definition of §2.2.3 by exhaustive search, to which the fast matcher is compared.
 fn matches_by_definition(pattern: &[u8], path: &[u8]) -> bool {
     match pattern {
         [] => true,

@@ -1,4 +1,4 @@
-//! `xml:base` (RFC 4287 §2): what the addresses of a feed are relative to, as far as the feed says it.
+//! `xml:base` (RFC 4287 §2): the base of relative addresses in a feed.
 
 use url::Url;
 
@@ -24,7 +24,7 @@ impl BaseStack {
         }
     }
 
-    /// The address as it is meant here. It may still be relative to the file.
+    /// Resolves an address. The result may still be relative to the file.
     pub(super) fn resolve(&self, address: &str) -> String {
         match self.0.last() {
             Some((_, base)) => joined(base, address.trim()),
@@ -41,7 +41,7 @@ fn joined(base: &str, address: &str) -> String {
     if let Ok(base) = Url::parse(base) {
         return base.join(address).map_or_else(|_| address.to_owned(), String::from);
     }
-    // The base is relative to the file, whose URL is not known here: what comes out is relative, too.
+    // The base is relative to the file, whose URL is unknown here, so the result is relative, too.
     let Some(url) = base_in_nowhere(base).and_then(|base| base.join(address).ok()) else {
         return address.to_owned();
     };
@@ -57,7 +57,7 @@ fn base_in_nowhere(base: &str) -> Option<Url> {
     Url::parse("http://nowhere.invalid/").ok()?.join(base).ok()
 }
 
-/// A longer one is no URL that anybody fetches.
+/// No crawler fetches a longer URL.
 const BASE_BYTES_MAX: usize = 2 * 1024;
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
-//! Sitemaps as streams of entries: XML and index files, RSS and Atom feeds, plain lists of URLs,
-//! each of them gzipped or not, in UTF-8, UTF-16 or what the XML declaration names.
+//! Sitemaps as streams of entries: XML and index files, RSS and Atom feeds, plain lists of URLs, each of them
+//! gzipped or not, in UTF-8, UTF-16 or the encoding of the XML declaration.
 //!
-//! What a file is, is seen from its bytes, never from its name or label. Nothing is fetched: an
-//! index yields the addresses of further sitemaps, and how deep to follow them is the caller's.
+//!
+//!
+//!
+//!
+//! The bytes of a file determine its kind, never its name or content type. Nothing is fetched: an index
+//! yields the addresses of further sitemaps, and the caller decides how deep to follow them.
 
 mod base;
 mod source;
@@ -18,17 +22,18 @@ use serde::Serialize;
 
 use source::Source;
 
-/// What a sitemap may cost.
+/// The limits for reading a sitemap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
     /// Entries of one file; sitemaps.org allows 50,000.
     pub entries_max: usize,
     /// Bytes after decompression; sitemaps.org allows 50 MiB.
     pub bytes_max: u64,
-    /// Bytes out of the gzip decoder for each byte into it. Looked at from the first MiB on, since
-    /// small lists of similar URLs compress well.
+    /// Bytes out of the gzip decoder per byte into it. Checked from the first MiB on, since small lists of
+    /// similar URLs compress well.
     pub ratio_max: u64,
-    /// Bytes of one value. An entry with a longer `loc` is skipped, which is said at the end; sitemaps.org allows 2,048.
+    /// Bytes of one value. Entries with a longer `loc` are skipped and reported at the end; sitemaps.org
+    /// allows 2,048.
     pub field_bytes_max: usize,
 }
 
@@ -41,14 +46,15 @@ impl Default for Bounds {
 /// One thing that a sitemap names.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
-    /// The address as written, without white space around or line breaks within; in a feed as its `xml:base`
-    /// says. It should be absolute, but feeds sometimes are not: join it to the sitemap's own URL.
+    /// The address as written, without surrounding white space and line breaks; in a feed, resolved by its
+    /// `xml:base`. It should be absolute, but some feeds have relative ones: join it to the sitemap's own
+    /// URL.
     pub loc: String,
     /// When it changed, as written: W3C date-time in sitemaps and Atom, RFC 2822 in RSS.
     pub lastmod: Option<String>,
     /// How often it changes, if that is one of the seven words.
     pub changefreq: Option<ChangeFreq>,
-    /// 0.0 to 1.0; anything else counts as not said.
+    /// 0.0 to 1.0; any other value counts as absent.
     pub priority: Option<f32>,
     /// Whether `loc` is a page or a further sitemap.
     pub kind: Kind,
@@ -93,7 +99,7 @@ impl ChangeFreq {
     }
 }
 
-/// Why a sitemap gave no more entries. Those before it stand.
+/// Why a sitemap gave no more entries. Earlier entries remain valid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SitemapError {
@@ -105,13 +111,13 @@ pub enum SitemapError {
     Xml {
         /// Offset in the decompressed text, as UTF-8.
         at: u64,
-        /// What is wrong.
+        /// The parser's message.
         reason: String,
     },
-    /// The file is something else: HTML, for instance, or text without any URL.
+    /// The file is not a sitemap: HTML, for instance, or text without any URL.
     #[error("recognise a sitemap: {found}")]
     NotASitemap {
-        /// What it looks like.
+        /// The kind of content found.
         found: String,
     },
     /// The file was read to its end, and these entries have no address, or none that can be read.
@@ -142,12 +148,17 @@ pub enum SitemapError {
 
 /// Streams the entries of a sitemap.
 ///
-/// Memory stays within about a MiB plus one entry, whatever the file holds. After an error the
-/// iterator is over.
+///
+///
+/// Memory stays within about a MiB plus one entry for any file. The iterator ends after an error.
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_robots as robots; }
 /// use opilio::robots::sitemap::{self, Bounds, Kind};
+///
+///
 ///
 /// let file = b"<urlset><url><loc>https://a.example/?x=1&amp;y=2</loc></url></urlset>";
 /// let entries: Result<Vec<_>, _> = sitemap::read(&file[..], &Bounds::default()).collect();
@@ -238,7 +249,7 @@ fn is_url(text: &str) -> bool {
     })
 }
 
-/// An address as it was meant: pretty-printers break and indent long ones.
+/// An address without line breaks and indentation, which pretty-printers add to long ones.
 fn address(text: &str) -> String {
     text.split(['\n', '\r', '\t']).map(str::trim).collect()
 }

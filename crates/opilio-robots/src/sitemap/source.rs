@@ -1,7 +1,7 @@
-//! From the bytes of a file to bounded UTF-8 text: gzip, byte counts, encodings.
+//! Turns the bytes of a file into bounded UTF-8 text: gzip, byte counts, encodings.
 //!
-//! The layers, from the file up: count what comes in, inflate, count what comes out, transcode,
-//! and a buffer that refuses a single XML event of more than a MiB.
+//! The layers, from the file up: counting input, inflating, counting output, transcoding, and a buffer that
+//! refuses a single XML event of more than a MiB.
 
 use std::io::{self, BufRead, Cursor, Read};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const MARK: &[u8] = "\u{feff}".as_bytes();
 
 const GZIP_MAGIC: &[u8] = &[0x1F, 0x8B];
 
-/// Servers that compress a `.gz` file once more exist; a third layer is nobody's accident.
+/// Some servers compress a `.gz` file once more; a third layer is no accident.
 const GZIP_LAYERS_MAX: usize = 2;
 
 /// Under this many bytes a high ratio is harmless.
@@ -50,7 +50,7 @@ impl From<Hit> for io::Error {
     }
 }
 
-/// Says what an I/O error of our readers means.
+/// The sitemap error behind an I/O error of these readers.
 pub(super) fn explain(error: io::Error, at: u64) -> SitemapError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Hit>()) {
         Some(&Hit::Bytes { bytes_max }) => SitemapError::TooManyBytes { bytes_max },
@@ -75,7 +75,7 @@ impl<'a> Source<'a> {
         Self { text, buffer: Vec::with_capacity(BUFFER_BYTES), at: 0, since_mark: 0 }
     }
 
-    /// Skips white space and says what comes then, without taking it.
+    /// Skips white space and returns the next byte without taking it.
     pub(super) fn first_octet(&mut self) -> Result<Option<u8>, SitemapError> {
         loop {
             let buffer = self.fill_buf().map_err(|error| explain(error, 0))?;
@@ -96,7 +96,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Skips what stands in front of the XML, if the first text of the file is followed by some. Whether it is.
+    /// Skips text before the XML, if XML follows the first text of the file; returns whether it does.
     pub(super) fn skip_to_xml(&mut self) -> bool {
         let Ok(buffer) = self.fill_buf() else { return false };
         // Markup without a declaration is looked for behind words only: a page may show a sitemap's.
@@ -180,7 +180,7 @@ fn transcoded<'a>(reader: Reader<'a>, bounds: &Bounds) -> Transcoded<'a> {
     let (head, reader) = peek(inflated(reader, bounds), HEAD_BYTES);
     Transcoded {
         reader,
-        // The decoder lets a byte order mark win over what we found, and removes it.
+        // The decoder gives precedence to a byte order mark, and removes it.
         decoder: encoding_of(&head).new_decoder(),
         raw: vec![0; BUFFER_BYTES].into_boxed_slice(),
         pending: 0..0,
@@ -189,8 +189,8 @@ fn transcoded<'a>(reader: Reader<'a>, bounds: &Bounds) -> Transcoded<'a> {
     }
 }
 
-/// The encoding without a byte order mark: UTF-16 by its zero octets, else what the XML declaration
-/// names, else UTF-8 (XML 1.0 appendix F).
+/// The encoding without a byte order mark: UTF-16 by its zero bytes, else the one in the XML declaration,
+/// else UTF-8 (XML 1.0 appendix F).
 fn encoding_of(head: &[u8]) -> &'static Encoding {
     match head {
         [b'<', 0, ..] => return UTF_16LE,
@@ -205,7 +205,7 @@ fn encoding_of(head: &[u8]) -> &'static Encoding {
         let label = declaration[at..].trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
         let (quote, label) = label.split_first()?;
         let encoding = Encoding::for_label(&label[..memchr::memchr(*quote, label)?])?;
-        // It was read as ASCII, so it is not UTF-16 whatever it says.
+        // The declaration was readable as ASCII, so it cannot be UTF-16.
         (encoding != UTF_16LE && encoding != UTF_16BE).then_some(encoding)
     };
     declared().unwrap_or(UTF_8)
@@ -229,8 +229,8 @@ fn inflated<'a>(mut reader: Reader<'a>, bounds: &Bounds) -> Reader<'a> {
     Box::new(Bounded { reader, compressed, bytes: 0, bytes_max: bounds.bytes_max, ratio_max })
 }
 
-/// Reads the first bytes and gives them back along with a reader of everything. An error on the way
-/// is kept for when the reader comes to it: what was before it stands.
+/// Reads the first bytes; returns them and a reader of everything. An error is kept until the reader reaches
+/// it, so that the bytes before it are read.
 fn peek<'a>(mut reader: Reader<'a>, bytes: usize) -> (Vec<u8>, Reader<'a>) {
     let mut head = vec![0; bytes];
     let mut filled = 0;
@@ -266,7 +266,7 @@ fn read_some(reader: &mut Reader<'_>, out: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Counts what the decompressor takes.
+/// Counts the input of the decompressor.
 struct Counted<'a> {
     reader: Reader<'a>,
     bytes: Arc<AtomicU64>,
@@ -280,7 +280,7 @@ impl Read for Counted<'_> {
     }
 }
 
-/// Counts what comes out, and stops at the bounds.
+/// Counts the output and stops at the bounds.
 struct Bounded<'a> {
     reader: Reader<'a>,
     compressed: Arc<AtomicU64>,
@@ -292,7 +292,7 @@ struct Bounded<'a> {
 
 impl Read for Bounded<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        // One byte more than allowed tells too long from just long enough; all before it stands.
+        // Reads one byte beyond the limit to tell whether the file is too long.
         let room = self.bytes_max.saturating_sub(self.bytes).max(1);
         let room = usize::try_from(room).unwrap_or(usize::MAX).min(out.len());
         let count = self.reader.read(&mut out[..room])?;

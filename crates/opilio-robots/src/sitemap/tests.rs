@@ -1,4 +1,4 @@
-//! Sitemaps as sites write them, and as attackers do.
+//! Tests of sitemaps, as sites and as attackers write them.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -256,7 +256,7 @@ fn feeds_say_what_their_addresses_are_relative_to() {
             "http://b.example/1",
         ),
         ("<rss><channel xml:base='/c/'><item><guid>1</guid></item></channel></rss>", "/c/1"),
-        // A link of Atom in RSS counts where there is no other.
+        // In RSS, a link of Atom is used if there is no other link.
         (
             "<rss><item><atom:link href='1'/></item><item><atom:link href='2'/><link>3</link></item></rss>",
             "1 3",
@@ -324,10 +324,10 @@ fn broken_xml_gives_what_came_before_and_one_error() {
         assert_eq!(results[0].as_ref().unwrap().loc, "https://a.example/1", "{rest}");
         assert!(matches!(results[1..], [Err(SitemapError::Xml { at, .. })] if at > 0), "{rest}: {results:?}");
     }
-    // An address that was read to its end counts, also in an entry that was not.
+    // A complete address counts, even if its entry is cut off.
     let (entries, error) = all(format!("{start}<url><loc>2</loc>").as_bytes(), &Bounds::default());
     assert!(entries.len() == 2 && matches!(error, Some(SitemapError::Xml { .. })), "{error:?}");
-    // What follows the root does not matter.
+    // Content after the root is ignored.
     assert_eq!(locs(format!("{start}</urlset> junk <<").as_bytes()).len(), 1);
 }
 
@@ -421,7 +421,7 @@ fn skips_entries_with_an_endless_address() {
     assert_eq!(locs(padded.as_bytes()), ["https://a.example/"]);
 }
 
-/// Pieces of XML in any order: what random bytes never reach.
+/// Pieces of XML in any order, which random bytes would never produce.
 fn documents() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "<urlset>",

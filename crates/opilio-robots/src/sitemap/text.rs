@@ -1,4 +1,4 @@
-//! Plain lists: one URL a line.
+//! Plain-text sitemaps: one URL per line.
 
 use std::io::BufRead;
 

@@ -1,9 +1,8 @@
-//! XML: sitemaps, indexes, RSS (2.0 and 1.0) and Atom.
+//! XML sitemaps, sitemap indexes, RSS (2.0 and 1.0) and Atom.
 //!
-//! Elements are known by their local names. Namespaces are not resolved, since many sites write
-//! wrong ones or none; what tells `<image:loc>` from the page's own `<loc>` is its place (a direct
-//! child of the entry) and its prefix (the one that the entry has). Entities of a document type are
-//! never expanded, so nothing grows.
+//! Elements are identified by their local names. Namespaces are not resolved, since many sites write wrong
+//! ones or none. `<image:loc>` differs from the page's own `<loc>` by its place (not a direct child of the
+//! entry) and its prefix (not the entry's). Entities of a document type are never expanded, so nothing grows.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -46,7 +45,7 @@ pub(super) struct Walk<'a> {
     skipped: usize,
 }
 
-/// What the root element says that this is.
+/// The format, by the root element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {
     Sitemap,
@@ -54,7 +53,7 @@ enum Dialect {
     Atom,
 }
 
-/// What an element within an entry is to us.
+/// The role of an element within an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Field {
     Loc,
@@ -101,7 +100,7 @@ impl OpenElements {
         self.names.truncate(self.ends.last().copied().unwrap_or(0));
     }
 
-    /// How deep the innermost element of this name is, whatever its case.
+    /// The depth of the innermost element with this name, ignoring case.
     fn find(&self, name: &str) -> Option<usize> {
         (1..=self.depth()).rev().find(|depth| self.name(*depth).eq_ignore_ascii_case(name))
     }
@@ -147,7 +146,7 @@ impl<'a> Walk<'a> {
                 return Ok(Some(entry));
             }
             if self.dialect.is_some() && self.open.depth() == 0 {
-                // What follows the root is not part of the sitemap.
+                // Content after the root is not part of the sitemap.
                 return match self.skipped {
                     0 => Ok(None),
                     entries => Err(SitemapError::Skipped { entries }),
@@ -223,7 +222,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Closes an element, and what is still open in it. One that was never opened closes nothing.
+    /// Closes an element and the elements still open in it. An end tag without a start tag is ignored.
     fn end(&mut self, name: &str) {
         self.read_loose();
         if let Some(depth) = self.open.find(name) {
@@ -240,7 +239,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes what the innermost element gives.
+    /// Takes the value of the innermost element.
     fn close(&mut self) {
         let depth = self.open.depth();
         let Some(draft) = &mut self.draft else { return };
@@ -286,7 +285,7 @@ impl<'a> Walk<'a> {
             && let Some((_, kept)) = &mut draft.field
             && let Some(value) = kept
         {
-            // White space around a value may be long: what is there before it begins is not kept.
+            // White space before a value may be long, so it is not kept.
             let text = if value.is_empty() { text.trim_start() } else { text };
             if value.len() + text.trim_end().len() > self.field_bytes_max {
                 *kept = None;
@@ -308,7 +307,7 @@ impl<'a> Walk<'a> {
         self.loose.clear();
     }
 
-    /// At the end of a file that is cut off: what was whole before counts. Whether there was something.
+    /// At the end of a file that is cut off: keeps the entry if it was complete; returns whether it was.
     fn keeps_last(&mut self) -> bool {
         self.read_loose();
         // An address whose end was not seen may be longer.
@@ -319,8 +318,8 @@ impl<'a> Walk<'a> {
         !self.ready.is_empty()
     }
 
-    /// A character, one of XML's own five entities, or else text as it stands: an entity that a
-    /// document type declares is not ours to expand, and `&copy=1;` was an ampersand.
+    /// A character, one of XML's own five entities, or else the text as it is: declared entities are not
+    /// expanded, and `&copy=1;` was a raw ampersand.
     fn reference(&mut self, reference: &BytesRef<'_>) {
         match (reference.resolve_char_ref(), resolve_xml_entity(reference)) {
             (Ok(Some(character)), _) => self.text(character.encode_utf8(&mut [0; 4])),
@@ -343,7 +342,7 @@ impl<'a> Walk<'a> {
     fn error(&self, error: quick_xml::Error) -> SitemapError {
         match error {
             quick_xml::Error::Io(error) => {
-                // Nobody else holds it; if somebody did, the kind and the text would remain.
+                // There is normally no other owner. If there is one, kind and text are copied.
                 let error = Arc::try_unwrap(error)
                     .unwrap_or_else(|shared| io::Error::new(shared.kind(), shared.to_string()));
                 explain(error, self.reader.buffer_position())
@@ -358,7 +357,7 @@ impl<'a> Walk<'a> {
 }
 
 impl Draft {
-    /// The first of several values counts, but for the addresses of a sitemap.
+    /// The first of several values is kept, except for the addresses of a sitemap.
     fn has_room(&self, dialect: Option<Dialect>, field: Field) -> bool {
         let count = self.values.iter().filter(|(known, _)| *known == field).count();
         let several = dialect == Some(Dialect::Sitemap) && field == Field::Loc;
@@ -413,7 +412,7 @@ fn entry_kind(dialect: Dialect, name: QName<'_>) -> Option<Kind> {
     }
 }
 
-/// What a direct child of an entry is, and the value that its attributes give.
+/// The role of a direct child of an entry, and the value in its attributes.
 fn field_of(dialect: Dialect, entry: &str, element: &BytesStart<'_>) -> Option<(Field, String)> {
     let local = element.local_name();
     let name = &*lower(local.as_ref());
@@ -463,7 +462,7 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let mut attributes = element.attributes();
     attributes.with_checks(false);
     let attribute = attributes.flatten().find(|attribute| attribute.key.as_ref() == name)?;
-    // A raw ampersand makes the whole value count as unescaped.
+    // With a raw ampersand, the whole value counts as unescaped.
     Some(match unescape(&attribute.value) {
         Ok(value) => value.into_owned(),
         Err(_) => attribute.value.into_owned(),
