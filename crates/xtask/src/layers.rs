@@ -45,7 +45,7 @@ pub(crate) fn run() -> Result<()> {
     check_purity("opilio-spider")?;
     graph.check_rooms()?;
     println!("layers: {} crates of ours, no upward edge, core and spider reach no runtime", graph.ours.len());
-    Ok(())
+    crate::imports::run()
 }
 
 /// Normal dependencies only: what tests use is their own affair.

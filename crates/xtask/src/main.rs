@@ -4,6 +4,7 @@
 mod ci;
 mod flat;
 mod frontier;
+mod imports;
 mod kill;
 mod layers;
 mod polite;

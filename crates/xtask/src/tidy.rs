@@ -140,7 +140,7 @@ fn files_named(page: &str) -> impl Iterator<Item = &str> {
     words.filter(|word| word.starts_with("crates/") && word.ends_with(".rs"))
 }
 
-fn tracked(pattern: &str) -> Result<Vec<String>> {
+pub(crate) fn tracked(pattern: &str) -> Result<Vec<String>> {
     let out = Command::new("git").args(["ls-files", pattern]).output().context("run git ls-files")?;
     ensure!(out.status.success(), "git ls-files: {}", String::from_utf8_lossy(&out.stderr));
     Ok(String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect())

@@ -1,0 +1,189 @@
+//! The source half of `cargo xtask layers`: inside the engine imports lead downward only, and one module reads
+//! what a record carries for the spider.
+//!
+//! It reads text, not syntax: `crate::name`, `crate::{name, …}`, and as many `super::` as lead to the crate's root.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::tidy::tracked;
+
+/// The engine's modules, from the ground up: a module may import those of lower floors only. Hosts, fetchers and
+/// runners therefore import no parent: neither the shard that starts them, nor scheduler, supervisor or launch.
+const FLOORS: &[&[&str]] = &[
+    &["backlog", "clock", "memory", "outbox", "prepared", "settings", "signals"],
+    &["error", "exporter", "message"],
+    &["death", "port"],
+    &["context"],
+    &["fetcher", "runner"],
+    &["host"],
+    &["past"],
+    &["scheduler", "shard"],
+    &["supervisor"],
+    &["launch"],
+    &["crawler"],
+    &["job"],
+];
+
+/// Imports that lead upward all the same, each with its reason. An entry that is no longer needed fails.
+const UPWARD: &[(&str, &str, &str)] = &[];
+
+/// The one module that decodes a record's `extra`.
+const READER: &str = "crates/opilio-spider/src/data.rs";
+/// Crates that keep and compare these bytes: none of them can decode any, since they stand below the reader.
+const CARRIERS: &[&str] = &["crates/opilio-core/", "crates/opilio-frontier/"];
+
+/// Reads every tracked source file.
+///
+/// # Errors
+/// When an import leads upward, or another module reads `extra`.
+pub(crate) fn run() -> Result<()> {
+    let mut used = BTreeSet::new();
+    for path in tracked("crates/*.rs")? {
+        let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let code = without_tests(&text);
+        if let Some(file) = path.strip_prefix("crates/opilio-engine/src/").filter(|file| !is_test(file)) {
+            check_imports(file, code, &mut used)?;
+        }
+        let may_read = path == READER || CARRIERS.iter().any(|crate_| path.starts_with(crate_));
+        let line = code.lines().position(reads_extra).filter(|_| !may_read && !path.contains("/xtask/"));
+        if let Some(line) = line {
+            anyhow::bail!("{path}:{}: reads `extra`, which only {READER} may decode", line + 1);
+        }
+    }
+    for (from, to, _) in UPWARD {
+        ensure!(
+            used.contains(&(*from, *to)),
+            "{from} no longer imports {to}: take it off the list of UPWARD"
+        );
+    }
+    println!("imports: no upward one in the engine but {} listed, one module reads `extra`", UPWARD.len());
+    Ok(())
+}
+
+fn check_imports(file: &str, code: &str, used: &mut BTreeSet<(&'static str, &'static str)>) -> Result<()> {
+    let module = file.split('/').next().unwrap_or(file).trim_end_matches(".rs");
+    if module == "lib" {
+        return Ok(());
+    }
+    let floor = floor_of(module)?;
+    for name in imports(code, depth_of(file)) {
+        if name == module || !is_module(&name) {
+            continue;
+        }
+        if floor_of(&name)? < floor {
+            continue;
+        }
+        let listed = UPWARD.iter().find(|(from, to, _)| *from == module && *to == name);
+        let (from, to, _) =
+            listed.with_context(|| format!("{file} imports {name}, which does not stand below it"))?;
+        used.insert((from, to));
+    }
+    Ok(())
+}
+
+/// A name of the crate's root that is a file or a folder, and not a type.
+fn is_module(name: &str) -> bool {
+    let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../opilio-engine/src");
+    engine.join(name).is_dir() || engine.join(format!("{name}.rs")).is_file()
+}
+
+fn floor_of(module: &str) -> Result<usize> {
+    let floor = FLOORS.iter().position(|floor| floor.contains(&module));
+    floor.with_context(|| format!("the engine's module {module} stands on no floor: add it"))
+}
+
+/// How many modules a file is deep in its crate.
+fn depth_of(file: &str) -> usize {
+    file.split('/').filter(|part| *part != "mod.rs").count()
+}
+
+/// The names of the crate's root that the code says.
+fn imports(code: &str, depth: usize) -> BTreeSet<String> {
+    let to_root = "super::".repeat(depth);
+    let mut names = BTreeSet::new();
+    let code: String = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    for start in ["crate::", &to_root] {
+        for (at, _) in code.match_indices(start) {
+            let before = code[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':' || c == '$') {
+                continue;
+            }
+            names.extend(names_at(&code[at + start.len()..]));
+        }
+    }
+    names
+}
+
+/// The name that a path begins with, or each of those in its braces.
+fn names_at(rest: &str) -> Vec<String> {
+    let first = |text: &str| {
+        let name: String = text.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        Some(name).filter(|name| !name.is_empty())
+    };
+    match rest.strip_prefix('{') {
+        // With the names in inner braces: none of them is a module of the root, or it is meant.
+        Some(group) => {
+            let group = group.split(';').next().unwrap_or(group);
+            group.split(['{', '}', ',']).filter_map(first).collect()
+        }
+        None => first(rest).into_iter().collect(),
+    }
+}
+
+/// Whether a line reads a field of this name. A `..extra` is none.
+fn reads_extra(line: &str) -> bool {
+    let code = line.trim_start();
+    !code.starts_with("//")
+        && code.match_indices(".extra").any(|(at, word)| {
+            let after = code[at + word.len()..].chars().next();
+            !code[..at].ends_with('.') && after.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != '(')
+        })
+}
+
+/// What stands before a file's own tests.
+fn without_tests(text: &str) -> &str {
+    text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text)
+}
+
+fn is_test(file: &str) -> bool {
+    file.starts_with("tests/") || file.contains("/tests/") || file.ends_with("tests.rs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_is_found_however_it_is_written() {
+        let code = "use crate::shard::Shard;\nuse crate::{\n    host,\n    launch::{Plan, run},\n};\n// crate::comment\n\
+                    let a = crate::past::open();\nuse super::super::scheduler::Port;\nuse super::near::Own;\n";
+        let found: Vec<_> = imports(code, 2).into_iter().collect();
+        assert_eq!(found, ["Plan", "host", "launch", "past", "run", "scheduler", "shard"].map(str::to_owned));
+        assert_eq!((depth_of("host/actor.rs"), depth_of("host/mod.rs"), depth_of("launch.rs")), (2, 1, 1));
+    }
+
+    #[test]
+    fn an_upward_import_fails_and_a_downward_one_does_not() {
+        let check = |file: &str, code: &str| check_imports(file, code, &mut BTreeSet::new());
+        assert!(check("host/actor.rs", "use crate::message::Fetch;\nuse super::rules::RulesTable;").is_ok());
+        for parent in ["shard", "scheduler", "supervisor", "launch", "crawler"] {
+            for child in ["host/actor.rs", "fetcher/kept.rs", "runner/slow.rs"] {
+                assert!(check(child, &format!("use crate::{parent}::It;")).is_err(), "{child} {parent}");
+            }
+        }
+        assert!(check("message/host.rs", "use super::super::host::HostActor;").is_err());
+    }
+
+    #[test]
+    fn a_field_is_read_by_its_name_alone() {
+        for line in ["decode(&record.extra)", "let x = failure.extra;", "record.extra.len()"] {
+            assert!(reads_extra(line), "{line}");
+        }
+        for line in ["self.extra(1)", "// record.extra", "Self { a, ..extra }", "record.extras"] {
+            assert!(!reads_extra(line), "{line}");
+        }
+    }
+}
