@@ -19,7 +19,7 @@ use url::Url;
 
 use super::errands::Errands;
 use super::memo;
-use super::rules::{Learnt, RulesTable, Unjudged, patience};
+use super::rules::{RulesNews, RulesTable, Unjudged, take_in};
 use crate::context::ShardContext;
 use crate::fetcher::IDLE_MAX;
 use crate::message::{
@@ -40,6 +40,8 @@ pub(crate) struct HostActor {
     trying: HashMap<LeaseId, Attempt>,
     /// Those that were under way when newer rules came: they are judged should they be ready again.
     unjudged: HashSet<LeaseId>,
+    /// How often rules had been read at the last step.
+    readings: u64,
     /// The report that is being handled, for the delivery that it may lead to.
     report: Option<(LeaseId, Box<Report>)>,
     /// What was reported of leases whose end waits to be told whose fault it was. There are few of them.
@@ -81,6 +83,7 @@ impl HostActor {
     /// Starts an actor over what the shard keeps of its host.
     pub(crate) fn start(cx: Rc<ShardContext>, host: Host, kept: HostParts, restarted: bool) -> Addr<Self> {
         let HostParts { state, rules, errands, prepared } = kept;
+        let readings = rules.borrow().readings();
         let random = fastrand::Rng::with_seed(cx.settings.seed ^ cx.clock.now().as_micros());
         Actor::start(Self {
             rules,
@@ -91,6 +94,7 @@ impl HostActor {
             state,
             trying: HashMap::new(),
             unjudged: HashSet::new(),
+            readings,
             report: None,
             undecided: HashMap::new(),
             timer: None,
@@ -148,6 +152,10 @@ impl HostActor {
 
     /// Ends what was under way when newer rules came, is ready again, and is forbidden by them.
     fn judge_returned(&mut self, now: Timestamp) {
+        let readings = self.rules.borrow().readings();
+        if std::mem::replace(&mut self.readings, readings) != readings {
+            self.unjudged.extend(self.trying.keys());
+        }
         self.unjudged.retain(|lease| self.trying.contains_key(lease));
         if self.unjudged.is_empty() {
             return;
@@ -518,21 +526,10 @@ impl Handler<Report> for HostActor {
                     // What waits for the rules ends.
                     report.outcome = Outcome::Failed(Fault::NoProxy);
                 }
-                let settings = &self.cx.settings;
-                let within = patience(&settings.hosts.of(&self.host).policy, settings.fetch_timeout);
                 let facts = RulesFacts::of(&report);
-                let learnt = self.rules.borrow_mut().learn(scheme, &facts, proposal, within);
-                let Learnt { answer, errand } = learnt;
-                if matches!(answer, RulesAnswer::Known { .. }) {
-                    // What the new rules forbid ends before they let anything start.
-                    let now = self.cx.clock.now();
-                    self.rules.borrow().refuse(scheme, Unjudged::All, &mut self.state.borrow_mut(), now);
-                    self.unjudged.extend(self.trying.keys());
-                }
-                self.step(ctx, Input::Rules { scheme, answer, hints: proposal.hints });
-                if let Some(errand) = errand {
-                    self.cx.port.send(ToScheduler::Errand(errand));
-                }
+                let news = RulesNews { scheme, facts: &facts, proposal, hints: proposal.hints };
+                take_in(&self.cx, &self.host, &self.rules, &self.state, &news);
+                self.step(ctx, Input::Tick);
             }
         }
     }

@@ -9,7 +9,7 @@ pub(crate) use actor::{HostActor, HostParts, RULES_FACTS};
 pub(crate) use errands::{Admitted, Errands};
 #[cfg(test)]
 pub(crate) use rules::judged;
-pub(crate) use rules::{Learnt, RulesTable, Unjudged, patience};
+pub(crate) use rules::{RulesNews, RulesTable, Unjudged, take_in};
 
 #[cfg(test)]
 pub(crate) use chaos::{die_once_at, has_died};

@@ -1,16 +1,18 @@
 //! The robots.txt rules of a host's two origins, as the shard keeps them.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use opilio_core::host::{HostState, Input, RulesAnswer};
-use opilio_core::{Fault, Host, HostPolicy, Lease, LeaseId, Outcome, Proposal, Scheme, Timestamp};
+use opilio_core::{Fault, Hints, Host, HostPolicy, Lease, LeaseId, Outcome, Proposal, Scheme, Timestamp};
 use opilio_robots::Robots;
 use opilio_spider::data::path_and_query;
 use url::Url;
 
-use crate::message::{Asker, Errand, RulesFacts};
+use crate::context::ShardContext;
+use crate::message::{Asker, Errand, RulesFacts, ToScheduler};
 
 /// Rules by scheme. The state remembers until when they hold.
 pub(crate) struct RulesTable {
@@ -19,6 +21,40 @@ pub(crate) struct RulesTable {
     origins: [OriginRules; 2],
     /// Questions put to other hosts so far.
     questions: u64,
+    /// How often rules were read.
+    readings: u64,
+}
+
+/// What came of a fetch of an origin's rules, by whichever host's gate it went.
+pub(crate) struct RulesNews<'a> {
+    pub(crate) scheme: Scheme,
+    pub(crate) facts: &'a RulesFacts,
+    pub(crate) proposal: Proposal,
+    /// What the answer says about this host's limits.
+    pub(crate) hints: Hints,
+}
+
+/// Takes in what came of a fetch of a host's rules. The one place where rules begin to hold: what they forbid ends
+/// before they let anything start, and a redirect to another host becomes an errand.
+pub(crate) fn take_in(
+    cx: &ShardContext,
+    host: &Host,
+    rules: &RefCell<RulesTable>,
+    state: &RefCell<HostState>,
+    news: &RulesNews<'_>,
+) {
+    let RulesNews { scheme, facts, proposal, hints } = *news;
+    let now = cx.clock.now();
+    let within = patience(&cx.settings.hosts.of(host).policy, cx.settings.fetch_timeout);
+    let Learnt { answer, errand } = rules.borrow_mut().learn(scheme, facts, proposal, within);
+    let mut state = state.borrow_mut();
+    if matches!(answer, RulesAnswer::Known { .. }) {
+        rules.borrow().refuse(scheme, Unjudged::All, &mut state, now);
+    }
+    state.handle(now, Input::Rules { scheme, answer, hints });
+    if let Some(errand) = errand {
+        cx.port.send(ToScheduler::Errand(errand));
+    }
 }
 
 #[derive(Default)]
@@ -54,7 +90,7 @@ impl Unjudged<'_> {
 }
 
 /// What facts about an origin's rules mean.
-pub(crate) struct Learnt {
+struct Learnt {
     pub(crate) answer: RulesAnswer,
     /// What another host is to be asked for.
     pub(crate) errand: Option<Errand>,
@@ -62,8 +98,8 @@ pub(crate) struct Learnt {
 
 impl RulesTable {
     pub(crate) fn new(host: &Host, user_agent: impl Into<Arc<str>>) -> Self {
-        let user_agent = user_agent.into();
-        Self { host: host.clone(), user_agent, origins: Default::default(), questions: 0 }
+        let (host, user_agent) = (host.clone(), user_agent.into());
+        Self { host, user_agent, origins: Default::default(), questions: 0, readings: 0 }
     }
 
     /// A table with rules that were read before, http first.
@@ -74,6 +110,11 @@ impl RulesTable {
             origin.recalled = true;
         }
         table
+    }
+
+    /// How often rules were read: whoever has judged by them judges anew when it has grown.
+    pub(crate) fn readings(&self) -> u64 {
+        self.readings
     }
 
     /// The rules of an origin, as they were last read.
@@ -128,13 +169,7 @@ impl RulesTable {
 
     /// Reads what a fetch of the rules gave (RFC 9309 §2.3.1). Another host is waited for as long as
     /// `within`.
-    pub(crate) fn learn(
-        &mut self,
-        scheme: Scheme,
-        facts: &RulesFacts,
-        proposal: Proposal,
-        within: Duration,
-    ) -> Learnt {
+    fn learn(&mut self, scheme: Scheme, facts: &RulesFacts, proposal: Proposal, within: Duration) -> Learnt {
         let origin = &mut self.origins[index(scheme)];
         origin.asked = None;
         let answer = match facts.outcome {
@@ -160,6 +195,7 @@ impl RulesTable {
                 RulesAnswer::Unavailable { outcome, proposal }
             }
         };
+        self.readings += u64::from(matches!(answer, RulesAnswer::Known { .. }));
         Learnt { answer, errand: None }
     }
 
@@ -167,6 +203,7 @@ impl RulesTable {
     fn follow(&mut self, scheme: Scheme, to: &Url, within: Duration) -> Learnt {
         let origin = &mut self.origins[index(scheme)];
         let Ok(host) = Host::of(to) else {
+            self.readings += 1;
             return Learnt { answer: origin.know(Robots::allow_all()), errand: None };
         };
         origin.hops += 1;
@@ -220,7 +257,7 @@ pub(crate) fn judged() -> usize {
 }
 
 /// How long another host is waited for: five minutes by default, and as long as a fetch may take.
-pub(crate) fn patience(policy: &HostPolicy, fetch_timeout: Duration) -> Duration {
+fn patience(policy: &HostPolicy, fetch_timeout: Duration) -> Duration {
     policy.backoff_bounds().min.saturating_mul(300).max(fetch_timeout)
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
-use opilio_core::host::{HostMemo, HostState, Input, RulesAnswer};
+use opilio_core::host::{HostMemo, HostState, Input};
 use opilio_core::{Hints, Host, Lease, LeaseId, Scheme};
 use opilio_fetch::Fetcher;
 
@@ -15,7 +15,7 @@ use super::cached::{self, Missing};
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
 use crate::host::{
-    Admitted, Errands, HostActor, HostParts, Learnt, RULES_FACTS, RulesTable, Unjudged, memo, patience,
+    Admitted, Errands, HostActor, HostParts, RULES_FACTS, RulesNews, RulesTable, Unjudged, memo, take_in,
 };
 use crate::message::{
     Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Gone, HostGone, Passivated,
@@ -185,7 +185,6 @@ impl Shard {
             };
             let unjudged = match &input {
                 Input::Assign(_) => Some(Unjudged::Only(&assigned)),
-                Input::Rules { answer: RulesAnswer::Known { .. }, .. } => Some(Unjudged::All),
                 _ => None,
             };
             state.handle(now, input);
@@ -324,19 +323,13 @@ impl Handler<ErrandResult> for Shard {
         else {
             return;
         };
-        let settings = &self.cx.settings;
-        let policy = &settings.hosts.of(&asker.host).policy;
-        let within = patience(policy, settings.fetch_timeout);
         // How long to wait is the state's to say, where nobody stated it to this host.
-        let proposal =
-            settings.retry_of(&asker.host).propose(&RULES_FACTS, facts.outcome, Hints::default(), 0.0);
-        let learnt = live.rules.borrow_mut().learn(asker.scheme, &facts, proposal, within);
-        let Learnt { answer, errand } = learnt;
-        if let Some(errand) = errand {
-            self.cx.port.send(ToScheduler::Errand(errand));
-        }
         let hints = Hints::default();
-        self.tell(&asker.host, Input::Rules { scheme: asker.scheme, answer, hints });
+        let policy = self.cx.settings.retry_of(&asker.host);
+        let proposal = policy.propose(&RULES_FACTS, facts.outcome, hints, 0.0);
+        let news = RulesNews { scheme: asker.scheme, facts: &facts, proposal, hints };
+        take_in(&self.cx, &asker.host, &live.rules, &live.state, &news);
+        let _ = live.actor.try_send(Wake);
     }
 }
 

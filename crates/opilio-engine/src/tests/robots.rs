@@ -143,13 +143,20 @@ fn each_url_is_judged_once_by_the_rules_of_its_host() {
 
 #[test]
 fn what_newer_rules_forbid_is_not_tried_again() {
-    // The last page that the first rules let start fails after they were asked for anew, a day later.
+    for rules in ["http://a.example/robots.txt", "http://b.example/for-a.txt"] {
+        assert_newer_rules_hold(rules);
+    }
+}
+
+/// The last page that the first rules let start fails after they were asked for anew, a day later.
+fn assert_newer_rules_hold(rules: &'static str) {
     let day = Duration::from_secs(24 * 3_600);
     let spacing = Duration::from_secs(300);
     let spider = List(urls("a.example", 300).collect());
     let transport = site(move |url, at| match url {
-        "http://a.example/robots.txt" if at < day => text("user-agent: *\n"),
-        "http://a.example/robots.txt" => text("user-agent: *\ndisallow: /\n"),
+        url if url == rules && at < day => text("user-agent: *\n"),
+        url if url == rules => text("user-agent: *\ndisallow: /\n"),
+        "http://a.example/robots.txt" => to(rules),
         _ if at + spacing > day => ScriptedAnswer::status(500).after(Duration::from_secs(400)),
         _ => page(),
     });
@@ -158,10 +165,10 @@ fn what_newer_rules_forbid_is_not_tried_again() {
     let (report, _, arrivals) = run(obedient(spider).host(policy).limits(limits).transport(transport));
     let report = report.unwrap();
     assert!(report.balances());
-    assert_eq!(report.reasons.keys().collect::<Vec<_>>(), [&Reason::Robots]);
-    let asked = times_of(&arrivals, "/robots.txt");
+    assert_eq!(report.reasons.keys().collect::<Vec<_>>(), [&Reason::Robots], "{rules}");
+    let asked = times_of(&arrivals, rules);
     assert_eq!(asked.len(), 2, "{arrivals:?}");
-    assert!(arrivals.last().is_some_and(|(at, _)| *at == asked[1]), "{arrivals:?}");
+    assert!(arrivals.last().is_some_and(|(at, _)| *at == asked[1]), "{rules}: {arrivals:?}");
 }
 
 #[test]
