@@ -28,9 +28,8 @@ pub(crate) struct ShardContext {
     pub(crate) gone: Outbox<HostGone>,
     /// Reads answers from the cache, if the crawl has one.
     pub(crate) cache: Option<Rc<Fetcher>>,
-    /// Before this instant hosts may have been asked what no memo of theirs tells, if at all: a run did
-    /// not drain.
-    pub(crate) unsure: Option<Timestamp>,
+    /// A run did not drain. Until this instant a host may have received requests that its memo does not record.
+    pub(crate) maybe_fetched_until: Option<Timestamp>,
 }
 
 impl ShardContext {

@@ -30,8 +30,8 @@ use crate::fetcher::{ConnectionPlaces, Pool, PoolSetup};
 use crate::memory::MemoryLimit;
 use crate::message::{PoolLink, Remember, ToScheduler};
 use crate::outbox::Outbox;
-use crate::past::{Past, Totals};
 use crate::port::{SchedulerPort, SchedulerSenders};
+use crate::run_history::{RunHistory, Totals};
 use crate::runner::{ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{
     KeptCookies, QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerSetup,
@@ -73,7 +73,7 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) bodies: BodyBudget,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) signals: Option<Signals>,
-    pub(crate) past: Past,
+    pub(crate) history: RunHistory,
     pub(crate) syncing: Syncing,
 }
 
@@ -103,7 +103,7 @@ struct ShardParts<S: Spider> {
     web: Web,
     cores: Arc<Semaphore>,
     files: Option<FileStore>,
-    unsure: Option<Timestamp>,
+    maybe_fetched_until: Option<Timestamp>,
 }
 
 /// What the shards' fetchers share.
@@ -211,12 +211,12 @@ pub(crate) async fn here<S: Spider>(
 /// What the report tells beside what the rooms counted.
 struct Facts {
     outputs: Vec<String>,
-    past: Past,
+    history: RunHistory,
 }
 
 impl Facts {
     fn of<S: Spider>(plan: &Plan<S>) -> Self {
-        Self { outputs: Vec::new(), past: plan.past }
+        Self { outputs: Vec::new(), history: plan.history }
     }
 }
 
@@ -304,7 +304,7 @@ fn scheduler(
 }
 
 fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
-    let clock = plan.past.clock;
+    let clock = plan.history.clock;
     let (messages, inbox) = mpsc::channel(STORE_CHANNEL);
     let (closed, closed_hosts) = mpsc::channel(STORE_CHANNEL);
     let hurry = Arc::new(Notify::new());
@@ -317,7 +317,7 @@ fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
         ended: tell,
         duration_max: plan.duration_max,
         drain_max: DRAIN_MAX,
-        before: plan.past.totals,
+        before: plan.history.totals,
         memory: plan.memory.take(),
         pages_max: plan.pages_max,
         signals: plan.signals.take(),
@@ -374,7 +374,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         web: web.clone(),
         cores: cores.clone(),
         files: plan.files.clone(),
-        unsure: plan.past.unsure,
+        maybe_fetched_until: plan.history.maybe_fetched_until,
     });
     let parts = parts.collect();
     let store = Store {
@@ -384,7 +384,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         queued: plan.queued,
         cookies: kept_cookies.map(|(cookies, file)| KeptCookies::new(cookies, file)),
         shapes: plan.shapes,
-        before: plan.past.totals,
+        before: plan.history.totals,
         syncing: plan.syncing,
     };
     let rest = Rest { spider: plan.spider, seeds: plan.seeds, store, sinks: plan.sinks };
@@ -406,7 +406,7 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
         web,
         cores,
         files,
-        unsure,
+        maybe_fetched_until,
     } = parts;
     let counts = Rc::new(Cell::default());
     let port = SchedulerPort::new(store, counts.clone());
@@ -461,7 +461,7 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
             counts,
             gone,
             cache,
-            unsure,
+            maybe_fetched_until,
         }),
         drained: supervisor.clone().recipient(),
         reports: supervisor.recipient(),
@@ -575,9 +575,9 @@ fn conclude<S: Spider>(
         slowed: ended.slowed,
         elapsed: totals.elapsed,
     };
-    let before = facts.past.totals;
+    let before = facts.history.totals;
     let idle = report.requests == before.requests && report.cached == before.cached;
-    report.nothing_left = idle && report.left == 0 && facts.past.was_over == Some(report.discovered);
+    report.nothing_left = idle && report.left == 0 && facts.history.was_over == Some(report.discovered);
     if report.nothing_left {
         let since = |millis| std::time::UNIX_EPOCH + Duration::from_millis(millis);
         report.finished_before = before.finished_unix_ms.map(since);

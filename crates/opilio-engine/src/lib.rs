@@ -22,9 +22,9 @@ mod launch;
 mod memory;
 mod message;
 mod outbox;
-mod past;
 mod port;
 mod prepared;
+mod run_history;
 mod runner;
 mod scheduler;
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub use crawl::{Crawl, Handle};
 use crate::error::CrawlError;
 use crate::launch::{self, MakeTransport};
 use crate::memory::{self, Gauge};
-use crate::past::TryAgain;
+use crate::run_history::TryAgain;
 use crate::settings::{BadHostPattern, HostSettings, HostTable};
 
 /// Builds a crawl of one spider.

@@ -17,7 +17,7 @@ use super::{Crawler, Store};
 use crate::error::CrawlError;
 use crate::launch::{Plan, TransportChoice};
 use crate::memory::{self, MemoryLimit};
-use crate::past;
+use crate::run_history;
 use crate::scheduler::{QueuedScope, Syncing, recall};
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -105,29 +105,29 @@ impl<S: Spider> Crawler<S> {
                 open_state(&dir, identity, self.resume, self.durability, &options)?
             }
         };
-        let mut shapes = past::shapes::<S::Step>(&*frontier)?;
-        past::keep_samples(&mut *frontier, &mut shapes, seeds.samples);
-        let mut past = past::open(&mut *frontier, &mut sinks, &self.spider.item_layout())?;
-        past::grown(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
-        let hosts = past::judge_hosts(&mut *frontier, self.scope.follows_links(), past.resumed)?;
+        let mut shapes = run_history::shapes::<S::Step>(&*frontier)?;
+        run_history::keep_samples(&mut *frontier, &mut shapes, seeds.samples);
+        let mut history = run_history::open(&mut *frontier, &mut sinks, &self.spider.item_layout())?;
+        run_history::grown(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
+        let hosts = run_history::judge_hosts(&mut *frontier, self.scope.follows_links(), history.resumed)?;
         #[cfg(test)]
         if let Some((name, after)) = self.fault {
-            past.clock = past.clock.with_fault(name, after);
+            history.clock = history.clock.with_fault(name, after);
         }
-        let clock = past.clock;
+        let clock = history.clock;
         let cookies = self.cookies.then(|| Arc::new(Cookies::new(move || clock.unix_millis() / 1_000)));
         if let (Some(cookies), Some(file)) = (&cookies, &cookie_file) {
-            recall(cookies, file, past.resumed);
+            recall(cookies, file, history.resumed);
         }
-        if past.resumed {
-            let now = past.clock.now();
-            past::try_again(&mut *frontier, self.try_again, now, &self.user_agent)?;
+        if history.resumed {
+            let now = history.clock.now();
+            run_history::try_again(&mut *frontier, self.try_again, now, &self.user_agent)?;
             if let Some(age) = self.refresh {
-                past::refresh(&mut *frontier, now - age)?;
+                run_history::refresh(&mut *frontier, now - age)?;
             }
         }
         let stats = frontier.stats();
-        past.was_over = (past.resumed && stats.left == 0).then_some(stats.discovered);
+        history.was_over = (history.resumed && stats.left == 0).then_some(stats.discovered);
         let (publish, progress) =
             watch::channel(Progress { pages_max: self.pages_max, ..Progress::default() });
         let settings = Settings {
@@ -150,7 +150,7 @@ impl<S: Spider> Crawler<S> {
         };
         let settings = Arc::new(settings);
         // What is queued now, an earlier run has queued.
-        let queued = past.resumed.then(|| QueuedScope { settings: settings.clone(), hosts });
+        let queued = history.resumed.then(|| QueuedScope { settings: settings.clone(), hosts });
         let plan = Plan {
             spider: Arc::new(self.spider),
             settings,
@@ -176,7 +176,7 @@ impl<S: Spider> Crawler<S> {
             bodies: memory::bodies(self.memory_limit),
             progress: publish,
             signals,
-            past,
+            history,
             syncing,
         };
         Ok((plan, progress))

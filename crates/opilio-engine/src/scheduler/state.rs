@@ -23,7 +23,7 @@ use crate::exporter::{Rows, Written};
 use crate::message::{
     Assign, Errand, ErrandResult, FromScheduler, Parsed, Passivated, Remember, Settled, ToScheduler,
 };
-use crate::past::{self, RunState, Totals};
+use crate::run_history::{self, RunState, Totals};
 use crate::scheduler::KeptCookies;
 use crate::scheduler::names::Names;
 use crate::settings::Settings;
@@ -256,9 +256,13 @@ impl Scheduler {
         for page in &mut pages {
             if let Some(host) = page.grows.take() {
                 // With the links of its page, or before.
-                self.frontier.keep_listed(past::GROWN, host.as_str());
+                self.frontier.keep_listed(run_history::GROWN, host.as_str());
             }
-            past::keep_samples(&mut *self.frontier, &mut self.shapes, std::mem::take(&mut page.samples));
+            run_history::keep_samples(
+                &mut *self.frontier,
+                &mut self.shapes,
+                std::mem::take(&mut page.samples),
+            );
             admissions.append(&mut page.links);
         }
         if !admissions.is_empty() {
@@ -372,7 +376,7 @@ impl Scheduler {
     /// Has the clock and the totals go along with the next commit.
     fn note(&mut self, now: Timestamp) {
         let totals = self.totals(now);
-        past::note_run(&mut *self.frontier, now, totals, RunState::Running);
+        run_history::note_run(&mut *self.frontier, now, totals, RunState::Running);
     }
 
     /// What all runs have done, up to what the shards of this one told last.
@@ -419,7 +423,7 @@ impl Scheduler {
                 self.tally.finished_before(&totals).or(u64::try_from(self.clock.unix_millis()).ok());
         }
         let state = RunState::at_the_end(drained, self.ledger.is_all_written());
-        past::note_run(&mut *self.frontier, now, totals, state);
+        run_history::note_run(&mut *self.frontier, now, totals, state);
         if let Some(cookies) = &mut self.cookies {
             cookies.save();
         }

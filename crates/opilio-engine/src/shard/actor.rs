@@ -240,7 +240,7 @@ fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
     // A seed of its own for each host: hosts that back off at the same moment must not come back as one.
     let seed = cx.settings.seed ^ xxhash_rust::xxh3::xxh3_64(host.as_str().as_bytes()) ^ now.as_micros();
     let memo = memo.map(|memo| memo.clamped(now, policy.hold_max()));
-    let memo = match cx.unsure {
+    let memo = match cx.maybe_fetched_until {
         Some(until) => Some(memo.unwrap_or_default().after_kill(until)),
         None => memo,
     };

@@ -17,8 +17,8 @@ use crate::message::{
     ShardReport, SlotsWanted, Take, ToScheduler,
 };
 use crate::outbox::Outbox;
-use crate::past::Totals;
 use crate::port::{SchedulerPort, SchedulerSenders};
+use crate::run_history::Totals;
 use crate::runner::{OVERDUE, ParseWatch};
 use crate::signals::Signals;
 use crate::supervisor::Progress;

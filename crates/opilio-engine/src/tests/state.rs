@@ -15,7 +15,9 @@ use tempfile::TempDir;
 use tokio::task::LocalSet;
 
 use super::{ARRIVALS, List, crawler, page, refused, run, urls, web};
-use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped, past};
+use crate::{
+    CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped, run_history,
+};
 
 /// A crawl that is kept in a folder, from run to run.
 struct Kept {
@@ -45,7 +47,7 @@ impl Kept {
     fn pass(&self, time: Duration) {
         let (dir, options) = (self.dir.path().join("state"), DiskOptions::default());
         let mut store = DiskFrontier::open_any(&dir, options).unwrap();
-        past::set_forward(&mut store, time);
+        run_history::set_forward(&mut store, time);
         store.checkpoint().unwrap();
     }
 }

@@ -7,7 +7,7 @@ use opilio_core::scheduling::StoreCounts;
 use opilio_frontier::FrontierStats;
 
 use crate::message::{Books, ShardCounts};
-use crate::past::Totals;
+use crate::run_history::Totals;
 
 /// Counts of earlier runs, of each shard of this one, and of items.
 pub(super) struct Tally {

@@ -24,13 +24,13 @@ use crate::message::ShardCounts;
 
 /// What earlier runs left.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Past {
+pub(crate) struct RunHistory {
     /// Goes on from theirs.
     pub(crate) clock: Clock,
     pub(crate) totals: Totals,
-    /// Before this instant hosts may have been asked what no memo of theirs tells: it is when the crawl was
-    /// opened after the last of its runs that did not drain.
-    pub(crate) unsure: Option<Timestamp>,
+    /// A run was killed, or gave up what was under way. Until this instant, at which the run after it began, a host
+    /// may have received requests that its memo does not record.
+    pub(crate) maybe_fetched_until: Option<Timestamp>,
     /// There were earlier runs.
     pub(crate) resumed: bool,
     /// And they left nothing to do: how many URLs they had met.
@@ -104,7 +104,7 @@ struct MoreNote {
 /// Written with the first run that follows one that did not drain. Not every host wakes in that run, and
 /// what the others remember is as old as before.
 #[derive(Serialize, Deserialize)]
-struct UnsureNote {
+struct MaybeFetchedNote {
     until_micros: u64,
 }
 
@@ -117,33 +117,33 @@ pub(crate) fn open(
     frontier: &mut dyn Frontier,
     sinks: &mut [Box<dyn Sink>],
     layout: &str,
-) -> Result<Past, CrawlError> {
+) -> Result<RunHistory, CrawlError> {
     let names: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
     let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
     let run: Option<RunNote> = read(frontier, RUN)?;
     let more = more(frontier)?;
-    let unsure: Option<UnsureNote> = read(frontier, UNSURE)?;
+    let maybe_fetched_until: Option<MaybeFetchedNote> = read(frontier, UNSURE)?;
     let last = run.as_ref().map_or(RunState::Ended, |run| run.state);
-    let past = match (&crawl, run) {
+    let history = match (&crawl, run) {
         (Some(crawl), Some(run)) => {
             if crawl.sinks != names {
                 return Err(CrawlError::OtherOutput { found: list(&crawl.sinks), wanted: list(&names) });
             }
             refuse_other_items(frontier, layout)?;
             let clock = Clock::resume(crawl.epoch_unix_micros, Timestamp::from_micros(run.now_micros));
-            let unsure = match run.state.has_drained() {
-                true => unsure.map(|note| Timestamp::from_micros(note.until_micros)),
+            let maybe_fetched_until = match run.state.has_drained() {
+                true => maybe_fetched_until.map(|note| Timestamp::from_micros(note.until_micros)),
                 false => Some(clock.opened()),
             };
             let MoreNote { other_step, sitemaps, finished_unix_ms } = more;
             let totals = Totals { other_step, sitemaps, finished_unix_ms, ..run.totals };
-            Past { clock, totals, unsure, resumed: true, was_over: None }
+            RunHistory { clock, totals, maybe_fetched_until, resumed: true, was_over: None }
         }
         // Nothing, or killed before its first commit.
-        _ => Past {
+        _ => RunHistory {
             clock: Clock::begin(),
             totals: Totals::default(),
-            unsure: None,
+            maybe_fetched_until: None,
             resumed: false,
             was_over: None,
         },
@@ -151,15 +151,15 @@ pub(crate) fn open(
     take_back(frontier, sinks, last)?;
     frontier.keep_note(LAYOUT, Bytes::copy_from_slice(layout.as_bytes()));
     if crawl.is_none() {
-        let note = CrawlNote { epoch_unix_micros: past.clock.epoch_unix_micros(), sinks: names };
+        let note = CrawlNote { epoch_unix_micros: history.clock.epoch_unix_micros(), sinks: names };
         frontier.keep_note(CRAWL, write(&note));
     }
-    if let Some(until) = past.unsure.filter(|_| !last.has_drained()) {
-        frontier.keep_note(UNSURE, write(&UnsureNote { until_micros: until.as_micros() }));
+    if let Some(until) = history.maybe_fetched_until.filter(|_| !last.has_drained()) {
+        frontier.keep_note(UNSURE, write(&MaybeFetchedNote { until_micros: until.as_micros() }));
     }
-    note_run(frontier, past.clock.opened(), past.totals, RunState::Running);
+    note_run(frontier, history.clock.opened(), history.totals, RunState::Running);
     frontier.checkpoint()?;
-    Ok(past)
+    Ok(history)
 }
 
 /// An output holds items of one kind. Earlier versions of Opilio did not note which.
