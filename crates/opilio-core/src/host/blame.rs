@@ -117,9 +117,11 @@ impl Evidence {
     /// Restores the open case from the memo of a passivated host.
     pub(in crate::host) fn restored(door: Door, reason: HoldReason, strikes: u16, confirmed: bool) -> Self {
         let charge = match reason {
-            HoldReason::RetryAfter | HoldReason::QuotaSpent | HoldReason::Refusal | HoldReason::Page => {
-                Charge::Refused
-            }
+            HoldReason::RetryAfter
+            | HoldReason::QuotaSpent
+            | HoldReason::Refusal
+            | HoldReason::Page
+            | HoldReason::Ordered => Charge::Refused,
             HoldReason::Forbidden => Charge::Forbidden,
             HoldReason::Unreachable => Charge::Unreached,
         };

@@ -199,13 +199,14 @@ impl HostMemo {
     }
 }
 
-const REASONS: [HoldReason; 6] = [
+const REASONS: [HoldReason; 7] = [
     HoldReason::RetryAfter,
     HoldReason::QuotaSpent,
     HoldReason::Refusal,
     HoldReason::Unreachable,
     HoldReason::Forbidden,
     HoldReason::Page,
+    HoldReason::Ordered,
 ];
 
 /// The reasons why a host could not be reached for good. The four bits in the memo have no room for more.

@@ -60,6 +60,12 @@ pub enum Input {
     Settled(Vec<LeaseId>),
     /// The time named by `wake_at` has come.
     Tick,
+    /// Somebody orders that nothing starts before this time, or before the longest hold of the policy has passed.
+    /// A hold never becomes shorter, so an earlier time changes nothing.
+    Hold {
+        /// Until when.
+        until: Timestamp,
+    },
     /// Start nothing more, and return the leases that were not started.
     Drain,
     /// The shell died and was started again with this state.
@@ -227,13 +233,15 @@ pub enum HoldReason {
     Forbidden,
     /// The host could not be reached, or several URLs failed in a row.
     Unreachable,
+    /// Somebody ordered it. No probe is needed afterwards.
+    Ordered,
 }
 
 impl HoldReason {
     /// Whether starts continue after the hold without a probe.
     #[must_use]
     pub fn needs_no_probe(self) -> bool {
-        matches!(self, Self::QuotaSpent | Self::Page)
+        matches!(self, Self::QuotaSpent | Self::Page | Self::Ordered)
     }
 }
 

@@ -209,6 +209,7 @@ impl HostState {
             Input::Disallowed(lease) => self.disallowed(lease),
             Input::Settled(leases) => self.settled(&leases),
             Input::Tick => {}
+            Input::Hold { until } => self.hold_as_ordered(now, until),
             Input::Drain => self.drain(now),
             Input::Restarted => self.restarted(now),
         }
@@ -413,7 +414,8 @@ impl HostState {
 
     /// Waits before the next request for a slot, after one was refused.
     pub(super) fn pause_slots(&mut self, now: Timestamp) {
-        self.slot_retry_at = now + (self.policy.backoff_bounds().min / SLOT_RETRY_PART).max(SLOT_RETRY_MIN);
+        let pause = (self.policy.backoff_bounds().min / SLOT_RETRY_PART).max(SLOT_RETRY_MIN);
+        self.slot_retry_at = self.slot_retry_at.max(now + pause);
     }
 
     fn disallowed(&mut self, lease: LeaseId) {

@@ -222,11 +222,11 @@ impl Witness {
         self.expire(now);
         match input {
             Input::Assign(leases) => self.assigned(leases),
-            Input::Refused => self.slot_refused_until = now + self.slot_pause,
+            Input::Refused => self.pause_slots(now),
             Input::SlotDenied { until } => self.slot_refused_until = self.slot_refused_until.max(*until),
             Input::Report { lease, outcome, proposal } => self.reported(now, *lease, *outcome, proposal),
             Input::Undelivered(lease) => {
-                self.slot_refused_until = now + self.slot_pause;
+                self.pause_slots(now);
                 self.witnesses.retain(|(id, ..)| id != lease);
                 self.land(*lease);
             }
@@ -238,6 +238,9 @@ impl Witness {
                 self.rules_answered(now, *scheme, *answer);
             }
             Input::Settled(leases) => self.settled(leases),
+            Input::Hold { until } => {
+                self.hold_end = self.hold_end.max((*until).min(now + self.hold_max));
+            }
             Input::Drain => self.draining = true,
             Input::Restarted => {
                 self.urls.assume_start(now, self.spacing);
@@ -282,6 +285,10 @@ impl Witness {
         let until = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
         let before = self.hold_shown;
         expect(until >= before, Invariant::G6, || format!("the hold went from {before:?} to {until:?}"))?;
+        if shown.parked.is_some() {
+            // It starts nothing for at least as long as the longest hold; a wait that it hears then changes nothing.
+            self.hold_end = self.hold_end.min(until);
+        }
         let end = self.hold_end;
         expect(until >= end, Invariant::G6, || format!("held until {until:?}, asked for {end:?}"))?;
         self.hold_shown = until;
@@ -559,6 +566,10 @@ impl Witness {
         }
         if answered && !forbidden {
             seen.attempts.1 = seen.attempts.1.saturating_add(1);
+            if !wanted {
+                // The URL has failed, by its own fault: a connection that dies under it now is no longer free.
+                seen.failed = Some((started, now));
+            }
             self.answered(started, true);
             return;
         }
@@ -804,6 +815,11 @@ impl Witness {
         expect(ours == theirs, Invariant::G4, || {
             format!("(idle, in flight, parsed) are {ours:?}, the host counts {theirs:?}")
         })
+    }
+
+    /// A slot is asked for again a little later; a group's budget may have said: later still.
+    fn pause_slots(&mut self, now: Timestamp) {
+        self.slot_refused_until = self.slot_refused_until.max(now + self.slot_pause);
     }
 
     /// G5: for work that may start, a slot was requested or a timer is set.

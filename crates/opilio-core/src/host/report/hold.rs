@@ -71,6 +71,11 @@ impl HostState {
         }
     }
 
+    pub(in crate::host) fn hold_as_ordered(&mut self, now: Timestamp, until: Timestamp) {
+        let last = now + self.policy.hold_max();
+        self.hold_until(until.min(last), HoldReason::Ordered, until > last);
+    }
+
     pub(super) fn hold_until(&mut self, until: Timestamp, reason: HoldReason, clamped: bool) {
         #[cfg(feature = "sabotage")]
         if self.bug == Some(Bug::ShorterHold) {

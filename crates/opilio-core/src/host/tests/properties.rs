@@ -26,6 +26,8 @@ enum Move {
     },
     Grant,
     RefuseSlot,
+    /// Somebody orders a hold of so many milliseconds.
+    Hold(u64),
     /// The common budget of its group affords no start for so many milliseconds.
     DenySlot(u64),
     Report {
@@ -117,6 +119,7 @@ fn moves() -> impl Strategy<Value = Move> {
         16 => Just(Move::Grant),
         2 => Just(Move::RefuseSlot),
         1 => (1u64..3_000).prop_map(Move::DenySlot),
+        1 => (0u64..90_000).prop_map(Move::Hold),
         16 => (any::<u8>(), answers(), any::<u8>()).prop_map(|(which, answer, dice)| Move::Report {
             which,
             answer,
@@ -254,6 +257,7 @@ impl Chaos {
             }
             Move::Grant => std::mem::take(&mut self.asked).then_some(Input::Granted),
             Move::RefuseSlot => std::mem::take(&mut self.asked).then_some(Input::Refused),
+            Move::Hold(millis) => Some(Input::Hold { until: self.now + Duration::from_millis(*millis) }),
             Move::DenySlot(millis) => {
                 let until = self.now + Duration::from_millis(*millis);
                 std::mem::take(&mut self.asked).then_some(Input::SlotDenied { until })
