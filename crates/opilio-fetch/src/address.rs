@@ -1,7 +1,8 @@
-//! Which addresses may be visited.
+//! Checks which addresses the crawler may connect to.
 //!
-//! A crawler that follows links is a way into the network that it runs in (SSRF): by default it
-//! visits public unicast addresses only. The check is made on the very addresses connected to.
+//! A crawler that follows links can be used to reach the network that it runs in (SSRF). So by default it
+//! connects to public unicast addresses only. The check applies to the addresses that are actually connected
+//! to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! Reading a body: within its bounds, its deadline and the crawl's memory, with at most one copy.
+//! Reads a body within its limits, its deadline and the crawl's memory, with at most one copy.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::decode::{Coding, Decoder, Pushed, Sink};
 use crate::limits::Limits;
 use crate::transport::{BodyStream, Phase, TransportError};
 
-/// A body that was read to its end, or as far as was asked for.
+/// A body, read to its end or up to the requested length.
 pub(crate) struct Body {
     pub(crate) bytes: Bytes,
     pub(crate) permit: BodyPermit,
@@ -29,7 +29,7 @@ pub(crate) struct Reader<'a> {
     deadline: Instant,
     /// As the head stated it.
     length: Option<u64>,
-    /// Reading ends after so many bytes as sent, though the stream goes on.
+    /// Reading ends after this many bytes as sent, although the stream goes on.
     ends_at: Option<u64>,
     /// So many decoded bytes are enough.
     enough: Option<usize>,
@@ -51,13 +51,13 @@ impl<'a> Reader<'a> {
         Self { stream, limits, budget, permit, deadline, length, ends_at, enough, cut: false, wire: 0 }
     }
 
-    /// Reads no further than to so many bytes as sent: what follows them is not the body's.
+    /// Reads at most this many bytes as sent: later bytes do not belong to the body.
     pub(crate) fn ends_at(mut self, bytes: Option<u64>) -> Self {
         self.ends_at = bytes;
         self
     }
 
-    /// Reads no further than to so many decoded bytes: a longer body is cut there, and is no failure.
+    /// Reads at most this many decoded bytes: a longer body is cut there, which is no failure.
     pub(crate) fn enough(mut self, bytes: Option<usize>) -> Self {
         self.enough = bytes;
         self
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
         Ok(Body { bytes, permit, cut: self.cut })
     }
 
-    /// A body without codings: the one chunk that it came in, or one buffer of its size.
+    /// A body without codings: its single chunk, or one buffer of its size.
     async fn plain(&mut self) -> Result<Bytes, TransportError> {
         let max = self.wire_max(&[]);
         let Some(first) = self.chunk(max).await? else { return Ok(Bytes::new()) };
@@ -135,10 +135,10 @@ impl<'a> Reader<'a> {
         let max = self.wire_max(codings);
         let mut decoder = match self.enough {
             None => Decoder::new(codings, self.limits),
-            // What is enough is the bound, and it is kept below.
+            // The requested length is the limit, and it is enforced below.
             Some(_) => Decoder::new(codings, &Limits { body_bytes_max: usize::MAX, ..self.limits.clone() }),
         };
-        // One byte more than enough tells that there is more.
+        // One byte more than requested shows whether there is more.
         let room_max = self.enough.map_or(usize::MAX, |enough| enough.saturating_add(1));
         let mut sink = Sink { bytes: BytesMut::new(), room: self.permit.bytes().min(room_max) };
         loop {
@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads away a body that nobody wants, if that is quick, so that its connection can be used again.
+/// Reads and discards a body that is not needed, if that is quick, so that its connection can be reused.
 pub(crate) async fn drain(mut stream: BodyStream) {
     let until = Instant::now() + DRAIN_FOR;
     let mut left = DRAIN_BYTES;
@@ -226,7 +226,7 @@ fn deadline_passed() -> TransportError {
     TransportError::new(Phase::Body, Fault::Timeout, "the deadline of the attempt passed")
 }
 
-/// What a decoder or a chunk may give beyond what is enough, before it is cut.
+/// The most that a decoder or a chunk may give beyond the requested length before it is cut.
 const BLOCK_SLACK: usize = 64 << 10;
 const DRAIN_FOR: Duration = Duration::from_secs(1);
 const DRAIN_BYTES: usize = 64 << 10;

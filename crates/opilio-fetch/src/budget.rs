@@ -1,9 +1,9 @@
-//! Memory for bodies, for the whole crawl: a fixed budget that fetches of all shards share.
+//! Memory for bodies: a fixed budget that the fetches of all shards share.
 //!
-//! Half of it is for starts: each body reserves a small share before its first byte is read. The
-//! other half is for the few large ones: a body that outgrows its share waits for *all* that it may
-//! still need. So whoever holds of the second half can always finish, and nobody waits for one who
-//! waits: there is no deadlock, however large all bodies are.
+//! Half of it is for starts: each body reserves a small share before its first byte is read. The other half
+//! is for the few large bodies: a body that outgrows its share waits for *all* the memory that it may still
+//! need. So a holder of the second half can always finish, and no body waits for one that waits. There is no
+//! deadlock, however large the bodies are.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub struct BodyBudget {
     large_units: u32,
 }
 
-/// What one body holds of the budget, until it is dropped.
+/// One body's share of the budget, until it is dropped.
 #[derive(Debug)]
 pub struct BodyPermit {
     start: Option<OwnedSemaphorePermit>,
@@ -35,7 +35,7 @@ impl BodyBudget {
     /// The share of a body that is known to be small or not known yet: 256 KiB.
     pub const START_BYTES: usize = 256 << 10;
 
-    /// A budget of so many bytes, at least enough for one body at a time.
+    /// A budget of this many bytes, at least enough for one body at a time.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let half = units(bytes / 2).max(units(Self::START_BYTES)).min(u32::MAX >> 3);
@@ -62,7 +62,8 @@ impl BodyBudget {
         BodyPermit { start, large: None }
     }
 
-    /// Waits until this body may grow to `bytes` in all. More than the budget's half counts as all of it.
+    /// Waits until this body may grow to `bytes` in total. More than half of the budget counts as all of that
+    /// half.
     pub async fn grow(&self, permit: &mut BodyPermit, bytes: usize) {
         if permit.large.is_some() || bytes <= Self::START_BYTES {
             return;
@@ -87,7 +88,7 @@ impl BodyPermit {
         (held(&self.start) + held(&self.large)) * UNIT_BYTES
     }
 
-    /// Gives back what a body of `bytes` does not need.
+    /// Gives back memory beyond `bytes`.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let needed = units(bytes) as usize;
         let held = self.start.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -104,7 +105,7 @@ fn keep(permit: &mut Option<OwnedSemaphorePermit>, needed: usize) {
     }
 }
 
-/// Bytes are counted in steps, since a semaphore counts in `u32`.
+/// Bytes are counted in units, since a semaphore counts in `u32`.
 const UNIT_BYTES: usize = 1 << 10;
 
 fn units(bytes: usize) -> u32 {

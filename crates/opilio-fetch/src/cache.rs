@@ -1,8 +1,9 @@
-//! A cache of answers on disk, for developing a spider: what was fetched once is read again from there.
+//! A cache of answers on disk, for the development of a spider: repeated runs read pages from disk.
 //!
-//! Freshness is RFC 9111's, by the `http-cache-semantics` crate, for a cache of one user. Kept are
-//! answers to GET requests without a login, pages and redirects and the rules of hosts; `Set-Cookie` is left out of them, so that no secret comes
-//! to lie in the directory. A file that is damaged, or of another version, is as good as absent.
+//! Freshness follows RFC 9111, by the `http-cache-semantics` crate, for a cache of one user. It stores
+//! answers to GET requests without a login: pages, redirects, and robots.txt files. `Set-Cookie` is left out,
+//! so that no secret is written to the directory. A damaged file, or one of another version, counts as
+//! absent.
 
 use std::fs;
 use std::io::{self, Write};
@@ -23,13 +24,17 @@ use crate::fetch::{FetchRequest, Purpose};
 
 /// A directory of answers. Clones share it, and so may several crawls at once.
 ///
+///
+///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
 /// use std::time::Duration;
 /// use opilio::fetch::Cache;
 ///
+///
+///
 /// # let dir = tempfile::tempdir()?;
-/// // An answer is read again for a day, whatever its server says of it.
+/// // An answer is reused for a day, whatever its server states.
 /// let cache = Cache::open(dir.path())?.fresh_for(Duration::from_secs(86_400));
 /// # let _ = cache;
 /// # Ok::<(), std::io::Error>(())
@@ -39,21 +44,21 @@ pub struct Cache {
     dir: Arc<Path>,
     fresh_for: Duration,
     count: Arc<AtomicU64>,
-    /// Somebody was told that it cannot be written.
+    /// Whether the user was warned that the directory cannot be written.
     complained: Arc<AtomicBool>,
 }
 
-/// What a request is looked up by.
+/// The key of a look-up.
 pub(crate) type Question = http::Request<Who>;
 
-/// Whose answer it is: what users are shown differs.
+/// The user whose answer it is, since servers show users different pages.
 #[derive(Clone, Debug)]
 pub(crate) struct Who {
     pub(crate) url: Url,
     session: Option<Arc<str>>,
     /// Answers with these are no pages to it: they are neither kept nor read.
     named: [Statuses; 2],
-    /// It is a host's rules: what is a page for others is none for this.
+    /// The request is for robots.txt. Such an answer is never used as a page, nor the other way round.
     rules: bool,
 }
 
@@ -66,12 +71,12 @@ pub(crate) struct Entry {
     pub(crate) body: Bytes,
 }
 
-/// What a look-up gave.
+/// The result of a look-up.
 #[derive(Debug)]
 pub(crate) enum Lookup {
     /// Good to be used as it is.
     Fresh(Entry),
-    /// Good to be used if the server says that it has not changed.
+    /// Usable if the server confirms that it has not changed.
     Stale(Entry, HeaderMap),
     Missing,
 }
@@ -112,15 +117,15 @@ impl Cache {
         })
     }
 
-    /// Reads an answer again for this long at least, whatever its server says: pages that say nothing
-    /// about it, most of them, would be asked for anew each time.
+    /// Reuses an answer for at least this long, whatever its server states. Most servers state nothing, so
+    /// their pages would be fetched anew each time.
     #[must_use]
     pub fn fresh_for(mut self, span: Duration) -> Self {
         self.fresh_for = span;
         self
     }
 
-    /// What to look a request up by; none if its answer is not for keeping.
+    /// The key for a request; `None` if its answer must not be stored.
     pub(crate) fn question(order: &FetchRequest, headers: HeaderMap) -> Option<Question> {
         let personal = [header::AUTHORIZATION, header::RANGE];
         let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
@@ -176,7 +181,7 @@ impl Cache {
         }
         let Some(response) = response(status, &headers) else { return };
         let policy = CachePolicy::new_options(question, &response, now, OPTIONS);
-        // A span of our own goes before what a server says of storing, too: that is what it is for.
+        // The user's time span takes precedence over the server's wish not to store.
         if policy.is_storable() || !self.fresh_for.is_zero() {
             self.write(question.body(), &Entry { policy, status, headers, body: body.clone() });
         }
@@ -274,7 +279,7 @@ fn encode(who: &Who, entry: &Entry) -> io::Result<Vec<u8>> {
     Ok([MAGIC, &xxh3_64(&rest).to_le_bytes(), &rest].concat())
 }
 
-/// There as a whole or not at all. Not synced: what a power cut damages is as good as absent.
+/// Writes a file completely or not at all. No sync: a file damaged by a power cut counts as absent.
 fn place(unfinished: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -307,12 +312,12 @@ mod header_lines {
     }
 }
 
-/// RFC 9309 §2.4: rules are asked for again after a day, whatever we or their server say.
+/// RFC 9309 §2.4: robots.txt is fetched again after a day, whatever the user or the server states.
 const RULES_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
-/// Begins each file; the digit is the version of what follows.
+/// The first bytes of each file; the digit is the version of the format.
 const MAGIC: &[u8] = b"opilio cache 1\n";
 const UNFINISHED: &str = "unfinished";
-/// More than the header fields of an answer and its request take, with what JSON adds.
+/// More than the header fields of an answer and its request take as JSON.
 const META_BYTES_MAX: u64 = 4 << 20;
 const OPTIONS: CacheOptions = CacheOptions {
     shared: false,

@@ -1,4 +1,4 @@
-//! What an error of reqwest means: its causes are followed down to hyper, h2, rustls and the system.
+//! Classifies an error of reqwest by its causes in hyper, h2, rustls and the operating system.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,7 @@ use crate::dns::{LookupError, is_out_of_descriptors};
 use crate::transport::{Phase, TransportError};
 use crate::web::Blocked;
 
-/// What is known about an exchange besides its error.
+/// Facts about an exchange beside its error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
     /// How far it got.
@@ -26,7 +26,7 @@ pub(crate) fn before_head(error: &reqwest::Error, exchange: Exchange) -> Transpo
     TransportError::new(phase, fault, detail(error))
 }
 
-/// Who failed, of a proxy and the host behind it.
+/// Which side failed: the proxy or the host behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Behind {
     /// The proxy: it could not be reached, or breaks off.
@@ -39,10 +39,10 @@ pub(crate) enum Behind {
     Unclear,
 }
 
-/// Tells a proxy's failure from one of the host behind it, before there was a head.
+/// Distinguishes a proxy's failure from one of the host behind it, before there was a head.
 ///
-/// The errors of a tunnel have no public type: they are told by their texts, which tests with real
-/// proxies keep watch over. Every TCP connect and every look-up is of the proxy here.
+/// The errors of a tunnel have no public type, so their texts decide; tests with real proxies check the
+/// texts. Every TCP connect and every look-up concerns the proxy here.
 pub(crate) fn behind_proxy(error: &reqwest::Error) -> Behind {
     if !error.is_connect() {
         return Behind::Host;
@@ -67,7 +67,7 @@ pub(crate) fn in_body(error: &reqwest::Error) -> TransportError {
     let fault = causes(error)
         .find_map(|cause| {
             let io = cause.downcast_ref::<io::Error>()?;
-            // hyper's chunk parser says so; a connection that ends too soon is `UnexpectedEof`.
+            // hyper's chunk parser reports these kinds; a connection that ends too soon is `UnexpectedEof`.
             let malformed = matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
             malformed.then_some(Fault::Protocol)
         })
@@ -76,10 +76,10 @@ pub(crate) fn in_body(error: &reqwest::Error) -> TransportError {
     TransportError::new(Phase::Body, fault, detail(error))
 }
 
-/// Whether the body was there as a whole, last chunk included, and a field behind it is none. Nobody reads
-/// those fields.
+/// Whether the body was complete, last chunk included, and only a trailer field is malformed. Trailer fields
+/// are not used.
 pub(crate) fn is_stray_trailer(error: &reqwest::Error) -> bool {
-    // Chunks themselves are parsed by hyper's own hand.
+    // hyper parses chunks itself, so this error comes from the fields.
     causes(error).any(|cause| cause.is::<httparse::Error>())
 }
 
@@ -150,8 +150,8 @@ fn on_connection(error: &reqwest::Error, exchange: Exchange) -> Fault {
     if exchange.phase == Phase::Waiting { Fault::StaleConnection } else { Fault::Reset }
 }
 
-/// What cannot be read of a head. The kinds are told by their texts, which tests keep watch over: what has
-/// no version of HTTP is no answer at all, and anything else one that is the same on every connection.
+/// Classifies an unreadable head. The texts decide, which tests check: without a version of HTTP it is no
+/// answer at all; any other error is the same on every connection.
 fn of_parse(error: &hyper::Error) -> Fault {
     if error.to_string().contains("version") { Fault::Protocol } else { Fault::Malformed }
 }
@@ -190,7 +190,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// The causes in a line, each said once. reqwest's own text carries the URL, and says nothing more.
+/// The causes in one line, each once. reqwest's own text only adds the URL.
 fn detail(error: &reqwest::Error) -> String {
     let mut line = String::new();
     for cause in causes(error).skip(1) {

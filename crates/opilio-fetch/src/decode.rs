@@ -1,8 +1,8 @@
 //! Content codings: gzip, deflate (zlib and raw), br and zstd, at most two of them.
 //!
-//! A push decoder with every byte counted: it stops where the room that was reserved for the body is
-//! full, and fails where a bound is hit. Chained codings hold one block between them, so that a bomb
-//! inside a bomb costs no more than a bomb.
+//! A push decoder that counts every byte: it stops when the memory reserved for the body is full, and fails
+//! when a limit is passed. Chained codings hold one block between them, so a bomb inside a bomb costs no more
+//! than a bomb.
 
 use async_compression::codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, ZstdDecoder};
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
@@ -15,7 +15,7 @@ use opilio_core::Fault;
 use crate::inflate::Inflate;
 use crate::limits::Limits;
 
-/// What we ask servers for; everything in it can be decoded.
+/// The value of `Accept-Encoding`; all these codings can be decoded.
 pub(crate) const ACCEPT_ENCODING: &str = "gzip, br, zstd, deflate";
 
 /// One content coding.
@@ -45,11 +45,11 @@ pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
     Ok(codings)
 }
 
-/// The coding that a word names; none for a word that codes nothing. Servers say here in many ways that
-/// there is none, or put a charset or a type here, and browsers read such a body as it is.
+/// The coding with this name; `None` for a name that means no coding. Some servers state here in other words
+/// that there is none, or put a charset or a type here, and browsers read such a body as it is.
 ///
 /// # Errors
-/// `Undecodable` for every other word: it may be a coding.
+/// `Undecodable` for every other name: it may be a coding.
 pub(crate) fn coding(word: &[u8]) -> Result<Option<Coding>, Fault> {
     let end = word.iter().position(|byte| *byte == b';').unwrap_or(word.len());
     let word = word[..end].trim_ascii();
@@ -76,7 +76,7 @@ pub(crate) fn coding(word: &[u8]) -> Result<Option<Coding>, Fault> {
 pub(crate) enum Pushed {
     /// All of it; at the end of the input also all that was inside.
     Hungry,
-    /// The output's room is full: make more and push the rest.
+    /// The reserved memory is full: reserve more and push the rest.
     Full,
 }
 
@@ -87,7 +87,7 @@ pub(crate) struct Decoder {
     bounds: Bounds,
 }
 
-/// The output and what it may become.
+/// The output and its limit.
 pub(crate) struct Sink {
     pub(crate) bytes: BytesMut,
     /// Stop after this many bytes for now; a block more is tolerated.
@@ -111,10 +111,10 @@ impl Decoder {
         self.bounds.wire += chunk as u64;
     }
 
-    /// Decodes `input` into the sink, as far as it has room. `last` says that no more input follows.
+    /// Decodes `input` into the sink until it is full. `last` means that no more input follows.
     ///
     /// # Errors
-    /// `Undecodable` for broken or cut data, `DecompressionBomb` where a bound is hit.
+    /// `Undecodable` for broken or cut data, `DecompressionBomb` when a limit is passed.
     pub(crate) fn push(&mut self, input: &mut Bytes, last: bool, sink: &mut Sink) -> Result<Pushed, Fault> {
         while sink.bytes.len() < sink.room {
             if !self.step(input, last, sink)? {
@@ -167,7 +167,7 @@ impl Bounds {
 /// One coding with the block that it decodes into.
 struct Stage {
     coding: Coding,
-    /// None until the first byte: deflate's is needed to tell zlib from raw.
+    /// `None` until the first byte, which distinguishes zlib from raw deflate.
     codec: Option<Box<dyn DecodeV2>>,
     block: Box<[u8]>,
     filled: usize,
@@ -212,7 +212,7 @@ impl Stage {
         let codec = self.codec.get_or_insert_with(|| codec(self.coding, input[0]));
         if self.stream_done {
             if !starts_again(self.coding, input[0]) {
-                // What follows a complete stream is padding: ignored, as browsers do.
+                // Bytes after a complete stream are padding and ignored, as in browsers.
                 self.fill(0);
                 return Ok((input.len(), true));
             }
@@ -230,9 +230,9 @@ impl Stage {
         Ok((used, true))
     }
 
-    /// Gets out what is still inside, a block at a time, and makes sure that the stream was whole.
+    /// Takes the remaining output, a block at a time, and checks that the stream was complete.
     fn end(&mut self) -> Result<(), Fault> {
-        // No input at all is an empty body, whatever its coding.
+        // No input at all is an empty body in any coding.
         let Some(codec) = self.codec.as_mut().filter(|_| !self.stream_done) else {
             self.ended = true;
             self.fill(0);
@@ -271,7 +271,7 @@ fn codec(coding: Coding, first: u8) -> Box<dyn DecodeV2> {
         Coding::Deflate if first & 0x0f == 8 && first >> 4 <= 7 => Box::new(Inflate::zlib()),
         Coding::Deflate => Box::new(DeflateDecoder::new()),
         Coding::Brotli => Box::new(BrotliDecoder::new()),
-        // RFC 9659: a window of at most 8 MiB, else a few bytes could claim 128 MiB of our memory.
+        // RFC 9659: a window of at most 8 MiB; otherwise a few bytes could claim 128 MiB of memory.
         Coding::Zstd => Box::new(ZstdDecoder::new_with_params(&[DParameter::window_log_max(23)])),
     }
 }
@@ -290,7 +290,7 @@ const NOTHING: [&str; 20] = [
     "", "identity", "none", "null", "nil", "no", "off", "false", "0", "*", "-", "auto", "default", "plain",
     "text", "html", "binary", "7bit", "8bit", "utf8",
 ];
-/// Nobody sends three, except to hurt.
+/// Only attacks use three codings.
 const CODINGS_MAX: usize = 2;
 const BLOCK_BYTES: usize = 16 << 10;
 /// Below this much output no ratio is suspicious.

@@ -1,4 +1,4 @@
-//! Names to addresses: one cache for all shards, one question at a time per name.
+//! Resolves names to addresses: one cache for all shards, one query at a time per name.
 
 use std::fmt;
 use std::io;
@@ -31,10 +31,10 @@ pub enum LookupError {
     Temporary {
         /// Which name.
         name: String,
-        /// What the resolver said.
+        /// The resolver's error.
         detail: String,
     },
-    /// We ran out of file descriptors.
+    /// The process ran out of file descriptors.
     #[error("{name:?}: out of file descriptors")]
     Ours {
         /// Which name.
@@ -89,8 +89,8 @@ type Asked = Shared<BoxFuture<'static, Answer>>;
 
 /// The addresses of names, shared by all shards.
 ///
-/// Addresses are kept for a minute, failures for two seconds the first time and 30 s from then on.
-/// However many fetches want a name, it is asked for once.
+/// Addresses are kept for a minute; a failure for two seconds at first, and for 30 s after repeated failures.
+/// Concurrent fetches of one name share one query.
 pub struct DnsCache {
     entries: DashMap<Box<str>, Entry>,
     source: Box<dyn Lookup>,
@@ -99,7 +99,7 @@ pub struct DnsCache {
 
 struct Entry {
     asked: Asked,
-    /// None while the question is open.
+    /// `None` while the query is running.
     until: Option<Instant>,
     failures: u32,
 }
@@ -149,7 +149,7 @@ impl DnsCache {
         }
         self.make_room(now);
         let mut entry = self.entries.entry(name.into()).or_insert_with(|| Entry::new(self.question(name)));
-        // Another shard may have asked between the two looks; an old answer is asked for again.
+        // Another shard may have asked between the two looks; an expired answer is queried again.
         if !live(&entry) {
             let failures = entry.failures;
             *entry = Entry { failures, ..Entry::new(self.question(name)) };

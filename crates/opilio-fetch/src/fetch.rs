@@ -1,4 +1,4 @@
-//! One attempt: an order in, an outcome out.
+//! The fetcher: makes one attempt, from a request to an outcome.
 
 use std::fmt;
 use std::rc::Rc;
@@ -34,29 +34,30 @@ pub struct FetchRequest {
     pub body: Option<Bytes>,
     /// Sending it twice does no harm. If not, it goes over a connection of its own.
     pub repeatable: bool,
-    /// What becomes of the connection.
+    /// Which connection to use, and whether to keep it.
     pub connection: Connection,
     /// Which kinds of content are wanted.
     pub accept: Accept,
-    /// So many decoded bytes of the body are enough, whatever the limits are: a longer one is cut there,
-    /// its rest is not read, and that is no failure. None reads all of it, within the limits.
+    /// This many decoded bytes of the body are enough, whatever the limits: a longer body is cut there
+    /// without a failure, and its rest is not read. `None` reads all of it, within the limits.
     pub enough: Option<usize>,
     /// Answers with these statuses are [`Outcome::Refused`]: they mean "slow down", as 429 and 503 do.
     pub slow_down: Statuses,
     /// Answers with these statuses are worth a retry: none is kept in the cache, and one outside 100–599 is
     /// an answer all the same.
     pub retried: Statuses,
-    /// What it is for.
+    /// The purpose of the request.
     pub purpose: Purpose,
     /// The session that it belongs to; none for the crawl's own.
     pub session: Option<Arc<str>>,
     /// The proxy to go through, instead of the crawl's.
     pub proxy: Option<Proxy>,
-    /// A chain of redirects has come back here: what the cache has is what led away, and not asked for.
+    /// A chain of redirects has led back to this URL. The cached answer is the redirect that led away, so it
+    /// must not be used.
     pub came_back: bool,
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Purpose {
     /// A page of the crawl.
@@ -97,16 +98,17 @@ impl FetchRequest {
     }
 }
 
-/// What an attempt gave.
+/// The result of an attempt.
 #[derive(Debug)]
 pub struct Fetched {
-    /// What happened: a fact. `Failed` never comes with a body.
+    /// The outcome, a fact. `Failed` never has a body.
     pub outcome: Outcome,
-    /// What the answer said about its host.
+    /// The hints in the answer about its host.
     pub hints: Hints,
     /// The head of the answer, if there was one.
     pub head: Option<Head>,
-    /// The whole body, decoded; empty for redirects, refusals (429, 503 and what counts as one) and failures.
+    /// The whole body, decoded; empty for redirects, refusals (429, 503 and statuses that count as one) and
+    /// failures.
     pub body: Bytes,
     /// There was more of the body than [`FetchRequest::enough`]; the rest was not read.
     pub cut: bool,
@@ -114,8 +116,8 @@ pub struct Fetched {
     pub permit: BodyPermit,
     /// Where a redirect leads: absolute, http(s), without fragment.
     pub location: Option<Url>,
-    /// What went wrong, for people: what was tried and what came of it. May stand beside a status
-    /// that is a failure itself, when its body could not be read.
+    /// The error in words for people: what was tried and what happened. May accompany a status that is a
+    /// failure itself, if its body could not be read.
     pub error: Option<String>,
     /// Bytes of the body as sent, as far as it was read.
     pub wire_bytes: u64,
@@ -208,7 +210,8 @@ impl Fetcher {
         self
     }
 
-    /// A cache of answers. It stands before the middleware: what is read from it was already seen by that.
+    /// Sets a cache of answers. Answers from the cache do not pass the middleware, which saw them when they
+    /// were stored.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
         self.cache = Some(cache);
@@ -250,8 +253,7 @@ impl Fetcher {
                 Err(_) => fetched,
             };
         }
-        // As the outcome says: what middleware has called a refusal is no page to keep, and neither is
-        // half of one.
+        // Judged by the outcome: a page that middleware calls a refusal is not stored, nor is half a page.
         let whole = !fetched.cut;
         let for_keeping = match fetched.outcome {
             Outcome::Answered(200..=299) | Outcome::Redirected(_) => true,
@@ -262,7 +264,7 @@ impl Fetcher {
         if whole && for_keeping {
             let body = fetched.body.clone();
             let keep = move || cache.keep(&question, status, &headers, &body, now);
-            // Should it panic, it is not kept.
+            // If this panics, the answer is not stored.
             let _ = tokio::task::spawn_blocking(keep).await;
         }
         fetched
@@ -292,7 +294,7 @@ impl Fetcher {
         tokio::task::spawn_blocking(look_up).await.unwrap_or(Lookup::Missing)
     }
 
-    /// What the cache gave, as if it had been fetched.
+    /// The answer from the cache, in the form of a fetched one.
     async fn recalled(&self, question: &Question, entry: Entry, order: &FetchRequest) -> Fetched {
         let Entry { status, headers, mut body, .. } = entry;
         let cut = order.enough.is_some_and(|enough| body.len() > enough);
@@ -336,13 +338,13 @@ impl Fetcher {
         let mut fetched = self.fetch_plain(order, started).await;
         let panicked = self.middleware.on_response(&asked, self.stated_wait(&fetched), &mut fetched);
         if matches!(fetched.outcome, Outcome::Refused(_)) {
-            // Nobody takes it for a page. All middleware has seen it by now.
+            // The answer is no page. All middleware has seen it by now.
             fetched.drop_body();
         }
         if let Err(panicked) = panicked {
             let failure = tried.panicked(&panicked);
             if fetched.outcome.blame() == Blame::Refusal {
-                // What the host said about itself holds, whoever fails to read it.
+                // The host's hints count even if the body could not be read.
                 fetched.error = Some(failure.detail);
             } else {
                 fetched.fail(failure);
@@ -351,7 +353,7 @@ impl Fetcher {
         fetched
     }
 
-    /// The wait that an answer states if it is a refusal: most that are none state one for something else.
+    /// The wait that a refusal states. Most other answers use `Retry-After` for another purpose.
     fn stated_wait(&self, fetched: &Fetched) -> Option<Duration> {
         let head = fetched.head.as_ref()?;
         Hints::read(&head.headers, STATUS_OF_REFUSALS, (self.wall_clock_ms)()).retry_after
@@ -362,7 +364,7 @@ impl Fetcher {
         let url = order.url.clone();
         let mut fetched = Fetched::nothing_yet();
         if let Err(error) = self.attempt(order, &url, started, &mut fetched).await {
-            // A status that is a failure stays one, whatever became of its body.
+            // A status that is a failure stays one, even if reading its body failed.
             if !matches!(fetched.outcome, Outcome::Answered(400..)) {
                 fetched.outcome = Outcome::Failed(error.fault);
             }
@@ -393,8 +395,8 @@ impl Fetcher {
         let checked = head::check(&answer, &self.limits, &retried);
         let (stream, status) = (fetched.note_head(answer, url), fetched.status());
         if matches!(status, 429 | 503) {
-            // The host said "wait", and must hear of it now, before anything else starts there. Nobody reads
-            // what else it had to say: a connection that carries more of it is closed.
+            // The host asked to wait, and the gate must know before another start. The rest of the answer is
+            // not read, so its connection is closed.
             fetched.outcome = Outcome::Answered(status);
             return Ok(());
         }
@@ -538,7 +540,7 @@ struct Failure {
     detail: String,
 }
 
-/// What was tried, for error texts.
+/// The attempted operation, for error texts.
 struct Tried<'a> {
     method: &'a Method,
     /// Without user info: it is logged.
@@ -568,9 +570,9 @@ fn system_clock_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Fields of what counts as a refusal are read as those of a plain one.
+/// Header fields of a status that counts as a refusal are read as those of this status.
 const STATUS_OF_REFUSALS: u16 = 429;
-/// Derived by the transport from what is sent and how.
+/// The transport derives these fields itself.
 const NOT_THEIRS: [header::HeaderName; 6] = [
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,

@@ -1,5 +1,5 @@
-//! One entry for each parser for fuzzers: any bytes in, a panic if a promise is broken. The property tests
-//! call the same functions.
+//! Fuzz entries, one per parser: any bytes in, a panic if a promise is broken. The property tests call the
+//! same functions.
 
 use std::io;
 use std::pin::Pin;
@@ -52,11 +52,11 @@ pub fn cookies(bytes: &[u8]) {
     }
 }
 
-/// Reads the bytes as a whole answer, in pieces of as many bytes as its first one says, and then as a line
-/// of a head that is good otherwise.
+/// Reads the bytes as a whole answer, in pieces whose size is the first byte, and then as one line in an
+/// otherwise good head.
 ///
 /// # Panics
-/// When a failure has a body, a bound is passed, or a line that is not about the body costs the page.
+/// When a failure has a body, a limit is passed, or a line that does not concern the body costs the page.
 pub fn answers(bytes: &[u8]) {
     let Some((piece, answer)) = bytes.split_first() else { return };
     let fetched = read(answer, usize::from(*piece) + 1);
@@ -76,7 +76,7 @@ pub fn answers(bytes: &[u8]) {
         [b"X-Good: yes\r\n", &line[..], b"\r\nContent-Length: 5\r\n"].concat(),
         [b"Content-Length: 5\r\n", &line[..], b"\r\nX-Good: yes\r\n"].concat(),
     ] {
-        // A line that begins with white space goes on with the one before.
+        // A line that begins with white space continues the line before.
         let folds = line.first().is_some_and(|byte| b" \t".contains(byte));
         if line.is_empty() || folds {
             continue;
@@ -89,7 +89,7 @@ pub fn answers(bytes: &[u8]) {
     }
 }
 
-/// Whether a line names a field that says how the body is to be read.
+/// Whether a line names a field that determines how the body is read.
 fn is_about_the_body(line: &[u8]) -> bool {
     let end = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
     let name = line[..end].trim_ascii().to_ascii_lowercase();
@@ -142,7 +142,7 @@ async fn exchange(connection: Connection, ask: TransportRequest) -> Result<Answe
     *request.headers_mut() = ask.headers;
     let (head, body) = sender.send_request(request).await.map_err(broke)?.into_parts();
     let in_body = |error: hyper::Error| TransportError::new(Phase::Body, Fault::Reset, error.to_string());
-    // The connection goes on as long as somebody may ask.
+    // The connection stays open as long as the body may be read.
     let body = BodyDataStream::new(body).map_err(in_body).map(move |chunk| (&sender, chunk).1);
     Ok(Answer {
         status: head.status.as_u16(),
@@ -154,7 +154,7 @@ async fn exchange(connection: Connection, ask: TransportRequest) -> Result<Answe
     })
 }
 
-/// Gives its bytes in pieces once it was asked for something, and ends.
+/// A connection that sends its bytes in pieces after a request, and ends.
 struct Connection {
     answer: Bytes,
     piece: usize,

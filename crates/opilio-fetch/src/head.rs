@@ -1,5 +1,5 @@
-//! What the head of an answer says: whether its framing can be trusted, where it redirects to, and
-//! whether its body is of a kind that the crawl wants.
+//! Reads the head of an answer: whether its framing is trustworthy, where it redirects, and whether the crawl
+//! wants its kind of body.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ pub struct Head {
     pub version: Version,
     /// As sent.
     pub headers: HeaderMap,
-    /// The URL that was asked for, without fragment and user info.
+    /// The request's URL without fragment and user info.
     pub url: Url,
     /// The address that it came from, if known.
     pub remote: Option<SocketAddr>,
@@ -33,7 +33,7 @@ impl Head {
     #[must_use]
     pub fn fields(&self) -> Vec<(&HeaderName, &HeaderValue)> {
         let mut fields: Vec<_> = self.headers.iter().collect();
-        // The transport cuts the values of an HTTP/1 head out of the one buffer that it came in.
+        // The transport slices the values of an HTTP/1 head out of one buffer, so addresses show their order.
         let place = |value: &HeaderValue| value.as_bytes().as_ptr() as usize;
         let places = || fields.iter().map(|(_, value)| place(value));
         let (first, last) = (places().min().unwrap_or_default(), places().max().unwrap_or_default());
@@ -56,7 +56,7 @@ pub enum Accept {
     /// Every kind.
     #[default]
     Any,
-    /// HTML, XML, JSON and other text, and answers that do not say what they are.
+    /// HTML, XML, JSON and other text, and answers without a content type.
     Text,
 }
 
@@ -70,7 +70,7 @@ impl Accept {
         }
     }
 
-    /// What is sent as `Accept`.
+    /// The value of `Accept`.
     pub(crate) fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Any => "*/*",
@@ -90,7 +90,7 @@ fn media_type(headers: &HeaderMap) -> &str {
 
 fn is_text(media_type: &str) -> bool {
     let media_type = media_type.to_ascii_lowercase();
-    // A type that means nothing: the body will tell (MIME Sniffing §7).
+    // A meaningless type: the body decides (MIME Sniffing §7).
     let is_unknown = media_type.split_once('/').is_none_or(|(kind, subtype)| {
         kind.is_empty() || subtype.is_empty() || media_type.contains([' ', '*', '{'])
     });
@@ -139,12 +139,12 @@ enum Transfer {
     Chunked,
 }
 
-/// Reads `Transfer-Encoding`. A word that codes nothing (`identity`, none at all) is as good as absent.
+/// Reads `Transfer-Encoding`. A name that means no coding (`identity`, or an empty one) counts as absent.
 fn transfer(headers: &HeaderMap) -> Result<Transfer, Fault> {
     let mut transfer = Transfer::Plain;
     for value in headers.get_all(header::TRANSFER_ENCODING) {
         for word in value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            // The transport looks at the last word alone, whatever it is.
+            // The transport looks only at the last name.
             let may_be = transfer == Transfer::Plain;
             if may_be && word.eq_ignore_ascii_case(b"chunked") {
                 transfer = Transfer::Chunked;
@@ -162,8 +162,8 @@ pub(crate) fn ends_at(headers: &HeaderMap, length: Option<u64>) -> Option<u64> {
     length.filter(|_| headers.contains_key(header::TRANSFER_ENCODING))
 }
 
-/// Whether a body that no field delimits is chunked from its beginning to its end: then the field that said
-/// so was no field, and left out.
+/// Whether a body without a stated length is chunked from beginning to end. Then the line that stated so was
+/// malformed and left out.
 pub(crate) fn is_chunked_in_secret(answer: &Head, body: &[u8]) -> bool {
     let headers = &answer.headers;
     answer.version <= Version::HTTP_11
@@ -212,7 +212,7 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> 
     Ok(length)
 }
 
-/// Whether an answer of this kind has no body, whatever its headers say (RFC 9112 §6.3).
+/// Whether an answer with this method and status has no body, whatever its headers state (RFC 9112 §6.3).
 pub(crate) fn is_bodiless(method: &Method, status: u16) -> bool {
     method == Method::HEAD || matches!(status, 100..=199 | 204 | 304)
 }
@@ -237,8 +237,8 @@ pub(crate) fn location(headers: &HeaderMap, base: &Url, limits: &Limits) -> Opti
     (usable && target.as_str().len() <= limits.url_bytes_max).then_some(target)
 }
 
-/// A URL that begins with more than two slashes begins with two (WHATWG, "special authority ignore slashes
-/// state"). The parser does it behind a scheme alone. Tabs and line breaks in URLs do not count.
+/// Replaces more than two leading slashes by two (WHATWG, "special authority ignore slashes state"); the
+/// parser does that only after a scheme. Tabs and line breaks in URLs are ignored.
 fn without_needless_slashes(text: &str) -> Cow<'_, str> {
     let is_slash = |c: char| matches!(c, '/' | '\\');
     let end = text.find(|c| !is_slash(c) && !matches!(c, '\t' | '\n' | '\r')).unwrap_or(text.len());
@@ -252,11 +252,11 @@ fn escape(byte: &u8) -> String {
     if byte.is_ascii() { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
 }
 
-/// Removes what is never sent and never logged.
+/// Removes fragment and user info, which are never sent and never logged.
 pub(crate) fn clean(url: &mut Url) {
     url.set_fragment(None);
     if !url.username().is_empty() || url.password().is_some() {
-        // Fails only for URLs without a host, and those have no user info.
+        // Fails only for URLs without a host, which have no user info.
         let _ = url.set_username("");
         let _ = url.set_password(None);
     }

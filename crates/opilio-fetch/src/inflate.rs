@@ -1,8 +1,8 @@
-//! gzip and zlib: a deflate stream between a header and a trailer, of which the trailer may be missing.
+//! gzip and zlib with an optional trailer: a deflate stream between a header and a trailer.
 //!
-//! Some servers leave the trailer out, or send a part of it. The deflate stream says itself where its last
-//! block ends, so nothing of the page is lost, and browsers show it. A stream that ends before its last
-//! block is cut, and a trailer that is there has to be right as far as it goes.
+//! Some servers omit the trailer, or send part of it. The deflate stream itself marks its last block, so
+//! nothing of the page is lost, and browsers show it. A stream that ends before its last block is cut, and
+//! the part of the trailer that is there has to be right.
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -18,7 +18,7 @@ pub(crate) struct Inflate {
     at: At,
 }
 
-/// The format, with the checksum of what was decoded so far.
+/// The format, with the checksum of the output so far.
 enum Format {
     Gzip(Crc),
     Zlib(Adler32),
@@ -35,7 +35,7 @@ enum At {
     End,
 }
 
-/// The header of a gzip member. What is in it is nobody's here.
+/// The header of a gzip member. Its content is not used.
 struct GzipHeader {
     part: Part,
     /// The optional parts that are still to come.
@@ -138,7 +138,7 @@ impl DecodeV2 for Inflate {
                 return Ok(false);
             }
             let before = output.written_len();
-            // It has nothing more to give, or the stream is cut: `finish` says so.
+            // There is no more output, or the stream is cut; `finish` decides which.
             if self.inflate(&mut PartialBuffer::new(&[]), output).is_err() || output.written_len() == before {
                 break;
             }

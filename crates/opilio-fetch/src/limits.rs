@@ -1,12 +1,12 @@
-//! The bounds of one attempt: what a server may cost us, whatever it sends.
+//! The limits of one attempt: the most that a server may cost the crawler.
 
 use std::time::Duration;
 
 /// The bounds of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the start to the last byte of the body (30 s). Waiting for body memory of our own does
-    /// not count.
+    /// From the start to the last byte of the body (30 s). Waiting for the crawl's own body memory does not
+    /// count.
     pub timeout: Duration,
     /// From the start to the head of the answer, if less than `timeout`.
     pub first_byte: Option<Duration>,

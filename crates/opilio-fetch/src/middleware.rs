@@ -1,8 +1,8 @@
-//! Looking at every request before it is sent, and at every answer before anybody else does.
+//! Middleware: sees every request before it is sent, and every answer before anything else does.
 //!
-//! What middleware may do is what its two views can: it sets header fields and bodies, and it may say
-//! that an answer is a refusal in disguise. It cannot send, cannot aim a request elsewhere, and cannot
-//! unsay what a server said about its host: those are the gate's.
+//! Middleware may set header fields and bodies, and declare an answer a refusal in disguise. It cannot send
+//! requests, cannot redirect one elsewhere, and cannot remove a server's statements about its host: those
+//! belong to the gate.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,23 +18,41 @@ use crate::fetch::{FetchRequest, Fetched, Purpose};
 
 /// Sees each request of a crawl on its way out and each answer on its way in.
 ///
-/// One value serves all shards at once, on their own threads: it must not block, and a lock that it
-/// holds should be held briefly. Of several, the first one given sees a request first and its answer
-/// last, so that each wraps those after it. One that panics costs the attempt that it panicked on,
-/// which ends as `middleware_panic`.
+///
+///
+///
+///
+/// One value serves all shards at once, on their own threads, so it must not block or hold a lock for long.
+/// Of several, the first one sees a request first and its answer last, so each wraps the ones after it. A
+/// panic ends its attempt as `middleware_panic`.
+///
+///
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
 /// use opilio::fetch::{Incoming, Middleware, Outgoing};
 /// use http::HeaderValue;
 ///
-/// /// A shop that answers 200 to whom it has shut out.
-/// struct SoftBlocks;
+///
+///
+///
+///
+/// /// For a shop that answers 200 to crawlers that it blocks. struct SoftBlocks;
+///
+///
+///
+///
 ///
 /// impl Middleware for SoftBlocks {
 ///     fn on_request(&self, request: &mut Outgoing<'_>) {
 ///         request.headers.entry("accept-language").or_insert(HeaderValue::from_static("en"));
 ///     }
+///
+///
+///
+///
 ///
 ///     fn on_response(&self, answer: &mut Incoming<'_>) {
 ///         if answer.body().starts_with(b"<title>Slow down") {
@@ -54,7 +72,7 @@ pub trait Middleware: Send + Sync + 'static {
         let _ = answer;
     }
 
-    /// What error messages call it.
+    /// Its name in error messages.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
@@ -67,11 +85,11 @@ pub struct Outgoing<'a> {
     pub url: &'a Url,
     /// Its method.
     pub method: &'a Method,
-    /// What it is for.
+    /// The purpose of the request.
     pub purpose: Purpose,
     /// The session that it belongs to; none for the crawl's own.
     pub session: Option<&'a str>,
-    /// Its header fields; what is missing of `User-Agent`, `Accept` and the like is added later.
+    /// Its header fields; `User-Agent`, `Accept` and the like are added later if missing.
     pub headers: &'a mut HeaderMap,
     /// Its body, if any.
     pub body: &'a mut Option<Bytes>,
@@ -95,7 +113,7 @@ impl Incoming<'_> {
         self.url
     }
 
-    /// What it was for.
+    /// The purpose of the request.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
         self.purpose
@@ -107,7 +125,7 @@ impl Incoming<'_> {
         self.session
     }
 
-    /// What happened.
+    /// The outcome of the attempt.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.fetched.outcome
@@ -119,8 +137,8 @@ impl Incoming<'_> {
         self.fetched
     }
 
-    /// The header fields of the answer, if there was one. Changing them changes what the spider reads,
-    /// and nothing of what was already decided by them.
+    /// The header fields of the answer, if there was one. Changes affect what the spider reads, but no
+    /// decision already made from them.
     pub fn headers_mut(&mut self) -> Option<&mut HeaderMap> {
         self.fetched.head.as_mut().map(|head| &mut head.headers)
     }
@@ -138,11 +156,11 @@ impl Incoming<'_> {
         }
     }
 
-    /// Makes a refusal of the answer, as if it had been a 429: a challenge or a captcha in the place of a
-    /// page. The host is held, for `wait`, for what the answer's own `Retry-After` states, or for as long as
-    /// strikes say; the URL is tried again, and ends, if it does, as `http_4xx`, `http_5xx` or, with another
-    /// status, as `refused`. It is neither a page nor kept in a cache. What is a refusal already can only be
-    /// held longer; a failure stays one.
+    /// Declares the answer a refusal, as if it had been a 429: for a challenge or a captcha in place of a
+    /// page. The host is held for `wait`, for the answer's own `Retry-After`, or as long as its strikes
+    /// require. The URL is tried again; if it fails for good, its reason is `http_4xx`, `http_5xx` or, with
+    /// another status, `refused`. The answer is neither a page nor stored in a cache. A refusal can only be
+    /// made longer; a failure stays one.
     pub fn refuse(&mut self, wait: Option<Duration>) {
         match self.fetched.outcome {
             Outcome::Failed(_) => return,
@@ -221,7 +239,7 @@ impl Stack {
     }
 }
 
-/// What is remembered of a request until its answer comes.
+/// The facts about a request that are kept until its answer comes.
 pub(crate) struct Asked {
     pub(crate) url: Url,
     pub(crate) purpose: Purpose,

@@ -1,12 +1,12 @@
-//! Proxies: whose turn it is.
+//! Proxies: which one carries the next request.
 //!
-//! A proxy resolves the names itself, so that the address of what it connects to cannot be checked here;
-//! an address that stands in a URL still is. A proxy that fails is never the fault of the host behind
-//! it: it rests for a while, and the others go on.
+//! A proxy resolves names itself, so the addresses that it connects to cannot be checked here; an address
+//! written in a URL is still checked. A proxy's failure is never the fault of the host behind it: the proxy
+//! rests for a while, and the others carry on.
 
 use std::time::Duration;
 
-/// Whose turn it is among a crawl's proxies: one after the other, those that failed later.
+/// The rotation of a crawl's proxies: each in turn, failed ones later.
 #[derive(Debug, Default)]
 pub(crate) struct Rotation {
     states: Vec<State>,
@@ -27,7 +27,7 @@ impl Rotation {
         Self { states: vec![State::default(); proxies], next: 0 }
     }
 
-    /// The one whose turn it is at a time since the crawl began; if all rest, the one that is back first.
+    /// The next proxy at a time since the crawl began; if all rest, the one that returns first.
     pub(crate) fn pick(&mut self, now: Duration) -> Option<usize> {
         let count = self.states.len();
         let turn = (0..count).map(|step| (self.next + step) % count);
@@ -36,7 +36,7 @@ impl Rotation {
         Some(picked)
     }
 
-    /// One that does not rest: who fails a request gives it to the next, and so on until all rest.
+    /// A proxy that does not rest: a failed request goes to the next one, until all rest.
     pub(crate) fn pick_awake(&mut self, now: Duration) -> Option<usize> {
         let awake = self.states.iter().any(|state| state.rests_until <= now);
         awake.then(|| self.pick(now)).flatten()
@@ -48,7 +48,7 @@ impl Rotation {
         }
     }
 
-    /// It did not carry a request; tells whether it was thought to be well until then.
+    /// Notes that a proxy did not carry a request; returns whether it had been well until then.
     pub(crate) fn failed(&mut self, at: usize, now: Duration) -> bool {
         let Some(state) = self.states.get_mut(at) else { return false };
         let (failures, first) = (state.failures, state.failures == 0);
@@ -90,7 +90,7 @@ mod tests {
         rotation.failed(1, secs(2));
         rotation.failed(0, secs(4));
         rotation.failed(2, secs(5));
-        // 1 rests until 6, 0 until 6, 2 until 7: somebody has to.
+        // 1 rests until 6, 0 until 6, 2 until 7; all rest, so the first to return serves.
         assert!(picks(&mut rotation, 5, 4).iter().all(|at| *at != 2));
         assert_eq!(Rotation::new(0).pick(secs(0)), None);
         assert_eq!((rotation.pick_awake(secs(5)), rotation.pick_awake(secs(6)).is_some()), (None, true));

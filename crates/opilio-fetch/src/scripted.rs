@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::transport::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
 
-/// Decides what a request is answered with.
+/// Decides the answer to a request.
 pub trait Script {
     /// The answer to a request that arrives now.
     fn answer(&mut self, now: Instant, ask: &TransportRequest) -> ScriptedAnswer;
@@ -25,7 +25,7 @@ impl<F: FnMut(Instant, &TransportRequest) -> ScriptedAnswer> Script for F {
     }
 }
 
-/// What a request is answered with, and when.
+/// The answer to a request, and its latency.
 #[derive(Clone, Debug)]
 pub struct ScriptedAnswer {
     /// The status.
@@ -106,7 +106,7 @@ impl ScriptedTransport {
 impl Transport for ScriptedTransport {
     fn send(&self, ask: TransportRequest) -> Sending<'_> {
         async move {
-            // The borrow ends before anything waits: scripts are asked one at a time.
+            // The borrow ends before any wait: scripts are asked one at a time.
             let scripted = self.script.borrow_mut().answer(Instant::now(), &ask);
             let early = scripted.fault.filter(|(phase, _)| *phase != Phase::Body);
             ask.progress.enter(early.map_or(Phase::Head, |(phase, _)| phase));

@@ -1,4 +1,4 @@
-//! The border to whatever carries requests: one request in, a head and a stream of body bytes out.
+//! The transport trait: one request in, a head and a stream of body bytes out.
 
 use std::cell::Cell;
 use std::fmt;
@@ -22,7 +22,7 @@ pub trait Transport {
     fn send(&self, ask: TransportRequest) -> Sending<'_>;
 }
 
-/// A request under way, up to the head of its answer.
+/// A request in flight, up to the head of its answer.
 pub type Sending<'a> = LocalBoxFuture<'a, Result<Answer, TransportError>>;
 
 /// The body of an answer as it was sent, chunk by chunk, framing removed and codings left on.
@@ -35,19 +35,19 @@ pub struct TransportRequest {
     pub method: Method,
     /// An absolute http(s) URL.
     pub url: Url,
-    /// All headers but those that the transport derives (`Host`, framing, connection).
+    /// All headers except those that the transport derives (`Host`, framing, connection).
     pub headers: HeaderMap,
     /// The body, if any.
     pub body: Option<Bytes>,
-    /// Which connection to use, and what becomes of it.
+    /// Which connection to use, and whether to keep it.
     pub connection: Connection,
     /// The proxy to go through, instead of one of the transport's own.
     pub proxy: Option<Proxy>,
-    /// Where the transport notes how far it got, for whoever gives up on it.
+    /// Where the transport notes its progress, for a caller that gives up.
     pub progress: Progress,
 }
 
-/// Which connection a request uses, and what becomes of it afterwards.
+/// Which connection a request uses, and whether it is kept afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Connection {
     /// An idle one if there is one; kept for the next request.
@@ -68,7 +68,7 @@ pub struct Answer {
     pub version: Version,
     /// As sent.
     pub headers: HeaderMap,
-    /// What follows the head.
+    /// The body after the head.
     pub body: BodyStream,
     /// Whether the connection had carried a request before.
     pub reused: bool,
@@ -116,7 +116,7 @@ impl fmt::Display for Phase {
 }
 
 impl Phase {
-    /// What a deadline means that passes in this phase.
+    /// The fault of a deadline that passes in this phase.
     #[must_use]
     pub fn timeout(self) -> Fault {
         match self {
@@ -154,7 +154,7 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// An exchange that ended in this phase; `detail` says what was found, without the URL.
+    /// The error of an exchange that ended in this phase; `detail` explains it without the URL.
     #[must_use]
     pub fn new(phase: Phase, fault: Fault, detail: impl Into<String>) -> Self {
         Self { phase, fault, detail: detail.into() }
@@ -166,7 +166,7 @@ impl TransportError {
         self.phase
     }
 
-    /// What it means for the attempt.
+    /// The fault of the attempt.
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.fault

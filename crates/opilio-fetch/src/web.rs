@@ -1,11 +1,10 @@
-//! The web by reqwest, made strict: it sends one request for each that is asked for, to addresses
-//! that may be visited, and leaves everything else to us.
+//! The transport by reqwest, made strict: it sends exactly the requested requests, to allowed addresses, and
+//! does nothing else by itself.
 //!
-//! What is switched off and why: redirects and retries (each is a start that some host pays for),
-//! the system's proxies (what is connected to must be what was checked), `Referer`, and decoding (a
-//! double `Content-Encoding` would come through undecoded as a page). hyper-util still replaces an
-//! idle connection that died before a request *left*: nothing is on the wire then, and so nothing is
-//! sent twice.
+//! Switched off are redirects and retries (each is a start that spends a host's budget), the system's proxies
+//! (the checked address must be the one connected to), `Referer`, and decoding (a double `Content-Encoding`
+//! would pass as a page undecoded). hyper-util still replaces an idle connection that died before a request
+//! *left*: nothing was sent, so nothing is sent twice.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -61,7 +60,7 @@ pub enum Tls {
     /// The certificate authorities of the system.
     #[default]
     System,
-    /// Anybody. Whoever sits on the way can read and forge everything.
+    /// Any certificate. Whoever controls the network can read and forge everything.
     Anybody,
 }
 
@@ -93,12 +92,16 @@ pub enum SetupError {
     Client(#[source] reqwest::Error),
 }
 
-/// What all shards share of the way to the web: addresses of names, TLS state, settings.
+/// The part of the transport that all shards share: the DNS cache, TLS state, settings.
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
 /// use std::{rc::Rc, sync::Arc};
 /// use opilio::fetch::{DnsCache, Fetcher, Web, WebSettings};
+///
+///
 ///
 /// let web = Web::new(WebSettings::default(), Arc::new(DnsCache::default()))?;
 /// // Once on each shard's own thread:
@@ -113,7 +116,7 @@ pub struct Web {
     tls: rustls::ClientConfig,
     /// Why the system's trust store is of no use, if it is not.
     untrusting: Option<Arc<str>>,
-    /// Whose turn it is among the proxies, for all shards.
+    /// The rotation of the proxies, for all shards.
     rotation: Arc<Mutex<Rotation>>,
     began: Instant,
 }
@@ -125,10 +128,10 @@ impl fmt::Debug for Web {
 }
 
 impl Web {
-    /// Prepares the way to the web; `dns` may be shared with others.
+    /// Prepares the transport; `dns` may be shared with others.
     ///
-    /// A system without certificate authorities is no error: plain http works there, and each https
-    /// fetch fails and says why.
+    /// A system without certificate authorities is no error: plain http works, and each https fetch fails
+    /// with that reason.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
@@ -174,8 +177,8 @@ impl Web {
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
             .pool_max_idle_per_host(idle_max)
-            // A line that is no field is left out, and a folded value is one line (RFC 9112 §5.2): what
-            // browsers read is a page. The parser does so on its way, and looks at nothing twice.
+            // A malformed line is left out, and a folded value is one line (RFC 9112 §5.2), since browsers
+            // read such pages. The parser does so in the same pass.
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
@@ -191,7 +194,7 @@ impl Web {
     }
 }
 
-/// What HTTP/2 counts: 32 bytes for each field beside its name and value (RFC 9113 §6.5.2).
+/// The size by HTTP/2's count: 32 bytes per field beside its name and value (RFC 9113 §6.5.2).
 fn header_list_bytes(settings: &WebSettings) -> u32 {
     let bytes = settings.header_bytes_max.saturating_add(settings.header_count_max.saturating_mul(32));
     u32::try_from(bytes).unwrap_or(u32::MAX)
@@ -256,7 +259,7 @@ impl Transport for ReqwestTransport {
         async move {
             self.check_literal(&ask.url)?;
             let mut via = self.via(&ask);
-            // A request that its proxy did not carry has reached nobody: another one may.
+            // A request that its proxy did not carry has reached no server, so another proxy may carry it.
             let others = if via.as_ref().is_some_and(|via| via.turn.is_some()) {
                 self.web.settings.proxies.len() - 1
             } else {
@@ -283,7 +286,7 @@ impl ReqwestTransport {
     async fn send_via(&self, ask: TransportRequest, via: Option<Via>) -> Result<Answer, TransportError> {
         let progress = ask.progress.clone();
         let https = ask.url.scheme() == "https";
-        // A tunnel tells more than this: what breaks off in it is the host's.
+        // In a tunnel, a later failure is the host's.
         let may_be_proxys = !https && ask.connection != Connection::Fresh;
         let clients = self.clients(via.as_ref())?;
         let client = if ask.connection == Connection::Fresh { clients.fresh } else { clients.pooled };
@@ -347,7 +350,7 @@ impl ReqwestTransport {
                 )
             })?,
         };
-        // Those that were not used for longest go, with their idle connections.
+        // Drops the least recently used ones with their idle connections.
         if proxied.len() >= PROXIES_MAX {
             proxied.remove(0);
         }
@@ -409,7 +412,7 @@ impl ReqwestTransport {
         TransportError::new(Phase::Connect, Fault::Proxy, detail)
     }
 
-    /// Addresses in URLs, in whatever spelling, never come to the resolver.
+    /// Checks addresses in URLs, in any spelling, since they never reach the resolver.
     fn check_literal(&self, url: &Url) -> Result<(), TransportError> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
@@ -445,7 +448,7 @@ fn copy(ask: &TransportRequest) -> TransportRequest {
     }
 }
 
-/// What a 407 means (RFC 9110 §15.5.8).
+/// The meaning of a 407 (RFC 9110 §15.5.8).
 fn wants_login(via: &Via) -> String {
     let wish = if via.proxy.has_login() { "does not take the login" } else { "wants a login" };
     format!("the proxy {} {wish} (407)", via.proxy)
@@ -478,8 +481,8 @@ fn answer(response: reqwest::Response, exchange: Exchange) -> Answer {
 }
 
 tokio::task_local! {
-    /// The exchange that the running task is in: how the resolver and the connector tell it what
-    /// they do. A connection that is set up in the background for another one has none.
+    /// The exchange of the running task, to which resolver and connector report their progress. A connection
+    /// made in the background has none.
     static PROGRESS: Progress;
 }
 
@@ -489,11 +492,11 @@ fn not_public(address: IpAddr) -> String {
 }
 
 fn note(phase: Phase) {
-    // Fails only in the background, where nobody waits for this connection.
+    // Fails only in the background, where no exchange waits for this connection.
     let _ = PROGRESS.try_with(|progress| progress.enter(phase));
 }
 
-/// None of a name's addresses may be visited.
+/// No address of the name is allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("{name:?} has no public address: {}", not_public(*address))]
 pub(crate) struct Blocked {
@@ -534,7 +537,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Notes when a connection is begun and when it stands, so that a reused one can be told.
+/// Notes when a connection is begun and when it is made, which distinguishes a reused one.
 #[derive(Clone)]
 struct NoteConnected;
 
@@ -576,7 +579,7 @@ where
 /// Proxies whose clients are kept, a shard. More of them cost a handshake now and then.
 const PROXIES_MAX: usize = 64;
 
-/// TLS without trust: encrypted, but nobody knows with whom.
+/// TLS without trust: encrypted, but with an unknown peer.
 mod anybody {
     use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
     use rustls::crypto::{

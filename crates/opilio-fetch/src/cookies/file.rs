@@ -1,9 +1,13 @@
-//! Cookies in a file, so that a crawl that is gone on with is who it was: logged in, and past its walls.
+//! Cookies in a file, so that a resumed crawl is still logged in.
+//!
+//!
+//!
+//!
 //!
 //! ```text
 //! "opilio cookies 1\n" · xxh3 of the rest:8 · JSON
 //! ```
-//! The file is there as a whole or not at all, its owner's to read and nobody else's.
+//! The file is written completely or not at all, and only its owner may read it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -23,7 +27,7 @@ pub enum CookieFileError {
     /// The disk failed.
     #[error("{what} the cookies in {path}")]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
         /// The file.
         path: PathBuf,
@@ -31,7 +35,7 @@ pub enum CookieFileError {
         #[source]
         source: io::Error,
     },
-    /// The file is torn, or something else was written to it.
+    /// The file is incomplete, or another program wrote to it.
     #[error("the cookies in {path} are damaged")]
     Damaged {
         /// The file.
@@ -47,11 +51,11 @@ struct Session<Cookie> {
 }
 
 impl Cookies {
-    /// Takes the cookies that [`save`](Self::save) wrote; none when there is no such file. Returns how many.
-    /// For before the first request. Blocks.
+    /// Reads the cookies that [`save`](Self::save) wrote, before the first request; returns their number.
+    /// Without the file there are none. Blocks.
     ///
     /// # Errors
-    /// When the file cannot be read, or is damaged; then no cookie is taken.
+    /// When the file cannot be read or is damaged; then no cookie is read.
     pub fn load(&self, path: &Path) -> Result<usize, CookieFileError> {
         let bytes = match read(path) {
             Ok(bytes) => bytes,
@@ -72,12 +76,12 @@ impl Cookies {
         Ok(count)
     }
 
-    /// Writes all cookies to a file that nobody else may read, if there are others than when that was done
-    /// last; those of the crawl itself and of its sessions in the order of their names, up to
-    /// 32 MiB. Blocks.
+    /// Writes all cookies to a file that only its owner may read, if they have changed since the last call:
+    /// first the cookies of the crawl itself, then its sessions in the order of their names, up to 32 MiB.
+    /// Blocks.
     ///
     /// # Errors
-    /// When it cannot be written; then what was there is there still.
+    /// When the file cannot be written; then its old content remains.
     pub fn save(&self, path: &Path) -> Result<(), CookieFileError> {
         if !self.changed.swap(false, Ordering::AcqRel) {
             return Ok(());
@@ -115,7 +119,10 @@ fn encode(cookies: &Cookies) -> io::Result<Vec<u8>> {
         let kept: Vec<&Kept> = jar.kept(now).collect();
         let bytes: usize = name.len() + kept.iter().map(|kept| kept.bytes()).sum::<usize>();
         if bytes > room {
-            tracing::warn!(session = name, "more cookies than are kept: those of this session are not");
+            tracing::warn!(
+                session = name,
+                "the file of cookies is full: the cookies of this session are not kept"
+            );
             continue;
         }
         room -= bytes;
@@ -143,9 +150,9 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&unfinished, path)
 }
 
-/// Begins the file; the digit is the version of what follows.
+/// The first bytes of the file; the digit is the version of the format.
 const MAGIC: &[u8] = b"opilio cookies 1\n";
-/// What cookies take in memory is more than what they take in the file.
+/// Cookies take more space in memory than in the file.
 const FILE_BYTES_MAX: usize = 32 << 20;
 
 #[cfg(test)]
@@ -241,7 +248,7 @@ mod tests {
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         some().save(&path).unwrap();
         assert_eq!(mode(), 0o600);
-        // Also where somebody made it readable, or left an unfinished one.
+        // Also if the file was made readable for others, or an unfinished one was left.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         fs::write(path.with_extension("new"), "half").unwrap();
         some().save(&path).unwrap();

@@ -1,4 +1,4 @@
-//! The cookies of one session: which are taken, which are given back, which make room.
+//! The cookies of one session: which are accepted, which are sent, which are evicted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -32,7 +32,7 @@ pub struct Jar {
     /// By registrable domain, or by the host where it has none: nothing crosses these.
     groups: HashMap<Box<str>, Group>,
     bytes: usize,
-    /// Counts what happens: the order of creation and of use.
+    /// A counter of events, for the order of creation and of use.
     tick: u64,
 }
 
@@ -78,11 +78,11 @@ pub enum Refused {
 }
 
 impl Jar {
-    /// Takes a `Set-Cookie` field of an answer from this URL; `now` in Unix seconds. One that has
-    /// expired removes what it would replace.
+    /// Takes in a `Set-Cookie` field of an answer from this URL; `now` in Unix seconds. An expired cookie
+    /// removes the one that it would replace.
     ///
     /// # Errors
-    /// When the cookie is none, or not that host's to set.
+    /// When it is not a cookie, or the host must not set it.
     pub fn set(&mut self, url: &Url, line: &[u8], now: i64) -> Result<(), Refused> {
         let said = parse::read(line, now)?;
         let host = host_of(url).ok_or(Refused::Domain)?;
@@ -153,13 +153,13 @@ impl Jar {
         self.len() == 0
     }
 
-    /// Those that have not expired.
+    /// The cookies that have not expired.
     pub(super) fn kept(&self, now: i64) -> impl Iterator<Item = &Kept> {
         let all = self.groups.values().flat_map(|group| &group.cookies);
         all.filter(move |kept| kept.expires.is_none_or(|at| at > now))
     }
 
-    /// Takes again what was kept, within the bounds.
+    /// Restores kept cookies, within the bounds.
     pub(super) fn of_kept(mut all: Vec<Kept>, now: i64) -> Self {
         let mut jar = Self::default();
         all.sort_by_key(|kept| kept.created);
@@ -186,8 +186,8 @@ impl Jar {
         }
     }
 
-    /// Forgets the groups that were not asked for longest, until half of the room is free: so that
-    /// this walk over all of them is seldom.
+    /// Forgets the groups whose cookies were used least recently, until half of the space is free, so that
+    /// this walk over all groups is rare.
     fn shed(&mut self) {
         let mut by_use: Vec<(u64, Box<str>)> =
             self.groups.iter().map(|(name, group)| (group.used, name.clone())).collect();
@@ -204,8 +204,8 @@ impl Jar {
 }
 
 impl Group {
-    /// Makes room for one more cookie of this domain: gives up expired ones, or else insecure before
-    /// secure, least recently used first (§5.7). Tells how many bytes became free.
+    /// Makes room for another cookie of this domain: evicts expired cookies, else insecure before secure
+    /// ones, least recently used first (§5.7). Returns the bytes freed.
     fn make_room(&mut self, domain: &str, now: i64) -> usize {
         let of_domain = |group: &Self| group.cookies.iter().filter(|kept| *kept.domain == *domain).count();
         if of_domain(self) < DOMAIN_COOKIES_MAX && self.cookies.len() < GROUP_COOKIES_MAX {
@@ -235,7 +235,7 @@ impl Group {
 }
 
 impl Kept {
-    /// About what it takes in memory.
+    /// The approximate memory of a cookie.
     pub(super) fn bytes(&self) -> usize {
         self.name.len() + self.value.len() + self.domain.len() + self.path.len() + size_of::<Self>()
     }
@@ -269,7 +269,7 @@ fn domain_of(said: &Said, host: &str) -> Result<(Box<str>, bool), Refused> {
     let Some(domain) = &said.domain else { return Ok((host.into(), true)) };
     let domain = canonical(domain).ok_or(Refused::Domain)?;
     if domain == host {
-        // An address, a public suffix and a name without a dot are domains of nobody else.
+        // An address, a public suffix or a name without a dot is a domain for itself alone.
         let alone = is_address(host) || is_public_suffix(host);
         return Ok((host.into(), alone));
     }
@@ -308,7 +308,7 @@ fn is_address(host: &str) -> bool {
     host.starts_with('[') || host.parse::<IpAddr>().is_ok()
 }
 
-/// Whether nobody owns the name as a whole: a rule of the list, or a top-level name that it does not know.
+/// Whether the name is a public suffix: by a rule of the list, or as an unknown top-level name.
 fn is_public_suffix(name: &str) -> bool {
     psl::domain_str(name).is_none()
 }
@@ -337,7 +337,7 @@ fn path_matches(path: &str, cookie: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || cookie.ends_with('/') || rest.starts_with('/'))
 }
 
-/// Text in the file where it is text, else a list of numbers.
+/// Serialises bytes as text if they are text, else as a list of numbers.
 mod octets {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -1,8 +1,8 @@
-//! Cookies: what servers ask to be told again, kept apart by session and given back to nobody else.
+//! Cookies, kept apart by session and sent only to the servers that they belong to.
 //!
-//! [`Jar`] is the rules (RFC 6265bis), pure and with `now` as an argument; [`Cookies`] is the
-//! middleware that shares jars between shards, and keeps them in a file. `SameSite` and `HttpOnly` are about scripts and
-//! embedded content, of which a crawler runs none: they are read and mean nothing here.
+//! [`Jar`] holds the rules (RFC 6265bis), pure and with `now` as an argument. [`Cookies`] is the middleware
+//! that shares jars between shards and keeps them in a file. `SameSite` and `HttpOnly` concern scripts and
+//! embedded content, which a crawler does not run: they are read and ignored.
 
 mod file;
 mod jar;
@@ -90,7 +90,7 @@ impl Middleware for Cookies {
         }
         if let Some(jar) = jars.get_mut(session) {
             for line in lines {
-                // A cookie that is refused is as good as not set.
+                // A refused cookie is simply not set.
                 let _ = jar.set(answer.url(), line.as_bytes(), now);
             }
         }
@@ -112,7 +112,7 @@ pub(crate) fn again(jar: &Jar, now: i64) -> Jar {
     Jar::of_kept(serde_json::from_slice(&json).unwrap_or_default(), now)
 }
 
-/// Adds to the cookies that the request has of its own, which go before those of the same name.
+/// Adds cookies to the request's own, which win over cookies of the same name.
 pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
     let own = headers.get(header::COOKIE).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
     let is_own = |name: &[u8]| {
@@ -145,7 +145,7 @@ pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
 
 /// Sessions with cookies; more have none. A spider names a few, one that makes them up has no end.
 const SESSIONS_MAX: usize = 10_000;
-/// Servers take 8 KiB of header fields or more; this leaves room for the others.
+/// Servers accept 8 KiB of header fields or more; this leaves room for the other fields.
 const LINE_BYTES_MAX: usize = 7 << 10;
 
 #[cfg(test)]

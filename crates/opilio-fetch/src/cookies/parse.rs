@@ -1,11 +1,11 @@
-//! One `Set-Cookie` field (RFC 6265bis §5.6), read by the `cookie` crate and then held to the rules
-//! that it leaves to its callers.
+//! Parses one `Set-Cookie` field (RFC 6265bis §5.6) by the `cookie` crate, and adds the checks that the crate
+//! leaves to its callers.
 
 use cookie::{Cookie, Expiration};
 
 use super::jar::Refused;
 
-/// What a field says, before anybody asks whether it may.
+/// The content of a field, before any check whether the host may set it.
 #[derive(Debug)]
 pub(super) struct Said {
     /// As sent: of any encoding.
@@ -58,7 +58,7 @@ pub(super) fn read(line: &[u8], now: i64) -> Result<Said, Refused> {
 
 /// RFC 6265bis §5.6: name and value together.
 const COOKIE_BYTES_MAX: usize = 4_096;
-/// RFC 6265bis §5.6: an attribute that is longer is as good as absent.
+/// RFC 6265bis §5.6: a longer attribute counts as absent.
 const ATTRIBUTE_BYTES_MAX: usize = 1_024;
 /// RFC 6265bis §5.5: 400 days.
 const LASTS_SECS_MAX: i64 = 400 * 86_400;

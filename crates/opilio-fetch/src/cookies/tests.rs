@@ -1,4 +1,4 @@
-//! Which cookies are taken and given back: the rules as tables, and their bounds.
+//! Tests of which cookies are accepted and sent: the rules as tables, and their bounds.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

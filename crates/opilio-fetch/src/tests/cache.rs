@@ -1,4 +1,4 @@
-//! The cache around real exchanges: what is read again, what is asked for anew, what is never kept.
+//! Tests of the cache around real exchanges: what is reused, what is fetched anew, what is never stored.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,7 +23,7 @@ async fn server(answers: &[(&str, &str, &str)]) -> Server {
     Server::start(acts.collect()).await
 }
 
-/// Takes a captcha for what it is.
+/// Recognises a captcha.
 struct Captcha;
 
 impl Middleware for Captcha {
@@ -230,7 +230,7 @@ async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
         assert_eq!(none.outcome, Outcome::Answered(404), "to have none is an answer");
     }
     assert_eq!(server.requests().len(), 5);
-    // A wall, and what stands behind it: what led away is not what is there.
+    // A page behind a redirect that leads back to it: the cached redirect is not the page.
     let wall = || order("/wall", page);
     assert_eq!(long().fetch(wall()).await.outcome, Outcome::Redirected(302));
     assert!(long().cached(&wall()).await.is_none());
@@ -242,7 +242,7 @@ async fn for_as_long_as_we_say_redirects_and_rules_are_read_again_too() {
     long().fetch(order("/wait", page)).await;
     assert!(long().cached(&order("/wait", page)).await.is_none());
     assert!(!long().fetch(FetchRequest { came_back: true, ..order("/302", page) }).await.cached);
-    // Rules are asked for again after a day, pages are not.
+    // robots.txt is fetched again after a day, pages are not.
     let day = |n: i64| {
         let now =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;

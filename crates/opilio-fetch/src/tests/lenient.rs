@@ -1,4 +1,5 @@
-//! What browsers read is a page: stray lines in a head, words that code nothing, trailers that are missing.
+//! Tests that answers which browsers accept are pages: stray lines in a head, unknown codings, missing
+//! trailers.
 
 use opilio_core::{Fault, Outcome};
 
@@ -7,7 +8,7 @@ use super::{assert_fault, fetcher, fetcher_with, get, impatient, local};
 use crate::decode::tests::encode;
 use crate::{Accept, DnsCache, FetchRequest, Fetched, Limits, WebSettings};
 
-/// Lines that are no field, as they were met: each costs itself and nothing else.
+/// Lines that are not fields, from real servers: each is left out, and nothing else.
 const STRAY: [&[u8]; 14] = [
     b"PHP Warning: Undefined variable $x in /var/www/a.php on line 3",
     b"<b>Warning</b>: mysql_connect(): No such file",
@@ -175,7 +176,7 @@ async fn chunks_that_nobody_announces_are_no_page() {
             assert_fault(&get(&impatient(), &server.url("/")).await, Fault::Malformed, line);
         }
     }
-    // What looks like chunks for a while is text.
+    // Text that only begins like chunks is text.
     for body in ["5\r\nhello\r\n", "5\r\nhello\r\n0\r\n", "0", "", "5\nhello\n0\n\n", "0\r\n\r\nand more"] {
         let server = Server::answering(vec![answer("200 OK", "Connection: close\r\n", body)]).await;
         assert_page(&get(&impatient(), &server.url("/")).await, body.as_bytes(), body);
@@ -229,7 +230,7 @@ async fn a_body_without_its_trailer_is_a_page_and_a_cut_one_is_none() {
             let length = format!("Content-Encoding: {coding}\r\nContent-Length: {}\r\n", body.len());
             assert_fault(&read(length.as_bytes(), body).await, Fault::Undecodable, coding);
         }
-        // The length says that the trailer is missing on the way, not at the server.
+        // The stated length shows that the trailer was lost on the way, not omitted by the server.
         let stated = format!("Content-Encoding: {coding}\r\nContent-Length: {}\r\n", wire.len());
         let cut = Server::answering(vec![answer("200 OK", &stated, &wire[..wire.len() - trailer])]).await;
         assert_fault(&get(&impatient(), &cut.url("/")).await, Fault::Reset, coding);

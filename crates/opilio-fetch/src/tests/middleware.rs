@@ -1,4 +1,4 @@
-//! Middleware around real exchanges: what it may do, in which order, and what it may not.
+//! Tests of middleware around real exchanges: what it may do, in which order, and what it may not do.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! The fetcher against real sockets on loopback, and against a script in virtual time.
+//! Tests of the fetcher against real sockets on loopback, and against a script in virtual time.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! Real forward proxies on loopback: absolute form, tunnels, SOCKS; working, wrong and dead.
+//! Tests with real forward proxies on loopback: absolute form, tunnels, SOCKS; working, wrong and dead.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -12,14 +12,14 @@ use super::web::https_server;
 use super::{assert_fault, fetcher_with, get, local};
 use crate::{Connection, DnsCache, FetchRequest, Fetcher, Proxy, Tls, WebSettings};
 
-/// What a proxy of ours does with what it is asked.
+/// The behaviour of a test proxy.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Manner {
     Carries,
     /// Answers each request, or each CONNECT, with this status.
     Refuses(u16),
     Socks,
-    /// Takes connections and says nothing.
+    /// Accepts connections and sends nothing.
     HangsUp,
 }
 
@@ -30,7 +30,7 @@ struct Forward {
 }
 
 impl Forward {
-    /// Whatever name it is asked for, it goes to `target`: as one that resolves names by itself.
+    /// A proxy that resolves names itself: every name leads to `target`.
     async fn start(target: SocketAddr, manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -204,7 +204,7 @@ async fn each_is_tried_once_and_one_that_is_left_is_enough() {
     let fetched = get(&fetcher, "http://shop.test/").await;
     assert_eq!(fetched.outcome, Outcome::Answered(200), "{:?}", fetched.error);
     assert_eq!([&shut, &bad, &live].map(|proxy| proxy.seen().len()), [1, 1, 1]);
-    // The same with a body, which is sent whole to whoever takes it.
+    // The same with a body, which is sent in full to the proxy that accepts it.
     let fetcher = through(&[shut.url("http"), live.url("http")]);
     let order = FetchRequest {
         method: http::Method::POST,
@@ -257,7 +257,7 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
     assert_fault(&get(&through(&[closed().await]), "https://shop.test/").await, Fault::Proxy, "closed");
     let nowhere = "http://no-such-proxy.invalid:3128".to_owned();
     assert_fault(&get(&through(&[nowhere]), "http://shop.test/").await, Fault::Proxy, "no such name");
-    // What must not be sent twice, and whose proxy has carried something, is not taken for unsent.
+    // A request that must not be repeated counts as sent once its proxy has carried a part of it.
     let proxy = Forward::start(server.address, Manner::HangsUp).await;
     let post = FetchRequest::new(http::Method::POST, "http://shop.test/".parse().unwrap());
     assert_fault(&through(&[proxy.url("http")]).fetch(post).await, Fault::Reset, "a POST");
@@ -270,7 +270,7 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
     };
     assert_eq!(fetcher.fetch(once()).await.outcome, Outcome::Answered(200));
     assert_fault(&fetcher.fetch(once()).await, Fault::Reset, "the host hangs up");
-    // What the host says through a proxy is the host's.
+    // An answer of the host through a proxy counts as the host's.
     let broken = Server::answering(vec![answer("502 Bad", "Content-Length: 0\r\n", "")]).await;
     let proxy = Forward::start(broken.address, Manner::Carries).await;
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What servers do wrong, and the name for each of it.
+//! Tests of what servers do wrong, and of the outcome for each.
 
 use std::time::{Duration, Instant};
 
@@ -46,7 +46,7 @@ async fn broken_rules_of_http_are_never_a_page() {
     ] {
         expect(acts, Fault::Protocol, what).await;
     }
-    // What is wrong with a head is the same on every connection.
+    // An error in a head is the same on every connection.
     for (acts, what) in [
         (
             vec![answer("200 OK", "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", "0\r\n\r\n")],
@@ -97,7 +97,7 @@ async fn a_status_that_is_named_is_what_it_is_named() {
         let fetched = fetcher().fetch(order).await;
         assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(code), &b"later"[..]));
     }
-    // Its neighbours, and the plain refusals, are what they were.
+    // Neighbouring statuses and plain refusals are not affected.
     for (line, outcome) in [
         ("998 Odd", Outcome::Failed(Fault::BadStatus)),
         ("404 No", Outcome::Answered(404)),

@@ -1,4 +1,4 @@
-//! The sandbox's hosts as a script: what they announce and refuse is understood, dialect by dialect.
+//! Tests with the sandbox's hosts as a script: announcements and refusals are understood, dialect by dialect.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -78,7 +78,7 @@ impl World {
 
 /// A minute from the first arrival on.
 const WINDOW: Limit = Limit::FixedWindow { n: 40, per: Duration::from_secs(60), align: Align::FirstArrival };
-/// What is stated in whole seconds is at most rounded up, twice: there and in the `Date`.
+/// A time in whole seconds is rounded up at most twice: in itself and in the `Date`.
 const ROUNDING: Duration = Duration::from_secs(2);
 
 #[tokio::test(start_paused = true)]

@@ -119,7 +119,7 @@ async fn waiting_for_memory_is_not_charged_and_all_large_bodies_finish() {
     .budget(BodyBudget::new(1 << 20))
     .limits(Limits { timeout: Duration::from_secs(30), ..Limits::default() });
     let began = Instant::now();
-    // Two at a time have a share; the others wait far beyond what one attempt may take.
+    // Two at a time have a share; the others wait far longer than the limit of one attempt.
     let read = async || {
         let fetched = fetcher.fetch(order()).await;
         assert_eq!(
@@ -136,7 +136,7 @@ async fn waiting_for_memory_is_not_charged_and_all_large_bodies_finish() {
 #[tokio::test(start_paused = true)]
 async fn a_body_of_which_a_part_is_enough_is_cut_there_and_is_no_failure() {
     let text = "0123456789".repeat(1_000);
-    // The limits are for bodies that are wanted whole; and whatever comes after enough, nobody reads it.
+    // The limits apply to bodies read in full; beyond the requested length nothing is read.
     let limits = Limits { body_bytes_max: 100, wire_bytes_max: 100, ..Limits::default() };
     for coding in ["", "gzip"] {
         let body =

@@ -1,4 +1,4 @@
-//! A server of a few bytes: for each connection a list of acts, and a record of what it was sent.
+//! A minimal test server: a list of acts per connection, and a record of the requests.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -69,7 +69,7 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// The requests that arrived, head and what came with it.
+    /// The requests that arrived, head and body.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -99,7 +99,7 @@ async fn perform(mut stream: TcpStream, acts: Vec<Act>, seen: Arc<Mutex<Vec<Stri
             return;
         }
     }
-    // Let the client take what was sent before the connection goes.
+    // Lets the client read the answer before the connection closes.
     let _ = stream.flush().await;
 }
 

@@ -1,4 +1,4 @@
-//! What comes through: pages, redirects, connections, headers, addresses, TLS.
+//! Tests of successful exchanges: pages, redirects, connections, headers, addresses, TLS.
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -136,7 +136,7 @@ async fn a_reused_connection_that_dies_before_the_answer_is_told_from_a_new_one(
 
 #[tokio::test]
 async fn an_idle_connection_that_was_closed_costs_no_second_request() {
-    // Each connection answers once and is closed: what hyper does about it stays off the wire.
+    // Each connection answers once and is closed, and hyper's reconnects are invisible.
     let server = Server::start(vec![vec![Act::Read, page("one")]]).await;
     let fetcher = fetcher();
     for _ in 0..20 {
@@ -451,7 +451,7 @@ async fn what_is_refused_over_one_is_refused_over_two() {
         .limits(Limits { timeout: SHORT * 5, ..Limits::default() });
     for (path, faults) in [
         ("/many", &[Fault::TooManyHeaders][..]),
-        // h2 resets the stream, and says no more than that.
+        // h2 resets the stream without another reason.
         ("/large", &[Fault::TooManyHeaders, Fault::Protocol, Fault::Reset]),
         ("/short", &[Fault::Reset, Fault::Protocol]),
         ("/cut", &[Fault::Reset]),
