@@ -1,7 +1,7 @@
-//! What `Document::skim` costs beside a bare lol_html pass with handlers for `a[href]` and `title`.
+//! Compares the cost of `Document::skim` with a bare lol_html pass with handlers for `a[href]` and `title`.
 //!
-//! `cargo run --release -p opilio-extract --example skim_cost [FILE.html]`; without a file, a page of
-//! 20 kB with 33 links. The ways are run in turn, many times; the least time of each counts.
+//! `cargo run --release -p opilio-extract --example skim_cost [FILE.html]`; without a file, a page of 20 kB
+//! with 33 links. The variants run in turn, many times; the least time of each counts.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people")]
 
 use bytes::Bytes;
@@ -55,7 +55,7 @@ fn main() {
     }
 }
 
-/// What a minimal crawler would write.
+/// The code of a minimal crawler.
 fn bare(body: &[u8]) -> (String, Vec<String>) {
     let (title, links) = (RefCell::new(String::new()), RefCell::new(Vec::new()));
     let settings = Settings::new()

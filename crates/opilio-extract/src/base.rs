@@ -1,4 +1,4 @@
-//! `xml:base`: where the links below an element start from (XML Base; RFC 4287 §2).
+//! `xml:base`: the base of relative links below an element (XML Base; RFC 4287 §2).
 
 use crate::link::{LINK_BYTES_MAX, is_web, parse};
 use crate::xml::BASE;
@@ -13,12 +13,12 @@ const BASES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 type NodeId = <scraper::HtmlTreeSink as html5ever::tree_builder::TreeSink>::Handle;
 
-/// The bases of a document, read when they are asked for.
+/// The bases of a document, computed on demand.
 #[derive(Debug)]
 pub(crate) struct Bases {
     /// Whether there are any.
     any: bool,
-    /// Of each element that says something: what its links start from.
+    /// The base for each known element.
     known: HashMap<NodeId, Option<Arc<Url>>>,
     bytes: usize,
 }
@@ -31,7 +31,7 @@ impl Bases {
         Self { any, known: HashMap::new(), bytes: 0 }
     }
 
-    /// What the links of an element start from, in a document of this URL; `None` for the document's base.
+    /// The base of an element's links, in a document with this URL; `None` for the document's base.
     ///
     /// # Errors
     /// The bases would take too much memory.

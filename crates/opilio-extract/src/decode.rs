@@ -1,9 +1,9 @@
-//! Bytes in, text out: which encoding a body is in.
+//! Decodes a body into text: detects its encoding.
 //!
-//! The order is that of the HTML standard, "determining the character encoding": byte order mark,
-//! `charset` of the Content-Type, `<meta>` or XML declaration in the first 1024 bytes (`prescan`). What
-//! nobody labelled is looked at: UTF-8 if it reads as such, UTF-16 if it has the zero bytes of one,
-//! else what the detector of a browser says (chardetng), which knows the old encodings of the world.
+//! The order is that of the HTML standard, "determining the character encoding": byte order mark, `charset`
+//! of the Content-Type, `<meta>` or XML declaration in the first 1024 bytes (`prescan`). A body without a
+//! label is UTF-8 if it is valid UTF-8, UTF-16 if its zero bytes suggest it, else the encoding found by a
+//! browser's detector (chardetng).
 
 use crate::media::Kind;
 use crate::prescan::prescan;
@@ -29,7 +29,7 @@ pub(crate) struct Decoded {
     pub(crate) encoding: &'static Encoding,
 }
 
-/// Decodes `body`; never fails, and does not copy what is UTF-8 already.
+/// Decodes `body`; never fails, and does not copy UTF-8.
 pub(crate) fn decode(body: &Bytes, charset: Option<&'static Encoding>, kind: Kind) -> Decoded {
     if let Some((encoding, bom_bytes)) = Encoding::for_bom(body) {
         return decode_as(encoding, body.slice(bom_bytes..));
@@ -56,7 +56,7 @@ fn text_of(encoding: &'static Encoding, bytes: Bytes) -> ByteString {
     }
     match encoding.decode_without_bom_handling(&bytes).0 {
         Cow::Owned(text) => text.into(),
-        // Borrowed: the bytes were ASCII, or as good as.
+        // Borrowed: the bytes were valid as they are.
         Cow::Borrowed(text) => {
             ByteString::try_from(bytes.slice_ref(text.as_bytes())).unwrap_or_else(|_| text.into())
         }
@@ -103,9 +103,9 @@ pub(crate) fn looks_like_utf_16(body: &[u8]) -> Option<&'static Encoding> {
 
 /// Asks for the encoding that the first of the bytes beyond ASCII speak for.
 fn detect(body: &[u8]) -> &'static Encoding {
-    // A page that begins with a long script in ASCII says nothing in its first bytes.
+    // The first bytes of a page with a long ASCII script show nothing about its encoding.
     let from = body.iter().position(|&byte| !byte.is_ascii() || byte == ESCAPE).unwrap_or_default();
-    // Letters around it count: it may stand within a word.
+    // Starts a little earlier, since letters before it help the detector.
     let from = from.saturating_sub(64);
     let seen = &body[from..body.len().min(from + DETECT_BYTES)];
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);

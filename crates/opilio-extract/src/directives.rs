@@ -1,19 +1,31 @@
-//! What a page asks of crawlers: `<meta name=robots>` and the header field `X-Robots-Tag`.
+//! Directives to crawlers: `<meta name=robots>` and the header field `X-Robots-Tag`.
 //!
-//! Neither is in a standard. The rules here are those that Google documents ("Robots meta tag and
-//! X-Robots-Tag HTTP header specifications") and others share: words in any case; what is said to all
-//! crawlers and what is said to us by name hold together; of two that disagree the stricter holds.
+//! Neither is standardised. The rules here are those that Google documents ("Robots meta tag and X-Robots-Tag
+//! HTTP header specifications") and others share. Words are compared without case. Directives to all crawlers
+//! and to this crawler by name both apply; of two that disagree the stricter applies.
 
 use std::ops::{BitOr, BitOrAssign};
 
-/// What a page asks of crawlers; nothing by default.
+/// A page's directives to crawlers; none by default.
 ///
-/// They are facts about a page that was fetched: whether it may be fetched at all is for robots.txt
-/// to say. Add up what several places say with `|`.
+///
+///
+///
+///
+/// They are facts about a fetched page; robots.txt decides whether it may be fetched. Combine directives from
+/// several places with `|`.
+///
+///
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
 /// use opilio::extract::Directives;
+///
+///
+///
+///
 ///
 /// let header = Directives::of_header("otherbot: noindex, opilio: nofollow", "Opilio/0.1 (+https://a.example)");
 /// let meta = Directives::of_meta("robots", "noarchive", "Opilio");
@@ -35,8 +47,10 @@ impl Directives {
     /// Reads the value of one `X-Robots-Tag` field for a crawler of this user agent (a product token,
     /// or a whole `User-Agent` that begins with it).
     ///
-    /// A name with a colon, as in `otherbot: noindex, nofollow`, says for whom the words behind it are,
-    /// up to the next such name. So fields that somebody joined with commas still read right.
+    ///
+    ///
+    /// A name with a colon, as in `otherbot: noindex, nofollow`, names the crawler for the words after it, up
+    /// to the next such name. So fields joined with commas are read correctly, too.
     #[must_use]
     pub fn of_header(value: &str, user_agent: &str) -> Self {
         let (mut said, mut for_us) = (Self::default(), true);
@@ -63,7 +77,7 @@ impl Directives {
         MetaRobots::read(name, content).map_or_else(Self::default, |meta| meta.read_by(user_agent))
     }
 
-    /// Nothing is asked.
+    /// Whether there is no directive.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::default()
@@ -106,20 +120,20 @@ impl BitOrAssign for Directives {
 pub struct MetaRobots {
     /// Which crawlers: `robots` means all of them.
     pub name: String,
-    /// What they are asked for.
+    /// The directives.
     pub directives: Directives,
 }
 
 impl MetaRobots {
-    /// Reads a `<meta>`; nothing, if it asks for nothing. An author's description that happens to
-    /// say so is kept too: its name is no crawler's.
+    /// Reads a `<meta>`; `None` without a directive. An author's description with such words is kept, too,
+    /// but its name matches no crawler.
     pub(crate) fn read(name: &str, content: &str) -> Option<Self> {
         let directives = Directives::of_words(content);
         let asks = !directives.is_empty() && name.len() <= NAME_BYTES_MAX;
         asks.then(|| Self { name: name.to_owned(), directives })
     }
 
-    /// What it says to a crawler of this user agent.
+    /// The directives for a crawler with this user agent.
     #[must_use]
     pub fn read_by(&self, user_agent: &str) -> Directives {
         if names_us(self.name.trim(), user_agent) { self.directives } else { Directives::default() }
@@ -135,7 +149,7 @@ fn names_us(name: &str, user_agent: &str) -> bool {
     is("robots") || is("*") || (!product.is_empty() && is(product))
 }
 
-/// Whether what stands in front of a colon is the name of a crawler.
+/// Whether the text before a colon is the name of a crawler.
 fn is_name(text: &str) -> bool {
     let is_valued = VALUED.iter().any(|word| text.eq_ignore_ascii_case(word));
     !is_valued && !text.contains(char::is_whitespace) && !text.starts_with(|c: char| c.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! One fetched document, read lazily.
+//! One fetched document, parsed on demand.
 
 use crate::decode::{self, Decoded};
 use crate::directives::Directives;
@@ -31,10 +31,14 @@ pub struct Document {
 }
 
 impl Document {
-    /// Wraps a body, and reads nothing of it.
+    /// Wraps a body without parsing it.
     ///
-    /// `url` is the one that the body came from in the end: relative links start from it.
-    /// `content_type` is the header's value; where it is missing or means nothing, the body is looked at.
+    ///
+    ///
+    ///
+    ///
+    /// `url` is the final URL of the body; relative links are resolved against it. `content_type` is the
+    /// header's value; if it is missing or meaningless, the body decides.
     #[must_use]
     pub fn new(url: Url, content_type: Option<&str>, body: Bytes) -> Self {
         Self::with_content_types(url, content_type.map(str::as_bytes), body)
@@ -71,9 +75,8 @@ impl Document {
         &self.body
     }
 
-    /// What the document is read as: what its Content-Type says, or, where that says nothing, what its first
-    /// bytes look like (MIME Sniffing §7). A feed that is called HTML is XML. Only HTML and XML have a title
-    /// and links.
+    /// How the document is read: by its Content-Type, or, if that is meaningless, by its first bytes (MIME
+    /// Sniffing §7). A feed labelled as HTML is read as XML. Only HTML and XML have a title and links.
     #[must_use]
     pub fn kind(&self) -> Kind {
         *self.kind.get_or_init(|| self.label.kind(&self.body))
@@ -85,15 +88,18 @@ impl Document {
         matches!(self.kind(), Kind::Html | Kind::Xml)
     }
 
-    /// Why XML was not read to the letter; `None` if it was, or if nothing was asked for yet. Reads nothing.
+    /// Why the document was not read strictly as XML; `None` if it was, or if nothing was parsed yet. Parses
+    /// nothing.
     #[must_use]
     pub fn flaw(&self) -> Option<Flaw> {
         self.dom.get().and_then(|dom| dom.flaw)
     }
 
     /// The body as text: decoded by byte order mark, `charset` of the Content-Type, `<meta>` or XML
-    /// declaration in the first 1024 bytes, else by what it looks like (UTF-8, UTF-16, or what a browser's
-    /// detector makes of the first bytes beyond ASCII). What cannot be decoded is U+FFFD.
+    /// declaration in the first 1024 bytes, else by detection (UTF-8, UTF-16, or a browser's detector on the
+    /// first bytes beyond ASCII). Undecodable bytes become U+FFFD.
+    ///
+    ///
     ///
     /// A body that is UTF-8 already is not copied.
     #[must_use]
@@ -111,9 +117,8 @@ impl Document {
         self.text.get_or_init(|| decode::decode(&self.body, self.label.charset, self.kind()))
     }
 
-    /// The title, the links as they stand in the markup, `<base>`, and what metas say: from one
-    /// streaming pass, or from the DOM if there is one already or the document is XML. Empty for what is
-    /// no markup.
+    /// The title, the links as written, `<base>`, and directives in metas: from one streaming pass, or from
+    /// the DOM if it is built already or the document is XML. Empty for documents without markup.
     #[must_use]
     pub fn skim(&self) -> &Skim {
         self.skim.get_or_init(|| self.read(Reach::Pages))
@@ -132,8 +137,8 @@ impl Document {
         }
     }
 
-    /// Why what was asked of the page is not all that it holds; `None`: it is all, or nothing was asked for
-    /// yet. Reads nothing.
+    /// Why the page was read only in part; `None` if it was read completely, or not parsed yet. Parses
+    /// nothing.
     #[must_use]
     pub fn cut(&self) -> Option<Cut> {
         let dom = self.dom.get().filter(|dom| dom.cut).map(|_| Cut::Memory);
@@ -146,8 +151,8 @@ impl Document {
         self.skim().title.as_deref()
     }
 
-    /// What the page's `<meta name=robots>`, and those that name the product of `user_agent`, ask for.
-    /// What the header field `X-Robots-Tag` asks for adds to it: see [`Directives::of_header`].
+    /// The directives of the page's `<meta name=robots>`, and of those that name the product of `user_agent`.
+    /// Combine them with the header field's: see [`Directives::of_header`].
     #[must_use]
     pub fn robots(&self, user_agent: &str) -> Directives {
         self.skim().robots.iter().fold(Directives::default(), |said, meta| said | meta.read_by(user_agent))
@@ -179,8 +184,8 @@ impl Document {
         self.resolve_skim(self.skim(), wanted)
     }
 
-    /// The links of the kinds that `wanted` accepts, each with its text (of a picture its `alt`); builds
-    /// the DOM. What that had to leave out comes without text.
+    /// The links of the kinds that `wanted` accepts, each with its text (for an image its `alt`); builds the
+    /// DOM. Links beyond the DOM's limits have no text.
     #[must_use]
     pub fn links_with_text(&self, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
         if !self.is_markup() {
@@ -196,8 +201,8 @@ impl Document {
         links
     }
 
-    /// The links of the elements that a selector matches ([`Element::href`]), in document order
-    /// and as [`Document::links`] makes them, whatever the element is called.
+    /// The links of the elements that a selector matches ([`Element::href`]), in document order, resolved as
+    /// by [`Document::links`], for elements of any name.
     ///
     /// # Errors
     /// The selector is not valid.
@@ -211,16 +216,16 @@ impl Document {
         Ok(resolve_all(raw.iter(), &self.base()))
     }
 
-    /// Resolves a link found on this page, against `<base>`: absolute, http(s), without fragment;
-    /// `None` for what cannot be followed. Its query is written in the encoding of the page, as browsers do.
+    /// Resolves a link found on this page, against `<base>`: absolute, http(s), without fragment; `None` if
+    /// it cannot be followed. Its query is encoded in the encoding of the page, as in browsers.
     #[must_use]
     pub fn resolve(&self, href: &str) -> Option<Url> {
         let base = self.base();
         resolve(href, &base.url, base.encoding)
     }
 
-    /// Resolves what stands in an element of this document, as [`Document::resolve`] does, from the nearest
-    /// `xml:base` where there is one.
+    /// Resolves a link in an element of this document as [`Document::resolve`] does, but from the nearest
+    /// `xml:base`, if there is one.
     #[must_use]
     pub fn resolve_in(&self, element: &Element<'_>, href: &str) -> Option<Url> {
         match self.dom().base_of(element.inner(), &self.url).ok()? {
@@ -237,8 +242,8 @@ impl Document {
         Matches::in_document(self.dom().root(), css)
     }
 
-    /// Whether the DOM lacks the end of the page, since markup went beyond what is held in memory
-    /// (512 levels, 250,000 nodes, 16,384 attributes of a tag); builds the DOM.
+    /// Whether the DOM lacks the end of the page because of its limits (512 levels, 250,000 nodes, 16,384
+    /// attributes of a tag); builds the DOM.
     #[must_use]
     pub fn dom_is_cut(&self) -> bool {
         self.dom().cut
@@ -251,7 +256,7 @@ impl Document {
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ExtractError> {
         let is_utf8 = self.label.charset.is_none_or(|charset| charset == encoding_rs::UTF_8);
         let read = if is_utf8 && encoding_rs::Encoding::for_bom(&self.body).is_none() {
-            // RFC 8259 §8.1: UTF-8 unless something says otherwise.
+            // RFC 8259 §8.1: UTF-8 unless stated otherwise.
             serde_json::from_slice(&self.body)
         } else {
             serde_json::from_str(self.text())
@@ -284,7 +289,7 @@ impl Document {
         self.base_of(self.skim())
     }
 
-    /// `<base>` resolves against the page; one that leads out of the web counts as none.
+    /// Resolves `<base>` against the page; a base that is not http(s) is ignored.
     fn base_of(&self, skim: &Skim) -> Base<'_> {
         let encoding = self.decoded().encoding;
         let base = skim.base_href.as_deref().and_then(|href| parse(href, &self.url, encoding));

@@ -1,10 +1,10 @@
-//! The DOM behind CSS selectors: html5ever's (or, of XML, xml5ever's) tree in scraper's form, built in
-//! bounded memory.
+//! The DOM behind CSS selectors: html5ever's tree (for XML, xml5ever's) in scraper's form, built in bounded
+//! memory.
 //!
-//! The parsers themselves bound neither depth nor size: each start tag may walk the open elements, and open
-//! formatting elements are cloned into each new paragraph. So a page of 200,000 nested tags would cost
-//! minutes, and one of 10 MB gigabytes. Pages are therefore fed in small pieces, and what follows the
-//! piece that went too far is left out.
+//! The parsers themselves limit neither depth nor size: each start tag may walk all open elements, and open
+//! formatting elements are cloned into each new paragraph. A page of 200,000 nested tags would take minutes,
+//! and one of 10 MB gigabytes. So pages are fed in small pieces, and everything after the piece that passed a
+//! limit is left out.
 
 use crate::base::{Bases, TooMuch};
 use crate::error::Flaw;
@@ -31,8 +31,8 @@ const DEPTH_MAX: usize = 512;
 /// How many nodes (elements and texts) a DOM may hold; one takes a few hundred bytes while it grows.
 const NODES_MAX: usize = 250_000;
 
-/// How many attributes one tag may seem to have: html5ever compares each with each. What separates
-/// them also stands in comments and in embedded images, so this is far beyond honest tags.
+/// The limit of attributes per tag: html5ever compares each with each. The count is an estimate by
+/// separators, which also occur in comments and embedded images, so the limit is far above honest tags.
 const SEPARATORS_MAX: usize = 16 * 1024;
 
 /// How much is parsed between two looks at depth and size. In the worst case each three bytes of a
@@ -51,7 +51,7 @@ pub(crate) struct Dom {
     pub(crate) cut: bool,
     /// Why it is not the XML that it should be.
     pub(crate) flaw: Option<Flaw>,
-    /// What its elements say that their links start from.
+    /// The bases that its elements set for links.
     bases: RefCell<Bases>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) enum LinkTexts {
 impl Dom {
     pub(crate) fn parse(text: &str) -> Self {
         let sink = HtmlTreeSink::new(Html::new_document());
-        // We run no scripts: what is for browsers without them is markup.
+        // No scripts run, so the content of `<noscript>` is markup.
         let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
         let options = ParseOpts { tree_builder, ..ParseOpts::default() };
         let mut parser = driver::parse_document(sink, options);
@@ -73,14 +73,15 @@ impl Dom {
         Self { html: parser.finish(), cut, flaw: None, bases: RefCell::new(Bases::new(false)) }
     }
 
-    /// Reads XML. What is none is read as HTML; a feed is mended, since HTML has no room for its links.
+    /// Reads XML. Other markup is read as HTML. A broken feed is repaired instead, since HTML would drop its
+    /// links.
     pub(crate) fn parse_xml(text: &str) -> Self {
         let mut parser = xml5ever::driver::parse_document(XmlSink::new(), XmlParseOpts::default());
         let mut cut = false;
         for part in xml::without_declarations(text) {
             cut = cut || feed(&mut parser, part, tree_of_xml);
         }
-        // Before the end, which closes what is open and makes a tag of a part of one.
+        // Taken before the end, which closes open elements and completes a partial tag.
         let (open, misnested) = parser.tokenizer.sink.sink.state();
         let flaw = match (misnested, cut) {
             (true, _) => Some(Flaw::Mended),
@@ -93,7 +94,7 @@ impl Dom {
         let readable_as_html = match dom.flaw {
             Some(Flaw::Unfinished) => is_html,
             Some(_) => !dom.root().is_some_and(feed::is_feed),
-            // Paragraphs that nobody closes are nested without end in XML, and in HTML not at all.
+            // Unclosed paragraphs nest without limit in XML, but not in HTML.
             None if cut => is_html && open > DEPTH_MAX / 2,
             None => dom.root().is_none() && !text.trim().is_empty(),
         };
@@ -110,7 +111,7 @@ impl Dom {
         self.html.tree.root().children().find_map(ElementRef::wrap)
     }
 
-    /// What the links of an element start from by an `xml:base`, in a document of this URL.
+    /// The base of an element's links by an `xml:base`, in a document with this URL.
     ///
     /// # Errors
     /// The bases would take too much memory.
@@ -157,7 +158,7 @@ fn tree_of_xml(parser: &XmlParser<XmlSink>) -> Ref<'_, Html> {
     parser.tokenizer.sink.sink.tree.0.borrow()
 }
 
-/// Feeds a parser until its tree is too large or too deep; tells whether something was left out.
+/// Feeds a parser until its tree is too large or too deep; returns whether something was left out.
 fn feed<P: TendrilSink<UTF8>>(
     parser: &mut P,
     text: &str,
@@ -200,8 +201,8 @@ fn count_separators(piece: &str) -> usize {
     piece.as_bytes().iter().filter(|byte| separates(byte)).count()
 }
 
-/// Whether the tree is too large, or the last of the elements beyond the first `known` nodes too deep:
-/// it is a child of what is open now, so it is about as deep as the parser is.
+/// Whether the tree is too large, or too deep at the last element beyond the first `known` nodes, which is
+/// about as deep as the parser.
 fn goes_too_far(html: &Html, known: usize) -> bool {
     let nodes = html.tree.nodes();
     let new = nodes.len().saturating_sub(known);
@@ -210,7 +211,7 @@ fn goes_too_far(html: &Html, known: usize) -> bool {
         || last.is_some_and(|node| node.ancestors().take(DEPTH_MAX + 1).count() > DEPTH_MAX)
 }
 
-/// What is collected, and how.
+/// The links being collected, and how.
 struct Collecting<'d> {
     into: Collector,
     texts: LinkTexts,
@@ -248,7 +249,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// What is no link, or none by an attribute of one value.
+    /// Collects an element without a link, or with several in one attribute.
     fn other(&mut self, name: &str, element: ElementRef<'_>) -> Result<(), Enough> {
         match name {
             "base" => {
@@ -270,7 +271,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// In drawings and formulas an `<a>` is a link; nothing else is what its name says in HTML.
+    /// In SVG and MathML an `<a>` is a link; other names do not have their HTML meaning.
     fn foreign(&mut self, element: ElementRef<'_>) -> Result<(), Enough> {
         let name = &element.value().name;
         if (name.ns != ns!(svg) && name.ns != ns!(mathml)) || &*name.local != "a" {
@@ -301,7 +302,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Gives the links that came of an element what they are to have besides.
+    /// Adds the additional facts to the links of an element.
     fn complete(&mut self, from: usize, element: ElementRef<'_>, text: impl Fn(ElementRef<'_>) -> String) {
         let links = &mut self.into.skim.links;
         if links.len() == from {
@@ -319,7 +320,7 @@ impl Collecting<'_> {
     }
 }
 
-/// The words of a link: what it holds, or what stands for the picture.
+/// The text of a link: its content, or the alternative text of an image.
 fn text_of(element: ElementRef<'_>, kind: LinkKind) -> String {
     match kind {
         LinkKind::Area | LinkKind::Image => {
@@ -333,7 +334,7 @@ fn is_html(element: ElementRef<'_>) -> bool {
     element.value().name.ns == ns!(html)
 }
 
-/// Where an element leads, whatever it is called.
+/// The target of an element of any name.
 pub(crate) fn href_of(element: ElementRef<'_>) -> Option<&str> {
     element.attr("href").or_else(|| attribute(element, xml::XLINK_HREF))
 }
@@ -351,9 +352,8 @@ pub(crate) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a s
     attributes.find(|(name, _)| is(name)).map(|(_, value)| &**value)
 }
 
-/// The text inside `element` in one line: white space collapsed, and a space where a reader sees a break.
-/// Without scripts, styles, templates and what is for browsers without scripts, unless `element` is one
-/// of those itself.
+/// The text inside `element` in one line: white space collapsed, and a space wherever a reader sees a break.
+/// Excludes scripts, styles, templates and `<noscript>`, unless `element` is one of them.
 pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max: usize) -> String {
     let mut out = String::new();
     let mut walk = Walk::new(element, is_hidden);
@@ -397,8 +397,8 @@ fn is_hidden(element: ElementRef<'_>) -> bool {
     }
 }
 
-/// Whether a reader sees a break before and behind it: what the HTML standard displays as a block, a cell or
-/// an item of a list ("Rendering"), and `<br>`.
+/// Whether a reader sees a break before and after it: elements that the HTML standard displays as a block, a
+/// cell or a list item ("Rendering"), and `<br>`.
 fn breaks_line(element: ElementRef<'_>) -> bool {
     is_html(element)
         && matches!(
@@ -474,8 +474,8 @@ enum Step<'a> {
     Leave(Node<'a>),
 }
 
-/// Walks what is below an element in document order, around the elements that `skips` accepts.
-/// Follows pointers and keeps no stack: depth costs nothing.
+/// Walks the descendants of an element in document order, except below elements that `skips` accepts. Follows
+/// pointers without a stack, so depth costs nothing.
 struct Walk<'a, F> {
     root: Node<'a>,
     at: Step<'a>,

@@ -1,10 +1,10 @@
-//! What a caller could do differently: another selector, another type.
+//! The errors of extraction, one per correction that a caller could make: another selector, another type.
 //!
-//! Broken markup is not an error here; it is the web.
+//! Broken markup is not an error, since it is common on the web.
 
 use thiserror::Error;
 
-/// What could not be extracted.
+/// Why nothing could be extracted.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExtractError {
@@ -12,20 +12,20 @@ pub enum ExtractError {
     #[error(transparent)]
     Selector(#[from] SelectorError),
 
-    /// The body is not the JSON that was asked for.
+    /// The body is not the requested JSON.
     #[error("read the body of {url} as JSON for `{wanted}`")]
     Json {
         /// The document's URL, without user name and password.
         url: String,
-        /// The Rust type that was asked for.
+        /// The requested Rust type.
         wanted: &'static str,
-        /// Where in the body, and what was found there.
+        /// The place in the body, and what was found there.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Why a document was not read as it says, or not to the letter. It was read all the same.
+/// Why a document was not read as labelled, or not strictly. It was read nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Flaw {
@@ -54,6 +54,6 @@ pub struct NoMatch {
 pub struct SelectorError {
     /// The selector as it was given.
     pub selector: String,
-    /// What is wrong with it.
+    /// The parser's message.
     pub reason: String,
 }

@@ -1,4 +1,4 @@
-//! Feeds: RSS 0.9 to 2.0 and Atom. Their entries are their links.
+//! Feeds, RSS 0.9 to 2.0 and Atom: finds the links of their entries.
 
 use crate::link::{LINK_BYTES_MAX, LinkKind};
 use html5ever::ns;
@@ -13,7 +13,7 @@ pub(crate) struct FeedLink<'a> {
     pub(crate) element: ElementRef<'a>,
 }
 
-/// What an element of a feed is.
+/// The role of an element in a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     /// `<channel>`, `<feed>`.
@@ -26,7 +26,7 @@ enum Part {
     AtomLink,
     /// `<content>` of Atom, which may be elsewhere.
     Content,
-    /// `<guid>` of RSS: a URL unless it says otherwise.
+    /// `<guid>` of RSS: a URL unless marked otherwise.
     Guid,
     Title,
 }
@@ -90,7 +90,7 @@ pub(crate) fn is_title_of_feed(element: ElementRef<'_>) -> bool {
     part(element) == Some(Part::Title) && parent.and_then(part) == Some(Part::Feed)
 }
 
-/// RFC 4287 §4.2.7. What is about the feed and not in it (`self`, `hub`), or no page (`enclosure`), is no link.
+/// RFC 4287 §4.2.7. Links about the feed itself (`self`, `hub`) and to files (`enclosure`) are left out.
 fn atom_link(element: ElementRef<'_>, in_entry: bool) -> Option<FeedLink<'_>> {
     let href = Cow::Borrowed(element.attr("href")?);
     let rel = element.attr("rel");
@@ -111,7 +111,7 @@ fn part(element: ElementRef<'_>) -> Option<Part> {
     let name = &element.value().name;
     let local = name.local.rsplit(':').next().unwrap_or_default();
     if name.ns == ns!() && name.prefix.is_some() {
-        // A prefix that is declared nowhere: of those this one can be nothing else.
+        // The prefix is declared nowhere, but only this one of the elements fits.
         return (&*name.local == "atom:link").then_some(Part::AtomLink);
     }
     let part = match (&*name.ns, local) {

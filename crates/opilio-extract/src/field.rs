@@ -1,6 +1,18 @@
-//! Fields: a CSS selector, and what of its matches becomes the value.
+//! Fields: a CSS selector, and the part of its matches that becomes the value.
 //!
-//! One small set of words, wherever fields are written: on the command line, in a file, in code.
+//!
+//!
+//!
+//!
+//!
+//!
+//! The same words apply on the command line, in files and in code.
+//!
+//!
+//!
+//!
+//!
+//!
 //!
 //! | words | value |
 //! | --- | --- |
@@ -12,7 +24,13 @@
 //! | `all` | of every match, as a list |
 //! | `one` | of the only match; several are an error |
 //!
-//! One of the four parts, and one of the two counts, in any order.
+//!
+//!
+//!
+//!
+//!
+//!
+//! Use at most one of the four parts and one of the two counts, in any order.
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,7 +43,7 @@ use crate::error::SelectorError;
 use crate::not_css::NotCss;
 use crate::select::{Element, Matches, selector};
 
-/// What of an element becomes a value.
+/// The part of an element that becomes a value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Part {
     /// Its text, as [`Element::text`] reads it.
@@ -53,11 +71,15 @@ pub enum Count {
     All,
 }
 
-/// A CSS selector, and what of its matches becomes the value.
+/// A CSS selector, and the part of its matches that becomes the value.
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
 /// use opilio::extract::{Document, Field, Value};
+///
+///
 ///
 /// let page = Document::new("https://shop.example/".parse()?, None, "<a href=/1>one</a> <a href=/2>two</a>".into());
 /// assert_eq!(Field::new("a")?.read(&page)?, Value::Text(Some("one".into())));
@@ -81,10 +103,10 @@ impl Field {
         Ok(Self { css: css.to_owned(), part: Part::default(), count: Count::default() })
     }
 
-    /// What the words say, which are parted by commas.
+    /// A field by words, separated by commas.
     ///
     /// # Errors
-    /// The selector is not valid, a word is none, or two words contradict each other.
+    /// The selector is not valid, a word is unknown, or two words contradict each other.
     pub fn with_words(css: &str, words: &str) -> Result<Self, FieldError> {
         let (mut part, mut count) = (None, None);
         for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -171,7 +193,7 @@ impl Field {
 }
 
 impl Part {
-    /// What it is of an element; `None` for an attribute that the element does not have.
+    /// The part of an element; `None` for an attribute that the element does not have.
     #[must_use]
     pub fn of(&self, element: &Element<'_>) -> Option<String> {
         match self {
@@ -209,7 +231,7 @@ pub enum Value {
 pub struct NamedField {
     /// The name in the output.
     pub name: String,
-    /// What it is.
+    /// The field.
     pub field: Field,
 }
 
@@ -241,7 +263,7 @@ impl FromStr for NamedField {
     }
 }
 
-/// How a field says it, where that is plain.
+/// The same as words of a field, if that is unambiguous.
 fn instead(name: &str, meant: &NotCss) -> Option<String> {
     match meant {
         NotCss::Text { selector } => Some(format!("{name}={selector}")),
@@ -286,7 +308,7 @@ pub enum FieldError {
     /// The selector is none of CSS, but the habit of another tool.
     #[error("{meant}{}", Instead(instead.as_deref()))]
     NotCss {
-        /// What was meant.
+        /// The construct of another tool.
         meant: NotCss,
         /// The field that does it, where there is one.
         instead: Option<String>,
@@ -308,7 +330,7 @@ impl fmt::Display for Instead<'_> {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FieldReadError {
-    /// Several elements match, and one was asked for.
+    /// Several elements match, but the field allows one.
     #[error("several elements match the CSS selector `{selector}`, of which there should be one")]
     Several {
         /// The selector.
@@ -333,7 +355,7 @@ fn read_word(word: &str) -> Result<Word, FieldError> {
         None => (word, None),
     };
     Ok(match (key, value) {
-        // Names of HTML are lower case in the tree; those of SVG (viewBox) keep their case.
+        // HTML names are lower case in the tree; SVG names (viewBox) keep their case.
         ("attr", Some(name)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
             Word::Part(Part::Attr(name.to_owned()))
         }

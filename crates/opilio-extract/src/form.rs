@@ -1,8 +1,8 @@
-//! Forms: what a browser would send for one, with the values that the page came with.
+//! Forms: the request that a browser would send for a form, with the values in the page.
 //!
-//! Hidden fields (and so the tokens against forged requests) come along by themselves; a caller sets
-//! what a person would type. The rules are those of the HTML standard, "constructing the entry list",
-//! for forms that are sent as `application/x-www-form-urlencoded`.
+//! Hidden fields (such as tokens against forged requests) are included; a caller sets the values that a
+//! person would type. The rules are those of the HTML standard, "constructing the entry list", for forms sent
+//! as `application/x-www-form-urlencoded`.
 
 use crate::document::Document;
 use crate::error::SelectorError;
@@ -41,7 +41,7 @@ pub struct Form {
     fields: Vec<(String, String)>,
 }
 
-/// What a form sends.
+/// The request of a form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Submission {
     /// `GET` or `POST`.
@@ -59,7 +59,7 @@ pub enum FormError {
     /// The selector is not valid.
     #[error(transparent)]
     Selector(#[from] SelectorError),
-    /// Nothing matches the selector, or what matches is no form.
+    /// Nothing matches the selector, or the match is not a form.
     #[error("find a form at `{selector}`")]
     NotFound {
         /// The selector as it was given.
@@ -70,7 +70,7 @@ pub enum FormError {
     Unsupported {
         /// The selector as it was given.
         selector: String,
-        /// What is not supported about it.
+        /// The unsupported property.
         why: &'static str,
     },
 }
@@ -101,7 +101,7 @@ impl Document {
         }
         let action = match told("action", "formaction").map(str::trim).filter(|action| !action.is_empty()) {
             Some(action) => self.resolve(action).ok_or_else(|| unsupported("its action is no web URL"))?,
-            // The page's own URL, whatever <base> says.
+            // The page's own URL, whatever `<base>` is.
             None => {
                 let mut url = self.url().clone();
                 url.set_fragment(None);
@@ -166,11 +166,11 @@ impl Form {
         self
     }
 
-    /// What is sent: in the encoding that the form asks for (`accept-charset`) or its page is in, as browsers
-    /// do; line breaks as CR LF.
+    /// The encoded body or query, in the encoding of the form (`accept-charset`) or of its page, as in
+    /// browsers; line breaks become CR LF.
     #[must_use]
     pub fn submission(&self) -> Submission {
-        // What the encoding does not have is written as its reference.
+        // Characters outside the encoding become character references.
         let encode: &dyn Fn(&str) -> Cow<'_, [u8]> = &|text| self.encoding.encode(text).0;
         let mut encoder = url::form_urlencoded::Serializer::new(String::new());
         encoder.encoding_override(Some(encode));
@@ -221,7 +221,7 @@ fn read_fields<'a>(
     let disabled: Vec<Element<'a>> = form.css(DISABLED_CONTROLS)?.iter().collect();
     let mut controls: Vec<Element<'a>> =
         form.css(CONTROLS)?.iter().filter(|c| c.attr("form").is_none()).collect();
-    // Those that stand elsewhere and name it.
+    // Controls elsewhere on the page that name this form.
     if let Some(id) = form.attr("id").filter(|id| !id.is_empty()) {
         controls.extend(page.css(CONTROLS)?.iter().filter(|control| control.attr("form") == Some(id)));
     }
@@ -245,7 +245,7 @@ fn read_fields<'a>(
     Ok((fields, submitter))
 }
 
-/// What a control sends: nothing if it is not ticked, several if several options are chosen.
+/// The values of a control: none if it is not ticked, several if several options are chosen.
 fn values(control: &Element<'_>, encoding: &'static Encoding) -> Result<Vec<String>, SelectorError> {
     let value = control.attr("value").map(str::to_owned);
     Ok(match control.name() {

@@ -1,5 +1,4 @@
-//! One pure entry for fuzzers: any bytes in, a panic if a promise is broken. The property tests call
-//! the same function.
+//! Fuzz entries: any bytes in, a panic if a promise is broken. The property tests call the same functions.
 
 use crate::{Directives, Document, Flaw, Kind, LINKS_MAX, Link, LinkKind};
 use std::collections::HashSet;
@@ -60,7 +59,7 @@ pub fn xml(bytes: &[u8]) {
 /// Reads the first line as the values of a Content-Type, whatever its bytes are, and the rest as a body.
 ///
 /// # Panics
-/// When something without markup has links, or a body that is binary counts as a page.
+/// When a document without markup has links, or a binary body counts as a page.
 pub fn media(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (types, body) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());

@@ -1,4 +1,4 @@
-//! Links: as they stand in the markup, and resolved to URLs that can be followed.
+//! Links: as written in the markup, and resolved to URLs that can be followed.
 
 use encoding_rs::{EncoderResult, Encoding, UTF_8};
 use hashbrown::HashTable;
@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use url::Url;
 
-/// How many links are taken from one page; the rest is cut, and [`Skim::cut`](crate::Skim::cut) says so.
+/// The most links taken from one page. If there are more, [`Skim::cut`](crate::Skim::cut) reports it.
 pub const LINKS_MAX: usize = 20_000;
 
 /// The longest link that is taken, in bytes after entities are decoded; a longer one is left out.
@@ -38,11 +38,11 @@ pub enum LinkKind {
     Alternate,
     /// `<img src>`, and each of a `srcset` of `<img>` or `<source>`.
     Image,
-    /// What an entry of a feed is about (`<link>` of an RSS item or an Atom entry): followed.
+    /// The link of an entry of a feed (`<link>` of an RSS item or an Atom entry): followed.
     Entry,
 }
 
-/// How far a reading of the page goes: pictures are many and seldom asked for.
+/// Which links of a page are read: images are many and seldom wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// Every kind but pictures.
@@ -70,9 +70,9 @@ impl LinkKind {
         }
     }
 
-    /// Whether a crawler follows it unless told otherwise: where it leads a reader to another page, or
-    /// shows one inside of this. What only names a page (canonical, alternate, prev) is a fact about
-    /// this one; a site that means it for readers has an `<a>` for it.
+    /// Whether a crawler follows the link by default: it leads a reader to another page, or shows one inside
+    /// this page. Links that only name a page (canonical, alternate, prev) are not followed; a site that
+    /// offers them to readers has an `<a>`, too.
     #[must_use]
     pub fn is_followed(self) -> bool {
         match self {
@@ -82,7 +82,7 @@ impl LinkKind {
         }
     }
 
-    /// What a `<link>` with this `rel` is to us; of several the one that says most.
+    /// The kind of a `<link>` with this `rel`; of several the most specific one.
     pub(crate) fn of_relation(rel: &str) -> Option<Self> {
         let has = |word: &str| rel.split_ascii_whitespace().any(|token| token.eq_ignore_ascii_case(word));
         if has("canonical") {
@@ -105,7 +105,7 @@ impl fmt::Display for LinkKind {
     }
 }
 
-/// A link as it stands in the markup: entities decoded, nothing else done.
+/// A link as written in the markup, with only its entities decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawLink {
@@ -117,7 +117,7 @@ pub struct RawLink {
     pub nofollow: bool,
     /// The value of `rel`, where there is one.
     pub rel: Option<String>,
-    /// The text of the link with white space collapsed; only where it was asked for.
+    /// The text of the link with white space collapsed, if requested.
     pub text: Option<String>,
     /// Where it starts from by an `xml:base`; `None` for the document's base.
     pub(crate) base: Option<Arc<Url>>,
@@ -159,7 +159,7 @@ impl Link {
     }
 }
 
-/// What the links of a document start from.
+/// The base of a document's links.
 #[derive(Debug, Clone)]
 pub(crate) struct Base<'a> {
     pub(crate) url: Cow<'a, Url>,
@@ -169,17 +169,16 @@ pub(crate) struct Base<'a> {
 
 /// Resolves one link: absolute, http(s), without fragment; or nothing.
 pub(crate) fn resolve(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
-    // With a base that has a host, `#` starts the fragment wherever it stands: what is not parsed
-    // costs nothing. An opaque base would be another matter; ours is http(s). The `#` itself stays, or a
-    // space before it would be at the end and not count.
+    // With an http(s) base, `#` starts the fragment wherever it is, so the rest is not parsed. The `#` itself
+    // stays; otherwise a space before it would be at the end and be trimmed.
     let without_fragment = memchr::memchr(b'#', href.as_bytes()).map_or(href, |at| &href[..=at]);
     let mut url = parse(without_fragment, base, encoding)?;
     url.set_fragment(None);
     is_web(&url).then_some(url)
 }
 
-/// Reads a link as the WHATWG URL standard says: white space, tabs, line breaks, backslashes, and the
-/// query in the document's encoding.
+/// Parses a link by the WHATWG URL standard: white space, tabs, line breaks, backslashes, and the query in
+/// the document's encoding.
 pub(crate) fn parse(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
     // An encoding that no form is sent in writes UTF-8 ("output encoding").
     let encoding = encoding.output_encoding();
@@ -191,10 +190,10 @@ pub(crate) fn parse(href: &str, base: &Url, encoding: &'static Encoding) -> Opti
     Url::options().base_url(Some(base)).encoding_override(Some(encode)).parse(&href).ok()
 }
 
-/// A URL that may be relative to `base`, as the WHATWG URL standard says.
+/// Resolves a URL that may be relative to `base`, by the WHATWG URL standard.
 ///
 /// # Errors
-/// When it is none.
+/// When it is not a URL.
 pub fn join(base: &Url, href: &str) -> Result<Url, url::ParseError> {
     base.join(&without_needless_slashes(href))
 }
@@ -226,7 +225,7 @@ fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
     let mut out = Vec::with_capacity(query.len() * 2);
     let mut rest = query;
     loop {
-        // Room for what is left, or for a few characters of it.
+        // Room for the rest, or for a few of its characters.
         out.reserve(rest.len() * 2 + 16);
         let (result, read) = encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut out, true);
         rest = &rest[read..];
@@ -263,8 +262,8 @@ pub(crate) fn resolve_all<'a>(raw: impl Iterator<Item = &'a RawLink>, base: &Bas
     links
 }
 
-/// One link that may be followed is enough; an image link often precedes the one with the words.
-/// What a reader follows says more than what only names the page, wherever it stands.
+/// Merges links with the same URL: it is followable if one of them is; an image link often comes before the
+/// one with the text. A followed kind takes precedence over one that only names the page.
 fn merge(first: &mut Link, again: &RawLink) {
     if !again.kind.is_followed() && first.kind.is_followed() {
         return;

@@ -1,13 +1,12 @@
-//! What a document is said to be: the media type and the encoding of a `Content-Type`.
+//! Reads the media type and the encoding of a `Content-Type`.
 //!
-//! MIME Sniffing §4.4 (parse a MIME type) and Fetch §2.2.2 (extract a MIME type), on bytes: a byte above
-//! 0x7F may stand in a parameter, and does no harm to the others. What is said falsely or not at all is
-//! looked at: see `sniff`.
+//! MIME Sniffing §4.4 (parse a MIME type) and Fetch §2.2.2 (extract a MIME type), on bytes: a byte above 0x7F
+//! in a parameter does not affect the others. For wrong or missing types see `sniff`.
 
 use crate::sniff;
 use encoding_rs::Encoding;
 
-/// What a document is read as.
+/// How a document is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
@@ -17,22 +16,22 @@ pub enum Kind {
     Xml,
     /// Text without markup: plain text, JSON, code. It has no title and no links.
     Text,
-    /// Anything else: pictures, archives, PDF. It has no title and no links.
+    /// Anything else: images, archives, PDF. It has neither title nor links.
     Data,
 }
 
-/// What the Content-Type says, read once.
+/// The content of a Content-Type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Label {
     /// The `charset` parameter, where it names an encoding that exists.
     pub(crate) charset: Option<&'static Encoding>,
-    /// What it says that the body is; `None` for nothing that means anything.
+    /// The kind that it states; `None` if it is meaningless.
     said: Option<Kind>,
 }
 
 impl Label {
-    /// Reads the values of a Content-Type. Of several the last that means something counts, and keeps the
-    /// encoding that an earlier one of the same type named.
+    /// Reads the values of a Content-Type. The last meaningful one counts, and keeps the encoding of an
+    /// earlier one with the same type.
     pub(crate) fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut label = Self { charset: None, said: None };
         let mut essence: Option<&[u8]> = None;
@@ -42,7 +41,7 @@ impl Label {
                 continue;
             };
             if essence.is_none_or(|essence| !essence.eq_ignore_ascii_case(parsed.essence)) {
-                // What stood in a value of no meaning was about the body, too.
+                // A charset in a meaningless value was about the body, too.
                 label.charset = label.charset.filter(|_| essence.is_none());
             }
             essence = Some(parsed.essence);
@@ -52,7 +51,7 @@ impl Label {
         label
     }
 
-    /// What `body` is read as.
+    /// How `body` is read.
     pub(crate) fn kind(self, body: &[u8]) -> Kind {
         match self.said {
             Some(Kind::Html) if sniff::is_feed(body) => Kind::Xml,
@@ -84,7 +83,7 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// The encoding that the parameters of a media type name. The first `charset` counts.
+/// The encoding in the parameters of a media type. The first `charset` counts.
 fn charset_of(parameters: &[u8]) -> Option<&'static Encoding> {
     let mut rest = parameters;
     while let Some((b';', behind)) = rest.split_first() {
@@ -108,7 +107,7 @@ fn charset_of(parameters: &[u8]) -> Option<&'static Encoding> {
     None
 }
 
-/// A value behind its opening quote, and what follows the closing one.
+/// A value after its opening quote, and the rest after the closing one.
 fn quoted_value(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::new();
     let mut at = 0;
@@ -148,19 +147,19 @@ pub(crate) fn charset_in(text: &[u8]) -> Option<&'static Encoding> {
     encoding_of_label(label)
 }
 
-/// Single quotes are part of the value, says the standard; they are of no name.
+/// By the standard, single quotes are part of the value; no encoding's name has any.
 fn encoding_of_label(label: &[u8]) -> Option<&'static Encoding> {
     let label = label.trim_ascii();
     let label = label.strip_prefix(b"'").unwrap_or(label);
     encoding_named(label.strip_suffix(b"'").unwrap_or(label))
 }
 
-/// The encodings that decode to nothing but an error are as good as no label.
+/// An encoding that decodes everything to an error counts as no label.
 pub(crate) fn encoding_named(label: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(label)
 }
 
-/// What a media type is to us; `None` for one that means nothing (MIME Sniffing §7).
+/// The kind of a media type; `None` for a meaningless one (MIME Sniffing §7).
 fn kind_of(essence: &[u8]) -> Option<Kind> {
     let is = |other: &[u8]| essence.eq_ignore_ascii_case(other);
     let begins = |start: &[u8]| essence.get(..start.len()).is_some_and(|e| e.eq_ignore_ascii_case(start));

@@ -1,13 +1,16 @@
-//! What people write as a selector and CSS does not have: the habits of other tools, and what to write
-//! here instead.
+//! Recognises constructs of other tools in selectors, which CSS does not have, and suggests a replacement.
 
 use std::fmt;
 
-/// Something in a selector that is not CSS, in a place that says what was meant.
+/// A construct in a selector that is not CSS, but whose meaning is clear.
+///
+///
 ///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
 /// use opilio::extract::NotCss;
+///
+///
 ///
 /// let meant = NotCss::find("a.next::attr(href)");
 /// assert_eq!(meant, Some(NotCss::Attr { selector: "a.next".into(), name: "href".into() }));
@@ -16,26 +19,26 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NotCss {
-    /// `h1::text`: the text of what `selector` matches.
+    /// `h1::text`: the text of the elements that `selector` matches.
     Text {
         /// The selector without it.
         selector: String,
     },
-    /// `a::attr(href)`: an attribute of what `selector` matches.
+    /// `a::attr(href)`: an attribute of the elements that `selector` matches.
     Attr {
         /// The selector without it.
         selector: String,
         /// The attribute.
         name: String,
     },
-    /// `div::html`: the markup of what `selector` matches.
+    /// `div::html`: the markup of the elements that `selector` matches.
     Html {
         /// The selector without it.
         selector: String,
     },
     /// `p:contains("x")`: elements picked by their text.
     Contains {
-        /// As it was written, such as `:contains("x")`.
+        /// The construct, such as `:contains("x")`.
         wrong: String,
         /// The selector without it.
         selector: String,
@@ -44,7 +47,7 @@ pub enum NotCss {
     Place {
         /// As it was written.
         wrong: String,
-        /// What CSS has instead.
+        /// The CSS for the same purpose.
         instead: String,
     },
     /// `//h1`, `/html/body`: XPath.
@@ -57,8 +60,8 @@ pub enum NotCss {
 }
 
 impl NotCss {
-    /// Looks for it. A selector that can be read as CSS may hold some all the same: ask only about those that
-    /// cannot.
+    /// Finds such a construct. Some occur in valid CSS as well, so call this only for selectors that do not
+    /// parse.
     #[must_use]
     pub fn find(css: &str) -> Option<Self> {
         let css = css.trim();
@@ -162,7 +165,7 @@ fn pseudo(css: &str, at: usize) -> Option<NotCss> {
     })
 }
 
-/// What stands in the parentheses that a text begins with.
+/// The content of the parentheses at the beginning of a text.
 fn argument(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('(')?;
     let (mut depth, mut quote) = (0_usize, None);
@@ -201,7 +204,7 @@ fn xpath(css: &str) -> Option<NotCss> {
     Some(NotCss::XPath { css: translated.filter(|css| !css.trim().is_empty()), attr })
 }
 
-/// Nobody writes a longer selector by hand, and each colon costs a look at all that follows it.
+/// Longer selectors are not written by hand, and each colon costs a scan of the rest.
 const BYTES_MAX: usize = 4 * 1024;
 
 #[cfg(test)]

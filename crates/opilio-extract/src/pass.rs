@@ -1,7 +1,7 @@
-//! The cheap way through a page: title, links and metas in one streaming pass, without a DOM.
+//! The streaming pass: reads title, links and metas of a page without building a DOM.
 //!
-//! lol_html scans tags and stops only where a handler wants something. What is in comments, scripts,
-//! styles and templates is not markup to it, or left out here.
+//! lol_html scans tags and stops only where a handler is registered. Comments, scripts and styles are not
+//! markup to it; templates are left out here.
 
 use crate::link::{LINK_BYTES_MAX, LinkKind, Reach};
 use crate::skim::{Collector, Cut, Skim, TITLE_BYTES_MAX};
@@ -14,8 +14,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-/// What the streaming pass may hold in memory: its stack of open elements (200,000 fit) and one
-/// unfinished tag or comment at the end of the page.
+/// The memory of the streaming pass: its stack of open elements (200,000 fit), and one unfinished tag or
+/// comment at the end of the page.
 const PASS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// Entities shrink when they are decoded, though hardly more than this many times.
@@ -37,8 +37,8 @@ pub(crate) fn skim(text: &str, reach: Reach) -> Skim {
     skim
 }
 
-/// What the pass listens for. Every selector is tried on every tag, so a page gets those alone that it
-/// has a use for: see [`listeners`].
+/// The kinds of elements that the pass handles. Every selector is tried on every tag, so a page gets only
+/// those that it needs: see [`listeners`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Anchor,
@@ -79,8 +79,8 @@ static SELECTORS: LazyLock<[(Listener, Selector); LISTENERS]> = LazyLock::new(||
     .map(|(listener, css)| (listener, css.parse().expect("a constant, and a selector")))
 });
 
-/// The listeners that `text` needs: the usual ones, and those of the rare elements that occur in it,
-/// be it in a comment. This look costs 3 % of a pass, and each selector too many 2 %.
+/// The listeners that `text` needs: the usual ones, and those of the rare elements that occur in it, even in
+/// a comment. This scan costs 3 % of a pass, and each unneeded selector 2 %.
 fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'static Selector)> {
     let mut wanted = [false; LISTENERS];
     wanted[Listener::Anchor as usize] = true;
@@ -108,8 +108,8 @@ fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'stat
     SELECTORS.iter().filter(move |(l, _)| wanted[*l as usize]).map(|(l, selector)| (*l, selector))
 }
 
-/// Whether a `<meta>` might ask crawlers for something or lead somewhere: most do not, and a page
-/// without one needs no listener. What is looked for may be written in numeric entities.
+/// Whether a `<meta>` might be a directive or a refresh. Most are neither, and a page without one needs no
+/// listener. The names may be written in numeric entities.
 fn says_something(tag: &[u8]) -> bool {
     let tag = &tag[..end_of_tag(tag)];
     tag.iter().enumerate().any(|(at, byte)| {
@@ -160,7 +160,7 @@ struct Pass<'t, 'f> {
     templates: Rc<Cell<usize>>,
 }
 
-/// What a handler hands back.
+/// The result of a handler.
 type Handled = lol_html::HandlerResult;
 
 impl<'t, 'f> Pass<'t, 'f> {
@@ -226,7 +226,7 @@ impl<'t, 'f> Pass<'t, 'f> {
             let Some(index) = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted)) else {
                 continue;
             };
-            // Of two attributes with one name the first counts. One without a value is empty.
+            // Of two attributes with one name the first counts. An attribute without a value is empty.
             values[index].get_or_insert_with(|| {
                 let at = attribute.value_source_location();
                 at.and_then(|at| self.text.get(at.bytes())).unwrap_or_default()
@@ -294,9 +294,9 @@ impl<'t, 'f> Pass<'t, 'f> {
         Ok(found.image_set(&set.and_then(decoded).unwrap_or_default())?)
     }
 
-    /// What is in `<noscript>` is text to a browser that runs scripts, and so to lol_html. We run none:
-    /// for us it is markup, and gets a pass of its own. Those are bounded, since each costs a few
-    /// microseconds; what is inside of a `<noscript>` in a `<noscript>` is not read.
+    /// The content of `<noscript>` is text to a browser that runs scripts, and to lol_html. A crawler runs
+    /// none, so the content is markup and gets a pass of its own. Their number is limited, since each costs a
+    /// few microseconds. A `<noscript>` inside a `<noscript>` is not read.
     fn noscript(&self, element: &Tag<'_, '_>) -> Handled {
         let left = self.noscripts_left.get();
         if self.in_template() || left == 0 || !is_html(element) {
@@ -345,8 +345,8 @@ impl<'t, 'f> Pass<'t, 'f> {
         Ok(())
     }
 
-    /// In a drawing a title is its name, and in a formula it is nothing. lol_html tells no namespace here, since
-    /// what is inside of it is HTML again; but it reads the text of a page's title as nothing but text.
+    /// In SVG a title names a shape, and in MathML it means nothing. lol_html reports no namespace here,
+    /// since their content may be HTML again, but it treats the content of a page's title as text only.
     fn perhaps_no_title(&self) -> Handled {
         self.is_foreign_title.set(self.in_title.get());
         Ok(())
@@ -377,7 +377,7 @@ fn is_html(element: &Tag<'_, '_>) -> bool {
     element.namespace_uri() == HTML_NAMESPACE
 }
 
-/// Where the text of a `<noscript>` ends: at its end tag, in whatever case.
+/// The end of the text of a `<noscript>`: its end tag, in any case of letters.
 fn end_of_noscript(text: &[u8]) -> usize {
     const END: &[u8] = b"</noscript";
     let is_end = |at: &usize| {

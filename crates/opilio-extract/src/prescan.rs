@@ -1,4 +1,4 @@
-//! What a page itself says about its encoding, before anything of it is decoded.
+//! Finds the encoding that a page itself states, before the page is decoded.
 
 use crate::media::{charset_in, encoding_named};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
@@ -81,7 +81,7 @@ fn encoding_of_meta(tag: &mut Attributes<'_>) -> Option<&'static Encoding> {
     Some(readable_as_ascii(found))
 }
 
-/// A page that could be read up to here as ASCII is not in UTF-16, whatever it says.
+/// A page readable as ASCII up to here is not UTF-16, whatever it states.
 fn readable_as_ascii(found: &'static Encoding) -> &'static Encoding {
     match found {
         e if e == UTF_16LE || e == UTF_16BE => UTF_8,

@@ -22,7 +22,7 @@ pub(crate) fn target(content: &str) -> Option<&str> {
     Some(url).filter(|url| !url.is_empty())
 }
 
-/// What stands behind `url=`, if that is there.
+/// The value after `url=`, if present.
 fn behind_name(text: &str) -> Option<&str> {
     let name = text.get(..3).filter(|name| name.eq_ignore_ascii_case("url"))?;
     Some(text[name.len()..].trim_ascii_start().strip_prefix('=')?.trim_ascii_start())

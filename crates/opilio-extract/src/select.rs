@@ -1,4 +1,4 @@
-//! CSS selectors: thin wrappers, so that no type of the parser behind is part of our API.
+//! CSS selectors: thin wrappers, which keep the parser's types out of the public API.
 
 use crate::dom::{attribute, href_of, own_text, visible_text};
 use crate::error::{NoMatch, SelectorError};
@@ -45,8 +45,8 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
     })
 }
 
-/// scraper's own words ask for a report to its developers in cases that are plain mistakes, and name its
-/// own types. A habit of another tool is told what to write instead.
+/// The error text for a selector. scraper's own text asks users to report plain mistakes to its developers,
+/// and names its own types. For a construct of another tool, it names the replacement.
 fn reason(css: &str, error: &SelectorErrorKind) -> String {
     if let Some(meant) = NotCss::find(css) {
         return meant.to_string();
@@ -114,11 +114,11 @@ impl<'a> Matches<'a> {
         self.iter().next()
     }
 
-    /// The first element of those that a page is nothing without.
+    /// The first element, for elements that a page must have.
     ///
     /// # Errors
     /// When nothing matches; the error names the selector. In a spider's `parse`, `?` ends the page as a
-    /// failure with reason `parse_error` and these words.
+    /// failure with reason `parse_error` and this text.
     pub fn need(&self) -> Result<Element<'a>, NoMatch> {
         self.first().ok_or_else(|| NoMatch { selector: self.parsed.css.as_ref().to_owned() })
     }
@@ -253,8 +253,9 @@ impl<'a> Element<'a> {
         Ok(Matches { scope: Some(self.0), includes_scope: false, parsed: selector(css)? })
     }
 
-    /// Where the element leads, as it stands in the markup: its `href` (in a drawing also `xlink:href`), else its
-    /// `src`; of a `<link>` of RSS its text. [`Document::resolve_in`](crate::Document::resolve_in) makes a URL of it.
+    /// The target of the element as written in the markup: its `href` (in SVG also `xlink:href`), else its
+    /// `src`; for a `<link>` of RSS its text. [`Document::resolve_in`](crate::Document::resolve_in) makes a
+    /// URL of it.
     #[must_use]
     pub fn href(&self) -> Option<Cow<'a, str>> {
         let attribute = href_of(self.0).or_else(|| self.attr("src"));
@@ -266,7 +267,7 @@ impl<'a> Element<'a> {
         self.0
     }
 
-    /// What the element links to, if anything.
+    /// The link of the element, if any.
     pub(crate) fn raw_link(&self) -> Option<RawLink> {
         let href = self.href()?;
         let rel = self.attr("rel");

@@ -1,5 +1,5 @@
-//! What a page gives without a selector, and the collector that both ways through a page fill: the
-//! streaming pass and the DOM.
+//! Title, links and metas of a page, and the collector that both readers fill: the streaming pass and the
+//! DOM.
 
 use crate::directives::MetaRobots;
 use crate::link::{LINK_BYTES_MAX, LINKS_MAX, LinkKind, RawLink};
@@ -15,26 +15,25 @@ pub const TITLE_BYTES_MAX: usize = 4 * 1024;
 /// How many `<meta>`s that ask crawlers for something are kept.
 const META_ROBOTS_MAX: usize = 64;
 
-/// What one pass over a page finds.
+/// The result of one pass over a page.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skim {
     /// The first `<title>` that is not empty: entities decoded, white space collapsed, at most
     /// [`TITLE_BYTES_MAX`].
     pub title: Option<String>,
-    /// All links in document order, also those that are not followed, but no pictures; at most
+    /// All links in document order, including those that are not followed, but no images; at most
     /// [`LINKS_MAX`].
     pub links: Vec<RawLink>,
     /// The `href` of the first `<base>` that has one, entities decoded.
     pub base_href: Option<String>,
-    /// Every `<meta>` with a name and a content that asks crawlers for something, whoever is named; at
-    /// most 64.
+    /// Every `<meta>` with a name and a directive, for any crawler; at most 64.
     pub robots: Vec<MetaRobots>,
     /// Why this is not all that the page holds; `None`: it is all.
     pub cut: Option<Cut>,
 }
 
-/// Why a page was not read to its end. What was found before stays.
+/// Why a page was not read to its end. Everything found before stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cut {
@@ -44,7 +43,7 @@ pub enum Cut {
     Memory,
 }
 
-/// Collects what a page gives, whichever way the page is read.
+/// Collects the results, for both readers.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(crate) skim: Skim,
@@ -65,7 +64,7 @@ impl fmt::Display for Cut {
 pub(crate) struct Enough;
 
 impl Collector {
-    /// Takes a link whose entities are decoded. Refuses the one behind the last.
+    /// Takes a link whose entities are decoded; refuses links beyond the limit.
     pub(crate) fn link(
         &mut self,
         kind: LinkKind,
@@ -83,15 +82,15 @@ impl Collector {
         Ok(())
     }
 
-    /// Takes the `href` of a `<base>`; the first one counts.
+    /// Takes the `href` of a `<base>`; only the first one counts.
     pub(crate) fn base(&mut self, href: Cow<'_, str>) {
         if self.skim.base_href.is_none() && href.len() <= LINK_BYTES_MAX {
             self.skim.base_href = Some(href.into_owned());
         }
     }
 
-    /// Takes a `<meta>` with a content, entities decoded: one with a name may ask crawlers for
-    /// something, one with `http-equiv` may lead somewhere else.
+    /// Takes a `<meta>` with a content, entities decoded. One with a name may hold directives, one with
+    /// `http-equiv` a refresh.
     pub(crate) fn meta(
         &mut self,
         name: Option<&str>,
@@ -116,7 +115,7 @@ impl Collector {
         srcset::urls(set).try_for_each(|url| self.link(LinkKind::Image, Cow::Borrowed(url), None))
     }
 
-    /// Takes the text of a `<title>`, entities decoded; the first that is not empty counts.
+    /// Takes the text of a `<title>`, entities decoded; only the first that is not empty counts.
     pub(crate) fn title(&mut self, text: &str) {
         if self.skim.title.is_none() {
             let title = collapse(text);

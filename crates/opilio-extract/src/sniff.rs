@@ -1,8 +1,8 @@
-//! What the first bytes of a body say that it is, where its Content-Type says nothing: MIME Sniffing §6
+//! Determines the kind of a body from its first bytes if its Content-Type is meaningless: MIME Sniffing §6
 //! (patterns) and §7 (the rules).
 //!
-//! The patterns of pictures, sounds and archives are here only as far as they can be taken for text;
-//! the others have bytes in them that no text has.
+//! Only those patterns of images, sounds and archives are needed that could pass for text; the others contain
+//! bytes that no text has.
 
 use crate::media::Kind;
 use std::borrow::Cow;
@@ -10,8 +10,8 @@ use std::borrow::Cow;
 /// How far it is looked (MIME Sniffing §5.2).
 const HEAD_BYTES: usize = 1445;
 
-/// What an unlabelled body is (§7.1). A text that begins with a tag of another name than those of the
-/// standard is taken for HTML, too: browsers show it as text, and lose its links.
+/// The kind of an unlabelled body (§7.1). A text that begins with a tag unknown to the standard is HTML here,
+/// too: browsers show it as text, but a crawler would lose its links.
 pub(crate) fn kind(body: &[u8]) -> Kind {
     let head = &body[..body.len().min(HEAD_BYTES)];
     if DATA.iter().any(|(pattern, mask)| matches(head, pattern, mask)) {
@@ -28,7 +28,7 @@ pub(crate) fn kind(body: &[u8]) -> Kind {
     if begins_with_markup(text) { Kind::Html } else { Kind::Text }
 }
 
-/// Whether a body that is called HTML is a feed (§7.3): what stands before the first element is left out.
+/// Whether a body labelled as HTML is a feed (§7.3); everything before the first element is skipped.
 pub(crate) fn is_feed(body: &[u8]) -> bool {
     let mut rest = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     // Bounded: a feed begins soon.

@@ -1,7 +1,7 @@
-//! `srcset`: pictures with what each is for.
+//! `srcset`: the URLs of images with their descriptors.
 
-/// The URLs of a `srcset`, by the steps of the HTML standard ("parse a srcset attribute"); what they
-/// are for (`2x`, `640w`) is left out.
+/// The URLs of a `srcset`, by the steps of the HTML standard ("parse a srcset attribute"), without their
+/// descriptors (`2x`, `640w`).
 pub(crate) fn urls(set: &str) -> impl Iterator<Item = &str> {
     let mut rest = set;
     std::iter::from_fn(move || {
@@ -9,7 +9,7 @@ pub(crate) fn urls(set: &str) -> impl Iterator<Item = &str> {
         let end = rest.find(|c: char| c.is_ascii_whitespace()).unwrap_or(rest.len());
         let (word, behind) = rest.split_at(end);
         let url = word.trim_end_matches(',');
-        // A comma right behind the URL ends the entry; else what it is for follows.
+        // A comma directly after the URL ends the entry; otherwise descriptors follow.
         rest = if url.len() < word.len() { behind } else { &behind[descriptors_end(behind)..] };
         Some(url).filter(|url| !url.is_empty())
     })

@@ -1,4 +1,4 @@
-//! What a document gives, in tables, and what holds for any bytes at all.
+//! Tests of documents, in tables, and properties that hold for any bytes.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use crate::*;
@@ -444,7 +444,7 @@ fn long_links_are_left_out() {
 
 #[test]
 fn deep_markup_overflows_no_stack_and_ends_soon() {
-    // A small stack, as on a thread that somebody else made.
+    // A small stack, as on a thread of another library.
     let run = || {
         for tag in ["div", "b", "table", "a", "svg", "template", "select"] {
             let body = format!(

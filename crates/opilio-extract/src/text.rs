@@ -1,4 +1,4 @@
-//! Small work on strings: white space and bounds.
+//! String helpers: white space and length limits.
 
 /// Appends `part` to `out`, with each run of white space as one space and none at the start.
 ///

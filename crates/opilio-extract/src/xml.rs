@@ -1,7 +1,7 @@
-//! XML into the tree that selectors work on, by xml5ever: names with their namespaces, CDATA, `<row/>`.
+//! Builds the tree for selectors from XML by xml5ever: names with their namespaces, CDATA, `<row/>`.
 //!
-//! xml5ever reads on whatever comes, and this tells whether the document was one. Entities that a document
-//! declares itself stay as they stand there: so none can blow up.
+//! xml5ever never fails; this sink records whether the document was well-formed. Entities declared by the
+//! document stay unexpanded, so none can grow without limit.
 
 use html5ever::tendril::StrTendril;
 use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeSink};
@@ -10,7 +10,7 @@ use scraper::{ElementRef, Html, HtmlTreeSink, Node};
 use std::borrow::Cow;
 use std::cell::{Cell, Ref};
 
-/// scraper's tree, and what is said about the XML that it is built from.
+/// scraper's tree, and the flaws of its XML.
 #[derive(Debug)]
 pub(crate) struct XmlSink {
     pub(crate) tree: HtmlTreeSink,
@@ -21,7 +21,7 @@ pub(crate) struct XmlSink {
     has_bases: Cell<bool>,
 }
 
-/// What is known of an XML document when it has been read.
+/// The result of reading an XML document.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) html: Html,
@@ -56,8 +56,7 @@ impl TreeSink for XmlSink {
         Read { html, has_bases: self.has_bases.get() }
     }
 
-    /// Of all that can be wrong with XML only its structure matters: what is left over of an `&` or of an
-    /// undeclared prefix is readable.
+    /// Only errors in the structure matter: a raw `&` or an undeclared prefix does not prevent reading.
     fn parse_error(&self, message: Cow<'static, str>) {
         if matches!(&*message, "Current node doesn't match tag" | "Unexpected element in end phase") {
             self.misnested.set(true);
@@ -146,8 +145,8 @@ impl TreeSink for XmlSink {
     }
 }
 
-/// What an attribute with a prefix is called: as it stands there (`rdf:about`), and where the namespace is
-/// one that we read, by its usual prefix.
+/// The name of an attribute with a prefix: as written (`rdf:about`), or with the usual prefix if the
+/// namespace is a known one.
 fn called(name: &QualName) -> Option<Cow<'static, str>> {
     let prefix = name.prefix.as_ref()?;
     if name.ns == ns!(xml) && &*name.local == "base" {
@@ -159,9 +158,9 @@ fn called(name: &QualName) -> Option<Cow<'static, str>> {
     Some(Cow::Owned(format!("{prefix}:{}", name.local)))
 }
 
-/// Gives elements the names that selectors know them by: an element with a prefix is called as it stands
-/// there (`dc:creator`), so that `link` is not `atom:link`; one of XHTML as in HTML, whatever its prefix.
-/// XHTML that forgets to name its namespace is XHTML.
+/// Gives elements the names that selectors use. An element with a prefix keeps it as written (`dc:creator`),
+/// so `link` does not match `atom:link`; an XHTML element is named as in HTML, whatever its prefix. XHTML
+/// without its namespace counts as XHTML.
 fn name(html: &mut Html) {
     let is_xhtml = is_html_without_namespace(html);
     for value in html.tree.values_mut() {

@@ -1,6 +1,6 @@
 //! The goods of the shop: products and deals that are the same in every run and on every machine.
 //!
-//! This is the truth that a crawl is checked against; how it looks as HTML or JSON is `pages`.
+//! Tests check a crawl against this data; `pages` renders it as HTML or JSON.
 
 use std::sync::{Arc, LazyLock};
 

@@ -1,4 +1,4 @@
-//! What a host is told to be: its site, its limit and refusals, its faults. A value, built by chaining.
+//! The configuration of a host: its site, its limit and refusals, its faults. A value, built by chaining.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::limit::Limit;
 use crate::quota::Dialect;
 
-/// What a host serves.
+/// The content that a host serves.
 #[derive(Debug, Clone)]
 pub enum Site {
     /// The shop.
@@ -28,7 +28,7 @@ pub enum RefusalForm {
     HttpDate,
     /// No `Retry-After`. Quota headers, if the host has a dialect, state the wait.
     Bare,
-    /// `Retry-After` with these seconds, whatever the limit says.
+    /// `Retry-After` with this number of seconds, whatever the limit.
     Fixed(u64),
     /// `Retry-After: 0`, which states no wait.
     Zero,
@@ -40,12 +40,12 @@ pub enum RefusalForm {
     Reset,
 }
 
-/// What goes wrong with one exchange.
+/// A fault of one exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// This status with a small page instead of the answer.
     Status(u16),
-    /// The same, with `Retry-After` of so many seconds; no limit is behind it.
+    /// The same, with `Retry-After` of this many seconds, independent of any limit.
     Refusal {
         /// 429 or 503 in practice.
         status: u16,
@@ -69,9 +69,9 @@ pub enum Fault {
         /// Pause after a piece.
         every: Duration,
     },
-    /// No connection is accepted, and open ones are reset at the next request. Meant for outages:
-    /// in the real server the kernel answers new connections then, so that the log misses those
-    /// knocks; use [`Fault::Reset`] or a status where knocks have to be counted.
+    /// Accepts no connection, and resets open ones at the next request. Meant for outages: in the real server
+    /// the kernel refuses new connections meanwhile, so the log misses them. Use [`Fault::Reset`] or a status
+    /// to count the requests.
     Unreachable,
     /// The request is taken in, and nothing is ever answered: the client has to give up.
     Silence,
@@ -111,20 +111,20 @@ impl Fault {
 pub enum Trigger {
     /// With this probability, 0 to 1, for each arrival, drawn from the seed and the arrival's number.
     Share(f64),
-    /// From (included) to (excluded), since the sandbox's start. Faults that hide the page hit every
-    /// arrival then, also those beyond the limit.
+    /// From (included) to (excluded), since the sandbox's start. A fault that hides the page then affects
+    /// every arrival, including those beyond the limit.
     Between(Duration, Duration),
-    /// For so long from the first arrival on that comes after so many were answered by 2xx, complete.
-    /// Like [`Trigger::Between`] otherwise.
+    /// Begins with the first arrival after this many complete 2xx answers, and lasts for a time. Otherwise as
+    /// [`Trigger::Between`].
     AfterServed {
         /// Answers by 2xx that go before.
         served: u64,
-        /// From the first arrival after them (included) to so much later (excluded).
+        /// The duration from that arrival (included) on.
         lasts: Duration,
     },
     /// Always, for arrivals at exactly this path and query.
     Path(String),
-    /// For the first so many arrivals at exactly this path and query.
+    /// For the first arrivals at exactly this path and query, up to a number.
     PathTimes(String, u32),
 }
 
@@ -138,7 +138,7 @@ impl Trigger {
     }
 }
 
-/// How a host refuses what is over its limit.
+/// How a host refuses requests beyond its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Refusals {
     pub(crate) status: u16,
@@ -156,7 +156,7 @@ pub(crate) struct FixedPage {
     pub(crate) body: Bytes,
 }
 
-/// One host: what it serves, what it allows and what goes wrong.
+/// One host: its content, its limit and its faults.
 ///
 /// ```
 /// use std::time::Duration;
@@ -235,8 +235,8 @@ impl HostConfig {
         self
     }
 
-    /// Serves an answer of its own at exactly this path and query, with these headers besides those of
-    /// every answer: a redirect to itself, a body that is coded, a page that is gone.
+    /// Serves this answer at exactly this path and query, with these headers in addition to the usual ones: a
+    /// redirect to itself, a coded body, a page that is gone.
     pub fn answer(
         mut self,
         path_and_query: impl Into<String>,
@@ -281,9 +281,9 @@ impl HostConfig {
         self
     }
 
-    /// Adds a fault. The first that fires in the order of adding decides; slowness adds to the others.
-    /// An outage goes before the limit; everything else hits only what the limit permits. Either way
-    /// the arrival uses up the limit. A faulty `POST /orders` outside of an outage is carried out first.
+    /// Adds a fault. The first one that fires, in the order of adding, decides; slowness combines with the
+    /// others. An outage comes before the limit; all other faults affect only permitted arrivals. In both
+    /// cases the arrival uses up the limit. A faulty `POST /orders` outside an outage is carried out first.
     pub fn fault(mut self, trigger: Trigger, fault: Fault) -> Self {
         self.faults.push((trigger, fault));
         self
@@ -339,8 +339,8 @@ impl HostConfig {
         self
     }
 
-    /// The host's clock is ahead by so many seconds (behind, if negative): in `Date` and in every
-    /// date and epoch that it states.
+    /// Sets the host's clock ahead by this many seconds (behind, if negative): in `Date` and in every date
+    /// and epoch that it states.
     pub fn clock_skew_seconds(mut self, seconds: i64) -> Self {
         self.clock_skew_seconds = seconds;
         self

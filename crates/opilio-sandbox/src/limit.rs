@@ -1,4 +1,4 @@
-//! How much a host allows: three kinds of limit, and the limiter that keeps count. Pure.
+//! The limits of a host: three kinds of limit, and the limiter that counts. Pure.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -83,12 +83,12 @@ pub enum Align {
     Multiples,
 }
 
-/// What a host would announce about its quota.
+/// The quota that a host would announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Quota {
     /// Requests in a window (or the size of the bucket).
     pub(crate) limit: u32,
-    /// Requests left after the one at hand.
+    /// Requests left after the current one.
     pub(crate) remaining: u32,
     /// From when on there is more: the next window, the oldest arrival's leaving, the bucket full.
     pub(crate) reset_at: Duration,
@@ -96,12 +96,12 @@ pub(crate) struct Quota {
     pub(crate) window: Duration,
 }
 
-/// What the limiter says about one arrival.
+/// The limiter's decision on one arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ruling {
     /// Within the limit.
     pub(crate) permitted: bool,
-    /// If not permitted: when a single arrival would be, if nothing else comes until then.
+    /// If not permitted: when a single arrival would be permitted, without others until then.
     pub(crate) opens_at: Duration,
     /// The quota after this arrival.
     pub(crate) quota: Quota,
@@ -157,7 +157,7 @@ impl Limiter {
         Self { counts_refused, state }
     }
 
-    /// Rules on an arrival and counts it; `now` never goes back.
+    /// Decides on an arrival and counts it; `now` never goes back.
     pub(crate) fn rule(&mut self, now: Duration) -> Ruling {
         let counts_refused = self.counts_refused;
         match &mut self.state {

@@ -1,4 +1,4 @@
-//! How the shop looks: HTML, JSON, robots.txt and the sitemap, written from the catalog. Pure.
+//! Renders the shop from the catalog: HTML, JSON, robots.txt and the sitemap. Pure.
 
 use std::fmt::Write as _;
 
@@ -33,7 +33,7 @@ pub(crate) fn render(route: &Route, catalog: &Catalog, base: &str) -> (&'static 
     }
 }
 
-/// Content type of a route whose body nobody wants.
+/// The content type of a route, for an answer without a body.
 pub(crate) fn content_type(route: &Route) -> &'static str {
     match route {
         Route::Home | Route::Listing { .. } | Route::Product(_) | Route::Deals => HTML,

@@ -1,4 +1,4 @@
-//! How a host announces its quota: the header dialects that are met on the web. Pure.
+//! Announces a host's quota in the header dialects in use on the web. Pure.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! What the rules decide about one arrival, before it becomes an answer with headers.
+//! The decision of the rules on one arrival, before it becomes an answer with headers.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::config::Fault;
 use crate::pages;
 
-/// A decision. What the log has to know of it travels along.
+/// A decision, with the facts for the log.
 #[derive(Debug)]
 pub(crate) struct Reply {
     /// 0 if nothing is sent.
@@ -47,7 +47,7 @@ impl Reply {
         Self { small_page: Some((title, sentence)), ..Self::new(status) }
     }
 
-    /// What a fault leaves that [hides the page](Fault::hides_page).
+    /// The reply to a fault that [hides the page](Fault::hides_page).
     pub(crate) fn faulty(fault: Fault) -> Self {
         let mut reply = match fault {
             Fault::Status(status) | Fault::Refusal { status, .. } => {

@@ -1,4 +1,4 @@
-//! Which page of the shop a path and query mean. Pure, and safe on any input.
+//! Finds the page of the shop for a path and query. Pure, and safe on any input.
 
 use std::borrow::Cow;
 
@@ -112,7 +112,7 @@ fn by_id(path: &str, catalog: &Catalog) -> Option<Route> {
     })
 }
 
-/// A parameter's number from 1, or the default if it is absent; `None` for anything else.
+/// The value of a parameter, a number from 1; the default if it is absent, `None` for any other value.
 fn number(query: &str, name: &str, default: u32) -> Option<u32> {
     match value(query, name) {
         None => Some(default),

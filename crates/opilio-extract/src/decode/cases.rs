@@ -1,5 +1,5 @@
-//! Pages in the old encodings of the world, as bytes that other software wrote: named in each way that
-//! there is, and not named at all.
+//! Pages in old encodings, as bytes that other software wrote: labelled in every possible way, and not
+//! labelled.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -166,7 +166,7 @@ fn wrong_labels_do_the_least_harm() {
     let cases: &[(Option<&str>, &[u8], &str)] = &[
         // The mark wins over everybody.
         (Some("text/html; charset=iso-8859-1"), b"\xEF\xBB\xBF\xC3\xA4", "\u{e4}"),
-        // What was read as ASCII so far is not in UTF-16.
+        // The declaration was readable as ASCII, so the page is not UTF-16.
         (None, b"<meta charset=utf-16le>\xC3\xA4", "\u{e4}"),
         (None, b"<?xml version='1.0' encoding='UTF-16'?>\xC3\xA4", "\u{e4}"),
         (None, b"<meta charset=x-user-defined>\xE4", "\u{e4}"),

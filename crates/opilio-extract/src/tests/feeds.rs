@@ -1,4 +1,4 @@
-//! The entries of a feed are its links.
+//! Tests that the entries of a feed are its links.
 
 use super::*;
 
@@ -71,7 +71,7 @@ fn every_dialect_of_rss_is_read() {
         "<rss><channel><item><link href='/e'/></item></channel></rss>",
         "<rss><channel><item><atom:link href='/e'/></item></channel></rss>",
         "<rss><channel><item><a10:link xmlns:a10='http://www.w3.org/2005/Atom' href='/e'/></item></channel></rss>",
-        // Broken, but a feed: HTML would have no room for its links.
+        // Broken, but a feed: HTML would drop its links.
         "<rss><channel><title>Q & A</title><item><link>/e</link></wrong></item></channel></rss>",
         "<rss><channel><item><link>/e</link><description><p>a<br></description></item></channel></rss>",
         "<rss><channel><item><link>/e</link></item><item><link>/e",

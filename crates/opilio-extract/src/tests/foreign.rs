@@ -1,4 +1,4 @@
-//! Drawings and formulas inside of pages: what HTML calls by a name is not that in them.
+//! Tests of SVG and MathML inside pages: names do not have their HTML meaning there.
 
 use super::*;
 

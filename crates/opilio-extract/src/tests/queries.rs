@@ -1,4 +1,4 @@
-//! The query of a link is written in the encoding of its page (URL standard, "query state").
+//! Tests that the query of a link is encoded in the encoding of its page (URL standard, "query state").
 
 use super::*;
 
@@ -22,7 +22,7 @@ fn a_query_is_written_in_the_encoding_of_the_page() {
         ("utf-8", b"<a href='/s?q=th\xc3\xa9'>", "/s?q=th%C3%A9"),
         // Only the query is.
         ("windows-1251", b"<a href='/\xf7?q=\xf7#\xf7'>", "/%D1%87?q=%F7"),
-        // By reference, too; what the encoding does not have is written as one.
+        // Also for character references; a character outside the encoding becomes one.
         ("windows-1251", b"<a href='/s?q=&#1095;&#x8336;&amp;r=1'>", "/s?q=%F7%26%2333590%3B&r=1"),
         ("windows-1251", b"<area href='?\xf7'>", "/dir/page?%F7"),
         ("windows-1251", b"<meta http-equiv=refresh content='0;url=/s?\xf7'>", "/s?%F7"),
@@ -51,7 +51,7 @@ fn it_holds_wherever_a_link_is_read() {
         assert_eq!(document.resolve("/s?\u{447}").unwrap().query(), Some("%F7"));
         assert_eq!(document.links_where(|kind| kind == LinkKind::Image)[0].url.query(), Some("%F7"));
     }
-    // The encoding may be named in the page, or by nobody.
+    // The page may state its encoding or not.
     for body in [&b"<meta charset=windows-1251><a href='/s?\xf7'>"[..], b"<?xml version='1.0' encoding='windows-1251'?><html xmlns='http://www.w3.org/1999/xhtml'><a href='/s?\xf7'/></html>"] {
         let document = Document::new(Url::parse(PAGE).unwrap(), None, Bytes::copy_from_slice(body));
         assert_eq!(document.links()[0].url.query(), Some("%F7"), "{:?}", document.kind());

@@ -1,4 +1,4 @@
-//! What a body is read as: by its Content-Type, and where that says nothing, by its first bytes.
+//! Tests of how a body is read: by its Content-Type, or by its first bytes if that is meaningless.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Resolving of URLs beside the reference of the WHATWG: the cases are in `tests/urls` of the repository.
+//! Tests of URL resolution against the reference cases of the WHATWG in `tests/urls`.
 
 use super::*;
 
@@ -24,7 +24,7 @@ fn on(page: &str, body: String) -> Document {
     Document::new(Url::parse(page).unwrap(), Some("text/html; charset=utf-8"), body.into())
 }
 
-/// As it is written in an attribute; `None` for what no HTML can hold.
+/// The text as an attribute's value; `None` if HTML cannot express it.
 fn attribute(text: &str) -> Option<String> {
     (!text.contains(['\0', '\r'])).then(|| text.replace('&', "&amp;").replace('"', "&quot;"))
 }
@@ -58,7 +58,7 @@ fn links_lead_where_the_reference_says() {
 fn base_leads_where_the_reference_says() {
     for (link, page, wanted) in cases() {
         let Some(link) = attribute(&link) else { continue };
-        // What is no URL of the web counts as none.
+        // A base that is not http(s) is ignored.
         let base = Url::parse(wanted.as_deref().unwrap_or(&page)).unwrap();
         let wanted = base.join("x").unwrap();
         let found = on(&page, format!("<base href=\"{link}\"><a href=x>")).links();

@@ -1,4 +1,4 @@
-//! Texts in one line: words stay apart where a reader sees a break.
+//! Tests of texts in one line: words stay apart where a reader sees a break.
 
 use super::*;
 

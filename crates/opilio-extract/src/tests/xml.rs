@@ -1,4 +1,4 @@
-//! XML is read as XML, whoever asks; what is none is read as HTML, and that is said.
+//! Tests that XML is read as XML, and other markup as HTML with a flaw reported.
 
 use super::*;
 

@@ -41,7 +41,7 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// What a host does about a request.
+/// A host's answer to a request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
     /// The request's number, for [`Host::left`].
@@ -54,8 +54,8 @@ pub struct Answer {
     pub body: Bytes,
     /// Time from the arrival to the sending of the head, or to the fault.
     pub latency: Duration,
-    /// What goes wrong; a fault that does not [break the answer](Fault::breaks_answer) is already
-    /// part of the other fields, but for the pace of a [`Fault::Drip`].
+    /// The fault of the answer. A fault that does not [break the answer](Fault::breaks_answer) is already
+    /// part of the other fields, except for the pace of a [`Fault::Drip`].
     pub fault: Option<Fault>,
 }
 
@@ -100,7 +100,7 @@ pub struct Host {
     config: Arc<HostConfig>,
     clock: Clock,
     limiter: Option<Limiter>,
-    /// Latest time seen: what comes out of order counts as now.
+    /// The latest time seen; an earlier time counts as this one.
     now: Duration,
     arrivals: u64,
     in_flight: u32,
@@ -119,7 +119,7 @@ pub struct Host {
 const ORDERS_MAX: usize = 100_000;
 
 impl Host {
-    /// A host that nobody has visited. An `Arc` lets many hosts share one configuration.
+    /// A host without any arrival. An `Arc` lets many hosts share one configuration.
     pub fn new(config: impl Into<Arc<HostConfig>>) -> Self {
         let config = config.into();
         Self {
@@ -139,7 +139,9 @@ impl Host {
         }
     }
 
-    /// Answers a request whose head arrived at `now` (since the sandbox's start), and logs it.
+    /// Answers a request and logs it; its head arrived at `now`, counted from the sandbox's start.
+    ///
+    ///
     ///
     /// Times do not go back: an earlier `now` than the last counts as the last.
     pub fn arrive(&mut self, now: Duration, ask: &Ask<'_>) -> Answer {
@@ -196,7 +198,7 @@ impl Host {
         self.banned
     }
 
-    /// What the host was told to be.
+    /// The host's configuration.
     pub fn config(&self) -> &Arc<HostConfig> {
         &self.config
     }
@@ -234,7 +236,7 @@ impl Host {
         reply
     }
 
-    /// What hides every page at this time, before any limit is asked.
+    /// The outage in force at this time, which comes before any limit.
     fn outage(&mut self, now: Duration) -> Option<Fault> {
         let config = Arc::clone(&self.config);
         let mut rules = config.faults.iter().enumerate();
@@ -259,7 +261,7 @@ impl Host {
         }
     }
 
-    /// What a fault leaves that hides the page, with the wait that it states.
+    /// The reply to a fault that hides the page, with the wait that it states.
     fn faulty(&self, now: Duration, fault: Fault) -> Reply {
         let mut reply = Reply::faulty(fault);
         if let Fault::Refusal { wait_seconds, .. } = fault {
@@ -371,7 +373,7 @@ impl Host {
 
     fn serve_blank(&mut self, ask: &Ask<'_>) -> Reply {
         match ask.path_and_query.split('?').next() {
-            // Those that are more than a page, and the one that has a meaning.
+            // The pages that do more than show content, and robots.txt.
             Some("/go" | "/orders") => self.serve_shop(ask, &Catalog::new(0)),
             Some("/robots.txt") => Reply::page(404, "Not found", "There are no rules."),
             _ => Reply::page(200, "A page", "Nothing to see."),
@@ -514,7 +516,7 @@ fn status(route: &Route) -> u16 {
     }
 }
 
-/// The part of a path that the log keeps, so that nobody fills the memory by long ones.
+/// The part of a path that the log keeps; long paths must not fill the memory.
 fn kept(path_and_query: &str) -> &str {
     const KEPT_BYTES_MAX: usize = 4096;
     &path_and_query[..path_and_query.floor_char_boundary(KEPT_BYTES_MAX)]
@@ -526,8 +528,8 @@ fn known_method(method: &str) -> &'static str {
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
 }
 
-/// A number in `[0, 1)` for an arrival and a fault: the same for the same seed, whatever else happens
-/// (splitmix64 of the three).
+/// A number in `[0, 1)` for an arrival and a fault, which depends only on the seed and these two (splitmix64
+/// of the three).
 fn chance(seed: u64, id: u64, place: usize) -> f64 {
     let mixed = mix(mix(mix(seed) ^ id) ^ place as u64);
     (mixed >> 11) as f64 / (1_u64 << 53) as f64

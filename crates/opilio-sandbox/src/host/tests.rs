@@ -1,4 +1,4 @@
-//! The rules of a host, in virtual time.
+//! Tests of a host's rules, in virtual time.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
@@ -362,7 +362,7 @@ fn doors_close_after_so_many_pages_and_open_again() {
         (80, "/"),
     ];
     let statuses = asks.map(|(at, path)| visit(&mut host, s(at), path).status);
-    // What is no page does not count, and the door closes when the next one knocks.
+    // Only pages count, and the host closes at the next arrival after them.
     assert_eq!(statuses, [200, 404, 500, 200, 403, 403, 403, 200]);
     assert_eq!(visit(&mut host, s(500), "/").status, 200, "it closes once");
 }

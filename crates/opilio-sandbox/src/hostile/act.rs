@@ -1,4 +1,4 @@
-//! What the server does on a connection, one act after the other.
+//! The acts of the server on a connection, one after the other.
 
 use std::io;
 use std::time::Duration;
@@ -12,19 +12,19 @@ use tokio::time::{sleep, timeout};
 pub(super) enum Act {
     /// Sends these bytes.
     Send(Bytes),
-    /// Sends these bytes so many times, as fast as they are taken.
+    /// Sends these bytes this many times, as fast as the client reads.
     Repeat(Bytes, u64),
     /// Sends these bytes over and over, with this pause in between.
     Drip(Bytes, Duration),
     /// Says nothing more, and keeps the connection.
     Stall,
-    /// Ends the connection in order, after what was sent has been taken.
+    /// Closes the connection in an orderly way, after the client has read everything.
     Close,
     /// Ends the connection by a reset (RST).
     Reset,
 }
 
-/// What becomes of a connection.
+/// How a connection goes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum After {
     /// The next request may come.
@@ -69,7 +69,7 @@ pub(super) async fn perform<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, a
             Act::Stall => wait_for_the_end(stream).await,
             Act::Close => return After::Close,
             Act::Reset => {
-                // What was sent before should arrive before.
+                // Earlier bytes should arrive first.
                 sleep(Duration::from_millis(20)).await;
                 return After::Reset;
             }
@@ -101,7 +101,7 @@ async fn drip<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], pause: Durati
     }
 }
 
-/// Reads what still comes, until the client goes.
+/// Reads and discards until the client closes.
 async fn wait_for_the_end<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()> {
     let mut block = [0; 1_024];
     while stream.read(&mut block).await? > 0 {}
@@ -114,7 +114,7 @@ pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let _ = timeout(LINGER, wait_for_the_end(stream)).await;
 }
 
-/// For ever, as far as anybody waits.
+/// Longer than any test.
 pub(super) const ENDLESS: u64 = u64::MAX;
 const BLOCK: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Content codings, for bodies that are smaller than they look.
+//! Content codings of bodies that inflate to large sizes.
 
 use async_compression::Level;
 use async_compression::codecs::brotli::params::EncoderParams;

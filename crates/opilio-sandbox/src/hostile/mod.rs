@@ -1,15 +1,26 @@
-//! A server that does everything wrong: each way of it on a host of its own, beside healthy pages.
+//! A server that misbehaves in every way: each misbehaviour on a host of its own, beside healthy pages.
 //!
-//! [`Hostile::start`] serves on 127.66.0.0/16. Every [`Trouble`] says what it does and how a crawler's
-//! URL must end that meets it; the index links all of them together with the healthy pages, and each
-//! troubled host has a healthy page `/ok` besides, so that a crawler that punishes a whole host for
-//! one bad URL is found out. A listener outside that network is what private addresses in every
-//! notation lead to: nobody may ever connect there.
+//!
+//!
+//!
+//!
+//! [`Hostile::start`] serves on 127.66.0.0/16. Every [`Trouble`] states its misbehaviour and how a crawler's
+//! URL must end there. The index links all of them and the healthy pages. Each troubled host also has a
+//! healthy page `/ok`, which shows whether a crawler punishes a whole host for one bad URL. A listener
+//! outside that network stands for private addresses in every notation: no crawler may connect to it.
+//!
+//!
+//!
+//!
 //!
 //! ```
 //! use std::io::{Read, Write};
 //! use std::net::TcpStream;
 //! use opilio_sandbox::hostile::Hostile;
+//!
+//!
+//!
+//!
 //!
 //! let hostile = Hostile::start()?;
 //! assert!(hostile.troubles().len() >= 50);
@@ -51,9 +62,9 @@ pub struct Trouble {
 pub enum Ends {
     /// As a page.
     Page,
-    /// As a failure for one of these reasons: several where nobody can tell them apart.
+    /// As a failure for one of these reasons; several if a crawler cannot distinguish them.
     Failure(&'static [&'static str]),
-    /// Somehow, after making at most so many pages of its host.
+    /// In any way, after at most this many pages of its host.
     Trap(u64),
 }
 
@@ -74,7 +85,7 @@ impl Trouble {
         &self.name
     }
 
-    /// What the server does, for people.
+    /// The misbehaviour, for people.
     #[must_use]
     pub fn does(&self) -> &str {
         &self.does
@@ -92,7 +103,7 @@ impl Trouble {
         &self.ends
     }
 
-    /// Whether its page is one of 2 to 17 MiB, so that a crawl needs that much room to see it as one.
+    /// Whether its page is one of 2 to 17 MiB, so a crawl needs that much memory to read it.
     #[must_use]
     pub fn is_large(&self) -> bool {
         self.large
@@ -152,7 +163,7 @@ enum Place {
     Url(String),
 }
 
-/// What a host answers.
+/// Decides a host's answer.
 type Script = Arc<dyn Fn(&Asked) -> Vec<Act> + Send + Sync>;
 
 /// A request, as far as scripts care.
@@ -164,10 +175,10 @@ struct Asked {
     count: u64,
 }
 
-/// What the table needs to know to aim at.
+/// The addresses that the table refers to.
 #[derive(Clone, Copy, Debug)]
 struct Targets {
-    /// Where nobody may connect.
+    /// The address that no crawler may connect to.
     forbidden: SocketAddr,
     /// The year that it is, for calendars.
     year: u16,

@@ -1,4 +1,4 @@
-//! The hosts in real time: one thread, one listener per host, and requests read just well enough.
+//! Runs the hosts in real time: one thread, one listener per host, and a minimal reader of requests.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
@@ -25,7 +25,7 @@ pub enum HostileError {
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
@@ -141,7 +141,7 @@ pub struct Hostile {
 }
 
 impl Hostile {
-    /// The network that all of its hosts are in, and nothing else.
+    /// The network of all its hosts, used by nothing else.
     pub const NETWORK: &str = "127.66.0.0/16";
 
     /// Other numbers of hosts and pages.
@@ -194,7 +194,7 @@ impl Hostile {
         self.certificates.authority_pem()
     }
 
-    /// Connections to the address that nobody may visit.
+    /// Connections to the forbidden address.
     #[must_use]
     pub fn trespasses(&self) -> u64 {
         self.trespasses.load(Ordering::Relaxed)
@@ -273,7 +273,7 @@ fn address(listener: &StdListener) -> Result<SocketAddr, HostileError> {
     listener.local_addr().map_err(|source| HostileError::Listen { addr: unknown, source })
 }
 
-/// A script for one path and below; robots.txt is missing, all else is a page.
+/// A script for one path and below; robots.txt is missing, every other path is a page.
 fn mostly_healthy(name: &str, script: Script) -> impl Fn(&Asked) -> Vec<Act> + use<> {
     let own = format!("/{name}");
     move |asked| match asked.path.as_str() {
@@ -310,7 +310,7 @@ fn index_host(entries: &[String], troubles: &[Trouble]) -> Script {
     })
 }
 
-/// The descriptions of what servers send hold markup themselves.
+/// Escapes markup in the descriptions of what servers send.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }

@@ -1,4 +1,4 @@
-//! Certificates: one that an authority of our own signed, and all that can be wrong with one.
+//! Certificates: one signed by the sandbox's own authority, and one for each possible flaw.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 
-/// What is wrong with a TLS host.
+/// The flaw of a TLS host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     /// Nothing: the authority signed it for its address.
@@ -21,7 +21,7 @@ pub(super) enum Kind {
     NotYet,
     /// It is for another host.
     WrongHost,
-    /// An authority that nobody knows signed it.
+    /// An unknown authority signed it.
     Stranger,
     /// The handshake is never answered.
     Stalled,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
     Plain,
 }
 
-/// The authority and what it takes to make certificates.
+/// The authority and its key, to make certificates.
 #[derive(Clone)]
 pub(super) struct Certificates(Arc<Made>);
 

@@ -1,6 +1,6 @@
-//! The arrival log: what came when, what was in flight, what the host answered.
+//! The arrival log: arrivals, requests in flight, and the host's answers.
 //!
-//! This file keeps the book; `statements` reads it.
+//! This file records; `statements` evaluates.
 
 mod statements;
 
@@ -42,14 +42,14 @@ pub struct Arrival {
     pub in_flight: u32,
     /// Status of the answer; 0 if none was sent.
     pub status: u16,
-    /// What went wrong on purpose.
+    /// The fault injected on purpose.
     #[serde(serialize_with = "debug_or_null")]
     pub fault: Option<Fault>,
     /// Refused because of the limit.
     pub refused: bool,
     /// Answered by 403 because of the ban.
     pub banned: bool,
-    /// The quota was used up when it came, whatever the answer was.
+    /// The quota was used up at its arrival, whatever the answer was.
     pub on_spent_quota: bool,
     /// The client went away before it had the whole answer.
     pub abandoned: bool,
@@ -83,10 +83,14 @@ pub struct Counts {
     pub max_in_flight: u32,
 }
 
-/// A host's arrivals in order, and what they say about the client's politeness.
+/// A host's arrivals in order, as evidence of the client's politeness.
+///
+///
 ///
 /// Statements about single arrivals see the kept ones only ([`HostConfig::log_max`]);
 /// [`Log::unkept`] says how many are missing.
+///
+///
 ///
 /// [`HostConfig::log_max`]: crate::HostConfig::log_max
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -141,7 +145,7 @@ impl Log {
         self.entries.push(arrival);
     }
 
-    /// Counts an arrival whose details nobody keeps.
+    /// Counts an arrival without keeping its details.
     pub(crate) fn count(&mut self, seen: &Seen) {
         self.counts.add_seen(seen);
     }
@@ -167,7 +171,7 @@ impl Log {
     }
 }
 
-/// What the counts need to know of an arrival.
+/// The facts about an arrival that the counts need.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
     pub(crate) success: bool,

@@ -1,6 +1,6 @@
-//! What a log says: pure functions over the arrivals, each of them a claim that a test can check.
+//! Evaluates a log: pure functions over the arrivals, each a claim that a test can check.
 //!
-//! Windows are half-open: one of length `w` that begins at `t` holds `t` and not `t + w`.
+//! Windows are half-open: one of length `w` that begins at `t` contains `t` but not `t + w`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::{Arrival, Counts, Log};
 
-/// A span in which the host had said that it is closed: from the sending of a refusal with a stated
-/// wait to the end of that wait. Overlapping waits are one closing.
+/// A span in which the host had stated that it is closed: from the sending of a refusal with a stated wait to
+/// the end of that wait. Overlapping waits are one closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
     /// When the first refusal of it was sent.
@@ -50,7 +50,7 @@ pub struct Statements {
 }
 
 impl Log {
-    /// Requests that came, whatever the answer.
+    /// The number of requests, whatever the answers.
     pub fn arrivals(&self) -> u64 {
         self.counts().arrivals
     }
@@ -76,7 +76,7 @@ impl Log {
         self.counts().max_in_flight
     }
 
-    /// Arrivals when the quota was already used up, whatever the answer was.
+    /// Arrivals after the quota was used up, whatever the answers.
     pub fn arrivals_on_spent_quota(&self) -> u64 {
         self.counts().on_spent_quota
     }
@@ -123,7 +123,7 @@ impl Log {
         self.between(from, Duration::MAX).first()
     }
 
-    /// The spans in which the host had said that it is closed, by time.
+    /// The spans in which the host had stated that it is closed, in order of time.
     pub fn closings(&self) -> Vec<Closing> {
         let mut closings: Vec<Closing> = Vec::new();
         for (from, until) in self.stated_waits() {
@@ -135,14 +135,14 @@ impl Log {
         closings
     }
 
-    /// Arrivals strictly after the sending of a refusal with a stated wait and before the end of that
-    /// wait. What had already arrived when the refusal was sent does not count.
+    /// Arrivals after the sending of a refusal with a stated wait and before the end of that wait. Requests
+    /// that had arrived when the refusal was sent do not count.
     pub fn arrivals_while_closed(&self) -> usize {
         self.arrivals_while_closed_grace(Duration::ZERO)
     }
 
-    /// Like [`Log::arrivals_while_closed`], but arrivals within `grace` after the sending of the
-    /// refusal do not count either: they may have been under way when it was sent.
+    /// As [`Log::arrivals_while_closed`], but without arrivals within `grace` after the sending of the
+    /// refusal: they may have been in flight then.
     pub fn arrivals_while_closed_grace(&self, grace: Duration) -> usize {
         let waits = self.stated_waits();
         let mut waits = waits.iter().peekable();
@@ -189,8 +189,8 @@ impl Log {
         Some(accepted.saturating_sub(1) as f64 / permitted)
     }
 
-    /// Paths and queries whose GET was answered by 200, completely, more than once, and how often.
-    /// Answers that the client did not wait for do not count.
+    /// Paths and queries whose GET was answered by 200 completely more than once, and how often. An answer
+    /// that the client aborted does not count.
     pub fn served_twice(&self) -> Vec<(String, usize)> {
         let mut times: BTreeMap<&str, usize> = BTreeMap::new();
         for arrival in self.entries() {

@@ -1,4 +1,4 @@
-//! The statements on logs that are written by hand, edge cases first.
+//! Tests of the statements on logs written by hand, edge cases first.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

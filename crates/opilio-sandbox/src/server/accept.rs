@@ -1,4 +1,4 @@
-//! Takes a host's connections, and refuses them while the host is said to be unreachable.
+//! Accepts a host's connections, and refuses them while the host is configured as unreachable.
 
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::wire::{Wire, WireEnd};
 use super::{Served, exchange, listen_on, reserve};
 
-/// Accepts for ever. While the host is unreachable nobody listens, so that the kernel refuses.
+/// Accepts for ever. While the host is unreachable the listener is closed, so the kernel refuses.
 pub(super) async fn run(served: Arc<Served>, listener: StdListener) {
     let mut spans: Vec<_> = served.lock().config().unreachable_spans().collect();
     spans.sort_unstable();
@@ -66,7 +66,7 @@ async fn converse(served: Arc<Served>, stream: TcpStream) {
     let end = WireEnd::default();
     let wire = TokioIo::new(Wire::new(stream, end.clone()));
     let service = service_fn(|request| exchange::answer(Arc::clone(&served), end.clone(), request));
-    // An error is either a fault that was asked for or a client that left.
+    // An error is either a configured fault or a client that left.
     let _ = http1::Builder::new()
         .auto_date_header(false)
         .header_read_timeout(None)

@@ -1,4 +1,4 @@
-//! One request and its answer: an arrival at the host, then bytes at the pace that the answer asks for.
+//! One request and its answer: an arrival at the host, then bytes at the pace of the answer.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::config::Fault;
 use crate::host::{Answer, Ask};
 use crate::log::ArrivalId;
 
-/// The connection is to break here, as the answer says.
+/// The connection breaks here on purpose.
 #[derive(Debug, thiserror::Error)]
 #[error("break the connection on purpose")]
 pub(super) struct Broken;
@@ -69,7 +69,7 @@ impl Drop for Knock<'_> {
     }
 }
 
-/// What the sandbox says about itself, outside of limits and log.
+/// The sandbox's pages about itself, outside limits and log.
 fn report(served: &Served, target: &str) -> Option<String> {
     let log = match target {
         "/__log" | "/__stats" => served.lock().log().clone(),
@@ -154,7 +154,7 @@ impl Drop for Visit {
     }
 }
 
-/// What comes after the bytes.
+/// How the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Whole,
@@ -171,7 +171,7 @@ pub(super) struct Delivery {
     waiting: Option<Pin<Box<Sleep>>>,
     ending: Ending,
     end: WireEnd,
-    /// `None` for what is outside of the log.
+    /// `None` for an answer outside the log.
     visit: Option<Visit>,
 }
 
@@ -227,7 +227,7 @@ impl Body for Delivery {
         let length = self.chunk_bytes.clamp(1, self.rest.len());
         let chunk = self.rest.split_to(length);
         let pause = if self.rest.is_empty() {
-            // What is cut here has to be on its way before the connection breaks.
+            // The bytes before the cut have to be sent before the connection breaks.
             (self.ending != Ending::Whole).then_some(FLUSH_PAUSE)
         } else {
             (!self.pause.is_zero()).then_some(self.pause)
@@ -236,7 +236,7 @@ impl Body for Delivery {
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
-    /// True after the last byte, when the body is dropped without being asked again.
+    /// True after the last byte; then hyper drops the body without polling it again.
     fn is_end_stream(&self) -> bool {
         self.rest.is_empty() && self.ending == Ending::Whole
     }

@@ -1,7 +1,7 @@
-//! The hosts in real time: one thread, one listener per host on 127.0.0.x.
+//! Runs the hosts in real time: one thread, one listener per host on 127.0.0.x.
 //!
-//! `accept` takes connections, `exchange` turns requests into arrivals and answers into bytes, `wire`
-//! is the socket that can be reset.
+//! `accept` takes connections, `exchange` turns requests into arrivals and answers into bytes, `wire` is a
+//! socket that can be reset.
 
 mod accept;
 mod exchange;
@@ -36,14 +36,14 @@ pub enum SandboxError {
     Listen {
         /// The address.
         addr: SocketAddr,
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
     /// The server's thread or its runtime could not be started.
     #[error("start the sandbox's thread")]
     Thread {
-        /// What the system says.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
@@ -131,10 +131,9 @@ impl Sandbox {
         self.served.len()
     }
 
-    /// Address of a host, from 0.
+    /// The address of a host, counted from 0.
     ///
     /// # Panics
-    ///
     /// If there is no such host, as every accessor by number does.
     pub fn addr(&self, host: usize) -> SocketAddr {
         self.served[host].addr
@@ -170,7 +169,7 @@ impl Sandbox {
         self.began.elapsed()
     }
 
-    /// A handle that stops the sandbox from elsewhere, such as a signal handler.
+    /// A handle that stops the sandbox from another place, such as a signal handler.
     pub fn stopper(&self) -> Stopper {
         Stopper { stop: Arc::clone(&self.stop) }
     }
@@ -183,8 +182,8 @@ impl Sandbox {
         }
     }
 
-    /// Stops at once: closes listeners and connections, whatever is in flight. The logs stay
-    /// readable until the sandbox is dropped.
+    /// Stops at once: closes listeners and connections, with requests in flight. The logs stay readable until
+    /// the sandbox is dropped.
     pub fn stop(&mut self) {
         self.stopper().stop();
         self.wait();

@@ -1,4 +1,4 @@
-//! The server over real sockets, asked by a client that is nothing but a socket.
+//! Tests of the server over real sockets, by a minimal client.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{ErrorKind, Read, Write};

@@ -1,4 +1,4 @@
-//! A socket that can be told to end by a reset (RST) instead of an orderly close (FIN).
+//! A socket that can end by a reset (RST) instead of an orderly close (FIN).
 
 use std::io;
 use std::pin::Pin;
@@ -26,7 +26,7 @@ impl WireEnd {
     }
 }
 
-/// A TCP stream that ends as its [`WireEnd`] says.
+/// A TCP stream that ends as its [`WireEnd`] states.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,

@@ -1,4 +1,4 @@
-//! Bodies that are too large, smaller than they look, or not what they say.
+//! Bodies that are too large, that inflate to large sizes, or that are mislabelled.
 
 use super::super::act::{Act, ENDLESS, head, send, whole};
 use super::super::coding::{bomb, encode};
@@ -62,7 +62,7 @@ fn sizes() -> Vec<Trouble> {
     ]
 }
 
-/// A whole page in these codings, whatever its bytes are.
+/// A complete page labelled with these codings, for any bytes.
 fn coded(name: &str, does: &str, ends: Ends, coding: &str, body: impl AsRef<[u8]>) -> Trouble {
     acts(name, does, ends, whole("200 OK", &format!("{HTML}Content-Encoding: {coding}\r\n"), body))
 }
@@ -76,7 +76,7 @@ fn codings() -> Vec<Trouble> {
     broken[end - 6] ^= 1;
     let inner = bomb("gzip");
     let thousand = bomb("gzip").repeat(500);
-    // A frame that says it needs a window of 2 GiB (RFC 8878 §3.1.1.1.2), and a block of one byte.
+    // A frame that claims a window of 2 GiB (RFC 8878 §3.1.1.1.2), and a block of one byte.
     let window = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xa8, 0x09, 0x00, 0x00, b'x'];
     vec![
         coded("gzip-bomb", "a gigabyte of zeros in gzip", BOMB, "gzip", thousand),

@@ -113,8 +113,7 @@ fn slow() -> Vec<Trouble> {
             TIMEOUT,
             vec![drip("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")],
         ),
-        // Not as fast as it can: hyper reads all that is there in one go, and nothing else on its
-        // thread gets a turn meanwhile.
+        // Slower than possible: hyper reads everything available in one go, and blocks its thread meanwhile.
         acts(
             "flood-of-1xx",
             "sends thousands of early hints a second",

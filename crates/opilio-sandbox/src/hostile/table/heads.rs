@@ -1,4 +1,4 @@
-//! Heads that are none, or far too much of one.
+//! Heads that are malformed or far too large.
 
 use bytes::Bytes;
 

@@ -1,4 +1,4 @@
-//! Pages that are well served and hard to read.
+//! Pages that are served well but hard to parse.
 
 use super::super::act::{page, whole};
 use super::super::{Ends, Trouble};
@@ -71,7 +71,7 @@ pub(super) fn troubles() -> Vec<Trouble> {
     all
 }
 
-/// Pages that need room of their own.
+/// Pages that need memory of their own.
 fn large_pages() -> Vec<Trouble> {
     let large = |name: &str, does: &str, html: String| acts(name, does, Ends::Page, page(html)).large();
     vec![

@@ -1,4 +1,4 @@
-//! All the ways to misbehave, by what they attack.
+//! The table of all misbehaviours, by their target.
 
 mod bodies;
 mod connections;

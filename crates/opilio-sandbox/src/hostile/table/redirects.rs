@@ -1,4 +1,4 @@
-//! Redirects that go round, go nowhere, or go where nobody may.
+//! Redirects in circles, to nowhere, and to forbidden places.
 
 use super::super::act::{head, redirect, send};
 use super::super::{Asked, Ends, Place, Targets, Trouble};
@@ -236,7 +236,7 @@ fn links(targets: &Targets) -> Vec<Trouble> {
         .collect()
 }
 
-/// What follows `n=`, or 0.
+/// The number after `n=`, or 0.
 fn number(path: &str) -> u64 {
     path.split_once("n=").and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
 }

@@ -9,8 +9,8 @@ use super::super::{Asked, Ends, Place, Targets, Trouble};
 use super::heads::noise;
 use super::{BLOCKED, HTML, LONG, PROTOCOL, RESET, SECOND, TIMEOUT, answer, fails};
 
-/// The rules cannot be had: closed (RFC 9309 §2.3.1.4). Where the host never answered at all, its URLs
-/// end with what kept it out of reach.
+/// The rules cannot be fetched, so the host is closed (RFC 9309 §2.3.1.4). URLs of a host that never answered
+/// end with the reason why it could not be reached.
 const CLOSED: Ends = fails(&["host_closed"]);
 
 pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
@@ -127,7 +127,7 @@ fn unreadable(targets: &Targets) -> Vec<Trouble> {
             PROTOCOL,
             vec![send("SSH-2.0-OpenSSH_9.6\r\n\r\n"), Act::Close],
         ),
-        // The first 500 KiB hold, whatever would follow.
+        // The first 500 KiB apply, whatever follows.
         same(
             "bomb",
             "that is a bomb",

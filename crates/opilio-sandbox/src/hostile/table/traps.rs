@@ -1,4 +1,4 @@
-//! Places that make new URLs for ever. None of them ends by itself: the crawler must.
+//! Places that generate new URLs for ever. None of them ends by itself, so the crawler has to stop.
 
 use super::super::act::page;
 use super::super::{Asked, Ends, Targets, Trouble};
