@@ -69,6 +69,7 @@ pub fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
     if report.slowed >= SLOWED_SHOWN {
         lines.push(format!("  slowed by --memory-limit: {}", show_duration(report.slowed)));
     }
+    lines.extend(report.unwritten.as_ref().map(|unwritten| format!("  not written: {unwritten}")));
     lines.extend(left(report));
     lines.extend(closed_hosts(report));
     if closing.is_kept && report.failed() > 0 && report.stopped == Stopped::Finished {

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
 use crate::error::CrawlError;
-use crate::exporter::{self, Rows, Written};
+use crate::exporter::{self, Exporter, Rows, SinkAtWork, Written};
 use crate::fetcher::{ConnectionPlaces, Pool, PoolSetup};
 use crate::memory::MemoryLimit;
 use crate::message::{PoolLink, Remember, ToScheduler};
@@ -75,6 +75,9 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) signals: Option<Signals>,
     pub(crate) history: RunHistory,
     pub(crate) syncing: Syncing,
+    /// In a crawl on one thread, the exporter has one of its own all the same: for tests whose sinks block.
+    #[cfg(test)]
+    pub(crate) sinks_apart: bool,
 }
 
 /// What shards fetch through.
@@ -167,16 +170,17 @@ pub(crate) fn on_own_threads<S: Spider>(
             roads.push(road);
         }
         let Rest { spider, seeds, store, sinks } = rest;
-        let (scheduler, rows, written) = scheduler(hall.clock, &hall.supervisor, hall.behind, store, roads);
+        let (scheduler, ExporterEnds { rows, written, at_work }) =
+            scheduler(hall.clock, &hall.supervisor, hall.behind, store, roads);
         let facts = Facts { outputs: names(&sinks), ..facts };
-        let export = thread("opilio-export", move || exporter::run(sinks, rows, written))?;
+        let exporter = Exporter::new(sinks, at_work);
+        let export = plain_thread("opilio-export", move || exporter.run(rows, written))?;
         let inbox = hall.inbox;
         let store = thread("opilio-scheduler", move || scheduler.run(inbox))?;
-        let ended =
-            conduct(&*spider, hall.supervisor, hall.store.messages, hall.ended, commands, seeds, links).await;
+        let ended = conduct(&*spider, hall.supervisor, hall.store, hall.ended, commands, seeds, links).await;
         drop(arbiters);
         let store = store.await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
-        let export = end_of_export(export).await?;
+        let export = end_of_export(export, &store).await?;
         conclude(&*spider, ended?, store, export, facts)
     })
 }
@@ -187,6 +191,10 @@ pub(crate) async fn here<S: Spider>(
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
     let facts = Facts::of(&plan);
+    #[cfg(test)]
+    let is_apart = plan.sinks_apart;
+    #[cfg(not(test))]
+    let is_apart = false;
     let hall = hall(&mut plan);
     let (parts, rest) = shard_parts(plan, &hall)?;
     let mut links = Vec::new();
@@ -197,14 +205,23 @@ pub(crate) async fn here<S: Spider>(
         roads.push(road);
     }
     let Rest { spider, seeds, store, sinks } = rest;
-    let (scheduler, rows, written) = scheduler(hall.clock, &hall.supervisor, hall.behind, store, roads);
+    let (scheduler, ExporterEnds { rows, written, at_work }) =
+        scheduler(hall.clock, &hall.supervisor, hall.behind, store, roads);
     let facts = Facts { outputs: names(&sinks), ..facts };
-    let export = actix::spawn(exporter::run(sinks, rows, written));
+    let exporter = Exporter::new(sinks, at_work);
+    let export = if is_apart {
+        plain_thread("opilio-export", move || exporter.run(rows, written))?
+    } else {
+        let (tell, told) = oneshot::channel();
+        actix::spawn(async move {
+            let _ = tell.send(exporter.run_here(rows, written).await);
+        });
+        told
+    };
     let store = actix::spawn(scheduler.run(hall.inbox));
-    let ended =
-        conduct(&*spider, hall.supervisor, hall.store.messages, hall.ended, commands, seeds, links).await;
+    let ended = conduct(&*spider, hall.supervisor, hall.store, hall.ended, commands, seeds, links).await;
     let store = store.await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
-    let export = export.await.map_err(|_| CrawlError::Died { name: "exporter" })?;
+    let export = end_of_export(export, &store).await?;
     conclude(&*spider, ended?, store, export, facts)
 }
 
@@ -238,10 +255,16 @@ impl Drop for Arbiters {
     }
 }
 
-/// Waits for the sinks' last word; one that takes nothing (a pipe that nobody reads) is not waited for.
+/// Waits for the sinks' last word. Where the scheduler has given up waiting, since a signal came or it failed
+/// itself, a sink that takes nothing (a pipe that nobody reads) is not waited for: the report says what was not
+/// written.
 async fn end_of_export(
     export: oneshot::Receiver<Result<(), ExportError>>,
+    scheduler: &Result<SchedulerOutcome, FrontierError>,
 ) -> Result<Result<(), ExportError>, CrawlError> {
+    if scheduler.as_ref().is_ok_and(|outcome| outcome.unwritten.is_none()) {
+        return export.await.map_err(|_| CrawlError::Died { name: "exporter" });
+    }
     match tokio::time::timeout(EXPORT_MAX, export).await {
         Ok(ended) => ended.map_err(|_| CrawlError::Died { name: "exporter" }),
         Err(_) => Ok(Ok(())),
@@ -268,7 +291,14 @@ struct Store {
     syncing: Syncing,
 }
 
-/// The scheduler, and the exporter's ends of the two channels between them. The way back has room for
+/// The exporter's ends of the channels between it and the scheduler.
+struct ExporterEnds {
+    rows: mpsc::Receiver<Rows>,
+    written: mpsc::Sender<Written>,
+    at_work: watch::Sender<Option<SinkAtWork>>,
+}
+
+/// The scheduler, and the exporter's ends of the channels between them. The way back has room for
 /// more than the way there can hold, so that neither ever waits for the other.
 fn scheduler(
     clock: Clock,
@@ -276,9 +306,10 @@ fn scheduler(
     behind: BehindDoor,
     store: Store,
     shards: Vec<ShardRoad>,
-) -> (SchedulerLoop, mpsc::Receiver<Rows>, mpsc::Sender<Written>) {
+) -> (SchedulerLoop, ExporterEnds) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
+    let (at_work, sink_at_work) = watch::channel(None);
     let Store { frontier, pages_max, hosts_max, queued, cookies, shapes, before, syncing } = store;
     let scheduler = Scheduler::new(SchedulerSetup {
         frontier,
@@ -291,6 +322,7 @@ fn scheduler(
         shapes,
         before,
         syncing,
+        sink_at_work,
     });
     let ports = SchedulerChannels {
         exporter: Some(rows),
@@ -300,7 +332,8 @@ fn scheduler(
         closed_hosts: behind.closed_hosts,
         hurry: behind.hurry,
     };
-    (SchedulerLoop::new(scheduler, ports, clock), rows_inbox, written)
+    let ends = ExporterEnds { rows: rows_inbox, written, at_work };
+    (SchedulerLoop::new(scheduler, ports, clock), ends)
 }
 
 fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
@@ -480,7 +513,7 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
 async fn conduct<S: Spider>(
     spider: &S,
     supervisor: actix::Addr<Supervisor>,
-    store: mpsc::Sender<ToScheduler>,
+    store: SchedulerSenders,
     mut ended: oneshot::Receiver<Ended>,
     mut commands: mpsc::Receiver<Command>,
     seeds: Vec<Admission>,
@@ -492,14 +525,15 @@ async fn conduct<S: Spider>(
     }
     tracing::info!(spider = spider.name(), seeds = seeds.len(), "the crawl begins");
     hook("opened", || spider.opened());
-    let feeding = actix::spawn(feed(store.clone(), seeds));
+    let feeding = actix::spawn(feed(store.messages.clone(), seeds));
     loop {
         tokio::select! {
             ended = &mut ended => {
                 feeding.abort();
                 if ended.is_err() {
                     // Nobody else tells the store.
-                    let _ = store.send(ToScheduler::Close { counts: None, drained: false }).await;
+                    store.hurry.notify_one();
+                    let _ = store.messages.send(ToScheduler::Close { counts: None, drained: false }).await;
                 }
                 return ended.map_err(|_| died);
             }
@@ -538,7 +572,7 @@ fn conclude<S: Spider>(
 ) -> Result<CrawlReport, CrawlError> {
     // A sink that failed is why the store stopped: it is told first.
     export?;
-    let SchedulerOutcome { stats, failures, totals } = store?;
+    let SchedulerOutcome { stats, failures, totals, unwritten } = store?;
     if let Some(error) = ended.refused {
         return Err(CrawlError::Export(error));
     }
@@ -573,6 +607,7 @@ fn conclude<S: Spider>(
         filtered: stats.filtered.iter().map(|(why, count)| (why.as_str(), *count)).collect(),
         stopped: ended.stopped,
         slowed: ended.slowed,
+        unwritten,
         elapsed: totals.elapsed,
     };
     let before = facts.history.totals;
@@ -623,15 +658,23 @@ where
     F: Future<Output = T>,
     T: Send + 'static,
 {
-    let (tell, told) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .map_err(|source| CrawlError::Thread { name, source })?;
+    plain_thread(name, move || runtime.block_on(make()))
+}
+
+/// Does something on a thread of its own, where it may block.
+fn plain_thread<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<oneshot::Receiver<T>, CrawlError> {
+    let (tell, told) = oneshot::channel();
     std::thread::Builder::new()
         .name(name.into())
         .spawn(move || {
-            let _ = tell.send(runtime.block_on(make()));
+            let _ = tell.send(work());
         })
         .map_err(|source| CrawlError::Thread { name, source })?;
     Ok(told)
@@ -643,5 +686,5 @@ const STORE_CHANNEL: usize = 256;
 const SEEDS_BATCH: usize = 512;
 /// How long a drain may take: the 10 s that a stop is allowed, less what writing takes.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
-/// How long sinks may take to sync after the store has closed.
+/// How long sinks may take to sync after the store has closed, where they have not done so in time.
 const EXPORT_MAX: Duration = Duration::from_millis(500);

@@ -38,6 +38,7 @@ mod robots;
 mod same_content;
 #[cfg(feature = "disk")]
 mod session_ids;
+mod sinks;
 mod sitemaps;
 #[cfg(feature = "disk")]
 mod state;

@@ -74,20 +74,23 @@ pub trait Sink: Send {
         self.begin(position)
     }
 
-    /// Takes one page's rows (perhaps none) and returns the position at their end. The rows may be buffered.
+    /// Takes one page's rows (perhaps none) and returns the position at their end. The rows need not be safe yet: a
+    /// sink may buffer them, or wait for a database.
     ///
     /// # Errors
     /// When the sink cannot take the rows; then none of them is in it.
     fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError>;
 
     /// Hands everything to the operating system (or the database) and returns the position up to which
-    /// everything is there. From then on a kill of this process loses none of it.
+    /// everything is there. From then on a kill of this process loses none of it, and pages are settled up to
+    /// there. The position may lie behind the rows taken; then a [`sync`](Self::sync) follows.
     ///
     /// # Errors
     /// When that fails. The sink still holds the unwritten rows; the next flush tries again.
     fn flush(&mut self) -> Result<u64, ExportError>;
 
-    /// Flushes, and returns when a power cut would lose nothing either.
+    /// Flushes all that was taken, and returns when a power cut would lose nothing either. It may take as long
+    /// as it must: an orderly end waits for it.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).

@@ -47,7 +47,7 @@ pub use admission::SeedError;
 pub use header::{BadHeader, header};
 pub use page::{Answer, BodyShare, Failure, Page, PageFacts};
 pub use pattern::PatternError;
-pub use report::{CrawlReport, FAILURES_MAX, FailureRecord, Stopped};
+pub use report::{CrawlReport, FAILURES_MAX, FailureRecord, Stopped, Unwritten};
 pub use request::{BadUrl, Request, Target};
 pub use scope::{Follow, Hosts, Scope};
 pub use session::{BadSession, Login, Logins, Session, is_credential, log_in};

@@ -69,9 +69,35 @@ pub struct CrawlReport {
     /// How long less was started than could have been, since memory was near its limit; in this run.
     #[serde(rename = "slowed_ms", serialize_with = "as_millis")]
     pub slowed: Duration,
+    /// A sink was not done when the time of a crawl that was interrupted was up; `None` for every other crawl.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unwritten: Option<Unwritten>,
     /// How long the crawl ran, all runs together; the time between them does not count.
     #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
     pub elapsed: Duration,
+}
+
+/// What a sink had before it when it was waited for no longer.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Unwritten {
+    /// Which sink was at work; empty if none was.
+    pub sink: String,
+    /// Pages whose rows it had not written: they count as left. 0 when all is written, and only the disk has
+    /// not said that it has it.
+    pub pages: u64,
+    /// Bytes of their rows.
+    pub bytes: u64,
+}
+
+impl fmt::Display for Unwritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sink, pages, bytes } = self;
+        let sink = if sink.is_empty() { "the output" } else { sink };
+        match pages {
+            0 => write!(f, "{sink} is written, and was not synced in time"),
+            _ => write!(f, "{sink} did not take {} ({bytes} bytes) in time", plural(*pages, "page", "pages")),
+        }
+    }
 }
 
 impl CrawlReport {
@@ -166,6 +192,9 @@ impl fmt::Display for CrawlReport {
         if *other_step > 0 {
             let urls = plural(*other_step, "URL", "URLs");
             write!(f, "; {urls} requested again with another step (the first one counts)")?;
+        }
+        if let Some(unwritten) = &self.unwritten {
+            write!(f, "; {unwritten}")?;
         }
         if let Some(first) = self.failures.first().filter(|_| self.pages == 0) {
             write!(f, "; {first}")?;

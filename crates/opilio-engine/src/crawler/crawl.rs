@@ -58,7 +58,8 @@ impl Handle {
     }
 
     /// Starts nothing more; what is under way ends, everything is written, the report says
-    /// `interrupted`. Takes 10 s at the most.
+    /// `interrupted`. Takes 10 s at the most, and says in the report what a sink did not take in that time. Of a
+    /// crawl that waits for its sinks it ends the waiting.
     pub fn stop(&self) {
         let _ = self.commands.try_send(Command::Stop(Stopped::Interrupted));
     }

@@ -124,6 +124,8 @@ pub struct Crawler<S: Spider> {
     /// Which actor panics, and when.
     #[cfg(test)]
     fault: Option<(&'static str, Duration)>,
+    #[cfg(test)]
+    sinks_apart: bool,
 }
 
 impl<S: Spider> Crawler<S> {
@@ -173,6 +175,8 @@ impl<S: Spider> Crawler<S> {
             seed: None,
             #[cfg(test)]
             fault: None,
+            #[cfg(test)]
+            sinks_apart: false,
         }
     }
 
@@ -180,6 +184,14 @@ impl<S: Spider> Crawler<S> {
     #[cfg(test)]
     pub(crate) fn fault(mut self, actor: &'static str, after: Duration) -> Self {
         self.fault = Some((actor, after));
+        self
+    }
+
+    /// Gives the exporter a thread of its own in a crawl that runs here: its sinks may block, and virtual time
+    /// goes on.
+    #[cfg(test)]
+    pub(crate) fn sinks_apart(mut self) -> Self {
+        self.sinks_apart = true;
         self
     }
 

@@ -178,6 +178,8 @@ impl<S: Spider> Crawler<S> {
             signals,
             history,
             syncing,
+            #[cfg(test)]
+            sinks_apart: self.sinks_apart,
         };
         Ok((plan, progress))
     }

@@ -1,8 +1,18 @@
-//! The exporter: sinks on a thread of their own, told in numbered batches what to write.
+//! The exporter: sinks on a plain thread of their own, told in numbered batches what to write.
+//!
+//! A sink may block there for as long as it likes. What it has *taken* is not yet *safe*: a batch counts as written
+//! when every sink has said, by a flush or a sync, that all rows up to the batch's end are where a kill takes none
+//! of them ([`Prefix`]).
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::sync::Arc;
 
 use opilio_core::SinkPosition;
-use opilio_export::{ExportError, Sink};
-use tokio::sync::mpsc;
+use opilio_export::{ExportError, Prefix, Sink};
+use tokio::sync::{mpsc, watch};
 
 /// Rows of all pages of one batch, a buffer a sink.
 pub(crate) struct Rows {
@@ -12,7 +22,7 @@ pub(crate) struct Rows {
     pub(crate) sync: bool,
 }
 
-/// All rows up to this number are with the operating system.
+/// All rows up to this number are safe: with the operating system, or the database.
 pub(crate) struct Written {
     pub(crate) sequence: u64,
     pub(crate) positions: Vec<SinkPosition>,
@@ -20,41 +30,152 @@ pub(crate) struct Written {
     pub(crate) synced: bool,
 }
 
-/// Writes until the store hangs up; then syncs.
-///
-/// # Errors
-/// When a sink fails. The store sees its channel close and stops the crawl.
-pub(crate) async fn run(
-    mut sinks: Vec<Box<dyn Sink>>,
-    mut inbox: mpsc::Receiver<Rows>,
-    written: mpsc::Sender<Written>,
-) -> Result<(), ExportError> {
-    let mut batches = Vec::new();
-    while inbox.recv_many(&mut batches, BATCHES_MAX).await > 0 {
-        let mut sequence = 0;
-        let mut synced = false;
-        for batch in batches.drain(..) {
-            synced |= batch.sync;
-            for (sink, rows) in sinks.iter_mut().zip(batch.rows) {
-                if !rows.is_empty() {
-                    sink.append(&rows)?;
-                }
+/// Which sink is at work, and at what: whom the others wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SinkAtWork {
+    pub(crate) sink: Arc<str>,
+    pub(crate) step: &'static str,
+}
+
+/// The sinks, and how far each has come.
+pub(crate) struct Exporter {
+    sinks: Vec<Box<dyn Sink>>,
+    prefix: Prefix,
+    /// Where each sink stands after what it has taken.
+    taken: Vec<u64>,
+    /// The last number that came in.
+    sequence: u64,
+    at_work: watch::Sender<Option<SinkAtWork>>,
+}
+
+impl Exporter {
+    /// Sinks that have begun.
+    pub(crate) fn new(sinks: Vec<Box<dyn Sink>>, at_work: watch::Sender<Option<SinkAtWork>>) -> Self {
+        Self { sinks, prefix: Prefix::new([]), taken: Vec::new(), sequence: 0, at_work }
+    }
+
+    /// Writes until the scheduler hangs up; then syncs. Blocks its thread while a sink does.
+    ///
+    /// # Errors
+    /// When a sink fails. The scheduler sees its channel close and stops the crawl.
+    pub(crate) fn run(
+        mut self,
+        mut inbox: mpsc::Receiver<Rows>,
+        written: mpsc::Sender<Written>,
+    ) -> Result<(), ExportError> {
+        self.begin()?;
+        let mut batches = Vec::new();
+        while inbox.blocking_recv_many(&mut batches, BATCHES_MAX) > 0 {
+            let safe = self.write(&mut batches, inbox.is_empty())?;
+            if let Some(safe) = safe
+                && written.blocking_send(safe).is_err()
+            {
+                break;
             }
-            sequence = batch.sequence;
         }
-        let mut positions = Vec::with_capacity(sinks.len());
-        for sink in &mut sinks {
-            let position = if synced { sink.sync()? } else { sink.flush()? };
-            positions.push(SinkPosition { position, sink: sink.name() });
+        if let Some(safe) = self.make_safe(true)? {
+            let _ = written.blocking_send(safe);
         }
-        if written.send(Written { sequence, positions, synced }).await.is_err() {
-            break;
-        }
+        Ok(())
     }
-    for sink in &mut sinks {
-        sink.sync()?;
+
+    /// The same as a task, for a crawl that runs on one thread: a sink that blocks holds up all of it.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(crate) async fn run_here(
+        mut self,
+        mut inbox: mpsc::Receiver<Rows>,
+        written: mpsc::Sender<Written>,
+    ) -> Result<(), ExportError> {
+        self.begin()?;
+        let mut batches = Vec::new();
+        while inbox.recv_many(&mut batches, BATCHES_MAX).await > 0 {
+            let safe = self.write(&mut batches, inbox.is_empty())?;
+            if let Some(safe) = safe
+                && written.send(safe).await.is_err()
+            {
+                break;
+            }
+        }
+        if let Some(safe) = self.make_safe(true)? {
+            let _ = written.send(safe).await;
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Notes where each sink begins: one without rows yet tells it by a flush.
+    fn begin(&mut self) -> Result<(), ExportError> {
+        for at in 0..self.sinks.len() {
+            let position = self.call(at, "flush", |sink| sink.flush())?;
+            self.taken.push(position);
+        }
+        let positions = self.sinks.iter().zip(&self.taken);
+        self.prefix = Prefix::new(
+            positions.map(|(sink, position)| SinkPosition { sink: sink.name(), position: *position }),
+        );
+        Ok(())
+    }
+
+    /// Gives batches to the sinks, and tells what is safe by then. `is_last`: nothing more waits, so whatever
+    /// a flush leaves unsafe is synced, or its leases would wait for a page that may never come.
+    fn write(&mut self, batches: &mut Vec<Rows>, is_last: bool) -> Result<Option<Written>, ExportError> {
+        let mut sync = false;
+        for batch in batches.drain(..) {
+            sync |= batch.sync;
+            self.sequence = batch.sequence;
+            let mut rows = batch.rows.into_iter();
+            for at in 0..self.sinks.len() {
+                if let Some(rows) = rows.next().filter(|rows| !rows.is_empty()) {
+                    self.taken[at] = self.call(at, "write", |sink| sink.append(&rows))?;
+                }
+                self.prefix.appended(at, self.taken[at]);
+            }
+        }
+        let safe = self.make_safe(sync)?;
+        if !is_last || self.prefix.pending() == 0 {
+            return Ok(safe);
+        }
+        Ok(self.make_safe(true)?.or(safe))
+    }
+
+    /// Flushes or syncs the sinks, and tells what is safe by then, if that is more than before.
+    fn make_safe(&mut self, sync: bool) -> Result<Option<Written>, ExportError> {
+        for at in 0..self.sinks.len() {
+            let safe = match sync {
+                true => self.call(at, "sync", |sink| sink.sync())?,
+                false => self.call(at, "flush", |sink| sink.flush())?,
+            };
+            if sync && safe < self.taken[at] {
+                return Err(self.lost(at, safe));
+            }
+            self.prefix.flushed(at, safe);
+        }
+        if self.sinks.is_empty() {
+            let (sequence, positions) = (self.sequence, Vec::new());
+            return Ok((sequence > 0).then_some(Written { sequence, positions, synced: sync }));
+        }
+        let advance = self.prefix.advance();
+        Ok(advance.map(|advance| Written {
+            sequence: advance.below,
+            positions: advance.positions,
+            synced: sync,
+        }))
+    }
+
+    fn call<T>(&mut self, at: usize, step: &'static str, call: impl FnOnce(&mut dyn Sink) -> T) -> T {
+        let sink = &mut self.sinks[at];
+        self.at_work.send_replace(Some(SinkAtWork { sink: sink.name(), step }));
+        let result = call(&mut **sink);
+        self.at_work.send_replace(None);
+        result
+    }
+
+    /// A sink that has synced, and does not have what it took.
+    fn lost(&self, at: usize, safe: u64) -> ExportError {
+        let words = format!("after a sync it has {safe} of {} that it took", self.taken[at]);
+        ExportError::of_write(&self.sinks[at].name(), io::Error::other(words))
+    }
 }
 
 /// Batches that are flushed together at the most; also the capacity of the channel.

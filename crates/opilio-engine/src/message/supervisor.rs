@@ -14,6 +14,8 @@ pub(crate) enum FromScheduler {
     Over(Stopped),
     /// The store or a sink failed: the crawl cannot go on.
     Broken,
+    /// Nothing was written for some seconds: a sink is waited for.
+    SinkIsLate,
     /// Closed: the last message.
     Closed,
 }

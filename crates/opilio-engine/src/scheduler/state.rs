@@ -7,6 +7,7 @@
 
 mod leasing;
 mod pages;
+mod sinks;
 mod tally;
 
 use std::collections::{HashSet, VecDeque};
@@ -16,10 +17,11 @@ use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits, Ledger, L
 use opilio_core::{Host, SinkPosition, Timestamp};
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
 use opilio_spider::known::KnownSteps;
-use opilio_spider::{FAILURES_MAX, Hosts, Stopped};
+use opilio_spider::{FAILURES_MAX, Hosts, Stopped, Unwritten};
+use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::exporter::{Rows, Written};
+use crate::exporter::{Rows, SinkAtWork, Written};
 use crate::message::{
     Assign, Errand, ErrandResult, FromScheduler, Parsed, Passivated, Remember, Settled, ToScheduler,
 };
@@ -29,6 +31,7 @@ use crate::scheduler::names::Names;
 use crate::settings::Settings;
 use leasing::Decisions;
 use pages::PageBatch;
+use sinks::SinkWatch;
 use tally::Tally;
 
 /// What a scheduler needs to begin.
@@ -43,6 +46,7 @@ pub(crate) struct SchedulerSetup {
     pub(crate) shapes: HashSet<u64>,
     pub(crate) before: Totals,
     pub(crate) syncing: Syncing,
+    pub(crate) sink_at_work: watch::Receiver<Option<SinkAtWork>>,
 }
 
 /// The scope that what earlier runs queued has to be in.
@@ -57,6 +61,8 @@ pub(crate) struct SchedulerOutcome {
     /// The oldest [`FAILURES_MAX`] of them.
     pub(crate) failures: Vec<Failure>,
     pub(crate) totals: Totals,
+    /// A sink was not waited for to the end.
+    pub(crate) unwritten: Option<Unwritten>,
 }
 
 /// All that has come in since the last turn.
@@ -114,6 +120,7 @@ pub(crate) struct Scheduler {
     phase: SchedulerPhase,
     /// Rows that the exporter has not been given.
     rows: VecDeque<Rows>,
+    sinks: SinkWatch,
     effects: Vec<Effect>,
 }
 
@@ -152,12 +159,16 @@ impl Scheduler {
             decisions: Decisions::default(),
             phase: SchedulerPhase::Seeding,
             rows: VecDeque::new(),
+            sinks: SinkWatch::new(setup.sink_at_work),
             effects: Vec::new(),
         }
     }
 
     /// Takes one turn with what has come in, and empties it.
     pub(crate) fn handle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), FrontierError> {
+        if self.takes_on() || !turn.written.is_empty() {
+            self.sinks.moved(now);
+        }
         for written in turn.written.drain(..) {
             self.settle(now, written)?;
         }
@@ -166,7 +177,8 @@ impl Scheduler {
             // remembered then replaces this.
             self.ledger.handle(now, LedgerInput::Memo { host, memo: memory });
         }
-        if turn.hurry {
+        // When nobody is left who could say that the run is to end soon, it is.
+        if turn.hurry || turn.is_last {
             turn.hurry = false;
             self.ledger.handle(now, LedgerInput::Hurry);
         }
@@ -179,7 +191,9 @@ impl Scheduler {
         if (turn.is_last || turn.exporter_ended) && !self.is_closing() {
             self.phase = SchedulerPhase::Closing { drained: false };
         }
-        self.close(now, turn.exporter_ended)
+        self.close(now, turn.exporter_ended)?;
+        self.say_who_is_waited_for(now);
+        Ok(())
     }
 
     /// Whether more may be taken on: messages are received, and hosts are given leases.
@@ -196,7 +210,7 @@ impl Scheduler {
     pub(crate) fn wake_at(&self) -> Option<Timestamp> {
         match self.takes_on() {
             true => self.frontier.next_due().into_iter().chain(self.ledger.sync_due()).min(),
-            false => self.ledger.waits_until(),
+            false => self.ledger.waits_until().into_iter().chain([self.sinks.says_at()]).min(),
         }
     }
 
@@ -227,7 +241,8 @@ impl Scheduler {
     pub(crate) fn outcome(&self, now: Timestamp) -> Result<SchedulerOutcome, FrontierError> {
         let stats = self.frontier.stats();
         let failures = self.frontier.failures(0, FAILURES_MAX)?;
-        Ok(SchedulerOutcome { stats, failures, totals: self.totals(now) })
+        let unwritten = self.sinks.unwritten.clone();
+        Ok(SchedulerOutcome { stats, failures, totals: self.totals(now), unwritten })
     }
 
     /// Takes in one batch of messages, and hands out what hosts have room for.
@@ -411,11 +426,7 @@ impl Scheduler {
             return Ok(());
         }
         if !exporter_ended {
-            if self.ledger.is_all_written() {
-                tracing::warn!("the output is written, but the disk has not said in time that it has it");
-            } else {
-                tracing::warn!("a sink did not take its rows in time: their pages count as left");
-            }
+            self.give_up_waiting();
         }
         let mut totals = self.totals(now);
         if self.frontier.stats().left == 0 {

@@ -79,6 +79,8 @@ pub(crate) struct Supervisor {
     shards: Vec<Shard>,
     books: Books,
     phase: Phase,
+    /// A sink was waited for, since it was last asked.
+    sink_is_late: bool,
     died: Option<&'static str>,
     refused: Option<ExportError>,
 }
@@ -143,6 +145,7 @@ impl Supervisor {
                 shards: Vec::new(),
                 books: Books::default(),
                 phase: Phase::Running,
+                sink_is_late: false,
                 died: None,
                 refused: None,
             }
@@ -161,12 +164,28 @@ impl Supervisor {
         for shard in &self.shards {
             shard.drain.send(Drain);
         }
-        ctx.run_later(self.setup.drain_max, |supervisor, _| {
-            if let Phase::Draining(stopped) = supervisor.phase {
-                tracing::warn!("what is under way did not end in time and is given up");
-                supervisor.close(stopped);
-            }
-        });
+        self.sink_is_late = false;
+        ctx.run_later(self.setup.drain_max, Self::give_up_draining);
+    }
+
+    /// Stops, or, where an end is under way already, ends it without waiting for sinks any longer than its time.
+    fn ordered_to_stop(&mut self, ctx: &mut Context<Self>, stopped: Stopped) {
+        match self.phase {
+            Phase::Running => self.stop(ctx, stopped),
+            Phase::Draining(_) => self.phase = Phase::Draining(stopped),
+            Phase::Closing(_) => self.setup.port.hurry(),
+        }
+    }
+
+    /// What is under way had its time. An orderly end waits as long as a sink holds it up.
+    fn give_up_draining(&mut self, ctx: &mut Context<Self>) {
+        let Phase::Draining(stopped) = self.phase else { return };
+        if stopped != Stopped::Interrupted && std::mem::take(&mut self.sink_is_late) {
+            ctx.run_later(self.setup.drain_max, Self::give_up_draining);
+            return;
+        }
+        tracing::warn!("what is under way did not end in time and is given up");
+        self.close(stopped);
     }
 
     /// Nothing is waited for any more: the store writes down what it has.
@@ -175,6 +194,9 @@ impl Supervisor {
             self.phase = Phase::Closing(stopped);
             let drained = self.shards.iter().all(|shard| shard.drained);
             self.setup.port.send(ToScheduler::Close { counts: Some(self.counts()), drained });
+        }
+        // An orderly end waits for the sinks.
+        if stopped == Stopped::Interrupted {
             self.setup.port.hurry();
         }
     }
@@ -242,8 +264,11 @@ impl Supervisor {
                 tracing::warn!("stopping: what is under way may end (within 10 s); once more stops at once");
                 self.stop(ctx, Stopped::Interrupted);
             }
-            Phase::Draining(stopped) => self.close(stopped),
-            Phase::Closing(_) => {}
+            Phase::Draining(stopped) => {
+                self.close(stopped);
+                self.setup.port.hurry();
+            }
+            Phase::Closing(_) => self.setup.port.hurry(),
         }
     }
 
@@ -317,7 +342,7 @@ impl Handler<Command> for Supervisor {
                     }
                 }
             }
-            Command::Stop(stopped) => self.stop(ctx, stopped),
+            Command::Stop(stopped) => self.ordered_to_stop(ctx, stopped),
             Command::Abort => {
                 self.stop(ctx, Stopped::Interrupted);
                 self.close(Stopped::Interrupted);
@@ -333,6 +358,7 @@ impl Handler<FromScheduler> for Supervisor {
         match news {
             FromScheduler::Books(books) => self.books = books,
             FromScheduler::Over(stopped) => self.stop(ctx, stopped),
+            FromScheduler::SinkIsLate => self.sink_is_late = true,
             FromScheduler::Broken | FromScheduler::Closed => self.end(),
         }
     }

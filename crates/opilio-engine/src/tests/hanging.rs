@@ -98,6 +98,8 @@ fn a_sink_that_hangs_keeps_nobody_from_stopping_and_has_each_page_once_in_the_en
     assert_eq!(report.stopped, Stopped::Interrupted);
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(report.pages <= 30 && report.left >= 470, "{report:?}");
+    let unwritten = report.unwritten.as_ref().unwrap();
+    assert!(unwritten.pages > 0 && unwritten.bytes > 0 && path.ends_with(&*unwritten.sink), "{unwritten:?}");
     // The crawl ran ahead of it by no more than it may: pages before the sinks, in flight, parsed.
     assert!(report.requests < 400, "{}", report.requests);
 

@@ -76,7 +76,8 @@ pub enum LedgerInput {
     Committed,
     /// The sinks have written everything up to this number.
     Written(u64),
-    /// The run is to close; from now on the sinks have a limited time.
+    /// The run is to end soon; from now on the sinks have a limited time. Without it they have as long as they
+    /// need.
     Hurry,
     /// The crawl waits for the sinks now.
     Waiting,
@@ -130,7 +131,7 @@ pub struct Ledger<T> {
 /// How long the sinks are waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Close {
-    /// The latest end of the wait, once the run is to close.
+    /// The latest end of the wait, once the run is to end soon.
     until: Option<Timestamp>,
     /// A batch could not be handed over any more. Later ones must not be either, since the sequence is a
     /// prefix.
@@ -174,7 +175,7 @@ impl<T: Default> Ledger<T> {
             LedgerInput::Written(sequence) => {
                 debug_assert!(sequence <= self.handed, "the sinks have written what they were not given");
                 self.written = self.written.max(sequence.min(self.handed));
-                if self.close.closing && self.is_all_written() {
+                if self.close.closing && self.close.until.is_some() && self.is_all_written() {
                     // Now the wait is for the disk.
                     self.close.until = Some(now + SYNC_MAX);
                 }
@@ -185,7 +186,6 @@ impl<T: Default> Ledger<T> {
             LedgerInput::Waiting => self.close.cut_off |= self.close.until.is_some_and(|until| now >= until),
             LedgerInput::Close => {
                 self.close.closing = true;
-                self.close.until.get_or_insert(now + CLOSE_MAX);
             }
         }
         if !self.planted.is_sabotaged() {
@@ -281,7 +281,13 @@ impl<T: Default> Ledger<T> {
         self.sync_due
     }
 
-    /// The latest end of the wait for the sinks, once the run is to close.
+    /// The pages handed over and not settled, and the bytes of their rows.
+    #[must_use]
+    pub fn before_sinks(&self) -> (usize, usize) {
+        (self.pages, self.rows_bytes)
+    }
+
+    /// The latest end of the wait for the sinks, once the run is to end soon.
     #[must_use]
     pub fn waits_until(&self) -> Option<Timestamp> {
         self.close.until

@@ -197,16 +197,31 @@ fn a_sink_that_takes_nothing_is_waited_for_until_the_run_may_close_no_longer() {
 }
 
 #[test]
-fn a_run_that_closes_waits_for_the_sinks_and_then_for_their_disk() {
+fn a_run_that_is_to_end_soon_waits_a_while_for_the_sinks_and_then_for_their_disk() {
     let mut ledger = Ledger::<Leases>::new(Syncing::AtTheEnd);
     ledger.hand_over(1, 0, vec![LeaseId(1)]);
     ledger.hand_over(1, 0, vec![LeaseId(2)]);
     ledger.handle(at(0), LedgerInput::Close);
+    assert_eq!(ledger.waits_until(), None, "an orderly end waits as long as they take");
+    ledger.handle(at(0), LedgerInput::Hurry);
     assert_eq!(ledger.waits_until(), Some(at(1_500)));
     ledger.handle(at(1_000), LedgerInput::Written(1));
     assert_eq!(ledger.waits_until(), Some(at(1_500)), "one is not written");
     ledger.handle(at(1_200), LedgerInput::Written(2));
     assert_eq!((ledger.waits_until(), ledger.is_all_written()), (Some(at(3_200)), true));
+}
+
+#[test]
+fn an_orderly_end_waits_for_the_sinks_however_long_they_take() {
+    let mut ledger = Ledger::<Leases>::new(Syncing::AtTheEnd);
+    ledger.hand_over(3, 700, vec![LeaseId(1)]);
+    ledger.handle(at(0), LedgerInput::Close);
+    ledger.handle(at(86_400_000), LedgerInput::Waiting);
+    assert!(!ledger.is_cut_off());
+    assert_eq!((ledger.before_sinks(), ledger.waits_until()), ((3, 700), None));
+    ledger.handle(at(86_400_000), LedgerInput::Written(1));
+    assert!(ledger.next_settled().is_some() && ledger.is_all_written());
+    assert_eq!((ledger.before_sinks(), ledger.waits_until()), ((0, 0), None));
 }
 
 #[test]

@@ -32,6 +32,7 @@ impl Rig {
             shapes: HashSet::new(),
             before: Totals::default(),
             syncing,
+            sink_at_work: tokio::sync::watch::channel(None).1,
         });
         Self { scheduler, now: Timestamp::EPOCH, turn: Turn::default() }
     }
@@ -216,7 +217,7 @@ fn a_sink_that_takes_nothing_holds_up_the_end_for_its_time_and_no_longer() {
     let mut rig = Rig::new(2);
     let work = leased(&mut rig, 140);
     rig.turn((0..128).map(|n| page(&work, n)).collect());
-    assert!(rig.scheduler.may_hurry() && rig.scheduler.wake_at().is_none());
+    assert!(rig.scheduler.may_hurry());
     rig.turn.hurry = true;
     rig.turn(Vec::new());
     rig.now = rig.scheduler.wake_at().unwrap();
@@ -241,6 +242,43 @@ fn a_run_that_closes_settles_what_is_written_and_ends_with_the_exporter() {
     let outcome = rig.scheduler.outcome(rig.now).unwrap();
     assert_eq!((outcome.stats.pages, outcome.totals.items), (2, 2));
     assert!(outcome.totals.finished_unix_ms.is_none(), "it is in the note, for the next run");
+}
+
+#[test]
+fn an_orderly_end_waits_for_a_sink_however_long_it_takes_and_says_so() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 2);
+    rig.turn(vec![page(&work, 0), page(&work, 1), last(), close()]);
+    for _ in 0..1_000 {
+        rig.now = rig.scheduler.wake_at().unwrap();
+        let effects = rig.turn(Vec::new());
+        assert!(matches!(&effects[..], [Effect::TryTell(FromScheduler::SinkIsLate)]), "{effects:?}");
+    }
+    assert!(rig.now >= Timestamp::from_secs(3_600) && !rig.scheduler.is_closed());
+    assert_eq!((rig.take_rows().len(), rig.write(1).len()), (1, 2));
+    rig.now = rig.scheduler.wake_at().unwrap();
+    rig.turn(Vec::new());
+    assert!(!rig.scheduler.is_closed(), "its disk is waited for, too");
+    rig.turn.exporter_ended = true;
+    rig.turn(Vec::new());
+    let outcome = rig.scheduler.outcome(rig.now).unwrap();
+    assert_eq!((outcome.stats.pages, outcome.unwritten), (2, None));
+}
+
+#[test]
+fn an_end_that_is_hurried_waits_a_while_and_says_what_was_not_written() {
+    let mut rig = Rig::new(2);
+    let work = leased(&mut rig, 2);
+    rig.turn(vec![page(&work, 0), page(&work, 1), last(), close()]);
+    assert!(rig.scheduler.may_hurry());
+    rig.turn.hurry = true;
+    rig.turn(Vec::new());
+    assert!(!rig.scheduler.is_closed() && !rig.scheduler.may_hurry());
+    rig.now = rig.scheduler.wake_at().unwrap();
+    rig.turn(Vec::new());
+    let outcome = rig.scheduler.outcome(rig.now).unwrap();
+    let unwritten = outcome.unwritten.unwrap();
+    assert_eq!((unwritten.pages, unwritten.bytes, outcome.stats.left), (2, 6, 2));
 }
 
 #[test]

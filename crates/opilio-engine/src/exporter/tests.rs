@@ -1,0 +1,88 @@
+//! What counts as written, with sinks that take rows long before they are safe.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use super::*;
+
+/// Takes rows at once; a flush makes all but the last `behind` bytes safe, a sync everything, unless it lies.
+struct Slow {
+    name: &'static str,
+    taken: u64,
+    behind: u64,
+    lies: bool,
+}
+
+fn slow(name: &'static str, behind: u64) -> Box<dyn Sink> {
+    Box::new(Slow { name, taken: 0, behind, lies: false })
+}
+
+impl Sink for Slow {
+    fn name(&self) -> Arc<str> {
+        self.name.into()
+    }
+    fn begin(&mut self, position: u64) -> Result<(), ExportError> {
+        self.taken = position;
+        Ok(())
+    }
+    fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError> {
+        self.taken += rows.len() as u64;
+        Ok(self.taken)
+    }
+    fn flush(&mut self) -> Result<u64, ExportError> {
+        Ok(self.taken.saturating_sub(self.behind))
+    }
+    fn sync(&mut self) -> Result<u64, ExportError> {
+        if self.lies { self.flush() } else { Ok(self.taken) }
+    }
+}
+
+fn exporter(sinks: Vec<Box<dyn Sink>>) -> Exporter {
+    let mut exporter = Exporter::new(sinks, watch::channel(None).0);
+    exporter.begin().unwrap();
+    exporter
+}
+
+fn batch(sequence: u64, rows: [&[u8]; 2]) -> Rows {
+    Rows { sequence, rows: rows.map(<[u8]>::to_vec).into(), sync: false }
+}
+
+fn told(written: Option<Written>) -> Option<(u64, Vec<u64>, bool)> {
+    let positions = |at: Vec<SinkPosition>| at.into_iter().map(|at| at.position).collect();
+    written.map(|written| (written.sequence, positions(written.positions), written.synced))
+}
+
+#[test]
+fn what_is_taken_counts_as_written_when_it_is_safe_with_every_sink() {
+    let mut exporter = exporter(vec![slow("fast", 0), slow("behind", 3)]);
+    let first =
+        exporter.write(&mut vec![batch(1, [b"12", b"12"]), batch(2, [b"34", b"345"])], false).unwrap();
+    assert_eq!(told(first), Some((1, vec![2, 2], false)), "of the second batch `behind` has nothing safe");
+    let second = exporter.write(&mut vec![batch(3, [b"5", b""])], false).unwrap();
+    assert_eq!(told(second), None, "and no more by another page without rows");
+    let third = exporter.write(&mut vec![batch(4, [b"", b"678"])], false).unwrap();
+    assert_eq!(told(third), Some((3, vec![5, 5], false)));
+}
+
+#[test]
+fn what_a_flush_leaves_unsafe_is_synced_when_nothing_more_waits() {
+    let mut exporter = exporter(vec![slow("fast", 0), slow("behind", 3)]);
+    let safe = exporter.write(&mut vec![batch(1, [b"12", b"12"])], true).unwrap();
+    assert_eq!(told(safe), Some((1, vec![2, 2], true)));
+}
+
+#[test]
+fn a_sink_that_has_synced_and_has_not_what_it_took_is_an_error() {
+    let lies: Box<dyn Sink> = Box::new(Slow { name: "lies", taken: 0, behind: 3, lies: true });
+    let mut exporter = exporter(vec![slow("fast", 0), lies]);
+    let error = exporter.write(&mut vec![batch(1, [b"1", b"12345"])], true).map(told).unwrap_err();
+    assert_eq!(error.to_string(), "write to lies");
+    let why = std::error::Error::source(&error).unwrap().to_string();
+    assert_eq!(why, "after a sync it has 2 of 5 that it took");
+}
+
+#[test]
+fn a_crawl_without_sinks_waits_for_none() {
+    let mut exporter = exporter(Vec::new());
+    let written = exporter.write(&mut vec![batch(1, [b"", b""]), batch(2, [b"", b""])], true).unwrap();
+    assert_eq!(told(written), Some((2, Vec::new(), false)));
+}
