@@ -30,9 +30,14 @@ impl ParseBacklog {
         WaitingPage(self.clone())
     }
 
+    /// How many there are.
+    pub(crate) fn pages(&self) -> u32 {
+        self.pages.load(Ordering::Acquire)
+    }
+
     /// Whether parsing is so far behind that fetching should wait for it.
     pub(crate) fn is_full(&self) -> bool {
-        self.pages.load(Ordering::Acquire) >= PAGES_MAX
+        self.pages() >= PAGES_MAX
     }
 }
 

@@ -28,7 +28,7 @@ use crate::error::CrawlError;
 use crate::exporter::{self, Exporter, Rows, SinkAtWork, Written};
 use crate::fetcher::{ConnectionPlaces, Pool, PoolSetup};
 use crate::memory::MemoryLimit;
-use crate::message::{PoolLink, Remember, ToScheduler};
+use crate::message::{PartSnapshot, PoolLink, Remember, ToScheduler};
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
 use crate::run_history::{RunHistory, Totals};
@@ -141,6 +141,7 @@ struct Hall {
 struct BehindDoor {
     closed_hosts: mpsc::Receiver<Remember>,
     hurry: Arc<Notify>,
+    questions: mpsc::Receiver<oneshot::Sender<PartSnapshot>>,
 }
 
 /// Runs a crawl on threads of its own and returns when it is over.
@@ -331,6 +332,7 @@ fn scheduler(
         shards,
         closed_hosts: behind.closed_hosts,
         hurry: behind.hurry,
+        questions: behind.questions,
     };
     let ends = ExporterEnds { rows: rows_inbox, written, at_work };
     (SchedulerLoop::new(scheduler, ports, clock), ends)
@@ -341,7 +343,8 @@ fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
     let (messages, inbox) = mpsc::channel(STORE_CHANNEL);
     let (closed, closed_hosts) = mpsc::channel(STORE_CHANNEL);
     let hurry = Arc::new(Notify::new());
-    let store = SchedulerSenders { messages, closed_hosts: closed, hurry: hurry.clone() };
+    let (ask, questions) = mpsc::channel(QUESTIONS);
+    let store = SchedulerSenders { messages, closed_hosts: closed, hurry: hurry.clone(), questions: ask };
     let (tell, ended) = oneshot::channel();
     let setup = SupervisorSetup {
         clock,
@@ -360,7 +363,7 @@ fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
         supervisor: Supervisor::start(setup),
         store,
         inbox,
-        behind: BehindDoor { closed_hosts, hurry },
+        behind: BehindDoor { closed_hosts, hurry, questions },
         ended,
     }
 }
@@ -479,8 +482,11 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
         death: DeathWatch::new("spider runner", died.clone()),
         refused: Outbox::new(supervisor.clone().recipient()),
     };
-    let runner = Outbox::new(SpiderRunner::start(setup).recipient());
+    let runner = SpiderRunner::start(setup);
+    let runner_status = runner.clone().recipient();
+    let runner = Outbox::new(runner.recipient());
     let (lend, slots, take) = (pool.clone().recipient(), pool.clone().recipient(), pool.clone().recipient());
+    let pool_status = pool.clone().recipient();
     let pool = PoolLink { slots: pool.clone().recipient(), fetches: Outbox::new(pool.recipient()) };
     let actor = Shard::start(ShardSetup {
         context: Box::new(move |gone| ShardContext {
@@ -500,7 +506,14 @@ fn start_shard<S: Spider>(parts: ShardParts<S>) -> Result<(ShardLink, ShardRoad)
         reports: supervisor.recipient(),
         death: DeathWatch::new("shard", died),
     });
-    let link = ShardLink { drain: actor.clone().recipient(), lend, slots, take, watch };
+    let link = ShardLink {
+        drain: actor.clone().recipient(),
+        lend,
+        slots,
+        take,
+        watch,
+        status: [actor.clone().recipient(), pool_status, runner_status],
+    };
     let road = ShardRoad {
         assign: actor.clone().recipient(),
         settled: actor.clone().recipient(),
@@ -682,6 +695,8 @@ fn plain_thread<T: Send + 'static>(
 
 /// Messages that wait for the store at the most; beyond, the shards start nothing more.
 const STORE_CHANNEL: usize = 256;
+/// Questions to the scheduler that wait at the most.
+const QUESTIONS: usize = 8;
 /// Seeds that travel together.
 const SEEDS_BATCH: usize = 512;
 /// How long a drain may take: the 10 s that a stop is allowed, less what writing takes.

@@ -42,6 +42,7 @@ pub use job::{EachPage, Job, crawl};
 /// The least that a crawl can be limited to: see [`Crawler::memory_limit`].
 pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
 
+pub use message::{HostStatus, OrderAnswer, PartSnapshot, Snapshot};
 #[cfg(feature = "disk")]
 pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};

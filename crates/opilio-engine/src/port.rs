@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::message::{Parsed, Remember, ShardCounts, ToScheduler};
+use crate::message::{Parsed, PartSnapshot, Remember, ShardCounts, ToScheduler};
 
 /// Sends to the store's bounded channels. What does not fit waits here; meanwhile the port is
 /// clogged and the shard starts no more fetches, so that what waits is bounded by what was under way.
@@ -16,6 +16,7 @@ pub(crate) struct SchedulerPort {
     messages: Rc<Pipe<ToScheduler>>,
     closed_hosts: Rc<Pipe<Remember>>,
     hurry: Arc<Notify>,
+    questions: mpsc::Sender<oneshot::Sender<PartSnapshot>>,
     counts: Rc<Cell<ShardCounts>>,
 }
 
@@ -27,6 +28,8 @@ pub(crate) struct SchedulerSenders {
     pub(crate) closed_hosts: mpsc::Sender<Remember>,
     /// Beside them too: a store that waits for a sink hears it.
     pub(crate) hurry: Arc<Notify>,
+    /// Where it stands: answered also while it waits for a sink.
+    pub(crate) questions: mpsc::Sender<oneshot::Sender<PartSnapshot>>,
 }
 
 struct Pipe<T> {
@@ -39,7 +42,7 @@ impl SchedulerPort {
     /// A port of somebody who counts there.
     pub(crate) fn new(door: SchedulerSenders, counts: Rc<Cell<ShardCounts>>) -> Self {
         let (messages, closed_hosts) = (Pipe::new(door.messages), Pipe::new(door.closed_hosts));
-        Self { messages, closed_hosts, hurry: door.hurry, counts }
+        Self { messages, closed_hosts, hurry: door.hurry, questions: door.questions, counts }
     }
 
     /// Whether the scheduler is behind: what a page gave waits here. Other messages do not count, since each
@@ -62,6 +65,13 @@ impl SchedulerPort {
     /// Sends what a host that was closed remembers.
     pub(crate) fn remember(&self, remember: Remember) {
         self.closed_hosts.send(remember);
+    }
+
+    /// Asks the scheduler where it stands; `None` when it is gone or has too many questions.
+    pub(crate) fn ask(&self) -> impl Future<Output = Option<PartSnapshot>> + use<> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.questions.try_send(reply).is_ok();
+        async move { if asked { answer.await.ok() } else { None } }
     }
 
     pub(crate) fn send(&self, message: ToScheduler) {

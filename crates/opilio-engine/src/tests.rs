@@ -28,6 +28,7 @@ mod hanging;
 mod levels;
 mod linked;
 mod memory;
+mod orders;
 mod patience;
 mod read_once;
 mod redirects;

@@ -340,6 +340,15 @@ impl LeaseTable {
         self.waiting.pop().map(|(due, pending)| (Some(due), pending))
     }
 
+    /// Takes all leases that are not handed on.
+    pub(super) fn abandon(&mut self) -> Vec<Lease> {
+        let ready = self.ready.drain(..);
+        let waiting = self.waiting.drain(..).map(|(_, pending)| pending);
+        let in_flight =
+            self.in_flight.drain(..).filter(|flying| !flying.settled).map(|flying| flying.pending);
+        ready.chain(waiting).chain(in_flight).map(|pending| pending.lease).collect()
+    }
+
     /// Forgets a settled lease wherever it is. One in flight stays until its report comes, since the request
     /// still runs.
     pub(super) fn settle(&mut self, id: LeaseId) {

@@ -348,6 +348,13 @@ impl HostState {
         waiting.any(|(_, pending)| pending.id() == lease && pending.undecided.is_some())
     }
 
+    /// Gives up all leases but those that are handed on, for a host that belongs to somebody else from now on.
+    /// The state is of no use afterwards.
+    pub fn abandon(&mut self) -> Vec<Lease> {
+        self.outbox.clear();
+        self.leases.abandon()
+    }
+
     /// Lets everything happen that depends on time alone.
     fn advance(&mut self, now: Timestamp) {
         while let Some(flying) = self.leases.expire(now) {

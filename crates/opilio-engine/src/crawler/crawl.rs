@@ -3,11 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use opilio_core::Host;
 use opilio_spider::{CrawlReport, Stopped};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::error::CrawlError;
+use crate::message::{OrderAnswer, Snapshot};
 use crate::supervisor::{Command, Progress};
 
 /// A running crawl: a future of its report.
@@ -46,7 +49,7 @@ impl Drop for Crawl {
 /// Watches and stops a crawl from anywhere.
 #[derive(Clone)]
 pub struct Handle {
-    pub(super) commands: mpsc::Sender<Command>,
+    pub(crate) commands: mpsc::Sender<Command>,
     pub(super) progress: watch::Receiver<Progress>,
 }
 
@@ -62,6 +65,22 @@ impl Handle {
     /// crawl that waits for its sinks it ends the waiting.
     pub fn stop(&self) {
         let _ = self.commands.try_send(Command::Stop(Stopped::Interrupted));
+    }
+
+    /// Asks every actor of the crawl where it stands; `None` when the crawl has ended.
+    pub async fn snapshot(&self) -> Option<Snapshot> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Snapshot(reply)).await.ok()?;
+        answer.await.ok()
+    }
+
+    /// Orders that a host is sent nothing for so long from now on, or for its longest hold if that is shorter.
+    /// Such an order reaches hosts that are not live when they come alive in this run, and is kept with the
+    /// host's memo then. It never shortens a hold. `None` when the crawl has ended.
+    pub async fn hold(&self, host: &Host, span: Duration) -> Option<OrderAnswer> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command::Hold { host: host.clone(), span, reply }).await.ok()?;
+        answer.await.ok()
     }
 
     /// Gives up what is under way, too. Nothing that was written is lost.

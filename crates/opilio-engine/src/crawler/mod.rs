@@ -661,13 +661,26 @@ impl<S: Spider> Crawler<S> {
     ///
     /// # Errors
     /// As [`Crawler::run`].
-    pub async fn run_here(mut self) -> Result<CrawlReport, CrawlError> {
+    pub async fn run_here(self) -> Result<CrawlReport, CrawlError> {
+        self.run_here_with(|_| ()).await
+    }
+
+    /// As [`Crawler::run_here`]; gives a handle away first, to watch and command the crawl with.
+    pub(crate) async fn run_here_with(
+        mut self,
+        give: impl FnOnce(Handle),
+    ) -> Result<CrawlReport, CrawlError> {
         self.shards = 1;
-        let (plan, _progress) = self.plan()?;
-        // No command will come: the sender lives as long as the crawl.
-        let (_commands, inbox) = mpsc::channel(COMMANDS);
+        let (plan, progress) = self.plan()?;
+        let (commands, inbox) = mpsc::channel(COMMANDS);
+        // It lives as long as the crawl, which takes the end of its commands for nothing to be done.
+        let handle = Handle { commands, progress };
         // A local set of its own: when this future is dropped, so are all of the crawl's tasks.
-        tokio::task::LocalSet::new().run_until(launch::here(plan, inbox)).await
+        let crawl = async {
+            give(handle.clone());
+            launch::here(plan, inbox).await
+        };
+        tokio::task::LocalSet::new().run_until(crawl).await
     }
 }
 

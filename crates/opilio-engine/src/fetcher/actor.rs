@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::prelude::SendError;
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient};
 use futures_util::FutureExt;
 use opilio_core::scheduling::{GroupBudgets, Slots, SlotsInput, SlotsOutput, Standing, Surroundings};
 use opilio_core::{Blame, Fault, Group, Hints, Outcome, Timestamp};
@@ -20,8 +20,8 @@ use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
 use crate::message::{
-    Advisor, AskSlot, Fetch, FetchFor, Lend, Lent, MoreSlots, Report, Returned, ShardCounts, SlotAnswer,
-    SlotsBack, SlotsWanted, Take,
+    Advisor, AskSlot, AskSnapshot, Fetch, FetchFor, Lend, Lent, MoreSlots, PartSnapshot, Report, Returned,
+    ShardCounts, SlotAnswer, SlotsBack, SlotsWanted, Take,
 };
 use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
@@ -159,6 +159,15 @@ impl Handler<AskSlot> for Pool {
     fn handle(&mut self, AskSlot { host, standing, group }: AskSlot, ctx: &mut Self::Context) {
         let host = Waiter { answer: host, group };
         self.step(ctx, Some(SlotsInput::Ask { standing, host }));
+    }
+}
+
+impl Handler<AskSnapshot> for Pool {
+    type Result = MessageResult<AskSnapshot>;
+
+    fn handle(&mut self, _: AskSnapshot, _: &mut Self::Context) -> Self::Result {
+        let (slots, granted) = (self.slots.owned(), self.slots.out());
+        MessageResult(PartSnapshot::Pool { shard: self.shard, slots, granted })
     }
 }
 

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
-use opilio_core::host::{Delivery, HostEvent, HostLoad, HostState, Input, Output, RulesAnswer, Start};
+use opilio_core::host::{
+    Delivery, HostEvent, HostLoad, HostState, Input, Output, RulesAnswer, Start, WakeReason,
+};
 use opilio_core::{
     Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, Reason, RequestFacts, Scheme, Timestamp, Verdict,
 };
@@ -24,7 +26,7 @@ use crate::context::ShardContext;
 use crate::fetcher::IDLE_MAX;
 use crate::message::{
     Advisor, AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Parsed, Remember, Report, RulesFacts, Slot,
-    SlotAnswer, Standing, ToScheduler, Wake,
+    SlotAnswer, Standing, StopHost, ToScheduler, Wake,
 };
 use crate::message::{Gone, HostGone};
 use crate::prepared::{LeaseRequest, PreparedLeases};
@@ -46,7 +48,8 @@ pub(crate) struct HostActor {
     report: Option<(LeaseId, Box<Report>)>,
     /// What was reported of leases whose end waits to be told whose fault it was. There are few of them.
     undecided: HashMap<LeaseId, Box<Report>>,
-    timer: Option<(Timestamp, SpawnHandle)>,
+    /// When it wakes if nothing is heard before, and why.
+    timer: Option<(Timestamp, WakeReason, SpawnHandle)>,
     /// Granted, and not yet used or handed back.
     slot: Option<Slot>,
     random: fastrand::Rng,
@@ -135,7 +138,7 @@ impl HostActor {
         }
         self.count(state.borrow().load(now));
         let wake = state.borrow().wake_at();
-        self.rearm(ctx, now, wake.map(|(at, _)| at));
+        self.rearm(ctx, now, wake);
     }
 
     /// Brings what the shard counts up to date: nobody has to look at all live hosts for it.
@@ -434,19 +437,21 @@ impl HostActor {
     }
 
     /// Keeps at most one timer, and moves it only when it would come too late.
-    fn rearm(&mut self, ctx: &mut Context<Self>, now: Timestamp, wake: Option<Timestamp>) {
-        let Some(wake) = wake else { return };
-        if let Some((armed, handle)) = self.timer {
+    fn rearm(&mut self, ctx: &mut Context<Self>, now: Timestamp, wake: Option<(Timestamp, WakeReason)>) {
+        let Some((wake, reason)) = wake else { return };
+        if let Some((armed, _, handle)) = self.timer {
             if armed <= wake {
                 return;
             }
             ctx.cancel_future(handle);
         }
         let handle = ctx.run_later(wake.since(now), |actor, ctx| {
-            actor.timer = None;
+            if let Some((_, reason, _)) = actor.timer.take() {
+                tracing::debug!(host = %actor.host, ?reason, "host wakes");
+            }
             actor.step(ctx, Input::Tick);
         });
-        self.timer = Some((wake, handle));
+        self.timer = Some((wake, reason, handle));
     }
 }
 
@@ -475,6 +480,14 @@ impl Drop for HostActor {
         if self.passive || std::thread::panicking() {
             self.cx.gone.send(HostGone { host: self.host.clone(), why });
         }
+    }
+}
+
+impl Handler<StopHost> for HostActor {
+    type Result = ();
+
+    fn handle(&mut self, _: StopHost, ctx: &mut Self::Context) {
+        ctx.stop();
     }
 }
 

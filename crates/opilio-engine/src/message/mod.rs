@@ -17,6 +17,9 @@
 //! | [`FromScheduler`] | scheduler → supervisor | one a turn |
 //! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
 //! | [`SlotsWanted`], [`Lend`], [`Lent`], [`MoreSlots`] | fetcher pools ⇄ supervisor | one a shard |
+//! | [`AskSnapshot`] | supervisor → every actor, which answers with a [`PartSnapshot`] | one a question |
+//! | [`HostOrder`] | supervisor → scheduler → shard (→ host's state, [`Wake`]) | 10,000 that wait for hosts to come alive |
+//! | [`StopHost`] | shard → host | one a lost host |
 //! | [`OutputRefused`] | spider runner → supervisor | one a runner |
 //! | [`ActorDied`] | an actor that panicked → supervisor | one an actor |
 //!
@@ -29,6 +32,7 @@ mod runner;
 mod scheduler;
 mod shard;
 mod slot;
+mod snapshot;
 mod supervisor;
 
 pub(crate) use advisor::Advisor;
@@ -37,10 +41,14 @@ pub(crate) use opilio_core::scheduling::{Stamp, Standing};
 pub(crate) use pool::{AskSlot, Fetch, Lend, MoreSlots, PoolLink, SlotsBack, Take};
 pub(crate) use runner::Deliver;
 pub(crate) use scheduler::{Name, Parsed, Passivated, Remember, ToScheduler};
+pub use shard::OrderAnswer;
 pub(crate) use shard::{
-    Asker, Assign, AssignedErrand, Drain, Errand, ErrandResult, Gone, HostGone, RulesFacts, Settled, Work,
+    Asker, Assign, AssignedErrand, Drain, Errand, ErrandResult, Gone, HostGone, HostOrder, OrderKind,
+    RulesFacts, Settled, StopHost, Work,
 };
 pub(crate) use slot::{Returned, Slot};
+pub(crate) use snapshot::{ANSWER_MAX, AskSnapshot, HOSTS_LISTED};
+pub use snapshot::{HostStatus, PartSnapshot, Snapshot};
 pub(crate) use supervisor::{
     ActorDied, Books, Drained, FromScheduler, Lent, OutputRefused, ShardCounts, ShardReport, SlotsWanted,
 };

@@ -9,7 +9,7 @@ use opilio_core::{Ending, Fingerprint, Host, LeaseId};
 use opilio_frontier::{Admission, Cause, Fetched, Redirect};
 use opilio_spider::step::Sample;
 
-use super::{Errand, ErrandResult, ShardCounts};
+use super::{Errand, ErrandResult, HostOrder, ShardCounts};
 
 /// What the scheduler can hear.
 #[derive(Debug)]
@@ -30,6 +30,10 @@ pub(crate) enum ToScheduler {
     Errand(Errand),
     /// An errand is over.
     ErrandResult(ErrandResult),
+    /// An order for a host, live or not.
+    Order(HostOrder),
+    /// A host was dropped since it belongs to somebody else; its leases were given back before.
+    Lost { host: Host },
     /// Hand out so much from now on.
     Take(IntakeLevel),
     /// Hand out nothing more.

@@ -3,8 +3,9 @@
 use actix::Message;
 use bytes::Bytes;
 use opilio_core::scheduling::Stamp;
-use opilio_core::{Fault, Host, Lease, LeaseId, Outcome, Scheme};
+use opilio_core::{Fault, Host, Lease, LeaseId, Outcome, Scheme, Timestamp};
 use opilio_frontier::Decided;
+use tokio::sync::oneshot;
 use url::Url;
 
 use super::Report;
@@ -15,6 +16,7 @@ use super::Report;
 pub(crate) struct Assign {
     pub(crate) work: Vec<Work>,
     pub(crate) errands: Vec<AssignedErrand>,
+    pub(crate) orders: Vec<HostOrder>,
     pub(crate) kept: Vec<(Host, Stamp)>,
     /// Redirected URLs that end as the known ones did that they led to: nothing is asked for them.
     pub(crate) decided: Vec<Decided>,
@@ -22,7 +24,11 @@ pub(crate) struct Assign {
 
 impl Assign {
     pub(crate) fn is_empty(&self) -> bool {
-        self.work.is_empty() && self.errands.is_empty() && self.kept.is_empty() && self.decided.is_empty()
+        self.work.is_empty()
+            && self.errands.is_empty()
+            && self.orders.is_empty()
+            && self.kept.is_empty()
+            && self.decided.is_empty()
     }
 }
 
@@ -116,3 +122,42 @@ pub(crate) enum Gone {
     /// It panicked.
     Died,
 }
+
+/// An order for one host. It reaches the host's state, which outlives the host's actor.
+#[derive(Debug)]
+pub(crate) struct HostOrder {
+    pub(crate) host: Host,
+    pub(crate) what: OrderKind,
+    /// `None` for a standing order, which was answered when it came.
+    pub(crate) reply: Option<oneshot::Sender<OrderAnswer>>,
+}
+
+/// What a host is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OrderKind {
+    /// Start nothing before this time.
+    Hold { until: Timestamp },
+    /// Give back what is not started, let the rest end, and go passive with a memo.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a store whose hosts have owners will order it"))]
+    Leave,
+    /// The host belongs to somebody else: drop it without a memo. Its leases go back to the store.
+    #[cfg_attr(not(test), expect(dead_code, reason = "a store whose hosts have owners will order it"))]
+    Lose,
+}
+
+/// What became of an order for a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OrderAnswer {
+    /// The host is live and has it.
+    Obeyed,
+    /// The host is not live: it gets the order when it comes alive in this run.
+    Standing,
+    /// Too many orders wait for hosts that are not live.
+    Refused,
+}
+
+/// The host is lost: stop at once, without a word.
+#[derive(Message, Debug, Clone, Copy)]
+#[rtype(result = "()")]
+pub(crate) struct StopHost;

@@ -10,13 +10,13 @@ use actix::prelude::SendError;
 use actix::{Message, Recipient};
 use opilio_frontier::FrontierError;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::state::{Effect, Scheduler, SchedulerOutcome, Turn};
 use crate::clock::Clock;
 use crate::exporter::{Rows, Written};
-use crate::message::{Assign, ErrandResult, FromScheduler, Remember, Settled, ToScheduler};
+use crate::message::{Assign, ErrandResult, FromScheduler, PartSnapshot, Remember, Settled, ToScheduler};
 
 /// The ends of the channels between the store's thread and everybody else, but for its inbox.
 pub(crate) struct SchedulerChannels {
@@ -27,6 +27,7 @@ pub(crate) struct SchedulerChannels {
     pub(crate) shards: Vec<ShardRoad>,
     pub(crate) closed_hosts: mpsc::Receiver<Remember>,
     pub(crate) hurry: Arc<Notify>,
+    pub(crate) questions: mpsc::Receiver<oneshot::Sender<PartSnapshot>>,
 }
 
 /// The road from the scheduler to a shard. All three lead to one mailbox, so that nothing overtakes what was
@@ -92,6 +93,9 @@ impl SchedulerLoop {
             () = tokio::task::yield_now(), if scheduler.has_more() => {}
             () = ports.hurry.notified(), if scheduler.may_hurry() => turn.hurry = true,
             () = has_room(ports.exporter.as_ref()), if has_rows => {}
+            Some(reply) = ports.questions.recv() => {
+                let _ = reply.send(scheduler.snapshot());
+            }
         }
         while let Ok(written) = ports.written.try_recv() {
             turn.written.push(written);

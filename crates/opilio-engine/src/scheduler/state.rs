@@ -6,6 +6,7 @@
 //! [`Ledger`]. No turn waits for anything: [`SchedulerLoop`](super::SchedulerLoop) sends what a turn gave, and begins the next.
 
 mod leasing;
+mod outgoing;
 mod pages;
 mod sinks;
 mod tally;
@@ -23,13 +24,14 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::exporter::{Rows, SinkAtWork, Written};
 use crate::message::{
-    Assign, Errand, ErrandResult, FromScheduler, Parsed, Passivated, Remember, Settled, ToScheduler,
+    Assign, ErrandResult, FromScheduler, Parsed, PartSnapshot, Passivated, Remember, Settled, ToScheduler,
 };
 use crate::run_history::{self, RunState, Totals};
 use crate::scheduler::KeptCookies;
 use crate::scheduler::names::Names;
 use crate::settings::Settings;
 use leasing::Decisions;
+use outgoing::Outgoing;
 use pages::PageBatch;
 use sinks::SinkWatch;
 use tally::Tally;
@@ -114,8 +116,8 @@ pub(crate) struct Scheduler {
     known: KnownSteps,
     /// Names that pages stand for.
     names: Names,
-    /// Errands that came in this turn.
-    errands: Vec<Errand>,
+    /// What goes to hosts beside their leases.
+    outgoing: Outgoing,
     decisions: Decisions,
     phase: SchedulerPhase,
     /// Rows that the exporter has not been given.
@@ -155,7 +157,7 @@ impl Scheduler {
             shapes,
             known: KnownSteps::default(),
             names: Names::default(),
-            errands: Vec::new(),
+            outgoing: Outgoing::default(),
             decisions: Decisions::default(),
             phase: SchedulerPhase::Seeding,
             rows: VecDeque::new(),
@@ -228,6 +230,20 @@ impl Scheduler {
     /// What is to be done after the turn.
     pub(crate) fn effects(&mut self) -> impl Iterator<Item = Effect> {
         self.effects.drain(..)
+    }
+
+    /// Where it stands.
+    pub(crate) fn snapshot(&self) -> PartSnapshot {
+        let stats = self.frontier.stats();
+        PartSnapshot::Scheduler {
+            admitted: stats.admitted,
+            left: stats.left,
+            leased: stats.out,
+            live: self.dispatch.live(),
+            ready: self.dispatch.ready(),
+            rows_waiting: self.rows.len(),
+            standing_orders: self.outgoing.standing(),
+        }
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -311,7 +327,7 @@ impl Scheduler {
                 self.dispatch.handle(DispatchInput::Passivated(host));
             }
             ToScheduler::Drained { shard } => self.drained(shard),
-            ToScheduler::Errand(errand) => self.errands.push(errand),
+            ToScheduler::Errand(errand) => self.outgoing.errands.push(errand),
             ToScheduler::ErrandResult(result) => {
                 let shard = self.shard_of(&result.asker.host);
                 self.effects.push(Effect::ErrandResult { shard, result });
@@ -323,6 +339,11 @@ impl Scheduler {
                     pages.push(self.merged(*parsed));
                 }
             }
+            ToScheduler::Order(order) => {
+                let is_live = self.dispatch.is_live(&order.host);
+                self.outgoing.order(order, is_live);
+            }
+            ToScheduler::Lost { host } => self.dispatch.handle(DispatchInput::Passivated(host)),
             ToScheduler::Take(level) => self.dispatch.handle(DispatchInput::Intake(level)),
             ToScheduler::Stop => self.dispatch.handle(DispatchInput::Stop),
             ToScheduler::Close { counts, drained } => {

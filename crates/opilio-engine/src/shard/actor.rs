@@ -6,9 +6,9 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input};
-use opilio_core::{Hints, Host, Lease, LeaseId, Scheme};
+use opilio_core::{Ending, Hints, Host, Lease, LeaseId, Scheme};
 use opilio_fetch::Fetcher;
 
 use super::cached::{self, Missing};
@@ -18,8 +18,9 @@ use crate::host::{
     Admitted, Errands, HostActor, HostParts, RULES_FACTS, RulesNews, RulesTable, Unjudged, memo, take_in,
 };
 use crate::message::{
-    Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Gone, HostGone, Passivated,
-    RulesFacts, Settled, ShardCounts, ShardReport, Stamp, ToScheduler, Wake, Work,
+    AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Gone, HOSTS_LISTED,
+    HostGone, HostOrder, HostStatus, OrderAnswer, OrderKind, Parsed, PartSnapshot, Passivated, RulesFacts,
+    Settled, ShardCounts, ShardReport, Stamp, StopHost, ToScheduler, Wake, Work,
 };
 use crate::outbox::Outbox;
 use crate::prepared::{self, PreparedLeases};
@@ -115,6 +116,75 @@ impl Shard {
                 self.cx.port.send(ToScheduler::ErrandResult(result));
             }
         }
+    }
+
+    /// Carries out an order for a host.
+    fn obey(&mut self, order: HostOrder) {
+        if !self.live.contains_key(&order.host) {
+            // It went passive meanwhile: the scheduler has heard of that when this comes back.
+            return self.cx.port.send(ToScheduler::Order(order));
+        }
+        match order.what {
+            OrderKind::Hold { until } => self.tell(&order.host, Input::Hold { until }),
+            OrderKind::Leave => self.tell(&order.host, Input::Drain),
+            OrderKind::Lose => self.lose(&order.host),
+        }
+        if let Some(reply) = order.reply {
+            let _ = reply.send(OrderAnswer::Obeyed);
+        }
+    }
+
+    /// Drops a live host without a memo. What it has in flight ends unheard.
+    fn lose(&mut self, host: &Host) {
+        let Some(live) = self.live.remove(host) else { return };
+        let actor = live.actor.clone();
+        actix::spawn(async move {
+            let _ = actor.send(StopHost).await;
+        });
+        let (errands, leases): (Vec<_>, Vec<_>) =
+            live.state.borrow_mut().abandon().into_iter().partition(|lease| lease.id.is_errand());
+        for errand in errands {
+            for asker in live.errands.borrow_mut().end(errand.id) {
+                let result = ErrandResult { asker, facts: RulesFacts::nothing() };
+                self.cx.port.send(ToScheduler::ErrandResult(result));
+            }
+        }
+        self.give_back(host, leases);
+        self.cx.port.send(ToScheduler::Lost { host: host.clone() });
+        self.say_if_drained();
+    }
+
+    /// Gives leases back to the store, as they came.
+    fn give_back(&self, host: &Host, leases: Vec<Lease>) {
+        for Lease { id, record } in leases {
+            let attempts = record.attempts.requests;
+            let parsed = Parsed::bare(self.cx.shard, host.clone(), id, Ending::Return, record.url, attempts);
+            self.cx.port.give(parsed);
+        }
+    }
+
+    /// Where the shard and its hosts stand.
+    fn snapshot(&self) -> PartSnapshot {
+        let now = self.cx.clock.now();
+        let mut names: Vec<&Host> = self.live.keys().collect();
+        names.sort_unstable();
+        let hosts = names.into_iter().take(HOSTS_LISTED).filter_map(|name| {
+            let state = self.live.get(name)?.state.try_borrow().ok()?;
+            let shown = state.snapshot();
+            Some(HostStatus {
+                host: name.clone(),
+                ready: shown.ready,
+                waiting: shown.waiting,
+                in_flight: shown.in_flight,
+                parsed: shown.parsed,
+                held_for: shown.hold.and_then(|(until, _)| (until > now).then(|| until.since(now))),
+                hold_reason: shown.hold.map(|(_, reason)| format!("{reason:?}")),
+                strikes: shown.strikes,
+                wakes_in: state.wake_at().map(|(at, why)| (at.since(now), format!("{why:?}"))),
+            })
+        });
+        let (shard, hosts) = (self.cx.shard, hosts.collect());
+        PartSnapshot::Shard { shard, live: self.live.len(), leaving: self.leaving.len(), hosts }
     }
 
     /// Hands a host to the store. It is kept here, too, until the store has it.
@@ -261,7 +331,7 @@ impl Actor for Shard {
 impl Handler<Assign> for Shard {
     type Result = ();
 
-    fn handle(&mut self, Assign { work, errands, kept, decided }: Assign, ctx: &mut Self::Context) {
+    fn handle(&mut self, Assign { work, errands, orders, kept, decided }: Assign, ctx: &mut Self::Context) {
         self.cx.clock.fault("shard");
         let cache = self.cx.cache.clone().filter(|_| !self.draining);
         for Work { host, leases, memory } in work {
@@ -275,6 +345,9 @@ impl Handler<Assign> for Shard {
         for AssignedErrand { errand, memory } in errands {
             self.host(&errand.host, memory.as_deref());
             self.take_errand(errand);
+        }
+        for order in orders {
+            self.obey(order);
         }
         for one in decided {
             let prepared = prepared::read(&one.lease.record);
@@ -292,12 +365,24 @@ impl Handler<Missing> for Shard {
     type Result = ();
 
     fn handle(&mut self, Missing { host, leases }: Missing, _: &mut Self::Context) {
+        if !self.live.contains_key(&host) {
+            // It was lost meanwhile.
+            return self.give_back(&host, leases);
+        }
         self.tell(&host, Input::Assign(leases));
         let Some(live) = self.live.get_mut(&host) else { return };
         live.looked_up = live.looked_up.saturating_sub(1);
         if std::mem::take(&mut live.resting) {
             self.revive(&host);
         }
+    }
+}
+
+impl Handler<AskSnapshot> for Shard {
+    type Result = MessageResult<AskSnapshot>;
+
+    fn handle(&mut self, _: AskSnapshot, _: &mut Self::Context) -> Self::Result {
+        MessageResult(self.snapshot())
     }
 }
 

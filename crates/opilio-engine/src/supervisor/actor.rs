@@ -4,17 +4,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
-use opilio_core::Timestamp;
 use opilio_core::intake::{Advice, IntakeLevel};
+use opilio_core::{Host, Timestamp};
 use opilio_export::ExportError;
 use opilio_spider::Stopped;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::memory::MemoryLimit;
 use crate::message::{
-    ActorDied, Books, Drain, Drained, FromScheduler, Lend, Lent, MoreSlots, OutputRefused, ShardCounts,
-    ShardReport, SlotsWanted, Take, ToScheduler,
+    ANSWER_MAX, ActorDied, AskSnapshot, Books, Drain, Drained, FromScheduler, HostOrder, Lend, Lent,
+    MoreSlots, OrderAnswer, OrderKind, OutputRefused, PartSnapshot, ShardCounts, ShardReport, SlotsWanted,
+    Snapshot, Take, ToScheduler,
 };
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
@@ -29,7 +30,7 @@ pub(crate) struct SupervisorSetup {
     pub(crate) clock: Clock,
     pub(crate) store: SchedulerSenders,
     pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) ended: tokio::sync::oneshot::Sender<Ended>,
+    pub(crate) ended: oneshot::Sender<Ended>,
     pub(crate) duration_max: Option<Duration>,
     /// How long a drain may take before what is under way is given up.
     pub(crate) drain_max: Duration,
@@ -60,6 +61,8 @@ pub(crate) struct ShardLink {
     pub(crate) slots: Recipient<MoreSlots>,
     pub(crate) take: Recipient<Take>,
     pub(crate) watch: ParseWatch,
+    /// The shard, its pool and its runner.
+    pub(crate) status: [Recipient<AskSnapshot>; 3],
 }
 
 /// What the outside may ask of a running crawl.
@@ -72,6 +75,13 @@ pub(crate) enum Command {
     Stop(Stopped),
     /// End at once.
     Abort,
+    /// Tell where every actor stands.
+    Snapshot(oneshot::Sender<Snapshot>),
+    /// Hold a host for so long from now on.
+    Hold { host: Host, span: Duration, reply: oneshot::Sender<OrderAnswer> },
+    /// Have a host leave, or lose it: what stores whose hosts have owners will order.
+    #[cfg(test)]
+    Order(HostOrder),
 }
 
 pub(crate) struct Supervisor {
@@ -89,7 +99,7 @@ struct SupervisorParts {
     clock: Clock,
     port: SchedulerPort,
     progress: watch::Sender<Progress>,
-    ended: Option<tokio::sync::oneshot::Sender<Ended>>,
+    ended: Option<oneshot::Sender<Ended>>,
     duration_max: Option<Duration>,
     drain_max: Duration,
     before: Totals,
@@ -104,6 +114,7 @@ struct Shard {
     slots: Outbox<MoreSlots>,
     take: Outbox<Take>,
     watch: ParseWatch,
+    status: [Recipient<AskSnapshot>; 3],
     counts: ShardCounts,
     /// When it last told its counts.
     heard: Timestamp,
@@ -299,6 +310,40 @@ impl Supervisor {
         self.shards.iter().map(of).sum()
     }
 
+    /// Asks every actor where it stands. One that does not answer in time counts as missing.
+    fn snapshot(&self, reply: oneshot::Sender<Snapshot>) {
+        let phase = match self.phase {
+            Phase::Running => "running",
+            Phase::Draining(_) => "draining",
+            Phase::Closing(_) => "closing",
+        };
+        let slowed = self.setup.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full);
+        let mut snapshot = Snapshot::default();
+        snapshot.parts.push(PartSnapshot::Supervisor { phase, slowed });
+        let scheduler = self.setup.port.ask();
+        let names = ["shard", "fetcher pool", "spider runner"];
+        let asked = self.shards.iter().enumerate().flat_map(|(number, shard)| {
+            let named = names.iter().zip(&shard.status);
+            named.map(move |(name, actor)| (format!("{name} {number}"), actor.send(AskSnapshot)))
+        });
+        let asked: Vec<_> = asked.collect();
+        actix::spawn(async move {
+            let answers = asked.into_iter().map(|(name, answer)| async move {
+                (name, tokio::time::timeout(ANSWER_MAX, answer).await.ok().and_then(Result::ok))
+            });
+            let scheduler = tokio::time::timeout(ANSWER_MAX, scheduler);
+            let (scheduler, answers) = tokio::join!(scheduler, futures_util::future::join_all(answers));
+            let scheduler = ("scheduler".to_owned(), scheduler.ok().flatten());
+            for (name, answer) in std::iter::once(scheduler).chain(answers) {
+                match answer {
+                    Some(part) => snapshot.parts.push(part),
+                    None => snapshot.missing.push(name),
+                }
+            }
+            let _ = reply.send(snapshot);
+        });
+    }
+
     fn drained(&mut self, shard: usize, counts: ShardCounts) {
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.counts = counts;
@@ -347,6 +392,14 @@ impl Handler<Command> for Supervisor {
                 self.stop(ctx, Stopped::Interrupted);
                 self.close(Stopped::Interrupted);
             }
+            Command::Snapshot(reply) => self.snapshot(reply),
+            Command::Hold { host, span, reply } => {
+                let what = OrderKind::Hold { until: self.setup.clock.now() + span };
+                let order = HostOrder { host, what, reply: Some(reply) };
+                self.setup.port.send(ToScheduler::Order(order));
+            }
+            #[cfg(test)]
+            Command::Order(order) => self.setup.port.send(ToScheduler::Order(order)),
         }
     }
 }
@@ -437,6 +490,7 @@ impl Shard {
             slots: Outbox::new(link.slots),
             take: Outbox::new(link.take),
             watch: link.watch,
+            status: link.status,
             counts: ShardCounts::default(),
             heard: now,
             drained: false,

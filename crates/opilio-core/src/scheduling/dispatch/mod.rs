@@ -279,6 +279,12 @@ impl Dispatch {
         counts.out == 0 && self.limits.pages_max.is_some_and(|max| counts.pages >= max)
     }
 
+    /// Whether a host is live or being started.
+    #[must_use]
+    pub fn is_live(&self, host: &Host) -> bool {
+        matches!(self.hosts.get(host), Some(HostPlace::Live(_)))
+    }
+
     /// Hosts that are live or being started.
     #[must_use]
     pub fn live(&self) -> usize {

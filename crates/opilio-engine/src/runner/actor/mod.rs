@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix::{Actor, AsyncContext, Context, Handler, WeakAddr};
+use actix::{Actor, AsyncContext, Context, Handler, MessageResult, WeakAddr};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Lease, Reason};
@@ -27,7 +27,7 @@ use super::watch::ParseWatch;
 use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
-use crate::message::{Deliver, Name, OutputRefused, Parsed};
+use crate::message::{AskSnapshot, Deliver, Name, OutputRefused, Parsed, PartSnapshot};
 use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
@@ -576,6 +576,14 @@ impl<S: Spider> Actor for SpiderRunner<S> {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         self.me = Some(ctx.address().downgrade());
+    }
+}
+
+impl<S: Spider> Handler<AskSnapshot> for SpiderRunner<S> {
+    type Result = MessageResult<AskSnapshot>;
+
+    fn handle(&mut self, _: AskSnapshot, _: &mut Self::Context) -> Self::Result {
+        MessageResult(PartSnapshot::Runner { shard: self.shard, pages_waiting: self.backlog.pages() })
     }
 }
 

@@ -37,12 +37,16 @@ impl Scheduler {
         let work = self.work(now)?;
         let decided = self.decided()?;
         let (errands, kept) = (self.errands()?, self.ledger.confirmed());
+        let orders = std::mem::take(&mut self.outgoing.orders);
         let mut by_shard: Vec<Assign> = (0..self.tally.shards()).map(|_| Assign::default()).collect();
         for work in work {
             by_shard[self.shard_of(&work.host)].work.push(work);
         }
         for errand in errands {
             by_shard[self.shard_of(&errand.errand.host)].errands.push(errand);
+        }
+        for order in orders {
+            by_shard[self.shard_of(&order.host)].orders.push(order);
         }
         for (host, stamp) in kept {
             by_shard[self.shard_of(&host)].kept.push((host, stamp));
@@ -61,9 +65,12 @@ impl Scheduler {
     /// Errands, with the memos of the hosts that come alive for them. Such a host asks for leases itself.
     fn errands(&mut self) -> Result<Vec<AssignedErrand>, FrontierError> {
         let mut assigned = Vec::new();
-        for errand in std::mem::take(&mut self.errands) {
+        for errand in std::mem::take(&mut self.outgoing.errands) {
             let memory = match self.dispatch.errand(&errand.host) {
-                Waking::Starts => self.frontier.host_memo(&errand.host)?,
+                Waking::Starts => {
+                    self.outgoing.wake(&errand.host);
+                    self.frontier.host_memo(&errand.host)?
+                }
                 Waking::No => None,
             };
             assigned.push(AssignedErrand { errand, memory });
@@ -104,6 +111,7 @@ impl Scheduler {
                 None => WantAnswer::Nothing,
             };
             if let (Waking::Starts, Some(at)) = (self.dispatch.answer(want, answer), at) {
+                self.outgoing.wake(&work[at].host);
                 work[at].memory = self.frontier.host_memo(&work[at].host)?;
             }
         }

@@ -6,7 +6,7 @@ use opilio_core::{Ending, Fingerprint, Host, LeaseId, Priority, Record, RecordKi
 use opilio_frontier::{Admission, MemoryFrontier};
 
 use super::*;
-use crate::message::{AssignedErrand, ShardCounts, Work};
+use crate::message::{AssignedErrand, Errand, ShardCounts, Work};
 
 /// A scheduler over an empty store, whose turns a test takes.
 struct Rig {
