@@ -20,6 +20,8 @@ const CHECKS: &[Step] = &[
     step("cargo clippy --all-targets -- -D warnings"),
     // The facade without its defaults: no embedded store, no program.
     step("cargo clippy --package opilio --no-default-features --lib -- -D warnings"),
+    // And with the program around a spider.
+    step("cargo clippy --package opilio --features app --lib -- -D warnings"),
     Step { command: "cargo doc --no-deps --quiet", env: Some(("RUSTDOCFLAGS", "-D warnings")) },
     // What stands behind features: the gate's mutation control, and the embedded store.
     step("cargo test --package opilio-core --features sabotage --lib"),

@@ -40,9 +40,11 @@ const ROOMS: &[(&str, &[&str])] = &[
 pub(crate) fn run() -> Result<()> {
     let graph = Graph::read()?;
     graph.check_floors()?;
-    check_purity("opilio-core")?;
-    check_purity("opilio-robots")?;
-    check_purity("opilio-spider")?;
+    for name in ["opilio-core", "opilio-robots", "opilio-spider"] {
+        check_reach(name, IMPURE, "a runtime or chance")?;
+    }
+    // Whoever embeds a crawl has a command line of their own, or none.
+    check_reach("opilio", &["clap"], "clap without its feature `app`")?;
     graph.check_rooms()?;
     println!("layers: {} crates of ours, no upward edge, core and spider reach no runtime", graph.ours.len());
     crate::imports::run()
@@ -109,7 +111,7 @@ impl Graph {
 }
 
 /// Reads the tree of one crate alone: in the whole workspace's graph it has features that only tests of others ask for.
-fn check_purity(name: &str) -> Result<()> {
+fn check_reach(name: &str, forbidden: &[&str], what: &str) -> Result<()> {
     let tree =
         ["tree", "--package", name, "--edges", "normal", "--target", "all", "--prefix", "depth", "--locked"];
     let tree = cargo(&tree)?;
@@ -119,8 +121,8 @@ fn check_purity(name: &str) -> Result<()> {
         let depth: usize = line[..digits].parse().with_context(|| format!("read {line:?} of cargo tree"))?;
         way.truncate(depth);
         way.push(line[digits..].split(' ').next().unwrap_or_default());
-        if way.last().is_some_and(|last| IMPURE.contains(last)) {
-            bail!("{name} reaches a runtime or chance: {}", way.join(" > "));
+        if way.last().is_some_and(|last| forbidden.contains(last)) {
+            bail!("{name} reaches {what}: {}", way.join(" > "));
         }
     }
     ensure!(way.first() == Some(&name), "cargo tree does not begin with {name}");

@@ -21,6 +21,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 use opilio_engine::Spider;
 use toml::de::DeValue;
@@ -215,10 +216,17 @@ impl<S: Spider> Setting<S> {
         files: &[File<'_>],
         draft: &mut CrawlDraft<S>,
     ) -> anyhow::Result<Option<String>> {
+        let by_flag = |flag| matches.value_source(flag) == Some(ValueSource::CommandLine);
+        if let (Some(flag), Some(other)) = (self.names.flag, self.names.same_as)
+            && by_flag(flag)
+            && by_flag(other)
+        {
+            anyhow::bail!("--{flag} cannot be used with --{other}, which says the same in another way");
+        }
         if let Some(flag) = self.names.flag
             && self.apply(Given::Said(flag, matches), draft).map_err(|wrong| said_wrong(flag, &wrong))?
         {
-            let by_variable = matches.value_source(flag) == Some(clap::parser::ValueSource::EnvVariable);
+            let by_variable = matches.value_source(flag) == Some(ValueSource::EnvVariable);
             let variable = self.names.variable().filter(|_| by_variable);
             return Ok(Some(variable.unwrap_or_else(|| format!("--{flag}"))));
         }

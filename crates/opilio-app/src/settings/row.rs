@@ -113,6 +113,8 @@ pub(crate) struct SettingNames {
     pub(crate) key: Option<FileKey>,
     /// Whether `OPILIO_…` can set it.
     pub(crate) has_variable: bool,
+    /// The flag that says the same in another way: they are not given together.
+    pub(crate) same_as: Option<&'static str>,
     /// Besides a crawl, with the help that each of them has.
     pub(crate) commands: Vec<(CommandKind, String)>,
 }
@@ -138,7 +140,13 @@ pub(crate) struct RowBuilder<R> {
 /// A setting with a flag, without `--`.
 pub(crate) fn flag<R: ValueReader>(flag: &'static str, reader: R, help: &'static str) -> RowBuilder<R> {
     let arg = reader.arg(Arg::new(flag).long(flag));
-    let names = SettingNames { flag: Some(flag), key: None, has_variable: false, commands: Vec::new() };
+    let names = SettingNames {
+        flag: Some(flag),
+        key: None,
+        has_variable: false,
+        same_as: None,
+        commands: Vec::new(),
+    };
     RowBuilder { reader, names, help, otherwise: None, arg: Some(arg) }
 }
 
@@ -150,7 +158,8 @@ pub(crate) fn key_of_one_host<R: ValueReader>(
     note: &'static str,
 ) -> RowBuilder<R> {
     let key = FileKey { name: name.to_owned(), part: Some(Section::OneHost), shown, note };
-    let names = SettingNames { flag: None, key: Some(key), has_variable: false, commands: Vec::new() };
+    let names =
+        SettingNames { flag: None, key: Some(key), has_variable: false, same_as: None, commands: Vec::new() };
     RowBuilder { reader, names, help: "", otherwise: None, arg: None }
 }
 
@@ -191,6 +200,13 @@ impl<R: ValueReader> RowBuilder<R> {
     /// Its key is below `[crawl]`, although it changes what holds for hosts.
     pub(crate) fn of_the_crawl(mut self) -> Self {
         self.names.key = self.names.key.map(|key| FileKey { part: Some(Section::Crawl), ..key });
+        self
+    }
+
+    /// Another flag says the same in another way. This one goes before the other's variable and key, and both
+    /// are not given together.
+    pub(crate) fn same_as(mut self, flag: &'static str) -> Self {
+        self.names.same_as = Some(flag);
         self
     }
 

@@ -112,7 +112,7 @@ fn how_fast<S: Spider>() -> Vec<Setting<S>> {
             .key("\"60/m\"", "")
             .policy(HostPolicy::rate),
         flag("delay", DELAY, "Time between two requests to a host, which is another way to say a rate: 2s is 30/m")
-            .clap(|arg| arg.conflicts_with("rate"))
+            .same_as("rate")
             .policy(HostPolicy::rate),
         flag("in-flight", Whole::from(1).up_to(IN_FLIGHT_MAX), "Requests in flight at each host")
             .variable()

@@ -210,3 +210,19 @@ fn a_variable_that_says_no_goes_before_a_file_that_says_yes() {
     assert!(heads.iter().any(|head| head.starts_with("GET /robots.txt ")), "{heads:?}");
     assert!(heads.iter().any(|head| head.starts_with("GET /?utm_source=x ")), "{heads:?}");
 }
+
+#[test]
+fn a_delay_goes_before_a_rate_of_the_environment_but_not_with_one_by_flag() {
+    let said = |args: &[&str], rate: Option<&str>| {
+        let mut command = opilio();
+        // Nothing is fetched, since this cannot be opened.
+        command.args(["crawl", "http://127.0.0.1:1/", "-vv", "--output", "missing/out", "--delay=2s"]);
+        finish(command.args(args).envs(rate.map(|rate| ("OPILIO_RATE", rate))).spawn().unwrap())
+    };
+    let by_delay = said(&[], Some("60/m"));
+    assert!(by_delay.stderr.contains("missing/out"), "{}", by_delay.stderr);
+    assert!(by_delay.stderr.contains("name=\"delay\" from=--delay"), "{}", by_delay.stderr);
+    let both = said(&["--rate=1/s"], None);
+    assert_eq!(both.code, 2);
+    assert!(both.stderr.contains("error: --delay cannot be used with --rate"), "{}", both.stderr);
+}
