@@ -15,7 +15,7 @@ pub(crate) struct FeedLink<'a> {
 
 /// The role of an element in a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum FeedPart {
     /// `<channel>`, `<feed>`.
     Feed,
     /// `<item>`, `<entry>`.
@@ -34,37 +34,37 @@ enum Part {
 /// Whether the document is a feed, or an entry of one, by its root.
 pub(crate) fn is_feed(root: ElementRef<'_>) -> bool {
     let name = root.value().name();
-    name == "rss" || name.ends_with(":RDF") || matches!(part(root), Some(Part::Feed | Part::Entry))
+    name == "rss" || name.ends_with(":RDF") || matches!(part(root), Some(FeedPart::Feed | FeedPart::Entry))
 }
 
 /// The links that stand directly in an entry or in a feed itself, and its title; nothing for other elements.
 /// Looks at each child once: an entry may have very many.
 pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option<ElementRef<'a>>) {
     let in_entry = match part(parent) {
-        Some(Part::Entry) => true,
-        Some(Part::Feed) => false,
+        Some(FeedPart::Entry) => true,
+        Some(FeedPart::Feed) => false,
         _ => return (Vec::new(), None),
     };
     let mut links = Vec::new();
     let (mut guid, mut title) = (None, None);
     for element in parent.children().filter_map(ElementRef::wrap) {
         match part(element) {
-            Some(Part::Link) => {
+            Some(FeedPart::Link) => {
                 let kind = if in_entry { LinkKind::Entry } else { LinkKind::Alternate };
                 let text = own_text(element);
                 // Some write it as Atom does.
                 let href = if text.is_empty() { element.attr("href").map(Cow::Borrowed) } else { Some(text) };
                 links.extend(href.map(|href| FeedLink { kind, href, rel: None, element }));
             }
-            Some(Part::AtomLink) => links.extend(atom_link(element, in_entry)),
-            Some(Part::Content) if in_entry => links.extend(element.attr("src").map(|src| FeedLink {
+            Some(FeedPart::AtomLink) => links.extend(atom_link(element, in_entry)),
+            Some(FeedPart::Content) if in_entry => links.extend(element.attr("src").map(|src| FeedLink {
                 kind: LinkKind::Entry,
                 href: Cow::Borrowed(src),
                 rel: None,
                 element,
             })),
-            Some(Part::Guid) if in_entry && guid.is_none() => guid = Some(element),
-            Some(Part::Title) if title.is_none() => title = Some(element),
+            Some(FeedPart::Guid) if in_entry && guid.is_none() => guid = Some(element),
+            Some(FeedPart::Title) if title.is_none() => title = Some(element),
             _ => {}
         }
     }
@@ -80,14 +80,14 @@ pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option
 
 /// The text of a `<link>` of RSS, which is where it leads.
 pub(crate) fn text_of_link(element: ElementRef<'_>) -> Option<Cow<'_, str>> {
-    let text = (part(element) == Some(Part::Link)).then(|| own_text(element));
+    let text = (part(element) == Some(FeedPart::Link)).then(|| own_text(element));
     text.filter(|text| !text.is_empty())
 }
 
 /// The title of a feed itself: that of the page.
 pub(crate) fn is_title_of_feed(element: ElementRef<'_>) -> bool {
     let parent = element.parent().and_then(ElementRef::wrap);
-    part(element) == Some(Part::Title) && parent.and_then(part) == Some(Part::Feed)
+    part(element) == Some(FeedPart::Title) && parent.and_then(part) == Some(FeedPart::Feed)
 }
 
 /// RFC 4287 §4.2.7. Links about the feed itself (`self`, `hub`) and to files (`enclosure`) are left out.
@@ -107,23 +107,23 @@ fn atom_link(element: ElementRef<'_>, in_entry: bool) -> Option<FeedLink<'_>> {
     Some(FeedLink { kind, href, rel, element })
 }
 
-fn part(element: ElementRef<'_>) -> Option<Part> {
+fn part(element: ElementRef<'_>) -> Option<FeedPart> {
     let name = &element.value().name;
     let local = name.local.rsplit(':').next().unwrap_or_default();
     if name.ns == ns!() && name.prefix.is_some() {
         // The prefix is declared nowhere, but only this one of the elements fits.
-        return (&*name.local == "atom:link").then_some(Part::AtomLink);
+        return (&*name.local == "atom:link").then_some(FeedPart::AtomLink);
     }
     let part = match (&*name.ns, local) {
-        (ATOM | ATOM_03, "feed") => Part::Feed,
-        (ATOM | ATOM_03, "entry") => Part::Entry,
-        (ATOM | ATOM_03, "link") => Part::AtomLink,
-        (ATOM | ATOM_03, "content") => Part::Content,
-        ("" | RSS_10 | RSS_09 | RSS_20, "channel") => Part::Feed,
-        ("" | RSS_10 | RSS_09 | RSS_20, "item") => Part::Entry,
-        ("" | RSS_10 | RSS_09 | RSS_20, "link") => Part::Link,
-        ("" | RSS_10 | RSS_09 | RSS_20, "guid") => Part::Guid,
-        (ATOM | ATOM_03 | "" | RSS_10 | RSS_09 | RSS_20, "title") => Part::Title,
+        (ATOM | ATOM_03, "feed") => FeedPart::Feed,
+        (ATOM | ATOM_03, "entry") => FeedPart::Entry,
+        (ATOM | ATOM_03, "link") => FeedPart::AtomLink,
+        (ATOM | ATOM_03, "content") => FeedPart::Content,
+        ("" | RSS_10 | RSS_09 | RSS_20, "channel") => FeedPart::Feed,
+        ("" | RSS_10 | RSS_09 | RSS_20, "item") => FeedPart::Entry,
+        ("" | RSS_10 | RSS_09 | RSS_20, "link") => FeedPart::Link,
+        ("" | RSS_10 | RSS_09 | RSS_20, "guid") => FeedPart::Guid,
+        (ATOM | ATOM_03 | "" | RSS_10 | RSS_09 | RSS_20, "title") => FeedPart::Title,
         _ => return None,
     };
     Some(part)

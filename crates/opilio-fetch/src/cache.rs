@@ -49,11 +49,11 @@ pub struct Cache {
 }
 
 /// The key of a look-up.
-pub(crate) type Question = http::Request<Who>;
+pub(crate) type CacheRequest = http::Request<CacheKey>;
 
 /// The user whose answer it is, since servers show users different pages.
 #[derive(Clone, Debug)]
-pub(crate) struct Who {
+pub(crate) struct CacheKey {
     pub(crate) url: Url,
     session: Option<Arc<str>>,
     /// Answers with these are no pages to it: they are neither kept nor read.
@@ -64,7 +64,7 @@ pub(crate) struct Who {
 
 /// An answer that was kept.
 #[derive(Debug)]
-pub(crate) struct Entry {
+pub(crate) struct CachedAnswer {
     policy: CachePolicy,
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
@@ -73,11 +73,11 @@ pub(crate) struct Entry {
 
 /// The result of a look-up.
 #[derive(Debug)]
-pub(crate) enum Lookup {
+pub(crate) enum CacheLookup {
     /// Good to be used as it is.
-    Fresh(Entry),
+    Fresh(CachedAnswer),
     /// Usable if the server confirms that it has not changed.
-    Stale(Entry, HeaderMap),
+    Stale(CachedAnswer, HeaderMap),
     Missing,
 }
 
@@ -95,7 +95,7 @@ struct Meta {
     headers: HeaderMap,
 }
 
-impl Who {
+impl CacheKey {
     fn names(&self, status: u16) -> bool {
         self.named.iter().any(|statuses| statuses.contains(status))
     }
@@ -126,14 +126,14 @@ impl Cache {
     }
 
     /// The key for a request; `None` if its answer must not be stored.
-    pub(crate) fn question(order: &FetchRequest, headers: HeaderMap) -> Option<Question> {
+    pub(crate) fn question(order: &FetchRequest, headers: HeaderMap) -> Option<CacheRequest> {
         let personal = [header::AUTHORIZATION, header::RANGE];
         let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
         let plain = order.method == Method::GET && order.body.is_none();
         if !plain || personal.iter().chain(&conditional).any(|name| headers.contains_key(name)) {
             return None;
         }
-        let who = Who {
+        let who = CacheKey {
             url: order.url.clone(),
             session: order.session.clone(),
             named: [order.slow_down.clone(), order.retried.clone()],
@@ -147,23 +147,25 @@ impl Cache {
     }
 
     /// Looks a request up; rules of more than a day are none. Blocks.
-    pub(crate) fn look_up(&self, question: &Question, now: SystemTime, bytes_max: u64) -> Lookup {
-        let Some(entry) = self.read(question.body(), bytes_max) else { return Lookup::Missing };
+    pub(crate) fn look_up(&self, question: &CacheRequest, now: SystemTime, bytes_max: u64) -> CacheLookup {
+        let Some(entry) = self.read(question.body(), bytes_max) else { return CacheLookup::Missing };
         if question.body().rules && entry.policy.age(now) >= RULES_AGE_MAX {
-            return Lookup::Missing;
+            return CacheLookup::Missing;
         }
         match entry.policy.before_request(question, now) {
-            BeforeRequest::Fresh(_) => Lookup::Fresh(entry),
-            BeforeRequest::Stale { matches: false, .. } => Lookup::Missing,
-            BeforeRequest::Stale { .. } if entry.policy.age(now) < self.fresh_for => Lookup::Fresh(entry),
-            BeforeRequest::Stale { request, .. } => Lookup::Stale(entry, request.headers),
+            BeforeRequest::Fresh(_) => CacheLookup::Fresh(entry),
+            BeforeRequest::Stale { matches: false, .. } => CacheLookup::Missing,
+            BeforeRequest::Stale { .. } if entry.policy.age(now) < self.fresh_for => {
+                CacheLookup::Fresh(entry)
+            }
+            BeforeRequest::Stale { request, .. } => CacheLookup::Stale(entry, request.headers),
         }
     }
 
     /// Keeps an answer, if it is one to be kept. Blocks.
     pub(crate) fn keep(
         &self,
-        question: &Question,
+        question: &CacheRequest,
         status: u16,
         headers: &HeaderMap,
         body: &Bytes,
@@ -183,29 +185,29 @@ impl Cache {
         let policy = CachePolicy::new_options(question, &response, now, OPTIONS);
         // The user's time span takes precedence over the server's wish not to store.
         if policy.is_storable() || !self.fresh_for.is_zero() {
-            self.write(question.body(), &Entry { policy, status, headers, body: body.clone() });
+            self.write(question.body(), &CachedAnswer { policy, status, headers, body: body.clone() });
         }
     }
 
     /// Takes in that a stale entry has not changed. Blocks.
     pub(crate) fn refresh(
         &self,
-        question: &Question,
-        entry: Entry,
+        question: &CacheRequest,
+        entry: CachedAnswer,
         headers: &HeaderMap,
         now: SystemTime,
-    ) -> Entry {
+    ) -> CachedAnswer {
         let Some(response) = response(304, headers) else { return entry };
         let (AfterResponse::NotModified(policy, parts) | AfterResponse::Modified(policy, parts)) =
             entry.policy.after_response(question, &response, now);
         let mut headers = parts.headers;
         headers.remove(header::SET_COOKIE);
-        let entry = Entry { policy, headers, ..entry };
+        let entry = CachedAnswer { policy, headers, ..entry };
         self.write(question.body(), &entry);
         entry
     }
 
-    fn read(&self, who: &Who, bytes_max: u64) -> Option<Entry> {
+    fn read(&self, who: &CacheKey, bytes_max: u64) -> Option<CachedAnswer> {
         let path = self.path(who);
         if fs::metadata(&path).ok()?.len() > bytes_max.saturating_add(META_BYTES_MAX) {
             return None;
@@ -223,10 +225,10 @@ impl Cache {
             && session.as_deref() == who.session.as_deref()
             && rules == who.rules
             && !who.names(status);
-        is_it.then(|| Entry { policy, status, headers, body: bytes.slice_ref(body) })
+        is_it.then(|| CachedAnswer { policy, status, headers, body: bytes.slice_ref(body) })
     }
 
-    fn write(&self, who: &Who, entry: &Entry) {
+    fn write(&self, who: &CacheKey, entry: &CachedAnswer) {
         let path = self.path(who);
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let unique = std::ptr::from_ref(&*self.count) as usize;
@@ -240,7 +242,7 @@ impl Cache {
         }
     }
 
-    fn path(&self, who: &Who) -> PathBuf {
+    fn path(&self, who: &CacheKey) -> PathBuf {
         let mut hasher = Xxh3Default::new();
         hasher.update(who.url.as_str().as_bytes());
         // A space cannot stand in a URL.
@@ -261,7 +263,7 @@ fn response(status: u16, headers: &HeaderMap) -> Option<http::Response<()>> {
     Some(response)
 }
 
-fn encode(who: &Who, entry: &Entry) -> io::Result<Vec<u8>> {
+fn encode(who: &CacheKey, entry: &CachedAnswer) -> io::Result<Vec<u8>> {
     let meta = Meta {
         url: who.url.as_str().to_owned(),
         session: who.session.as_deref().map(str::to_owned),

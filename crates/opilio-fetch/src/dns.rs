@@ -84,21 +84,21 @@ pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 const WSAHOST_NOT_FOUND: i32 = 11_001;
 
-type Answer = Result<Arc<[IpAddr]>, LookupError>;
-type Asked = Shared<BoxFuture<'static, Answer>>;
+type Resolved = Result<Arc<[IpAddr]>, LookupError>;
+type SharedQuery = Shared<BoxFuture<'static, Resolved>>;
 
 /// The addresses of names, shared by all shards.
 ///
 /// Addresses are kept for a minute; a failure for two seconds at first, and for 30 s after repeated failures.
 /// Concurrent fetches of one name share one query.
 pub struct DnsCache {
-    entries: DashMap<Box<str>, Entry>,
+    entries: DashMap<Box<str>, CachedName>,
     source: Box<dyn Lookup>,
     keep: Duration,
 }
 
-struct Entry {
-    asked: Asked,
+struct CachedName {
+    asked: SharedQuery,
     /// `None` while the query is running.
     until: Option<Instant>,
     failures: u32,
@@ -141,23 +141,24 @@ impl DnsCache {
     }
 
     /// The question that is open or answered, or a new one.
-    fn ask(&self, name: &str) -> Asked {
+    fn ask(&self, name: &str) -> SharedQuery {
         let now = Instant::now();
-        let live = |entry: &Entry| entry.until.is_none_or(|until| until > now);
+        let live = |entry: &CachedName| entry.until.is_none_or(|until| until > now);
         if let Some(entry) = self.entries.get(name).filter(|entry| live(entry)) {
             return entry.asked.clone();
         }
         self.make_room(now);
-        let mut entry = self.entries.entry(name.into()).or_insert_with(|| Entry::new(self.question(name)));
+        let mut entry =
+            self.entries.entry(name.into()).or_insert_with(|| CachedName::new(self.question(name)));
         // Another shard may have asked between the two looks; an expired answer is queried again.
         if !live(&entry) {
             let failures = entry.failures;
-            *entry = Entry { failures, ..Entry::new(self.question(name)) };
+            *entry = CachedName { failures, ..CachedName::new(self.question(name)) };
         }
         entry.asked.clone()
     }
 
-    fn question(&self, name: &str) -> Asked {
+    fn question(&self, name: &str) -> SharedQuery {
         let asked = self.source.lookup(name.to_owned());
         let name = name.to_owned();
         async move {
@@ -168,7 +169,7 @@ impl DnsCache {
         .shared()
     }
 
-    fn note(&self, name: &str, asked: &Asked, answer: &Answer) {
+    fn note(&self, name: &str, asked: &SharedQuery, answer: &Resolved) {
         let Some(mut entry) = self.entries.get_mut(name) else { return };
         if entry.until.is_some() || !entry.asked.ptr_eq(asked) {
             return;
@@ -194,8 +195,8 @@ impl DnsCache {
     }
 }
 
-impl Entry {
-    fn new(asked: Asked) -> Self {
+impl CachedName {
+    fn new(asked: SharedQuery) -> Self {
         Self { asked, until: None, failures: 0 }
     }
 }

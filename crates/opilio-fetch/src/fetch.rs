@@ -13,11 +13,11 @@ use url::Url;
 
 use crate::body::{self, Reader};
 use crate::budget::{BodyBudget, BodyPermit};
-use crate::cache::{Cache, Entry, Lookup, Question};
+use crate::cache::{Cache, CacheLookup, CacheRequest, CachedAnswer};
 use crate::decode::{self, ACCEPT_ENCODING};
 use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
-use crate::middleware::{Asked, Middleware, Panicked, Stack};
+use crate::middleware::{Middleware, Panicked, SentRequest, Stack};
 use crate::transport::{Answer, Connection, Progress, Transport, TransportError, TransportRequest};
 
 /// One attempt to make.
@@ -229,14 +229,14 @@ impl Fetcher {
     pub async fn fetch(&self, mut order: FetchRequest) -> Fetched {
         head::clean(&mut order.url);
         let Some((cache, question)) = self.question(&order) else { return self.fetch_anew(order).await };
-        let known = if order.came_back { Lookup::Missing } else { self.look_up(cache, &question).await };
+        let known = if order.came_back { CacheLookup::Missing } else { self.look_up(cache, &question).await };
         let stale = match known {
-            Lookup::Fresh(entry) => return self.recalled(&question, entry, &order).await,
-            Lookup::Stale(entry, headers) => {
+            CacheLookup::Fresh(entry) => return self.recalled(&question, entry, &order).await,
+            CacheLookup::Stale(entry, headers) => {
                 order.headers = headers;
                 Some(entry)
             }
-            Lookup::Missing => None,
+            CacheLookup::Missing => None,
         };
         let fetched = self.fetch_anew(order.clone()).await;
         let is_answer = !matches!(fetched.outcome, Outcome::Failed(_) | Outcome::Refused(_));
@@ -276,27 +276,27 @@ impl Fetcher {
         head::clean(&mut order.url);
         let (cache, question) = self.question(&order).filter(|_| !order.came_back)?;
         match self.look_up(cache, &question).await {
-            Lookup::Fresh(entry) => Some(self.recalled(&question, entry, &order).await),
-            Lookup::Stale(..) | Lookup::Missing => None,
+            CacheLookup::Fresh(entry) => Some(self.recalled(&question, entry, &order).await),
+            CacheLookup::Stale(..) | CacheLookup::Missing => None,
         }
     }
 
-    fn question(&self, order: &FetchRequest) -> Option<(&Cache, Arc<Question>)> {
+    fn question(&self, order: &FetchRequest) -> Option<(&Cache, Arc<CacheRequest>)> {
         let cache = self.cache.as_ref()?;
         let headers = self.headers(order.headers.clone(), order.accept);
         Some((cache, Arc::new(Cache::question(order, headers)?)))
     }
 
-    async fn look_up(&self, cache: &Cache, question: &Arc<Question>) -> Lookup {
+    async fn look_up(&self, cache: &Cache, question: &Arc<CacheRequest>) -> CacheLookup {
         let (cache, question, now) = (cache.clone(), question.clone(), self.wall_clock());
         let bytes_max = self.limits.body_bytes_max as u64;
         let look_up = move || cache.look_up(&question, now, bytes_max);
-        tokio::task::spawn_blocking(look_up).await.unwrap_or(Lookup::Missing)
+        tokio::task::spawn_blocking(look_up).await.unwrap_or(CacheLookup::Missing)
     }
 
     /// The answer from the cache, in the form of a fetched one.
-    async fn recalled(&self, question: &Question, entry: Entry, order: &FetchRequest) -> Fetched {
-        let Entry { status, headers, mut body, .. } = entry;
+    async fn recalled(&self, question: &CacheRequest, entry: CachedAnswer, order: &FetchRequest) -> Fetched {
+        let CachedAnswer { status, headers, mut body, .. } = entry;
         let cut = order.enough.is_some_and(|enough| body.len() > enough);
         if let Some(enough) = order.enough {
             body.truncate(enough);
@@ -328,7 +328,7 @@ impl Fetcher {
         if self.middleware.is_empty() {
             return self.fetch_plain(order, started).await;
         }
-        let asked = Asked::of(&order);
+        let asked = SentRequest::of(&order);
         let tried = Tried { method: &order.method.clone(), url: &asked.url };
         if let Err(panicked) = self.middleware.on_request(&mut order) {
             let mut fetched = Fetched::nothing_yet();
@@ -380,7 +380,7 @@ impl Fetcher {
         url: &Url,
         started: Instant,
         fetched: &mut Fetched,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), AttemptFailure> {
         let (method, accept, enough) = (order.method.clone(), order.accept, order.enough);
         let (slow_down, retried) = (order.slow_down.clone(), order.retried.clone());
         let tried = Tried { method: &method, url };
@@ -489,7 +489,7 @@ impl Fetched {
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, failure: AttemptFailure) {
         self.outcome = Outcome::Failed(failure.fault);
         self.error = Some(failure.detail);
         self.drop_body();
@@ -521,7 +521,7 @@ impl Fetched {
         self.head.as_ref().map_or(&NONE, |head| &head.headers)
     }
 
-    fn redirect(&mut self, tried: &Tried<'_>, limits: &Limits) -> Result<(), Failure> {
+    fn redirect(&mut self, tried: &Tried<'_>, limits: &Limits) -> Result<(), AttemptFailure> {
         let status = self.status();
         if matches!(status, 301 | 302 | 303 | 307 | 308) {
             self.location = head::location(self.headers(), tried.url, limits);
@@ -535,7 +535,7 @@ impl Fetched {
 }
 
 /// Why an attempt gave no page.
-struct Failure {
+struct AttemptFailure {
     fault: Fault,
     detail: String,
 }
@@ -548,19 +548,19 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    fn failed(&self, fault: Fault, why: &str) -> Failure {
-        Failure { fault, detail: self.text(why) }
+    fn failed(&self, fault: Fault, why: &str) -> AttemptFailure {
+        AttemptFailure { fault, detail: self.text(why) }
     }
 
     fn text(&self, why: &str) -> String {
         format!("{} {}: {why}", self.method, self.url)
     }
 
-    fn panicked(&self, Panicked(name): &Panicked) -> Failure {
+    fn panicked(&self, Panicked(name): &Panicked) -> AttemptFailure {
         self.failed(Fault::Middleware, &format!("the middleware {name} panicked"))
     }
 
-    fn broke(&self, error: &TransportError) -> Failure {
+    fn broke(&self, error: &TransportError) -> AttemptFailure {
         self.failed(error.fault(), &error.to_string())
     }
 }

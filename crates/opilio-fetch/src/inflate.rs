@@ -14,12 +14,12 @@ use flate2::Crc;
 /// Decodes gzip (RFC 1952) or zlib (RFC 1950).
 pub(crate) struct Inflate {
     stream: DeflateDecoder,
-    format: Format,
+    format: StreamFormat,
     at: At,
 }
 
 /// The format, with the checksum of the output so far.
-enum Format {
+enum StreamFormat {
     Gzip(Crc),
     Zlib(Adler32),
 }
@@ -37,12 +37,12 @@ enum At {
 
 /// The header of a gzip member. Its content is not used.
 struct GzipHeader {
-    part: Part,
+    part: HeaderPart,
     /// The optional parts that are still to come.
     flags: u8,
 }
 
-enum Part {
+enum HeaderPart {
     /// So many of its bytes were read.
     Fixed(usize),
     /// With the first byte, once it is there.
@@ -58,12 +58,12 @@ enum Part {
 
 impl Inflate {
     pub(crate) fn gzip() -> Self {
-        let (format, at) = (Format::Gzip(Crc::new()), At::GzipHeader(GzipHeader::new()));
+        let (format, at) = (StreamFormat::Gzip(Crc::new()), At::GzipHeader(GzipHeader::new()));
         Self { stream: DeflateDecoder::new(), format, at }
     }
 
     pub(crate) fn zlib() -> Self {
-        let (format, at) = (Format::Zlib(Adler32::new()), At::ZlibHeader(None));
+        let (format, at) = (StreamFormat::Zlib(Adler32::new()), At::ZlibHeader(None));
         Self { stream: DeflateDecoder::new(), format, at }
     }
 
@@ -82,8 +82,8 @@ impl Inflate {
 impl DecodeV2 for Inflate {
     fn reinit(&mut self) -> Result<()> {
         let fresh = match self.format {
-            Format::Gzip(_) => Self::gzip(),
-            Format::Zlib(_) => Self::zlib(),
+            StreamFormat::Gzip(_) => Self::gzip(),
+            StreamFormat::Zlib(_) => Self::zlib(),
         };
         self.stream.reinit()?;
         (self.format, self.at) = (fresh.format, fresh.at);
@@ -154,7 +154,7 @@ impl DecodeV2 for Inflate {
     }
 }
 
-impl Format {
+impl StreamFormat {
     fn update(&mut self, decoded: &[u8]) {
         match self {
             Self::Gzip(sum) => sum.update(decoded),
@@ -181,13 +181,13 @@ impl Format {
 
 impl GzipHeader {
     fn new() -> Self {
-        Self { part: Part::Fixed(0), flags: 0 }
+        Self { part: HeaderPart::Fixed(0), flags: 0 }
     }
 
     /// Takes the next byte; true when it was the last one.
     fn take(&mut self, byte: u8) -> Result<bool> {
         match &mut self.part {
-            Part::Fixed(at) => {
+            HeaderPart::Fixed(at) => {
                 if MAGIC.get(*at).is_some_and(|magic| *magic != byte) {
                     return Err(broken("no gzip"));
                 }
@@ -199,26 +199,26 @@ impl GzipHeader {
                     return Ok(false);
                 }
             }
-            Part::ExtraLength(first) => {
+            HeaderPart::ExtraLength(first) => {
                 let Some(first) = first.replace(byte) else { return Ok(false) };
                 let length = u16::from_le_bytes([first, byte]);
                 if length > 0 {
-                    self.part = Part::Extra(length);
+                    self.part = HeaderPart::Extra(length);
                     return Ok(false);
                 }
             }
-            Part::Extra(left) => {
+            HeaderPart::Extra(left) => {
                 *left -= 1;
                 if *left > 0 {
                     return Ok(false);
                 }
             }
-            Part::Name | Part::Comment => {
+            HeaderPart::Name | HeaderPart::Comment => {
                 if byte != 0 {
                     return Ok(false);
                 }
             }
-            Part::Sum(left) => {
+            HeaderPart::Sum(left) => {
                 *left -= 1;
                 if *left > 0 {
                     return Ok(false);
@@ -232,10 +232,10 @@ impl GzipHeader {
     fn goes_on(&mut self) -> bool {
         // In the order of the parts, which is not that of the bits.
         let order = [
-            (EXTRA, Part::ExtraLength(None)),
-            (NAME, Part::Name),
-            (COMMENT, Part::Comment),
-            (SUM, Part::Sum(2)),
+            (EXTRA, HeaderPart::ExtraLength(None)),
+            (NAME, HeaderPart::Name),
+            (COMMENT, HeaderPart::Comment),
+            (SUM, HeaderPart::Sum(2)),
         ];
         match order.into_iter().find(|(flag, _)| self.flags & flag != 0) {
             Some((flag, part)) => {

@@ -9,12 +9,12 @@ use std::time::Duration;
 /// The rotation of a crawl's proxies: each in turn, failed ones later.
 #[derive(Debug, Default)]
 pub(crate) struct Rotation {
-    states: Vec<State>,
+    states: Vec<ProxyState>,
     next: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-struct State {
+struct ProxyState {
     /// Failures in a row.
     failures: u32,
     rests_until: Duration,
@@ -24,7 +24,7 @@ struct State {
 
 impl Rotation {
     pub(crate) fn new(proxies: usize) -> Self {
-        Self { states: vec![State::default(); proxies], next: 0 }
+        Self { states: vec![ProxyState::default(); proxies], next: 0 }
     }
 
     /// The next proxy at a time since the crawl began; if all rest, the one that returns first.
@@ -44,7 +44,7 @@ impl Rotation {
 
     pub(crate) fn worked(&mut self, at: usize) {
         if let Some(state) = self.states.get_mut(at) {
-            *state = State { works: true, ..State::default() };
+            *state = ProxyState { works: true, ..ProxyState::default() };
         }
     }
 
@@ -53,7 +53,7 @@ impl Rotation {
         let Some(state) = self.states.get_mut(at) else { return false };
         let (failures, first) = (state.failures, state.failures == 0);
         let rest = REST_MIN * 2_u32.pow(failures.min(DOUBLINGS_MAX));
-        *state = State { failures: failures.saturating_add(1), rests_until: now + rest, works: false };
+        *state = ProxyState { failures: failures.saturating_add(1), rests_until: now + rest, works: false };
         first
     }
 

@@ -85,7 +85,7 @@ pub enum Align {
 
 /// The quota that a host would announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quota {
+pub(crate) struct QuotaState {
     /// Requests in a window (or the size of the bucket).
     pub(crate) limit: u32,
     /// Requests left after the current one.
@@ -104,18 +104,18 @@ pub(crate) struct Ruling {
     /// If not permitted: when a single arrival would be permitted, without others until then.
     pub(crate) opens_at: Duration,
     /// The quota after this arrival.
-    pub(crate) quota: Quota,
+    pub(crate) quota: QuotaState,
 }
 
 /// Counts arrivals against a limit.
 #[derive(Debug, Clone)]
 pub(crate) struct Limiter {
     counts_refused: bool,
-    state: State,
+    state: LimiterState,
 }
 
 #[derive(Debug, Clone)]
-enum State {
+enum LimiterState {
     Sliding {
         n: u32,
         per: Duration,
@@ -143,16 +143,21 @@ impl Limiter {
     pub(crate) fn new(limit: Limit, counts_refused: bool) -> Self {
         let state = match limit {
             Limit::SlidingWindow { n, per } => {
-                State::Sliding { n: n.max(1), per: positive(per), last: VecDeque::new() }
+                LimiterState::Sliding { n: n.max(1), per: positive(per), last: VecDeque::new() }
             }
-            Limit::TokenBucket { n, per, burst } => State::Bucket {
+            Limit::TokenBucket { n, per, burst } => LimiterState::Bucket {
                 burst: burst.max(1),
                 spacing: positive(per / n.max(1)),
                 full_at: Duration::ZERO,
             },
-            Limit::FixedWindow { n, per, align } => {
-                State::Fixed { n: n.max(1), per: positive(per), align, anchor: None, index: 0, used: 0 }
-            }
+            Limit::FixedWindow { n, per, align } => LimiterState::Fixed {
+                n: n.max(1),
+                per: positive(per),
+                align,
+                anchor: None,
+                index: 0,
+                used: 0,
+            },
         };
         Self { counts_refused, state }
     }
@@ -161,11 +166,11 @@ impl Limiter {
     pub(crate) fn rule(&mut self, now: Duration) -> Ruling {
         let counts_refused = self.counts_refused;
         match &mut self.state {
-            State::Sliding { n, per, last } => rule_sliding(now, *n, *per, last, counts_refused),
-            State::Bucket { burst, spacing, full_at } => {
+            LimiterState::Sliding { n, per, last } => rule_sliding(now, *n, *per, last, counts_refused),
+            LimiterState::Bucket { burst, spacing, full_at } => {
                 rule_bucket(now, *burst, *spacing, full_at, counts_refused)
             }
-            State::Fixed { n, per, align, anchor, index, used } => {
+            LimiterState::Fixed { n, per, align, anchor, index, used } => {
                 let anchor = *anchor.get_or_insert(match align {
                     Align::FirstArrival => now,
                     Align::Multiples => Duration::ZERO,
@@ -180,7 +185,7 @@ impl Limiter {
                 Ruling {
                     permitted,
                     opens_at,
-                    quota: Quota { limit: *n, remaining: *n - *used, reset_at: opens_at, window: *per },
+                    quota: QuotaState { limit: *n, remaining: *n - *used, reset_at: opens_at, window: *per },
                 }
             }
         }
@@ -208,7 +213,7 @@ fn rule_sliding(
     Ruling {
         permitted,
         opens_at,
-        quota: Quota {
+        quota: QuotaState {
             limit: n,
             // The deque holds at most `n`.
             remaining: n.saturating_sub(last.len() as u32),
@@ -240,7 +245,7 @@ fn rule_bucket(
     Ruling {
         permitted,
         opens_at: now.saturating_add(missing.saturating_add(spacing).saturating_sub(size)),
-        quota: Quota {
+        quota: QuotaState {
             limit: burst,
             remaining: u32::try_from(tokens).unwrap_or(burst).min(burst),
             reset_at: *full_at,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::limit::Quota;
+use crate::limit::QuotaState;
 
 /// A way of announcing limit, remaining requests and reset in headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,9 +57,9 @@ impl Dialect {
     /// rounded down would lie about the end of its window.
     pub(crate) fn announce(
         self,
-        quota: &Quota,
+        quota: &QuotaState,
         sent: Duration,
-        clock: Clock,
+        clock: HostClock,
         headers: &mut Vec<(&'static str, String)>,
     ) {
         let wait = quota.reset_at.saturating_sub(sent);
@@ -96,11 +96,11 @@ impl Dialect {
 
 /// The host's idea of wall time: when the sandbox started, by a clock that may be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Clock {
+pub(crate) struct HostClock {
     start_unix: Duration,
 }
 
-impl Clock {
+impl HostClock {
     pub(crate) fn new(start_unix: Duration, skew_seconds: i64) -> Self {
         let skew = Duration::from_secs(skew_seconds.unsigned_abs());
         Self {
@@ -170,13 +170,13 @@ mod tests {
     use super::*;
 
     fn announced(dialect: Dialect) -> Vec<(&'static str, String)> {
-        let quota = Quota {
+        let quota = QuotaState {
             limit: 40,
             remaining: 39,
             reset_at: Duration::from_millis(59_500),
             window: Duration::from_secs(60),
         };
-        let clock = Clock::new(Duration::from_secs(1_792_567_620), 0);
+        let clock = HostClock::new(Duration::from_secs(1_792_567_620), 0);
         let mut headers = Vec::new();
         dialect.announce(&quota, Duration::from_millis(250), clock, &mut headers);
         headers
@@ -221,8 +221,8 @@ mod tests {
     #[test]
     fn a_wrong_clock_is_wrong_in_one_direction() {
         let start = Duration::from_secs(1000);
-        assert_eq!(Clock::new(start, 45).unix(start), Duration::from_secs(2045));
-        assert_eq!(Clock::new(start, -45).unix(start), Duration::from_secs(1955));
-        assert_eq!(Clock::new(start, -45).since_start(955), Duration::ZERO);
+        assert_eq!(HostClock::new(start, 45).unix(start), Duration::from_secs(2045));
+        assert_eq!(HostClock::new(start, -45).unix(start), Duration::from_secs(1955));
+        assert_eq!(HostClock::new(start, -45).since_start(955), Duration::ZERO);
     }
 }

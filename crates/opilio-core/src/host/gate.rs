@@ -10,11 +10,11 @@ use super::budget::Spacing;
 use super::hold::Door;
 use super::leases::{InFlight, Pending};
 use super::message::{Output, WakeReason};
-use super::rules::{Fetching, Known};
+use super::rules::{Fetching, RulesState};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::settings::HostLimits;
-use super::state::{HostState, Slot};
+use super::state::{HostState, SlotRequest};
 use crate::name::Scheme;
 use crate::record::Lease;
 use crate::time::Timestamp;
@@ -63,7 +63,7 @@ impl HostState {
             || self.parked.is_some()
             || full
             || self.hold.door == Door::Probing
-            || self.slot != Slot::None
+            || self.slot != SlotRequest::None
         {
             return None;
         }
@@ -95,9 +95,9 @@ impl HostState {
         match self.rules.of(lease.record.scheme).known {
             _ if self.rules.is_off() || lease.id.is_errand() => Some(Timestamp::EPOCH),
             // Known rules allow a start, expired ones a fetch of new ones.
-            Known::Until(_) => Some(Timestamp::EPOCH),
-            Known::Unknown(not_before) => Some(not_before),
-            Known::Fetching(_) => None,
+            RulesState::Until(_) => Some(Timestamp::EPOCH),
+            RulesState::Unknown(not_before) => Some(not_before),
+            RulesState::Fetching(_) => None,
         }
     }
 
@@ -125,7 +125,7 @@ impl HostState {
             (_, Some(lease)) => Pending::new(lease),
             (Candidate::Rules(scheme), None) => {
                 self.rules.of_mut(scheme).known =
-                    Known::Fetching(Fetching { seq, started: now, deadline, probe, away: false });
+                    RulesState::Fetching(Fetching { seq, started: now, deadline, probe, away: false });
                 return Output::FetchRules { scheme, deadline };
             }
             // `choose` names a witness only if there is one.

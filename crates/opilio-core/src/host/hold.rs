@@ -39,7 +39,7 @@ pub(super) struct Hold {
 
 /// What an unwelcome outcome means for the hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Closing {
+pub(super) enum ClosingKind {
     /// A new closing, and one more strike.
     New,
     /// It belongs to a known closing.
@@ -102,9 +102,9 @@ impl Hold {
         started: Timestamp,
         probe: bool,
         reason: HoldReason,
-    ) -> Closing {
+    ) -> ClosingKind {
         if !probe && (self.preceded(started) || self.door == Door::Probing) {
-            return Closing::Same;
+            return ClosingKind::Same;
         }
         if self.door == Door::Open {
             self.since = now;
@@ -113,7 +113,7 @@ impl Hold {
         self.closed_at = Some(now);
         self.reason = reason;
         self.strikes = self.strikes.saturating_add(1);
-        Closing::New
+        ClosingKind::New
     }
 
     /// Moves the end of the hold by too little to report.

@@ -9,7 +9,7 @@ use super::hold::{Door, Hold};
 use super::message::{HoldReason, ParkReason};
 use super::pace::Pace;
 use super::quota::Quota;
-use super::rules::{Known, Rules, SCHEMES};
+use super::rules::{Rules, RulesState, SCHEMES};
 use super::settings::RulesMode;
 use crate::name::Scheme;
 use crate::outcome::Reason;
@@ -125,8 +125,8 @@ impl HostMemo {
 
     pub(super) fn write(host: &Remembered) -> Self {
         let rules_until = SCHEMES.map(|scheme| match host.rules.of(scheme).known {
-            Known::Until(until) => until.as_micros(),
-            Known::Unknown(_) | Known::Fetching(_) => 0,
+            RulesState::Until(until) => until.as_micros(),
+            RulesState::Unknown(_) | RulesState::Fetching(_) => 0,
         });
         let flags = [
             (host.hold.door != Door::Open, CLOSED),
@@ -165,7 +165,7 @@ impl HostMemo {
             let origin = rules.of_mut(scheme);
             origin.crawl_delay = Duration::from_millis(delay.into());
             if until > 0 {
-                origin.known = Known::Until(Timestamp::from_micros(until));
+                origin.known = RulesState::Until(Timestamp::from_micros(until));
             }
         }
         let park_reason = if flag(PARKED_BY_STRIKES) { ParkReason::Strikes } else { ParkReason::WaitTooLong };

@@ -31,7 +31,7 @@ pub(super) struct Pace {
     /// Starts of this epoch were refused already.
     epoch_met: bool,
     /// The closing in progress.
-    closing: Option<Closing>,
+    closing: Option<ClosingInProgress>,
     /// One bit for each of the last 20 outcomes: 1 is a failure.
     recent: u32,
     /// The rate was learnt from single refusals, and not from a closing with several.
@@ -43,7 +43,7 @@ pub(super) struct Pace {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Closing {
+struct ClosingInProgress {
     /// The lowest number of a refused start: earlier starts were accepted.
     refused_seq: u32,
     /// The highest number of a refused start.
@@ -169,7 +169,7 @@ impl Pace {
                 closing.refused = closing.refused.saturating_add(of_pace.into());
             }
             None => {
-                self.closing = Some(Closing {
+                self.closing = Some(ClosingInProgress {
                     refused_seq: seq,
                     last_seq: seq,
                     began: started,

@@ -8,7 +8,7 @@ use crate::time::Timestamp;
 
 /// The state of one origin's rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum RulesState {
     /// Unknown; fetch them first, not before this instant.
     Unknown(Timestamp),
     /// The fetch is in progress.
@@ -30,8 +30,8 @@ pub(super) struct Fetching {
 
 /// The rules of one origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OriginRules {
-    pub(super) known: Known,
+pub(super) struct OriginState {
+    pub(super) known: RulesState,
     pub(super) crawl_delay: Duration,
     /// Redirects of its robots.txt followed in a row.
     pub(super) hops: u8,
@@ -43,13 +43,13 @@ pub(super) struct OriginRules {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     mode: RulesMode,
-    origins: [OriginRules; 2],
+    origins: [OriginState; 2],
 }
 
 impl Rules {
     pub(super) fn new(mode: RulesMode) -> Self {
-        let origin = OriginRules {
-            known: Known::Unknown(Timestamp::EPOCH),
+        let origin = OriginState {
+            known: RulesState::Unknown(Timestamp::EPOCH),
             crawl_delay: Duration::ZERO,
             hops: 0,
             ours: 0,
@@ -61,38 +61,39 @@ impl Rules {
         self.mode == RulesMode::Off
     }
 
-    pub(super) fn of(&self, scheme: Scheme) -> &OriginRules {
+    pub(super) fn of(&self, scheme: Scheme) -> &OriginState {
         &self.origins[index(scheme)]
     }
 
-    pub(super) fn of_mut(&mut self, scheme: Scheme) -> &mut OriginRules {
+    pub(super) fn of_mut(&mut self, scheme: Scheme) -> &mut OriginState {
         &mut self.origins[index(scheme)]
     }
 
     /// Whether leases of this origin may start.
     pub(super) fn allow_starts(&self, scheme: Scheme, now: Timestamp) -> bool {
-        self.mode == RulesMode::Off || matches!(self.of(scheme).known, Known::Until(until) if now < until)
+        self.mode == RulesMode::Off
+            || matches!(self.of(scheme).known, RulesState::Until(until) if now < until)
     }
 
     /// Whether this origin's robots.txt was answered, with whatever status, and is not being fetched now.
     pub(super) fn were_fetched(&self, scheme: Scheme) -> bool {
-        self.mode == RulesMode::Fetch && matches!(self.of(scheme).known, Known::Until(_))
+        self.mode == RulesMode::Fetch && matches!(self.of(scheme).known, RulesState::Until(_))
     }
 
     /// From when on a fetch of this origin's rules may start; `None` while one is in progress.
     pub(super) fn fetch_due(&self, scheme: Scheme) -> Option<Timestamp> {
         match self.of(scheme).known {
-            Known::Unknown(not_before) => Some(not_before),
-            Known::Fetching(_) => None,
-            Known::Until(until) => Some(until),
+            RulesState::Unknown(not_before) => Some(not_before),
+            RulesState::Fetching(_) => None,
+            RulesState::Until(until) => Some(until),
         }
     }
 
     /// The fetch of this origin's rules in progress.
     pub(super) fn fetching(&self, scheme: Scheme) -> Option<Fetching> {
         match self.of(scheme).known {
-            Known::Fetching(fetching) => Some(fetching),
-            Known::Unknown(_) | Known::Until(_) => None,
+            RulesState::Fetching(fetching) => Some(fetching),
+            RulesState::Unknown(_) | RulesState::Until(_) => None,
         }
     }
 

@@ -69,10 +69,10 @@ pub struct HostState {
     pub(super) leases: LeaseTable,
     pub(super) parked: Option<Park>,
     outbox: VecDeque<Output>,
-    pub(super) slot: Slot,
+    pub(super) slot: SlotRequest,
     /// A refused slot is not asked for again before this.
     pub(super) slot_retry_at: Timestamp,
-    credit: Credit,
+    credit: CreditRequest,
     /// The number of the next start.
     pub(super) next_seq: u32,
     /// The limit in flight after a reopening at full speed; 0 means no such limit.
@@ -98,14 +98,14 @@ pub struct HostState {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Slot {
+pub(super) enum SlotRequest {
     None,
     Asked,
     Granted,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Credit {
+enum CreditRequest {
     /// May be asked for.
     Idle,
     /// Asked for and not answered yet.
@@ -152,9 +152,9 @@ impl HostState {
             leases: LeaseTable::default(),
             parked,
             outbox: VecDeque::new(),
-            slot: Slot::None,
+            slot: SlotRequest::None,
             slot_retry_at: Timestamp::EPOCH,
-            credit: Credit::Idle,
+            credit: CreditRequest::Idle,
             next_seq: 0,
             ramp: 0,
             suspect: None,
@@ -229,18 +229,18 @@ impl HostState {
     fn next_output(&mut self, now: Timestamp) -> Option<Output> {
         let startable = self.startable(now);
         match (self.slot, startable) {
-            (Slot::Granted, candidate) => {
-                self.slot = Slot::None;
+            (SlotRequest::Granted, candidate) => {
+                self.slot = SlotRequest::None;
                 return Some(candidate.map_or(Output::ReturnSlot, |candidate| self.start(now, candidate)));
             }
-            (Slot::None, Some(_)) if now >= self.slot_retry_at => {
-                self.slot = Slot::Asked;
+            (SlotRequest::None, Some(_)) if now >= self.slot_retry_at => {
+                self.slot = SlotRequest::Asked;
                 return Some(Output::AskSlot);
             }
-            (Slot::None | Slot::Asked, _) => {}
+            (SlotRequest::None | SlotRequest::Asked, _) => {}
         }
         if let Some(more) = self.credit_wanted() {
-            self.credit = Credit::Asked;
+            self.credit = CreditRequest::Asked;
             return Some(Output::Credit(more));
         }
         if self.is_idle() && !self.passivated && now >= self.linger_end() {
@@ -284,7 +284,7 @@ impl HostState {
         if let Some(lease) = self.leases.duplicate() {
             return fail(Invariant::G4, format!("{lease:?} is in two places"));
         }
-        if self.slot == Slot::None && now >= self.slot_retry_at && self.startable(now).is_some() {
+        if self.slot == SlotRequest::None && now >= self.slot_retry_at && self.startable(now).is_some() {
             return fail(Invariant::G5, "a start is possible and nobody asks for a slot".to_owned());
         }
         if self.start_due().is_some_and(|(at, _)| at <= now) {
@@ -308,7 +308,7 @@ impl HostState {
             strikes: u32::from(self.hold.strikes),
             spacing: self.pacing().duration(),
             next_start: self.start_due().map(|(at, _)| at),
-            slot_asked: self.slot != Slot::None,
+            slot_asked: self.slot != SlotRequest::None,
             learnt_per_second: self.learnt(),
             quota_left: self.quota.is_known().then(|| self.quota.left()),
         }
@@ -379,7 +379,7 @@ impl HostState {
     fn assign(&mut self, leases: Vec<Lease>) {
         // An errand does not answer a request to the store.
         if !leases.first().is_some_and(|lease| lease.id.is_errand()) {
-            self.credit = if leases.is_empty() { Credit::Empty } else { Credit::Idle };
+            self.credit = if leases.is_empty() { CreditRequest::Empty } else { CreditRequest::Idle };
         }
         for lease in leases {
             if self.leases.holds(lease.id) {
@@ -398,12 +398,12 @@ impl HostState {
 
     fn granted(&mut self) {
         // A grant without a request (a restart forgot it) is returned by the next poll.
-        self.slot = Slot::Granted;
+        self.slot = SlotRequest::Granted;
     }
 
     fn slot_refused(&mut self, now: Timestamp) {
-        if self.slot == Slot::Asked {
-            self.slot = Slot::None;
+        if self.slot == SlotRequest::Asked {
+            self.slot = SlotRequest::None;
         }
         self.pause_slots(now);
         #[cfg(feature = "sabotage")]
@@ -413,8 +413,8 @@ impl HostState {
     }
 
     fn slot_denied(&mut self, until: Timestamp) {
-        if self.slot == Slot::Asked {
-            self.slot = Slot::None;
+        if self.slot == SlotRequest::Asked {
+            self.slot = SlotRequest::None;
         }
         self.slot_retry_at = self.slot_retry_at.max(until);
     }
@@ -440,16 +440,16 @@ impl HostState {
             Output::Deliver { lease, .. } | Output::Settle { lease, .. } => !leases.contains(&lease.id),
             _ => true,
         });
-        if self.credit == Credit::Empty {
-            self.credit = Credit::Idle;
+        if self.credit == CreditRequest::Empty {
+            self.credit = CreditRequest::Idle;
         }
     }
 
     fn drain(&mut self, now: Timestamp) {
         self.draining = true;
         // There is nothing to start any more. The grant may never come; one that comes late goes back.
-        if self.slot == Slot::Asked {
-            self.slot = Slot::None;
+        if self.slot == SlotRequest::Asked {
+            self.slot = SlotRequest::None;
         }
         while let Some((due, mut pending)) = self.leases.take_any_idle() {
             if pending.undecided.is_some() {
@@ -462,8 +462,8 @@ impl HostState {
     }
 
     fn restarted(&mut self, now: Timestamp) {
-        self.slot = Slot::None;
-        self.credit = Credit::Idle;
+        self.slot = SlotRequest::None;
+        self.credit = CreditRequest::Idle;
         self.budget.assume_start(now);
     }
 
@@ -478,7 +478,7 @@ impl HostState {
     }
 
     fn is_idle(&self) -> bool {
-        self.leases.is_empty() && self.slot == Slot::None && self.rules.in_flight() == 0
+        self.leases.is_empty() && self.slot == SlotRequest::None && self.rules.in_flight() == 0
     }
 
     fn linger_end(&self) -> Timestamp {
@@ -487,7 +487,7 @@ impl HostState {
 
     fn credit_wanted(&self) -> Option<u32> {
         // A host that was put aside takes what there is for it, too: it ends here and not never.
-        if self.credit != Credit::Idle || self.draining {
+        if self.credit != CreditRequest::Idle || self.draining {
             return None;
         }
         let credit = self.limits.credit.max(1) as usize;

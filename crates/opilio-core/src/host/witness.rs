@@ -59,7 +59,7 @@ pub struct Witness {
     draining: bool,
     /// The latest start whose answer announced a quota.
     quota_of: Option<Timestamp>,
-    leases: Vec<Seen>,
+    leases: Vec<SeenLease>,
     /// Requests that the host makes as a witness, each with its start.
     witnesses: Vec<(LeaseId, Timestamp, Timestamp, bool)>,
     /// The failures since the last later start that was answered.
@@ -82,11 +82,11 @@ pub struct Witness {
 
 /// A lease as visible from outside.
 #[derive(Clone, Debug)]
-struct Seen {
+struct SeenLease {
     id: LeaseId,
     url: u128,
     scheme: Scheme,
-    place: Place,
+    place: SeenPlace,
     /// It was started in this stay.
     started: bool,
     /// Kept-alive connections that died under it since its last other failure.
@@ -108,7 +108,7 @@ struct Seen {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum SeenPlace {
     /// Ready or waiting: only the host knows which.
     Idle,
     InFlight {
@@ -315,7 +315,9 @@ impl Witness {
         let place = self.place_of(id)?;
         self.expect_witness(place, start.probe)?;
         let seen = &mut self.leases[place];
-        expect(seen.place == Place::Idle, Invariant::G4, || format!("{id:?} starts from {:?}", seen.place))?;
+        expect(seen.place == SeenPlace::Idle, Invariant::G4, || {
+            format!("{id:?} starts from {:?}", seen.place)
+        })?;
         let (least, most) = seen.attempts;
         let used = start.attempt.saturating_sub(1);
         expect(used <= most, Invariant::G7, || {
@@ -326,7 +328,7 @@ impl Witness {
         })?;
         seen.attempts.1 = used;
         seen.started = true;
-        seen.place = Place::InFlight { started: now, deadline: start.deadline, probe: start.probe };
+        seen.place = SeenPlace::InFlight { started: now, deadline: start.deadline, probe: start.probe };
         self.expect_in_flight()
     }
 
@@ -361,8 +363,8 @@ impl Witness {
     /// G9: a URL that failed in this closing must not be the probe while another URL could be.
     fn expect_witness(&self, place: usize, probe: bool) -> Result<(), Violation> {
         let seen = &self.leases[place];
-        let fresh = |other: &Seen| {
-            let untried = other.place == Place::Idle && other.requests == 0 && !other.started;
+        let fresh = |other: &SeenLease| {
+            let untried = other.place == SeenPlace::Idle && other.requests == 0 && !other.started;
             // robots.txt does not apply to an errand.
             let may_start = other.scheme == seen.scheme && !seen.id.is_errand();
             untried && (may_start || other.id.is_errand())
@@ -379,7 +381,7 @@ impl Witness {
     }
 
     fn in_flight(&self) -> usize {
-        let urls = self.leases.iter().filter(|seen| matches!(seen.place, Place::InFlight { .. })).count();
+        let urls = self.leases.iter().filter(|seen| matches!(seen.place, SeenPlace::InFlight { .. })).count();
         urls + self.rules_out.iter().flatten().count() + self.witnesses.len()
     }
 
@@ -388,7 +390,9 @@ impl Witness {
         let place = self.place_of(id)?;
         let parked = self.parked;
         let seen = &mut self.leases[place];
-        expect(seen.place == Place::Idle, Invariant::G4, || format!("{id:?} ends from {:?}", seen.place))?;
+        expect(seen.place == SeenPlace::Idle, Invariant::G4, || {
+            format!("{id:?} ends from {:?}", seen.place)
+        })?;
         let requests = seen.requests;
         expect(attempts == requests, Invariant::G10, || {
             format!("{id:?} ends after {attempts} requests, the server saw {requests}")
@@ -400,7 +404,7 @@ impl Witness {
         expect(!failed || seen.may_end || parked, Invariant::G11, || {
             format!("{id:?} is given up, though it had attempts left")
         })?;
-        seen.place = Place::Parsed;
+        seen.place = SeenPlace::Parsed;
         Ok(())
     }
 
@@ -442,11 +446,11 @@ impl Witness {
                 continue;
             }
             let attempts = lease.record.attempts;
-            self.leases.push(Seen {
+            self.leases.push(SeenLease {
                 id: lease.id,
                 url: lease.record.fingerprint.0,
                 scheme: lease.record.scheme,
-                place: Place::Idle,
+                place: SeenPlace::Idle,
                 requests: attempts.requests,
                 attempts: (attempts.used(), attempts.used()),
                 open: 0,
@@ -464,26 +468,26 @@ impl Witness {
         self.leases.retain_mut(|seen| {
             let over = leases.contains(&seen.id);
             seen.settled |= over;
-            !over || matches!(seen.place, Place::InFlight { .. })
+            !over || matches!(seen.place, SeenPlace::InFlight { .. })
         });
     }
 
     fn land(&mut self, id: LeaseId) -> Option<usize> {
         let place = self.leases.iter().position(|seen| seen.id == id)?;
-        let Place::InFlight { .. } = self.leases[place].place else { return None };
-        self.leases[place].place = Place::Idle;
+        let SeenPlace::InFlight { .. } = self.leases[place].place else { return None };
+        self.leases[place].place = SeenPlace::Idle;
         Some(place)
     }
 
     /// Forgets settled leases whose request has ended.
     fn forget_settled(&mut self) {
-        self.leases.retain(|seen| !seen.settled || matches!(seen.place, Place::InFlight { .. }));
+        self.leases.retain(|seen| !seen.settled || matches!(seen.place, SeenPlace::InFlight { .. }));
     }
 
     fn expire(&mut self, now: Timestamp) {
         for seen in &mut self.leases {
-            if matches!(seen.place, Place::InFlight { deadline, .. } if deadline <= now) {
-                seen.place = Place::Idle;
+            if matches!(seen.place, SeenPlace::InFlight { deadline, .. } if deadline <= now) {
+                seen.place = SeenPlace::Idle;
                 seen.innocent = false;
                 // Lost too often, it ends as the crawler's fault.
                 seen.may_end = true;
@@ -508,7 +512,7 @@ impl Witness {
     }
 
     fn probe_out(&self) -> bool {
-        let of_url = |seen: &Seen| matches!(seen.place, Place::InFlight { probe: true, .. });
+        let of_url = |seen: &SeenLease| matches!(seen.place, SeenPlace::InFlight { probe: true, .. });
         self.leases.iter().any(of_url)
             || self.rules_out.iter().flatten().any(|out| out.probe)
             || self.witnesses.iter().any(|(.., probe)| *probe)
@@ -534,7 +538,7 @@ impl Witness {
         }
         let Some(started) = self.start_of(id) else { return };
         let old_news = self.is_before_closing(started);
-        let probe = matches!(self.place(id), Some(Place::InFlight { probe: true, .. }));
+        let probe = matches!(self.place(id), Some(SeenPlace::InFlight { probe: true, .. }));
         self.note_quota(now, started, &proposal.hints);
         let Some(place) = self.land(id) else { return };
         self.note_refusal(now, outcome, proposal);
@@ -695,15 +699,15 @@ impl Witness {
         self.begin_new_row();
     }
 
-    fn place(&self, id: LeaseId) -> Option<Place> {
+    fn place(&self, id: LeaseId) -> Option<SeenPlace> {
         self.leases.iter().find(|seen| seen.id == id).map(|seen| seen.place)
     }
 
     /// The start of the request in flight for a lease.
     fn start_of(&self, id: LeaseId) -> Option<Timestamp> {
         match self.leases.iter().find(|seen| seen.id == id)?.place {
-            Place::InFlight { started, .. } => Some(started),
-            Place::Idle | Place::Parsed => None,
+            SeenPlace::InFlight { started, .. } => Some(started),
+            SeenPlace::Idle | SeenPlace::Parsed => None,
         }
     }
 
@@ -786,7 +790,7 @@ impl Witness {
         if !often && !matches!(outcome, Outcome::Failed(fault) if fault.is_permanent()) {
             return;
         }
-        let waits = |seen: &&mut Seen| seen.scheme == scheme && seen.place == Place::Idle;
+        let waits = |seen: &&mut SeenLease| seen.scheme == scheme && seen.place == SeenPlace::Idle;
         self.leases.iter_mut().filter(waits).for_each(|seen| {
             seen.innocent = false;
             seen.may_end = true;
@@ -808,9 +812,12 @@ impl Witness {
 
     fn compare_places(&mut self, shown: &HostSnapshot) -> Result<(), Violation> {
         let count =
-            |wanted: fn(&Place) -> bool| self.leases.iter().filter(|seen| wanted(&seen.place)).count();
-        let ours =
-            (count(|place| *place == Place::Idle), self.in_flight(), count(|place| *place == Place::Parsed));
+            |wanted: fn(&SeenPlace) -> bool| self.leases.iter().filter(|seen| wanted(&seen.place)).count();
+        let ours = (
+            count(|place| *place == SeenPlace::Idle),
+            self.in_flight(),
+            count(|place| *place == SeenPlace::Parsed),
+        );
         let theirs = (shown.ready + shown.waiting, shown.in_flight, shown.parsed);
         expect(ours == theirs, Invariant::G4, || {
             format!("(idle, in flight, parsed) are {ours:?}, the host counts {theirs:?}")

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::jar::{Jar, Kept};
+use super::jar::{Jar, KeptCookie};
 use super::{Cookies, SESSIONS_MAX};
 
 /// Why cookies could not be read from a file, or written to it.
@@ -101,7 +101,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<Session<Kept>>> {
+fn decode(bytes: &[u8]) -> Option<Vec<Session<KeptCookie>>> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (sum, json) = rest.split_first_chunk::<8>()?;
     (xxh3_64(json) == u64::from_le_bytes(*sum)).then(|| serde_json::from_slice(json).ok())?
@@ -116,7 +116,7 @@ fn encode(cookies: &Cookies) -> io::Result<Vec<u8>> {
     let mut sessions = Vec::new();
     for name in names {
         let Some(jar) = jars.get(name) else { continue };
-        let kept: Vec<&Kept> = jar.kept(now).collect();
+        let kept: Vec<&KeptCookie> = jar.kept(now).collect();
         let bytes: usize = name.len() + kept.iter().map(|kept| kept.bytes()).sum::<usize>();
         if bytes > room {
             tracing::warn!(

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
-use super::parse::{self, Said};
+use super::parse::{self, ParsedCookie};
 
 /// The cookies of one session (RFC 6265bis §5.7), bounded.
 ///
@@ -30,21 +30,21 @@ use super::parse::{self, Said};
 #[derive(Debug, Default)]
 pub struct Jar {
     /// By registrable domain, or by the host where it has none: nothing crosses these.
-    groups: HashMap<Box<str>, Group>,
+    groups: HashMap<Box<str>, DomainCookies>,
     bytes: usize,
     /// A counter of events, for the order of creation and of use.
     tick: u64,
 }
 
 #[derive(Debug, Default)]
-struct Group {
-    cookies: Vec<Kept>,
+struct DomainCookies {
+    cookies: Vec<KeptCookie>,
     used: u64,
 }
 
 /// A cookie that was taken.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct KeptCookie {
     #[serde(with = "octets")]
     name: Vec<u8>,
     #[serde(with = "octets")]
@@ -91,7 +91,7 @@ impl Jar {
         check_secure(&said, https, host_only)?;
         let path = said.path.unwrap_or_else(|| default_path(url.path()).to_owned());
         self.tick += 1;
-        let mut kept = Kept {
+        let mut kept = KeptCookie {
             name: said.name,
             value: said.value,
             domain,
@@ -154,27 +154,28 @@ impl Jar {
     }
 
     /// The cookies that have not expired.
-    pub(super) fn kept(&self, now: i64) -> impl Iterator<Item = &Kept> {
+    pub(super) fn kept(&self, now: i64) -> impl Iterator<Item = &KeptCookie> {
         let all = self.groups.values().flat_map(|group| &group.cookies);
         all.filter(move |kept| kept.expires.is_none_or(|at| at > now))
     }
 
     /// Restores kept cookies, within the bounds.
-    pub(super) fn of_kept(mut all: Vec<Kept>, now: i64) -> Self {
+    pub(super) fn of_kept(mut all: Vec<KeptCookie>, now: i64) -> Self {
         let mut jar = Self::default();
         all.sort_by_key(|kept| kept.created);
-        let alive = |kept: &Kept| kept.expires.is_none_or(|at| at > now);
-        let sends =
-            |kept: &Kept| [&kept.name, &kept.value].iter().all(|text| HeaderValue::from_bytes(text).is_ok());
+        let alive = |kept: &KeptCookie| kept.expires.is_none_or(|at| at > now);
+        let sends = |kept: &KeptCookie| {
+            [&kept.name, &kept.value].iter().all(|text| HeaderValue::from_bytes(text).is_ok())
+        };
         for kept in all.into_iter().filter(|kept| alive(kept) && sends(kept)) {
             jar.tick += 1;
             let key = group_of(&kept.domain).to_owned();
-            jar.keep(&key, Kept { created: jar.tick, used: jar.tick, ..kept }, now);
+            jar.keep(&key, KeptCookie { created: jar.tick, used: jar.tick, ..kept }, now);
         }
         jar
     }
 
-    fn keep(&mut self, key: &str, kept: Kept, now: i64) {
+    fn keep(&mut self, key: &str, kept: KeptCookie, now: i64) {
         let (tick, bytes) = (self.tick, &mut self.bytes);
         let group = self.groups.entry(key.into()).or_default();
         group.used = tick;
@@ -203,7 +204,7 @@ impl Jar {
     }
 }
 
-impl Group {
+impl DomainCookies {
     /// Makes room for another cookie of this domain: evicts expired cookies, else insecure before secure
     /// ones, least recently used first (§5.7). Returns the bytes freed.
     fn make_room(&mut self, domain: &str, now: i64) -> usize {
@@ -222,7 +223,7 @@ impl Group {
         before - self.bytes()
     }
 
-    fn give_up(&mut self, may_go: impl Fn(&Kept) -> bool) {
+    fn give_up(&mut self, may_go: impl Fn(&KeptCookie) -> bool) {
         let candidates = self.cookies.iter().enumerate().filter(|(_, kept)| may_go(kept));
         if let Some((at, _)) = candidates.min_by_key(|(_, kept)| (kept.secure, kept.used)) {
             self.cookies.swap_remove(at);
@@ -230,11 +231,11 @@ impl Group {
     }
 
     fn bytes(&self) -> usize {
-        self.cookies.iter().map(Kept::bytes).sum()
+        self.cookies.iter().map(KeptCookie::bytes).sum()
     }
 }
 
-impl Kept {
+impl KeptCookie {
     /// The approximate memory of a cookie.
     pub(super) fn bytes(&self) -> usize {
         self.name.len() + self.value.len() + self.domain.len() + self.path.len() + size_of::<Self>()
@@ -265,7 +266,7 @@ fn host_of(url: &Url) -> Option<String> {
 }
 
 /// The domain that a cookie is for, and whether it is for that host alone (§5.7 steps 7 to 10).
-fn domain_of(said: &Said, host: &str) -> Result<(Box<str>, bool), Refused> {
+fn domain_of(said: &ParsedCookie, host: &str) -> Result<(Box<str>, bool), Refused> {
     let Some(domain) = &said.domain else { return Ok((host.into(), true)) };
     let domain = canonical(domain).ok_or(Refused::Domain)?;
     if domain == host {
@@ -279,7 +280,7 @@ fn domain_of(said: &Said, host: &str) -> Result<(Box<str>, bool), Refused> {
     Ok((domain.into(), false))
 }
 
-fn check_secure(said: &Said, https: bool, host_only: bool) -> Result<(), Refused> {
+fn check_secure(said: &ParsedCookie, https: bool, host_only: bool) -> Result<(), Refused> {
     if said.secure && !https {
         return Err(Refused::Secure);
     }

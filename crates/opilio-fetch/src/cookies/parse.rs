@@ -7,7 +7,7 @@ use super::jar::Refused;
 
 /// The content of a field, before any check whether the host may set it.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct ParsedCookie {
     /// As sent: of any encoding.
     pub(super) name: Vec<u8>,
     pub(super) value: Vec<u8>,
@@ -21,7 +21,7 @@ pub(super) struct Said {
 }
 
 /// Reads a field. Nameless cookies are refused: browsers disagree about them.
-pub(super) fn read(line: &[u8], now: i64) -> Result<Said, Refused> {
+pub(super) fn read(line: &[u8], now: i64) -> Result<ParsedCookie, Refused> {
     // §5.6: a tab may stand anywhere, every other control character nowhere.
     if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err(Refused::Malformed);
@@ -46,7 +46,7 @@ pub(super) fn read(line: &[u8], now: i64) -> Result<Said, Refused> {
         (None, Some(Expiration::DateTime(at))) => Some(at.unix_timestamp()),
         (None, Some(Expiration::Session) | None) => None,
     };
-    Ok(Said {
+    Ok(ParsedCookie {
         name: name.to_vec(),
         value: value.to_vec(),
         domain: domain.filter(|domain| !domain.is_empty()),

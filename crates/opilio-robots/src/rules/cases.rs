@@ -2,7 +2,7 @@
 //! decisions of this project where both are silent. Existing crates were measured against it.
 
 /// One robots.txt, one crawler, and the paths that it may fetch.
-pub(crate) struct Case {
+pub(crate) struct RobotsCase {
     /// The source of the rule, and the rule.
     pub(crate) name: &'static str,
     /// The file.
@@ -18,13 +18,13 @@ const fn case(
     file: &'static [u8],
     user_agent: &'static str,
     paths: &'static [(&'static str, bool)],
-) -> Case {
-    Case { name, file, user_agent, paths }
+) -> RobotsCase {
+    RobotsCase { name, file, user_agent, paths }
 }
 
 /// The cases.
 #[rustfmt::skip]
-pub(crate) const CASES: &[Case] = &[
+pub(crate) const CASES: &[RobotsCase] = &[
     // RFC 9309 §2.2.1: groups and product tokens.
     case("rfc 2.2.1: an empty file allows all", b"", "FooBot", &[("/", true), ("/x", true)]),
     case("rfc 2.2.1: no group for us allows all", b"User-agent: BarBot\nDisallow: /\n", "FooBot", &[("/x", true)]),

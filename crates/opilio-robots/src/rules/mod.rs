@@ -242,8 +242,8 @@ fn head(bytes: &[u8], cut: bool) -> &[u8] {
 /// Collects the rules of the groups named by our token and, as long as there are none, of `*`.
 struct Groups<'a> {
     token: &'a str,
-    own: Collected,
-    star: Collected,
+    own: GroupRules,
+    star: GroupRules,
     /// A group that names this crawler was seen. Then the `*` groups do not apply, even if its own group has
     /// no rules.
     named: bool,
@@ -261,7 +261,7 @@ struct Groups<'a> {
 }
 
 #[derive(Default)]
-struct Collected {
+struct GroupRules {
     rules: HashSet<Rule>,
     crawl_delay: Option<Duration>,
 }
@@ -276,8 +276,8 @@ impl<'a> Groups<'a> {
     fn new(token: &'a str) -> Self {
         Self {
             token,
-            own: Collected::default(),
-            star: Collected::default(),
+            own: GroupRules::default(),
+            star: GroupRules::default(),
             named: false,
             current: Members::default(),
             closed: false,

@@ -168,17 +168,17 @@ pub enum SitemapError {
 /// # Ok::<(), sitemap::SitemapError>(())
 /// ```
 pub fn read<'a>(reader: impl Read + Send + 'a, bounds: &Bounds) -> Entries<'a> {
-    Entries { state: State::Unopened(Box::new(reader)), bounds: bounds.clone(), entries: 0 }
+    Entries { state: ReadState::Unopened(Box::new(reader)), bounds: bounds.clone(), entries: 0 }
 }
 
 /// The entries of one sitemap, in document order; made by [`read`].
 pub struct Entries<'a> {
-    state: State<'a>,
+    state: ReadState<'a>,
     bounds: Bounds,
     entries: usize,
 }
 
-enum State<'a> {
+enum ReadState<'a> {
     Unopened(Box<dyn Read + Send + 'a>),
     Xml(Box<xml::Walk<'a>>),
     Text(text::Lines<'a>),
@@ -191,7 +191,7 @@ impl Iterator for Entries<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let next = self.step().and_then(|entry| self.count(entry)).transpose();
         if !matches!(next, Some(Ok(_))) {
-            self.state = State::Over;
+            self.state = ReadState::Over;
         }
         next
     }
@@ -207,27 +207,27 @@ impl std::fmt::Debug for Entries<'_> {
 
 impl<'a> Entries<'a> {
     fn step(&mut self) -> Result<Option<Entry>, SitemapError> {
-        if matches!(self.state, State::Unopened(_))
-            && let State::Unopened(reader) = std::mem::replace(&mut self.state, State::Over)
+        if matches!(self.state, ReadState::Unopened(_))
+            && let ReadState::Unopened(reader) = std::mem::replace(&mut self.state, ReadState::Over)
         {
             self.state = Self::open(reader, &self.bounds)?;
         }
         match &mut self.state {
-            State::Xml(walk) => walk.next_entry(),
-            State::Text(lines) => lines.next_entry(),
-            State::Unopened(_) | State::Over => Ok(None),
+            ReadState::Xml(walk) => walk.next_entry(),
+            ReadState::Text(lines) => lines.next_entry(),
+            ReadState::Unopened(_) | ReadState::Over => Ok(None),
         }
     }
 
-    fn open(reader: Box<dyn Read + Send + 'a>, bounds: &Bounds) -> Result<State<'a>, SitemapError> {
+    fn open(reader: Box<dyn Read + Send + 'a>, bounds: &Bounds) -> Result<ReadState<'a>, SitemapError> {
         let mut source = Source::open(reader, bounds);
         Ok(match source.first_octet()? {
             None => return Err(SitemapError::NotASitemap { found: "an empty file".into() }),
             // A warning of a server's script may stand in front.
             Some(first) if source.skip_to_xml() || first == b'<' => {
-                State::Xml(Box::new(xml::Walk::new(source, bounds)))
+                ReadState::Xml(Box::new(xml::Walk::new(source, bounds)))
             }
-            Some(_) => State::Text(text::Lines::new(source, bounds)),
+            Some(_) => ReadState::Text(text::Lines::new(source, bounds)),
         })
     }
 

@@ -35,7 +35,7 @@ pub(super) struct Walk<'a> {
     skipped_max: usize,
     open: OpenElements,
     bases: BaseStack,
-    dialect: Option<Dialect>,
+    dialect: Option<XmlFormat>,
     draft: Option<Draft>,
     /// Text in the root itself.
     loose: String,
@@ -47,7 +47,7 @@ pub(super) struct Walk<'a> {
 
 /// The format, by the root element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dialect {
+enum XmlFormat {
     Sitemap,
     Rss,
     Atom,
@@ -55,7 +55,7 @@ enum Dialect {
 
 /// The role of an element within an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Field {
+enum EntryField {
     Loc,
     /// An address if there is no better one: RSS `guid`.
     FallbackLoc,
@@ -72,8 +72,8 @@ struct Draft {
     prefix: String,
     kind: Kind,
     /// The element being read and its text so far; `None` once the text is too long to be kept.
-    field: Option<(Field, Option<String>)>,
-    values: Vec<(Field, String)>,
+    field: Option<(EntryField, Option<String>)>,
+    values: Vec<(EntryField, String)>,
     /// The text that stands in no element of its own.
     own: String,
 }
@@ -214,8 +214,8 @@ impl<'a> Walk<'a> {
     }
 
     /// Only feeds have them.
-    fn keep_base(&mut self, dialect: Dialect, element: &BytesStart<'_>) {
-        if dialect != Dialect::Sitemap
+    fn keep_base(&mut self, dialect: XmlFormat, element: &BytesStart<'_>) {
+        if dialect != XmlFormat::Sitemap
             && let Some(base) = attribute(element, "xml:base")
         {
             self.bases.push(self.open.depth(), &base);
@@ -249,7 +249,7 @@ impl<'a> Walk<'a> {
             && !text.trim().is_empty()
             && draft.has_room(self.dialect, field)
         {
-            let is_address = matches!(field, Field::Loc | Field::FallbackLoc);
+            let is_address = matches!(field, EntryField::Loc | EntryField::FallbackLoc);
             let text = if is_address { self.bases.resolve(&text) } else { text };
             if text.len() <= self.field_bytes_max {
                 draft.values.push((field, text));
@@ -266,13 +266,13 @@ impl<'a> Walk<'a> {
         let before = self.ready.len();
         draft.finish(&mut self.ready);
         // Feeds have entries that are no page; in a sitemap something is wrong.
-        self.skipped += usize::from(self.ready.len() == before && self.dialect == Some(Dialect::Sitemap));
+        self.skipped += usize::from(self.ready.len() == before && self.dialect == Some(XmlFormat::Sitemap));
     }
 
     fn text(&mut self, text: &str) {
         let depth = self.open.depth();
         let Some(draft) = &mut self.draft else {
-            if depth == 1 && self.dialect == Some(Dialect::Sitemap) && self.loose.len() < LOOSE_BYTES_MAX {
+            if depth == 1 && self.dialect == Some(XmlFormat::Sitemap) && self.loose.len() < LOOSE_BYTES_MAX {
                 self.loose.push_str(text);
             }
             return;
@@ -358,29 +358,34 @@ impl<'a> Walk<'a> {
 
 impl Draft {
     /// The first of several values is kept, except for the addresses of a sitemap.
-    fn has_room(&self, dialect: Option<Dialect>, field: Field) -> bool {
+    fn has_room(&self, dialect: Option<XmlFormat>, field: EntryField) -> bool {
         let count = self.values.iter().filter(|(known, _)| *known == field).count();
-        let several = dialect == Some(Dialect::Sitemap) && field == Field::Loc;
+        let several = dialect == Some(XmlFormat::Sitemap) && field == EntryField::Loc;
         count < if several { LOCS_MAX } else { 1 }
     }
 
     fn finish(self, into: &mut VecDeque<Entry>) {
-        let values = |wanted: Field| self.values.iter().filter(move |(field, _)| *field == wanted);
-        let value = |wanted: Field| values(wanted).next().map(|(_, text)| text.trim());
-        let lastmod = value(Field::LastMod).or_else(|| value(Field::FallbackLastMod)).map(str::to_owned);
+        let values = |wanted: EntryField| self.values.iter().filter(move |(field, _)| *field == wanted);
+        let value = |wanted: EntryField| values(wanted).next().map(|(_, text)| text.trim());
+        let lastmod =
+            value(EntryField::LastMod).or_else(|| value(EntryField::FallbackLastMod)).map(str::to_owned);
         let entry = |loc: &str| Entry {
             lastmod: lastmod.clone(),
-            changefreq: value(Field::ChangeFreq).and_then(ChangeFreq::parse),
-            priority: value(Field::Priority)
+            changefreq: value(EntryField::ChangeFreq).and_then(ChangeFreq::parse),
+            priority: value(EntryField::Priority)
                 .and_then(|text| text.parse().ok())
                 .filter(|priority| (0.0..=1.0).contains(priority)),
             ..bare(address(loc), self.kind)
         };
         let before = into.len();
-        into.extend(values(Field::Loc).map(|(_, text)| entry(text)).filter(|entry| !entry.loc.is_empty()));
+        into.extend(
+            values(EntryField::Loc).map(|(_, text)| entry(text)).filter(|entry| !entry.loc.is_empty()),
+        );
         if into.len() == before {
             let own = Some(self.own.trim()).filter(|own| is_url(own));
-            into.extend(value(Field::FallbackLoc).or(own).map(entry).filter(|entry| !entry.loc.is_empty()));
+            into.extend(
+                value(EntryField::FallbackLoc).or(own).map(entry).filter(|entry| !entry.loc.is_empty()),
+            );
         }
     }
 }
@@ -389,13 +394,13 @@ fn bare(loc: String, kind: Kind) -> Entry {
     Entry { loc, lastmod: None, changefreq: None, priority: None, kind }
 }
 
-fn dialect_of(root: QName<'_>) -> Result<Dialect, SitemapError> {
+fn dialect_of(root: QName<'_>) -> Result<XmlFormat, SitemapError> {
     let local = root.local_name();
     let local = local.as_ref();
     match local.to_ascii_lowercase().as_str() {
-        "urlset" | "sitemapindex" => Ok(Dialect::Sitemap),
-        "rss" | "rdf" => Ok(Dialect::Rss),
-        "feed" => Ok(Dialect::Atom),
+        "urlset" | "sitemapindex" => Ok(XmlFormat::Sitemap),
+        "rss" | "rdf" => Ok(XmlFormat::Rss),
+        "feed" => Ok(XmlFormat::Atom),
         _ => {
             let name: String = local.chars().filter(char::is_ascii_alphanumeric).take(32).collect();
             Err(SitemapError::NotASitemap { found: format!("a document of type {name:?}") })
@@ -403,42 +408,44 @@ fn dialect_of(root: QName<'_>) -> Result<Dialect, SitemapError> {
     }
 }
 
-fn entry_kind(dialect: Dialect, name: QName<'_>) -> Option<Kind> {
+fn entry_kind(dialect: XmlFormat, name: QName<'_>) -> Option<Kind> {
     let local = name.local_name();
     match (dialect, &*lower(local.as_ref())) {
-        (Dialect::Sitemap, "url") | (Dialect::Rss, "item") | (Dialect::Atom, "entry") => Some(Kind::Url),
-        (Dialect::Sitemap, "sitemap") => Some(Kind::Sitemap),
+        (XmlFormat::Sitemap, "url") | (XmlFormat::Rss, "item") | (XmlFormat::Atom, "entry") => {
+            Some(Kind::Url)
+        }
+        (XmlFormat::Sitemap, "sitemap") => Some(Kind::Sitemap),
         _ => None,
     }
 }
 
 /// The role of a direct child of an entry, and the value in its attributes.
-fn field_of(dialect: Dialect, entry: &str, element: &BytesStart<'_>) -> Option<(Field, String)> {
+fn field_of(dialect: XmlFormat, entry: &str, element: &BytesStart<'_>) -> Option<(EntryField, String)> {
     let local = element.local_name();
     let name = &*lower(local.as_ref());
     // Dublin Core's date is the only one that RSS 1.0 has.
-    if dialect == Dialect::Rss && name == "date" {
-        return Some((Field::LastMod, String::new()));
+    if dialect == XmlFormat::Rss && name == "date" {
+        return Some((EntryField::LastMod, String::new()));
     }
     if prefix(element.name()) != entry {
         // `atom:link` in an item of RSS.
-        let is_link = dialect == Dialect::Rss && name == "link";
-        return page_of(element).filter(|_| is_link).map(|href| (Field::FallbackLoc, href));
+        let is_link = dialect == XmlFormat::Rss && name == "link";
+        return page_of(element).filter(|_| is_link).map(|href| (EntryField::FallbackLoc, href));
     }
     let field = match (dialect, name) {
-        (Dialect::Sitemap, "loc") => Field::Loc,
-        (Dialect::Sitemap, "lastmod") => Field::LastMod,
-        (Dialect::Sitemap, "changefreq") => Field::ChangeFreq,
-        (Dialect::Sitemap, "priority") => Field::Priority,
-        (Dialect::Rss, "link") => Field::Loc,
-        (Dialect::Rss, "guid") => {
+        (XmlFormat::Sitemap, "loc") => EntryField::Loc,
+        (XmlFormat::Sitemap, "lastmod") => EntryField::LastMod,
+        (XmlFormat::Sitemap, "changefreq") => EntryField::ChangeFreq,
+        (XmlFormat::Sitemap, "priority") => EntryField::Priority,
+        (XmlFormat::Rss, "link") => EntryField::Loc,
+        (XmlFormat::Rss, "guid") => {
             let other = attribute(element, "isPermaLink").is_some_and(|value| value == "false");
-            return (!other).then(|| (Field::FallbackLoc, String::new()));
+            return (!other).then(|| (EntryField::FallbackLoc, String::new()));
         }
-        (Dialect::Rss, "pubdate") => Field::LastMod,
-        (Dialect::Atom, "link") => return page_of(element).map(|href| (Field::Loc, href)),
-        (Dialect::Atom, "updated") => Field::LastMod,
-        (Dialect::Atom, "published") => Field::FallbackLastMod,
+        (XmlFormat::Rss, "pubdate") => EntryField::LastMod,
+        (XmlFormat::Atom, "link") => return page_of(element).map(|href| (EntryField::Loc, href)),
+        (XmlFormat::Atom, "updated") => EntryField::LastMod,
+        (XmlFormat::Atom, "published") => EntryField::FallbackLastMod,
         _ => return None,
     };
     Some((field, String::new()))

@@ -11,10 +11,10 @@ use bytes::Bytes;
 
 use crate::catalog::Catalog;
 use crate::config::{Fault, HostConfig, RefusalForm, Site, Trigger};
-use crate::limit::{Limiter, Quota, Ruling};
-use crate::log::{Arrival, ArrivalId, Counts, Log, Seen};
+use crate::limit::{Limiter, QuotaState, Ruling};
+use crate::log::{Arrival, ArrivalFacts, ArrivalId, Counts, Log};
 use crate::pages;
-use crate::quota::{Clock, ceil_seconds, http_date};
+use crate::quota::{HostClock, ceil_seconds, http_date};
 use crate::reply::Reply;
 use crate::route::Route;
 
@@ -98,7 +98,7 @@ impl Answer {
 #[derive(Debug)]
 pub struct Host {
     config: Arc<HostConfig>,
-    clock: Clock,
+    clock: HostClock,
     limiter: Option<Limiter>,
     /// The latest time seen; an earlier time counts as this one.
     now: Duration,
@@ -123,7 +123,7 @@ impl Host {
     pub fn new(config: impl Into<Arc<HostConfig>>) -> Self {
         let config = config.into();
         Self {
-            clock: Clock::new(config.wall_start_unix, config.clock_skew_seconds),
+            clock: HostClock::new(config.wall_start_unix, config.clock_skew_seconds),
             limiter: config.limit.map(|limit| Limiter::new(limit, config.refusals.count)),
             now: Duration::ZERO,
             arrivals: 0,
@@ -424,7 +424,7 @@ impl Host {
         let on_spent_quota = ruling.is_some_and(|ruling| !ruling.permitted);
         if !self.log.keeps(self.config.log_max) {
             let broken = reply.fault.is_some_and(|fault| fault.breaks_answer());
-            self.log.count(&Seen {
+            self.log.count(&ArrivalFacts {
                 success: (200..300).contains(&reply.status) && !broken,
                 refused: reply.refused,
                 banned: reply.banned,
@@ -457,7 +457,7 @@ impl Host {
         now: Duration,
         id: u64,
         ask: &Ask<'_>,
-        quota: Option<Quota>,
+        quota: Option<QuotaState>,
         reply: Reply,
     ) -> Answer {
         let latency = self.config.latency.saturating_add(reply.latency);

@@ -146,7 +146,7 @@ impl Log {
     }
 
     /// Counts an arrival without keeping its details.
-    pub(crate) fn count(&mut self, seen: &Seen) {
+    pub(crate) fn count(&mut self, seen: &ArrivalFacts) {
         self.counts.add_seen(seen);
     }
 
@@ -173,7 +173,7 @@ impl Log {
 
 /// The facts about an arrival that the counts need.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Seen {
+pub(crate) struct ArrivalFacts {
     pub(crate) success: bool,
     pub(crate) refused: bool,
     pub(crate) banned: bool,
@@ -184,7 +184,7 @@ pub(crate) struct Seen {
 
 impl Counts {
     fn add(&mut self, arrival: &Arrival) {
-        self.add_seen(&Seen {
+        self.add_seen(&ArrivalFacts {
             success: arrival.is_success(),
             refused: arrival.refused,
             banned: arrival.banned,
@@ -195,7 +195,7 @@ impl Counts {
         self.abandoned += u64::from(arrival.abandoned);
     }
 
-    fn add_seen(&mut self, seen: &Seen) {
+    fn add_seen(&mut self, seen: &ArrivalFacts) {
         self.arrivals += 1;
         self.served += u64::from(seen.success);
         self.refused += u64::from(seen.refused);

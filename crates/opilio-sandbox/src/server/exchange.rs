@@ -20,25 +20,25 @@ use crate::log::ArrivalId;
 /// The connection breaks here on purpose.
 #[derive(Debug, thiserror::Error)]
 #[error("break the connection on purpose")]
-pub(super) struct Broken;
+pub(super) struct BrokenOnPurpose;
 
 /// Answers a request; an error breaks the connection.
 pub(super) async fn answer(
     served: Arc<Served>,
     end: WireEnd,
     request: Request<Incoming>,
-) -> Result<Response<Delivery>, Broken> {
+) -> Result<Response<PacedBody>, BrokenOnPurpose> {
     let arrived = served.now();
     let (head, body) = request.into_parts();
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     if let Some(document) = report(&served, target) {
-        return Ok(Delivery::aside(document));
+        return Ok(PacedBody::aside(document));
     }
     let mut knock = Knock { served: &served, arrived, method: head.method.as_str(), target, answered: false };
     let body = read_body(body).await;
     let answer = knock.arrive(&body);
     drop(knock);
-    let visit = Visit { served, id: answer.id, over: false };
+    let visit = OpenArrival { served, id: answer.id, over: false };
     deliver(answer, visit, end).await
 }
 
@@ -91,7 +91,11 @@ async fn read_body(body: Incoming) -> Bytes {
     collected.map_or_else(|_| Bytes::new(), |collected| collected.to_bytes())
 }
 
-async fn deliver(answer: Answer, mut visit: Visit, end: WireEnd) -> Result<Response<Delivery>, Broken> {
+async fn deliver(
+    answer: Answer,
+    mut visit: OpenArrival,
+    end: WireEnd,
+) -> Result<Response<PacedBody>, BrokenOnPurpose> {
     if !answer.latency.is_zero() {
         sleep(answer.latency).await;
     }
@@ -99,14 +103,14 @@ async fn deliver(answer: Answer, mut visit: Visit, end: WireEnd) -> Result<Respo
         Some(Fault::Reset | Fault::Unreachable) => {
             end.reset();
             visit.over = true;
-            return Err(Broken);
+            return Err(BrokenOnPurpose);
         }
         // The client's going away drops this future, and with it the visit.
         Some(Fault::Silence) => std::future::pending().await,
-        Some(Fault::ResetMidBody) => Ending::Reset,
-        Some(Fault::Truncated) => Ending::Close,
+        Some(Fault::ResetMidBody) => BodyEnd::Reset,
+        Some(Fault::Truncated) => BodyEnd::Close,
         Some(Fault::Status(_) | Fault::Refusal { .. } | Fault::Slow(_) | Fault::Drip { .. }) | None => {
-            Ending::Whole
+            BodyEnd::Whole
         }
     };
     visit.sent();
@@ -116,7 +120,7 @@ async fn deliver(answer: Answer, mut visit: Visit, end: WireEnd) -> Result<Respo
         _ => (rest.len(), Duration::ZERO),
     };
     let mut response =
-        Response::new(Delivery { rest, chunk_bytes, pause, waiting: None, ending, end, visit: Some(visit) });
+        Response::new(PacedBody { rest, chunk_bytes, pause, waiting: None, ending, end, visit: Some(visit) });
     // A configured status outside of 100 to 999 cannot be sent at all.
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in answer.headers {
@@ -129,20 +133,20 @@ async fn deliver(answer: Answer, mut visit: Visit, end: WireEnd) -> Result<Respo
 
 /// An exchange that the host waits for to end; dropped early, the client has gone.
 #[derive(Debug)]
-struct Visit {
+struct OpenArrival {
     served: Arc<Served>,
     id: ArrivalId,
     over: bool,
 }
 
-impl Visit {
+impl OpenArrival {
     fn sent(&self) {
         let now = self.served.now();
         self.served.lock().sent(now, self.id);
     }
 }
 
-impl Drop for Visit {
+impl Drop for OpenArrival {
     fn drop(&mut self) {
         let now = self.served.now();
         let mut host = self.served.lock();
@@ -156,7 +160,7 @@ impl Drop for Visit {
 
 /// How the body ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
+enum BodyEnd {
     Whole,
     Close,
     Reset,
@@ -164,18 +168,18 @@ enum Ending {
 
 /// A body that comes at its own pace and may end badly.
 #[derive(Debug)]
-pub(super) struct Delivery {
+pub(super) struct PacedBody {
     rest: Bytes,
     chunk_bytes: usize,
     pause: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
-    ending: Ending,
+    ending: BodyEnd,
     end: WireEnd,
     /// `None` for an answer outside the log.
-    visit: Option<Visit>,
+    visit: Option<OpenArrival>,
 }
 
-impl Delivery {
+impl PacedBody {
     fn aside(document: String) -> Response<Self> {
         let length = HeaderValue::from(document.len());
         let mut response = Response::new(Self {
@@ -183,7 +187,7 @@ impl Delivery {
             rest: document.into(),
             pause: Duration::ZERO,
             waiting: None,
-            ending: Ending::Whole,
+            ending: BodyEnd::Whole,
             end: WireEnd::default(),
             visit: None,
         });
@@ -201,14 +205,14 @@ impl Delivery {
     }
 }
 
-impl Body for Delivery {
+impl Body for PacedBody {
     type Data = Bytes;
-    type Error = Broken;
+    type Error = BrokenOnPurpose;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOnPurpose>>> {
         if let Some(waiting) = &mut self.waiting {
             ready!(waiting.as_mut().poll(cx));
             self.waiting = None;
@@ -216,11 +220,11 @@ impl Body for Delivery {
         if self.rest.is_empty() {
             self.over();
             return Poll::Ready(match self.ending {
-                Ending::Whole => None,
-                Ending::Close => Some(Err(Broken)),
-                Ending::Reset => {
+                BodyEnd::Whole => None,
+                BodyEnd::Close => Some(Err(BrokenOnPurpose)),
+                BodyEnd::Reset => {
                     self.end.reset();
-                    Some(Err(Broken))
+                    Some(Err(BrokenOnPurpose))
                 }
             });
         }
@@ -228,7 +232,7 @@ impl Body for Delivery {
         let chunk = self.rest.split_to(length);
         let pause = if self.rest.is_empty() {
             // The bytes before the cut have to be sent before the connection breaks.
-            (self.ending != Ending::Whole).then_some(FLUSH_PAUSE)
+            (self.ending != BodyEnd::Whole).then_some(FLUSH_PAUSE)
         } else {
             (!self.pause.is_zero()).then_some(self.pause)
         };
@@ -238,11 +242,11 @@ impl Body for Delivery {
 
     /// True after the last byte; then hyper drops the body without polling it again.
     fn is_end_stream(&self) -> bool {
-        self.rest.is_empty() && self.ending == Ending::Whole
+        self.rest.is_empty() && self.ending == BodyEnd::Whole
     }
 }
 
-impl Drop for Delivery {
+impl Drop for PacedBody {
     fn drop(&mut self) {
         if self.is_end_stream() {
             self.over();

@@ -2,11 +2,11 @@
 //! fault.
 
 use super::super::blame::{Case, Charge};
-use super::super::hold::{Closing, Door};
+use super::super::hold::{ClosingKind, Door};
 use super::super::message::HoldReason;
 use super::super::pace::Pace;
 use super::super::state::HostState;
-use super::{Landing, Payer, Suspect, Who};
+use super::{Landing, Payer, Subject, Suspect};
 use crate::time::Timestamp;
 
 impl HostState {
@@ -16,7 +16,7 @@ impl HostState {
         if self.hold.door != Door::Open {
             return false;
         }
-        let Who::Url { failed_seq, .. } = landing.who else { return false };
+        let Subject::Url { failed_seq, .. } = landing.who else { return false };
         self.evidence.well_after(landing.seq)
             || failed_seq.is_some_and(|failed| self.evidence.well_after(failed))
     }
@@ -33,7 +33,7 @@ impl HostState {
 
     /// Whether different URLs were refused together with this one.
     pub(super) fn is_one_of_many(&self, landing: Landing) -> bool {
-        let Who::Url { url, clean, excused, .. } = landing.who else { return false };
+        let Subject::Url { url, clean, excused, .. } = landing.who else { return false };
         self.is_crowd(url, landing.seq, clean, excused)
     }
 
@@ -46,7 +46,7 @@ impl HostState {
         now: Timestamp,
         landing: Landing,
         charge: Charge,
-        hold: impl FnOnce(&mut Self, Closing),
+        hold: impl FnOnce(&mut Self, ClosingKind),
     ) -> Payer {
         self.accuse_of(now, landing, charge, true, hold)
     }
@@ -58,7 +58,7 @@ impl HostState {
         landing: Landing,
         charge: Charge,
         of_pace: bool,
-        hold: impl FnOnce(&mut Self, Closing),
+        hold: impl FnOnce(&mut Self, ClosingKind),
     ) -> Payer {
         let was_open = self.hold.door == Door::Open;
         let strikes = self.hold.strikes;
@@ -73,17 +73,17 @@ impl HostState {
         }
         self.testify(landing, charge);
         let mut closing = closing;
-        if closing == Closing::New && self.may_be_chance(landing, charge) {
+        if closing == ClosingKind::New && self.may_be_chance(landing, charge) {
             self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
             return if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open };
         }
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
-            if landing.probe || !matches!(landing.who, Who::Url { .. }) {
+            if landing.probe || !matches!(landing.who, Subject::Url { .. }) {
                 // Now the host is held.
                 self.evidence.singles = 0;
                 (case.quiet, case.was_quiet) = (false, true);
                 self.hold.strikes = case.strikes_before + 1;
-                closing = Closing::New;
+                closing = ClosingKind::New;
             } else if case.confirmed {
                 // Several were refused together, so the next start waits a little.
                 self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
@@ -111,8 +111,8 @@ impl HostState {
 
     pub(super) fn open_case(&mut self, landing: Landing, charge: Charge, strikes_before: u16) {
         let (url, failed_before, excused) = match landing.who {
-            Who::Url { url, failed_seq, excused, .. } => (Some(url), failed_seq.is_some(), excused),
-            Who::Rules | Who::Witness => (None, false, 0),
+            Subject::Url { url, failed_seq, excused, .. } => (Some(url), failed_seq.is_some(), excused),
+            Subject::Rules | Subject::Witness => (None, false, 0),
         };
         let again = failed_before && !(charge == Charge::Refused && self.is_one_of_many(landing));
         let seq = Some(landing.seq);
@@ -130,10 +130,10 @@ impl HostState {
         let first = case.seq == Some(landing.seq);
         case.probed |= landing.probe && !first;
         let confirms = match landing.who {
-            Who::Witness | Who::Rules => true,
-            Who::Url { clean, .. } if first || !clean => false,
+            Subject::Witness | Subject::Rules => true,
+            Subject::Url { clean, .. } if first || !clean => false,
             // Refusals together confirm each other. A URL that fails otherwise may be broken, too.
-            Who::Url { .. } => match charge {
+            Subject::Url { .. } => match charge {
                 Charge::Refused | Charge::Unreached => true,
                 Charge::Failed => landing.probe && (!has_witness || self.rules.is_off() && case.doubtful),
                 Charge::Forbidden => false,
@@ -155,8 +155,8 @@ impl HostState {
 
     /// Treats a single refusal among successes as possible chance: another URL is asked at once, or very soon
     /// if the pace is new to the host.
-    pub(super) fn doubt(&mut self, now: Timestamp, closing: Closing) {
-        if closing == Closing::Same {
+    pub(super) fn doubt(&mut self, now: Timestamp, closing: ClosingKind) {
+        if closing == ClosingKind::Same {
             return;
         }
         self.be_quiet();
@@ -174,7 +174,7 @@ impl HostState {
     }
 
     pub(super) fn suspect_of(&self, landing: Landing) -> Option<Suspect> {
-        let Who::Url { url, .. } = landing.who else { return None };
+        let Subject::Url { url, .. } = landing.who else { return None };
         Some(Suspect { url, seq: landing.seq, next: self.next_seq, in_a_row: 1 })
     }
 

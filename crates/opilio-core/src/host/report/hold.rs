@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::hold::{Closing, Door, jittered};
+use super::super::hold::{ClosingKind, Door, jittered};
 use super::super::message::{HoldReason, HostEvent, ParkReason};
 #[cfg(feature = "sabotage")]
 use super::super::sabotage::Bug;
@@ -18,12 +18,12 @@ impl HostState {
         landing: Landing,
         reason: HoldReason,
         of_pace: bool,
-    ) -> Closing {
+    ) -> ClosingKind {
         if self.parked.is_some() {
             if landing.probe {
                 self.hold.unprobe();
             }
-            return Closing::Same;
+            return ClosingKind::Same;
         }
         let closing = self.hold.close(now, landing.started, landing.probe, reason);
         if self.hold.door != Door::Open {
@@ -44,8 +44,8 @@ impl HostState {
         }
     }
 
-    pub(super) fn hold_by_strikes(&mut self, now: Timestamp, closing: Closing, reason: HoldReason) {
-        if closing == Closing::Same {
+    pub(super) fn hold_by_strikes(&mut self, now: Timestamp, closing: ClosingKind, reason: HoldReason) {
+        if closing == ClosingKind::Same {
             return;
         }
         let mut most = self.hold.unstated_wait_max(now, self.policy.backoff_bounds());
@@ -59,14 +59,14 @@ impl HostState {
         self.park_by_strikes(now, closing);
     }
 
-    pub(super) fn park_by_strikes(&mut self, now: Timestamp, closing: Closing) {
+    pub(super) fn park_by_strikes(&mut self, now: Timestamp, closing: ClosingKind) {
         let strikes = u32::from(self.hold.strikes);
         let mut most = self.policy.strikes_max(self.answered);
         if self.hold.reason == HoldReason::Forbidden {
             // The waits for a firewall grow more slowly.
             most = most.saturating_mul(2);
         }
-        if closing == Closing::New && strikes >= most {
+        if closing == ClosingKind::New && strikes >= most {
             self.park(now + self.policy.hold_max(), ParkReason::Strikes);
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::blame::{Case, Charge, is_later};
-use super::super::hold::{Closing, Door, jittered};
+use super::super::hold::{ClosingKind, Door, jittered};
 use super::super::leases::Pending;
 use super::super::limiter::{FLAKY_DOUBT, SILENT_DOUBT};
 use super::super::message::{HoldReason, HostEvent};
@@ -12,7 +12,7 @@ use super::super::pace::{Pace, Pardon};
 use super::super::sabotage::Bug;
 use super::super::state::HostState;
 use super::accuse::YOUNG_PART;
-use super::{Landing, Payer, Suspect, Who};
+use super::{Landing, Payer, Subject, Suspect};
 use crate::outcome::{Blame, Fault, Outcome};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Verdict};
@@ -60,7 +60,7 @@ impl HostState {
         }
         // Requests in flight before a closing prove nothing about the time since.
         if self.hold.door == Door::Open {
-            if landing.who == Who::Witness {
+            if landing.who == Subject::Witness {
                 self.end_tail();
             } else if self.suspect.is_some_and(|suspect| is_later(landing.seq, suspect.seq)) {
                 self.end_case();
@@ -175,7 +175,7 @@ impl HostState {
         let stated = hints.retry_after.max(spent);
         // A 429 is about the pace, a 503 is not.
         let of_pace = !matches!(outcome, Outcome::Answered(503));
-        if let Who::Url { url, clean: true, .. } = landing.who {
+        if let Subject::Url { url, clean: true, .. } = landing.who {
             self.evidence.note_refused(url, landing.seq);
         }
         if self.is_own(landing) && self.parked.is_none() && !self.is_one_of_many(landing) {
@@ -204,7 +204,7 @@ impl HostState {
         };
         let payer = self.accuse(now, landing, Charge::Refused, |host, closing| {
             host.note_of_pace(landing, true);
-            if closing == Closing::New {
+            if closing == ClosingKind::New {
                 host.hold.reason = HoldReason::RetryAfter;
             }
             host.hold_as_stated(now, wait, HoldReason::RetryAfter);
@@ -224,7 +224,7 @@ impl HostState {
     /// Whether this is another single refusal at a host that refuses by chance. There a refusal is treated as
     /// a failure: the next one in a row, of another URL, makes it the host's.
     pub(super) fn is_one_more_single(&mut self, landing: Landing) -> bool {
-        let Who::Url { url, .. } = landing.who else { return false };
+        let Subject::Url { url, .. } = landing.who else { return false };
         let in_a_row = self.suspect.is_some_and(|suspect| suspect.url != url);
         if !self.evidence.refuses_by_chance() || self.hold.door != Door::Open || in_a_row {
             return false;
@@ -270,7 +270,7 @@ impl HostState {
             if self.is_own(landing) {
                 return Payer::Url;
             }
-            let Who::Url { url, .. } = landing.who else {
+            let Subject::Url { url, .. } = landing.who else {
                 return self.suspect_host(now, landing);
             };
             match &mut self.suspect {
@@ -315,7 +315,7 @@ impl HostState {
     /// welcoming before.
     pub(super) fn forbid(&mut self, now: Timestamp, landing: Landing, proposal: Proposal) -> Payer {
         let walled = self.evidence.case.is_some_and(|case| case.charge == Charge::Forbidden);
-        let tail = landing.who == Who::Witness && self.evidence.case.is_none();
+        let tail = landing.who == Subject::Witness && self.evidence.case.is_none();
         if walled && self.hold.door != Door::Open || tail {
             let payer = self.accuse_of(now, landing, Charge::Forbidden, false, |host, closing| {
                 host.hold_by_strikes(now, closing, HoldReason::Forbidden);
@@ -323,7 +323,7 @@ impl HostState {
             return if payer == Payer::Open { Payer::Walled } else { payer };
         }
         self.well(now, landing);
-        let Who::Url { failed_seq, .. } = landing.who else { return Payer::Nobody };
+        let Subject::Url { failed_seq, .. } = landing.who else { return Payer::Nobody };
         let welcome_since = |seq| self.evidence.welcome_after(seq);
         let rightly = self.evidence.welcome.is_none()
             || self.evidence.good.is_none()

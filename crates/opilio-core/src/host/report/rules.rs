@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::super::blame::Charge;
 use super::super::hold::Door;
 use super::super::message::{HoldReason, HostEvent, RulesAnswer};
-use super::super::rules::{Fetching, HOPS_MAX, Known};
+use super::super::rules::{Fetching, HOPS_MAX, RulesState};
 use super::super::state::HostState;
-use super::{Landing, OURS_MAX, Who, reason_of};
+use super::{Landing, OURS_MAX, Subject, reason_of};
 use crate::name::Scheme;
 use crate::outcome::{Blame, Fault, Outcome, Reason};
 use crate::time::Timestamp;
@@ -23,7 +23,7 @@ impl HostState {
     ) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         let Fetching { seq, started, probe, away, .. } = fetching;
-        let landing = Landing { seq, started, probe, who: Who::Rules, stated: true };
+        let landing = Landing { seq, started, probe, who: Subject::Rules, stated: true };
         // Another host's quota does not apply to this one.
         if !away {
             self.hear_quota(now, landing, hints);
@@ -38,14 +38,14 @@ impl HostState {
                     self.well(now, landing);
                 }
             }
-            RulesAnswer::Again => self.follow_rules(now, scheme, Known::Unknown(now)),
+            RulesAnswer::Again => self.follow_rules(now, scheme, RulesState::Unknown(now)),
             RulesAnswer::Elsewhere { within } => {
                 let deadline = now + within;
                 let fetching = Fetching { seq, started, deadline, probe: false, away: true };
-                self.follow_rules(now, scheme, Known::Fetching(fetching));
+                self.follow_rules(now, scheme, RulesState::Fetching(fetching));
             }
             RulesAnswer::Unavailable { outcome, proposal } => {
-                self.rules.of_mut(scheme).known = Known::Unknown(self.rules_retry(now, scheme, outcome));
+                self.rules.of_mut(scheme).known = RulesState::Unknown(self.rules_retry(now, scheme, outcome));
                 self.rules.of_mut(scheme).hops = 0;
                 self.say(HostEvent::RulesUnavailable { scheme, outcome });
                 if away {
@@ -68,7 +68,7 @@ impl HostState {
             self.say(HostEvent::CrawlDelayClamped { asked, kept });
         }
         let origin = self.rules.of_mut(scheme);
-        origin.known = Known::Until(now + expires_in.max(RULES_HOLD_MIN));
+        origin.known = RulesState::Until(now + expires_in.max(RULES_HOLD_MIN));
         origin.ours = 0;
         origin.crawl_delay = kept;
         origin.hops = 0;
@@ -80,7 +80,7 @@ impl HostState {
     /// A hop shows that the host answers, not that its rules can be fetched. So it forgives no strike and
     /// opens no door; otherwise a redirect to a target that always fails would be requested at once and for
     /// ever.
-    fn follow_rules(&mut self, now: Timestamp, scheme: Scheme, next: Known) {
+    fn follow_rules(&mut self, now: Timestamp, scheme: Scheme, next: RulesState) {
         if self.rules.fetching(scheme).is_some_and(|fetching| fetching.probe) {
             self.hold.unprobe();
         }
@@ -109,7 +109,7 @@ impl HostState {
         }
         if self.hold.door == Door::Probing {
             // The host is closed anyway, and the probe's result comes first.
-            self.rules.of_mut(scheme).known = Known::Unknown(now + self.policy.backoff_bounds().min);
+            self.rules.of_mut(scheme).known = RulesState::Unknown(now + self.policy.backoff_bounds().min);
             return;
         }
         self.accuse_of(now, landing, Charge::Unreached, false, |host, closing| {
@@ -189,14 +189,14 @@ impl HostState {
         if fetching.away {
             let outcome = Outcome::Failed(Fault::Timeout);
             let origin = self.rules.of_mut(scheme);
-            origin.known = Known::Unknown(now);
+            origin.known = RulesState::Unknown(now);
             origin.hops = 0;
             self.say(HostEvent::RulesUnavailable { scheme, outcome });
             let landing = Landing {
                 seq: fetching.seq,
                 started: fetching.started,
                 probe: false,
-                who: Who::Rules,
+                who: Subject::Rules,
                 stated: true,
             };
             self.rules_unavailable_elsewhere(now, scheme, landing, outcome);
@@ -207,7 +207,7 @@ impl HostState {
         }
         let retry = now + self.policy.backoff_bounds().min;
         let origin = self.rules.of_mut(scheme);
-        origin.known = Known::Unknown(retry);
+        origin.known = RulesState::Unknown(retry);
         origin.hops = 0;
     }
 }
