@@ -13,9 +13,10 @@ use crate::output::{self, Output};
 use crate::progress::Display;
 use crate::report_file::ReportFile;
 use crate::settings::{CrawlDraft, Format};
+use crate::state::{self, State};
 use crate::summary::{self, Closing};
 use crate::watch::{self, Watched};
-use crate::{descriptors, logs, state};
+use crate::{descriptors, logs};
 
 /// Begins what a program does before anything else: log lines, and as many descriptors as the system lets it have.
 ///
@@ -110,9 +111,10 @@ impl<S: Spider> Program<S> {
             crawler = crawler.cache(cache);
         }
         if let Some(state) = &state {
-            crawler = state.apply(crawler, &display);
+            crawler = state.apply(crawler);
         }
-        let Watched { report, signal } = match watch::run(crawler, &display) {
+        let news = state.as_ref().and_then(State::news);
+        let Watched { report, signal } = match watch::run(crawler, &display, news.as_deref()) {
             // Whoever reads has seen enough: that is no error.
             Err(CrawlError::Export(ExportError::Closed { .. })) => {
                 let error =

@@ -9,7 +9,6 @@ use opilio_export::ExportError;
 use opilio_frontier::{DiskFrontier, FrontierError};
 
 use crate::exit::Failure;
-use crate::progress::Display;
 
 /// Where a crawl is kept, and how.
 #[derive(Debug)]
@@ -21,17 +20,21 @@ pub struct State {
 }
 
 impl State {
-    /// Hands it to a crawler; says so when there is nothing to go on with.
-    pub fn apply<S: Spider>(&self, crawler: Crawler<S>, display: &Display) -> Crawler<S> {
+    /// Hands it to a crawler.
+    pub fn apply<S: Spider>(&self, crawler: Crawler<S>) -> Crawler<S> {
         leave_panics_to_the_store();
         let crawler = crawler.state(&self.dir);
         if !self.resume {
             return crawler;
         }
-        if !DiskFrontier::is_there(&self.dir) {
-            display.say(&format!("no crawl in {} to go on with: one begins", self.dir.display()));
-        }
         crawler.resume()
+    }
+
+    /// A word for when the crawl was opened: there was nothing to go on with. Asked before it is.
+    #[must_use]
+    pub fn news(&self) -> Option<String> {
+        let begins = self.resume && !DiskFrontier::is_there(&self.dir);
+        begins.then(|| format!("no crawl in {} to go on with: one begins", self.dir.display()))
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a crawl ended, in a few lines for people.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opilio_core::{Host, Reason};
@@ -12,12 +13,12 @@ use crate::settings::RunSettings;
 use crate::unit::{show_bytes, show_duration};
 
 /// What the end of a crawl is told with, besides its report.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Closing {
     /// Some private addresses were allowed.
     pub private_allowed: bool,
-    /// What ended as a failure can be tried again: the crawl is kept, and is over.
-    pub is_kept: bool,
+    /// Where the crawl is kept, if it is: what ended as a failure can be tried again.
+    pub state: Option<PathBuf>,
     /// Requests go through a proxy.
     pub is_proxied: bool,
 }
@@ -28,7 +29,7 @@ impl Closing {
     pub fn of(run: &RunSettings) -> Self {
         Self {
             private_allowed: run.addresses != AddressPolicy::public(),
-            is_kept: run.state.is_some(),
+            state: run.state.clone(),
             is_proxied: run.is_proxied,
         }
     }
@@ -47,8 +48,9 @@ pub fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
     if report.unlisted > 0 {
         let listed = report.failures.len();
         lines.push(format!(
-            "  the report lists {listed} of them, and {} more: opilio failed --state DIR",
-            report.unlisted
+            "  the report lists {listed} of them, and {} more: opilio failed --state {}",
+            report.unlisted,
+            closing.state.as_deref().unwrap_or(Path::new("DIR")).display()
         ));
     }
     if !report.filtered.is_empty() {
@@ -72,11 +74,14 @@ pub fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
     lines.extend(report.unwritten.as_ref().map(|unwritten| format!("  not written: {unwritten}")));
     lines.extend(left(report));
     lines.extend(closed_hosts(report));
-    if closing.is_kept && report.failed() > 0 && report.stopped == Stopped::Finished {
-        lines.push(
-            "  hint: opilio failed --state DIR lists the failures, --resume --retry-failed tries them again"
-                .to_owned(),
-        );
+    if let Some(dir) = &closing.state
+        && report.failed() > 0
+        && report.stopped == Stopped::Finished
+    {
+        lines.push(format!(
+            "  hint: opilio failed --state {} lists the failures, --resume --retry-failed tries them again",
+            dir.display()
+        ));
     }
     // Without a single page the error line says it.
     if report.pages > 0 && blocked(report) && !closing.private_allowed {
@@ -118,7 +123,7 @@ fn head(report: &CrawlReport) -> String {
         Stopped::Finished => "done",
         Stopped::MaxPages => "ended by --max-pages",
         Stopped::MaxDuration => "ended by --max-duration",
-        Stopped::Interrupted => "interrupted",
+        Stopped::Interrupted | Stopped::Signal => "interrupted",
         Stopped::MemoryLimit => "ended by --memory-limit",
     };
     let sitemaps = match report.sitemaps {
@@ -144,7 +149,7 @@ fn left(report: &CrawlReport) -> Option<String> {
         Stopped::Finished => "not ended",
         Stopped::MaxPages => "the page limit was reached",
         Stopped::MaxDuration => "the time was over",
-        Stopped::Interrupted => "the crawl was interrupted",
+        Stopped::Interrupted | Stopped::Signal => "the crawl was interrupted",
         Stopped::MemoryLimit => "there was no memory for more",
     };
     (report.left > 0).then(|| format!("  left: {}, since {why}", plural(report.left, "URL", "URLs")))
@@ -226,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_crawl_without_a_page_is_an_error_that_names_the_seed() {
-        let closing = Closing { private_allowed: false, is_kept: false, is_proxied: false };
+        let closing = Closing { private_allowed: false, state: None, is_proxied: false };
         let error = |report: &CrawlReport| error(report, &closing);
         let blocked = failed(Reason::BlockedAddress, &["http://me:secret@127.0.0.1/"]);
         let line = error(&blocked).unwrap();
@@ -242,7 +247,7 @@ mod tests {
         let mut report = CrawlReport { pages: 1, unlisted: 7, ..failed(Reason::HostClosed, &urls) };
         report.reasons.insert(Reason::HostClosed, 9);
         let text =
-            lines(&report, &Closing { private_allowed: true, is_kept: false, is_proxied: false }).join("\n");
+            lines(&report, &Closing { private_allowed: true, state: None, is_proxied: false }).join("\n");
         assert!(text.contains("1 page, 9 failures"), "{text}");
         assert!(text.contains("lists 2 of them, and 7 more: opilio failed --state DIR"), "{text}");
         assert!(text.contains("at least 2 URLs left"), "{text}");
@@ -251,16 +256,16 @@ mod tests {
     #[test]
     fn whoever_keeps_a_crawl_hears_how_to_try_its_failures_again() {
         let report = CrawlReport { pages: 1, ..failed(Reason::Http5xx, &["http://a.example/1"]) };
-        let text = |is_kept| {
-            lines(&report, &Closing { private_allowed: true, is_kept, is_proxied: false }).join("\n")
-        };
-        assert!(text(true).contains("--retry-failed") && !text(false).contains("--retry-failed"));
+        let text =
+            |state| lines(&report, &Closing { private_allowed: true, state, is_proxied: false }).join("\n");
+        assert!(text(Some("shop.state".into())).contains("opilio failed --state shop.state"));
+        assert!(!text(None).contains("--retry-failed"));
     }
 
     #[test]
     fn a_proxy_is_thought_of_where_nothing_answers() {
         let line = |reason, is_proxied| {
-            let closing = Closing { private_allowed: true, is_kept: false, is_proxied };
+            let closing = Closing { private_allowed: true, state: None, is_proxied };
             error(&failed(reason, &["http://a.example/"]), &closing).unwrap()
         };
         for reason in [Reason::Timeout, Reason::Connect, Reason::Reset, Reason::HostClosed] {
@@ -277,7 +282,7 @@ mod tests {
         let report =
             failed(Reason::HostClosed, &["http://a.example/1", "https://a.example/2", "http://b.example/"]);
         let text =
-            lines(&report, &Closing { private_allowed: true, is_kept: false, is_proxied: false }).join("\n");
+            lines(&report, &Closing { private_allowed: true, state: None, is_proxied: false }).join("\n");
         assert!(text.contains("a.example asked for a long wait or did not answer, 2 URLs left"), "{text}");
         assert!(text.contains("failures: 3 host_closed"), "{text}");
     }

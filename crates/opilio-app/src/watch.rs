@@ -17,17 +17,21 @@ pub struct Watched {
     pub signal: Option<Signal>,
 }
 
-/// Runs a crawl to its end. The first signal drains it, the second ends it at once.
+/// Runs a crawl to its end; `news` is said once it is open. The first signal drains it, the second ends it at once.
 ///
 /// # Errors
 /// When the crawl could not be run to its end.
-pub fn run<S: Spider>(crawler: Crawler<S>, display: &Display) -> Result<Watched, CrawlError> {
+pub fn run<S: Spider>(
+    crawler: Crawler<S>,
+    display: &Display,
+    news: Option<&str>,
+) -> Result<Watched, CrawlError> {
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     let watched = runtime.block_on(async {
         // Before the crawl begins, so that no signal finds it unprepared.
         let signals = Signals::catch().map_err(thread)?;
-        watch(crawler, signals, display).await
+        watch(crawler, signals, display, news).await
     });
     display.end();
     watched
@@ -37,6 +41,7 @@ async fn watch<S: Spider>(
     crawler: Crawler<S>,
     mut signals: Signals,
     display: &Display,
+    news: Option<&str>,
 ) -> Result<Watched, CrawlError> {
     // Opening a crawl may take a while: a store to recover, failures and old pages that become due. All of it
     // is commits, so that it can be left at any moment.
@@ -60,6 +65,7 @@ async fn watch<S: Spider>(
             }
         }
     };
+    news.into_iter().for_each(|news| display.say(news));
     let handle = crawl.handle();
     if signal.is_some() {
         handle.stop();

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use clap::Args;
 use opilio::extract::{Document, Kind};
 use url::Url;
@@ -19,7 +19,7 @@ pub(crate) struct DocumentArgs {
     file: PathBuf,
     /// Where the document came from (http or https): what its relative links are relative to
     #[arg(long, value_name = "URL", value_parser = crate::crawl::web_url)]
-    base: Url,
+    base: Option<Url>,
     /// The Content-Type that it came with, as in 'text/html; charset=shift_jis' [default: HTML or XML,
     /// whichever it looks like, in the encoding that it names itself or seems to have]
     #[arg(long, value_name = "VALUE")]
@@ -32,11 +32,27 @@ impl DocumentArgs {
     /// # Errors
     /// When it cannot be read.
     pub(crate) fn read(&self) -> Result<Document, Failure> {
+        let base = self.base.clone().or_else(|| Url::parse(NOWHERE).ok());
+        self.read_from(base.ok_or_else(|| Failure::Usage(anyhow!("{NOWHERE} is no URL")))?)
+    }
+
+    /// Reads a document whose links are wanted.
+    ///
+    /// # Errors
+    /// When it cannot be read, or nobody says what its links are relative to.
+    pub(crate) fn read_linked(&self) -> Result<Document, Failure> {
+        let base = self.base.clone().context(
+            "--base is missing: the URL that the document came from, which its links are relative to, as in --base https://shop.example/lamps",
+        );
+        self.read_from(base.map_err(Failure::Usage)?)
+    }
+
+    fn read_from(&self, base: Url) -> Result<Document, Failure> {
         let body = read_file(&self.file).map_err(Failure::Usage)?;
-        let document = Document::new(self.base.clone(), self.content_type.as_deref(), body.into());
+        let document = Document::new(base.clone(), self.content_type.as_deref(), body.into());
         // A fragment of a page may begin with words.
         if self.content_type.is_none() && document.kind() == Kind::Text {
-            return Ok(Document::new(self.base.clone(), Some("text/html"), document.body().clone()));
+            return Ok(Document::new(base, Some("text/html"), document.body().clone()));
         }
         Ok(document)
     }
@@ -79,4 +95,6 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, String)
     Ok((Box::new(file), name))
 }
 
+/// Where a document comes from of which nobody says so: no link of it is read.
+const NOWHERE: &str = "http://document.invalid/";
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;

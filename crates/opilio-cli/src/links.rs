@@ -34,7 +34,7 @@ struct Line<'a> {
 /// # Errors
 /// When the document cannot be read, or stdout not written.
 pub(crate) fn run(args: &LinksArgs) -> Result<Exit, Failure> {
-    let document = args.document.read()?;
+    let document = args.document.read_linked()?;
     let all_unfollowed = document.robots(USER_AGENT).nofollow;
     output::lines(|out| {
         document.links_with_text(|_| true).iter().try_for_each(|link| {

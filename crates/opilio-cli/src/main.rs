@@ -15,6 +15,7 @@ mod output;
 mod robots;
 mod sandbox;
 mod sitemap;
+mod tips;
 mod urls;
 
 use std::process::ExitCode;
@@ -27,7 +28,14 @@ use opilio_app::exit::{Exit, Failure};
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return opilio_app::exit::of_clap(&error).into(),
+        Err(error) => {
+            let args: Vec<String> =
+                std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()).collect();
+            return match tips::of(&error, &args) {
+                Some(line) => Failure::Usage(anyhow::Error::msg(line)).report(),
+                None => Failure::Arguments(error).report(),
+            };
+        }
     };
     match run(cli) {
         Ok(exit) => exit.into(),

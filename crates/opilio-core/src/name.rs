@@ -47,6 +47,9 @@ pub enum NameError {
     /// The scheme is neither http nor https.
     #[error("scheme {0:?} is neither http nor https")]
     Scheme(String),
+    /// It begins with a name and a port: what stands before the colon is no scheme.
+    #[error("it has no scheme: write http:// or https:// in front")]
+    NoScheme,
     /// The URL has no host.
     #[error("there is no host in it")]
     NoHost,
@@ -73,6 +76,9 @@ impl Host {
     /// When the scheme is not http(s), or there is no host that could have an address.
     pub fn of(url: &Url) -> Result<Self, NameError> {
         if Scheme::of(url).is_none() {
+            if url.cannot_be_a_base() && begins_with_port(url.path()) {
+                return Err(NameError::NoScheme);
+            }
             return Err(NameError::Scheme(url.scheme().to_owned()));
         }
         let name = url.host_str().ok_or(NameError::NoHost)?;
@@ -177,6 +183,11 @@ impl Origin {
         let scheme = Scheme::of(url).ok_or_else(|| NameError::Scheme(url.scheme().to_owned()))?;
         Ok(Self { scheme, host })
     }
+}
+
+/// Whether this follows a name and a colon as a port would.
+fn begins_with_port(text: &str) -> bool {
+    text.split('/').next().is_some_and(|port| !port.is_empty() && port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]

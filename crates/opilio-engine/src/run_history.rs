@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use opilio_core::{Host, Reason, Timestamp};
 use opilio_export::Sink;
-use opilio_frontier::Frontier;
+use opilio_frontier::{Admission, Frontier};
 use opilio_spider::admission::SHAPES_MAX;
 use opilio_spider::step::Sample;
 use opilio_spider::{Follow, Hosts};
@@ -172,7 +172,20 @@ fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), Crawl
     Err(CrawlError::OtherItems { found, wanted: words(wanted) })
 }
 
-/// The hosts that seeds led to in earlier runs: they belong to the crawl.
+/// Keeps the hosts of the seeds, so that a later run need not name the seeds again; they go along with the
+/// next commit, as the seeds do or sooner.
+pub(crate) fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
+    let mut kept: HashSet<&Host> = HashSet::new();
+    for seed in seeds {
+        if let Admission::Queue(record) = seed
+            && kept.insert(&record.host)
+        {
+            frontier.keep_listed(GROWN, record.host.as_str());
+        }
+    }
+}
+
+/// The hosts of the seeds, and those that seeds led to, in earlier runs: they belong to the crawl.
 ///
 /// # Errors
 /// When the store fails.

@@ -80,7 +80,7 @@ fn a_signal_stops_gently_and_after_the_crawl_does_what_it_did_before() {
         let (mut child, mut lines) = start(20);
         lines.find(|line| line.contains("a page")).unwrap();
         signal(&child, name);
-        assert_eq!(lines.find(|line| line.contains("ended")).unwrap(), "ended Interrupted true");
+        assert_eq!(lines.find(|line| line.contains("ended")).unwrap(), "ended Signal true");
         signal(&child, name);
         assert_eq!(child.wait().unwrap().signal(), Some(number));
     }
@@ -96,7 +96,7 @@ fn a_second_signal_gives_up_what_is_under_way() {
     signal(&child, "INT");
     std::thread::sleep(Duration::from_secs(1));
     signal(&child, "INT");
-    assert_eq!(lines.find(|line| line.contains("ended")).unwrap(), "ended Interrupted true");
+    assert_eq!(lines.find(|line| line.contains("ended")).unwrap(), "ended Signal true");
     assert!(began.elapsed() < Duration::from_secs(6), "a drain would have taken 7 s");
     child.kill().unwrap();
     child.wait().unwrap();

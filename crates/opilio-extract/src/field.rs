@@ -240,6 +240,10 @@ impl FromStr for NamedField {
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
         let shape = || FieldError::Shape { text: text.to_owned() };
+        // `h1::text` is two slips at once.
+        if let Some(meant) = NotCss::find(text).filter(|_| !text.contains(['=', '['])) {
+            return Err(FieldError::NotCss { instead: instead("NAME", &meant), meant });
+        }
         let at = text.find(['=', '[']).ok_or_else(shape)?;
         let (name, rest) = (text[..at].trim(), &text[at..]);
         let (words, css) = match rest.strip_prefix('[') {

@@ -12,6 +12,8 @@ use url::{Position, Url};
 /// A pattern with one special character: `*` stands for anything, as in robots.txt.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
+    /// As it was given.
+    text: Box<str>,
     typed: GlobMatcher,
     /// Compared to the readable form of a URL.
     readable: GlobMatcher,
@@ -40,7 +42,27 @@ impl Pattern {
         let glob =
             |text: &str| glob(text).map_err(|source| PatternError { pattern: pattern.to_owned(), source });
         let readable = readable_pattern(pattern);
-        Ok(Self { typed: glob(pattern)?, readable: glob(&readable)?, is_plain: readable == pattern })
+        Ok(Self {
+            text: pattern.into(),
+            typed: glob(pattern)?,
+            readable: glob(&readable)?,
+            is_plain: readable == pattern,
+        })
+    }
+
+    /// As it was given.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it matches no URL that can be crawled: it says how one begins, and none begins so.
+    pub(crate) fn is_matchless(&self) -> bool {
+        let begins = self.text.split('*').next().unwrap_or_default();
+        let ends = begins.len() == self.text.len();
+        let fits = |scheme: &str| {
+            begins.len() > scheme.len() && begins.starts_with(scheme) || !ends && scheme.starts_with(begins)
+        };
+        !["http://", "https://"].into_iter().any(fits)
     }
 
     pub(crate) fn matches(&self, candidate: &Candidate<'_>) -> bool {

@@ -188,7 +188,16 @@ impl fmt::Display for CrawlReport {
         let requests = plural(self.requests, "request", "requests");
         let retries = plural(self.retries, "retry", "retries");
         let refusals = plural(self.refusals, "refusal", "refusals");
-        write!(f, " in {}; {requests}, {retries}, {refusals}", seconds(self.elapsed))?;
+        write!(f, " in {}", seconds(self.elapsed))?;
+        f.write_str(match self.stopped {
+            Stopped::Finished => "",
+            Stopped::MaxPages => ", stopped by the limit of pages",
+            Stopped::MaxDuration => ", stopped by the limit of time",
+            Stopped::Interrupted => ", stopped early",
+            Stopped::Signal => ", stopped by a signal",
+            Stopped::MemoryLimit => ", stopped by the memory limit",
+        })?;
+        write!(f, "; {requests}, {retries}, {refusals}")?;
         if *other_step > 0 {
             let urls = plural(*other_step, "URL", "URLs");
             write!(f, "; {urls} requested again with another step (the first one counts)")?;
@@ -291,6 +300,8 @@ pub enum Stopped {
     MaxDuration,
     /// Somebody asked it to stop.
     Interrupted,
+    /// A signal did, which the crawl itself catches.
+    Signal,
     /// Memory stayed at its limit with nothing under way any more, so that waiting could not help.
     MemoryLimit,
 }
@@ -312,6 +323,21 @@ mod tests {
         let text = report.to_string();
         assert!(text.contains(", 8 failures (") && text.contains("6 http_4xx"), "{text}");
         assert!(text.contains("), 0 items, 9 left in 3.7s; "), "{text}");
+    }
+
+    #[test]
+    fn the_line_says_why_the_crawl_stopped() {
+        let line = |stopped| CrawlReport { stopped, ..CrawlReport::default() }.to_string();
+        for (stopped, words) in [
+            (Stopped::Signal, "in under 0.1s, stopped by a signal; 0 requests"),
+            (Stopped::Interrupted, "stopped early"),
+            (Stopped::MaxPages, "stopped by the limit of pages"),
+            (Stopped::MaxDuration, "stopped by the limit of time"),
+            (Stopped::MemoryLimit, "stopped by the memory limit"),
+        ] {
+            assert!(line(stopped).contains(words), "{}", line(stopped));
+        }
+        assert!(!line(Stopped::Finished).contains("stopped"));
     }
 
     #[test]

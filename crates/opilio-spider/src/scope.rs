@@ -342,6 +342,11 @@ impl Scope {
         self.max_depth < u16::MAX
     }
 
+    /// The patterns that can match no URL, since none begins so.
+    pub fn matchless(&self) -> impl Iterator<Item = &str> {
+        self.include.iter().chain(&self.exclude).filter(|pattern| pattern.is_matchless()).map(Pattern::text)
+    }
+
     /// Which links are followed.
     pub fn follows_links(&self) -> Follow {
         self.follow

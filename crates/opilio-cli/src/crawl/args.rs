@@ -57,6 +57,12 @@ impl CrawlArgs {
         self.flags.matches().get_one("output")
     }
 
+    /// Where the crawl is kept that this one goes on with.
+    pub(crate) fn resumed(&self) -> Option<&PathBuf> {
+        let matches = self.flags.matches();
+        matches.get_one("state").filter(|_| matches.get_flag(RESUME))
+    }
+
     /// The seeds, as they were written.
     pub(crate) fn seeds(&self) -> Vec<&String> {
         self.flags.matches().get_many(SEEDS).into_iter().flatten().collect()
@@ -106,8 +112,11 @@ impl HasSettings for Crawl {
                     .value_name("URL")
                     .num_args(1..)
                     .action(ArgAction::Append)
-                    .required_unless_present_any([URLS, SITEMAP])
-                    .help("Where to begin (http or https)"),
+                    .required_unless_present_any([URLS, SITEMAP, RESUME])
+                    .help(
+                        "Where to begin (http or https). A crawl that --resume goes on with has its own, and takes \
+                         further ones",
+                    ),
                 path(URLS)
                     .value_name("FILE")
                     .help("Further URLs to begin at, one a line; # begins a comment line, - reads stdin"),
@@ -151,6 +160,8 @@ const SITEMAP: &str = "sitemap";
 const SITEMAPS: &str = "sitemaps";
 const CSS: &str = "css";
 const BODIES: &str = "bodies";
+/// Named by the table.
+const RESUME: &str = "resume";
 
 const CSS_HELP: &str = "Adds a field: what a CSS selector matches, as text or as WORDS say; may be repeated";
 /// Its examples are read by a test.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use opilio::core::Host;
+use opilio::frontier::DiskFrontier;
 use url::Url;
 
 use crate::crawl::CrawlArgs;
@@ -29,7 +30,14 @@ pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
         }
     }
     if seeds.is_empty() && args.sitemap().is_empty() {
-        bail!("there is no URL to begin at");
+        match args.resumed() {
+            // It has the seeds of its first run.
+            Some(dir) if DiskFrontier::is_there(dir) => {}
+            Some(dir) => {
+                bail!("there is no crawl in {} to go on with, and no URL to begin one at", dir.display())
+            }
+            None => bail!("there is no URL to begin at"),
+        }
     }
     Ok(seeds)
 }

@@ -10,6 +10,7 @@ mod csv;
 mod depth;
 mod explain;
 mod fetch;
+mod hints;
 mod hostile;
 mod identity;
 mod input;

@@ -542,7 +542,7 @@ impl<S: Spider> Crawler<S> {
     }
 
     /// Stops gently on SIGINT (Ctrl-C) and SIGTERM, as [`Handle::stop`] does: what is under way ends, everything
-    /// is written, and the report says [`Interrupted`](crate::Stopped::Interrupted). A second signal gives up
+    /// is written, and the report says [`Signal`](crate::Stopped::Signal). A second signal gives up
     /// what is under way, as [`Handle::abort`] does. When the crawl is over, signals do what they did before.
     ///
     /// ```no_run

@@ -42,6 +42,9 @@ impl<S: Spider> Crawler<S> {
         // Before anything that takes long: a signal that comes meanwhile is heard once it is done.
         let signals = self.stop_on_signals.then(Signals::catch).transpose().map_err(CrawlError::Signals)?;
         self.scope.begin(crate::clock::this_year());
+        for pattern in self.scope.matchless() {
+            tracing::warn!("the pattern {pattern} matches no URL, since none begins so: write *{pattern}*");
+        }
         let mut logins = Logins::default();
         let seeds = seed_admissions::<S>(self.spider.seeds(), &mut self.scope, &mut logins)?;
         let mut encoders = Vec::new();
@@ -78,6 +81,7 @@ impl<S: Spider> Crawler<S> {
         };
         #[cfg(not(feature = "disk"))]
         let cookie_file: Option<std::path::PathBuf> = None;
+        let is_kept = !matches!(self.store, Store::Memory);
         // Last of all, since it cuts the output back.
         let (mut frontier, syncing) = match self.store {
             Store::Memory => {
@@ -108,6 +112,9 @@ impl<S: Spider> Crawler<S> {
         let mut shapes = run_history::shapes::<S::Step>(&*frontier)?;
         run_history::keep_samples(&mut *frontier, &mut shapes, seeds.samples);
         let mut history = run_history::open(&mut *frontier, &mut sinks, &self.spider.item_layout())?;
+        if is_kept {
+            run_history::keep_hosts_of_seeds(&mut *frontier, &seeds.admissions);
+        }
         run_history::grown(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
         let hosts = run_history::judge_hosts(&mut *frontier, self.scope.follows_links(), history.resumed)?;
         #[cfg(test)]

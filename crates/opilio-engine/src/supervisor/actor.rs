@@ -273,7 +273,7 @@ impl Supervisor {
         match self.phase {
             Phase::Running => {
                 tracing::warn!("stopping: what is under way may end (within 10 s); once more stops at once");
-                self.stop(ctx, Stopped::Interrupted);
+                self.stop(ctx, Stopped::Signal);
             }
             Phase::Draining(stopped) => {
                 self.close(stopped);

@@ -1,0 +1,41 @@
+//! What to write instead of what clap cannot read, where people are known to write it.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// One line for a usage error that a person is likely to make; `None` for all others, which clap words.
+pub(crate) fn of(error: &clap::Error, args: &[String]) -> Option<String> {
+    let named = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let command = args.get(1).map(String::as_str).unwrap_or_default();
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let text = named(ContextKind::InvalidSubcommand)?;
+        let is_url = text.contains("://") || text.contains('.') || text.contains(':');
+        return is_url.then(|| {
+            let shown = if text.contains('@') { "URL" } else { text };
+            format!(
+                "{shown:?} is no command: opilio crawl {shown} crawls from there, opilio fetch {shown} fetches it alone"
+            )
+        });
+    }
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let flag = named(ContextKind::InvalidArg)?.split('=').next()?;
+    if command == "failed" && !flag.starts_with('-') {
+        return Some(format!("the directory is named by a flag: opilio failed --state {flag}"));
+    }
+    let (_, instead) =
+        INSTEAD.iter().filter(|_| command == "crawl").find(|(names, _)| names.contains(&flag))?;
+    Some(format!("there is no {flag}: {instead}"))
+}
+
+/// Flags that other tools have, and what says the same here.
+const INSTEAD: [(&[&str], &str); 2] = [
+    (
+        &["--concurrency", "--parallel", "--threads", "--workers", "--jobs", "--connections"],
+        "--in-flight is how many requests are under way at each host, --total-in-flight in all",
+    ),
+    (&["--insecure", "--no-check-certificate"], "--danger-accept-any-certificate trusts any TLS certificate"),
+];
