@@ -24,6 +24,34 @@ pub fn main<S: Spider>(spider: S) -> ExitCode {
 /// The program of a spider, with settings and flags of its own.
 ///
 /// Without a subcommand it runs the crawl, as `run` does.
+///
+/// ```no_run
+/// # mod opilio { pub use opilio_app::App; pub mod prelude { pub use opilio_engine::{Found, Page, ParseError, Request, Spider}; } }
+/// use std::process::ExitCode;
+///
+/// use opilio::prelude::*;
+///
+/// struct Titles;
+///
+/// impl Spider for Titles {
+///     type Item = String;
+///     type Step = ();
+///
+///     fn seeds(&self) -> Vec<Request<()>> {
+///         vec![Request::get("https://shop.example/", ())]
+///     }
+///
+///     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+///         found.item(page.title().unwrap_or_default().to_owned());
+///         Ok(())
+///     }
+/// }
+///
+/// fn main() -> ExitCode {
+///     // A polite default of this program; `--rate` and `opilio.toml` go before it.
+///     opilio::App::new(Titles).settings("default.rate = '30/m'").output("titles.jsonl").main()
+/// }
+/// ```
 pub struct App<S: Spider> {
     make: Make<S>,
     flags: Vec<Arg>,
