@@ -9,6 +9,7 @@ mod kill;
 mod layers;
 mod polite;
 mod sim;
+mod sizes;
 mod tidy;
 mod tune;
 

@@ -1,13 +1,15 @@
 //! `cargo xtask tidy`: what a reader trips over. A file without `//!`, or a page that names a file which is
 //! not there, fails; the rest is listed.
 //!
-//! It lists files of more than 500 lines, words that `docs/lexicon.md` has another word for, and type
+//! It lists functions of more than 70 lines and structs of more than 15 fields, files of more than 500 lines, words that `docs/lexicon.md` has another word for, and type
 //! names that mean two things. It reads tracked files only.
 
 use std::collections::BTreeMap;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+
+use crate::sizes;
 
 /// Reads every tracked source file.
 ///
@@ -16,9 +18,11 @@ use anyhow::{Context, Result, ensure};
 pub(crate) fn run() -> Result<()> {
     let lexicon = Lexicon::read()?;
     let mut found = Findings::default();
+    let mut files = Vec::new();
     for path in tracked("*.rs")? {
         let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
         found.read(&lexicon, &path, &text);
+        files.push((path, text));
     }
     let mut lost = Vec::new();
     for page in tracked("*.md")? {
@@ -26,7 +30,9 @@ pub(crate) fn run() -> Result<()> {
         let gone = files_named(&text).filter(|file| !std::path::Path::new(file).exists());
         lost.extend(gone.map(|file| format!("{file} in {page}")));
     }
+    let large = sizes::list(&files)?;
     found.print();
+    println!("tidy: {large} large functions and structs");
     ensure!(lost.is_empty(), "pages that name files which are not there: {}", lost.join(", "));
     let silent = &found.silent;
     ensure!(silent.is_empty(), "files that do not begin with //!: {}", silent.join(", "));

@@ -120,8 +120,6 @@ pub(crate) struct Scheduler {
     outgoing: Outgoing,
     decisions: Decisions,
     phase: SchedulerPhase,
-    /// Rows that the exporter has not been given.
-    rows: VecDeque<Rows>,
     sinks: SinkWatch,
     effects: Vec<Effect>,
 }
@@ -160,7 +158,6 @@ impl Scheduler {
             outgoing: Outgoing::default(),
             decisions: Decisions::default(),
             phase: SchedulerPhase::Seeding,
-            rows: VecDeque::new(),
             sinks: SinkWatch::new(setup.sink_at_work),
             effects: Vec::new(),
         }
@@ -200,7 +197,7 @@ impl Scheduler {
 
     /// Whether more may be taken on: messages are received, and hosts are given leases.
     pub(crate) fn takes_on(&self) -> bool {
-        !self.is_closing() && self.ledger.has_room() && self.rows.is_empty()
+        !self.is_closing() && self.ledger.has_room() && self.sinks.rows.is_empty()
     }
 
     /// Whether another turn is due at once.
@@ -224,7 +221,7 @@ impl Scheduler {
     /// Rows that the exporter has not been given, the oldest first. It may be full: then they stay here, and
     /// nothing more is taken on.
     pub(crate) fn rows(&mut self) -> &mut VecDeque<Rows> {
-        &mut self.rows
+        &mut self.sinks.rows
     }
 
     /// What is to be done after the turn.
@@ -241,7 +238,7 @@ impl Scheduler {
             leased: stats.out,
             live: self.dispatch.live(),
             ready: self.dispatch.ready(),
-            rows_waiting: self.rows.len(),
+            rows_waiting: self.sinks.rows.len(),
             standing_orders: self.outgoing.standing(),
         }
     }
@@ -378,7 +375,7 @@ impl Scheduler {
         }
         self.ledger.handle(now, LedgerInput::Waiting);
         if self.ledger.is_cut_off() {
-            self.rows.clear();
+            self.sinks.rows.clear();
         }
     }
 

@@ -61,10 +61,7 @@ pub struct MemoryFrontier {
     closing: BTreeSet<HostId>,
     /// Where depths are exact: how many are left of each, and who waits.
     levels: Option<(Depths, Levels<HostId>)>,
-    memos: HashMap<HostId, Bytes>,
-    notes: BTreeMap<&'static str, Bytes>,
-    lists: BTreeMap<&'static str, BTreeSet<String>>,
-    positions: BTreeMap<Arc<str>, u64>,
+    kept: Kept,
     ended: Ended,
     /// Where redirects led, and which of them wait for that.
     chains: Chains,
@@ -72,6 +69,15 @@ pub struct MemoryFrontier {
     /// Admissions so far: the age of the next record.
     next_age: u64,
     next_lease: u64,
+}
+
+/// What the caller has the store keep.
+#[derive(Debug, Default)]
+struct Kept {
+    memos: HashMap<HostId, Bytes>,
+    notes: BTreeMap<&'static str, Bytes>,
+    lists: BTreeMap<&'static str, BTreeSet<String>>,
+    positions: BTreeMap<Arc<str>, u64>,
 }
 
 /// A record with a host.
@@ -352,7 +358,7 @@ impl Frontier for MemoryFrontier {
         }
         self.open_levels(now);
         for SinkPosition { sink, position } in positions {
-            self.positions.insert(sink.clone(), *position);
+            self.kept.positions.insert(sink.clone(), *position);
         }
         Ok(settled)
     }
@@ -372,35 +378,35 @@ impl Frontier for MemoryFrontier {
     fn keep_hosts(&mut self, memos: Vec<(Host, Bytes)>) -> Result<(), FrontierError> {
         for (host, memo) in memos {
             let host = self.hosts.id_of(&host);
-            self.memos.insert(host, memo);
+            self.kept.memos.insert(host, memo);
         }
         Ok(())
     }
 
     fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError> {
-        Ok(self.hosts.find(host).and_then(|host| self.memos.get(&host).cloned()))
+        Ok(self.hosts.find(host).and_then(|host| self.kept.memos.get(&host).cloned()))
     }
 
     fn keep_note(&mut self, name: &'static str, note: Bytes) {
-        self.notes.insert(name, note);
+        self.kept.notes.insert(name, note);
     }
 
     fn note(&self, name: &'static str) -> Result<Option<Bytes>, FrontierError> {
-        Ok(self.notes.get(name).cloned())
+        Ok(self.kept.notes.get(name).cloned())
     }
 
     fn keep_listed(&mut self, list: &'static str, text: &str) {
-        self.lists.entry(list).or_default().insert(text.to_owned());
+        self.kept.lists.entry(list).or_default().insert(text.to_owned());
     }
 
     fn listed(&self, list: &'static str) -> Result<Vec<String>, FrontierError> {
-        Ok(self.lists.get(list).into_iter().flatten().cloned().collect())
+        Ok(self.kept.lists.get(list).into_iter().flatten().cloned().collect())
     }
 
     fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError> {
         let position =
             |(sink, position): (&Arc<str>, &u64)| SinkPosition { sink: sink.clone(), position: *position };
-        Ok(self.positions.iter().map(position).collect())
+        Ok(self.kept.positions.iter().map(position).collect())
     }
 
     fn stats(&self) -> FrontierStats {
@@ -434,7 +440,7 @@ impl Frontier for MemoryFrontier {
         reason: Option<Reason>,
         may: &mut MayRetry<'_>,
     ) -> Result<u64, FrontierError> {
-        let (hosts, memos) = (&self.hosts, &self.memos);
+        let (hosts, memos) = (&self.hosts, &self.kept.memos);
         let mut answers = HashMap::new();
         let mut may = |id: HostId| {
             *answers.entry(id).or_insert_with(|| may(hosts.name(id), memos.get(&id).map(|memo| &memo[..])))

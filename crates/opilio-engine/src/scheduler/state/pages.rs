@@ -58,7 +58,7 @@ impl Scheduler {
 
     /// Has rows sent to the exporter.
     pub(super) fn send(&mut self, rows: SinkRows, Numbered { sequence, sync }: Numbered) {
-        self.rows.push_back(Rows { sequence, rows, sync });
+        self.sinks.rows.push_back(Rows { sequence, rows, sync });
     }
 
     /// A page whose name another one has taken ends as its alias. Its links count all the same: should

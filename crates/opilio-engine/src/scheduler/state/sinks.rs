@@ -1,6 +1,7 @@
 //! Waiting for the sinks: a line for people while that lasts, and what is said of one that was not waited for to
 //! the end.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use opilio_core::Timestamp;
@@ -8,11 +9,13 @@ use opilio_spider::Unwritten;
 use tokio::sync::watch;
 
 use super::{Effect, Scheduler};
-use crate::exporter::SinkAtWork;
+use crate::exporter::{Rows, SinkAtWork};
 use crate::message::FromScheduler;
 
-/// What the scheduler knows of the sinks that it waits for.
+/// The rows for the sinks, and what the scheduler knows of the sinks that it waits for.
 pub(super) struct SinkWatch {
+    /// Rows that the exporter has not been given.
+    pub(super) rows: VecDeque<Rows>,
     at_work: watch::Receiver<Option<SinkAtWork>>,
     /// Since when nothing was written, or the last line about it.
     since: Timestamp,
@@ -21,7 +24,7 @@ pub(super) struct SinkWatch {
 
 impl SinkWatch {
     pub(super) fn new(at_work: watch::Receiver<Option<SinkAtWork>>) -> Self {
-        Self { at_work, since: Timestamp::EPOCH, unwritten: None }
+        Self { rows: VecDeque::new(), at_work, since: Timestamp::EPOCH, unwritten: None }
     }
 
     /// Something was written, or nothing is waited for.
