@@ -114,7 +114,7 @@ fn opilio(server: &Sandbox, policy: HostPolicy) -> Result<CrawlReport> {
         .host(policy)
         .no_robots()
         .addresses(AddressPolicy::allow_all());
-    watch::run(crawler, &progress::Display::new(false, false))?.report.context("stopped at once")
+    watch::run(crawler, &progress::Display::new(false, false), None)?.report.context("stopped at once")
 }
 
 /// What the server's log says about one client.
