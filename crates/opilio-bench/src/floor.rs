@@ -1,8 +1,11 @@
 //! Floors: what fetching and parsing cost with the libraries that Opilio uses, and nothing else.
 //!
-//! Each is one thread with so many tasks that take URLs of one queue. A *list* floor is given every URL;
-//! a *crawl* floor begins with one and finds the others: links are joined, cut at the fragment and known
-//! by a 64-bit hash. No floor knows a rule, a limit, a failure or another run: the first error ends it.
+//!
+//!
+//! Each is one thread with several tasks that take URLs from one queue. A *list* floor is given every URL. A
+//! *crawl* floor begins with one and finds the others: links are joined, cut at the fragment, and
+//! deduplicated by a 64-bit hash. Floors have no rules, limits, failures or resumption: the first error ends
+//! a floor.
 
 use std::cell::RefCell;
 use std::collections::hash_map::DefaultHasher;
@@ -183,7 +186,7 @@ impl Floor {
         Ok(row.links)
     }
 
-    /// One URL less in flight; what it led to is queued, if it is new.
+    /// Counts one URL in flight less, and queues its new links.
     fn end(&self, links: impl Iterator<Item = Url>) {
         let mut known = self.known.borrow_mut();
         known.in_flight -= 1;

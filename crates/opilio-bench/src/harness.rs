@@ -1,5 +1,5 @@
-//! Runs the crawls of a workload in turn, round after round, and checks each: every page of its site was
-//! asked for exactly once, and every page's row was written exactly once, with that page's field.
+//! Runs the crawls of a workload in turn, round after round, and checks each: every page of its site must be
+//! requested exactly once, and every page's row written exactly once, with that page's field.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -16,7 +16,7 @@ use crate::site::{self, Plan, Stats};
 use crate::workload::{self, Allocator, Case, STATE, STREAMED, Who, Workload};
 use crate::{instructions, memory, picture, report};
 
-/// What a run of the benchmark is asked to do.
+/// The options of a benchmark run.
 struct Wish {
     small: bool,
     only: Vec<String>,
@@ -27,7 +27,7 @@ struct Wish {
     svg: Option<PathBuf>,
 }
 
-/// What one crawl took, and what its site saw.
+/// The cost of one crawl, and the requests that its site saw.
 #[derive(Clone)]
 pub(crate) struct Run {
     /// By the system's accounts.
@@ -38,16 +38,16 @@ pub(crate) struct Run {
 
 /// A workload with the runs of each of its cases.
 pub(crate) struct Measured {
-    /// What ran.
+    /// The crawler that ran.
     pub(crate) workload: Workload,
     /// By case, then by round.
     pub(crate) runs: Vec<Vec<Run>>,
 }
 
-/// Runs what the arguments of `cargo xtask bench` ask for.
+/// Runs the benchmark for the arguments of `cargo xtask bench`.
 ///
 /// # Errors
-/// When a crawl fails or is not exact, or, with `--small`, costs far more than what it stands beside.
+/// When a crawl fails or is not exact, or, with `--small`, costs far more than its reference.
 pub fn run(args: &[String]) -> Result<()> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("memory", rest)) => return memory::run(rest),
@@ -239,7 +239,7 @@ fn list(site: &Site, work: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// What every crawler writes of a page; those that read its field write that.
+/// The row that every crawler writes for a page, with the field if the crawler reads it.
 #[derive(Deserialize)]
 struct Row {
     url: String,
@@ -295,7 +295,7 @@ impl Site {
         Ok(site)
     }
 
-    /// What it says to a word.
+    /// The process's answer to a word.
     ///
     /// # Errors
     /// When it has died.
@@ -335,5 +335,5 @@ cargo xtask bench instructions [NAME...]
 const WITH_MIMALLOC: &str = "xtask-mimalloc";
 /// A crawl that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// What a slow reader takes a second: some thousand rows.
+/// The bytes per second of a slow reader: some thousand rows.
 const SLOW_BYTES: u64 = 100_000;

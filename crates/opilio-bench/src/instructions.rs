@@ -1,4 +1,6 @@
-//! `cargo xtask bench instructions`: what single operations cost in instructions, by valgrind's count.
+//! `cargo xtask bench instructions`: counts the instructions of single operations by valgrind.
+//!
+//!
 //!
 //! A time depends on what else the machine does; a count is the same every time. Each operation runs in
 //! two processes that differ by a number of steps only, so that start-up cancels out.
@@ -24,7 +26,7 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Does an operation so many times: what is counted.
+/// Repeats an operation; its instructions are counted.
 ///
 /// # Errors
 /// When there is no such operation.

@@ -1,8 +1,12 @@
-//! Opilio beside the least that a crawl can cost, in one run: `cargo xtask bench`.
+//! Benchmarks Opilio beside the least that a crawl can cost, in one run: `cargo xtask bench`.
+//!
+//!
+//!
+//!
 //!
 //! | module | is |
 //! | --- | --- |
-//! | `site` | a synthetic site, a process of its own, that counts who fetched which page |
+//! | `site` | a synthetic site in its own process, which counts the requests for each page |
 //! | `floor` | crawls without rules: reqwest and a parser, a list or a queue and a set |
 //! | `spider` | Opilio through its public interface, every gate in place |
 //! | `workload` | what is crawled by whom, and beside whom |
@@ -10,6 +14,10 @@
 //! | `report`, `picture` | tables, JSON, SVG |
 //! | `memory` | bytes per queued URL, host and request |
 //! | `micro` | single operations, for the benchmarks below `benches/` and for counting instructions |
+//!
+//!
+//!
+//!
 //!
 //! `xtask` is the program: it calls `run`, which starts `xtask` anew for each measured process
 //! (`child`), since only a process of its own has CPU time and peak memory of its own.
@@ -34,10 +42,10 @@ use anyhow::Result;
 
 pub use harness::run;
 
-/// Runs one of the processes that a benchmark starts; `None` if no one goes by that name.
+/// Runs one of the processes that a benchmark starts; `None` if the name is unknown.
 ///
 /// # Errors
-/// When the arguments are off or what it does fails.
+/// When the arguments are wrong or the process fails.
 pub fn child(name: &str, args: &[String]) -> Option<Result<()>> {
     match name {
         "bench-site" => Some(site::run(args)),

@@ -27,14 +27,14 @@ pub(crate) struct Usage {
 pub(crate) enum Output<'a> {
     /// It writes its file itself.
     Own,
-    /// Its standard output is copied to this file, so many bytes a second.
+    /// Copies its standard output to this file, at this many bytes a second.
     Throttled(&'a Path, u64),
 }
 
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot be started, fails, or takes longer than the limit, and then with what it said.
+/// When it cannot be started, fails, or takes longer than the limit; the error includes its output.
 pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) -> Result<Usage> {
     let said = tempfile::NamedTempFile::new().context("make a file for what a process says")?;
     command.stdin(Stdio::null()).stderr(said.reopen()?);
@@ -73,7 +73,7 @@ pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) ->
     Ok(Usage { wall, cpu: usage.utime + usage.stime, peak_bytes: usage.maxrss })
 }
 
-/// Copies at most so many bytes a second: a reader that is slow.
+/// Copies at most this many bytes a second, as a slow reader would.
 fn copy_slowly(mut from: impl Read, path: &Path, bytes_per_s: u64) -> Result<()> {
     let mut to = std::fs::File::create(path).context("create the output")?;
     let mut buffer = [0; 4_096];
@@ -110,6 +110,6 @@ pub(crate) fn own_memory() -> Result<u64> {
 /// Asks for as many open sockets as the system lets a process have.
 pub(crate) fn raise_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // Whoever needs more than there is says so when it has none left.
+    // A process that needs more descriptors reports that itself.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask bench memory`: what the things that a crawl holds by the thousands take.
+//! `cargo xtask bench memory`: the memory of the things that a crawl holds by the thousands.
 //!
-//! Each is measured by two processes that hold few and many of it, and by how much more the system says
-//! that the second one has. Allocators round up and keep what was freed: that is part of the price.
+//! Two processes hold few and many of each thing, and the difference in their memory is measured. Allocators
+//! round up and keep freed memory, which is part of the cost.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,7 +22,7 @@ use crate::measure;
 use crate::micro;
 use crate::site::{Plan, url};
 
-/// What is held, how few and how many.
+/// A kind of thing, and how many to hold: few and many.
 const HELD: &[(&str, &str, usize, usize)] = &[
     ("queued-memory", "queued URL, memory store", 200_000, 1_200_000),
     ("queued-disk", "queued URL, store on disk", 200_000, 1_200_000),
@@ -36,10 +36,10 @@ const HELD: &[(&str, &str, usize, usize)] = &[
     ),
 ];
 
-/// Prints what each takes.
+/// Prints the memory of each kind.
 ///
 /// # Errors
-/// When something cannot be held.
+/// When a process fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     ensure!(args.is_empty(), "bench memory takes no arguments");
     println!("| what | bytes of memory each | bytes on disk each | from | to |\n|---|---|---|---|---|");
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What a process that holds so many has in memory and on disk.
+/// The bytes in memory and on disk of a process that holds this many.
 fn held(what: &str, n: usize) -> Result<(u64, u64)> {
     let plan = Plan { latency_ms: 600_000, ..Plan::new(n, 1) };
     let site = if what == "in-flight" { Some(Site::start(plan)?) } else { None };
@@ -69,10 +69,10 @@ fn held(what: &str, n: usize) -> Result<(u64, u64)> {
     Ok((memory.parse()?, disk.parse()?))
 }
 
-/// Holds so many of something and prints the bytes in memory and on disk.
+/// Holds this many things and prints the bytes in memory and on disk.
 ///
 /// # Errors
-/// When it cannot.
+/// When it cannot hold them.
 pub(crate) fn hold(args: &[String]) -> Result<()> {
     let (mut what, mut n, mut port) = ("", 0, 0);
     let mut args = Args::new(args);
@@ -205,7 +205,7 @@ fn tell_when(n: usize, held: impl Fn() -> usize) -> Result<()> {
     for _ in 0..600 {
         std::thread::sleep(Duration::from_millis(100));
         if held() >= n {
-            // Whatever the last answers set off is over by then.
+            // The effects of the last answers are over by then.
             std::thread::sleep(Duration::from_secs(1));
             tell(0)?;
             std::process::exit(0);

@@ -25,7 +25,7 @@ use crate::site::{Pages, Plan};
 pub struct Operation {
     /// Its name.
     pub name: &'static str,
-    /// What one step is.
+    /// One step of an operation.
     pub about: &'static str,
     make: fn() -> Result<Step>,
 }
@@ -34,10 +34,10 @@ pub struct Operation {
 pub type Step = Box<dyn FnMut()>;
 
 impl Operation {
-    /// Prepares it.
+    /// Prepares the operation.
     ///
     /// # Errors
-    /// When what it works on cannot be made.
+    /// When its data cannot be made.
     pub fn prepare(&self) -> Result<Step> {
         (self.make)()
     }

@@ -1,4 +1,4 @@
-//! What was measured, as bars: one row a crawl, the floors beside what stands on them.
+//! Draws the measurements as bars: one row per crawl, each floor beside the crawls compared to it.
 
 use std::fmt::Write;
 

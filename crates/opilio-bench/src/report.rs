@@ -44,8 +44,8 @@ impl Measured {
         self.workload.cases.iter().zip(&self.runs).map(|(case, runs)| Figures::of(case, runs)).collect()
     }
 
-    /// What a case costs beside the one that it is compared to: the median over the rounds of what it
-    /// took in each, since a machine's pace changes from round to round.
+    /// The cost of a case relative to its reference: the median over the rounds of the ratio in each round,
+    /// since a machine's speed changes from round to round.
     pub(crate) fn ratio(&self, case: usize) -> Option<f64> {
         let beside = self.workload.cases[case].beside?;
         let cost = |case: usize, run: &Run| {
@@ -127,7 +127,7 @@ fn workload(measured: &Measured) -> Value {
     json!({ "name": measured.workload.name, "about": measured.workload.about, "cases": cases })
 }
 
-/// Fails when a case costs far more than what it is compared to.
+/// Fails when a case costs far more than its reference.
 ///
 /// # Errors
 /// Every such case.

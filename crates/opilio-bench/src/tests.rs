@@ -1,4 +1,4 @@
-//! What the benchmark stands on: the site is what it says, and what is not exact is found out.
+//! Tests of the benchmark itself: the site is as described, and an inexact crawl is detected.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;

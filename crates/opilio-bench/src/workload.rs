@@ -192,5 +192,5 @@ impl Case {
     }
 }
 
-/// Beyond this ratio something is broken; what is good is another question.
+/// Beyond this ratio something is broken; whether a lower one is good is another question.
 const GROSS: f64 = 2.2;

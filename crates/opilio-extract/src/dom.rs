@@ -141,9 +141,9 @@ impl Dom {
         if is_feed {
             collecting.feed(root)?;
         }
-        let mut walk = Walk::new(root, |element| is_html(element) && element.value().name() == "template");
+        let mut walk = DomWalk::new(root, |element| is_html(element) && element.value().name() == "template");
         while let Some(step) = walk.next() {
-            let Step::Enter(node) = step else { continue };
+            let WalkStep::Enter(node) = step else { continue };
             let Some(element) = ElementRef::wrap(node) else { continue };
             collecting.element(element)?;
             if is_feed && !is_html(element) {
@@ -356,11 +356,11 @@ pub(crate) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a s
 /// Excludes scripts, styles, templates and `<noscript>`, unless `element` is one of them.
 pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max: usize) -> String {
     let mut out = String::new();
-    let mut walk = Walk::new(element, is_hidden);
+    let mut walk = DomWalk::new(element, is_hidden);
     let mut visited = 0;
     while let Some(step) = walk.next() {
         visited += 1;
-        let (Step::Enter(node) | Step::Leave(node)) = step;
+        let (WalkStep::Enter(node) | WalkStep::Leave(node)) = step;
         if let Some(text) = node.value().as_text() {
             // Nothing is below a text, so it is never left.
             let room = bytes_max.saturating_sub(out.len());
@@ -468,7 +468,7 @@ type Node<'a> = <ElementRef<'a> as Deref>::Target;
 
 /// A step of a walk.
 #[derive(Clone, Copy)]
-enum Step<'a> {
+enum WalkStep<'a> {
     Enter(Node<'a>),
     /// Behind the last of the nodes below this one.
     Leave(Node<'a>),
@@ -476,27 +476,27 @@ enum Step<'a> {
 
 /// Walks the descendants of an element in document order, except below elements that `skips` accepts. Follows
 /// pointers without a stack, so depth costs nothing.
-struct Walk<'a, F> {
+struct DomWalk<'a, F> {
     root: Node<'a>,
-    at: Step<'a>,
+    at: WalkStep<'a>,
     skips: F,
 }
 
-impl<'a, F: Fn(ElementRef<'a>) -> bool> Walk<'a, F> {
+impl<'a, F: Fn(ElementRef<'a>) -> bool> DomWalk<'a, F> {
     fn new(root: ElementRef<'a>, skips: F) -> Self {
-        Self { root: *root, at: Step::Enter(*root), skips }
+        Self { root: *root, at: WalkStep::Enter(*root), skips }
     }
 
-    fn next(&mut self) -> Option<Step<'a>> {
-        let (Step::Enter(node) | Step::Leave(node)) = self.at;
-        let enters = matches!(self.at, Step::Enter(_)) && (node == self.root || !self.skips(node));
+    fn next(&mut self) -> Option<WalkStep<'a>> {
+        let (WalkStep::Enter(node) | WalkStep::Leave(node)) = self.at;
+        let enters = matches!(self.at, WalkStep::Enter(_)) && (node == self.root || !self.skips(node));
         let next = match node.first_child().filter(|_| enters) {
-            Some(child) => Step::Enter(child),
+            Some(child) => WalkStep::Enter(child),
             None if node == self.root => return None,
-            None => node.next_sibling().map_or(Step::Leave(node.parent()?), Step::Enter),
+            None => node.next_sibling().map_or(WalkStep::Leave(node.parent()?), WalkStep::Enter),
         };
         self.at = next;
-        Some(next).filter(|next| !matches!(next, Step::Leave(node) if *node == self.root))
+        Some(next).filter(|next| !matches!(next, WalkStep::Leave(node) if *node == self.root))
     }
 
     fn skips(&self, node: Node<'a>) -> bool {

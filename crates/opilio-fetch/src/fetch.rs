@@ -17,7 +17,7 @@ use crate::cache::{Cache, CacheLookup, CacheRequest, CachedAnswer};
 use crate::decode::{self, ACCEPT_ENCODING};
 use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
-use crate::middleware::{Middleware, Panicked, SentRequest, Stack};
+use crate::middleware::{Middleware, ObservedRequest, Panicked, Stack};
 use crate::transport::{Answer, Connection, Progress, Transport, TransportError, TransportRequest};
 
 /// One attempt to make.
@@ -328,7 +328,7 @@ impl Fetcher {
         if self.middleware.is_empty() {
             return self.fetch_plain(order, started).await;
         }
-        let asked = SentRequest::of(&order);
+        let asked = ObservedRequest::of(&order);
         let tried = Tried { method: &order.method.clone(), url: &asked.url };
         if let Err(panicked) = self.middleware.on_request(&mut order) {
             let mut fetched = Fetched::nothing_yet();

@@ -215,7 +215,7 @@ impl Stack {
 
     pub(crate) fn on_response(
         &self,
-        asked: &SentRequest,
+        asked: &ObservedRequest,
         stated: Option<Duration>,
         fetched: &mut Fetched,
     ) -> Result<(), Panicked> {
@@ -240,13 +240,13 @@ impl Stack {
 }
 
 /// The facts about a request that are kept until its answer comes.
-pub(crate) struct SentRequest {
+pub(crate) struct ObservedRequest {
     pub(crate) url: Url,
     pub(crate) purpose: Purpose,
     pub(crate) session: Option<Arc<str>>,
 }
 
-impl SentRequest {
+impl ObservedRequest {
     pub(crate) fn of(order: &FetchRequest) -> Self {
         Self { url: order.url.clone(), purpose: order.purpose, session: order.session.clone() }
     }

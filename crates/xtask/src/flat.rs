@@ -1,10 +1,10 @@
-//! `cargo xtask flat`: a crawl whose sink is slow, and the memory that it takes meanwhile.
+//! `cargo xtask flat`: measures the memory of a crawl whose sink is slow.
 //!
-//! A site in memory, larger than the crawl; a sink that sleeps for every row. What is fetched must not
-//! run away from what is written. The known URLs of the crawl grow all the while, and what the store
-//! gathers of them before it writes: so the same crawl with a sink that takes no time goes before, in a
-//! process of its own, and what the slow one takes more is what the sink costs. How much the second half
-//! takes more than the first is told for both, as bytes a page: what is flat, and what fills up still.
+//! The crawl reads a site in memory that is larger than the crawl, and its sink sleeps for every row. Fetched
+//! pages must not run far ahead of written rows. The known URLs grow during the crawl, and so does the data
+//! that the store gathers before it writes. So the same crawl with a fast sink runs first, in its own
+//! process, and the difference is the cost of the sink. For both, the growth in the second half is reported
+//! in bytes per page: it shows what is flat and what is still filling up.
 
 use std::fs::File;
 use std::io::Write;
@@ -257,14 +257,14 @@ fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// What this process has in memory. Linux only.
+/// The memory of this process. Linux only.
 fn rss_bytes() -> Result<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").context("read /proc/self/statm")?;
     let pages = text.split_whitespace().nth(1).context("no resident pages in /proc/self/statm")?;
     Ok(pages.parse::<u64>().context("/proc/self/statm")? * 4_096)
 }
 
-/// What is flat, and what costs nothing, may take this part more, and a mebibyte: allocators are not exact.
+/// The tolerated excess, besides a mebibyte: allocators are not exact.
 const GROWN_PART: u64 = 20;
 const SLACK: u64 = 1 << 20;
 /// Pages that may lie between the web and a sink that is slow.

@@ -1,4 +1,4 @@
-//! `cargo xtask frontier-bench`: the stores at scale, beside a bare loop over the database below.
+//! `cargo xtask frontier-bench`: the stores at scale, beside a bare loop over the underlying database.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! `cargo xtask layers`: crates depend downward only, and heavy libraries stay in their one room.
+//! `cargo xtask layers`: checks that crates depend downward only, and that each heavy library is used by one
+//! crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -6,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-/// From the ground up: a crate may use those of lower floors only.
+/// From the bottom up: a crate may use crates of lower layers only.
 const FLOORS: &[&[&str]] = &[
     &["opilio-core", "opilio-robots", "opilio-extract", "opilio-sandbox"],
     &["opilio-frontier", "opilio-fetch", "opilio-export"],
@@ -18,13 +19,13 @@ const FLOORS: &[&[&str]] = &[
     &["xtask"],
 ];
 
-/// What the pure crates may not reach, by whatever way.
+/// Libraries that the pure crates must not reach, directly or indirectly.
 const IMPURE: &[&str] =
     &["tokio", "mio", "actix", "actix-rt", "reqwest", "hyper", "socket2", "getrandom", "rand"];
 
-/// Who alone may name a library in its manifest.
+/// The only crates that may name a library in their manifest.
 ///
-/// The benchmark measures what these libraries cost without Opilio.
+/// The benchmark measures the cost of these libraries without Opilio.
 const ROOMS: &[(&str, &[&str])] = &[
     ("actix", &["opilio-engine"]),
     ("reqwest", &["opilio-fetch", "opilio-bench"]),

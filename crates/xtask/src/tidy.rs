@@ -1,8 +1,8 @@
-//! `cargo xtask tidy`: what a reader trips over. A file without `//!`, or a page that names a file which is
-//! not there, fails; the rest is listed.
+//! `cargo xtask tidy`: checks what makes the code hard to read. It reads tracked files only.
 //!
-//! It lists functions of more than 70 lines and structs of more than 15 fields, files of more than 500 lines, words that `docs/lexicon.md` has another word for, and type
-//! names that mean two things. It reads tracked files only.
+//! It fails on a file without `//!`, on a page that names a missing file, and when more names than
+//! [`SHARED_NAMES_MAX`] stand for two types. It lists functions of more than 70 lines, structs of more than 15
+//! fields, files of more than 500 lines, and words that `docs/lexicon.md` replaces by others.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -14,7 +14,7 @@ use crate::sizes;
 /// Reads every tracked source file.
 ///
 /// # Errors
-/// When git or a file cannot be read, a file does not say what it is for, or a page names one that is not there.
+/// When git or a file cannot be read, or one of the checks fails.
 pub(crate) fn run() -> Result<()> {
     let lexicon = Lexicon::read()?;
     let mut found = Findings::default();
@@ -36,10 +36,10 @@ pub(crate) fn run() -> Result<()> {
     ensure!(lost.is_empty(), "pages that name files which are not there: {}", lost.join(", "));
     let silent = &found.silent;
     ensure!(silent.is_empty(), "files that do not begin with //!: {}", silent.join(", "));
-    Ok(())
+    found.check_shared_names()
 }
 
-/// Words to avoid, each with the one to use.
+/// Words to avoid, each with its replacement.
 struct Lexicon(Vec<(String, String)>);
 
 impl Lexicon {
@@ -73,7 +73,7 @@ impl Lexicon {
     }
 }
 
-/// What is worth another look.
+/// The findings in all files.
 #[derive(Default)]
 struct Findings {
     /// Files without `//!`.
@@ -116,10 +116,10 @@ impl Findings {
             let first = places[..places.len().min(PLACES)].join(", ");
             println!("off the lexicon: \"{word}\", {} times: {first}", places.len());
         }
-        for (name, places) in self.names.iter().filter(|(_, places)| places.len() > 1) {
+        for (name, places) in self.shared_names() {
             println!("one name for {} types: {name}: {}", places.len(), places.join(", "));
         }
-        let twice = self.names.values().filter(|places| places.len() > 1).count();
+        let twice = self.shared_names().count();
         let words: usize = self.words.values().map(Vec::len).sum();
         let (long, silent) = (self.long.len(), self.silent.len());
         println!(
@@ -127,11 +127,30 @@ impl Findings {
              {silent} files without //!"
         );
     }
+
+    /// The names of two types or more that do not mean the same thing.
+    fn shared_names(&self) -> impl Iterator<Item = (&str, &[String])> {
+        let names = self.names.iter().map(|(name, places)| (name.as_str(), places.as_slice()));
+        names.filter(|(name, places)| places.len() > 1 && !SAME_MEANING.contains(name))
+    }
+
+    /// Fails when the number of shared names has grown; asks to record a lower one.
+    fn check_shared_names(&self) -> Result<()> {
+        let shared = self.shared_names().count();
+        ensure!(
+            shared <= SHARED_NAMES_MAX,
+            "{shared} names stand for two types, {SHARED_NAMES_MAX} at most may: rename the new type"
+        );
+        if shared < SHARED_NAMES_MAX {
+            println!("fewer names stand for two types: set SHARED_NAMES_MAX to {shared}");
+        }
+        Ok(())
+    }
 }
 
-/// The name that a line defines as a type of its own; an associated type is none.
+/// The name of the type that a line defines; `None` for associated types.
 fn type_name(line: &str) -> Option<&str> {
-    // What stands indented is associated, or local to a function.
+    // An indented type is associated, or local to a function.
     let line = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub(super) ")).unwrap_or(line);
     let line = line.strip_prefix("pub ").unwrap_or(line);
     let line = line.strip_prefix("pub(in crate::host) ").unwrap_or(line);
@@ -155,8 +174,12 @@ pub(crate) fn tracked(pattern: &str) -> Result<Vec<String>> {
 const LEXICON: &str = "docs/lexicon.md";
 /// A file seldom needs more lines.
 const LINES_MAX: usize = 500;
-/// So many places of one word are named.
+/// The most places listed for one word.
 const PLACES: usize = 8;
+/// How many names may stand for two types. The number may only fall.
+const SHARED_NAMES_MAX: usize = 90;
+/// Names that mean the same thing wherever they are defined: both stores have these parts.
+const SAME_MEANING: [&str; 4] = ["Chains", "HostId", "Hosts", "Queue"];
 
 #[cfg(test)]
 mod tests {
@@ -176,6 +199,16 @@ mod tests {
         assert_eq!(type_name("enum Payer<T> {"), Some("Payer"));
         assert_eq!(type_name("    type Result = ();"), None);
         assert_eq!(type_name("let typed = 1;"), None);
+    }
+
+    #[test]
+    fn counts_the_names_of_two_types_but_for_those_that_mean_the_same() {
+        let mut found = Findings::default();
+        for path in ["crates/a/src/a.rs", "crates/b/src/b.rs"] {
+            found.read(&Lexicon(Vec::new()), path, "struct Answer;\nstruct HostId(u64);\n");
+        }
+        found.read(&Lexicon(Vec::new()), "crates/a/src/tests.rs", "struct Rig;\nstruct Rig;\n");
+        assert_eq!(found.shared_names().map(|(name, _)| name).collect::<Vec<_>>(), ["Answer"]);
     }
 
     #[test]

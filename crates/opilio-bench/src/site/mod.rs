@@ -1,8 +1,8 @@
-//! A synthetic site on loopback, a process of its own: every page follows from its host and number.
+//! A synthetic site on loopback, in its own process: every page follows from its host and number.
 //!
-//! Host `h` is the address 127.0.0.1 + h, page `p` has one URL. All pages can be reached from page 0 of
-//! host 0. The process is told what to do on its standard input, a word a line: `reset` forgets what was
-//! asked so far, `stats` prints it. It ends with its input, so that it never outlives its parent.
+//! Host `h` is the address 127.0.0.1 + h, page `p` has one URL. All pages can be reached from page 0 of host
+//! 0. Commands come on standard input, one word per line: `reset` forgets the requests so far, `stats` prints
+//! them. The process ends with its input, so it never outlives its parent.
 
 mod page;
 mod server;
@@ -16,7 +16,7 @@ use crate::args::Args;
 
 pub(crate) use page::{Pages, sku};
 
-/// What a site is like.
+/// The shape of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Plan {
     /// Addresses that pages are at.
@@ -29,12 +29,12 @@ pub(crate) struct Plan {
     pub(crate) links: usize,
     /// How long each answer takes, beside the work.
     pub(crate) latency_ms: u64,
-    /// Whether pages are compressed for those who take that.
+    /// Whether pages are compressed for clients that accept it.
     pub(crate) gzip: bool,
 }
 
 impl Plan {
-    /// So many hosts with so many pages of 20 kB.
+    /// A site with this many hosts and pages of 20 kB per host.
     pub(crate) const fn new(hosts: usize, pages: usize) -> Self {
         Self { hosts, pages, bytes: 20_000, links: 33, latency_ms: 0, gzip: false }
     }
@@ -83,14 +83,14 @@ impl Plan {
     }
 }
 
-/// What a site was asked for since it was reset.
+/// The requests to a site since its last reset.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Stats {
-    /// Pages that were asked for at least once.
+    /// Pages that were requested at least once.
     pub(crate) distinct: usize,
     /// Requests for a page beyond its first.
     pub(crate) duplicates: u64,
-    /// Requests for what is not there.
+    /// Requests for missing pages.
     pub(crate) not_found: u64,
     /// Requests for a robots.txt.
     pub(crate) robots: u64,

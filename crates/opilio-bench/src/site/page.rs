@@ -1,4 +1,4 @@
-//! A page of some 20 kB, 330 elements and 33 links, as a shop has it: navigation, a product, cards, notes.
+//! A page of some 20 kB, 330 elements and 33 links, like a shop's: navigation, a product, cards, notes.
 
 use std::fmt::Write;
 
@@ -8,11 +8,11 @@ use super::{CHILD_HOSTS, CHILDREN, Plan, path, url};
 pub(crate) struct Pages {
     plan: Plan,
     port: u16,
-    /// What fills a page up to its size: whole elements, taken at random.
+    /// Whole elements, taken at random, that fill a page up to its size.
     notes: Vec<String>,
 }
 
-/// What the one field of a page says.
+/// The value of a page's one field.
 pub(crate) fn sku(host: usize, page: usize) -> String {
     format!("K{host}-{page}")
 }

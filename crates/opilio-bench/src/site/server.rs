@@ -51,7 +51,7 @@ pub(crate) fn run(plan: Plan) -> Result<()> {
 struct Site {
     plan: Plan,
     pages: Pages,
-    /// The compressed pages, if that is asked for: compressing takes longer than writing a page anew.
+    /// The compressed pages, if requested: compressing takes longer than writing a page anew.
     compressed: Vec<Bytes>,
     asked: Vec<AtomicU32>,
     not_found: AtomicU64,
@@ -77,7 +77,7 @@ impl Site {
         }
     }
 
-    /// Does what standard input says.
+    /// Carries out the commands on standard input.
     fn obey(&self) -> Result<()> {
         let mut since = measure::own_cpu();
         for line in std::io::stdin().lock().lines() {
@@ -172,13 +172,13 @@ fn socket() -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Serves on this thread for good; says so when it listens.
+/// Serves on this thread for ever; reports when it listens.
 fn serve(site: &Arc<Site>, port: u16, ready: &std::sync::mpsc::Sender<Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
         let socket = socket()?;
-        // One listener for all addresses of loopback; what comes from elsewhere is not served.
+        // One listener for all addresses of loopback; connections from elsewhere are not served.
         socket.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?;
         let listener = socket.listen(4_096)?;
         let _ = ready.send(Ok(()));
@@ -193,7 +193,7 @@ async fn accept(site: &Arc<Site>, listener: &TcpListener) {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Out of descriptors, most likely: said once, tried again.
+                // Probably out of descriptors: reported once, tried again.
                 if last_words.replace(Some(error.kind())) != Some(error.kind()) {
                     eprintln!("the site cannot accept: {error}");
                 }
@@ -214,7 +214,7 @@ async fn accept(site: &Arc<Site>, listener: &TcpListener) {
                 let site = &site;
                 async move { Ok::<_, Infallible>(site.answer(host, &request).await) }
             });
-            // A connection that breaks is its peer's affair: the page counts as asked for.
+            // The client broke the connection; the page counts as requested.
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(None)

@@ -45,7 +45,7 @@ pub enum CookieFileError {
 
 /// The cookies of one session.
 #[derive(Serialize, Deserialize)]
-struct Session<Cookie> {
+struct SavedSession<Cookie> {
     name: String,
     cookies: Vec<Cookie>,
 }
@@ -66,7 +66,7 @@ impl Cookies {
         let now = (self.now_secs)();
         let mut count = 0;
         let mut jars = self.lock();
-        for Session { name, cookies } in sessions.into_iter().take(SESSIONS_MAX) {
+        for SavedSession { name, cookies } in sessions.into_iter().take(SESSIONS_MAX) {
             let jar = Jar::of_kept(cookies, now);
             count += jar.len();
             jars.insert(name.into(), jar);
@@ -101,7 +101,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Option<Vec<Session<KeptCookie>>> {
+fn decode(bytes: &[u8]) -> Option<Vec<SavedSession<KeptCookie>>> {
     let rest = bytes.strip_prefix(MAGIC)?;
     let (sum, json) = rest.split_first_chunk::<8>()?;
     (xxh3_64(json) == u64::from_le_bytes(*sum)).then(|| serde_json::from_slice(json).ok())?
@@ -126,7 +126,7 @@ fn encode(cookies: &Cookies) -> io::Result<Vec<u8>> {
             continue;
         }
         room -= bytes;
-        sessions.push(Session { name: name.to_owned(), cookies: kept });
+        sessions.push(SavedSession { name: name.to_owned(), cookies: kept });
     }
     let json = serde_json::to_vec(&sessions)?;
     drop(jars);

@@ -30,8 +30,8 @@ impl Pattern {
             return None;
         }
         let (body, end) = match value.strip_suffix(b"$") {
-            Some(body) => (body, End::Anchored),
-            None => (value, End::Open),
+            Some(body) => (body, PatternEnd::Anchored),
+            None => (value, PatternEnd::Open),
         };
         let plain = normalise(body, Stars::AreWild);
         let loose = loosen(&plain).map(|text| Glob::new(text, end));
@@ -83,27 +83,27 @@ impl Target {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Glob {
     text: Box<[u8]>,
-    end: End,
+    end: PatternEnd,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-enum End {
+enum PatternEnd {
     Open,
     Anchored,
 }
 
 impl Glob {
-    fn new(text: Vec<u8>, end: End) -> Self {
+    fn new(text: Vec<u8>, end: PatternEnd) -> Self {
         Self { text: text.into_boxed_slice(), end }
     }
 
     fn octets(&self) -> usize {
-        self.text.len() + usize::from(self.end == End::Anchored)
+        self.text.len() + usize::from(self.end == PatternEnd::Anchored)
     }
 
     fn up_to_star(&self) -> Option<Self> {
         let star = memchr::memchr(b'*', &self.text)?;
-        Some(Self { text: self.text[..star].into(), end: End::Open })
+        Some(Self { text: self.text[..star].into(), end: PatternEnd::Open })
     }
 
     /// Takes each piece between stars at its first place: that leaves the most for the pieces after
@@ -111,8 +111,8 @@ impl Glob {
     fn matches(&self, path: &[u8]) -> bool {
         let Some(star) = memchr::memchr(b'*', &self.text) else {
             return match self.end {
-                End::Open => path.starts_with(&self.text),
-                End::Anchored => *path == *self.text,
+                PatternEnd::Open => path.starts_with(&self.text),
+                PatternEnd::Anchored => *path == *self.text,
             };
         };
         let Some(mut rest) = path.strip_prefix(&self.text[..star]) else {
@@ -120,7 +120,7 @@ impl Glob {
         };
         let mut pieces = self.text[star + 1..].split(|byte| *byte == b'*').peekable();
         while let Some(piece) = pieces.next() {
-            if pieces.peek().is_none() && self.end == End::Anchored {
+            if pieces.peek().is_none() && self.end == PatternEnd::Anchored {
                 return rest.ends_with(piece);
             }
             match find(rest, piece) {

@@ -1,4 +1,4 @@
-//! The goals of fair blame: what a broken page, chance or a closed door may cost, by the server's log.
+//! The goals of fair blame, by the server's log: what a broken page, chance or a closed host may cost.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use super::scenario::path;
 /// The pages of a host that never become one, by their places in the list.
 pub(super) type Broken = Arc<BTreeSet<usize>>;
 
-/// Of `pages` pages, all that are not broken arrive, but for so many.
+/// All but a number of the `pages` pages that are not broken arrive.
 pub(super) fn others_arrive(pages: usize, broken: &Broken, missing_max: u64) -> Goal {
     let broken = Arc::clone(broken);
     Goal::at_most("healthy pages missing", missing_max, move |evidence| {
@@ -23,14 +23,14 @@ pub(super) fn others_arrive(pages: usize, broken: &Broken, missing_max: u64) -> 
     })
 }
 
-/// Requests for the page that was asked most, as long as it had not been answered.
+/// The most requests for one page before its first answer.
 pub(super) fn asked(bound: u64) -> Goal {
     Goal::at_most("requests for one page", bound, |evidence| {
         evidence.logs.iter().flat_map(|log| tries(log).into_values()).max().unwrap_or(0)
     })
 }
 
-/// A page is asked a second time so soon after the first.
+/// A page is requested a second time within this time after the first.
 pub(super) fn asked_again(place: usize, within: Duration) -> Goal {
     Goal::within(format!("{} asked again", path(place)), within, move |evidence| {
         let path = path(place);
@@ -40,7 +40,7 @@ pub(super) fn asked_again(place: usize, within: Duration) -> Goal {
     })
 }
 
-/// Each broken page is asked exactly so often.
+/// Each broken page is requested exactly this often.
 pub(super) fn asked_each(broken: &Broken, times: u64) -> Goal {
     let broken = Arc::clone(broken);
     let what = format!("broken pages not asked {times} times");
@@ -93,7 +93,7 @@ pub(super) fn over(ideal: Duration, bound: Duration) -> Goal {
     Goal::within(what, bound, move |evidence| Some(evidence.took.saturating_sub(ideal)))
 }
 
-/// Requests while a door is closed that stays so for `lasts` from the first that finds it closed.
+/// Requests while a host is closed for `lasts`, counted from the first request that finds it closed.
 pub(super) fn knocks_at_the_door(bound: u64, lasts: Duration) -> Goal {
     Goal::at_most("knocks while closed", bound, move |evidence| {
         let spans = closed(evidence, lasts);
@@ -111,14 +111,14 @@ pub(super) fn back_through_the_door(within: Duration, lasts: Duration) -> Goal {
     })
 }
 
-/// The span in which the door was closed. The faults before it are none of its.
+/// The span in which the host was closed; earlier faults do not belong to it.
 fn closed(evidence: &Evidence, lasts: Duration) -> Option<(&Log, Duration, Duration)> {
     let log = evidence.logs.first()?;
     let from = log.entries().iter().find(|arrival| arrival.fault.is_some())?.at;
     Some((log, from, from + lasts))
 }
 
-/// Requests for each page up to its first answer by 2xx: what comes after it asks how the host is.
+/// Requests for each page up to its first 2xx answer; later ones only learn how the host is.
 fn tries(log: &Log) -> BTreeMap<&str, u64> {
     let (mut tries, mut answered) = (BTreeMap::new(), BTreeSet::new());
     for arrival in log.entries().iter().filter(|arrival| &*arrival.path != "/robots.txt") {

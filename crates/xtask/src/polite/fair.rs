@@ -1,5 +1,4 @@
-//! The scenarios of fair blame: one broken page, chance, or a door that is closed for a while, and the
-//! rest of the host in perfect health.
+//! The scenarios of fair blame: a broken page, chance, or a host closed for a while, with all else healthy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +32,7 @@ fn with_robots(scenario: Scenario) -> Scenario {
     Scenario { name: format!("{}/robots", scenario.name), robots: true, ..scenario }
 }
 
-/// `urls` pages at `rate` a second, 4 in flight; those that `broken` names always fail.
+/// `urls` pages at `rate` a second, 4 in flight; those that `broken` selects always fail.
 fn world(name: &str, rate: u32, urls: usize, broken: &Broken, fault: Fault) -> Scenario {
     let server = Server::open().with(|mut host| {
         for place in broken.iter() {
@@ -49,7 +48,7 @@ fn world(name: &str, rate: u32, urls: usize, broken: &Broken, fault: Fault) -> S
     scenario.goals([others_arrive(urls, broken, 0), attempts_are_requests()])
 }
 
-/// What the told rate needs for each page once.
+/// The time that the told rate needs to fetch each page once.
 fn ideal(rate: u32, urls: usize) -> Duration {
     SECOND * (urls as u32 - 1) / rate
 }
@@ -77,7 +76,7 @@ fn one(all: &mut Vec<Scenario>) {
     }
 }
 
-/// Chance refuses a listing once: what is found on it does not wait for all the others.
+/// Chance refuses a listing once; the pages found on it must not wait for all others.
 fn listing(all: &mut Vec<Scenario>) {
     const LISTING: usize = 3;
     let once = Trigger::PathTimes(path(LISTING), 1);
@@ -131,7 +130,7 @@ fn several(all: &mut Vec<Scenario>) {
     }
 }
 
-/// The last pages are broken for good, or the host is down when five are left.
+/// The last pages are broken permanently, or the host goes down when five are left.
 fn tails(robots: bool, all: &mut Vec<Scenario>) {
     const FEW: usize = 20;
     for (what, fault, reason) in [
@@ -219,7 +218,7 @@ fn chance(all: &mut Vec<Scenario>) {
     }
 }
 
-/// The limiter of nginx (`rate=20r/s burst=5 nodelay`: one, and five more at once), asked for more.
+/// The limiter of nginx (`rate=20r/s burst=5 nodelay`: one, and five more at once), crawled at a higher rate.
 fn limiter(all: &mut Vec<Scenario>) {
     let server =
         Server::limited(Limit::bucket(20, SECOND, 6)).with(|host| host.refusal(503, RefusalForm::Bare));

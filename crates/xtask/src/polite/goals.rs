@@ -1,4 +1,4 @@
-//! The goals, each said once: what to read off the server's log, and the bound.
+//! The goals: a measurement from the server's log, and its bound.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -10,9 +10,9 @@ use opilio_sandbox::{Fault, Log};
 use super::scenario::Ends;
 use super::spider::Fetched;
 
-/// What a scenario has left behind.
+/// The results of a scenario.
 pub(super) struct Evidence {
-    /// What each host saw: the witness.
+    /// The log of each host.
     pub(super) logs: Vec<Log>,
     /// The base URL of each host.
     pub(super) bases: Vec<String>,
@@ -34,7 +34,7 @@ pub(super) struct Goal {
     check: Box<dyn Fn(&Evidence) -> Measured>,
 }
 
-/// What was measured, and whether it is good enough.
+/// A measurement, and whether it is good enough.
 pub(super) struct Measured {
     pub(super) value: String,
     pub(super) holds: bool,
@@ -54,7 +54,7 @@ impl Goal {
         })
     }
 
-    /// A count that must be nothing.
+    /// A count that must be zero.
     fn none(what: &str, count: impl Fn(&Evidence) -> u64 + 'static) -> Self {
         Self::at_most(what, 0, count)
     }
@@ -160,7 +160,7 @@ pub(super) fn no_ban() -> Goal {
     Goal::none("answers of a ban", |evidence| evidence.sum(|log| log.counts().banned))
 }
 
-/// Requests during an outage. Those that found no listener are in the crawler's books only.
+/// Requests during an outage. Requests that found no listener are known only to the crawler.
 pub(super) fn knocks(bound: u64, from: Duration, to: Duration) -> Goal {
     Goal::at_most("knocks during the outage", bound, move |evidence| {
         let unheard = evidence.report.requests.saturating_sub(evidence.sum(Log::arrivals));
@@ -234,7 +234,7 @@ pub(super) fn left_are_named(host: usize, reason: Reason, count: usize) -> Goal 
     })
 }
 
-/// Every order was carried out, also those that were refused at first.
+/// Every order was carried out, including those that were refused at first.
 pub(super) fn carried_out(count: usize) -> Goal {
     Goal::new(format!("orders carried out = {count}"), move |evidence| {
         let value = evidence.orders.len();
@@ -244,8 +244,8 @@ pub(super) fn carried_out(count: usize) -> Goal {
 
 // Goals of every scenario.
 
-/// What must hold whatever the server does. `slow` are the hosts that allow 60 a minute or less.
-/// So many pages may be served again.
+/// Goals that hold for any server. `slow` are the hosts that allow 60 a minute or less. Up to `witnesses` pages
+/// may be served twice.
 pub(super) fn everywhere(ends: Ends, slow: Vec<usize>, witnesses: u64) -> Vec<Goal> {
     vec![
         lost(ends),
@@ -292,7 +292,7 @@ fn lost(ends: Ends) -> Goal {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// What arrives so soon after a refusal was sent was under way already.
+/// A request that arrives this soon after the sending of a refusal was in flight then.
 const UNDER_WAY: Duration = Duration::from_millis(20);
 const HERD: Duration = Duration::from_millis(250);
 

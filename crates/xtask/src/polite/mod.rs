@@ -1,7 +1,9 @@
 //! The politeness benchmark: the real crawler against real servers, judged by the servers' own logs.
 //!
-//! `table` says what is tried, `goals` what is demanded, `run` does it. Real time throughout: HTTP
-//! dates have whole seconds. Scenarios wait most of the time, so that all of them run side by side.
+//!
+//!
+//! `table` lists the scenarios, `goals` the requirements, `run` runs them. All in real time, since HTTP dates
+//! have whole seconds. Scenarios wait most of the time, so all of them run in parallel.
 
 mod blame;
 mod fair;
@@ -25,7 +27,7 @@ use scenario::Scenario;
 
 /// Scenarios at once. Each has some threads of its own, which sleep.
 const AT_ONCE: usize = 80;
-/// Those at once that ask for 10 or more a second.
+/// The most concurrent scenarios with 10 requests a second or more.
 const FAST_AT_ONCE: usize = 20;
 /// Between the starts of two scenarios, so that their beats do not fall together.
 const STAGGER: Duration = Duration::from_millis(170);
@@ -54,7 +56,7 @@ impl Options {
     }
 }
 
-/// Runs the scenarios whose name contains what `--only` says, and prints every goal.
+/// Runs the scenarios whose name contains the argument of `--only`, and prints every goal.
 ///
 /// # Errors
 /// When a goal was missed, an option is unknown or the file cannot be written.

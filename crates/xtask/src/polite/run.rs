@@ -21,7 +21,7 @@ pub(super) struct Verdict {
     logs: Vec<Log>,
 }
 
-/// One goal and what was measured.
+/// One goal and its measurement.
 pub(super) struct Line {
     pub(super) goal: String,
     pub(super) measured: String,
@@ -77,7 +77,7 @@ pub(super) async fn run(scenario: Scenario) -> Verdict {
     }
 }
 
-/// The hosts that allow 60 a minute or less: those that notice a herd.
+/// The hosts that allow 60 a minute or less; they notice bursts.
 fn slow_hosts(scenario: &Scenario) -> Vec<usize> {
     let allows_little = |limit: opilio_sandbox::Limit| {
         let (n, per) = limit.rate();

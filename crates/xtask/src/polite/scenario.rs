@@ -1,4 +1,4 @@
-//! What a scenario is: servers, what is asked of them, what the crawler was told, and the goals.
+//! A scenario: servers, the URLs to crawl, the crawler's settings, and the goals.
 
 use opilio::core::{HostPolicy, per_minute};
 use opilio::{Limits, Request};
@@ -14,13 +14,12 @@ pub(super) struct Scenario {
     pub(super) name: String,
     pub(super) hosts: Vec<Server>,
     pub(super) asks: Vec<Ask>,
-    /// What the crawler is told of every host that has no policy of its own.
+    /// The crawler's policy for hosts without one of their own.
     pub(super) policy: HostPolicy,
     pub(super) limits: Limits,
     /// Whether robots.txt is respected, and served by every host.
     pub(super) robots: bool,
-    /// The first so many URLs are listings, and the others are found on them, in equal parts.
-    /// With 0 all are listed.
+    /// The first URLs are listings, on which the others are found in equal parts. With 0 all URLs are seeds.
     pub(super) listings: usize,
     /// Retries of one URL.
     pub(super) retries: u16,
@@ -42,9 +41,9 @@ pub(super) enum Ends {
 /// One host.
 pub(super) struct Server {
     pub(super) config: HostConfig,
-    /// What it allows, as `config` has it.
+    /// The host's limit, as in `config`.
     pub(super) limit: Option<Limit>,
-    /// What the crawler is told of this host alone.
+    /// The crawler's policy for this host.
     pub(super) told: Option<HostPolicy>,
 }
 
@@ -124,7 +123,7 @@ impl Scenario {
         }
     }
 
-    /// Whether it asks for so much that few of its kind run at once.
+    /// Whether its request rate is so high that few such scenarios may run at once.
     pub(super) fn is_fast(&self) -> bool {
         self.name.starts_with("fair/")
     }
@@ -145,7 +144,7 @@ pub(super) fn path(n: usize) -> String {
     format!("/page/{n}")
 }
 
-/// What the crawler is told: so many a minute, so many in flight.
+/// The crawler's settings: starts a minute, and the number in flight.
 pub(super) fn told(rate_per_minute: u32, in_flight: u32) -> HostPolicy {
     HostPolicy::new().rate(per_minute(rate_per_minute)).in_flight(in_flight)
 }

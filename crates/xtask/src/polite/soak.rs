@@ -11,13 +11,13 @@ use super::blame::over;
 use super::goals::{Evidence, Goal, Measured};
 use super::scenario::{Ask, Ends, RETRIES, Scenario, Server, path, told};
 
-/// What is wrong with one URL.
+/// The fault of one URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Healthy,
-    /// This fault, so many times.
+    /// This fault, a number of times.
     Times(Fault, u32),
-    /// This fault for good, and how it ends.
+    /// This fault permanently, and how the URL ends.
     Always(Fault, Reason),
     /// A megabyte and more in few bytes.
     Bomb,

@@ -1,4 +1,6 @@
-//! The table: every scenario with its servers and goals. Data; how it runs is `run`.
+//! The table: every scenario with its servers and goals. This file is data; `run` runs it.
+//!
+//!
 //!
 //! Names are paths, so that `--only told/` or `--only 503` picks a part of it.
 
@@ -11,7 +13,7 @@ use super::goals::*;
 use super::scenario::{Ask, Ends, RETRIES, Scenario, Server, pages, told};
 use super::{fair, soak};
 
-/// All scenarios, those that take longest first.
+/// All scenarios, the longest first.
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut all = Vec::new();
     for rate in [40, 60] {
@@ -72,7 +74,7 @@ fn limit_not_told(rate: u32, all: &mut Vec<Scenario>) {
     }
 }
 
-/// The crawler asks for more than there is, and the server says little or is touchy.
+/// The crawler asks for more than the limit, and the server states little or is strict.
 fn limit_hard_to_read(rate: u32, all: &mut Vec<Scenario>) {
     let sliding = || Server::limited(Limit::per_minute(rate));
     let bucket = Server::limited(Limit::bucket(rate, MINUTE, 10));
@@ -167,7 +169,7 @@ fn outages(all: &mut Vec<Scenario>) {
     }
 }
 
-/// One of five hosts says that it is closed until tomorrow.
+/// One of five hosts states that it is closed until tomorrow.
 fn a_day() -> Scenario {
     const EACH: usize = 60;
     const CLOSED: usize = 2;

@@ -19,7 +19,7 @@ use opilio_core::{
 
 use super::server::{Fate, Temper};
 
-/// What happened, added up over hosts.
+/// Counts of events, added up over hosts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) hosts: u64,
@@ -33,7 +33,7 @@ pub(super) struct Counts {
     pub(super) parks: u64,
     pub(super) crashes: u64,
     pub(super) lost: u64,
-    /// Healthy URLs that chance or a limiter refused as often as they may be asked for.
+    /// Healthy URLs that chance or a limiter refused as often as they may be tried.
     pub(super) unlucky: u64,
     pub(super) steps: u64,
 }
@@ -56,7 +56,7 @@ impl Counts {
     }
 }
 
-/// What all lives have in common.
+/// The parameters that all lives share.
 pub(super) struct Common {
     policies: Vec<Arc<HostPolicy>>,
     retry: RetryPolicy,
@@ -238,7 +238,7 @@ impl<'a> Life<'a> {
         let fate = self.temper.answer(self.now, lease, &mut self.random);
         let back = self.now + fate.latency;
         match self.random.u16(..) {
-            // A fetcher dies: nobody reports.
+            // A fetcher dies without a report.
             0..64 => self.counts.lost += 1,
             // A fetcher stalls: the report comes long after the deadline.
             64..96 => self.send(back + Duration::from_secs(50), Letter::Report { lease, attempt, fate }),
@@ -270,7 +270,7 @@ impl<'a> Life<'a> {
                 let scheme = if scheme == 0 { Scheme::Http } else { Scheme::Https };
                 let answer = self.rules_answer(&fate);
                 if matches!(answer, RulesAnswer::Elsewhere { .. }) && self.random.u8(..) < 192 {
-                    // The other host says more, in time or too late; or it never does.
+                    // The other host answers, in time, too late, or never.
                     let later = self.now + Duration::from_millis(self.random.u64(..60_000));
                     self.send(later, Letter::Rules { scheme: scheme as u8, fate });
                 }
@@ -389,7 +389,7 @@ impl<'a> Life<'a> {
                 let settled = self.now + Duration::from_micros(self.random.u64(..400_000));
                 self.at(settled, Event::Settle { url: lease.id.0 as u32 });
             }
-            // What a witness said, the host knows already.
+            // The host knows the witness's result already.
             Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending: Ending::Retry { due, attempts } } => {
                 self.at(due, Event::Assign { url: lease.id.0 as u32, attempts });
@@ -422,8 +422,8 @@ impl<'a> Life<'a> {
         self.counts.starts += 1;
         self.counts.probes += u64::from(start.probe);
         self.counts.retries += u64::from(start.attempt > 1);
-        // A report that comes after its lease expired may be taken for the one of the next start, whose
-        // proposal was then made for an attempt too low.
+        // The report of an expired lease may be taken for the next start's; its proposal was made for the
+        // attempt before.
         if start.attempt > ATTEMPTS_MAX + u16::from(start.resent) {
             let text = format!("{:?} is at attempt {}", start.lease.id, start.attempt);
             return Err(Violation { invariant: Invariant::G7, text });
@@ -446,8 +446,8 @@ impl<'a> Life<'a> {
         }
     }
 
-    /// G11 as a user sees it: a page that its server would give arrives, whatever other pages do. Chance and
-    /// limits may refuse it as often as it may be asked for.
+    /// G11 as a user sees it: a page that its server would serve arrives, whatever other pages do. Chance and
+    /// limits may refuse it as often as it may be tried.
     fn expect_page(&mut self, url: u64, delivery: Delivery, attempts: u16) -> Result<(), Violation> {
         let Delivery::Failure(reason) = delivery else { return Ok(()) };
         if self.temper.is_healthy(url) != Some(true) || attempts >= ATTEMPTS_MAX {

@@ -1,7 +1,9 @@
 //! `cargo xtask sim`: a million hosts in virtual time, with the witness at every step.
 //!
-//! Queue lengths are Zipf, servers have tempers, reports get lost, shells crash, timers are late.
-//! Whatever is found is found again with the same seed.
+//!
+//!
+//! Queue lengths are Zipf-distributed, servers behave differently, reports get lost, shells crash, timers are
+//! late. The same seed reproduces each finding.
 
 mod life;
 #[cfg(feature = "mutants")]
@@ -17,7 +19,7 @@ use opilio_core::host::{HostMemo, HostState, Violation};
 
 use life::{Common, Counts, Life};
 
-/// What is simulated.
+/// The parameters of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Plan {
     seed: u64,
@@ -52,7 +54,7 @@ impl Plan {
         Ok(plan)
     }
 
-    /// URLs of the host at this rank, from 1 on: Zipf, so that the sum is what is asked for.
+    /// URLs of the host at this rank, from 1 on: Zipf-distributed, so that the sum is the requested number.
     fn queue(&self, rank: u64, harmonic: f64) -> u32 {
         // A parked host's URLs end without a start.
         let share = self.starts as f64 * 1.2 / harmonic / rank as f64;
@@ -62,7 +64,7 @@ impl Plan {
     }
 }
 
-/// What the threads found.
+/// The findings of the threads.
 struct Found {
     counts: Counts,
     violation: Option<(u64, Violation)>,
@@ -100,7 +102,7 @@ fn run_mutants(plan: &Plan) -> Result<()> {
     mutants::run(plan)
 }
 
-/// Nobody but the mutation control has the bugs compiled in, so that it is a build of its own.
+/// Only the mutation control compiles the bugs in, in a build of its own.
 #[cfg(not(feature = "mutants"))]
 fn run_mutants(plan: &Plan) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -6,10 +6,10 @@ use opilio_core::host::Bug;
 use super::life::Common;
 use super::{Plan, simulate};
 
-/// Plants each bug in turn and prints what the witness says.
+/// Plants each bug in turn and prints the witness's finding.
 ///
 /// # Errors
-/// When a bug goes unnoticed, or is taken for the breach of another invariant by every run.
+/// When a bug is not found, or every run takes it for the violation of another invariant.
 pub(super) fn run(plan: &Plan) -> Result<()> {
     println!("{:<24} {:<8} caught as", "bug", "breaks");
     let mut survivors = Vec::new();

@@ -1,4 +1,4 @@
-//! What the simulated web does: a few kinds of servers, cheap enough for twenty million requests.
+//! The servers of the simulated web: a few kinds, cheap enough for twenty million requests.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use opilio_core::{Fault, Hints, Outcome, Quota, Timestamp};
 pub(super) enum Temper {
     /// Answers, but for a few failures.
     Good,
-    /// So many in a sliding window; says how long to wait, or does not.
+    /// A number of requests in a sliding window; states the wait or not.
     Limited { count: usize, window: Duration, stated: bool, last: VecDeque<Timestamp> },
     /// So many in a fixed window, announced with every answer.
     Announcing { count: u32, window: Duration, used: u32, ends: Timestamp },
-    /// Refuses at random, with a wait, without, or with one that nobody sits out.
+    /// Refuses at random, with a wait, without one, or with one beyond any patience.
     Moody,
-    /// One page in so many always fails, each in its own way; the others never do.
+    /// One page in a number always fails, each in its own way; the others never do.
     Broken { one_in: u32 },
-    /// A balancer with a bad backend: a share of all answers is a refusal, whatever is asked for.
+    /// A balancer with a bad backend: a share of all answers is a refusal, for any URL.
     Flaky { per_mille: u16, status: u16 },
-    /// A token bucket that says nothing but no.
+    /// A token bucket that refuses without stating anything.
     Bucket { per_second: f64, burst: f64, status: u16, level: f64, at: Timestamp },
     /// Breaks off connections for a while, again and again.
     Flapping { period: Duration },
@@ -28,7 +28,7 @@ pub(super) enum Temper {
     Dead,
 }
 
-/// What a request meets.
+/// The server's reaction to a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fate {
     pub(super) outcome: Outcome,
@@ -143,7 +143,7 @@ impl Temper {
     }
 }
 
-/// What a broken page answers with, always the same.
+/// The answer of a broken page, always the same.
 fn broken(url: u64) -> (Outcome, Hints) {
     let none = Hints::default();
     let wait = Hints { retry_after: Some(Duration::from_secs(1 + url % 3)), quota: None };

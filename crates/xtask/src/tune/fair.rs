@@ -1,5 +1,5 @@
-//! Worlds in which single pages are broken, or chance refuses, or all doors close for a while: no page
-//! may cost the host its others, and an outage loses nothing.
+//! Scenarios in which single pages are broken, chance refuses, or a host closes for a while: no page may cost
+//! the host its others, and an outage loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use opilio_sandbox::{Arrival, Fault, HostConfig, Limit, Log, RefusalForm, Site, 
 use super::scenarios::{GOAL, Goal, RETRIES, Scenario};
 use super::world::{Outcomes, path};
 
-/// What a fair crawl reaches, beside the goals of every scenario.
+/// The requirements of a fair crawl, in addition to those of every scenario.
 #[derive(Clone, Debug)]
 pub(super) struct Fair {
     /// URLs that never become pages, and the reason that they end with.
@@ -25,12 +25,12 @@ pub(super) struct Fair {
     asks_broken: Option<usize>,
     /// Healthy pages that may be missing.
     missing_max: usize,
-    /// Longer than all of the requests would take at the told rate.
+    /// Longer than all requests take at the told rate.
     over_max: Duration,
-    /// Requests while the door is closed, and the first page after that.
+    /// Requests while the host is closed, and the first page after that.
     knocks_max: usize,
     back_max: Duration,
-    /// How long the door is closed, from the first arrival that finds it so.
+    /// How long the host is closed, from the first request that finds it closed.
     closed: Duration,
 }
 
@@ -64,17 +64,17 @@ impl Fair {
 pub(super) struct Measured {
     /// Healthy pages that did not arrive.
     pub(super) missing: usize,
-    /// Requests for the URL that was asked most, as long as it had not been answered.
+    /// The most requests for one URL before its first answer.
     pub(super) asks: usize,
-    /// Requests for what had been answered.
+    /// Requests for pages that had been answered.
     again: usize,
     /// Beyond the ideal.
     pub(super) over: Duration,
-    /// While the door was closed.
+    /// While the host was closed.
     pub(super) knocks: usize,
     /// From its opening to the first page.
     pub(super) back: Duration,
-    /// What else is wrong.
+    /// Other errors.
     pub(super) faults: Vec<String>,
 }
 
@@ -137,7 +137,7 @@ impl Measured {
     }
 }
 
-/// Requests for each path up to its first answer by 2xx, and those after it.
+/// Requests for each path up to its first 2xx answer, and those after it.
 fn tries(log: &Log) -> (BTreeMap<&str, usize>, usize) {
     let (mut tries, mut answered, mut again) = (BTreeMap::new(), BTreeSet::new(), 0);
     for arrival in log.entries().iter().filter(|arrival| &*arrival.path != "/robots.txt") {
@@ -153,7 +153,7 @@ fn tries(log: &Log) -> (BTreeMap<&str, usize>, usize) {
     (tries, again)
 }
 
-/// What a crawl took beyond the time that the told rate needs for each URL once.
+/// The time of a crawl beyond what the told rate needs to fetch each URL once.
 fn over(scenario: &Scenario, run: &Outcomes) -> Duration {
     let Some(first) = run.server.log().entries().first() else { return Duration::MAX };
     let Some(rate) = scenario.policy.rate_max() else { return Duration::ZERO };
@@ -163,7 +163,7 @@ fn over(scenario: &Scenario, run: &Outcomes) -> Duration {
     took.saturating_sub(ideal)
 }
 
-/// The door that closed, as the server saw it.
+/// The closed span, as the server saw it.
 struct Closed {
     knocks: usize,
     back: Duration,
@@ -195,7 +195,7 @@ pub(super) fn scenarios(all: &mut Vec<Scenario>) {
     (1..=8).for_each(|draw| soak(draw, all));
 }
 
-/// What is told, unless said: 20/s, 4 in flight.
+/// The told rate by default: 20/s, 4 in flight.
 fn told(rate: u32) -> HostPolicy {
     HostPolicy::new().rate(per_second(rate)).in_flight(4)
 }
@@ -275,7 +275,7 @@ fn some(all: &mut Vec<Scenario>, rules: RulesMode) {
         members.goal.used_min = 0.95;
         all.push(always(members, Fault::Status(403)));
     }
-    // Three good pages, one that fails for good between two that fail once.
+    // Three good pages, one that fails permanently, between two that fail once.
     let fair = Fair::broken([4], Reason::Http5xx).over(seconds(30));
     let mut few = always(world("few 500", rules, 20, 6, fair), Fault::Status(500));
     for id in [3, 5] {
@@ -284,7 +284,7 @@ fn some(all: &mut Vec<Scenario>, rules: RulesMode) {
     all.push(few);
 }
 
-/// What is left at the end is broken, or the host is down by then.
+/// The last pages are broken, or the host goes down before them.
 fn tails(all: &mut Vec<Scenario>, rules: RulesMode) {
     for (word, fault, reason) in [
         ("500", Fault::Status(500), Reason::Http5xx),
@@ -316,7 +316,7 @@ fn tails(all: &mut Vec<Scenario>, rules: RulesMode) {
     }
 }
 
-/// A firewall says 403 to everything for a while.
+/// A firewall answers 403 to everything for a while.
 fn walls(all: &mut Vec<Scenario>, rules: RulesMode) {
     for lasts in [30, 120] {
         let closed = seconds(lasts);
@@ -359,7 +359,7 @@ fn soak(draw: u64, all: &mut Vec<Scenario>) {
             broken.extend((times == u32::MAX).then_some(id));
         }
     }
-    // What fails while the host does is asked for again.
+    // URLs that failed during the outage are requested again.
     let fair = Fair { broken, again_max: 30, asks_max: 10, ..Fair::new().over(seconds(50)) };
     let mut soak = world(&format!("soak {draw}"), RulesMode::Off, 10, 450, fair);
     soak.timeout = seconds(2);
@@ -398,13 +398,13 @@ fn limiter(all: &mut Vec<Scenario>, rules: RulesMode) {
     nginx.policy = HostPolicy::new().rate(per_second(50)).in_flight(8);
     nginx.config = nginx.config.limit(Limit::bucket(20, SECOND, 6)).refusal(503, RefusalForm::Bare);
     nginx.rate = (20, SECOND);
-    // Three, and one that was under way when the first was refused.
+    // Three, and one that was in flight when the first was refused.
     nginx.goal.refused_max = 4;
     nginx.goal.used_min = 0.92;
     all.push(nginx);
 }
 
-/// A limiter that refuses nearly all of what is asked for at first: no page pays for the pace.
+/// A limiter that refuses most requests at first: no page is charged for the pace.
 fn harsh(all: &mut Vec<Scenario>, rules: RulesMode) {
     for status in [503, 429] {
         let mut harsh =

@@ -1,4 +1,4 @@
-//! The scenarios, and what each has to reach with every seed.
+//! The scenarios, and the requirements for each with every seed.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use opilio_sandbox::{Dialect, Fault, HostConfig, Limit, RefusalForm, Site};
 use super::fair::{self, Fair};
 use super::world::{Outcomes, Plan, run as run_world};
 
-/// What one scenario must reach.
+/// The requirements of one scenario.
 #[derive(Clone, Copy)]
 pub(super) struct Goal {
     pub(super) refused_max: u64,
@@ -18,7 +18,7 @@ pub(super) struct Goal {
     pub(super) used_min: f64,
     /// Of nine runs in ten.
     pub(super) used_mostly: f64,
-    /// Arrivals while closed do not count when they were under way: a travel time and a bit.
+    /// Requests in flight at the closing do not count: a travel time and a margin.
     pub(super) closed_max: usize,
     pub(super) knocks_max: usize,
     pub(super) back_within: Duration,
@@ -91,7 +91,7 @@ fn scenario(name: String, policy: HostPolicy, limit: Limit, goal: Goal) -> Scena
 fn told(all: &mut Vec<Scenario>, n: u32) {
     let policy = HostPolicy::new().rate(per_minute(n)).in_flight(8);
     for (word, limit) in [("sliding", Limit::per_minute(n)), ("bucket", Limit::bucket(n, MINUTE, 10))] {
-        // A probe that meets one of the slow pages costs those 5 s; few runs do, and the worst two.
+        // A probe that meets a slow page takes 5 s longer; few runs do, and the worst two.
         let goal = Goal { used_mostly: 0.99, used_min: 0.95, ..GOAL };
         let mut one = scenario(format!("told {n} {word}"), policy.clone(), limit, goal);
         one.config = one.config.slow(10, Duration::from_secs(5)).errors(500, 0.05);
@@ -241,7 +241,7 @@ impl Worst {
         } else if run.failures > 0 {
             self.faults.push(format!("seed {seed}: {} URLs lost, {} pages", run.failures, run.pages));
         }
-        // A page that was answered already is a good witness: `fair` counts those itself.
+        // A page that was answered is a good witness; `fair` counts such requests itself.
         let twice = scenario.fair.is_none() && !log.served_twice().is_empty();
         if log.is_banned() || twice {
             self.faults.push(format!("seed {seed}: banned, or served twice"));
@@ -269,7 +269,7 @@ impl Worst {
         misses
     }
 
-    /// What nine runs in ten reach.
+    /// The requirement for nine runs in ten.
     fn used_tenth(&self) -> f64 {
         let mut all = self.used_all.clone();
         all.sort_by(f64::total_cmp);
@@ -301,8 +301,8 @@ pub(super) const RETRIES: u16 = 3;
 const GRACE: Duration = Duration::from_millis(40);
 const LIMIT: Duration = Duration::from_secs(3_600);
 
-/// Runs every scenario whose name contains `filter` over seeds `1..=seeds`: lines to print, and
-/// what was missed.
+/// Runs every scenario whose name contains `filter` over seeds `1..=seeds`; returns the lines to print, and
+/// the missed requirements.
 pub(crate) fn run(filter: &str, seeds: u64) -> (Vec<String>, Vec<String>) {
     let (mut lines, mut missed) = (Vec::new(), Vec::new());
     for scenario in scenarios().iter().filter(|one| one.name.contains(filter)) {

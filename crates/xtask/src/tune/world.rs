@@ -15,7 +15,7 @@ use opilio_core::{
 };
 use opilio_sandbox as sandbox;
 
-/// What came out of one run.
+/// The result of one run.
 pub(super) struct Outcomes {
     /// The server's side.
     pub(super) server: sandbox::Host,
@@ -39,13 +39,12 @@ pub(super) struct End {
     pub(super) attempts: u16,
 }
 
-/// What is crawled, and how.
+/// The parameters of a run.
 pub(super) struct Plan<'a> {
     pub(super) policy: &'a HostPolicy,
     pub(super) config: sandbox::HostConfig,
     pub(super) urls: u64,
-    /// The first so many URLs are listings, and the others are found on them, in equal parts.
-    /// With 0 all are listed.
+    /// The first URLs are listings, on which the others are found in equal parts. With 0 all URLs are seeds.
     pub(super) listings: u64,
     pub(super) rules: RulesMode,
     /// Retries of one URL.
@@ -86,7 +85,7 @@ enum Happening {
     },
 }
 
-/// What the client hears, kept until it lands.
+/// The server's answer, kept until it arrives.
 struct Reply {
     outcome: Outcome,
     headers: HeaderMap,
@@ -114,7 +113,7 @@ pub(super) struct World {
     kept_alive: usize,
     /// URLs that the scheduler has.
     unassigned: VecDeque<u64>,
-    /// Room for leases that the host has asked for.
+    /// Room for leases that the host has requested.
     credit: usize,
     listings: u64,
     ends: Vec<Option<End>>,
@@ -242,7 +241,7 @@ impl World {
             }
         }
         let mut back = self.now + answer.latency + self.travel();
-        // Nobody waits for longer, whatever comes.
+        // The longest time that any run may take.
         let patience = self.now + self.limits.fetch_timeout;
         let outcome = match answer.fault {
             Some(sandbox::Fault::Silence) => Outcome::Failed(Fault::Timeout),
@@ -266,7 +265,7 @@ impl World {
         }
     }
 
-    /// What the engine makes of an answer to `/robots.txt`.
+    /// The engine's reading of an answer to `/robots.txt`.
     fn land_rules(&mut self, scheme: Scheme, arrival: u64) {
         let Some((outcome, proposal)) = self.read(arrival) else { return };
         let answer = match outcome {
@@ -278,7 +277,7 @@ impl World {
         self.hear(Input::Rules { scheme, answer, hints: proposal.hints });
     }
 
-    /// What came back, and what the fetcher proposes.
+    /// The answer, and the fetcher's proposal.
     fn read(&mut self, arrival: u64) -> Option<(Outcome, Proposal)> {
         let place = self.replies.iter().position(|(id, _)| *id == arrival)?;
         let (_, reply) = self.replies.swap_remove(place);
@@ -360,7 +359,7 @@ impl World {
                 inputs.push_back(Input::Settled(vec![lease.id]));
                 self.feed(inputs);
             }
-            // What a witness said, the host knows already.
+            // The host knows the witness's result already.
             Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending } => match ending {
                 Ending::Retry { due, attempts } => {
