@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use opilio_core::{Host, Reason};
-use opilio_engine::{CrawlReport, FailureRecord, Stopped};
+use opilio_engine::{CrawlReport, Elsewhere, FAILURES_NAMED, FailureRecord, Follow, Stopped};
 use opilio_fetch::AddressPolicy;
 use url::Url;
 
@@ -45,6 +45,7 @@ pub fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
             counts(report.reasons.iter().map(|(word, n)| (word.as_str(), *n)))
         ));
     }
+    lines.extend(first_failures(report));
     if report.unlisted > 0 {
         let listed = report.failures.len();
         lines.push(format!(
@@ -83,6 +84,9 @@ pub fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
             dir.display()
         ));
     }
+    if report.why_no_page().is_none() {
+        lines.extend(elsewhere(report).map(|hint| format!("  hint: {hint}")));
+    }
     // Without a single page the error line says it.
     if report.pages > 0 && blocked(report) && !closing.private_allowed {
         lines.push(format!("  hint: {PRIVATE_HINT}"));
@@ -95,8 +99,11 @@ pub fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
     if let Some(why) = report.why_no_request().filter(|_| report.failures.is_empty()) {
         return Some(format!("error: no request was sent: {why}"));
     }
-    let first = report.failures.first().filter(|_| report.pages == 0)?;
-    let first = FailureRecord { url: redacted(&first.url), ..first.clone() };
+    if let Some(why) = report.why_no_page() {
+        let hint = elsewhere(report).map(|hint| format!("; {hint}")).unwrap_or_default();
+        return Some(format!("error: no page was fetched: {why}{hint}"));
+    }
+    let first = shown(report.failures.first().filter(|_| report.pages == 0)?);
     let more = match report.failed() {
         1 => String::new(),
         n => format!(" (and {} more)", n - 1),
@@ -115,6 +122,37 @@ pub fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
         _ => String::new(),
     };
     Some(format!("error: no page was fetched: {first}{more}{hint}"))
+}
+
+/// The first failures of a crawl that has pages; without any the error line names one.
+fn first_failures(report: &CrawlReport) -> Vec<String> {
+    if report.pages == 0 {
+        return Vec::new();
+    }
+    // Of hosts that were closed there is a line of their own.
+    let named = report.failures.iter().filter(|failure| failure.reason != Reason::HostClosed);
+    let mut lines: Vec<_> =
+        named.take(FAILURES_NAMED).map(|failure| format!("    {}", shown(failure))).collect();
+    let closed = report.reasons.get(&Reason::HostClosed).copied().unwrap_or_default();
+    let more = report.failed().saturating_sub(closed + lines.len() as u64);
+    if more > 0 && !lines.is_empty() {
+        lines.push(format!("    and {more} more"));
+    }
+    lines
+}
+
+/// A failure without credentials: it goes to terminals and logs.
+fn shown(failure: &FailureRecord) -> FailureRecord {
+    FailureRecord { url: redacted(&failure.url), ..failure.clone() }
+}
+
+/// What follows links to another host than the crawl's.
+fn elsewhere(report: &CrawlReport) -> Option<String> {
+    let Elsewhere { host, follow } = report.leads_elsewhere()?;
+    let word = if *follow == Follow::SameDomain { "same-domain" } else { "all" };
+    Some(format!(
+        "URLs lead to {host}, which is another host than the crawl's: --follow {word} fetches them, too"
+    ))
 }
 
 fn head(report: &CrawlReport) -> String {

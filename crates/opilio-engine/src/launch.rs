@@ -230,11 +230,12 @@ pub(crate) async fn here<S: Spider>(
 struct Facts {
     outputs: Vec<String>,
     history: RunHistory,
+    settings: Arc<Settings>,
 }
 
 impl Facts {
     fn of<S: Spider>(plan: &Plan<S>) -> Self {
-        Self { outputs: Vec::new(), history: plan.history }
+        Self { outputs: Vec::new(), history: plan.history, settings: plan.settings.clone() }
     }
 }
 
@@ -618,6 +619,7 @@ fn conclude<S: Spider>(
         reasons: stats.failures,
         other_step: totals.other_step,
         filtered: stats.filtered.iter().map(|(why, count)| (why.as_str(), *count)).collect(),
+        elsewhere: facts.settings.scope.elsewhere().cloned(),
         stopped: ended.stopped,
         slowed: ended.slowed,
         unwritten,

@@ -9,6 +9,7 @@ use opilio_frontier::{Cause, Failure};
 use serde::Serialize;
 
 use crate::data::referrer_of;
+use crate::scope::{Elsewhere, Follow};
 
 /// The books of a crawl, over all its runs.
 ///
@@ -59,6 +60,9 @@ pub struct CrawlReport {
     pub other_step: u64,
     /// How many URLs were not the crawl's, and why.
     pub filtered: BTreeMap<&'static str, u64>,
+    /// The first host that URLs of this run were not followed to, since they are on another one than the crawl's.
+    #[serde(skip)]
+    pub elsewhere: Option<Elsewhere>,
     /// Why the crawl ended.
     pub stopped: Stopped,
     /// This run found nothing to do: earlier runs had ended every URL, and the seeds are none but theirs.
@@ -151,6 +155,25 @@ impl CrawlReport {
         })
     }
 
+    /// Why a crawl that has finished without a failure got no page although it sent requests: all that it found was
+    /// filtered. `None` for all other crawls.
+    #[must_use]
+    pub fn why_no_page(&self) -> Option<String> {
+        let is_empty = self.pages == 0 && self.aliases == 0 && self.left == 0 && self.failed() == 0;
+        if !is_empty || self.filtered.is_empty() || self.nothing_left || self.stopped != Stopped::Finished {
+            return None;
+        }
+        let filtered: Vec<_> = self.filtered.iter().map(|(word, n)| format!("{n} {word}")).collect();
+        Some(format!("all that was found was filtered ({})", filtered.join(", ")))
+    }
+
+    /// The [host](Self::elsewhere) that the links of a crawl lead to which has finished with at most one page.
+    #[must_use]
+    pub fn leads_elsewhere(&self) -> Option<&Elsewhere> {
+        let is_over = self.stopped == Stopped::Finished && !self.nothing_left;
+        self.elsewhere.as_ref().filter(|_| is_over && self.pages <= 1)
+    }
+
     /// Whether the two equations hold. They do; this is what tests and debug builds ask.
     #[must_use]
     pub fn balances(&self) -> bool {
@@ -205,8 +228,19 @@ impl fmt::Display for CrawlReport {
         if let Some(unwritten) = &self.unwritten {
             write!(f, "; {unwritten}")?;
         }
-        if let Some(first) = self.failures.first().filter(|_| self.pages == 0) {
-            write!(f, "; {first}")?;
+        let listed = self.failures.len().min(FAILURES_NAMED);
+        for failure in &self.failures[..listed] {
+            write!(f, "; {failure}")?;
+        }
+        if listed > 0 && self.failed() > listed as u64 {
+            write!(f, "; and {}", plural(self.failed() - listed as u64, "more failure", "more failures"))?;
+        }
+        if let Some(why) = self.why_no_page() {
+            write!(f, "; no page, since {why}")?;
+        }
+        if let Some(Elsewhere { host, follow }) = self.leads_elsewhere() {
+            let choice = if *follow == Follow::SameDomain { "SameDomain" } else { "All" };
+            write!(f, "; Follow::{choice} would follow what leads to {host}")?;
         }
         Ok(())
     }
@@ -226,6 +260,9 @@ fn seconds(span: Duration) -> String {
         _ => format!("{}h {}m", secs / 3_600, secs % 3_600 / 60),
     }
 }
+
+/// Failures that the line for people names at the most.
+pub const FAILURES_NAMED: usize = 3;
 
 /// Failures that a report lists at the most.
 pub const FAILURES_MAX: usize = 10_000;
@@ -308,7 +345,9 @@ pub enum Stopped {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use opilio_core::Host;
 
     #[test]
     fn a_report_is_one_line_for_people() {
@@ -351,6 +390,39 @@ mod tests {
         for (secs, text) in [(75, "1m 15s"), (3_725, "1h 2m"), (59, "59.0s")] {
             assert_eq!(seconds(Duration::from_secs(secs)), text);
         }
+    }
+
+    #[test]
+    fn the_first_failures_are_named_also_where_pages_came() {
+        let failure = |n| FailureRecord {
+            url: format!("http://a.example/{n}"),
+            reason: Reason::Http4xx,
+            attempts: 1,
+            status: Some(404),
+            error: None,
+            referrer: Some("http://a.example/".into()),
+        };
+        let line = |n: u64| {
+            let (failures, reasons) = ((1..=n).map(failure).collect(), [(Reason::Http4xx, n)].into());
+            CrawlReport { pages: 9, failures, reasons, ..CrawlReport::default() }.to_string()
+        };
+        let one = "; http://a.example/1 ended as http_4xx with status 404, linked from http://a.example/";
+        assert!(line(1).ends_with(one), "{}", line(1));
+        assert!(line(3).contains("example/3 ended") && !line(3).contains("more"), "{}", line(3));
+        assert!(line(5).ends_with("; and 2 more failures") && !line(5).contains("example/4"), "{}", line(5));
+    }
+
+    #[test]
+    fn a_crawl_of_another_host_only_names_it() {
+        let host = Host::of(&"http://www.a.example/".parse().unwrap()).unwrap();
+        let elsewhere = Some(Elsewhere { host, follow: Follow::SameDomain });
+        let filtered = [("scope_host", 4)].into();
+        let mut report = CrawlReport { sitemaps: 1, filtered, elsewhere, ..CrawlReport::default() };
+        let expected = "; no page, since all that was found was filtered (4 scope_host); \
+            Follow::SameDomain would follow what leads to www.a.example";
+        assert!(report.to_string().ends_with(expected), "{report}");
+        report.pages = 2;
+        assert!(!report.to_string().contains("www.a.example"), "{report}");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 
 use opilio_core::{Group, Host, Record, RecordKind, without_session_ids};
 use opilio_frontier::Filtered;
@@ -25,6 +25,15 @@ pub enum Follow {
     SameDomain,
     /// All of them.
     All,
+}
+
+/// A host that URLs were not followed to, and the choice that follows them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Elsewhere {
+    /// The host.
+    pub host: Host,
+    /// The least choice with which its URLs belong to the crawl.
+    pub follow: Follow,
 }
 
 /// Whether the hosts of queued URLs are judged.
@@ -52,6 +61,8 @@ pub struct Scope {
     groups: HashSet<Group>,
     /// Hosts that seeds have led to while the crawl ran.
     grown: Arc<RwLock<Grown>>,
+    /// The first host that a wanted URL was refused for.
+    elsewhere: Arc<OnceLock<Elsewhere>>,
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
     max_depth: u16,
@@ -82,6 +93,7 @@ impl Default for Scope {
             hosts: HashSet::new(),
             groups: HashSet::new(),
             grown: Arc::default(),
+            elsewhere: Arc::default(),
             include: Vec::new(),
             exclude: Vec::new(),
             max_depth: u16::MAX,
@@ -205,6 +217,7 @@ impl Scope {
         self.year = Some(year);
         // A copy of this scope may be another crawl's.
         self.grown = Arc::default();
+        self.elsewhere = Arc::default();
     }
 
     /// Whether only text is fetched: see [`Scope::text_only`].
@@ -248,9 +261,29 @@ impl Scope {
     /// Why a found URL is not the crawl's; none when it is.
     pub(crate) fn refuses(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         if !self.follows(host) {
+            self.note_elsewhere(url, host, depth);
             return Some(Filtered::ScopeHost);
         }
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
+    }
+
+    /// Keeps the first host that nothing but the choice of hosts keeps out.
+    fn note_elsewhere(&self, url: &Url, host: &Host, depth: u16) {
+        if self.follow == Follow::None
+            || self.elsewhere.get().is_some()
+            || self.refuses_anywhere(url, depth).is_some()
+        {
+            return;
+        }
+        let group = host.group();
+        let is_near = self.groups.contains(&group) || self.grown().groups.contains(&group);
+        let follow = if is_near { Follow::SameDomain } else { Follow::All };
+        self.elsewhere.get_or_init(|| Elsewhere { host: host.clone(), follow });
+    }
+
+    /// The first host that a URL of this run was refused for, unless no link is followed at all.
+    pub fn elsewhere(&self) -> Option<&Elsewhere> {
+        self.elsewhere.get()
     }
 
     /// Why a link on a page is not followed that is the crawl's otherwise: page and link are about a
@@ -265,6 +298,7 @@ impl Scope {
     pub fn refuses_redirect(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         let stays = self.follow == Follow::None && self.has(host);
         if !stays && !self.follows(host) {
+            self.note_elsewhere(url, host, depth);
             return Some(Filtered::ScopeHost);
         }
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))

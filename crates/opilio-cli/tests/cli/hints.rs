@@ -108,3 +108,44 @@ fn a_document_without_an_address_can_be_searched() {
     assert_eq!(links.code, 2);
     assert!(links.error().contains("--base https://shop.example/lamps"), "{}", links.stderr);
 }
+
+#[test]
+fn a_crawl_whose_urls_all_lie_on_another_host_names_it() {
+    let entries =
+        |at: &str| -> String { (1..5).map(|n| format!("<url><loc>{at}/{n}</loc></url>")).collect() };
+    let near = format!("<urlset>{}</urlset>", entries("http://www.cdn.example"));
+    let feed = "<rss><channel><item><link>http://other.example/1</link></item></channel></rss>";
+    let host =
+        HostConfig::new().page("/map.xml", "application/xml", near).page("/feed.xml", "text/xml", feed);
+    let links = "<a href=http://www.cdn.example/>a</a>";
+    let host = host.page("/links", "text/html", links);
+    let site = Sandbox::builder().host(host).start().unwrap();
+    for (path, counts, named) in
+        [("/map.xml", "4 scope_host", "www.cdn.example"), ("/feed.xml", "1 scope_host", "other.example")]
+    {
+        let (run, report) = crawl(&["--no-robots", "--sitemap", &site.url(0, path)]);
+        assert_eq!((run.code, &report["pages"]), (1, &0.into()), "{path}: {}", run.stderr);
+        let words = format!(
+            "error: no page was fetched: all that was found was filtered ({counts}); URLs lead to {named}"
+        );
+        assert!(run.stderr.contains(&words) && run.stderr.contains("--follow all"), "{path}: {}", run.stderr);
+    }
+    let (run, _) = crawl(&["--no-robots", &site.url(0, "/links")]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(run.stderr.contains("hint: URLs lead to www.cdn.example"), "{}", run.stderr);
+    for chosen in [["--follow", "none"], ["--max-depth", "0"]] {
+        let (run, _) = crawl(&[&["--no-robots", &*site.url(0, "/links")], &chosen[..]].concat());
+        assert!(!run.stderr.contains("URLs lead to"), "{chosen:?}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn failures_are_named_also_where_pages_came() {
+    let links: String = (1..=5).map(|n| format!("<a href=/gone-{n}>x</a>")).collect();
+    let site = Sandbox::builder().host(HostConfig::new().page("/", "text/html", links)).start().unwrap();
+    let (run, report) = crawl(&["--no-robots", &site.base(0)]);
+    assert_eq!((run.code, &report["pages"]), (0, &1.into()), "{}", run.stderr);
+    let named = |line: &&str| line.contains("/gone-") && line.contains("ended as http_4xx with status 404");
+    assert_eq!(run.stderr.lines().filter(named).count(), 3, "{}", run.stderr);
+    assert!(run.stderr.contains("    and 2 more"), "{}", run.stderr);
+}
