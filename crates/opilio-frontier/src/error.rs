@@ -16,11 +16,11 @@ pub enum FrontierError {
     /// The store's files or its connection failed. The memory store never says this.
     #[error("{doing} the frontier at {store}")]
     Io {
-        /// What was being done, as a verb: `open`, `write`, `sync`.
+        /// The operation that failed, as a verb: `open`, `write`, `sync`.
         doing: &'static str,
         /// Which store: a path or an address.
         store: String,
-        /// What the operating system says.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
@@ -49,9 +49,9 @@ pub enum FrontierError {
     OtherSpider {
         /// Which store.
         store: String,
-        /// Whose crawl it is.
+        /// The spider that the crawl belongs to.
         found: String,
-        /// Who asked.
+        /// The spider that opened the store.
         wanted: String,
     },
     /// The crawl was started with another version of the spider, whose encodings may differ.
@@ -82,12 +82,12 @@ pub enum FrontierError {
         /// Which store.
         store: String,
     },
-    /// The layer below has come to a halt. What was acknowledged is safe: end the process and go on.
+    /// The database has stalled. Acknowledged commits are safe: end the process and resume the crawl.
     #[error("write the frontier at {store}: nothing could be written for {} s", waited.as_secs())]
     Stalled {
         /// Which store.
         store: String,
-        /// How long it was waited.
+        /// How long the store waited.
         waited: Duration,
     },
     /// The store was written by another version of this crate.
@@ -100,15 +100,15 @@ pub enum FrontierError {
         /// The format that this version writes.
         wanted: u64,
     },
-    /// What is stored is not what was written. Restore a copy, or start anew somewhere else; the
-    /// store is left as it is.
+    /// The stored data differs from the data that was written. Restore a copy, or start a new crawl in
+    /// another place; the store is not changed.
     #[error("read the frontier at {store}: it is damaged ({what})")]
     Damaged {
         /// Which store.
         store: String,
-        /// What was found.
+        /// The damage that was found.
         what: String,
-        /// What the layer below says.
+        /// The error of the database.
         #[source]
         source: Option<Box<dyn Error + Send + Sync>>,
     },

@@ -13,12 +13,12 @@ use crate::stats::{Failure, FrontierStats};
 ///
 /// One thread owns a store and makes every call; calls are synchronous and batch-shaped, so that a
 /// shared store pays one round trip for each, and none is made per URL. Time comes in as an
-/// argument. Each mutating call is one atomic commit: whatever is killed when, a batch is in the
-/// store as a whole or not at all.
+/// argument. Each mutating call is one atomic commit: after a kill at any point, the store holds a
+/// batch as a whole or not at all.
 ///
 /// # Exactly once
 ///
-/// A page is settled after all that it gave is safe, in this order:
+/// A page is settled after its links and items are safe, in this order:
 ///
 /// 1. [`admit`](Self::admit) its links;
 /// 2. hand its items to the exporters under the next number of one sequence;
@@ -54,15 +54,15 @@ pub trait Frontier: Send {
     /// When the store fails; then nothing of the batch is in it.
     fn admit(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError>;
 
-    /// At most `n` hosts that have come to have due work which is not out; each is told once.
+    /// Returns at most `n` hosts that have due work without a lease; each host is returned once.
     ///
-    /// Such a host is then the caller's, who leases its work until a [`lease`](Self::lease) comes
-    /// back *short* (fewer than wanted, or none). From then on it is the store's again and is
-    /// told anew as soon as it has due work, and room under its caps. After opening, all hosts with due work are told.
+    /// The caller leases the host's work until a [`lease`](Self::lease) comes back *short* (fewer
+    /// records than wanted, or none). The store then returns the host again as soon as it has due work
+    /// and room under its caps. After opening, the store returns all hosts with due work.
     ///
-    /// Hosts take turns: the one that waited longest comes first.
+    /// The host that waited longest comes first.
     ///
-    /// Also ends, some at a time, what is queued for hosts whose caps are reached.
+    /// Also ends a bounded number of queued records of hosts whose caps are reached.
     ///
     /// # Errors
     /// When the store fails.
@@ -85,10 +85,10 @@ pub trait Frontier: Send {
     /// When the store fails; then `out` holds no lease of this call.
     fn lease(&mut self, wants: &[Want], now: Timestamp, out: &mut Vec<Lease>) -> Result<(), FrontierError>;
 
-    /// Tells how leases ended, and how far the sinks had written when they did. `now` is when.
+    /// Records how leases ended at `now`, and how far the sinks had written by then.
     ///
     /// Positions replace those of the same sink; sinks that are not named keep theirs.
-    /// Unknown leases are counted and otherwise ignored, so that a late report harms nobody.
+    /// Unknown leases are counted and otherwise ignored, so that a late report does no harm.
     ///
     /// # Errors
     /// When the store fails; then the leases are still out and the positions as they were.
@@ -110,13 +110,13 @@ pub trait Frontier: Send {
     /// When the store fails; then `out` holds no lease of this call.
     fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError>;
 
-    /// Whether this lease is neither over nor unknown.
+    /// Whether this lease is known and not yet settled.
     fn is_out(&self, lease: LeaseId) -> bool;
 
-    /// What whoever writes a request to this host asks immediately before it does.
+    /// The permit to check immediately before a request to this host is written.
     fn permit(&self, host: &Host) -> Permit;
 
-    /// Keeps what hosts want to remember while they are passive; a later memo replaces an earlier.
+    /// Stores the memos of passivated hosts; a later memo replaces an earlier one.
     ///
     /// # Errors
     /// When the store fails; then no memo of the batch is kept.
@@ -129,7 +129,7 @@ pub trait Frontier: Send {
     /// When the store fails.
     fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError>;
 
-    /// Keeps something of the caller's under a name; it replaces an earlier one.
+    /// Stores a note of the caller under a name; it replaces an earlier note.
     ///
     /// It is written by the next commit, whichever call makes it (at the latest by
     /// [`checkpoint`](Self::checkpoint)), so that what goes along with every settle costs no commit
@@ -204,5 +204,5 @@ pub trait Frontier: Send {
     fn checkpoint(&mut self) -> Result<(), FrontierError>;
 }
 
-/// Whether what failed at a host may be tried again, by what the host remembers.
+/// Decides from a host's memo whether the host's failures may be tried again.
 pub type MayRetry<'a> = dyn FnMut(&Host, Option<&[u8]>) -> bool + 'a;

@@ -7,17 +7,17 @@ use opilio_core::Timestamp;
 
 /// Says whether a request to a host may still be written.
 ///
-/// A store hands it out once for a host; whoever writes the request asks it as the last step
-/// before the bytes leave, on its own thread and without a call to the store. A cluster's worker
+/// A store issues one permit for a host. The code that writes a request checks the permit as the last
+/// step before the bytes leave, on its own thread and without a call to the store. A cluster's worker
 /// that was stopped for longer than its lease then sends nothing when it wakes up.
 #[derive(Clone, Debug, Default)]
 pub struct Permit(Option<Arc<Fence>>);
 
 impl Permit {
-    /// Always valid: the hosts of an embedded store have no other master.
+    /// Always valid: an embedded store has one worker.
     pub const ALWAYS: Self = Self(None);
 
-    /// Valid as long as the fence stands.
+    /// Valid until the fence ends.
     #[must_use]
     pub fn behind(fence: Arc<Fence>) -> Self {
         Self(Some(fence))

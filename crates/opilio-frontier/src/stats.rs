@@ -1,4 +1,4 @@
-//! The books of a crawl, kept as counters so that nobody has to scan for them.
+//! The books of a crawl, kept as counters so that reading them needs no scan.
 
 use bytes::Bytes;
 use std::collections::BTreeMap;
@@ -9,17 +9,16 @@ use opilio_core::{Reason, Timestamp};
 
 use crate::batch::Filtered;
 
-/// How many URLs are where, at one moment.
+/// Counts of URLs by state, at one moment.
 ///
-/// Of every URL exactly one is true: it was filtered, it ended (as a page, an alias or a failure),
-/// or it is left. See [`FrontierStats::balances`].
+/// Each URL is in exactly one state: filtered, ended (as a page, an alias or a failure), or left. See [`FrontierStats::balances`].
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct FrontierStats {
-    /// Different URLs met, as seeds or outlinks.
+    /// Distinct URLs discovered, as seeds or links.
     pub discovered: u64,
-    /// Those of them that the crawl took on.
+    /// Discovered URLs that the crawl admitted.
     pub admitted: u64,
-    /// Those of them that it did not, by why.
+    /// Discovered URLs that the crawl filtered, by reason.
     pub filtered: BTreeMap<Filtered, u64>,
     /// Ended as a page.
     pub pages: u64,
@@ -29,9 +28,9 @@ pub struct FrontierStats {
     pub failures: BTreeMap<Reason, u64>,
     /// Not ended yet: due, waiting or out. A crawl is finished when this is 0.
     pub left: u64,
-    /// Of those left: with a host, under a lease.
+    /// URLs left that are under a lease.
     pub out: u64,
-    /// Of those left: not due before some later instant.
+    /// URLs left that become due at a later instant.
     pub waiting: u64,
     /// How often a URL was given back to be tried again later.
     pub retries: u64,
@@ -46,24 +45,24 @@ pub struct FrontierStats {
 }
 
 impl FrontierStats {
-    /// All that were filtered, whatever the why.
+    /// Number of filtered URLs, over all reasons.
     #[must_use]
     pub fn filtered_total(&self) -> u64 {
         self.filtered.values().sum()
     }
 
-    /// All that ended as failures, whatever the reason.
+    /// Number of failures, over all reasons.
     #[must_use]
     pub fn failures_total(&self) -> u64 {
         self.failures.values().sum()
     }
 
-    /// A URL that was filtered is taken on after all.
+    /// Moves a URL from filtered to admitted.
     pub(crate) fn unfilter(&mut self, why: Filtered) {
         take_one(&mut self.filtered, why);
     }
 
-    /// A URL that was taken on and is left is filtered after all.
+    /// Moves a URL from left to filtered.
     pub(crate) fn put_off(&mut self, why: Filtered) {
         self.admitted = self.admitted.saturating_sub(1);
         self.left = self.left.saturating_sub(1);
@@ -107,29 +106,29 @@ fn take_one<K: Ord>(counts: &mut BTreeMap<K, u64>, of: K) {
 pub struct Failure {
     /// The URL as it was discovered: the origin's, when it failed behind redirects.
     pub url: Arc<str>,
-    /// The stable word for why.
+    /// The stable word for the reason.
     pub reason: Reason,
-    /// Attempts that it used up.
+    /// Number of attempts made.
     pub attempts: u16,
-    /// When.
+    /// The instant at which the URL ended.
     pub ended: Timestamp,
-    /// What is known of the why beyond its word.
+    /// Status and error text of the failure.
     pub cause: Cause,
     /// The caller's data of the record that failed.
     pub extra: Bytes,
 }
 
-/// What is known of a failure beyond its reason.
+/// Status and error text of a failure.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Cause {
-    /// The status of the last answer, where there was one.
+    /// The status of the last response, if there was one.
     pub status: Option<u16>,
-    /// What went wrong, in words; [`Cause::new`] keeps the first 300 bytes or so.
+    /// The error text; [`Cause::new`] keeps about the first 300 bytes.
     pub error: Option<Box<str>>,
 }
 
 impl Cause {
-    /// A cause, its words cut to a bound: a server may have a say in them.
+    /// Builds a cause and cuts its text to a bound, because a server can influence the text.
     #[must_use]
     pub fn new(status: Option<u16>, error: Option<&str>) -> Self {
         let error = error.filter(|error| !error.is_empty());

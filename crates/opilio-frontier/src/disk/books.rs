@@ -5,8 +5,8 @@ use crate::encode::{Reader, put_varint};
 use crate::levels::Depths;
 use crate::stats::FrontierStats;
 
-/// All that is counted. Failures by reason stand apart (they seldom change), and what is out is
-/// never written.
+/// All counters but two: failures by reason have keys of their own because they seldom change, and
+/// leases are never written.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Books {
     pub(super) stats: FrontierStats,
@@ -20,7 +20,7 @@ pub(super) struct Books {
     pub(super) first_failure: u64,
     /// Pages of the history so far: the number of the next one.
     pub(super) next_page: u64,
-    /// Of those left, how many are how deep.
+    /// URLs left, by depth.
     pub(super) depths: Depths,
 }
 

@@ -1,4 +1,4 @@
-//! The hosts: their names, who has to know about their due work, and what is read ahead of theirs.
+//! The hosts: their names, the line of hosts with due work, and the records read ahead.
 //!
 //! In memory stand the hosts that this run has met, some 350 bytes each with all that the allocator
 //! adds (`cargo xtask frontier-bench` prints it); the others are on disk
@@ -14,7 +14,7 @@ use super::pack;
 use crate::caps::Spent;
 use crate::encode::Reader;
 
-/// The hosts of this run and the line of those that have due work and are nobody's.
+/// The hosts of this run, and the line of hosts with due work that the caller does not lease yet.
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
     slots: Vec<Option<Box<Slot>>>,
@@ -43,10 +43,10 @@ pub(super) struct Slot {
     pub(super) waits_at: Option<u16>,
 }
 
-/// Who has to know about a host's due work.
+/// Whether the store or the caller tracks a host's due work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Turn {
-    /// Nobody, as far as is known.
+    /// Not in the line and not with the caller: no due work is known.
     Idle,
     /// It stands in the line.
     InLine,
@@ -281,7 +281,7 @@ impl Hosts {
         self.slots.get_mut(id.0 as usize)?.as_deref_mut()
     }
 
-    /// Stands a host in the line, unless somebody knows of its work.
+    /// Adds a host to the line, unless it is in the line or with the caller.
     pub(super) fn join_line(&mut self, id: HostId) {
         if let Some(slot) = self.slot(id)
             && slot.turn == Turn::Idle

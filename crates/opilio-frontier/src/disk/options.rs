@@ -1,4 +1,4 @@
-//! What a durable store is told when it is made.
+//! Options of a durable store.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Default for Durability {
 /// Memory does not grow with the number of URLs, only with that of the hosts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskOptions {
-    /// What a power cut may take.
+    /// How much a power cut may lose.
     pub durability: Durability,
     /// Blocks of the files that are kept in memory.
     pub cache_bytes: u64,
@@ -89,7 +89,7 @@ impl Default for DiskOptions {
     }
 }
 
-/// Whose crawl a store belongs to: what is stored has a meaning for this spider only.
+/// The spider that a store belongs to: only this spider can read the stored data.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Identity {
     /// The spider's name.

@@ -1,4 +1,4 @@
-//! The hosts that the store knows, what each has to do, and whose turn it is.
+//! The hosts that the store knows, their queues, and the order in which they are served.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,7 +13,7 @@ use opilio_core::Order;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub(crate) struct HostId(u32);
 
-/// All hosts and the line of those that have due work and are nobody's.
+/// All hosts, and the line of hosts with due work that the caller does not lease yet.
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
@@ -38,10 +38,10 @@ struct Known {
     waits_at: Option<u16>,
 }
 
-/// Who has to know about a host's due work.
+/// Whether the store or the caller tracks a host's due work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turn {
-    /// Nobody: there is none.
+    /// Not in the line and not with the caller: the host has no due work.
     Idle,
     /// It stands in the line.
     InLine,
@@ -188,7 +188,7 @@ impl Hosts {
         ready
     }
 
-    /// Stands a host in the line, unless somebody knows of its work.
+    /// Adds a host to the line, unless it is in the line or with the caller.
     pub(super) fn join_line(&mut self, id: HostId) {
         let known = self.known_mut(id);
         if known.turn == Turn::Idle && known.waits_at.is_none() {

@@ -35,7 +35,7 @@ use packed::Packed;
 use queue::{Band, Rank};
 use seen::{Seen, Sighting};
 
-/// What a store in memory is told when it is made.
+/// Options of a store in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryOptions {
     /// In which order the records of a host go out.
@@ -71,7 +71,7 @@ pub struct MemoryFrontier {
     next_lease: u64,
 }
 
-/// What the caller has the store keep.
+/// Memos, notes and lists that the caller stores.
 #[derive(Debug, Default)]
 struct Kept {
     memos: HashMap<HostId, Bytes>,
