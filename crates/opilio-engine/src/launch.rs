@@ -25,10 +25,11 @@ use crate::clock::Clock;
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
 use crate::error::CrawlError;
-use crate::exporter::{self, Exporter, Rows, SinkAtWork, Written};
+use crate::exporter::{self, Exporter, SinkAtWork};
 use crate::fetcher::{ConnectionPlaces, Pool, PoolSetup};
 use crate::memory::MemoryLimit;
-use crate::message::{PartSnapshot, PoolLink, Remember, ToScheduler};
+use crate::message::{PoolLink, Remember, ToScheduler};
+use crate::message::{Question, ToExporter, Written};
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
 use crate::run_history::{RunHistory, Totals};
@@ -141,7 +142,7 @@ struct Hall {
 struct BehindDoor {
     closed_hosts: mpsc::Receiver<Remember>,
     hurry: Arc<Notify>,
-    questions: mpsc::Receiver<oneshot::Sender<PartSnapshot>>,
+    questions: mpsc::Receiver<Question>,
 }
 
 /// Runs a crawl on threads of its own and returns when it is over.
@@ -295,7 +296,7 @@ struct Store {
 
 /// The exporter's ends of the channels between it and the scheduler.
 struct ExporterEnds {
-    rows: mpsc::Receiver<Rows>,
+    rows: mpsc::Receiver<ToExporter>,
     written: mpsc::Sender<Written>,
     at_work: watch::Sender<Option<SinkAtWork>>,
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::message::{Parsed, PartSnapshot, Remember, ShardCounts, ToScheduler};
+use crate::message::{Parsed, PartSnapshot, Question, Remember, ShardCounts, ToScheduler};
 
 /// Sends to the store's bounded channels. What does not fit waits here; meanwhile the port is
 /// clogged and the shard starts no more fetches, so that what waits is bounded by what was under way.
@@ -16,7 +16,7 @@ pub(crate) struct SchedulerPort {
     messages: Rc<Pipe<ToScheduler>>,
     closed_hosts: Rc<Pipe<Remember>>,
     hurry: Arc<Notify>,
-    questions: mpsc::Sender<oneshot::Sender<PartSnapshot>>,
+    questions: mpsc::Sender<Question>,
     counts: Rc<Cell<ShardCounts>>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct SchedulerSenders {
     /// Beside them too: a store that waits for a sink hears it.
     pub(crate) hurry: Arc<Notify>,
     /// Where it stands: answered also while it waits for a sink.
-    pub(crate) questions: mpsc::Sender<oneshot::Sender<PartSnapshot>>,
+    pub(crate) questions: mpsc::Sender<Question>,
 }
 
 struct Pipe<T> {
@@ -67,11 +67,13 @@ impl SchedulerPort {
         self.closed_hosts.send(remember);
     }
 
-    /// Asks the scheduler where it stands; `None` when it is gone or has too many questions.
-    pub(crate) fn ask(&self) -> impl Future<Output = Option<PartSnapshot>> + use<> {
-        let (reply, answer) = oneshot::channel();
-        let asked = self.questions.try_send(reply).is_ok();
-        async move { if asked { answer.await.ok() } else { None } }
+    /// Asks the scheduler and the exporter where they stand; nothing comes of one that is gone or has too many
+    /// questions.
+    pub(crate) fn ask(&self) -> [oneshot::Receiver<PartSnapshot>; 2] {
+        let (scheduler, first) = oneshot::channel();
+        let (exporter, second) = oneshot::channel();
+        let _ = self.questions.try_send(Question { scheduler, exporter });
+        [first, second]
     }
 
     pub(crate) fn send(&self, message: ToScheduler) {

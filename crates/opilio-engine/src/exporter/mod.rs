@@ -14,21 +14,7 @@ use opilio_core::SinkPosition;
 use opilio_export::{ExportError, Prefix, Sink};
 use tokio::sync::{mpsc, watch};
 
-/// Rows of all pages of one batch, a buffer a sink.
-pub(crate) struct Rows {
-    pub(crate) sequence: u64,
-    pub(crate) rows: Vec<Vec<u8>>,
-    /// Whether a power cut may not take them either once they are written.
-    pub(crate) sync: bool,
-}
-
-/// All rows up to this number are safe: with the operating system, or the database.
-pub(crate) struct Written {
-    pub(crate) sequence: u64,
-    pub(crate) positions: Vec<SinkPosition>,
-    /// They are on disk, too.
-    pub(crate) synced: bool,
-}
+use crate::message::{PartSnapshot, ToExporter, Written};
 
 /// Which sink is at work, and at what: whom the others wait for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +46,7 @@ impl Exporter {
     /// When a sink fails. The scheduler sees its channel close and stops the crawl.
     pub(crate) fn run(
         mut self,
-        mut inbox: mpsc::Receiver<Rows>,
+        mut inbox: mpsc::Receiver<ToExporter>,
         written: mpsc::Sender<Written>,
     ) -> Result<(), ExportError> {
         self.begin()?;
@@ -85,7 +71,7 @@ impl Exporter {
     /// As [`run`](Self::run).
     pub(crate) async fn run_here(
         mut self,
-        mut inbox: mpsc::Receiver<Rows>,
+        mut inbox: mpsc::Receiver<ToExporter>,
         written: mpsc::Sender<Written>,
     ) -> Result<(), ExportError> {
         self.begin()?;
@@ -104,6 +90,13 @@ impl Exporter {
         Ok(())
     }
 
+    /// Where the sinks stand.
+    fn snapshot(&self) -> PartSnapshot {
+        let sinks = self.sinks.iter().zip(&self.taken);
+        let sinks = sinks.map(|(sink, taken)| (sink.name().to_string(), *taken)).collect();
+        PartSnapshot::Exporter { batch: self.sequence, unsafe_batches: self.prefix.pending(), sinks }
+    }
+
     /// Notes where each sink begins: one without rows yet tells it by a flush.
     fn begin(&mut self) -> Result<(), ExportError> {
         for at in 0..self.sinks.len() {
@@ -119,9 +112,20 @@ impl Exporter {
 
     /// Gives batches to the sinks, and tells what is safe by then. `is_last`: nothing more waits, so whatever
     /// a flush leaves unsafe is synced, or its leases would wait for a page that may never come.
-    fn write(&mut self, batches: &mut Vec<Rows>, is_last: bool) -> Result<Option<Written>, ExportError> {
+    fn write(
+        &mut self,
+        batches: &mut Vec<ToExporter>,
+        is_last: bool,
+    ) -> Result<Option<Written>, ExportError> {
         let mut sync = false;
-        for batch in batches.drain(..) {
+        for message in batches.drain(..) {
+            let batch = match message {
+                ToExporter::Rows(rows) => rows,
+                ToExporter::Ask(reply) => {
+                    let _ = reply.send(self.snapshot());
+                    continue;
+                }
+            };
             sync |= batch.sync;
             self.sequence = batch.sequence;
             let mut rows = batch.rows.into_iter();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::message::Rows;
 
 /// Takes rows at once; a flush makes all but the last `behind` bytes safe, a sync everything, unless it lies.
 struct Slow {
@@ -42,8 +43,8 @@ fn exporter(sinks: Vec<Box<dyn Sink>>) -> Exporter {
     exporter
 }
 
-fn batch(sequence: u64, rows: [&[u8]; 2]) -> Rows {
-    Rows { sequence, rows: rows.map(<[u8]>::to_vec).into(), sync: false }
+fn batch(sequence: u64, rows: [&[u8]; 2]) -> ToExporter {
+    ToExporter::Rows(Rows { sequence, rows: rows.map(<[u8]>::to_vec).into(), sync: false })
 }
 
 fn told(written: Option<Written>) -> Option<(u64, Vec<u64>, bool)> {

@@ -17,6 +17,7 @@
 //! | [`FromScheduler`] | scheduler → supervisor | one a turn |
 //! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
 //! | [`SlotsWanted`], [`Lend`], [`Lent`], [`MoreSlots`] | fetcher pools ⇄ supervisor | one a shard |
+//! | [`ToExporter`] / [`Written`] | scheduler ⇄ exporter | their channels; a full one holds up the scheduler's turns |
 //! | [`AskSnapshot`] | supervisor → every actor, which answers with a [`PartSnapshot`] | one a question |
 //! | [`HostOrder`] | supervisor → scheduler → shard (→ host's state, [`Wake`]) | 10,000 that wait for hosts to come alive |
 //! | [`StopHost`] | shard → host | one a lost host |
@@ -26,6 +27,7 @@
 //! Between the scheduler and a shard each direction has one road, so that nothing overtakes its answer.
 
 mod advisor;
+mod exporter;
 mod host;
 mod pool;
 mod runner;
@@ -36,6 +38,7 @@ mod snapshot;
 mod supervisor;
 
 pub(crate) use advisor::Advisor;
+pub(crate) use exporter::{Rows, ToExporter, Written};
 pub(crate) use host::{FetchFor, Report, SlotAnswer, Wake};
 pub(crate) use opilio_core::scheduling::{Stamp, Standing};
 pub(crate) use pool::{AskSlot, Fetch, Lend, MoreSlots, PoolLink, SlotsBack, Take};
@@ -47,7 +50,7 @@ pub(crate) use shard::{
     RulesFacts, Settled, StopHost, Work,
 };
 pub(crate) use slot::{Returned, Slot};
-pub(crate) use snapshot::{ANSWER_MAX, AskSnapshot, HOSTS_LISTED};
+pub(crate) use snapshot::{ANSWER_MAX, AskSnapshot, HOSTS_LISTED, Question};
 pub use snapshot::{HostStatus, PartSnapshot, Snapshot};
 pub(crate) use supervisor::{
     ActorDied, Books, Drained, FromScheduler, Lent, OutputRefused, ShardCounts, ShardReport, SlotsWanted,

@@ -5,11 +5,18 @@ use std::time::Duration;
 use actix::Message;
 use opilio_core::Host;
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 /// Asks an actor where it stands. Whoever asks waits for 100 ms at the most.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "PartSnapshot")]
 pub(crate) struct AskSnapshot;
+
+/// The question for the scheduler, which passes it on to the exporter.
+pub(crate) struct Question {
+    pub(crate) scheduler: oneshot::Sender<PartSnapshot>,
+    pub(crate) exporter: oneshot::Sender<PartSnapshot>,
+}
 
 /// A crawl at one moment, by its parts.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -49,6 +56,15 @@ pub enum PartSnapshot {
         rows_waiting: usize,
         /// Orders that wait for hosts to come alive.
         standing_orders: usize,
+    },
+    /// The exporter.
+    Exporter {
+        /// The number of the last batch of rows that came.
+        batch: u64,
+        /// Batches that the sinks have taken, and that are not safe there yet.
+        unsafe_batches: usize,
+        /// Each sink, with its position after what it has taken: bytes of a file.
+        sinks: Vec<(String, u64)>,
     },
     /// One shard, with the hosts that are live there.
     Shard {

@@ -10,24 +10,24 @@ use actix::prelude::SendError;
 use actix::{Message, Recipient};
 use opilio_frontier::FrontierError;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::state::{Effect, Scheduler, SchedulerOutcome, Turn};
 use crate::clock::Clock;
-use crate::exporter::{Rows, Written};
-use crate::message::{Assign, ErrandResult, FromScheduler, PartSnapshot, Remember, Settled, ToScheduler};
+use crate::message::{Assign, ErrandResult, FromScheduler, Remember, Settled, ToScheduler};
+use crate::message::{Question, ToExporter, Written};
 
 /// The ends of the channels between the store's thread and everybody else, but for its inbox.
 pub(crate) struct SchedulerChannels {
     /// None once it has been given all.
-    pub(crate) exporter: Option<mpsc::Sender<Rows>>,
+    pub(crate) exporter: Option<mpsc::Sender<ToExporter>>,
     pub(crate) written: mpsc::Receiver<Written>,
     pub(crate) supervisor: Recipient<FromScheduler>,
     pub(crate) shards: Vec<ShardRoad>,
     pub(crate) closed_hosts: mpsc::Receiver<Remember>,
     pub(crate) hurry: Arc<Notify>,
-    pub(crate) questions: mpsc::Receiver<oneshot::Sender<PartSnapshot>>,
+    pub(crate) questions: mpsc::Receiver<Question>,
 }
 
 /// The road from the scheduler to a shard. All three lead to one mailbox, so that nothing overtakes what was
@@ -93,8 +93,12 @@ impl SchedulerLoop {
             () = tokio::task::yield_now(), if scheduler.has_more() => {}
             () = ports.hurry.notified(), if scheduler.may_hurry() => turn.hurry = true,
             () = has_room(ports.exporter.as_ref()), if has_rows => {}
-            Some(reply) = ports.questions.recv() => {
+            Some(Question { scheduler: reply, exporter: other }) = ports.questions.recv() => {
                 let _ = reply.send(scheduler.snapshot());
+                if let Some(exporter) = &ports.exporter {
+                    // A full channel drops the question, and then the exporter counts as missing.
+                    let _ = exporter.try_send(ToExporter::Ask(other));
+                }
             }
         }
         while let Ok(written) = ports.written.try_recv() {
@@ -140,10 +144,11 @@ impl SchedulerLoop {
     fn send_rows(&mut self) {
         let rows = self.scheduler.rows();
         while let (Some(exporter), Some(first)) = (&self.ports.exporter, rows.pop_front()) {
-            match exporter.try_send(first) {
+            match exporter.try_send(ToExporter::Rows(first)) {
                 // An exporter that ended early is known by its answers, which end too.
                 Ok(()) | Err(TrySendError::Closed(_)) => {}
-                Err(TrySendError::Full(first)) => return rows.push_front(first),
+                Err(TrySendError::Full(ToExporter::Rows(first))) => return rows.push_front(first),
+                Err(TrySendError::Full(ToExporter::Ask(_))) => {}
             }
         }
     }
@@ -179,7 +184,7 @@ where
 }
 
 /// Waits until the exporter has room, or is gone.
-async fn has_room(exporter: Option<&mpsc::Sender<Rows>>) {
+async fn has_room(exporter: Option<&mpsc::Sender<ToExporter>>) {
     if let Some(exporter) = exporter {
         let _ = exporter.reserve().await;
     }

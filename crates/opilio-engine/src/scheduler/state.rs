@@ -22,10 +22,11 @@ use opilio_spider::{FAILURES_MAX, Hosts, Stopped, Unwritten};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::exporter::{Rows, SinkAtWork, Written};
+use crate::exporter::SinkAtWork;
 use crate::message::{
     Assign, ErrandResult, FromScheduler, Parsed, PartSnapshot, Passivated, Remember, Settled, ToScheduler,
 };
+use crate::message::{Rows, Written};
 use crate::run_history::{self, RunState, Totals};
 use crate::scheduler::KeptCookies;
 use crate::scheduler::names::Names;

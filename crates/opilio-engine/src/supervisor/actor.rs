@@ -320,7 +320,7 @@ impl Supervisor {
         let slowed = self.setup.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full);
         let mut snapshot = Snapshot::default();
         snapshot.parts.push(PartSnapshot::Supervisor { phase, slowed });
-        let scheduler = self.setup.port.ask();
+        let [scheduler, exporter] = self.setup.port.ask();
         let names = ["shard", "fetcher pool", "spider runner"];
         let asked = self.shards.iter().enumerate().flat_map(|(number, shard)| {
             let named = names.iter().zip(&shard.status);
@@ -332,9 +332,12 @@ impl Supervisor {
                 (name, tokio::time::timeout(ANSWER_MAX, answer).await.ok().and_then(Result::ok))
             });
             let scheduler = tokio::time::timeout(ANSWER_MAX, scheduler);
-            let (scheduler, answers) = tokio::join!(scheduler, futures_util::future::join_all(answers));
-            let scheduler = ("scheduler".to_owned(), scheduler.ok().flatten());
-            for (name, answer) in std::iter::once(scheduler).chain(answers) {
+            let exporter = tokio::time::timeout(ANSWER_MAX, exporter);
+            let answers = futures_util::future::join_all(answers);
+            let (scheduler, exporter, answers) = tokio::join!(scheduler, exporter, answers);
+            let scheduler = ("scheduler".to_owned(), scheduler.ok().and_then(Result::ok));
+            let exporter = ("exporter".to_owned(), exporter.ok().and_then(Result::ok));
+            for (name, answer) in [scheduler, exporter].into_iter().chain(answers) {
                 match answer {
                     Some(part) => snapshot.parts.push(part),
                     None => snapshot.missing.push(name),

@@ -1,5 +1,7 @@
 //! Crawls with a memory limit, in virtual time, and with the memory that a test says they have.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use opilio_core::{HostPolicy, per_second};
@@ -100,13 +102,16 @@ fn a_crawl_goes_on_one_at_a_time_with_what_the_allocator_keeps() {
     }
 }
 
-thread_local! {
-    /// Pages that were answered and not parsed, and the most that there were at a time.
-    static UNREAD: std::cell::Cell<(usize, usize)> = const { std::cell::Cell::new((0, 0)) };
+/// Pages that were answered and not parsed, and the most that there were at a time. A slow `parse` runs on a
+/// thread of its own, so both are shared.
+#[derive(Default)]
+struct Unread {
+    now: AtomicUsize,
+    most: AtomicUsize,
 }
 
 /// Counts what it is given.
-struct Reader(List);
+struct Reader(List, Arc<Unread>);
 
 impl Spider for Reader {
     type Item = String;
@@ -117,19 +122,20 @@ impl Spider for Reader {
     }
 
     fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> {
-        UNREAD.set((UNREAD.get().0 - 1, UNREAD.get().1));
+        self.1.now.fetch_sub(1, Ordering::AcqRel);
         Ok(())
     }
 }
 
 #[test]
 fn pages_that_wait_to_be_parsed_are_bounded_however_fast_their_hosts_are() {
-    UNREAD.set((0, 0));
-    let spider =
-        Reader(List((0..60).flat_map(|n| urls(&format!("h{n}.example"), 20).collect::<Vec<_>>()).collect()));
-    let answer = |_: &str, _, _| {
-        let (unread, most) = UNREAD.get();
-        UNREAD.set((unread + 1, most.max(unread + 1)));
+    let unread = Arc::new(Unread::default());
+    let list = List((0..60).flat_map(|n| urls(&format!("h{n}.example"), 20).collect::<Vec<_>>()).collect());
+    let spider = Reader(list, unread.clone());
+    let counted = unread.clone();
+    let answer = move |_: &str, _, _| {
+        let now = counted.now.fetch_add(1, Ordering::AcqRel) + 1;
+        counted.most.fetch_max(now, Ordering::AcqRel);
         ScriptedAnswer::page("<title>at once</title>")
     };
     let (report, ..) = run(Crawler::new(spider)
@@ -139,7 +145,8 @@ fn pages_that_wait_to_be_parsed_are_bounded_however_fast_their_hosts_are() {
         .transport(web(answer)));
     assert_eq!(report.unwrap().pages, 1_200);
     // When 64 wait, others are in flight.
-    assert!(UNREAD.get().1 <= 64 + 16, "{} at a time", UNREAD.get().1);
+    let most = unread.most.load(Ordering::Acquire);
+    assert!(most <= 64 + 16, "{most} at a time");
 }
 
 #[test]

@@ -67,6 +67,7 @@ fn every_actor_tells_where_it_stands() {
     assert_eq!(part("supervisor")["phase"], "running");
     assert_eq!((&part("scheduler")["admitted"], &part("scheduler")["live"]), (&40.into(), &2.into()));
     assert!(part("pool")["slots"].as_u64() > Some(0) && part("runner")["pages_waiting"].is_u64());
+    assert_eq!(part("exporter")["sinks"].as_array().map(Vec::len), Some(0));
     let hosts = part("shard")["hosts"].as_array().unwrap();
     assert_eq!(hosts.len(), 2);
     assert_eq!((&hosts[0]["host"], &hosts[0]["wakes_in"][1]), (&"a.example".into(), &"Budget".into()));

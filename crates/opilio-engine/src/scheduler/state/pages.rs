@@ -8,8 +8,8 @@ use opilio_core::{Ending, Host, LeaseId, Reason, Timestamp};
 use opilio_frontier::{Fetched, FrontierError, Settlement};
 
 use super::{Effect, Scheduler};
-use crate::exporter::{Rows, Written};
 use crate::message::{Parsed, Settled};
+use crate::message::{Rows, Written};
 
 /// What is settled together, since its rows travel under one number.
 #[derive(Default)]

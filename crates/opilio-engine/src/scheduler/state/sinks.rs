@@ -9,8 +9,9 @@ use opilio_spider::Unwritten;
 use tokio::sync::watch;
 
 use super::{Effect, Scheduler};
-use crate::exporter::{Rows, SinkAtWork};
+use crate::exporter::SinkAtWork;
 use crate::message::FromScheduler;
+use crate::message::Rows;
 
 /// The rows for the sinks, and what the scheduler knows of the sinks that it waits for.
 pub(super) struct SinkWatch {
