@@ -32,7 +32,7 @@ enum RobotsCommand {
 #[derive(Debug, Args)]
 struct CheckArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: RobotsFile,
     /// What to ask about: URLs (http or https), or paths that begin with /
     #[arg(value_name = "URL", required = true)]
     urls: Vec<String>,
@@ -44,12 +44,12 @@ struct CheckArgs {
 #[derive(Debug, Args)]
 struct ShowArgs {
     #[command(flatten)]
-    whose: Whose,
+    whose: RobotsFile,
 }
 
 /// Which rules, and whom they are for.
 #[derive(Debug, Args)]
-struct Whose {
+struct RobotsFile {
     /// The robots.txt; - reads stdin
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
@@ -92,7 +92,7 @@ fn show(args: &ShowArgs) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-impl Whose {
+impl RobotsFile {
     fn read(&self) -> Result<Robots, Failure> {
         let (file, name) = open(&self.file).map_err(Failure::Usage)?;
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! What all actors of a shard share. No parent's type is in it: what leads upward is a recipient.
+//! Shared by all actors of a shard. It holds no parent's type: messages to parents go to recipients.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -14,7 +14,7 @@ use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
 
-/// What all actors of a shard share: where to send, and the crawl's settings.
+/// Shared by all actors of a shard: recipients, the port to the scheduler, the crawl's settings.
 pub(crate) struct ShardContext {
     pub(crate) shard: usize,
     pub(crate) clock: Clock,

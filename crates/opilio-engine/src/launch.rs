@@ -278,12 +278,12 @@ async fn end_of_export(
 struct Rest<S: Spider> {
     spider: Arc<S>,
     seeds: Vec<Admission>,
-    store: Store,
+    store: StoreParts,
     sinks: Vec<Box<dyn Sink>>,
 }
 
 /// What the scheduler gets of a plan.
-struct Store {
+struct StoreParts {
     frontier: Box<dyn Frontier>,
     pages_max: Option<u64>,
     hosts_max: u32,
@@ -307,13 +307,13 @@ fn scheduler(
     clock: Clock,
     supervisor: &actix::Addr<Supervisor>,
     behind: BehindDoor,
-    store: Store,
+    store: StoreParts,
     shards: Vec<ShardRoad>,
 ) -> (SchedulerLoop, ExporterEnds) {
     let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
     let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
     let (at_work, sink_at_work) = watch::channel(None);
-    let Store { frontier, pages_max, hosts_max, queued, cookies, shapes, before, syncing } = store;
+    let StoreParts { frontier, pages_max, hosts_max, queued, cookies, shapes, before, syncing } = store;
     let scheduler = Scheduler::new(SchedulerSetup {
         frontier,
         shards: shards.len(),
@@ -415,7 +415,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         maybe_fetched_until: plan.history.maybe_fetched_until,
     });
     let parts = parts.collect();
-    let store = Store {
+    let store = StoreParts {
         frontier: plan.frontier,
         pages_max: plan.pages_max,
         hosts_max: plan.hosts_max,

@@ -23,7 +23,7 @@ pub(crate) struct LeaseRequest {
 }
 
 impl PreparedLeases {
-    /// What is sent for a lease; `None` for a record that cannot be read.
+    /// The request of a lease; `None` if its record cannot be read.
     pub(crate) fn request(&mut self, lease: &Lease, scope: &Scope) -> Option<LeaseRequest> {
         let prepared = self.0.entry(lease.id).or_insert_with(|| read(&lease.record)).as_ref().ok()?;
         let SentRequest { method, headers, body, session, proxy, came_back, repeatable } =

@@ -22,7 +22,7 @@ use crate::host::RulesTable;
 use crate::host::memo;
 use crate::message::ShardCounts;
 
-/// What earlier runs left.
+/// The notes that earlier runs left in the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunHistory {
     /// Goes on from theirs.
@@ -37,7 +37,7 @@ pub(crate) struct RunHistory {
     pub(crate) was_over: Option<u64>,
 }
 
-/// What all runs of a crawl did together. The books are the store's; these are not.
+/// The totals of all runs of a crawl, beside the store's books.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Totals {
     pub(crate) requests: u64,
@@ -438,7 +438,7 @@ fn list(sinks: &[String]) -> String {
 
 /// Hosts that are named one by one.
 const HOSTS_SAID: usize = 10;
-/// What is written in one commit.
+/// The notes of one commit.
 const AT_ONCE: usize = 4_096;
 const CRAWL: &str = "crawl";
 const RUN: &str = "run";

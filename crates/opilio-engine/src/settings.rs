@@ -1,4 +1,4 @@
-//! What a crawl is told once: policies per host, limits of the whole, identity.
+//! The settings of a crawl: policies per host, limits of the whole, identity.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use url::Url;
 pub struct HostSettings {
     /// Rate, in-flight limit, patience.
     pub policy: HostPolicy,
-    /// What is worth another attempt there; none is the crawl's policy.
+    /// The retry policy of the host; `None` means the crawl's.
     pub retry: Option<RetryPolicy>,
     /// Header fields for every request to it.
     pub headers: HeaderMap,
@@ -184,9 +184,9 @@ pub(crate) struct Settings {
     pub(crate) sessions: HashMap<String, Session>,
     /// None if none are kept.
     pub(crate) cookies: Option<Arc<Cookies>>,
-    /// What seeds have as user info.
+    /// Logins from the user info of seeds.
     pub(crate) logins: Logins,
-    /// What pages are merged by.
+    /// The names by which pages are merged.
     pub(crate) merge: Naming,
     pub(crate) order: opilio_core::Order,
     /// The common rate of the hosts of a group. Only tests set it yet.
@@ -194,7 +194,7 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// What is worth another attempt at a host.
+    /// The retry policy of a host.
     pub(crate) fn retry_of(&self, host: &Host) -> &RetryPolicy {
         self.hosts.of(host).retry.as_ref().unwrap_or(&self.retry)
     }

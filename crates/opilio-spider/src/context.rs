@@ -38,7 +38,7 @@ impl LeaseRef {
 pub struct Unread {
     /// The lease.
     pub lease: Lease,
-    /// What is wrong with it, in words.
+    /// The error text.
     pub error: String,
 }
 
@@ -64,11 +64,11 @@ pub struct PageContext<Step> {
     pub step: Step,
     /// The page that it, or the origin of its chain, was found on.
     pub referrer: Option<Box<str>>,
-    /// What a plain GET does not have.
+    /// Options beyond a plain GET.
     pub options: Option<Box<RequestOptions>>,
-    /// What its answer is read as.
+    /// How its answer is read.
     pub reads: Reads,
-    /// What is known of its chain of redirects.
+    /// The state of its chain of redirects.
     pub marks: Marks,
     /// The host that a seed led to with it, and that was none of the crawl's before.
     pub grows: Option<Host>,

@@ -1,4 +1,4 @@
-//! What a record carries for the spider's side: step, method, headers, overrides, origin.
+//! The data of a record for the spider's side: step, method, headers, overrides, origin.
 //!
 //! Core, stores and hosts carry these bytes and never read them. The step stays bytes here too: only
 //! the spider runner, which knows its type, decodes it.
@@ -33,7 +33,7 @@ pub struct RequestData {
     pub marks: Marks,
 }
 
-/// What is known of a chain of redirects, or of a URL that may begin one.
+/// The state of a chain of redirects, or of a URL that may begin one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
     /// A seed began it: where it leads to belongs to the crawl.
@@ -74,7 +74,7 @@ impl Marks {
     }
 }
 
-/// What an answer is read as.
+/// How an answer is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reads {
     /// A page for the spider.
@@ -89,7 +89,7 @@ pub enum Reads {
     SitemapsOf,
 }
 
-/// What only few requests have.
+/// Options that few requests set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestOptions {
     /// Anything but GET.

@@ -1,4 +1,4 @@
-//! What users of Opilio write, and what becomes of it.
+//! The types that users of Opilio write spiders with, and the rules that turn their results into records.
 //!
 //! A [`Spider`] says where to begin ([`Request`]) and reads [`Page`]s into [`Found`]. From there to the store it
 //! is this crate's: which requests belong to the crawl ([`Scope`], [`TrapRules`]), which record stands for a

@@ -7,7 +7,7 @@ use crate::page::Page;
 use crate::same;
 use crate::scope::Scope;
 
-/// What pages are merged by.
+/// The names by which pages are merged.
 #[derive(Clone, Copy, Default)]
 pub struct Naming {
     /// The name that a page prefers for itself.

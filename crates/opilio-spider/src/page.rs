@@ -1,4 +1,4 @@
-//! What a spider reads: a fetched page, and a URL that ended as a failure.
+//! The pages and failures that a spider reads.
 
 use std::fmt;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub struct Page<Step> {
     pub(crate) permit: Option<BodyShare>,
 }
 
-/// What a page knows besides its bytes.
+/// The facts of a page besides its bytes.
 pub struct PageFacts {
     /// The URL that was asked for.
     pub origin: Arc<str>,
@@ -257,7 +257,7 @@ impl<Step> Page<Step> {
         self.document.title()
     }
 
-    /// What a CSS selector matches, in HTML and in XML. Builds the DOM when it is first called.
+    /// The matches of a CSS selector, in HTML and in XML. Builds the DOM at the first call.
     ///
     /// # Errors
     /// When the selector cannot be read.
@@ -351,7 +351,7 @@ impl<Step> Failure<Step> {
         self.depth
     }
 
-    /// What the last attempt said, in words.
+    /// The error text of the last attempt.
     pub fn error(&self) -> Option<&str> {
         self.error.as_deref()
     }

@@ -59,7 +59,7 @@ impl PreparedRequest {
         &self.url
     }
 
-    /// What its answer is read as.
+    /// How its answer is read.
     pub fn reads(&self) -> Reads {
         self.data.reads
     }

@@ -13,15 +13,15 @@ use crate::page::{Answer, BodyShare, Failure, Page, PageFacts};
 use crate::request::Request;
 use crate::spider::{Found, ParseError, Spider};
 
-/// What `parse` made of a page.
+/// The result of `parse` for one page.
 pub enum Read<S: Spider> {
-    /// What it found, and the names that the page has, where pages are merged by them.
+    /// The links and items, and the page's names if the crawl merges pages by names.
     Found(Gathered<S>, Option<Box<PageName>>),
     /// It gave an error, or it panicked: the reason and the words of it.
     Failed(Reason, Option<String>),
 }
 
-/// What the spider's code found, taken out of [`Found`].
+/// The links, items and files of one page, taken out of [`Found`].
 pub struct Gathered<S: Spider> {
     /// Items for the exporters.
     pub items: Vec<S::Item>,

@@ -15,7 +15,7 @@ use crate::page::Answer;
 use crate::scope::Scope;
 use crate::step::StepError;
 
-/// What is known of an answer that redirects.
+/// An answer that redirects.
 #[derive(Default)]
 pub struct Hop {
     status: u16,
@@ -45,7 +45,7 @@ pub enum Whose {
     Other,
 }
 
-/// What a crawl says about redirects.
+/// The settings of a crawl about redirects.
 pub struct RedirectRules<'a> {
     /// The bounds of the crawl.
     pub scope: &'a Scope,

@@ -20,16 +20,16 @@ use crate::scope::{Elsewhere, Follow};
 pub struct CrawlReport {
     /// Distinct URLs that were met: seeds and outlinks.
     pub discovered: u64,
-    /// Those that became the crawl's.
+    /// URLs that were admitted.
     pub admitted: u64,
-    /// Those that ended as a page, sitemaps apart.
+    /// URLs that ended as a page, without sitemaps.
     pub pages: u64,
     /// Those that are sitemaps (or the robots.txt that names some) and were read to their end.
     pub sitemaps: u64,
     /// Those whose redirects (or canonical links, where pages are merged by them) led to a URL that the
     /// crawl already knew.
     pub aliases: u64,
-    /// Those that have not ended, since the crawl was stopped early.
+    /// URLs that have not ended, since the crawl was stopped early.
     pub left: u64,
     /// Requests sent, robots.txt and redirects and retries included.
     pub requests: u64,
@@ -81,7 +81,7 @@ pub struct CrawlReport {
     pub elapsed: Duration,
 }
 
-/// What a sink had before it when it was waited for no longer.
+/// The rows that a sink had not written when the crawl ended without waiting longer.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Unwritten {
     /// Which sink was at work; empty if none was.
@@ -290,7 +290,7 @@ pub struct FailureRecord {
     /// The status of the last answer, where there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What went wrong, in words, where more is known than the reason says.
+    /// The error text, if it says more than the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// The page (or sitemap) that it was found on; `None` for a seed.
@@ -337,7 +337,8 @@ pub enum Stopped {
     MaxDuration,
     /// Somebody asked it to stop.
     Interrupted,
-    /// A signal did, which the crawl itself catches.
+    /// A signal stopped it, which the crawl itself catches. In the report's JSON the word is `interrupted`, too.
+    #[serde(rename = "interrupted")]
     Signal,
     /// Memory stayed at its limit with nothing under way any more, so that waiting could not help.
     MemoryLimit,
@@ -348,6 +349,15 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use opilio_core::Host;
+
+    #[test]
+    fn a_signal_is_an_interruption_in_the_json() {
+        let word = |stopped: Stopped| serde_json::to_value(stopped).unwrap();
+        assert_eq!(
+            (word(Stopped::Signal), word(Stopped::Interrupted)),
+            ("interrupted".into(), "interrupted".into())
+        );
+    }
 
     #[test]
     fn a_report_is_one_line_for_people() {

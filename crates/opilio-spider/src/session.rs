@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::header::{BadHeader, header as field};
 
-/// What is sent as `Authorization`.
+/// The value of `Authorization`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login(HeaderValue);
 

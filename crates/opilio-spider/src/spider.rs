@@ -43,7 +43,7 @@ use url::Url;
 /// }
 /// ```
 pub trait Spider: Send + Sync + Sized + 'static {
-    /// What a crawl is for: one record of the output.
+    /// One record of the output.
     type Item: Serialize + Send;
     /// Which kind of page this is: travels with the request, and is kept with the frontier as JSON.
     ///
@@ -135,14 +135,14 @@ impl fmt::Debug for ParseError {
     }
 }
 
-/// What one page gives: requests and items. All of it counts, or, when `parse` fails, nothing.
+/// The requests and items of one page. All of them count, or none if `parse` fails.
 pub struct Found<S: Spider> {
     pub(crate) items: Vec<S::Item>,
     pub(crate) requests: Vec<Request<S::Step>>,
     /// Links that the page asks not to follow: they are counted as filtered.
     pub(crate) unfollowed: Vec<Url>,
     pub(crate) files: Vec<(ContentHash, Bytes)>,
-    /// What the files hold of the crawl's memory for bodies.
+    /// The files' share of the crawl's memory for bodies.
     pub(crate) permit: Option<BodyShare>,
 }
 
@@ -214,7 +214,7 @@ impl<S: Spider> Found<S> {
 
     /// Follows the links of all elements that a selector matches (`href`, or `src`; of a `<link>` of RSS its text);
     /// tells how many.
-    /// Who names them means them: what the page asks of crawlers is not heeded here.
+    /// Ignores `nofollow`: the caller chose these links explicitly.
     ///
     /// # Errors
     /// When the selector cannot be read.
@@ -312,7 +312,7 @@ impl<S: Spider> Found<S> {
 /// ```
 ///
 /// # Errors
-/// Whatever `parse` returns.
+/// The result of `parse`.
 pub fn parse_page<S: Spider>(spider: &S, page: &Page<S::Step>) -> Result<Found<S>, ParseError> {
     let mut found = Found::new();
     spider.parse(page, &mut found)?;

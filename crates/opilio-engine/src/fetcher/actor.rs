@@ -33,7 +33,7 @@ struct Waiter {
     group: Option<Group>,
 }
 
-/// What a pool needs to begin.
+/// The arguments of a pool.
 pub(crate) struct PoolSetup {
     pub(crate) shard: usize,
     pub(crate) slots: u32,
@@ -55,7 +55,7 @@ pub(crate) struct PoolSetup {
 
 pub(crate) struct Pool {
     shard: usize,
-    /// Who is granted a slot.
+    /// Decides who is granted a slot.
     slots: Slots<Waiter>,
     groups: GroupBudgets,
     returned: Returned,
@@ -273,7 +273,7 @@ impl Seen {
         self.failed(Fault::Lost, "it waited too long for memory".to_owned())
     }
 
-    /// The fetch panicked, in the user's own transport: the URL pays, and no other.
+    /// The fetch panicked in the user's own transport: the failure counts against this URL only.
     fn panicked(self, words: &str) -> Report {
         self.failed(Fault::Middleware, format!("send the request by the transport: {words}"))
     }

@@ -1,7 +1,7 @@
 //! Errands: fetches of robots.txt for other hosts, whose own robots.txt redirects here.
 //!
 //! This host's gate lets them through and its budget pays for them (G8), as leases that no store knows.
-//! Who asked learns what came of it, and only that: what it means is for the asker to say.
+//! The asker gets the facts of the fetch, and decides what they mean.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ struct OpenErrand {
     askers: Vec<Asker>,
 }
 
-/// What becomes of a new errand.
+/// How a new errand was admitted.
 #[derive(Debug)]
 pub(crate) enum Admitted {
     /// It is to be fetched.

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::host::RulesTable;
 
-/// What a host remembers. The rules are those of one crawler, named by the hash of its user agent.
+/// The memo of a host. The rules belong to one crawler, named by the hash of its user agent.
 #[derive(Serialize, Deserialize)]
 struct Memory<Rules> {
     memo: HostMemo,

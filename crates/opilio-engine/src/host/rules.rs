@@ -25,12 +25,12 @@ pub(crate) struct RulesTable {
     readings: u64,
 }
 
-/// What came of a fetch of an origin's rules, by whichever host's gate it went.
+/// The result of a fetch of an origin's rules, by this host's gate or another's.
 pub(crate) struct RulesNews<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) facts: &'a RulesFacts,
     pub(crate) proposal: Proposal,
-    /// What the answer says about this host's limits.
+    /// What the answer's headers say about this host's limits.
     pub(crate) hints: Hints,
 }
 
@@ -89,10 +89,10 @@ impl Unjudged<'_> {
     }
 }
 
-/// What facts about an origin's rules mean.
+/// The meaning of a fetch of an origin's rules.
 struct Learnt {
     pub(crate) answer: RulesAnswer,
-    /// What another host is to be asked for.
+    /// The next fetch, if another host has to make it.
     pub(crate) errand: Option<Errand>,
 }
 
@@ -154,7 +154,7 @@ impl RulesTable {
         }
     }
 
-    /// What to fetch next for an origin's rules, at this host.
+    /// The next URL to fetch for an origin's rules, on this host.
     pub(crate) fn url(&self, scheme: Scheme) -> Option<Url> {
         match &self.origins[index(scheme)].redirected {
             Some(url) => Some(Url::clone(url)),

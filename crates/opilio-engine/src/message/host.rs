@@ -1,4 +1,4 @@
-//! What a host actor hears from its shard, its pool and its fetches.
+//! The messages to a host actor, from its shard, its pool and its fetches.
 
 use actix::Message;
 use opilio_core::{LeaseId, Outcome, Proposal, Scheme, Timestamp};
@@ -13,7 +13,7 @@ use crate::backlog::WaitingPage;
 #[rtype(result = "()")]
 pub(crate) struct Wake;
 
-/// What a pool answers to a host that asked for a slot.
+/// The answer of a pool to a host that asked for a slot.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum SlotAnswer {
@@ -23,7 +23,7 @@ pub(crate) enum SlotAnswer {
     Denied { until: Timestamp },
 }
 
-/// What happened to a fetch, and the verdict that the fetcher proposes. The host decides.
+/// The outcome of a fetch, and the verdict that the fetcher proposes. The host decides.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Report {
@@ -38,7 +38,7 @@ pub(crate) struct Report {
     pub(crate) waits: Option<WaitingPage>,
 }
 
-/// What a fetch is for.
+/// The purpose of a fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FetchFor {
     /// One attempt of a lease.

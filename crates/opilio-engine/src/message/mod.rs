@@ -1,4 +1,4 @@
-//! Every message between the rooms of the engine.
+//! Every message between the actors of the engine.
 //!
 //! | message | from → to | bounded by |
 //! | --- | --- | --- |

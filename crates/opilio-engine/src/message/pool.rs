@@ -1,4 +1,4 @@
-//! What a fetcher pool hears: hosts that ask for slots and start fetches, slots that move, and the intake level.
+//! The messages to a fetcher pool: requests for slots, fetches, slots that move between shards, the intake level.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ pub(crate) struct AskSlot {
 #[rtype(result = "()")]
 pub(crate) struct SlotsBack;
 
-/// What to fetch in a granted slot.
+/// A fetch in a granted slot.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Fetch {

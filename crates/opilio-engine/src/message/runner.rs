@@ -1,4 +1,4 @@
-//! What a spider runner hears.
+//! The messages to a spider runner.
 
 use actix::Message;
 use opilio_core::Lease;
@@ -29,7 +29,7 @@ pub(crate) struct Deliver {
 }
 
 impl Deliver {
-    /// What was decided of a redirected URL.
+    /// The decided ending of a redirected URL.
     pub(crate) fn decided(Decided { lease, target, known }: Decided, prepared: Prepared) -> Self {
         let (delivery, error) = match known {
             Known::Failed(reason) => (Delivery::Failure(reason), Some(format!("redirected to {target}"))),

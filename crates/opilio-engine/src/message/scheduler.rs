@@ -1,4 +1,4 @@
-//! What the scheduler hears, from shards, hosts, runners and the supervisor.
+//! The messages to the scheduler, from shards, hosts, runners and the supervisor.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use opilio_spider::step::Sample;
 
 use super::{Errand, ErrandResult, HostOrder, ShardCounts};
 
-/// What the scheduler can hear.
+/// The messages to the scheduler.
 #[derive(Debug)]
 pub(crate) enum ToScheduler {
     /// Seeds, in any number of batches.
@@ -24,7 +24,7 @@ pub(crate) enum ToScheduler {
     Passivated(Passivated),
     /// The last message of a shard that was told to drain: all its hosts have gone passive.
     Drained { shard: usize },
-    /// What one lease gave, and what its shard had counted by then.
+    /// The result of one lease, and its shard's counts at that time.
     Parsed(Box<Parsed>, ShardCounts),
     /// An errand for a host, which comes alive if it is not.
     Errand(Errand),
@@ -124,7 +124,7 @@ pub(crate) struct Passivated {
     pub(crate) stamp: Stamp,
 }
 
-/// What a host that was closed remembers: kept at once, so that a kill does not forget a stated wait.
+/// The memo of a host that was closed. It is kept at once, so that a kill does not lose a stated wait.
 #[derive(Debug)]
 pub(crate) struct Remember {
     pub(crate) host: Host,

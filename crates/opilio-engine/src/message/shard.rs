@@ -1,4 +1,4 @@
-//! What a shard hears: leases, settles, errands and the order to drain.
+//! The messages to a shard: leases, settles, errands, orders for hosts, and the order to drain.
 
 use actix::Message;
 use bytes::Bytes;
@@ -37,7 +37,7 @@ impl Assign {
 pub(crate) struct Work {
     pub(crate) host: Host,
     pub(crate) leases: Vec<Lease>,
-    /// What it remembers, for one that comes alive.
+    /// The host's memo, if the host comes alive with these leases.
     pub(crate) memory: Option<Bytes>,
 }
 
@@ -76,7 +76,7 @@ pub(crate) struct ErrandResult {
     pub(crate) facts: RulesFacts,
 }
 
-/// What came of a fetch of robots.txt, wherever it was made.
+/// The result of a fetch of robots.txt, by this host's gate or another's.
 #[derive(Clone, Debug)]
 pub(crate) struct RulesFacts {
     pub(crate) outcome: Outcome,
@@ -132,7 +132,7 @@ pub(crate) struct HostOrder {
     pub(crate) reply: Option<oneshot::Sender<OrderAnswer>>,
 }
 
-/// What a host is to do.
+/// The content of an order for a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OrderKind {
     /// Start nothing before this time.
@@ -145,7 +145,7 @@ pub(crate) enum OrderKind {
     Lose,
 }
 
-/// What became of an order for a host.
+/// The answer to an order for a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OrderAnswer {

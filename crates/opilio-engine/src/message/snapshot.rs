@@ -22,7 +22,7 @@ pub(crate) struct Question {
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// What the actors answered.
+    /// The answers of the actors.
     pub parts: Vec<PartSnapshot>,
     /// Actors that did not answer within 100 ms: they are busy, or gone.
     pub missing: Vec<String>,

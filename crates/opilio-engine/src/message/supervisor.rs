@@ -1,10 +1,10 @@
-//! What the supervisor hears: facts from the scheduler, the shards, their pools and runners.
+//! The messages to the supervisor, from the scheduler, the shards, their pools and runners.
 
 use actix::Message;
 use opilio_export::ExportError;
 use opilio_spider::Stopped;
 
-/// What the scheduler tells the supervisor.
+/// The messages of the scheduler to the supervisor.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) enum FromScheduler {
@@ -40,7 +40,7 @@ pub(crate) struct ShardReport {
     pub(crate) counts: ShardCounts,
 }
 
-/// What a shard counts.
+/// The counters of a shard.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ShardCounts {
     pub(crate) requests: u64,

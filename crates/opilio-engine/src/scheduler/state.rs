@@ -37,7 +37,7 @@ use pages::PageBatch;
 use sinks::SinkWatch;
 use tally::Tally;
 
-/// What a scheduler needs to begin.
+/// The arguments of a scheduler.
 pub(crate) struct SchedulerSetup {
     pub(crate) frontier: Box<dyn Frontier>,
     pub(crate) shards: usize,
@@ -58,7 +58,7 @@ pub(crate) struct QueuedScope {
     pub(crate) hosts: Hosts,
 }
 
-/// What the store knows when all is over.
+/// The store's counts and failures at the end of a run.
 pub(crate) struct SchedulerOutcome {
     pub(crate) stats: FrontierStats,
     /// The oldest [`FAILURES_MAX`] of them.
@@ -84,7 +84,7 @@ pub(crate) struct Turn {
     pub(crate) hurry: bool,
 }
 
-/// What is to be done after a turn, in this order.
+/// An effect of a turn. The loop performs them in this order.
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// Tell the supervisor.
@@ -104,12 +104,12 @@ pub(crate) enum Effect {
 pub(crate) struct Scheduler {
     frontier: Box<dyn Frontier>,
     clock: Clock,
-    /// Who gets leases next.
+    /// Decides which host gets leases next.
     dispatch: Dispatch,
-    /// What is on its way to the sinks and to the store.
+    /// Pages and memos that are not yet safe in the sinks or the store.
     ledger: Ledger<PageBatch>,
     tally: Tally,
-    /// What is leased is judged once more: earlier runs may have queued it in another scope.
+    /// Leases are checked against the scope again: an earlier run may have queued them in another one.
     queued: Option<QueuedScope>,
     cookies: Option<KeptCookies>,
     /// Shapes of steps that the store has a sample of.
@@ -117,7 +117,7 @@ pub(crate) struct Scheduler {
     known: KnownSteps,
     /// Names that pages stand for.
     names: Names,
-    /// What goes to hosts beside their leases.
+    /// Errands and orders for hosts.
     outgoing: Outgoing,
     decisions: Decisions,
     phase: SchedulerPhase,
@@ -225,7 +225,7 @@ impl Scheduler {
         &mut self.sinks.rows
     }
 
-    /// What is to be done after the turn.
+    /// The effects of the turn.
     pub(crate) fn effects(&mut self) -> impl Iterator<Item = Effect> {
         self.effects.drain(..)
     }
@@ -413,7 +413,7 @@ impl Scheduler {
         run_history::note_run(&mut *self.frontier, now, totals, RunState::Running);
     }
 
-    /// What all runs have done, up to what the shards of this one told last.
+    /// The totals of all runs, as the shards of this run reported them last.
     fn totals(&self, now: Timestamp) -> Totals {
         self.tally.totals(self.known.others(), now.since(self.clock.opened()))
     }

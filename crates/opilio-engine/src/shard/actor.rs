@@ -25,7 +25,7 @@ use crate::message::{
 use crate::outbox::Outbox;
 use crate::prepared::{self, PreparedLeases};
 
-/// What a shard needs to begin.
+/// The arguments of a shard.
 pub(crate) struct ShardSetup {
     pub(crate) context: Box<dyn FnOnce(Outbox<HostGone>) -> ShardContext>,
     pub(crate) drained: Recipient<Drained>,
@@ -59,7 +59,7 @@ struct Live {
     resting: bool,
 }
 
-/// What is kept of a host until the store has it.
+/// A passive host, kept until the store has its memo.
 struct Leaving {
     memo: HostMemo,
     rules: Rc<RefCell<RulesTable>>,
@@ -287,7 +287,7 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// What a host remembers, from the store.
+/// Reads the memo of a host, as the store kept it.
 fn recall(
     cx: &ShardContext,
     host: &Host,
@@ -403,7 +403,7 @@ impl Handler<ErrandResult> for Shard {
     type Result = ();
 
     fn handle(&mut self, ErrandResult { asker, facts }: ErrandResult, _: &mut Self::Context) {
-        // One that is asleep by now asks anew when it needs to know.
+        // A passive host asks again when it comes alive.
         let Some(live) = self.live.get(&asker.host).filter(|live| live.rules.borrow().is_awaited(&asker))
         else {
             return;

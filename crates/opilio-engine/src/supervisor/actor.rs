@@ -25,7 +25,7 @@ use crate::signals::Signals;
 use crate::supervisor::Progress;
 use crate::supervisor::intake::MemoryWatch;
 
-/// What a supervisor needs to begin.
+/// The arguments of a supervisor.
 pub(crate) struct SupervisorSetup {
     pub(crate) clock: Clock,
     pub(crate) store: SchedulerSenders,
@@ -34,11 +34,11 @@ pub(crate) struct SupervisorSetup {
     pub(crate) duration_max: Option<Duration>,
     /// How long a drain may take before what is under way is given up.
     pub(crate) drain_max: Duration,
-    /// What earlier runs of the crawl have done.
+    /// The totals of earlier runs of the crawl.
     pub(crate) before: Totals,
     pub(crate) memory: Option<MemoryLimit>,
     pub(crate) pages_max: Option<u64>,
-    /// Those that stop the crawl.
+    /// The signals that stop the crawl, if it catches any.
     pub(crate) signals: Option<Signals>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) struct ShardLink {
     pub(crate) status: [Recipient<AskSnapshot>; 3],
 }
 
-/// What the outside may ask of a running crawl.
+/// The commands that a running crawl takes from outside.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Command {
@@ -427,7 +427,7 @@ impl Handler<ActorDied> for Supervisor {
         tracing::error!(actor = name, "an actor panicked: the crawl ends, and can be resumed");
         self.died = self.died.or(Some(name));
         self.stop(ctx, Stopped::Interrupted);
-        // What the dead actor held does not drain.
+        // The leases of the dead actor do not drain.
         self.close(Stopped::Interrupted);
     }
 }

@@ -7,7 +7,7 @@ use opilio_core::intake::{Advice, Intake, IntakeLevel, Usage};
 
 use crate::memory::{Gauge, MemoryLimit};
 
-/// What the supervisor looks at memory with.
+/// Reads the memory gauge for the supervisor, and logs what changes.
 pub(crate) struct MemoryWatch {
     intake: Intake,
     gauge: Gauge,

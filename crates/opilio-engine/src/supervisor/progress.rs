@@ -34,7 +34,7 @@ pub struct Progress {
     pub in_flight: u32,
     /// Hosts with something to do.
     pub hosts: u32,
-    /// Those of them that are closed just now.
+    /// Live hosts that are held now.
     pub held: u32,
     /// Whether less than usual is started, since memory is near its limit.
     pub slowed: bool,

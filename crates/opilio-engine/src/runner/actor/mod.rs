@@ -381,7 +381,7 @@ impl<S: Spider> SpiderRunner<S> {
             };
             if let Some(runner) = me.upgrade() {
                 // Fails only when the crawl is over.
-                let _ = runner.send(Stored { context, found, ending, beside, error }).await;
+                let _ = runner.send(StoredFiles { context, found, ending, beside, error }).await;
             }
         });
     }
@@ -544,7 +544,7 @@ struct Elsewhere<S: Spider> {
 }
 
 /// A page whose files were written, or why they were not.
-struct Stored<S: Spider> {
+struct StoredFiles<S: Spider> {
     context: PageContext<S::Step>,
     found: Gathered<S>,
     ending: Ending,
@@ -552,7 +552,7 @@ struct Stored<S: Spider> {
     error: Option<String>,
 }
 
-impl<S: Spider> actix::Message for Stored<S> {
+impl<S: Spider> actix::Message for StoredFiles<S> {
     type Result = ();
 }
 
@@ -610,10 +610,14 @@ impl<S: Spider> Handler<Elsewhere<S>> for SpiderRunner<S> {
     }
 }
 
-impl<S: Spider> Handler<Stored<S>> for SpiderRunner<S> {
+impl<S: Spider> Handler<StoredFiles<S>> for SpiderRunner<S> {
     type Result = ();
 
-    fn handle(&mut self, Stored { context, found, ending, beside, error }: Stored<S>, _: &mut Self::Context) {
+    fn handle(
+        &mut self,
+        StoredFiles { context, found, ending, beside, error }: StoredFiles<S>,
+        _: &mut Self::Context,
+    ) {
         self.backlog.end(1);
         let lease_ref = context.lease_ref();
         self.guarded(lease_ref, |runner| match error {

@@ -1,4 +1,4 @@
-//! What the scheduler hands out, as dispatch decides: leases to hosts, errands, and ends that are decided.
+//! Performs dispatch's decisions: sends leases, errands and decided endings to the shards.
 
 use std::collections::{HashMap, HashSet};
 

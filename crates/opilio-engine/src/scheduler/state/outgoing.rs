@@ -1,4 +1,4 @@
-//! What goes to hosts beside their leases: errands, and orders, also those that wait for a host to come alive.
+//! Errands and orders for hosts, and the orders that wait for a host to come alive.
 
 use std::collections::HashMap;
 

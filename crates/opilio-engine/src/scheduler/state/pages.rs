@@ -1,4 +1,4 @@
-//! What pages gave, on its way to the sinks: numbered, handed over in order, and settled as a prefix.
+//! Gives the rows of pages to the exporter in numbered batches, and settles the batches as a prefix.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use super::{Effect, Scheduler};
 use crate::message::{Parsed, Settled};
 use crate::message::{Rows, Written};
 
-/// What is settled together, since its rows travel under one number.
+/// The pages of one batch: their rows have one number, so they settle together.
 #[derive(Default)]
 pub(super) struct PageBatch {
     settlements: Vec<Settlement>,

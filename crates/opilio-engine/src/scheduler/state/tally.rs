@@ -1,4 +1,4 @@
-//! What the runs of a crawl have done: the counts that the store keeps beside its own books.
+//! The totals of all runs of a crawl, beside the books of the store.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::run_history::Totals;
 /// Counts of earlier runs, of each shard of this one, and of items.
 pub(super) struct Tally {
     before: Totals,
-    /// What each shard had counted when it last gave something.
+    /// Each shard's counts when it last sent a page.
     shards: Vec<ShardCounts>,
     /// Shards that have sent their last message.
     drained: HashSet<usize>,
@@ -68,7 +68,7 @@ impl Tally {
         self.before.sitemaps + self.sitemaps
     }
 
-    /// What dispatch goes by. Sitemaps are no pages.
+    /// The counts that dispatch needs. Sitemaps are no pages.
     pub(super) fn store_counts(&self, stats: &FrontierStats) -> StoreCounts {
         StoreCounts { pages: stats.pages.saturating_sub(self.sitemaps()), out: stats.out }
     }
