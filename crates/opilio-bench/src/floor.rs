@@ -1,7 +1,5 @@
 //! Floors: what fetching and parsing cost with the libraries that Opilio uses, and nothing else.
 //!
-//!
-//!
 //! Each is one thread with several tasks that take URLs from one queue. A *list* floor is given every URL. A
 //! *crawl* floor begins with one and finds the others: links are joined, cut at the fragment, and
 //! deduplicated by a 64-bit hash. Floors have no rules, limits, failures or resumption: the first error ends

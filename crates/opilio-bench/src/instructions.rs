@@ -1,7 +1,5 @@
 //! `cargo xtask bench instructions`: counts the instructions of single operations by valgrind.
 //!
-//!
-//!
 //! A time depends on what else the machine does; a count is the same every time. Each operation runs in
 //! two processes that differ by a number of steps only, so that start-up cancels out.
 

@@ -1,9 +1,5 @@
 //! Benchmarks Opilio beside the least that a crawl can cost, in one run: `cargo xtask bench`.
 //!
-//!
-//!
-//!
-//!
 //! | module | is |
 //! | --- | --- |
 //! | `site` | a synthetic site in its own process, which counts the requests for each page |
@@ -14,10 +10,6 @@
 //! | `report`, `picture` | tables, JSON, SVG |
 //! | `memory` | bytes per queued URL, host and request |
 //! | `micro` | single operations, for the benchmarks below `benches/` and for counting instructions |
-//!
-//!
-//!
-//!
 //!
 //! `xtask` is the program: it calls `run`, which starts `xtask` anew for each measured process
 //! (`child`), since only a process of its own has CPU time and peak memory of its own.

@@ -1,7 +1,5 @@
 //! The nouns and rules of Opilio.
 //!
-//!
-//!
 //! Everything here is pure: no clock, no runtime, no socket, no randomness of its own. Time comes in as a
 //! [`Timestamp`] and chance as a seed. So each rule can be property-tested, and a million hosts can be
 //! simulated in virtual time.

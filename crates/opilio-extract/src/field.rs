@@ -1,18 +1,6 @@
 //! Fields: a CSS selector, and the part of its matches that becomes the value.
 //!
-//!
-//!
-//!
-//!
-//!
-//!
 //! The same words apply on the command line, in files and in code.
-//!
-//!
-//!
-//!
-//!
-//!
 //!
 //! | words | value |
 //! | --- | --- |
@@ -23,12 +11,6 @@
 //! | `html` | the markup of the element, its own tags included |
 //! | `all` | of every match, as a list |
 //! | `one` | of the only match; several are an error |
-//!
-//!
-//!
-//!
-//!
-//!
 //!
 //! Use at most one of the four parts and one of the two counts, in any order.
 

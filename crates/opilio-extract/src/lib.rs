@@ -1,60 +1,24 @@
 //! A document in; its title, links and selected text out.
 //!
-//!
-//!
-//!
-//!
-//!
-//!
 //! [`Document`] is the entry point. Everything is lazy and done once: an unused body is never decoded, and an
 //! unused DOM is never built. The title and the links come from one streaming pass without a DOM
 //! ([`Document::skim`]); CSS selectors build the DOM ([`Document::css`]), after which title and links are
 //! read from it, too. XML is read as XML, and has its DOM from the start: selectors work on it alike, and the
 //! entries of a feed are its links. A body without a meaningful Content-Type is sniffed ([`Document::kind`]).
 //!
-//!
-//!
-//!
-//!
-//!
-//!
 //! Everything is bounded, since servers choose the content: links taken from a page, the length of a link,
 //! the memory of the streaming pass, and depth and size of the DOM.
 //!
-//!
-//!
-//!
-//!
-//!
-//!
 //! Not here: fetching, robots.txt, canonical URLs.
-//!
-//!
-//!
-//!
-//!
-//!
 //!
 //! ```
 //! # mod opilio { pub use opilio_extract as extract; }
 //! use opilio::extract::Document;
 //! use url::Url;
 //!
-//!
-//!
-//!
-//!
-//!
-//!
 //! let url = Url::parse("https://shop.example/cables/")?;
 //! let body = r#"<title>Cables</title> <a href="334-black">Black <b>cable</b></a>"#;
 //! let page = Document::new(url, Some("text/html; charset=utf-8"), body.into());
-//!
-//!
-//!
-//!
-//!
-//!
 //!
 //! assert_eq!(page.title(), Some("Cables"));
 //! assert_eq!(page.links()[0].url.as_str(), "https://shop.example/cables/334-black");

@@ -1,20 +1,8 @@
 //! Makes single attempts: a request in, an outcome out. Transport, limits and classification.
 //!
-//!
-//!
-//!
-//!
-//!
-//!
 //! [`Fetcher`] makes one attempt: it asks a [`Transport`], reads the answer within its [`Limits`], decodes
 //! it, and says what happened as an [`opilio_core::Outcome`] with the answer's hints. It never retries and
 //! never follows a redirect, since each of these is a start that spends a host's budget.
-//!
-//!
-//!
-//!
-//!
-//!
 //!
 //! There are two transports: [`ReqwestTransport`] for the web and [`ScriptedTransport`], a web in memory for
 //! virtual time.

@@ -1,15 +1,7 @@
 //! Readers of robots.txt and sitemaps: bytes in, rules and seeds out.
 //!
-//!
-//!
-//!
-//!
 //! - [`Robots`] reads a robots.txt (RFC 9309) and says which paths are allowed.
 //! - [`sitemap::read`] streams the entries of a sitemap: XML, index, text, RSS, Atom, gzipped or not.
-//!
-//!
-//!
-//!
 //!
 //! This crate fetches nothing and has neither clock nor runtime. Its callers decide when to fetch a
 //! robots.txt, how long it is valid, and how to treat an unreachable one.

@@ -1,14 +1,6 @@
 //! A local stand-in for the shop Catalog108, and the independent witness of a crawler's politeness.
 //!
-//!
-//!
-//!
-//!
 //! The sandbox depends on no Opilio crate: it judges a crawler as a server sees it. It has two layers.
-//!
-//!
-//!
-//!
 //!
 //! - **The rules**: a [`Host`] made from a [`HostConfig`] answers an [`Ask`] with an [`Answer`], and keeps a
 //!   [`Log`] of arrivals. Time is an argument; there is no clock, no socket
@@ -16,24 +8,12 @@
 //! - **The server**: a [`Sandbox`] serves hosts over HTTP/1.1 on 127.0.0.1, 127.0.0.2 and so on, in
 //!   real time, with real resets and short bodies.
 //!
-//!
-//!
-//!
-//!
 //! Behind the feature `hostile` is another server, which keeps no rule at all: see `hostile`.
-//!
-//!
-//!
-//!
 //!
 //! ```
 //! use std::io::{Read, Write};
 //! use std::net::TcpStream;
 //! use opilio_sandbox::{HostConfig, Limit, Sandbox};
-//!
-//!
-//!
-//!
 //!
 //! let host = HostConfig::new().limit(Limit::per_minute(1));
 //! let sandbox = Sandbox::builder().host(host).start()?;

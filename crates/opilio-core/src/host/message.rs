@@ -1,7 +1,5 @@
 //! The inputs and outputs of a host.
 //!
-//!
-//!
 //! | input | from | bounded by |
 //! | --- | --- | --- |
 //! | [`Input::Assign`] | scheduler | the credit that was asked for |

@@ -1,9 +1,5 @@
 //! Cookies in a file, so that a resumed crawl is still logged in.
 //!
-//!
-//!
-//!
-//!
 //! ```text
 //! "opilio cookies 1\n" · xxh3 of the rest:8 · JSON
 //! ```

@@ -1,9 +1,5 @@
 //! robots.txt (RFC 9309): the rules of one site for one crawler.
 //!
-//!
-//!
-//!
-//!
 //! Own code, since no existing crate passed the 88 cases of `cases.rs`: robotxt 0.7 fails 10 (agents with a
 //! version or several words, `%2A`, encoded queries), texting_robots 0.2 fails 15 (also hex case, encoded
 //! slashes), robotstxt 0.3 fails 20 (also groups, byte order marks, and stars that need backtracking: a

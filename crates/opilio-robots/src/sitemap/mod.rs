@@ -1,10 +1,6 @@
 //! Sitemaps as streams of entries: XML and index files, RSS and Atom feeds, plain lists of URLs, each of them
 //! gzipped or not, in UTF-8, UTF-16 or the encoding of the XML declaration.
 //!
-//!
-//!
-//!
-//!
 //! The bytes of a file determine its kind, never its name or content type. Nothing is fetched: an index
 //! yields the addresses of further sitemaps, and the caller decides how deep to follow them.
 

@@ -1,26 +1,14 @@
 //! A server that misbehaves in every way: each misbehaviour on a host of its own, beside healthy pages.
 //!
-//!
-//!
-//!
-//!
 //! [`Hostile::start`] serves on 127.66.0.0/16. Every [`Trouble`] states its misbehaviour and how a crawler's
 //! URL must end there. The index links all of them and the healthy pages. Each troubled host also has a
 //! healthy page `/ok`, which shows whether a crawler punishes a whole host for one bad URL. A listener
 //! outside that network stands for private addresses in every notation: no crawler may connect to it.
 //!
-//!
-//!
-//!
-//!
 //! ```
 //! use std::io::{Read, Write};
 //! use std::net::TcpStream;
 //! use opilio_sandbox::hostile::Hostile;
-//!
-//!
-//!
-//!
 //!
 //! let hostile = Hostile::start()?;
 //! assert!(hostile.troubles().len() >= 50);

@@ -1,7 +1,5 @@
 //! The politeness benchmark: the real crawler against real servers, judged by the servers' own logs.
 //!
-//!
-//!
 //! `table` lists the scenarios, `goals` the requirements, `run` runs them. All in real time, since HTTP dates
 //! have whole seconds. Scenarios wait most of the time, so all of them run in parallel.
 

@@ -1,7 +1,5 @@
 //! The table: every scenario with its servers and goals. This file is data; `run` runs it.
 //!
-//!
-//!
 //! Names are paths, so that `--only told/` or `--only 503` picks a part of it.
 
 use std::time::Duration;

@@ -1,7 +1,5 @@
 //! `cargo xtask sim`: a million hosts in virtual time, with the witness at every step.
 //!
-//!
-//!
 //! Queue lengths are Zipf-distributed, servers behave differently, reports get lost, shells crash, timers are
 //! late. The same seed reproduces each finding.
 

@@ -1,19 +1,7 @@
 //! Decides who gets leases next: which hosts come alive, in which order wants are served, and how many leases
 //! each host gets.
 //!
-//!
-//!
-//!
-//!
-//!
-//!
 //! Dispatch knows a host while it has due work or a live actor:
-//!
-//!
-//!
-//!
-//!
-//!
 //!
 //! ```text
 //!            Ready                    lease                 Leases

@@ -1,16 +1,8 @@
 //! Decides which prefix of pages may be settled, and which passive hosts may be told that their memo is kept.
 //!
-//!
-//!
-//!
-//!
 //! The rows of pages go to the sinks in numbered batches. A batch may be settled when the sinks have written
 //! its number, and batches settle in order. So a settled page has its rows, whatever is killed when. If too
 //! much is waiting for the sinks, no new pages are accepted, but all other inputs are.
-//!
-//!
-//!
-//!
 //!
 //! ```text
 //! accept ──► hand_over ──► the sinks ──► Written ──► next_settled
