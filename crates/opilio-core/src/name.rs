@@ -62,8 +62,6 @@ pub enum NameError {
 /// The owner of a budget: the lower-case IDNA name without trailing dot (or the canonical address) and the
 /// port, with 80 and 443 as one.
 ///
-///
-///
 /// Two spellings of one server (case, default port, trailing dot, user info, http or https) are
 /// one `Host`, hence one budget.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

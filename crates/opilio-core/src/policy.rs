@@ -129,13 +129,9 @@ impl HostPolicy {
     /// Answers with these statuses count as refusals, as 429 and 503 always do: the host is held, and the URL
     /// is tried again. For sites that say "slow down" by a 403 or a 999.
     ///
-    ///
-    ///
     /// ```
     /// # mod opilio { pub use opilio_core as core; }
     /// use opilio::core::HostPolicy;
-    ///
-    ///
     ///
     /// let policy = HostPolicy::new().slow_down([403, 999]);
     /// assert!(policy.slow_down_statuses().contains(999));
@@ -209,8 +205,6 @@ impl HostPolicy {
 }
 
 /// A wait that doubles with each step, between two bounds.
-///
-///
 ///
 /// Every wait that Opilio chooses by itself derives from `min`, so a test can scale all waits by scaling it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

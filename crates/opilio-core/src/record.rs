@@ -17,8 +17,6 @@ pub struct Priority(pub i8);
 
 /// How promising a URL is, for a crawl ordered by score: higher goes first, 0 is the default.
 ///
-///
-///
 /// The upper half of a single-precision number: about two significant digits at any magnitude.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Score(u16);

@@ -15,20 +15,14 @@ use crate::verdict::{Hints, Proposal, Verdict};
 
 /// Whether and when failed attempts are repeated.
 ///
-///
-///
 /// The default is three retries, hence four attempts, with waits of full jitter below 1 s, 2 s, 4 s and so
 /// on, up to 60 s. A failure that turns out to be the host's fault (an outage, a rate limit) uses up no
 /// attempt of a URL.
-///
-///
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
 /// use std::time::Duration;
 /// use opilio::core::retry::{OutcomeClass, RetryPolicy, Rule, Wait};
-///
-///
 ///
 /// let policy = RetryPolicy::default()
 ///     .retries(5)
@@ -171,8 +165,6 @@ impl RetryPolicy {
     }
 
     /// Proposes a verdict for an outcome.
-    ///
-    ///
     ///
     /// `random` is uniform in `0..1`; with 1 every jittered wait is the longest that it can be.
     #[must_use]

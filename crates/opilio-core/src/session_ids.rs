@@ -12,8 +12,6 @@ use crate::canonical::normalize_escapes;
 
 /// The URL without its session ids, for its dedup key; requests use the URL as it is written.
 ///
-///
-///
 /// | of | where |
 /// | --- | --- |
 /// | Java | `;jsessionid=…` at the end of a segment, also as `%3Bjsessionid=…`; `?jsessionid=…` |
@@ -23,12 +21,8 @@ use crate::canonical::normalize_escapes;
 /// | ColdFusion | `CFID=…` with `CFTOKEN=…` |
 /// | boards and shops | `sid=` with 32 hex digits; `osCsid`, `zenid`, `XTCsid`, `sessionid`, `session_id`, `sessid` with 16 letters and digits or more |
 ///
-///
-///
 /// Names are compared without case and with their escapes decoded. The other parameters keep their order
 /// and their spelling.
-///
-///
 ///
 /// ```
 /// let url = url::Url::parse("https://a.example/x;jsessionid=1A530637289A03B07199A44E8D531427?b=2&a=1")?;

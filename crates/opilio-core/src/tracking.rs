@@ -8,18 +8,10 @@ use crate::canonical::normalize_escapes;
 
 /// Removes well-known tracking parameters from the query; returns whether there were any.
 ///
-///
-///
-///
-///
 /// The names mark a visitor, a click or a campaign, and no site uses them to select content. `ref` and
 /// `source` stay, since many sites do use them. The other parameters keep their order and their spelling. A
 /// query without other parameters is removed with its question mark. Names are compared without case and with
 /// their escapes decoded.
-///
-///
-///
-///
 ///
 /// | of | names |
 /// | --- | --- |
@@ -31,10 +23,6 @@ use crate::canonical::normalize_escapes;
 /// | other networks | `twclid`, `ttclid`, `li_fat_id`, `epik`, `rdt_cid`, `ScCid`, `wickedid`, `irclickid` |
 /// | mail | `mc_cid`, `mc_eid`, `mkt_tok`, `vero_id`, `vero_conv`, `oly_anon_id`, `oly_enc_id`, `__s` |
 /// | HubSpot | `_hsenc`, `_hsmi`, `__hssc`, `__hstc`, `__hsfp`, `hsCtaTracking` |
-///
-///
-///
-///
 ///
 /// ```
 /// let mut url = url::Url::parse("https://a.example/x?b=2&utm_source=mail&a=1#top")?;

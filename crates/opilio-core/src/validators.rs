@@ -5,26 +5,14 @@ use http::{HeaderMap, HeaderValue, header};
 
 /// The validators of an answer (RFC 9110 §8.8) and a hash of its body, kept for the next fetch of the page.
 ///
-///
-///
-///
-///
 /// A conditional request sends the header fields back as they came (`If-None-Match`, `If-Modified-Since`). A
 /// page whose server sent no validators is requested without a condition, and the hash shows whether it has
 /// changed.
-///
-///
-///
-///
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
 /// use opilio::core::Validators;
 /// use http::{HeaderMap, HeaderValue, header};
-///
-///
-///
-///
 ///
 /// let answer = HeaderMap::from_iter([(header::ETAG, HeaderValue::from_static("\"v7\""))]);
 /// let mut next = HeaderMap::new();

@@ -16,42 +16,18 @@ use crate::stream::StreamSink;
 
 /// Exports each item as one row of CSV, for spreadsheets and data frames.
 ///
-///
-///
-///
-///
-///
-///
 /// The first line names the columns: the fields of the first item, or the names given to
 /// [`columns`](Self::columns). An item with another field is an error and ends its page as `parse_error`. A
 /// missing field is `null`. An item that is neither struct nor map (a text, a number) has one column `value`.
 /// A crawl without items writes a header only if `columns` was called.
 ///
-///
-///
-///
-///
-///
-///
 /// `null` is an empty cell, an empty text is `""`. (In a row of one cell both are `""`, since readers skip
 /// empty lines.) Lists and nested values are written as JSON. Lines end in CR LF. Control characters are not
 /// allowed in CSV and become U+FFFD, except tabs and line breaks.
 ///
-///
-///
-///
-///
-///
-///
 /// Texts from the web are untrusted, and a spreadsheet would run a text such as `=HYPERLINK(…)`. So a text
 /// that begins like a formula (`=`, `+`, `-`, `@`, also after white space) gets an apostrophe in front,
 /// unless it is a plain number. [`keep_formulas`](Self::keep_formulas) turns that off.
-///
-///
-///
-///
-///
-///
 ///
 /// ```
 /// # use opilio_export::{Csv, ExportError};
@@ -94,19 +70,7 @@ impl Csv {
     /// Writes into a file, which is created or opened now. Its old content stays until the crawl begins: a
     /// new crawl replaces it, and a resumed crawl appends to it, if the columns are the same.
     ///
-    ///
-    ///
-    ///
-    ///
-    ///
-    ///
     /// Any other path than a regular file (`/dev/stdout`, a named pipe) is written as a stream.
-    ///
-    ///
-    ///
-    ///
-    ///
-    ///
     ///
     /// # Errors
     /// When the path cannot be written to; the error names the path and holds the operating system's reason.

@@ -6,8 +6,6 @@ use crate::error::ExportError;
 
 /// Turns items into bytes, on the shard that found them.
 ///
-///
-///
 /// The bytes of one page travel together and are written completely or not at all. Encoder and sink agree on
 /// how items are separated.
 pub trait Encoder<T: ?Sized>: Send {
@@ -30,8 +28,6 @@ pub trait Encoder<T: ?Sized>: Send {
 
 /// Writes bytes to their destination, on a thread of its own.
 ///
-///
-///
 /// A sink counts in positions: bytes of a file, ids of a table. The store commits them together with
 /// the pages that they cover, and a resumed crawl begins at the committed one. The calls of a run
 /// are one [`begin`](Self::begin), then appends and flushes.
@@ -46,8 +42,6 @@ pub trait Sink: Send {
     }
 
     /// Takes the output back to a position: 0 in a new crawl, the committed one in a resumed crawl.
-    ///
-    ///
     ///
     /// # Errors
     /// When the rows after the position cannot be taken back, or the position lies beyond the end.
@@ -65,8 +59,6 @@ pub trait Sink: Send {
 
     /// Begins at a position without taking anything back, and counts on from there: for a sink that cannot go
     /// back. Rows written after the position, before a kill, are written again.
-    ///
-    ///
     ///
     /// # Errors
     /// As [`begin`](Self::begin).

@@ -56,18 +56,12 @@ impl Serialize for ContentHash {
 
 /// A directory of files that are named by their content.
 ///
-///
-///
 /// Clones share the directory, and several crawls may use it at once. Calls block: a crawl makes them on a
 /// pool of threads, before the page counts as done.
-///
-///
 ///
 /// ```
 /// # mod opilio { pub use opilio_export as export; }
 /// use opilio::export::{ContentHash, FileStore};
-///
-///
 ///
 /// # let dir = tempfile::tempdir()?;
 /// let store = FileStore::open(dir.path())?;

@@ -14,12 +14,8 @@ use crate::stream::StreamSink;
 
 /// Exports each item as one line of JSON.
 ///
-///
-///
 /// Lines are valid JSON for any item, and safe to print: every control character is escaped, including those
 /// that JSON allows unescaped (U+007F to U+009F), since a terminal may obey them.
-///
-///
 ///
 /// ```
 /// # use opilio_export::{ExportError, JsonLines};
@@ -43,19 +39,7 @@ impl JsonLines {
     /// Writes into a file, which is created or opened now. Its old content stays until the crawl begins: a
     /// new crawl replaces it, and a resumed crawl appends to it.
     ///
-    ///
-    ///
-    ///
-    ///
-    ///
-    ///
     /// Any other path than a regular file (`/dev/stdout`, a named pipe) is written as a stream.
-    ///
-    ///
-    ///
-    ///
-    ///
-    ///
     ///
     /// # Errors
     /// When the path cannot be written to; the error names the path and holds the operating system's reason.

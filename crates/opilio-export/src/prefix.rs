@@ -7,10 +7,6 @@ use opilio_core::SinkPosition;
 
 /// Combines the positions of several sinks.
 ///
-///
-///
-///
-///
 /// Pages go to every sink in one numbered sequence, from 0. A page may be settled when every sink has written
 /// it. The settle records each sink's position **after that page**: a sink that is ahead of the others is
 /// committed only as far as they are, otherwise its further rows would be written twice after a kill. So each

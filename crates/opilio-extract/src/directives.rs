@@ -8,24 +8,12 @@ use std::ops::{BitOr, BitOrAssign};
 
 /// A page's directives to crawlers; none by default.
 ///
-///
-///
-///
-///
 /// They are facts about a fetched page; robots.txt decides whether it may be fetched. Combine directives from
 /// several places with `|`.
-///
-///
-///
-///
 ///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
 /// use opilio::extract::Directives;
-///
-///
-///
-///
 ///
 /// let header = Directives::of_header("otherbot: noindex, opilio: nofollow", "Opilio/0.1 (+https://a.example)");
 /// let meta = Directives::of_meta("robots", "noarchive", "Opilio");
@@ -46,8 +34,6 @@ pub struct Directives {
 impl Directives {
     /// Reads the value of one `X-Robots-Tag` field for a crawler of this user agent (a product token,
     /// or a whole `User-Agent` that begins with it).
-    ///
-    ///
     ///
     /// A name with a colon, as in `otherbot: noindex, nofollow`, names the crawler for the words after it, up
     /// to the next such name. So fields joined with commas are read correctly, too.

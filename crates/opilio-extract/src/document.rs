@@ -33,10 +33,6 @@ pub struct Document {
 impl Document {
     /// Wraps a body without parsing it.
     ///
-    ///
-    ///
-    ///
-    ///
     /// `url` is the final URL of the body; relative links are resolved against it. `content_type` is the
     /// header's value; if it is missing or meaningless, the body decides.
     #[must_use]
@@ -98,8 +94,6 @@ impl Document {
     /// The body as text: decoded by byte order mark, `charset` of the Content-Type, `<meta>` or XML
     /// declaration in the first 1024 bytes, else by detection (UTF-8, UTF-16, or a browser's detector on the
     /// first bytes beyond ASCII). Undecodable bytes become U+FFFD.
-    ///
-    ///
     ///
     /// A body that is UTF-8 already is not copied.
     #[must_use]

@@ -55,13 +55,9 @@ pub enum Count {
 
 /// A CSS selector, and the part of its matches that becomes the value.
 ///
-///
-///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
 /// use opilio::extract::{Document, Field, Value};
-///
-///
 ///
 /// let page = Document::new("https://shop.example/".parse()?, None, "<a href=/1>one</a> <a href=/2>two</a>".into());
 /// assert_eq!(Field::new("a")?.read(&page)?, Value::Text(Some("one".into())));

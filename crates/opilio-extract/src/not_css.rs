@@ -4,13 +4,9 @@ use std::fmt;
 
 /// A construct in a selector that is not CSS, but whose meaning is clear.
 ///
-///
-///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
 /// use opilio::extract::NotCss;
-///
-///
 ///
 /// let meant = NotCss::find("a.next::attr(href)");
 /// assert_eq!(meant, Some(NotCss::Attr { selector: "a.next".into(), name: "href".into() }));

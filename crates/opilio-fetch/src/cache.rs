@@ -24,14 +24,10 @@ use crate::fetch::{FetchRequest, Purpose};
 
 /// A directory of answers. Clones share it, and so may several crawls at once.
 ///
-///
-///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
 /// use std::time::Duration;
 /// use opilio::fetch::Cache;
-///
-///
 ///
 /// # let dir = tempfile::tempdir()?;
 /// // An answer is reused for a day, whatever its server states.

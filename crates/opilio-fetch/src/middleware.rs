@@ -18,41 +18,22 @@ use crate::fetch::{FetchRequest, Fetched, Purpose};
 
 /// Sees each request of a crawl on its way out and each answer on its way in.
 ///
-///
-///
-///
-///
 /// One value serves all shards at once, on their own threads, so it must not block or hold a lock for long.
 /// Of several, the first one sees a request first and its answer last, so each wraps the ones after it. A
 /// panic ends its attempt as `middleware_panic`.
-///
-///
-///
-///
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
 /// use opilio::fetch::{Incoming, Middleware, Outgoing};
 /// use http::HeaderValue;
 ///
-///
-///
-///
-///
-/// /// For a shop that answers 200 to crawlers that it blocks. struct SoftBlocks;
-///
-///
-///
-///
+/// /// For a shop that answers 200 to crawlers that it blocks.
+/// struct SoftBlocks;
 ///
 /// impl Middleware for SoftBlocks {
 ///     fn on_request(&self, request: &mut Outgoing<'_>) {
 ///         request.headers.entry("accept-language").or_insert(HeaderValue::from_static("en"));
 ///     }
-///
-///
-///
-///
 ///
 ///     fn on_response(&self, answer: &mut Incoming<'_>) {
 ///         if answer.body().starts_with(b"<title>Slow down") {

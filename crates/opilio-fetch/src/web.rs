@@ -94,14 +94,10 @@ pub enum SetupError {
 
 /// The part of the transport that all shards share: the DNS cache, TLS state, settings.
 ///
-///
-///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
 /// use std::{rc::Rc, sync::Arc};
 /// use opilio::fetch::{DnsCache, Fetcher, Web, WebSettings};
-///
-///
 ///
 /// let web = Web::new(WebSettings::default(), Arc::new(DnsCache::default()))?;
 /// // Once on each shard's own thread:

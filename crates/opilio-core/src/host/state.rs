@@ -30,20 +30,14 @@ use crate::time::Timestamp;
 
 /// The rules of one host: what it may do next.
 ///
-///
-///
 /// The shell's contract: one or more [`HostState::handle`], then [`HostState::poll`] until `None`,
 /// then one timer from [`HostState::wake_at`]. A wake-up may come late, early or for nothing. After
 /// [`Output::Passivate`] the shell keeps the [`HostState::memo`] and drops the state.
-///
-///
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; }
 /// use opilio::core::host::{HostLimits, HostState, Input, RulesMode};
 /// use opilio::core::{HostPolicy, Timestamp};
-///
-///
 ///
 /// let now = Timestamp::EPOCH;
 /// let mut host = HostState::new(HostPolicy::new(), RulesMode::Off, HostLimits::default(), 108, now);

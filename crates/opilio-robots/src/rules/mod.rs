@@ -38,23 +38,11 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 
 /// The rules of one robots.txt that apply to one crawler.
 ///
-///
-///
-///
-///
 /// Groups of other crawlers are not kept, to save memory.
-///
-///
-///
-///
 ///
 /// ```
 /// # mod opilio { pub use opilio_robots as robots; }
 /// use opilio::robots::Robots;
-///
-///
-///
-///
 ///
 /// let file = b"User-agent: *\nDisallow: /private\nAllow: /private/news\nCrawl-delay: 2\n";
 /// let robots = Robots::parse(file, "Opilio/0.1 (+https://example.org/bot)");
@@ -62,10 +50,6 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 /// assert!(robots.allows("/private/news/1"));
 /// assert_eq!(robots.crawl_delay().map(|delay| delay.as_secs()), Some(2));
 /// ```
-///
-///
-///
-///
 ///
 /// The serialised form keeps rules from run to run; it leaves out the sitemaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,10 +89,6 @@ impl Robots {
     /// Reads a robots.txt for the crawler that sends `user_agent`. Never fails: lines that make no sense are
     /// skipped.
     ///
-    ///
-    ///
-    ///
-    ///
     /// `user_agent` is a product token or a whole `User-Agent` header, see [`product_token`]. Reads the first
     /// [`ROBOTS_BYTES_MAX`] bytes, up to their last line end. A file with a UTF-16 byte order mark is read as
     /// UTF-16, every other as UTF-8 (§2.2).
@@ -132,10 +112,6 @@ impl Robots {
 
     /// Returns whether a path with its query may be fetched. A fragment is ignored, a missing leading slash
     /// is added, and `/robots.txt` itself is always allowed (§2.2.2).
-    ///
-    ///
-    ///
-    ///
     ///
     /// Takes at most one pass over the path per rule, for any pattern.
     pub fn allows(&self, path_and_query: &str) -> bool {
@@ -185,8 +161,6 @@ impl Robots {
 
 /// The product token of a `User-Agent` header (RFC 9309 §2.2.1): `Opilio` of
 /// `Opilio/0.1 (+https://…)`, and the bot's of `Mozilla/5.0 (compatible; Bot/2.1; …)`.
-///
-///
 ///
 /// The RFC allows letters, `_` and `-`. Digits are kept, too: without them, a bot with a digit in its name
 /// would obey another bot's rules.

@@ -144,17 +144,11 @@ pub enum SitemapError {
 
 /// Streams the entries of a sitemap.
 ///
-///
-///
 /// Memory stays within about a MiB plus one entry for any file. The iterator ends after an error.
-///
-///
 ///
 /// ```
 /// # mod opilio { pub use opilio_robots as robots; }
 /// use opilio::robots::sitemap::{self, Bounds, Kind};
-///
-///
 ///
 /// let file = b"<urlset><url><loc>https://a.example/?x=1&amp;y=2</loc></url></urlset>";
 /// let entries: Result<Vec<_>, _> = sitemap::read(&file[..], &Bounds::default()).collect();

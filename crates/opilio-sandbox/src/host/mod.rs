@@ -141,8 +141,6 @@ impl Host {
 
     /// Answers a request and logs it; its head arrived at `now`, counted from the sandbox's start.
     ///
-    ///
-    ///
     /// Times do not go back: an earlier `now` than the last counts as the last.
     pub fn arrive(&mut self, now: Duration, ask: &Ask<'_>) -> Answer {
         self.now = self.now.max(now);

@@ -85,12 +85,8 @@ pub struct Counts {
 
 /// A host's arrivals in order, as evidence of the client's politeness.
 ///
-///
-///
 /// Statements about single arrivals see the kept ones only ([`HostConfig::log_max`]);
 /// [`Log::unkept`] says how many are missing.
-///
-///
 ///
 /// [`HostConfig::log_max`]: crate::HostConfig::log_max
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
