@@ -62,7 +62,7 @@ pub struct App<S: Spider> {
 
 /// Makes the spider of the program's own flags.
 type Make<S> = Box<dyn FnOnce(&ArgMatches) -> anyhow::Result<S>>;
-/// What a program adds to its crawler.
+/// The program's own changes to its crawler.
 type More<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
 
 impl<S: Spider> App<S> {

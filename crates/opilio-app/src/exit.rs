@@ -39,7 +39,7 @@ impl From<Exit> for ExitCode {
 /// Why a command could not do its work.
 #[derive(Debug)]
 pub enum Failure {
-    /// What it was asked cannot be done as asked: the user has to change something.
+    /// A usage error: the user has to change something.
     Usage(anyhow::Error),
     /// Something failed on the way.
     Run(anyhow::Error),

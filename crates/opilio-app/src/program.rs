@@ -34,7 +34,7 @@ pub fn begin(verbose: u8, quiet: bool, output_is_stdout: bool) -> Result<Display
 /// A crawl whose settings are read and whose files are open, so that a crawl of hours does not end in a path
 /// that cannot be written.
 pub struct Program<S: Spider> {
-    /// What is left of the settings.
+    /// The rest of the settings.
     pub draft: CrawlDraft<S>,
     /// The form of the output.
     pub format: Format,
@@ -49,7 +49,7 @@ pub struct Program<S: Spider> {
 pub struct Ended {
     /// How the program ends.
     pub exit: Exit,
-    /// None when the crawl had to be left before it could say anything.
+    /// `None` if the crawl was given up before it had a report.
     pub report: Option<CrawlReport>,
     /// Where the items went, if not to stdout.
     pub output: Option<PathBuf>,
@@ -115,7 +115,7 @@ impl<S: Spider> Program<S> {
         }
         let news = state.as_ref().and_then(State::news);
         let Watched { report, signal } = match watch::run(crawler, &display, news.as_deref()) {
-            // Whoever reads has seen enough: that is no error.
+            // The reader of the output closed it: no error.
             Err(CrawlError::Export(ExportError::Closed { .. })) => {
                 let error =
                     self.report_file.map(|_| "the output was closed early: there is no report".into());

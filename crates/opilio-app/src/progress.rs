@@ -12,7 +12,7 @@ use opilio_engine::Progress;
 use crate::exit::say;
 use crate::unit::{show_bytes, show_duration};
 
-/// What people see of a running crawl, on stderr.
+/// The display of a running crawl, on stderr.
 #[derive(Debug)]
 pub struct Display {
     bar: ProgressBar,
@@ -179,7 +179,7 @@ fn line(progress: &Progress) -> String {
 const TEMPLATE: &str = "{elapsed_precise} {bar:30} {pos}/{len} URLs, {wide_msg}";
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What a pace is measured over.
+/// The span over which a pace is measured.
 const LATELY: Duration = Duration::from_secs(30);
 /// A year: what lasts longer is not told.
 const LEFT_MAX_SECS: f64 = 365.0 * 86_400.0;

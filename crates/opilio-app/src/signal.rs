@@ -2,7 +2,7 @@
 
 use std::io;
 
-/// What asked the command to end.
+/// The signal that asked the command to end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Signal {
     /// Ctrl-C.

@@ -85,7 +85,7 @@ pub fn failure(error: CrawlError, state: Option<&State>) -> Failure {
     }
 }
 
-/// What is said of a crawl that its memory limit ended.
+/// The line about a crawl that its memory limit ended.
 pub fn outgrown(state: Option<&State>) -> String {
     let how = match state {
         Some(state) => format!(

@@ -12,7 +12,7 @@ use url::Url;
 use crate::settings::RunSettings;
 use crate::unit::{show_bytes, show_duration};
 
-/// What the end of a crawl is told with, besides its report.
+/// The facts that the summary needs besides the report.
 #[derive(Clone, Debug)]
 pub struct Closing {
     /// Some private addresses were allowed.
@@ -24,7 +24,7 @@ pub struct Closing {
 }
 
 impl Closing {
-    /// What the settings say about it.
+    /// The hints that follow from the settings.
     #[must_use]
     pub fn of(run: &RunSettings) -> Self {
         Self {
@@ -146,7 +146,7 @@ fn shown(failure: &FailureRecord) -> FailureRecord {
     FailureRecord { url: redacted(&failure.url), ..failure.clone() }
 }
 
-/// What follows links to another host than the crawl's.
+/// The flag that follows links to another host than the crawl's.
 fn elsewhere(report: &CrawlReport) -> Option<String> {
     let Elsewhere { host, follow } = report.leads_elsewhere()?;
     let word = if *follow == Follow::SameDomain { "same-domain" } else { "all" };
@@ -242,7 +242,7 @@ fn redacted(url: &str) -> String {
 const HOSTS_SHOWN: usize = 5;
 /// A moment at the limit is not worth a line.
 const SLOWED_SHOWN: Duration = Duration::from_secs(1);
-/// What helps where an address is not public.
+/// The hint for addresses that are not public.
 pub const PRIVATE_HINT: &str =
     "private and loopback addresses need --allow-private (or --allow-private=127.0.0.0/8)";
 

@@ -13,7 +13,7 @@ use crate::signal::{Signal, Signals};
 pub struct Watched {
     /// None when it had to be left before it could say anything.
     pub report: Option<CrawlReport>,
-    /// What asked it to stop, if anything did.
+    /// The signal that asked it to stop, if one came.
     pub signal: Option<Signal>,
 }
 

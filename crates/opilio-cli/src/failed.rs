@@ -35,7 +35,7 @@ pub(crate) fn run(args: &FailedArgs) -> Result<Exit, Failure> {
     })?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     match list(&store, &mut out) {
-        // Whoever reads has seen enough.
+        // The reader of the output closed it: no error.
         Err(error) if error.downcast_ref().map(std::io::Error::kind) == Some(ErrorKind::BrokenPipe) => {
             Ok(Exit::Done)
         }

@@ -203,7 +203,7 @@ impl Spider for One {
     }
 
     fn failed(&self, failure: &Failure<()>, _: &mut Found<Self>) {
-        // Whoever listens has heard enough if there is no room.
+        // A full channel needs no second message.
         let error = failure.error().map(str::to_owned);
         let _ = self.tell.try_send(Ended::Unsent(failure.reason(), error));
     }
@@ -260,7 +260,7 @@ fn block_on(
     })
 }
 
-/// What was asked.
+/// The request.
 struct Asked {
     url: Url,
     method: Method,

@@ -1,4 +1,4 @@
-//! What to write instead of what clap cannot read, where people are known to write it.
+//! Suggestions for arguments that people often write and that clap cannot read.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 

@@ -30,7 +30,7 @@ pub mod verdict;
 
 pub use canonical::{Fingerprint, canonicalize};
 pub use explain::{Explanation, explain};
-pub use name::{Group, Host, NameError, Origin, Scheme};
+pub use name::{Group, Host, NameError, Origin, Scheme, redacted};
 pub use order::Order;
 pub use outcome::{Blame, Fault, Outcome, Reason};
 pub use policy::{Backoff, HostPolicy};

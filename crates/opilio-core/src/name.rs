@@ -41,6 +41,25 @@ impl Scheme {
     }
 }
 
+/// A text that may be a URL, for people: without the user info, if it has any. It need not parse.
+///
+/// ```
+/// # mod opilio { pub use opilio_core as core; }
+/// use opilio::core::redacted;
+///
+/// assert_eq!(redacted("htp://me:secret@x/a@b"), "htp://…@x/a@b");
+/// assert_eq!(redacted("http://x/a@b"), "http://x/a@b");
+/// ```
+#[must_use]
+pub fn redacted(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("//") else { return text.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}//…{}", &rest[at..]),
+        None => text.to_owned(),
+    }
+}
+
 /// Why a URL names no web server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {

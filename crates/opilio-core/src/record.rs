@@ -95,6 +95,25 @@ pub struct Record {
     pub extra: Bytes,
 }
 
+impl Record {
+    /// A plain GET of a URL that was not requested yet, at depth 0 and with the default priority.
+    pub fn new(url: impl Into<Arc<str>>, fingerprint: Fingerprint, host: Host, scheme: Scheme) -> Self {
+        Self {
+            url: url.into(),
+            fingerprint,
+            host,
+            scheme,
+            depth: 0,
+            priority: Priority::default(),
+            score: Score::default(),
+            attempts: Attempts::NONE,
+            kind: RecordKind::Discovered,
+            validators: None,
+            extra: Bytes::new(),
+        }
+    }
+}
+
 /// The requests made for one URL, and how many of them do not count against it.
 ///
 /// A request does not count if another start showed that its failure was the host's fault. The retry policy

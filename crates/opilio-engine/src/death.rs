@@ -1,4 +1,4 @@
-//! An actor that panics is dropped without a word: what tells the supervisor, which ends the crawl then.
+//! Tells the supervisor when an actor panics, so that it ends the crawl. Actix drops such an actor silently.
 //!
 //! Nothing is lost with it. The store knows which leases are out, and a resumed crawl goes on from there.
 

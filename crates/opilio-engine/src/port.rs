@@ -1,4 +1,4 @@
-//! A shard's way to the store: never waits, never loses, and says when it is clogged.
+//! A shard's road to the scheduler: it never waits, loses nothing, and tells when it is clogged.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -36,19 +36,24 @@ struct Pipe<T> {
     to: mpsc::Sender<T>,
     waiting: RefCell<VecDeque<T>>,
     pumping: Cell<bool>,
+    /// Tells which messages count towards a clogged port.
+    is_counted: fn(&T) -> bool,
+    /// How many of those wait: the pool asks before each grant, when a hundred thousand others may wait.
+    counted_waiting: Cell<usize>,
 }
 
 impl SchedulerPort {
     /// A port of somebody who counts there.
     pub(crate) fn new(door: SchedulerSenders, counts: Rc<Cell<ShardCounts>>) -> Self {
-        let (messages, closed_hosts) = (Pipe::new(door.messages), Pipe::new(door.closed_hosts));
+        let messages = Pipe::new(door.messages, |message| matches!(message, ToScheduler::Parsed(..)));
+        let closed_hosts = Pipe::new(door.closed_hosts, |_| true);
         Self { messages, closed_hosts, hurry: door.hurry, questions: door.questions, counts }
     }
 
-    /// Whether the scheduler is behind: what a page gave waits here. Other messages do not count, since each
+    /// Whether the scheduler is behind: the result of a page waits here. Other messages do not count, since each
     /// live host has one or two at the most.
     pub(crate) fn is_clogged(&self) -> bool {
-        self.messages.waiting.borrow().iter().any(|message| matches!(message, ToScheduler::Parsed(..)))
+        self.messages.counted_waiting.get() > 0
     }
 
     /// Sends what a lease gave. The shard's counters go along, so that the totals that are
@@ -82,22 +87,36 @@ impl SchedulerPort {
 }
 
 impl<T: 'static> Pipe<T> {
-    fn new(to: mpsc::Sender<T>) -> Rc<Self> {
-        Rc::new(Self { to, waiting: RefCell::default(), pumping: Cell::new(false) })
+    fn new(to: mpsc::Sender<T>, is_counted: fn(&T) -> bool) -> Rc<Self> {
+        let (waiting, pumping) = (RefCell::default(), Cell::new(false));
+        Rc::new(Self { to, waiting, pumping, is_counted, counted_waiting: Cell::new(0) })
+    }
+
+    /// Keeps a message until the channel has room.
+    fn keep(&self, message: T) {
+        self.counted_waiting.set(self.counted_waiting.get() + usize::from((self.is_counted)(&message)));
+        self.waiting.borrow_mut().push_back(message);
+    }
+
+    /// Takes the oldest message that was kept.
+    fn take(&self) -> Option<T> {
+        let message = self.waiting.borrow_mut().pop_front()?;
+        self.counted_waiting.set(self.counted_waiting.get() - usize::from((self.is_counted)(&message)));
+        Some(message)
     }
 
     fn send(self: &Rc<Self>, message: T) {
         if self.pumping.get() {
-            return self.waiting.borrow_mut().push_back(message);
+            return self.keep(message);
         }
         let Err(mpsc::error::TrySendError::Full(message)) = self.to.try_send(message) else { return };
-        self.waiting.borrow_mut().push_back(message);
+        self.keep(message);
         self.pumping.set(true);
         let pipe = self.clone();
         actix::spawn(async move {
             while !pipe.waiting.borrow().is_empty() {
                 let Ok(permit) = pipe.to.reserve().await else { break };
-                if let Some(message) = pipe.waiting.borrow_mut().pop_front() {
+                if let Some(message) = pipe.take() {
                     permit.send(message);
                 }
             }

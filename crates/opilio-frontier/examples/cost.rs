@@ -11,8 +11,7 @@ use std::alloc::System;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
+use opilio_core::{Fingerprint, Host, Record, Scheme, Timestamp};
 use opilio_frontier::{Admission, Frontier, MemoryFrontier, Settlement, Want};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use url::Url;
@@ -103,17 +102,8 @@ fn record(hosts: &[Host], page: usize, link: usize) -> Record {
     let high = (n as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let low = high.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     Record {
-        url: url.into(),
-        fingerprint: Fingerprint(u128::from(high) << 64 | u128::from(low)),
-        host: host.clone(),
-        scheme: Scheme::Http,
         depth: 1,
-        priority: Priority::default(),
-        score: Score::default(),
-        attempts: Default::default(),
-        kind: RecordKind::Discovered,
-        validators: None,
-        extra: Bytes::new(),
+        ..Record::new(url, Fingerprint(u128::from(high) << 64 | u128::from(low)), host.clone(), Scheme::Http)
     }
 }
 

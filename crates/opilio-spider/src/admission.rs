@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bytes::Bytes;
-use opilio_core::{Fingerprint, Host, Record, RecordKind, Scheme};
+use opilio_core::{Fingerprint, Host, Record, Scheme};
 use opilio_export::{Encoder, ExportError};
 use opilio_frontier::{Admission, Filtered};
 use serde::Serialize;
@@ -175,17 +175,11 @@ impl Converter {
             };
             let scheme = Scheme::of(&url).unwrap_or(parent.scheme);
             out.push(Admission::Queue(Record {
-                url: url.as_str().into(),
-                fingerprint,
-                host,
-                scheme,
                 depth,
                 priority,
                 score,
-                attempts: Default::default(),
-                kind: RecordKind::Discovered,
-                validators: None,
                 extra,
+                ..Record::new(url.as_str(), fingerprint, host, scheme)
             }));
         }
         for mut url in unfollowed {
@@ -461,17 +455,10 @@ pub fn seed_admissions<S: Spider>(
         let marks = Marks { of_seed: true, again, ..Marks::default() };
         let extra = steps.extra(Referrer::None, options, reads, marks).map_err(bad_step)?;
         out.push(Admission::Queue(Record {
-            url: url.as_str().into(),
-            fingerprint,
-            host,
-            scheme,
-            depth: 0,
             priority,
             score,
-            attempts: Default::default(),
-            kind: RecordKind::Discovered,
-            validators: None,
             extra,
+            ..Record::new(url.as_str(), fingerprint, host, scheme)
         }));
     }
     Ok(Links { admissions: out, samples: steps.samples })

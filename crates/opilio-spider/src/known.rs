@@ -135,7 +135,7 @@ const TEXTS_MAX: usize = 32;
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use opilio_core::{Host, Priority, Scheme, Score};
+    use opilio_core::{Host, Scheme};
     use url::Url;
 
     use super::*;
@@ -144,17 +144,8 @@ mod tests {
     fn record(n: usize, step: &str) -> Record {
         let url = Url::parse(&format!("http://a.test/{n}")).unwrap();
         Record {
-            url: url.as_str().into(),
-            fingerprint: Fingerprint::of(&url),
-            host: Host::of(&url).unwrap(),
-            scheme: Scheme::Http,
-            depth: 0,
-            priority: Priority(0),
-            score: Score::default(),
-            attempts: Default::default(),
-            kind: RecordKind::Discovered,
-            validators: None,
             extra: RequestData { step: step.as_bytes().to_vec(), ..RequestData::default() }.encode().unwrap(),
+            ..Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::Http)
         }
     }
 

@@ -69,7 +69,7 @@ impl Target {
             Some(base) => opilio_extract::join(base, text.trim()),
             None => Url::parse(text.trim()),
         };
-        url.map_err(|error| BadUrl { text: redacted(&text), error })
+        url.map_err(|error| BadUrl { text: opilio_core::redacted(&text), error })
     }
 }
 
@@ -88,16 +88,6 @@ fn why(error: url::ParseError) -> String {
             "it has no scheme: write http:// or https:// in front".to_owned()
         }
         error => error.to_string(),
-    }
-}
-
-/// The text without a password, should it hold one: it goes to terminals and logs.
-fn redacted(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("//") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}//…{}", &rest[at..]),
-        None => text.to_owned(),
     }
 }
 

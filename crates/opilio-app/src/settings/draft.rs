@@ -1,4 +1,4 @@
-//! What settings change: a crawl that is not made yet.
+//! A crawl before it is built: the settings change it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::unit;
 
 /// A crawl that is not made yet, as settings change it.
 pub struct CrawlDraft<S: Spider> {
-    /// What holds for every host without a section of its own.
+    /// The policy of every host without a section of its own.
     pub host: HostDraft,
     /// Hosts (`name[:port]`, `*.example.com`) with a section of their own, what it says in place of the rest.
     pub hosts: Vec<(String, HostDraft)>,
@@ -92,7 +92,7 @@ pub struct HostDraft {
     pub retry_statuses: Statuses,
     /// Header fields for every request. Their values are marked as sensitive, so that no log shows them.
     pub headers: HeaderMap,
-    /// What the host knows us by.
+    /// The header fields that log in to the host.
     pub(crate) login: Option<HeaderMap>,
 }
 
@@ -112,7 +112,7 @@ impl HostDraft {
         Ok(HostSettings { policy: self.policy.clone().backoff(backoff), retry: Some(retry), headers })
     }
 
-    /// What is left out is the default, or the other one where the default would contradict it.
+    /// Fills in the bound that is not set: the default, or the other bound if the default would contradict it.
     fn backoff(&self) -> anyhow::Result<Backoff> {
         let default = Backoff::default();
         match (self.min_backoff, self.max_backoff) {
@@ -149,7 +149,7 @@ pub struct RunSettings {
     pub output: Option<PathBuf>,
     /// In which form.
     pub format: Option<Format>,
-    /// Whether texts that begin like a formula stay as they are.
+    /// Whether CSV keeps texts that begin like a formula unchanged.
     pub keep_formulas: bool,
     /// The cache of a spider that is being written.
     pub cache: Option<PathBuf>,
@@ -159,9 +159,9 @@ pub struct RunSettings {
     pub report: Option<PathBuf>,
     /// The directory that keeps the crawl.
     pub state: Option<PathBuf>,
-    /// Whether the crawl in it goes on.
+    /// Whether to continue the crawl in that directory.
     pub resume: bool,
-    /// Who we say we are, if that was said.
+    /// The user agent, if it is set.
     pub user_agent: Option<String>,
     /// The addresses that may be connected to.
     pub addresses: AddressPolicy,

@@ -15,7 +15,7 @@ use url::Url;
 use super::reader::Wrong;
 use super::row::{Section, Setting};
 
-/// What `--config` says for no file at all.
+/// The value of `--config` that means no file.
 const NONE: &str = "none";
 /// The file that is read where none is named.
 const FILE: &str = "opilio.toml";
@@ -54,7 +54,7 @@ impl SettingsText {
         1 + before.iter().filter(|byte| **byte == b'\n').count()
     }
 
-    /// What is wrong at a byte of the file.
+    /// An error at a byte of the file.
     fn wrong(&self, at: usize, what: &str) -> anyhow::Error {
         anyhow!("{}:{}: {what}", self.name, self.line(at))
     }
@@ -132,7 +132,7 @@ impl<'a> File<'a> {
         format!("{}:{}", self.source.name, self.source.line(value.span().start))
     }
 
-    /// What is wrong with a value.
+    /// An error about a value.
     pub(crate) fn wrong(&self, key: &str, value: &Spanned<DeValue<'a>>, wrong: Wrong) -> anyhow::Error {
         let at = wrong.at.unwrap_or(value.span().start);
         self.source.wrong(at, &format!("{key}: {}", wrong.what))

@@ -32,7 +32,7 @@ impl<C: HasSettings> Flags<C> {
         C::settings().read(&self.matches)
     }
 
-    /// What was said, also to the command's own flags.
+    /// The parsed arguments, with the command's own flags.
     #[must_use]
     pub fn matches(&self) -> &ArgMatches {
         &self.matches

@@ -41,7 +41,7 @@ pub struct SettingsTable<S: Spider> {
     programs_own: Option<SettingsText>,
 }
 
-/// What is known of a setting.
+/// The description of a setting.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Described {
     /// Without `--`. A setting of the file alone has none.
@@ -50,7 +50,7 @@ pub struct Described {
     pub variable: Option<String>,
     /// The section of `opilio.toml` that has it (`host` where it is for single hosts alone), and its key there.
     pub key: Option<(&'static str, String)>,
-    /// What the file would have to say for the same as without it.
+    /// The value in the file that means the same as leaving it out.
     pub default: Option<&'static str>,
     /// A value that can be read: for the flag, which may have none, and for the file.
     pub sample: (Option<&'static str>, &'static str),
@@ -96,7 +96,7 @@ impl<S: Spider> SettingsTable<S> {
         self
     }
 
-    /// What is known of each setting, for tools and tests.
+    /// The description of each setting, for tools and tests.
     #[must_use]
     pub fn described(&self) -> Vec<Described> {
         let describe = |setting: &&Setting<S>| Described {

@@ -16,9 +16,9 @@ use crate::unit;
 
 /// Reads a value, wherever it stands.
 ///
-/// What is wrong with it is said without the name of the setting: that is put in front.
+/// Errors do not name the setting: the caller puts its name in front.
 pub(crate) trait ValueReader: 'static {
-    /// What is read.
+    /// The type that is read.
     type Value: Clone + 'static;
 
     /// Adds the value to a flag: its name in the help, how it is checked, whether it repeats.
@@ -34,7 +34,7 @@ pub(crate) trait ValueReader: 'static {
     fn sample(&self) -> (Option<&'static str>, &'static str);
 }
 
-/// What is wrong with a value of the file.
+/// An error about a value of the file.
 #[derive(Debug)]
 pub(crate) struct Wrong {
     /// The byte of the file, where it is not that of the value.
@@ -197,7 +197,7 @@ impl<T: Number> ValueReader for Whole<T> {
 
 /// Yes or no. Its flag has no value; its variable has one.
 pub(crate) struct Switch {
-    /// What the flag says: `no` for one that is called `--no-…`.
+    /// The value that the flag sets: `false` for a flag called `--no-…`.
     flag_says: bool,
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct FileKey {
     /// By default that of what the setting changes.
     part: Option<Section>,
     pub(crate) shown: Shown,
-    /// What `docs/opilio.toml` says about it.
+    /// The comment in `docs/opilio.toml`.
     pub(crate) note: &'static str,
 }
 
@@ -89,7 +89,7 @@ pub(crate) enum Given<'a> {
 /// Reads a value and changes the target by it; false where there is no value.
 type Apply<T> = Box<dyn Fn(Given<'_>, &mut T) -> Result<bool, Wrong>>;
 
-/// What a setting changes.
+/// The part of a crawl that a setting changes.
 pub(crate) enum Applied<S: Spider> {
     /// The settings of hosts.
     Host(Apply<HostDraft>),
@@ -132,7 +132,7 @@ pub(crate) struct RowBuilder<R> {
     reader: R,
     names: SettingNames,
     help: &'static str,
-    /// What holds without it, where the file's default does not say it.
+    /// The default in words, if the file's default does not show it.
     otherwise: Option<&'static str>,
     arg: Option<Arg>,
 }
@@ -210,7 +210,7 @@ impl<R: ValueReader> RowBuilder<R> {
         self
     }
 
-    /// What the help says that holds without it.
+    /// States the default in words for the help.
     pub(crate) fn otherwise(mut self, words: &'static str) -> Self {
         self.otherwise = Some(words);
         self

@@ -253,7 +253,7 @@ fn place<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// What servers are told of us, and by which way requests go.
+/// Identity and connections: user agent, logins, proxies, addresses.
 fn as_whom<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("user-agent", USER_AGENT, "Who we say we are; should name a URL or a mail address where you can be reached")
@@ -310,7 +310,7 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
     ]
 }
 
-/// What is said on stderr.
+/// Output on stderr.
 fn messages<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("verbose", Times, "Says more on stderr; twice for still more (OPILIO_LOG=… says exactly what)")
@@ -364,7 +364,7 @@ const PROXY: Texts<Proxy> = Texts {
     is_secret: true,
     sample: "\"http://127.0.0.1:1\"",
 };
-// What is wrong with a secret is said without it.
+// Errors about a secret do not repeat it.
 const LOGIN_BASIC: Text<HostSettings> = Text {
     name: "",
     read: |text| {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use opilio::core::Host;
+use opilio::core::{Host, redacted};
 use opilio::frontier::DiskFrontier;
 use url::Url;
 
@@ -69,16 +69,6 @@ pub(crate) fn web_url(text: &str) -> Result<Url, String> {
     })?;
     Host::of(&url).map_err(|error| error.to_string())?;
     Ok(url)
-}
-
-/// The text without a password: it goes to terminals and logs.
-fn redacted(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("//") else { return text.to_owned() };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}//…{}", &rest[at..]),
-        None => text.to_owned(),
-    }
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ pub(super) enum Door {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Hold {
     until: Timestamp,
+    /// Why the hold lasts until then. A quota or an order moves it without a closing.
+    pub(super) until_reason: HoldReason,
+    /// Why the latest closing began.
     pub(super) reason: HoldReason,
     pub(super) door: Door,
     /// When the latest closing began; requests that started up to then belong to it.
@@ -50,6 +53,7 @@ impl Default for Hold {
     fn default() -> Self {
         Self {
             until: Timestamp::EPOCH,
+            until_reason: HoldReason::Refusal,
             reason: HoldReason::Refusal,
             door: Door::Open,
             closed_at: None,
@@ -70,7 +74,7 @@ impl Hold {
         strikes: u16,
     ) -> Self {
         let door = if door == Door::Open { Door::Open } else { Door::Closed };
-        Self { until, reason, door, closed_at: None, since, strikes, told: until }
+        Self { until, until_reason: reason, reason, door, closed_at: None, since, strikes, told: until }
     }
 
     pub(super) fn until(&self) -> Timestamp {
@@ -118,15 +122,19 @@ impl Hold {
 
     /// Moves the end of the hold by too little to report.
     pub(super) fn wait(&mut self, until: Timestamp) {
-        self.until = self.until.max(until);
+        if until > self.until {
+            self.until = until;
+            self.until_reason = self.reason;
+        }
     }
 
     /// Moves the end of the hold; true if the change is worth an event.
-    pub(super) fn extend(&mut self, until: Timestamp, worth_telling: Duration) -> bool {
+    pub(super) fn extend(&mut self, until: Timestamp, reason: HoldReason, worth_telling: Duration) -> bool {
         if until <= self.until {
             return false;
         }
         self.until = until;
+        self.until_reason = reason;
         let tell = self.told == Timestamp::EPOCH || until > self.told + worth_telling;
         if tell {
             self.told = until;

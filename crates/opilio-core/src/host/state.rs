@@ -296,7 +296,7 @@ impl HostState {
             in_flight: self.in_flight(),
             in_flight_cap: self.in_flight_cap(),
             parsed: self.leases.parsed().len(),
-            hold: (self.hold.until() > Timestamp::EPOCH).then(|| (self.hold.until(), self.hold.reason)),
+            hold: (self.hold.until() > Timestamp::EPOCH).then(|| (self.hold.until(), self.hold.until_reason)),
             door_open: self.hold.door == Door::Open,
             parked: self.parked.map(|park| (park.until, park.reason)),
             strikes: u32::from(self.hold.strikes),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use opilio_core::{Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, Score};
+use opilio_core::{Fingerprint, Host, Lease, LeaseId, Priority, Record, Scheme};
 use url::Url;
 
 use crate::message::Asker;
@@ -48,18 +48,9 @@ impl Errands {
         self.count += 1;
         let (id, url) = (LeaseId::errand(self.count), Arc::from(url.as_str()));
         let record = Record {
-            url: Arc::clone(&url),
-            fingerprint: Fingerprint::of_text(&url),
-            host: host.clone(),
-            scheme,
-            depth: 0,
             // A whole host waits for it.
             priority: Priority(i8::MAX),
-            score: Score::default(),
-            attempts: Default::default(),
-            kind: RecordKind::Discovered,
-            extra: Default::default(),
-            validators: None,
+            ..Record::new(Arc::clone(&url), Fingerprint::of_text(&url), host.clone(), scheme)
         };
         self.open.push(OpenErrand { id, url, askers: vec![asker] });
         Admitted::New(Box::new(Lease { id, record }))

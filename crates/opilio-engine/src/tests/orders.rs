@@ -133,9 +133,16 @@ fn a_host_is_held_on_order_and_no_other_even_when_its_actor_dies() {
         assert_eq!(between(&arrivals, host, 4, 63), 0);
         assert_eq!(between(&arrivals, host, 0, 4) + between(&arrivals, host, 63, 80), 20);
     }
-    let (_, arrivals, _) = watched(&["a.example", "b.example"], 100, async |handle: Handle| {
-        handle.hold(&host("a.example"), Duration::from_secs(60)).await
+    let (_, arrivals, shown) = watched(&["a.example", "b.example"], 100, async |handle: Handle| {
+        handle.hold(&host("a.example"), Duration::from_secs(60)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        handle.snapshot().await.unwrap()
     });
+    let hosts = shown.parts.into_iter().find_map(|part| match part {
+        PartSnapshot::Shard { hosts, .. } => Some(hosts),
+        _ => None,
+    });
+    assert_eq!(hosts.unwrap()[0].hold_reason.as_deref(), Some("Ordered"));
     assert_eq!((between(&arrivals, "a.example", 1, 60), between(&arrivals, "b.example", 0, 12)), (0, 20));
 }
 

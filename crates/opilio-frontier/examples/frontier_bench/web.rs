@@ -1,7 +1,6 @@
 //! The made-up web: pages of 50 links with paths of 48 bytes, four in five to the page's own host.
 
-use bytes::Bytes;
-use opilio_core::{Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score};
+use opilio_core::{Fingerprint, Host, Record, Scheme};
 use url::Url;
 
 use crate::Result;
@@ -65,19 +64,8 @@ impl Web {
 }
 
 fn record(url: String, host: Host) -> Record {
-    Record {
-        fingerprint: Fingerprint::of_canonical(&url),
-        url: url.into(),
-        host,
-        scheme: Scheme::Http,
-        depth: 1,
-        priority: Priority::default(),
-        score: Score::default(),
-        attempts: Default::default(),
-        kind: RecordKind::Discovered,
-        validators: None,
-        extra: Bytes::new(),
-    }
+    let fingerprint = Fingerprint::of_canonical(&url);
+    Record { depth: 1, ..Record::new(url, fingerprint, host, Scheme::Http) }
 }
 
 fn host(n: usize) -> Result<Host> {

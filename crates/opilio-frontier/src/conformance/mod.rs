@@ -33,11 +33,7 @@ pub mod levels;
 pub mod model;
 pub mod order;
 
-use bytes::Bytes;
-use opilio_core::{
-    Attempts, Fingerprint, Host, Lease, LeaseId, Priority, Record, RecordKind, Scheme, Score, SinkPosition,
-    Timestamp,
-};
+use opilio_core::{Fingerprint, Host, Lease, LeaseId, Record, Scheme, SinkPosition, Timestamp};
 use proptest::test_runner::Config;
 use url::Url;
 
@@ -121,19 +117,7 @@ const NOW: Timestamp = Timestamp::from_secs(100);
 /// A plain record of a seed.
 fn record(url: &str) -> Record {
     let url = Url::parse(url).unwrap();
-    Record {
-        url: url.as_str().into(),
-        fingerprint: Fingerprint::of(&url),
-        host: Host::of(&url).unwrap(),
-        scheme: Scheme::of(&url).unwrap(),
-        depth: 0,
-        priority: Priority::default(),
-        score: Score::default(),
-        attempts: Attempts::NONE,
-        kind: RecordKind::Discovered,
-        validators: None,
-        extra: Bytes::new(),
-    }
+    Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::of(&url).unwrap())
 }
 
 fn host(name: &str) -> Host {

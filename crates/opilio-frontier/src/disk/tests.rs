@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fjall::Keyspace;
-use opilio_core::{Attempts, Fingerprint, Host, Priority, Record, RecordKind, Scheme, Score, Timestamp};
+use opilio_core::{Attempts, Fingerprint, Host, Record, Scheme, Timestamp};
 use tempfile::TempDir;
 use url::Url;
 
@@ -149,19 +149,7 @@ fn names(dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
 
 fn record(host: usize, path: usize) -> Record {
     let url = Url::parse(&format!("http://h{host}.test/{path}")).unwrap();
-    Record {
-        url: url.as_str().into(),
-        fingerprint: Fingerprint::of(&url),
-        host: Host::of(&url).unwrap(),
-        scheme: Scheme::Http,
-        depth: 0,
-        priority: Priority::default(),
-        score: Score::default(),
-        attempts: Default::default(),
-        kind: RecordKind::Discovered,
-        validators: None,
-        extra: bytes::Bytes::new(),
-    }
+    Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::Http)
 }
 
 fn batch(paths: impl Iterator<Item = usize>) -> Vec<Admission> {

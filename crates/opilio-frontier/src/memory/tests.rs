@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use opilio_core::{Fingerprint, Priority, Scheme, Score};
+use opilio_core::{Fingerprint, Scheme};
 use url::Url;
 
 use super::*;
@@ -29,18 +29,9 @@ mod conformance {
 fn record(path: usize) -> Record {
     let url = Url::parse(&format!("http://a.test/{path}")).unwrap();
     Record {
-        url: url.as_str().into(),
-        fingerprint: Fingerprint::of(&url),
-        host: Host::of(&url).unwrap(),
-        scheme: Scheme::Http,
-        depth: 0,
-        priority: Priority::default(),
-        score: Score::default(),
-        attempts: Default::default(),
-        kind: RecordKind::Discovered,
-        validators: None,
         // Some records are as large as a chunk of a queue.
         extra: if path.is_multiple_of(97) { vec![7; 5000].into() } else { Bytes::new() },
+        ..Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::Http)
     }
 }
 

@@ -14,7 +14,7 @@ use opilio_core::host::{
 };
 use opilio_core::{
     Attempts, Backoff, Blame, Ending, Fingerprint, Host, HostPolicy, Lease, LeaseId, Priority, Record,
-    RecordKind, RequestFacts, RetryPolicy, Scheme, Score, Timestamp, per_minute, per_second,
+    RequestFacts, RetryPolicy, Scheme, Timestamp, per_minute, per_second,
 };
 
 use super::server::{Fate, Temper};
@@ -470,17 +470,15 @@ impl<'a> Life<'a> {
 
     fn lease(&self, url: u32, attempts: Attempts) -> Lease {
         let record = Record {
-            url: Arc::clone(&self.common.url),
-            fingerprint: Fingerprint(u128::from(url)),
-            host: self.common.host.clone(),
-            scheme: if url.is_multiple_of(5) { Scheme::Http } else { Scheme::Https },
             depth: (url % 4) as u16,
             priority: Priority(url.is_multiple_of(7).into()),
-            score: Score::default(),
             attempts,
-            kind: RecordKind::Discovered,
-            validators: None,
-            extra: Default::default(),
+            ..Record::new(
+                Arc::clone(&self.common.url),
+                Fingerprint(u128::from(url)),
+                self.common.host.clone(),
+                if url.is_multiple_of(5) { Scheme::Http } else { Scheme::Https },
+            )
         };
         Lease { id: LeaseId(url.into()), record }
     }

@@ -10,8 +10,8 @@ use opilio_core::host::{
     Delivery, HostLimits, HostState, Input, Output, RulesAnswer, RulesMode, Start, Witness,
 };
 use opilio_core::{
-    Attempts, Ending, Fault, Fingerprint, Hints, Host, HostPolicy, Lease, LeaseId, Outcome, Priority,
-    Proposal, Record, RecordKind, RequestFacts, RetryPolicy, Scheme, Score, Timestamp,
+    Attempts, Ending, Fault, Fingerprint, Hints, Host, HostPolicy, Lease, LeaseId, Outcome, Proposal, Record,
+    RequestFacts, RetryPolicy, Scheme, Timestamp,
 };
 use opilio_sandbox as sandbox;
 
@@ -432,17 +432,9 @@ impl World {
         #[allow(clippy::expect_used, reason = "the URL is our own")]
         let host = Host::of(&url).expect("a URL with a host");
         let record = Record {
-            url: text.into(),
-            fingerprint: Fingerprint(u128::from(id)),
-            host,
-            scheme: Scheme::Http,
             depth: u16::from(self.listings > 0 && id >= self.listings),
-            priority: Priority(0),
-            score: Score::default(),
             attempts,
-            kind: RecordKind::Discovered,
-            validators: None,
-            extra: Default::default(),
+            ..Record::new(text, Fingerprint(u128::from(id)), host, Scheme::Http)
         };
         Lease { id: LeaseId(id), record }
     }

@@ -86,7 +86,7 @@ impl HostState {
             case.quiet = false;
         }
         let worth_telling = self.policy.backoff_bounds().min;
-        let tell = self.hold.extend(until, worth_telling);
+        let tell = self.hold.extend(until, reason, worth_telling);
         if tell || clamped {
             self.say(HostEvent::Held { until, reason, clamped });
         }

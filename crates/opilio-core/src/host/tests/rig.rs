@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::canonical::Fingerprint;
 use crate::host::{
     Delivery, HostEvent, HostLimits, HostState, Input, Output, RulesAnswer, RulesMode, Start, Witness,
@@ -11,7 +9,7 @@ use crate::host::{
 use crate::name::{Host, Scheme};
 use crate::outcome::{Fault, Outcome, Reason};
 use crate::policy::HostPolicy;
-use crate::record::{Attempts, Ending, Lease, LeaseId, Priority, Record, RecordKind, Score};
+use crate::record::{Ending, Lease, LeaseId, Record};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Quota, Verdict};
 
@@ -25,19 +23,7 @@ pub(super) fn secs(secs: u64) -> Duration {
 
 pub(super) fn lease(id: u64) -> Lease {
     let url = url::Url::parse(&format!("http://example.com/{id}")).unwrap();
-    let record = Record {
-        url: url.as_str().into(),
-        fingerprint: Fingerprint::of(&url),
-        host: Host::of(&url).unwrap(),
-        scheme: Scheme::Http,
-        depth: 0,
-        priority: Priority(0),
-        score: Score::default(),
-        attempts: Attempts::NONE,
-        kind: RecordKind::Discovered,
-        validators: None,
-        extra: Bytes::new(),
-    };
+    let record = Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::Http);
     Lease { id: LeaseId(id), record }
 }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use opilio_core::scheduling::Stamp;
-use opilio_core::{Ending, Fingerprint, Host, LeaseId, Priority, Record, RecordKind, Scheme, Score};
+use opilio_core::{Ending, Fingerprint, Host, LeaseId, Record, Scheme};
 use opilio_frontier::{Admission, MemoryFrontier};
 
 use super::*;
@@ -94,19 +94,7 @@ fn leased(rig: &mut Rig, pages: usize) -> Work {
 
 fn seed(url: &str) -> Admission {
     let url = url::Url::parse(url).unwrap();
-    Admission::Queue(Record {
-        url: url.as_str().into(),
-        fingerprint: Fingerprint::of(&url),
-        host: Host::of(&url).unwrap(),
-        scheme: Scheme::Http,
-        depth: 0,
-        priority: Priority(0),
-        score: Score::default(),
-        attempts: Default::default(),
-        kind: RecordKind::Discovered,
-        validators: None,
-        extra: Bytes::new(),
-    })
+    Admission::Queue(Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::Http))
 }
 
 fn seeds(hosts: usize) -> Vec<ToScheduler> {

@@ -33,7 +33,9 @@ fn large(paths: Range<usize>) -> Vec<Admission> {
 fn victim() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let (ballast, state) = (Path::new(&dir).join("ballast"), Path::new(&dir).join("state"));
-    fs::write(&ballast, vec![1; 8 << 20]).unwrap();
+    // As much as the store can take up: once it is removed, the store has room to write its tables anew before it
+    // deletes the journals that they come from.
+    fs::write(&ballast, vec![1; 24 << 20]).unwrap();
     let mut store = DiskFrontier::create(&state, small(), whose()).unwrap();
     let mut admitted = 0;
     let error = loop {
@@ -63,7 +65,7 @@ fn victim() {
 #[test]
 fn a_full_disk_is_said_and_the_crawl_goes_on_later() {
     let dir = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=28m none \"$1\" || exit 77; \
+    let script = "mount -t tmpfs -o size=44m none \"$1\" || exit 77; \
                   exec \"$2\" --exact --ignored --nocapture disk::tests::full::victim";
     let ran = Command::new("unshare")
         .args(["-rm", "sh", "-c", script, "sh"])
