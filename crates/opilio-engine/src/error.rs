@@ -79,9 +79,7 @@ pub enum CrawlError {
         output: Arc<str>,
     },
     /// The crawl that is to be resumed keeps a step that the spider's `Step` cannot read.
-    #[error(
-        "resume the crawl: it was begun with a `Step` of other names (`#[serde(alias = \"old\")]` reads an old name)"
-    )]
+    #[error("resume the crawl: it was begun with another `Step`{}", if .0.is_of_names() { RENAMED } else { "" })]
     OtherSteps(#[source] StepError),
     /// The store holds a note that this version cannot read.
     #[error("resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged")]
@@ -127,6 +125,8 @@ pub enum CrawlError {
         name: &'static str,
     },
 }
+
+const RENAMED: &str = " (`#[serde(alias = \"old\")]` reads an old name)";
 
 impl fmt::Debug for CrawlError {
     /// What was tried, and why it did not work, down to the root.

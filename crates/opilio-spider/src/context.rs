@@ -93,7 +93,7 @@ impl<Step> PageContext<Step> {
         };
         let step = match step::decode(&data) {
             Ok(step) => step,
-            Err(error) => return Err(Unread::boxed(lease, error.to_string())),
+            Err(error) => return Err(Unread::boxed(lease, ParseError::from(error).to_string())),
         };
         let Lease { id, record } = lease;
         let referrer = data.found_on(&record.url);

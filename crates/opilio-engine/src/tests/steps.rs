@@ -143,6 +143,14 @@ fn a_crawl_under_other_names_is_refused_and_nothing_of_it_changes() {
     for (refusal, words) in refusals {
         let error = refusal.unwrap_err();
         assert!(matches!(error, CrawlError::OtherSteps(_)));
+        let said = format!("{error:?}");
+        assert!(!said.contains("line 1"), "a kept step is one line: {said}");
+        assert_eq!(said.matches("expected").count(), said.matches(", expected").count().min(1), "{said}");
+        assert_eq!(
+            said.contains("alias"),
+            !said.contains("invalid type"),
+            "an alias mends names only: {said}"
+        );
         for word in words {
             assert!(format!("{error:?}").contains(word), "{error:?} lacks {word}");
         }

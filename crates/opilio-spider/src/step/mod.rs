@@ -21,15 +21,15 @@ pub(crate) use shape::shape;
 #[non_exhaustive]
 pub enum StepError {
     /// It has no JSON form: a map whose keys are not texts or numbers, for instance.
-    #[error("its step has no JSON form: {0}")]
+    #[error("its step has no JSON form")]
     Encode(#[source] serde_json::Error),
     /// Its JSON form cannot be read as a step.
-    #[error("the step {step} cannot be read: {source}")]
+    #[error("the step {step} cannot be read")]
     Decode {
         /// The JSON form, cut where it is long.
         step: String,
         /// What reading it said: the name that is there, and the names that the spider knows.
-        source: serde_json::Error,
+        source: BadStep,
     },
     /// A field of it is not read.
     #[error("the step {step} has a field that the spider's `Step` does not read: `{field}`")]
@@ -48,13 +48,45 @@ pub enum StepError {
         other: String,
     },
     /// It cannot be packed with what else its record carries.
-    #[error("its record cannot be packed: {0}")]
+    #[error("its record cannot be packed")]
     Pack(#[source] postcard::Error),
     /// An earlier version of Opilio kept it by the places of variants and fields, and these have changed.
     #[error(
         "its step was kept by an earlier version of Opilio, which kept no names, and does not fit the spider's `Step`"
     )]
     Placed,
+}
+
+impl StepError {
+    /// The names differ, and not the shape: serde can be told that a new name stands for an old one.
+    #[must_use]
+    pub fn is_of_names(&self) -> bool {
+        match self {
+            Self::Unread { .. } => true,
+            Self::Decode { source, .. } => ["unknown variant", "unknown field", "missing field"]
+                .iter()
+                .any(|says| source.said.starts_with(says)),
+            _ => false,
+        }
+    }
+}
+
+/// What serde says of a kept step. A kept step is one line: the place in it, which serde adds, helps nobody.
+#[derive(Debug, thiserror::Error)]
+#[error("{said}")]
+pub struct BadStep {
+    said: String,
+}
+
+impl BadStep {
+    fn new(error: &serde_json::Error) -> Self {
+        let mut said = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        if said.ends_with(&place) {
+            said.truncate(said.len() - place.len());
+        }
+        Self { said }
+    }
 }
 
 /// The kept form of a step.
@@ -94,7 +126,7 @@ fn decode_named<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError>
     match (step, unread) {
         (Ok(step), None) => Ok(step),
         (Ok(_), Some(field)) => Err(StepError::Unread { step: text(bytes), field }),
-        (Err(source), _) => Err(StepError::Decode { step: text(bytes), source }),
+        (Err(error), _) => Err(StepError::Decode { step: text(bytes), source: BadStep::new(&error) }),
     }
 }
 
