@@ -130,11 +130,14 @@ impl<S: Spider> Program<S> {
             }
             result => result.map_err(|error| state::failure(error, state.as_ref()))?,
         };
-        let Some(report) = report else {
+        let Some(mut report) = report else {
             let exit = signal.map_or(Exit::Errors, Exit::Stopped);
             let error = Some("stopped at once: there is no report".to_owned());
             return Ok(Ended { exit, report, output: file, summary: Vec::new(), error, display });
         };
+        if signal.is_some() && report.stopped == Stopped::Interrupted {
+            report.stopped = Stopped::Signal;
+        }
         if let Some(file) = self.report_file {
             file.write(&report).map_err(Failure::Run)?;
         }

@@ -161,7 +161,8 @@ fn head(report: &CrawlReport) -> String {
         Stopped::Finished => "done",
         Stopped::MaxPages => "ended by --max-pages",
         Stopped::MaxDuration => "ended by --max-duration",
-        Stopped::Interrupted | Stopped::Signal => "interrupted",
+        Stopped::Interrupted => "interrupted",
+        Stopped::Signal => "stopped by a signal",
         Stopped::MemoryLimit => "ended by --memory-limit",
     };
     let sitemaps = match report.sitemaps {

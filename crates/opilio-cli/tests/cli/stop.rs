@@ -36,6 +36,7 @@ fn a_signal_drains_the_crawl_and_the_report_says_so() {
         signal(&child, name);
         let run = finish(child);
         assert_eq!(run.code, code, "{}", run.stderr);
+        assert!(run.stderr.contains("stopped by a signal"), "{}", run.stderr);
         let report = report(&dir);
         assert_eq!(report["stopped"], "interrupted");
         assert!(report["left"].as_u64().unwrap() > 0);
