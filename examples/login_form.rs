@@ -19,6 +19,7 @@ impl Spider for Club {
     type Item = String;
     type Step = Step;
 
+    // The page with the form, and none behind it: what was asked for before the login is not read again.
     fn seeds(&self) -> Vec<Request<Step>> {
         vec![Request::get(format!("{}/login", self.base), Step::Login)]
     }

@@ -58,7 +58,7 @@ pub struct Links {
 
 /// The step of a link cannot be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("request {url}: {source}")]
+#[error("request {url}")]
 pub struct LinkError {
     url: Box<str>,
     source: StepError,
@@ -125,7 +125,7 @@ impl Converter {
         let depth = parent.links_depth;
         let most = if parent.reads == Reads::Page { LINKS_MAX } else { ENTRIES_MAX };
         for request in requests {
-            let Request { url, step, priority, score, options, reads, again, is_link } = request;
+            let Request { url, step, priority, score, options, reads, again, guessed, is_link } = request;
             let mut url = match url.absolute(base) {
                 Ok(url) => url,
                 Err(BadUrl { text, .. }) => {
@@ -167,7 +167,7 @@ impl Converter {
                 out.push(Admission::Filtered { fingerprint, why });
                 continue;
             }
-            let marks = Marks { again, ..Marks::default() };
+            let marks = Marks { again, guessed, ..Marks::default() };
             let extra = match self.steps.extra(Referrer::of(parent.url.as_str(), &url), options, reads, marks)
             {
                 Ok(extra) => extra,
@@ -421,7 +421,7 @@ pub fn seed_admissions<S: Spider>(
     let mut steps = Steps::default();
     let mut out = Vec::with_capacity(requests.len());
     for request in requests {
-        let Request { url, step, priority, score, options, reads, again, .. } = request;
+        let Request { url, step, priority, score, options, reads, again, guessed, .. } = request;
         let mut url = url.absolute(None)?;
         if let Some(login) = Login::of_url(&url) {
             logins.add(&url, login);
@@ -452,7 +452,7 @@ pub fn seed_admissions<S: Spider>(
             out.push(Admission::Filtered { fingerprint, why });
             continue;
         }
-        let marks = Marks { of_seed: true, again, ..Marks::default() };
+        let marks = Marks { of_seed: true, again, guessed, ..Marks::default() };
         let extra = steps.extra(Referrer::None, options, reads, marks).map_err(bad_step)?;
         out.push(Admission::Queue(Record {
             priority,

@@ -48,12 +48,14 @@ pub struct Marks {
     pub asked_again: bool,
     /// It was asked for although the crawl may know its URL: see [`Request::again`](crate::Request::again).
     pub again: bool,
+    /// A sitemap at the usual place, which nothing names: that it is not there is no failure.
+    pub guessed: bool,
 }
 
 impl Marks {
     fn byte(self) -> u8 {
-        let Self { of_seed, has_cookie, passed_wall, asked_behind, asked_again, again } = self;
-        [of_seed, has_cookie, passed_wall, asked_behind, asked_again, again]
+        let Self { of_seed, has_cookie, passed_wall, asked_behind, asked_again, again, guessed } = self;
+        [of_seed, has_cookie, passed_wall, asked_behind, asked_again, again, guessed]
             .iter()
             .rev()
             .fold(0, |byte, mark| byte << 1 | u8::from(*mark))
@@ -69,6 +71,7 @@ impl Marks {
             asked_behind: has(3),
             asked_again: has(4),
             again: has(5),
+            guessed: has(6),
         };
         (marks.byte() == byte).then_some(marks)
     }
@@ -344,7 +347,7 @@ mod tests {
             let bare = RequestData { reads, ..RequestData::default() };
             assert_eq!(RequestData::decode(&bare.encode().unwrap()).unwrap(), bare);
         }
-        for marks in (1..64).filter_map(Marks::of_byte) {
+        for marks in (1..128).filter_map(Marks::of_byte) {
             for reads in [Reads::Page, Reads::SitemapsOf] {
                 let marked = RequestData { reads, marks, ..extra.clone() };
                 let encoded = marked.encode().unwrap();
@@ -404,7 +407,7 @@ mod tests {
             &[LIST, 0, LIST, 0],
             &[LIST, 0, MARKED, 1],
             &[MARKED, 1, MARKED, 1],
-            &[MARKED, 64],
+            &[MARKED, 128],
             &[MARKED],
             &[FULL],
             &[FULL, 255, 255, 255, 255, 255],

@@ -71,7 +71,9 @@ impl<Step: Clone> List<Step> {
         let mut converter = Converter::default();
         match converter.links::<S>(requests, Vec::new(), &parent, scope) {
             Ok(admissions) => listing.links = Links { admissions, samples: converter.samples() },
-            Err(error) => listing.broken = Some((Reason::ParseError, error.to_string())),
+            Err(error) => {
+                listing.broken = Some((Reason::ParseError, crate::ParseError::from(error).to_string()))
+            }
         }
         listing
     }
@@ -80,8 +82,8 @@ impl<Step: Clone> List<Step> {
     fn sitemaps(&self) -> Vec<Request<Step>> {
         let robots = Robots::parse(&self.body, "");
         let named = robots.sitemaps().iter().map(|loc| &**loc);
-        let usual = Some(USUAL_PLACE).filter(|_| robots.sitemaps().is_empty());
-        named.chain(usual).map(|loc| Request::sitemap(loc, self.step.clone())).collect()
+        let usual = robots.sitemaps().is_empty().then(|| Request::usual_sitemap(self.step.clone()));
+        named.map(|loc| Request::sitemap(loc, self.step.clone())).chain(usual).collect()
     }
 
     fn entries<S: Spider<Step = Step>>(
@@ -114,9 +116,6 @@ impl<Step: Clone> List<Step> {
         requests
     }
 }
-
-/// No standard names it.
-const USUAL_PLACE: &str = "/sitemap.xml";
 
 fn reason_of(error: &SitemapError) -> Reason {
     match error {

@@ -13,6 +13,7 @@ use crate::context::PageContext;
 use crate::data::{Chain, Marks, Reads, RequestData, RequestOptions};
 use crate::page::Answer;
 use crate::scope::Scope;
+use crate::spider::ParseError;
 use crate::step::StepError;
 
 /// An answer that redirects.
@@ -216,7 +217,8 @@ fn go_on<Step: Serialize + DeserializeOwned>(
         let data = RequestData { step, referrer, options, reads, marks, ..RequestData::default() };
         data.encode().map_err(StepError::Pack)
     });
-    let unkept = |error: StepError| DeadEnd { reason: Reason::ParseError, error: error.to_string() };
+    let unkept =
+        |error: StepError| DeadEnd { reason: Reason::ParseError, error: ParseError::from(error).to_string() };
     let target = Record {
         url: target.as_str().into(),
         fingerprint,
@@ -285,6 +287,13 @@ fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> 
         RequestOptions { session: context.session().map(str::to_owned), ..RequestOptions::default() };
     let plain = Url::parse(&chain.url).map(|url| fingerprint_of(scope, &url, Some(&options), context.reads));
     plain.is_ok_and(|plain| plain.0 == origin)
+}
+
+/// Whether the chain began with something else than a plain GET, such as a form, that no
+/// [`Request::again`](crate::Request::again) marks.
+#[must_use]
+pub fn began_with_a_form<Step>(context: &PageContext<Step>, scope: &Scope) -> bool {
+    !context.marks.again && !is_plain(scope, context, &chain_of(context))
 }
 
 /// Tells a URL that a chain comes back to with a cookie from the same URL before, and from that of every

@@ -28,6 +28,7 @@ pub struct Request<Step> {
     pub(crate) options: Option<Box<RequestOptions>>,
     pub(crate) reads: Reads,
     pub(crate) again: bool,
+    pub(crate) guessed: bool,
     /// It is one of the links that its page shows. Looked at where the page's host shows its content too often.
     pub(crate) is_link: bool,
 }
@@ -127,6 +128,7 @@ impl<Step> Request<Step> {
             options: None,
             reads: Reads::Page,
             again: false,
+            guessed: false,
             is_link: false,
         }
     }
@@ -164,6 +166,12 @@ impl<Step> Request<Step> {
         Self { reads: Reads::Sitemap { depth }, ..Self::get(url, step) }
     }
 
+    /// The place where most sites have their sitemap, though no standard names it. That none is there is no
+    /// failure.
+    pub(crate) fn usual_sitemap(step: Step) -> Self {
+        Self { guessed: true, ..Self::sitemap("/sitemap.xml", step) }
+    }
+
     /// All sitemaps that the robots.txt of this URL's origin names, each as by [`Request::sitemap`]; they
     /// may be on other hosts. Where it names none, or is not there, `/sitemap.xml` is tried. Where robots.txt
     /// is obeyed, it is not fetched twice.
@@ -178,7 +186,9 @@ impl<Step> Request<Step> {
     /// Sends a form, such as a login: see [`Page::form`](crate::Page::form).
     ///
     /// Cookies that its answer sets are the session's from then on. What is to be fetched logged in
-    /// should be asked for by the step that reads the answer, or it may be fetched before.
+    /// should be asked for by the step that reads the answer, or it may be fetched before. So begin at the
+    /// page with the form, and not at a page behind it: where the answer leads to a URL that the crawl has
+    /// asked for, it ends as an alias of that URL, and a warning says so. [`Request::again`] asks anew.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }

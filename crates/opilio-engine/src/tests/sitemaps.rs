@@ -2,6 +2,9 @@
 
 use std::io::Write;
 
+use http::HeaderValue;
+use http::header::LOCATION;
+
 use opilio_fetch::Limits;
 
 use super::robots::{site, text, times_of};
@@ -132,9 +135,14 @@ fn the_usual_place_is_tried_where_robots_txt_names_none() {
             assert_eq!(report.reasons, reasons, "{nth} {obeys}");
         }
     }
-    // Where there is none either, or a page with status 200, that is said, and all else goes on.
-    for (answer, reason) in [(missing as fn() -> _, Reason::Http4xx), (page, Reason::ParseError)] {
-        let (report, items, _) = crawl(
+    // Where there is none either, nothing was promised, so nothing failed: not even with a page for people.
+    let elsewhere =
+        || ScriptedAnswer::status(302).header(LOCATION, HeaderValue::from_static("http://b.example/missing"));
+    let broken = || ScriptedAnswer::status(500);
+    let answers: [(fn() -> ScriptedAnswer, _); 4] =
+        [(missing, None), (page, None), (elsewhere, None), (broken, Some(Reason::Http5xx))];
+    for (answer, reason) in answers {
+        let (report, items, arrivals) = crawl(
             seeds,
             |crawler| crawler,
             move |url, _| match url.strip_prefix("http://a.example").unwrap() {
@@ -143,8 +151,16 @@ fn the_usual_place_is_tried_where_robots_txt_names_none() {
                 _ => page(),
             },
         );
-        assert_eq!((items.len(), report.reasons), (1, BTreeMap::from([(reason, 1)])));
+        let reasons = reason.map(|reason| (reason, 1)).into_iter().collect();
+        assert_eq!((items.len(), report.reasons), (1, reasons));
+        assert!(!times_of(&arrivals, "/sitemap.xml").is_empty(), "{arrivals:?}");
     }
+    // What robots.txt names, or a spider, has to be there.
+    let named =
+        || vec![Request::get("http://a.example/", ()), Request::sitemap("http://a.example/sitemap.xml", ())];
+    let (report, ..) =
+        crawl(named, |crawler| crawler, move |url, _| if url.ends_with('/') { page() } else { missing() });
+    assert_eq!(report.reasons, BTreeMap::from([(Reason::Http4xx, 1)]));
 }
 
 /// Asks for the sitemaps of a host that was left a while ago.

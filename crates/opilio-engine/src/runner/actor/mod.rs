@@ -302,7 +302,13 @@ impl<S: Spider> SpiderRunner<S> {
         };
         let url = &context.record.url;
         let Some((reason, error)) = broken else {
-            tracing::info!(%url, links = links.admissions.len(), "read a sitemap");
+            let count = links.admissions.len();
+            match context.reads {
+                Reads::Sitemap { .. } if count == 0 => {
+                    tracing::warn!(%url, "a sitemap has no entry that the spider wants");
+                }
+                _ => tracing::info!(%url, links = count, "read a sitemap"),
+            }
             return self.hand_over(
                 context,
                 Gathered::default(),
@@ -310,7 +316,9 @@ impl<S: Spider> SpiderRunner<S> {
                 Beside { links, ..Beside::default() },
             );
         };
-        tracing::warn!(%url, links = links.admissions.len(), error, "a sitemap is broken: what was read of it counts");
+        if !context.marks.guessed || !links.admissions.is_empty() {
+            tracing::warn!(%url, links = links.admissions.len(), error, "a sitemap is broken: what was read of it counts");
+        }
         self.failure_with(context, reason, None, Some(error), links);
     }
 
@@ -344,6 +352,11 @@ impl<S: Spider> SpiderRunner<S> {
         error: Option<String>,
         links: Links,
     ) {
+        if context.marks.guessed && links.admissions.is_empty() && says_nothing_is_there(reason) {
+            let url = &context.record.url;
+            tracing::debug!(%url, %reason, error, "robots.txt names no sitemap, and the usual place has none");
+            return self.hand_over(context, Gathered::default(), Ending::Page, Beside::default());
+        }
         let status = answer.as_ref().map(|answer| answer.status);
         let referrer = context.referrer.as_deref();
         tracing::info!(url = %context.record.url, %reason, status, error, referrer, "url failed");
@@ -430,8 +443,9 @@ impl<S: Spider> SpiderRunner<S> {
             (links, rows) => {
                 let url = &context.record.url;
                 if let Err(error) = links {
-                    tracing::warn!(%url, %error, "a step that this page asks for cannot be kept");
-                    cause = Cause::new(None, Some(&error.to_string()));
+                    let error = with_causes(&error);
+                    tracing::warn!(%url, error, "a step that this page asks for cannot be kept");
+                    cause = Cause::new(None, Some(&error));
                 }
                 if let Err(error) = rows {
                     tracing::warn!(%url, error = with_causes(&error), "an item of this page cannot be encoded");
@@ -502,6 +516,13 @@ impl<S: Spider> SpiderRunner<S> {
 
     /// Ends a URL that led to one that the crawl has a page of.
     fn alias(&mut self, context: &PageContext<S::Step>, target: &Url) {
+        if redirect::began_with_a_form(context, &self.settings.scope) {
+            tracing::warn!(
+                url = %context.origin,
+                %target,
+                "the answer to a form leads to a URL that the crawl asked for before: the page that is there now is not read. Ask for it after the form, with `Request::again`"
+            );
+        }
         let rows = self.alias_rows(&context.origin, target.as_str());
         let (host, origin, attempts) = (context.host().clone(), context.origin.clone(), context.attempts);
         let bare = Parsed::bare(self.shard, host, context.lease, Ending::Alias, origin, attempts);
@@ -643,3 +664,8 @@ const BODY_HERE_MAX: usize = 256 * 1024;
 pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
 /// Pages that are parsed before the other actors of the shard get a turn; more wait with their senders.
 const MAILBOX: usize = 4;
+
+/// What a server answers where it has no sitemap: an error, a page for people, or a redirect to one.
+fn says_nothing_is_there(reason: Reason) -> bool {
+    matches!(reason, Reason::Http4xx | Reason::Robots | Reason::OutOfScope | Reason::ParseError)
+}
