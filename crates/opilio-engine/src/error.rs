@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
-use opilio_spider::{BadHeader, PatternError, SeedError, StepError};
-
-use crate::settings::BadHostPattern;
+use opilio_spider::{BadHeader, BadHostPattern, PatternError, SeedError, StepError};
 
 /// Why a crawl could not be run, or not to its end.
 ///

@@ -48,9 +48,8 @@ pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};
 pub use opilio_robots::sitemap::Entry as SitemapEntry;
 pub use opilio_spider::{
-    BadHeader, BadSession, BadUrl, CrawlReport, Elsewhere, FAILURES_NAMED, Failure, FailureRecord, Follow,
-    Found, Page, ParseError, PatternError, Request, Scope, SeedError, Session, Spider, StepError, Stopped,
-    Target, TrapRules, Unwritten, header, parse_page,
+    BadHeader, BadHostPattern, BadSession, BadUrl, CrawlReport, Elsewhere, FAILURES_NAMED, Failure,
+    FailureRecord, Follow, Found, HostSettings, Page, ParseError, PatternError, Request, Scope, SeedError,
+    Session, Spider, StepError, Stopped, Target, TrapRules, Unwritten, header, parse_page,
 };
-pub use settings::{BadHostPattern, HostSettings};
 pub use supervisor::Progress;

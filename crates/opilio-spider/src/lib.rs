@@ -26,6 +26,7 @@ pub mod admission;
 pub mod context;
 pub mod data;
 mod header;
+mod host_settings;
 pub mod known;
 pub mod listing;
 pub mod naming;
@@ -45,6 +46,7 @@ mod trap;
 
 pub use admission::SeedError;
 pub use header::{BadHeader, header};
+pub use host_settings::{BadHostPattern, HostSettings, HostTable};
 pub use page::{Answer, BodyShare, Failure, Page, PageFacts};
 pub use pattern::PatternError;
 pub use report::{CrawlReport, FAILURES_MAX, FAILURES_NAMED, FailureRecord, Stopped, Unwritten};

@@ -21,7 +21,9 @@ use opilio_fetch::{
 use opilio_frontier::Durability;
 use opilio_frontier::{Caps, Frontier, Order};
 use opilio_spider::naming::Naming;
-use opilio_spider::{BadHeader, CrawlReport, Scope, Session, Spider, header};
+use opilio_spider::{
+    BadHeader, BadHostPattern, CrawlReport, HostSettings, HostTable, Scope, Session, Spider, header,
+};
 use tokio::sync::{mpsc, oneshot};
 
 use crawl::COMMANDS;
@@ -31,7 +33,6 @@ use crate::error::CrawlError;
 use crate::launch::{self, MakeTransport};
 use crate::memory::{self, Gauge};
 use crate::run_history::TryAgain;
-use crate::settings::{BadHostPattern, HostSettings, HostTable};
 
 /// Builds a crawl of one spider.
 ///

@@ -1,0 +1,211 @@
+//! The settings of hosts, and which of them holds for a host.
+
+use http::HeaderMap;
+use opilio_core::{Host, HostPolicy, RetryPolicy};
+use url::Url;
+
+use crate::header::BadHeader;
+use crate::session::Login;
+
+/// The settings of one host, or of all that a pattern names.
+#[derive(Clone, Debug, Default)]
+pub struct HostSettings {
+    /// Rate, in-flight limit, patience.
+    pub policy: HostPolicy,
+    /// The retry policy of the host; `None` means the crawl's.
+    pub retry: Option<RetryPolicy>,
+    /// Header fields for every request to it.
+    pub headers: HeaderMap,
+}
+
+impl From<HostPolicy> for HostSettings {
+    fn from(policy: HostPolicy) -> Self {
+        Self { policy, ..Self::default() }
+    }
+}
+
+impl HostSettings {
+    /// Retries by another policy than the rest of the crawl.
+    ///
+    /// ```
+    /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
+    /// use opilio::{HostPolicy, RetryPolicy};
+    /// use opilio::HostSettings;
+    ///
+    /// let jobs = HostSettings::from(HostPolicy::new().slow_down([999]))
+    ///     .retry(RetryPolicy::default().retries(8).retry_statuses([404]));
+    /// # let _ = jobs;
+    /// ```
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    /// Logs in by name and password (RFC 7617), at both origins of the host: over http the password can
+    /// be read on the way.
+    ///
+    /// ```
+    /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
+    /// use opilio::{HostPolicy, per_minute};
+    /// use opilio::HostSettings;
+    ///
+    /// let staging = HostSettings::from(HostPolicy::new().rate(per_minute(300))).basic("me", "secret")?;
+    /// # let _ = staging;
+    /// # Ok::<(), opilio_spider::BadHeader>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When the name holds a colon.
+    pub fn basic(self, user: &str, password: &str) -> Result<Self, BadHeader> {
+        Ok(self.log_in(&Login::basic(user, password)?))
+    }
+
+    /// Logs in by a token (RFC 6750).
+    ///
+    /// # Errors
+    /// When it is empty, or holds white space or what a header field cannot.
+    pub fn bearer(self, token: &str) -> Result<Self, BadHeader> {
+        Ok(self.log_in(&Login::bearer(token)?))
+    }
+
+    fn log_in(mut self, login: &Login) -> Self {
+        self.headers.insert(http::header::AUTHORIZATION, login.value());
+        self
+    }
+}
+
+/// Settings by host: the most exact pattern wins.
+#[derive(Clone, Debug, Default)]
+pub struct HostTable {
+    /// Those of a host that no pattern names.
+    pub default: HostSettings,
+    /// Patterns and their settings, the most exact first.
+    patterns: Vec<(HostPattern, HostSettings)>,
+}
+
+/// `host[:port]` exactly, or `*.example.com` for all names below a domain (and the domain itself).
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum HostPattern {
+    Exact(String),
+    Below(String),
+}
+
+impl HostPattern {
+    /// Reads a pattern as URLs are read (case, IDNA, default ports): one that could never match is none.
+    fn read(text: &str) -> Result<Self, BadHostPattern> {
+        let refuse = || BadHostPattern { pattern: text.to_owned() };
+        let (below, name) = match text.trim().strip_prefix("*.") {
+            Some(domain) => (true, domain),
+            None => (false, text.trim()),
+        };
+        if name.is_empty() || name.contains(['/', '@', '?', '#', '*', ' ']) {
+            return Err(refuse());
+        }
+        let url = Url::parse(&format!("http://{name}/")).map_err(|_| refuse())?;
+        let host = Host::of(&url).map_err(|_| refuse())?;
+        Ok(if below { Self::Below(host.as_str().to_owned()) } else { Self::Exact(host.as_str().to_owned()) })
+    }
+
+    fn is_match(&self, host: &Host) -> bool {
+        match self {
+            Self::Exact(name) => host.as_str() == name,
+            Self::Below(domain) => [host.as_str(), host.name()].iter().any(|name| {
+                name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+            }),
+        }
+    }
+
+    /// Longer is more exact, and a name more than a pattern.
+    fn exactness(&self) -> (bool, usize) {
+        match self {
+            Self::Exact(name) => (true, name.len()),
+            Self::Below(domain) => (false, domain.len()),
+        }
+    }
+}
+
+impl HostTable {
+    /// Adds the settings of all hosts that a pattern names.
+    ///
+    /// # Errors
+    /// When the pattern can name no host.
+    pub fn set(&mut self, pattern: &str, settings: HostSettings) -> Result<(), BadHostPattern> {
+        self.patterns.push((HostPattern::read(pattern)?, settings));
+        self.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.exactness()));
+        Ok(())
+    }
+
+    /// Adds header fields to those of every host that it does not set itself.
+    pub fn send_to_all(&mut self, headers: &HeaderMap) {
+        let all = self.patterns.iter_mut().map(|(_, settings)| settings).chain([&mut self.default]);
+        for settings in all {
+            for name in headers
+                .keys()
+                .filter(|name| !settings.headers.contains_key(*name))
+                .cloned()
+                .collect::<Vec<_>>()
+            {
+                for value in headers.get_all(&name) {
+                    settings.headers.append(&name, value.clone());
+                }
+            }
+        }
+    }
+
+    /// The settings of a host.
+    #[must_use]
+    pub fn of(&self, host: &Host) -> &HostSettings {
+        self.patterns
+            .iter()
+            .find(|(pattern, _)| pattern.is_match(host))
+            .map_or(&self.default, |(_, settings)| settings)
+    }
+}
+
+/// A text that names no host: settings for it would never hold.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{pattern:?} names no host: write host, host:port or *.example.com")]
+pub struct BadHostPattern {
+    pattern: String,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use opilio_core::per_minute;
+
+    #[test]
+    fn the_most_exact_pattern_wins() {
+        let with =
+            |n| HostSettings { policy: HostPolicy::new().rate(per_minute(n)), ..HostSettings::default() };
+        let mut table = HostTable { default: with(60), ..HostTable::default() };
+        table.set("*.example.com", with(10)).unwrap();
+        table.set("*.shop.example.com", with(20)).unwrap();
+        table.set("www.shop.example.com", with(30)).unwrap();
+        table.set("127.0.0.2:8080", with(40)).unwrap();
+        let rate = |url: &str| {
+            let host = Host::of(&Url::parse(url).unwrap()).unwrap();
+            table.of(&host).policy.rate_max().unwrap().count()
+        };
+        assert_eq!(rate("http://example.org/"), 60);
+        assert_eq!(rate("http://notexample.com/"), 60);
+        assert_eq!(rate("http://example.com/"), 10);
+        assert_eq!(rate("http://a.example.com:81/"), 10);
+        assert_eq!(rate("http://a.shop.example.com/"), 20);
+        assert_eq!(rate("https://www.shop.example.com/"), 30);
+        assert_eq!(rate("http://127.0.0.2:8080/"), 40);
+    }
+
+    #[test]
+    fn a_pattern_is_read_as_urls_are_and_one_that_names_no_host_is_refused() {
+        let exact = |text: &str| HostPattern::read(text).unwrap();
+        assert_eq!(exact("BÜCHER.example."), HostPattern::Exact("xn--bcher-kva.example".into()));
+        assert_eq!(exact("a.example:443"), HostPattern::Exact("a.example".into()));
+        assert_eq!(exact("*.A.example"), HostPattern::Below("a.example".into()));
+        for text in ["", "*", "*.", "http://a.example", "a.example/x", "user@a.example", "a b"] {
+            assert!(HostPattern::read(text).is_err(), "{text:?}");
+        }
+    }
+}
