@@ -11,15 +11,13 @@ use opilio_export::Sink;
 use opilio_frontier::{Admission, Frontier};
 use opilio_spider::admission::SHAPES_MAX;
 use opilio_spider::step::Sample;
-use opilio_spider::{Follow, Hosts};
+use opilio_spider::{Follow, Hosts, memo};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::clock::Clock;
 use crate::error::CrawlError;
-use crate::host::RulesTable;
-use crate::host::memo;
 use crate::message::ShardCounts;
 
 /// The notes that earlier runs left in the store.
@@ -326,8 +324,7 @@ fn unpark<'a>(
         let Some((memo, rules)) = read.and_then(|(memo, rules)| Some((memo.unparked(now)?, rules))) else {
             continue;
         };
-        let rules = RulesTable::restored(host, user_agent, rules);
-        memos.push((host.clone(), memo::write(memo, &rules, user_agent)));
+        memos.push((host.clone(), memo::write(memo, rules.each_ref().map(Option::as_ref), user_agent)));
         tracing::info!(%host, "was put aside, and is asked again");
     }
     frontier.keep_hosts(memos)?;

@@ -20,6 +20,7 @@
 //! | [`redirect`] | an answer that redirects | the next record of its chain, or why it ends |
 //! | [`listing`] | a sitemap | records |
 //! | [`naming`], [`same`] | a page | the names that it shares with other pages |
+//! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
 //! | [`known`] | admissions | a warning where one URL is requested with two steps |
 
 pub mod admission;
@@ -29,6 +30,7 @@ mod header;
 mod host_settings;
 pub mod known;
 pub mod listing;
+pub mod memo;
 pub mod naming;
 mod page;
 mod pattern;

@@ -15,12 +15,11 @@ use opilio_core::{
 };
 use opilio_fetch::{Connection, FetchRequest, Purpose};
 use opilio_robots::ROBOTS_BYTES_MAX;
-use opilio_spider::Answer;
 use opilio_spider::data::Reads;
+use opilio_spider::{Answer, memo};
 use url::Url;
 
 use super::errands::Errands;
-use super::memo;
 use super::rules::{RulesNews, RulesTable, Unjudged, take_in};
 use crate::context::ShardContext;
 use crate::fetcher::IDLE_MAX;
@@ -133,7 +132,7 @@ impl HostActor {
         }
         if std::mem::take(&mut self.closed) {
             let memo = state.borrow().memo();
-            let memory = memo::write(memo, &self.rules.borrow(), &self.cx.settings.user_agent);
+            let memory = memo::write(memo, self.rules.borrow().all(), &self.cx.settings.user_agent);
             self.cx.port.remember(Remember { host: self.host.clone(), memory });
         }
         self.count(state.borrow().load(now));

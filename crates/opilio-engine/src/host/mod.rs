@@ -2,7 +2,6 @@
 
 mod actor;
 mod errands;
-pub(crate) mod memo;
 mod rules;
 
 pub(crate) use actor::{HostActor, HostParts, RULES_FACTS};

@@ -122,6 +122,11 @@ impl RulesTable {
         self.origins[index(scheme)].rules.as_ref()
     }
 
+    /// The rules of both origins, http first.
+    pub(crate) fn all(&self) -> [Option<&Robots>; 2] {
+        self.origins.each_ref().map(|origin| origin.rules.as_ref())
+    }
+
     /// The sitemaps that an origin's robots.txt names, as written; none unless it was read while the host
     /// was live.
     pub(crate) fn sitemaps(&self, scheme: Scheme) -> Option<&[String]> {

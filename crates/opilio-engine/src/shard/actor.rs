@@ -10,12 +10,13 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipien
 use opilio_core::host::{HostMemo, HostState, Input};
 use opilio_core::{Ending, Hints, Host, Lease, LeaseId, Scheme};
 use opilio_fetch::Fetcher;
+use opilio_spider::memo;
 
 use super::cached::{self, Missing};
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
 use crate::host::{
-    Admitted, Errands, HostActor, HostParts, RULES_FACTS, RulesNews, RulesTable, Unjudged, memo, take_in,
+    Admitted, Errands, HostActor, HostParts, RULES_FACTS, RulesNews, RulesTable, Unjudged, take_in,
 };
 use crate::message::{
     AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Gone, HOSTS_LISTED,
@@ -190,7 +191,7 @@ impl Shard {
     /// Hands a host to the store. It is kept here, too, until the store has it.
     fn passivate(&mut self, host: Host, live: &Live) {
         let memo = live.state.borrow().memo();
-        let memory = memo::write(memo, &live.rules.borrow(), &self.cx.settings.user_agent);
+        let memory = memo::write(memo, live.rules.borrow().all(), &self.cx.settings.user_agent);
         self.stamp = Stamp(self.stamp.0 + 1);
         let stamp = self.stamp;
         self.leaving.insert(host.clone(), Leaving { memo, rules: live.rules.clone(), stamp });

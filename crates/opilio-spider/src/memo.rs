@@ -1,4 +1,4 @@
-//! What is kept of a host that has nothing to do, as bytes for the store: its memo and its rules.
+//! The form in which the store keeps a passivated host: its memo and its robots.txt rules, as bytes.
 
 use bytes::Bytes;
 use opilio_core::Scheme;
@@ -7,43 +7,46 @@ use opilio_robots::Robots;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::host::RulesTable;
-
 /// The memo of a host. The rules belong to one crawler, named by the hash of its user agent.
 #[derive(Serialize, Deserialize)]
-struct Memory<Rules> {
+struct KeptHost<Rules> {
     memo: HostMemo,
     user_agent: u64,
     rules: [Option<Rules>; 2],
 }
 
-/// Writes down a host. Rules that are too long to be kept are asked for anew.
-pub(crate) fn write(memo: HostMemo, rules: &RulesTable, user_agent: &str) -> Bytes {
-    let memory = Memory {
-        memo: without_missing(memo, |scheme| rules.of(scheme).is_some()),
+/// Writes a host down, with the rules of its two origins, http first. Rules that are too long to be kept are asked
+/// for anew.
+#[must_use]
+pub fn write(memo: HostMemo, rules: [Option<&Robots>; 2], user_agent: &str) -> Bytes {
+    let kept = KeptHost {
+        memo: SCHEMES.into_iter().zip(rules).fold(memo, |memo, (scheme, rules)| match rules {
+            Some(_) => memo,
+            None => memo.forgetting_rules(scheme),
+        }),
         user_agent: xxh3_64(user_agent.as_bytes()),
-        rules: SCHEMES.map(|scheme| rules.of(scheme)),
+        rules,
     };
-    let bytes = postcard::to_stdvec(&memory).ok().filter(|bytes| bytes.len() <= BYTES_MAX);
+    let bytes = postcard::to_stdvec(&kept).ok().filter(|bytes| bytes.len() <= BYTES_MAX);
     let bytes = bytes.or_else(|| {
-        let memo = without_missing(memo, |_| false);
-        postcard::to_stdvec(&Memory::<&Robots> { memo, rules: [None, None], ..memory }).ok()
+        let memo = without_rules(memo);
+        postcard::to_stdvec(&KeptHost::<&Robots> { memo, rules: [None, None], ..kept }).ok()
     });
     bytes.unwrap_or_default().into()
 }
 
-/// Reads what [`write`] wrote; none when it cannot be read.
-pub(crate) fn read(bytes: &[u8], user_agent: &str) -> Option<(HostMemo, [Option<Robots>; 2])> {
-    let memory: Memory<Robots> = postcard::from_bytes(bytes).ok()?;
-    if memory.user_agent == xxh3_64(user_agent.as_bytes()) {
-        return Some((memory.memo, memory.rules));
+/// Reads what [`write`] wrote; `None` if it cannot be read. Rules that were read for another user agent are left out.
+#[must_use]
+pub fn read(bytes: &[u8], user_agent: &str) -> Option<(HostMemo, [Option<Robots>; 2])> {
+    let kept: KeptHost<Robots> = postcard::from_bytes(bytes).ok()?;
+    if kept.user_agent == xxh3_64(user_agent.as_bytes()) {
+        return Some((kept.memo, kept.rules));
     }
-    // The rules were another crawler's.
-    Some((without_missing(memory.memo, |_| false), [None, None]))
+    Some((without_rules(kept.memo), [None, None]))
 }
 
-fn without_missing(memo: HostMemo, is_there: impl Fn(Scheme) -> bool) -> HostMemo {
-    SCHEMES.into_iter().filter(|scheme| !is_there(*scheme)).fold(memo, HostMemo::forgetting_rules)
+fn without_rules(memo: HostMemo) -> HostMemo {
+    SCHEMES.into_iter().fold(memo, HostMemo::forgetting_rules)
 }
 
 /// In the order of the array.
@@ -68,13 +71,13 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(5);
 
     /// A host whose rules for http are these.
-    fn host(robots: &[u8]) -> (HostMemo, RulesTable) {
+    fn host(robots: &[u8]) -> (HostMemo, Robots) {
         let url = Url::parse("http://a.example/").unwrap();
-        let name = Host::of(&url).unwrap();
+        let host = Host::of(&url).unwrap();
         let record = Record {
             url: url.as_str().into(),
             fingerprint: Fingerprint::of(&url),
-            host: name.clone(),
+            host,
             scheme: Scheme::Http,
             depth: 0,
             priority: Priority::default(),
@@ -98,14 +101,13 @@ mod tests {
                 _ => {}
             }
         }
-        let rules = [Some(Robots::parse(robots, "Opilio")), None];
-        (state.memo(), RulesTable::restored(&name, "Opilio", rules))
+        (state.memo(), Robots::parse(robots, "Opilio"))
     }
 
     #[test]
     fn rules_come_back_with_their_host() {
-        let (memo, table) = host(b"user-agent: *\ndisallow: /private\nsitemap: http://a.example/map\n");
-        let bytes = write(memo, &table, "Opilio");
+        let (memo, rules) = host(b"user-agent: *\ndisallow: /private\nsitemap: http://a.example/map\n");
+        let bytes = write(memo, [Some(&rules), None], "Opilio");
         assert!(bytes.len() < 128, "{}", bytes.len());
         let (read_memo, [http, https]) = read(&bytes, "Opilio").unwrap();
         assert_eq!(read_memo, memo);
@@ -116,15 +118,15 @@ mod tests {
     #[test]
     fn rules_that_are_not_kept_are_not_taken_for_known() {
         let long: String = (0..9_000).map(|n| format!("disallow: /{n}-{n}\n")).collect();
-        let (memo, table) = host(format!("user-agent: *\n{long}").as_bytes());
-        let bytes = write(memo, &table, "Opilio");
+        let (memo, rules) = host(format!("user-agent: *\n{long}").as_bytes());
+        let bytes = write(memo, [Some(&rules), None], "Opilio");
         assert!(bytes.len() < 128, "{}", bytes.len());
         let unknown = memo.forgetting_rules(Scheme::Http);
         assert_ne!(memo, unknown);
         assert_eq!(read(&bytes, "Opilio"), Some((unknown, [None, None])));
 
-        let (memo, table) = host(b"");
-        let others = read(&write(memo, &table, "Opilio"), "Another");
+        let (memo, rules) = host(b"");
+        let others = read(&write(memo, [Some(&rules), None], "Opilio"), "Another");
         assert_eq!(others, Some((memo.forgetting_rules(Scheme::Http), [None, None])), "another crawler's");
         assert_eq!(read(b"?", "Opilio"), None);
     }
