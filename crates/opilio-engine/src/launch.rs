@@ -17,14 +17,13 @@ use opilio_fetch::{
     BodyBudget, Cache, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings,
 };
 use opilio_frontier::{Admission, Frontier, FrontierError};
-use opilio_spider::{CrawlReport, FAILURES_MAX, FailureRecord, Spider, Stopped};
+use opilio_spider::{CrawlError, CrawlReport, FAILURES_MAX, FailureRecord, Spider, Stopped};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
-use crate::error::CrawlError;
 use crate::exporter::{self, Exporter, SinkAtWork};
 use crate::fetcher::{ConnectionPlaces, Pool, PoolSetup};
 use crate::memory::MemoryLimit;

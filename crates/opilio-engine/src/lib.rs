@@ -13,7 +13,6 @@ mod clock;
 mod context;
 mod crawler;
 mod death;
-mod error;
 mod exporter;
 mod fetcher;
 mod host;
@@ -37,7 +36,6 @@ mod supervisor;
 mod tests;
 
 pub use crawler::{Crawl, Crawler, Handle};
-pub use error::CrawlError;
 pub use job::{EachPage, Job, crawl};
 /// The least that a crawl can be limited to: see [`Crawler::memory_limit`].
 pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
@@ -48,8 +46,8 @@ pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};
 pub use opilio_robots::sitemap::Entry as SitemapEntry;
 pub use opilio_spider::{
-    BadHeader, BadHostPattern, BadSession, BadUrl, CrawlReport, Elsewhere, FAILURES_NAMED, Failure,
-    FailureRecord, Follow, Found, HostSettings, Page, ParseError, PatternError, Request, Scope, SeedError,
-    Session, Spider, StepError, Stopped, Target, TrapRules, Unwritten, header, parse_page,
+    BadHeader, BadHostPattern, BadSession, BadUrl, CrawlError, CrawlReport, Elsewhere, FAILURES_NAMED,
+    Failure, FailureRecord, Follow, Found, HostSettings, Page, ParseError, PatternError, Request, Scope,
+    SeedError, Session, Spider, StepError, Stopped, Target, TrapRules, Unwritten, header, parse_page,
 };
 pub use supervisor::Progress;

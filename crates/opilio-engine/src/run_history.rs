@@ -11,13 +11,12 @@ use opilio_export::Sink;
 use opilio_frontier::{Admission, Frontier};
 use opilio_spider::admission::SHAPES_MAX;
 use opilio_spider::step::Sample;
-use opilio_spider::{Follow, Hosts, memo};
+use opilio_spider::{CrawlError, Follow, Hosts, memo};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::clock::Clock;
-use crate::error::CrawlError;
 use crate::message::ShardCounts;
 
 /// The notes that earlier runs left in the store.

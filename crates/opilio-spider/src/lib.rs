@@ -26,6 +26,7 @@
 pub mod admission;
 pub mod context;
 pub mod data;
+mod error;
 mod header;
 mod host_settings;
 pub mod known;
@@ -47,6 +48,7 @@ pub mod step;
 mod trap;
 
 pub use admission::SeedError;
+pub use error::CrawlError;
 pub use header::{BadHeader, header};
 pub use host_settings::{BadHostPattern, HostSettings, HostTable};
 pub use page::{Answer, BodyShare, Failure, Page, PageFacts};

@@ -14,7 +14,7 @@ use crate::tidy::tracked;
 /// runners therefore import no parent: neither the shard that starts them, nor scheduler, supervisor or launch.
 const FLOORS: &[&[&str]] = &[
     &["backlog", "clock", "memory", "outbox", "prepared", "settings", "signals"],
-    &["error", "exporter", "message"],
+    &["exporter", "message"],
     &["death", "port"],
     &["context"],
     &["fetcher", "runner"],

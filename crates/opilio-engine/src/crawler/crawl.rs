@@ -6,10 +6,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use opilio_core::Host;
-use opilio_spider::{CrawlReport, Stopped};
+use opilio_spider::{CrawlError, CrawlReport, Stopped};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::error::CrawlError;
 use crate::message::{OrderAnswer, Snapshot};
 use crate::supervisor::{Command, Progress};
 

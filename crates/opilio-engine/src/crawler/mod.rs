@@ -22,14 +22,14 @@ use opilio_frontier::Durability;
 use opilio_frontier::{Caps, Frontier, Order};
 use opilio_spider::naming::Naming;
 use opilio_spider::{
-    BadHeader, BadHostPattern, CrawlReport, HostSettings, HostTable, Scope, Session, Spider, header,
+    BadHeader, BadHostPattern, CrawlError, CrawlReport, HostSettings, HostTable, Scope, Session, Spider,
+    header,
 };
 use tokio::sync::{mpsc, oneshot};
 
 use crawl::COMMANDS;
 pub use crawl::{Crawl, Handle};
 
-use crate::error::CrawlError;
 use crate::launch::{self, MakeTransport};
 use crate::memory::{self, Gauge};
 use crate::run_history::TryAgain;

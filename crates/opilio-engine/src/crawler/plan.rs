@@ -10,11 +10,10 @@ use opilio_fetch::{Cookies, WebSettings};
 use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Identity};
 use opilio_frontier::{Frontier, MemoryFrontier, MemoryOptions};
 use opilio_spider::admission::seed_admissions;
-use opilio_spider::{Logins, Spider, is_credential};
+use opilio_spider::{CrawlError, Logins, Spider, is_credential};
 use tokio::sync::watch;
 
 use super::{Crawler, Store};
-use crate::error::CrawlError;
 use crate::launch::{Plan, TransportChoice};
 use crate::memory::{self, MemoryLimit};
 use crate::run_history;

@@ -7,7 +7,12 @@ use std::sync::Arc;
 
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
-use opilio_spider::{BadHeader, BadHostPattern, PatternError, SeedError, StepError};
+
+use crate::admission::SeedError;
+use crate::header::BadHeader;
+use crate::host_settings::BadHostPattern;
+use crate::pattern::PatternError;
+use crate::step::StepError;
 
 /// Why a crawl could not be run, or not to its end.
 ///
