@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use opilio_core::Timestamp;
+use opilio_spider::run_history::ClockReading;
 use tokio::time::Instant;
 
 /// The year that it is. Good enough to tell a calendar's far future: leap days are averaged.
@@ -25,15 +26,10 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A crawl begins now: this is its epoch.
-    pub(crate) fn begin() -> Self {
-        Self::opening(Timestamp::EPOCH, unix_micros())
-    }
-
-    /// A crawl goes on now, of which an earlier run noted this instant last.
-    pub(crate) fn resume(epoch_unix_micros: u64, noted: Timestamp) -> Self {
+    /// A run begins now: the first one of its crawl, whose epoch this is, or one after another that noted a time.
+    pub(crate) fn begin(noted: Option<ClockReading>) -> Self {
         let wall = unix_micros();
-        let opened = reopened(epoch_unix_micros, noted, wall);
+        let opened = noted.map_or(Timestamp::EPOCH, |noted| reopened(noted, wall));
         Self::opening(opened, wall)
     }
 
@@ -65,9 +61,10 @@ impl Clock {
     #[allow(clippy::unused_self, reason = "it does something in tests")]
     pub(crate) fn fault(&self, _: &str) {}
 
-    /// The crawl's epoch on the wall, in microseconds since 1970, for a crawl that began with this.
-    pub(crate) fn epoch_unix_micros(&self) -> u64 {
-        self.opened_unix_micros.saturating_sub(self.opened.as_micros())
+    /// The time at which this run began; its epoch is right for a crawl that began with this run.
+    pub(crate) fn begins(&self) -> ClockReading {
+        let epoch_unix_micros = self.opened_unix_micros.saturating_sub(self.opened.as_micros());
+        ClockReading { epoch_unix_micros, now: self.opened }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -99,8 +96,8 @@ impl Clock {
 
 /// The crawl's time when a wall clock shows this: never before what an earlier run noted, so that a
 /// clock that was set back makes nothing due twice and no wait longer than it was.
-fn reopened(epoch_unix_micros: u64, noted: Timestamp, wall_unix_micros: u64) -> Timestamp {
-    Timestamp::from_micros(wall_unix_micros.saturating_sub(epoch_unix_micros)).max(noted)
+fn reopened(noted: ClockReading, wall_unix_micros: u64) -> Timestamp {
+    Timestamp::from_micros(wall_unix_micros.saturating_sub(noted.epoch_unix_micros)).max(noted.now)
 }
 
 fn unix_micros() -> u64 {
@@ -114,11 +111,11 @@ mod tests {
 
     #[test]
     fn a_resumed_crawl_goes_on_by_the_wall_and_never_back() {
-        let noted = Timestamp::from_secs(100);
-        let epoch = 1_000_000_000;
-        let at = |secs: u64| reopened(epoch, noted, epoch + secs * 1_000_000);
+        let (noted, epoch) = (Timestamp::from_secs(100), 1_000_000_000);
+        let reading = ClockReading { epoch_unix_micros: epoch, now: noted };
+        let at = |secs: u64| reopened(reading, epoch + secs * 1_000_000);
         assert_eq!(at(3_600), Timestamp::from_secs(3_600), "an hour after its epoch");
         assert_eq!(at(99), noted, "the clock was set back");
-        assert_eq!(reopened(epoch, noted, 0), noted, "before the epoch itself");
+        assert_eq!(reopened(reading, 0), noted, "before the epoch itself");
     }
 }

@@ -17,6 +17,7 @@ use opilio_fetch::{
     BodyBudget, Cache, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings,
 };
 use opilio_frontier::{Admission, Frontier, FrontierError};
+use opilio_spider::run_history::{RunHistory, Totals};
 use opilio_spider::{CrawlError, CrawlReport, FAILURES_MAX, FailureRecord, Spider, Stopped};
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
@@ -31,7 +32,6 @@ use crate::message::{PoolLink, Remember, ToScheduler};
 use crate::message::{Question, ToExporter, Written};
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
-use crate::run_history::{RunHistory, Totals};
 use crate::runner::{ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{
     KeptCookies, QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerSetup,
@@ -73,6 +73,7 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) bodies: BodyBudget,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) signals: Option<Signals>,
+    pub(crate) clock: Clock,
     pub(crate) history: RunHistory,
     pub(crate) syncing: Syncing,
     /// In a crawl on one thread, the exporter has one of its own all the same: for tests whose sinks block.
@@ -340,7 +341,7 @@ fn scheduler(
 }
 
 fn hall<S: Spider>(plan: &mut Plan<S>) -> Hall {
-    let clock = plan.history.clock;
+    let clock = plan.clock;
     let (messages, inbox) = mpsc::channel(STORE_CHANNEL);
     let (closed, closed_hosts) = mpsc::channel(STORE_CHANNEL);
     let hurry = Arc::new(Notify::new());

@@ -23,7 +23,6 @@ mod message;
 mod outbox;
 mod port;
 mod prepared;
-mod run_history;
 mod runner;
 mod scheduler;
 #[cfg(test)]

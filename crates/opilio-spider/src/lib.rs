@@ -21,6 +21,7 @@
 //! | [`listing`] | a sitemap | records |
 //! | [`naming`], [`same`] | a page | the names that it shares with other pages |
 //! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
+//! | [`run_history`] | the notes of earlier runs | what this run begins with, and notes in its turn |
 //! | [`known`] | admissions | a warning where one URL is requested with two steps |
 
 pub mod admission;
@@ -40,6 +41,7 @@ pub mod reading;
 pub mod redirect;
 mod report;
 mod request;
+pub mod run_history;
 pub mod same;
 mod scope;
 mod session;

@@ -19,7 +19,6 @@ const FLOORS: &[&[&str]] = &[
     &["context"],
     &["fetcher", "runner"],
     &["host"],
-    &["run_history"],
     &["scheduler", "shard"],
     &["supervisor"],
     &["launch"],
@@ -159,11 +158,11 @@ mod tests {
     #[test]
     fn an_import_is_found_however_it_is_written() {
         let code = "use crate::shard::Shard;\nuse crate::{\n    host,\n    launch::{Plan, run},\n};\n// crate::comment\n\
-                    let a = crate::run_history::open();\nuse super::super::scheduler::Port;\nuse super::near::Own;\n";
+                    let a = crate::signals::catch();\nuse super::super::scheduler::Port;\nuse super::near::Own;\n";
         let found: Vec<_> = imports(code, 2).into_iter().collect();
         assert_eq!(
             found,
-            ["Plan", "host", "launch", "run", "run_history", "scheduler", "shard"].map(str::to_owned)
+            ["Plan", "host", "launch", "run", "scheduler", "shard", "signals"].map(str::to_owned)
         );
         assert_eq!((depth_of("host/actor.rs"), depth_of("host/mod.rs"), depth_of("launch.rs")), (2, 1, 1));
     }

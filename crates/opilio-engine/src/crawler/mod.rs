@@ -21,6 +21,7 @@ use opilio_fetch::{
 use opilio_frontier::Durability;
 use opilio_frontier::{Caps, Frontier, Order};
 use opilio_spider::naming::Naming;
+use opilio_spider::run_history::TryAgain;
 use opilio_spider::{
     BadHeader, BadHostPattern, CrawlError, CrawlReport, HostSettings, HostTable, Scope, Session, Spider,
     header,
@@ -32,7 +33,6 @@ pub use crawl::{Crawl, Handle};
 
 use crate::launch::{self, MakeTransport};
 use crate::memory::{self, Gauge};
-use crate::run_history::TryAgain;
 
 /// Builds a crawl of one spider.
 ///

@@ -10,13 +10,14 @@ use opilio_fetch::{Cookies, WebSettings};
 use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Identity};
 use opilio_frontier::{Frontier, MemoryFrontier, MemoryOptions};
 use opilio_spider::admission::seed_admissions;
+use opilio_spider::run_history::{self, EarlierRuns};
 use opilio_spider::{CrawlError, Logins, Spider, is_credential};
 use tokio::sync::watch;
 
 use super::{Crawler, Store};
+use crate::clock::Clock;
 use crate::launch::{Plan, TransportChoice};
 use crate::memory::{self, MemoryLimit};
-use crate::run_history;
 use crate::scheduler::{QueuedScope, Syncing, recall};
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -110,23 +111,26 @@ impl<S: Spider> Crawler<S> {
         };
         let mut shapes = run_history::shapes::<S::Step>(&*frontier)?;
         run_history::keep_samples(&mut *frontier, &mut shapes, seeds.samples);
-        let mut history = run_history::open(&mut *frontier, &mut sinks, &self.spider.item_layout())?;
+        let layout = self.spider.item_layout();
+        let earlier = EarlierRuns::read(&*frontier, &sinks, &layout)?;
+        let clock = Clock::begin(earlier.noted());
+        let mut history = earlier.begin_run(&mut *frontier, &mut sinks, &layout, clock.begins())?;
         if is_kept {
             run_history::keep_hosts_of_seeds(&mut *frontier, &seeds.admissions);
         }
         run_history::grown(&*frontier)?.into_iter().for_each(|host| self.scope.add(host));
         let hosts = run_history::judge_hosts(&mut *frontier, self.scope.follows_links(), history.resumed)?;
         #[cfg(test)]
-        if let Some((name, after)) = self.fault {
-            history.clock = history.clock.with_fault(name, after);
-        }
-        let clock = history.clock;
+        let clock = match self.fault {
+            Some((name, after)) => clock.with_fault(name, after),
+            None => clock,
+        };
         let cookies = self.cookies.then(|| Arc::new(Cookies::new(move || clock.unix_millis() / 1_000)));
         if let (Some(cookies), Some(file)) = (&cookies, &cookie_file) {
             recall(cookies, file, history.resumed);
         }
         if history.resumed {
-            let now = history.clock.now();
+            let now = clock.now();
             run_history::try_again(&mut *frontier, self.try_again, now, &self.user_agent)?;
             if let Some(age) = self.refresh {
                 run_history::refresh(&mut *frontier, now - age)?;
@@ -182,6 +186,7 @@ impl<S: Spider> Crawler<S> {
             bodies: memory::bodies(self.memory_limit),
             progress: publish,
             signals,
+            clock,
             history,
             syncing,
             #[cfg(test)]

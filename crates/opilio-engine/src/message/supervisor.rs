@@ -3,6 +3,7 @@
 use actix::Message;
 use opilio_export::ExportError;
 use opilio_spider::Stopped;
+use opilio_spider::run_history::Totals;
 
 /// The messages of the scheduler to the supervisor.
 #[derive(Message, Debug)]
@@ -68,6 +69,12 @@ impl ShardCounts {
             in_flight: self.in_flight + other.in_flight,
             under_way: self.under_way + other.under_way,
         }
+    }
+
+    /// Those counters that are added up from run to run.
+    pub(crate) fn totals(self) -> Totals {
+        let Self { requests, retries, refusals, bytes, cached, .. } = self;
+        Totals { requests, retries, refusals, bytes, cached, ..Totals::default() }
     }
 }
 

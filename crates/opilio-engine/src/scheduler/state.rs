@@ -18,6 +18,7 @@ use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits, Ledger, L
 use opilio_core::{Host, SinkPosition, Timestamp};
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
 use opilio_spider::known::KnownSteps;
+use opilio_spider::run_history::{self, RunState, Totals};
 use opilio_spider::{FAILURES_MAX, Hosts, Stopped, Unwritten};
 use tokio::sync::watch;
 
@@ -27,7 +28,6 @@ use crate::message::{
     Assign, ErrandResult, FromScheduler, Parsed, PartSnapshot, Passivated, Remember, Settled, ToScheduler,
 };
 use crate::message::{Rows, Written};
-use crate::run_history::{self, RunState, Totals};
 use crate::scheduler::KeptCookies;
 use crate::scheduler::names::Names;
 use crate::settings::Settings;

@@ -8,6 +8,7 @@ use opilio_core::intake::{Advice, IntakeLevel};
 use opilio_core::{Host, Timestamp};
 use opilio_export::ExportError;
 use opilio_spider::Stopped;
+use opilio_spider::run_history::Totals;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
@@ -19,7 +20,6 @@ use crate::message::{
 };
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
-use crate::run_history::Totals;
 use crate::runner::{OVERDUE, ParseWatch};
 use crate::signals::Signals;
 use crate::supervisor::Progress;
@@ -230,7 +230,8 @@ impl Supervisor {
 
     fn publish(&self) {
         let counts = self.counts();
-        let totals = self.setup.before.and(counts, 0, 0, self.setup.clock.elapsed());
+        let totals =
+            self.setup.before.plus(Totals { elapsed: self.setup.clock.elapsed(), ..counts.totals() });
         let Books { admitted, pages, sitemaps, aliases, failures, left, items } = self.books;
         self.setup.progress.send_replace(Progress {
             admitted,

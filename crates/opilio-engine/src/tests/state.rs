@@ -7,17 +7,16 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use opilio_core::{HostPolicy, Reason, per_minute, per_second};
+use opilio_core::{HostPolicy, Reason, Timestamp, per_minute, per_second};
 use opilio_export::{Csv, Encoder, Export, ExportError, JsonLines, Sink};
 use opilio_fetch::{AddressPolicy, ScriptedAnswer, ScriptedTransport, Transport, TransportRequest};
 use opilio_frontier::{DiskFrontier, DiskOptions, Frontier};
+use opilio_spider::run_history;
 use tempfile::TempDir;
 use tokio::task::LocalSet;
 
 use super::{ARRIVALS, List, crawler, page, refused, run, urls, web};
-use crate::{
-    CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped, run_history,
-};
+use crate::{CrawlError, CrawlReport, Crawler, Found, Page, ParseError, Request, Spider, Stopped};
 
 /// A crawl that is kept in a folder, from run to run.
 struct Kept {
@@ -47,7 +46,10 @@ impl Kept {
     fn pass(&self, time: Duration) {
         let (dir, options) = (self.dir.path().join("state"), DiskOptions::default());
         let mut store = DiskFrontier::open_any(&dir, options).unwrap();
-        run_history::set_forward(&mut store, time);
+        if let Some(last) = run_history::last_run(&store).unwrap() {
+            let now = Timestamp::from_micros(last.now_micros) + time;
+            run_history::note_run(&mut store, now, last.totals, last.state);
+        }
         store.checkpoint().unwrap();
     }
 }

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use opilio_core::scheduling::StoreCounts;
 use opilio_frontier::FrontierStats;
+use opilio_spider::run_history::Totals;
 
 use crate::message::{Books, ShardCounts};
-use crate::run_history::Totals;
 
 /// Counts of earlier runs, of each shard of this one, and of items.
 pub(super) struct Tally {
@@ -84,8 +84,8 @@ impl Tally {
 
     pub(super) fn totals(&self, other_step: u64, elapsed: Duration) -> Totals {
         let counts = self.shards.iter().fold(ShardCounts::default(), |all, counts| all.plus(*counts));
-        let totals = self.before.and(counts, self.items, other_step, elapsed);
-        Totals { sitemaps: self.sitemaps(), ..totals }
+        let (items, sitemaps) = (self.items, self.sitemaps);
+        self.before.plus(Totals { items, sitemaps, other_step, elapsed, ..counts.totals() })
     }
 
     /// When an earlier run had finished the crawl, if this one did nothing more.

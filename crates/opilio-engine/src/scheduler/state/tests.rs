@@ -24,7 +24,7 @@ impl Rig {
         let scheduler = Scheduler::new(SchedulerSetup {
             frontier: Box::new(MemoryFrontier::new()),
             shards: 1,
-            clock: Clock::begin(),
+            clock: Clock::begin(None),
             pages_max: None,
             hosts_max,
             queued: None,

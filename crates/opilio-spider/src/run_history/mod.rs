@@ -9,65 +9,72 @@ use bytes::Bytes;
 use opilio_core::{Host, Reason, Timestamp};
 use opilio_export::Sink;
 use opilio_frontier::{Admission, Frontier};
-use opilio_spider::admission::SHAPES_MAX;
-use opilio_spider::step::Sample;
-use opilio_spider::{CrawlError, Follow, Hosts, memo};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::clock::Clock;
-use crate::message::ShardCounts;
+use crate::admission::SHAPES_MAX;
+use crate::error::CrawlError;
+use crate::memo;
+use crate::scope::{Follow, Hosts};
+use crate::step::Sample;
 
 /// The notes that earlier runs left in the store.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct RunHistory {
-    /// Goes on from theirs.
-    pub(crate) clock: Clock,
-    pub(crate) totals: Totals,
+pub struct RunHistory {
+    /// The totals of earlier runs.
+    pub totals: Totals,
     /// A run was killed, or gave up what was under way. Until this instant, at which the run after it began, a host
     /// may have received requests that its memo does not record.
-    pub(crate) maybe_fetched_until: Option<Timestamp>,
+    pub maybe_fetched_until: Option<Timestamp>,
     /// There were earlier runs.
-    pub(crate) resumed: bool,
+    pub resumed: bool,
     /// And they left nothing to do: how many URLs they had met.
-    pub(crate) was_over: Option<u64>,
+    pub was_over: Option<u64>,
 }
 
 /// The totals of all runs of a crawl, beside the store's books.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Totals {
-    pub(crate) requests: u64,
-    pub(crate) retries: u64,
-    pub(crate) refusals: u64,
-    pub(crate) bytes: u64,
-    pub(crate) cached: u64,
-    pub(crate) items: u64,
-    pub(crate) elapsed: Duration,
+pub struct Totals {
+    /// Requests sent.
+    pub requests: u64,
+    /// Attempts beyond the first of a URL.
+    pub retries: u64,
+    /// Answers of 429 or 503.
+    pub refusals: u64,
+    /// Body bytes received.
+    pub bytes: u64,
+    /// Pages and redirects that were read from the cache.
+    pub cached: u64,
+    /// Items written.
+    pub items: u64,
+    /// How long the runs lasted.
+    pub elapsed: Duration,
     /// URLs that were requested with another step than that they are known under. In a note of its own.
     #[serde(skip)]
-    pub(crate) other_step: u64,
+    pub other_step: u64,
     /// Sitemaps that were read to their end. In the same note.
     #[serde(skip)]
-    pub(crate) sitemaps: u64,
+    pub sitemaps: u64,
     /// When the last URL ended, where all have. In the same note.
     #[serde(skip)]
-    pub(crate) finished_unix_ms: Option<u64>,
+    pub finished_unix_ms: Option<u64>,
 }
 
 impl Totals {
-    /// With what the shards of this run have counted.
-    pub(crate) fn and(self, counts: ShardCounts, items: u64, other_step: u64, elapsed: Duration) -> Self {
+    /// The totals with those of this run, which has not finished the crawl yet.
+    #[must_use]
+    pub fn plus(self, run: Self) -> Self {
         Self {
-            requests: self.requests + counts.requests,
-            retries: self.retries + counts.retries,
-            refusals: self.refusals + counts.refusals,
-            bytes: self.bytes + counts.bytes,
-            cached: self.cached + counts.cached,
-            items: self.items + items,
-            elapsed: self.elapsed + elapsed,
-            other_step: self.other_step + other_step,
-            sitemaps: self.sitemaps,
+            requests: self.requests + run.requests,
+            retries: self.retries + run.retries,
+            refusals: self.refusals + run.refusals,
+            bytes: self.bytes + run.bytes,
+            cached: self.cached + run.cached,
+            items: self.items + run.items,
+            elapsed: self.elapsed + run.elapsed,
+            other_step: self.other_step + run.other_step,
+            sitemaps: self.sitemaps + run.sitemaps,
             finished_unix_ms: None,
         }
     }
@@ -81,11 +88,14 @@ struct CrawlNote {
 }
 
 /// Rewritten with every settle.
-#[derive(Serialize, Deserialize)]
-struct RunNote {
-    now_micros: u64,
-    totals: Totals,
-    state: RunState,
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct RunNote {
+    /// The time of the crawl at the note: microseconds since its epoch.
+    pub now_micros: u64,
+    /// The totals of all runs by then.
+    pub totals: Totals,
+    /// How far the run had come by then.
+    pub state: RunState,
 }
 
 /// What later versions count, too: rewritten with every settle once there is something. By name, so that
@@ -105,58 +115,101 @@ struct MaybeFetchedNote {
     until_micros: u64,
 }
 
-/// Reads what earlier runs left, takes the output back to what they committed, and notes that another
-/// run has begun.
-///
-/// # Errors
-/// When the output is another one, or cannot be taken back, or the store fails.
-pub(crate) fn open(
-    frontier: &mut dyn Frontier,
-    sinks: &mut [Box<dyn Sink>],
-    layout: &str,
-) -> Result<RunHistory, CrawlError> {
-    let names: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
-    let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
-    let run: Option<RunNote> = read(frontier, RUN)?;
-    let more = more(frontier)?;
-    let maybe_fetched_until: Option<MaybeFetchedNote> = read(frontier, UNSURE)?;
-    let last = run.as_ref().map_or(RunState::Ended, |run| run.state);
-    let history = match (&crawl, run) {
-        (Some(crawl), Some(run)) => {
-            if crawl.sinks != names {
-                return Err(CrawlError::OtherOutput { found: list(&crawl.sinks), wanted: list(&names) });
+/// The time of a crawl at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ClockReading {
+    /// When the crawl began, on the wall: microseconds since 1970.
+    pub epoch_unix_micros: u64,
+    /// The moment, counted from there.
+    pub now: Timestamp,
+}
+
+/// The notes of earlier runs, before this run changes anything.
+pub struct EarlierRuns {
+    /// The names of this run's sinks.
+    sinks: Vec<String>,
+    crawl: Option<CrawlNote>,
+    run: Option<RunNote>,
+}
+
+impl EarlierRuns {
+    /// Reads the notes.
+    ///
+    /// # Errors
+    /// When the earlier runs had other outputs or other items, or the store fails.
+    pub fn read(frontier: &dyn Frontier, sinks: &[Box<dyn Sink>], layout: &str) -> Result<Self, CrawlError> {
+        let sinks: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
+        let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
+        let run = last_run(frontier)?;
+        if let (Some(crawl), Some(_)) = (&crawl, &run) {
+            if crawl.sinks != sinks {
+                return Err(CrawlError::OtherOutput { found: list(&crawl.sinks), wanted: list(&sinks) });
             }
             refuse_other_items(frontier, layout)?;
-            let clock = Clock::resume(crawl.epoch_unix_micros, Timestamp::from_micros(run.now_micros));
-            let maybe_fetched_until = match run.state.has_drained() {
-                true => maybe_fetched_until.map(|note| Timestamp::from_micros(note.until_micros)),
-                false => Some(clock.opened()),
-            };
-            let MoreNote { other_step, sitemaps, finished_unix_ms } = more;
-            let totals = Totals { other_step, sitemaps, finished_unix_ms, ..run.totals };
-            RunHistory { clock, totals, maybe_fetched_until, resumed: true, was_over: None }
         }
-        // Nothing, or killed before its first commit.
-        _ => RunHistory {
-            clock: Clock::begin(),
-            totals: Totals::default(),
-            maybe_fetched_until: None,
-            resumed: false,
-            was_over: None,
-        },
-    };
-    take_back(frontier, sinks, last)?;
-    frontier.keep_note(LAYOUT, Bytes::copy_from_slice(layout.as_bytes()));
-    if crawl.is_none() {
-        let note = CrawlNote { epoch_unix_micros: history.clock.epoch_unix_micros(), sinks: names };
-        frontier.keep_note(CRAWL, write(&note));
+        Ok(Self { sinks, crawl, run })
     }
-    if let Some(until) = history.maybe_fetched_until.filter(|_| !last.has_drained()) {
-        frontier.keep_note(UNSURE, write(&MaybeFetchedNote { until_micros: until.as_micros() }));
+
+    /// The last time that an earlier run noted; `None` if there was no run, or none that lived until its first
+    /// commit.
+    pub fn noted(&self) -> Option<ClockReading> {
+        let (crawl, run) = self.crawl.as_ref().zip(self.run.as_ref())?;
+        let now = Timestamp::from_micros(run.now_micros);
+        Some(ClockReading { epoch_unix_micros: crawl.epoch_unix_micros, now })
     }
-    note_run(frontier, history.clock.opened(), history.totals, RunState::Running);
-    frontier.checkpoint()?;
-    Ok(history)
+
+    /// Takes the outputs back to what earlier runs committed, and notes that another run has begun.
+    ///
+    /// # Errors
+    /// When an output cannot be taken back, or the store fails.
+    pub fn begin_run(
+        self,
+        frontier: &mut dyn Frontier,
+        sinks: &mut [Box<dyn Sink>],
+        layout: &str,
+        begins: ClockReading,
+    ) -> Result<RunHistory, CrawlError> {
+        let last = self.run.as_ref().map_or(RunState::Ended, |run| run.state);
+        let history = match (&self.crawl, &self.run) {
+            (Some(_), Some(run)) => {
+                let note: Option<MaybeFetchedNote> = read(frontier, UNSURE)?;
+                let maybe_fetched_until = match run.state.has_drained() {
+                    true => note.map(|note| Timestamp::from_micros(note.until_micros)),
+                    false => Some(begins.now),
+                };
+                let MoreNote { other_step, sitemaps, finished_unix_ms } = more(frontier)?;
+                let totals = Totals { other_step, sitemaps, finished_unix_ms, ..run.totals };
+                RunHistory { totals, maybe_fetched_until, resumed: true, was_over: None }
+            }
+            // There are no notes, or the run was killed before its first commit.
+            _ => RunHistory {
+                totals: Totals::default(),
+                maybe_fetched_until: None,
+                resumed: false,
+                was_over: None,
+            },
+        };
+        take_back(frontier, sinks, last)?;
+        frontier.keep_note(LAYOUT, Bytes::copy_from_slice(layout.as_bytes()));
+        if self.crawl.is_none() {
+            let note = CrawlNote { epoch_unix_micros: begins.epoch_unix_micros, sinks: self.sinks };
+            frontier.keep_note(CRAWL, write(&note));
+        }
+        if let Some(until) = history.maybe_fetched_until.filter(|_| !last.has_drained()) {
+            frontier.keep_note(UNSURE, write(&MaybeFetchedNote { until_micros: until.as_micros() }));
+        }
+        note_run(frontier, begins.now, history.totals, RunState::Running);
+        frontier.checkpoint()?;
+        Ok(history)
+    }
+}
+
+/// The note of the last run, if there was one.
+///
+/// # Errors
+/// When the note cannot be read, or the store fails.
+pub fn last_run(frontier: &dyn Frontier) -> Result<Option<RunNote>, CrawlError> {
+    read(frontier, RUN)
 }
 
 /// An output holds items of one kind. Earlier versions of Opilio did not note which.
@@ -171,7 +224,7 @@ fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), Crawl
 
 /// Keeps the hosts of the seeds, so that a later run need not name the seeds again; they go along with the
 /// next commit, as the seeds do or sooner.
-pub(crate) fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
+pub fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
     let mut kept: HashSet<&Host> = HashSet::new();
     for seed in seeds {
         if let Admission::Queue(record) = seed
@@ -186,7 +239,7 @@ pub(crate) fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admissio
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) fn grown(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
+pub fn grown(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
     let hosts = frontier.listed(GROWN)?;
     let host = |name: String| Host::of(&Url::parse(&format!("http://{name}/")).ok()?).ok();
     Ok(hosts.into_iter().filter_map(host).collect())
@@ -197,7 +250,7 @@ pub(crate) fn grown(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
 ///
 /// # Errors
 /// When the spider's `Step` cannot read one of them, or the store fails.
-pub(crate) fn shapes<Step: Serialize + DeserializeOwned>(
+pub fn shapes<Step: Serialize + DeserializeOwned>(
     frontier: &dyn Frontier,
 ) -> Result<HashSet<u64>, CrawlError> {
     let read = |json| Sample::read::<Step>(json).map_err(CrawlError::OtherSteps);
@@ -205,7 +258,7 @@ pub(crate) fn shapes<Step: Serialize + DeserializeOwned>(
 }
 
 /// Keeps steps of shapes that the state has none of yet; they go along with the next commit.
-pub(crate) fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samples: Vec<Sample>) {
+pub fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samples: Vec<Sample>) {
     for Sample { shape, json } in samples {
         if shapes.len() < SHAPES_MAX && shapes.insert(shape) {
             frontier.keep_listed(STEPS, &json);
@@ -217,7 +270,7 @@ pub(crate) fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64
 const STEPS: &str = "steps";
 
 /// The list of those hosts.
-pub(crate) const GROWN: &str = "grown";
+pub const GROWN: &str = "grown";
 
 /// Which links the runs of a crawl follow.
 #[derive(Serialize, Deserialize)]
@@ -233,11 +286,7 @@ struct ScopeNote {
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) fn judge_hosts(
-    frontier: &mut dyn Frontier,
-    follow: Follow,
-    resumed: bool,
-) -> Result<Hosts, CrawlError> {
+pub fn judge_hosts(frontier: &mut dyn Frontier, follow: Follow, resumed: bool) -> Result<Hosts, CrawlError> {
     let differs = match read::<ScopeNote>(frontier, SCOPE)? {
         Some(note) => note.differs || note.follow != follow,
         // An earlier version of Opilio did not write it down.
@@ -249,7 +298,7 @@ pub(crate) fn judge_hosts(
 
 /// Which failures of earlier runs are tried again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum TryAgain {
+pub enum TryAgain {
     /// Those of hosts that were put aside, when the time that they were put aside for is over.
     #[default]
     PutAside,
@@ -262,7 +311,7 @@ pub(crate) enum TryAgain {
 ///
 /// # Errors
 /// When the store fails.
-pub(crate) fn try_again(
+pub fn try_again(
     frontier: &mut dyn Frontier,
     what: TryAgain,
     now: Timestamp,
@@ -334,7 +383,7 @@ fn unpark<'a>(
 ///
 /// # Errors
 /// When the store fails, or keeps no history.
-pub(crate) fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), CrawlError> {
+pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), CrawlError> {
     let mut refreshed = 0;
     loop {
         let some = frontier.refresh(before, AT_ONCE)?;
@@ -349,7 +398,8 @@ pub(crate) fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<
 
 /// How far a run has come. A killed one is running for ever.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) enum RunState {
+pub enum RunState {
+    /// It has not ended.
     Running,
     /// All hosts have said what they remember, and what the sinks were given is settled.
     Ended,
@@ -360,7 +410,9 @@ pub(crate) enum RunState {
 }
 
 impl RunState {
-    pub(crate) fn at_the_end(drained: bool, written: bool) -> Self {
+    /// The state of a run that ends now: whether all hosts have gone passive, and whether all rows are written.
+    #[must_use]
+    pub fn at_the_end(drained: bool, written: bool) -> Self {
         match (drained, written) {
             (true, true) => Self::Ended,
             (false, true) => Self::Undrained,
@@ -381,7 +433,7 @@ impl RunState {
 }
 
 /// Notes how far a run has come; goes along with the next commit.
-pub(crate) fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, state: RunState) {
+pub fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, state: RunState) {
     let note = RunNote { now_micros: now.as_micros(), totals, state };
     frontier.keep_note(RUN, write(&note));
     let Totals { other_step, sitemaps, finished_unix_ms, .. } = totals;
@@ -442,12 +494,3 @@ const MORE: &str = "more";
 const UNSURE: &str = "unsure";
 const SCOPE: &str = "scope";
 const LAYOUT: &str = "layout";
-
-/// Tests let time pass between two runs.
-#[cfg(test)]
-pub(crate) fn set_forward(frontier: &mut dyn Frontier, time: Duration) {
-    if let Ok(Some(run)) = read::<RunNote>(frontier, RUN) {
-        let now = Timestamp::from_micros(run.now_micros) + time;
-        note_run(frontier, now, run.totals, run.state);
-    }
-}
