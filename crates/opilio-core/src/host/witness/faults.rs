@@ -1,0 +1,209 @@
+//! Whose fault failures were, as far as that is visible from outside: the books for G7, G9, G10 and G11.
+
+use super::expect;
+use super::leases::SeenLeases;
+use crate::host::blame::CROWD_STARTS;
+use crate::host::invariants::{Invariant, Violation};
+use crate::time::Timestamp;
+
+/// What answers and failures so far show about the host.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenFaults {
+    pub(super) trouble: Option<SeenTrouble>,
+    /// The latest start that was answered.
+    well: Option<Timestamp>,
+    /// Unwelcome outcomes so far.
+    unwelcome: u32,
+    /// The host was parked, and no probe has been answered since.
+    reopened: bool,
+    pub(super) door: SeenDoor,
+    pub(super) crowd: SeenCrowd,
+}
+
+/// Failures since the last start that began after them and was answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenTrouble {
+    /// The first failure; `None` is robots.txt or a witness.
+    first: Option<u128>,
+    /// Another URL failed, too.
+    pub(super) others: bool,
+    /// A probe showed that the host is at fault.
+    pub(super) confirmed: bool,
+    /// The time of the last failure.
+    last: Timestamp,
+}
+
+/// Whether the host's snapshot shows its door open, and when it last closed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenDoor {
+    pub(super) open: bool,
+    closed_at: Option<Timestamp>,
+}
+
+impl SeenDoor {
+    /// Whether a start belongs to a closing that is over.
+    pub(super) fn is_old_news(&self, started: Timestamp) -> bool {
+        self.open && self.closed_at.is_some_and(|closed_at| started <= closed_at)
+    }
+}
+
+/// URLs that are refused together, so that none of them is at fault.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SeenCrowd {
+    /// One bit for each of the last twelve first requests of a URL: 1 means refused.
+    first_asks: u16,
+    /// Starts so far.
+    starts: u32,
+    /// The last two refused URLs, each with the number of starts at that time.
+    refused: [Option<(u128, u32)>; 2],
+}
+
+impl SeenCrowd {
+    pub(super) fn note_start(&mut self) {
+        self.starts += 1;
+    }
+
+    pub(super) fn note_first_ask(&mut self, refused: bool) {
+        self.first_asks = (self.first_asks << 1 | u16::from(refused)) & ((1 << 12) - 1);
+    }
+
+    /// Records that the first request of a URL was refused.
+    pub(super) fn note_refused(&mut self, url: u128) {
+        self.refused = [Some((url, self.starts)), self.refused[0]];
+    }
+
+    /// Whether others were refused together with this URL.
+    fn is_around(&self, url: u128) -> bool {
+        let lately = |(other, starts)| other != url && self.starts - starts < CROWD_STARTS * 3;
+        self.first_asks.count_ones() > 2 || self.refused.into_iter().flatten().any(lately)
+    }
+}
+
+impl SeenFaults {
+    pub(super) fn new() -> Self {
+        Self {
+            trouble: None,
+            well: None,
+            unwelcome: 0,
+            reopened: false,
+            door: SeenDoor { open: true, closed_at: None },
+            crowd: SeenCrowd::default(),
+        }
+    }
+
+    /// Counts unwelcome outcomes.
+    pub(super) fn note_unwelcome(&mut self, count: u32) {
+        self.unwelcome += count;
+    }
+
+    /// G11: a single refusal may be chance, so it does not lower the pace.
+    pub(super) fn expect_paced(&self) -> Result<(), Violation> {
+        expect(self.unwelcome > 1, Invariant::G11, || {
+            "the pace falls for a single refusal, which may be chance".to_owned()
+        })
+    }
+
+    /// Whether the host answered a start that came after one of these.
+    pub(super) fn answered_since(&self, starts: impl IntoIterator<Item = Timestamp>) -> bool {
+        self.well.is_some_and(|well| starts.into_iter().any(|started| well >= started))
+    }
+
+    /// Takes in whether the host's door is open.
+    pub(super) fn compare_door(&mut self, leases: &mut SeenLeases, now: Timestamp, open: bool) {
+        match (self.door.open, open) {
+            (true, false) => self.door.closed_at = Some(now),
+            // An answer ended the case.
+            (false, true) => leases.begin_new_row(),
+            (true, true) | (false, false) => {}
+        }
+        self.door.open = open;
+    }
+
+    /// A probe was answered.
+    pub(super) fn opened(&mut self) {
+        self.reopened = false;
+    }
+
+    pub(super) fn parked(&mut self, leases: &mut SeenLeases) {
+        self.reopened = true;
+        self.blur(leases);
+    }
+
+    /// The host returns from passivation: the fault of earlier failures is unknown.
+    pub(super) fn resumed(&mut self, leases: &mut SeenLeases) {
+        self.blur(leases);
+        self.well = None;
+    }
+
+    /// Records the answer to a start. Failures before that start count against their URLs by now, unless
+    /// others failed meanwhile. A 401 or 403 may come from a firewall, so it proves less.
+    pub(super) fn answered(&mut self, leases: &mut SeenLeases, started: Timestamp, welcome: bool) {
+        self.well = self.well.max(Some(started));
+        let alone =
+            !self.reopened && self.trouble.is_some_and(|trouble| !trouble.others && trouble.first.is_some());
+        for seen in leases.iter_mut() {
+            let Some((failed_start, failed)) = seen.failed.filter(|_| seen.open > 0) else { continue };
+            if failed_start <= started {
+                let open = std::mem::take(&mut seen.open);
+                if welcome && alone && !self.crowd.is_around(seen.url) && failed < started {
+                    seen.attempts.add_surely(open);
+                }
+            }
+        }
+        if self.door.open {
+            leases.begin_new_row();
+        }
+        if let Some(trouble) = &mut self.trouble {
+            // Later failures are another question.
+            trouble.confirmed = false;
+        }
+        if welcome && self.trouble.is_some_and(|trouble| trouble.last < started) {
+            self.trouble = None;
+        }
+    }
+
+    /// A URL failed, perhaps by its own fault.
+    pub(super) fn fail_of_url(&mut self, now: Timestamp, url: u128) -> SeenTrouble {
+        let first = SeenTrouble { first: Some(url), others: false, confirmed: false, last: now };
+        let trouble = self.trouble.get_or_insert(first);
+        trouble.last = now;
+        trouble.others |= trouble.first != Some(url);
+        *trouble
+    }
+
+    /// robots.txt or a witness failed, which is the host's fault.
+    pub(super) fn fail_of_host(&mut self, leases: &mut SeenLeases, now: Timestamp, probe: bool) {
+        self.trouble.get_or_insert(SeenTrouble { first: None, others: true, confirmed: false, last: now });
+        self.note_others();
+        if let Some(trouble) = &mut self.trouble {
+            trouble.last = now;
+        }
+        if probe && !self.door.open {
+            self.confirm(leases);
+        }
+    }
+
+    /// The trouble is not that of one URL.
+    pub(super) fn note_others(&mut self) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.others = true;
+        }
+    }
+
+    /// The failures of this trouble were the host's fault and are excused.
+    pub(super) fn confirm(&mut self, leases: &mut SeenLeases) {
+        if let Some(trouble) = &mut self.trouble {
+            trouble.confirmed = true;
+        }
+        for seen in leases.iter_mut() {
+            let open = std::mem::take(&mut seen.open);
+            seen.attempts.excuse(open);
+        }
+    }
+
+    /// The fault is no longer visible from outside.
+    fn blur(&mut self, leases: &mut SeenLeases) {
+        self.note_others();
+        leases.begin_new_row();
+    }
+}

@@ -1,0 +1,284 @@
+//! The leases of a host as visible from outside: where each is (G4), and which attempts it has used up.
+
+use super::expect;
+use crate::host::invariants::{Invariant, Violation};
+use crate::host::message::{Delivery, Start};
+use crate::name::Scheme;
+use crate::outcome::Reason;
+use crate::record::{Lease, LeaseId};
+use crate::time::Timestamp;
+
+/// A lease as visible from outside.
+#[derive(Clone, Debug)]
+pub(super) struct SeenLease {
+    pub(super) id: LeaseId,
+    pub(super) url: u128,
+    scheme: Scheme,
+    pub(super) place: SeenPlace,
+    /// It was started in this stay.
+    started: bool,
+    /// Kept-alive connections that died under it since its last other failure.
+    pub(super) stale: u16,
+    /// Requests that the server may have seen.
+    pub(super) requests: u16,
+    pub(super) attempts: AttemptRange,
+    /// Failures that count against it if the present trouble turns out to be its own, since no later start
+    /// was answered yet.
+    pub(super) open: u16,
+    /// Its latest failed start, and the time of that failure.
+    pub(super) failed: Option<(Timestamp, Timestamp)>,
+    /// Its last outcome was the host's fault, and the request is repeatable.
+    pub(super) innocent: bool,
+    /// Its last outcome may end it.
+    pub(super) may_end: bool,
+    /// The store has settled it; only its request is still in flight.
+    settled: bool,
+}
+
+/// The least and the greatest number of attempts that a lease may have used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AttemptRange {
+    pub(super) least: u16,
+    pub(super) most: u16,
+}
+
+impl AttemptRange {
+    /// Counts failures that may use up attempts.
+    pub(super) fn add_perhaps(&mut self, failures: u16) {
+        self.most = self.most.saturating_add(failures);
+    }
+
+    /// Counts failures for certain that were counted perhaps.
+    pub(super) fn add_surely(&mut self, failures: u16) {
+        self.least = (self.least + failures).min(self.most);
+    }
+
+    /// Takes back failures that were counted perhaps.
+    pub(super) fn excuse(&mut self, failures: u16) {
+        self.most = self.most.saturating_sub(failures);
+        self.least = self.least.min(self.most);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SeenPlace {
+    /// Ready or waiting: only the host knows which.
+    Idle,
+    InFlight(SeenFlight),
+    Parsed,
+}
+
+/// A request in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SeenFlight {
+    pub(super) started: Timestamp,
+    pub(super) deadline: Timestamp,
+    pub(super) probe: bool,
+}
+
+impl SeenLease {
+    fn new(lease: &Lease) -> Self {
+        let attempts = lease.record.attempts;
+        Self {
+            id: lease.id,
+            url: lease.record.fingerprint.0,
+            scheme: lease.record.scheme,
+            place: SeenPlace::Idle,
+            started: false,
+            stale: 0,
+            requests: attempts.requests,
+            attempts: AttemptRange { least: attempts.used(), most: attempts.used() },
+            open: 0,
+            failed: None,
+            innocent: false,
+            may_end: false,
+            settled: false,
+        }
+    }
+
+    /// Its request in flight.
+    pub(super) fn flight(&self) -> Option<SeenFlight> {
+        match self.place {
+            SeenPlace::InFlight(flight) => Some(flight),
+            SeenPlace::Idle | SeenPlace::Parsed => None,
+        }
+    }
+
+    /// Whether it could be the probe instead of another lease. robots.txt does not apply to an errand.
+    fn could_replace(&self, probe: &Self) -> bool {
+        let untried = self.place == SeenPlace::Idle && self.requests == 0 && !self.started;
+        let may_start = self.scheme == probe.scheme && !probe.id.is_errand();
+        untried && (may_start || self.id.is_errand())
+    }
+
+    /// G7: it has not used up more attempts than its own failures. G10: nor fewer.
+    fn expect_attempt(&self, start: &Start) -> Result<(), Violation> {
+        let AttemptRange { least, most } = self.attempts;
+        let used = used_before(start);
+        expect(used <= most, Invariant::G7, || {
+            format!("{:?} starts attempt {}, it used up {most} at most", self.id, start.attempt)
+        })?;
+        expect(used >= least, Invariant::G10, || {
+            format!("{:?} starts attempt {}, it used up {least} at least", self.id, start.attempt)
+        })
+    }
+}
+
+fn used_before(start: &Start) -> u16 {
+    start.attempt.saturating_sub(1)
+}
+
+/// The leases that have not ended yet.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SeenLeases(Vec<SeenLease>);
+
+impl SeenLeases {
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> std::slice::IterMut<'_, SeenLease> {
+        self.0.iter_mut()
+    }
+
+    /// The requests in flight.
+    pub(super) fn flights(&self) -> impl Iterator<Item = SeenFlight> {
+        self.0.iter().filter_map(SeenLease::flight)
+    }
+
+    /// The counts of idle leases and of parsed ones.
+    pub(super) fn idle_and_parsed(&self) -> (usize, usize) {
+        let count = |wanted| self.0.iter().filter(|seen| seen.place == wanted).count();
+        (count(SeenPlace::Idle), count(SeenPlace::Parsed))
+    }
+
+    pub(super) fn assigned(&mut self, leases: &[Lease]) {
+        for lease in leases {
+            if self.0.iter().all(|seen| seen.id != lease.id) {
+                self.0.push(SeenLease::new(lease));
+            }
+        }
+    }
+
+    /// G4, G7 and G10 at the start of a lease's request.
+    pub(super) fn started(&mut self, now: Timestamp, start: &Start) -> Result<(), Violation> {
+        let place = self.place_of(start.lease.id)?;
+        self.expect_probe(place, start.probe)?;
+        let seen = &mut self.0[place];
+        expect(seen.place == SeenPlace::Idle, Invariant::G4, || {
+            format!("{:?} starts from {:?}", seen.id, seen.place)
+        })?;
+        seen.expect_attempt(start)?;
+        seen.attempts.most = used_before(start);
+        seen.started = true;
+        let flight = SeenFlight { started: now, deadline: start.deadline, probe: start.probe };
+        seen.place = SeenPlace::InFlight(flight);
+        Ok(())
+    }
+
+    /// G9: a URL that failed in this closing must not be the probe while another URL could be.
+    fn expect_probe(&self, place: usize, probe: bool) -> Result<(), Violation> {
+        let seen = &self.0[place];
+        let suspect = probe && seen.open > 0;
+        expect(!suspect || !self.0.iter().any(|other| other.could_replace(seen)), Invariant::G9, || {
+            format!("{:?} is the probe, though it failed and others have not", seen.id)
+        })
+    }
+
+    /// G4, G7, G10 and G11 when a lease is handed on.
+    pub(super) fn delivered(
+        &mut self,
+        id: LeaseId,
+        delivery: Delivery,
+        attempts: u16,
+        parked: bool,
+    ) -> Result<(), Violation> {
+        let place = self.place_of(id)?;
+        let seen = &mut self.0[place];
+        expect(seen.place == SeenPlace::Idle, Invariant::G4, || {
+            format!("{id:?} ends from {:?}", seen.place)
+        })?;
+        let requests = seen.requests;
+        expect(attempts == requests, Invariant::G10, || {
+            format!("{id:?} ends after {attempts} requests, the server saw {requests}")
+        })?;
+        let failed = matches!(delivery, Delivery::Failure(reason) if reason != Reason::Robots);
+        expect(!(failed && seen.innocent) || parked, Invariant::G7, || {
+            format!("{id:?} is given up for what its host did")
+        })?;
+        expect(!failed || seen.may_end || parked, Invariant::G11, || {
+            format!("{id:?} is given up, though it had attempts left")
+        })?;
+        seen.place = SeenPlace::Parsed;
+        Ok(())
+    }
+
+    /// The lease goes back to the store.
+    pub(super) fn returned(&mut self, id: LeaseId) -> Result<(), Violation> {
+        let place = self.place_of(id)?;
+        self.0.swap_remove(place);
+        Ok(())
+    }
+
+    /// The store has settled leases. One in flight stays until its report comes.
+    pub(super) fn settled(&mut self, leases: &[LeaseId]) {
+        self.0.retain_mut(|seen| {
+            let over = leases.contains(&seen.id);
+            seen.settled |= over;
+            !over || seen.flight().is_some()
+        });
+    }
+
+    /// Forgets settled leases whose request has ended.
+    pub(super) fn forget_settled(&mut self) {
+        self.0.retain(|seen| !seen.settled || seen.flight().is_some());
+    }
+
+    /// Ends the request in flight for a lease; returns the lease's place and the request.
+    pub(super) fn land(&mut self, id: LeaseId) -> Option<(usize, SeenFlight)> {
+        let place = self.0.iter().position(|seen| seen.id == id)?;
+        let flight = self.0[place].flight()?;
+        self.0[place].place = SeenPlace::Idle;
+        Some((place, flight))
+    }
+
+    /// The lease at the place that `land` has returned.
+    pub(super) fn at_mut(&mut self, place: usize) -> &mut SeenLease {
+        &mut self.0[place]
+    }
+
+    /// Ends the requests whose deadline has passed. Lost too often, a lease ends as the crawler's fault.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        for seen in &mut self.0 {
+            if seen.flight().is_some_and(|flight| flight.deadline <= now) {
+                seen.place = SeenPlace::Idle;
+                seen.innocent = false;
+                seen.may_end = true;
+            }
+        }
+    }
+
+    /// An origin's rules can never be fetched, so the leases that wait for them may end, at fault or not.
+    pub(super) fn may_end_origin(&mut self, scheme: Scheme) {
+        let waits = |seen: &&mut SeenLease| seen.scheme == scheme && seen.place == SeenPlace::Idle;
+        self.0.iter_mut().filter(waits).for_each(|seen| {
+            seen.innocent = false;
+            seen.may_end = true;
+        });
+    }
+
+    /// A limiter explains the refusals. They are invisible from outside, so the least count is zero.
+    pub(super) fn excuse_refusals(&mut self) {
+        self.0.iter_mut().for_each(|seen| (seen.attempts.least, seen.open) = (0, 0));
+    }
+
+    /// A new row of failures begins; the failures so far are not excused.
+    pub(super) fn begin_new_row(&mut self) {
+        self.0.iter_mut().for_each(|seen| seen.open = 0);
+    }
+
+    fn place_of(&self, id: LeaseId) -> Result<usize, Violation> {
+        let place = self.0.iter().position(|seen| seen.id == id);
+        place.ok_or_else(|| Violation { invariant: Invariant::G4, text: format!("{id:?} is nobody's") })
+    }
+}

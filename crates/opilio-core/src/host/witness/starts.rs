@@ -1,0 +1,83 @@
+//! The starts of a host as visible from outside, and their distances: G1 and G8.
+
+use std::time::Duration;
+
+use super::expect;
+use crate::host::budget::Spacing;
+use crate::host::invariants::{Invariant, Violation};
+use crate::record::LeaseId;
+use crate::time::Timestamp;
+
+/// When the host started requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenStarts {
+    /// The spacing of the user's rate.
+    spacing: Spacing,
+    /// Starts of URLs.
+    urls: Pacer,
+    /// Starts of URLs and of robots.txt.
+    all: Pacer,
+    last: Option<Timestamp>,
+    /// The budget counts from here at the latest.
+    resumed_at: Option<Timestamp>,
+}
+
+impl SeenStarts {
+    pub(super) fn new(spacing: Spacing) -> Self {
+        Self { spacing, urls: Pacer::default(), all: Pacer::default(), last: None, resumed_at: None }
+    }
+
+    /// G1: the starts of URLs keep the spacing of the rate.
+    pub(super) fn url(&mut self, now: Timestamp, id: LeaseId) -> Result<(), Violation> {
+        let paced = self.urls.start(now, self.spacing);
+        expect(paced, Invariant::G1, || format!("{id:?} starts early at {now:?}"))
+    }
+
+    /// G8: the starts of robots.txt count, too. G1: each start keeps the crawl delay.
+    pub(super) fn any(&mut self, now: Timestamp, crawl_delay: Duration) -> Result<(), Violation> {
+        let paced = self.all.start(now, self.spacing);
+        expect(paced, Invariant::G8, || format!("with robots.txt, a start is early at {now:?}"))?;
+        let early = self.last.is_some_and(|last| now < last + crawl_delay);
+        expect(!early, Invariant::G1, || format!("a start at {now:?} within the crawl delay"))?;
+        self.last = Some(now);
+        Ok(())
+    }
+
+    /// The host's shell died, perhaps just after a start.
+    pub(super) fn restarted(&mut self, now: Timestamp) {
+        self.urls.assume_start(now, self.spacing);
+        self.all.assume_start(now, self.spacing);
+        self.resumed_at = Some(now);
+    }
+
+    /// The host is open again, and waits for one spacing.
+    pub(super) fn opened(&mut self, now: Timestamp) {
+        self.resumed_at = Some(now);
+    }
+
+    /// From when on the budget affords a start, at the latest.
+    pub(super) fn due(&self, delay: Duration) -> Timestamp {
+        let since = self.last.max(self.resumed_at);
+        since.map_or(Timestamp::EPOCH, |since| since + delay)
+    }
+}
+
+/// G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ`, kept as one number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Pacer {
+    due_nanos: u64,
+}
+
+impl Pacer {
+    fn start(&mut self, now: Timestamp, spacing: Spacing) -> bool {
+        let now = now.as_micros().saturating_mul(1_000);
+        let early = spacing.nanos > 0 && now.saturating_add(spacing.slack_nanos) < self.due_nanos;
+        self.due_nanos = self.due_nanos.max(now).saturating_add(spacing.nanos);
+        !early
+    }
+
+    fn assume_start(&mut self, now: Timestamp, spacing: Spacing) {
+        let now = now.as_micros().saturating_mul(1_000);
+        self.due_nanos = self.due_nanos.max(now.saturating_add(spacing.nanos));
+    }
+}

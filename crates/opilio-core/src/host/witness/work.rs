@@ -1,0 +1,59 @@
+//! Whether the host goes on as soon as it may: G5.
+
+use std::time::Duration;
+
+use super::{Witness, expect};
+use crate::host::invariants::{Invariant, Violation};
+use crate::host::snapshot::HostSnapshot;
+use crate::time::Timestamp;
+
+/// The host's requests for a slot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SeenSlots {
+    /// After a refusal the host asks again this much later.
+    pause: Duration,
+    refused_until: Timestamp,
+}
+
+impl SeenSlots {
+    pub(super) fn new(pause: Duration) -> Self {
+        Self { pause, refused_until: Timestamp::EPOCH }
+    }
+
+    /// A slot was refused, or taken for nothing.
+    pub(super) fn refused(&mut self, now: Timestamp) {
+        self.denied(now + self.pause);
+    }
+
+    /// The budget of the host's group affords no start before this time.
+    pub(super) fn denied(&mut self, until: Timestamp) {
+        self.refused_until = self.refused_until.max(until);
+    }
+}
+
+impl Witness {
+    /// G5: for work that may start, a slot was requested or a timer is set.
+    pub(super) fn expect_work(&self, now: Timestamp, shown: &HostSnapshot) -> Result<(), Violation> {
+        let busy = self.hold.draining
+            || self.hold.parked
+            || self.probe_out()
+            || self.rules.are_awaited()
+            || shown.slot_asked
+            || shown.ready == 0
+            || shown.in_flight >= shown.in_flight_cap
+            || shown.quota_left == Some(0);
+        if busy {
+            return Ok(());
+        }
+        // The host counts in nanoseconds and rounds up.
+        let delay = self.rules.crawl_delay().max(shown.spacing);
+        let budget = self.starts.due(delay) + Duration::from_micros(1);
+        let hold = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
+        let slots = self.slots.refused_until.max(now + self.slots.pause);
+        let due = budget.max(hold).max(self.rules.rest()).max(slots);
+        let next = shown.next_start;
+        expect(next.is_some_and(|at| at <= due && at > now), Invariant::G5, || {
+            format!("work is ready at {now:?}, a start possible by {due:?}, and the host plans {next:?}")
+        })
+    }
+}
