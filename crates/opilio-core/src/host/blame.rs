@@ -17,6 +17,7 @@ use super::gate::Candidate;
 use super::hold::{Door, Hold};
 use super::leases::Pending;
 use super::message::HoldReason;
+use super::report::Suspect;
 use super::rules::SCHEMES;
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
@@ -109,6 +110,8 @@ pub(in crate::host) struct Evidence {
     /// 401 and 403 answers in a row since the last welcome answer, and how many of them call for a witness.
     pub(in crate::host) forbidden: u8,
     pub(in crate::host) forbidden_max: u8,
+    /// The last URL that failed, if no success came since.
+    pub(in crate::host) suspect: Option<Suspect>,
     /// A request that was answered well: the witness where robots.txt cannot serve as one.
     pub(in crate::host) good: Option<Box<Record>>,
 }
@@ -232,7 +235,7 @@ impl HostState {
         if self.leases.ready().iter().any(at_hand) {
             // Among many broken pages a clean URL proves little; robots.txt proves more.
             let robots = case.doubtful && !self.rules.is_off();
-            let often = case.charge == Charge::Failed && self.pace.is_flaky();
+            let often = case.charge == Charge::Failed && self.pacing.learnt.is_flaky();
             return case.flaky && case.probed || !case.confirmed && (robots || often);
         }
         if case.doubtful {
@@ -267,7 +270,7 @@ impl HostState {
 
     /// The witness's lease.
     pub(in crate::host) fn witness_lease(&self) -> Option<Lease> {
-        let id = LeaseId::witness(self.next_seq);
+        let id = LeaseId::witness(self.pacing.next_seq);
         let record = match self.witness_record()? {
             WitnessRecord::Good(record) => record.clone(),
             WitnessRecord::RobotsOf(record) => Record {
@@ -288,7 +291,8 @@ impl HostState {
         }
         let may_start = |pending: &Pending| may_start(&pending.lease);
         // While the fault is undecided, a URL that has not failed goes first, to find out.
-        let careful = (self.hold.door == Door::Closed || self.suspect.is_some()) && !self.sabotaged_probe();
+        let careful =
+            (self.hold.door == Door::Closed || self.evidence.suspect.is_some()) && !self.sabotaged_probe();
         let place = if careful { self.leases.safest(may_start)? } else { self.leases.best(may_start)? };
         Some(Candidate::Lease(place))
     }
@@ -320,7 +324,7 @@ impl HostState {
 
     /// Counts the failures against the remaining URLs.
     pub(in crate::host) fn end_tail(&mut self) {
-        self.suspect = None;
+        self.evidence.suspect = None;
         self.let_pay(|_| true);
         self.evidence.forbidden = 0;
         self.evidence.number = self.evidence.number.wrapping_add(1);
@@ -355,16 +359,16 @@ impl HostState {
             if case.charge == Charge::Forbidden {
                 self.leases.summon_walled(self.evidence.number);
             }
-            self.leases.excuse(self.evidence.number, self.limits.order);
+            self.leases.excuse(self.evidence.number, self.terms.limits.order);
             self.evidence.forbidden = 0;
         }
-        self.suspect = None;
+        self.evidence.suspect = None;
     }
 
     /// Ends and returns the open case, or ends the suspicion that might have become one.
     pub(in crate::host) fn end_case(&mut self) -> Option<Case> {
         let case = self.evidence.case.take();
-        self.suspect = None;
+        self.evidence.suspect = None;
         match case {
             Some(Case { confirmed: true, .. }) => {}
             Some(Case { charge: Charge::Forbidden, .. }) => {

@@ -4,9 +4,11 @@
 //! Every start of a host passes [`HostState::startable`], for URLs and robots.txt alike. So this is the one
 //! place to look if a request went out that should not have.
 
+#[cfg(feature = "sabotage")]
 use std::time::Duration;
 
 use super::budget::Spacing;
+use super::demand::SlotRequest;
 use super::hold::Door;
 use super::leases::{InFlight, Pending};
 use super::message::{Output, WakeReason};
@@ -14,7 +16,7 @@ use super::rules::{Fetching, RulesState};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::settings::HostLimits;
-use super::state::{HostState, SlotRequest};
+use super::state::HostState;
 use crate::name::Scheme;
 use crate::record::Lease;
 use crate::time::Timestamp;
@@ -38,7 +40,7 @@ impl HostState {
             return None;
         }
         let held = self.hold.is_held(now) && !self.sabotaged_hold(now);
-        let spent = self.quota.spent_until().is_some_and(|until| now < until);
+        let spent = self.pacing.quota.spent_until().is_some_and(|until| now < until);
         if held || spent || now < self.budget_due() {
             return None;
         }
@@ -63,15 +65,15 @@ impl HostState {
             || self.parked.is_some()
             || full
             || self.hold.door == Door::Probing
-            || self.slot != SlotRequest::None
+            || self.demand.slot != SlotRequest::None
         {
             return None;
         }
         let floors = [
             (self.hold.until(), WakeReason::HoldEnds),
             (self.budget_due(), WakeReason::Budget),
-            (self.quota.spent_until().unwrap_or_default(), WakeReason::HoldEnds),
-            (self.slot_retry_at, WakeReason::SlotRetry),
+            (self.pacing.quota.spent_until().unwrap_or_default(), WakeReason::HoldEnds),
+            (self.demand.slot_retry_at, WakeReason::SlotRetry),
         ];
         let floor = floors.into_iter().max_by_key(|(at, _)| *at)?;
         let work = self.work_due()?;
@@ -103,24 +105,23 @@ impl HostState {
 
     pub(super) fn start(&mut self, now: Timestamp, candidate: Candidate) -> Output {
         let witness = if candidate == Candidate::Witness { self.witness_lease() } else { None };
-        let spacing = self.pacing();
+        let spacing = self.pacing.spacing();
         let probe = self.hold.door == Door::Closed;
-        let idled = self.idle_since.take().is_some_and(|since| {
+        let idled = self.idleness.end().is_some_and(|since| {
             now.since(since)
-                > spacing.duration().saturating_mul(IDLE_SPACINGS).max(self.policy.backoff_bounds().min)
+                > spacing.duration().saturating_mul(IDLE_SPACINGS).max(self.terms.policy.backoff_bounds().min)
         });
         if idled {
-            self.pace.idled();
+            self.pacing.learnt.idled();
         }
-        let seq = self.next_seq;
-        self.next_seq = seq.wrapping_add(1);
+        let seq = self.pacing.take_seq();
         self.spend(now, spacing, candidate);
-        self.quota.spend();
-        self.pace.started(now, seq);
+        self.pacing.quota.spend();
+        self.pacing.learnt.started(now, seq);
         if probe {
             self.hold.door = Door::Probing;
         }
-        let deadline = now + self.limits.fetch_timeout + HostLimits::GRACE;
+        let deadline = now + self.terms.limits.fetch_timeout + HostLimits::GRACE;
         let pending = match (candidate, witness) {
             (_, Some(lease)) => Pending::new(lease),
             (Candidate::Rules(scheme), None) => {
@@ -142,51 +143,21 @@ impl HostState {
         match (self.bug, _candidate) {
             (Some(Bug::RulesForFree), Candidate::Rules(_)) => return,
             (Some(Bug::CatchUp), _) => {
-                self.budget.spend(now, Spacing { slack_nanos: u64::MAX, ..spacing });
+                self.pacing.budget.spend(now, Spacing { slack_nanos: u64::MAX, ..spacing });
                 return;
             }
             _ => {}
         }
-        self.budget.spend(now, spacing);
-    }
-
-    /// The spacing in force, including an announced quota's.
-    pub(super) fn pacing(&self) -> Spacing {
-        if self.quota.is_known() {
-            self.spacing.and(self.quota.spacing(self.budget.anchor()))
-        } else {
-            self.spacing
-        }
+        self.pacing.budget.spend(now, spacing);
     }
 
     fn budget_due(&self) -> Timestamp {
-        self.budget.due(self.pacing(), self.rules.crawl_delay())
-    }
-
-    /// The rate limit learnt from refusals, in starts per second.
-    pub(super) fn learnt(&self) -> Option<f64> {
-        self.pace.ceiling(self.patience())
-    }
-
-    /// For how long a learnt pace stays about the same.
-    pub(super) fn patience(&self) -> Duration {
-        self.policy.backoff_bounds().min.saturating_mul(PATIENCE_FACTOR)
-    }
-
-    /// The current starts per second, if known.
-    pub(super) fn asked(&self) -> Option<f64> {
-        let rate = self.policy.rate_max().map(crate::rate::Rate::per_second);
-        let learnt = self.learnt();
-        rate.into_iter().chain(learnt).min_by(f64::total_cmp)
+        self.pacing.due(self.rules.crawl_delay())
     }
 
     /// Recomputes the lasting part of the spacing after one of its sources changed.
     pub(super) fn refresh_spacing(&mut self) {
-        let rate = self.policy.rate_max().map_or(Spacing::NONE, Spacing::of_rate);
-        let delay = self.rules.crawl_delay();
-        let delay = if delay.is_zero() { Spacing::NONE } else { Spacing::of_interval(delay) };
-        let learnt = if self.policy.adapts() { self.pace.spacing(self.patience()) } else { Spacing::NONE };
-        self.spacing = rate.and(delay).and(learnt);
+        self.pacing.refresh(&self.terms.policy, self.rules.crawl_delay());
     }
 
     pub(super) fn in_flight(&self) -> usize {
@@ -194,8 +165,8 @@ impl HostState {
     }
 
     pub(super) fn in_flight_cap(&self) -> usize {
-        let max = self.policy.in_flight_max();
-        let cap = if self.ramp > 0 { self.ramp.min(max) } else { max };
+        let max = self.terms.policy.in_flight_max();
+        let cap = self.pacing.in_flight_cap(max);
         #[cfg(feature = "sabotage")]
         if self.bug == Some(Bug::OneMoreInFlight) {
             return max as usize + 1;
@@ -232,5 +203,3 @@ impl HostState {
 
 /// After this many spacings without work, a host says nothing about the server's pace.
 const IDLE_SPACINGS: u32 = 4;
-/// Ten minutes by default.
-const PATIENCE_FACTOR: u32 = 600;

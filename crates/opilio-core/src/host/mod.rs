@@ -2,14 +2,18 @@
 
 mod blame;
 mod budget;
+mod contact;
+mod demand;
 mod gate;
 mod hold;
+mod idleness;
 mod invariants;
 mod leases;
 mod limiter;
 mod memo;
 mod message;
 mod pace;
+mod pacing;
 mod quota;
 mod report;
 mod rules;

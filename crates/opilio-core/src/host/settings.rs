@@ -1,8 +1,17 @@
 //! Settings that a host is given once: the shell's limits, and whether robots.txt is fetched.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::order::Order;
+use crate::policy::HostPolicy;
+
+/// What a host is told once: the policy that the user chose for it, and the shell's limits.
+#[derive(Clone, Debug)]
+pub(super) struct Terms {
+    pub(super) policy: Arc<HostPolicy>,
+    pub(super) limits: HostLimits,
+}
 
 /// Whether a host fetches its origins' robots.txt before anything else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -5,22 +5,21 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::blame::Evidence;
-use super::budget::{Budget, Spacing};
+use super::contact::Contact;
+use super::demand::{CreditRequest, Demand, SlotRequest};
 use super::hold::{Door, Hold};
+use super::idleness::Idleness;
 use super::invariants::{Invariant, Violation};
 use super::leases::{LeaseTable, Pending};
 use super::memo::{HostMemo, Park, Remembered};
 use super::message::{Delivery, HostEvent, Input, Output, ParkReason, WakeReason};
-use super::pace::Pace;
-use super::quota::Quota;
-use super::report::Suspect;
+use super::pacing::Pacing;
 use super::rules::{Rules, SCHEMES};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
-use super::settings::{HostLimits, RulesMode};
+use super::settings::{HostLimits, RulesMode, Terms};
 use super::snapshot::{HostLoad, HostSnapshot};
 use crate::name::Scheme;
 use crate::outcome::Reason;
@@ -50,62 +49,22 @@ use crate::time::Timestamp;
 /// ```
 #[derive(Debug)]
 pub struct HostState {
-    pub(super) policy: Arc<HostPolicy>,
-    pub(super) limits: HostLimits,
+    pub(super) terms: Terms,
     pub(super) random: fastrand::Rng,
-    pub(super) budget: Budget,
-    /// The strictest of the user's rate, crawl delays and the learnt pace; a quota comes on top.
-    pub(super) spacing: Spacing,
+    pub(super) pacing: Pacing,
     pub(super) hold: Hold,
-    pub(super) pace: Pace,
-    pub(super) quota: Quota,
+    pub(super) parked: Option<Park>,
     pub(super) rules: Rules,
     pub(super) leases: LeaseTable,
-    pub(super) parked: Option<Park>,
-    outbox: VecDeque<Output>,
-    pub(super) slot: SlotRequest,
-    /// A refused slot is not asked for again before this.
-    pub(super) slot_retry_at: Timestamp,
-    credit: CreditRequest,
-    /// The number of the next start.
-    pub(super) next_seq: u32,
-    /// The limit in flight after a reopening at full speed; 0 means no such limit.
-    pub(super) ramp: u32,
-    /// The last URL that failed, if no success came since.
-    pub(super) suspect: Option<Suspect>,
     /// Decides whose fault failures are.
     pub(super) evidence: Evidence,
-    /// Whether the host has answered in this run.
-    pub(super) answered: bool,
-    /// Why its rules could not be fetched the last time, while it has never answered.
-    pub(super) unmet: Option<Reason>,
-    /// 401 and 403 in a row, up to the number that is worth an event.
-    pub(super) forbidden: u8,
+    pub(super) contact: Contact,
+    pub(super) demand: Demand,
+    pub(super) idleness: Idleness,
     pub(super) draining: bool,
-    /// The time of the last input.
-    touched: Timestamp,
-    /// Since when nothing is ready and nothing in flight.
-    pub(super) idle_since: Option<Timestamp>,
-    passivated: bool,
+    outbox: VecDeque<Output>,
     #[cfg(feature = "sabotage")]
     pub(super) bug: Option<Bug>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum SlotRequest {
-    None,
-    Asked,
-    Granted,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum CreditRequest {
-    /// May be asked for.
-    Idle,
-    /// Asked for and not answered yet.
-    Asked,
-    /// Answered with no lease: not asked for again before something has changed.
-    Empty,
 }
 
 impl HostState {
@@ -134,32 +93,19 @@ impl HostState {
         let Remembered { budget, hold, pace, quota, rules, parked, answered, confirmed, unmet, .. } =
             memo.read(rules);
         let mut host = Self {
-            policy: policy.into(),
-            limits,
+            terms: Terms { policy: policy.into(), limits },
             random: fastrand::Rng::with_seed(seed),
-            budget,
-            spacing: Spacing::NONE,
+            pacing: Pacing::restored(budget, pace, quota),
             hold,
-            pace,
-            quota,
+            parked,
             rules,
             leases: LeaseTable::default(),
-            parked,
-            outbox: VecDeque::new(),
-            slot: SlotRequest::None,
-            slot_retry_at: Timestamp::EPOCH,
-            credit: CreditRequest::Idle,
-            next_seq: 0,
-            ramp: 0,
-            suspect: None,
             evidence: Evidence::restored(hold.door, hold.reason, hold.strikes, confirmed),
-            answered,
-            unmet,
-            forbidden: 0,
+            contact: Contact::restored(answered, unmet),
+            demand: Demand::NONE,
+            idleness: Idleness::new(now),
             draining: false,
-            touched: now,
-            idle_since: Some(now),
-            passivated: false,
+            outbox: VecDeque::new(),
             #[cfg(feature = "sabotage")]
             bug: None,
         };
@@ -172,16 +118,16 @@ impl HostState {
     #[must_use]
     pub fn memo(&self) -> HostMemo {
         HostMemo::write(&Remembered {
-            budget: self.budget,
+            budget: self.pacing.budget,
             hold: self.hold,
-            pace: self.pace.clone(),
-            learnt: self.learnt(),
-            quota: self.quota,
+            pace: self.pacing.learnt.clone(),
+            learnt: self.pacing.ceiling(&self.terms.policy),
+            quota: self.pacing.quota,
             rules: self.rules,
             parked: self.parked,
-            answered: self.answered,
+            answered: self.contact.answered,
             confirmed: self.evidence.is_confirmed(),
-            unmet: self.unmet,
+            unmet: self.contact.unmet,
         })
     }
 
@@ -189,8 +135,7 @@ impl HostState {
     pub fn handle(&mut self, now: Timestamp, input: Input) {
         self.advance(now);
         if !matches!(input, Input::Tick) {
-            self.touched = now;
-            self.passivated = false;
+            self.idleness.touch(now);
         }
         match input {
             Input::Assign(leases) => self.assign(leases),
@@ -222,23 +167,23 @@ impl HostState {
 
     fn next_output(&mut self, now: Timestamp) -> Option<Output> {
         let startable = self.startable(now);
-        match (self.slot, startable) {
+        match (self.demand.slot, startable) {
             (SlotRequest::Granted, candidate) => {
-                self.slot = SlotRequest::None;
+                self.demand.slot = SlotRequest::None;
                 return Some(candidate.map_or(Output::ReturnSlot, |candidate| self.start(now, candidate)));
             }
-            (SlotRequest::None, Some(_)) if now >= self.slot_retry_at => {
-                self.slot = SlotRequest::Asked;
+            (SlotRequest::None, Some(_)) if self.demand.may_ask_slot(now) => {
+                self.demand.slot = SlotRequest::Asked;
                 return Some(Output::AskSlot);
             }
             (SlotRequest::None | SlotRequest::Asked, _) => {}
         }
         if let Some(more) = self.credit_wanted() {
-            self.credit = CreditRequest::Asked;
+            self.demand.credit = CreditRequest::Asked;
             return Some(Output::Credit(more));
         }
-        if self.is_idle() && !self.passivated && now >= self.linger_end() {
-            self.passivated = true;
+        if self.is_idle() && !self.idleness.passivated && now >= self.linger_end() {
+            self.idleness.passivated = true;
             return Some(Output::Passivate);
         }
         None
@@ -249,7 +194,7 @@ impl HostState {
     pub fn wake_at(&self) -> Option<(Timestamp, WakeReason)> {
         let deadlines =
             [self.leases.in_flight().first().map(|flying| flying.deadline), self.rules.deadline()];
-        let linger = (self.is_idle() && !self.passivated).then(|| self.linger_end());
+        let linger = (self.is_idle() && !self.idleness.passivated).then(|| self.linger_end());
         let expiries = deadlines.into_iter().flatten().map(|at| (at, WakeReason::LeaseExpiry));
         let linger = linger.map(|at| (at, WakeReason::Linger));
         let tail = self.tail_due().map(|at| (at, WakeReason::HoldEnds));
@@ -263,7 +208,7 @@ impl HostState {
     pub fn check(&self, now: Timestamp) -> Result<(), Violation> {
         let fail = |invariant, text: String| Err(Violation { invariant, text });
         let in_flight = self.in_flight();
-        if in_flight > self.policy.in_flight_max() as usize {
+        if in_flight > self.terms.policy.in_flight_max() as usize {
             return fail(Invariant::G2, format!("{in_flight} in flight"));
         }
         let probes = self.leases.in_flight().iter().filter(|flying| flying.probe).count()
@@ -278,7 +223,7 @@ impl HostState {
         if let Some(lease) = self.leases.duplicate() {
             return fail(Invariant::G4, format!("{lease:?} is in two places"));
         }
-        if self.slot == SlotRequest::None && now >= self.slot_retry_at && self.startable(now).is_some() {
+        if self.demand.may_ask_slot(now) && self.startable(now).is_some() {
             return fail(Invariant::G5, "a start is possible and nobody asks for a slot".to_owned());
         }
         if self.start_due().is_some_and(|(at, _)| at <= now) {
@@ -300,11 +245,11 @@ impl HostState {
             door_open: self.hold.door == Door::Open,
             parked: self.parked.map(|park| (park.until, park.reason)),
             strikes: u32::from(self.hold.strikes),
-            spacing: self.pacing().duration(),
+            spacing: self.pacing.spacing().duration(),
             next_start: self.start_due().map(|(at, _)| at),
-            slot_asked: self.slot != SlotRequest::None,
-            learnt_per_second: self.learnt(),
-            quota_left: self.quota.is_known().then(|| self.quota.left()),
+            slot_asked: self.demand.slot != SlotRequest::None,
+            learnt_per_second: self.pacing.ceiling(&self.terms.policy),
+            quota_left: self.pacing.quota.is_known().then(|| self.pacing.quota.left()),
         }
     }
 
@@ -359,8 +304,8 @@ impl HostState {
                 self.rules_lost(now, scheme);
             }
         }
-        self.leases.wake(now, self.limits.order);
-        self.quota.roll(now);
+        self.leases.wake(now, self.terms.limits.order);
+        self.pacing.quota.roll(now);
         self.settle_tail(now);
         if self.parked.is_some_and(|park| park.until <= now) {
             // This is the park's true end: one probe may learn the host's state.
@@ -373,7 +318,7 @@ impl HostState {
     fn assign(&mut self, leases: Vec<Lease>) {
         // An errand does not answer a request to the store.
         if !leases.first().is_some_and(|lease| lease.id.is_errand()) {
-            self.credit = if leases.is_empty() { CreditRequest::Empty } else { CreditRequest::Idle };
+            self.demand.leased(!leases.is_empty());
         }
         for lease in leases {
             if self.leases.holds(lease.id) {
@@ -381,42 +326,37 @@ impl HostState {
             }
             let pending = Pending::new(lease);
             if self.parked.is_some() {
-                self.fail(pending, self.closed_reason());
+                self.fail(pending, self.contact.closed_reason());
             } else if self.draining {
                 self.give_back(pending, None);
             } else {
-                self.leases.admit(pending, self.limits.order);
+                self.leases.admit(pending, self.terms.limits.order);
             }
         }
     }
 
     fn granted(&mut self) {
         // A grant without a request (a restart forgot it) is returned by the next poll.
-        self.slot = SlotRequest::Granted;
+        self.demand.slot = SlotRequest::Granted;
     }
 
     fn slot_refused(&mut self, now: Timestamp) {
-        if self.slot == SlotRequest::Asked {
-            self.slot = SlotRequest::None;
-        }
+        self.demand.drop_slot();
         self.pause_slots(now);
         #[cfg(feature = "sabotage")]
         if self.bug == Some(Bug::SulkAfterRefusedSlot) {
-            self.slot_retry_at = Timestamp::NEVER;
+            self.demand.deny_slot(Timestamp::NEVER);
         }
     }
 
     fn slot_denied(&mut self, until: Timestamp) {
-        if self.slot == SlotRequest::Asked {
-            self.slot = SlotRequest::None;
-        }
-        self.slot_retry_at = self.slot_retry_at.max(until);
+        self.demand.drop_slot();
+        self.demand.deny_slot(until);
     }
 
     /// Waits before the next request for a slot, after one was refused.
     pub(super) fn pause_slots(&mut self, now: Timestamp) {
-        let pause = (self.policy.backoff_bounds().min / SLOT_RETRY_PART).max(SLOT_RETRY_MIN);
-        self.slot_retry_at = self.slot_retry_at.max(now + pause);
+        self.demand.pause_slot(now, self.terms.policy.backoff_bounds().min);
     }
 
     fn disallowed(&mut self, lease: LeaseId) {
@@ -434,17 +374,13 @@ impl HostState {
             Output::Deliver { lease, .. } | Output::Settle { lease, .. } => !leases.contains(&lease.id),
             _ => true,
         });
-        if self.credit == CreditRequest::Empty {
-            self.credit = CreditRequest::Idle;
-        }
+        self.demand.retry_credit();
     }
 
     fn drain(&mut self, now: Timestamp) {
         self.draining = true;
         // There is nothing to start any more. The grant may never come; one that comes late goes back.
-        if self.slot == SlotRequest::Asked {
-            self.slot = SlotRequest::None;
-        }
+        self.demand.drop_slot();
         while let Some((due, mut pending)) = self.leases.take_any_idle() {
             if pending.undecided.is_some() {
                 // Nothing will decide in this run whose fault it was.
@@ -456,35 +392,38 @@ impl HostState {
     }
 
     fn restarted(&mut self, now: Timestamp) {
-        self.slot = SlotRequest::None;
-        self.credit = CreditRequest::Idle;
-        self.budget.assume_start(now);
+        self.demand.forget();
+        self.pacing.budget.assume_start(now);
     }
 
     fn note_idleness(&mut self, now: Timestamp) {
         if !self.leases.ready().is_empty() || !self.leases.in_flight().is_empty() {
             return;
         }
-        self.idle_since.get_or_insert(now);
+        self.idleness.begin(now);
         if self.leases.is_empty() {
             self.leases.shrink();
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.leases.is_empty() && self.slot == SlotRequest::None && self.rules.in_flight() == 0
+        self.leases.is_empty() && self.demand.slot == SlotRequest::None && self.rules.in_flight() == 0
     }
 
     fn linger_end(&self) -> Timestamp {
-        if self.draining { self.touched } else { self.touched + self.policy.linger_max() }
+        if self.draining {
+            self.idleness.touched
+        } else {
+            self.idleness.touched + self.terms.policy.linger_max()
+        }
     }
 
     fn credit_wanted(&self) -> Option<u32> {
         // A host that was put aside takes what there is for it, too: it ends here and not never.
-        if self.credit != CreditRequest::Idle || self.draining {
+        if self.demand.credit != CreditRequest::Idle || self.draining {
             return None;
         }
-        let credit = self.limits.credit.max(1) as usize;
+        let credit = self.terms.limits.credit.max(1) as usize;
         let held = self.leases.open() + self.leases.parsed().len();
         let wanted = credit.saturating_sub(held);
         let low = self.leases.open() <= credit / 4 && wanted > 0 && wanted >= credit / 4;
@@ -527,20 +466,15 @@ impl HostState {
         self.parked = Some(Park { until, reason });
         self.say(HostEvent::Parked { reason });
         while let Some((_, pending)) = self.leases.take_any_idle() {
-            let reason = pending.fault.unwrap_or(self.closed_reason());
+            let reason = pending.fault.unwrap_or(self.contact.closed_reason());
             self.fail(pending, reason);
         }
-    }
-
-    /// The word for URLs that were never tried: what kept the host out of reach, if it never answered.
-    pub(super) fn closed_reason(&self) -> Reason {
-        self.unmet.filter(|_| !self.answered).unwrap_or(Reason::HostClosed)
     }
 
     /// Whether it answered in this run, and nothing was wrong since: it will not sit on a slot.
     #[must_use]
     pub fn is_proven(&self) -> bool {
-        self.answered && self.hold.strikes == 0
+        self.contact.answered && self.hold.strikes == 0
     }
 
     /// Plants a bug at its real decision point, so that the witness can be seen to find it.
@@ -549,7 +483,3 @@ impl HostState {
         self.bug = Some(bug);
     }
 }
-
-/// 10 ms by default.
-const SLOT_RETRY_PART: u32 = 100;
-const SLOT_RETRY_MIN: Duration = Duration::from_millis(1);

@@ -1,6 +1,8 @@
 //! Accusations: when a failure opens a case, what it means in an open case, and when the URL itself is at
 //! fault.
 
+use std::num::NonZeroU8;
+
 use super::super::blame::{Case, Charge};
 use super::super::hold::{ClosingKind, Door};
 use super::super::message::HoldReason;
@@ -28,7 +30,9 @@ impl HostState {
             return false;
         }
         let others = self.evidence.crowd(url, seq);
-        self.evidence.refuses_many() || clean && others > 1 || self.pace.may_be_limited() && others > 0
+        self.evidence.refuses_many()
+            || clean && others > 1
+            || self.pacing.learnt.may_be_limited() && others > 0
     }
 
     /// Whether different URLs were refused together with this one.
@@ -74,7 +78,7 @@ impl HostState {
         self.testify(landing, charge);
         let mut closing = closing;
         if closing == ClosingKind::New && self.may_be_chance(landing, charge) {
-            self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
+            self.hold.wait(now + self.terms.policy.backoff_bounds().min / YOUNG_PART);
             return if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open };
         }
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
@@ -86,7 +90,7 @@ impl HostState {
                 closing = ClosingKind::New;
             } else if case.confirmed {
                 // Several were refused together, so the next start waits a little.
-                self.hold.wait(now + self.policy.backoff_bounds().min / YOUNG_PART);
+                self.hold.wait(now + self.terms.policy.backoff_bounds().min / YOUNG_PART);
             }
         }
         hold(self, closing);
@@ -116,9 +120,9 @@ impl HostState {
         };
         let again = failed_before && !(charge == Charge::Refused && self.is_one_of_many(landing));
         let seq = Some(landing.seq);
-        let in_a_row = self.suspect.map_or(0, |suspect| suspect.in_a_row);
-        let flaky =
-            self.evidence.refuses_by_chance() || self.pace.failures_of_host(in_a_row) > Pace::IN_A_ROW;
+        let in_a_row = self.evidence.suspect.map_or(0, |suspect| suspect.in_a_row.get());
+        let flaky = self.evidence.refuses_by_chance()
+            || self.pacing.learnt.failures_of_host(in_a_row) > Pace::IN_A_ROW;
         self.evidence.case =
             Some(Case { charge, seq, url, excused, again, flaky, strikes_before, ..Case::NEW });
     }
@@ -160,8 +164,8 @@ impl HostState {
             return;
         }
         self.be_quiet();
-        let min = self.policy.backoff_bounds().min;
-        if self.pace.is_young(now, min) {
+        let min = self.terms.policy.backoff_bounds().min;
+        if self.pacing.learnt.is_young(now, min) {
             self.hold.wait(now + min / YOUNG_PART);
         }
     }
@@ -175,7 +179,7 @@ impl HostState {
 
     pub(super) fn suspect_of(&self, landing: Landing) -> Option<Suspect> {
         let Subject::Url { url, .. } = landing.who else { return None };
-        Some(Suspect { url, seq: landing.seq, next: self.next_seq, in_a_row: 1 })
+        Some(Suspect { url, seq: landing.seq, next: self.pacing.next_seq, in_a_row: NonZeroU8::MIN })
     }
 
     /// Whether a failure belongs to a closing that is over: it started before the closing ended, and the host

@@ -27,7 +27,7 @@ impl HostState {
         }
         let closing = self.hold.close(now, landing.started, landing.probe, reason);
         if self.hold.door != Door::Open {
-            self.pace.refused(landing.started, landing.seq, of_pace);
+            self.pacing.learnt.refused(landing.started, landing.seq, of_pace);
         }
         closing
     }
@@ -36,7 +36,7 @@ impl HostState {
         if self.parked.is_some() {
             return;
         }
-        let max = self.policy.hold_max();
+        let max = self.terms.policy.hold_max();
         let clamped = wait > max;
         self.hold_until(now + wait.min(max), reason, clamped);
         if clamped {
@@ -48,31 +48,32 @@ impl HostState {
         if closing == ClosingKind::Same {
             return;
         }
-        let mut most = self.hold.unstated_wait_max(now, self.policy.backoff_bounds());
+        let mut most = self.hold.unstated_wait_max(now, self.terms.policy.backoff_bounds());
         if self.evidence.case.is_some_and(|case| case.flaky && !case.confirmed) {
             // Some of its pages fail anyway, and this may be one of them.
             most /= 3;
         }
         let chance = self.random.f64();
-        let wait = self.pace.wait_for_window(now, most, chance).unwrap_or_else(|| jittered(most, chance));
-        self.hold_until(now + wait.min(self.policy.hold_max()), reason, false);
+        let wait =
+            self.pacing.learnt.wait_for_window(now, most, chance).unwrap_or_else(|| jittered(most, chance));
+        self.hold_until(now + wait.min(self.terms.policy.hold_max()), reason, false);
         self.park_by_strikes(now, closing);
     }
 
     pub(super) fn park_by_strikes(&mut self, now: Timestamp, closing: ClosingKind) {
         let strikes = u32::from(self.hold.strikes);
-        let mut most = self.policy.strikes_max(self.answered);
+        let mut most = self.terms.policy.strikes_max(self.contact.answered);
         if self.hold.reason == HoldReason::Forbidden {
             // The waits for a firewall grow more slowly.
             most = most.saturating_mul(2);
         }
         if closing == ClosingKind::New && strikes >= most {
-            self.park(now + self.policy.hold_max(), ParkReason::Strikes);
+            self.park(now + self.terms.policy.hold_max(), ParkReason::Strikes);
         }
     }
 
     pub(in crate::host) fn hold_as_ordered(&mut self, now: Timestamp, until: Timestamp) {
-        let last = now + self.policy.hold_max();
+        let last = now + self.terms.policy.hold_max();
         self.hold_until(until.min(last), HoldReason::Ordered, until > last);
     }
 
@@ -85,7 +86,7 @@ impl HostState {
         if let (Some(case), false) = (&mut self.evidence.case, reason.needs_no_probe()) {
             case.quiet = false;
         }
-        let worth_telling = self.policy.backoff_bounds().min;
+        let worth_telling = self.terms.policy.backoff_bounds().min;
         let tell = self.hold.extend(until, reason, worth_telling);
         if tell || clamped {
             self.say(HostEvent::Held { until, reason, clamped });
@@ -96,7 +97,7 @@ impl HostState {
     pub(super) fn hear_quota(&mut self, now: Timestamp, landing: Landing, hints: Hints) {
         if let Some(quota) = hints.quota {
             let unseen = self.starts_unseen(landing);
-            self.quota.hear(now, landing.seq, &quota, unseen);
+            self.pacing.quota.hear(now, landing.seq, &quota, unseen);
         }
     }
 
@@ -104,13 +105,13 @@ impl HostState {
     /// nothing was refused.
     pub(super) fn keep_to_quota(&mut self, now: Timestamp, hints: Hints) {
         let Some(stated) = hints.quota.filter(|quota| quota.remaining == 0) else { return };
-        let max = self.policy.hold_max();
+        let max = self.terms.policy.hold_max();
         if stated.reset > max && self.parked.is_some() {
             // This answer may itself have parked the host; its quota counts nevertheless.
             self.hold_until(now + max, HoldReason::QuotaSpent, false);
         } else if stated.reset > max {
             self.hold_as_stated(now, stated.reset, HoldReason::QuotaSpent);
-        } else if let Some(until) = self.quota.spent_until() {
+        } else if let Some(until) = self.pacing.quota.spent_until() {
             self.hold_until(until, HoldReason::QuotaSpent, false);
         }
     }
@@ -118,7 +119,7 @@ impl HostState {
     /// Starts that the server had not counted when it answered this one: later starts, and starts just before
     /// it that may have arrived later.
     pub(super) fn starts_unseen(&self, landing: Landing) -> u32 {
-        let after = self.next_seq.wrapping_sub(landing.seq).saturating_sub(1);
+        let after = self.pacing.next_seq.wrapping_sub(landing.seq).saturating_sub(1);
         let overtaken =
             self.leases.in_flight().iter().filter(|flying| {
                 flying.seq < landing.seq && landing.started.since(flying.started) < OVERTAKING

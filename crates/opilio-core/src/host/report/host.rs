@@ -50,7 +50,7 @@ impl HostState {
 
     /// The host is well, whatever the answer says about the URL.
     pub(super) fn well(&mut self, now: Timestamp, landing: Landing) -> Payer {
-        self.pace.remember(false);
+        self.pacing.learnt.remember(false);
         self.evidence.note_well(landing.seq);
         let after = |case: Case| case.seq.is_some_and(|seq| is_later(landing.seq, seq));
         let answers = |case: Case| case.quiet && !case.confirmed && after(case);
@@ -62,15 +62,13 @@ impl HostState {
         if self.hold.door == Door::Open {
             if landing.who == Subject::Witness {
                 self.end_tail();
-            } else if self.suspect.is_some_and(|suspect| is_later(landing.seq, suspect.seq)) {
+            } else if self.evidence.suspect.is_some_and(|suspect| is_later(landing.seq, suspect.seq)) {
                 self.end_case();
             }
             self.hold.forgive();
-            self.ramp =
-                if self.ramp > 0 && self.ramp < self.policy.in_flight_max() { self.ramp + 1 } else { 0 };
-            let rate = self.policy.rate_max().map(crate::rate::Rate::per_second);
-            self.pace.accepted(landing.started, landing.seq);
-            self.pace.well(now, self.patience(), rate);
+            self.pacing.climb_ramp(self.terms.policy.in_flight_max());
+            self.pacing.learnt.accepted(landing.started, landing.seq);
+            self.pacing.well(now, &self.terms.policy);
             self.refresh_spacing();
         }
         Payer::Nobody
@@ -90,7 +88,7 @@ impl HostState {
         };
         if self.evidence.case.as_ref().is_some_and(crowd) {
             // So many different URLs were refused that none of them is at fault.
-            self.leases.excuse(self.evidence.number, self.limits.order);
+            self.leases.excuse(self.evidence.number, self.terms.limits.order);
         }
         let case = self.evidence.case;
         let quiet = case.is_some_and(|case| case.quiet);
@@ -102,9 +100,9 @@ impl HostState {
             return;
         }
         self.say(HostEvent::Opened);
-        self.budget.resume_after(now);
-        if self.pacing().duration() < self.policy.backoff_bounds().min / HERD_PART {
-            self.ramp = 1;
+        self.pacing.budget.resume_after(now);
+        if self.pacing.spacing().duration() < self.terms.policy.backoff_bounds().min / HERD_PART {
+            self.pacing.begin_ramp();
         }
     }
 
@@ -112,9 +110,9 @@ impl HostState {
     /// URL.
     pub(super) fn take_pace(&mut self, learnt: Option<f64>) {
         if let Some(per_second) = learnt {
-            self.leases.forgive_refusals(self.limits.order);
+            self.leases.forgive_refusals(self.terms.limits.order);
             self.say(HostEvent::RefusalsExcused);
-            if self.policy.adapts() {
+            if self.terms.policy.adapts() {
                 self.say(HostEvent::Paced { per_second });
             }
         }
@@ -129,36 +127,38 @@ impl HostState {
         stated: Option<Timestamp>,
         case: Option<Case>,
     ) -> Option<f64> {
-        let asked = self.asked();
+        let asked = self.pacing.asked(&self.terms.policy);
         let start = (probe.started, probe.seq);
         match case {
             #[cfg(feature = "sabotage")]
             Some(Case { charge: Charge::Refused, .. }) if self.bug == Some(Bug::PaceByChance) => {
-                self.pace.opened(now, start, stated, asked, 0)
+                self.pacing.learnt.opened(now, start, stated, asked, 0)
             }
             Some(Case {
                 confirmed: false, charge: Charge::Refused, again: false, strikes_before, ..
-            }) if self.pace.fits_window(stated, probe.started) => {
+            }) if self.pacing.learnt.fits_window(stated, probe.started) => {
                 // The server stated the wait itself.
                 self.hold.strikes = strikes_before;
-                self.pace.opened(now, start, stated, asked, 1)
+                self.pacing.learnt.opened(now, start, stated, asked, 1)
             }
             Some(Case {
                 confirmed, strikes_before, charge, again, was_quiet, quiet, flaky, of_pace, ..
-            }) if !confirmed || quiet || was_quiet && self.pace.refused_by_pace() <= REFUSED_MIN => {
+            }) if !confirmed || quiet || was_quiet && self.pacing.learnt.refused_by_pace() <= REFUSED_MIN => {
                 if !confirmed {
                     self.hold.strikes = strikes_before;
                 }
                 // A page that is refused again and again says nothing about the pace.
                 let of_limiter = charge == Charge::Refused && !again;
-                let young = self.policy.backoff_bounds().min;
+                let young = self.terms.policy.backoff_bounds().min;
                 let silent = if of_pace { 0 } else { SILENT_DOUBT };
                 let doubt = silent.max(if flaky { FLAKY_DOUBT } else { 0 });
                 let pardon = Pardon { of_limiter, held: !quiet, doubt, young };
-                self.pace.pardoned(now, start, asked, &pardon)
+                self.pacing.learnt.pardoned(now, start, asked, &pardon)
             }
-            Some(Case { flaky: true, .. }) => self.pace.opened(now, start, stated, asked, REFUSED_MIN_FLAKY),
-            Some(_) | None => self.pace.opened(now, start, stated, asked, REFUSED_MIN),
+            Some(Case { flaky: true, .. }) => {
+                self.pacing.learnt.opened(now, start, stated, asked, REFUSED_MIN_FLAKY)
+            }
+            Some(_) | None => self.pacing.learnt.opened(now, start, stated, asked, REFUSED_MIN),
         }
     }
 
@@ -170,7 +170,7 @@ impl HostState {
         outcome: Outcome,
         hints: Hints,
     ) -> Payer {
-        self.pace.remember(false);
+        self.pacing.learnt.remember(false);
         let spent = hints.quota.filter(|quota| quota.remaining == 0).map(|quota| quota.reset);
         let stated = hints.retry_after.max(spent);
         // A 429 is about the pace, a 503 is not.
@@ -179,9 +179,11 @@ impl HostState {
             self.evidence.note_refused(url, landing.seq);
         }
         if self.is_own(landing) && self.parked.is_none() && !self.is_one_of_many(landing) {
-            let (asked, hold) = (self.asked(), self.policy.backoff_bounds().min);
+            let (asked, hold) =
+                (self.pacing.asked(&self.terms.policy), self.terms.policy.backoff_bounds().min);
             let of_pace_alone = of_pace && stated.is_none();
-            let learnt = self.pace.page_refused(landing.started, landing.seq, of_pace_alone, asked, hold);
+            let learnt =
+                self.pacing.learnt.page_refused(landing.started, landing.seq, of_pace_alone, asked, hold);
             self.hold_for_page(now, stated, of_pace);
             self.take_pace(learnt);
             return Payer::Url;
@@ -225,13 +227,14 @@ impl HostState {
     /// a failure: the next one in a row, of another URL, makes it the host's.
     pub(super) fn is_one_more_single(&mut self, landing: Landing) -> bool {
         let Subject::Url { url, .. } = landing.who else { return false };
-        let in_a_row = self.suspect.is_some_and(|suspect| suspect.url != url);
+        let in_a_row = self.evidence.suspect.is_some_and(|suspect| suspect.url != url);
         if !self.evidence.refuses_by_chance() || self.hold.door != Door::Open || in_a_row {
             return false;
         }
-        self.suspect = self.suspect.or(self.suspect_of(landing));
-        let asked = self.asked();
-        let learnt = self.pace.page_refused(landing.started, landing.seq, true, asked, Duration::ZERO);
+        self.evidence.suspect = self.evidence.suspect.or(self.suspect_of(landing));
+        let asked = self.pacing.asked(&self.terms.policy);
+        let learnt =
+            self.pacing.learnt.page_refused(landing.started, landing.seq, true, asked, Duration::ZERO);
         self.take_pace(learnt);
         true
     }
@@ -241,8 +244,8 @@ impl HostState {
         if let Some(wait) = stated {
             self.hold_as_stated(now, wait, HoldReason::Page);
         } else if of_pace {
-            let wait = jittered(self.policy.backoff_bounds().min, self.random.f64());
-            self.hold_until(now + wait.min(self.policy.hold_max()), HoldReason::Page, false);
+            let wait = jittered(self.terms.policy.backoff_bounds().min, self.random.f64());
+            self.hold_until(now + wait.min(self.terms.policy.hold_max()), HoldReason::Page, false);
         }
     }
 
@@ -254,7 +257,7 @@ impl HostState {
         if self.is_own(landing) {
             return Payer::Url;
         }
-        let of_pace = self.pace.fails_often();
+        let of_pace = self.pacing.learnt.fails_often();
         self.accuse_of(now, landing, Charge::Unreached, of_pace, |host, closing| {
             host.hold_by_strikes(now, closing, HoldReason::Unreachable);
         })
@@ -262,7 +265,7 @@ impl HostState {
 
     /// The URL failed. Counts against the host if other URLs failed just before.
     pub(super) fn failed(&mut self, now: Timestamp, landing: Landing) -> Payer {
-        self.pace.remember(true);
+        self.pacing.learnt.remember(true);
         if self.is_old_news(landing) {
             return self.payer_of_old();
         }
@@ -273,16 +276,18 @@ impl HostState {
             let Subject::Url { url, .. } = landing.who else {
                 return self.suspect_host(now, landing);
             };
-            match &mut self.suspect {
+            match &mut self.evidence.suspect {
                 Some(suspect) if suspect.url != url => {
                     suspect.in_a_row = suspect.in_a_row.saturating_add(1);
                     suspect.url = url;
-                    if u32::from(suspect.in_a_row) >= self.pace.failures_of_host(suspect.in_a_row) {
+                    if u32::from(suspect.in_a_row.get())
+                        >= self.pacing.learnt.failures_of_host(suspect.in_a_row.get())
+                    {
                         return self.suspect_host(now, landing);
                     }
                 }
                 Some(_) => {}
-                None => self.suspect = self.suspect_of(landing),
+                None => self.evidence.suspect = self.suspect_of(landing),
             }
             return Payer::Open;
         }
@@ -291,22 +296,23 @@ impl HostState {
 
     /// Different URLs failed in a row, so the host is suspected.
     pub(super) fn suspect_host(&mut self, now: Timestamp, landing: Landing) -> Payer {
-        let of_pace = self.pace.fails_often();
-        let first = self.suspect;
+        let of_pace = self.pacing.learnt.fails_often();
+        let first = self.evidence.suspect;
         let was_open = self.hold.door == Door::Open;
-        let flaky = first.is_some_and(|first| self.pace.failures_of_host(first.in_a_row) > Pace::IN_A_ROW);
+        let flaky = first
+            .is_some_and(|first| self.pacing.learnt.failures_of_host(first.in_a_row.get()) > Pace::IN_A_ROW);
         let payer = self.accuse_of(now, landing, Charge::Failed, of_pace, |host, closing| {
             if was_open && flaky {
                 // Many of its pages fail, so one more is no reason for a long wait.
                 host.be_quiet();
-                host.hold.wait(now + host.policy.backoff_bounds().min / YOUNG_PART);
+                host.hold.wait(now + host.terms.policy.backoff_bounds().min / YOUNG_PART);
             } else {
                 host.hold_by_strikes(now, closing, HoldReason::Unreachable);
             }
         });
         if let Some(Suspect { seq, .. }) = first {
             // If the host refuses these URLs, it already refused the first of them.
-            self.pace.refused_from(seq);
+            self.pacing.learnt.refused_from(seq);
         }
         payer
     }
@@ -333,7 +339,7 @@ impl HostState {
             return Payer::Nobody;
         }
         self.evidence.forbidden = self.evidence.forbidden.saturating_add(1);
-        if self.evidence.forbidden >= self.evidence.forbidden_max(self.limits.credit) {
+        if self.evidence.forbidden >= self.evidence.forbidden_max(self.terms.limits.credit) {
             self.accuse_of(now, landing, Charge::Forbidden, false, |host, _| host.be_quiet());
         }
         Payer::Walled
@@ -347,18 +353,7 @@ impl HostState {
         outcome == Outcome::Failed(Fault::StaleConnection)
             && !landing.probe
             && self.hold.broke_lately(now)
-            && self.suspect.is_none_or(|suspect| suspect.next <= landing.seq)
-    }
-
-    pub(super) fn count_forbidden(&mut self, outcome: Outcome) {
-        let said = self.forbidden >= Self::FORBIDDEN_IN_A_ROW;
-        if said {
-            return;
-        }
-        self.forbidden = if matches!(outcome, Outcome::Answered(401 | 403)) { self.forbidden + 1 } else { 0 };
-        if self.forbidden == Self::FORBIDDEN_IN_A_ROW {
-            self.say(HostEvent::Forbidden { in_a_row: u32::from(Self::FORBIDDEN_IN_A_ROW) });
-        }
+            && self.evidence.suspect.is_none_or(|suspect| suspect.next <= landing.seq)
     }
 }
 

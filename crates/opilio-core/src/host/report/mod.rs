@@ -13,6 +13,7 @@ mod host;
 mod rules;
 mod url;
 
+use std::num::NonZeroU8;
 use std::time::Duration;
 
 use super::leases::{InFlight, Pending};
@@ -54,8 +55,9 @@ pub(in crate::host) struct Suspect {
     pub(in crate::host) seq: u32,
     /// The number of the next start at the time of the failure: earlier starts were in flight then.
     next: u32,
-    /// How many different URLs failed in a row, as far as the last one shows.
-    in_a_row: u8,
+    /// How many different URLs failed in a row, as far as the last one shows. It is never zero, so that a host
+    /// without a suspect needs no byte to say so.
+    in_a_row: NonZeroU8,
 }
 
 /// Against whom an outcome counts.
@@ -143,7 +145,7 @@ impl HostState {
         }
         let mut pending = flying.pending;
         pending.resent = true;
-        let min = self.policy.backoff_bounds().min;
+        let min = self.terms.policy.backoff_bounds().min;
         self.free_retry(now, pending, min);
     }
 
@@ -170,8 +172,10 @@ impl HostState {
         outcome: Outcome,
         proposal: Proposal,
     ) -> Payer {
-        self.answered |= !matches!(outcome, Outcome::Failed(_));
-        self.count_forbidden(outcome);
+        self.contact.note(outcome);
+        if let Some(event) = self.contact.count_forbidden(outcome, Self::FORBIDDEN_IN_A_ROW) {
+            self.say(event);
+        }
         self.hear_quota(now, landing, proposal.hints);
         let wanted = matches!(proposal.verdict, Verdict::Done | Verdict::Redirect);
         let payer = match outcome.blame() {
@@ -190,7 +194,7 @@ impl HostState {
                     self.hold.unprobe();
                 } else if outcome == Outcome::Failed(Fault::StaleConnection) {
                     // Another URL goes first. If its new connection breaks, too, age was not the cause.
-                    self.suspect = self.suspect.or(self.suspect_of(landing));
+                    self.evidence.suspect = self.evidence.suspect.or(self.suspect_of(landing));
                 }
                 Payer::Nobody
             }

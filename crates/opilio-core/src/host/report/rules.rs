@@ -34,7 +34,7 @@ impl HostState {
                 // Another host's answer proves nothing about this one. If the door is closed, the first lease
                 // that may start is the probe.
                 if !away {
-                    self.answered = true;
+                    self.contact.answered = true;
                     self.well(now, landing);
                 }
             }
@@ -63,7 +63,7 @@ impl HostState {
     }
 
     fn know_rules(&mut self, now: Timestamp, scheme: Scheme, asked: Duration, expires_in: Duration) {
-        let kept = asked.min(self.policy.crawl_delay_max());
+        let kept = asked.min(self.terms.policy.crawl_delay_max());
         if kept < asked {
             self.say(HostEvent::CrawlDelayClamped { asked, kept });
         }
@@ -84,7 +84,7 @@ impl HostState {
         if self.rules.fetching(scheme).is_some_and(|fetching| fetching.probe) {
             self.hold.unprobe();
         }
-        self.answered = true;
+        self.contact.answered = true;
         let origin = self.rules.of_mut(scheme);
         origin.hops += 1;
         origin.known = next;
@@ -109,7 +109,8 @@ impl HostState {
         }
         if self.hold.door == Door::Probing {
             // The host is closed anyway, and the probe's result comes first.
-            self.rules.of_mut(scheme).known = RulesState::Unknown(now + self.policy.backoff_bounds().min);
+            self.rules.of_mut(scheme).known =
+                RulesState::Unknown(now + self.terms.policy.backoff_bounds().min);
             return;
         }
         self.accuse_of(now, landing, Charge::Unreached, false, |host, closing| {
@@ -128,7 +129,7 @@ impl HostState {
         proposal: Proposal,
     ) {
         if outcome.blame() != Blame::Ours {
-            self.unmet = Some(reason_of(outcome));
+            self.contact.unmet = Some(reason_of(outcome));
         }
         if let Outcome::Failed(fault) = outcome
             && fault.is_permanent()
@@ -141,8 +142,8 @@ impl HostState {
                 self.learn(now, landing, None, outcome, proposal);
             }
             Blame::Url | Blame::Neutral | Blame::Success => {
-                self.answered |= !matches!(outcome, Outcome::Failed(_));
-                self.pace.remember(true);
+                self.contact.note(outcome);
+                self.pacing.learnt.remember(true);
                 self.unreachable(now, landing);
             }
         }
@@ -177,7 +178,7 @@ impl HostState {
         match outcome {
             Outcome::Failed(Fault::Proxy | Fault::Ours | Fault::Lost) => {
                 let failed = u32::from(self.rules.of(scheme).ours);
-                now + self.policy.backoff_bounds().ceiling(failed)
+                now + self.terms.policy.backoff_bounds().ceiling(failed)
             }
             Outcome::Failed(_) | Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Redirected(_) => now,
         }
@@ -205,7 +206,7 @@ impl HostState {
         if fetching.probe {
             self.hold.unprobe();
         }
-        let retry = now + self.policy.backoff_bounds().min;
+        let retry = now + self.terms.policy.backoff_bounds().min;
         let origin = self.rules.of_mut(scheme);
         origin.known = RulesState::Unknown(retry);
         origin.hops = 0;

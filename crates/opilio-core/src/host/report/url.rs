@@ -136,7 +136,7 @@ impl HostState {
             self.fail(pending, reason);
             return;
         }
-        let wait = self.policy.backoff_bounds().ceiling(u32::from(pending.ours) - 1);
+        let wait = self.terms.policy.backoff_bounds().ceiling(u32::from(pending.ours) - 1);
         self.again(now, pending, after.max(wait));
     }
 
@@ -149,8 +149,8 @@ impl HostState {
         } else if self.draining {
             self.give_back(pending, Some(due));
         } else if after.is_zero() {
-            self.leases.admit(pending, self.limits.order);
-        } else if due <= self.hold.until().max(now + self.limits.retry_stays) {
+            self.leases.admit(pending, self.terms.limits.order);
+        } else if due <= self.hold.until().max(now + self.terms.limits.retry_stays) {
             self.leases.wait(due, pending);
         } else {
             let attempts = pending.attempts;
