@@ -2,6 +2,11 @@
 
 use std::fmt;
 
+use super::hold::Door;
+use super::rules::SCHEMES;
+use super::state::HostState;
+use crate::time::Timestamp;
+
 /// The invariants of the gate.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Invariant {
@@ -46,3 +51,36 @@ impl fmt::Display for Violation {
 }
 
 impl std::error::Error for Violation {}
+
+impl HostState {
+    /// Checks the invariants that are visible from inside, after `poll` gave `None`.
+    ///
+    /// # Errors
+    /// The first violation.
+    pub fn check(&self, now: Timestamp) -> Result<(), Violation> {
+        let fail = |invariant, text: String| Err(Violation { invariant, text });
+        let in_flight = self.in_flight();
+        if in_flight > self.terms.policy.in_flight_max() as usize {
+            return fail(Invariant::G2, format!("{in_flight} in flight"));
+        }
+        let probes = self.leases.in_flight().iter().filter(|flying| flying.probe).count()
+            + SCHEMES
+                .into_iter()
+                .filter_map(|scheme| self.rules.fetching(scheme))
+                .filter(|f| f.probe)
+                .count();
+        if self.hold.door == Door::Probing && probes == 0 {
+            return fail(Invariant::G5, "waits for a probe that is not out".to_owned());
+        }
+        if let Some(lease) = self.leases.duplicate() {
+            return fail(Invariant::G4, format!("{lease:?} is in two places"));
+        }
+        if self.demand.may_ask_slot(now) && self.startable(now).is_some() {
+            return fail(Invariant::G5, "a start is possible and nobody asks for a slot".to_owned());
+        }
+        if self.start_due().is_some_and(|(at, _)| at <= now) {
+            return fail(Invariant::G5, "the wake-up for a start lies in the past".to_owned());
+        }
+        Ok(())
+    }
+}

@@ -5,6 +5,7 @@ mod budget;
 mod contact;
 mod demand;
 mod gate;
+mod handover;
 mod hold;
 mod idleness;
 mod invariants;

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use super::demand::SlotRequest;
+use super::hold::Door;
 use super::message::{HoldReason, ParkReason};
+use super::state::HostState;
 use crate::time::Timestamp;
 
 /// A host's state at one moment.
@@ -48,4 +51,36 @@ pub struct HostLoad {
     pub in_flight: u32,
     /// Those, and leases that were handed on and are not settled.
     pub under_way: u32,
+}
+
+impl HostState {
+    /// The host at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> HostSnapshot {
+        HostSnapshot {
+            ready: self.leases.ready().len(),
+            waiting: self.leases.waiting().len(),
+            in_flight: self.in_flight(),
+            in_flight_cap: self.in_flight_cap(),
+            parsed: self.leases.parsed().len(),
+            hold: (self.hold.until() > Timestamp::EPOCH).then(|| (self.hold.until(), self.hold.until_reason)),
+            door_open: self.hold.door == Door::Open,
+            parked: self.parked.map(|park| (park.until, park.reason)),
+            strikes: u32::from(self.hold.strikes),
+            spacing: self.pacing.spacing().duration(),
+            next_start: self.start_due().map(|(at, _)| at),
+            slot_asked: self.demand.slot != SlotRequest::None,
+            learnt_per_second: self.pacing.ceiling(&self.terms.policy),
+            quota_left: self.pacing.quota.is_known().then(|| self.pacing.quota.left()),
+        }
+    }
+
+    /// What the host adds to the counts of a crawl at this moment.
+    #[must_use]
+    pub fn load(&self, now: Timestamp) -> HostLoad {
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let in_flight = self.in_flight();
+        let under_way = in_flight + self.leases.parsed().len();
+        HostLoad { is_held: self.hold.is_held(now), in_flight: count(in_flight), under_way: count(under_way) }
+    }
 }

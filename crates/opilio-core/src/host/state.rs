@@ -1,7 +1,7 @@
 //! The state machine of one host. It has no clock: time is an argument.
 //!
 //! This file is the frame: inputs, outputs, and when to wake. `gate.rs` decides whether something may start,
-//! `report/` what a report means for the host and its URL.
+//! `report/` what a report means for the host and its URL, and `handover.rs` hands finished leases over.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,22 +9,20 @@ use std::sync::Arc;
 use super::blame::Evidence;
 use super::contact::Contact;
 use super::demand::{CreditRequest, Demand, SlotRequest};
-use super::hold::{Door, Hold};
+use super::hold::Hold;
 use super::idleness::Idleness;
-use super::invariants::{Invariant, Violation};
 use super::leases::{LeaseTable, Pending};
 use super::memo::{HostMemo, Park, Remembered};
-use super::message::{Delivery, HostEvent, Input, Output, ParkReason, WakeReason};
+use super::message::{Input, Output, WakeReason};
 use super::pacing::Pacing;
 use super::rules::{Rules, SCHEMES};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::settings::{HostLimits, RulesMode, Terms};
-use super::snapshot::{HostLoad, HostSnapshot};
 use crate::name::Scheme;
 use crate::outcome::Reason;
 use crate::policy::HostPolicy;
-use crate::record::{Ending, Lease, LeaseId};
+use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
 
 /// The rules of one host: what it may do next.
@@ -62,7 +60,7 @@ pub struct HostState {
     pub(super) demand: Demand,
     pub(super) idleness: Idleness,
     pub(super) draining: bool,
-    outbox: VecDeque<Output>,
+    pub(super) outbox: VecDeque<Output>,
     #[cfg(feature = "sabotage")]
     pub(super) bug: Option<Bug>,
 }
@@ -199,67 +197,6 @@ impl HostState {
         let linger = linger.map(|at| (at, WakeReason::Linger));
         let tail = self.tail_due().map(|at| (at, WakeReason::HoldEnds));
         expiries.chain(linger).chain(tail).chain(self.start_due()).min_by_key(|(at, _)| *at)
-    }
-
-    /// Checks the invariants that are visible from inside, after `poll` gave `None`.
-    ///
-    /// # Errors
-    /// The first violation.
-    pub fn check(&self, now: Timestamp) -> Result<(), Violation> {
-        let fail = |invariant, text: String| Err(Violation { invariant, text });
-        let in_flight = self.in_flight();
-        if in_flight > self.terms.policy.in_flight_max() as usize {
-            return fail(Invariant::G2, format!("{in_flight} in flight"));
-        }
-        let probes = self.leases.in_flight().iter().filter(|flying| flying.probe).count()
-            + SCHEMES
-                .into_iter()
-                .filter_map(|scheme| self.rules.fetching(scheme))
-                .filter(|f| f.probe)
-                .count();
-        if self.hold.door == Door::Probing && probes == 0 {
-            return fail(Invariant::G5, "waits for a probe that is not out".to_owned());
-        }
-        if let Some(lease) = self.leases.duplicate() {
-            return fail(Invariant::G4, format!("{lease:?} is in two places"));
-        }
-        if self.demand.may_ask_slot(now) && self.startable(now).is_some() {
-            return fail(Invariant::G5, "a start is possible and nobody asks for a slot".to_owned());
-        }
-        if self.start_due().is_some_and(|(at, _)| at <= now) {
-            return fail(Invariant::G5, "the wake-up for a start lies in the past".to_owned());
-        }
-        Ok(())
-    }
-
-    /// The host at this moment.
-    #[must_use]
-    pub fn snapshot(&self) -> HostSnapshot {
-        HostSnapshot {
-            ready: self.leases.ready().len(),
-            waiting: self.leases.waiting().len(),
-            in_flight: self.in_flight(),
-            in_flight_cap: self.in_flight_cap(),
-            parsed: self.leases.parsed().len(),
-            hold: (self.hold.until() > Timestamp::EPOCH).then(|| (self.hold.until(), self.hold.until_reason)),
-            door_open: self.hold.door == Door::Open,
-            parked: self.parked.map(|park| (park.until, park.reason)),
-            strikes: u32::from(self.hold.strikes),
-            spacing: self.pacing.spacing().duration(),
-            next_start: self.start_due().map(|(at, _)| at),
-            slot_asked: self.demand.slot != SlotRequest::None,
-            learnt_per_second: self.pacing.ceiling(&self.terms.policy),
-            quota_left: self.pacing.quota.is_known().then(|| self.pacing.quota.left()),
-        }
-    }
-
-    /// What the host adds to the counts of a crawl at this moment.
-    #[must_use]
-    pub fn load(&self, now: Timestamp) -> HostLoad {
-        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let in_flight = self.in_flight();
-        let under_way = in_flight + self.leases.parsed().len();
-        HostLoad { is_held: self.hold.is_held(now), in_flight: count(in_flight), under_way: count(under_way) }
     }
 
     /// The leases of an origin that were not started: robots.txt has to be consulted for them.
@@ -428,47 +365,6 @@ impl HostState {
         let wanted = credit.saturating_sub(held);
         let low = self.leases.open() <= credit / 4 && wanted > 0 && wanted >= credit / 4;
         low.then(|| u32::try_from(wanted).unwrap_or(u32::MAX))
-    }
-
-    // Ways out.
-
-    pub(super) fn say(&mut self, event: HostEvent) {
-        self.outbox.push_back(Output::Event(event));
-    }
-
-    /// Hands a finished lease on to the spider.
-    pub(super) fn deliver(&mut self, pending: Pending, delivery: Delivery) {
-        self.leases.hand_on(pending.id());
-        let attempts = pending.attempts.requests;
-        self.outbox.push_back(Output::Deliver { lease: pending.lease, delivery, attempts });
-    }
-
-    pub(super) fn fail(&mut self, pending: Pending, reason: Reason) {
-        self.deliver(pending, Delivery::Failure(reason));
-    }
-
-    pub(super) fn settle(&mut self, pending: Pending, ending: Ending) {
-        self.outbox.push_back(Output::Settle { lease: pending.lease, ending });
-    }
-
-    /// Gives a lease back to the store; attempts that it used up here are kept.
-    pub(super) fn give_back(&mut self, pending: Pending, due: Option<Timestamp>) {
-        let attempts = pending.attempts;
-        let ending = match due {
-            Some(due) if attempts != pending.lease.record.attempts => Ending::Retry { due, attempts },
-            Some(_) | None => Ending::Return,
-        };
-        self.settle(pending, ending);
-    }
-
-    /// Puts the host aside: what was not started ends here.
-    pub(super) fn park(&mut self, until: Timestamp, reason: ParkReason) {
-        self.parked = Some(Park { until, reason });
-        self.say(HostEvent::Parked { reason });
-        while let Some((_, pending)) = self.leases.take_any_idle() {
-            let reason = pending.fault.unwrap_or(self.contact.closed_reason());
-            self.fail(pending, reason);
-        }
     }
 
     /// Whether it answered in this run, and nothing was wrong since: it will not sit on a slot.

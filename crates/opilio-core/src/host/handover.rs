@@ -1,0 +1,50 @@
+//! How a host hands leases over: to the spider, back to the store, or all that are left when the host is parked.
+
+use super::leases::Pending;
+use super::memo::Park;
+use super::message::{Delivery, HostEvent, Output, ParkReason};
+use super::state::HostState;
+use crate::outcome::Reason;
+use crate::record::Ending;
+use crate::time::Timestamp;
+
+impl HostState {
+    pub(super) fn say(&mut self, event: HostEvent) {
+        self.outbox.push_back(Output::Event(event));
+    }
+
+    /// Hands a finished lease on to the spider.
+    pub(super) fn deliver(&mut self, pending: Pending, delivery: Delivery) {
+        self.leases.hand_on(pending.id());
+        let attempts = pending.attempts.requests;
+        self.outbox.push_back(Output::Deliver { lease: pending.lease, delivery, attempts });
+    }
+
+    pub(super) fn fail(&mut self, pending: Pending, reason: Reason) {
+        self.deliver(pending, Delivery::Failure(reason));
+    }
+
+    pub(super) fn settle(&mut self, pending: Pending, ending: Ending) {
+        self.outbox.push_back(Output::Settle { lease: pending.lease, ending });
+    }
+
+    /// Gives a lease back to the store; attempts that it used up here are kept.
+    pub(super) fn give_back(&mut self, pending: Pending, due: Option<Timestamp>) {
+        let attempts = pending.attempts;
+        let ending = match due {
+            Some(due) if attempts != pending.lease.record.attempts => Ending::Retry { due, attempts },
+            Some(_) | None => Ending::Return,
+        };
+        self.settle(pending, ending);
+    }
+
+    /// Puts the host aside: what was not started ends here.
+    pub(super) fn park(&mut self, until: Timestamp, reason: ParkReason) {
+        self.parked = Some(Park { until, reason });
+        self.say(HostEvent::Parked { reason });
+        while let Some((_, pending)) = self.leases.take_any_idle() {
+            let reason = pending.fault.unwrap_or(self.contact.closed_reason());
+            self.fail(pending, reason);
+        }
+    }
+}
