@@ -13,8 +13,9 @@ use opilio_core::Timestamp;
 use opilio_core::host::HostLimits;
 use opilio_core::scheduling::GroupBudgets;
 use opilio_export::{Encoder, ExportError, FileStore, Sink};
+use opilio_fetch::connections::ConnectionPlaces;
 use opilio_fetch::{
-    BodyBudget, Cache, Cookies, DnsCache, Fetcher, Limits, Middleware, Transport, WebSettings,
+    BodyBudget, Cache, Cookies, DnsCache, Fetcher, KeptCookies, Limits, Middleware, Transport, WebSettings,
 };
 use opilio_frontier::{Admission, Frontier, FrontierError};
 use opilio_spider::run_history::{RunHistory, Totals};
@@ -26,7 +27,7 @@ use crate::clock::Clock;
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
 use crate::exporter::{self, Exporter, SinkAtWork};
-use crate::fetcher::{ConnectionPlaces, Pool, PoolSetup};
+use crate::fetcher::{Pool, PoolSetup, connection_places};
 use crate::memory::MemoryLimit;
 use crate::message::{PoolLink, Remember, ToScheduler};
 use crate::message::{Question, ToExporter, Written};
@@ -34,8 +35,8 @@ use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
 use crate::runner::{ParseWatch, RunnerSetup, SpiderRunner};
 use crate::scheduler::{
-    KeptCookies, QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerSetup,
-    ShardRoad, Syncing,
+    QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerOutcome, SchedulerSetup, ShardRoad,
+    Syncing,
 };
 use crate::settings::Settings;
 use crate::shard::{Shard, ShardSetup};
@@ -398,7 +399,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
         let (total, shards, shard) = (plan.in_flight, shards as u32, shard as u32);
         total / shards + u32::from(shard < total % shards)
     };
-    let connections = ConnectionPlaces::of_crawl(plan.in_flight);
+    let connections = connection_places(plan.in_flight);
     let parts = plan.encoders.into_iter().enumerate().map(|(shard, encoders)| ShardParts {
         shard,
         slots: share(shard),

@@ -19,9 +19,10 @@
 //! | [`context`] | a lease and its step | what is kept of it until all that it gave is handed on |
 //! | [`redirect`] | an answer that redirects | the next record of its chain, or why it ends |
 //! | [`listing`] | a sitemap | records |
-//! | [`naming`], [`same`] | a page | the names that it shares with other pages |
 //! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
 //! | [`run_history`] | the notes of earlier runs | what this run begins with, and notes in its turn |
+//! | [`naming`], [`same`], [`taken`] | a page | the names that it shares with other pages |
+//! | [`slow`] | the time that `parse` took | whether pages of this step are parsed on another thread |
 //! | [`known`] | admissions | a warning where one URL is requested with two steps |
 
 pub mod admission;
@@ -45,8 +46,10 @@ pub mod run_history;
 pub mod same;
 mod scope;
 mod session;
+pub mod slow;
 mod spider;
 pub mod step;
+pub mod taken;
 mod trap;
 
 pub use admission::SeedError;

@@ -172,7 +172,7 @@ mod tests {
         let check = |file: &str, code: &str| check_imports(file, code, &mut BTreeSet::new());
         assert!(check("host/actor.rs", "use crate::message::Fetch;\nuse super::rules::RulesTable;").is_ok());
         for parent in ["shard", "scheduler", "supervisor", "launch", "crawler"] {
-            for child in ["host/actor.rs", "fetcher/kept.rs", "runner/slow.rs"] {
+            for child in ["host/actor.rs", "fetcher/answer.rs", "runner/watch.rs"] {
                 assert!(check(child, &format!("use crate::{parent}::It;")).is_err(), "{child} {parent}");
             }
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use opilio_export::Sink;
-use opilio_fetch::{Cookies, WebSettings};
+use opilio_fetch::{Cookies, KeptCookies, WebSettings};
 #[cfg(feature = "disk")]
 use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Identity};
 use opilio_frontier::{Frontier, MemoryFrontier, MemoryOptions};
@@ -18,7 +18,7 @@ use super::{Crawler, Store};
 use crate::clock::Clock;
 use crate::launch::{Plan, TransportChoice};
 use crate::memory::{self, MemoryLimit};
-use crate::scheduler::{QueuedScope, Syncing, recall};
+use crate::scheduler::{QueuedScope, Syncing};
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::supervisor::Progress;
@@ -127,7 +127,7 @@ impl<S: Spider> Crawler<S> {
         };
         let cookies = self.cookies.then(|| Arc::new(Cookies::new(move || clock.unix_millis() / 1_000)));
         if let (Some(cookies), Some(file)) = (&cookies, &cookie_file) {
-            recall(cookies, file, history.resumed);
+            KeptCookies::recall(cookies, file, history.resumed);
         }
         if history.resumed {
             let now = clock.now();

@@ -11,11 +11,11 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipien
 use futures_util::FutureExt;
 use opilio_core::scheduling::{GroupBudgets, Slots, SlotsInput, SlotsOutput, Standing, Surroundings};
 use opilio_core::{Blame, Fault, Group, Hints, Outcome, Timestamp};
+use opilio_fetch::connections::{ConnectionPlaces, Connections, Keeping};
 use opilio_fetch::{Connection, Fetched, Fetcher};
 use opilio_spider::reading::words_of_panic;
 
 use super::answer::answer_of;
-use super::kept::{ConnectionPlaces, Connections, Keeping};
 use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
@@ -213,7 +213,7 @@ impl Handler<Fetch> for Pool {
         let (counts, clock, backlog) = (self.counts.clone(), self.clock, self.backlog.clone());
         let Fetch { slot, what, mut request, idle, advisor, reply } = fetch;
         let kept = match request.connection {
-            Connection::Keep => Keeping::begin(&self.connections, self.clock, &request.url, idle),
+            Connection::Keep => Keeping::begin(&self.connections, move || clock.now(), &request.url, idle),
             Connection::Close | Connection::Fresh => None,
         };
         if kept.is_none() && request.connection == Connection::Keep {

@@ -2,10 +2,23 @@
 
 mod actor;
 mod answer;
-mod kept;
+
+use opilio_fetch::connections::ConnectionPlaces;
 
 pub(crate) use actor::{Pool, PoolSetup};
 pub(crate) use answer::answer_of;
+
+/// The places for kept connections of a crawl with this in-flight limit.
+pub(crate) fn connection_places(in_flight_max: u32) -> ConnectionPlaces {
+    #[cfg(test)]
+    if let Some(max) = CONNECTIONS_MAX.get() {
+        return ConnectionPlaces::new(max);
+    }
+    ConnectionPlaces::of_crawl(in_flight_max)
+}
+
 #[cfg(test)]
-pub(crate) use kept::CONNECTIONS_MAX;
-pub(crate) use kept::{ConnectionPlaces, IDLE_MAX};
+thread_local! {
+    /// The places of crawls on this thread, in tests.
+    pub(crate) static CONNECTIONS_MAX: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
+}

@@ -13,6 +13,7 @@ use opilio_core::host::{
 use opilio_core::{
     Ending, Fault, Hints, Host, Lease, LeaseId, Outcome, Reason, RequestFacts, Scheme, Timestamp, Verdict,
 };
+use opilio_fetch::connections::IDLE_MAX;
 use opilio_fetch::{Connection, FetchRequest, Purpose};
 use opilio_robots::ROBOTS_BYTES_MAX;
 use opilio_spider::data::Reads;
@@ -22,7 +23,6 @@ use url::Url;
 use super::errands::Errands;
 use super::rules::{RulesNews, RulesTable, Unjudged, take_in};
 use crate::context::ShardContext;
-use crate::fetcher::IDLE_MAX;
 use crate::message::{
     Advisor, AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Parsed, Remember, Report, RulesFacts, Slot,
     SlotAnswer, Standing, StopHost, ToScheduler, Wake,

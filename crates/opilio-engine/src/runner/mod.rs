@@ -4,7 +4,6 @@
 //! into bytes and records that every other room can carry.
 
 mod actor;
-mod slow;
 mod watch;
 
 pub(crate) use actor::{OVERDUE, RunnerSetup, SpiderRunner};

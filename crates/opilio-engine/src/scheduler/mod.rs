@@ -2,11 +2,8 @@
 //! exactly-once (admit, write, settle).
 
 mod actor;
-mod cookies;
-mod names;
 mod state;
 
 pub(crate) use actor::{SchedulerChannels, SchedulerLoop, ShardRoad};
-pub(crate) use cookies::{KeptCookies, recall};
 pub(crate) use opilio_core::scheduling::Syncing;
 pub(crate) use state::{QueuedScope, Scheduler, SchedulerOutcome, SchedulerSetup};

@@ -16,9 +16,11 @@ use std::sync::Arc;
 
 use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits, Ledger, LedgerInput, Syncing};
 use opilio_core::{Host, SinkPosition, Timestamp};
+use opilio_fetch::KeptCookies;
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
 use opilio_spider::known::KnownSteps;
 use opilio_spider::run_history::{self, RunState, Totals};
+use opilio_spider::taken::TakenNames;
 use opilio_spider::{FAILURES_MAX, Hosts, Stopped, Unwritten};
 use tokio::sync::watch;
 
@@ -28,8 +30,6 @@ use crate::message::{
     Assign, ErrandResult, FromScheduler, Parsed, PartSnapshot, Passivated, Remember, Settled, ToScheduler,
 };
 use crate::message::{Rows, Written};
-use crate::scheduler::KeptCookies;
-use crate::scheduler::names::Names;
 use crate::settings::Settings;
 use leasing::Decisions;
 use outgoing::Outgoing;
@@ -116,7 +116,7 @@ pub(crate) struct Scheduler {
     shapes: HashSet<u64>,
     known: KnownSteps,
     /// Names that pages stand for.
-    names: Names,
+    names: TakenNames,
     /// Errands and orders for hosts.
     outgoing: Outgoing,
     decisions: Decisions,
@@ -155,7 +155,7 @@ impl Scheduler {
             cookies,
             shapes,
             known: KnownSteps::default(),
-            names: Names::default(),
+            names: TakenNames::default(),
             outgoing: Outgoing::default(),
             decisions: Decisions::default(),
             phase: SchedulerPhase::Seeding,

@@ -6,6 +6,7 @@
 
 mod file;
 mod jar;
+mod kept;
 mod parse;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use http::{HeaderMap, HeaderValue, header};
 use crate::middleware::{Incoming, Middleware, Outgoing};
 pub use file::CookieFileError;
 pub use jar::{Jar, Refused as CookieRefused};
+pub use kept::KeptCookies;
 
 /// Keeps the cookies of a crawl, in a jar for each session.
 ///

@@ -19,10 +19,10 @@ use opilio_spider::prepared::Prepared;
 use opilio_spider::reading::{self, Gathered, Read, parse, words_of_panic};
 use opilio_spider::redirect::{self, DeadEnd, Hop, RedirectRules, Whose};
 use opilio_spider::same::{Bodies, Firsts};
+use opilio_spider::slow::SlowSteps;
 use opilio_spider::{Answer, ParseError, Spider};
 use url::Url;
 
-use super::slow::SlowSteps;
 use super::watch::ParseWatch;
 use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
@@ -93,7 +93,7 @@ impl<S: Spider> SpiderRunner<S> {
             encoders: setup.encoders,
             converter: Converter::default(),
             port: setup.port,
-            slow: SlowSteps::new(),
+            slow: SlowSteps::default(),
             bodies: Bodies::default(),
             firsts: Firsts::default(),
             watch: setup.watch,

@@ -1,8 +1,8 @@
-//! Which requests leave their connection open, so that the open connections of a crawl stay bounded
-//! however many hosts it meets: an idle one takes some 50 kB (hyper's buffers above all).
+//! Decides which requests leave their connections open, so that a crawl has few open connections however many hosts
+//! it meets. An idle connection takes some 50 kB, most of it for hyper's buffers.
 //!
-//! The transport closes an idle connection by itself after a while; here is counted what may still be
-//! open, and never too little of it. It decides nothing but whether one more is kept.
+//! The transport closes an idle connection after [`IDLE_MAX`]. This module counts the connections that may still be
+//! open, and never counts fewer than there are.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -14,38 +14,34 @@ use std::time::Duration;
 use opilio_core::Timestamp;
 use url::{Origin, Url};
 
-use crate::clock::Clock;
+/// How long an idle connection is kept.
+pub const IDLE_MAX: Duration = Duration::from_secs(15);
 
-/// An idle connection is kept no longer than this.
-pub(crate) const IDLE_MAX: Duration = Duration::from_secs(15);
-
-/// The places for open connections, which all shards of a crawl share: a host that has a shard to itself may
+/// The places for open connections. All shards of a crawl share them, so that a host that has a shard to itself can
 /// use all of them.
 #[derive(Clone, Debug)]
-pub(crate) struct ConnectionPlaces {
+pub struct ConnectionPlaces {
     max: usize,
     taken: Arc<AtomicUsize>,
 }
 
 impl ConnectionPlaces {
-    /// So many.
-    fn new(max: usize) -> Self {
+    /// This many places.
+    #[must_use]
+    pub fn new(max: usize) -> Self {
         Self { max, taken: Arc::default() }
     }
 
-    /// The places of a crawl with so many requests in flight. Half of the files that the process may have open
-    /// is for connections that are not kept, and for files.
-    pub(crate) fn of_crawl(in_flight_max: u32) -> Self {
-        #[cfg(test)]
-        if let Some(max) = CONNECTIONS_MAX.get() {
-            return Self::new(max);
-        }
+    /// The places of a crawl with this in-flight limit. At most half of the files that the process may open are kept
+    /// connections: the other half is for connections that are not kept, and for files.
+    #[must_use]
+    pub fn of_crawl(in_flight_max: u32) -> Self {
         let files = files_max().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
         Self::new((in_flight_max as usize).saturating_mul(2).max(KEPT_MIN).min(files / 2))
     }
 
-    /// Takes a place for a connection that is used again after so long. The longer that is, the fewer of the
-    /// places serve: what is left is for hosts that are asked sooner.
+    /// Takes a place for a connection that is used again after `idle`. The longer this is, the fewer of the places
+    /// it may take: the others are for hosts that are asked sooner.
     fn take(&self, idle: Duration) -> bool {
         let sooner = IDLE_MAX.saturating_sub(idle).as_secs_f64() / IDLE_MAX.as_secs_f64();
         let places = (self.max as f64 * sooner).ceil() as usize;
@@ -58,12 +54,12 @@ impl ConnectionPlaces {
     }
 }
 
-/// The connections of a shard that may be open.
+/// The connections of one shard that may be open.
 #[derive(Debug)]
-pub(super) struct Connections {
+pub struct Connections {
     places: ConnectionPlaces,
     origins: HashMap<Origin, Open>,
-    /// Origins that fell idle, in the order in which they did.
+    /// Origins without a request under way, with the time since when, in the order of these times.
     idle: VecDeque<(Timestamp, Origin)>,
 }
 
@@ -77,13 +73,13 @@ struct Open {
 }
 
 impl Connections {
-    /// Each that is kept takes one of these places.
-    pub(super) fn new(places: ConnectionPlaces) -> Self {
+    /// No connection yet. Each one that is kept takes one of these places.
+    #[must_use]
+    pub fn new(places: ConnectionPlaces) -> Self {
         Self { places, origins: HashMap::new(), idle: VecDeque::new() }
     }
 
-    /// A request begins, and the next one of its host is expected after `idle`: tells whether its connection
-    /// may be kept.
+    /// Begins a request whose host is asked again after `idle`. Returns whether the connection may be kept.
     fn begin(&mut self, now: Timestamp, origin: &Origin, idle: Duration) -> bool {
         self.expire(now);
         let known = self.origins.get(origin).map_or((0, 0), |open| (open.requests, open.connections));
@@ -97,7 +93,7 @@ impl Connections {
         true
     }
 
-    /// A request is over whose connection was kept.
+    /// Ends a request whose connection was kept.
     fn end(&mut self, now: Timestamp, origin: &Origin) {
         let Some(open) = self.origins.get_mut(origin) else { return };
         open.requests = open.requests.saturating_sub(1);
@@ -120,30 +116,31 @@ impl Connections {
     }
 }
 
-/// A request under way whose connection is kept: over when it is dropped, however its fetch ends.
-pub(super) struct Keeping {
+/// A request under way whose connection is kept. Its drop ends the request, so that a fetch that panics ends it too.
+pub struct Keeping<Now: Fn() -> Timestamp> {
     connections: Rc<RefCell<Connections>>,
     origin: Origin,
-    clock: Clock,
+    now: Now,
 }
 
-impl Keeping {
-    /// Begins a request, if its connection may be kept.
-    pub(super) fn begin(
+impl<Now: Fn() -> Timestamp> Keeping<Now> {
+    /// Begins a request to a URL whose host is asked again after `idle`; `None` if its connection may not be kept.
+    #[must_use]
+    pub fn begin(
         connections: &Rc<RefCell<Connections>>,
-        clock: Clock,
+        now: Now,
         url: &Url,
         idle: Duration,
     ) -> Option<Self> {
         let origin = url.origin();
-        let kept = connections.borrow_mut().begin(clock.now(), &origin, idle);
-        kept.then(|| Self { connections: connections.clone(), origin, clock })
+        let kept = connections.borrow_mut().begin(now(), &origin, idle);
+        kept.then(|| Self { connections: connections.clone(), origin, now })
     }
 }
 
-impl Drop for Keeping {
+impl<Now: Fn() -> Timestamp> Drop for Keeping<Now> {
     fn drop(&mut self) {
-        self.connections.borrow_mut().end(self.clock.now(), &self.origin);
+        self.connections.borrow_mut().end((self.now)(), &self.origin);
     }
 }
 
@@ -159,12 +156,6 @@ fn files_max() -> Option<u64> {
 
 /// Some 25 MB of idle connections, with pages of 20 kB.
 const KEPT_MIN: usize = 512;
-
-#[cfg(test)]
-thread_local! {
-    /// What crawls on this thread go by, in tests.
-    pub(crate) static CONNECTIONS_MAX: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
-}
 
 #[cfg(test)]
 mod tests {

@@ -1,32 +1,35 @@
-//! Which steps are too slow to be parsed on the shard's own thread.
+//! Notes which steps a spider parses too slowly for a shard's own thread.
 
 use std::collections::HashMap;
 use std::mem::Discriminant;
 use std::time::Duration;
 
-/// Remembers for each kind of step how often `parse` took longer than an arbiter can spare.
-pub(crate) struct SlowSteps<Step> {
+/// Notes for each kind of step how often `parse` took more than 5 ms, which keeps the other hosts of a shard waiting.
+pub struct SlowSteps<Step> {
     /// A bit for each of the last 32 pages: set where it was slow.
     history: HashMap<Discriminant<Step>, u32>,
 }
 
-impl<Step> SlowSteps<Step> {
-    pub(crate) fn new() -> Self {
+impl<Step> Default for SlowSteps<Step> {
+    fn default() -> Self {
         Self { history: HashMap::new() }
     }
+}
 
-    /// Whether more than one page in twenty of this kind is slow: its 95th percentile is over the limit.
-    pub(crate) fn is_slow(&self, step: &Step) -> bool {
+impl<Step> SlowSteps<Step> {
+    /// Whether more than one of the last 32 pages of this kind was slow: the 95th percentile is over the limit.
+    pub fn is_slow(&self, step: &Step) -> bool {
         self.history.get(&std::mem::discriminant(step)).is_some_and(|history| history.count_ones() > 1)
     }
 
-    pub(crate) fn took(&mut self, step: Discriminant<Step>, span: Duration) {
+    /// Notes how long `parse` took for a page of this kind.
+    pub fn took(&mut self, step: Discriminant<Step>, span: Duration) {
         let history = self.history.entry(step).or_insert(0);
         *history = *history << 1 | u32::from(span > SPARE);
     }
 }
 
-/// Beyond this a page keeps the other hosts of its shard waiting.
+/// A slower `parse` keeps the other hosts of its shard waiting too long.
 const SPARE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
@@ -40,7 +43,7 @@ mod tests {
             Product,
         }
         let kind = std::mem::discriminant(&Step::Product);
-        let mut slow = SlowSteps::new();
+        let mut slow = SlowSteps::default();
         slow.took(kind, Duration::from_millis(20));
         assert!(!slow.is_slow(&Step::Product));
         slow.took(kind, Duration::from_millis(20));
