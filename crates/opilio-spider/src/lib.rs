@@ -22,6 +22,7 @@
 //! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
 //! | [`run_history`] | the notes of earlier runs | what this run begins with, and notes in its turn |
 //! | [`naming`], [`same`], [`taken`] | a page | the names that it shares with other pages |
+//! | [`rules`] | an answer to a request for robots.txt | what the host may start |
 //! | [`slow`] | the time that `parse` took | whether pages of this step are parsed on another thread |
 //! | [`known`] | admissions | a warning where one URL is requested with two steps |
 
@@ -43,6 +44,7 @@ pub mod redirect;
 mod report;
 mod request;
 pub mod run_history;
+pub mod rules;
 pub mod same;
 mod scope;
 mod session;

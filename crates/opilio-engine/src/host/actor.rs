@@ -15,16 +15,16 @@ use opilio_core::{
 };
 use opilio_fetch::connections::IDLE_MAX;
 use opilio_fetch::{Connection, FetchRequest, Purpose};
-use opilio_robots::ROBOTS_BYTES_MAX;
 use opilio_spider::data::Reads;
+use opilio_spider::rules::{self, RulesTable, Unjudged};
 use opilio_spider::{Answer, memo};
 use url::Url;
 
 use super::errands::Errands;
-use super::rules::{RulesNews, RulesTable, Unjudged, take_in};
+use super::rules::{RulesNews, refuse, take_in};
 use crate::context::ShardContext;
 use crate::message::{
-    Advisor, AskSlot, Deliver, ErrandResult, Fetch, FetchFor, Parsed, Remember, Report, RulesFacts, Slot,
+    Advisor, AskSlot, Deliver, ErrandResult, Fetch, FetchFacts, FetchFor, Parsed, Remember, Report, Slot,
     SlotAnswer, Standing, StopHost, ToScheduler, Wake,
 };
 use crate::message::{Gone, HostGone};
@@ -165,7 +165,7 @@ impl HostActor {
         let mut state = self.state.borrow_mut();
         for scheme in [Scheme::Http, Scheme::Https] {
             if state.knows_rules(scheme, now) {
-                self.rules.borrow().refuse(scheme, Unjudged::Only(&self.unjudged), &mut state, now);
+                refuse(&self.rules.borrow(), scheme, Unjudged::Only(&self.unjudged), &mut state, now);
             }
         }
     }
@@ -232,7 +232,7 @@ impl HostActor {
             // The host that asked tries again, or does not.
             advisor.is_errand = true;
             request.purpose = Purpose::Robots;
-            request.enough = Some(RULES_BYTES);
+            request.enough = Some(rules::READ_BYTES_MAX);
         } else {
             advisor.facts.retries = retries;
         }
@@ -244,7 +244,7 @@ impl HostActor {
                 if !probe && let Some(answer) = self.sitemaps_known(lease.record.scheme, &request.url) {
                     return Some(self.answered_from_memory(id, &advisor, answer));
                 }
-                request.enough = Some(RULES_BYTES);
+                request.enough = Some(rules::READ_BYTES_MAX);
             }
         }
         let retry = u64::from(attempt > 1 || earlier.first_start < now);
@@ -303,11 +303,11 @@ impl HostActor {
         let url = self.rules.borrow().url(scheme);
         let request = url.map(|url| FetchRequest {
             purpose: Purpose::Robots,
-            enough: Some(RULES_BYTES),
+            enough: Some(rules::READ_BYTES_MAX),
             ..FetchRequest::get(url)
         });
         let first_start = self.cx.clock.now();
-        let advisor = self.advisor(RULES_FACTS, Attempt { first_start, uncarried: self.rules_uncarried });
+        let advisor = self.advisor(rules::ATTEMPT, Attempt { first_start, uncarried: self.rules_uncarried });
         // Nothing was sent otherwise: that says nothing about the host.
         let outcome = Outcome::Failed(Fault::Ours);
         let proposal = advisor.propose(first_start, outcome, Hints::default());
@@ -385,7 +385,7 @@ impl HostActor {
         self.trying.remove(&id);
         self.prepared.borrow_mut().forget(id);
         let report = self.report.take_if(|(reported, _)| *reported == id);
-        let facts = report.map_or_else(RulesFacts::nothing, |(_, report)| RulesFacts::of(&report));
+        let facts = report.map_or_else(FetchFacts::nothing, |(_, report)| FetchFacts::of(&report));
         for asker in self.errands.borrow_mut().end(id) {
             let result = ErrandResult { asker, facts: facts.clone() };
             self.cx.port.send(ToScheduler::ErrandResult(result));
@@ -538,7 +538,7 @@ impl Handler<Report> for HostActor {
                     // What waits for the rules ends.
                     report.outcome = Outcome::Failed(Fault::NoProxy);
                 }
-                let facts = RulesFacts::of(&report);
+                let facts = FetchFacts::of(&report);
                 let news = RulesNews { scheme, facts: &facts, proposal, hints: proposal.hints };
                 take_in(&self.cx, &self.host, &self.rules, &self.state, &news);
                 self.step(ctx, Input::Tick);
@@ -546,14 +546,3 @@ impl Handler<Report> for HostActor {
         }
     }
 }
-
-/// What the retry policy needs to know about a fetch of robots.txt: the host counts its attempts.
-pub(crate) const RULES_FACTS: RequestFacts = RequestFacts {
-    repeatable: true,
-    attempt: 1,
-    elapsed: Duration::ZERO,
-    retries: None,
-    failed_before: false,
-};
-/// What is read of a robots.txt: one byte more than counts, so that its reader sees that there is more.
-const RULES_BYTES: usize = ROBOTS_BYTES_MAX + 1;

@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use opilio_core::{Fingerprint, Host, Lease, LeaseId, Priority, Record, Scheme};
+use opilio_spider::rules::RulesQuestion;
 use url::Url;
-
-use crate::message::Asker;
 
 /// The errands of one host that are not over. Bounded by [`ERRANDS_MAX`] files, each of which is
 /// fetched once for all who ask meanwhile; of those there is one for each live origin at the most.
@@ -22,7 +21,7 @@ pub(crate) struct Errands {
 struct OpenErrand {
     id: LeaseId,
     url: Arc<str>,
-    askers: Vec<Asker>,
+    askers: Vec<RulesQuestion>,
 }
 
 /// How a new errand was admitted.
@@ -33,12 +32,12 @@ pub(crate) enum Admitted {
     /// Somebody else has asked for the same file already.
     Joined,
     /// There are too many: it is not fetched.
-    Full(Asker),
+    Full(RulesQuestion),
 }
 
 impl Errands {
     /// Takes an errand in.
-    pub(crate) fn admit(&mut self, host: &Host, url: &Url, asker: Asker) -> Admitted {
+    pub(crate) fn admit(&mut self, host: &Host, url: &Url, asker: RulesQuestion) -> Admitted {
         if let Some(errand) = self.open.iter_mut().find(|errand| *errand.url == *url.as_str()) {
             errand.askers.push(asker);
             return Admitted::Joined;
@@ -57,7 +56,7 @@ impl Errands {
     }
 
     /// An errand is over: tells who asked for it.
-    pub(crate) fn end(&mut self, id: LeaseId) -> Vec<Asker> {
+    pub(crate) fn end(&mut self, id: LeaseId) -> Vec<RulesQuestion> {
         let place = self.open.iter().position(|errand| errand.id == id);
         place.map(|place| self.open.swap_remove(place).askers).unwrap_or_default()
     }
@@ -76,7 +75,7 @@ mod tests {
     fn a_file_is_fetched_once_for_all_who_ask_meanwhile_and_there_are_not_too_many() {
         let url = |n: usize| Url::parse(&format!("http://b.example/{n}")).unwrap();
         let host = Host::of(&url(0)).unwrap();
-        let asker = |question| Asker { host: host.clone(), scheme: Scheme::Http, question };
+        let asker = |number| RulesQuestion { host: host.clone(), scheme: Scheme::Http, number };
         let mut errands = Errands::default();
         let Admitted::New(lease) = errands.admit(&host, &url(0), asker(1)) else { panic!("not new") };
         assert!(lease.id.is_errand() && lease.record.host == host);

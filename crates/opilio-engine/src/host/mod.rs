@@ -4,11 +4,11 @@ mod actor;
 mod errands;
 mod rules;
 
-pub(crate) use actor::{HostActor, HostParts, RULES_FACTS};
+pub(crate) use actor::{HostActor, HostParts};
 pub(crate) use errands::{Admitted, Errands};
 #[cfg(test)]
 pub(crate) use rules::judged;
-pub(crate) use rules::{RulesNews, RulesTable, Unjudged, take_in};
+pub(crate) use rules::{RulesNews, refuse, take_in};
 
 #[cfg(test)]
 pub(crate) use chaos::{die_once_at, has_died};

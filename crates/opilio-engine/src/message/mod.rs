@@ -46,8 +46,8 @@ pub(crate) use runner::Deliver;
 pub(crate) use scheduler::{Name, Parsed, Passivated, Remember, ToScheduler};
 pub use shard::OrderAnswer;
 pub(crate) use shard::{
-    Asker, Assign, AssignedErrand, Drain, Errand, ErrandResult, Gone, HostGone, HostOrder, OrderKind,
-    RulesFacts, Settled, StopHost, Work,
+    Assign, AssignedErrand, Drain, Errand, ErrandResult, FetchFacts, Gone, HostGone, HostOrder, OrderKind,
+    Settled, StopHost, Work,
 };
 pub(crate) use slot::{Returned, Slot};
 pub(crate) use snapshot::{ANSWER_MAX, AskSnapshot, HOSTS_LISTED, Question};

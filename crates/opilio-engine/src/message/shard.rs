@@ -3,8 +3,9 @@
 use actix::Message;
 use bytes::Bytes;
 use opilio_core::scheduling::Stamp;
-use opilio_core::{Fault, Host, Lease, LeaseId, Outcome, Scheme, Timestamp};
+use opilio_core::{Fault, Host, Lease, LeaseId, Outcome, Timestamp};
 use opilio_frontier::Decided;
+use opilio_spider::rules::{RulesFacts, RulesQuestion};
 use tokio::sync::oneshot;
 use url::Url;
 
@@ -56,35 +57,26 @@ pub(crate) struct Errand {
     pub(crate) host: Host,
     pub(crate) url: Url,
     /// The host that waits for the result.
-    pub(crate) asker: Asker,
-}
-
-/// Whose rules are awaited.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Asker {
-    pub(crate) host: Host,
-    pub(crate) scheme: Scheme,
-    /// The number of this question: an answer to an older one is too late.
-    pub(crate) question: u64,
+    pub(crate) asker: RulesQuestion,
 }
 
 /// The facts that an errand gave. The asker decides what they mean.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct ErrandResult {
-    pub(crate) asker: Asker,
-    pub(crate) facts: RulesFacts,
+    pub(crate) asker: RulesQuestion,
+    pub(crate) facts: FetchFacts,
 }
 
-/// The result of a fetch of robots.txt, by this host's gate or another's.
+/// The facts of a fetch, as a value that travels between threads.
 #[derive(Clone, Debug)]
-pub(crate) struct RulesFacts {
+pub(crate) struct FetchFacts {
     pub(crate) outcome: Outcome,
     pub(crate) body: Bytes,
     pub(crate) location: Option<Url>,
 }
 
-impl RulesFacts {
+impl FetchFacts {
     pub(crate) fn of(report: &Report) -> Self {
         let body = report.answer.as_ref().map(|answer| answer.body.clone()).unwrap_or_default();
         Self { outcome: report.outcome, body, location: report.location.clone() }
@@ -93,6 +85,11 @@ impl RulesFacts {
     /// Nothing was fetched.
     pub(crate) fn nothing() -> Self {
         Self { outcome: Outcome::Failed(Fault::Timeout), body: Bytes::new(), location: None }
+    }
+
+    /// As the facts of a fetch of robots.txt.
+    pub(crate) fn of_rules(&self) -> RulesFacts<'_> {
+        RulesFacts { outcome: self.outcome, body: &self.body, location: self.location.as_ref() }
     }
 }
 

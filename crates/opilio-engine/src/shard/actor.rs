@@ -11,16 +11,15 @@ use opilio_core::host::{HostMemo, HostState, Input};
 use opilio_core::{Ending, Hints, Host, Lease, LeaseId, Scheme};
 use opilio_fetch::Fetcher;
 use opilio_spider::memo;
+use opilio_spider::rules::{self, RulesTable, Unjudged};
 
 use super::cached::{self, Missing};
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
-use crate::host::{
-    Admitted, Errands, HostActor, HostParts, RULES_FACTS, RulesNews, RulesTable, Unjudged, take_in,
-};
+use crate::host::{Admitted, Errands, HostActor, HostParts, RulesNews, refuse, take_in};
 use crate::message::{
-    AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, Gone, HOSTS_LISTED,
-    HostGone, HostOrder, HostStatus, OrderAnswer, OrderKind, Parsed, PartSnapshot, Passivated, RulesFacts,
+    AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, FetchFacts, Gone,
+    HOSTS_LISTED, HostGone, HostOrder, HostStatus, OrderAnswer, OrderKind, Parsed, PartSnapshot, Passivated,
     Settled, ShardCounts, ShardReport, Stamp, StopHost, ToScheduler, Wake, Work,
 };
 use crate::outbox::Outbox;
@@ -113,7 +112,7 @@ impl Shard {
             Admitted::New(lease) => self.tell(&host, Input::Assign(vec![*lease])),
             Admitted::Joined => {}
             Admitted::Full(asker) => {
-                let result = ErrandResult { asker, facts: RulesFacts::nothing() };
+                let result = ErrandResult { asker, facts: FetchFacts::nothing() };
                 self.cx.port.send(ToScheduler::ErrandResult(result));
             }
         }
@@ -146,7 +145,7 @@ impl Shard {
             live.state.borrow_mut().abandon().into_iter().partition(|lease| lease.id.is_errand());
         for errand in errands {
             for asker in live.errands.borrow_mut().end(errand.id) {
-                let result = ErrandResult { asker, facts: RulesFacts::nothing() };
+                let result = ErrandResult { asker, facts: FetchFacts::nothing() };
                 self.cx.port.send(ToScheduler::ErrandResult(result));
             }
         }
@@ -262,7 +261,7 @@ impl Shard {
             for scheme in [Scheme::Http, Scheme::Https] {
                 // Rules that have expired forbid nothing before they are asked for anew.
                 if let Some(unjudged) = unjudged.filter(|_| state.knows_rules(scheme, now)) {
-                    live.rules.borrow().refuse(scheme, unjudged, &mut state, now);
+                    refuse(&live.rules.borrow(), scheme, unjudged, &mut state, now);
                 }
             }
         }
@@ -412,7 +411,7 @@ impl Handler<ErrandResult> for Shard {
         // How long to wait is the state's to say, where nobody stated it to this host.
         let hints = Hints::default();
         let policy = self.cx.settings.retry_of(&asker.host);
-        let proposal = policy.propose(&RULES_FACTS, facts.outcome, hints, 0.0);
+        let proposal = policy.propose(&rules::ATTEMPT, facts.outcome, hints, 0.0);
         let news = RulesNews { scheme: asker.scheme, facts: &facts, proposal, hints };
         take_in(&self.cx, &asker.host, &live.rules, &live.state, &news);
         let _ = live.actor.try_send(Wake);

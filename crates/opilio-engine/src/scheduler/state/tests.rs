@@ -5,6 +5,8 @@ use opilio_core::scheduling::Stamp;
 use opilio_core::{Ending, Fingerprint, Host, LeaseId, Record, Scheme};
 use opilio_frontier::{Admission, MemoryFrontier};
 
+use opilio_spider::rules::RulesQuestion;
+
 use super::*;
 use crate::message::{AssignedErrand, Errand, ShardCounts, Work};
 
@@ -149,7 +151,7 @@ fn an_errand_wakes_its_host_with_its_memory_once() {
     };
     assert_eq!(effects.iter().flat_map(kept).collect::<Vec<_>>(), [(host.clone(), Stamp(7))]);
     assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap().as_deref(), Some(&b"held"[..]));
-    let asker = || crate::message::Asker { host: host.clone(), scheme: Scheme::Http, question: 0 };
+    let asker = || RulesQuestion { host: host.clone(), scheme: Scheme::Http, number: 0 };
     let url = || url::Url::parse("http://a.example/robots.txt").unwrap();
     let errand = || ToScheduler::Errand(Errand { host: host.clone(), url: url(), asker: asker() });
     let errands = rig.turn(vec![errand(), errand()]).into_iter().filter_map(|effect| match effect {
