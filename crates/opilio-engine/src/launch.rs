@@ -29,7 +29,7 @@ use crate::death::DeathWatch;
 use crate::exporter::{self, Exporter, SinkAtWork};
 use crate::fetcher::{Pool, PoolSetup, connection_places};
 use crate::memory::MemoryLimit;
-use crate::message::{PoolLink, Remember, ToScheduler};
+use crate::message::{ClosedHost, PoolLink, ToScheduler};
 use crate::message::{Question, ToExporter, Written};
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
@@ -141,7 +141,7 @@ struct Hall {
 
 /// What of a [`SchedulerSenders`] is the scheduler's, beside its inbox.
 struct BehindDoor {
-    closed_hosts: mpsc::Receiver<Remember>,
+    closed_hosts: mpsc::Receiver<ClosedHost>,
     hurry: Arc<Notify>,
     questions: mpsc::Receiver<Question>,
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::message::{Parsed, PartSnapshot, Question, Remember, ShardCounts, ToScheduler};
+use crate::message::{ClosedHost, Parsed, PartSnapshot, Question, ShardCounts, ToScheduler};
 
 /// Sends to the store's bounded channels. What does not fit waits here; meanwhile the port is
 /// clogged and the shard starts no more fetches, so that what waits is bounded by what was under way.
 #[derive(Clone)]
 pub(crate) struct SchedulerPort {
     messages: Rc<Pipe<ToScheduler>>,
-    closed_hosts: Rc<Pipe<Remember>>,
+    closed_hosts: Rc<Pipe<ClosedHost>>,
     hurry: Arc<Notify>,
     questions: mpsc::Sender<Question>,
     counts: Rc<Cell<ShardCounts>>,
@@ -25,7 +25,7 @@ pub(crate) struct SchedulerPort {
 pub(crate) struct SchedulerSenders {
     pub(crate) messages: mpsc::Sender<ToScheduler>,
     /// Beside the messages, so that nothing that is slow makes it wait.
-    pub(crate) closed_hosts: mpsc::Sender<Remember>,
+    pub(crate) closed_hosts: mpsc::Sender<ClosedHost>,
     /// Beside them too: a store that waits for a sink hears it.
     pub(crate) hurry: Arc<Notify>,
     /// Where it stands: answered also while it waits for a sink.
@@ -67,9 +67,9 @@ impl SchedulerPort {
         self.hurry.notify_one();
     }
 
-    /// Sends what a host that was closed remembers.
-    pub(crate) fn remember(&self, remember: Remember) {
-        self.closed_hosts.send(remember);
+    /// Sends the memo of a host that was closed.
+    pub(crate) fn tell_closed(&self, closed: ClosedHost) {
+        self.closed_hosts.send(closed);
     }
 
     /// Asks the scheduler and the exporter where they stand; nothing comes of one that is gone or has too many

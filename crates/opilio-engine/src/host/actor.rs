@@ -24,7 +24,7 @@ use super::errands::Errands;
 use super::rules::{RulesNews, refuse, take_in};
 use crate::context::ShardContext;
 use crate::message::{
-    Advisor, AskSlot, Deliver, ErrandResult, Fetch, FetchFacts, FetchFor, Parsed, Remember, Report, Slot,
+    Advisor, AskSlot, ClosedHost, Deliver, ErrandResult, Fetch, FetchFacts, FetchFor, Parsed, Report, Slot,
     SlotAnswer, Standing, StopHost, ToScheduler, Wake,
 };
 use crate::message::{Gone, HostGone};
@@ -132,8 +132,8 @@ impl HostActor {
         }
         if std::mem::take(&mut self.closed) {
             let memo = state.borrow().memo();
-            let memory = memo::write(memo, self.rules.borrow().all(), &self.cx.settings.user_agent);
-            self.cx.port.remember(Remember { host: self.host.clone(), memory });
+            let memo = memo::write(memo, self.rules.borrow().all(), &self.cx.settings.user_agent);
+            self.cx.port.tell_closed(ClosedHost { host: self.host.clone(), memo });
         }
         self.count(state.borrow().load(now));
         let wake = state.borrow().wake_at();
@@ -242,7 +242,7 @@ impl HostActor {
             Reads::SitemapsOf => {
                 // A probe has to find out how the host is.
                 if !probe && let Some(answer) = self.sitemaps_known(lease.record.scheme, &request.url) {
-                    return Some(self.answered_from_memory(id, &advisor, answer));
+                    return Some(self.answered_from_rules(id, &advisor, answer));
                 }
                 request.enough = Some(rules::READ_BYTES_MAX);
             }
@@ -288,7 +288,7 @@ impl HostActor {
     }
 
     /// The input for an attempt that needed no request.
-    fn answered_from_memory(&mut self, lease: LeaseId, advisor: &Advisor, answer: Answer) -> Input {
+    fn answered_from_rules(&mut self, lease: LeaseId, advisor: &Advisor, answer: Answer) -> Input {
         self.slot = None;
         let outcome = Outcome::Answered(200);
         let proposal = advisor.propose(self.cx.clock.now(), outcome, Hints::default());

@@ -6,7 +6,7 @@
 //! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | leases out |
 //! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each a live host, and the slots; pages that wait keep the pool from granting slots |
 //! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
-//! | [`Remember`] | host → scheduler | its channel; one that does not fit waits in the port |
+//! | [`ClosedHost`] | host → scheduler | its channel; one that does not fit waits in the port |
 //! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin |
 //! | [`ErrandResult`] | that host → scheduler → shard of the asker (→ its state, [`Wake`]) | errands |
 //! | [`AskSlot`] / [`SlotAnswer`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
@@ -43,7 +43,7 @@ pub(crate) use host::{FetchFor, Report, SlotAnswer, Wake};
 pub(crate) use opilio_core::scheduling::{Stamp, Standing};
 pub(crate) use pool::{AskSlot, Fetch, Lend, MoreSlots, PoolLink, SlotsBack, Take};
 pub(crate) use runner::Deliver;
-pub(crate) use scheduler::{Name, Parsed, Passivated, Remember, ToScheduler};
+pub(crate) use scheduler::{ClosedHost, Name, Parsed, Passivated, ToScheduler};
 pub use shard::OrderAnswer;
 pub(crate) use shard::{
     Assign, AssignedErrand, Drain, Errand, ErrandResult, FetchFacts, Gone, HostGone, HostOrder, OrderKind,

@@ -116,17 +116,17 @@ pub(crate) struct Name {
     pub(crate) alias_rows: Vec<Vec<u8>>,
 }
 
-/// A host that is no longer live, and what it remembers.
+/// A host that is no longer live, and its memo.
 #[derive(Debug)]
 pub(crate) struct Passivated {
     pub(crate) host: Host,
-    pub(crate) memory: Bytes,
+    pub(crate) memo: Bytes,
     pub(crate) stamp: Stamp,
 }
 
 /// The memo of a host that was closed. It is kept at once, so that a kill does not lose a stated wait.
 #[derive(Debug)]
-pub(crate) struct Remember {
+pub(crate) struct ClosedHost {
     pub(crate) host: Host,
-    pub(crate) memory: Bytes,
+    pub(crate) memo: Bytes,
 }

@@ -39,7 +39,7 @@ pub(crate) struct Work {
     pub(crate) host: Host,
     pub(crate) leases: Vec<Lease>,
     /// The host's memo, if the host comes alive with these leases.
-    pub(crate) memory: Option<Bytes>,
+    pub(crate) memo: Option<Bytes>,
 }
 
 /// An errand on its way to the host whose gate it goes through.
@@ -47,7 +47,7 @@ pub(crate) struct Work {
 pub(crate) struct AssignedErrand {
     pub(crate) errand: Errand,
     /// The memo of the host, if the errand is why it comes alive.
-    pub(crate) memory: Option<Bytes>,
+    pub(crate) memo: Option<Bytes>,
 }
 
 /// A fetch of one host for another host's sake: it goes through the gate of the first, out of its budget.

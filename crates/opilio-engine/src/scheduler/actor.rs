@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::state::{Effect, Scheduler, SchedulerOutcome, Turn};
 use crate::clock::Clock;
-use crate::message::{Assign, ErrandResult, FromScheduler, Remember, Settled, ToScheduler};
+use crate::message::{Assign, ClosedHost, ErrandResult, FromScheduler, Settled, ToScheduler};
 use crate::message::{Question, ToExporter, Written};
 
 /// The ends of the channels between the store's thread and everybody else, but for its inbox.
@@ -25,7 +25,7 @@ pub(crate) struct SchedulerChannels {
     pub(crate) written: mpsc::Receiver<Written>,
     pub(crate) supervisor: Recipient<FromScheduler>,
     pub(crate) shards: Vec<ShardRoad>,
-    pub(crate) closed_hosts: mpsc::Receiver<Remember>,
+    pub(crate) closed_hosts: mpsc::Receiver<ClosedHost>,
     pub(crate) hurry: Arc<Notify>,
     pub(crate) questions: mpsc::Receiver<Question>,
 }

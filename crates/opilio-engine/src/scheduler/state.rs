@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::exporter::SinkAtWork;
 use crate::message::{
-    Assign, ErrandResult, FromScheduler, Parsed, PartSnapshot, Passivated, Remember, Settled, ToScheduler,
+    Assign, ClosedHost, ErrandResult, FromScheduler, Parsed, PartSnapshot, Passivated, Settled, ToScheduler,
 };
 use crate::message::{Rows, Written};
 use crate::settings::Settings;
@@ -73,7 +73,7 @@ pub(crate) struct SchedulerOutcome {
 pub(crate) struct Turn {
     pub(crate) written: Vec<Written>,
     /// Of hosts that were closed: beside the messages, so that no slow sink makes them wait.
-    pub(crate) memos: Vec<Remember>,
+    pub(crate) memos: Vec<ClosedHost>,
     /// Only while the scheduler [takes on](Scheduler::takes_on) more.
     pub(crate) messages: Vec<ToScheduler>,
     /// No more messages come.
@@ -135,7 +135,7 @@ enum SchedulerPhase {
     Over,
     /// The run is to close as soon as each shard has sent its last message.
     Draining,
-    /// Nothing more is taken on. `drained`: all hosts have gone passive, and what they remember is here.
+    /// Nothing more is taken on. `drained`: all hosts have gone passive, and their memos are here.
     Closing {
         drained: bool,
     },
@@ -172,10 +172,9 @@ impl Scheduler {
         for written in turn.written.drain(..) {
             self.settle(now, written)?;
         }
-        for Remember { host, memory } in turn.memos.drain(..) {
-            // Before the messages are looked at: should the host have gone passive since, what it
-            // remembered then replaces this.
-            self.ledger.handle(now, LedgerInput::Memo { host, memo: memory });
+        for ClosedHost { host, memo } in turn.memos.drain(..) {
+            // Before the messages: a host that has gone passive since sent a newer memo there, which replaces this one.
+            self.ledger.handle(now, LedgerInput::Memo { host, memo });
         }
         // When nobody is left who could say that the run is to end soon, it is.
         if turn.hurry || turn.is_last {
@@ -319,8 +318,8 @@ impl Scheduler {
             ToScheduler::Credit { host, leases } => {
                 self.dispatch.handle(DispatchInput::Want { host, leases })
             }
-            ToScheduler::Passivated(Passivated { host, memory, stamp }) => {
-                let passivated = LedgerInput::Passivated { host: host.clone(), memo: memory, stamp };
+            ToScheduler::Passivated(Passivated { host, memo, stamp }) => {
+                let passivated = LedgerInput::Passivated { host: host.clone(), memo, stamp };
                 self.ledger.handle(now, passivated);
                 self.dispatch.handle(DispatchInput::Passivated(host));
             }
@@ -380,7 +379,7 @@ impl Scheduler {
         }
     }
 
-    /// Writes down what hosts remember, in one commit.
+    /// Keeps the memos of hosts, in one commit.
     fn keep_memos(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let memos = self.ledger.memos();
         if !memos.is_empty() {

@@ -86,13 +86,13 @@ impl Shard {
         })
     }
 
-    /// The live actor of a host; comes alive if it is not, with what it remembers.
-    fn host(&mut self, host: &Host, memory: Option<&[u8]>) -> &Live {
+    /// A live host. One that is not live comes alive, with this memo from the store or with the one that is still here.
+    fn host(&mut self, host: &Host, memo: Option<&[u8]>) -> &Live {
         let (cx, leaving, draining) = (&self.cx, &mut self.leaving, self.draining);
         self.live.entry(host.clone()).or_insert_with(|| {
             let (memo, rules) = match leaving.remove(host) {
                 Some(Leaving { memo, rules, .. }) => (Some(memo), rules),
-                None => recall(cx, host, memory),
+                None => recall(cx, host, memo),
             };
             let mut state = awaken(cx, host, memo);
             if draining {
@@ -190,11 +190,11 @@ impl Shard {
     /// Hands a host to the store. It is kept here, too, until the store has it.
     fn passivate(&mut self, host: Host, live: &Live) {
         let memo = live.state.borrow().memo();
-        let memory = memo::write(memo, live.rules.borrow().all(), &self.cx.settings.user_agent);
+        let bytes = memo::write(memo, live.rules.borrow().all(), &self.cx.settings.user_agent);
         self.stamp = Stamp(self.stamp.0 + 1);
         let stamp = self.stamp;
         self.leaving.insert(host.clone(), Leaving { memo, rules: live.rules.clone(), stamp });
-        self.cx.port.send(ToScheduler::Passivated(Passivated { host, memory, stamp }));
+        self.cx.port.send(ToScheduler::Passivated(Passivated { host, memo: bytes, stamp }));
     }
 
     /// Asks the cache for what the leases want; the host gets those that it has no answer for.
@@ -287,27 +287,28 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Reads the memo of a host, as the store kept it.
+/// Reads the memo of a host that the store kept, and the rules in it.
 fn recall(
     cx: &ShardContext,
     host: &Host,
-    memory: Option<&[u8]>,
+    memo: Option<&[u8]>,
 ) -> (Option<HostMemo>, Rc<RefCell<RulesTable>>) {
     let user_agent = &cx.settings.user_agent;
-    let read = memory.and_then(|bytes| memo::read(bytes, user_agent));
-    if memory.is_some() && read.is_none() {
-        tracing::warn!(%host, "what was kept of this host cannot be read: it is met as for the first time");
+    let read = memo.and_then(|bytes| memo::read(bytes, user_agent));
+    if memo.is_some() && read.is_none() {
+        tracing::warn!(%host, "the memo of this host cannot be read: the host starts as a new one");
     }
     let (memo, rules) = read.map_or((None, [None, None]), |(memo, rules)| (Some(memo), rules));
     (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent.clone(), rules))))
 }
 
+/// The state of a host that comes alive.
 fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
     let now = cx.clock.now();
     let policy = cx.settings.hosts.of(host).policy.clone();
     let limits = cx.settings.limits_of(&policy);
     let rules = cx.settings.rules;
-    // A seed of its own for each host: hosts that back off at the same moment must not come back as one.
+    // Each host has a seed of its own, so that hosts that back off at the same moment come back at different ones.
     let seed = cx.settings.seed ^ xxhash_rust::xxh3::xxh3_64(host.as_str().as_bytes()) ^ now.as_micros();
     let memo = memo.map(|memo| memo.clamped(now, policy.hold_max()));
     let memo = match cx.maybe_fetched_until {
@@ -334,16 +335,16 @@ impl Handler<Assign> for Shard {
     fn handle(&mut self, Assign { work, errands, orders, kept, decided }: Assign, ctx: &mut Self::Context) {
         self.cx.clock.fault("shard");
         let cache = self.cx.cache.clone().filter(|_| !self.draining);
-        for Work { host, leases, memory } in work {
-            self.host(&host, memory.as_deref());
+        for Work { host, leases, memo } in work {
+            self.host(&host, memo.as_deref());
             if let Some(cache) = &cache {
                 self.look_up(ctx, cache, host, leases);
                 continue;
             }
             self.tell(&host, Input::Assign(leases));
         }
-        for AssignedErrand { errand, memory } in errands {
-            self.host(&errand.host, memory.as_deref());
+        for AssignedErrand { errand, memo } in errands {
+            self.host(&errand.host, memo.as_deref());
             self.take_errand(errand);
         }
         for order in orders {

@@ -66,14 +66,14 @@ impl Scheduler {
     fn errands(&mut self) -> Result<Vec<AssignedErrand>, FrontierError> {
         let mut assigned = Vec::new();
         for errand in std::mem::take(&mut self.outgoing.errands) {
-            let memory = match self.dispatch.errand(&errand.host) {
+            let memo = match self.dispatch.errand(&errand.host) {
                 Waking::Starts => {
                     self.outgoing.wake(&errand.host);
                     self.frontier.host_memo(&errand.host)?
                 }
                 Waking::No => None,
             };
-            assigned.push(AssignedErrand { errand, memory });
+            assigned.push(AssignedErrand { errand, memo });
         }
         Ok(assigned)
     }
@@ -112,7 +112,7 @@ impl Scheduler {
             };
             if let (Waking::Starts, Some(at)) = (self.dispatch.answer(want, answer), at) {
                 self.outgoing.wake(&work[at].host);
-                work[at].memory = self.frontier.host_memo(&work[at].host)?;
+                work[at].memo = self.frontier.host_memo(&work[at].host)?;
             }
         }
         Ok(work)
@@ -151,7 +151,7 @@ fn group(leases: Vec<Lease>) -> Vec<Work> {
         match by_host.last_mut() {
             Some(work) if work.host == lease.record.host => work.leases.push(lease),
             _ => {
-                by_host.push(Work { host: lease.record.host.clone(), leases: vec![lease], memory: None });
+                by_host.push(Work { host: lease.record.host.clone(), leases: vec![lease], memo: None });
             }
         }
     }

@@ -122,28 +122,28 @@ fn hosts_that_cannot_be_live_soon_stay_with_the_store() {
     let dispatch = &rig.scheduler.dispatch;
     assert_eq!((dispatch.live(), dispatch.ready(), rig.scheduler.has_more()), (2, 2, false));
     // One of the two goes, the next comes.
-    let passive = Passivated { host, memory: Bytes::new(), stamp: Stamp(1) };
+    let passive = Passivated { host, memo: Bytes::new(), stamp: Stamp(1) };
     let work = rig.work(vec![ToScheduler::Passivated(passive)]);
     assert_eq!((rig.scheduler.dispatch.live(), work.len()), (2, 1));
 }
 
 #[test]
-fn a_want_that_came_after_its_hosts_passivation_wakes_it_with_its_memory() {
+fn a_want_that_came_after_its_hosts_passivation_wakes_it_with_its_memo() {
     let mut rig = Rig::new(2);
     let admission = seed("http://a.example/");
     let Admission::Queue(Record { host, .. }) = &admission else { panic!("it is in scope") };
-    let memory = Bytes::from_static(b"held");
-    let passive = Passivated { host: host.clone(), memory: memory.clone(), stamp: Stamp(1) };
+    let memo = Bytes::from_static(b"held");
+    let passive = Passivated { host: host.clone(), memo: memo.clone(), stamp: Stamp(1) };
     let late = ToScheduler::Credit { host: host.clone(), leases: 4 };
     let work = rig.work(vec![ToScheduler::Passivated(passive), late, ToScheduler::Seeds(vec![admission])]);
-    assert_eq!((work.len(), work[0].leases.len(), &work[0].memory), (1, 1, &Some(memory)));
+    assert_eq!((work.len(), work[0].leases.len(), &work[0].memo), (1, 1, &Some(memo)));
 }
 
 #[test]
-fn an_errand_wakes_its_host_with_its_memory_once() {
+fn an_errand_wakes_its_host_with_its_memo_once() {
     let mut rig = Rig::new(2);
     let host = Host::of(&url::Url::parse("http://a.example/").unwrap()).unwrap();
-    let passive = Passivated { host: host.clone(), memory: Bytes::from_static(b"held"), stamp: Stamp(7) };
+    let passive = Passivated { host: host.clone(), memo: Bytes::from_static(b"held"), stamp: Stamp(7) };
     let effects = rig.turn(vec![ToScheduler::Passivated(passive)]);
     let kept = |effect: &Effect| match effect {
         Effect::Assign { assign, .. } => assign.kept.clone(),
@@ -158,8 +158,8 @@ fn an_errand_wakes_its_host_with_its_memory_once() {
         Effect::Assign { assign, .. } => Some(assign.errands),
         _ => None,
     });
-    let memories: Vec<_> = errands.flatten().map(|AssignedErrand { memory, .. }| memory.is_some()).collect();
-    assert_eq!(memories, [true, false]);
+    let memos: Vec<_> = errands.flatten().map(|AssignedErrand { memo, .. }| memo.is_some()).collect();
+    assert_eq!(memos, [true, false]);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn while_the_sinks_are_behind_nothing_is_taken_on_and_a_host_that_closes_is_kept
     rig.turn((0..128).map(|n| page(&work, n)).collect());
     rig.take_rows();
     assert!(!rig.scheduler.takes_on() && !rig.scheduler.has_more());
-    rig.turn.memos.push(Remember { host: work.host.clone(), memory: Bytes::from_static(b"closed") });
+    rig.turn.memos.push(ClosedHost { host: work.host.clone(), memo: Bytes::from_static(b"closed") });
     assert!(rig.turn(Vec::new()).is_empty());
     assert_eq!(rig.scheduler.frontier.host_memo(&work.host).unwrap().as_deref(), Some(&b"closed"[..]));
     rig.write(1);
@@ -302,11 +302,11 @@ fn a_run_closes_after_the_last_message_of_each_shard_so_that_no_memo_is_lost() {
     // The supervisor's order is here before what the shard sent.
     rig.turn(vec![close()]);
     assert!(!rig.scheduler.is_closing());
-    let memory = Bytes::from_static(b"held");
-    let passive = Passivated { host: host.clone(), memory: memory.clone(), stamp: Stamp(1) };
+    let memo = Bytes::from_static(b"held");
+    let passive = Passivated { host: host.clone(), memo: memo.clone(), stamp: Stamp(1) };
     rig.turn(vec![ToScheduler::Passivated(passive), last()]);
     assert!(rig.scheduler.is_closing());
-    assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap(), Some(memory));
+    assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap(), Some(memo));
 }
 
 /// The last message of the only shard.
