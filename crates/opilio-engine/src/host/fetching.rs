@@ -1,0 +1,171 @@
+//! Starts the fetches of a host: of its leases, and of its robots.txt.
+
+use std::time::Duration;
+
+use actix::{AsyncContext, Context};
+use opilio_core::host::{Input, RulesAnswer, Start};
+use opilio_core::{Fault, Hints, LeaseId, Outcome, RequestFacts, Scheme};
+use opilio_fetch::connections::IDLE_MAX;
+use opilio_fetch::{Connection, FetchRequest, Purpose};
+use opilio_spider::Answer;
+use opilio_spider::data::Reads;
+use opilio_spider::rules;
+use url::Url;
+
+use super::HostActor;
+use super::attempts::Attempt;
+use crate::message::{Advisor, Fetch, FetchFor, Report};
+use crate::prepared::LeaseRequest;
+
+impl HostActor {
+    /// Starts an attempt at a lease. Returns an input at once if nothing is sent for it.
+    pub(super) fn fetch(&mut self, ctx: &mut Context<Self>, start: Start) -> Option<Input> {
+        let Start { lease, attempt, resent, probe, failed_before, .. } = start;
+        let id = lease.id;
+        self.reports.forget(id);
+        let now = self.cx.clock.now();
+        let earlier = self.attempts.start(id, now);
+        let facts = RequestFacts {
+            repeatable: false,
+            attempt,
+            elapsed: Duration::ZERO,
+            retries: Some(0),
+            failed_before,
+        };
+        let mut advisor = self.advisor(facts, earlier);
+        let sent = self.kept.prepared.borrow_mut().request(&lease, &self.cx.settings.scope);
+        let Some(LeaseRequest { mut request, retries, reads }) = sent else {
+            // Opilio wrote a record that it cannot read: this is not the server's fault.
+            return Some(self.unsent(id, &advisor, Fault::UnsupportedScheme));
+        };
+        advisor.facts.repeatable = request.repeatable;
+        if resent && !request.repeatable {
+            // The server may have it already, and the spider has not said that a second request does no harm.
+            return Some(self.unsent(id, &advisor, Fault::Lost));
+        }
+        if id.is_errand() {
+            // The host that asked decides whether it tries again.
+            advisor.is_errand = true;
+            request.purpose = Purpose::Robots;
+            request.enough = Some(rules::READ_BYTES_MAX);
+        } else {
+            advisor.facts.retries = retries;
+        }
+        match reads {
+            Reads::Page => request.accept = self.cx.settings.accept(),
+            Reads::Sitemap { .. } => request.enough = Some(self.cx.settings.body_bytes_max),
+            Reads::SitemapsOf => {
+                // A probe has to be sent, since its answer shows how the host is.
+                if !probe && let Some(answer) = self.sitemaps_known(lease.record.scheme, &request.url) {
+                    return Some(self.answered_from_rules(id, &advisor, answer));
+                }
+                request.enough = Some(rules::READ_BYTES_MAX);
+            }
+        }
+        let retry = u64::from(attempt > 1 || earlier.first_start < now);
+        self.cx.count(|counts| {
+            counts.requests += 1;
+            counts.retries += retry;
+        });
+        (!self.send(ctx, FetchFor::Lease(id), request, advisor)).then_some(Input::Undelivered(id))
+    }
+
+    /// Goes with a fetch, so that its report carries a proposal.
+    fn advisor(&mut self, facts: RequestFacts, earlier: Attempt) -> Advisor {
+        let Attempt { first_start, uncarried } = earlier;
+        let (settings, host, random) = (self.cx.settings.clone(), self.host.clone(), self.random.f64());
+        Advisor { settings, host, facts, first_start, uncarried, is_errand: false, random }
+    }
+
+    /// The input for an attempt that sent nothing.
+    fn unsent(&mut self, lease: LeaseId, advisor: &Advisor, fault: Fault) -> Input {
+        self.slot = None;
+        let outcome = Outcome::Failed(fault);
+        let proposal = advisor.propose(self.cx.clock.now(), outcome, Hints::default());
+        Input::Report { lease, outcome, proposal }
+    }
+
+    /// A robots.txt with the sitemaps that the origin's rules name, if it was fetched for the rules already.
+    fn sitemaps_known(&self, scheme: Scheme, url: &Url) -> Option<Answer> {
+        let known =
+            self.kept.state.try_borrow().is_ok_and(|state| state.knows_rules(scheme, self.cx.clock.now()));
+        let rules = self.kept.rules.borrow();
+        let sitemaps = rules.sitemaps(scheme).filter(|_| known)?;
+        let lines: String = sitemaps.iter().map(|loc| format!("Sitemap: {loc}\n")).collect();
+        Some(Answer {
+            url: url.clone(),
+            status: 200,
+            headers: http::HeaderMap::new(),
+            body: lines.into(),
+            cut: false,
+            permit: None,
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    /// The input for an attempt that needed no request.
+    fn answered_from_rules(&mut self, lease: LeaseId, advisor: &Advisor, answer: Answer) -> Input {
+        self.slot = None;
+        let outcome = Outcome::Answered(200);
+        let proposal = advisor.propose(self.cx.clock.now(), outcome, Hints::default());
+        let what = FetchFor::Lease(lease);
+        let (answer, location, error, waits) = (Some(answer), None, None, None);
+        let report = Report { what, outcome, proposal, answer, location, error, waits };
+        self.reports.begin(lease, report);
+        Input::Report { lease, outcome, proposal }
+    }
+
+    /// Fetches the robots.txt of an origin. Returns an input at once if nothing is sent for it.
+    pub(super) fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
+        let url = self.kept.rules.borrow().url(scheme);
+        let request = url.map(|url| FetchRequest {
+            purpose: Purpose::Robots,
+            enough: Some(rules::READ_BYTES_MAX),
+            ..FetchRequest::get(url)
+        });
+        let first_start = self.cx.clock.now();
+        let advisor = self.advisor(rules::ATTEMPT, Attempt { first_start, uncarried: self.rules_uncarried });
+        // Without a slot nothing is sent, which says nothing about the host.
+        let outcome = Outcome::Failed(Fault::Ours);
+        let proposal = advisor.propose(first_start, outcome, Hints::default());
+        if request.is_some_and(|request| self.send(ctx, FetchFor::Rules(scheme), request, advisor)) {
+            self.cx.count(|counts| counts.requests += 1);
+            return None;
+        }
+        self.slot = None;
+        let answer = RulesAnswer::Unavailable { outcome, proposal };
+        Some(Input::Rules { scheme, answer, hints: Hints::default() })
+    }
+
+    /// Gives a fetch to the pool. Returns whether there was a slot for it.
+    fn send(
+        &mut self,
+        ctx: &Context<Self>,
+        what: FetchFor,
+        mut request: FetchRequest,
+        advisor: Advisor,
+    ) -> bool {
+        self.cx.settings.dress(&self.host, &mut request);
+        let idle = self.idle_time();
+        if idle > IDLE_MAX {
+            // The connection would be closed before its next use, and until then burden the server and this process.
+            request.connection = Connection::Close;
+        }
+        // The state starts nothing without a grant. If it did, nothing would be sent.
+        let Some(slot) = self.slot.take() else { return false };
+        let fetch = Fetch { slot, what, request, idle, advisor, reply: ctx.address().recipient() };
+        self.cx.pool.fetches.send(fetch);
+        true
+    }
+
+    /// How long the connection of a request would then be idle: until the next start, which the rate, the crawl delay, a
+    /// quota or the learnt pace keeps away.
+    fn idle_time(&self) -> Duration {
+        let host = self.kept.state.borrow().snapshot();
+        let next = host.next_start.map_or(Duration::ZERO, |at| at.since(self.cx.clock.now()));
+        let idle = host.spacing.max(next);
+        let has_more = host.ready + host.waiting > 0;
+        // Without another lease the next start is unknown: the host's pages may have links.
+        if has_more { idle } else { idle.max(IDLE_MAX / 2) }
+    }
+}
