@@ -1,6 +1,7 @@
 //! The configuration of a host: its site, its limit and refusals, its faults. A value, built by chaining.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,33 @@ pub enum Site {
     Catalog(Arc<Catalog>),
     /// A small page at every path, but for `/go`, `/orders` and a missing `/robots.txt`.
     Blank,
+    /// Nothing but the pages given by [`HostConfig::page`] and [`HostConfig::answer`]; all else is not found.
+    Empty,
+    /// Pages written on demand, for sites without an end.
+    Written(PageWriter),
+}
+
+/// Writes the HTML of a path and query; `None` is answered by 404.
+#[derive(Clone)]
+pub struct PageWriter(Arc<WritePage>);
+
+type WritePage = dyn Fn(&str) -> Option<String> + Send + Sync;
+
+impl PageWriter {
+    /// A writer that is this function of path and query.
+    pub fn new(write: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(write))
+    }
+
+    pub(crate) fn write(&self, path_and_query: &str) -> Option<String> {
+        (self.0)(path_and_query)
+    }
+}
+
+impl fmt::Debug for PageWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PageWriter")
+    }
 }
 
 /// How a host words a refusal.
@@ -382,7 +410,7 @@ impl HostConfig {
     pub fn catalog(&self) -> Option<&Arc<Catalog>> {
         match &self.site {
             Site::Catalog(catalog) => Some(catalog),
-            Site::Blank => None,
+            Site::Blank | Site::Empty | Site::Written(_) => None,
         }
     }
 

@@ -41,7 +41,7 @@ mod route;
 mod server;
 
 pub use catalog::{Catalog, Deal, LISTING_PAGE_SIZE, PRODUCTS_DEFAULT, Product};
-pub use config::{Fault, HostConfig, RefusalForm, Site, Trigger};
+pub use config::{Fault, HostConfig, PageWriter, RefusalForm, Site, Trigger};
 pub use host::{Answer, Ask, Host};
 pub use limit::{Align, Limit};
 pub use log::{Arrival, ArrivalId, Closing, Counts, Log, Statements};

@@ -365,6 +365,10 @@ impl Host {
         let config = Arc::clone(&self.config);
         match &config.site {
             Site::Blank => self.serve_blank(ask),
+            Site::Empty => not_found(),
+            Site::Written(writer) => writer
+                .write(ask.path_and_query)
+                .map_or_else(not_found, |html| Reply { body: html.into(), ..Reply::new(200) }),
             Site::Catalog(catalog) => self.serve_shop(ask, catalog),
         }
     }
@@ -490,6 +494,10 @@ impl Host {
         }
         self.date.1.clone()
     }
+}
+
+fn not_found() -> Reply {
+    Reply::page(404, "Not found", "There is no such page.")
 }
 
 fn is_order(ask: &Ask<'_>) -> bool {

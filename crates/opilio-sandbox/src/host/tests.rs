@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::catalog::Catalog;
+use crate::config::PageWriter;
 use crate::limit::Limit;
 use crate::quota::Dialect;
 
@@ -386,4 +387,16 @@ fn an_answer_of_its_own_has_its_status_and_headers() {
     assert_eq!((answer.status, answer.header("location")), (302, Some("/ring")));
     assert_eq!(visit(&mut host, s(1), "/gone").status, 410);
     assert_eq!(visit(&mut host, s(2), "/").status, 200);
+}
+
+#[test]
+fn an_empty_site_has_only_the_pages_that_it_was_given_and_a_written_one_what_its_writer_writes() {
+    let mut host = Host::new(HostConfig::new().site(Site::Empty).page("/a", "text/html", "a"));
+    let statuses: Vec<u16> =
+        ["/a", "/b", "/robots.txt", "/"].iter().map(|path| visit(&mut host, s(1), path).status).collect();
+    assert_eq!(statuses, [200, 404, 404, 404]);
+    let writer = PageWriter::new(|path| path.strip_prefix("/month/").map(|month| format!("month {month}")));
+    let mut host = Host::new(HostConfig::new().site(Site::Written(writer)));
+    assert_eq!(visit(&mut host, s(1), "/month/7").body, "month 7");
+    assert_eq!(visit(&mut host, s(1), "/week/7").status, 404);
 }
