@@ -447,6 +447,7 @@ impl Fetcher {
             method: order.method,
             body: order.body,
             connection: if order.repeatable { order.connection } else { Connection::Fresh },
+            session: order.session,
             proxy: order.proxy,
             progress: progress.clone(),
         };

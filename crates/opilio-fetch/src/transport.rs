@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
@@ -41,6 +42,8 @@ pub struct TransportRequest {
     pub body: Option<Bytes>,
     /// Which connection to use, and whether to keep it.
     pub connection: Connection,
+    /// The session that it belongs to; none for the crawl's own. Not sent: recorders tell requests apart by it.
+    pub session: Option<Arc<str>>,
     /// The proxy to go through, instead of one of the transport's own.
     pub proxy: Option<Proxy>,
     /// Where the transport notes its progress, for a caller that gives up.

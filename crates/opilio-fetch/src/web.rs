@@ -439,6 +439,7 @@ fn copy(ask: &TransportRequest) -> TransportRequest {
         headers: ask.headers.clone(),
         body: ask.body.clone(),
         connection: ask.connection,
+        session: ask.session.clone(),
         proxy: ask.proxy.clone(),
         progress: ask.progress.clone(),
     }
