@@ -6,10 +6,10 @@ use opilio_core::Timestamp;
 use opilio_spider::run_history::ClockReading;
 use tokio::time::Instant;
 
-/// The year that it is. Good enough to tell a calendar's far future: leap days are averaged.
-pub(crate) fn this_year() -> u16 {
+/// The year of a wall time. Good enough to tell a calendar's far future: leap days are averaged.
+pub(crate) fn year_of(wall: SystemTime) -> u16 {
     const YEAR_MICROS: u64 = 31_556_952_000_000;
-    u16::try_from(1970 + unix_micros() / YEAR_MICROS).unwrap_or(u16::MAX)
+    u16::try_from(1970 + unix_micros(wall) / YEAR_MICROS).unwrap_or(u16::MAX)
 }
 
 /// Tells the crawl's time. Follows the runtime's clock, so that a paused one is virtual time.
@@ -26,9 +26,10 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A run begins now: the first one of its crawl, whose epoch this is, or one after another that noted a time.
-    pub(crate) fn begin(noted: Option<ClockReading>) -> Self {
-        let wall = unix_micros();
+    /// A run begins now, at this wall time: the first one of its crawl, whose epoch this is, or one after another
+    /// that noted a time.
+    pub(crate) fn begin(noted: Option<ClockReading>, wall: SystemTime) -> Self {
+        let wall = unix_micros(wall);
         let opened = noted.map_or(Timestamp::EPOCH, |noted| reopened(noted, wall));
         Self::opening(opened, wall)
     }
@@ -100,8 +101,8 @@ fn reopened(noted: ClockReading, wall_unix_micros: u64) -> Timestamp {
     Timestamp::from_micros(wall_unix_micros.saturating_sub(noted.epoch_unix_micros)).max(noted.now)
 }
 
-fn unix_micros() -> u64 {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+fn unix_micros(wall: SystemTime) -> u64 {
+    let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -51,6 +51,7 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) limits: Limits,
     pub(crate) user_agent: http::HeaderValue,
     pub(crate) transport: TransportChoice,
+    pub(crate) transport_around: Option<WrapTransport>,
     /// The outermost first.
     pub(crate) middleware: Vec<Arc<dyn Middleware>>,
     pub(crate) files: Option<FileStore>,
@@ -94,6 +95,9 @@ pub(crate) enum TransportChoice {
 /// Makes a transport on the thread that will use it.
 pub(crate) type MakeTransport = Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>;
 
+/// Wraps a transport on the thread that will use it.
+pub(crate) type WrapTransport = Arc<dyn Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync>;
+
 /// What one shard is made from, on whichever thread.
 struct ShardParts<S: Spider> {
     shard: usize,
@@ -115,6 +119,7 @@ struct ShardParts<S: Spider> {
 #[derive(Clone)]
 struct Web {
     way: Way,
+    around: Option<WrapTransport>,
     middleware: Vec<Arc<dyn Middleware>>,
     cache: Option<Cache>,
     limits: Limits,
@@ -388,6 +393,7 @@ fn shard_parts<S: Spider>(plan: Plan<S>, hall: &Hall) -> Result<(Vec<ShardParts<
     }
     let web = Web {
         way,
+        around: plan.transport_around,
         middleware,
         cache: plan.cache,
         limits: plan.limits,
@@ -655,6 +661,10 @@ impl Web {
             Way::Web(web) => {
                 Rc::new(web.transport().map_err(|source| CrawlError::Transport(Box::new(source)))?)
             }
+        };
+        let transport = match &self.around {
+            Some(wrap) => wrap(transport),
+            None => transport,
         };
         let fetcher =
             Fetcher::new(transport).limits(self.limits).budget(self.bodies).user_agent(self.user_agent);

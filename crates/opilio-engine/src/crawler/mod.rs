@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use opilio_core::host::RulesMode;
-use opilio_core::{Rate, RetryPolicy};
+use opilio_core::{Host, HostPolicy, Rate, RetryPolicy};
 use opilio_export::{Export, FileStore};
 use opilio_fetch::{
     AddressPolicy, Cache, Limits, Middleware, Proxy, Tls, Transport, USER_AGENT, WebSettings,
@@ -31,7 +31,7 @@ use tokio::sync::{mpsc, oneshot};
 use crawl::COMMANDS;
 pub use crawl::{Crawl, Handle};
 
-use crate::launch::{self, MakeTransport};
+use crate::launch::{self, MakeTransport, WrapTransport};
 use crate::memory::{self, Gauge};
 
 /// Builds a crawl of one spider.
@@ -82,7 +82,7 @@ use crate::memory::{self, Gauge};
 /// # }
 /// ```
 pub struct Crawler<S: Spider> {
-    spider: S,
+    spider: Arc<S>,
     hosts: HostTable,
     bad_pattern: Option<BadHostPattern>,
     headers: Result<HeaderMap, BadHeader>,
@@ -105,6 +105,8 @@ pub struct Crawler<S: Spider> {
     #[cfg(feature = "disk")]
     durability: Durability,
     transport: Option<MakeTransport>,
+    transport_around: Option<WrapTransport>,
+    began_at: Option<SystemTime>,
     middleware: Vec<Arc<dyn Middleware>>,
     files: Option<FileStore>,
     cache: Option<Cache>,
@@ -133,6 +135,12 @@ impl<S: Spider> Crawler<S> {
     /// A crawl of this spider with the polite defaults.
     #[must_use]
     pub fn new(spider: S) -> Self {
+        Self::shared(Arc::new(spider))
+    }
+
+    /// As [`Crawler::new`], of a spider that others hold too: the runs of a crawl that is resumed, for instance.
+    #[must_use]
+    pub fn shared(spider: Arc<S>) -> Self {
         Self {
             spider,
             hosts: HostTable::default(),
@@ -157,6 +165,8 @@ impl<S: Spider> Crawler<S> {
             #[cfg(feature = "disk")]
             durability: Durability::default(),
             transport: None,
+            transport_around: None,
+            began_at: None,
             middleware: Vec::new(),
             files: None,
             cache: None,
@@ -540,6 +550,31 @@ impl<S: Spider> Crawler<S> {
     pub fn transport(mut self, make: impl Fn() -> Rc<dyn Transport> + Send + Sync + 'static) -> Self {
         self.transport = Some(Arc::new(make));
         self
+    }
+
+    /// Wraps each transport, whether it reaches the web or is the crawl's own: a recorder sees every request on its
+    /// way out and every answer as it came. The wrapper belongs to one shard.
+    #[must_use]
+    pub fn transport_around(
+        mut self,
+        wrap: impl Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync + 'static,
+    ) -> Self {
+        self.transport_around = Some(Arc::new(wrap));
+        self
+    }
+
+    /// The wall time at which this run begins, instead of the system's: for virtual time. Dates in header fields,
+    /// the expiry of cookies and freshness are read by it, and it goes on with the clock of the runtime.
+    #[must_use]
+    pub fn began_at(mut self, wall: SystemTime) -> Self {
+        self.began_at = Some(wall);
+        self
+    }
+
+    /// The policy that holds for a host, by what was set so far.
+    #[must_use]
+    pub fn policy_of(&self, host: &Host) -> &HostPolicy {
+        &self.hosts.of(host).policy
     }
 
     /// Stops gently on SIGINT (Ctrl-C) and SIGTERM, as [`Handle::stop`] does: what is under way ends, everything

@@ -3,6 +3,7 @@
 #[cfg(feature = "disk")]
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use opilio_export::Sink;
 use opilio_fetch::{Cookies, KeptCookies, WebSettings};
@@ -41,7 +42,8 @@ impl<S: Spider> Crawler<S> {
         }
         // Before anything that takes long: a signal that comes meanwhile is heard once it is done.
         let signals = self.stop_on_signals.then(Signals::catch).transpose().map_err(CrawlError::Signals)?;
-        self.scope.begin(crate::clock::this_year());
+        let wall = self.began_at.unwrap_or_else(SystemTime::now);
+        self.scope.begin(crate::clock::year_of(wall));
         for pattern in self.scope.matchless() {
             tracing::warn!("the pattern {pattern} matches no URL, since none begins so: write *{pattern}*");
         }
@@ -113,7 +115,7 @@ impl<S: Spider> Crawler<S> {
         run_history::keep_samples(&mut *frontier, &mut shapes, seeds.samples);
         let layout = self.spider.item_layout();
         let earlier = EarlierRuns::read(&*frontier, &sinks, &layout)?;
-        let clock = Clock::begin(earlier.noted());
+        let clock = Clock::begin(earlier.noted(), wall);
         let mut history = earlier.begin_run(&mut *frontier, &mut sinks, &layout, clock.begins())?;
         if is_kept {
             run_history::keep_hosts_of_seeds(&mut *frontier, &seeds.admissions);
@@ -162,12 +164,13 @@ impl<S: Spider> Crawler<S> {
         // What is queued now, an earlier run has queued.
         let queued = history.resumed.then(|| QueuedScope { settings: settings.clone(), hosts });
         let plan = Plan {
-            spider: Arc::new(self.spider),
+            spider: self.spider,
             settings,
             queued,
             limits: self.limits,
             user_agent,
             transport,
+            transport_around: self.transport_around,
             middleware: self.middleware,
             files: self.files,
             cache: self.cache,

@@ -26,7 +26,7 @@ impl Rig {
         let scheduler = Scheduler::new(SchedulerSetup {
             frontier: Box::new(MemoryFrontier::new()),
             shards: 1,
-            clock: Clock::begin(None),
+            clock: Clock::begin(None, std::time::SystemTime::UNIX_EPOCH),
             pages_max: None,
             hosts_max,
             queued: None,
