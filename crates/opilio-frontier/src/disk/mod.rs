@@ -369,12 +369,17 @@ impl DiskFrontier {
     fn write_sorted(&mut self) -> Result<(), FrontierError> {
         // A power cut may take the last commits. Had it their fingerprints and not their records, these
         // would never be queued again.
-        let synced = self.synced.sync(&self.stored.db);
-        synced.map_err(|error| self.place.failed("sync", error))?;
+        self.sync()?;
         self.seen.write_sorted().map_err(|error| self.failed_to_write(error))?;
         let mut commit = self.stored.db.batch();
         self.seen.remove_sheets(&mut commit);
         self.commit(commit)
+    }
+
+    /// Returns when all commits so far are on disk.
+    fn sync(&self) -> Result<(), FrontierError> {
+        let synced = self.synced.sync(&self.stored.db);
+        synced.map(drop).map_err(|error| self.write_failed_while("sync", error))
     }
 
     /// Waits until a commit would not be held up by the layer below, which never gives up waiting for
@@ -393,15 +398,19 @@ impl DiskFrontier {
         Ok(())
     }
 
-    /// Why a write failed. When a thread of the layer below has met the error, that layer only says
-    /// that there was one: mostly a full disk, which one more write tells.
     fn failed_to_write(&self, error: fjall::Error) -> FrontierError {
+        self.write_failed_while("write", error)
+    }
+
+    /// The reason of a failed write or sync. When a thread of the database met the error, the database
+    /// reports only that there was one. The usual reason is a full disk, and another write shows it.
+    fn write_failed_while(&self, doing: &'static str, error: fjall::Error) -> FrontierError {
         if matches!(error, fjall::Error::Poisoned)
             && let Err(error) = files::probe(Path::new(&self.place.0))
         {
-            return self.place.io("write", error);
+            return self.place.io(doing, error);
         }
-        self.place.failed("write", error)
+        self.place.failed(doing, error)
     }
 
     /// The number of a host that some run has met.

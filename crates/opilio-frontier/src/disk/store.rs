@@ -207,11 +207,7 @@ impl Frontier for DiskFrontier {
             if !store.notes.is_empty() || !store.listed.is_empty() {
                 store.all_or_nothing(|store| store.commit(store.stored.db.batch()))?;
             }
-            let synced = store.synced.sync(&store.stored.db);
-            synced.map(drop).map_err(|error| {
-                store.broken = true;
-                store.place.failed("sync", error)
-            })
+            store.sync().inspect_err(|_| store.broken = true)
         })
     }
 }

@@ -8,6 +8,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::process::Command;
 
+use fjall::PersistMode;
 use opilio_core::Record;
 
 use super::{drain, open, record, small, whose};
@@ -27,7 +28,7 @@ fn large(paths: Range<usize>) -> Vec<Admission> {
     paths.map(large).collect()
 }
 
-/// Runs on a small file system: see [`a_full_disk_is_said_and_the_crawl_goes_on_later`].
+/// Run on a small file system by [`a_full_disk_is_said_and_the_crawl_goes_on_later`].
 #[test]
 #[ignore = "runs on a file system of its own, by another test"]
 fn victim() {
@@ -45,10 +46,7 @@ fn victim() {
         }
         assert!(admitted < 10_000_000, "the disk is never full");
     };
-    match &error {
-        FrontierError::Io { source, .. } => assert_eq!(source.kind(), io::ErrorKind::StorageFull),
-        other => panic!("not said to be full: {other:?}"),
-    }
+    assert_says_that_the_disk_is_full(&error);
     assert!(matches!(store.admit(large(0..1)), Err(FrontierError::Stopped { .. })));
     drop(store);
 
@@ -62,15 +60,54 @@ fn victim() {
     assert_eq!(drain(&mut store).len() as u64, stats.left);
 }
 
+/// Run on a small file system by [`a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first`].
+#[test]
+#[ignore = "runs on a file system of its own, by another test"]
+fn victim_of_a_sync() {
+    let Ok(dir) = std::env::var(DIR) else { return };
+    let dir = Path::new(&dir);
+    let mut store = DiskFrontier::create(&dir.join("state"), small(), whose()).unwrap();
+    store.admit(large(0..PER_BATCH)).unwrap();
+    let filled = fs::write(dir.join("ballast"), vec![1; 64 << 20]).unwrap_err();
+    assert_eq!(filled.kind(), io::ErrorKind::StorageFull);
+    // The database's thread writes a sorted file, fails, and ends.
+    store.stored.queue.rotate_memtable().unwrap();
+    while store.stored.db.persist(PersistMode::Buffer).is_ok() {
+        std::thread::yield_now();
+    }
+    assert_says_that_the_disk_is_full(&store.write_sorted().unwrap_err());
+    assert_says_that_the_disk_is_full(&store.checkpoint().unwrap_err());
+    assert!(matches!(store.checkpoint(), Err(FrontierError::Stopped { .. })));
+}
+
+fn assert_says_that_the_disk_is_full(error: &FrontierError) {
+    match error {
+        FrontierError::Io { source, .. } => assert_eq!(source.kind(), io::ErrorKind::StorageFull),
+        other => panic!("does not say that the disk is full: {other:?}"),
+    }
+}
+
 #[test]
 fn a_full_disk_is_said_and_the_crawl_goes_on_later() {
+    run_on_a_small_disk("disk::tests::full::victim");
+}
+
+/// A call met the database's own "an earlier write failed" in a sync, and passed on that instead of the reason.
+#[test]
+fn a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first() {
+    run_on_a_small_disk("disk::tests::full::victim_of_a_sync");
+}
+
+/// Runs a test of this program on a file system of 44 MiB that only its process sees.
+fn run_on_a_small_disk(test: &str) {
     let dir = tempfile::tempdir().unwrap();
     let script = "mount -t tmpfs -o size=44m none \"$1\" || exit 77; \
-                  exec \"$2\" --exact --ignored --nocapture disk::tests::full::victim";
+                  exec \"$2\" --exact --ignored --nocapture \"$3\"";
     let ran = Command::new("unshare")
         .args(["-rm", "sh", "-c", script, "sh"])
         .arg(dir.path())
         .arg(std::env::current_exe().unwrap())
+        .arg(test)
         .env(DIR, dir.path())
         .output();
     match ran {
