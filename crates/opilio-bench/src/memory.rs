@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use opilio::core::Timestamp;
 use opilio::fetch::{ScriptedAnswer, ScriptedTransport, TransportRequest};
-use opilio::frontier::{Admission, DiskFrontier, DiskOptions, Frontier, Identity, MemoryFrontier};
+use opilio::frontier::{Admission, DiskFrontier, DiskOptions, Frontier, MemoryFrontier, StoreOwner};
 use opilio::prelude::*;
 
 use crate::args::Args;
@@ -89,8 +89,8 @@ pub(crate) fn hold(args: &[String]) -> Result<()> {
         "queued-memory" => queued(&mut MemoryFrontier::new(), n, None),
         "queued-disk" => {
             let dir = tempfile::tempdir().context("make a directory for the store")?;
-            let identity = Identity { spider: "bench".to_owned(), version: 1 };
-            let store = &mut DiskFrontier::create(dir.path(), DiskOptions::default(), identity)?;
+            let owner = StoreOwner { spider: "bench".to_owned(), version: 1 };
+            let store = &mut DiskFrontier::create(dir.path(), DiskOptions::default(), owner)?;
             queued(store, n, Some(dir.path()))
         }
         "live" => live(n),

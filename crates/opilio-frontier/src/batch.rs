@@ -1,4 +1,4 @@
-//! What goes into a store's calls and what comes out: all in batches, one atomic commit each.
+//! The arguments and results of a store's calls. Each batch is one atomic commit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use serde::{Deserialize, Serialize};
 use crate::chain::Redirect;
 use crate::stats::Cause;
 
-/// A URL that was discovered, and what the scope says about it.
+/// A discovered URL, and the decision of the scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// In scope: to be fetched unless it is known. It is discovered, whatever the record's kind.
+    /// In scope: it is fetched unless it is known. It counts as discovered, whatever the record's kind.
     Queue(Record),
-    /// Out of scope: only counted, once.
+    /// Out of scope: it is counted once and not fetched.
     Filtered {
-        /// The URL's fingerprint; of a text that is no URL, the fingerprint of the text.
+        /// The fingerprint of the URL, or of the text when it is no URL.
         fingerprint: Fingerprint,
-        /// What kept it out.
+        /// Why it was filtered.
         why: Filtered,
     },
 }
 
 impl Admission {
-    /// The dedup key of what was discovered.
+    /// The fingerprint of the discovered URL.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         match self {
@@ -45,8 +45,7 @@ macro_rules! filtered {
         }
 
         impl Filtered {
-            /// Every why there is; the order is part of what durable stores write, so it only grows
-            /// at its end.
+            /// All reasons. Durable stores write positions in this list, so it grows only at its end.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
             /// The stable word.
@@ -61,7 +60,7 @@ macro_rules! filtered {
 filtered! {
     /// On a host that the crawl does not follow links to.
     ScopeHost => "scope_host",
-    /// Kept out by an include or exclude pattern.
+    /// Excluded by an include or exclude pattern.
     ScopePattern => "scope_pattern",
     /// More links from a seed than allowed.
     MaxDepth => "max_depth",
@@ -73,19 +72,19 @@ filtered! {
     BadUrl => "bad_url",
     /// Beyond the number of links that are taken from one page.
     TooManyLinks => "too_many_links",
-    /// Marked `nofollow`, in a crawl that heeds it.
+    /// Marked `nofollow`, in a crawl that obeys it.
     Nofollow => "nofollow",
-    /// Its host has given as many pages as the crawl takes of one.
+    /// Its host has reached its cap of pages.
     HostPages => "host_pages",
-    /// Its host has given as many bytes as the crawl takes of one.
+    /// Its host has reached its cap of bytes.
     HostBytes => "host_bytes",
-    /// Its path says the same again and again, or has too many segments: a trap's.
+    /// Its path repeats itself or has too many segments, as in a trap.
     TrapPath => "trap_path",
-    /// Its query says the same again and again, or has too many parameters: a trap's.
+    /// Its query repeats itself or has too many parameters, as in a trap.
     TrapQuery => "trap_query",
-    /// A calendar's page about a time that is too far ahead.
+    /// A calendar page for a time too far in the future.
     TrapCalendar => "trap_calendar",
-    /// Linked from a page whose content its host has shown again and again: a trap's.
+    /// Linked from a page whose content the host repeats again and again, as in a trap.
     TrapSameContent => "trap_same_content",
 }
 
@@ -95,12 +94,12 @@ impl fmt::Display for Filtered {
     }
 }
 
-/// What a batch of admissions came to; the three add up to the batch.
+/// The result of a batch of admissions: the three counts add up to the batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Admitted {
-    /// Taken on: never seen before, or until now only seen as filtered.
+pub struct AdmittedCounts {
+    /// Admitted: never met before, or only met as filtered.
     pub new: u64,
-    /// Nothing new: already taken on, or already counted as filtered.
+    /// Known: admitted before, or counted as filtered before.
     pub known: u64,
     /// Filtered, and counted as such for the first time.
     pub filtered_new: u64,
@@ -108,84 +107,84 @@ pub struct Admitted {
 
 /// How one lease ended.
 ///
-/// Made by a constructor per ending, so that what an ending needs is always there.
+/// Each ending has a constructor, which takes what the ending needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     pub(crate) lease: LeaseId,
     pub(crate) ending: Ending,
-    /// Few have one, and thousands of settlements travel at once.
+    /// Boxed: few settlements have one, and thousands travel at once.
     pub(crate) redirect: Option<Box<Redirect>>,
     pub(crate) attempts: u16,
     pub(crate) reported_as: Option<Arc<str>>,
     pub(crate) fetched: Fetched,
     pub(crate) cause: Option<Box<Cause>>,
-    /// Stands in for the ending of what is filtered after it was taken on.
+    /// Replaces the ending of a URL that is filtered after it was admitted.
     pub(crate) filtered: Option<Filtered>,
 }
 
-/// What is kept of how a page was fetched: for the caps of its host, and for the history.
+/// How a page was fetched, for the caps of its host and for the history.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Fetched {
-    /// Bytes of its body.
+    /// The bytes of its body.
     pub body_bytes: u64,
-    /// What a later fetch asks with.
+    /// The validators for a later conditional request.
     pub validators: Validators,
 }
 
 impl Settlement {
-    /// A page: its links are admitted, its items written.
+    /// A page whose links are admitted and whose items are written.
     #[must_use]
     pub fn page(lease: LeaseId) -> Self {
         Self::plain(lease, Ending::Page)
     }
 
-    /// A page, and how it was fetched.
+    /// A page, with how it was fetched.
     #[must_use]
     pub fn fetched_page(lease: LeaseId, attempts: u16, fetched: Fetched) -> Self {
         Self { attempts, fetched, ..Self::page(lease) }
     }
 
-    /// Another name of a known URL: its alias line, if one is written, is written.
+    /// Another name of a known URL. Its alias line, if there is one, is written.
     #[must_use]
     pub fn alias(lease: LeaseId) -> Self {
         Self::plain(lease, Ending::Alias)
     }
 
-    /// Goes on as the redirect's target, unless the crawl knows that: then it waits until the target has
-    /// ended, and [`decided`](crate::Frontier::decided) tells how.
+    /// Goes on as the redirect's target. If the crawl knows the target, the URL waits until that has ended,
+    /// and [`decided`](crate::Frontier::decided) returns it with the end of the target.
     #[must_use]
     pub fn redirected(lease: LeaseId, redirect: impl Into<Redirect>) -> Self {
         Self { redirect: Some(Box::new(redirect.into())), ..Self::plain(lease, Ending::Redirected) }
     }
 
-    /// No attempt is due any more. `reported_as` is the URL of the origin when the lease was on a
-    /// redirect's target: the store cannot know it, since it does not read `extra`.
+    /// A failure: no attempt is due any more. `reported_as` is the URL of the origin when the lease was on a
+    /// redirect's target. The store cannot know that URL, because it does not read `extra`.
     #[must_use]
     pub fn failed(lease: LeaseId, reason: Reason, attempts: u16, reported_as: Option<Arc<str>>) -> Self {
         Self { attempts, reported_as, ..Self::plain(lease, Ending::Failed(reason)) }
     }
 
-    /// The same, and what is known of the why.
+    /// The same failure, with its cause.
     #[must_use]
     pub fn because(self, cause: Cause) -> Self {
         let cause = (!cause.is_none()).then(|| Box::new(cause));
         Self { cause, ..self }
     }
 
-    /// Due again later, with the requests that were made for it; its place by age stays its own.
+    /// Due again later, with the requests made so far. It keeps its age.
     #[must_use]
     pub fn retry(lease: LeaseId, due: Timestamp, attempts: Attempts) -> Self {
         Self::plain(lease, Ending::Retry { due, attempts })
     }
 
-    /// Not tried: back to its old place.
+    /// Not tried: the record returns to its old place.
     #[must_use]
     pub fn give_back(lease: LeaseId) -> Self {
         Self::plain(lease, Ending::Return)
     }
 
-    /// Not tried, and never will be: a crawl that is gone on with has a narrower scope. It moves from
-    /// admitted to filtered, and is taken on again if it is discovered in scope later.
+    /// Not tried and out of scope now, because a resumed crawl has a narrower scope. The URL moves from
+    /// admitted to filtered. It is admitted again if it is discovered in scope later.
     #[must_use]
     pub fn filtered(lease: LeaseId, why: Filtered) -> Self {
         Self { filtered: Some(why), ..Self::give_back(lease) }
@@ -204,24 +203,24 @@ impl Settlement {
         }
     }
 
-    /// Which lease.
+    /// The lease.
     #[must_use]
     pub fn lease(&self) -> LeaseId {
         self.lease
     }
 
-    /// How it ended; what is [filtered](Self::filtered) counts as returned here.
+    /// The ending. A [filtered](Self::filtered) URL has the ending of a returned one here.
     #[must_use]
     pub fn ending(&self) -> &Ending {
         &self.ending
     }
 }
 
-/// What a batch of settlements came to.
+/// The result of a batch of settlements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Settled {
-    /// Leases that are over.
+pub struct SettledCounts {
+    /// Leases that ended.
     pub over: u64,
-    /// Settlements of leases that were over already, or never were: without effect.
+    /// Settlements without effect: their leases were over already or never existed.
     pub stale: u64,
 }

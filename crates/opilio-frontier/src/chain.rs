@@ -1,26 +1,26 @@
-//! What redirects of known URLs come to: how the URL ended that a chain leads to.
+//! How a redirect to a known URL ends: as the URL at the end of its chain.
 //!
-//! A store keeps of each URL that failed why, and of each that led on where to. What ended as a page has
-//! no such entry: a crawl without redirects and failures keeps nothing here. From a redirect's target a
-//! store goes along these entries to the URL that they end at. If that ended, so did the redirect; if it
-//! is still under way, the redirect waits for it; if the way comes back to where it was, it is a ring.
+//! A store keeps the reason of each URL that failed, and the target of each that led on. A URL that ended as a
+//! page has no such entry, so that a crawl without redirects and failures keeps nothing here. From a redirect's
+//! target, a store follows these entries to the last URL. If that URL has ended, so has the redirect. If it is
+//! still under way, the redirect waits for it. If the entries lead back to an earlier URL, they are a ring.
 
 use std::sync::Arc;
 
 use opilio_core::{Attempts, Fingerprint, Lease, Reason, Record, Timestamp};
 
-/// Where a URL leads, and what its chain may do when that URL is known.
+/// Where a URL leads, and what its chain may do when the target is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// What to fetch next, in the name of the chain's origin.
+    /// The URL to fetch next, in the name of the chain's origin.
     pub target: Record,
-    /// Not before this instant, if the answer stated a wait.
+    /// When the target is due, if the answer stated a wait.
     pub due: Option<Timestamp>,
-    /// An answer of the chain, this one or one before, set a cookie that the crawl keeps.
+    /// Whether an answer of the chain, this one or an earlier one, set a cookie that the crawl keeps.
     pub sets_cookie: bool,
     /// Whether the chain's origin may be asked again when the target is known.
     pub again: Again,
-    /// Requests that were made for the URL.
+    /// The requests that were made for the URL.
     pub attempts: Attempts,
 }
 
@@ -30,15 +30,15 @@ impl From<Record> for Redirect {
     }
 }
 
-/// When the origin of a chain that leads to a known URL is asked again.
+/// When the origin of a chain that leads to a known URL is requested again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Again {
-    /// Never: it was asked again already, or cookies are not kept.
+    /// Never: it was requested again already, or the crawl keeps no cookies.
     #[default]
     Never,
-    /// When a cookie was set on the way that another chain took from the target.
+    /// When an answer on another chain's way from the target set a cookie.
     BehindWall,
-    /// In any case: a cookie was set on the way that its own chain took.
+    /// In any case: an answer of its own chain set a cookie.
     Always,
 }
 
@@ -47,59 +47,59 @@ impl Again {
     pub(crate) const ALL: [Self; 3] = [Self::Never, Self::BehindWall, Self::Always];
 }
 
-/// A redirected URL of which a store has found out what it leads to.
+/// A redirected URL whose end the store has found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// A new lease on it: no request is due, only its end.
+    /// A new lease on the redirected URL. It needs no request, only a settlement.
     pub lease: Lease,
-    /// The known URL that it led to.
+    /// The known URL that it leads to.
     pub target: Arc<str>,
-    /// What that came to.
+    /// How that URL ended.
     pub known: Known,
 }
 
-/// What the known URL came to that a redirect leads to.
+/// How the known URL ended that a redirect leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// It ended as a page, or as an alias of one: the redirected URL is an alias.
+    /// As a page, or as an alias of one: the redirected URL is an alias.
     Page,
-    /// It failed: the redirected URL fails for the same reason.
+    /// As a failure: the redirected URL fails for the same reason.
     Failed(Reason),
-    /// Its way sets a cookie (a consent or login wall), as another chain found out: the origin may show its
+    /// An answer on the way of another chain set a cookie (a consent or login wall): the origin may show its
     /// page now.
     Wall,
-    /// It is known, and its own chain has passed such a wall: the same.
+    /// The redirected URL's own chain has passed such a wall: its origin may show its page now.
     OwnWall,
 }
 
-/// What a store keeps of a URL that did not end as a page by itself.
+/// How a URL ended, other than as a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
+pub(crate) enum UrlEnd {
     Failed(Reason),
     LedTo { to: Fingerprint, sets_cookie: bool },
 }
 
-/// What is known of a URL on the way.
+/// The state of one URL of a chain.
 pub(crate) enum Stop {
     /// It ended as a page.
     Page,
-    Fate(Fate),
-    /// Nothing: it is under way.
+    Ended(UrlEnd),
+    /// It is under way.
     Open,
 }
 
-/// What a way comes to.
+/// Where a chain of known URLs ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Judged {
     Is(Known),
-    /// This URL is under way, and the rest hangs on it. Behind a wall it does not matter how it ends.
+    /// At this URL, which is under way. Behind a wall, its end makes no difference.
     Open {
         at: Fingerprint,
         behind_wall: bool,
     },
 }
 
-/// Goes from a redirect's target to the URL that its way ends at.
+/// Follows a chain from a redirect's target to its end.
 pub(crate) fn judge<E>(
     target: Fingerprint,
     again: Again,
@@ -109,14 +109,14 @@ pub(crate) fn judge<E>(
         return Ok(Judged::Is(Known::OwnWall));
     }
     let mut behind_wall = false;
-    // Brent's: the mark moves to where the way is after 1, 2, 4, … steps, and a ring comes back to it.
+    // Brent's algorithm: the mark moves to the current URL after 1, 2, 4, … steps, and a ring returns to it.
     let (mut at, mut mark, mut until) = (target, target, 1);
     for steps in 1..=STEPS_MAX {
         let ended = match look_up(at)? {
             Stop::Page => Known::Page,
-            Stop::Fate(Fate::Failed(reason)) => Known::Failed(reason),
+            Stop::Ended(UrlEnd::Failed(reason)) => Known::Failed(reason),
             Stop::Open => return Ok(Judged::Open { at, behind_wall }),
-            Stop::Fate(Fate::LedTo { to, sets_cookie }) => {
+            Stop::Ended(UrlEnd::LedTo { to, sets_cookie }) => {
                 behind_wall |= sets_cookie && again == Again::BehindWall;
                 at = to;
                 if at != mark {
@@ -133,8 +133,8 @@ pub(crate) fn judge<E>(
     Ok(Judged::Is(Known::Failed(Reason::TooManyRedirects)))
 }
 
-/// Redirects in a row that are known and looked through. No site has so many by chance, and each redirect looks
-/// through them.
+/// The most known redirects that are followed in a row. No server has so many by chance, and each new redirect
+/// follows them all.
 const STEPS_MAX: usize = 1_024;
 
 #[cfg(test)]
@@ -148,13 +148,13 @@ mod tests {
         Judged::Open { at: Fingerprint(at), behind_wall }
     }
 
-    fn way(links: &[(u128, u128)], ends: &[(u128, Fate)], from: u128, again: Again) -> Judged {
-        let mut fates: HashMap<_, _> = ends.iter().copied().collect();
-        let led = |to| Fate::LedTo { to: Fingerprint(to), sets_cookie: to == 9 };
-        fates.extend(links.iter().map(|(from, to)| (*from, led(*to))));
+    fn way(links: &[(u128, u128)], ends: &[(u128, UrlEnd)], from: u128, again: Again) -> Judged {
+        let mut ends: HashMap<_, _> = ends.iter().copied().collect();
+        let led = |to| UrlEnd::LedTo { to: Fingerprint(to), sets_cookie: to == 9 };
+        ends.extend(links.iter().map(|(from, to)| (*from, led(*to))));
         let look_up = |at: Fingerprint| {
-            let fate = fates.get(&at.0).map(|fate| Stop::Fate(*fate));
-            Ok::<_, Infallible>(fate.unwrap_or(if at.0 > 100 { Stop::Page } else { Stop::Open }))
+            let end = ends.get(&at.0).map(|end| Stop::Ended(*end));
+            Ok::<_, Infallible>(end.unwrap_or(if at.0 > 100 { Stop::Page } else { Stop::Open }))
         };
         match judge(Fingerprint(from), again, look_up) {
             Ok(judged) => judged,
@@ -166,7 +166,7 @@ mod tests {
     fn a_way_ends_where_its_last_url_did_and_waits_for_one_that_is_under_way() {
         let links = [(1, 2), (2, 3)];
         assert_eq!(way(&links, &[], 1, Again::Never), open(3, false));
-        let failed = [(3, Fate::Failed(Reason::Timeout))];
+        let failed = [(3, UrlEnd::Failed(Reason::Timeout))];
         assert_eq!(way(&links, &failed, 1, Again::Never), Judged::Is(Known::Failed(Reason::Timeout)));
         assert_eq!(way(&[(1, 2), (2, 101)], &[], 1, Again::Never), Judged::Is(Known::Page));
         assert_eq!(way(&[], &[], 101, Again::BehindWall), Judged::Is(Known::Page));

@@ -1,4 +1,4 @@
-//! How stores write numbers, texts, and what few records have.
+//! How stores write numbers, texts and the rare fields of records.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
     out.push(value as u8);
 }
 
-/// Appends bytes behind their number.
+/// Appends the number of bytes and then the bytes.
 pub(crate) fn put_slice(bytes: &[u8], out: &mut Vec<u8>) {
     put_varint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
-/// Reads what was written, and finds out when it is not that. `None` is damage.
+/// Reads what was written. `None` means that the bytes are damaged.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
@@ -65,13 +65,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What of a record neither its place in the order says nor most records have.
+/// The fields of a record that few records have and that its place in the order does not give.
 ///
 /// ```text
 /// flags:u8 · [depth:varint] · [score:u16] · [etag] · [last-modified] · [body hash:u64]
 /// ```
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Rest {
+pub(crate) struct RecordRest {
     depth: Option<u16>,
     score: Option<Score>,
     pub(crate) validators: Option<Arc<Validators>>,
@@ -84,8 +84,8 @@ const ETAG: u8 = 8;
 const LAST_MODIFIED: u8 = 16;
 const BODY_HASH: u8 = 32;
 
-impl Rest {
-    /// That of a record; none when it has nothing of it.
+impl RecordRest {
+    /// These fields of a record; `None` when it has none of them.
     pub(crate) fn of(record: &Record, order: Order) -> Option<Self> {
         let place = order.place(record);
         let rest = Self {
@@ -99,7 +99,7 @@ impl Rest {
         (rest != Self::default()).then_some(rest)
     }
 
-    /// Depth and score of the record that stood at this place.
+    /// Depth and score of a record at this place in the order.
     pub(crate) fn order(&self, order: Order, place: u16) -> (u16, Score) {
         let depth = order.depth(place).or(self.depth).unwrap_or_default();
         let score = order.score(place).or(self.score).unwrap_or_default();
@@ -178,15 +178,18 @@ mod tests {
             Some(Validators { etag: some("\"1\""), ..Validators::default() }),
             Some(Validators { etag: some(""), last_modified: some("Mon"), body_hash: Some(7) }),
         ] {
-            let rest =
-                Rest { depth: Some(300), score: Some(Score::of(-2.5)), validators: validators.map(Arc::new) };
+            let rest = RecordRest {
+                depth: Some(300),
+                score: Some(Score::of(-2.5)),
+                validators: validators.map(Arc::new),
+            };
             let mut bytes = Vec::new();
             rest.put(&mut bytes);
             let mut from = Reader(&bytes);
-            assert_eq!(Rest::read(&mut from), Some(rest));
+            assert_eq!(RecordRest::read(&mut from), Some(rest));
             assert!(from.0.is_empty());
             for cut in 0..bytes.len() {
-                assert_eq!(Rest::read(&mut Reader(&bytes[..cut])), None);
+                assert_eq!(RecordRest::read(&mut Reader(&bytes[..cut])), None);
             }
         }
     }

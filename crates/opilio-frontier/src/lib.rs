@@ -4,16 +4,16 @@
 //! | --- | --- |
 //! | [`frontier`] | the [`Frontier`] trait: what every store can do, and the order of the calls |
 //! | [`batch`] | what goes into a call and what comes out of it |
-//! | [`chain`] | where redirects lead, and what a known target came to |
-//! | `settle` | how a lease ends: the algorithm, once for all stores |
+//! | [`chain`] | where redirects lead, and how a known target ended |
+//! | `settle` | how a lease ends: one algorithm for all stores |
 //! | [`caps`] | how much of one host a crawl takes |
-//! | [`levels`] | exact depths, where a limit of depth decides |
+//! | [`levels`] | exact depths, for a limit of depth |
 //! | [`stats`] | the books: counters without a scan |
 //! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
 //! | `disk` | `DiskFrontier`, the store of a crawl with a state directory (feature `disk`) |
 //! | `conformance` | the rules that every store keeps (feature `conformance`) |
 //!
-//! A store has no runtime and is told the time: one thread owns it and makes every call.
+//! A store has no runtime and no clock: one thread owns it, makes every call, and passes the time.
 
 pub mod batch;
 pub mod caps;
@@ -30,12 +30,13 @@ pub mod memory;
 pub mod permit;
 mod settle;
 pub mod stats;
+mod turn;
 
-pub use batch::{Admission, Admitted, Fetched, Filtered, Settled, Settlement, Want};
+pub use batch::{Admission, AdmittedCounts, Fetched, Filtered, SettledCounts, Settlement, Want};
 pub use caps::{Caps, HostCaps};
 pub use chain::{Again, Decided, Known, Redirect};
 #[cfg(feature = "disk")]
-pub use disk::{DiskFrontier, DiskOptions, Durability, Identity};
+pub use disk::{DiskFrontier, DiskOptions, Durability, StoreOwner};
 pub use error::FrontierError;
 pub use frontier::{Frontier, MayRetry};
 pub use memory::{MemoryFrontier, MemoryOptions};

@@ -1,68 +1,74 @@
-//! How a lease ends: written once, over [`Settling`], for all stores.
+//! How a lease ends: one algorithm for all stores, [`settle`], over what a store can do, [`Settling`].
 //!
-//! | ending | is counted as | what is known of the URL from then on | its record |
+//! A store implements [`Settling`] and calls [`settle`] for each settlement of a batch. The algorithm takes the
+//! lease out, ends its URL, and then checks whether the end opened a level or made room under the caps.
+//!
+//! | ending | counted as | known of the URL from then on | its record |
 //! | --- | --- | --- | --- |
 //! | page | a page; one less is left | it ended as a page; its bytes count towards its host's caps | leaves, and is kept for a refresh where there is a history |
 //! | alias | an alias; one less is left | it ended as a page, unless it led on to one | leaves |
 //! | failed | a failure of its reason; one less is left | it failed, and why | leaves, and is kept for another try |
-//! | redirected | a redirect | it led on to its target | leaves, and the target's record is queued in its stead, or has to wait until it is due |
+//! | redirected | a redirect | it led on to its target | leaves; the target's record is queued instead, at once or when it is due |
 //! | redirected to a known URL | nothing: it is still left | the same | leaves, and [waits](crate::Frontier::decided) until the known URL has ended |
-//! | retry | a retry; it is still left | nothing | leaves, and waits until it is due, at its old age |
+//! | retry | a retry; it is still left | nothing | leaves, and is due later, at its old age |
 //! | return | nothing: it is still left | nothing | is back in its old place |
-//! | filtered, which stands in for an ending | filtered instead of admitted; one less is left | it was filtered; a redirect's target ended out of scope and stays known | leaves |
+//! | filtered, instead of an ending | filtered instead of admitted; one less is left | it was filtered; a redirect's target ended out of scope and stays known | leaves |
 //!
-//! A URL that waited for a known one and is out to end has the same endings. It was in no queue, so neither a level
-//! nor room under the caps opens when it ends; retry and return both mean that it goes on waiting, since no request
-//! was due for it.
+//! A URL that waited for a known one and is out again has the same endings. It was in no queue, so its end opens
+//! no level. It needed no request, so retry and return both mean that it goes on waiting.
 
 use bytes::Bytes;
 use opilio_core::{Attempts, Ending, Fingerprint, LeaseId, Reason, Record, RecordKind, Timestamp};
 
-use crate::batch::{Fetched, Filtered, Settled, Settlement};
+use crate::batch::{Fetched, Filtered, SettledCounts, Settlement};
 use crate::chain::Redirect;
 use crate::error::FrontierError;
 use crate::stats::{Cause, Failure, FrontierStats};
 
-/// A store, or its commit in the making, that leases can be settled in.
+/// The steps of the algorithm, as a store (or a commit that it prepares) does them.
 pub(crate) trait Settling {
-    /// A lease that was taken out: its record, and where that stands.
+    /// A lease that is being settled: its record and the place of the record.
     type Out;
-    /// A host, as the store numbers it.
+    /// The store's number of a host.
     type Host: Copy;
 
     /// The counters.
     fn books(&mut self) -> &mut FrontierStats;
 
-    /// Takes a lease off those that are out, and off those that its host and its level have out. `None` when it
-    /// is over already or never was.
+    /// Removes a lease from those that are out, also from the counts of its host and its level. `None` when the
+    /// lease is over already or never existed.
     fn take_out(&mut self, lease: LeaseId) -> Result<Option<Self::Out>, FrontierError>;
 
-    /// A lease that was taken out is over, or the store has failed. A store that takes its commit back then
-    /// has the lease out again.
+    /// Gives the lease back to the store after its end, or after an error. A store whose commit can fail keeps
+    /// it until then, to have it out again.
     fn over(&mut self, lease: LeaseId, out: Self::Out);
 
+    /// The host of a lease.
     fn host(out: &Self::Out) -> Self::Host;
 
-    /// Whether it waited for a known URL, instead of standing in a queue.
+    /// Whether the URL waited for a known one, instead of standing in a queue.
     fn has_waited(out: &Self::Out) -> bool;
 
+    /// The fingerprint of the leased record.
     fn fingerprint(&mut self, out: &Self::Out) -> Result<Fingerprint, FrontierError>;
 
+    /// The leased record.
     fn record(&mut self, out: &Self::Out) -> Result<Record, FrontierError>;
 
-    // What is known of a URL. Each of these decides what waits for it, but for `forget_fate`.
+    // Notes how a URL ended. Each of these also decides the URLs that wait for it, except `forget_end`.
 
     fn end_as_page(&mut self, url: Fingerprint);
     fn fail(&mut self, url: Fingerprint, reason: Reason);
     fn lead_on(&mut self, url: Fingerprint, redirect: &Redirect);
     fn filter(&mut self, url: Fingerprint, why: Filtered);
 
-    /// Nothing more is known of how it failed or led on.
-    fn forget_fate(&mut self, url: Fingerprint);
+    /// Removes the note that a URL failed or led on.
+    fn forget_end(&mut self, url: Fingerprint);
 
+    /// Whether a URL led on to another.
     fn has_led_on(&self, url: Fingerprint) -> Result<bool, FrontierError>;
 
-    // What is kept of what has ended.
+    // Keeps what has ended.
 
     /// Counts a page towards its host's caps, and keeps its record where there is a history.
     fn keep_page(
@@ -76,29 +82,29 @@ pub(crate) trait Settling {
     /// Keeps a failure, which is counted already. Its `extra` is that of the record.
     fn keep_failure(&mut self, out: &Self::Out, record: &Record, failure: Failure);
 
-    // Redirects' targets.
+    // Takes on the targets of redirects.
 
-    /// Makes a URL known, and tells whether it was.
+    /// Makes a URL known, and returns whether it was known before.
     fn take_on(&mut self, url: Fingerprint) -> Result<bool, FrontierError>;
 
-    /// What is known was met again, perhaps by a shorter way.
+    /// Notes that a known URL was met again, perhaps by a shorter way.
     fn met_again(&mut self, record: &Record);
 
-    /// Queues a record behind all others of its host, priority and place.
+    /// Queues a record behind all others of its host, priority and place in the order.
     fn push(&mut self, record: Record) -> Result<(), FrontierError>;
 
-    /// Has a record wait for its time; it is as old as if it were queued now.
+    /// Stores a record that is due later. It is as old as if it were queued now.
     fn push_later(&mut self, record: Record, due: Timestamp) -> Result<(), FrontierError>;
 
-    // Where the record of a lease goes: exactly one of these is called for each lease.
+    // Moves the record of a lease. The algorithm calls exactly one of these for each lease.
 
-    /// It leaves its place.
+    /// The record leaves its place.
     fn leave(&mut self, out: &Self::Out) -> Result<(), FrontierError>;
 
-    /// It is where it was before it was leased.
+    /// The record is back where it was before it was leased.
     fn put_back(&mut self, out: &Self::Out) -> Result<(), FrontierError>;
 
-    /// It leaves its place in a queue, and waits for its time, at its age.
+    /// The record leaves its place in a queue and is due later, at its old age.
     fn wait_until(
         &mut self,
         out: &Self::Out,
@@ -106,24 +112,24 @@ pub(crate) trait Settling {
         attempts: Attempts,
     ) -> Result<(), FrontierError>;
 
-    /// It leaves its place, and waits for its redirect's target, which is known.
+    /// The record leaves its place and waits for its redirect's target, which is known.
     fn wait_for_known(&mut self, out: &Self::Out, redirect: &Redirect) -> Result<(), FrontierError>;
 
-    // What the end of a lease opens.
+    // Checks what the end of a lease opened.
 
-    /// The next level of its host may have opened.
+    /// The next level of the host may have opened.
     fn look_at_level(&mut self, host: Self::Host, now: Timestamp) -> Result<(), FrontierError>;
 
-    /// There may be room for more under its caps, or none any more.
+    /// The host's caps may have room for more, or none any more.
     fn look_at_room(&mut self, host: Self::Host) -> Result<(), FrontierError>;
 }
 
-/// Ends a lease.
+/// Settles one lease.
 pub(crate) fn settle<S: Settling>(
     store: &mut S,
     settlement: Settlement,
     now: Timestamp,
-    settled: &mut Settled,
+    settled: &mut SettledCounts,
 ) -> Result<(), FrontierError> {
     let lease = settlement.lease;
     let Some(out) = store.take_out(lease)? else {
@@ -141,12 +147,12 @@ pub(crate) fn settle<S: Settling>(
     store.look_at_room(host)
 }
 
-/// Filters what was taken on, which decides whatever waits for it.
+/// Filters an admitted URL, which also decides the URLs that wait for it.
 pub(crate) fn put_off<S: Settling>(store: &mut S, record: &Record, why: Filtered) {
     store.books().put_off(why);
     match record.kind {
         RecordKind::Discovered => store.filter(record.fingerprint, why),
-        // A redirect's target ends in the name of its origin, and stays known.
+        // The books filter the origin of a redirect, and its target stays known.
         RecordKind::Continuation => store.fail(record.fingerprint, Reason::OutOfScope),
     }
 }
@@ -159,9 +165,9 @@ fn end<S: Settling>(
 ) -> Result<(), FrontierError> {
     if let Some(why) = settlement.filtered {
         let record = store.record(out)?;
-        // What was a redirect's target fails instead, which replaces what was known of it.
+        // A redirect's target fails instead, and its failure replaces the note.
         if S::has_waited(out) && record.kind == RecordKind::Discovered {
-            store.forget_fate(record.fingerprint);
+            store.forget_end(record.fingerprint);
         }
         put_off(store, &record, why);
         return store.leave(out);
@@ -171,7 +177,7 @@ fn end<S: Settling>(
         Ending::Page => {
             let url = store.fingerprint(out)?;
             if S::has_waited(out) {
-                store.forget_fate(url);
+                store.forget_end(url);
             }
             store.end_as_page(url);
             store.books().pages += 1;
@@ -179,7 +185,7 @@ fn end<S: Settling>(
         }
         Ending::Alias => {
             let url = store.fingerprint(out)?;
-            // Another page stands for it: either it led there, or it is one itself.
+            // Another page stands for the URL: either the URL led there, or it counts as a page itself.
             if !store.has_led_on(url)? {
                 store.end_as_page(url);
             }
@@ -197,7 +203,7 @@ fn end<S: Settling>(
         Ending::Redirected => {
             return match redirect {
                 Some(redirect) => follow(store, out, *redirect),
-                // A settlement is made with one.
+                // Never: the constructor of this settlement takes a redirect.
                 None => store.put_back(out),
             };
         }
@@ -214,8 +220,8 @@ fn end<S: Settling>(
 /// Queues a redirect's target, or has the redirected URL wait for it when the crawl knows it.
 fn follow<S: Settling>(store: &mut S, out: &S::Out, redirect: Redirect) -> Result<(), FrontierError> {
     let (from, target) = (store.fingerprint(out)?, redirect.target.fingerprint);
-    // A server that answers `?b&a` with a redirect to `?a&b` leads to another URL under the same
-    // fingerprint: that is no other URL of the crawl, and it has not been fetched.
+    // A server may redirect `?b&a` to `?a&b`, which has the same fingerprint. For the crawl that is the same
+    // URL, and it has not been fetched yet.
     if target != from {
         store.lead_on(from, &redirect);
         if store.take_on(target)? {

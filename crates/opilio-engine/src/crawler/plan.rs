@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use opilio_export::Sink;
 use opilio_fetch::{Cookies, KeptCookies, WebSettings};
 #[cfg(feature = "disk")]
-use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Identity};
+use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, StoreOwner};
 use opilio_frontier::{Frontier, MemoryFrontier, MemoryOptions};
 use opilio_spider::admission::seed_admissions;
 use opilio_spider::run_history::{self, EarlierRuns};
@@ -93,7 +93,7 @@ impl<S: Spider> Crawler<S> {
             Store::Own(frontier) => (frontier, Syncing::AtTheEnd),
             #[cfg(feature = "disk")]
             Store::Directory(dir) => {
-                let identity = Identity { spider: self.spider.name().to_owned(), version: S::VERSION };
+                let owner = StoreOwner { spider: self.spider.name().to_owned(), version: S::VERSION };
                 let options = DiskOptions {
                     order: Some(self.order),
                     caps: self.caps,
@@ -108,7 +108,7 @@ impl<S: Spider> Crawler<S> {
                 if self.resume && !DiskFrontier::is_there(&dir) {
                     refuse_to_empty(&dir, &sinks)?;
                 }
-                open_state(&dir, identity, self.resume, self.durability, &options)?
+                open_state(&dir, owner, self.resume, self.durability, &options)?
             }
         };
         let mut shapes = run_history::shapes::<S::Step>(&*frontier)?;
@@ -226,7 +226,7 @@ fn refuse_to_empty(dir: &Path, sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError
 #[cfg(feature = "disk")]
 fn open_state(
     dir: &Path,
-    whose: Identity,
+    whose: StoreOwner,
     resume: bool,
     durability: Durability,
     options: &DiskOptions,

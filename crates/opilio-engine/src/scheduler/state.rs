@@ -397,7 +397,7 @@ impl Scheduler {
         now: Timestamp,
         settlements: Vec<Settlement>,
         positions: &[SinkPosition],
-    ) -> Result<opilio_frontier::Settled, FrontierError> {
+    ) -> Result<opilio_frontier::SettledCounts, FrontierError> {
         self.note(now);
         let settled = self.frontier.settle(settlements, positions, now)?;
         if settled.over > 0 {

@@ -81,7 +81,7 @@ fn run(urls: usize, hosts: usize) -> Result<()> {
     let idle = start("idle", &at("idle"), urls, 5 * hosts)?.listen()?;
 
     let n = urls as f64;
-    let micros = |figures: &Figures, what: &str, n: f64| figures[what] * 1e6 / n;
+    let micros = |figures: &StoreFigures, what: &str, n: f64| figures[what] * 1e6 / n;
     println!("{:<28}{:>9}{:>9}{:>9}{:>8}", "\u{b5}s of CPU a URL", "bare", "disk", "memory", "ratio");
     let mut goals = Goals::default();
     for (name, what, most) in [
@@ -89,7 +89,7 @@ fn run(urls: usize, hosts: usize) -> Result<()> {
         ("lease + settle", "lease", Some(1.3)),
         ("admit, known", "known", None),
     ] {
-        let of = |figures: &Figures| {
+        let of = |figures: &StoreFigures| {
             micros(
                 figures,
                 what,
@@ -121,7 +121,7 @@ fn run(urls: usize, hosts: usize) -> Result<()> {
     Ok(())
 }
 
-type Figures = BTreeMap<String, f64>;
+type StoreFigures = BTreeMap<String, f64>;
 
 /// What is to hold at full scale.
 #[derive(Default)]
@@ -147,7 +147,7 @@ impl Goals {
 struct Running {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-    figures: Figures,
+    figures: StoreFigures,
 }
 
 fn start(what: &str, dir: &Path, urls: usize, hosts: usize) -> Result<Running> {
@@ -158,7 +158,7 @@ fn start(what: &str, dir: &Path, urls: usize, hosts: usize) -> Result<Running> {
         .stdout(Stdio::piped())
         .spawn()?;
     let out = child.stdout.take().ok_or("no output")?;
-    Ok(Running { child, lines: BufReader::new(out).lines(), figures: Figures::new() })
+    Ok(Running { child, lines: BufReader::new(out).lines(), figures: StoreFigures::new() })
 }
 
 impl Running {
@@ -171,7 +171,7 @@ impl Running {
         Ok(self)
     }
 
-    fn listen(mut self) -> Result<Figures> {
+    fn listen(mut self) -> Result<StoreFigures> {
         while self.hear()?.is_some() {}
         let status = self.child.wait()?;
         if !status.success() {

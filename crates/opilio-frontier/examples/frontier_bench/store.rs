@@ -5,15 +5,15 @@ use std::time::Instant;
 
 use opilio_core::Timestamp;
 use opilio_frontier::{
-    Admission, DiskFrontier, DiskOptions, Frontier, Identity, MemoryFrontier, Settlement, Want,
+    Admission, DiskFrontier, DiskOptions, Frontier, MemoryFrontier, Settlement, StoreOwner, Want,
 };
 
 use crate::measure::{Meter, cpu, files, status};
 use crate::web::{BATCH, Web};
 use crate::{HOSTS_A_COMMIT, LEASED, Result, say};
 
-fn whose() -> Identity {
-    Identity { spider: "bench".to_owned(), version: 1 }
+fn whose() -> StoreOwner {
+    StoreOwner { spider: "bench".to_owned(), version: 1 }
 }
 
 /// Admits everything, says so, and goes on admitting until it is killed.

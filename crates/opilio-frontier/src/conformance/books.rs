@@ -8,7 +8,7 @@ use bytes::Bytes;
 use opilio_core::{Attempts, Priority, Reason, Score, Validators};
 
 use super::{NOW, Stores, admit, filtered, host, lease, one, position, record, settle};
-use crate::{Admission, Admitted, Filtered, Settlement};
+use crate::{Admission, AdmittedCounts, Filtered, Settlement};
 
 /// Admitting is idempotent, within a batch and between batches.
 pub fn a_repeated_batch_adds_nothing(stores: &mut dyn Stores) {
@@ -16,9 +16,9 @@ pub fn a_repeated_batch_adds_nothing(stores: &mut dyn Stores) {
     let batch =
         || ["http://a.test/1", "http://a.test/1", "http://b.test/1"].map(record).map(Admission::Queue);
     let first = store.admit(batch().into()).unwrap();
-    assert_eq!(first, Admitted { new: 2, known: 1, filtered_new: 0 });
+    assert_eq!(first, AdmittedCounts { new: 2, known: 1, filtered_new: 0 });
     let again = store.admit(batch().into()).unwrap();
-    assert_eq!(again, Admitted { new: 0, known: 3, filtered_new: 0 });
+    assert_eq!(again, AdmittedCounts { new: 0, known: 3, filtered_new: 0 });
     let stats = store.stats();
     assert_eq!((stats.discovered, stats.admitted, stats.left, stats.hosts), (2, 2, 2, 2));
 }
@@ -66,7 +66,7 @@ pub fn a_filtered_url_is_counted_once(stores: &mut dyn Stores) {
             filtered("http://a.test/2", Filtered::ScopeHost),
         ])
         .unwrap();
-    assert_eq!(one, Admitted { new: 0, known: 1, filtered_new: 2 });
+    assert_eq!(one, AdmittedCounts { new: 0, known: 1, filtered_new: 2 });
     let stats = store.stats();
     assert_eq!(stats.filtered[&Filtered::MaxDepth], 1);
     assert_eq!(stats.filtered[&Filtered::ScopeHost], 1);
@@ -78,7 +78,7 @@ pub fn a_filtered_url_that_comes_into_scope_moves(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.admit(vec![filtered("http://a.test/1", Filtered::MaxDepth)]).unwrap();
     let moved = store.admit(vec![Admission::Queue(record("http://a.test/1"))]).unwrap();
-    assert_eq!(moved, Admitted { new: 1, known: 0, filtered_new: 0 });
+    assert_eq!(moved, AdmittedCounts { new: 1, known: 0, filtered_new: 0 });
     let stats = store.stats();
     assert_eq!((stats.discovered, stats.admitted, stats.filtered_total()), (1, 1, 0));
     assert!(stats.filtered.is_empty(), "{:?}", stats.filtered);
@@ -90,7 +90,7 @@ pub fn an_admitted_url_is_not_filtered_later(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
     let known = store.admit(vec![filtered("http://a.test/1", Filtered::MaxDepth)]).unwrap();
-    assert_eq!(known, Admitted { new: 0, known: 1, filtered_new: 0 });
+    assert_eq!(known, AdmittedCounts { new: 0, known: 1, filtered_new: 0 });
     assert_eq!(store.stats().filtered_total(), 0);
 }
 

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::stats::{Cause, Failure};
 use crate::{
-    Admission, Again, Caps, Decided, Fetched, Filtered, HostCaps, Known, MemoryOptions, Redirect, Settled,
-    Settlement,
+    Admission, Again, Caps, Decided, Fetched, Filtered, HostCaps, Known, MemoryOptions, Redirect,
+    SettledCounts, Settlement,
 };
 
 /// A lease that was not tried leaves no trace, and its host has work again.
@@ -77,7 +77,7 @@ pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
     admit(&mut *store, &["http://a.test/old"]);
     let old = one(&mut *store, "a.test");
     let settled = settle(&mut *store, Settlement::redirected(old, record("http://b.test/new")));
-    assert_eq!(settled, Settled { over: 1, stale: 0 });
+    assert_eq!(settled, SettledCounts { over: 1, stale: 0 });
     assert!(!store.is_out(old));
     let stats = store.stats();
     assert_eq!((stats.discovered, stats.admitted, stats.left, stats.redirects), (1, 1, 1, 1));
@@ -105,7 +105,7 @@ pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Sto
         let leases = lease(&mut *store, "a.test", 2);
         let first = leases[0].id;
         let settled = settle(&mut *store, Settlement::redirected(first, record("http://a.test/2")));
-        assert_eq!(settled, Settled { over: 1, stale: 0 });
+        assert_eq!(settled, SettledCounts { over: 1, stale: 0 });
         assert!(!store.is_out(first));
         let stats = store.stats();
         assert_eq!((stats.aliases, stats.left, stats.redirects, stats.waiting), (0, 2, 0, 1));
@@ -304,7 +304,7 @@ pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
     let leases = lease(&mut *store, "a.test", 2);
     let to = |lease: LeaseId| Settlement::redirected(lease, record("http://a.test/3"));
     let settled = store.settle(vec![to(leases[0].id), to(leases[1].id)], &[], NOW).unwrap();
-    assert_eq!(settled, Settled { over: 2, stale: 0 });
+    assert_eq!(settled, SettledCounts { over: 2, stale: 0 });
     let third = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&third), ["3"]);
     settle(&mut *store, Settlement::failed(third[0].id, Reason::Http5xx, 1, Some("http://a.test/1".into())));
@@ -327,7 +327,7 @@ pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
         Settlement::redirected(first, record("http://a.test/target")),
     ];
     let settled = store.settle(late, &[], NOW).unwrap();
-    assert_eq!(settled, Settled { over: 0, stale: 4 });
+    assert_eq!(settled, SettledCounts { over: 0, stale: 4 });
     assert_eq!(store.stats(), before);
     assert!(store.failures(0, 9).unwrap().is_empty());
     let new = store.admit(vec![Admission::Queue(record("http://a.test/target"))]).unwrap();

@@ -37,7 +37,7 @@ use opilio_core::{Fingerprint, Host, Lease, LeaseId, Record, Scheme, SinkPositio
 use proptest::test_runner::Config;
 use url::Url;
 
-use crate::{Admission, Decided, Filtered, Frontier, MemoryOptions, Settled, Settlement, Want};
+use crate::{Admission, Decided, Filtered, Frontier, MemoryOptions, SettledCounts, Settlement, Want};
 
 /// Makes the stores that the rules are tried on.
 pub trait Stores {
@@ -166,6 +166,6 @@ fn decided(store: &mut dyn Frontier) -> Vec<Decided> {
     out
 }
 
-fn settle(store: &mut dyn Frontier, settlement: Settlement) -> Settled {
+fn settle(store: &mut dyn Frontier, settlement: Settlement) -> SettledCounts {
     store.settle(vec![settlement], &[], NOW).unwrap()
 }

@@ -18,8 +18,8 @@ use proptest::test_runner::{Config, TestRunner};
 use super::{Stores, position, record};
 use crate::stats::{Cause, Failure, FrontierStats};
 use crate::{
-    Admission, Admitted, Caps, Decided, Fetched, Filtered, Frontier, HostCaps, Known, MemoryOptions, Order,
-    Settled, Settlement, Want,
+    Admission, AdmittedCounts, Caps, Decided, Fetched, Filtered, Frontier, HostCaps, Known, MemoryOptions,
+    Order, SettledCounts, Settlement, Want,
 };
 
 /// Every answer of the store is the model's, over random histories of all calls and kills, in every
@@ -36,11 +36,11 @@ pub fn agrees_with_the_model(stores: &mut dyn Stores) {
 
 /// One call. Small numbers choose among few URLs and leases, so that histories meet themselves.
 #[derive(Clone, Debug)]
-enum Step {
-    Admit(Vec<Found>),
+enum StoreCall {
+    Admit(Vec<FoundLink>),
     Ready(usize),
     Lease(Vec<(u8, usize)>),
-    Settle(Vec<(u8, How)>, u64),
+    Settle(Vec<(u8, EndKind)>, u64),
     Decide(usize),
     Pass(u64),
     RetryFailed(usize),
@@ -61,7 +61,7 @@ fn rules() -> impl Strategy<Value = (Order, HostCaps)> {
 }
 
 #[derive(Clone, Debug)]
-struct Found {
+struct FoundLink {
     url: u8,
     depth: u16,
     priority: i8,
@@ -70,7 +70,7 @@ struct Found {
 }
 
 #[derive(Clone, Debug)]
-enum How {
+enum EndKind {
     Page,
     Alias,
     Redirected(u8),
@@ -80,29 +80,30 @@ enum How {
     Filtered,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = StoreCall> {
     let how = prop_oneof![
-        3 => Just(How::Page),
-        1 => Just(How::Alias),
-        2 => (0..URLS).prop_map(How::Redirected),
-        1 => Just(How::Failed),
-        3 => (0..50_u64).prop_map(How::Retry),
-        2 => Just(How::Return),
-        1 => Just(How::Filtered),
+        3 => Just(EndKind::Page),
+        1 => Just(EndKind::Alias),
+        2 => (0..URLS).prop_map(EndKind::Redirected),
+        1 => Just(EndKind::Failed),
+        3 => (0..50_u64).prop_map(EndKind::Retry),
+        2 => Just(EndKind::Return),
+        1 => Just(EndKind::Filtered),
     ];
-    let found = (0..URLS, 0..3_u16, -1..=1_i8, -1..=1_i8, prop::bool::weighted(0.2))
-        .prop_map(|(url, depth, priority, score, filtered)| Found { url, depth, priority, score, filtered });
+    let found = (0..URLS, 0..3_u16, -1..=1_i8, -1..=1_i8, prop::bool::weighted(0.2)).prop_map(
+        |(url, depth, priority, score, filtered)| FoundLink { url, depth, priority, score, filtered },
+    );
     prop_oneof![
-        4 => prop::collection::vec(found, 0..12).prop_map(Step::Admit),
-        3 => (0..4_usize).prop_map(Step::Ready),
-        4 => prop::collection::vec((0..HOSTS, 0..5_usize), 0..3).prop_map(Step::Lease),
+        4 => prop::collection::vec(found, 0..12).prop_map(StoreCall::Admit),
+        3 => (0..4_usize).prop_map(StoreCall::Ready),
+        4 => prop::collection::vec((0..HOSTS, 0..5_usize), 0..3).prop_map(StoreCall::Lease),
         4 => (prop::collection::vec((any::<u8>(), how), 0..6), 0..100_u64)
-            .prop_map(|(ends, position)| Step::Settle(ends, position)),
-        2 => prop_oneof![Just(usize::MAX), 0..3_usize].prop_map(Step::Decide),
-        2 => (0..40_u64).prop_map(Step::Pass),
-        1 => (0..4_usize).prop_map(Step::RetryFailed),
-        1 => (0..60_u64, 0..4_usize).prop_map(|(ago, n)| Step::Refresh(ago, n)),
-        1 => Just(Step::Kill),
+            .prop_map(|(ends, position)| StoreCall::Settle(ends, position)),
+        2 => prop_oneof![Just(usize::MAX), 0..3_usize].prop_map(StoreCall::Decide),
+        2 => (0..40_u64).prop_map(StoreCall::Pass),
+        1 => (0..4_usize).prop_map(StoreCall::RetryFailed),
+        1 => (0..60_u64, 0..4_usize).prop_map(|(ago, n)| StoreCall::Refresh(ago, n)),
+        1 => Just(StoreCall::Kill),
     ]
 }
 
@@ -120,38 +121,38 @@ fn nth_host(n: u8) -> Host {
 fn replay(
     stores: &mut dyn Stores,
     (order, caps): (Order, HostCaps),
-    history: Vec<Step>,
+    history: Vec<StoreCall>,
 ) -> Result<(), TestCaseError> {
     let options = MemoryOptions { order, caps: Caps::every_host(caps), history: true, levels: false };
     let (mut store, mut model) = (stores.open_with(options), Model { order, caps, ..Model::default() });
     let mut now = Timestamp::EPOCH;
     for step in history {
         match step {
-            Step::Admit(found) => {
-                let batch: Vec<_> = found.into_iter().map(Found::admission).collect();
+            StoreCall::Admit(found) => {
+                let batch: Vec<_> = found.into_iter().map(FoundLink::admission).collect();
                 prop_assert_eq!(store.admit(batch.clone()).unwrap(), model.admit(batch));
             }
-            Step::Ready(n) => {
+            StoreCall::Ready(n) => {
                 let told = store.hosts_ready(now, n).unwrap();
                 model.told(&told, n, now)?;
             }
-            Step::Lease(wants) => {
+            StoreCall::Lease(wants) => {
                 let want = |(host, n)| Want { host: nth_host(host), n };
                 let wants: Vec<_> = wants.into_iter().map(want).collect();
                 let mut leases = Vec::new();
                 store.lease(&wants, now, &mut leases).unwrap();
                 model.leased(&wants, &leases, now)?;
             }
-            Step::Decide(n) => {
+            StoreCall::Decide(n) => {
                 model.close(&mut *store, now)?;
                 let mut decided = Vec::new();
                 // A call looks at some of those that wait, and more wait than are decided.
                 while decided.len() < n && store.decided((n - decided.len()).min(4), &mut decided).unwrap() {}
                 model.decided(&decided, n)?;
             }
-            Step::Settle(ends, at) => {
+            StoreCall::Settle(ends, at) => {
                 // Whether a redirect's target is known may hang on whether it has ended yet.
-                if ends.iter().any(|(_, how)| matches!(how, How::Redirected(_))) {
+                if ends.iter().any(|(_, how)| matches!(how, EndKind::Redirected(_))) {
                     model.close(&mut *store, now)?;
                 }
                 let batch: Vec<_> = ends.into_iter().map(|(n, how)| model.settlement(n, how, now)).collect();
@@ -159,15 +160,17 @@ fn replay(
                 let settled = store.settle(batch.clone(), &positions, now).unwrap();
                 prop_assert_eq!(settled, model.settle(batch, &positions, now));
             }
-            Step::Pass(secs) => now += Duration::from_secs(secs),
-            Step::RetryFailed(n) => prop_assert_eq!(store.retry_failed(n).unwrap(), model.retry_failed(n)),
-            Step::Refresh(ago, n) => {
+            StoreCall::Pass(secs) => now += Duration::from_secs(secs),
+            StoreCall::RetryFailed(n) => {
+                prop_assert_eq!(store.retry_failed(n).unwrap(), model.retry_failed(n))
+            }
+            StoreCall::Refresh(ago, n) => {
                 // A page that is due again may open its host: what was to end there ends before that.
                 model.close(&mut *store, now)?;
                 let before = Timestamp::from_secs(now.since(Timestamp::EPOCH).as_secs().saturating_sub(ago));
                 prop_assert_eq!(store.refresh(before, n).unwrap(), model.refresh(before, n));
             }
-            Step::Kill => {
+            StoreCall::Kill => {
                 let Some(reopened) = stores.reopen(store) else { return Ok(()) };
                 store = reopened;
                 model.kill();
@@ -179,7 +182,7 @@ fn replay(
     model.compare(&*store, now)
 }
 
-impl Found {
+impl FoundLink {
     fn admission(self) -> Admission {
         let record = url(self.url);
         if self.filtered {
@@ -196,7 +199,7 @@ struct Model {
     caps: HostCaps,
     seen: BTreeMap<Fingerprint, Option<Filtered>>,
     /// Everything that is left, by age.
-    left: BTreeMap<u64, Left>,
+    left: BTreeMap<u64, ModelUrl>,
     ages: u64,
     told: BTreeSet<Host>,
     hosts: BTreeSet<Host>,
@@ -204,28 +207,28 @@ struct Model {
     leases: Vec<(LeaseId, u64)>,
     books: FrontierStats,
     failures: Vec<(Failure, Record)>,
-    pages: Vec<Page>,
+    pages: Vec<ModelPage>,
     positions: Vec<SinkPosition>,
-    /// How URLs ended: as pages, or otherwise.
-    ended: BTreeMap<Fingerprint, Fate>,
+    /// EndKind URLs ended: as pages, or otherwise.
+    ended: BTreeMap<Fingerprint, ModelEnd>,
     /// A kill may have made the store forget what was a page.
     killed: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Fate {
+enum ModelEnd {
     Page,
     Failed(Reason),
     LedTo(Fingerprint),
 }
 
-struct Page {
+struct ModelPage {
     ended: Timestamp,
     body_bytes: u64,
     record: Record,
 }
 
-struct Left {
+struct ModelUrl {
     record: Record,
     due: Timestamp,
     out: Option<LeaseId>,
@@ -242,9 +245,9 @@ impl Model {
                 return Some(Known::Failed(Reason::RedirectLoop));
             }
             match self.ended.get(&at) {
-                Some(Fate::Page) => return Some(Known::Page),
-                Some(Fate::Failed(reason)) => return Some(Known::Failed(*reason)),
-                Some(Fate::LedTo(to)) => at = *to,
+                Some(ModelEnd::Page) => return Some(Known::Page),
+                Some(ModelEnd::Failed(reason)) => return Some(Known::Failed(*reason)),
+                Some(ModelEnd::LedTo(to)) => at = *to,
                 None if self.seen.get(&at).is_some_and(Option::is_some) => {
                     return Some(Known::Failed(Reason::OutOfScope));
                 }
@@ -255,7 +258,7 @@ impl Model {
 
     fn decided(&mut self, decided: &[Decided], n: usize) -> Result<(), TestCaseError> {
         for Decided { lease, target, known } in decided {
-            let waits = |left: &Left| left.out.is_none() && left.waits_for.is_some();
+            let waits = |left: &ModelUrl| left.out.is_none() && left.waits_for.is_some();
             let found = self.left.iter().find(|(_, left)| waits(left) && left.record == lease.record);
             let Some((age, left)) = found else { panic!("{lease:?} does not wait") };
             let (age, of) = (*age, left.waits_for.unwrap());
@@ -264,7 +267,7 @@ impl Model {
             self.left.get_mut(&age).unwrap().out = Some(lease.id);
             self.leases.push((lease.id, age));
         }
-        let is_decided = |left: &Left| {
+        let is_decided = |left: &ModelUrl| {
             left.out.is_none()
                 && left.waits_for.and_then(|of| self.known(of)).is_some_and(|known| {
                     // After a kill pages are known when nothing else is left.
@@ -281,8 +284,8 @@ impl Model {
         Ok(())
     }
 
-    fn admit(&mut self, batch: Vec<Admission>) -> Admitted {
-        let mut admitted = Admitted::default();
+    fn admit(&mut self, batch: Vec<Admission>) -> AdmittedCounts {
+        let mut admitted = AdmittedCounts::default();
         for admission in batch {
             match self.judge(admission) {
                 Admission::Filtered { fingerprint, why } if !self.seen.contains_key(&fingerprint) => {
@@ -332,13 +335,13 @@ impl Model {
         self.caps.pages.is_some_and(|max| pages.len() as u64 >= max).then_some(Filtered::HostPages)
     }
 
-    /// How many leases more a host may have.
+    /// EndKind many leases more a host may have.
     fn room(&self, host: &Host) -> usize {
         if self.closed(host).is_some() {
             return 0;
         }
         let pages = self.pages.iter().filter(|page| page.record.host == *host).count();
-        let is_out = |left: &&Left| left.out.is_some() && left.waits_for.is_none();
+        let is_out = |left: &&ModelUrl| left.out.is_some() && left.waits_for.is_none();
         let out = self.left.values().filter(is_out).filter(|left| left.record.host == *host).count();
         let room = |max: u64| usize::try_from(max).unwrap().saturating_sub(pages + out);
         self.caps.pages.map_or(usize::MAX, room)
@@ -363,7 +366,7 @@ impl Model {
             }
         }
         for (age, why) in self.to_close(now) {
-            let Left { record, .. } = self.left.remove(&age).unwrap();
+            let ModelUrl { record, .. } = self.left.remove(&age).unwrap();
             self.put_off(&record, why);
         }
         Ok(())
@@ -374,7 +377,7 @@ impl Model {
             self.seen.insert(record.fingerprint, Some(why));
             self.ended.remove(&record.fingerprint);
         } else {
-            self.ended.insert(record.fingerprint, Fate::Failed(Reason::OutOfScope));
+            self.ended.insert(record.fingerprint, ModelEnd::Failed(Reason::OutOfScope));
         }
         self.books.admitted -= 1;
         *self.books.filtered.entry(why).or_default() += 1;
@@ -396,7 +399,7 @@ impl Model {
         let mut refreshed = 0;
         // The list is in the order in which they ended, and time does not go backwards.
         while refreshed < n && self.pages.first().is_some_and(|page| page.ended < before) {
-            let Page { record, .. } = self.pages.remove(0);
+            let ModelPage { record, .. } = self.pages.remove(0);
             self.books.pages -= 1;
             self.books.refreshed += 1;
             self.ended.remove(&record.fingerprint);
@@ -408,18 +411,18 @@ impl Model {
 
     fn push(&mut self, record: Record) {
         self.hosts.insert(record.host.clone());
-        self.left.insert(self.ages, Left { record, due: Timestamp::EPOCH, out: None, waits_for: None });
+        self.left.insert(self.ages, ModelUrl { record, due: Timestamp::EPOCH, out: None, waits_for: None });
         self.ages += 1;
     }
 
     /// Ages of a host's due records, in the order in which they go out.
     fn due(&self, host: &Host, now: Timestamp) -> Vec<u64> {
-        let is_due = |left: &Left| {
+        let is_due = |left: &ModelUrl| {
             let is_free = left.out.is_none() && left.waits_for.is_none();
             is_free && left.due <= now && left.record.host == *host
         };
         let mut due: Vec<_> = self.left.iter().filter(|(_, left)| is_due(left)).collect();
-        due.sort_by_key(|(age, Left { record, .. })| {
+        due.sort_by_key(|(age, ModelUrl { record, .. })| {
             let place = match self.order {
                 Order::BreadthFirst => i32::from(record.depth),
                 Order::DepthFirst => -i32::from(record.depth),
@@ -465,7 +468,7 @@ impl Model {
     }
 
     /// Some lease of this run, often one that is over.
-    fn settlement(&self, n: u8, how: How, now: Timestamp) -> Settlement {
+    fn settlement(&self, n: u8, how: EndKind, now: Timestamp) -> Settlement {
         let unknown = LeaseId(u64::MAX);
         let recent = self.leases.len().min(8);
         let nth = usize::from(n).checked_rem(recent).map(|back| self.leases[self.leases.len() - 1 - back].0);
@@ -473,30 +476,35 @@ impl Model {
         let is_decided = self.left.values().any(|left| left.out == Some(lease) && left.waits_for.is_some());
         let how = match how {
             // It is no request.
-            How::Retry(_) if is_decided => How::Return,
+            EndKind::Retry(_) if is_decided => EndKind::Return,
             how => how,
         };
         match how {
-            How::Page => {
+            EndKind::Page => {
                 let validators = Validators { body_hash: Some(n.into()), ..Validators::default() };
                 Settlement::fetched_page(lease, 1, Fetched { body_bytes: n.into(), validators })
             }
-            How::Alias => Settlement::alias(lease),
-            How::Redirected(target) => Settlement::redirected(lease, url(target)),
-            How::Failed => {
+            EndKind::Alias => Settlement::alias(lease),
+            EndKind::Redirected(target) => Settlement::redirected(lease, url(target)),
+            EndKind::Failed => {
                 let cause = Cause::new((n > 9).then_some(n.into()), (n > 99).then_some("it took long"));
                 Settlement::failed(lease, Reason::Timeout, u16::from(n), None).because(cause)
             }
-            How::Retry(secs) => {
+            EndKind::Retry(secs) => {
                 Settlement::retry(lease, now + Duration::from_secs(secs), Attempts::of(u16::from(n)))
             }
-            How::Return => Settlement::give_back(lease),
-            How::Filtered => Settlement::filtered(lease, Filtered::ScopePattern),
+            EndKind::Return => Settlement::give_back(lease),
+            EndKind::Filtered => Settlement::filtered(lease, Filtered::ScopePattern),
         }
     }
 
-    fn settle(&mut self, batch: Vec<Settlement>, positions: &[SinkPosition], now: Timestamp) -> Settled {
-        let mut settled = Settled::default();
+    fn settle(
+        &mut self,
+        batch: Vec<Settlement>,
+        positions: &[SinkPosition],
+        now: Timestamp,
+    ) -> SettledCounts {
+        let mut settled = SettledCounts::default();
         for settlement in batch {
             let found = self.left.iter().find(|(_, left)| left.out == Some(settlement.lease));
             let Some(age) = found.map(|(age, _)| *age) else {
@@ -520,18 +528,18 @@ impl Model {
         match settlement.ending {
             Ending::Page => {
                 self.books.pages += 1;
-                self.ended.insert(fingerprint, Fate::Page);
+                self.ended.insert(fingerprint, ModelEnd::Page);
                 let Fetched { body_bytes, validators } = settlement.fetched.clone();
                 let record = Record { validators: Some(Arc::new(validators)), ..left.record };
-                self.pages.push(Page { ended: now, body_bytes, record });
+                self.pages.push(ModelPage { ended: now, body_bytes, record });
             }
             Ending::Alias => {
                 self.books.aliases += 1;
-                self.ended.entry(fingerprint).or_insert(Fate::Page);
+                self.ended.entry(fingerprint).or_insert(ModelEnd::Page);
             }
             Ending::Failed(reason) => {
                 *self.books.failures.entry(reason).or_default() += 1;
-                self.ended.insert(fingerprint, Fate::Failed(reason));
+                self.ended.insert(fingerprint, ModelEnd::Failed(reason));
                 let Settlement { attempts, .. } = *settlement;
                 let cause = settlement.cause.as_deref().cloned().unwrap_or_default();
                 let failure = Failure {
@@ -547,11 +555,11 @@ impl Model {
             Ending::Redirected => {
                 let target = settlement.redirect.clone().unwrap().target;
                 if target.fingerprint != fingerprint {
-                    self.ended.insert(fingerprint, Fate::LedTo(target.fingerprint));
+                    self.ended.insert(fingerprint, ModelEnd::LedTo(target.fingerprint));
                     if self.seen.get(&target.fingerprint) == Some(&None) {
                         let record = Record { attempts: Attempts::NONE, ..left.record };
                         let waits_for = Some(target.fingerprint);
-                        self.left.insert(age, Left { record, waits_for, ..left });
+                        self.left.insert(age, ModelUrl { record, waits_for, ..left });
                         return;
                     }
                 }
@@ -562,7 +570,7 @@ impl Model {
             Ending::Retry { due, attempts } => {
                 self.books.retries += 1;
                 left.record.attempts = attempts;
-                self.left.insert(age, Left { due, ..left });
+                self.left.insert(age, ModelUrl { due, ..left });
             }
             Ending::Return => {
                 self.left.insert(age, left);

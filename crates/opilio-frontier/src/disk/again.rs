@@ -1,4 +1,4 @@
-//! What has ended and can become due again: failures always, pages in a store with a history.
+//! Ended URLs that can become due again: failures always, pages in a store with a history.
 //!
 //! ```text
 //! failure  reason · attempts:varint · ended:varint · url · status:varint or 0 · error · loose record
@@ -22,7 +22,7 @@ use crate::error::FrontierError;
 use crate::stats::{Cause, Failure};
 
 impl DiskFrontier {
-    /// Has a commit keep a failure, which is counted already.
+    /// Adds to a commit a failure, which the books count already.
     pub(super) fn add_failure(
         &mut self,
         host: HostId,
@@ -39,17 +39,18 @@ impl DiskFrontier {
         put_varint(failure.cause.status.unwrap_or(0).into(), &mut value);
         put_slice(failure.cause.error.as_deref().unwrap_or_default().as_bytes(), &mut value);
         pack_loose(host, record, self.queue.order(), &mut value);
-        commit.insert(&self.stored.ends, keys::failure(self.books.next_failure), value);
+        commit.insert(&self.disk.stored.ends, keys::failure(self.books.next_failure), value);
         self.books.next_failure += 1;
     }
 
     fn write_failure_count(&self, reason: Reason, commit: &mut OwnedWriteBatch) {
-        // The stable word is written, not a number: reasons have no fixed order.
+        // The key has the stable word, because reasons have no fixed order and so no stable number.
         let key = keys::named(keys::FAILURES, reason.as_str());
         let count = self.books.stats.failures.get(&reason).copied().unwrap_or(0);
-        commit.insert(&self.stored.misc, key, count.to_be_bytes());
+        commit.insert(&self.disk.stored.misc, key, count.to_be_bytes());
     }
 
+    /// Adds a page of the history to a commit.
     pub(super) fn add_page(
         &mut self,
         host: HostId,
@@ -68,7 +69,7 @@ impl DiskFrontier {
         put_varint(u64::from(attempts), &mut value);
         pack_loose(host, &record, self.queue.order(), &mut value);
         let key = PageKey { ended: now, number: self.books.next_page };
-        commit.insert(&self.stored.ends, key.bytes(), value);
+        commit.insert(&self.disk.stored.ends, key.bytes(), value);
         self.books.next_page += 1;
         self.first_page = self.first_page.min(key);
     }
@@ -77,46 +78,48 @@ impl DiskFrontier {
     pub(super) fn read_failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError> {
         let first = self.books.first_failure.saturating_add(from);
         let mut failures = Vec::new();
-        for entry in self.stored.ends.range(keys::failure(first)..=keys::failure(u64::MAX)).take(n) {
-            let value = entry.value().map_err(|error| self.place.failed("read", error))?;
+        for entry in self.disk.stored.ends.range(keys::failure(first)..=keys::failure(u64::MAX)).take(n) {
+            let value = entry.value().map_err(|error| self.disk.place.failed("read", error))?;
             let mut from = Reader(&value);
             let failure = read_failure(&mut from).and_then(|failure| {
                 place_of_loose(&mut from, 0)?;
                 Some(Failure { extra: pack::extra(&mut from)?, ..failure })
             });
-            failures.push(failure.ok_or_else(|| self.place.damaged("how a URL ended"))?);
+            failures.push(failure.ok_or_else(|| self.disk.place.damaged("a failure cannot be read"))?);
         }
         Ok(failures)
     }
 
+    /// Makes the `n` oldest failures due again.
     pub(super) fn revive(&mut self, n: usize) -> Result<u64, FrontierError> {
         self.revive_some(n, |_, _, _, _| Ok(true))
     }
 
-    /// Makes those of the `n` oldest failures due again whose reason is wanted. The others go to the
-    /// end of the list, in their order.
+    /// Makes those of the `n` oldest failures due again that are wanted. The others move to the end of the
+    /// list, in their order.
     pub(super) fn revive_some(
         &mut self,
         n: usize,
         mut is_wanted: impl FnMut(&Self, Reason, HostId, &Host) -> Result<bool, FrontierError>,
     ) -> Result<u64, FrontierError> {
-        let mut commit = self.stored.db.batch();
+        let mut commit = self.disk.stored.db.batch();
         let (mut fresh, mut reasons, mut taken) = (Vec::new(), Vec::new(), 0);
         let range = keys::failure(self.books.first_failure)..=keys::failure(u64::MAX);
-        for entry in self.stored.ends.range(range).take(n) {
-            let (key, value) = entry.into_inner().map_err(|error| self.place.failed("read", error))?;
+        for entry in self.disk.stored.ends.range(range).take(n) {
+            let (key, value) = entry.into_inner().map_err(|error| self.disk.place.failed("read", error))?;
             let mut from = Reader(&value);
-            let failure = read_failure(&mut from).ok_or_else(|| self.place.damaged("how a URL ended"))?;
-            commit.remove(&self.stored.ends, key);
+            let failure =
+                read_failure(&mut from).ok_or_else(|| self.disk.place.damaged("a failure cannot be read"))?;
+            commit.remove(&self.disk.stored.ends, key);
             taken += 1;
             let (host, record) = self.read_loose(&mut from)?;
             if !is_wanted(self, failure.reason, host, &record.host)? {
-                commit.insert(&self.stored.ends, keys::failure(self.books.next_failure), value);
+                commit.insert(&self.disk.stored.ends, keys::failure(self.books.next_failure), value);
                 self.books.next_failure += 1;
                 continue;
             }
             self.books.stats.revive(failure.reason);
-            self.forget_fate(record.fingerprint, &mut commit);
+            self.forget_end(record.fingerprint, &mut commit);
             reasons.push(failure.reason);
             fresh.push(record);
         }
@@ -135,26 +138,31 @@ impl DiskFrontier {
         Ok(revived)
     }
 
+    /// Makes at most `n` pages due again that ended before an instant.
     pub(super) fn refresh_some(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
         if !self.options.history {
-            return Err(FrontierError::NoHistory { store: self.place.0.clone() });
+            return Err(FrontierError::NoHistory { store: self.disk.place.0.clone() });
         }
         let end = PageKey::first_at(before);
         if end <= self.first_page {
             return Ok(0);
         }
-        let mut commit = self.stored.db.batch();
+        let mut commit = self.disk.stored.db.batch();
         let mut fresh = Vec::new();
         let range = (Bound::Included(self.first_page.bytes()), Bound::Excluded(end.bytes()));
         let mut last = None;
-        for entry in self.stored.ends.range(range).take(n) {
-            let (key, value) = entry.into_inner().map_err(|error| self.place.failed("read", error))?;
-            last = Some(PageKey::parse(&key).ok_or_else(|| self.place.damaged("a key of the history"))?);
+        for entry in self.disk.stored.ends.range(range).take(n) {
+            let (key, value) = entry.into_inner().map_err(|error| self.disk.place.failed("read", error))?;
+            last = Some(
+                PageKey::parse(&key)
+                    .ok_or_else(|| self.disk.place.damaged("a key of the history cannot be read"))?,
+            );
             let mut from = Reader(&value);
-            let body_bytes = from.varint().ok_or_else(|| self.place.damaged("a page of the history"))?;
-            from.varint().ok_or_else(|| self.place.damaged("a page of the history"))?;
+            let unreadable = || self.disk.place.damaged("a page of the history cannot be read");
+            let body_bytes = from.varint().ok_or_else(unreadable)?;
+            from.varint().ok_or_else(unreadable)?;
             let (host, record) = self.read_loose(&mut from)?;
-            commit.remove(&self.stored.ends, key);
+            commit.remove(&self.disk.stored.ends, key);
             self.books.stats.refresh();
             self.spend(host, |spent| spent.take_back(body_bytes))?;
             self.chains.begin_again(record.fingerprint);
@@ -162,7 +170,7 @@ impl DiskFrontier {
         }
         let refreshed = fresh.len() as u64;
         self.push_again(fresh, commit)?;
-        // So that the next call does not pass over the remains of this one.
+        // The next call then does not read the tombstones of this one.
         if let Some(PageKey { ended, number }) = last {
             self.first_page = PageKey { ended, number: number.saturating_add(1) };
         }
@@ -177,13 +185,13 @@ impl DiskFrontier {
         self.commit(commit)
     }
 
-    /// A record as it is due again: with all its attempts.
+    /// Reads a record that becomes due again. It has all its attempts again.
     fn read_loose(&mut self, from: &mut Reader<'_>) -> Result<(HostId, Record), FrontierError> {
-        let place = place_of_loose(from, 0).ok_or_else(|| self.place.damaged("where a URL stood"))?;
-        let host = self.slot(place.host())?.host.clone();
-        let mut room = String::new();
-        let record = pack::unpack(from, &host, place, self.queue.order(), &mut room);
-        let record = record.ok_or_else(|| self.place.damaged("a record that has ended"))?;
+        let place = place_of_loose(from, 0)
+            .ok_or_else(|| self.disk.place.damaged("the place of an ended record cannot be read"))?;
+        let host = self.entry(place.host())?.host.clone();
+        let record = pack::unpack(from, &host, place, self.queue.order(), &mut String::new());
+        let record = record.ok_or_else(|| self.disk.place.damaged("an ended record cannot be read"))?;
         Ok((place.host(), Record { attempts: Attempts::NONE, ..record }))
     }
 }

@@ -1,30 +1,30 @@
-//! The counters, as they are written with every commit: opening needs no scan.
+//! The counters, as every commit writes them. Because of them, opening needs no scan.
 
 use crate::batch::Filtered;
 use crate::encode::{Reader, put_varint};
 use crate::levels::Depths;
 use crate::stats::FrontierStats;
 
-/// All counters but two: failures by reason have keys of their own because they seldom change, and
+/// All counters except two: failures by reason have keys of their own because they seldom change, and
 /// leases are never written.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Books {
+pub(super) struct StoredBooks {
     pub(super) stats: FrontierStats,
-    /// Commits so far.
+    /// The number of commits so far.
     pub(super) commits: u64,
-    /// Admissions so far: the age of the next record.
+    /// The number of admissions so far, which is the age of the next record.
     pub(super) next_age: u64,
-    /// Failures so far: the number of the next one.
+    /// The number of the next failure.
     pub(super) next_failure: u64,
-    /// The number of the first of them that was not made due again, if there is one.
+    /// The number of the first failure that was not made due again, if there is one.
     pub(super) first_failure: u64,
-    /// Pages of the history so far: the number of the next one.
+    /// The number of the next page of the history.
     pub(super) next_page: u64,
-    /// URLs left, by depth.
+    /// The number of URLs left, by depth.
     pub(super) depths: Depths,
 }
 
-impl Books {
+impl StoredBooks {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
         for number in [
@@ -58,7 +58,7 @@ impl Books {
         out
     }
 
-    /// None when this is no such encoding.
+    /// Reads the counters; `None` when the bytes are damaged.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut from = Reader(bytes);
         let mut books = Self::default();
@@ -89,7 +89,7 @@ impl Books {
                 books.stats.filtered.insert(*why, count);
             }
         }
-        // An earlier version wrote none.
+        // An earlier version wrote no depths.
         if !from.0.is_empty() {
             let depths = from.varint()?;
             let counts = (0..depths).map_while(|_| from.varint()).collect::<Vec<_>>();

@@ -1,14 +1,14 @@
 //! Where redirects led, and the redirected URLs that wait until a known URL has ended.
 //!
 //! ```text
-//! fate     0 · reason                              why a URL failed
+//! end      0 · reason                              why a URL failed
 //!          1 · to:16 · cookie:u8                   where a URL led
 //! waits    target:16 · again:u8 · url · loose record
 //! ```
-//! A URL that waits stands under the one that it waits for. Which of them to look at is found out in memory:
-//! those that wait for a URL of which this run has heard something, all of them once after opening, and all of
-//! them when nothing else is left. Pages have no entry, or every page would cost one; this run remembers the
-//! last ones, and when nothing else is left, what neither failed nor led on was a page.
+//! The key of a URL that waits begins with the URL that it waits for. Memory says which of them to check: those
+//! that wait for a URL whose state changed in this run, all of them once after opening, and all of them when
+//! nothing else is left. A page has no entry, because then every page would cost one. This run keeps the last
+//! pages in memory. When nothing else is left, a URL that neither failed nor led on was a page.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -17,34 +17,36 @@ use fjall::OwnedWriteBatch;
 use opilio_core::{Fingerprint, Lease, LeaseId, Reason, Record};
 
 use super::DiskFrontier;
+use super::files::{StorePlace, Stored};
 use super::keys::{self, HostId, WaiterKey};
 use super::pack::{self, pack_loose, place_of_loose};
-use crate::chain::{Again, Decided, Fate, Judged, Known, Redirect, Stop, judge};
+use crate::chain::{Again, Decided, Judged, Known, Redirect, Stop, UrlEnd, judge};
 use crate::encode::{Reader, put_slice};
 use crate::error::FrontierError;
 
-/// What this run knows of what waits. All of it can be found out again.
+/// What this run knows of the URLs that wait. The store can find all of it again.
 pub(super) struct Chains {
-    /// How many wait, and what of that is written.
+    /// How many URLs wait.
     waiting: u64,
+    /// The value of `waiting` on disk.
     written: u64,
-    /// URLs that something waits for, as far as this run has met them.
+    /// URLs that others wait for, as far as this run has met them.
     awaited: HashSet<Fingerprint>,
-    /// What to look at: all that wait for a URL that something has become of, and those that are new.
+    /// Ranges of keys to check: those that wait for a changed URL, and new ones.
     changed: VecDeque<(WaiterKey, WaiterKey)>,
-    /// Where a look at all that wait has come to, if one goes on.
+    /// The next key of a check of all URLs that wait, while one is under way.
     all: Option<WaiterKey>,
-    /// Nothing else was left when it began.
+    /// Whether nothing else was left when that check began.
     is_last: bool,
-    /// What is out to end.
+    /// Decided URLs that are out, so that the caller ends them.
     out: HashMap<LeaseId, Waited>,
     keys_out: HashSet<WaiterKey>,
-    pages: Pages,
+    pages: RecentPages,
 }
 
-/// A redirected URL that waited, and is out to end.
+/// A decided URL that is out: a redirected URL that waited for a known one.
 pub(super) struct Waited {
-    /// Where it stands until it has ended.
+    /// Its key, which stays until it has ended.
     pub(super) key: WaiterKey,
     pub(super) host: HostId,
     pub(super) record: Record,
@@ -61,7 +63,7 @@ impl Chains {
             is_last: false,
             out: HashMap::new(),
             keys_out: HashSet::new(),
-            pages: Pages::new(recent_bytes / PAGES_SHARE),
+            pages: RecentPages::new(recent_bytes / PAGES_SHARE),
         }
     }
 
@@ -77,7 +79,7 @@ impl Chains {
         self.out.contains_key(&lease)
     }
 
-    /// Something has become of a URL: what waits for it is looked at again.
+    /// Notes that a URL ended or led on: the URLs that wait for it are checked again.
     pub(super) fn changed(&mut self, url: Fingerprint) {
         if self.waiting > 0 && self.awaited.remove(&url) {
             let first = WaiterKey { url, age: 0 };
@@ -85,45 +87,45 @@ impl Chains {
         }
     }
 
-    /// Takes a lease off those that are out to end.
+    /// Removes a lease from those that are out.
     pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<Waited> {
         let waited = self.out.remove(&lease)?;
         self.keys_out.remove(&waited.key);
         Some(waited)
     }
 
-    /// It is out to end (after all).
+    /// Adds a lease to those that are out, also after its commit failed.
     pub(super) fn put_out(&mut self, lease: LeaseId, waited: Waited) {
         self.keys_out.insert(waited.key);
         self.out.insert(lease, waited);
     }
 
-    /// The commit that changed how many wait was not made.
+    /// Restores the number of URLs that wait after a commit failed.
     pub(super) fn take_back(&mut self, waiting: u64) {
         self.waiting = waiting;
     }
 
-    /// One that waits is new, or waits again.
+    /// Has a URL checked that began to wait, or waits again.
     pub(super) fn look_later_at(&mut self, key: WaiterKey) {
         match self.changed.back_mut() {
-            // They mostly come in the order of their ages.
+            // Most of them come in the order of their ages.
             Some((_, last)) if last.url == key.url && last.age <= key.age => *last = key,
             _ => self.changed.push_back((key, key)),
         }
     }
 
-    /// It ended as a page.
+    /// Notes that a URL ended as a page.
     pub(super) fn end_as_page(&mut self, url: Fingerprint) {
         self.pages.add(url);
         self.changed(url);
     }
 
-    /// A page is due again.
+    /// Notes that a page is due again.
     pub(super) fn begin_again(&mut self, url: Fingerprint) {
         self.pages.remove(url);
     }
 
-    /// Adds to a commit how many wait.
+    /// Adds to a commit how many URLs wait.
     pub(super) fn write(&mut self, misc: &fjall::Keyspace, commit: &mut OwnedWriteBatch) {
         if self.waiting != self.written {
             self.written = self.waiting;
@@ -131,6 +133,7 @@ impl Chains {
         }
     }
 
+    /// Whether no URL that waits needs a check, with so many URLs left in all.
     pub(super) fn has_nothing_to_look_at(&self, left: u64) -> bool {
         let nothing_else_is_left = left == self.waiting && self.out.is_empty();
         self.waiting == 0 || (self.changed.is_empty() && self.all.is_none() && !nothing_else_is_left)
@@ -143,16 +146,16 @@ impl Chains {
     }
 }
 
-/// The pages that ended last.
-struct Pages {
-    /// The half of their fingerprints that tells URLs of one host apart.
+/// The fingerprints of the pages that ended last, in two generations.
+struct RecentPages {
+    /// The half of each fingerprint that tells URLs of one host apart.
     young: HashSet<u64>,
     old: HashSet<u64>,
-    /// So many are a generation, of which there are two.
+    /// The size of a generation.
     max: usize,
 }
 
-impl Pages {
+impl RecentPages {
     fn new(max: usize) -> Self {
         Self { young: HashSet::new(), old: HashSet::new(), max: max.max(PAGES_MIN) }
     }
@@ -179,29 +182,31 @@ fn short(url: Fingerprint) -> u64 {
 }
 
 impl DiskFrontier {
-    /// Has a commit say that a URL failed.
+    /// Adds to a commit that a URL failed.
     pub(super) fn write_failed(&mut self, url: Fingerprint, reason: Reason, commit: &mut OwnedWriteBatch) {
         let value = [&[FAILED], reason.as_str().as_bytes()].concat();
-        commit.insert(&self.stored.misc, keys::fate_of(url), value);
+        commit.insert(&self.disk.stored.misc, keys::end_of(url), value);
         self.chains.changed(url);
     }
 
-    /// Has a commit say that a URL is under way again.
-    pub(super) fn forget_fate(&self, url: Fingerprint, commit: &mut OwnedWriteBatch) {
-        commit.remove(&self.stored.misc, keys::fate_of(url));
+    /// Adds to a commit that a URL is under way again.
+    pub(super) fn forget_end(&self, url: Fingerprint, commit: &mut OwnedWriteBatch) {
+        commit.remove(&self.disk.stored.misc, keys::end_of(url));
     }
 
-    fn fate(&self, url: Fingerprint) -> Result<Option<Fate>, FrontierError> {
-        let stored = self.stored.misc.get(keys::fate_of(url));
-        let Some(stored) = stored.map_err(|error| self.place.failed("read", error))? else { return Ok(None) };
-        read_fate(&stored).map(Some).ok_or_else(|| self.place.damaged("how a URL ended"))
+    fn end(&self, url: Fingerprint) -> Result<Option<UrlEnd>, FrontierError> {
+        let stored = self.disk.stored.misc.get(keys::end_of(url));
+        let Some(stored) = stored.map_err(|error| self.disk.place.failed("read", error))? else {
+            return Ok(None);
+        };
+        read_end(&stored).map(Some).ok_or_else(|| self.disk.place.damaged("the end of a URL cannot be read"))
     }
 
     pub(super) fn has_led_on(&self, url: Fingerprint) -> Result<bool, FrontierError> {
-        Ok(matches!(self.fate(url)?, Some(Fate::LedTo { .. })))
+        Ok(matches!(self.end(url)?, Some(UrlEnd::LedTo { .. })))
     }
 
-    /// Has a commit say where a URL led.
+    /// Adds to a commit where a URL led.
     pub(super) fn write_led_on(
         &mut self,
         url: Fingerprint,
@@ -211,11 +216,11 @@ impl DiskFrontier {
         let mut value = vec![LED_TO];
         value.extend_from_slice(&redirect.target.fingerprint.0.to_be_bytes());
         value.push(u8::from(redirect.sets_cookie));
-        commit.insert(&self.stored.misc, keys::fate_of(url), value);
+        commit.insert(&self.disk.stored.misc, keys::end_of(url), value);
         self.chains.changed(url);
     }
 
-    /// Has a commit say that a redirected URL waits for its target.
+    /// Adds to a commit that a redirected URL waits for its target.
     pub(super) fn write_waiter(
         &mut self,
         (host, age): (HostId, u64),
@@ -228,9 +233,9 @@ impl DiskFrontier {
         value.push(Again::ALL.iter().position(|again| *again == redirect.again).unwrap_or_default() as u8);
         put_slice(redirect.target.url.as_bytes(), &mut value);
         pack_loose(host, record, self.queue.order(), &mut value);
-        commit.insert(&self.stored.ends, WaiterKey { url, age }.bytes(), value);
+        commit.insert(&self.disk.stored.ends, WaiterKey { url, age }.bytes(), value);
         if self.chains.waiting == 0 {
-            // Whatever was to be looked at is over.
+            // No URL waited, so nothing is left to check.
             self.chains.changed.clear();
             (self.chains.all, self.chains.is_last) = (None, false);
         }
@@ -238,13 +243,13 @@ impl DiskFrontier {
         self.chains.look_later_at(WaiterKey { url, age });
     }
 
-    /// Leases at most `n` of those that wait and are decided; tells whether there may be more.
+    /// Leases at most `n` decided URLs. Returns whether there may be more.
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
         let until = out.len() + n;
         let mut looks = LOOKS_MAX;
-        // What was decided may have led on.
+        // A decided URL may have led on, so that something else is left again.
         self.chains.is_last &= self.books.stats.left == self.chains.waiting;
-        let mut commit = self.stored.db.batch();
+        let mut commit = self.disk.stored.db.batch();
         while out.len() < until && looks > 0 {
             let leases = until - out.len();
             if let Some((from, to)) = self.chains.changed.front().copied() {
@@ -257,16 +262,16 @@ impl DiskFrontier {
                 let range = (from, WaiterKey::LAST);
                 self.chains.all = self.look_at_waiters(range, leases, &mut looks, out, &mut commit)?;
                 if self.chains.is_last && self.chains.all.is_none() && self.chains.out.is_empty() {
-                    return Err(self.place.damaged("what is said to wait is not there"));
+                    return Err(self.disk.place.damaged("redirected URLs that wait are missing"));
                 }
             } else if self.chains.out.is_empty() && self.books.stats.left == self.chains.waiting {
                 (self.chains.all, self.chains.is_last) = (Some(WaiterKey::FIRST), true);
             } else {
                 break;
             }
-            // What was moved must not be met again at its old place.
+            // A URL that moved must not be met again at its old key.
             if !commit.is_empty() {
-                self.commit(std::mem::replace(&mut commit, self.stored.db.batch()))?;
+                self.commit(std::mem::replace(&mut commit, self.disk.stored.db.batch()))?;
             }
         }
         if self.chains.all.is_none() {
@@ -275,7 +280,8 @@ impl DiskFrontier {
         Ok(!self.chains.changed.is_empty() || self.chains.all.is_some())
     }
 
-    /// Looks at those that wait within a range; tells where to go on, if not at its end.
+    /// Checks the URLs that wait within a range of keys. Returns the key to go on from, unless the range is
+    /// done.
     fn look_at_waiters(
         &mut self,
         (from, to): (WaiterKey, WaiterKey),
@@ -285,11 +291,13 @@ impl DiskFrontier {
         commit: &mut OwnedWriteBatch,
     ) -> Result<Option<WaiterKey>, FrontierError> {
         let until = out.len() + leases;
-        // Read before any of it is moved.
+        // Reads all of them before any is moved.
         let mut read = Vec::new();
-        for entry in self.stored.ends.range(from.bytes()..=to.bytes()).take((*looks).min(leases * 2)) {
-            let (key, value) = entry.into_inner().map_err(|error| self.place.failed("read", error))?;
-            let key = WaiterKey::parse(&key).ok_or_else(|| self.place.damaged("a key of what waits"))?;
+        for entry in self.disk.stored.ends.range(from.bytes()..=to.bytes()).take((*looks).min(leases * 2)) {
+            let (key, value) = entry.into_inner().map_err(|error| self.disk.place.failed("read", error))?;
+            let key = WaiterKey::parse(&key).ok_or_else(|| {
+                self.disk.place.damaged("the key of a redirected URL that waits cannot be read")
+            })?;
             read.push((key, value));
         }
         let is_all = read.len() < (*looks).min(leases * 2);
@@ -313,28 +321,32 @@ impl DiskFrontier {
         commit: &mut OwnedWriteBatch,
     ) -> Result<(), FrontierError> {
         let mut from = Reader(value);
-        let (target, again, url) =
-            read_waiter(&mut from).ok_or_else(|| self.place.damaged("a URL that waits"))?;
+        let (target, again, url) = read_waiter(&mut from)
+            .ok_or_else(|| self.disk.place.damaged("a redirected URL that waits cannot be read"))?;
         let judged = judge(target, again, |url| self.look_up(url))?;
         let known = match judged {
             Judged::Is(known) => known,
-            // Nothing that is left could be it, and it did not fail.
+            // Nothing else is left, and the URL did not fail: so it was a page.
             Judged::Open { behind_wall: true, .. } if self.chains.is_last => Known::Wall,
             Judged::Open { .. } if self.chains.is_last => Known::Page,
             Judged::Open { at: url, .. } => {
                 self.chains.await_url(url);
                 if url != key.url {
-                    commit.remove(&self.stored.ends, key.bytes());
-                    commit.insert(&self.stored.ends, WaiterKey { url, ..key }.bytes(), value);
+                    commit.remove(&self.disk.stored.ends, key.bytes());
+                    commit.insert(&self.disk.stored.ends, WaiterKey { url, ..key }.bytes(), value);
                 }
                 return Ok(());
             }
         };
         let place = place_of_loose(&mut from, key.age);
-        let place = place.ok_or_else(|| self.place.damaged("where a URL stood"))?;
-        let host = self.slot(place.host())?.host.clone();
+        let place = place.ok_or_else(|| {
+            self.disk.place.damaged("the place of a redirected URL that waits cannot be read")
+        })?;
+        let host = self.entry(place.host())?.host.clone();
         let record = pack::unpack(&mut from, &host, place, self.queue.order(), &mut String::new());
-        let record = record.ok_or_else(|| self.place.damaged("a record that waits"))?;
+        let record = record.ok_or_else(|| {
+            self.disk.place.damaged("the record of a redirected URL that waits cannot be read")
+        })?;
         let id = self.queue.next_lease();
         self.chains.put_out(id, Waited { key, host: place.host(), record: record.clone() });
         out.push(Decided { lease: Lease { id, record }, target: url, known });
@@ -345,49 +357,49 @@ impl DiskFrontier {
         if self.chains.pages.hold(url) {
             return Ok(Stop::Page);
         }
-        if let Some(fate) = self.fate(url)? {
-            return Ok(Stop::Fate(fate));
+        if let Some(end) = self.end(url)? {
+            return Ok(Stop::Ended(end));
         }
-        // It was taken on, and then its host's caps were reached.
+        // The URL was admitted, and then its host reached its caps.
         let is_filtered = self.sighted(self.seen.is_filtered(url))?;
-        Ok(if is_filtered { Stop::Fate(Fate::Failed(Reason::OutOfScope)) } else { Stop::Open })
+        Ok(if is_filtered { Stop::Ended(UrlEnd::Failed(Reason::OutOfScope)) } else { Stop::Open })
     }
 
-    /// Has a commit say that a redirected URL that was out to end waits no more.
+    /// Adds to a commit that a decided URL has ended.
     pub(super) fn remove_waiter(&mut self, waited: &Waited, commit: &mut OwnedWriteBatch) {
-        commit.remove(&self.stored.ends, waited.key.bytes());
+        commit.remove(&self.disk.stored.ends, waited.key.bytes());
         self.chains.waiting -= 1;
     }
 
-    /// Has a commit say that a redirected URL that was out to end waits for another target.
+    /// Adds to a commit that a decided URL waits for another target.
     pub(super) fn move_waiter(&mut self, waited: &Waited, redirect: &Redirect, commit: &mut OwnedWriteBatch) {
         let Waited { key, host, record } = waited;
         let record = Record { attempts: redirect.attempts, ..record.clone() };
         self.chains.waiting -= 1;
         self.write_waiter((*host, key.age), &record, redirect, commit);
-        // One commit is not to remove and to write one key.
+        // A commit must not both remove and write one key.
         if redirect.target.fingerprint != key.url {
-            commit.remove(&self.stored.ends, key.bytes());
+            commit.remove(&self.disk.stored.ends, key.bytes());
         }
     }
 
-    /// Reads how many wait.
-    pub(super) fn read_waiting(
-        stored: &super::files::Stored,
-        place: &super::Place,
-    ) -> Result<u64, FrontierError> {
+    /// Reads how many URLs wait.
+    pub(super) fn read_waiting(stored: &Stored, place: &StorePlace) -> Result<u64, FrontierError> {
         let count = stored.misc.get(keys::WAITING).map_err(|error| place.failed("read", error))?;
         let count = count.map(|count| count.as_ref().try_into().map(u64::from_be_bytes));
-        count.transpose().map(Option::unwrap_or_default).map_err(|_| place.damaged("how many wait"))
+        count
+            .transpose()
+            .map(Option::unwrap_or_default)
+            .map_err(|_| place.damaged("the number of redirected URLs that wait cannot be read"))
     }
 }
 
-fn read_fate(value: &[u8]) -> Option<Fate> {
+fn read_end(value: &[u8]) -> Option<UrlEnd> {
     match value.split_first()? {
-        (&FAILED, word) => super::settle::reason(str::from_utf8(word).ok()?).map(Fate::Failed),
+        (&FAILED, word) => super::settle::reason(str::from_utf8(word).ok()?).map(UrlEnd::Failed),
         (&LED_TO, [to @ .., cookie]) => {
             let to = Fingerprint(u128::from_be_bytes(to.try_into().ok()?));
-            Some(Fate::LedTo { to, sets_cookie: *cookie != 0 })
+            Some(UrlEnd::LedTo { to, sets_cookie: *cookie != 0 })
         }
         _ => None,
     }
@@ -402,13 +414,13 @@ fn read_waiter(from: &mut Reader<'_>) -> Option<(Fingerprint, Again, Arc<str>)> 
 const FAILED: u8 = 0;
 const LED_TO: u8 = 1;
 
-/// So many are looked at in one call.
+/// The most URLs that one call checks.
 const LOOKS_MAX: usize = 1_024;
-/// URLs that are known to be waited for: some 30 MB. What waits for others is looked at when nothing else is
-/// left.
+/// The most awaited URLs that memory keeps: some 30 MB. URLs that wait for others are checked when nothing
+/// else is left.
 const AWAITED_MAX: usize = 1 << 20;
-/// A page of those that are remembered for this many bytes of fingerprints met lately: half a million of each
-/// generation by default, which take some 8 MB, as they come.
+/// A generation keeps one page for so many bytes of the fingerprints met lately. By default these are half a
+/// million pages, which take some 8 MB.
 const PAGES_SHARE: usize = 256;
 const PAGES_MIN: usize = 1 << 10;
 
@@ -419,22 +431,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fates_are_read_as_they_were_written_and_damage_is_none() {
+    fn ends_are_read_as_they_were_written_and_damage_is_none() {
         let failed = [&[FAILED], Reason::Timeout.as_str().as_bytes()].concat();
-        assert_eq!(read_fate(&failed), Some(Fate::Failed(Reason::Timeout)));
+        assert_eq!(read_end(&failed), Some(UrlEnd::Failed(Reason::Timeout)));
         let mut led = vec![LED_TO];
         led.extend_from_slice(&7_u128.to_be_bytes());
         led.push(1);
-        assert_eq!(read_fate(&led), Some(Fate::LedTo { to: Fingerprint(7), sets_cookie: true }));
+        assert_eq!(read_end(&led), Some(UrlEnd::LedTo { to: Fingerprint(7), sets_cookie: true }));
         for cut in 0..led.len() {
-            assert_eq!(read_fate(&led[..cut]), None);
+            assert_eq!(read_end(&led[..cut]), None);
         }
-        assert_eq!(read_fate(&[FAILED, b'?']), None);
+        assert_eq!(read_end(&[FAILED, b'?']), None);
     }
 
     #[test]
-    fn the_last_pages_are_remembered_and_no_more_than_twice_as_many() {
-        let mut pages = Pages::new(5_000);
+    fn the_last_pages_are_kept_and_no_more_than_twice_as_many() {
+        let mut pages = RecentPages::new(5_000);
         let all = 3 * 5_000_u128;
         (0..all).for_each(|n| pages.add(Fingerprint(n)));
         assert!((all - 5_000..all).all(|n| pages.hold(Fingerprint(n))));

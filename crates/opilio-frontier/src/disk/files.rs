@@ -1,10 +1,10 @@
-//! A state directory: making it, locking it, opening it, and finding out what a crash did to it.
+//! A state directory: how it is made, locked and opened, and how damage is found.
 //!
 //! ```text
-//! DIR/lock       held while a process works on the crawl
-//! DIR/frontier/  the database; it gets its name when it is complete, so it is whole or not there
+//! DIR/lock       locked while a process uses the crawl
+//! DIR/frontier/  the database; it gets this name when it is complete, so it is whole or missing
 //! DIR/synced     how many commits are known to be on disk
-//! DIR/damaged    why the store must not be opened any more
+//! DIR/damaged    the damage because of which the store must not be opened any more
 //! ```
 
 use std::any::Any;
@@ -21,18 +21,18 @@ use fjall::config::{
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::books::Books;
+use super::books::StoredBooks;
 use super::keys;
-use super::options::{DiskOptions, Identity};
+use super::options::{DiskOptions, StoreOwner};
 use super::sync::Synced;
 use crate::encode::{Reader, put_slice, put_varint};
 use crate::error::FrontierError;
 use opilio_core::Order;
 
-/// What the first bytes of a crawl say: raise it when the meaning of what is stored changes.
+/// The format number of a store. Raise it when the meaning of stored data changes.
 const FORMAT: u64 = 3;
 
-/// The layer below makes a journal so long at first, and begins another one no sooner.
+/// The database begins a journal with this length, and begins another journal only when this one is full.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
 /// The database and its keyspaces.
@@ -45,19 +45,19 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Has all that is in a full journal written to sorted files, so that it goes away: opening never
-    /// reads more than that one again.
+    /// Writes the contents of a full journal to sorted files, so that the database deletes it. So opening
+    /// never has to read more than one full journal.
     ///
-    /// The layer below would begin another one when the next memtable is full, and keep the old one as
-    /// long as any keyspace had something in it: for ever, if it is written a little of at a time.
+    /// Without this, the database would begin another journal when the next memtable is full, and keep the old
+    /// one while any keyspace has unwritten data in it. With little data at a time that is for ever.
     pub(super) fn turn_journal(&self) -> Result<bool, fjall::Error> {
         let is_full = self.db.journal_disk_space()? > JOURNAL_BYTES;
         let before = self.db.journal_count();
         if !is_full || !self.write_memtables()? {
             return Ok(false);
         }
-        // What is committed before one of its threads has begun another journal would be in this one,
-        // and not in the files that are written now.
+        // A commit before a thread of the database begins another journal would go to this journal, but not
+        // to the files that are written now.
         for _ in 0..20 {
             if self.db.journal_count() > before {
                 break;
@@ -67,7 +67,7 @@ impl Stored {
         Ok(true)
     }
 
-    /// Has what is in memory written to sorted files; false when that is under way already.
+    /// Starts to write the memtables to sorted files. Returns false when that is under way already.
     pub(super) fn write_memtables(&self) -> Result<bool, fjall::Error> {
         let written = [&self.misc, &self.ends, &self.queue];
         if written.iter().any(|keyspace| keyspace.sealed_memtable_count() > 0) {
@@ -80,8 +80,8 @@ impl Stored {
     }
 
     /// Whether the next commit may have to wait for the threads that write and merge sorted files.
-    /// A little earlier than the layer below finds it so (at 4 and 30): a commit that it holds up
-    /// does not come back before they are done.
+    /// The limits are a little below those of the database (4 and 30), because a commit that the database
+    /// delays does not return before the threads are done.
     pub(super) fn is_held_up(&self) -> bool {
         [&self.seen, &self.queue, &self.ends, &self.misc]
             .into_iter()
@@ -89,7 +89,7 @@ impl Stored {
     }
 }
 
-/// Writes a little and takes it away again: whether the disk takes anything.
+/// Writes a small file and removes it, to find out whether the disk can be written.
 pub(super) fn probe(dir: &Path) -> io::Result<()> {
     let path = dir.join("probe");
     let written = fs::write(&path, [1; 1 << 16]).and_then(|()| File::open(&path)?.sync_all());
@@ -97,11 +97,11 @@ pub(super) fn probe(dir: &Path) -> io::Result<()> {
     written
 }
 
-/// Names the store in errors, and makes them.
+/// The path of the store, and the errors that name it.
 #[derive(Clone, Debug)]
-pub(super) struct Place(pub(super) String);
+pub(super) struct StorePlace(pub(super) String);
 
-impl Place {
+impl StorePlace {
     pub(super) fn io(&self, doing: &'static str, source: io::Error) -> FrontierError {
         FrontierError::Io { doing, store: self.0.clone(), source }
     }
@@ -110,14 +110,14 @@ impl Place {
         FrontierError::Damaged { store: self.0.clone(), what: what.into(), source: None }
     }
 
-    /// What is said of a panic in the layer below.
+    /// The error for a panic of the database.
     pub(super) fn panicked(&self, panic: &(dyn Any + Send)) -> FrontierError {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
-        self.damaged(format!("its files contradict each other: {text}"))
+        self.damaged(format!("the database stopped reading: {text}"))
     }
 
-    /// Tells what the disk does not give from what it gives and is wrong.
+    /// Tells a failure of the disk from wrong data on the disk.
     pub(super) fn failed(&self, doing: &'static str, error: fjall::Error) -> FrontierError {
         match error {
             fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => {
@@ -136,27 +136,27 @@ impl Place {
             fjall::Error::Locked => FrontierError::InUse { store: self.0.clone() },
             other => FrontierError::Damaged {
                 store: self.0.clone(),
-                what: "a checksum or a format does not hold".to_owned(),
+                what: "a checksum or a format is wrong".to_owned(),
                 source: Some(other.into()),
             },
         }
     }
 }
 
-/// The directory is this process's until this is dropped.
+/// The lock of the directory. Dropping this value releases it.
 pub(super) struct Lock(pub(super) File);
 
 impl Drop for Lock {
-    /// Closing the file would not do: a process that is just being started has a copy of it, until it
-    /// has become the other program.
+    /// Closing the file is not enough: a process that this one is just starting has a copy of it until it
+    /// runs the other program.
     fn drop(&mut self) {
-        // A lock that cannot be given back goes with the process.
+        // A lock that cannot be released ends with the process.
         let _ = self.0.unlock();
     }
 }
 
 /// Locks the directory for this process.
-pub(super) fn lock(dir: &Path, place: &Place) -> Result<Lock, FrontierError> {
+pub(super) fn lock(dir: &Path, place: &StorePlace) -> Result<Lock, FrontierError> {
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock"));
     let file = file.map_err(|error| place.io("lock", error))?;
     match file.try_lock() {
@@ -166,27 +166,27 @@ pub(super) fn lock(dir: &Path, place: &Place) -> Result<Lock, FrontierError> {
     }
 }
 
-/// Makes an empty store; it is there as a whole when this returns.
+/// Makes an empty store. It is complete when this function returns.
 pub(super) fn create(
     dir: &Path,
     options: &DiskOptions,
-    identity: &Identity,
-    place: &Place,
+    owner: &StoreOwner,
+    place: &StorePlace,
 ) -> Result<(), FrontierError> {
     let (new, done) = (dir.join("frontier.new"), database(dir));
     let io = |error| place.io("create", error);
     if new.exists() {
-        // An earlier process was killed before it had made one: nothing was ever in it.
+        // An earlier process was killed before the store was complete, so it holds nothing.
         fs::remove_dir_all(&new).map_err(io)?;
     }
-    write_first(&new, options, identity).map_err(|error| place.failed("create", error))?;
+    write_first(&new, options, owner).map_err(|error| place.failed("create", error))?;
     fs::rename(&new, &done).map_err(io)?;
     #[cfg(unix)]
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(io)?;
     Ok(())
 }
 
-fn write_first(path: &Path, options: &DiskOptions, identity: &Identity) -> Result<(), fjall::Error> {
+fn write_first(path: &Path, options: &DiskOptions, owner: &StoreOwner) -> Result<(), fjall::Error> {
     let db = builder(path, options).open()?;
     let mut misc = None;
     for (name, make) in KEYSPACES {
@@ -198,8 +198,8 @@ fn write_first(path: &Path, options: &DiskOptions, identity: &Identity) -> Resul
     if let Some(misc) = misc {
         let mut first = db.batch();
         let order = options.order.unwrap_or_default();
-        first.insert(&misc, keys::CRAWL, encode_identity(identity, order));
-        first.insert(&misc, keys::BOOKS, Books::default().encode());
+        first.insert(&misc, keys::CRAWL, encode_owner(owner, order));
+        first.insert(&misc, keys::BOOKS, StoredBooks::default().encode());
         first.commit()?;
     }
     db.persist(PersistMode::SyncAll)
@@ -210,22 +210,22 @@ pub(super) fn database(dir: &Path) -> PathBuf {
     dir.join("frontier")
 }
 
-/// What opening found.
+/// An opened store, checked.
 pub(super) struct Opened {
     pub(super) stored: Stored,
-    pub(super) books: Books,
+    pub(super) books: StoredBooks,
     pub(super) order: Order,
     pub(super) synced: Synced,
-    /// How many bytes of an unfinished commit were dropped.
+    /// The bytes of an unfinished commit that opening dropped.
     pub(super) torn_bytes: u64,
 }
 
-/// Opens the store of an earlier run, or says why not.
+/// Opens and checks the store of an earlier run.
 pub(super) fn open(
     dir: &Path,
     options: &DiskOptions,
-    identity: Option<&Identity>,
-    place: &Place,
+    owner: Option<&StoreOwner>,
+    place: &StorePlace,
 ) -> Result<Opened, FrontierError> {
     let note = dir.join("damaged");
     if let Ok(what) = fs::read_to_string(&note) {
@@ -233,58 +233,60 @@ pub(super) fn open(
     }
     let opened = try_open(dir, options, place)?;
     if let Err(what) = opened.whole() {
-        // Opening cuts journals to what it could read. The second attempt would find nothing wrong.
+        // Opening cuts off the part of a journal that it cannot read. The next opening would find no damage.
         fs::write(&note, &what).map_err(|error| place.io("mark", error))?;
         return Err(place.damaged(what));
     }
-    let order = check_identity(&opened.stored.misc, identity, options.order, place)?;
-    let Found { stored, books, synced, journals, .. } = opened;
+    let order = check_owner(&opened.stored.misc, owner, options.order, place)?;
+    let Unchecked { stored, books, synced, journals, .. } = opened;
     let torn_bytes = journals.last().map_or(0, Journal::lost_bytes);
     Ok(Opened { stored, books, order, synced, torn_bytes })
 }
 
-struct Found {
+/// An opened store, not yet checked.
+struct Unchecked {
     stored: Stored,
-    books: Books,
+    books: StoredBooks,
     synced: Synced,
     synced_commits: Option<u64>,
-    /// Old ones first; the last is the one that was written to.
+    /// The oldest first. The last is the one that commits were written to.
     journals: Vec<Journal>,
 }
 
-impl Found {
-    /// Whether nothing is missing but the tail that a crash may take.
+impl Unchecked {
+    /// Returns the damage, if more is missing than the end that a crash may take.
     fn whole(&self) -> Result<(), String> {
         let synced = self.synced_commits.unwrap_or(0);
         if self.books.commits < synced {
             let missing = synced - self.books.commits;
-            return Err(format!("{missing} of {synced} commits that were on disk are gone"));
+            return Err(format!("{missing} of {synced} synced commits are missing"));
         }
         let sealed = self.journals.split_last().map_or(&[][..], |(_, sealed)| sealed);
         match sealed.iter().find(|journal| journal.lost_bytes() > 0) {
-            Some(Journal { path, .. }) => Err(format!("{} can be read in part only", path.display())),
+            Some(Journal { path, .. }) => Err(format!("only a part of {} can be read", path.display())),
             None => Ok(()),
         }
     }
 }
 
-fn try_open(dir: &Path, options: &DiskOptions, place: &Place) -> Result<Found, FrontierError> {
+fn try_open(dir: &Path, options: &DiskOptions, place: &StorePlace) -> Result<Unchecked, FrontierError> {
     let path = database(dir);
-    // Without this file the layer below would begin anew, over what is there.
+    // Without this file the database would start anew and overwrite the stored data.
     if !path.join("version").exists() {
-        return Err(place.damaged("the database has lost its version"));
+        return Err(place.damaged("the version file of the database is missing"));
     }
     let io = |error| place.io("open", error);
     check_manifests(&path.join("keyspaces"), place)?;
     let journals = journals(&path).map_err(io)?;
     let (synced, synced_commits) = Synced::open(&dir.join("synced")).map_err(io)?;
-    // It takes some of what it reads for granted, and panics where a damaged file breaks that.
+    // The database relies on some of the data that it reads, and panics where a damaged file breaks its
+    // assumptions.
     let db = catch_unwind(AssertUnwindSafe(|| open_database(&path, options)));
     let db = db.map_err(|panic| place.panicked(&*panic))?;
     let db = db.map_err(|error| place.failed("open", error))?;
     let keyspace = |name: &str| {
         if !db.keyspace_exists(name) {
-            return Err(place.damaged(format!("the keyspace `{name}` is gone")));
+            return Err(place.damaged(format!("the keyspace `{name}` is missing")));
         }
         let unused = KeyspaceCreateOptions::default;
         db.keyspace(name, unused).map_err(|error| place.failed("open", error))
@@ -297,12 +299,14 @@ fn try_open(dir: &Path, options: &DiskOptions, place: &Place) -> Result<Found, F
         db: db.clone(),
     };
     let books = stored.misc.get(keys::BOOKS).map_err(|error| place.failed("read", error))?;
-    let books = books.and_then(|bytes| Books::decode(&bytes)).ok_or_else(|| place.damaged("no books"))?;
-    Ok(Found { stored, books, synced, synced_commits, journals })
+    let books = books
+        .and_then(|bytes| StoredBooks::decode(&bytes))
+        .ok_or_else(|| place.damaged("the books are missing or cannot be read"))?;
+    Ok(Unchecked { stored, books, synced, synced_commits, journals })
 }
 
-/// The directory is ours: when the database below has an owner, it is what an attempt of this process
-/// left, whose threads are about to end.
+/// Opens the database. This process holds the lock of the directory, so a locked database belongs to an
+/// earlier attempt of this process whose threads are about to end.
 fn open_database(path: &Path, options: &DiskOptions) -> Result<Database, fjall::Error> {
     let since = Instant::now();
     loop {
@@ -313,19 +317,20 @@ fn open_database(path: &Path, options: &DiskOptions) -> Result<Database, fjall::
     }
 }
 
-/// Whether the lists of tables are what was written. The layer below writes a checksum of each and does
-/// not look at it; it takes what it reads, and removes the tables that are not in it.
-fn check_manifests(keyspaces: &Path, place: &Place) -> Result<(), FrontierError> {
+/// Checks the lists of tables against their checksums. The database writes a checksum of each list but does
+/// not check it, and it removes the tables that are not in the list.
+fn check_manifests(keyspaces: &Path, place: &StorePlace) -> Result<(), FrontierError> {
     for keyspace in fs::read_dir(keyspaces).map_err(|error| place.io("open", error))? {
         let keyspace = keyspace.map_err(|error| place.io("open", error))?.path();
         if !has_whole_manifest(&keyspace).unwrap_or(false) {
-            return Err(place.damaged(format!("the list of tables in {} does not hold", keyspace.display())));
+            return Err(place.damaged(format!("the list of tables in {} is damaged", keyspace.display())));
         }
     }
     Ok(())
 }
 
-/// `current` says which list holds: `number:u64 · checksum:u128 · 0`, little-endian, and `vNUMBER` is it.
+/// The file `current` says which list is valid: `number:u64 · checksum:u128 · 0`, little-endian. The list is
+/// the file `vNUMBER`.
 fn has_whole_manifest(keyspace: &Path) -> io::Result<bool> {
     let current = fs::read(keyspace.join("current"))?;
     let Some((number, rest)) = current.split_first_chunk::<8>() else { return Ok(false) };
@@ -338,7 +343,7 @@ fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Databas
     let builder = Database::builder(path)
         .cache_size(options.cache_bytes)
         .max_journaling_size(options.journal_bytes_max.max(64 << 20));
-    // A test needs threads that do nothing; without any, no store works.
+    // A test needs a database without threads. No other store works without them.
     #[cfg(test)]
     if options.workers == 0 {
         return builder.worker_threads_unchecked(0);
@@ -346,14 +351,15 @@ fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Databas
     builder.worker_threads(options.workers.max(1))
 }
 
-type Make = fn(&DiskOptions) -> KeyspaceCreateOptions;
+type MakeOptions = fn(&DiskOptions) -> KeyspaceCreateOptions;
 
-/// The one that most is written to comes last: reading a journal again, the layer below looks up the
-/// name of the keyspace of each entry, and finds that of the last one first.
-const KEYSPACES: [(&str, Make); 4] = [("seen", seen), ("ends", packed), ("misc", misc), ("queue", queue)];
+/// The keyspace with the most writes comes last. When the database reads a journal again, it looks up the
+/// keyspace of each entry by name, and finds the last one first.
+const KEYSPACES: [(&str, MakeOptions); 4] =
+    [("seen", seen), ("ends", packed), ("misc", misc), ("queue", queue)];
 
 fn seen(_: &DiskOptions) -> KeyspaceCreateOptions {
-    // One look-up in some two thousand reads a block for nothing.
+    // With this filter, one look-up in some two thousand reads a block in vain.
     let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(16.0));
     keyspace()
         .filter_policy(FilterPolicy::all(bloom))
@@ -364,7 +370,7 @@ fn queue(options: &DiskOptions) -> KeyspaceCreateOptions {
     packed(options).max_memtable_size(options.memtable_bytes)
 }
 
-/// Read in ranges only: no filter.
+/// Has no filter, because it is read in ranges only.
 fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
     keyspace()
         .max_memtable_size(options.memtable_bytes.min(8 << 20))
@@ -374,14 +380,14 @@ fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
 }
 
 fn misc(options: &DiskOptions) -> KeyspaceCreateOptions {
-    // The books are written again and again, and sheets come and go: most of a table of it is gone
-    // when it is flushed.
+    // The books are written again and again, and sheets are removed: most of its entries are outdated when
+    // a memtable is written.
     keyspace().max_memtable_size(options.memtable_bytes)
 }
 
-/// What is merged has its filter and its index in parts of some kilobytes. Whole ones are megabytes, and
-/// the cache below deals its room out in shards, four and more a core: what is larger than a shard would be
-/// read anew for each look-up.
+/// Merged files have their filter and index in parts of some kilobytes. Whole ones have megabytes. The cache
+/// of the database has at least four parts for each core, and a filter larger than such a part would be read
+/// anew for each look-up.
 fn keyspace() -> KeyspaceCreateOptions {
     let in_parts = || PartitioningPolicy::new([false, true]);
     KeyspaceCreateOptions::default()
@@ -389,34 +395,34 @@ fn keyspace() -> KeyspaceCreateOptions {
         .index_block_partitioning_policy(in_parts())
 }
 
-fn encode_identity(identity: &Identity, order: Order) -> Vec<u8> {
+fn encode_owner(owner: &StoreOwner, order: Order) -> Vec<u8> {
     let mut out = Vec::new();
     put_varint(FORMAT, &mut out);
-    put_varint(u64::from(identity.version), &mut out);
-    put_slice(identity.spider.as_bytes(), &mut out);
+    put_varint(u64::from(owner.version), &mut out);
+    put_slice(owner.spider.as_bytes(), &mut out);
     out.push(Order::ALL.iter().position(|other| *other == order).unwrap_or_default() as u8);
     out
 }
 
-/// Whether the crawl is the one that is meant; its order.
-fn check_identity(
+/// Checks that the store belongs to the wanted spider. Returns the order of the crawl.
+fn check_owner(
     misc: &Keyspace,
-    wanted: Option<&Identity>,
+    wanted: Option<&StoreOwner>,
     wanted_order: Option<Order>,
-    place: &Place,
+    place: &StorePlace,
 ) -> Result<Order, FrontierError> {
     let stored = misc.get(keys::CRAWL).map_err(|error| place.failed("read", error))?;
-    let stored = stored.ok_or_else(|| place.damaged("nothing says whose crawl it is"))?;
+    let stored = stored.ok_or_else(|| place.damaged("the name of the spider is missing"))?;
     let mut from = Reader(&stored);
     let store = place.0.clone();
     match from.varint() {
         Some(FORMAT) => {}
         Some(found) => return Err(FrontierError::OtherFormat { store, found, wanted: FORMAT }),
-        None => return Err(place.damaged("no format")),
+        None => return Err(place.damaged("the format number cannot be read")),
     }
     let version = from.varint().and_then(|version| u32::try_from(version).ok());
     let (Some(version), Some(spider)) = (version, from.text()) else {
-        return Err(place.damaged("no identity"));
+        return Err(place.damaged("the name and version of the spider cannot be read"));
     };
     if let Some(wanted) = wanted.filter(|wanted| wanted.spider != spider) {
         let (found, wanted) = (spider.to_owned(), wanted.spider.clone());
@@ -426,23 +432,23 @@ fn check_identity(
         return Err(FrontierError::OtherVersion { store, found: version, wanted: wanted.version });
     }
     let order = from.byte().and_then(|order| Order::ALL.get(usize::from(order)).copied());
-    let order = order.ok_or_else(|| place.damaged("no order"))?;
+    let order = order.ok_or_else(|| place.damaged("the order of the crawl cannot be read"))?;
     match wanted_order {
         Some(wanted) if wanted != order => Err(FrontierError::OtherOrder { store, found: order, wanted }),
         _ => Ok(order),
     }
 }
 
-/// A journal file as it was before opening, which cuts off what it cannot read.
+/// A journal file before opening. Opening cuts off the part that it cannot read.
 struct Journal {
     number: u64,
     path: PathBuf,
-    /// Up to the last byte that is not zero: the file is made longer than it is filled.
+    /// The length up to the last byte that is not zero: the database makes the file longer than its contents.
     filled_bytes: u64,
 }
 
 impl Journal {
-    /// What opening cut off. A journal that is gone was read to its end and is no longer needed.
+    /// The bytes that opening cut off. A journal that was removed was read to its end.
     fn lost_bytes(&self) -> u64 {
         fs::metadata(&self.path).map_or(0, |now| self.filled_bytes.saturating_sub(now.len()))
     }
@@ -462,7 +468,7 @@ fn journals(path: &Path) -> io::Result<Vec<Journal>> {
     Ok(found)
 }
 
-/// How long a file is without the zeros at its end.
+/// The length of a file without the zeros at its end.
 pub(super) fn filled_bytes(path: &Path) -> io::Result<u64> {
     let mut file = File::open(path)?;
     let mut end = file.metadata()?.len();
@@ -473,7 +479,7 @@ pub(super) fn filled_bytes(path: &Path) -> io::Result<u64> {
         let block = &mut block[..(end - start) as usize];
         file.seek(SeekFrom::Start(start))?;
         file.read_exact(block)?;
-        // Nearly all blocks are nothing but zeros, and comparing is much quicker than searching.
+        // Nearly all blocks hold only zeros, and comparing is much faster than searching.
         if *block != zeros[..block.len()]
             && let Some(last) = block.iter().rposition(|byte| *byte != 0)
         {

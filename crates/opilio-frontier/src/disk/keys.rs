@@ -1,55 +1,56 @@
-//! Where things stand in the keyspaces.
+//! The layout of the keyspaces.
 //!
 //! ```text
 //! seen   fingerprint:16                                     nothing, or why it was filtered; in sorted
-//!                                                           files only, what is newer is in sheets
+//!                                                           files only: newer ones are in sheets
 //! queue  host:u32 · priority:u8 · place:u16 · age:u48 · 0   a chunk of records
-//!        … · 1                                              which of that chunk are settled, as bits
+//!        … · 1                                              the settled records of that chunk, as bits
 //!        … · 2                                              one record that was moved
-//!        0:u32 · due:u64 · age:u48                          one record that waits
+//!        0:u32 · due:u64 · age:u48                          one record that is due later
 //! ends   0 · number:u64                                     a failure
 //!        1 · ended:u64 · number:u64                         a page, in a store with a history
 //!        2 · fingerprint:16 · age:u64                       a redirected URL that waits for another one
-//! misc   c                                                  whose crawl this is
+//! misc   c                                                  the format, the spider, the order
 //!        m·number:u64                                       a sheet: fingerprints of one commit
 //!        b                                                  the books, rewritten with every commit
 //!        n·name                                             a host's number
 //!        i·host:u32                                         a host's name
 //!        h·host:u32                                         a host's memo
-//!        t·name                                             a note of the caller's
-//!        s·host:u32                                         what was taken of a host
+//!        t·name                                             a note of the caller
+//!        s·host:u32                                         the pages and bytes taken of a host
 //!        p·sink                                             how far a sink had written
-//!        f·reason                                           how many failed for it
+//!        f·reason                                           how many URLs failed for it
 //!        e·fingerprint:16                                   why a URL failed, or where it led
-//!        w                                                  how many wait for another URL
-//!        l·list·0·text                                      a text of a list of the caller's
+//!        w                                                  how many URLs wait for another one
+//!        l·list·0·text                                      a text of a list of the caller
 //! ```
-//! The place is what the crawl's order makes of a record. Numbers are big-endian, so that keys sort as they are read.
+//! The place is the record's position in the crawl's order, such as its depth. Numbers are big-endian, so that
+//! keys sort in the order in which they are read.
 
 use opilio_core::{Fingerprint, Priority, Timestamp};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// A host's number; 0 is none.
+/// The number of a host. No host has 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct HostId(pub(super) u32);
 
-/// What stands at a key of the queue.
+/// What a key of the queue holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
-    /// Records of consecutive ages, the first that of the key.
+pub(super) enum EntryKind {
+    /// Records of consecutive ages, from the key's age on.
     Chunk = 0,
-    /// Which of the chunk at the same age are settled.
+    /// The settled records of the chunk at the same age.
     Settled = 1,
     /// A record that left its chunk and came back.
     Single = 2,
 }
 
-/// A place in the queue; they sort by host, then in the order in which its records go out.
+/// A key of the queue. Keys sort by host, then in the order in which the host's records are leased.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub(super) struct Key(u128);
+pub(super) struct QueueKey(u128);
 
-impl Key {
-    pub(super) fn new(host: HostId, priority: Priority, place: u16, age: u64, kind: Kind) -> Self {
+impl QueueKey {
+    pub(super) fn new(host: HostId, priority: Priority, place: u16, age: u64, kind: EntryKind) -> Self {
         // High priorities first.
         let priority = !(priority.0.cast_unsigned() ^ 0x80);
         Self(
@@ -61,27 +62,27 @@ impl Key {
         )
     }
 
-    /// Not after anything of the host.
+    /// A key at or before all keys of the host.
     pub(super) fn first_of(host: HostId) -> Self {
         Self(u128::from(host.0) << 80)
     }
 
-    /// Not before anything of the host.
+    /// A key at or after all keys of the host.
     pub(super) fn last_of(host: HostId) -> Self {
         Self(Self::first_of(host).0 | ((1 << 80) - 1))
     }
 
     /// The same place in the order, at another age.
-    pub(super) fn at_age(self, age: u64, kind: Kind) -> Self {
+    pub(super) fn at_age(self, age: u64, kind: EntryKind) -> Self {
         Self(self.0 & !(u128::from(AGE_MAX) << 8 | 0xff) | u128::from(age & AGE_MAX) << 8 | kind as u128)
     }
 
     /// The same age, another kind.
-    pub(super) fn with(self, kind: Kind) -> Self {
+    pub(super) fn with(self, kind: EntryKind) -> Self {
         Self(self.0 & !0xff | kind as u128)
     }
 
-    /// After everything of this age, before everything of the next.
+    /// A key after all keys of this age and before all of the next.
     pub(super) fn end_of_age(self) -> Self {
         Self(self.0 | 0xff)
     }
@@ -106,9 +107,11 @@ impl Key {
         (self.0 >> 8) as u64 & AGE_MAX
     }
 
-    /// None for what this version does not know.
-    pub(super) fn kind(self) -> Option<Kind> {
-        [Kind::Chunk, Kind::Settled, Kind::Single].into_iter().find(|kind| *kind as u8 == self.0 as u8)
+    /// The kind; `None` when this version does not know it.
+    pub(super) fn kind(self) -> Option<EntryKind> {
+        [EntryKind::Chunk, EntryKind::Settled, EntryKind::Single]
+            .into_iter()
+            .find(|kind| *kind as u8 == self.0 as u8)
     }
 
     pub(super) fn bytes(self) -> [u8; 14] {
@@ -124,10 +127,10 @@ impl Key {
     }
 }
 
-/// Ages take six bytes: 2⁴⁸ admissions.
+/// The greatest age: ages take six bytes, enough for 2⁴⁸ admissions.
 const AGE_MAX: u64 = (1 << 48) - 1;
 
-/// A record's place among those that wait: by when it is due.
+/// The key of a record that is due later: sorted by when it is due.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct WaitKey {
     pub(super) due: Timestamp,
@@ -137,7 +140,7 @@ pub(super) struct WaitKey {
 impl WaitKey {
     pub(super) const FIRST: Self = Self { due: Timestamp::EPOCH, age: 0 };
 
-    /// After everything that is due at `now`.
+    /// A key at or after every record that is due at `now`.
     pub(super) fn last_at(now: Timestamp) -> Self {
         Self { due: now, age: AGE_MAX }
     }
@@ -166,7 +169,7 @@ pub(super) fn failure(number: u64) -> [u8; 9] {
     key
 }
 
-/// The key of a page of the history: by when it ended.
+/// The key of a page of the history: sorted by when it ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct PageKey {
     pub(super) ended: Timestamp,
@@ -176,7 +179,7 @@ pub(super) struct PageKey {
 impl PageKey {
     pub(super) const FIRST: Self = Self { ended: Timestamp::EPOCH, number: 0 };
 
-    /// Not after any page that ended at `ended`.
+    /// A key at or before every page that ended at `ended`.
     pub(super) fn first_at(ended: Timestamp) -> Self {
         Self { ended, number: 0 }
     }
@@ -195,7 +198,7 @@ impl PageKey {
     }
 }
 
-/// The key of a redirected URL that waits: by the URL that it waits for, and by age.
+/// The key of a redirected URL that waits: sorted by the URL that it waits for, then by age.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct WaiterKey {
     pub(super) url: Fingerprint,
@@ -206,7 +209,7 @@ impl WaiterKey {
     pub(super) const FIRST: Self = Self { url: Fingerprint(0), age: 0 };
     pub(super) const LAST: Self = Self { url: Fingerprint(u128::MAX), age: u64::MAX };
 
-    /// Not before anything that waits for the same URL.
+    /// A key at or after all URLs that wait for the same URL.
     pub(super) fn last_of_url(self) -> Self {
         Self { age: u64::MAX, ..self }
     }
@@ -230,14 +233,14 @@ impl WaiterKey {
     }
 }
 
-/// The key of how a URL ended that is no page.
-pub(super) fn fate_of(url: Fingerprint) -> [u8; 17] {
+/// The key of a URL that failed or led on.
+pub(super) fn end_of(url: Fingerprint) -> [u8; 17] {
     let mut key = [b'e'; 17];
     key[1..].copy_from_slice(&url.0.to_be_bytes());
     key
 }
 
-/// What the keys of a list's texts begin with.
+/// The beginning of the keys of a list's texts.
 pub(super) fn list(name: &str) -> Vec<u8> {
     [b"l", name.as_bytes(), &[0]].concat()
 }
@@ -249,7 +252,7 @@ pub(super) const POSITIONS: u8 = b'p';
 pub(super) const FAILURES: u8 = b'f';
 pub(super) const NOTES: u8 = b't';
 
-/// Of the sheets of fingerprints.
+/// The first byte of the keys of sheets.
 pub(super) const SHEETS: u8 = b'm';
 
 /// The key of a sheet of fingerprints.
@@ -265,14 +268,14 @@ pub(super) fn number_of_sheet(key: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(number))
 }
 
-/// The key of something that has a name: `n`, `t`, `p` or `f`.
+/// The key of a named value, whose kind is `n`, `t`, `p` or `f`.
 pub(super) fn named(what: u8, name: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + name.len().min(NAME_MAX));
     key.push(what);
     if name.len() <= NAME_MAX {
         key.extend_from_slice(name.as_bytes());
     } else {
-        // The web sends what it likes, and keys end at 64 KiB.
+        // Names from the web can have any length, and the database takes keys of at most 64 KiB.
         key.extend_from_slice(&name.as_bytes()[..NAME_MAX]);
         key.extend_from_slice(&xxh3_128(name.as_bytes()).to_be_bytes());
     }
@@ -296,7 +299,7 @@ pub(super) fn memo_of(host: HostId) -> [u8; 5] {
     of_host(b'h', host)
 }
 
-/// The key of what was taken of a host.
+/// The key of the pages and bytes taken of a host.
 pub(super) fn spent_of(host: HostId) -> [u8; 5] {
     of_host(b's', host)
 }
@@ -314,17 +317,18 @@ mod tests {
 
     #[test]
     fn places_sort_by_priority_place_and_age() {
-        let key = |priority, place, age| Key::new(HostId(7), Priority(priority), place, age, Kind::Chunk);
+        let key =
+            |priority, place, age| QueueKey::new(HostId(7), Priority(priority), place, age, EntryKind::Chunk);
         let sorted =
             [key(127, 9, 9), key(1, 0, 5), key(0, 0, 6), key(0, 1, 1), key(0, 1, 2), key(-128, 0, 0)];
         assert!(sorted.is_sorted(), "{sorted:?}");
         for key in sorted {
-            assert!(Key::first_of(HostId(7)) <= key && key < Key::last_of(HostId(7)));
-            assert_eq!(Key::parse(&key.bytes()), Some(key));
-            let same = Key::new(key.host(), key.priority(), key.place(), key.age(), key.kind().unwrap());
+            assert!(QueueKey::first_of(HostId(7)) <= key && key < QueueKey::last_of(HostId(7)));
+            assert_eq!(QueueKey::parse(&key.bytes()), Some(key));
+            let same = QueueKey::new(key.host(), key.priority(), key.place(), key.age(), key.kind().unwrap());
             assert_eq!(same, key);
         }
-        assert!(Key::last_of(HostId(7)) < Key::first_of(HostId(8)));
+        assert!(QueueKey::last_of(HostId(7)) < QueueKey::first_of(HostId(8)));
     }
 
     #[test]
@@ -332,7 +336,7 @@ mod tests {
         let key = WaitKey { due: Timestamp::from_secs(3), age: 77 };
         assert_eq!(WaitKey::parse(&key.bytes()), Some(key));
         assert!(WaitKey::last_at(key.due).bytes() > key.bytes());
-        assert!(WaitKey::last_at(Timestamp::NEVER).bytes()[..] < Key::first_of(HostId(1)).bytes()[..]);
+        assert!(WaitKey::last_at(Timestamp::NEVER).bytes()[..] < QueueKey::first_of(HostId(1)).bytes()[..]);
     }
 
     #[test]

@@ -5,16 +5,17 @@ use std::time::Duration;
 use crate::caps::Caps;
 use opilio_core::Order;
 
-/// What a power cut may take; a kill of the process takes nothing in any of them.
+/// What a power cut can lose. A kill of the process loses nothing in any of these modes.
 ///
 /// Every commit reaches the operating system before its call returns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Durability {
-    /// Whatever the system had not written by itself, up to its own limits (some 30 s on Linux).
+    /// The data that the operating system has not written yet: on Linux at most some 30 s.
     Process,
-    /// At most the last so-and-so long: a thread syncs that often while there is something new.
+    /// At most the data of this interval and of one sync: a thread syncs at this interval when there are new
+    /// commits.
     Interval(Duration),
-    /// Nothing: each commit waits for the disk, some milliseconds.
+    /// Nothing. Each commit waits for the disk, which takes some milliseconds.
     EveryCommit,
 }
 
@@ -24,47 +25,47 @@ impl Default for Durability {
     }
 }
 
-/// How much a store may use, and when it is safe.
+/// Limits of a store, and when its data is on disk.
 ///
-/// Memory does not grow with the number of URLs, only with that of the hosts.
+/// Memory does not grow with the number of URLs, only with the number of hosts.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskOptions {
-    /// How much a power cut may lose.
+    /// What a power cut can lose.
     pub durability: Durability,
-    /// Blocks of the files that are kept in memory.
+    /// Memory for blocks of the files.
     pub cache_bytes: u64,
-    /// What is gathered in memory of a keyspace before it is written as a sorted file; a full journal
-    /// (64 MiB) has all of them written, too. Fixed when the store is made.
+    /// Memory for new data of a keyspace before it is written as a sorted file. A full journal (64 MiB) also
+    /// causes all of them to be written. Fixed when the store is made.
     pub memtable_bytes: u64,
-    /// What is in memory is written as sorted files after so long at the latest (of fingerprints, if they
-    /// are a sixteenth of `gather_bytes`), so that a slow crawl does not fill memory up for hours.
+    /// After this time at the latest, new data is written as sorted files, so that a slow crawl does not fill
+    /// memory for hours. Fingerprints are written only if they take a sixteenth of `gather_bytes`.
     pub write_within: Duration,
-    /// Journals on disk, should they pile up; at least 64 MiB. Opening after a kill has to read them.
+    /// The most space for journals; at least 64 MiB. Opening after a kill has to read them.
     pub journal_bytes_max: u64,
-    /// Fingerprints of links met lately, which spare most look-ups: 8 bytes each, rounded down to a
-    /// power of two.
+    /// Memory for the fingerprints of links met lately, which spare most look-ups: 8 bytes each, rounded down
+    /// to a power of two.
     pub recent_bytes: usize,
-    /// Fingerprints that are gathered before they are written as a sorted file: 18 bytes each, rounded
-    /// down to a power of two.
+    /// Memory for new fingerprints before they are written as a sorted file: 18 bytes each, rounded down to a
+    /// power of two.
     pub gather_bytes: usize,
-    /// Records read ahead of their lease, over all hosts.
+    /// Memory for records that were read ahead of their lease, over all hosts.
     pub ahead_bytes_max: usize,
-    /// Threads that write and merge sorted files. Of two and more one only writes, and takes a whole
-    /// core while another one merges: the layer below has it ask again and again.
+    /// The number of threads that write and merge sorted files. With two or more, one of them only writes. It
+    /// uses a whole core while another thread merges, because the database makes it poll.
     pub workers: usize,
-    /// How long a commit may wait for those threads before the store says that it has stalled.
+    /// How long a commit may wait for these threads before it fails with
+    /// [`Stalled`](crate::FrontierError::Stalled).
     pub stall_max: Duration,
-    /// In which order the records of a host go out. None is the order that the crawl was started
-    /// with, breadth-first if it is started now; any other than that one is an error.
+    /// The order in which the records of a host are leased. `None` keeps the order of the crawl, and starts a
+    /// new crawl breadth-first. Another order than that of the crawl is an error.
     pub order: Option<Order>,
-    /// How much is taken of one host. What was taken is stored, the caps are not: each run may have
-    /// others.
+    /// The caps of each host. The store keeps the pages and bytes taken, but not the caps: each run can have
+    /// its own.
     pub caps: Caps,
-    /// Whether pages are kept with their validators, so that they can become due again: some 60
-    /// bytes each on disk.
+    /// Whether the store keeps pages with their validators, so that they can become due again: some 60 bytes
+    /// each on disk.
     pub history: bool,
-    /// Whether depths are exact ([`levels`](crate::levels)), in a crawl that goes breadth-first. Each run
-    /// may have it otherwise.
+    /// Whether depths are exact ([`levels`](crate::levels)) in a breadth-first crawl. Each run can choose.
     pub levels: bool,
 }
 
@@ -91,9 +92,9 @@ impl Default for DiskOptions {
 
 /// The spider that a store belongs to: only this spider can read the stored data.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Identity {
+pub struct StoreOwner {
     /// The spider's name.
     pub spider: String,
-    /// The version of its encodings.
+    /// The version of the spider's encodings.
     pub version: u32,
 }

@@ -1,19 +1,19 @@
-//! How records are written: behind one another in chunks of one host, priority and place.
+//! How records are written: one after another in chunks of one host, priority and place.
 //!
 //! ```text
 //! chunk   n:u8 · n × record
 //! record  flags:u8 · [attempts:varint] · [fingerprint:16] · [rest] · length:varint · text · [length:varint · extra]
 //! loose   host:u32 · priority:u8 · place:u16 · record
 //! ```
-//! The text is what follows `scheme://host`, or the whole URL when it is written otherwise. The
-//! fingerprint is left out where it is that of the URL as it stands, which it nearly always is
-//! (it is that of the canonical form): 16 bytes that no compression makes smaller.
+//! The text is the part of the URL after `scheme://host`, or the whole URL when it is not written in that form.
+//! The fingerprint is that of the canonical URL. It is left out when the URL is canonical, as nearly all are:
+//! that saves 16 bytes that no compression makes smaller.
 
 use bytes::Bytes;
 use opilio_core::{Attempts, Fingerprint, Host, Priority, Record, RecordKind, Scheme};
 
-use super::keys::{HostId, Key, Kind};
-use crate::encode::{Reader, Rest, put_slice, put_varint};
+use super::keys::{EntryKind, HostId, QueueKey};
+use crate::encode::{Reader, RecordRest, put_slice, put_varint};
 use crate::memory::packed::after_host;
 use opilio_core::Order;
 
@@ -25,16 +25,16 @@ const EXTRA: u8 = 16;
 const FINGERPRINT: u8 = 32;
 const REST: u8 = 64;
 
-/// A chunk holds at most so many records: one bit each in what says which are settled.
+/// The most records of a chunk: the settled ones are a mask with one bit for each.
 pub(super) const CHUNK_RECORDS: usize = 64;
 
-/// A chunk takes no further record once it is so large, so that a buffered one is never much larger.
+/// A chunk of this size takes no further record, so that a chunk in memory is never much larger.
 pub(super) const CHUNK_BYTES: usize = 32 * 1024;
 
 /// Appends a record.
 pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     let short = after_host(record);
-    let rest = Rest::of(record, order);
+    let rest = RecordRest::of(record, order);
     let mut flags = 0;
     for (flag, holds) in [
         (HTTPS, record.scheme == Scheme::Https),
@@ -65,35 +65,35 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads the record that stands next, one at this place of the order.
+/// Reads the next record. Its place in the order is that of the key.
 pub(super) fn unpack(
     from: &mut Reader<'_>,
     host: &Host,
-    key: Key,
+    key: QueueKey,
     order: Order,
-    room: &mut String,
+    buffer: &mut String,
 ) -> Option<Record> {
     let flags = from.byte()?;
     let attempts = if flags & ATTEMPTS != 0 { u32::try_from(from.varint()?).ok()? } else { 0 };
     let attempts = Attempts::unpack(attempts);
     let stored = if flags & FINGERPRINT != 0 { Some(from.array()?) } else { None };
-    let rest = if flags & REST != 0 { Rest::read(from)? } else { Rest::default() };
+    let rest = if flags & REST != 0 { RecordRest::read(from)? } else { RecordRest::default() };
     let (depth, score) = rest.order(order, key.place());
     let text = from.text()?;
     let scheme = if flags & HTTPS != 0 { Scheme::Https } else { Scheme::Http };
-    room.clear();
+    buffer.clear();
     if flags & WHOLE_URL == 0 {
-        room.extend([scheme.as_str(), "://", host.as_str()]);
+        buffer.extend([scheme.as_str(), "://", host.as_str()]);
     }
-    room.push_str(text);
+    buffer.push_str(text);
     let fingerprint = match stored {
         Some(bytes) => Fingerprint(u128::from_le_bytes(bytes)),
-        None => Fingerprint::of_canonical(room),
+        None => Fingerprint::of_canonical(buffer),
     };
     let extra = if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() };
     let kind = if flags & CONTINUATION != 0 { RecordKind::Continuation } else { RecordKind::Discovered };
     Some(Record {
-        url: room.as_str().into(),
+        url: buffer.as_str().into(),
         fingerprint,
         host: host.clone(),
         scheme,
@@ -107,7 +107,7 @@ pub(super) fn unpack(
     })
 }
 
-/// The caller's data of the record that stands next.
+/// Reads the caller's data of the next record.
 pub(super) fn extra(from: &mut Reader<'_>) -> Option<Bytes> {
     let flags = from.byte()?;
     if flags & ATTEMPTS != 0 {
@@ -117,14 +117,14 @@ pub(super) fn extra(from: &mut Reader<'_>) -> Option<Bytes> {
         from.array::<16>()?;
     }
     if flags & REST != 0 {
-        Rest::read(from)?;
+        RecordRest::read(from)?;
     }
     from.text()?;
     Some(if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() })
 }
 
-/// The fingerprint of the record that stands next.
-pub(super) fn fingerprint(from: &mut Reader<'_>, host: &Host, room: &mut String) -> Option<Fingerprint> {
+/// Reads the fingerprint of the next record.
+pub(super) fn fingerprint(from: &mut Reader<'_>, host: &Host, buffer: &mut String) -> Option<Fingerprint> {
     let flags = from.byte()?;
     if flags & ATTEMPTS != 0 {
         from.varint()?;
@@ -133,19 +133,19 @@ pub(super) fn fingerprint(from: &mut Reader<'_>, host: &Host, room: &mut String)
         return Some(Fingerprint(u128::from_le_bytes(from.array()?)));
     }
     if flags & REST != 0 {
-        Rest::read(from)?;
+        RecordRest::read(from)?;
     }
     let text = from.text()?;
     if flags & WHOLE_URL != 0 {
         return Some(Fingerprint::of_canonical(text));
     }
     let scheme = if flags & HTTPS != 0 { Scheme::Https } else { Scheme::Http };
-    room.clear();
-    room.extend([scheme.as_str(), "://", host.as_str(), text]);
-    Some(Fingerprint::of_canonical(room))
+    buffer.clear();
+    buffer.extend([scheme.as_str(), "://", host.as_str(), text]);
+    Some(Fingerprint::of_canonical(buffer))
 }
 
-/// Passes over the record that stands next.
+/// Skips the next record.
 pub(super) fn skip(from: &mut Reader<'_>) -> Option<()> {
     let flags = from.byte()?;
     if flags & ATTEMPTS != 0 {
@@ -155,7 +155,7 @@ pub(super) fn skip(from: &mut Reader<'_>) -> Option<()> {
         from.take(16)?;
     }
     if flags & REST != 0 {
-        Rest::read(from)?;
+        RecordRest::read(from)?;
     }
     from.slice()?;
     if flags & EXTRA != 0 {
@@ -164,7 +164,7 @@ pub(super) fn skip(from: &mut Reader<'_>) -> Option<()> {
     Some(())
 }
 
-/// Appends a record with the place that it has outside of a chunk.
+/// Appends a record outside a chunk, with its host and its place in the order.
 pub(super) fn pack_loose(host: HostId, record: &Record, order: Order, out: &mut Vec<u8>) {
     out.extend_from_slice(&host.0.to_be_bytes());
     out.push(record.priority.0.cast_unsigned());
@@ -172,10 +172,10 @@ pub(super) fn pack_loose(host: HostId, record: &Record, order: Order, out: &mut 
     pack(record, order, out);
 }
 
-/// Where a loose record of this age stands in the order, and what follows: the record.
-pub(super) fn place_of_loose(from: &mut Reader<'_>, age: u64) -> Option<Key> {
+/// Reads the key of a loose record of this age. The record follows.
+pub(super) fn place_of_loose(from: &mut Reader<'_>, age: u64) -> Option<QueueKey> {
     let host = HostId(u32::from_be_bytes(from.array()?));
     let priority = Priority(from.byte()?.cast_signed());
     let place = u16::from_be_bytes(from.array()?);
-    Some(Key::new(host, priority, place, age, Kind::Single))
+    Some(QueueKey::new(host, priority, place, age, EntryKind::Single))
 }

@@ -1,18 +1,18 @@
-//! What the database below says while it is opened, left out of a user's log unless it is a warning.
+//! Keeps the log lines of the database out of the user's log while it is opened, except warnings.
 //!
-//! It describes each of its parts at `INFO`, some twenty lines, where a user's subscriber expects what the
-//! crawl says. Only the opening thread is concerned: nothing global is changed.
+//! The database describes each of its parts at `INFO`, in some twenty lines, and a user expects only the
+//! lines of the crawl. The filter holds for the opening thread only and changes nothing global.
 
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Dispatch, Event, Level, Metadata, Subscriber, dispatcher, subscriber};
 
-/// Runs `work`; of what it logs on this thread, warnings and errors reach the subscriber.
+/// Runs `work`. Of its log events on this thread, only warnings and errors reach the subscriber.
 pub(super) fn quietly<T>(work: impl FnOnce() -> T) -> T {
     let outer = dispatcher::get_default(Dispatch::clone);
     subscriber::with_default(Warnings(outer), work)
 }
 
-/// The subscriber that it stands before, for warnings and errors.
+/// Passes warnings and errors on to another subscriber.
 struct Warnings(Dispatch);
 
 impl Subscriber for Warnings {

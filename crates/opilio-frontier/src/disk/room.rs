@@ -1,25 +1,42 @@
-//! What the caps leave of a host, and what ends when they leave nothing.
+//! What the caps leave of a host, and how its queued records end when they leave nothing.
+
+use std::collections::BTreeSet;
 
 use fjall::OwnedWriteBatch;
 
 use super::DiskFrontier;
-use super::hosts::Work;
+use super::hosts::DueCount;
 use super::keys::{self, HostId};
 use super::settle::Settlements;
 use crate::batch::{Admission, Filtered};
-use crate::caps::{Room, Spent};
+use crate::caps::{Caps, Room, Spent};
 use crate::encode::{Reader, put_varint};
 use crate::error::FrontierError;
 
-/// So many records of hosts whose caps are reached end in one call, and so many in one commit.
+/// The most records of hosts with reached caps that end in one call.
 const CLOSED_MAX: usize = 4096;
+/// The most of them that end in one commit.
 const CLOSED_AT_ONCE: usize = 1024;
 
+/// The state of the caps in this run.
+pub(super) struct CapsState {
+    /// Whether any host has a cap.
+    pub(super) is_any: bool,
+    /// Hosts that reached their caps and may still have queued records.
+    pub(super) closing: BTreeSet<HostId>,
+}
+
+impl CapsState {
+    pub(super) fn of(caps: &Caps) -> Self {
+        Self { is_any: !caps.are_none(), closing: BTreeSet::new() }
+    }
+}
+
 impl DiskFrontier {
-    /// Filters what its host's caps keep out.
+    /// Filters an admission that the caps of its host keep out.
     pub(super) fn judge(&mut self, admission: Admission) -> Result<Admission, FrontierError> {
         let Admission::Queue(record) = &admission else { return Ok(admission) };
-        if !self.is_capped {
+        if !self.caps.is_any {
             return Ok(admission);
         }
         let fingerprint = record.fingerprint;
@@ -34,61 +51,61 @@ impl DiskFrontier {
         })
     }
 
-    /// What a host's caps leave.
+    /// What the caps leave of a host.
     pub(super) fn room(&mut self, id: HostId) -> Result<Room, FrontierError> {
-        if !self.is_capped {
+        if !self.caps.is_any {
             return Ok(Room::Open(u64::MAX));
         }
         let spent = self.spent(id)?;
-        let slot = self.slot(id)?;
-        let (out, host) = (u64::from(slot.out), slot.host.clone());
+        let entry = self.entry(id)?;
+        let (out, host) = (u64::from(entry.out), entry.host.clone());
         Ok(self.options.caps.of(&host).room(spent, out))
     }
 
-    /// Sees to a host that has come to have work or room.
+    /// Lets a host join the line, or closes it, after it got work or its room changed.
     pub(super) fn look_at(&mut self, id: HostId) -> Result<(), FrontierError> {
-        if !self.is_capped || self.slot(id)?.work == Work::Exact(0) {
+        if !self.caps.is_any || self.entry(id)?.due == DueCount::Exact(0) {
             return Ok(());
         }
         match self.room(id)? {
             Room::Open(0) => {}
             Room::Open(_) => self.hosts.join_line(id),
             Room::Closed(_) => {
-                self.closing.insert(id);
+                self.caps.closing.insert(id);
             }
         }
         Ok(())
     }
 
-    /// Ends some of what is queued for hosts whose caps are reached.
+    /// Ends some of the queued records of hosts that reached their caps.
     pub(super) fn close_some(&mut self) -> Result<(), FrontierError> {
         let mut left = CLOSED_MAX;
         while left > 0
-            && let Some(id) = self.closing.first().copied()
+            && let Some(id) = self.caps.closing.first().copied()
         {
             let Room::Closed(why) = self.room(id)? else {
-                // A page of it is due again.
-                self.closing.remove(&id);
+                // A page of the host became due again, which made room.
+                self.caps.closing.remove(&id);
                 self.look_at(id)?;
                 continue;
             };
             let n = left.min(CLOSED_AT_ONCE);
             let closed = self.all_or_nothing(|store| store.close(id, why, n))?;
             if closed < n {
-                self.closing.remove(&id);
+                self.caps.closing.remove(&id);
             }
             left -= closed;
         }
         Ok(())
     }
 
-    /// Ends at most `n` records of a host as filtered; tells how many there were.
+    /// Ends at most `n` records of a host as filtered. Returns how many it ended.
     fn close(&mut self, id: HostId, why: Filtered, n: usize) -> Result<usize, FrontierError> {
         let mut leases = Vec::new();
-        let turn = self.slot(id)?.turn;
+        let turn = self.entry(id)?.turn;
         self.take(id, n, None, &mut leases)?;
-        // Whoever was told of the host finds out by asking; until then it is not told again.
-        self.slot(id)?.turn = turn;
+        // The caller that has the host learns by its next lease that nothing is left.
+        self.entry(id)?.turn = turn;
         let closed = leases.len();
         if closed == 0 {
             return Ok(0);
@@ -102,34 +119,37 @@ impl DiskFrontier {
         Ok(closed)
     }
 
-    /// What was taken of a host, by all runs.
+    /// The pages and bytes that all runs took of a host.
     pub(super) fn spent(&mut self, id: HostId) -> Result<Spent, FrontierError> {
-        if let Some(spent) = self.slot(id)?.spent {
+        if let Some(spent) = self.entry(id)?.spent {
             return Ok(spent);
         }
-        let stored = self.stored.misc.get(keys::spent_of(id));
-        let stored = stored.map_err(|error| self.place.failed("read", error))?;
+        let stored = self.disk.stored.misc.get(keys::spent_of(id));
+        let stored = stored.map_err(|error| self.disk.place.failed("read", error))?;
         let spent = match stored {
             None => Spent::default(),
-            Some(bytes) => read(&bytes).ok_or_else(|| self.place.damaged("what was taken of a host"))?,
+            Some(bytes) => read(&bytes).ok_or_else(|| {
+                self.disk.place.damaged("the pages and bytes taken of a host cannot be read")
+            })?,
         };
-        self.slot(id)?.spent = Some(spent);
+        self.entry(id)?.spent = Some(spent);
         Ok(spent)
     }
 
-    /// Changes what was taken of a host; the next commit writes it.
+    /// Changes the pages and bytes taken of a host. The next commit writes them.
     pub(super) fn spend(&mut self, id: HostId, change: impl FnOnce(&mut Spent)) -> Result<(), FrontierError> {
         let mut spent = self.spent(id)?;
         change(&mut spent);
-        self.slot(id)?.spent = Some(spent);
-        if self.spent.last() != Some(&id) {
-            self.spent.push(id);
+        self.entry(id)?.spent = Some(spent);
+        if self.pending.spent.last() != Some(&id) {
+            self.pending.spent.push(id);
         }
         Ok(())
     }
 
+    /// Adds to a commit the pages and bytes that changed.
     pub(super) fn write_spent(&mut self, commit: &mut OwnedWriteBatch) -> Result<(), FrontierError> {
-        let mut hosts = std::mem::take(&mut self.spent);
+        let mut hosts = std::mem::take(&mut self.pending.spent);
         hosts.sort_unstable();
         hosts.dedup();
         for id in hosts {
@@ -137,7 +157,7 @@ impl DiskFrontier {
             let mut value = Vec::with_capacity(16);
             put_varint(pages, &mut value);
             put_varint(body_bytes, &mut value);
-            commit.insert(&self.stored.misc, keys::spent_of(id), value);
+            commit.insert(&self.disk.stored.misc, keys::spent_of(id), value);
         }
         Ok(())
     }

@@ -1,15 +1,15 @@
-//! Which fingerprints the crawl has met, and which of them it only counted.
+//! Which fingerprints the crawl has met, and which of them it filtered.
 //!
-//! A link is looked up among those met lately, among those gathered since the last sorted file, then
-//! on disk; most links of a page end at the first. The key is the fingerprint as it is. Its first 32
-//! bits are a hash of the host, so that the links of a page lie together on disk. The other 96 tell
-//! URLs of one host apart: at 10⁸ of them the chance of one false "seen" on disk is below 10⁻¹², and in
-//! the table of those met lately, which keeps some bits fewer, below 10⁻⁹.
+//! A link is looked up in three places: the fingerprints met lately, those gathered since the last sorted file,
+//! and those on disk. The first place has most links of a page. The key on disk is the fingerprint. Its first
+//! 32 bits are a hash of the host, so that the links of a page lie together. The other 96 bits tell URLs of one
+//! host apart. With 10⁸ URLs, the chance of one false "seen" on disk is below 10⁻¹². In the table of
+//! fingerprints met lately, which keeps fewer bits, it is below 10⁻⁹.
 //!
-//! New ones do not go through the database's journal one by one: a commit writes those of its batch
-//! as one entry (a *sheet*), and they are gathered in memory. Once they are many, they become a sorted
-//! file at once, and their sheets are removed. Opening reads the sheets that are left. That is a fifth
-//! of what an entry each would cost, when they are admitted as when a journal is read again.
+//! New fingerprints do not go through the database's journal one by one. A commit writes those of its batch as
+//! one entry (a *sheet*), and memory gathers them. Once there are many, they become one sorted file and their
+//! sheets are removed. Opening reads the remaining sheets. That costs a fifth of one entry for each
+//! fingerprint, both when they are admitted and when a journal is read again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -17,12 +17,12 @@ use std::ops::Range;
 use fjall::{Keyspace, OwnedWriteBatch};
 use opilio_core::Fingerprint;
 
-use super::files::Place;
+use super::files::StorePlace;
 use super::keys;
 use crate::batch::Filtered;
 use crate::encode::{Reader, put_varint};
 use crate::error::FrontierError;
-use crate::memory::seen::{Folding, Key, Mark};
+use crate::memory::seen::{Folding, Mark, SeenKey};
 
 pub(super) use crate::memory::seen::Sighting;
 
@@ -36,26 +36,27 @@ impl From<Option<Mark>> for Sighting {
     }
 }
 
+/// The fingerprints that the crawl has met.
 pub(super) struct Seen {
-    /// Sorted files; nothing is written to it one by one.
+    /// The sorted files. Nothing writes to this keyspace one by one.
     stored: Keyspace,
-    /// Where the sheets are.
+    /// The keyspace of the sheets.
     sheets_in: Keyspace,
     /// The numbers of the sheets whose fingerprints are gathered.
     sheets: Range<u64>,
-    /// What was committed and is in no sorted file yet.
-    gathered: HashMap<Key, Mark, Folding>,
+    /// Committed fingerprints that are in no sorted file yet.
+    gathered: HashMap<SeenKey, Mark, Folding>,
     gathered_max: usize,
     recent: Recent,
-    /// What the batch at hand adds and changes, and what it asks for and nobody has met.
+    /// The fingerprints that the current batch adds or changes, and those that it asked for and that are new.
     batch: HashMap<Fingerprint, Sighted, Folding>,
 }
 
-/// A fingerprint of the batch at hand.
+/// A fingerprint of the current batch.
 #[derive(Clone, Copy)]
 struct Sighted {
     mark: Option<Mark>,
-    /// It is not stored yet.
+    /// Whether the mark is not stored yet.
     is_new: bool,
 }
 
@@ -69,12 +70,12 @@ pub(super) enum SeenError {
 }
 
 impl SeenError {
-    /// What is said of it.
-    pub(super) fn at(self, place: &Place) -> FrontierError {
+    /// The error of a store at this place.
+    pub(super) fn at(self, place: &StorePlace) -> FrontierError {
         match self {
             Self::Store(error) => place.failed("read", error),
-            Self::UnknownMark => place.damaged("a fingerprint's mark"),
-            Self::Sheet => place.damaged("a sheet of fingerprints"),
+            Self::UnknownMark => place.damaged("the mark of a fingerprint cannot be read"),
+            Self::Sheet => place.damaged("a sheet of fingerprints is missing or cannot be read"),
         }
     }
 }
@@ -116,8 +117,8 @@ impl Seen {
         Ok(seen)
     }
 
-    /// Begins a batch: looks up what it will ask for, and whether to be filtered. In the order of the keys,
-    /// so that neighbours share their blocks; that halves the price.
+    /// Begins a batch: looks up its fingerprints, each with whether it will be filtered. The look-ups are in
+    /// the order of the keys, so that neighbours share blocks, which halves their cost.
     pub(super) fn begin(
         &mut self,
         batch: impl Iterator<Item = (Fingerprint, bool)>,
@@ -126,7 +127,7 @@ impl Seen {
         let unknown = batch.filter(|(fingerprint, filtered)| {
             let is_known = self.recent.holds(*fingerprint, Class::Known)
                 || *filtered && self.recent.holds(*fingerprint, Class::Filtered);
-            !is_known && !self.gathered.contains_key(&Key::of(*fingerprint))
+            !is_known && !self.gathered.contains_key(&SeenKey::of(*fingerprint))
         });
         let mut sorted: Vec<_> = unknown.map(|(fingerprint, _)| fingerprint).collect();
         sorted.sort_unstable();
@@ -142,7 +143,7 @@ impl Seen {
         Ok(())
     }
 
-    /// Makes a fingerprint known, and says what it was until now.
+    /// Makes a fingerprint known, and returns what it was before.
     pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Result<Sighting, SeenError> {
         if self.recent.holds(fingerprint, Class::Known) {
             return Ok(Sighting::Known);
@@ -154,7 +155,7 @@ impl Seen {
         Ok(before.into())
     }
 
-    /// Remembers that a fingerprint was filtered, unless it was met before; says whether it was.
+    /// Marks a fingerprint as filtered, unless it was met before. Returns whether it was.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Result<bool, SeenError> {
         if self.recent.holds(fingerprint, Class::Known) || self.recent.holds(fingerprint, Class::Filtered) {
             return Ok(true);
@@ -166,13 +167,13 @@ impl Seen {
         Ok(met)
     }
 
-    /// What was taken on is filtered after all.
+    /// Marks an admitted fingerprint as filtered.
     pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
         self.recent.forget(fingerprint);
         self.change(fingerprint, Mark::Filtered(why));
     }
 
-    /// Whether it was filtered, and not taken on since.
+    /// Whether a fingerprint is filtered, and was not admitted since.
     pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> Result<bool, SeenError> {
         Ok(matches!(self.look_up(fingerprint)?, Some(Mark::Filtered(_))))
     }
@@ -185,7 +186,7 @@ impl Seen {
         if let Some(sighted) = self.batch.get(&fingerprint) {
             return Ok(sighted.mark);
         }
-        match self.gathered.get(&Key::of(fingerprint)) {
+        match self.gathered.get(&SeenKey::of(fingerprint)) {
             Some(mark) => Ok(Some(*mark)),
             None => self.stored_mark(fingerprint),
         }
@@ -200,7 +201,7 @@ impl Seen {
         }
     }
 
-    /// Adds to a commit what has changed: its sheet.
+    /// Adds to a commit the sheet of the batch.
     pub(super) fn write(&self, commit: &mut OwnedWriteBatch) {
         let new = self.batch.iter().filter(|(_, sighted)| sighted.is_new);
         let mut sorted: Vec<_> =
@@ -220,7 +221,7 @@ impl Seen {
         commit.insert(&self.sheets_in, keys::sheet(self.sheets.end), sheet);
     }
 
-    /// The commit is made: what it added is stored.
+    /// Gathers the fingerprints of the batch, after its commit was made.
     pub(super) fn committed(&mut self) {
         let lines = self.recent.mask;
         let mut changed = false;
@@ -228,7 +229,7 @@ impl Seen {
             let Some(mark) = sighted.mark else { continue };
             self.recent.add(fingerprint, mark);
             if sighted.is_new {
-                self.gathered.insert(Key::of(fingerprint), mark);
+                self.gathered.insert(SeenKey::of(fingerprint), mark);
                 changed = true;
             }
         }
@@ -240,20 +241,20 @@ impl Seen {
         }
     }
 
-    /// Whether what is gathered should become a sorted file.
+    /// Whether the gathered fingerprints should become a sorted file.
     pub(super) fn is_full(&self) -> bool {
         self.gathered.len() >= self.gathered_max
     }
 
-    /// Whether it may become one early: many small files cost more to merge than they spare.
+    /// Whether they are enough for an early sorted file: merging many small files costs more than it saves.
     pub(super) fn is_worth_a_file(&self) -> bool {
         self.gathered.len() >= self.gathered_max / 16
     }
 
-    /// Writes what is gathered as a sorted file, which is on disk when this returns.
+    /// Writes the gathered fingerprints as a sorted file, which is on disk when this function returns.
     ///
-    /// The commits that gathered it have to be on disk before: what is known and nowhere queued would
-    /// be lost for good.
+    /// The commits with these fingerprints must be on disk before. Otherwise a URL could be known without
+    /// being queued, and would be lost for good.
     pub(super) fn write_sorted(&mut self) -> Result<(), fjall::Error> {
         let mut sorted: Vec<_> = self.gathered.iter().map(|(key, mark)| (*key, *mark)).collect();
         sorted.sort_unstable_by_key(|(key, _)| key.fingerprint());
@@ -268,7 +269,7 @@ impl Seen {
         file.finish()
     }
 
-    /// Adds to a commit that the sheets are gone: a sorted file has it all.
+    /// Adds to a commit the removal of the sheets, after a sorted file has their fingerprints.
     pub(super) fn remove_sheets(&mut self, commit: &mut OwnedWriteBatch) {
         for number in self.sheets.clone() {
             commit.remove(&self.sheets_in, keys::sheet(number));
@@ -286,7 +287,7 @@ impl Seen {
             };
             for _ in 0..from.varint()? {
                 let fingerprint = Fingerprint(u128::from_be_bytes(from.array()?));
-                self.gathered.insert(Key::of(fingerprint), mark);
+                self.gathered.insert(SeenKey::of(fingerprint), mark);
             }
         }
         Some(())
@@ -297,7 +298,7 @@ fn bytes(fingerprint: Fingerprint) -> [u8; 16] {
     fingerprint.0.to_be_bytes()
 }
 
-/// A mark as it stands in a sheet.
+/// A mark as a sheet holds it.
 fn number(mark: Mark) -> u8 {
     match mark {
         Mark::Known => 0,
@@ -311,8 +312,8 @@ fn filtered(why: u8) -> Option<Filtered> {
     Filtered::ALL.get(usize::from(why)).copied()
 }
 
-/// How many entries are gathered in a table of such a size: it has a power of two places, of 17 bytes
-/// and one each, and grows when seven eighths are taken. The last batch is to find room before that.
+/// The number of fingerprints to gather in a table of this size. A table has a power of two places of 17 bytes
+/// and one byte each, and grows when seven eighths are used. The last batch must fit before that.
 fn entries_in(bytes: usize) -> usize {
     let places = (bytes / 18).max(8);
     (1_usize << places.ilog2()) / 4 * 3
@@ -324,49 +325,50 @@ enum Class {
     Filtered = 1,
 }
 
-/// A table of fingerprints met lately, in lines of sixteen: a look-up touches two neighbours of the
-/// processor's cache, and few lines are full before the table is. A slot keeps 63 bits and its line says
-/// some twenty more, so that it does not take one for another.
+/// A table of fingerprints met lately, in lines of sixteen words. A look-up reads two neighbouring lines of
+/// the processor's cache, and few lines are full before the table is. A word keeps 63 bits, and the number of
+/// its line stands for some twenty more, so that two fingerprints are not confused.
 struct Recent {
-    slots: Box<[u64]>,
-    /// The first slot that starts a line.
+    words: Box<[u64]>,
+    /// The first word that starts a line.
     first: usize,
-    /// Of the lines that are used by now, and of all.
+    /// The mask of the line numbers in use.
     mask: usize,
+    /// The mask of all line numbers.
     mask_max: usize,
     added: usize,
 }
 
 const LINE: usize = 16;
-/// Lines that are used from the beginning: half a megabyte.
+/// The number of lines in use at the beginning: half a megabyte.
 const LINES_FIRST: usize = 4_096;
-/// By how much more are used when a quarter of the slots was.
+/// The factor by which that number grows when a quarter of the words is used.
 const LINES_GROW: usize = 4;
 
 impl Recent {
     fn new(bytes: usize) -> Self {
         let lines = (bytes / (8 * LINE)).max(1);
         let lines = 1_usize << lines.ilog2();
-        // Zeros that the system gives: it takes memory as it fills.
-        let slots = vec![0; (lines + 1) * LINE].into_boxed_slice();
-        let first = slots.as_ptr().align_offset(8 * LINE) % LINE;
+        // The system provides zeroed pages only as they are used.
+        let words = vec![0; (lines + 1) * LINE].into_boxed_slice();
+        let first = words.as_ptr().align_offset(8 * LINE) % LINE;
         let (mask, mask_max) = (lines.min(LINES_FIRST) - 1, lines - 1);
-        Self { slots, first, mask, mask_max, added: 0 }
+        Self { words, first, mask, mask_max, added: 0 }
     }
 
     fn holds(&self, fingerprint: Fingerprint, class: Class) -> bool {
         let (line, word) = self.place(fingerprint, class);
-        word > 1 && self.slots[line..line + LINE].contains(&word)
+        word > 1 && self.words[line..line + LINE].contains(&word)
     }
 
-    /// The latest of a line stands first, and the last is forgotten.
+    /// Puts a fingerprint first in its line, and drops the last one of the line.
     fn add(&mut self, fingerprint: Fingerprint, mark: Mark) {
         let class = match mark {
             Mark::Known => Class::Known,
             Mark::Filtered(_) => Class::Filtered,
         };
         let (line, word) = self.place(fingerprint, class);
-        let line = &mut self.slots[line..line + LINE];
+        let line = &mut self.words[line..line + LINE];
         if !line.contains(&word) {
             line.copy_within(..LINE - 1, 1);
             line[0] = word;
@@ -375,24 +377,24 @@ impl Recent {
         }
     }
 
-    /// Spreads over more lines once there is much to spread: lines are found by chance, so that a few
-    /// thousand fingerprints would touch every page of the whole. What stands in a line that is no longer
-    /// its own is found no more, but by then nearly all of it is still gathered, and is added again.
+    /// Uses more lines once many fingerprints were added. Line numbers are random, so that with all lines in
+    /// use a few thousand fingerprints would touch every page of the table. A fingerprint whose line number
+    /// changes is no longer found. But nearly all of these are still gathered, and the store adds them again.
     fn grow(&mut self) {
         if self.mask < self.mask_max && self.added * 4 > (self.mask + 1) * LINE {
             self.mask = ((self.mask + 1) * LINES_GROW - 1).min(self.mask_max);
         }
     }
 
-    /// It is no longer known.
+    /// Removes a known fingerprint.
     fn forget(&mut self, fingerprint: Fingerprint) {
         let (line, word) = self.place(fingerprint, Class::Known);
-        for slot in self.slots[line..line + LINE].iter_mut().filter(|slot| **slot == word) {
-            *slot = 0;
+        for stored in self.words[line..line + LINE].iter_mut().filter(|stored| **stored == word) {
+            *stored = 0;
         }
     }
 
-    /// Where its line starts, and what stands there for it.
+    /// Where the line of a fingerprint starts, and the word that stands for it.
     fn place(&self, fingerprint: Fingerprint, class: Class) -> (usize, u64) {
         let line = self.first + (fingerprint.0 as u32 as usize & self.mask) * LINE;
         (line, (fingerprint.0 >> 32) as u64 & !1 | class as u64)
@@ -410,10 +412,10 @@ mod tests {
         for n in 1..=200_000 {
             recent.add(fingerprint(n), Mark::Known);
         }
-        let pages = recent.slots.chunks(4_096 / 8).filter(|page| page.iter().any(|word| *word != 0));
+        let pages = recent.words.chunks(4_096 / 8).filter(|page| page.iter().any(|word| *word != 0));
         assert!(pages.count() * 4_096 <= 9 << 20);
         let known = |from, to| (from..=to).filter(|n| recent.holds(fingerprint(*n), Class::Known)).count();
-        // Those from before it grew stand elsewhere, but for one in four; the store adds them again.
+        // Of those added before it grew, only one in four is in its line; the store adds them again.
         assert!(known(66_000, 200_000) > 133_000, "{}", known(66_000, 200_000));
         assert_eq!(known(200_001, 400_000), 0);
     }

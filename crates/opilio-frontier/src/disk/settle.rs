@@ -1,5 +1,5 @@
-//! How leases end on disk: one commit for all of a batch, with the sinks' positions. The steps are those of
-//! [`settle`](crate::settle).
+//! How leases end on disk: one commit for a whole batch, with the positions of the sinks.
+//! [`settle`](crate::settle) has the algorithm.
 
 use fjall::OwnedWriteBatch;
 use opilio_core::{Attempts, Fingerprint, Lease, LeaseId, Reason, Record, SinkPosition, Timestamp};
@@ -9,26 +9,26 @@ use super::chains::Waited;
 use super::keys::{self, HostId};
 use super::queue;
 use super::seen::Sighting;
-use crate::batch::{Fetched, Filtered, Settled, Settlement};
+use crate::batch::{Fetched, Filtered, SettledCounts, Settlement};
 use crate::chain::Redirect;
 use crate::error::FrontierError;
 use crate::settle::{Settling, put_off, settle};
 use crate::stats::{Failure, FrontierStats};
 
-/// A lease that was taken out.
-pub(super) enum Out {
-    Queued(queue::Out),
+/// A lease that is being settled.
+pub(super) enum TakenOut {
+    Queued(queue::QueuedLease),
     Waited(Box<Waited>),
 }
 
-/// A commit in the making.
+/// A batch of settlements, and the commit that they make.
 pub(super) struct Settlements<'a> {
     store: &'a mut DiskFrontier,
     commit: OwnedWriteBatch,
-    /// Targets of redirects, and their hosts.
+    /// The targets of redirects to queue, and their hosts.
     fresh: Vec<(HostId, Record)>,
-    /// Leases that are over when the commit is made, and out again when it fails.
-    over: &'a mut Vec<(LeaseId, Out)>,
+    /// The settled leases. They are out again when the commit fails.
+    over: &'a mut Vec<(LeaseId, TakenOut)>,
 }
 
 impl DiskFrontier {
@@ -37,14 +37,14 @@ impl DiskFrontier {
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
         now: Timestamp,
-    ) -> Result<Settled, FrontierError> {
+    ) -> Result<SettledCounts, FrontierError> {
         let mut over = Vec::with_capacity(batch.len());
         let settled = self.all_or_nothing(|store| store.settle_into(batch, positions, now, &mut over));
         if settled.is_err() {
             for (lease, out) in over {
                 match out {
-                    Out::Queued(out) => self.queue.put_out(lease, out),
-                    Out::Waited(waited) => self.chains.put_out(lease, *waited),
+                    TakenOut::Queued(out) => self.queue.put_out(lease, out),
+                    TakenOut::Waited(waited) => self.chains.put_out(lease, *waited),
                 }
             }
         }
@@ -56,9 +56,9 @@ impl DiskFrontier {
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
         now: Timestamp,
-        over: &mut Vec<(LeaseId, Out)>,
-    ) -> Result<Settled, FrontierError> {
-        let mut settled = Settled::default();
+        over: &mut Vec<(LeaseId, TakenOut)>,
+    ) -> Result<SettledCounts, FrontierError> {
+        let mut settled = SettledCounts::default();
         let mut settling = Settlements::new(self, over);
         for settlement in batch {
             settle(&mut settling, settlement, now, &mut settled)?;
@@ -66,7 +66,7 @@ impl DiskFrontier {
         settling.store.open_levels(now)?;
         for SinkPosition { sink, position } in positions {
             let key = keys::named(keys::POSITIONS, sink);
-            settling.commit.insert(&settling.store.stored.misc, key, position.to_be_bytes());
+            settling.commit.insert(&settling.store.disk.stored.misc, key, position.to_be_bytes());
         }
         settling.commit()?;
         for SinkPosition { sink, position } in positions {
@@ -77,21 +77,21 @@ impl DiskFrontier {
 }
 
 impl<'a> Settlements<'a> {
-    pub(super) fn new(store: &'a mut DiskFrontier, over: &'a mut Vec<(LeaseId, Out)>) -> Self {
-        let commit = store.stored.db.batch();
+    pub(super) fn new(store: &'a mut DiskFrontier, over: &'a mut Vec<(LeaseId, TakenOut)>) -> Self {
+        let commit = store.disk.stored.db.batch();
         Self { store, commit, fresh: Vec::new(), over }
     }
 
-    /// Ends as filtered what was leased for that. It was out with no host and no level.
+    /// Ends a record as filtered. Its lease was made for that and never left the store.
     pub(super) fn close(&mut self, lease: &Lease, why: Filtered) -> Result<(), FrontierError> {
         let Some(out) = self.store.queue.take_out(lease.id) else { return Ok(()) };
-        let slot = self.store.slot(out.host)?;
-        slot.out = slot.out.saturating_sub(1);
+        let entry = self.store.entry(out.host)?;
+        entry.out = entry.out.saturating_sub(1);
         put_off(self, &lease.record, why);
-        self.leave(&Out::Queued(out))
+        self.leave(&TakenOut::Queued(out))
     }
 
-    /// Makes the commit, if there is anything to write.
+    /// Makes the commit, if it has anything to write.
     pub(super) fn commit(self) -> Result<(), FrontierError> {
         let Self { store, mut commit, fresh, .. } = self;
         store.write_placed(fresh, &mut commit)?;
@@ -100,71 +100,71 @@ impl<'a> Settlements<'a> {
         if !commit.is_empty() {
             store.commit(commit)?;
         }
-        store.remember()
+        store.seen_committed()
     }
 }
 
 impl Settling for Settlements<'_> {
-    type Out = Out;
+    type Out = TakenOut;
     type Host = HostId;
 
     fn books(&mut self) -> &mut FrontierStats {
         &mut self.store.books.stats
     }
 
-    fn take_out(&mut self, lease: LeaseId) -> Result<Option<Out>, FrontierError> {
+    fn take_out(&mut self, lease: LeaseId) -> Result<Option<TakenOut>, FrontierError> {
         let Some(out) = self.store.queue.take_out(lease) else {
             let waited = self.store.chains.take_out(lease);
-            return Ok(waited.map(|waited| Out::Waited(Box::new(waited))));
+            return Ok(waited.map(|waited| TakenOut::Waited(Box::new(waited))));
         };
         let (host, depth) = (out.host, out.depth());
-        match self.store.slot(host) {
-            Ok(slot) => slot.out = slot.out.saturating_sub(1),
+        match self.store.entry(host) {
+            Ok(entry) => entry.out = entry.out.saturating_sub(1),
             Err(error) => {
-                self.over(lease, Out::Queued(out));
+                self.over(lease, TakenOut::Queued(out));
                 return Err(error);
             }
         }
         if let Some(levels) = &mut self.store.levels {
             levels.over(host, depth);
         }
-        Ok(Some(Out::Queued(out)))
+        Ok(Some(TakenOut::Queued(out)))
     }
 
-    fn over(&mut self, lease: LeaseId, out: Out) {
+    fn over(&mut self, lease: LeaseId, out: TakenOut) {
         self.over.push((lease, out));
     }
 
-    fn host(out: &Out) -> HostId {
+    fn host(out: &TakenOut) -> HostId {
         match out {
-            Out::Queued(out) => out.host,
-            Out::Waited(waited) => waited.host,
+            TakenOut::Queued(out) => out.host,
+            TakenOut::Waited(waited) => waited.host,
         }
     }
 
-    fn has_waited(out: &Out) -> bool {
-        matches!(out, Out::Waited(_))
+    fn has_waited(out: &TakenOut) -> bool {
+        matches!(out, TakenOut::Waited(_))
     }
 
-    fn fingerprint(&mut self, out: &Out) -> Result<Fingerprint, FrontierError> {
+    fn fingerprint(&mut self, out: &TakenOut) -> Result<Fingerprint, FrontierError> {
         match out {
-            Out::Queued(out) => {
-                let host = self.store.slot(out.host)?.host.clone();
+            TakenOut::Queued(out) => {
+                let host = self.store.entry(out.host)?.host.clone();
                 let url = self.store.queue.fingerprint(out, &host);
-                url.ok_or_else(|| self.store.place.damaged("a record that was leased"))
+                url.ok_or_else(|| self.store.disk.place.damaged("a leased record cannot be read"))
             }
-            Out::Waited(waited) => Ok(waited.record.fingerprint),
+            TakenOut::Waited(waited) => Ok(waited.record.fingerprint),
         }
     }
 
-    fn record(&mut self, out: &Out) -> Result<Record, FrontierError> {
+    fn record(&mut self, out: &TakenOut) -> Result<Record, FrontierError> {
         match out {
-            Out::Queued(out) => {
-                let host = self.store.slot(out.host)?.host.clone();
+            TakenOut::Queued(out) => {
+                let host = self.store.entry(out.host)?.host.clone();
                 let record = self.store.queue.record(out, &host);
-                record.ok_or_else(|| self.store.place.damaged("a record that was leased"))
+                record.ok_or_else(|| self.store.disk.place.damaged("a leased record cannot be read"))
             }
-            Out::Waited(waited) => Ok(waited.record.clone()),
+            TakenOut::Waited(waited) => Ok(waited.record.clone()),
         }
     }
 
@@ -185,8 +185,8 @@ impl Settling for Settlements<'_> {
         self.store.chains.changed(url);
     }
 
-    fn forget_fate(&mut self, url: Fingerprint) {
-        self.store.forget_fate(url, &mut self.commit);
+    fn forget_end(&mut self, url: Fingerprint) {
+        self.store.forget_end(url, &mut self.commit);
     }
 
     fn has_led_on(&self, url: Fingerprint) -> Result<bool, FrontierError> {
@@ -195,14 +195,14 @@ impl Settling for Settlements<'_> {
 
     fn keep_page(
         &mut self,
-        out: &Out,
+        out: &TakenOut,
         attempts: u16,
         fetched: Fetched,
         now: Timestamp,
     ) -> Result<(), FrontierError> {
         let host = Self::host(out);
         self.store.spend(host, |spent| spent.add(fetched.body_bytes))?;
-        // A run that does not ask for the history must not make it forget.
+        // A run without the history option must not lose the pages of runs that had it.
         if self.store.options.history || self.store.books.next_page > 0 {
             let record = self.record(out)?;
             self.store.add_page(host, record, attempts, fetched, now, &mut self.commit);
@@ -210,7 +210,7 @@ impl Settling for Settlements<'_> {
         Ok(())
     }
 
-    fn keep_failure(&mut self, out: &Out, record: &Record, failure: Failure) {
+    fn keep_failure(&mut self, out: &TakenOut, record: &Record, failure: Failure) {
         self.store.add_failure(Self::host(out), record, &failure, &mut self.commit);
     }
 
@@ -237,51 +237,56 @@ impl Settling for Settlements<'_> {
         Ok(())
     }
 
-    fn leave(&mut self, out: &Out) -> Result<(), FrontierError> {
+    fn leave(&mut self, out: &TakenOut) -> Result<(), FrontierError> {
         match out {
-            Out::Queued(out) => {
+            TakenOut::Queued(out) => {
                 self.store.has_less(out.depth());
                 self.store.queue.settle(out);
             }
-            Out::Waited(waited) => self.store.remove_waiter(waited, &mut self.commit),
+            TakenOut::Waited(waited) => self.store.remove_waiter(waited, &mut self.commit),
         }
         Ok(())
     }
 
-    fn put_back(&mut self, out: &Out) -> Result<(), FrontierError> {
+    fn put_back(&mut self, out: &TakenOut) -> Result<(), FrontierError> {
         match out {
-            Out::Queued(out) => {
-                // It is left as before.
+            TakenOut::Queued(out) => {
+                // The number of records left stays the same.
                 self.store.has_less(out.depth());
                 self.store.has_more(out.host, out.depth(), out.priority())?;
-                if let Some(slot) = self.store.hosts.slot(out.host) {
-                    self.store.queue.give_back(out, slot);
+                if let Some(entry) = self.store.hosts.entry(out.host) {
+                    self.store.queue.give_back(out, entry);
                 }
                 self.store.hosts.join_line(out.host);
             }
-            // It goes on waiting, and is looked at again.
-            Out::Waited(waited) => self.store.chains.look_later_at(waited.key),
+            // The URL goes on waiting and is checked again.
+            TakenOut::Waited(waited) => self.store.chains.look_later_at(waited.key),
         }
         Ok(())
     }
 
-    fn wait_until(&mut self, out: &Out, due: Timestamp, attempts: Attempts) -> Result<(), FrontierError> {
-        // What waits for a known URL waits for no time.
-        let Out::Queued(queued) = out else { return self.put_back(out) };
+    fn wait_until(
+        &mut self,
+        out: &TakenOut,
+        due: Timestamp,
+        attempts: Attempts,
+    ) -> Result<(), FrontierError> {
+        // A URL that waits for a known one has no due time.
+        let TakenOut::Queued(queued) = out else { return self.put_back(out) };
         let record = Record { attempts, ..self.record(out)? };
         self.store.write_waiting((queued.host, queued.age()), &record, due, &mut self.commit);
         self.leave(out)
     }
 
-    fn wait_for_known(&mut self, out: &Out, redirect: &Redirect) -> Result<(), FrontierError> {
+    fn wait_for_known(&mut self, out: &TakenOut, redirect: &Redirect) -> Result<(), FrontierError> {
         match out {
-            Out::Queued(queued) => {
+            TakenOut::Queued(queued) => {
                 let record = Record { attempts: redirect.attempts, ..self.record(out)? };
                 let place = (queued.host, queued.age());
                 self.store.write_waiter(place, &record, redirect, &mut self.commit);
                 self.leave(out)
             }
-            Out::Waited(waited) => {
+            TakenOut::Waited(waited) => {
                 self.store.move_waiter(waited, redirect, &mut self.commit);
                 Ok(())
             }
@@ -297,7 +302,7 @@ impl Settling for Settlements<'_> {
     }
 }
 
-/// The reason of a stable word.
+/// The reason with this stable word.
 pub(super) fn reason(word: &str) -> Option<Reason> {
     Reason::ALL.iter().copied().find(|reason| reason.as_str() == word)
 }

@@ -1,4 +1,4 @@
-//! The trait's calls, each one commit or a reading.
+//! The calls of the trait: each makes one commit, or reads.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -8,11 +8,9 @@ use bytes::Bytes;
 use opilio_core::{Host, Lease, LeaseId, Reason, SinkPosition, Timestamp};
 
 use super::DiskFrontier;
-use super::hosts::{Turn, Work};
-use super::keys::{self, HostId, Key};
+use super::keys::{self, HostId};
 use super::pack::CHUNK_RECORDS;
-use crate::batch::{Admission, Admitted, Settled, Settlement, Want};
-use crate::caps::Room;
+use crate::batch::{Admission, AdmittedCounts, SettledCounts, Settlement, Want};
 use crate::chain::Decided;
 use crate::error::FrontierError;
 use crate::frontier::{Frontier, MayRetry};
@@ -20,11 +18,11 @@ use crate::levels::Levels;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
 
-/// Failures that are looked at in one commit.
+/// The most failures that one commit examines.
 const REVIVED_AT_ONCE: usize = 4_096;
 
 impl Frontier for DiskFrontier {
-    fn admit(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError> {
+    fn admit(&mut self, batch: Vec<Admission>) -> Result<AdmittedCounts, FrontierError> {
         self.guarded(|store| store.all_or_nothing(|store| store.admit_all(batch)))
     }
 
@@ -33,7 +31,7 @@ impl Frontier for DiskFrontier {
     }
 
     fn next_due(&self) -> Option<Timestamp> {
-        if !self.closing.is_empty() {
+        if !self.caps.closing.is_empty() {
             return Some(Timestamp::EPOCH);
         }
         let level = self.levels.as_ref().and_then(Levels::due);
@@ -65,12 +63,12 @@ impl Frontier for DiskFrontier {
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
         now: Timestamp,
-    ) -> Result<Settled, FrontierError> {
+    ) -> Result<SettledCounts, FrontierError> {
         self.guarded(|store| store.settle_all(batch, positions, now))
     }
 
     fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError> {
-        // Asked every turn, and mostly in vain.
+        // The scheduler calls this every turn, and mostly nothing has changed.
         if self.chains.has_nothing_to_look_at(self.books.stats.left) {
             return self.usable().map(|()| false);
         }
@@ -107,23 +105,23 @@ impl Frontier for DiskFrontier {
     }
 
     fn keep_note(&mut self, name: &'static str, note: Bytes) {
-        self.notes.insert(name, note);
+        self.pending.notes.insert(name, note);
     }
 
     fn note(&self, name: &'static str) -> Result<Option<Bytes>, FrontierError> {
         self.usable()?;
-        if let Some(note) = self.notes.get(name) {
+        if let Some(note) = self.pending.notes.get(name) {
             return Ok(Some(note.clone()));
         }
-        let note = self.stored.misc.get(keys::named(keys::NOTES, name));
-        let note = note.map_err(|error| self.place.failed("read", error))?;
+        let note = self.disk.stored.misc.get(keys::named(keys::NOTES, name));
+        let note = note.map_err(|error| self.disk.place.failed("read", error))?;
         Ok(note.map(|note| Bytes::copy_from_slice(&note)))
     }
 
     fn keep_listed(&mut self, list: &'static str, text: &str) {
         let mut key = keys::list(list);
         key.extend_from_slice(text.as_bytes());
-        self.listed.insert(key);
+        self.pending.listed.insert(key);
     }
 
     fn listed(&self, list: &'static str) -> Result<Vec<String>, FrontierError> {
@@ -131,10 +129,12 @@ impl Frontier for DiskFrontier {
         let prefix = keys::list(list);
         let mut texts = BTreeSet::new();
         let text = |key: &[u8]| Some(str::from_utf8(key.strip_prefix(&prefix[..])?).ok()?.to_owned());
-        texts.extend(self.listed.iter().filter_map(|key| text(key)));
-        for entry in self.stored.misc.prefix(&prefix) {
-            let key = entry.key().map_err(|error| self.place.failed("read", error))?;
-            texts.insert(text(&key).ok_or_else(|| self.place.damaged("a text of a list"))?);
+        texts.extend(self.pending.listed.iter().filter_map(|key| text(key)));
+        for entry in self.disk.stored.misc.prefix(&prefix) {
+            let key = entry.key().map_err(|error| self.disk.place.failed("read", error))?;
+            texts.insert(
+                text(&key).ok_or_else(|| self.disk.place.damaged("a text of a list cannot be read"))?,
+            );
         }
         Ok(texts.into_iter().collect())
     }
@@ -155,7 +155,7 @@ impl Frontier for DiskFrontier {
 
     fn failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError> {
         let read = catch_unwind(AssertUnwindSafe(|| self.read_failures(from, n)));
-        read.unwrap_or_else(|panic| Err(self.place.panicked(&*panic)))
+        read.unwrap_or_else(|panic| Err(self.disk.place.panicked(&*panic)))
     }
 
     fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError> {
@@ -170,7 +170,7 @@ impl Frontier for DiskFrontier {
         self.guarded(|store| {
             let (mut revived, end) = (0, store.books.next_failure);
             let mut answers = HashMap::new();
-            // Those that stay go to the list's end, in their order: after one turn it is as it was.
+            // Failures that stay move to the end of the list in their order. After one turn the order is as before.
             while store.books.first_failure < end
                 && reason.is_none_or(|reason| store.books.stats.failures.contains_key(&reason))
             {
@@ -197,15 +197,15 @@ impl Frontier for DiskFrontier {
 
     fn refresh(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError> {
         if !self.options.history {
-            return Err(FrontierError::NoHistory { store: self.place.0.clone() });
+            return Err(FrontierError::NoHistory { store: self.disk.place.0.clone() });
         }
         self.guarded(|store| store.all_or_nothing(|store| store.refresh_some(before, n)))
     }
 
     fn checkpoint(&mut self) -> Result<(), FrontierError> {
         self.guarded(|store| {
-            if !store.notes.is_empty() || !store.listed.is_empty() {
-                store.all_or_nothing(|store| store.commit(store.stored.db.batch()))?;
+            if !store.pending.notes.is_empty() || !store.pending.listed.is_empty() {
+                store.all_or_nothing(|store| store.commit(store.disk.stored.db.batch()))?;
             }
             store.sync().inspect_err(|_| store.broken = true)
         })
@@ -214,118 +214,17 @@ impl Frontier for DiskFrontier {
 
 impl DiskFrontier {
     fn memo(&self, host: HostId) -> Result<Option<Bytes>, FrontierError> {
-        let memo = self.stored.misc.get(keys::memo_of(host));
-        let memo = memo.map_err(|error| self.place.failed("read", error))?;
+        let memo = self.disk.stored.misc.get(keys::memo_of(host));
+        let memo = memo.map_err(|error| self.disk.place.failed("read", error))?;
         Ok(memo.map(|memo| Bytes::copy_from_slice(&memo)))
     }
 
-    fn admit_all(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError> {
-        let mut admitted = Admitted::default();
-        let mut fresh = Vec::new();
-        let asked = batch.iter().map(|one| (one.fingerprint(), matches!(one, Admission::Filtered { .. })));
-        let begun = self.seen.begin(asked);
-        self.sighted(begun)?;
-        for admission in batch {
-            self.sight(admission, &mut fresh, &mut admitted)?;
-        }
-        if admitted.new + admitted.filtered_new == 0 {
-            self.seen.committed();
-            return Ok(admitted);
-        }
-        let mut commit = self.stored.db.batch();
-        self.push(fresh, &mut commit)?;
-        self.seen.write(&mut commit);
-        self.commit(commit)?;
-        self.remember()?;
-        Ok(admitted)
-    }
-
-    fn tell(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
-        self.wake(now)?;
-        self.close_some()?;
-        self.open_levels(now)?;
-        let mut ready = Vec::new();
-        while ready.len() < n {
-            let Some(id) = self.hosts.next_in_line() else {
-                if self.walk(n - ready.len())? {
-                    continue;
-                }
-                break;
-            };
-            // Its work may have been leased while it stood in the line, or its room used up.
-            let turn = match self.room(id)? {
-                Room::Open(1..) if self.slot(id)?.waits_at.is_none() && self.has_work(id)? => Turn::Told,
-                Room::Open(_) => Turn::Idle,
-                Room::Closed(_) => {
-                    self.look_at(id)?;
-                    Turn::Idle
-                }
-            };
-            let slot = self.slot(id)?;
-            slot.turn = turn;
-            if turn == Turn::Told {
-                ready.push(slot.host.clone());
-            }
-        }
-        Ok(ready)
-    }
-
     fn keep(&mut self, memos: Vec<(Host, Bytes)>) -> Result<(), FrontierError> {
-        let mut commit = self.stored.db.batch();
+        let mut commit = self.disk.stored.db.batch();
         for (host, memo) in memos {
             let host = self.number(&host, &mut commit)?;
-            commit.insert(&self.stored.misc, keys::memo_of(host), &memo[..]);
+            commit.insert(&self.disk.stored.misc, keys::memo_of(host), &memo[..]);
         }
         self.commit(commit)
-    }
-}
-
-/// A host with more keys than this in the queue is passed over by a seek, not by reading on.
-const READ_ON_MAX: usize = 8;
-
-impl DiskFrontier {
-    /// Stands in line the next of the hosts that an earlier run left with work, at least one and
-    /// about `n`; false when there is none left. So the first hosts are told at once after opening,
-    /// however many there are.
-    fn walk(&mut self, n: usize) -> Result<bool, FrontierError> {
-        let mut found = 0;
-        while found < n
-            && let Some(mut cursor) = self.hosts.walk
-        {
-            let mut read_on = 0;
-            let mut met = Vec::new();
-            self.hosts.walk = None;
-            for entry in self.queue.stored().range(Key::first_of(cursor).bytes()..) {
-                let key = entry.key().map_err(|error| self.place.failed("read", error))?;
-                let key = Key::parse(&key).ok_or_else(|| self.place.damaged("a key"))?;
-                let id = key.host();
-                read_on = if id < cursor { read_on + 1 } else { 0 };
-                if id >= cursor {
-                    met.push(key);
-                    cursor = HostId(id.0.saturating_add(1));
-                }
-                if read_on > READ_ON_MAX || met.len() >= n {
-                    self.hosts.walk = Some(cursor);
-                    break;
-                }
-            }
-            for key in met {
-                let id = key.host();
-                let is_untouched = self.queue.is_untouched(key);
-                let slot = self.slot(id)?;
-                if slot.turn != Turn::Idle {
-                    continue;
-                }
-                if slot.work == Work::Unknown && is_untouched {
-                    // What stands there is due. Whoever leases it reads it.
-                    slot.work = Work::Some;
-                }
-                if self.has_work(id)? {
-                    found += 1;
-                    self.hosts.join_line(id);
-                }
-            }
-        }
-        Ok(found > 0)
     }
 }

@@ -1,4 +1,4 @@
-//! When commits reach the disk: a thread that syncs, and the mark of how far it has come.
+//! When commits reach the disk: a thread that syncs, and a file with the number of synced commits.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,18 +13,18 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// How many commits are known to be on disk.
 ///
-/// The file is the evidence against a journal that lost what was synced: whoever opens a store with
-/// fewer commits than this knows that it is damaged, not torn.
+/// The file reveals a journal that lost synced commits: a store with fewer commits than this is damaged,
+/// and did not just lose an unfinished commit.
 pub(super) struct Synced {
     file: Mutex<File>,
     commits: AtomicU64,
     failed: AtomicBool,
-    /// Why, until somebody has been told.
+    /// The error of a sync in the background, until a call returns it.
     failure: Mutex<Option<fjall::Error>>,
 }
 
 impl Synced {
-    /// Opens the file; what it says, if it says something, comes along.
+    /// Opens the file. Also returns the number that it holds, if it holds a valid one.
     pub(super) fn open(path: &Path) -> io::Result<(Self, Option<u64>)> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = Vec::new();
@@ -44,7 +44,7 @@ impl Synced {
         ))
     }
 
-    /// A commit was made.
+    /// Notes how many commits were made.
     pub(super) fn committed(&self, commits: u64) {
         self.commits.store(commits, Ordering::Release);
     }
@@ -54,7 +54,7 @@ impl Synced {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Why a sync in the background failed, the first time that it is asked for.
+    /// Why a sync in the background failed. Only the first call returns it.
     pub(super) fn take_failure(&self) -> Option<fjall::Error> {
         if !self.has_failed() {
             return None;
@@ -67,20 +67,20 @@ impl Synced {
         self.failed.store(true, Ordering::Release);
     }
 
-    /// Syncs all commits so far, and notes it.
+    /// Syncs all commits so far, and writes their number to the file.
     pub(super) fn sync(&self, db: &Database) -> Result<u64, fjall::Error> {
         let commits = self.commits.load(Ordering::Acquire);
         db.persist(PersistMode::SyncData)?;
         let number = commits.to_be_bytes();
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.seek(SeekFrom::Start(0))?;
-        // One write within one sector: a kill leaves the old number or the new.
+        // One write within one sector: after a kill the file holds the old number or the new one.
         file.write_all(&[number, xxh3_64(&number).to_be_bytes()].concat())?;
         Ok(commits)
     }
 }
 
-/// The thread that syncs once in a while; it ends when this is dropped.
+/// The thread that syncs at an interval. It ends when this value is dropped.
 pub(super) struct Syncer {
     stop: Arc<(Mutex<bool>, Condvar)>,
     thread: Option<JoinHandle<()>>,
@@ -90,7 +90,7 @@ impl Syncer {
     pub(super) fn start(every: Duration, synced: Arc<Synced>, db: Database) -> io::Result<Self> {
         let stop = Arc::new((Mutex::new(false), Condvar::new()));
         let stopped = stop.clone();
-        // What is there already was synced when the database was opened.
+        // Opening the database synced the commits that it found.
         let mut done = synced.commits.load(Ordering::Acquire);
         let run = move || {
             while !wait(&stopped, every) {
@@ -108,7 +108,7 @@ impl Syncer {
     }
 }
 
-/// Sleeps; true when it is time to stop.
+/// Waits for the interval, or until the thread has to stop. Returns true when it has to stop.
 fn wait(stop: &(Mutex<bool>, Condvar), every: Duration) -> bool {
     let (stop, bell) = stop;
     let guard = stop.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +122,7 @@ impl Drop for Syncer {
         *self.stop.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.stop.1.notify_all();
         if let Some(thread) = self.thread.take() {
-            // A panic there was printed there; the store is going away.
+            // A panic of the thread was printed already, and the store is being dropped.
             let _ = thread.join();
         }
     }

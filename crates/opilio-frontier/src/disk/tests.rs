@@ -14,14 +14,16 @@ use opilio_core::{Attempts, Fingerprint, Host, Record, Scheme, Timestamp};
 use tempfile::TempDir;
 use url::Url;
 
+use super::commit::COMMITS_PER_LOOK;
 use super::files::filled_bytes;
-use super::{COMMITS_PER_LOOK, DiskFrontier, DiskOptions, Durability, Identity};
+use super::{DiskFrontier, DiskOptions, Durability, StoreOwner};
 use crate::conformance::Stores;
 use crate::{Admission, Filtered, Frontier, FrontierError, MemoryOptions, Settlement, Want};
 
 mod damage;
 mod full;
 mod kill;
+mod opening;
 mod stalled;
 
 /// Stores in directories. A kill is a copy of the files as they are while the store is still open:
@@ -91,8 +93,8 @@ fn small() -> DiskOptions {
     }
 }
 
-fn whose() -> Identity {
-    Identity { spider: "shop".to_owned(), version: 3 }
+fn whose() -> StoreOwner {
+    StoreOwner { spider: "shop".to_owned(), version: 3 }
 }
 
 fn open(dir: &Path) -> Result<DiskFrontier, FrontierError> {
@@ -195,143 +197,6 @@ fn with_journal(dir: &Path, change: impl FnOnce(&mut Vec<u8>)) -> TempDir {
 }
 
 #[test]
-fn a_directory_belongs_to_one_crawl_and_one_process() {
-    let parent = tempfile::tempdir().unwrap();
-    let dir = parent.path().join("deep/state");
-    assert!(matches!(open(&dir), Err(FrontierError::Missing { .. })));
-    let store = create(&dir);
-    assert!(matches!(open(&dir), Err(FrontierError::InUse { .. })));
-    drop(store);
-    let again = DiskFrontier::create(&dir, small(), whose());
-    assert!(matches!(again, Err(FrontierError::Exists { .. })));
-
-    let other = |spider: &str, version| Identity { spider: spider.to_owned(), version };
-    let found = DiskFrontier::open(&dir, small(), other("news", 3)).unwrap_err();
-    assert!(
-        matches!(&found, FrontierError::OtherSpider { found, wanted, .. } if found == "shop" && wanted == "news")
-    );
-    let found = DiskFrontier::open(&dir, small(), other("shop", 4)).unwrap_err();
-    assert!(matches!(found, FrontierError::OtherVersion { found: 3, wanted: 4, .. }));
-    open(&dir).unwrap();
-}
-
-#[test]
-fn a_directory_of_another_format_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = create(dir.path());
-    let mut identity = store.stored.misc.get(super::keys::CRAWL).unwrap().unwrap().to_vec();
-    let here = u64::from(identity[0]);
-    identity[0] -= 1;
-    store.stored.misc.insert(super::keys::CRAWL, identity).unwrap();
-    drop(store);
-    for _ in 0..2 {
-        let found = open(dir.path()).unwrap_err();
-        assert!(
-            matches!(found, FrontierError::OtherFormat { found, wanted, .. } if found == here - 1 && wanted == here)
-        );
-    }
-}
-
-#[test]
-fn a_directory_is_given_back_though_a_copy_of_its_lock_is_open() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = create(dir.path());
-    // As a process has one that another thread is about to start.
-    let copy = store._lock.0.try_clone().unwrap();
-    drop(store);
-    open(dir.path()).unwrap();
-    drop(copy);
-}
-
-#[test]
-fn a_creation_that_was_killed_is_made_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let whole = dir.path().join("whole");
-    drop(create(&whole));
-    let killed = dir.path().join("killed");
-    fs::create_dir(&killed).unwrap();
-    fs::rename(whole.join("frontier"), killed.join("frontier.new")).unwrap();
-    fs::remove_file(killed.join("frontier.new/version")).unwrap();
-    assert!(matches!(open(&killed), Err(FrontierError::Missing { .. })));
-    assert_eq!(create(&killed).stats().left, 0);
-}
-
-#[test]
-fn a_commit_that_was_cut_off_is_dropped_as_a_whole_and_said() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = create(dir.path());
-    store.admit(batch(0..10)).unwrap();
-    store.checkpoint().unwrap();
-    let filled = || filled_bytes(&journal(dir.path())).unwrap() as usize;
-    let before = filled();
-    store.admit(batch(10..20)).unwrap();
-    let filled = filled();
-    for cut in [before + 1, before + 20, (before + filled) / 2, filled - 1] {
-        let copied = with_journal(dir.path(), |bytes| bytes.truncate(cut));
-        let mut store = open(copied.path()).unwrap();
-        assert!(store.torn_bytes() > 0, "{cut}");
-        let stats = store.stats();
-        assert!(stats.balances() && stats.left == 10, "{stats:?}");
-        assert_eq!(store.admit(batch(0..20)).unwrap().new, 10);
-        assert_eq!(drain(&mut store).len(), 20);
-    }
-    let whole = with_journal(dir.path(), |_| ());
-    let store = open(whole.path()).unwrap();
-    assert_eq!((store.torn_bytes(), store.stats().left), (0, 20));
-}
-
-#[test]
-fn flipped_bits_in_what_was_synced_are_an_error_for_good() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = create(dir.path());
-    for n in 0..10 {
-        store.admit(batch(n * 10..n * 10 + 10)).unwrap();
-    }
-    store.checkpoint().unwrap();
-    drop(store);
-    let filled = filled_bytes(&journal(dir.path())).unwrap() as usize;
-    let mut damaged = 0;
-    for at in (0..filled).step_by(filled / 40) {
-        let copied = with_journal(dir.path(), |bytes| bytes[at] ^= 0x10);
-        for _ in 0..2 {
-            match open(copied.path()) {
-                Err(FrontierError::Damaged { .. }) => damaged += 1,
-                // The bit stood where nobody looks.
-                Ok(mut store) => {
-                    assert_eq!(store.stats().left, 100, "byte {at}");
-                    assert_eq!(store.admit(batch(0..100)).unwrap().new, 0, "byte {at}");
-                }
-                Err(other) => panic!("byte {at}: {other:?}"),
-            }
-        }
-    }
-    assert!(damaged > 70, "{damaged} of 80");
-}
-
-#[test]
-fn a_part_that_is_missing_is_an_error_and_nothing_is_begun_anew() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut store = create(dir.path());
-    store.admit(batch(0..100)).unwrap();
-    store.checkpoint().unwrap();
-    drop(store);
-    let remove: [fn(&Path); 4] = [
-        |dir| fs::remove_file(dir.join("frontier/version")).unwrap(),
-        |dir| fs::remove_file(journal(dir)).unwrap(),
-        |dir| fs::remove_dir_all(dir.join("frontier/keyspaces/0")).unwrap(),
-        |dir| fs::remove_dir_all(dir.join("frontier/keyspaces/1")).unwrap(),
-    ];
-    for (n, remove) in remove.into_iter().enumerate() {
-        let copied = with_journal(dir.path(), |_| ());
-        remove(copied.path());
-        for _ in 0..2 {
-            let found = open(copied.path()).map(|store| store.stats());
-            assert!(matches!(found, Err(FrontierError::Damaged { .. })), "part {n}: {found:?}");
-        }
-    }
-}
-
-#[test]
 fn what_a_slow_crawl_keeps_in_memory_is_written_in_time() {
     let tables_after = |write_within| {
         let dir = tempfile::tempdir().unwrap();
@@ -340,10 +205,10 @@ fn what_a_slow_crawl_keeps_in_memory_is_written_in_time() {
         for n in 0..4 * COMMITS_PER_LOOK as usize {
             store.admit(batch(n..n + 1)).unwrap();
         }
-        while store.stored.queue.sealed_memtable_count() > 0 {
+        while store.disk.stored.queue.sealed_memtable_count() > 0 {
             std::thread::yield_now();
         }
-        [&store.stored.queue, &store.stored.seen].map(Keyspace::table_count)
+        [&store.disk.stored.queue, &store.disk.stored.seen].map(Keyspace::table_count)
     };
     assert_eq!(tables_after(Duration::from_secs(3_600)), [0, 0]);
     let [queue, seen] = tables_after(Duration::ZERO);
@@ -371,7 +236,7 @@ fn a_look_up_reads_little_however_large_the_files_are() {
         store.admit(batch(first..first + 1_000)).unwrap();
     }
     // By now most of them are merged into one file.
-    while store.stored.seen.l0_table_count() >= 4 {
+    while store.disk.stored.seen.l0_table_count() >= 4 {
         std::thread::yield_now();
     }
     let before = read_bytes();
@@ -393,7 +258,7 @@ fn a_filtered_link_that_was_met_lately_is_not_looked_up_on_disk() {
         (0..500).map(|path| Admission::Filtered { fingerprint: of(path), why: Filtered::ScopeHost }).collect()
     };
     assert_eq!(store.admit(filtered()).unwrap().filtered_new, 500);
-    assert!(store.stored.seen.table_count() > 0, "they are in a sorted file");
+    assert!(store.disk.stored.seen.table_count() > 0, "they are in a sorted file");
     let before = read_bytes();
     assert_eq!(store.admit(filtered()).unwrap().known, 500);
     // What reading the count itself costs.
@@ -459,7 +324,7 @@ fn flipped_bits_in_a_table_are_an_error_and_no_panic() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = create(dir.path());
     store.admit(batch(0..3000)).unwrap();
-    for keyspace in [&store.stored.queue, &store.stored.misc] {
+    for keyspace in [&store.disk.stored.queue, &store.disk.stored.misc] {
         keyspace.rotate_memtable_and_wait().unwrap();
     }
     store.checkpoint().unwrap();
@@ -523,7 +388,7 @@ fn chunks_larger_than_one_batch_come_out_in_order_across_kills() {
         store = open(dir.path()).unwrap();
         assert_eq!(store.stats().left as usize, 500 - at);
     }
-    assert_eq!(store.stored.queue.len().unwrap(), 0, "nothing is left behind");
+    assert_eq!(store.disk.stored.queue.len().unwrap(), 0, "nothing is left behind");
 }
 
 #[test]

@@ -1,33 +1,36 @@
-//! What is due later: kept by due time, moved to its host's queue when its time has come.
+//! The records that are due later: stored by due time, and moved to their host's queue at that time.
 //!
-//! Moving is a commit of its own, so that what a dead region of the web leaves to be retried is never
-//! in memory, however much it is.
+//! Each move is a commit of its own. So these records never fill memory, even when very many hosts fail and
+//! leave their URLs to be retried.
 
 use std::ops::Bound;
 
 use opilio_core::{Record, Timestamp};
 
 use super::DiskFrontier;
-use super::keys::{HostId, Key, WaitKey};
+use super::keys::{HostId, QueueKey, WaitKey};
 use super::pack::{self, pack_loose, place_of_loose};
 use crate::encode::Reader;
 use crate::error::FrontierError;
 
-/// So many are moved in one commit, and so many commits are made of a call: after a long pause everything
-/// that waits is due, and the first lease is not to wait for all of it.
+/// The most records that one commit moves.
 const MOVED_MAX: usize = 1024;
+/// The most such commits in one call. When a crawl resumes after a long time, all of these records may be
+/// due, and the first lease must not wait for all of them.
 const MOVES_MAX: usize = 4;
 
 impl DiskFrontier {
-    /// The first that waits, not looking before `from`.
+    /// The first record that is due later, from a key on.
     pub(super) fn first_waiting(&self, from: WaitKey) -> Result<Option<WaitKey>, FrontierError> {
         let range = from.bytes()..=WaitKey::last_at(Timestamp::NEVER).bytes();
-        let Some(first) = self.stored.queue.range(range).next() else { return Ok(None) };
-        let key = first.key().map_err(|error| self.place.failed("read", error))?;
-        WaitKey::parse(&key).map(Some).ok_or_else(|| self.place.damaged("a key of what waits"))
+        let Some(first) = self.disk.stored.queue.range(range).next() else { return Ok(None) };
+        let key = first.key().map_err(|error| self.disk.place.failed("read", error))?;
+        WaitKey::parse(&key)
+            .map(Some)
+            .ok_or_else(|| self.disk.place.damaged("the key of a record that is due later cannot be read"))
     }
 
-    /// Writes a record of this age that is due later.
+    /// Writes a record that is due later.
     pub(super) fn write_waiting(
         &mut self,
         (host, age): (HostId, u64),
@@ -38,13 +41,13 @@ impl DiskFrontier {
         let mut value = Vec::new();
         pack_loose(host, record, self.queue.order(), &mut value);
         let key = WaitKey { due, age };
-        commit.insert(&self.stored.queue, key.bytes(), value);
+        commit.insert(&self.disk.stored.queue, key.bytes(), value);
         self.next_due = Some(self.next_due.map_or(key, |first| first.min(key)));
         self.books.stats.waiting += 1;
     }
 
-    /// Queues what has become due; of much, some. [`next_due`](crate::Frontier::next_due) tells that there is
-    /// more.
+    /// Queues records that have become due, up to a limit. [`next_due`](crate::Frontier::next_due) shows
+    /// whether there are more.
     pub(super) fn wake(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         for _ in 0..MOVES_MAX {
             let Some(first) = self.next_due.filter(|first| first.due <= now) else { break };
@@ -54,19 +57,21 @@ impl DiskFrontier {
     }
 
     fn wake_some(&mut self, first: WaitKey, now: Timestamp) -> Result<(), FrontierError> {
-        let mut commit = self.stored.db.batch();
+        let mut commit = self.disk.stored.db.batch();
         let range = (Bound::Included(first.bytes()), Bound::Included(WaitKey::last_at(now).bytes()));
         let mut last = first;
         let mut moved = Vec::new();
-        for entry in self.stored.queue.range(range).take(MOVED_MAX) {
-            let (key, value) = entry.into_inner().map_err(|error| self.place.failed("read", error))?;
+        for entry in self.disk.stored.queue.range(range).take(MOVED_MAX) {
+            let (key, value) = entry.into_inner().map_err(|error| self.disk.place.failed("read", error))?;
             let read = WaitKey::parse(&key).and_then(|key| {
                 let (place, packed) = read_value(key, &value)?;
                 last = key;
                 Some((place, packed.to_vec()))
             });
-            moved.push(read.ok_or_else(|| self.place.damaged("a record that waits"))?);
-            commit.remove(&self.stored.queue, key);
+            moved.push(
+                read.ok_or_else(|| self.disk.place.damaged("a record that is due later cannot be read"))?,
+            );
+            commit.remove(&self.disk.stored.queue, key);
         }
         self.books.stats.waiting = self.books.stats.waiting.saturating_sub(moved.len() as u64);
         for (place, packed) in moved {
@@ -81,8 +86,8 @@ impl DiskFrontier {
     }
 }
 
-/// Where a record that waits goes when it is due, and the record.
-fn read_value(key: WaitKey, value: &[u8]) -> Option<(Key, &[u8])> {
+/// The key that a record gets in the queue, and the packed record.
+fn read_value(key: WaitKey, value: &[u8]) -> Option<(QueueKey, &[u8])> {
     let mut from = Reader(value);
     let place = place_of_loose(&mut from, key.age)?;
     let packed = from.0;

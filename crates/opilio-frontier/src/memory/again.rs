@@ -14,28 +14,28 @@ use opilio_core::Order;
 
 /// How URLs ended, in the order in which they did.
 #[derive(Debug, Default)]
-pub(super) struct Ended {
-    failures: VecDeque<(Failure, Kept)>,
+pub(super) struct EndedUrls {
+    failures: VecDeque<(Failure, EndedRecord)>,
     /// By when, then by number; none in a store without a history.
-    pages: Option<BTreeMap<(Timestamp, u64), Page>>,
+    pages: Option<BTreeMap<(Timestamp, u64), EndedPage>>,
     next: u64,
 }
 
 /// A record that is over.
 #[derive(Debug)]
-struct Kept {
+struct EndedRecord {
     host: HostId,
     band: Band,
     packed: Packed,
 }
 
 #[derive(Debug)]
-struct Page {
+struct EndedPage {
     body_bytes: u64,
-    kept: Kept,
+    kept: EndedRecord,
 }
 
-impl Kept {
+impl EndedRecord {
     fn of(host: HostId, rank: Rank, record: &Record, order: Order) -> Self {
         Self { host, band: rank.band, packed: Packed::of(record, order) }
     }
@@ -46,7 +46,7 @@ impl Kept {
     }
 }
 
-impl Ended {
+impl EndedUrls {
     pub(super) fn new(history: bool) -> Self {
         Self { pages: history.then(BTreeMap::new), ..Self::default() }
     }
@@ -68,8 +68,8 @@ impl Ended {
         let Fetched { validators, body_bytes } = fetched;
         let validators = validators.bounded();
         let validators = (!validators.is_empty()).then(|| Arc::new(validators));
-        let kept = Kept::of(host, rank, &Record { validators, ..record.clone() }, order);
-        pages.insert((ended, self.next), Page { body_bytes, kept });
+        let kept = EndedRecord::of(host, rank, &Record { validators, ..record.clone() }, order);
+        pages.insert((ended, self.next), EndedPage { body_bytes, kept });
         self.next += 1;
     }
 
@@ -81,7 +81,7 @@ impl Ended {
         failure: Failure,
         order: Order,
     ) {
-        self.failures.push_back((failure, Kept::of(host, rank, record, order)));
+        self.failures.push_back((failure, EndedRecord::of(host, rank, record, order)));
     }
 
     pub(super) fn failures(&self, from: u64, n: usize) -> Vec<Failure> {
@@ -112,7 +112,7 @@ impl Ended {
     /// Takes the oldest page off the history, if it ended before an instant.
     pub(super) fn take_page(&mut self, before: Timestamp, hosts: &Hosts) -> Option<(HostId, u64, Record)> {
         let first = self.pages.as_mut()?.first_entry().filter(|first| first.key().0 < before)?;
-        let Page { body_bytes, kept } = first.remove();
+        let EndedPage { body_bytes, kept } = first.remove();
         Some((kept.host, body_bytes, kept.unpack(hosts)))
     }
 }

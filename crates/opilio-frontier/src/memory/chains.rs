@@ -9,23 +9,23 @@ use opilio_core::{Fingerprint, Lease, LeaseId, Reason, Record};
 use super::hosts::HostId;
 use super::packed::Packed;
 use super::queue::Rank;
-use super::seen::{Folding, Key};
-use super::{MemoryFrontier, Out};
-use crate::chain::{Again, Decided, Fate, Judged, Known, Redirect, Stop, judge};
+use super::seen::{Folding, SeenKey};
+use super::{LeasedRecord, MemoryFrontier};
+use crate::chain::{Again, Decided, Judged, Known, Redirect, Stop, UrlEnd, judge};
 
 /// How URLs ended that did not end as pages by themselves, and what waits for others.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
-    fates: HashMap<Key, Fate, Folding>,
+    ends: HashMap<SeenKey, UrlEnd, Folding>,
     /// By the URL that each waits for, then by age.
-    waiting: BTreeMap<(u128, u64), Waiting>,
+    waiting: BTreeMap<(u128, u64), Waiter>,
     /// What to look at: all that wait for a URL that something has become of, and those that are new.
     changed: VecDeque<((u128, u64), (u128, u64))>,
 }
 
 /// A redirected URL that waits for a known one.
 #[derive(Debug)]
-struct Waiting {
+struct Waiter {
     host: HostId,
     rank: Rank,
     packed: Packed,
@@ -46,23 +46,23 @@ impl Chains {
     }
 
     pub(super) fn failed(&mut self, url: Fingerprint, reason: Reason) {
-        self.fates.insert(Key::of(url), Fate::Failed(reason));
+        self.ends.insert(SeenKey::of(url), UrlEnd::Failed(reason));
         self.changed(url);
     }
 
     pub(super) fn led_on(&mut self, from: Fingerprint, to: Fingerprint, sets_cookie: bool) {
-        self.fates.insert(Key::of(from), Fate::LedTo { to, sets_cookie });
+        self.ends.insert(SeenKey::of(from), UrlEnd::LedTo { to, sets_cookie });
         self.changed(from);
     }
 
     pub(super) fn has_led_on(&self, url: Fingerprint) -> bool {
-        matches!(self.fates.get(&Key::of(url)), Some(Fate::LedTo { .. }))
+        matches!(self.ends.get(&SeenKey::of(url)), Some(UrlEnd::LedTo { .. }))
     }
 
     /// It is under way again, or a page.
     pub(super) fn forget(&mut self, url: Fingerprint) {
-        if !self.fates.is_empty() {
-            self.fates.remove(&Key::of(url));
+        if !self.ends.is_empty() {
+            self.ends.remove(&SeenKey::of(url));
         }
     }
 
@@ -93,7 +93,7 @@ impl Chains {
 
 impl MemoryFrontier {
     /// Has a redirected URL wait for its target, which the crawl knows.
-    pub(super) fn wait_for_target(&mut self, from: &Out, redirect: &Redirect) {
+    pub(super) fn wait_for_target(&mut self, from: &LeasedRecord, redirect: &Redirect) {
         let Redirect { target: Record { fingerprint, ref url, .. }, again, attempts, .. } = *redirect;
         let record = Record { attempts, ..from.record.clone() };
         let way = Way { target: fingerprint, url: url.clone(), again };
@@ -104,7 +104,7 @@ impl MemoryFrontier {
         let order = self.hosts.order();
         let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));
         let target = way.target;
-        self.chains.waiting.insert((target.0, age), Waiting { host, rank, packed, way });
+        self.chains.waiting.insert((target.0, age), Waiter { host, rank, packed, way });
         self.chains.look_later_at((target.0, age));
     }
 
@@ -145,12 +145,12 @@ impl MemoryFrontier {
 
     fn judge_way(&self, way: &Way) -> Judged {
         let look_up = |url| {
-            let fate = self.chains.fates.get(&Key::of(url));
-            Ok::<_, Infallible>(match fate {
+            let end = self.chains.ends.get(&SeenKey::of(url));
+            Ok::<_, Infallible>(match end {
                 _ if self.seen.is_page(url) => Stop::Page,
-                Some(fate) => Stop::Fate(*fate),
+                Some(end) => Stop::Ended(*end),
                 // It was taken on, and then its host's caps were reached.
-                None if self.seen.is_filtered(url) => Stop::Fate(Fate::Failed(Reason::OutOfScope)),
+                None if self.seen.is_filtered(url) => Stop::Ended(UrlEnd::Failed(Reason::OutOfScope)),
                 None => Stop::Open,
             })
         };
@@ -160,13 +160,13 @@ impl MemoryFrontier {
         }
     }
 
-    fn lease_decided(&mut self, waiting: Waiting, known: Known) -> Decided {
-        let Waiting { host, rank, packed, way } = waiting;
+    fn lease_decided(&mut self, waiting: Waiter, known: Known) -> Decided {
+        let Waiter { host, rank, packed, way } = waiting;
         let record = packed.unpack(self.hosts.name(host), rank.band, self.hosts.order());
         let id = LeaseId(self.next_lease);
         self.next_lease += 1;
         let target = way.url.clone();
-        let out = Out { host, age: rank.age, record: record.clone(), way: Some(Box::new(way)) };
+        let out = LeasedRecord { host, age: rank.age, record: record.clone(), way: Some(Box::new(way)) };
         self.out.insert(id, out);
         Decided { lease: Lease { id, record }, target, known }
     }

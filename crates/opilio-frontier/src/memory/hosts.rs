@@ -7,6 +7,7 @@ use opilio_core::{Host, Record};
 use super::packed::Packed;
 use super::queue::{Band, Queue, Rank};
 use crate::caps::{Caps, Room, Spent};
+use crate::turn::HostTurn;
 use opilio_core::Order;
 
 /// A host by its number, in the order in which hosts were met.
@@ -17,7 +18,7 @@ pub(crate) struct HostId(u32);
 #[derive(Debug, Default)]
 pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
-    all: Vec<Known>,
+    all: Vec<KnownHost>,
     line: VecDeque<HostId>,
     /// Links come in runs of one host: the last one spares most look-ups.
     last: Option<HostId>,
@@ -27,26 +28,15 @@ pub(super) struct Hosts {
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownHost {
     host: Host,
     queue: Queue,
-    turn: Turn,
+    turn: HostTurn,
     /// Leases.
     out: u32,
     spent: Spent,
     /// The depth of its next record, if that waits for its level.
     waits_at: Option<u16>,
-}
-
-/// Whether the store or the caller tracks a host's due work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Turn {
-    /// Not in the line and not with the caller: the host has no due work.
-    Idle,
-    /// It stands in the line.
-    InLine,
-    /// The caller was told and asks for more until it gets less than it wanted.
-    Told,
 }
 
 impl Hosts {
@@ -130,7 +120,14 @@ impl Hosts {
         let id = HostId(u32::try_from(self.all.len()).expect("memory ends before four billion hosts"));
         self.ids.insert(host.clone(), id);
         let (queue, spent) = (Queue::default(), Spent::default());
-        self.all.push(Known { host: host.clone(), queue, turn: Turn::Idle, out: 0, spent, waits_at: None });
+        self.all.push(KnownHost {
+            host: host.clone(),
+            queue,
+            turn: HostTurn::Idle,
+            out: 0,
+            spent,
+            waits_at: None,
+        });
         id
     }
 
@@ -158,15 +155,15 @@ impl Hosts {
     /// Takes the record of a host that goes first.
     pub(super) fn pop(&mut self, host: HostId) -> Option<(Rank, Record)> {
         let order = self.order;
-        let Known { host, queue, .. } = self.known_mut(host);
+        let KnownHost { host, queue, .. } = self.known_mut(host);
         queue.pop(host, order)
     }
 
     /// A host whose work was asked for and is at its end is the store's again.
     pub(super) fn release(&mut self, host: HostId) {
         let known = self.known_mut(host);
-        if known.turn == Turn::Told {
-            known.turn = Turn::Idle;
+        if known.turn == HostTurn::Told {
+            known.turn = HostTurn::Idle;
         }
     }
 
@@ -180,7 +177,7 @@ impl Hosts {
             let has_room = !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
             let is_ready = has_room && self.has_work(id) && self.waits_at(id).is_none();
             let known = self.known_mut(id);
-            known.turn = if is_ready { Turn::Told } else { Turn::Idle };
+            known.turn = if is_ready { HostTurn::Told } else { HostTurn::Idle };
             if is_ready {
                 ready.push(known.host.clone());
             }
@@ -191,17 +188,17 @@ impl Hosts {
     /// Adds a host to the line, unless it is in the line or with the caller.
     pub(super) fn join_line(&mut self, id: HostId) {
         let known = self.known_mut(id);
-        if known.turn == Turn::Idle && known.waits_at.is_none() {
-            known.turn = Turn::InLine;
+        if known.turn == HostTurn::Idle && known.waits_at.is_none() {
+            known.turn = HostTurn::InLine;
             self.line.push_back(id);
         }
     }
 
-    fn known(&self, id: HostId) -> &Known {
+    fn known(&self, id: HostId) -> &KnownHost {
         &self.all[id.0 as usize]
     }
 
-    fn known_mut(&mut self, id: HostId) -> &mut Known {
+    fn known_mut(&mut self, id: HostId) -> &mut KnownHost {
         &mut self.all[id.0 as usize]
     }
 }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use opilio_core::{Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp};
 
-use crate::batch::{Admission, Admitted, Filtered, Settled, Settlement, Want};
+use crate::batch::{Admission, AdmittedCounts, Filtered, SettledCounts, Settlement, Want};
 use crate::caps::{Caps, Room};
 use crate::chain::Decided;
 use crate::error::FrontierError;
@@ -27,7 +27,7 @@ use crate::levels::{self, Depths, Levels};
 use crate::permit::Permit;
 use crate::settle::{put_off, settle};
 use crate::stats::{Failure, FrontierStats};
-use again::Ended;
+use again::EndedUrls;
 use chains::{Chains, Way};
 use hosts::{HostId, Hosts};
 use opilio_core::Order;
@@ -55,14 +55,14 @@ pub struct MemoryFrontier {
     /// Room that admissions use again and again.
     sightings: Vec<Sighting>,
     hosts: Hosts,
-    waiting: BinaryHeap<Reverse<Waiting>>,
-    out: HashMap<LeaseId, Out>,
+    waiting: BinaryHeap<Reverse<DueLater>>,
+    out: HashMap<LeaseId, LeasedRecord>,
     /// Hosts whose caps are reached, and that may have something queued.
     closing: BTreeSet<HostId>,
     /// Where depths are exact: how many are left of each, and who waits.
     levels: Option<(Depths, Levels<HostId>)>,
-    kept: Kept,
-    ended: Ended,
+    kept: CallerData,
+    ended: EndedUrls,
     /// Where redirects led, and which of them wait for that.
     chains: Chains,
     books: FrontierStats,
@@ -73,7 +73,7 @@ pub struct MemoryFrontier {
 
 /// Memos, notes and lists that the caller stores.
 #[derive(Debug, Default)]
-struct Kept {
+struct CallerData {
     memos: HashMap<HostId, Bytes>,
     notes: BTreeMap<&'static str, Bytes>,
     lists: BTreeMap<&'static str, BTreeSet<String>>,
@@ -82,7 +82,7 @@ struct Kept {
 
 /// A record with a host.
 #[derive(Debug)]
-pub(crate) struct Out {
+pub(crate) struct LeasedRecord {
     host: HostId,
     age: u64,
     record: Record,
@@ -92,7 +92,7 @@ pub(crate) struct Out {
 
 /// A record that is not due yet; the derived order puts the earliest due first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Waiting {
+struct DueLater {
     due: Timestamp,
     age: u64,
     rank: Rank,
@@ -115,7 +115,7 @@ impl MemoryFrontier {
     pub fn with(options: MemoryOptions) -> Self {
         let MemoryOptions { order, caps, history, levels } = options;
         let levels = (levels && order == Order::BreadthFirst).then(Default::default);
-        Self { hosts: Hosts::new(order, caps), ended: Ended::new(history), levels, ..Self::default() }
+        Self { hosts: Hosts::new(order, caps), ended: EndedUrls::new(history), levels, ..Self::default() }
     }
 
     /// Filters what its host's caps keep out.
@@ -133,7 +133,7 @@ impl MemoryFrontier {
         }
     }
 
-    fn admit_one(&mut self, admission: Admission, before: Sighting, admitted: &mut Admitted) {
+    fn admit_one(&mut self, admission: Admission, before: Sighting, admitted: &mut AdmittedCounts) {
         match (admission, before) {
             (Admission::Filtered { why, .. }, Sighting::First) => {
                 admitted.filtered_new += 1;
@@ -253,7 +253,7 @@ impl MemoryFrontier {
     /// Queues what has become due.
     fn wake(&mut self, now: Timestamp) {
         while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
-            if let Some(Reverse(Waiting { rank, host, packed, .. })) = self.waiting.pop() {
+            if let Some(Reverse(DueLater { rank, host, packed, .. })) = self.waiting.pop() {
                 self.has_more(host, rank.band);
                 self.hosts.put_back(host, rank, packed);
                 self.look_at(host);
@@ -279,7 +279,7 @@ impl MemoryFrontier {
             if let Some((_, levels)) = &mut self.levels {
                 levels.leased(host, record.depth);
             }
-            self.out.insert(id, Out { host, age: rank.age, record: record.clone(), way: None });
+            self.out.insert(id, LeasedRecord { host, age: rank.age, record: record.clone(), way: None });
             out.push(Lease { id, record });
         }
     }
@@ -298,8 +298,8 @@ impl MemoryFrontier {
 }
 
 impl Frontier for MemoryFrontier {
-    fn admit(&mut self, batch: Vec<Admission>) -> Result<Admitted, FrontierError> {
-        let mut admitted = Admitted::default();
+    fn admit(&mut self, batch: Vec<Admission>) -> Result<AdmittedCounts, FrontierError> {
+        let mut admitted = AdmittedCounts::default();
         // A probe misses the processor's caches more often than not. Probes in a loop of their own
         // wait for memory side by side, which halves the price of a known link.
         let batch: Vec<_> = match self.hosts.caps() {
@@ -351,8 +351,8 @@ impl Frontier for MemoryFrontier {
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
         now: Timestamp,
-    ) -> Result<Settled, FrontierError> {
-        let mut settled = Settled::default();
+    ) -> Result<SettledCounts, FrontierError> {
+        let mut settled = SettledCounts::default();
         for settlement in batch {
             settle(self, settlement, now, &mut settled)?;
         }

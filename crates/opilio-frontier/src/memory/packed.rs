@@ -13,7 +13,7 @@ use bytes::Bytes;
 use opilio_core::{Attempts, Fingerprint, Host, Record, RecordKind, Scheme};
 
 use super::queue::Band;
-use crate::encode::{Reader, Rest, put_slice, put_varint};
+use crate::encode::{Reader, RecordRest, put_slice, put_varint};
 use opilio_core::Order;
 
 const HTTPS: u8 = 1;
@@ -48,13 +48,13 @@ impl Packed {
 /// How many bytes a packed record takes at most.
 pub(super) fn room(record: &Record) -> usize {
     // Flags, fingerprint, attempts and two lengths of which neither passes 2⁶⁴.
-    1 + 16 + 5 + Rest::room(record) + 10 + 10 + record.url.len() + record.extra.len()
+    1 + 16 + 5 + RecordRest::room(record) + 10 + 10 + record.url.len() + record.extra.len()
 }
 
 /// Appends a record.
 pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     let short = after_host(record);
-    let rest = Rest::of(record, order);
+    let rest = RecordRest::of(record, order);
     let mut flags = 0;
     for (flag, holds) in [
         (HTTPS, record.scheme == Scheme::Https),
@@ -99,7 +99,7 @@ fn try_extra(from: &mut Reader<'_>) -> Option<Bytes> {
         from.varint()?;
     }
     if flags & REST != 0 {
-        Rest::read(from)?;
+        RecordRest::read(from)?;
     }
     from.text()?;
     Some(if flags & EXTRA != 0 { Bytes::copy_from_slice(from.slice()?) } else { Bytes::new() })
@@ -110,7 +110,7 @@ fn try_unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> O
     let stored = if flags & FINGERPRINT != 0 { Some(from.array()?) } else { None };
     let attempts = if flags & ATTEMPTS != 0 { u32::try_from(from.varint()?).ok()? } else { 0 };
     let attempts = Attempts::unpack(attempts);
-    let rest = if flags & REST != 0 { Rest::read(from)? } else { Rest::default() };
+    let rest = if flags & REST != 0 { RecordRest::read(from)? } else { RecordRest::default() };
     let (depth, score) = rest.order(order, band.place);
     let scheme = if flags & HTTPS != 0 { Scheme::Https } else { Scheme::Http };
     let text = from.text()?;

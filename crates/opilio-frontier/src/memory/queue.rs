@@ -37,7 +37,7 @@ impl Rank {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     /// Sorted, the band that goes first at the end.
-    bands: Vec<Run>,
+    bands: Vec<BandQueue>,
     came_back: BTreeMap<Rank, Packed>,
 }
 
@@ -51,7 +51,7 @@ impl Queue {
                 // Most hosts have one band at a time; a vector's usual first growth is for four.
                 self.bands.reserve_exact(1);
             }
-            self.bands.insert(at, Run::new(rank));
+            self.bands.insert(at, BandQueue::new(rank));
             at
         });
         self.bands[at].push(age, record, order);
@@ -70,7 +70,7 @@ impl Queue {
 
     /// Takes the record that goes first.
     pub(super) fn pop(&mut self, host: &Host, order: Order) -> Option<(Rank, Record)> {
-        match (self.bands.last().map(Run::first), self.came_back.first_key_value()) {
+        match (self.bands.last().map(BandQueue::first), self.came_back.first_key_value()) {
             (None, None) => None,
             (Some(first), Some((back, _))) if first.cmp(back) == Ordering::Less => self.pop_band(host, order),
             (Some(_), None) => self.pop_band(host, order),
@@ -106,7 +106,7 @@ const CHUNK_BYTES: usize = 4096;
 ///
 /// They are packed behind one another, each after the difference of its age to the one before.
 #[derive(Debug)]
-struct Run {
+struct BandQueue {
     band: Band,
     left: usize,
     /// Where in `front` the next record's age starts.
@@ -118,7 +118,7 @@ struct Run {
     tail: Vec<u8>,
 }
 
-impl Run {
+impl BandQueue {
     fn new(first: Rank) -> Self {
         Self {
             band: first.band,

@@ -10,7 +10,7 @@ use crate::batch::Filtered;
 
 /// Fingerprint → known, or filtered and why.
 #[derive(Debug, Default)]
-pub(super) struct Seen(HashMap<Key, State, Folding>);
+pub(super) struct Seen(HashMap<SeenKey, SeenState, Folding>);
 
 /// What a fingerprint was before.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,15 +26,15 @@ pub(crate) enum Sighting {
 impl Seen {
     /// Makes a fingerprint known, and says what it was until now.
     pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Sighting {
-        match self.0.entry(Key::of(fingerprint)) {
+        match self.0.entry(SeenKey::of(fingerprint)) {
             Entry::Vacant(entry) => {
-                entry.insert(State::Known);
+                entry.insert(SeenState::Known);
                 Sighting::First
             }
             Entry::Occupied(mut entry) => match *entry.get() {
-                State::Known | State::Page => Sighting::Known,
-                State::Filtered(why) => {
-                    entry.insert(State::Known);
+                SeenState::Known | SeenState::Page => Sighting::Known,
+                SeenState::Filtered(why) => {
+                    entry.insert(SeenState::Known);
                     Sighting::Filtered(why)
                 }
             },
@@ -43,39 +43,39 @@ impl Seen {
 
     /// It ended as a page.
     pub(super) fn end_as_page(&mut self, fingerprint: Fingerprint) {
-        self.0.insert(Key::of(fingerprint), State::Page);
+        self.0.insert(SeenKey::of(fingerprint), SeenState::Page);
     }
 
     /// Whether it ended as a page.
     pub(super) fn is_page(&self, fingerprint: Fingerprint) -> bool {
-        self.0.get(&Key::of(fingerprint)) == Some(&State::Page)
+        self.0.get(&SeenKey::of(fingerprint)) == Some(&SeenState::Page)
     }
 
     /// Whether it was filtered, and not taken on since.
     pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> bool {
-        matches!(self.0.get(&Key::of(fingerprint)), Some(State::Filtered(_)))
+        matches!(self.0.get(&SeenKey::of(fingerprint)), Some(SeenState::Filtered(_)))
     }
 
     /// It is due again.
     pub(super) fn begin_again(&mut self, fingerprint: Fingerprint) {
-        self.0.insert(Key::of(fingerprint), State::Known);
+        self.0.insert(SeenKey::of(fingerprint), SeenState::Known);
     }
 
     /// What was taken on is filtered after all.
     pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
-        self.0.insert(Key::of(fingerprint), State::Filtered(why));
+        self.0.insert(SeenKey::of(fingerprint), SeenState::Filtered(why));
     }
 
     /// Remembers that a fingerprint was filtered, unless it was met before; says what it was.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Sighting {
-        match self.0.entry(Key::of(fingerprint)) {
+        match self.0.entry(SeenKey::of(fingerprint)) {
             Entry::Vacant(entry) => {
-                entry.insert(State::Filtered(why));
+                entry.insert(SeenState::Filtered(why));
                 Sighting::First
             }
             Entry::Occupied(entry) => match *entry.get() {
-                State::Known | State::Page => Sighting::Known,
-                State::Filtered(why) => Sighting::Filtered(why),
+                SeenState::Known | SeenState::Page => Sighting::Known,
+                SeenState::Filtered(why) => Sighting::Filtered(why),
             },
         }
     }
@@ -83,7 +83,7 @@ impl Seen {
 
 /// One byte, so that an entry takes 17 (bytes are not aligned; a `u128` would make it 32).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
+enum SeenState {
     Known,
     /// Known, and ended as a page.
     Page,
@@ -99,9 +99,9 @@ pub(crate) enum Mark {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct Key([u8; 16]);
+pub(crate) struct SeenKey([u8; 16]);
 
-impl Key {
+impl SeenKey {
     pub(crate) fn of(fingerprint: Fingerprint) -> Self {
         Self(fingerprint.0.to_ne_bytes())
     }
@@ -112,7 +112,7 @@ impl Key {
     }
 }
 
-impl std::hash::Hash for Key {
+impl std::hash::Hash for SeenKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u128(u128::from_ne_bytes(self.0));
     }
@@ -135,19 +135,19 @@ impl Default for Folding {
 }
 
 impl BuildHasher for Folding {
-    type Hasher = Fold;
+    type Hasher = FingerprintHasher;
 
-    fn build_hasher(&self) -> Fold {
-        Fold { key: self.key, hash: 0 }
+    fn build_hasher(&self) -> FingerprintHasher {
+        FingerprintHasher { key: self.key, hash: 0 }
     }
 }
 
-pub(crate) struct Fold {
+pub(crate) struct FingerprintHasher {
     key: [u64; 2],
     hash: u64,
 }
 
-impl Hasher for Fold {
+impl Hasher for FingerprintHasher {
     fn write_u128(&mut self, fingerprint: u128) {
         let low = fingerprint as u64 ^ self.key[0];
         let high = (fingerprint >> 64) as u64 ^ self.key[1];
@@ -155,7 +155,7 @@ impl Hasher for Fold {
         self.hash = product as u64 ^ (product >> 64) as u64;
     }
 
-    /// Never called by [`Key`]; right, if slow, for whatever else would be hashed.
+    /// Never called by [`SeenKey`]; right, if slow, for whatever else would be hashed.
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.write_u128(u128::from(self.hash) << 8 | u128::from(*byte));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_entry_takes_seventeen_bytes() {
-        assert_eq!(size_of::<(Key, State)>(), 17);
+        assert_eq!(size_of::<(SeenKey, SeenState)>(), 17);
     }
 
     #[test]
@@ -203,7 +203,7 @@ mod tests {
         let folding = Folding::default();
         let mut hashes: Vec<u64> = (0..1000_u128)
             .flat_map(|i| [i, i << 64])
-            .map(|i| folding.hash_one(Key::of(Fingerprint(i << 1 | 1))))
+            .map(|i| folding.hash_one(SeenKey::of(Fingerprint(i << 1 | 1))))
             .collect();
         hashes.sort_unstable();
         hashes.dedup();

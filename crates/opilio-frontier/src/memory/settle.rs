@@ -8,7 +8,7 @@ use super::hosts::HostId;
 use super::packed::Packed;
 use super::queue::Rank;
 use super::seen::Sighting;
-use super::{MemoryFrontier, Out, Waiting};
+use super::{DueLater, LeasedRecord, MemoryFrontier};
 use crate::batch::{Fetched, Filtered};
 use crate::chain::Redirect;
 use crate::error::FrontierError;
@@ -16,14 +16,14 @@ use crate::settle::Settling;
 use crate::stats::{Failure, FrontierStats};
 
 impl Settling for MemoryFrontier {
-    type Out = Out;
+    type Out = LeasedRecord;
     type Host = HostId;
 
     fn books(&mut self) -> &mut FrontierStats {
         &mut self.books
     }
 
-    fn take_out(&mut self, lease: LeaseId) -> Result<Option<Out>, FrontierError> {
+    fn take_out(&mut self, lease: LeaseId) -> Result<Option<LeasedRecord>, FrontierError> {
         let Some(out) = self.out.remove(&lease) else { return Ok(None) };
         if !Self::has_waited(&out) {
             self.hosts.lease_over(out.host);
@@ -34,21 +34,21 @@ impl Settling for MemoryFrontier {
         Ok(Some(out))
     }
 
-    fn over(&mut self, _: LeaseId, _: Out) {}
+    fn over(&mut self, _: LeaseId, _: LeasedRecord) {}
 
-    fn host(out: &Out) -> HostId {
+    fn host(out: &LeasedRecord) -> HostId {
         out.host
     }
 
-    fn has_waited(out: &Out) -> bool {
+    fn has_waited(out: &LeasedRecord) -> bool {
         out.way.is_some()
     }
 
-    fn fingerprint(&mut self, out: &Out) -> Result<Fingerprint, FrontierError> {
+    fn fingerprint(&mut self, out: &LeasedRecord) -> Result<Fingerprint, FrontierError> {
         Ok(out.record.fingerprint)
     }
 
-    fn record(&mut self, out: &Out) -> Result<Record, FrontierError> {
+    fn record(&mut self, out: &LeasedRecord) -> Result<Record, FrontierError> {
         Ok(out.record.clone())
     }
 
@@ -70,7 +70,7 @@ impl Settling for MemoryFrontier {
         self.chains.changed(url);
     }
 
-    fn forget_fate(&mut self, url: Fingerprint) {
+    fn forget_end(&mut self, url: Fingerprint) {
         self.chains.forget(url);
     }
 
@@ -80,7 +80,7 @@ impl Settling for MemoryFrontier {
 
     fn keep_page(
         &mut self,
-        out: &Out,
+        out: &LeasedRecord,
         _: u16,
         fetched: Fetched,
         now: Timestamp,
@@ -92,7 +92,7 @@ impl Settling for MemoryFrontier {
         Ok(())
     }
 
-    fn keep_failure(&mut self, out: &Out, record: &Record, failure: Failure) {
+    fn keep_failure(&mut self, out: &LeasedRecord, record: &Record, failure: Failure) {
         let order = self.hosts.order();
         self.ended.add_failure(out.host, Rank::of(record, out.age, order), record, failure, order);
     }
@@ -118,15 +118,15 @@ impl Settling for MemoryFrontier {
         Ok(())
     }
 
-    fn leave(&mut self, out: &Out) -> Result<(), FrontierError> {
+    fn leave(&mut self, out: &LeasedRecord) -> Result<(), FrontierError> {
         if !Self::has_waited(out) {
             self.has_less(out.record.depth);
         }
         Ok(())
     }
 
-    fn put_back(&mut self, out: &Out) -> Result<(), FrontierError> {
-        let Out { host, age, record, way } = out;
+    fn put_back(&mut self, out: &LeasedRecord) -> Result<(), FrontierError> {
+        let LeasedRecord { host, age, record, way } = out;
         if let Some(way) = way {
             self.wait_on_way(*host, *age, record, way.as_ref().clone());
             return Ok(());
@@ -140,13 +140,18 @@ impl Settling for MemoryFrontier {
         Ok(())
     }
 
-    fn wait_until(&mut self, out: &Out, due: Timestamp, attempts: Attempts) -> Result<(), FrontierError> {
+    fn wait_until(
+        &mut self,
+        out: &LeasedRecord,
+        due: Timestamp,
+        attempts: Attempts,
+    ) -> Result<(), FrontierError> {
         let record = Record { attempts, ..out.record.clone() };
         self.put_off_until(due, out.host, out.age, &record);
         self.leave(out)
     }
 
-    fn wait_for_known(&mut self, out: &Out, redirect: &Redirect) -> Result<(), FrontierError> {
+    fn wait_for_known(&mut self, out: &LeasedRecord, redirect: &Redirect) -> Result<(), FrontierError> {
         self.wait_for_target(out, redirect);
         self.leave(out)
     }
@@ -167,6 +172,6 @@ impl MemoryFrontier {
     fn put_off_until(&mut self, due: Timestamp, host: HostId, age: u64, record: &Record) {
         let order = self.hosts.order();
         let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));
-        self.waiting.push(Reverse(Waiting { due, age, rank, host, packed }));
+        self.waiting.push(Reverse(DueLater { due, age, rank, host, packed }));
     }
 }

@@ -35,8 +35,12 @@ fn filled(dir: &Path) -> Said {
         let position = SinkPosition { sink: "out.jsonl".into(), position: round as u64 + 1 };
         store.settle(ends.collect(), &[position], Timestamp::EPOCH).unwrap();
         if round < 2 {
-            for keyspace in [&store.stored.seen, &store.stored.queue, &store.stored.ends, &store.stored.misc]
-            {
+            for keyspace in [
+                &store.disk.stored.seen,
+                &store.disk.stored.queue,
+                &store.disk.stored.ends,
+                &store.disk.stored.misc,
+            ] {
                 keyspace.rotate_memtable_and_wait().unwrap();
             }
         }

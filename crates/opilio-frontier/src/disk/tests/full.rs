@@ -71,8 +71,8 @@ fn victim_of_a_sync() {
     let filled = fs::write(dir.join("ballast"), vec![1; 64 << 20]).unwrap_err();
     assert_eq!(filled.kind(), io::ErrorKind::StorageFull);
     // The database's thread writes a sorted file, fails, and ends.
-    store.stored.queue.rotate_memtable().unwrap();
-    while store.stored.db.persist(PersistMode::Buffer).is_ok() {
+    store.disk.stored.queue.rotate_memtable().unwrap();
+    while store.disk.stored.db.persist(PersistMode::Buffer).is_ok() {
         std::thread::yield_now();
     }
     assert_says_that_the_disk_is_full(&store.write_sorted().unwrap_err());

@@ -18,7 +18,7 @@ fn threads_that_do_nothing_are_an_error_and_no_hang() {
     let mut store = DiskFrontier::create(dir.path(), options, whose()).unwrap();
     for n in 0..3 {
         store.admit(batch(n * 10..n * 10 + 10)).unwrap();
-        store.stored.queue.rotate_memtable().unwrap();
+        store.disk.stored.queue.rotate_memtable().unwrap();
     }
     let stalled = store.admit(batch(30..40));
     assert!(matches!(stalled, Err(FrontierError::Stalled { .. })), "{stalled:?}");
@@ -51,7 +51,7 @@ fn leases_are_out_after_all_when_their_commit_fails() {
 
     for _ in 0..3 {
         store.keep_hosts(vec![(record(0, 0).host, b"memo"[..].into())]).unwrap();
-        store.stored.misc.rotate_memtable().unwrap();
+        store.disk.stored.misc.rotate_memtable().unwrap();
     }
     let ends = vec![
         Settlement::alias(decided[0].lease.id),

@@ -1,0 +1,187 @@
+//! How a call changes the store: one commit with the books, or an error after which the store stops.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use fjall::{OwnedWriteBatch, PersistMode};
+
+use super::keys::{self, HostId};
+use super::{DiskFrontier, Durability, files};
+use crate::error::FrontierError;
+
+/// Changes that the next commit writes, whichever call makes it.
+#[derive(Default)]
+pub(super) struct Pending {
+    /// The caller's notes, by name.
+    pub(super) notes: BTreeMap<&'static str, Bytes>,
+    /// The keys of texts that the caller added to lists.
+    pub(super) listed: BTreeSet<Vec<u8>>,
+    /// Hosts whose pages and bytes changed.
+    pub(super) spent: Vec<HostId>,
+}
+
+/// When data in memory was last written to sorted files.
+pub(super) struct Written {
+    /// When the memtables of the database were.
+    memtables_at: Instant,
+    /// When the gathered fingerprints were.
+    fingerprints_at: Instant,
+}
+
+impl Written {
+    pub(super) fn now() -> Self {
+        let now = Instant::now();
+        Self { memtables_at: now, fingerprints_at: now }
+    }
+}
+
+/// The store checks once in so many commits whether the journal is full.
+pub(super) const COMMITS_PER_LOOK: u64 = 64;
+
+impl DiskFrontier {
+    /// Returns an error when the store must not be used any more.
+    pub(super) fn usable(&self) -> Result<(), FrontierError> {
+        if self.broken || self.disk.synced.has_failed() {
+            return Err(FrontierError::Stopped { store: self.disk.place.0.clone() });
+        }
+        Ok(())
+    }
+
+    /// The same check before a call. If a sync in the background failed, the first call returns the reason.
+    fn ready(&mut self) -> Result<(), FrontierError> {
+        if let Some(error) = self.disk.synced.take_failure().filter(|_| !self.broken) {
+            self.broken = true;
+            return Err(self.failed_to_write(error));
+        }
+        self.usable()
+    }
+
+    /// Runs a call and returns a panic as an error. The database relies on some of the data that it reads,
+    /// and panics where a damaged file breaks its assumptions. A caller can handle only an error.
+    pub(super) fn guarded<T>(
+        &mut self,
+        call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
+    ) -> Result<T, FrontierError> {
+        self.ready()?;
+        catch_unwind(AssertUnwindSafe(|| call(self))).unwrap_or_else(|panic| {
+            self.broken = true;
+            Err(self.disk.place.panicked(&*panic))
+        })
+    }
+
+    /// Runs a call that writes. If it fails, the books get their earlier values and the store stops,
+    /// because memory may be ahead of the disk.
+    pub(super) fn all_or_nothing<T>(
+        &mut self,
+        call: impl FnOnce(&mut Self) -> Result<T, FrontierError>,
+    ) -> Result<T, FrontierError> {
+        self.ready()?;
+        let (before, waiting) = (self.books.clone(), self.chains.waiting());
+        let result = call(self);
+        if result.is_err() {
+            self.books = before;
+            self.chains.take_back(waiting);
+            self.broken = true;
+        }
+        result
+    }
+
+    /// Makes one commit of a batch, the pending changes and the books.
+    pub(super) fn commit(&mut self, mut commit: OwnedWriteBatch) -> Result<(), FrontierError> {
+        self.wait_for_database()?;
+        self.write_spent(&mut commit)?;
+        self.books.commits += 1;
+        self.books.stats.hosts = u64::from(self.hosts.numbered());
+        let misc = &self.disk.stored.misc;
+        commit.insert(misc, keys::BOOKS, self.books.encode());
+        for (name, note) in std::mem::take(&mut self.pending.notes) {
+            commit.insert(misc, keys::named(keys::NOTES, name), &note[..]);
+        }
+        for key in std::mem::take(&mut self.pending.listed) {
+            commit.insert(misc, key, []);
+        }
+        self.chains.write(misc, &mut commit);
+        if self.options.durability == Durability::EveryCommit {
+            commit = commit.durability(Some(PersistMode::SyncData));
+        }
+        commit.commit().map_err(|error| self.failed_to_write(error))?;
+        self.disk.synced.committed(self.books.commits);
+        if self.books.commits.is_multiple_of(COMMITS_PER_LOOK) {
+            self.write_memtables().map_err(|error| self.failed_to_write(error))?;
+        }
+        Ok(())
+    }
+
+    /// Starts to write the memtables to sorted files when the journal is full or when
+    /// [`write_within`](super::DiskOptions::write_within) has passed. Without that limit, a slow crawl would
+    /// fill memory for hours.
+    fn write_memtables(&mut self) -> Result<(), fjall::Error> {
+        let is_old = self.written.memtables_at.elapsed() >= self.options.write_within;
+        if self.disk.stored.turn_journal()? || is_old && self.disk.stored.write_memtables()? {
+            self.written.memtables_at = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// Tells the fingerprint table that its changes are committed. Writes the gathered fingerprints to a
+    /// sorted file once there are many.
+    pub(super) fn seen_committed(&mut self) -> Result<(), FrontierError> {
+        self.seen.committed();
+        let is_old = || self.written.fingerprints_at.elapsed() >= self.options.write_within;
+        if self.seen.is_full() || self.seen.is_worth_a_file() && is_old() {
+            self.write_sorted()?;
+            self.written.fingerprints_at = Instant::now();
+        }
+        Ok(())
+    }
+
+    pub(super) fn write_sorted(&mut self) -> Result<(), FrontierError> {
+        // A power cut may take the last commits. If a sorted file kept their fingerprints but the queue
+        // lost their records, the records would never be queued again.
+        self.sync()?;
+        self.seen.write_sorted().map_err(|error| self.failed_to_write(error))?;
+        let mut commit = self.disk.stored.db.batch();
+        self.seen.remove_sheets(&mut commit);
+        self.commit(commit)
+    }
+
+    /// Returns when all commits so far are on disk.
+    pub(super) fn sync(&self) -> Result<(), FrontierError> {
+        let synced = self.disk.synced.sync(&self.disk.stored.db);
+        synced.map(drop).map_err(|error| self.write_failed_while("sync", error))
+    }
+
+    /// Waits until the database would not delay a commit. The database itself never stops waiting for its
+    /// threads, even when they have ended.
+    fn wait_for_database(&self) -> Result<(), FrontierError> {
+        let since = Instant::now();
+        while self.disk.stored.is_held_up() {
+            let waited = since.elapsed();
+            if waited > self.options.stall_max {
+                return Err(FrontierError::Stalled { store: self.disk.place.0.clone(), waited });
+            }
+            // If a thread ended with an error, this call returns it.
+            self.disk.stored.db.persist(PersistMode::Buffer).map_err(|error| self.failed_to_write(error))?;
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    fn failed_to_write(&self, error: fjall::Error) -> FrontierError {
+        self.write_failed_while("write", error)
+    }
+
+    /// The reason of a failed write or sync. When a thread of the database met the error, the database
+    /// reports only that there was one. The usual reason is a full disk, and another write shows it.
+    fn write_failed_while(&self, doing: &'static str, error: fjall::Error) -> FrontierError {
+        if matches!(error, fjall::Error::Poisoned)
+            && let Err(error) = files::probe(Path::new(&self.disk.place.0))
+        {
+            return self.disk.place.io(doing, error);
+        }
+        self.disk.place.failed(doing, error)
+    }
+}

@@ -1,0 +1,189 @@
+//! How records are handed out: which hosts are ready, and the leases of one host.
+
+use opilio_core::{Host, Lease, Timestamp};
+
+use super::DiskFrontier;
+use super::hosts::{DueCount, HostEntry};
+use super::keys::{HostId, QueueKey};
+use super::queue::ReadError;
+use crate::batch::Want;
+use crate::caps::Room;
+use crate::error::FrontierError;
+use crate::turn::HostTurn;
+
+/// After so many keys of one host, a search for the next host seeks instead of reading on.
+const READ_ON_MAX: usize = 8;
+
+impl DiskFrontier {
+    /// The hosts that [`hosts_ready`](crate::Frontier::hosts_ready) returns.
+    pub(super) fn tell(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError> {
+        self.wake(now)?;
+        self.close_some()?;
+        self.open_levels(now)?;
+        let mut ready = Vec::new();
+        while ready.len() < n {
+            let Some(id) = self.hosts.next_in_line() else {
+                if self.walk(n - ready.len())? {
+                    continue;
+                }
+                break;
+            };
+            // While the host stood in the line, its work may have been leased or its caps reached.
+            let turn = match self.room(id)? {
+                Room::Open(1..) if self.entry(id)?.waits_at.is_none() && self.has_work(id)? => HostTurn::Told,
+                Room::Open(_) => HostTurn::Idle,
+                Room::Closed(_) => {
+                    self.look_at(id)?;
+                    HostTurn::Idle
+                }
+            };
+            let entry = self.entry(id)?;
+            entry.turn = turn;
+            if turn == HostTurn::Told {
+                ready.push(entry.host.clone());
+            }
+        }
+        Ok(ready)
+    }
+
+    /// Adds to the line the next hosts that an earlier run left with work: at least one and about `n`.
+    /// Returns false when there is none left. So the first hosts are ready at once after opening, however
+    /// many hosts there are.
+    fn walk(&mut self, n: usize) -> Result<bool, FrontierError> {
+        let mut found = 0;
+        while found < n
+            && let Some(mut cursor) = self.hosts.walk
+        {
+            let mut read_on = 0;
+            let mut met = Vec::new();
+            self.hosts.walk = None;
+            for stored in self.queue.stored().range(QueueKey::first_of(cursor).bytes()..) {
+                let key = stored.key().map_err(|error| self.disk.place.failed("read", error))?;
+                let key = QueueKey::parse(&key);
+                let key = key.ok_or_else(|| self.disk.place.damaged("a key of the queue cannot be read"))?;
+                let id = key.host();
+                read_on = if id < cursor { read_on + 1 } else { 0 };
+                if id >= cursor {
+                    met.push(key);
+                    cursor = HostId(id.0.saturating_add(1));
+                }
+                if read_on > READ_ON_MAX || met.len() >= n {
+                    self.hosts.walk = Some(cursor);
+                    break;
+                }
+            }
+            for key in met {
+                let id = key.host();
+                let is_untouched = self.queue.is_untouched(key);
+                let entry = self.entry(id)?;
+                if entry.turn != HostTurn::Idle {
+                    continue;
+                }
+                if entry.due == DueCount::Unknown && is_untouched {
+                    // The record at this key is due. The call that leases it reads it.
+                    entry.due = DueCount::Some;
+                }
+                if self.has_work(id)? {
+                    found += 1;
+                    self.hosts.join_line(id);
+                }
+            }
+        }
+        Ok(found > 0)
+    }
+
+    /// Leases the records of one want, as far as the host's caps and its level allow.
+    pub(super) fn lease_of_host(
+        &mut self,
+        want: &Want,
+        now: Timestamp,
+        out: &mut Vec<Lease>,
+    ) -> Result<(), FrontierError> {
+        if want.n == 0 {
+            return Ok(());
+        }
+        let Some(id) = self.find(&want.host)? else { return Ok(()) };
+        let room = match self.room(id)? {
+            Room::Open(room) => usize::try_from(room).unwrap_or(usize::MAX),
+            Room::Closed(_) => 0,
+        };
+        if self.still_waits(id, now)? {
+            self.hosts.release(id);
+            return Ok(());
+        }
+        let before = out.len();
+        let level = self.levels.as_ref().map(|levels| levels.limit(id, &self.books.depths));
+        let waits_at = self.take(id, room.min(want.n), level, out)?;
+        if let Some(levels) = &mut self.levels {
+            for lease in out.iter().skip(before) {
+                levels.leased(id, lease.record.depth);
+            }
+        }
+        if let Some(depth) = waits_at {
+            self.entry(id)?.waits_at = Some(depth);
+            self.hosts.release(id);
+            // These leases may have taken the last records that the level waited for.
+            self.look_at_level(id, now)?;
+        } else if room < want.n {
+            self.hosts.release(id);
+            self.look_at(id)?;
+        }
+        Ok(())
+    }
+
+    /// Leases a host's next records without regard to its caps. Returns the depth at which the host waits
+    /// for its level, if it does.
+    pub(super) fn take(
+        &mut self,
+        id: HostId,
+        n: usize,
+        mut level: Option<u16>,
+        out: &mut Vec<Lease>,
+    ) -> Result<Option<u16>, FrontierError> {
+        let wanted = n + out.len();
+        let mut waits_at = None;
+        while out.len() < wanted
+            && let Some(entry) = self.hosts.entry(id).filter(|entry| may_have_due(entry))
+        {
+            let leased = self.queue.lease(entry, wanted - out.len(), &mut level, out);
+            waits_at = leased.map_err(|what| self.disk.place.damaged(what))?;
+            if waits_at.is_some() || out.len() == wanted || !self.fill(id, wanted - out.len())? {
+                break;
+            }
+        }
+        if out.len() < wanted && waits_at.is_none() {
+            self.queue.release(self.hosts.entry(id));
+        }
+        self.queue.trim(&mut self.hosts, id);
+        Ok(waits_at)
+    }
+
+    /// Reads records of a host ahead. Returns false when the host has no more.
+    fn fill(&mut self, id: HostId, n: usize) -> Result<bool, FrontierError> {
+        self.queue.fill(&mut self.hosts, id, n).map_err(|error| match error {
+            ReadError::Store(error) => self.disk.place.failed("read", error),
+            ReadError::Damaged(what) => self.disk.place.damaged(what),
+        })
+    }
+
+    /// Whether a host has a record that is due and not out.
+    fn has_work(&mut self, id: HostId) -> Result<bool, FrontierError> {
+        let entry = self.entry(id)?;
+        if entry.ahead.as_ref().is_some_and(|ahead| !ahead.is_empty()) {
+            return Ok(true);
+        }
+        match entry.due {
+            DueCount::Exact(n) => Ok(n > 0),
+            DueCount::Some => Ok(true),
+            DueCount::Unknown => {
+                let found = self.fill(id, 1)?;
+                self.queue.trim(&mut self.hosts, id);
+                Ok(found)
+            }
+        }
+    }
+}
+
+fn may_have_due(entry: &HostEntry) -> bool {
+    entry.due != DueCount::Exact(0)
+}

@@ -1,0 +1,356 @@
+//! The due records: written in chunks, read ahead of their leases, settled one by one.
+//!
+//! A record is in one of three states: on disk only, read ahead ([`Ahead`](super::ahead::Ahead)), or out. A
+//! settled record leaves no trace once its whole chunk is settled; until then its bit is set beside the
+//! chunk. A lease writes nothing. Reading never starts at the front of a host's range, because the
+//! tombstones of settled records lie there.
+
+mod hasher;
+mod reading;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use fjall::{Keyspace, OwnedWriteBatch};
+use opilio_core::{Fingerprint, Host, Lease, LeaseId, Priority, Record};
+
+use super::hosts::{DueCount, HostEntry, Hosts};
+use super::keys::{EntryKind, HostId, QueueKey};
+use super::pack::{self, CHUNK_BYTES, CHUNK_RECORDS, pack};
+use crate::encode::Reader;
+use crate::levels::keeps_level;
+use crate::turn::HostTurn;
+use hasher::ByPlace;
+use opilio_core::Order;
+pub(super) use reading::ReadError;
+
+/// The due records of all hosts.
+pub(super) struct Queue {
+    stored: Keyspace,
+    order: Order,
+    out: HashMap<LeaseId, QueuedLease, ByPlace>,
+    /// The chunks of which a record is out or settled.
+    open: HashMap<QueueKey, OpenChunk, ByPlace>,
+    /// The chunks of which this commit settles records, and the bits of these records.
+    touched: Vec<(QueueKey, u64)>,
+    next_lease: u64,
+    /// Number and start of each record of a chunk that this call leases. A field to reuse its memory.
+    leased: Vec<(u8, u32)>,
+    /// The hosts that have records read ahead.
+    aheads: BTreeSet<HostId>,
+    /// The memory of all records read ahead.
+    ahead_bytes: usize,
+    /// How often records were dropped because memory was short.
+    trims: u32,
+    /// The next host to give up its records when it is not the served host's turn.
+    next_trimmed: HostId,
+    ahead_bytes_max: usize,
+    /// A buffer in which URLs are composed.
+    buffer: String,
+}
+
+/// A lease on a record of the queue. It keeps the record packed, because most records end without being
+/// read again. It keeps of a chunk only what was leased together: whole chunks of very many hosts with few
+/// leases each would need unbounded memory.
+pub(super) struct QueuedLease {
+    pub(super) host: HostId,
+    /// The record's number in its chunk.
+    at: u8,
+    key: QueueKey,
+    /// Where the record starts in `bytes`.
+    start: u32,
+    bytes: Arc<[u8]>,
+}
+
+impl QueuedLease {
+    /// The record's age.
+    pub(super) fn age(&self) -> u64 {
+        self.key.age() + u64::from(self.at)
+    }
+
+    /// The record's depth, in a breadth-first crawl.
+    pub(super) fn depth(&self) -> u16 {
+        self.key.place()
+    }
+
+    pub(super) fn priority(&self) -> Priority {
+        self.key.priority()
+    }
+}
+
+/// A chunk that is no longer whole. The masks have one bit for each record.
+#[derive(Clone, Copy, Debug)]
+struct OpenChunk {
+    records: u8,
+    /// Records that are out or settled.
+    taken: u64,
+    settled: u64,
+    /// Whether `settled` is on disk.
+    marked: bool,
+}
+
+/// When a new record belongs among those read ahead, a host keeps at most so many in memory.
+const AHEAD_RECORDS_MAX: usize = 8 * CHUNK_RECORDS;
+
+impl Queue {
+    pub(super) fn new(stored: Keyspace, order: Order, ahead_bytes_max: usize) -> Self {
+        Self {
+            stored,
+            order,
+            out: HashMap::default(),
+            open: HashMap::default(),
+            touched: Vec::new(),
+            next_lease: 0,
+            leased: Vec::new(),
+            aheads: BTreeSet::new(),
+            ahead_bytes: 0,
+            trims: 0,
+            next_trimmed: HostId(0),
+            ahead_bytes_max,
+            buffer: String::new(),
+        }
+    }
+
+    pub(super) fn order(&self) -> Order {
+        self.order
+    }
+
+    pub(super) fn stored(&self) -> &Keyspace {
+        &self.stored
+    }
+
+    pub(super) fn out_len(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The bytes that leases keep.
+    #[cfg(test)]
+    pub(super) fn out_bytes(&self) -> usize {
+        self.out.values().map(|out| out.bytes.len()).sum()
+    }
+
+    pub(super) fn is_out(&self, lease: LeaseId) -> bool {
+        self.out.contains_key(&lease)
+    }
+
+    /// Writes records behind all others of their host, priority and place.
+    pub(super) fn push(
+        &mut self,
+        mut records: Vec<(HostId, Record)>,
+        next_age: &mut u64,
+        hosts: &mut Hosts,
+        commit: &mut OwnedWriteBatch,
+    ) {
+        let order = self.order;
+        let place = |(host, record): &(HostId, Record)| {
+            QueueKey::new(*host, record.priority, order.place(record), 0, EntryKind::Chunk)
+        };
+        // A stable sort: the record that came first is older.
+        records.sort_by_key(place);
+        for group in records.chunk_by(|a, b| place(a) == place(b)) {
+            let mut rest = group;
+            while let Some(first) = rest.first() {
+                let mut bytes = vec![0];
+                let mut n = 0;
+                while let Some((_, record)) = rest.get(n)
+                    && n < CHUNK_RECORDS
+                    && (n == 0 || bytes.len() < CHUNK_BYTES)
+                {
+                    pack(record, order, &mut bytes);
+                    n += 1;
+                }
+                bytes[0] = n as u8;
+                let key = place(first).at_age(*next_age, EntryKind::Chunk);
+                *next_age += n as u64;
+                rest = &rest[n..];
+                self.write(key, bytes, hosts, commit);
+            }
+        }
+    }
+
+    /// Writes a record at its old age, beside the chunk that it came from.
+    pub(super) fn push_single(
+        &mut self,
+        key: QueueKey,
+        packed: &[u8],
+        hosts: &mut Hosts,
+        commit: &mut OwnedWriteBatch,
+    ) {
+        self.write(key, [&[1], packed].concat(), hosts, commit);
+    }
+
+    fn write(&mut self, key: QueueKey, bytes: Vec<u8>, hosts: &mut Hosts, commit: &mut OwnedWriteBatch) {
+        if let Some(entry) = hosts.entry(key.host()) {
+            entry.due.add(u64::from(bytes[0]));
+            match &mut entry.ahead {
+                None => entry.head = entry.head.min(key),
+                Some(ahead) if key > ahead.to => {}
+                Some(ahead) => {
+                    let before = ahead.bytes();
+                    let loaded = ahead.load(key, &bytes, 0);
+                    debug_assert!(loaded.is_some(), "a record that was just packed can be read");
+                    self.ahead_bytes += ahead.bytes() - before;
+                    if ahead.len() > AHEAD_RECORDS_MAX {
+                        self.forget_ahead(entry);
+                    }
+                }
+            }
+        }
+        commit.insert(&self.stored, key.bytes(), bytes);
+    }
+
+    /// Leases records that were read ahead of a host, down to a level. A leased record lowers the level to
+    /// its own depth. Returns the depth at which the next record waits for its level, if it does.
+    pub(super) fn lease(
+        &mut self,
+        entry: &mut HostEntry,
+        n: usize,
+        level: &mut Option<u16>,
+        out: &mut Vec<Lease>,
+    ) -> Result<Option<u16>, &'static str> {
+        let Some(ahead) = &mut entry.ahead else { return Ok(None) };
+        let mut waits_at = None;
+        let until = out.len() + n;
+        while out.len() < until
+            && let Some((read, before_others)) = ahead.first()
+        {
+            let (key, of) = (read.key, read.of);
+            if let Some(level) = level {
+                if keeps_level(key.priority()) && key.place() > *level {
+                    waits_at = Some(key.place());
+                    break;
+                }
+                *level = key.place().min(*level);
+            }
+            self.leased.clear();
+            let (mut taken, first_lease, mut begin) = (0, self.next_lease, None);
+            while out.len() < until && read.left != 0 && u64::from(read.first()) < before_others {
+                let at = read.first();
+                let packed = read.next().ok_or(UNREADABLE)?;
+                let mut from = Reader(packed);
+                let record = pack::unpack(&mut from, &entry.host, key, self.order, &mut self.buffer);
+                let record = record.ok_or(UNREADABLE)?;
+                let read_bytes = (packed.len() - from.0.len()) as u32;
+                let id = LeaseId(self.next_lease);
+                self.next_lease += 1;
+                self.leased.push((at, read.start));
+                begin.get_or_insert(read.start as usize);
+                out.push(Lease { id, record });
+                taken |= 1 << at;
+                read.left &= !(1 << at);
+                (read.at, read.start) = (at + 1, read.start + read_bytes);
+                entry.due.take_one();
+                entry.out += 1;
+            }
+            let begin = begin.unwrap_or_default();
+            let bytes: Arc<[u8]> = read.bytes.get(begin..read.start as usize).ok_or(UNREADABLE)?.into();
+            for (id, (at, start)) in (first_lease..).map(LeaseId).zip(self.leased.drain(..)) {
+                let start = start - begin as u32;
+                self.out.insert(id, QueuedLease { host: key.host(), at, key, start, bytes: bytes.clone() });
+            }
+            let fresh = OpenChunk { records: of, taken: 0, settled: 0, marked: false };
+            self.open.entry(key).or_insert(fresh).taken |= taken;
+            self.ahead_bytes -= ahead.drop_used_up();
+        }
+        self.ahead_bytes -= ahead.shrink();
+        Ok(waits_at)
+    }
+
+    /// The host got fewer leases than wanted: it has no more due records, and the store tracks it again.
+    pub(super) fn release(&mut self, entry: Option<&mut HostEntry>) {
+        let Some(entry) = entry else { return };
+        self.forget_ahead(entry);
+        entry.due = DueCount::Exact(0);
+        if entry.turn == HostTurn::Told {
+            entry.turn = HostTurn::Idle;
+        }
+    }
+
+    /// Whether no record at this key was leased or settled in this run.
+    pub(super) fn is_untouched(&self, key: QueueKey) -> bool {
+        !self.open.contains_key(&key)
+    }
+
+    /// Removes a lease from those that are out.
+    pub(super) fn take_out(&mut self, lease: LeaseId) -> Option<QueuedLease> {
+        self.out.remove(&lease)
+    }
+
+    /// A number for a lease on a record outside the queue.
+    pub(super) fn next_lease(&mut self) -> LeaseId {
+        let id = LeaseId(self.next_lease);
+        self.next_lease += 1;
+        id
+    }
+
+    /// The fingerprint of a leased record.
+    pub(super) fn fingerprint(&mut self, out: &QueuedLease, host: &Host) -> Option<Fingerprint> {
+        let packed = out.bytes.get(out.start as usize..)?;
+        pack::fingerprint(&mut Reader(packed), host, &mut self.buffer)
+    }
+
+    /// Puts a lease back among those that are out, after its commit failed.
+    pub(super) fn put_out(&mut self, lease: LeaseId, out: QueuedLease) {
+        self.out.insert(lease, out);
+    }
+
+    /// A leased record.
+    pub(super) fn record(&mut self, out: &QueuedLease, host: &Host) -> Option<Record> {
+        let packed = out.bytes.get(out.start as usize..)?;
+        pack::unpack(&mut Reader(packed), host, out.key, self.order, &mut self.buffer)
+    }
+
+    /// Makes a record that was not tried due again at its old place. Writes nothing, as the lease wrote
+    /// nothing. Records read ahead beyond that place are read again.
+    pub(super) fn give_back(&mut self, out: &QueuedLease, entry: &mut HostEntry) {
+        let QueuedLease { at, key, .. } = *out;
+        let Some(open) = self.open.get_mut(&key) else { return };
+        open.taken &= !(1 << at);
+        if open.taken == 0 {
+            self.open.remove(&key);
+        }
+        entry.due.add(1);
+        if entry.ahead.as_ref().is_some_and(|ahead| key <= ahead.to) {
+            self.forget_ahead(entry);
+        }
+        if entry.ahead.is_none() {
+            entry.head = entry.head.min(key);
+        }
+    }
+
+    /// Notes that a record left its place. [`write_settled`](Self::write_settled) writes that.
+    pub(super) fn settle(&mut self, out: &QueuedLease) {
+        match self.touched.last_mut() {
+            Some((last, settled)) if *last == out.key => *settled |= 1 << out.at,
+            _ => self.touched.push((out.key, 1 << out.at)),
+        }
+    }
+
+    /// Adds to a commit the records settled since the last one.
+    pub(super) fn write_settled(&mut self, commit: &mut OwnedWriteBatch) {
+        self.touched.sort_unstable();
+        for touched in self.touched.chunk_by(|a, b| a.0 == b.0) {
+            let key = touched[0].0;
+            let Some(open) = self.open.get_mut(&key) else { continue };
+            open.settled |= touched.iter().fold(0, |all, (_, settled)| all | settled);
+            let mark = key.with(EntryKind::Settled).bytes();
+            if open.settled != u64::MAX >> (64 - u32::from(open.records)) {
+                open.marked = true;
+                commit.insert(&self.stored, mark, open.settled.to_be_bytes());
+                continue;
+            }
+            if open.marked {
+                commit.remove(&self.stored, mark);
+            }
+            match key.kind() {
+                // A chunk's key is written once. So its tombstone can vanish where a merge meets the chunk.
+                Some(EntryKind::Chunk) => commit.remove_weak(&self.stored, key.bytes()),
+                _ => commit.remove(&self.stored, key.bytes()),
+            }
+            self.open.remove(&key);
+        }
+        self.touched.clear();
+    }
+}
+
+const UNREADABLE: &str = "a record of the queue cannot be read";
