@@ -1,9 +1,9 @@
-//! How much of one host a crawl takes: the limits, and the decision what they leave.
+//! How much of one host a crawl takes: the limits, and what they leave.
 //!
-//! A depth is judged when a URL is discovered. Pages and bytes are judged when work is handed out,
-//! since only then is it known how many of a host's URLs have become pages: a host gets no more
-//! leases than it has room for, and when its room is used up, what it still has queued ends as
-//! [`Filtered::HostPages`] or [`Filtered::HostBytes`], as does whatever of it is discovered later.
+//! The limit of depth applies when a URL is discovered. The limits of pages and bytes apply when URLs are
+//! leased, because only then is it known how many URLs of the host have become pages. A host gets no more
+//! leases than its caps leave. When they leave nothing, the queued URLs of the host and those discovered later
+//! end as [`Filtered::HostPages`] or [`Filtered::HostBytes`].
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ use opilio_core::Host;
 
 use crate::batch::Filtered;
 
-/// The most that is taken of one host; none is no limit.
+/// The limits of one host; `None` is no limit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct HostCaps {
-    /// URLs that end as pages. Exact, however many fetches are under way.
+    /// The most URLs that end as pages. Exact, however many fetches are under way.
     pub pages: Option<u64>,
-    /// Bytes of pages' bodies, as fetched. What is in flight when it is reached still counts.
+    /// The most bytes of page bodies, as fetched. Pages in flight when it is reached still count.
     pub body_bytes: Option<u64>,
-    /// Links from a seed.
+    /// The most links from a seed.
     pub depth: Option<u16>,
 }
 
@@ -30,32 +30,32 @@ pub struct Caps {
 }
 
 impl Caps {
-    /// The same for every host.
+    /// The same caps for every host.
     #[must_use]
     pub fn every_host(caps: HostCaps) -> Self {
         Self { every: caps, of: HashMap::new() }
     }
 
-    /// Others for one host, instead of those for every host.
+    /// Other caps for one host, instead of those for every host.
     #[must_use]
     pub fn with_host(mut self, host: Host, caps: HostCaps) -> Self {
         self.of.insert(host, caps);
         self
     }
 
-    /// Those of a host.
+    /// The caps of a host.
     #[must_use]
     pub fn of(&self, host: &Host) -> HostCaps {
         self.of.get(host).copied().unwrap_or(self.every)
     }
 
-    /// Whether any host has one of depth.
+    /// Whether any host has a limit of depth.
     #[must_use]
     pub fn limit_depth(&self) -> bool {
         self.every.depth.is_some() || self.of.values().any(|caps| caps.depth.is_some())
     }
 
-    /// Whether no host has any.
+    /// Whether no host has a cap.
     #[must_use]
     pub fn are_none(&self) -> bool {
         self.every == HostCaps::default() && self.of.values().all(|caps| *caps == HostCaps::default())
@@ -68,19 +68,19 @@ impl From<HostCaps> for Caps {
     }
 }
 
-/// What a crawl has taken of a host so far.
+/// The pages and bytes that a crawl has taken of a host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Spent {
     pub(crate) pages: u64,
     pub(crate) body_bytes: u64,
 }
 
-/// What a host may still be asked for.
+/// How many more leases a host may have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Room {
-    /// So many leases more.
+    /// So many more.
     Open(u64),
-    /// Nothing any more, and why.
+    /// None, for this reason.
     Closed(Filtered),
 }
 
@@ -93,7 +93,7 @@ impl HostCaps {
         match self.pages {
             None => Room::Open(u64::MAX),
             Some(max) if spent.pages >= max => Room::Closed(Filtered::HostPages),
-            // Each one out may become a page.
+            // Each lease that is out may become a page.
             Some(max) => Room::Open((max - spent.pages).saturating_sub(out)),
         }
     }
@@ -105,7 +105,7 @@ impl Spent {
         self.body_bytes = self.body_bytes.saturating_add(body_bytes);
     }
 
-    /// A page is due again: it is counted anew when it ends.
+    /// Takes a page back that is due again. It is counted anew when it ends.
     pub(crate) fn take_back(&mut self, body_bytes: u64) {
         self.pages = self.pages.saturating_sub(1);
         self.body_bytes = self.body_bytes.saturating_sub(body_bytes);

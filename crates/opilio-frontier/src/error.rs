@@ -1,4 +1,4 @@
-//! What can go wrong with a store. How a page failed is never an error: that is an ending.
+//! The errors of a store. A failed page is not an error: it is an ending.
 
 use std::error::Error;
 use std::io;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use opilio_core::Order;
 
-/// Why a store could not do what it was asked.
+/// Why a call of a store failed.
 ///
-/// The call that failed changed nothing, or the crash model covers what it changed. A run that
-/// meets one stops cleanly: what was settled stays settled, what was out comes back.
+/// A failed call leaves the store as after a kill: with the whole of the call's batch, or with nothing of it.
+/// A run that meets an error stops. Settled URLs stay settled, and leased ones are due again in the next run.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FrontierError {
@@ -24,25 +24,25 @@ pub enum FrontierError {
         #[source]
         source: io::Error,
     },
-    /// There is no crawl to go on with: start one.
+    /// There is no crawl to resume: start one.
     #[error("open the frontier at {store}: no crawl was started there")]
     Missing {
         /// Which store.
         store: String,
     },
-    /// There is a crawl already: go on with it, or take another place.
+    /// There is a crawl already: resume it, or choose another place.
     #[error("create a frontier at {store}: a crawl was started there before")]
     Exists {
         /// Which store.
         store: String,
     },
-    /// Another process works on this crawl: wait for it, or stop it.
+    /// Another process uses this crawl: wait for it, or stop it.
     #[error("open the frontier at {store}: another process uses it")]
     InUse {
         /// Which store.
         store: String,
     },
-    /// The crawl is another spider's.
+    /// The crawl belongs to another spider.
     #[error(
         "open the frontier at {store}: it belongs to the spider `{found}`, not to `{wanted}` (a spider that moved keeps its name by `Spider::name`)"
     )]
@@ -63,20 +63,20 @@ pub enum FrontierError {
         store: String,
         /// The version that started it.
         found: u32,
-        /// The version that asked.
+        /// The version that opened the store.
         wanted: u32,
     },
-    /// The crawl was started in another order, which is part of how it is stored.
+    /// The crawl was started in another order. The stored data depends on the order.
     #[error("open the frontier at {store}: it was started in the order `{found}`, not `{wanted}`")]
     OtherOrder {
         /// Which store.
         store: String,
-        /// The order that it was started in.
+        /// The order of the crawl.
         found: Order,
-        /// The order that was asked for.
+        /// The order of the options.
         wanted: Order,
     },
-    /// Pages cannot become due again, since nothing was kept of them.
+    /// Pages cannot become due again, because the store kept no history.
     #[error("refresh the frontier at {store}: it keeps no history")]
     NoHistory {
         /// Which store.
@@ -95,7 +95,7 @@ pub enum FrontierError {
     OtherFormat {
         /// Which store.
         store: String,
-        /// The format that is there.
+        /// The format of the store.
         found: u64,
         /// The format that this version writes.
         wanted: u64,

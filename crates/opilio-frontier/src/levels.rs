@@ -1,17 +1,16 @@
-//! Exact depths: a record is handed out when none that could show it, or what it leads to, a shorter way
-//! is on its way any more.
+//! Exact depths: a record is leased only when no record is under way that could lead to it by a shorter way.
 //!
-//! A depth is how many links a URL is from a seed by the way on which it was met first. Breadth-first
-//! that is the shortest way, as long as no page of a level is slower than the next level's. Where a limit of
-//! depth decides what belongs to the crawl, chance must not: there levels wait for one another.
+//! The depth of a URL is the number of links from a seed on the way by which it was met first. Breadth-first
+//! that is the shortest way, unless a page is slower than pages of the next level. Where a limit of depth
+//! decides which URLs belong to the crawl, the speed of pages must not decide it. So levels wait for each other:
 //!
-//! - A host's own levels always do: it gets nothing of a level while something of a lower one is out.
-//! - For other hosts a level waits while any has something of a lower one left, but no longer than
-//!   [`PATIENCE`] from when the first host had to wait for it: one slow host must not hold up all others.
-//! - What is met again by a shorter way while it is queued is handed out with the depth of that one, as
-//!   when a redirect leads to it; of the last [`SHORTER_MAX`] such URLs.
-//! - Nothing waits for what is due later (a retry that was given back to the store), nor does a record of
-//!   a priority above the default wait: it was said that it goes first.
+//! - A host's own levels always do: it gets no record of a level while one of a lower level is out.
+//! - A level also waits while other hosts have records of a lower level left, but at most for [`PATIENCE`] from
+//!   when the first host had to wait: one slow host must not delay all others.
+//! - A queued record that is met again by a shorter way is leased with the depth of that way, and so is the
+//!   target of a redirect. The store knows the last [`SHORTER_MAX`] such URLs.
+//! - No record waits for those that are due later (retries that went back to the store). A record with a
+//!   priority above the default never waits, because the crawl asked for it first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
@@ -19,16 +18,16 @@ use std::time::Duration;
 
 use opilio_core::{Fingerprint, Lease, Priority, Record, Timestamp};
 
-/// How long a level waits for those of other hosts below it.
+/// How long a level waits for lower levels of other hosts.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// So many shorter ways are remembered, some 50 bytes each, until the process ends.
+/// The most shorter ways that memory keeps, some 50 bytes each.
 pub const SHORTER_MAX: usize = 65_536;
 
-/// How many URLs of each depth are left and not due later.
+/// How many URLs of each depth are left, without those that are due later.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Depths(Vec<u64>);
 
-/// Depths from here on are counted together, and nothing waits for them.
+/// Depths from this one on are counted together, and no record waits for them.
 const DEEP: u16 = 63;
 
 impl Depths {
@@ -40,21 +39,21 @@ impl Depths {
         self.0[at] += 1;
     }
 
-    /// One of them is over, or due later.
+    /// Counts a URL that ended or is due later.
     pub(crate) fn take(&mut self, depth: u16) {
         if let Some(count) = self.0.get_mut(usize::from(depth.min(DEEP))) {
-            // Of a store that an earlier version wrote, nothing was counted.
+            // An earlier version wrote no counts.
             *count = count.saturating_sub(1);
         }
     }
 
-    /// The least depth that something is left of.
+    /// The least depth that has a URL left.
     fn floor(&self) -> u16 {
         let least = self.0.iter().position(|count| *count > 0).and_then(|at| u16::try_from(at).ok());
         least.filter(|depth| *depth < DEEP).unwrap_or(u16::MAX)
     }
 
-    /// The greatest depth that something is left of.
+    /// The greatest depth that has a URL left.
     fn deepest(&self) -> u16 {
         let most = self.0.iter().rposition(|count| *count > 0).and_then(|at| u16::try_from(at).ok());
         most.map_or(0, |depth| if depth < DEEP { depth } else { u16::MAX })
@@ -74,16 +73,17 @@ impl Depths {
 /// Which hosts wait for a level to open.
 #[derive(Debug)]
 pub(crate) struct Levels<Id> {
-    /// What is out of each host, by depth.
+    /// The number of leases of each host that are out, by depth.
     out: HashMap<Id, BTreeMap<u16, u32>>,
-    /// Those that wait for other hosts, and at which depth.
+    /// The hosts that wait for other hosts, each with its depth.
     waiting: BTreeSet<(u16, Id)>,
-    /// Since when the first of them does.
+    /// Since when the first of them waits.
     since: Option<Timestamp>,
-    /// Up to here levels wait for those of other hosts no more.
+    /// Levels up to this depth no longer wait for other hosts.
     opened: u16,
-    /// Depths of URLs that were known already, the oldest first in `met`.
+    /// The shortest depths of known URLs that were met again.
     shorter: HashMap<Fingerprint, u16>,
+    /// The same URLs, the oldest first.
     met: VecDeque<Fingerprint>,
 }
 
@@ -118,7 +118,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// The deepest that a host may get now.
+    /// The greatest depth that a host may get now.
     #[cfg(feature = "disk")]
     pub(crate) fn limit(&self, host: Id, left: &Depths) -> u16 {
         self.own_limit(host).min(self.others_limit(left))
@@ -133,9 +133,9 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         left.floor().max(self.opened)
     }
 
-    /// A host's next record is so deep; tells whether it has to wait for its level.
+    /// Whether a host's next record, at this depth, has to wait for its level.
     pub(crate) fn holds(&mut self, host: Id, depth: u16, left: &Depths, now: Timestamp) -> bool {
-        // While it waits for itself, it is looked at whenever one of its leases is over.
+        // While a host waits for its own leases, the store checks it whenever one of them ends.
         let for_itself = depth > self.own_limit(host);
         let for_others = !for_itself && depth > self.others_limit(left);
         if for_others {
@@ -147,7 +147,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         for_itself || for_others
     }
 
-    /// A host that waited at this depth does so no more.
+    /// Notes that a host no longer waits at this depth.
     pub(crate) fn forget(&mut self, host: Id, depth: u16) {
         self.waiting.remove(&(depth, host));
         if self.waiting.is_empty() {
@@ -155,7 +155,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// The hosts whose level has opened, as far as others go.
+    /// Takes the hosts whose level no longer waits for other hosts.
     pub(crate) fn opened(&mut self, left: &Depths, now: Option<Timestamp>) -> Vec<Id> {
         if let (Some(at), Some(now), Some((depth, _))) = (self.due(), now, self.waiting.first())
             && at <= now
@@ -174,10 +174,10 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         opened
     }
 
-    /// A URL that is known was met again. Should it be queued still, and by a longer way, this one counts.
+    /// Notes that a known URL was met again. If it is still queued by a longer way, the shorter one counts.
     pub(crate) fn met_again(&mut self, record: &Record, left: &Depths) {
         if record.depth >= left.deepest() {
-            // Nothing is queued that it could be shorter for.
+            // No queued URL is deeper.
             return;
         }
         if let Some(depth) = self.shorter.get_mut(&record.fingerprint) {
@@ -193,7 +193,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         self.shorter.insert(record.fingerprint, record.depth);
     }
 
-    /// Gives leases the depths of the shortest ways that were met. For the store they are where they were.
+    /// Gives leases the depths of the shortest ways that were met. The store keeps their old place.
     pub(crate) fn shorten(&self, leases: &mut [Lease]) {
         if self.shorter.is_empty() {
             return;

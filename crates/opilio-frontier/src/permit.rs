@@ -1,4 +1,4 @@
-//! The right to send a request to a host now: what keeps a host with one worker at a time.
+//! The right to send a request to a host now. It keeps each host with one worker at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,8 +8,8 @@ use opilio_core::Timestamp;
 /// Says whether a request to a host may still be written.
 ///
 /// A store issues one permit for a host. The code that writes a request checks the permit as the last
-/// step before the bytes leave, on its own thread and without a call to the store. A cluster's worker
-/// that was stopped for longer than its lease then sends nothing when it wakes up.
+/// step before the bytes leave, on its own thread and without a call to the store. So a worker of a
+/// shared store that was stopped for longer than its lease sends nothing when it runs again.
 #[derive(Clone, Debug, Default)]
 pub struct Permit(Option<Arc<Fence>>);
 
@@ -30,7 +30,7 @@ impl Permit {
     }
 }
 
-/// Until when a worker owns what it leased from a shared store; the store moves it.
+/// The instant until which a worker owns its leases of a shared store. The store moves it.
 #[derive(Debug)]
 pub struct Fence {
     until_micros: AtomicU64,

@@ -26,13 +26,13 @@ pub struct FrontierStats {
     pub aliases: u64,
     /// Ended without a page, by reason.
     pub failures: BTreeMap<Reason, u64>,
-    /// Not ended yet: due, waiting or out. A crawl is finished when this is 0.
+    /// Not ended yet: due, due later, waiting for a known URL, or out. A crawl is finished when this is 0.
     pub left: u64,
     /// URLs left that are under a lease.
     pub out: u64,
-    /// URLs left that become due at a later instant.
+    /// URLs left that are due later or wait for a known URL.
     pub waiting: u64,
-    /// How often a URL was given back to be tried again later.
+    /// How often a URL went back to the store for a later try.
     pub retries: u64,
     /// How often a redirect was followed.
     pub redirects: u64,
@@ -144,7 +144,7 @@ impl Cause {
     }
 }
 
-/// Of an error's words.
+/// The most bytes of an error text.
 const ERROR_BYTES: usize = 300;
 
 #[cfg(test)]
