@@ -54,7 +54,7 @@ fn a_broken_sitemap_gives_what_stands_before_and_says_so() {
     for (file, part) in [
         (format!("<urlset>{entry}<url><loc>https://a.example/2"), "ends within an element"),
         (format!("<urlset>{entry}</sitemap>"), "XML at byte"),
-        (format!("<urlset>{entry}<url/><url>x</url></urlset>"), "2 have none that can be read"),
+        (format!("<urlset>{entry}<url/><url>x</url></urlset>"), "2 entries of the sitemap have no address"),
     ] {
         let run = run_with_input(&["sitemap", "-"], file.as_bytes());
         assert_eq!((run.code, run.items()), (1, vec![url("https://a.example/1")]), "{file}");
@@ -63,7 +63,7 @@ fn a_broken_sitemap_gives_what_stands_before_and_says_so() {
     let cut = gzip(SITEMAP.as_bytes());
     assert_eq!(run_with_input(&["sitemap", "-"], &cut[..cut.len() / 2]).code, 1);
     for (file, part) in [
-        ("<!doctype html><html></html>", "recognise a sitemap"),
+        ("<!doctype html><html></html>", "this file is not a sitemap"),
         ("", "an empty file"),
         ("hello", "without a URL"),
     ] {

@@ -1,11 +1,11 @@
 //! The table of robots.txt cases. Sources: RFC 9309, the documentation and tests of Google's parser, and
-//! decisions of this project where both are silent. Existing crates were measured against it.
+//! decisions of this project where both are silent. Existing crates were measured against this table.
 
 /// One robots.txt, one crawler, and the paths that it may fetch.
 pub(crate) struct RobotsCase {
-    /// The source of the rule, and the rule.
+    /// The source of the rule (`rfc` with its section, `google` or `ours`), and the rule itself.
     pub(crate) name: &'static str,
-    /// The file.
+    /// The content of the robots.txt.
     pub(crate) file: &'static [u8],
     /// The `User-Agent` header of the crawler.
     pub(crate) user_agent: &'static str,
@@ -22,7 +22,7 @@ const fn case(
     RobotsCase { name, file, user_agent, paths }
 }
 
-/// The cases.
+/// All cases, by section of the RFC.
 #[rustfmt::skip]
 pub(crate) const CASES: &[RobotsCase] = &[
     // RFC 9309 §2.2.1: groups and product tokens.
@@ -82,7 +82,7 @@ pub(crate) const CASES: &[RobotsCase] = &[
     case("rfc 5.1: example, quxbot", RFC_EXAMPLE, "quxbot", &[("/anything", true)]),
     case("rfc 5.1: example, any other", RFC_EXAMPLE, "otherbot", &[("/x.gif", false), ("/example/", false), ("/publications/a", true), ("/example", true)]),
     case("rfc 5.2: the longest match", b"User-Agent: foobot\nAllow: /example/page/\nDisallow: /example/page/disallowed.gif\n", "foobot", &[("/example/page/disallow.gif", true), ("/example/page/disallowed.gif", false), ("/example/page/", true)]),
-    // Line ends, marks of encoding, white space.
+    // Line ends, byte order marks, white space.
     case("rfc 2.2: CRLF", b"User-agent: FooBot\r\nDisallow: /x\r\n\r\nUser-agent: *\r\nDisallow: /\r\n", "FooBot", &[("/x", false), ("/y", true)]),
     case("rfc 2.2: CR alone", b"User-agent: FooBot\rDisallow: /x\rAllow: /x/y\r", "FooBot", &[("/x", false), ("/x/y", true), ("/z", true)]),
     case("google: no final line end", b"User-agent: FooBot\nDisallow: /x", "FooBot", &[("/x", false)]),
@@ -115,7 +115,7 @@ pub(crate) const CASES: &[RobotsCase] = &[
     case("google: *.php$", b"user-agent: FooBot\ndisallow: /\nallow: /*.php$\n", "FooBot", &[("/filename.php", true), ("/filename.php?parameters", false), ("/filename.php/", false), ("/filename.php5", false), ("/aaaphpaaa", false)]),
     case("google: fish*.php", b"user-agent: FooBot\ndisallow: /\nallow: /fish*.php\n", "FooBot", &[("/fish.php", true), ("/fishheads/catfish.php?parameters", true), ("/Fish.PHP", false)]),
     case("google: allow /$", b"user-agent: FooBot\nallow: /$\ndisallow: /\n", "FooBot", &[("/", true), ("/page.html", false), ("/?x", false)]),
-    // Where we decided.
+    // Decisions of this project.
     case("ours: no leave by index.html (a Google extension)", b"User-Agent: *\nAllow: /dir/index.html\nDisallow: /\n", "foobot", &[("/dir/index.html", true), ("/dir/", false)]),
     case("ours: a crawl delay does not end a group", b"User-agent: a\nCrawl-delay: 5\nUser-agent: FooBot\nDisallow: /x\n", "a", &[("/x", false)]),
     case("ours: the token behind Mozilla/5.0 (compatible;", b"User-agent: FooBot\nDisallow: /x\n", "Mozilla/5.0 (compatible; FooBot/2.1; +https://foo.bar)", &[("/x", false), ("/y", true)]),

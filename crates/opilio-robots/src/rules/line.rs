@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-/// The part of a line that is read. Google's parser reads the same (eight times the longest URL of old
-/// browsers, less a byte).
+/// The most bytes of a line that are read; the rest is ignored. This is the limit of Google's parser: eight
+/// times the longest URL of old browsers, less one byte.
 pub(crate) const LINE_BYTES_MAX: usize = 2083 * 8 - 1;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// The keys that we understand.
+/// The keys that this parser understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Key {
     UserAgent,
@@ -19,8 +19,8 @@ pub(crate) enum Key {
     CrawlDelay,
 }
 
-/// Spellings of keys. They are prefixes (`Disallowed:` is a rule); the misspellings are exactly those of
-/// Google's parser.
+/// Spellings of the keys. A key matches if it starts with a spelling (`Disallowed:` is a rule, too). The
+/// misspellings are exactly those of Google's parser.
 const SPELLINGS: &[(&[u8], Key)] = &[
     (b"user-agent", Key::UserAgent),
     (b"useragent", Key::UserAgent),
@@ -37,11 +37,11 @@ const SPELLINGS: &[(&[u8], Key)] = &[
     (b"crawl-delay", Key::CrawlDelay),
 ];
 
-/// A line that we understand.
+/// A line whose key is known.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line<'a> {
     pub(crate) key: Key,
-    /// Without comment and without white space around it.
+    /// The value without a comment and without surrounding white space. It may be empty.
     pub(crate) value: &'a [u8],
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        // Google: a byte order mark at the start is skipped, even half of one.
+        // As in Google's parser, a byte order mark at the start is skipped, even a part of one.
         let mark = BYTE_ORDER_MARK.iter().zip(bytes).take_while(|(a, b)| a == b);
         Self { rest: &bytes[mark.count()..] }
     }
@@ -78,7 +78,7 @@ fn parse(line: &[u8]) -> Option<Line<'_>> {
     let end = memchr::memchr(b'#', line).unwrap_or(line.len());
     let line = trim(&line[..end]);
     let (key, value) = match memchr::memchr(b':', line) {
-        // The colon of an address is not the forgotten one (`Sitemap https://…`).
+        // The colon of an address (`Sitemap https://…`) does not end the key.
         Some(colon) if !line[colon..].starts_with(b"://") || two_words(line).is_none() => {
             (trim(&line[..colon]), trim(&line[colon + 1..]))
         }
@@ -90,21 +90,23 @@ fn parse(line: &[u8]) -> Option<Line<'_>> {
     Some(Line { key: *key, value })
 }
 
-/// Google: white space stands in for a forgotten colon if there are exactly two words.
+/// Splits a line without a colon at its white space, as Google's parser does: only a line of exactly two
+/// words counts.
 fn two_words(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut words = line.split(|byte| is_space(*byte)).filter(|word| !word.is_empty());
     let (key, value) = (words.next()?, words.next()?);
     words.next().is_none().then_some((key, value))
 }
 
-/// Reads seconds with an optional fraction; what follows the number (`10s`) is ignored.
+/// Reads seconds with an optional fraction. Text after the number (`10s`) is ignored.
 pub(crate) fn seconds(value: &[u8]) -> Option<Duration> {
     let end = value.iter().position(|byte| !(byte.is_ascii_digit() || *byte == b'.')).unwrap_or(value.len());
     let number: f64 = std::str::from_utf8(&value[..end]).ok()?.parse().ok()?;
     Duration::try_from_secs_f64(number).ok()
 }
 
-/// As C's `isspace`, which tolerant parsers use: includes vertical tab and form feed.
+/// Returns whether C's `isspace` accepts the byte, as in tolerant parsers: includes vertical tab and form
+/// feed.
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == 0x0B
 }

@@ -1,9 +1,9 @@
 //! robots.txt (RFC 9309): the rules of one site for one crawler.
 //!
-//! Own code, since no existing crate passed the 88 cases of `cases.rs`: robotxt 0.7 fails 10 (agents with a
-//! version or several words, `%2A`, encoded queries), texting_robots 0.2 fails 15 (also hex case, encoded
-//! slashes), robotstxt 0.3 fails 20 (also groups, byte order marks, and stars that need backtracking: a
-//! hostile pattern takes it many seconds).
+//! No existing crate passed the 88 cases of `cases.rs`: robotxt 0.7 fails 10 (agents with a version or
+//! several words, `%2A`, encoded queries), texting_robots 0.2 fails 15 (also hex case, encoded slashes),
+//! robotstxt 0.3 fails 20 (also groups, byte order marks, and stars that need backtracking: a hostile pattern
+//! takes many seconds).
 
 mod line;
 mod pattern;
@@ -24,15 +24,16 @@ use url::{Position, Url};
 use line::{Key, Lines};
 use pattern::{Pattern, Target};
 
-/// The part of a robots.txt that is read (RFC 9309 §2.5 asks for at least 500 KiB).
+/// The most bytes of a robots.txt that are read (RFC 9309 §2.5 asks for at least 500 KiB).
 pub const ROBOTS_BYTES_MAX: usize = 500 * 1024;
 
-/// The number of rules with a `*` that are matched as written. A file may hold 36,000 of them, and each costs
-/// a pass over every path; no site needs that many. Of the others, a `Disallow` forbids everything with its
-/// prefix up to the `*`, and an `Allow` is ignored. So nothing is allowed that the site forbids.
+/// The most rules with a `*` that are matched as written. A file may hold 36,000 such rules, and each costs a
+/// pass over every path; no site needs that many. Beyond this number, a `Disallow` forbids every path that
+/// starts with the text before its `*`, and an `Allow` is ignored. So nothing is allowed that the site
+/// forbids.
 pub const STARRED_MAX: usize = 5_000;
 
-/// How many sitemaps of one robots.txt are kept, and how long their addresses may be in all.
+/// The most sitemaps of one robots.txt that are kept, and the most bytes that all their addresses may have.
 const SITEMAPS_MAX: usize = 1_000;
 const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 
@@ -51,10 +52,10 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 /// assert_eq!(robots.crawl_delay().map(|delay| delay.as_secs()), Some(2));
 /// ```
 ///
-/// The serialised form keeps rules from run to run; it leaves out the sitemaps.
+/// The serialised form, which a later run reads, leaves out the sitemaps.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Robots {
-    /// The rule that wins comes first: longest pattern, then allow before disallow.
+    /// Sorted so that the first rule that matches decides: longest pattern first, then allow before disallow.
     rules: Box<[Rule]>,
     crawl_delay: Option<Duration>,
     #[serde(skip)]
@@ -63,12 +64,12 @@ pub struct Robots {
     widened: usize,
 }
 
-/// The content of `opilio robots show`.
+/// Facts about a robots.txt besides its rules, as `opilio robots show` prints them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// The crawl delay in whole milliseconds.
     pub crawl_delay_ms: Option<u64>,
-    /// The sitemaps as written.
+    /// The sitemaps in the order of the file, as written.
     pub sitemaps: Vec<String>,
 }
 
@@ -78,7 +79,7 @@ struct Rule {
     access: Access,
 }
 
-/// Ordered so that among patterns of one length allow comes first.
+/// Whether a rule allows or forbids. `Allow` sorts first: it wins among patterns of the same length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 enum Access {
     Allow,
@@ -90,8 +91,8 @@ impl Robots {
     /// skipped.
     ///
     /// `user_agent` is a product token or a whole `User-Agent` header, see [`product_token`]. Reads the first
-    /// [`ROBOTS_BYTES_MAX`] bytes, up to their last line end. A file with a UTF-16 byte order mark is read as
-    /// UTF-16, every other as UTF-8 (§2.2).
+    /// [`ROBOTS_BYTES_MAX`] bytes; the last line of a longer file is dropped, since it may be cut. A file
+    /// with a UTF-16 byte order mark is read as UTF-16, any other file as UTF-8 (§2.2).
     pub fn parse(bytes: &[u8], user_agent: &str) -> Self {
         let mut reader = Groups::new(product_token(user_agent));
         for line in Lines::new(&counted(bytes)) {
@@ -100,12 +101,13 @@ impl Robots {
         reader.finish()
     }
 
-    /// Allows everything: the robots.txt does not exist (RFC 9309 §2.3.1.3).
+    /// Returns rules that allow everything, as for a robots.txt that does not exist (RFC 9309 §2.3.1.3).
     pub fn allow_all() -> Self {
         Self::default()
     }
 
-    /// Allows nothing but `/robots.txt`: the server could not say (RFC 9309 §2.3.1.4).
+    /// Returns rules that allow nothing but `/robots.txt`, as for a server that could not send its robots.txt
+    /// (RFC 9309 §2.3.1.4).
     pub fn disallow_all() -> Self {
         Self::parse(b"user-agent: *\ndisallow: /\n", "")
     }
@@ -124,31 +126,31 @@ impl Robots {
                 .is_none_or(|rule| rule.access == Access::Allow)
     }
 
-    /// Tells whether a URL may be fetched. The caller sees to it that these are the rules of the
-    /// URL's origin.
+    /// Returns whether a URL may be fetched. The caller makes sure that these rules are those of the URL's
+    /// origin.
     pub fn allows_url(&self, url: &Url) -> bool {
         self.allows(&url[Position::BeforePath..Position::AfterQuery])
     }
 
-    /// The largest `Crawl-delay` of our groups. It is custom, not part of RFC 9309; there is no
-    /// upper bound here, so callers clamp it.
+    /// Returns the largest `Crawl-delay` of the groups that apply to this crawler. It is custom, not part of
+    /// RFC 9309. It has no upper bound here, so callers must limit it.
     pub fn crawl_delay(&self) -> Option<Duration> {
         self.crawl_delay
     }
 
-    /// The `Sitemap` lines of the whole file, as written, in order and without repeats; at most a
+    /// Returns the `Sitemap` lines of the whole file, as written, in order and without repeats; at most a
     /// thousand. They should be absolute URLs, but some sites write paths.
     pub fn sitemaps(&self) -> &[String] {
         &self.sitemaps
     }
 
-    /// How many rules forbid more than the site wrote, including ignored `Allow` lines, because of the limit
-    /// [`STARRED_MAX`].
+    /// Returns the number of rules that were changed because of the limit [`STARRED_MAX`]: `Disallow` lines
+    /// that now forbid more than the site wrote, and `Allow` lines that are ignored.
     pub fn widened(&self) -> usize {
         self.widened
     }
 
-    /// Facts about the file for people, beside the rules.
+    /// Returns facts about the file besides its rules, for people.
     pub fn summary(&self) -> Summary {
         Summary {
             crawl_delay_ms: self
@@ -159,8 +161,8 @@ impl Robots {
     }
 }
 
-/// The product token of a `User-Agent` header (RFC 9309 §2.2.1): `Opilio` of
-/// `Opilio/0.1 (+https://…)`, and the bot's of `Mozilla/5.0 (compatible; Bot/2.1; …)`.
+/// Returns the product token of a `User-Agent` header (RFC 9309 §2.2.1): `Opilio` for `Opilio/0.1
+/// (+https://…)`, and `Bot` for `Mozilla/5.0 (compatible; Bot/2.1; …)`.
 ///
 /// The RFC allows letters, `_` and `-`. Digits are kept, too: without them, a bot with a digit in its name
 /// would obey another bot's rules.
@@ -184,7 +186,7 @@ fn leading_token(text: &str) -> &str {
     &text[..end]
 }
 
-/// The part of the file that is read, as UTF-8.
+/// Returns the part of the file that is read, converted to UTF-8.
 fn counted(bytes: &[u8]) -> Cow<'_, [u8]> {
     let encoding = match bytes {
         [0xff, 0xfe, ..] => UTF_16LE,
@@ -196,8 +198,8 @@ fn counted(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(head(text.as_bytes(), bytes.len() > ROBOTS_BYTES_MAX).to_vec())
 }
 
-/// Drops the last line of a cut file, since its rest may have narrowed the rule. A file without any line end
-/// is one line beyond the line limit anyway.
+/// Returns the part of a file that is read. If the file was cut, the last line is dropped: its missing rest
+/// may have made the rule narrower. A cut file without any line end is one line beyond the line limit anyway.
 fn head(bytes: &[u8], cut: bool) -> &[u8] {
     if !cut {
         return bytes;
@@ -209,21 +211,25 @@ fn head(bytes: &[u8], cut: bool) -> &[u8] {
     }
 }
 
-/// Collects the rules of the groups named by our token and, as long as there are none, of `*`.
+/// Collects the rules of the groups that name this crawler's token, and those of `*`, which apply if no group
+/// names the crawler.
 struct Groups<'a> {
     token: &'a str,
     own: GroupRules,
     star: GroupRules,
-    /// A group that names this crawler was seen. Then the `*` groups do not apply, even if its own group has
-    /// no rules.
+    /// Whether a group named this crawler. If so, the `*` groups do not apply, even if this crawler's group
+    /// has no rules.
     named: bool,
-    /// Whom the agents of the current group include.
+    /// Whether the current group names this crawler, `*`, or both: its rules are theirs.
     current: Members,
-    /// A rule has followed the last agent line, so that the next agent line starts a group.
+    /// Whether a rule has followed the last `User-agent` line. If so, the next `User-agent` line starts a new
+    /// group.
     closed: bool,
-    /// Whom the agents include that a crawl delay would be for.
+    /// Whether the `User-agent` lines to which a `Crawl-delay` would now apply name this crawler, `*`, or
+    /// both.
     delayed: Members,
-    /// A crawl delay has followed the last agent line: the next agent line names whom the next one is for.
+    /// Whether a `Crawl-delay` has followed the last `User-agent` line. If so, the next `User-agent` line
+    /// starts a new list of agents for the next delay.
     delay_said: bool,
     sitemaps: Vec<String>,
     sitemap_bytes: usize,
@@ -279,7 +285,7 @@ impl<'a> Groups<'a> {
             self.closed = false;
         }
         let value = String::from_utf8_lossy(value);
-        // Google: a star with more words behind it is a star.
+        // As in Google's parser, a `*` that more words follow is a `*`.
         let mut words = value.split_ascii_whitespace();
         if words.next() == Some("*") {
             self.current.star = true;
@@ -293,7 +299,8 @@ impl<'a> Groups<'a> {
 
     fn rule(&mut self, access: Access, value: &[u8]) {
         self.closed = true;
-        // An empty pattern matches nothing, and so does one that cannot match a path's first slash.
+        // An empty pattern matches nothing. A pattern that cannot match the first slash of a path matches
+        // nothing either.
         let Some(pattern) = Pattern::new(value) else {
             return;
         };
@@ -305,9 +312,9 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Counts for the agents named so far and ends no group of rules: §2.2.4 wants the lines that it does
-    /// not define to leave that grouping alone. Agents named later have delays of their own: `opilio` with
-    /// 1 s before `*` with 60 s is one group of rules, and still two delays.
+    /// Applies a delay to the agents named since the last delay. It does not end a group of rules: §2.2.4
+    /// says that lines which the RFC does not define must not change the groups. So `opilio` with 1 s before
+    /// `*` with 60 s is one group of rules with two delays.
     fn crawl_delay(&mut self, value: &[u8]) {
         self.delay_said = true;
         let Some(delay) = line::seconds(value) else {
@@ -321,7 +328,7 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Sitemaps belong to no group (§2.2.4).
+    /// Keeps the address of a sitemap. A `Sitemap` line belongs to no group (§2.2.4).
     fn sitemap(&mut self, value: &[u8]) {
         let full =
             self.sitemaps.len() >= SITEMAPS_MAX || self.sitemap_bytes + value.len() > SITEMAPS_BYTES_MAX;
@@ -338,7 +345,7 @@ impl<'a> Groups<'a> {
     fn finish(self) -> Robots {
         let ours = if self.named { self.own } else { self.star };
         let mut rules: Vec<Rule> = ours.rules.into_iter().collect();
-        // The pattern's text last: equal files give equal rules in the same order.
+        // The pattern's text decides last, so that equal files give equal rules in the same order.
         rules.sort_by(|a, b| {
             let key = |rule: &Rule| (std::cmp::Reverse(rule.pattern.octets()), rule.access);
             key(a).cmp(&key(b)).then_with(|| a.pattern.cmp(&b.pattern))
@@ -353,11 +360,12 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// Removes the stars from all but the first `max` rules with stars, without allowing anything more; returns
-/// their number.
+/// Changes all but the first `max` rules that have a `*`, so that they allow nothing more: a `Disallow` is
+/// cut at its `*`, an `Allow` is removed. Returns how many rules were changed.
 fn widen(rules: &mut Vec<Rule>, max: usize) -> usize {
     let (mut starred, mut widened) = (0, HashSet::new());
-    // In place: a rule that forbids more still comes where it came, before all that it won against.
+    // The order stays: a rule that now forbids more still comes before all the rules that it won against
+    // before.
     rules.retain_mut(|rule| {
         let Some(wider) = rule.pattern.up_to_star() else { return true };
         starred += 1;

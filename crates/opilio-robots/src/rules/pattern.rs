@@ -1,11 +1,11 @@
-//! Patterns and paths in the one spelling in which they are compared (RFC 9309 §2.2.2, §2.2.3).
+//! The two spellings in which patterns and paths are compared (RFC 9309 §2.2.2, §2.2.3).
 //!
-//! *Plain*: unreserved octets are decoded, hex digits are upper-case, everything that a URI may not
-//! hold raw is encoded, and a `*` or `$` without its special meaning is `%2A` or `%24`.
-//! *Loose*: in the query also `%3A %2F %3F %40` are decoded. The RFC's own example has
-//! `?baz=https://foo.bar` equal to `?baz=https%3A%2F%2Ffoo.bar`, and in a query none of these four
-//! delimits anything. A pattern matches if it does so in one of the two spellings, because a pattern
-//! such as `/*%3F` does not say whether it means the path or the query.
+//! *Plain*: unreserved octets are decoded, hex digits are upper-case, all octets that a URI must not contain
+//! raw are encoded, and a `*` or `$` without its special meaning is `%2A` or `%24`. *Loose*: in the query,
+//! `%3A %2F %3F %40` are decoded, too. The RFC's own example has `?baz=https://foo.bar` equal to
+//! `?baz=https%3A%2F%2Ffoo.bar`, and in a query none of these four characters is a delimiter. A pattern
+//! matches if it matches in one of the two spellings, because a pattern such as `/*%3F` does not say whether
+//! it means the path or the query.
 
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,8 @@ pub(crate) struct Target {
 }
 
 impl Pattern {
-    /// `None` for a pattern that cannot match any path: it starts with neither `/` nor `*`.
+    /// Reads a pattern. Returns `None` for a pattern that cannot match any path: it starts with neither `/`
+    /// nor `*`.
     pub(crate) fn new(value: &[u8]) -> Option<Self> {
         if !matches!(value.first(), Some(b'/' | b'*')) {
             return None;
@@ -38,13 +39,14 @@ impl Pattern {
         Some(Self { plain: Glob::new(plain, end), loose })
     }
 
-    /// The length that decides which rule wins: octets of the pattern, in its shortest spelling so
-    /// that two spellings of one pattern tie.
+    /// Returns the length that decides which rule wins: octets of the pattern. The shorter spelling counts,
+    /// so that two spellings of one pattern have the same length.
     pub(crate) fn octets(&self) -> usize {
         self.loose.as_ref().unwrap_or(&self.plain).octets()
     }
 
-    /// The pattern of all that begins as this one does before its first star; none without a star.
+    /// Returns a pattern that matches every path starting with the text before this pattern's first `*`;
+    /// `None` without a `*`.
     pub(crate) fn up_to_star(&self) -> Option<Self> {
         let loose = self.loose.as_ref().and_then(Glob::up_to_star);
         Some(Self { plain: self.plain.up_to_star()?, loose })
@@ -79,7 +81,7 @@ impl Target {
     }
 }
 
-/// A pattern with `*`, and maybe tied to the end.
+/// A pattern in one spelling: text with `*` for any octets, and whether it must match to the end of the path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 struct Glob {
     text: Box<[u8]>,
@@ -106,8 +108,9 @@ impl Glob {
         Some(Self { text: self.text[..star].into(), end: PatternEnd::Open })
     }
 
-    /// Takes each piece between stars at its first place: that leaves the most for the pieces after
-    /// it, so nothing is ever tried twice and the cost is one pass over pattern and path.
+    /// Returns whether the pattern matches. Each piece between two stars is searched at its first place only:
+    /// that leaves the most text for the later pieces. So nothing is tried twice, and the cost is one pass
+    /// over pattern and path.
     fn matches(&self, path: &[u8]) -> bool {
         let Some(star) = memchr::memchr(b'*', &self.text) else {
             return match self.end {
@@ -132,7 +135,8 @@ impl Glob {
     }
 }
 
-/// Linear like [`memmem::find`], without its set-up cost for the usual one-octet piece.
+/// Finds a needle in linear time, like [`memmem::find`], but without the set-up cost of [`memmem::find`] for
+/// a needle of one octet, the most common case.
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     match needle {
         [] => Some(0),
@@ -170,7 +174,7 @@ fn normalise(bytes: &[u8], stars: Stars) -> Vec<u8> {
     out
 }
 
-/// The loose spelling of a plain one, if it differs.
+/// Returns the loose spelling of a plain one; `None` if they are equal.
 fn loosen(plain: &[u8]) -> Option<Vec<u8>> {
     let query = memchr::memchr(b'?', plain)? + 1;
     let mut out = plain[..query].to_vec();
@@ -190,7 +194,7 @@ fn loosen(plain: &[u8]) -> Option<Vec<u8>> {
     (out.len() < plain.len()).then_some(out)
 }
 
-/// The octet that a percent-encoding at the start stands for.
+/// Returns the octet that a percent-encoding at the start of `bytes` encodes.
 fn escaped(bytes: &[u8]) -> Option<u8> {
     let &[b'%', high, low, ..] = bytes else {
         return None;

@@ -1,4 +1,4 @@
-//! The table, the properties, and the bounds of robots.txt.
+//! Tests of robots.txt: the table of cases, properties, and limits.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -53,7 +53,7 @@ fn decides_the_table_alike_in_utf_16_with_its_mark() {
         }
     }
     for octets in ends {
-        // Letters beyond ASCII, other line ends, half a letter at the end, and a mark alone.
+        // Letters beyond ASCII, each kind of line end, and an odd byte at the end.
         for end in ["\n", "\r\n", "\r"] {
             let lines = ["User-agent: *", "Disallow: /ツ", "Disallow: /a", "Sitemap: http://a.example/s.xml"];
             let mut file = utf16(&lines.join(end), octets);
@@ -63,7 +63,7 @@ fn decides_the_table_alike_in_utf_16_with_its_mark() {
             assert_eq!(robots.sitemaps().len(), 1);
         }
         assert_eq!(Robots::parse(&utf16("", octets), "Opilio"), Robots::allow_all());
-        // The file is cut at the last line end within the limit.
+        // A file that is too long is cut at the last line end within the limit.
         let line = "Disallow: /wide/";
         let long = format!("User-agent: *\nDisallow: /a\n#{}\n{line}", "x".repeat(ROBOTS_BYTES_MAX / 2 - 40));
         let robots = Robots::parse(&utf16(&long, octets), "Opilio");
@@ -103,13 +103,13 @@ fn reads_the_crawl_delay_of_its_own_groups() {
         ("user-agent: foobot\ncrawl-DELAY:10 # slow\n", Some(10_000)),
         ("user-agent: foobot\ncrawl-delay 3\n", Some(3_000)),
         ("user-agent: foobot\ncrawl-delay: 10s\n", Some(10_000)),
-        // Merged groups: the larger one.
+        // Of two groups for the same agent, the larger delay applies.
         ("user-agent: foobot\ncrawl-delay: 9\nuser-agent: foobot\ncrawl-delay: 1\n", Some(9_000)),
-        // Our own group replaces the star's, delay and all.
+        // A group for this crawler replaces the `*` group, including its delay.
         ("user-agent: *\ncrawl-delay: 9\ndisallow: /x\nuser-agent: foobot\ndisallow:\n", None),
-        // The delay is for the agents named before it, though the rules are for all of the group.
+        // A delay applies only to the agents named before it, though the rules apply to the whole group.
         ("user-agent: a\ncrawl-delay: 9\nuser-agent: foobot\ndisallow: /x\n", None),
-        // Nor do the delays of agents named right before or after this one.
+        // Delays of agents named right before or after this crawler do not apply.
         ("user-agent: foobot\ncrawl-delay: 1\n\nuser-agent: *\ncrawl-delay: 60\n", Some(1_000)),
         ("user-agent: *\ncrawl-delay: 60\nuser-agent: foobot\ncrawl-delay: 1\n", Some(1_000)),
         ("user-agent: foobot\nuser-agent: b\ncrawl-delay: 1\nuser-agent: c\ncrawl-delay: 60\n", Some(1_000)),
@@ -118,11 +118,12 @@ fn reads_the_crawl_delay_of_its_own_groups() {
         ("user-agent: foobot\ndisallow: /x\nuser-agent: *\ncrawl-delay: 60\n", None),
         ("user-agent: foobot\ncrawl-delay: soon\nuser-agent: *\ncrawl-delay: 60\n", None),
         ("user-agent: *\ncrawl-delay: 60\nuser-agent: foobot\nallow: /\n", None),
-        // One list of agents, one delay; and a group's delay may stand behind its rules.
+        // One list of agents has one delay. A group's delay may follow its rules.
         ("user-agent: foobot\nuser-agent: *\ncrawl-delay: 60\n", Some(60_000)),
         ("user-agent: foobot\ndisallow: /x\ncrawl-delay: 1\nuser-agent: *\ncrawl-delay: 60\n", Some(1_000)),
         ("user-agent: foobot\ncrawl-delay: 1\ndisallow: /x\ncrawl-delay: 2\n", Some(2_000)),
-        // Of several groups for this crawler the largest delay applies, whatever stands between them.
+        // If several groups name this crawler, the largest delay applies, whatever lines are between the
+        // groups.
         (
             "user-agent: foobot\ncrawl-delay: 1\nuser-agent: *\ncrawl-delay: 60\nuser-agent: foobot\ncrawl-delay: 3\n",
             Some(3_000),
@@ -205,7 +206,7 @@ fn reads_500_kib_and_cuts_at_a_line_end() {
     file.extend(b"\nDisallow: /second\nDisallow: /third\n");
     let robots = Robots::parse(&file, "x");
     assert!(!robots.allows("/first"));
-    // The cut falls after `Disallow: /`: half a line would close the whole site.
+    // The cut falls after `Disallow: /`: half of that line would forbid the whole site.
     assert!(robots.allows("/second"));
     assert!(robots.allows("/third"));
 }
@@ -239,9 +240,9 @@ fn takes_urls_and_careless_paths() {
     assert!(!query.allows("?a"));
 }
 
-/// A backtracking matcher needs years for the first pattern, and a quadratic one minutes for the file. The
-/// limit distinguishes them from linear time, even in a debug build on a busy machine; it does not measure
-/// speed.
+/// A backtracking matcher needs years for the first pattern, and a quadratic one needs minutes for the last
+/// two files. The time limit of this test distinguishes both from linear time, even in a debug build on a
+/// busy machine; it does not measure speed.
 #[test]
 fn hostile_patterns_take_linear_time() {
     let path = format!("/{}", "a".repeat(8_000));
@@ -255,7 +256,7 @@ fn hostile_patterns_take_linear_time() {
     }
 }
 
-/// The definition of §2.2.3 by exhaustive search, to which the fast matcher is compared.
+/// The definition of §2.2.3 by exhaustive search. The fast matcher must give the same results.
 fn matches_by_definition(pattern: &[u8], path: &[u8]) -> bool {
     match pattern {
         [] => true,
@@ -265,7 +266,7 @@ fn matches_by_definition(pattern: &[u8], path: &[u8]) -> bool {
     }
 }
 
-/// Files of plausible lines, so that the interesting branches are reached.
+/// Generates files of plausible lines, so that the tests reach the interesting branches.
 fn files() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec![
         "User-agent",

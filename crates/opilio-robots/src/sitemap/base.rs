@@ -2,22 +2,22 @@
 
 use url::Url;
 
-/// The bases of the elements that are open, each with its element's depth.
+/// The `xml:base` of each open element that has one, with the element's depth; the innermost is last.
 #[derive(Default)]
 pub(super) struct BaseStack(Vec<(usize, String)>);
 
 impl BaseStack {
-    /// An element of this depth has a base of its own.
+    /// Stores the base of an element at this depth, resolved by the base of the outer element.
     pub(super) fn push(&mut self, depth: usize, base: &str) {
         let base = base.trim();
-        // An empty one is the file itself, as without any.
+        // An empty base means the file itself, as if there were no base.
         if !base.is_empty() && base.len() <= BASE_BYTES_MAX {
             let base = self.resolve(base);
             self.0.push((depth, base));
         }
     }
 
-    /// The element of this depth is closed.
+    /// Forgets the bases of all elements at this depth or deeper, which are now closed.
     pub(super) fn close(&mut self, depth: usize) {
         while self.0.last().is_some_and(|(own, _)| *own >= depth) {
             self.0.pop();
@@ -57,7 +57,7 @@ fn base_in_nowhere(base: &str) -> Option<Url> {
     Url::parse("http://nowhere.invalid/").ok()?.join(base).ok()
 }
 
-/// No crawler fetches a longer URL.
+/// The most bytes of a base that is used; longer ones are ignored. No crawler fetches a longer URL.
 const BASE_BYTES_MAX: usize = 2 * 1024;
 
 #[cfg(test)]

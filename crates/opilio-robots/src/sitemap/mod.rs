@@ -21,15 +21,15 @@ use source::Source;
 /// The limits for reading a sitemap.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bounds {
-    /// Entries of one file; sitemaps.org allows 50,000.
+    /// The most entries of one file that are read; sitemaps.org allows 50,000.
     pub entries_max: usize,
-    /// Bytes after decompression; sitemaps.org allows 50 MiB.
+    /// The most bytes that are read, counted after decompression; sitemaps.org allows 50 MiB.
     pub bytes_max: u64,
-    /// Bytes out of the gzip decoder per byte into it. Checked from the first MiB on, since small lists of
-    /// similar URLs compress well.
+    /// The most bytes that the gzip decoder may return per byte of its input. Not checked in the first MiB of
+    /// output, since small lists of similar URLs compress well.
     pub ratio_max: u64,
-    /// Bytes of one value. Entries with a longer `loc` are skipped and reported at the end; sitemaps.org
-    /// allows 2,048.
+    /// The most bytes of one value (`loc`, `lastmod` and so on). Entries with a longer `loc` are skipped and
+    /// reported at the end; sitemaps.org allows 2,048.
     pub field_bytes_max: usize,
 }
 
@@ -39,18 +39,18 @@ impl Default for Bounds {
     }
 }
 
-/// One thing that a sitemap names.
+/// One page or further sitemap that a sitemap lists.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
     /// The address as written, without surrounding white space and line breaks; in a feed, resolved by its
-    /// `xml:base`. It should be absolute, but some feeds have relative ones: join it to the sitemap's own
-    /// URL.
+    /// `xml:base`. It should be absolute, but some feeds have relative addresses: join them to the URL of the
+    /// sitemap.
     pub loc: String,
-    /// When it changed, as written: W3C date-time in sitemaps and Atom, RFC 2822 in RSS.
+    /// When the page or sitemap changed, as written: W3C date-time in sitemaps and Atom, RFC 2822 in RSS.
     pub lastmod: Option<String>,
-    /// How often it changes, if that is one of the seven words.
+    /// How often the page changes; `None` if the word is not one of the seven of [`ChangeFreq`].
     pub changefreq: Option<ChangeFreq>,
-    /// 0.0 to 1.0; any other value counts as absent.
+    /// The page's priority, 0.0 to 1.0; `None` if absent or out of this range.
     pub priority: Option<f32>,
     /// Whether `loc` is a page or a further sitemap.
     pub kind: Kind,
@@ -66,7 +66,7 @@ pub enum Kind {
     Sitemap,
 }
 
-/// The words of `changefreq`.
+/// How often a page changes, as sitemaps say it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(missing_docs, reason = "the words say it")]
@@ -95,56 +95,56 @@ impl ChangeFreq {
     }
 }
 
-/// Why a sitemap gave no more entries. Earlier entries remain valid.
+/// Why reading a sitemap stopped early. Earlier entries remain valid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SitemapError {
     /// The reader failed, or the gzip stream is damaged or cut off.
-    #[error("read the sitemap")]
+    #[error("cannot read the sitemap")]
     Io(#[source] io::Error),
-    /// The XML is broken or cut off at this byte of its decoded text.
-    #[error("read the sitemap's XML at byte {at}: {reason}")]
+    /// The XML is broken or cut off.
+    #[error("cannot read the sitemap's XML at byte {at}: {reason}")]
     Xml {
-        /// Offset in the decompressed text, as UTF-8.
+        /// Where the error is: the offset in bytes in the decompressed text, as UTF-8.
         at: u64,
         /// The parser's message.
         reason: String,
     },
     /// The file is not a sitemap: HTML, for instance, or text without any URL.
-    #[error("recognise a sitemap: {found}")]
+    #[error("this file is not a sitemap: it is {found}")]
     NotASitemap {
-        /// The kind of content found.
+        /// The kind of content found, as the end of the sentence "it is …".
         found: String,
     },
-    /// The file was read to its end, and these entries have no address, or none that can be read.
-    #[error("read the addresses of all entries: {entries} have none that can be read")]
+    /// The file was read to its end, but some entries have no address, or none that can be read.
+    #[error("{entries} entries of the sitemap have no address, or none that can be read")]
     Skipped {
-        /// How many.
+        /// The number of these entries.
         entries: usize,
     },
     /// There are more entries than [`Bounds::entries_max`].
-    #[error("read more than {entries_max} entries of one sitemap")]
+    #[error("the sitemap has more than {entries_max} entries, the most that are read")]
     TooManyEntries {
-        /// The bound.
+        /// The limit that was reached.
         entries_max: usize,
     },
     /// The text is longer than [`Bounds::bytes_max`].
-    #[error("read more than {bytes_max} bytes of one sitemap")]
+    #[error("the sitemap has more than {bytes_max} bytes, the most that are read")]
     TooManyBytes {
-        /// The bound.
+        /// The limit that was reached, in bytes.
         bytes_max: u64,
     },
-    /// The gzip stream grows more than [`Bounds::ratio_max`] times.
-    #[error("decompress a sitemap that grows more than {ratio_max} times")]
+    /// The gzip decoder returned more than [`Bounds::ratio_max`] bytes per byte of input.
+    #[error("cannot decompress the sitemap: it grows to more than {ratio_max} times its size")]
     DecompressionBomb {
-        /// The bound.
+        /// The limit that was reached: bytes of output per byte of input.
         ratio_max: u64,
     },
 }
 
 /// Streams the entries of a sitemap.
 ///
-/// Memory stays within about a MiB plus one entry for any file. The iterator ends after an error.
+/// Memory stays within about one MiB plus one entry, whatever the file. The iterator ends after an error.
 ///
 /// ```
 /// # mod opilio { pub use opilio_robots as robots; }
@@ -161,7 +161,7 @@ pub fn read<'a>(reader: impl Read + Send + 'a, bounds: &Bounds) -> Entries<'a> {
     Entries { state: ReadState::Unopened(Box::new(reader)), bounds: bounds.clone(), entries: 0 }
 }
 
-/// The entries of one sitemap, in document order; made by [`read`].
+/// The entries of one sitemap, in document order; [`read`] returns them.
 pub struct Entries<'a> {
     state: ReadState<'a>,
     bounds: Bounds,
@@ -213,7 +213,7 @@ impl<'a> Entries<'a> {
         let mut source = Source::open(reader, bounds);
         Ok(match source.first_octet()? {
             None => return Err(SitemapError::NotASitemap { found: "an empty file".into() }),
-            // A warning of a server's script may stand in front.
+            // A warning of the server's script may come before the XML.
             Some(first) if source.skip_to_xml() || first == b'<' => {
                 ReadState::Xml(Box::new(xml::Walk::new(source, bounds)))
             }
@@ -239,7 +239,7 @@ fn is_url(text: &str) -> bool {
     })
 }
 
-/// An address without line breaks and indentation, which pretty-printers add to long ones.
+/// Removes line breaks and indentation, which pretty-printers put into long addresses.
 fn address(text: &str) -> String {
     text.split(['\n', '\r', '\t']).map(str::trim).collect()
 }

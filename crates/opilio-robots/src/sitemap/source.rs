@@ -1,7 +1,7 @@
 //! Turns the bytes of a file into bounded UTF-8 text: gzip, byte counts, encodings.
 //!
-//! The layers, from the file up: counting input, inflating, counting output, transcoding, and a buffer that
-//! refuses a single XML event of more than a MiB.
+//! The layers, from the file up: counting the input, decompressing, counting the output, decoding to UTF-8,
+//! and a buffer that refuses a single XML event (a tag, a text or a comment) of more than one MiB.
 
 use std::io::{self, BufRead, Cursor, Read};
 use std::sync::Arc;
@@ -14,33 +14,34 @@ use super::{Bounds, SitemapError};
 
 type Reader<'a> = Box<dyn Read + Send + 'a>;
 
-/// A byte order mark in UTF-8.
+/// A byte order mark, as UTF-8.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 
 const GZIP_MAGIC: &[u8] = &[0x1F, 0x8B];
 
-/// Some servers compress a `.gz` file once more; a third layer is no accident.
+/// The most gzip layers that are removed. Some servers compress a `.gz` file once more; a third layer is not
+/// an accident.
 const GZIP_LAYERS_MAX: usize = 2;
 
-/// Under this many bytes a high ratio is harmless.
+/// The output in bytes from which on the ratio is checked. Below it a high ratio is harmless.
 const RATIO_BYTES_MIN: u64 = 1024 * 1024;
 
-/// The most that one XML event (a text, a tag, a comment) may take.
+/// The most bytes of one XML event (a text, a tag or a comment).
 const EVENT_BYTES_MAX: usize = 1024 * 1024;
 
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// How much of the file is looked at to find its encoding.
+/// The number of bytes at the start of the file that are searched for its encoding.
 const HEAD_BYTES: usize = 1024;
 
-/// A bound was hit inside a reader; it travels up as the inside of an [`io::Error`].
+/// The limit that a reader of this module hit. It is returned inside an [`io::Error`], see [`explain`].
 #[derive(Debug, Clone, thiserror::Error)]
 enum Hit {
     #[error("too many bytes")]
     Bytes { bytes_max: u64 },
     #[error("decompression bomb")]
     Ratio { ratio_max: u64 },
-    #[error("an event of more than {EVENT_BYTES_MAX} bytes")]
+    #[error("a tag, text or comment of more than {EVENT_BYTES_MAX} bytes")]
     Event,
 }
 
@@ -50,7 +51,7 @@ impl From<Hit> for io::Error {
     }
 }
 
-/// The sitemap error behind an I/O error of these readers.
+/// Converts an I/O error of these readers to the sitemap error that caused it.
 pub(super) fn explain(error: io::Error, at: u64) -> SitemapError {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Hit>()) {
         Some(&Hit::Bytes { bytes_max }) => SitemapError::TooManyBytes { bytes_max },
@@ -65,7 +66,7 @@ pub(super) struct Source<'a> {
     text: Transcoded<'a>,
     buffer: Vec<u8>,
     at: usize,
-    /// Bytes handed out since [`Source::mark`].
+    /// Bytes returned since [`Source::mark`] was called.
     since_mark: usize,
 }
 
@@ -82,7 +83,8 @@ impl<'a> Source<'a> {
             if buffer.is_empty() {
                 return Ok(None);
             }
-            // A byte order mark that was put in front of another one is a character of the text.
+            // A file may start with several byte order marks. The decoder removes the first; the others are
+            // characters of the text.
             let spaces = buffer
                 .strip_prefix(MARK)
                 .map(|_| MARK.len())
@@ -96,10 +98,11 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Skips text before the XML, if XML follows the first text of the file; returns whether it does.
+    /// Skips text before the XML, if XML is found in the first buffer of the file. Returns whether it was
+    /// found.
     pub(super) fn skip_to_xml(&mut self) -> bool {
         let Ok(buffer) = self.fill_buf() else { return false };
-        // Markup without a declaration is looked for behind words only: a page may show a sitemap's.
+        // If the file starts with markup, only `<?xml` counts: an HTML page may show the source of a sitemap.
         let roots: &[&[u8]] = &[b"<?xml", b"<urlset", b"<sitemapindex"];
         let roots = if buffer.starts_with(b"<") { &roots[..1] } else { roots };
         let found = roots.iter().filter_map(|root| memchr::memmem::find(buffer, root)).min();
@@ -110,7 +113,7 @@ impl<'a> Source<'a> {
         found.is_some()
     }
 
-    /// Begins a new event.
+    /// Begins a new XML event: the bytes returned from now on count towards its limit.
     pub(super) fn mark(&mut self) {
         self.since_mark = 0;
     }
@@ -143,19 +146,19 @@ impl BufRead for Source<'_> {
     }
 }
 
-/// Decodes to UTF-8.
+/// Decodes the file to UTF-8.
 struct Transcoded<'a> {
     reader: Reader<'a>,
     decoder: Decoder,
     raw: Box<[u8]>,
-    /// The part of `raw` not decoded yet.
+    /// The part of `raw` that is not decoded yet.
     pending: std::ops::Range<usize>,
     ended: bool,
     finished: bool,
 }
 
 impl Transcoded<'_> {
-    /// Appends the next text, at most [`BUFFER_BYTES`]; nothing at the end.
+    /// Appends the next decoded text, at most [`BUFFER_BYTES`]; nothing at the end of the file.
     fn fill(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         out.resize(BUFFER_BYTES, 0);
         let mut written = 0;
@@ -180,7 +183,7 @@ fn transcoded<'a>(reader: Reader<'a>, bounds: &Bounds) -> Transcoded<'a> {
     let (head, reader) = peek(inflated(reader, bounds), HEAD_BYTES);
     Transcoded {
         reader,
-        // The decoder gives precedence to a byte order mark, and removes it.
+        // If the file starts with a byte order mark, the decoder uses and removes it, whatever this encoding.
         decoder: encoding_of(&head).new_decoder(),
         raw: vec![0; BUFFER_BYTES].into_boxed_slice(),
         pending: 0..0,
@@ -189,8 +192,8 @@ fn transcoded<'a>(reader: Reader<'a>, bounds: &Bounds) -> Transcoded<'a> {
     }
 }
 
-/// The encoding without a byte order mark: UTF-16 by its zero bytes, else the one in the XML declaration,
-/// else UTF-8 (XML 1.0 appendix F).
+/// Returns the encoding of a file without a byte order mark: UTF-16 if there are zero bytes beside the first
+/// `<`, else the encoding of the XML declaration, else UTF-8 (XML 1.0 appendix F).
 fn encoding_of(head: &[u8]) -> &'static Encoding {
     match head {
         [b'<', 0, ..] => return UTF_16LE,
@@ -229,8 +232,8 @@ fn inflated<'a>(mut reader: Reader<'a>, bounds: &Bounds) -> Reader<'a> {
     Box::new(Bounded { reader, compressed, bytes: 0, bytes_max: bounds.bytes_max, ratio_max })
 }
 
-/// Reads the first bytes; returns them and a reader of everything. An error is kept until the reader reaches
-/// it, so that the bytes before it are read.
+/// Reads the first bytes; returns them and a reader of the whole file. An error is kept until the reader
+/// reaches it, so that the bytes before the error are read.
 fn peek<'a>(mut reader: Reader<'a>, bytes: usize) -> (Vec<u8>, Reader<'a>) {
     let mut head = vec![0; bytes];
     let mut filled = 0;
@@ -248,7 +251,7 @@ fn peek<'a>(mut reader: Reader<'a>, bytes: usize) -> (Vec<u8>, Reader<'a>) {
     (head.clone(), Box::new(Cursor::new(head).chain(reader)))
 }
 
-/// Fails once.
+/// A reader that returns its error once, and then the end of the file.
 struct Failing(Option<io::Error>);
 
 impl Read for Failing {
@@ -266,7 +269,7 @@ fn read_some(reader: &mut Reader<'_>, out: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Counts the input of the decompressor.
+/// Counts the bytes that the decompressor reads.
 struct Counted<'a> {
     reader: Reader<'a>,
     bytes: Arc<AtomicU64>,
@@ -280,13 +283,13 @@ impl Read for Counted<'_> {
     }
 }
 
-/// Counts the output and stops at the bounds.
+/// Counts the bytes of the output, and fails when a limit is reached.
 struct Bounded<'a> {
     reader: Reader<'a>,
     compressed: Arc<AtomicU64>,
     bytes: u64,
     bytes_max: u64,
-    /// Out of the question if nothing is compressed: then it is the largest number.
+    /// The most bytes of output per byte of input; `u64::MAX` if the file is not compressed.
     ratio_max: u64,
 }
 

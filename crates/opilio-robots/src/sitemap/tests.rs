@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::{Bounds, ChangeFreq, Entry, Kind, SitemapError, read};
 
-/// All entries, and the error at the end if there was one.
+/// Returns all entries, and the error at the end, if there was one.
 fn all(bytes: &[u8], bounds: &Bounds) -> (Vec<Entry>, Option<SitemapError>) {
     let mut entries = Vec::new();
     for entry in read(bytes, bounds) {
@@ -38,7 +38,7 @@ fn utf16(text: &str, octets: fn(u16) -> [u8; 2]) -> Vec<u8> {
     text.encode_utf16().flat_map(octets).collect()
 }
 
-/// `urls` entries that do not compress to nothing.
+/// A sitemap of `urls` entries that do not compress well.
 fn urlset(urls: usize) -> String {
     let urls: String = (0..urls)
         .map(|n| format!("<url><loc>https://a.example/{:x}</loc></url>", n * 2_654_435_761))
@@ -111,7 +111,7 @@ fn knows_the_pages_own_address_from_those_of_extensions() {
     assert_eq!(skipped, 2, "two entries have no address");
 }
 
-/// The addresses, and how many entries the word at the end is about.
+/// Returns the addresses, and how many entries the error at the end reports as skipped.
 fn some(file: &[u8]) -> (Vec<String>, usize) {
     let (entries, error) = all(file, &Bounds::default());
     let skipped = match error {
@@ -134,7 +134,7 @@ fn reads_what_can_be_read_and_says_how_many_entries_cannot() {
         ("<url><loc>1</loc></item></url></url><url><loc>2</loc></url>", "1 2", 0),
         ("<url><loc>1</link></loc></url>", "1", 0),
         ("<url><lastmod>2026<loc>1</loc></url><url><loc>2</loc></url>", "2", 1),
-        // Without an element for the address.
+        // The address is text, not in an element of its own.
         (
             "<url>https://a.example/1</url><url> https://a.example/2\n</url>",
             "https://a.example/1 https://a.example/2",
@@ -147,7 +147,7 @@ fn reads_what_can_be_read_and_says_how_many_entries_cannot() {
         ),
         ("<url>somewhere</url><url><loc>2</loc></url>", "2", 1),
         ("<url/><url></url><url><lastmod>2026</lastmod></url><url><loc/></url>", "", 4),
-        // In capitals, all or some.
+        // Names in capital letters, wholly or partly.
         ("<URL><LOC>1</LOC></URL><Url><Loc>2</lOC></url>", "1 2", 0),
         ("<URL><LOC>1<LOC>2</URL>", "1", 0),
     ] {
@@ -287,7 +287,7 @@ fn reads_gzip_by_its_bytes() {
     assert_eq!(locs(&gzip(plain.as_bytes())), expected);
     assert_eq!(locs(&gzip(&gzip(plain.as_bytes()))), expected);
     assert_eq!(locs(&gzip(b"https://a.example/1\n")), ["https://a.example/1"]);
-    // Several members are one stream.
+    // A file of several gzip members is one stream.
     let (a, b) = plain.split_at(40);
     let members = [gzip(a.as_bytes()), gzip(b.as_bytes())].concat();
     assert_eq!(locs(&members), expected);
@@ -306,7 +306,7 @@ fn reads_other_encodings() {
     let mut latin = b"<?xml version='1.0' encoding='ISO-8859-1'?>".to_vec();
     latin.extend(text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()));
     assert_eq!(locs(&latin), expected);
-    // A declaration that lies about its own octets is not believed.
+    // A declaration of UTF-16 in a file that is not UTF-16 is ignored.
     let liar = format!("<?xml version='1.0' encoding='UTF-16'?>{text}");
     assert_eq!(locs(liar.as_bytes()), expected);
     assert_eq!(
@@ -389,7 +389,7 @@ fn stops_decompression_bombs() {
     let bomb = gzip(format!("<urlset>{}</urlset>", "<!--x-->".repeat(1 << 20)).as_bytes());
     let (_, error) = all(&bomb, &Bounds::default());
     assert!(matches!(error, Some(SitemapError::DecompressionBomb { ratio_max: 200 })), "{error:?}");
-    // Two layers multiply; the ratio is that of the whole.
+    // The ratio is that of the whole file: two gzip layers multiply.
     let (_, error) = all(&gzip(&bomb), &Bounds::default());
     assert!(matches!(error, Some(SitemapError::DecompressionBomb { .. })), "{error:?}");
 }
@@ -421,7 +421,7 @@ fn skips_entries_with_an_endless_address() {
     assert_eq!(locs(padded.as_bytes()), ["https://a.example/"]);
 }
 
-/// Pieces of XML in any order, which random bytes would never produce.
+/// Generates pieces of XML in any order, which random bytes would never produce.
 fn documents() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "<urlset>",

@@ -39,7 +39,8 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Reads the next line, of which it keeps a byte more than a value may have. False at the end.
+    /// Reads the next line and keeps at most one byte more than a value may have. Returns false at the end of
+    /// the file.
     fn read_line(&mut self) -> Result<bool, SitemapError> {
         self.line.clear();
         let mut begun = false;

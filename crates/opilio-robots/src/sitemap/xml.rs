@@ -1,8 +1,9 @@
 //! XML sitemaps, sitemap indexes, RSS (2.0 and 1.0) and Atom.
 //!
 //! Elements are identified by their local names. Namespaces are not resolved, since many sites write wrong
-//! ones or none. `<image:loc>` differs from the page's own `<loc>` by its place (not a direct child of the
-//! entry) and its prefix (not the entry's). Entities of a document type are never expanded, so nothing grows.
+//! ones or none. The page's own `<loc>` differs from an `<image:loc>` by its place (a direct child of the
+//! entry) and its prefix (the same as the entry's). Entities that a document type declares are never
+//! expanded, so the text cannot grow.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -18,16 +19,16 @@ use super::base::BaseStack;
 use super::source::{Source, explain};
 use super::{Bounds, ChangeFreq, Entry, Kind, SitemapError, address, is_url};
 
-/// Real sitemaps with all their extensions nest about six deep.
+/// The deepest nesting of elements that is read. Real sitemaps with all their extensions nest about six deep.
 const DEPTH_MAX: usize = 64;
 
-/// Addresses of one entry, which should have one.
+/// The most addresses of one entry that are kept. An entry should have one.
 const LOCS_MAX: usize = 100;
 
-/// Text in the root itself, which should have none.
+/// The most bytes kept of text directly in the root element, which should have none.
 const LOOSE_BYTES_MAX: usize = 1024 * 1024;
 
-/// A walk through one document.
+/// Reads the entries of one XML document, one after the other.
 pub(super) struct Walk<'a> {
     reader: Reader<Source<'a>>,
     buffer: Vec<u8>,
@@ -37,15 +38,15 @@ pub(super) struct Walk<'a> {
     bases: BaseStack,
     dialect: Option<XmlFormat>,
     draft: Option<Draft>,
-    /// Text in the root itself.
+    /// Text directly in the root element.
     loose: String,
-    /// Read, and not given yet.
+    /// Entries that were read and not returned yet.
     ready: VecDeque<Entry>,
-    /// Entries without an address that can be read.
+    /// The number of entries without an address that can be read.
     skipped: usize,
 }
 
-/// The format, by the root element.
+/// The format of the document, determined by its root element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum XmlFormat {
     Sitemap,
@@ -57,10 +58,10 @@ enum XmlFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EntryField {
     Loc,
-    /// An address if there is no better one: RSS `guid`.
+    /// An address that is used if there is no better one: RSS `guid`.
     FallbackLoc,
     LastMod,
-    /// A date if there is no better one: Atom `published`.
+    /// A date that is used if there is no better one: Atom `published`.
     FallbackLastMod,
     ChangeFreq,
     Priority,
@@ -74,11 +75,11 @@ struct Draft {
     /// The element being read and its text so far; `None` once the text is too long to be kept.
     field: Option<(EntryField, Option<String>)>,
     values: Vec<(EntryField, String)>,
-    /// The text that stands in no element of its own.
+    /// Text directly in the entry's element, outside its children.
     own: String,
 }
 
-/// The names of the elements that are open, from the root on.
+/// The names of the open elements, from the root on, in one string.
 #[derive(Default)]
 struct OpenElements {
     names: String,
@@ -105,7 +106,7 @@ impl OpenElements {
         (1..=self.depth()).rev().find(|depth| self.name(*depth).eq_ignore_ascii_case(name))
     }
 
-    /// The name of the element at a depth, of which 1 is the root's.
+    /// Returns the name of the open element at a depth. The root has depth 1.
     fn name(&self, depth: usize) -> &str {
         let start = depth.checked_sub(2).map_or(0, |above| self.ends[above]);
         &self.names[start..self.ends[depth - 1]]
@@ -137,7 +138,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reads on to the end of the next entry that has an address.
+    /// Reads on until the next entry that has an address, and returns it.
     pub(super) fn next_entry(&mut self) -> Result<Option<Entry>, SitemapError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         loop {
@@ -187,7 +188,7 @@ impl<'a> Walk<'a> {
         let begins = entry_kind(dialect, name);
         let unclosed = self.draft.as_ref().filter(|draft| begins.is_some() && draft.prefix == prefix(name));
         if let Some(draft) = unclosed {
-            // No entry stands in another one.
+            // Entries do not nest: the start of a new one closes the one before.
             self.close_to(draft.depth);
         }
         self.open.push(name.0);
@@ -213,7 +214,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Only feeds have them.
+    /// Stores the element's `xml:base`. Only feeds have one.
     fn keep_base(&mut self, dialect: XmlFormat, element: &BytesStart<'_>) {
         if dialect != XmlFormat::Sitemap
             && let Some(base) = attribute(element, "xml:base")
@@ -230,7 +231,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Closes all elements that are as deep as this, or deeper.
+    /// Closes all open elements at this depth or deeper.
     fn close_to(&mut self, depth: usize) {
         while self.open.depth() >= depth {
             self.close();
@@ -239,7 +240,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes the value of the innermost element.
+    /// Stores the value of the innermost element; at the end of an entry, finishes the entry.
     fn close(&mut self) {
         let depth = self.open.depth();
         let Some(draft) = &mut self.draft else { return };
@@ -260,12 +261,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Gives the entry that was read, or several if it has several addresses.
+    /// Queues the entry that was read, once per address.
     fn finish(&mut self) {
         let Some(draft) = self.draft.take() else { return };
         let before = self.ready.len();
         draft.finish(&mut self.ready);
-        // Feeds have entries that are no page; in a sitemap something is wrong.
+        // A feed may have entries without a page. In a sitemap such an entry is an error, so it is counted.
         self.skipped += usize::from(self.ready.len() == before && self.dialect == Some(XmlFormat::Sitemap));
     }
 
@@ -285,7 +286,7 @@ impl<'a> Walk<'a> {
             && let Some((_, kept)) = &mut draft.field
             && let Some(value) = kept
         {
-            // White space before a value may be long, so it is not kept.
+            // White space before a value may be long, so it is dropped.
             let text = if value.is_empty() { text.trim_start() } else { text };
             if value.len() + text.trim_end().len() > self.field_bytes_max {
                 *kept = None;
@@ -295,7 +296,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Addresses that stand in the root itself.
+    /// Queues the addresses found as text directly in the root element.
     fn read_loose(&mut self) {
         for word in self.loose.split_whitespace().filter(|word| is_url(word)) {
             if word.len() <= self.field_bytes_max {
@@ -307,10 +308,11 @@ impl<'a> Walk<'a> {
         self.loose.clear();
     }
 
-    /// At the end of a file that is cut off: keeps the entry if it was complete; returns whether it was.
+    /// Called at the end of a file that is cut off. Queues the last entry if all its values were read to
+    /// their ends; returns whether any entry is queued.
     fn keeps_last(&mut self) -> bool {
         self.read_loose();
-        // An address whose end was not seen may be longer.
+        // A value whose end was not read may be longer than the part that was read.
         let whole = self.draft.take().filter(|draft| draft.field.is_none());
         if let Some(draft) = whole {
             draft.finish(&mut self.ready);
@@ -318,8 +320,9 @@ impl<'a> Walk<'a> {
         !self.ready.is_empty()
     }
 
-    /// A character, one of XML's own five entities, or else the text as it is: declared entities are not
-    /// expanded, and `&copy=1;` was a raw ampersand.
+    /// Adds the text of a reference: a character, or one of XML's own five entities. Any other reference
+    /// stays as written: declared entities are not expanded, and in `&copy=1;` the ampersand was meant
+    /// literally.
     fn reference(&mut self, reference: &BytesRef<'_>) {
         match (reference.resolve_char_ref(), resolve_xml_entity(reference)) {
             (Ok(Some(character)), _) => self.text(character.encode_utf8(&mut [0; 4])),
@@ -342,12 +345,13 @@ impl<'a> Walk<'a> {
     fn error(&self, error: quick_xml::Error) -> SitemapError {
         match error {
             quick_xml::Error::Io(error) => {
-                // There is normally no other owner. If there is one, kind and text are copied.
+                // This is normally the only owner of the error. If it is not, kind and text are copied.
                 let error = Arc::try_unwrap(error)
                     .unwrap_or_else(|shared| io::Error::new(shared.kind(), shared.to_string()));
                 explain(error, self.reader.buffer_position())
             }
-            // A page with broken markup is better called a page.
+            // If the markup is broken before the root element, the file is an HTML page rather than a
+            // sitemap.
             other if self.dialect.is_none() => {
                 SitemapError::NotASitemap { found: format!("broken markup, {other}") }
             }
@@ -357,7 +361,8 @@ impl<'a> Walk<'a> {
 }
 
 impl Draft {
-    /// The first of several values is kept, except for the addresses of a sitemap.
+    /// Returns whether another value of this field is kept. Only the first value is, except for the addresses
+    /// of a sitemap (at most [`LOCS_MAX`]).
     fn has_room(&self, dialect: Option<XmlFormat>, field: EntryField) -> bool {
         let count = self.values.iter().filter(|(known, _)| *known == field).count();
         let several = dialect == Some(XmlFormat::Sitemap) && field == EntryField::Loc;
@@ -419,7 +424,8 @@ fn entry_kind(dialect: XmlFormat, name: QName<'_>) -> Option<Kind> {
     }
 }
 
-/// The role of a direct child of an entry, and the value in its attributes.
+/// Returns which field a direct child of an entry holds, and the value from its attributes (empty if the text
+/// is the value).
 fn field_of(dialect: XmlFormat, entry: &str, element: &BytesStart<'_>) -> Option<(EntryField, String)> {
     let local = element.local_name();
     let name = &*lower(local.as_ref());
@@ -428,7 +434,7 @@ fn field_of(dialect: XmlFormat, entry: &str, element: &BytesStart<'_>) -> Option
         return Some((EntryField::LastMod, String::new()));
     }
     if prefix(element.name()) != entry {
-        // `atom:link` in an item of RSS.
+        // An `atom:link` in an RSS item.
         let is_link = dialect == XmlFormat::Rss && name == "link";
         return page_of(element).filter(|_| is_link).map(|href| (EntryField::FallbackLoc, href));
     }
@@ -451,13 +457,13 @@ fn field_of(dialect: XmlFormat, entry: &str, element: &BytesStart<'_>) -> Option
     Some((field, String::new()))
 }
 
-/// Where a link of Atom leads, if that is the entry's page.
+/// Returns the address of an Atom link, if the link leads to the entry's page.
 fn page_of(element: &BytesStart<'_>) -> Option<String> {
     let page = attribute(element, "rel").is_none_or(|rel| rel.eq_ignore_ascii_case("alternate"));
     attribute(element, "href").filter(|_| page)
 }
 
-/// In lower case, as most names are already.
+/// Converts a name to lower case. Most names already are, and are not copied.
 fn lower(name: &str) -> Cow<'_, str> {
     match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
         true => name.to_ascii_lowercase().into(),
@@ -469,7 +475,7 @@ fn attribute(element: &BytesStart<'_>, name: &str) -> Option<String> {
     let mut attributes = element.attributes();
     attributes.with_checks(false);
     let attribute = attributes.flatten().find(|attribute| attribute.key.as_ref() == name)?;
-    // With a raw ampersand, the whole value counts as unescaped.
+    // If the value has a raw ampersand, it is taken as it is, not unescaped.
     Some(match unescape(&attribute.value) {
         Ok(value) => value.into_owned(),
         Err(_) => attribute.value.into_owned(),
