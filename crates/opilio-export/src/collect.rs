@@ -9,7 +9,7 @@ use crate::error::ExportError;
 use crate::export::{Encoder, Export, Sink};
 use crate::json_lines::JsonEncoder;
 
-/// Exports into memory; [`Collected`] shows it. It grows with the crawl.
+/// Exports JSON Lines into memory; read them through [`Collected`]. The memory grows with the crawl.
 ///
 /// ```
 /// # mod opilio { pub use opilio_export as export; }
@@ -28,14 +28,14 @@ use crate::json_lines::JsonEncoder;
 #[derive(Debug)]
 pub struct Collect(Shelf);
 
-/// The rows exported so far, flushed or not.
+/// Gives access to the rows exported so far, flushed or not.
 #[derive(Clone, Debug)]
 pub struct Collected(Shelf);
 
 type Shelf = Arc<Mutex<Vec<u8>>>;
 
 impl Collect {
-    /// An export, and a handle to the rows that it collects.
+    /// Returns an export, and a handle to the rows that it collects.
     #[must_use]
     pub fn new() -> (Self, Collected) {
         let shelf = Shelf::default();
@@ -44,16 +44,16 @@ impl Collect {
 }
 
 impl Collected {
-    /// Everything, a line each.
+    /// Returns all rows as text, one line per item.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&lock(&self.0)).into_owned()
     }
 
-    /// Everything as values; a line that is no `T` (an alias, perhaps) is an error.
+    /// Returns all items, read as values of type `T`.
     ///
-    /// # Errors
-    /// When a line has another shape.
+    /// # Errors When a line has another form, such as the line of an alias (a URL that is another name of a
+    /// page).
     pub fn items<T: DeserializeOwned>(&self) -> Result<Vec<T>, ExportError> {
         let wrong = |source: serde_json::Error| ExportError::Encode {
             exporter: "the collected type",
@@ -84,7 +84,7 @@ impl Sink for Collect {
         if found < position {
             return Err(ExportError::Shorter { sink: "memory".into(), committed: position, found });
         }
-        // No further than its length, which is a usize.
+        // `position` is at most `found`, so it fits into a usize.
         shelf.truncate(position as usize);
         Ok(())
     }
@@ -104,7 +104,7 @@ impl Sink for Collect {
     }
 }
 
-/// A reader that panicked with the lock leaves the bytes whole.
+/// A thread that panicked while it held the lock leaves whole rows, so the lock's poison is ignored.
 fn lock(shelf: &Shelf) -> std::sync::MutexGuard<'_, Vec<u8>> {
     shelf.lock().unwrap_or_else(PoisonError::into_inner)
 }

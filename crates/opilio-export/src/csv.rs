@@ -1,4 +1,4 @@
-//! CSV (RFC 4180): a header, and one row per item.
+//! CSV (RFC 4180): a header, then one row per item.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,18 +16,18 @@ use crate::stream::StreamSink;
 
 /// Exports each item as one row of CSV, for spreadsheets and data frames.
 ///
-/// The first line names the columns: the fields of the first item, or the names given to
-/// [`columns`](Self::columns). An item with another field is an error and ends its page as `parse_error`. A
-/// missing field is `null`. An item that is neither struct nor map (a text, a number) has one column `value`.
-/// A crawl without items writes a header only if `columns` was called.
+/// The first line is the header with the names of the columns: the fields of the first item, or the names
+/// given to [`columns`](Self::columns). An item with another field is an error, and its page ends as
+/// `parse_error`. A missing field counts as `null`. An item that is neither struct nor map (a text, a number)
+/// has one column `value`. A crawl without items writes a header only if `columns` was called.
 ///
-/// `null` is an empty cell, an empty text is `""`. (In a row of one cell both are `""`, since readers skip
-/// empty lines.) Lists and nested values are written as JSON. Lines end in CR LF. Control characters are not
-/// allowed in CSV and become U+FFFD, except tabs and line breaks.
+/// `null` is written as an empty cell, an empty text as `""`. (In a row of one cell both are `""`, since
+/// readers skip empty lines.) Lists and nested values are written as JSON. Lines end in CR LF. Control
+/// characters are not allowed in CSV and become U+FFFD, except tabs and line breaks.
 ///
-/// Texts from the web are untrusted, and a spreadsheet would run a text such as `=HYPERLINK(…)`. So a text
-/// that begins like a formula (`=`, `+`, `-`, `@`, also after white space) gets an apostrophe in front,
-/// unless it is a plain number. [`keep_formulas`](Self::keep_formulas) turns that off.
+/// Texts from the web are untrusted, and a spreadsheet would execute a text such as `=HYPERLINK(…)`. So a
+/// text that begins like a formula (with `=`, `+`, `-` or `@`, also after white space) is written with an
+/// apostrophe before it, unless it is a plain number. [`keep_formulas`](Self::keep_formulas) turns this off.
 ///
 /// ```
 /// # use opilio_export::{Csv, ExportError};
@@ -54,7 +54,7 @@ enum CsvTarget {
 #[derive(Clone, Debug, Default)]
 struct Columns {
     columns: OnceLock<Vec<String>>,
-    /// The output that had the columns before this run, if they are its.
+    /// The name of the output whose file already had these columns when the run began; empty if it had none.
     kept_in: OnceLock<Arc<str>>,
     formulas: Formulas,
 }
@@ -84,20 +84,20 @@ impl Csv {
         Ok(Self::to(CsvTarget::Stream(StreamSink::new(&path.to_string_lossy(), file))))
     }
 
-    /// To the standard output.
+    /// Writes to the standard output.
     #[must_use]
     pub fn stdout() -> Self {
         Self::to(CsvTarget::Stream(StreamSink::new("stdout", io::stdout())))
     }
 
-    /// Into any writer.
+    /// Writes into any writer.
     #[must_use]
     pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
         Self::to(CsvTarget::Stream(StreamSink::new("writer", writer)))
     }
 
-    /// These columns, in this order. Then the header is there even if no item comes, and items may leave
-    /// some of them out. Without this the first item's fields are the columns.
+    /// Sets the columns and their order. With this, the header is written even if the crawl has no items, and
+    /// items may lack some of the columns. Without this, the fields of the first item are the columns.
     #[must_use]
     pub fn columns(mut self, columns: impl IntoIterator<Item = impl Into<String>>) -> Self {
         let columns = OnceLock::from(columns.into_iter().map(Into::into).collect::<Vec<_>>());
@@ -105,7 +105,7 @@ impl Csv {
         self
     }
 
-    /// Writes texts that begin like a formula as they are: for programs that read CSV, not for spreadsheets.
+    /// Writes texts that begin like a formula unchanged: for programs that read CSV, not for spreadsheets.
     #[must_use]
     pub fn keep_formulas(mut self) -> Self {
         let columns = self.shape.columns.clone();
@@ -141,7 +141,8 @@ struct CsvEncoder {
 
 impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
     fn encode(&mut self, item: &T, out: &mut Vec<u8>) -> Result<(), ExportError> {
-        // Goes through JSON, so that a cell holds the same as JSON Lines, with the same errors.
+        // Converts the item to JSON first, so that a cell holds the same value as in JSON Lines, with the
+        // same errors.
         self.json.clear();
         serde_json::to_writer(&mut self.json, item).map_err(wrong)?;
         let Cells(cells) = serde_json::from_slice(&self.json).map_err(wrong)?;
@@ -155,7 +156,7 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
         }
         let mut row = vec![None; columns.len()];
         for (at, (name, value)) in cells.into_iter().enumerate() {
-            // CellVisitor come in the order of the columns, mostly.
+            // The cells usually come in the order of the columns.
             let place = match columns.get(at) {
                 Some(column) if *column == name => Some(at),
                 _ => columns.iter().position(|column| *column == name),
@@ -174,8 +175,8 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
         written
     }
 
-    /// Writes an alias as a row of its own, if the columns are those of pages: `url`, `final_url` and
-    /// `alias`.
+    /// Writes a URL that is another name of a page (an alias) as a row, if the columns are those of pages:
+    /// `url`, `final_url` and `alias`.
     fn encode_alias(&mut self, url: &str, final_url: &str, out: &mut Vec<u8>) -> Result<(), ExportError> {
         let Some(columns) = self.shape.columns.get() else { return Ok(()) };
         if !["url", "final_url", "alias"].iter().all(|name| columns.iter().any(|column| column == name)) {
@@ -198,8 +199,9 @@ impl<T: Serialize + ?Sized> Encoder<T> for CsvEncoder {
 }
 
 impl Columns {
-    /// An item has a field that is no column. Where the output had its columns before this run, it holds items
-    /// of another kind, and none of this run's will ever fit.
+    /// Returns the error for an item with a field that is not a column. If the output's file had its columns
+    /// before this run, it holds items of another kind, and no item of this run will fit: then the error is
+    /// about the output.
     fn unknown(&self, name: String, cells: &[(String, &RawValue)], columns: &[String]) -> ExportError {
         let found = columns.join(", ");
         let Some(sink) = self.kept_in.get() else { return wrong(RowError::Column { name, columns: found }) };
@@ -207,7 +209,7 @@ impl Columns {
         ExportError::OtherColumns { sink: sink.clone(), found, wanted }
     }
 
-    /// A row of JSON values; `None` for a missing field.
+    /// Appends a row of JSON values; `None` stands for a missing field.
     fn row<'a>(
         &self,
         cells: impl ExactSizeIterator<Item = Option<&'a str>>,
@@ -225,7 +227,7 @@ impl Columns {
                     let text: String = serde_json::from_str(json).map_err(wrong)?;
                     self.text(&text, out);
                 }
-                // A formula begins otherwise, and a negative number is none.
+                // A list or a map does not begin like a formula, and a negative number is not a formula.
                 Some(json) => push(json, out),
             }
         }
@@ -253,7 +255,7 @@ impl Columns {
     }
 }
 
-/// Writes a cell, in quotes where it needs them; an empty text does.
+/// Writes a cell, in quotes if it needs them. An empty text does.
 fn push(text: &str, out: &mut Vec<u8>) {
     let mark = |c: char| matches!(c, '"' | ',' | '\r' | '\n');
     let is_bare = !text.is_empty() && !text.contains(mark) && text.trim() == text;
@@ -272,12 +274,14 @@ fn push(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A control character that a terminal may obey, or that ends a text for some reader.
+/// Returns whether a character is a control character that CSV must not contain: a terminal may obey it, and
+/// some readers end a text at it.
 fn is_unfit(c: char) -> bool {
     c.is_control() && !matches!(c, '\t' | '\r' | '\n')
 }
 
-/// Whether a spreadsheet may run the text. Full-width signs count, too, since some programs accept them.
+/// Returns whether a spreadsheet may execute the text as a formula. Full-width signs count, too, since some
+/// programs accept them.
 fn is_formula(text: &str) -> bool {
     let begins = text.trim_start_matches(|c: char| c.is_whitespace() || c.is_control());
     let sign =
@@ -285,12 +289,12 @@ fn is_formula(text: &str) -> bool {
     begins.starts_with(sign) && !is_number(begins.trim_end())
 }
 
-/// Digits with a sign, a point and an exponent: `inf` and `nan` are words.
+/// Returns whether the text is a number of digits, sign, point and exponent. `inf` and `nan` are not.
 fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte)) && text.parse::<f64>().is_ok()
 }
 
-/// The columns that a file begins with.
+/// Reads the columns from the first line of a file.
 fn columns_in(path: &Path, formulas: Formulas) -> io::Result<Vec<String>> {
     use std::io::Read;
     let head = std::fs::File::open(path)?.take(HEADER_BYTES_MAX);
@@ -303,21 +307,22 @@ fn columns_in(path: &Path, formulas: Formulas) -> io::Result<Vec<String>> {
     Ok(names.collect())
 }
 
-/// Writes the header before the first rows, and passes everything else on.
+/// Writes the header before the first rows, and passes all rows on to another sink.
 struct CsvSink {
     inner: Box<dyn Sink>,
-    /// Of a regular file.
+    /// The path, if the output is a regular file.
     path: Option<PathBuf>,
     shape: Arc<Columns>,
     is_headed: bool,
 }
 
 impl CsvSink {
-    /// Learns or compares the columns of an output that has some already.
+    /// Compares the columns of a file that already has some with those of this run; without columns of its
+    /// own, this run takes those of the file.
     fn agree(&self, position: u64) -> Result<(), ExportError> {
         let Some(path) = &self.path else { return Ok(()) };
         if path.metadata().is_ok_and(|file| file.len() < position) {
-            // Lost rows are the worse error, and are reported next.
+            // The file lacks committed rows. That is the worse error, and the inner sink reports it next.
             return Ok(());
         }
         let found = columns_in(path, self.shape.formulas)
@@ -339,7 +344,7 @@ impl Sink for CsvSink {
 
     fn begin(&mut self, position: u64) -> Result<(), ExportError> {
         if position > 0 && self.inner.goes_back() {
-            // Before anything is cut off.
+            // Checked before any rows are cut off.
             self.agree(position)?;
         }
         self.inner.begin(position)?;
@@ -347,7 +352,7 @@ impl Sink for CsvSink {
         self.append(b"").map(drop)
     }
 
-    /// A header alone is nothing to lose.
+    /// A file with only a header does not count: nothing is lost if it is replaced.
     fn has_rows(&self) -> bool {
         let length = self.path.as_ref().and_then(|path| Some(path.metadata().ok()?.len()));
         let header = self.shape.header().map_or(0, |header| header.len() as u64);
@@ -358,7 +363,7 @@ impl Sink for CsvSink {
         self.inner.goes_back()
     }
 
-    /// The header is not repeated: the stream is the same one, as with `>>`.
+    /// Does not repeat the header: the stream continues the one of the earlier run, as with `>>`.
     fn go_on(&mut self, position: u64) -> Result<(), ExportError> {
         self.inner.go_on(position)?;
         self.is_headed = position > 0;
@@ -366,7 +371,7 @@ impl Sink for CsvSink {
     }
 
     fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError> {
-        // Encoders know the columns before there is a row.
+        // The encoders set the columns before the first row arrives.
         let header = self.shape.header().filter(|_| !self.is_headed);
         let Some(mut whole) = header else { return self.inner.append(rows) };
         whole.extend_from_slice(rows);
@@ -384,7 +389,7 @@ impl Sink for CsvSink {
     }
 }
 
-/// The fields of an item, in their order.
+/// The fields of an item with their JSON values, in the order of the item.
 struct Cells<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Cells<'a> {
@@ -417,14 +422,14 @@ impl<'de> Visitor<'de> for CellVisitor {
     }
 }
 
-/// Why an item is no row.
+/// Why an item cannot be written as a row.
 #[derive(Debug, thiserror::Error)]
 enum RowError {
-    #[error("there is no column {name:?}, but {columns}; Csv::columns names them all")]
+    #[error("the field {name:?} is not among the columns {columns}; set them all with Csv::columns")]
     Column { name: String, columns: String },
-    #[error("it has no fields that could name the columns; Csv::columns does")]
+    #[error("the item has no fields that could name the columns; set the columns with Csv::columns")]
     Empty,
-    #[error("it has two fields {name:?}")]
+    #[error("the item has two fields named {name:?}")]
     Twice { name: String },
 }
 
@@ -433,7 +438,7 @@ fn wrong(source: impl std::error::Error + Send + Sync + 'static) -> ExportError 
 }
 
 const LINE_END: &[u8] = b"\r\n";
-/// No header is longer.
+/// The most bytes of a file that are read to find its header.
 const HEADER_BYTES_MAX: u64 = 1024 * 1024;
 
 #[cfg(test)]

@@ -9,69 +9,72 @@ use std::sync::Arc;
 #[non_exhaustive]
 pub enum ExportError {
     /// The output cannot be opened for writing.
-    #[error("open the output {}", path.display())]
+    #[error("cannot open the output {}", path.display())]
     Open {
-        /// The path.
+        /// The path of the output.
         path: PathBuf,
         /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The sink did not accept the rows (a full disk, for instance).
-    #[error("write to {sink}")]
+    /// The sink could not write the rows, because the disk is full, for instance.
+    #[error("cannot write to {sink}")]
     Write {
-        /// Which sink.
+        /// The sink's name.
         sink: Arc<str>,
         /// The operating system's error.
         #[source]
         source: io::Error,
     },
-    /// The reader of the output has gone (a broken pipe). That is no failure of the crawl, but nothing more
-    /// can be written.
-    #[error("write to {sink}: its reader has gone")]
+    /// The reader of the output has closed it (a broken pipe). The crawl has not failed, but nothing more can
+    /// be written.
+    #[error("cannot write to {sink}: its reader has closed it")]
     Closed {
-        /// Which sink.
+        /// The sink's name.
         sink: Arc<str>,
     },
     /// An item cannot be written in the exporter's format, such as a map whose keys are not strings.
-    #[error("encode an item as {exporter}")]
+    #[error("cannot encode an item as {exporter}")]
     Encode {
-        /// Which format.
+        /// The name of the format, such as `CSV`.
         exporter: &'static str,
         /// The encoder's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The output is shorter than the committed part: it was changed, or it is another output.
-    #[error("resume {sink}: {committed} bytes of it were committed, but only {found} are there")]
+    /// The output is shorter than the part that an earlier run committed: it was changed, or it is another
+    /// output.
+    #[error("cannot resume {sink}: {committed} bytes were committed, but the output has only {found}")]
     Shorter {
-        /// Which sink.
+        /// The sink's name.
         sink: Arc<str>,
-        /// The committed position.
+        /// The committed position, in bytes.
         committed: u64,
-        /// Where it ends.
+        /// The length of the output, in bytes.
         found: u64,
     },
-    /// The output has other columns than the rows to be written.
-    #[error("resume {sink}: it has the columns {found}, and not {wanted}")]
+    /// The output has other columns than the rows of this crawl.
+    #[error("cannot resume {sink}: it has the columns {found}, and this crawl writes {wanted}")]
     OtherColumns {
-        /// Which sink.
+        /// The sink's name.
         sink: Arc<str>,
-        /// The columns that it has.
+        /// The columns of the output.
         found: String,
-        /// The columns to be written.
+        /// The columns of this crawl's rows.
         wanted: String,
     },
-    /// Written rows cannot be taken back, so a resumed crawl could not write each row exactly once.
-    #[error("resume {sink}: what it was given cannot be taken back")]
+    /// Rows written to this output cannot be removed again, so a resumed crawl could not write each row
+    /// exactly once.
+    #[error("cannot resume {sink}: rows written to it cannot be removed again")]
     NotResumable {
-        /// Which sink.
+        /// The sink's name.
         sink: Arc<str>,
     },
 }
 
 impl ExportError {
-    /// The error for a write that failed: [`Closed`](Self::Closed) when the reader has gone.
+    /// Returns the error for a write that failed: [`Closed`](Self::Closed) if the reader has closed the
+    /// output.
     #[must_use]
     pub fn of_write(sink: &Arc<str>, source: io::Error) -> Self {
         let sink = sink.clone();

@@ -1,4 +1,4 @@
-//! The traits of an exporter: its two halves, and the factory that makes them.
+//! The traits of an exporter: encoder, sink, and the factory that makes both.
 
 use std::sync::Arc;
 
@@ -6,17 +6,16 @@ use crate::error::ExportError;
 
 /// Turns items into bytes, on the shard that found them.
 ///
-/// The bytes of one page travel together and are written completely or not at all. Encoder and sink agree on
-/// how items are separated.
+/// The bytes of one page are written together: completely, or not at all. Encoder and sink agree on how items
+/// are separated.
 pub trait Encoder<T: ?Sized>: Send {
     /// Appends an item's bytes.
     ///
-    /// # Errors
-    /// When the item has no form in this format; then `out` is as it was.
+    /// # Errors When the item cannot be written in this format; then `out` is unchanged.
     fn encode(&mut self, item: &T, out: &mut Vec<u8>) -> Result<(), ExportError>;
 
-    /// Appends a row for a URL that turned out to be another name of `final_url`, which the crawl reports on
-    /// its own. Formats without such a row append nothing.
+    /// Appends a row for a URL that is another name (an alias) of `final_url`, whose page the crawl reports
+    /// in a row of its own. Formats without such a row append nothing.
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
@@ -28,37 +27,37 @@ pub trait Encoder<T: ?Sized>: Send {
 
 /// Writes bytes to their destination, on a thread of its own.
 ///
-/// A sink counts in positions: bytes of a file, ids of a table. The store commits them together with
-/// the pages that they cover, and a resumed crawl begins at the committed one. The calls of a run
-/// are one [`begin`](Self::begin), then appends and flushes.
+/// A sink counts in positions: bytes of a file, ids of a table. The store commits the position together with
+/// the pages up to it, and a resumed crawl begins at the committed position. In each run,
+/// [`begin`](Self::begin) is called once, then any number of appends and flushes.
 pub trait Sink: Send {
     /// Names the sink. The name stays the same from run to run, and differs from the crawl's other sinks.
     fn name(&self) -> Arc<str>;
 
-    /// Says where it writes, in words that are equal for two sinks that would write over each other. Its
-    /// name, if the sink does not know better.
+    /// Returns the place that the sink writes to, as text. It must be equal for two sinks that would
+    /// overwrite each other's rows. By default this is the sink's name.
     fn place(&self) -> String {
         self.name().to_string()
     }
 
-    /// Takes the output back to a position: 0 in a new crawl, the committed one in a resumed crawl.
+    /// Cuts the output off at a position: 0 in a new crawl, the committed position in a resumed crawl.
     ///
     /// # Errors
-    /// When the rows after the position cannot be taken back, or the position lies beyond the end.
+    /// When the rows after the position cannot be removed, or the output is shorter than the position.
     fn begin(&mut self, position: u64) -> Result<(), ExportError>;
 
-    /// Whether there is something in the output that beginning at 0 would take away.
+    /// Returns whether the output has rows that [`begin`](Self::begin) at 0 would remove.
     fn has_rows(&self) -> bool {
         false
     }
 
-    /// Whether [`begin`](Self::begin) can take rows back. A pipe, for instance, cannot.
+    /// Returns whether [`begin`](Self::begin) can remove rows. A pipe, for instance, cannot.
     fn goes_back(&self) -> bool {
         true
     }
 
-    /// Begins at a position without taking anything back, and counts on from there: for a sink that cannot go
-    /// back. Rows written after the position, before a kill, are written again.
+    /// Begins at a position without removing rows, and counts on from there: for a sink that cannot remove
+    /// rows. Rows that were written after this position, before the crawl was killed, are written again.
     ///
     /// # Errors
     /// As [`begin`](Self::begin).
@@ -66,23 +65,23 @@ pub trait Sink: Send {
         self.begin(position)
     }
 
-    /// Takes one page's rows (perhaps none) and returns the position at their end. The rows need not be safe yet: a
-    /// sink may buffer them, or wait for a database.
+    /// Takes one page's rows (perhaps none) and returns the position after them. The rows need not be on disk
+    /// yet: a sink may buffer them, or wait for a database.
     ///
     /// # Errors
-    /// When the sink cannot take the rows; then none of them is in it.
+    /// When the sink cannot take the rows; then the sink has taken none of them.
     fn append(&mut self, rows: &[u8]) -> Result<u64, ExportError>;
 
-    /// Hands everything to the operating system (or the database) and returns the position up to which
-    /// everything is there. From then on a kill of this process loses none of it, and pages are settled up to
-    /// there. The position may lie behind the rows taken; then a [`sync`](Self::sync) follows.
+    /// Passes the rows to the operating system (or the database) and returns the position up to which it has
+    /// them. From then on a kill of this process loses none of these rows, so their pages are settled. If the
+    /// position is less than that of all rows taken, a [`sync`](Self::sync) follows.
     ///
     /// # Errors
-    /// When that fails. The sink still holds the unwritten rows; the next flush tries again.
+    /// When writing fails. The sink keeps the unwritten rows, and the next flush tries again.
     fn flush(&mut self) -> Result<u64, ExportError>;
 
-    /// Flushes all that was taken, and returns when a power cut would lose nothing either. It may take as long
-    /// as it must: an orderly end waits for it.
+    /// Flushes all rows, and returns when even a power cut would lose none. It has no time limit: the crawl
+    /// waits for it before it ends.
     ///
     /// # Errors
     /// As [`flush`](Self::flush).
@@ -91,10 +90,10 @@ pub trait Sink: Send {
 
 /// The destination of a crawl's items, which a user hands to the crawler.
 pub trait Export<T: ?Sized>: Send + 'static {
-    /// An encoder for one shard.
+    /// Returns an encoder; each shard has one.
     fn encoder(&self) -> Box<dyn Encoder<T>>;
 
-    /// The sink of all shards.
+    /// Returns the sink, which writes the rows of all shards.
     ///
     /// # Errors
     /// When it cannot be opened.

@@ -1,4 +1,4 @@
-//! A sink that writes to a file. Each page's rows are in it completely or not at all.
+//! A sink that writes to a file. The file holds each page's rows completely or not at all.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
@@ -8,17 +8,17 @@ use std::sync::Arc;
 use crate::error::ExportError;
 use crate::export::Sink;
 
-/// The size of the buffer before a write: large enough that writes cost almost nothing per item.
+/// The bytes that are collected before a write: enough that the cost of the write per item is small.
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A [`Sink`] into a regular file; its positions are bytes.
+/// A [`Sink`] that writes to a regular file; its positions are bytes.
 #[derive(Debug)]
 pub struct FileSink {
     name: Arc<str>,
     file: File,
     /// Whole pages that are not written yet.
     buffer: Vec<u8>,
-    /// Bytes of the file that are whole pages; behind them there may be torn ones.
+    /// The bytes of the file that are whole pages. After them there may be parts of a page.
     written: u64,
     begun: bool,
 }
@@ -32,7 +32,7 @@ impl FileSink {
         Ok(Self::over(path, open(path)?))
     }
 
-    /// Over a file that [`open`] gave.
+    /// Makes a sink of a file opened with [`open`].
     pub(crate) fn over(path: &Path, file: File) -> Self {
         let name = path.to_string_lossy().into();
         Self { name, file, buffer: Vec::new(), written: 0, begun: false }
@@ -46,14 +46,15 @@ impl FileSink {
         ExportError::of_write(&self.name, source)
     }
 
-    /// Writes the buffer behind the last whole page, or leaves the file as it was.
+    /// Writes the buffer after the last whole page. If this fails, the file is cut back to the last whole
+    /// page.
     fn write(&mut self) -> Result<(), ExportError> {
         if self.buffer.is_empty() {
             return Ok(());
         }
         if let Err(source) = self.file.write_all(&self.buffer) {
-            // Part of a page may be in the file. If it cannot be cut off now, the next write goes
-            // over it, or the next run cuts it off: the committed position lies before it.
+            // Part of a page may be in the file. If it cannot be cut off now, the next write overwrites it,
+            // or the next run cuts it off: the committed position is before it.
             let _ = self.cut(self.written);
             return Err(self.failed(source));
         }
@@ -92,7 +93,7 @@ impl Sink for FileSink {
         self.name.clone()
     }
 
-    /// One file has many paths: `out`, `./out`, a link.
+    /// Identifies the file itself, since one file may have many paths: `out`, `./out`, a link.
     fn place(&self) -> String {
         place_of(&self.file, &self.name)
     }
@@ -211,13 +212,13 @@ mod tests {
     #[test]
     fn a_path_that_cannot_be_written_is_named_with_the_reason() {
         let error = FileSink::open(Path::new("/no/such/dir/out.jsonl")).unwrap_err();
-        assert_eq!(error.to_string(), "open the output /no/such/dir/out.jsonl");
+        assert_eq!(error.to_string(), "cannot open the output /no/such/dir/out.jsonl");
         let reason = std::error::Error::source(&error).unwrap().to_string();
         assert!(reason.contains("No such file"), "{reason}");
     }
 
-    /// A disk that is full after 16 or 32 KiB, by way of a limit on the size of files, which the shell sets
-    /// for a second run of this test.
+    /// Simulates a disk that is full after 16 or 32 KiB: runs this test once more in a shell that limits the
+    /// size of files.
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_leaves_whole_pages_and_can_be_resumed() {
@@ -244,7 +245,7 @@ mod tests {
         assert_eq!(sink.flush().unwrap(), 40_000);
     }
 
-    /// Runs under the limit: 32 blocks, which are 512 or 1,024 bytes by the shell's choice.
+    /// The second run, under the limit of 32 blocks. A block has 512 or 1,024 bytes, depending on the shell.
     #[cfg(target_os = "linux")]
     fn fill(path: &Path) {
         let mut sink = sink(path);

@@ -1,8 +1,8 @@
 //! Stores bodies as files, named by the hash of their content.
 //!
-//! Nothing from a server becomes part of a path: a file is named by the SHA-256 of its bytes. So equal
-//! content is stored once, whatever its URLs. A file is written beside its place, synced and renamed. It
-//! exists as a whole or not at all, and writing it again changes nothing.
+//! No text from a server becomes part of a path: a file is named by the SHA-256 of its bytes. So equal
+//! content is stored once, whatever its URLs. A file is written under a temporary name, synced and renamed.
+//! So it exists as a whole or not at all, and writing it again changes nothing.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -17,18 +17,18 @@ use sha2::{Digest, Sha256};
 
 use crate::error::ExportError;
 
-/// The SHA-256 of some bytes; written as 64 hexadecimal digits, as `sha256sum` writes it.
+/// The SHA-256 of some bytes. It is displayed as 64 hexadecimal digits, as `sha256sum` does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentHash([u8; 32]);
 
 impl ContentHash {
-    /// The hash of these bytes.
+    /// Computes the hash of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
 
-    /// Where a [`FileStore`] keeps these bytes, relative to its directory: `ab/cdef…`.
+    /// Returns the path of these bytes relative to the directory of a [`FileStore`]: `ab/cdef…`.
     #[must_use]
     pub fn path(&self) -> String {
         let name = self.to_string();
@@ -56,8 +56,8 @@ impl Serialize for ContentHash {
 
 /// A directory of files that are named by their content.
 ///
-/// Clones share the directory, and several crawls may use it at once. Calls block: a crawl makes them on a
-/// pool of threads, before the page counts as done.
+/// Clones share the directory, and several crawls may use it at once. Calls block, so a crawl makes them on a
+/// pool of threads, before it settles the page.
 ///
 /// ```
 /// # mod opilio { pub use opilio_export as export; }
@@ -77,35 +77,33 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens a directory, or makes it.
+    /// Opens a directory, or creates it.
     ///
-    /// # Errors
-    /// When it cannot be made or written to; the error names it.
+    /// # Errors When the directory cannot be created or written to; the error names it.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, ExportError> {
         let dir = dir.as_ref();
         let open = |source| ExportError::Open { path: dir.to_owned(), source };
         fs::create_dir_all(dir.join(UNFINISHED)).map_err(open)?;
         sweep(&dir.join(UNFINISHED));
         let store = Self { dir: dir.into(), count: Arc::default() };
-        // Better now than after an hour of crawling.
+        // Checks now that files can be written, rather than after an hour of crawling.
         let probe = store.unfinished();
         File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(open)?;
         Ok(store)
     }
 
-    /// Where these bytes are, or would be.
+    /// Returns the path at which these bytes are stored, whether they are stored yet or not.
     #[must_use]
     pub fn path(&self, hash: &ContentHash) -> PathBuf {
         self.dir.join(hash.path())
     }
 
-    /// Keeps bytes under their hash; nothing is written if they are there already.
+    /// Stores bytes under their hash. Writes nothing if they are stored already.
     ///
-    /// # Errors
-    /// When they cannot be written; then no file of that name is there that was not before.
+    /// # Errors When they cannot be written; then `put` has added no file under that hash.
     pub fn put(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), ExportError> {
         let place = self.path(hash);
-        // A file of another size was cut, or not written by this store.
+        // A file of another size was cut off, or was not written by this store.
         if fs::metadata(&place).is_ok_and(|meta| meta.is_file() && meta.len() == bytes.len() as u64) {
             return Ok(());
         }
@@ -120,7 +118,7 @@ impl FileStore {
         })
     }
 
-    /// A name that is unique among processes and threads.
+    /// Returns a temporary path that is unique among all processes and threads.
     fn unfinished(&self) -> PathBuf {
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let unique = std::ptr::from_ref(&*self.count) as usize;
@@ -137,7 +135,7 @@ fn write(unfinished: &Path, place: &Path, bytes: &[u8]) -> io::Result<()> {
     let is_new = !parent.is_dir();
     fs::create_dir_all(parent)?;
     fs::rename(unfinished, place)?;
-    // A name is its directory's data.
+    // The name of a file is data of its directory, so the directory is synced, too.
     sync_dir(parent)?;
     match parent.parent() {
         Some(root) if is_new => sync_dir(root),
@@ -150,28 +148,29 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-/// Other systems give no handle on a directory for this.
+/// Only Unix can open a directory to sync it.
 #[cfg(not(unix))]
 fn sync_dir(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes files left behind by kills; young ones may belong to a process at work.
+/// Removes unfinished files that killed processes left. Files younger than [`LEFT_AFTER`] stay: a running
+/// process may be writing them.
 fn sweep(dir: &Path) {
     let Ok(entries) = fs::read_dir(dir) else { return };
     for entry in entries.filter_map(Result::ok) {
         let age =
             entry.metadata().and_then(|meta| meta.modified()).map(|at| at.elapsed().unwrap_or_default());
         if age.is_ok_and(|age| age > LEFT_AFTER) {
-            // The next one to open it may try again.
+            // If this fails, the next process that opens the store tries again.
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// The directory for unfinished files only; a kill may leave some behind.
+/// The directory of unfinished files. A kill may leave some.
 const UNFINISHED: &str = "unfinished";
-/// No write takes a day.
+/// The age from which on an unfinished file is removed. No write takes a day.
 const LEFT_AFTER: Duration = Duration::from_secs(86_400);
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use crate::stream::StreamSink;
 
 /// Exports each item as one line of JSON.
 ///
-/// Lines are valid JSON for any item, and safe to print: every control character is escaped, including those
-/// that JSON allows unescaped (U+007F to U+009F), since a terminal may obey them.
+/// Each line is valid JSON, whatever the item, and safe to print: every control character is escaped,
+/// including those that JSON allows unescaped (U+007F to U+009F), since a terminal may obey them.
 ///
 /// ```
 /// # use opilio_export::{ExportError, JsonLines};
@@ -53,13 +53,13 @@ impl JsonLines {
         Ok(Self(To::Stream(StreamSink::new(&path.to_string_lossy(), file))))
     }
 
-    /// To the standard output.
+    /// Writes to the standard output.
     #[must_use]
     pub fn stdout() -> Self {
         Self(To::Stream(StreamSink::new("stdout", io::stdout())))
     }
 
-    /// Into any writer.
+    /// Writes into any writer.
     #[must_use]
     pub fn to_writer(writer: impl Write + Send + 'static) -> Self {
         Self(To::Stream(StreamSink::new("writer", writer)))
@@ -93,7 +93,7 @@ impl<T: Serialize + ?Sized> Encoder<T> for JsonEncoder {
     }
 }
 
-/// The line for a URL that is another name of a URL that the crawl reports on its own.
+/// The line for a URL that is another name of a page, which the crawl reports in a line of its own.
 #[derive(Serialize)]
 struct Alias<'a> {
     url: &'a str,
@@ -111,12 +111,12 @@ fn line<T: Serialize + ?Sized>(item: &T, out: &mut Vec<u8>) -> Result<(), Export
     Ok(())
 }
 
-/// Compact JSON with all control characters escaped.
+/// Writes compact JSON on one line, with all control characters escaped.
 struct OneLine;
 
 impl Formatter for OneLine {
     fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
-        // U+0080 to U+009F are C2 80 to C2 9F in UTF-8; few texts hold a C2 or a DEL at all.
+        // U+0080 to U+009F are C2 80 to C2 9F in UTF-8. Few texts contain a C2 or a DEL at all.
         if !text.bytes().any(|byte| byte == 0x7f || byte == 0xc2) {
             return writer.write_all(text.as_bytes());
         }
@@ -133,7 +133,8 @@ impl Formatter for OneLine {
         writer.write_all(rest.as_bytes())
     }
 
-    /// Raw JSON may hold line breaks between its tokens (in its strings they are escaped).
+    /// Replaces line breaks between the tokens of raw JSON by spaces. (In strings, line breaks are escaped
+    /// already.)
     fn write_raw_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, json: &str) -> io::Result<()> {
         for (i, part) in json.split(['\n', '\r']).enumerate() {
             if i > 0 {
@@ -193,7 +194,7 @@ mod tests {
         let item = BTreeMap::from([((1, 2), "keys are no strings")]);
         let mut out = b"before\n".to_vec();
         let error = JsonEncoder.encode(&item, &mut out).unwrap_err();
-        assert_eq!(error.to_string(), "encode an item as JSON Lines");
+        assert_eq!(error.to_string(), "cannot encode an item as JSON Lines");
         assert_eq!(out, b"before\n");
     }
 

@@ -1,8 +1,8 @@
 //! Exporters: they write the items of a crawl to files and other places.
 //!
-//! An exporter has two halves. Its [`Encoder`] turns an item into bytes on the shard that parsed the
-//! page; its [`Sink`] writes the bytes of all shards on a thread of its own. Both come from one
-//! [`Export`], which is what users hand to a crawler:
+//! An exporter has two halves. Its [`Encoder`] turns an item into bytes, on the shard that parsed the page.
+//! Its [`Sink`] writes the bytes of all shards, on a thread of its own. An [`Export`] makes both; users give
+//! it to the crawler:
 //!
 //! | export | writes |
 //! | --- | --- |
@@ -10,9 +10,10 @@
 //! | [`Csv`] | a header and one row an item, to the same places |
 //! | [`Collect`] | JSON Lines into memory, for tests and small programs |
 //!
-//! [`FileStore`] keeps whole bodies (images, documents) by the hash of their content.
+//! [`FileStore`] stores whole bodies (images, documents) under the hash of their content.
 //!
-//! [`Prefix`] combines the positions of several sinks into the prefix of pages that may be settled.
+//! [`Prefix`] computes from the positions of several sinks which pages may be settled: all up to the last
+//! page that every sink has written.
 
 mod collect;
 mod csv;

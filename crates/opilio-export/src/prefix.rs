@@ -1,4 +1,4 @@
-//! Computes the prefix of pages that may be settled from the positions of all sinks.
+//! Computes which pages may be settled: all up to the last page that every sink has written (the prefix).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,10 +7,10 @@ use opilio_core::SinkPosition;
 
 /// Combines the positions of several sinks.
 ///
-/// Pages go to every sink in one numbered sequence, from 0. A page may be settled when every sink has written
-/// it. The settle records each sink's position **after that page**: a sink that is ahead of the others is
-/// committed only as far as they are, otherwise its further rows would be written twice after a kill. So each
-/// sink's position is noted page by page.
+/// All sinks receive the pages in the same order, numbered from 0. A page may be settled when every sink has
+/// written it. The settle records each sink's position **after that page**, even for a sink that is ahead of
+/// the others; otherwise the pages between would be written twice after a kill. So the position of each sink
+/// is recorded page by page.
 #[derive(Debug)]
 pub struct Prefix {
     sinks: Vec<Progress>,
@@ -20,25 +20,25 @@ pub struct Prefix {
 #[derive(Debug)]
 struct Progress {
     sink: Arc<str>,
-    /// The position after the last reported page, or where the run began.
+    /// The position after the last page that was reported, or the position at which the run began.
     position: u64,
-    /// The positions after each page given to the sink since `Prefix::told`.
+    /// The positions after each page that was given to the sink and not reported yet (see `Prefix::told`).
     given: VecDeque<u64>,
-    /// How many of them it has written.
+    /// How many of the pages in `given` the sink has written.
     written: usize,
 }
 
-/// A longer prefix than before.
+/// Reports that more pages may be settled.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Advance {
     /// All pages with a smaller number may be settled.
     pub below: u64,
-    /// Where each sink stood after the last of them.
+    /// Each sink's position after the last of these pages.
     pub positions: Vec<SinkPosition>,
 }
 
 impl Prefix {
-    /// No page yet; each sink by its name and the position that it began at.
+    /// Starts without pages. Each sink has a name and the position at which it begins.
     #[must_use]
     pub fn new(sinks: impl IntoIterator<Item = SinkPosition>) -> Self {
         let progress =
@@ -46,15 +46,15 @@ impl Prefix {
         Self { sinks: sinks.into_iter().map(progress).collect(), told: 0 }
     }
 
-    /// Notes that the sink (by its index in [`new`](Self::new)) was given the next page; `position` is the
-    /// result of [`Sink::append`](crate::Sink::append).
+    /// Records that the sink (given by its index in [`new`](Self::new)) has received the next page.
+    /// `position` is the result of [`Sink::append`](crate::Sink::append).
     pub fn appended(&mut self, sink: usize, position: u64) {
         if let Some(progress) = self.sinks.get_mut(sink) {
             progress.given.push_back(position);
         }
     }
 
-    /// Notes that the sink has written everything up to `position`, the result of
+    /// Records that the sink has written everything up to `position`, the result of
     /// [`Sink::flush`](crate::Sink::flush).
     pub fn flushed(&mut self, sink: usize, position: u64) {
         if let Some(progress) = self.sinks.get_mut(sink) {
@@ -63,7 +63,8 @@ impl Prefix {
         }
     }
 
-    /// The pages that may be settled, if there are more than the last time. Without sinks always `None`.
+    /// Returns which pages may be settled, if there are more than at the last call. Always `None` without
+    /// sinks.
     pub fn advance(&mut self) -> Option<Advance> {
         let more = self.sinks.iter().map(|progress| progress.written).min().filter(|more| *more > 0)?;
         self.told += more as u64;
@@ -71,7 +72,7 @@ impl Prefix {
         Some(Advance { below: self.told, positions })
     }
 
-    /// Pages that were given to some sink and not reported yet.
+    /// Returns how many pages were given to a sink and not reported yet.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.sinks.iter().map(|progress| progress.given.len()).max().unwrap_or(0)
@@ -147,8 +148,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any order and pace of the sinks: a reported prefix lies within the flushed rows of every sink,
-        /// its positions are those after its last page, and in the end everything was reported.
+        /// For any order and speed of the sinks: a reported prefix lies within the flushed rows of every
+        /// sink, its positions are those after its last page, and in the end all pages are reported.
         #[test]
         fn nothing_is_told_before_all_sinks_wrote_it(
             rows in prop::collection::vec((0..50_u64, 0..50_u64), 1..40),

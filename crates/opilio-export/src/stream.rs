@@ -1,4 +1,4 @@
-//! A sink that writes to a stream, which cannot go back: stdout, a pipe, a socket.
+//! A sink that writes to a stream, from which rows cannot be removed: stdout, a pipe, a socket.
 
 use std::fmt;
 use std::io::Write;
@@ -9,18 +9,18 @@ use crate::export::Sink;
 
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// A [`Sink`] into any writer; its positions are bytes, and it cannot go back.
+/// A [`Sink`] that writes to any writer; its positions are bytes. It cannot remove rows.
 pub struct StreamSink {
     name: Arc<str>,
     writer: Box<dyn Write + Send>,
     buffer: Vec<u8>,
-    /// How much of the buffer the writer has taken; those bytes are never offered again.
+    /// How many bytes of the buffer the writer has taken. They are never written again.
     taken: usize,
     written: u64,
 }
 
 impl StreamSink {
-    /// A sink into this writer, under a name for messages.
+    /// Makes a sink of a writer. `name` identifies it in messages.
     #[must_use]
     pub fn new(name: &str, writer: impl Write + Send + 'static) -> Self {
         Self { name: name.into(), writer: Box::new(writer), buffer: Vec::new(), taken: 0, written: 0 }
@@ -55,8 +55,8 @@ impl Sink for StreamSink {
     }
 
     /// # Errors
-    /// At any position but 0: a reader cannot give rows back. A caller that accepts repeated rows calls
-    /// [`go_on`](Sink::go_on).
+    /// At any position but 0: rows that the reader has received cannot be removed. A caller that accepts
+    /// repeated rows calls [`go_on`](Sink::go_on).
     fn begin(&mut self, position: u64) -> Result<(), ExportError> {
         if position > 0 {
             return Err(ExportError::NotResumable { sink: self.name() });
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use std::io::{self, Read};
 
-    /// Takes three bytes at a time, and every other time nothing.
+    /// A writer that takes at most three bytes per call and fails at every second call.
     #[derive(Default)]
     struct Grudging {
         taken: std::sync::Arc<std::sync::Mutex<Vec<u8>>>,
@@ -147,7 +147,7 @@ mod tests {
         sink.append(b"two\n").unwrap();
         let error = sink.flush().unwrap_err();
         assert!(matches!(error, ExportError::Closed { .. }), "{error}");
-        assert_eq!(error.to_string(), "write to stdout: its reader has gone");
+        assert_eq!(error.to_string(), "cannot write to stdout: its reader has closed it");
     }
 
     #[test]

@@ -241,7 +241,7 @@ fn a_directory_that_is_not_this_crawls_is_refused() {
     let shorter = longer.run();
     assert_eq!(shorter.code, 1);
     assert!(
-        shorter.error().contains("bytes of it were committed, but only 3 are there"),
+        shorter.error().contains("bytes were committed, but the output has only 3"),
         "{}",
         shorter.stderr
     );

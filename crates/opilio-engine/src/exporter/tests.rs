@@ -76,7 +76,7 @@ fn a_sink_that_has_synced_and_has_not_what_it_took_is_an_error() {
     let lies: Box<dyn Sink> = Box::new(Slow { name: "lies", taken: 0, behind: 3, lies: true });
     let mut exporter = exporter(vec![slow("fast", 0), lies]);
     let error = exporter.write(&mut vec![batch(1, [b"1", b"12345"])], true).map(told).unwrap_err();
-    assert_eq!(error.to_string(), "write to lies");
+    assert_eq!(error.to_string(), "cannot write to lies");
     let why = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(why, "after a sync it has 2 of 5 that it took");
 }

@@ -1,4 +1,4 @@
-//! Tests of CSV as spreadsheets, databases and another reader see it.
+//! Tests of CSV as spreadsheets, databases and another CSV reader see it.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -19,7 +19,7 @@ struct Product {
 
 const TEA: Product = Product { name: Some("Tea, \"black\""), price: -9.5, tags: vec![] };
 
-/// The content of a fresh output after these items, and the error of each item.
+/// Writes these items to a fresh output. Returns its content and the error of each item that failed.
 fn write<T: Serialize>(export: Csv, path: &Path, items: &[T]) -> (String, Vec<String>) {
     let mut encoder = Export::<T>::encoder(&export);
     let mut sink = Export::<T>::into_sink(Box::new(export)).unwrap();
@@ -110,7 +110,7 @@ fn the_first_item_or_the_caller_says_which_columns_there_are() {
     let (text, errors) = write(Csv::create(&path).unwrap(), &path, &items);
     assert_eq!(text, "a\r\n1\r\n\"\"\r\n");
     assert_eq!(errors.len(), 3);
-    assert!(errors[0].contains("there is no column \"b\", but a; Csv::columns names them all"), "{errors:?}");
+    assert!(errors[0].contains("the field \"b\" is not among the columns a; set them all"), "{errors:?}");
     assert!(errors[2].contains("a list has no names for columns"), "{errors:?}");
 
     let (text, errors) = write(Csv::create(&path).unwrap().columns(["b", "c", "a"]), &path, &items[..4]);
@@ -124,7 +124,7 @@ fn the_first_item_or_the_caller_says_which_columns_there_are() {
     );
     let map = BTreeMap::from([((1, 2), "keys are no strings")]);
     let (text, errors) = write(Csv::create(&path).unwrap(), &path, &[map]);
-    assert!(text.is_empty() && errors[0].starts_with("encode an item as CSV"), "{errors:?}");
+    assert!(text.is_empty() && errors[0].starts_with("cannot encode an item as CSV"), "{errors:?}");
 }
 
 #[test]
@@ -159,13 +159,13 @@ fn a_resumed_file_goes_on_under_its_header() {
     let second = "\"Tea, \"\"black\"\"\",2.0,[]\r\n";
     assert_eq!(fs::read_to_string(&path).unwrap(), format!("{first}{second}"));
 
-    // Other columns are refused, and nothing is cut off.
+    // Other columns are an error, and no rows are cut off.
     let whole = fs::read_to_string(&path).unwrap();
     let other = Csv::create(&path).unwrap().columns(["name", "cost"]);
     let mut sink = Export::<Product>::into_sink(Box::new(other)).unwrap();
     let error = sink.begin(first.len() as u64).unwrap_err();
     assert!(
-        error.to_string().contains("it has the columns name, price, tags, and not name, cost"),
+        error.to_string().contains("it has the columns name, price, tags, and this crawl writes name, cost"),
         "{error}"
     );
     assert_eq!(fs::read_to_string(&path).unwrap(), whole);
@@ -178,7 +178,7 @@ fn a_resumed_file_goes_on_under_its_header() {
     let error = Export::<Product>::into_sink(Box::new(lost)).unwrap().begin(1 << 20).unwrap_err();
     assert!(matches!(error, ExportError::Shorter { .. }), "{error}");
 
-    // A new crawl begins the file anew.
+    // A new crawl replaces the file's content.
     let (text, _) = write(Csv::create(&path).unwrap().columns(["price", "name", "tags"]), &path, &[TEA]);
     assert_eq!(text, "price,name,tags\r\n-9.5,\"Tea, \"\"black\"\"\",[]\r\n");
 }
