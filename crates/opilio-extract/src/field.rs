@@ -17,12 +17,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use opilio_extract_grammar::NotCss;
 use serde::Serialize;
 use thiserror::Error;
 
 use crate::document::Document;
 use crate::error::SelectorError;
-use crate::not_css::NotCss;
 use crate::select::{Element, Matches, selector};
 
 /// The part of an element that becomes a value.
@@ -254,7 +254,7 @@ fn instead(name: &str, meant: &NotCss) -> Option<String> {
         NotCss::Contains { selector, .. } => Some(format!("{name}[all]={selector}")),
         NotCss::XPath { css: Some(css), attr: Some(attr) } => Some(format!("{name}[attr={attr}]={css}")),
         NotCss::XPath { css: Some(css), attr: None } => Some(format!("{name}={css}")),
-        NotCss::Place { .. } | NotCss::XPath { css: None, .. } => None,
+        _ => None,
     }
 }
 

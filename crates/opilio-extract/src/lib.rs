@@ -39,7 +39,6 @@ mod form;
 pub mod fuzz;
 mod link;
 mod media;
-mod not_css;
 mod pass;
 mod prescan;
 mod refresh;
@@ -60,6 +59,7 @@ pub use field::{Count, Field, FieldError, FieldReadError, NamedField, Part, Valu
 pub use form::{Form, FormError, Submission};
 pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink, join};
 pub use media::Kind;
-pub use not_css::NotCss;
+#[doc(inline)]
+pub use opilio_extract_grammar::NotCss;
 pub use select::{Element, Iter, Matches};
 pub use skim::{Cut, Skim, TITLE_BYTES_MAX};

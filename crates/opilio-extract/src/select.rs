@@ -4,8 +4,7 @@ use crate::dom::{attribute, href_of, own_text, visible_text};
 use crate::error::{NoMatch, SelectorError};
 use crate::feed;
 use crate::link::{LINK_BYTES_MAX, LinkKind, RawLink};
-use crate::not_css::NotCss;
-use scraper::error::SelectorErrorKind;
+use opilio_extract_grammar::check_selector;
 use scraper::{ElementRef, Selector};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -33,8 +32,10 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
         if let Some(selector) = known.get(css) {
             return Ok(Rc::clone(selector));
         }
-        let selector = Selector::parse(css)
-            .map_err(|error| SelectorError { selector: css.to_owned(), reason: reason(css, &error) })?;
+        let wrong = |reason| SelectorError { selector: css.to_owned(), reason };
+        check_selector(css).map_err(|mistake| wrong(mistake.reason))?;
+        // The check has the rules of this parser, so this never fails.
+        let selector = Selector::parse(css).map_err(|error| wrong(error.to_string()))?;
         if known.len() >= SELECTORS_MAX {
             known.clear();
         }
@@ -43,47 +44,6 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
         known.insert(css, Rc::clone(&parsed));
         Ok(parsed)
     })
-}
-
-/// The error text for a selector. scraper's own text asks users to report plain mistakes to its developers,
-/// and names its own types. For a construct of another tool, it names the replacement.
-fn reason(css: &str, error: &SelectorErrorKind) -> String {
-    if let Some(meant) = NotCss::find(css) {
-        return meant.to_string();
-    }
-    match error {
-        SelectorErrorKind::UnexpectedToken => "a token that does not belong there".to_owned(),
-        SelectorErrorKind::EndOfLine => "it ends too early".to_owned(),
-        SelectorErrorKind::UnexpectedSelectorParseError(kind) => mistake(&format!("{kind:?}")),
-        other => other.to_string().to_lowercase(),
-    }
-}
-
-/// The parser's types say it by their names only.
-fn mistake(kind: &str) -> String {
-    let (name, of) = kind.split_once('(').unwrap_or((kind, ""));
-    // The name of the thing is in quotes, perhaps inside of a token.
-    let of = of.split('"').nth(1).map(|of| format!(" `{of}`")).unwrap_or_default();
-    match name {
-        "UnsupportedPseudoClassOrElement" => {
-            format!("the pseudo-class or pseudo-element{of} is not supported")
-        }
-        "EmptySelector" => "it is empty".to_owned(),
-        "DanglingCombinator" => "it begins or ends with a combinator".to_owned(),
-        "UnexpectedIdent" => format!("the name{of} does not belong there"),
-        "NoIdentForPseudo" | "PseudoElementExpectedIdent" => "a name is missing after a colon".to_owned(),
-        "ClassNeedsIdent" => "a class is missing after a dot".to_owned(),
-        "ExpectedNamespace" => format!("the namespace{of} is not declared"),
-        "ExplicitNamespaceUnexpectedToken" => "a name is missing after `|`".to_owned(),
-        "BadValueInAttr" => "a value in brackets needs quotes".to_owned(),
-        "NoQualifiedNameInAttributeSelector" | "InvalidQualNameInAttr" => {
-            "the name of an attribute is missing in brackets".to_owned()
-        }
-        "UnexpectedTokenInAttributeSelector" | "ExpectedBarInAttr" => {
-            "something in brackets does not belong there".to_owned()
-        }
-        _ => "something does not belong there".to_owned(),
-    }
 }
 
 /// The elements that a selector matches, in document order. Lazy: [`Matches::first`] reads no further

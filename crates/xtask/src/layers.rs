@@ -9,6 +9,7 @@ use serde_json::Value;
 
 /// From the bottom up: a crate may use crates of lower layers only.
 const FLOORS: &[&[&str]] = &[
+    &["opilio-extract-grammar"],
     &["opilio-core", "opilio-robots", "opilio-extract", "opilio-sandbox"],
     &["opilio-frontier", "opilio-fetch", "opilio-export"],
     &["opilio-spider"],
@@ -31,6 +32,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("reqwest", &["opilio-fetch", "opilio-bench"]),
     ("scraper", &["opilio-extract", "opilio-bench"]),
     ("xml5ever", &["opilio-extract"]),
+    ("selectors", &["opilio-extract-grammar"]),
+    ("cssparser", &["opilio-extract-grammar"]),
     ("clap", &["opilio-app", "opilio-cli"]),
 ];
 

@@ -5,8 +5,7 @@ use std::fmt;
 /// A construct in a selector that is not CSS, but whose meaning is clear.
 ///
 /// ```
-/// # mod opilio { pub use opilio_extract as extract; }
-/// use opilio::extract::NotCss;
+/// use opilio_extract_grammar::NotCss;
 ///
 /// let meant = NotCss::find("a.next::attr(href)");
 /// assert_eq!(meant, Some(NotCss::Attr { selector: "a.next".into(), name: "href".into() }));
@@ -65,6 +64,16 @@ impl NotCss {
             return None;
         }
         xpath(css).or_else(|| colons(css).into_iter().find_map(|at| pseudo(css, at)))
+    }
+
+    /// Where the construct begins in the selector that it was found in, in bytes.
+    pub(crate) fn place_in(&self, css: &str) -> Option<usize> {
+        let before = css.len() - css.trim_start().len();
+        let css = css.trim();
+        match self {
+            Self::XPath { .. } => Some(before),
+            _ => colons(css).into_iter().find(|at| pseudo(css, *at).is_some()).map(|at| before + at),
+        }
     }
 }
 
