@@ -6,7 +6,11 @@
 //! Nothing here reads a page.
 
 mod not_css;
+mod number_form;
+mod path;
 mod selector;
 
 pub use not_css::NotCss;
+pub use number_form::NumberForm;
+pub use path::{PathMistake, Segment, read_path};
 pub use selector::{SelectorMistake, check_selector};

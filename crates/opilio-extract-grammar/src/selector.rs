@@ -50,7 +50,8 @@ pub fn check_selector(css: &str) -> Result<(), SelectorMistake> {
     }
     if let Some(meant) = NotCss::find(css) {
         let at = meant.place_in(css).unwrap_or(0);
-        return Err(SelectorMistake { at, reason: meant.to_string(), not_css: Some(meant) });
+        let reason = meant.to_string().replace(char::is_control, " ");
+        return Err(SelectorMistake { at, reason, not_css: Some(meant) });
     }
     let (at, reason) = open.unwrap_or_else(|| explain(css));
     Err(SelectorMistake { at, reason, not_css: None })
