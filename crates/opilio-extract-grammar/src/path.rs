@@ -38,11 +38,8 @@ pub fn read_path(path: &str) -> Result<Vec<Segment<'_>>, PathMistake> {
         let instead = rest.trim_start_matches('.');
         return wrong(0, format!("a path begins with a name: write `{}`", shown(instead)));
     }
-    if path.starts_with('/') {
-        return wrong(
-            0,
-            format!("names are separated by dots: write `{}`", shown(&path[1..].replace('/', "."))),
-        );
+    if let Some(rest) = path.strip_prefix('/') {
+        return wrong(0, format!("names are separated by dots: write `{}`", shown(&rest.replace('/', "."))));
     }
     let (mut segments, mut at) = (Vec::new(), 0);
     while at < path.len() {

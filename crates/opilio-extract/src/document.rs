@@ -28,6 +28,8 @@ pub struct Document {
     text: OnceCell<Decoded>,
     skim: OnceCell<Skim>,
     dom: OnceCell<Dom>,
+    #[cfg(feature = "derive")]
+    typed: crate::typed::TypedParts,
 }
 
 impl Document {
@@ -56,6 +58,8 @@ impl Document {
             text: OnceCell::new(),
             skim: OnceCell::new(),
             dom: OnceCell::new(),
+            #[cfg(feature = "derive")]
+            typed: crate::typed::TypedParts::default(),
         }
     }
 
@@ -233,7 +237,20 @@ impl Document {
     /// # Errors
     /// The selector is not valid.
     pub fn css(&self, css: &str) -> Result<Matches<'_>, SelectorError> {
-        Matches::in_document(self.dom().root(), css)
+        Matches::in_document(self, self.dom().root(), css)
+    }
+
+    /// What typed fields have read.
+    #[cfg(feature = "derive")]
+    pub(crate) fn typed(&self) -> &crate::typed::TypedParts {
+        &self.typed
+    }
+
+    /// Whether the DOM was built.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn has_dom(&self) -> bool {
+        self.dom.get().is_some()
     }
 
     /// Whether the DOM lacks the end of the page because of its limits (512 levels, 250,000 nodes, 16,384
@@ -301,7 +318,7 @@ impl fmt::Debug for Document {
 }
 
 /// The URL without credentials.
-fn redacted(url: &Url) -> String {
+pub(crate) fn redacted(url: &Url) -> String {
     let mut url = url.clone();
     // Both refuse URLs that cannot have credentials.
     let _ = url.set_username("");

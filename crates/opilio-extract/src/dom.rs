@@ -388,6 +388,31 @@ pub(crate) fn own_text(element: ElementRef<'_>) -> String {
     trim_end(out)
 }
 
+/// The elements below one, each with its level.
+#[cfg(feature = "derive")]
+pub(crate) fn below(root: ElementRef<'_>) -> impl Iterator<Item = (usize, ElementRef<'_>)> {
+    let mut walk = DomWalk::new(root, |_| false);
+    let (mut level, mut above) = (0_usize, *root);
+    std::iter::from_fn(move || {
+        loop {
+            match walk.next()? {
+                WalkStep::Enter(node) => {
+                    level += usize::from(node.parent() == Some(above));
+                    above = node;
+                    if let Some(element) = ElementRef::wrap(node) {
+                        return Some((level, element));
+                    }
+                }
+                WalkStep::Leave(node) => {
+                    level = level.saturating_sub(1);
+                    // The next one to enter is a sibling of this one.
+                    above = node;
+                }
+            }
+        }
+    })
+}
+
 /// Whether a reader sees none of it.
 fn is_hidden(element: ElementRef<'_>) -> bool {
     match element.value().name() {

@@ -47,6 +47,8 @@ mod skim;
 mod sniff;
 mod srcset;
 mod text;
+#[cfg(feature = "derive")]
+pub mod typed;
 mod xml;
 
 #[cfg(test)]
@@ -59,7 +61,16 @@ pub use field::{Count, Field, FieldError, FieldReadError, NamedField, Part, Valu
 pub use form::{Form, FormError, Submission};
 pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink, join};
 pub use media::Kind;
+#[cfg(feature = "derive")]
+#[doc(inline)]
+pub use opilio_extract_derive::ExtractHere as Extract;
 #[doc(inline)]
 pub use opilio_extract_grammar::NotCss;
 pub use select::{Element, Iter, Matches};
 pub use skim::{Cut, Skim, TITLE_BYTES_MAX};
+#[cfg(feature = "derive")]
+pub use typed::{Currency, Extract, ExtractEach, ExtractFaults, FieldFault, Price};
+
+/// So that the macro's words work in this crate's own tests.
+#[cfg(all(test, feature = "derive"))]
+extern crate self as opilio_extract;

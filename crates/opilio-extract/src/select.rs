@@ -1,5 +1,8 @@
 //! CSS selectors: thin wrappers, which keep the parser's types out of the public API.
 
+use crate::document::Document;
+#[cfg(feature = "derive")]
+use crate::dom::below;
 use crate::dom::{attribute, href_of, own_text, visible_text};
 use crate::error::{NoMatch, SelectorError};
 use crate::feed;
@@ -50,6 +53,7 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
 /// than to the first.
 #[derive(Clone)]
 pub struct Matches<'a> {
+    document: &'a Document,
     /// The element itself is searched, too, where it is the root of the document.
     scope: Option<ElementRef<'a>>,
     includes_scope: bool,
@@ -57,15 +61,22 @@ pub struct Matches<'a> {
 }
 
 impl<'a> Matches<'a> {
-    pub(crate) fn in_document(root: Option<ElementRef<'a>>, css: &str) -> Result<Self, SelectorError> {
-        Ok(Self { scope: root, includes_scope: true, parsed: selector(css)? })
+    pub(crate) fn in_document(
+        document: &'a Document,
+        root: Option<ElementRef<'a>>,
+        css: &str,
+    ) -> Result<Self, SelectorError> {
+        Ok(Self { document, scope: root, includes_scope: true, parsed: selector(css)? })
     }
 
     /// The elements one by one.
     pub fn iter(&self) -> Iter<'a, '_> {
         let selector = &self.parsed.selector;
-        let root = self.scope.filter(|root| self.includes_scope && selector.matches(root));
-        Iter { root: root.map(Element), below: self.scope.map(|scope| scope.select(selector)) }
+        let root =
+            self.scope.filter(|root| self.includes_scope && selector.matches_with_scope(root, Some(*root)));
+        let document = self.document;
+        let root = root.map(|node| Element { node, document });
+        Iter { document, root, below: self.scope.map(|scope| scope.select(selector)) }
     }
 
     /// The first element.
@@ -140,6 +151,7 @@ impl<'a, 'm> IntoIterator for &'m Matches<'a> {
 
 /// The elements of [`Matches`], one by one.
 pub struct Iter<'a, 'm> {
+    document: &'a Document,
     root: Option<Element<'a>>,
     below: Option<scraper::element_ref::Select<'a, 'm>>,
 }
@@ -154,20 +166,32 @@ impl<'a> Iterator for Iter<'a, '_> {
     type Item = Element<'a>;
 
     fn next(&mut self) -> Option<Element<'a>> {
-        let root = self.root.take();
-        root.or_else(|| self.below.as_mut()?.next().map(Element))
+        let (root, document) = (self.root.take(), self.document);
+        root.or_else(|| self.below.as_mut()?.next().map(|node| Element { node, document }))
     }
 }
 
 /// One element of a page.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Element<'a>(ElementRef<'a>);
+#[derive(Clone, Copy)]
+pub struct Element<'a> {
+    node: ElementRef<'a>,
+    document: &'a Document,
+}
+
+/// Whether they are one element of one document.
+impl PartialEq for Element<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.node == other.node
+    }
+}
+
+impl Eq for Element<'_> {}
 
 impl<'a> Element<'a> {
     /// The name: lower case in HTML; in XML as it stands there, with its prefix.
     #[must_use]
     pub fn name(&self) -> &'a str {
-        self.0.value().name()
+        self.node.value().name()
     }
 
     /// The text in it and below in one line, as a person reads it: white space collapsed and trimmed, and a
@@ -176,33 +200,33 @@ impl<'a> Element<'a> {
     /// the markup see [`Element::raw_text`].
     #[must_use]
     pub fn text(&self) -> String {
-        visible_text(self.0, usize::MAX, usize::MAX)
+        visible_text(self.node, usize::MAX, usize::MAX)
     }
 
     /// The text directly in it, without that of the elements below; otherwise as [`Element::text`].
     #[must_use]
     pub fn own_text(&self) -> String {
-        own_text(self.0)
+        own_text(self.node)
     }
 
     /// The text in it and below as it stands in the markup, entities decoded: with all its white space, and
     /// with that of scripts and styles.
     #[must_use]
     pub fn raw_text(&self) -> String {
-        self.0.text().collect()
+        self.node.text().collect()
     }
 
     /// The value of an attribute, entities decoded. Names are lower case in HTML; in XML they are as they
     /// stand there, with their prefix (`xml:lang`).
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&'a str> {
-        attribute(self.0, name)
+        attribute(self.node, name)
     }
 
     /// The markup of the element, its own tags included; as parsed, not as sent.
     #[must_use]
     pub fn html(&self) -> String {
-        self.0.html()
+        self.node.html()
     }
 
     /// The elements below this one that match; `:scope` is this one.
@@ -210,7 +234,12 @@ impl<'a> Element<'a> {
     /// # Errors
     /// The selector is not valid.
     pub fn css(&self, css: &str) -> Result<Matches<'a>, SelectorError> {
-        Ok(Matches { scope: Some(self.0), includes_scope: false, parsed: selector(css)? })
+        Ok(Matches {
+            document: self.document,
+            scope: Some(self.node),
+            includes_scope: false,
+            parsed: selector(css)?,
+        })
     }
 
     /// The target of the element as written in the markup: its `href` (in SVG also `xlink:href`), else its
@@ -218,13 +247,39 @@ impl<'a> Element<'a> {
     /// URL of it.
     #[must_use]
     pub fn href(&self) -> Option<Cow<'a, str>> {
-        let attribute = href_of(self.0).or_else(|| self.attr("src"));
-        attribute.map(Cow::Borrowed).or_else(|| feed::text_of_link(self.0))
+        let attribute = href_of(self.node).or_else(|| self.attr("src"));
+        attribute.map(Cow::Borrowed).or_else(|| feed::text_of_link(self.node))
+    }
+
+    /// As [`Element::css`], and this element itself where the selector is `:scope`, or a list with it.
+    #[cfg(feature = "derive")]
+    pub(crate) fn css_from_here(&self, css: &str) -> Result<Matches<'a>, SelectorError> {
+        let includes_scope = css.contains(":scope");
+        Ok(Matches { includes_scope, ..self.css(css)? })
+    }
+
+    /// The document that it is in.
+    #[cfg(feature = "derive")]
+    pub(crate) fn document(&self) -> &'a Document {
+        self.document
+    }
+
+    /// A number that no other element of the document has.
+    #[cfg(feature = "derive")]
+    pub(crate) fn place(&self) -> usize {
+        std::ptr::from_ref(self.node.value()).addr()
+    }
+
+    /// The elements below this one in document order, each with its level: those directly below have 1.
+    #[cfg(feature = "derive")]
+    pub(crate) fn below(&self) -> impl Iterator<Item = (usize, Element<'a>)> + use<'a> {
+        let document = self.document;
+        below(self.node).map(move |(level, node)| (level, Element { node, document }))
     }
 
     /// The element of the parser behind.
     pub(crate) fn inner(&self) -> ElementRef<'a> {
-        self.0
+        self.node
     }
 
     /// The link of the element, if any.
@@ -235,7 +290,7 @@ impl<'a> Element<'a> {
             "area" => LinkKind::Area,
             "frame" => LinkKind::Frame,
             "iframe" => LinkKind::Iframe,
-            "link" if feed::text_of_link(self.0).is_some() => LinkKind::Entry,
+            "link" if feed::text_of_link(self.node).is_some() => LinkKind::Entry,
             "link" => rel.and_then(LinkKind::of_relation).unwrap_or(LinkKind::Anchor),
             _ => LinkKind::Anchor,
         };
@@ -246,7 +301,7 @@ impl<'a> Element<'a> {
 
 impl fmt::Debug for Element<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.0.value(), f)
+        fmt::Debug::fmt(self.node.value(), f)
     }
 }
 

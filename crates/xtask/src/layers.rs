@@ -10,6 +10,7 @@ use serde_json::Value;
 /// From the bottom up: a crate may use crates of lower layers only.
 const FLOORS: &[&[&str]] = &[
     &["opilio-extract-grammar"],
+    &["opilio-extract-derive"],
     &["opilio-core", "opilio-robots", "opilio-extract", "opilio-sandbox"],
     &["opilio-frontier", "opilio-fetch", "opilio-export"],
     &["opilio-spider"],

@@ -1,0 +1,234 @@
+//! Currencies as prices name them: by code, or by sign.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// The currency of a price: its code of ISO 4217, or a sign that several currencies share.
+///
+/// As JSON and text it is the code (`EUR`), or the sign (`$`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Currency(Written);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Written {
+    Code(&'static str),
+    Sign(&'static str),
+}
+
+impl Currency {
+    /// The code of ISO 4217; `None` if only a sign is written that several currencies have.
+    #[must_use]
+    pub fn code(self) -> Option<&'static str> {
+        match self.0 {
+            Written::Code(code) => Some(code),
+            Written::Sign(_) => None,
+        }
+    }
+
+    /// The code, or the sign.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        let (Written::Code(text) | Written::Sign(text)) = self.0;
+        text
+    }
+
+    /// The currency at the beginning of a text, and how long its name is there.
+    pub(super) fn at_start(text: &str) -> Option<(Self, usize)> {
+        let sign = SIGNS.iter().find_map(|(sign, written)| starts(text, sign).map(|len| (*written, len)));
+        // `R` of `RON` is no sign: where letters go on, it is another word.
+        let ends = |len: &usize| {
+            !text[..*len].ends_with(char::is_alphabetic) || !text[*len..].starts_with(char::is_alphabetic)
+        };
+        let sign = sign.filter(|(_, len)| ends(len)).map(|(written, len)| (Self(written), len));
+        let code = text
+            .get(..3)
+            .and_then(known_code)
+            .filter(|_| ends(&3))
+            .map(|code| (Self(Written::Code(code)), 3));
+        code.or(sign)
+    }
+
+    /// The currency at the end of a text, and where its name begins.
+    pub(super) fn at_end(text: &str) -> Option<(Self, usize)> {
+        let begins = |at: &usize| {
+            !text[*at..].starts_with(char::is_alphabetic) || !text[..*at].ends_with(char::is_alphabetic)
+        };
+        let code_at = text.len().checked_sub(3).filter(|at| text.is_char_boundary(*at));
+        let code = code_at.and_then(|at| Some((Self(Written::Code(known_code(&text[at..])?)), at)));
+        let sign = SIGNS.iter().find_map(|(sign, written)| {
+            let at = text.len().checked_sub(sign.len()).filter(|at| text.is_char_boundary(*at))?;
+            same(&text[at..], sign).then_some((Self(*written), at))
+        });
+        code.filter(|(_, at)| begins(at)).or(sign.filter(|(_, at)| begins(at)))
+    }
+
+    /// What two names at both ends of a price say together; `None` if they contradict each other.
+    pub(super) fn both(self, other: Self) -> Option<Self> {
+        match (self.0, other.0) {
+            (a, b) if a == b => Some(self),
+            (Written::Sign(sign), Written::Code(code)) | (Written::Code(code), Written::Sign(sign)) => {
+                let fits = SHARED.iter().any(|(shared, codes)| *shared == sign && codes.contains(&code));
+                fits.then_some(Self(Written::Code(code)))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether it has no smaller unit, so that a price in it has no fraction.
+    pub(super) fn is_whole(self) -> bool {
+        self.code().is_some_and(|code| WHOLE.contains(&code))
+    }
+}
+
+fn known_code(text: &str) -> Option<&'static str> {
+    let upper = text.to_ascii_uppercase();
+    let same_case =
+        text == upper || text == text.to_ascii_lowercase() || text[1..] == text[1..].to_ascii_lowercase();
+    let known = CODES.split_ascii_whitespace().find(|code| *code == upper);
+    known.filter(|_| same_case && text.is_ascii())
+}
+
+/// How long a sign is at the beginning of a text, in any case of letters.
+fn starts(text: &str, sign: &str) -> Option<usize> {
+    let start = text.get(..sign.len())?;
+    same(start, sign).then_some(sign.len())
+}
+
+fn same(text: &str, sign: &str) -> bool {
+    text == sign || (sign.chars().count() > 1 && text.to_lowercase() == sign.to_lowercase())
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The text is no code and no sign of a currency.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is no code and no sign of a currency")]
+pub struct NoCurrency;
+
+impl FromStr for Currency {
+    type Err = NoCurrency;
+
+    fn from_str(text: &str) -> Result<Self, NoCurrency> {
+        let text = text.trim();
+        let found = Self::at_start(text).filter(|(_, len)| *len == text.len());
+        found.map(|(currency, _)| currency).ok_or(NoCurrency)
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = NoCurrency;
+
+    fn try_from(text: String) -> Result<Self, NoCurrency> {
+        text.parse()
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.as_str().to_owned()
+    }
+}
+
+/// Longer signs stand in front of those that they begin with.
+const SIGNS: &[(&str, Written)] = &[
+    ("US$", Written::Code("USD")),
+    ("US $", Written::Code("USD")),
+    ("U$S", Written::Code("USD")),
+    ("CA$", Written::Code("CAD")),
+    ("C$", Written::Sign("C$")),
+    ("AU$", Written::Code("AUD")),
+    ("A$", Written::Code("AUD")),
+    ("NZ$", Written::Code("NZD")),
+    ("HK$", Written::Code("HKD")),
+    ("NT$", Written::Code("TWD")),
+    ("MX$", Written::Code("MXN")),
+    ("S$", Written::Code("SGD")),
+    ("R$", Written::Code("BRL")),
+    ("S/.", Written::Code("PEN")),
+    ("S/", Written::Code("PEN")),
+    ("€", Written::Code("EUR")),
+    ("Euro", Written::Code("EUR")),
+    ("euros", Written::Code("EUR")),
+    ("£", Written::Sign("£")),
+    ("¥", Written::Sign("¥")),
+    ("￥", Written::Sign("¥")),
+    ("円", Written::Code("JPY")),
+    ("元", Written::Code("CNY")),
+    ("₩", Written::Code("KRW")),
+    ("원", Written::Code("KRW")),
+    ("₹", Written::Code("INR")),
+    ("₽", Written::Code("RUB")),
+    ("руб.", Written::Code("RUB")),
+    ("руб", Written::Code("RUB")),
+    ("₴", Written::Code("UAH")),
+    ("грн.", Written::Code("UAH")),
+    ("грн", Written::Code("UAH")),
+    ("₺", Written::Code("TRY")),
+    ("TL", Written::Code("TRY")),
+    ("₪", Written::Code("ILS")),
+    ("₫", Written::Code("VND")),
+    ("đ", Written::Code("VND")),
+    ("฿", Written::Code("THB")),
+    ("₱", Written::Code("PHP")),
+    ("₦", Written::Code("NGN")),
+    ("₸", Written::Code("KZT")),
+    ("zł", Written::Code("PLN")),
+    ("Kč", Written::Code("CZK")),
+    ("Ft", Written::Code("HUF")),
+    ("лв.", Written::Code("BGN")),
+    ("лв", Written::Code("BGN")),
+    ("lei", Written::Sign("lei")),
+    ("Rp", Written::Code("IDR")),
+    ("RM", Written::Code("MYR")),
+    ("د.إ", Written::Code("AED")),
+    ("ر.س", Written::Code("SAR")),
+    ("ریال", Written::Code("IRR")),
+    ("تومان", Written::Sign("تومان")),
+    ("kr.", Written::Sign("kr")),
+    ("kr", Written::Sign("kr")),
+    ("Fr.", Written::Sign("Fr.")),
+    ("SFr.", Written::Code("CHF")),
+    ("₨", Written::Sign("₨")),
+    ("Rs.", Written::Sign("₨")),
+    ("Rs", Written::Sign("₨")),
+    ("$", Written::Sign("$")),
+];
+
+/// The currencies that share a sign.
+const SHARED: &[(&str, &[&str])] = &[
+    (
+        "$",
+        &[
+            "USD", "CAD", "AUD", "NZD", "HKD", "SGD", "TWD", "MXN", "CLP", "COP", "ARS", "UYU", "BRL", "DOP",
+            "JMD", "TTD", "BBD", "BSD", "BZD", "FJD", "NAD", "XCD", "BND", "LRD", "GYD", "SRD",
+        ],
+    ),
+    ("C$", &["CAD", "NIO"]),
+    ("£", &["GBP", "EGP", "LBP", "SYP", "GIP", "FKP", "SHP"]),
+    ("¥", &["JPY", "CNY"]),
+    ("kr", &["SEK", "NOK", "DKK", "ISK"]),
+    ("lei", &["RON", "MDL"]),
+    ("₨", &["INR", "PKR", "LKR", "NPR", "MUR", "SCR"]),
+    ("Fr.", &["CHF", "XOF", "XAF"]),
+];
+
+/// Currencies whose prices have no fraction.
+const WHOLE: &[&str] = &[
+    "JPY", "KRW", "VND", "CLP", "ISK", "PYG", "XOF", "XAF", "XPF", "UGX", "RWF", "KMF", "GNF", "DJF", "VUV",
+    "BIF", "IDR", "HUF",
+];
+
+/// The codes of ISO 4217 that are money.
+const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN \
+    BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ \
+    GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL \
+    LYD MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN \
+    PYG QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SYP SZL THB TJS TMT TND TOP TRY TTD TWD \
+    TZS UAH UGX USD UYU UZS VED VES VND VUV WST XAF XCD XOF XPF YER ZAR ZMW ZWG";

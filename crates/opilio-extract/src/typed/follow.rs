@@ -1,0 +1,85 @@
+//! Follows a path through a value of JSON.
+
+use opilio_extract_grammar::Segment;
+use serde_json::Value;
+
+/// Gives each value at the end of a path, in order, until `take` has enough. Lists on the way, and at its end, stand
+/// for each of their values; `null` is nothing.
+pub(super) fn each<'v>(root: &'v Value, path: &[Segment<'_>], take: &mut dyn FnMut(&'v Value) -> bool) {
+    each_by(root, path, &|value| value, take);
+}
+
+/// As [`each`], with another value for some on the way.
+pub(super) fn each_by<'v>(
+    root: &'v Value,
+    path: &[Segment<'_>],
+    resolve: &dyn Fn(&'v Value) -> &'v Value,
+    take: &mut dyn FnMut(&'v Value) -> bool,
+) {
+    Walk { resolve, take }.walk(root, path);
+}
+
+struct Walk<'w, 'v> {
+    resolve: &'w dyn Fn(&'v Value) -> &'v Value,
+    take: &'w mut dyn FnMut(&'v Value) -> bool,
+}
+
+impl<'v> Walk<'_, 'v> {
+    /// Returns whether there are enough.
+    fn walk(&mut self, value: &'v Value, path: &[Segment<'_>]) -> bool {
+        let value = (self.resolve)(value);
+        match (path.split_first(), value) {
+            (_, Value::Null) => false,
+            (Some((Segment::At(index), rest)), Value::Array(values)) => {
+                values.get(*index).is_some_and(|value| self.walk(value, rest))
+            }
+            (Some((Segment::Each, rest)), Value::Array(values)) => {
+                values.iter().any(|value| self.walk(value, rest))
+            }
+            (_, Value::Array(values)) => values.iter().any(|value| self.walk(value, path)),
+            (Some((Segment::Key(key), rest)), Value::Object(fields)) => {
+                fields.get(*key).is_some_and(|value| self.walk(value, rest))
+            }
+            // A page that has one thing often leaves the list out.
+            (Some((Segment::At(0) | Segment::Each, rest)), value) => self.walk(value, rest),
+            (Some(_), _) => false,
+            (None, value) => (self.take)(value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use opilio_extract_grammar::read_path;
+
+    #[test]
+    fn a_path_goes_through_lists_and_leaves_nulls_out() {
+        let root = serde_json::json!({
+            "a": [{ "b": 1 }, { "b": [2, 3] }, { "b": null }, 4],
+            "one": { "b": "x" },
+            "rows": [[1, 2], [3]],
+        });
+        for (path, values) in [
+            ("a.b", "[1,2,3]"),
+            ("a[].b", "[1,2,3]"),
+            ("a[1].b", "[2,3]"),
+            ("a[1].b[1]", "[3]"),
+            ("a[9].b", "[]"),
+            ("one[0].b", "[\"x\"]"),
+            ("one[].b", "[\"x\"]"),
+            ("one[1].b", "[]"),
+            ("one.b.c", "[]"),
+            ("rows[0]", "[1,2]"),
+            ("none", "[]"),
+        ] {
+            let mut found = Vec::new();
+            each(&root, &read_path(path).unwrap(), &mut |value| {
+                found.push(value.clone());
+                false
+            });
+            assert_eq!(Value::from(found).to_string(), values, "{path}");
+        }
+    }
+}

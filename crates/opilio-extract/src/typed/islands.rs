@@ -1,0 +1,257 @@
+//! The streaming pass for what needs no selector: blocks of JSON-LD and metas. It builds no DOM.
+//!
+//! It reads tags as the tokenizer of HTML does, but only two kinds of elements have a meaning here, so it keeps no
+//! stack. Comments, scripts, styles and other elements of plain text have no tags inside; templates are left out;
+//! `<noscript>` is markup, since a crawler runs no scripts.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use crate::text::bounded;
+
+/// How much of a page is kept.
+const BLOCKS_MAX: usize = 256;
+const METAS_MAX: usize = 1_000;
+const CONTENT_BYTES_MAX: usize = 64 * 1024;
+
+/// The blocks and metas of a page.
+#[derive(Debug, Default)]
+pub(super) struct Islands {
+    /// Where the blocks of JSON-LD are in the text of the page.
+    pub(super) blocks: Vec<Range<usize>>,
+    /// Names in lower case, with contents.
+    metas: Vec<(String, String)>,
+}
+
+impl Islands {
+    pub(super) fn read(text: &str) -> Self {
+        let mut islands = Self::default();
+        for tag in Tags::new(text) {
+            if tag.is("script") && islands.blocks.len() < BLOCKS_MAX {
+                islands.blocks.extend(tag.content.clone().filter(|_| is_linked_data(&tag)));
+            } else if tag.is("meta") && islands.metas.len() < METAS_MAX {
+                islands.meta(&tag);
+            }
+        }
+        islands
+    }
+
+    fn meta(&mut self, tag: &Tag<'_>) {
+        let (mut names, mut content) = (Vec::new(), None);
+        for (name, value) in tag.attributes() {
+            if ["name", "property", "itemprop", "http-equiv"]
+                .iter()
+                .any(|known| name.eq_ignore_ascii_case(known))
+            {
+                names.push(value.trim().to_ascii_lowercase());
+            } else if name.eq_ignore_ascii_case("content") && content.is_none() {
+                content = Some(value);
+            }
+        }
+        let Some(content) = content else { return };
+        let content = bounded(&content, CONTENT_BYTES_MAX);
+        self.metas.extend(names.into_iter().map(|name| (name, content.to_owned())));
+    }
+
+    /// The contents of the metas of a name or property, in any case of letters.
+    pub(super) fn metas<'i>(&'i self, name: &str) -> impl Iterator<Item = &'i str> {
+        self.metas.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, c)| c.as_str())
+    }
+}
+
+fn is_linked_data(tag: &Tag<'_>) -> bool {
+    const TYPE: &str = "application/ld+json";
+    let kind = tag.attributes().find(|(name, _)| name.eq_ignore_ascii_case("type"));
+    kind.is_some_and(|(_, kind)| {
+        let kind = kind.trim();
+        kind.get(..TYPE.len()).is_some_and(|start| start.eq_ignore_ascii_case(TYPE))
+            && kind[TYPE.len()..].trim_start().chars().next().is_none_or(|c| c == ';')
+    })
+}
+
+/// Whether a page seems to be filled by scripts: it has some, and nearly no text.
+pub(super) fn looks_scripted(text: &str) -> bool {
+    let (mut scripts, mut words, mut at) = (0, 0, 0);
+    for tag in Tags::new(text) {
+        words += text[at..tag.start.max(at)].bytes().filter(u8::is_ascii_alphanumeric).count();
+        at = tag.content.as_ref().map_or(tag.end, |content| content.end);
+        scripts += usize::from(tag.is("script"));
+        if words > WORDS_BYTES_MIN {
+            return false;
+        }
+    }
+    words += text[at..].bytes().filter(u8::is_ascii_alphanumeric).count();
+    scripts > 0 && words <= WORDS_BYTES_MIN
+}
+
+/// A page with fewer letters and digits outside of tags and scripts has nothing to read.
+const WORDS_BYTES_MIN: usize = 200;
+
+/// A start tag outside of templates.
+struct Tag<'t> {
+    name: &'t str,
+    inside: &'t str,
+    /// Where it begins and ends.
+    start: usize,
+    end: usize,
+    /// Where its content is, if that is plain text.
+    content: Option<Range<usize>>,
+}
+
+impl<'t> Tag<'t> {
+    fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// Names as they stand there, and values with their entities decoded.
+    fn attributes(&self) -> impl Iterator<Item = (&'t str, Cow<'t, str>)> + use<'t> {
+        Attributes(self.inside)
+    }
+}
+
+/// The start tags of a page.
+struct Tags<'t> {
+    text: &'t str,
+    at: usize,
+    templates: usize,
+}
+
+impl<'t> Tags<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, at: 0, templates: 0 }
+    }
+
+    /// Goes behind the first `end` from here.
+    fn skip(&mut self, from: usize, end: &str) {
+        let found = self.text.get(from..).and_then(|rest| rest.find(end));
+        self.at = found.map_or(self.text.len(), |found| from + found + end.len());
+    }
+
+    /// Goes behind something that begins with `<!`, `<?` or a `</` without a name.
+    fn skip_comment(&mut self, start: usize) {
+        let rest = &self.text[start..];
+        match rest.strip_prefix("<!--") {
+            Some(inside) if inside.starts_with('>') || inside.starts_with("->") => self.skip(start, ">"),
+            Some(_) => self.skip(start + 4, "-->"),
+            None => self.skip(start, ">"),
+        }
+    }
+}
+
+impl<'t> Iterator for Tags<'t> {
+    type Item = Tag<'t>;
+
+    fn next(&mut self) -> Option<Tag<'t>> {
+        loop {
+            let bytes = self.text.as_bytes();
+            let start = self.at + memchr::memchr(b'<', bytes.get(self.at..)?)?;
+            let closes = bytes.get(start + 1) == Some(&b'/');
+            let name_at = start + 1 + usize::from(closes);
+            match bytes.get(name_at) {
+                Some(first) if first.is_ascii_alphabetic() => {}
+                Some(b'!' | b'?') => {
+                    self.skip_comment(start);
+                    continue;
+                }
+                Some(_) if closes => {
+                    self.skip_comment(start);
+                    continue;
+                }
+                _ => {
+                    self.at = name_at;
+                    continue;
+                }
+            }
+            let rest = &self.text[name_at..];
+            let name_end = rest.find(|c: char| c.is_ascii_whitespace() || matches!(c, '/' | '>'));
+            let name = &rest[..name_end.unwrap_or(rest.len())];
+            let inside_at = name_at + name.len();
+            let end = inside_at + end_of_tag(&bytes[inside_at..]);
+            // A tag that the page does not finish is none.
+            self.at = (bytes.get(end) == Some(&b'>')).then_some(end + 1)?;
+            if name.eq_ignore_ascii_case("template") {
+                self.templates = if closes { self.templates.saturating_sub(1) } else { self.templates + 1 };
+            }
+            if closes {
+                continue;
+            }
+            let content = is_plain_text(name).then(|| {
+                let content = self.at..end_of_content(self.text, self.at, name);
+                self.at = content.end;
+                content
+            });
+            if self.templates == 0 {
+                return Some(Tag { name, inside: &self.text[inside_at..end], start, end: end + 1, content });
+            }
+        }
+    }
+}
+
+/// Elements whose content has no tags in it.
+fn is_plain_text(name: &str) -> bool {
+    ["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"]
+        .iter()
+        .any(|plain| name.eq_ignore_ascii_case(plain))
+}
+
+/// Where the content of such an element ends: at its end tag, in any case of letters.
+fn end_of_content(text: &str, from: usize, name: &str) -> usize {
+    let rest = &text.as_bytes()[from..];
+    let is_end = |at: &usize| {
+        let tag = &rest[*at..];
+        let named = tag.get(2..2 + name.len()).is_some_and(|end| end.eq_ignore_ascii_case(name.as_bytes()));
+        named
+            && tag.get(1) == Some(&b'/')
+            && tag.get(2 + name.len()).is_some_and(|b| b.is_ascii_whitespace() || matches!(b, b'/' | b'>'))
+    };
+    memchr::memchr_iter(b'<', rest).find(is_end).map_or(text.len(), |at| from + at)
+}
+
+/// Where a tag ends, from behind its name: at the first `>` outside of a quoted value.
+fn end_of_tag(inside: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = inside.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {
+        at += found;
+        let quote = inside[at];
+        if quote == b'>' {
+            return at;
+        }
+        // A quote begins a value only behind a `=`.
+        let opens = inside[..at].iter().rev().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'=');
+        at += 1;
+        if opens {
+            let Some(closes) = memchr::memchr(quote, &inside[at..]) else { break };
+            at += closes + 1;
+        }
+    }
+    inside.len()
+}
+
+/// The attributes of a tag.
+struct Attributes<'t>(&'t str);
+
+impl<'t> Iterator for Attributes<'t> {
+    type Item = (&'t str, Cow<'t, str>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let rest = self.0.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+        // A `=` at the beginning belongs to the name.
+        let name_end =
+            rest.char_indices().skip(1).find(|(_, c)| c.is_ascii_whitespace() || matches!(c, '/' | '='));
+        let name_end = if rest.is_empty() { return None } else { name_end.map_or(rest.len(), |(at, _)| at) };
+        let (name, rest) = rest.split_at(name_end);
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_whitespace());
+        let Some(value) = after.strip_prefix('=') else {
+            self.0 = rest;
+            return Some((name, Cow::Borrowed("")));
+        };
+        let value = value.trim_start_matches(|c: char| c.is_ascii_whitespace());
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
+        let (raw, rest) = match quote {
+            Some(quote) => value[1..].split_once(quote).unwrap_or((&value[1..], "")),
+            None => value.split_at(value.find(|c: char| c.is_ascii_whitespace()).unwrap_or(value.len())),
+        };
+        self.0 = rest;
+        Some((name, htmlize::unescape_attribute(raw)))
+    }
+}

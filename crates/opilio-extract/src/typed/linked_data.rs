@@ -1,0 +1,265 @@
+//! JSON-LD as pages carry it, and the objects in it by their type.
+//!
+//! It is read without the processing of JSON-LD 1.1: contexts are not expanded, since pages all use schema.org's.
+
+use opilio_extract_grammar::Segment;
+use serde_json::Value;
+
+use super::follow;
+use crate::document::Document;
+
+/// How many values one block may have behind each other, and how many objects of one type are looked at.
+const VALUES_PER_BLOCK_MAX: usize = 64;
+const NODES_MAX: usize = 10_000;
+
+/// The blocks of JSON-LD of a page that can be read.
+#[derive(Debug, Default)]
+pub(super) struct LinkedData {
+    values: Vec<Value>,
+    broken: usize,
+}
+
+impl LinkedData {
+    /// Reads blocks. One that is broken does not hide another.
+    pub(super) fn read<'t>(blocks: impl Iterator<Item = &'t str>) -> Self {
+        let mut read = Self::default();
+        for block in blocks {
+            match values(block) {
+                Ok(values) => read.values.extend(values),
+                Err(_) => read.broken += 1,
+            }
+        }
+        read
+    }
+}
+
+/// The values of the blocks of a page.
+pub(super) fn blocks(document: &Document) -> &[Value] {
+    &document.typed().linked_data(document).values
+}
+
+/// How many blocks of a page cannot be read.
+pub(super) fn broken(document: &Document) -> usize {
+    document.typed().linked_data(document).broken
+}
+
+/// The first value of JSON in a text of a script.
+pub(super) fn first_value(text: &str) -> Result<Value, String> {
+    values(text).and_then(|values| values.into_iter().next().ok_or_else(|| "it has no JSON".to_owned()))
+}
+
+/// The values of one block. What is no JSON is mended where its meaning is plain: comments around it, CDATA,
+/// control characters in texts, commas before a closing bracket, entities.
+fn values(block: &str) -> Result<Vec<Value>, String> {
+    let block = unwrapped(block);
+    let error = match parse(block) {
+        Ok(values) => return Ok(values),
+        Err(error) => error,
+    };
+    if let Ok(values) = parse(&mended(block)) {
+        return Ok(values);
+    }
+    if !block.contains('"') && block.contains("&quot;") {
+        let decoded = htmlize::unescape(block);
+        return parse(&mended(&decoded)).map_err(|_| error);
+    }
+    Err(error)
+}
+
+fn parse(text: &str) -> Result<Vec<Value>, String> {
+    let values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+    let values: Result<Vec<Value>, _> = values.take(VALUES_PER_BLOCK_MAX).collect();
+    values.map_err(|error| error.to_string())
+}
+
+/// A block without what stands around its JSON.
+fn unwrapped(block: &str) -> &str {
+    let mut text = block;
+    loop {
+        let before = text;
+        text = text.trim().trim_start_matches('\u{feff}');
+        for start in
+            ["<!--", "//<![CDATA[", "/*<![CDATA[*/", "<![CDATA[", "// <![CDATA[", "/* <![CDATA[ */", "//<!--"]
+        {
+            text = text.strip_prefix(start).unwrap_or(text);
+        }
+        for end in ["-->", "//]]>", "/*]]>*/", "]]>", "// ]]>", "/* ]]> */", "//-->", ";"] {
+            text = text.strip_suffix(end).unwrap_or(text);
+        }
+        if text.len() == before.len() {
+            return text;
+        }
+    }
+}
+
+/// A text with control characters in strings escaped, and without comments and without commas that separate nothing.
+fn mended(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.char_indices().peekable();
+    let (mut in_string, mut comma_at) = (false, None);
+    while let Some((at, c)) = chars.next() {
+        if in_string {
+            match c {
+                '\\' => {
+                    out.push(c);
+                    match chars.next() {
+                        // A line that goes on in the next one.
+                        Some((_, '\n')) => {
+                            out.pop();
+                        }
+                        // JavaScript has this escape, JSON has not.
+                        Some((_, '\'')) => {
+                            out.pop();
+                            out.push('\'');
+                        }
+                        Some((_, next)) => out.push(next),
+                        None => {}
+                    }
+                }
+                '"' => {
+                    out.push(c);
+                    in_string = false;
+                }
+                c if c.is_control() && c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
+                c => out.push(c),
+            }
+            continue;
+        }
+        match c {
+            '/' if text[at..].starts_with("/*") => {
+                let end = text[at + 2..].find("*/").map_or(text.len(), |end| at + 2 + end + 2);
+                while chars.next_if(|(next, _)| *next < end).is_some() {}
+            }
+            '/' if text[at..].starts_with("//") => while chars.next_if(|(_, c)| *c != '\n').is_some() {},
+            '}' | ']' => {
+                if let Some(comma_at) = comma_at.take() {
+                    out.truncate(comma_at);
+                }
+                out.push(c);
+            }
+            c if c.is_whitespace() || c < ' ' => out.push(' '),
+            c => {
+                comma_at = (c == ',').then_some(out.len());
+                in_string = c == '"';
+                out.push(c);
+            }
+        }
+    }
+    out
+}
+
+/// Gives the values at the end of a path from the objects of a type, until `take` has enough.
+///
+/// With a path, the first object counts, with all others that have its `@id`; without one, each. The objects at the
+/// top (of blocks, lists and `@graph`) come before those inside of others, which are those of related products. A
+/// reference (`{"@id": …}`) stands for the object that it names.
+pub(super) fn each<'v>(
+    roots: &'v [Value],
+    kind: &str,
+    path: &[Segment<'_>],
+    take: &mut dyn FnMut(&'v Value) -> bool,
+) {
+    let nodes = nodes(roots, kind);
+    if path.is_empty() {
+        let _ = nodes.into_iter().any(take);
+        return;
+    }
+    let Some(first) = nodes.first() else { return };
+    let named = id(first);
+    let same = nodes.iter().skip(1).filter(|node| named.is_some() && id(node) == named);
+    let resolve = |value: &'v Value| resolved(roots, value);
+    for node in std::iter::once(first).chain(same) {
+        let mut found = false;
+        follow::each_by(node, path, &resolve, &mut |value| {
+            let value = value.get("@value").unwrap_or(value);
+            found = found || !value.is_null();
+            !value.is_null() && take(value)
+        });
+        if found {
+            return;
+        }
+    }
+}
+
+/// The objects of a type: those at the top, or, if there are none, those inside of others.
+fn nodes<'v>(roots: &'v [Value], kind: &str) -> Vec<&'v Value> {
+    let mut nodes = Vec::new();
+    for root in roots {
+        at_top(root, kind, &mut nodes);
+    }
+    if nodes.is_empty() {
+        for root in roots {
+            inside(root, kind, &mut nodes);
+        }
+    }
+    nodes
+}
+
+fn at_top<'v>(value: &'v Value, kind: &str, nodes: &mut Vec<&'v Value>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| at_top(value, kind, nodes)),
+        Value::Object(fields) => {
+            if is_of(value, kind) && nodes.len() < NODES_MAX {
+                nodes.push(value);
+            }
+            if let Some(graph) = fields.get("@graph") {
+                at_top(graph, kind, nodes);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn inside<'v>(value: &'v Value, kind: &str, nodes: &mut Vec<&'v Value>) {
+    match value {
+        Value::Array(values) => values.iter().for_each(|value| inside(value, kind, nodes)),
+        Value::Object(fields) => {
+            if is_of(value, kind) && nodes.len() < NODES_MAX {
+                nodes.push(value);
+                return;
+            }
+            fields.values().for_each(|value| inside(value, kind, nodes));
+        }
+        _ => {}
+    }
+}
+
+/// Whether an object is of a type, whose name may be a URL (`http://schema.org/Product`) or have a prefix.
+fn is_of(value: &Value, kind: &str) -> bool {
+    let is = |name: &Value| {
+        let name = name.as_str().unwrap_or_default().trim().trim_end_matches('/');
+        name == kind || name.rsplit(['/', '#', ':']).next() == Some(kind)
+    };
+    match value.get("@type") {
+        Some(Value::Array(names)) => names.iter().any(is),
+        Some(name) => is(name),
+        None => false,
+    }
+}
+
+/// The object that a reference names; any other value is itself.
+fn resolved<'v>(roots: &'v [Value], value: &'v Value) -> &'v Value {
+    let Value::Object(fields) = value else { return value };
+    let is_reference = fields.len() == 1 || (fields.len() == 2 && fields.contains_key("@type"));
+    let Some(name) = id(value).filter(|_| is_reference) else { return value };
+    roots.iter().find_map(|root| named(root, name)).unwrap_or(value)
+}
+
+/// The object of this name that says more than its name and its type.
+fn named<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    match value {
+        Value::Array(values) => values.iter().find_map(|value| named(value, name)),
+        Value::Object(fields) => {
+            let says_more = fields.keys().any(|key| key != "@id" && key != "@type");
+            if says_more && id(value) == Some(name) {
+                return Some(value);
+            }
+            fields.values().find_map(|value| named(value, name))
+        }
+        _ => None,
+    }
+}
+
+fn id(node: &Value) -> Option<&str> {
+    node.get("@id").and_then(Value::as_str)
+}

@@ -1,0 +1,334 @@
+//! Fields of a struct, each with its source above it: what `#[derive(Extract)]` stands on.
+//!
+//! The macro writes a plan, which is a constant, and calls for its fields; one interpreter reads the plan. It
+//! looks a source up, takes the part of the text that counts, and makes a value of the field's type of it. All
+//! faults of a value are noted before it is given up.
+
+mod cache;
+mod currency;
+mod date;
+mod fault;
+mod find;
+mod follow;
+mod islands;
+mod leaf;
+mod linked_data;
+mod microdata;
+mod notes;
+mod number;
+mod plan;
+mod price;
+mod reader;
+
+#[cfg(test)]
+mod tests;
+
+pub(crate) use cache::TypedParts;
+pub use currency::{Currency, NoCurrency};
+pub use fault::{ExtractFaults, FieldFault, FoundThere};
+pub use plan::{
+    ExtractPlan, FieldPlan, FieldShape, ItemPath, JsonPath, PageFact, Piece, SourceAt, SourcePlan, ValueKind,
+};
+pub use price::{NoPrice, Price};
+pub use reader::{FieldReader, Raw, Unreadable};
+
+use crate::document::Document;
+use crate::select::Element;
+use reader::{Subject, Within};
+
+/// A struct whose fields are read from a page.
+///
+/// `#[derive(Extract)]` implements it. Above each field stands where it is read:
+///
+/// ```
+/// use opilio_extract::{Document, Extract, Price};
+/// use url::Url;
+///
+/// #[derive(Extract)]
+/// struct Product {
+///     #[css("h1")]
+///     name: String,
+///     #[ld("Product", "offers.price")]
+///     #[css(".price", number = "1.234,56")]
+///     price: Price,
+///     #[css("li", re = "SKU: (.+)")]
+///     sku: Option<String>,
+///     #[css("img.product", attr = "src")]
+///     images: Vec<Url>,
+///     #[css(".review")]
+///     reviews: Vec<Review>,
+/// }
+///
+/// #[derive(Extract)]
+/// struct Review {
+///     #[css(":scope", attr = "data-stars")]
+///     stars: u8,
+///     #[css("p", default)]
+///     text: String,
+/// }
+///
+/// let html = r#"<h1>Kettle</h1> <p class=price>1.299 €</p> <img class=product src=/k.jpg>
+///     <ul><li>SKU: K-7</ul> <div class=review data-stars=4><p>Boils.</p></div>"#;
+/// let page = Document::new("https://shop.example/kettle".parse()?, None, html.into());
+///
+/// let kettle: Product = page.extract()?;
+/// assert_eq!((kettle.name.as_str(), kettle.price.to_string()), ("Kettle", "1299 EUR".to_owned()));
+/// assert_eq!((kettle.sku.as_deref(), kettle.images[0].as_str()), (Some("K-7"), "https://shop.example/k.jpg"));
+/// assert_eq!((kettle.reviews[0].stars, kettle.reviews[0].text.as_str()), (4, "Boils."));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Sources
+///
+/// | source | reads |
+/// | --- | --- |
+/// | `#[css("SELECTOR")]` | the text of the first match as a person reads it; for a `Url` its `href` or `src` |
+/// | … `attr = "NAME"` | an attribute, of the first match that has it |
+/// | … `own_text`, `raw`, `html` | the text without that of elements below; as it stands in the markup; the markup |
+/// | … `one` | of the only match: several are an error |
+/// | `#[ld("Product", "offers.price")]` | JSON-LD: a path from the first object of a type |
+/// | `#[micro("Product", "name")]` | microdata, likewise |
+/// | `#[meta("og:title")]` | the content of a `<meta>` of this name or property |
+/// | `#[json("items[0].name")]` | a path into the body, which is JSON |
+/// | `#[json_in("script#data", "path")]` | a path into JSON in an element; `re` takes the JSON out of its text |
+/// | `#[page(url)]` | a fact of the page: `url`, `origin`, `depth`, `fetched_at`, `header = "NAME"` |
+///
+/// Several sources above a field are alternatives: the first that has something counts, also if that cannot be read.
+///
+/// | key | does |
+/// | --- | --- |
+/// | `re = r"…"` | takes the first group of the first match; without a match there is nothing, and the next element is tried |
+/// | `number = "1.234,56"` | how numbers are written there, by an example |
+/// | `date = "%d.%m.%Y"` | how dates are written there |
+/// | `with = function` | a `fn(&str) -> Result<T, E>` makes the value, whose error is any that prints |
+/// | `parse` | the type's `FromStr` makes the value |
+/// | `default`, `default = EXPR` | the value where nothing is there |
+///
+/// On the struct, `#[extract(each = ".card")]` says of which elements each is one value
+/// ([`Document::extract_all`]), and `#[extract(key = "sku")]` which field tells two values apart.
+///
+/// # Types
+///
+/// `String`, `bool`, integers up to 64 bits, `f32`, `f64`, `rust_decimal::Decimal`, `url::Url` (resolved),
+/// [`Price`], `Date`, `DateTime` and `Time` of `jiff::civil`, `jiff::Timestamp`; an `Option` or a `Vec` of one; any
+/// struct that derives `Extract`, whose `:scope` is its match. Other types have `parse` or `with`.
+///
+/// # Nothing there
+///
+/// | | `T` | `Option<T>` | `T` with `default` | `Vec<T>` |
+/// | --- | --- | --- | --- | --- |
+/// | nothing there | an error | `None` | the default | nothing in it |
+/// | an element there, and empty | an error, which says so | `None` | the default | left out |
+/// | an attribute there, and empty: `String` | `""` | `Some("")` | `""` | `""` |
+/// | … `bool` | `true` | `Some(true)` | `true` | `true` |
+/// | … any other type | an error, which says so | `None` | the default | left out |
+/// | something there that cannot be read | an error | an error | an error | an error |
+///
+/// White space alone is empty. A `content` of a meta, a text of JSON and a header field count as attributes; `null`
+/// in JSON is nothing there. What `re` takes out, and is empty, counts as an element.
+///
+/// # Bounds
+///
+/// A text has at most 4 MiB, a list 10,000 values, an error 20 fields with 80 bytes of text each.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not derive `Extract`",
+    label = "write `#[derive(Extract)]` above this struct"
+)]
+pub trait Extract: Sized {
+    /// The fields, and where each is read.
+    const PLAN: &'static ExtractPlan;
+
+    /// Reads all fields; `None` if one of them has a fault.
+    #[doc(hidden)]
+    fn read_fields(reader: &mut FieldReader<'_, '_>) -> Option<Self>;
+}
+
+/// A struct of which a page has several, by `#[extract(each = "SELECTOR")]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say of which elements each is one value",
+    label = "write `#[extract(each = \".card\")]` above this struct"
+)]
+pub trait ExtractEach: Extract {}
+
+/// A type that a field can have: a closed list, and structs that derive [`Extract`].
+#[diagnostic::on_unimplemented(
+    message = "a field cannot be read as `{Self}`",
+    label = "no type that a field can have",
+    note = "fields are String, bool, integers, floats, Decimal, Url, Price, jiff's dates, structs that derive Extract, and Option or Vec of these",
+    note = "for a type with FromStr add `parse` to its source, for any other `with = function`"
+)]
+pub trait FieldValue: Sized {
+    /// The kind of the values.
+    const KIND: ValueKind;
+
+    /// Makes a value of what a source has.
+    ///
+    /// # Errors
+    /// It is no value of this type.
+    #[doc(hidden)]
+    fn read<'p>(raw: Raw<'p>, reader: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable>;
+}
+
+/// What is known about a page beside its document: the facts of `#[page(…)]`.
+pub trait PageContext {
+    /// The URL that was asked for.
+    fn origin(&self) -> &str;
+    /// Links from a seed.
+    fn depth(&self) -> u16;
+    /// When it was fetched, if that is known.
+    fn fetched_at(&self) -> Option<jiff::Timestamp>;
+    /// A header field, if it is there and text.
+    fn header(&self, name: &str) -> Option<&str>;
+    /// Whether its body was cut at a limit.
+    fn is_cut(&self) -> bool;
+}
+
+impl Document {
+    /// Reads a struct from the document: with `each`, its first value.
+    ///
+    /// # Errors
+    /// When fields cannot be read: all of them are named.
+    pub fn extract<T: Extract>(&self) -> Result<T, ExtractFaults> {
+        one(Subject { document: self, context: None })
+    }
+
+    /// Reads each value of a struct with `each`, in document order.
+    ///
+    /// # Errors
+    /// When fields of any of them cannot be read.
+    pub fn extract_all<T: ExtractEach>(&self) -> Result<Vec<T>, ExtractFaults> {
+        together(each(Subject { document: self, context: None }, Within::Page))
+    }
+
+    /// Reads each value of a struct with `each`, in document order, each with its own error.
+    #[must_use]
+    pub fn extract_each<T: ExtractEach>(&self) -> Vec<Result<T, ExtractFaults>> {
+        each(Subject { document: self, context: None }, Within::Page)
+    }
+
+    /// As [`Document::extract`], with the facts of the page around the document.
+    ///
+    /// # Errors
+    /// When fields cannot be read.
+    #[doc(hidden)]
+    pub fn extract_in<T: Extract>(&self, context: &dyn PageContext) -> Result<T, ExtractFaults> {
+        one(Subject { document: self, context: Some(context) })
+    }
+
+    /// As [`Document::extract_each`], with the facts of the page around the document.
+    #[doc(hidden)]
+    pub fn extract_each_in<T: ExtractEach>(
+        &self,
+        context: &dyn PageContext,
+    ) -> Vec<Result<T, ExtractFaults>> {
+        each(Subject { document: self, context: Some(context) }, Within::Page)
+    }
+}
+
+impl Element<'_> {
+    /// Reads a struct from this element, which is its `:scope`.
+    ///
+    /// # Errors
+    /// When fields cannot be read: all of them are named.
+    pub fn extract<T: Extract>(&self) -> Result<T, ExtractFaults> {
+        let subject = Subject { document: self.document(), context: None };
+        reader::read(subject, Within::Element(*self), None)
+    }
+
+    /// Reads each value of a struct with `each` below this element.
+    ///
+    /// # Errors
+    /// When fields of any of them cannot be read.
+    pub fn extract_all<T: ExtractEach>(&self) -> Result<Vec<T>, ExtractFaults> {
+        together(self.extract_each())
+    }
+
+    /// Reads each value of a struct with `each` below this element, each with its own error.
+    #[must_use]
+    pub fn extract_each<T: ExtractEach>(&self) -> Vec<Result<T, ExtractFaults>> {
+        each(Subject { document: self.document(), context: None }, Within::Element(*self))
+    }
+}
+
+/// One value of a page.
+fn one<T: Extract>(subject: Subject<'_>) -> Result<T, ExtractFaults> {
+    let Some(css) = T::PLAN.each else { return reader::read(subject, Within::Page, None) };
+    match subject.document.css(css).ok().and_then(|matches| matches.first()) {
+        Some(element) => reader::read(subject, Within::Element(element), None),
+        None => {
+            let mut faults = ExtractFaults::new();
+            faults.add(FieldFault {
+                field: T::PLAN.name.to_owned(),
+                asked: format!("each = {css:?}"),
+                found: FoundThere::Nothing,
+                wanted: "".into(),
+                hint: "".into(),
+            });
+            Err(notes::explained(faults, subject))
+        }
+    }
+}
+
+/// All values of a page or an element.
+fn each<T: ExtractEach>(subject: Subject<'_>, within: Within<'_>) -> Vec<Result<T, ExtractFaults>> {
+    let css = T::PLAN.each.unwrap_or(":scope");
+    let matches = match within {
+        Within::Element(element) => element.css(css),
+        Within::Page | Within::Json(_) => subject.document.css(css),
+    };
+    // The macro has checked the selector.
+    let elements = matches.into_iter().flatten().enumerate();
+    elements.map(|(at, element)| reader::read(subject, Within::Element(element), Some(at))).collect()
+}
+
+/// All values, or all faults.
+pub(crate) fn together<T>(values: Vec<Result<T, ExtractFaults>>) -> Result<Vec<T>, ExtractFaults> {
+    let (mut read, mut faults) = (Vec::with_capacity(values.len()), None::<ExtractFaults>);
+    for value in values {
+        match (value, &mut faults) {
+            (Ok(value), _) => read.push(value),
+            (Err(more), Some(faults)) => faults.append(more),
+            (Err(first), faults @ None) => *faults = Some(first),
+        }
+    }
+    faults.map_or(Ok(read), Err)
+}
+
+/// What the macro calls.
+#[doc(hidden)]
+pub mod written {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    pub use super::plan::{
+        ExtractPlan, FieldPlan, FieldShape, ItemPath, JsonPath, PageFact, Piece, SourceAt, SourcePlan,
+        ValueKind,
+    };
+    pub use super::{Extract, ExtractEach, FieldReader, FieldValue, Raw, Unreadable};
+    pub use opilio_extract_grammar::{NumberForm, Segment};
+
+    /// The value that a function of the user makes of a text.
+    ///
+    /// # Errors
+    /// When the function gives one.
+    pub fn with<T, E: Display>(
+        raw: Raw<'_>,
+        function: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Result<T, Unreadable> {
+        let text = raw.into_text("a text")?;
+        function(&text).map_err(|error| {
+            Unreadable::with_hint(
+                "a value that its function takes",
+                super::fault::shown(&error.to_string(), 120),
+            )
+        })
+    }
+
+    /// The value that the `FromStr` of a type makes of a text.
+    ///
+    /// # Errors
+    /// When it gives one.
+    pub fn parse<T: FromStr<Err: Display>>(raw: Raw<'_>) -> Result<T, Unreadable> {
+        with(raw, |text| text.trim().parse::<T>())
+    }
+}

@@ -1,0 +1,27 @@
+//! Fields read from documents, a test per behaviour.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod fields;
+mod linked;
+mod numbers;
+mod sources;
+
+use crate::{Document, Extract};
+
+/// A page of this HTML.
+fn page(html: &str) -> Document {
+    Document::new("https://shop.example/dir/page".parse().unwrap(), Some("text/html"), html.to_owned().into())
+}
+
+/// A body of this JSON.
+fn json(body: &str) -> Document {
+    let url = "https://shop.example/api".parse().unwrap();
+    Document::new(url, Some("application/json"), body.to_owned().into())
+}
+
+/// What is said of the fields that cannot be read.
+fn faults<T: Extract>(document: &Document) -> Vec<String> {
+    let Err(faults) = document.extract::<T>() else { panic!("all fields were read") };
+    faults.faults().iter().map(ToString::to_string).collect()
+}
