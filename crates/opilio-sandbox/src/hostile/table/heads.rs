@@ -8,7 +8,9 @@ use super::{PROTOCOL, TOO_MANY_HEADERS, acts, fails};
 
 pub(super) fn troubles() -> Vec<Trouble> {
     let mut all = statuses();
-    all.extend(fields());
+    all.extend(malformed_fields());
+    all.extend(senseless_values());
+    all.extend(framing());
     all.extend(floods());
     all
 }
@@ -68,11 +70,14 @@ fn statuses() -> Vec<Trouble> {
     ]
 }
 
-fn fields() -> Vec<Trouble> {
-    let head = |name: &str, does: &str, ends: Ends, fields: &[u8]| {
-        let fields = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", fields, b"\r\nok"].concat();
-        acts(name, does, ends, vec![Act::Send(fields.into())])
-    };
+/// A complete answer with these lines among its fields.
+fn head(name: &str, does: &str, ends: Ends, fields: &[u8]) -> Trouble {
+    let fields = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", fields, b"\r\nok"].concat();
+    acts(name, does, ends, vec![Act::Send(fields.into())])
+}
+
+/// Fields that break the grammar of RFC 9112 §5.
+fn malformed_fields() -> Vec<Trouble> {
     vec![
         head("no-colon", "a field without a colon", Ends::Page, b"nonsense\r\n"),
         head("nul-in-name", "a NUL in a field's name", PROTOCOL, b"A\0B: x\r\n"),
@@ -87,6 +92,12 @@ fn fields() -> Vec<Trouble> {
             Ends::Page,
             b"X-Name: \x1b[2J\r\n",
         ),
+    ]
+}
+
+/// Fields of a known name whose value makes no sense.
+fn senseless_values() -> Vec<Trouble> {
+    vec![
         head(
             "odd-content-type",
             "a content type of quotes and noise",
@@ -129,6 +140,12 @@ fn fields() -> Vec<Trouble> {
             Ends::Page,
             b"RateLimit: \"x\";r=-1;t=nan\r\nX-RateLimit-Remaining: 0x\r\nX-RateLimit-Reset: 1e999\r\n",
         ),
+    ]
+}
+
+/// Line ends and lengths that do not agree with what follows.
+fn framing() -> Vec<Trouble> {
+    vec![
         acts(
             "bare-newlines",
             "ends its lines as Unix does",

@@ -6,7 +6,9 @@ use super::{BAD_REDIRECT, BLOCKED, PROTOCOL, acts, fails};
 
 pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
     let mut all = circles();
-    all.extend(nowhere());
+    all.extend(no_target());
+    all.extend(bad_locations());
+    all.extend(unreachable());
     all.extend(forbidden(targets));
     all.extend(links(targets));
     all
@@ -54,16 +56,8 @@ fn circles() -> Vec<Trouble> {
     ]
 }
 
-fn nowhere() -> Vec<Trouble> {
-    let to = |name: &str, location: &[u8], ends: Ends| {
-        acts(
-            name,
-            &format!("redirects to {:?}", String::from_utf8_lossy(&location[..location.len().min(60)])),
-            ends,
-            redirect(location),
-        )
-    };
-    let large = [b"/", &[b'y'; 60_000][..]].concat();
+/// Redirects that name no target, or two.
+fn no_target() -> Vec<Trouble> {
     vec![
         acts(
             "no-location",
@@ -89,6 +83,21 @@ fn nowhere() -> Vec<Trouble> {
             fails(&["bad_redirect", "http_other"]),
             vec![head("305 Use Proxy", "Content-Length: 0\r\nLocation: http://127.0.0.1:1/\r\n")],
         ),
+    ]
+}
+
+/// Redirects whose Location is no URL that a crawler may fetch.
+fn bad_locations() -> Vec<Trouble> {
+    let to = |name: &str, location: &[u8], ends: Ends| {
+        acts(
+            name,
+            &format!("redirects to {:?}", String::from_utf8_lossy(&location[..location.len().min(60)])),
+            ends,
+            redirect(location),
+        )
+    };
+    let large = [b"/", &[b'y'; 60_000][..]].concat();
+    vec![
         to("empty-location", b"", BAD_REDIRECT),
         to("open-bracket", b"http://[::1", BAD_REDIRECT),
         to("no-host", b"http://", BAD_REDIRECT),
@@ -120,6 +129,12 @@ fn nowhere() -> Vec<Trouble> {
             PROTOCOL,
             redirect("/x\rLocation: http://127.0.0.1/"),
         ),
+    ]
+}
+
+/// Redirects to where no server answers.
+fn unreachable() -> Vec<Trouble> {
+    vec![
         acts(
             "to-a-closed-port",
             "a redirect to where nobody listens",
