@@ -22,7 +22,8 @@ pub(crate) fn all<S: Spider>() -> Vec<Setting<S>> {
             setting
         })
     };
-    headed("What", what())
+    headed("What", which_urls())
+        .chain(headed("What", how_many()))
         .chain(headed("How fast", how_fast()))
         .chain(headed("How patient", how_patient()))
         .chain(headed("Where", place()))
@@ -31,8 +32,8 @@ pub(crate) fn all<S: Spider>() -> Vec<Setting<S>> {
         .collect()
 }
 
-/// Which URLs are fetched, how many, in which order.
-fn what<S: Spider>() -> Vec<Setting<S>> {
+/// Which URLs are fetched, and which of them are one.
+fn which_urls<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("follow", Choice::<FollowWord>::new("WHERE", "\"all\""), "Which links are followed, by where they lead")
             .variable()
@@ -67,6 +68,12 @@ fn what<S: Spider>() -> Vec<Setting<S>> {
         flag("follow-traps", ON, "Follows links that only traps have, too: paths and queries that repeat themselves or have too many parts, months that are years ahead, links of a page that comes under one URL after another")
             .variable()
             .scope(|scope, on| if on { scope.traps(TrapRules::none()) } else { scope }),
+    ]
+}
+
+/// How many URLs are fetched, and in which order.
+fn how_many<S: Spider>() -> Vec<Setting<S>> {
+    vec![
         flag("max-pages", Whole::from(1), "Ends after exactly so many pages")
             .variable()
             .key_such_as("1000", "")
@@ -85,17 +92,25 @@ fn what<S: Spider>() -> Vec<Setting<S>> {
                 draft.caps.pages = Some(pages);
                 Ok(())
             }),
-        flag("max-bytes-per-host", SIZE, "Bytes of each host's pages, after which nothing more is asked of it")
-            .variable()
-            .otherwise(NO_LIMIT)
-            .draft(|draft, bytes| {
-                draft.caps.body_bytes = Some(bytes);
-                Ok(())
-            }),
-        flag("order", Choice::<OrderWord>::new("ORDER", "\"dfs\""), "Which URLs of a host go first, by how many links they are from a seed")
-            .variable()
-            .otherwise("bfs")
-            .crawler(|crawler, word| crawler.order(word.into())),
+        flag(
+            "max-bytes-per-host",
+            SIZE,
+            "Bytes of each host's pages, after which nothing more is asked of it",
+        )
+        .variable()
+        .otherwise(NO_LIMIT)
+        .draft(|draft, bytes| {
+            draft.caps.body_bytes = Some(bytes);
+            Ok(())
+        }),
+        flag(
+            "order",
+            Choice::<OrderWord>::new("ORDER", "\"dfs\""),
+            "Which URLs of a host go first, by how many links they are from a seed",
+        )
+        .variable()
+        .otherwise("bfs")
+        .crawler(|crawler, word| crawler.order(word.into())),
         flag("max-duration", SPAN, "Starts nothing more after this time")
             .variable()
             .key_such_as("\"2h\"", "")
