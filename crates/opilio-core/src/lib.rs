@@ -10,6 +10,7 @@ pub mod explain;
 pub mod fuzz;
 mod hints;
 pub mod host;
+mod host_pattern;
 pub mod intake;
 pub mod name;
 mod order;
@@ -30,7 +31,8 @@ pub mod verdict;
 
 pub use canonical::{Fingerprint, canonicalize};
 pub use explain::{Explanation, explain};
-pub use name::{Group, Host, NameError, Origin, Scheme, redacted};
+pub use host_pattern::{BadHostPattern, HostPattern, is_below};
+pub use name::{Group, Host, NameError, Origin, PerScheme, Scheme, redacted};
 pub use order::Order;
 pub use outcome::{Blame, Fault, Outcome, Reason};
 pub use policy::{Backoff, HostPolicy};

@@ -7,8 +7,10 @@
 //! | [`Group`] | registrable domain | the shard, the partition of a distributed crawl |
 
 use std::fmt;
+use std::ops::{Index, IndexMut};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use url::Url;
 
 /// http or https: the only two schemes that Opilio ever requests.
@@ -21,6 +23,9 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// Both schemes, http first.
+    pub const BOTH: [Self; 2] = [Self::Http, Self::Https];
+
     /// The scheme of a URL; `None` for any other than http and https.
     #[must_use]
     pub fn of(url: &Url) -> Option<Self> {
@@ -38,6 +43,31 @@ impl Scheme {
             Self::Http => "http",
             Self::Https => "https",
         }
+    }
+}
+
+/// A value for each scheme, since a host has one origin of each. Serialized as an array, http first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PerScheme<T>([T; 2]);
+
+impl<T> PerScheme<T> {
+    /// Makes the value of each scheme.
+    pub fn from_fn(value: impl FnMut(Scheme) -> T) -> Self {
+        Self(Scheme::BOTH.map(value))
+    }
+}
+
+impl<T> Index<Scheme> for PerScheme<T> {
+    type Output = T;
+
+    fn index(&self, scheme: Scheme) -> &T {
+        &self.0[scheme as usize]
+    }
+}
+
+impl<T> IndexMut<Scheme> for PerScheme<T> {
+    fn index_mut(&mut self, scheme: Scheme) -> &mut T {
+        &mut self.0[scheme as usize]
     }
 }
 

@@ -5,12 +5,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use opilio_core::BadHostPattern;
 use opilio_export::ExportError;
 use opilio_frontier::FrontierError;
 
 use crate::admission::SeedError;
 use crate::header::BadHeader;
-use crate::host_settings::BadHostPattern;
 use crate::pattern::PatternError;
 use crate::step::StepError;
 

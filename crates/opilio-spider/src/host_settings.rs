@@ -1,8 +1,7 @@
 //! The settings of hosts, and which of them holds for a host.
 
 use http::HeaderMap;
-use opilio_core::{Host, HostPolicy, RetryPolicy};
-use url::Url;
+use opilio_core::{BadHostPattern, Host, HostPattern, HostPolicy, RetryPolicy};
 
 use crate::header::BadHeader;
 use crate::session::Login;
@@ -84,54 +83,13 @@ pub struct HostTable {
     patterns: Vec<(HostPattern, HostSettings)>,
 }
 
-/// `host[:port]` exactly, or `*.example.com` for all names below a domain (and the domain itself).
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum HostPattern {
-    Exact(String),
-    Below(String),
-}
-
-impl HostPattern {
-    /// Reads a pattern as URLs are read (case, IDNA, default ports): one that could never match is none.
-    fn read(text: &str) -> Result<Self, BadHostPattern> {
-        let refuse = || BadHostPattern { pattern: text.to_owned() };
-        let (below, name) = match text.trim().strip_prefix("*.") {
-            Some(domain) => (true, domain),
-            None => (false, text.trim()),
-        };
-        if name.is_empty() || name.contains(['/', '@', '?', '#', '*', ' ']) {
-            return Err(refuse());
-        }
-        let url = Url::parse(&format!("http://{name}/")).map_err(|_| refuse())?;
-        let host = Host::of(&url).map_err(|_| refuse())?;
-        Ok(if below { Self::Below(host.as_str().to_owned()) } else { Self::Exact(host.as_str().to_owned()) })
-    }
-
-    fn is_match(&self, host: &Host) -> bool {
-        match self {
-            Self::Exact(name) => host.as_str() == name,
-            Self::Below(domain) => [host.as_str(), host.name()].iter().any(|name| {
-                name.strip_suffix(domain.as_str()).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
-            }),
-        }
-    }
-
-    /// Longer is more exact, and a name more than a pattern.
-    fn exactness(&self) -> (bool, usize) {
-        match self {
-            Self::Exact(name) => (true, name.len()),
-            Self::Below(domain) => (false, domain.len()),
-        }
-    }
-}
-
 impl HostTable {
     /// Adds the settings of all hosts that a pattern names.
     ///
     /// # Errors
     /// When the pattern can name no host.
     pub fn set(&mut self, pattern: &str, settings: HostSettings) -> Result<(), BadHostPattern> {
-        self.patterns.push((HostPattern::read(pattern)?, settings));
+        self.patterns.push((pattern.parse()?, settings));
         self.patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.exactness()));
         Ok(())
     }
@@ -158,16 +116,9 @@ impl HostTable {
     pub fn of(&self, host: &Host) -> &HostSettings {
         self.patterns
             .iter()
-            .find(|(pattern, _)| pattern.is_match(host))
+            .find(|(pattern, _)| pattern.matches(host))
             .map_or(&self.default, |(_, settings)| settings)
     }
-}
-
-/// A text that names no host: settings for it would never hold.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{pattern:?} names no host: write host, host:port or *.example.com")]
-pub struct BadHostPattern {
-    pattern: String,
 }
 
 #[cfg(test)]
@@ -175,6 +126,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use opilio_core::per_minute;
+    use url::Url;
 
     #[test]
     fn the_most_exact_pattern_wins() {
@@ -196,16 +148,5 @@ mod tests {
         assert_eq!(rate("http://a.shop.example.com/"), 20);
         assert_eq!(rate("https://www.shop.example.com/"), 30);
         assert_eq!(rate("http://127.0.0.2:8080/"), 40);
-    }
-
-    #[test]
-    fn a_pattern_is_read_as_urls_are_and_one_that_names_no_host_is_refused() {
-        let exact = |text: &str| HostPattern::read(text).unwrap();
-        assert_eq!(exact("BÜCHER.example."), HostPattern::Exact("xn--bcher-kva.example".into()));
-        assert_eq!(exact("a.example:443"), HostPattern::Exact("a.example".into()));
-        assert_eq!(exact("*.A.example"), HostPattern::Below("a.example".into()));
-        for text in ["", "*", "*.", "http://a.example", "a.example/x", "user@a.example", "a b"] {
-            assert!(HostPattern::read(text).is_err(), "{text:?}");
-        }
     }
 }

@@ -1,8 +1,8 @@
 //! The form in which the store keeps a passivated host: its memo and its robots.txt rules, as bytes.
 
 use bytes::Bytes;
-use opilio_core::Scheme;
 use opilio_core::host::HostMemo;
+use opilio_core::{PerScheme, Scheme};
 use opilio_robots::Robots;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
@@ -12,15 +12,14 @@ use xxhash_rust::xxh3::xxh3_64;
 struct KeptHost<Rules> {
     memo: HostMemo,
     user_agent: u64,
-    rules: [Option<Rules>; 2],
+    rules: PerScheme<Option<Rules>>,
 }
 
-/// Writes a host down, with the rules of its two origins, http first. Rules that are too long to be kept are asked
-/// for anew.
+/// Writes a host down, with the rules of its two origins. Rules that are too long to be kept are fetched again.
 #[must_use]
-pub fn write(memo: HostMemo, rules: [Option<&Robots>; 2], user_agent: &str) -> Bytes {
+pub fn write(memo: HostMemo, rules: PerScheme<Option<&Robots>>, user_agent: &str) -> Bytes {
     let kept = KeptHost {
-        memo: SCHEMES.into_iter().zip(rules).fold(memo, |memo, (scheme, rules)| match rules {
+        memo: Scheme::BOTH.into_iter().fold(memo, |memo, scheme| match rules[scheme] {
             Some(_) => memo,
             None => memo.forgetting_rules(scheme),
         }),
@@ -30,27 +29,25 @@ pub fn write(memo: HostMemo, rules: [Option<&Robots>; 2], user_agent: &str) -> B
     let bytes = postcard::to_stdvec(&kept).ok().filter(|bytes| bytes.len() <= BYTES_MAX);
     let bytes = bytes.or_else(|| {
         let memo = without_rules(memo);
-        postcard::to_stdvec(&KeptHost::<&Robots> { memo, rules: [None, None], ..kept }).ok()
+        postcard::to_stdvec(&KeptHost::<&Robots> { memo, rules: PerScheme::default(), ..kept }).ok()
     });
     bytes.unwrap_or_default().into()
 }
 
 /// Reads what [`write`] wrote; `None` if it cannot be read. Rules that were read for another user agent are left out.
 #[must_use]
-pub fn read(bytes: &[u8], user_agent: &str) -> Option<(HostMemo, [Option<Robots>; 2])> {
+pub fn read(bytes: &[u8], user_agent: &str) -> Option<(HostMemo, PerScheme<Option<Robots>>)> {
     let kept: KeptHost<Robots> = postcard::from_bytes(bytes).ok()?;
     if kept.user_agent == xxh3_64(user_agent.as_bytes()) {
         return Some((kept.memo, kept.rules));
     }
-    Some((without_rules(kept.memo), [None, None]))
+    Some((without_rules(kept.memo), PerScheme::default()))
 }
 
 fn without_rules(memo: HostMemo) -> HostMemo {
-    SCHEMES.into_iter().fold(memo, HostMemo::forgetting_rules)
+    Scheme::BOTH.into_iter().fold(memo, HostMemo::forgetting_rules)
 }
 
-/// In the order of the array.
-const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
 /// More than nearly all robots.txt have to say to one crawler.
 const BYTES_MAX: usize = 64 << 10;
 
@@ -69,6 +66,11 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(5);
+
+    /// These rules for http, and none for https.
+    fn http(rules: &Robots) -> PerScheme<Option<&Robots>> {
+        PerScheme::from_fn(|scheme| (scheme == Scheme::Http).then_some(rules))
+    }
 
     /// A host whose rules for http are these.
     fn host(robots: &[u8]) -> (HostMemo, Robots) {
@@ -107,27 +109,31 @@ mod tests {
     #[test]
     fn rules_come_back_with_their_host() {
         let (memo, rules) = host(b"user-agent: *\ndisallow: /private\nsitemap: http://a.example/map\n");
-        let bytes = write(memo, [Some(&rules), None], "Opilio");
+        let bytes = write(memo, http(&rules), "Opilio");
         assert!(bytes.len() < 128, "{}", bytes.len());
-        let (read_memo, [http, https]) = read(&bytes, "Opilio").unwrap();
+        let (read_memo, rules) = read(&bytes, "Opilio").unwrap();
         assert_eq!(read_memo, memo);
-        assert!(!http.unwrap().allows("/private/a"));
-        assert_eq!(https, None);
+        assert!(!rules[Scheme::Http].as_ref().unwrap().allows("/private/a"));
+        assert_eq!(rules[Scheme::Https], None);
     }
 
     #[test]
     fn rules_that_are_not_kept_are_not_taken_for_known() {
         let long: String = (0..9_000).map(|n| format!("disallow: /{n}-{n}\n")).collect();
         let (memo, rules) = host(format!("user-agent: *\n{long}").as_bytes());
-        let bytes = write(memo, [Some(&rules), None], "Opilio");
+        let bytes = write(memo, http(&rules), "Opilio");
         assert!(bytes.len() < 128, "{}", bytes.len());
         let unknown = memo.forgetting_rules(Scheme::Http);
         assert_ne!(memo, unknown);
-        assert_eq!(read(&bytes, "Opilio"), Some((unknown, [None, None])));
+        assert_eq!(read(&bytes, "Opilio"), Some((unknown, PerScheme::default())));
 
         let (memo, rules) = host(b"");
-        let others = read(&write(memo, [Some(&rules), None], "Opilio"), "Another");
-        assert_eq!(others, Some((memo.forgetting_rules(Scheme::Http), [None, None])), "another crawler's");
+        let others = read(&write(memo, http(&rules), "Opilio"), "Another");
+        assert_eq!(
+            others,
+            Some((memo.forgetting_rules(Scheme::Http), PerScheme::default())),
+            "another crawler's"
+        );
         assert_eq!(read(b"?", "Opilio"), None);
     }
 }

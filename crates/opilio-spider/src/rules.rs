@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use opilio_core::host::{HostState, Input, RulesAnswer};
 use opilio_core::{
-    Fault, Host, HostPolicy, Lease, LeaseId, Outcome, Proposal, RequestFacts, Scheme, Timestamp,
+    Fault, Host, HostPolicy, Lease, LeaseId, Outcome, PerScheme, Proposal, RequestFacts, Scheme, Timestamp,
 };
 use opilio_robots::{ROBOTS_BYTES_MAX, Robots};
 use url::Url;
@@ -18,7 +18,7 @@ use crate::data::path_and_query;
 pub struct RulesTable {
     host: Host,
     user_agent: Arc<str>,
-    origins: [OriginRules; 2],
+    origins: PerScheme<OriginRules>,
     /// How many times another host had to be asked.
     questions: u64,
     /// How often rules were read.
@@ -106,14 +106,18 @@ impl RulesTable {
         Self { host, user_agent, origins: Default::default(), questions: 0, readings: 0 }
     }
 
-    /// A table with rules that an earlier run or an earlier actor read: those of http, then those of https.
-    pub fn restored(host: &Host, user_agent: impl Into<Arc<str>>, rules: [Option<Robots>; 2]) -> Self {
-        let mut table = Self::new(host, user_agent);
-        for (origin, rules) in table.origins.iter_mut().zip(rules) {
-            origin.rules = rules;
-            origin.recalled = true;
-        }
-        table
+    /// A table with rules that an earlier run or an earlier actor read.
+    pub fn restored(
+        host: &Host,
+        user_agent: impl Into<Arc<str>>,
+        mut rules: PerScheme<Option<Robots>>,
+    ) -> Self {
+        let origins = PerScheme::from_fn(|scheme| OriginRules {
+            rules: rules[scheme].take(),
+            recalled: true,
+            ..OriginRules::default()
+        });
+        Self { origins, ..Self::new(host, user_agent) }
     }
 
     /// How often rules were read. A caller that has judged leases judges them again when this has grown.
@@ -125,20 +129,20 @@ impl RulesTable {
     /// The rules of an origin, as they were last read.
     #[must_use]
     pub fn of(&self, scheme: Scheme) -> Option<&Robots> {
-        self.origins[index(scheme)].rules.as_ref()
+        self.origins[scheme].rules.as_ref()
     }
 
-    /// The rules of both origins, http first.
+    /// The rules of both origins.
     #[must_use]
-    pub fn all(&self) -> [Option<&Robots>; 2] {
-        self.origins.each_ref().map(|origin| origin.rules.as_ref())
+    pub fn all(&self) -> PerScheme<Option<&Robots>> {
+        PerScheme::from_fn(|scheme| self.of(scheme))
     }
 
     /// The sitemaps that an origin's robots.txt names, as written; `None` unless the file was read since the host came
     /// alive.
     #[must_use]
     pub fn sitemaps(&self, scheme: Scheme) -> Option<&[String]> {
-        let origin = &self.origins[index(scheme)];
+        let origin = &self.origins[scheme];
         origin.rules.as_ref().filter(|_| !origin.recalled).map(Robots::sitemaps)
     }
 
@@ -169,7 +173,7 @@ impl RulesTable {
     /// The next URL on this host to fetch for an origin's rules.
     #[must_use]
     pub fn url(&self, scheme: Scheme) -> Option<Url> {
-        match &self.origins[index(scheme)].redirected {
+        match &self.origins[scheme].redirected {
             Some(url) => Some(Url::clone(url)),
             None => Url::parse(&format!("{}://{}/robots.txt", scheme.as_str(), self.host)).ok(),
         }
@@ -178,7 +182,7 @@ impl RulesTable {
     /// Whether this question still has no answer. An answer to any other question comes too late.
     #[must_use]
     pub fn is_awaited(&self, question: &RulesQuestion) -> bool {
-        self.origins[index(question.scheme)].asked == Some(question.number)
+        self.origins[question.scheme].asked == Some(question.number)
     }
 
     /// Reads the answer to a request for the rules (RFC 9309 §2.3.1). Another host has to answer `within` this time.
@@ -189,7 +193,7 @@ impl RulesTable {
         proposal: Proposal,
         within: Duration,
     ) -> Learnt {
-        let origin = &mut self.origins[index(scheme)];
+        let origin = &mut self.origins[scheme];
         origin.asked = None;
         let answer = match facts.outcome {
             Outcome::Answered(200..=299) => {
@@ -220,7 +224,7 @@ impl RulesTable {
 
     /// Continues at the redirect's target, on this host or on another one.
     fn follow(&mut self, scheme: Scheme, to: &Url, within: Duration) -> Learnt {
-        let origin = &mut self.origins[index(scheme)];
+        let origin = &mut self.origins[scheme];
         let Ok(host) = Host::of(to) else {
             self.readings += 1;
             return Learnt { answer: origin.know(Robots::allow_all()), elsewhere: None };
@@ -241,7 +245,7 @@ impl RulesTable {
     /// Begins at `/robots.txt` again after a failure. Returns whether this is the first failure since the rules were
     /// last known.
     pub fn start_over(&mut self, scheme: Scheme) -> bool {
-        let origin = &mut self.origins[index(scheme)];
+        let origin = &mut self.origins[scheme];
         origin.start_over();
         !std::mem::replace(&mut origin.failed, true)
     }
@@ -268,13 +272,6 @@ impl OriginRules {
 #[must_use]
 pub fn patience(policy: &HostPolicy, fetch_timeout: Duration) -> Duration {
     policy.backoff_bounds().min.saturating_mul(300).max(fetch_timeout)
-}
-
-fn index(scheme: Scheme) -> usize {
-    match scheme {
-        Scheme::Http => 0,
-        Scheme::Https => 1,
-    }
 }
 
 /// The facts for the retry policy about a fetch of robots.txt. The host's state counts the attempts.

@@ -1,16 +1,15 @@
-//! `opilio.toml`: read strictly, with file and line in front of whatever is wrong.
+//! `opilio.toml`: read strictly, with file and line in front of each error.
 //!
-//! It is read key by key and not by serde, so that an unknown key gets its line and a suggestion,
-//! and a value the same words that its flag gives.
+//! It is read key by key and not by serde. So an unknown key gets its line and a suggestion, and a wrong
+//! value gets the same message as its flag.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use opilio_core::Host;
+use opilio_core::{BadHostPattern, HostPattern};
 use opilio_engine::Spider;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use url::Url;
 
 use super::reader::Wrong;
 use super::row::{Section, Setting};
@@ -20,8 +19,8 @@ const NONE: &str = "none";
 /// The file that is read where none is named.
 const FILE: &str = "opilio.toml";
 
-/// The file that settings come from: the one that was named, or the one in this directory, if there is
-/// one. `none` names none.
+/// The settings file: the named one, or `opilio.toml` in this directory if there is one. The name `none`
+/// reads no file.
 pub(crate) fn path(named: Option<&Path>) -> Option<PathBuf> {
     match named {
         Some(name) if name == Path::new(NONE) => None,
@@ -30,7 +29,7 @@ pub(crate) fn path(named: Option<&Path>) -> Option<PathBuf> {
     }
 }
 
-/// A text with settings, and its name for messages.
+/// The text of a settings file, and its name for messages.
 #[derive(Clone, Debug)]
 pub(crate) struct SettingsText {
     pub(crate) name: String,
@@ -48,7 +47,7 @@ impl SettingsText {
         Ok(Self { name, text })
     }
 
-    /// The line of a byte.
+    /// The line that holds a byte.
     pub(crate) fn line(&self, at: usize) -> usize {
         let before = self.text.as_bytes().get(..at).unwrap_or_default();
         1 + before.iter().filter(|byte| **byte == b'\n').count()
@@ -64,7 +63,7 @@ impl SettingsText {
 pub(crate) struct File<'a> {
     source: &'a SettingsText,
     root: DeTable<'a>,
-    /// Patterns of hosts as the engine spells them, and as the file does.
+    /// Patterns of hosts in the spelling of the engine, and in that of the file.
     pub(crate) hosts: Vec<(String, String)>,
 }
 
@@ -72,7 +71,7 @@ impl<'a> File<'a> {
     /// Parses the file and refuses every key that no setting has.
     ///
     /// # Errors
-    /// When it is no TOML, or holds a key that means nothing.
+    /// When it is no TOML, or holds an unknown key.
     pub(crate) fn parse<S: Spider>(
         source: &'a SettingsText,
         settings: &[&Setting<S>],
@@ -101,12 +100,15 @@ impl<'a> File<'a> {
         let mut hosts = Vec::new();
         if let Some(table) = file.table(&file.root, "host")? {
             for key in table.keys() {
-                let pattern = pattern(key.get_ref()).map_err(|why| source.wrong(key.span().start, &why))?;
+                let pattern: HostPattern = key
+                    .get_ref()
+                    .parse()
+                    .map_err(|error: BadHostPattern| source.wrong(key.span().start, &error.to_string()))?;
                 if let Some(section) = file.table(table, key.get_ref())? {
                     let place = format!(" in [host.{:?}]", key.get_ref());
                     file.allow(section, &place, &host, &[("[crawl]", &crawl)])?;
                 }
-                hosts.push((pattern, key.get_ref().to_string()));
+                hosts.push((pattern.to_string(), key.get_ref().to_string()));
             }
         }
         file.hosts = hosts;
@@ -121,13 +123,13 @@ impl<'a> File<'a> {
         self.root.get(part.section())?.get_ref().as_table()?.get(key)
     }
 
-    /// A value of `[host."…"]`, by the host as the file spells it.
+    /// A value of `[host."…"]`. `host` is spelt as in the file.
     pub(crate) fn value_of_host(&self, host: &str, key: &str) -> Option<&Spanned<DeValue<'a>>> {
         let hosts = self.root.get("host")?.get_ref().as_table()?;
         hosts.get(host)?.get_ref().as_table()?.get(key)
     }
 
-    /// Where a value stands: file and line.
+    /// The place of a value: file and line.
     pub(crate) fn place(&self, value: &Spanned<DeValue<'a>>) -> String {
         format!("{}:{}", self.source.name, self.source.line(value.span().start))
     }
@@ -144,7 +146,7 @@ impl<'a> File<'a> {
         table.map(Some).ok_or_else(|| self.wrong(key, value, "this is a table of keys".into()))
     }
 
-    /// Refuses every key but these. A key of another part is told where it belongs.
+    /// Refuses unknown keys. The error for a key of another section names that section.
     fn allow(
         &self,
         table: &DeTable<'a>,
@@ -166,28 +168,12 @@ impl<'a> File<'a> {
     }
 }
 
-/// The host that a pattern means, spelt as the engine spells hosts.
-fn pattern(text: &str) -> Result<String, String> {
-    let refuse =
-        || format!("host {text:?} is neither a host, nor host:port, nor a pattern such as *.example.com");
-    let (star, name) = match text.strip_prefix("*.") {
-        Some(name) => ("*.", name),
-        None => ("", text),
-    };
-    if name.is_empty() || name.contains(|c: char| "/@?#*\\".contains(c) || c.is_whitespace()) {
-        return Err(refuse());
-    }
-    let url = Url::parse(&format!("http://{name}/")).map_err(|_| refuse())?;
-    let host = Host::of(&url).map_err(|_| refuse())?;
-    Ok(format!("{star}{host}"))
-}
-
-/// The known key that somebody may have meant.
+/// The known key that was probably meant.
 fn suggestion<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
     let near = |name: &&str| strsim::jaro_winkler(&key.to_ascii_lowercase().replace('-', "_"), name);
     let best = known.iter().copied().max_by(|a, b| near(a).total_cmp(&near(b)))?;
     (near(&best) >= SIMILAR).then_some(best)
 }
 
-/// Enough for a letter more, less, wrong or swapped; too much for another word.
+/// Allows one letter more, less, wrong or swapped, but no other word.
 const SIMILAR: f64 = 0.8;

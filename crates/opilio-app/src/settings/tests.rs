@@ -1,4 +1,4 @@
-//! The table as a whole: each row is checked by what its names promise.
+//! Tests of the whole table: each row behaves as its names say.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -29,19 +29,19 @@ fn error(text: &str) -> String {
     format!("{:#}", read(text, &[]).err().unwrap())
 }
 
-/// All that can be seen of a draft.
+/// The visible state of a draft.
 fn shown(draft: &CrawlDraft<NoSpider>) -> String {
     format!("{:?} {:?} {:?} {:?} {:?}", draft.host, draft.scope, draft.limits, draft.caps, draft.run)
 }
 
-/// A file that says the sample of one setting, or its default.
+/// A file with the sample of one setting, or its default.
 fn file_of(setting: &Described, value: &str) -> Option<String> {
     let (section, key) = setting.key.as_ref()?;
     let section = if *section == "host" { "host.\"a.example\"" } else { section };
     Some(format!("[{section}]\n{key} = {value}\n"))
 }
 
-/// Flags that say the sample of one setting; those that it needs come along.
+/// Flags with the sample of one setting, and the flags that it requires.
 fn flags_of(setting: &Described) -> Option<Vec<String>> {
     let flag = setting.flag?;
     let needed: &[&str] = match flag {
@@ -253,8 +253,8 @@ fn wrong_values_are_named_with_their_line() {
         ("[host.\"a.example\"]\nbasic = \"secret\"", "basic: write it as \"user:password\""),
         ("[host.\"a.example\"]\nbearer = \"a b\"", "bearer: this is no token"),
         ("[host.\"a.example\"]\nbasic = \"a:b\"\nbearer = \"c\"", "a login by basic already"),
-        ("[host.\"http://x/\"]\n", "host \"http://x/\" is neither a host"),
-        ("[host.\"*\"]\n", "host \"*\" is neither a host"),
+        ("[host.\"http://x/\"]\n", "\"http://x/\" names no host"),
+        ("[host.\"*\"]\n", "\"*\" names no host"),
         ("[crawl]\nmemory_limit = \"1MiB\"", "memory_limit: \"1MiB\" is too little"),
         ("[crawl]\nallow_private = [\"lan\"]", "\"lan\" is no address or network"),
         ("default = 3", "default: this is a table"),

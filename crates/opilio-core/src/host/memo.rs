@@ -9,9 +9,9 @@ use super::hold::{Door, Hold};
 use super::message::{HoldReason, ParkReason};
 use super::pace::Pace;
 use super::quota::Quota;
-use super::rules::{Rules, RulesState, SCHEMES};
+use super::rules::{Rules, RulesState};
 use super::settings::RulesMode;
-use crate::name::Scheme;
+use crate::name::{PerScheme, Scheme};
 use crate::outcome::Reason;
 use crate::time::Timestamp;
 
@@ -26,8 +26,8 @@ pub struct HostMemo {
     series_since: u64,
     quota_reset: u64,
     park_until: u64,
-    rules_until: [u64; 2],
-    crawl_delay_ms: [u32; 2],
+    rules_until: PerScheme<u64>,
+    crawl_delay_ms: PerScheme<u32>,
     quota_left: u32,
     quota_limit: u32,
     quota_window_ms: u32,
@@ -113,18 +113,13 @@ impl HostMemo {
     /// fetches them again.
     #[must_use]
     pub fn forgetting_rules(mut self, scheme: Scheme) -> Self {
-        for (one, (until, delay)) in
-            SCHEMES.into_iter().zip(self.rules_until.iter_mut().zip(&mut self.crawl_delay_ms))
-        {
-            if one == scheme {
-                (*until, *delay) = (0, 0);
-            }
-        }
+        self.rules_until[scheme] = 0;
+        self.crawl_delay_ms[scheme] = 0;
         self
     }
 
     pub(super) fn write(host: &Remembered) -> Self {
-        let rules_until = SCHEMES.map(|scheme| match host.rules.of(scheme).known {
+        let rules_until = PerScheme::from_fn(|scheme| match host.rules.of(scheme).known {
             RulesState::Until(until) => until.as_micros(),
             RulesState::Unknown(_) | RulesState::Fetching(_) => 0,
         });
@@ -143,7 +138,7 @@ impl HostMemo {
             quota_reset: if quota.is_known() { quota.reset().as_micros() } else { 0 },
             park_until: host.parked.map_or(0, |park| park.until.as_micros()),
             rules_until,
-            crawl_delay_ms: SCHEMES.map(|scheme| millis(host.rules.of(scheme).crawl_delay)),
+            crawl_delay_ms: PerScheme::from_fn(|scheme| millis(host.rules.of(scheme).crawl_delay)),
             quota_left: quota.left(),
             quota_limit: quota.limit(),
             quota_window_ms: millis(quota.window()),
@@ -159,9 +154,8 @@ impl HostMemo {
     pub(super) fn read(&self, mode: RulesMode) -> Remembered {
         let flag = |flag| self.flags & flag != 0;
         let mut rules = Rules::new(mode);
-        for (scheme, (until, delay)) in
-            SCHEMES.into_iter().zip(self.rules_until.into_iter().zip(self.crawl_delay_ms))
-        {
+        for scheme in Scheme::BOTH {
+            let (until, delay) = (self.rules_until[scheme], self.crawl_delay_ms[scheme]);
             let origin = rules.of_mut(scheme);
             origin.crawl_delay = Duration::from_millis(delay.into());
             if until > 0 {

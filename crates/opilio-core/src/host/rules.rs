@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::settings::RulesMode;
-use crate::name::Scheme;
+use crate::name::{PerScheme, Scheme};
 use crate::time::Timestamp;
 
 /// The state of one origin's rules.
@@ -43,7 +43,7 @@ pub(super) struct OriginState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Rules {
     mode: RulesMode,
-    origins: [OriginState; 2],
+    origins: PerScheme<OriginState>,
 }
 
 impl Rules {
@@ -54,7 +54,7 @@ impl Rules {
             hops: 0,
             ours: 0,
         };
-        Self { mode, origins: [origin; 2] }
+        Self { mode, origins: PerScheme::from_fn(|_| origin) }
     }
 
     pub(super) fn is_off(&self) -> bool {
@@ -62,11 +62,11 @@ impl Rules {
     }
 
     pub(super) fn of(&self, scheme: Scheme) -> &OriginState {
-        &self.origins[index(scheme)]
+        &self.origins[scheme]
     }
 
     pub(super) fn of_mut(&mut self, scheme: Scheme) -> &mut OriginState {
-        &mut self.origins[index(scheme)]
+        &mut self.origins[scheme]
     }
 
     /// Whether leases of this origin may start.
@@ -105,7 +105,7 @@ impl Rules {
 
     /// The longer crawl delay of the two origins, since both share one budget.
     pub(super) fn crawl_delay(&self) -> Duration {
-        self.origins[0].crawl_delay.max(self.origins[1].crawl_delay)
+        self.of(Scheme::Http).crawl_delay.max(self.of(Scheme::Https).crawl_delay)
     }
 
     /// The earliest deadline of a fetch in progress, here or elsewhere.
@@ -114,15 +114,8 @@ impl Rules {
     }
 }
 
-fn index(scheme: Scheme) -> usize {
-    match scheme {
-        Scheme::Http => 0,
-        Scheme::Https => 1,
-    }
-}
-
 /// The two origins of a host.
-pub(super) const SCHEMES: [Scheme; 2] = [Scheme::Http, Scheme::Https];
+pub(super) const SCHEMES: [Scheme; 2] = Scheme::BOTH;
 
 /// A robots.txt may redirect this often; after that it counts as absent (RFC 9309 §2.3.1.2).
 pub(super) const HOPS_MAX: u8 = 5;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient};
 use opilio_core::host::{HostMemo, HostState, Input};
-use opilio_core::{Ending, Hints, Host, Lease, LeaseId, Scheme};
+use opilio_core::{Ending, Hints, Host, Lease, LeaseId, PerScheme, Scheme};
 use opilio_fetch::Fetcher;
 use opilio_spider::memo;
 use opilio_spider::rules::{self, RulesTable, Unjudged};
@@ -298,7 +298,7 @@ fn recall(
     if memo.is_some() && read.is_none() {
         tracing::warn!(%host, "the memo of this host cannot be read: the host starts as a new one");
     }
-    let (memo, rules) = read.map_or((None, [None, None]), |(memo, rules)| (Some(memo), rules));
+    let (memo, rules) = read.map_or((None, PerScheme::default()), |(memo, rules)| (Some(memo), rules));
     (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent.clone(), rules))))
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use http::HeaderValue;
+use opilio_core::is_below;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
@@ -312,11 +313,6 @@ fn is_address(host: &str) -> bool {
 /// Whether the name is a public suffix: by a rule of the list, or as an unknown top-level name.
 fn is_public_suffix(name: &str) -> bool {
     psl::domain_str(name).is_none()
-}
-
-/// Whether a name is below a domain, and not the domain itself.
-fn is_below(name: &str, domain: &str) -> bool {
-    name.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
 }
 
 /// The registrable domain of a host, or the host itself where it has none.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use opilio_core::{Host, Reason, Timestamp};
+use opilio_core::{Host, PerScheme, Reason, Timestamp};
 use opilio_export::Sink;
 use opilio_frontier::{Admission, Frontier};
 use serde::de::DeserializeOwned;
@@ -372,7 +372,10 @@ fn unpark<'a>(
         let Some((memo, rules)) = read.and_then(|(memo, rules)| Some((memo.unparked(now)?, rules))) else {
             continue;
         };
-        memos.push((host.clone(), memo::write(memo, rules.each_ref().map(Option::as_ref), user_agent)));
+        memos.push((
+            host.clone(),
+            memo::write(memo, PerScheme::from_fn(|scheme| rules[scheme].as_ref()), user_agent),
+        ));
         tracing::info!(%host, "was put aside, and is asked again");
     }
     frontier.keep_hosts(memos)?;
