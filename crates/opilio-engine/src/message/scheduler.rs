@@ -65,9 +65,7 @@ pub(crate) struct Parsed {
     pub(crate) grows: Option<Host>,
     /// The names of a page, where pages are merged by them.
     pub(crate) names: Vec<Name>,
-    /// Encoded items, a buffer a sink.
-    pub(crate) rows: Vec<Vec<u8>>,
-    pub(crate) items: u64,
+    pub(crate) items: EncodedItems,
     /// How a page was fetched.
     pub(crate) fetched: Fetched,
     /// Of a failure, what is known of it.
@@ -76,6 +74,14 @@ pub(crate) struct Parsed {
     pub(crate) is_list: bool,
     /// Steps of shapes that its shard met for the first time.
     pub(crate) samples: Vec<Sample>,
+}
+
+/// The items of a page as rows for the sinks.
+#[derive(Debug, Default)]
+pub(crate) struct EncodedItems {
+    pub(crate) count: u64,
+    /// One buffer for each sink. Empty when the crawl has no sink.
+    pub(crate) rows: Vec<Vec<u8>>,
 }
 
 impl Parsed {
@@ -99,8 +105,7 @@ impl Parsed {
             next: None,
             grows: None,
             names: Vec::new(),
-            rows: Vec::new(),
-            items: 0,
+            items: EncodedItems::default(),
             fetched: Fetched::default(),
             cause: Cause::default(),
             is_list: false,

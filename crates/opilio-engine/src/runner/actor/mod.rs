@@ -27,7 +27,7 @@ use super::watch::ParseWatch;
 use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
-use crate::message::{AskSnapshot, Deliver, Name, OutputRefused, Parsed, PartSnapshot};
+use crate::message::{AskSnapshot, Deliver, EncodedItems, Name, OutputRefused, Parsed, PartSnapshot};
 use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
@@ -469,8 +469,7 @@ impl<S: Spider> SpiderRunner<S> {
             next: None,
             grows: context.grows,
             names,
-            rows,
-            items: count,
+            items: EncodedItems { count, rows },
             fetched: context.fetched,
             cause,
             is_list: context.reads != Reads::Page,
@@ -526,7 +525,7 @@ impl<S: Spider> SpiderRunner<S> {
         let rows = self.alias_rows(&context.origin, target.as_str());
         let (host, origin, attempts) = (context.host().clone(), context.origin.clone(), context.attempts);
         let bare = Parsed::bare(self.shard, host, context.lease, Ending::Alias, origin, attempts);
-        self.port.give(Parsed { rows, ..bare });
+        self.port.give(Parsed { items: EncodedItems { count: 0, rows }, ..bare });
     }
 
     /// The lines that say: this URL led to that one.

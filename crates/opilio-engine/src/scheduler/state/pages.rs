@@ -8,7 +8,7 @@ use opilio_core::{Ending, Host, LeaseId, Reason, Timestamp};
 use opilio_frontier::{Fetched, FrontierError, Settlement};
 
 use super::{Effect, Scheduler};
-use crate::message::{Parsed, Settled};
+use crate::message::{EncodedItems, Parsed, Settled};
 use crate::message::{Rows, Written};
 
 /// The pages of one batch: their rows have one number, so they settle together.
@@ -33,7 +33,7 @@ impl Scheduler {
         let (mut batch, mut rows) = (PageBatch::default(), SinkRows::new());
         let mut redirects = Vec::new();
         for page in pages {
-            if page.items > 0 && page.rows.is_empty() && self.tally.is_first_dropped_item() {
+            if page.items.count > 0 && page.items.rows.is_empty() && self.tally.is_first_dropped_item() {
                 tracing::warn!(
                     url = %page.origin,
                     "a page gave items, and the crawl has no output: they are dropped (see `Crawler::export`)"
@@ -73,8 +73,7 @@ impl Scheduler {
         match taken.and_then(|at| names.into_iter().nth(at)) {
             Some(name) => {
                 page.ending = Ending::Alias;
-                page.rows = name.alias_rows;
-                page.items = 0;
+                page.items = EncodedItems { count: 0, rows: name.alias_rows };
             }
             None => own.into_iter().for_each(|name| self.names.take(name)),
         }
@@ -147,11 +146,12 @@ impl PageBatch {
         self.sitemaps += u64::from(page.is_list && ending == Ending::Page);
         self.settlements.push(settlement(lease, ending, attempts, origin, fetched).because(cause));
         self.whose.push((shard, host, lease));
-        self.items += page.items;
-        if rows.len() < page.rows.len() {
-            rows.resize_with(page.rows.len(), Vec::new);
+        let EncodedItems { count, rows: own } = page.items;
+        self.items += count;
+        if rows.len() < own.len() {
+            rows.resize_with(own.len(), Vec::new);
         }
-        for (all, mut one) in rows.iter_mut().zip(page.rows) {
+        for (all, mut one) in rows.iter_mut().zip(own) {
             if all.is_empty() {
                 *all = one;
             } else {

@@ -8,7 +8,7 @@ use opilio_frontier::{Admission, MemoryFrontier};
 use opilio_spider::rules::RulesQuestion;
 
 use super::*;
-use crate::message::{AssignedErrand, Errand, ShardCounts, Work};
+use crate::message::{AssignedErrand, EncodedItems, Errand, ShardCounts, Work};
 
 /// A scheduler over an empty store, whose turns a test takes.
 struct Rig {
@@ -81,7 +81,8 @@ impl Rig {
 fn page(work: &Work, lease: usize) -> ToScheduler {
     let (host, lease) = (work.host.clone(), &work.leases[lease]);
     let bare = Parsed::bare(0, host, lease.id, Ending::Page, lease.record.url.clone(), 1);
-    let parsed = Parsed { rows: vec![b"row".to_vec()], items: 1, ..bare };
+    let items = EncodedItems { count: 1, rows: vec![b"row".to_vec()] };
+    let parsed = Parsed { items, ..bare };
     ToScheduler::Parsed(Box::new(parsed), ShardCounts::default())
 }
 
