@@ -1,4 +1,4 @@
-//! A lease without its answer: what is kept of it until all that it gave is handed on.
+//! A lease without its answer: the facts that are kept until its result is handed over.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::prepared::{Prepared, PreparedRequest};
 use crate::spider::ParseError;
 use crate::step;
 
-/// All that is needed to end a lease.
+/// The facts that end a lease.
 pub struct LeaseRef {
     /// The lease.
     pub lease: LeaseId,
@@ -23,12 +23,12 @@ pub struct LeaseRef {
     pub host: Host,
     /// Its URL.
     pub url: Arc<str>,
-    /// Attempts that it used up.
+    /// The number of attempts that it used up.
     pub attempts: u16,
 }
 
 impl LeaseRef {
-    /// Of a lease that is not read yet.
+    /// Of a lease whose record is not read yet.
     pub fn of(lease: &Lease, attempts: u16) -> Self {
         Self { lease: lease.id, host: lease.record.host.clone(), url: lease.record.url.clone(), attempts }
     }
@@ -48,7 +48,7 @@ impl Unread {
     }
 }
 
-/// A lease without its answer: who it is and in whose name it ends.
+/// A lease without its answer.
 pub struct PageContext<Step> {
     /// The lease.
     pub lease: LeaseId,
@@ -56,13 +56,13 @@ pub struct PageContext<Step> {
     pub record: Record,
     /// The record's URL.
     pub url: Url,
-    /// The URL in whose name it ends: where a chain of redirects began.
+    /// The URL that was requested: the first of a chain of redirects. The lease ends in its name.
     pub origin: Arc<str>,
-    /// Attempts that it used up.
+    /// The number of attempts that it used up.
     pub attempts: u16,
     /// The spider's step.
     pub step: Step,
-    /// The page that it, or the origin of its chain, was found on.
+    /// The page that the requested URL was found on.
     pub referrer: Option<Box<str>>,
     /// Options beyond a plain GET.
     pub options: Option<Box<RequestOptions>>,
@@ -70,11 +70,11 @@ pub struct PageContext<Step> {
     pub reads: Reads,
     /// The state of its chain of redirects.
     pub marks: Marks,
-    /// The host that a seed led to with it, and that was none of the crawl's before.
+    /// A host that a seed led to with this lease, and that joins the crawl.
     pub grows: Option<Host>,
-    /// Its host has shown its content too often.
+    /// Its host has sent the same content too often.
     pub is_repeated: bool,
-    /// How a page was fetched, for the store.
+    /// The facts of the fetch, for the store.
     pub fetched: Fetched,
 }
 
@@ -122,7 +122,7 @@ impl<Step> PageContext<Step> {
         &self.record.host
     }
 
-    /// As the parent of what its page links to.
+    /// The page as the parent of its links.
     pub fn parent(&self) -> Parent<'_> {
         Parent {
             url: &self.url,
@@ -136,7 +136,7 @@ impl<Step> PageContext<Step> {
         }
     }
 
-    /// All that is needed to end it.
+    /// The facts that end the lease.
     pub fn lease_ref(&self) -> LeaseRef {
         LeaseRef {
             lease: self.lease,
@@ -151,19 +151,19 @@ impl<Step> PageContext<Step> {
         self.options.as_ref()?.session.as_deref()
     }
 
-    /// What answers another request than a plain GET is no page of its URL.
+    /// The answer to another request than a plain GET is no page of its URL.
     pub fn naming(&self, by: Naming) -> Naming {
-        // Asked for again, it is meant as another page.
+        // A URL that is requested again counts as another page.
         let content = by.content && !self.marks.again;
         if self.is_plain() { Naming { content, ..by } } else { Naming::default() }
     }
 
-    /// Whether it was asked for as a link is.
+    /// Whether the URL was requested as a link is.
     pub fn is_plain(&self) -> bool {
         is_plain(self.options.as_deref())
     }
 
-    /// What its page knows besides its bytes, fetched as this user agent.
+    /// The facts of its page besides the bytes.
     pub fn facts(&self, user_agent: &Arc<str>) -> PageFacts {
         PageFacts {
             origin: self.origin.clone(),
@@ -177,8 +177,8 @@ impl<Step> PageContext<Step> {
         }
     }
 
-    /// What the store is to know of how a page was fetched. What was asked with still holds when
-    /// nothing has changed. Validators are read only where the crawl keeps a history.
+    /// The facts of the fetch for the store. After a 304 the validators of the request still hold. Validators
+    /// are read only if the crawl keeps a history.
     pub fn fetched(&self, answer: &Answer, keeps_history: bool) -> Fetched {
         let body_bytes = answer.body.len() as u64;
         if !keeps_history {

@@ -1,11 +1,11 @@
-//! A header field of a setting, read once.
+//! Reads a header field that a setting names.
 
 use http::{HeaderName, HeaderValue};
 
 /// Reads one header field of a setting.
 ///
 /// # Errors
-/// When name or value are none that HTTP allows.
+/// When HTTP does not allow the name or the value.
 pub fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), BadHeader> {
     let refuse = || BadHeader { name: name.to_owned() };
     let mut value = HeaderValue::from_str(value).map_err(|_| refuse())?;

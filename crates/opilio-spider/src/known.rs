@@ -1,7 +1,8 @@
-//! URLs that are requested with two steps: only the first request counts, and somebody should say so.
+//! Counts URLs that are requested with two steps. Only the first request counts, so a crawl should report the
+//! others.
 //!
-//! The store knows which URLs it has met, and not as what. So this remembers the step of each that was met
-//! lately, in a table that takes memory as it fills.
+//! The store knows which URLs it has met, but not with which step. This table remembers the step of each URL
+//! that was met lately; its memory grows as it fills.
 
 use opilio_core::{Fingerprint, Record, RecordKind};
 use opilio_frontier::Admission;
@@ -9,30 +10,30 @@ use opilio_frontier::Admission;
 use crate::data::step_of;
 use crate::step;
 
-/// The steps of URLs met lately.
+/// The steps of the URLs met lately.
 #[derive(Default)]
 pub struct KnownSteps {
     slots: Vec<Slot>,
     filled: usize,
-    /// The kept forms of the first steps that were met, for people.
+    /// The first steps that were met, in their kept form, for log messages.
     texts: Vec<(u32, String)>,
     others: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct Slot {
-    /// Of the fingerprint; 0 in an empty slot.
+    /// A part of the fingerprint; 0 in an empty slot.
     url: u64,
-    /// More of it, which says where the slot is.
+    /// More bits of the fingerprint. They say where the slot is.
     place: u32,
     step: u32,
-    /// It was requested with another step, and is counted.
+    /// The URL was requested with another step, and was counted.
     counted: bool,
 }
 
 impl KnownSteps {
-    /// Looks at what is requested: each URL that is known under another step is counted once, and the
-    /// first of them is named.
+    /// Looks at the requests of a page. Counts each URL that is known under another step once, and logs the
+    /// first of them.
     pub fn meet(&mut self, admissions: &[Admission]) {
         for admission in admissions {
             let Admission::Queue(record) = admission else { continue };
@@ -58,9 +59,9 @@ impl KnownSteps {
         }
     }
 
-    /// Learns how the store knows a URL: an earlier run may have met it.
+    /// Records how the store knows a URL, since an earlier run may have met it.
     pub fn learn(&mut self, record: &Record) {
-        // What a redirect leads to is asked for in another URL's name.
+        // The target of a redirect is requested in the name of another URL.
         if record.kind == RecordKind::Continuation {
             return;
         }
@@ -72,19 +73,19 @@ impl KnownSteps {
         }
     }
 
-    /// How many URLs were requested with another step than they are known under.
+    /// The number of URLs that were requested with a second step.
     pub fn others(&self) -> u64 {
         self.others
     }
 
-    /// The slot of a URL that is there; otherwise it takes one, from whichever URL had it.
+    /// The slot of a URL. A new URL takes an empty slot, or the slot of another URL.
     fn enter(&mut self, url: Fingerprint, step: u32) -> Option<&mut Slot> {
         if self.filled * 2 >= self.slots.len() && self.slots.len() < SLOTS_MAX {
             self.grow();
         }
         let (at, tag) = (self.at(url.0 as u64), (url.0 >> 64) as u64 | 1);
         let slot = &mut self.slots[at];
-        // The tag lacks the bits that the place has; of two URLs with one tag and place one is missed.
+        // Two URLs with the same tag and place are taken for one, so the second is not counted.
         if slot.url == tag && slot.place == url.0 as u32 {
             return Some(slot);
         }
@@ -120,16 +121,16 @@ impl KnownSteps {
     }
 }
 
-/// The kept form of a record's step, and what tells it from others. `None` for `()`, which has no other.
+/// The kept form of a record's step and its hash. `None` for the step `()`, since it has one value.
 fn kept(record: &Record) -> Option<(&[u8], u32)> {
     let bytes = step_of(record).filter(|bytes| !bytes.is_empty())?;
     Some((bytes, step::hash(bytes) as u32))
 }
 
 const SLOTS_FIRST: usize = 1 << 10;
-/// 6 MB; about as many URLs, of which those met last stay.
+/// 6 MB. The table holds about as many URLs; the URLs met last stay.
 const SLOTS_MAX: usize = 1 << 18;
-/// Steps that can be named.
+/// The most steps that log messages can name.
 const TEXTS_MAX: usize = 32;
 
 #[cfg(test)]

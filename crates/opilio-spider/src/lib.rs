@@ -1,30 +1,30 @@
 //! The types that users of Opilio write spiders with, and the rules that turn their results into records.
 //!
-//! A [`Spider`] says where to begin ([`Request`]) and reads [`Page`]s into [`Found`]. From there to the store it
-//! is this crate's: which requests belong to the crawl ([`Scope`], [`TrapRules`]), which record stands for a
-//! request ([`admission`]), what a record carries for the spider ([`data`]), where a redirect leads ([`redirect`]), what a sitemap
-//! lists ([`listing`]), and by which names pages are merged ([`naming`]).
+//! A [`Spider`] names the seeds ([`Request`]) and turns [`Page`]s into [`Found`]. This crate also holds the
+//! rules between a spider and the store: which requests belong to the crawl ([`Scope`], [`TrapRules`]), which
+//! record stands for a request ([`admission`]), what a record carries for the spider ([`data`]), where a
+//! redirect leads ([`redirect`]), what a sitemap lists ([`listing`]), and by which names pages are merged
+//! ([`naming`]).
 //!
-//! Everything here computes and waits for nothing: no actor, no runtime, no socket. The actors, in `opilio-engine`,
-//! carry these values and run this code. What users need is re-exported by `opilio`; the modules below are what
-//! the engine needs beside it.
+//! All of it computes and never waits: no actor, no runtime, no socket. The actors in `opilio-engine` carry
+//! these values and run this code. `opilio` re-exports what users need; the engine uses the modules below.
 //!
 //! | module | turns | into |
 //! | --- | --- | --- |
-//! | [`admission`] | requests | records, or the reason why not |
-//! | [`data`] | what is special about a request | the bytes that its record carries, and back |
+//! | [`admission`] | requests | records, or the reason of a refusal |
+//! | [`data`] | the options of a request | the bytes that its record carries, and back |
 //! | [`step`] | a spider's step | its kept form, and back |
-//! | [`prepared`] | a leased record | the request that is sent, and what its answer is read as |
-//! | [`reading`] | an answer | what the spider found in it |
-//! | [`context`] | a lease and its step | what is kept of it until all that it gave is handed on |
+//! | [`prepared`] | a leased record | the request to send, and how its answer is read |
+//! | [`reading`] | an answer | the items and requests of the spider |
+//! | [`context`] | a lease and its step | the facts that are kept until its result is handed over |
 //! | [`redirect`] | an answer that redirects | the next record of its chain, or why it ends |
 //! | [`listing`] | a sitemap | records |
 //! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
-//! | [`run_history`] | the notes of earlier runs | what this run begins with, and notes in its turn |
-//! | [`naming`], [`same`], [`taken`] | a page | the names that it shares with other pages |
-//! | [`rules`] | an answer to a request for robots.txt | what the host may start |
+//! | [`run_history`] | the notes of earlier runs | the state that this run begins with, and its own notes |
+//! | [`naming`], [`same`], [`taken`] | a page | the names by which it is merged with others |
+//! | [`rules`] | an answer to a request for robots.txt | the leases that the host may start |
 //! | [`slow`] | the time that `parse` took | whether pages of this step are parsed on another thread |
-//! | [`known`] | admissions | a warning where one URL is requested with two steps |
+//! | [`known`] | admissions | a warning if one URL is requested with two steps |
 
 pub mod admission;
 pub mod context;

@@ -1,4 +1,4 @@
-//! By which names a page is merged with others, in a crawl that merges.
+//! The names by which a crawl merges pages: canonical URLs and content.
 
 use opilio_core::{Fingerprint, Host};
 use url::Url;
@@ -7,27 +7,27 @@ use crate::page::Page;
 use crate::same;
 use crate::scope::Scope;
 
-/// The names by which pages are merged.
+/// Which names merge pages.
 #[derive(Clone, Copy, Default)]
 pub struct Naming {
-    /// The name that a page prefers for itself.
+    /// By the canonical URL that a page names.
     pub canonical: bool,
-    /// Equal content.
+    /// By equal content.
     pub content: bool,
 }
 
-/// The names of a page.
+/// The names of one page.
 pub struct PageName {
-    /// Where its bytes came from.
+    /// The URL that its bytes came from.
     pub own: Url,
-    /// What it prefers, where that is asked for.
+    /// Its canonical URL, if the crawl merges by it.
     preferred: Option<Option<Url>>,
-    /// What stands for its content, where that is asked for.
+    /// The hash of its content, if the crawl merges by it.
     pub content: Option<Fingerprint>,
 }
 
 impl Naming {
-    /// The names of a page; `None` where pages are not merged.
+    /// The names of a page; `None` if the crawl does not merge pages.
     pub fn of<Step>(self, page: &Page<Step>) -> Option<PageName> {
         if !self.canonical && !self.content {
             return None;
@@ -42,9 +42,9 @@ impl Naming {
 }
 
 impl PageName {
-    /// The name that holds: the one that the page prefers, if that is the crawl's and of the same
-    /// registrable domain (nobody speaks for others), else its own. `None` where canonical names are not asked
-    /// for.
+    /// The name that the page gets: its canonical URL if that URL is in scope and of the same registrable
+    /// domain (no site may speak for another), otherwise its own URL. `None` if the crawl does not merge by
+    /// canonical URLs.
     pub fn settled(&self, host: &Host, depth: u16, scope: &Scope) -> Option<Url> {
         let prefers = self.preferred.as_ref()?.as_ref().filter(|url| {
             Host::of(url).is_ok_and(|named| {
@@ -58,7 +58,7 @@ impl PageName {
     }
 }
 
-/// Whether white space means nothing in it.
+/// Whether white space has no meaning in this document.
 fn is_text<Step>(page: &Page<Step>) -> bool {
     let kind = page.header("content-type").map(str::to_ascii_lowercase);
     kind.is_none_or(|kind| ["text/", "html", "xml"].iter().any(|part| kind.contains(part)))

@@ -1,4 +1,4 @@
-//! The pages and failures that a spider reads.
+//! The pages and failures that a spider receives.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use opilio_extract::{Directives, Document, ExtractError, Form, FormError, Link, 
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// An answer as it travels from the fetcher to the spider: no DOM in it, so it may cross threads.
+/// An answer on its way from the fetcher to the spider. It holds no DOM, so it may cross threads.
 #[derive(Debug)]
 pub struct Answer {
-    /// Where the bytes came from.
+    /// The URL that the bytes came from.
     pub url: Url,
     /// The status.
     pub status: u16,
@@ -23,16 +23,16 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// The body, decompressed.
     pub body: Bytes,
-    /// The body was longer than enough, and its rest was not read.
+    /// The body was longer than needed, and its rest was not read.
     pub cut: bool,
-    /// The body's share of the crawl's memory for bodies.
+    /// The part of the crawl's memory for bodies that this body takes.
     pub permit: Option<BodyShare>,
     /// From the start of the attempt to the last byte.
     pub elapsed: Duration,
 }
 
-/// The share of the crawl's memory that a body takes. The memory is free again when this is dropped; nothing here
-/// reads it, since the budget belongs to the transport.
+/// The part of the crawl's memory for bodies that one body takes. Dropping it frees the memory. Nothing here
+/// reads it, since the transport owns the budget.
 pub struct BodyShare {
     _share: Box<dyn Send + Sync>,
 }
@@ -50,12 +50,12 @@ impl fmt::Debug for BodyShare {
     }
 }
 
-/// A fetched page, as `parse` sees it.
+/// A fetched page, as `parse` receives it.
 ///
-/// Decoding, the link pass and the DOM are made when they are first asked for, and once: a spider
-/// that reads only links never pays for a DOM.
+/// The page decodes its text, collects its links and builds its DOM at the first call that needs them, and
+/// once. So a spider that reads only links needs no DOM.
 ///
-/// Tests of a spider make one with [`Page::from_html`].
+/// Tests of a spider make a page with [`Page::from_html`].
 #[derive(Debug)]
 pub struct Page<Step> {
     origin: Arc<str>,
@@ -70,33 +70,33 @@ pub struct Page<Step> {
     known_hash: Option<u64>,
     step: Step,
     document: Document,
-    /// Goes back when the page is done with.
+    /// Freed when the page is dropped.
     pub(crate) permit: Option<BodyShare>,
 }
 
 /// The facts of a page besides its bytes.
 pub struct PageFacts {
-    /// The URL that was asked for.
+    /// The URL that was requested. Redirects may have led elsewhere.
     pub origin: Arc<str>,
-    /// Links from a seed.
+    /// The number of links from a seed.
     pub depth: u16,
-    /// Attempts it took.
+    /// The number of attempts.
     pub attempts: u16,
-    /// The page or sitemap that it was found on.
+    /// The page or sitemap that it was found on; `None` for a seed.
     pub referrer: Option<Box<str>>,
-    /// As whom it was fetched.
+    /// The user agent of the request.
     pub user_agent: Arc<str>,
     /// Its session; `None` for the crawl's own.
     pub session: Option<Box<str>>,
-    /// The hash of its body when it was fetched before, if that is known.
+    /// The hash of its body in an earlier run, if it is known.
     pub known_hash: Option<u64>,
-    /// Its host has shown its content too often: its links are a trap's.
+    /// Its host has sent the same content too often, so its links are not followed.
     pub is_repeated: bool,
 }
 
 impl<Step> Page<Step> {
     pub(crate) fn new(answer: Answer, step: Step, facts: PageFacts) -> Self {
-        // As bytes: some of them may be no ASCII.
+        // As bytes, since the values need not be ASCII.
         let content_types = answer.headers.get_all(http::header::CONTENT_TYPE).iter().map(|v| v.as_bytes());
         Self {
             origin: facts.origin,
@@ -152,7 +152,7 @@ impl<Step> Page<Step> {
         &self.step
     }
 
-    /// The URL that was asked for: where a chain of redirects began. Output names pages by it.
+    /// The URL that was requested: the first of a chain of redirects. The output names pages by it.
     pub fn origin(&self) -> &str {
         &self.origin
     }
@@ -172,61 +172,60 @@ impl<Step> Page<Step> {
         &self.headers
     }
 
-    /// A header field as text; none if it is absent or not ASCII.
+    /// A header field as text; `None` if it is absent or not ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    /// Links from a seed.
+    /// The number of links from a seed; 0 for a seed.
     pub fn depth(&self) -> u16 {
         self.depth
     }
 
-    /// Attempts it took: 1 at least, or 0 if it was read from the cache.
+    /// The number of attempts: at least 1, or 0 if the page was read from the cache.
     pub fn attempts(&self) -> u16 {
         self.attempts
     }
 
-    /// From the start of the attempt to the last byte.
+    /// The time from the start of the last attempt to the last byte.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
-    /// The page or sitemap that it was first found on; none for a seed.
+    /// The URL of the page or sitemap that it was first found on; `None` for a seed.
     pub fn referrer(&self) -> Option<&str> {
         self.referrer.as_deref()
     }
 
-    /// The session that it was fetched in; none for the crawl's own.
+    /// The session of the request; `None` for the crawl's own.
     pub fn session(&self) -> Option<&str> {
         self.session.as_deref()
     }
 
-    /// Whether the server says that nothing has changed since the validators that the request had: a
-    /// 304. There is no body then.
+    /// Whether the answer was a 304: the page has not changed since the request's validators. Then there is
+    /// no body.
     pub fn is_not_modified(&self) -> bool {
         self.status == 304
     }
 
-    /// Whether it is what it was when an earlier run fetched it: the server says so by a 304, or its
-    /// body is the same. For crawls with a history (`Crawler::history`) that are
-    /// refreshed (`Crawler::refresh`); a page that is fetched for the first time is never.
+    /// Whether the page is as an earlier run fetched it: the answer is a 304, or the body is the same. Needs
+    /// a crawl with a history (`Crawler::history`) that is refreshed (`Crawler::refresh`); otherwise `false`.
     pub fn is_unchanged(&self) -> bool {
         let same = |known| xxhash_rust::xxh3::xxh3_64(self.body()) == known;
         self.is_not_modified() || self.known_hash.is_some_and(same)
     }
 
-    /// `ETag`, for [`Request::if_none_match`](crate::Request::if_none_match).
+    /// The field `ETag`, for [`Request::if_none_match`](crate::Request::if_none_match).
     pub fn etag(&self) -> Option<&str> {
         self.header("etag")
     }
 
-    /// `Last-Modified`, for [`Request::if_modified_since`](crate::Request::if_modified_since).
+    /// The field `Last-Modified`, for [`Request::if_modified_since`](crate::Request::if_modified_since).
     pub fn last_modified(&self) -> Option<&str> {
         self.header("last-modified")
     }
 
-    /// What to ask with, next time, whether the page has changed.
+    /// The validators to send with the next request for this page, so that the server can answer 304.
     pub fn validators(&self) -> Validators {
         let body_hash = Some(xxhash_rust::xxh3::xxh3_64(self.body())).filter(|_| !self.is_not_modified());
         Validators { body_hash, ..Validators::read(&self.headers) }
@@ -237,17 +236,17 @@ impl<Step> Page<Step> {
         self.document.body()
     }
 
-    /// The SHA-256 of the body: equal for equal content, wherever it comes from.
+    /// The SHA-256 of the body. Equal bodies have equal hashes, whatever their URL.
     pub fn body_hash(&self) -> ContentHash {
         ContentHash::of(self.body())
     }
 
-    /// The document with all that can be read from it.
+    /// The document, for all that has no shortcut here.
     pub fn document(&self) -> &Document {
         &self.document
     }
 
-    /// The body as text: decoded by BOM, header, `<meta>`, or what it looks like.
+    /// The body as text. The encoding follows from the BOM, the header, `<meta>` or the bytes.
     pub fn text(&self) -> &str {
         self.document.text()
     }
@@ -265,11 +264,11 @@ impl<Step> Page<Step> {
         self.document.css(selector)
     }
 
-    /// The first form that a selector matches, filled as the page came; see
+    /// The first form that a selector matches, with the values of its fields; see
     /// [`Request::submit`](crate::Request::submit).
     ///
     /// # Errors
-    /// When there is none, or it is none that can be sent as `application/x-www-form-urlencoded`.
+    /// When no form matches, or the form cannot be sent as `application/x-www-form-urlencoded`.
     pub fn form(&self, selector: &str) -> Result<Form, FormError> {
         self.document.form(selector)
     }
@@ -277,13 +276,13 @@ impl<Step> Page<Step> {
     /// The body as JSON.
     ///
     /// # Errors
-    /// When it is no JSON, or another shape.
+    /// When the body is no JSON, or does not fit the type.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ExtractError> {
         self.document.json()
     }
 
-    /// What the page asks of crawlers (`<meta name=robots>` and the header field `X-Robots-Tag`), and of
-    /// this one by name.
+    /// The directives for this crawler: `<meta name=robots>` and the header field `X-Robots-Tag`, including
+    /// those that name its user agent.
     pub fn robots(&self) -> Directives {
         let fields = self.headers.get_all("x-robots-tag").iter();
         let words = fields.map(|value| String::from_utf8_lossy(value.as_bytes()));
@@ -291,23 +290,24 @@ impl<Step> Page<Step> {
         header.fold(self.document.robots(&self.user_agent), |all, one| all | one)
     }
 
-    /// Whether the page asks not to be shown in an index: a fact, and what to make of it is the spider's.
+    /// Whether the page asks not to be indexed. The crawl ignores it; a spider may act on it.
     pub fn is_noindex(&self) -> bool {
         self.robots().noindex
     }
 
-    /// The name that the page prefers for itself (`<link rel=canonical>`), if it is one.
+    /// The canonical URL that the page names (`<link rel=canonical>`).
     pub fn canonical(&self) -> Option<Url> {
         self.document.canonical()
     }
 
-    /// The links that a crawler follows (`a`, `area`, frames, `meta refresh`, `next`, entries of feeds): absolute http(s), document order, no fragment, no repeats.
+    /// The links that a crawler follows: `a`, `area`, frames, `meta refresh`, `next`, entries of feeds. They
+    /// are absolute, http or https, in document order, without fragments and repeats.
     pub fn links(&self) -> Vec<Link> {
         self.document.links()
     }
 }
 
-/// A URL that ended as a failure, as `failed` sees it.
+/// A URL that ended as a failure, as `failed` receives it.
 #[derive(Debug)]
 pub struct Failure<Step> {
     pub(crate) url: Arc<str>,
@@ -321,7 +321,7 @@ pub struct Failure<Step> {
 }
 
 impl<Step> Failure<Step> {
-    /// The URL that was asked for.
+    /// The URL that was requested.
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -331,22 +331,22 @@ impl<Step> Failure<Step> {
         &self.step
     }
 
-    /// The page or sitemap that it was found on; none for a seed.
+    /// The page or sitemap that it was found on; `None` for a seed.
     pub fn referrer(&self) -> Option<&str> {
         self.referrer.as_deref()
     }
 
-    /// The stable word for why.
+    /// Why it failed, as a stable word.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// Attempts it used up.
+    /// The number of attempts.
     pub fn attempts(&self) -> u16 {
         self.attempts
     }
 
-    /// Links from a seed.
+    /// The number of links from a seed.
     pub fn depth(&self) -> u16 {
         self.depth
     }
@@ -356,7 +356,7 @@ impl<Step> Failure<Step> {
         self.error.as_deref()
     }
 
-    /// The answer, where there was a complete one (a 404 with its page).
+    /// The answer, if a complete one arrived (a 404 with its body).
     pub fn page(&self) -> Option<&Page<Step>> {
         self.page.as_ref()
     }

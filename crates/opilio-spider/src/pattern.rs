@@ -1,7 +1,7 @@
-//! The patterns of a scope: which URLs they match, in whichever alphabet either is written.
+//! The patterns of a scope, matched in any alphabet.
 //!
-//! A URL is ASCII: its path is percent-encoded, its host in punycode. People type what browsers show.
-//! So both are compared as they are written, and in the form that people read.
+//! A URL is ASCII: its path is percent-encoded, its host is punycode. People type the letters that browsers
+//! show. So a pattern is compared both as it was typed and in readable form.
 
 use std::borrow::Cow;
 
@@ -9,26 +9,26 @@ use globset::{GlobBuilder, GlobMatcher};
 use icu_normalizer::ComposingNormalizerBorrowed;
 use url::{Position, Url};
 
-/// A pattern with one special character: `*` stands for anything, as in robots.txt.
+/// A pattern. Only `*` is special: it stands for any text, as in robots.txt.
 #[derive(Clone, Debug)]
 pub(crate) struct Pattern {
-    /// As it was given.
+    /// The text that was given.
     text: Box<str>,
     typed: GlobMatcher,
-    /// Compared to the readable form of a URL.
+    /// Matches the readable form of a URL.
     readable: GlobMatcher,
-    /// Both are one, so that a URL that reads as it is written is compared once.
+    /// Both matchers are equal, so that an ASCII URL is compared once.
     is_plain: bool,
 }
 
-/// A URL to be compared to patterns: its readable form is made once.
+/// A URL to compare with patterns. Its readable form is made once.
 pub(crate) struct Candidate<'a> {
     url: &'a str,
-    /// None when that is the URL itself, as for most.
+    /// `None` if the URL itself is readable, as most are.
     readable: Option<String>,
 }
 
-/// A pattern that is none.
+/// A text that is no pattern.
 #[derive(Debug, thiserror::Error)]
 #[error("read the URL pattern {pattern:?}")]
 pub struct PatternError {
@@ -50,12 +50,13 @@ impl Pattern {
         })
     }
 
-    /// As it was given.
+    /// The text that was given.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether it matches no URL that can be crawled: it says how one begins, and none begins so.
+    /// Whether the pattern can match no URL, because it begins with a text that no http or https URL begins
+    /// with.
     pub(crate) fn is_matchless(&self) -> bool {
         let begins = self.text.split('*').next().unwrap_or_default();
         let ends = begins.len() == self.text.len();
@@ -66,7 +67,7 @@ impl Pattern {
     }
 
     pub(crate) fn matches(&self, candidate: &Candidate<'_>) -> bool {
-        // As it is typed, too: a pattern may hold half an escape or half a label of a name.
+        // Compared as typed, too: a pattern may hold half an escape or half a label of a host name.
         self.readable.is_match(candidate.readable.as_deref().unwrap_or(candidate.url))
             || (!(self.is_plain && candidate.readable.is_none()) && self.typed.is_match(candidate.url))
     }
@@ -92,17 +93,17 @@ fn readable_pattern(pattern: &str) -> String {
     composed(&format!("{scheme}://{}{}", readable_labels(&decoded(host)), decoded(path)))
 }
 
-/// A name as browsers show it: its labels as IDNA maps them (UTS 46), lower-case.
+/// A host name as browsers show it: its labels as IDNA maps them (UTS 46), in lower case.
 fn readable_labels(host: &str) -> String {
     map_runs(host, |c| !matches!(c, '*' | '.' | ':' | '@' | '[' | ']'), |_| true)
 }
 
-/// The same for the labels that are punycode, in a text that may hold a name anywhere.
+/// The text with its punycode labels mapped by IDNA. A host name may stand anywhere in it.
 fn punycode_decoded(text: &str) -> String {
     map_runs(text, |c| c.is_ascii_alphanumeric() || c == '-', |run| run.starts_with("xn--"))
 }
 
-/// Maps the runs of characters that may be a label as IDNA does, if they are worth it. Half a label stays.
+/// Maps the runs of label characters by IDNA, if `is_worth_it`. Half a label stays as it is.
 fn map_runs(text: &str, is_label: impl Fn(char) -> bool, is_worth_it: impl Fn(&str) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -119,8 +120,9 @@ fn map_runs(text: &str, is_label: impl Fn(char) -> bool, is_worth_it: impl Fn(&s
     out
 }
 
-/// Decodes the escapes of what is no delimiter: letters of any alphabet, and what a URL can only hold
-/// escaped. The others' hex digits are upper-case, and so are those of bytes that are no UTF-8.
+/// Decodes the escapes of characters that are no delimiters: letters of any alphabet, and characters that a
+/// URL can hold only as escapes. The other escapes get upper-case hex digits, and so do bytes that are no
+/// UTF-8.
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -151,32 +153,33 @@ fn decoded(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The byte that an escape at the beginning of this text stands for.
+/// The byte of the escape that this text begins with.
 fn escape(text: &str) -> Option<u8> {
     let hex =
         text.strip_prefix('%')?.get(..2).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u8::from_str_radix(hex, 16).ok()
 }
 
-/// Whether a character may stand for its escape: ASCII that delimits, or that may stand in a URL beside its
-/// own escape and mean another thing, may not.
+/// Whether the character may replace its escape. ASCII delimiters may not, and neither may a character that
+/// differs in meaning from its own escape.
 fn is_readable(c: char) -> bool {
     let unreserved = c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
     let never_raw = matches!(c, ' ' | '"' | '<' | '>' | '`' | '{' | '}' | '^' | '|');
     !c.is_ascii() || unreserved || never_raw
 }
 
-/// Escapes an ASCII character or a byte that is no UTF-8.
+/// Appends the escape of an ASCII character or of a byte that is no UTF-8.
 fn push_escaped(out: &mut String, byte: u8) {
     out.push_str(percent_encoding::percent_encode_byte(byte));
 }
 
-/// One form for the letters that Unicode can write in two (NFC): `é`, and `e` with an accent.
+/// The text in composed form (NFC), since Unicode can write some letters in two ways: `é`, and `e` with an
+/// accent.
 fn composed(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }
 
-/// `*` is the only special character: a `?` or a bracket in a URL stands for itself.
+/// Makes a matcher. Only `*` is special: `?` and brackets stand for themselves.
 fn glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
     let mut escaped = String::with_capacity(pattern.len() + 8);
     for c in pattern.chars() {
@@ -207,7 +210,7 @@ mod tests {
             ("*/café/*", "http://a.example/caf%c3%a9/1"),
             ("*/caf%c3%A9/*", "http://a.example/café/1"),
             ("*/caf%C3%a9/*", "http://a.example/caf%C3%A9/1"),
-            // Decomposed, as some systems write names of files.
+            // Decomposed, as some systems write file names.
             ("*/café/*", "http://a.example/cafe%CC%81/1"),
             ("*/cafe\u{301}/*", "http://a.example/caf%C3%A9/1"),
             ("*/商品/*", "http://a.example/%E5%95%86%E5%93%81/7"),
@@ -219,9 +222,9 @@ mod tests {
             ("*/%7Eann/*", "http://a.example/~ann/"),
             ("*/~ann/*", "http://a.example/%7eann/"),
             ("*/a%2fb*", "http://a.example/a%2Fb"),
-            // A site in another encoding than UTF-8.
+            // A site with another encoding than UTF-8.
             ("*/caf%e9/*", "http://a.example/caf%E9/1"),
-            // As it is typed.
+            // As typed.
             ("*%C3*", "http://a.example/caf%C3%A9/1"),
             ("*%*", "http://a.example/caf%C3%A9/1"),
             ("*/50%/*", "http://a.example/50%/x"),
@@ -257,7 +260,7 @@ mod tests {
             ("*://пример.испытание/*", "http://xn--e1afmkfd.xn--80akhbyknj4f/"),
             ("*://例え.テスト/*", "http://xn--r8jz45g.xn--zckzah/商品"),
             ("*://straße.example/*", "http://straße.example/"),
-            // Half a label, and one in a path.
+            // Half a label, and a label in a path.
             ("*xn--bch*", "http://bücher.example/x"),
             ("*/xn--bcher-kva/*", "http://a.example/xn--bcher-kva/"),
             ("*://Shop.Example/A*", "http://shop.example/A"),

@@ -1,7 +1,7 @@
-//! A record as its lease is fetched: its URL parsed and its data decoded, once for all who carry it.
+//! A record as its lease is fetched: its URL is parsed once and its data is decoded once.
 //!
-//! Hosts and fetchers carry a [`PreparedRequest`] from the first start of a lease to the spider runner. They read
-//! how it is sent, and nothing of what it means to the spider.
+//! Hosts and fetchers carry a [`PreparedRequest`] from the first start of a lease to the spider runner. They
+//! read how it is sent, and nothing of its meaning for the spider.
 
 use std::sync::Arc;
 
@@ -22,33 +22,33 @@ pub struct PreparedRequest {
     pub(crate) data: RequestData,
 }
 
-/// What becomes of reading a record. An error travels as the request would, since the spider's side reports it.
+/// The result of reading a record. An error travels as the request would, since the spider runner reports it.
 pub type Prepared = Result<Box<PreparedRequest>, RequestDataError>;
 
-/// A request as it is sent, without what host, session and crawl add.
+/// A request as the spider asked for it. Host, session and crawl add their header fields later.
 #[derive(Debug)]
 pub struct SentRequest {
-    /// GET, unless the spider asked for another one.
+    /// GET, unless the spider chose another method.
     pub method: Method,
-    /// Header fields of this request alone, and those that ask whether a known page has changed.
+    /// Header fields of this request alone, with the validators of a page that was fetched before.
     pub headers: HeaderMap,
-    /// A body to send.
+    /// The body to send.
     pub body: Option<Bytes>,
-    /// The session that it belongs to; `None` is the crawl's own.
+    /// The session of the request; `None` is the crawl's own.
     pub session: Option<Arc<str>>,
-    /// The proxy that it goes through, instead of the crawl's.
+    /// The proxy for this request; `None` means the crawl's.
     pub proxy: Option<Proxy>,
     /// A chain of redirects has come back to this URL.
     pub came_back: bool,
-    /// It may be sent twice although the first one may have reached the server.
+    /// The request may be sent again although the server may have received it.
     pub repeatable: bool,
 }
 
 impl PreparedRequest {
-    /// Reads a record. The one place where a lease's `extra` is decoded and its URL is parsed.
+    /// Reads a record. Only this function decodes the `extra` of a lease and parses its URL.
     ///
     /// # Errors
-    /// When this version did not write the record.
+    /// When this version of Opilio did not write the record.
     pub fn read(record: &Record) -> Prepared {
         let url = Url::parse(&record.url).map_err(RequestDataError::Url)?;
         Ok(Box::new(Self { url, data: RequestData::of(record)? }))
@@ -59,17 +59,17 @@ impl PreparedRequest {
         &self.url
     }
 
-    /// How its answer is read.
+    /// How the answer is read.
     pub fn reads(&self) -> Reads {
         self.data.reads
     }
 
-    /// Retries instead of the policy's.
+    /// The retries of this request; `None` means the policy's.
     pub fn retries(&self) -> Option<u16> {
         self.data.options.as_ref()?.retries
     }
 
-    /// The request that is sent for it; `None` if HTTP does not allow it, as no version of Opilio writes one.
+    /// The request to send; `None` if HTTP does not allow it, which no version of Opilio writes.
     pub fn sent(&self, record: &Record, scope: &Scope) -> Option<SentRequest> {
         let mut sent = SentRequest {
             method: Method::GET,

@@ -1,4 +1,4 @@
-//! Runs the spider's code over one answer. Whatever that code does, it costs one page alone.
+//! Runs the spider's code on one answer. Its errors and panics cost that page alone.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,9 +15,9 @@ use crate::spider::{Found, ParseError, Spider};
 
 /// The result of `parse` for one page.
 pub enum Read<S: Spider> {
-    /// The links and items, and the page's names if the crawl merges pages by names.
+    /// The links and items, and the page's names if the crawl merges pages.
     Found(Gathered<S>, Option<Box<PageName>>),
-    /// It gave an error, or it panicked: the reason and the words of it.
+    /// The reason and the words of the error or panic.
     Failed(Reason, Option<String>),
 }
 
@@ -29,9 +29,9 @@ pub struct Gathered<S: Spider> {
     pub requests: Vec<Request<S::Step>>,
     /// Links that the page asks not to follow.
     pub unfollowed: Vec<Url>,
-    /// Bodies to be kept as files, each with its hash.
+    /// Bodies to keep as files, each with its hash.
     pub files: Vec<(ContentHash, Bytes)>,
-    /// The share of the crawl's memory that the files take.
+    /// The part of the crawl's memory for bodies that the files take.
     pub permit: Option<BodyShare>,
 }
 
@@ -49,7 +49,7 @@ impl<S: Spider> From<Found<S>> for Gathered<S> {
     }
 }
 
-/// Runs `parse` on one page. Whatever user code does, it costs this page alone.
+/// Runs `parse` on one page. Errors and panics of user code cost that page alone.
 pub fn parse<S: Spider>(
     spider: &S,
     answer: Answer,
@@ -92,7 +92,7 @@ pub fn parse<S: Spider>(
     }
 }
 
-/// Tells the spider of a URL that ended as a failure. Of a `failed` that panics, nothing counts.
+/// Tells the spider that a URL ended as a failure. If `failed` panics, its items and requests do not count.
 pub fn failed<S: Spider>(
     spider: &S,
     answer: Option<Answer>,
@@ -121,7 +121,7 @@ pub fn failed<S: Spider>(
     found.into()
 }
 
-/// The words of a panic. Its place is printed by the panic hook.
+/// The text of a panic. The panic hook prints its place.
 pub fn words_of_panic(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

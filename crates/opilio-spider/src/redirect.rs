@@ -1,4 +1,4 @@
-//! Where a redirect leads: the next record of the chain, or why it ends there.
+//! Decides where a redirect leads: to the next record of the chain, or to the end of the chain.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::step::StepError;
 pub struct Hop {
     status: u16,
     sets_cookies: bool,
-    /// What it states to wait before its target is asked (RFC 9110 §10.2.3).
+    /// The wait that the answer states before its target is requested (RFC 9110 §10.2.3).
     wait: Option<Duration>,
 }
 
 impl Hop {
-    /// Reads an answer. Dates in it are read against this wall time, in milliseconds since 1970.
+    /// Reads an answer. `now_millis` is the wall time in milliseconds since 1970, to read dates against.
     pub fn of(answer: &Answer, unix_millis: i64) -> Self {
         let headers = &answer.headers;
         Self {
@@ -37,37 +37,37 @@ impl Hop {
     }
 }
 
-/// Which chain found a wall.
+/// Which chain asks again from its first URL, since cookies were missing.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// This one, which has passed it.
+    /// This chain, which has received the cookies.
     Own,
-    /// Another one.
+    /// Another chain.
     Other,
 }
 
-/// The settings of a crawl about redirects.
+/// The crawl's settings for redirects.
 pub struct RedirectRules<'a> {
     /// The bounds of the crawl.
     pub scope: &'a Scope,
-    /// Hops of a chain at the most.
+    /// The most hops of a chain.
     pub hops_max: u16,
-    /// A longer wait than this, which an answer states, puts its host aside.
+    /// A host that states a longer wait than this is parked.
     pub hold_max: Duration,
     /// The crawl keeps cookies.
     pub keeps_cookies: bool,
-    /// Whether any cookie is kept. Asked only where a chain comes back to where it was.
+    /// Whether any cookie is kept. Called only when a chain comes back to a URL.
     pub has_cookies: &'a dyn Fn() -> bool,
     /// The time.
     pub now: Timestamp,
 }
 
-/// Why a chain ends here.
+/// Why a chain ends.
 #[derive(Debug)]
 pub struct DeadEnd {
     /// The stable word.
     pub reason: Reason,
-    /// Where it would have led, or what else went wrong, in words.
+    /// The target, or another detail, in words.
     pub error: String,
 }
 
@@ -77,7 +77,7 @@ impl DeadEnd {
     }
 }
 
-/// Where a chain goes on.
+/// The next hop of a chain.
 struct Next {
     chain: Chain,
     marks: Marks,
@@ -90,10 +90,10 @@ struct Next {
     sets_cookie: bool,
 }
 
-/// Goes on at the target, in the name of the chain's origin.
+/// Goes on at the target, in the name of the chain's first URL.
 ///
 /// # Errors
-/// When the chain ends here: why.
+/// When the chain ends here.
 pub fn follow<Step: Serialize + DeserializeOwned>(
     context: &PageContext<Step>,
     location: Url,
@@ -113,28 +113,30 @@ pub fn follow<Step: Serialize + DeserializeOwned>(
     let options = onward(context, &location, hop.status);
     let mut fingerprint = fingerprint_of(rules.scope, &location, Some(&options), context.reads);
     if marks.again {
-        // The crawl may know this one, too. It has its chain's name, so that a loop is still one.
+        // The crawl may know this URL already. The name of the chain makes it another request, so that a loop
+        // is still found.
         let origin = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
         fingerprint = fingerprint.in_session(&format!("\nagain in the chain of {origin:x}"));
     }
-    // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop; should
-    // the server never be content, the hops end it.
+    // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop. The limit of hops
+    // ends a chain that never stops.
     let respelled = fingerprint == context.record.fingerprint && location.as_str() != &*context.record.url;
     let mut loops = chain.has(fingerprint) || fingerprint == context.record.fingerprint;
-    // A cookie that some other answer set, a page's or another chain's, may be what the URL waits for. It
-    // is asked with it once.
+    // The URL may wait for a cookie that another answer has set, a page's or another chain's. It is requested
+    // once with the cookie.
     let others = || (rules.has_cookies)();
     let asked_anew = || was_asked_anew(fingerprint, &chain, context.record.fingerprint);
-    // A ring that is gone through again without a cookie of its own is one however long it is.
+    // A ring that is gone through again without a new cookie is a loop, however long it is.
     let ring = loops && !respelled && !marks.has_cookie;
     if loops && (marks.has_cookie || !respelled && others() && !asked_anew()) {
-        // "Come back with this cookie": the same URL is another request then. The hops end it.
+        // "Come back with this cookie": with the cookie the same URL is another request. The limit of hops
+        // ends the chain.
         fingerprint = with_cookie(fingerprint, &chain);
         loops = false;
     }
     let again = match marks {
         _ if !rules.keeps_cookies || !is_plain(rules.scope, context, &chain) => Again::Never,
-        // It has the cookies, and this is where they lead.
+        // The chain has the cookies, and the redirect still leads here.
         Marks { asked_again: true, .. } => Again::Never,
         Marks { passed_wall: true, .. } => Again::Always,
         _ => Again::BehindWall,
@@ -164,11 +166,11 @@ pub fn follow<Step: Serialize + DeserializeOwned>(
     )
 }
 
-/// The way from a known URL on sets a cookie: asks the chain's origin again, which may show its page now.
-/// Where it does not, the cookie is not there any more, or not for it: the chain takes that way itself.
+/// Follows a redirect from a known URL that sets a cookie: requests the chain's first URL again, since the
+/// server may send its page now. If that was tried already, the chain goes on to the target itself.
 ///
 /// # Errors
-/// When the chain ends here: why.
+/// When the chain ends here.
 pub fn pass_wall<Step: Serialize + DeserializeOwned>(
     context: &PageContext<Step>,
     known: &Url,
@@ -235,14 +237,14 @@ fn go_on<Step: Serialize + DeserializeOwned>(
     Ok(Redirect { target, due, sets_cookie, again, attempts: Attempts::of(context.attempts) })
 }
 
-/// Takes the host of an answer into the scope that a seed led to by redirects.
+/// Adds the host to the scope that a seed led to by redirects.
 pub fn grow_scope<Step>(context: &mut PageContext<Step>, scope: &Scope) {
     let Some(chain) = context.options.as_ref().and_then(|options| options.origin.as_ref()) else { return };
     let is_near = || {
         let origin = Url::parse(&chain.url).ok().and_then(|url| Host::of(&url).ok());
         origin.is_some_and(|origin| origin.group() == context.record.host.group())
     };
-    // Nobody asked for a robots.txt: what another site's lists is not the crawl's.
+    // Only pages count. A sitemap or robots.txt of another site must not bring its links into the crawl.
     let carries = context.marks.of_seed && (context.reads != Reads::SitemapsOf || is_near());
     if carries && scope.grow(context.host()) {
         tracing::info!(host = %context.record.host, seed = %chain.url, "a seed led to this host: it belongs to the crawl");
@@ -250,8 +252,9 @@ pub fn grow_scope<Step>(context: &mut PageContext<Step>, scope: &Scope) {
     }
 }
 
-/// A redirect's target as the scope wants it. A server that adds what the scope takes away (or
-/// redirects back to add it) means it: there the target stays as it is, or it would be a loop.
+/// The target of a redirect, in the form that the scope wants. A server may redirect only to add what the
+/// scope removes, or to remove what it adds. Then the target stays as written, since changing it would make a
+/// loop.
 fn tidied<Step>(context: &PageContext<Step>, chain: &Chain, location: Url, scope: &Scope) -> Url {
     let mut tidy = location.clone();
     scope.tidy(&mut tidy);
@@ -268,19 +271,19 @@ fn is_out_of_scope<Step>(context: &PageContext<Step>, target: &Url, host: &Host,
             let from = (!context.marks.of_seed).then_some(context.host());
             scope.refuses_sitemap(target, host, depth, from)
         }
-        // As the rules themselves, wherever they are (RFC 9309 §2.3.1.2).
+        // Sitemaps may stand on any host, as rules may (RFC 9309 §2.3.1.2).
         Reads::SitemapsOf => scope.refuses_sitemap(target, host, 0, None),
     };
     refusal.is_some()
 }
 
-/// The chain so far, of which this URL is not yet part.
+/// The chain so far, without this URL.
 fn chain_of<Step>(context: &PageContext<Step>) -> Chain {
     let chain = context.options.as_ref().and_then(|options| options.origin.clone());
     chain.unwrap_or_else(|| Chain { url: context.origin.to_string(), seen: Vec::new() })
 }
 
-/// Whether the chain's origin was a plain GET: nothing else is asked again.
+/// Whether the chain began with a plain GET. Only such a request is sent again.
 fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> bool {
     let origin = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
     let options =
@@ -289,15 +292,15 @@ fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> 
     plain.is_ok_and(|plain| plain.0 == origin)
 }
 
-/// Whether the chain began with something else than a plain GET, such as a form, that no
-/// [`Request::again`](crate::Request::again) marks.
+/// Whether the chain began with another request than a plain GET, such as a form, and not by
+/// [`Request::again`](crate::Request::again).
 #[must_use]
 pub fn began_with_a_form<Step>(context: &PageContext<Step>, scope: &Scope) -> bool {
     !context.marks.again && !is_plain(scope, context, &chain_of(context))
 }
 
-/// Tells a URL that a chain comes back to with a cookie from the same URL before, and from that of every
-/// other chain. No name of a session holds a line break.
+/// A fingerprint for a URL that a chain comes back to with a new cookie. It differs from that of the same URL
+/// before, and from those of all other chains. No session name holds a line break, so none is equal to it.
 fn with_cookie(url: Fingerprint, chain: &Chain) -> Fingerprint {
     with_cookie_at(url, chain, chain.seen.len())
 }
@@ -306,7 +309,7 @@ fn with_cookie_at(url: Fingerprint, chain: &Chain, hop: usize) -> Fingerprint {
     url.in_session(&format!("\nwith the cookie of {} at hop {hop}", chain.url))
 }
 
-/// Whether a chain that is at this URL has come back to another one before.
+/// Whether a chain at this URL has come back to an earlier URL before.
 fn was_asked_anew(url: Fingerprint, chain: &Chain, at: Fingerprint) -> bool {
     (0..chain.seen.len()).any(|hop| {
         let next = chain.seen.get(hop + 1).copied().unwrap_or(at.0);
@@ -314,15 +317,15 @@ fn was_asked_anew(url: Fingerprint, chain: &Chain, at: Fingerprint) -> bool {
     })
 }
 
-/// What of a request goes on to the target of its redirect: 307 and 308 keep method and body, the
-/// others become a GET (RFC 9110 §15.4). Credentials stay with the origin that they were meant for.
+/// The parts of a request that go to the target of its redirect. 307 and 308 keep method and body; the others
+/// become a GET (RFC 9110 §15.4). Credentials stay at the origin that they were meant for.
 fn onward<Step>(context: &PageContext<Step>, target: &Url, status: u16) -> RequestOptions {
     let mut options = context.options.as_deref().cloned().unwrap_or_default();
     if !matches!(status, 307 | 308) && options.method.as_deref() != Some("HEAD") {
         options.method = None;
         options.body = None;
     }
-    // Validators are of the URL that gave them, and of no other.
+    // Validators belong to the URL that sent them.
     options.headers.retain(|(name, _)| !CONDITIONS.contains(&name.as_str()));
     if origin_of(target) != origin_of(&context.url) {
         options.headers.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
@@ -330,7 +333,7 @@ fn onward<Step>(context: &PageContext<Step>, target: &Url, status: u16) -> Reque
     options
 }
 
-/// Scheme, name and port: credentials go no further.
+/// Whether both URLs have one origin (scheme, name, port). Credentials go no further.
 fn origin_of(url: &Url) -> Option<(String, String, u16)> {
     Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
@@ -338,5 +341,5 @@ fn origin_of(url: &Url) -> Option<(String, String, u16)> {
 /// Header fields that make a request conditional (RFC 9110 §13.1).
 const CONDITIONS: [&str; 5] =
     ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
-/// Header fields that another host must not see.
+/// Header fields that another host must not receive.
 const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];

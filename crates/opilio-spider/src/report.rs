@@ -1,4 +1,4 @@
-//! How a crawl ended: the books, which balance.
+//! The report of a crawl: counts of what became of every URL.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,83 +11,83 @@ use serde::Serialize;
 use crate::data::referrer_of;
 use crate::scope::{Elsewhere, Follow};
 
-/// The books of a crawl, over all its runs.
+/// The counts of a crawl, over all its runs.
 ///
-/// `discovered = filtered + admitted` and `admitted = pages + sitemaps + aliases + failures + left`: these hold
-/// whatever was killed when. Requests, retries, refusals, bytes and the time are kept with every
-/// settle: they cover at least what has ended, and lack what a killed run did after its last commit.
+/// `discovered = filtered + admitted` and `admitted = pages + sitemaps + aliases + failures + left` hold
+/// after every kill. Requests, retries, refusals, bytes and time are saved with every settle. They cover at
+/// least the URLs that have ended, and lack the work of a killed run after its last commit.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct CrawlReport {
-    /// Distinct URLs that were met: seeds and outlinks.
+    /// Distinct URLs that were met: seeds and links.
     pub discovered: u64,
     /// URLs that were admitted.
     pub admitted: u64,
-    /// URLs that ended as a page, without sitemaps.
+    /// URLs that ended as a page. Sitemaps do not count.
     pub pages: u64,
-    /// Those that are sitemaps (or the robots.txt that names some) and were read to their end.
+    /// Sitemaps (or robots.txt files that name some) that were read to their end.
     pub sitemaps: u64,
-    /// Those whose redirects (or canonical links, where pages are merged by them) led to a URL that the
-    /// crawl already knew.
+    /// URLs whose redirects led to a known URL. With `merge_canonical`, also those whose canonical URL was
+    /// known.
     pub aliases: u64,
-    /// URLs that have not ended, since the crawl was stopped early.
+    /// URLs that have not ended, since the crawl stopped early.
     pub left: u64,
-    /// Requests sent, robots.txt and redirects and retries included.
+    /// Requests sent, including robots.txt, redirects and retries.
     pub requests: u64,
     /// Attempts beyond the first of a URL.
     pub retries: u64,
     /// Answers of 429 or 503.
     pub refusals: u64,
-    /// Items that pages gave, and that every output has written.
+    /// Items that every output has written.
     pub items: u64,
-    /// The names of the outputs that items go to.
+    /// The names of the outputs.
     pub outputs: Vec<String>,
     /// Body bytes received, decompressed.
     pub bytes: u64,
-    /// Pages and redirects that were read from the cache, without a request.
+    /// Pages and redirects that were read from the cache without a request.
     pub cached: u64,
-    /// Those that ended as a failure: the first 10,000 of them, so that the report of a crawl of millions
-    /// fits into memory. [`failed`](Self::failed) counts all, and `opilio failed --state DIR` lists them.
+    /// URLs that ended as a failure: the first 10,000, so that the report of a crawl of millions fits into
+    /// memory. [`failed`](Self::failed) counts all of them, and `opilio failed --state DIR` lists them.
     pub failures: Vec<FailureRecord>,
-    /// How many failures the list leaves out.
+    /// The number of failures that the list leaves out.
     #[serde(rename = "failures_unlisted")]
     pub unlisted: u64,
-    /// How many failures for which reason.
+    /// The number of failures for each reason.
     pub reasons: BTreeMap<Reason, u64>,
-    /// URLs that were requested again with another step than the one that they are known under. The first
-    /// request counts: the other step reads none of them. See [`Request::again`](crate::Request::again).
+    /// URLs that were requested again with another step than the first time. The first request counts, so the
+    /// other step reads none of them. See [`Request::again`](crate::Request::again).
     ///
-    /// Found among the URLs met lately, some 200,000; those of earlier runs as they are fetched.
+    /// Counted among the last 200,000 or so URLs. URLs of earlier runs count when they are fetched.
     pub other_step: u64,
-    /// How many URLs were not the crawl's, and why.
+    /// The number of filtered URLs for each reason.
     pub filtered: BTreeMap<&'static str, u64>,
-    /// The first host that URLs of this run were not followed to, since they are on another one than the crawl's.
+    /// The first host out of scope that links of this run led to.
     #[serde(skip)]
     pub elsewhere: Option<Elsewhere>,
     /// Why the crawl ended.
     pub stopped: Stopped,
-    /// This run found nothing to do: earlier runs had ended every URL, and the seeds are none but theirs.
+    /// This run had nothing to do: earlier runs had ended every URL, and the seeds are the same.
     pub nothing_left: bool,
-    /// When those runs ended the last one; not known of a crawl that an earlier version of Opilio kept.
+    /// When those runs ended the last URL. `None` if an earlier version of Opilio wrote the state.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_date")]
     pub finished_before: Option<SystemTime>,
-    /// How long less was started than could have been, since memory was near its limit; in this run.
+    /// How long this run started less than it could, since memory was near its limit.
     #[serde(rename = "slowed_ms", serialize_with = "as_millis")]
     pub slowed: Duration,
-    /// A sink was not done when the time of a crawl that was interrupted was up; `None` for every other crawl.
+    /// The sink that had not finished when an interrupted crawl ended; `None` for every other crawl.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unwritten: Option<Unwritten>,
-    /// How long the crawl ran, all runs together; the time between them does not count.
+    /// The running time of all runs together, without the time between them.
     #[serde(rename = "elapsed_ms", serialize_with = "as_millis")]
     pub elapsed: Duration,
 }
 
-/// The rows that a sink had not written when the crawl ended without waiting longer.
+/// The rows that a sink had not written when the crawl ended.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
 pub struct Unwritten {
-    /// Which sink was at work; empty if none was.
+    /// The name of the sink that was writing; empty if none was.
     pub sink: String,
-    /// Pages whose rows it had not written: they count as left. 0 when all is written, and only the disk has
-    /// not said that it has it.
+    /// Pages whose rows were not written. They count as left. 0 if all is written and only the sync to disk
+    /// is missing.
     pub pages: u64,
     /// Bytes of their rows.
     pub bytes: u64,
@@ -105,13 +105,14 @@ impl fmt::Display for Unwritten {
 }
 
 impl CrawlReport {
-    /// How many URLs ended as a failure, whatever [`failures`](Self::failures) has room for.
+    /// The number of URLs that ended as a failure, including those that [`failures`](Self::failures) has no
+    /// room for.
     #[must_use]
     pub fn failed(&self) -> u64 {
         self.reasons.values().sum()
     }
 
-    /// How many items went where, in words: each output has all of them.
+    /// The number of items and the outputs, in words. Each output has all items.
     #[must_use]
     pub fn items_taken(&self) -> String {
         let items = plural(self.items, "item", "items");
@@ -123,7 +124,7 @@ impl CrawlReport {
         }
     }
 
-    /// What is said of a run that [found nothing to do](Self::nothing_left): when the crawl had finished.
+    /// The sentence about a run that [had nothing to do](Self::nothing_left): when the crawl had finished.
     #[must_use]
     pub fn why_nothing_left(&self) -> Option<String> {
         self.nothing_left.then(|| match self.finished_before {
@@ -132,8 +133,8 @@ impl CrawlReport {
         })
     }
 
-    /// Why a crawl that has ended without a request sent none; `None` for one that did, or that
-    /// [found nothing to do](Self::nothing_left).
+    /// Why a crawl ended without a request; `None` for one that sent some, or that [had nothing to
+    /// do](Self::nothing_left).
     #[must_use]
     pub fn why_no_request(&self) -> Option<String> {
         if self.requests > 0 || self.cached > 0 || self.nothing_left || self.left > 0 {
@@ -155,8 +156,8 @@ impl CrawlReport {
         })
     }
 
-    /// Why a crawl that has finished without a failure got no page although it sent requests: all that it found was
-    /// filtered. `None` for all other crawls.
+    /// Why a crawl finished without a page and without a failure although it sent requests: all URLs that it
+    /// found were filtered. `None` for all other crawls.
     #[must_use]
     pub fn why_no_page(&self) -> Option<String> {
         let is_empty = self.pages == 0 && self.aliases == 0 && self.left == 0 && self.failed() == 0;
@@ -167,14 +168,14 @@ impl CrawlReport {
         Some(format!("all that was found was filtered ({})", filtered.join(", ")))
     }
 
-    /// The [host](Self::elsewhere) that the links of a crawl lead to which has finished with at most one page.
+    /// The [host](Self::elsewhere) that links led to, for a crawl that finished with at most one page.
     #[must_use]
     pub fn leads_elsewhere(&self) -> Option<&Elsewhere> {
         let is_over = self.stopped == Stopped::Finished && !self.nothing_left;
         self.elsewhere.as_ref().filter(|_| is_over && self.pages <= 1)
     }
 
-    /// Whether the two equations hold. They do; this is what tests and debug builds ask.
+    /// Whether both equations hold. Tests and debug builds check it.
     #[must_use]
     pub fn balances(&self) -> bool {
         let failures = self.failed();
@@ -261,10 +262,10 @@ fn seconds(span: Duration) -> String {
     }
 }
 
-/// Failures that the line for people names at the most.
+/// The most failures that the line for people names.
 pub const FAILURES_NAMED: usize = 3;
 
-/// Failures that a report lists at the most.
+/// The most failures that a report lists.
 pub const FAILURES_MAX: usize = 10_000;
 
 fn as_millis<S: serde::Serializer>(span: &Duration, out: S) -> Result<S::Ok, S::Error> {
@@ -285,15 +286,15 @@ pub struct FailureRecord {
     pub url: String,
     /// The stable word.
     pub reason: Reason,
-    /// Attempts it used up.
+    /// The attempts that it used up.
     pub attempts: u16,
-    /// The status of the last answer, where there was one.
+    /// The status of the last answer, if there was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
     /// The error text, if it says more than the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The page (or sitemap) that it was found on; `None` for a seed.
+    /// The page or sitemap that the URL was found on; `None` for a seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub referrer: Option<String>,
 }
@@ -335,12 +336,12 @@ pub enum Stopped {
     MaxPages,
     /// The time limit was reached.
     MaxDuration,
-    /// Somebody asked it to stop.
+    /// `Handle::stop` was called.
     Interrupted,
-    /// A signal stopped it, which the crawl itself catches. In the report's JSON the word is `interrupted`, too.
+    /// A signal that the crawl catches stopped it. The word in the report's JSON is `interrupted`, too.
     #[serde(rename = "interrupted")]
     Signal,
-    /// Memory stayed at its limit with nothing under way any more, so that waiting could not help.
+    /// Memory stayed at its limit with no request or page under way, so that waiting could not help.
     MemoryLimit,
 }
 

@@ -1,5 +1,4 @@
-//! Pages of equal content: a body that comes again and again, and what one page has in common with
-//! another.
+//! Pages of equal content: how often a host has sent a body, and whether two pages differ in meaning.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -10,13 +9,13 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
 use crate::admission::Identity;
 
-/// How often each host of a shard has shown a body, byte for byte. Of this run, and bounded: what came
-/// once is forgotten first.
+/// How often each host of a shard has sent a body, byte for byte. Covers this run. The memory is bounded:
+/// bodies that came once are forgotten first.
 #[derive(Default)]
 pub struct Bodies(HashMap<u64, u32, BuildHasherDefault<Identity>>);
 
 impl Bodies {
-    /// Notes a body; tells how often this host has shown it.
+    /// Records a body, and returns how often this host has sent it.
     pub fn note(&mut self, host: &Host, body: &[u8]) -> u32 {
         if self.0.len() >= BODIES_MAX {
             self.0.retain(|_, times| *times > 1);
@@ -30,21 +29,21 @@ impl Bodies {
     }
 }
 
-/// The first page of each content, where pages of equal content are merged. Of this run, and bounded:
-/// what does not fit is not merged.
+/// The first page of each content, in a crawl that merges pages of equal content. Covers this run. The memory
+/// is bounded: pages beyond it are not merged.
 #[derive(Default)]
 pub struct Firsts(HashMap<u128, First, BuildHasherDefault<Identity>>);
 
 struct First {
-    /// The key of the page.
+    /// The key of the page's content.
     page: Fingerprint,
-    /// Where it came from.
+    /// The URL of the page.
     url: Arc<str>,
 }
 
 impl Firsts {
-    /// The URL of the first page with this content, which may be this one. None if there is no room, or if
-    /// this is the first page, read once more.
+    /// The URL of the first page with this content, which may be the given one. `None` if the table is full,
+    /// or if this is the first page, read again.
     pub fn of(&mut self, content: Fingerprint, page: Fingerprint, url: &str) -> Option<Arc<str>> {
         if let Some(first) = self.0.get(&content.0) {
             return Some(first.url.clone()).filter(|_| first.page != page);
@@ -61,8 +60,8 @@ impl Firsts {
     }
 }
 
-/// Equal for pages of one registrable domain that differ in white space and session ids only; `None` for
-/// a body without content.
+/// A key that is equal for pages of one registrable domain that differ only in white space and session ids.
+/// `None` for a body without content.
 pub fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
     let mut plain = if is_text { plain(body) } else { body.to_vec() };
     if plain.is_empty() {
@@ -73,11 +72,11 @@ pub fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
     Some(Fingerprint(xxh3_128(&plain)))
 }
 
-/// The text without white space, and without the session ids in its links and forms.
+/// The text without white space, and without the session ids of its links and forms.
 fn plain(body: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(body.len());
     let mut rest = body;
-    // Inside of a form's field that is named like a session id.
+    // A form field whose name is that of a session id.
     let mut is_field = false;
     while let Some((&byte, after)) = rest.split_first() {
         if byte.is_ascii_whitespace() {
@@ -104,10 +103,10 @@ fn plain(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// What follows `=value` behind the name of a session id, if that is one.
+/// The text after `=value`, if the value is a session id. `rest` follows the name.
 fn after_id<'a>(name: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
     let rest = rest.strip_prefix(b"=")?;
-    // Nearly every name is none, and then its value is not looked at.
+    // Nearly no name is that of a session id, so most values are not read.
     let may_be = is_id_name(name) || name.eq_ignore_ascii_case(b"cfid") || name.len() == ASP_BYTES;
     if !may_be {
         return None;
@@ -120,7 +119,7 @@ fn after_id<'a>(name: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
     is_id.then_some(after)
 }
 
-/// Takes the separator away that an id leaves behind, so that the link is one without it.
+/// Removes the separator that stood before a session id, so that the link equals one without an id.
 fn leave_out(out: &mut Vec<u8>, after: &[u8]) {
     if matches!(out.last(), Some(b'?' | b'&' | b';')) && after.first() != Some(&b'&') {
         out.pop();
@@ -138,7 +137,7 @@ fn is_quoted(before: Option<&u8>, after: Option<&u8>) -> bool {
     )
 }
 
-/// What follows a value in quotes.
+/// The text after a quoted value.
 fn after_value(rest: &[u8]) -> &[u8] {
     let Some((quote @ (b'"' | b'\''), value)) = rest.strip_prefix(b"=").and_then(|rest| rest.split_first())
     else {
@@ -155,13 +154,13 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// `ASPSESSIONID` and eight letters.
+/// `ASPSESSIONID` is followed by eight letters.
 const ASP_BYTES: usize = 20;
-/// No session id is longer; and each name in a page has so much looked at behind it.
+/// The most bytes that are read after a name. No session id is longer.
 const ID_BYTES_MAX: usize = 256;
-/// About 2 MB a shard.
+/// About 2 MB for each shard.
 const BODIES_MAX: usize = 1 << 17;
-/// Some 40 MB a shard, with their URLs.
+/// Some 40 MB for each shard, URLs included.
 const FIRSTS_MAX: usize = 1 << 18;
 
 #[cfg(test)]

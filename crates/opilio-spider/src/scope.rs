@@ -1,4 +1,4 @@
-//! Which of the found URLs belong to the crawl, and the stable word for each refusal.
+//! Decides which URLs belong to the crawl, with a stable word for each refusal.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -13,39 +13,39 @@ use crate::data::{Reads, RequestData};
 use crate::pattern::{Candidate, Pattern, PatternError};
 use crate::trap::{TrapRules, month_of};
 
-/// Which links are followed from a page, by where they lead.
+/// Which links of a page are followed, by where they lead.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub enum Follow {
-    /// None at all: only the seeds are fetched.
+    /// No link: only the seeds are fetched.
     None,
-    /// Those to a host that a seed names, or that a seed redirects to.
+    /// Links to a host that a seed names or redirects to.
     #[default]
     SameHost,
-    /// Those to a registrable domain that a seed names, or that a seed redirects to.
+    /// Links to a registrable domain that a seed names or redirects to.
     SameDomain,
-    /// All of them.
+    /// All links.
     All,
 }
 
-/// A host that URLs were not followed to, and the choice that follows them.
+/// A host out of scope that links lead to, and the choice that would follow them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Elsewhere {
     /// The host.
     pub host: Host,
-    /// The least choice with which its URLs belong to the crawl.
+    /// The narrowest choice with which its URLs belong to the crawl.
     pub follow: Follow,
 }
 
-/// Whether the hosts of queued URLs are judged.
+/// Whether the hosts of queued URLs are checked again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hosts {
-    /// By where links lead now.
+    /// The present choice of [`Follow`] applies to them.
     Judged,
     /// They stay, whatever their host.
     Kept,
 }
 
-/// The bounds of a crawl in the space of URLs.
+/// The bounds of a crawl: which URLs belong to it.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -59,9 +59,9 @@ pub struct Scope {
     follow: Follow,
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
-    /// Hosts that seeds have led to while the crawl ran.
+    /// Hosts that seeds led to while the crawl ran.
     grown: Arc<RwLock<Grown>>,
-    /// The first host that a wanted URL was refused for.
+    /// The first host that a URL was refused for.
     elsewhere: Arc<OnceLock<Elsewhere>>,
     include: Vec<Pattern>,
     exclude: Vec<Pattern>,
@@ -71,7 +71,7 @@ pub struct Scope {
     strip_tracking: bool,
     keep_session_ids: bool,
     traps: TrapRules,
-    /// The year in which the crawl began; without one no calendar is known to be a trap.
+    /// The year in which the crawl began. Without it no link is refused as a calendar's.
     year: Option<u16>,
 }
 
@@ -79,7 +79,7 @@ fn matches_any(patterns: &[Pattern], candidate: &Candidate<'_>) -> bool {
     patterns.iter().any(|pattern| pattern.matches(candidate))
 }
 
-/// Hosts that seeds have led to, and their registrable domains.
+/// Hosts that seeds led to, and their registrable domains.
 #[derive(Debug, Default)]
 struct Grown {
     hosts: HashSet<Host>,
@@ -108,22 +108,22 @@ impl Default for Scope {
 }
 
 impl Scope {
-    /// The hosts of the seeds, any depth, any path; URLs up to 2,083 bytes.
+    /// Allows the hosts of the seeds, any depth and path, and URLs of up to 2,083 bytes.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Which links are followed, by where they lead.
+    /// Chooses which links are followed, by where they lead.
     #[must_use]
     pub fn follow(mut self, follow: Follow) -> Self {
         self.follow = follow;
         self
     }
 
-    /// Only links that match one of the included patterns; a seed is wanted by being named. `*` stands for anything, `?` for itself.
-    /// Letters of any alphabet may be written as they are or encoded: `*/café/*` and `*/caf%C3%A9/*`,
-    /// `*://bücher.example/*` and `*://xn--bcher-kva.example/*`.
+    /// Follows only links that match one of the included patterns. Seeds need not match. `*` stands for any
+    /// text; `?` has no special meaning. Letters of any alphabet may be written raw or encoded: `*/café/*`
+    /// and `*/caf%C3%A9/*`, `*://bücher.example/*` and `*://xn--bcher-kva.example/*`.
     ///
     /// # Errors
     /// When the pattern cannot be read.
@@ -132,7 +132,7 @@ impl Scope {
         Ok(self)
     }
 
-    /// No link that matches this pattern, whatever is included.
+    /// Follows no link that matches this pattern, even if it is included.
     ///
     /// # Errors
     /// When the pattern cannot be read.
@@ -141,81 +141,80 @@ impl Scope {
         Ok(self)
     }
 
-    /// Links from a seed at the most: 0 is the seeds alone.
+    /// Follows at most this many links in a row from a seed; 0 fetches the seeds alone.
     ///
-    /// The shortest way counts, whichever page arrives first: in a crawl that goes breadth-first a host's
-    /// pages of one depth wait for those of the depth before, and for those of other hosts up to a minute.
-    /// Retries that are due after more than a minute are not waited for.
+    /// The shortest way counts, whichever page arrives first. In a breadth-first crawl the pages of a host at
+    /// one depth wait for those of the depth before, and up to a minute for those of other hosts. They do not
+    /// wait for retries that are due after more than a minute.
     #[must_use]
     pub fn max_depth(mut self, links: u16) -> Self {
         self.max_depth = links;
         self
     }
 
-    /// URLs longer than this are filtered (2,083 bytes by default).
+    /// Filters URLs that are longer than this, in bytes (2,083 by default).
     #[must_use]
     pub fn max_url_bytes(mut self, bytes: usize) -> Self {
         self.max_url_bytes = bytes;
         self
     }
 
-    /// Only HTML, XML, JSON and other text: bodies of other kinds are not read, and their URLs end
-    /// as `not_text`.
+    /// Fetches only HTML, XML, JSON and other text. Bodies of other types are not read, and their URLs end as
+    /// `not_text`.
     #[must_use]
     pub fn text_only(mut self) -> Self {
         self.text_only = true;
         self
     }
 
-    /// Takes tracking parameters (`utm_source`, `gclid`, …: see [`opilio_core::strip_tracking`]) out of
-    /// every URL before anything else is done with it: it is known, matched, fetched and reported
-    /// without them.
+    /// Removes tracking parameters (`utm_source`, `gclid`, …: see [`opilio_core::strip_tracking`]) from every
+    /// URL. The crawl knows, matches, fetches and reports URLs without them.
     #[must_use]
     pub fn strip_tracking(mut self) -> Self {
         self.strip_tracking = true;
         self
     }
 
-    /// Takes out of a URL what this crawl does not want in one.
+    /// Removes the parts of a URL that this crawl does not want.
     pub fn tidy(&self, url: &mut Url) {
         if self.strip_tracking {
             opilio_core::strip_tracking(url);
         }
     }
 
-    /// Tells URLs apart by their session ids, too.
+    /// Treats URLs that differ in their session ids as different.
     ///
-    /// Without this two URLs are one if they differ only in what is known to be a session id
-    /// ([`opilio_core::without_session_ids`]): the first is fetched, as it is written, and a server that
-    /// writes a new id into each link is no endless crawl. It belongs to the crawl: one that is resumed with
-    /// another choice may fetch pages again whose URLs hold ids.
+    /// By default two URLs are one if they differ only in a known kind of session id
+    /// ([`opilio_core::without_session_ids`]). The first one is fetched as it is written. So a server that
+    /// writes a new id into each link does not make the crawl endless. A crawl that is resumed with another
+    /// choice may fetch pages again whose URLs hold ids.
     #[must_use]
     pub fn keep_session_ids(mut self) -> Self {
         self.keep_session_ids = true;
         self
     }
 
-    /// The URL that says which page a URL is.
+    /// The URL that identifies the page: without session ids.
     pub(crate) fn key_of<'a>(&self, url: &'a Url) -> Cow<'a, Url> {
         if self.keep_session_ids { Cow::Borrowed(url) } else { without_session_ids(url) }
     }
 
-    /// Other shapes of URLs count as traps: their links are not followed.
+    /// Changes which shapes of URLs count as traps. Links to them are not followed.
     #[must_use]
     pub fn traps(mut self, traps: TrapRules) -> Self {
         self.traps = traps;
         self
     }
 
-    /// How many pages of a host may have the same content before links of further ones are a trap's.
+    /// How many pages of a host may have the same content before links of further such pages are refused.
     pub fn same_content_max(&self) -> u32 {
         self.traps.same_content_max
     }
 
-    /// The crawl begins in this year.
+    /// Sets the year in which the crawl begins.
     pub fn begin(&mut self, year: u16) {
         self.year = Some(year);
-        // A copy of this scope may be another crawl's.
+        // A copy of this scope may belong to another crawl.
         self.grown = Arc::default();
         self.elsewhere = Arc::default();
     }
@@ -225,20 +224,20 @@ impl Scope {
         self.text_only
     }
 
-    /// Another host counts as one of the crawl's, although no seed names it.
+    /// Adds a host to the crawl that no seed names.
     #[must_use]
     pub fn host(mut self, host: Host) -> Self {
         self.add(host);
         self
     }
 
-    /// Takes a seed's host in.
+    /// Adds the host of a seed.
     pub fn add(&mut self, host: Host) {
         self.groups.insert(host.group());
         self.hosts.insert(host);
     }
 
-    /// Takes the host in that a seed led to; whether it was none of the crawl's.
+    /// Adds a host that a seed led to. Returns whether it is new.
     pub fn grow(&self, host: &Host) -> bool {
         if self.has(host) {
             return false;
@@ -248,17 +247,17 @@ impl Scope {
         grown.hosts.insert(host.clone())
     }
 
-    /// Whether it is a seed's host, or one that a seed led to.
+    /// Whether a seed names this host or led to it.
     fn has(&self, host: &Host) -> bool {
         self.hosts.contains(host) || self.grown().hosts.contains(host)
     }
 
-    /// Written a few times in a crawl, and read for links that lead to other hosts than the seeds'.
+    /// Written a few times in a crawl. Read for links that lead away from the seeds' hosts.
     fn grown(&self) -> RwLockReadGuard<'_, Grown> {
         self.grown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why a found URL is not the crawl's; none when it is.
+    /// Why a link is not followed; `None` if it belongs to the crawl.
     pub(crate) fn refuses(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         if !self.follows(host) {
             self.note_elsewhere(url, host, depth);
@@ -267,7 +266,7 @@ impl Scope {
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
-    /// Keeps the first host that nothing but the choice of hosts keeps out.
+    /// Remembers the first host that only the choice of [`Follow`] keeps out.
     fn note_elsewhere(&self, url: &Url, host: &Host, depth: u16) {
         if self.follow == Follow::None
             || self.elsewhere.get().is_some()
@@ -281,20 +280,20 @@ impl Scope {
         self.elsewhere.get_or_init(|| Elsewhere { host: host.clone(), follow });
     }
 
-    /// The first host that a URL of this run was refused for, unless no link is followed at all.
+    /// The first host that a URL of this run was refused for. `None` if no links are followed at all.
     pub fn elsewhere(&self) -> Option<&Elsewhere> {
         self.elsewhere.get()
     }
 
-    /// Why a link on a page is not followed that is the crawl's otherwise: page and link are about a
-    /// month each, and the link's is too far ahead. Made once a page, since few are about a month.
+    /// A check for links of one page: whether page and link are each about a month, and the link's month is
+    /// too far ahead. Made once for each page, since few pages are about a month.
     pub(crate) fn calendar(&self, from: Option<&Url>) -> impl Fn(&Url) -> Option<Filtered> + use<'_> {
         let year = self.year.filter(|_| from.and_then(month_of).is_some());
         move |to| self.traps.catches_month(to, year?)
     }
 
-    /// The same for the target of a redirect. Who follows no links still wants the pages that were
-    /// asked for, so there a seed may redirect within the crawl's hosts.
+    /// Why the target of a redirect does not belong to the crawl. With [`Follow::None`], redirects stay on
+    /// the crawl's hosts, since they lead to the pages that were asked for.
     pub fn refuses_redirect(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         let stays = self.follow == Follow::None && self.has(host);
         if !stays && !self.follows(host) {
@@ -304,25 +303,26 @@ impl Scope {
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
-    /// The same for where a seed redirects to: its host belongs to the crawl then.
+    /// Why the target of a seed's redirect does not belong to the crawl. Its host may be any: it joins the
+    /// crawl.
     pub fn refuses_seeds_redirect(&self, url: &Url) -> Option<Filtered> {
         self.refuses_where_a_seed_leads(url).or_else(|| self.traps.catches(url))
     }
 
-    /// Why a seed is not the crawl's. It is wanted by being named: patterns say which links are.
+    /// Why a seed does not belong to the crawl. Patterns apply to links only.
     pub(crate) fn refuses_seed(&self, url: &Url) -> Option<Filtered> {
         (url.as_str().len() > self.max_url_bytes).then_some(Filtered::UrlTooLong)
     }
 
-    /// No one has named the target of a redirect: an excluded one is excluded. But as the seed need not be
-    /// included, its target need not be.
+    /// Why the target of a seed's redirect is refused: it is excluded, or refused in every scope. It need not
+    /// be included, since the seed need not be.
     fn refuses_where_a_seed_leads(&self, url: &Url) -> Option<Filtered> {
         let excluded = !self.exclude.is_empty() && matches_any(&self.exclude, &Candidate::new(url));
         self.refuses_seed(url).or(excluded.then_some(Filtered::ScopePattern))
     }
 
-    /// The same for a sitemap, which is a means and no page: patterns say nothing about it. A sitemap may
-    /// name more of them on the crawl's hosts or on those of its own domain; robots.txt anywhere.
+    /// Why a sitemap is refused. Patterns do not apply, since a sitemap is no page. A sitemap may name others
+    /// on the crawl's hosts or on its own domain; robots.txt may name them anywhere.
     pub fn refuses_sitemap(
         &self,
         url: &Url,
@@ -343,20 +343,20 @@ impl Scope {
         None
     }
 
-    /// Why a URL that an earlier run queued is not the crawl's any more, now that it is gone on with in
-    /// another scope. Which hosts are in it is asked only if `hosts` says so: who asks otherwise keeps to
-    /// the rules for where links lead that the URL was queued under.
+    /// Why a URL that an earlier run queued does not belong to the crawl any more, which is resumed with
+    /// another scope. Its host is checked only if `hosts` says so. Otherwise the choice under which it was
+    /// queued stays valid.
     pub fn refuses_queued(&self, record: &Record, hosts: Hosts) -> Option<Filtered> {
         let url = Url::parse(&record.url).ok()?;
-        // Who fetches it says what is wrong with it.
+        // The fetch reports what is wrong with it.
         let data = RequestData::of(record).ok()?;
         if data.reads != Reads::Page {
-            // A sitemap is a means and no page, wherever it is.
+            // A sitemap is no page, so it stays, wherever it is.
             return self.refuses_sitemap(&url, &record.host, 0, None);
         }
         let is_seed = record.depth == 0;
         let stays = match record.kind {
-            // Where a seed redirects to belongs to the crawl, whatever its host.
+            // The target of a seed's redirect belongs to the crawl, whatever its host.
             RecordKind::Continuation => data.marks.of_seed || self.has(&record.host),
             RecordKind::Discovered => is_seed && self.has(&record.host),
         };
@@ -371,22 +371,22 @@ impl Scope {
         }
     }
 
-    /// Whether depth decides what is the crawl's.
+    /// Whether the scope limits the depth.
     pub fn limits_depth(&self) -> bool {
         self.max_depth < u16::MAX
     }
 
-    /// The patterns that can match no URL, since none begins so.
+    /// The patterns that can match no URL, because of the way they begin.
     pub fn matchless(&self) -> impl Iterator<Item = &str> {
         self.include.iter().chain(&self.exclude).filter(|pattern| pattern.is_matchless()).map(Pattern::text)
     }
 
-    /// Which links are followed.
+    /// The choice of links to follow.
     pub fn follows_links(&self) -> Follow {
         self.follow
     }
 
-    /// The rules that hold whatever the host.
+    /// The rules that hold for every host.
     fn refuses_anywhere(&self, url: &Url, depth: u16) -> Option<Filtered> {
         if depth > self.max_depth {
             return Some(Filtered::MaxDepth);
@@ -419,7 +419,7 @@ impl Scope {
     }
 }
 
-/// Indexes within indexes; sitemaps.org has none.
+/// The most levels of sitemap indexes. sitemaps.org allows one.
 const SITEMAP_DEPTH_MAX: u8 = 3;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-//! Credentials and sessions: who is told what, and who is not.
+//! Sessions and credentials, and which origin receives them.
 //!
-//! A login belongs to an origin (scheme, name, port; RFC 6454) and is sent to no other, whatever
-//! redirects there. Nothing here shows a secret: not in `Debug`, not in an error, not in a log.
+//! A login belongs to an origin (scheme, name, port; RFC 6454). No other origin receives it, wherever a
+//! redirect leads. Secrets appear in no `Debug` output, error or log.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -25,7 +25,7 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// RFC 7617: a user name cannot hold a colon, since the first one ends it.
+    /// RFC 7617: a user name cannot hold a colon, since the first colon ends it.
     pub fn basic(user: &str, password: &str) -> Result<Self, BadHeader> {
         if user.contains(':') {
             return Err(BadHeader::of("authorization"));
@@ -42,7 +42,7 @@ impl Login {
         Self::read(&format!("Bearer {token}"))
     }
 
-    /// The user info of a URL, if there is any.
+    /// The user info of a URL, if it has any.
     pub fn of_url(url: &Url) -> Option<Self> {
         if url.username().is_empty() && url.password().is_none() {
             return None;
@@ -51,18 +51,18 @@ impl Login {
         Self::basic(&text(url.username()), &text(url.password().unwrap_or_default())).ok()
     }
 
-    /// As a header field.
+    /// The value of the header field.
     pub fn value(&self) -> HeaderValue {
         self.0.clone()
     }
 
     fn read(value: &str) -> Result<Self, BadHeader> {
-        // Marked as sensitive there.
+        // The value is marked as sensitive there.
         field("authorization", value).map(|(_, value)| Self(value))
     }
 }
 
-/// Logins by origin.
+/// The logins of each origin.
 #[derive(Clone, Debug, Default)]
 pub struct Logins(HashMap<String, Login>);
 
@@ -80,8 +80,8 @@ impl Logins {
     }
 }
 
-/// What requests of a named session have in common besides their cookies, which every session has of
-/// its own without being asked.
+/// The common settings of the requests of a named session. Each session has its own cookies without any
+/// setting.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -100,17 +100,17 @@ pub struct Session {
 }
 
 impl Session {
-    /// One that has nothing but its cookies.
+    /// A session with its own cookies and no other setting.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A header field of each of its requests, to whatever host.
+    /// Adds a header field to each request of the session, to every host.
     ///
     /// # Errors
-    /// When HTTP does not allow it, or it is a credential: those belong to one origin, see
-    /// [`Session::basic`] and [`Session::bearer`].
+    /// When HTTP does not allow the field, or the field is a credential. Credentials belong to one origin:
+    /// see [`Session::basic`] and [`Session::bearer`].
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, BadSession> {
         let (name, value) = field(name, value)?;
         if is_credential(&name) {
@@ -123,7 +123,7 @@ impl Session {
     /// Logs in by name and password at one origin, such as `https://shop.example` (RFC 7617).
     ///
     /// # Errors
-    /// When the origin is none, or the name holds a colon.
+    /// When the text is no origin, or the name holds a colon.
     pub fn basic(self, origin: &str, user: &str, password: &str) -> Result<Self, BadSession> {
         self.log_in(origin, Login::basic(user, password)?)
     }
@@ -131,7 +131,7 @@ impl Session {
     /// Logs in by a token at one origin (RFC 6750).
     ///
     /// # Errors
-    /// When the origin is none, or the token is empty or holds white space.
+    /// When the text is no origin, or the token is empty or holds white space.
     pub fn bearer(self, origin: &str, token: &str) -> Result<Self, BadSession> {
         self.log_in(origin, Login::bearer(token)?)
     }
@@ -146,7 +146,7 @@ impl Session {
         Ok(self)
     }
 
-    /// Adds what a request does not have of its own.
+    /// Adds the header fields that a request does not set itself.
     pub fn dress(&self, url: &Url, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {
             headers.entry(name).or_insert_with(|| value.clone());
@@ -162,28 +162,29 @@ pub enum BadSession {
     /// HTTP does not allow the header field.
     #[error(transparent)]
     Header(#[from] BadHeader),
-    /// It would tell a secret to every host.
+    /// The field is a credential, and every host would receive it.
     #[error("{name} would go to every host: use basic or bearer, which name an origin")]
     Everywhere {
         /// The header field.
         name: String,
     },
-    /// It is no origin.
+    /// The text is no origin.
     #[error("{origin:?} is no origin: write https://shop.example, with a port if it needs one")]
     Origin {
-        /// What was given.
+        /// The text that was given.
         origin: String,
     },
 }
 
-/// Adds an origin's login to a request that has none of its own.
+/// Adds the login of an origin to a request that has none.
 pub fn log_in(logins: &Logins, url: &Url, headers: &mut HeaderMap) {
     if let Some(login) = logins.of(url) {
         headers.entry(header::AUTHORIZATION).or_insert_with(|| login.value());
     }
 }
 
-/// Whether a header field tells who asks: another origin must not see it, and no log.
+/// Whether a header field may hold a credential. Other origins must not receive it, and logs must not show
+/// it.
 pub fn is_credential(name: &HeaderName) -> bool {
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
 }

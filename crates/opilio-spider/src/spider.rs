@@ -1,4 +1,4 @@
-//! The trait that users write, and what `parse` finds.
+//! The trait that users implement, and the results of its `parse`.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-/// A spider: where to begin, and what to make of a page.
+/// A spider: it names the seeds, and turns pages into items and requests.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -45,66 +45,65 @@ use url::Url;
 pub trait Spider: Send + Sync + Sized + 'static {
     /// One record of the output.
     type Item: Serialize + Send;
-    /// Which kind of page this is: travels with the request, and is kept with the frontier as JSON.
+    /// The kind of a page. The step travels with the request, and the frontier keeps it as JSON.
     ///
-    /// The names of variants and fields are kept: a crawl can be resumed after variants or fields were added,
-    /// or put in another order. One that was begun with other names is refused
-    /// (`CrawlError::OtherSteps`); `#[serde(alias = "old")]` lets a new name
-    /// stand for an old one.
+    /// The JSON holds the names of variants and fields. A crawl can be resumed after some were added or put
+    /// in another order. If names have changed, the resume is refused (`CrawlError::OtherSteps`);
+    /// `#[serde(alias = "old")]` lets a new name stand for an old one.
     type Step: Serialize + DeserializeOwned + Clone + Send + 'static;
 
-    /// Raise it when steps of the same names come to mean something else: a stored frontier of another
-    /// version is refused.
+    /// The version of the steps. Raise it when the same names get another meaning: a stored frontier of
+    /// another version is refused.
     const VERSION: u32 = 1;
 
-    /// The name that a stored frontier remembers: by default that of the type with its path, so that a spider
-    /// that moves to another file or package is another one. A name of its own stays.
+    /// The name of the spider in a stored frontier. By default it is the path of the type, so a spider that
+    /// moves to another module counts as another one. Return a fixed name to prevent that.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
 
-    /// What an item consists of, in words that differ when it does: for a spider whose fields are a setting.
-    /// A crawl whose items consist of something else is not resumed into the same output.
+    /// The columns of an item, in words, for a spider whose columns are a setting. A crawl is not resumed
+    /// into the same output if the words differ.
     fn item_layout(&self) -> String {
         String::new()
     }
 
-    /// Where to begin.
+    /// The first requests of the crawl.
     fn seeds(&self) -> Vec<Request<Self::Step>>;
 
-    /// Reads a page. It computes and does not wait; what needs I/O is a request.
+    /// Reads a page. It computes and does not wait; I/O is done by requests.
     ///
     /// # Errors
-    /// An error ends this URL as `parse_error`, a panic as `parse_panic`; either discards all that
-    /// this page gave, and the crawl goes on.
+    /// An error ends this URL as `parse_error`, a panic as `parse_panic`. Both discard the items and requests
+    /// of this page, and the crawl goes on.
     fn parse(&self, page: &Page<Self::Step>, found: &mut Found<Self>) -> Result<(), ParseError>;
 
-    /// A sitemap lists a page: whether to request it. All are, unless this says otherwise: by their
-    /// `lastmod`, for instance.
+    /// Whether to request a page that a sitemap lists. By default all are; a spider may choose by `lastmod`,
+    /// for instance.
     fn lists(&self, entry: &Entry) -> bool {
         let _ = entry;
         true
     }
 
-    /// A URL ended as a failure. May ask for more, or write an item about it.
+    /// Called when a URL ended as a failure. It may add requests and items.
     fn failed(&self, failure: &Failure<Self::Step>, found: &mut Found<Self>) {
         let _ = (failure, found);
     }
 
-    /// The crawl begins.
+    /// Called when the crawl begins.
     fn opened(&self) {}
 
-    /// The crawl has ended.
+    /// Called when the crawl has ended.
     fn closed(&self, report: &CrawlReport) {
         let _ = report;
     }
 }
 
-/// Why `parse` could not read a page. Any error converts into it with `?`.
+/// Why `parse` could not read a page. `?` converts any error into it.
 pub struct ParseError(Box<dyn std::error::Error + Send + Sync>);
 
 impl ParseError {
-    /// An error in words.
+    /// Makes an error from words.
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into().into())
@@ -139,10 +138,10 @@ impl fmt::Debug for ParseError {
 pub struct Found<S: Spider> {
     pub(crate) items: Vec<S::Item>,
     pub(crate) requests: Vec<Request<S::Step>>,
-    /// Links that the page asks not to follow: they are counted as filtered.
+    /// Links that the page asks not to follow. They count as filtered.
     pub(crate) unfollowed: Vec<Url>,
     pub(crate) files: Vec<(ContentHash, Bytes)>,
-    /// The files' share of the crawl's memory for bodies.
+    /// The part of the crawl's memory for bodies that the files take.
     pub(crate) permit: Option<BodyShare>,
 }
 
@@ -157,16 +156,16 @@ impl<S: Spider> Found<S> {
         }
     }
 
-    /// An item for the exporters.
+    /// Adds an item for the exporters.
     pub fn item(&mut self, item: S::Item) {
         self.items.push(item);
     }
 
-    /// Keeps the page's body as a file of the crawl's `Crawler::files`, named by
-    /// its hash; [`ContentHash::path`] says where, for the item.
+    /// Keeps the page's body as a file in the crawl's `Crawler::files`. The file's name is the hash; an item
+    /// can hold its [`ContentHash::path`].
     ///
-    /// The file is there before the page counts as done. If it cannot be written the page ends as
-    /// `not_stored`, and nothing of it counts.
+    /// The file is written before the page counts as done. If that fails, the page ends as `not_stored`, and
+    /// its items and requests do not count.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -192,7 +191,7 @@ impl<S: Spider> Found<S> {
         self.file_of(page.body().clone())
     }
 
-    /// Keeps other bytes as a file, as [`Found::file`] keeps a page's.
+    /// Keeps other bytes as a file, as [`Found::file`] does for a page's body.
     pub fn file_of(&mut self, bytes: impl Into<Bytes>) -> ContentHash {
         let bytes = bytes.into();
         let hash = ContentHash::of(&bytes);
@@ -200,21 +199,21 @@ impl<S: Spider> Found<S> {
         hash
     }
 
-    /// A request; a URL given as a text may be relative to the page. What is no URL is counted as filtered.
+    /// Adds a request. A URL given as text may be relative to the page; a text that is no URL counts as
+    /// filtered.
     pub fn request(&mut self, request: Request<S::Step>) {
         self.requests.push(request);
     }
 
-    /// A GET of a URL that may be relative to the page.
+    /// Adds a GET of a URL, which may be relative to the page.
     pub fn link(&mut self, page: &Page<S::Step>, href: impl Into<Target>, step: S::Step) {
         let target = href.into();
         let url = target.seen_from(page.document());
         self.requests.push(Request::get(url.map_or(target, Target::from), step));
     }
 
-    /// Follows the links of all elements that a selector matches (`href`, or `src`; of a `<link>` of RSS its text);
-    /// tells how many.
-    /// Ignores `nofollow`: the caller chose these links explicitly.
+    /// Follows the links of all elements that a selector matches: their `href` or `src`, or the text of an
+    /// RSS `<link>`. Returns the number of links. Ignores `nofollow`, since the caller chose these links.
     ///
     /// # Errors
     /// When the selector cannot be read.
@@ -237,13 +236,13 @@ impl<S: Spider> Found<S> {
     }
 
     /// Follows all links of the page, except those that it asks not to follow (`rel=nofollow`, or
-    /// [`Page::robots`] for all of them); tells how many.
+    /// [`Page::robots`] for the whole page). Returns the number of links.
     pub fn follow_links(&mut self, page: &Page<S::Step>, step: S::Step) -> usize {
         self.links(page, page.links(), step)
     }
 
-    /// Follows these links of the page as [`Found::follow_links`] does. Those that it asks not to
-    /// follow are counted as filtered (`nofollow`), unless another page lets them be followed.
+    /// Follows the given links of the page, as [`Found::follow_links`] does. Links that the page asks not to
+    /// follow count as filtered (`nofollow`), unless another page has them without that request.
     pub fn links(
         &mut self,
         page: &Page<S::Step>,
@@ -262,7 +261,7 @@ impl<S: Spider> Found<S> {
         self.requests.len() - before
     }
 
-    /// Tells the requests for what the page itself links to from those that the spider made.
+    /// Marks the requests for links of the page, as opposed to URLs that the spider made.
     pub(crate) fn tell_links(&mut self, page: &Page<S::Step>) {
         let shown: HashSet<Url> = page.links().into_iter().map(|link| link.url).collect();
         for request in &mut self.requests {
@@ -270,23 +269,23 @@ impl<S: Spider> Found<S> {
         }
     }
 
-    /// The items so far: for tests of a spider.
+    /// The items so far, for tests of a spider.
     pub fn items(&self) -> &[S::Item] {
         &self.items
     }
 
-    /// How many requests so far: for tests of a spider.
+    /// The number of requests so far, for tests of a spider.
     pub fn requested(&self) -> usize {
         self.requests.len()
     }
 
-    /// The requests so far: for tests of a spider.
+    /// The requests so far, for tests of a spider.
     pub fn requests(&self) -> &[Request<S::Step>] {
         &self.requests
     }
 }
 
-/// Runs `parse` on one page outside of any crawl: for tests of a spider.
+/// Runs `parse` on one page without a crawl, for tests of a spider.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -312,7 +311,7 @@ impl<S: Spider> Found<S> {
 /// ```
 ///
 /// # Errors
-/// The result of `parse`.
+/// The error that `parse` returns.
 pub fn parse_page<S: Spider>(spider: &S, page: &Page<S::Step>) -> Result<Found<S>, ParseError> {
     let mut found = Found::new();
     spider.parse(page, &mut found)?;

@@ -1,15 +1,14 @@
-//! URLs that only a trap has: the same piece again and again, and months that nobody lives in.
+//! Finds URLs that only a trap has: repeated pieces, and months far in the future.
 //!
-//! A trap is a site, mostly an innocent one, that makes new URLs for ever: a relative link that grows
-//! its own path, a calendar with a link to the next month, a parameter that is added once more on
-//! each page. What such URLs have in common can be seen in the URL itself, so that no page is spent
-//! on finding out. A trap whose pages are all the same is known by that, after a few. Others cost what the
-//! crawl allows a host, and no more.
+//! A trap is a site, mostly by mistake, that makes new URLs for ever: a relative link that makes its own path
+//! longer, a calendar with a link to the next month, a parameter that each page adds once more. The URL
+//! itself shows these shapes, so no page has to be fetched to find them. A trap whose pages are all the same
+//! is found after a few pages. The other traps cost as many pages as the crawl allows a host.
 
 use opilio_frontier::Filtered;
 use url::{Position, Url};
 
-/// What a URL must look like for its link not to be followed. Seeds are never judged.
+/// The shapes of URLs that links are not followed to. Seeds may have any shape.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -21,26 +20,26 @@ use url::{Position, Url};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrapRules {
-    /// How often a piece of a path may stand in a row (3). A piece is one segment or several:
-    /// `/a/a/a/a` and `/a/b/a/b/a/b/a/b` are traps, as in Heritrix.
+    /// How often in a row a piece of a path may stand (3). A piece is one segment or several: `/a/a/a/a` and
+    /// `/a/b/a/b/a/b/a/b` are traps, as in Heritrix.
     pub in_a_row_max: usize,
-    /// How often one segment may stand in a path at all (5): `/a/x/a/y/a/…`.
+    /// How often one segment may stand anywhere in a path (5): `/a/x/a/y/a/…`.
     pub same_segment_max: usize,
-    /// Segments of a path (32).
+    /// The most segments of a path (32).
     pub segments_max: usize,
-    /// How often a query may have one name with one value (3).
+    /// How often a query may repeat one name with one value (3).
     pub same_parameter_max: usize,
-    /// Parameters of a query (64).
+    /// The most parameters of a query (64).
     pub parameters_max: usize,
-    /// How often an escape may itself be escaped (3): a `return` parameter that wraps itself once
-    /// more on each page grows `%2525252F`.
+    /// How often an escape may itself be escaped (3). A `return` parameter that each page wraps once more
+    /// grows to `%2525252F`.
     pub escapes_max: usize,
-    /// How many pages of a host may have the same content, byte for byte, before the links of further ones
+    /// How many pages of a host may have the same content, byte for byte, before links of further such pages
     /// are not followed (5). A "not found" page with status 200 and relative links makes a new URL of each
-    /// of them, wherever it is shown; links that lead to one place are known by then. Of each run anew.
+    /// link on each page. Each run counts from 0.
     pub same_content_max: u32,
-    /// Years from now that a calendar is followed to (5). Only from month to month: a page about
-    /// another month is known by a year and a month in its own URL and in the link.
+    /// The calendar is followed this many years ahead (5). Applies to links from one month to another: the
+    /// page's URL and the link both hold a year and a month.
     pub calendar_years: u16,
 }
 
@@ -60,7 +59,7 @@ impl Default for TrapRules {
 }
 
 impl TrapRules {
-    /// Follows everything.
+    /// Allows every shape.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -75,7 +74,7 @@ impl TrapRules {
         }
     }
 
-    /// Whether path or query are shaped like a trap's.
+    /// The trap that the shape of a path or query shows.
     pub(crate) fn catches(&self, url: &Url) -> Option<Filtered> {
         if self.path_is_trap(url.path()) {
             return Some(Filtered::TrapPath);
@@ -83,10 +82,10 @@ impl TrapRules {
         url.query().is_some_and(|query| self.query_is_trap(query)).then_some(Filtered::TrapQuery)
     }
 
-    /// Whether a link from a page about one month leads to a month that is too far ahead of `year`.
+    /// Whether a link from a page about one month leads to a month too far ahead of `year`.
     ///
-    /// A band of years is closed and not the rest of time: a calendar goes from month to month and
-    /// comes to it, while a number of four digits that means no year mostly lies outside.
+    /// The refusal covers a band of years and not all later ones. A calendar goes from month to month and so
+    /// reaches the band; a number of four digits that is no year mostly lies outside.
     pub(crate) fn catches_month(&self, to: &Url, year: u16) -> Option<Filtered> {
         let from = year.saturating_add(self.calendar_years);
         let closed = from.saturating_add(1)..=from.saturating_add(CALENDAR_BAND);
@@ -132,7 +131,7 @@ impl TrapRules {
 fn stands_in_a_row(pieces: &[&str], max: usize) -> bool {
     let longest = pieces.len() / max.saturating_add(1);
     (1..=longest).any(|block| {
-        // A run of equal pairs at distance `block` is that many pieces said again.
+        // A run of equal pairs at the distance `block` means that the block is repeated.
         let mut again = 0;
         pieces.iter().zip(&pieces[block..]).any(|(one, other)| {
             again = if one == other { again + 1 } else { 0 };
@@ -141,7 +140,7 @@ fn stands_in_a_row(pieces: &[&str], max: usize) -> bool {
     })
 }
 
-/// Whether some piece that is not empty stands more than `max` times.
+/// Whether some non-empty piece stands more than `max` times.
 fn stands_too_often(pieces: &[&str], max: usize) -> bool {
     if pieces.len() <= max {
         return false;
@@ -151,7 +150,7 @@ fn stands_too_often(pieces: &[&str], max: usize) -> bool {
     sorted.windows(max + 1).any(|window| window.first() == window.last())
 }
 
-/// `%2525…`: a percent sign that was escaped more than `max` times over.
+/// Finds `%2525…`: a percent sign that was escaped more than `max` times.
 fn is_escaped_over(text: &str, max: usize) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find("%25") {
@@ -164,13 +163,13 @@ fn is_escaped_over(text: &str, max: usize) -> bool {
     false
 }
 
-/// The year and the month that a URL is about: `/2031/07`, `/2031-07-01`, `?year=2031&month=7`.
+/// The year and the month in a URL: `/2031/07`, `/2031-07-01`, `?year=2031&month=7`.
 pub(crate) fn month_of(url: &Url) -> Option<(u16, u8)> {
     let text = &url[Position::BeforePath..Position::AfterQuery];
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     while let Some(word) = words.next() {
         let Some(year) = year(word) else { continue };
-        // The next word is the month, or names it.
+        // The next word is the month.
         let mut after = words.clone();
         let next = after.next()?;
         let named = next.eq_ignore_ascii_case("month") || next.eq_ignore_ascii_case("m");
@@ -191,7 +190,7 @@ fn month(word: &str) -> Option<u8> {
     short.then(|| word.parse().ok()).flatten().filter(|month| (1..=12).contains(month))
 }
 
-/// Years that are closed beyond the horizon: more than any calendar leaps over.
+/// The width of the refused band, in years. No calendar link goes further at once.
 const CALENDAR_BAND: u16 = 25;
 
 #[cfg(test)]

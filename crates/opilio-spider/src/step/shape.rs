@@ -1,11 +1,11 @@
-//! The shape of a step: a hash of the names in it, made by serializing it to nothing else.
+//! The shape of a step: a hash of the names in it. A serializer without output computes it.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use serde::ser::{self, Serialize};
 
-/// A hash of the names of variants and fields in a step, whatever its values. `None` where there is no name.
+/// A hash of the names of variants and fields in a step. Values do not count. `None` if there is no name.
 pub(crate) fn shape<Step: Serialize>(step: &Step) -> Option<u64> {
     step.serialize(Shape).ok().filter(|shape| *shape != LEAF)
 }
@@ -18,11 +18,11 @@ fn named(hash: u64, name: &str) -> u64 {
     name.bytes().fold(mix(hash, name.len() as u64), |hash, byte| mix(hash, u64::from(byte)))
 }
 
-/// Serializes to a shape.
+/// Serializes a value to its shape.
 #[derive(Clone, Copy)]
 struct Shape;
 
-/// A step says by itself that it cannot be serialized: its encoding has said so before.
+/// The step itself refuses to be serialized. Its encoding has reported that already.
 #[derive(Debug, thiserror::Error)]
 #[error("no shape")]
 struct NoShape;
@@ -33,7 +33,7 @@ impl ser::Error for NoShape {
     }
 }
 
-/// Lists and maps: the shapes in them, each once.
+/// Lists and maps: the shapes of their elements, each once.
 #[derive(Default)]
 struct Several(BTreeSet<u64>);
 
@@ -51,7 +51,7 @@ impl Several {
     }
 }
 
-/// Tuples, structs and variants: what is in them, in order.
+/// Tuples, structs and variants: the shapes of their parts, in order.
 struct Ordered(u64);
 
 impl Ordered {
@@ -210,7 +210,7 @@ macro_rules! fields {
 
 fields!(SerializeStruct, SerializeStructVariant);
 
-/// The shape of what has no names.
+/// The shape of a value without names.
 pub(super) const LEAF: u64 = 0;
 const VARIANT: u64 = 1;
 const STRUCT: u64 = 2;

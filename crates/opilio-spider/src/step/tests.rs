@@ -1,4 +1,4 @@
-//! What is kept of a step, and what of it is read back.
+//! How a step is kept, and how it is read back.
 
 use std::collections::{HashMap, HashSet};
 
