@@ -14,16 +14,16 @@ use crate::settings::{CommandKind, SettingsTable};
 
 /// Runs the program of a spider: `fn main() -> ExitCode { opilio::main(Shop) }`.
 ///
-/// It crawls with the flags of `opilio crawl`: rates, state and resume, output, report, `opilio.toml`; it shows
-/// how the crawl goes, ends gently on a signal, and says by its exit code how it ended.
+/// It has the flags of `opilio crawl`: rates, state and resume, output, report, `opilio.toml`. It shows the
+/// progress of the crawl, drains on a signal, and its exit code says how the crawl ended.
 #[must_use]
 pub fn main<S: Spider>(spider: S) -> ExitCode {
     App::new(spider).main()
 }
 
-/// The program of a spider, with settings and flags of its own.
+/// The program of a spider, with its own settings and flags.
 ///
-/// Without a subcommand it runs the crawl, as `run` does.
+/// The subcommand `run` is optional.
 ///
 /// ```no_run
 /// # mod opilio { pub use opilio_app::App; pub mod prelude { pub use opilio_engine::{Found, Page, ParseError, Request, Spider}; } }
@@ -60,7 +60,7 @@ pub struct App<S: Spider> {
     more: Vec<More<S>>,
 }
 
-/// Makes the spider of the program's own flags.
+/// Makes the spider from the program's own flags.
 type Make<S> = Box<dyn FnOnce(&ArgMatches) -> anyhow::Result<S>>;
 /// The program's own changes to its crawler.
 type More<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
@@ -71,7 +71,7 @@ impl<S: Spider> App<S> {
         Self::with_flags([], |_| Ok(spider))
     }
 
-    /// The program of a spider that is made of flags of its own.
+    /// The program of a spider that is made from its own flags.
     pub fn with_flags(
         flags: impl IntoIterator<Item = Arg>,
         make: impl FnOnce(&ArgMatches) -> anyhow::Result<S> + 'static,
@@ -85,23 +85,23 @@ impl<S: Spider> App<S> {
         }
     }
 
-    /// Settings of the program's own, written as in `opilio.toml`. They hold where no flag, variable or file says
-    /// anything else.
+    /// Sets the program's own settings, written as in `opilio.toml`. Flags, variables and `opilio.toml` take
+    /// precedence.
     #[must_use]
     pub fn settings(mut self, toml: impl Into<String>) -> Self {
         self.settings = toml.into();
         self
     }
 
-    /// Where items go without `--output`: stdout, unless this says otherwise.
+    /// The file for items without `--output`. The default is stdout.
     #[must_use]
     pub fn output(mut self, file: impl Into<PathBuf>) -> Self {
         self.output = Some(file.into());
         self
     }
 
-    /// Adds to the crawler what no setting says: middleware, sessions, further exports. It comes after all settings,
-    /// so that what a flag says is to be left alone here.
+    /// Changes the crawler where no setting can: middleware, sessions, further exports. Called after all
+    /// settings, so it overrides flags that set the same.
     #[must_use]
     pub fn crawler(mut self, more: impl FnOnce(Crawler<S>) -> Crawler<S> + 'static) -> Self {
         self.more.push(Box::new(more));
@@ -117,11 +117,12 @@ impl<S: Spider> App<S> {
         }
     }
 
-    /// Runs the program with these arguments, which do not begin with its name. How the crawl ended is left to
-    /// the caller to tell.
+    /// Runs the program with these arguments, which do not begin with its name. The caller prints how the
+    /// crawl ended.
     ///
     /// # Errors
-    /// When it cannot be run as asked, fails on the way, or help was asked for: [`Failure::report`] says it.
+    /// When a setting is wrong, the crawl fails, or the arguments ask for help: [`Failure::report`] prints
+    /// it.
     pub fn run(self, args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Ended, Failure> {
         let table = SettingsTable::of(CommandKind::Crawl).with_own(None, self.flags);
         let table = table.with_defaults(&self.settings);
@@ -150,7 +151,7 @@ impl<S: Spider> App<S> {
     }
 }
 
-/// Puts the subcommand in front of flags that have none.
+/// Inserts the subcommand in front of arguments that have none.
 fn with_subcommand(mut args: Vec<OsString>) -> Vec<OsString> {
     let is_for_all = |arg: &OsString| ["-h", "--help"].iter().any(|flag| arg == flag);
     let is_flag = |arg: &OsString| arg.to_string_lossy().starts_with('-');

@@ -1,8 +1,7 @@
-//! How many files and sockets the command may have open at once.
+//! The number of files and sockets that the process may have open at once.
 
-/// Asks for as many as the system lets a process have, within reason: the usual 1,024 are made for
-/// programs that wait in `select`, and a crawl of many hosts has a connection to each. Where that is
-/// refused, fewer connections are kept open.
+/// Raises the limit as far as the system allows. The usual 1,024 suits programs that call `select`; a crawl
+/// has a connection to each of many hosts. If the system refuses, fewer connections stay open.
 #[cfg(unix)]
 pub fn raise() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -10,12 +9,12 @@ pub fn raise() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(ENOUGH, |maximum| maximum.min(ENOUGH));
     if current.is_some_and(|current| current < wanted) {
-        // Nothing else depends on it.
+        // A failure only means fewer connections.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum });
     }
 }
 
-/// Elsewhere there is no such limit.
+/// Other systems have no such limit.
 #[cfg(not(unix))]
 pub fn raise() {}
 

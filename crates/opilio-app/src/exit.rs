@@ -1,4 +1,4 @@
-//! How the command ends, and what it says on stderr: one line for what went wrong.
+//! Exit codes, and the error line on stderr.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -7,14 +7,14 @@ use clap::error::ErrorKind;
 
 use crate::signal::Signal;
 
-/// How a command ended that could do its work.
+/// The exit status of a command that could do its work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// All is well.
+    /// Success.
     Done,
-    /// Finished, with errors that the command is about.
+    /// The command finished, and its result holds errors.
     Errors,
-    /// Stopped gently by a signal.
+    /// A signal ended it in order.
     Stopped(Signal),
 }
 
@@ -39,26 +39,26 @@ impl From<Exit> for ExitCode {
 /// Why a command could not do its work.
 #[derive(Debug)]
 pub enum Failure {
-    /// A usage error: the user has to change something.
+    /// A usage error: the user has to change a flag, a setting or a file.
     Usage(anyhow::Error),
-    /// Something failed on the way.
+    /// Another failure.
     Run(anyhow::Error),
-    /// The arguments mean nothing, or ask for help.
+    /// The arguments are wrong, or ask for help.
     Arguments(clap::Error),
 }
 
 impl Failure {
-    /// A usage failure from any error.
+    /// A usage error from any error.
     pub fn usage(error: impl Into<anyhow::Error>) -> Self {
         Self::Usage(error.into())
     }
 
-    /// Any other failure from any error.
+    /// Another failure from any error.
     pub fn run(error: impl Into<anyhow::Error>) -> Self {
         Self::Run(error.into())
     }
 
-    /// Says what went wrong, in one line, and tells the exit code.
+    /// Prints the error in one line, and returns the exit code.
     #[must_use]
     pub fn tell(&self) -> u8 {
         let (error, code) = match self {
@@ -70,18 +70,18 @@ impl Failure {
         code
     }
 
-    /// The same, for the end of `main`.
+    /// Prints the error in one line, and returns the process's exit code, for the end of `main`.
     #[must_use]
     pub fn report(&self) -> ExitCode {
         self.tell().into()
     }
 }
 
-/// Prints help and version as clap means them; puts a usage error on one line.
+/// Prints help and version as clap does. Puts a usage error on one line.
 pub fn of_clap(error: &clap::Error) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            // A reader that has gone needs no help.
+            // A write fails when the reader has closed the pipe. Then no one misses the help.
             let _ = error.print();
             0
         }
@@ -99,13 +99,13 @@ pub fn of_clap(error: &clap::Error) -> u8 {
     }
 }
 
-/// A line for people. That nobody may be listening is no reason to fail.
+/// Prints a line on stderr. Ignores write errors, since stderr may be closed.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
-/// One line of what may be several: paragraphs are parted by `;`. Control characters are escaped,
-/// since what is quoted may come from a file, and a terminal may obey them.
+/// Joins the lines of a text; `;` separates paragraphs. Escapes control characters, since a quoted text may
+/// come from a file, and a terminal would execute them.
 fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let paragraphs = lines.split(|line| line.is_empty()).filter(|lines| !lines.is_empty());

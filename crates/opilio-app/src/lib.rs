@@ -1,7 +1,7 @@
-//! The program around a spider: what `opilio crawl` and a spider's own program have in common.
+//! The program around a spider: the common part of `opilio crawl` and a spider's own program.
 //!
-//! It knows clap, the terminal and signals; the crates below it do not. No rule of politeness is here: what the
-//! engine decides, this only words.
+//! It knows clap, the terminal and signals; the crates below it do not. It holds no rule of politeness: it
+//! reads settings for the engine and prints the engine's results.
 
 mod app;
 pub mod descriptors;
@@ -19,5 +19,5 @@ pub mod unit;
 pub mod watch;
 
 pub use app::{App, main};
-/// Flags of a program's own are written with it.
+/// A program's own flags are written with it.
 pub use clap;

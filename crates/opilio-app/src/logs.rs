@@ -1,11 +1,11 @@
-//! Log lines to stderr, above a progress bar if there is one.
+//! Log lines on stderr, above the progress bar if there is one.
 
 use std::io::{self, IsTerminal, Write};
 
 use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
 
-/// Begins to log: warnings, or what `-v`, `-vv` or the variable `OPILIO_LOG` asks for (as in
+/// Starts logging: warnings, or more with `-v`, `-vv` or the variable `OPILIO_LOG` (as in
 /// `OPILIO_LOG=opilio_engine=debug`).
 ///
 /// # Errors
@@ -31,12 +31,12 @@ pub fn begin(verbose: u8, bar: ProgressBar) -> anyhow::Result<()> {
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(move || AboveBar(bar.clone()));
-    // A program may have a subscriber of its own.
+    // The program may have set its own subscriber.
     let _ = lines.try_init();
     Ok(())
 }
 
-/// Writes to stderr while the bar is out of the way.
+/// Hides the bar while it writes to stderr.
 struct AboveBar(ProgressBar);
 
 impl Write for AboveBar {

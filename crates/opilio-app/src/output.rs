@@ -1,4 +1,4 @@
-//! `--output` and `--format`: where pages go, and in which form.
+//! `--output` and `--format`: where pages are written, and in which form.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use opilio_export::{Csv, JsonLines};
 
 use crate::settings::{Format, RunSettings};
 
-/// The form of the output: what the flag says, or the ending of the file.
+/// The form of the output: from the flag, or from the file's ending.
 ///
 /// # Errors
-/// When the ending is that of a format which is not written here.
+/// When the ending belongs to a format that cannot be written.
 pub fn format(run: &RunSettings) -> anyhow::Result<Format> {
     if let Some(format) = run.format {
         return Ok(format);
@@ -26,7 +26,7 @@ pub fn format(run: &RunSettings) -> anyhow::Result<Format> {
     Ok(if ending == "csv" { Format::Csv } else { Format::Jsonl })
 }
 
-/// An output that was opened.
+/// An open output.
 pub enum Output {
     /// JSON Lines.
     Jsonl(JsonLines),
@@ -35,10 +35,10 @@ pub enum Output {
 }
 
 impl Output {
-    /// Opens what the settings say.
+    /// Opens the output that the settings name.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// When the file cannot be opened for writing.
     pub fn open(run: &RunSettings, format: Format) -> anyhow::Result<Self> {
         Ok(match (format, &run.output) {
             (Format::Jsonl, Some(path)) => Self::Jsonl(JsonLines::create(path)?),
@@ -48,7 +48,7 @@ impl Output {
         })
     }
 
-    /// Hands it to a crawler. Without columns, those of CSV are the first item's fields.
+    /// Adds the output to a crawler. Without columns, CSV has the fields of the first item.
     #[must_use]
     pub fn apply<S: Spider>(
         self,
@@ -69,7 +69,7 @@ impl Output {
     }
 }
 
-/// Endings that promise what would not be in the file.
+/// Endings of formats that cannot be written.
 const OTHERS: [&str; 16] = [
     "tsv", "tab", "xls", "xlsx", "ods", "xml", "html", "yaml", "yml", "parquet", "avro", "arrow", "feather",
     "db", "sqlite", "gz",

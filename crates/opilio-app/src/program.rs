@@ -1,4 +1,4 @@
-//! The crawl of a program: from settings to an exit code.
+//! The crawl of a program: settings in, exit code out.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -18,12 +18,12 @@ use crate::summary::{self, Closing};
 use crate::watch::{self, Watched};
 use crate::{descriptors, logs};
 
-/// Begins what a program does before anything else: log lines, and as many descriptors as the system lets it have.
+/// Prepares the process: log lines, and as many descriptors as the system allows.
 ///
-/// `output_is_stdout` says that items are printed where people look.
+/// `output_is_stdout` says that items go to stdout, which may be the terminal.
 ///
 /// # Errors
-/// When the environment asks for log lines in a way that means nothing.
+/// When `OPILIO_LOG` cannot be read.
 pub fn begin(verbose: u8, quiet: bool, output_is_stdout: bool) -> Result<Display, Failure> {
     let display = Display::new(quiet, output_is_stdout && std::io::stdout().is_terminal());
     logs::begin(verbose, display.bar()).map_err(Failure::Usage)?;
@@ -31,10 +31,10 @@ pub fn begin(verbose: u8, quiet: bool, output_is_stdout: bool) -> Result<Display
     Ok(display)
 }
 
-/// A crawl whose settings are read and whose files are open, so that a crawl of hours does not end in a path
-/// that cannot be written.
+/// A crawl whose settings are read and whose files are open. They are opened first, so that a wrong path is
+/// found before hours of crawling.
 pub struct Program<S: Spider> {
-    /// The rest of the settings.
+    /// The other settings.
     pub draft: CrawlDraft<S>,
     /// The form of the output.
     pub format: Format,
@@ -47,21 +47,21 @@ pub struct Program<S: Spider> {
 /// How a program's crawl ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// How the program ends.
+    /// The exit status.
     pub exit: Exit,
-    /// `None` if the crawl was given up before it had a report.
+    /// `None` if the crawl was aborted before it had a report.
     pub report: Option<CrawlReport>,
-    /// Where the items went, if not to stdout.
+    /// The output file; `None` for stdout.
     pub output: Option<PathBuf>,
-    /// How the crawl went, for people.
+    /// The summary, for people.
     pub summary: Vec<String>,
-    /// Why there is an error to tell.
+    /// The error to print.
     pub error: Option<String>,
     display: Display,
 }
 
 impl Ended {
-    /// Tells people how it ended.
+    /// Prints the summary and the error.
     #[must_use]
     pub fn tell(self) -> Exit {
         self.summary.iter().for_each(|line| self.display.say(line));
@@ -71,10 +71,10 @@ impl Ended {
 }
 
 impl<S: Spider> Program<S> {
-    /// Opens what the settings name.
+    /// Opens the files that the settings name.
     ///
     /// # Errors
-    /// When something cannot be opened.
+    /// When a file cannot be opened.
     pub fn open(draft: CrawlDraft<S>, display: Display) -> Result<Self, Failure> {
         let format = output::format(&draft.run).map_err(Failure::Usage)?;
         let report_file = draft.run.report.as_deref().map(ReportFile::open).transpose();
@@ -84,18 +84,18 @@ impl<S: Spider> Program<S> {
         Ok(Self { draft, format, report_file, output, cache, display })
     }
 
-    /// Says what people should know before the crawl.
+    /// Prints warnings and notes about the settings before the crawl.
     pub fn hint<'u>(&self, seeds: impl IntoIterator<Item = &'u Url>) {
         let seeds: Vec<Url> = seeds.into_iter().cloned().collect();
         let hints = [self.draft.run.file_hint(), self.draft.run.contact_hint(&seeds)];
         hints.iter().flatten().for_each(|hint| self.display.say(hint));
     }
 
-    /// Crawls, and shows how it goes. CSV has these columns, or those of the first item; `more` is what the program
-    /// adds to the crawler.
+    /// Crawls and shows the progress. CSV gets these columns, or those of the first item. `more` changes the
+    /// crawler after the settings.
     ///
     /// # Errors
-    /// When the crawl cannot be run, or fails on the way.
+    /// When the crawler refuses the settings, or the crawl fails.
     pub fn crawl(
         self,
         spider: S,
@@ -115,7 +115,7 @@ impl<S: Spider> Program<S> {
         }
         let news = state.as_ref().and_then(State::news);
         let Watched { report, signal } = match watch::run(crawler, &display, news.as_deref()) {
-            // The reader of the output closed it: no error.
+            // The reader of the output closed the pipe, which is no error.
             Err(CrawlError::Export(ExportError::Closed { .. })) => {
                 let error =
                     self.report_file.map(|_| "the output was closed early: there is no report".into());

@@ -1,4 +1,4 @@
-//! Where the crawl stands: a bar on a terminal, a line every few seconds elsewhere.
+//! The progress of the crawl: a bar on a terminal, otherwise a line every few seconds.
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
@@ -17,7 +17,7 @@ use crate::unit::{show_bytes, show_duration};
 pub struct Display {
     bar: ProgressBar,
     how: How,
-    /// When the last line was printed, since the crawl began.
+    /// When the last line was printed, as time since the crawl began.
     last_line: Mutex<Duration>,
     pace: Mutex<Pace>,
 }
@@ -26,13 +26,13 @@ pub struct Display {
 enum How {
     Bar,
     Lines,
-    /// The pages themselves go to the terminal, so that they are the progress; the end is told.
+    /// Shows no progress, since the pages themselves go to the terminal. The summary is printed.
     EndOnly,
     Quiet,
 }
 
 impl Display {
-    /// `data_on_terminal` says that pages are printed where a bar would be.
+    /// `data_on_terminal` says that pages go to the terminal, where a bar would disturb them.
     pub fn new(quiet: bool, data_on_terminal: bool) -> Self {
         let how = match (quiet, data_on_terminal, std::io::stderr().is_terminal()) {
             (true, _, _) => How::Quiet,
@@ -44,19 +44,19 @@ impl Display {
         Self { bar, how, last_line: Mutex::new(Duration::ZERO), pace: Mutex::default() }
     }
 
-    /// The bar, for whoever else writes to stderr.
+    /// The bar, for other code that writes to stderr.
     pub fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
 
-    /// A line for people, above the bar.
+    /// Prints a line above the bar.
     pub fn say(&self, line: &str) {
         if self.how != How::Quiet {
             self.bar.suspend(|| say(line));
         }
     }
 
-    /// Shows where the crawl stands; cheap enough to be called several times a second.
+    /// Shows the progress. Cheap enough for several calls a second.
     pub fn show(&self, progress: &Progress) {
         let pace = {
             let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +65,7 @@ impl Display {
         };
         match self.how {
             How::Bar => {
-                // A bar of nothing would be drawn full.
+                // A bar of length 0 would look full.
                 self.bar.set_length(goal(progress).max(1));
                 self.bar.set_position(ended(progress));
                 self.bar.set_message(format!("{pace}{}", message(progress)));
@@ -81,7 +81,7 @@ impl Display {
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub fn end(&self) {
         self.bar.finish_and_clear();
     }
@@ -91,17 +91,17 @@ fn ended(progress: &Progress) -> u64 {
     progress.pages + progress.sitemaps + progress.aliases + progress.failures
 }
 
-/// How many URLs will have ended when the crawl does, as far as is known now: more may be found, and
-/// `--max-pages` may come first.
+/// The number of URLs that will have ended at the end, as far as is known: more may be found, and
+/// `--max-pages` may end the crawl earlier.
 fn goal(progress: &Progress) -> u64 {
     let most = progress.pages_max.map(|max| max.saturating_add(ended(progress) - progress.pages));
     most.map_or(progress.admitted, |most| progress.admitted.min(most))
 }
 
-/// How fast pages came lately.
+/// The recent rate of pages.
 #[derive(Debug, Default)]
 struct Pace {
-    /// Pages, and all URLs that had ended, at some moments of the last while.
+    /// Pages, and all URLs that had ended, at recent moments.
     looks: VecDeque<(Duration, u64, u64)>,
 }
 
@@ -116,7 +116,7 @@ impl Pace {
         }
     }
 
-    /// `12.3 pages/s, about 2 min 5 s left, `, or nothing where it is not known yet.
+    /// `12.3 pages/s, about 2 min 5 s left, `; empty while the rate is not known.
     fn words(&self, progress: &Progress) -> String {
         let Some((since, pages, before)) = self.looks.front() else { return String::new() };
         let secs = progress.elapsed.saturating_sub(*since).as_secs_f64();
@@ -138,7 +138,7 @@ impl Pace {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::new(1);
-    // The template is checked by a test: an unreadable one would leave the default style.
+    // A test checks the template. A template that cannot be read would leave the default style.
     if let Ok(style) = ProgressStyle::with_template(TEMPLATE) {
         bar.set_style(style.progress_chars("━╸ "));
     }
@@ -179,9 +179,9 @@ fn line(progress: &Progress) -> String {
 const TEMPLATE: &str = "{elapsed_precise} {bar:30} {pos}/{len} URLs, {wide_msg}";
 const LINE_EVERY: Duration = Duration::from_secs(5);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The span over which a pace is measured.
+/// The span over which the rate is measured.
 const LATELY: Duration = Duration::from_secs(30);
-/// A year: what lasts longer is not told.
+/// One year. A longer time left is not shown.
 const LEFT_MAX_SECS: f64 = 365.0 * 86_400.0;
 
 #[cfg(test)]
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn the_pace_is_that_of_the_last_while_and_an_estimate_follows_from_it() {
         let mut pace = Pace::default();
-        // A resumed crawl: what came before counts for nothing.
+        // A resumed crawl: the pages of earlier runs do not count.
         for secs in 100..=200 {
             let pages = 5_000 + (secs - 100) * if secs > 150 { 4 } else { 1 };
             pace.look(&at(secs, pages, 6_000));

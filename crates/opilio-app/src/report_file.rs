@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use opilio_engine::CrawlReport;
 
-/// The file for the report: opened before the crawl, so that a crawl of hours does not end in a
-/// path that cannot be written.
+/// The file for the report. It is opened before the crawl, so that a wrong path is found before hours of
+/// crawling.
 #[derive(Debug)]
 pub struct ReportFile {
     path: PathBuf,
@@ -16,10 +16,10 @@ pub struct ReportFile {
 }
 
 impl ReportFile {
-    /// Opens it.
+    /// Opens the file.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// When it cannot be opened for writing.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).open(path);
@@ -27,13 +27,13 @@ impl ReportFile {
         Ok(Self { path: path.to_owned(), file })
     }
 
-    /// Writes the report in place of what is there.
+    /// Replaces the file's content with the report.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When the file cannot be written.
     pub fn write(self, report: &CrawlReport) -> anyhow::Result<()> {
         let context = || format!("write the report {}", self.path.display());
-        // Pipes and devices have no length.
+        // Pipes and devices have no length to set.
         if self.file.metadata().is_ok_and(|meta| meta.is_file()) {
             self.file.set_len(0).with_context(context)?;
         }

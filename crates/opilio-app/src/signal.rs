@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM, as events to wait for.
+//! SIGINT and SIGTERM as values to wait for.
 
 use std::io;
 
@@ -7,13 +7,13 @@ use std::io;
 pub enum Signal {
     /// Ctrl-C.
     Interrupt,
-    /// A plain `kill`, or a service manager. Windows has none.
+    /// A plain `kill`, or a service manager. Windows has no SIGTERM.
     #[cfg_attr(not(unix), allow(dead_code, reason = "there is no such signal here"))]
     Terminate,
 }
 
 impl Signal {
-    /// 128 and the signal's number, as shells tell it.
+    /// The exit code: 128 plus the signal's number, as shells have it.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
@@ -22,7 +22,7 @@ impl Signal {
     }
 }
 
-/// Catches both signals from its making on; without it they end the process at once.
+/// Catches both signals as long as it lives. Without it they end the process at once.
 #[derive(Debug)]
 pub struct Signals {
     #[cfg(unix)]
@@ -32,23 +32,23 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Begins to catch them; needs a tokio runtime.
+    /// Begins to catch the signals. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When the system does not let us.
+    /// When the system refuses a signal handler.
     #[cfg(unix)]
     pub fn catch() -> io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    /// Begins to catch them; needs a tokio runtime.
+    /// Begins to catch Ctrl-C. Needs a tokio runtime.
     #[cfg(not(unix))]
     pub fn catch() -> io::Result<Self> {
         Ok(Self {})
     }
 
-    /// The next of them.
+    /// Waits for the next signal.
     #[cfg(unix)]
     pub async fn next(&mut self) -> Signal {
         tokio::select! {
@@ -57,11 +57,11 @@ impl Signals {
         }
     }
 
-    /// The next of them.
+    /// Waits for the next signal.
     #[cfg(not(unix))]
     pub async fn next(&mut self) -> Signal {
         if tokio::signal::ctrl_c().await.is_err() {
-            // It cannot be caught: then it ends the process by itself.
+            // Ctrl-C cannot be caught, so it ends the process.
             std::future::pending::<()>().await;
         }
         Signal::Interrupt

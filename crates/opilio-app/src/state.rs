@@ -1,4 +1,4 @@
-//! `--state DIR`: the directory that keeps a crawl, and what is said when it cannot.
+//! `--state DIR`: the directory that keeps a crawl, and the errors about it.
 
 use std::error::Error;
 use std::io;
@@ -10,17 +10,17 @@ use opilio_frontier::{DiskFrontier, FrontierError};
 
 use crate::exit::Failure;
 
-/// Where a crawl is kept, and how.
+/// The directory of a crawl, and whether to resume it.
 #[derive(Debug)]
 pub struct State {
     /// The directory.
     pub dir: PathBuf,
-    /// Goes on with the crawl that it holds.
+    /// Resumes the crawl in the directory.
     pub resume: bool,
 }
 
 impl State {
-    /// Hands it to a crawler.
+    /// Adds the directory to a crawler.
     pub fn apply<S: Spider>(&self, crawler: Crawler<S>) -> Crawler<S> {
         leave_panics_to_the_store();
         let crawler = crawler.state(&self.dir);
@@ -30,7 +30,7 @@ impl State {
         crawler.resume()
     }
 
-    /// A word for when the crawl was opened: there was nothing to go on with. Asked before it is.
+    /// A note that `--resume` found no crawl and begins one. Call it before the crawl opens the directory.
     #[must_use]
     pub fn news(&self) -> Option<String> {
         let begins = self.resume && !DiskFrontier::is_there(&self.dir);
@@ -38,8 +38,8 @@ impl State {
     }
 }
 
-/// The database below the store panics where a damaged file breaks what it takes for granted. The store
-/// makes an error of that, which is said; the panic itself would only be in its way.
+/// Silences the panics of the database. It panics on damaged files; the store turns that panic into an error,
+/// which is printed.
 pub fn leave_panics_to_the_store() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -52,8 +52,8 @@ pub fn leave_panics_to_the_store() {
 
 const DATABASE: [&str; 2] = ["fjall-", "lsm-tree-"];
 
-/// What the user can change is a usage error: a seed that cannot be used, an output that does not open,
-/// a directory of another crawl.
+/// The failure of a crawl. Errors that the user can correct are usage errors: a seed that cannot be used, an
+/// output that does not open, a directory of another crawl.
 pub fn failure(error: CrawlError, state: Option<&State>) -> Failure {
     match error {
         CrawlError::Frontier(FrontierError::Exists { store }) => Failure::Usage(anyhow::anyhow!(
@@ -85,7 +85,7 @@ pub fn failure(error: CrawlError, state: Option<&State>) -> Failure {
     }
 }
 
-/// The line about a crawl that its memory limit ended.
+/// The line about a crawl that `--memory-limit` ended.
 pub fn outgrown(state: Option<&State>) -> String {
     let how = match state {
         Some(state) => format!(
@@ -97,7 +97,7 @@ pub fn outgrown(state: Option<&State>) -> String {
     format!("error: stopped by --memory-limit, {how}")
 }
 
-/// Whether the disk, or what this user may have of it, is used up.
+/// Whether the disk is full, or the user's quota is used up.
 fn is_full(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {

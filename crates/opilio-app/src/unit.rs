@@ -1,13 +1,14 @@
-//! Values as people write them: times (`500ms`, `30s`, `5m`, `1h`), sizes (`10MiB`, `500KB`), statuses, header fields.
+//! Values as people write them: times (`500ms`, `30s`, `5m`, `1h`), sizes (`10MiB`, `500KB`), statuses,
+//! header fields.
 
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-/// Reads a time that may be zero.
+/// Reads a time, which may be zero.
 ///
 /// # Errors
-/// When it is no number with a unit, or longer than ten years.
+/// When the text is no number with a unit, or longer than ten years.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let refuse =
         || format!("{text:?} is no time: write a number and ms, s, m, h or d, such as 500ms, 30s or 5m");
@@ -40,11 +41,11 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads a number of bytes: with `KB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB` (powers of
-/// 1024), `B` or nothing.
+/// Reads a number of bytes: with `KB`, `MB`, `GB` (powers of 1000), `KiB`, `MiB`, `GiB` (powers of 1024), `B`
+/// or no unit.
 ///
 /// # Errors
-/// When it is none, less than a byte or more than 1 TiB.
+/// When the text is no size, or out of range: 1 byte to 1 TiB.
 pub fn bytes(text: &str) -> Result<u64, String> {
     let refuse =
         || format!("{text:?} is no size: write a number and B, KB, KiB, MB, MiB, GB or GiB, such as 10MiB");
@@ -69,7 +70,7 @@ pub fn bytes(text: &str) -> Result<u64, String> {
 /// Reads a memory limit.
 ///
 /// # Errors
-/// As [`bytes`], and when no crawl could do with so little.
+/// As [`bytes`], and when it is less than a crawl needs.
 pub fn memory_limit(text: &str) -> Result<u64, String> {
     let least = opilio_engine::MEMORY_LIMIT_MIN;
     match bytes(text)? {
@@ -78,10 +79,10 @@ pub fn memory_limit(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads a status that an answer may be known by.
+/// Reads a status for a setting about failures.
 ///
 /// # Errors
-/// When it is none, or one that says that all is well.
+/// When the text is no status, or the status of a page.
 pub fn status(text: &str) -> Result<u16, String> {
     match text.trim().parse() {
         Ok(number @ (200 | 304)) => Err(format!("{number} is the status of a page")),
@@ -93,7 +94,7 @@ pub fn status(text: &str) -> Result<u16, String> {
 /// Reads a header field: `Name: value`.
 ///
 /// # Errors
-/// When it is none, in words without the value.
+/// When HTTP does not allow it. The message does not repeat the value, which may be a secret.
 pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
     let name = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header field"))?;
@@ -101,12 +102,12 @@ pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     Ok((name, value))
 }
 
-/// A size as people read it.
+/// A size, for people.
 pub fn show_bytes(bytes: u64) -> String {
     indicatif::BinaryBytes(bytes).to_string()
 }
 
-/// A time as people read it.
+/// A time, for people.
 pub fn show_duration(span: Duration) -> String {
     let secs = span.as_secs();
     match secs {
@@ -116,7 +117,7 @@ pub fn show_duration(span: Duration) -> String {
     }
 }
 
-/// Number and unit; digits and at most one point, so neither a sign nor `inf`.
+/// Splits number and unit. Allows digits and at most one point, so neither a sign nor `inf`.
 fn split(text: &str) -> Option<(f64, &str)> {
     let text = text.trim();
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

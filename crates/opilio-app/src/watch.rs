@@ -1,4 +1,4 @@
-//! Runs a crawl: shows where it stands, and stops it when asked to.
+//! Runs a crawl, shows its progress, and stops it on a signal.
 
 use std::time::Duration;
 
@@ -8,19 +8,20 @@ use tokio::sync::oneshot;
 use crate::progress::Display;
 use crate::signal::{Signal, Signals};
 
-/// How a crawl was watched to its end.
+/// How a watched crawl ended.
 #[derive(Debug)]
 pub struct Watched {
-    /// None when it had to be left before it could say anything.
+    /// `None` if the crawl was aborted before it had a report.
     pub report: Option<CrawlReport>,
     /// The signal that asked it to stop, if one came.
     pub signal: Option<Signal>,
 }
 
-/// Runs a crawl to its end; `news` is said once it is open. The first signal drains it, the second ends it at once.
+/// Runs a crawl to its end, and prints `news` once it is open. The first signal drains the crawl, the second
+/// aborts it.
 ///
 /// # Errors
-/// When the crawl could not be run to its end.
+/// When the crawl fails.
 pub fn run<S: Spider>(
     crawler: Crawler<S>,
     display: &Display,
@@ -29,7 +30,7 @@ pub fn run<S: Spider>(
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     let watched = runtime.block_on(async {
-        // Before the crawl begins, so that no signal finds it unprepared.
+        // Before the crawl begins, so that no signal is missed.
         let signals = Signals::catch().map_err(thread)?;
         watch(crawler, signals, display, news).await
     });
@@ -43,8 +44,8 @@ async fn watch<S: Spider>(
     display: &Display,
     news: Option<&str>,
 ) -> Result<Watched, CrawlError> {
-    // Opening a crawl may take a while: a store to recover, failures and old pages that become due. All of it
-    // is commits, so that it can be left at any moment.
+    // Opening a crawl may take a while: the store recovers, and failures and old pages become due again.
+    // Every step is a commit, so the process may end at any moment.
     let (opened, mut opening) = oneshot::channel();
     std::thread::Builder::new()
         .name("open".into())
@@ -92,10 +93,10 @@ async fn watch<S: Spider>(
     }
 }
 
-/// The crawl itself says five times a second where it stands.
+/// The crawl reports its progress five times a second.
 const TICK: Duration = Duration::from_millis(200);
 const STOPPING: &str = "stopping: what is under way may end (within 10 s); once more stops at once";
-/// A crawl that is to stop before it is open has this long to open.
+/// A crawl that has to stop while it opens may take this long to open.
 const OPEN_MAX: Duration = Duration::from_secs(5);
-/// An aborted crawl has this long to give its report.
+/// An aborted crawl may take this long to give its report.
 const ABORT_MAX: Duration = Duration::from_secs(2);

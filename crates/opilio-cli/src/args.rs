@@ -1,4 +1,4 @@
-//! The commands. The flags of each are beside what it does.
+//! The commands. The flags of each command are in its own module.
 
 use clap::{Parser, Subcommand};
 
@@ -25,7 +25,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    // Boxed: it has many more flags than the others.
+    // Boxed, since it has many more flags than the others.
     Crawl(Box<CrawlArgs>),
     Explain(ExplainArgs),
     Extract(ExtractArgs),

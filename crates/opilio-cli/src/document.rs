@@ -1,4 +1,4 @@
-//! A document from a file or from stdin, for the tools that read one.
+//! A document from a file or stdin, for the tools that read one.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -11,17 +11,17 @@ use url::Url;
 
 use opilio_app::exit::Failure;
 
-/// Which document, and what came along with it.
+/// The document, and the facts that came with it.
 #[derive(Debug, Args)]
 pub(crate) struct DocumentArgs {
-    /// The document, as it came from the server; - reads stdin
+    /// File with the document; - reads stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Where the document came from (http or https): what its relative links are relative to
+    /// URL of the document (http or https), for its relative links
     #[arg(long, value_name = "URL", value_parser = crate::crawl::web_url)]
     base: Option<Url>,
-    /// The Content-Type that it came with, as in 'text/html; charset=shift_jis' [default: HTML or XML,
-    /// whichever it looks like, in the encoding that it names itself or seems to have]
+    /// Content-Type of the document, as in 'text/html; charset=shift_jis' [default: HTML or XML by its
+    /// content, with the encoding that it names or seems to have]
     #[arg(long, value_name = "VALUE")]
     content_type: Option<String>,
 }
@@ -39,7 +39,7 @@ impl DocumentArgs {
     /// Reads a document whose links are wanted.
     ///
     /// # Errors
-    /// When it cannot be read, or nobody says what its links are relative to.
+    /// When it cannot be read, or its URL is unknown and it has relative links.
     pub(crate) fn read_linked(&self) -> Result<Document, Failure> {
         let base = self.base.clone().context(
             "--base is missing: the URL that the document came from, which its links are relative to, as in --base https://shop.example/lamps",
@@ -50,28 +50,28 @@ impl DocumentArgs {
     fn read_from(&self, base: Url) -> Result<Document, Failure> {
         let body = read_file(&self.file).map_err(Failure::Usage)?;
         let document = Document::new(base.clone(), self.content_type.as_deref(), body.into());
-        // A fragment of a page may begin with words.
+        // A fragment of a page may begin with text.
         if self.content_type.is_none() && document.kind() == Kind::Text {
             return Ok(Document::new(base, Some("text/html"), document.body().clone()));
         }
         Ok(document)
     }
 
-    /// Says on stderr what was not read, or not as the document says that it is.
+    /// Prints on stderr which part was not read, or how the document differs from its Content-Type.
     pub(crate) fn warn(document: &Document) {
         let flaw = document.flaw().map(|flaw| flaw.to_string());
         let cut = document.cut().map(|cut| format!("it was not read to its end: {cut}"));
         for what in flaw.into_iter().chain(cut) {
-            // Nobody is left to tell if stderr is closed.
+            // A write fails if stderr is closed. Then no one can read the warning.
             let _ = writeln!(std::io::stderr(), "opilio: the document: {what}");
         }
     }
 }
 
-/// Reads the whole of a file, or of stdin if the path is `-`.
+/// Reads a whole file, or stdin if the path is `-`.
 ///
 /// # Errors
-/// When it cannot be read, or is larger than 256 MiB: no document of the web is.
+/// When it cannot be read, or is larger than 256 MiB.
 pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     let (from, name) = open(path)?;
     let mut bytes = Vec::new();
@@ -80,7 +80,7 @@ pub(crate) fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Opens a file, or stdin if the path is `-`; tells its name for people too.
+/// Opens a file, or stdin if the path is `-`. Returns its name for messages, too.
 ///
 /// # Errors
 /// When it cannot be opened.
@@ -90,11 +90,11 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, String)
     }
     let name = path.display().to_string();
     let file = File::open(path).with_context(|| format!("open {name}"))?;
-    // Which would otherwise be found out by reading it.
+    // Opening a directory succeeds; only reading it fails.
     ensure!(!file.metadata().is_ok_and(|meta| meta.is_dir()), "open {name}: it is a directory");
     Ok((Box::new(file), name))
 }
 
-/// Where a document comes from of which nobody says so: no link of it is read.
+/// The base of a document without a URL. None of its links is read.
 const NOWHERE: &str = "http://document.invalid/";
 const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;

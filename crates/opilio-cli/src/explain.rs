@@ -1,4 +1,4 @@
-//! `opilio explain`: what the default policy decides about one attempt, as JSON.
+//! `opilio explain`: the decision of the default policy about one attempt, as JSON.
 
 use std::io::Write;
 
@@ -12,31 +12,31 @@ use opilio_app::unit::header;
 
 use opilio_app::exit::{Exit, Failure};
 
-/// Prints what is decided about one attempt, as JSON.
+/// Prints what a crawl decides about one attempt, as JSON.
 ///
-/// It asks the function that a crawl asks, without any history: the answer is the first of its host.
-/// Fields: verdict (accept, retry, give_up, or ignore for what is not sent), reason, retry_after_ms,
-/// pause_host_ms, parks. Waits are the longest that they can be; a crawl shortens by jitter those that
-/// no server has stated.
+/// It calls the function that a crawl calls, without history: the answer counts as the first of its host.
+/// Fields: verdict (accept, retry, give_up, or ignore for a request that was not sent), reason,
+/// retry_after_ms, pause_host_ms, parks. Waits are the longest possible; a crawl shortens waits by jitter,
+/// except those that a server states.
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("outcome").required(true))]
 pub(crate) struct ExplainArgs {
-    /// The answer's status, 100 to 599 for an honest server
+    /// Status of the answer, 100 to 599 from a correct server
     #[arg(long, value_name = "CODE", group = "outcome", value_parser = clap::value_parser!(u16).range(..=999))]
     status: Option<u16>,
     /// How an attempt without an answer ended
     #[arg(long, value_name = "KIND", group = "outcome")]
     error: Option<ErrorKind>,
-    /// A header field of the answer, as in 'Retry-After: 120'; may be repeated
+    /// Header field of the answer, as in 'Retry-After: 120'; may be repeated
     #[arg(long = "header", value_name = "NAME: VALUE", value_parser = header)]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// Which attempt of the URL it was, from 1
+    /// Number of the attempt, from 1
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     attempt: u16,
-    /// The request's method
+    /// Method of the request
     #[arg(long, value_name = "METHOD", default_value = "GET", value_parser = method)]
     method: Method,
-    /// When the answer came, as in 2026-10-21T07:27:00Z [default: now]
+    /// Time of the answer, as in 2026-10-21T07:27:00Z [default: now]
     #[arg(long, value_name = "RFC3339")]
     now: Option<jiff::Timestamp>,
     #[command(flatten)]
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         (Some(status), _) => Some(outcome_by_policy(status, &headers, &retry, &host)),
         (None, error) => error.and_then(|kind| outcome_of_error(kind.word())),
     };
-    // clap's group demands one of the two, and the words are those of the core.
+    // clap requires one of the two, and both use the words of the core.
     let outcome = outcome.context("state --status or --error").map_err(Failure::usage)?;
     let now_ms = args.now.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
     let question =
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
     }
 }
 
-/// Reads a method, in any case.
+/// Reads a method in any case.
 pub(crate) fn method(text: &str) -> Result<Method, String> {
     Method::from_bytes(text.to_ascii_uppercase().as_bytes()).map_err(|_| format!("{text:?} is no method"))
 }

@@ -1,4 +1,4 @@
-//! `opilio extract`: what a CSS selector matches in a document.
+//! `opilio extract`: the matches of a CSS selector in a document.
 
 use anyhow::anyhow;
 use clap::Args;
@@ -10,20 +10,20 @@ use opilio_app::exit::{Exit, Failure};
 
 /// Prints the text, or an attribute, of each element that a CSS selector matches, one JSON string a line.
 ///
-/// White space of texts is collapsed, with a space where a page breaks the line; scripts and styles are
-/// left out. Attributes are printed as they stand there, entities decoded; elements without it print nothing.
-/// XML is read as XML: names have their case, and a prefix is part of them ('dc\:creator').
+/// Collapses white space in texts, with a space at line breaks; leaves out scripts and styles. Prints
+/// attributes as written, with entities decoded; skips elements without the attribute. Reads XML as XML:
+/// names keep their case, and a prefix is part of the name ('dc\:creator').
 #[derive(Debug, Args)]
 pub(crate) struct ExtractArgs {
     #[command(flatten)]
     document: DocumentArgs,
-    /// Which elements
+    /// Selector of the elements
     #[arg(long, value_name = "SELECTOR")]
     css: String,
-    /// An attribute of the elements instead of their text
+    /// Prints this attribute of the elements instead of their text
     #[arg(long, value_name = "NAME")]
     attr: Option<String>,
-    /// The text as it stands in the markup, with all its white space, scripts and styles
+    /// Prints the text as in the markup, with all white space, scripts and styles
     #[arg(long, conflicts_with = "attr")]
     raw: bool,
 }
@@ -31,7 +31,7 @@ pub(crate) struct ExtractArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// When the document cannot be read, the selector is none, or stdout cannot be written.
+/// When the document or the selector cannot be read, or stdout cannot be written.
 pub(crate) fn run(args: &ExtractArgs) -> Result<Exit, Failure> {
     let document = args.document.read()?;
     let matches = document.css(&args.css).map_err(|error| match NotCss::find(&args.css) {

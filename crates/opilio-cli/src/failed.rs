@@ -1,4 +1,4 @@
-//! `opilio failed`: how URLs of a kept crawl ended that ended as failures.
+//! `opilio failed`: the failures of a crawl that a directory keeps.
 
 use std::io::{BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
@@ -10,14 +10,14 @@ use opilio::frontier::{DiskFrontier, DiskOptions, Durability, Frontier, Frontier
 use opilio_app::exit::{Exit, Failure};
 use opilio_app::state::leave_panics_to_the_store;
 
-/// Lists the failures of a crawl that is kept in a directory, the oldest first, as JSON lines: url,
-/// reason, attempts, and where they are known status, error and referrer (the page that it was found on).
+/// Lists the failures of a kept crawl, the oldest first, as JSON lines: url, reason, attempts, and where they
+/// are known status, error and referrer (the page that the URL was found on).
 ///
-/// While the crawl runs, its directory is in use. --retry-failed of `opilio crawl --resume` tries them
-/// again.
+/// Does not work while the crawl runs, since its directory is locked. `opilio crawl --resume --retry-failed`
+/// retries them.
 #[derive(Debug, Args)]
 pub(crate) struct FailedArgs {
-    /// The directory of the crawl
+    /// Directory of the crawl
     #[arg(long, value_name = "DIR")]
     state: PathBuf,
 }
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &FailedArgs) -> Result<Exit, Failure> {
     })?;
     let mut out = BufWriter::new(std::io::stdout().lock());
     match list(&store, &mut out) {
-        // The reader of the output closed it: no error.
+        // The reader of the output closed the pipe, which is no error.
         Err(error) if error.downcast_ref().map(std::io::Error::kind) == Some(ErrorKind::BrokenPipe) => {
             Ok(Exit::Done)
         }

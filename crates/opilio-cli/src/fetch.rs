@@ -1,8 +1,8 @@
-//! `opilio fetch`: one polite request, and all that came of it.
+//! `opilio fetch`: one polite request, and its result.
 //!
-//! It is a crawl of one URL that is stopped at the first answer: the request goes through the gate
-//! that every other goes through, after robots.txt, within the same bounds. What the gate would have
-//! done next is explained instead of done.
+//! It runs a crawl of one URL and stops it at the first answer. So the request passes the host's gate like
+//! every other one, after robots.txt and within the same limits. The next step of the gate is printed instead
+//! of done.
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -34,35 +34,35 @@ use opilio_app::signal::Signals;
 use opilio_app::summary::PRIVATE_HINT;
 use opilio_app::unit::header;
 
-/// Sends one polite request, and prints what came of it as JSON.
+/// Sends one polite request, and prints the result as JSON.
 ///
-/// robots.txt is asked first and obeyed. Nothing is repeated and no redirect is followed: decision says
-/// what a crawl would do next. Fields: url, status, headers (name and value, in order), decision (as
-/// `opilio explain` prints it), error (or null), location (where a redirect leads, or null), remote (the
-/// address that answered), elapsed_ms, bytes (of the decoded body), body (null if it is no text).
+/// Fetches robots.txt first and obeys it. Repeats nothing and follows no redirect: decision says what a crawl
+/// would do next. Fields: url, status, headers (name and value, in order), decision (as `opilio explain`
+/// prints it), error (or null), location (target of a redirect, or null), remote (the address that answered),
+/// elapsed_ms, bytes (of the decoded body), body (null if it is no text).
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit codes: 0 the answer would be accepted (2xx, 304, a redirect); 1 it would not, or there was none; \
 2 usage: nothing was fetched; 130 or 143 after SIGINT or SIGTERM.")]
 pub(crate) struct FetchArgs {
-    /// What to fetch (http or https)
+    /// URL to fetch (http or https)
     #[arg(value_name = "URL")]
     url: String,
 
-    /// The request's method [default: GET, or POST with --data]
+    /// Method of the request [default: GET, or POST with --data]
     #[arg(long, short = 'X', value_name = "METHOD", value_parser = method, help_heading = "What")]
     method: Option<Method>,
-    /// Asks for the head of the answer alone, by the method HEAD
+    /// Requests only the head of the answer, by the method HEAD
     #[arg(long, conflicts_with_all = ["method", "data"], help_heading = "What")]
     head: bool,
-    /// A header field to send, as in 'Accept-Language: de'; may be repeated
+    /// Header field to send, as in 'Accept-Language: de'; may be repeated
     #[arg(long = "header", short = 'H', value_name = "NAME: VALUE", value_parser = header, help_heading = "What")]
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// A body to send: a form, unless a header field says otherwise; @FILE reads it from a file
+    /// Body to send: a form, unless a header field sets another type; @FILE reads it from a file
     #[arg(long, short = 'd', value_name = "DATA", help_heading = "What")]
     data: Option<String>,
 
-    /// Where the body goes, as it is; then it is not in the JSON
+    /// Writes the body to this file unchanged, and leaves it out of the JSON
     #[arg(long, short, value_name = "FILE", help_heading = "Where")]
     output: Option<PathBuf>,
 
@@ -81,7 +81,7 @@ impl HasSettings for FetchArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// When it cannot be run as asked, which is found out before anything is fetched, or fails on the way.
+/// When the arguments are wrong, which is found before any request, or the fetch fails.
 pub(crate) fn run(args: &FetchArgs) -> Result<Exit, Error> {
     let draft = args.shared.read().map_err(Error::Usage)?;
     logs::begin(draft.run.verbose, ProgressBar::hidden()).map_err(Error::Usage)?;
@@ -135,7 +135,7 @@ fn request(args: &FetchArgs, url: &Url) -> anyhow::Result<Request<()>> {
 fn crawler(draft: CrawlDraft<One>, spider: One) -> anyhow::Result<Crawler<One>> {
     let watch = Watch { tell: spider.tell.clone() };
     let crawler = draft.apply(Crawler::new(spider))?;
-    // Two requests at the most, and the second need not wait a second for the first.
+    // At most two requests are sent, and the second one need not wait a second.
     let host = HostPolicy::new().rate(per_second(10));
     Ok(crawler.host(host).scope(Scope::new().follow(Follow::None)).shards(1).middleware(watch))
 }
@@ -143,21 +143,21 @@ fn crawler(draft: CrawlDraft<One>, spider: One) -> anyhow::Result<Crawler<One>> 
 /// How the one request ended.
 #[derive(Debug)]
 enum Ended {
-    /// It was sent, and this came of it.
+    /// It was sent, with this result.
     Answered(Box<Answer>),
-    /// It was not sent: robots.txt could not be asked, and this came of that.
+    /// It was not sent, since robots.txt could not be fetched; the result of that fetch.
     NoRules(Box<Answer>),
-    /// It was not sent, or nobody can say.
+    /// It was not sent, or the crawl has not reported it.
     Unsent(Reason, Option<String>),
 }
 
-/// What a fetch gave, out of the fetcher's hands.
+/// The result of a fetch, copied from the fetcher.
 #[derive(Debug)]
 struct Answer {
     outcome: Outcome,
     status: Option<u16>,
     headers: http::HeaderMap,
-    /// The same, in the order in which they came.
+    /// The header fields, in the order in which they came.
     fields: Vec<(HeaderName, HeaderValue)>,
     remote: Option<std::net::SocketAddr>,
     body: Vec<u8>,
@@ -184,7 +184,7 @@ impl Answer {
     }
 }
 
-/// Asks for one URL, and says so when it ends without a request.
+/// Requests one URL, and reports when it ends without a request.
 pub(crate) struct One {
     request: Request<()>,
     tell: mpsc::Sender<Ended>,
@@ -203,13 +203,13 @@ impl Spider for One {
     }
 
     fn failed(&self, failure: &Failure<()>, _: &mut Found<Self>) {
-        // A full channel needs no second message.
+        // The channel is full only if a message is there already.
         let error = failure.error().map(str::to_owned);
         let _ = self.tell.try_send(Ended::Unsent(failure.reason(), error));
     }
 }
 
-/// Sees what the fetcher sees: answers that a crawl would try to replace by better ones, too.
+/// Sees all answers that the fetcher sees, including those that a crawl would retry.
 struct Watch {
     tell: mpsc::Sender<Ended>,
 }
@@ -218,7 +218,7 @@ impl Middleware for Watch {
     fn on_response(&self, answer: &mut Incoming<'_>) {
         let ended = match (answer.purpose(), answer.outcome()) {
             (Purpose::Page, _) => Ended::Answered(Box::new(Answer::of(answer.fetched()))),
-            // RFC 9309 §2.3.1.3: these mean that there are rules, or none; the request itself comes next.
+            // RFC 9309 §2.3.1.3: with these statuses there are rules, or none. The request itself comes next.
             (
                 Purpose::Robots,
                 Outcome::Answered(200..=299 | 400..=428 | 430..=499) | Outcome::Redirected(_),
@@ -231,7 +231,7 @@ impl Middleware for Watch {
     }
 }
 
-/// Runs the crawl until the first thing that ends it is heard of.
+/// Runs the crawl until the first message that ends it.
 #[allow(clippy::type_complexity, reason = "a result of a result says it")]
 fn block_on(
     crawler: Crawler<One>,
@@ -247,7 +247,7 @@ fn block_on(
             biased;
             Some(ended) = told.recv() => {
                 handle.stop();
-                // Whatever else it has to say, the answer is here.
+                // The answer is here already, so the crawl's report does not matter.
                 let _ = tokio::time::timeout(STOP_MAX, &mut crawl).await;
                 Ok(Ok(ended))
             }
@@ -266,7 +266,7 @@ struct Asked {
     method: Method,
 }
 
-/// The answer for people and programs, and what it decides about the exit code.
+/// The result as JSON, and whether it is an error for the exit code.
 struct Said {
     json: Value,
     decision: Explanation,
@@ -343,7 +343,7 @@ fn headers(fields: &[(HeaderName, HeaderValue)]) -> Value {
     fields.iter().map(field).collect()
 }
 
-/// The body decoded as a page would be; none for what is no text.
+/// The body, decoded as a page would be; `None` if it is no text.
 fn text(url: &Url, answer: &Answer) -> Option<String> {
     let binary = answer.body.iter().take(SNIFFED_BYTES).any(|byte| *byte == 0);
     let content_types =
@@ -357,7 +357,7 @@ fn text(url: &Url, answer: &Answer) -> Option<String> {
     Some(document.text().to_owned())
 }
 
-/// One line for programs, several for people; control characters escaped either way.
+/// Prints one line for programs, several for people. Escapes control characters in both.
 fn print(json: &Value) -> Result<(), Error> {
     let mut out = Vec::new();
     JsonLines::stdout().encoder().encode(json, &mut out).map_err(Error::run)?;
@@ -366,7 +366,7 @@ fn print(json: &Value) -> Result<(), Error> {
         && let Ok(value) = serde_json::from_slice::<Value>(&out)
         && let Ok(pretty) = serde_json::to_string_pretty(&value)
     {
-        // Pretty printing leaves U+007F to U+009F as they are, which a terminal may obey.
+        // Pretty printing leaves U+007F to U+009F unescaped, which a terminal may execute.
         out = pretty.chars().fold(Vec::new(), |mut out, c| {
             let escaped = ('\u{7f}'..='\u{9f}').contains(&c);
             let text = if escaped { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
@@ -388,7 +388,7 @@ fn failure(error: CrawlError) -> Error {
     }
 }
 
-/// A stopped crawl has this long to end well.
+/// How long the stopped crawl may take to end in order.
 const STOP_MAX: Duration = Duration::from_secs(2);
-/// A zero byte in the first ones says that a body is no text.
+/// A zero byte among this many first bytes means that the body is no text.
 const SNIFFED_BYTES: usize = 1024;

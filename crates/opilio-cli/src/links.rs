@@ -10,9 +10,9 @@ use opilio_app::exit::{Exit, Failure};
 
 /// Prints the links of a document, one JSON object a line.
 ///
-/// Fields: url (absolute, http or https, without fragment), text (of the link, white space collapsed;
-/// of a picture its alt, of a feed's entry the title), rel (as it stands there, or null), nofollow (the link or the page asks not to
-/// follow it), kind. They come in document order, each URL once.
+/// Fields: url (absolute, http or https, without fragment), text (of the link, white space collapsed; for a
+/// picture its alt, for a feed's entry its title), rel (as written, or null), nofollow (the link or the page
+/// asks not to follow it), kind. Lines are in document order, each URL once.
 #[derive(Debug, Args)]
 pub(crate) struct LinksArgs {
     #[command(flatten)]

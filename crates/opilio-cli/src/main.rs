@@ -1,7 +1,7 @@
 //! The `opilio` command: flags in, facade calls, exit codes out.
 //!
-//! Data goes to stdout, everything for people to stderr, and each command ends with one of the codes
-//! in [`opilio_app::exit`]. No rule of politeness is here: what the engine decides, this only words.
+//! Data goes to stdout, everything for people to stderr. Each command ends with one of the codes in
+//! [`opilio_app::exit`]. No rule of politeness is here: the command prints what the engine decides.
 
 mod args;
 mod crawl;

@@ -1,4 +1,4 @@
-//! Data on stdout, a line each.
+//! Data on stdout, one value a line.
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use opilio_app::exit::Failure;
 
-/// Prints lines. A reader that has seen enough is no error.
+/// Prints lines. A reader that closes the pipe early is no error.
 ///
 /// # Errors
 /// When stdout cannot be written.
@@ -15,7 +15,7 @@ pub(crate) fn lines(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Res
     match write(&mut out).and_then(|()| out.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::run(error)),
         _ => {
-            // Should the reader have gone, the rest is not tried again when this is dropped.
+            // After the reader has closed the pipe, dropping the buffer must not write again.
             let _ = out.into_parts();
             Ok(())
         }

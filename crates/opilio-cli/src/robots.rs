@@ -1,4 +1,4 @@
-//! `opilio robots`: what a robots.txt allows, read by the parser that a crawl obeys.
+//! `opilio robots`: what a robots.txt allows, by the parser that a crawl uses.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::document::open;
 use crate::output;
 use opilio_app::exit::{Exit, Failure};
 
-/// Asks a robots.txt file, as a crawl would (RFC 9309).
+/// Reads a robots.txt file as a crawl does (RFC 9309).
 #[derive(Debug, Args)]
 pub(crate) struct RobotsArgs {
     #[command(subcommand)]
@@ -26,34 +26,34 @@ enum RobotsCommand {
     Show(ShowArgs),
 }
 
-/// Prints allow or disallow, a tab and the URL, a line for each URL.
+/// Prints allow or disallow, a tab and the URL, one line for each URL.
 ///
-/// That something is disallowed is an answer and no error: the exit code is 0.
+/// The exit code is 0 even if a URL is disallowed.
 #[derive(Debug, Args)]
 struct CheckArgs {
     #[command(flatten)]
     whose: RobotsFile,
-    /// What to ask about: URLs (http or https), or paths that begin with /
+    /// URLs (http or https), or paths that begin with /
     #[arg(value_name = "URL", required = true)]
     urls: Vec<String>,
 }
 
-/// Prints one JSON object: crawl_delay_ms (or null), as the file says it, and sitemaps.
+/// Prints one JSON object: crawl_delay_ms (or null), as the file states it, and sitemaps.
 ///
-/// A crawl keeps to the delay up to its --max-crawl-delay.
+/// A crawl obeys the delay up to its --max-crawl-delay.
 #[derive(Debug, Args)]
 struct ShowArgs {
     #[command(flatten)]
     whose: RobotsFile,
 }
 
-/// Which rules, and whom they are for.
+/// The rules, and the crawler that they are read for.
 #[derive(Debug, Args)]
 struct RobotsFile {
-    /// The robots.txt; - reads stdin
+    /// File with the robots.txt; - reads stdin
     #[arg(long, value_name = "FILE")]
     file: PathBuf,
-    /// A product token, or a whole User-Agent header that begins with one
+    /// Product token, or a whole User-Agent header that begins with one
     #[arg(long, value_name = "UA", default_value = USER_AGENT, env = "OPILIO_USER_AGENT")]
     user_agent: String,
 }
@@ -61,7 +61,7 @@ struct RobotsFile {
 /// Runs the command.
 ///
 /// # Errors
-/// When the file cannot be read, something asked about is no URL, or stdout cannot be written.
+/// When the file cannot be read, an argument is no URL, or stdout cannot be written.
 pub(crate) fn run(args: &RobotsArgs) -> Result<Exit, Failure> {
     match &args.command {
         RobotsCommand::Check(args) => check(args),
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &RobotsArgs) -> Result<Exit, Failure> {
 }
 
 fn check(args: &CheckArgs) -> Result<Exit, Failure> {
-    // All of them first, so that a mistyped one does not come after half an answer.
+    // All arguments are read first, so that a mistyped one prevents a half answer.
     let asked = args.urls.iter().map(|text| Asked::read(text));
     let asked = asked.collect::<anyhow::Result<Vec<_>>>().map_err(Failure::Usage)?;
     let robots = args.whose.read()?;
@@ -96,7 +96,7 @@ impl RobotsFile {
     fn read(&self) -> Result<Robots, Failure> {
         let (file, name) = open(&self.file).map_err(Failure::Usage)?;
         let mut bytes = Vec::new();
-        // One byte more than counts, so that the parser sees that there is more.
+        // One byte more than the parser reads, so that it sees that the file is longer.
         let read = file.take(ROBOTS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
         read.with_context(|| format!("read {name}")).map_err(Failure::Run)?;
         Ok(Robots::parse(&bytes, &self.user_agent))

@@ -1,4 +1,4 @@
-//! `opilio sandbox`: serves the Catalog108 stand-in on loopback until it is stopped.
+//! `opilio sandbox`: serves the stand-in for Catalog108 on loopback until it is stopped.
 
 use std::io::Write;
 use std::time::Duration;
@@ -14,39 +14,39 @@ use opilio_app::unit;
 
 /// Serves a stand-in for the shop Catalog108 on loopback, until Ctrl-C.
 ///
-/// Prints the base URL of each host on stdout; afterwards, on stderr, what the hosts have seen. Each
-/// also tells its arrivals at /__log and statements about them at /__stats, as JSON.
+/// Prints the base URL of each host on stdout, and at the end, on stderr, what each host received. Each host
+/// also serves its arrivals at /__log and statements about them at /__stats, as JSON.
 #[derive(Debug, Args)]
 pub(crate) struct SandboxArgs {
     /// Port on every address; 0 picks a free one
     #[arg(long, value_name = "N", default_value_t = 8108)]
     port: u16,
-    /// Hosts, on 127.0.0.1, 127.0.0.2 and so on
+    /// Number of hosts, on 127.0.0.1, 127.0.0.2 and so on
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=254))]
     hosts: u8,
-    /// What each host allows: a count per s, m, h or d, such as 60/m [default: no limit]
+    /// Limit of each host: a count per s, m, h or d, such as 60/m [default: no limit]
     #[arg(long, value_name = "RATE")]
     rate_limit: Option<Rate>,
-    /// Makes the limit a token bucket of so many tokens instead of a sliding window
+    /// Makes the limit a token bucket of this many tokens instead of a sliding window
     #[arg(long, value_name = "N", requires = "rate_limit", value_parser = clap::value_parser!(u32).range(1..))]
     burst: Option<u32>,
     /// Status of a refusal
     #[arg(long, value_name = "CODE", default_value_t = 429, value_parser = clap::value_parser!(u16).range(400..=599))]
     status: u16,
-    /// How a refusal states the wait: seconds, date, none, zero, past, garbage, reset (no answer at
-    /// all), or a number of seconds whatever the limit says
+    /// How a refusal states the wait: seconds, date, none, zero, past, garbage, reset (no answer at all), or
+    /// a fixed number of seconds
     #[arg(long, value_name = "FORM", default_value = "seconds", value_parser = refusal_form)]
     retry_after: RefusalForm,
-    /// Refused requests use up the limit too
+    /// Counts refused requests against the limit, too
     #[arg(long, requires = "rate_limit")]
     count_refused: bool,
-    /// Bans the client at its Nth refusal
+    /// Refuses the client for good at its Nth refusal
     #[arg(long, value_name = "N", requires = "rate_limit", value_parser = clap::value_parser!(u32).range(1..))]
     ban_at: Option<u32>,
-    /// Announces the quota on every answer in these header fields
+    /// Announces the quota on every answer, in these header fields
     #[arg(long, value_name = "NAME", requires = "rate_limit")]
     dialect: Option<DialectName>,
-    /// Share of answers that are a 500, from 0 to 1
+    /// Share of answers with status 500, from 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, value_parser = share)]
     errors: f64,
     /// Share of connections that are reset before the answer, from 0 to 1
@@ -55,15 +55,15 @@ pub(crate) struct SandboxArgs {
     /// Time that every answer takes: ms, s, m, h or d
     #[arg(long, value_name = "TIME", default_value = "0ms", value_parser = unit::duration)]
     latency: Duration,
-    /// Products in the catalog
+    /// Number of products in the catalog
     #[arg(long, value_name = "N", default_value_t = opilio_sandbox::PRODUCTS_DEFAULT, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     products: u32,
-    /// Seed of everything random
+    /// Seed of all randomness
     #[arg(long, value_name = "N", default_value_t = 108)]
     seed: u64,
 }
 
-/// The header fields in which quotas are announced.
+/// The header fields that announce quotas.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum DialectName {
     /// X-RateLimit-*, reset in Unix seconds

@@ -11,13 +11,12 @@ use opilio_app::exit::{Exit, Failure};
 
 /// Prints the entries of a sitemap, one JSON object a line: loc, lastmod, changefreq, priority, kind.
 ///
-/// Reads XML sitemaps and indexes, RSS and Atom feeds, and lists of URLs, each of them gzipped or not:
-/// what it is, is seen from its bytes. What the file does not say is null; kind is url, or sitemap for
-/// the entries of an index. A file that is broken or too large gives what stands before that, and the
-/// exit code is 1.
+/// Reads XML sitemaps and indexes, RSS and Atom feeds, and lists of URLs, gzipped or not; the bytes show
+/// which. Values that the file does not state are null; kind is url, or sitemap for the entries of an index.
+/// If a file is broken or too large, the entries before that place are printed, and the exit code is 1.
 #[derive(Debug, Args)]
 pub(crate) struct SitemapArgs {
-    /// The sitemap; - reads stdin
+    /// File with the sitemap; - reads stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
 }

@@ -1,8 +1,8 @@
-//! Suggestions for arguments that people often write and that clap cannot read.
+//! Suggestions for common arguments that clap cannot read.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-/// One line for a usage error that a person is likely to make; `None` for all others, which clap words.
+/// One line for a common usage error; `None` for all others, which clap explains.
 pub(crate) fn of(error: &clap::Error, args: &[String]) -> Option<String> {
     let named = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
@@ -31,7 +31,7 @@ pub(crate) fn of(error: &clap::Error, args: &[String]) -> Option<String> {
     Some(format!("there is no {flag}: {instead}"))
 }
 
-/// Flags that other tools have, and what says the same here.
+/// Flags of other tools, and what does the same here.
 const INSTEAD: [(&[&str], &str); 2] = [
     (
         &["--concurrency", "--parallel", "--threads", "--workers", "--jobs", "--connections"],

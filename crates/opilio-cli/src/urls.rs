@@ -1,4 +1,4 @@
-//! `opilio url canonicalize`: when two URLs are one.
+//! `opilio url canonicalize`: the key by which a crawl knows a URL.
 
 use clap::{Args, Subcommand};
 use opilio::core::{canonicalize, strip_tracking, without_session_ids};
@@ -7,7 +7,7 @@ use crate::crawl::web_url;
 use crate::output;
 use opilio_app::exit::{Exit, Failure};
 
-/// Says of URLs what a crawl makes of them.
+/// Shows how a crawl reads URLs.
 #[derive(Debug, Args)]
 pub(crate) struct UrlArgs {
     #[command(subcommand)]
@@ -19,15 +19,15 @@ enum UrlCommand {
     Canonicalize(CanonicalizeArgs),
 }
 
-/// Prints the dedup key of each URL, one a line: URLs with the same key are one to a crawl.
+/// Prints the dedup key of each URL, one a line: URLs with equal keys are one URL to a crawl.
 ///
-/// The key has no fragment, no default port, no user name; host in lower case and punycode; no session
-/// id; the query's parameters sorted by name, then value; escapes of unreserved characters decoded, the others in upper
-/// case. For what is no URL that can be crawled the line is "error", a tab and the reason, and the exit
-/// code 1.
+/// The key has no fragment, no default port, no user name and no session id; the host is lower-case punycode;
+/// parameters of the query are sorted by name, then value; escapes of unreserved characters are decoded,
+/// other escapes are upper-case. For a text that is no URL for a crawl, the line is "error", a tab and the
+/// reason, and the exit code is 1.
 #[derive(Debug, Args)]
 struct CanonicalizeArgs {
-    /// Leaves out well-known tracking parameters, such as utm_source, gclid and fbclid
+    /// Removes well-known tracking parameters, such as utm_source, gclid and fbclid
     #[arg(long)]
     strip_tracking: bool,
     /// Keeps session ids, such as ;jsessionid= and PHPSESSID=

@@ -1,4 +1,4 @@
-//! The words of settings that take one of a few.
+//! Settings that take one of a few words.
 
 use clap::ValueEnum;
 use opilio_engine::{Durability, Follow, Order};
@@ -45,7 +45,7 @@ impl From<OrderWord> for Order {
     }
 }
 
-/// What a power cut may take of a crawl with a state directory.
+/// What a power cut may lose of a crawl with a state directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum DurabilityWord {
     /// What the operating system has not written by itself, some 30 seconds

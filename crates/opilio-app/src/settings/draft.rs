@@ -1,4 +1,4 @@
-//! A crawl before it is built: the settings change it.
+//! A crawl before it is built: settings change the draft.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,26 +14,26 @@ use super::choice::Format;
 use crate::state::State;
 use crate::unit;
 
-/// A crawl that is not made yet, as settings change it.
+/// A crawl that is not built yet.
 pub struct CrawlDraft<S: Spider> {
-    /// The policy of every host without a section of its own.
+    /// The policy of hosts without a section.
     pub host: HostDraft,
-    /// Hosts (`name[:port]`, `*.example.com`) with a section of their own, what it says in place of the rest.
+    /// Hosts (`name[:port]`, `*.example.com`) with a section of their own, and the settings in it.
     pub hosts: Vec<(String, HostDraft)>,
-    /// Which URLs are the crawl's.
+    /// Which URLs belong to the crawl.
     pub scope: Scope,
-    /// Bounds of one fetch.
+    /// The bounds of one fetch.
     pub limits: Limits,
-    /// How much is taken of one host.
+    /// The bounds of each host.
     pub caps: HostCaps,
     /// How the program runs.
     pub run: RunSettings,
-    /// Which setting was said where: its flag or key, and the flag, variable, or file and line.
+    /// Where each setting came from: its name, and the flag, the variable, or the file and line.
     pub sources: Vec<(String, String)>,
     calls: Vec<Call<S>>,
 }
 
-/// A call of the crawler's builder, for later.
+/// A change to the crawler, applied later.
 type Call<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
 
 impl<S: Spider> Default for CrawlDraft<S> {
@@ -52,15 +52,15 @@ impl<S: Spider> Default for CrawlDraft<S> {
 }
 
 impl<S: Spider> CrawlDraft<S> {
-    /// Calls the crawler's builder when there is one.
+    /// Adds a change to the crawler.
     pub fn then(&mut self, call: impl FnOnce(Crawler<S>) -> Crawler<S> + 'static) {
         self.calls.push(Box::new(call));
     }
 
-    /// Hands the settings to a crawler.
+    /// Applies the draft to a crawler.
     ///
     /// # Errors
-    /// When those of a host contradict each other.
+    /// When the settings of a host contradict each other.
     pub fn apply(self, crawler: Crawler<S>) -> anyhow::Result<Crawler<S>> {
         let default = self.host.settings()?;
         let mut crawler = crawler
@@ -77,27 +77,27 @@ impl<S: Spider> CrawlDraft<S> {
     }
 }
 
-/// The settings of a host, as settings change them.
+/// The settings of a host, before they are built.
 #[derive(Clone, Debug, Default)]
 pub struct HostDraft {
     /// Rate, in-flight limit, patience.
     pub policy: HostPolicy,
     /// Retries after the first attempt.
     pub retries: u16,
-    /// First wait where the server states none.
+    /// First wait if the server states none.
     pub min_backoff: Option<Duration>,
-    /// Longest wait where the server states none.
+    /// Longest wait if the server states none.
     pub max_backoff: Option<Duration>,
-    /// Statuses that are worth a retry.
+    /// Statuses that cause a retry.
     pub retry_statuses: Statuses,
-    /// Header fields for every request. Their values are marked as sensitive, so that no log shows them.
+    /// Header fields for every request. The values are marked as sensitive, so that no log shows them.
     pub headers: HeaderMap,
-    /// The header fields that log in to the host.
+    /// Header fields with the host's login.
     pub(crate) login: Option<HeaderMap>,
 }
 
 impl HostDraft {
-    /// The settings.
+    /// Builds the settings.
     ///
     /// # Errors
     /// When they contradict each other.
@@ -112,7 +112,7 @@ impl HostDraft {
         Ok(HostSettings { policy: self.policy.clone().backoff(backoff), retry: Some(retry), headers })
     }
 
-    /// Fills in the bound that is not set: the default, or the other bound if the default would contradict it.
+    /// Adds the bound that is not set: the default, or the other bound if the default contradicts it.
     fn backoff(&self) -> anyhow::Result<Backoff> {
         let default = Backoff::default();
         match (self.min_backoff, self.max_backoff) {
@@ -136,26 +136,26 @@ impl HostDraft {
         }
     }
 
-    /// The same for a host with a section of its own: secrets are sent to nobody else.
+    /// The settings of all hosts for a host with a section, without secrets: those go to one host only.
     pub(crate) fn for_one_host(&self) -> Self {
         Self { headers: HeaderMap::new(), login: None, ..self.clone() }
     }
 }
 
-/// How the program runs, and what it tells people.
+/// How the program runs, and what it prints.
 #[derive(Debug, Default)]
 pub struct RunSettings {
-    /// Where items go; stdout if there is none.
+    /// The file for items; `None` means stdout.
     pub output: Option<PathBuf>,
-    /// In which form.
+    /// The form of the output; `None` follows from the file's ending.
     pub format: Option<Format>,
     /// Whether CSV keeps texts that begin like a formula unchanged.
     pub keep_formulas: bool,
-    /// The cache of a spider that is being written.
+    /// The directory of the development cache.
     pub cache: Option<PathBuf>,
-    /// How long what is there is fresh, whatever servers say.
+    /// How long cached answers are fresh, whatever servers say.
     pub cache_for: Option<Duration>,
-    /// Where the report goes.
+    /// The file for the report.
     pub report: Option<PathBuf>,
     /// The directory that keeps the crawl.
     pub state: Option<PathBuf>,
@@ -167,25 +167,25 @@ pub struct RunSettings {
     pub addresses: AddressPolicy,
     /// Requests go through a proxy.
     pub is_proxied: bool,
-    /// Pages are merged by their canonical names.
+    /// Pages are merged by their canonical URLs.
     pub merge_canonical: bool,
-    /// How much more is said on stderr.
+    /// How often `-v` was given.
     pub verbose: u8,
-    /// Whether nothing is said there but warnings and errors.
+    /// Whether only warnings and errors go to stderr.
     pub quiet: bool,
-    /// The settings file that was read because it was there.
+    /// The settings file that was read because it is in this directory.
     pub unasked_file: Option<PathBuf>,
 }
 
 impl RunSettings {
-    /// A word about settings from a file that no flag names.
+    /// A note about settings from a file that no flag names.
     #[must_use]
     pub fn file_hint(&self) -> Option<String> {
         let file = self.unasked_file.as_ref()?;
         Some(format!("settings: {}, which --config none would leave out", file.display()))
     }
 
-    /// A word to those who crawl beyond their own machine and cannot be reached.
+    /// A warning for crawls beyond the own machine whose user agent names no contact.
     #[must_use]
     pub fn contact_hint(&self, seeds: &[Url]) -> Option<String> {
         let has_contact =
@@ -200,7 +200,7 @@ impl RunSettings {
         ))
     }
 
-    /// Opens the cache, if there is to be one.
+    /// Opens the cache, if a setting asks for one.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -210,7 +210,7 @@ impl RunSettings {
         Ok(Some(cache.fresh_for(self.cache_for.unwrap_or_default())))
     }
 
-    /// Where the crawl is kept, if it is.
+    /// The directory that keeps the crawl, if a setting names one.
     #[must_use]
     pub fn state(&self) -> Option<State> {
         self.state.as_ref().map(|dir| State { dir: dir.clone(), resume: self.resume })

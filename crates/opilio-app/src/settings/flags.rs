@@ -13,7 +13,7 @@ pub trait HasSettings {
     /// The spider that it crawls with.
     type Spider: Spider;
 
-    /// Its settings, and its own flags between them.
+    /// Its settings, with its own flags inserted.
     fn settings() -> SettingsTable<Self::Spider>;
 }
 

@@ -1,12 +1,11 @@
 //! The settings of a crawl: one table, and all that follows from it.
 //!
-//! `table` has a row for each setting: its flag, its variable, its key in `opilio.toml`, its help, how it is read
-//! and what it changes. From the rows follow the flags and their help, the file with the line of what is
-//! wrong and a suggestion for an unknown key, which source goes before which, and `docs/opilio.toml`. A new
-//! setting is a new row.
+//! `table` has a row for each setting: its flag, its variable, its key in `opilio.toml`, its help, how it is
+//! read and what it changes. The flags, their help, the errors with file and line, the suggestions, the
+//! precedence of the sources and `docs/opilio.toml` follow from the rows. A new setting is a new row.
 //!
-//! `reader` has the kinds of values, `row` what a row is made of, `draft` what rows change, `file` reads
-//! `opilio.toml`, `page` writes its documentation.
+//! `reader` has the kinds of values, `row` the parts of a row, `draft` the target of the rows; `file` reads
+//! `opilio.toml`, and `page` writes its documentation.
 
 mod choice;
 mod draft;
@@ -35,7 +34,7 @@ pub use row::CommandKind;
 use file::{File, SettingsText};
 use row::{Applied, Given, Section, Setting, Shown};
 
-/// The settings that a command has, in the order of its help.
+/// The settings of a command, in the order of its help.
 pub struct SettingsTable<S: Spider> {
     entries: Vec<HelpEntry<S>>,
     programs_own: Option<SettingsText>,
@@ -44,19 +43,19 @@ pub struct SettingsTable<S: Spider> {
 /// The description of a setting.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Described {
-    /// Without `--`. A setting of the file alone has none.
+    /// The name without `--`; `None` for a setting of the file alone.
     pub flag: Option<&'static str>,
     /// Its environment variable.
     pub variable: Option<String>,
-    /// The section of `opilio.toml` that has it (`host` where it is for single hosts alone), and its key there.
+    /// Its section of `opilio.toml` (`host` if only single hosts have it), and its key there.
     pub key: Option<(&'static str, String)>,
-    /// The value in the file that means the same as leaving it out.
+    /// The value in the file that has the same effect as leaving it out.
     pub default: Option<&'static str>,
-    /// A value that can be read: for the flag, which may have none, and for the file.
+    /// A sample value, for the flag (`None` if it takes no value) and for the file.
     pub sample: (Option<&'static str>, &'static str),
 }
 
-/// A setting, or a flag of the command's own that is not read here.
+/// A setting, or one of the command's own flags, which is not read here.
 enum HelpEntry<S: Spider> {
     Shared(Setting<S>),
     Own(Arg),
@@ -76,7 +75,7 @@ impl<S: Spider> SettingsTable<S> {
         Self { entries: entries.collect(), programs_own: None }
     }
 
-    /// Adds flags of the command's own behind a setting, or before all of them.
+    /// Adds the command's own flags after a setting, or before all settings.
     #[must_use]
     pub fn with_own(mut self, behind: Option<&str>, flags: impl IntoIterator<Item = Arg>) -> Self {
         let is_it = |entry: &HelpEntry<S>| matches!(entry, HelpEntry::Shared(setting) if setting.names.flag == behind);
@@ -88,7 +87,7 @@ impl<S: Spider> SettingsTable<S> {
         self
     }
 
-    /// Has a program's own settings, written as in `opilio.toml`, hold where nobody says anything else.
+    /// Sets the program's own settings, written as in `opilio.toml`. Every other source takes precedence.
     #[must_use]
     pub fn with_defaults(mut self, text: &str) -> Self {
         self.programs_own =
@@ -126,11 +125,11 @@ impl<S: Spider> SettingsTable<S> {
         command
     }
 
-    /// Reads all settings: a flag goes before its variable, that before `opilio.toml`, that before the program's
-    /// own, that before the default.
+    /// Reads all settings. A flag takes precedence over its variable, then `opilio.toml`, then the program's
+    /// own settings, then the default.
     ///
     /// # Errors
-    /// When the file cannot be read, or a setting means nothing.
+    /// When the file cannot be read, or a setting is wrong.
     pub fn read(&self, matches: &ArgMatches) -> anyhow::Result<CrawlDraft<S>> {
         let (asked, path) = match matches.try_get_one::<PathBuf>(CONFIG) {
             Ok(named) => (named.is_some(), file::path(named.map(PathBuf::as_path))),
@@ -144,7 +143,7 @@ impl<S: Spider> SettingsTable<S> {
         Ok(draft)
     }
 
-    /// Makes the draft; the first source goes before the others.
+    /// Makes the draft. The first source takes precedence.
     fn draft(&self, matches: &ArgMatches, sources: &[&SettingsText]) -> anyhow::Result<CrawlDraft<S>> {
         let settings = self.settings();
         let files = sources.iter().map(|source| File::parse(source, &settings));
@@ -158,7 +157,7 @@ impl<S: Spider> SettingsTable<S> {
                 draft.sources.push((name.to_owned(), from));
             }
         }
-        // From the weakest source to the strongest, and what one says of a host is added to what another says.
+        // From the weakest source to the strongest. Sections of one host in several sources add up.
         for file in files.iter().rev() {
             for (pattern, name) in &file.hosts {
                 let known = draft.hosts.iter().position(|(other, _)| other == pattern);
@@ -195,7 +194,7 @@ impl<S: Spider> Setting<S> {
         self.names.key.as_ref().map(|key| &*key.name)
     }
 
-    /// The same, with the help that it has in a command.
+    /// The argument of a setting, with its help in a command.
     fn worded(mut self, command: CommandKind) -> Self {
         let words = self.names.commands.iter().find(|(other, _)| *other == command);
         if let Some((_, help)) = words {
@@ -209,7 +208,7 @@ impl<S: Spider> Setting<S> {
         self
     }
 
-    /// Applies what the strongest source says, and tells which one that is; `None` for the default.
+    /// Applies the value of the strongest source, and returns that source; `None` for the default.
     fn settle(
         &self,
         matches: &ArgMatches,
@@ -253,7 +252,7 @@ impl<S: Spider> Setting<S> {
         }
     }
 
-    /// Applies what a file says of one host.
+    /// Applies the values of a file's section for one host.
     fn settle_host(&self, file: &File<'_>, name: &str, host: &mut HostDraft) -> anyhow::Result<()> {
         if let (Some(key), Applied::Host(apply)) = (&self.names.key, &self.change)
             && matches!(key.part(), Section::Hosts | Section::OneHost)

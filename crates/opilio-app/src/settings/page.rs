@@ -1,4 +1,4 @@
-//! `docs/opilio.toml`, written from the table.
+//! Writes `docs/opilio.toml` from the table.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use opilio_engine::{Found, Page, ParseError, Request, Spider};
 use super::row::{FileKey, Section, Shown};
 use super::table;
 
-/// The documentation of `opilio.toml`: every key with its default, as a file that can be read.
+/// The documentation of `opilio.toml`: every key with its default, as a valid file.
 #[must_use]
 pub fn page() -> String {
     let settings = table::all::<NoSpider>();
@@ -23,7 +23,7 @@ pub fn page() -> String {
     text + BELOW
 }
 
-/// A spider that crawls nothing, for those who only describe settings.
+/// A spider without seeds, for code that only describes settings.
 #[derive(Debug)]
 pub enum NoSpider {}
 
@@ -40,7 +40,7 @@ impl Spider for NoSpider {
     }
 }
 
-/// One key; an example is commented out.
+/// One key. An example is commented out.
 fn line(text: &mut String, key: &FileKey) {
     let mark = if matches!(key.shown, Shown::Example(_)) { "# " } else { "" };
     let setting = format!("{mark}{} = {}", key.name, key.shown.toml());

@@ -1,4 +1,4 @@
-//! How the value of a setting is written: as a flag or variable, and in `opilio.toml`.
+//! Kinds of values: how each is written in a flag or variable, and in `opilio.toml`.
 
 use std::fmt::Display;
 use std::marker::PhantomData;
@@ -14,30 +14,30 @@ use toml::de::DeValue;
 
 use crate::unit;
 
-/// Reads a value, wherever it stands.
+/// Reads a value from any source.
 ///
-/// Errors do not name the setting: the caller puts its name in front.
+/// Errors do not name the setting: the caller adds its name.
 pub(crate) trait ValueReader: 'static {
-    /// The type that is read.
+    /// The type of the value.
     type Value: Clone + 'static;
 
-    /// Adds the value to a flag: its name in the help, how it is checked, whether it repeats.
+    /// Adds the value to a flag: its name in the help, its check, and whether it repeats.
     fn arg(&self, arg: Arg) -> Arg;
 
-    /// The value that the flag or its variable has; `None` where neither is there.
+    /// The value of the flag or its variable; `None` if neither is set.
     fn said(&self, flag: &str, matches: &ArgMatches) -> Result<Option<Self::Value>, String>;
 
-    /// The value that the file has.
+    /// The value in the file.
     fn written(&self, value: &DeValue<'_>) -> Result<Self::Value, Wrong>;
 
-    /// A value that can be read, for a flag (none for a flag without value) and for the file.
+    /// A sample value, for a flag (`None` if it takes no value) and for the file.
     fn sample(&self) -> (Option<&'static str>, &'static str);
 }
 
-/// An error about a value of the file.
+/// An error about a value in the file.
 #[derive(Debug)]
 pub(crate) struct Wrong {
-    /// The byte of the file, where it is not that of the value.
+    /// The byte of the error in the file, if it is not that of the value.
     pub(crate) at: Option<usize>,
     pub(crate) what: String,
 }
@@ -58,7 +58,7 @@ impl From<&str> for Wrong {
 pub(crate) struct Text<V> {
     pub(crate) name: &'static str,
     pub(crate) read: fn(&str) -> Result<V, String>,
-    /// As it stands in the file: in quotes.
+    /// A sample as in the file: in quotes.
     pub(crate) sample: &'static str,
 }
 
@@ -84,11 +84,11 @@ impl<V: Clone + Send + Sync + 'static> ValueReader for Text<V> {
 
 /// Several texts: a flag that may be repeated, a list in the file.
 ///
-/// The flags' list stands instead of the file's, as a single flag does.
+/// A flag's list replaces the file's.
 pub(crate) struct Texts<V> {
     pub(crate) name: &'static str,
     pub(crate) read: fn(&str) -> Result<V, String>,
-    /// Not read by clap, which would repeat a wrong one.
+    /// Not checked by clap, which would print a wrong value.
     pub(crate) is_secret: bool,
     pub(crate) sample: &'static str,
 }
@@ -118,7 +118,7 @@ impl<V: Clone + Send + Sync + 'static> ValueReader for Texts<V> {
     }
 }
 
-/// A list of texts, or a single one.
+/// A list of texts, or a single text.
 fn texts<'v>(value: &'v DeValue<'_>) -> Result<Vec<&'v str>, String> {
     let texts = match value {
         DeValue::String(text) => Some(vec![&**text]),
@@ -131,7 +131,7 @@ fn texts<'v>(value: &'v DeValue<'_>) -> Result<Vec<&'v str>, String> {
 /// A whole number, from `min` to `max`.
 pub(crate) struct Whole<T> {
     min: u64,
-    /// `None` is the type's own.
+    /// `None` is the maximum of the type.
     max: Option<u64>,
     of: PhantomData<fn() -> T>,
 }
@@ -146,7 +146,7 @@ impl<T> Whole<T> {
     }
 }
 
-/// An unsigned number.
+/// An unsigned number type.
 pub(crate) trait Number: TryFrom<u64> + Display + Copy + Send + Sync + 'static {
     const MAX: u64;
 }
@@ -176,7 +176,7 @@ impl<T: Number> ValueReader for Whole<T> {
     }
 
     fn said(&self, flag: &str, matches: &ArgMatches) -> Result<Option<T>, String> {
-        // Its range was checked.
+        // Clap has checked the range.
         Ok(matches.get_one::<u64>(flag).and_then(|number| T::try_from(*number).ok()))
     }
 
@@ -195,15 +195,15 @@ impl<T: Number> ValueReader for Whole<T> {
     }
 }
 
-/// Yes or no. Its flag has no value; its variable has one.
+/// Yes or no. The flag takes no value; its variable takes one.
 pub(crate) struct Switch {
-    /// The value that the flag sets: `false` for a flag called `--no-…`.
+    /// The value that the flag sets: `false` for `--no-…`.
     flag_says: bool,
 }
 
-/// A flag that says yes.
+/// A flag that sets `true`.
 pub(crate) const ON: Switch = Switch { flag_says: true };
-/// A flag that says no.
+/// A flag that sets `false`.
 pub(crate) const OFF: Switch = Switch { flag_says: false };
 
 impl ValueReader for Switch {
@@ -227,7 +227,7 @@ impl ValueReader for Switch {
     }
 }
 
-/// How often a flag stands there.
+/// How often a flag is given.
 pub(crate) struct Times;
 
 impl ValueReader for Times {
@@ -288,7 +288,7 @@ impl<E: ValueEnum + Clone + Send + Sync + 'static> ValueReader for Choice<E> {
     }
 }
 
-/// A file or a directory. Only flags and variables name one.
+/// A file or a directory. Only flags and variables have one.
 pub(crate) struct PathValue(pub(crate) &'static str);
 
 impl ValueReader for PathValue {
@@ -340,7 +340,7 @@ impl ValueReader for StatusList {
     }
 }
 
-/// Which addresses may be connected to: networks, or all, or none but public ones.
+/// The addresses that may be connected to: the given networks, all, or only public ones.
 pub(crate) struct Networks;
 
 impl ValueReader for Networks {
@@ -376,7 +376,7 @@ fn networks(text: &str) -> Result<AddressPolicy, String> {
     }
 }
 
-/// Header fields of one host, by their names. Only the file has them; no message shows a value.
+/// Header fields of one host, by name. Only the file has them. No message shows a value.
 pub(crate) struct HeaderTable;
 
 impl ValueReader for HeaderTable {

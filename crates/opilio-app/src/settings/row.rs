@@ -1,4 +1,4 @@
-//! One setting: its names, its words, how it is read and what it changes.
+//! One setting: its names, its help, how it is read and what it changes.
 
 use clap::{Arg, ArgMatches};
 use opilio_core::HostPolicy;
@@ -41,11 +41,11 @@ impl Section {
     }
 }
 
-/// How a setting stands in `opilio.toml`.
+/// A setting in `opilio.toml`.
 #[derive(Clone, Debug)]
 pub(crate) struct FileKey {
     pub(crate) name: String,
-    /// By default that of what the setting changes.
+    /// The section. By default it follows from what the setting changes.
     part: Option<Section>,
     pub(crate) shown: Shown,
     /// The comment in `docs/opilio.toml`.
@@ -61,11 +61,11 @@ impl FileKey {
 /// The value that `docs/opilio.toml` shows, as TOML.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Shown {
-    /// Holds where nothing else is said: it is read and applied as if the file had it.
+    /// The default. It is read and applied as if the file had it.
     Default(&'static str),
-    /// Holds where nothing else is said, unless another setting contradicts it. The application knows.
+    /// The usual value. It depends on other settings, so the application sets it.
     Usual(&'static str),
-    /// One that somebody may want; without it there is no such limit, or another text.
+    /// An example. Without the setting there is no limit, or the default is another text.
     Example(&'static str),
 }
 
@@ -77,16 +77,16 @@ impl Shown {
     }
 }
 
-/// Where a value is read from.
+/// The source of a value.
 #[derive(Clone, Copy)]
 pub(crate) enum Given<'a> {
-    /// This flag, or its variable.
+    /// The flag or its variable.
     Said(&'a str, &'a ArgMatches),
     /// A file.
     Written(&'a DeValue<'a>),
 }
 
-/// Reads a value and changes the target by it; false where there is no value.
+/// Reads a value and changes the target. Returns `false` if the source has no value.
 type Apply<T> = Box<dyn Fn(Given<'_>, &mut T) -> Result<bool, Wrong>>;
 
 /// The part of a crawl that a setting changes.
@@ -102,20 +102,20 @@ pub(crate) struct Setting<S: Spider> {
     pub(crate) names: SettingNames,
     pub(crate) arg: Option<Arg>,
     pub(crate) change: Applied<S>,
-    /// A value that can be read, for a flag and for the file.
+    /// A sample value, for a flag and for the file.
     pub(crate) sample: (Option<&'static str>, &'static str),
 }
 
 /// The names of a setting, and the commands that have it.
 pub(crate) struct SettingNames {
-    /// Without `--`. A setting of the file alone has none.
+    /// The name without `--`; `None` for a setting of the file alone.
     pub(crate) flag: Option<&'static str>,
     pub(crate) key: Option<FileKey>,
-    /// Whether `OPILIO_…` can set it.
+    /// Whether the variable `OPILIO_…` can set it.
     pub(crate) has_variable: bool,
-    /// The flag that says the same in another way: they are not given together.
+    /// A flag that sets the same in another way. Both together are refused.
     pub(crate) same_as: Option<&'static str>,
-    /// Besides a crawl, with the help that each of them has.
+    /// The other commands that have it, each with its help.
     pub(crate) commands: Vec<(CommandKind, String)>,
 }
 
@@ -127,7 +127,7 @@ impl SettingNames {
     }
 }
 
-/// A setting that is written down, but for what it changes.
+/// A setting without its effect.
 pub(crate) struct RowBuilder<R> {
     reader: R,
     names: SettingNames,
@@ -150,7 +150,7 @@ pub(crate) fn flag<R: ValueReader>(flag: &'static str, reader: R, help: &'static
     RowBuilder { reader, names, help, otherwise: None, arg: Some(arg) }
 }
 
-/// A setting that only `[host."…"]` has.
+/// A setting of `[host."…"]` alone.
 pub(crate) fn key_of_one_host<R: ValueReader>(
     name: &'static str,
     reader: R,
@@ -164,23 +164,23 @@ pub(crate) fn key_of_one_host<R: ValueReader>(
 }
 
 impl<R: ValueReader> RowBuilder<R> {
-    /// `OPILIO_…` sets it, too.
+    /// Lets the variable `OPILIO_…` set it.
     pub(crate) fn variable(mut self) -> Self {
         self.names.has_variable = true;
         self
     }
 
-    /// `opilio.toml` sets it, too, by the flag's name with `_`. The default is applied.
+    /// Lets `opilio.toml` set it by the flag's name with `_`. The default is applied.
     pub(crate) fn key(self, default: &'static str, note: &'static str) -> Self {
         self.shown(Shown::Default(default), note)
     }
 
-    /// The same, without a default of its own.
+    /// Lets `opilio.toml` set it, with an example instead of a default.
     pub(crate) fn key_such_as(self, example: &'static str, note: &'static str) -> Self {
         self.shown(Shown::Example(example), note)
     }
 
-    /// The same, with a default that the application makes.
+    /// Lets `opilio.toml` set it, with a default that the application applies.
     pub(crate) fn key_usually(self, usual: &'static str, note: &'static str) -> Self {
         self.shown(Shown::Usual(usual), note)
     }
@@ -191,45 +191,45 @@ impl<R: ValueReader> RowBuilder<R> {
         self
     }
 
-    /// Its key has another name than its flag.
+    /// Gives the key another name than the flag's.
     pub(crate) fn named(mut self, name: &'static str) -> Self {
         self.names.key = self.names.key.map(|key| FileKey { name: name.to_owned(), ..key });
         self
     }
 
-    /// Its key is below `[crawl]`, although it changes what holds for hosts.
+    /// Puts the key below `[crawl]`, although it changes settings of hosts.
     pub(crate) fn of_the_crawl(mut self) -> Self {
         self.names.key = self.names.key.map(|key| FileKey { part: Some(Section::Crawl), ..key });
         self
     }
 
-    /// Another flag says the same in another way. This one goes before the other's variable and key, and both
-    /// are not given together.
+    /// Names another flag that sets the same in another way. This one takes precedence over the other's
+    /// variable and key. Both flags together are refused.
     pub(crate) fn same_as(mut self, flag: &'static str) -> Self {
         self.names.same_as = Some(flag);
         self
     }
 
-    /// States the default in words for the help.
+    /// States the default in words, for the help.
     pub(crate) fn otherwise(mut self, words: &'static str) -> Self {
         self.otherwise = Some(words);
         self
     }
 
-    /// Another command has it, with the same words.
+    /// Adds the setting to another command, with the same help.
     pub(crate) fn also(self, command: CommandKind) -> Self {
         let help = self.help;
         self.also_as(command, help)
     }
 
-    /// Another command has it, with other words.
+    /// Adds the setting to another command, with other help.
     pub(crate) fn also_as(mut self, command: CommandKind, help: &'static str) -> Self {
         let help = self.help_of(help);
         self.names.commands.push((command, help));
         self
     }
 
-    /// What clap knows of it besides: a short flag, an alias, which flags it needs.
+    /// Adds what else clap needs: a short flag, an alias, the flags that it requires.
     pub(crate) fn clap(mut self, more: impl FnOnce(Arg) -> Arg) -> Self {
         self.arg = self.arg.map(more);
         self
@@ -243,7 +243,7 @@ impl<R: ValueReader> RowBuilder<R> {
         })
     }
 
-    /// Changes the settings of hosts, unless they contradict each other.
+    /// Changes the settings of hosts, and may refuse the value.
     pub(crate) fn host_or<S: Spider>(
         self,
         set: impl Fn(&mut HostDraft, R::Value) -> Result<(), String> + 'static,
@@ -312,7 +312,7 @@ impl<R: ValueReader> RowBuilder<R> {
         Setting { names: self.names, arg, change: change(self.reader), sample }
     }
 
-    /// The help, with what holds without the setting.
+    /// The help, with the default.
     fn help_of(&self, help: &str) -> String {
         let default = match self.names.key.as_ref().map(|key| key.shown) {
             Some(Shown::Default(text) | Shown::Usual(text)) if !matches!(text, "true" | "false" | "[]") => {
@@ -327,12 +327,12 @@ impl<R: ValueReader> RowBuilder<R> {
     }
 }
 
-/// Calls a builder's method where the value is yes.
+/// Calls a builder's method if the value is yes.
 pub(crate) fn if_on<T>(set: impl Fn(T) -> T + Clone) -> impl Fn(T, bool) -> T + Clone {
     move |target, on| if on { set(target) } else { target }
 }
 
-/// Calls a builder's method where the value is no.
+/// Calls a builder's method if the value is no.
 pub(crate) fn if_off<T>(set: impl Fn(T) -> T + Clone) -> impl Fn(T, bool) -> T + Clone {
     move |target, on| if on { target } else { set(target) }
 }

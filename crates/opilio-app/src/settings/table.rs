@@ -39,21 +39,21 @@ fn which_urls<S: Spider>() -> Vec<Setting<S>> {
             .variable()
             .key("\"same-host\"", "or none, same-domain, all")
             .scope(|scope, word| scope.follow(word.into())),
-        flag("include", PATTERNS, "Only links that match; * stands for anything; may be repeated. A seed is fetched by being named")
-            .key("[]", "as [\"*/products/*\"]: only URLs that match one; * stands for anything")
+        flag("include", PATTERNS, "Follows only links that match (* stands for any text); may be repeated. Seeds need not match")
+            .key("[]", "as [\"*/products/*\"]: only links that match one; * stands for any text")
             .draft(|draft, patterns| scoped(&mut draft.scope, &patterns, Scope::include)),
-        flag("exclude", PATTERNS, "No links that match; * stands for anything; may be repeated")
-            .key("[]", "none of those that match one")
+        flag("exclude", PATTERNS, "Follows no link that matches (* stands for any text); may be repeated")
+            .key("[]", "no link that matches one")
             .draft(|draft, patterns| scoped(&mut draft.scope, &patterns, Scope::exclude)),
-        flag("strip-tracking", ON, "Takes tracking parameters, such as utm_source and gclid, out of every URL: it is fetched without")
+        flag("strip-tracking", ON, "Removes tracking parameters, such as utm_source and gclid, from every URL")
             .variable()
             .key("false", "")
             .crawler(if_on(Crawler::strip_tracking)),
-        flag("keep-session-ids", ON, "Tells URLs apart by their session ids, too (;jsessionid=, PHPSESSID=, sid= and the like); without this, URLs that differ in nothing else are one")
+        flag("keep-session-ids", ON, "Fetches URLs apart that differ only in a session id (;jsessionid=, PHPSESSID=, sid= and the like); without this they are one URL")
             .variable()
-            .key("false", "true: URLs that differ only in a session id are two")
+            .key("false", "true: URLs that differ only in a session id are fetched apart")
             .scope(if_on(Scope::keep_session_ids)),
-        flag("merge-canonical", ON, "Prints one page of all that name the same canonical URL, in a further field; the others are aliases of it")
+        flag("merge-canonical", ON, "Writes one page for all that name the same canonical URL, which gets a field; the others count as aliases")
             .variable()
             .key("false", "")
             .draft(|draft, on| {
@@ -61,11 +61,11 @@ fn which_urls<S: Spider>() -> Vec<Setting<S>> {
                 draft.then(move |crawler| if on { crawler.merge_canonical() } else { crawler });
                 Ok(())
             }),
-        flag("merge-duplicates", ON, "Prints one page of all that have equal content, white space and session ids apart; the others are aliases of the first")
+        flag("merge-duplicates", ON, "Writes only the first of all pages with equal content (white space and session ids do not count); the others count as aliases")
             .variable()
             .key("false", "")
             .crawler(if_on(Crawler::merge_duplicates)),
-        flag("follow-traps", ON, "Follows links that only traps have, too: paths and queries that repeat themselves or have too many parts, months that are years ahead, links of a page that comes under one URL after another")
+        flag("follow-traps", ON, "Also follows links that look like a trap's: paths and queries that repeat parts or have too many, months years ahead, links of a page that a host sends under many URLs")
             .variable()
             .scope(|scope, on| if on { scope.traps(TrapRules::none()) } else { scope }),
     ]
@@ -74,18 +74,18 @@ fn which_urls<S: Spider>() -> Vec<Setting<S>> {
 /// How many URLs are fetched, and in which order.
 fn how_many<S: Spider>() -> Vec<Setting<S>> {
     vec![
-        flag("max-pages", Whole::from(1), "Ends after exactly so many pages")
+        flag("max-pages", Whole::from(1), "Ends after this many pages")
             .variable()
             .key_such_as("1000", "")
             .otherwise(NO_LIMIT)
             .crawler(Crawler::max_pages),
-        flag("max-depth", Whole::from(0), "Links from a seed at the most; 0 fetches the seeds alone")
+        flag("max-depth", Whole::from(0), "Follows at most this many links in a row from a seed; 0 fetches the seeds alone")
             .variable()
             .key_such_as("3", "links from a seed")
             .otherwise(NO_LIMIT)
             .clap(|arg| arg.visible_alias("depth"))
             .scope(Scope::max_depth),
-        flag("max-pages-per-host", Whole::from(1), "Pages of each host at the most")
+        flag("max-pages-per-host", Whole::from(1), "Fetches at most this many pages of each host")
             .variable()
             .otherwise(NO_LIMIT)
             .draft(|draft, pages| {
@@ -95,7 +95,7 @@ fn how_many<S: Spider>() -> Vec<Setting<S>> {
         flag(
             "max-bytes-per-host",
             SIZE,
-            "Bytes of each host's pages, after which nothing more is asked of it",
+            "Requests no more pages of a host after this many bytes of them",
         )
         .variable()
         .otherwise(NO_LIMIT)
@@ -111,7 +111,7 @@ fn how_many<S: Spider>() -> Vec<Setting<S>> {
         .variable()
         .otherwise("bfs")
         .crawler(|crawler, word| crawler.order(word.into())),
-        flag("max-duration", SPAN, "Starts nothing more after this time")
+        flag("max-duration", SPAN, "Starts no more requests after this time")
             .variable()
             .key_such_as("\"2h\"", "")
             .otherwise(NO_LIMIT)
@@ -126,7 +126,7 @@ fn how_fast<S: Spider>() -> Vec<Setting<S>> {
             .variable()
             .key("\"60/m\"", "")
             .policy(HostPolicy::rate),
-        flag("delay", DELAY, "Time between two requests to a host, which is another way to say a rate: 2s is 30/m")
+        flag("delay", DELAY, "Time between two requests to a host, instead of --rate: 2s is 30/m")
             .same_as("rate")
             .policy(HostPolicy::rate),
         flag("in-flight", Whole::from(1).up_to(IN_FLIGHT_MAX), "Requests in flight at each host")
@@ -137,29 +137,29 @@ fn how_fast<S: Spider>() -> Vec<Setting<S>> {
             .variable()
             .key("64", "")
             .crawler(Crawler::total_in_flight),
-        flag("memory-limit", MEMORY, "Starts less from 70 % of this memory on, and nothing near it until what is under way has ended; ends the crawl when that does not help; 16MiB at the least")
+        flag("memory-limit", MEMORY, "Starts fewer requests above 70 % of this memory, and none near it until those under way have ended. Ends the crawl if that does not help. At least 16MiB")
             .variable()
             .key_such_as("\"1GiB\"", "")
             .otherwise(NO_LIMIT)
             .crawler(Crawler::memory_limit),
-        flag("no-adapt", OFF, "Keeps to the rate after refusals, instead of lowering it (waits that a server states are kept)")
+        flag("no-adapt", OFF, "Does not lower the rate after refusals (waits that a server states still hold)")
             .variable()
             .key("true", "lowers the rate after refusals")
             .named("adapt")
             .policy(HostPolicy::adapt),
-        flag("max-crawl-delay", WAIT, "Keeps to a Crawl-delay of robots.txt up to this, and says so if it asks for more")
+        flag("max-crawl-delay", WAIT, "Obeys a Crawl-delay of robots.txt up to this time, and warns if it is longer")
             .variable()
-            .key("\"1m\"", "a Crawl-delay of robots.txt is kept up to this")
+            .key("\"1m\"", "a Crawl-delay of robots.txt is obeyed up to this")
             .policy(HostPolicy::max_crawl_delay),
-        flag("max-hold", WAIT, "Gives a host up for this run that states a longer wait")
+        flag("max-hold", WAIT, "Parks a host for this run if it states a longer wait")
             .variable()
-            .key("\"1h\"", "a host that states a longer wait is given up for this run")
+            .key("\"1h\"", "a host that states a longer wait is parked for this run")
             .also_as(CommandKind::Explain, "A stated wait beyond this parks the host: ms, s, m, h or d")
             .policy(HostPolicy::max_hold),
     ]
 }
 
-/// Failures: how often and how soon something is tried again, and what bounds an attempt.
+/// Failures: when a request is tried again, and the bounds of an attempt.
 fn how_patient<S: Spider>() -> Vec<Setting<S>> {
     vec![
         flag("retries", Whole::from(0), "Retries after the first attempt")
@@ -168,19 +168,19 @@ fn how_patient<S: Spider>() -> Vec<Setting<S>> {
             .of_the_crawl()
             .also(CommandKind::Explain)
             .host(|host, retries| host.retries = retries),
-        flag("min-backoff", SPAN, "First wait where the server states none; it doubles up to --max-backoff")
+        flag("min-backoff", SPAN, "First wait before a retry if the server states none; it doubles up to --max-backoff")
             .variable()
-            .key_usually("\"1s\"", "the first wait where the server states none; it doubles")
-            .also_as(CommandKind::Explain, "First wait where the server states none; it doubles: ms, s, m, h or d")
+            .key_usually("\"1s\"", "the first wait if the server states none; it doubles")
+            .also_as(CommandKind::Explain, "First wait if the server states none; it doubles: ms, s, m, h or d")
             .host(|host, wait| host.min_backoff = Some(wait)),
-        flag("max-backoff", SPAN, "Longest wait where the server states none")
+        flag("max-backoff", SPAN, "Longest wait before a retry if the server states none")
             .variable()
-            .key_usually("\"1m\"", "the longest wait where the server states none")
-            .also_as(CommandKind::Explain, "Longest wait where the server states none: ms, s, m, h or d")
+            .key_usually("\"1m\"", "the longest wait if the server states none")
+            .also_as(CommandKind::Explain, "Longest wait if the server states none: ms, s, m, h or d")
             .host(|host, wait| host.max_backoff = Some(wait)),
-        flag("max-strikes", Whole::from(1).up_to(STRIKES_MAX), "Gives a host up for this run after so many refusals or failures to reach it in a row")
+        flag("max-strikes", Whole::from(1).up_to(STRIKES_MAX), "Parks a host for this run after this many refusals or failures to reach it in a row")
             .variable()
-            .key("12", "a host that refuses or cannot be reached so often in a row is given up for this run")
+            .key("12", "a host that refuses or cannot be reached this often in a row is parked for this run")
             .policy(HostPolicy::max_strikes),
         flag("max-strikes-unanswered", Whole::from(1).up_to(STRIKES_MAX), "The same for a host that has never answered in this run")
             .variable()
@@ -192,29 +192,29 @@ fn how_patient<S: Spider>() -> Vec<Setting<S>> {
             .key("[]", "as [403, 999]: statuses that mean \"slow down\", as 429 and 503 always do")
             .also_as(CommandKind::Explain, "Statuses that mean \"slow down\", as 429 and 503 do")
             .policy(|policy, statuses| policy.slow_down(statuses.iter())),
-        flag("retry-status", StatusList, "Statuses that are worth a retry, as a 500 is")
+        flag("retry-status", StatusList, "Statuses that cause a retry, as 500 does")
             .variable()
-            .key("[]", "as [404, 520]: statuses that are worth a retry, as a 500 is")
+            .key("[]", "as [404, 520]: statuses that cause a retry, as 500 does")
             .also(CommandKind::Explain)
             .host(|host, statuses| host.retry_statuses = statuses),
-        flag("timeout", SPAN, "Time of a whole attempt, body included")
+        flag("timeout", SPAN, "Longest time of an attempt, body included")
             .variable()
             .key("\"30s\"", "of an attempt, body included")
-            .also_as(CommandKind::Fetch, "Time of the whole attempt, body included")
+            .also_as(CommandKind::Fetch, "Longest time of the attempt, body included")
             .draft(|draft, span| {
                 draft.limits.timeout = span;
                 Ok(())
             }),
-        flag("max-body", SIZE, "A larger body is a failure, never a cut page")
+        flag("max-body", SIZE, "Largest body; a larger one is a failure, never a cut page")
             .variable()
             .key("\"10MiB\"", "a larger one is a failure, never a cut page")
-            .also_as(CommandKind::Fetch, "A larger body is a failure, never a cut one")
+            .also_as(CommandKind::Fetch, "Largest body; a larger one is a failure, never a cut one")
             .draft(|draft, bytes| {
                 draft.limits.body_bytes_max = usize::try_from(bytes).unwrap_or(usize::MAX);
                 draft.limits.wire_bytes_max = bytes;
                 Ok(())
             }),
-        flag("max-redirects", Whole::from(0), "Redirects in a row")
+        flag("max-redirects", Whole::from(0), "Follows at most this many redirects in a row")
             .variable()
             .key("10", "")
             .crawler(Crawler::max_redirects),
@@ -224,44 +224,44 @@ fn how_patient<S: Spider>() -> Vec<Setting<S>> {
 /// Files and directories.
 fn place<S: Spider>() -> Vec<Setting<S>> {
     vec![
-        flag("output", PathValue("FILE"), "Where pages go; the file is begun anew, unless --resume goes on with it")
+        flag("output", PathValue("FILE"), "File for the pages; overwritten, unless --resume continues it")
             .otherwise("stdout")
             .clap(|arg| arg.short('o'))
             .run(|run, path| run.output = Some(path)),
-        flag("format", Choice::<Format>::new("FORMAT", "\"csv\""), "In which form")
+        flag("format", Choice::<Format>::new("FORMAT", "\"csv\""), "Form of the output")
             .otherwise("csv for a file that ends in .csv, else jsonl")
             .run(|run, format| run.format = Some(format)),
-        flag("keep-formulas", ON, "In CSV, leaves texts that begin like a formula (=, +, -, @) as they are; otherwise they get an apostrophe in front, since a spreadsheet would run what a stranger wrote")
+        flag("keep-formulas", ON, "In CSV, keeps texts that begin like a formula (=, +, -, @) unchanged. Without this they get an apostrophe in front, since a spreadsheet would run a formula that a web page wrote")
             .run(|run, on| run.keep_formulas = on),
-        flag("cache", PathValue("DIR"), "Reads again from DIR what was fetched once and is still fresh, without a request: for trying things")
+        flag("cache", PathValue("DIR"), "Reads answers again from DIR without a request while they are fresh, for the time in which you write a spider")
             .variable()
             .run(|run, dir| run.cache = Some(dir)),
-        flag("cache-for", WAIT, "Reads from the cache for this long, whatever servers say about it; robots.txt for a day at the most")
-            .otherwise("as they say")
+        flag("cache-for", WAIT, "Takes cached answers for fresh this long, whatever servers say; robots.txt for at most a day")
+            .otherwise("as servers say")
             .clap(|arg| arg.requires("cache"))
             .run(|run, span| run.cache_for = Some(span)),
-        flag("report", PathValue("FILE.json"), "Where the report goes, as JSON; written after a gentle stop too")
+        flag("report", PathValue("FILE.json"), "File for the report as JSON; also written after an interruption")
             .run(|run, path| run.report = Some(path)),
-        flag("state", PathValue("DIR"), "Keeps the crawl in this directory, so that nothing can lose it")
+        flag("state", PathValue("DIR"), "Keeps the crawl in this directory, so that a stopped or killed crawl can be resumed")
             .run(|run, dir| run.state = Some(dir)),
-        flag("resume", ON, "Goes on with the crawl in the --state directory; begins one if there is none. What is queued and out of the scope that the flags say now is filtered")
+        flag("resume", ON, "Resumes the crawl in the --state directory, or begins one if there is none. Queued URLs that the flags now put out of scope are filtered")
             .clap(|arg| arg.requires("state"))
             .run(|run, on| run.resume = on),
-        flag("retry-failed", ON, "Tries all failures of the resumed crawl again (opilio failed lists them), also of hosts that did not answer; those that asked for a wait longer than --max-hold are left alone until it is over")
+        flag("retry-failed", ON, "Retries all failures of the resumed crawl (opilio failed lists them), also on parked hosts. A host that stated a wait longer than --max-hold is not asked before its end")
             .clap(|arg| arg.requires("resume"))
             .crawler(if_on(Crawler::retry_failed)),
-        flag("history", ON, "Keeps when each page was fetched and what to ask with next time, for --refresh in a later run")
+        flag("history", ON, "Keeps the time and the validators (ETag, Last-Modified) of each page, for --refresh in a later run")
             .clap(|arg| arg.requires("state"))
             .crawler(if_on(Crawler::history)),
-        flag("refresh", Text { name: "AGE", ..WAIT }, "Fetches pages again that are older than this; servers are asked whether they have changed (a page that has not is a line with status 304). Of pages with --history; implies it")
+        flag("refresh", Text { name: "AGE", ..WAIT }, "Fetches pages again that are older than this, if they have changed (an unchanged one is written with status 304). Needs a crawl with --history; implies it")
             .clap(|arg| arg.requires("resume"))
             .crawler(Crawler::refresh),
-        flag("durability", Choice::<DurabilityWord>::new("HOW", "\"commit\""), "What a power cut may take of --state (a kill takes nothing)")
+        flag("durability", Choice::<DurabilityWord>::new("HOW", "\"commit\""), "What a power cut may lose of --state (a kill loses nothing)")
             .otherwise("interval")
             .clap(|arg| arg.requires("state"))
             .crawler(|crawler, word| crawler.durability(word.into())),
-        // Where the file is, is known before the others are read.
-        flag(super::CONFIG, PathValue("FILE.toml"), "Settings, also of single hosts; none reads no file")
+        // The path of the file is read before the other settings.
+        flag(super::CONFIG, PathValue("FILE.toml"), "Settings file, also for single hosts; the word none reads no file")
             .variable()
             .otherwise("opilio.toml in this directory, if there is one")
             .run(|_, _| {}),
@@ -271,7 +271,7 @@ fn place<S: Spider>() -> Vec<Setting<S>> {
 /// Identity and connections: user agent, logins, proxies, addresses.
 fn as_whom<S: Spider>() -> Vec<Setting<S>> {
     vec![
-        flag("user-agent", USER_AGENT, "Who we say we are; should name a URL or a mail address where you can be reached")
+        flag("user-agent", USER_AGENT, "User agent; should hold a URL or mail address where you can be reached")
             .variable()
             .key_such_as("\"yourbot/1.0 (+https://you.example/bot)\"", "")
             .also(CommandKind::Fetch)
@@ -280,18 +280,18 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
                 draft.then(|crawler| crawler.user_agent(text));
                 Ok(())
             }),
-        flag("header", HEADER, "A header field to send to every host, as in 'Accept-Language: de'; may be repeated. Logins belong to one host: opilio.toml, or user info in a seed")
+        flag("header", HEADER, "Header field for every host, as in 'Accept-Language: de'; may be repeated. A login belongs to one host: put it into opilio.toml, or into a seed as user info")
             .clap(|arg| arg.short('H'))
             .crawler(|crawler, fields| fields.iter().fold(crawler, |crawler, (name, value)| {
                 crawler.header(name.as_str(), value.to_str().unwrap_or_default())
             })),
-        flag("no-robots", OFF, "Asks for no robots.txt: for servers of your own")
+        flag("no-robots", OFF, "Fetches and obeys no robots.txt: for your own servers")
             .variable()
-            .key("true", "false is for servers of your own")
+            .key("true", "false is for your own servers")
             .named("robots")
             .also(CommandKind::Fetch)
             .crawler(if_off(Crawler::no_robots)),
-        flag("proxy", PROXY, "Fetches through a proxy: http://, https:// or socks5://, with user info for a login; several take turns")
+        flag("proxy", PROXY, "Fetches through a proxy: http://, https:// or socks5://, with user info for a login. Several proxies take turns")
             .key("[]", "as [\"http://me:secret@proxy.example:8080\"]; several take turns")
             .named("proxies")
             .draft(|draft, proxies| {
@@ -299,12 +299,12 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
                 draft.then(|crawler| proxies.into_iter().fold(crawler, Crawler::proxy));
                 Ok(())
             }),
-        flag("no-cookies", OFF, "Neither keeps nor sends cookies; without this they are kept in the --state directory, too")
+        flag("no-cookies", OFF, "Neither keeps nor sends cookies. Without this, the --state directory keeps them, too")
             .variable()
             .key("true", "kept in the state directory, too")
             .named("cookies")
             .crawler(if_off(Crawler::no_cookies)),
-        flag("allow-private", Networks, "Visits private and loopback addresses: all, or those of the networks given")
+        flag("allow-private", Networks, "Connects to private and loopback addresses: all, or those of the given networks")
             .variable()
             .key("false", "or true, or networks: [\"127.0.0.0/8\"]")
             .also(CommandKind::Fetch)
@@ -313,14 +313,14 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
                 draft.then(|crawler| crawler.addresses(addresses));
                 Ok(())
             }),
-        flag("danger-accept-any-certificate", ON, "Trusts any TLS certificate, so that whoever sits on the way can read and forge everything: for servers of your own")
-            .also_as(CommandKind::Fetch, "Trusts any TLS certificate: for servers of your own")
+        flag("danger-accept-any-certificate", ON, "Accepts any TLS certificate, so that anyone on the way can read and change the traffic: for your own servers")
+            .also_as(CommandKind::Fetch, "Accepts any TLS certificate: for your own servers")
             .crawler(if_on(Crawler::danger_accept_any_certificate)),
-        key_of_one_host("headers", HeaderTable, Shown::Usual("{ \"X-Api-Key\" = \"secret\" }"), "sent to this host alone, and shown in no log")
+        key_of_one_host("headers", HeaderTable, Shown::Usual("{ \"X-Api-Key\" = \"secret\" }"), "sent to this host alone; no log shows them")
             .host(|host, headers| host.headers = headers),
-        key_of_one_host("basic", LOGIN_BASIC, Shown::Usual("\"user:password\""), "a login")
+        key_of_one_host("basic", LOGIN_BASIC, Shown::Usual("\"user:password\""), "a login by name and password")
             .host_or(super::HostDraft::log_in),
-        key_of_one_host("bearer", LOGIN_BEARER, Shown::Example("\"secret\""), "or one by a token")
+        key_of_one_host("bearer", LOGIN_BEARER, Shown::Example("\"secret\""), "a login by a token")
             .host_or(super::HostDraft::log_in),
     ]
 }
@@ -328,11 +328,11 @@ fn as_whom<S: Spider>() -> Vec<Setting<S>> {
 /// Output on stderr.
 fn messages<S: Spider>() -> Vec<Setting<S>> {
     vec![
-        flag("verbose", Times, "Says more on stderr; twice for still more (OPILIO_LOG=… says exactly what)")
+        flag("verbose", Times, "Logs more on stderr; twice for still more (OPILIO_LOG=… chooses in detail)")
             .clap(|arg| arg.short('v'))
-            .also_as(CommandKind::Fetch, "Says more on stderr; twice for still more")
+            .also_as(CommandKind::Fetch, "Logs more on stderr; twice for still more")
             .run(|run, times| run.verbose = times),
-        flag("quiet", ON, "Says nothing on stderr but warnings and errors")
+        flag("quiet", ON, "Prints only warnings and errors on stderr")
             .clap(|arg| arg.short('q'))
             .run(|run, on| run.quiet = on),
     ]
@@ -351,9 +351,9 @@ fn scoped<E: std::fmt::Display>(
 }
 
 const NO_LIMIT: &str = "no limit";
-/// More requests in flight than this help no crawl, and no machine.
+/// More requests in flight overload any machine.
 const IN_FLIGHT_MAX: u32 = 10_000;
-/// With waits of a minute, more strikes than this take a week.
+/// With waits of one minute, this many strikes take a week.
 const STRIKES_MAX: u32 = 10_000;
 
 /// A time that is not zero.
@@ -379,7 +379,7 @@ const PROXY: Texts<Proxy> = Texts {
     is_secret: true,
     sample: "\"http://127.0.0.1:1\"",
 };
-// Errors about a secret do not repeat it.
+// Errors do not repeat a secret.
 const LOGIN_BASIC: Text<HostSettings> = Text {
     name: "",
     read: |text| {

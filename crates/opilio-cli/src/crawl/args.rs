@@ -11,20 +11,20 @@ use url::Url;
 use crate::crawl::spider::PageSpider;
 use crate::crawl::{seeds, spider};
 
-/// Crawls from these URLs, politely, and prints one JSON object, or one row of CSV, a page.
+/// Crawls from these URLs, politely, and prints each page as one JSON object or one CSV row.
 ///
-/// Fields of a page: url (what was asked for), final_url (after redirects), status, title (or null),
-/// depth (links from a seed), bytes (of the body), links (how many the page has), and one for each
-/// --css: the text of its first match, or null, or what its words say. A URL that leads to an already known one is the line
-/// {"url", "final_url", "alias": true}. With --merge-canonical a page has the field canonical too (what it
-/// names as its canonical URL, or null), and an alias of it has that URL as its final_url.
+/// Fields of a page: url (the requested one), final_url (after redirects), status, title (or null), depth
+/// (links from a seed), bytes (of the body), links (number of links), and one for each --css: the text of its
+/// first match, or null, or as its words say. A URL that leads to a known one is the line {"url",
+/// "final_url", "alias": true}. With --merge-canonical a page also has the field canonical (the canonical URL
+/// that it names, or null), and an alias has that URL as its final_url.
 ///
-/// As CSV (--output FILE.csv, or --format csv) these are the columns, in this order, and alias is the last:
-/// true on the rows of aliases. Null is an empty cell, an empty text is "", a list is written as JSON.
+/// In CSV (--output FILE.csv, or --format csv) these are the columns, in this order; the last one is alias,
+/// true for aliases. Null is an empty cell, an empty text is "", a list is JSON.
 ///
-/// Settings come from flags, then the environment, then opilio.toml (in this directory, or where --config
-/// says). A [host."…"] section of that
-/// file is more exact than a flag for all hosts, and wins for its host.
+/// Settings come from flags, then the environment, then opilio.toml (in this directory, or named by
+/// --config). A [host."…"] section of that file is more exact than a flag for all hosts, and wins for its
+/// host.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
@@ -38,63 +38,63 @@ pub(crate) struct CrawlArgs {
 }
 
 impl CrawlArgs {
-    /// Reads all settings that the command shares with other crawls.
+    /// Reads the settings that the command shares with other crawls.
     ///
     /// # Errors
-    /// When the configuration cannot be read, or a setting means nothing.
+    /// When the settings file cannot be read, or a setting is wrong.
     pub(crate) fn settings(&self) -> anyhow::Result<CrawlDraft<PageSpider>> {
         self.flags.read()
     }
 
-    /// How much more is said on stderr, and whether nothing is said there.
+    /// How often -v was given, and whether -q was.
     pub(crate) fn messages(&self) -> (u8, bool) {
         let matches = self.flags.matches();
         (matches.get_count("verbose"), matches.get_flag("quiet"))
     }
 
-    /// Where pages go, if not to stdout.
+    /// The file for pages; `None` means stdout.
     pub(crate) fn output(&self) -> Option<&PathBuf> {
         self.flags.matches().get_one("output")
     }
 
-    /// Where the crawl is kept that this one goes on with.
+    /// The directory of the crawl to resume.
     pub(crate) fn resumed(&self) -> Option<&PathBuf> {
         let matches = self.flags.matches();
         matches.get_one("state").filter(|_| matches.get_flag(RESUME))
     }
 
-    /// The seeds, as they were written.
+    /// The seeds, as written.
     pub(crate) fn seeds(&self) -> Vec<&String> {
         self.flags.matches().get_many(SEEDS).into_iter().flatten().collect()
     }
 
-    /// A file with further seeds.
+    /// A file with more seeds.
     pub(crate) fn urls(&self) -> Option<&PathBuf> {
         self.flags.matches().get_one(URLS)
     }
 
-    /// Sitemaps to begin at.
+    /// Sitemaps whose pages are seeds.
     pub(crate) fn sitemap(&self) -> Vec<Url> {
         self.flags.matches().get_many(SITEMAP).into_iter().flatten().cloned().collect()
     }
 
-    /// Whether the sitemaps of the seeds' hosts are seeds, too.
+    /// Whether the sitemaps of the seeds' hosts are read, too.
     pub(crate) fn sitemaps(&self) -> bool {
         self.flags.matches().get_flag(SITEMAPS)
     }
 
-    /// Further fields of a page.
+    /// More fields of a page.
     pub(crate) fn css(&self) -> Vec<NamedField> {
         self.flags.matches().get_many(CSS).into_iter().flatten().cloned().collect()
     }
 
-    /// Where bodies are kept.
+    /// The directory for bodies.
     pub(crate) fn bodies(&self) -> Option<&PathBuf> {
         self.flags.matches().get_one(BODIES)
     }
 }
 
-/// The settings of a crawl, and the command's own flags between them.
+/// The settings of a crawl, with the command's own flags inserted.
 #[derive(Debug)]
 enum Crawl {}
 
@@ -160,11 +160,11 @@ const SITEMAP: &str = "sitemap";
 const SITEMAPS: &str = "sitemaps";
 const CSS: &str = "css";
 const BODIES: &str = "bodies";
-/// Named by the table.
+/// The table of settings contains these names.
 const RESUME: &str = "resume";
 
 const CSS_HELP: &str = "Adds a field: what a CSS selector matches, as text or as WORDS say; may be repeated";
-/// Its examples are read by a test.
+/// A test reads its examples.
 pub(crate) const CSS_LONG_HELP: &str = "\
 The words, parted by commas:
   attr=NAME  an attribute, of the first match that has it

@@ -1,7 +1,7 @@
-//! `opilio crawl`: one JSON object a page, without a spider to write.
+//! `opilio crawl`: one line for each page, without writing a spider.
 //!
-//! `args` are the flags, `seeds` reads the URLs, `spider` turns pages into items. What every crawl of a program
-//! does is `opilio_app`'s.
+//! `args` holds the flags, `seeds` reads the URLs, `spider` turns pages into items. `opilio_app` does the
+//! rest, as for every program with a spider.
 
 mod args;
 mod seeds;
@@ -19,7 +19,7 @@ use spider::PageSpider;
 /// Runs the command.
 ///
 /// # Errors
-/// When it cannot be run as asked, which is found out before anything is fetched, or fails on the way.
+/// When the arguments are wrong, which is found before any request, or the crawl fails.
 pub(crate) fn run(args: &CrawlArgs) -> Result<Exit, Failure> {
     let (verbose, quiet) = args.messages();
     let display = program::begin(verbose, quiet, args.output().is_none())?;

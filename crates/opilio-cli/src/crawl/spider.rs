@@ -1,4 +1,4 @@
-//! The spider of `opilio crawl`: an item for each page, and every link.
+//! The spider of `opilio crawl`: an item for each page, and a request for each link.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use opilio::{Found, Page, ParseError, Request, Spider};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use url::Url;
 
-/// Describes each page, and asks for all its links; the crawl's scope picks from them.
+/// Describes each page, and requests all its links. The crawl's scope chooses among them.
 #[derive(Debug)]
 pub(crate) struct PageSpider {
     seeds: Vec<Url>,
@@ -17,16 +17,16 @@ pub(crate) struct PageSpider {
     with_canonical: bool,
     /// Whether bodies are kept as files.
     files: bool,
-    /// The sitemaps of the seeds' robots.txt are seeds, too.
+    /// The sitemaps that the robots.txt of the seeds' origins name are read, too.
     sitemaps: bool,
-    /// And these.
+    /// Sitemaps that are read, too.
     named: Vec<Url>,
-    /// Items become rows.
+    /// Items are written as CSV.
     as_csv: bool,
 }
 
 impl PageSpider {
-    /// Begins at these URLs, and adds these fields.
+    /// Starts at these URLs, and adds these fields.
     pub(crate) fn new(seeds: Vec<Url>, fields: Vec<NamedField>) -> Self {
         Self {
             seeds,
@@ -39,12 +39,12 @@ impl PageSpider {
         }
     }
 
-    /// Says that items become rows of CSV.
+    /// Writes items as CSV.
     pub(crate) fn with_csv(self) -> Self {
         Self { as_csv: true, ..self }
     }
 
-    /// Adds the canonical name of each page.
+    /// Adds the canonical URL of each page.
     pub(crate) fn with_canonical(self) -> Self {
         Self { with_canonical: true, ..self }
     }
@@ -54,19 +54,19 @@ impl PageSpider {
         Self { files: true, ..self }
     }
 
-    /// Begins at the sitemaps that the robots.txt of the seeds' origins name, too.
+    /// Reads the sitemaps that the robots.txt of the seeds' origins name, too.
     pub(crate) fn sitemaps(mut self, sitemaps: bool) -> Self {
         self.sitemaps = sitemaps;
         self
     }
 
-    /// Begins at the pages of these sitemaps, too.
+    /// Reads these sitemaps, too.
     pub(crate) fn sitemaps_at(mut self, sitemaps: Vec<Url>) -> Self {
         self.named = sitemaps;
         self
     }
 
-    /// The names of an item's fields, in their order, and that of aliases.
+    /// The names of an item's fields, in order, with that of aliases.
     pub(crate) fn columns(&self) -> Vec<String> {
         let own = ["url", "final_url", "status", "title", "depth", "bytes", "links"];
         let some = [("canonical", self.with_canonical), ("file", self.files)];
@@ -75,7 +75,7 @@ impl PageSpider {
         names.chain(self.fields.iter().map(|named| named.name.clone())).chain(["alias".to_owned()]).collect()
     }
 
-    /// The value of each field. Builds no DOM without fields, nor for what is no markup.
+    /// The value of each field. Builds no DOM if there are no fields, or the page is no markup.
     fn select(&self, page: &Page<()>) -> Result<Vec<Value>, ParseError> {
         if !page.document().is_markup() {
             return Ok(self.fields.iter().map(|named| named.field.nothing()).collect());
@@ -92,7 +92,7 @@ impl Spider for PageSpider {
         "opilio-crawl"
     }
 
-    /// The fields beside those that every page has.
+    /// The names of the fields that only some crawls have.
     fn item_layout(&self) -> String {
         let fields = self.fields.iter().map(|NamedField { name, field }| match field.words() {
             words if words.is_empty() => format!("{name}={}", field.css()),
@@ -118,7 +118,7 @@ impl Spider for PageSpider {
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        // First, since title and links are read from the DOM where there is one.
+        // First, since title and links are read from the DOM if there is one.
         let selected = self.select(page)?;
         let links = page.links();
         let listed = listed(page);
@@ -138,7 +138,7 @@ impl Spider for PageSpider {
         });
         found.links(page, links, ());
         if listed.len() > LINKS_MAX || is_packed(page) {
-            // Asked for once more, as what it is: then all of it counts.
+            // Requested once more as a sitemap, so that all of it is read.
             found.request(Request::sitemap(page.url(), ()));
             return Ok(());
         }
@@ -152,7 +152,7 @@ impl Spider for PageSpider {
     }
 }
 
-/// What a seed lists that is a sitemap. (Feeds have links, and what is linked to is read as a page.)
+/// The entries of a seed that is a sitemap. (Feeds have links, and their targets are read as pages.)
 fn listed(page: &Page<()>) -> Vec<Entry> {
     let body = page.body();
     let head = String::from_utf8_lossy(&body[..body.len().min(HEAD_BYTES)]).to_ascii_lowercase();
@@ -160,11 +160,11 @@ fn listed(page: &Page<()>) -> Vec<Entry> {
     if page.depth() > 0 || !is_sitemap {
         return Vec::new();
     }
-    // What stands before something broken counts, as in any sitemap.
+    // Entries before a broken place count, as in any sitemap.
     sitemap::read(&body[..], &Bounds::default()).map_while(Result::ok).collect()
 }
 
-/// Whether a seed seems to be a sitemap that is packed: little may become much, so it is not read here.
+/// Whether a seed may be a compressed sitemap. It is not read here, since a small file may hold much.
 fn is_packed(page: &Page<()>) -> bool {
     let name = page.url().path().to_ascii_lowercase();
     let is_named = name.ends_with(".xml.gz") || name.ends_with(".gz") && name.contains("sitemap");
@@ -181,12 +181,12 @@ pub(crate) struct PageItem {
     depth: u16,
     bytes: usize,
     links: usize,
-    /// Only where it was asked for.
+    /// Only if it is asked for.
     canonical: Option<Option<String>>,
-    /// Where the body is, if it is kept.
+    /// The path of the body, if bodies are kept.
     file: Option<String>,
     fields: Arc<[NamedField]>,
-    /// As many as there are fields.
+    /// One value for each field.
     selected: Vec<Value>,
 }
 
@@ -216,7 +216,7 @@ impl Serialize for PageItem {
 /// Reads a field that the user asks for.
 ///
 /// # Errors
-/// When it is none, or has the name of one that every page has.
+/// When it is no field, or its name is that of a fixed field.
 pub(crate) fn field(text: &str) -> Result<NamedField, String> {
     let field: NamedField = text.parse().map_err(|error: FieldError| error.to_string())?;
     if OWN_FIELDS.contains(&&*field.name) {
@@ -225,10 +225,10 @@ pub(crate) fn field(text: &str) -> Result<NamedField, String> {
     Ok(field)
 }
 
-/// Refuses fields of one name, since an object has room for one.
+/// Refuses two fields with one name, since an object can hold only one.
 ///
 /// # Errors
-/// When a name is there twice.
+/// When a name occurs twice.
 pub(crate) fn check_names(fields: &[NamedField]) -> anyhow::Result<()> {
     let mut names = HashSet::new();
     match fields.iter().find(|field| !names.insert(&field.name)) {
@@ -237,12 +237,12 @@ pub(crate) fn check_names(fields: &[NamedField]) -> anyhow::Result<()> {
     }
 }
 
-/// Where the root of a sitemap is looked for: behind its declaration and perhaps a comment.
+/// The root of a sitemap is searched in this many bytes: after its declaration and perhaps a comment.
 const HEAD_BYTES: usize = 1024;
 const GZIP_MAGIC: &[u8] = &[0x1F, 0x8B];
 
-/// The fields that every page has; `canonical` only where pages are merged by it, `file` only where bodies are
-/// kept, and `alias` is for lines of aliases.
+/// The fixed fields. `canonical` exists only if pages are merged by it, `file` only if bodies are kept;
+/// `alias` marks the lines of aliases.
 const OWN_FIELDS: [&str; 10] =
     ["url", "final_url", "status", "title", "depth", "bytes", "links", "canonical", "file", "alias"];
 

@@ -1,4 +1,4 @@
-//! `--cache-for`: what was fetched once is not asked for again.
+//! `--cache-for`: a cached answer is not requested again.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::crawl;
 
-/// A server of one closure: path and cookie in, status, header lines and page out.
+/// A server of one closure: path and cookie in; status, header lines and page out.
 fn server(
     answer: impl Fn(&str, Option<&str>) -> (u16, String, String) + Send + Sync + 'static,
 ) -> (String, Arc<Mutex<Vec<String>>>) {

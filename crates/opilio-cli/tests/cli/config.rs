@@ -1,4 +1,4 @@
-//! Settings: flags, then the environment, then `opilio.toml`, per host as the sandbox sees it.
+//! Settings: flags, then the environment, then `opilio.toml`, for each host as the sandbox sees it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn a_host_is_paced_by_its_own_section() {
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!(report["reasons"], serde_json::json!({}));
     let (fast, slow) = (shop.log(0), shop.log(1));
-    // The mean, since a busy machine moves single arrivals.
+    // The mean, since single arrivals vary on a busy machine.
     let gaps = u32::try_from(slow.arrivals()).unwrap() - 1;
     assert!(slow.span() >= Duration::from_millis(95) * gaps, "{:?} for {gaps} gaps", slow.span());
     assert_eq!(slow.max_in_flight(), 1);
@@ -137,14 +137,14 @@ fn what_is_wrong_in_the_file_of_this_directory_is_named() {
     assert!(run.error().contains("neither http nor https"), "a folder is no file: {}", run.stderr);
 }
 
-/// Each setting is said in every place that it names: the flag holds, then the variable, then the file, and
-/// `-vv` says which.
+/// Sets each setting in every place that it has: the flag wins, then the variable, then the file, and `-vv`
+/// names the source.
 #[test]
 fn every_setting_goes_by_its_flag_then_its_variable_then_the_file() {
     use opilio_app::settings::{CommandKind, Described, NoSpider, SettingsTable};
 
     let settings: Vec<Described> = SettingsTable::<NoSpider>::of(CommandKind::Crawl).described();
-    // Named by the test itself; `delay` is a rate, too.
+    // The test itself sets the others; `delay` is a rate, too.
     let settings: Vec<_> = settings
         .into_iter()
         .filter(|setting| {
@@ -165,7 +165,7 @@ fn every_setting_goes_by_its_flag_then_its_variable_then_the_file() {
     let said = |with_variables: bool, with_flags: bool| {
         let mut command = opilio();
         command.current_dir(dir.path()).args(["crawl", "http://127.0.0.1:1/", "-vv", "--config", path]);
-        // Nothing is fetched, since this cannot be opened.
+        // Nothing is fetched, since the file cannot be opened.
         command.args(["--output", "missing/out"]);
         for setting in &settings {
             let (flag, value) = (setting.flag.unwrap(), setting.sample.0);
@@ -215,7 +215,7 @@ fn a_variable_that_says_no_goes_before_a_file_that_says_yes() {
 fn a_delay_goes_before_a_rate_of_the_environment_but_not_with_one_by_flag() {
     let said = |args: &[&str], rate: Option<&str>| {
         let mut command = opilio();
-        // Nothing is fetched, since this cannot be opened.
+        // Nothing is fetched, since the file cannot be opened.
         command.args(["crawl", "http://127.0.0.1:1/", "-vv", "--output", "missing/out", "--delay=2s"]);
         finish(command.args(args).envs(rate.map(|rate| ("OPILIO_RATE", rate))).spawn().unwrap())
     };

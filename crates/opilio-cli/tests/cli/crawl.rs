@@ -1,4 +1,4 @@
-//! Crawls that go well, and how they end.
+//! Crawls that succeed, and how they end.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -146,7 +146,7 @@ fn depth_first_goes_down_before_it_goes_on() {
     let shop = Sandbox::builder().host(host).start().unwrap();
     let order = |flags: &[&str]| {
         let seed = shop.url(0, "/");
-        // Slow enough that a page's links are known before the next request.
+        // Slow enough that the links of a page are known before the next request.
         let slow = ["crawl", "--allow-private", "--rate", "10/s", seed.as_str()];
         let run = run(&[&slow[..], flags].concat());
         let of = |item: &serde_json::Value| item["url"].as_str().unwrap().replace(&shop.base(0), "");
@@ -254,7 +254,7 @@ fn one_page_stands_for_all_of_a_canonical_name() {
     let (run, report) = crawl(&[&start, "--merge-canonical", "--retries=0"]);
     let (aliases, pages): (Vec<_>, Vec<_>) =
         run.items().into_iter().partition(|item| item["alias"] == json!(true));
-    // The canonical URL itself fails: that costs no page. Who names another's URL bears its own name.
+    // The canonical URL fails, which costs no page: the page that named it keeps its own URL.
     assert_eq!(
         report["failures"],
         json!([{"url": name, "reason": "http_5xx", "attempts": 1, "status": 500, "referrer": start}])
@@ -446,7 +446,7 @@ fn what_a_header_field_asks_of_crawlers_is_heeded() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_crawl_asks_for_more_open_files_than_the_shell_gives() {
-    // It connects, and nobody answers: time to look at the process.
+    // It connects, and no one answers, so there is time to look at the process.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());
     let opilio = env!("CARGO_BIN_EXE_opilio");

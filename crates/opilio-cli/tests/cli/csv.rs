@@ -1,4 +1,4 @@
-//! `--output x.csv` and `--format`: what a spreadsheet gets, exactly once whatever is killed when.
+//! `--output x.csv` and `--format`: the rows, each written exactly once after every kill.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,7 @@ fn read(text: &str) -> Vec<Vec<String>> {
     reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect()
 }
 
-/// Two pages, the second under two names.
+/// Two pages, the second one under two names.
 fn shop() -> Sandbox {
     let first = "<title>=HYPERLINK(\"x\")</title><p class=p>a, \"b\"</p><p class=p>-5</p><i></i><a href='/go?to=/b'>b</a>";
     let host = HostConfig::new().page("/a", "text/html", first).page("/b", "text/html", "<title></title>");

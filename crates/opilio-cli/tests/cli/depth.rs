@@ -1,4 +1,4 @@
-//! `--max-depth`: what is within it is fetched, whatever arrives first.
+//! `--max-depth`: every page within the limit is fetched, whatever arrives first.
 
 use std::time::Duration;
 

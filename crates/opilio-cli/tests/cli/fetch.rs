@@ -1,4 +1,4 @@
-//! `opilio fetch`: one request, and what a crawl would do about its answer.
+//! `opilio fetch`: one request, and the decision of a crawl about its answer.
 
 use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Trigger};
 use serde_json::{Value, json};

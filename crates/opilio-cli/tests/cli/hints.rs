@@ -1,4 +1,4 @@
-//! What people type by habit: each gets what it means, or one line that says what to write.
+//! Common arguments of other tools: each works, or one line says what to write.
 
 use opilio_sandbox::{HostConfig, Sandbox};
 
@@ -34,7 +34,7 @@ fn a_resumed_crawl_has_its_seeds() {
     let (third, report) = crawl(&[&resumed[..], &["--retry-failed"]].concat());
     assert_eq!((third.code, shop.log(0).arrivals()), (0, asked + 1), "{} {report}", third.stderr);
 
-    // The links that its pages give later are of its seeds' hosts, too.
+    // The links of its pages lead to the seeds' hosts, too.
     let state = path("early");
     let early = ["--no-robots", "--state", &state, "--output", &path("early.jsonl")];
     let seeds = [&*shop.base(0), &shop.url(0, "/sql-1")];

@@ -1,5 +1,5 @@
-//! A crawl of servers that do everything wrong, beside pages that are well: what arrives, how the rest
-//! ends, and what it costs.
+//! A crawl of servers that do everything wrong, beside healthy pages: which pages arrive, how the others end,
+//! and the cost.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
@@ -15,7 +15,7 @@ use url::Url;
 
 use crate::support::{self, assert_balanced, opilio};
 
-/// A run that ended, and the most memory that it had.
+/// A run that ended, and its peak memory.
 struct Ended {
     code: Option<i32>,
     stdout: String,
@@ -25,10 +25,10 @@ struct Ended {
     took: Duration,
 }
 
-/// These crawls keep a machine busy, and have deadlines: one at a time.
+/// These crawls load the machine and have deadlines, so they run one at a time.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Crawls everywhere, with leave for the server's own network and nothing else.
+/// Crawls all URLs, with leave for the server's own network only.
 fn crawl(hostile: &Hostile, args: &[&str]) -> Ended {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let dir = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ fn crawl(hostile: &Hostile, args: &[&str]) -> Ended {
 fn whatever_servers_do_healthy_pages_arrive_and_bad_urls_end_with_their_reason() {
     let hostile = Hostile::start().unwrap();
     assert!(hostile.troubles().len() >= 50);
-    // Large pages are crawled by themselves: here they would be too large, and waiting for them slow.
+    // Large pages have a test of their own: here they would take too long.
     let (large, all): (Vec<_>, Vec<_>) = hostile.troubles().iter().partition(|trouble| trouble.is_large());
     let index = hostile.index();
     let mut args = vec![index.as_str(), "-vv", "--max-body=2MiB", "--timeout=8s", "--max-depth=40"];
@@ -122,7 +122,7 @@ fn pages_that_are_large_in_every_way_are_read_in_bounded_memory() {
     assert_ended_well(&ended);
 }
 
-/// By itself, with books that balance, in bounded memory, and without a byte that steers a terminal.
+/// The crawl ends by itself, its counts balance, its memory is bounded, and no byte steers a terminal.
 fn assert_ended_well(ended: &Ended) {
     #[allow(clippy::print_stderr, reason = "figures for whoever asks with --nocapture")]
     {
@@ -166,7 +166,7 @@ fn credentials_in_urls_are_neither_kept_nor_told() {
     }
 }
 
-/// What a terminal would be given, logs and all, steers no terminal.
+/// No output, logs included, holds a byte that steers a terminal.
 fn assert_harmless(ended: &Ended) {
     for (name, text) in [("stdout", &ended.stdout), ("stderr", &ended.stderr)] {
         let control = |c: char| c.is_control() && c != '\n';
@@ -175,7 +175,7 @@ fn assert_harmless(ended: &Ended) {
     }
 }
 
-/// How often each URL came as a page.
+/// How often each URL ended as a page.
 fn pages_by_url(ended: &Ended) -> BTreeMap<String, usize> {
     let mut pages = BTreeMap::new();
     for line in ended.stdout.lines() {
@@ -206,14 +206,14 @@ fn failures_by_url(ended: &Ended) -> HashMap<String, String> {
     by_url
 }
 
-/// Pages of the host of a URL, its healthy page not counted.
+/// The pages of the URL's host, without its healthy page.
 fn pages_of(pages: &BTreeMap<String, usize>, url: &str) -> u64 {
     let origin = Url::parse(url).unwrap().join("/").unwrap();
     let of_host = pages.iter().filter(|(url, _)| url.starts_with(origin.as_str()) && !url.ends_with("/ok"));
     of_host.map(|(_, times)| *times as u64).sum()
 }
 
-/// The most memory that a process ever had; 0 where the system does not tell.
+/// The peak memory of a process; 0 if the system does not tell.
 fn high_water_kib(child: &Child) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

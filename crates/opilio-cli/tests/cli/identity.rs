@@ -1,4 +1,4 @@
-//! Who we say we are: what is sent, and which rules of robots.txt are ours.
+//! The user agent: what is sent, and which rules of robots.txt apply.
 
 use opilio_sandbox::{HostConfig, Sandbox};
 use serde_json::json;

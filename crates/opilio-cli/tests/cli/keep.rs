@@ -30,7 +30,7 @@ fn a_second_crawl_is_read_from_the_cache() {
     let (second, report) = crawl(&args);
     assert_eq!((second.code, second.items().len()), (0, first.items().len()), "{report}");
     assert!(report["cached"].as_u64().unwrap() >= report["pages"].as_u64().unwrap(), "{report}");
-    // robots.txt at the most, and what is no page: those are asked for anew.
+    // At most robots.txt, and answers that are no page: those are not cached.
     let failed = report["failures"].as_array().unwrap().len() as u64;
     assert!(shop.log(0).arrivals() <= arrivals + 1 + failed, "{report}");
 }

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 
 use crate::support::{Run, assert_balanced, finish, opilio, signal, until};
 
-/// A crawl with a state directory, an output and a report, which is started again and again.
+/// A crawl with a state directory, an output and a report, which is started many times.
 struct Kept {
     dir: TempDir,
     seed: String,
@@ -48,7 +48,7 @@ impl Kept {
         finish(self.begin())
     }
 
-    /// The URLs of the output, each of which is there once.
+    /// The URLs of the output. Each must occur once.
     fn pages(&self) -> HashSet<String> {
         let text = std::fs::read_to_string(self.path("pages.jsonl")).unwrap();
         assert!(text.is_empty() || text.ends_with('\n'), "the last row is torn");
@@ -68,7 +68,7 @@ impl Kept {
     }
 }
 
-/// A shop of about so many pages.
+/// A shop of about this many pages.
 fn shop(pages: u32) -> Sandbox {
     Sandbox::builder()
         .host(HostConfig::new().products(pages * 9 / 10).latency(Duration::from_millis(20)))
@@ -93,7 +93,7 @@ fn number(name: &str, default: u32) -> u32 {
     std::env::var(name).map_or(default, |n| n.parse().unwrap())
 }
 
-/// Numbers that a seed gives (splitmix64).
+/// Random numbers from a seed (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -113,7 +113,7 @@ fn a_crawl_that_is_killed_again_and_again_writes_every_page_once() {
     let expected = undisturbed(pages);
     let shop = shop(pages);
     let kept = Kept::new(&shop, &["--rate=300/s", "--in-flight=8"]);
-    // Each run is killed when the shop has seen some more arrivals, and then some milliseconds more.
+    // Each run is killed some arrivals at the shop later, and then some milliseconds more.
     let share = expected.len() as u64 / u64::from(kills + 1);
     let mut under_way = 0;
     for kill in 0..kills {
@@ -143,8 +143,8 @@ fn a_crawl_that_is_killed_again_and_again_writes_every_page_once() {
     assert!(requests <= log.arrivals(), "{requests} of {} requests", log.arrivals());
 }
 
-/// Requests that a kill found under way: not answered yet, or answered so shortly before that their
-/// page could not have been written and settled.
+/// Requests under way at a kill: not answered yet, or answered too shortly before for their page to be
+/// written and settled.
 fn unsettled(shop: &Sandbox, killed: Duration) -> usize {
     let settling = Duration::from_millis(100);
     let log = shop.log(0);
@@ -255,7 +255,7 @@ fn a_wait_that_a_server_stated_outlives_a_kill() {
     let kept = Kept::new(&shop, &["--rate=100/s", "--max-pages=6", "--no-robots"]);
     let mut child = kept.begin();
     until(|| shop.log(0).refused() == 1);
-    // Long enough for the answer to be heard; four seconds are stated.
+    // Enough time to receive the answer, which states four seconds.
     std::thread::sleep(Duration::from_millis(700));
     assert!(child.try_wait().unwrap().is_none(), "it waits");
     signal(&child, "KILL");
@@ -316,7 +316,7 @@ fn an_output_that_closes_early_forgets_no_manners() {
         command.args(["crawl", "--allow-private", "--rate=30/m", "--max-pages=1", &kept.seed]).args(resume);
         finish(command.arg("--state").arg(kept.path("state")).stdout(stdout).spawn().unwrap())
     };
-    // Whoever reads is gone before the first row.
+    // The reader is gone before the first row.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     assert_eq!(run(&[], writer.into()).code, 0);
@@ -328,7 +328,7 @@ fn an_output_that_closes_early_forgets_no_manners() {
     assert!(next >= last + Duration::from_millis(1_900), "asked at {next:?}, after {last:?}");
 }
 
-/// The journal that the store writes to: the last by number.
+/// The journal that the store writes to: the one with the highest number.
 fn journal(state: &Path) -> PathBuf {
     let files = std::fs::read_dir(state.join("frontier")).unwrap().map(|entry| entry.unwrap().path());
     let number = |path: &Path| path.file_stem()?.to_str()?.parse::<u64>().ok();
@@ -336,7 +336,7 @@ fn journal(state: &Path) -> PathBuf {
     journals.max_by_key(|path| number(path)).unwrap()
 }
 
-/// How long a file is without the zeros at its end: a journal is made longer than it is filled.
+/// The length of a file without the zeros at its end, since a journal is allocated in advance.
 fn filled(path: &Path) -> u64 {
     let bytes = std::fs::read(path).unwrap();
     bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
@@ -382,7 +382,7 @@ fn flipped_bytes_are_named_and_nothing_begins_anew() {
     assert_eq!((kept.pages(), shop.log(0).arrivals()), (pages, arrivals), "nothing was touched");
 }
 
-/// A small file system of its own, where whoever runs the tests may mount one.
+/// A small file system of its own, if the user of the tests may mount one.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -423,7 +423,7 @@ fn a_disk_that_fills_up_ends_the_crawl_and_with_space_it_goes_on() {
         full.stderr
     );
     assert!(full.stderr.contains("No space left on device"), "{}", full.stderr);
-    // Space that an open file takes is not given back.
+    // The space of an open file is not freed.
     drop(file);
     std::fs::remove_file(ballast).unwrap();
     let run = kept.run();
@@ -435,7 +435,7 @@ fn a_disk_that_fills_up_ends_the_crawl_and_with_space_it_goes_on() {
 fn a_disk_without_room_for_a_state_is_a_clear_error() {
     let shop = shop(20);
     let kept = Kept::new(&shop, &["--rate=2000/s"]);
-    // A file may grow to so many blocks: what a full disk is to whoever writes.
+    // A limit on the size of files acts as a full disk does.
     let mut shell = Command::new("sh");
     shell.args(["-c", "trap '' XFSZ; ulimit -f 16; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_opilio")]);
     shell.args(["crawl", "--allow-private", &kept.seed, "--state"]).arg(kept.path("state"));

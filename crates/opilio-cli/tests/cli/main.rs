@@ -1,5 +1,5 @@
-//! The real binary against the real sandbox, on loopback: what it prints, what it says, how it ends,
-//! and what the sandbox saw of it.
+//! The real binary against the real sandbox, on loopback: its output, its messages, its exit codes, and what
+//! the sandbox received.
 
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub, reason = "tests")]
 

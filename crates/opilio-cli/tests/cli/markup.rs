@@ -1,4 +1,4 @@
-//! What pages are read as, and where their links lead: the binary against a server of raw bytes.
+//! How pages are read, and where their links lead: the binary against a server of raw bytes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use crate::support::{FAST, Run, crawl, finish, opilio, run};
 /// A path, the header lines of its answer, and the body.
 type Page<'a> = (&'a str, &'a [u8], &'a [u8]);
 
-/// A server of these pages and nothing else; tells its address and the paths that were asked for.
+/// A server with these pages only; returns its address and the requested paths.
 fn server(pages: &[Page<'_>]) -> (String, Arc<Mutex<Vec<String>>>) {
     let pages: Arc<Vec<(String, Vec<u8>)>> = Arc::new(
         pages
@@ -51,7 +51,7 @@ fn server(pages: &[Page<'_>]) -> (String, Arc<Mutex<Vec<String>>>) {
     (base, seen)
 }
 
-/// The paths that a crawl from `/` asks for, in alphabetical order, without robots.txt.
+/// The paths that a crawl from `/` requests, in alphabetical order, without robots.txt.
 fn visited(pages: &[Page<'_>]) -> Vec<String> {
     let (base, seen) = server(pages);
     crawl(&[&format!("{base}/"), "--retries=0"]);
@@ -148,7 +148,7 @@ fn queries_slashes_and_empty_queries_are_those_of_browsers() {
         ["/", "/p"]
     );
     assert_eq!(visited(&[("/", html, b"<a href='/a #x'>1</a>")]), ["/", "/a%20"]);
-    // A redirect to a host that three slashes name.
+    // A redirect to a host with three slashes in front.
     let (target, seen) = server(&[("/x", html, b"x")]);
     let location = format!("location: ///{}/x\r\n", &target["http://".len()..]);
     let (base, _) = server(&[("/", location.as_bytes(), b"")]);

@@ -1,4 +1,4 @@
-//! `--memory-limit`: a crawl that does not fit ends in time, in order, and loses nothing.
+//! `--memory-limit`: a crawl that does not fit ends in time and in order, and loses nothing.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{FAST, Run, assert_balanced, run};
 
-/// A crawl that is kept in a folder, from run to run.
+/// A crawl that a folder keeps from run to run.
 fn crawl(dir: &Path, args: &[&str]) -> (Run, Value) {
     let file = |name: &str| dir.join(name).display().to_string();
     let (state, output, report) = (file("state"), file("out.jsonl"), file("report.json"));
@@ -20,7 +20,7 @@ fn crawl(dir: &Path, args: &[&str]) -> (Run, Value) {
     (run, report)
 }
 
-/// The URLs in the output, each as often as it is there.
+/// The URLs in the output, with repeats.
 fn written(dir: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(dir.join("out.jsonl")).unwrap();
     let url = |line: &str| serde_json::from_str::<Value>(line).unwrap()["url"].as_str().unwrap().to_owned();
@@ -38,7 +38,7 @@ fn a_crawl_that_does_not_fit_says_so_and_goes_on_with_more() {
     let mut seeds: Vec<_> = paths.iter().map(|path| shop.url(0, path)).collect();
     seeds.sort();
     let mut list = seeds.join("\n");
-    // The list alone is more than the limit, and stays in memory; URLs of that length are not fetched.
+    // The list alone is larger than the limit and stays in memory. URLs of that length are not fetched.
     let long = "a".repeat(2_083);
     for n in 0..9_000 {
         write!(list, "\n{}", shop.url(0, &format!("/not/{n}/{long}"))).unwrap();
@@ -74,7 +74,7 @@ fn however_tight_the_limit_every_page_is_written_once() {
     expected.sort();
     for limit in ["20MiB", "32MiB", "64MiB", "1GiB"] {
         let (run, report) = crawl(dir.path(), &[&seed, "--memory-limit", limit]);
-        // How much a page takes is the allocator's affair: a run may end before all are there.
+        // The allocator decides how much memory a page takes, so a run may end before all pages are there.
         match (run.code, report["stopped"].as_str().unwrap()) {
             (0, "finished") => assert_eq!(report["pages"], 24),
             (1, "memory_limit") => assert_ne!(limit, "1GiB", "{}", run.stderr),

@@ -1,5 +1,5 @@
-//! Patience: what counts as "slow down" or as worth a retry, how long is waited, when a host is given up.
-//! By flag, by environment and by `opilio.toml`, for all hosts and for one.
+//! Patience: which statuses mean "slow down" or cause a retry, how long the crawl waits, when a host is
+//! parked. By flag, by environment and by `opilio.toml`, for all hosts and for one.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{FAST, crawl, finish, opilio, run};
 
-/// A shop that allows ten requests in a while, and refuses the others by this status.
+/// A shop that allows ten requests in a while, and refuses the others with this status.
 fn limited(status: u16) -> HostConfig {
     let limit = Limit::fixed(10, Duration::from_millis(300));
     HostConfig::new().products(8).limit(limit).refusal(status, RefusalForm::Bare)
@@ -26,7 +26,7 @@ fn config(text: &str) -> (tempfile::TempDir, String) {
 fn a_shop_that_says_slow_down_by_another_status_is_crawled_whole() {
     let whole = Sandbox::builder().host(HostConfig::new().products(8)).start().unwrap();
     let pages = crawl(&[&whole.base(0)]).1["pages"].clone();
-    // Not named, a run of 403 is taken for a wall, and one of 500 for an outage.
+    // Without the setting, a run of 403 counts as a refusal of the client, and one of 500 as an outage.
     for (status, unnamed) in [(403, ""), (420, "http_4xx"), (999, "protocol"), (500, "")] {
         let shop = || Sandbox::builder().host(limited(status)).start().unwrap();
         let named = shop();
@@ -60,7 +60,7 @@ fn the_file_and_the_environment_name_statuses_for_all_hosts_or_for_one() {
     );
     assert!(refused_at(&one, 0) > 0 && refused_at(&one, 1) > 0);
 
-    // For all but one.
+    // For all hosts but one.
     let all = shop();
     let (_dir, path) =
         config(&format!("[default]\nslow_down = [420]\n[host.\"{}\"]\nslow_down = []\n", all.addr(1)));

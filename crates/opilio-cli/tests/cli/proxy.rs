@@ -1,4 +1,4 @@
-//! Proxies that carry nothing: how soon a crawl ends, and what is said.
+//! Proxies that do not work: how soon a crawl ends, and its message.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -8,7 +8,7 @@ use opilio_sandbox::{HostConfig, Sandbox};
 
 use crate::support::{crawl, opilio};
 
-/// A proxy that answers every request, or every CONNECT, by 407.
+/// A proxy that answers every request, or every CONNECT, with 407.
 fn shut() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -25,7 +25,7 @@ fn shut() -> String {
     format!("http://{address}")
 }
 
-/// A proxy that takes connections, and hangs up.
+/// A proxy that accepts connections and closes them.
 fn rude() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -67,7 +67,7 @@ fn a_crawl_whose_only_proxy_carries_nothing_ends_soon_and_names_it() {
 
 #[test]
 fn what_one_proxy_does_not_carry_another_one_does() {
-    // A host that stands in for a proxy: it takes requests in absolute form by their path.
+    // A host that acts as a proxy: it takes requests in absolute form by their path.
     let host = HostConfig::new().page("/1", "text/html", "page").page("/2", "text/html", "page");
     let shop = Sandbox::builder().host(host).start().unwrap();
     let live = shop.base(0);

@@ -16,7 +16,7 @@ struct Asked<'a> {
     cookies: &'a str,
 }
 
-/// A server that answers by a closure, and writes down what arrived when.
+/// A server of one closure that records the arrivals.
 struct Server {
     base: String,
     log: Arc<Mutex<Vec<(Instant, String)>>>,
@@ -53,13 +53,13 @@ impl Server {
         format!("{}{path}", self.base)
     }
 
-    /// The paths that were asked for, in order.
+    /// The requested paths, in order.
     fn asked(&self) -> Vec<String> {
         let log = self.log.lock().unwrap();
         log.iter().map(|(_, path)| path.clone()).filter(|path| path != "/robots.txt").collect()
     }
 
-    /// When a path was first asked for.
+    /// When a path was first requested.
     fn first(&self, path: &str) -> Instant {
         self.log.lock().unwrap().iter().find(|(_, asked)| asked == path).unwrap().0
     }
@@ -135,7 +135,8 @@ fn what_leads_to_a_failure_fails_as_it_does() {
     }
 }
 
-/// Leads to `/consent` whoever has not been there; it leads back to what was asked last.
+/// Redirects to `/consent` until the client has been there. `/consent` redirects back to the last requested
+/// page.
 fn consent(asked: &Asked<'_>) -> String {
     let cookie = |name: &str| asked.cookies.split("; ").find_map(|cookie| cookie.strip_prefix(name));
     match asked.path {
@@ -159,7 +160,7 @@ fn every_page_behind_a_consent_wall_arrives() {
     let (run, report) = crawl(&urls);
     assert_eq!(titles(&run), ["/", "/1", "/2", "/3", "/4", "/5", "/6", "/7"], "{report}");
     assert_eq!((run.code, &report["aliases"]), (0, &json!(0)));
-    // Without cookies, a crawl does not get past the consent page, and the report says so.
+    // Without cookies, a crawl does not pass the consent page, and the report says so.
     let server = Server::start(consent);
     let urls: Vec<_> = ["/", "/1", "/2"].map(|path| server.url(path)).into();
     let (run, report) = crawl(&[&urls[0], &urls[1], &urls[2], "--no-cookies"]);
@@ -167,7 +168,7 @@ fn every_page_behind_a_consent_wall_arrives() {
     assert_eq!(report["reasons"], json!({"redirect_loop": 3}));
 }
 
-/// The old name of a shop, all of whose pages lead to the new one.
+/// The old host of a shop, whose pages all redirect to the new one.
 fn old_and_new() -> (Server, Server) {
     let new = Server::start(|asked| match asked.path {
         "/" => page("start", &["/1", "/2", "http://127.0.0.1:9/elsewhere"]),

@@ -81,7 +81,7 @@ fn a_stated_wait_is_kept_and_said() {
     assert!(run.stderr.contains("asked for a wait that is not over"), "{}", run.stderr);
 }
 
-/// A login that sets a cookie, without which every other page is forbidden.
+/// A login that sets a cookie. Every other page needs it.
 fn members() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -132,7 +132,7 @@ fn a_crawl_stopped_in_the_middle_of_a_login_goes_on_logged_in() {
     let (_, report) = resumed(&dir, &seed, &["--no-robots"]);
     assert_eq!(report["reasons"], serde_json::json!({ "http_4xx": 2 }), "they were never kept");
 
-    // A file that a power cut has cut short is reported, and only the login is lost.
+    // A file that a power cut truncated is reported, and only the login is lost.
     let dir = begin(&[]);
     let file = dir.path().join("state").join("cookies");
     let whole = std::fs::read(&file).unwrap();

@@ -1,4 +1,4 @@
-//! `opilio sitemap`: entries as lines, from whatever a sitemap is written in.
+//! `opilio sitemap`: entries as lines, from every format of sitemaps.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::Stdio;
@@ -82,7 +82,7 @@ fn entries_come_while_the_file_is_still_being_written() {
     let mut stdin = child.stdin.take().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     stdin.write_all(b"<urlset>").unwrap();
-    // More than any buffer on the way holds back, and less than the pipe back to us takes.
+    // More than any buffer on the way holds, and less than the pipe back takes.
     let entry = "<url><loc>https://a.example/x</loc></url>".repeat(400);
     stdin.write_all(entry.as_bytes()).unwrap();
     let mut line = String::new();

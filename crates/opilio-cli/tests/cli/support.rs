@@ -1,4 +1,4 @@
-//! Running the binary, and small servers to run it against.
+//! Runs the binary, and small servers for it.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -21,7 +21,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// The data: every line of stdout is one JSON value.
+    /// The data: each line of stdout is one JSON value.
     pub fn items(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -35,7 +35,7 @@ impl Run {
     }
 }
 
-/// The binary, without settings from the environment of whoever runs the tests.
+/// The binary, without settings from the environment of the tests.
 pub fn opilio() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_opilio"));
     for (name, _) in std::env::vars_os() {
@@ -52,25 +52,25 @@ pub fn run(args: &[&str]) -> Run {
     finish(opilio().args(args).spawn().unwrap())
 }
 
-/// Runs the binary to its end with this on its stdin.
+/// Runs the binary to its end with this text on stdin.
 pub fn run_with_input(args: &[&str], input: &[u8]) -> Run {
     let mut child = opilio().args(args).stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
-    // Who has seen enough does not read to the end.
+    // The binary may stop reading early.
     let feeding = std::thread::spawn(move || drop(stdin.write_all(&input)));
     let run = finish(child);
     feeding.join().unwrap();
     run
 }
 
-/// Waits for a run that was started; one that hangs fails its test.
+/// Waits for a run; one that hangs fails its test.
 pub fn finish(mut child: Child) -> Run {
     let stdout = child.stdout.take().map(read_all);
     finish_reading(child, stdout)
 }
 
-/// The same, with a stdout that nobody reads before the run has ended.
+/// The same, with a stdout that no one reads before the run has ended.
 #[cfg(unix)]
 pub fn finish_unread(mut child: Child) -> Run {
     let mut stdout = child.stdout.take().unwrap();
@@ -100,7 +100,7 @@ fn finish_reading(mut child: Child, stdout: Option<JoinHandle<String>>) -> Run {
     run
 }
 
-/// Runs `opilio crawl` of these seeds as fast as it gets; the report comes with it.
+/// Runs `opilio crawl` with these seeds at full speed; returns its report, too.
 pub fn crawl(args: &[&str]) -> (Run, Value) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("report.json");
@@ -112,7 +112,7 @@ pub fn crawl(args: &[&str]) -> (Run, Value) {
     (run, report)
 }
 
-/// The two equations of the books.
+/// The two equations of the report.
 pub fn assert_balanced(report: &Value) {
     let n = |key: &str| report[key].as_u64().unwrap();
     let sum = |key: &str| report[key].as_object().unwrap().values().map(|n| n.as_u64().unwrap()).sum::<u64>();
@@ -123,7 +123,7 @@ pub fn assert_balanced(report: &Value) {
     assert_eq!(n("admitted"), ended + n("left"), "{report}");
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub fn until(mut so: impl FnMut() -> bool) {
     let deadline = Instant::now() + HANGS;
     while !so() {
@@ -139,8 +139,8 @@ pub fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// A server that answers every request by an empty page and hands out the requests' heads, since the
-/// sandbox keeps no header fields.
+/// A server that answers every request with an empty page and returns the heads of the requests, since the
+/// sandbox does not log header fields.
 pub struct Ears {
     pub addr: SocketAddr,
     pub heads: mpsc::Receiver<String>,
@@ -160,7 +160,7 @@ pub fn ears_with(headers: &'static str, page: &'static str) -> Ears {
             let mut reader = BufReader::new(stream);
             let mut head = String::new();
             while reader.read_line(&mut head).is_ok_and(|n| n > 2) {}
-            // What is left unread when a connection is closed resets it.
+            // Closing a connection with unread bytes resets it.
             let length = head.to_ascii_lowercase();
             let length = length.split_once("content-length:").and_then(|(_, rest)| rest.lines().next());
             let mut body = vec![0; length.map_or(0, |length| length.trim().parse().unwrap_or(0))];

@@ -1,4 +1,4 @@
-//! As whom a crawl asks: logins, cookies, proxies, and that no secret of them is shown.
+//! Logins, cookies and proxies: who receives them, and that no secret is printed.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -36,7 +36,7 @@ fn a_login_in_the_file_goes_to_its_host_alone() {
     assert!(!run.stderr.contains("t0k3n"), "{}", run.stderr);
 }
 
-/// A forward proxy for plain http that answers by itself; hands out the first lines that it was sent.
+/// A proxy for plain http that answers by itself, and returns the request lines that it received.
 fn proxy() -> (String, std::sync::mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://me:s3cret@{}", listener.local_addr().unwrap());

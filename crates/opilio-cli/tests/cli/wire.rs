@@ -1,5 +1,5 @@
-//! What servers send that is not quite HTTP: pages arrive all the same, rules are obeyed, and a head that
-//! cannot be read is its URL's own failure.
+//! Answers that are not quite HTTP: pages arrive, rules are obeyed, and a head that cannot be read costs its
+//! own URL only.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::{assert_balanced, crawl, run};
 
-/// A server that answers by a closure with bytes, one a connection, and writes down what was asked for.
+/// A server of one closure that answers with bytes, one request a connection, and records the requests.
 struct Server {
     base: String,
     log: Arc<Mutex<Vec<String>>>,
@@ -43,13 +43,13 @@ impl Server {
     }
 }
 
-/// An answer with these lines besides its length.
+/// An answer with these lines and its length.
 fn with(lines: &[u8], body: &[u8]) -> Vec<u8> {
     let length = format!("Content-Length: {}\r\n\r\n", body.len());
     [b"HTTP/1.1 200 OK\r\n", lines, length.as_bytes(), body].concat()
 }
 
-/// A page that links to these.
+/// A page with these links.
 fn page(links: &[&str]) -> Vec<u8> {
     let links: String = links.iter().map(|link| format!("<a href={link}>x</a>")).collect();
     with(b"Content-Type: text/html\r\n", format!("<title>t</title>{links}").as_bytes())
@@ -59,7 +59,7 @@ fn utf16(text: &str) -> Vec<u8> {
     format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()
 }
 
-/// What was met in heads, and is no reason to lose what follows.
+/// Flaws that real heads have, and that must not cost the rest of the answer.
 const LENIENT: [&[u8]; 12] = [
     b"X-A: one\r\n two\r\n",
     b"Name : v\r\n",
@@ -145,7 +145,7 @@ fn a_head_that_cannot_be_read_is_its_urls_own_failure() {
             let requests = if path == "/unspoken" { 1 } else { 3 };
             assert_eq!(server.asked(path), requests, "{path} {more:?}");
         }
-        // For a host that were blamed, a witness would have been asked.
+        // If the host were blamed, a witness would have been sent.
         let rules = usize::from(more.is_empty());
         assert_eq!(server.log.lock().unwrap().len(), rules + 4 + 7 * 3 + 1);
     }
@@ -172,7 +172,7 @@ fn header_fields_are_shown_in_the_order_in_which_they_came() {
 
 #[test]
 fn a_wall_of_two_cookies_is_passed_up_to_the_limit_of_redirects() {
-    // A cookie of any bytes is kept, or the wall would never open.
+    // A cookie may hold any bytes, or this wall would never open.
     let cookies = Arc::new(Mutex::new(Vec::<String>::new()));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}/wall", listener.local_addr().unwrap());
