@@ -53,7 +53,7 @@ pub fn main<S: Spider>(spider: S) -> ExitCode {
 /// }
 /// ```
 pub struct App<S: Spider> {
-    make: Make<S>,
+    make: MakeSpider<S>,
     flags: Vec<Arg>,
     settings: String,
     output: Option<PathBuf>,
@@ -61,7 +61,7 @@ pub struct App<S: Spider> {
 }
 
 /// Makes the spider from the program's own flags.
-type Make<S> = Box<dyn FnOnce(&ArgMatches) -> anyhow::Result<S>>;
+type MakeSpider<S> = Box<dyn FnOnce(&ArgMatches) -> anyhow::Result<S>>;
 /// The program's own changes to its crawler.
 type More<S> = Box<dyn FnOnce(Crawler<S>) -> Crawler<S>>;
 

@@ -13,7 +13,7 @@ use crate::output::{self, Output};
 use crate::progress::Display;
 use crate::report_file::ReportFile;
 use crate::settings::{CrawlDraft, Format};
-use crate::state::{self, State};
+use crate::state::{self, StateDir};
 use crate::summary::{self, Closing};
 use crate::watch::{self, Watched};
 use crate::{descriptors, logs};
@@ -113,7 +113,7 @@ impl<S: Spider> Program<S> {
         if let Some(state) = &state {
             crawler = state.apply(crawler);
         }
-        let news = state.as_ref().and_then(State::news);
+        let news = state.as_ref().and_then(StateDir::news);
         let Watched { report, signal } = match watch::run(crawler, &display, news.as_deref()) {
             // The reader of the output closed the pipe, which is no error.
             Err(CrawlError::Export(ExportError::Closed { .. })) => {

@@ -16,14 +16,14 @@ use crate::unit::{show_bytes, show_duration};
 #[derive(Debug)]
 pub struct Display {
     bar: ProgressBar,
-    how: How,
+    how: ProgressForm,
     /// When the last line was printed, as time since the crawl began.
     last_line: Mutex<Duration>,
-    pace: Mutex<Pace>,
+    pace: Mutex<PageRate>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum How {
+enum ProgressForm {
     Bar,
     Lines,
     /// Shows no progress, since the pages themselves go to the terminal. The summary is printed.
@@ -35,12 +35,12 @@ impl Display {
     /// `data_on_terminal` says that pages go to the terminal, where a bar would disturb them.
     pub fn new(quiet: bool, data_on_terminal: bool) -> Self {
         let how = match (quiet, data_on_terminal, std::io::stderr().is_terminal()) {
-            (true, _, _) => How::Quiet,
-            (_, true, _) => How::EndOnly,
-            (_, _, true) => How::Bar,
-            (_, _, false) => How::Lines,
+            (true, _, _) => ProgressForm::Quiet,
+            (_, true, _) => ProgressForm::EndOnly,
+            (_, _, true) => ProgressForm::Bar,
+            (_, _, false) => ProgressForm::Lines,
         };
-        let bar = if how == How::Bar { bar() } else { ProgressBar::hidden() };
+        let bar = if how == ProgressForm::Bar { bar() } else { ProgressBar::hidden() };
         Self { bar, how, last_line: Mutex::new(Duration::ZERO), pace: Mutex::default() }
     }
 
@@ -51,7 +51,7 @@ impl Display {
 
     /// Prints a line above the bar.
     pub fn say(&self, line: &str) {
-        if self.how != How::Quiet {
+        if self.how != ProgressForm::Quiet {
             self.bar.suspend(|| say(line));
         }
     }
@@ -64,20 +64,20 @@ impl Display {
             pace.words(progress)
         };
         match self.how {
-            How::Bar => {
+            ProgressForm::Bar => {
                 // A bar of length 0 would look full.
                 self.bar.set_length(goal(progress).max(1));
                 self.bar.set_position(ended(progress));
                 self.bar.set_message(format!("{pace}{}", message(progress)));
             }
-            How::Lines => {
+            ProgressForm::Lines => {
                 let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
                 if progress.elapsed >= *last + LINE_EVERY {
                     *last = progress.elapsed;
                     say(&format!("{}: {pace}{}", show_duration(progress.elapsed), line(progress)));
                 }
             }
-            How::EndOnly | How::Quiet => {}
+            ProgressForm::EndOnly | ProgressForm::Quiet => {}
         }
     }
 
@@ -100,12 +100,12 @@ fn goal(progress: &Progress) -> u64 {
 
 /// The recent rate of pages.
 #[derive(Debug, Default)]
-struct Pace {
+struct PageRate {
     /// Pages, and all URLs that had ended, at recent moments.
     looks: VecDeque<(Duration, u64, u64)>,
 }
 
-impl Pace {
+impl PageRate {
     fn look(&mut self, progress: &Progress) {
         let now = progress.elapsed;
         if self.looks.back().is_none_or(|(last, ..)| now >= *last + LOOK_EVERY) {
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn the_pace_is_that_of_the_last_while_and_an_estimate_follows_from_it() {
-        let mut pace = Pace::default();
+        let mut pace = PageRate::default();
         // A resumed crawl: the pages of earlier runs do not count.
         for secs in 100..=200 {
             let pages = 5_000 + (secs - 100) * if secs > 150 { 4 } else { 1 };
@@ -208,7 +208,7 @@ mod tests {
         limited.pages_max = Some(5_480);
         assert_eq!(pace.words(&limited), "4.0 pages/s, about 20.0 s left, ");
         assert_eq!((goal(&now), goal(&limited)), (6_000, 5_480));
-        assert_eq!(Pace::default().words(&now), "");
+        assert_eq!(PageRate::default().words(&now), "");
         assert!(pace.looks.len() < 40);
     }
 

@@ -12,14 +12,14 @@ use crate::exit::Failure;
 
 /// The directory of a crawl, and whether to resume it.
 #[derive(Debug)]
-pub struct State {
+pub struct StateDir {
     /// The directory.
     pub dir: PathBuf,
     /// Resumes the crawl in the directory.
     pub resume: bool,
 }
 
-impl State {
+impl StateDir {
     /// Adds the directory to a crawler.
     pub fn apply<S: Spider>(&self, crawler: Crawler<S>) -> Crawler<S> {
         leave_panics_to_the_store();
@@ -54,7 +54,7 @@ const DATABASE: [&str; 2] = ["fjall-", "lsm-tree-"];
 
 /// The failure of a crawl. Errors that the user can correct are usage errors: a seed that cannot be used, an
 /// output that does not open, a directory of another crawl.
-pub fn failure(error: CrawlError, state: Option<&State>) -> Failure {
+pub fn failure(error: CrawlError, state: Option<&StateDir>) -> Failure {
     match error {
         CrawlError::Frontier(FrontierError::Exists { store }) => Failure::Usage(anyhow::anyhow!(
             "{store} holds a crawl already: --resume goes on with it, another directory begins anew"
@@ -86,7 +86,7 @@ pub fn failure(error: CrawlError, state: Option<&State>) -> Failure {
 }
 
 /// The line about a crawl that `--memory-limit` ended.
-pub fn outgrown(state: Option<&State>) -> String {
+pub fn outgrown(state: Option<&StateDir>) -> String {
     let how = match state {
         Some(state) => format!(
             "and nothing is lost: with a higher --memory-limit, --state {} --resume goes on",

@@ -20,11 +20,11 @@ use crate::urls::UrlArgs;
 #[command(name = "opilio", version, after_help = EXIT_CODES, max_term_width = 110)]
 pub(crate) struct Cli {
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: ToolCommand,
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+pub(crate) enum ToolCommand {
     // Boxed, since it has many more flags than the others.
     Crawl(Box<CrawlArgs>),
     Explain(ExplainArgs),

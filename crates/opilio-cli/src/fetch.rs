@@ -87,7 +87,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<Exit, Error> {
     logs::begin(draft.run.verbose, ProgressBar::hidden()).map_err(Error::Usage)?;
     let url = web_url(&args.url).map_err(|why| Error::Usage(anyhow!("{why}")))?;
     let request = request(args, &url).map_err(Error::Usage)?;
-    let asked = Asked { method: method_of(args), url };
+    let asked = OneRequest { method: method_of(args), url };
     let (tell, told) = mpsc::channel(8);
     let crawler = crawler(draft, One { request, tell }).map_err(Error::Usage)?;
     let ended = match block_on(crawler, told).map_err(failure)? {
@@ -261,7 +261,7 @@ fn block_on(
 }
 
 /// The request.
-struct Asked {
+struct OneRequest {
     url: Url,
     method: Method,
 }
@@ -272,7 +272,7 @@ struct Said {
     decision: Explanation,
 }
 
-impl Asked {
+impl OneRequest {
     fn describe(&self, ended: &Ended, with_body: bool) -> Said {
         let decision = match ended {
             Ended::Answered(answer) | Ended::NoRules(answer) => self.explain(answer),

@@ -22,7 +22,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::{Cli, Command};
+use crate::args::{Cli, ToolCommand};
 use opilio_app::exit::{Exit, Failure};
 
 fn main() -> ExitCode {
@@ -45,15 +45,15 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<Exit, Failure> {
     match cli.command {
-        Command::Crawl(args) => crawl::run(&args),
-        Command::Explain(args) => explain::run(&args),
-        Command::Extract(args) => extract::run(&args),
-        Command::Failed(args) => failed::run(&args),
-        Command::Links(args) => links::run(&args),
-        Command::Fetch(args) => fetch::run(&args),
-        Command::Robots(args) => robots::run(&args),
-        Command::Sandbox(args) => sandbox::run(&args),
-        Command::Sitemap(args) => sitemap::run(&args),
-        Command::Url(args) => urls::run(&args),
+        ToolCommand::Crawl(args) => crawl::run(&args),
+        ToolCommand::Explain(args) => explain::run(&args),
+        ToolCommand::Extract(args) => extract::run(&args),
+        ToolCommand::Failed(args) => failed::run(&args),
+        ToolCommand::Links(args) => links::run(&args),
+        ToolCommand::Fetch(args) => fetch::run(&args),
+        ToolCommand::Robots(args) => robots::run(&args),
+        ToolCommand::Sandbox(args) => sandbox::run(&args),
+        ToolCommand::Sitemap(args) => sitemap::run(&args),
+        ToolCommand::Url(args) => urls::run(&args),
     }
 }

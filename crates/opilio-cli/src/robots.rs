@@ -71,14 +71,14 @@ pub(crate) fn run(args: &RobotsArgs) -> Result<Exit, Failure> {
 
 fn check(args: &CheckArgs) -> Result<Exit, Failure> {
     // All arguments are read first, so that a mistyped one prevents a half answer.
-    let asked = args.urls.iter().map(|text| Asked::read(text));
+    let asked = args.urls.iter().map(|text| RuleQuery::read(text));
     let asked = asked.collect::<anyhow::Result<Vec<_>>>().map_err(Failure::Usage)?;
     let robots = args.whose.read()?;
     output::lines(|out| {
         args.urls.iter().zip(asked).try_for_each(|(text, asked)| {
             let allowed = match asked {
-                Asked::Url(url) => robots.allows_url(&url),
-                Asked::Path(path) => robots.allows(path),
+                RuleQuery::Url(url) => robots.allows_url(&url),
+                RuleQuery::Path(path) => robots.allows(path),
             };
             writeln!(out, "{}\t{text}", if allowed { "allow" } else { "disallow" })
         })
@@ -103,12 +103,12 @@ impl RobotsFile {
     }
 }
 
-enum Asked<'a> {
+enum RuleQuery<'a> {
     Url(Url),
     Path(&'a str),
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RuleQuery<'a> {
     fn read(text: &'a str) -> anyhow::Result<Self> {
         if text.starts_with('/') {
             return Ok(Self::Path(text));

@@ -8,7 +8,7 @@ use opilio_core::Fault;
 use tokio::time::{Instant, timeout_at};
 
 use crate::budget::{BodyBudget, BodyPermit};
-use crate::decode::{Coding, Decoder, Pushed, Sink};
+use crate::decode::{Coding, DecodedOutput, Decoder, Pushed};
 use crate::limits::Limits;
 use crate::transport::{BodyStream, Phase, TransportError};
 
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         };
         // One byte more than requested shows whether there is more.
         let room_max = self.enough.map_or(usize::MAX, |enough| enough.saturating_add(1));
-        let mut sink = Sink { bytes: BytesMut::new(), room: self.permit.bytes().min(room_max) };
+        let mut sink = DecodedOutput { bytes: BytesMut::new(), room: self.permit.bytes().min(room_max) };
         loop {
             let next = self.chunk(max).await?;
             let last = next.is_none();

@@ -84,17 +84,17 @@ pub(crate) enum Pushed {
 pub(crate) struct Decoder {
     /// In the order of decoding: one or two.
     stages: Vec<Stage>,
-    bounds: Bounds,
+    bounds: DecodeBounds,
 }
 
 /// The output and its limit.
-pub(crate) struct Sink {
+pub(crate) struct DecodedOutput {
     pub(crate) bytes: BytesMut,
     /// Stop after this many bytes for now; a block more is tolerated.
     pub(crate) room: usize,
 }
 
-struct Bounds {
+struct DecodeBounds {
     bytes_max: u64,
     ratio_max: u64,
     wire: u64,
@@ -102,7 +102,8 @@ struct Bounds {
 
 impl Decoder {
     pub(crate) fn new(codings: &[Coding], limits: &Limits) -> Self {
-        let bounds = Bounds { bytes_max: limits.body_bytes_max as u64, ratio_max: limits.ratio_max, wire: 0 };
+        let bounds =
+            DecodeBounds { bytes_max: limits.body_bytes_max as u64, ratio_max: limits.ratio_max, wire: 0 };
         Self { stages: codings.iter().map(|coding| Stage::new(*coding)).collect(), bounds }
     }
 
@@ -115,7 +116,12 @@ impl Decoder {
     ///
     /// # Errors
     /// `Undecodable` for broken or cut data, `DecompressionBomb` when a limit is passed.
-    pub(crate) fn push(&mut self, input: &mut Bytes, last: bool, sink: &mut Sink) -> Result<Pushed, Fault> {
+    pub(crate) fn push(
+        &mut self,
+        input: &mut Bytes,
+        last: bool,
+        sink: &mut DecodedOutput,
+    ) -> Result<Pushed, Fault> {
         while sink.bytes.len() < sink.room {
             if !self.step(input, last, sink)? {
                 return Ok(Pushed::Hungry);
@@ -125,7 +131,7 @@ impl Decoder {
     }
 
     /// Moves some bytes one stage on; false when nothing moves without more input.
-    fn step(&mut self, input: &mut Bytes, last: bool, sink: &mut Sink) -> Result<bool, Fault> {
+    fn step(&mut self, input: &mut Bytes, last: bool, sink: &mut DecodedOutput) -> Result<bool, Fault> {
         // Backwards, so that a stage runs only when the next one has taken its block.
         for at in (0..self.stages.len()).rev() {
             let (before, rest) = self.stages.split_at_mut(at);
@@ -156,7 +162,7 @@ impl Decoder {
     }
 }
 
-impl Bounds {
+impl DecodeBounds {
     fn check(&self, decoded: u64) -> Result<(), Fault> {
         let bomb = decoded > self.bytes_max
             || (decoded > RATIO_FROM && decoded > self.wire.saturating_mul(self.ratio_max));
@@ -297,241 +303,4 @@ const BLOCK_BYTES: usize = 16 << 10;
 const RATIO_FROM: u64 = 1 << 20;
 
 #[cfg(test)]
-pub(crate) mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-    use async_compression::codecs::{
-        BrotliEncoder, DeflateEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder,
-        brotli::params::EncoderParams,
-    };
-    use proptest::prelude::*;
-
-    pub(crate) fn encode(coding: &str, plain: &[u8]) -> Vec<u8> {
-        let level = async_compression::core::Level::Default;
-        let mut encoder: Box<dyn EncodeV2> = match coding {
-            "gzip" => Box::new(GzipEncoder::new(flate2_level())),
-            "zlib" => Box::new(ZlibEncoder::new(flate2_level())),
-            "raw" => Box::new(DeflateEncoder::new(flate2_level())),
-            "br" => Box::new(BrotliEncoder::new(EncoderParams::default().quality(level))),
-            "zstd" => Box::new(ZstdEncoder::new(3)),
-            other => panic!("{other}"),
-        };
-        let mut out = Vec::new();
-        let mut block = vec![0; 8 << 10];
-        let mut input = PartialBuffer::new(plain);
-        while !input.unwritten().is_empty() {
-            let mut output = WriteBuffer::new_initialized(&mut block);
-            encoder.encode(&mut input, &mut output).unwrap();
-            out.extend_from_slice(output.written());
-        }
-        loop {
-            let mut output = WriteBuffer::new_initialized(&mut block);
-            let done = encoder.finish(&mut output).unwrap();
-            out.extend_from_slice(output.written());
-            if done {
-                return out;
-            }
-        }
-    }
-
-    fn flate2_level() -> async_compression::codecs::flate::params::FlateEncoderParams {
-        async_compression::core::Level::Default.into()
-    }
-
-    pub(crate) fn decode(
-        codings: &[Coding],
-        wire: &[u8],
-        chunk: usize,
-        limits: &Limits,
-    ) -> Result<Vec<u8>, Fault> {
-        let mut decoder = Decoder::new(codings, limits);
-        let mut sink = Sink { bytes: BytesMut::new(), room: 1 };
-        let mut chunks: Vec<Bytes> = wire.chunks(chunk.max(1)).map(Bytes::copy_from_slice).collect();
-        chunks.push(Bytes::new());
-        let count = chunks.len();
-        for (at, mut chunk) in chunks.into_iter().enumerate() {
-            decoder.count(chunk.len());
-            while decoder.push(&mut chunk, at + 1 == count, &mut sink)? == Pushed::Full {
-                sink.room = sink.bytes.len() + 1;
-            }
-            assert!(chunk.is_empty());
-        }
-        Ok(sink.bytes.to_vec())
-    }
-
-    const ALL: [(&str, Coding); 5] = [
-        ("gzip", Coding::Gzip),
-        ("zlib", Coding::Deflate),
-        ("raw", Coding::Deflate),
-        ("br", Coding::Brotli),
-        ("zstd", Coding::Zstd),
-    ];
-
-    fn text(length: usize) -> Vec<u8> {
-        (0..length)
-            .map(|i| b"the quick brown fox jumps over "[i * 7 % 31].wrapping_add((i / 997) as u8 % 5))
-            .collect()
-    }
-
-    #[test]
-    fn every_coding_is_undone_however_it_is_cut() {
-        let plain = text(100_000);
-        for (name, coding) in ALL {
-            let wire = encode(name, &plain);
-            for chunk in [1, 7, 1_000, usize::MAX] {
-                assert_eq!(
-                    decode(&[coding], &wire, chunk, &Limits::default()).unwrap(),
-                    plain,
-                    "{name} by {chunk}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn two_codings_are_undone_in_turn() {
-        let plain = text(100_000);
-        for (outer_name, outer) in ALL {
-            for (inner_name, inner) in ALL {
-                let wire = encode(outer_name, &encode(inner_name, &plain));
-                let got = decode(&[outer, inner], &wire, 900, &Limits::default()).unwrap();
-                assert_eq!(got, plain, "{outer_name} over {inner_name}");
-            }
-        }
-    }
-
-    #[test]
-    fn cut_or_broken_data_is_no_page() {
-        let plain = text(50_000);
-        for (name, coding) in ALL {
-            let wire = encode(name, &plain);
-            // The trailers of gzip and zlib may be missing: see `inflate`.
-            let trailer = [("gzip", 8), ("zlib", 4)].iter().find(|(wrapped, _)| *wrapped == name);
-            let trailer = trailer.map_or(0, |(_, bytes)| *bytes);
-            for keep in [1, wire.len() / 2, wire.len() - trailer - 1] {
-                let cut = decode(&[coding], &wire[..keep], 512, &Limits::default());
-                assert_eq!(cut, Err(Fault::Undecodable), "{name} cut at {keep}");
-            }
-        }
-        let mut wrong_sum = encode("gzip", &plain);
-        let end = wrong_sum.len();
-        wrong_sum[end - 6] ^= 1;
-        assert_eq!(decode(&[Coding::Gzip], &wrong_sum, 512, &Limits::default()), Err(Fault::Undecodable));
-        assert_eq!(decode(&[Coding::Gzip], b"<html>plain", 512, &Limits::default()), Err(Fault::Undecodable));
-    }
-
-    #[test]
-    fn members_and_frames_follow_each_other_and_padding_is_ignored() {
-        for (name, coding) in [("gzip", Coding::Gzip), ("zstd", Coding::Zstd)] {
-            let wire = [encode(name, b"one "), encode(name, b"two")].concat();
-            assert_eq!(decode(&[coding], &wire, 5, &Limits::default()).unwrap(), b"one two");
-        }
-        let padded = [encode("gzip", b"one"), vec![0; 40]].concat();
-        assert_eq!(decode(&[Coding::Gzip], &padded, 9, &Limits::default()).unwrap(), b"one");
-    }
-
-    #[test]
-    fn an_empty_body_is_empty_in_every_coding() {
-        for (name, coding) in ALL {
-            assert_eq!(decode(&[coding], b"", 1, &Limits::default()).unwrap(), b"", "{name}");
-            assert_eq!(decode(&[coding], &encode(name, b""), 3, &Limits::default()).unwrap(), b"", "{name}");
-        }
-    }
-
-    #[test]
-    fn bombs_are_found_by_ratio_and_by_size_in_any_stage() {
-        let limits = Limits::default();
-        let zeros = vec![0; 8 << 20];
-        for (name, coding) in ALL {
-            let wire = encode(name, &zeros);
-            assert_eq!(decode(&[coding], &wire, 4_096, &limits), Err(Fault::DecompressionBomb), "{name}");
-            // The inner stage's own output is small; the outer one's is not.
-            let inside = encode(name, &wire);
-            let chained = decode(&[coding, coding], &inside, 4_096, &limits);
-            assert_eq!(chained, Err(Fault::DecompressionBomb), "{name} twice");
-        }
-        let small = Limits { body_bytes_max: 10_000, ..Limits::default() };
-        let wire = encode("gzip", &text(10_001));
-        assert_eq!(decode(&[Coding::Gzip], &wire, 512, &small), Err(Fault::DecompressionBomb));
-        assert!(decode(&[Coding::Gzip], &encode("gzip", &text(10_000)), 512, &small).is_ok());
-    }
-
-    #[test]
-    fn the_header_names_codings_in_the_order_of_encoding() {
-        let read = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
-            for value in values {
-                headers.append(header::CONTENT_ENCODING, value.parse().unwrap());
-            }
-            codings(&headers)
-        };
-        assert_eq!(read(&[]), Ok(vec![]));
-        assert_eq!(read(&["identity"]), Ok(vec![]));
-        assert_eq!(read(&["GZip"]), Ok(vec![Coding::Gzip]));
-        assert_eq!(read(&["\"gzip\""]), Ok(vec![Coding::Gzip]));
-        assert_eq!(read(&["gzip;q=1.0, br ; q=0"]), Ok(vec![Coding::Brotli, Coding::Gzip]));
-        assert_eq!(read(&["deflate, br"]), Ok(vec![Coding::Brotli, Coding::Deflate]));
-        assert_eq!(read(&["gzip", "identity, zstd"]), Ok(vec![Coding::Zstd, Coding::Gzip]));
-        for unspoken in [
-            &["compress"][..],
-            &["none, XZ"],
-            &["rot13"],
-            &["chunked"],
-            &["gzip gzip"],
-            &["gzip, gzip, gzip"],
-            &["gzip", "gzip", "br"],
-        ] {
-            assert_eq!(read(unspoken), Err(Fault::Undecodable), "{unspoken:?}");
-        }
-    }
-
-    #[test]
-    fn a_word_that_codes_nothing_changes_nothing() {
-        let read = |value: &[u8]| {
-            codings(&HeaderMap::from_iter([(
-                header::CONTENT_ENCODING,
-                http::HeaderValue::from_bytes(value).unwrap(),
-            )]))
-        };
-        for word in [
-            &b"none"[..],
-            b"None",
-            b"utf-8",
-            b"UTF8",
-            b"iso-8859-1",
-            b"windows-1252",
-            b"Shift_JIS",
-            b"binary",
-            b"7bit",
-            b"8bit",
-            b"text/html",
-            b"text/html; charset=utf-8",
-            b"charset=utf-8",
-            b"html",
-            b"null",
-            b"*",
-            b"\"\"",
-            b"\"none\"",
-        ] {
-            let name = String::from_utf8_lossy(word);
-            assert_eq!(read(word), Ok(vec![]), "{name}");
-            assert_eq!(read(&[b"gzip, ", word].concat()), Ok(vec![Coding::Gzip]), "gzip, {name}");
-            assert_eq!(read(&[word, b",br"].concat()), Ok(vec![Coding::Brotli]), "{name}, br");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_bytes_never_upset_a_decoder(
-            wire in proptest::collection::vec(any::<u8>(), 0..300), which in 0..ALL.len(), magic in any::<bool>(), chunk in 1usize..64,
-        ) {
-            let (name, coding) = ALL[which];
-            // Half of them begin as the coding does, so that more than the header is reached.
-            let mut input = if magic { encode(name, b"abc")[..6.min(encode(name, b"abc").len())].to_vec() } else { Vec::new() };
-            input.extend(wire);
-            if let Ok(plain) = decode(&[coding], &input, chunk, &Limits::default()) {
-                prop_assert!(plain.len() <= Limits::default().body_bytes_max);
-            }
-        }
-    }
-}
+pub(crate) mod tests;

@@ -1,5 +1,8 @@
 //! The fetcher: makes one attempt, from a request to an outcome.
 
+mod cached;
+mod request;
+
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,96 +10,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, header};
-use opilio_core::{Blame, Fault, Hints, Outcome, Proxy, Statuses, USER_AGENT};
+use opilio_core::{Blame, Fault, Hints, Outcome, USER_AGENT};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
+pub use self::request::{FetchRequest, Purpose};
 use crate::body::{self, Reader};
 use crate::budget::{BodyBudget, BodyPermit};
-use crate::cache::{Cache, CacheLookup, CacheRequest, CachedAnswer};
+use crate::cache::{Cache, CacheLookup};
 use crate::decode::{self, ACCEPT_ENCODING};
 use crate::head::{self, Accept, Head};
 use crate::limits::Limits;
 use crate::middleware::{Middleware, ObservedRequest, Panicked, Stack};
 use crate::transport::{Answer, Connection, Progress, Transport, TransportError, TransportRequest};
-
-/// One attempt to make.
-#[derive(Clone, Debug)]
-pub struct FetchRequest {
-    /// An absolute URL. Fragment and user info are not sent.
-    pub url: Url,
-    /// The method.
-    pub method: Method,
-    /// The request's own headers; they go before the fetcher's. Framing and connection are not
-    /// theirs to set.
-    pub headers: HeaderMap,
-    /// The body, if any.
-    pub body: Option<Bytes>,
-    /// Sending it twice does no harm. If not, it goes over a connection of its own.
-    pub repeatable: bool,
-    /// Which connection to use, and whether to keep it.
-    pub connection: Connection,
-    /// Which kinds of content are wanted.
-    pub accept: Accept,
-    /// This many decoded bytes of the body are enough, whatever the limits: a longer body is cut there
-    /// without a failure, and its rest is not read. `None` reads all of it, within the limits.
-    pub enough: Option<usize>,
-    /// Answers with these statuses are [`Outcome::Refused`]: they mean "slow down", as 429 and 503 do.
-    pub slow_down: Statuses,
-    /// Answers with these statuses are worth a retry: none is kept in the cache, and one outside 100–599 is
-    /// an answer all the same.
-    pub retried: Statuses,
-    /// The purpose of the request.
-    pub purpose: Purpose,
-    /// The session that it belongs to; none for the crawl's own.
-    pub session: Option<Arc<str>>,
-    /// The proxy to go through, instead of the crawl's.
-    pub proxy: Option<Proxy>,
-    /// A chain of redirects has led back to this URL. The cached answer is the redirect that led away, so it
-    /// must not be used.
-    pub came_back: bool,
-}
-
-/// The purpose of a request.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Purpose {
-    /// A page of the crawl.
-    #[default]
-    Page,
-    /// The robots.txt of an origin.
-    Robots,
-}
-
-impl FetchRequest {
-    /// A plain GET.
-    #[must_use]
-    pub fn get(url: Url) -> Self {
-        Self::new(Method::GET, url)
-    }
-
-    /// A request; repeatable if its method is idempotent (RFC 9110 §9.2.2).
-    #[must_use]
-    pub fn new(method: Method, url: Url) -> Self {
-        let repeatable = method.is_idempotent();
-        let headers = HeaderMap::new();
-        Self {
-            url,
-            method,
-            headers,
-            body: None,
-            repeatable,
-            connection: Connection::Keep,
-            accept: Accept::Any,
-            slow_down: Statuses::default(),
-            retried: Statuses::default(),
-            purpose: Purpose::Page,
-            session: None,
-            proxy: None,
-            came_back: false,
-            enough: None,
-        }
-    }
-}
 
 /// The result of an attempt.
 #[derive(Debug)]
@@ -268,58 +194,6 @@ impl Fetcher {
             let _ = tokio::task::spawn_blocking(keep).await;
         }
         fetched
-    }
-
-    /// The answer to a request, if the cache has a fresh one: nothing is sent then, and no budget is spent.
-    pub async fn cached(&self, order: &FetchRequest) -> Option<Fetched> {
-        let mut order = order.clone();
-        head::clean(&mut order.url);
-        let (cache, question) = self.question(&order).filter(|_| !order.came_back)?;
-        match self.look_up(cache, &question).await {
-            CacheLookup::Fresh(entry) => Some(self.recalled(&question, entry, &order).await),
-            CacheLookup::Stale(..) | CacheLookup::Missing => None,
-        }
-    }
-
-    fn question(&self, order: &FetchRequest) -> Option<(&Cache, Arc<CacheRequest>)> {
-        let cache = self.cache.as_ref()?;
-        let headers = self.headers(order.headers.clone(), order.accept);
-        Some((cache, Arc::new(Cache::question(order, headers)?)))
-    }
-
-    async fn look_up(&self, cache: &Cache, question: &Arc<CacheRequest>) -> CacheLookup {
-        let (cache, question, now) = (cache.clone(), question.clone(), self.wall_clock());
-        let bytes_max = self.limits.body_bytes_max as u64;
-        let look_up = move || cache.look_up(&question, now, bytes_max);
-        tokio::task::spawn_blocking(look_up).await.unwrap_or(CacheLookup::Missing)
-    }
-
-    /// The answer from the cache, in the form of a fetched one.
-    async fn recalled(&self, question: &CacheRequest, entry: CachedAnswer, order: &FetchRequest) -> Fetched {
-        let CachedAnswer { status, headers, mut body, .. } = entry;
-        let cut = order.enough.is_some_and(|enough| body.len() > enough);
-        if let Some(enough) = order.enough {
-            body.truncate(enough);
-        }
-        let mut permit = self.budget.reserve().await;
-        if body.len() > permit.bytes() {
-            self.budget.grow(&mut permit, body.len()).await;
-        }
-        permit.shrink(body.len());
-        let url = question.body().url.clone();
-        let location = head::location(&headers, &url, &self.limits).filter(|_| (300..=399).contains(&status));
-        let mut fetched = Fetched::nothing_yet();
-        fetched.outcome =
-            if location.is_some() { Outcome::Redirected(status) } else { Outcome::Answered(status) };
-        fetched.head = Some(Head { status, version: http::Version::HTTP_11, headers, url, remote: None });
-        (fetched.body, fetched.permit, fetched.location) = (body, permit, location);
-        (fetched.cut, fetched.cached) = (cut, true);
-        fetched
-    }
-
-    fn wall_clock(&self) -> SystemTime {
-        let millis = u64::try_from((self.wall_clock_ms)()).unwrap_or_default();
-        UNIX_EPOCH + Duration::from_millis(millis)
     }
 
     /// An attempt without a cache.

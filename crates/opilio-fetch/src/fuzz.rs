@@ -102,7 +102,7 @@ fn read(answer: &[u8], piece: usize) -> Fetched {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().expect("no system call");
     let limits = Limits { body_bytes_max: BYTES_MAX, ..Limits::default() };
-    let wire = Wire { answer: Bytes::copy_from_slice(answer), piece };
+    let wire = RawTransport { answer: Bytes::copy_from_slice(answer), piece };
     let fetcher = Fetcher::new(Rc::new(wire)).limits(limits);
     runtime.block_on(fetcher.fetch(FetchRequest::get(url("http://site.example/"))))
 }
@@ -113,21 +113,21 @@ fn url(text: &str) -> Url {
 }
 
 /// A server that answers each connection with the same bytes.
-struct Wire {
+struct RawTransport {
     answer: Bytes,
     piece: usize,
 }
 
-impl Transport for Wire {
+impl Transport for RawTransport {
     fn send(&self, ask: TransportRequest) -> Sending<'_> {
         let connection =
-            Connection { answer: self.answer.clone(), piece: self.piece, was_asked: false, waker: None };
+            PiecewiseStream { answer: self.answer.clone(), piece: self.piece, was_asked: false, waker: None };
         exchange(connection, ask).boxed_local()
     }
 }
 
 /// Speaks HTTP/1 as the web's transport does.
-async fn exchange(connection: Connection, ask: TransportRequest) -> Result<Answer, TransportError> {
+async fn exchange(connection: PiecewiseStream, ask: TransportRequest) -> Result<Answer, TransportError> {
     let broke = |error: hyper::Error| TransportError::new(Phase::Head, Fault::Malformed, error.to_string());
     let limits = Limits::default();
     let mut builder = http1::Builder::new();
@@ -155,14 +155,14 @@ async fn exchange(connection: Connection, ask: TransportRequest) -> Result<Answe
 }
 
 /// A connection that sends its bytes in pieces after a request, and ends.
-struct Connection {
+struct PiecewiseStream {
     answer: Bytes,
     piece: usize,
     was_asked: bool,
     waker: Option<Waker>,
 }
 
-impl Read for Connection {
+impl Read for PiecewiseStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -178,7 +178,7 @@ impl Read for Connection {
     }
 }
 
-impl Write for Connection {
+impl Write for PiecewiseStream {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.was_asked = true;
         if let Some(waker) = self.waker.take() {

@@ -6,12 +6,13 @@
 //! would pass as a page undecoded). hyper-util still replaces an idle connection that died before a request
 //! *left*: nothing was sent, so nothing is sent twice.
 
+mod connect;
+mod trust;
+
 use std::cell::RefCell;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::pin::Pin;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::future::ready;
@@ -19,18 +20,17 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::{HeaderValue, header};
 use http_body_util::BodyDataStream;
 use opilio_core::{Fault, Proxy};
-use reqwest::dns::{Name, Resolve, Resolving};
-use rustls_platform_verifier::Verifier;
 use url::{Host, Url};
 
+pub(crate) use self::connect::Blocked;
+use self::connect::{NoteConnected, PROGRESS, Resolver, not_public};
+use self::trust::tls_config;
 use crate::address::AddressPolicy;
 use crate::classify::{self, Behind, Exchange};
 use crate::dns::DnsCache;
 use crate::limits::Limits;
 use crate::proxy::Rotation;
-use crate::transport::{
-    Answer, Connection, Phase, Progress, Sending, Transport, TransportError, TransportRequest,
-};
+use crate::transport::{Answer, Connection, Phase, Sending, Transport, TransportError, TransportRequest};
 
 /// How the web is reached.
 #[derive(Clone, Debug)]
@@ -194,31 +194,6 @@ impl Web {
 fn header_list_bytes(settings: &WebSettings) -> u32 {
     let bytes = settings.header_bytes_max.saturating_add(settings.header_count_max.saturating_mul(32));
     u32::try_from(bytes).unwrap_or(u32::MAX)
-}
-
-fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc<str>>), SetupError> {
-    // ring, since it needs neither cmake nor a long build. Given here and not installed for the
-    // process: that is the application's to choose.
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(SetupError::Tls)?;
-    let (mut config, untrusting) = match (trust, Verifier::new(provider.clone())) {
-        (Tls::Anybody, _) => {
-            let verifier = Arc::new(anybody::Trusting::new(&provider));
-            (builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth(), None)
-        }
-        (Tls::System, Ok(verifier)) => {
-            let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
-            (config.with_no_client_auth(), None)
-        }
-        (Tls::System, Err(error)) => {
-            let config = builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
-            (config, Some(format!("the system has no certificate authorities ({error})").into()))
-        }
-    };
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok((config, untrusting))
 }
 
 /// The web, for one shard.
@@ -477,156 +452,5 @@ fn answer(response: reqwest::Response, exchange: Exchange) -> Answer {
     }
 }
 
-tokio::task_local! {
-    /// The exchange of the running task, to which resolver and connector report their progress. A connection
-    /// made in the background has none.
-    static PROGRESS: Progress;
-}
-
-fn not_public(address: IpAddr) -> String {
-    let kind = if address.is_loopback() { "a loopback address" } else { "not public" };
-    format!("{address} is {kind}, which has to be allowed (AddressPolicy)")
-}
-
-fn note(phase: Phase) {
-    // Fails only in the background, where no exchange waits for this connection.
-    let _ = PROGRESS.try_with(|progress| progress.enter(phase));
-}
-
-/// No address of the name is allowed.
-#[derive(Debug, thiserror::Error)]
-#[error("{name:?} has no public address: {}", not_public(*address))]
-pub(crate) struct Blocked {
-    name: String,
-    address: IpAddr,
-}
-
-/// Resolves through the shared cache, and lets only addresses through that may be visited.
-struct Resolver {
-    dns: Arc<DnsCache>,
-    addresses: Arc<AddressPolicy>,
-}
-
-impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (dns, policy) = (self.dns.clone(), self.addresses.clone());
-        Box::pin(async move {
-            note(Phase::Resolve);
-            // `name.` is the same host as `name` (one budget), so it has the same addresses. Not every
-            // resolver knows `localhost.`.
-            let name = name.as_str();
-            let name = name.strip_suffix('.').unwrap_or(name);
-            let addresses = dns.resolve(name).await?;
-            let permitted: Vec<SocketAddr> = addresses
-                .iter()
-                .filter(|address| policy.permits(**address))
-                // The port is put in by the connector.
-                .map(|address| SocketAddr::new(*address, 0))
-                .collect();
-            if permitted.is_empty() {
-                // The cache gives one address at least.
-                let address = addresses.first().copied().unwrap_or(IpAddr::from([0, 0, 0, 0]));
-                return Err(Blocked { name: name.to_owned(), address }.into());
-            }
-            note(Phase::Connect);
-            Ok(Box::new(permitted.into_iter()) as reqwest::dns::Addrs)
-        })
-    }
-}
-
-/// Notes when a connection is begun and when it is made, which distinguishes a reused one.
-#[derive(Clone)]
-struct NoteConnected;
-
-#[derive(Clone)]
-struct Noting<S>(S);
-
-impl<S> tower_layer::Layer<S> for NoteConnected {
-    type Service = Noting<S>;
-
-    fn layer(&self, inner: S) -> Noting<S> {
-        Noting(inner)
-    }
-}
-
-impl<S, R> tower_service::Service<R> for Noting<S>
-where
-    S: tower_service::Service<R>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
-    }
-
-    fn call(&mut self, target: R) -> Self::Future {
-        note(Phase::Connect);
-        let connecting = self.0.call(target);
-        Box::pin(async move {
-            let connection = connecting.await?;
-            note(Phase::Head);
-            Ok(connection)
-        })
-    }
-}
-
 /// Proxies whose clients are kept, a shard. More of them cost a handshake now and then.
 const PROXIES_MAX: usize = 64;
-
-/// TLS without trust: encrypted, but with an unknown peer.
-mod anybody {
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::{
-        CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
-    };
-    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
-
-    /// Takes every certificate; signatures are checked as always.
-    #[derive(Debug)]
-    pub(super) struct Trusting(WebPkiSupportedAlgorithms);
-
-    impl Trusting {
-        pub(super) fn new(provider: &CryptoProvider) -> Self {
-            Self(provider.signature_verification_algorithms)
-        }
-    }
-
-    impl ServerCertVerifier for Trusting {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls12_signature(message, certificate, signature, &self.0)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls13_signature(message, certificate, signature, &self.0)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.0.supported_schemes()
-        }
-    }
-}

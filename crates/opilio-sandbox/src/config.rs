@@ -168,7 +168,7 @@ impl Trigger {
 
 /// How a host refuses requests beyond its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refusals {
+pub(crate) struct RefusalRules {
     pub(crate) status: u16,
     pub(crate) form: RefusalForm,
     pub(crate) count: bool,
@@ -205,7 +205,7 @@ pub struct HostConfig {
     pub(crate) site: Site,
     pub(crate) pages: HashMap<String, FixedPage>,
     pub(crate) limit: Option<Limit>,
-    pub(crate) refusals: Refusals,
+    pub(crate) refusals: RefusalRules,
     pub(crate) dialect: Option<Dialect>,
     pub(crate) faults: Vec<(Trigger, Fault)>,
     pub(crate) latency: Duration,
@@ -225,7 +225,7 @@ impl HostConfig {
             site: Site::Catalog(Catalog::standard()),
             pages: HashMap::new(),
             limit: None,
-            refusals: Refusals { status: 429, form: RefusalForm::Seconds, count: false, ban_at: None },
+            refusals: RefusalRules { status: 429, form: RefusalForm::Seconds, count: false, ban_at: None },
             dialect: None,
             faults: Vec::new(),
             latency: Duration::ZERO,

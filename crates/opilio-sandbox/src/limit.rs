@@ -109,7 +109,7 @@ pub(crate) struct Ruling {
 
 /// Counts arrivals against a limit.
 #[derive(Debug, Clone)]
-pub(crate) struct Limiter {
+pub(crate) struct ArrivalCounter {
     counts_refused: bool,
     state: LimiterState,
 }
@@ -139,7 +139,7 @@ enum LimiterState {
     },
 }
 
-impl Limiter {
+impl ArrivalCounter {
     pub(crate) fn new(limit: Limit, counts_refused: bool) -> Self {
         let state = match limit {
             Limit::SlidingWindow { n, per } => {
@@ -273,13 +273,13 @@ mod tests {
         Duration::from_millis(ms)
     }
 
-    fn permitted(limiter: &mut Limiter, at: &[u64]) -> Vec<bool> {
+    fn permitted(limiter: &mut ArrivalCounter, at: &[u64]) -> Vec<bool> {
         at.iter().map(|t| limiter.rule(ms(*t)).permitted).collect()
     }
 
     #[test]
     fn a_sliding_window_is_half_open() {
-        let mut limiter = Limiter::new(Limit::sliding(2, ms(1000)), false);
+        let mut limiter = ArrivalCounter::new(Limit::sliding(2, ms(1000)), false);
         assert_eq!(
             permitted(&mut limiter, &[0, 100, 999, 1000, 1099, 1100]),
             [true, true, false, true, false, true]
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_sliding_window_says_when_the_oldest_leaves() {
-        let mut limiter = Limiter::new(Limit::sliding(2, ms(1000)), false);
+        let mut limiter = ArrivalCounter::new(Limit::sliding(2, ms(1000)), false);
         assert_eq!(limiter.rule(ms(0)).quota.remaining, 1);
         limiter.rule(ms(300));
         let refused = limiter.rule(ms(400));
@@ -299,14 +299,14 @@ mod tests {
 
     #[test]
     fn refused_requests_can_keep_a_sliding_window_closed() {
-        let mut limiter = Limiter::new(Limit::sliding(1, ms(1000)), true);
+        let mut limiter = ArrivalCounter::new(Limit::sliding(1, ms(1000)), true);
         assert_eq!(permitted(&mut limiter, &[0, 900, 1500, 2499, 3499]), [true, false, false, false, true]);
         assert_eq!(limiter.rule(ms(3500)).opens_at, ms(4500));
     }
 
     #[test]
     fn a_bucket_gives_its_burst_and_then_its_rate() {
-        let mut limiter = Limiter::new(Limit::bucket(1, ms(1000), 3), false);
+        let mut limiter = ArrivalCounter::new(Limit::bucket(1, ms(1000), 3), false);
         assert_eq!(
             permitted(&mut limiter, &[0, 0, 0, 0, 999, 1000, 1001, 2000]),
             [true, true, true, false, false, true, false, true]
@@ -318,13 +318,13 @@ mod tests {
 
     #[test]
     fn a_bucket_fills_up_to_its_burst_only() {
-        let mut limiter = Limiter::new(Limit::bucket(1, ms(1000), 2), false);
+        let mut limiter = ArrivalCounter::new(Limit::bucket(1, ms(1000), 2), false);
         assert_eq!(permitted(&mut limiter, &[0, 0, 60_000, 60_000, 60_000]), [true, true, true, true, false]);
     }
 
     #[test]
     fn refused_requests_can_cost_tokens_but_the_debt_is_bounded() {
-        let mut limiter = Limiter::new(Limit::bucket(1, ms(1000), 1), true);
+        let mut limiter = ArrivalCounter::new(Limit::bucket(1, ms(1000), 1), true);
         assert!(limiter.rule(ms(0)).permitted);
         for _ in 0..100 {
             assert!(!limiter.rule(ms(0)).permitted);
@@ -335,7 +335,7 @@ mod tests {
 
     #[test]
     fn fixed_windows_follow_the_first_arrival() {
-        let mut limiter = Limiter::new(Limit::fixed(2, ms(1000)), false);
+        let mut limiter = ArrivalCounter::new(Limit::fixed(2, ms(1000)), false);
         assert_eq!(
             permitted(&mut limiter, &[700, 800, 1600, 1700, 1800, 1801]),
             [true, true, false, true, true, false]
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn fixed_windows_can_begin_at_multiples() {
         let limit = Limit::FixedWindow { n: 1, per: ms(1000), align: Align::Multiples };
-        let mut limiter = Limiter::new(limit, false);
+        let mut limiter = ArrivalCounter::new(limit, false);
         assert_eq!(permitted(&mut limiter, &[700, 999, 1000, 5000, 5999]), [true, false, true, true, false]);
     }
 
@@ -359,7 +359,7 @@ mod tests {
             Limit::fixed(0, Duration::ZERO),
             Limit::bucket(u32::MAX, Duration::MAX, u32::MAX),
         ] {
-            let mut limiter = Limiter::new(limit, true);
+            let mut limiter = ArrivalCounter::new(limit, true);
             for t in [0, 0, 1, 5_000_000] {
                 limiter.rule(ms(t));
             }

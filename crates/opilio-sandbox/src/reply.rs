@@ -10,7 +10,7 @@ use crate::pages;
 
 /// A decision, with the facts for the log.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct HostReply {
     /// 0 if nothing is sent.
     pub(crate) status: u16,
     pub(crate) content_type: Cow<'static, str>,
@@ -26,7 +26,7 @@ pub(crate) struct Reply {
     pub(crate) closed_until: Option<Duration>,
 }
 
-impl Reply {
+impl HostReply {
     pub(crate) fn new(status: u16) -> Self {
         Self {
             status,

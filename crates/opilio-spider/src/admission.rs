@@ -43,7 +43,7 @@ pub struct Parent<'a> {
 /// Turns requests into admissions, each URL once for each step. Reused from page to page.
 #[derive(Default)]
 pub struct Converter {
-    seen: HashSet<u128, std::hash::BuildHasherDefault<Identity>>,
+    seen: HashSet<u128, std::hash::BuildHasherDefault<FingerprintHasher>>,
     steps: Steps,
 }
 
@@ -72,9 +72,9 @@ impl LinkError {
 
 /// Fingerprints are hashes already.
 #[derive(Default)]
-pub struct Identity(u64);
+pub struct FingerprintHasher(u64);
 
-impl std::hash::Hasher for Identity {
+impl std::hash::Hasher for FingerprintHasher {
     fn finish(&self) -> u64 {
         self.0
     }

@@ -11,7 +11,7 @@ use url::{Position, Url};
 
 /// A pattern. Only `*` is special: it stands for any text, as in robots.txt.
 #[derive(Clone, Debug)]
-pub(crate) struct Pattern {
+pub(crate) struct UrlPattern {
     /// The text that was given.
     text: Box<str>,
     typed: GlobMatcher,
@@ -22,7 +22,7 @@ pub(crate) struct Pattern {
 }
 
 /// A URL to compare with patterns. Its readable form is made once.
-pub(crate) struct Candidate<'a> {
+pub(crate) struct ReadableUrl<'a> {
     url: &'a str,
     /// `None` if the URL itself is readable, as most are.
     readable: Option<String>,
@@ -37,7 +37,7 @@ pub struct PatternError {
     source: globset::Error,
 }
 
-impl Pattern {
+impl UrlPattern {
     pub(crate) fn new(pattern: &str) -> Result<Self, PatternError> {
         let glob =
             |text: &str| glob(text).map_err(|source| PatternError { pattern: pattern.to_owned(), source });
@@ -66,14 +66,14 @@ impl Pattern {
         !["http://", "https://"].into_iter().any(fits)
     }
 
-    pub(crate) fn matches(&self, candidate: &Candidate<'_>) -> bool {
+    pub(crate) fn matches(&self, candidate: &ReadableUrl<'_>) -> bool {
         // Compared as typed, too: a pattern may hold half an escape or half a label of a host name.
         self.readable.is_match(candidate.readable.as_deref().unwrap_or(candidate.url))
             || (!(self.is_plain && candidate.readable.is_none()) && self.typed.is_match(candidate.url))
     }
 }
 
-impl<'a> Candidate<'a> {
+impl<'a> ReadableUrl<'a> {
     pub(crate) fn new(url: &'a Url) -> Self {
         let text = url.as_str();
         let host = url.host_str().unwrap_or_default();
@@ -199,7 +199,7 @@ mod tests {
 
     fn matches(pattern: &str, url: &str) -> bool {
         let url = Url::parse(url).unwrap();
-        Pattern::new(pattern).unwrap().matches(&Candidate::new(&url))
+        UrlPattern::new(pattern).unwrap().matches(&ReadableUrl::new(&url))
     }
 
     #[test]
@@ -290,10 +290,10 @@ mod tests {
         #[test]
         fn a_url_matches_itself_however_it_is_written(path in "[ -~éß商\u{301}]{0,20}") {
             let Ok(url) = Url::parse(&format!("http://bücher.example/{}", path.replace('*', "x"))) else { return Ok(()) };
-            let candidate = Candidate::new(&url);
-            proptest::prop_assert!(Pattern::new(url.as_str()).unwrap().matches(&candidate));
+            let candidate = ReadableUrl::new(&url);
+            proptest::prop_assert!(UrlPattern::new(url.as_str()).unwrap().matches(&candidate));
             let readable = candidate.readable.clone().unwrap();
-            proptest::prop_assert!(Pattern::new(&readable).unwrap().matches(&candidate), "{readable}");
+            proptest::prop_assert!(UrlPattern::new(&readable).unwrap().matches(&candidate), "{readable}");
         }
     }
 }

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use opilio_core::{Fingerprint, Host, is_session_id};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
-use crate::admission::Identity;
+use crate::admission::FingerprintHasher;
 
 /// How often each host of a shard has sent a body, byte for byte. Covers this run. The memory is bounded:
 /// bodies that came once are forgotten first.
 #[derive(Default)]
-pub struct Bodies(HashMap<u64, u32, BuildHasherDefault<Identity>>);
+pub struct Bodies(HashMap<u64, u32, BuildHasherDefault<FingerprintHasher>>);
 
 impl Bodies {
     /// Records a body, and returns how often this host has sent it.
@@ -32,7 +32,7 @@ impl Bodies {
 /// The first page of each content, in a crawl that merges pages of equal content. Covers this run. The memory
 /// is bounded: pages beyond it are not merged.
 #[derive(Default)]
-pub struct Firsts(HashMap<u128, First, BuildHasherDefault<Identity>>);
+pub struct Firsts(HashMap<u128, First, BuildHasherDefault<FingerprintHasher>>);
 
 struct First {
     /// The key of the page's content.

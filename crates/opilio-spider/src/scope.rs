@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::data::{Reads, RequestData};
-use crate::pattern::{Candidate, Pattern, PatternError};
+use crate::pattern::{PatternError, ReadableUrl, UrlPattern};
 use crate::trap::{TrapRules, month_of};
 
 /// Which links of a page are followed, by where they lead.
@@ -60,11 +60,11 @@ pub struct Scope {
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
     /// Hosts that seeds led to while the crawl ran.
-    grown: Arc<RwLock<Grown>>,
+    grown: Arc<RwLock<GrownHosts>>,
     /// The first host that a URL was refused for.
     elsewhere: Arc<OnceLock<Elsewhere>>,
-    include: Vec<Pattern>,
-    exclude: Vec<Pattern>,
+    include: Vec<UrlPattern>,
+    exclude: Vec<UrlPattern>,
     max_depth: u16,
     max_url_bytes: usize,
     text_only: bool,
@@ -75,13 +75,13 @@ pub struct Scope {
     year: Option<u16>,
 }
 
-fn matches_any(patterns: &[Pattern], candidate: &Candidate<'_>) -> bool {
+fn matches_any(patterns: &[UrlPattern], candidate: &ReadableUrl<'_>) -> bool {
     patterns.iter().any(|pattern| pattern.matches(candidate))
 }
 
 /// Hosts that seeds led to, and their registrable domains.
 #[derive(Debug, Default)]
-struct Grown {
+struct GrownHosts {
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
 }
@@ -128,7 +128,7 @@ impl Scope {
     /// # Errors
     /// When the pattern cannot be read.
     pub fn include(mut self, pattern: &str) -> Result<Self, PatternError> {
-        self.include.push(Pattern::new(pattern)?);
+        self.include.push(UrlPattern::new(pattern)?);
         Ok(self)
     }
 
@@ -137,7 +137,7 @@ impl Scope {
     /// # Errors
     /// When the pattern cannot be read.
     pub fn exclude(mut self, pattern: &str) -> Result<Self, PatternError> {
-        self.exclude.push(Pattern::new(pattern)?);
+        self.exclude.push(UrlPattern::new(pattern)?);
         Ok(self)
     }
 
@@ -253,7 +253,7 @@ impl Scope {
     }
 
     /// Written a few times in a crawl. Read for links that lead away from the seeds' hosts.
-    fn grown(&self) -> RwLockReadGuard<'_, Grown> {
+    fn grown(&self) -> RwLockReadGuard<'_, GrownHosts> {
         self.grown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -317,7 +317,7 @@ impl Scope {
     /// Why the target of a seed's redirect is refused: it is excluded, or refused in every scope. It need not
     /// be included, since the seed need not be.
     fn refuses_where_a_seed_leads(&self, url: &Url) -> Option<Filtered> {
-        let excluded = !self.exclude.is_empty() && matches_any(&self.exclude, &Candidate::new(url));
+        let excluded = !self.exclude.is_empty() && matches_any(&self.exclude, &ReadableUrl::new(url));
         self.refuses_seed(url).or(excluded.then_some(Filtered::ScopePattern))
     }
 
@@ -378,7 +378,11 @@ impl Scope {
 
     /// The patterns that can match no URL, because of the way they begin.
     pub fn matchless(&self) -> impl Iterator<Item = &str> {
-        self.include.iter().chain(&self.exclude).filter(|pattern| pattern.is_matchless()).map(Pattern::text)
+        self.include
+            .iter()
+            .chain(&self.exclude)
+            .filter(|pattern| pattern.is_matchless())
+            .map(UrlPattern::text)
     }
 
     /// The choice of links to follow.
@@ -401,8 +405,8 @@ impl Scope {
         if self.include.is_empty() && self.exclude.is_empty() {
             return false;
         }
-        let candidate = Candidate::new(url);
-        let any = |patterns: &[Pattern]| matches_any(patterns, &candidate);
+        let candidate = ReadableUrl::new(url);
+        let any = |patterns: &[UrlPattern]| matches_any(patterns, &candidate);
         any(&self.exclude) || !(self.include.is_empty() || any(&self.include))
     }
 
@@ -423,103 +427,4 @@ impl Scope {
 const SITEMAP_DEPTH_MAX: u8 = 3;
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    fn refusal(scope: &Scope, url: &str, depth: u16) -> Option<Filtered> {
-        let url = Url::parse(url).unwrap();
-        scope.refuses(&url, &Host::of(&url).unwrap(), depth)
-    }
-
-    fn with_seed(scope: Scope) -> Scope {
-        scope.host(Host::of(&Url::parse("http://shop.example.com/").unwrap()).unwrap())
-    }
-
-    #[test]
-    fn hosts_are_kept_to() {
-        let host = with_seed(Scope::new());
-        assert_eq!(refusal(&host, "http://shop.example.com/a", 1), None);
-        assert_eq!(refusal(&host, "https://shop.example.com/a", 1), None);
-        assert_eq!(refusal(&host, "http://blog.example.com/a", 1), Some(Filtered::ScopeHost));
-        let domain = with_seed(Scope::new().follow(Follow::SameDomain));
-        assert_eq!(refusal(&domain, "http://blog.example.com/a", 1), None);
-        assert_eq!(refusal(&domain, "http://example.org/a", 1), Some(Filtered::ScopeHost));
-        assert_eq!(
-            refusal(&with_seed(Scope::new().follow(Follow::None)), "http://shop.example.com/a", 1),
-            Some(Filtered::ScopeHost)
-        );
-        assert_eq!(refusal(&with_seed(Scope::new().follow(Follow::All)), "http://example.org/a", 1), None);
-    }
-
-    #[test]
-    fn a_redirect_within_its_host_is_followed_even_if_no_link_is() {
-        let scope = with_seed(Scope::new().follow(Follow::None));
-        let refusal = |url: &str| {
-            let url = Url::parse(url).unwrap();
-            scope.refuses_redirect(&url, &Host::of(&url).unwrap(), 0)
-        };
-        assert_eq!(refusal("https://shop.example.com/new"), None);
-        assert_eq!(refusal("http://example.org/new"), Some(Filtered::ScopeHost));
-    }
-
-    #[test]
-    fn patterns_know_one_special_character() {
-        let scope = with_seed(Scope::new().include("*/products/*").unwrap().exclude("*?print=*").unwrap());
-        assert_eq!(refusal(&scope, "http://shop.example.com/products/1", 1), None);
-        assert_eq!(refusal(&scope, "http://shop.example.com/blog/1", 1), Some(Filtered::ScopePattern));
-        assert_eq!(
-            refusal(&scope, "http://shop.example.com/products/1?print=1", 1),
-            Some(Filtered::ScopePattern)
-        );
-        assert_eq!(refusal(&scope, "http://shop.example.com/products/1/print=1", 1), None);
-        for odd in ["[", "{a", "a}b", "\\", "!x", "[!a]*", "**/x"] {
-            let scope = Scope::new().follow(Follow::All).exclude(odd).unwrap();
-            assert_eq!(refusal(&scope, "http://a.example/q", 0), None, "{odd}");
-        }
-    }
-
-    #[test]
-    fn patterns_are_read_in_any_alphabet() {
-        let scope = with_seed(Scope::new().include("*/café/*").unwrap().exclude("*/crème/*").unwrap());
-        assert_eq!(refusal(&scope, "http://shop.example.com/caf%C3%A9/1", 1), None);
-        assert_eq!(refusal(&scope, "http://shop.example.com/cafe/1", 1), Some(Filtered::ScopePattern));
-        let both = "http://shop.example.com/café/cr%c3%a8me/1";
-        assert_eq!(refusal(&scope, both, 1), Some(Filtered::ScopePattern));
-    }
-
-    #[test]
-    fn traps_are_not_followed_by_links_and_redirects_but_a_seed_may_look_like_one() {
-        let url = Url::parse("http://shop.example.com/a/b/a/b/a/b/a/b/").unwrap();
-        let host = Host::of(&url).unwrap();
-        let scope = with_seed(Scope::new());
-        assert_eq!(scope.refuses(&url, &host, 1), Some(Filtered::TrapPath));
-        assert_eq!(scope.refuses_redirect(&url, &host, 1), Some(Filtered::TrapPath));
-        assert_eq!(scope.refuses_anywhere(&url, 0), None);
-        assert_eq!(with_seed(Scope::new().traps(TrapRules::none())).refuses(&url, &host, 1), None);
-    }
-
-    #[test]
-    fn only_a_page_about_a_month_has_links_into_a_calendar() {
-        let mut scope = with_seed(Scope::new());
-        let url = |path: &str| Url::parse(&format!("http://shop.example.com{path}")).unwrap();
-        let (page, next) = (url("/calendar/2031/12"), url("/calendar/2032/01"));
-        assert_eq!(scope.calendar(Some(&page))(&next), None, "nobody said what year it is");
-        scope.begin(2026);
-        assert_eq!(scope.calendar(Some(&page))(&next), Some(Filtered::TrapCalendar));
-        assert_eq!(scope.calendar(Some(&page))(&url("/calendar/2031/11")), None);
-        assert_eq!(scope.calendar(Some(&url("/laws")))(&next), None);
-        assert_eq!(scope.calendar(None)(&next), None);
-    }
-
-    #[test]
-    fn depth_and_length_are_bounded() {
-        let scope = with_seed(Scope::new().max_depth(2).max_url_bytes(40));
-        assert_eq!(refusal(&scope, "http://shop.example.com/a", 2), None);
-        assert_eq!(refusal(&scope, "http://shop.example.com/a", 3), Some(Filtered::MaxDepth));
-        assert_eq!(
-            refusal(&scope, &format!("http://shop.example.com/{}", "a".repeat(40)), 1),
-            Some(Filtered::UrlTooLong)
-        );
-    }
-}
+mod tests;

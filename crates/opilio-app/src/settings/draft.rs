@@ -11,7 +11,7 @@ use opilio_fetch::{AddressPolicy, Cache, Limits};
 use url::Url;
 
 use super::choice::Format;
-use crate::state::State;
+use crate::state::StateDir;
 use crate::unit;
 
 /// A crawl that is not built yet.
@@ -212,8 +212,8 @@ impl RunSettings {
 
     /// The directory that keeps the crawl, if a setting names one.
     #[must_use]
-    pub fn state(&self) -> Option<State> {
-        self.state.as_ref().map(|dir| State { dir: dir.clone(), resume: self.resume })
+    pub fn state(&self) -> Option<StateDir> {
+        self.state.as_ref().map(|dir| StateDir { dir: dir.clone(), resume: self.resume })
     }
 }
 

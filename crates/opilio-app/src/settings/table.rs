@@ -79,12 +79,16 @@ fn how_many<S: Spider>() -> Vec<Setting<S>> {
             .key_such_as("1000", "")
             .otherwise(NO_LIMIT)
             .crawler(Crawler::max_pages),
-        flag("max-depth", Whole::from(0), "Follows at most this many links in a row from a seed; 0 fetches the seeds alone")
-            .variable()
-            .key_such_as("3", "links from a seed")
-            .otherwise(NO_LIMIT)
-            .clap(|arg| arg.visible_alias("depth"))
-            .scope(Scope::max_depth),
+        flag(
+            "max-depth",
+            Whole::from(0),
+            "Follows at most this many links in a row from a seed; 0 fetches the seeds alone",
+        )
+        .variable()
+        .key_such_as("3", "links from a seed")
+        .otherwise(NO_LIMIT)
+        .clap(|arg| arg.visible_alias("depth"))
+        .scope(Scope::max_depth),
         flag("max-pages-per-host", Whole::from(1), "Fetches at most this many pages of each host")
             .variable()
             .otherwise(NO_LIMIT)
@@ -92,17 +96,13 @@ fn how_many<S: Spider>() -> Vec<Setting<S>> {
                 draft.caps.pages = Some(pages);
                 Ok(())
             }),
-        flag(
-            "max-bytes-per-host",
-            SIZE,
-            "Requests no more pages of a host after this many bytes of them",
-        )
-        .variable()
-        .otherwise(NO_LIMIT)
-        .draft(|draft, bytes| {
-            draft.caps.body_bytes = Some(bytes);
-            Ok(())
-        }),
+        flag("max-bytes-per-host", SIZE, "Requests no more pages of a host after this many bytes of them")
+            .variable()
+            .otherwise(NO_LIMIT)
+            .draft(|draft, bytes| {
+                draft.caps.body_bytes = Some(bytes);
+                Ok(())
+            }),
         flag(
             "order",
             Choice::<OrderWord>::new("ORDER", "\"dfs\""),

@@ -34,7 +34,7 @@ to its end, or --memory-limit ended it; 2 usage: nothing was fetched; 130 or 143
 signal stops at once).")]
 pub(crate) struct CrawlArgs {
     #[command(flatten)]
-    flags: Flags<Crawl>,
+    flags: Flags<CrawlFlags>,
 }
 
 impl CrawlArgs {
@@ -96,9 +96,9 @@ impl CrawlArgs {
 
 /// The settings of a crawl, with the command's own flags inserted.
 #[derive(Debug)]
-enum Crawl {}
+enum CrawlFlags {}
 
-impl HasSettings for Crawl {
+impl HasSettings for CrawlFlags {
     type Spider = PageSpider;
 
     fn settings() -> SettingsTable<PageSpider> {

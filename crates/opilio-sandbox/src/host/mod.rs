@@ -11,11 +11,11 @@ use bytes::Bytes;
 
 use crate::catalog::Catalog;
 use crate::config::{Fault, HostConfig, RefusalForm, Site, Trigger};
-use crate::limit::{Limiter, QuotaState, Ruling};
+use crate::limit::{ArrivalCounter, QuotaState, Ruling};
 use crate::log::{Arrival, ArrivalFacts, ArrivalId, Counts, Log};
 use crate::pages;
 use crate::quota::{HostClock, ceil_seconds, http_date};
-use crate::reply::Reply;
+use crate::reply::HostReply;
 use crate::route::Route;
 
 /// A request as a host hears it.
@@ -99,7 +99,7 @@ impl Answer {
 pub struct Host {
     config: Arc<HostConfig>,
     clock: HostClock,
-    limiter: Option<Limiter>,
+    limiter: Option<ArrivalCounter>,
     /// The latest time seen; an earlier time counts as this one.
     now: Duration,
     arrivals: u64,
@@ -124,7 +124,7 @@ impl Host {
         let config = config.into();
         Self {
             clock: HostClock::new(config.wall_start_unix, config.clock_skew_seconds),
-            limiter: config.limit.map(|limit| Limiter::new(limit, config.refusals.count)),
+            limiter: config.limit.map(|limit| ArrivalCounter::new(limit, config.refusals.count)),
             now: Duration::ZERO,
             arrivals: 0,
             in_flight: 0,
@@ -202,9 +202,9 @@ impl Host {
     }
 
     /// The order of the rules: ban, outage, limit, carrying out, other faults.
-    fn decide(&mut self, now: Duration, id: u64, ask: &Ask<'_>, ruling: Option<&Ruling>) -> Reply {
+    fn decide(&mut self, now: Duration, id: u64, ask: &Ask<'_>, ruling: Option<&Ruling>) -> HostReply {
         if self.banned {
-            return Reply { banned: true, ..Reply::page(403, "Forbidden", "You are banned.") };
+            return HostReply { banned: true, ..HostReply::page(403, "Forbidden", "You are banned.") };
         }
         if let Some(fault) = self.outage(now) {
             return self.faulty(now, fault);
@@ -260,8 +260,8 @@ impl Host {
     }
 
     /// The reply to a fault that hides the page, with the wait that it states.
-    fn faulty(&self, now: Duration, fault: Fault) -> Reply {
-        let mut reply = Reply::faulty(fault);
+    fn faulty(&self, now: Duration, fault: Fault) -> HostReply {
+        let mut reply = HostReply::faulty(fault);
         if let Fault::Refusal { wait_seconds, .. } = fault {
             let sent = now.saturating_add(self.config.latency);
             let (retry_after, closed_until) = self.state_wait(RefusalForm::Fixed(wait_seconds), sent, sent);
@@ -307,15 +307,15 @@ impl Host {
         }
     }
 
-    fn refuse(&mut self, now: Duration, ruling: &Ruling) -> Reply {
+    fn refuse(&mut self, now: Duration, ruling: &Ruling) -> HostReply {
         self.refusals = self.refusals.saturating_add(1);
         self.banned = self.config.refusals.ban_at.is_some_and(|nth| self.refusals >= nth);
         let sent = now.saturating_add(self.config.latency);
         let form = self.config.refusals.form;
         let (retry_after, closed_until) = self.state_wait(form, sent, ruling.opens_at);
-        let mut reply = Reply::page(self.config.refusals.status, "Too fast", "Please slow down.");
+        let mut reply = HostReply::page(self.config.refusals.status, "Too fast", "Please slow down.");
         if form == RefusalForm::Reset {
-            reply = Reply::faulty(Fault::Reset);
+            reply = HostReply::faulty(Fault::Reset);
         }
         reply.refused = true;
         reply.closed_until = closed_until.filter(|until| *until > sent);
@@ -353,13 +353,13 @@ impl Host {
         }
     }
 
-    fn serve(&mut self, ask: &Ask<'_>) -> Reply {
+    fn serve(&mut self, ask: &Ask<'_>) -> HostReply {
         if let Some(page) = self.config.pages.get(ask.path_and_query) {
-            return Reply {
+            return HostReply {
                 content_type: page.content_type.clone().into(),
                 headers: page.headers.clone(),
                 body: page.body.clone(),
-                ..Reply::new(page.status)
+                ..HostReply::new(page.status)
             };
         }
         let config = Arc::clone(&self.config);
@@ -373,27 +373,27 @@ impl Host {
         }
     }
 
-    fn serve_blank(&mut self, ask: &Ask<'_>) -> Reply {
+    fn serve_blank(&mut self, ask: &Ask<'_>) -> HostReply {
         match ask.path_and_query.split('?').next() {
             // The pages that do more than show content, and robots.txt.
             Some("/go" | "/orders") => self.serve_shop(ask, &Catalog::new(0)),
-            Some("/robots.txt") => Reply::page(404, "Not found", "There are no rules."),
-            _ => Reply::page(200, "A page", "Nothing to see."),
+            Some("/robots.txt") => HostReply::page(404, "Not found", "There are no rules."),
+            _ => HostReply::page(200, "A page", "Nothing to see."),
         }
     }
 
-    fn serve_shop(&mut self, ask: &Ask<'_>, catalog: &Catalog) -> Reply {
+    fn serve_shop(&mut self, ask: &Ask<'_>, catalog: &Catalog) -> HostReply {
         let route = Route::of(ask.path_and_query, catalog);
         let allowed = if route == Route::Orders { "POST" } else { "GET, HEAD" };
         if !allowed.split(", ").any(|method| method == ask.method) {
-            let mut reply = Reply::page(405, "Wrong method", "Not in this way.");
+            let mut reply = HostReply::page(405, "Wrong method", "Not in this way.");
             reply.headers.push(("allow", allowed.to_owned()));
             return reply;
         }
         if route == Route::Orders {
             return self.carry_out(ask.body);
         }
-        let mut reply = Reply::new(status(&route));
+        let mut reply = HostReply::new(status(&route));
         reply.content_type = pages::content_type(&route).into();
         if self.config.bodies {
             let (_, body) = pages::render(&route, catalog, &self.config.base_url);
@@ -405,24 +405,24 @@ impl Host {
         reply
     }
 
-    fn carry_out(&mut self, body: &[u8]) -> Reply {
+    fn carry_out(&mut self, body: &[u8]) -> HostReply {
         if body.is_empty() {
-            return Reply::page(400, "Empty", "An order has a body.");
+            return HostReply::page(400, "Empty", "An order has a body.");
         }
         if self.orders.len() >= ORDERS_MAX && !self.orders.contains_key(body) {
-            return Reply::page(507, "Full", "No more orders.");
+            return HostReply::page(507, "Full", "No more orders.");
         }
         let times = self.orders.entry(Bytes::copy_from_slice(body)).or_default();
         *times = times.saturating_add(1);
         let times = *times;
-        Reply {
+        HostReply {
             content_type: pages::JSON.into(),
             body: format!("{{\"orders\":{},\"times\":{times}}}", self.orders.len()).into(),
-            ..Reply::new(201)
+            ..HostReply::new(201)
         }
     }
 
-    fn record(&mut self, now: Duration, id: u64, ask: &Ask<'_>, ruling: Option<&Ruling>, reply: &Reply) {
+    fn record(&mut self, now: Duration, id: u64, ask: &Ask<'_>, ruling: Option<&Ruling>, reply: &HostReply) {
         let on_spent_quota = ruling.is_some_and(|ruling| !ruling.permitted);
         if !self.log.keeps(self.config.log_max) {
             let broken = reply.fault.is_some_and(|fault| fault.breaks_answer());
@@ -460,7 +460,7 @@ impl Host {
         id: u64,
         ask: &Ask<'_>,
         quota: Option<QuotaState>,
-        reply: Reply,
+        reply: HostReply,
     ) -> Answer {
         let latency = self.config.latency.saturating_add(reply.latency);
         let sent = now.saturating_add(latency);

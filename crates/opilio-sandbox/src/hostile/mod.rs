@@ -40,7 +40,7 @@ pub struct Trouble {
     ends: Ends,
     ok: Ends,
     large: bool,
-    place: Place,
+    place: TroublePlace,
     url: String,
     ok_url: Option<String>,
 }
@@ -110,10 +110,10 @@ impl Trouble {
         ends: Ends,
         script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
     ) -> Self {
-        Self::new(name, does, ends, Place::Path(Arc::new(script)))
+        Self::new(name, does, ends, TroublePlace::Path(Arc::new(script)))
     }
 
-    fn new(name: &str, does: &str, ends: Ends, place: Place) -> Self {
+    fn new(name: &str, does: &str, ends: Ends, place: TroublePlace) -> Self {
         Self {
             name: name.to_owned(),
             does: does.to_owned(),
@@ -140,11 +140,11 @@ impl Trouble {
 }
 
 /// Where a trouble is.
-enum Place {
+enum TroublePlace {
     /// At `/{name}` and below, on a host of its own.
-    Path(Script),
+    Path(TroubleScript),
     /// On a whole host, robots.txt included; met at `/ok`.
-    Host(Script),
+    Host(TroubleScript),
     /// Behind TLS, on a host of its own.
     Tls(tls::Kind),
     /// Nowhere: the URL itself is the trouble.
@@ -152,7 +152,7 @@ enum Place {
 }
 
 /// Decides a host's answer.
-type Script = Arc<dyn Fn(&Asked) -> Vec<Act> + Send + Sync>;
+type TroubleScript = Arc<dyn Fn(&Asked) -> Vec<Act> + Send + Sync>;
 
 /// A request, as far as scripts care.
 #[derive(Debug)]

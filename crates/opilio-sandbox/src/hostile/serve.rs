@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::act::{After, close, page, perform, whole};
 use super::tls::{Certificates, Kind};
-use super::{Act, Asked, Ends, Place, Script, Targets, Trouble, table};
+use super::{Act, Asked, Ends, Targets, Trouble, TroublePlace, TroubleScript, table};
 
 /// Why the hostile hosts could not start.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +91,7 @@ impl HostileBuilder {
         let mut silent = Vec::new();
         for n in 0..self.silent {
             let name = format!("silent-{n}");
-            let place = Place::Host(Arc::new(|_: &Asked| vec![Act::Stall]));
+            let place = TroublePlace::Host(Arc::new(|_: &Asked| vec![Act::Stall]));
             let mut trouble =
                 Trouble::new(&name, "takes connections and never answers", Ends::Trap(0), place);
             net.place(&mut trouble, &certificates)?;
@@ -212,9 +212,9 @@ impl Drop for Hostile {
 }
 
 /// A host that is served.
-struct Served {
+struct ServedTrouble {
     listener: StdListener,
-    script: Script,
+    script: TroubleScript,
     tls: Option<Kind>,
     certificates: Option<Certificates>,
 }
@@ -222,7 +222,7 @@ struct Served {
 /// The hosts, each at the next address.
 #[derive(Default)]
 struct Net {
-    hosts: Vec<Served>,
+    hosts: Vec<ServedTrouble>,
 }
 
 impl Net {
@@ -230,18 +230,18 @@ impl Net {
     fn place(&mut self, trouble: &mut Trouble, certificates: &Certificates) -> Result<(), HostileError> {
         let name = trouble.name.clone();
         match &trouble.place {
-            Place::Url(url) => trouble.url.clone_from(url),
-            Place::Path(script) => {
+            TroublePlace::Url(url) => trouble.url.clone_from(url),
+            TroublePlace::Path(script) => {
                 let addr = self.add(Arc::new(mostly_healthy(&name, script.clone())), None)?;
                 trouble.url = format!("http://{addr}/{name}");
                 trouble.ok_url = Some(format!("http://{addr}/ok"));
             }
-            Place::Host(script) => {
+            TroublePlace::Host(script) => {
                 let addr = self.add(script.clone(), None)?;
                 trouble.url = format!("http://{addr}/ok?{name}");
             }
-            Place::Tls(kind) => {
-                let script: Script = Arc::new(mostly_healthy("", Arc::new(|_: &Asked| page(OK))));
+            TroublePlace::Tls(kind) => {
+                let script: TroubleScript = Arc::new(mostly_healthy("", Arc::new(|_: &Asked| page(OK))));
                 let addr = self.add(script, Some((*kind, certificates.clone())))?;
                 trouble.url = format!("https://{addr}/ok?{name}");
             }
@@ -249,12 +249,16 @@ impl Net {
         Ok(())
     }
 
-    fn add(&mut self, script: Script, tls: Option<(Kind, Certificates)>) -> Result<SocketAddr, HostileError> {
+    fn add(
+        &mut self,
+        script: TroubleScript,
+        tls: Option<(Kind, Certificates)>,
+    ) -> Result<SocketAddr, HostileError> {
         let [high, low] = u16::try_from(self.hosts.len() + 1).unwrap_or(u16::MAX).to_be_bytes();
         let listener = bind(Ipv4Addr::new(127, 66, high, low))?;
         let addr = address(&listener)?;
         let (tls, certificates) = tls.unzip();
-        self.hosts.push(Served { listener, script, tls, certificates });
+        self.hosts.push(ServedTrouble { listener, script, tls, certificates });
         Ok(addr)
     }
 }
@@ -274,7 +278,7 @@ fn address(listener: &StdListener) -> Result<SocketAddr, HostileError> {
 }
 
 /// A script for one path and below; robots.txt is missing, every other path is a page.
-fn mostly_healthy(name: &str, script: Script) -> impl Fn(&Asked) -> Vec<Act> + use<> {
+fn mostly_healthy(name: &str, script: TroubleScript) -> impl Fn(&Asked) -> Vec<Act> + use<> {
     let own = format!("/{name}");
     move |asked| match asked.path.as_str() {
         "/robots.txt" => whole("404 Not Found", "", ""),
@@ -295,7 +299,7 @@ fn healthy_host(pages: usize) -> impl Fn(&Asked) -> Vec<Act> {
     }
 }
 
-fn index_host(entries: &[String], troubles: &[Trouble]) -> Script {
+fn index_host(entries: &[String], troubles: &[Trouble]) -> TroubleScript {
     use std::fmt::Write;
     let mut html = String::from("<!doctype html><title>All that can go wrong</title>\n<ol>\n");
     for url in entries {
@@ -316,7 +320,7 @@ fn escape(text: &str) -> String {
 }
 
 fn spawn(
-    hosts: Vec<Served>,
+    hosts: Vec<ServedTrouble>,
     forbidden: StdListener,
     trespasses: Arc<AtomicU64>,
     mut stopped: watch::Receiver<bool>,
@@ -341,8 +345,8 @@ async fn count(listener: StdListener, trespasses: Arc<AtomicU64>) {
     }
 }
 
-async fn accept(host: Served) {
-    let Served { listener, script, tls, certificates } = host;
+async fn accept(host: ServedTrouble) {
+    let ServedTrouble { listener, script, tls, certificates } = host;
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let acceptor = tls.zip(certificates).map(|(kind, certificates)| (kind, certificates.acceptor(kind)));
     let count = Arc::new(AtomicU64::new(0));
@@ -379,7 +383,7 @@ async fn accept(host: Served) {
     }
 }
 
-async fn plain(mut stream: TcpStream, script: Script, count: Arc<AtomicU64>) {
+async fn plain(mut stream: TcpStream, script: TroubleScript, count: Arc<AtomicU64>) {
     if converse(&mut stream, script, count).await == After::Reset {
         // With a linger of zero the close that follows sends RST.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
@@ -390,7 +394,7 @@ async fn plain(mut stream: TcpStream, script: Script, count: Arc<AtomicU64>) {
 
 async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
-    script: Script,
+    script: TroubleScript,
     count: Arc<AtomicU64>,
 ) -> After {
     while let Some((path, last)) = read_request(stream).await {

@@ -1,7 +1,7 @@
 //! Redirects in circles, to nowhere, and to forbidden places.
 
 use super::super::act::{head, redirect, send};
-use super::super::{Asked, Ends, Place, Targets, Trouble};
+use super::super::{Asked, Ends, Targets, Trouble, TroublePlace};
 use super::{BAD_REDIRECT, BLOCKED, PROTOCOL, acts, fails};
 
 pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
@@ -246,7 +246,7 @@ fn links(targets: &Targets) -> Vec<Trouble> {
         .filter(|(_, url)| url.starts_with("http://") && url.ends_with("{port}/"))
         .map(|(name, url)| {
             let url = url.replace("{port}", &port) + name;
-            Trouble::new(&format!("link-to-{name}"), "is a private address", BLOCKED, Place::Url(url))
+            Trouble::new(&format!("link-to-{name}"), "is a private address", BLOCKED, TroublePlace::Url(url))
         })
         .collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::super::act::{Act, ENDLESS, head, page, redirect, send, whole};
 use super::super::coding::{bomb, encode};
 use super::super::serve::OK;
-use super::super::{Asked, Ends, Place, Targets, Trouble};
+use super::super::{Asked, Ends, Targets, Trouble, TroublePlace};
 use super::heads::noise;
 use super::{BLOCKED, HTML, LONG, PROTOCOL, RESET, SECOND, TIMEOUT, answer, fails};
 
@@ -26,11 +26,12 @@ fn rules(
     ends: Ends,
     script: impl Fn(&Asked) -> Vec<Act> + Send + Sync + 'static,
 ) -> Trouble {
-    let place = Place::Host(Arc::new(
-        move |asked: &Asked| {
-            if asked.path.starts_with("/ok") { page(OK) } else { script(asked) }
-        },
-    ));
+    let place =
+        TroublePlace::Host(Arc::new(
+            move |asked: &Asked| {
+                if asked.path.starts_with("/ok") { page(OK) } else { script(asked) }
+            },
+        ));
     Trouble::new(&format!("robots-{name}"), &format!("a robots.txt {does}"), ends, place)
 }
 

@@ -1,12 +1,12 @@
 //! TLS that is not trustworthy.
 
 use super::super::tls::Kind;
-use super::super::{Ends, Place, Trouble};
+use super::super::{Ends, Trouble, TroublePlace};
 use super::fails;
 
 pub(super) fn troubles() -> Vec<Trouble> {
     let tls = |name: &str, does: &str, ends: Ends, kind: Kind| {
-        Trouble::new(&format!("tls-{name}"), &format!("a certificate {does}"), ends, Place::Tls(kind))
+        Trouble::new(&format!("tls-{name}"), &format!("a certificate {does}"), ends, TroublePlace::Tls(kind))
     };
     const REFUSED: Ends = fails(&["tls"]);
     vec![

@@ -1,0 +1,108 @@
+//! Resolves names and connects: only to permitted addresses, and each step is noted for the exchange.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use reqwest::dns::{Name, Resolve, Resolving};
+
+use crate::address::AddressPolicy;
+use crate::dns::DnsCache;
+use crate::transport::{Phase, Progress};
+
+tokio::task_local! {
+    /// The exchange of the running task, to which resolver and connector report their progress. A connection
+    /// made in the background has none.
+    pub(super) static PROGRESS: Progress;
+}
+
+pub(super) fn not_public(address: IpAddr) -> String {
+    let kind = if address.is_loopback() { "a loopback address" } else { "not public" };
+    format!("{address} is {kind}, which has to be allowed (AddressPolicy)")
+}
+
+fn note(phase: Phase) {
+    // Fails only in the background, where no exchange waits for this connection.
+    let _ = PROGRESS.try_with(|progress| progress.enter(phase));
+}
+
+/// No address of the name is allowed.
+#[derive(Debug, thiserror::Error)]
+#[error("{name:?} has no public address: {}", not_public(*address))]
+pub(crate) struct Blocked {
+    name: String,
+    address: IpAddr,
+}
+
+/// Resolves through the shared cache, and lets only addresses through that may be visited.
+pub(super) struct Resolver {
+    pub(super) dns: Arc<DnsCache>,
+    pub(super) addresses: Arc<AddressPolicy>,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (dns, policy) = (self.dns.clone(), self.addresses.clone());
+        Box::pin(async move {
+            note(Phase::Resolve);
+            // `name.` is the same host as `name` (one budget), so it has the same addresses. Not every
+            // resolver knows `localhost.`.
+            let name = name.as_str();
+            let name = name.strip_suffix('.').unwrap_or(name);
+            let addresses = dns.resolve(name).await?;
+            let permitted: Vec<SocketAddr> = addresses
+                .iter()
+                .filter(|address| policy.permits(**address))
+                // The port is put in by the connector.
+                .map(|address| SocketAddr::new(*address, 0))
+                .collect();
+            if permitted.is_empty() {
+                // The cache gives one address at least.
+                let address = addresses.first().copied().unwrap_or(IpAddr::from([0, 0, 0, 0]));
+                return Err(Blocked { name: name.to_owned(), address }.into());
+            }
+            note(Phase::Connect);
+            Ok(Box::new(permitted.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+/// Notes when a connection is begun and when it is made, which distinguishes a reused one.
+#[derive(Clone)]
+pub(super) struct NoteConnected;
+
+#[derive(Clone)]
+pub(super) struct Noting<S>(S);
+
+impl<S> tower_layer::Layer<S> for NoteConnected {
+    type Service = Noting<S>;
+
+    fn layer(&self, inner: S) -> Noting<S> {
+        Noting(inner)
+    }
+}
+
+impl<S, R> tower_service::Service<R> for Noting<S>
+where
+    S: tower_service::Service<R>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: R) -> Self::Future {
+        note(Phase::Connect);
+        let connecting = self.0.call(target);
+        Box::pin(async move {
+            let connection = connecting.await?;
+            note(Phase::Head);
+            Ok(connection)
+        })
+    }
+}
