@@ -368,7 +368,7 @@ impl Host {
             Site::Empty => not_found(),
             Site::Written(writer) => writer
                 .write(ask.path_and_query)
-                .map_or_else(not_found, |html| Reply { body: html.into(), ..Reply::new(200) }),
+                .map_or_else(not_found, |html| HostReply { body: html.into(), ..HostReply::new(200) }),
             Site::Catalog(catalog) => self.serve_shop(ask, catalog),
         }
     }
@@ -496,8 +496,8 @@ impl Host {
     }
 }
 
-fn not_found() -> Reply {
-    Reply::page(404, "Not found", "There is no such page.")
+fn not_found() -> HostReply {
+    HostReply::page(404, "Not found", "There is no such page.")
 }
 
 fn is_order(ask: &Ask<'_>) -> bool {
