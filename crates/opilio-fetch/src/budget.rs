@@ -1,15 +1,15 @@
-//! Memory for bodies: a fixed budget that the fetches of all shards share.
+//! The memory for bodies: a fixed budget that the fetches of all shards share.
 //!
-//! Half of it is for starts: each body reserves a small share before its first byte is read. The other half
-//! is for the few large bodies: a body that outgrows its share waits for *all* the memory that it may still
-//! need. So a holder of the second half can always finish, and no body waits for one that waits. There is no
-//! deadlock, however large the bodies are.
+//! One half of the budget is for starts: each body reserves a small share before its first byte is read. The
+//! other half is for the few large bodies: a body that outgrows its share waits until it gets *all* the
+//! memory that it may still need. So a body that holds memory of the second half can always finish, and no
+//! body waits for one that itself waits. Bodies of any size cannot cause a deadlock.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The budget. Cheap to clone; clones share it.
+/// A memory budget for bodies. Cloning is cheap; clones share the budget.
 #[derive(Clone, Debug)]
 pub struct BodyBudget {
     starts: Arc<Semaphore>,
@@ -17,7 +17,7 @@ pub struct BodyBudget {
     large_units: u32,
 }
 
-/// One body's share of the budget, until it is dropped.
+/// The memory that one body holds. Dropping it returns the memory to the budget.
 #[derive(Debug)]
 pub struct BodyPermit {
     start: Option<OwnedSemaphorePermit>,
@@ -25,21 +25,21 @@ pub struct BodyPermit {
 }
 
 impl Default for BodyBudget {
-    /// 128 MiB.
+    /// Returns a budget of 128 MiB.
     fn default() -> Self {
         Self::new(128 << 20)
     }
 }
 
 impl BodyBudget {
-    /// The share of a body that is known to be small or not known yet: 256 KiB.
+    /// The share that each body reserves at its start: 256 KiB.
     pub const START_BYTES: usize = 256 << 10;
 
-    /// A budget of this many bytes, at least enough for one body at a time.
+    /// Returns a budget of this many bytes, but at least enough for one body.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let half = units(bytes / 2).max(units(Self::START_BYTES)).min(u32::MAX >> 3);
-        // The semaphore's own maximum is far above this on every platform.
+        // The semaphore allows far more permits than this on every platform.
         let permits = half as usize;
         Self {
             starts: Arc::new(Semaphore::new(permits)),
@@ -48,21 +48,21 @@ impl BodyBudget {
         }
     }
 
-    /// A start's share, if there is one now.
+    /// Reserves the share of a start, if it is available now.
     #[must_use]
     pub fn try_reserve(&self) -> Option<BodyPermit> {
         let start = self.starts.clone().try_acquire_many_owned(units(Self::START_BYTES)).ok()?;
         Some(BodyPermit { start: Some(start), large: None })
     }
 
-    /// Waits for a start's share.
+    /// Waits until the share of a start is available, and reserves it.
     pub async fn reserve(&self) -> BodyPermit {
-        // The semaphore is never closed; a permit without anything would be the only loss if it were.
+        // The semaphore is never closed. If it were, the permit would just be empty.
         let start = self.starts.clone().acquire_many_owned(units(Self::START_BYTES)).await.ok();
         BodyPermit { start, large: None }
     }
 
-    /// Waits until this body may grow to `bytes` in total. More than half of the budget counts as all of that
+    /// Waits until this body may grow to `bytes` in total. More than half of the budget is reduced to that
     /// half.
     pub async fn grow(&self, permit: &mut BodyPermit, bytes: usize) {
         if permit.large.is_some() || bytes <= Self::START_BYTES {
@@ -74,12 +74,12 @@ impl BodyBudget {
 }
 
 impl BodyPermit {
-    /// A permit of nothing, for answers without a body.
+    /// Returns an empty permit, for answers without a body.
     pub(crate) fn none() -> Self {
         Self { start: None, large: None }
     }
 
-    /// Bytes held.
+    /// Returns how many bytes are held.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let held = |permit: &Option<OwnedSemaphorePermit>| {
@@ -88,7 +88,7 @@ impl BodyPermit {
         (held(&self.start) + held(&self.large)) * UNIT_BYTES
     }
 
-    /// Gives back memory beyond `bytes`.
+    /// Returns memory beyond `bytes` to the budget.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let needed = units(bytes) as usize;
         let held = self.start.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
@@ -105,7 +105,7 @@ fn keep(permit: &mut Option<OwnedSemaphorePermit>, needed: usize) {
     }
 }
 
-/// Bytes are counted in units, since a semaphore counts in `u32`.
+/// The bytes per permit of the semaphore, whose counts are `u32`.
 const UNIT_BYTES: usize = 1 << 10;
 
 fn units(bytes: usize) -> u32 {
@@ -154,7 +154,7 @@ mod tests {
         for _ in 0..8 {
             permits.push(budget.reserve().await);
         }
-        // Every start's share is taken and every body turns out large: one after the other finishes.
+        // All shares of starts are taken and every body turns out large: they finish one after the other.
         for mut permit in permits {
             budget.grow(&mut permit, 64 * MIB).now_or_never().unwrap();
             assert!(permit.bytes() >= 2 * MIB);

@@ -9,15 +9,15 @@ use crate::dns::{LookupError, is_out_of_descriptors};
 use crate::transport::{Phase, TransportError};
 use crate::web::Blocked;
 
-/// Facts about an exchange beside its error.
+/// Facts about a request that its error does not contain.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
-    /// How far it got.
+    /// How far the request got.
     pub(crate) phase: Phase,
     pub(crate) https: bool,
 }
 
-/// An error before the head of the answer was there.
+/// Classifies an error before the head of the answer arrived.
 pub(crate) fn before_head(error: &reqwest::Error, exchange: Exchange) -> TransportError {
     let (phase, fault) = match before_connection(error, exchange) {
         Some(found) => found,
@@ -29,20 +29,20 @@ pub(crate) fn before_head(error: &reqwest::Error, exchange: Exchange) -> Transpo
 /// Which side failed: the proxy or the host behind it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Behind {
-    /// The proxy: it could not be reached, or breaks off.
+    /// The proxy: it cannot be reached, or its connection broke off.
     Proxy,
-    /// The proxy: it does not let us in.
+    /// The proxy: it requires a login, or does not accept the one sent.
     Login,
-    /// The host, through a proxy that did its work.
+    /// The host; its proxy worked.
     Host,
-    /// The proxy could not or would not connect; it does not say which.
+    /// Unknown: the proxy did not connect to the host, and does not say why.
     Unclear,
 }
 
-/// Distinguishes a proxy's failure from one of the host behind it, before there was a head.
+/// Decides whether the proxy or the host behind it failed, before the head of the answer arrived.
 ///
-/// The errors of a tunnel have no public type, so their texts decide; tests with real proxies check the
-/// texts. Every TCP connect and every look-up concerns the proxy here.
+/// The errors of a tunnel have no public type, so their texts decide; tests with real proxies check these
+/// texts. With a proxy, every TCP connection and every look-up is to the proxy.
 pub(crate) fn behind_proxy(error: &reqwest::Error) -> Behind {
     if !error.is_connect() {
         return Behind::Host;
@@ -62,12 +62,13 @@ pub(crate) fn behind_proxy(error: &reqwest::Error) -> Behind {
     if error.is_timeout() { Behind::Unclear } else { Behind::Host }
 }
 
-/// An error while the body was read.
+/// Classifies an error while the body was read.
 pub(crate) fn in_body(error: &reqwest::Error) -> TransportError {
     let fault = causes(error)
         .find_map(|cause| {
             let io = cause.downcast_ref::<io::Error>()?;
-            // hyper's chunk parser reports these kinds; a connection that ends too soon is `UnexpectedEof`.
+            // hyper's chunk parser reports errors of these kinds. A connection that ends too soon is
+            // `UnexpectedEof`.
             let malformed = matches!(io.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData);
             malformed.then_some(Fault::Protocol)
         })
@@ -76,14 +77,14 @@ pub(crate) fn in_body(error: &reqwest::Error) -> TransportError {
     TransportError::new(Phase::Body, fault, detail(error))
 }
 
-/// Whether the body was complete, last chunk included, and only a trailer field is malformed. Trailer fields
-/// are not used.
+/// Returns whether the body was complete, including its last chunk, and only a trailer field is malformed.
+/// Trailer fields are not used.
 pub(crate) fn is_stray_trailer(error: &reqwest::Error) -> bool {
-    // hyper parses chunks itself, so this error comes from the fields.
+    // hyper parses chunks itself, so an error of httparse comes from the trailer fields.
     causes(error).any(|cause| cause.is::<httparse::Error>())
 }
 
-/// Failures of resolving, connecting and shaking hands.
+/// Classifies failures of resolving, connecting and the TLS handshake.
 fn before_connection(error: &reqwest::Error, exchange: Exchange) -> Option<(Phase, Fault)> {
     for cause in causes(error) {
         if cause.is::<Blocked>() {
@@ -116,7 +117,7 @@ fn before_connection(error: &reqwest::Error, exchange: Exchange) -> Option<(Phas
                 | io::ErrorKind::InvalidData
         )
     });
-    // A TCP connect does not fail in these ways: the handshake does.
+    // A TCP connect does not fail in these ways, so the TLS handshake failed.
     Some(if exchange.https && broke_off {
         (Phase::Tls, Fault::Tls)
     } else {
@@ -124,7 +125,7 @@ fn before_connection(error: &reqwest::Error, exchange: Exchange) -> Option<(Phas
     })
 }
 
-/// Failures of a standing connection before the head was complete.
+/// Classifies failures of an open connection before the head was complete.
 fn on_connection(error: &reqwest::Error, exchange: Exchange) -> Fault {
     for cause in causes(error) {
         if let Some(hyper) = cause.downcast_ref::<hyper::Error>() {
@@ -143,15 +144,16 @@ fn on_connection(error: &reqwest::Error, exchange: Exchange) -> Fault {
         }
     }
     if error.is_builder() {
-        // The URL or a header cannot be written as HTTP: nothing was sent, nothing will be.
+        // The URL or a header cannot be written as HTTP, so nothing was or will be sent.
         return Fault::Protocol;
     }
-    // A new connection enters `Head` when it stands; one from the pool never does before its answer.
+    // A new connection enters `Head` when it is ready; a connection from the pool stays in `Waiting` until
+    // its answer.
     if exchange.phase == Phase::Waiting { Fault::StaleConnection } else { Fault::Reset }
 }
 
-/// Classifies an unreadable head. The texts decide, which tests check: without a version of HTTP it is no
-/// answer at all; any other error is the same on every connection.
+/// Classifies an unreadable head by the error's text, which tests check. Without a version of HTTP, the bytes
+/// are not an HTTP answer; any other error would be the same on every connection.
 fn of_parse(error: &hyper::Error) -> Fault {
     if error.to_string().contains("version") { Fault::Protocol } else { Fault::Malformed }
 }
@@ -168,8 +170,8 @@ fn of_tls(error: &rustls::Error) -> Fault {
     if matches!(error, rustls::Error::InvalidCertificate(_)) { Fault::Certificate } else { Fault::Tls }
 }
 
-/// A stream that was reset while its connection goes on, or a peer that breaks HTTP/2's rules. None
-/// for anything that ended the connection as a whole.
+/// Classifies a stream that was reset while its connection continues, or a peer that violates HTTP/2. `None`
+/// for an error that ended the whole connection.
 fn of_h2(cause: &(dyn Error + 'static)) -> Option<Fault> {
     let error = cause.downcast_ref::<h2::Error>()?;
     match error.reason()? {
@@ -181,7 +183,8 @@ fn of_h2(cause: &(dyn Error + 'static)) -> Option<Fault> {
     }
 }
 
-/// The error and all that caused it. `io::Error` hides its inner error from `source`.
+/// Iterates over the error and its causes, also the inner error that an `io::Error` does not return from
+/// `source`.
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error: &&'a (dyn Error + 'static)| {
         let error = *error;
@@ -190,7 +193,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// The causes in one line, each once. reqwest's own text only adds the URL.
+/// Joins the causes in one line, each text once. reqwest's own text is left out, since it only adds the URL.
 fn detail(error: &reqwest::Error) -> String {
     let mut line = String::new();
     for cause in causes(error).skip(1) {

@@ -1,11 +1,12 @@
-//! Makes single attempts: a request in, an outcome out. Transport, limits and classification.
+//! Makes single attempts: from one request to one outcome. Contains transport, limits and classification of
+//! errors.
 //!
-//! [`Fetcher`] makes one attempt: it asks a [`Transport`], reads the answer within its [`Limits`], decodes
-//! it, and says what happened as an [`opilio_core::Outcome`] with the answer's hints. It never retries and
-//! never follows a redirect, since each of these is a start that spends a host's budget.
+//! [`Fetcher`] makes one attempt: it sends the request over a [`Transport`], reads the answer within its
+//! [`Limits`], decodes it, and returns an [`opilio_core::Outcome`] with the answer's hints about its host. It
+//! never retries and never follows a redirect: each of these is a new start, which spends the host's budget.
 //!
-//! There are two transports: [`ReqwestTransport`] for the web and [`ScriptedTransport`], a web in memory for
-//! virtual time.
+//! There are two transports: [`ReqwestTransport`] for the web, and [`ScriptedTransport`], a simulated web in
+//! memory that runs in virtual time.
 
 mod address;
 mod body;

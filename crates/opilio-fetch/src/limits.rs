@@ -2,25 +2,25 @@
 
 use std::time::Duration;
 
-/// The bounds of one attempt.
+/// The limits of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// From the start to the last byte of the body (30 s). Waiting for the crawl's own body memory does not
-    /// count.
+    /// The time from the start to the last byte of the body (30 s). Time spent waiting for the crawl's memory
+    /// for bodies does not count.
     pub timeout: Duration,
-    /// From the start to the head of the answer, if less than `timeout`.
+    /// The time from the start to the head of the answer. `None` means `timeout`, which also limits it.
     pub first_byte: Option<Duration>,
-    /// Decoded bytes of a body (10 MiB); a larger one is a failure, never a cut page.
+    /// The most decoded bytes of a body (10 MiB). A larger body is a failure, never a page that is cut off.
     pub body_bytes_max: usize,
-    /// Bytes of a body as sent, before decoding (10 MiB).
+    /// The most bytes of a body as sent, before decoding (10 MiB).
     pub wire_bytes_max: u64,
-    /// Decoded bytes per byte sent (250), from the first MiB decoded on.
+    /// The most decoded bytes per byte sent (250), checked once more than one MiB is decoded.
     pub ratio_max: u64,
-    /// Header fields (1,000).
+    /// The most header fields (1,000).
     pub header_count_max: usize,
-    /// Bytes of header names and values (100 KiB).
+    /// The most bytes of all header names and values (100 KiB).
     pub header_bytes_max: usize,
-    /// Bytes of a redirect's target (8 KiB).
+    /// The most bytes of a redirect's target (8 KiB).
     pub url_bytes_max: usize,
 }
 
@@ -40,7 +40,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// From the start to the head of the answer.
+    /// Returns the time from the start to the head of the answer.
     #[must_use]
     pub fn first_byte(&self) -> Duration {
         self.first_byte.unwrap_or(self.timeout).min(self.timeout)

@@ -13,20 +13,19 @@ use http::{HeaderMap, Method, Version};
 use opilio_core::{Fault, Proxy};
 use url::Url;
 
-/// Carries one request to where it belongs and brings the answer back.
+/// Carries one request to its server and returns the answer.
 ///
-/// A transport sends each request at most once: no retries, no redirects, nothing on the wire that
-/// its caller did not ask for. It belongs to one thread. Dropping the future or the body ends the
-/// exchange.
+/// A transport sends each request at most once: no retries, no redirects, nothing that its caller did not ask
+/// for. It belongs to one thread. Dropping the future or the body ends the exchange.
 pub trait Transport {
-    /// Sends a request; resolves with the head of its answer.
+    /// Sends a request. The future returns the head of the answer.
     fn send(&self, ask: TransportRequest) -> Sending<'_>;
 }
 
 /// A request in flight, up to the head of its answer.
 pub type Sending<'a> = LocalBoxFuture<'a, Result<Answer, TransportError>>;
 
-/// The body of an answer as it was sent, chunk by chunk, framing removed and codings left on.
+/// The body of an answer as it was sent, chunk by chunk: framing is removed, content codings are not.
 pub type BodyStream = LocalBoxStream<'static, Result<Bytes, TransportError>>;
 
 /// One request.
@@ -40,42 +39,44 @@ pub struct TransportRequest {
     pub headers: HeaderMap,
     /// The body, if any.
     pub body: Option<Bytes>,
-    /// Which connection to use, and whether to keep it.
+    /// Which connection to use, and whether to keep it open.
     pub connection: Connection,
-    /// The session that it belongs to; none for the crawl's own. Not sent: recorders tell requests apart by it.
+    /// The name of the request's session; `None` for the crawl's own. It is not sent: a transport that
+    /// records requests can tell them apart by it.
     pub session: Option<Arc<str>>,
-    /// The proxy to go through, instead of one of the transport's own.
+    /// The proxy for this request, instead of the transport's own proxies.
     pub proxy: Option<Proxy>,
-    /// Where the transport notes its progress, for a caller that gives up.
+    /// Records how far the request got, for a caller that stops waiting.
     pub progress: Progress,
 }
 
 /// Which connection a request uses, and whether it is kept afterwards.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Connection {
-    /// An idle one if there is one; kept for the next request.
+    /// Uses an idle connection if there is one, and keeps the connection open for the next request.
     #[default]
     Keep,
-    /// An idle one if there is one; closed afterwards, since no request is due soon.
+    /// Uses an idle connection if there is one, and closes it afterwards, since no request is due soon.
     Close,
-    /// A new one, closed afterwards: for requests that must not be sent twice. An idle connection
-    /// that turns out dead leaves open whether the server acted on the request (RFC 9112 §9.3.1).
+    /// Uses a new connection, and closes it afterwards: for requests that must not be sent twice. When an
+    /// idle connection turns out to be dead, it is unknown whether the server acted on the request (RFC 9112
+    /// §9.3.1).
     Fresh,
 }
 
 /// The answer to a request.
 pub struct Answer {
-    /// As sent: 100–999.
+    /// The status as sent: 100–999.
     pub status: u16,
-    /// The version of HTTP that was spoken.
+    /// The version of HTTP of the answer.
     pub version: Version,
-    /// As sent.
+    /// The header fields as sent.
     pub headers: HeaderMap,
     /// The body after the head.
     pub body: BodyStream,
     /// Whether the connection had carried a request before.
     pub reused: bool,
-    /// The address that it came from, if known.
+    /// The server's address, if known.
     pub remote: Option<SocketAddr>,
 }
 
@@ -91,16 +92,17 @@ impl fmt::Debug for Answer {
 /// How far an exchange got.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Phase {
-    /// Waiting for a connection of the pool, or on one that was used before.
+    /// Waiting for a connection from the pool, or for an answer on a connection that was used before.
     #[default]
     Waiting,
     /// Resolving the name.
     Resolve,
     /// Connecting, TLS handshake included.
     Connect,
-    /// In the TLS handshake. Told apart from connecting by its errors only.
+    /// In the TLS handshake. Only errors report this phase: while it runs, the phase is
+    /// [`Connect`](Self::Connect).
     Tls,
-    /// The connection stands: sending the request, waiting for the head.
+    /// The connection is ready: sending the request, waiting for the head of the answer.
     Head,
     /// Reading the body.
     Body,
@@ -109,17 +111,17 @@ pub enum Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Waiting | Self::Head => "wait for the answer",
-            Self::Resolve => "resolve the name",
-            Self::Connect => "connect",
-            Self::Tls => "shake hands over TLS",
-            Self::Body => "read the body",
+            Self::Waiting | Self::Head => "cannot get the answer",
+            Self::Resolve => "cannot resolve the name",
+            Self::Connect => "cannot connect",
+            Self::Tls => "the TLS handshake failed",
+            Self::Body => "cannot read the body",
         })
     }
 }
 
 impl Phase {
-    /// The fault of a deadline that passes in this phase.
+    /// Returns the fault of an attempt whose deadline passes in this phase.
     #[must_use]
     pub fn timeout(self) -> Fault {
         match self {
@@ -130,24 +132,24 @@ impl Phase {
     }
 }
 
-/// A shared note of how far an exchange got.
+/// How far a request got, shared between the transport and its caller.
 #[derive(Clone, Debug, Default)]
 pub struct Progress(Rc<Cell<Phase>>);
 
 impl Progress {
-    /// How far it got.
+    /// Returns the phase that the request is in.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.0.get()
     }
 
-    /// Notes that a phase has begun.
+    /// Records that a phase has begun.
     pub fn enter(&self, phase: Phase) {
         self.0.set(phase);
     }
 }
 
-/// Why there is no answer, or no more of it.
+/// Why an answer, or the rest of its body, did not arrive.
 #[derive(Debug, thiserror::Error)]
 #[error("{phase}: {detail}")]
 pub struct TransportError {
@@ -157,19 +159,20 @@ pub struct TransportError {
 }
 
 impl TransportError {
-    /// The error of an exchange that ended in this phase; `detail` explains it without the URL.
+    /// Makes the error of a request that failed in this phase. `detail` explains it and must not contain the
+    /// URL.
     #[must_use]
     pub fn new(phase: Phase, fault: Fault, detail: impl Into<String>) -> Self {
         Self { phase, fault, detail: detail.into() }
     }
 
-    /// How far the exchange got.
+    /// Returns the phase in which the request failed.
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
     }
 
-    /// The fault of the attempt.
+    /// Returns the fault of the attempt.
     #[must_use]
     pub fn fault(&self) -> Fault {
         self.fault

@@ -45,8 +45,8 @@ fn a_crawl_whose_only_proxy_carries_nothing_ends_soon_and_names_it() {
     for (proxy, says) in [
         (&dead, "the proxy"),
         (&rude, "the proxy"),
-        (&shut, "wants a login (407)"),
-        (&login, "does not take the login (407)"),
+        (&shut, "requires a login (407)"),
+        (&login, "does not accept the login (407)"),
     ] {
         for seed in ["http://shop.example/", "https://shop.example/"] {
             for robots in [&[][..], &["--no-robots"]] {

@@ -227,8 +227,8 @@ async fn a_proxy_that_wants_a_login_is_named_as_one() {
     let proxy = Forward::start(server.address, Manner::Refuses(407)).await;
     for url in ["http://shop.test/", "https://shop.test/"] {
         for (own, says) in [
-            (proxy.url("http"), "does not take the login (407)"),
-            (format!("http://{}", proxy.address), "wants a login (407)"),
+            (proxy.url("http"), "does not accept the login (407)"),
+            (format!("http://{}", proxy.address), "requires a login (407)"),
         ] {
             let fetched = get(&through(&[own]), url).await;
             assert_fault(&fetched, Fault::Proxy, url);
