@@ -1,23 +1,23 @@
 //! Checks which addresses the crawler may connect to.
 //!
-//! A crawler that follows links can be used to reach the network that it runs in (SSRF). So by default it
-//! connects to public unicast addresses only. The check applies to the addresses that are actually connected
-//! to.
+//! Links could lead a crawler into the network in which it runs (server-side request forgery, SSRF). So by
+//! default it connects only to public unicast addresses. The check applies to the addresses that are actually
+//! connected to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Which addresses may be visited: public ones always, others by leave.
+/// The addresses to which connections are allowed: public ones always, others only if they are named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressPolicy {
     everything: bool,
     allowed: Vec<IpNet>,
 }
 
-/// A text that is neither an address nor a network.
+/// The error for a text that is neither an address nor a network.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address or network: write 10.0.0.0/8, ::1/128 or 127.0.0.1")]
+#[error("{0:?} is not an address or network: write 10.0.0.0/8, ::1/128 or 127.0.0.1")]
 pub struct AddressPolicyError(String);
 
 impl Default for AddressPolicy {
@@ -27,22 +27,21 @@ impl Default for AddressPolicy {
 }
 
 impl AddressPolicy {
-    /// Public addresses only.
+    /// Allows public addresses only.
     #[must_use]
     pub fn public() -> Self {
         Self { everything: false, allowed: Vec::new() }
     }
 
-    /// Every address.
+    /// Allows every address.
     #[must_use]
     pub fn allow_all() -> Self {
         Self { everything: true, allowed: Vec::new() }
     }
 
-    /// Public addresses and these networks (`10.0.0.0/8`) or addresses (`127.0.0.1`).
+    /// Allows public addresses, and these networks (`10.0.0.0/8`) or addresses (`127.0.0.1`).
     ///
-    /// # Errors
-    /// When a text is neither.
+    /// # Errors When a text is neither a network nor an address.
     pub fn allow<T: AsRef<str>>(networks: impl IntoIterator<Item = T>) -> Result<Self, AddressPolicyError> {
         let parse = |text: T| {
             let text = text.as_ref().trim();
@@ -53,7 +52,7 @@ impl AddressPolicy {
         Ok(Self { everything: false, allowed: networks.into_iter().map(parse).collect::<Result<_, _>>()? })
     }
 
-    /// Whether this address may be visited.
+    /// Returns whether connections to this address are allowed.
     #[must_use]
     pub fn permits(&self, address: IpAddr) -> bool {
         if self.everything || is_public(address) {
@@ -66,7 +65,7 @@ impl AddressPolicy {
     }
 }
 
-/// The IPv4 address that an IPv4-mapped one stands for: both reach the same server.
+/// Returns the IPv4 address in an IPv4-mapped IPv6 address: both reach the same server.
 fn embedded(address: IpAddr) -> Option<IpAddr> {
     match address {
         IpAddr::V4(_) => None,
@@ -77,7 +76,8 @@ fn embedded(address: IpAddr) -> Option<IpAddr> {
 fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => !NOT_PUBLIC_V4.iter().any(|net| net.contains(&v4)),
-        // All of global unicast is in 2000::/3; mapped, NAT64, ULA, link-local and multicast are not.
+        // All global unicast addresses are in 2000::/3. Mapped, NAT64, ULA, link-local and multicast
+        // addresses are not.
         IpAddr::V6(v6) => {
             GLOBAL_UNICAST_V6.contains(&v6) && !NOT_PUBLIC_V6.iter().any(|net| net.contains(&v6))
         }
@@ -92,7 +92,7 @@ const fn v6(a: u16, b: u16, prefix: u8) -> Ipv6Net {
     Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), prefix)
 }
 
-/// The special-purpose registry of IANA (RFC 6890 and successors), and one more.
+/// The networks of IANA's special-purpose registry (RFC 6890 and its successors), and one more.
 const NOT_PUBLIC_V4: [Ipv4Net; 17] = [
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
@@ -111,7 +111,7 @@ const NOT_PUBLIC_V4: [Ipv4Net; 17] = [
     v4(203, 0, 113, 0, 24),
     // Multicast, reserved, broadcast.
     v4(224, 0, 0, 0, 3),
-    // Azure's metadata and agent address: registered as public, reachable from inside only.
+    // Azure's address for metadata and agents: registered as public, but reachable only from inside.
     v4(168, 63, 129, 16, 32),
 ];
 
@@ -121,7 +121,7 @@ const NOT_PUBLIC_V6: [Ipv6Net; 4] = [
     // IETF protocol assignments, Teredo, benchmarking, ORCHID.
     v6(0x2001, 0, 23),
     v6(0x2001, 0xdb8, 32),
-    // 6to4 carries any IPv4 address.
+    // 6to4: such an address contains any IPv4 address.
     v6(0x2002, 0, 16),
     v6(0x3fff, 0, 20),
 ];

@@ -12,29 +12,29 @@ use crate::decode::{Coding, DecodedOutput, Decoder, Pushed};
 use crate::limits::Limits;
 use crate::transport::{BodyStream, Phase, TransportError};
 
-/// A body, read to its end or up to the requested length.
+/// A body that was read to its end, or up to the requested length.
 pub(crate) struct Body {
     pub(crate) bytes: Bytes,
     pub(crate) permit: BodyPermit,
-    /// There was more than enough: the rest was not read.
+    /// Whether the body was longer than requested, so that its rest was not read.
     pub(crate) cut: bool,
 }
 
-/// A body that is being read.
+/// Reads one body.
 pub(crate) struct Reader<'a> {
     stream: BodyStream,
     limits: &'a Limits,
     budget: &'a BodyBudget,
     permit: BodyPermit,
     deadline: Instant,
-    /// As the head stated it.
+    /// The length that the head states.
     length: Option<u64>,
-    /// Reading ends after this many bytes as sent, although the stream goes on.
+    /// Reading ends after this many bytes as sent, even if the stream continues.
     ends_at: Option<u64>,
-    /// So many decoded bytes are enough.
+    /// Reading ends after this many decoded bytes.
     enough: Option<usize>,
     cut: bool,
-    /// Bytes as sent, so far.
+    /// The bytes as sent, so far.
     pub(crate) wire: u64,
 }
 
@@ -51,22 +51,21 @@ impl<'a> Reader<'a> {
         Self { stream, limits, budget, permit, deadline, length, ends_at, enough, cut: false, wire: 0 }
     }
 
-    /// Reads at most this many bytes as sent: later bytes do not belong to the body.
+    /// Sets how many bytes as sent are read: later bytes do not belong to the body.
     pub(crate) fn ends_at(mut self, bytes: Option<u64>) -> Self {
         self.ends_at = bytes;
         self
     }
 
-    /// Reads at most this many decoded bytes: a longer body is cut there, which is no failure.
+    /// Sets how many decoded bytes are read: a longer body is cut off there, without a failure.
     pub(crate) fn enough(mut self, bytes: Option<usize>) -> Self {
         self.enough = bytes;
         self
     }
 
-    /// Reads the body to its end and undoes its codings.
+    /// Reads the body to its end and decodes it.
     ///
-    /// # Errors
-    /// When it breaks off, hits a bound or the deadline, or does not decode.
+    /// # Errors When the body breaks off, reaches a limit or the deadline, or cannot be decoded.
     pub(crate) async fn read(&mut self, codings: &[Coding]) -> Result<Body, TransportError> {
         if self.enough.is_none() && self.length.is_some_and(|length| length > self.wire_max(codings)) {
             return Err(too_large(Fault::BodyTooLarge));
@@ -86,7 +85,7 @@ impl<'a> Reader<'a> {
         Ok(Body { bytes, permit, cut: self.cut })
     }
 
-    /// A body without codings: its single chunk, or one buffer of its size.
+    /// Reads a body without codings. Returns its only chunk, or one buffer of the body's size.
     async fn plain(&mut self) -> Result<Bytes, TransportError> {
         let max = self.wire_max(&[]);
         let Some(first) = self.chunk(max).await? else { return Ok(Bytes::new()) };
@@ -110,7 +109,7 @@ impl<'a> Reader<'a> {
         Ok(bytes.freeze())
     }
 
-    /// How many bytes are enough, if there are more than that; then the rest is not read.
+    /// Returns the requested length, if the body has more bytes than that; then its rest is not read.
     fn cut_at(&mut self, bytes: usize) -> Option<usize> {
         let enough = self.enough.filter(|enough| bytes > *enough)?;
         self.cut = true;
@@ -123,7 +122,7 @@ impl<'a> Reader<'a> {
             self.grow().await;
         }
         if total > bytes.capacity() {
-            // A stated length is believed as far as memory is reserved for it.
+            // Reserves the stated length, but at most as much as the permit allows.
             let stated = self.length.map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
             let wanted = stated.min(self.permit.bytes()).max(total);
             bytes.reserve(wanted - bytes.len());
@@ -135,10 +134,10 @@ impl<'a> Reader<'a> {
         let max = self.wire_max(codings);
         let mut decoder = match self.enough {
             None => Decoder::new(codings, self.limits),
-            // The requested length is the limit, and it is enforced below.
+            // The requested length is the limit here, and it is enforced below.
             Some(_) => Decoder::new(codings, &Limits { body_bytes_max: usize::MAX, ..self.limits.clone() }),
         };
-        // One byte more than requested shows whether there is more.
+        // One byte more than requested shows whether the body is longer.
         let room_max = self.enough.map_or(usize::MAX, |enough| enough.saturating_add(1));
         let mut sink = DecodedOutput { bytes: BytesMut::new(), room: self.permit.bytes().min(room_max) };
         loop {
@@ -152,7 +151,8 @@ impl<'a> Reader<'a> {
                     return Ok(sink.bytes.freeze());
                 }
                 self.grow().await;
-                // All that the body may become is reserved now; the decoder keeps the bound itself.
+                // All the memory that the body may need is reserved now. The decoder enforces the limit
+                // itself.
                 sink.room = room_max;
             }
             if last {
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next chunk that is not empty; none at the end.
+    /// Returns the next chunk that is not empty; `None` at the end.
     async fn chunk(&mut self, max: u64) -> Result<Option<Bytes>, TransportError> {
         loop {
             let left = self.ends_at.map_or(u64::MAX, |end| end.saturating_sub(self.wire));
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Waits for all the memory that this body may still need; the wait is not charged.
+    /// Waits for all the memory that this body may still need. This time does not count against the deadline.
     async fn grow(&mut self) {
         let waiting = Instant::now();
         let bytes = self.enough.map_or(self.limits.body_bytes_max, |enough| enough + BLOCK_SLACK);
@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
 
     fn wire_max(&self, codings: &[Coding]) -> u64 {
         match self.enough {
-            // Reading ends there anyway.
+            // Reading ends at the requested length anyway.
             Some(_) if codings.is_empty() => u64::MAX,
             Some(enough) => self.limits.wire_bytes_max.max(enough as u64),
             None if codings.is_empty() => self.limits.wire_bytes_max.min(self.limits.body_bytes_max as u64),
@@ -201,7 +201,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Reads and discards a body that is not needed, if that is quick, so that its connection can be reused.
+/// Reads and discards a short body that is not needed, so that its connection can be used again. Gives up
+/// after [`DRAIN_FOR`] or [`DRAIN_BYTES`].
 pub(crate) async fn drain(mut stream: BodyStream) {
     let until = Instant::now() + DRAIN_FOR;
     let mut left = DRAIN_BYTES;
@@ -215,9 +216,9 @@ pub(crate) async fn drain(mut stream: BodyStream) {
 
 fn too_large(fault: Fault) -> TransportError {
     let detail = match fault {
-        Fault::DecompressionBomb => "it decompresses to more than allowed",
-        Fault::Undecodable => "it is broken in its content coding",
-        _ => "it is larger than allowed",
+        Fault::DecompressionBomb => "the body decompresses to more than allowed",
+        Fault::Undecodable => "the body cannot be decoded: its content coding is damaged",
+        _ => "the body is larger than allowed",
     };
     TransportError::new(Phase::Body, fault, detail)
 }
@@ -226,7 +227,8 @@ fn deadline_passed() -> TransportError {
     TransportError::new(Phase::Body, Fault::Timeout, "the deadline of the attempt passed")
 }
 
-/// The most that a decoder or a chunk may give beyond the requested length before it is cut.
+/// The most bytes that a decoder or a chunk may return beyond the requested length before the body is cut
+/// off.
 const BLOCK_SLACK: usize = 64 << 10;
 const DRAIN_FOR: Duration = Duration::from_secs(1);
 const DRAIN_BYTES: usize = 64 << 10;

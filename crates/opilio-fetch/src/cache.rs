@@ -1,9 +1,9 @@
-//! A cache of answers on disk, for the development of a spider: repeated runs read pages from disk.
+//! A cache of answers on disk, for developing a spider: repeated runs read pages from disk.
 //!
-//! Freshness follows RFC 9111, by the `http-cache-semantics` crate, for a cache of one user. It stores
-//! answers to GET requests without a login: pages, redirects, and robots.txt files. `Set-Cookie` is left out,
-//! so that no secret is written to the directory. A damaged file, or one of another version, counts as
-//! absent.
+//! Freshness follows RFC 9111, as the `http-cache-semantics` crate implements it, for a private cache. It
+//! stores answers to GET requests without a login: pages, redirects, and robots.txt files. `Set-Cookie` is
+//! not stored, so that no secret gets into the directory. A file that is damaged or of another version counts
+//! as absent.
 
 use std::fs;
 use std::io::{self, Write};
@@ -22,7 +22,7 @@ use xxhash_rust::xxh3::{Xxh3Default, xxh3_64};
 
 use crate::fetch::{FetchRequest, Purpose};
 
-/// A directory of answers. Clones share it, and so may several crawls at once.
+/// A directory of cached answers. Clones share it, and several crawls may use it at the same time.
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
@@ -40,25 +40,28 @@ pub struct Cache {
     dir: Arc<Path>,
     fresh_for: Duration,
     count: Arc<AtomicU64>,
-    /// Whether the user was warned that the directory cannot be written.
+    /// Whether a warning was logged that the cache cannot be written.
     complained: Arc<AtomicBool>,
 }
 
-/// The key of a look-up.
+/// The request in the form that the cache looks up.
 pub(crate) type CacheRequest = http::Request<CacheKey>;
 
-/// The user whose answer it is, since servers show users different pages.
+/// What distinguishes cached answers besides the request's headers. Servers show different pages to different
+/// sessions.
 #[derive(Clone, Debug)]
 pub(crate) struct CacheKey {
     pub(crate) url: Url,
     session: Option<Arc<str>>,
-    /// Answers with these are no pages to it: they are neither kept nor read.
+    /// The statuses that the request names as "slow down" or as worth a retry: such answers are neither
+    /// stored nor read.
     named: [Statuses; 2],
-    /// The request is for robots.txt. Such an answer is never used as a page, nor the other way round.
+    /// Whether the request is for robots.txt. An answer to it is never used as a page, and a page never as
+    /// robots.txt.
     rules: bool,
 }
 
-/// An answer that was kept.
+/// An answer from the cache.
 #[derive(Debug)]
 pub(crate) struct CachedAnswer {
     policy: CachePolicy,
@@ -70,17 +73,19 @@ pub(crate) struct CachedAnswer {
 /// The result of a look-up.
 #[derive(Debug)]
 pub(crate) enum CacheLookup {
-    /// Good to be used as it is.
+    /// An answer that may be used without asking the server.
     Fresh(CachedAnswer),
-    /// Usable if the server confirms that it has not changed.
+    /// An answer that may be used if the server confirms that it has not changed, and the headers for asking
+    /// it.
     Stale(CachedAnswer, HeaderMap),
     Missing,
 }
 
-/// The head of an entry's file.
+/// The head of a cache file.
 #[derive(Serialize, Deserialize)]
 struct Meta {
-    /// Told from others by it: hashes may collide, and a server may see to it.
+    /// The URL of the request. It is compared on reading, because the hash that names the file may collide,
+    /// even by intent of a server.
     url: String,
     session: Option<String>,
     #[serde(default)]
@@ -98,10 +103,9 @@ impl CacheKey {
 }
 
 impl Cache {
-    /// Opens a directory, or makes it.
+    /// Opens a directory, or creates it.
     ///
-    /// # Errors
-    /// When it cannot be made.
+    /// # Errors When it cannot be created.
     pub fn open(dir: impl AsRef<Path>) -> io::Result<Self> {
         let dir = dir.as_ref();
         fs::create_dir_all(dir.join(UNFINISHED))?;
@@ -113,15 +117,15 @@ impl Cache {
         })
     }
 
-    /// Reuses an answer for at least this long, whatever its server states. Most servers state nothing, so
-    /// their pages would be fetched anew each time.
+    /// Sets for how long an answer is reused at least, whatever its server states. Most servers state
+    /// nothing, so without this their pages would be fetched again in every run.
     #[must_use]
     pub fn fresh_for(mut self, span: Duration) -> Self {
         self.fresh_for = span;
         self
     }
 
-    /// The key for a request; `None` if its answer must not be stored.
+    /// Returns the key for a request; `None` if its answer must not be stored.
     pub(crate) fn question(order: &FetchRequest, headers: HeaderMap) -> Option<CacheRequest> {
         let personal = [header::AUTHORIZATION, header::RANGE];
         let conditional = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
@@ -142,7 +146,7 @@ impl Cache {
         Some(question)
     }
 
-    /// Looks a request up; rules of more than a day are none. Blocks.
+    /// Looks up the answer to a request. A robots.txt of more than a day counts as missing. Blocks.
     pub(crate) fn look_up(&self, question: &CacheRequest, now: SystemTime, bytes_max: u64) -> CacheLookup {
         let Some(entry) = self.read(question.body(), bytes_max) else { return CacheLookup::Missing };
         if question.body().rules && entry.policy.age(now) >= RULES_AGE_MAX {
@@ -158,7 +162,7 @@ impl Cache {
         }
     }
 
-    /// Keeps an answer, if it is one to be kept. Blocks.
+    /// Stores an answer, if it may be stored. Blocks.
     pub(crate) fn keep(
         &self,
         question: &CacheRequest,
@@ -173,19 +177,20 @@ impl Cache {
         let mut headers = headers.clone();
         let cookie = headers.remove(header::SET_COOKIE);
         if (300..=399).contains(&status) && (cookie.is_some() || headers.contains_key(header::RETRY_AFTER)) {
-            // A wall that is passed with the cookie: read again, it would lead away for ever. And a wait that
-            // was stated once is over.
+            // The redirect comes with a cookie that lets the next request pass (to a consent or login page,
+            // say): if it were read from the cache, it would redirect for ever. A wait that a redirect once
+            // stated is over by the next run.
             return;
         }
         let Some(response) = response(status, &headers) else { return };
         let policy = CachePolicy::new_options(question, &response, now, OPTIONS);
-        // The user's time span takes precedence over the server's wish not to store.
+        // The user's time span takes precedence over a server's statement that the answer must not be stored.
         if policy.is_storable() || !self.fresh_for.is_zero() {
             self.write(question.body(), &CachedAnswer { policy, status, headers, body: body.clone() });
         }
     }
 
-    /// Takes in that a stale entry has not changed. Blocks.
+    /// Updates a stale entry after the server confirmed that it has not changed. Blocks.
     pub(crate) fn refresh(
         &self,
         question: &CacheRequest,
@@ -233,7 +238,8 @@ impl Cache {
         if let Err(error) = written {
             let _ = fs::remove_file(&unfinished);
             if !self.complained.swap(true, Ordering::Relaxed) {
-                tracing::warn!(path = %path.display(), %error, "the cache cannot be written");
+                let path = path.display();
+                tracing::warn!(%path, %error, "cannot write to the cache: the next run fetches pages again");
             }
         }
     }
@@ -241,7 +247,7 @@ impl Cache {
     fn path(&self, who: &CacheKey) -> PathBuf {
         let mut hasher = Xxh3Default::new();
         hasher.update(who.url.as_str().as_bytes());
-        // A space cannot stand in a URL.
+        // A space cannot occur in a URL, so it separates URL and session.
         hasher.update(b" ");
         hasher.update(who.session.as_deref().unwrap_or_default().as_bytes());
         if who.rules {
@@ -277,7 +283,7 @@ fn encode(who: &CacheKey, entry: &CachedAnswer) -> io::Result<Vec<u8>> {
     Ok([MAGIC, &xxh3_64(&rest).to_le_bytes(), &rest].concat())
 }
 
-/// Writes a file completely or not at all. No sync: a file damaged by a power cut counts as absent.
+/// Writes a file completely or not at all. Does not sync: a file that a power cut damages counts as absent.
 fn place(unfinished: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
@@ -288,7 +294,7 @@ fn place(unfinished: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(unfinished, path)
 }
 
-/// Header fields as pairs, since their values need not be text.
+/// Serialises header fields as pairs of bytes, since their values need not be text.
 mod header_lines {
     use http::{HeaderMap, HeaderName, HeaderValue};
     use serde::de::Error;
@@ -310,12 +316,13 @@ mod header_lines {
     }
 }
 
-/// RFC 9309 §2.4: robots.txt is fetched again after a day, whatever the user or the server states.
+/// The age from which on a robots.txt is fetched again (RFC 9309 §2.4), whatever the user or the server
+/// states: a day.
 const RULES_AGE_MAX: Duration = Duration::from_secs(24 * 3_600);
 /// The first bytes of each file; the digit is the version of the format.
 const MAGIC: &[u8] = b"opilio cache 1\n";
 const UNFINISHED: &str = "unfinished";
-/// More than the header fields of an answer and its request take as JSON.
+/// The most bytes of a file's head: more than the header fields of an answer and its request take as JSON.
 const META_BYTES_MAX: u64 = 4 << 20;
 const OPTIONS: CacheOptions = CacheOptions {
     shared: false,

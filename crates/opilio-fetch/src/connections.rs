@@ -1,8 +1,8 @@
-//! Decides which requests leave their connections open, so that a crawl has few open connections however many hosts
-//! it meets. An idle connection takes some 50 kB, most of it for hyper's buffers.
+//! Decides which requests leave their connections open, so that a crawl has few open connections, however
+//! many hosts it visits. An idle connection takes some 50 kB, most of it for hyper's buffers.
 //!
-//! The transport closes an idle connection after [`IDLE_MAX`]. This module counts the connections that may still be
-//! open, and never counts fewer than there are.
+//! The transport closes an idle connection after [`IDLE_MAX`]. This module counts the connections that may
+//! still be open. The count may be too high, but never too low.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, VecDeque};
@@ -14,11 +14,11 @@ use std::time::Duration;
 use opilio_core::Timestamp;
 use url::{Origin, Url};
 
-/// How long an idle connection is kept.
+/// How long an idle connection stays open.
 pub const IDLE_MAX: Duration = Duration::from_secs(15);
 
-/// The places for open connections. All shards of a crawl share them, so that a host that has a shard to itself can
-/// use all of them.
+/// The number of connections that may stay open. All shards of a crawl share it, so that a host with a shard
+/// of its own can use all of them.
 #[derive(Clone, Debug)]
 pub struct ConnectionPlaces {
     max: usize,
@@ -26,22 +26,22 @@ pub struct ConnectionPlaces {
 }
 
 impl ConnectionPlaces {
-    /// This many places.
+    /// Allows this many open connections.
     #[must_use]
     pub fn new(max: usize) -> Self {
         Self { max, taken: Arc::default() }
     }
 
-    /// The places of a crawl with this in-flight limit. At most half of the files that the process may open are kept
-    /// connections: the other half is for connections that are not kept, and for files.
+    /// Returns the number for a crawl with this in-flight limit. At most half of the files that the process
+    /// may open are kept connections; the other half is left for other connections and for files.
     #[must_use]
     pub fn of_crawl(in_flight_max: u32) -> Self {
         let files = files_max().map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX));
         Self::new((in_flight_max as usize).saturating_mul(2).max(KEPT_MIN).min(files / 2))
     }
 
-    /// Takes a place for a connection that is used again after `idle`. The longer this is, the fewer of the places
-    /// it may take: the others are for hosts that are asked sooner.
+    /// Takes a place for a connection that is used again after `idle`. The longer `idle` is, the fewer places
+    /// such a connection may take: the other places are left for hosts that are used again sooner.
     fn take(&self, idle: Duration) -> bool {
         let sooner = IDLE_MAX.saturating_sub(idle).as_secs_f64() / IDLE_MAX.as_secs_f64();
         let places = (self.max as f64 * sooner).ceil() as usize;
@@ -54,32 +54,33 @@ impl ConnectionPlaces {
     }
 }
 
-/// The connections of one shard that may be open.
+/// The connections of one shard that may be open, by origin.
 #[derive(Debug)]
 pub struct Connections {
     places: ConnectionPlaces,
     origins: HashMap<Origin, Open>,
-    /// Origins without a request under way, with the time since when, in the order of these times.
+    /// Origins without a request in flight, each with the time since when, in the order of these times.
     idle: VecDeque<(Timestamp, Origin)>,
 }
 
 #[derive(Debug, Default)]
 struct Open {
     connections: usize,
-    /// Requests under way that leave their connections open.
+    /// Requests in flight that leave their connections open.
     requests: usize,
-    /// When the last of them ended.
+    /// When the last of these requests ended.
     idle_since: Timestamp,
 }
 
 impl Connections {
-    /// No connection yet. Each one that is kept takes one of these places.
+    /// Starts without connections. Each connection that is kept open takes one of these places.
     #[must_use]
     pub fn new(places: ConnectionPlaces) -> Self {
         Self { places, origins: HashMap::new(), idle: VecDeque::new() }
     }
 
-    /// Begins a request whose host is asked again after `idle`. Returns whether the connection may be kept.
+    /// Begins a request whose host is used again after `idle`. Returns whether the connection may be kept
+    /// open.
     fn begin(&mut self, now: Timestamp, origin: &Origin, idle: Duration) -> bool {
         self.expire(now);
         let known = self.origins.get(origin).map_or((0, 0), |open| (open.requests, open.connections));
@@ -93,7 +94,7 @@ impl Connections {
         true
     }
 
-    /// Ends a request whose connection was kept.
+    /// Ends a request whose connection is kept open.
     fn end(&mut self, now: Timestamp, origin: &Origin) {
         let Some(open) = self.origins.get_mut(origin) else { return };
         open.requests = open.requests.saturating_sub(1);
@@ -103,7 +104,7 @@ impl Connections {
         }
     }
 
-    /// Forgets connections that the transport has closed by now.
+    /// Frees the places of connections that the transport has closed by now.
     fn expire(&mut self, now: Timestamp) {
         while let Some((since, origin)) = self.idle.pop_front_if(|(since, _)| *since + IDLE_MAX <= now) {
             let over = |open: &Open| open.requests == 0 && open.idle_since == since;
@@ -116,7 +117,8 @@ impl Connections {
     }
 }
 
-/// A request under way whose connection is kept. Its drop ends the request, so that a fetch that panics ends it too.
+/// A request in flight whose connection is kept open. Dropping it ends the request, so a fetch that panics
+/// ends it, too.
 pub struct Keeping<Now: Fn() -> Timestamp> {
     connections: Rc<RefCell<Connections>>,
     origin: Origin,
@@ -124,7 +126,8 @@ pub struct Keeping<Now: Fn() -> Timestamp> {
 }
 
 impl<Now: Fn() -> Timestamp> Keeping<Now> {
-    /// Begins a request to a URL whose host is asked again after `idle`; `None` if its connection may not be kept.
+    /// Begins a request to a URL whose host is used again after `idle`. Returns `None` if its connection may
+    /// not be kept open.
     #[must_use]
     pub fn begin(
         connections: &Rc<RefCell<Connections>>,
@@ -154,7 +157,8 @@ fn files_max() -> Option<u64> {
     None
 }
 
-/// Some 25 MB of idle connections, with pages of 20 kB.
+/// The number of connections that may stay open even with a small in-flight limit. With pages of 20 kB they
+/// take some 25 MB.
 const KEPT_MIN: usize = 512;
 
 #[cfg(test)]
@@ -208,7 +212,8 @@ mod tests {
     }
 
     proptest! {
-        /// Against a pool that behaves as the transport's does: what is open is never more than counted.
+        /// Compares with a pool that behaves as the transport's: there are never more open connections than
+        /// counted.
         #[test]
         fn no_more_are_open_than_allowed(
             steps in prop::collection::vec((0u8..6, any::<bool>(), 0u64..9), 1..200),
@@ -216,7 +221,7 @@ mod tests {
         ) {
             let mut connections = Connections::new(ConnectionPlaces::new(max));
             let mut now = Timestamp::EPOCH;
-            // By origin: requests under way, and since when each idle connection is idle.
+            // By origin: requests in flight, and for each idle connection the time since when it is idle.
             let mut pool: HashMap<u8, (usize, Vec<Timestamp>)> = HashMap::new();
             for (n, begins, wait) in steps {
                 now += Duration::from_secs(wait);

@@ -1,4 +1,4 @@
-//! Resolves names to addresses: one cache for all shards, one query at a time per name.
+//! Resolves names to addresses: one cache for all shards, one query at a time for each name.
 
 use std::fmt;
 use std::io;
@@ -10,9 +10,9 @@ use dashmap::DashMap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
-/// Asks for the addresses of a name, without any cache.
+/// Resolves names, without any cache.
 pub trait Lookup: Send + Sync {
-    /// Asks for the addresses of a name.
+    /// Resolves a name to its addresses.
     fn lookup(&self, name: String) -> BoxFuture<'static, Result<Vec<IpAddr>, LookupError>>;
 }
 
@@ -23,21 +23,21 @@ pub enum LookupError {
     /// The name does not exist, or has no address.
     #[error("{name:?} has no address")]
     NoSuchName {
-        /// Which name.
+        /// The name.
         name: String,
     },
-    /// It could not be found out just now.
-    #[error("{name:?}: {detail}")]
+    /// The resolver failed, or did not answer. A later query may succeed.
+    #[error("the look-up of {name:?} failed: {detail}")]
     Temporary {
-        /// Which name.
+        /// The name.
         name: String,
         /// The resolver's error.
         detail: String,
     },
-    /// The process ran out of file descriptors.
-    #[error("{name:?}: out of file descriptors")]
+    /// The process has no file descriptor left, so the query could not be sent.
+    #[error("the look-up of {name:?} failed: the process has no file descriptor left")]
     Ours {
-        /// Which name.
+        /// The name.
         name: String,
     },
 }
@@ -57,8 +57,8 @@ impl Lookup for SystemLookup {
     }
 }
 
-/// Tells the ways of failing apart. The standard library keeps `getaddrinfo`'s code to itself, so
-/// that only its text is left (glibc, musl, macOS) or the system's error number (Windows).
+/// Distinguishes the ways of failing. The standard library does not return the code of `getaddrinfo`, so only
+/// its text is left (glibc, musl, macOS) or the system's error number (Windows).
 fn explain(name: String, error: &io::Error) -> LookupError {
     if is_out_of_descriptors(error) {
         return LookupError::Ours { name };
@@ -76,7 +76,7 @@ fn explain(name: String, error: &io::Error) -> LookupError {
     LookupError::Temporary { name, detail }
 }
 
-/// Whether the process or the system has no file descriptor left.
+/// Returns whether the process or the system has no file descriptor left.
 pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
     // EMFILE and ENFILE have these numbers on every Unix; WSAEMFILE on Windows.
     matches!(error.raw_os_error(), Some(24 | 23 | 10_024))
@@ -87,9 +87,9 @@ const WSAHOST_NOT_FOUND: i32 = 11_001;
 type Resolved = Result<Arc<[IpAddr]>, LookupError>;
 type SharedQuery = Shared<BoxFuture<'static, Resolved>>;
 
-/// The addresses of names, shared by all shards.
+/// A cache of the addresses of names, shared by all shards.
 ///
-/// Addresses are kept for a minute; a failure for two seconds at first, and for 30 s after repeated failures.
+/// Addresses are kept for a minute, a first failure for two seconds, and repeated failures for 30 s.
 /// Concurrent fetches of one name share one query.
 pub struct DnsCache {
     entries: DashMap<Box<str>, CachedName>,
@@ -117,22 +117,21 @@ impl Default for DnsCache {
 }
 
 impl DnsCache {
-    /// An empty cache in front of a resolver.
+    /// Makes an empty cache that asks this resolver.
     #[must_use]
     pub fn new(source: impl Lookup + 'static) -> Self {
         Self { entries: DashMap::new(), source: Box::new(source), keep: KEEP }
     }
 
-    /// Keeps addresses for another time, so that a test need not wait a minute.
+    /// Sets how long addresses are kept, so that a test need not wait a minute.
     #[cfg(test)]
     pub(crate) fn keeping(self, keep: Duration) -> Self {
         Self { keep, ..self }
     }
 
-    /// The addresses of a name: at least one.
+    /// Returns the addresses of a name: at least one.
     ///
-    /// # Errors
-    /// When the name has none or the resolver failed.
+    /// # Errors When the name has no address or the resolver failed.
     pub async fn resolve(&self, name: &str) -> Result<Arc<[IpAddr]>, LookupError> {
         let asked = self.ask(name);
         let answer = asked.clone().await;
@@ -140,7 +139,7 @@ impl DnsCache {
         answer
     }
 
-    /// The question that is open or answered, or a new one.
+    /// Returns the query for a name that is running or answered, or starts a new one.
     fn ask(&self, name: &str) -> SharedQuery {
         let now = Instant::now();
         let live = |entry: &CachedName| entry.until.is_none_or(|until| until > now);
@@ -150,7 +149,8 @@ impl DnsCache {
         self.make_room(now);
         let mut entry =
             self.entries.entry(name.into()).or_insert_with(|| CachedName::new(self.question(name)));
-        // Another shard may have asked between the two looks; an expired answer is queried again.
+        // Another shard may have started a query between the two look-ups. An expired answer is queried
+        // again.
         if !live(&entry) {
             let failures = entry.failures;
             *entry = CachedName { failures, ..CachedName::new(self.question(name)) };
@@ -189,7 +189,8 @@ impl DnsCache {
         }
         self.entries.retain(|_, entry| entry.until.is_none_or(|until| until > now));
         if self.entries.len() >= NAMES_MAX {
-            // A minute's names alone fill it: asking again is cheaper than choosing.
+            // All these names were resolved within a minute. To clear the cache and query again is cheaper
+            // than to choose entries.
             self.entries.clear();
         }
     }
@@ -204,7 +205,7 @@ impl CachedName {
 const KEEP: Duration = Duration::from_secs(60);
 const KEEP_FIRST_FAILURE: Duration = Duration::from_secs(2);
 const KEEP_FAILURE: Duration = Duration::from_secs(30);
-/// Some 20 MB of names at most.
+/// The most names in the cache; they take some 20 MB.
 const NAMES_MAX: usize = 65_536;
 
 #[cfg(test)]
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// Counts its questions; answers each after a turn of the scheduler.
+    /// A resolver that counts its queries and answers each after one turn of the scheduler.
     struct Counting(Arc<AtomicUsize>);
 
     impl Lookup for Counting {

@@ -1,5 +1,5 @@
-//! Reads the head of an answer: whether its framing is trustworthy, where it redirects, and whether the crawl
-//! wants its kind of body.
+//! Reads the head of an answer: whether its framing can be trusted, where it redirects to, and whether the
+//! crawl wants this kind of body.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
@@ -15,25 +15,26 @@ use crate::transport::Answer;
 /// The head of an answer.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// 100–599.
+    /// The status, 100–599.
     pub status: u16,
-    /// The version of HTTP that was spoken.
+    /// The version of HTTP of the answer.
     pub version: Version,
-    /// As sent.
+    /// The header fields as sent.
     pub headers: HeaderMap,
     /// The request's URL without fragment and user info.
     pub url: Url,
-    /// The address that it came from, if known.
+    /// The server's address, if known.
     pub remote: Option<SocketAddr>,
 }
 
 impl Head {
-    /// The header fields in the order in which they came. (A `HeaderMap` gives all fields of one name where
-    /// the first of them was.) Over HTTP/2 and from the cache that order is not known.
+    /// Returns the header fields in the order in which they were sent. (A `HeaderMap` returns all fields of
+    /// one name at the place of the first of them.) Over HTTP/2 and from the cache this order is not known.
     #[must_use]
     pub fn fields(&self) -> Vec<(&HeaderName, &HeaderValue)> {
         let mut fields: Vec<_> = self.headers.iter().collect();
-        // The transport slices the values of an HTTP/1 head out of one buffer, so addresses show their order.
+        // The transport slices all values of an HTTP/1 head out of one buffer, so their addresses have the
+        // order of the fields.
         let place = |value: &HeaderValue| value.as_bytes().as_ptr() as usize;
         let places = || fields.iter().map(|(_, value)| place(value));
         let (first, last) = (places().min().unwrap_or_default(), places().max().unwrap_or_default());
@@ -43,14 +44,14 @@ impl Head {
         fields
     }
 
-    /// The media type without its parameters, lower-case; empty when there is none.
+    /// Returns the media type without its parameters, in lower case; empty if there is none.
     #[must_use]
     pub fn media_type(&self) -> String {
         media_type(&self.headers).to_ascii_lowercase()
     }
 }
 
-/// Which kinds of content a request wants; of others the body is not read.
+/// Which kinds of content a request wants. The body of any other kind is not read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Accept {
     /// Every kind.
@@ -61,7 +62,7 @@ pub enum Accept {
 }
 
 impl Accept {
-    /// Whether a body of this kind is wanted.
+    /// Returns whether a body with these headers is wanted.
     #[must_use]
     pub fn wants(self, headers: &HeaderMap) -> bool {
         match self {
@@ -70,7 +71,7 @@ impl Accept {
         }
     }
 
-    /// The value of `Accept`.
+    /// Returns the value of the `Accept` header.
     pub(crate) fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::Any => "*/*",
@@ -83,14 +84,14 @@ impl Accept {
 
 fn media_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    // A parameter may have bytes above ASCII.
+    // A parameter may contain bytes that are not ASCII.
     let media_type = value.split(|byte| matches!(byte, b';' | b',')).next().unwrap_or_default();
     std::str::from_utf8(media_type).unwrap_or_default().trim()
 }
 
 fn is_text(media_type: &str) -> bool {
     let media_type = media_type.to_ascii_lowercase();
-    // A meaningless type: the body decides (MIME Sniffing §7).
+    // Such a type has no meaning, so the body decides (MIME Sniffing §7).
     let is_unknown = media_type.split_once('/').is_none_or(|(kind, subtype)| {
         kind.is_empty() || subtype.is_empty() || media_type.contains([' ', '*', '{'])
     });
@@ -105,8 +106,8 @@ fn is_text(media_type: &str) -> bool {
         )
 }
 
-/// Refuses a head that is too large or contradicts itself. A status outside 100–599 may be `named` as one
-/// that a server is known to use.
+/// Checks that a head is not too large and does not contradict itself. A status outside 100–599 is accepted
+/// if it is in `named`: the user knows that the server sends it.
 ///
 /// # Errors
 /// `BadStatus`, `TooManyHeaders`, or `Malformed` for framing that different readers would understand
@@ -134,12 +135,12 @@ fn check_framing(headers: &HeaderMap) -> Result<(), Fault> {
 /// How a body is transferred.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Transfer {
-    /// As it is: up to its stated length, or to the end of the connection.
+    /// Unchanged: up to the stated length, or to the end of the connection.
     Plain,
     Chunked,
 }
 
-/// Reads `Transfer-Encoding`. A name that means no coding (`identity`, or an empty one) counts as absent.
+/// Reads `Transfer-Encoding`. A name that means no coding (`identity`, or an empty name) counts as absent.
 fn transfer(headers: &HeaderMap) -> Result<Transfer, Fault> {
     let mut transfer = Transfer::Plain;
     for value in headers.get_all(header::TRANSFER_ENCODING) {
@@ -156,14 +157,14 @@ fn transfer(headers: &HeaderMap) -> Result<Transfer, Fault> {
     Ok(transfer)
 }
 
-/// Where a body ends that its transport reads to the end of the connection: it takes any
-/// `Transfer-Encoding` for a reason not to heed the length.
+/// Returns where a body ends that the transport reads to the end of the connection. With any
+/// `Transfer-Encoding`, the transport ignores the stated length.
 pub(crate) fn ends_at(headers: &HeaderMap, length: Option<u64>) -> Option<u64> {
     length.filter(|_| headers.contains_key(header::TRANSFER_ENCODING))
 }
 
-/// Whether a body without a stated length is chunked from beginning to end. Then the line that stated so was
-/// malformed and left out.
+/// Returns whether a body without a stated length is chunked from beginning to end. If so, the header line
+/// that stated the chunks was malformed, and the transport has ignored it.
 pub(crate) fn is_chunked_in_secret(answer: &Head, body: &[u8]) -> bool {
     let headers = &answer.headers;
     answer.version <= Version::HTTP_11
@@ -172,7 +173,8 @@ pub(crate) fn is_chunked_in_secret(answer: &Head, body: &[u8]) -> bool {
         && is_chunked_through(body).is_some()
 }
 
-/// RFC 9112 §7.1: chunks, the last of them empty, trailers, and nothing more.
+/// Checks for chunks (RFC 9112 §7.1), the last of them empty, then trailers, then nothing more. `None` if the
+/// body is anything else.
 fn is_chunked_through(mut body: &[u8]) -> Option<()> {
     loop {
         let end = body.iter().take(CHUNK_LINE_MAX).position(|byte| *byte == b'\n')?;
@@ -189,11 +191,10 @@ fn is_chunked_through(mut body: &[u8]) -> Option<()> {
     }
 }
 
-/// The stated length of the body as sent.
+/// Returns the stated length of the body as sent.
 ///
-/// # Errors
-/// `Malformed` when it is no number, or stated twice and differently. The same number twice, or as a
-/// list, is allowed (RFC 9112 §6.3).
+/// # Errors `Malformed` when it is not a number, or when two different numbers are stated. The same number
+/// twice, or as a list, is allowed (RFC 9112 §6.3).
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {
@@ -212,14 +213,15 @@ pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> 
     Ok(length)
 }
 
-/// Whether an answer with this method and status has no body, whatever its headers state (RFC 9112 §6.3).
+/// Returns whether an answer with this method and status has no body, whatever its headers state (RFC 9112
+/// §6.3).
 pub(crate) fn is_bodiless(method: &Method, status: u16) -> bool {
     method == Method::HEAD || matches!(status, 100..=199 | 204 | 304)
 }
 
-/// Where a redirect leads: absolute, http(s) only, without fragment and user info.
+/// Returns the target of a redirect: absolute, http or https only, without fragment and user info.
 ///
-/// Bytes that are no UTF-8 are percent-encoded as they are, as browsers do.
+/// Bytes that are not UTF-8 are percent-encoded unchanged, as in browsers.
 pub(crate) fn location(headers: &HeaderMap, base: &Url, limits: &Limits) -> Option<Url> {
     let mut values = headers.get_all(header::LOCATION).iter();
     let value = values.next()?.as_bytes().trim_ascii();
@@ -237,7 +239,7 @@ pub(crate) fn location(headers: &HeaderMap, base: &Url, limits: &Limits) -> Opti
     (usable && target.as_str().len() <= limits.url_bytes_max).then_some(target)
 }
 
-/// Replaces more than two leading slashes by two (WHATWG, "special authority ignore slashes state"); the
+/// Replaces more than two leading slashes by two (WHATWG, "special authority ignore slashes state"). The URL
 /// parser does that only after a scheme. Tabs and line breaks in URLs are ignored.
 fn without_needless_slashes(text: &str) -> Cow<'_, str> {
     let is_slash = |c: char| matches!(c, '/' | '\\');
@@ -252,19 +254,19 @@ fn escape(byte: &u8) -> String {
     if byte.is_ascii() { char::from(*byte).to_string() } else { format!("%{byte:02X}") }
 }
 
-/// Removes fragment and user info, which are never sent and never logged.
+/// Removes fragment and user info, which are never sent or logged.
 pub(crate) fn clean(url: &mut Url) {
     url.set_fragment(None);
     if !url.username().is_empty() || url.password().is_some() {
-        // Fails only for URLs without a host, which have no user info.
+        // Fails only for URLs without a host, and these have no user info.
         let _ = url.set_username("");
         let _ = url.set_password(None);
     }
 }
 
-/// A line that begins a chunk is no longer.
+/// The most bytes of a line that begins a chunk.
 const CHUNK_LINE_MAX: usize = 4_096;
-/// The transport's buffer for a head, and some.
+/// The size of the transport's buffer for a head, rounded up. Values further apart are not from one buffer.
 const HEAD_BYTES_MAX: usize = 1 << 19;
 
 #[cfg(test)]
@@ -331,7 +333,7 @@ mod tests {
                 clean(&mut url);
                 url
             });
-            // No field can hold a control character, and an empty one leads nowhere.
+            // A field cannot contain a control character, and an empty one is not a target.
             let Ok(value) = HeaderValue::from_bytes(link.as_bytes()) else { continue };
             if value.as_bytes().trim_ascii().is_empty() {
                 continue;

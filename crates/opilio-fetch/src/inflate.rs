@@ -1,8 +1,8 @@
-//! gzip and zlib with an optional trailer: a deflate stream between a header and a trailer.
+//! Decodes gzip and zlib with an optional trailer: a header, a deflate stream, and a trailer.
 //!
-//! Some servers omit the trailer, or send part of it. The deflate stream itself marks its last block, so
-//! nothing of the page is lost, and browsers show it. A stream that ends before its last block is cut, and
-//! the part of the trailer that is there has to be right.
+//! Some servers omit the trailer, or send only part of it. The deflate stream itself marks its last block, so
+//! no part of the page is lost, and browsers show it. A stream that ends before its last block counts as cut
+//! off, and the part of the trailer that was sent must be correct.
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -27,10 +27,10 @@ enum StreamFormat {
 /// How far the input was read.
 enum At {
     GzipHeader(GzipHeader),
-    /// With the first byte, once it is there.
+    /// In the zlib header; with its first byte, once that is read.
     ZlibHeader(Option<u8>),
     Stream,
-    /// So many bytes of the trailer were there, and right.
+    /// In the trailer; this many of its bytes were read, and all were correct.
     Trailer(usize),
     End,
 }
@@ -38,21 +38,21 @@ enum At {
 /// The header of a gzip member. Its content is not used.
 struct GzipHeader {
     part: HeaderPart,
-    /// The optional parts that are still to come.
+    /// The optional parts that are still to be read.
     flags: u8,
 }
 
 enum HeaderPart {
-    /// So many of its bytes were read.
+    /// The fixed part; this many of its bytes were read.
     Fixed(usize),
-    /// With the first byte, once it is there.
+    /// The length of the extra field; with its first byte, once that is read.
     ExtraLength(Option<u8>),
-    /// So many bytes are left.
+    /// The extra field; this many bytes are left.
     Extra(u16),
-    /// Up to a zero byte.
+    /// The file's name, up to a zero byte.
     Name,
     Comment,
-    /// So many bytes are left.
+    /// The checksum of the header; this many bytes are left.
     Sum(u8),
 }
 
@@ -67,7 +67,7 @@ impl Inflate {
         Self { stream: DeflateDecoder::new(), format, at }
     }
 
-    /// Decodes some of the stream, and notes where it ends.
+    /// Decodes part of the stream, and records when the stream ends.
     fn inflate(&mut self, input: &mut PartialBuffer<&[u8]>, output: &mut WriteBuffer<'_>) -> Result<()> {
         let before = output.written_len();
         let ended = self.stream.decode(input, output);
@@ -138,7 +138,7 @@ impl DecodeV2 for Inflate {
                 return Ok(false);
             }
             let before = output.written_len();
-            // There is no more output, or the stream is cut; `finish` decides which.
+            // Either all output was written, or the stream is cut off; `finish` decides which.
             if self.inflate(&mut PartialBuffer::new(&[]), output).is_err() || output.written_len() == before {
                 break;
             }
@@ -162,7 +162,7 @@ impl StreamFormat {
         }
     }
 
-    /// The trailer as it should be, and its length.
+    /// Returns the correct trailer, and its length in bytes.
     fn trailer(&self) -> ([u8; 8], usize) {
         let mut trailer = [0; 8];
         match self {
@@ -184,7 +184,7 @@ impl GzipHeader {
         Self { part: HeaderPart::Fixed(0), flags: 0 }
     }
 
-    /// Takes the next byte; true when it was the last one.
+    /// Reads the next byte of the header; returns true at its last byte.
     fn take(&mut self, byte: u8) -> Result<bool> {
         match &mut self.part {
             HeaderPart::Fixed(at) => {
@@ -228,9 +228,9 @@ impl GzipHeader {
         Ok(self.goes_on())
     }
 
-    /// Goes on with the next part that the flags promise; true when there is none.
+    /// Begins the next part that the flags announce; returns true if there is none.
     fn goes_on(&mut self) -> bool {
-        // In the order of the parts, which is not that of the bits.
+        // In the order of the parts, which differs from that of the bits.
         let order = [
             (EXTRA, HeaderPart::ExtraLength(None)),
             (NAME, HeaderPart::Name),
@@ -260,16 +260,16 @@ fn broken(why: &'static str) -> Error {
     Error::new(ErrorKind::InvalidData, why)
 }
 
-/// RFC 1952 §2.3: how a member begins, up to its method.
+/// The first bytes of a gzip member, up to its compression method (RFC 1952 §2.3).
 const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 const FLAGS_AT: usize = 3;
 const FIXED_BYTES: usize = 10;
-/// RFC 1952 §2.3.1.
+/// The flags of the optional parts (RFC 1952 §2.3.1).
 const SUM: u8 = 1 << 1;
 const EXTRA: u8 = 1 << 2;
 const NAME: u8 = 1 << 3;
 const COMMENT: u8 = 1 << 4;
-/// RFC 1950 §2.2.
+/// The flag of a zlib header for a preset dictionary (RFC 1950 §2.2).
 const PRESET_DICTIONARY: u8 = 1 << 5;
 
 #[cfg(test)]
@@ -308,7 +308,7 @@ mod tests {
                     let mut wire = wire.clone();
                     wire[end - wrong] ^= 1;
                     assert_eq!(read(coding, &wire), Err(Fault::Undecodable), "{name}: {wrong} from the end");
-                    // Also where what follows is missing.
+                    // A wrong byte is also found if the bytes after it are missing.
                     let cut = read(coding, &wire[..end - wrong + 1]);
                     assert_eq!(cut, Err(Fault::Undecodable), "{name}: {wrong} from the end, and cut there");
                 }

@@ -1,8 +1,9 @@
-//! Middleware: sees every request before it is sent, and every answer before anything else does.
+//! Middleware: code of the user that reads and changes every request before it is sent, and every answer
+//! before the crawl uses it.
 //!
-//! Middleware may set header fields and bodies, and declare an answer a refusal in disguise. It cannot send
-//! requests, cannot redirect one elsewhere, and cannot remove a server's statements about its host: those
-//! belong to the gate.
+//! Middleware may set header fields and bodies, and declare that an answer is a refusal in disguise. It
+//! cannot send requests, cannot change the target of a request, and cannot remove statements of a server
+//! about its host: these are for the host's gate.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,11 +17,11 @@ use url::Url;
 
 use crate::fetch::{FetchRequest, Fetched, Purpose};
 
-/// Sees each request of a crawl on its way out and each answer on its way in.
+/// Is called with each request of a crawl before it is sent, and with each answer after it arrives.
 ///
-/// One value serves all shards at once, on their own threads, so it must not block or hold a lock for long.
-/// Of several, the first one sees a request first and its answer last, so each wraps the ones after it. A
-/// panic ends its attempt as `middleware_panic`.
+/// All shards call one value at the same time, on their own threads, so it must not block or hold a lock for
+/// long. The first middleware gets a request first and its answer last, so each one wraps the ones after it.
+/// If it panics, the attempt ends as `middleware_panic`.
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
@@ -43,36 +44,38 @@ use crate::fetch::{FetchRequest, Fetched, Purpose};
 /// }
 /// ```
 pub trait Middleware: Send + Sync + 'static {
-    /// A request is about to be sent. Framing, connection and coding of the body stay the fetcher's.
+    /// Is called before a request is sent. The fetcher sets framing, connection and content coding
+    /// afterwards.
     fn on_request(&self, request: &mut Outgoing<'_>) {
         let _ = request;
     }
 
-    /// An attempt is over: answered or failed.
+    /// Is called when an attempt is over: answered or failed.
     fn on_response(&self, answer: &mut Incoming<'_>) {
         let _ = answer;
     }
 
-    /// Its name in error messages.
+    /// Returns the middleware's name for error messages.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
 }
 
-/// A request that is about to be sent. Where it goes and by which method was decided with its budget.
+/// A request that is about to be sent. Its URL and method cannot be changed, since the host's budget was
+/// spent for them.
 #[derive(Debug)]
 pub struct Outgoing<'a> {
-    /// Where it goes: without fragment and user info.
+    /// The URL, without fragment and user info.
     pub url: &'a Url,
-    /// Its method.
+    /// The method.
     pub method: &'a Method,
     /// The purpose of the request.
     pub purpose: Purpose,
-    /// The session that it belongs to; none for the crawl's own.
+    /// The name of the request's session; `None` for the crawl's own session.
     pub session: Option<&'a str>,
-    /// Its header fields; `User-Agent`, `Accept` and the like are added later if missing.
+    /// The header fields. `User-Agent`, `Accept` and similar fields are added later, if they are missing.
     pub headers: &'a mut HeaderMap,
-    /// Its body, if any.
+    /// The body, if any.
     pub body: &'a mut Option<Bytes>,
 }
 
@@ -82,66 +85,66 @@ pub struct Incoming<'a> {
     url: &'a Url,
     purpose: Purpose,
     session: Option<&'a str>,
-    /// The wait that the answer states, should it be a refusal.
+    /// The wait that the answer states, used if it is a refusal.
     stated: Option<Duration>,
     fetched: &'a mut Fetched,
 }
 
 impl Incoming<'_> {
-    /// Where the request went.
+    /// Returns the URL of the request.
     #[must_use]
     pub fn url(&self) -> &Url {
         self.url
     }
 
-    /// The purpose of the request.
+    /// Returns the purpose of the request.
     #[must_use]
     pub fn purpose(&self) -> Purpose {
         self.purpose
     }
 
-    /// The session that it belonged to; none for the crawl's own.
+    /// Returns the name of the request's session; `None` for the crawl's own session.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         self.session
     }
 
-    /// The outcome of the attempt.
+    /// Returns the outcome of the attempt.
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         self.fetched.outcome
     }
 
-    /// All that the attempt gave.
+    /// Returns everything that the attempt produced.
     #[must_use]
     pub fn fetched(&self) -> &Fetched {
         self.fetched
     }
 
-    /// The header fields of the answer, if there was one. Changes affect what the spider reads, but no
-    /// decision already made from them.
+    /// Returns the header fields of the answer, if there was one. Changes affect what the spider reads, but
+    /// not the decisions that were already made from the fields.
     pub fn headers_mut(&mut self) -> Option<&mut HeaderMap> {
         self.fetched.head.as_mut().map(|head| &mut head.headers)
     }
 
-    /// The decoded body; empty where there is none.
+    /// Returns the decoded body; empty if the answer has none.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.fetched.body
     }
 
-    /// Another body for the spider to read. Of no effect on a failure or a refusal, which have none.
+    /// Replaces the body that the spider reads. Has no effect on a failure or a refusal, which have no body.
     pub fn set_body(&mut self, body: Bytes) {
         if !matches!(self.fetched.outcome, Outcome::Failed(_) | Outcome::Refused(_)) {
             self.fetched.body = body;
         }
     }
 
-    /// Declares the answer a refusal, as if it had been a 429: for a challenge or a captcha in place of a
+    /// Declares that the answer is a refusal, as if it were a 429: for a challenge or a captcha instead of a
     /// page. The host is held for `wait`, for the answer's own `Retry-After`, or as long as its strikes
-    /// require. The URL is tried again; if it fails for good, its reason is `http_4xx`, `http_5xx` or, with
-    /// another status, `refused`. The answer is neither a page nor stored in a cache. A refusal can only be
-    /// made longer; a failure stays one.
+    /// (recent refusals) require. The URL is tried again. If it fails for good, its reason is `http_4xx`,
+    /// `http_5xx` or, with another status, `refused`. The answer is neither a page nor stored in the cache.
+    /// If the answer is a refusal already, only its wait can grow; a failure stays a failure.
     pub fn refuse(&mut self, wait: Option<Duration>) {
         match self.fetched.outcome {
             Outcome::Failed(_) => return,
@@ -156,7 +159,7 @@ impl Incoming<'_> {
     }
 }
 
-/// All middleware of a crawl, in the order in which it was given.
+/// All middleware of a crawl, in the order in which the user added it.
 #[derive(Clone, Default)]
 pub(crate) struct Stack(Arc<[Arc<dyn Middleware>]>);
 
@@ -166,7 +169,7 @@ impl fmt::Debug for Stack {
     }
 }
 
-/// Which one panicked.
+/// The name of the middleware that panicked.
 #[derive(Debug)]
 pub(crate) struct Panicked(pub(crate) String);
 
@@ -213,14 +216,14 @@ impl Stack {
             if let (Outcome::Refused(status), true) = (fetched.outcome, fetched.outcome != before) {
                 let (url, name) = (&asked.url, name_of(&**one));
                 fetched.error =
-                    Some(format!("{url}: the middleware {name} takes the answer {status} for a refusal"));
+                    Some(format!("{url}: the middleware {name} declared the answer {status} a refusal"));
             }
         }
         Ok(())
     }
 }
 
-/// The facts about a request that are kept until its answer comes.
+/// The facts about a request that are needed when its answer arrives.
 pub(crate) struct ObservedRequest {
     pub(crate) url: Url,
     pub(crate) purpose: Purpose,

@@ -1,12 +1,12 @@
-//! Proxies: which one carries the next request.
+//! Chooses the proxy that carries the next request.
 //!
 //! A proxy resolves names itself, so the addresses that it connects to cannot be checked here; an address
-//! written in a URL is still checked. A proxy's failure is never the fault of the host behind it: the proxy
-//! rests for a while, and the others carry on.
+//! written in a URL is still checked. A failed proxy is never counted as a failure of the host behind it: the
+//! proxy is not used for a while, and the others carry its requests.
 
 use std::time::Duration;
 
-/// The rotation of a crawl's proxies: each in turn, failed ones later.
+/// The order in which a crawl uses its proxies: in turn, but one that failed only after a rest.
 #[derive(Debug, Default)]
 pub(crate) struct Rotation {
     states: Vec<ProxyState>,
@@ -15,10 +15,10 @@ pub(crate) struct Rotation {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct ProxyState {
-    /// Failures in a row.
+    /// The number of failures in a row.
     failures: u32,
     rests_until: Duration,
-    /// Whether it has carried anything since it last failed.
+    /// Whether the proxy has carried a request since it last failed.
     works: bool,
 }
 
@@ -27,7 +27,8 @@ impl Rotation {
         Self { states: vec![ProxyState::default(); proxies], next: 0 }
     }
 
-    /// The next proxy at a time since the crawl began; if all rest, the one that returns first.
+    /// Returns the next proxy; if all rest, the one whose rest ends first. `now` is the time since the crawl
+    /// began.
     pub(crate) fn pick(&mut self, now: Duration) -> Option<usize> {
         let count = self.states.len();
         let turn = (0..count).map(|step| (self.next + step) % count);
@@ -36,7 +37,7 @@ impl Rotation {
         Some(picked)
     }
 
-    /// A proxy that does not rest: a failed request goes to the next one, until all rest.
+    /// Returns the next proxy that does not rest, for a request whose proxy failed; `None` if all rest.
     pub(crate) fn pick_awake(&mut self, now: Duration) -> Option<usize> {
         let awake = self.states.iter().any(|state| state.rests_until <= now);
         awake.then(|| self.pick(now)).flatten()
@@ -48,7 +49,7 @@ impl Rotation {
         }
     }
 
-    /// Notes that a proxy did not carry a request; returns whether it had been well until then.
+    /// Records that a proxy did not carry a request. Returns whether it had not failed before that.
     pub(crate) fn failed(&mut self, at: usize, now: Duration) -> bool {
         let Some(state) = self.states.get_mut(at) else { return false };
         let (failures, first) = (state.failures, state.failures == 0);
@@ -57,15 +58,16 @@ impl Rotation {
         first
     }
 
-    /// Whether one carried its last request: then a connection that it cannot make is the host's fault.
+    /// Returns whether a proxy carried its last request. If so, a connection that it cannot make is the
+    /// host's fault.
     pub(crate) fn works(&self, at: usize) -> bool {
         self.states.get(at).is_some_and(|state| state.works)
     }
 }
 
-/// How long a proxy rests after its first failure; twice as long after each further one.
+/// How long a proxy rests after its first failure. Each further failure in a row doubles the time.
 const REST_MIN: Duration = Duration::from_secs(2);
-/// Up to about four minutes.
+/// How often the rest is doubled at most: up to about four minutes.
 const DOUBLINGS_MAX: u32 = 7;
 
 #[cfg(test)]
@@ -90,7 +92,7 @@ mod tests {
         rotation.failed(1, secs(2));
         rotation.failed(0, secs(4));
         rotation.failed(2, secs(5));
-        // 1 rests until 6, 0 until 6, 2 until 7; all rest, so the first to return serves.
+        // Proxies 0 and 1 rest until 6, proxy 2 until 7. All rest, so the one whose rest ends first is used.
         assert!(picks(&mut rotation, 5, 4).iter().all(|at| *at != 2));
         assert_eq!(Rotation::new(0).pick(secs(0)), None);
         assert_eq!((rotation.pick_awake(secs(5)), rotation.pick_awake(secs(6)).is_some()), (None, true));

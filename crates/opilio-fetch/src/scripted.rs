@@ -1,4 +1,4 @@
-//! A web in memory: answers come from a script, latencies from tokio's clock. Under a paused clock
+//! A simulated web in memory: answers come from a script, latencies from tokio's clock. Under a paused clock
 //! a day passes in microseconds, and the same seed gives the same run.
 
 use std::cell::RefCell;
@@ -13,9 +13,9 @@ use tokio::time::Instant;
 
 use crate::transport::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
 
-/// Decides the answer to a request.
+/// Decides the answers of the simulated web.
 pub trait Script {
-    /// The answer to a request that arrives now.
+    /// Returns the answer to a request that arrives now.
     fn answer(&mut self, now: Instant, ask: &TransportRequest) -> ScriptedAnswer;
 }
 
@@ -28,22 +28,23 @@ impl<F: FnMut(Instant, &TransportRequest) -> ScriptedAnswer> Script for F {
 /// The answer to a request, and its latency.
 #[derive(Clone, Debug)]
 pub struct ScriptedAnswer {
-    /// The status.
+    /// The status code.
     pub status: u16,
-    /// The headers.
+    /// The header fields.
     pub headers: HeaderMap,
-    /// The body as sent: codings are not applied here.
+    /// The body as sent: it is not encoded here, whatever the headers state.
     pub body: Bytes,
-    /// From the request's arrival to the head.
+    /// The time from the request's arrival to the head of the answer.
     pub latency: Duration,
-    /// From the head to the body's end.
+    /// The time from the head to the end of the body.
     pub body_latency: Duration,
-    /// Instead of a complete answer, in this phase: after `latency`, or in `Phase::Body` after the body.
+    /// The fault that happens instead of a complete answer: after `latency`, or in `Phase::Body` after the
+    /// body.
     pub fault: Option<(Phase, Fault)>,
 }
 
 impl ScriptedAnswer {
-    /// An answer at once, without headers or body.
+    /// Returns an answer with this status, without headers, body or latency.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self {
@@ -56,27 +57,27 @@ impl ScriptedAnswer {
         }
     }
 
-    /// A 200 with this HTML.
+    /// Returns an answer with status 200 and this HTML.
     #[must_use]
     pub fn page(html: impl Into<Bytes>) -> Self {
         let html_type = HeaderValue::from_static("text/html; charset=utf-8");
         Self { body: html.into(), ..Self::status(200) }.header(http::header::CONTENT_TYPE, html_type)
     }
 
-    /// No answer, but this fault in this phase.
+    /// Returns an answer that fails with this fault in this phase.
     #[must_use]
     pub fn fault(phase: Phase, fault: Fault) -> Self {
         Self { fault: Some((phase, fault)), ..Self::status(200) }
     }
 
-    /// With one more header.
+    /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.append(name, value);
         self
     }
 
-    /// With the head this long after the request's arrival.
+    /// Sets the time from the request's arrival to the head of the answer.
     #[must_use]
     pub fn after(mut self, latency: Duration) -> Self {
         self.latency = latency;
@@ -84,7 +85,7 @@ impl ScriptedAnswer {
     }
 }
 
-/// A transport that asks a script.
+/// A transport whose answers come from a script.
 pub struct ScriptedTransport {
     script: RefCell<Box<dyn Script>>,
 }
@@ -96,7 +97,7 @@ impl fmt::Debug for ScriptedTransport {
 }
 
 impl ScriptedTransport {
-    /// A web that answers by this script.
+    /// Makes a simulated web that answers as this script decides.
     #[must_use]
     pub fn new(script: impl Script + 'static) -> Self {
         Self { script: RefCell::new(Box::new(script)) }
@@ -106,7 +107,7 @@ impl ScriptedTransport {
 impl Transport for ScriptedTransport {
     fn send(&self, ask: TransportRequest) -> Sending<'_> {
         async move {
-            // The borrow ends before any wait: scripts are asked one at a time.
+            // The borrow ends before any wait, so several requests can be in flight.
             let scripted = self.script.borrow_mut().answer(Instant::now(), &ask);
             let early = scripted.fault.filter(|(phase, _)| *phase != Phase::Body);
             ask.progress.enter(early.map_or(Phase::Head, |(phase, _)| phase));
@@ -114,7 +115,7 @@ impl Transport for ScriptedTransport {
                 tokio::time::sleep(scripted.latency).await;
             }
             if let Some((phase, fault)) = early {
-                return Err(TransportError::new(phase, fault, "as scripted"));
+                return Err(TransportError::new(phase, fault, "simulated"));
             }
             ask.progress.enter(Phase::Body);
             Ok(into_answer(scripted))
@@ -124,7 +125,7 @@ impl Transport for ScriptedTransport {
 }
 
 fn into_answer(scripted: ScriptedAnswer) -> Answer {
-    let fault = scripted.fault.map(|(phase, fault)| Err(TransportError::new(phase, fault, "as scripted")));
+    let fault = scripted.fault.map(|(phase, fault)| Err(TransportError::new(phase, fault, "simulated")));
     let chunks = stream::iter([Ok(scripted.body)].into_iter().chain(fault));
     let wait = scripted.body_latency;
     let body = async move {

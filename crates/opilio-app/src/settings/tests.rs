@@ -256,7 +256,7 @@ fn wrong_values_are_named_with_their_line() {
         ("[host.\"http://x/\"]\n", "\"http://x/\" names no host"),
         ("[host.\"*\"]\n", "\"*\" names no host"),
         ("[crawl]\nmemory_limit = \"1MiB\"", "memory_limit: \"1MiB\" is too little"),
-        ("[crawl]\nallow_private = [\"lan\"]", "\"lan\" is no address or network"),
+        ("[crawl]\nallow_private = [\"lan\"]", "\"lan\" is not an address or network"),
         ("default = 3", "default: this is a table"),
         ("[default\n", "opilio.toml:1:"),
     ] {

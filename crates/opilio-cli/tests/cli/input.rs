@@ -71,7 +71,7 @@ fn values_that_mean_nothing() {
         );
     }
     refused(&["crawl", url, "--css=a=b", "--css=a=c"], &["two fields \"a\""]);
-    refused(&["crawl", url, "--allow-private=lan"], &["\"lan\" is no address or network"]);
+    refused(&["crawl", url, "--allow-private=lan"], &["\"lan\" is not an address or network"]);
     refused(&["crawl", url, "--raet", "1/s"], &["'--raet'", "'--rate'"]);
     refused(&["crwal"], &["'crwal'", "'crawl'"]);
 }

@@ -1,4 +1,4 @@
-//! Cookies in a file, so that a resumed crawl is still logged in.
+//! Saves cookies in a file, so that a resumed crawl is still logged in.
 //!
 //! ```text
 //! "opilio cookies 1\n" · xxh3 of the rest:8 · JSON
@@ -20,26 +20,26 @@ use super::{Cookies, SESSIONS_MAX};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CookieFileError {
-    /// The disk failed.
-    #[error("{what} the cookies in {path}")]
+    /// The file system reported an error.
+    #[error("cannot {what} the cookies in {path}")]
     Io {
-        /// The operation that failed.
+        /// The operation that failed: `read` or `write`.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// Why it failed.
+        /// The operating system's error.
         #[source]
         source: io::Error,
     },
     /// The file is incomplete, or another program wrote to it.
     #[error("the cookies in {path} are damaged")]
     Damaged {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
 }
 
-/// The cookies of one session.
+/// The cookies of one session, as the file contains them.
 #[derive(Serialize, Deserialize)]
 struct SavedSession<Cookie> {
     name: String,
@@ -47,11 +47,10 @@ struct SavedSession<Cookie> {
 }
 
 impl Cookies {
-    /// Reads the cookies that [`save`](Self::save) wrote, before the first request; returns their number.
-    /// Without the file there are none. Blocks.
+    /// Reads the cookies that [`save`](Self::save) wrote, before the first request. Returns their number; 0
+    /// if the file does not exist. Blocks.
     ///
-    /// # Errors
-    /// When the file cannot be read or is damaged; then no cookie is read.
+    /// # Errors When the file cannot be read or is damaged; then no cookie is read.
     pub fn load(&self, path: &Path) -> Result<usize, CookieFileError> {
         let bytes = match read(path) {
             Ok(bytes) => bytes,
@@ -73,8 +72,8 @@ impl Cookies {
     }
 
     /// Writes all cookies to a file that only its owner may read, if they have changed since the last call:
-    /// first the cookies of the crawl itself, then its sessions in the order of their names, up to 32 MiB.
-    /// Blocks.
+    /// first those of the crawl's own session, then those of its other sessions in the order of their names.
+    /// Sessions that do not fit within 32 MiB are left out. Blocks.
     ///
     /// # Errors
     /// When the file cannot be written; then its old content remains.
@@ -92,7 +91,7 @@ impl Cookies {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // One that is longer was not written by us, and its sum will not hold.
+    // This program writes no longer file: the rest is not read, and the checksum will be wrong.
     File::open(path)?.take(FILE_BYTES_MAX as u64 * 2).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
@@ -117,7 +116,7 @@ fn encode(cookies: &Cookies) -> io::Result<Vec<u8>> {
         if bytes > room {
             tracing::warn!(
                 session = name,
-                "the file of cookies is full: the cookies of this session are not kept"
+                "the file of cookies is full: the cookies of this session are not saved"
             );
             continue;
         }
@@ -141,14 +140,15 @@ fn place(path: &Path, bytes: &[u8]) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(&unfinished)?;
     file.write_all(bytes)?;
-    // Or a power cut might leave a file that is there and empty.
+    // Without this, a power cut might leave an empty file.
     file.sync_data()?;
     fs::rename(&unfinished, path)
 }
 
 /// The first bytes of the file; the digit is the version of the format.
 const MAGIC: &[u8] = b"opilio cookies 1\n";
-/// Cookies take more space in memory than in the file.
+/// The most bytes of cookies that are saved, counted as in memory. They usually take less space in the file;
+/// a file of more than twice this size is not read in full.
 const FILE_BYTES_MAX: usize = 32 << 20;
 
 #[cfg(test)]
@@ -244,7 +244,8 @@ mod tests {
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         some().save(&path).unwrap();
         assert_eq!(mode(), 0o600);
-        // Also if the file was made readable for others, or an unfinished one was left.
+        // The permissions are the same if others could read the file before, or if an unfinished file was
+        // left.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         fs::write(path.with_extension("new"), "half").unwrap();
         some().save(&path).unwrap();
@@ -262,7 +263,7 @@ mod tests {
         assert!(!path.exists());
         Cookies::new(|| NOW).save(&path).unwrap();
         assert!(!path.exists(), "none were ever set");
-        // One that could not be written is written later.
+        // Cookies that could not be written are written by the next call.
         let cookies = some();
         let nowhere = dir.path().join("no").join("cookies");
         assert!(matches!(cookies.save(&nowhere), Err(CookieFileError::Io { what: "write", .. })));

@@ -1,8 +1,8 @@
-//! Cookies, kept apart by session and sent only to the servers that they belong to.
+//! Cookies, separate for each session, and sent only to the servers that they belong to.
 //!
-//! [`Jar`] holds the rules (RFC 6265bis), pure and with `now` as an argument. [`Cookies`] is the middleware
-//! that shares jars between shards and keeps them in a file. `SameSite` and `HttpOnly` concern scripts and
-//! embedded content, which a crawler does not run: they are read and ignored.
+//! [`Jar`] holds the rules (RFC 6265bis) without I/O, with `now` as an argument. [`Cookies`] is the
+//! middleware that shares the jars between shards and saves them in a file. `SameSite` and `HttpOnly` concern
+//! scripts and embedded content, which a crawler does not run, so they are ignored.
 
 mod file;
 mod jar;
@@ -21,13 +21,13 @@ pub use file::CookieFileError;
 pub use jar::{Jar, Refused as CookieRefused};
 pub use kept::KeptCookies;
 
-/// Keeps the cookies of a crawl, in a jar for each session.
+/// Holds the cookies of a crawl, in one jar per session.
 ///
-/// Shared by all shards. As long as no server has set a cookie a request costs one look at a flag, and
-/// an answer one look for `Set-Cookie`.
+/// All shards share it. As long as no server has set a cookie, a request only costs the check of a flag, and
+/// an answer the check for `Set-Cookie`.
 pub struct Cookies {
     any: AtomicBool,
-    /// Something was set since the last time they were saved.
+    /// Whether cookies were set since they were last saved.
     changed: AtomicBool,
     jars: Mutex<HashMap<Box<str>, Jar>>,
     now_secs: Box<dyn Fn() -> i64 + Send + Sync>,
@@ -35,13 +35,13 @@ pub struct Cookies {
 
 impl fmt::Debug for Cookies {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither names nor values: they are secrets.
+        // Neither names nor values are shown: they are secrets.
         f.debug_struct("Cookies").field("sessions", &self.lock().len()).finish_non_exhaustive()
     }
 }
 
 impl Cookies {
-    /// No cookies yet; `now_secs` is the wall clock, in Unix seconds.
+    /// Starts without cookies. `now_secs` is the wall clock, in Unix seconds.
     #[must_use]
     pub fn new(now_secs: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl Cookies {
         }
     }
 
-    /// Whether any server has set a cookie so far.
+    /// Returns whether any server has set a cookie so far.
     #[must_use]
     pub fn are_any(&self) -> bool {
         self.any.load(Ordering::Acquire)
@@ -92,7 +92,7 @@ impl Middleware for Cookies {
         }
         if let Some(jar) = jars.get_mut(session) {
             for line in lines {
-                // A refused cookie is simply not set.
+                // A cookie that is not accepted is ignored.
                 let _ = jar.set(answer.url(), line.as_bytes(), now);
             }
         }
@@ -106,15 +106,16 @@ impl Middleware for Cookies {
     }
 }
 
-/// A jar as it is after it was kept in a file.
+/// Returns the jar as it would be after saving it to a file and reading it again.
 pub(crate) fn again(jar: &Jar, now: i64) -> Jar {
     let kept: Vec<_> = jar.kept(now).collect();
-    // Fails for no jar: it is lists, numbers and text.
+    // Cannot fail: a jar consists of lists, numbers and text.
     let json = serde_json::to_vec(&kept).unwrap_or_default();
     Jar::of_kept(serde_json::from_slice(&json).unwrap_or_default(), now)
 }
 
-/// Adds cookies to the request's own, which win over cookies of the same name.
+/// Adds cookies to those that the request sets itself. The request's own cookie is kept if both have the same
+/// name.
 pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
     let own = headers.get(header::COOKIE).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
     let is_own = |name: &[u8]| {
@@ -136,7 +137,7 @@ pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
         line.push(b'=');
         line.extend_from_slice(value);
     }
-    // The jar takes no control characters but tabs, so that only bytes are in it that a field may have.
+    // The jar accepts no control characters but tabs, so it contains only bytes that a header field may have.
     if let Ok(mut value) = HeaderValue::from_bytes(&line)
         && !line.is_empty()
     {
@@ -145,9 +146,11 @@ pub(crate) fn add(headers: &mut HeaderMap, cookies: &[(Vec<u8>, Vec<u8>)]) {
     }
 }
 
-/// Sessions with cookies; more have none. A spider names a few, one that makes them up has no end.
+/// The most sessions that have cookies; further sessions have none. A spider names a few sessions, but may by
+/// mistake make up new names without end.
 const SESSIONS_MAX: usize = 10_000;
-/// Servers accept 8 KiB of header fields or more; this leaves room for the other fields.
+/// The most bytes of the `Cookie` header. Servers accept 8 KiB of header fields or more; this leaves room for
+/// the others.
 const LINE_BYTES_MAX: usize = 7 << 10;
 
 #[cfg(test)]

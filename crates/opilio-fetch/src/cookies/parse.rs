@@ -5,24 +5,24 @@ use cookie::{Cookie, Expiration};
 
 use super::jar::Refused;
 
-/// The content of a field, before any check whether the host may set it.
+/// The content of a `Set-Cookie` field, before the check whether the host may set it.
 #[derive(Debug)]
 pub(super) struct ParsedCookie {
-    /// As sent: of any encoding.
+    /// The name as sent, in any encoding.
     pub(super) name: Vec<u8>,
     pub(super) value: Vec<u8>,
-    /// Lower-case, without a leading dot; none if it is absent or empty.
+    /// The domain in lower case, without a leading dot; `None` if it is absent or empty.
     pub(super) domain: Option<String>,
-    /// Begins with a slash.
+    /// The path; it begins with a slash.
     pub(super) path: Option<String>,
     pub(super) secure: bool,
-    /// Unix seconds; none lasts as long as the crawl.
+    /// The time of expiry in Unix seconds; `None` for a cookie that lasts as long as the crawl.
     pub(super) expires: Option<i64>,
 }
 
-/// Reads a field. Nameless cookies are refused: browsers disagree about them.
+/// Reads a `Set-Cookie` field. Cookies without a name are refused, since browsers disagree about them.
 pub(super) fn read(line: &[u8], now: i64) -> Result<ParsedCookie, Refused> {
-    // §5.6: a tab may stand anywhere, every other control character nowhere.
+    // §5.6: a tab is allowed anywhere, any other control character nowhere.
     if line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
         return Err(Refused::Malformed);
     }
@@ -35,13 +35,13 @@ pub(super) fn read(line: &[u8], now: i64) -> Result<ParsedCookie, Refused> {
     if name.len() + value.len() > COOKIE_BYTES_MAX {
         return Err(Refused::TooLarge);
     }
-    // Names and values of attributes are ASCII: one that is not matches nothing.
+    // The names and values of attributes are ASCII. Other bytes become U+FFFD, which matches no attribute.
     let attributes = format!("x={}", String::from_utf8_lossy(attributes));
     let cookie = Cookie::parse(attributes).map_err(|_| Refused::Malformed)?;
     let short = |text: &&str| text.len() <= ATTRIBUTE_BYTES_MAX;
     let domain = cookie.domain().filter(short).map(|domain| domain.trim().to_ascii_lowercase());
     let expires = match (cookie.max_age(), cookie.expires()) {
-        // Max-Age goes before Expires (§5.6).
+        // Max-Age takes precedence over Expires (§5.6).
         (Some(age), _) => Some(now.saturating_add(age.whole_seconds())),
         (None, Some(Expiration::DateTime(at))) => Some(at.unix_timestamp()),
         (None, Some(Expiration::Session) | None) => None,
@@ -56,9 +56,9 @@ pub(super) fn read(line: &[u8], now: i64) -> Result<ParsedCookie, Refused> {
     })
 }
 
-/// RFC 6265bis §5.6: name and value together.
+/// The most bytes of name and value together (RFC 6265bis §5.6).
 const COOKIE_BYTES_MAX: usize = 4_096;
-/// RFC 6265bis §5.6: a longer attribute counts as absent.
+/// The most bytes of an attribute; a longer one counts as absent (RFC 6265bis §5.6).
 const ATTRIBUTE_BYTES_MAX: usize = 1_024;
-/// RFC 6265bis §5.5: 400 days.
+/// The longest time that a cookie lasts: 400 days (RFC 6265bis §5.5).
 const LASTS_SECS_MAX: i64 = 400 * 86_400;

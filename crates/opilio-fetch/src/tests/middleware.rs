@@ -1,4 +1,4 @@
-//! Tests of middleware around real exchanges: what it may do, in which order, and what it may not do.
+//! Tests of middleware with real requests: what it may do, in which order, and what it may not do.
 
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use super::server::{Act, Server, answer, page};
 use super::{assert_fault, fetcher, get};
 use crate::{Fetcher, Incoming, Middleware, Outgoing, ScriptedAnswer, ScriptedTransport};
 
-/// Writes down when it was called, and leaves a mark in the request.
+/// Records when it was called, and adds a header to the request.
 struct Scribe(&'static str, Arc<Mutex<Vec<String>>>);
 
 impl Middleware for Scribe {
@@ -25,7 +25,7 @@ impl Middleware for Scribe {
     }
 }
 
-/// Does one thing to every answer.
+/// Calls a function with every answer.
 struct OnAnswer<F>(F);
 
 impl<F: Fn(&mut Incoming<'_>) + Send + Sync + 'static> Middleware for OnAnswer<F> {
@@ -66,7 +66,7 @@ async fn it_may_replace_a_body_and_see_a_refusal_that_is_sent_as_a_page() {
     let fetched = get(&with(soft), &server.url("/")).await;
     assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Refused(200), &b""[..]));
     assert_eq!(fetched.hints.retry_after, Some(Duration::from_secs(30)));
-    assert!(fetched.error.unwrap().contains("takes the answer 200 for a refusal"));
+    assert!(fetched.error.unwrap().contains("declared the answer 200 a refusal"));
 }
 
 #[tokio::test]
@@ -86,7 +86,7 @@ async fn a_refusal_in_disguise_waits_for_what_was_said_of_it() {
             let fetched = get(&with(refuse(wait.map(Duration::from_secs))), &server.url("/")).await;
             assert_eq!(fetched.outcome, outcome, "{status} {wait:?}");
             let stated = fetched.hints.retry_after.map(|wait| wait.as_secs());
-            // One that leads nowhere is no refusal, and states its own wait.
+            // A redirect without a target is a failure, not a refusal, and keeps the wait that it states.
             let kept = if outcome.blame() == Blame::Refusal { kept } else { 20 };
             assert_eq!(stated, Some(kept), "{status} {wait:?}");
         }

@@ -1,4 +1,4 @@
-//! Tests of the fetcher against real sockets on loopback, and against a script in virtual time.
+//! Tests of the fetcher with real sockets on loopback, and with a script in virtual time.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -21,7 +21,8 @@ use url::Url;
 
 use crate::{AddressPolicy, DnsCache, FetchRequest, Fetched, Fetcher, Limits, Web, WebSettings};
 
-/// Short enough for tests that wait for it, long enough for a loaded machine that need not.
+/// A time limit: short enough for tests that wait until it passes, long enough for other tests on a loaded
+/// machine.
 const SHORT: Duration = Duration::from_millis(400);
 
 fn local() -> WebSettings {

@@ -1,4 +1,5 @@
-//! Tests with real forward proxies on loopback: absolute form, tunnels, SOCKS; working, wrong and dead.
+//! Tests with real forward proxies on loopback: absolute form, tunnels, SOCKS; working, wrong and dead
+//! proxies.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -23,14 +24,14 @@ enum Manner {
     HangsUp,
 }
 
-/// A forward proxy, and the first line of each request that it was sent, with its login.
+/// A forward proxy, and the first line and the login of each request that it received.
 struct Forward {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Forward {
-    /// A proxy that resolves names itself: every name leads to `target`.
+    /// Starts a proxy that resolves every name to `target`.
     async fn start(target: SocketAddr, manner: Manner) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -89,7 +90,7 @@ async fn serve(
     copy_bidirectional(&mut client, &mut server).await.map(drop)
 }
 
-/// SOCKS 5 (RFC 1928) with a login (RFC 1929), for names.
+/// Serves SOCKS 5 (RFC 1928) with a login (RFC 1929), for names.
 async fn socks(mut client: TcpStream, target: SocketAddr, log: &Mutex<Vec<String>>) -> std::io::Result<()> {
     let mut pair = [0; 2];
     client.read_exact(&mut pair).await?;
@@ -117,7 +118,7 @@ async fn socks(mut client: TcpStream, target: SocketAddr, log: &Mutex<Vec<String
 
 fn through(proxies: &[String]) -> Fetcher {
     let proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
-    // Names lead nowhere here: only a proxy can know them.
+    // Without a proxy these names cannot be resolved here.
     fetcher_with(WebSettings { proxies, tls: Tls::Anybody, ..local() }, DnsCache::default())
 }
 
@@ -132,7 +133,7 @@ async fn plain_requests_go_in_absolute_form_and_tunnels_carry_tls() {
     let proxy = Forward::start(server.address, Manner::Carries).await;
     let fetched = get(&through(&[proxy.url("http")]), "http://shop.test/a?b").await;
     assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(200), &b"hello"[..]));
-    // me:s3cret
+    // The login is "me:s3cret" in base64.
     let login = "proxy-authorization: Basic bWU6czNjcmV0";
     assert_eq!(
         proxy.seen()[0].to_ascii_lowercase(),
@@ -204,7 +205,7 @@ async fn each_is_tried_once_and_one_that_is_left_is_enough() {
     let fetched = get(&fetcher, "http://shop.test/").await;
     assert_eq!(fetched.outcome, Outcome::Answered(200), "{:?}", fetched.error);
     assert_eq!([&shut, &bad, &live].map(|proxy| proxy.seen().len()), [1, 1, 1]);
-    // The same with a body, which is sent in full to the proxy that accepts it.
+    // The same for a request with a body, which is sent in full to the proxy that accepts it.
     let fetcher = through(&[shut.url("http"), live.url("http")]);
     let order = FetchRequest {
         method: http::Method::POST,
@@ -216,7 +217,7 @@ async fn each_is_tried_once_and_one_that_is_left_is_enough() {
     let fetcher = through(&[shut.url("http"), dead.clone(), bad.url("http")]);
     assert_fault(&get(&fetcher, "http://shop.test/").await, Fault::Proxy, "none carries it");
     assert_eq!([&shut, &bad].map(|proxy| proxy.seen().len()), [3, 2]);
-    // All rest: one of them is tried, and no more.
+    // All proxies rest: only one of them is tried.
     assert_fault(&get(&fetcher, "http://shop.test/").await, Fault::Proxy, "none carries it");
     assert!(shut.seen().len() + bad.seen().len() <= 6);
 }
@@ -246,7 +247,7 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
         (Manner::Refuses(407), "https://shop.test/", Fault::Proxy),
         (Manner::HangsUp, "https://shop.test/", Fault::Proxy),
         (Manner::HangsUp, "http://shop.test/", Fault::Proxy),
-        // Never having carried anything, it is not believed.
+        // The proxy has never carried a request, so it is not believed.
         (Manner::Refuses(502), "https://shop.test/", Fault::Proxy),
     ] {
         let proxy = Forward::start(server.address, manner).await;
@@ -257,7 +258,7 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
     assert_fault(&get(&through(&[closed().await]), "https://shop.test/").await, Fault::Proxy, "closed");
     let nowhere = "http://no-such-proxy.invalid:3128".to_owned();
     assert_fault(&get(&through(&[nowhere]), "http://shop.test/").await, Fault::Proxy, "no such name");
-    // A request that must not be repeated counts as sent once its proxy has carried a part of it.
+    // A request that must not be repeated counts as sent once its proxy has carried part of it.
     let proxy = Forward::start(server.address, Manner::HangsUp).await;
     let post = FetchRequest::new(http::Method::POST, "http://shop.test/".parse().unwrap());
     assert_fault(&through(&[proxy.url("http")]).fetch(post).await, Fault::Reset, "a POST");
@@ -270,7 +271,7 @@ async fn a_proxy_that_fails_is_told_from_a_host_that_does() {
     };
     assert_eq!(fetcher.fetch(once()).await.outcome, Outcome::Answered(200));
     assert_fault(&fetcher.fetch(once()).await, Fault::Reset, "the host hangs up");
-    // An answer of the host through a proxy counts as the host's.
+    // The host's answer through a proxy counts as the host's, even if it is a 502.
     let broken = Server::answering(vec![answer("502 Bad", "Content-Length: 0\r\n", "")]).await;
     let proxy = Forward::start(broken.address, Manner::Carries).await;
     assert_eq!(

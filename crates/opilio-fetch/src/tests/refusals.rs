@@ -1,4 +1,4 @@
-//! Tests of what servers do wrong, and of the outcome for each.
+//! Tests of mistakes that servers make, and of the outcome of each.
 
 use std::time::{Duration, Instant};
 
@@ -97,7 +97,7 @@ async fn a_status_that_is_named_is_what_it_is_named() {
         let fetched = fetcher().fetch(order).await;
         assert_eq!((fetched.outcome, &fetched.body[..]), (Outcome::Answered(code), &b"later"[..]));
     }
-    // Neighbouring statuses and plain refusals are not affected.
+    // Neighbouring statuses and ordinary refusals are not affected.
     for (line, outcome) in [
         ("998 Odd", Outcome::Failed(Fault::BadStatus)),
         ("404 No", Outcome::Answered(404)),
@@ -157,7 +157,7 @@ async fn the_first_byte_has_a_deadline_of_its_own() {
 
 #[tokio::test]
 async fn a_connection_that_never_stands_is_no_timeout_of_the_url() {
-    // Accepted by the kernel, but the handshake never goes on.
+    // The kernel accepts the connection, but the server never answers the TLS handshake.
     let server = Server::start(vec![vec![Act::Stall]]).await;
     let url = format!("https://{}/", server.address);
     let settings = WebSettings { connect_timeout: SHORT, ..local() };

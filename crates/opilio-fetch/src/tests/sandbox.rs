@@ -1,4 +1,5 @@
-//! Tests with the sandbox's hosts as a script: announcements and refusals are understood, dialect by dialect.
+//! Tests with the sandbox's hosts as a script: the crawler understands announcements and refusals in every
+//! dialect (way of writing headers).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use crate::{
     FetchRequest, Fetched, Fetcher, Phase, Script, ScriptedAnswer, ScriptedTransport, TransportRequest,
 };
 
-/// A sandbox host behind the transport: one network hop of no length.
+/// A host of the sandbox behind the transport, without network latency.
 struct Hosted {
     host: Rc<RefCell<Host>>,
     began: Instant,
@@ -76,9 +77,9 @@ impl World {
     }
 }
 
-/// A minute from the first arrival on.
+/// A limit whose window of a minute begins at the first request.
 const WINDOW: Limit = Limit::FixedWindow { n: 40, per: Duration::from_secs(60), align: Align::FirstArrival };
-/// A time in whole seconds is rounded up at most twice: in itself and in the `Date`.
+/// A time in whole seconds is rounded up at most twice: once itself, once in the `Date` header.
 const ROUNDING: Duration = Duration::from_secs(2);
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! A minimal test server: a list of acts per connection, and a record of the requests.
+//! A minimal test server: it performs a list of acts per connection, and records the requests.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -14,11 +14,11 @@ pub(super) enum Act {
     Read,
     /// Sends these bytes.
     Send(Vec<u8>),
-    /// Sends these bytes over and over, with this pause in between, until the client is gone.
+    /// Sends these bytes over and over, with this pause in between, until the client closes the connection.
     Drip(Vec<u8>, Duration),
-    /// Says nothing more and keeps the connection open.
+    /// Sends nothing more and keeps the connection open.
     Stall,
-    /// Closes so that the client sees a reset.
+    /// Closes the connection so that the client sees a reset.
     Reset,
 }
 
@@ -26,14 +26,14 @@ pub(super) fn send(bytes: impl AsRef<[u8]>) -> Act {
     Act::Send(bytes.as_ref().to_vec())
 }
 
-/// A head with this status line and these fields, then the body. No framing is added.
+/// Sends a head with this status line and these fields, then the body. No framing is added.
 pub(super) fn answer(status: &str, fields: &str, body: impl AsRef<[u8]>) -> Act {
     let mut bytes = format!("HTTP/1.1 {status}\r\n{fields}\r\n").into_bytes();
     bytes.extend_from_slice(body.as_ref());
     Act::Send(bytes)
 }
 
-/// A whole page that keeps its connection.
+/// Sends a whole page and keeps the connection open.
 pub(super) fn page(body: impl AsRef<[u8]>) -> Act {
     answer("200 OK", &format!("Content-Length: {}\r\n", body.as_ref().len()), body)
 }
@@ -44,7 +44,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The nth connection gets the nth list of acts, and the last list from then on.
+    /// Starts a server. The nth connection performs the nth list of acts; further connections perform the
+    /// last list.
     pub(super) async fn start(connections: Vec<Vec<Act>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -60,7 +61,7 @@ impl Server {
         Self { address, requests }
     }
 
-    /// Every connection gets the same acts, after a request was read.
+    /// Starts a server that performs the same acts on every connection, after reading a request.
     pub(super) async fn answering(acts: Vec<Act>) -> Self {
         Self::start(vec![[vec![Act::Read], acts].concat()]).await
     }
@@ -69,7 +70,7 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// The requests that arrived, head and body.
+    /// Returns the requests that arrived, head and body.
     pub(super) fn requests(&self) -> Vec<String> {
         self.requests.lock().unwrap().clone()
     }
@@ -99,7 +100,7 @@ async fn perform(mut stream: TcpStream, acts: Vec<Act>, seen: Arc<Mutex<Vec<Stri
             return;
         }
     }
-    // Lets the client read the answer before the connection closes.
+    // Waits until the answer is written before the connection is closed.
     let _ = stream.flush().await;
 }
 
