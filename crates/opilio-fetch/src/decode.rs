@@ -1,8 +1,8 @@
-//! Content codings: gzip, deflate (zlib and raw), br and zstd, at most two of them.
+//! Decodes content codings: gzip, deflate (zlib and raw), br and zstd, at most two of them.
 //!
-//! A push decoder that counts every byte: it stops when the memory reserved for the body is full, and fails
-//! when a limit is passed. Chained codings hold one block between them, so a bomb inside a bomb costs no more
-//! than a bomb.
+//! The decoder gets its input chunk by chunk and counts every byte: it stops when the memory reserved for the
+//! body is full, and fails when a limit is passed. Chained codings hold one block between them, so a bomb
+//! inside a bomb costs no more memory than a single bomb.
 
 use async_compression::codecs::{BrotliDecoder, DecodeV2, DeflateDecoder, ZstdDecoder};
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
@@ -15,7 +15,7 @@ use opilio_core::Fault;
 use crate::inflate::Inflate;
 use crate::limits::Limits;
 
-/// The value of `Accept-Encoding`; all these codings can be decoded.
+/// The value of the `Accept-Encoding` header. All these codings can be decoded.
 pub(crate) const ACCEPT_ENCODING: &str = "gzip, br, zstd, deflate";
 
 /// One content coding.
@@ -27,10 +27,9 @@ pub(crate) enum Coding {
     Zstd,
 }
 
-/// The codings of a body in the order in which they are to be undone.
+/// Returns the codings of a body in the order in which they must be decoded.
 ///
-/// # Errors
-/// `Undecodable` when one is not spoken here or there are more than two.
+/// # Errors `Undecodable` when a coding is unknown or there are more than two.
 pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
     let mut codings = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {
@@ -45,11 +44,10 @@ pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
     Ok(codings)
 }
 
-/// The coding with this name; `None` for a name that means no coding. Some servers state here in other words
-/// that there is none, or put a charset or a type here, and browsers read such a body as it is.
+/// Returns the coding with this name; `None` for a name that means no coding. Some servers write other words
+/// for "no coding" here, or a charset or a media type, and browsers read such a body as it is.
 ///
-/// # Errors
-/// `Undecodable` for every other name: it may be a coding.
+/// # Errors `Undecodable` for every other name, since it may be a coding.
 pub(crate) fn coding(word: &[u8]) -> Result<Option<Coding>, Fault> {
     let end = word.iter().position(|byte| *byte == b';').unwrap_or(word.len());
     let word = word[..end].trim_ascii();
@@ -74,23 +72,23 @@ pub(crate) fn coding(word: &[u8]) -> Result<Option<Coding>, Fault> {
 /// Whether a push used up its input.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Pushed {
-    /// All of it; at the end of the input also all that was inside.
+    /// The whole input is used up. At the end of the input, the whole output was written, too.
     Hungry,
-    /// The reserved memory is full: reserve more and push the rest.
+    /// The reserved memory is full. Reserve more, and push the rest of the input.
     Full,
 }
 
-/// Undoes the codings of one body.
+/// Decodes one body.
 pub(crate) struct Decoder {
-    /// In the order of decoding: one or two.
+    /// One stage per coding, one or two, in the order of decoding.
     stages: Vec<Stage>,
     bounds: DecodeBounds,
 }
 
-/// The output and its limit.
+/// The output, and how much of it may be written for now.
 pub(crate) struct DecodedOutput {
     pub(crate) bytes: BytesMut,
-    /// Stop after this many bytes for now; a block more is tolerated.
+    /// The decoder stops once the output has this many bytes. It may exceed this by one block.
     pub(crate) room: usize,
 }
 
@@ -107,7 +105,7 @@ impl Decoder {
         Self { stages: codings.iter().map(|coding| Stage::new(*coding)).collect(), bounds }
     }
 
-    /// Counts a chunk that is about to be pushed.
+    /// Counts the bytes of a chunk that is about to be pushed.
     pub(crate) fn count(&mut self, chunk: usize) {
         self.bounds.wire += chunk as u64;
     }
@@ -130,16 +128,17 @@ impl Decoder {
         Ok(Pushed::Full)
     }
 
-    /// Moves some bytes one stage on; false when nothing moves without more input.
+    /// Moves bytes through one stage. Returns false if no stage can go on without more input.
     fn step(&mut self, input: &mut Bytes, last: bool, sink: &mut DecodedOutput) -> Result<bool, Fault> {
-        // Backwards, so that a stage runs only when the next one has taken its block.
+        // From the last stage to the first, so that a stage decodes only when the next one has taken its
+        // block.
         for at in (0..self.stages.len()).rev() {
             let (before, rest) = self.stages.split_at_mut(at);
             let Some((stage, _)) = rest.split_first_mut() else { continue };
             let moved = match before.last_mut() {
                 None => {
                     let (used, moved) = stage.run(input, last)?;
-                    // Cheap: the bytes stay where they are.
+                    // This is cheap: no bytes are copied.
                     drop(input.split_to(used));
                     moved
                 }
@@ -173,17 +172,17 @@ impl DecodeBounds {
 /// One coding with the block that it decodes into.
 struct Stage {
     coding: Coding,
-    /// `None` until the first byte, which distinguishes zlib from raw deflate.
+    /// `None` until the first byte, which decides between zlib and raw deflate.
     codec: Option<Box<dyn DecodeV2>>,
     block: Box<[u8]>,
     filled: usize,
     taken: usize,
-    /// Decoded in all.
+    /// How many bytes were decoded in total.
     total: u64,
-    /// The codec came to the end of its stream; more input may start another one.
+    /// The codec reached the end of its stream. More input may begin another stream.
     stream_done: bool,
     flushed: bool,
-    /// Nothing comes any more.
+    /// No more output will come.
     ended: bool,
 }
 
@@ -207,7 +206,7 @@ impl Stage {
         &self.block[..self.filled]
     }
 
-    /// Decodes one block at most. Gives how much input was used, and whether anything changed.
+    /// Decodes at most one block. Returns how much input was used, and whether anything changed.
     fn run(&mut self, input: &[u8], last: bool) -> Result<(usize, bool), Fault> {
         if self.taken < self.filled || self.ended {
             return Ok((0, false));
@@ -236,9 +235,9 @@ impl Stage {
         Ok((used, true))
     }
 
-    /// Takes the remaining output, a block at a time, and checks that the stream was complete.
+    /// Writes the remaining output, one block per call, and checks that the stream was complete.
     fn end(&mut self) -> Result<(), Fault> {
-        // No input at all is an empty body in any coding.
+        // Without any input, the body is empty, in any coding.
         let Some(codec) = self.codec.as_mut().filter(|_| !self.stream_done) else {
             self.ended = true;
             self.fill(0);
@@ -272,17 +271,18 @@ impl Stage {
 fn codec(coding: Coding, first: u8) -> Box<dyn DecodeV2> {
     match coding {
         Coding::Gzip => Box::new(Inflate::gzip()),
-        // RFC 9110 §8.4.1.2 means zlib; some servers send the raw stream. A zlib header names
-        // method 8 and a window of at most 32 KiB; a raw stream that begins so does not occur.
+        // RFC 9110 §8.4.1.2 means zlib, but some servers send a raw stream. A zlib header names method 8 and
+        // a window of at most 32 KiB; no raw stream begins like this.
         Coding::Deflate if first & 0x0f == 8 && first >> 4 <= 7 => Box::new(Inflate::zlib()),
         Coding::Deflate => Box::new(DeflateDecoder::new()),
         Coding::Brotli => Box::new(BrotliDecoder::new()),
-        // RFC 9659: a window of at most 8 MiB; otherwise a few bytes could claim 128 MiB of memory.
+        // RFC 9659: a window of at most 8 MiB. With larger windows, a few bytes could claim 128 MiB of
+        // memory.
         Coding::Zstd => Box::new(ZstdDecoder::new_with_params(&[DParameter::window_log_max(23)])),
     }
 }
 
-/// Whether this byte begins another member (RFC 1952 §2.2) or frame (RFC 8878 §3.1).
+/// Returns whether this byte begins another member (RFC 1952 §2.2) or frame (RFC 8878 §3.1).
 fn starts_again(coding: Coding, first: u8) -> bool {
     match coding {
         Coding::Gzip => first == 0x1f,
@@ -291,15 +291,15 @@ fn starts_again(coding: Coding, first: u8) -> bool {
     }
 }
 
-/// Words that say of a body that nothing was done to it. "identity" is the right one (RFC 9110 §12.5.3).
+/// Words that servers send for "no coding". Only "identity" is correct (RFC 9110 §12.5.3).
 const NOTHING: [&str; 20] = [
     "", "identity", "none", "null", "nil", "no", "off", "false", "0", "*", "-", "auto", "default", "plain",
     "text", "html", "binary", "7bit", "8bit", "utf8",
 ];
-/// Only attacks use three codings.
+/// The most codings of one body. Only attacks use three.
 const CODINGS_MAX: usize = 2;
 const BLOCK_BYTES: usize = 16 << 10;
-/// Below this much output no ratio is suspicious.
+/// The bytes of output from which on the ratio is checked. With less output, a high ratio is harmless.
 const RATIO_FROM: u64 = 1 << 20;
 
 #[cfg(test)]

@@ -27,35 +27,35 @@ use crate::transport::{Answer, Connection, Progress, Transport, TransportError, 
 /// The result of an attempt.
 #[derive(Debug)]
 pub struct Fetched {
-    /// The outcome, a fact. `Failed` never has a body.
+    /// What happened. An [`Outcome::Failed`] never has a body.
     pub outcome: Outcome,
-    /// The hints in the answer about its host.
+    /// What the answer says about its host, such as a wait.
     pub hints: Hints,
     /// The head of the answer, if there was one.
     pub head: Option<Head>,
-    /// The whole body, decoded; empty for redirects, refusals (429, 503 and statuses that count as one) and
+    /// The whole body, decoded. Empty for redirects, refusals (429, 503 and statuses that count as such) and
     /// failures.
     pub body: Bytes,
-    /// There was more of the body than [`FetchRequest::enough`]; the rest was not read.
+    /// Whether the body was longer than [`FetchRequest::enough`], so that its rest was not read.
     pub cut: bool,
-    /// Memory that the body holds of the crawl's budget: keep it as long as the body.
+    /// The memory that the body takes from the crawl's budget: keep the permit as long as the body.
     pub permit: BodyPermit,
-    /// Where a redirect leads: absolute, http(s), without fragment.
+    /// The target of a redirect: absolute, http or https, without fragment.
     pub location: Option<Url>,
-    /// The error in words for people: what was tried and what happened. May accompany a status that is a
-    /// failure itself, if its body could not be read.
+    /// The error as text for people: the operation and what happened. An answer whose status is a failure
+    /// anyway has an error, too, if its body could not be read.
     pub error: Option<String>,
-    /// Bytes of the body as sent, as far as it was read.
+    /// Bytes of the body as sent (before decoding), as far as it was read.
     pub wire_bytes: u64,
     /// Whether the connection had carried a request before.
     pub reused: bool,
-    /// The cache gave it, and nothing was sent.
+    /// Whether the answer came from the cache, so that nothing was sent.
     pub cached: bool,
-    /// From the start to the end of it all, waits for memory included.
+    /// The time from the start to the end of the attempt, including waits for memory.
     pub elapsed: Duration,
 }
 
-/// Makes attempts over a transport, within limits. One per shard.
+/// Makes attempts over a transport, within limits. Each shard has one fetcher.
 ///
 /// ```
 /// # mod opilio { pub use opilio_core as core; pub use opilio_fetch as fetch; }
@@ -94,7 +94,7 @@ impl fmt::Debug for Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher with default limits and a body budget of its own.
+    /// Returns a fetcher with default limits and a body budget of its own.
     #[must_use]
     pub fn new(transport: Rc<dyn Transport>) -> Self {
         Self {
@@ -108,50 +108,50 @@ impl Fetcher {
         }
     }
 
-    /// Other bounds.
+    /// Sets the limits of each attempt.
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// A body budget that others share.
+    /// Sets the body budget, which other fetchers may share.
     #[must_use]
     pub fn budget(mut self, budget: BodyBudget) -> Self {
         self.budget = budget;
         self
     }
 
-    /// Another `User-Agent`.
+    /// Sets the `User-Agent` header.
     #[must_use]
     pub fn user_agent(mut self, user_agent: HeaderValue) -> Self {
         self.user_agent = user_agent;
         self
     }
 
-    /// Middleware, the outermost first: see [`Middleware`].
+    /// Sets the middleware, the outermost first: see [`Middleware`].
     #[must_use]
     pub fn middleware(mut self, all: Vec<Arc<dyn Middleware>>) -> Self {
         self.middleware = Stack::new(all);
         self
     }
 
-    /// Sets a cache of answers. Answers from the cache do not pass the middleware, which saw them when they
-    /// were stored.
+    /// Sets a cache of answers. Answers from the cache do not pass through the middleware, which saw them
+    /// before they were stored.
     #[must_use]
     pub fn cache(mut self, cache: Cache) -> Self {
         self.cache = Some(cache);
         self
     }
 
-    /// Another wall clock, in Unix milliseconds: for virtual time.
+    /// Sets the wall clock, in Unix milliseconds: for virtual time.
     #[must_use]
     pub fn wall_clock_ms(mut self, clock: impl Fn() -> i64 + 'static) -> Self {
         self.wall_clock_ms = Rc::new(clock);
         self
     }
 
-    /// Makes one attempt, or reads its answer from the cache. Dropping the future ends it.
+    /// Makes one attempt, or reads its answer from the cache. Dropping the future ends the attempt.
     pub async fn fetch(&self, mut order: FetchRequest) -> Fetched {
         head::clean(&mut order.url);
         let Some((cache, question)) = self.question(&order) else { return self.fetch_anew(order).await };
@@ -179,24 +179,25 @@ impl Fetcher {
                 Err(_) => fetched,
             };
         }
-        // Judged by the outcome: a page that middleware calls a refusal is not stored, nor is half a page.
+        // The outcome decides: a page that middleware declared a refusal is not stored, nor is a page that
+        // was cut off.
         let whole = !fetched.cut;
         let for_keeping = match fetched.outcome {
             Outcome::Answered(200..=299) | Outcome::Redirected(_) => true,
-            // To have no rules is an answer, too (RFC 9309 §2.3.1.3).
+            // A missing robots.txt is an answer, too: there are no rules (RFC 9309 §2.3.1.3).
             Outcome::Answered(400..=428 | 430..=499) => order.purpose == Purpose::Robots,
             Outcome::Answered(_) | Outcome::Refused(_) | Outcome::Failed(_) => false,
         };
         if whole && for_keeping {
             let body = fetched.body.clone();
             let keep = move || cache.keep(&question, status, &headers, &body, now);
-            // If this panics, the answer is not stored.
+            // If the thread panics, the answer is not stored.
             let _ = tokio::task::spawn_blocking(keep).await;
         }
         fetched
     }
 
-    /// An attempt without a cache.
+    /// Makes an attempt without the cache.
     async fn fetch_anew(&self, mut order: FetchRequest) -> Fetched {
         let started = Instant::now();
         if self.middleware.is_empty() {
@@ -212,13 +213,13 @@ impl Fetcher {
         let mut fetched = self.fetch_plain(order, started).await;
         let panicked = self.middleware.on_response(&asked, self.stated_wait(&fetched), &mut fetched);
         if matches!(fetched.outcome, Outcome::Refused(_)) {
-            // The answer is no page. All middleware has seen it by now.
+            // The answer is not a page. All middleware has read its body by now.
             fetched.drop_body();
         }
         if let Err(panicked) = panicked {
             let failure = tried.panicked(&panicked);
             if fetched.outcome.blame() == Blame::Refusal {
-                // The host's hints count even if the body could not be read.
+                // The wait that the host asks for counts, even if middleware panicked.
                 fetched.error = Some(failure.detail);
             } else {
                 fetched.fail(failure);
@@ -227,18 +228,18 @@ impl Fetcher {
         fetched
     }
 
-    /// The wait that a refusal states. Most other answers use `Retry-After` for another purpose.
+    /// Returns the wait that a refusal states. Most other answers use `Retry-After` for another purpose.
     fn stated_wait(&self, fetched: &Fetched) -> Option<Duration> {
         let head = fetched.head.as_ref()?;
         Hints::read(&head.headers, STATUS_OF_REFUSALS, (self.wall_clock_ms)()).retry_after
     }
 
-    /// An attempt as it is without middleware.
+    /// Makes an attempt without the middleware.
     async fn fetch_plain(&self, order: FetchRequest, started: Instant) -> Fetched {
         let url = order.url.clone();
         let mut fetched = Fetched::nothing_yet();
         if let Err(error) = self.attempt(order, &url, started, &mut fetched).await {
-            // A status that is a failure stays one, even if reading its body failed.
+            // If the status is a failure, the outcome stays that status, even if reading the body failed.
             if !matches!(fetched.outcome, Outcome::Answered(400..)) {
                 fetched.outcome = Outcome::Failed(error.fault);
             }
@@ -259,7 +260,7 @@ impl Fetcher {
         let (slow_down, retried) = (order.slow_down.clone(), order.retried.clone());
         let tried = Tried { method: &method, url };
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(tried.failed(Fault::UnsupportedScheme, "only http and https are fetched"));
+            return Err(tried.failed(Fault::UnsupportedScheme, "only http and https URLs are fetched"));
         }
         let answer = self.ask(order, started).await.map_err(|error| tried.broke(&error))?;
         fetched.reused = answer.reused;
@@ -269,8 +270,8 @@ impl Fetcher {
         let checked = head::check(&answer, &self.limits, &retried);
         let (stream, status) = (fetched.note_head(answer, url), fetched.status());
         if matches!(status, 429 | 503) {
-            // The host asked to wait, and the gate must know before another start. The rest of the answer is
-            // not read, so its connection is closed.
+            // The host asks to wait, so its gate must learn of this before another start. The rest of the
+            // answer is not read, and the connection is closed.
             fetched.outcome = Outcome::Answered(status);
             return Ok(());
         }
@@ -290,12 +291,12 @@ impl Fetcher {
         fetched.outcome = Outcome::Answered(status);
         let headers = fetched.headers();
         if (200..=299).contains(&status) && !accept.wants(headers) {
-            return Err(tried.failed(Fault::NotText, "its content type is not wanted"));
+            return Err(tried.failed(Fault::NotText, "the answer's content type is not wanted"));
         }
         let codings =
-            decode::codings(headers).map_err(|fault| tried.failed(fault, "its content coding is unknown"))?;
-        let length =
-            head::content_length(headers).map_err(|fault| tried.failed(fault, "its length is no number"))?;
+            decode::codings(headers).map_err(|fault| tried.failed(fault, "the content coding is unknown"))?;
+        let length = head::content_length(headers)
+            .map_err(|fault| tried.failed(fault, "the length is not a number"))?;
         let length = length.filter(|_| !head::is_bodiless(&method, status));
         let ends_at = head::ends_at(headers, length);
         let mut reader =
@@ -306,13 +307,13 @@ impl Fetcher {
         fetched.wire_bytes = reader.wire;
         let body = read.map_err(|error| tried.broke(&error))?;
         if fetched.head.as_ref().is_some_and(|head| head::is_chunked_in_secret(head, &body.bytes)) {
-            return Err(tried.failed(Fault::Malformed, "it is chunked, and no header field says so"));
+            return Err(tried.failed(Fault::Malformed, "the body is chunked, but no header field says so"));
         }
         (fetched.body, fetched.permit, fetched.cut) = (body.bytes, body.permit, body.cut);
         Ok(())
     }
 
-    /// Sends the request and waits for the head, up to the deadline for the first byte.
+    /// Sends the request and waits for the head of the answer, up to the deadline for the first byte.
     async fn ask(&self, order: FetchRequest, started: Instant) -> Result<Answer, TransportError> {
         let progress = Progress::default();
         let ask = TransportRequest {
@@ -348,7 +349,7 @@ impl Fetcher {
 impl Fetched {
     fn nothing_yet() -> Self {
         Self {
-            // Overwritten on every way out of an attempt.
+            // Only a placeholder: every attempt overwrites it.
             outcome: Outcome::Failed(Fault::Lost),
             hints: Hints::default(),
             head: None,
@@ -402,7 +403,7 @@ impl Fetched {
             self.location = head::location(self.headers(), tried.url, limits);
         }
         if self.location.is_none() {
-            return Err(tried.failed(Fault::BadRedirect, "there is no usable Location"));
+            return Err(tried.failed(Fault::BadRedirect, "the redirect has no usable Location"));
         }
         self.outcome = Outcome::Redirected(status);
         Ok(())
@@ -415,10 +416,10 @@ struct AttemptFailure {
     detail: String,
 }
 
-/// The attempted operation, for error texts.
+/// Method and URL of the attempt, for error texts.
 struct Tried<'a> {
     method: &'a Method,
-    /// Without user info: it is logged.
+    /// The URL without user info, since it is logged.
     url: &'a Url,
 }
 
@@ -445,9 +446,9 @@ fn system_clock_ms() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Header fields of a status that counts as a refusal are read as those of this status.
+/// If a status counts as a refusal, the answer's header fields are read as those of a 429.
 const STATUS_OF_REFUSALS: u16 = 429;
-/// The transport derives these fields itself.
+/// Header fields that a request cannot set, since the transport derives them itself.
 const NOT_THEIRS: [header::HeaderName; 6] = [
     header::CONTENT_LENGTH,
     header::TRANSFER_ENCODING,

@@ -1,5 +1,5 @@
-//! Fuzz entries, one per parser: any bytes in, a panic if a promise is broken. The property tests call the
-//! same functions.
+//! Functions for fuzzing, one per parser. Each takes any bytes and panics if the parser breaks a promise. The
+//! property tests call the same functions.
 
 use std::io;
 use std::pin::Pin;
@@ -19,10 +19,9 @@ use crate::cookies::{Jar, add, again};
 use crate::transport::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
 use crate::{FetchRequest, Fetched, Fetcher, Limits};
 
-/// Reads each line as a `Set-Cookie` field; its first byte picks the site that sets it.
+/// Reads each line as a `Set-Cookie` field. The line's first byte chooses the site that sets the cookie.
 ///
-/// # Panics
-/// When a cookie reaches another site, cannot be sent, or is another one after it was kept in a file.
+/// # Panics When a cookie is sent to another site, cannot be sent, or is changed by saving it to a file.
 pub fn cookies(bytes: &[u8]) {
     let mut jar = Jar::default();
     let lines = bytes.split(|byte| *byte == b'\n').take(64);
@@ -52,11 +51,11 @@ pub fn cookies(bytes: &[u8]) {
     }
 }
 
-/// Reads the bytes as a whole answer, in pieces whose size is the first byte, and then as one line in an
-/// otherwise good head.
+/// Reads the bytes as a whole answer, sent in pieces whose size is the first byte. Then reads them as one
+/// line in an otherwise correct head.
 ///
-/// # Panics
-/// When a failure has a body, a limit is passed, or a line that does not concern the body costs the page.
+/// # Panics When a failure has a body, a limit is passed, or a line that does not concern the body makes the
+/// page fail.
 pub fn answers(bytes: &[u8]) {
     let Some((piece, answer)) = bytes.split_first() else { return };
     let fetched = read(answer, usize::from(*piece) + 1);
@@ -76,7 +75,7 @@ pub fn answers(bytes: &[u8]) {
         [b"X-Good: yes\r\n", &line[..], b"\r\nContent-Length: 5\r\n"].concat(),
         [b"Content-Length: 5\r\n", &line[..], b"\r\nX-Good: yes\r\n"].concat(),
     ] {
-        // A line that begins with white space continues the line before.
+        // A line that begins with white space would continue the line before it.
         let folds = line.first().is_some_and(|byte| b" \t".contains(byte));
         if line.is_empty() || folds {
             continue;
@@ -89,16 +88,16 @@ pub fn answers(bytes: &[u8]) {
     }
 }
 
-/// Whether a line names a field that determines how the body is read.
+/// Returns whether a line names a field that determines how the body is read.
 fn is_about_the_body(line: &[u8]) -> bool {
     let end = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
     let name = line[..end].trim_ascii().to_ascii_lowercase();
     matches!(name.as_slice(), b"content-length" | b"transfer-encoding" | b"content-encoding")
 }
 
-/// One attempt at a server that sends these bytes, and closes.
+/// Makes one attempt at a server that sends these bytes and closes the connection.
 fn read(answer: &[u8], piece: usize) -> Fetched {
-    // Cannot fail: it has neither threads nor sockets.
+    // Building cannot fail: this runtime has neither threads nor sockets.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().expect("no system call");
     let limits = Limits { body_bytes_max: BYTES_MAX, ..Limits::default() };
@@ -108,7 +107,7 @@ fn read(answer: &[u8], piece: usize) -> Fetched {
 }
 
 fn url(text: &str) -> Url {
-    // Parses: all are constants.
+    // Parsing cannot fail: all texts are constants.
     Url::parse(text).expect("a constant")
 }
 
@@ -126,7 +125,7 @@ impl Transport for RawTransport {
     }
 }
 
-/// Speaks HTTP/1 as the web's transport does.
+/// Speaks HTTP/1 with the settings of the transport for the web.
 async fn exchange(connection: PiecewiseStream, ask: TransportRequest) -> Result<Answer, TransportError> {
     let broke = |error: hyper::Error| TransportError::new(Phase::Head, Fault::Malformed, error.to_string());
     let limits = Limits::default();
@@ -142,7 +141,7 @@ async fn exchange(connection: PiecewiseStream, ask: TransportRequest) -> Result<
     *request.headers_mut() = ask.headers;
     let (head, body) = sender.send_request(request).await.map_err(broke)?.into_parts();
     let in_body = |error: hyper::Error| TransportError::new(Phase::Body, Fault::Reset, error.to_string());
-    // The connection stays open as long as the body may be read.
+    // Keeps the connection open as long as the body may be read.
     let body = BodyDataStream::new(body).map_err(in_body).map(move |chunk| (&sender, chunk).1);
     Ok(Answer {
         status: head.status.as_u16(),
@@ -154,7 +153,7 @@ async fn exchange(connection: PiecewiseStream, ask: TransportRequest) -> Result<
     })
 }
 
-/// A connection that sends its bytes in pieces after a request, and ends.
+/// A connection that returns its bytes in pieces after a request, and then ends.
 struct PiecewiseStream {
     answer: Bytes,
     piece: usize,

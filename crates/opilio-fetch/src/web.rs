@@ -1,10 +1,10 @@
-//! The transport by reqwest, made strict: it sends exactly the requested requests, to allowed addresses, and
-//! does nothing else by itself.
+//! The transport that uses reqwest, restricted so that it sends exactly the given requests, only to allowed
+//! addresses, and nothing by itself.
 //!
-//! Switched off are redirects and retries (each is a start that spends a host's budget), the system's proxies
-//! (the checked address must be the one connected to), `Referer`, and decoding (a double `Content-Encoding`
-//! would pass as a page undecoded). hyper-util still replaces an idle connection that died before a request
-//! *left*: nothing was sent, so nothing is sent twice.
+//! Switched off are: redirects and retries (each is a start that spends a host's budget), the system's
+//! proxies (the address that was checked must be the one connected to), `Referer`, and decoding (reqwest
+//! would return a body with two content codings undecoded). hyper-util still replaces an idle connection that
+//! died before a request was written: nothing was sent, so nothing is sent twice.
 
 mod connect;
 mod trust;
@@ -32,35 +32,36 @@ use crate::limits::Limits;
 use crate::proxy::Rotation;
 use crate::transport::{Answer, Connection, Phase, Sending, Transport, TransportError, TransportRequest};
 
-/// How the web is reached.
+/// The settings of the transport for the web.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
-    /// Which addresses may be visited.
+    /// The addresses to which connections are allowed. The time limit for resolving, connecting and the TLS
+    /// handshake together (10 s).
     pub addresses: AddressPolicy,
     /// For resolving, connecting and the TLS handshake together (10 s).
     pub connect_timeout: Duration,
-    /// An idle connection is closed after this (15 s).
+    /// The time after which an idle connection is closed (15 s).
     pub idle_timeout: Duration,
-    /// Idle connections per origin and shard (256).
+    /// The most idle connections per origin and shard (256).
     pub idle_per_host_max: usize,
-    /// Header fields that an answer may have; see [`Limits::header_count_max`].
+    /// The most header fields that an answer may have; see [`Limits::header_count_max`].
     pub header_count_max: usize,
-    /// Header bytes that an answer may have; see [`Limits::header_bytes_max`].
+    /// The most header bytes that an answer may have; see [`Limits::header_bytes_max`].
     pub header_bytes_max: usize,
-    /// Whom TLS trusts.
+    /// Which certificates TLS accepts.
     pub tls: Tls,
-    /// Forward proxies that take turns; none connects directly. They resolve the names, so that of
-    /// `addresses` only what stands in a URL as an address is checked.
+    /// Forward proxies, used in turn; if there are none, connections are direct. A proxy resolves names
+    /// itself, so `addresses` is checked only for URLs with an address instead of a name.
     pub proxies: Vec<Proxy>,
 }
 
-/// Whom TLS trusts.
+/// Which certificates TLS accepts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Tls {
-    /// The certificate authorities of the system.
+    /// Certificates of the system's certificate authorities.
     #[default]
     System,
-    /// Any certificate. Whoever controls the network can read and forge everything.
+    /// Any certificate: whoever controls the network can read and forge everything.
     Anybody,
 }
 
@@ -80,15 +81,15 @@ impl Default for WebSettings {
     }
 }
 
-/// The way to the web could not be set up.
+/// Why the transport could not be set up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetupError {
     /// The TLS library has no usable protocol version.
-    #[error("set up TLS")]
+    #[error("cannot set up TLS")]
     Tls(#[source] rustls::Error),
     /// The client could not be built.
-    #[error("set up the HTTP client")]
+    #[error("cannot set up the HTTP client")]
     Client(#[source] reqwest::Error),
 }
 
@@ -110,9 +111,9 @@ pub struct Web {
     settings: Arc<WebSettings>,
     dns: Arc<DnsCache>,
     tls: rustls::ClientConfig,
-    /// Why the system's trust store is of no use, if it is not.
+    /// Why the system's trust store cannot be used; `None` if it can.
     untrusting: Option<Arc<str>>,
-    /// The rotation of the proxies, for all shards.
+    /// Which proxy is next, for all shards.
     rotation: Arc<Mutex<Rotation>>,
     began: Instant,
 }
@@ -124,10 +125,10 @@ impl fmt::Debug for Web {
 }
 
 impl Web {
-    /// Prepares the transport; `dns` may be shared with others.
+    /// Prepares the transport. `dns` may be shared with other transports.
     ///
-    /// A system without certificate authorities is no error: plain http works, and each https fetch fails
-    /// with that reason.
+    /// A system without certificate authorities is not an error here: plain http works, and each https fetch
+    /// fails with that reason.
     ///
     /// # Errors
     /// When the TLS library cannot be set up.
@@ -138,7 +139,7 @@ impl Web {
         Ok(Self { settings, dns, tls, untrusting, rotation, began: Instant::now() })
     }
 
-    /// A transport for one shard, with connections of its own.
+    /// Makes a transport for one shard, with connections of its own.
     ///
     /// # Errors
     /// When the client cannot be built.
@@ -158,7 +159,7 @@ impl Web {
         proxy: Option<&Proxy>,
     ) -> Result<reqwest::ClientBuilder, reqwest::Error> {
         let settings = &self.settings;
-        // The only name that is resolved for a proxied request is the proxy's, and that may be anywhere.
+        // For a proxied request only the proxy's own name is resolved, and a proxy may have any address.
         let addresses = match proxy {
             Some(_) => AddressPolicy::allow_all(),
             None => settings.addresses.clone(),
@@ -173,8 +174,8 @@ impl Web {
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.idle_timeout)
             .pool_max_idle_per_host(idle_max)
-            // A malformed line is left out, and a folded value is one line (RFC 9112 §5.2), since browsers
-            // read such pages. The parser does so in the same pass.
+            // A malformed header line is ignored, and a folded value is read as one line (RFC 9112 §5.2), as
+            // browsers do.
             .http1_ignore_invalid_headers_in_responses(true)
             .http1_allow_obsolete_multiline_headers_in_responses(true)
             .http1_allow_spaces_after_header_name_in_responses(true)
@@ -190,32 +191,33 @@ impl Web {
     }
 }
 
-/// The size by HTTP/2's count: 32 bytes per field beside its name and value (RFC 9113 §6.5.2).
+/// The limit of header bytes as HTTP/2 counts them: 32 bytes per field are added to its name and value (RFC
+/// 9113 §6.5.2).
 fn header_list_bytes(settings: &WebSettings) -> u32 {
     let bytes = settings.header_bytes_max.saturating_add(settings.header_count_max.saturating_mul(32));
     u32::try_from(bytes).unwrap_or(u32::MAX)
 }
 
-/// The web, for one shard.
+/// The transport for the web, for one shard.
 pub struct ReqwestTransport {
     direct: Clients,
-    /// Made when they are first needed, the latest used last.
+    /// The clients of each proxy that was used; the one used last is at the end.
     proxied: RefCell<Vec<(Proxy, Clients)>>,
     web: Web,
 }
 
-/// Two ways of using connections.
+/// The two reqwest clients, with and without a connection pool.
 #[derive(Clone)]
 struct Clients {
     pooled: reqwest::Client,
-    /// Without a pool: for requests that must not meet a dead connection.
+    /// Without a pool: for requests that must not be sent over an idle connection, which may be dead.
     fresh: reqwest::Client,
 }
 
-/// The proxy of one exchange.
+/// The proxy that carries a request.
 struct Via {
     proxy: Proxy,
-    /// Its place in the rotation; none for one that the request named.
+    /// The proxy's index in the rotation; `None` if the request named the proxy.
     turn: Option<usize>,
 }
 
@@ -230,7 +232,7 @@ impl Transport for ReqwestTransport {
         async move {
             self.check_literal(&ask.url)?;
             let mut via = self.via(&ask);
-            // A request that its proxy did not carry has reached no server, so another proxy may carry it.
+            // If its proxy failed, the request has reached no server, so another proxy may carry it.
             let others = if via.as_ref().is_some_and(|via| via.turn.is_some()) {
                 self.web.settings.proxies.len() - 1
             } else {
@@ -253,11 +255,11 @@ impl Transport for ReqwestTransport {
 }
 
 impl ReqwestTransport {
-    /// One try, by one way.
+    /// Sends the request once, through this proxy or directly.
     async fn send_via(&self, ask: TransportRequest, via: Option<Via>) -> Result<Answer, TransportError> {
         let progress = ask.progress.clone();
         let https = ask.url.scheme() == "https";
-        // In a tunnel, a later failure is the host's.
+        // In an https tunnel, a failure after connecting is the host's, never the proxy's.
         let may_be_proxys = !https && ask.connection != Connection::Fresh;
         let clients = self.clients(via.as_ref())?;
         let client = if ask.connection == Connection::Fresh { clients.fresh } else { clients.pooled };
@@ -279,7 +281,7 @@ impl ReqwestTransport {
         }
     }
 
-    /// The proxy that a request goes through, if any.
+    /// Returns the proxy that a request goes through, if any.
     fn via(&self, ask: &TransportRequest) -> Option<Via> {
         if let Some(proxy) = &ask.proxy {
             return Some(Via { proxy: proxy.clone(), turn: None });
@@ -292,7 +294,7 @@ impl ReqwestTransport {
         self.nth_via(turn)
     }
 
-    /// The proxy that is tried after one that failed.
+    /// Returns the proxy to try next after one failed; `None` if all rest.
     fn next_via(&self) -> Option<Via> {
         let turn = self.rotation().pick_awake(self.web.began.elapsed())?;
         self.nth_via(turn)
@@ -317,11 +319,11 @@ impl ReqwestTransport {
                 TransportError::new(
                     Phase::Waiting,
                     Fault::Proxy,
-                    format!("set up the proxy {proxy}: {error}"),
+                    format!("cannot set up the proxy {proxy}: {error}"),
                 )
             })?,
         };
-        // Drops the least recently used ones with their idle connections.
+        // Drops the clients that were used least recently, with their idle connections.
         if proxied.len() >= PROXIES_MAX {
             proxied.remove(0);
         }
@@ -329,7 +331,7 @@ impl ReqwestTransport {
         Ok(clients)
     }
 
-    /// An answer that came through a proxy, or the proxy's own refusal.
+    /// Returns the answer that came through a proxy. An answer of the proxy itself (407) is an error.
     fn carried(
         &self,
         via: &Via,
@@ -342,11 +344,11 @@ impl ReqwestTransport {
         if let Some(turn) = via.turn {
             self.rotation().worked(turn);
         }
-        // The address is the proxy's, which is nothing to show as the page's.
+        // The remote address is the proxy's, so it is not reported as the page's.
         Ok(Answer { remote: None, ..answer(response, exchange) })
     }
 
-    /// Tells a proxy's failure from one of the host behind it.
+    /// Decides whether the proxy or the host behind it failed, and returns the error.
     fn not_carried(
         &self,
         via: &Via,
@@ -358,9 +360,10 @@ impl ReqwestTransport {
         let proxys = match classify::behind_proxy(error) {
             Behind::Proxy => true,
             Behind::Login => return self.blame(via, wants_login(via)),
-            // One that carried its last request is believed.
+            // A proxy that carried its last request is believed: then the host failed.
             Behind::Unclear => !works,
-            // One that never answered anything, and hangs up: a proxy would say it if the host did.
+            // The connection broke off. If this proxy has never carried a request, the proxy is to blame: a
+            // working proxy would report a failure of the host.
             Behind::Host => {
                 may_be_proxys
                     && !works
@@ -374,7 +377,7 @@ impl ReqwestTransport {
         self.blame(via, format!("the proxy {}: {found}", via.proxy))
     }
 
-    /// A proxy failed; of each failure in a row of one, the first is worth a warning.
+    /// Records that a proxy failed. Of several failures of one proxy in a row, only the first is logged.
     fn blame(&self, via: &Via, detail: String) -> TransportError {
         let turn = via.turn;
         if turn.is_some_and(|turn| self.rotation().failed(turn, self.web.began.elapsed())) {
@@ -383,7 +386,7 @@ impl ReqwestTransport {
         TransportError::new(Phase::Connect, Fault::Proxy, detail)
     }
 
-    /// Checks addresses in URLs, in any spelling, since they never reach the resolver.
+    /// Checks an address written in the URL, in any spelling, since it never reaches the resolver.
     fn check_literal(&self, url: &Url) -> Result<(), TransportError> {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
@@ -406,7 +409,7 @@ impl ReqwestTransport {
     }
 }
 
-/// The same question, for the next proxy.
+/// Copies the request for the next proxy.
 fn copy(ask: &TransportRequest) -> TransportRequest {
     TransportRequest {
         method: ask.method.clone(),
@@ -420,9 +423,9 @@ fn copy(ask: &TransportRequest) -> TransportRequest {
     }
 }
 
-/// The meaning of a 407 (RFC 9110 §15.5.8).
+/// Explains a 407 (RFC 9110 §15.5.8).
 fn wants_login(via: &Via) -> String {
-    let wish = if via.proxy.has_login() { "does not take the login" } else { "wants a login" };
+    let wish = if via.proxy.has_login() { "does not accept the login" } else { "requires a login" };
     format!("the proxy {} {wish} (407)", via.proxy)
 }
 
@@ -452,5 +455,6 @@ fn answer(response: reqwest::Response, exchange: Exchange) -> Answer {
     }
 }
 
-/// Proxies whose clients are kept, a shard. More of them cost a handshake now and then.
+/// The most proxies per shard whose clients are kept. With more, a client is built again now and then, with a
+/// new handshake.
 const PROXIES_MAX: usize = 64;

@@ -1,4 +1,4 @@
-//! The cookies of one session: which are accepted, which are sent, which are evicted.
+//! The cookies of one session: which are accepted, which are sent, and which are evicted.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use url::{Host, Url};
 
 use super::parse::{self, ParsedCookie};
 
-/// The cookies of one session (RFC 6265bis §5.7), bounded.
+/// The cookies of one session (RFC 6265bis §5.7), with a limited number and size.
 ///
 /// ```
 /// # mod opilio { pub use opilio_fetch as fetch; }
@@ -30,10 +30,10 @@ use super::parse::{self, ParsedCookie};
 /// ```
 #[derive(Debug, Default)]
 pub struct Jar {
-    /// By registrable domain, or by the host where it has none: nothing crosses these.
+    /// The cookies by registrable domain, or by host if it has none. A cookie is never sent to another group.
     groups: HashMap<Box<str>, DomainCookies>,
     bytes: usize,
-    /// A counter of events, for the order of creation and of use.
+    /// A counter that orders the cookies by creation and by use.
     tick: u64,
 }
 
@@ -43,7 +43,7 @@ struct DomainCookies {
     used: u64,
 }
 
-/// A cookie that was taken.
+/// A cookie that was accepted.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct KeptCookie {
     #[serde(with = "octets")]
@@ -60,30 +60,30 @@ pub(super) struct KeptCookie {
     used: u64,
 }
 
-/// Why a cookie was not taken.
+/// Why a cookie was not accepted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refused {
-    /// It cannot be read, has no name, or holds control characters.
+    /// The cookie cannot be read, has no name, or contains control characters.
     #[error("the cookie is malformed")]
     Malformed,
-    /// Name and value have more than 4,096 bytes together.
+    /// Name and value together have more than 4,096 bytes.
     #[error("the cookie is too large")]
     TooLarge,
-    /// Its domain is not the host's own, or is a public suffix.
-    #[error("the cookie is for another domain than its host may set it for")]
+    /// The cookie's domain is not the host's own domain, or is a public suffix.
+    #[error("the cookie is for a domain for which its host must not set cookies")]
     Domain,
-    /// It is marked secure, or its name promises that it is, and the connection was not.
-    #[error("the cookie is secure and the connection is not")]
+    /// The cookie is marked as secure, or its name promises this, but the connection is not secure.
+    #[error("the cookie is secure, but the connection is not")]
     Secure,
 }
 
 impl Jar {
-    /// Takes in a `Set-Cookie` field of an answer from this URL; `now` in Unix seconds. An expired cookie
-    /// removes the one that it would replace.
+    /// Accepts a cookie from a `Set-Cookie` field of an answer from this URL; `now` is in Unix seconds. An
+    /// expired cookie removes the one that it would replace.
     ///
     /// # Errors
-    /// When it is not a cookie, or the host must not set it.
+    /// When the field is not a cookie, or the host must not set it.
     pub fn set(&mut self, url: &Url, line: &[u8], now: i64) -> Result<(), Refused> {
         let said = parse::read(line, now)?;
         let host = host_of(url).ok_or(Refused::Domain)?;
@@ -120,8 +120,8 @@ impl Jar {
         Ok(())
     }
 
-    /// The cookies for a request of this URL, name and value as they were sent, in the order in which they
-    /// go back: longer paths first, then older ones (§5.8.3). None if there are none.
+    /// Returns the cookies to send with a request to this URL, names and values as they were set, in the
+    /// order of §5.8.3: longer paths first, then older cookies. `None` if there are none.
     pub fn of(&mut self, url: &Url, now: i64) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
         let host = host_of(url)?;
         let https = url.scheme() == "https";
@@ -142,25 +142,25 @@ impl Jar {
         (!cookies.is_empty()).then_some(cookies)
     }
 
-    /// How many cookies there are, expired ones included.
+    /// Returns the number of cookies, including expired ones.
     #[must_use]
     pub fn len(&self) -> usize {
         self.groups.values().map(|group| group.cookies.len()).sum()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no cookies.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The cookies that have not expired.
+    /// Iterates over the cookies that have not expired.
     pub(super) fn kept(&self, now: i64) -> impl Iterator<Item = &KeptCookie> {
         let all = self.groups.values().flat_map(|group| &group.cookies);
         all.filter(move |kept| kept.expires.is_none_or(|at| at > now))
     }
 
-    /// Restores kept cookies, within the bounds.
+    /// Makes a jar of saved cookies, within its limits.
     pub(super) fn of_kept(mut all: Vec<KeptCookie>, now: i64) -> Self {
         let mut jar = Self::default();
         all.sort_by_key(|kept| kept.created);
@@ -188,8 +188,8 @@ impl Jar {
         }
     }
 
-    /// Forgets the groups whose cookies were used least recently, until half of the space is free, so that
-    /// this walk over all groups is rare.
+    /// Removes the groups whose cookies were used least recently, until half of the space is free, so that
+    /// this pass over all groups is rare.
     fn shed(&mut self) {
         let mut by_use: Vec<(u64, Box<str>)> =
             self.groups.iter().map(|(name, group)| (group.used, name.clone())).collect();
@@ -206,8 +206,8 @@ impl Jar {
 }
 
 impl DomainCookies {
-    /// Makes room for another cookie of this domain: evicts expired cookies, else insecure before secure
-    /// ones, least recently used first (§5.7). Returns the bytes freed.
+    /// Makes room for another cookie of this domain. Evicts expired cookies; if there are none, insecure
+    /// before secure cookies, those used least recently first (§5.7). Returns the bytes freed.
     fn make_room(&mut self, domain: &str, now: i64) -> usize {
         let of_domain = |group: &Self| group.cookies.iter().filter(|kept| *kept.domain == *domain).count();
         if of_domain(self) < DOMAIN_COOKIES_MAX && self.cookies.len() < GROUP_COOKIES_MAX {
@@ -237,12 +237,12 @@ impl DomainCookies {
 }
 
 impl KeptCookie {
-    /// The approximate memory of a cookie.
+    /// Returns the approximate memory of the cookie, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.name.len() + self.value.len() + self.domain.len() + self.path.len() + size_of::<Self>()
     }
 
-    /// Whether a new one replaces this one (§5.7 step 23).
+    /// Returns whether a new cookie replaces this one (§5.7 step 23).
     fn is_same_as(&self, new: &Self) -> bool {
         self.name == new.name
             && self.domain == new.domain
@@ -250,7 +250,8 @@ impl KeptCookie {
             && self.host_only == new.host_only
     }
 
-    /// Whether a new one from an insecure origin would stand before this secure one (§5.7 step 15).
+    /// Returns whether a new cookie from an insecure origin would be sent in place of this secure one (§5.7
+    /// step 15).
     fn is_overlaid_by(&self, new: &Self) -> bool {
         let related = self.domain == new.domain
             || is_below(&self.domain, &new.domain)
@@ -259,19 +260,19 @@ impl KeptCookie {
     }
 }
 
-/// The host's name without trailing dot, lower-case as URLs have it; an address in its canonical form.
+/// Returns the host's name without trailing dot, in lower case as in URLs; an address in its canonical form.
 fn host_of(url: &Url) -> Option<String> {
     let name = url.host_str()?;
     let name = name.strip_suffix('.').unwrap_or(name);
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// The domain that a cookie is for, and whether it is for that host alone (§5.7 steps 7 to 10).
+/// Returns the domain that a cookie is for, and whether it is for that host only (§5.7 steps 7 to 10).
 fn domain_of(said: &ParsedCookie, host: &str) -> Result<(Box<str>, bool), Refused> {
     let Some(domain) = &said.domain else { return Ok((host.into(), true)) };
     let domain = canonical(domain).ok_or(Refused::Domain)?;
     if domain == host {
-        // An address, a public suffix or a name without a dot is a domain for itself alone.
+        // An address, a public suffix or a name without a dot is a domain of this host only.
         let alone = is_address(host) || is_public_suffix(host);
         return Ok((host.into(), alone));
     }
@@ -290,7 +291,7 @@ fn check_secure(said: &ParsedCookie, https: bool, host_only: bool) -> Result<(),
     if has_prefix(b"__Secure-") && !said.secure {
         return Err(Refused::Secure);
     }
-    // §4.1.3.2: bound to its host, all of it.
+    // §4.1.3.2: a cookie with this prefix must be for its host only, and for the whole host.
     let bound = said.secure && host_only && said.domain.is_none() && said.path.as_deref() == Some("/");
     if has_prefix(b"__Host-") && !bound {
         return Err(Refused::Domain);
@@ -298,7 +299,7 @@ fn check_secure(said: &ParsedCookie, https: bool, host_only: bool) -> Result<(),
     Ok(())
 }
 
-/// A domain as URLs spell it.
+/// Returns a domain as URLs spell it.
 fn canonical(domain: &str) -> Option<String> {
     match Host::parse(domain).ok()? {
         Host::Domain(name) => Some(name.strip_suffix('.').unwrap_or(&name).to_owned()),
@@ -310,17 +311,18 @@ fn is_address(host: &str) -> bool {
     host.starts_with('[') || host.parse::<IpAddr>().is_ok()
 }
 
-/// Whether the name is a public suffix: by a rule of the list, or as an unknown top-level name.
+/// Returns whether the name is a public suffix: by a rule of the public suffix list, or as an unknown
+/// top-level domain.
 fn is_public_suffix(name: &str) -> bool {
     psl::domain_str(name).is_none()
 }
 
-/// The registrable domain of a host, or the host itself where it has none.
+/// Returns the registrable domain of a host, or the host itself if it has none.
 fn group_of(host: &str) -> &str {
     if is_address(host) { host } else { psl::domain_str(host).unwrap_or(host) }
 }
 
-/// §5.1.4: up to and without the last slash.
+/// Returns the path up to its last slash, without that slash (§5.1.4).
 fn default_path(path: &str) -> &str {
     match path.rfind('/') {
         None | Some(0) => "/",
@@ -328,7 +330,7 @@ fn default_path(path: &str) -> &str {
     }
 }
 
-/// §5.1.4.
+/// Returns whether a cookie's path covers the path of a request (§5.1.4).
 fn path_matches(path: &str, cookie: &str) -> bool {
     path.strip_prefix(cookie)
         .is_some_and(|rest| rest.is_empty() || cookie.ends_with('/') || rest.starts_with('/'))
@@ -360,9 +362,10 @@ mod octets {
     }
 }
 
-/// RFC 6265bis §6.1 asks for 50 a domain.
+/// The most cookies of one domain; RFC 6265bis §6.1 asks for at least 50.
 const DOMAIN_COOKIES_MAX: usize = 50;
-/// All subdomains of a registrable domain together: each request of one looks at all of them.
+/// The most cookies of a registrable domain with all its subdomains: each request to one of them searches
+/// all.
 const GROUP_COOKIES_MAX: usize = 1_000;
-/// A session's cookies in memory.
+/// The most bytes of one session's cookies in memory.
 const JAR_BYTES_MAX: usize = 16 << 20;

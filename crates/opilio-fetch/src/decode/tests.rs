@@ -107,7 +107,7 @@ fn cut_or_broken_data_is_no_page() {
     let plain = text(50_000);
     for (name, coding) in ALL {
         let wire = encode(name, &plain);
-        // The trailers of gzip and zlib may be missing: see `inflate`.
+        // The trailers of gzip and zlib may be missing: see [`crate::inflate`].
         let trailer = [("gzip", 8), ("zlib", 4)].iter().find(|(wrapped, _)| *wrapped == name);
         let trailer = trailer.map_or(0, |(_, bytes)| *bytes);
         for keep in [1, wire.len() / 2, wire.len() - trailer - 1] {
@@ -147,7 +147,7 @@ fn bombs_are_found_by_ratio_and_by_size_in_any_stage() {
     for (name, coding) in ALL {
         let wire = encode(name, &zeros);
         assert_eq!(decode(&[coding], &wire, 4_096, &limits), Err(Fault::DecompressionBomb), "{name}");
-        // The inner stage's own output is small; the outer one's is not.
+        // The output of the inner coding is small, that of the outer one is not.
         let inside = encode(name, &wire);
         let chained = decode(&[coding, coding], &inside, 4_096, &limits);
         assert_eq!(chained, Err(Fault::DecompressionBomb), "{name} twice");
@@ -228,7 +228,7 @@ proptest! {
         wire in proptest::collection::vec(any::<u8>(), 0..300), which in 0..ALL.len(), magic in any::<bool>(), chunk in 1usize..64,
     ) {
         let (name, coding) = ALL[which];
-        // Half of them begin as the coding does, so that more than the header is reached.
+        // Half of the inputs begin like the coding, so that not only its header is tested.
         let mut input = if magic { encode(name, b"abc")[..6.min(encode(name, b"abc").len())].to_vec() } else { Vec::new() };
         input.extend(wire);
         if let Ok(plain) = decode(&[coding], &input, chunk, &Limits::default()) {

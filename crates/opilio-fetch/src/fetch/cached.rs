@@ -10,7 +10,8 @@ use crate::cache::{Cache, CacheLookup, CacheRequest, CachedAnswer};
 use crate::head::{self, Head};
 
 impl Fetcher {
-    /// The answer to a request, if the cache has a fresh one: nothing is sent then, and no budget is spent.
+    /// Returns the answer from the cache, if the cache has a fresh one: nothing is sent, and no budget is
+    /// spent.
     pub async fn cached(&self, order: &FetchRequest) -> Option<Fetched> {
         let mut order = order.clone();
         head::clean(&mut order.url);
@@ -34,7 +35,7 @@ impl Fetcher {
         tokio::task::spawn_blocking(look_up).await.unwrap_or(CacheLookup::Missing)
     }
 
-    /// The answer from the cache, in the form of a fetched one.
+    /// Converts an answer from the cache to the form of a fetched one.
     pub(super) async fn recalled(
         &self,
         question: &CacheRequest,

@@ -10,40 +10,41 @@ use url::Url;
 use crate::head::Accept;
 use crate::transport::Connection;
 
-/// One attempt to make.
+/// A request for one attempt.
 #[derive(Clone, Debug)]
 pub struct FetchRequest {
     /// An absolute URL. Fragment and user info are not sent.
     pub url: Url,
     /// The method.
     pub method: Method,
-    /// The request's own headers; they go before the fetcher's. Framing and connection are not
-    /// theirs to set.
+    /// The request's own headers, which take precedence over the fetcher's. Headers about framing and the
+    /// connection are removed.
     pub headers: HeaderMap,
     /// The body, if any.
     pub body: Option<Bytes>,
-    /// Sending it twice does no harm. If not, it goes over a connection of its own.
+    /// Whether sending the request twice does no harm. If not, it gets a new connection, since an idle one
+    /// may die while it is used.
     pub repeatable: bool,
-    /// Which connection to use, and whether to keep it.
+    /// Which connection to use, and whether to keep it open.
     pub connection: Connection,
     /// Which kinds of content are wanted.
     pub accept: Accept,
-    /// This many decoded bytes of the body are enough, whatever the limits: a longer body is cut there
-    /// without a failure, and its rest is not read. `None` reads all of it, within the limits.
+    /// Read at most this many decoded bytes of the body, whatever the limits: a longer body is cut off there
+    /// without a failure, and its rest is not read. `None` reads the whole body, within the limits.
     pub enough: Option<usize>,
-    /// Answers with these statuses are [`Outcome::Refused`]: they mean "slow down", as 429 and 503 do.
+    /// Statuses that mean "slow down", as 429 and 503 do: such an answer is [`Outcome::Refused`].
     pub slow_down: Statuses,
-    /// Answers with these statuses are worth a retry: none is kept in the cache, and one outside 100–599 is
-    /// an answer all the same.
+    /// Statuses that are worth a retry: such an answer is not stored in the cache. A status outside 100–599
+    /// that is named here is accepted as an answer.
     pub retried: Statuses,
     /// The purpose of the request.
     pub purpose: Purpose,
-    /// The session that it belongs to; none for the crawl's own.
+    /// The name of the session that the request belongs to; `None` for the crawl's own session.
     pub session: Option<Arc<str>>,
-    /// The proxy to go through, instead of the crawl's.
+    /// The proxy for this request, instead of the crawl's proxies.
     pub proxy: Option<Proxy>,
-    /// A chain of redirects has led back to this URL. The cached answer is the redirect that led away, so it
-    /// must not be used.
+    /// Whether a chain of redirects has led back to this URL. Then the cached answer is the redirect that led
+    /// away from it, so the cache is not read.
     pub came_back: bool,
 }
 
@@ -58,13 +59,13 @@ pub enum Purpose {
 }
 
 impl FetchRequest {
-    /// A plain GET.
+    /// Returns a GET request without headers or body.
     #[must_use]
     pub fn get(url: Url) -> Self {
         Self::new(Method::GET, url)
     }
 
-    /// A request; repeatable if its method is idempotent (RFC 9110 §9.2.2).
+    /// Returns a request. It is `repeatable` if its method is idempotent (RFC 9110 §9.2.2).
     #[must_use]
     pub fn new(method: Method, url: Url) -> Self {
         let repeatable = method.is_idempotent();

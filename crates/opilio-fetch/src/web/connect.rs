@@ -12,22 +12,22 @@ use crate::dns::DnsCache;
 use crate::transport::{Phase, Progress};
 
 tokio::task_local! {
-    /// The exchange of the running task, to which resolver and connector report their progress. A connection
+    /// The progress of the running task's request, which resolver and connector update. A connection that is
     /// made in the background has none.
     pub(super) static PROGRESS: Progress;
 }
 
 pub(super) fn not_public(address: IpAddr) -> String {
     let kind = if address.is_loopback() { "a loopback address" } else { "not public" };
-    format!("{address} is {kind}, which has to be allowed (AddressPolicy)")
+    format!("{address} is {kind}: allow it first (AddressPolicy)")
 }
 
 fn note(phase: Phase) {
-    // Fails only in the background, where no exchange waits for this connection.
+    // Fails only in the background, where no request waits for this connection.
     let _ = PROGRESS.try_with(|progress| progress.enter(phase));
 }
 
-/// No address of the name is allowed.
+/// The error for a name none of whose addresses is allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("{name:?} has no public address: {}", not_public(*address))]
 pub(crate) struct Blocked {
@@ -35,7 +35,7 @@ pub(crate) struct Blocked {
     address: IpAddr,
 }
 
-/// Resolves through the shared cache, and lets only addresses through that may be visited.
+/// Resolves names through the shared cache, and returns only the addresses that are allowed.
 pub(super) struct Resolver {
     pub(super) dns: Arc<DnsCache>,
     pub(super) addresses: Arc<AddressPolicy>,
@@ -46,19 +46,19 @@ impl Resolve for Resolver {
         let (dns, policy) = (self.dns.clone(), self.addresses.clone());
         Box::pin(async move {
             note(Phase::Resolve);
-            // `name.` is the same host as `name` (one budget), so it has the same addresses. Not every
-            // resolver knows `localhost.`.
+            // `name.` is the same host as `name` (they share one budget), so the trailing dot is removed.
+            // Some resolvers do not know `localhost.`.
             let name = name.as_str();
             let name = name.strip_suffix('.').unwrap_or(name);
             let addresses = dns.resolve(name).await?;
             let permitted: Vec<SocketAddr> = addresses
                 .iter()
                 .filter(|address| policy.permits(**address))
-                // The port is put in by the connector.
+                // The connector sets the port.
                 .map(|address| SocketAddr::new(*address, 0))
                 .collect();
             if permitted.is_empty() {
-                // The cache gives one address at least.
+                // The cache returns at least one address.
                 let address = addresses.first().copied().unwrap_or(IpAddr::from([0, 0, 0, 0]));
                 return Err(Blocked { name: name.to_owned(), address }.into());
             }
@@ -68,7 +68,7 @@ impl Resolve for Resolver {
     }
 }
 
-/// Notes when a connection is begun and when it is made, which distinguishes a reused one.
+/// Records when connecting begins and ends, so that a reused connection can be told from a new one.
 #[derive(Clone)]
 pub(super) struct NoteConnected;
 

@@ -14,8 +14,8 @@ use super::{SetupError, Tls};
 
 /// The TLS settings, and why the system's trust store is of no use, if it is not.
 pub(super) fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc<str>>), SetupError> {
-    // ring, since it needs neither cmake nor a long build. Given here and not installed for the
-    // process: that is the application's to choose.
+    // ring needs neither cmake nor a long build. It is used here only, not installed for the process: that
+    // choice is the application's.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = rustls::ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -38,7 +38,7 @@ pub(super) fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc
     Ok((config, untrusting))
 }
 
-/// Takes every certificate; signatures are checked as always.
+/// Accepts every certificate; signatures are checked as always.
 #[derive(Debug)]
 struct Trusting(WebPkiSupportedAlgorithms);
 
