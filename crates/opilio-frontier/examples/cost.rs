@@ -1,9 +1,9 @@
-//! What the memory store costs: time per URL admitted, known, leased and settled, and bytes per URL.
+//! The cost of the memory store: time per URL admitted, known, leased and settled, and bytes per URL.
 //!
 //! `cargo run --release -p opilio-frontier --example cost -- [URLS] [HOSTS]`
 //!
-//! Pages of 50 links with paths of 48 bytes, four in five to the page's own host. Only the store's calls
-//! are timed; bytes are what it asked the allocator for, beside what the process grew by.
+//! Pages have 50 links with paths of 48 bytes, four in five to the page's own host. Only the store's calls are
+//! timed. Bytes are those that the store got from the allocator, and those by which the process grew.
 
 #![allow(clippy::print_stdout, reason = "an example's output")]
 
@@ -98,7 +98,7 @@ fn record(hosts: &[Host], page: usize, link: usize) -> Record {
         if link.is_multiple_of(5) { n.wrapping_mul(2_654_435_761) % hosts.len() } else { page % hosts.len() };
     let host = &hosts[host];
     let url = format!("http://{host}/products/category-{:04}/item-{n:010}/overview", page % 10_000);
-    // Spread like a hash; computing the real one is the caller's cost.
+    // Distributed like a hash. The cost of the real hash is the caller's.
     let high = (n as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let low = high.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     Record {
@@ -111,7 +111,7 @@ fn host(n: usize) -> Result<Host, Box<dyn Error>> {
     Ok(Host::of(&Url::parse(&format!("http://www.shop-{n:06}.example/"))?)?)
 }
 
-/// What the process has in memory; 0 where the system has no `/proc`.
+/// The resident memory of the process. 0 where the system has no `/proc`.
 fn resident_bytes() -> u64 {
     let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     pages.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4096

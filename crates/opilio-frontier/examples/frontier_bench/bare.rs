@@ -1,11 +1,10 @@
-//! The bare loop: what one would write with the database below the store for the same batches, a key
-//! for each fingerprint and chunks of URLs, and nothing else: no order among hosts, no retries, no
-//! books, no leases that come back.
+//! The bare loop: the least code over the store's database for the same batches. It has a key for each
+//! fingerprint and chunks of URLs, but no order among hosts, no retries, no books and no leases that come back.
 //!
-//! Its batches are the store's: as many URLs a host and commit. So it, too, has to write which of a
-//! chunk are settled while some are not, or a kill would bring them back. Of a host it keeps where it
-//! is, and no chunks: those of 100,000 hosts, with the blocks that they are parts of, would be a
-//! gigabyte. What it leases are URLs, put together as the store does, since a lease without one is none.
+//! Its batches are those of the store, with as many URLs for each host and commit. So it also has to write which
+//! URLs of a chunk are settled while others are not: a kill would bring them back otherwise. It keeps the position
+//! in each host but no chunks, because the chunks of 100,000 hosts, with the blocks around them, would take a
+//! gigabyte. It leases whole URLs, composed as in the store, because a lease needs its URL.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,8 +18,8 @@ use crate::measure::{Meter, status};
 use crate::web::Web;
 use crate::{HOSTS_A_COMMIT, LEASED, Result, say};
 
-/// What the database is told: caches as the store's, the rest so that reading the journal again takes
-/// about as long as it may.
+/// The options of the database. The cache is that of the store, and the others make reading the journal again
+/// take about as long as the goal allows.
 const CACHE_BYTES: u64 = 128 << 20;
 const MEMTABLE_BYTES: u64 = 32 << 20;
 const JOURNAL_BYTES_MAX: u64 = 256 << 20;
@@ -75,18 +74,19 @@ pub(crate) fn run(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// How far a host's URLs are leased.
+/// The position in a host's URLs.
 struct Left {
     host: u32,
-    /// Nothing before the chunk of this age is left, and of that one so many are leased.
+    /// The age of the first chunk that is left.
     age: u64,
+    /// The number of leased URLs of that chunk.
     leased: u8,
-    /// Nothing at all is left.
+    /// Whether no URL is left.
     is_through: bool,
 }
 
 impl Bare {
-    /// The layout of the memo: `host · fingerprint` in one keyspace, chunks of a host's URLs in another.
+    /// Writes `host · fingerprint` to one keyspace and chunks of a host's URLs to another.
     fn admit(&self, batch: Vec<(u32, Record)>, age: &mut u64) -> Result<()> {
         let mut commit = self.db.batch();
         let mut new = Vec::with_capacity(batch.len());
@@ -181,10 +181,10 @@ impl Bare {
     }
 }
 
-/// Stands where the store writes which of a chunk are settled.
+/// The kind of the keys that hold the settled URLs of a chunk.
 const MARK: u8 = 1;
 
-/// Appends the URLs of a chunk behind those that are leased, up to so many in all; how many it has,
+/// Appends the URLs of a chunk that are not leased yet, up to a total number. Returns how many URLs the chunk has
 /// and how many of them are leased now.
 fn unpack(
     host: &str,

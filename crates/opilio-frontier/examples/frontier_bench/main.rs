@@ -1,11 +1,11 @@
-//! What the stores cost at scale, beside a bare loop over the database below the disk store.
+//! The cost of the stores at scale, compared with a bare loop over the database of the disk store.
 //!
 //! `cargo xtask frontier-bench [--urls N] [--hosts N]`, 10,000,000 and 100,000 by default.
 //!
-//! Times are CPU of all threads of a process (flushes and merges included, making the links not), and
-//! only their ratios mean something: the bare loop and the disk store run side by side, each in a
-//! process of its own, over the same batches. The disk store is killed (SIGKILL) in the middle of
-//! an admission before it is opened again.
+//! Times are the CPU time of all threads of a process, with flushes and merges but without making the links.
+//! Only their ratios are meaningful: the bare loop and the disk store run side by side, each in a process of its
+//! own, over the same batches. Before the disk store is opened again, it is killed (SIGKILL) in the middle of an
+//! admission.
 
 #![allow(clippy::print_stdout, reason = "an example's output")]
 
@@ -23,9 +23,9 @@ use std::time::Duration;
 
 use web::{BATCH, Web};
 
-/// URLs that a host gets at once, and hosts whose URLs one commit settles: what the engine's desk asks
-/// for and settles at once.
+/// The number of URLs that a host gets at once, as the engine's scheduler asks for them.
 const LEASED: usize = 16;
+/// The number of hosts whose URLs one commit settles, as in the engine's scheduler.
 const HOSTS_A_COMMIT: usize = 16;
 
 type Result<T, E = Box<dyn Error>> = std::result::Result<T, E>;
@@ -57,7 +57,7 @@ fn child(what: &str, dir: &Path, urls: usize, hosts: usize) -> Result<()> {
     }
 }
 
-/// Tells the parent a figure.
+/// Prints a figure for the parent process.
 fn say(what: &str, figure: f64) {
     println!("{what} {figure}");
 }
@@ -123,7 +123,7 @@ fn run(urls: usize, hosts: usize) -> Result<()> {
 
 type StoreFigures = BTreeMap<String, f64>;
 
-/// What is to hold at full scale.
+/// The goals at full scale.
 #[derive(Default)]
 struct Goals(Vec<(String, f64, f64)>);
 
@@ -143,7 +143,7 @@ impl Goals {
     }
 }
 
-/// A child process and what it has said; killed when it is dropped.
+/// A child process and the figures that it has printed. Dropping it kills the process.
 struct Running {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -162,7 +162,8 @@ fn start(what: &str, dir: &Path, urls: usize, hosts: usize) -> Result<Running> {
 }
 
 impl Running {
-    /// Listens until it has said this, and a little longer: it is in the middle of something then.
+    /// Reads figures until the child has printed this one, and waits a little, so that the child is in the middle
+    /// of its work.
     fn until(mut self, what: &str) -> Result<Self> {
         while !self.figures.contains_key(what) {
             self.hear()?.ok_or("a process ended early")?;

@@ -1,4 +1,4 @@
-//! The stores, measured each in a process of its own.
+//! The workloads of the stores, each for a process of its own.
 
 use std::path::Path;
 use std::time::Instant;
@@ -16,7 +16,7 @@ fn whose() -> StoreOwner {
     StoreOwner { spider: "bench".to_owned(), version: 1 }
 }
 
-/// Admits everything, says so, and goes on admitting until it is killed.
+/// Admits all URLs, reports that, and goes on admitting until it is killed.
 pub(crate) fn fill(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let mut store = DiskFrontier::create(dir, DiskOptions::default(), whose())?;
     admit_new(web, batches, &mut store)?;
@@ -31,7 +31,7 @@ pub(crate) fn fill(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Opens what was killed and leases one URL.
+/// Opens the store of a killed process and leases one URL.
 pub(crate) fn reopen(dir: &Path) -> Result<DiskFrontier> {
     let (start, wall) = (cpu(), Instant::now());
     let mut store = DiskFrontier::open(dir, DiskOptions::default(), whose())?;
@@ -48,7 +48,7 @@ pub(crate) fn reopen(dir: &Path) -> Result<DiskFrontier> {
     Ok(store)
 }
 
-/// Opens what was killed, and meets known links.
+/// Opens the store of a killed process and admits known links.
 pub(crate) fn cold(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     let mut store = reopen(dir)?;
     let mut cold = Meter::start();
@@ -60,11 +60,11 @@ pub(crate) fn cold(web: &Web, batches: usize, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Fetches everything.
+/// Leases and settles all URLs.
 pub(crate) fn lease(dir: &Path) -> Result<()> {
     let mut store = DiskFrontier::open(dir, DiskOptions::default(), whose())?;
     let left = store.stats().left;
-    // What opening caused is not the leases'.
+    // The work that opening caused does not count towards the leases.
     Meter::start().stop();
     drain(&mut store)?;
     say("leased", left as f64);
@@ -85,7 +85,7 @@ pub(crate) fn memory(web: &Web, batches: usize) -> Result<()> {
     drain(&mut store)
 }
 
-/// What a host takes that has nothing to do, beside caches too small to matter.
+/// The memory of an idle host, with caches too small to matter.
 pub(crate) fn idle(web: &Web, dir: &Path) -> Result<()> {
     let small = DiskOptions {
         cache_bytes: 1 << 20,
@@ -114,7 +114,7 @@ pub(crate) fn idle(web: &Web, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Admits URLs that nobody has met.
+/// Admits new URLs.
 fn admit_new(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()> {
     let mut meter = Meter::start();
     for batch in 0..batches {
@@ -125,7 +125,7 @@ fn admit_new(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()> 
     Ok(())
 }
 
-/// Admits as many that are known.
+/// Admits as many known URLs.
 fn admit_known(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()> {
     let mut meter = Meter::start();
     for batch in 0..batches {
@@ -137,7 +137,7 @@ fn admit_known(web: &Web, batches: usize, store: &mut dyn Frontier) -> Result<()
     Ok(())
 }
 
-/// Leases some URLs a host in turn and settles them as pages, some hosts a call.
+/// Leases some URLs of each host in turn, a few hosts in a call, and settles them as pages.
 fn drain(store: &mut dyn Frontier) -> Result<()> {
     let meter = Meter::start();
     let mut hosts = store.hosts_ready(Timestamp::EPOCH, usize::MAX)?;

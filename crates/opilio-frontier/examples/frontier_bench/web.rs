@@ -1,4 +1,4 @@
-//! The made-up web: pages of 50 links with paths of 48 bytes, four in five to the page's own host.
+//! The synthetic web: pages of 50 links with paths of 48 bytes, four in five to the page's own host.
 
 use opilio_core::{Fingerprint, Host, Record, Scheme};
 use url::Url;
@@ -32,14 +32,14 @@ impl Web {
         record(url, self.hosts[host].clone())
     }
 
-    /// With the hosts' numbers.
+    /// The nth batch of links, with the numbers of their hosts.
     pub(crate) fn numbered(&self, batch: usize) -> impl Iterator<Item = (u32, Record)> {
         let pages = batch * PAGES_PER_BATCH..(batch + 1) * PAGES_PER_BATCH;
         pages.flat_map(move |page| (0..LINKS_PER_PAGE).map(move |link| self.record(page, link)))
     }
 
-    /// Links of so many pages of which all are known: half of a page's links are those that each page
-    /// of its host has, the others are any of what is known.
+    /// The nth batch of links after so many batches were admitted: all of them are known. Half of a page's links
+    /// are the same for each page of its host, and the others are any known links.
     pub(crate) fn known(&self, batch: usize, batches: usize) -> impl Iterator<Item = (u32, Record)> {
         let pages = batches * PAGES_PER_BATCH;
         (batch * PAGES_PER_BATCH..(batch + 1) * PAGES_PER_BATCH).flat_map(move |page| {

@@ -1,4 +1,4 @@
-//! Rules about what has ended and becomes due again.
+//! Rules about ended URLs that become due again.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -10,7 +10,7 @@ use opilio_core::{LeaseId, Reason, Timestamp, Validators};
 use super::{NOW, Stores, admit, host, lease, one, paths, ready, record, settle};
 use crate::{Admission, Fetched, Frontier, FrontierError, MemoryOptions, Settlement};
 
-/// Each is left again, with all its attempts, and no failure any more.
+/// A revived URL is left again with all its attempts, and is no longer a failure.
 pub fn failures_become_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let sent = super::Record { depth: 3, extra: Bytes::from("step"), ..record("http://a.test/1") };
@@ -29,7 +29,7 @@ pub fn failures_become_due_again(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9)[0].record, sent);
 }
 
-/// The oldest first; the list's numbers move down, and later failures stand behind.
+/// The oldest go first. The remaining failures move up in the list, and later ones come behind them.
 pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls = ["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"];
@@ -45,14 +45,14 @@ pub fn failures_are_revived_in_portions(stores: &mut dyn Stores) {
     assert_eq!(store.stats().failures.into_iter().collect::<Vec<_>>(), [(Reason::Dns, 1)]);
     assert_eq!(&*store.failures(0, 9).unwrap()[0].url, urls[2]);
     let leases = lease(&mut *store, "a.test", 9);
-    assert_eq!(paths(&leases), ["4", "1", "2"], "what is due again stands behind all others");
+    assert_eq!(paths(&leases), ["4", "1", "2"], "a record that is due again stands behind all others");
     fail(&mut *store, leases[1].id, Reason::Dns);
     let failures = store.failures(0, 9).unwrap();
     assert_eq!(failures.iter().map(|failure| &*failure.url).collect::<Vec<_>>(), [urls[2], urls[0]]);
     assert_eq!(&*store.failures(1, 1).unwrap()[0].url, urls[0]);
 }
 
-/// The others stay failures, in their order, and so do those whose host may not be asked again.
+/// Failures of other reasons keep their order, and so do those whose host may not be requested again.
 pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls: Vec<String> = (0..6).map(|n| format!("http://a.test/{n}")).collect();
@@ -88,7 +88,7 @@ pub fn failures_of_one_reason_are_revived(stores: &mut dyn Stores) {
     assert_eq!(store.retry_failed(9).unwrap(), 3);
 }
 
-/// Of whatever reason; those of a host that may not be asked stay in their order.
+/// Failures of any reason are revived. Those of a host that may not be requested keep their order.
 pub fn failures_of_some_hosts_are_revived(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);
@@ -110,7 +110,7 @@ pub fn failures_of_some_hosts_are_revived(stores: &mut dyn Stores) {
     assert!(lease(&mut *store, "b.test", 9).is_empty());
 }
 
-/// It is a page until then, left from then on, and a page again when it ends as one.
+/// The URL is a page until it becomes due again, then it is left, and it is a page again when it ends as one.
 pub fn a_page_becomes_due_again_with_its_validators(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -135,7 +135,7 @@ pub fn a_page_becomes_due_again_with_its_validators(stores: &mut dyn Stores) {
     assert_eq!(store.refresh(Timestamp::NEVER, 9).unwrap(), 1);
 }
 
-/// By when they ended, in portions; younger ones are left alone.
+/// Pages become due again in the order in which they ended, and only those before the instant.
 pub fn pages_are_refreshed_oldest_first(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://b.test/3", "http://a.test/4"]);
@@ -154,7 +154,7 @@ pub fn pages_are_refreshed_oldest_first(stores: &mut dyn Stores) {
     assert_eq!(store.stats().pages, 1);
 }
 
-/// A clear error, and nothing changes.
+/// The call returns a clear error and changes nothing.
 pub fn a_store_without_a_history_says_so(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions::default());
     admit(&mut *store, &["http://a.test/1"]);
@@ -165,7 +165,7 @@ pub fn a_store_without_a_history_says_so(stores: &mut dyn Stores) {
     assert_eq!(store.stats().pages, 1);
 }
 
-/// Failures and pages, before they are due again and after.
+/// Failures and pages survive, both before they are due again and after.
 pub fn a_kill_keeps_what_can_become_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"]);

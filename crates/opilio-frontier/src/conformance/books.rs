@@ -1,4 +1,4 @@
-//! Rules about what is counted and kept.
+//! Rules about what a store counts and keeps.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -23,7 +23,7 @@ pub fn a_repeated_batch_adds_nothing(stores: &mut dyn Stores) {
     assert_eq!((stats.discovered, stats.admitted, stats.left, stats.hosts), (2, 2, 2, 2));
 }
 
-/// Whatever a record holds is in its lease again.
+/// A lease has all fields of the admitted record.
 pub fn a_record_comes_back_as_it_was(stores: &mut dyn Stores) {
     let mut store = stores.open();
     for url in [
@@ -56,7 +56,7 @@ pub fn a_record_comes_back_as_it_was(stores: &mut dyn Stores) {
     }
 }
 
-/// Every filtered URL is counted once, under the first why.
+/// Every filtered URL is counted once, under its first reason.
 pub fn a_filtered_url_is_counted_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let one = store
@@ -73,7 +73,7 @@ pub fn a_filtered_url_is_counted_once(stores: &mut dyn Stores) {
     assert_eq!((stats.discovered, stats.admitted, stats.left), (2, 0, 0));
 }
 
-/// A discovery in scope turns a mark into an admission.
+/// A discovery in scope admits a filtered URL.
 pub fn a_filtered_url_that_comes_into_scope_moves(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.admit(vec![filtered("http://a.test/1", Filtered::MaxDepth)]).unwrap();
@@ -85,7 +85,7 @@ pub fn a_filtered_url_that_comes_into_scope_moves(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9).len(), 1);
 }
 
-/// What was taken on stays, wherever else it is found.
+/// An admitted URL stays admitted, wherever else it is found.
 pub fn an_admitted_url_is_not_filtered_later(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -94,7 +94,7 @@ pub fn an_admitted_url_is_not_filtered_later(stores: &mut dyn Stores) {
     assert_eq!(store.stats().filtered_total(), 0);
 }
 
-/// Each ending takes one off what is left, and adds one to its own account.
+/// Each ending takes one from the URLs left and adds one to its own counter.
 pub fn the_books_balance_at_every_step(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls =
@@ -122,7 +122,7 @@ pub fn the_books_balance_at_every_step(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.aliases, stats.failures[&Reason::Timeout], stats.retries), (1, 1, 1, 1));
 }
 
-/// A settle moves the sinks that it names and leaves the others.
+/// A settle changes the positions of the sinks that it names.
 pub fn positions_are_kept_by_sink(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert_eq!(store.positions().unwrap(), []);
@@ -132,7 +132,7 @@ pub fn positions_are_kept_by_sink(stores: &mut dyn Stores) {
     assert_eq!(store.positions().unwrap(), [position("a", 2), position("b", 10)]);
 }
 
-/// A host finds what it left, as often as it asks.
+/// A memo can be read any number of times.
 pub fn a_memo_stays_until_it_is_replaced(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert_eq!(store.host_memo(&host("a.test")).unwrap(), None);
@@ -146,7 +146,7 @@ pub fn a_memo_stays_until_it_is_replaced(stores: &mut dyn Stores) {
     assert_eq!(store.host_memo(&host("a.test")).unwrap(), memo("open"));
 }
 
-/// Each text once, list by list.
+/// Each list has each text once.
 pub fn texts_are_listed_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     assert!(store.listed("hosts").unwrap().is_empty());
@@ -162,5 +162,5 @@ pub fn texts_are_listed_once(stores: &mut dyn Stores) {
     let Some(store) = stores.reopen(store) else { return };
     let mut listed = store.listed("hosts").unwrap();
     listed.sort();
-    assert_eq!(listed, ["a.test:81", "b.test"], "no commit took the last one along");
+    assert_eq!(listed, ["a.test:81", "b.test"], "no commit wrote the last one");
 }

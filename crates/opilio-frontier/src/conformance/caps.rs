@@ -23,14 +23,14 @@ fn five(store: &mut dyn Frontier) {
     );
 }
 
-/// Ends what the store has to end.
+/// Makes the store end the records of closed hosts.
 fn close(store: &mut dyn Frontier) {
     while store.next_due() == Some(Timestamp::EPOCH) {
         assert!(store.hosts_ready(NOW, 0).unwrap().is_empty());
     }
 }
 
-/// Never more are out than could become pages; what is left over ends as filtered.
+/// No more leases are out than may become pages. The remaining URLs end as filtered.
 pub fn a_host_gives_no_more_pages_than_its_cap(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);
@@ -57,7 +57,7 @@ pub fn a_host_gives_no_more_pages_than_its_cap(stores: &mut dyn Stores) {
     assert!(ready(&mut *store).is_empty());
 }
 
-/// Only pages count: what ends otherwise lets another one go.
+/// Only pages count: a URL that ends otherwise makes room for another one.
 pub fn a_failure_makes_room_under_the_cap(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(1));
     five(&mut *store);
@@ -81,7 +81,7 @@ pub fn a_failure_makes_room_under_the_cap(stores: &mut dyn Stores) {
     assert!(stats.balances(), "{stats:?}");
 }
 
-/// What is in flight when the cap is reached still counts.
+/// Pages in flight when the cap is reached still count.
 pub fn bytes_close_a_host(stores: &mut dyn Stores) {
     let mut store = capped(stores, HostCaps { body_bytes: Some(100), ..HostCaps::default() });
     five(&mut *store);
@@ -98,7 +98,7 @@ pub fn bytes_close_a_host(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.filtered[&Filtered::HostBytes], stats.left), (3, 2, 0));
 }
 
-/// A smaller depth may bring it in later, as with every limit of depth.
+/// A URL may come into scope later by a smaller depth, as with every limit of depth.
 pub fn a_depth_beyond_the_cap_is_filtered(stores: &mut dyn Stores) {
     let mut store = capped(stores, HostCaps { depth: Some(1), ..HostCaps::default() });
     let at = |depth| Admission::Queue(super::Record { depth, ..record("http://a.test/1") });
@@ -110,7 +110,7 @@ pub fn a_depth_beyond_the_cap_is_filtered(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "a.test", 9)[0].record.depth, 1);
 }
 
-/// Instead of those of every host.
+/// The caps of one host replace those of every host.
 pub fn one_host_has_caps_of_its_own(stores: &mut dyn Stores) {
     let caps = Caps::every_host(pages(1)).with_host(host("a.test"), pages(3));
     let mut store = stores.open_with(MemoryOptions { caps, ..MemoryOptions::default() });
@@ -120,7 +120,7 @@ pub fn one_host_has_caps_of_its_own(stores: &mut dyn Stores) {
     assert_eq!(lease(&mut *store, "b.test", 9).len(), 1);
 }
 
-/// The origin was admitted; it moves to the filtered as if it had stood there itself.
+/// The origin was admitted. It moves to the filtered URLs, as if its own host were closed.
 pub fn a_redirect_to_a_closed_host_ends_as_filtered(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(1));
     admit(&mut *store, &["http://a.test/1", "http://b.test/1"]);
@@ -133,7 +133,7 @@ pub fn a_redirect_to_a_closed_host_ends_as_filtered(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.left, stats.filtered[&Filtered::HostPages]), (1, 0, 1));
 }
 
-/// Pages that are due again are no pages meanwhile, and need no room beyond their own.
+/// A page that is due again does not count as a page until it ends, so that it uses its own room.
 pub fn a_page_that_is_due_again_makes_room(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);
@@ -153,7 +153,7 @@ pub fn a_page_that_is_due_again_makes_room(stores: &mut dyn Stores) {
     assert_eq!((stats.pages, stats.left, stats.filtered[&Filtered::HostPages]), (2, 0, 3));
 }
 
-/// A host that was closed stays so, and one that was closing goes on.
+/// A closed host stays closed, and one that was closing goes on.
 pub fn a_kill_keeps_what_was_taken(stores: &mut dyn Stores) {
     let mut store = capped(stores, pages(2));
     five(&mut *store);

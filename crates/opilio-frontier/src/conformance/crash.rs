@@ -1,4 +1,4 @@
-//! Rules about what a kill leaves. Stores that nothing survives of pass them by saying so.
+//! Rules about what a kill leaves. A store of which nothing survives passes them: its `reopen` returns `None`.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{Admission, Again, Filtered, Known, Redirect, Settlement};
 
-/// A lease is never stored: after a kill its record is due, at its old place.
+/// A lease is never stored: after a kill its record is due again, at its old place.
 pub fn a_kill_brings_leases_back(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -20,11 +20,11 @@ pub fn a_kill_brings_leases_back(stores: &mut dyn Stores) {
     lease(&mut *store, "a.test", 2);
     let Some(mut store) = stores.reopen(store) else { return };
     assert_eq!((store.stats().left, store.stats().out), (3, 0));
-    assert_eq!(ready(&mut *store), [host("a.test")], "after opening, all hosts with due work are told");
+    assert_eq!(ready(&mut *store), [host("a.test")], "after opening, all hosts with due work are ready");
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["1", "2", "3"]);
 }
 
-/// What ended stays ended, what was filtered stays counted, and both stay known.
+/// Ended URLs stay ended, filtered ones stay counted, and both stay known.
 pub fn a_kill_keeps_what_was_settled(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -47,7 +47,7 @@ pub fn a_kill_keeps_what_was_settled(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "b.test", 9)), ["2"]);
 }
 
-/// When a retry is due, and what a passive host remembers.
+/// The instant of a retry and the memo of a passivated host survive.
 pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -63,7 +63,7 @@ pub fn a_kill_keeps_times_and_memos(stores: &mut dyn Stores) {
     assert_eq!(lease_at(&mut *store, "a.test", 9, due)[0].record.attempts, Attempts::of(3));
 }
 
-/// A note goes along with the next commit; one that met none is not there.
+/// The next commit writes a note. A note without a later commit is lost.
 pub fn a_kill_keeps_notes_with_their_commit(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.keep_note("run", Bytes::from("one"));
@@ -91,7 +91,7 @@ pub fn a_page_is_settled_and_positioned_at_once(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["2"]);
 }
 
-/// What waits, and what was decided and not ended, is decided again: at the latest when nothing else is left.
+/// URLs that wait, and decided ones that had not ended, are decided again: at the latest when nothing else is left.
 pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let urls = ["http://a.test/page", "http://a.test/gone", "http://a.test/late", "http://a.test/wall"];
@@ -106,7 +106,7 @@ pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
         let redirect = Redirect { again: Again::BehindWall, ..record(url).into() };
         settle(&mut *store, Settlement::redirected(lease.id, redirect));
     }
-    // Decided, and never ended.
+    // Decided, but not settled.
     assert_eq!(decided(&mut *store).len(), 2);
     let before = store.stats();
     let Some(mut store) = stores.reopen(store) else { return };
@@ -116,14 +116,14 @@ pub fn a_kill_keeps_what_waits_for_a_known_url(stores: &mut dyn Stores) {
     assert_eq!(found.iter().map(|one| one.known).collect::<Vec<_>>(), [Known::Failed(Reason::Http5xx)]);
     assert_eq!(&*found[0].lease.record.url, "http://a.test/2");
     settle(&mut *store, Settlement::failed(found[0].lease.id, Reason::Http5xx, 1, None));
-    // Heard of after opening.
+    // These URLs end after opening.
     let late = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&late), ["late", "wall"]);
     settle(&mut *store, Settlement::failed(late[0].id, Reason::Timeout, 1, None));
     let found = decided(&mut *store);
     assert_eq!(found.iter().map(|one| one.known).collect::<Vec<_>>(), [Known::Failed(Reason::Timeout)]);
     settle(&mut *store, Settlement::failed(found[0].lease.id, Reason::Timeout, 1, None));
-    // Nothing else is left: what did not fail was a page.
+    // Nothing else is left: a URL that did not fail was a page.
     let back = Record { fingerprint: Fingerprint(7), ..record("http://a.test/4") };
     settle(&mut *store, Settlement::redirected(late[1].id, Redirect { sets_cookie: true, ..back.into() }));
     let back = one(&mut *store, "a.test");

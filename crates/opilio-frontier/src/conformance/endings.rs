@@ -38,7 +38,7 @@ pub fn what_is_returned_is_back_at_its_place(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), [host("a.test")]);
 }
 
-/// A retry is not handed out before its time, and then before what is younger.
+/// A retry is not leased before its time, and then before younger records.
 pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -56,7 +56,7 @@ pub fn a_retry_waits_and_keeps_its_age(stores: &mut dyn Stores) {
     assert_eq!((store.next_due(), store.stats().waiting), (None, 0));
 }
 
-/// A host whose only work waits is told when that is due, not before.
+/// A host whose only record is due later is ready at that time and not before.
 pub fn a_retry_wakes_its_host(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -93,7 +93,7 @@ pub fn a_redirect_goes_on_as_its_target(stores: &mut dyn Stores) {
     assert!(stats.balances());
 }
 
-/// It waits, and gets a new lease when the target has ended; then it ends as that did.
+/// The URL waits. When its target has ended, it gets a new lease and ends as the target did.
 pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Stores) {
     for (ending, known) in [
         (Ending::Page, Known::Page),
@@ -133,7 +133,7 @@ pub fn a_redirect_to_a_known_url_waits_until_that_has_ended(stores: &mut dyn Sto
     }
 }
 
-/// What has ended before anything led to it is looked up.
+/// The store also knows the end of a URL that ended before another one led to it.
 pub fn a_redirect_to_a_url_that_has_ended_is_decided_at_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/page", "http://a.test/gone", "http://a.test/1", "http://a.test/2"]);
@@ -154,7 +154,7 @@ pub fn a_redirect_to_a_url_that_has_ended_is_decided_at_once(stores: &mut dyn St
     assert_eq!((stats.pages, stats.aliases, stats.failures[&Reason::Http4xx], stats.left), (1, 1, 2, 0));
 }
 
-/// Of any length, also one that a way leads into.
+/// Rings of any length are found, also from a chain that leads into one.
 pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
     for length in [2, 3, 12, 40] {
         let mut store = stores.open();
@@ -177,8 +177,8 @@ pub fn a_ring_of_redirects_is_found(stores: &mut dyn Stores) {
     }
 }
 
-/// A cookie on the way that another chain took lets a chain ask its origin again.
-pub fn a_wall_is_told_to_whoever_heeds_it(stores: &mut dyn Stores) {
+/// A cookie on the way of another chain lets a chain request its origin again.
+pub fn a_cookie_on_the_way_lets_a_chain_ask_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3", "http://a.test/4"]);
     let leases = lease(&mut *store, "a.test", 4);
@@ -203,7 +203,7 @@ pub fn a_wall_is_told_to_whoever_heeds_it(stores: &mut dyn Stores) {
     assert_eq!(known, [("http://a.test/2".into(), Known::Wall), ("http://a.test/3".into(), Known::Page)]);
 }
 
-/// More than one call looks at, and on to the URL that the one they wait for leads to.
+/// More URLs wait than one call checks, and the URL that they wait for leads on to another one.
 pub fn many_wait_for_one_url(stores: &mut dyn Stores) {
     const MANY: usize = 2_500;
     let mut store = stores.open();
@@ -232,7 +232,7 @@ pub fn many_wait_for_one_url(stores: &mut dyn Stores) {
     assert!(store.stats().balances());
 }
 
-/// The answer stated a wait.
+/// The answer with the redirect stated a wait.
 pub fn a_redirects_target_may_be_due_later(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1"]);
@@ -248,7 +248,7 @@ pub fn a_redirects_target_may_be_due_later(stores: &mut dyn Stores) {
     assert_eq!((paths(&then), then[0].record.kind), (vec!["2"], RecordKind::Continuation));
 }
 
-/// It failed as its target did, and is asked itself when failures are tried again.
+/// A redirect fails as its target did. When failures are tried again, it is requested itself.
 pub fn a_failed_target_takes_what_led_there_along_until_it_is_due_again(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -268,7 +268,8 @@ pub fn a_failed_target_takes_what_led_there_along_until_it_is_due_again(stores: 
     assert_eq!(store.stats().out, 2);
 }
 
-/// Filtered means "not fetched": the origin's content is not known yet. The filtered count stays.
+/// A filtered target was not fetched, so that the content of the origin is not known yet. The count of filtered
+/// URLs stays.
 pub fn a_redirect_to_a_filtered_url_is_followed(stores: &mut dyn Stores) {
     let mut store = stores.open();
     store.admit(vec![filtered("http://a.test/deep", Filtered::MaxDepth)]).unwrap();
@@ -283,7 +284,7 @@ pub fn a_redirect_to_a_filtered_url_is_followed(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["deep"]);
 }
 
-/// Another spelling of the same URL is known by itself only, and was not fetched.
+/// Another spelling of the same URL has the same fingerprint, but it was not fetched.
 pub fn a_redirect_to_itself_is_followed(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/?b=1&a=2"]);
@@ -297,7 +298,7 @@ pub fn a_redirect_to_itself_is_followed(stores: &mut dyn Stores) {
     assert_eq!(store.stats().left, 0);
 }
 
-/// The first goes on, the second waits for it.
+/// The first goes on as the target, and the second waits for the target.
 pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -313,7 +314,7 @@ pub fn two_redirects_to_one_target_in_one_batch(stores: &mut dyn Stores) {
     assert_eq!(known, [("http://a.test/2".into(), Known::Failed(Reason::Http5xx))]);
 }
 
-/// A late or repeated report harms nobody.
+/// A late or repeated report does no harm.
 pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -334,7 +335,7 @@ pub fn a_stale_settlement_changes_nothing(stores: &mut dyn Stores) {
     assert_eq!(new.new, 1, "a stale redirect admits nothing");
 }
 
-/// Under the origin's name where one is given, page by page.
+/// Failures are listed under the origin's URL where one is given, in portions.
 pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -373,7 +374,7 @@ pub fn failures_are_listed_in_order(stores: &mut dyn Stores) {
     assert_eq!(store.stats().failures[&Reason::Timeout], 2);
 }
 
-/// It leaves the queue for good, unless it is discovered in scope again; nobody's books lose it.
+/// The URL leaves the queue for good, unless it is discovered in scope again. The books still count it.
 pub fn what_is_filtered_after_all_moves_and_may_come_back(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -401,7 +402,7 @@ pub fn what_is_filtered_after_all_moves_and_may_come_back(stores: &mut dyn Store
     assert!(store.stats().balances());
 }
 
-/// Whatever waits for it fails as what leads out of scope; so does what waits for that.
+/// URLs that wait for a filtered one fail as out of scope, and so do URLs that wait for these.
 pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Stores) {
     let mut store = stores.open();
     let url = |path: &str| format!("http://a.test/{path}");
@@ -420,7 +421,7 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
     found.sort_by(|a, b| a.lease.record.url.cmp(&b.lease.record.url));
     assert_eq!(found.iter().map(|one| &*one.lease.record.url).collect::<Vec<_>>(), ["1", "4", "5"].map(url));
     assert!(found.iter().all(|one| one.known == Known::Failed(Reason::OutOfScope)), "{found:?}");
-    // What waited may be filtered itself.
+    // A URL that waited may be filtered itself.
     settle(&mut *store, Settlement::filtered(found[0].lease.id, Filtered::ScopePattern));
     for one in &found[1..] {
         settle(&mut *store, Settlement::failed(one.lease.id, Reason::OutOfScope, 1, None));
@@ -428,7 +429,7 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
     let stats = store.stats();
     assert!(stats.balances() && stats.left == 0 && stats.waiting == 0 && stats.out == 0, "{stats:?}");
     assert_eq!((stats.filtered[&Filtered::ScopePattern], stats.filtered[&Filtered::MaxDepth]), (2, 1));
-    // They are as good as new when they are discovered in scope again.
+    // They are admitted again when they are discovered in scope.
     admit(&mut *store, &[&url("1"), &url("2"), &url("6")]);
     let again = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&again), ["1", "2", "6"]);
@@ -438,8 +439,8 @@ pub fn what_is_filtered_after_all_decides_what_waits_for_it(stores: &mut dyn Sto
     assert_eq!(decided(&mut *store)[0].known, Known::Page);
 }
 
-/// A URL that waited for a known one has the same endings as one that is requested: as a page it counts for its
-/// host's caps, can become due again, and decides what waits for it.
+/// A URL that waited for a known one has the same endings as one that is requested. As a page it counts towards
+/// its host's caps, can become due again, and decides the URLs that wait for it.
 pub fn what_waited_ends_as_any_other(stores: &mut dyn Stores) {
     let caps = Caps::every_host(HostCaps { pages: Some(2), ..HostCaps::default() });
     let mut store = stores.open_with(MemoryOptions { caps, history: true, ..MemoryOptions::default() });
@@ -453,7 +454,7 @@ pub fn what_waited_ends_as_any_other(stores: &mut dyn Stores) {
     let mut found = decided(&mut *store);
     assert!(found.iter().all(|one| one.known == Known::Page) && found.len() == 2, "{found:?}");
     found.sort_by(|a, b| a.lease.record.url.cmp(&b.lease.record.url));
-    // No request was due, so there is nothing to try again: it goes on waiting.
+    // No request was made, so there is nothing to try again: the URL goes on waiting.
     let [origin, behind] = &found[..] else { panic!("{found:?}") };
     settle(&mut *store, Settlement::retry(behind.lease.id, NOW + Duration::from_secs(9), Attempts::of(1)));
     assert_eq!((store.stats().retries, store.next_due()), (0, None));

@@ -19,7 +19,7 @@ fn at(depth: u16, url: &str) -> Admission {
     Admission::Queue(Record { depth, ..record(url) })
 }
 
-/// The next level is handed out when nothing of the one before is out any more, however that ended.
+/// The next level is leased when no record of the one before is out, however those ended.
 pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(1, "http://a.test/3"), at(0, "http://a.test/1"), at(0, "http://a.test/2")]).unwrap();
@@ -30,7 +30,7 @@ pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     assert_eq!(store.next_due(), None, "only its own leases are waited for");
     settle(&mut *store, Settlement::page(leases[0].id));
     assert!(ready(&mut *store).is_empty() && lease(&mut *store, "a.test", 9).is_empty());
-    // Found by another way of the same level: it goes first.
+    // A page of the same level linked to it: it goes first.
     store.admit(vec![at(0, "http://a.test/0")]).unwrap();
     assert_eq!(ready(&mut *store), [host("a.test")]);
     let late = one(&mut *store, "a.test");
@@ -49,7 +49,7 @@ pub fn a_level_waits_for_the_one_below(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
 }
 
-/// What is due later is not waited for, and goes first when it is due.
+/// A record that is due later delays no level. When it is due, it goes first.
 pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://a.test/2"), at(1, "http://b.test/3")]).unwrap();
@@ -65,13 +65,13 @@ pub fn no_level_waits_for_what_is_due_later(stores: &mut dyn Stores) {
     assert!(lease_at(&mut *store, "b.test", 1, due).is_empty());
 }
 
-/// A level waits for those of other hosts below it, but not for ever.
+/// A level waits for lower levels of other hosts, but not for ever.
 pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://c.test/3")]).unwrap();
     store.admit(vec![at(2, "http://c.test/4")]).unwrap();
     ready(&mut *store);
-    assert!(lease(&mut *store, "b.test", 9).is_empty(), "what is queued counts, not only what is out");
+    assert!(lease(&mut *store, "b.test", 9).is_empty(), "queued records count, not only leased ones");
     let first = one(&mut *store, "a.test");
     assert!(lease(&mut *store, "c.test", 9).is_empty() && ready(&mut *store).is_empty());
     assert_eq!(store.next_due(), Some(NOW + PATIENCE));
@@ -81,19 +81,19 @@ pub fn a_level_waits_for_other_hosts_for_a_while(stores: &mut dyn Stores) {
     assert_eq!(told.into_iter().collect::<BTreeSet<_>>(), ["b.test", "c.test"].map(host).into());
     let third = lease_at(&mut *store, "c.test", 9, NOW + PATIENCE);
     assert_eq!(paths(&third), ["3"]);
-    // The next level has patience of its own.
+    // The next level waits for a time of its own.
     store.settle(vec![Settlement::page(third[0].id)], &[], NOW + PATIENCE).unwrap();
     assert!(lease_at(&mut *store, "c.test", 9, NOW + PATIENCE).is_empty());
     assert_eq!(store.next_due(), Some(NOW + PATIENCE * 2));
     settle(&mut *store, Settlement::page(first));
     let second = lease(&mut *store, "b.test", 9);
-    assert!(lease(&mut *store, "c.test", 9).is_empty(), "b has something of the level below");
+    assert!(lease(&mut *store, "c.test", 9).is_empty(), "b has a record of the level below");
     settle(&mut *store, Settlement::page(second[0].id));
     assert_eq!(ready(&mut *store), [host("c.test")]);
     assert_eq!((paths(&lease(&mut *store, "c.test", 9)), store.next_due()), (vec!["4"], None));
 }
 
-/// Who says that a URL goes first means it.
+/// A record with a high priority goes first, whatever its depth.
 pub fn a_high_priority_waits_for_no_level(stores: &mut dyn Stores) {
     let mut store = level(stores);
     let urgent = Record { depth: 5, priority: Priority(1), ..record("http://a.test/urgent") };
@@ -107,7 +107,7 @@ pub fn a_high_priority_waits_for_no_level(stores: &mut dyn Stores) {
     assert!(lease(&mut *store, "a.test", 9).is_empty());
 }
 
-/// What is met again by a shorter way while it is queued has the depth of that, wherever it stands.
+/// A queued record that is met again by a shorter way has the depth of that way, whatever its place.
 pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store
@@ -134,8 +134,8 @@ pub fn a_shorter_way_to_what_is_queued_counts(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 0);
 }
 
-/// What was redirected to a known URL is no request any more: nothing waits for it, neither before it is
-/// decided nor when it is out to end.
+/// A URL that was redirected to a known one needs no request. No level waits for it, neither before it is decided
+/// nor while it is out.
 pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store
@@ -175,7 +175,7 @@ pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     assert!(store.stats().balances() && store.stats().left == 1);
 }
 
-/// What goes on as its target is still of its level, on whichever host: the next one waits for it.
+/// The target of a redirect belongs to the level of its origin, on any host: the next level waits for it.
 pub fn a_redirect_keeps_its_level_closed(stores: &mut dyn Stores) {
     for target in ["http://a.test/t", "http://b.test/t", "http://c.test/t"] {
         let mut store = level(stores);
@@ -200,7 +200,7 @@ pub fn a_redirect_keeps_its_level_closed(stores: &mut dyn Stores) {
     }
 }
 
-/// Without a limit of depth, and in other orders, nothing is held back.
+/// Without the option, and in other orders, no record waits for a level.
 pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     for (order, levels) in [(Order::BreadthFirst, false), (Order::DepthFirst, true), (Order::BestFirst, true)]
     {
@@ -213,7 +213,7 @@ pub fn levels_are_kept_only_when_asked_for(stores: &mut dyn Stores) {
     }
 }
 
-/// What is left of each level is known after a kill.
+/// After a kill, the store knows how many URLs of each level are left.
 pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
     let mut store = level(stores);
     store.admit(vec![at(0, "http://a.test/1"), at(1, "http://b.test/2"), at(1, "http://a.test/3")]).unwrap();
@@ -228,8 +228,8 @@ pub fn a_kill_keeps_the_levels(stores: &mut dyn Stores) {
     assert_eq!(paths(&lease(&mut *store, "a.test", 9)), ["3"]);
 }
 
-/// Whatever is admitted, returned, redirected, filtered, retried and settled when: nothing of a host is out together with
-/// something deeper that was leased later, and everything is leased in the end.
+/// Whenever URLs are admitted, returned, redirected, filtered, retried and settled: a host never leases a record
+/// while a record of a lesser depth is out, and every record is leased in the end.
 pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
     'seeds: for seed in 0..stores.histories().min(24) {
         let mut random = u64::from(seed) * 2 + 1;
@@ -242,7 +242,7 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
         let (mut now, mut admitted, mut told) = (NOW, 0, BTreeSet::new());
         let mut urls: Vec<String> = Vec::new();
         for step in 0.. {
-            assert!(step < 4_000, "it comes no further: {:?}", store.stats());
+            assert!(step < 4_000, "it makes no progress: {:?}", store.stats());
             if seed % 2 == 1 && step == 60 {
                 let Some(reopened) = stores.reopen(store) else { continue 'seeds };
                 store = reopened;
@@ -283,7 +283,7 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
                 let ending = match below(8) {
                     0 => Settlement::give_back(id),
                     2 => Settlement::filtered(id, crate::Filtered::ScopePattern),
-                    // No shorter way, and mostly to what is known.
+                    // By no shorter way, and mostly to a known URL.
                     3 => {
                         let url = match below(4) {
                             0 => format!("http://h{}.test/of-{step}", below(3)),
@@ -309,7 +309,7 @@ pub fn levels_hold_at_every_step_and_lose_nothing(stores: &mut dyn Stores) {
                 assert!(stats.balances(), "{stats:?}");
                 match store.next_due() {
                     Some(due) => now = now.max(due),
-                    // What waits for a known URL is decided in the next step.
+                    // The next step decides the URLs that wait for a known one.
                     None if stats.left > 0 && stats.left == stats.waiting => {}
                     None if stats.left > 0 => {
                         told.extend(store.hosts_ready(now, 9).unwrap());

@@ -20,7 +20,7 @@
 //! }
 //! ```
 //!
-//! Rules fail by panicking, as tests do.
+//! A broken rule panics, like a test.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -39,10 +39,9 @@ use url::Url;
 
 use crate::{Admission, Decided, Filtered, Frontier, MemoryOptions, SettledCounts, Settlement, Want};
 
-/// Makes the stores that the rules are tried on.
+/// Makes the stores that the rules test.
 pub trait Stores {
-    /// An empty store with an order, caps and a history: what the memory store can be told, every
-    /// store can.
+    /// An empty store with these options. Every store has the options of the memory store.
     fn open_with(&mut self, options: MemoryOptions) -> Box<dyn Frontier>;
 
     /// An empty store with a history, breadth-first and without caps.
@@ -50,17 +49,17 @@ pub trait Stores {
         self.open_with(MemoryOptions { history: true, ..MemoryOptions::default() })
     }
 
-    /// What another process finds after the one with this store was killed; none when nothing
-    /// survives that. No `checkpoint` was made, and what the store does in `drop` must not count.
+    /// The store that another process finds after the process of this store was killed, or `None` when nothing
+    /// survives. No `checkpoint` was made, and the result must not depend on the store's `drop`.
     fn reopen(&mut self, killed: Box<dyn Frontier>) -> Option<Box<dyn Frontier>>;
 
-    /// How many random histories are compared with the model: fewer where opening is dear.
+    /// How many random histories are compared with the model. Fewer where opening takes long.
     fn histories(&self) -> u32 {
         Config::default().cases
     }
 }
 
-/// Makes one test of each rule, over what the expression gives (a [`Stores`]).
+/// Makes one test of each rule. The expression is a [`Stores`].
 #[macro_export]
 macro_rules! conformance_tests {
     ($stores:expr) => {
@@ -77,7 +76,7 @@ macro_rules! conformance_tests {
                 a_retry_wakes_its_host, a_redirect_goes_on_as_its_target,
                 a_redirect_to_a_known_url_waits_until_that_has_ended,
                 a_redirect_to_a_url_that_has_ended_is_decided_at_once, a_ring_of_redirects_is_found,
-                a_wall_is_told_to_whoever_heeds_it, many_wait_for_one_url, a_redirects_target_may_be_due_later,
+                a_cookie_on_the_way_lets_a_chain_ask_again, many_wait_for_one_url, a_redirects_target_may_be_due_later,
                 a_failed_target_takes_what_led_there_along_until_it_is_due_again,
                 a_redirect_to_a_filtered_url_is_followed, a_redirect_to_itself_is_followed,
                 two_redirects_to_one_target_in_one_batch, a_stale_settlement_changes_nothing,
@@ -114,7 +113,7 @@ macro_rules! conformance_tests {
 
 const NOW: Timestamp = Timestamp::from_secs(100);
 
-/// A plain record of a seed.
+/// The record of a seed.
 fn record(url: &str) -> Record {
     let url = Url::parse(url).unwrap();
     Record::new(url.as_str(), Fingerprint::of(&url), Host::of(&url).unwrap(), Scheme::of(&url).unwrap())
@@ -159,7 +158,7 @@ fn ready(store: &mut dyn Frontier) -> Vec<Host> {
     store.hosts_ready(NOW, usize::MAX).unwrap()
 }
 
-/// All redirected URLs that are decided by now.
+/// All redirected URLs that are decided now.
 fn decided(store: &mut dyn Frontier) -> Vec<Decided> {
     let mut out = Vec::new();
     while store.decided(3, &mut out).unwrap() {}

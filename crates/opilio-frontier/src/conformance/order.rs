@@ -1,4 +1,4 @@
-//! Rules about whose turn it is.
+//! Rules about the order of hosts and records.
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
 
@@ -23,7 +23,7 @@ pub fn priority_then_depth_then_age(stores: &mut dyn Stores) {
     assert_eq!(paths(&order), ["1", "2", "3", "4", "5", "6", "7", "8"]);
 }
 
-/// A page's links before its siblings, in the page's order; priority stands above depth.
+/// The links of a page go before its siblings, in the page's order. Priority goes before depth.
 pub fn depth_first_takes_the_deepest(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions { order: Order::DepthFirst, ..MemoryOptions::default() });
     let of = |path: &str, priority, depth| {
@@ -38,7 +38,7 @@ pub fn depth_first_takes_the_deepest(stores: &mut dyn Stores) {
     assert_eq!(leases.iter().map(|lease| lease.record.depth).collect::<Vec<_>>(), [0, 3, 3, 2, 2, 1, 1]);
 }
 
-/// Scores stand in for depth; among equals the older goes first, and depths are kept.
+/// The score replaces the depth. Among equal scores the older record goes first. Depths are kept.
 pub fn best_first_takes_the_highest_score(stores: &mut dyn Stores) {
     let mut store = stores.open_with(MemoryOptions { order: Order::BestFirst, ..MemoryOptions::default() });
     let of = |path: &str, score, depth| {
@@ -53,7 +53,7 @@ pub fn best_first_takes_the_highest_score(stores: &mut dyn Stores) {
     assert_eq!(leases[1].record.score, Score::of(0.5));
 }
 
-/// A record is with one lease at a time, under a number of its own.
+/// A record has one lease at a time, and each lease has a new number.
 pub fn a_lease_is_out_once(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2", "http://a.test/3"]);
@@ -67,11 +67,11 @@ pub fn a_lease_is_out_once(stores: &mut dyn Stores) {
     settle(&mut *store, Settlement::page(first[0].id));
     assert!(!store.is_out(first[0].id));
     assert!(store.is_out(first[1].id));
-    assert!(lease(&mut *store, "a.test", 2).is_empty(), "what is settled does not come again");
+    assert!(lease(&mut *store, "a.test", 2).is_empty(), "a settled record does not come again");
     assert!(store.permit(&host("a.test")).is_valid(NOW));
 }
 
-/// One call serves several hosts, each no more than wanted; unknown hosts have nothing.
+/// One call serves several hosts, each with no more leases than wanted. Unknown hosts get none.
 pub fn wants_are_served_in_order(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/2", "http://a.test/3", "http://b.test/4"]);
@@ -85,7 +85,7 @@ pub fn wants_are_served_in_order(stores: &mut dyn Stores) {
     assert_eq!(paths(&out), ["2", "1", "3", "4"], "leases are appended");
 }
 
-/// Between being told and a short lease, a host is the caller's.
+/// The caller has a host from when the store returns it until a lease comes back short.
 pub fn a_host_is_told_once_until_a_lease_comes_back_short(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://a.test/2"]);
@@ -115,7 +115,7 @@ pub fn hosts_take_turns(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), ["c.test", "a.test"].map(host));
 }
 
-/// A lease may be asked for without waiting to be told.
+/// A caller may lease the work of a host before the store returns the host.
 pub fn a_host_that_was_emptied_in_line_is_not_told(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/1"]);
@@ -125,7 +125,7 @@ pub fn a_host_that_was_emptied_in_line_is_not_told(stores: &mut dyn Stores) {
     assert_eq!(ready(&mut *store), [host("a.test")]);
 }
 
-/// No host is lost when fewer are asked for than are ready.
+/// No host is lost when the caller asks for fewer hosts than are ready.
 pub fn hosts_are_told_in_portions(stores: &mut dyn Stores) {
     let mut store = stores.open();
     admit(&mut *store, &["http://a.test/1", "http://b.test/1", "http://c.test/1"]);

@@ -14,7 +14,7 @@ use crate::error::FrontierError;
 
 /// Changes that the next commit writes, whichever call makes it.
 #[derive(Default)]
-pub(super) struct Pending {
+pub(super) struct PendingWrites {
     /// The caller's notes, by name.
     pub(super) notes: BTreeMap<&'static str, Bytes>,
     /// The keys of texts that the caller added to lists.
@@ -24,14 +24,14 @@ pub(super) struct Pending {
 }
 
 /// When data in memory was last written to sorted files.
-pub(super) struct Written {
+pub(super) struct WriteTimes {
     /// When the memtables of the database were.
     memtables_at: Instant,
     /// When the gathered fingerprints were.
     fingerprints_at: Instant,
 }
 
-impl Written {
+impl WriteTimes {
     pub(super) fn now() -> Self {
         let now = Instant::now();
         Self { memtables_at: now, fingerprints_at: now }

@@ -82,7 +82,7 @@ use crate::error::FrontierError;
 use crate::levels::Levels;
 use books::StoredBooks;
 use chains::Chains;
-use commit::{Pending, Written};
+use commit::{PendingWrites, WriteTimes};
 use files::{Lock, Opened, StorePlace, Stored};
 use hosts::Hosts;
 use keys::{HostId, PageKey, WaitKey};
@@ -125,8 +125,8 @@ pub struct DiskFrontier {
     /// The hosts that wait for a level, where depths are exact.
     levels: Option<Levels<HostId>>,
     caps: CapsState,
-    pending: Pending,
-    written: Written,
+    pending: PendingWrites,
+    written: WriteTimes,
     /// A call failed: memory may be ahead of the disk.
     broken: bool,
     /// The last field: everything above is dropped before the directory is given back.
@@ -253,8 +253,8 @@ impl DiskFrontier {
             next_due: None,
             first_page: PageKey::FIRST,
             levels,
-            pending: Pending::default(),
-            written: Written::now(),
+            pending: PendingWrites::default(),
+            written: WriteTimes::now(),
             broken: false,
             disk: Disk { _syncer: syncer, synced, stored, torn_bytes, place, _lock: lock },
         };

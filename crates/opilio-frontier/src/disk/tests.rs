@@ -1,5 +1,5 @@
-//! What this store promises beyond the rules of every store: what it does after a crash, a cut, a
-//! flipped bit, and for whom it does not open.
+//! The guarantees of this store beyond the rules of every store: after a crash, after a power cut, with damaged
+//! files, and for other spiders.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -26,8 +26,8 @@ mod kill;
 mod opening;
 mod stalled;
 
-/// Stores in directories. A kill is a copy of the files as they are while the store is still open:
-/// whatever it would do when it is dropped is not in it.
+/// Stores in directories. A kill is a copy of the files while the store is open, so that it does not have the
+/// effects of the store's `drop`.
 struct OnDisk {
     dir: TempDir,
     n: usize,
@@ -63,7 +63,7 @@ impl Stores for OnDisk {
     }
 
     fn histories(&self) -> u32 {
-        // A creation and some reopenings each, with their syncs.
+        // Each history creates a store and reopens it a few times, with syncs.
         std::env::var("PROPTEST_CASES").map_or(48, |cases| cases.parse().unwrap())
     }
 }
@@ -73,7 +73,7 @@ mod conformance {
 
     crate::conformance_tests!(OnDisk::new(1 << 20));
 
-    /// Nothing is kept that was read ahead: every path that forgets it and reads again.
+    /// No record that was read ahead stays in memory, so that every path drops records and reads them again.
     #[test]
     fn agrees_with_the_model_when_nothing_is_kept() {
         crate::conformance::model::agrees_with_the_model(&mut OnDisk::new(0));
@@ -105,9 +105,9 @@ fn create(dir: &Path) -> DiskFrontier {
     DiskFrontier::create(dir, small(), whose()).unwrap()
 }
 
-/// Copies a directory as it is at one moment; journals without the zeros that they are filled up with.
+/// Copies a directory as it is at one moment, and journals without the zeros at their end.
 fn copy(from: &Path, to: &Path) {
-    // Threads of an open store write and remove sorted files meanwhile.
+    // Threads of an open store may write and remove sorted files meanwhile.
     loop {
         let before = names(from).unwrap_or_default();
         match try_copy(from, to) {
@@ -136,7 +136,7 @@ fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// All files of a directory and below.
+/// All files and directories below a directory.
 fn names(dir: &Path) -> io::Result<BTreeSet<PathBuf>> {
     let mut found = BTreeSet::new();
     for entry in fs::read_dir(dir)? {
@@ -158,7 +158,7 @@ fn batch(paths: impl Iterator<Item = usize>) -> Vec<Admission> {
     paths.map(|path| Admission::Queue(record(path % 3, path))).collect()
 }
 
-/// Leases all there is and settles it as pages.
+/// Leases all records and settles them as pages.
 fn drain(store: &mut DiskFrontier) -> Vec<String> {
     let mut urls = Vec::new();
     loop {
@@ -176,7 +176,7 @@ fn drain(store: &mut DiskFrontier) -> Vec<String> {
     }
 }
 
-/// The journal that is written to.
+/// The current journal.
 fn journal(dir: &Path) -> PathBuf {
     let files = fs::read_dir(dir.join("frontier")).unwrap().map(|entry| entry.unwrap().path());
     let mut journals: Vec<_> = files.filter(|path| path.extension().is_some_and(|e| e == "jnl")).collect();
@@ -184,7 +184,7 @@ fn journal(dir: &Path) -> PathBuf {
     journals.pop().unwrap()
 }
 
-/// A copy of a directory whose journal was changed.
+/// A copy of a directory with a changed journal.
 fn with_journal(dir: &Path, change: impl FnOnce(&mut Vec<u8>)) -> TempDir {
     let copied = tempfile::tempdir().unwrap();
     fs::remove_dir(copied.path()).unwrap();
@@ -223,8 +223,8 @@ fn read_bytes() -> u64 {
     line.unwrap().trim().parse().unwrap()
 }
 
-/// The filter of a large file is megabytes. A cache whose shards had no room for it read it whole for each
-/// link, and a crawl of some millions of URLs came to a stop on a machine with many cores.
+/// The filter of a large file has megabytes. The parts of the cache were too small for it, so that each look-up
+/// read all of it, and a crawl of some millions of URLs nearly stopped on a machine with many cores.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_look_up_reads_little_however_large_the_files_are() {
@@ -235,7 +235,7 @@ fn a_look_up_reads_little_however_large_the_files_are() {
     for first in (0..KNOWN).step_by(1_000) {
         store.admit(batch(first..first + 1_000)).unwrap();
     }
-    // By now most of them are merged into one file.
+    // After this, most of them are merged into one file.
     while store.disk.stored.seen.l0_table_count() >= 4 {
         std::thread::yield_now();
     }
@@ -246,7 +246,7 @@ fn a_look_up_reads_little_however_large_the_files_are() {
     assert!(read < 16 << 10, "{read} bytes a look-up");
 }
 
-/// A page's navigation leads out of scope again and again.
+/// The navigation of a page has the same links out of scope again and again.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_filtered_link_that_was_met_lately_is_not_looked_up_on_disk() {
@@ -261,7 +261,7 @@ fn a_filtered_link_that_was_met_lately_is_not_looked_up_on_disk() {
     assert!(store.disk.stored.seen.table_count() > 0, "they are in a sorted file");
     let before = read_bytes();
     assert_eq!(store.admit(filtered()).unwrap().known, 500);
-    // What reading the count itself costs.
+    // Reading the counter itself reads some bytes.
     assert!(read_bytes() - before < 1_000);
 }
 
@@ -275,7 +275,7 @@ fn a_lease_keeps_its_own_record_and_not_those_beside_it() {
     store.lease(&wants, Timestamp::EPOCH, &mut leases).unwrap();
     assert_eq!(leases.len(), 2);
     assert!(store.queue.out_bytes() < 40, "{}", store.queue.out_bytes());
-    // One goes back to its place, before the others.
+    // One record returns to its place, before the others.
     store.settle(vec![Settlement::give_back(leases[0].id)], &[], Timestamp::EPOCH).unwrap();
     let again = drain(&mut store);
     assert_eq!((again.len(), again[0].as_str()), (63, "http://h0.test/0"));
@@ -347,12 +347,12 @@ fn flipped_bits_in_a_table_are_an_error_and_no_panic() {
                     store.lease(&[want(0), want(1), want(2)], Timestamp::EPOCH, &mut leases)?;
                     Ok(leases.len())
                 }) {
-                    // The bit stood where nobody looks.
+                    // Nothing reads this bit.
                     Ok(leases) => assert_eq!(leases, 3000),
                     Err(FrontierError::Damaged { .. }) => damaged += 1,
                     Err(other) => panic!("{other:?}"),
                 }
-                // Which of the tries found it does not count for the next.
+                // The next try starts without the note of this one.
                 let _ = fs::remove_file(dir.path().join("damaged"));
             }
             fs::write(&table, whole).unwrap();
@@ -377,7 +377,7 @@ fn chunks_larger_than_one_batch_come_out_in_order_across_kills() {
         for (lease, expected) in leases.iter().zip(&records[at..]) {
             assert_eq!(lease.record, *expected);
         }
-        // Every other part is settled in the wrong order, the rest comes back after the kill.
+        // Some are settled in another order, and the rest is due again after the kill.
         leases.truncate(if at % 2 == 0 { 37 } else { 13 });
         leases.reverse();
         at += leases.len();
@@ -404,7 +404,7 @@ fn what_is_given_back_of_a_chunk_comes_before_what_was_not_leased() {
         leases.clone()
     };
     let first = lease(&mut store, 40);
-    // By now the bytes of what was leased are forgotten.
+    // After this lease, the queue has dropped the bytes of the first one.
     let second = lease(&mut store, 4);
     let back = [&first[3], &first[39], &second[1]].map(|lease| Settlement::give_back(lease.id)).to_vec();
     store.settle(back, &[], Timestamp::EPOCH).unwrap();

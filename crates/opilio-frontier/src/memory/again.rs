@@ -1,4 +1,4 @@
-//! What has ended and can become due again: failures always, pages in a store with a history.
+//! Ended URLs that can become due again: failures always, pages in a store with a history.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::batch::Fetched;
 use crate::stats::Failure;
 use opilio_core::Order;
 
-/// How URLs ended, in the order in which they did.
+/// Ended URLs, in the order in which they ended.
 #[derive(Debug, Default)]
 pub(super) struct EndedUrls {
     failures: VecDeque<(Failure, EndedRecord)>,
-    /// By when, then by number; none in a store without a history.
+    /// The pages, by when they ended and then by number. `None` in a store without a history.
     pages: Option<BTreeMap<(Timestamp, u64), EndedPage>>,
     next: u64,
 }
 
-/// A record that is over.
+/// The record of an ended URL.
 #[derive(Debug)]
 struct EndedRecord {
     host: HostId,
@@ -96,7 +96,7 @@ impl EndedUrls {
         Some((failure.reason, kept.unpack(hosts)))
     }
 
-    /// Takes those failures off the list that are wanted.
+    /// Takes the wanted failures off the list.
     pub(super) fn take_failures(
         &mut self,
         hosts: &Hosts,

@@ -13,26 +13,26 @@ use super::seen::{Folding, SeenKey};
 use super::{LeasedRecord, MemoryFrontier};
 use crate::chain::{Again, Decided, Judged, Known, Redirect, Stop, UrlEnd, judge};
 
-/// How URLs ended that did not end as pages by themselves, and what waits for others.
+/// How URLs ended, other than as pages, and which URLs wait for others.
 #[derive(Debug, Default)]
 pub(super) struct Chains {
     ends: HashMap<SeenKey, UrlEnd, Folding>,
-    /// By the URL that each waits for, then by age.
-    waiting: BTreeMap<(u128, u64), Waiter>,
-    /// What to look at: all that wait for a URL that something has become of, and those that are new.
+    /// The URLs that wait, by the URL that each waits for, then by age.
+    waiting: BTreeMap<(u128, u64), RedirectedUrl>,
+    /// Ranges of keys to check: those that wait for a changed URL, and new ones.
     changed: VecDeque<((u128, u64), (u128, u64))>,
 }
 
 /// A redirected URL that waits for a known one.
 #[derive(Debug)]
-struct Waiter {
+struct RedirectedUrl {
     host: HostId,
     rank: Rank,
     packed: Packed,
     way: Way,
 }
 
-/// Where a URL was redirected to. What it waits for may stand further on.
+/// Where a URL was redirected to. The URL that it waits for may be further along the chain.
 #[derive(Clone, Debug)]
 pub(super) struct Way {
     target: Fingerprint,
@@ -59,30 +59,30 @@ impl Chains {
         matches!(self.ends.get(&SeenKey::of(url)), Some(UrlEnd::LedTo { .. }))
     }
 
-    /// It is under way again, or a page.
+    /// Notes that a URL is under way again, or is a page.
     pub(super) fn forget(&mut self, url: Fingerprint) {
         if !self.ends.is_empty() {
             self.ends.remove(&SeenKey::of(url));
         }
     }
 
-    /// Something has become of a URL: whatever waits for it is looked at again.
+    /// Notes that a URL ended or led on: the URLs that wait for it are checked again.
     pub(super) fn changed(&mut self, url: Fingerprint) {
         if !self.waiting.is_empty() && self.first_of((url.0, 0), (url.0, u64::MAX)).is_some() {
             self.changed.push_back(((url.0, 0), (url.0, u64::MAX)));
         }
     }
 
-    /// One that waits is new, or waits again.
+    /// Has a URL checked that began to wait, or waits again.
     fn look_later_at(&mut self, key: (u128, u64)) {
         match self.changed.back_mut() {
-            // They mostly come in the order of their ages.
+            // Most of them come in the order of their ages.
             Some((_, last)) if last.0 == key.0 && last.1 <= key.1 => *last = key,
             _ => self.changed.push_back((key, key)),
         }
     }
 
-    /// The first that waits within a range of keys.
+    /// The first key of a URL that waits, within a range.
     fn first_of(&self, from: (u128, u64), to: (u128, u64)) -> Option<(u128, u64)> {
         if from > to {
             return None;
@@ -92,7 +92,7 @@ impl Chains {
 }
 
 impl MemoryFrontier {
-    /// Has a redirected URL wait for its target, which the crawl knows.
+    /// Makes a redirected URL wait for its target, which the crawl knows.
     pub(super) fn wait_for_target(&mut self, from: &LeasedRecord, redirect: &Redirect) {
         let Redirect { target: Record { fingerprint, ref url, .. }, again, attempts, .. } = *redirect;
         let record = Record { attempts, ..from.record.clone() };
@@ -104,11 +104,11 @@ impl MemoryFrontier {
         let order = self.hosts.order();
         let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));
         let target = way.target;
-        self.chains.waiting.insert((target.0, age), Waiter { host, rank, packed, way });
+        self.chains.waiting.insert((target.0, age), RedirectedUrl { host, rank, packed, way });
         self.chains.look_later_at((target.0, age));
     }
 
-    /// Leases at most `n` of those that wait and are decided; tells whether there may be more.
+    /// Leases at most `n` decided URLs. Returns whether there may be more.
     pub(super) fn decide(&mut self, n: usize, out: &mut Vec<Decided>) -> bool {
         let until = out.len() + n;
         while out.len() < until
@@ -149,7 +149,7 @@ impl MemoryFrontier {
             Ok::<_, Infallible>(match end {
                 _ if self.seen.is_page(url) => Stop::Page,
                 Some(end) => Stop::Ended(*end),
-                // It was taken on, and then its host's caps were reached.
+                // The URL was admitted, and then its host reached its caps.
                 None if self.seen.is_filtered(url) => Stop::Ended(UrlEnd::Failed(Reason::OutOfScope)),
                 None => Stop::Open,
             })
@@ -160,8 +160,8 @@ impl MemoryFrontier {
         }
     }
 
-    fn lease_decided(&mut self, waiting: Waiter, known: Known) -> Decided {
-        let Waiter { host, rank, packed, way } = waiting;
+    fn lease_decided(&mut self, waiting: RedirectedUrl, known: Known) -> Decided {
+        let RedirectedUrl { host, rank, packed, way } = waiting;
         let record = packed.unpack(self.hosts.name(host), rank.band, self.hosts.order());
         let id = LeaseId(self.next_lease);
         self.next_lease += 1;

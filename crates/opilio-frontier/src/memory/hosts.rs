@@ -20,10 +20,10 @@ pub(super) struct Hosts {
     ids: HashMap<Host, HostId>,
     all: Vec<KnownHost>,
     line: VecDeque<HostId>,
-    /// Links come in runs of one host: the last one spares most look-ups.
+    /// The host of the last look-up. Links come in runs of one host, so it spares most look-ups.
     last: Option<HostId>,
     order: Order,
-    /// None when no host has any.
+    /// `None` when no host has a cap.
     caps: Option<Caps>,
 }
 
@@ -32,10 +32,10 @@ struct KnownHost {
     host: Host,
     queue: Queue,
     turn: HostTurn,
-    /// Leases.
+    /// The number of leases that are out.
     out: u32,
     spent: Spent,
-    /// The depth of its next record, if that waits for its level.
+    /// The depth of the host's next record, if that record waits for its level.
     waits_at: Option<u16>,
 }
 
@@ -52,7 +52,7 @@ impl Hosts {
         self.caps.as_ref()
     }
 
-    /// What a host's caps leave.
+    /// What the caps leave of a host.
     pub(super) fn room(&self, host: HostId) -> Room {
         let known = self.known(host);
         let of = |caps: &Caps| caps.of(&known.host).room(known.spent, u64::from(known.out));
@@ -63,12 +63,12 @@ impl Hosts {
         &mut self.known_mut(host).spent
     }
 
-    /// A lease of a host begins.
+    /// Counts a new lease of a host.
     pub(super) fn lease_out(&mut self, host: HostId) {
         self.known_mut(host).out += 1;
     }
 
-    /// A lease of a host is over.
+    /// Counts the end of a host's lease.
     pub(super) fn lease_over(&mut self, host: HostId) {
         let known = self.known_mut(host);
         known.out = known.out.saturating_sub(1);
@@ -83,7 +83,7 @@ impl Hosts {
         self.known_mut(host).waits_at = at;
     }
 
-    /// A host's level has opened: it has work again.
+    /// Lets a host join the line if it has work, because its level has opened.
     pub(super) fn wait_no_more(&mut self, host: HostId) {
         self.known_mut(host).waits_at = None;
         if self.has_work(host) {
@@ -91,7 +91,7 @@ impl Hosts {
         }
     }
 
-    /// Where a host's next record stands.
+    /// The band of a host's next record.
     pub(super) fn next_band(&self, host: HostId) -> Option<Band> {
         self.known(host).queue.next_band()
     }
@@ -152,14 +152,14 @@ impl Hosts {
         self.join_line(host);
     }
 
-    /// Takes the record of a host that goes first.
+    /// Takes the first record of a host.
     pub(super) fn pop(&mut self, host: HostId) -> Option<(Rank, Record)> {
         let order = self.order;
         let KnownHost { host, queue, .. } = self.known_mut(host);
         queue.pop(host, order)
     }
 
-    /// A host whose work was asked for and is at its end is the store's again.
+    /// The host got fewer leases than wanted: the store tracks it again.
     pub(super) fn release(&mut self, host: HostId) {
         let known = self.known_mut(host);
         if known.turn == HostTurn::Told {
@@ -167,13 +167,13 @@ impl Hosts {
         }
     }
 
-    /// The first hosts in the line, which are the caller's from now on.
+    /// Takes the first hosts off the line. From now on the caller has them.
     pub(super) fn ready(&mut self, n: usize) -> Vec<Host> {
         let mut ready = Vec::with_capacity(n.min(self.line.len()));
         while ready.len() < n
             && let Some(id) = self.line.pop_front()
         {
-            // Its work may have been leased while it stood in the line, or its room used up.
+            // While the host stood in the line, its work may have been leased or its caps reached.
             let has_room = !matches!(self.room(id), Room::Open(0) | Room::Closed(_));
             let is_ready = has_room && self.has_work(id) && self.waits_at(id).is_none();
             let known = self.known_mut(id);

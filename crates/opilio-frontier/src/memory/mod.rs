@@ -1,7 +1,7 @@
-//! The store of a crawl without a state directory: everything in RAM, nothing survives the process.
+//! The store of a crawl without a state directory: everything is in memory, and nothing survives the process.
 //!
-//! What is queued is packed path by path: about 100 bytes a URL with a path of 48 bytes, what is
-//! known and settled about 30. Known links, the common case by far, cost one probe of a hash map.
+//! Queued URLs are packed path by path. A queued URL with a path of 48 bytes takes about 100 bytes, and a settled
+//! one about 30. A known link, by far the most common case, costs one probe of a hash map.
 
 mod again;
 mod chains;
@@ -38,13 +38,13 @@ use seen::{Seen, Sighting};
 /// Options of a store in memory.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryOptions {
-    /// In which order the records of a host go out.
+    /// The order in which the records of a host are leased.
     pub order: Order,
-    /// How much is taken of one host.
+    /// The caps of each host.
     pub caps: Caps,
-    /// Whether pages are kept, so that they can become due again: about 100 bytes each.
+    /// Whether the store keeps pages, so that they can become due again: about 100 bytes each.
     pub history: bool,
-    /// Whether depths are exact ([`levels`]), in a crawl that goes breadth-first.
+    /// Whether depths are exact ([`levels`]) in a breadth-first crawl.
     pub levels: bool,
 }
 
@@ -52,26 +52,26 @@ pub struct MemoryOptions {
 #[derive(Debug, Default)]
 pub struct MemoryFrontier {
     seen: Seen,
-    /// Room that admissions use again and again.
+    /// A buffer that each batch of admissions reuses.
     sightings: Vec<Sighting>,
     hosts: Hosts,
     waiting: BinaryHeap<Reverse<DueLater>>,
     out: HashMap<LeaseId, LeasedRecord>,
-    /// Hosts whose caps are reached, and that may have something queued.
+    /// Hosts that reached their caps and may still have queued records.
     closing: BTreeSet<HostId>,
-    /// Where depths are exact: how many are left of each, and who waits.
+    /// Where depths are exact: the URLs left of each depth, and the hosts that wait.
     levels: Option<(Depths, Levels<HostId>)>,
     kept: CallerData,
     ended: EndedUrls,
-    /// Where redirects led, and which of them wait for that.
+    /// Where redirects led, and which URLs wait for a known one.
     chains: Chains,
     books: FrontierStats,
-    /// Admissions so far: the age of the next record.
+    /// The number of admissions so far, which is the age of the next record.
     next_age: u64,
     next_lease: u64,
 }
 
-/// Memos, notes and lists that the caller stores.
+/// Memos, notes, lists and positions that the caller stores.
 #[derive(Debug, Default)]
 struct CallerData {
     memos: HashMap<HostId, Bytes>,
@@ -80,17 +80,17 @@ struct CallerData {
     positions: BTreeMap<Arc<str>, u64>,
 }
 
-/// A record with a host.
+/// A record that is out.
 #[derive(Debug)]
 pub(crate) struct LeasedRecord {
     host: HostId,
     age: u64,
     record: Record,
-    /// Of one that was redirected to a known URL, and is out to end.
+    /// Where the record was redirected to, if it waited for a known URL.
     way: Option<Box<Way>>,
 }
 
-/// A record that is not due yet; the derived order puts the earliest due first.
+/// A record that is due later. The derived order puts the earliest first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct DueLater {
     due: Timestamp,
@@ -100,7 +100,7 @@ struct DueLater {
     packed: Packed,
 }
 
-/// So many records of hosts whose caps are reached end in one call.
+/// The most records of hosts with reached caps that end in one call.
 const CLOSED_MAX: usize = 4096;
 
 impl MemoryFrontier {
@@ -118,7 +118,7 @@ impl MemoryFrontier {
         Self { hosts: Hosts::new(order, caps), ended: EndedUrls::new(history), levels, ..Self::default() }
     }
 
-    /// Filters what its host's caps keep out.
+    /// Filters an admission that the caps of its host keep out.
     fn judge(&self, admission: Admission) -> Admission {
         let (Admission::Queue(record), Some(caps)) = (&admission, self.hosts.caps()) else {
             return admission;
@@ -168,10 +168,10 @@ impl MemoryFrontier {
         self.look_at(host);
     }
 
-    /// A record of a host comes to be due.
+    /// Counts a record that becomes due.
     fn has_more(&mut self, host: HostId, band: Band) {
         let Some((left, levels)) = &mut self.levels else { return };
-        // The place is the depth, where there are levels.
+        // Where there are levels, the place is the depth.
         left.add(band.place);
         if let Some(depth) = self.hosts.waits_at(host)
             && (band.place < depth || !levels::keeps_level(band.priority.0))
@@ -181,21 +181,21 @@ impl MemoryFrontier {
         }
     }
 
-    /// What is known was met again, perhaps by a shorter way.
+    /// Notes that a known URL was met again, perhaps by a shorter way.
     fn met_again(&mut self, record: &Record) {
         if let Some((left, levels)) = &mut self.levels {
             levels.met_again(record, left);
         }
     }
 
-    /// One that is left is over, or due later.
+    /// Counts a record that ended or is due later.
     fn has_less(&mut self, depth: u16) {
         if let Some((left, _)) = &mut self.levels {
             left.take(depth);
         }
     }
 
-    /// One of a host's leases is over: its next level may have opened.
+    /// Checks whether the next level of a host has opened, after one of its leases ended.
     fn look_at_level(&mut self, host: HostId, now: Timestamp) {
         let Some((left, levels)) = &mut self.levels else { return };
         if let Some(depth) = self.hosts.waits_at(host)
@@ -205,7 +205,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Hosts whose level has opened have work.
+    /// Lets the hosts whose level has opened join the line.
     fn open_levels(&mut self, now: Timestamp) {
         let Some((left, levels)) = &mut self.levels else { return };
         for host in levels.opened(left, Some(now)) {
@@ -214,7 +214,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Sees to a host that has come to have work or room.
+    /// Lets a host join the line, or closes it, after it got work or its room changed.
     fn look_at(&mut self, host: HostId) {
         if self.hosts.caps().is_none() || !self.hosts.has_work(host) {
             return;
@@ -228,14 +228,14 @@ impl MemoryFrontier {
         }
     }
 
-    /// Ends some of what is queued for hosts whose caps are reached.
+    /// Ends some of the queued records of hosts that reached their caps.
     fn close_some(&mut self) {
         let mut left = CLOSED_MAX;
         while left > 0
             && let Some(host) = self.closing.first().copied()
         {
             let Room::Closed(why) = self.hosts.room(host) else {
-                // A page of it is due again.
+                // A page of the host became due again, which made room.
                 self.closing.remove(&host);
                 self.look_at(host);
                 continue;
@@ -250,7 +250,7 @@ impl MemoryFrontier {
         }
     }
 
-    /// Queues what has become due.
+    /// Queues the records that have become due.
     fn wake(&mut self, now: Timestamp) {
         while self.waiting.peek().is_some_and(|Reverse(waiting)| waiting.due <= now) {
             if let Some(Reverse(DueLater { rank, host, packed, .. })) = self.waiting.pop() {
@@ -300,8 +300,8 @@ impl MemoryFrontier {
 impl Frontier for MemoryFrontier {
     fn admit(&mut self, batch: Vec<Admission>) -> Result<AdmittedCounts, FrontierError> {
         let mut admitted = AdmittedCounts::default();
-        // A probe misses the processor's caches more often than not. Probes in a loop of their own
-        // wait for memory side by side, which halves the price of a known link.
+        // A probe usually misses the processor's caches. In a loop of their own, several probes wait for memory
+        // at the same time, which halves the cost of a known link.
         let batch: Vec<_> = match self.hosts.caps() {
             None => batch,
             Some(_) => batch.into_iter().map(|admission| self.judge(admission)).collect(),

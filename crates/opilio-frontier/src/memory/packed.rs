@@ -1,11 +1,11 @@
-//! How a queued record is packed: its path, and the rest only where it is not usual.
+//! How a queued record is packed: its path, and other fields only where they differ from the usual.
 //!
 //! ```text
 //! flags:u8 · [fingerprint:16] · [attempts:varint] · [rest] · length:varint · text · [length:varint · extra]
 //! ```
-//! The fingerprint is left out where it is that of the URL as it stands, which it nearly always is.
-//! Host, priority and place in the order are those of the queue that it stands in. The text is what
-//! follows `scheme://host`, or the whole URL when it is written otherwise (user info, port 80 in https).
+//! The fingerprint is that of the canonical URL. It is left out when the URL is canonical, as nearly all are. The
+//! queue of the record has its host, priority and place in the order. The text is the part of the URL after
+//! `scheme://host`, or the whole URL when it is not written in that form (user info, port 80 in https).
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ const EXTRA: u8 = 16;
 const REST: u8 = 32;
 const FINGERPRINT: u8 = 64;
 
-/// A record packed by itself, outside of the packed queues.
+/// A record that is packed alone, outside of the packed queues.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Packed(Box<[u8]>);
 
@@ -37,7 +37,7 @@ impl Packed {
 
     /// The caller's data.
     pub(super) fn extra(&self) -> Bytes {
-        try_extra(&mut Reader(&self.0)).expect("what was packed in this process is whole")
+        try_extra(&mut Reader(&self.0)).expect("a record that this process packed can be read")
     }
 
     pub(super) fn unpack(&self, host: &Host, band: Band, order: Order) -> Record {
@@ -45,9 +45,9 @@ impl Packed {
     }
 }
 
-/// How many bytes a packed record takes at most.
+/// The most bytes of a packed record.
 pub(super) fn room(record: &Record) -> usize {
-    // Flags, fingerprint, attempts and two lengths of which neither passes 2⁶⁴.
+    // Flags, fingerprint, attempts, and two lengths below 2⁶⁴.
     1 + 16 + 5 + RecordRest::room(record) + 10 + 10 + record.url.len() + record.extra.len()
 }
 
@@ -85,9 +85,9 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     }
 }
 
-/// Takes one record off the front of what [`pack`] wrote.
+/// Reads one record that [`pack`] wrote.
 pub(super) fn unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> Record {
-    try_unpack(from, host, band, order).expect("what was packed in this process is whole")
+    try_unpack(from, host, band, order).expect("a record that this process packed can be read")
 }
 
 fn try_extra(from: &mut Reader<'_>) -> Option<Bytes> {
@@ -136,7 +136,7 @@ fn try_unpack(from: &mut Reader<'_>, host: &Host, band: Band, order: Order) -> O
     })
 }
 
-/// What follows `scheme://host` in the usual spelling.
+/// The part of a URL after `scheme://host`, if it is written in that form.
 pub(crate) fn after_host(record: &Record) -> Option<&str> {
     let rest = record.url.strip_prefix(record.scheme.as_str())?.strip_prefix("://")?;
     rest.strip_prefix(record.host.as_str()).filter(|path| path.starts_with('/'))

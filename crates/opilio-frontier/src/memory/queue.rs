@@ -1,8 +1,8 @@
-//! What one host has to do: packed bands of records that are due, and those that came back.
+//! The due records of one host: packed bands, and the records that came back.
 //!
-//! A band holds the records of one priority and one place in the crawl's order, by age. Records that come back (returned, or
-//! due again) keep their old age, which would be in the middle of a band; they stand beside the
-//! bands, and the next record is the better of the two.
+//! A band holds the records of one priority and one place in the crawl's order, by age. A record that comes back
+//! (returned, or due again) keeps its old age, which would be in the middle of a band. So such records stand
+//! beside the bands, and the next record is the lesser of the two.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, VecDeque};
@@ -13,14 +13,14 @@ use super::packed::{self, Packed};
 use crate::encode::{Reader, put_varint};
 use opilio_core::Order;
 
-/// A record's place among those of its host; the least goes first.
+/// A record's rank among those of its host. The least is leased first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Rank {
     pub(super) band: Band,
     pub(super) age: u64,
 }
 
-/// What the records have in common that only age tells apart.
+/// The part of a rank without the age.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Band {
     pub(super) priority: Reverse<Priority>,
@@ -36,7 +36,7 @@ impl Rank {
 /// The due records of one host.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    /// Sorted, the band that goes first at the end.
+    /// Sorted. The first band is at the end.
     bands: Vec<BandQueue>,
     came_back: BTreeMap<Rank, Packed>,
 }
@@ -48,7 +48,7 @@ impl Queue {
         let found = self.bands.binary_search_by(|run| rank.band.cmp(&run.band));
         let at = found.unwrap_or_else(|at| {
             if self.bands.is_empty() {
-                // Most hosts have one band at a time; a vector's usual first growth is for four.
+                // Most hosts have one band at a time, and a vector would first reserve memory for four.
                 self.bands.reserve_exact(1);
             }
             self.bands.insert(at, BandQueue::new(rank));
@@ -57,18 +57,18 @@ impl Queue {
         self.bands[at].push(age, record, order);
     }
 
-    /// Adds a record that was here before, at its old place.
+    /// Adds a record that came back, at its old place.
     pub(super) fn put_back(&mut self, rank: Rank, packed: Packed) {
         self.came_back.insert(rank, packed);
     }
 
-    /// Where the record that goes first stands.
+    /// The band of the first record.
     pub(super) fn next_band(&self) -> Option<Band> {
         let back = self.came_back.first_key_value().map(|(rank, _)| rank.band);
         self.bands.last().map(|run| run.band).into_iter().chain(back).min()
     }
 
-    /// Takes the record that goes first.
+    /// Takes the first record.
     pub(super) fn pop(&mut self, host: &Host, order: Order) -> Option<(Rank, Record)> {
         match (self.bands.last().map(BandQueue::first), self.came_back.first_key_value()) {
             (None, None) => None,
@@ -98,18 +98,18 @@ impl Queue {
     }
 }
 
-/// A chunk of a band is sealed at this size: large enough that its own cost vanishes, small enough
-/// that a record that is read does not keep much memory.
+/// A chunk of a band is sealed at this size. It is large, so that the overhead of a chunk is small, and it is
+/// small enough that an unread record does not keep much memory.
 const CHUNK_BYTES: usize = 4096;
 
-/// The records of one band, by age: never empty while it stands in a queue.
+/// The records of one band, by age. A band in a queue is never empty.
 ///
-/// They are packed behind one another, each after the difference of its age to the one before.
+/// The records are packed one after another, each behind the difference between its age and the one before.
 #[derive(Debug)]
 struct BandQueue {
     band: Band,
     left: usize,
-    /// Where in `front` the next record's age starts.
+    /// Where the age of the next record starts in `front`.
     read_at: usize,
     first_age: u64,
     last_age: u64,
@@ -140,7 +140,7 @@ impl BandQueue {
         let start = self.tail.len();
         let room = 10 + packed::room(record);
         if self.tail.capacity() - start < room {
-            // Doubling would leave a quarter of all queues' memory unused.
+            // Doubling would leave a quarter of the memory of all queues unused.
             self.tail.reserve_exact(room.max(start / 4));
         }
         put_varint(age - self.last_age, &mut self.tail);
@@ -167,7 +167,7 @@ impl BandQueue {
         (rank, record)
     }
 
-    /// What is left of the chunk that is read, or the next one.
+    /// The unread part of the current chunk, or the next chunk.
     fn unread(&mut self) -> &[u8] {
         if self.read_at == self.front.len() {
             self.front = self.sealed.pop_front().map_or_else(|| std::mem::take(&mut self.tail), Vec::from);
@@ -178,5 +178,5 @@ impl BandQueue {
 }
 
 fn take_age(from: &mut Reader<'_>) -> u64 {
-    from.varint().expect("every packed record stands behind its age")
+    from.varint().expect("an age stands before every packed record")
 }

@@ -1,4 +1,4 @@
-//! Which fingerprints the crawl has met, and which of them it only counted.
+//! Which fingerprints the crawl has met, and which of them it filtered.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -8,23 +8,23 @@ use opilio_core::Fingerprint;
 
 use crate::batch::Filtered;
 
-/// Fingerprint → known, or filtered and why.
+/// The state of each fingerprint that the crawl has met.
 #[derive(Debug, Default)]
 pub(super) struct Seen(HashMap<SeenKey, SeenState, Folding>);
 
-/// What a fingerprint was before.
+/// The state of a fingerprint before a call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Sighting {
     /// Never met.
     First,
-    /// Met and filtered.
+    /// Met and filtered, for this reason.
     Filtered(Filtered),
-    /// Taken on before.
+    /// Admitted before.
     Known,
 }
 
 impl Seen {
-    /// Makes a fingerprint known, and says what it was until now.
+    /// Makes a fingerprint known, and returns what it was before.
     pub(super) fn take_on(&mut self, fingerprint: Fingerprint) -> Sighting {
         match self.0.entry(SeenKey::of(fingerprint)) {
             Entry::Vacant(entry) => {
@@ -41,32 +41,32 @@ impl Seen {
         }
     }
 
-    /// It ended as a page.
+    /// Notes that a URL ended as a page.
     pub(super) fn end_as_page(&mut self, fingerprint: Fingerprint) {
         self.0.insert(SeenKey::of(fingerprint), SeenState::Page);
     }
 
-    /// Whether it ended as a page.
+    /// Whether a URL ended as a page.
     pub(super) fn is_page(&self, fingerprint: Fingerprint) -> bool {
         self.0.get(&SeenKey::of(fingerprint)) == Some(&SeenState::Page)
     }
 
-    /// Whether it was filtered, and not taken on since.
+    /// Whether a URL is filtered, and was not admitted since.
     pub(super) fn is_filtered(&self, fingerprint: Fingerprint) -> bool {
         matches!(self.0.get(&SeenKey::of(fingerprint)), Some(SeenState::Filtered(_)))
     }
 
-    /// It is due again.
+    /// Notes that a page is due again.
     pub(super) fn begin_again(&mut self, fingerprint: Fingerprint) {
         self.0.insert(SeenKey::of(fingerprint), SeenState::Known);
     }
 
-    /// What was taken on is filtered after all.
+    /// Marks an admitted URL as filtered.
     pub(super) fn put_off(&mut self, fingerprint: Fingerprint, why: Filtered) {
         self.0.insert(SeenKey::of(fingerprint), SeenState::Filtered(why));
     }
 
-    /// Remembers that a fingerprint was filtered, unless it was met before; says what it was.
+    /// Marks a fingerprint as filtered, unless it was met before. Returns what it was before.
     pub(super) fn mark(&mut self, fingerprint: Fingerprint, why: Filtered) -> Sighting {
         match self.0.entry(SeenKey::of(fingerprint)) {
             Entry::Vacant(entry) => {
@@ -81,7 +81,8 @@ impl Seen {
     }
 }
 
-/// One byte, so that an entry takes 17 (bytes are not aligned; a `u128` would make it 32).
+/// The state of a URL. It has one byte, so that an entry takes 17: bytes need no alignment, and a `u128` would
+/// make it 32.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SeenState {
     Known,
@@ -90,7 +91,7 @@ enum SeenState {
     Filtered(Filtered),
 }
 
-/// The same in a store that cannot write down each page.
+/// The state of a URL in a store that does not write each page.
 #[cfg(feature = "disk")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Mark {
@@ -98,6 +99,7 @@ pub(crate) enum Mark {
     Filtered(Filtered),
 }
 
+/// A fingerprint as the key of a map, without alignment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct SeenKey([u8; 16]);
 
@@ -120,8 +122,8 @@ impl std::hash::Hash for SeenKey {
 
 /// Folds a fingerprint to 64 bits with a key of this process.
 ///
-/// A fingerprint is a hash already, but one that a hostile site can compute: without the key it
-/// could offer links that all fall into one bucket.
+/// A fingerprint is a hash already, but a hostile server can compute it. Without the key it could send links
+/// that all fall into one bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct Folding {
     key: [u64; 2],
@@ -155,7 +157,7 @@ impl Hasher for FingerprintHasher {
         self.hash = product as u64 ^ (product >> 64) as u64;
     }
 
-    /// Never called by [`SeenKey`]; right, if slow, for whatever else would be hashed.
+    /// [`SeenKey`] never calls this. For other types it is correct but slow.
     fn write(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.write_u128(u128::from(self.hash) << 8 | u128::from(*byte));

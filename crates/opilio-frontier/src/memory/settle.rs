@@ -1,4 +1,4 @@
-//! How leases end in memory: the steps of [`settle`](crate::settle), none of which fails.
+//! How leases end in memory: the steps of [`settle`](crate::settle). None of them fails.
 
 use std::cmp::Reverse;
 
@@ -133,7 +133,7 @@ impl Settling for MemoryFrontier {
         }
         let order = self.hosts.order();
         let rank = Rank::of(record, *age, order);
-        // It is left as before.
+        // The number of records left stays the same.
         self.has_less(record.depth);
         self.has_more(*host, rank.band);
         self.hosts.put_back(*host, rank, Packed::of(record, order));
@@ -168,7 +168,7 @@ impl Settling for MemoryFrontier {
 }
 
 impl MemoryFrontier {
-    /// Has a record wait for its time.
+    /// Stores a record that is due later.
     fn put_off_until(&mut self, due: Timestamp, host: HostId, age: u64, record: &Record) {
         let order = self.hosts.order();
         let (rank, packed) = (Rank::of(record, age, order), Packed::of(record, order));

@@ -1,4 +1,4 @@
-//! What this store promises by itself; the rules of every store are in the conformance suite.
+//! The guarantees of this store alone. The conformance suite has the rules of every store.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 

@@ -1,4 +1,4 @@
-//! Files that lost something or were changed: everything acknowledged is there, or a clear error.
+//! Cut and changed files: the store has everything that was acknowledged, or returns a clear error.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -13,13 +13,13 @@ use super::{batch, copy, create, drain, filled_bytes, journal, open, record, sma
 use crate::disk::{DiskFrontier, DiskOptions};
 use crate::{Frontier, FrontierError, FrontierStats, Settlement, Want};
 
-/// What was acknowledged of a store.
+/// The acknowledged state of a store.
 struct Said {
     stats: FrontierStats,
     left: BTreeSet<String>,
 }
 
-/// A store with tables, versions and journals that all hold something, everything synced.
+/// Fills a store until its tables, versions and journals all hold data, and syncs it.
 fn filled(dir: &Path) -> Said {
     let mut store = create(dir);
     for round in 0..3 {
@@ -48,7 +48,7 @@ fn filled(dir: &Path) -> Said {
     store.checkpoint().unwrap();
     let stats = at_rest(&store);
     drop(store);
-    // From a copy, since reading what is left settles it.
+    // From a copy, because reading the remaining URLs settles them.
     let copied = tempfile::tempdir().unwrap();
     let whole = copied.path().join("whole");
     copy(dir, &whole);
@@ -56,7 +56,7 @@ fn filled(dir: &Path) -> Said {
     Said { stats, left: drain(&mut store).into_iter().collect() }
 }
 
-/// Everything that was said, or the error that the store gives.
+/// Checks that the store has everything that was acknowledged, or returns its error.
 fn audit(dir: &Path, said: &Said) -> Result<(), FrontierError> {
     let mut store = open(dir)?;
     let failures = store.failures(0, usize::MAX)?;
@@ -94,7 +94,7 @@ fn all_files(dir: &Path, found: &mut Vec<PathBuf>) {
     found.sort();
 }
 
-/// How often each file is damaged in each way; more on demand.
+/// How often each file is damaged in each way. The variable raises the number.
 fn tries() -> usize {
     std::env::var("OPILIO_DAMAGE_TRIES").map_or(3, |tries| tries.parse().unwrap())
 }
@@ -158,12 +158,12 @@ fn whatever_is_damaged_is_an_error_or_does_no_harm() {
     assert!(errors > harmless, "{errors} errors, {harmless} without harm");
 }
 
-/// The books as they are when nothing is out.
+/// The books without the count of leases.
 fn at_rest(store: &DiskFrontier) -> FrontierStats {
     FrontierStats { out: 0, ..store.stats() }
 }
 
-/// The power was cut: of the journal's end something is missing, or was never written.
+/// After a power cut, the end of the journal is missing or was never written.
 #[test]
 fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     let parent = tempfile::tempdir().unwrap();
@@ -172,7 +172,7 @@ fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     let options = DiskOptions { gather_bytes: 1 << 20, ..small() };
     let mut store = DiskFrontier::create(&whole, options, whose()).unwrap();
     let at_journal = || filled_bytes(&journal(&whole)).unwrap() as usize;
-    // After each commit: how long the journal is, and what the books say.
+    // The length of the journal and the books, after each commit.
     let mut commits = vec![(at_journal(), at_rest(&store))];
     let mut synced = 0;
     for n in 0..16_usize {
@@ -217,8 +217,8 @@ fn a_power_cut_leaves_a_prefix_that_holds_what_was_synced() {
     }
 }
 
-/// A sorted file of fingerprints stands outside of the journal. What it knows must not be ahead of what
-/// the journal queued, or a URL would be known and never fetched.
+/// A sorted file of fingerprints is not part of the journal. It must not be ahead of the queue in the journal: a
+/// URL would be known and never fetched.
 #[test]
 fn no_sorted_file_knows_what_a_power_cut_took_from_the_queue() {
     let parent = tempfile::tempdir().unwrap();
@@ -245,7 +245,7 @@ fn no_sorted_file_knows_what_a_power_cut_took_from_the_queue() {
                 store.admit(batch(all.clone())).unwrap();
                 assert_eq!(drain(&mut store).len(), all.len(), "cut at {cut} of {end}");
             }
-            // Before the last sorted file: that much was synced, and no power cut takes it.
+            // The cut is before the last sorted file. Everything up to there was synced, so no power cut loses it.
             Err(FrontierError::Damaged { .. }) => refused += 1,
             Err(other) => panic!("cut at {cut} of {end}: {other:?}"),
         }

@@ -1,4 +1,4 @@
-//! A disk that is full: the crawl stops with an error that says so, and goes on when there is space.
+//! A full disk: the crawl stops with an error that says so, and can go on when there is space.
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
@@ -18,7 +18,7 @@ use crate::{Admission, Frontier, FrontierError};
 const DIR: &str = "OPILIO_TEST_FULL_DIR";
 const PER_BATCH: usize = 40;
 
-/// Records that no compression makes smaller.
+/// Records that compression does not make smaller.
 fn large(paths: Range<usize>) -> Vec<Admission> {
     let mut random = fastrand::Rng::with_seed(paths.start as u64);
     let large = |path| {
@@ -34,8 +34,8 @@ fn large(paths: Range<usize>) -> Vec<Admission> {
 fn victim() {
     let Ok(dir) = std::env::var(DIR) else { return };
     let (ballast, state) = (Path::new(&dir).join("ballast"), Path::new(&dir).join("state"));
-    // As much as the store can take up: once it is removed, the store has room to write its tables anew before it
-    // deletes the journals that they come from.
+    // As much as the store can use. When the ballast is removed, the store has space to write its tables anew
+    // before it deletes the journals.
     fs::write(&ballast, vec![1; 24 << 20]).unwrap();
     let mut store = DiskFrontier::create(&state, small(), whose()).unwrap();
     let mut admitted = 0;
@@ -92,7 +92,7 @@ fn a_full_disk_is_said_and_the_crawl_goes_on_later() {
     run_on_a_small_disk("disk::tests::full::victim");
 }
 
-/// A call met the database's own "an earlier write failed" in a sync, and passed on that instead of the reason.
+/// The database only says that an earlier write failed. A sync returned that as the error, without the reason.
 #[test]
 fn a_sync_says_that_the_disk_is_full_when_a_thread_met_that_first() {
     run_on_a_small_disk("disk::tests::full::victim_of_a_sync");

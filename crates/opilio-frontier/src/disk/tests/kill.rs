@@ -1,4 +1,4 @@
-//! A real process, really killed: what it said was done is done.
+//! A real process that is killed: the store has everything that the process reported.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -19,7 +19,7 @@ const DIR: &str = "OPILIO_TEST_KILL_DIR";
 const PER_BATCH: usize = 20;
 const KILLS: u64 = 8;
 
-/// The process that is killed: run by [`kills_take_nothing_that_was_acknowledged`] only.
+/// The process that is killed. Only [`kills_take_nothing_that_was_acknowledged`] runs it.
 #[test]
 #[ignore = "the victim of another test"]
 fn victim() {
@@ -41,7 +41,7 @@ fn victim() {
         for host in store.hosts_ready(Timestamp::EPOCH, 9).unwrap() {
             let mut leases = Vec::new();
             store.lease(&[crate::Want { host, n: 10 }], Timestamp::EPOCH, &mut leases).unwrap();
-            // Some stay out until the kill.
+            // One lease of each host stays out until the kill.
             let ends = leases.iter().skip(1).map(|lease| Settlement::page(lease.id)).collect();
             store.settle(ends, &[], Timestamp::EPOCH).unwrap();
             for lease in leases.iter().skip(1) {
@@ -82,10 +82,10 @@ struct Said {
     settled: BTreeSet<usize>,
 }
 
-/// From when the victim's time is counted.
+/// When the victim's time begins.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum From {
-    /// It may not even have opened the store.
+    /// At its start, so that it may not have opened the store when it is killed.
     Start,
     FirstAnswer,
 }

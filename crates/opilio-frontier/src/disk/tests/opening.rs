@@ -51,7 +51,7 @@ fn a_directory_of_another_format_is_refused() {
 fn a_directory_is_given_back_though_a_copy_of_its_lock_is_open() {
     let dir = tempfile::tempdir().unwrap();
     let store = create(dir.path());
-    // As a process has one that another thread is about to start.
+    // A process that another thread is about to start has such a copy.
     let copy = store.disk._lock.0.try_clone().unwrap();
     drop(store);
     open(dir.path()).unwrap();
@@ -111,7 +111,7 @@ fn flipped_bits_in_what_was_synced_are_an_error_for_good() {
         for _ in 0..2 {
             match open(copied.path()) {
                 Err(FrontierError::Damaged { .. }) => damaged += 1,
-                // The bit stood where nobody looks.
+                // Nothing reads this bit.
                 Ok(mut store) => {
                     assert_eq!(store.stats().left, 100, "byte {at}");
                     assert_eq!(store.admit(batch(0..100)).unwrap().new, 0, "byte {at}");

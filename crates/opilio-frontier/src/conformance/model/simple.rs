@@ -1,217 +1,44 @@
-//! Random histories against a model that is too simple to be wrong: one map, scanned for everything.
+//! The model: one map of all URLs, which every question scans.
 
-#![allow(clippy::unwrap_used, clippy::missing_panics_doc, reason = "this module is tests")]
-
-use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use opilio_core::{
-    Attempts, Ending, Fingerprint, Host, Lease, LeaseId, Priority, Reason, Record, RecordKind, Score,
-    SinkPosition, Timestamp, Validators,
+    Attempts, Ending, Fingerprint, Host, Lease, LeaseId, Reason, Record, RecordKind, SinkPosition, Timestamp,
+    Validators,
 };
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
-use super::{Stores, position, record};
+use super::super::record;
+use super::{EndKind, url};
 use crate::stats::{Cause, Failure, FrontierStats};
 use crate::{
-    Admission, AdmittedCounts, Caps, Decided, Fetched, Filtered, Frontier, HostCaps, Known, MemoryOptions,
-    Order, SettledCounts, Settlement, Want,
+    Admission, AdmittedCounts, Decided, Fetched, Filtered, Frontier, HostCaps, Known, Order, SettledCounts,
+    Settlement, Want,
 };
 
-/// Every answer of the store is the model's, over random histories of all calls and kills, in every
-/// order, with caps and without.
-pub fn agrees_with_the_model(stores: &mut dyn Stores) {
-    let cases = stores.histories();
-    let stores = RefCell::new(stores);
-    let histories = (rules(), prop::collection::vec(step(), 1..80));
-    let config = Config { failure_persistence: None, cases, ..Config::default() };
-    TestRunner::new(config)
-        .run(&histories, |(rules, history)| replay(&mut **stores.borrow_mut(), rules, history))
-        .unwrap();
-}
-
-/// One call. Small numbers choose among few URLs and leases, so that histories meet themselves.
-#[derive(Clone, Debug)]
-enum StoreCall {
-    Admit(Vec<FoundLink>),
-    Ready(usize),
-    Lease(Vec<(u8, usize)>),
-    Settle(Vec<(u8, EndKind)>, u64),
-    Decide(usize),
-    Pass(u64),
-    RetryFailed(usize),
-    Refresh(u64, usize),
-    Kill,
-}
-
-/// What a store is made with; caps are small, so that they are reached.
-fn rules() -> impl Strategy<Value = (Order, HostCaps)> {
-    let order = prop::sample::select(&Order::ALL[..]);
-    let caps = (
-        prop::option::weighted(0.4, 1..6_u64),
-        prop::option::weighted(0.2, 1..300_u64),
-        prop::option::weighted(0.2, 0..3_u16),
-    );
-    let caps = caps.prop_map(|(pages, body_bytes, depth)| HostCaps { pages, body_bytes, depth });
-    (order, prop_oneof![2 => Just(HostCaps::default()), 3 => caps])
-}
-
-#[derive(Clone, Debug)]
-struct FoundLink {
-    url: u8,
-    depth: u16,
-    priority: i8,
-    score: i8,
-    filtered: bool,
-}
-
-#[derive(Clone, Debug)]
-enum EndKind {
-    Page,
-    Alias,
-    Redirected(u8),
-    Failed,
-    Retry(u64),
-    Return,
-    Filtered,
-}
-
-fn step() -> impl Strategy<Value = StoreCall> {
-    let how = prop_oneof![
-        3 => Just(EndKind::Page),
-        1 => Just(EndKind::Alias),
-        2 => (0..URLS).prop_map(EndKind::Redirected),
-        1 => Just(EndKind::Failed),
-        3 => (0..50_u64).prop_map(EndKind::Retry),
-        2 => Just(EndKind::Return),
-        1 => Just(EndKind::Filtered),
-    ];
-    let found = (0..URLS, 0..3_u16, -1..=1_i8, -1..=1_i8, prop::bool::weighted(0.2)).prop_map(
-        |(url, depth, priority, score, filtered)| FoundLink { url, depth, priority, score, filtered },
-    );
-    prop_oneof![
-        4 => prop::collection::vec(found, 0..12).prop_map(StoreCall::Admit),
-        3 => (0..4_usize).prop_map(StoreCall::Ready),
-        4 => prop::collection::vec((0..HOSTS, 0..5_usize), 0..3).prop_map(StoreCall::Lease),
-        4 => (prop::collection::vec((any::<u8>(), how), 0..6), 0..100_u64)
-            .prop_map(|(ends, position)| StoreCall::Settle(ends, position)),
-        2 => prop_oneof![Just(usize::MAX), 0..3_usize].prop_map(StoreCall::Decide),
-        2 => (0..40_u64).prop_map(StoreCall::Pass),
-        1 => (0..4_usize).prop_map(StoreCall::RetryFailed),
-        1 => (0..60_u64, 0..4_usize).prop_map(|(ago, n)| StoreCall::Refresh(ago, n)),
-        1 => Just(StoreCall::Kill),
-    ]
-}
-
-const HOSTS: u8 = 3;
-const URLS: u8 = 24;
-
-fn url(url: u8) -> Record {
-    record(&format!("http://h{}.test/{url}", url % HOSTS))
-}
-
-fn nth_host(n: u8) -> Host {
-    super::host(&format!("h{n}.test"))
-}
-
-fn replay(
-    stores: &mut dyn Stores,
-    (order, caps): (Order, HostCaps),
-    history: Vec<StoreCall>,
-) -> Result<(), TestCaseError> {
-    let options = MemoryOptions { order, caps: Caps::every_host(caps), history: true, levels: false };
-    let (mut store, mut model) = (stores.open_with(options), Model { order, caps, ..Model::default() });
-    let mut now = Timestamp::EPOCH;
-    for step in history {
-        match step {
-            StoreCall::Admit(found) => {
-                let batch: Vec<_> = found.into_iter().map(FoundLink::admission).collect();
-                prop_assert_eq!(store.admit(batch.clone()).unwrap(), model.admit(batch));
-            }
-            StoreCall::Ready(n) => {
-                let told = store.hosts_ready(now, n).unwrap();
-                model.told(&told, n, now)?;
-            }
-            StoreCall::Lease(wants) => {
-                let want = |(host, n)| Want { host: nth_host(host), n };
-                let wants: Vec<_> = wants.into_iter().map(want).collect();
-                let mut leases = Vec::new();
-                store.lease(&wants, now, &mut leases).unwrap();
-                model.leased(&wants, &leases, now)?;
-            }
-            StoreCall::Decide(n) => {
-                model.close(&mut *store, now)?;
-                let mut decided = Vec::new();
-                // A call looks at some of those that wait, and more wait than are decided.
-                while decided.len() < n && store.decided((n - decided.len()).min(4), &mut decided).unwrap() {}
-                model.decided(&decided, n)?;
-            }
-            StoreCall::Settle(ends, at) => {
-                // Whether a redirect's target is known may hang on whether it has ended yet.
-                if ends.iter().any(|(_, how)| matches!(how, EndKind::Redirected(_))) {
-                    model.close(&mut *store, now)?;
-                }
-                let batch: Vec<_> = ends.into_iter().map(|(n, how)| model.settlement(n, how, now)).collect();
-                let positions = [position("sink", at)];
-                let settled = store.settle(batch.clone(), &positions, now).unwrap();
-                prop_assert_eq!(settled, model.settle(batch, &positions, now));
-            }
-            StoreCall::Pass(secs) => now += Duration::from_secs(secs),
-            StoreCall::RetryFailed(n) => {
-                prop_assert_eq!(store.retry_failed(n).unwrap(), model.retry_failed(n))
-            }
-            StoreCall::Refresh(ago, n) => {
-                // A page that is due again may open its host: what was to end there ends before that.
-                model.close(&mut *store, now)?;
-                let before = Timestamp::from_secs(now.since(Timestamp::EPOCH).as_secs().saturating_sub(ago));
-                prop_assert_eq!(store.refresh(before, n).unwrap(), model.refresh(before, n));
-            }
-            StoreCall::Kill => {
-                let Some(reopened) = stores.reopen(store) else { return Ok(()) };
-                store = reopened;
-                model.kill();
-            }
-        }
-        model.compare(&*store, now)?;
-    }
-    model.close(&mut *store, now)?;
-    model.compare(&*store, now)
-}
-
-impl FoundLink {
-    fn admission(self) -> Admission {
-        let record = url(self.url);
-        if self.filtered {
-            return Admission::Filtered { fingerprint: record.fingerprint, why: Filtered::MaxDepth };
-        }
-        let score = Score::of(self.score.into());
-        Admission::Queue(Record { depth: self.depth, priority: Priority(self.priority), score, ..record })
-    }
-}
-
+/// What a store must hold.
 #[derive(Default)]
-struct Model {
+pub(super) struct Model {
     order: Order,
     caps: HostCaps,
     seen: BTreeMap<Fingerprint, Option<Filtered>>,
-    /// Everything that is left, by age.
+    /// All URLs that are left, by age.
     left: BTreeMap<u64, ModelUrl>,
     ages: u64,
     told: BTreeSet<Host>,
     hosts: BTreeSet<Host>,
-    /// Every lease of this run with its age, ended or not.
+    /// Every lease of this run with the age of its record, ended or not.
     leases: Vec<(LeaseId, u64)>,
     books: FrontierStats,
     failures: Vec<(Failure, Record)>,
     pages: Vec<ModelPage>,
     positions: Vec<SinkPosition>,
-    /// EndKind URLs ended: as pages, or otherwise.
+    /// How URLs ended, as pages or otherwise.
     ended: BTreeMap<Fingerprint, ModelEnd>,
-    /// A kill may have made the store forget what was a page.
+    /// Whether a kill may have made the store forget which URLs were pages.
     killed: bool,
 }
 
@@ -232,12 +59,16 @@ struct ModelUrl {
     record: Record,
     due: Timestamp,
     out: Option<LeaseId>,
-    /// The known URL that it was redirected to.
+    /// The known URL that the record was redirected to.
     waits_for: Option<Fingerprint>,
 }
 
 impl Model {
-    /// What the known URL came to that a redirect leads to; none while it is under way.
+    pub(super) fn new(order: Order, caps: HostCaps) -> Self {
+        Self { order, caps, ..Self::default() }
+    }
+
+    /// How the known URL ended that a redirect leads to. `None` while it is under way.
     fn known(&self, target: Fingerprint) -> Option<Known> {
         let (mut at, mut met) = (target, BTreeSet::new());
         loop {
@@ -256,7 +87,7 @@ impl Model {
         }
     }
 
-    fn decided(&mut self, decided: &[Decided], n: usize) -> Result<(), TestCaseError> {
+    pub(super) fn decided(&mut self, decided: &[Decided], n: usize) -> Result<(), TestCaseError> {
         for Decided { lease, target, known } in decided {
             let waits = |left: &ModelUrl| left.out.is_none() && left.waits_for.is_some();
             let found = self.left.iter().find(|(_, left)| waits(left) && left.record == lease.record);
@@ -270,7 +101,7 @@ impl Model {
         let is_decided = |left: &ModelUrl| {
             left.out.is_none()
                 && left.waits_for.and_then(|of| self.known(of)).is_some_and(|known| {
-                    // After a kill pages are known when nothing else is left.
+                    // After a kill, the store knows pages only when nothing else is left.
                     let only_waiting =
                         || self.left.values().all(|left| left.waits_for.is_some() && left.out.is_none());
                     known != Known::Page || !self.killed || only_waiting()
@@ -284,7 +115,7 @@ impl Model {
         Ok(())
     }
 
-    fn admit(&mut self, batch: Vec<Admission>) -> AdmittedCounts {
+    pub(super) fn admit(&mut self, batch: Vec<Admission>) -> AdmittedCounts {
         let mut admitted = AdmittedCounts::default();
         for admission in batch {
             match self.judge(admission) {
@@ -317,7 +148,7 @@ impl Model {
     fn judge(&self, admission: Admission) -> Admission {
         let Admission::Queue(record) = &admission else { return admission };
         let too_deep = self.caps.depth.is_some_and(|max| record.depth > max).then_some(Filtered::MaxDepth);
-        // A host that nobody took on has given nothing, even where nothing is what it may give.
+        // A host without an admitted URL is not closed, even if its cap is 0.
         let closed = self.hosts.contains(&record.host).then(|| self.closed(&record.host)).flatten();
         match too_deep.or(closed) {
             Some(why) => Admission::Filtered { fingerprint: record.fingerprint, why },
@@ -325,7 +156,7 @@ impl Model {
         }
     }
 
-    /// Why nothing more is taken of a host.
+    /// Why the caps of a host leave nothing, if they do.
     fn closed(&self, host: &Host) -> Option<Filtered> {
         let pages: Vec<_> = self.pages.iter().filter(|page| page.record.host == *host).collect();
         let bytes: u64 = pages.iter().map(|page| page.body_bytes).sum();
@@ -335,7 +166,7 @@ impl Model {
         self.caps.pages.is_some_and(|max| pages.len() as u64 >= max).then_some(Filtered::HostPages)
     }
 
-    /// EndKind many leases more a host may have.
+    /// How many more leases a host may have.
     fn room(&self, host: &Host) -> usize {
         if self.closed(host).is_some() {
             return 0;
@@ -347,14 +178,14 @@ impl Model {
         self.caps.pages.map_or(usize::MAX, room)
     }
 
-    /// What is due of hosts that nothing more is taken of: it may have ended, or end soon.
+    /// The due records of closed hosts. The store may have ended them, or will do so soon.
     fn to_close(&self, now: Timestamp) -> Vec<(u64, Filtered)> {
         let closed = self.hosts.iter().filter_map(|host| Some((host, self.closed(host)?)));
         closed.flat_map(|(host, why)| self.due(host, now).into_iter().map(move |age| (age, why))).collect()
     }
 
-    /// Lets the store end all that it has to end.
-    fn close(&mut self, store: &mut dyn Frontier, now: Timestamp) -> Result<(), TestCaseError> {
+    /// Makes the store end the records of closed hosts.
+    pub(super) fn close(&mut self, store: &mut dyn Frontier, now: Timestamp) -> Result<(), TestCaseError> {
         if self.caps == HostCaps::default() {
             return Ok(());
         }
@@ -383,7 +214,7 @@ impl Model {
         *self.books.filtered.entry(why).or_default() += 1;
     }
 
-    fn retry_failed(&mut self, n: usize) -> u64 {
+    pub(super) fn retry_failed(&mut self, n: usize) -> u64 {
         let n = n.min(self.failures.len());
         for (failure, record) in self.failures.drain(..n).collect::<Vec<_>>() {
             *self.books.failures.get_mut(&failure.reason).unwrap() -= 1;
@@ -395,9 +226,9 @@ impl Model {
         n as u64
     }
 
-    fn refresh(&mut self, before: Timestamp, n: usize) -> u64 {
+    pub(super) fn refresh(&mut self, before: Timestamp, n: usize) -> u64 {
         let mut refreshed = 0;
-        // The list is in the order in which they ended, and time does not go backwards.
+        // The list is in the order in which the pages ended, and time does not go backwards.
         while refreshed < n && self.pages.first().is_some_and(|page| page.ended < before) {
             let ModelPage { record, .. } = self.pages.remove(0);
             self.books.pages -= 1;
@@ -415,7 +246,7 @@ impl Model {
         self.ages += 1;
     }
 
-    /// Ages of a host's due records, in the order in which they go out.
+    /// The ages of a host's due records, in the order in which they are leased.
     fn due(&self, host: &Host, now: Timestamp) -> Vec<u64> {
         let is_due = |left: &ModelUrl| {
             let is_free = left.out.is_none() && left.waits_for.is_none();
@@ -433,7 +264,7 @@ impl Model {
         due.into_iter().map(|(age, _)| *age).collect()
     }
 
-    fn told(&mut self, told: &[Host], n: usize, now: Timestamp) -> Result<(), TestCaseError> {
+    pub(super) fn told(&mut self, told: &[Host], n: usize, now: Timestamp) -> Result<(), TestCaseError> {
         let ready = |host: &&Host| {
             !self.told.contains(*host) && !self.due(host, now).is_empty() && self.room(host) > 0
         };
@@ -446,7 +277,12 @@ impl Model {
         Ok(())
     }
 
-    fn leased(&mut self, wants: &[Want], leases: &[Lease], now: Timestamp) -> Result<(), TestCaseError> {
+    pub(super) fn leased(
+        &mut self,
+        wants: &[Want],
+        leases: &[Lease],
+        now: Timestamp,
+    ) -> Result<(), TestCaseError> {
         let mut leases = leases.iter();
         for Want { host, n } in wants {
             let mut due = self.due(host, now);
@@ -467,15 +303,15 @@ impl Model {
         Ok(())
     }
 
-    /// Some lease of this run, often one that is over.
-    fn settlement(&self, n: u8, how: EndKind, now: Timestamp) -> Settlement {
+    /// A settlement of some lease of this run, often of one that is over.
+    pub(super) fn settlement(&self, n: u8, how: EndKind, now: Timestamp) -> Settlement {
         let unknown = LeaseId(u64::MAX);
         let recent = self.leases.len().min(8);
         let nth = usize::from(n).checked_rem(recent).map(|back| self.leases[self.leases.len() - 1 - back].0);
         let lease = nth.unwrap_or(unknown);
         let is_decided = self.left.values().any(|left| left.out == Some(lease) && left.waits_for.is_some());
         let how = match how {
-            // It is no request.
+            // A decided URL needs no request, so there is nothing to try again.
             EndKind::Retry(_) if is_decided => EndKind::Return,
             how => how,
         };
@@ -498,7 +334,7 @@ impl Model {
         }
     }
 
-    fn settle(
+    pub(super) fn settle(
         &mut self,
         batch: Vec<Settlement>,
         positions: &[SinkPosition],
@@ -578,7 +414,7 @@ impl Model {
         }
     }
 
-    fn kill(&mut self) {
+    pub(super) fn kill(&mut self) {
         self.killed = true;
         for left in self.left.values_mut() {
             left.out = None;
@@ -587,11 +423,11 @@ impl Model {
         self.leases.clear();
     }
 
-    fn compare(&self, store: &dyn Frontier, now: Timestamp) -> Result<(), TestCaseError> {
+    pub(super) fn compare(&self, store: &dyn Frontier, now: Timestamp) -> Result<(), TestCaseError> {
         let stats = store.stats();
         let out = self.left.values().filter(|left| left.out.is_some()).count() as u64;
         prop_assert!(stats.balances(), "{:?}", stats);
-        // What is due of a host that is closed ends some time between two calls.
+        // The store ends the due records of a closed host at some time between two calls.
         let to_close = self.to_close(now);
         let closed = (self.left.len() as u64).saturating_sub(stats.left);
         prop_assert!(closed <= to_close.len() as u64, "{closed} of {to_close:?} have ended");
@@ -612,7 +448,7 @@ impl Model {
             admitted: self.books.admitted - closed,
             out,
             hosts: self.hosts.len() as u64,
-            // A store notices that a record became due when it is asked for work.
+            // A store moves due records only in some of its calls.
             waiting: stats.waiting,
             filtered,
             ..self.books.clone()
@@ -627,7 +463,7 @@ impl Model {
             .filter(|left| left.out.is_none() && left.due > now && left.waits_for.is_none())
             .map(|left| left.due);
         match store.next_due() {
-            // There may be something to end.
+            // The store may have records to end.
             Some(Timestamp::EPOCH) if self.caps != HostCaps::default() => {}
             Some(due) => prop_assert!(next(due) && later.min().is_none_or(|later| due <= later)),
             None => prop_assert_eq!(later.min(), None),
