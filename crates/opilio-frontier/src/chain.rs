@@ -90,7 +90,7 @@ pub(crate) enum Stop {
 
 /// Where a chain of known URLs ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Judged {
+pub(crate) enum ChainEnd {
     Is(Known),
     /// At this URL, which is under way. Behind a wall, its end makes no difference.
     Open {
@@ -104,9 +104,9 @@ pub(crate) fn judge<E>(
     target: Fingerprint,
     again: Again,
     mut look_up: impl FnMut(Fingerprint) -> Result<Stop, E>,
-) -> Result<Judged, E> {
+) -> Result<ChainEnd, E> {
     if again == Again::Always {
-        return Ok(Judged::Is(Known::OwnWall));
+        return Ok(ChainEnd::Is(Known::OwnWall));
     }
     let mut behind_wall = false;
     // Brent's algorithm: the mark moves to the current URL after 1, 2, 4, … steps, and a ring returns to it.
@@ -115,7 +115,7 @@ pub(crate) fn judge<E>(
         let ended = match look_up(at)? {
             Stop::Page => Known::Page,
             Stop::Ended(UrlEnd::Failed(reason)) => Known::Failed(reason),
-            Stop::Open => return Ok(Judged::Open { at, behind_wall }),
+            Stop::Open => return Ok(ChainEnd::Open { at, behind_wall }),
             Stop::Ended(UrlEnd::LedTo { to, sets_cookie }) => {
                 behind_wall |= sets_cookie && again == Again::BehindWall;
                 at = to;
@@ -128,9 +128,9 @@ pub(crate) fn judge<E>(
                 Known::Failed(Reason::RedirectLoop)
             }
         };
-        return Ok(Judged::Is(if behind_wall { Known::Wall } else { ended }));
+        return Ok(ChainEnd::Is(if behind_wall { Known::Wall } else { ended }));
     }
-    Ok(Judged::Is(Known::Failed(Reason::TooManyRedirects)))
+    Ok(ChainEnd::Is(Known::Failed(Reason::TooManyRedirects)))
 }
 
 /// The most known redirects that are followed in a row. No server has so many by chance, and each new redirect
@@ -144,11 +144,11 @@ mod tests {
 
     use super::*;
 
-    fn open(at: u128, behind_wall: bool) -> Judged {
-        Judged::Open { at: Fingerprint(at), behind_wall }
+    fn open(at: u128, behind_wall: bool) -> ChainEnd {
+        ChainEnd::Open { at: Fingerprint(at), behind_wall }
     }
 
-    fn way(links: &[(u128, u128)], ends: &[(u128, UrlEnd)], from: u128, again: Again) -> Judged {
+    fn way(links: &[(u128, u128)], ends: &[(u128, UrlEnd)], from: u128, again: Again) -> ChainEnd {
         let mut ends: HashMap<_, _> = ends.iter().copied().collect();
         let led = |to| UrlEnd::LedTo { to: Fingerprint(to), sets_cookie: to == 9 };
         ends.extend(links.iter().map(|(from, to)| (*from, led(*to))));
@@ -167,9 +167,9 @@ mod tests {
         let links = [(1, 2), (2, 3)];
         assert_eq!(way(&links, &[], 1, Again::Never), open(3, false));
         let failed = [(3, UrlEnd::Failed(Reason::Timeout))];
-        assert_eq!(way(&links, &failed, 1, Again::Never), Judged::Is(Known::Failed(Reason::Timeout)));
-        assert_eq!(way(&[(1, 2), (2, 101)], &[], 1, Again::Never), Judged::Is(Known::Page));
-        assert_eq!(way(&[], &[], 101, Again::BehindWall), Judged::Is(Known::Page));
+        assert_eq!(way(&links, &failed, 1, Again::Never), ChainEnd::Is(Known::Failed(Reason::Timeout)));
+        assert_eq!(way(&[(1, 2), (2, 101)], &[], 1, Again::Never), ChainEnd::Is(Known::Page));
+        assert_eq!(way(&[], &[], 101, Again::BehindWall), ChainEnd::Is(Known::Page));
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
                 .collect();
             for from in [1_000, 1_013, 1_039, 1_040, 1_040 + length / 2] {
                 let judged = way(&links, &[], from, Again::Never);
-                assert_eq!(judged, Judged::Is(Known::Failed(Reason::RedirectLoop)), "{length} from {from}");
+                assert_eq!(judged, ChainEnd::Is(Known::Failed(Reason::RedirectLoop)), "{length} from {from}");
             }
         }
     }
@@ -188,12 +188,12 @@ mod tests {
     #[test]
     fn a_cookie_on_the_way_lets_a_chain_ask_again_that_has_not_done_so() {
         let links = [(1, 9), (9, 101)];
-        assert_eq!(way(&links, &[], 1, Again::BehindWall), Judged::Is(Known::Wall));
-        assert_eq!(way(&links, &[], 1, Again::Never), Judged::Is(Known::Page));
+        assert_eq!(way(&links, &[], 1, Again::BehindWall), ChainEnd::Is(Known::Wall));
+        assert_eq!(way(&links, &[], 1, Again::Never), ChainEnd::Is(Known::Page));
         assert_eq!(way(&[(1, 9)], &[], 1, Again::BehindWall), open(9, true), "not yet");
-        assert_eq!(way(&[], &[], 7, Again::Always), Judged::Is(Known::OwnWall));
+        assert_eq!(way(&[], &[], 7, Again::Always), ChainEnd::Is(Known::OwnWall));
         let ring = way(&[(1, 9), (9, 1)], &[], 1, Again::BehindWall);
-        assert_eq!(ring, Judged::Is(Known::Wall), "a ring only for whoever has no cookie");
+        assert_eq!(ring, ChainEnd::Is(Known::Wall), "a ring only for whoever has no cookie");
     }
 
     #[test]
@@ -201,7 +201,7 @@ mod tests {
         let links: Vec<_> = (1_000..20_000).map(|n| (n, n + 1)).collect();
         assert_eq!(
             way(&links, &[], 1_000, Again::Never),
-            Judged::Is(Known::Failed(Reason::TooManyRedirects))
+            ChainEnd::Is(Known::Failed(Reason::TooManyRedirects))
         );
     }
 }

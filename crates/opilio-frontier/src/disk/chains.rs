@@ -20,7 +20,7 @@ use super::DiskFrontier;
 use super::files::{StorePlace, Stored};
 use super::keys::{self, HostId, WaiterKey};
 use super::pack::{self, pack_loose, place_of_loose};
-use crate::chain::{Again, Decided, Judged, Known, Redirect, Stop, UrlEnd, judge};
+use crate::chain::{Again, ChainEnd, Decided, Known, Redirect, Stop, UrlEnd, judge};
 use crate::encode::{Reader, put_slice};
 use crate::error::FrontierError;
 
@@ -325,11 +325,11 @@ impl DiskFrontier {
             .ok_or_else(|| self.disk.place.damaged("a redirected URL that waits cannot be read"))?;
         let judged = judge(target, again, |url| self.look_up(url))?;
         let known = match judged {
-            Judged::Is(known) => known,
+            ChainEnd::Is(known) => known,
             // Nothing else is left, and the URL did not fail: so it was a page.
-            Judged::Open { behind_wall: true, .. } if self.chains.is_last => Known::Wall,
-            Judged::Open { .. } if self.chains.is_last => Known::Page,
-            Judged::Open { at: url, .. } => {
+            ChainEnd::Open { behind_wall: true, .. } if self.chains.is_last => Known::Wall,
+            ChainEnd::Open { .. } if self.chains.is_last => Known::Page,
+            ChainEnd::Open { at: url, .. } => {
                 self.chains.await_url(url);
                 if url != key.url {
                     commit.remove(&self.disk.stored.ends, key.bytes());

@@ -11,7 +11,7 @@ use super::packed::Packed;
 use super::queue::Rank;
 use super::seen::{Folding, SeenKey};
 use super::{LeasedRecord, MemoryFrontier};
-use crate::chain::{Again, Decided, Judged, Known, Redirect, Stop, UrlEnd, judge};
+use crate::chain::{Again, ChainEnd, Decided, Known, Redirect, Stop, UrlEnd, judge};
 
 /// How URLs ended, other than as pages, and which URLs wait for others.
 #[derive(Debug, Default)]
@@ -129,13 +129,13 @@ impl MemoryFrontier {
     fn decide_one(&mut self, key: (u128, u64), out: &mut Vec<Decided>) {
         let Some(waiting) = self.chains.waiting.get(&key) else { return };
         match self.judge_way(&waiting.way) {
-            Judged::Open { at, .. } if at.0 == key.0 => {}
-            Judged::Open { at: url, .. } => {
+            ChainEnd::Open { at, .. } if at.0 == key.0 => {}
+            ChainEnd::Open { at: url, .. } => {
                 if let Some(waiting) = self.chains.waiting.remove(&key) {
                     self.chains.waiting.insert((url.0, key.1), waiting);
                 }
             }
-            Judged::Is(known) => {
+            ChainEnd::Is(known) => {
                 if let Some(waiting) = self.chains.waiting.remove(&key) {
                     out.push(self.lease_decided(waiting, known));
                 }
@@ -143,7 +143,7 @@ impl MemoryFrontier {
         }
     }
 
-    fn judge_way(&self, way: &Way) -> Judged {
+    fn judge_way(&self, way: &Way) -> ChainEnd {
         let look_up = |url| {
             let end = self.chains.ends.get(&SeenKey::of(url));
             Ok::<_, Infallible>(match end {
