@@ -1,4 +1,4 @@
-//! Tests of the codings: every word, cut streams, bombs.
+//! Tests of the content codings: every name, streams that are cut off, and bombs.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 use super::*;

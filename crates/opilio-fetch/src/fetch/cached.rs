@@ -1,4 +1,4 @@
-//! Reads answers from the cache in place of an attempt.
+//! Reads answers from the cache instead of sending a request.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -29,8 +29,8 @@ pub struct FetchRequest {
     pub connection: Connection,
     /// Which kinds of content are wanted.
     pub accept: Accept,
-    /// Read at most this many decoded bytes of the body, whatever the limits: a longer body is cut off there
-    /// without a failure, and its rest is not read. `None` reads the whole body, within the limits.
+    /// The most decoded bytes of the body that are read, whatever the limits: a longer body is cut off there
+    /// without a failure. `None` reads the whole body, within the limits.
     pub enough: Option<usize>,
     /// Statuses that mean "slow down", as 429 and 503 do: such an answer is [`Outcome::Refused`].
     pub slow_down: Statuses,

@@ -1,4 +1,5 @@
-//! Resolves names and connects: only to permitted addresses, and each step is noted for the exchange.
+//! Resolves names and connects: only to allowed addresses. Records the progress of the request that waits for
+//! the connection.
 
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Whom TLS trusts: the certificate authorities of the system, or anybody.
+//! Which certificates TLS accepts: those of the system's certificate authorities, or any.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use rustls_platform_verifier::Verifier;
 
 use super::{SetupError, Tls};
 
-/// The TLS settings, and why the system's trust store is of no use, if it is not.
+/// Returns the TLS settings, and the reason why the system's trust store cannot be used, if there is one.
 pub(super) fn tls_config(trust: Tls) -> Result<(rustls::ClientConfig, Option<Arc<str>>), SetupError> {
     // ring needs neither cmake nor a long build. It is used here only, not installed for the process: that
     // choice is the application's.
