@@ -1,4 +1,4 @@
-//! The goods of the shop: products and deals that are the same in every run and on every machine.
+//! The products and deals of the sandbox's shop. They are the same in every run and on every machine.
 //!
 //! Tests check a crawl against this data; `pages` renders it as HTML or JSON.
 
@@ -6,53 +6,53 @@ use std::sync::{Arc, LazyLock};
 
 use serde::Serialize;
 
-/// Products in [`Catalog::standard`].
+/// The number of products in [`Catalog::standard`].
 pub const PRODUCTS_DEFAULT: u32 = 520;
 
-/// Products on one page of the listing.
+/// The number of products on one page of the listing.
 pub const LISTING_PAGE_SIZE: u32 = 20;
 
 /// One product: ids start at 1 and have no gaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Product {
-    /// Position in the catalog, from 1.
+    /// The id, which is the position in the catalog, from 1.
     pub id: u32,
     /// Name in title case, for instance `Black Wooden Cable`.
     pub name: String,
-    /// The name as it stands in the URL, for instance `black-wooden-cable`.
+    /// The name as written in the URL, for instance `black-wooden-cable`.
     pub slug: String,
     /// Regular price in cents.
     pub price_cents: u64,
-    /// ISO 4217 code.
+    /// The currency's ISO 4217 code.
     pub currency: &'static str,
-    /// One of [`Catalog::categories`].
+    /// The category: one of [`Catalog::categories`].
     pub category: &'static str,
-    /// Pieces in stock; 0 is sold out.
+    /// The number of pieces in stock; 0 means sold out.
     pub stock: u32,
     /// Stock keeping unit, unique.
     pub sku: String,
     /// Rating in tenths of a star, 10 to 50.
     pub rating_tenths: u8,
-    /// A sentence with characters that HTML has to escape.
+    /// A sentence that contains characters which HTML must escape.
     pub description: String,
     /// Ids of products that the page links to.
     pub related: Vec<u32>,
-    /// The deal on `/deals`, which every tenth product has.
+    /// The deal on `/deals`; every tenth product has one.
     pub deal: Option<Deal>,
 }
 
 impl Product {
-    /// Path of the product's page, for instance `/products/334-black-wooden-cable`.
+    /// Returns the path of the product's page, for instance `/products/334-black-wooden-cable`.
     pub fn path(&self) -> String {
         format!("/products/{}-{}", self.id, self.slug)
     }
 
-    /// Regular price in units with two decimals, for instance `12.05`.
+    /// Returns the regular price in units with two decimals, for instance `12.05`.
     pub fn price(&self) -> String {
         decimal(self.price_cents)
     }
 
-    /// Rating in stars with one decimal, for instance `4.3`.
+    /// Returns the rating in stars with one decimal, for instance `4.3`.
     pub fn rating(&self) -> String {
         format!("{}.{}", self.rating_tenths / 10, self.rating_tenths % 10)
     }
@@ -96,16 +96,16 @@ impl Serialize for Product {
 /// A reduced price for a limited time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Deal {
-    /// Price in cents with the reduction.
+    /// The reduced price in cents.
     pub new_price_cents: u64,
-    /// Reduction in percent.
+    /// The reduction in percent.
     pub percent: u8,
-    /// Last day of the deal, `YYYY-MM-DD`.
+    /// The last day of the deal, `YYYY-MM-DD`.
     pub expires: String,
 }
 
 impl Deal {
-    /// Reduced price in units with two decimals.
+    /// Returns the reduced price in units with two decimals.
     pub fn new_price(&self) -> String {
         decimal(self.new_price_cents)
     }
@@ -118,44 +118,44 @@ pub struct Catalog {
 }
 
 impl Catalog {
-    /// Builds a catalog of `count` products; names are unique up to 2431.
+    /// Builds a catalog of `count` products. Up to 2431 products, all names differ.
     pub fn new(count: u32) -> Self {
         Self { products: (1..=count).map(|id| product(id, count)).collect() }
     }
 
-    /// The shared catalog of [`PRODUCTS_DEFAULT`] products.
+    /// Returns the shared catalog of [`PRODUCTS_DEFAULT`] products.
     pub fn standard() -> Arc<Self> {
         static STANDARD: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::new(PRODUCTS_DEFAULT)));
         Arc::clone(&STANDARD)
     }
 
-    /// All products, by id.
+    /// Returns all products, by id.
     pub fn products(&self) -> &[Product] {
         &self.products
     }
 
-    /// The product with this id.
+    /// Returns the product with this id.
     pub fn product(&self, id: u32) -> Option<&Product> {
         let index = usize::try_from(id.checked_sub(1)?).ok()?;
         self.products.get(index)
     }
 
-    /// Products with a deal, by id.
+    /// Iterates over the products that have a deal, by id.
     pub fn deals(&self) -> impl Iterator<Item = (&Product, &Deal)> {
         self.products.iter().filter_map(|product| product.deal.as_ref().map(|deal| (product, deal)))
     }
 
-    /// The names of the categories.
+    /// Returns the names of the categories.
     pub fn categories() -> &'static [&'static str] {
         &CATEGORIES
     }
 
-    /// Products of a category (or all), by id.
+    /// Iterates over the products of a category (or of all), by id.
     pub fn of_category<'a>(&'a self, category: Option<&'a str>) -> impl Iterator<Item = &'a Product> {
         self.products.iter().filter(move |product| category.is_none_or(|wanted| product.category == wanted))
     }
 
-    /// Pages of the listing of a category (or of all), at least 1.
+    /// Returns the number of listing pages of a category (or of all), at least 1.
     pub fn listing_pages(&self, category: Option<&str>) -> u32 {
         let count = self
             .products
@@ -166,7 +166,7 @@ impl Catalog {
     }
 }
 
-/// Pages that `count` things need at `size` a page, at least 1.
+/// Returns the number of pages for `count` things with `size` on each page, at least 1.
 pub(crate) fn pages(count: usize, size: u32) -> u32 {
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     count.div_ceil(size.max(1)).max(1)
@@ -210,12 +210,13 @@ fn deal(id: u32, price_cents: u64) -> Deal {
     }
 }
 
-/// The lists' lengths share no factor, so that three remainders name up to 17·13·11 products.
+/// Chooses a word of a list by an id. The lengths of the lists share no factor, so three lists give up to
+/// 17·13·11 different names.
 fn pick<T>(words: &[T], id: u32) -> &T {
     &words[id as usize % words.len()]
 }
 
-/// A fixed hash, so that prices look arbitrary and are the same everywhere.
+/// Mixes the bits of an id by a fixed hash, so that prices look arbitrary and are the same everywhere.
 fn scatter(id: u32) -> u32 {
     let mut x = id.wrapping_mul(0x9E37_79B9);
     x ^= x >> 15;

@@ -1,4 +1,5 @@
-//! The configuration of a host: its site, its limit and refusals, its faults. A value, built by chaining.
+//! The configuration of a host: its content, its rate limit, how it refuses, and its faults. A value built by
+//! chained calls.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,24 +15,25 @@ use crate::quota::Dialect;
 /// The content that a host serves.
 #[derive(Debug, Clone)]
 pub enum Site {
-    /// The shop.
+    /// The shop with this catalog.
     Catalog(Arc<Catalog>),
-    /// A small page at every path, but for `/go`, `/orders` and a missing `/robots.txt`.
+    /// A small page at every path, except `/go`, `/orders` and `/robots.txt`, which does not exist.
     Blank,
-    /// Nothing but the pages given by [`HostConfig::page`] and [`HostConfig::answer`]; all else is not found.
+    /// Only the pages given by [`HostConfig::page`] and [`HostConfig::answer`]; every other path is not
+    /// found.
     Empty,
-    /// Pages written on demand, for sites without an end.
+    /// Pages that a function writes on request, for sites without an end.
     Written(PageWriter),
 }
 
-/// Writes the HTML of a path and query; `None` is answered by 404.
+/// A function that writes the HTML for a path and query. `None` is answered by 404.
 #[derive(Clone)]
 pub struct PageWriter(Arc<WritePage>);
 
 type WritePage = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl PageWriter {
-    /// A writer that is this function of path and query.
+    /// Makes a writer of a function that gets path and query.
     pub fn new(write: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(write))
     }
@@ -47,20 +49,20 @@ impl fmt::Debug for PageWriter {
     }
 }
 
-/// How a host words a refusal.
+/// How a host states the wait when it refuses a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RefusalForm {
     /// `Retry-After` in seconds, rounded up.
     Seconds,
-    /// `Retry-After` as an HTTP-date, rounded up to whole seconds, by the host's own clock.
+    /// `Retry-After` as an HTTP-date by the host's own clock, rounded up to whole seconds.
     HttpDate,
-    /// No `Retry-After`. Quota headers, if the host has a dialect, state the wait.
+    /// No `Retry-After`. If the host announces its quota, these headers state the wait.
     Bare,
     /// `Retry-After` with this number of seconds, whatever the limit.
     Fixed(u64),
     /// `Retry-After: 0`, which states no wait.
     Zero,
-    /// `Retry-After` with an HTTP-date of an hour ago, which states no wait.
+    /// `Retry-After` with an HTTP-date one hour in the past, which states no wait.
     PastDate,
     /// `Retry-After: soon, perhaps`.
     Garbage,
@@ -68,19 +70,19 @@ pub enum RefusalForm {
     Reset,
 }
 
-/// A fault of one exchange.
+/// What goes wrong with one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// This status with a small page instead of the answer.
+    /// The answer is replaced by a small page with this status.
     Status(u16),
-    /// The same, with `Retry-After` of this many seconds, independent of any limit.
+    /// Like [`Status`](Self::Status), with a `Retry-After` that is independent of any limit.
     Refusal {
-        /// 429 or 503 in practice.
+        /// The status: 429 or 503 in practice.
         status: u16,
-        /// The wait that it states.
+        /// The value of `Retry-After`, in seconds.
         wait_seconds: u64,
     },
-    /// The answer comes whole, but this much later (already part of [`Answer::latency`]).
+    /// The answer is complete, but sent this much later (the delay is already part of [`Answer::latency`]).
     ///
     /// [`Answer::latency`]: crate::Answer::latency
     Slow(Duration),
@@ -88,30 +90,30 @@ pub enum Fault {
     Reset,
     /// The connection is reset after the head and half of the body.
     ResetMidBody,
-    /// The connection is closed in order after the head and half of the body.
+    /// The connection is closed in an orderly way after the head and half of the body.
     Truncated,
-    /// The answer comes whole, in pieces of `chunk` bytes with a pause of `every` after each.
+    /// The answer is complete, but sent in pieces of `chunk` bytes, with a pause of `every` after each.
     Drip {
-        /// Bytes in one piece, at least 1.
+        /// The bytes in one piece, at least 1.
         chunk: u32,
-        /// Pause after a piece.
+        /// The pause after each piece.
         every: Duration,
     },
-    /// Accepts no connection, and resets open ones at the next request. Meant for outages: in the real server
-    /// the kernel refuses new connections meanwhile, so the log misses them. Use [`Fault::Reset`] or a status
-    /// to count the requests.
+    /// The host accepts no connections, and resets open ones at the next request. Meant for outages: in the
+    /// real server the kernel refuses new connections, so they do not appear in the log. To count the
+    /// requests, use [`Fault::Reset`] or a status.
     Unreachable,
-    /// The request is taken in, and nothing is ever answered: the client has to give up.
+    /// The request is read, but never answered: the client must give up.
     Silence,
 }
 
 impl Fault {
-    /// Whether the client gets no complete answer.
+    /// Returns whether the client gets no complete answer.
     pub const fn breaks_answer(&self) -> bool {
         matches!(self, Self::Reset | Self::ResetMidBody | Self::Truncated | Self::Unreachable | Self::Silence)
     }
 
-    /// Whether nothing of the page is seen.
+    /// Returns whether the client gets no part of the page.
     pub(crate) const fn hides_page(&self) -> bool {
         matches!(
             self,
@@ -137,22 +139,23 @@ impl Fault {
 /// When a fault happens.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Trigger {
-    /// With this probability, 0 to 1, for each arrival, drawn from the seed and the arrival's number.
+    /// With this probability, 0 to 1, at each arrival. The random number depends only on the seed and the
+    /// arrival's number.
     Share(f64),
-    /// From (included) to (excluded), since the sandbox's start. A fault that hides the page then affects
-    /// every arrival, including those beyond the limit.
+    /// From the first time (included) to the second (excluded), since the sandbox's start. If the fault hides
+    /// the page, it affects every arrival in this span, including those beyond the limit.
     Between(Duration, Duration),
-    /// Begins with the first arrival after this many complete 2xx answers, and lasts for a time. Otherwise as
+    /// From the first arrival after this many complete 2xx answers, for a time. Otherwise like
     /// [`Trigger::Between`].
     AfterServed {
-        /// Answers by 2xx that go before.
+        /// The number of complete 2xx answers before the fault.
         served: u64,
-        /// The duration from that arrival (included) on.
+        /// How long the fault lasts, from that arrival (included).
         lasts: Duration,
     },
-    /// Always, for arrivals at exactly this path and query.
+    /// At each arrival for exactly this path and query.
     Path(String),
-    /// For the first arrivals at exactly this path and query, up to a number.
+    /// At the first arrivals for exactly this path and query, up to this number.
     PathTimes(String, u32),
 }
 
@@ -175,7 +178,7 @@ pub(crate) struct RefusalRules {
     pub(crate) ban_at: Option<u32>,
 }
 
-/// A page put at a path by the user.
+/// A page that the user set at a path.
 #[derive(Debug, Clone)]
 pub(crate) struct FixedPage {
     pub(crate) status: u16,
@@ -184,7 +187,7 @@ pub(crate) struct FixedPage {
     pub(crate) body: Bytes,
 }
 
-/// One host: its content, its limit and its faults.
+/// The configuration of one host: its content, its limit and its faults.
 ///
 /// ```
 /// use std::time::Duration;
@@ -219,7 +222,7 @@ pub struct HostConfig {
 }
 
 impl HostConfig {
-    /// A host with the standard catalog, no limit and no faults.
+    /// Returns a host with the standard catalog, without limit and faults.
     pub fn new() -> Self {
         Self {
             site: Site::Catalog(Catalog::standard()),
@@ -239,7 +242,7 @@ impl HostConfig {
         }
     }
 
-    /// Serves something else than the standard catalog.
+    /// Sets the content, instead of the standard catalog.
     pub fn site(mut self, site: Site) -> Self {
         self.site = site;
         self
@@ -250,7 +253,7 @@ impl HostConfig {
         self.site(Site::Catalog(Arc::new(Catalog::new(count))))
     }
 
-    /// Serves a body of its own, with status 200, at exactly this path and query.
+    /// Serves this body, with status 200, at exactly this path and query.
     pub fn page(
         mut self,
         path_and_query: impl Into<String>,
@@ -263,8 +266,8 @@ impl HostConfig {
         self
     }
 
-    /// Serves this answer at exactly this path and query, with these headers in addition to the usual ones: a
-    /// redirect to itself, a coded body, a page that is gone.
+    /// Serves this answer at exactly this path and query, with these headers besides the usual ones: for
+    /// instance a redirect to itself, an encoded body, or a page that no longer exists.
     pub fn answer(
         mut self,
         path_and_query: impl Into<String>,
@@ -278,125 +281,127 @@ impl HostConfig {
         self
     }
 
-    /// Limits the rate; without this everything is allowed.
+    /// Sets the rate limit. Without this, all requests are allowed.
     pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// Words refusals: the status (429 or 503 in practice) and the form. 429 with seconds by default.
+    /// Sets how requests are refused: the status (429 or 503 in practice) and the form of the wait. The
+    /// default is 429 with seconds.
     pub fn refusal(mut self, status: u16, form: RefusalForm) -> Self {
         self.refusals.status = status;
         self.refusals.form = form;
         self
     }
 
-    /// Refused requests use up the limit too.
+    /// Counts refused requests against the limit, too.
     pub fn count_refused(mut self) -> Self {
         self.refusals.count = true;
         self
     }
 
-    /// After the `nth` refusal everything is answered by 403, for ever.
+    /// Bans the client at the `nth` refusal: from then on every request is answered by 403.
     pub fn ban_at(mut self, nth: u32) -> Self {
         self.refusals.ban_at = Some(nth);
         self
     }
 
-    /// Announces the quota on every answer. Says nothing without a limit.
+    /// Announces the quota in the headers of every answer. Has no effect without a limit.
     pub fn announce(mut self, dialect: Dialect) -> Self {
         self.dialect = Some(dialect);
         self
     }
 
-    /// Adds a fault. The first one that fires, in the order of adding, decides; slowness combines with the
-    /// others. An outage comes before the limit; all other faults affect only permitted arrivals. In both
-    /// cases the arrival uses up the limit. A faulty `POST /orders` outside an outage is carried out first.
+    /// Adds a fault. If several faults could happen, the one added first does; only slowness is combined with
+    /// others. An outage comes before the limit; all other faults affect only arrivals within the limit. In
+    /// both cases the arrival counts against the limit. A `POST /orders` that a fault other than an outage
+    /// affects is still carried out.
     pub fn fault(mut self, trigger: Trigger, fault: Fault) -> Self {
         self.faults.push((trigger, fault));
         self
     }
 
-    /// Answers a share (0 to 1) of arrivals by this status.
+    /// Answers this share (0 to 1) of arrivals with this status.
     pub fn errors(self, status: u16, share: f64) -> Self {
         self.fault(Trigger::Share(share), Fault::Status(status))
     }
 
-    /// Makes one answer in `one_in` take `takes` longer, at random.
+    /// Makes one answer in `one_in`, chosen at random, take `takes` longer.
     pub fn slow(self, one_in: u32, takes: Duration) -> Self {
         let share = 1.0 / f64::from(one_in.max(1));
         self.fault(Trigger::Share(share), Fault::Slow(takes))
     }
 
-    /// Resets a share (0 to 1) of connections before the answer.
+    /// Resets this share (0 to 1) of connections before the answer.
     pub fn resets(self, share: f64) -> Self {
         self.fault(Trigger::Share(share), Fault::Reset)
     }
 
-    /// Cuts a share (0 to 1) of bodies short.
+    /// Cuts off this share (0 to 1) of bodies.
     pub fn truncations(self, share: f64) -> Self {
         self.fault(Trigger::Share(share), Fault::Truncated)
     }
 
-    /// Fails every arrival from one instant (included) to another (excluded) in this way.
+    /// Makes every arrival from one time (included) to another (excluded) fail in this way.
     pub fn outage(self, from: Duration, to: Duration, fault: Fault) -> Self {
         self.fault(Trigger::Between(from, to), fault)
     }
 
-    /// Every answer, refusals included, takes this long.
+    /// Delays every answer, including refusals, by this time.
     pub fn latency(mut self, latency: Duration) -> Self {
         self.latency = latency;
         self
     }
 
-    /// Seed of everything random. 108 by default.
+    /// Sets the seed of all random decisions; 108 by default.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Whether answers have bodies; a simulation saves time without. Yes by default.
+    /// Sets whether answers have bodies; a simulation is faster without them. True by default.
     pub fn bodies(mut self, bodies: bool) -> Self {
         self.bodies = bodies;
         self
     }
 
-    /// Whether answers have a `Date`. Yes by default.
+    /// Sets whether answers have a `Date` header. True by default.
     pub fn date_header(mut self, date_header: bool) -> Self {
         self.date_header = date_header;
         self
     }
 
-    /// Sets the host's clock ahead by this many seconds (behind, if negative): in `Date` and in every date
-    /// and epoch that it states.
+    /// Sets the host's clock ahead by this many seconds (behind, if negative). This changes `Date` and every
+    /// date and epoch that the host states.
     pub fn clock_skew_seconds(mut self, seconds: i64) -> Self {
         self.clock_skew_seconds = seconds;
         self
     }
 
-    /// Wall time of the sandbox's start, since the Unix epoch. The real server sets it to the real
-    /// one; by default it is 2026-01-01T00:00:00Z.
+    /// Sets the wall time of the sandbox's start, since the Unix epoch. The real server sets it to the real
+    /// time; by default it is 2026-01-01T00:00:00Z.
     pub fn wall_start_unix(mut self, wall_start: Duration) -> Self {
         self.wall_start_unix = wall_start;
         self
     }
 
-    /// Scheme and authority, without a slash at the end, for the sitemap. The real server sets it.
+    /// Sets scheme and authority for the sitemap, without a slash at the end. The real server sets this
+    /// itself.
     pub fn base_url(mut self, base: impl Into<String>) -> Self {
         self.base_url = base.into();
         self
     }
 
-    /// How many arrivals the log keeps one by one (a million by default, about 200 bytes each).
-    /// Later ones, and with 0 all, are counted only.
+    /// Sets how many arrivals the log records in detail (a million by default, about 200 bytes each). Later
+    /// arrivals are only counted.
     pub fn log_max(mut self, arrivals: usize) -> Self {
         self.log_max = arrivals;
         self
     }
 
-    /// Divides every duration (windows, latencies, slowness, outages) by `k`, for runs in scaled
-    /// time. `Retry-After` and epoch seconds stay whole seconds, so that scenarios which state waits
-    /// in them belong into real time.
+    /// Divides every duration (windows, latencies, slowness, outages) by `k`, for faster runs. `Retry-After`
+    /// and epoch seconds stay whole seconds, so do not scale scenarios that state waits in these.
     pub fn scaled(mut self, k: u32) -> Self {
         let k = k.max(1);
         self.limit = self.limit.map(|limit| limit.scaled(k));
@@ -406,7 +411,7 @@ impl HostConfig {
         self
     }
 
-    /// The catalog, if the host serves one.
+    /// Returns the catalog, if the host serves one.
     pub fn catalog(&self) -> Option<&Arc<Catalog>> {
         match &self.site {
             Site::Catalog(catalog) => Some(catalog),
@@ -414,7 +419,7 @@ impl HostConfig {
         }
     }
 
-    /// The spans in which no connection is accepted.
+    /// Iterates over the time spans in which no connection is accepted.
     pub(crate) fn unreachable_spans(&self) -> impl Iterator<Item = (Duration, Duration)> {
         self.faults.iter().filter_map(|fault| match fault {
             (Trigger::Between(from, to), Fault::Unreachable) if from < to => Some((*from, *to)),

@@ -1,14 +1,15 @@
-//! A local stand-in for the shop Catalog108, and the independent witness of a crawler's politeness.
+//! A local copy of the shop Catalog108 that records a crawler's requests, to check its politeness.
 //!
-//! The sandbox depends on no Opilio crate: it judges a crawler as a server sees it. It has two layers.
+//! The sandbox depends on no other Opilio crate, so it judges a crawler only by what a server receives. It
+//! has two layers.
 //!
 //! - **The rules**: a [`Host`] made from a [`HostConfig`] answers an [`Ask`] with an [`Answer`], and keeps a
-//!   [`Log`] of arrivals. Time is an argument; there is no clock, no socket
-//!   and no runtime. Scripted transports and simulations use this layer.
-//! - **The server**: a [`Sandbox`] serves hosts over HTTP/1.1 on 127.0.0.1, 127.0.0.2 and so on, in
-//!   real time, with real resets and short bodies.
+//!   [`Log`] of arrivals. The time is an argument; there is no clock, no socket and no runtime. Scripted
+//!   transports and simulations use this layer.
+//! - **The server**: a [`Sandbox`] serves hosts over HTTP/1.1 on 127.0.0.1, 127.0.0.2 and so on, in real
+//!   time, with real resets and bodies that are cut off.
 //!
-//! Behind the feature `hostile` is another server, which keeps no rule at all: see `hostile`.
+//! The feature `hostile` adds another server, which breaks every rule of HTTP: see `hostile`.
 //!
 //! ```
 //! use std::io::{Read, Write};

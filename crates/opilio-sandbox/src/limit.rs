@@ -1,4 +1,5 @@
-//! The limits of a host: three kinds of limit, and the limiter that counts. Pure.
+//! The rate limits of a host: three kinds of limit, and the counter that decides about arrivals. Has no
+//! clock.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -8,53 +9,54 @@ use std::time::Duration;
 pub enum Limit {
     /// At most `n` in any half-open window of length `per`.
     SlidingWindow {
-        /// Requests in a window.
+        /// The most requests in a window.
         n: u32,
-        /// Length of the window.
+        /// The length of the window.
         per: Duration,
     },
-    /// `n` tokens are added evenly over each `per`; at most `burst` are kept. Starts full.
+    /// `n` tokens are added evenly during each `per`, and at most `burst` are kept. The bucket starts full.
+    /// Each request takes one token.
     TokenBucket {
-        /// Tokens added in `per`.
+        /// The number of tokens added in `per`.
         n: u32,
-        /// Period of `n` tokens.
+        /// The time in which `n` tokens are added.
         per: Duration,
-        /// Size of the bucket.
+        /// The most tokens in the bucket.
         burst: u32,
     },
-    /// At most `n` in each window; windows follow each other without a gap.
+    /// At most `n` in each window. One window follows the other without a gap.
     FixedWindow {
-        /// Requests in a window.
+        /// The most requests in a window.
         n: u32,
-        /// Length of the windows.
+        /// The length of the windows.
         per: Duration,
-        /// Where windows begin.
+        /// When windows begin.
         align: Align,
     },
 }
 
 impl Limit {
-    /// A sliding window of `n` a minute.
+    /// Returns a sliding window of `n` requests a minute.
     pub const fn per_minute(n: u32) -> Self {
         Self::sliding(n, MINUTE)
     }
 
-    /// A sliding window of `n` in `per`.
+    /// Returns a sliding window of `n` requests in `per`.
     pub const fn sliding(n: u32, per: Duration) -> Self {
         Self::SlidingWindow { n, per }
     }
 
-    /// A token bucket of `n` in `per` that holds up to `burst`.
+    /// Returns a token bucket of `n` tokens in `per` that holds up to `burst`.
     pub const fn bucket(n: u32, per: Duration, burst: u32) -> Self {
         Self::TokenBucket { n, per, burst }
     }
 
-    /// Fixed windows of `n` in `per` that begin with the first arrival.
+    /// Returns fixed windows of `n` requests in `per`; the first begins with the first arrival.
     pub const fn fixed(n: u32, per: Duration) -> Self {
         Self::FixedWindow { n, per, align: Align::FirstArrival }
     }
 
-    /// Requests and period of the limit, without its burst.
+    /// Returns the requests and the period of the limit, without its burst.
     pub const fn rate(&self) -> (u32, Duration) {
         match *self {
             Self::SlidingWindow { n, per }
@@ -73,35 +75,36 @@ impl Limit {
     }
 }
 
-/// Where fixed windows begin.
+/// When fixed windows begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Align {
-    /// The first window begins with the first arrival of all; the others follow it.
+    /// The first window begins with the host's first arrival; the others follow without a gap.
     #[default]
     FirstArrival,
     /// Windows begin at multiples of their length since the sandbox's start.
     Multiples,
 }
 
-/// The quota that a host would announce.
+/// The quota that a host may announce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct QuotaState {
-    /// Requests in a window (or the size of the bucket).
+    /// The most requests in a window (or the size of the bucket).
     pub(crate) limit: u32,
-    /// Requests left after the current one.
+    /// The requests left after the current one.
     pub(crate) remaining: u32,
-    /// From when on there is more: the next window, the oldest arrival's leaving, the bucket full.
+    /// When the quota grows: at the next window, when the oldest arrival leaves the sliding window, or when
+    /// the bucket is full.
     pub(crate) reset_at: Duration,
-    /// Length of the window (or the time in which an empty bucket fills).
+    /// The length of the window (or the time in which an empty bucket fills).
     pub(crate) window: Duration,
 }
 
-/// The limiter's decision on one arrival.
+/// The decision about one arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ruling {
-    /// Within the limit.
+    /// Whether the arrival is within the limit.
     pub(crate) permitted: bool,
-    /// If not permitted: when a single arrival would be permitted, without others until then.
+    /// If it is not permitted: when a single arrival would be permitted, if none comes before.
     pub(crate) opens_at: Duration,
     /// The quota after this arrival.
     pub(crate) quota: QuotaState,
@@ -119,14 +122,15 @@ enum LimiterState {
     Sliding {
         n: u32,
         per: Duration,
-        /// The last `n` counted arrivals: enough, for the limit binds when the oldest of them is young.
+        /// The last `n` arrivals that count. No more are needed: the limit is reached when the oldest of them
+        /// is still within the window.
         last: VecDeque<Duration>,
     },
     Bucket {
         burst: u32,
-        /// Time in which one token is added.
+        /// The time in which one token is added.
         spacing: Duration,
-        /// When the bucket would be full again.
+        /// When the bucket will be full again.
         full_at: Duration,
     },
     Fixed {
@@ -162,7 +166,7 @@ impl ArrivalCounter {
         Self { counts_refused, state }
     }
 
-    /// Decides on an arrival and counts it; `now` never goes back.
+    /// Decides about an arrival and counts it. `now` must not be earlier than in the last call.
     pub(crate) fn rule(&mut self, now: Duration) -> Ruling {
         let counts_refused = self.counts_refused;
         match &mut self.state {
@@ -215,7 +219,7 @@ fn rule_sliding(
         opens_at,
         quota: QuotaState {
             limit: n,
-            // The deque holds at most `n`.
+            // The deque holds at most `n` arrivals.
             remaining: n.saturating_sub(last.len() as u32),
             reset_at: opens_at,
             window: per,
@@ -236,7 +240,7 @@ fn rule_bucket(
     if permitted {
         *full_at = now.saturating_add(missing.saturating_add(spacing));
     } else if counts_refused {
-        // A refused request costs a token too; the debt is bounded by one more bucket.
+        // A refused request takes a token, too. At most one more bucket of tokens can be owed.
         let debt = missing.saturating_add(spacing).min(size.saturating_mul(2));
         *full_at = now.saturating_add(debt);
     }

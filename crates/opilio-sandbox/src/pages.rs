@@ -1,4 +1,4 @@
-//! Renders the shop from the catalog: HTML, JSON, robots.txt and the sitemap. Pure.
+//! Renders the shop from the catalog: HTML, JSON, robots.txt and the sitemap.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ pub(crate) const JSON: &str = "application/json";
 pub(crate) const TEXT: &str = "text/plain; charset=utf-8";
 pub(crate) const XML: &str = "application/xml";
 
-/// Content type and body of a route; routes that are answered without a page give a short line.
+/// Returns content type and body of a route. Routes that are not pages return a short line.
 pub(crate) fn render(route: &Route, catalog: &Catalog, base: &str) -> (&'static str, String) {
     match route {
         Route::Home => (HTML, home(catalog)),
@@ -33,7 +33,7 @@ pub(crate) fn render(route: &Route, catalog: &Catalog, base: &str) -> (&'static 
     }
 }
 
-/// The content type of a route, for an answer without a body.
+/// Returns the content type of a route, for an answer without a body.
 pub(crate) fn content_type(route: &Route) -> &'static str {
     match route {
         Route::Home | Route::Listing { .. } | Route::Product(_) | Route::Deals => HTML,
@@ -43,7 +43,7 @@ pub(crate) fn content_type(route: &Route) -> &'static str {
     }
 }
 
-/// A page that consists of a title and a sentence.
+/// Returns a page with a title and a sentence.
 pub(crate) fn small_page(title: &str, sentence: &str) -> String {
     let sentence = escape(sentence);
     document(title, &format!("<h1>{}</h1>\n<p>{sentence}</p>\n", escape(title)))
@@ -98,7 +98,7 @@ fn listing(catalog: &Catalog, page: u32, category: Option<&str>) -> String {
     document(&title, &body)
 }
 
-/// Each page of a listing has one spelling, so that a crawler meets it once.
+/// Returns the link to a listing page. Each page has one spelling, so that a crawler fetches it once.
 fn listing_href(page: u32, category: Option<&str>) -> String {
     match (page, category) {
         (1, None) => "/products".to_owned(),
@@ -221,7 +221,7 @@ fn document(title: &str, body: &str) -> String {
     )
 }
 
-/// Writing to a string cannot fail.
+/// Appends a line. Writing to a string cannot fail.
 fn push(text: &mut String, line: std::fmt::Arguments<'_>) {
     let _ = text.write_fmt(line);
 }

@@ -1,10 +1,11 @@
-//! Announces a host's quota in the header dialects in use on the web. Pure.
+//! Announces a host's quota in the header dialects that servers use.
 
 use std::time::{Duration, SystemTime};
 
 use crate::limit::QuotaState;
 
-/// A way of announcing limit, remaining requests and reset in headers.
+/// A way of announcing limit, remaining requests and reset in headers. The reset is when the quota grows
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// `X-RateLimit-Limit`, `-Remaining`, `-Reset` with the reset in Unix seconds.
@@ -41,7 +42,8 @@ impl Dialect {
         Self::Combined,
     ];
 
-    /// The eight of the politeness benchmark: all but [`Dialect::XIsoDate`], a date as the HTTP one is.
+    /// The eight dialects of the politeness benchmark: all but [`Dialect::XIsoDate`], which tests the same as
+    /// the HTTP-date.
     pub const EIGHT: [Self; 8] = [
         Self::XEpochSeconds,
         Self::XDeltaSeconds,
@@ -53,8 +55,8 @@ impl Dialect {
         Self::Combined,
     ];
 
-    /// Appends the headers of an answer sent at `sent`. Whole units are rounded up: a host that
-    /// rounded down would lie about the end of its window.
+    /// Appends the headers for an answer sent at `sent`. Whole units are rounded up, because rounding down
+    /// would state an end before the real end of the window.
     pub(crate) fn announce(
         self,
         quota: &QuotaState,
@@ -94,7 +96,7 @@ impl Dialect {
     }
 }
 
-/// The host's idea of wall time: when the sandbox started, by a clock that may be wrong.
+/// The host's clock: the wall time at which the sandbox started, which may be wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct HostClock {
     start_unix: Duration,
@@ -112,18 +114,18 @@ impl HostClock {
         }
     }
 
-    /// Wall time at `now`, since the Unix epoch.
+    /// Returns the wall time at `now`, since the Unix epoch.
     pub(crate) fn unix(self, now: Duration) -> Duration {
         self.start_unix.saturating_add(now)
     }
 
-    /// The sandbox's time at a wall time in Unix seconds.
+    /// Converts a wall time in Unix seconds to the time since the sandbox's start.
     pub(crate) fn since_start(self, unix_seconds: u64) -> Duration {
         Duration::from_secs(unix_seconds).saturating_sub(self.start_unix)
     }
 }
 
-/// Seconds, rounded up.
+/// Returns a duration in seconds, rounded up.
 pub(crate) fn ceil_seconds(wait: Duration) -> u64 {
     wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0))
 }
@@ -132,13 +134,13 @@ fn ceil_millis(wait: Duration) -> u128 {
     wait.as_nanos().div_ceil(1_000_000)
 }
 
-/// An HTTP-date (RFC 9110 §5.6.7); years after 9999 are cut to its last second.
+/// Formats an HTTP-date (RFC 9110 §5.6.7). A time after the year 9999 is replaced by that year's last second.
 pub(crate) fn http_date(unix_seconds: u64) -> String {
     let capped = Duration::from_secs(unix_seconds.min(YEAR_9999_END));
     httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + capped)
 }
 
-/// `2026-10-21T07:28:00Z`.
+/// Formats a date like `2026-10-21T07:28:00Z`.
 fn iso_date(unix_seconds: u64) -> String {
     let unix_seconds = unix_seconds.min(YEAR_9999_END);
     let (year, month, day) = civil(unix_seconds / 86_400);
@@ -146,7 +148,8 @@ fn iso_date(unix_seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
-/// Year, month and day of a day since 1970-01-01 (Hinnant's `civil_from_days` for positive days).
+/// Returns year, month and day of a day counted from 1970-01-01 (Hinnant's `civil_from_days` for positive
+/// days).
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);

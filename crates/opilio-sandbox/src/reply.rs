@@ -1,4 +1,4 @@
-//! The decision of the rules on one arrival, before it becomes an answer with headers.
+//! The decision about one arrival, before it becomes an answer with headers.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::pages;
 /// A decision, with the facts for the log.
 #[derive(Debug)]
 pub(crate) struct HostReply {
-    /// 0 if nothing is sent.
+    /// The status; 0 if no answer is sent.
     pub(crate) status: u16,
     pub(crate) content_type: Cow<'static, str>,
     pub(crate) headers: Vec<(&'static str, String)>,
     pub(crate) body: Bytes,
-    /// Title and sentence of a page that is written only if answers have bodies.
+    /// Title and sentence of a page that is rendered only if answers have bodies.
     pub(crate) small_page: Option<(&'static str, &'static str)>,
-    /// On top of the host's own latency.
+    /// The time added to the host's own latency.
     pub(crate) latency: Duration,
     pub(crate) fault: Option<Fault>,
     pub(crate) refused: bool,
@@ -42,12 +42,12 @@ impl HostReply {
         }
     }
 
-    /// A page of a title and a sentence.
+    /// Returns a page with a title and a sentence.
     pub(crate) fn page(status: u16, title: &'static str, sentence: &'static str) -> Self {
         Self { small_page: Some((title, sentence)), ..Self::new(status) }
     }
 
-    /// The reply to a fault that [hides the page](Fault::hides_page).
+    /// Returns the reply for a fault that [hides the page](Fault::hides_page).
     pub(crate) fn faulty(fault: Fault) -> Self {
         let mut reply = match fault {
             Fault::Status(status) | Fault::Refusal { status, .. } => {

@@ -1,4 +1,4 @@
-//! Finds the page of the shop for a path and query. Pure, and safe on any input.
+//! Finds the page of the shop for a path and query. Accepts any input.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::catalog::Catalog;
 
-/// A request's target, parsed.
+/// The target of a request, parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     Home,
@@ -34,7 +34,7 @@ pub(crate) enum Route {
 }
 
 impl Route {
-    /// Reads a path and query; things that do not exist in `catalog` are [`Route::NotFound`].
+    /// Parses a path and query. Anything that does not exist in `catalog` is [`Route::NotFound`].
     pub(crate) fn of(path_and_query: &str, catalog: &Catalog) -> Self {
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         match path {
@@ -51,7 +51,7 @@ impl Route {
     }
 }
 
-/// Products on one page of the API, and the most that it gives.
+/// The number of products on one page of the API by default, and the most that a client can ask for.
 const PER_PAGE_DEFAULT: u32 = 20;
 const PER_PAGE_MAX: u32 = 100;
 
@@ -112,7 +112,8 @@ fn by_id(path: &str, catalog: &Catalog) -> Option<Route> {
     })
 }
 
-/// The value of a parameter, a number from 1; the default if it is absent, `None` for any other value.
+/// Returns the value of a parameter that is a number from 1: the default if it is absent, `None` for any
+/// other value.
 fn number(query: &str, name: &str, default: u32) -> Option<u32> {
     match value(query, name) {
         None => Some(default),
@@ -120,7 +121,7 @@ fn number(query: &str, name: &str, default: u32) -> Option<u32> {
     }
 }
 
-/// The first value of a query parameter, decoded.
+/// Returns the first value of a query parameter, decoded.
 fn value<'a>(query: &'a str, name: &str) -> Option<Cow<'a, str>> {
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));

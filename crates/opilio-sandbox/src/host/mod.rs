@@ -1,7 +1,7 @@
-//! One host, as a state machine: an arrival in, an answer out, and the log kept on the way.
+//! A simulated host as a state machine: each arriving request gets an answer, and is recorded in the log.
 //!
-//! No clock and no socket: time comes in as an argument. The real server, scripted transports and
-//! simulations drive the same rules.
+//! It has no clock and no sockets: the time is an argument. The real server, scripted transports and
+//! simulations all use it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use crate::quota::{HostClock, ceil_seconds, http_date};
 use crate::reply::HostReply;
 use crate::route::Route;
 
-/// A request as a host hears it.
+/// A request as a host receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ask<'a> {
-    /// The method, upper case.
+    /// The method, in upper case.
     pub method: &'a str,
     /// Path and query, beginning with a slash.
     pub path_and_query: &'a str,
@@ -30,12 +30,12 @@ pub struct Ask<'a> {
 }
 
 impl<'a> Ask<'a> {
-    /// A GET of a path and query.
+    /// Returns a GET request for a path and query.
     pub const fn get(path_and_query: &'a str) -> Self {
         Self { method: "GET", path_and_query, body: &[] }
     }
 
-    /// A POST of a body to a path and query.
+    /// Returns a POST request with a body to a path and query.
     pub const fn post(path_and_query: &'a str, body: &'a [u8]) -> Self {
         Self { method: "POST", path_and_query, body }
     }
@@ -46,27 +46,28 @@ impl<'a> Ask<'a> {
 pub struct Answer {
     /// The request's number, for [`Host::left`].
     pub id: ArrivalId,
-    /// Status; 0 if the fault keeps any answer from being sent.
+    /// The status; 0 if a fault prevents any answer.
     pub status: u16,
-    /// Header names in lower case, and values; with `content-length`, without hop-by-hop fields.
+    /// Header names in lower case, and values. Includes `content-length`, but no hop-by-hop fields.
     pub headers: Vec<(&'static str, String)>,
-    /// The whole body, also where a fault lets only half of it through ([`Answer::sent_body`]).
+    /// The whole body, even if a fault lets only half of it be sent ([`Answer::sent_body`]).
     pub body: Bytes,
-    /// Time from the arrival to the sending of the head, or to the fault.
+    /// The time from the arrival until the head is sent, or until the fault happens.
     pub latency: Duration,
-    /// The fault of the answer. A fault that does not [break the answer](Fault::breaks_answer) is already
-    /// part of the other fields, except for the pace of a [`Fault::Drip`].
+    /// The fault of the answer. If it does not [break the answer](Fault::breaks_answer), the other fields
+    /// already include its effects, except the pauses of a [`Fault::Drip`].
     pub fault: Option<Fault>,
 }
 
 impl Answer {
-    /// The value of a header, by its lower-case name.
+    /// Returns the value of a header, by its lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The part of the body that is sent: half of it if the fault cuts it, nothing without an answer.
+    /// Returns the part of the body that is sent: half of it if the fault cuts it off, nothing if there is no
+    /// answer.
     pub fn sent_body(&self) -> Bytes {
         match self.fault {
             Some(Fault::Truncated | Fault::ResetMidBody) => self.body.slice(..self.body.len() / 2),
@@ -78,7 +79,7 @@ impl Answer {
     }
 }
 
-/// A host: its rules, what it has seen, and its log.
+/// A simulated host: its configuration, its state, and its log.
 ///
 /// ```
 /// use std::time::Duration;
@@ -100,26 +101,26 @@ pub struct Host {
     config: Arc<HostConfig>,
     clock: HostClock,
     limiter: Option<ArrivalCounter>,
-    /// The latest time seen; an earlier time counts as this one.
+    /// The latest time given by a call. An earlier time is replaced by this one.
     now: Duration,
     arrivals: u64,
     in_flight: u32,
     refusals: u32,
     banned: bool,
-    /// How often each fault with [`Trigger::PathTimes`] has fired, by its place in the list.
+    /// How often each fault with [`Trigger::PathTimes`] has happened, by its index in the list of faults.
     fired: Vec<u32>,
-    /// When each fault with [`Trigger::AfterServed`] began, by its place in the list.
+    /// When each fault with [`Trigger::AfterServed`] began, by its index in the list of faults.
     began: HashMap<usize, Duration>,
     orders: HashMap<Bytes, u32>,
     date: (u64, String),
     log: Log,
 }
 
-/// Different order bodies that a host remembers; beyond it, orders are answered by 507.
+/// The most different bodies of orders that a host remembers; further orders are answered by 507.
 const ORDERS_MAX: usize = 100_000;
 
 impl Host {
-    /// A host without any arrival. An `Arc` lets many hosts share one configuration.
+    /// Returns a host without arrivals. With an `Arc`, many hosts share one configuration.
     pub fn new(config: impl Into<Arc<HostConfig>>) -> Self {
         let config = config.into();
         Self {
@@ -139,9 +140,9 @@ impl Host {
         }
     }
 
-    /// Answers a request and logs it; its head arrived at `now`, counted from the sandbox's start.
+    /// Answers a request and logs it. `now` is when its head arrived, counted from the sandbox's start.
     ///
-    /// Times do not go back: an earlier `now` than the last counts as the last.
+    /// Time never goes back: if `now` is earlier than in the last call, that call's time is used.
     pub fn arrive(&mut self, now: Duration, ask: &Ask<'_>) -> Answer {
         self.now = self.now.max(now);
         let now = self.now;
@@ -154,54 +155,56 @@ impl Host {
         self.answer(now, id, ask, ruling.map(|ruling| ruling.quota), reply)
     }
 
-    /// The exchange is over: the last byte was handed over, or the fault has happened.
+    /// Records that a request is over: the last byte was passed to the operating system, or the fault has
+    /// happened.
     pub fn left(&mut self, now: Duration, id: ArrivalId) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.log.left(now, id, false);
     }
 
-    /// The client went away before the end of the answer.
+    /// Records that the client closed the connection before the end of the answer.
     pub fn abandoned(&mut self, now: Duration, id: ArrivalId) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.log.left(now, id, true);
     }
 
-    /// Corrects when the answer's head was sent, if that is not the arrival plus the latency.
+    /// Corrects the time at which the answer's head was sent, if it is not the arrival plus the latency.
     pub fn sent(&mut self, now: Duration, id: ArrivalId) {
         self.log.sent(now, id);
     }
 
-    /// The log so far.
+    /// Returns the log so far.
     pub fn log(&self) -> &Log {
         &self.log
     }
 
-    /// The counts so far.
+    /// Returns the counts so far.
     pub fn counts(&self) -> Counts {
         self.log.counts()
     }
 
-    /// How often each body was carried out at `POST /orders`.
+    /// Returns how often an order with each body was carried out at `POST /orders`.
     pub fn orders(&self) -> &HashMap<Bytes, u32> {
         &self.orders
     }
 
-    /// Requests in flight.
+    /// Returns the number of requests in flight.
     pub fn in_flight(&self) -> u32 {
         self.in_flight
     }
 
-    /// Whether everything is answered by 403 from now on.
+    /// Returns whether the client is banned: every request is answered by 403.
     pub fn is_banned(&self) -> bool {
         self.banned
     }
 
-    /// The host's configuration.
+    /// Returns the host's configuration.
     pub fn config(&self) -> &Arc<HostConfig> {
         &self.config
     }
 
-    /// The order of the rules: ban, outage, limit, carrying out, other faults.
+    /// Decides the reply to a request. The rules apply in this order: ban, outage, limit, carrying out the
+    /// request, other faults.
     fn decide(&mut self, now: Duration, id: u64, ask: &Ask<'_>, ruling: Option<&Ruling>) -> HostReply {
         if self.banned {
             return HostReply { banned: true, ..HostReply::page(403, "Forbidden", "You are banned.") };
@@ -214,7 +217,7 @@ impl Host {
         }
         let (slowness, fault) = self.draw(now, id, ask);
         let mut reply = match fault {
-            // Nothing of the page would be seen, so it is not written. An order is carried out first.
+            // The page would not be sent, so it is not rendered. An order is still carried out.
             Some(fault) if fault.hides_page() => {
                 if is_order(ask) {
                     self.serve(ask);
@@ -234,7 +237,7 @@ impl Host {
         reply
     }
 
-    /// The outage in force at this time, which comes before any limit.
+    /// Returns the outage at this time, if there is one. Outages come before the limit.
     fn outage(&mut self, now: Duration) -> Option<Fault> {
         let config = Arc::clone(&self.config);
         let mut rules = config.faults.iter().enumerate();
@@ -244,7 +247,7 @@ impl Host {
         found.map(|(_, (_, fault))| *fault)
     }
 
-    /// Whether a fault that has a span of time is in it; `None` for the others.
+    /// Returns whether a fault with a time span happens at this time; `None` for other faults.
     fn in_span(&mut self, place: usize, trigger: &Trigger, now: Duration) -> Option<bool> {
         match trigger {
             Trigger::Between(from, to) => Some((*from..*to).contains(&now)),
@@ -259,7 +262,7 @@ impl Host {
         }
     }
 
-    /// The reply to a fault that hides the page, with the wait that it states.
+    /// Returns the reply for a fault that hides the page, with the wait that the fault states.
     fn faulty(&self, now: Duration, fault: Fault) -> HostReply {
         let mut reply = HostReply::faulty(fault);
         if let Fault::Refusal { wait_seconds, .. } = fault {
@@ -271,7 +274,7 @@ impl Host {
         reply
     }
 
-    /// Slowness, and the first other fault that fires.
+    /// Decides which faults happen: returns the sum of slowness, and the first other fault.
     fn draw(&mut self, now: Duration, id: u64, ask: &Ask<'_>) -> (Duration, Option<Fault>) {
         let config = Arc::clone(&self.config);
         let mut slowness = Duration::ZERO;
@@ -323,7 +326,7 @@ impl Host {
         reply
     }
 
-    /// The value of `Retry-After`, and the end of the wait that the answer states.
+    /// Returns the value of `Retry-After`, and the end of the wait that the answer states.
     fn state_wait(
         &self,
         form: RefusalForm,
@@ -347,7 +350,7 @@ impl Host {
             }
             RefusalForm::Zero => (Some("0".to_owned()), None),
             RefusalForm::Garbage => (Some("soon, perhaps".to_owned()), None),
-            // A reset in the quota headers of a refusal is a statement too.
+            // In a refusal, the reset in the quota headers states the wait, too.
             RefusalForm::Bare => (None, self.config.dialect.map(|_| opens_at)),
             RefusalForm::Reset => (None, None),
         }
@@ -375,7 +378,7 @@ impl Host {
 
     fn serve_blank(&mut self, ask: &Ask<'_>) -> HostReply {
         match ask.path_and_query.split('?').next() {
-            // The pages that do more than show content, and robots.txt.
+            // The paths that do more than show content, and robots.txt.
             Some("/go" | "/orders") => self.serve_shop(ask, &Catalog::new(0)),
             Some("/robots.txt") => HostReply::page(404, "Not found", "There are no rules."),
             _ => HostReply::page(200, "A page", "Nothing to see."),
@@ -486,7 +489,7 @@ impl Host {
         Answer { id, status: reply.status, headers, body, latency, fault: reply.fault }
     }
 
-    /// The `Date` of an answer, written once a second.
+    /// Returns the `Date` of an answer. The text is formatted once per second.
     fn date(&mut self, sent: Duration) -> String {
         let second = self.clock.unix(sent).as_secs();
         if self.date.0 != second {
@@ -522,20 +525,21 @@ fn status(route: &Route) -> u16 {
     }
 }
 
-/// The part of a path that the log keeps; long paths must not fill the memory.
+/// Returns the part of a path that the log records: a long path must not fill the memory.
 fn kept(path_and_query: &str) -> &str {
     const KEPT_BYTES_MAX: usize = 4096;
     &path_and_query[..path_and_query.floor_char_boundary(KEPT_BYTES_MAX)]
 }
 
-/// The log keeps no text that a client chose, but for the path.
+/// Returns the method as the log records it. Apart from the path, the log records no text that a client
+/// chose.
 fn known_method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
     KNOWN.into_iter().find(|known| *known == method).unwrap_or("OTHER")
 }
 
-/// A number in `[0, 1)` for an arrival and a fault, which depends only on the seed and these two (splitmix64
-/// of the three).
+/// Returns a number in `[0, 1)` for an arrival and a fault. It depends only on the seed and these two numbers
+/// (mixed by splitmix64).
 fn chance(seed: u64, id: u64, place: usize) -> f64 {
     let mixed = mix(mix(mix(seed) ^ id) ^ place as u64);
     (mixed >> 11) as f64 / (1_u64 << 53) as f64

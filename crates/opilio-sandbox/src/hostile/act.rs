@@ -1,4 +1,4 @@
-//! The acts of the server on a connection, one after the other.
+//! The acts of the hostile server on a connection, performed one after the other.
 
 use std::io;
 use std::time::Duration;
@@ -14,9 +14,9 @@ pub(super) enum Act {
     Send(Bytes),
     /// Sends these bytes this many times, as fast as the client reads.
     Repeat(Bytes, u64),
-    /// Sends these bytes over and over, with this pause in between.
+    /// Sends these bytes over and over, with this pause in between, until the client closes the connection.
     Drip(Bytes, Duration),
-    /// Says nothing more, and keeps the connection.
+    /// Sends nothing more, and keeps the connection open.
     Stall,
     /// Closes the connection in an orderly way, after the client has read everything.
     Close,
@@ -24,10 +24,10 @@ pub(super) enum Act {
     Reset,
 }
 
-/// How a connection goes on.
+/// What happens to the connection after the acts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum After {
-    /// The next request may come.
+    /// It stays open for the next request.
     Keep,
     Close,
     Reset,
@@ -37,29 +37,29 @@ pub(super) fn send(bytes: impl AsRef<[u8]>) -> Act {
     Act::Send(Bytes::copy_from_slice(bytes.as_ref()))
 }
 
-/// A head with this status line and these fields, each ended by CRLF; no framing is added.
+/// Sends a head with this status line and these fields, each ended by CRLF. No framing is added.
 pub(super) fn head(status: &str, fields: &str) -> Act {
     send(format!("HTTP/1.1 {status}\r\n{fields}\r\n"))
 }
 
-/// A whole page of HTML.
+/// Sends a complete HTML page.
 pub(super) fn page(html: impl AsRef<[u8]>) -> Vec<Act> {
     whole("200 OK", "Content-Type: text/html; charset=utf-8\r\n", html)
 }
 
-/// A whole answer, framed as it should be.
+/// Sends a complete answer with correct framing.
 pub(super) fn whole(status: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<Act> {
     let body = body.as_ref();
     vec![head(status, &format!("{fields}Content-Length: {}\r\n", body.len())), send(body)]
 }
 
-/// A redirect with this `Location`, as it is.
+/// Sends a redirect with exactly this `Location`.
 pub(super) fn redirect(location: impl AsRef<[u8]>) -> Vec<Act> {
     let head = [b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: ", location.as_ref(), b"\r\n\r\n"];
     vec![send(head.concat())]
 }
 
-/// Does all of it, until the end or the client's departure.
+/// Performs the acts until the last one, or until the client closes the connection.
 pub(super) async fn perform<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, acts: Vec<Act>) -> After {
     for act in acts {
         let done = match act {
@@ -69,7 +69,7 @@ pub(super) async fn perform<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, a
             Act::Stall => wait_for_the_end(stream).await,
             Act::Close => return After::Close,
             Act::Reset => {
-                // Earlier bytes should arrive first.
+                // Waits, so that the bytes sent before arrive first.
                 sleep(Duration::from_millis(20)).await;
                 return After::Reset;
             }
@@ -82,7 +82,7 @@ pub(super) async fn perform<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, a
 }
 
 async fn repeat<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], times: u64) -> io::Result<()> {
-    // Many small pieces go together, or this would be about system calls.
+    // Small pieces are written together, since otherwise system calls would limit the speed.
     let together = (BLOCK / bytes.len().max(1)).max(1) as u64;
     let block = bytes.repeat(usize::try_from(together.min(times)).unwrap_or(1));
     let mut left = times;
@@ -101,20 +101,21 @@ async fn drip<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8], pause: Durati
     }
 }
 
-/// Reads and discards until the client closes.
+/// Reads and discards until the client closes the connection.
 async fn wait_for_the_end<S: AsyncRead + Unpin>(stream: &mut S) -> io::Result<()> {
     let mut block = [0; 1_024];
     while stream.read(&mut block).await? > 0 {}
     Ok(())
 }
 
-/// Ends a connection so that the client gets all that was sent: unread bytes would make it a reset.
+/// Closes a connection so that the client gets all bytes: if unread bytes were left, the kernel would send a
+/// reset.
 pub(super) async fn close<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let _ = stream.shutdown().await;
     let _ = timeout(LINGER, wait_for_the_end(stream)).await;
 }
 
-/// Longer than any test.
+/// A number of repetitions that no test waits for.
 pub(super) const ENDLESS: u64 = u64::MAX;
 const BLOCK: usize = 64 << 10;
 const LINGER: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Content codings of bodies that inflate to large sizes.
+//! Content codings, for bodies that decompress to large sizes.
 
 use async_compression::Level;
 use async_compression::codecs::brotli::params::EncoderParams;
@@ -6,7 +6,7 @@ use async_compression::codecs::flate::params::FlateEncoderParams;
 use async_compression::codecs::{BrotliEncoder, EncodeV2, GzipEncoder, ZlibEncoder, ZstdEncoder};
 use async_compression::core::util::{PartialBuffer, WriteBuffer};
 
-/// The bytes in this coding (`gzip`, `deflate`, `br`, `zstd`); unchanged for any other word.
+/// Encodes the bytes with a coding (`gzip`, `deflate`, `br` or `zstd`). Other names leave them unchanged.
 pub(super) fn encode(coding: &str, plain: &[u8]) -> Vec<u8> {
     let mut encoder: Box<dyn EncodeV2> = match coding {
         "gzip" => Box::new(GzipEncoder::new(FlateEncoderParams::from(Level::Default))),
@@ -18,7 +18,7 @@ pub(super) fn encode(coding: &str, plain: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut block = vec![0; 64 << 10];
     let mut input = PartialBuffer::new(plain);
-    // Encoding into memory fails at no input; were it to, the bomb would be a dud, which tests see.
+    // Encoding into memory does not fail. If it did, the body would not be a bomb, and tests would notice.
     while !input.unwritten().is_empty() {
         let mut output = WriteBuffer::new_initialized(&mut block);
         if encoder.encode(&mut input, &mut output).is_err() {
@@ -36,7 +36,7 @@ pub(super) fn encode(coding: &str, plain: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Two megabytes of nothing in this coding, a few hundred bytes.
+/// Two megabytes of zeros in this coding, which take a few hundred bytes.
 pub(super) fn bomb(coding: &str) -> Vec<u8> {
     encode(coding, &vec![0; 2 << 20])
 }

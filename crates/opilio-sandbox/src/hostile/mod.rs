@@ -1,9 +1,11 @@
-//! A server that misbehaves in every way: each misbehaviour on a host of its own, beside healthy pages.
+//! A server that misbehaves in every way: each misbehaviour has a host of its own. Other hosts serve healthy
+//! pages.
 //!
-//! [`Hostile::start`] serves on 127.66.0.0/16. Every [`Trouble`] states its misbehaviour and how a crawler's
-//! URL must end there. The index links all of them and the healthy pages. Each troubled host also has a
-//! healthy page `/ok`, which shows whether a crawler punishes a whole host for one bad URL. A listener
-//! outside that network stands for private addresses in every notation: no crawler may connect to it.
+//! [`Hostile::start`] serves on 127.66.0.0/16. Every [`Trouble`] describes its misbehaviour and how a crawler
+//! must report its URL. The index page links all of them and the healthy pages. Each host with a trouble also
+//! has a healthy page `/ok`, which shows whether a crawler stops fetching a whole host because of one bad
+//! URL. A listener outside that network stands for private addresses, written in every notation: no crawler
+//! may connect to it.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -33,7 +35,7 @@ use std::sync::Arc;
 use act::Act;
 pub use serve::{Hostile, HostileBuilder, HostileError};
 
-/// One way to misbehave.
+/// One misbehaviour of a server.
 pub struct Trouble {
     name: String,
     does: String,
@@ -45,14 +47,14 @@ pub struct Trouble {
     ok_url: Option<String>,
 }
 
-/// How a URL must end.
+/// How the crawl of a URL must end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ends {
     /// As a page.
     Page,
-    /// As a failure for one of these reasons; several if a crawler cannot distinguish them.
+    /// As a failure for one of these reasons. There are several if a crawler cannot tell them apart.
     Failure(&'static [&'static str]),
-    /// In any way, after at most this many pages of its host.
+    /// In any way, but after at most this many pages of its host.
     Trap(u64),
 }
 
@@ -67,43 +69,43 @@ impl fmt::Debug for Trouble {
 }
 
 impl Trouble {
-    /// A stable word or two for it.
+    /// Returns the trouble's name: a stable word or two.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The misbehaviour, for people.
+    /// Returns a description of the misbehaviour, for people.
     #[must_use]
     pub fn does(&self) -> &str {
         &self.does
     }
 
-    /// Where it is met: an absolute URL, spelled as the index does.
+    /// Returns the URL with the misbehaviour: absolute, and spelled as on the index page.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// How that URL must end.
+    /// Returns how the crawl of that URL must end.
     #[must_use]
     pub fn ends(&self) -> &Ends {
         &self.ends
     }
 
-    /// Whether its page is one of 2 to 17 MiB, so a crawl needs that much memory to read it.
+    /// Returns whether the trouble's page has 2 to 17 MiB, so that a crawl needs that much memory to read it.
     #[must_use]
     pub fn is_large(&self) -> bool {
         self.large
     }
 
-    /// A healthy page on the same host, and how it must end: mostly as a page.
+    /// Returns a healthy page on the same host, and how its crawl must end: usually as a page.
     #[must_use]
     pub fn ok(&self) -> Option<(&str, &Ends)> {
         self.ok_url.as_deref().map(|url| (url, &self.ok))
     }
 
-    /// A trouble at a path of a host whose robots.txt is missing and whose `/ok` is healthy.
+    /// Makes a trouble at one path of a host. The host's robots.txt is missing, and its `/ok` is healthy.
     fn at(
         name: &str,
         does: &str,
@@ -126,40 +128,40 @@ impl Trouble {
         }
     }
 
-    /// It is a page of 2 to 17 MiB.
+    /// Marks the trouble as a page of 2 to 17 MiB.
     fn large(mut self) -> Self {
         self.large = true;
         self
     }
 
-    /// The healthy page of its host ends so.
+    /// Sets how the crawl of the host's healthy page must end.
     fn while_ok(mut self, ends: Ends) -> Self {
         self.ok = ends;
         self
     }
 }
 
-/// Where a trouble is.
+/// Where the misbehaviour happens.
 enum TroublePlace {
-    /// At `/{name}` and below, on a host of its own.
+    /// At `/{name}` and the paths below, on a host of its own.
     Path(TroubleScript),
-    /// On a whole host, robots.txt included; met at `/ok`.
+    /// On a whole host, including robots.txt. Its URL is `/ok`.
     Host(TroubleScript),
-    /// Behind TLS, on a host of its own.
+    /// In the TLS handshake or certificate of a host of its own.
     Tls(tls::Kind),
-    /// Nowhere: the URL itself is the trouble.
+    /// On no host: the URL itself is the trouble.
     Url(String),
 }
 
-/// Decides a host's answer.
+/// A function that decides a host's answer.
 type TroubleScript = Arc<dyn Fn(&Asked) -> Vec<Act> + Send + Sync>;
 
-/// A request, as far as scripts care.
+/// The facts about a request that scripts use.
 #[derive(Debug)]
 struct Asked {
-    /// With the query.
+    /// The path, with the query.
     path: String,
-    /// Requests that this host had before.
+    /// The number of earlier requests to this host.
     count: u64,
 }
 
@@ -168,6 +170,6 @@ struct Asked {
 struct Targets {
     /// The address that no crawler may connect to.
     forbidden: SocketAddr,
-    /// The year that it is, for calendars.
+    /// The current year, for pages with calendars.
     year: u16,
 }

@@ -1,4 +1,5 @@
-//! Runs the hosts in real time: one thread, one listener per host, and a minimal reader of requests.
+//! Serves the hostile hosts in real time: one thread, one listener per host, and a minimal parser of
+//! requests.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
@@ -20,8 +21,8 @@ use super::{Act, Asked, Ends, Targets, Trouble, TroublePlace, TroubleScript, tab
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum HostileError {
-    /// An address could not be bound. Only 127.0.0.1 exists on macOS unless aliases are set up.
-    #[error("listen on {addr}")]
+    /// The server cannot listen on an address. On macOS only 127.0.0.1 exists unless aliases are set up.
+    #[error("cannot listen on {addr}")]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -29,15 +30,15 @@ pub enum HostileError {
         #[source]
         source: io::Error,
     },
-    /// The certificates could not be made.
-    #[error("make certificates")]
+    /// The certificates cannot be made.
+    #[error("cannot make the certificates")]
     Certificates(#[source] rcgen::Error),
-    /// The server's thread or its runtime could not be started.
-    #[error("start the hostile server's thread")]
+    /// The server's thread or its runtime cannot be started.
+    #[error("cannot start the hostile server's thread")]
     Thread(#[source] io::Error),
 }
 
-/// Says how many healthy hosts and pages there are besides the troubles.
+/// Sets how many healthy hosts and pages there are, and whether there are troubles.
 #[derive(Clone, Debug)]
 pub struct HostileBuilder {
     hosts: usize,
@@ -47,35 +48,36 @@ pub struct HostileBuilder {
 }
 
 impl HostileBuilder {
-    /// Healthy hosts (5), the index not counted.
+    /// Sets the number of healthy hosts (5 by default), the index not counted.
     #[must_use]
     pub fn healthy_hosts(mut self, hosts: usize) -> Self {
         self.hosts = hosts;
         self
     }
 
-    /// Healthy pages on each of them (20).
+    /// Sets the number of healthy pages on each healthy host (20 by default).
     #[must_use]
     pub fn healthy_pages(mut self, pages: usize) -> Self {
         self.pages = pages;
         self
     }
 
-    /// Leaves the table of troubles out.
+    /// Serves no troubles.
     #[must_use]
     pub fn no_troubles(mut self) -> Self {
         self.troubles = false;
         self
     }
 
-    /// Hosts that take connections and never answer, not even for robots.txt (0).
+    /// Sets the number of hosts that accept connections but never answer, not even for robots.txt (0 by
+    /// default).
     #[must_use]
     pub fn silent_hosts(mut self, hosts: usize) -> Self {
         self.silent = hosts;
         self
     }
 
-    /// Starts serving; when this returns, connections are accepted.
+    /// Starts the server. When this returns, connections are accepted.
     ///
     /// # Errors
     /// When an address cannot be bound, or certificates or the thread cannot be made.
@@ -127,7 +129,7 @@ impl HostileBuilder {
     }
 }
 
-/// All troubles and the healthy pages, served on loopback until this is dropped.
+/// A server of all troubles and healthy pages on loopback. It stops when this value is dropped.
 #[derive(Debug)]
 pub struct Hostile {
     troubles: Vec<Trouble>,
@@ -141,16 +143,16 @@ pub struct Hostile {
 }
 
 impl Hostile {
-    /// The network of all its hosts, used by nothing else.
+    /// The network of all its hosts. Nothing else uses it.
     pub const NETWORK: &str = "127.66.0.0/16";
 
-    /// Other numbers of hosts and pages.
+    /// Returns a builder for other numbers of hosts and pages.
     #[must_use]
     pub fn builder() -> HostileBuilder {
         HostileBuilder { hosts: 5, pages: 20, troubles: true, silent: 0 }
     }
 
-    /// All troubles, and a hundred healthy pages on five hosts.
+    /// Starts a server of all troubles, and a hundred healthy pages on five hosts.
     ///
     /// # Errors
     /// As [`HostileBuilder::start`].
@@ -158,43 +160,44 @@ impl Hostile {
         Self::builder().start()
     }
 
-    /// Every way to misbehave.
+    /// Returns all troubles.
     #[must_use]
     pub fn troubles(&self) -> &[Trouble] {
         &self.troubles
     }
 
-    /// The healthy pages' URLs, without the index and the `/ok` pages.
+    /// Returns the URLs of the healthy pages, without the index and the `/ok` pages.
     #[must_use]
     pub fn healthy(&self) -> &[String] {
         &self.healthy
     }
 
-    /// A page of each silent host.
+    /// Returns the URL of one page of each silent host.
     #[must_use]
     pub fn silent(&self) -> &[String] {
         &self.silent
     }
 
-    /// The URL of the page that links everything.
+    /// Returns the URL of the index page, which links all others.
     #[must_use]
     pub fn index(&self) -> String {
         format!("http://{}/", self.index)
     }
 
-    /// Where the index is served.
+    /// Returns the address of the index.
     #[must_use]
     pub fn index_addr(&self) -> SocketAddr {
         self.index
     }
 
-    /// The certificate authority of the healthy TLS host, as PEM: for `SSL_CERT_FILE`.
+    /// Returns the certificate of the authority that signed the healthy TLS host, as PEM: for
+    /// `SSL_CERT_FILE`.
     #[must_use]
     pub fn authority_pem(&self) -> &str {
         self.certificates.authority_pem()
     }
 
-    /// Connections to the forbidden address.
+    /// Returns the number of connections to the forbidden address.
     #[must_use]
     pub fn trespasses(&self) -> u64 {
         self.trespasses.load(Ordering::Relaxed)
@@ -205,13 +208,13 @@ impl Drop for Hostile {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nothing left to save.
+            // If the thread panicked, the panic was printed already.
             let _ = thread.join();
         }
     }
 }
 
-/// A host that is served.
+/// A host that the server serves.
 struct ServedTrouble {
     listener: StdListener,
     script: TroubleScript,
@@ -219,7 +222,7 @@ struct ServedTrouble {
     certificates: Option<Certificates>,
 }
 
-/// The hosts, each at the next address.
+/// All hosts, at consecutive addresses.
 #[derive(Default)]
 struct Net {
     hosts: Vec<ServedTrouble>,
@@ -277,7 +280,8 @@ fn address(listener: &StdListener) -> Result<SocketAddr, HostileError> {
     listener.local_addr().map_err(|source| HostileError::Listen { addr: unknown, source })
 }
 
-/// A script for one path and below; robots.txt is missing, every other path is a page.
+/// Makes a script that runs another one at `/{name}` and below. robots.txt is missing, and every other path
+/// is a page.
 fn mostly_healthy(name: &str, script: TroubleScript) -> impl Fn(&Asked) -> Vec<Act> + use<> {
     let own = format!("/{name}");
     move |asked| match asked.path.as_str() {
@@ -314,7 +318,7 @@ fn index_host(entries: &[String], troubles: &[Trouble]) -> TroubleScript {
     })
 }
 
-/// Escapes markup in the descriptions of what servers send.
+/// Escapes markup in the descriptions of troubles.
 fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;")
 }
@@ -332,7 +336,7 @@ fn spawn(
                 tokio::spawn(accept(host));
             }
             tokio::spawn(count(forbidden, trespasses));
-            // An error means that the owner is gone, which is a stop too.
+            // An error means that the owner was dropped; then the server stops, too.
             let _ = stopped.wait_for(|stop| *stop).await;
         });
     })
@@ -352,7 +356,7 @@ async fn accept(host: ServedTrouble) {
     let count = Arc::new(AtomicU64::new(0));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
-            // Out of descriptors, or a connection that died in the queue.
+            // The process has no file descriptor left, or the connection ended in the queue.
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
@@ -385,7 +389,7 @@ async fn accept(host: ServedTrouble) {
 
 async fn plain(mut stream: TcpStream, script: TroubleScript, count: Arc<AtomicU64>) {
     if converse(&mut stream, script, count).await == After::Reset {
-        // With a linger of zero the close that follows sends RST.
+        // With a linger of zero, closing the socket sends RST.
         let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
         return;
     }
@@ -407,7 +411,7 @@ async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
     After::Close
 }
 
-/// The path of the next request, and whether it is the connection's last.
+/// Returns the path of the next request, and whether it is the connection's last request.
 async fn read_request<S: AsyncRead + Unpin>(stream: &mut S) -> Option<(String, bool)> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -8,30 +8,30 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 
-/// The flaw of a TLS host.
+/// What is wrong with a TLS host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
-    /// Nothing: the authority signed it for its address.
+    /// Nothing: the sandbox's authority signed the certificate for this address.
     Good,
-    /// It signed itself.
+    /// The certificate is signed by itself.
     SelfSigned,
-    /// It was valid until 2020.
+    /// The certificate was valid until 2020.
     Expired,
-    /// It will be valid from 2090 on.
+    /// The certificate will be valid from 2090 on.
     NotYet,
-    /// It is for another host.
+    /// The certificate is for another host.
     WrongHost,
-    /// An unknown authority signed it.
+    /// An unknown authority signed the certificate.
     Stranger,
     /// The handshake is never answered.
     Stalled,
-    /// The connection is closed instead of a handshake.
+    /// The server closes the connection instead of answering the handshake.
     Closed,
-    /// Plain HTTP is spoken instead.
+    /// The server speaks plain HTTP instead of TLS.
     Plain,
 }
 
-/// The authority and its key, to make certificates.
+/// The authority, its key, and the certificates of all kinds.
 #[derive(Clone)]
 pub(super) struct Certificates(Arc<Made>);
 
@@ -73,7 +73,8 @@ impl Certificates {
         &self.0.authority_pem
     }
 
-    /// Shakes hands with this kind's certificate; kinds that never do get the good one.
+    /// Returns the TLS settings with this kind's certificate. Kinds that never finish a handshake get the
+    /// good one.
     pub(super) fn acceptor(&self, kind: Kind) -> TlsAcceptor {
         let (certificate, key) = match kind {
             Kind::SelfSigned => &self.0.self_signed,
@@ -86,7 +87,7 @@ impl Certificates {
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.clone()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .expect("ring speaks the protocol versions that rustls takes for safe")
+            .expect("ring supports the protocol versions that rustls calls safe")
             .with_no_client_auth()
             .with_single_cert(vec![certificate.clone()], key)
             .expect("the key was made for the certificate");
@@ -121,7 +122,8 @@ fn self_signed() -> Result<Pair, rcgen::Error> {
     Ok((certificate.der().clone(), key.serialize_der()))
 }
 
-/// The TLS hosts are few: one certificate names all addresses that they may have.
+/// Returns the parameters of a certificate. There are few TLS hosts, so one certificate names all addresses
+/// that they may have.
 fn params((from, to): (i32, i32), own_name: bool) -> Result<CertificateParams, rcgen::Error> {
     let names = match own_name {
         true => (0..=511_u16).map(|n| format!("127.66.{}.{}", n >> 8, n & 0xff)).collect(),

@@ -1,6 +1,6 @@
-//! The arrival log: arrivals, requests in flight, and the host's answers.
+//! The log of arrivals: each request, how many were in flight, and the host's answer.
 //!
-//! This file records; `statements` evaluates.
+//! This file records; the file `statements` evaluates.
 
 mod statements;
 
@@ -16,77 +16,77 @@ use crate::config::Fault;
 /// A request's number on its host, from 0, in the order of arrival.
 pub type ArrivalId = u64;
 
-/// One request as the host saw it. Times are since the sandbox's start.
+/// One request as the host received it. Times are since the sandbox's start.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Arrival {
-    /// Its number.
+    /// The request's number.
     pub id: ArrivalId,
-    /// When its head had arrived.
+    /// When its head had arrived completely.
     #[serde(rename = "at_us", serialize_with = "micros")]
     pub at: Duration,
     /// When the answer's head was sent.
     #[serde(rename = "sent_us", serialize_with = "micros")]
     pub sent: Duration,
-    /// When the exchange was over; `None` while it is in flight.
+    /// When the request was over; `None` while it is in flight.
     #[serde(rename = "left_us", serialize_with = "micros_or_null")]
     pub left: Option<Duration>,
-    /// The end of the wait that a refusal stated.
+    /// The end of the wait that a refusal stated; `None` if it stated none.
     #[serde(rename = "closed_until_us", serialize_with = "micros_or_null")]
     pub closed_until: Option<Duration>,
-    /// Path and query.
+    /// The path and query.
     #[serde(serialize_with = "text")]
     pub path: Arc<str>,
-    /// The method, upper case; `OTHER` for one that the shop does not know.
+    /// The method in upper case; `OTHER` for a method that the shop does not know.
     pub method: &'static str,
-    /// Requests in flight at this moment, this one included.
+    /// The number of requests in flight at the arrival, including this one.
     pub in_flight: u32,
-    /// Status of the answer; 0 if none was sent.
+    /// The status of the answer; 0 if none was sent.
     pub status: u16,
-    /// The fault injected on purpose.
+    /// The fault that the sandbox caused on purpose.
     #[serde(serialize_with = "debug_or_null")]
     pub fault: Option<Fault>,
-    /// Refused because of the limit.
+    /// Whether the request was refused because of the limit.
     pub refused: bool,
-    /// Answered by 403 because of the ban.
+    /// Whether the request was answered by 403 because the client is banned.
     pub banned: bool,
-    /// The quota was used up at its arrival, whatever the answer was.
+    /// Whether the quota was used up at the arrival, whatever the answer was.
     pub on_spent_quota: bool,
-    /// The client went away before it had the whole answer.
+    /// Whether the client closed the connection before it had the whole answer.
     pub abandoned: bool,
 }
 
 impl Arrival {
-    /// Answered by 2xx, complete.
+    /// Returns whether the answer was complete, with a 2xx status.
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status) && !self.fault.is_some_and(|fault| fault.breaks_answer())
     }
 }
 
-/// Counts that hold also for arrivals that the log did not keep.
+/// Counts of all arrivals, including those that the log does not record in detail.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
-    /// Requests that came.
+    /// Requests that arrived.
     pub arrivals: u64,
-    /// Answered by 2xx, complete.
+    /// Complete answers with a 2xx status.
     pub served: u64,
-    /// Refused because of the limit.
+    /// Requests refused because of the limit.
     pub refused: u64,
-    /// Answered by 403 because of the ban.
+    /// Requests answered by 403 because the client is banned.
     pub banned: u64,
-    /// Hit by a fault, slowness included.
+    /// Requests affected by a fault, including slowness.
     pub faulted: u64,
-    /// Came when the quota was used up.
+    /// Requests that arrived when the quota was used up.
     pub on_spent_quota: u64,
-    /// Clients that went away before the end of the answer.
+    /// Requests whose client closed the connection before the end of the answer.
     pub abandoned: u64,
-    /// Largest number of requests in flight at once.
+    /// The largest number of requests in flight at the same time.
     pub max_in_flight: u32,
 }
 
-/// A host's arrivals in order, as evidence of the client's politeness.
+/// The arrivals of a host in order, as evidence of the client's politeness.
 ///
-/// Statements about single arrivals see the kept ones only ([`HostConfig::log_max`]);
-/// [`Log::unkept`] says how many are missing.
+/// Statements about single arrivals cover only the recorded ones ([`HostConfig::log_max`]); [`Log::unkept`]
+/// returns how many are missing.
 ///
 /// [`HostConfig::log_max`]: crate::HostConfig::log_max
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
@@ -96,7 +96,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log of these arrivals, for instance of some that were picked from another log.
+    /// Makes a log of these arrivals, for instance of some chosen from another log.
     pub fn from_entries(mut entries: Vec<Arrival>) -> Self {
         entries.sort_by_key(|arrival| arrival.at);
         let mut counts = Counts::default();
@@ -106,32 +106,32 @@ impl Log {
         Self { counts, entries }
     }
 
-    /// The kept arrivals, by time.
+    /// Returns the recorded arrivals, by time.
     pub fn entries(&self) -> &[Arrival] {
         &self.entries
     }
 
-    /// Counts of all arrivals.
+    /// Returns the counts of all arrivals.
     pub fn counts(&self) -> Counts {
         self.counts
     }
 
-    /// Arrivals that were counted but not kept.
+    /// Returns the number of arrivals that were counted but not recorded.
     pub fn unkept(&self) -> u64 {
         self.counts.arrivals - self.entries.len() as u64
     }
 
-    /// The part of the log that `wanted` picks.
+    /// Returns a log of the arrivals for which `wanted` returns true.
     pub fn only(&self, wanted: impl Fn(&Arrival) -> bool) -> Self {
         Self::from_entries(self.entries.iter().filter(|a| wanted(a)).cloned().collect())
     }
 
-    /// Counts, statements and arrivals as JSON.
+    /// Returns counts, statements and arrivals as JSON.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({ "statements": self.statements(), "arrivals": self.entries })
     }
 
-    /// Whether the next arrival is to be recorded, and not only counted.
+    /// Returns whether the next arrival is recorded, rather than only counted.
     pub(crate) fn keeps(&self, kept_max: usize) -> bool {
         self.entries.len() < kept_max
     }
@@ -141,7 +141,7 @@ impl Log {
         self.entries.push(arrival);
     }
 
-    /// Counts an arrival without keeping its details.
+    /// Counts an arrival without recording its details.
     pub(crate) fn count(&mut self, seen: &ArrivalFacts) {
         self.counts.add_seen(seen);
     }
@@ -160,7 +160,7 @@ impl Log {
         }
     }
 
-    /// Entries are kept from the first on, so that an id is an index.
+    /// Returns a recorded arrival. Arrivals are recorded from the first one on, so the id is the index.
     fn entry(&mut self, id: ArrivalId) -> Option<&mut Arrival> {
         let index = usize::try_from(id).ok()?;
         self.entries.get_mut(index)

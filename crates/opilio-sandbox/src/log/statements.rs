@@ -1,6 +1,6 @@
-//! Evaluates a log: pure functions over the arrivals, each a claim that a test can check.
+//! Evaluates a log: functions of the arrivals, each of which gives a fact that a test can check.
 //!
-//! Windows are half-open: one of length `w` that begins at `t` contains `t` but not `t + w`.
+//! Windows are half-open: a window of length `w` that begins at `t` contains `t` but not `t + w`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,80 +9,80 @@ use serde::Serialize;
 
 use super::{Arrival, Counts, Log};
 
-/// A span in which the host had stated that it is closed: from the sending of a refusal with a stated wait to
-/// the end of that wait. Overlapping waits are one closing.
+/// A time span in which the host had stated that it is closed: from sending a refusal that states a wait
+/// until the end of this wait. Overlapping waits are one closing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Closing {
-    /// When the first refusal of it was sent.
+    /// When the first refusal of the closing was sent.
     pub from: Duration,
-    /// The latest end that was stated.
+    /// The latest stated end.
     pub until: Duration,
 }
 
-/// The usual statements in one value, for printing and for JSON.
+/// The most used statements together, for printing and for JSON.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Statements {
-    /// Counts of all arrivals, kept or not.
+    /// The counts of all arrivals, recorded or not.
     #[serde(flatten)]
     pub counts: Counts,
-    /// [`Log::unkept`].
+    /// The value of [`Log::unkept`].
     pub unkept: u64,
-    /// From the first to the last arrival.
+    /// The time from the first to the last arrival.
     pub span_ms: u64,
-    /// [`Log::smallest_gap`].
+    /// The value of [`Log::smallest_gap`].
     pub smallest_gap_ms: Option<f64>,
-    /// [`Log::max_in_window`] of 100 ms.
+    /// The value of [`Log::max_in_window`] for 100 ms.
     pub max_in_100_ms: usize,
-    /// [`Log::max_in_window`] of a second.
+    /// The value of [`Log::max_in_window`] for a second.
     pub max_in_1_s: usize,
-    /// [`Log::max_in_window`] of a minute.
+    /// The value of [`Log::max_in_window`] for a minute.
     pub max_in_60_s: usize,
-    /// Number of [`Log::closings`].
+    /// The number of [`Log::closings`].
     pub closings: usize,
-    /// [`Log::arrivals_while_closed`].
+    /// The value of [`Log::arrivals_while_closed`].
     pub arrivals_while_closed: usize,
-    /// [`Log::starts_after_hold`] of 250 ms.
+    /// The value of [`Log::starts_after_hold`] for 250 ms.
     pub starts_after_hold_in_250_ms: usize,
-    /// Number of [`Log::served_twice`].
+    /// The number of paths in [`Log::served_twice`].
     pub served_twice: usize,
-    /// [`Log::first_try_ok`] of all paths.
+    /// The value of [`Log::first_try_ok`] for all paths.
     pub first_try_ok: Option<f64>,
 }
 
 impl Log {
-    /// The number of requests, whatever the answers.
+    /// Returns the number of requests, whatever their answers.
     pub fn arrivals(&self) -> u64 {
         self.counts().arrivals
     }
 
-    /// Requests answered by 2xx, complete.
+    /// Returns the number of complete answers with a 2xx status.
     pub fn served(&self) -> u64 {
         self.counts().served
     }
 
-    /// Requests refused because of the limit.
+    /// Returns the number of requests refused because of the limit.
     pub fn refused(&self) -> u64 {
         self.counts().refused
     }
 
-    /// Whether the host banned the client.
+    /// Returns whether the host banned the client.
     pub fn is_banned(&self) -> bool {
         self.counts().banned > 0
     }
 
-    /// The largest number of requests in flight at once, each counted from the arrival of its head to
-    /// the handing over of the last byte of its answer.
+    /// Returns the largest number of requests in flight at the same time. A request is in flight from the
+    /// arrival of its head until the last byte of its answer is passed to the operating system.
     pub fn max_in_flight(&self) -> u32 {
         self.counts().max_in_flight
     }
 
-    /// Arrivals after the quota was used up, whatever the answers.
+    /// Returns the number of arrivals when the quota was used up, whatever their answers.
     pub fn arrivals_on_spent_quota(&self) -> u64 {
         self.counts().on_spent_quota
     }
 
-    /// The largest number of arrivals in any half-open window of this length. So a limit of `n` a
-    /// minute is kept if this is at most `n` for a minute; 0 for an empty window.
+    /// Returns the largest number of arrivals in any half-open window of this length; 0 for a window of
+    /// length 0. If it is at most `n` for a minute, a limit of `n` a minute was kept.
     pub fn max_in_window(&self, window: Duration) -> usize {
         let entries = self.entries();
         let (mut first, mut most) = (0, 0);
@@ -95,17 +95,17 @@ impl Log {
         most
     }
 
-    /// The same as [`Log::max_in_window`], under the name by which herds are looked for.
+    /// Returns the same as [`Log::max_in_window`]. Tests that look for bursts use this name.
     pub fn max_burst(&self, window: Duration) -> usize {
         self.max_in_window(window)
     }
 
-    /// The smallest time between two successive arrivals; `None` for fewer than two.
+    /// Returns the smallest time between two successive arrivals; `None` for fewer than two.
     pub fn smallest_gap(&self) -> Option<Duration> {
         self.entries().windows(2).map(|pair| pair[1].at - pair[0].at).min()
     }
 
-    /// The time from the first to the last arrival; zero for fewer than two.
+    /// Returns the time from the first to the last arrival; zero for fewer than two.
     pub fn span(&self) -> Duration {
         match (self.entries().first(), self.entries().last()) {
             (Some(first), Some(last)) => last.at - first.at,
@@ -113,17 +113,17 @@ impl Log {
         }
     }
 
-    /// Arrivals in `[from, to)`.
+    /// Returns the number of arrivals in `[from, to)`.
     pub fn knocks_between(&self, from: Duration, to: Duration) -> usize {
         self.between(from, to).len()
     }
 
-    /// The first arrival at or after this instant.
+    /// Returns the first arrival at or after this time.
     pub fn first_arrival_after(&self, from: Duration) -> Option<&Arrival> {
         self.between(from, Duration::MAX).first()
     }
 
-    /// The spans in which the host had stated that it is closed, in order of time.
+    /// Returns the time spans in which the host had stated that it is closed, in order.
     pub fn closings(&self) -> Vec<Closing> {
         let mut closings: Vec<Closing> = Vec::new();
         for (from, until) in self.stated_waits() {
@@ -135,14 +135,14 @@ impl Log {
         closings
     }
 
-    /// Arrivals after the sending of a refusal with a stated wait and before the end of that wait. Requests
-    /// that had arrived when the refusal was sent do not count.
+    /// Returns the number of arrivals between sending a refusal that states a wait and the end of this wait.
+    /// Requests that had arrived before the refusal was sent do not count.
     pub fn arrivals_while_closed(&self) -> usize {
         self.arrivals_while_closed_grace(Duration::ZERO)
     }
 
-    /// As [`Log::arrivals_while_closed`], but without arrivals within `grace` after the sending of the
-    /// refusal: they may have been in flight then.
+    /// Like [`Log::arrivals_while_closed`], but does not count arrivals within `grace` after sending the
+    /// refusal: these requests may have been sent before the client read it.
     pub fn arrivals_while_closed_grace(&self, grace: Duration) -> usize {
         let waits = self.stated_waits();
         let mut waits = waits.iter().peekable();
@@ -157,9 +157,9 @@ impl Log {
         count
     }
 
-    /// The largest number of arrivals in a window of this length that begins with the first arrival
-    /// after the end of a closing. It begins there, and not at the end itself, so that a herd that
-    /// comes late is still seen. 0 if nothing came after a closing.
+    /// Returns the largest number of arrivals in a window of this length that begins with the first arrival
+    /// after the end of a closing. The window does not begin at the end of the closing itself, so that a
+    /// burst that comes later is still found. 0 if no request came after a closing.
     pub fn starts_after_hold(&self, window: Duration) -> usize {
         self.closings()
             .iter()
@@ -171,13 +171,14 @@ impl Log {
             .unwrap_or(0)
     }
 
-    /// The share of a rate of `n` in `per` that was used: (accepted arrivals − 1) over the rate's
-    /// amount between the first and the last arrival. `None` if that span is zero.
+    /// Returns the share of a rate of `n` in `per` that was used: (accepted arrivals − 1) divided by the
+    /// number that the rate allows between the first and the last arrival. `None` if there is no time between
+    /// these.
     pub fn budget_used(&self, n: u32, per: Duration) -> Option<f64> {
         self.budget_used_after(Duration::ZERO, n, per)
     }
 
-    /// Like [`Log::budget_used`], of the arrivals at or after `from` (since the sandbox's start).
+    /// Like [`Log::budget_used`], but only for the arrivals at or after `from` (since the sandbox's start).
     pub fn budget_used_after(&self, from: Duration, n: u32, per: Duration) -> Option<f64> {
         let entries = self.between(from, Duration::MAX);
         let span = entries.last()?.at - entries.first()?.at;
@@ -189,8 +190,8 @@ impl Log {
         Some(accepted.saturating_sub(1) as f64 / permitted)
     }
 
-    /// Paths and queries whose GET was answered by 200 completely more than once, and how often. An answer
-    /// that the client aborted does not count.
+    /// Returns each path and query whose GET was completely answered by 200 more than once, and how often. An
+    /// answer that the client aborted does not count.
     pub fn served_twice(&self) -> Vec<(String, usize)> {
         let mut times: BTreeMap<&str, usize> = BTreeMap::new();
         for arrival in self.entries() {
@@ -203,7 +204,7 @@ impl Log {
         twice.map(|(path, times)| (path.to_owned(), times)).collect()
     }
 
-    /// Arrivals of each path and query.
+    /// Returns the number of arrivals of each path and query.
     pub fn tries(&self) -> BTreeMap<&str, usize> {
         let mut tries = BTreeMap::new();
         for arrival in self.entries() {
@@ -212,7 +213,7 @@ impl Log {
         tries
     }
 
-    /// Paths and queries that came at least once and were never answered by 2xx, complete.
+    /// Returns each path and query that was requested but never had a complete answer with a 2xx status.
     pub fn never_served(&self) -> Vec<String> {
         let mut served: BTreeMap<&str, bool> = BTreeMap::new();
         for arrival in self.entries() {
@@ -222,8 +223,8 @@ impl Log {
         never.map(|(path, _)| path.to_owned()).collect()
     }
 
-    /// Of the paths and queries that `of` picks: the share whose first arrival was answered by 2xx,
-    /// complete. `None` if there are none.
+    /// Returns the share of paths and queries whose first arrival had a complete answer with a 2xx status,
+    /// among those for which `of` returns true. `None` if there are none.
     pub fn first_try_ok(&self, of: impl Fn(&str) -> bool) -> Option<f64> {
         let mut first: BTreeMap<&str, bool> = BTreeMap::new();
         for arrival in self.entries().iter().filter(|arrival| of(&arrival.path)) {
@@ -233,7 +234,7 @@ impl Log {
         (!first.is_empty()).then(|| ok as f64 / first.len() as f64)
     }
 
-    /// The usual statements in one value.
+    /// Returns the most used statements together.
     pub fn statements(&self) -> Statements {
         Statements {
             counts: self.counts(),
@@ -251,7 +252,7 @@ impl Log {
         }
     }
 
-    /// Sending and end of each stated wait, by sending.
+    /// Returns the start (when the refusal was sent) and the end of each stated wait, sorted by start.
     fn stated_waits(&self) -> Vec<(Duration, Duration)> {
         let stated = self.entries().iter().filter_map(|arrival| Some((arrival.sent, arrival.closed_until?)));
         let mut waits: Vec<_> = stated.filter(|(sent, until)| sent < until).collect();

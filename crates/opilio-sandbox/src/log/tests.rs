@@ -1,4 +1,4 @@
-//! Tests of the statements on logs written by hand, edge cases first.
+//! Tests of the statements with logs written by hand.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::wire::{Wire, WireEnd};
 use super::{Served, exchange, listen_on, reserve};
 
-/// Accepts for ever. While the host is unreachable the listener is closed, so the kernel refuses.
+/// Accepts connections without end. While the host is unreachable, the listener is closed, so the kernel
+/// refuses connections.
 pub(super) async fn run(served: Arc<Served>, listener: StdListener) {
     let mut spans: Vec<_> = served.lock().config().unreachable_spans().collect();
     spans.sort_unstable();
@@ -29,8 +30,8 @@ pub(super) async fn run(served: Arc<Served>, listener: StdListener) {
     accept(&served, listener).await;
 }
 
-/// Listens again from `at` on, and keeps the port for itself until then. Outgoing connections, of
-/// which a crawler makes many, could take it otherwise.
+/// Waits until `at`, then listens again. Until then it keeps the port reserved: otherwise one of the
+/// crawler's many outgoing connections could get this port.
 async fn reopen(served: &Served, at: Instant) -> StdListener {
     loop {
         let reserved = reserve(served.addr);
@@ -42,10 +43,10 @@ async fn reopen(served: &Served, at: Instant) -> StdListener {
     }
 }
 
-/// Accepts until it is dropped, and the listener with it.
+/// Accepts connections until this future is dropped, which closes the listener.
 async fn accept(served: &Arc<Served>, listener: StdListener) {
     let Ok(listener) = TcpListener::from_std(listener) else {
-        // Only possible while the runtime goes down.
+        // This happens only while the runtime shuts down.
         return;
     };
     loop {
@@ -53,20 +54,20 @@ async fn accept(served: &Arc<Served>, listener: StdListener) {
             Ok((stream, _)) => {
                 tokio::spawn(converse(Arc::clone(served), stream));
             }
-            // Out of descriptors, or a connection that died in the queue.
+            // The process has no file descriptor left, or the connection ended in the queue.
             Err(_) => sleep(RETRY_PAUSE).await,
         }
     }
 }
 
-/// Serves one connection until it ends or breaks; how it breaks is the exchange's choice.
+/// Serves one connection until it ends or breaks. The answer decides how it breaks.
 async fn converse(served: Arc<Served>, stream: TcpStream) {
-    // Without it small answers wait for acknowledgements, and latencies mean nothing.
+    // Without this, small answers wait for acknowledgements, and the configured latencies would be wrong.
     let _ = stream.set_nodelay(true);
     let end = WireEnd::default();
     let wire = TokioIo::new(Wire::new(stream, end.clone()));
     let service = service_fn(|request| exchange::answer(Arc::clone(&served), end.clone(), request));
-    // An error is either a configured fault or a client that left.
+    // An error is either a configured fault or a client that closed the connection.
     let _ = http1::Builder::new()
         .auto_date_header(false)
         .header_read_timeout(None)

@@ -1,4 +1,4 @@
-//! One request and its answer: an arrival at the host, then bytes at the pace of the answer.
+//! Serves one request: records its arrival at the host, and sends the answer at the configured speed.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::config::Fault;
 use crate::host::{Answer, Ask};
 use crate::log::ArrivalId;
 
-/// The connection breaks here on purpose.
+/// The error with which hyper is made to break the connection on purpose.
 #[derive(Debug, thiserror::Error)]
-#[error("break the connection on purpose")]
+#[error("the connection is broken on purpose")]
 pub(super) struct BrokenOnPurpose;
 
-/// Answers a request; an error breaks the connection.
+/// Answers a request. An error breaks the connection.
 pub(super) async fn answer(
     served: Arc<Served>,
     end: WireEnd,
@@ -42,7 +42,8 @@ pub(super) async fn answer(
     deliver(answer, visit, end).await
 }
 
-/// A head that has arrived. If the client leaves before its body has come, it is an arrival all the same.
+/// A request whose head has arrived. If the client closes the connection before the body has arrived, the
+/// request still counts as an arrival.
 struct Knock<'a> {
     served: &'a Served,
     arrived: Duration,
@@ -69,7 +70,7 @@ impl Drop for Knock<'_> {
     }
 }
 
-/// The sandbox's pages about itself, outside limits and log.
+/// Returns the sandbox's own pages about its log, which are neither limited nor logged.
 fn report(served: &Served, target: &str) -> Option<String> {
     let log = match target {
         "/__log" | "/__stats" => served.lock().log().clone(),
@@ -82,7 +83,8 @@ fn report(served: &Served, target: &str) -> Option<String> {
     })
 }
 
-/// The request's body; nothing of it if it is broken or too long, so that nothing is carried out.
+/// Reads the request's body. Returns an empty body if it is broken or too long, so that no order is carried
+/// out.
 async fn read_body(body: Incoming) -> Bytes {
     if body.is_end_stream() {
         return Bytes::new();
@@ -105,7 +107,7 @@ async fn deliver(
             visit.over = true;
             return Err(BrokenOnPurpose);
         }
-        // The client's going away drops this future, and with it the visit.
+        // If the client closes the connection, hyper drops this future and `visit`, which logs the end.
         Some(Fault::Silence) => std::future::pending().await,
         Some(Fault::ResetMidBody) => BodyEnd::Reset,
         Some(Fault::Truncated) => BodyEnd::Close,
@@ -121,7 +123,7 @@ async fn deliver(
     };
     let mut response =
         Response::new(PacedBody { rest, chunk_bytes, pause, waiting: None, ending, end, visit: Some(visit) });
-    // A configured status outside of 100 to 999 cannot be sent at all.
+    // A configured status outside of 100 to 999 cannot be sent, so 500 is sent instead.
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     for (name, value) in answer.headers {
         if let Ok(value) = HeaderValue::from_str(&value) {
@@ -131,7 +133,8 @@ async fn deliver(
     Ok(response)
 }
 
-/// An exchange that the host waits for to end; dropped early, the client has gone.
+/// A request in flight. When it is dropped, the host logs its end; if it was not over, the client has closed
+/// the connection.
 #[derive(Debug)]
 struct OpenArrival {
     served: Arc<Served>,
@@ -166,7 +169,7 @@ enum BodyEnd {
     Reset,
 }
 
-/// A body that comes at its own pace and may end badly.
+/// A body that is sent at its own speed and may be cut off.
 #[derive(Debug)]
 pub(super) struct PacedBody {
     rest: Bytes,
@@ -175,7 +178,7 @@ pub(super) struct PacedBody {
     waiting: Option<Pin<Box<Sleep>>>,
     ending: BodyEnd,
     end: WireEnd,
-    /// `None` for an answer outside the log.
+    /// The request in flight; `None` for an answer that is not logged.
     visit: Option<OpenArrival>,
 }
 
@@ -231,7 +234,7 @@ impl Body for PacedBody {
         let length = self.chunk_bytes.clamp(1, self.rest.len());
         let chunk = self.rest.split_to(length);
         let pause = if self.rest.is_empty() {
-            // The bytes before the cut have to be sent before the connection breaks.
+            // Waits before the connection breaks, so that the bytes before the cut are sent.
             (self.ending != BodyEnd::Whole).then_some(FLUSH_PAUSE)
         } else {
             (!self.pause.is_zero()).then_some(self.pause)
@@ -240,7 +243,7 @@ impl Body for PacedBody {
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 
-    /// True after the last byte; then hyper drops the body without polling it again.
+    /// Returns true after the last byte. Then hyper drops the body without polling it again.
     fn is_end_stream(&self) -> bool {
         self.rest.is_empty() && self.ending == BodyEnd::Whole
     }

@@ -1,7 +1,6 @@
 //! Runs the hosts in real time: one thread, one listener per host on 127.0.0.x.
 //!
-//! `accept` takes connections, `exchange` turns requests into arrivals and answers into bytes, `wire` is a
-//! socket that can be reset.
+//! `accept` accepts connections, `exchange` serves requests, and `wire` is a socket that can be reset.
 
 mod accept;
 mod exchange;
@@ -26,13 +25,13 @@ use crate::log::Log;
 #[non_exhaustive]
 pub enum SandboxError {
     /// There is no host, or there are more than 254.
-    #[error("start a sandbox of {hosts} hosts (1 to 254 are possible)")]
+    #[error("cannot start a sandbox of {hosts} hosts: 1 to 254 are possible")]
     Hosts {
-        /// How many there are.
+        /// The number of hosts.
         hosts: usize,
     },
-    /// An address could not be bound. Only 127.0.0.1 exists on macOS unless aliases are set up.
-    #[error("listen on {addr}")]
+    /// The server cannot listen on an address. On macOS only 127.0.0.1 exists unless aliases are set up.
+    #[error("cannot listen on {addr}")]
     Listen {
         /// The address.
         addr: SocketAddr,
@@ -40,8 +39,8 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
-    /// The server's thread or its runtime could not be started.
-    #[error("start the sandbox's thread")]
+    /// The server's thread or its runtime cannot be started.
+    #[error("cannot start the sandbox's thread")]
     Thread {
         /// The operating system's error.
         #[source]
@@ -69,19 +68,19 @@ impl SandboxBuilder {
         self
     }
 
-    /// The port on every address; 0, the default, picks one that is free on all of them.
+    /// Sets the port on every address. 0, the default, chooses one that is free on all of them.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// Divides every duration of all hosts that were added so far by `k`: [`HostConfig::scaled`].
+    /// Divides every duration of all hosts added so far by `k`: see [`HostConfig::scaled`].
     pub fn scaled(mut self, k: u32) -> Self {
         self.hosts = self.hosts.into_iter().map(|host| host.scaled(k)).collect();
         self
     }
 
-    /// Starts serving; when this returns, connections are accepted.
+    /// Starts the server. When this returns, connections are accepted.
     ///
     /// # Errors
     ///
@@ -111,7 +110,7 @@ impl SandboxBuilder {
     }
 }
 
-/// Hosts that are served on loopback until this is stopped or dropped.
+/// A server of hosts on loopback. It stops when it is stopped or dropped.
 #[derive(Debug)]
 pub struct Sandbox {
     served: Vec<Arc<Served>>,
@@ -121,55 +120,55 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Begins with no host, on a free port.
+    /// Returns a builder without hosts, on a free port.
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder::default()
     }
 
-    /// Number of hosts.
+    /// Returns the number of hosts.
     pub fn hosts(&self) -> usize {
         self.served.len()
     }
 
-    /// The address of a host, counted from 0.
+    /// Returns the address of a host, counted from 0.
     ///
     /// # Panics
-    /// If there is no such host, as every accessor by number does.
+    /// If there is no such host. The other methods that take the number of a host panic, too.
     pub fn addr(&self, host: usize) -> SocketAddr {
         self.served[host].addr
     }
 
-    /// The base URL of a host without a slash at the end, for instance `http://127.0.0.1:4108`.
+    /// Returns the base URL of a host without a slash at the end, for instance `http://127.0.0.1:4108`.
     pub fn base(&self, host: usize) -> String {
         format!("http://{}", self.addr(host))
     }
 
-    /// The URL of a path on a host; the path begins with a slash.
+    /// Returns the URL of a path on a host. The path must begin with a slash.
     pub fn url(&self, host: usize, path: &str) -> String {
         format!("http://{}{path}", self.addr(host))
     }
 
-    /// A copy of a host's log as it is now.
+    /// Returns a copy of a host's log at this time.
     pub fn log(&self, host: usize) -> Log {
         self.served[host].lock().log().clone()
     }
 
-    /// Looks at a host, for instance at its orders. The host waits meanwhile.
+    /// Calls a function with a host, for instance to read its orders. The host serves no request meanwhile.
     pub fn with_host<T>(&self, host: usize, look: impl FnOnce(&Host) -> T) -> T {
         look(&self.served[host].lock())
     }
 
-    /// The catalog of a host, if it serves one.
+    /// Returns the catalog of a host, if it serves one.
     pub fn catalog(&self, host: usize) -> Option<Arc<Catalog>> {
         self.served[host].lock().config().catalog().cloned()
     }
 
-    /// Time since the start, as the logs count it.
+    /// Returns the time since the start, as the logs count it.
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
     }
 
-    /// A handle that stops the sandbox from another place, such as a signal handler.
+    /// Returns a handle that can stop the sandbox from elsewhere, such as a signal handler.
     pub fn stopper(&self) -> Stopper {
         Stopper { stop: Arc::clone(&self.stop) }
     }
@@ -177,13 +176,13 @@ impl Sandbox {
     /// Blocks until a [`Stopper`] stops the sandbox.
     pub fn wait(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // A panic there has been printed; there is nothing left to save.
+            // If the thread panicked, the panic was printed already.
             let _ = thread.join();
         }
     }
 
-    /// Stops at once: closes listeners and connections, with requests in flight. The logs stay readable until
-    /// the sandbox is dropped.
+    /// Stops at once: closes listeners and connections, even if requests are in flight. The logs can be read
+    /// until the sandbox is dropped.
     pub fn stop(&mut self) {
         self.stopper().stop();
         self.wait();
@@ -203,13 +202,13 @@ pub struct Stopper {
 }
 
 impl Stopper {
-    /// Asks the sandbox to stop; does not wait for it.
+    /// Asks the sandbox to stop. Does not wait until it has.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
 }
 
-/// A host that is served, shared between its connections and the sandbox's owner.
+/// A host that the server serves, shared by its connections and the sandbox's owner.
 #[derive(Debug)]
 struct Served {
     addr: SocketAddr,
@@ -222,7 +221,7 @@ impl Served {
         self.began.elapsed()
     }
 
-    /// The host's state is consistent after every call, so that a panic elsewhere does not spoil it.
+    /// The host's state is consistent after every call, so the lock's poison is ignored.
     fn lock(&self) -> MutexGuard<'_, Host> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -237,7 +236,7 @@ fn spawn(tasks: Vec<Task>, mut stopped: watch::Receiver<bool>) -> io::Result<Joi
             for (served, listener) in tasks {
                 tokio::spawn(accept::run(served, listener));
             }
-            // An error means that the owner is gone, which is a stop too.
+            // An error means that the owner was dropped; then the server stops, too.
             let _ = stopped.wait_for(|stop| *stop).await;
         });
     })
@@ -251,7 +250,7 @@ fn listen(hosts: usize, port: u16) -> Result<Listeners, SandboxError> {
     let mut outcome = bind_all(hosts, port);
     for _ in 1..TRIES {
         match &outcome {
-            // A port that is free on one address may be taken on another: try the next.
+            // A port that is free on one address may be in use on another: try the next port.
             Err(SandboxError::Listen { source, .. })
                 if port == 0 && source.kind() == io::ErrorKind::AddrInUse =>
             {
@@ -277,10 +276,10 @@ fn bind_all(hosts: usize, port: u16) -> Result<Listeners, SandboxError> {
     Ok(listeners)
 }
 
-/// Takes an address without listening there: connections to it are refused.
+/// Reserves an address without listening: connections to it are refused.
 fn reserve(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-    // On Windows the option means that others may take the port over.
+    // On Windows this option would let other processes take the port.
     #[cfg(not(windows))]
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;

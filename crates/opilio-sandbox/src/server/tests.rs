@@ -1,4 +1,4 @@
-//! Tests of the server over real sockets, by a minimal client.
+//! Tests of the server over real sockets, with a minimal client.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::io::{ErrorKind, Read, Write};
@@ -23,7 +23,7 @@ fn send(wire: &mut TcpStream, head: &str, body: &str) {
     wire.write_all(text.as_bytes()).unwrap();
 }
 
-/// Reads one answer by its length; its text, and how reading ended.
+/// Reads one answer by its length. Returns its text, and how reading ended.
 fn receive(wire: &mut TcpStream) -> (String, Result<(), ErrorKind>) {
     let mut bytes = Vec::new();
     let mut buffer = [0; 4096];
@@ -59,7 +59,8 @@ fn get(sandbox: &Sandbox, host: usize, path: &str) -> (String, Result<(), ErrorK
     receive(&mut wire)
 }
 
-/// The log once every exchange is over: the client may be quicker than the server's bookkeeping.
+/// Waits until every request is over, and returns the log. The client may finish before the server has logged
+/// the end.
 fn settled(sandbox: &Sandbox) -> Log {
     loop {
         let log = sandbox.log(0);
@@ -216,11 +217,11 @@ fn logs_outlive_the_server_and_stopping_closes_the_port() {
 #[test]
 fn what_cannot_start_says_why() {
     let none = Sandbox::builder().start().unwrap_err();
-    assert_eq!(none.to_string(), "start a sandbox of 0 hosts (1 to 254 are possible)");
+    assert_eq!(none.to_string(), "cannot start a sandbox of 0 hosts: 1 to 254 are possible");
     let sandbox = start(HostConfig::new());
     let port = sandbox.addr(0).port();
     let taken = Sandbox::builder().host(HostConfig::new()).port(port).start().unwrap_err();
-    assert_eq!(taken.to_string(), format!("listen on 127.0.0.1:{port}"));
+    assert_eq!(taken.to_string(), format!("cannot listen on 127.0.0.1:{port}"));
 }
 
 #[test]

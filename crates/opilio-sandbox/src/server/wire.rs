@@ -1,4 +1,4 @@
-//! A socket that can end by a reset (RST) instead of an orderly close (FIN).
+//! A socket that can end with a reset (RST) instead of an orderly close (FIN).
 
 use std::io;
 use std::pin::Pin;
@@ -11,12 +11,12 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// How a [`Wire`] ends; shared between the wire and the exchange that decides.
+/// Whether a [`Wire`] ends with a reset; shared by the wire and the request that decides it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct WireEnd(Arc<AtomicBool>);
 
 impl WireEnd {
-    /// The wire ends by a reset, whenever it ends.
+    /// Makes the wire end with a reset, whenever it ends.
     pub(super) fn reset(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -26,7 +26,7 @@ impl WireEnd {
     }
 }
 
-/// A TCP stream that ends as its [`WireEnd`] states.
+/// A TCP stream that ends as its [`WireEnd`] says.
 #[derive(Debug)]
 pub(super) struct Wire {
     stream: TcpStream,
@@ -42,8 +42,8 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         if self.end.is_reset() {
-            // With a linger of zero the close that follows sends RST. If the option cannot be set
-            // the peer has gone already.
+            // With a linger of zero, closing the socket sends RST. If the option cannot be set, the peer has
+            // closed the connection already.
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }

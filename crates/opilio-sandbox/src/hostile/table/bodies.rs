@@ -1,4 +1,4 @@
-//! Bodies that are too large, that inflate to large sizes, or that are mislabelled.
+//! Bodies that are too large, that decompress to large sizes, or that have wrong labels.
 
 use super::super::act::{Act, ENDLESS, head, send, whole};
 use super::super::coding::{bomb, encode};
@@ -62,7 +62,7 @@ fn sizes() -> Vec<Trouble> {
     ]
 }
 
-/// A complete page labelled with these codings, for any bytes.
+/// A complete answer that is labelled with these codings, whatever its bytes.
 fn coded(name: &str, does: &str, ends: Ends, coding: &str, body: impl AsRef<[u8]>) -> Trouble {
     acts(name, does, ends, whole("200 OK", &format!("{HTML}Content-Encoding: {coding}\r\n"), body))
 }
@@ -158,7 +158,7 @@ fn charsets() -> Vec<Trouble> {
     ]
 }
 
-/// The billion laughs.
+/// The "billion laughs" attack: XML entities that expand exponentially.
 fn entities() -> Vec<u8> {
     let mut xml = String::from("<?xml version=\"1.0\"?><!DOCTYPE l [<!ENTITY l0 \"lol\">");
     for n in 1..12 {

@@ -1,4 +1,4 @@
-//! Connections that break, stall or drip, in every phase of an answer.
+//! Connections that break, stall or send very slowly, in every phase of an answer.
 
 use super::super::Trouble;
 use super::super::act::{Act, ENDLESS, head, send};
@@ -113,7 +113,8 @@ fn slow() -> Vec<Trouble> {
             TIMEOUT,
             vec![drip("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")],
         ),
-        // Slower than possible: hyper reads everything available in one go, and blocks its thread meanwhile.
+        // Only 2,500 a second: at higher speeds, hyper reads all available bytes in one go, and blocks its
+        // thread meanwhile.
         acts(
             "flood-of-1xx",
             "sends thousands of early hints a second",
@@ -155,7 +156,7 @@ fn lengths() -> Vec<Trouble> {
         acts(
             "huge-length",
             "states the largest number of 64 bits",
-            // hyper has one error for a length and for a head that it cannot hold.
+            // hyper has the same error for a length and for a head that it cannot store.
             fails(&["body_too_large", "protocol", "too_many_headers"]),
             answer("Content-Length: 18446744073709551615\r\n", vec![send("hello"), Act::Stall]),
         ),

@@ -70,7 +70,7 @@ fn statuses() -> Vec<Trouble> {
     ]
 }
 
-/// A complete answer with these lines among its fields.
+/// A complete answer with these lines among its header fields.
 fn head(name: &str, does: &str, ends: Ends, fields: &[u8]) -> Trouble {
     let fields = [b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n", fields, b"\r\nok"].concat();
     acts(name, does, ends, vec![Act::Send(fields.into())])
@@ -95,7 +95,7 @@ fn malformed_fields() -> Vec<Trouble> {
     ]
 }
 
-/// Fields of a known name whose value makes no sense.
+/// Fields with a known name whose value makes no sense.
 fn senseless_values() -> Vec<Trouble> {
     vec![
         head(
@@ -143,7 +143,7 @@ fn senseless_values() -> Vec<Trouble> {
     ]
 }
 
-/// Line ends and lengths that do not agree with what follows.
+/// Line ends and lengths that contradict the bytes that follow.
 fn framing() -> Vec<Trouble> {
     vec![
         acts(
@@ -215,7 +215,7 @@ fn floods() -> Vec<Trouble> {
     ]
 }
 
-/// Bytes that look random and are always the same.
+/// Returns bytes that look random but are always the same.
 pub(super) fn noise(count: usize) -> Bytes {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut next = || {

@@ -1,4 +1,4 @@
-//! Pages that are served well but hard to parse.
+//! Pages that are sent correctly but are hard to parse.
 
 use super::super::act::{page, whole};
 use super::super::{Ends, Trouble};
@@ -71,7 +71,7 @@ pub(super) fn troubles() -> Vec<Trouble> {
     all
 }
 
-/// Pages that need memory of their own.
+/// Pages that are so large that they need extra memory.
 fn large_pages() -> Vec<Trouble> {
     let large = |name: &str, does: &str, html: String| acts(name, does, Ends::Page, page(html)).large();
     vec![
@@ -119,7 +119,8 @@ fn attributes(count: usize) -> String {
     (0..count).map(|n| format!("a{n}=1 ")).collect()
 }
 
-/// Clears the screen, sets the title of the window, moves up, and turns the line's direction.
+/// Terminal control codes: clear the screen, set the window's title, move up a line, change the color, and
+/// reverse the direction of text.
 const CODES: &str = "\x1b[2J\x1b]0;owned\x07\r\x1b[1A\u{9b}31m\u{202e}gnp.exe";
 
 const ODD_LINKS: [&str; 20] = [

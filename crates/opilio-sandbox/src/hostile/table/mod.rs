@@ -1,4 +1,4 @@
-//! The table of all misbehaviours, by their target.
+//! The table of all misbehaviours, grouped by what is wrong: the body, the connection, the head and so on.
 
 mod bodies;
 mod connections;
@@ -27,12 +27,12 @@ pub(super) fn all(targets: &Targets) -> Vec<Trouble> {
     all
 }
 
-/// A trouble that does the same acts on every request.
+/// A trouble that performs the same acts at every request.
 fn acts(name: &str, does: &str, ends: Ends, acts: Vec<Act>) -> Trouble {
     Trouble::at(name, does, ends, move |_| acts.clone())
 }
 
-/// An answer with these fields, then these acts for a body.
+/// An answer with these header fields, whose body is sent by these acts.
 fn answer(fields: &str, body: Vec<Act>) -> Vec<Act> {
     let mut acts = vec![head("200 OK", fields)];
     acts.extend(body);

@@ -1,4 +1,4 @@
-//! Redirects in circles, to nowhere, and to forbidden places.
+//! Redirects in circles, without a target, and to forbidden addresses.
 
 use super::super::act::{head, redirect, send};
 use super::super::{Asked, Ends, Targets, Trouble, TroublePlace};
@@ -56,7 +56,7 @@ fn circles() -> Vec<Trouble> {
     ]
 }
 
-/// Redirects that name no target, or two.
+/// Redirects without a target, or with two.
 fn no_target() -> Vec<Trouble> {
     vec![
         acts(
@@ -86,7 +86,7 @@ fn no_target() -> Vec<Trouble> {
     ]
 }
 
-/// Redirects whose Location is no URL that a crawler may fetch.
+/// Redirects whose `Location` is not a URL that a crawler may fetch.
 fn bad_locations() -> Vec<Trouble> {
     let to = |name: &str, location: &[u8], ends: Ends| {
         acts(
@@ -132,7 +132,7 @@ fn bad_locations() -> Vec<Trouble> {
     ]
 }
 
-/// Redirects to where no server answers.
+/// Redirects to an address where no server answers.
 fn unreachable() -> Vec<Trouble> {
     vec![
         acts(
@@ -150,7 +150,7 @@ fn unreachable() -> Vec<Trouble> {
     ]
 }
 
-/// Every notation of an address that is private; `{port}` is where the forbidden listener is.
+/// Notations of private addresses; `{port}` is the port of the forbidden listener.
 fn addresses() -> Vec<(&'static str, &'static str)> {
     vec![
         ("loopback", "http://127.0.0.1:{port}/"),
@@ -211,14 +211,15 @@ fn addresses() -> Vec<(&'static str, &'static str)> {
     ]
 }
 
-/// Each of them as a redirect's target.
+/// One redirect to each of these addresses.
 fn forbidden(targets: &Targets) -> Vec<Trouble> {
     let port = targets.forbidden.port().to_string();
     let mut all: Vec<Trouble> = addresses()
         .into_iter()
         .map(|(name, url)| {
             let mut url = url.replace("{port}", &port);
-            // Each its own URL, or all but one would be aliases of it.
+            // Each target gets a path of its own. Otherwise they would be the same URL, and all but one would
+            // be reported as aliases.
             if url.ends_with(['/', '\\']) {
                 url += &format!("to-{name}");
             }
@@ -238,7 +239,8 @@ fn forbidden(targets: &Targets) -> Vec<Trouble> {
     all
 }
 
-/// Some of them as links: names that the standard makes the same URL of differ in their path.
+/// Links to some of these addresses. Their paths differ, because several notations are the same host by the
+/// URL standard.
 fn links(targets: &Targets) -> Vec<Trouble> {
     let port = targets.forbidden.port().to_string();
     addresses()
@@ -251,12 +253,12 @@ fn links(targets: &Targets) -> Vec<Trouble> {
         .collect()
 }
 
-/// The number after `n=`, or 0.
+/// Returns the number after `n=`, or 0.
 fn number(path: &str) -> u64 {
     path.split_once("n=").and_then(|(_, n)| n.parse().ok()).unwrap_or(0)
 }
 
-/// Looks random.
+/// Mixes the bits of a number, so that it looks random.
 pub(super) fn scramble(count: u64) -> u64 {
     (count + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29) ^ 0x5851_f42d_4c95_7f2d
 }

@@ -1,4 +1,5 @@
-//! Each kind of broken robots.txt, on a host of its own; the URL is a healthy page of that host.
+//! Every kind of broken robots.txt, each on a host of its own. The trouble's URL is a healthy page of that
+//! host.
 
 use std::sync::Arc;
 
@@ -9,8 +10,8 @@ use super::super::{Asked, Ends, Targets, Trouble, TroublePlace};
 use super::heads::noise;
 use super::{BLOCKED, HTML, LONG, PROTOCOL, RESET, SECOND, TIMEOUT, answer, fails};
 
-/// The rules cannot be fetched, so the host is closed (RFC 9309 §2.3.1.4). URLs of a host that never answered
-/// end with the reason why it could not be reached.
+/// How a URL must end if its host's robots.txt cannot be fetched, which closes the host (RFC 9309 §2.3.1.4).
+/// URLs of a host that never answered end with the reason why the host could not be reached.
 const CLOSED: Ends = fails(&["host_closed"]);
 
 pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
@@ -19,7 +20,7 @@ pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
     all
 }
 
-/// All but robots.txt is well on this host.
+/// A host on which only robots.txt is broken.
 fn rules(
     name: &str,
     does: &str,
@@ -102,7 +103,7 @@ fn readable() -> Vec<Trouble> {
         rules("chain", "that redirects for ever", ok, |asked| {
             redirect(format!("/robots.txt?n={}", asked.count))
         }),
-        // Unavailable, hence open; or broken, as a server is that fails.
+        // Either the robots.txt counts as unavailable, which allows everything, or as a server error.
         same("nowhere", "that redirects to nothing", fails(&["bad_redirect", "page"]), redirect("")),
     ]
 }
@@ -128,7 +129,7 @@ fn unreadable(targets: &Targets) -> Vec<Trouble> {
             PROTOCOL,
             vec![send("SSH-2.0-OpenSSH_9.6\r\n\r\n"), Act::Close],
         ),
-        // The first 500 KiB apply, whatever follows.
+        // Only the first 500 KiB apply.
         same(
             "bomb",
             "that is a bomb",

@@ -1,4 +1,4 @@
-//! TLS that is not trustworthy.
+//! TLS hosts that a crawler must not trust.
 
 use super::super::tls::Kind;
 use super::super::{Ends, Trouble, TroublePlace};
@@ -16,7 +16,7 @@ pub(super) fn troubles() -> Vec<Trouble> {
         tls("not-yet-valid", "of the future", REFUSED, Kind::NotYet),
         tls("wrong-host", "for another host", REFUSED, Kind::WrongHost),
         tls("unknown-authority", "of an authority that nobody knows", REFUSED, Kind::Stranger),
-        // A handshake without an answer looks like a connection that is never made.
+        // For the client, a handshake without an answer looks like a connection that is never made.
         tls(
             "stalled",
             "that never comes: the handshake stalls",

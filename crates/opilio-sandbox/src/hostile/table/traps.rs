@@ -1,4 +1,4 @@
-//! Places that generate new URLs for ever. None of them ends by itself, so the crawler has to stop.
+//! Sites that generate new URLs without end, so the crawler must stop by itself.
 
 use super::super::act::page;
 use super::super::{Asked, Ends, Targets, Trouble};
@@ -10,7 +10,8 @@ pub(super) fn troubles(targets: &Targets) -> Vec<Trouble> {
         Trouble::at(name, does, Ends::Trap(pages), move |asked| page(links(&next(asked))))
     };
     vec![
-        // Twelve months of each of the next five years, the starting month's neighbours, and no more.
+        // The limit of 90 pages allows twelve months of each of the next five years, and the months around
+        // the first.
         Trouble::at("calendar", "a link to the next month on every month", Ends::Trap(90), move |asked| {
             page(links(&next_months(&asked.path, year)))
         }),
