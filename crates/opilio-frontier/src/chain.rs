@@ -18,7 +18,7 @@ pub struct Redirect {
     pub due: Option<Timestamp>,
     /// Whether an answer of the chain, this one or an earlier one, set a cookie that the crawl keeps.
     pub sets_cookie: bool,
-    /// Whether the chain's origin may be asked again when the target is known.
+    /// Whether the chain's origin may be requested again when the target is known.
     pub again: Again,
     /// The requests that were made for the URL.
     pub attempts: Attempts,

@@ -7,10 +7,10 @@
 //! - A host's own levels always do: it gets no record of a level while one of a lower level is out.
 //! - A level also waits while other hosts have records of a lower level left, but at most for [`PATIENCE`] from
 //!   when the first host had to wait: one slow host must not delay all others.
-//! - A queued record that is met again by a shorter way is leased with the depth of that way, and so is the
-//!   target of a redirect. The store knows the last [`SHORTER_MAX`] such URLs.
+//! - A queued record that is met again by a shorter way, as a link or a redirect's target, is leased with the
+//!   depth of that way. The store knows the last [`SHORTER_MAX`] such URLs.
 //! - No record waits for those that are due later (retries that went back to the store). A record with a
-//!   priority above the default never waits, because the crawl asked for it first.
+//!   priority above the default never waits, because its priority says that it goes first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;

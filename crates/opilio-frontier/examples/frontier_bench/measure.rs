@@ -1,12 +1,12 @@
-//! What the system says that something cost.
+//! The cost of an operation, as the system measures it.
 
 use std::path::Path;
 use std::time::Duration;
 
 use crate::Result;
 
-/// What calls cost whose input is made between them: CPU of all threads, merging in the background
-/// included wherever it falls, without what the making took of this one.
+/// Measures calls whose input is made between them: the CPU time of all threads, background merges included,
+/// without the time in which this thread made the input.
 pub(crate) struct Meter {
     start: Duration,
     aside: Duration,
@@ -17,7 +17,7 @@ impl Meter {
         Self { start: cpu(), aside: Duration::ZERO }
     }
 
-    /// Makes something that does not count.
+    /// Runs work that does not count.
     pub(crate) fn aside<T>(&mut self, make: impl FnOnce() -> T) -> T {
         let start = own_cpu();
         let made = make();
@@ -25,14 +25,14 @@ impl Meter {
         made
     }
 
-    /// Waits until nothing is merged any more, which belongs to what caused it, and tells the seconds.
+    /// Waits until no merge is running, because merges belong to the calls that caused them. Returns the seconds.
     pub(crate) fn stop(self) -> f64 {
         settle_down();
         cpu().saturating_sub(self.start).saturating_sub(self.aside).as_secs_f64()
     }
 }
 
-/// Merging goes on for a while after the last call.
+/// Waits until the process is idle, because merges go on for a while after the last call.
 fn settle_down() {
     loop {
         let before = cpu();
@@ -77,7 +77,7 @@ pub(crate) fn status(name: &str) -> u64 {
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
-/// What the files of a directory take, by what the system gave them.
+/// The space of the files of a directory, as the system allocated it.
 pub(crate) fn files(dir: &Path) -> Result<u64> {
     let mut bytes = 0;
     for entry in std::fs::read_dir(dir)? {

@@ -162,7 +162,7 @@ pub fn what_waits_for_a_known_url_holds_up_no_level(stores: &mut dyn Stores) {
     assert_eq!((out.len(), store.stats().out), (1, 1));
     let last = lease(&mut *store, "a.test", 9);
     assert_eq!(paths(&last), ["4"]);
-    // It may be asked again, at its own depth: that is waited for.
+    // It may be requested again, at its own depth: levels wait for that.
     let again = Record { depth: 0, ..record("http://a.test/again") };
     settle(&mut *store, Settlement::redirected(out[0].lease.id, again));
     store.admit(vec![at(1, "http://b.test/5")]).unwrap();

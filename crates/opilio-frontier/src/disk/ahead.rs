@@ -160,5 +160,5 @@ impl Ahead {
     }
 }
 
-/// A chunk gives back its leased bytes from this number on: fewer are not worth a copy of the rest.
+/// The fewest leased bytes for which a chunk is copied without them.
 const SHRUNK_FROM: usize = 256;

@@ -4,7 +4,7 @@
 //! DIR/lock       locked while a process uses the crawl
 //! DIR/frontier/  the database; it gets this name when it is complete, so it is whole or missing
 //! DIR/synced     how many commits are known to be on disk
-//! DIR/damaged    the damage because of which the store must not be opened any more
+//! DIR/damaged    the damage that was found; the store is not opened any more
 //! ```
 
 use std::any::Any;

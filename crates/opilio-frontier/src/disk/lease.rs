@@ -1,4 +1,4 @@
-//! How records are handed out: which hosts are ready, and the leases of one host.
+//! How records are leased: which hosts are ready, and the leases of one host.
 
 use opilio_core::{Host, Lease, Timestamp};
 

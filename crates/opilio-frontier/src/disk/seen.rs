@@ -48,7 +48,7 @@ pub(super) struct Seen {
     gathered: HashMap<SeenKey, Mark, Folding>,
     gathered_max: usize,
     recent: Recent,
-    /// The fingerprints that the current batch adds or changes, and those that it asked for and that are new.
+    /// The fingerprints that the current batch adds or changes, and its look-ups on disk.
     batch: HashMap<Fingerprint, Sighted, Folding>,
 }
 
