@@ -1,7 +1,8 @@
-//! Opilio: crawlers that are fast, and polite by construction.
+//! Opilio: a framework for crawlers that are fast, and polite by design.
 //!
-//! Each host has an actor that owns its rate budget and its in-flight limit; nothing reaches the
-//! host except through it. When a host says "wait", the whole host waits, and no other does.
+//! Each host has an actor that holds its budget of requests and its in-flight limit. Every request to the
+//! host goes through this actor. When a host says "wait", all requests to that host wait, and no other host
+//! is affected.
 //!
 //! ```
 //! use opilio::prelude::*;
@@ -58,12 +59,12 @@
 //!
 //! | crate | is |
 //! | --- | --- |
-//! | [`core`] | nouns and rules: what a host may do next, as pure state machines |
-//! | [`fetch`] | the transport: limits, decoding, classification |
-//! | [`extract`] | a document in; links, title, selections out |
-//! | [`frontier`] | all known, unsettled URLs: the trait and the stores |
-//! | [`export`] | where items go |
-//! | [`robots`] | robots.txt and sitemaps |
+//! | [`core`] | the types and rules: what a host may do next, as state machines without I/O |
+//! | [`fetch`] | the transport: limits, decoding, classification of failures |
+//! | [`extract`] | reads links, title and selected elements from documents |
+//! | [`frontier`] | stores all known URLs that are not settled: the trait and its stores |
+//! | [`export`] | writes items to files and other outputs |
+//! | [`robots`] | reads robots.txt and sitemaps |
 
 #[doc(inline)]
 pub use opilio_engine::*;
@@ -100,20 +101,20 @@ pub use opilio_extract::{Document, Element, Form, Link, Matches};
 pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
 
-/// What a crawl says of itself at `INFO` (it begins, a host is held and why, a URL failed, it has ended), and of
-/// the libraries below only warnings: the database of a kept crawl tells much.
+/// A filter for logs. At `INFO`, a crawl logs its start and end, which hosts are held and why, and which URLs
+/// failed. Of the libraries below only warnings are logged, since the database of a stored crawl logs a lot.
 ///
 /// ```ignore
 /// tracing_subscriber::fmt().with_env_filter(opilio::LOG_FILTER).init();
 /// ```
 pub const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn,hyper=warn,reqwest=warn,rustls=warn";
 
-/// JSON values, beside the macro of the same name.
+/// JSON values, and the macro of the same name.
 pub mod json {
     pub use serde_json::{Map, Number, Value, from_slice, from_str, from_value, json, to_string, to_value};
 }
 
-/// All that a spider usually needs.
+/// The items that most spiders need.
 pub mod prelude {
     pub use crate::core::{Backoff, HostPolicy, RetryPolicy, per_hour, per_minute, per_second};
     pub use crate::export::{Csv, JsonLines};
@@ -126,7 +127,7 @@ pub mod prelude {
     pub use url::Url;
 }
 
-/// The README's spider compiles.
+/// Compiles the spider in the README.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! Single operations of a crawl, timed: `cargo bench -p opilio-bench`.
+//! Times single operations of a crawl: `cargo bench -p opilio-bench`.
 #![allow(clippy::expect_used, reason = "a benchmark for the terminal")]
 
 use opilio_bench::micro::{ALL, Operation};

@@ -1,40 +1,38 @@
-//! `--name value` arguments of the benchmark's processes.
+//! Parses the `--name value` arguments of the benchmark's processes.
 
 use std::str::FromStr;
 
 use anyhow::{Context, Result, anyhow};
 
-/// Arguments, read from the front.
+/// Arguments, read one after the other.
 pub(crate) struct Args<'a> {
     rest: std::slice::Iter<'a, String>,
     name: &'a str,
 }
 
 impl<'a> Args<'a> {
-    /// Reads these.
+    /// Begins at the first of these arguments.
     pub(crate) fn new(args: &'a [String]) -> Self {
         Self { rest: args.iter(), name: "" }
     }
 
-    /// The next argument's name.
+    /// Reads the name of the next argument.
     pub(crate) fn name(&mut self) -> Option<&'a str> {
         self.name = self.rest.next()?;
         Some(self.name)
     }
 
-    /// The value of the argument that was named last.
+    /// Reads the value of the argument whose name was read last.
     ///
-    /// # Errors
-    /// When there is none.
+    /// # Errors When there is no further argument.
     pub(crate) fn text(&mut self) -> Result<&'a str> {
         let value = self.rest.next().with_context(|| format!("{} needs a value", self.name))?;
         Ok(value)
     }
 
-    /// The value of the argument that was named last, as a number or the like.
+    /// Reads the value of the argument whose name was read last, and parses it, as a number for instance.
     ///
-    /// # Errors
-    /// When there is none, or it is none.
+    /// # Errors When there is no further argument, or it cannot be parsed.
     pub(crate) fn value<T: FromStr<Err: std::fmt::Display>>(&mut self) -> Result<T> {
         let name = self.name;
         let text = self.text()?;

@@ -1,9 +1,9 @@
-//! Floors: what fetching and parsing cost with the libraries that Opilio uses, and nothing else.
+//! Floors: the cost of fetching and parsing with only the libraries that Opilio uses, to compare Opilio with.
 //!
-//! Each is one thread with several tasks that take URLs from one queue. A *list* floor is given every URL. A
-//! *crawl* floor begins with one and finds the others: links are joined, cut at the fragment, and
-//! deduplicated by a 64-bit hash. Floors have no rules, limits, failures or resumption: the first error ends
-//! a floor.
+//! Each floor is one thread with several tasks that take URLs from one queue. A *list* floor is given every
+//! URL. A *crawl* floor is given one URL and finds the others: links are resolved, their fragments are
+//! removed, and they are deduplicated by a 64-bit hash. Floors have no robots.txt, limits, failures or
+//! resumption: the first error ends a floor.
 
 use std::cell::RefCell;
 use std::collections::hash_map::DefaultHasher;
@@ -24,14 +24,14 @@ use url::Url;
 use crate::args::Args;
 use crate::measure;
 
-/// How a body is read.
+/// How a floor reads a body.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reading {
-    /// Nothing.
+    /// Does not parse it.
     None,
-    /// Links, title and field by a streaming parser.
+    /// Parses links, title and field with a streaming parser.
     Links,
-    /// Links, title and field from a tree.
+    /// Parses links, title and field from a tree.
     Dom,
 }
 
@@ -45,10 +45,10 @@ struct Row<'a> {
     links: Vec<String>,
 }
 
-/// Runs a floor: `--mode fetch|links|dom`, `--list FILE` or `--seed URL`, `--out FILE`, `--tasks N`.
+/// Runs a floor. Arguments: `--mode fetch|links|dom`, `--list FILE` or `--seed URL`, `--out FILE`, `--tasks
+/// N`.
 ///
-/// # Errors
-/// At the first thing that goes wrong.
+/// # Errors At the first failure.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut reading, mut tasks) = (Reading::None, 32);
     let (mut list, mut seed, mut out) = (None, None, None);
@@ -60,13 +60,15 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "--list" => list = Some(PathBuf::from(args.text()?)),
             "--seed" => seed = Some(args.text()?.to_owned()),
             "--out" => out = Some(PathBuf::from(args.text()?)),
-            other => bail!("bench-floor knows no {other}"),
+            other => bail!("bench-floor has no argument {other}"),
         }
     }
     let mut queue: VecDeque<String> = seed.into_iter().collect();
     let follows = list.is_none();
     if let Some(path) = list {
-        queue.extend(std::fs::read_to_string(path).context("read the list")?.lines().map(str::to_owned));
+        queue.extend(
+            std::fs::read_to_string(path).context("cannot read the list")?.lines().map(str::to_owned),
+        );
     }
     measure::raise_descriptors();
     let floor = Floor {
@@ -76,7 +78,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         parser: Parser::new()?,
         out: RefCell::new(BufWriter::with_capacity(
             1 << 18,
-            File::create(out.context("a floor needs --out FILE")?).context("create the output")?,
+            File::create(out.context("a floor needs --out FILE")?).context("cannot create the output")?,
         )),
         known: RefCell::new(Known { met: queue.iter().map(|url| hash(url)).collect(), queue, in_flight: 0 }),
         more: Notify::new(),
@@ -91,16 +93,16 @@ impl Reading {
             "fetch" => Self::None,
             "links" => Self::Links,
             "dom" => Self::Dom,
-            other => bail!("no floor reads by {other}"),
+            other => bail!("--mode is fetch, links or dom, not {other}"),
         })
     }
 }
 
 fn client() -> Result<reqwest::Client> {
-    // The client cannot be built without a TLS provider, though no request of the benchmark is encrypted.
+    // The client cannot be built without a TLS provider, although no request of the benchmark is encrypted.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
-    client.build().context("make a client")
+    client.build().context("cannot make a client")
 }
 
 struct Floor {
@@ -123,14 +125,14 @@ impl Floor {
     async fn crawl(self: Rc<Self>, tasks: usize) -> Result<()> {
         let tasks: Vec<_> = (0..tasks).map(|_| tokio::task::spawn_local(self.clone().work())).collect();
         for task in tasks {
-            task.await.context("a task of a floor died")??;
+            task.await.context("a task of a floor panicked")??;
         }
-        self.out.borrow_mut().flush().context("write the output")
+        self.out.borrow_mut().flush().context("cannot write the output")
     }
 
     async fn work(self: Rc<Self>) -> Result<()> {
         while let Some(url) = self.take().await {
-            let body = self.fetch(&url).await.with_context(|| format!("fetch {url}"))?;
+            let body = self.fetch(&url).await.with_context(|| format!("cannot fetch {url}"))?;
             let row = match self.reading {
                 Reading::None => None,
                 Reading::Links => Some(self.parser.stream(&url, &body)?),
@@ -144,7 +146,8 @@ impl Floor {
         Ok(())
     }
 
-    /// The next URL; none when no task can find another.
+    /// Returns the next URL, waiting for one if necessary. Returns `None` when no URL is left and no task can
+    /// find another.
     async fn take(&self) -> Option<String> {
         loop {
             {
@@ -158,7 +161,7 @@ impl Floor {
                     return None;
                 }
             }
-            // One thread: nothing comes between the look and the wait.
+            // There is only one thread, so no other task can run between the check above and this wait.
             self.more.notified().await;
         }
     }
@@ -184,7 +187,7 @@ impl Floor {
         Ok(row.links)
     }
 
-    /// Counts one URL in flight less, and queues its new links.
+    /// Records that a URL is no longer in flight, and queues its new links.
     fn end(&self, links: impl Iterator<Item = Url>) {
         let mut known = self.known.borrow_mut();
         known.in_flight -= 1;

@@ -1,5 +1,5 @@
-//! Runs the crawls of a workload in turn, round after round, and checks each: every page of its site must be
-//! requested exactly once, and every page's row written exactly once, with that page's field.
+//! Runs the crawls of a workload in turn, round after round. Checks each crawl: every page of its site must
+//! be requested exactly once, and every page's row must be written exactly once, with that page's field.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
@@ -27,27 +27,27 @@ struct Wish {
     svg: Option<PathBuf>,
 }
 
-/// The cost of one crawl, and the requests that its site saw.
+/// The cost of one crawl, and the requests that its site received.
 #[derive(Clone)]
 pub(crate) struct Run {
-    /// By the system's accounts.
+    /// As the operating system reports it.
     pub(crate) usage: Usage,
-    /// By the site's.
+    /// As the site counted it.
     pub(crate) stats: Stats,
 }
 
-/// A workload with the runs of each of its cases.
+/// A workload with the measured runs of its cases.
 pub(crate) struct Measured {
-    /// The crawler that ran.
+    /// The workload that ran.
     pub(crate) workload: Workload,
-    /// By case, then by round.
+    /// The runs of each case, by round.
     pub(crate) runs: Vec<Vec<Run>>,
 }
 
 /// Runs the benchmark for the arguments of `cargo xtask bench`.
 ///
 /// # Errors
-/// When a crawl fails or is not exact, or, with `--small`, costs far more than its reference.
+/// When a crawl fails or is not exact, or, with `--small`, costs far more than the case it is compared with.
 pub fn run(args: &[String]) -> Result<()> {
     match args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         Some(("memory", rest)) => return memory::run(rest),
@@ -73,10 +73,10 @@ pub fn run(args: &[String]) -> Result<()> {
         measured.push(done);
     }
     if let Some(path) = &wish.json {
-        std::fs::write(path, report::json(&measured)?).context("write the figures")?;
+        std::fs::write(path, report::json(&measured)?).context("cannot write the figures")?;
     }
     if let Some(path) = &wish.svg {
-        std::fs::write(path, picture::draw(&measured)).context("write the picture")?;
+        std::fs::write(path, picture::draw(&measured)).context("cannot write the picture")?;
     }
     if wish.small { report::check(&measured) } else { Ok(()) }
 }
@@ -111,7 +111,7 @@ impl Wish {
                     }
                     return Ok(None);
                 }
-                other => bail!("bench knows no {other}\n\n{HELP}"),
+                other => bail!("bench has no argument {other}\n\n{HELP}"),
             }
         }
         if wish.rounds == 0 {
@@ -121,18 +121,18 @@ impl Wish {
     }
 }
 
-/// The same program with another allocator, beside this one.
+/// Builds the same program with another allocator, in the directory of this program.
 fn build_with_mimalloc() -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let args = ["build", "--release", "--package", "xtask", "--features", "mimalloc", "--bin", WITH_MIMALLOC];
-    let status = Command::new(cargo).args(args).status().context("run cargo")?;
+    let status = Command::new(cargo).args(args).status().context("cannot run cargo")?;
     ensure!(status.success(), "the program with mimalloc does not build");
     Ok(())
 }
 
 /// Runs all cases of a workload in turn.
 fn rounds(workload: Workload, rounds: usize) -> Result<Measured> {
-    let work = tempfile::tempdir().context("make a directory for the crawls")?;
+    let work = tempfile::tempdir().context("cannot make a directory for the crawls")?;
     let mut sites: HashMap<Plan, Site> = HashMap::new();
     let mut runs = vec![Vec::with_capacity(rounds); workload.cases.len()];
     for _ in 0..rounds {
@@ -141,7 +141,7 @@ fn rounds(workload: Workload, rounds: usize) -> Result<Measured> {
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Site::start(case.site)?),
             };
-            let run = crawl(case, site, work.path()).with_context(|| format!("run {}", case.name))?;
+            let run = crawl(case, site, work.path()).with_context(|| format!("cannot run {}", case.name))?;
             eprintln!("{}", report::line(case, &run));
             runs.push(run);
         }
@@ -156,11 +156,11 @@ fn crawl(case: &Case, site: &mut Site, work: &Path) -> Result<Run> {
     site.ask("reset")?;
     let output = if case.who.streams() { Output::Throttled(&out, SLOW_BYTES) } else { Output::Own };
     let usage = measure::run(command.current_dir(work), output, PATIENCE)?;
-    let stats: Stats = serde_json::from_str(&site.ask("stats")?).context("read what the site says")?;
+    let stats: Stats = serde_json::from_str(&site.ask("stats")?).context("cannot read what the site says")?;
     let all = case.site.all();
     ensure!(
         stats.distinct == all && stats.duplicates == 0 && stats.not_found == 0,
-        "{} of {all} pages were asked for, {} once more, and {} that are none",
+        "{} of {all} pages were requested, {} requests were repeated, and {} were for missing pages",
         stats.distinct,
         stats.duplicates,
         stats.not_found
@@ -171,10 +171,10 @@ fn crawl(case: &Case, site: &mut Site, work: &Path) -> Result<Run> {
     Ok(Run { usage, stats })
 }
 
-/// The process of a case, which writes its rows to `out`.
+/// Returns the command that runs a case and writes its rows to `out`.
 fn command(case: &Case, site: &Site, out: &Path, work: &Path) -> Result<Command> {
     let seed = site::url(site.port, 0, 0);
-    let program = std::env::current_exe().context("find this program")?;
+    let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = match case.allocator {
         Allocator::System => Command::new(program),
         Allocator::Mimalloc => Command::new(program.with_file_name(WITH_MIMALLOC)),
@@ -219,12 +219,12 @@ fn text(path: &Path) -> String {
 fn fresh_directory(work: &Path) -> Result<PathBuf> {
     let dir = work.join("state");
     if dir.exists() {
-        std::fs::remove_dir_all(&dir).context("remove the last run's state")?;
+        std::fs::remove_dir_all(&dir).context("cannot remove the last run's state")?;
     }
     Ok(dir)
 }
 
-/// A file with every URL of the site, hosts mixed.
+/// Writes a file with every URL of the site, where the hosts alternate. Returns its path.
 fn list(site: &Site, work: &Path) -> Result<PathBuf> {
     let path = work.join(format!("list-{}", site.port));
     if !path.exists() {
@@ -239,7 +239,7 @@ fn list(site: &Site, work: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The row that every crawler writes for a page, with the field if the crawler reads it.
+/// The row that a crawler writes for each page. Crawlers that read the field include it.
 #[derive(Deserialize)]
 struct Row {
     url: String,
@@ -247,75 +247,73 @@ struct Row {
     sku: Option<String>,
 }
 
-/// Reads the rows line by line: this process stays small.
+/// Checks that each page has exactly one correct row. Reads line by line, so that this process stays small.
 pub(crate) fn check_rows(path: &Path, plan: Plan) -> Result<()> {
     let mut met = vec![false; plan.all()];
-    for line in BufReader::new(std::fs::File::open(path).context("open the rows")?).lines() {
-        let line = line.context("read the rows")?;
-        let row: Row = serde_json::from_str(&line).with_context(|| format!("read the row {line}"))?;
+    for line in BufReader::new(std::fs::File::open(path).context("cannot open the rows")?).lines() {
+        let line = line.context("cannot read the rows")?;
+        let row: Row = serde_json::from_str(&line).with_context(|| format!("cannot read the row {line}"))?;
         let place = site::locate(&row.url).filter(|(host, page)| *host < plan.hosts && *page < plan.pages);
-        let (host, page) = place.with_context(|| format!("a row of no page: {line}"))?;
+        let (host, page) = place.with_context(|| format!("this row is of no page of the site: {line}"))?;
         let is_right = !row.title.is_empty() && row.sku.is_none_or(|sku| sku == site::sku(host, page));
-        ensure!(is_right, "a row that is wrong: {line}");
-        ensure!(!std::mem::replace(&mut met[host * plan.pages + page], true), "a row twice: {line}");
+        ensure!(is_right, "this row is wrong: {line}");
+        ensure!(!std::mem::replace(&mut met[host * plan.pages + page], true), "two rows of one page: {line}");
     }
     let rows = met.iter().filter(|met| **met).count();
     ensure!(rows == plan.all(), "{rows} rows of {} pages", plan.all());
     Ok(())
 }
 
-/// A site that runs; it ends when this is dropped.
+/// A site that runs as a child process, which ends when this value is dropped.
 pub(crate) struct Site {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     plan: Plan,
-    /// Where it listens, on every address of loopback.
+    /// The port on which it listens, on every loopback address.
     pub(crate) port: u16,
 }
 
 impl Site {
-    /// Starts one.
+    /// Starts the process of a site.
     ///
-    /// # Errors
-    /// When it does not start.
+    /// # Errors When the process does not start.
     pub(crate) fn start(plan: Plan) -> Result<Self> {
-        let program = std::env::current_exe().context("find this program")?;
+        let program = std::env::current_exe().context("cannot find this program")?;
         let mut child = Command::new(program)
             .arg("bench-site")
             .args(plan.to_args())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .context("start a site")?;
+            .context("cannot start a site")?;
         let input = child.stdin.take();
-        let output = child.stdout.take().context("a site without an output")?;
+        let output = child.stdout.take().context("the site has no standard output")?;
         let mut site = Self { child, input, output: BufReader::new(output), plan, port: 0 };
-        site.port = site.line()?.parse().context("read the site's port")?;
+        site.port = site.line()?.parse().context("cannot read the site's port")?;
         Ok(site)
     }
 
-    /// The process's answer to a word.
+    /// Sends a command (one word) to the process, and returns its answer.
     ///
-    /// # Errors
-    /// When it has died.
+    /// # Errors When the process has ended.
     pub(crate) fn ask(&mut self, word: &str) -> Result<String> {
         let input = self.input.as_mut().context("the site has ended")?;
-        writeln!(input, "{word}").context("ask the site")?;
+        writeln!(input, "{word}").context("cannot ask the site")?;
         self.line()
     }
 
     fn line(&mut self) -> Result<String> {
         let mut line = String::new();
-        self.output.read_line(&mut line).context("hear the site")?;
-        ensure!(line.ends_with('\n'), "the site has died");
+        self.output.read_line(&mut line).context("cannot read the site's answer")?;
+        ensure!(line.ends_with('\n'), "the site's process has ended");
         Ok(line.trim_end().to_owned())
     }
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // The end of its input ends it.
+        // The process ends when its standard input ends.
         self.input = None;
         let _ = self.child.wait();
     }
@@ -331,9 +329,9 @@ cargo xtask bench instructions [NAME...]
 --mimalloc  floors and Opilio once more, with that allocator
 --peer      another crawler; its command line may say {seed}, {out} (rows to write: url, title, sku) and {list}";
 
-/// The same program with another allocator.
+/// The name of the program with another allocator.
 const WITH_MIMALLOC: &str = "xtask-mimalloc";
-/// A crawl that takes longer hangs.
+/// The longest time of a crawl; a slower one counts as stuck.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// The bytes per second of a slow reader: some thousand rows.
+/// The bytes per second that a slow reader reads: about a thousand rows.
 const SLOW_BYTES: u64 = 100_000;

@@ -1,7 +1,8 @@
-//! `cargo xtask bench instructions`: counts the instructions of single operations by valgrind.
+//! `cargo xtask bench instructions`: counts the instructions of single operations with valgrind.
 //!
-//! A time depends on what else the machine does; a count is the same every time. Each operation runs in
-//! two processes that differ by a number of steps only, so that start-up cancels out.
+//! A time depends on what else runs on the machine; the number of instructions is the same every time. Each
+//! operation runs in two processes that differ only in the number of steps, so that the cost of starting
+//! cancels out.
 
 use std::process::Command;
 
@@ -9,10 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::micro::{ALL, Operation};
 
-/// Counts the operations of these names; all, when there are none.
+/// Counts the instructions of the operations with these names, or of all if no name is given.
 ///
 /// # Errors
-/// When there is no valgrind, or no operation of a name.
+/// When valgrind is not installed, or an operation has another name.
 pub(crate) fn run(names: &[String]) -> Result<()> {
     let wanted = names.iter().map(|name| named(name)).collect::<Result<Vec<_>>>()?;
     println!("| operation | instructions | one step is |\n|---|---|---|");
@@ -24,14 +25,13 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Repeats an operation; its instructions are counted.
+/// Repeats an operation. Runs as the process whose instructions are counted.
 ///
-/// # Errors
-/// When there is no such operation.
+/// # Errors When there is no operation of this name.
 pub(crate) fn repeat(args: &[String]) -> Result<()> {
-    let [name, times] = args else { bail!("bench-repeat takes a name and a number") };
+    let [name, times] = args else { bail!("bench-repeat needs a name and a number") };
     let mut step = named(name)?.prepare()?;
-    for _ in 0..times.parse::<u64>().context("how often")? {
+    for _ in 0..times.parse::<u64>().context("cannot read the number of repetitions")? {
         step();
     }
     Ok(())
@@ -40,24 +40,24 @@ pub(crate) fn repeat(args: &[String]) -> Result<()> {
 fn named(name: &str) -> Result<Operation> {
     Operation::named(name).with_context(|| {
         let names: Vec<&str> = ALL.iter().map(|operation| operation.name).collect();
-        format!("no operation {name}; there are {}", names.join(", "))
+        format!("there is no operation {name}; there are {}", names.join(", "))
     })
 }
 
 fn count(operation: Operation, times: u64) -> Result<u64> {
     let output = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-        .arg(std::env::current_exe().context("find this program")?)
+        .arg(std::env::current_exe().context("cannot find this program")?)
         .args(["bench-repeat", operation.name, &times.to_string()])
         .output()
-        .context("run valgrind")?;
+        .context("cannot run valgrind")?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "valgrind failed: {said}");
     let line = said.lines().find_map(|line| line.split_once("Collected :"));
-    let (_, count) = line.with_context(|| format!("valgrind counts nothing: {said}"))?;
-    count.trim().parse().context("read valgrind's count")
+    let (_, count) = line.with_context(|| format!("the output of valgrind has no count: {said}"))?;
+    count.trim().parse().context("cannot read valgrind's count")
 }
 
-/// Enough that tables have grown and caches are filled.
+/// The steps of the shorter process: enough that tables have grown and caches are filled.
 const FEW: u64 = 64;
 const MANY: u64 = 264;

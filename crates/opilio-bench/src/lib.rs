@@ -1,18 +1,18 @@
-//! Benchmarks Opilio beside the least that a crawl can cost, in one run: `cargo xtask bench`.
+//! Measures Opilio and, in the same run, the least that a crawl can cost (a *floor*): `cargo xtask bench`.
 //!
 //! | module | is |
 //! | --- | --- |
 //! | `site` | a synthetic site in its own process, which counts the requests for each page |
-//! | `floor` | crawls without rules: reqwest and a parser, a list or a queue and a set |
-//! | `spider` | Opilio through its public interface, every gate in place |
-//! | `workload` | what is crawled by whom, and beside whom |
-//! | `harness` | runs in turn, checks, medians |
+//! | `floor` | crawls with only reqwest and a parser, a list or a queue, and a set |
+//! | `spider` | Opilio through its public interface, with all its rules |
+//! | `workload` | which crawler fetches which site, and what it is compared with |
+//! | `harness` | runs the crawls in turn, checks them, computes medians |
 //! | `report`, `picture` | tables, JSON, SVG |
 //! | `memory` | bytes per queued URL, host and request |
 //! | `micro` | single operations, for the benchmarks below `benches/` and for counting instructions |
 //!
-//! `xtask` is the program: it calls `run`, which starts `xtask` anew for each measured process
-//! (`child`), since only a process of its own has CPU time and peak memory of its own.
+//! The program is `xtask`: it calls `run`, which starts `xtask` again for each measured process (`child`).
+//! Only a separate process has CPU time and peak memory of its own.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a tool for the terminal")]
 
 mod args;

@@ -1,4 +1,4 @@
-//! The cost of a process, as the operating system reports it when the process has ended.
+//! Measures the cost of a process, as the operating system reports it when the process has ended.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -11,23 +11,24 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 use wait4::Wait4;
 
-/// The CPU time and peak memory of a process.
+/// The time and peak memory of a process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Usage {
-    /// From its start to its end.
+    /// The time from its start to its end.
     pub(crate) wall: Duration,
-    /// User and system time of all its threads.
+    /// The user and system time of all its threads.
     pub(crate) cpu: Duration,
-    /// Its peak resident memory. Never less than its parent's, which is why the parent is small.
+    /// The peak resident memory. The system never reports less than the parent's memory, so the parent must
+    /// be small.
     pub(crate) peak_bytes: u64,
 }
 
-/// Where a process's output goes.
+/// What happens with the output of a process.
 #[derive(Clone, Copy)]
 pub(crate) enum Output<'a> {
-    /// It writes its file itself.
+    /// The process writes its file itself.
     Own,
-    /// Copies its standard output to this file, at this many bytes a second.
+    /// The standard output is copied to this file, at this many bytes a second.
     Throttled(&'a Path, u64),
 }
 
@@ -36,21 +37,23 @@ pub(crate) enum Output<'a> {
 /// # Errors
 /// When it cannot be started, fails, or takes longer than the limit; the error includes its output.
 pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) -> Result<Usage> {
-    let said = tempfile::NamedTempFile::new().context("make a file for what a process says")?;
+    let said = tempfile::NamedTempFile::new().context("cannot create a file for the output of a process")?;
     command.stdin(Stdio::null()).stderr(said.reopen()?);
     command.stdout(match output {
         Output::Own => said.reopen()?.into(),
         Output::Throttled(..) => Stdio::piped(),
     });
     let start = Instant::now();
-    let mut child = command.spawn().with_context(|| format!("start {}", command.get_program().display()))?;
+    let mut child =
+        command.spawn().with_context(|| format!("cannot start {}", command.get_program().display()))?;
     let reader = child.stdout.take();
     let (ended, end) = mpsc::channel::<()>();
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("a process without a number")?;
+    let pid =
+        i32::try_from(child.id()).ok().and_then(Pid::from_raw).context("the process has no valid id")?;
     let waited = thread::scope(|scope| {
         scope.spawn(move || {
             if end.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-                // It may have ended just now.
+                // The process may have ended just now, so a failure does not matter.
                 let _ = kill_process(pid, Signal::KILL);
             }
         });
@@ -58,7 +61,7 @@ pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) ->
             (Some(from), Output::Throttled(path, rate)) => copy_slowly(from, path, rate),
             _ => Ok(()),
         };
-        let waited = child.wait4().context("wait for a process");
+        let waited = child.wait4().context("cannot wait for a process");
         drop(ended);
         copied.and(waited)
     })?;
@@ -69,47 +72,46 @@ pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) ->
         bail!("{command:?} ended with {} after {wall:.1?}: {tail:?}", waited.status);
     }
     let usage = waited.rusage;
-    ensure!(usage.maxrss > 0, "the system does not say what a process takes");
+    ensure!(usage.maxrss > 0, "the system does not report the memory of a process");
     Ok(Usage { wall, cpu: usage.utime + usage.stime, peak_bytes: usage.maxrss })
 }
 
-/// Copies at most this many bytes a second, as a slow reader would.
+/// Copies at most this many bytes a second, like a slow reader.
 fn copy_slowly(mut from: impl Read, path: &Path, bytes_per_s: u64) -> Result<()> {
-    let mut to = std::fs::File::create(path).context("create the output")?;
+    let mut to = std::fs::File::create(path).context("cannot create the output")?;
     let mut buffer = [0; 4_096];
     let (start, mut copied) = (Instant::now(), 0_u64);
     loop {
-        let n = from.read(&mut buffer).context("read the output")?;
+        let n = from.read(&mut buffer).context("cannot read the output")?;
         if n == 0 {
             return Ok(());
         }
-        to.write_all(&buffer[..n]).context("write the output")?;
+        to.write_all(&buffer[..n]).context("cannot write the output")?;
         copied += n as u64;
         let due = Duration::from_secs_f64(copied as f64 / bytes_per_s as f64);
         thread::sleep(due.saturating_sub(start.elapsed()));
     }
 }
 
-/// CPU time of this process so far.
+/// Returns the CPU time of this process so far.
 pub(crate) fn own_cpu() -> Duration {
     rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime).try_into().unwrap_or_default()
 }
 
-/// The resident memory of this process.
+/// Returns the resident memory of this process, in bytes.
 ///
-/// # Errors
-/// Where there is no `/proc`.
+/// # Errors On systems without `/proc`.
 pub(crate) fn own_memory() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
+    let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib =
         line.and_then(|line| line.split_whitespace().next()).context("no VmRSS in /proc/self/status")?;
-    Ok(kib.parse::<u64>().context("VmRSS")? * 1_024)
+    Ok(kib.parse::<u64>().context("VmRSS is not a number")? * 1_024)
 }
 
-/// Asks for as many open sockets as the system lets a process have.
+/// Raises the limit of open files of this process to the maximum that the system allows.
 pub(crate) fn raise_descriptors() {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // A process that needs more descriptors reports that itself.
+    // If this fails, a process that needs more descriptors reports its own error.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask bench memory`: the memory of the things that a crawl holds by the thousands.
+//! `cargo xtask bench memory`: measures the memory of things of which a crawl holds thousands.
 //!
-//! Two processes hold few and many of each thing, and the difference in their memory is measured. Allocators
-//! round up and keep freed memory, which is part of the cost.
+//! For each kind, one process holds few of them and another holds many; the difference in memory is divided
+//! by the difference in number. Allocators round up and keep freed memory, and this is part of the cost.
 
 use std::path::Path;
 use std::process::Command;
@@ -22,12 +22,12 @@ use crate::measure;
 use crate::micro;
 use crate::site::{Plan, url};
 
-/// A kind of thing, and how many to hold: few and many.
+/// The kinds of things: name, description, and how many the two processes hold.
 const HELD: &[(&str, &str, usize, usize)] = &[
     ("queued-memory", "queued URL, memory store", 200_000, 1_200_000),
     ("queued-disk", "queued URL, store on disk", 200_000, 1_200_000),
-    ("live", "live host that waits for its next start: its rules, one URL in hand", 2_000, 22_000),
-    ("dormant", "host whose only page has ended: its memo, its rules, the known URL", 2_000, 22_000),
+    ("live", "live host that waits for its next start: its robots.txt rules, one waiting URL", 2_000, 22_000),
+    ("dormant", "host whose only page has ended: its saved state, its rules, the known URL", 2_000, 22_000),
     (
         "in-flight",
         "request in flight with its connection and its host, each at a host of its own",
@@ -54,22 +54,22 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The bytes in memory and on disk of a process that holds this many.
+/// Runs a process that holds `n` things. Returns its bytes in memory and on disk.
 fn held(what: &str, n: usize) -> Result<(u64, u64)> {
     let plan = Plan { latency_ms: 600_000, ..Plan::new(n, 1) };
     let site = if what == "in-flight" { Some(Site::start(plan)?) } else { None };
     let port = site.as_ref().map_or(0, |site| site.port);
-    let output = Command::new(std::env::current_exe().context("find this program")?)
+    let output = Command::new(std::env::current_exe().context("cannot find this program")?)
         .args(["bench-hold", "--what", what, "--n", &n.to_string(), "--port", &port.to_string()])
         .output()
-        .context("start a process that holds something")?;
+        .context("cannot start a process that holds something")?;
     ensure!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
     let said = String::from_utf8_lossy(&output.stdout);
-    let (memory, disk) = said.trim().split_once(' ').context("no figures")?;
+    let (memory, disk) = said.trim().split_once(' ').context("the process printed no figures")?;
     Ok((memory.parse()?, disk.parse()?))
 }
 
-/// Holds this many things and prints the bytes in memory and on disk.
+/// Holds `n` things in this process, and prints the bytes in memory and on disk.
 ///
 /// # Errors
 /// When it cannot hold them.
@@ -81,14 +81,14 @@ pub(crate) fn hold(args: &[String]) -> Result<()> {
             "--what" => what = args.text()?,
             "--n" => n = args.value()?,
             "--port" => port = args.value()?,
-            other => bail!("bench-hold knows no {other}"),
+            other => bail!("bench-hold has no argument {other}"),
         }
     }
     measure::raise_descriptors();
     match what {
         "queued-memory" => queued(&mut MemoryFrontier::new(), n, None),
         "queued-disk" => {
-            let dir = tempfile::tempdir().context("make a directory for the store")?;
+            let dir = tempfile::tempdir().context("cannot make a directory for the store")?;
             let owner = StoreOwner { spider: "bench".to_owned(), version: 1 };
             let store = &mut DiskFrontier::create(dir.path(), DiskOptions::default(), owner)?;
             queued(store, n, Some(dir.path()))
@@ -96,7 +96,7 @@ pub(crate) fn hold(args: &[String]) -> Result<()> {
         "live" => live(n),
         "dormant" => dormant(n),
         "in-flight" => in_flight(n, port),
-        other => bail!("bench-hold knows no {other}"),
+        other => bail!("bench-hold cannot hold {other}"),
     }
 }
 
@@ -105,7 +105,7 @@ fn tell(disk_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// URLs of some 75 bytes, a hundred a host.
+/// Holds URLs of some 75 bytes, a hundred per host, in a store.
 fn queued(store: &mut dyn Frontier, n: usize, dir: Option<&Path>) -> Result<()> {
     for page in 0..n / LINKS {
         let url = |link| {
@@ -122,7 +122,7 @@ fn queued(store: &mut dyn Frontier, n: usize, dir: Option<&Path>) -> Result<()> 
 
 fn bytes_below(dir: &Path) -> Result<u64> {
     let mut bytes = 0;
-    for entry in std::fs::read_dir(dir).context("read the store's directory")? {
+    for entry in std::fs::read_dir(dir).context("cannot read the store's directory")? {
         let entry = entry?;
         let metadata = entry.metadata()?;
         bytes += if metadata.is_dir() { bytes_below(&entry.path())? } else { metadata.len() };
@@ -130,7 +130,7 @@ fn bytes_below(dir: &Path) -> Result<u64> {
     Ok(bytes)
 }
 
-/// Seeds, and nothing of their pages.
+/// A spider with seeds only, which reads nothing from their pages.
 struct List(Vec<String>);
 
 impl Spider for List {
@@ -146,7 +146,7 @@ impl Spider for List {
     }
 }
 
-/// Every host has got its rules, and waits an hour for its first page.
+/// Holds live hosts: each has its robots.txt rules, and waits an hour for its first page.
 fn live(n: usize) -> Result<()> {
     let urls = (0..n).map(|n| format!("http://www.shop-{n:06}.example/page"));
     let (crawler, answered) = scripted(urls.collect());
@@ -154,7 +154,8 @@ fn live(n: usize) -> Result<()> {
     hold_until(crawler, n, || answered.load(Ordering::Relaxed))
 }
 
-/// Hosts of one page pass through few live ones; a slow host keeps the crawl from ending.
+/// Holds passivated hosts: only few hosts are live at a time, each with one page. One slow host keeps the
+/// crawl from ending.
 fn dormant(n: usize) -> Result<()> {
     let urls = (0..n).map(|n| format!("http://www.shop-{n:06}.example/page"));
     let (crawler, answered) = scripted(urls.chain([String::from("http://slow.example/page")]).collect());
@@ -165,7 +166,7 @@ fn dormant(n: usize) -> Result<()> {
     hold_until(crawler, 2 * n + 1, || answered.load(Ordering::Relaxed))
 }
 
-/// A crawl of these, and how many answers it has got.
+/// Returns a crawl of these URLs on a simulated web, and the number of answers it got so far.
 fn scripted(urls: Vec<String>) -> (Crawler<List>, Arc<AtomicUsize>) {
     let answered = Arc::new(AtomicUsize::new(0));
     let counter = answered.clone();
@@ -184,7 +185,7 @@ fn scripted(urls: Vec<String>) -> (Crawler<List>, Arc<AtomicUsize>) {
     (crawler, answered)
 }
 
-/// Every request waits for its answer.
+/// Holds requests in flight, which wait for their answers.
 fn in_flight(n: usize, port: u16) -> Result<()> {
     let crawler = Crawler::new(List((0..n).map(|n| url(port, n, 0)).collect()))
         .host(HostPolicy::new().rate(per_second(1_000_000)))
@@ -200,18 +201,19 @@ fn hold_until(crawler: Crawler<List>, n: usize, held: impl Fn() -> usize) -> Res
     tell_when(n, held)
 }
 
-/// Looks ten times a second for a minute; then ends the process, which would wait for its answers.
+/// Checks ten times a second, for a minute, whether `n` things are held. Then prints the memory and ends the
+/// process, whose crawl would wait for its answers.
 fn tell_when(n: usize, held: impl Fn() -> usize) -> Result<()> {
     for _ in 0..600 {
         std::thread::sleep(Duration::from_millis(100));
         if held() >= n {
-            // The effects of the last answers are over by then.
+            // Waits until the last answers have been processed.
             std::thread::sleep(Duration::from_secs(1));
             tell(0)?;
             std::process::exit(0);
         }
     }
-    bail!("{} of {n} after a minute", held())
+    bail!("only {} of {n} are held after a minute", held())
 }
 
 const LINKS: usize = 100;

@@ -1,6 +1,6 @@
 //! Single operations of a crawl, each as a step that can be repeated.
 //!
-//! They are timed by `cargo bench -p opilio-bench` and counted by `cargo xtask bench instructions`.
+//! `cargo bench -p opilio-bench` times them, and `cargo xtask bench instructions` counts their instructions.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -20,29 +20,29 @@ use url::Url;
 
 use crate::site::{Pages, Plan};
 
-/// Something a crawl does again and again.
+/// An operation that a crawl repeats many times.
 #[derive(Clone, Copy)]
 pub struct Operation {
-    /// Its name.
+    /// The operation's name.
     pub name: &'static str,
-    /// One step of an operation.
+    /// What one step of the operation does.
     pub about: &'static str,
     make: fn() -> Result<Step>,
 }
 
-/// Does an operation once.
+/// Performs one step of an operation.
 pub type Step = Box<dyn FnMut()>;
 
 impl Operation {
-    /// Prepares the operation.
+    /// Prepares the data of the operation, and returns its step.
     ///
     /// # Errors
-    /// When its data cannot be made.
+    /// When the data cannot be made.
     pub fn prepare(&self) -> Result<Step> {
         (self.make)()
     }
 
-    /// The operation of this name.
+    /// Returns the operation of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         ALL.iter().copied().find(|operation| operation.name == name)
@@ -182,9 +182,9 @@ fn page() -> Result<(Url, Bytes)> {
     Ok((Url::parse("http://127.0.0.4:8080/shelf-1/entry-45.html")?, page.into()))
 }
 
-/// A record of this URL, with a fingerprint by number.
+/// Makes a record of this URL, with the fingerprint [`spread`] of a number.
 pub(crate) fn record(url: &str, n: u64) -> Result<Record> {
-    let parsed = Url::parse(url).with_context(|| format!("parse {url}"))?;
+    let parsed = Url::parse(url).with_context(|| format!("cannot parse {url}"))?;
     Ok(Record {
         url: url.into(),
         fingerprint: spread(n),
@@ -200,7 +200,7 @@ pub(crate) fn record(url: &str, n: u64) -> Result<Record> {
     })
 }
 
-/// A fingerprint by number, spread as a hash is.
+/// Makes a fingerprint of a number. The fingerprints are spread evenly, like those of a hash.
 pub(crate) fn spread(n: u64) -> Fingerprint {
     let high = (n + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let low = high.rotate_left(29).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -1,11 +1,11 @@
-//! Draws the measurements as bars: one row per crawl, each floor beside the crawls compared to it.
+//! Draws the measurements as bars: one row per crawl, next to the floor that it is compared with.
 
 use std::fmt::Write;
 
 use crate::harness::Measured;
 use crate::workload::Who;
 
-/// An SVG of the CPU time a page of every workload; light or dark, as its reader has it.
+/// Draws the CPU time per page of every workload as SVG, light or dark as the reader's system is set.
 pub(crate) fn draw(measured: &[Measured]) -> String {
     let mut body = String::new();
     let mut y = 0;
@@ -23,7 +23,7 @@ pub(crate) fn draw(measured: &[Measured]) -> String {
             };
             let width = (figure.cpu_ms / most * f64::from(BARS)).max(1.0);
             let height = ROW - 6;
-            // A `String` takes everything.
+            // Writing to a `String` cannot fail.
             let _ = writeln!(
                 body,
                 r#"<rect class="{class}" x="{LABELS}" y="{}" width="{width:.1}" height="{height}" rx="2"/>"#,

@@ -1,4 +1,4 @@
-//! The measurements as a table, as JSON, and as a verdict.
+//! Reports the measurements as a table and as JSON, and fails if a crawl costs far too much.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use crate::harness::{Measured, Run};
 use crate::workload::{Case, Who};
 
-/// The figures of one case: medians over its runs.
+/// The figures of one case: the medians of its runs.
 pub(crate) struct Figures {
-    /// CPU of the crawler's process, in milliseconds a page.
+    /// The CPU time of the crawler's process, in milliseconds per page.
     pub(crate) cpu_ms: f64,
     least_ms: f64,
     most_ms: f64,
-    /// By the wall, start and end of the process included.
+    /// Pages per second of wall time, which includes start and end of the process.
     pages_per_s: f64,
     peak_mib: f64,
     connections: u64,
@@ -39,13 +39,14 @@ impl Figures {
 }
 
 impl Measured {
-    /// The figures of each case.
+    /// Returns the figures of each case.
     pub(crate) fn figures(&self) -> Vec<Figures> {
         self.workload.cases.iter().zip(&self.runs).map(|(case, runs)| Figures::of(case, runs)).collect()
     }
 
-    /// The cost of a case relative to its reference: the median over the rounds of the ratio in each round,
-    /// since a machine's speed changes from round to round.
+    /// Returns the cost of a case relative to the case it is compared with: the ratio in each round, and of
+    /// these the median, since a machine's speed changes from round to round. `None` if it is compared with
+    /// none.
     pub(crate) fn ratio(&self, case: usize) -> Option<f64> {
         let beside = self.workload.cases[case].beside?;
         let cost = |case: usize, run: &Run| {
@@ -56,7 +57,7 @@ impl Measured {
     }
 }
 
-/// One run, as it ends.
+/// Returns a line about one run, printed when it ends.
 pub(crate) fn line(case: &Case, run: &Run) -> String {
     let it = Figures::of(case, std::slice::from_ref(run));
     format!(
@@ -65,7 +66,7 @@ pub(crate) fn line(case: &Case, run: &Run) -> String {
     )
 }
 
-/// The table of a workload.
+/// Returns the table of a workload.
 pub(crate) fn table(measured: &Measured) -> String {
     let cases = &measured.workload.cases;
     let mut out = String::from(
@@ -75,7 +76,7 @@ pub(crate) fn table(measured: &Measured) -> String {
     for (n, (case, it)) in cases.iter().zip(measured.figures()).enumerate() {
         let ratio = measured.ratio(n).zip(case.beside);
         let ratio = ratio.map_or(String::new(), |(ratio, to)| format!("{ratio:.2} × {}", cases[to].name));
-        // A `String` takes everything.
+        // Writing to a `String` cannot fail.
         let _ = writeln!(
             out,
             "| {} | {:.4} ({:.4} to {:.4}) | {ratio} | {:.0} | {:.1} | {} | {:.4} |",
@@ -92,10 +93,9 @@ pub(crate) fn table(measured: &Measured) -> String {
     out
 }
 
-/// All runs and the medians.
+/// Returns all runs and the medians as JSON.
 ///
-/// # Errors
-/// None that are known of.
+/// # Errors None in practice: all values can be written as JSON.
 pub(crate) fn json(measured: &[Measured]) -> Result<String> {
     let workloads: Vec<Value> = measured.iter().map(workload).collect();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -127,10 +127,9 @@ fn workload(measured: &Measured) -> Value {
     json!({ "name": measured.workload.name, "about": measured.workload.about, "cases": cases })
 }
 
-/// Fails when a case costs far more than its reference.
+/// Checks that no case costs far more than the case it is compared with.
 ///
-/// # Errors
-/// Every such case.
+/// # Errors With a list of all cases that do.
 pub(crate) fn check(measured: &[Measured]) -> Result<()> {
     let mut wrong = String::new();
     for it in measured {
@@ -144,10 +143,10 @@ pub(crate) fn check(measured: &[Measured]) -> Result<()> {
         }
     }
     if wrong.is_empty() {
-        println!("every page once, and no ratio far off");
+        println!("every page was fetched once, and no crawl costs far too much");
         return Ok(());
     }
-    bail!("these cost far more than they should:{wrong}")
+    bail!("these crawls cost far too much:{wrong}")
 }
 
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {

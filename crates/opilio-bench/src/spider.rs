@@ -1,7 +1,7 @@
-//! `cargo xtask bench-spider`: Opilio as a user would write it, for benchmarks side by side.
+//! `cargo xtask bench-spider`: Opilio as a user would write it, to compare it with other crawlers.
 //!
-//! Limits are set so high that they do not bind; every gate is in place. Writes one JSON line a page:
-//! `url`, `title` and, read through a DOM, `sku`.
+//! All of Opilio's rules are in force, but the limits are so high that they slow nothing down. Writes one
+//! JSON line per page: `url`, `title` and, if read through a DOM, `sku`.
 
 use std::path::PathBuf;
 
@@ -20,13 +20,13 @@ struct Row {
     sku: Option<String>,
 }
 
-/// Title and links, and, if asked, a field through a DOM.
+/// A spider that reads title and links, and optionally a field through a DOM.
 struct Bench {
     seed: String,
     fields: Fields,
 }
 
-/// How a page is read.
+/// How the spider reads a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fields {
     /// Title and links in one pass, no DOM.
@@ -57,11 +57,11 @@ impl Spider for Bench {
     }
 }
 
-/// Crawls `--seed URL` to `--out FILE` (`-` is standard output); `--dom` reads a field through a DOM;
-/// `--limit N`, `--shards N`, `--in-flight N`; `--state DIR` keeps the crawl there.
+/// Crawls from `--seed URL` and writes rows to `--out FILE` (`-` is standard output). `--dom` reads a field
+/// through a DOM; `--limit N`, `--shards N` and `--in-flight N` set limits; `--state DIR` stores the crawl on
+/// disk.
 ///
-/// # Errors
-/// When the arguments are off or the crawl fails.
+/// # Errors When an argument is wrong or the crawl fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut seed, mut out, mut fields, mut limit, mut shards) = (None, None, Fields::Skim, 0, 0);
     let mut in_flight = 32;
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "--in-flight" => in_flight = args.value()?,
             "--state" => state = Some(args.text()?.into()),
             "--dom" => fields = Fields::Dom,
-            other => bail!("bench-spider knows no {other}"),
+            other => bail!("bench-spider has no argument {other}"),
         }
     }
     let seed = seed.context("bench-spider needs --seed URL")?;
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         "-" => JsonLines::stdout(),
         file => JsonLines::create(file)?,
     };
-    // As the command does.
+    // The `opilio` command does this, too.
     measure::raise_descriptors();
     let mut crawler = Crawler::new(Bench { seed, fields })
         .host(HostPolicy::new().rate(per_second(1_000_000)).in_flight(32))
@@ -99,7 +99,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(dir) = state {
         crawler = crawler.state(dir);
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().build().context("start a runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().context("cannot start a runtime")?;
     let report = runtime.block_on(crawler.run())?;
     eprintln!("pages {} failures {} bytes {}", report.pages, report.failed(), report.bytes);
     Ok(())

@@ -1,4 +1,4 @@
-//! Tests of the benchmark itself: the site is as described, and an inexact crawl is detected.
+//! Tests of the benchmark itself: the site is as described, and a crawl that is not exact is detected.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
@@ -86,9 +86,9 @@ fn rows_that_are_missing_wrong_or_there_twice_are_found() {
     let (first, second) = (row(0, "K0-0"), row(1, "K0-1"));
     check(&[first.clone(), second.clone()]).unwrap();
     assert!(check(std::slice::from_ref(&first)).unwrap_err().contains("1 rows of 2"));
-    assert!(check(&[first.clone(), first.clone(), second]).unwrap_err().contains("twice"));
+    assert!(check(&[first.clone(), first.clone(), second]).unwrap_err().contains("two rows"));
     assert!(check(&[first, row(1, "K0-0")]).unwrap_err().contains("wrong"));
-    assert!(check(&[row(7, "K0-7")]).unwrap_err().contains("no page"));
+    assert!(check(&[row(7, "K0-7")]).unwrap_err().contains("no page of the site"));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_median_is_the_middle_or_between_the_two_that_are() {
     assert!((median([4.0, 1.0, 2.0, 3.0].into_iter()) - 2.5).abs() < 1e-9);
 }
 
-/// The first workload, whose crawls took so many milliseconds a page, round by round.
+/// Returns the first workload as if its crawls had taken this many milliseconds per page, round by round.
 fn measured(rounds: &[[u64; 4]]) -> Measured {
     let workload = workload::all(true, &[Allocator::System], &[]).swap_remove(0);
     let pages = workload.cases[0].site.all() as u64;
@@ -138,7 +138,7 @@ fn measured(rounds: &[[u64; 4]]) -> Measured {
 
 #[test]
 fn a_crawl_is_compared_to_its_floor_of_the_same_round() {
-    // The machine is ten times slower in the second round.
+    // In the second round, the machine is ten times slower.
     let it = measured(&[[10, 11, 30, 45], [100, 120, 300, 450], [10, 13, 30, 45]]);
     assert_eq!((it.ratio(0), it.ratio(2)), (None, None));
     assert!((it.ratio(1).unwrap() - 1.2).abs() < 1e-9);

@@ -1,40 +1,40 @@
-//! The workloads: which crawler fetches which site, and which floor it is compared to.
+//! The workloads: which crawler fetches which site, and which floor it is compared with.
 
 use crate::site::Plan;
 
-/// Crawls that run in turn.
+/// A group of crawls that run in turn and are compared.
 pub(crate) struct Workload {
-    /// Its name on the command line.
+    /// The workload's name on the command line.
     pub(crate) name: &'static str,
-    /// The question that the workload answers.
+    /// What the workload measures.
     pub(crate) about: &'static str,
-    /// Who crawls, in this order, round after round.
+    /// The crawls, in the order in which they run in each round.
     pub(crate) cases: Vec<Case>,
 }
 
-/// One crawl.
+/// One crawl of a workload.
 #[derive(Clone)]
 pub(crate) struct Case {
-    /// Its name in the table.
+    /// The crawl's name in the table.
     pub(crate) name: String,
     /// The site that is crawled.
     pub(crate) site: Plan,
-    /// Who crawls.
+    /// The crawler.
     pub(crate) who: Who,
-    /// With which allocator.
+    /// The allocator that the crawler uses.
     pub(crate) allocator: Allocator,
-    /// The case of this workload that it is compared to.
+    /// The index of the case in this workload that this one is compared with.
     pub(crate) beside: Option<usize>,
-    /// The most that it may cost beside that one, where a run checks it.
+    /// The highest allowed ratio of this case's cost to the other's, where a run checks it.
     pub(crate) ratio_max: f64,
 }
 
-/// Who crawls.
+/// Which crawler runs.
 #[derive(Clone)]
 pub(crate) enum Who {
-    /// A floor that is given every URL, by how it reads.
+    /// A floor that is given every URL, with how it reads pages.
     List(&'static str),
-    /// A floor that finds the URLs, by how it reads.
+    /// A floor that finds the URLs, with how it reads pages.
     Crawl(&'static str),
     /// Opilio, with these arguments.
     Opilio(Vec<&'static str>),
@@ -42,33 +42,33 @@ pub(crate) enum Who {
     Peer(String),
 }
 
-/// Who gives memory.
+/// Which allocator a crawler uses.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Allocator {
-    /// The system.
+    /// The system's allocator.
     System,
     /// mimalloc.
     Mimalloc,
 }
 
 impl Who {
-    /// Whether it writes a row for each page, and the title and field of each.
+    /// Returns whether the crawler writes a row for each page.
     pub(crate) fn writes(&self) -> bool {
         !matches!(self, Self::List("fetch"))
     }
 
-    /// Whether its output is read slowly.
+    /// Returns whether the crawler's output goes to a slow reader.
     pub(crate) fn streams(&self) -> bool {
         matches!(self, Self::Opilio(args) if args.contains(&STREAMED))
     }
 }
 
-/// An argument that the harness reads: the output goes to a reader that is slow.
+/// An argument for the harness: the crawler's output goes to a slow reader.
 pub(crate) const STREAMED: &str = "--streamed";
-/// An argument that the harness gives a value: a directory for the state.
+/// An argument for the harness, which adds its value: a directory for the crawl's state.
 pub(crate) const STATE: &str = "--state";
 
-/// Every workload. `small` ones take a second or two a round.
+/// Returns every workload. If `small`, each round takes only a second or two.
 pub(crate) fn all(small: bool, allocators: &[Allocator], peers: &[(String, String)]) -> Vec<Workload> {
     let sized = |hosts: usize, pages: usize, small_hosts: usize, small_pages: usize| {
         if small { Plan::new(small_hosts, small_pages) } else { Plan::new(hosts, pages) }
@@ -101,7 +101,7 @@ pub(crate) fn all(small: bool, allocators: &[Allocator], peers: &[(String, Strin
             pair(many, [vec!["--shards", "1"], vec!["--shards", "2"]], 1.8),
         ),
     ];
-    // Its ratios are for readers; none is checked.
+    // The ratios of this workload are only printed, not checked.
     all.retain(|workload| !small || workload.name != "floors");
     all
 }
@@ -110,13 +110,13 @@ fn workload(name: &'static str, about: &'static str, cases: Vec<Case>) -> Worklo
     Workload { name, about, cases }
 }
 
-/// A case that is compared to none.
+/// A case that is compared with none.
 fn case(name: &str, site: Plan, who: Who) -> Case {
     let allocator = Allocator::System;
     Case { name: name.to_owned(), site, who, allocator, beside: None, ratio_max: f64::INFINITY }
 }
 
-/// The two floors and Opilio's two ways to read, for each allocator; then the others.
+/// Returns two floors and Opilio's two ways of reading, for each allocator; then the other crawlers.
 fn side_by_side(site: Plan, allocators: &[Allocator], peers: &[(String, String)]) -> Vec<Case> {
     let mut cases = Vec::new();
     for allocator in allocators {
@@ -173,7 +173,7 @@ fn slots(site: Plan) -> Vec<Case> {
     ]
 }
 
-/// Opilio in two ways, the second beside the first.
+/// Returns two cases of Opilio; the second is compared with the first.
 fn pair(site: Plan, args: [Vec<&'static str>; 2], ratio_max: f64) -> Vec<Case> {
     let [first, second] = args.map(|args| {
         let name = if args.is_empty() { "Opilio".to_owned() } else { format!("Opilio {}", args.join(" ")) };
@@ -192,5 +192,6 @@ impl Case {
     }
 }
 
-/// Beyond this ratio something is broken; whether a lower one is good is another question.
+/// The highest ratio that a run accepts. A higher one means that something is broken; a lower one need not be
+/// good.
 const GROSS: f64 = 2.2;

@@ -1,8 +1,9 @@
-//! A synthetic site on loopback, in its own process: every page follows from its host and number.
+//! A synthetic site on loopback, in its own process. The content of every page depends only on its host and
+//! number.
 //!
-//! Host `h` is the address 127.0.0.1 + h, page `p` has one URL. All pages can be reached from page 0 of host
-//! 0. Commands come on standard input, one word per line: `reset` forgets the requests so far, `stats` prints
-//! them. The process ends with its input, so it never outlives its parent.
+//! Host `h` has the address 127.0.0.1 + h, and page `p` has one URL. All pages can be reached from page 0 of
+//! host 0. Commands are read from standard input, one word per line: `reset` forgets the requests so far,
+//! `stats` prints their counts. The process ends when its input ends, so it never outlives its parent.
 
 mod page;
 mod server;
@@ -16,35 +17,35 @@ use crate::args::Args;
 
 pub(crate) use page::{Pages, sku};
 
-/// The shape of a site.
+/// The size and shape of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(crate) struct Plan {
-    /// Addresses that pages are at.
+    /// The number of hosts.
     pub(crate) hosts: usize,
-    /// Pages of each host.
+    /// The number of pages of each host.
     pub(crate) pages: usize,
-    /// About how large a page is.
+    /// The approximate size of a page, in bytes.
     pub(crate) bytes: usize,
-    /// Links of a page, duplicates included.
+    /// The number of links of a page, duplicates included.
     pub(crate) links: usize,
-    /// How long each answer takes, beside the work.
+    /// The time that each answer is delayed, in milliseconds.
     pub(crate) latency_ms: u64,
     /// Whether pages are compressed for clients that accept it.
     pub(crate) gzip: bool,
 }
 
 impl Plan {
-    /// A site with this many hosts and pages of 20 kB per host.
+    /// Returns a site with this many hosts, and this many pages of 20 kB per host.
     pub(crate) const fn new(hosts: usize, pages: usize) -> Self {
         Self { hosts, pages, bytes: 20_000, links: 33, latency_ms: 0, gzip: false }
     }
 
-    /// Pages in all.
+    /// Returns the number of pages of all hosts.
     pub(crate) fn all(&self) -> usize {
         self.hosts * self.pages
     }
 
-    /// The arguments that [`run`] reads as this plan.
+    /// Returns this plan as arguments for [`run`].
     pub(crate) fn to_args(self) -> Vec<String> {
         let number = |name: &str, value: usize| [name.to_owned(), value.to_string()];
         [
@@ -58,10 +59,9 @@ impl Plan {
         .concat()
     }
 
-    /// Reads the arguments.
+    /// Parses the arguments.
     ///
-    /// # Errors
-    /// When they are off.
+    /// # Errors When an argument is unknown or out of range.
     fn read(args: &[String]) -> Result<Self> {
         let mut plan = Self::new(1, 1_000);
         let mut args = Args::new(args);
@@ -73,10 +73,10 @@ impl Plan {
                 "--links" => plan.links = args.value()?,
                 "--latency-ms" => plan.latency_ms = args.value()?,
                 "--gzip" => plan.gzip = args.value::<u8>()? != 0,
-                other => bail!("bench-site knows no {other}"),
+                other => bail!("bench-site has no argument {other}"),
             }
         }
-        ensure!((1..=HOSTS_MAX).contains(&plan.hosts), "--hosts is 1 to {HOSTS_MAX}");
+        ensure!((1..=HOSTS_MAX).contains(&plan.hosts), "--hosts must be 1 to {HOSTS_MAX}");
         ensure!(plan.pages > 0, "--pages is 0");
         ensure!(plan.links > CHILDREN + CHILD_HOSTS, "--links is more than {}", CHILDREN + CHILD_HOSTS);
         Ok(plan)
@@ -88,26 +88,26 @@ impl Plan {
 pub(crate) struct Stats {
     /// Pages that were requested at least once.
     pub(crate) distinct: usize,
-    /// Requests for a page beyond its first.
+    /// Requests for a page that had been requested before.
     pub(crate) duplicates: u64,
-    /// Requests for missing pages.
+    /// Requests for pages that do not exist.
     pub(crate) not_found: u64,
     /// Requests for a robots.txt.
     pub(crate) robots: u64,
     /// Connections that were accepted.
     pub(crate) connections: u64,
-    /// Pages that are being answered just now.
+    /// Requests for pages that are in flight now.
     pub(crate) in_flight: u64,
-    /// CPU seconds of the site's process since it was reset.
+    /// CPU seconds of the site's process since its last reset.
     pub(crate) cpu_s: f64,
 }
 
-/// The URL of a page.
+/// Returns the URL of a page.
 pub(crate) fn url(port: u16, host: usize, page: usize) -> String {
     format!("http://{}:{port}{}", address(host), path(page))
 }
 
-/// The page of a URL.
+/// Returns host and number of the page with this URL.
 pub(crate) fn locate(url: &str) -> Option<(usize, usize)> {
     let (authority, rest) = url.strip_prefix("http://")?.split_once('/')?;
     let address: Ipv4Addr = authority.split_once(':')?.0.parse().ok()?;
@@ -138,17 +138,16 @@ fn page_of(path: &str) -> Option<usize> {
 
 /// Runs a site until standard input ends.
 ///
-/// # Errors
-/// When the arguments are off or nothing can be listened on.
+/// # Errors When an argument is wrong, or the site cannot listen.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     server::run(Plan::read(args)?)
 }
 
 const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const HOSTS_MAX: usize = 65_000;
-/// Pages of one folder.
+/// The number of pages in one folder of the URL's path.
 const SHELF: usize = 40;
-/// Pages of its host that each page leads to first, so that all are reached.
+/// The number of pages of the same host that each page links first, so that all pages can be reached.
 const CHILDREN: usize = 5;
-/// Hosts that page 0 of each host leads to first.
+/// The number of hosts that page 0 of each host links first.
 const CHILD_HOSTS: usize = 4;

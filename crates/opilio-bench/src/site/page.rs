@@ -1,4 +1,5 @@
-//! A page of some 20 kB, 330 elements and 33 links, like a shop's: navigation, a product, cards, notes.
+//! Writes pages of some 20 kB, with 330 elements and 33 links, like a shop's: navigation, a product, cards,
+//! notes.
 
 use std::fmt::Write;
 
@@ -8,24 +9,24 @@ use super::{CHILD_HOSTS, CHILDREN, Plan, path, url};
 pub(crate) struct Pages {
     plan: Plan,
     port: u16,
-    /// Whole elements, taken at random, that fill a page up to its size.
+    /// Complete elements. Random ones are added to a page until it has its size.
     notes: Vec<String>,
 }
 
-/// The value of a page's one field.
+/// Returns the value of the page's field.
 pub(crate) fn sku(host: usize, page: usize) -> String {
     format!("K{host}-{page}")
 }
 
 impl Pages {
-    /// Pages of this site, which listens on this port.
+    /// Writes pages of this site, which listens on this port.
     pub(crate) fn new(plan: Plan, port: u16) -> Self {
         let random = &mut fastrand::Rng::with_seed(12);
         let notes = (0..NOTES).map(|_| note(random)).collect();
         Self { plan, port, notes }
     }
 
-    /// One page, always the same.
+    /// Writes one page. The same page is the same every time.
     pub(crate) fn write(&self, host: usize, page: usize) -> String {
         let random = &mut fastrand::Rng::with_seed((host as u64) << 32 | page as u64);
         let mut links = self.links(host, page, random).into_iter();
@@ -72,7 +73,7 @@ impl Pages {
         out
     }
 
-    /// Where a page leads: its children in the trees of pages and hosts first, then anywhere.
+    /// Returns the links of a page: first its children in the trees of pages and hosts, then random pages.
     fn links(&self, host: usize, page: usize, random: &mut fastrand::Rng) -> Vec<String> {
         let Plan { hosts, pages, links, .. } = self.plan;
         let mut targets: Vec<(usize, usize)> = (1..=CHILDREN).map(|n| (host, page * CHILDREN + n)).collect();
@@ -93,7 +94,7 @@ impl Pages {
         targets.into_iter().map(|target| self.href((host, page), target, random)).collect()
     }
 
-    /// One of the ways in which pages write the URL of another.
+    /// Writes the URL of another page in one of the ways in which real pages do.
     fn href(&self, from: (usize, usize), to: (usize, usize), random: &mut fastrand::Rng) -> String {
         let absolute = url(self.port, to.0, to.1);
         let mut href = match random.u8(..10) {

@@ -1,4 +1,4 @@
-//! The site's server: two threads, one listener each for every address of loopback.
+//! The site's server: two threads, each with one listener for all loopback addresses.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -23,13 +23,12 @@ use crate::measure;
 
 /// Serves until standard input ends.
 ///
-/// # Errors
-/// When nothing can be listened on.
+/// # Errors When it cannot listen.
 pub(crate) fn run(plan: Plan) -> Result<()> {
     measure::raise_descriptors();
-    // The port stays this process's while the threads come to share it.
-    let reserved = socket().context("make a socket")?;
-    reserved.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)).context("reserve a port")?;
+    // This socket keeps the port reserved until the threads have bound it, too.
+    let reserved = socket().context("cannot make a socket")?;
+    reserved.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)).context("cannot reserve a port")?;
     let port = reserved.local_addr()?.port();
     let site = Arc::new(Site::new(plan, port));
     let (ready, listening) = std::sync::mpsc::channel();
@@ -37,12 +36,12 @@ pub(crate) fn run(plan: Plan) -> Result<()> {
         let (site, ready) = (site.clone(), ready.clone());
         std::thread::spawn(move || {
             let served = serve(&site, port, &ready);
-            // Only a failure to listen ends it: the parent hears of it instead of the port.
+            // `serve` returns only if it cannot listen. Then the parent gets this error instead of the port.
             let _ = ready.send(served);
         });
     }
     for _ in 0..THREADS {
-        listening.recv().context("a thread of the site died")??;
+        listening.recv().context("a thread of the site panicked")??;
     }
     println!("{port}");
     site.obey()
@@ -51,7 +50,7 @@ pub(crate) fn run(plan: Plan) -> Result<()> {
 struct Site {
     plan: Plan,
     pages: Pages,
-    /// The compressed pages, if requested: compressing takes longer than writing a page anew.
+    /// The compressed pages, if the plan wants them: compressing a page takes longer than writing it again.
     compressed: Vec<Bytes>,
     asked: Vec<AtomicU32>,
     not_found: AtomicU64,
@@ -77,11 +76,11 @@ impl Site {
         }
     }
 
-    /// Carries out the commands on standard input.
+    /// Carries out the commands from standard input.
     fn obey(&self) -> Result<()> {
         let mut since = measure::own_cpu();
         for line in std::io::stdin().lock().lines() {
-            match line.context("read a command")?.as_str() {
+            match line.context("cannot read a command")?.as_str() {
                 "reset" => {
                     self.reset();
                     since = measure::own_cpu();
@@ -91,7 +90,7 @@ impl Site {
                     let cpu_s = measure::own_cpu().saturating_sub(since).as_secs_f64();
                     println!("{}", serde_json::to_string(&self.stats(cpu_s))?);
                 }
-                other => bail!("the site knows no {other}"),
+                other => bail!("the site has no command {other}"),
             }
             std::io::stdout().flush()?;
         }
@@ -160,7 +159,7 @@ fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Resp
 
 fn compress(page: &[u8]) -> Bytes {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(5));
-    // A vector takes everything.
+    // Writing to a vector cannot fail.
     let _ = encoder.write_all(page);
     encoder.finish().unwrap_or_default().into()
 }
@@ -172,13 +171,13 @@ fn socket() -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Serves on this thread for ever; reports when it listens.
+/// Serves on this thread without end. Reports when it listens.
 fn serve(site: &Arc<Site>, port: u16, ready: &std::sync::mpsc::Sender<Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
         let socket = socket()?;
-        // One listener for all addresses of loopback; connections from elsewhere are not served.
+        // One listener serves all loopback addresses. Connections from other machines are not served.
         socket.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port))?;
         let listener = socket.listen(4_096)?;
         let _ = ready.send(Ok(()));
@@ -193,7 +192,8 @@ async fn accept(site: &Arc<Site>, listener: &TcpListener) {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                // Probably out of descriptors: reported once, tried again.
+                // The process has probably no descriptor left: this is reported once, and accepting is tried
+                // again.
                 if last_words.replace(Some(error.kind())) != Some(error.kind()) {
                     eprintln!("the site cannot accept: {error}");
                 }
@@ -214,7 +214,7 @@ async fn accept(site: &Arc<Site>, listener: &TcpListener) {
                 let site = &site;
                 async move { Ok::<_, Infallible>(site.answer(host, &request).await) }
             });
-            // The client broke the connection; the page counts as requested.
+            // An error means that the client broke the connection; the page counts as requested.
             let _ = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(None)
