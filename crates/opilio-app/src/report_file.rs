@@ -23,7 +23,7 @@ impl ReportFile {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let mut options = OpenOptions::new();
         let file = options.write(true).create(true).truncate(false).open(path);
-        let file = file.with_context(|| format!("open the report {}", path.display()))?;
+        let file = file.with_context(|| format!("cannot open the report {}", path.display()))?;
         Ok(Self { path: path.to_owned(), file })
     }
 

@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue};
 /// When the text is no number with a unit, or longer than ten years.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let refuse =
-        || format!("{text:?} is no time: write a number and ms, s, m, h or d, such as 500ms, 30s or 5m");
+        || format!("{text:?} is not a time: write a number and ms, s, m, h or d, such as 500ms, 30s or 5m");
     let (number, unit) = split(text).ok_or_else(refuse)?;
     let unit_secs = match unit {
         "ms" => 0.001,
@@ -47,8 +47,9 @@ pub fn positive_duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When the text is no size, or out of range: 1 byte to 1 TiB.
 pub fn bytes(text: &str) -> Result<u64, String> {
-    let refuse =
-        || format!("{text:?} is no size: write a number and B, KB, KiB, MB, MiB, GB or GiB, such as 10MiB");
+    let refuse = || {
+        format!("{text:?} is not a size: write a number and B, KB, KiB, MB, MiB, GB or GiB, such as 10MiB")
+    };
     let (number, unit) = split(text).ok_or_else(refuse)?;
     let unit_bytes: u64 = match unit.to_ascii_lowercase().as_str() {
         "" | "b" => 1,
@@ -87,7 +88,7 @@ pub fn status(text: &str) -> Result<u16, String> {
     match text.trim().parse() {
         Ok(number @ (200 | 304)) => Err(format!("{number} is the status of a page")),
         Ok(number @ 201..=999) => Ok(number),
-        _ => Err(format!("{text:?} is no status: write numbers from 201 to 999, such as 403,999")),
+        _ => Err(format!("{text:?} is not a status: write numbers from 201 to 999, such as 403,999")),
     }
 }
 
@@ -97,7 +98,7 @@ pub fn status(text: &str) -> Result<u16, String> {
 /// When HTTP does not allow it. The message does not repeat the value, which may be a secret.
 pub fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {
     let (name, value) = text.split_once(':').ok_or("write it as 'Name: value'")?;
-    let name = name.trim().parse().map_err(|_| format!("{name:?} is no name of a header field"))?;
+    let name = name.trim().parse().map_err(|_| format!("{name:?} is not a name of a header field"))?;
     let value = value.trim().parse().map_err(|_| format!("the value of {name} is none that HTTP allows"))?;
     Ok((name, value))
 }
@@ -173,7 +174,7 @@ mod tests {
         assert_eq!(memory_limit("512MiB"), Ok(512 << 20));
         assert_eq!(memory_limit("16MiB"), Ok(16 << 20));
         assert_eq!(memory_limit("512"), Err("\"512\" is too little: 16 MiB is the least".to_owned()));
-        assert!(memory_limit("banana").is_err_and(|error| error.contains("is no size")));
+        assert!(memory_limit("banana").is_err_and(|error| error.contains("is not a size")));
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn help_shows_what_opilio_crawl_has_and_mistakes_are_usage() {
     }
     for (args, part) in [
         ("run --base http://127.0.0.1:1/ --raet 1/s", "'--rate'"),
-        ("run --base http://127.0.0.1:1/ --rate banana", "\"banana\" is no rate"),
+        ("run --base http://127.0.0.1:1/ --rate banana", "\"banana\" is not a rate"),
         ("run", "--base"),
         ("rnu", "'rnu'"),
         ("run --base http://127.0.0.1:1/ -o x.parquet", ".parquet is the ending of another format"),

@@ -89,9 +89,9 @@ pub(crate) fn open(path: &Path) -> anyhow::Result<(Box<dyn Read + Send>, String)
         return Ok((Box::new(std::io::stdin()), "stdin".to_owned()));
     }
     let name = path.display().to_string();
-    let file = File::open(path).with_context(|| format!("open {name}"))?;
+    let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
     // Opening a directory succeeds; only reading it fails.
-    ensure!(!file.metadata().is_ok_and(|meta| meta.is_dir()), "open {name}: it is a directory");
+    ensure!(!file.metadata().is_ok_and(|meta| meta.is_dir()), "cannot open {name}: it is a directory");
     Ok((Box::new(file), name))
 }
 

@@ -92,7 +92,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<Exit, Failure> {
         (None, error) => error.and_then(|kind| outcome_of_error(kind.word())),
     };
     // clap requires one of the two, and both use the words of the core.
-    let outcome = outcome.context("state --status or --error").map_err(Failure::usage)?;
+    let outcome = outcome.context("--status or --error is needed").map_err(Failure::usage)?;
     let now_ms = args.now.unwrap_or_else(jiff::Timestamp::now).as_millisecond();
     let question =
         Question { outcome, headers: &headers, attempt: args.attempt, method: &args.method, now_ms };

@@ -97,7 +97,9 @@ pub(crate) fn run(args: &FetchArgs) -> Result<Exit, Error> {
     let said = asked.describe(&ended, args.output.is_none());
     if let (Some(path), Ended::Answered(fetched)) = (&args.output, &ended) {
         let written = std::fs::write(path, &fetched.body);
-        written.with_context(|| format!("write the body to {}", path.display())).map_err(Error::Run)?;
+        written
+            .with_context(|| format!("cannot write the body to {}", path.display()))
+            .map_err(Error::Run)?;
     }
     print(&said.json)?;
     Ok(if said.decision.verdict == Decision::Accept { Exit::Done } else { Exit::Errors })
@@ -117,7 +119,7 @@ fn request(args: &FetchArgs, url: &Url) -> anyhow::Result<Request<()>> {
     if let Some(data) = &args.data {
         let body = match data.strip_prefix('@') {
             Some(path) => {
-                std::fs::read(path).with_context(|| format!("read the body to send from {path}"))?
+                std::fs::read(path).with_context(|| format!("cannot read the body to send from {path}"))?
             }
             None => data.clone().into_bytes(),
         };

@@ -98,7 +98,7 @@ impl RobotsFile {
         let mut bytes = Vec::new();
         // One byte more than the parser reads, so that it sees that the file is longer.
         let read = file.take(ROBOTS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes);
-        read.with_context(|| format!("read {name}")).map_err(Failure::Run)?;
+        read.with_context(|| format!("cannot read {name}")).map_err(Failure::Run)?;
         Ok(Robots::parse(&bytes, &self.user_agent))
     }
 }
@@ -113,7 +113,7 @@ impl<'a> RuleQuery<'a> {
         if text.starts_with('/') {
             return Ok(Self::Path(text));
         }
-        let url = Url::parse(text).map_err(|error| anyhow!("{text:?} is no URL: {error}"))?;
+        let url = Url::parse(text).map_err(|error| anyhow!("{text:?} is not a URL: {error}"))?;
         match url.scheme() {
             "http" | "https" => Ok(Self::Url(url)),
             scheme => Err(anyhow!("{text:?}: robots.txt rules nothing of scheme {scheme}")),

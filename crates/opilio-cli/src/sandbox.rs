@@ -110,13 +110,13 @@ pub(crate) fn run(args: &SandboxArgs) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("start the runtime")
+        .context("cannot start the runtime")
         .map_err(Failure::run)?;
     runtime.block_on(async {
-        let mut signals = Signals::catch().context("catch signals").map_err(Failure::run)?;
+        let mut signals = Signals::catch().context("cannot catch signals").map_err(Failure::run)?;
         let configs = (0..args.hosts).map(|n| host(args).seed(args.seed.wrapping_add(n.into())));
         let sandbox = Sandbox::builder().port(args.port).hosts(configs).start().map_err(Failure::usage)?;
-        announce(&sandbox).context("write to stdout").map_err(Failure::run)?;
+        announce(&sandbox).context("cannot write to stdout").map_err(Failure::run)?;
         let signal = signals.next().await;
         Ok(close(sandbox, signal))
     })
@@ -198,5 +198,5 @@ fn share(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|share| (0.0..=1.0).contains(share))
-        .ok_or_else(|| format!("{text:?} is no share: write a number from 0 to 1, such as 0.02"))
+        .ok_or_else(|| format!("{text:?} is not a share: write a number from 0 to 1, such as 0.02"))
 }

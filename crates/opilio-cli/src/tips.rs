@@ -15,7 +15,7 @@ pub(crate) fn of(error: &clap::Error, args: &[String]) -> Option<String> {
         return is_url.then(|| {
             let shown = if text.contains('@') { "URL" } else { text };
             format!(
-                "{shown:?} is no command: opilio crawl {shown} crawls from there, opilio fetch {shown} fetches it alone"
+                "{shown:?} is not a command: opilio crawl {shown} crawls from there, opilio fetch {shown} fetches it alone"
             )
         });
     }

@@ -49,7 +49,7 @@ pub fn urls(bytes: &[u8]) {
     let Ok(host) = Host::of(&url) else { return };
     assert!(host.group().as_str().len() <= host.as_str().len(), "{host:?}");
     let once = canonicalize(&url);
-    let Ok(again) = Url::parse(&once) else { panic!("the canonical form {once:?} is no URL") };
+    let Ok(again) = Url::parse(&once) else { panic!("the canonical form {once:?} is not a URL") };
     assert_eq!(canonicalize(&again), once, "canonicalisation is idempotent");
     assert_eq!(Fingerprint::of(&again), Fingerprint::of(&url), "one form, one fingerprint");
     let less = without_session_ids(&url);

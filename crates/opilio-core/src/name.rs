@@ -97,10 +97,10 @@ pub enum NameError {
     #[error("scheme {0:?} is neither http nor https")]
     Scheme(String),
     /// It begins with a name and a port: what stands before the colon is no scheme.
-    #[error("it has no scheme: write http:// or https:// in front")]
+    #[error("the URL has no scheme: write http:// or https:// in front")]
     NoScheme,
     /// The URL has no host.
-    #[error("there is no host in it")]
+    #[error("the URL has no host")]
     NoHost,
     /// The host has two dots in a row, or starts with one. The URL standard allows that, but no DNS name has
     /// it, and resolvers disagree on its meaning.

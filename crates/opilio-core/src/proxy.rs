@@ -70,7 +70,7 @@ impl fmt::Debug for Proxy {
 
 /// A text that names no proxy. It is not shown: it may hold a password.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("this is no proxy: write http://host:port, https://host:port or socks5://host:port")]
+#[error("this is not a proxy address: write http://host:port, https://host:port or socks5://host:port")]
 pub struct BadProxy(());
 
 #[cfg(test)]

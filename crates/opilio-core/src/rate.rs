@@ -81,7 +81,7 @@ fn of(count: u32, secs: u64) -> Rate {
 
 /// A text that is not a rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no rate: write a count per s, m, h or d, such as 60/m or 2/s")]
+#[error("{text:?} is not a rate: write a count per s, m, h or d, such as 60/m or 2/s")]
 pub struct RateError {
     text: String,
 }

@@ -13,7 +13,7 @@ pub enum ExtractError {
     Selector(#[from] SelectorError),
 
     /// The body is not the requested JSON.
-    #[error("read the body of {url} as JSON for `{wanted}`")]
+    #[error("cannot read the body of {url} as JSON for `{wanted}`")]
     Json {
         /// The document's URL, without user name and password.
         url: String,
@@ -30,13 +30,13 @@ pub enum ExtractError {
 #[non_exhaustive]
 pub enum Flaw {
     /// It is no well-formed XML, and has been read as HTML: names in lower case, no CDATA.
-    #[error("it is broken XML (its tags do not match) and was read as HTML")]
+    #[error("the document is broken XML (its tags do not match) and was read as HTML")]
     ReadAsHtml,
     /// It is no well-formed XML: tags that match nothing have been left out.
-    #[error("it is broken XML (its tags do not match) and was read as far as it could be")]
+    #[error("the document is broken XML (its tags do not match) and was read up to the first fault")]
     Mended,
     /// It ends within elements, which have been closed.
-    #[error("it is XML that ends too early; what it has was read")]
+    #[error("the document is XML that ends too early: it was read to its end")]
     Unfinished,
 }
 
@@ -50,7 +50,7 @@ pub struct NoMatch {
 
 /// A CSS selector that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("parse the CSS selector `{selector}`: {reason}")]
+#[error("cannot parse the CSS selector `{selector}`: {reason}")]
 pub struct SelectorError {
     /// The selector as it was given.
     pub selector: String,

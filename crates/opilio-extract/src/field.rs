@@ -264,7 +264,7 @@ fn instead(name: &str, meant: &NotCss) -> Option<String> {
 pub enum FieldError {
     /// It has no name and selector in their places.
     #[error(
-        "{text:?} is no field: write NAME=SELECTOR or NAME[WORDS]=SELECTOR, such as price=.price or link[attr=href]=a"
+        "{text:?} is not a field: write NAME=SELECTOR or NAME[WORDS]=SELECTOR, such as price=.price or link[attr=href]=a"
     )]
     Shape {
         /// As it was written.
@@ -274,7 +274,7 @@ pub enum FieldError {
     #[error("the name of a field is empty: write NAME=SELECTOR, such as price=.price")]
     NoName,
     /// A word is none that fields have.
-    #[error("{word:?} is no word of a field: the words are {}", WORDS.join(", "))]
+    #[error("{word:?} is not a word that a field knows: the words are {}", WORDS.join(", "))]
     Word {
         /// The word.
         word: String,
@@ -313,7 +313,7 @@ impl fmt::Display for Instead<'_> {
 #[non_exhaustive]
 pub enum FieldReadError {
     /// Several elements match, but the field allows one.
-    #[error("several elements match the CSS selector `{selector}`, of which there should be one")]
+    #[error("several elements match the CSS selector `{selector}`, where one is expected")]
     Several {
         /// The selector.
         selector: String,
@@ -384,7 +384,7 @@ mod tests {
             ("x[all]=h2", "[]"),
             ("x[one]=h1", r#""Tea pot""#),
             ("x[one]=h2", "null"),
-            ("x[one]=a", "several elements match the CSS selector `a`, of which there should be one"),
+            ("x[one]=a", "several elements match the CSS selector `a`, where one is expected"),
             ("x[]=a[href=\"/2\"]", r#""two""#),
         ] {
             assert_eq!(read(field), value, "{field}");
@@ -416,10 +416,10 @@ mod tests {
             ("price[all].x", "write NAME=SELECTOR"),
             ("=.x", "the name of a field is empty"),
             ("[all]=.x", "the name of a field is empty"),
-            ("x[href]=a", "\"href\" is no word of a field: the words are attr=NAME"),
-            ("x[attr=href all]=a", "\"attr=href all\" is no word of a field"),
-            ("x[attr]=a", "\"attr\" is no word"),
-            ("x[all=1]=a", "\"all=1\" is no word"),
+            ("x[href]=a", "\"href\" is not a word that a field knows: the words are attr=NAME"),
+            ("x[attr=href all]=a", "\"attr=href all\" is not a word that a field knows"),
+            ("x[attr]=a", "\"attr\" is not a word"),
+            ("x[all=1]=a", "\"all=1\" is not a word"),
             ("x[html,raw]=a", "\"raw\" is one too many"),
             ("x[all,one]=a", "\"one\" is one too many"),
             ("x=a[", "CSS selector `a[`"),

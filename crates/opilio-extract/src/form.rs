@@ -60,13 +60,13 @@ pub enum FormError {
     #[error(transparent)]
     Selector(#[from] SelectorError),
     /// Nothing matches the selector, or the match is not a form.
-    #[error("find a form at `{selector}`")]
+    #[error("cannot find a form at `{selector}`")]
     NotFound {
         /// The selector as it was given.
         selector: String,
     },
     /// It is sent as files are, or to a dialog, or elsewhere than to the web.
-    #[error("fill the form at `{selector}`: {why}")]
+    #[error("cannot fill the form at `{selector}`: {why}")]
     Unsupported {
         /// The selector as it was given.
         selector: String,
@@ -100,7 +100,7 @@ impl Document {
             return Err(unsupported("it is not sent as application/x-www-form-urlencoded"));
         }
         let action = match told("action", "formaction").map(str::trim).filter(|action| !action.is_empty()) {
-            Some(action) => self.resolve(action).ok_or_else(|| unsupported("its action is no web URL"))?,
+            Some(action) => self.resolve(action).ok_or_else(|| unsupported("its action is not a web URL"))?,
             // The page's own URL, whatever `<base>` is.
             None => {
                 let mut url = self.url().clone();
@@ -376,7 +376,7 @@ mod tests {
     fn what_is_no_form_to_fill_says_why() {
         for (html, css, part) in [
             ("<form>", "a[", "CSS selector"),
-            ("<form>", "form.login", "find a form at `form.login`"),
+            ("<form>", "form.login", "cannot find a form at `form.login`"),
             ("<div class=login>", ".login", "find a form"),
             ("<form method=dialog>", "form", "dialog"),
             ("<form method=post enctype=Multipart/Form-Data>", "form", "not sent as"),

@@ -58,7 +58,7 @@ pub struct Links {
 
 /// The step of a link cannot be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("request {url}")]
+#[error("the request of {url} cannot be kept")]
 pub struct LinkError {
     url: Box<str>,
     source: StepError,
@@ -401,7 +401,7 @@ pub enum SeedError {
         source: opilio_core::NameError,
     },
     /// Its step cannot be kept and read back.
-    #[error("request {url}")]
+    #[error("the request of {url} cannot be kept")]
     Step {
         /// The seed.
         url: String,

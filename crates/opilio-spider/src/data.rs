@@ -154,7 +154,7 @@ const OF_ROBOTS: u8 = u8::MAX;
 #[derive(Debug, thiserror::Error)]
 pub enum RequestDataError {
     /// Its extra bytes are none that this version wrote.
-    #[error("decode a record's request data (kind {kind})")]
+    #[error("cannot decode a record's request data (kind {kind})")]
     Data {
         /// The first byte of the encoding.
         kind: u8,
@@ -163,7 +163,7 @@ pub enum RequestDataError {
         source: Option<postcard::Error>,
     },
     /// Its URL is none.
-    #[error("parse a record's URL")]
+    #[error("cannot parse a record's URL")]
     Url(#[source] url::ParseError),
 }
 

@@ -21,31 +21,33 @@ use crate::step::StepError;
 #[non_exhaustive]
 pub enum CrawlError {
     /// A seed cannot be used.
-    #[error("use the seeds")]
+    #[error("a seed cannot be used")]
     Seed(#[from] SeedError),
     /// A pattern of the scope cannot be read.
-    #[error("set up the scope")]
+    #[error("a pattern of the scope cannot be read")]
     Pattern(#[from] PatternError),
     /// A header field cannot be sent.
-    #[error("set up the requests")]
+    #[error("a header field cannot be sent")]
     Header(#[from] BadHeader),
     /// A header field that is a secret would be told to every host.
-    #[error("send {name} to every host: it is a secret, and belongs to one (Crawler::host_named, Session)")]
+    #[error(
+        "cannot send {name} to every host: it is a secret, which belongs to one host (Crawler::host_named, Session)"
+    )]
     SecretForAll {
         /// The name of the field.
         name: String,
     },
     /// Settings are for a host that cannot be.
-    #[error("set up the hosts")]
+    #[error("the settings of a host cannot be used")]
     Hosts(#[from] BadHostPattern),
     /// An exporter could not be opened, or a sink could not be written.
-    #[error("write the output")]
+    #[error("the output failed")]
     Export(#[from] ExportError),
     /// The frontier failed.
-    #[error("keep the frontier")]
+    #[error("the frontier failed")]
     Frontier(#[from] FrontierError),
     /// The crawl that is to be resumed writes somewhere else: its output could not be kept in step.
-    #[error("resume the crawl: it writes to {found}, not to {wanted}")]
+    #[error("cannot resume the crawl: it writes to {found}, and not to {wanted}")]
     OtherOutput {
         /// Where the crawl writes.
         found: String,
@@ -53,7 +55,7 @@ pub enum CrawlError {
         wanted: String,
     },
     /// Two outputs are the same one: each would write over the other.
-    #[error("write the output: {output} and {other} are the same")]
+    #[error("two outputs are the same one: {output} and {other}")]
     SameOutput {
         /// The one.
         output: Arc<str>,
@@ -62,7 +64,7 @@ pub enum CrawlError {
     },
     /// The items of the crawl that is to be resumed consist of something else: one file would hold two kinds.
     #[error(
-        "resume the crawl: its items consist of {found}, and not of {wanted}: begin a crawl of those with another state directory and another output"
+        "cannot resume the crawl: its items consist of {found}, and not of {wanted}. Begin a new crawl for these, with another state directory and another output"
     )]
     OtherItems {
         /// What they consist of.
@@ -73,7 +75,7 @@ pub enum CrawlError {
     /// There is no crawl to resume, but an output that beginning anew would empty: a state directory that is
     /// not mounted, or a slip of the pen.
     #[error(
-        "resume the crawl: there is none in {state}, and {output} is not empty: beginning anew would empty it"
+        "cannot resume the crawl: there is none in {state}. {output} is not empty, and a new crawl would empty it"
     )]
     NothingToResume {
         /// The state directory.
@@ -82,10 +84,12 @@ pub enum CrawlError {
         output: Arc<str>,
     },
     /// The crawl that is to be resumed keeps a step that the spider's `Step` cannot read.
-    #[error("resume the crawl: it was begun with another `Step`{}", if .0.is_of_names() { RENAMED } else { "" })]
+    #[error("cannot resume the crawl: it was begun with another `Step`{}", if .0.is_of_names() { RENAMED } else { "" })]
     OtherSteps(#[source] StepError),
     /// The store holds a note that this version cannot read.
-    #[error("resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged")]
+    #[error(
+        "cannot resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged"
+    )]
     Note {
         /// Which note.
         name: &'static str,
@@ -94,7 +98,7 @@ pub enum CrawlError {
         source: postcard::Error,
     },
     /// The user agent cannot stand in a header.
-    #[error("send {user_agent:?} as the user agent")]
+    #[error("cannot send {user_agent:?} as the user agent")]
     UserAgent {
         /// What was set.
         user_agent: String,
@@ -103,16 +107,16 @@ pub enum CrawlError {
         source: http::header::InvalidHeaderValue,
     },
     /// There is a memory limit, and no way to keep to it.
-    #[error("keep to the memory limit: this system does not say how much memory a process has")]
+    #[error("cannot keep to a memory limit: this system does not say how much memory a process uses")]
     MemoryUnknown,
     /// The HTTP client could not be made.
-    #[error("make the transport")]
+    #[error("cannot make the transport")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The signals that are to stop the crawl cannot be caught.
-    #[error("catch SIGINT and SIGTERM")]
+    #[error("cannot catch SIGINT and SIGTERM")]
     Signals(#[source] std::io::Error),
     /// A thread could not be started.
-    #[error("start the thread {name}")]
+    #[error("cannot start the thread {name}")]
     Thread {
         /// Which one.
         name: &'static str,
@@ -122,7 +126,7 @@ pub enum CrawlError {
     },
     /// A part of the crawl panicked: a defect of Opilio, or of an output of the user's. With a state directory
     /// nothing is lost, and the crawl can be resumed.
-    #[error("run the crawl to its end: the {name} panicked")]
+    #[error("the crawl ended early: the {name} panicked")]
     Died {
         /// Which one.
         name: &'static str,

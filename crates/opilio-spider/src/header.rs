@@ -21,7 +21,7 @@ impl BadHeader {
 
 /// A header field that HTTP does not allow. The value is not shown: it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} with this value is no header field")]
+#[error("{name:?} with this value is not a header field")]
 pub struct BadHeader {
     name: String,
 }

@@ -30,7 +30,7 @@ pub(crate) struct ReadableUrl<'a> {
 
 /// A text that is no pattern.
 #[derive(Debug, thiserror::Error)]
-#[error("read the URL pattern {pattern:?}")]
+#[error("cannot read the URL pattern {pattern:?}")]
 pub struct PatternError {
     pattern: String,
     #[source]

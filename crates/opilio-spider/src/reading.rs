@@ -125,5 +125,5 @@ pub fn failed<S: Spider>(
 pub fn words_of_panic(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("with a value that is no text"))
+    format!("it panicked: {}", text.unwrap_or("with a value that is not text"))
 }

@@ -76,7 +76,7 @@ impl Target {
 
 /// A text that is no URL.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is no URL: {}", why(*error))]
+#[error("{text:?} is not a URL: {}", why(*error))]
 pub struct BadUrl {
     /// What was given, without what looks like user info.
     pub text: String,

@@ -169,7 +169,7 @@ pub enum BadSession {
         name: String,
     },
     /// The text is no origin.
-    #[error("{origin:?} is no origin: write https://shop.example, with a port if it needs one")]
+    #[error("{origin:?} is not an origin: write https://shop.example, with a port if it needs one")]
     Origin {
         /// The text that was given.
         origin: String,

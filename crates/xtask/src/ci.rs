@@ -50,7 +50,7 @@ impl Step {
         let mut words = self.command.split(' ');
         let program = words.next().context("a step has a command")?;
         let status = Command::new(program).args(words).envs(self.env).status();
-        let status = status.with_context(|| format!("run {}", self.command))?;
+        let status = status.with_context(|| format!("cannot run {}", self.command))?;
         ensure!(status.success(), "{} failed: {status}", self.command);
         Ok(())
     }

@@ -113,7 +113,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let rows = Arc::new(AtomicU64::new(0));
     let fetched = Arc::new(AtomicU64::new(0));
     let sink = SlowSink {
-        file: File::create("/dev/null").context("open /dev/null")?,
+        file: File::create("/dev/null").context("cannot open /dev/null")?,
         at: 0,
         each: Duration::from_millis(delay),
         rows: rows.clone(),
@@ -157,7 +157,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 /// The same crawl with a sink that takes no time, in a process of its own.
 fn control(pages: u64, state: Option<&PathBuf>, limit: Option<u64>) -> Result<Halves> {
-    let mut command = Command::new(std::env::current_exe().context("find this program")?);
+    let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.args(["flat", "--control", "--pages", &pages.to_string()]);
     let dir = state.map(|dir| dir.with_extension("control"));
     if let Some(dir) = &dir {
@@ -166,12 +166,12 @@ fn control(pages: u64, state: Option<&PathBuf>, limit: Option<u64>) -> Result<Ha
     if let Some(limit) = limit {
         command.args(["--memory-limit", &(limit >> 20).to_string()]);
     }
-    let output = command.output().context("run the crawl to compare with")?;
+    let output = command.output().context("cannot run the crawl to compare with")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let figures = text.lines().last().and_then(|line| line.split_once(' '));
     let (first, second) = figures.with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
     if let Some(dir) = dir {
-        std::fs::remove_dir_all(dir).context("remove the state of the crawl to compare with")?;
+        std::fs::remove_dir_all(dir).context("cannot remove the state of the crawl to compare with")?;
     }
     Ok(Halves { first: first.parse()?, second: second.parse()? })
 }
@@ -259,7 +259,7 @@ fn mib(bytes: u64) -> f64 {
 
 /// The memory of this process. Linux only.
 fn rss_bytes() -> Result<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").context("read /proc/self/statm")?;
+    let text = std::fs::read_to_string("/proc/self/statm").context("cannot read /proc/self/statm")?;
     let pages = text.split_whitespace().nth(1).context("no resident pages in /proc/self/statm")?;
     Ok(pages.parse::<u64>().context("/proc/self/statm")? * 4_096)
 }

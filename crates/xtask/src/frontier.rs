@@ -15,7 +15,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         .args(["--example", "frontier_bench", "--"])
         .args(args)
         .status()
-        .context("run cargo")?;
+        .context("cannot run cargo")?;
     if !status.success() {
         bail!("the benchmark failed");
     }

@@ -41,7 +41,7 @@ const CARRIERS: &[&str] = &["crates/opilio-core/", "crates/opilio-frontier/"];
 pub(crate) fn run() -> Result<()> {
     let mut used = BTreeSet::new();
     for path in tracked("crates/*.rs")? {
-        let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         let code = without_tests(&text);
         if let Some(file) = path.strip_prefix("crates/opilio-engine/src/").filter(|file| !is_test(file)) {
             check_imports(file, code, &mut used)?;

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         .env("OPILIO_KILLS", kills)
         .env("OPILIO_KILL_SEED", seed)
         .status()
-        .context("run cargo test")?;
+        .context("cannot run cargo test")?;
     if !status.success() {
         bail!("the kill test failed");
     }

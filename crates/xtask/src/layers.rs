@@ -65,7 +65,7 @@ struct Graph {
 impl Graph {
     fn read() -> Result<Self> {
         let out = cargo(&["metadata", "--format-version", "1", "--locked"])?;
-        let metadata: Value = serde_json::from_str(&out).context("read what cargo metadata says")?;
+        let metadata: Value = serde_json::from_str(&out).context("cannot read what cargo metadata says")?;
         let mut names = BTreeMap::new();
         for package in array(&metadata["packages"]) {
             names.insert(text(&package["id"]), text(&package["name"]));
@@ -123,7 +123,8 @@ fn check_reach(name: &str, forbidden: &[&str], what: &str) -> Result<()> {
     let mut way: Vec<&str> = Vec::new();
     for line in tree.lines() {
         let digits = line.find(|c: char| !c.is_ascii_digit()).unwrap_or(0);
-        let depth: usize = line[..digits].parse().with_context(|| format!("read {line:?} of cargo tree"))?;
+        let depth: usize =
+            line[..digits].parse().with_context(|| format!("cannot read {line:?} of cargo tree"))?;
         way.truncate(depth);
         way.push(line[digits..].split(' ').next().unwrap_or_default());
         if way.last().is_some_and(|last| forbidden.contains(last)) {
@@ -138,9 +139,12 @@ fn check_reach(name: &str, forbidden: &[&str], what: &str) -> Result<()> {
 fn cargo(arguments: &[&str]) -> Result<String> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let command = arguments.first().copied().unwrap_or_default();
-    let out = Command::new(cargo).args(arguments).output().with_context(|| format!("run cargo {command}"))?;
+    let out = Command::new(cargo)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot run cargo {command}"))?;
     ensure!(out.status.success(), "cargo {command}: {}", String::from_utf8_lossy(&out.stderr));
-    String::from_utf8(out.stdout).with_context(|| format!("read what cargo {command} says"))
+    String::from_utf8(out.stdout).with_context(|| format!("cannot read what cargo {command} says"))
 }
 
 fn floor_of(name: &str) -> Option<usize> {

@@ -45,7 +45,7 @@ fn main() -> Result<()> {
 /// Writes the documentation of `opilio.toml` anew.
 fn settings() -> Result<()> {
     std::fs::write(SETTINGS_PAGE, opilio_app::settings::page())
-        .with_context(|| format!("write {SETTINGS_PAGE}"))
+        .with_context(|| format!("cannot write {SETTINGS_PAGE}"))
 }
 
 const SETTINGS_PAGE: &str = "docs/opilio.toml";

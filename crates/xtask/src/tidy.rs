@@ -20,13 +20,13 @@ pub(crate) fn run() -> Result<()> {
     let mut found = Findings::default();
     let mut files = Vec::new();
     for path in tracked("*.rs")? {
-        let text = std::fs::read_to_string(&path).with_context(|| format!("read {path}"))?;
+        let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
         found.read(&lexicon, &path, &text);
         files.push((path, text));
     }
     let mut lost = Vec::new();
     for page in tracked("*.md")? {
-        let text = std::fs::read_to_string(&page).with_context(|| format!("read {page}"))?;
+        let text = std::fs::read_to_string(&page).with_context(|| format!("cannot read {page}"))?;
         let gone = files_named(&text).filter(|file| !std::path::Path::new(file).exists());
         lost.extend(gone.map(|file| format!("{file} in {page}")));
     }
@@ -44,7 +44,7 @@ struct Lexicon(Vec<(String, String)>);
 
 impl Lexicon {
     fn read() -> Result<Self> {
-        let text = std::fs::read_to_string(LEXICON).with_context(|| format!("read {LEXICON}"))?;
+        let text = std::fs::read_to_string(LEXICON).with_context(|| format!("cannot read {LEXICON}"))?;
         Ok(Self::parse(&text))
     }
 
@@ -166,7 +166,7 @@ fn files_named(page: &str) -> impl Iterator<Item = &str> {
 }
 
 pub(crate) fn tracked(pattern: &str) -> Result<Vec<String>> {
-    let out = Command::new("git").args(["ls-files", pattern]).output().context("run git ls-files")?;
+    let out = Command::new("git").args(["ls-files", pattern]).output().context("cannot run git ls-files")?;
     ensure!(out.status.success(), "git ls-files: {}", String::from_utf8_lossy(&out.stderr));
     Ok(String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect())
 }

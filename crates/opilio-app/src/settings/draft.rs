@@ -206,7 +206,7 @@ impl RunSettings {
     /// When it cannot be opened.
     pub fn open_cache(&self) -> anyhow::Result<Option<Cache>> {
         let Some(dir) = &self.cache else { return Ok(None) };
-        let cache = Cache::open(dir).with_context(|| format!("open the cache {}", dir.display()))?;
+        let cache = Cache::open(dir).with_context(|| format!("cannot open the cache {}", dir.display()))?;
         Ok(Some(cache.fresh_for(self.cache_for.unwrap_or_default())))
     }
 

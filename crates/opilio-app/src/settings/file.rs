@@ -43,7 +43,8 @@ impl SettingsText {
     /// When it cannot be read.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let name = path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(|| format!("read the configuration {name}"))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read the configuration {name}"))?;
         Ok(Self { name, text })
     }
 

@@ -385,7 +385,7 @@ const LOGIN_BASIC: Text<HostSettings> = Text {
     read: |text| {
         let (user, password) = text.split_once(':').ok_or("write it as \"user:password\"")?;
         let login = HostSettings::default().basic(user, password);
-        login.map_err(|_| "this is no user and password".to_owned())
+        login.map_err(|_| "this is not a user and a password".to_owned())
     },
     sample: "\"user:password\"",
 };
@@ -393,7 +393,7 @@ const LOGIN_BEARER: Text<HostSettings> = Text {
     name: "",
     read: |text| {
         let login = HostSettings::default().bearer(text);
-        login.map_err(|_| "this is no token that HTTP allows".to_owned())
+        login.map_err(|_| "this is not a token that HTTP allows".to_owned())
     },
     sample: "\"secret\"",
 };
@@ -408,6 +408,6 @@ fn delay(text: &str) -> Result<Rate, String> {
 fn user_agent(text: &str) -> Result<String, String> {
     match opilio_engine::header("user-agent", text.trim()) {
         Ok(_) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
-        _ => Err(format!("{text:?} is no user agent that HTTP allows")),
+        _ => Err(format!("{text:?} is not a user agent that HTTP allows")),
     }
 }

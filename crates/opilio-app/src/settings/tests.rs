@@ -240,18 +240,18 @@ fn unknown_keys_are_named_with_line_and_suggestion() {
 #[test]
 fn wrong_values_are_named_with_their_line() {
     for (text, part) in [
-        ("[default]\nrate = \"banana\"", "opilio.toml:2: rate: \"banana\" is no rate"),
+        ("[default]\nrate = \"banana\"", "opilio.toml:2: rate: \"banana\" is not a rate"),
         ("[default]\nrate = 60", "rate: this is a text in quotes"),
         ("[default]\nin_flight = 0", "in_flight: this is a number from 1 to 10000"),
         ("[default]\nadapt = \"no\"", "adapt: this is true or false"),
-        ("[default]\nmax_hold = \"1\"", "max_hold: \"1\" is no time"),
+        ("[default]\nmax_hold = \"1\"", "max_hold: \"1\" is not a time"),
         ("[default]\nslow_down = [403, \"999\"]", "opilio.toml:2: slow_down: this is a list of statuses"),
-        ("[default]\nretry_status = [99]", "retry_status: \"99\" is no status"),
+        ("[default]\nretry_status = [99]", "retry_status: \"99\" is not a status"),
         ("[default]\nmax_strikes = 0", "max_strikes: this is a number from 1 to 10000"),
         ("[default]\nheaders = { a = \"b\" }", "headers is sent to one host only"),
         ("[default]\nbearer = \"t\"", "bearer is sent to one host only"),
         ("[host.\"a.example\"]\nbasic = \"secret\"", "basic: write it as \"user:password\""),
-        ("[host.\"a.example\"]\nbearer = \"a b\"", "bearer: this is no token"),
+        ("[host.\"a.example\"]\nbearer = \"a b\"", "bearer: this is not a token"),
         ("[host.\"a.example\"]\nbasic = \"a:b\"\nbearer = \"c\"", "a login by basic already"),
         ("[host.\"http://x/\"]\n", "\"http://x/\" names no host"),
         ("[host.\"*\"]\n", "\"*\" names no host"),

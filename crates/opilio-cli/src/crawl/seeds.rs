@@ -25,7 +25,7 @@ pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
         Some(path) if path == Path::new("-") => lines("stdin", std::io::stdin().lock(), &mut seeds)?,
         Some(path) => {
             let name = path.display().to_string();
-            let file = File::open(path).with_context(|| format!("open the list of URLs {name}"))?;
+            let file = File::open(path).with_context(|| format!("cannot open the list of URLs {name}"))?;
             lines(&name, BufReader::new(file), &mut seeds)?;
         }
     }
@@ -45,7 +45,7 @@ pub(crate) fn read(args: &CrawlArgs) -> anyhow::Result<Vec<Url>> {
 /// One URL a line. Empty lines and lines that begin with `#` are skipped.
 fn lines(name: &str, input: impl BufRead, seeds: &mut Vec<Url>) -> anyhow::Result<()> {
     for (line, text) in (1..).zip(input.split(b'\n')) {
-        let text = text.with_context(|| format!("read {name}:{line}"))?;
+        let text = text.with_context(|| format!("cannot read {name}:{line}"))?;
         let text = String::from_utf8_lossy(&text);
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() || text.starts_with('#') {

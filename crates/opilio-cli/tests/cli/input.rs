@@ -44,13 +44,13 @@ fn lists_of_seeds() {
 fn values_that_mean_nothing() {
     let url = "http://127.0.0.1:1/";
     for (flag, value, part) in [
-        ("--rate", "banana", "\"banana\" is no rate"),
-        ("--memory-limit", "banana", "\"banana\" is no size"),
+        ("--rate", "banana", "\"banana\" is not a rate"),
+        ("--memory-limit", "banana", "\"banana\" is not a size"),
         ("--memory-limit", "1MiB", "16 MiB is the least"),
-        ("--rate", "0/s", "\"0/s\" is no rate"),
-        ("--timeout", "30", "\"30\" is no time"),
+        ("--rate", "0/s", "\"0/s\" is not a rate"),
+        ("--timeout", "30", "\"30\" is not a time"),
         ("--timeout", "0s", "1ms is the least"),
-        ("--max-body", "big", "\"big\" is no size"),
+        ("--max-body", "big", "\"big\" is not a size"),
         ("--in-flight", "0", "0 is not in 1..="),
         ("--max-pages", "-1", "--max-pages"),
         ("--follow", "everything", "everything"),
@@ -82,7 +82,7 @@ fn values_of_the_environment() {
     command.args(["crawl", "http://127.0.0.1:1/"]).env("OPILIO_RATE", "banana");
     let run = crate::support::finish(command.spawn().unwrap());
     assert_eq!(run.code, 2);
-    assert!(run.error().contains("\"banana\" is no rate"));
+    assert!(run.error().contains("\"banana\" is not a rate"));
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn a_directory_that_is_not_this_crawls_is_refused() {
     );
     let lost = crawl(&["--resume"], &kept.path("not-mounted"), &output);
     assert_eq!(lost.code, 2);
-    assert!(lost.error().contains("is not empty: beginning anew would empty it"), "{}", lost.stderr);
+    assert!(lost.error().contains("is not empty, and a new crawl would empty it"), "{}", lost.stderr);
     let no_state = finish(opilio().args(["crawl", "--resume", &kept.seed]).spawn().unwrap());
     assert_eq!(no_state.code, 2);
     assert!(no_state.error().contains("--state"), "{}", no_state.stderr);

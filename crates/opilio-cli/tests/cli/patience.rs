@@ -146,10 +146,10 @@ fn what_cannot_be_meant_is_refused_before_anything_is_fetched() {
     let (_dir, page) = config("[host.\"a.example\"]\nretry_status = [404, 200]\n");
     for (args, part) in [
         (&["--slow-down", "200"][..], "200 is the status of a page"),
-        (&["--slow-down", "403,banana"], "\"banana\" is no status"),
+        (&["--slow-down", "403,banana"], "\"banana\" is not a status"),
         (&["--retry-status", "1000"], "write numbers from 201 to 999"),
         (&["--max-strikes", "0"], "--max-strikes"),
-        (&["--max-backoff", "soon"], "\"soon\" is no time"),
+        (&["--max-backoff", "soon"], "\"soon\" is not a time"),
         (&["--max-backoff", "1s", "--min-backoff", "5s"], "the longest backoff (1.0 s) is shorter"),
         (&["--config", &contradicts], "[host.\"a.example\"]"),
         (&["--config", &unknown], "unknown key \"max_strike\" in [default]: did you mean \"max_strikes\"?"),

@@ -111,7 +111,7 @@ fn delay_and_sitemaps_are_one_object() {
 #[test]
 fn questions_that_cannot_be_answered_are_refused_before_any_answer() {
     for (args, part) in [
-        (&["check", "--file", "-", "/a", "no url"][..], "\"no url\" is no URL"),
+        (&["check", "--file", "-", "/a", "no url"][..], "\"no url\" is not a URL"),
         (&["check", "--file", "-", "mailto:a@b.example"], "scheme mailto"),
         (&["check", "--file", "/no/such/robots.txt", "/a"], "open /no/such/robots.txt"),
         (&["check", "--file", "/", "/a"], "it is a directory"),

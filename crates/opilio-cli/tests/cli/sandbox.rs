@@ -40,7 +40,7 @@ fn what_cannot_be_served_is_named() {
     for (args, part) in [
         (vec!["--port".to_owned(), addr.port().to_string()], addr.to_string()),
         (vec!["--retry-after=maybe".to_owned()], "\"maybe\"".to_owned()),
-        (vec!["--errors=2".to_owned()], "\"2\" is no share".to_owned()),
+        (vec!["--errors=2".to_owned()], "\"2\" is not a share".to_owned()),
         (vec!["--dialect=structured".to_owned()], "--rate-limit".to_owned()),
     ] {
         let args: Vec<_> = std::iter::once("sandbox").chain(args.iter().map(String::as_str)).collect();

@@ -155,6 +155,6 @@ fn a_bad_seed_is_said_once_with_what_to_write() {
     let words = format!("{:?}", error.unwrap_err());
     assert_eq!(
         words,
-        r#"use the seeds: "shop.example/a" is no URL: it has no scheme: write http:// or https:// in front"#
+        r#"a seed cannot be used: "shop.example/a" is not a URL: it has no scheme: write http:// or https:// in front"#
     );
 }

@@ -21,7 +21,7 @@ pub(crate) use shape::shape;
 #[non_exhaustive]
 pub enum StepError {
     /// It has no JSON form: a map whose keys are not texts or numbers, for instance.
-    #[error("its step has no JSON form")]
+    #[error("the step has no JSON form")]
     Encode(#[source] serde_json::Error),
     /// Its JSON form cannot be read as a step.
     #[error("the step {step} cannot be read")]
@@ -48,7 +48,7 @@ pub enum StepError {
         other: String,
     },
     /// It cannot be packed with what else its record carries.
-    #[error("its record cannot be packed")]
+    #[error("the request cannot be encoded")]
     Pack(#[source] postcard::Error),
     /// An earlier version of Opilio kept it by the places of variants and fields, and these have changed.
     #[error(

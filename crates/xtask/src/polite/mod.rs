@@ -74,7 +74,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(path) = &options.json {
         let all: Vec<_> = verdicts.iter().map(Verdict::to_json).collect();
         let text = serde_json::to_string(&all)?;
-        std::fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     conclude(&verdicts, began.elapsed())
 }

@@ -124,7 +124,7 @@ async fn crawl(scenario: Scenario) -> Result<Evidence> {
             .flat_map(|host| sandbox.with_host(host, |h| h.orders().values().copied().collect::<Vec<_>>()))
             .collect(),
         asked: scenario.asks.len(),
-        pages: collected.items().context("read what the spider wrote")?,
+        pages: collected.items().context("cannot read what the spider wrote")?,
         report,
         took,
     })

@@ -110,7 +110,7 @@ fn run_mutants(plan: &Plan) -> Result<()> {
         .args(args)
         .args(["sim", "--mutants", "--seed", &seed])
         .status()
-        .context("build the simulator with its mutants")?;
+        .context("cannot build the simulator with its mutants")?;
     if !status.success() {
         bail!("the mutation control failed");
     }
