@@ -32,7 +32,7 @@ impl ReportFile {
     /// # Errors
     /// When the file cannot be written.
     pub fn write(self, report: &CrawlReport) -> anyhow::Result<()> {
-        let context = || format!("write the report {}", self.path.display());
+        let context = || format!("cannot write the report {}", self.path.display());
         // Pipes and devices have no length to set.
         if self.file.metadata().is_ok_and(|meta| meta.is_file()) {
             self.file.set_len(0).with_context(context)?;

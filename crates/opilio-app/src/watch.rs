@@ -95,7 +95,7 @@ async fn watch<S: Spider>(
 
 /// The crawl reports its progress five times a second.
 const TICK: Duration = Duration::from_millis(200);
-const STOPPING: &str = "stopping: what is under way may end (within 10 s); once more stops at once";
+const STOPPING: &str = "stopping: requests in flight may end (within 10 s); once more stops at once";
 /// A crawl that has to stop while it opens may take this long to open.
 const OPEN_MAX: Duration = Duration::from_secs(5);
 /// An aborted crawl may take this long to give its report.

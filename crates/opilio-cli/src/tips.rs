@@ -35,7 +35,7 @@ pub(crate) fn of(error: &clap::Error, args: &[String]) -> Option<String> {
 const INSTEAD: [(&[&str], &str); 2] = [
     (
         &["--concurrency", "--parallel", "--threads", "--workers", "--jobs", "--connections"],
-        "--in-flight is how many requests are under way at each host, --total-in-flight in all",
+        "--in-flight is how many requests are in flight at each host, --total-in-flight in all",
     ),
     (&["--insecure", "--no-check-certificate"], "--danger-accept-any-certificate trusts any TLS certificate"),
 ];

@@ -28,7 +28,7 @@ pub struct HostPattern {
 
 /// A text that is no pattern of hosts: nothing could match it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{pattern:?} names no host: write host, host:port or *.example.com")]
+#[error("{pattern:?} does not name a host: write host, host:port or *.example.com")]
 pub struct BadHostPattern {
     pattern: String,
 }

@@ -646,7 +646,10 @@ fn conclude<S: Spider>(
         tracing::warn!("the crawl sent no request: {why}");
     }
     if !report.balances() {
-        tracing::error!(?report, "the books do not balance: a defect of Opilio");
+        tracing::error!(
+            ?report,
+            "the counts of the report do not add up, which is a defect of Opilio: pages, aliases, failures and filtered URLs differ from the URLs admitted"
+        );
     }
     tracing::info!(stopped = ?report.stopped, "the crawl has ended: {report}");
     hook("closed", || spider.closed(&report));

@@ -49,12 +49,12 @@ impl KnownSteps {
             let (known, other) = (self.text(first), step::text(bytes));
             if self.others == 1 {
                 tracing::warn!(
-                    url = %record.url, known, other,
-                    "a URL is requested with two steps: the first one reads it, and the other never does, \
-                     unless it asks again (`Request::again`); others like it are counted"
+                    url = %record.url, first_step = known, ignored_step = other,
+                    "a URL was requested with two steps: only the first one reads its page. `Request::again` \
+                     fetches it for the second step, too. Only the first such URL is named: the others are counted"
                 );
             } else {
-                tracing::debug!(url = %record.url, known, other, "a URL is known under another step");
+                tracing::debug!(url = %record.url, known, other, "another URL was requested with a second step, which is ignored");
             }
         }
     }

@@ -104,7 +104,7 @@ impl<Step: Clone> List<Step> {
                 Ok(_) => {}
                 // The others were read.
                 Err(error @ SitemapError::Skipped { .. }) => {
-                    tracing::warn!(url = %self.url, %error, "a sitemap has entries that are none");
+                    tracing::warn!(url = %self.url, %error, "a sitemap has entries that cannot be read: they are left out");
                 }
                 Err(error) => listing.broken = Some((reason_of(&error), words_of(&error))),
             }

@@ -67,7 +67,7 @@ pub fn parse<S: Spider>(
             found.tell_links(&page);
         }
         if let Some(why) = page.document().cut() {
-            tracing::warn!(url, %why, "a page is not read to its end: what stands behind is not seen");
+            tracing::warn!(url, %why, "a page is not read to its end: links and texts after this place are not seen");
         }
         if let Some(why) = page.document().flaw() {
             tracing::warn!(url, %why, "a page is not what its Content-Type says");
@@ -81,12 +81,12 @@ pub fn parse<S: Spider>(
     match read {
         Ok(Ok((found, name))) => Read::Found(found.into(), name),
         Ok(Err(error)) => {
-            tracing::warn!(url, %error, "parse failed");
+            tracing::warn!(url, %error, "the spider's `parse` returned an error");
             Read::Failed(Reason::ParseError, Some(error.to_string()))
         }
         Err(panic) => {
             let error = words_of_panic(&*panic);
-            tracing::error!(url, error, "parse panicked");
+            tracing::error!(url, error, "the spider's `parse` panicked");
             Read::Failed(Reason::ParsePanic, Some(error))
         }
     }

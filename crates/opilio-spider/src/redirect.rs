@@ -247,7 +247,7 @@ pub fn grow_scope<Step>(context: &mut PageContext<Step>, scope: &Scope) {
     // Only pages count. A sitemap or robots.txt of another site must not bring its links into the crawl.
     let carries = context.marks.of_seed && (context.reads != Reads::SitemapsOf || is_near());
     if carries && scope.grow(context.host()) {
-        tracing::info!(host = %context.record.host, seed = %chain.url, "a seed led to this host: it belongs to the crawl");
+        tracing::info!(host = %context.record.host, seed = %chain.url, "a seed redirects to this host: the host now belongs to the crawl");
         context.grows = Some(context.record.host.clone());
     }
 }

@@ -200,7 +200,7 @@ impl RulesTable {
                 let rules = Robots::parse(facts.body, &self.user_agent);
                 if rules.widened() > 0 {
                     let (host, widened) = (&self.host, rules.widened());
-                    tracing::warn!(%host, widened, "robots.txt has so many patterns that some forbid more than they say");
+                    tracing::warn!(%host, widened, "robots.txt has more patterns than are kept: some were shortened and forbid more than they say");
                 }
                 origin.know(rules)
             }

@@ -54,7 +54,10 @@ impl Firsts {
         let url: Arc<str> = url.into();
         self.0.insert(content.0, First { page, url: url.clone() });
         if self.0.len() == FIRSTS_MAX {
-            tracing::warn!(pages = FIRSTS_MAX, "pages of further contents are not merged");
+            tracing::warn!(
+                pages = FIRSTS_MAX,
+                "the crawl remembers no more contents of pages: further pages of equal content are not recognised"
+            );
         }
         Some(url)
     }

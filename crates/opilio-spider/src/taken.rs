@@ -19,7 +19,10 @@ impl TakenNames {
     /// Takes a name, if there is room.
     pub fn take(&mut self, name: Fingerprint) {
         if self.0.len() < NAMES_MAX && self.0.insert(name.0) && self.0.len() == NAMES_MAX {
-            tracing::warn!(names = NAMES_MAX, "pages with further names are not merged");
+            tracing::warn!(
+                names = NAMES_MAX,
+                "the crawl remembers no more canonical URLs: further pages with equal ones are not recognised"
+            );
         }
     }
 }

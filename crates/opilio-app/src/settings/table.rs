@@ -137,7 +137,7 @@ fn how_fast<S: Spider>() -> Vec<Setting<S>> {
             .variable()
             .key("64", "")
             .crawler(Crawler::total_in_flight),
-        flag("memory-limit", MEMORY, "Starts fewer requests above 70 % of this memory, and none near it until those under way have ended. Ends the crawl if that does not help. At least 16MiB")
+        flag("memory-limit", MEMORY, "Starts fewer requests above 70 % of this memory, and none near it until those in flight have ended. Ends the crawl if that does not help. At least 16MiB")
             .variable()
             .key_such_as("\"1GiB\"", "")
             .otherwise(NO_LIMIT)

@@ -129,7 +129,7 @@ fn a_crawl_tells_its_own_events() {
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         ended.stderr
     };
-    for event in ["the crawl begins", "url failed", "the crawl has ended: 2 pages, "] {
+    for event in ["the crawl begins", "the URL failed", "the crawl has ended: 2 pages, "] {
         assert!(said.contains(event), "{event}: {said}");
     }
     assert_eq!(said.matches(" INFO ").count(), 3, "{said}");

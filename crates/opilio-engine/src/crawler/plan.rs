@@ -62,7 +62,9 @@ impl<S: Spider> Crawler<S> {
         let user_agent = http::HeaderValue::from_str(&self.user_agent)
             .map_err(|source| CrawlError::UserAgent { user_agent: self.user_agent.clone(), source })?;
         if !self.web.proxies.is_empty() {
-            tracing::warn!("behind a proxy nobody can check that a name leads to no private address");
+            tracing::warn!(
+                "the proxy resolves names: the crawl cannot check that a name does not lead to a private address"
+            );
         }
         let web = WebSettings {
             header_count_max: self.limits.header_count_max,
@@ -246,7 +248,7 @@ fn open_state(
         tracing::warn!(
             dir = %dir.display(),
             bytes = store.torn_bytes(),
-            "the last commit to the state was unfinished and is dropped: its pages are fetched again"
+            "the last commit to the state is incomplete and is dropped: its pages are fetched again"
         );
     }
     Ok((Box::new(store), syncing))

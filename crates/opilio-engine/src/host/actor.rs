@@ -192,7 +192,7 @@ impl HostActor {
         }
         let handle = ctx.run_later(wake.since(now), |actor, ctx| {
             if let Some((_, reason, _)) = actor.timer.take() {
-                tracing::debug!(host = %actor.host, ?reason, "host wakes");
+                tracing::debug!(host = %actor.host, ?reason, "the timer of this host fired");
             }
             actor.step(ctx, Input::Tick);
         });

@@ -10,15 +10,17 @@ pub(super) fn tell(host: &Host, rules: &mut RulesTable, event: HostEvent, now: T
     match event {
         HostEvent::Held { until, reason, clamped } => {
             let wait = until.since(now);
-            tracing::info!(%host, ?reason, ?wait, clamped, "host is held");
+            tracing::info!(%host, ?reason, ?wait, clamped, "the host is held: nothing is sent to it until the wait is over");
         }
-        HostEvent::Opened => tracing::info!(%host, "host is open again"),
+        HostEvent::Opened => tracing::info!(%host, "the host is open again: requests are sent to it"),
         HostEvent::Parked { reason } => {
-            tracing::warn!(%host, ?reason, "host is put aside for the rest of the run");
+            tracing::warn!(%host, ?reason, "the host is put aside: no request is sent to it in the rest of this run");
         }
-        HostEvent::Paced { per_second } => tracing::info!(%host, per_second, "host has a new pace"),
+        HostEvent::Paced { per_second } => {
+            tracing::info!(%host, per_second, "the rate of requests to this host was changed")
+        }
         HostEvent::Forbidden { in_a_row } => {
-            tracing::warn!(%host, in_a_row, "host answers 401 or 403 again and again");
+            tracing::warn!(%host, in_a_row, "the host answers every request with 401 or 403");
         }
         HostEvent::RulesUnavailable { scheme, outcome } => {
             let is_first = rules.start_over(scheme);
@@ -26,11 +28,11 @@ pub(super) fn tell(host: &Host, rules: &mut RulesTable, event: HostEvent, now: T
             if is_first {
                 tracing::warn!(%host, origin, ?outcome, "robots.txt cannot be fetched: the host counts as closed");
             } else {
-                tracing::debug!(%host, origin, ?outcome, "robots.txt still cannot be fetched");
+                tracing::debug!(%host, origin, ?outcome, "robots.txt of this host still cannot be fetched");
             }
         }
         HostEvent::CrawlDelayClamped { asked, kept } => {
-            tracing::warn!(%host, ?asked, ?kept, "the crawl delay of robots.txt is longer than allowed");
+            tracing::warn!(%host, ?asked, ?kept, "robots.txt asks for a longer crawl delay than the crawl allows: the longest allowed one is kept");
         }
         other => tracing::debug!(%host, ?other, "host"),
     }

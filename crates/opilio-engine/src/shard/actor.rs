@@ -211,7 +211,7 @@ impl Shard {
     }
 
     fn restart(&mut self, host: &Host) {
-        tracing::error!(%host, "host actor died and is started again with its state");
+        tracing::error!(%host, "the actor of this host panicked and is started again with its state");
         self.revive(host);
     }
 
@@ -296,7 +296,7 @@ fn recall(
     let user_agent = &cx.settings.user_agent;
     let read = memo.and_then(|bytes| memo::read(bytes, user_agent));
     if memo.is_some() && read.is_none() {
-        tracing::warn!(%host, "the memo of this host cannot be read: the host starts as a new one");
+        tracing::warn!(%host, "the saved state of this host cannot be read: the host is treated as a new one");
     }
     let (memo, rules) = read.map_or((None, PerScheme::default()), |(memo, rules)| (Some(memo), rules));
     (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent.clone(), rules))))

@@ -169,7 +169,7 @@ impl Supervisor {
         }
         self.phase = Phase::Draining(stopped);
         if stopped != Stopped::Finished {
-            tracing::info!(why = ?stopped, "nothing more is started: what is under way may end");
+            tracing::info!(why = ?stopped, "no more requests are started: those in flight may end");
         }
         self.setup.port.send(ToScheduler::Stop);
         for shard in &self.shards {
@@ -195,7 +195,7 @@ impl Supervisor {
             ctx.run_later(self.setup.drain_max, Self::give_up_draining);
             return;
         }
-        tracing::warn!("what is under way did not end in time and is given up");
+        tracing::warn!("requests in flight did not end in time and are given up");
         self.close(stopped);
     }
 
@@ -261,7 +261,7 @@ impl Supervisor {
         }
         for shard in &self.shards {
             if let Some(url) = shard.watch.overdue(OVERDUE) {
-                tracing::warn!(%url, "parse is still running and keeps its shard waiting");
+                tracing::warn!(%url, "the spider's `parse` is still running on this page, and the other pages of its shard wait");
             }
         }
         if self.setup.duration_max.is_some_and(|max| self.setup.clock.elapsed() >= max) {
@@ -273,7 +273,7 @@ impl Supervisor {
     fn signalled(&mut self, ctx: &mut Context<Self>) {
         match self.phase {
             Phase::Running => {
-                tracing::warn!("stopping: what is under way may end (within 10 s); once more stops at once");
+                tracing::warn!("stopping: requests in flight may end (within 10 s); once more stops at once");
                 self.stop(ctx, Stopped::Signal);
             }
             Phase::Draining(stopped) => {

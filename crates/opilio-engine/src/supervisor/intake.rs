@@ -52,18 +52,27 @@ impl MemoryWatch {
                 tracing::warn!(
                     memory_mib,
                     limit_mib,
-                    "memory is close to its limit: nothing starts until what is under way has ended"
+                    "memory is very close to its limit: no request is started until those in flight have ended"
                 );
             }
             Advice::Take(level) if first && level > IntakeLevel::Full => {
-                tracing::warn!(memory_mib, limit_mib, "memory is near its limit: less is started at a time");
+                tracing::warn!(
+                    memory_mib,
+                    limit_mib,
+                    "memory is near its limit: fewer requests are in flight at a time"
+                );
             }
-            Advice::Take(level) => tracing::info!(?level, memory_mib, limit_mib, "intake"),
+            Advice::Take(level) => tracing::info!(
+                ?level,
+                memory_mib,
+                limit_mib,
+                "the number of requests in flight was changed because of memory"
+            ),
             Advice::End => {
                 tracing::warn!(
                     memory_mib,
                     limit_mib,
-                    "memory stays at its limit with nothing under way: the crawl ends"
+                    "memory stays at its limit with no request in flight: the crawl ends"
                 );
             }
         }

@@ -345,14 +345,14 @@ pub fn try_again(
         tracing::warn!(
             %host,
             ?wait,
-            "asked for a wait that is not over: it is kept, and what failed there can be tried again after it"
+            "in an earlier run the host asked for a wait that is not over: no request is sent to it before, and its failed URLs can be tried again afterwards"
         );
     }
     if stated.len() > HOSTS_SAID {
-        tracing::warn!(hosts = stated.len() - HOSTS_SAID, "and so did others");
+        tracing::warn!(hosts = stated.len() - HOSTS_SAID, "more hosts asked for a wait that is not over: the wait is kept for them, too");
     }
     if revived > 0 {
-        tracing::info!(revived, "failures of earlier runs are due again");
+        tracing::info!(revived, "URLs that failed in earlier runs are queued again");
     }
     Ok(())
 }
@@ -376,7 +376,7 @@ fn unpark<'a>(
             host.clone(),
             memo::write(memo, PerScheme::from_fn(|scheme| rules[scheme].as_ref()), user_agent),
         ));
-        tracing::info!(%host, "was put aside, and is asked again");
+        tracing::info!(%host, "an earlier run put this host aside: requests are sent to it again");
     }
     frontier.keep_hosts(memos)?;
     Ok(())
@@ -395,7 +395,7 @@ pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), Cra
             break;
         }
     }
-    tracing::info!(refreshed, "pages of earlier runs are due again");
+    tracing::info!(refreshed, "pages that earlier runs fetched are queued again");
     Ok(())
 }
 
@@ -465,7 +465,7 @@ fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], last: RunStat
         if !last.has_written() {
             tracing::warn!(
                 sink = %name,
-                "cannot be taken back: what it was given just before the last run was killed comes again"
+                "rows of this output cannot be taken back: those written just before the last run was killed are written a second time"
             );
         }
         sink.go_on(committed)?;

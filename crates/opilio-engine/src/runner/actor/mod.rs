@@ -249,7 +249,7 @@ impl<S: Spider> SpiderRunner<S> {
             let done = loop {
                 tokio::select! {
                     done = &mut work => break done,
-                    () = tokio::time::sleep(OVERDUE) => tracing::warn!(%url, "parse is still running"),
+                    () = tokio::time::sleep(OVERDUE) => tracing::warn!(%url, "the spider's `parse` is still running on this page"),
                 }
             };
             let (read, took) = match done {
@@ -317,7 +317,7 @@ impl<S: Spider> SpiderRunner<S> {
             );
         };
         if !context.marks.guessed || !links.admissions.is_empty() {
-            tracing::warn!(%url, links = links.admissions.len(), error, "a sitemap is broken: what was read of it counts");
+            tracing::warn!(%url, links = links.admissions.len(), error, "a sitemap is broken: its entries up to the fault are used");
         }
         self.failure_with(context, reason, None, Some(error), links);
     }
@@ -354,12 +354,12 @@ impl<S: Spider> SpiderRunner<S> {
     ) {
         if context.marks.guessed && links.admissions.is_empty() && says_nothing_is_there(reason) {
             let url = &context.record.url;
-            tracing::debug!(%url, %reason, error, "robots.txt names no sitemap, and the usual place has none");
+            tracing::debug!(%url, %reason, error, "there is no sitemap: robots.txt names none, and /sitemap.xml is not there");
             return self.hand_over(context, Gathered::default(), Ending::Page, Beside::default());
         }
         let status = answer.as_ref().map(|answer| answer.status);
         let referrer = context.referrer.as_deref();
-        tracing::info!(url = %context.record.url, %reason, status, error, referrer, "url failed");
+        tracing::info!(url = %context.record.url, %reason, status, error, referrer, "the URL failed");
         let cause = Cause::new(status, error.as_deref());
         let (step, facts, url) =
             (context.step.clone(), context.facts(&self.settings.user_agent), &context.record.url);
@@ -401,7 +401,7 @@ impl<S: Spider> SpiderRunner<S> {
 
     /// A page without its files is none; the spider hears of it, once.
     fn not_stored(&mut self, context: PageContext<S::Step>, ending: Ending, error: String) {
-        tracing::error!(url = %context.record.url, error, "a file of this page is not stored");
+        tracing::error!(url = %context.record.url, error, "a file that the spider asked for could not be stored");
         match ending {
             Ending::Page => self.failure(context, Reason::NotStored, None, Some(error)),
             _ => {
@@ -444,7 +444,7 @@ impl<S: Spider> SpiderRunner<S> {
                 let url = &context.record.url;
                 if let Err(error) = links {
                     let error = with_causes(&error);
-                    tracing::warn!(%url, error, "a step that this page asks for cannot be kept");
+                    tracing::warn!(%url, error, "the step of a request that this page made cannot be encoded");
                     cause = Cause::new(None, Some(&error));
                 }
                 if let Err(error) = rows {
@@ -508,7 +508,7 @@ impl<S: Spider> SpiderRunner<S> {
         let times = self.bodies.note(context.host(), &answer.body);
         if times == max.saturating_add(1) {
             let (url, host) = (&context.record.url, context.host());
-            tracing::warn!(%host, %url, times, "this page has come again and again under other URLs: its links are not followed any more");
+            tracing::warn!(%host, %url, times, "the same content has come under many URLs of this host: links on such pages are not followed any more");
         }
         times > max
     }
@@ -534,7 +534,7 @@ impl<S: Spider> SpiderRunner<S> {
         for encoder in &mut self.encoders {
             let mut out = Vec::new();
             if let Err(error) = encoder.encode_alias(origin, target, &mut out) {
-                tracing::warn!(url = %origin, %error, "the alias line cannot be encoded");
+                tracing::warn!(url = %origin, %error, "the output has no form for an alias: the line that names this URL and the page it leads to is not written");
                 out.clear();
             }
             rows.push(out);

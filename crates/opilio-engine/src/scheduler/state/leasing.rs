@@ -130,7 +130,7 @@ impl Scheduler {
         leases.retain(|Lease { id, record }| {
             let refused = queued.settings.scope.refuses_queued(record, queued.hosts);
             if let Some(why) = refused {
-                tracing::debug!(url = %record.url, %why, "out of the scope that the crawl has now");
+                tracing::debug!(url = %record.url, %why, "a URL that an earlier run queued is outside the scope of this run");
                 settlements.push(Settlement::filtered(*id, why));
                 if !hosts.contains(&record.host) {
                     hosts.insert(record.host.clone());

@@ -53,7 +53,7 @@ impl Scheduler {
         self.sinks.moved(now);
         let (sink, step) = self.sinks.at_work();
         let (pages, bytes) = self.ledger.before_sinks();
-        tracing::warn!(sink, step, pages, bytes, "a sink is waited for: it has so much before it");
+        tracing::warn!(sink, step, pages, bytes, "the crawl waits for this output to be written");
         self.effects.push(Effect::TryTell(FromScheduler::SinkIsLate));
     }
 
@@ -62,13 +62,16 @@ impl Scheduler {
         let (sink, _) = self.sinks.at_work();
         let (pages, bytes) = self.ledger.before_sinks();
         if self.ledger.is_all_written() {
-            tracing::warn!(sink, "the output is written, but the disk has not said in time that it has it");
+            tracing::warn!(
+                sink,
+                "the output is written, but syncing it to the disk did not end in time: a power cut could take its end"
+            );
         } else {
             tracing::warn!(
                 sink,
                 pages,
                 bytes,
-                "a sink did not take its rows in time: their pages count as left"
+                "the output did not take its rows in time: the pages of these rows are not done, and a resumed crawl fetches them again"
             );
         }
         let (pages, bytes) = (pages as u64, bytes as u64);
