@@ -380,7 +380,7 @@ mod tests {
             ("<div class=login>", ".login", "find a form"),
             ("<form method=dialog>", "form", "dialog"),
             ("<form method=post enctype=Multipart/Form-Data>", "form", "not sent as"),
-            ("<form action=javascript:x()>", "form", "no web URL"),
+            ("<form action=javascript:x()>", "form", "not a web URL"),
         ] {
             let error = page(html).form(css).unwrap_err();
             assert!(error.to_string().contains(part), "{html}: {error}");

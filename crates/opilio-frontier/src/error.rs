@@ -14,7 +14,7 @@ use opilio_core::Order;
 #[non_exhaustive]
 pub enum FrontierError {
     /// The store's files or its connection failed. The memory store never says this.
-    #[error("{doing} the frontier at {store}")]
+    #[error("cannot {doing} the frontier at {store}")]
     Io {
         /// The operation that failed, as a verb: `open`, `write`, `sync`.
         doing: &'static str,
@@ -25,26 +25,26 @@ pub enum FrontierError {
         source: io::Error,
     },
     /// There is no crawl to resume: start one.
-    #[error("open the frontier at {store}: no crawl was started there")]
+    #[error("cannot open the frontier at {store}: no crawl was started there")]
     Missing {
         /// Which store.
         store: String,
     },
     /// There is a crawl already: resume it, or choose another place.
-    #[error("create a frontier at {store}: a crawl was started there before")]
+    #[error("cannot start a crawl at {store}: there is one already. Resume it, or use another directory")]
     Exists {
         /// Which store.
         store: String,
     },
     /// Another process uses this crawl: wait for it, or stop it.
-    #[error("open the frontier at {store}: another process uses it")]
+    #[error("cannot open the frontier at {store}: another process uses it")]
     InUse {
         /// Which store.
         store: String,
     },
     /// The crawl belongs to another spider.
     #[error(
-        "open the frontier at {store}: it belongs to the spider `{found}`, not to `{wanted}` (a spider that moved keeps its name by `Spider::name`)"
+        "cannot open the frontier at {store}: it belongs to the spider `{found}`, not to `{wanted}` (a spider that moved keeps its name by `Spider::name`)"
     )]
     OtherSpider {
         /// Which store.
@@ -56,7 +56,7 @@ pub enum FrontierError {
     },
     /// The crawl was started with another version of the spider, whose encodings may differ.
     #[error(
-        "open the frontier at {store}: it was started with version {found} of the spider, this is {wanted}"
+        "cannot open the crawl at {store}: it was started with version {found} of the spider, and the spider now has version {wanted}"
     )]
     OtherVersion {
         /// Which store.
@@ -67,7 +67,7 @@ pub enum FrontierError {
         wanted: u32,
     },
     /// The crawl was started in another order. The stored data depends on the order.
-    #[error("open the frontier at {store}: it was started in the order `{found}`, not `{wanted}`")]
+    #[error("cannot open the frontier at {store}: it was started in the order `{found}`, not `{wanted}`")]
     OtherOrder {
         /// Which store.
         store: String,
@@ -77,13 +77,13 @@ pub enum FrontierError {
         wanted: Order,
     },
     /// Pages cannot become due again, because the store kept no history.
-    #[error("refresh the frontier at {store}: it keeps no history")]
+    #[error("cannot refresh the frontier at {store}: it keeps no history")]
     NoHistory {
         /// Which store.
         store: String,
     },
     /// The database has stalled. Acknowledged commits are safe: end the process and resume the crawl.
-    #[error("write the frontier at {store}: nothing could be written for {} s", waited.as_secs())]
+    #[error("cannot write the frontier at {store}: no write succeeded for {} s", waited.as_secs())]
     Stalled {
         /// Which store.
         store: String,
@@ -91,7 +91,7 @@ pub enum FrontierError {
         waited: Duration,
     },
     /// The store was written by another version of this crate.
-    #[error("open the frontier at {store}: its format is {found}, this program reads {wanted}")]
+    #[error("cannot open the frontier at {store}: its format is {found}, and this program reads {wanted}")]
     OtherFormat {
         /// Which store.
         store: String,
@@ -102,7 +102,7 @@ pub enum FrontierError {
     },
     /// The stored data differs from the data that was written. Restore a copy, or start a new crawl in
     /// another place; the store is not changed.
-    #[error("read the frontier at {store}: it is damaged ({what})")]
+    #[error("cannot read the frontier at {store}: it is damaged ({what})")]
     Damaged {
         /// Which store.
         store: String,
@@ -113,7 +113,7 @@ pub enum FrontierError {
         source: Option<Box<dyn Error + Send + Sync>>,
     },
     /// An earlier call failed, so that memory and disk may differ: open the store again.
-    #[error("use the frontier at {store}: an earlier call failed")]
+    #[error("the frontier at {store} is not used any more: an earlier call failed")]
     Stopped {
         /// Which store.
         store: String,
