@@ -349,7 +349,10 @@ pub fn try_again(
         );
     }
     if stated.len() > HOSTS_SAID {
-        tracing::warn!(hosts = stated.len() - HOSTS_SAID, "more hosts asked for a wait that is not over: the wait is kept for them, too");
+        tracing::warn!(
+            hosts = stated.len() - HOSTS_SAID,
+            "more hosts asked for a wait that is not over: the wait is kept for them, too"
+        );
     }
     if revived > 0 {
         tracing::info!(revived, "URLs that failed in earlier runs are queued again");
