@@ -17,7 +17,7 @@ const FLOORS: &[&[&str]] = &[
     &["opilio-engine"],
     &["opilio-app"],
     &["opilio"],
-    &["opilio-cli", "opilio-bench"],
+    &["opilio-cli", "opilio-bench", "opilio-testkit"],
     &["xtask"],
 ];
 

@@ -1,0 +1,293 @@
+//! A spider's crawl of a scripted web: how it is set up, killed, resumed and run, in virtual time.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use opilio::export::{Collect, Collected};
+use opilio::{CrawlError, CrawlReport, Crawler, HostPolicy, HostSettings, JsonLines, Spider};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+use tokio::task::LocalSet;
+
+use crate::run::TestRun;
+use crate::stage::Stage;
+use crate::web::Web;
+
+/// A crawl of a spider, for a test. It begins with the defaults of [`Crawler`], and is the same whenever it runs.
+///
+/// See the [crate](crate) for an example.
+pub fn crawl<S: Spider>(spider: S) -> TestCrawl<S> {
+    TestCrawl {
+        spider: Arc::new(spider),
+        web: Web::new(),
+        settings: Vec::new(),
+        kills: Vec::new(),
+        rest: Duration::ZERO,
+        requests_max: REQUESTS_MAX,
+    }
+}
+
+/// A crawl that a test sets up: its web, the crawler's settings, its kills.
+#[must_use = "a test crawl does nothing until it runs"]
+pub struct TestCrawl<S: Spider> {
+    spider: Arc<S>,
+    web: Web,
+    settings: Vec<Setting<S>>,
+    kills: Vec<Kill>,
+    rest: Duration,
+    requests_max: usize,
+}
+
+/// Made anew for each run, since a run uses its crawler up.
+type Setting<S> = Box<dyn Fn(Crawler<S>) -> Crawler<S>>;
+
+/// When a run is killed, counted from the first run's begin.
+#[derive(Clone, Copy, Debug)]
+enum Kill {
+    Requests(usize),
+    Time(Duration),
+}
+
+/// How a run ended.
+enum RunEnd {
+    Over(Box<Result<CrawlReport, CrawlError>>),
+    Killed,
+    CutOff,
+}
+
+impl<S: Spider> TestCrawl<S> {
+    /// The web that it crawls.
+    pub fn on(mut self, web: Web) -> Self {
+        self.web = web;
+        self
+    }
+
+    /// The policy of every host, as [`Crawler::host`].
+    pub fn host(self, policy: HostPolicy) -> Self {
+        self.with(move |crawler| crawler.host(HostSettings::from(policy.clone())))
+    }
+
+    /// Any setting of the crawler. It is called for each run, since a run uses its crawler up.
+    ///
+    /// ```
+    /// # use opilio_testkit::prelude::*;
+    /// # fn set_up<S: Spider>(spider: S) -> TestCrawl<S> {
+    /// crawl(spider).with(|crawler| crawler.scope(Scope::new().max_depth(3)).no_cookies())
+    /// # }
+    /// ```
+    pub fn with(mut self, set: impl Fn(Crawler<S>) -> Crawler<S> + 'static) -> Self {
+        self.settings.push(Box::new(set));
+        self
+    }
+
+    /// Kills the crawl when so many requests have arrived, robots.txt included, and resumes it from its state directory.
+    /// What was not committed is lost, as by a kill of the process. Called again, it kills the next run; the number
+    /// counts the requests of all runs.
+    pub fn killed_after(mut self, requests: usize) -> Self {
+        self.kills.push(Kill::Requests(requests));
+        self
+    }
+
+    /// Kills the crawl so long after it began, and resumes it, as [`TestCrawl::killed_after`].
+    pub fn killed_at(mut self, time: Duration) -> Self {
+        self.kills.push(Kill::Time(time));
+        self
+    }
+
+    /// Lets time go by after each kill, before the crawl is resumed.
+    pub fn resumed_after(mut self, time: Duration) -> Self {
+        self.rest = time;
+        self
+    }
+
+    /// The crawl may send so many requests (10,000 by default); one that wants to send more has no end, and its test
+    /// fails.
+    pub fn max_requests(mut self, requests: usize) -> Self {
+        self.requests_max = requests;
+        self
+    }
+
+    /// Runs the crawl to its end, in virtual time.
+    ///
+    /// # Panics
+    /// When the crawl cannot be run, has no end, or is over before a kill.
+    #[track_caller]
+    pub fn run(self) -> TestRun {
+        match self.try_run() {
+            Ok(run) => run,
+            Err(error) => panic!("the crawl could not be run: {}", in_full(&error)),
+        }
+    }
+
+    /// As [`TestCrawl::run`], for a test of a crawl that cannot be run.
+    ///
+    /// # Errors
+    /// As [`Crawler::run`].
+    ///
+    /// # Panics
+    /// When the crawl has no end, or is over before a kill.
+    #[track_caller]
+    pub fn try_run(mut self) -> Result<TestRun, CrawlError> {
+        let seeds = self.spider.seeds();
+        let (home, sites) = std::mem::take(&mut self.web).build(seeds.first().map(|seed| seed.target()));
+        let stage = Stage::new(sites);
+        let output = Output::new(!self.kills.is_empty());
+        let kills = std::mem::take(&mut self.kills);
+        for (nth, kill) in kills.iter().enumerate() {
+            match self.run_once(&stage, &output, Some(*kill))? {
+                RunEnd::Killed => stage.pass(self.rest),
+                RunEnd::CutOff => self.panic_without_end(&stage),
+                RunEnd::Over(ended) => {
+                    let report = (*ended)?;
+                    panic!("the crawl was over before kill {} ({kill:?}): {report}", nth + 1);
+                }
+            }
+        }
+        let report = match self.run_once(&stage, &output, None)? {
+            RunEnd::Over(ended) => (*ended)?,
+            RunEnd::Killed | RunEnd::CutOff => self.panic_without_end(&stage),
+        };
+        let crawler = self.crawler(&output)?;
+        let mut log = stage.log();
+        log.policies =
+            stage.hosts().into_iter().map(|host| (host.clone(), crawler.policy_of(&host).clone())).collect();
+        log.home = home;
+        Ok(TestRun { report, items: output.items(), log, took: stage.now() })
+    }
+
+    fn crawler(&self, output: &Output) -> Result<Crawler<S>, CrawlError> {
+        let crawler = Crawler::shared(self.spider.clone()).seed(CHANCE);
+        let crawler = self.settings.iter().fold(crawler, |crawler, set| set(crawler));
+        Ok(match output {
+            Output::Memory(_) => crawler,
+            Output::Directory(dir) => {
+                let rows = JsonLines::create(items_in(dir.path()))?;
+                crawler.export(rows).state(dir.path().join("state")).resume()
+            }
+        })
+    }
+
+    fn run_once(&self, stage: &Stage, output: &Output, kill: Option<Kill>) -> Result<RunEnd, CrawlError> {
+        let mut crawler = self.crawler(output)?.began_at(stage.wall()).transport(stage.transports());
+        if let Output::Memory(collected) = output {
+            let (collect, rows) = Collect::new();
+            crawler = crawler.export(collect);
+            *collected.borrow_mut() = Some(rows);
+        }
+        let requests_max = match kill {
+            Some(Kill::Requests(requests)) => requests.min(self.requests_max),
+            Some(Kill::Time(_)) | None => self.requests_max,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let runtime = runtime.map_err(|source| CrawlError::Thread { name: "test", source })?;
+        let local = LocalSet::new();
+        let end = local.block_on(&runtime, async {
+            let cut = stage.begin_run(requests_max);
+            let end = run_until(crawler, &cut, kill, stage).await;
+            stage.end_run();
+            end
+        });
+        drop(local);
+        Ok(match end {
+            RunEnd::CutOff if matches!(kill, Some(Kill::Requests(requests)) if requests < self.requests_max) => {
+                RunEnd::Killed
+            }
+            end => end,
+        })
+    }
+
+    #[track_caller]
+    fn panic_without_end(&self, stage: &Stage) -> ! {
+        let log = stage.log();
+        let last: Vec<_> =
+            log.requests().iter().rev().take(NAMED).map(|request| request.describe()).collect();
+        panic!(
+            "the crawl sent {} requests and had more to send: it may have no end (see TestCrawl::max_requests). \
+             The last ones:\n  {}",
+            self.requests_max,
+            last.join("\n  ")
+        );
+    }
+}
+
+/// Runs a crawl until it is over, its web is cut off, or its time has come. Dropping its future ends it at once.
+async fn run_until<S: Spider>(
+    crawler: Crawler<S>,
+    cut: &Notify,
+    kill: Option<Kill>,
+    stage: &Stage,
+) -> RunEnd {
+    let time = async {
+        match kill {
+            Some(Kill::Time(at)) => tokio::time::sleep(at.saturating_sub(stage.now())).await,
+            Some(Kill::Requests(_)) | None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cut.notified() => RunEnd::CutOff,
+        () = time => RunEnd::Killed,
+        ended = crawler.run_here() => RunEnd::Over(Box::new(ended)),
+    }
+}
+
+/// Where the items of all runs are.
+enum Output {
+    /// For a crawl that is not killed: of its only run.
+    Memory(std::cell::RefCell<Option<Collected>>),
+    /// With the state of a crawl that is killed.
+    Directory(TempDir),
+}
+
+impl Output {
+    #[track_caller]
+    fn new(is_kept: bool) -> Self {
+        if !is_kept {
+            return Self::Memory(std::cell::RefCell::default());
+        }
+        match tempfile::tempdir() {
+            Ok(dir) => Self::Directory(dir),
+            Err(error) => panic!("there is no room for the state of a crawl: {error}"),
+        }
+    }
+
+    #[track_caller]
+    fn items(&self) -> Vec<Value> {
+        let text = match self {
+            Self::Memory(collected) => collected.borrow().as_ref().map(Collected::text).unwrap_or_default(),
+            Self::Directory(dir) => match std::fs::read_to_string(items_in(dir.path())) {
+                Ok(text) => text,
+                Err(error) => panic!("read the items of the crawl: {error}"),
+            },
+        };
+        let value = |line: &str| match serde_json::from_str(line) {
+            Ok(value) => value,
+            Err(error) => panic!("an item of the crawl is no JSON ({error}): {line}"),
+        };
+        text.lines().map(value).collect()
+    }
+}
+
+fn items_in(dir: &Path) -> std::path::PathBuf {
+    dir.join("items.jsonl")
+}
+
+/// An error with its sources.
+pub(crate) fn in_full(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// Requests that a crawl may send before it counts as one without an end.
+const REQUESTS_MAX: usize = 10_000;
+/// Requests that a message names.
+const NAMED: usize = 5;
+/// The seed of all jitter: a test is the same whenever it runs.
+const CHANCE: u64 = 108;

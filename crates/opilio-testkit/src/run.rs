@@ -1,0 +1,106 @@
+//! What a test's crawl gave: its report, its items, its log, and what can be asserted about them.
+
+use std::time::Duration;
+
+use opilio::{CrawlReport, Stopped};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::diff;
+use crate::log::WebLog;
+
+/// A crawl that has ended. All its runs count as one.
+#[derive(Clone, Debug)]
+pub struct TestRun {
+    /// The books of the crawl, over all its runs.
+    pub report: CrawlReport,
+    /// The rows that it wrote, as JSON, in the order of writing.
+    pub items: Vec<Value>,
+    /// What arrived at the web.
+    pub log: WebLog,
+    /// The virtual time that it took, from the first run's begin to the last one's end.
+    pub took: Duration,
+}
+
+impl TestRun {
+    /// The items as values of their type.
+    ///
+    /// # Panics
+    /// If one of them has another shape.
+    #[must_use]
+    #[track_caller]
+    pub fn items_as<T: DeserializeOwned>(&self) -> Vec<T> {
+        let read = |item: &Value| match serde_json::from_value(item.clone()) {
+            Ok(value) => value,
+            Err(error) => panic!("an item has another shape ({error}): {item}"),
+        };
+        self.items.iter().map(read).collect()
+    }
+
+    /// Checks that the crawl has come to its end, and that no URL failed.
+    ///
+    /// # Panics
+    /// If it has not, or one did: names the failures.
+    #[track_caller]
+    pub fn assert_finished(&self) {
+        let report = &self.report;
+        assert!(report.balances(), "the books do not balance: {report:?}");
+        let failures: Vec<_> = report.failures.iter().map(ToString::to_string).collect();
+        assert!(failures.is_empty(), "{} URLs failed:\n  {}", report.failed(), failures.join("\n  "));
+        assert!(
+            report.stopped == Stopped::Finished && report.left == 0,
+            "the crawl is not finished: {report}"
+        );
+    }
+
+    /// Checks that these are the items, in any order.
+    ///
+    /// # Panics
+    /// If one is missing, or not expected, or differs: shows the differences by field.
+    #[track_caller]
+    pub fn assert_items<T: Serialize>(&self, expected: impl IntoIterator<Item = T>) {
+        let value = |item: T| match serde_json::to_value(item) {
+            Ok(value) => value,
+            Err(error) => panic!("an expected item is no JSON: {error}"),
+        };
+        let expected: Vec<Value> = expected.into_iter().map(value).collect();
+        let differences = diff::items(&expected, &self.items);
+        assert!(differences.is_empty(), "the items are not the expected ones:\n{}", differences.join("\n"));
+    }
+
+    /// Checks that a field is filled in at least this share (0 to 1) of the items: it is there, and neither `null` nor
+    /// an empty text or list. A field of a field is named with a dot: `offer.price`.
+    ///
+    /// # Panics
+    /// If there are no items, or it is filled in fewer: shows some of them.
+    #[track_caller]
+    pub fn assert_filled(&self, field: &str, share: f64) {
+        assert!(!self.items.is_empty(), "there are no items, so that {field} is filled in none");
+        let empty: Vec<_> = self.items.iter().filter(|item| !is_filled(item, field)).collect();
+        let filled = (self.items.len() - empty.len()) as f64 / self.items.len() as f64;
+        let shown: Vec<_> = empty.iter().take(SHOWN).map(|item| diff::brief(item)).collect();
+        assert!(
+            filled >= share,
+            "{field} is filled in {:.1} % of {} items, not in {:.1} %; for instance not in\n  {}",
+            filled * 100.0,
+            self.items.len(),
+            share * 100.0,
+            shown.join("\n  ")
+        );
+    }
+}
+
+fn is_filled(item: &Value, field: &str) -> bool {
+    let found = field.split('.').try_fold(item, |value, name| value.get(name));
+    match found {
+        None | Some(Value::Null) => false,
+        Some(Value::String(text)) => !text.trim().is_empty(),
+        Some(Value::Array(list)) => !list.is_empty(),
+        Some(Value::Object(fields)) => !fields.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_)) => true,
+    }
+}
+
+/// Items that a message shows.
+const SHOWN: usize = 3;
