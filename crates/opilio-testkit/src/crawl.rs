@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio::task::LocalSet;
 
 use crate::run::TestRun;
-use crate::stage::Stage;
+use crate::stage::WebStage;
 use crate::web::Web;
 
 /// A crawl of a spider, for a test. It begins with the defaults of [`Crawler`], and is the same whenever it runs.
@@ -34,14 +34,14 @@ pub fn crawl<S: Spider>(spider: S) -> TestCrawl<S> {
 pub struct TestCrawl<S: Spider> {
     spider: Arc<S>,
     web: Web,
-    settings: Vec<Setting<S>>,
+    settings: Vec<SetUp<S>>,
     kills: Vec<Kill>,
     rest: Duration,
     requests_max: usize,
 }
 
 /// Made anew for each run, since a run uses its crawler up.
-type Setting<S> = Box<dyn Fn(Crawler<S>) -> Crawler<S>>;
+type SetUp<S> = Box<dyn Fn(Crawler<S>) -> Crawler<S>>;
 
 /// When a run is killed, counted from the first run's begin.
 #[derive(Clone, Copy, Debug)]
@@ -132,8 +132,8 @@ impl<S: Spider> TestCrawl<S> {
     pub fn try_run(mut self) -> Result<TestRun, CrawlError> {
         let seeds = self.spider.seeds();
         let (home, sites) = std::mem::take(&mut self.web).build(seeds.first().map(|seed| seed.target()));
-        let stage = Stage::new(sites);
-        let output = Output::new(!self.kills.is_empty());
+        let stage = WebStage::new(sites);
+        let output = ItemsAt::new(!self.kills.is_empty());
         let kills = std::mem::take(&mut self.kills);
         for (nth, kill) in kills.iter().enumerate() {
             match self.run_once(&stage, &output, Some(*kill))? {
@@ -157,21 +157,21 @@ impl<S: Spider> TestCrawl<S> {
         Ok(TestRun { report, items: output.items(), log, took: stage.now() })
     }
 
-    fn crawler(&self, output: &Output) -> Result<Crawler<S>, CrawlError> {
+    fn crawler(&self, output: &ItemsAt) -> Result<Crawler<S>, CrawlError> {
         let crawler = Crawler::shared(self.spider.clone()).seed(CHANCE);
         let crawler = self.settings.iter().fold(crawler, |crawler, set| set(crawler));
         Ok(match output {
-            Output::Memory(_) => crawler,
-            Output::Directory(dir) => {
+            ItemsAt::Memory(_) => crawler,
+            ItemsAt::Directory(dir) => {
                 let rows = JsonLines::create(items_in(dir.path()))?;
                 crawler.export(rows).state(dir.path().join("state")).resume()
             }
         })
     }
 
-    fn run_once(&self, stage: &Stage, output: &Output, kill: Option<Kill>) -> Result<RunEnd, CrawlError> {
+    fn run_once(&self, stage: &WebStage, output: &ItemsAt, kill: Option<Kill>) -> Result<RunEnd, CrawlError> {
         let mut crawler = self.crawler(output)?.began_at(stage.wall()).transport(stage.transports());
-        if let Output::Memory(collected) = output {
+        if let ItemsAt::Memory(collected) = output {
             let (collect, rows) = Collect::new();
             crawler = crawler.export(collect);
             *collected.borrow_mut() = Some(rows);
@@ -199,7 +199,7 @@ impl<S: Spider> TestCrawl<S> {
     }
 
     #[track_caller]
-    fn panic_without_end(&self, stage: &Stage) -> ! {
+    fn panic_without_end(&self, stage: &WebStage) -> ! {
         let log = stage.log();
         let last: Vec<_> =
             log.requests().iter().rev().take(NAMED).map(|request| request.describe()).collect();
@@ -217,7 +217,7 @@ async fn run_until<S: Spider>(
     crawler: Crawler<S>,
     cut: &Notify,
     kill: Option<Kill>,
-    stage: &Stage,
+    stage: &WebStage,
 ) -> RunEnd {
     let time = async {
         match kill {
@@ -234,14 +234,14 @@ async fn run_until<S: Spider>(
 }
 
 /// Where the items of all runs are.
-enum Output {
+enum ItemsAt {
     /// For a crawl that is not killed: of its only run.
     Memory(std::cell::RefCell<Option<Collected>>),
     /// With the state of a crawl that is killed.
     Directory(TempDir),
 }
 
-impl Output {
+impl ItemsAt {
     #[track_caller]
     fn new(is_kept: bool) -> Self {
         if !is_kept {

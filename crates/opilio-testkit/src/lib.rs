@@ -51,7 +51,7 @@ mod stage;
 mod web;
 
 pub use crawl::{TestCrawl, crawl};
-pub use log::{SentRequest, WebLog};
+pub use log::{WebLog, WebRequest};
 pub use run::TestRun;
 pub use web::Web;
 
@@ -62,7 +62,7 @@ pub use opilio_sandbox as sandbox;
 
 /// All that a test of a spider usually needs, the facade's prelude included.
 pub mod prelude {
-    pub use crate::{SentRequest, TestCrawl, TestRun, Web, WebLog, crawl};
+    pub use crate::{TestCrawl, TestRun, Web, WebLog, WebRequest, crawl};
     pub use opilio::core::{Host, Reason};
     pub use opilio::prelude::{
         AddressPolicy, Backoff, CrawlError, CrawlReport, Crawler, Csv, Deserialize, Failure, Follow, Found,

@@ -14,7 +14,7 @@ use crate::polite;
 
 /// A request as it arrived at the web.
 #[derive(Clone, Debug)]
-pub struct SentRequest {
+pub struct WebRequest {
     /// When it arrived, since the first run began.
     pub at: Duration,
     /// Its method.
@@ -33,7 +33,7 @@ pub struct SentRequest {
     pub(crate) answer: Bytes,
 }
 
-impl SentRequest {
+impl WebRequest {
     /// Path and query.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -62,25 +62,25 @@ impl SentRequest {
 #[derive(Clone, Debug)]
 pub struct WebLog {
     sites: BTreeMap<Host, Log>,
-    requests: Vec<SentRequest>,
+    requests: Vec<WebRequest>,
     pub(crate) home: Option<Host>,
     /// What the crawl was told about each host.
     pub(crate) policies: BTreeMap<Host, HostPolicy>,
 }
 
 impl WebLog {
-    pub(crate) fn new(sites: BTreeMap<Host, Log>, requests: Vec<SentRequest>) -> Self {
+    pub(crate) fn new(sites: BTreeMap<Host, Log>, requests: Vec<WebRequest>) -> Self {
         Self { sites, requests, home: None, policies: BTreeMap::new() }
     }
 
     /// All requests, robots.txt and repeated attempts included.
     #[must_use]
-    pub fn requests(&self) -> &[SentRequest] {
+    pub fn requests(&self) -> &[WebRequest] {
         &self.requests
     }
 
     /// The requests to a path and query, or to a URL.
-    pub fn requests_to<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a SentRequest> {
+    pub fn requests_to<'a>(&'a self, target: &'a str) -> impl Iterator<Item = &'a WebRequest> {
         self.requests.iter().filter(move |request| request.is_to(target))
     }
 
@@ -148,7 +148,7 @@ impl WebLog {
     #[track_caller]
     pub fn assert_requested_once(&self, target: &str) {
         self.assert_requested(target);
-        let all: Vec<_> = self.requests_to(target).map(SentRequest::describe).collect();
+        let all: Vec<_> = self.requests_to(target).map(WebRequest::describe).collect();
         assert!(all.len() == 1, "{target} was requested {} times:\n  {}", all.len(), all.join("\n  "));
     }
 
@@ -158,7 +158,7 @@ impl WebLog {
     /// If it was.
     #[track_caller]
     pub fn assert_not_requested(&self, target: &str) {
-        let all: Vec<_> = self.requests_to(target).map(SentRequest::describe).collect();
+        let all: Vec<_> = self.requests_to(target).map(WebRequest::describe).collect();
         assert!(all.is_empty(), "{target} was requested:\n  {}", all.join("\n  "));
     }
 
@@ -183,7 +183,7 @@ impl WebLog {
 
     /// The requests that resemble a target most, for a message.
     fn closest(&self, target: &str) -> String {
-        let alike = |request: &SentRequest| {
+        let alike = |request: &WebRequest| {
             let text = if target.starts_with('/') { request.path() } else { request.url.as_str() };
             text.bytes().zip(target.bytes()).take_while(|(a, b)| a == b).count()
         };

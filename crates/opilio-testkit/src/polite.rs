@@ -6,7 +6,7 @@ use opilio::core::{Host, HostPolicy};
 use opilio::robots::Robots;
 use opilio_sandbox::Log;
 
-use crate::log::{SentRequest, WebLog};
+use crate::log::{WebLog, WebRequest};
 
 /// Each breach in words.
 pub(crate) fn breaches(log: &WebLog) -> Vec<String> {
@@ -65,8 +65,8 @@ fn limits(host: &Host, site: &Log, policy: &HostPolicy, found: &mut Vec<String>)
 }
 
 /// Checks robots.txt, where one was asked for; a crawl that was told not to ask has none.
-fn rules(host: &Host, requests: &[&SentRequest], policy: &HostPolicy, found: &mut Vec<String>) {
-    let is_rules = |request: &SentRequest| request.path() == "/robots.txt";
+fn rules(host: &Host, requests: &[&WebRequest], policy: &HostPolicy, found: &mut Vec<String>) {
+    let is_rules = |request: &WebRequest| request.path() == "/robots.txt";
     let Some(place) = requests.iter().position(|request| is_rules(request)) else { return };
     let (early, late) = requests.split_at(place);
     if let Some(page) = early.first() {

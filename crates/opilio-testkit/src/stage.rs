@@ -13,18 +13,18 @@ use opilio_sandbox::{Ask, Fault as SiteFault, HostConfig};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use crate::log::{SentRequest, WebLog};
+use crate::log::{WebLog, WebRequest};
 
 /// The hosts of a web and what they have seen; shared between the transport and the test.
 ///
 /// Transports belong to one thread and are made where they are used, so that what they share has a lock. A crawl in
 /// virtual time has one thread: nothing ever waits for it.
 #[derive(Clone)]
-pub(crate) struct Stage(Arc<Mutex<StageState>>);
+pub(crate) struct WebStage(Arc<Mutex<StageState>>);
 
 struct StageState {
     sites: BTreeMap<Host, opilio_sandbox::Host>,
-    requests: Vec<SentRequest>,
+    requests: Vec<WebRequest>,
     /// The time of the runs before this one.
     before: Duration,
     /// When this run began.
@@ -34,7 +34,7 @@ struct StageState {
     cut: Arc<Notify>,
 }
 
-impl Stage {
+impl WebStage {
     pub(crate) fn new(sites: impl IntoIterator<Item = (Host, HostConfig)>) -> Self {
         let sites = sites
             .into_iter()
@@ -106,7 +106,7 @@ impl StageState {
     }
 
     /// A request arrives; `None` if the web was cut off before.
-    fn arrive(&mut self, ask: &TransportRequest) -> Option<Reply> {
+    fn arrive(&mut self, ask: &TransportRequest) -> Option<SiteReply> {
         if self.requests.len() >= self.requests_max {
             self.cut.notify_one();
             return None;
@@ -119,7 +119,7 @@ impl StageState {
             let path = &ask.url[url::Position::BeforePath..url::Position::AfterQuery];
             site.arrive(now, &Ask { method: ask.method.as_str(), path_and_query: path, body: &body })
         });
-        self.requests.push(SentRequest {
+        self.requests.push(WebRequest {
             at: now,
             method: ask.method.clone(),
             url: ask.url.clone(),
@@ -130,26 +130,28 @@ impl StageState {
             answer: answer.as_ref().map(|answer| answer.body.clone()).unwrap_or_default(),
         });
         Some(match (host, answer) {
-            (Some(host), Some(answer)) => Reply::Answer(host, answer),
-            (host, _) => Reply::NoSuchHost(host.map_or_else(|| ask.url.to_string(), |host| host.to_string())),
+            (Some(host), Some(answer)) => SiteReply::Answer(host, answer),
+            (host, _) => {
+                SiteReply::NoSuchHost(host.map_or_else(|| ask.url.to_string(), |host| host.to_string()))
+            }
         })
     }
 }
 
-enum Reply {
+enum SiteReply {
     Answer(Host, opilio_sandbox::Answer),
     NoSuchHost(String),
 }
 
-struct StageTransport(Stage);
+struct StageTransport(WebStage);
 
 impl Transport for StageTransport {
     fn send(&self, ask: TransportRequest) -> Sending<'_> {
         async move {
             let arrived = self.0.lock().arrive(&ask);
             match arrived {
-                Some(Reply::Answer(host, answer)) => deliver(self.0.clone(), host, answer, &ask).await,
-                Some(Reply::NoSuchHost(host)) => {
+                Some(SiteReply::Answer(host, answer)) => deliver(self.0.clone(), host, answer, &ask).await,
+                Some(SiteReply::NoSuchHost(host)) => {
                     let words = format!("the test's web has no host {host}");
                     Err(TransportError::new(Phase::Resolve, Fault::NoSuchName, words))
                 }
@@ -163,7 +165,7 @@ impl Transport for StageTransport {
 
 /// Gives the client what the site answers, at its pace and with its faults.
 async fn deliver(
-    stage: Stage,
+    stage: WebStage,
     host: Host,
     answer: opilio_sandbox::Answer,
     ask: &TransportRequest,
@@ -236,7 +238,7 @@ fn fields(headers: Vec<(&'static str, String)>) -> HeaderMap {
 
 /// An exchange that its site waits for to end; dropped early, the client has gone away.
 struct OpenExchange {
-    stage: Stage,
+    stage: WebStage,
     host: Host,
     id: opilio_sandbox::ArrivalId,
     over: bool,

@@ -19,7 +19,7 @@ use url::Url;
 /// let web = Web::new()
 ///     .robots("User-agent: *\nDisallow: /private/\n")
 ///     .page("/", "<a href=https://cdn.example/manual>Manual</a>")
-///     .json("/api/lamps", &json::json!([{ "name": "Desk lamp" }]))
+///     .json("/api/lamps", &json::json!([{ "name": "Floor lamp" }]))
 ///     .answer("/old", 301, [("location", "/new")], "")
 ///     .page("https://cdn.example/manual", "<h1>Manual</h1>")
 ///     .site_at("https://cdn.example/", HostConfig::new().site(Site::Empty).limit(Limit::per_minute(6)));
