@@ -24,7 +24,8 @@ impl<'a> Args<'a> {
 
     /// Reads the value of the argument whose name was read last.
     ///
-    /// # Errors When there is no further argument.
+    /// # Errors
+    /// When there is no further argument.
     pub(crate) fn text(&mut self) -> Result<&'a str> {
         let value = self.rest.next().with_context(|| format!("{} needs a value", self.name))?;
         Ok(value)
@@ -32,7 +33,8 @@ impl<'a> Args<'a> {
 
     /// Reads the value of the argument whose name was read last, and parses it, as a number for instance.
     ///
-    /// # Errors When there is no further argument, or it cannot be parsed.
+    /// # Errors
+    /// When there is no further argument, or it cannot be parsed.
     pub(crate) fn value<T: FromStr<Err: std::fmt::Display>>(&mut self) -> Result<T> {
         let name = self.name;
         let text = self.text()?;

@@ -48,7 +48,8 @@ struct Row<'a> {
 /// Runs a floor. Arguments: `--mode fetch|links|dom`, `--list FILE` or `--seed URL`, `--out FILE`, `--tasks
 /// N`.
 ///
-/// # Errors At the first failure.
+/// # Errors
+/// At the first failure.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut reading, mut tasks) = (Reading::None, 32);
     let (mut list, mut seed, mut out) = (None, None, None);

@@ -277,7 +277,8 @@ pub(crate) struct Site {
 impl Site {
     /// Starts the process of a site.
     ///
-    /// # Errors When the process does not start.
+    /// # Errors
+    /// When the process does not start.
     pub(crate) fn start(plan: Plan) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut child = Command::new(program)
@@ -296,7 +297,8 @@ impl Site {
 
     /// Sends a command (one word) to the process, and returns its answer.
     ///
-    /// # Errors When the process has ended.
+    /// # Errors
+    /// When the process has ended.
     pub(crate) fn ask(&mut self, word: &str) -> Result<String> {
         let input = self.input.as_mut().context("the site has ended")?;
         writeln!(input, "{word}").context("cannot ask the site")?;

@@ -27,7 +27,8 @@ pub(crate) fn run(names: &[String]) -> Result<()> {
 
 /// Repeats an operation. Runs as the process whose instructions are counted.
 ///
-/// # Errors When there is no operation of this name.
+/// # Errors
+/// When there is no operation of this name.
 pub(crate) fn repeat(args: &[String]) -> Result<()> {
     let [name, times] = args else { bail!("bench-repeat needs a name and a number") };
     let mut step = named(name)?.prepare()?;

@@ -100,7 +100,8 @@ pub(crate) fn own_cpu() -> Duration {
 
 /// Returns the resident memory of this process, in bytes.
 ///
-/// # Errors On systems without `/proc`.
+/// # Errors
+/// On systems without `/proc`.
 pub(crate) fn own_memory() -> Result<u64> {
     let status = std::fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

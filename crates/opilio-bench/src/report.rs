@@ -95,7 +95,8 @@ pub(crate) fn table(measured: &Measured) -> String {
 
 /// Returns all runs and the medians as JSON.
 ///
-/// # Errors None in practice: all values can be written as JSON.
+/// # Errors
+/// None in practice: all values can be written as JSON.
 pub(crate) fn json(measured: &[Measured]) -> Result<String> {
     let workloads: Vec<Value> = measured.iter().map(workload).collect();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
@@ -129,7 +130,8 @@ fn workload(measured: &Measured) -> Value {
 
 /// Checks that no case costs far more than the case it is compared with.
 ///
-/// # Errors With a list of all cases that do.
+/// # Errors
+/// With a list of all cases that do.
 pub(crate) fn check(measured: &[Measured]) -> Result<()> {
     let mut wrong = String::new();
     for it in measured {

@@ -61,7 +61,8 @@ impl Spider for Bench {
 /// through a DOM; `--limit N`, `--shards N` and `--in-flight N` set limits; `--state DIR` stores the crawl on
 /// disk.
 ///
-/// # Errors When an argument is wrong or the crawl fails.
+/// # Errors
+/// When an argument is wrong or the crawl fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let (mut seed, mut out, mut fields, mut limit, mut shards) = (None, None, Fields::Skim, 0, 0);
     let mut in_flight = 32;

@@ -52,8 +52,8 @@ impl Collected {
 
     /// Returns all items, read as values of type `T`.
     ///
-    /// # Errors When a line has another form, such as the line of an alias (a URL that is another name of a
-    /// page).
+    /// # Errors
+    /// When a line has another form, such as the line of an alias (a URL that is another name of a page).
     pub fn items<T: DeserializeOwned>(&self) -> Result<Vec<T>, ExportError> {
         let wrong = |source: serde_json::Error| ExportError::Encode {
             exporter: "the collected type",

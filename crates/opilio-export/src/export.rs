@@ -11,7 +11,8 @@ use crate::error::ExportError;
 pub trait Encoder<T: ?Sized>: Send {
     /// Appends an item's bytes.
     ///
-    /// # Errors When the item cannot be written in this format; then `out` is unchanged.
+    /// # Errors
+    /// When the item cannot be written in this format; then `out` is unchanged.
     fn encode(&mut self, item: &T, out: &mut Vec<u8>) -> Result<(), ExportError>;
 
     /// Appends a row for a URL that is another name (an alias) of `final_url`, whose page the crawl reports

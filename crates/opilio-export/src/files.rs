@@ -79,7 +79,8 @@ pub struct FileStore {
 impl FileStore {
     /// Opens a directory, or creates it.
     ///
-    /// # Errors When the directory cannot be created or written to; the error names it.
+    /// # Errors
+    /// When the directory cannot be created or written to; the error names it.
     pub fn open(dir: impl AsRef<Path>) -> Result<Self, ExportError> {
         let dir = dir.as_ref();
         let open = |source| ExportError::Open { path: dir.to_owned(), source };
@@ -100,7 +101,8 @@ impl FileStore {
 
     /// Stores bytes under their hash. Writes nothing if they are stored already.
     ///
-    /// # Errors When they cannot be written; then `put` has added no file under that hash.
+    /// # Errors
+    /// When they cannot be written; then `put` has added no file under that hash.
     pub fn put(&self, hash: &ContentHash, bytes: &[u8]) -> Result<(), ExportError> {
         let place = self.path(hash);
         // A file of another size was cut off, or was not written by this store.

@@ -1,7 +1,8 @@
 //! Compares the cost of `Document::skim` with a bare lol_html pass with handlers for `a[href]` and `title`.
 //!
-//! `cargo run --release -p opilio-extract --example skim_cost [FILE.html]`; without a file, a page of 20 kB
-//! with 33 links. The variants run in turn, many times; the least time of each counts.
+//! Run it with `cargo run --release -p opilio-extract --example skim_cost [FILE.html]`. Without a file, it
+//! reads a page of 20 kB with 33 links. The variants run in turn, many times; the shortest time of each
+//! counts.
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program for people")]
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 use url::Url;
 
-/// One way to read the page.
+/// A way of reading the page.
 type Way<'a> = Box<dyn Fn() + 'a>;
 
 const ROUNDS: usize = 40;
@@ -55,7 +56,7 @@ fn main() {
     }
 }
 
-/// The code of a minimal crawler.
+/// Reads title and links with lol_html, as a minimal crawler would.
 fn bare(body: &[u8]) -> (String, Vec<String>) {
     let (title, links) = (RefCell::new(String::new()), RefCell::new(Vec::new()));
     let settings = Settings::new()
@@ -73,7 +74,7 @@ fn bare(body: &[u8]) -> (String, Vec<String>) {
     (title.into_inner(), links.into_inner())
 }
 
-/// The same with a DOM: one heading.
+/// Reads the first heading with a DOM, as a minimal crawler would.
 fn bare_dom(body: &[u8]) -> Option<String> {
     let html = scraper::Html::parse_document(&String::from_utf8_lossy(body));
     HEADING.with(|heading| html.select(heading).next().map(|h1| h1.text().collect()))
@@ -83,7 +84,7 @@ thread_local! {
     static HEADING: scraper::Selector = scraper::Selector::parse("h1").unwrap();
 }
 
-/// About 330 elements, like the pages of a shop.
+/// Makes a page with about 330 elements, like those of a shop.
 fn synthetic() -> Vec<u8> {
     let mut page = String::from(
         "<!doctype html><html lang=en><head><meta charset=utf-8><title>Black wooden cable &amp; more</title>\

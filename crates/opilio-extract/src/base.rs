@@ -8,22 +8,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use url::Url;
 
-/// How many bytes the bases of a document may have in all: each may be as long as a link.
+/// The most bytes that all bases of a document may have. Each may be as long as a link.
 const BASES_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 type NodeId = <scraper::HtmlTreeSink as html5ever::tree_builder::TreeSink>::Handle;
 
-/// The bases of a document, computed on demand.
+/// The bases (`xml:base`) of a document, computed on demand.
 #[derive(Debug)]
 pub(crate) struct Bases {
-    /// Whether there are any.
+    /// Whether the document has an `xml:base` at all.
     any: bool,
-    /// The base for each known element.
+    /// The base of each element for which it was computed.
     known: HashMap<NodeId, Option<Arc<Url>>>,
     bytes: usize,
 }
 
-/// The bases of the document would take too much memory.
+/// The error for bases that would take too much memory.
 pub(crate) struct TooMuch;
 
 impl Bases {
@@ -31,10 +31,11 @@ impl Bases {
         Self { any, known: HashMap::new(), bytes: 0 }
     }
 
-    /// The base of an element's links, in a document with this URL; `None` for the document's base.
+    /// Returns the base of an element's links, in a document with this URL; `None` if this is the document's
+    /// own base.
     ///
     /// # Errors
-    /// The bases would take too much memory.
+    /// When the bases would take too much memory.
     pub(crate) fn of(
         &mut self,
         element: ElementRef<'_>,

@@ -1,9 +1,9 @@
-//! Decodes a body into text: detects its encoding.
+//! Decodes a body into text, after detecting its encoding.
 //!
 //! The order is that of the HTML standard, "determining the character encoding": byte order mark, `charset`
-//! of the Content-Type, `<meta>` or XML declaration in the first 1024 bytes (`prescan`). A body without a
-//! label is UTF-8 if it is valid UTF-8, UTF-16 if its zero bytes suggest it, else the encoding found by a
-//! browser's detector (chardetng).
+//! of the Content-Type, `<meta>` or XML declaration in the first 1024 bytes (`prescan`). A body that names no
+//! encoding is UTF-8 if it is valid UTF-8, UTF-16 if its zero bytes suggest this; otherwise the detector of a
+//! browser (chardetng) decides.
 
 use crate::media::Kind;
 use crate::prescan::prescan;
@@ -13,23 +13,24 @@ use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE};
 use std::borrow::Cow;
 
-/// How far into a body a `<meta>` may name the encoding; the HTML standard says 1024.
+/// The number of bytes at the start of a body in which a `<meta>` may name the encoding; 1024 by the HTML
+/// standard.
 const PRESCAN_BYTES: usize = 1024;
 
 const ESCAPE: u8 = 0x1B;
 
-/// How much of a body the detector sees. It looks at each byte with twenty pairs of eyes, and the
-/// first words decide.
+/// The most bytes that the detector reads. It tests each byte against some twenty encodings, and the first
+/// words are enough.
 const DETECT_BYTES: usize = 16 * 1024;
 
-/// A body as text, and the encoding that it was in.
+/// A body as text, and its original encoding.
 #[derive(Debug, Clone)]
 pub(crate) struct Decoded {
     pub(crate) text: ByteString,
     pub(crate) encoding: &'static Encoding,
 }
 
-/// Decodes `body`; never fails, and does not copy UTF-8.
+/// Decodes a body. Never fails, and does not copy UTF-8.
 pub(crate) fn decode(body: &Bytes, charset: Option<&'static Encoding>, kind: Kind) -> Decoded {
     if let Some((encoding, bom_bytes)) = Encoding::for_bom(body) {
         return decode_as(encoding, body.slice(bom_bytes..));
@@ -56,21 +57,22 @@ fn text_of(encoding: &'static Encoding, bytes: Bytes) -> ByteString {
     }
     match encoding.decode_without_bom_handling(&bytes).0 {
         Cow::Owned(text) => text.into(),
-        // Borrowed: the bytes were valid as they are.
+        // The text is borrowed: the bytes were valid UTF-8, so the body is used without a copy.
         Cow::Borrowed(text) => {
             ByteString::try_from(bytes.slice_ref(text.as_bytes())).unwrap_or_else(|_| text.into())
         }
     }
 }
 
-/// Nothing names the encoding. A body with more sound UTF-8 sequences than broken ones is UTF-8 that
-/// was damaged or cut; one with many zero bytes on one side is UTF-16; about any other the detector has
-/// its opinion.
+/// Decodes a body that names no encoding. A body with more valid than broken UTF-8 sequences is UTF-8 that
+/// was damaged or cut off. A body whose even or odd bytes are mostly zero is UTF-16. For any other body, the
+/// detector decides.
 fn guess(body: &Bytes) -> Decoded {
     if let Some(encoding) = looks_like_utf_16(body) {
         return decode_as(encoding, body.clone());
     }
-    // The one old encoding that is ASCII to look at: it switches by escape sequences.
+    // ISO-2022-JP is the only old encoding whose bytes are all ASCII: escape sequences switch between its
+    // alphabets.
     if memchr::memchr(ESCAPE, body).is_some() && detect(body) == ISO_2022_JP {
         return decode_as(ISO_2022_JP, body.clone());
     }
@@ -85,8 +87,8 @@ fn guess(body: &Bytes) -> Decoded {
     decode_as(if sound > broken { UTF_8 } else { detect(body) }, body.clone())
 }
 
-/// UTF-16 without a byte order mark: markup is mostly ASCII, so nearly every second byte is zero. No
-/// text in another encoding has zero bytes.
+/// Returns the byte order of UTF-16 without a byte order mark. Markup is mostly ASCII, so nearly every second
+/// byte is zero. Text in other encodings has no zero bytes.
 pub(crate) fn looks_like_utf_16(body: &[u8]) -> Option<&'static Encoding> {
     let head = &body[..body.len().min(PRESCAN_BYTES)];
     let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|byte| **byte == 0).count();
@@ -101,11 +103,11 @@ pub(crate) fn looks_like_utf_16(body: &[u8]) -> Option<&'static Encoding> {
     }
 }
 
-/// Asks for the encoding that the first of the bytes beyond ASCII speak for.
+/// Detects the encoding from the first bytes that are not ASCII.
 fn detect(body: &[u8]) -> &'static Encoding {
-    // The first bytes of a page with a long ASCII script show nothing about its encoding.
+    // A page may begin with a long ASCII script, which shows nothing about its encoding.
     let from = body.iter().position(|&byte| !byte.is_ascii() || byte == ESCAPE).unwrap_or_default();
-    // Starts a little earlier, since letters before it help the detector.
+    // Starts a little earlier, since the letters before these bytes help the detector.
     let from = from.saturating_sub(64);
     let seen = &body[from..body.len().min(from + DETECT_BYTES)];
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Allow);

@@ -1,15 +1,15 @@
-//! Directives to crawlers: `<meta name=robots>` and the header field `X-Robots-Tag`.
+//! Directives to crawlers in a page: `<meta name=robots>` and the header field `X-Robots-Tag`.
 //!
 //! Neither is standardised. The rules here are those that Google documents ("Robots meta tag and X-Robots-Tag
-//! HTTP header specifications") and others share. Words are compared without case. Directives to all crawlers
-//! and to this crawler by name both apply; of two that disagree the stricter applies.
+//! HTTP header specifications") and others follow. Case does not matter. Directives to all crawlers and
+//! directives to this crawler by name both apply; if they contradict each other, the stricter one applies.
 
 use std::ops::{BitOr, BitOrAssign};
 
-/// A page's directives to crawlers; none by default.
+/// The directives of a page to crawlers; none by default.
 ///
-/// They are facts about a fetched page; robots.txt decides whether it may be fetched. Combine directives from
-/// several places with `|`.
+/// They are facts about a page that was fetched already; robots.txt decides whether it may be fetched.
+/// Combine directives from several places with `|`.
 ///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
@@ -27,16 +27,16 @@ pub struct Directives {
     pub noindex: bool,
     /// `nofollow` or `none`: do not follow the links of this page.
     pub nofollow: bool,
-    /// `noarchive`: keep no copy of this page for others to see.
+    /// `noarchive`: do not show others a stored copy of this page.
     pub noarchive: bool,
 }
 
 impl Directives {
-    /// Reads the value of one `X-Robots-Tag` field for a crawler of this user agent (a product token,
-    /// or a whole `User-Agent` that begins with it).
+    /// Reads the value of one `X-Robots-Tag` field, for a crawler with this user agent (a product token, or a
+    /// whole `User-Agent` that begins with it).
     ///
-    /// A name with a colon, as in `otherbot: noindex, nofollow`, names the crawler for the words after it, up
-    /// to the next such name. So fields joined with commas are read correctly, too.
+    /// In `otherbot: noindex, nofollow`, the name before the colon is the crawler to which the following
+    /// words apply, up to the next such name. So several fields joined with commas are read correctly, too.
     #[must_use]
     pub fn of_header(value: &str, user_agent: &str) -> Self {
         let (mut said, mut for_us) = (Self::default(), true);
@@ -46,7 +46,7 @@ impl Directives {
                     for_us = names_us(name.trim(), user_agent);
                     rule
                 }
-                // A rule with a value, or the end of a date: nothing that we know.
+                // A rule with a value, or the end of a date: neither contains a known directive.
                 Some(_) => continue,
                 None => part,
             };
@@ -57,19 +57,19 @@ impl Directives {
         said
     }
 
-    /// Reads a `<meta>` by its `name` and `content` for a crawler of this user agent.
+    /// Reads a `<meta>` element by its `name` and `content`, for a crawler with this user agent.
     #[must_use]
     pub fn of_meta(name: &str, content: &str, user_agent: &str) -> Self {
         MetaRobots::read(name, content).map_or_else(Self::default, |meta| meta.read_by(user_agent))
     }
 
-    /// Whether there is no directive.
+    /// Returns whether there are no directives.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self == Self::default()
     }
 
-    /// Commas part the words; people also write semicolons and spaces.
+    /// Reads words separated by commas. Some authors write semicolons or spaces instead.
     fn of_words(text: &str) -> Self {
         let mut said = Self::default();
         for word in text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';')) {
@@ -100,51 +100,51 @@ impl BitOrAssign for Directives {
     }
 }
 
-/// A `<meta>` that asks crawlers for something.
+/// A `<meta>` element with directives to crawlers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MetaRobots {
-    /// Which crawlers: `robots` means all of them.
+    /// The name of the crawler; `robots` means all crawlers.
     pub name: String,
     /// The directives.
     pub directives: Directives,
 }
 
 impl MetaRobots {
-    /// Reads a `<meta>`; `None` without a directive. An author's description with such words is kept, too,
-    /// but its name matches no crawler.
+    /// Reads a `<meta>` element; `None` if it has no directive. Another `<meta>` (such as a description)
+    /// whose text contains such a word is read, too, but no crawler has its name.
     pub(crate) fn read(name: &str, content: &str) -> Option<Self> {
         let directives = Directives::of_words(content);
         let asks = !directives.is_empty() && name.len() <= NAME_BYTES_MAX;
         asks.then(|| Self { name: name.to_owned(), directives })
     }
 
-    /// The directives for a crawler with this user agent.
+    /// Returns the directives for a crawler with this user agent.
     #[must_use]
     pub fn read_by(&self, user_agent: &str) -> Directives {
         if names_us(self.name.trim(), user_agent) { self.directives } else { Directives::default() }
     }
 }
 
-/// Whether `name` means every crawler, or one with this user agent.
+/// Returns whether `name` means every crawler, or the one with this user agent.
 fn names_us(name: &str, user_agent: &str) -> bool {
-    // RFC 9309 §2.2.1: a product token is made of letters, `-` and `_`.
+    // RFC 9309 §2.2.1: a product token consists of letters, `-` and `_`.
     let end = user_agent.find(|c: char| !(c.is_ascii_alphabetic() || matches!(c, '-' | '_')));
     let product = &user_agent[..end.unwrap_or(user_agent.len())];
     let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
     is("robots") || is("*") || (!product.is_empty() && is(product))
 }
 
-/// Whether the text before a colon is the name of a crawler.
+/// Returns whether the text before a colon is the name of a crawler.
 fn is_name(text: &str) -> bool {
     let is_valued = VALUED.iter().any(|word| text.eq_ignore_ascii_case(word));
     !is_valued && !text.contains(char::is_whitespace) && !text.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// No crawler has a longer name.
+/// The most bytes of a crawler's name. No crawler has a longer one.
 const NAME_BYTES_MAX: usize = 256;
 
-/// Rules that have a value behind a colon.
+/// Rules that have a value after a colon.
 const VALUED: [&str; 4] = ["max-snippet", "max-image-preview", "max-video-preview", "unavailable_after"];
 
 #[cfg(test)]

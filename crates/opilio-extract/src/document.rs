@@ -1,4 +1,4 @@
-//! One fetched document, parsed on demand.
+//! One fetched document, which is parsed on demand.
 
 use crate::decode::{self, Decoded};
 use crate::directives::Directives;
@@ -17,9 +17,9 @@ use std::collections::HashSet;
 use std::fmt;
 use url::Url;
 
-/// A document: made cheaply, read lazily, each part at most once.
+/// A document. Making it is cheap: each part is read when it is first needed, and at most once.
 ///
-/// Not `Send`, since its DOM is not: make it where it is read.
+/// It is not `Send`, since its DOM is not: make it on the thread that reads it.
 pub struct Document {
     url: Url,
     label: Label,
@@ -35,15 +35,15 @@ pub struct Document {
 impl Document {
     /// Wraps a body without parsing it.
     ///
-    /// `url` is the final URL of the body; relative links are resolved against it. `content_type` is the
-    /// header's value; if it is missing or meaningless, the body decides.
+    /// `url` is the final URL of the body, after redirects; relative links are resolved against it.
+    /// `content_type` is the value of the header. If it is missing or meaningless, the body decides.
     #[must_use]
     pub fn new(url: Url, content_type: Option<&str>, body: Bytes) -> Self {
         Self::with_content_types(url, content_type.map(str::as_bytes), body)
     }
 
-    /// As [`Document::new`], from all the values of the Content-Type as they came: a field may be there
-    /// several times, and have bytes in it that are no ASCII.
+    /// Like [`Document::new`], but takes all values of Content-Type as they were sent: the field may occur
+    /// several times, and contain bytes that are not ASCII.
     #[must_use]
     pub fn with_content_types<'v>(
         url: Url,
@@ -63,49 +63,50 @@ impl Document {
         }
     }
 
-    /// Where the body came from.
+    /// Returns the URL of the body.
     #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The body as it is.
+    /// Returns the body as it was sent, after content codings were removed.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body
     }
 
-    /// How the document is read: by its Content-Type, or, if that is meaningless, by its first bytes (MIME
-    /// Sniffing §7). A feed labelled as HTML is read as XML. Only HTML and XML have a title and links.
+    /// Returns how the document is read: by its Content-Type or, if that is meaningless, by its first bytes
+    /// (MIME Sniffing §7). A feed labelled as HTML is read as XML. Only HTML and XML have a title and links.
     #[must_use]
     pub fn kind(&self) -> Kind {
         *self.kind.get_or_init(|| self.label.kind(&self.body))
     }
 
-    /// Whether the document is HTML or XML.
+    /// Returns whether the document is HTML or XML.
     #[must_use]
     pub fn is_markup(&self) -> bool {
         matches!(self.kind(), Kind::Html | Kind::Xml)
     }
 
-    /// Why the document was not read strictly as XML; `None` if it was, or if nothing was parsed yet. Parses
-    /// nothing.
+    /// Returns why the document was not read strictly as XML; `None` if it was, or if it has not been parsed
+    /// yet. Does not parse it.
     #[must_use]
     pub fn flaw(&self) -> Option<Flaw> {
         self.dom.get().and_then(|dom| dom.flaw)
     }
 
-    /// The body as text: decoded by byte order mark, `charset` of the Content-Type, `<meta>` or XML
-    /// declaration in the first 1024 bytes, else by detection (UTF-8, UTF-16, or a browser's detector on the
-    /// first bytes beyond ASCII). Undecodable bytes become U+FFFD.
+    /// Returns the body as text. The encoding is that of the byte order mark, else the `charset` of the
+    /// Content-Type, else that of a `<meta>` or XML declaration in the first 1024 bytes; without these it is
+    /// detected (UTF-8, UTF-16, or by a browser's detector from the first bytes that are not ASCII). Bytes
+    /// that cannot be decoded become U+FFFD.
     ///
-    /// A body that is UTF-8 already is not copied.
+    /// A body that is UTF-8 is not copied.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.decoded().text
     }
 
-    /// The encoding of the body, by the name that the Encoding standard gives it.
+    /// Returns the encoding of the body, by its name in the Encoding standard.
     #[must_use]
     pub fn encoding(&self) -> &'static str {
         self.decoded().encoding.name()
@@ -115,8 +116,9 @@ impl Document {
         self.text.get_or_init(|| decode::decode(&self.body, self.label.charset, self.kind()))
     }
 
-    /// The title, the links as written, `<base>`, and directives in metas: from one streaming pass, or from
-    /// the DOM if it is built already or the document is XML. Empty for documents without markup.
+    /// Returns the title, the links as written, `<base>`, and the directives in `<meta>` elements. They are
+    /// read in one streaming pass, or from the DOM if it exists already or the document is XML. Empty for
+    /// documents without markup.
     #[must_use]
     pub fn skim(&self) -> &Skim {
         self.skim.get_or_init(|| self.read(Reach::Pages))
@@ -129,35 +131,35 @@ impl Document {
             Kind::Text | Kind::Data => return Skim::default(),
         };
         match dom {
-            // The pass goes on where the DOM of HTML ends.
+            // If the DOM of HTML was cut off, the streaming pass reads the page further than the DOM.
             Some(dom) if !dom.cut || self.is_read_as_xml() => dom.skim(LinkTexts::Skip, reach, &self.url),
             _ => pass::skim(self.text(), reach),
         }
     }
 
-    /// Why the page was read only in part; `None` if it was read completely, or not parsed yet. Parses
-    /// nothing.
+    /// Returns why only part of the page was read; `None` if it was read completely, or has not been parsed
+    /// yet. Does not parse it.
     #[must_use]
     pub fn cut(&self) -> Option<Cut> {
         let dom = self.dom.get().filter(|dom| dom.cut).map(|_| Cut::Memory);
         self.skim.get().and_then(|skim| skim.cut).or(dom)
     }
 
-    /// The first `<title>` that is not empty, with white space collapsed.
+    /// Returns the first `<title>` that is not empty, with white space collapsed.
     #[must_use]
     pub fn title(&self) -> Option<&str> {
         self.skim().title.as_deref()
     }
 
-    /// The directives of the page's `<meta name=robots>`, and of those that name the product of `user_agent`.
-    /// Combine them with the header field's: see [`Directives::of_header`].
+    /// Returns the directives of `<meta name=robots>` elements, and of those with the product name in
+    /// `user_agent`. Combine them with those of the header field: see [`Directives::of_header`].
     #[must_use]
     pub fn robots(&self, user_agent: &str) -> Directives {
         self.skim().robots.iter().fold(Directives::default(), |said, meta| said | meta.read_by(user_agent))
     }
 
-    /// The name that the page prefers for itself (`<link rel=canonical>`, RFC 6596): absolute, http or
-    /// https, without fragment. None, if it names none, or names several that are not one.
+    /// Returns the URL that the page prefers for itself (`<link rel=canonical>`, RFC 6596): absolute, http or
+    /// https, without fragment. `None` if the page states none, or several different ones.
     #[must_use]
     pub fn canonical(&self) -> Option<Url> {
         let links = self.skim().links.iter().filter(|l| l.kind == LinkKind::Canonical && !l.href.is_empty());
@@ -165,15 +167,15 @@ impl Document {
         names.next().map(|link| link.url).filter(|_| names.next().is_none())
     }
 
-    /// The links that a crawler follows ([`LinkKind::is_followed`]): absolute, http or https, without
+    /// Returns the links that a crawler follows ([`LinkKind::is_followed`]): absolute, http or https, without
     /// fragment, each URL once, in document order.
     #[must_use]
     pub fn links(&self) -> Vec<Link> {
         self.links_where(LinkKind::is_followed)
     }
 
-    /// The links of the kinds that `wanted` accepts; otherwise as [`Document::links`]. Pictures cost a
-    /// pass of their own.
+    /// Returns the links of the kinds that `wanted` accepts; otherwise like [`Document::links`]. For links of
+    /// images, the page is read in an additional pass.
     #[must_use]
     pub fn links_where(&self, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
         if wanted(LinkKind::Image) {
@@ -182,8 +184,8 @@ impl Document {
         self.resolve_skim(self.skim(), wanted)
     }
 
-    /// The links of the kinds that `wanted` accepts, each with its text (for an image its `alt`); builds the
-    /// DOM. Links beyond the DOM's limits have no text.
+    /// Returns the links of the kinds that `wanted` accepts, each with its text (for an image, its `alt`).
+    /// Builds the DOM. Links beyond the limits of the DOM have no text.
     #[must_use]
     pub fn links_with_text(&self, wanted: impl Fn(LinkKind) -> bool) -> Vec<Link> {
         if !self.is_markup() {
@@ -199,11 +201,11 @@ impl Document {
         links
     }
 
-    /// The links of the elements that a selector matches ([`Element::href`]), in document order, resolved as
-    /// by [`Document::links`], for elements of any name.
+    /// Returns the links of the elements that a selector matches ([`Element::href`]), in document order,
+    /// whatever the names of the elements. They are resolved as by [`Document::links`].
     ///
     /// # Errors
-    /// The selector is not valid.
+    /// When the selector is not valid.
     pub fn links_at(&self, css: &str) -> Result<Vec<Link>, SelectorError> {
         let matches = self.css(css)?;
         let link = |element: Element<'_>| {
@@ -214,16 +216,16 @@ impl Document {
         Ok(resolve_all(raw.iter(), &self.base()))
     }
 
-    /// Resolves a link found on this page, against `<base>`: absolute, http(s), without fragment; `None` if
-    /// it cannot be followed. Its query is encoded in the encoding of the page, as in browsers.
+    /// Resolves a link found on this page against its `<base>`: absolute, http or https, without fragment.
+    /// `None` if it cannot be followed. The query is encoded in the encoding of the page, as in browsers.
     #[must_use]
     pub fn resolve(&self, href: &str) -> Option<Url> {
         let base = self.base();
         resolve(href, &base.url, base.encoding)
     }
 
-    /// Resolves a link in an element of this document as [`Document::resolve`] does, but from the nearest
-    /// `xml:base`, if there is one.
+    /// Resolves a link in an element of this document. Like [`Document::resolve`], but the nearest
+    /// `xml:base`, if there is one, takes precedence over `<base>`.
     #[must_use]
     pub fn resolve_in(&self, element: &Element<'_>, href: &str) -> Option<Url> {
         match self.dom().base_of(element.inner(), &self.url).ok()? {
@@ -232,10 +234,10 @@ impl Document {
         }
     }
 
-    /// The elements that match a CSS selector, in document order; builds the DOM when first called.
+    /// Returns the elements that match a CSS selector, in document order. The first call builds the DOM.
     ///
     /// # Errors
-    /// The selector is not valid.
+    /// When the selector is not valid.
     pub fn css(&self, css: &str) -> Result<Matches<'_>, SelectorError> {
         Matches::in_document(self, self.dom().root(), css)
     }
@@ -246,15 +248,15 @@ impl Document {
         &self.typed
     }
 
-    /// Whether the DOM was built.
+    /// Returns whether the DOM was built.
     #[doc(hidden)]
     #[must_use]
     pub fn has_dom(&self) -> bool {
         self.dom.get().is_some()
     }
 
-    /// Whether the DOM lacks the end of the page because of its limits (512 levels, 250,000 nodes, 16,384
-    /// attributes of a tag); builds the DOM.
+    /// Returns whether the DOM lacks the end of the page because of a limit (512 levels, 250,000 nodes,
+    /// 16,384 attributes of a tag). Builds the DOM.
     #[must_use]
     pub fn dom_is_cut(&self) -> bool {
         self.dom().cut
@@ -263,11 +265,11 @@ impl Document {
     /// Reads the body as JSON.
     ///
     /// # Errors
-    /// The body is not JSON, or not of this shape.
+    /// When the body is not JSON, or does not have the form of `T`.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ExtractError> {
         let is_utf8 = self.label.charset.is_none_or(|charset| charset == encoding_rs::UTF_8);
         let read = if is_utf8 && encoding_rs::Encoding::for_bom(&self.body).is_none() {
-            // RFC 8259 §8.1: UTF-8 unless stated otherwise.
+            // RFC 8259 §8.1: JSON is UTF-8 unless stated otherwise.
             serde_json::from_slice(&self.body)
         } else {
             serde_json::from_str(self.text())
@@ -286,7 +288,7 @@ impl Document {
         })
     }
 
-    /// Whether the DOM, which is there, is that of XML.
+    /// Returns whether the DOM, which must exist, was read as XML.
     fn is_read_as_xml(&self) -> bool {
         self.kind() == Kind::Xml && self.flaw() != Some(Flaw::ReadAsHtml)
     }
@@ -300,7 +302,7 @@ impl Document {
         self.base_of(self.skim())
     }
 
-    /// Resolves `<base>` against the page; a base that is not http(s) is ignored.
+    /// Resolves `<base>` against the page's URL. A base that is not http or https is ignored.
     fn base_of(&self, skim: &Skim) -> Base<'_> {
         let encoding = self.decoded().encoding;
         let base = skim.base_href.as_deref().and_then(|href| parse(href, &self.url, encoding));
@@ -317,10 +319,10 @@ impl fmt::Debug for Document {
     }
 }
 
-/// The URL without credentials.
+/// Returns the URL without user name and password.
 pub(crate) fn redacted(url: &Url) -> String {
     let mut url = url.clone();
-    // Both refuse URLs that cannot have credentials.
+    // Both calls fail only for URLs that cannot have credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.into()

@@ -1,10 +1,10 @@
-//! The DOM behind CSS selectors: html5ever's tree (for XML, xml5ever's) in scraper's form, built in bounded
-//! memory.
+//! The DOM for CSS selectors: the tree of html5ever (for XML, of xml5ever) as scraper stores it, built in
+//! limited memory.
 //!
-//! The parsers themselves limit neither depth nor size: each start tag may walk all open elements, and open
-//! formatting elements are cloned into each new paragraph. A page of 200,000 nested tags would take minutes,
-//! and one of 10 MB gigabytes. So pages are fed in small pieces, and everything after the piece that passed a
-//! limit is left out.
+//! The parsers themselves limit neither depth nor size: each start tag may visit all open elements, and open
+//! formatting elements are cloned into each new paragraph. So a page of 200,000 nested tags would take
+//! minutes, and some pages of 10 MB would take gigabytes of memory. Therefore a page is given to the parser
+//! in small pieces. When a limit is passed, the rest of the page is left out.
 
 use crate::base::{Bases, TooMuch};
 use crate::error::Flaw;
@@ -25,21 +25,22 @@ use std::sync::Arc;
 use url::Url;
 use xml5ever::driver::{XmlParseOpts, XmlParser};
 
-/// How deep elements may nest; browsers stop there, too. One more piece may come on top.
+/// The deepest level of elements, as in browsers. The last piece may exceed it.
 const DEPTH_MAX: usize = 512;
 
-/// How many nodes (elements and texts) a DOM may hold; one takes a few hundred bytes while it grows.
+/// The most nodes (elements and texts) of a DOM. Each takes a few hundred bytes while the DOM is built.
 const NODES_MAX: usize = 250_000;
 
-/// The limit of attributes per tag: html5ever compares each with each. The count is an estimate by
-/// separators, which also occur in comments and embedded images, so the limit is far above honest tags.
+/// The most attributes of a tag: html5ever compares each attribute with all others. They are estimated by
+/// counting separators, which also occur in comments and embedded images, so the limit is far higher than
+/// needed for real tags.
 const SEPARATORS_MAX: usize = 16 * 1024;
 
-/// How much is parsed between two looks at depth and size. In the worst case each three bytes of a
-/// piece clone every open formatting element, so this bounds how far a piece can overshoot.
+/// The bytes that are parsed between two checks of depth and size. In the worst case, every three bytes clone
+/// all open formatting elements, so this limits how far a piece can exceed the limits.
 const PIECE_BYTES: usize = 1024;
 
-/// The longest text of a link, and how many nodes are visited for it.
+/// The most bytes of a link's text, and the most nodes that are visited to collect it.
 const LINK_TEXT_BYTES_MAX: usize = 4 * 1024;
 const LINK_TEXT_NODES_MAX: usize = 4 * 1024;
 
@@ -47,15 +48,15 @@ const LINK_TEXT_NODES_MAX: usize = 4 * 1024;
 #[derive(Debug)]
 pub(crate) struct Dom {
     html: Html,
-    /// Whether the end of the page was left out.
+    /// Whether the end of the page was left out because of a limit.
     pub(crate) cut: bool,
-    /// Why it is not the XML that it should be.
+    /// Why the document was not read as well-formed XML, if it should have been.
     pub(crate) flaw: Option<Flaw>,
-    /// The bases that its elements set for links.
+    /// The base URLs that elements set for links (`xml:base`).
     bases: RefCell<Bases>,
 }
 
-/// Whether links are collected with their text, which costs a walk through each.
+/// Whether links are collected with their text, which requires visiting all nodes in each link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LinkTexts {
     Skip,
@@ -65,7 +66,7 @@ pub(crate) enum LinkTexts {
 impl Dom {
     pub(crate) fn parse(text: &str) -> Self {
         let sink = HtmlTreeSink::new(Html::new_document());
-        // No scripts run, so the content of `<noscript>` is markup.
+        // No scripts run, so the content of `<noscript>` is parsed as markup.
         let tree_builder = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
         let options = ParseOpts { tree_builder, ..ParseOpts::default() };
         let mut parser = driver::parse_document(sink, options);
@@ -73,15 +74,15 @@ impl Dom {
         Self { html: parser.finish(), cut, flaw: None, bases: RefCell::new(Bases::new(false)) }
     }
 
-    /// Reads XML. Other markup is read as HTML. A broken feed is repaired instead, since HTML would drop its
-    /// links.
+    /// Reads XML. Markup that is not well-formed is read as HTML instead. A broken feed is repaired, since
+    /// its links would be lost in HTML.
     pub(crate) fn parse_xml(text: &str) -> Self {
         let mut parser = xml5ever::driver::parse_document(XmlSink::new(), XmlParseOpts::default());
         let mut cut = false;
         for part in xml::without_declarations(text) {
             cut = cut || feed(&mut parser, part, tree_of_xml);
         }
-        // Taken before the end, which closes open elements and completes a partial tag.
+        // Read before the parser ends, because then it closes open elements and completes a partial tag.
         let (open, misnested) = parser.tokenizer.sink.sink.state();
         let flaw = match (misnested, cut) {
             (true, _) => Some(Flaw::Mended),
@@ -94,27 +95,27 @@ impl Dom {
         let readable_as_html = match dom.flaw {
             Some(Flaw::Unfinished) => is_html,
             Some(_) => !dom.root().is_some_and(feed::is_feed),
-            // Unclosed paragraphs nest without limit in XML, but not in HTML.
+            // In XML, unclosed paragraphs nest without limit; in HTML they do not.
             None if cut => is_html && open > DEPTH_MAX / 2,
             None => dom.root().is_none() && !text.trim().is_empty(),
         };
         if readable_as_html {
             return Self { flaw: Some(Flaw::ReadAsHtml), ..Self::parse(text) };
         }
-        // HTML has given `xml:base` up.
+        // HTML no longer has `xml:base`.
         dom.bases = RefCell::new(Bases::new(read.has_bases && !is_html));
         dom
     }
 
-    /// The `<html>` element, which html5ever makes for any input; of XML the root.
+    /// Returns the root element. In HTML this is `<html>`, which html5ever creates for any input.
     pub(crate) fn root(&self) -> Option<ElementRef<'_>> {
         self.html.tree.root().children().find_map(ElementRef::wrap)
     }
 
-    /// The base of an element's links by an `xml:base`, in a document with this URL.
+    /// Returns the base of an element's links that is set by an `xml:base`, in a document with this URL.
     ///
     /// # Errors
-    /// The bases would take too much memory.
+    /// When the bases would take too much memory.
     pub(crate) fn base_of(
         &self,
         element: ElementRef<'_>,
@@ -123,10 +124,10 @@ impl Dom {
         self.bases.borrow_mut().of(element, document)
     }
 
-    /// The same facts that the streaming pass finds, from the tree.
+    /// Reads from the tree the same facts that the streaming pass finds.
     pub(crate) fn skim(&self, texts: LinkTexts, reach: Reach, document: &Url) -> Skim {
         let mut collecting = Collecting { into: Collector::default(), texts, reach, dom: self, document };
-        // `Enough` has noted itself in the skim.
+        // An `Enough` error has already been recorded in the skim.
         let _ = self.collect(&mut collecting);
         let mut skim = collecting.into.skim;
         if self.cut && skim.cut.is_none() {
@@ -158,7 +159,7 @@ fn tree_of_xml(parser: &XmlParser<XmlSink>) -> Ref<'_, Html> {
     parser.tokenizer.sink.sink.tree.0.borrow()
 }
 
-/// Feeds a parser until its tree is too large or too deep; returns whether something was left out.
+/// Gives text to a parser until its tree is too large or too deep. Returns whether some text was left out.
 fn feed<P: TendrilSink<UTF8>>(
     parser: &mut P,
     text: &str,
@@ -180,7 +181,7 @@ fn feed<P: TendrilSink<UTF8>>(
     false
 }
 
-/// How far a tree has grown. While it does not, the parser is inside of one tag or comment.
+/// How large a tree is. While it does not grow, the parser is within one tag or comment.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Grown {
     nodes: usize,
@@ -201,8 +202,8 @@ fn count_separators(piece: &str) -> usize {
     piece.as_bytes().iter().filter(|byte| separates(byte)).count()
 }
 
-/// Whether the tree is too large, or too deep at the last element beyond the first `known` nodes, which is
-/// about as deep as the parser.
+/// Returns whether the tree is too large, or too deep at the last element that was added after the first
+/// `known` nodes. This element is about as deep as the parser's current position.
 fn goes_too_far(html: &Html, known: usize) -> bool {
     let nodes = html.tree.nodes();
     let new = nodes.len().saturating_sub(known);
@@ -211,7 +212,7 @@ fn goes_too_far(html: &Html, known: usize) -> bool {
         || last.is_some_and(|node| node.ancestors().take(DEPTH_MAX + 1).count() > DEPTH_MAX)
 }
 
-/// The links being collected, and how.
+/// Collects the links of a page.
 struct Collecting<'d> {
     into: Collector,
     texts: LinkTexts,
@@ -249,7 +250,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Collects an element without a link, or with several in one attribute.
+    /// Collects the links of elements other than simple links: bases, metas, images and so on.
     fn other(&mut self, name: &str, element: ElementRef<'_>) -> Result<(), Enough> {
         match name {
             "base" => {
@@ -271,7 +272,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// In SVG and MathML an `<a>` is a link; other names do not have their HTML meaning.
+    /// Collects the link of an `<a>` in SVG or MathML. Other names do not have their HTML meaning there.
     fn foreign(&mut self, element: ElementRef<'_>) -> Result<(), Enough> {
         let name = &element.value().name;
         if (name.ns != ns!(svg) && name.ns != ns!(mathml)) || &*name.local != "a" {
@@ -286,7 +287,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// The links and the title of a feed or of an entry of it.
+    /// Collects the links and the title of a feed or of its entry.
     fn feed(&mut self, element: ElementRef<'_>) -> Result<(), Enough> {
         if feed::is_title_of_feed(element) {
             self.into.title(&element.text().collect::<String>());
@@ -302,7 +303,7 @@ impl Collecting<'_> {
         Ok(())
     }
 
-    /// Adds the additional facts to the links of an element.
+    /// Adds text and base to the links that an element has added.
     fn complete(&mut self, from: usize, element: ElementRef<'_>, text: impl Fn(ElementRef<'_>) -> String) {
         let links = &mut self.into.skim.links;
         if links.len() == from {
@@ -320,7 +321,7 @@ impl Collecting<'_> {
     }
 }
 
-/// The text of a link: its content, or the alternative text of an image.
+/// Returns the text of a link: its content, or the alternative text of an image.
 fn text_of(element: ElementRef<'_>, kind: LinkKind) -> String {
     match kind {
         LinkKind::Area | LinkKind::Image => {
@@ -334,13 +335,13 @@ fn is_html(element: ElementRef<'_>) -> bool {
     element.value().name.ns == ns!(html)
 }
 
-/// The target of an element of any name.
+/// Returns the `href` (or `xlink:href`) of an element, whatever its name.
 pub(crate) fn href_of(element: ElementRef<'_>) -> Option<&str> {
     element.attr("href").or_else(|| attribute(element, xml::XLINK_HREF))
 }
 
-/// The value of an attribute. One with a prefix has it as a part of its name in XML; in HTML a few
-/// of drawings and formulas have theirs beside it.
+/// Returns the value of an attribute. In XML, the prefix is part of the attribute's name. In HTML, a few
+/// attributes of SVG and MathML have a separate prefix.
 pub(crate) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a str> {
     let value = element.attr(name);
     if value.is_some() {
@@ -352,8 +353,9 @@ pub(crate) fn attribute<'a>(element: ElementRef<'a>, name: &str) -> Option<&'a s
     attributes.find(|(name, _)| is(name)).map(|(_, value)| &**value)
 }
 
-/// The text inside `element` in one line: white space collapsed, and a space wherever a reader sees a break.
-/// Excludes scripts, styles, templates and `<noscript>`, unless `element` is one of them.
+/// Returns the text inside `element` in one line: white space is collapsed, and there is a space wherever a
+/// reader sees a break. Excludes scripts, styles, templates and `<noscript>`, unless `element` is one of
+/// these.
 pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max: usize) -> String {
     let mut out = String::new();
     let mut walk = DomWalk::new(element, is_hidden);
@@ -362,7 +364,7 @@ pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max:
         visited += 1;
         let (WalkStep::Enter(node) | WalkStep::Leave(node)) = step;
         if let Some(text) = node.value().as_text() {
-            // Nothing is below a text, so it is never left.
+            // A text has no children, so the walk never returns a step for leaving it.
             let room = bytes_max.saturating_sub(out.len());
             push_collapsed(&mut out, bounded(text, room));
         } else if ElementRef::wrap(node).is_some_and(breaks_line) {
@@ -375,7 +377,7 @@ pub(crate) fn visible_text(element: ElementRef<'_>, bytes_max: usize, nodes_max:
     trim_end(out)
 }
 
-/// The text directly in `element`, likewise.
+/// Returns the text directly in `element` in one line, without that of elements inside.
 pub(crate) fn own_text(element: ElementRef<'_>) -> String {
     let mut out = String::new();
     for child in element.children() {
@@ -388,7 +390,7 @@ pub(crate) fn own_text(element: ElementRef<'_>) -> String {
     trim_end(out)
 }
 
-/// The elements below one, each with its level.
+/// Iterates over the elements below `root`, each with its level; the children of `root` have level 1.
 #[cfg(feature = "derive")]
 pub(crate) fn below(root: ElementRef<'_>) -> impl Iterator<Item = (usize, ElementRef<'_>)> {
     let mut walk = DomWalk::new(root, |_| false);
@@ -405,7 +407,7 @@ pub(crate) fn below(root: ElementRef<'_>) -> impl Iterator<Item = (usize, Elemen
                 }
                 WalkStep::Leave(node) => {
                     level = level.saturating_sub(1);
-                    // The next one to enter is a sibling of this one.
+                    // The next node that is entered is a sibling of this one.
                     above = node;
                 }
             }
@@ -413,7 +415,7 @@ pub(crate) fn below(root: ElementRef<'_>) -> impl Iterator<Item = (usize, Elemen
     })
 }
 
-/// Whether a reader sees none of it.
+/// Returns whether a reader sees nothing of the element.
 fn is_hidden(element: ElementRef<'_>) -> bool {
     match element.value().name() {
         "template" | "noscript" => is_html(element),
@@ -422,8 +424,8 @@ fn is_hidden(element: ElementRef<'_>) -> bool {
     }
 }
 
-/// Whether a reader sees a break before and after it: elements that the HTML standard displays as a block, a
-/// cell or a list item ("Rendering"), and `<br>`.
+/// Returns whether a reader sees a break before and after the element: the HTML standard displays it as a
+/// block, a cell or a list item ("Rendering"), or it is `<br>`.
 fn breaks_line(element: ElementRef<'_>) -> bool {
     is_html(element)
         && matches!(
@@ -495,12 +497,12 @@ type Node<'a> = <ElementRef<'a> as Deref>::Target;
 #[derive(Clone, Copy)]
 enum WalkStep<'a> {
     Enter(Node<'a>),
-    /// Behind the last of the nodes below this one.
+    /// The walk has visited all nodes below this one.
     Leave(Node<'a>),
 }
 
-/// Walks the descendants of an element in document order, except below elements that `skips` accepts. Follows
-/// pointers without a stack, so depth costs nothing.
+/// Visits the descendants of an element in document order, except those below elements that `skips` accepts.
+/// It follows pointers and needs no stack, so any depth is possible.
 struct DomWalk<'a, F> {
     root: Node<'a>,
     at: WalkStep<'a>,

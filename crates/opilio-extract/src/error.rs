@@ -1,4 +1,4 @@
-//! The errors of extraction, one per correction that a caller could make: another selector, another type.
+//! The errors of extraction, one for each thing that a caller could correct: the selector, or the type.
 //!
 //! Broken markup is not an error, since it is common on the web.
 
@@ -12,39 +12,39 @@ pub enum ExtractError {
     #[error(transparent)]
     Selector(#[from] SelectorError),
 
-    /// The body is not the requested JSON.
+    /// The body is not JSON of the requested type.
     #[error("cannot read the body of {url} as JSON for `{wanted}`")]
     Json {
         /// The document's URL, without user name and password.
         url: String,
         /// The requested Rust type.
         wanted: &'static str,
-        /// The place in the body, and what was found there.
+        /// The place in the body, and the reason.
         #[source]
         source: serde_json::Error,
     },
 }
 
-/// Why a document was not read as labelled, or not strictly. It was read nevertheless.
+/// Why a document was not read as its type says, or only after repairs. It was read nevertheless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Flaw {
-    /// It is no well-formed XML, and has been read as HTML: names in lower case, no CDATA.
+    /// The XML is not well-formed and was read as HTML: names in lower case, no CDATA.
     #[error("the document is broken XML (its tags do not match) and was read as HTML")]
     ReadAsHtml,
-    /// It is no well-formed XML: tags that match nothing have been left out.
+    /// The XML is not well-formed: tags that match no other tag were left out.
     #[error("the document is broken XML (its tags do not match) and was read up to the first fault")]
     Mended,
-    /// It ends within elements, which have been closed.
+    /// The XML ends before its elements are closed; they were closed at the end.
     #[error("the document is XML that ends too early: it was read to its end")]
     Unfinished,
 }
 
-/// A page that has nothing where it must have something.
+/// The error for a page without an element that it must have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("nothing matches the CSS selector `{selector}`")]
 pub struct NoMatch {
-    /// The selector as it was given.
+    /// The selector as the caller gave it.
     pub selector: String,
 }
 
@@ -52,7 +52,7 @@ pub struct NoMatch {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("cannot parse the CSS selector `{selector}`: {reason}")]
 pub struct SelectorError {
-    /// The selector as it was given.
+    /// The selector as the caller gave it.
     pub selector: String,
     /// The parser's message.
     pub reason: String,

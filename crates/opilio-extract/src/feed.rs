@@ -1,11 +1,11 @@
-//! Feeds, RSS 0.9 to 2.0 and Atom: finds the links of their entries.
+//! Finds the links of entries in feeds: RSS 0.9 to 2.0, and Atom.
 
 use crate::link::{LINK_BYTES_MAX, LinkKind};
 use html5ever::ns;
 use scraper::ElementRef;
 use std::borrow::Cow;
 
-/// A link of a feed, and the element that it stands in.
+/// A link of a feed, and the element that contains it.
 pub(crate) struct FeedLink<'a> {
     pub(crate) kind: LinkKind,
     pub(crate) href: Cow<'a, str>,
@@ -13,7 +13,7 @@ pub(crate) struct FeedLink<'a> {
     pub(crate) element: ElementRef<'a>,
 }
 
-/// The role of an element in a feed.
+/// The meaning of an element in a feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FeedPart {
     /// `<channel>`, `<feed>`.
@@ -24,21 +24,21 @@ enum FeedPart {
     Link,
     /// `<link>` of Atom: the URL is its `href`.
     AtomLink,
-    /// `<content>` of Atom, which may be elsewhere.
+    /// `<content>` of Atom, whose text may be at another URL (`src`).
     Content,
-    /// `<guid>` of RSS: a URL unless marked otherwise.
+    /// `<guid>` of RSS: a URL unless an attribute says otherwise.
     Guid,
     Title,
 }
 
-/// Whether the document is a feed, or an entry of one, by its root.
+/// Returns whether the root element is that of a feed, or of an entry of a feed.
 pub(crate) fn is_feed(root: ElementRef<'_>) -> bool {
     let name = root.value().name();
     name == "rss" || name.ends_with(":RDF") || matches!(part(root), Some(FeedPart::Feed | FeedPart::Entry))
 }
 
-/// The links that stand directly in an entry or in a feed itself, and its title; nothing for other elements.
-/// Looks at each child once: an entry may have very many.
+/// Returns the links directly in an entry or in the feed itself, and the title element. Returns nothing for
+/// other elements. Visits each child once, since an entry may have very many.
 pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option<ElementRef<'a>>) {
     let in_entry = match part(parent) {
         Some(FeedPart::Entry) => true,
@@ -52,7 +52,7 @@ pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option
             Some(FeedPart::Link) => {
                 let kind = if in_entry { LinkKind::Entry } else { LinkKind::Alternate };
                 let text = own_text(element);
-                // Some write it as Atom does.
+                // Some RSS feeds write the link as Atom does, in `href`.
                 let href = if text.is_empty() { element.attr("href").map(Cow::Borrowed) } else { Some(text) };
                 links.extend(href.map(|href| FeedLink { kind, href, rel: None, element }));
             }
@@ -78,19 +78,20 @@ pub(crate) fn links_in<'a>(parent: ElementRef<'a>) -> (Vec<FeedLink<'a>>, Option
     (links, title)
 }
 
-/// The text of a `<link>` of RSS, which is where it leads.
+/// Returns the text of an RSS `<link>`, which is its target.
 pub(crate) fn text_of_link(element: ElementRef<'_>) -> Option<Cow<'_, str>> {
     let text = (part(element) == Some(FeedPart::Link)).then(|| own_text(element));
     text.filter(|text| !text.is_empty())
 }
 
-/// The title of a feed itself: that of the page.
+/// Returns whether the element is the title of the feed itself, which is the title of the page.
 pub(crate) fn is_title_of_feed(element: ElementRef<'_>) -> bool {
     let parent = element.parent().and_then(ElementRef::wrap);
     part(element) == Some(FeedPart::Title) && parent.and_then(part) == Some(FeedPart::Feed)
 }
 
-/// RFC 4287 §4.2.7. Links about the feed itself (`self`, `hub`) and to files (`enclosure`) are left out.
+/// Reads a link of Atom (RFC 4287 §4.2.7). Returns `None` for links about the feed itself (`self`, `hub`) and
+/// to files (`enclosure`).
 fn atom_link(element: ElementRef<'_>, in_entry: bool) -> Option<FeedLink<'_>> {
     let href = Cow::Borrowed(element.attr("href")?);
     let rel = element.attr("rel");
@@ -111,7 +112,7 @@ fn part(element: ElementRef<'_>) -> Option<FeedPart> {
     let name = &element.value().name;
     let local = name.local.rsplit(':').next().unwrap_or_default();
     if name.ns == ns!() && name.prefix.is_some() {
-        // The prefix is declared nowhere, but only this one of the elements fits.
+        // The prefix is not declared, but only `atom:link` is meant by such elements.
         return (&*name.local == "atom:link").then_some(FeedPart::AtomLink);
     }
     let part = match (&*name.ns, local) {
@@ -129,7 +130,7 @@ fn part(element: ElementRef<'_>) -> Option<FeedPart> {
     Some(part)
 }
 
-/// The text directly in an element; nothing where it is too long for a link.
+/// Returns the text directly in an element; empty if it is too long for a link.
 fn own_text(element: ElementRef<'_>) -> Cow<'_, str> {
     let mut texts = element.children().filter_map(|child| child.value().as_text());
     let first: &str = texts.next().map_or("", |text| text);

@@ -1,18 +1,18 @@
-//! Fields: a CSS selector, and the part of its matches that becomes the value.
+//! Fields of a page: a CSS selector, and the part of its matches that becomes the value.
 //!
-//! The same words apply on the command line, in files and in code.
+//! The command line, files and code use the same words.
 //!
 //! | words | value |
 //! | --- | --- |
 //! | none | the text of the first match, as a person reads it; `None` without a match |
-//! | `attr=NAME` | an attribute, of the first match that has it |
-//! | `own_text` | the text directly in the element, without that of the elements below |
-//! | `raw` | the text as it stands in the markup, white space and all |
-//! | `html` | the markup of the element, its own tags included |
-//! | `all` | of every match, as a list |
-//! | `one` | of the only match; several are an error |
+//! | `attr=NAME` | an attribute, of the first match that has this attribute |
+//! | `own_text` | the text directly in the element, without that of elements inside |
+//! | `raw` | the text exactly as written in the markup, with all white space |
+//! | `html` | the markup of the element, with its own tags |
+//! | `all` | a list of the values of all matches |
+//! | `one` | the value of the only match; several matches are an error |
 //!
-//! Use at most one of the four parts and one of the two counts, in any order.
+//! Use at most one of `attr`, `own_text`, `raw` and `html`, and at most one of `all` and `one`, in any order.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,28 +28,28 @@ use crate::select::{Element, Matches, selector};
 /// The part of an element that becomes a value.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Part {
-    /// Its text, as [`Element::text`] reads it.
+    /// The text, as [`Element::text`] returns it.
     #[default]
     Text,
-    /// The text directly in it ([`Element::own_text`]).
+    /// The text directly in the element ([`Element::own_text`]).
     OwnText,
-    /// Its text as it stands in the markup.
+    /// The text exactly as written in the markup ([`Element::raw_text`]).
     Raw,
-    /// Its markup ([`Element::html`]).
+    /// The markup ([`Element::html`]).
     Html,
-    /// This attribute.
+    /// The value of this attribute.
     Attr(String),
 }
 
 /// How many matches become values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Count {
-    /// The first.
+    /// The first match.
     #[default]
     First,
-    /// The only one.
+    /// The only match; several are an error.
     One,
-    /// All of them.
+    /// All matches.
     All,
 }
 
@@ -72,19 +72,19 @@ pub struct Field {
 }
 
 impl Field {
-    /// The text of the first match.
+    /// Returns a field for the text of the first match.
     ///
     /// # Errors
-    /// The selector is not valid.
+    /// When the selector is not valid.
     pub fn new(css: &str) -> Result<Self, SelectorError> {
         selector(css)?;
         Ok(Self { css: css.to_owned(), part: Part::default(), count: Count::default() })
     }
 
-    /// A field by words, separated by commas.
+    /// Returns a field described by words, separated by commas.
     ///
     /// # Errors
-    /// The selector is not valid, a word is unknown, or two words contradict each other.
+    /// When the selector is not valid, a word is unknown, or two words contradict each other.
     pub fn with_words(css: &str, words: &str) -> Result<Self, FieldError> {
         let (mut part, mut count) = (None, None);
         for word in words.split(',').map(str::trim).filter(|word| !word.is_empty()) {
@@ -100,27 +100,27 @@ impl Field {
         Ok(Self { part: part.unwrap_or_default(), count: count.unwrap_or_default(), ..field })
     }
 
-    /// Another part of the matches.
+    /// Sets the part of the matches that becomes the value.
     #[must_use]
     pub fn part(mut self, part: Part) -> Self {
         self.part = part;
         self
     }
 
-    /// Another number of matches.
+    /// Sets how many matches become values.
     #[must_use]
     pub fn count(mut self, count: Count) -> Self {
         self.count = count;
         self
     }
 
-    /// The selector.
+    /// Returns the selector.
     #[must_use]
     pub fn css(&self) -> &str {
         &self.css
     }
 
-    /// The words that say which part of which matches it is; empty for the text of the first.
+    /// Returns the words that describe part and count; empty for the text of the first match.
     #[must_use]
     pub fn words(&self) -> String {
         let part = match &self.part {
@@ -138,7 +138,7 @@ impl Field {
         part.into_iter().chain(count).collect::<Vec<_>>().join(", ")
     }
 
-    /// The value on a page; builds its DOM.
+    /// Returns the value of the field on a page. Builds the page's DOM.
     ///
     /// # Errors
     /// When several elements match and [`Count::One`] is wanted.
@@ -156,7 +156,7 @@ impl Field {
         }
     }
 
-    /// The value where there is no markup.
+    /// Returns the value for a document without markup.
     #[must_use]
     pub fn nothing(&self) -> Value {
         match self.count {
@@ -171,7 +171,7 @@ impl Field {
 }
 
 impl Part {
-    /// The part of an element; `None` for an attribute that the element does not have.
+    /// Returns this part of an element; `None` for an attribute that the element does not have.
     #[must_use]
     pub fn of(&self, element: &Element<'_>) -> Option<String> {
         match self {
@@ -188,9 +188,9 @@ impl Part {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Value {
-    /// Of one match; `None` without one.
+    /// The value of one match; `None` without a match.
     Text(Option<String>),
-    /// Of all matches.
+    /// The values of all matches.
     List(Vec<String>),
 }
 
@@ -207,7 +207,7 @@ pub enum Value {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedField {
-    /// The name in the output.
+    /// The field's name in the output.
     pub name: String,
     /// The field.
     pub field: Field,
@@ -218,7 +218,7 @@ impl FromStr for NamedField {
 
     fn from_str(text: &str) -> Result<Self, FieldError> {
         let shape = || FieldError::Shape { text: text.to_owned() };
-        // `h1::text` is two slips at once.
+        // `h1::text` without a name has two mistakes; this one is reported.
         if let Some(meant) = NotCss::find(text).filter(|_| !text.contains(['=', '['])) {
             return Err(FieldError::NotCss { instead: instead("NAME", &meant), meant });
         }
@@ -245,7 +245,7 @@ impl FromStr for NamedField {
     }
 }
 
-/// The same as words of a field, if that is unambiguous.
+/// Returns the same selector written as a field, if that is unambiguous.
 fn instead(name: &str, meant: &NotCss) -> Option<String> {
     match meant {
         NotCss::Text { selector } => Some(format!("{name}={selector}")),
@@ -258,41 +258,41 @@ fn instead(name: &str, meant: &NotCss) -> Option<String> {
     }
 }
 
-/// Why a text is no field.
+/// Why a text is not a field.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FieldError {
-    /// It has no name and selector in their places.
+    /// Name and selector are not separated by `=`, as they must be.
     #[error(
         "{text:?} is not a field: write NAME=SELECTOR or NAME[WORDS]=SELECTOR, such as price=.price or link[attr=href]=a"
     )]
     Shape {
-        /// As it was written.
+        /// The text.
         text: String,
     },
-    /// There is nothing in front of the `=`.
+    /// There is no name before the `=`.
     #[error("the name of a field is empty: write NAME=SELECTOR, such as price=.price")]
     NoName,
-    /// A word is none that fields have.
+    /// A word is not one that fields have.
     #[error("{word:?} is not a word that a field knows: the words are {}", WORDS.join(", "))]
     Word {
         /// The word.
         word: String,
     },
-    /// Two words ask for two things.
+    /// Two words set the same thing.
     #[error("the words {words:?} contradict each other: {word:?} is one too many")]
     Contradiction {
-        /// All of them.
+        /// All words of the field.
         words: String,
-        /// The last.
+        /// The second of the two words.
         word: String,
     },
-    /// The selector is none of CSS, but the habit of another tool.
+    /// The selector is not CSS but a construct of another tool.
     #[error("{meant}{}", Instead(instead.as_deref()))]
     NotCss {
         /// The construct of another tool.
         meant: NotCss,
-        /// The field that does it, where there is one.
+        /// The field that means the same, if there is one.
         instead: Option<String>,
     },
     /// The selector is not valid.
@@ -308,7 +308,7 @@ impl fmt::Display for Instead<'_> {
     }
 }
 
-/// Why a page has no value for a field.
+/// Why a field has no value on a page.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FieldReadError {
@@ -337,7 +337,7 @@ fn read_word(word: &str) -> Result<Word, FieldError> {
         None => (word, None),
     };
     Ok(match (key, value) {
-        // HTML names are lower case in the tree; SVG names (viewBox) keep their case.
+        // HTML names are in lower case in the tree; SVG names (`viewBox`) keep their case.
         ("attr", Some(name)) if !name.is_empty() && !name.contains(char::is_whitespace) => {
             Word::Part(Part::Attr(name.to_owned()))
         }

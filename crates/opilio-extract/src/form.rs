@@ -1,6 +1,6 @@
-//! Forms: the request that a browser would send for a form, with the values in the page.
+//! Forms: the request that a browser would send for a form, with the values that the page contains.
 //!
-//! Hidden fields (such as tokens against forged requests) are included; a caller sets the values that a
+//! Hidden fields (such as tokens against forged requests) are included. The caller sets the values that a
 //! person would type. The rules are those of the HTML standard, "constructing the entry list", for forms sent
 //! as `application/x-www-form-urlencoded`.
 
@@ -13,7 +13,7 @@ use std::borrow::Cow;
 use std::fmt;
 use url::Url;
 
-/// A form of a page, filled as the page came.
+/// A form of a page, with the values that the page contains.
 ///
 /// ```
 /// # mod opilio { pub use opilio_extract as extract; }
@@ -41,18 +41,18 @@ pub struct Form {
     fields: Vec<(String, String)>,
 }
 
-/// The request of a form.
+/// The request that a form sends.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Submission {
     /// `GET` or `POST`.
     pub method: &'static str,
-    /// Where it goes; with the fields, if it is a GET.
+    /// The URL of the request. For a GET it contains the fields.
     pub url: Url,
-    /// The fields, if it is a POST: `application/x-www-form-urlencoded`.
+    /// The body of a POST with the fields, as `application/x-www-form-urlencoded`; `None` for a GET.
     pub body: Option<String>,
 }
 
-/// Why there is no form to fill.
+/// Why a page has no form that can be sent.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormError {
@@ -62,13 +62,13 @@ pub enum FormError {
     /// Nothing matches the selector, or the match is not a form.
     #[error("cannot find a form at `{selector}`")]
     NotFound {
-        /// The selector as it was given.
+        /// The selector as the caller gave it.
         selector: String,
     },
-    /// It is sent as files are, or to a dialog, or elsewhere than to the web.
+    /// The form sends files, belongs to a dialog, or its target is not a web URL.
     #[error("cannot fill the form at `{selector}`: {why}")]
     Unsupported {
-        /// The selector as it was given.
+        /// The selector as the caller gave it.
         selector: String,
         /// The unsupported property.
         why: &'static str,
@@ -76,23 +76,24 @@ pub enum FormError {
 }
 
 impl Document {
-    /// The first form that a selector matches, filled as the page came; builds the DOM.
+    /// Returns the first form that a selector matches, with the values that the page contains. Builds the
+    /// DOM.
     ///
     /// # Errors
-    /// When there is none, or it is none that can be sent as `application/x-www-form-urlencoded`.
+    /// When there is no form, or it cannot be sent as `application/x-www-form-urlencoded`.
     pub fn form(&self, css: &str) -> Result<Form, FormError> {
         let not_found = || FormError::NotFound { selector: css.to_owned() };
         let element = self.css(css)?.iter().find(|element| element.name() == "form").ok_or_else(not_found)?;
         let unsupported = |why| FormError::Unsupported { selector: css.to_owned(), why };
         let encoding = encoding_of(element, self.decoded().encoding);
         let (fields, submitter) = read_fields(self, element, encoding)?;
-        // The button that a person would press may say otherwise than its form.
+        // Attributes of the button that a person would press take precedence over those of the form.
         let told = |name: &str, on_button: &str| {
             submitter.and_then(|button| button.attr(on_button)).or_else(|| element.attr(name))
         };
         let posts = match told("method", "formmethod").unwrap_or_default().trim() {
             method if method.eq_ignore_ascii_case("post") => true,
-            method if method.eq_ignore_ascii_case("dialog") => return Err(unsupported("it is a dialog's")),
+            method if method.eq_ignore_ascii_case("dialog") => return Err(unsupported("it is for a dialog")),
             _ => false,
         };
         let coding = told("enctype", "formenctype").unwrap_or_default().trim();
@@ -101,7 +102,7 @@ impl Document {
         }
         let action = match told("action", "formaction").map(str::trim).filter(|action| !action.is_empty()) {
             Some(action) => self.resolve(action).ok_or_else(|| unsupported("its action is not a web URL"))?,
-            // The page's own URL, whatever `<base>` is.
+            // The page's own URL, regardless of `<base>`.
             None => {
                 let mut url = self.url().clone();
                 url.set_fragment(None);
@@ -113,31 +114,31 @@ impl Document {
 }
 
 impl Form {
-    /// Where it is sent to.
+    /// Returns the URL to which the form is sent.
     #[must_use]
     pub fn action(&self) -> &Url {
         &self.action
     }
 
-    /// Whether it is sent as a POST.
+    /// Returns whether the form is sent as a POST.
     #[must_use]
     pub fn is_post(&self) -> bool {
         self.posts
     }
 
-    /// The fields, name and value, in the order in which they are sent.
+    /// Iterates over the fields, name and value, in the order in which they are sent.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The value of a field, the first of that name.
+    /// Returns the value of the first field with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.fields().find(|(other, _)| *other == name).map(|(_, value)| value)
     }
 
-    /// Sets a field: in its place if there is one, at the end if not. Others of that name go: a
-    /// radio button or a selection has one value.
+    /// Sets the value of a field. If the form has such a field, it keeps its place; otherwise it is added at
+    /// the end. Other fields with this name are removed, since radio buttons and selections have one value.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
         let (name, value) = (name.into(), value.into());
         match self.fields.iter().position(|(other, _)| *other == name) {
@@ -154,23 +155,23 @@ impl Form {
         self
     }
 
-    /// Adds a field, also if there is one of that name: a second ticked box.
+    /// Adds a field, even if there is one with this name: for a second ticked box.
     pub fn add(&mut self, name: impl Into<String>, value: impl Into<String>) -> &mut Self {
         self.fields.push((name.into(), value.into()));
         self
     }
 
-    /// Removes all fields of a name: unticks a box.
+    /// Removes all fields with this name: for unticking a box.
     pub fn remove(&mut self, name: &str) -> &mut Self {
         self.fields.retain(|(other, _)| other != name);
         self
     }
 
-    /// The encoded body or query, in the encoding of the form (`accept-charset`) or of its page, as in
-    /// browsers; line breaks become CR LF.
+    /// Returns the request, encoded in the encoding of the form (`accept-charset`) or of its page, as in
+    /// browsers. Line breaks become CR LF.
     #[must_use]
     pub fn submission(&self) -> Submission {
-        // Characters outside the encoding become character references.
+        // Characters that the encoding does not have become character references.
         let encode: &dyn Fn(&str) -> Cow<'_, [u8]> = &|text| self.encoding.encode(text).0;
         let mut encoder = url::form_urlencoded::Serializer::new(String::new());
         encoder.encoding_override(Some(encode));
@@ -187,7 +188,7 @@ impl Form {
     }
 }
 
-/// Values are not shown: one of them is a password.
+/// Shows no values, since one of them may be a password.
 impl fmt::Debug for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.fields().map(|(name, _)| name).collect();
@@ -203,7 +204,7 @@ impl fmt::Debug for Submission {
 
 type Fields = Vec<(String, String)>;
 
-/// HTML standard, "pick an encoding for the form".
+/// Returns the encoding of the form: HTML standard, "pick an encoding for the form".
 fn encoding_of(form: Element<'_>, page: &'static Encoding) -> &'static Encoding {
     let picked = form.attr("accept-charset").map(|labels| {
         let mut labels = labels.split_ascii_whitespace();
@@ -212,7 +213,7 @@ fn encoding_of(form: Element<'_>, page: &'static Encoding) -> &'static Encoding 
     picked.unwrap_or(page).output_encoding()
 }
 
-/// The fields as the page came, and the button that a person would press: the first.
+/// Returns the fields with the values of the page, and the button that a person would press: the first one.
 fn read_fields<'a>(
     page: &'a Document,
     form: Element<'a>,
@@ -221,7 +222,7 @@ fn read_fields<'a>(
     let disabled: Vec<Element<'a>> = form.css(DISABLED_CONTROLS)?.iter().collect();
     let mut controls: Vec<Element<'a>> =
         form.css(CONTROLS)?.iter().filter(|c| c.attr("form").is_none()).collect();
-    // Controls elsewhere on the page that name this form.
+    // Adds controls elsewhere on the page that belong to this form by its id.
     if let Some(id) = form.attr("id").filter(|id| !id.is_empty()) {
         controls.extend(page.css(CONTROLS)?.iter().filter(|control| control.attr("form") == Some(id)));
     }
@@ -245,17 +246,17 @@ fn read_fields<'a>(
     Ok((fields, submitter))
 }
 
-/// The values of a control: none if it is not ticked, several if several options are chosen.
+/// Returns the values of a control: none for a box that is not ticked, several for several chosen options.
 fn values(control: &Element<'_>, encoding: &'static Encoding) -> Result<Vec<String>, SelectorError> {
     let value = control.attr("value").map(str::to_owned);
     Ok(match control.name() {
         "select" => chosen(control)?,
-        // The parser has removed the line break that may follow the tag.
+        // The parser has removed a line break directly after the tag.
         "textarea" => vec![control.raw_text()],
         "input" => match kind(control).as_str() {
             "checkbox" | "radio" if control.attr("checked").is_none() => Vec::new(),
             "checkbox" | "radio" => vec![value.unwrap_or_else(|| "on".to_owned())],
-            // It sends where it was clicked.
+            // A browser would send the coordinates of the click.
             "image" => Vec::new(),
             "hidden" if control.attr("name").is_some_and(|name| name.eq_ignore_ascii_case("_charset_")) => {
                 vec![encoding.name().to_owned()]
@@ -268,7 +269,8 @@ fn values(control: &Element<'_>, encoding: &'static Encoding) -> Result<Vec<Stri
     })
 }
 
-/// The options that are selected; of a list that shows one at a time and selects none, the first.
+/// Returns the values of the selected options. A list that shows one option at a time sends its first one if
+/// none is selected.
 fn chosen(select: &Element<'_>) -> Result<Vec<String>, SelectorError> {
     let options: Vec<Element<'_>> =
         select.css("option")?.iter().filter(|option| option.attr("disabled").is_none()).collect();
@@ -278,7 +280,7 @@ fn chosen(select: &Element<'_>) -> Result<Vec<String>, SelectorError> {
     if select.attr("multiple").is_some() {
         return Ok(selected);
     }
-    // Of several the last one holds.
+    // If several options are selected, the last one counts.
     Ok(selected.into_iter().next_back().or_else(|| options.first().map(value)).into_iter().collect())
 }
 
@@ -299,7 +301,7 @@ fn submits(control: &Element<'_>) -> bool {
     }
 }
 
-/// Every kind of line break as CR LF, as forms send them.
+/// Converts every kind of line break to CR LF, as forms are sent.
 fn with_crlf(text: &str) -> String {
     if !text.contains(['\r', '\n']) {
         return text.to_owned();
@@ -311,7 +313,7 @@ const CONTROLS: &str = "input, select, textarea, button";
 const DISABLED_CONTROLS: &str = "fieldset[disabled] input, fieldset[disabled] select, \
 fieldset[disabled] textarea, fieldset[disabled] button";
 const MULTIPART: &str = "multipart/form-data";
-/// Controls that are read of one form.
+/// The most controls of one form that are read.
 const FIELDS_MAX: usize = 1_000;
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
-//! Fuzz entries: any bytes in, a panic if a promise is broken. The property tests call the same functions.
+//! Functions for fuzzing. Each takes any bytes and panics if a promise is broken. The property tests call the
+//! same functions.
 
 use crate::{Directives, Document, Flaw, Kind, LINKS_MAX, Link, LinkKind};
 use std::collections::HashSet;
 use url::Url;
 
-/// Reads the bytes as a document, both ways; the first line is the Content-Type, if it is text.
+/// Reads the bytes as a document, in one pass and with a DOM. The first line is the Content-Type, if it is
+/// text.
 pub fn links(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b'\n');
     let (content_type, body) = end.map_or((&b""[..], bytes), |end| (&bytes[..end], &bytes[end + 1..]));
     let content_type = str::from_utf8(content_type).ok();
     let document = || {
-        // Parses, since it is a constant.
+        // Parsing cannot fail: the URL is a constant.
         let url = Url::parse("https://site.example/dir/page?x=1").expect("a constant");
         Document::new(url, content_type, body.to_vec().into())
     };
@@ -31,10 +33,10 @@ pub fn links(bytes: &[u8]) {
 /// Reads the bytes as XML, in every way.
 ///
 /// # Panics
-/// When links are not sound, texts are not in one line, or two readings differ.
+/// When a link is not valid, a text has more than one line, or two ways of reading give different results.
 pub fn xml(bytes: &[u8]) {
     let document = || {
-        // Parses, since it is a constant.
+        // Parsing cannot fail: the URL is a constant.
         let url = Url::parse("https://site.example/dir/feed?x=1").expect("a constant");
         Document::new(url, Some("application/xml"), bytes.to_vec().into())
     };
@@ -45,7 +47,7 @@ pub fn xml(bytes: &[u8]) {
     assert_eq!(again.links_where(|_| true).len(), links.len());
     assert_eq!((read.kind(), read.flaw()), (Kind::Xml, again.flaw()));
     assert_eq!(read.title(), again.title());
-    // Parses, since it is a constant.
+    // Parsing cannot fail: the selector is a constant.
     let all = read.css("*").expect("a constant");
     assert!(!all.is_empty() || read.text().trim().is_empty(), "nothing was read");
     for element in all.iter().take(20) {
@@ -64,7 +66,7 @@ pub fn media(bytes: &[u8]) {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (types, body) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
     let read = |types: &[&[u8]]| {
-        // Parses, since it is a constant.
+        // Parsing cannot fail: the URL is a constant.
         let url = Url::parse("https://site.example/").expect("a constant");
         Document::with_content_types(url, types.iter().copied(), body.to_vec().into())
     };
@@ -82,15 +84,15 @@ pub fn media(bytes: &[u8]) {
     {
         assert!(!untyped.is_markup());
     }
-    // A value that means nothing changes nothing, and another one of the same type neither.
+    // A meaningless value changes nothing, and neither does another value of the same type.
     assert_eq!(read(&[b"*/*", types]).kind(), typed.kind());
     assert_eq!(read(&[b"html"]).kind(), untyped.kind());
 }
 
-/// Links are absolute, http or https, without fragment, each URL once, and not endless.
+/// Checks that links are absolute, http or https, without fragment, each URL once, and not too many.
 ///
 /// # Panics
-/// When they are not.
+/// When a link breaks this.
 pub(crate) fn assert_are_sound(links: &[Link]) {
     assert!(links.len() <= LINKS_MAX);
     let mut seen = HashSet::new();

@@ -1,15 +1,16 @@
-//! A document in; its title, links and selected text out.
+//! Reads title, links and selected text from documents.
 //!
-//! [`Document`] is the entry point. Everything is lazy and done once: an unused body is never decoded, and an
-//! unused DOM is never built. The title and the links come from one streaming pass without a DOM
-//! ([`Document::skim`]); CSS selectors build the DOM ([`Document::css`]), after which title and links are
-//! read from it, too. XML is read as XML, and has its DOM from the start: selectors work on it alike, and the
-//! entries of a feed are its links. A body without a meaningful Content-Type is sniffed ([`Document::kind`]).
+//! [`Document`] is the entry point. Every part is read when it is first needed, and only once: an unused body
+//! is never decoded, and an unused DOM is never built. Title and links come from one streaming pass without a
+//! DOM ([`Document::skim`]). CSS selectors build the DOM ([`Document::css`]), and from then on title and
+//! links are read from it, too. XML always has a DOM: selectors work on it in the same way, and the entries
+//! of a feed are its links. A body without a meaningful Content-Type is classified by its first bytes
+//! ([`Document::kind`]).
 //!
-//! Everything is bounded, since servers choose the content: links taken from a page, the length of a link,
-//! the memory of the streaming pass, and depth and size of the DOM.
+//! Everything is limited, since servers choose the content: the number of links of a page, the length of a
+//! link, the memory of the streaming pass, and depth and size of the DOM.
 //!
-//! Not here: fetching, robots.txt, canonical URLs.
+//! This crate does not fetch, does not read robots.txt, and does not canonicalize URLs.
 //!
 //! ```
 //! # mod opilio { pub use opilio_extract as extract; }

@@ -8,51 +8,51 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use url::Url;
 
-/// The most links taken from one page. If there are more, [`Skim::cut`](crate::Skim::cut) reports it.
+/// The most links that are read from one page. If there are more, [`Skim::cut`](crate::Skim::cut) says so.
 pub const LINKS_MAX: usize = 20_000;
 
-/// The longest link that is taken, in bytes after entities are decoded; a longer one is left out.
+/// The most bytes of a link, after entities are decoded. Longer links are left out.
 pub const LINK_BYTES_MAX: usize = 8 * 1024;
 
-/// Where a link stands in the markup.
+/// Where a link occurs in the markup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum LinkKind {
-    /// `<a href>`, in a drawing (SVG) also `<a xlink:href>`: followed.
+    /// `<a href>`, in SVG also `<a xlink:href>`: followed.
     Anchor,
     /// `<area href>`, a part of an image map: followed.
     Area,
-    /// `<frame src>`: followed, since the page is made of its frames.
+    /// `<frame src>`: followed, since the page consists of its frames.
     Frame,
-    /// `<iframe src>`: followed, as a part of the page.
+    /// `<iframe src>`: followed, since it is part of the page.
     Iframe,
     /// `<meta http-equiv=refresh>`, a redirect in markup: followed.
     Refresh,
     /// `<link rel=next href>`, the next page of a series: followed.
     Next,
-    /// `<link rel=prev href>`, the page before in a series.
+    /// `<link rel=prev href>`, the previous page of a series.
     Prev,
-    /// `<link rel=canonical href>`, the name that the page prefers for itself.
+    /// `<link rel=canonical href>`, the URL that the page prefers for itself.
     Canonical,
-    /// `<link rel=alternate href>`: the same in another language or form, such as a feed.
+    /// `<link rel=alternate href>`: the same content in another language or form, such as a feed.
     Alternate,
-    /// `<img src>`, and each of a `srcset` of `<img>` or `<source>`.
+    /// `<img src>`, and each URL in the `srcset` of an `<img>` or `<source>`.
     Image,
-    /// The link of an entry of a feed (`<link>` of an RSS item or an Atom entry): followed.
+    /// The link of a feed's entry (`<link>` of an RSS item or an Atom entry): followed.
     Entry,
 }
 
-/// Which links of a page are read: images are many and seldom wanted.
+/// Which links of a page are read. Images are many and rarely wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
-    /// Every kind but pictures.
+    /// Every kind except images.
     Pages,
-    /// Every kind.
+    /// Every kind, including images.
     Images,
 }
 
 impl LinkKind {
-    /// The stable word for output: the element's name, or the relation of a `<link>`.
+    /// Returns a stable word for output: the element's name, or the relation of a `<link>`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,9 +70,9 @@ impl LinkKind {
         }
     }
 
-    /// Whether a crawler follows the link by default: it leads a reader to another page, or shows one inside
-    /// this page. Links that only name a page (canonical, alternate, prev) are not followed; a site that
-    /// offers them to readers has an `<a>`, too.
+    /// Returns whether a crawler follows the link by default: it leads a reader to another page, or shows
+    /// another page inside this one. Links that only mention a page (canonical, alternate, prev) are not
+    /// followed; a site that offers these pages to readers also has an `<a>` for them.
     #[must_use]
     pub fn is_followed(self) -> bool {
         match self {
@@ -82,7 +82,8 @@ impl LinkKind {
         }
     }
 
-    /// The kind of a `<link>` with this `rel`; of several the most specific one.
+    /// Returns the kind of a `<link>` with this `rel`. If `rel` has several words, the most specific one
+    /// counts.
     pub(crate) fn of_relation(rel: &str) -> Option<Self> {
         let has = |word: &str| rel.split_ascii_whitespace().any(|token| token.eq_ignore_ascii_case(word));
         if has("canonical") {
@@ -109,17 +110,18 @@ impl fmt::Display for LinkKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RawLink {
-    /// The value of `href` or `src`, or a part of one that holds more; relative or absolute, of any scheme, perhaps no URL at all.
+    /// The value of `href` or `src`, or one URL of a list: relative or absolute, with any scheme, perhaps not
+    /// a URL at all.
     pub href: String,
-    /// Where it stands.
+    /// Where the link occurs.
     pub kind: LinkKind,
-    /// `rel` holds one of `nofollow`, `ugc`, `sponsored`.
+    /// Whether `rel` contains `nofollow`, `ugc` or `sponsored`.
     pub nofollow: bool,
-    /// The value of `rel`, where there is one.
+    /// The value of `rel`, if there is one.
     pub rel: Option<String>,
     /// The text of the link with white space collapsed, if requested.
     pub text: Option<String>,
-    /// Where it starts from by an `xml:base`; `None` for the document's base.
+    /// The base of the link set by an `xml:base`; `None` for the document's base.
     pub(crate) base: Option<Arc<Url>>,
 }
 
@@ -130,7 +132,8 @@ impl RawLink {
     }
 }
 
-/// Google documents white space and commas as separators of `rel`.
+/// Returns whether `rel` asks crawlers not to follow the link. Google documents white space and commas as
+/// separators.
 fn asks_not_to_follow(rel: &str) -> bool {
     rel.split(|c: char| c.is_ascii_whitespace() || c == ',')
         .any(|token| ["nofollow", "ugc", "sponsored"].iter().any(|word| token.eq_ignore_ascii_case(word)))
@@ -140,16 +143,16 @@ fn asks_not_to_follow(rel: &str) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Link {
-    /// Absolute, http or https, without fragment.
+    /// The URL: absolute, http or https, without fragment.
     pub url: Url,
-    /// Where it stands; of several to the same URL, where the first stands that is followed.
+    /// Where the link occurs. If several links have this URL, the first one of a followed kind counts.
     pub kind: LinkKind,
-    /// Every link of the page to this URL asks not to be followed.
+    /// Whether all links of the page to this URL ask not to be followed.
     pub nofollow: bool,
-    /// The value of `rel` of the first, where there is one.
+    /// The value of `rel` of the first link to this URL, if there is one.
     pub rel: Option<String>,
-    /// The first text that is not empty; only from
-    /// [`Document::links_with_text`](crate::Document::links_with_text).
+    /// The first text that is not empty. Only [`Document::links_with_text`](crate::Document::links_with_text)
+    /// sets it.
     pub text: Option<String>,
 }
 
@@ -159,28 +162,28 @@ impl Link {
     }
 }
 
-/// The base of a document's links.
+/// The base against which a document's links are resolved.
 #[derive(Debug, Clone)]
 pub(crate) struct Base<'a> {
     pub(crate) url: Cow<'a, Url>,
-    /// The encoding of the document, in which its links write their queries.
+    /// The encoding of the document, which is also used in the queries of its links.
     pub(crate) encoding: &'static Encoding,
 }
 
-/// Resolves one link: absolute, http(s), without fragment; or nothing.
+/// Resolves one link: absolute, http or https, without fragment. `None` if that is not possible.
 pub(crate) fn resolve(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
-    // With an http(s) base, `#` starts the fragment wherever it is, so the rest is not parsed. The `#` itself
-    // stays; otherwise a space before it would be at the end and be trimmed.
+    // With an http(s) base, the first `#` always starts the fragment, so the text after it is not parsed. The
+    // `#` itself stays: without it, a space before it would be at the end and be trimmed.
     let without_fragment = memchr::memchr(b'#', href.as_bytes()).map_or(href, |at| &href[..=at]);
     let mut url = parse(without_fragment, base, encoding)?;
     url.set_fragment(None);
     is_web(&url).then_some(url)
 }
 
-/// Parses a link by the WHATWG URL standard: white space, tabs, line breaks, backslashes, and the query in
-/// the document's encoding.
+/// Parses a link by the WHATWG URL standard: handles white space, tabs, line breaks and backslashes, and
+/// encodes the query in the document's encoding.
 pub(crate) fn parse(href: &str, base: &Url, encoding: &'static Encoding) -> Option<Url> {
-    // An encoding that no form is sent in writes UTF-8 ("output encoding").
+    // In a few encodings no form can be sent; then UTF-8 is used ("output encoding").
     let encoding = encoding.output_encoding();
     if encoding == UTF_8 || href.is_ascii() {
         return join(base, href).ok();
@@ -193,13 +196,13 @@ pub(crate) fn parse(href: &str, base: &Url, encoding: &'static Encoding) -> Opti
 /// Resolves a URL that may be relative to `base`, by the WHATWG URL standard.
 ///
 /// # Errors
-/// When it is not a URL.
+/// When the text is not a URL.
 pub fn join(base: &Url, href: &str) -> Result<Url, url::ParseError> {
     base.join(&without_needless_slashes(href))
 }
 
-/// A URL that begins with more than two slashes begins with two ("special authority ignore slashes
-/// state"). The parser does it behind a scheme, and not where the scheme is the base's.
+/// Reduces more than two slashes at the start of a URL to two ("special authority ignore slashes state"). The
+/// parser does this only after a scheme, not if the scheme is that of the base.
 fn without_needless_slashes(href: &str) -> Cow<'_, str> {
     let trimmed = href.trim_start_matches(|c: char| c <= ' ');
     if !trimmed.starts_with(['/', '\\']) {
@@ -218,14 +221,14 @@ fn without_needless_slashes(href: &str) -> Cow<'_, str> {
     Cow::Owned(format!("//{}", &trimmed[end.unwrap_or(trimmed.len())..]))
 }
 
-/// URL standard, "percent-encode after encoding": a character that the encoding does not have is written
-/// as its reference. The bytes beyond ASCII are escaped by the parser.
+/// Encodes a query: URL standard, "percent-encode after encoding". A character that the encoding does not
+/// have is written as a character reference. The parser escapes bytes that are not ASCII.
 fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
     let mut encoder = encoding.new_encoder();
     let mut out = Vec::with_capacity(query.len() * 2);
     let mut rest = query;
     loop {
-        // Room for the rest, or for a few of its characters.
+        // Makes room for the rest, or for a few of its characters.
         out.reserve(rest.len() * 2 + 16);
         let (result, read) = encoder.encode_from_utf8_to_vec_without_replacement(rest, &mut out, true);
         rest = &rest[read..];
@@ -237,15 +240,15 @@ fn encode_query(query: &str, encoding: &'static Encoding) -> Vec<u8> {
     }
 }
 
-/// Whether a crawler can fetch it.
+/// Returns whether a crawler can fetch the URL.
 pub(crate) fn is_web(url: &Url) -> bool {
     matches!(url.scheme(), "http" | "https")
 }
 
-/// Resolves links in their order; one URL comes once.
+/// Resolves links in their order. Each URL is returned once.
 pub(crate) fn resolve_all<'a>(raw: impl Iterator<Item = &'a RawLink>, base: &Base<'_>) -> Vec<Link> {
     let mut links: Vec<Link> = Vec::with_capacity(raw.size_hint().1.unwrap_or(0));
-    // Indices into `links`: so that no URL is kept twice.
+    // Indices into `links`, so that no URL is stored twice.
     let mut seen: HashTable<usize> = HashTable::with_capacity(links.capacity());
     let hasher = RandomState::new();
     for raw in raw {
@@ -262,8 +265,9 @@ pub(crate) fn resolve_all<'a>(raw: impl Iterator<Item = &'a RawLink>, base: &Bas
     links
 }
 
-/// Merges links with the same URL: it is followable if one of them is; an image link often comes before the
-/// one with the text. A followed kind takes precedence over one that only names the page.
+/// Merges a link into an earlier one with the same URL. The result may be followed if one of the two may. It
+/// takes the text of the second if the first has none (it is often an image). A followed kind takes
+/// precedence over one that only mentions the page.
 fn merge(first: &mut Link, again: &RawLink) {
     if !again.kind.is_followed() && first.kind.is_followed() {
         return;

@@ -1,7 +1,8 @@
 //! Reads the media type and the encoding of a `Content-Type`.
 //!
-//! MIME Sniffing §4.4 (parse a MIME type) and Fetch §2.2.2 (extract a MIME type), on bytes: a byte above 0x7F
-//! in a parameter does not affect the others. For wrong or missing types see `sniff`.
+//! Follows MIME Sniffing §4.4 (parse a MIME type) and Fetch §2.2.2 (extract a MIME type), but reads bytes: a
+//! byte above 0x7F in a parameter does not affect the other parameters. For wrong or missing types see
+//! `sniff`.
 
 use crate::sniff;
 use encoding_rs::Encoding;
@@ -14,7 +15,7 @@ pub enum Kind {
     Html,
     /// XML: XHTML, a feed, or another vocabulary.
     Xml,
-    /// Text without markup: plain text, JSON, code. It has no title and no links.
+    /// Text without markup: plain text, JSON, code. It has neither title nor links.
     Text,
     /// Anything else: images, archives, PDF. It has neither title nor links.
     Data,
@@ -23,15 +24,15 @@ pub enum Kind {
 /// The content of a Content-Type.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Label {
-    /// The `charset` parameter, where it names an encoding that exists.
+    /// The encoding that the `charset` parameter names, if that encoding exists.
     pub(crate) charset: Option<&'static Encoding>,
-    /// The kind that it states; `None` if it is meaningless.
+    /// The kind that the type states; `None` if the type is meaningless.
     said: Option<Kind>,
 }
 
 impl Label {
-    /// Reads the values of a Content-Type. The last meaningful one counts, and keeps the encoding of an
-    /// earlier one with the same type.
+    /// Reads the values of a Content-Type. The last meaningful value counts. If it names no encoding, that of
+    /// an earlier value with the same type counts.
     pub(crate) fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut label = Self { charset: None, said: None };
         let mut essence: Option<&[u8]> = None;
@@ -41,7 +42,7 @@ impl Label {
                 continue;
             };
             if essence.is_none_or(|essence| !essence.eq_ignore_ascii_case(parsed.essence)) {
-                // A charset in a meaningless value was about the body, too.
+                // A charset in a meaningless value before this one also concerns the body.
                 label.charset = label.charset.filter(|_| essence.is_none());
             }
             essence = Some(parsed.essence);
@@ -51,7 +52,7 @@ impl Label {
         label
     }
 
-    /// How `body` is read.
+    /// Returns how `body` is read.
     pub(crate) fn kind(self, body: &[u8]) -> Kind {
         match self.said {
             Some(Kind::Html) if sniff::is_feed(body) => Kind::Xml,
@@ -61,15 +62,15 @@ impl Label {
     }
 }
 
-/// A media type that can be read.
+/// A parsed media type.
 struct MediaType<'a> {
-    /// `type/subtype`, as it stands there.
+    /// `type/subtype`, as written.
     essence: &'a [u8],
     charset: Option<&'static Encoding>,
 }
 
 impl<'a> MediaType<'a> {
-    /// MIME Sniffing §4.4, where only the `charset` of all parameters is kept.
+    /// Parses a media type by MIME Sniffing §4.4, but keeps only the `charset` parameter.
     fn parse(value: &'a [u8]) -> Option<Self> {
         let value = value.trim_ascii();
         let end = memchr::memchr(b';', value).unwrap_or(value.len());
@@ -83,7 +84,7 @@ impl<'a> MediaType<'a> {
     }
 }
 
-/// The encoding in the parameters of a media type. The first `charset` counts.
+/// Returns the encoding in the parameters of a media type. The first `charset` counts.
 fn charset_of(parameters: &[u8]) -> Option<&'static Encoding> {
     let mut rest = parameters;
     while let Some((b';', behind)) = rest.split_first() {
@@ -107,7 +108,8 @@ fn charset_of(parameters: &[u8]) -> Option<&'static Encoding> {
     None
 }
 
-/// A value after its opening quote, and the rest after the closing one.
+/// Reads a quoted value from after its opening quote. Returns the value, and the text after the closing
+/// quote.
 fn quoted_value(text: &[u8]) -> (Vec<u8>, &[u8]) {
     let mut value = Vec::new();
     let mut at = 0;
@@ -125,8 +127,8 @@ fn quoted_value(text: &[u8]) -> (Vec<u8>, &[u8]) {
     (value, text.get(at..).unwrap_or_default())
 }
 
-/// The encoding that a text names somewhere: HTML standard, "extracting a character encoding from a meta
-/// element". For the `content` of a `<meta>`, and for a Content-Type that is none.
+/// Returns the encoding that a text names anywhere: HTML standard, "extracting a character encoding from a
+/// meta element". For the `content` of a `<meta>`, and for a Content-Type without a valid type.
 pub(crate) fn charset_in(text: &[u8]) -> Option<&'static Encoding> {
     const NAME: &[u8] = b"charset";
     let mut rest = text;
@@ -147,19 +149,20 @@ pub(crate) fn charset_in(text: &[u8]) -> Option<&'static Encoding> {
     encoding_of_label(label)
 }
 
-/// By the standard, single quotes are part of the value; no encoding's name has any.
+/// Returns the encoding with this label. By the standard, single quotes would be part of the label; they are
+/// removed here, since no label has any.
 fn encoding_of_label(label: &[u8]) -> Option<&'static Encoding> {
     let label = label.trim_ascii();
     let label = label.strip_prefix(b"'").unwrap_or(label);
     encoding_named(label.strip_suffix(b"'").unwrap_or(label))
 }
 
-/// An encoding that decodes everything to an error counts as no label.
+/// Returns the encoding with this label, except encodings that decode everything to an error.
 pub(crate) fn encoding_named(label: &[u8]) -> Option<&'static Encoding> {
     Encoding::for_label_no_replacement(label)
 }
 
-/// The kind of a media type; `None` for a meaningless one (MIME Sniffing §7).
+/// Returns the kind of a media type; `None` for a meaningless one (MIME Sniffing §7).
 fn kind_of(essence: &[u8]) -> Option<Kind> {
     let is = |other: &[u8]| essence.eq_ignore_ascii_case(other);
     let begins = |start: &[u8]| essence.get(..start.len()).is_some_and(|e| e.eq_ignore_ascii_case(start));
@@ -180,7 +183,7 @@ fn kind_of(essence: &[u8]) -> Option<Kind> {
     }
 }
 
-/// The values of a field that may hold several, apart at commas that are not in quotes.
+/// Splits a field with several values at the commas that are not within quotes.
 fn split(values: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(values);
     std::iter::from_fn(move || {
@@ -201,7 +204,7 @@ fn split(values: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// RFC 9110 §5.6.2.
+/// Returns whether a byte may occur in a token (RFC 9110 §5.6.2).
 fn is_token_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -1,7 +1,7 @@
 //! The streaming pass: reads title, links and metas of a page without building a DOM.
 //!
-//! lol_html scans tags and stops only where a handler is registered. Comments, scripts and styles are not
-//! markup to it; templates are left out here.
+//! lol_html reads all tags, but calls a handler only for elements that a selector matches. It does not read
+//! markup in comments, scripts and styles. The handlers here ignore the content of templates.
 
 use crate::link::{LINK_BYTES_MAX, LinkKind, Reach};
 use crate::skim::{Collector, Cut, Skim, TITLE_BYTES_MAX};
@@ -14,19 +14,19 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::LazyLock;
 
-/// The memory of the streaming pass: its stack of open elements (200,000 fit), and one unfinished tag or
+/// The most memory of the streaming pass: its stack of open elements (200,000 fit), and an unfinished tag or
 /// comment at the end of the page.
 const PASS_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Entities shrink when they are decoded, though hardly more than this many times.
+/// How many times shorter a value can become when its entities are decoded, at most.
 const ENTITY_SHRINKS_MAX: usize = 8;
 
-/// How many `<noscript>`s of a page are read.
+/// The most `<noscript>` elements of a page that are read.
 const NOSCRIPTS_MAX: usize = 64;
 
 const HTML_NAMESPACE: &str = "http://www.w3.org/1999/xhtml";
 
-/// Reads the whole page in one pass.
+/// Reads the whole page in one streaming pass.
 pub(crate) fn skim(text: &str, reach: Reach) -> Skim {
     let found = RefCell::default();
     let ran = Pass { reach, ..Pass::new(text, &found) }.run();
@@ -37,8 +37,8 @@ pub(crate) fn skim(text: &str, reach: Reach) -> Skim {
     skim
 }
 
-/// The kinds of elements that the pass handles. Every selector is tried on every tag, so a page gets only
-/// those that it needs: see [`listeners`].
+/// The kinds of elements that the pass handles. lol_html tests every selector on every tag, so a page gets
+/// only the selectors that it needs: see [`listeners`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Listener {
     Anchor,
@@ -58,7 +58,8 @@ enum Listener {
 
 const LISTENERS: usize = 13;
 
-/// Selectors are parsed once a process; each pass compiles them anew, since lol_html has it so.
+/// The parsed selectors of all listeners. They are parsed once per process; lol_html compiles them again for
+/// each pass.
 static SELECTORS: LazyLock<[(Listener, Selector); LISTENERS]> = LazyLock::new(|| {
     [
         (Listener::Anchor, "a"),
@@ -72,15 +73,15 @@ static SELECTORS: LazyLock<[(Listener, Selector); LISTENERS]> = LazyLock::new(||
         (Listener::Noscript, "noscript"),
         (Listener::Image, "img"),
         (Listener::Source, "source"),
-        // Behind `title`, whose handler it overrules.
+        // After `title`, whose handler has run already: this one corrects its result.
         (Listener::ForeignTitle, "svg title, math title"),
         (Listener::Template, "template"),
     ]
     .map(|(listener, css)| (listener, css.parse().expect("a constant, and a selector")))
 });
 
-/// The listeners that `text` needs: the usual ones, and those of the rare elements that occur in it, even in
-/// a comment. This scan costs 3 % of a pass, and each unneeded selector 2 %.
+/// Returns the listeners that `text` needs: the usual ones, and those of rare elements whose names occur in
+/// it, even in a comment. This search costs 3 % of a pass, and each unneeded selector would cost 2 %.
 fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'static Selector)> {
     let mut wanted = [false; LISTENERS];
     wanted[Listener::Anchor as usize] = true;
@@ -108,8 +109,8 @@ fn listeners(text: &str, reach: Reach) -> impl Iterator<Item = (Listener, &'stat
     SELECTORS.iter().filter(move |(l, _)| wanted[*l as usize]).map(|(l, selector)| (*l, selector))
 }
 
-/// Whether a `<meta>` might be a directive or a refresh. Most are neither, and a page without one needs no
-/// listener. The names may be written in numeric entities.
+/// Returns whether a `<meta>` might contain a directive or a refresh. Most do not, and a page without such
+/// elements needs no listener. The names may be written in numeric entities.
 fn says_something(tag: &[u8]) -> bool {
     let tag = &tag[..end_of_tag(tag)];
     tag.iter().enumerate().any(|(at, byte)| {
@@ -123,8 +124,8 @@ fn says_something(tag: &[u8]) -> bool {
     })
 }
 
-/// Where a tag ends: at the first `>` that is not in a quoted value. A quote begins a value only
-/// behind a `=`.
+/// Returns the end of a tag: the first `>` that is not in a quoted value. A quote begins a value only after a
+/// `=`.
 fn end_of_tag(tag: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = tag.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {
@@ -144,19 +145,19 @@ fn end_of_tag(tag: &[u8]) -> usize {
 }
 
 struct Pass<'t, 'f> {
-    /// The page, given to lol_html in one piece: so its source positions are positions here, and
-    /// attributes are read without an allocation each.
+    /// The page, given to lol_html in one piece: so the source positions that it reports are positions in
+    /// this text, and attributes are read without allocating memory.
     text: &'t str,
     reach: Reach,
     found: &'f RefCell<Collector>,
-    /// How many `<noscript>`s may still be read: see [`Pass::noscript`].
+    /// How many `<noscript>` elements may still be read: see [`Pass::noscript`].
     noscripts_left: Cell<usize>,
-    /// The raw text of the title that is being read, and whether one is.
+    /// The raw text of the title that is being read. `in_title` says whether one is being read.
     title: RefCell<String>,
     in_title: Cell<bool>,
-    /// Whether it stands somewhere in a drawing or a formula.
+    /// Whether this title is in SVG or MathML.
     is_foreign_title: Cell<bool>,
-    /// How many `<template>`s are open; their content is no part of the page.
+    /// How many `<template>` elements are open. Their content is not part of the page.
     templates: Rc<Cell<usize>>,
 }
 
@@ -185,7 +186,8 @@ impl<'t, 'f> Pass<'t, 'f> {
 
     fn read(&self) -> Result<(), RewritingError> {
         let memory = MemorySettings::new().with_max_allowed_memory_usage(PASS_BYTES_MAX);
-        // Not strict: markup that a browser and a stream may read differently is read as a stream.
+        // Not strict: where browsers and a stream may read markup differently, it is read as a stream,
+        // without an error.
         let mut settings = Settings::new().with_strict(false).with_memory_settings(memory);
         for (listener, selector) in listeners(self.text, self.reach) {
             settings =
@@ -217,7 +219,7 @@ impl<'t, 'f> Pass<'t, 'f> {
         }
     }
 
-    /// The values of some attributes, as they stand in the source.
+    /// Returns the values of these attributes, as written in the source.
     fn attributes<const N: usize>(&self, element: &Tag<'_, '_>, names: [&str; N]) -> [Option<&'t str>; N] {
         let mut values = [None; N];
         for attribute in element.attributes() {
@@ -226,7 +228,7 @@ impl<'t, 'f> Pass<'t, 'f> {
             let Some(index) = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted)) else {
                 continue;
             };
-            // Of two attributes with one name the first counts. An attribute without a value is empty.
+            // If two attributes have the same name, the first counts. An attribute without a value is empty.
             values[index].get_or_insert_with(|| {
                 let at = attribute.value_source_location();
                 at.and_then(|at| self.text.get(at.bytes())).unwrap_or_default()
@@ -294,9 +296,9 @@ impl<'t, 'f> Pass<'t, 'f> {
         Ok(found.image_set(&set.and_then(decoded).unwrap_or_default())?)
     }
 
-    /// The content of `<noscript>` is text to a browser that runs scripts, and to lol_html. A crawler runs
-    /// none, so the content is markup and gets a pass of its own. Their number is limited, since each costs a
-    /// few microseconds. A `<noscript>` inside a `<noscript>` is not read.
+    /// Reads the content of `<noscript>` in a pass of its own. For lol_html, as for a browser that runs
+    /// scripts, this content is text; a crawler runs no scripts, so it is markup. The number of such passes
+    /// is limited, since each costs a few microseconds. A `<noscript>` inside a `<noscript>` is not read.
     fn noscript(&self, element: &Tag<'_, '_>) -> Handled {
         let left = self.noscripts_left.get();
         if self.in_template() || left == 0 || !is_html(element) {
@@ -308,7 +310,7 @@ impl<'t, 'f> Pass<'t, 'f> {
         let inside = &rest[..end_of_noscript(rest.as_bytes())];
         let pass = Pass { reach: self.reach, noscripts_left: Cell::new(0), ..Pass::new(inside, self.found) };
         match pass.run() {
-            // There are links enough: that ends the outer pass, too.
+            // The limit of links is reached: this ends the outer pass, too.
             Err(RewritingError::ContentHandlerError(error)) => Err(error),
             _ => Ok(()),
         }
@@ -326,7 +328,7 @@ impl<'t, 'f> Pass<'t, 'f> {
     }
 
     fn template(&self, element: &mut Tag<'_, '_>) -> Handled {
-        // In SVG the name means nothing.
+        // In SVG this name has no meaning.
         if !is_html(element) {
             return Ok(());
         }
@@ -345,8 +347,9 @@ impl<'t, 'f> Pass<'t, 'f> {
         Ok(())
     }
 
-    /// In SVG a title names a shape, and in MathML it means nothing. lol_html reports no namespace here,
-    /// since their content may be HTML again, but it treats the content of a page's title as text only.
+    /// Marks a title as foreign: in SVG a title names a shape, and in MathML it has no meaning. lol_html
+    /// cannot tell the namespace here, since SVG and MathML may contain HTML again. It treats the content of
+    /// a page's title as text only.
     fn perhaps_no_title(&self) -> Handled {
         self.is_foreign_title.set(self.in_title.get());
         Ok(())
@@ -364,7 +367,7 @@ impl<'t, 'f> Pass<'t, 'f> {
         Ok(())
     }
 
-    /// Only the whole text is decoded: an entity may stretch over two chunks.
+    /// Decodes the title's text only when it is complete, since an entity may be split between two chunks.
     fn end_of_title(&self) {
         if self.in_title.replace(false) {
             let raw = std::mem::take(&mut *self.title.borrow_mut());
@@ -377,7 +380,7 @@ fn is_html(element: &Tag<'_, '_>) -> bool {
     element.namespace_uri() == HTML_NAMESPACE
 }
 
-/// The end of the text of a `<noscript>`: its end tag, in any case of letters.
+/// Returns the end of the text of a `<noscript>`: its end tag, in any case.
 fn end_of_noscript(text: &[u8]) -> usize {
     const END: &[u8] = b"</noscript";
     let is_end = |at: &usize| {
@@ -390,7 +393,7 @@ fn end_of_noscript(text: &[u8]) -> usize {
     memchr::memchr_iter(b'<', text).find(is_end).unwrap_or(text.len())
 }
 
-/// The value of an attribute with its entities decoded; `None` if it is far too long to be of use.
+/// Returns the value of an attribute with its entities decoded; `None` if it is too long for a link.
 fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     if raw.len() > LINK_BYTES_MAX * ENTITY_SHRINKS_MAX {
         return None;
@@ -401,7 +404,7 @@ fn decoded(raw: &str) -> Option<Cow<'_, str>> {
     Some(without_nul(htmlize::unescape_attribute(raw)))
 }
 
-/// The tokenizer of the HTML standard reads NUL as U+FFFD.
+/// Replaces NUL by U+FFFD, as the tokenizer of the HTML standard does.
 fn without_nul(text: Cow<'_, str>) -> Cow<'_, str> {
     if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{FFFD}")) } else { text }
 }

@@ -1,4 +1,4 @@
-//! CSS selectors: thin wrappers, which keep the parser's types out of the public API.
+//! CSS selectors. These types wrap those of the parser, so that the public API does not contain them.
 
 use crate::document::Document;
 #[cfg(feature = "derive")]
@@ -15,21 +15,22 @@ use std::collections::HashMap;
 use std::fmt;
 use std::rc::Rc;
 
-/// How many parsed selectors a thread keeps. A spider has a dozen; one that makes them up has no end.
+/// The most parsed selectors that a thread keeps. A spider has about a dozen, but may by mistake make up new
+/// ones without end.
 const SELECTORS_MAX: usize = 256;
 
 thread_local! {
     static SELECTORS: RefCell<HashMap<Rc<str>, Rc<Parsed>>> = RefCell::default();
 }
 
-/// A selector, and how it was written.
+/// A parsed selector, and its text.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     css: Rc<str>,
     selector: Selector,
 }
 
-/// Parses a selector, once per thread.
+/// Parses a selector. Each thread parses the same selector only once.
 pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
     SELECTORS.with_borrow_mut(|known| {
         if let Some(selector) = known.get(css) {
@@ -37,7 +38,7 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
         }
         let wrong = |reason| SelectorError { selector: css.to_owned(), reason };
         check_selector(css).map_err(|mistake| wrong(mistake.reason))?;
-        // The check has the rules of this parser, so this never fails.
+        // This never fails: the check above has the same rules as this parser.
         let selector = Selector::parse(css).map_err(|error| wrong(error.to_string()))?;
         if known.len() >= SELECTORS_MAX {
             known.clear();
@@ -49,12 +50,13 @@ pub(crate) fn selector(css: &str) -> Result<Rc<Parsed>, SelectorError> {
     })
 }
 
-/// The elements that a selector matches, in document order. Lazy: [`Matches::first`] reads no further
-/// than to the first.
+/// The elements that a selector matches, in document order. They are searched on demand: [`Matches::first`]
+/// stops at the first one.
 #[derive(Clone)]
 pub struct Matches<'a> {
     document: &'a Document,
-    /// The element itself is searched, too, where it is the root of the document.
+    /// The element in which to search. It is the root of the document, or the element whose method was
+    /// called.
     scope: Option<ElementRef<'a>>,
     includes_scope: bool,
     parsed: Rc<Parsed>,
@@ -69,7 +71,7 @@ impl<'a> Matches<'a> {
         Ok(Self { document, scope: root, includes_scope: true, parsed: selector(css)? })
     }
 
-    /// The elements one by one.
+    /// Iterates over the elements.
     pub fn iter(&self) -> Iter<'a, '_> {
         let selector = &self.parsed.selector;
         let root =
@@ -79,46 +81,46 @@ impl<'a> Matches<'a> {
         Iter { document, root, below: self.scope.map(|scope| scope.select(selector)) }
     }
 
-    /// The first element.
+    /// Returns the first element.
     #[must_use]
     pub fn first(&self) -> Option<Element<'a>> {
         self.iter().next()
     }
 
-    /// The first element, for elements that a page must have.
+    /// Returns the first element, for elements that a page must have.
     ///
     /// # Errors
-    /// When nothing matches; the error names the selector. In a spider's `parse`, `?` ends the page as a
-    /// failure with reason `parse_error` and this text.
+    /// When nothing matches; the error contains the selector. In a spider's `parse`, `?` then ends the page
+    /// as a failure with reason `parse_error` and this error's text.
     pub fn need(&self) -> Result<Element<'a>, NoMatch> {
         self.first().ok_or_else(|| NoMatch { selector: self.parsed.css.as_ref().to_owned() })
     }
 
-    /// Whether nothing matches.
+    /// Returns whether nothing matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.first().is_none()
     }
 
-    /// The text of the first element, as [`Element::text`] reads it.
+    /// Returns the text of the first element, as [`Element::text`] does.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         self.first().map(|element| element.text())
     }
 
-    /// The text of each element.
+    /// Returns the text of each element.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         self.iter().map(|element| element.text()).collect()
     }
 
-    /// An attribute of the first element that has it.
+    /// Returns the value of an attribute, from the first element that has it.
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&'a str> {
         self.iter().find_map(|element| element.attr(name))
     }
 
-    /// An attribute of each element that has it.
+    /// Returns the values of an attribute, from each element that has it.
     #[must_use]
     pub fn attrs(&self, name: &str) -> Vec<&'a str> {
         self.iter().filter_map(|element| element.attr(name)).collect()
@@ -149,7 +151,7 @@ impl<'a, 'm> IntoIterator for &'m Matches<'a> {
     }
 }
 
-/// The elements of [`Matches`], one by one.
+/// Iterates over the elements of [`Matches`].
 pub struct Iter<'a, 'm> {
     document: &'a Document,
     root: Option<Element<'a>>,
@@ -178,7 +180,7 @@ pub struct Element<'a> {
     document: &'a Document,
 }
 
-/// Whether they are one element of one document.
+/// Compares whether both are the same element of the same document.
 impl PartialEq for Element<'_> {
     fn eq(&self, other: &Self) -> bool {
         self.node == other.node
@@ -188,51 +190,52 @@ impl PartialEq for Element<'_> {
 impl Eq for Element<'_> {}
 
 impl<'a> Element<'a> {
-    /// The name: lower case in HTML; in XML as it stands there, with its prefix.
+    /// Returns the element's name: in lower case in HTML; in XML as written, with its prefix.
     #[must_use]
     pub fn name(&self) -> &'a str {
         self.node.value().name()
     }
 
-    /// The text in it and below in one line, as a person reads it: white space collapsed and trimmed, and a
-    /// space where a page breaks the line (`<br>`, paragraphs, cells, items of lists). Without scripts, styles,
-    /// `<noscript>` and templates, unless the element is one of them itself. For the text as it stands in
-    /// the markup see [`Element::raw_text`].
+    /// Returns the text in the element and below it in one line, as a person reads it: white space is
+    /// collapsed and trimmed, and there is a space where a page breaks the line (`<br>`, paragraphs, cells,
+    /// list items). Leaves out scripts, styles, `<noscript>` and templates, unless the element itself is one.
+    /// For the text as written in the markup see [`Element::raw_text`].
     #[must_use]
     pub fn text(&self) -> String {
         visible_text(self.node, usize::MAX, usize::MAX)
     }
 
-    /// The text directly in it, without that of the elements below; otherwise as [`Element::text`].
+    /// Returns the text directly in the element, without that of elements inside; otherwise like
+    /// [`Element::text`].
     #[must_use]
     pub fn own_text(&self) -> String {
         own_text(self.node)
     }
 
-    /// The text in it and below as it stands in the markup, entities decoded: with all its white space, and
-    /// with that of scripts and styles.
+    /// Returns the text in the element and below it as written in the markup, with entities decoded: with all
+    /// white space, and with scripts and styles.
     #[must_use]
     pub fn raw_text(&self) -> String {
         self.node.text().collect()
     }
 
-    /// The value of an attribute, entities decoded. Names are lower case in HTML; in XML they are as they
-    /// stand there, with their prefix (`xml:lang`).
+    /// Returns the value of an attribute, with entities decoded. In HTML, names are in lower case; in XML
+    /// they are as written, with their prefix (`xml:lang`).
     #[must_use]
     pub fn attr(&self, name: &str) -> Option<&'a str> {
         attribute(self.node, name)
     }
 
-    /// The markup of the element, its own tags included; as parsed, not as sent.
+    /// Returns the markup of the element with its own tags, as the parser understood it, not as it was sent.
     #[must_use]
     pub fn html(&self) -> String {
         self.node.html()
     }
 
-    /// The elements below this one that match; `:scope` is this one.
+    /// Returns the elements below this one that match; `:scope` means this one.
     ///
     /// # Errors
-    /// The selector is not valid.
+    /// When the selector is not valid.
     pub fn css(&self, css: &str) -> Result<Matches<'a>, SelectorError> {
         Ok(Matches {
             document: self.document,
@@ -242,47 +245,48 @@ impl<'a> Element<'a> {
         })
     }
 
-    /// The target of the element as written in the markup: its `href` (in SVG also `xlink:href`), else its
-    /// `src`; for a `<link>` of RSS its text. [`Document::resolve_in`](crate::Document::resolve_in) makes a
-    /// URL of it.
+    /// Returns the target of the element as written in the markup: its `href` (in SVG also `xlink:href`),
+    /// else its `src`; for a `<link>` of RSS, its text. [`Document::resolve_in`](crate::Document::resolve_in)
+    /// converts it to a URL.
     #[must_use]
     pub fn href(&self) -> Option<Cow<'a, str>> {
         let attribute = href_of(self.node).or_else(|| self.attr("src"));
         attribute.map(Cow::Borrowed).or_else(|| feed::text_of_link(self.node))
     }
 
-    /// As [`Element::css`], and this element itself where the selector is `:scope`, or a list with it.
+    /// Like [`Element::css`], but a selector that contains `:scope` may match this element itself.
     #[cfg(feature = "derive")]
     pub(crate) fn css_from_here(&self, css: &str) -> Result<Matches<'a>, SelectorError> {
         let includes_scope = css.contains(":scope");
         Ok(Matches { includes_scope, ..self.css(css)? })
     }
 
-    /// The document that it is in.
+    /// Returns the document of the element.
     #[cfg(feature = "derive")]
     pub(crate) fn document(&self) -> &'a Document {
         self.document
     }
 
-    /// A number that no other element of the document has.
+    /// Returns a number that no other element of the document has.
     #[cfg(feature = "derive")]
     pub(crate) fn place(&self) -> usize {
         std::ptr::from_ref(self.node.value()).addr()
     }
 
-    /// The elements below this one in document order, each with its level: those directly below have 1.
+    /// Iterates over the elements below this one in document order, each with its level: children have level
+    /// 1.
     #[cfg(feature = "derive")]
     pub(crate) fn below(&self) -> impl Iterator<Item = (usize, Element<'a>)> + use<'a> {
         let document = self.document;
         below(self.node).map(move |(level, node)| (level, Element { node, document }))
     }
 
-    /// The element of the parser behind.
+    /// Returns the parser's own element.
     pub(crate) fn inner(&self) -> ElementRef<'a> {
         self.node
     }
 
-    /// The link of the element, if any.
+    /// Returns the link of the element, if it has one.
     pub(crate) fn raw_link(&self) -> Option<RawLink> {
         let href = self.href()?;
         let rel = self.attr("rel");

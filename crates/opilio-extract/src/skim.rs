@@ -1,5 +1,4 @@
-//! Title, links and metas of a page, and the collector that both readers fill: the streaming pass and the
-//! DOM.
+//! Title, links and metas of a page, and the collector used both by the streaming pass and by the DOM.
 
 use crate::directives::MetaRobots;
 use crate::link::{LINK_BYTES_MAX, LINKS_MAX, LinkKind, RawLink};
@@ -9,41 +8,41 @@ use crate::text::{bounded, collapse};
 use std::borrow::Cow;
 use std::fmt;
 
-/// The longest title that is kept, in bytes.
+/// The most bytes of a title; a longer one is cut off.
 pub const TITLE_BYTES_MAX: usize = 4 * 1024;
 
-/// How many `<meta>`s that ask crawlers for something are kept.
+/// The most `<meta>` elements with directives to crawlers that are kept.
 const META_ROBOTS_MAX: usize = 64;
 
-/// The result of one pass over a page.
+/// The facts read from a page in one pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skim {
-    /// The first `<title>` that is not empty: entities decoded, white space collapsed, at most
-    /// [`TITLE_BYTES_MAX`].
+    /// The first `<title>` that is not empty: entities are decoded, white space is collapsed, and it is cut
+    /// off at [`TITLE_BYTES_MAX`].
     pub title: Option<String>,
-    /// All links in document order, including those that are not followed, but no images; at most
-    /// [`LINKS_MAX`].
+    /// All links in document order, at most [`LINKS_MAX`]. Links that are not followed are included, but
+    /// images are not.
     pub links: Vec<RawLink>,
     /// The `href` of the first `<base>` that has one, entities decoded.
     pub base_href: Option<String>,
     /// Every `<meta>` with a name and a directive, for any crawler; at most 64.
     pub robots: Vec<MetaRobots>,
-    /// Why this is not all that the page holds; `None`: it is all.
+    /// Why part of the page was not read; `None` if the whole page was read.
     pub cut: Option<Cut>,
 }
 
-/// Why a page was not read to its end. Everything found before stays.
+/// Why a page was not read to its end. Everything found before is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cut {
     /// The page has more than [`LINKS_MAX`] links.
     Links,
-    /// Its markup is nested too deeply, or has a single tag too long, to be read in bounded memory.
+    /// The markup nests too deeply, or has a single tag too long, to be read in limited memory.
     Memory,
 }
 
-/// Collects the results, for both readers.
+/// Collects the facts, for the streaming pass and for the DOM.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(crate) skim: Skim,
@@ -58,13 +57,13 @@ impl fmt::Display for Cut {
     }
 }
 
-/// There are links enough; the pass can stop.
+/// The error that stops a pass, because the page has more than [`LINKS_MAX`] links.
 #[derive(Debug, thiserror::Error)]
 #[error("the page has more than {LINKS_MAX} links")]
 pub(crate) struct Enough;
 
 impl Collector {
-    /// Takes a link whose entities are decoded; refuses links beyond the limit.
+    /// Adds a link whose entities are decoded. Fails beyond the limit of links.
     pub(crate) fn link(
         &mut self,
         kind: LinkKind,
@@ -82,15 +81,15 @@ impl Collector {
         Ok(())
     }
 
-    /// Takes the `href` of a `<base>`; only the first one counts.
+    /// Sets the `href` of `<base>`. Only the first call counts.
     pub(crate) fn base(&mut self, href: Cow<'_, str>) {
         if self.skim.base_href.is_none() && href.len() <= LINK_BYTES_MAX {
             self.skim.base_href = Some(href.into_owned());
         }
     }
 
-    /// Takes a `<meta>` with a content, entities decoded. One with a name may hold directives, one with
-    /// `http-equiv` a refresh.
+    /// Adds a `<meta>` that has a content, with entities decoded. A `<meta>` with a name may contain
+    /// directives, one with `http-equiv` a refresh.
     pub(crate) fn meta(
         &mut self,
         name: Option<&str>,
@@ -110,12 +109,12 @@ impl Collector {
         }
     }
 
-    /// Takes the pictures of a `srcset`, entities decoded.
+    /// Adds the images of a `srcset`, whose entities are decoded.
     pub(crate) fn image_set(&mut self, set: &str) -> Result<(), Enough> {
         srcset::urls(set).try_for_each(|url| self.link(LinkKind::Image, Cow::Borrowed(url), None))
     }
 
-    /// Takes the text of a `<title>`, entities decoded; only the first that is not empty counts.
+    /// Sets the title, whose entities are decoded. Only the first text that is not empty counts.
     pub(crate) fn title(&mut self, text: &str) {
         if self.skim.title.is_none() {
             let title = collapse(text);

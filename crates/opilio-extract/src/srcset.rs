@@ -1,7 +1,7 @@
-//! `srcset`: the URLs of images with their descriptors.
+//! Reads `srcset`: the URLs of images with their descriptors.
 
-/// The URLs of a `srcset`, by the steps of the HTML standard ("parse a srcset attribute"), without their
-/// descriptors (`2x`, `640w`).
+/// Iterates over the URLs of a `srcset`, without their descriptors (`2x`, `640w`). Follows the HTML standard
+/// ("parse a srcset attribute").
 pub(crate) fn urls(set: &str) -> impl Iterator<Item = &str> {
     let mut rest = set;
     std::iter::from_fn(move || {
@@ -15,7 +15,7 @@ pub(crate) fn urls(set: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Where the next entry begins: behind the first comma that is not in parentheses.
+/// Returns the start of the next entry: after the first comma that is not in parentheses.
 fn descriptors_end(text: &str) -> usize {
     let mut inside = false;
     for (at, byte) in text.bytes().enumerate() {

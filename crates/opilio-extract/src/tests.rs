@@ -1,4 +1,4 @@
-//! Tests of documents, in tables, and properties that hold for any bytes.
+//! Tests of documents as tables, and of properties that hold for any bytes.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use crate::*;
@@ -28,7 +28,7 @@ fn urls(links: &[Link]) -> Vec<&str> {
     links.iter().map(|link| link.url.as_str()).collect()
 }
 
-/// Links by the streaming pass and by the DOM.
+/// Returns the links found by the streaming pass, and those found in the DOM.
 fn both(body: &str) -> [Vec<Link>; 2] {
     let (streamed, parsed) = (page(body), page(body));
     parsed.css("html").unwrap();
@@ -74,7 +74,7 @@ fn entities_in_links_and_titles_are_decoded() {
     let cases: &[(&str, &str)] = &[
         ("/a?b=1&amp;c=2", "https://site.example/a?b=1&c=2"),
         ("/a?b=1&c=2", "https://site.example/a?b=1&c=2"),
-        // In attributes, `&copy=` is no copyright sign, and `&copy;` is one.
+        // In an attribute, `&copy=` is not a copyright sign, but `&copy;` is.
         ("/a?b=1&copy=2", "https://site.example/a?b=1&copy=2"),
         ("/&copy;", "https://site.example/%C2%A9"),
         ("&#47;x&#x2F;y", "https://site.example/x/y"),
@@ -185,7 +185,7 @@ fn kinds_and_relations_are_told() {
             ("/0", "prev", false, Some("prev")),
             ("/c", "canonical", false, Some("canonical")),
             ("/de", "alternate", false, Some("alternate")),
-            // One of the two links to it may be followed.
+            // One of the two links to this URL may be followed.
             ("/1", "a", false, Some("noopener NoFollow")),
             ("/s", "a", true, Some("sponsored")),
             ("/u", "a", true, Some("ugc")),
@@ -444,7 +444,7 @@ fn long_links_are_left_out() {
 
 #[test]
 fn deep_markup_overflows_no_stack_and_ends_soon() {
-    // A small stack, as on a thread of another library.
+    // A small stack, as threads of other libraries may have.
     let run = || {
         for tag in ["div", "b", "table", "a", "svg", "template", "select"] {
             let body = format!(
@@ -512,8 +512,8 @@ fn an_endless_tag_or_comment_loses_nothing_before_it() {
     }
 }
 
-/// Pieces of markup that the streaming pass and the DOM read alike: nothing that tables, selects or
-/// misnested links would move.
+/// Pieces of markup that the streaming pass and the DOM read in the same way. They contain no tables, selects
+/// or misnested links, whose content the DOM would move.
 fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![
         "[a-c ./?#&;=:\\\\]{0,8}".prop_map(|href| format!("<a href=\"{href}\" rel=x>t</a>")),

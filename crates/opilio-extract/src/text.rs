@@ -1,8 +1,8 @@
 //! String helpers: white space and length limits.
 
-/// Appends `part` to `out`, with each run of white space as one space and none at the start.
+/// Appends `part` to `out`. Each run of white space becomes one space, and there is none at the start.
 ///
-/// A run may stretch over several calls. The end is the caller's: see [`trim_end`].
+/// A run may continue in the next call. The caller removes white space at the end: see [`trim_end`].
 pub(crate) fn push_collapsed(out: &mut String, part: &str) {
     for c in part.chars() {
         if !c.is_whitespace() {
@@ -13,14 +13,14 @@ pub(crate) fn push_collapsed(out: &mut String, part: &str) {
     }
 }
 
-/// Appends a space where a reader sees a break, unless there is one.
+/// Appends a space where a reader sees a break, unless the text ends with one.
 pub(crate) fn push_break(out: &mut String) {
     if !out.is_empty() && !out.ends_with(' ') {
         out.push(' ');
     }
 }
 
-/// Takes the space off the end that [`push_collapsed`] may have left.
+/// Removes a space at the end, which [`push_collapsed`] may have left.
 pub(crate) fn trim_end(mut text: String) -> String {
     text.truncate(text.trim_end().len());
     text
@@ -33,7 +33,7 @@ pub(crate) fn collapse(text: &str) -> String {
     trim_end(out)
 }
 
-/// The longest start of `text` that is at most `bytes_max` long and ends between two characters.
+/// Returns the longest start of `text` that has at most `bytes_max` bytes and does not split a character.
 pub(crate) fn bounded(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }

@@ -1,7 +1,7 @@
-//! Builds the tree for selectors from XML by xml5ever: names with their namespaces, CDATA, `<row/>`.
+//! Builds the tree for selectors from XML with xml5ever: names with their namespaces, CDATA, `<row/>`.
 //!
-//! xml5ever never fails; this sink records whether the document was well-formed. Entities declared by the
-//! document stay unexpanded, so none can grow without limit.
+//! xml5ever never fails, so this sink records whether the document was well-formed. Entities that the
+//! document declares are not expanded, so the text cannot grow without limit.
 
 use html5ever::tendril::StrTendril;
 use html5ever::tree_builder::{ElementFlags, NodeOrText, QuirksMode, TreeSink};
@@ -10,13 +10,13 @@ use scraper::{ElementRef, Html, HtmlTreeSink, Node};
 use std::borrow::Cow;
 use std::cell::{Cell, Ref};
 
-/// scraper's tree, and the flaws of its XML.
+/// scraper's tree, and the facts that the parser finds while it reads XML.
 #[derive(Debug)]
 pub(crate) struct XmlSink {
     pub(crate) tree: HtmlTreeSink,
-    /// How many elements are open.
+    /// The number of open elements.
     open: Cell<usize>,
-    /// An end tag belongs to no open element, or to one further out.
+    /// Whether an end tag did not match the innermost open element.
     misnested: Cell<bool>,
     has_bases: Cell<bool>,
 }
@@ -39,7 +39,7 @@ impl XmlSink {
         }
     }
 
-    /// How many elements are open, and whether an end tag did not match.
+    /// Returns how many elements are open, and whether an end tag did not match.
     pub(crate) fn state(&self) -> (usize, bool) {
         (self.open.get(), self.misnested.get())
     }
@@ -56,7 +56,7 @@ impl TreeSink for XmlSink {
         Read { html, has_bases: self.has_bases.get() }
     }
 
-    /// Only errors in the structure matter: a raw `&` or an undeclared prefix does not prevent reading.
+    /// Records errors of the structure only: a raw `&` or an undeclared prefix does not prevent reading.
     fn parse_error(&self, message: Cow<'static, str>) {
         if matches!(&*message, "Current node doesn't match tag" | "Unexpected element in end phase") {
             self.misnested.set(true);
@@ -145,8 +145,8 @@ impl TreeSink for XmlSink {
     }
 }
 
-/// The name of an attribute with a prefix: as written (`rdf:about`), or with the usual prefix if the
-/// namespace is a known one.
+/// Returns the name of an attribute with a prefix: as written (`rdf:about`), or with the usual prefix if the
+/// namespace is known.
 fn called(name: &QualName) -> Option<Cow<'static, str>> {
     let prefix = name.prefix.as_ref()?;
     if name.ns == ns!(xml) && &*name.local == "base" {
@@ -158,9 +158,9 @@ fn called(name: &QualName) -> Option<Cow<'static, str>> {
     Some(Cow::Owned(format!("{prefix}:{}", name.local)))
 }
 
-/// Gives elements the names that selectors use. An element with a prefix keeps it as written (`dc:creator`),
-/// so `link` does not match `atom:link`; an XHTML element is named as in HTML, whatever its prefix. XHTML
-/// without its namespace counts as XHTML.
+/// Gives elements the names that selectors use. An element with a prefix keeps the prefix as written
+/// (`dc:creator`), so `link` does not match `atom:link`. An XHTML element has its HTML name, whatever its
+/// prefix. An `<html>` document without the namespace counts as XHTML.
 fn name(html: &mut Html) {
     let is_xhtml = is_html_without_namespace(html);
     for value in html.tree.values_mut() {
@@ -181,8 +181,8 @@ fn is_html_without_namespace(html: &Html) -> bool {
     root.is_some_and(|root| root.value().name.ns == ns!() && root.value().name() == "html")
 }
 
-/// The parts of a document before and behind the declarations in its DOCTYPE (`[ … ]`), which would be
-/// read as markup. The first is the whole if there are none.
+/// Returns the parts of a document before and after the declarations in its DOCTYPE (`[ … ]`), which the
+/// parser would read as markup. Without declarations, the first part is the whole document.
 pub(crate) fn without_declarations(text: &str) -> [&str; 2] {
     const DOCTYPE: &str = "<!DOCTYPE";
     let whole = [text, ""];
@@ -197,12 +197,12 @@ pub(crate) fn without_declarations(text: &str) -> [&str; 2] {
     }
     match until(&doctype[begin + 1..], |byte| byte == b']') {
         Some(end) => [&text[..at + begin], &doctype[begin + 1 + end + 1..]],
-        // Never closed: then nothing is left.
+        // The declarations are never closed, so nothing follows them.
         None => [&text[..at + begin], ""],
     }
 }
 
-/// Where the first markup begins that is neither an instruction nor a comment.
+/// Returns the start of the first markup that is neither an instruction nor a comment.
 fn prolog_end(text: &str) -> Option<usize> {
     let mut at = 0;
     loop {
@@ -219,7 +219,7 @@ fn prolog_end(text: &str) -> Option<usize> {
     }
 }
 
-/// The first byte that `ends` accepts outside of quotes, comments and instructions.
+/// Returns the position of the first byte that `ends` accepts, outside of quotes, comments and instructions.
 fn until(text: &str, ends: impl Fn(u8) -> bool) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = 0;
@@ -237,7 +237,7 @@ fn until(text: &str, ends: impl Fn(u8) -> bool) -> Option<usize> {
     None
 }
 
-/// Where links below an element start from.
+/// The attribute that sets the base of links in an element.
 pub(crate) const BASE: &str = "xml:base";
 pub(crate) const XLINK_HREF: &str = "xlink:href";
 

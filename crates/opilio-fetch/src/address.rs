@@ -41,7 +41,8 @@ impl AddressPolicy {
 
     /// Allows public addresses, and these networks (`10.0.0.0/8`) or addresses (`127.0.0.1`).
     ///
-    /// # Errors When a text is neither a network nor an address.
+    /// # Errors
+    /// When a text is neither a network nor an address.
     pub fn allow<T: AsRef<str>>(networks: impl IntoIterator<Item = T>) -> Result<Self, AddressPolicyError> {
         let parse = |text: T| {
             let text = text.as_ref().trim();

@@ -65,7 +65,8 @@ impl<'a> Reader<'a> {
 
     /// Reads the body to its end and decodes it.
     ///
-    /// # Errors When the body breaks off, reaches a limit or the deadline, or cannot be decoded.
+    /// # Errors
+    /// When the body breaks off, reaches a limit or the deadline, or cannot be decoded.
     pub(crate) async fn read(&mut self, codings: &[Coding]) -> Result<Body, TransportError> {
         if self.enough.is_none() && self.length.is_some_and(|length| length > self.wire_max(codings)) {
             return Err(too_large(Fault::BodyTooLarge));

@@ -105,7 +105,8 @@ impl CacheKey {
 impl Cache {
     /// Opens a directory, or creates it.
     ///
-    /// # Errors When it cannot be created.
+    /// # Errors
+    /// When it cannot be created.
     pub fn open(dir: impl AsRef<Path>) -> io::Result<Self> {
         let dir = dir.as_ref();
         fs::create_dir_all(dir.join(UNFINISHED))?;

@@ -29,7 +29,8 @@ pub(crate) enum Coding {
 
 /// Returns the codings of a body in the order in which they must be decoded.
 ///
-/// # Errors `Undecodable` when a coding is unknown or there are more than two.
+/// # Errors
+/// `Undecodable` when a coding is unknown or there are more than two.
 pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
     let mut codings = Vec::new();
     for value in headers.get_all(header::CONTENT_ENCODING) {
@@ -47,7 +48,8 @@ pub(crate) fn codings(headers: &HeaderMap) -> Result<Vec<Coding>, Fault> {
 /// Returns the coding with this name; `None` for a name that means no coding. Some servers write other words
 /// for "no coding" here, or a charset or a media type, and browsers read such a body as it is.
 ///
-/// # Errors `Undecodable` for every other name, since it may be a coding.
+/// # Errors
+/// `Undecodable` for every other name, since it may be a coding.
 pub(crate) fn coding(word: &[u8]) -> Result<Option<Coding>, Fault> {
     let end = word.iter().position(|byte| *byte == b';').unwrap_or(word.len());
     let word = word[..end].trim_ascii();

@@ -131,7 +131,8 @@ impl DnsCache {
 
     /// Returns the addresses of a name: at least one.
     ///
-    /// # Errors When the name has no address or the resolver failed.
+    /// # Errors
+    /// When the name has no address or the resolver failed.
     pub async fn resolve(&self, name: &str) -> Result<Arc<[IpAddr]>, LookupError> {
         let asked = self.ask(name);
         let answer = asked.clone().await;

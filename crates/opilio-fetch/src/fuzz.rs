@@ -21,7 +21,8 @@ use crate::{FetchRequest, Fetched, Fetcher, Limits};
 
 /// Reads each line as a `Set-Cookie` field. The line's first byte chooses the site that sets the cookie.
 ///
-/// # Panics When a cookie is sent to another site, cannot be sent, or is changed by saving it to a file.
+/// # Panics
+/// When a cookie is sent to another site, cannot be sent, or is changed by saving it to a file.
 pub fn cookies(bytes: &[u8]) {
     let mut jar = Jar::default();
     let lines = bytes.split(|byte| *byte == b'\n').take(64);
@@ -54,8 +55,9 @@ pub fn cookies(bytes: &[u8]) {
 /// Reads the bytes as a whole answer, sent in pieces whose size is the first byte. Then reads them as one
 /// line in an otherwise correct head.
 ///
-/// # Panics When a failure has a body, a limit is passed, or a line that does not concern the body makes the
-/// page fail.
+/// # Panics
+/// When a failure has a body, a limit is passed, or a line that does not concern the body makes the page
+/// fail.
 pub fn answers(bytes: &[u8]) {
     let Some((piece, answer)) = bytes.split_first() else { return };
     let fetched = read(answer, usize::from(*piece) + 1);

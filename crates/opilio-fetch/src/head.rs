@@ -193,8 +193,9 @@ fn is_chunked_through(mut body: &[u8]) -> Option<()> {
 
 /// Returns the stated length of the body as sent.
 ///
-/// # Errors `Malformed` when it is not a number, or when two different numbers are stated. The same number
-/// twice, or as a list, is allowed (RFC 9112 §6.3).
+/// # Errors
+/// `Malformed` when it is not a number, or when two different numbers are stated. The same number twice, or
+/// as a list, is allowed (RFC 9112 §6.3).
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, Fault> {
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {

@@ -61,7 +61,8 @@ impl Plan {
 
     /// Parses the arguments.
     ///
-    /// # Errors When an argument is unknown or out of range.
+    /// # Errors
+    /// When an argument is unknown or out of range.
     fn read(args: &[String]) -> Result<Self> {
         let mut plan = Self::new(1, 1_000);
         let mut args = Args::new(args);
@@ -138,7 +139,8 @@ fn page_of(path: &str) -> Option<usize> {
 
 /// Runs a site until standard input ends.
 ///
-/// # Errors When an argument is wrong, or the site cannot listen.
+/// # Errors
+/// When an argument is wrong, or the site cannot listen.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     server::run(Plan::read(args)?)
 }

@@ -23,7 +23,8 @@ use crate::measure;
 
 /// Serves until standard input ends.
 ///
-/// # Errors When it cannot listen.
+/// # Errors
+/// When it cannot listen.
 pub(crate) fn run(plan: Plan) -> Result<()> {
     measure::raise_descriptors();
     // This socket keeps the port reserved until the threads have bound it, too.

@@ -1,11 +1,10 @@
-//! Pages in old encodings, as bytes that other software wrote: labelled in every possible way, and not
-//! labelled.
+//! Pages in old encodings, as bytes that other software wrote: with every kind of label, and without a label.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
 use crate::media::Label;
 
-/// Label, bytes, text.
+/// Each text: the label of its encoding, its bytes, and the decoded text.
 const TEXTS: [(&str, &[u8], &str); 18] = [
     (
         "Shift_JIS",
@@ -130,7 +129,7 @@ fn a_text_is_read_whoever_names_its_encoding() {
 #[test]
 fn a_text_is_read_that_nobody_names() {
     for (label, bytes, text) in TEXTS {
-        // A page may wait with its words.
+        // The words of a page may come after a long script.
         for lead in [0, 40_000] {
             let script = format!("<script>{}</script>", " ".repeat(lead));
             let read = read(Some("text/html"), &page(&script, bytes));
@@ -164,27 +163,27 @@ fn utf_16_is_read_with_and_without_a_mark() {
 #[test]
 fn wrong_labels_do_the_least_harm() {
     let cases: &[(Option<&str>, &[u8], &str)] = &[
-        // The mark wins over everybody.
+        // The byte order mark takes precedence over all labels.
         (Some("text/html; charset=iso-8859-1"), b"\xEF\xBB\xBF\xC3\xA4", "\u{e4}"),
         // The declaration was readable as ASCII, so the page is not UTF-16.
         (None, b"<meta charset=utf-16le>\xC3\xA4", "\u{e4}"),
         (None, b"<?xml version='1.0' encoding='UTF-16'?>\xC3\xA4", "\u{e4}"),
         (None, b"<meta charset=x-user-defined>\xE4", "\u{e4}"),
-        // The old names of Latin-1 and ASCII mean windows-1252, as everywhere.
+        // The old names of Latin-1 and ASCII mean windows-1252, as in browsers.
         (Some("text/html; charset=us-ascii"), b"\x80", "\u{20ac}"),
         (Some("text/html; charset=latin1"), b"\x93", "\u{201c}"),
-        // Names that are none are no names.
+        // Names that no encoding has are ignored.
         (Some("text/html; charset=utf8mb4"), b"\xC3\xA4", "\u{e4}"),
         (Some("text/html; charset=\"\""), b"\xC3\xA4", "\u{e4}"),
         (None, b"<meta charset=none><meta charset=koi8-r>\xC1", "\u{430}"),
         (None, b"<meta http-equiv=content-type content='text/html'>\xC3\xA4", "\u{e4}"),
-        // Not where the standard looks.
+        // Labels at places that the standard ignores.
         (None, b"<!-- <meta charset=koi8-r> -->\xC3\xA4", "\u{e4}"),
         (None, b"<a title='<meta charset=koi8-r>'>\xC3\xA4", "\u{e4}"),
         (None, b"<p name=charset content=koi8-r>\xC3\xA4", "\u{e4}"),
         (None, b" <?xml version='1.0' encoding='koi8-r'?>\xC3\xA4", "\u{e4}"),
         (Some("text/plain"), b"<meta charset=koi8-r>\xC3\xA4", "\u{e4}"),
-        // Encodings that decode to nothing on purpose.
+        // Encodings that decode to nothing, by the standard.
         (Some("text/html; charset=iso-2022-kr"), b"\xC3\xA4", "\u{e4}"),
         (None, b"<meta charset=hz-gb-2312>\xC3\xA4", "\u{e4}"),
     ];

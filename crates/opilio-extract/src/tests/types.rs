@@ -73,7 +73,7 @@ fn a_type_that_means_something_is_believed() {
     ] {
         assert_eq!(typed(Some(content_type.as_bytes()), HTML.as_bytes()).kind(), kind, "{content_type}");
     }
-    // Browsers believe it, too.
+    // Browsers accept this label, too.
     assert_eq!(typed(Some(b"text/html"), b"%PDF-1.4 <a href=/x>").links().len(), 1);
 }
 

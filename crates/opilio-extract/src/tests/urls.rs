@@ -1,4 +1,4 @@
-//! Tests of URL resolution against the reference cases of the WHATWG in `tests/urls`.
+//! Tests of URL resolution with the reference cases of the WHATWG in `tests/urls`.
 
 use super::*;
 
@@ -10,7 +10,7 @@ struct Cases {
     ours: Vec<Case>,
 }
 
-/// A link, the page that it stands on, and where it leads.
+/// A link, the URL of the page that contains it, and the link's target.
 type Case = (String, String, Option<String>);
 
 fn cases() -> Vec<Case> {
@@ -24,7 +24,7 @@ fn on(page: &str, body: String) -> Document {
     Document::new(Url::parse(page).unwrap(), Some("text/html; charset=utf-8"), body.into())
 }
 
-/// The text as an attribute's value; `None` if HTML cannot express it.
+/// Returns the text as an attribute's value; `None` if HTML cannot express it.
 fn attribute(text: &str) -> Option<String> {
     (!text.contains(['\0', '\r'])).then(|| text.replace('&', "&amp;").replace('"', "&quot;"))
 }

@@ -100,7 +100,7 @@ fn broken_xml_is_read_as_html_and_that_is_said() {
     }
     let words = Flaw::ReadAsHtml.to_string();
     assert!(words.contains("broken XML") && words.contains("read as HTML"), "{words}");
-    // An empty one is no news.
+    // An empty document is not reported.
     assert_eq!((xml(XHTML, " \n").links().len(), xml("text/xml", "").flaw()), (0, None));
 }
 

@@ -50,7 +50,8 @@ impl Cookies {
     /// Reads the cookies that [`save`](Self::save) wrote, before the first request. Returns their number; 0
     /// if the file does not exist. Blocks.
     ///
-    /// # Errors When the file cannot be read or is damaged; then no cookie is read.
+    /// # Errors
+    /// When the file cannot be read or is damaged; then no cookie is read.
     pub fn load(&self, path: &Path) -> Result<usize, CookieFileError> {
         let bytes = match read(path) {
             Ok(bytes) => bytes,
