@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use opilio_spider::parsed::Parsed;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::message::{ClosedHost, Parsed, PartSnapshot, Question, ShardCounts, ToScheduler};
+use crate::message::{ClosedHost, PartSnapshot, Question, ShardCounts, ToScheduler};
 
 /// Sends to the store's bounded channels. What does not fit waits here; meanwhile the port is
 /// clogged and the shard starts no more fetches, so that what waits is bounded by what was under way.
@@ -45,7 +46,7 @@ struct Pipe<T> {
 impl SchedulerPort {
     /// A port of somebody who counts there.
     pub(crate) fn new(door: SchedulerSenders, counts: Rc<Cell<ShardCounts>>) -> Self {
-        let messages = Pipe::new(door.messages, |message| matches!(message, ToScheduler::Parsed(..)));
+        let messages = Pipe::new(door.messages, |message| matches!(message, ToScheduler::Parsed { .. }));
         let closed_hosts = Pipe::new(door.closed_hosts, |_| true);
         Self { messages, closed_hosts, hurry: door.hurry, questions: door.questions, counts }
     }
@@ -56,10 +57,10 @@ impl SchedulerPort {
         self.messages.counted_waiting.get() > 0
     }
 
-    /// Sends what a lease gave. The shard's counters go along, so that the totals that are
-    /// committed with a settle cover at least what it settles.
-    pub(crate) fn give(&self, parsed: Parsed) {
-        self.send(ToScheduler::Parsed(Box::new(parsed), self.counts.get()));
+    /// Sends the result of a lease of a shard. The shard's counters go along, so that the totals that are committed with a
+    /// settle cover at least what it settles.
+    pub(crate) fn give(&self, shard: usize, parsed: Parsed) {
+        self.send(ToScheduler::Parsed { shard, counts: self.counts.get(), parsed: Box::new(parsed) });
     }
 
     /// Has the store wait for no sink any longer than it may take to close.

@@ -21,6 +21,7 @@
 //! | [`listing`] | a sitemap | records |
 //! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
 //! | [`run_history`] | the notes of earlier runs | the state that this run begins with, and its own notes |
+//! | [`parsed`] | a lease and all that its page gave | what the store settles |
 //! | [`naming`], [`same`], [`taken`] | a page | the names by which it is merged with others |
 //! | [`rules`] | an answer to a request for robots.txt | the leases that the host may start |
 //! | [`slow`] | the time that `parse` took | whether pages of this step are parsed on another thread |
@@ -37,6 +38,7 @@ pub mod listing;
 pub mod memo;
 pub mod naming;
 mod page;
+pub mod parsed;
 mod pattern;
 pub mod prepared;
 pub mod reading;

@@ -3,21 +3,42 @@
 
 use std::collections::HashSet;
 
-use opilio_core::Fingerprint;
+use opilio_core::{Ending, Fingerprint};
+
+use crate::parsed::{EncodedItems, Parsed};
 
 /// Names that are taken, at most a million. Pages with further names are not merged.
 #[derive(Default)]
 pub struct TakenNames(HashSet<u128>);
 
 impl TakenNames {
-    /// Whether a name is taken. A name that did not fit is not.
+    /// Makes a page an alias if another page has taken one of its names, and has the page take its names otherwise.
+    /// The links of an alias count: if a site is wrong about names, this hides items and no page.
+    ///
+    /// Only a page that will be settled as a page may come here, so that none gives way to a page that fails. Whether
+    /// the URL that a name stands for can be fetched does not matter.
     #[must_use]
-    pub fn has(&self, name: Fingerprint) -> bool {
+    pub fn merge(&mut self, mut page: Parsed) -> Parsed {
+        let names = std::mem::take(&mut page.names);
+        let own: Vec<_> = names.iter().map(|name| name.fingerprint).collect();
+        let taken = names.iter().position(|name| self.has(name.fingerprint));
+        match taken.and_then(|at| names.into_iter().nth(at)) {
+            Some(name) => {
+                page.ending = Ending::Alias;
+                page.items = EncodedItems { count: 0, rows: name.alias_rows };
+            }
+            None => own.into_iter().for_each(|name| self.take(name)),
+        }
+        page
+    }
+
+    /// Whether a name is taken. A name that did not fit is not.
+    fn has(&self, name: Fingerprint) -> bool {
         self.0.contains(&name.0)
     }
 
     /// Takes a name, if there is room.
-    pub fn take(&mut self, name: Fingerprint) {
+    fn take(&mut self, name: Fingerprint) {
         if self.0.len() < NAMES_MAX && self.0.insert(name.0) && self.0.len() == NAMES_MAX {
             tracing::warn!(
                 names = NAMES_MAX,

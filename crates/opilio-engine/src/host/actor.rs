@@ -8,6 +8,7 @@ use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHand
 use opilio_core::host::{Delivery, HostEvent, HostLoad, HostState, Input, Output, WakeReason};
 use opilio_core::{Ending, Fault, Host, Lease, LeaseId, Outcome, Timestamp, Verdict};
 use opilio_spider::memo;
+use opilio_spider::parsed::Parsed;
 use opilio_spider::rules::RulesTable;
 
 use super::attempts::Attempts;
@@ -17,7 +18,7 @@ use super::reports::{LastAnswer, Reports};
 use super::rules::{RulesNews, take_in};
 use crate::context::ShardContext;
 use crate::message::{
-    AskSlot, ClosedHost, Deliver, ErrandResult, FetchFacts, FetchFor, Gone, HostGone, Parsed, Report, Slot,
+    AskSlot, ClosedHost, Deliver, ErrandResult, FetchFacts, FetchFor, Gone, HostGone, Report, Slot,
     SlotAnswer, Standing, StopHost, ToScheduler, Wake,
 };
 use crate::prepared::PreparedLeases;
@@ -178,7 +179,7 @@ impl HostActor {
         self.kept.prepared.borrow_mut().forget(lease.id);
         let (origin, attempts) = (lease.record.url, lease.record.attempts.requests);
         let host = self.host.clone();
-        self.cx.port.give(Parsed::bare(self.cx.shard, host, lease.id, ending, origin, attempts));
+        self.cx.port.give(self.cx.shard, Parsed::bare(host, lease.id, ending, origin, attempts));
     }
 
     /// Keeps at most one timer, and replaces it only if it would fire too late.

@@ -43,7 +43,7 @@ pub(crate) use host::{FetchFor, Report, SlotAnswer, Wake};
 pub(crate) use opilio_core::scheduling::{Stamp, Standing};
 pub(crate) use pool::{AskSlot, Fetch, Lend, MoreSlots, PoolLink, SlotsBack, Take};
 pub(crate) use runner::Deliver;
-pub(crate) use scheduler::{ClosedHost, EncodedItems, Name, Parsed, Passivated, ToScheduler};
+pub(crate) use scheduler::{ClosedHost, Passivated, ToScheduler};
 pub use shard::OrderAnswer;
 pub(crate) use shard::{
     Assign, AssignedErrand, Drain, Errand, ErrandResult, FetchFacts, Gone, HostGone, HostOrder, OrderKind,

@@ -19,6 +19,7 @@ use opilio_core::{Host, SinkPosition, Timestamp};
 use opilio_fetch::KeptCookies;
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
 use opilio_spider::known::KnownSteps;
+use opilio_spider::parsed::Parsed;
 use opilio_spider::run_history::{self, RunState, Totals};
 use opilio_spider::taken::TakenNames;
 use opilio_spider::{FAILURES_MAX, Hosts, Stopped, Unwritten};
@@ -27,7 +28,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::exporter::SinkAtWork;
 use crate::message::{
-    Assign, ClosedHost, ErrandResult, FromScheduler, Parsed, PartSnapshot, Passivated, Settled, ToScheduler,
+    Assign, ClosedHost, ErrandResult, FromScheduler, PartSnapshot, Passivated, Settled, ToScheduler,
 };
 use crate::message::{Rows, Written};
 use crate::settings::Settings;
@@ -281,7 +282,7 @@ impl Scheduler {
             self.hear(now, message, &mut admissions, &mut pages);
         }
         self.keep_memos(now)?;
-        for page in &mut pages {
+        for (_, page) in &mut pages {
             if let Some(host) = page.grows.take() {
                 // With the links of its page, or before.
                 self.frontier.keep_listed(run_history::GROWN, host.as_str());
@@ -306,7 +307,7 @@ impl Scheduler {
         now: Timestamp,
         message: ToScheduler,
         admissions: &mut Vec<Admission>,
-        pages: &mut Vec<Parsed>,
+        pages: &mut Vec<(usize, Parsed)>,
     ) {
         match message {
             ToScheduler::Seeds(batch) => admissions.extend(batch),
@@ -329,11 +330,11 @@ impl Scheduler {
                 let shard = self.shard_of(&result.asker.host);
                 self.effects.push(Effect::ErrandResult { shard, result });
             }
-            ToScheduler::Parsed(parsed, counts) => {
-                self.tally.count(parsed.shard, counts);
+            ToScheduler::Parsed { shard, counts, parsed } => {
+                self.tally.count(shard, counts);
                 self.decisions.end(parsed.lease);
                 if self.frontier.is_out(parsed.lease) && self.ledger.accept(parsed.lease) {
-                    pages.push(self.merged(*parsed));
+                    pages.push((shard, self.names.merge(*parsed)));
                 }
             }
             ToScheduler::Order(order) => {

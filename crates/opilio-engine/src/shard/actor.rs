@@ -11,6 +11,7 @@ use opilio_core::host::{HostMemo, HostState, Input};
 use opilio_core::{Ending, Hints, Host, Lease, LeaseId, PerScheme, Scheme};
 use opilio_fetch::Fetcher;
 use opilio_spider::memo;
+use opilio_spider::parsed::Parsed;
 use opilio_spider::rules::{self, RulesTable, Unjudged};
 
 use super::cached::{self, Missing};
@@ -19,8 +20,8 @@ use crate::death::DeathWatch;
 use crate::host::{Admitted, Errands, HostActor, HostParts, RulesNews, refuse, take_in};
 use crate::message::{
     AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, FetchFacts, Gone,
-    HOSTS_LISTED, HostGone, HostOrder, HostStatus, OrderAnswer, OrderKind, Parsed, PartSnapshot, Passivated,
-    Settled, ShardCounts, ShardReport, Stamp, StopHost, ToScheduler, Wake, Work,
+    HOSTS_LISTED, HostGone, HostOrder, HostStatus, OrderAnswer, OrderKind, PartSnapshot, Passivated, Settled,
+    ShardCounts, ShardReport, Stamp, StopHost, ToScheduler, Wake, Work,
 };
 use crate::outbox::Outbox;
 use crate::prepared::{self, PreparedLeases};
@@ -158,8 +159,8 @@ impl Shard {
     fn give_back(&self, host: &Host, leases: Vec<Lease>) {
         for Lease { id, record } in leases {
             let attempts = record.attempts.requests;
-            let parsed = Parsed::bare(self.cx.shard, host.clone(), id, Ending::Return, record.url, attempts);
-            self.cx.port.give(parsed);
+            let parsed = Parsed::bare(host.clone(), id, Ending::Return, record.url, attempts);
+            self.cx.port.give(self.cx.shard, parsed);
         }
     }
 

@@ -15,6 +15,7 @@ use opilio_spider::context::{LeaseRef, PageContext, Unread};
 use opilio_spider::data::Reads;
 use opilio_spider::listing::{List, Listing};
 use opilio_spider::naming::PageName;
+use opilio_spider::parsed::{EncodedItems, Name, Parsed};
 use opilio_spider::prepared::Prepared;
 use opilio_spider::reading::{self, Gathered, Read, parse, words_of_panic};
 use opilio_spider::redirect::{self, DeadEnd, Hop, RedirectRules, Whose};
@@ -27,7 +28,7 @@ use super::watch::ParseWatch;
 use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::death::DeathWatch;
-use crate::message::{AskSnapshot, Deliver, EncodedItems, Name, OutputRefused, Parsed, PartSnapshot};
+use crate::message::{AskSnapshot, Deliver, OutputRefused, PartSnapshot};
 use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
@@ -115,8 +116,8 @@ impl<S: Spider> SpiderRunner<S> {
             tracing::error!(url = %lease_ref.url, error, "the spider panicked");
             let LeaseRef { lease, host, url, attempts } = lease_ref;
             let ending = Ending::Failed(Reason::ParsePanic);
-            let bare = Parsed::bare(self.shard, host, lease, ending, url, attempts);
-            self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
+            let bare = Parsed::bare(host, lease, ending, url, attempts);
+            self.port.give(self.shard, Parsed { cause: Cause::new(None, Some(&error)), ..bare });
         }
     }
 
@@ -157,8 +158,8 @@ impl<S: Spider> SpiderRunner<S> {
                 let Unread { lease: Lease { id, record }, error } = *unread;
                 tracing::error!(url = %record.url, error, "the stored step of this URL cannot be read");
                 let ending = Ending::Failed(Reason::Internal);
-                let bare = Parsed::bare(self.shard, record.host, id, ending, record.url, attempts);
-                self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
+                let bare = Parsed::bare(record.host, id, ending, record.url, attempts);
+                self.port.give(self.shard, Parsed { cause: Cause::new(None, Some(&error)), ..bare });
                 None
             }
         }
@@ -204,11 +205,14 @@ impl<S: Spider> SpiderRunner<S> {
             Err(DeadEnd { reason, error }) => return self.failure(context, reason, None, Some(error)),
         };
         let (host, ending, attempts) = (context.record.host, Ending::Redirected, context.attempts);
-        self.port.give(Parsed {
-            next: Some(Box::new(next)),
-            samples: self.converter.samples(),
-            ..Parsed::bare(self.shard, host, context.lease, ending, context.origin, attempts)
-        });
+        self.port.give(
+            self.shard,
+            Parsed {
+                next: Some(Box::new(next)),
+                samples: self.converter.samples(),
+                ..Parsed::bare(host, context.lease, ending, context.origin, attempts)
+            },
+        );
     }
 
     fn page(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
@@ -407,8 +411,8 @@ impl<S: Spider> SpiderRunner<S> {
             _ => {
                 let ending = Ending::Failed(Reason::NotStored);
                 let (host, attempts) = (context.record.host, context.attempts);
-                let bare = Parsed::bare(self.shard, host, context.lease, ending, context.origin, attempts);
-                self.port.give(Parsed { cause: Cause::new(None, Some(&error)), ..bare });
+                let bare = Parsed::bare(host, context.lease, ending, context.origin, attempts);
+                self.port.give(self.shard, Parsed { cause: Cause::new(None, Some(&error)), ..bare });
             }
         }
     }
@@ -458,23 +462,25 @@ impl<S: Spider> SpiderRunner<S> {
                 (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError), Vec::new())
             }
         };
-        self.port.give(Parsed {
-            shard: self.shard,
-            host: context.record.host,
-            lease: context.lease,
-            ending,
-            origin: context.origin,
-            attempts: context.attempts,
-            links,
-            next: None,
-            grows: context.grows,
-            names,
-            items: EncodedItems { count, rows },
-            fetched: context.fetched,
-            cause,
-            is_list: context.reads != Reads::Page,
-            samples,
-        });
+        self.port.give(
+            self.shard,
+            Parsed {
+                host: context.record.host,
+                lease: context.lease,
+                ending,
+                origin: context.origin,
+                attempts: context.attempts,
+                links,
+                next: None,
+                grows: context.grows,
+                names,
+                items: EncodedItems { count, rows },
+                fetched: context.fetched,
+                cause,
+                is_list: context.reads != Reads::Page,
+                samples,
+            },
+        );
     }
 
     fn names(&mut self, context: &PageContext<S::Step>, name: PageName) -> Vec<Name> {
@@ -524,8 +530,8 @@ impl<S: Spider> SpiderRunner<S> {
         }
         let rows = self.alias_rows(&context.origin, target.as_str());
         let (host, origin, attempts) = (context.host().clone(), context.origin.clone(), context.attempts);
-        let bare = Parsed::bare(self.shard, host, context.lease, Ending::Alias, origin, attempts);
-        self.port.give(Parsed { items: EncodedItems { count: 0, rows }, ..bare });
+        let bare = Parsed::bare(host, context.lease, Ending::Alias, origin, attempts);
+        self.port.give(self.shard, Parsed { items: EncodedItems { count: 0, rows }, ..bare });
     }
 
     /// The lines that say: this URL led to that one.

@@ -1,15 +1,14 @@
 //! Gives the rows of pages to the exporter in numbered batches, and settles the batches as a prefix.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use opilio_core::scheduling::{LedgerInput, Numbered, Syncing};
-use opilio_core::{Ending, Host, LeaseId, Reason, Timestamp};
-use opilio_frontier::{Fetched, FrontierError, Settlement};
+use opilio_core::{Ending, Host, LeaseId, Timestamp};
+use opilio_frontier::{FrontierError, Settlement};
+use opilio_spider::parsed::{EncodedItems, Parsed, settlement};
 
 use super::{Effect, Scheduler};
-use crate::message::{EncodedItems, Parsed, Settled};
-use crate::message::{Rows, Written};
+use crate::message::{Rows, Settled, Written};
 
 /// The pages of one batch: their rows have one number, so they settle together.
 #[derive(Default)]
@@ -26,13 +25,17 @@ type SinkRows = Vec<Vec<u8>>;
 impl Scheduler {
     /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they
     /// write nothing.
-    pub(super) fn hand_over(&mut self, now: Timestamp, pages: Vec<Parsed>) -> Result<(), FrontierError> {
+    pub(super) fn hand_over(
+        &mut self,
+        now: Timestamp,
+        pages: Vec<(usize, Parsed)>,
+    ) -> Result<(), FrontierError> {
         if pages.is_empty() {
             return Ok(());
         }
         let (mut batch, mut rows) = (PageBatch::default(), SinkRows::new());
         let mut redirects = Vec::new();
-        for page in pages {
+        for (shard, page) in pages {
             if page.items.count > 0 && page.items.rows.is_empty() && self.tally.is_first_dropped_item() {
                 tracing::warn!(
                     url = %page.origin,
@@ -40,9 +43,9 @@ impl Scheduler {
                 );
             }
             if page.next.is_some() {
-                redirects.push(page);
+                redirects.push((shard, page));
             } else {
-                batch.add(page, &mut rows);
+                batch.add(shard, page, &mut rows);
             }
         }
         self.follow(now, redirects)?;
@@ -61,41 +64,22 @@ impl Scheduler {
         self.sinks.rows.push_back(Rows { sequence, rows, sync });
     }
 
-    /// A page whose name another one has taken ends as its alias. Its links count all the same: should
-    /// the site be wrong about names, that hides items, and no page.
-    ///
-    /// A name is taken here, and by a page that will be settled as one: so no page gives way to one
-    /// that fails, and whether the named URL itself can be fetched does not matter.
-    pub(super) fn merged(&mut self, mut page: Parsed) -> Parsed {
-        let names = std::mem::take(&mut page.names);
-        let own: Vec<_> = names.iter().map(|name| name.fingerprint).collect();
-        let taken = names.iter().position(|name| self.names.has(name.fingerprint));
-        match taken.and_then(|at| names.into_iter().nth(at)) {
-            Some(name) => {
-                page.ending = Ending::Alias;
-                page.items = EncodedItems { count: 0, rows: name.alias_rows };
-            }
-            None => own.into_iter().for_each(|name| self.names.take(name)),
-        }
-        page
-    }
-
-    fn follow(&mut self, now: Timestamp, redirects: Vec<Parsed>) -> Result<(), FrontierError> {
+    fn follow(&mut self, now: Timestamp, redirects: Vec<(usize, Parsed)>) -> Result<(), FrontierError> {
         if redirects.is_empty() {
             return Ok(());
         }
         let mut settlements = Vec::with_capacity(redirects.len());
         let mut over = Vec::with_capacity(redirects.len());
         if let Some(cookies) = &mut self.cookies
-            && redirects.iter().filter_map(|page| page.next.as_ref()).any(|next| next.sets_cookie)
+            && redirects.iter().filter_map(|(_, page)| page.next.as_ref()).any(|next| next.sets_cookie)
         {
             // A chain passes a wall once: after a kill, too, it has to have what it was given there.
             cookies.save_early();
         }
-        for page in redirects {
+        for (shard, page) in redirects {
             let Some(next) = page.next else { continue };
             settlements.push(Settlement::redirected(page.lease, *next));
-            over.push((page.shard, page.host, page.lease));
+            over.push((shard, page.host, page.lease));
         }
         self.commit(now, settlements, &[])?;
         self.tell_settled(over);
@@ -141,8 +125,8 @@ impl Scheduler {
 }
 
 impl PageBatch {
-    fn add(&mut self, page: Parsed, rows: &mut SinkRows) {
-        let Parsed { shard, host, lease, ending, origin, attempts, fetched, cause, .. } = page;
+    fn add(&mut self, shard: usize, page: Parsed, rows: &mut SinkRows) {
+        let Parsed { host, lease, ending, origin, attempts, fetched, cause, .. } = page;
         self.sitemaps += u64::from(page.is_list && ending == Ending::Page);
         self.settlements.push(settlement(lease, ending, attempts, origin, fetched).because(cause));
         self.whose.push((shard, host, lease));
@@ -158,23 +142,5 @@ impl PageBatch {
                 all.append(&mut one);
             }
         }
-    }
-}
-
-fn settlement(
-    lease: LeaseId,
-    ending: Ending,
-    attempts: u16,
-    origin: Arc<str>,
-    fetched: Fetched,
-) -> Settlement {
-    match ending {
-        Ending::Page => Settlement::fetched_page(lease, attempts, fetched),
-        Ending::Alias => Settlement::alias(lease),
-        Ending::Failed(reason) => Settlement::failed(lease, reason, attempts, Some(origin)),
-        Ending::Retry { due, attempts } => Settlement::retry(lease, due, attempts),
-        Ending::Return => Settlement::give_back(lease),
-        // A redirect without a target cannot come here; were it to, it must not vanish.
-        Ending::Redirected => Settlement::failed(lease, Reason::Internal, attempts, Some(origin)),
     }
 }

@@ -5,10 +5,11 @@ use opilio_core::scheduling::Stamp;
 use opilio_core::{Ending, Fingerprint, Host, LeaseId, Record, Scheme};
 use opilio_frontier::{Admission, MemoryFrontier};
 
+use opilio_spider::parsed::EncodedItems;
 use opilio_spider::rules::RulesQuestion;
 
 use super::*;
-use crate::message::{AssignedErrand, EncodedItems, Errand, ShardCounts, Work};
+use crate::message::{AssignedErrand, Errand, ShardCounts, Work};
 
 /// A scheduler over an empty store, whose turns a test takes.
 struct Rig {
@@ -80,10 +81,10 @@ impl Rig {
 /// A page that a lease gave, with a row.
 fn page(work: &Work, lease: usize) -> ToScheduler {
     let (host, lease) = (work.host.clone(), &work.leases[lease]);
-    let bare = Parsed::bare(0, host, lease.id, Ending::Page, lease.record.url.clone(), 1);
+    let bare = Parsed::bare(host, lease.id, Ending::Page, lease.record.url.clone(), 1);
     let items = EncodedItems { count: 1, rows: vec![b"row".to_vec()] };
     let parsed = Parsed { items, ..bare };
-    ToScheduler::Parsed(Box::new(parsed), ShardCounts::default())
+    ToScheduler::Parsed { shard: 0, counts: ShardCounts::default(), parsed: Box::new(parsed) }
 }
 
 /// PageBatch of one host, leased as far as it gets any at once.
