@@ -21,6 +21,7 @@
 //! | [`listing`] | a sitemap | records |
 //! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
 //! | [`run_history`] | the notes of earlier runs | the state that this run begins with, and its own notes |
+//! | [`results`] | the items and requests of the spider | the result of a lease |
 //! | [`parsed`] | a lease and all that its page gave | what the store settles |
 //! | [`naming`], [`same`], [`taken`] | a page | the names by which it is merged with others |
 //! | [`rules`] | an answer to a request for robots.txt | the leases that the host may start |
@@ -45,6 +46,7 @@ pub mod reading;
 pub mod redirect;
 mod report;
 mod request;
+pub mod results;
 pub mod rules;
 pub mod run_history;
 pub mod same;

@@ -1,4 +1,6 @@
-//! The runner actor: an answer in, all that one lease gave out.
+//! The runner actor: it takes an answer, and gives the scheduler all that the lease gave.
+
+mod threads;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -8,20 +10,20 @@ use actix::{Actor, AsyncContext, Context, Handler, MessageResult, WeakAddr};
 use bytes::Bytes;
 use opilio_core::host::Delivery;
 use opilio_core::{Ending, Lease, Reason};
-use opilio_export::{ExportError, FileStore};
+use opilio_export::FileStore;
 use opilio_frontier::{Cause, Known, Redirect};
-use opilio_spider::admission::{Converter, Encoders, Links, fingerprint_of, rows};
+use opilio_spider::admission::{Encoders, Links};
 use opilio_spider::context::{LeaseRef, PageContext, Unread};
 use opilio_spider::data::Reads;
-use opilio_spider::listing::{List, Listing};
-use opilio_spider::naming::PageName;
-use opilio_spider::parsed::{EncodedItems, Name, Parsed};
+use opilio_spider::listing::Listing;
+use opilio_spider::parsed::Parsed;
 use opilio_spider::prepared::Prepared;
 use opilio_spider::reading::{self, Gathered, Read, parse, words_of_panic};
 use opilio_spider::redirect::{self, DeadEnd, Hop, RedirectRules, Whose};
-use opilio_spider::same::{Bodies, Firsts};
+use opilio_spider::results::{Beside, PageResults};
 use opilio_spider::slow::SlowSteps;
-use opilio_spider::{Answer, ParseError, Spider};
+use opilio_spider::{Answer, Spider};
+use tokio::sync::Semaphore;
 use url::Url;
 
 use super::watch::ParseWatch;
@@ -32,7 +34,6 @@ use crate::message::{AskSnapshot, Deliver, OutputRefused, PartSnapshot};
 use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
-use tokio::sync::Semaphore;
 
 /// What a runner needs to begin.
 pub(crate) struct RunnerSetup<S: Spider> {
@@ -58,12 +59,9 @@ pub(crate) struct SpiderRunner<S: Spider> {
     clock: Clock,
     spider: Arc<S>,
     settings: Arc<Settings>,
-    encoders: Encoders<S::Item>,
-    converter: Converter,
+    results: PageResults<S>,
     port: SchedulerPort,
     slow: SlowSteps<S::Step>,
-    bodies: Bodies,
-    firsts: Firsts,
     watch: ParseWatch,
     backlog: ParseBacklog,
     cores: Arc<Semaphore>,
@@ -74,16 +72,6 @@ pub(crate) struct SpiderRunner<S: Spider> {
     refused: Outbox<OutputRefused>,
 }
 
-/// What a lease gave beside what the spider found.
-#[derive(Default)]
-struct Beside {
-    names: Vec<Name>,
-    /// What a sitemap lists.
-    links: Links,
-    /// Of a failure.
-    cause: Cause,
-}
-
 impl<S: Spider> SpiderRunner<S> {
     pub(crate) fn start(setup: RunnerSetup<S>) -> actix::Addr<Self> {
         Actor::start(Self {
@@ -91,12 +79,9 @@ impl<S: Spider> SpiderRunner<S> {
             clock: setup.clock,
             spider: setup.spider,
             settings: setup.settings,
-            encoders: setup.encoders,
-            converter: Converter::default(),
+            results: PageResults::new(setup.encoders),
             port: setup.port,
             slow: SlowSteps::default(),
-            bodies: Bodies::default(),
-            firsts: Firsts::default(),
             watch: setup.watch,
             backlog: setup.backlog,
             cores: setup.cores,
@@ -107,8 +92,8 @@ impl<S: Spider> SpiderRunner<S> {
         })
     }
 
-    /// User code runs in more places than `parse`: steps and items are encoded and dropped. Wherever
-    /// it panics, it costs this page. Should the page have been sent already, the store drops this.
+    /// Runs user code, which runs not only in `parse`: steps and items are encoded and dropped too. A panic there costs
+    /// this page alone. If the result of the page was sent already, the store ignores the failure.
     fn guarded(&mut self, lease_ref: LeaseRef, work: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
             self.watch.end();
@@ -116,16 +101,24 @@ impl<S: Spider> SpiderRunner<S> {
             tracing::error!(url = %lease_ref.url, error, "the spider panicked");
             let LeaseRef { lease, host, url, attempts } = lease_ref;
             let ending = Ending::Failed(Reason::ParsePanic);
-            let bare = Parsed::bare(host, lease, ending, url, attempts);
-            self.port.give(self.shard, Parsed { cause: Cause::new(None, Some(&error)), ..bare });
+            self.give(Parsed::bare(host, lease, ending, url, attempts).because(&error));
         }
     }
 
+    /// Gives the result of a lease to the scheduler.
+    fn give(&self, parsed: Parsed) {
+        self.port.give(self.shard, parsed);
+    }
+
+    /// Does with a lease what its delivery asks for.
     fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
         let Deliver { lease, prepared, delivery, attempts, answer, location, error, known, .. } = deliver;
         let Some(context) = self.open(lease, prepared, attempts) else { return };
         match (known, delivery, answer, location) {
-            (Some(Known::Page), .., Some(target)) => self.alias(&context, &target),
+            (Some(Known::Page), .., Some(target)) => {
+                let alias = self.results.alias(&context, &target, &self.settings.scope);
+                self.give(alias);
+            }
             (Some(Known::Wall), .., Some(target)) => self.pass_wall(context, &target, Whose::Other),
             (Some(Known::OwnWall), .., Some(target)) => self.pass_wall(context, &target, Whose::Own),
             (_, Delivery::Page, Some(answer), _) if context.reads != Reads::Page => {
@@ -150,7 +143,7 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Reads the step of a lease. What cannot be read ends here.
+    /// Reads the step of a lease. A lease that cannot be read ends as a failure.
     fn open(&self, lease: Lease, prepared: Prepared, attempts: u16) -> Option<PageContext<S::Step>> {
         match PageContext::open(lease, prepared, attempts) {
             Ok(context) => Some(context),
@@ -158,27 +151,26 @@ impl<S: Spider> SpiderRunner<S> {
                 let Unread { lease: Lease { id, record }, error } = *unread;
                 tracing::error!(url = %record.url, error, "the stored step of this URL cannot be read");
                 let ending = Ending::Failed(Reason::Internal);
-                let bare = Parsed::bare(record.host, id, ending, record.url, attempts);
-                self.port.give(self.shard, Parsed { cause: Cause::new(None, Some(&error)), ..bare });
+                self.give(Parsed::bare(record.host, id, ending, record.url, attempts).because(&error));
                 None
             }
         }
     }
 
-    /// Goes on at the target, in the name of the chain's origin.
+    /// Goes on at the target of a redirect, in the name of the chain's origin.
     fn redirect(&mut self, context: PageContext<S::Step>, location: Url, hop: &Hop) {
         let settings = self.settings.clone();
         let has_cookies = || settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
         let rules = self.redirect_rules(&settings, &context, &has_cookies);
-        let next = redirect::follow(&context, location, hop, &rules, &mut self.converter);
+        let next = self.results.follow(&context, location, hop, &rules);
         self.go_on(context, next);
     }
 
-    /// The way from a known URL on sets a cookie: the chain's origin may show its page now.
+    /// Goes on from a known URL where a cookie is set: the chain's origin may show its page now.
     fn pass_wall(&mut self, context: PageContext<S::Step>, known: &Url, whose: Whose) {
         let settings = self.settings.clone();
         let rules = self.redirect_rules(&settings, &context, &|| true);
-        let next = redirect::pass_wall(&context, known, whose, &rules, &mut self.converter);
+        let next = self.results.pass_wall(&context, known, whose, &rules);
         self.go_on(context, next);
     }
 
@@ -204,98 +196,29 @@ impl<S: Spider> SpiderRunner<S> {
             Ok(next) => next,
             Err(DeadEnd { reason, error }) => return self.failure(context, reason, None, Some(error)),
         };
-        let (host, ending, attempts) = (context.record.host, Ending::Redirected, context.attempts);
-        self.port.give(
-            self.shard,
-            Parsed {
-                next: Some(Box::new(next)),
-                samples: self.converter.samples(),
-                ..Parsed::bare(host, context.lease, ending, context.origin, attempts)
-            },
-        );
+        let redirected = self.results.redirected(context, next);
+        self.give(redirected);
     }
 
+    /// Parses a page, here or on another thread.
     fn page(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
         context.fetched = context.fetched(&answer, self.settings.keep_history);
-        context.is_repeated = self.is_repeated(&context, &answer);
+        context.is_repeated = self.results.is_repeated(&context, &answer, &self.settings.scope);
         redirect::grow_scope(&mut context, &self.settings.scope);
         let elsewhere = answer.body.len() > BODY_HERE_MAX || self.slow.is_slow(&context.step);
+        if elsewhere {
+            return self.parse_elsewhere(ctx, context, answer);
+        }
         let facts = context.facts(&self.settings.user_agent);
         let naming = context.naming(self.settings.merge);
         let step = context.step.clone();
         let kind = std::mem::discriminant(&step);
-        let spider = self.spider.clone();
-        if !elsewhere {
-            self.watch.begin(&context.record.url);
-            let began = Instant::now();
-            let read = parse(&*spider, answer, step, facts, &context.record.url, naming);
-            self.slow.took(kind, began.elapsed());
-            self.watch.end();
-            return self.finish(context, read);
-        }
-        let runner = Outbox::new(ctx.address().recipient());
-        let url = context.record.url.clone();
-        // A large page says nothing about the others of its step.
-        let counts = answer.body.len() <= BODY_HERE_MAX;
-        self.backlog.begin(1);
-        let cores = self.cores.clone();
-        actix::spawn(async move {
-            // No more at once than there are cores; the semaphore is never closed.
-            let _core = cores.acquire_owned().await;
-            let work = {
-                let url = url.clone();
-                tokio::task::spawn_blocking(move || {
-                    let began = Instant::now();
-                    (parse(&*spider, answer, step, facts, &url, naming), began.elapsed())
-                })
-            };
-            tokio::pin!(work);
-            let done = loop {
-                tokio::select! {
-                    done = &mut work => break done,
-                    () = tokio::time::sleep(OVERDUE) => tracing::warn!(%url, "the spider's `parse` is still running on this page"),
-                }
-            };
-            let (read, took) = match done {
-                Ok((read, took)) => (read, counts.then_some(took)),
-                Err(error) => (Read::Failed(Reason::ParsePanic, Some(error.to_string())), None),
-            };
-            runner.send(Elsewhere { context, read, kind, took });
-        });
-    }
-
-    /// Reads a sitemap, on a blocking thread: what looks small may list much.
-    fn list(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
-        redirect::grow_scope(&mut context, &self.settings.scope);
-        let list = List {
-            reads: context.reads,
-            url: context.url.clone(),
-            host: context.host().clone(),
-            scheme: context.record.scheme,
-            depth: context.record.depth,
-            step: context.step.clone(),
-            fingerprint: context.record.fingerprint,
-            session: context.session().map(str::to_owned),
-            body: answer.body,
-            cut: answer.cut,
-        };
-        let (spider, settings) = (self.spider.clone(), self.settings.clone());
-        let runner = Outbox::new(ctx.address().recipient());
-        let permit = answer.permit;
-        self.backlog.begin(1);
-        let cores = self.cores.clone();
-        actix::spawn(async move {
-            let _core = cores.acquire_owned().await;
-            let work = tokio::task::spawn_blocking(move || {
-                let _permit = permit;
-                list.read(&*spider, &settings.scope)
-            });
-            let listing = work.await.map_err(|error| match error.try_into_panic() {
-                Ok(panic) => words_of_panic(&*panic),
-                Err(error) => error.to_string(),
-            });
-            runner.send(Listed { context, listing });
-        });
+        self.watch.begin(&context.record.url);
+        let began = Instant::now();
+        let read = parse(&*self.spider, answer, step, facts, &context.record.url, naming);
+        self.slow.took(kind, began.elapsed());
+        self.watch.end();
+        self.finish(context, read);
     }
 
     /// Ends a sitemap with what it gave.
@@ -326,10 +249,13 @@ impl<S: Spider> SpiderRunner<S> {
         self.failure_with(context, reason, None, Some(error), links);
     }
 
+    /// Ends a page that was parsed.
     fn finish(&mut self, context: PageContext<S::Step>, read: Read<S>) {
         match read {
             Read::Found(found, name) => {
-                let names = name.map(|name| self.names(&context, *name)).unwrap_or_default();
+                let names = name
+                    .map(|name| self.results.names(&context, *name, &self.settings.scope))
+                    .unwrap_or_default();
                 self.hand_over(context, found, Ending::Page, Beside { names, ..Beside::default() });
             }
             Read::Failed(reason, error) => self.failure(context, reason, None, error),
@@ -371,39 +297,7 @@ impl<S: Spider> SpiderRunner<S> {
         self.hand_over(context, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
     }
 
-    /// Writes the files that a page asked for, and only then goes on with what else it gave.
-    fn store_files(
-        &mut self,
-        context: PageContext<S::Step>,
-        mut found: Gathered<S>,
-        ending: Ending,
-        beside: Beside,
-    ) {
-        let (files, permit) = (std::mem::take(&mut found.files), found.permit.take());
-        let (Some(store), Some(me)) = (self.files.clone(), self.me.clone()) else {
-            let error = "it asks for a file, and the crawl keeps none: see Crawler::files".to_owned();
-            return self.not_stored(context, ending, error);
-        };
-        self.backlog.begin(1);
-        actix::spawn(async move {
-            let write = move || {
-                let _permit = permit;
-                files.iter().try_for_each(|(hash, bytes)| store.put(hash, bytes))
-            };
-            let written = tokio::task::spawn_blocking(write).await;
-            let error = match written {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(ParseError::from(error).to_string()),
-                Err(_) => Some("the thread that writes files died".to_owned()),
-            };
-            if let Some(runner) = me.upgrade() {
-                // Fails only when the crawl is over.
-                let _ = runner.send(StoredFiles { context, found, ending, beside, error }).await;
-            }
-        });
-    }
-
-    /// A page without its files is none; the spider hears of it, once.
+    /// Ends a page whose files are not stored as a failure. The spider hears of it once.
     fn not_stored(&mut self, context: PageContext<S::Step>, ending: Ending, error: String) {
         tracing::error!(url = %context.record.url, error, "a file that the spider asked for could not be stored");
         match ending {
@@ -411,13 +305,14 @@ impl<S: Spider> SpiderRunner<S> {
             _ => {
                 let ending = Ending::Failed(Reason::NotStored);
                 let (host, attempts) = (context.record.host, context.attempts);
-                let bare = Parsed::bare(host, context.lease, ending, context.origin, attempts);
-                self.port.give(self.shard, Parsed { cause: Cause::new(None, Some(&error)), ..bare });
+                self.give(
+                    Parsed::bare(host, context.lease, ending, context.origin, attempts).because(&error),
+                );
             }
         }
     }
 
-    /// Makes bytes and records of what was found. What cannot be encoded ends the page as an error.
+    /// Gives all that a lease gave to the scheduler, once the files that its page asked for are written.
     fn hand_over(
         &mut self,
         context: PageContext<S::Step>,
@@ -428,172 +323,12 @@ impl<S: Spider> SpiderRunner<S> {
         if !found.files.is_empty() {
             return self.store_files(context, found, ending, beside);
         }
-        let Gathered { items, requests, unfollowed, .. } = found;
-        let parent = context.parent();
-        let links = self.converter.links::<S>(requests, unfollowed, &parent, &self.settings.scope);
-        let rows = rows(&mut self.encoders, &items);
-        if let Err(error @ ExportError::OtherColumns { .. }) = rows {
-            // The page is left: a run whose items fit fetches it.
-            return self.refused.send(OutputRefused(error));
+        match self.results.of(context, found, ending, beside, &self.settings.scope) {
+            Ok(parsed) => self.give(parsed),
+            // The page is left. A later run whose items fit fetches it again.
+            Err(error) => self.refused.send(OutputRefused(error)),
         }
-        let mut count = items.len() as u64;
-        let Beside { names, links: Links { admissions: mut all, mut samples }, mut cause } = beside;
-        samples.append(&mut self.converter.samples());
-        let (links, rows, ending, names) = match (links, rows) {
-            (Ok(links), Ok(rows)) => {
-                all.extend(links);
-                (all, rows, ending, names)
-            }
-            (links, rows) => {
-                let url = &context.record.url;
-                if let Err(error) = links {
-                    let error = with_causes(&error);
-                    tracing::warn!(%url, error, "the step of a request that this page made cannot be encoded");
-                    cause = Cause::new(None, Some(&error));
-                }
-                if let Err(error) = rows {
-                    tracing::warn!(%url, error = with_causes(&error), "an item of this page cannot be encoded");
-                    cause = Cause::new(
-                        None,
-                        Some(&format!("an item cannot be encoded: {}", with_causes(&error))),
-                    );
-                }
-                count = 0;
-                (Vec::new(), Vec::new(), Ending::Failed(Reason::ParseError), Vec::new())
-            }
-        };
-        self.port.give(
-            self.shard,
-            Parsed {
-                host: context.record.host,
-                lease: context.lease,
-                ending,
-                origin: context.origin,
-                attempts: context.attempts,
-                links,
-                next: None,
-                grows: context.grows,
-                names,
-                items: EncodedItems { count, rows },
-                fetched: context.fetched,
-                cause,
-                is_list: context.reads != Reads::Page,
-                samples,
-            },
-        );
     }
-
-    fn names(&mut self, context: &PageContext<S::Step>, name: PageName) -> Vec<Name> {
-        let scope = &self.settings.scope;
-        let mut names = Vec::new();
-        if let Some(url) = name.settled(context.host(), context.record.depth, scope) {
-            let fingerprint = fingerprint_of(scope, &url, context.options.as_deref(), Reads::Page);
-            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, url.as_str()) });
-        }
-        let Some(content) = name.content else { return names };
-        // What one user is shown says nothing about what another one would be.
-        let fingerprint = content.in_session(context.session().unwrap_or_default());
-        if let Some(first) = self.firsts.of(fingerprint, context.record.fingerprint, name.own.as_str()) {
-            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, &first) });
-        }
-        names
-    }
-
-    /// Whether a page's host has shown its content so often that its links are a trap's.
-    fn is_repeated(&mut self, context: &PageContext<S::Step>, answer: &Answer) -> bool {
-        let max = self.settings.scope.same_content_max();
-        let kind = answer.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
-        let is_markup = kind.is_none_or(|kind| {
-            let kind = String::from_utf8_lossy(kind).to_ascii_lowercase();
-            kind.contains("html") || kind.contains("xml")
-        });
-        let counts = is_markup && context.is_plain() && !context.marks.again && !answer.body.is_empty();
-        if max == u32::MAX || !counts {
-            return false;
-        }
-        let times = self.bodies.note(context.host(), &answer.body);
-        if times == max.saturating_add(1) {
-            let (url, host) = (&context.record.url, context.host());
-            tracing::warn!(%host, %url, times, "the same content has come under many URLs of this host: links on such pages are not followed any more");
-        }
-        times > max
-    }
-
-    /// Ends a URL that led to one that the crawl has a page of.
-    fn alias(&mut self, context: &PageContext<S::Step>, target: &Url) {
-        if redirect::began_with_a_form(context, &self.settings.scope) {
-            tracing::warn!(
-                url = %context.origin,
-                %target,
-                "the answer to a form leads to a URL that the crawl asked for before: the page that is there now is not read. Ask for it after the form, with `Request::again`"
-            );
-        }
-        let rows = self.alias_rows(&context.origin, target.as_str());
-        let (host, origin, attempts) = (context.host().clone(), context.origin.clone(), context.attempts);
-        let bare = Parsed::bare(host, context.lease, Ending::Alias, origin, attempts);
-        self.port.give(self.shard, Parsed { items: EncodedItems { count: 0, rows }, ..bare });
-    }
-
-    /// The lines that say: this URL led to that one.
-    fn alias_rows(&mut self, origin: &str, target: &str) -> Vec<Vec<u8>> {
-        let mut rows = Vec::with_capacity(self.encoders.len());
-        for encoder in &mut self.encoders {
-            let mut out = Vec::new();
-            if let Err(error) = encoder.encode_alias(origin, target, &mut out) {
-                tracing::warn!(url = %origin, %error, "the output has no form for an alias: the line that names this URL and the page it leads to is not written");
-                out.clear();
-            }
-            rows.push(out);
-        }
-        rows
-    }
-}
-
-/// What an error says, and each of its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
-}
-
-/// A page that was parsed on another thread.
-struct Elsewhere<S: Spider> {
-    context: PageContext<S::Step>,
-    read: Read<S>,
-    kind: std::mem::Discriminant<S::Step>,
-    /// How long it took, if that says something about its step.
-    took: Option<Duration>,
-}
-
-/// A page whose files were written, or why they were not.
-struct StoredFiles<S: Spider> {
-    context: PageContext<S::Step>,
-    found: Gathered<S>,
-    ending: Ending,
-    beside: Beside,
-    error: Option<String>,
-}
-
-impl<S: Spider> actix::Message for StoredFiles<S> {
-    type Result = ();
-}
-
-impl<S: Spider> actix::Message for Elsewhere<S> {
-    type Result = ();
-}
-
-/// A sitemap that was read, or what the spider's panic over an entry said.
-struct Listed<S: Spider> {
-    context: PageContext<S::Step>,
-    listing: Result<Listing, String>,
-}
-
-impl<S: Spider> actix::Message for Listed<S> {
-    type Result = ();
 }
 
 impl<S: Spider> Actor for SpiderRunner<S> {
@@ -623,51 +358,11 @@ impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
     }
 }
 
-impl<S: Spider> Handler<Elsewhere<S>> for SpiderRunner<S> {
-    type Result = ();
-
-    fn handle(&mut self, Elsewhere { context, read, kind, took }: Elsewhere<S>, _: &mut Self::Context) {
-        self.backlog.end(1);
-        if let Some(took) = took {
-            self.slow.took(kind, took);
-        }
-        let lease_ref = context.lease_ref();
-        self.guarded(lease_ref, |runner| runner.finish(context, read));
-    }
-}
-
-impl<S: Spider> Handler<StoredFiles<S>> for SpiderRunner<S> {
-    type Result = ();
-
-    fn handle(
-        &mut self,
-        StoredFiles { context, found, ending, beside, error }: StoredFiles<S>,
-        _: &mut Self::Context,
-    ) {
-        self.backlog.end(1);
-        let lease_ref = context.lease_ref();
-        self.guarded(lease_ref, |runner| match error {
-            None => runner.hand_over(context, found, ending, beside),
-            Some(error) => runner.not_stored(context, ending, error),
-        });
-    }
-}
-
-impl<S: Spider> Handler<Listed<S>> for SpiderRunner<S> {
-    type Result = ();
-
-    fn handle(&mut self, Listed { context, listing }: Listed<S>, _: &mut Self::Context) {
-        self.backlog.end(1);
-        let lease_ref = context.lease_ref();
-        self.guarded(lease_ref, |runner| runner.listed(context, listing));
-    }
-}
-
-/// Bodies over this are parsed on a blocking pool.
+/// Bodies over this are parsed on a blocking thread.
 const BODY_HERE_MAX: usize = 256 * 1024;
 /// A `parse` that takes longer is named in a warning.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
-/// Pages that are parsed before the other actors of the shard get a turn; more wait with their senders.
+/// Pages that are parsed before the other actors of the shard get a turn. Further pages wait with their senders.
 const MAILBOX: usize = 4;
 
 /// What a server answers where it has no sitemap: an error, a page for people, or a redirect to one.

@@ -1,0 +1,213 @@
+//! Turns what the spider found in a page into the result of its lease: records, rows and names.
+
+use opilio_core::{Ending, Reason};
+use opilio_export::ExportError;
+use opilio_frontier::{Cause, Redirect};
+use url::Url;
+
+use crate::admission::{Converter, Encoders, LinkError, Links, fingerprint_of, rows};
+use crate::context::PageContext;
+use crate::data::Reads;
+use crate::naming::PageName;
+use crate::page::Answer;
+use crate::parsed::{EncodedItems, Name, Parsed};
+use crate::reading::Gathered;
+use crate::redirect::{self, DeadEnd, Hop, RedirectRules, Whose};
+use crate::same::{Bodies, Firsts};
+use crate::scope::Scope;
+use crate::spider::Spider;
+
+/// Makes the results of leases. Each shard has one, which keeps what pages of the shard have in common.
+pub struct PageResults<S: Spider> {
+    encoders: Encoders<S::Item>,
+    converter: Converter,
+    bodies: Bodies,
+    firsts: Firsts,
+}
+
+/// What a lease gave beside what the spider found.
+#[derive(Default)]
+pub struct Beside {
+    /// The names of its page.
+    pub names: Vec<Name>,
+    /// What a sitemap lists.
+    pub links: Links,
+    /// What is known about a failure.
+    pub cause: Cause,
+}
+
+impl<S: Spider> PageResults<S> {
+    /// Encodes items with these, one for each sink.
+    pub fn new(encoders: Encoders<S::Item>) -> Self {
+        let (bodies, firsts) = (Bodies::default(), Firsts::default());
+        Self { encoders, converter: Converter::default(), bodies, firsts }
+    }
+
+    /// Turns what was found into the result of a lease. An item or a step that cannot be encoded ends the page as a
+    /// failure.
+    ///
+    /// # Errors
+    /// When an output takes no item of this kind: then the lease has no result, and a later run fetches the page again.
+    pub fn of(
+        &mut self,
+        context: PageContext<S::Step>,
+        found: Gathered<S>,
+        ending: Ending,
+        beside: Beside,
+        scope: &Scope,
+    ) -> Result<Parsed, ExportError> {
+        let Gathered { items, requests, unfollowed, .. } = found;
+        let links = self.converter.links::<S>(requests, unfollowed, &context.parent(), scope);
+        let rows = rows(&mut self.encoders, &items);
+        if let Err(error @ ExportError::OtherColumns { .. }) = rows {
+            return Err(error);
+        }
+        let Beside { names, links: Links { admissions: mut all, mut samples }, cause } = beside;
+        samples.append(&mut self.converter.samples());
+        let parsed = Parsed {
+            grows: context.grows,
+            fetched: context.fetched,
+            is_list: context.reads != Reads::Page,
+            samples,
+            ..Parsed::bare(context.record.host, context.lease, ending, context.origin, context.attempts)
+        };
+        Ok(match (links, rows) {
+            (Ok(links), Ok(rows)) => {
+                all.extend(links);
+                let items = EncodedItems { count: items.len() as u64, rows };
+                Parsed { links: all, names, items, cause, ..parsed }
+            }
+            (links, rows) => {
+                let cause = not_encoded(&context.record.url, links.err(), rows.err());
+                Parsed { ending: Ending::Failed(Reason::ParseError), cause, ..parsed }
+            }
+        })
+    }
+
+    /// The next URL of a chain that this answer redirects.
+    ///
+    /// # Errors
+    /// When the chain ends here.
+    pub fn follow(
+        &mut self,
+        context: &PageContext<S::Step>,
+        location: Url,
+        hop: &Hop,
+        rules: &RedirectRules<'_>,
+    ) -> Result<Redirect, DeadEnd> {
+        redirect::follow(context, location, hop, rules, &mut self.converter)
+    }
+
+    /// The next URL of a chain that has come to a known URL where a cookie is set: the chain's origin may show its
+    /// page now.
+    ///
+    /// # Errors
+    /// When the chain ends here.
+    pub fn pass_wall(
+        &mut self,
+        context: &PageContext<S::Step>,
+        known: &Url,
+        whose: Whose,
+        rules: &RedirectRules<'_>,
+    ) -> Result<Redirect, DeadEnd> {
+        redirect::pass_wall(context, known, whose, rules, &mut self.converter)
+    }
+
+    /// The result of a URL that was redirected: its chain goes on at `next`.
+    pub fn redirected(&mut self, context: PageContext<S::Step>, next: Redirect) -> Parsed {
+        let PageContext { record, lease, origin, attempts, .. } = context;
+        let bare = Parsed::bare(record.host, lease, Ending::Redirected, origin, attempts);
+        Parsed { next: Some(Box::new(next)), samples: self.converter.samples(), ..bare }
+    }
+
+    /// The result of a URL that led to a URL of which the crawl has a page.
+    pub fn alias(&mut self, context: &PageContext<S::Step>, target: &Url, scope: &Scope) -> Parsed {
+        if redirect::began_with_a_form(context, scope) {
+            tracing::warn!(
+                url = %context.origin,
+                %target,
+                "the answer to a form leads to a URL that the crawl asked for before: the page that is there now is not read. Ask for it after the form, with `Request::again`"
+            );
+        }
+        let items = EncodedItems { count: 0, rows: self.alias_rows(&context.origin, target.as_str()) };
+        let (host, origin) = (context.host().clone(), context.origin.clone());
+        Parsed { items, ..Parsed::bare(host, context.lease, Ending::Alias, origin, context.attempts) }
+    }
+
+    /// The names of a page, with the rows to write if another page has taken them.
+    pub fn names(&mut self, context: &PageContext<S::Step>, name: PageName, scope: &Scope) -> Vec<Name> {
+        let mut names = Vec::new();
+        if let Some(url) = name.settled(context.host(), context.record.depth, scope) {
+            let fingerprint = fingerprint_of(scope, &url, context.options.as_deref(), Reads::Page);
+            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, url.as_str()) });
+        }
+        let Some(content) = name.content else { return names };
+        // Pages of two sessions are never one page, since a server shows each user another content.
+        let fingerprint = content.in_session(context.session().unwrap_or_default());
+        if let Some(first) = self.firsts.of(fingerprint, context.record.fingerprint, name.own.as_str()) {
+            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, &first) });
+        }
+        names
+    }
+
+    /// Whether the host of a page has shown its content so often that its links are those of a trap.
+    pub fn is_repeated(&mut self, context: &PageContext<S::Step>, answer: &Answer, scope: &Scope) -> bool {
+        let max = scope.same_content_max();
+        let kind = answer.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
+        let is_markup = kind.is_none_or(|kind| {
+            let kind = String::from_utf8_lossy(kind).to_ascii_lowercase();
+            kind.contains("html") || kind.contains("xml")
+        });
+        let counts = is_markup && context.is_plain() && !context.marks.again && !answer.body.is_empty();
+        if max == u32::MAX || !counts {
+            return false;
+        }
+        let times = self.bodies.note(context.host(), &answer.body);
+        if times == max.saturating_add(1) {
+            let (url, host) = (&context.record.url, context.host());
+            tracing::warn!(%host, %url, times, "the same content has come under many URLs of this host: links on such pages are not followed any more");
+        }
+        times > max
+    }
+
+    /// The rows that say that one URL led to another.
+    fn alias_rows(&mut self, origin: &str, target: &str) -> Vec<Vec<u8>> {
+        let mut rows = Vec::with_capacity(self.encoders.len());
+        for encoder in &mut self.encoders {
+            let mut out = Vec::new();
+            if let Err(error) = encoder.encode_alias(origin, target, &mut out) {
+                tracing::warn!(url = %origin, %error, "the output has no form for an alias: the line that names this URL and the page it leads to is not written");
+                out.clear();
+            }
+            rows.push(out);
+        }
+        rows
+    }
+}
+
+/// Logs why a page cannot be encoded, and returns the cause of its failure.
+fn not_encoded(url: &str, step: Option<LinkError>, item: Option<ExportError>) -> Cause {
+    let mut cause = Cause::default();
+    if let Some(error) = step {
+        let error = with_causes(&error);
+        tracing::warn!(url, error, "the step of a request that this page made cannot be encoded");
+        cause = Cause::new(None, Some(&error));
+    }
+    if let Some(error) = item {
+        let error = with_causes(&error);
+        tracing::warn!(url, error, "an item of this page cannot be encoded");
+        cause = Cause::new(None, Some(&format!("an item cannot be encoded: {error}")));
+    }
+    cause
+}
+
+/// What an error says, and each of its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
