@@ -12,14 +12,14 @@ use opilio_spider::parsed::Parsed;
 use opilio_spider::rules::RulesTable;
 
 use super::attempts::Attempts;
-use super::errands::Errands;
+use super::errands::{Errands, answer};
 use super::events;
 use super::reports::{LastAnswer, Reports};
 use super::rules::{RulesNews, take_in};
 use crate::context::ShardContext;
 use crate::message::{
-    AskSlot, ClosedHost, Deliver, ErrandResult, FetchFacts, FetchFor, Gone, HostGone, Report, Slot,
-    SlotAnswer, Standing, StopHost, ToScheduler, Wake,
+    AskSlot, ClosedHost, Deliver, FetchFacts, FetchFor, Gone, HostGone, Report, Slot, SlotAnswer, Standing,
+    StopHost, ToScheduler, Wake,
 };
 use crate::prepared::PreparedLeases;
 
@@ -83,8 +83,8 @@ impl HostActor {
         self.attempts.judge_returned(&self.kept.rules.borrow(), &mut state.borrow_mut(), now);
         loop {
             let Some(output) = state.borrow_mut().poll(now) else { break };
-            if let Some(answer) = self.perform(ctx, output) {
-                state.borrow_mut().handle(now, answer);
+            if let Some(input) = self.perform(ctx, output) {
+                state.borrow_mut().handle(now, input);
             }
         }
         self.reports.finish(&state.borrow());
@@ -163,12 +163,10 @@ impl HostActor {
     /// Sends the result of an errand to its askers. Without a report nothing was fetched, since the host is closed.
     fn end_errand(&mut self, id: LeaseId) {
         self.attempts.end(id);
-        self.kept.prepared.borrow_mut().forget(id);
         let report = self.reports.take(id);
         let facts = report.map_or_else(FetchFacts::nothing, |report| FetchFacts::of(&report));
         for asker in self.kept.errands.borrow_mut().end(id) {
-            let result = ErrandResult { asker, facts: facts.clone() };
-            self.cx.port.send(ToScheduler::ErrandResult(result));
+            answer(&self.cx.port, asker, facts.clone());
         }
     }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use opilio_core::host::{Input, RulesAnswer, Start};
-use opilio_core::{Fault, Hints, LeaseId, Outcome, RequestFacts, Scheme};
+use opilio_core::{Fault, Hints, Lease, LeaseId, Outcome, RequestFacts, Scheme};
 use opilio_fetch::connections::IDLE_MAX;
-use opilio_fetch::{Connection, FetchRequest, Purpose};
+use opilio_fetch::{Connection, FetchRequest};
 use opilio_spider::Answer;
 use opilio_spider::data::Reads;
 use opilio_spider::rules;
@@ -14,6 +14,7 @@ use url::Url;
 
 use super::HostActor;
 use super::attempts::Attempt;
+use super::rules::rules_request;
 use crate::message::{Advisor, Fetch, FetchFor, Report};
 use crate::prepared::LeaseRequest;
 
@@ -33,25 +34,19 @@ impl HostActor {
             failed_before,
         };
         let mut advisor = self.advisor(facts, earlier);
-        let sent = self.kept.prepared.borrow_mut().request(&lease, &self.cx.settings.scope);
-        let Some(LeaseRequest { mut request, retries, reads }) = sent else {
+        advisor.is_errand = id.is_errand();
+        let Some(LeaseRequest { mut request, retries, reads }) = self.request(&lease) else {
             // Opilio wrote a record that it cannot read: this is not the server's fault.
             return Some(self.unsent(id, &advisor, Fault::UnsupportedScheme));
         };
         advisor.facts.repeatable = request.repeatable;
+        advisor.facts.retries = retries;
         if resent && !request.repeatable {
             // The server may have it already, and the spider has not said that a second request does no harm.
             return Some(self.unsent(id, &advisor, Fault::Lost));
         }
-        if id.is_errand() {
-            // The host that asked decides whether it tries again.
-            advisor.is_errand = true;
-            request.purpose = Purpose::Robots;
-            request.enough = Some(rules::READ_BYTES_MAX);
-        } else {
-            advisor.facts.retries = retries;
-        }
         match reads {
+            Reads::Page if id.is_errand() => {}
             Reads::Page => request.accept = self.cx.settings.accept(),
             Reads::Sitemap { .. } => request.enough = Some(self.cx.settings.body_bytes_max),
             Reads::SitemapsOf => {
@@ -68,6 +63,20 @@ impl HostActor {
             counts.retries += retry;
         });
         (!self.send(ctx, FetchFor::Lease(id), request, advisor)).then_some(Input::Undelivered(id))
+    }
+
+    /// The request of a lease; `None` if its record cannot be read.
+    fn request(&self, lease: &Lease) -> Option<LeaseRequest> {
+        if !lease.id.is_errand() {
+            return self.kept.prepared.borrow_mut().request(lease, &self.cx.settings.scope);
+        }
+        let request = match self.kept.errands.borrow().request(lease.id) {
+            Some(request) => request,
+            // A witness: the host fetches its own robots.txt to learn whose fault failures were.
+            None => rules_request(Url::parse(&lease.record.url).ok()?),
+        };
+        // The asker of an errand decides whether it tries again.
+        Some(LeaseRequest { request, retries: Some(0), reads: Reads::Page })
     }
 
     /// Goes with a fetch, so that its report carries a proposal.
@@ -118,11 +127,7 @@ impl HostActor {
     /// Fetches the robots.txt of an origin. Returns an input at once if nothing is sent for it.
     pub(super) fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         let url = self.kept.rules.borrow().url(scheme);
-        let request = url.map(|url| FetchRequest {
-            purpose: Purpose::Robots,
-            enough: Some(rules::READ_BYTES_MAX),
-            ..FetchRequest::get(url)
-        });
+        let request = url.map(rules_request);
         let first_start = self.cx.clock.now();
         let advisor = self.advisor(rules::ATTEMPT, Attempt { first_start, uncarried: self.rules_uncarried });
         // Without a slot nothing is sent, which says nothing about the host.

@@ -9,7 +9,7 @@ mod reports;
 mod rules;
 
 pub(crate) use actor::{HostActor, HostParts};
-pub(crate) use errands::{Admitted, Errands};
+pub(crate) use errands::{Admitted, Errands, answer};
 #[cfg(test)]
 pub(crate) use rules::judged;
 pub(crate) use rules::{RulesNews, refuse, take_in};

@@ -4,10 +4,12 @@ use std::cell::RefCell;
 
 use opilio_core::host::{HostState, Input, RulesAnswer};
 use opilio_core::{Hints, Host, Proposal, Scheme, Timestamp};
-use opilio_spider::rules::{Learnt, RulesHop, RulesTable, Unjudged, patience};
+use opilio_fetch::{FetchRequest, Purpose};
+use opilio_spider::rules::{Learnt, READ_BYTES_MAX, RulesHop, RulesTable, Unjudged, patience};
+use url::Url;
 
 use crate::context::ShardContext;
-use crate::message::{Errand, FetchFacts, ToScheduler};
+use crate::message::{Asker, Errand, FetchFacts, ToScheduler};
 
 /// The result of a fetch of an origin's rules, through this host's gate or another host's.
 pub(crate) struct RulesNews<'a> {
@@ -37,8 +39,14 @@ pub(crate) fn take_in(
     }
     state.handle(now, Input::Rules { scheme, answer, hints });
     if let Some(RulesHop { host, url, question }) = elsewhere {
-        cx.port.send(ToScheduler::Errand(Errand { host, url, asker: question }));
+        let (request, asker) = (rules_request(url), Asker::Rules(question));
+        cx.port.send(ToScheduler::Errand(Errand { host, request, asker }));
     }
+}
+
+/// A request for a robots.txt.
+pub(crate) fn rules_request(url: Url) -> FetchRequest {
+    FetchRequest { purpose: Purpose::Robots, enough: Some(READ_BYTES_MAX), ..FetchRequest::get(url) }
 }
 
 /// Ends the leases that an origin's rules forbid, before they start.

@@ -7,7 +7,7 @@
 //! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each a live host, and the slots; pages that wait keep the pool from granting slots |
 //! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
 //! | [`ClosedHost`] | host → scheduler | its channel; one that does not fit waits in the port |
-//! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin |
+//! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin; 64 requests at a host |
 //! | [`ErrandResult`] | that host → scheduler → shard of the asker (→ its state, [`Wake`]) | errands |
 //! | [`AskSlot`] / [`SlotAnswer`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
@@ -46,8 +46,8 @@ pub(crate) use runner::Deliver;
 pub(crate) use scheduler::{ClosedHost, Passivated, ToScheduler};
 pub use shard::OrderAnswer;
 pub(crate) use shard::{
-    Assign, AssignedErrand, Drain, Errand, ErrandResult, FetchFacts, Gone, HostGone, HostOrder, OrderKind,
-    Settled, StopHost, Work,
+    Asker, Assign, AssignedErrand, Drain, Errand, ErrandResult, FetchFacts, Gone, HostGone, HostOrder,
+    OrderKind, Settled, StopHost, Work,
 };
 pub(crate) use slot::{Returned, Slot};
 pub(crate) use snapshot::{ANSWER_MAX, AskSnapshot, HOSTS_LISTED, Question};

@@ -2,8 +2,10 @@
 
 use actix::Message;
 use bytes::Bytes;
+use http::HeaderMap;
 use opilio_core::scheduling::Stamp;
 use opilio_core::{Fault, Host, Lease, LeaseId, Outcome, Timestamp};
+use opilio_fetch::FetchRequest;
 use opilio_frontier::Decided;
 use opilio_spider::rules::{RulesFacts, RulesQuestion};
 use tokio::sync::oneshot;
@@ -50,21 +52,32 @@ pub(crate) struct AssignedErrand {
     pub(crate) memo: Option<Bytes>,
 }
 
-/// A fetch of one host for another host's sake: it goes through the gate of the first, out of its budget.
+/// A fetch for somebody else's sake. It passes the gate of the URL's host and spends that host's budget.
+///
+/// robots.txt does not govern errands, so that an errand can fetch it: the asker answers for what it requests.
 #[derive(Debug)]
 pub(crate) struct Errand {
-    /// The host that the URL belongs to.
+    /// The host of the URL.
     pub(crate) host: Host,
-    pub(crate) url: Url,
-    /// The host that waits for the result.
-    pub(crate) asker: RulesQuestion,
+    pub(crate) request: FetchRequest,
+    pub(crate) asker: Asker,
 }
 
-/// The facts that an errand gave. The asker decides what they mean.
+/// Who gets the result of an errand.
+#[derive(Debug)]
+pub(crate) enum Asker {
+    /// A host whose robots.txt redirects to the URL.
+    Rules(RulesQuestion),
+    /// The holder of the other end. It hears nothing if the crawl ends before.
+    #[cfg_attr(not(test), expect(dead_code, reason = "robots.txt is the only errand so far"))]
+    Caller(oneshot::Sender<FetchFacts>),
+}
+
+/// The facts of the errand that a host's question led to. The host decides what they mean.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct ErrandResult {
-    pub(crate) asker: RulesQuestion,
+    pub(crate) question: RulesQuestion,
     pub(crate) facts: FetchFacts,
 }
 
@@ -72,19 +85,24 @@ pub(crate) struct ErrandResult {
 #[derive(Clone, Debug)]
 pub(crate) struct FetchFacts {
     pub(crate) outcome: Outcome,
+    /// The header fields of an answer.
+    #[cfg_attr(not(test), expect(dead_code, reason = "robots.txt is read without them"))]
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) location: Option<Url>,
 }
 
 impl FetchFacts {
     pub(crate) fn of(report: &Report) -> Self {
-        let body = report.answer.as_ref().map(|answer| answer.body.clone()).unwrap_or_default();
-        Self { outcome: report.outcome, body, location: report.location.clone() }
+        let answer = report.answer.as_ref().map(|answer| (answer.headers.clone(), answer.body.clone()));
+        let (headers, body) = answer.unwrap_or_default();
+        Self { outcome: report.outcome, headers, body, location: report.location.clone() }
     }
 
     /// Nothing was fetched.
     pub(crate) fn nothing() -> Self {
-        Self { outcome: Outcome::Failed(Fault::Timeout), body: Bytes::new(), location: None }
+        let (headers, body) = (HeaderMap::new(), Bytes::new());
+        Self { outcome: Outcome::Failed(Fault::Timeout), headers, body, location: None }
     }
 
     /// As the facts of a fetch of robots.txt.

@@ -327,7 +327,7 @@ impl Scheduler {
             ToScheduler::Drained { shard } => self.drained(shard),
             ToScheduler::Errand(errand) => self.outgoing.errands.push(errand),
             ToScheduler::ErrandResult(result) => {
-                let shard = self.shard_of(&result.asker.host);
+                let shard = self.shard_of(&result.question.host);
                 self.effects.push(Effect::ErrandResult { shard, result });
             }
             ToScheduler::Parsed { shard, counts, parsed } => {

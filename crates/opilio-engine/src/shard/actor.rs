@@ -17,7 +17,7 @@ use opilio_spider::rules::{self, RulesTable, Unjudged};
 use super::cached::{self, Missing};
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
-use crate::host::{Admitted, Errands, HostActor, HostParts, RulesNews, refuse, take_in};
+use crate::host::{Admitted, Errands, HostActor, HostParts, RulesNews, answer, refuse, take_in};
 use crate::message::{
     AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, FetchFacts, Gone,
     HOSTS_LISTED, HostGone, HostOrder, HostStatus, OrderAnswer, OrderKind, PartSnapshot, Passivated, Settled,
@@ -106,16 +106,14 @@ impl Shard {
     }
 
     /// Takes in an errand for a host, which is live by now.
-    fn take_errand(&mut self, Errand { host, url, asker }: Errand) {
-        let Some(live) = self.live.get(&host) else { return };
-        let admitted = live.errands.borrow_mut().admit(&host, &url, asker);
+    fn take_errand(&mut self, errand: Errand) {
+        let Some(live) = self.live.get(&errand.host) else { return };
+        let host = errand.host.clone();
+        let admitted = live.errands.borrow_mut().admit(errand);
         match admitted {
             Admitted::New(lease) => self.tell(&host, Input::Assign(vec![*lease])),
             Admitted::Joined => {}
-            Admitted::Full(asker) => {
-                let result = ErrandResult { asker, facts: FetchFacts::nothing() };
-                self.cx.port.send(ToScheduler::ErrandResult(result));
-            }
+            Admitted::Full(asker) => answer(&self.cx.port, asker, FetchFacts::nothing()),
         }
     }
 
@@ -146,8 +144,7 @@ impl Shard {
             live.state.borrow_mut().abandon().into_iter().partition(|lease| lease.id.is_errand());
         for errand in errands {
             for asker in live.errands.borrow_mut().end(errand.id) {
-                let result = ErrandResult { asker, facts: FetchFacts::nothing() };
-                self.cx.port.send(ToScheduler::ErrandResult(result));
+                answer(&self.cx.port, asker, FetchFacts::nothing());
             }
         }
         self.give_back(host, leases);
@@ -404,18 +401,19 @@ impl Handler<Settled> for Shard {
 impl Handler<ErrandResult> for Shard {
     type Result = ();
 
-    fn handle(&mut self, ErrandResult { asker, facts }: ErrandResult, _: &mut Self::Context) {
+    fn handle(&mut self, ErrandResult { question, facts }: ErrandResult, _: &mut Self::Context) {
         // A passive host asks again when it comes alive.
-        let Some(live) = self.live.get(&asker.host).filter(|live| live.rules.borrow().is_awaited(&asker))
+        let Some(live) =
+            self.live.get(&question.host).filter(|live| live.rules.borrow().is_awaited(&question))
         else {
             return;
         };
         // How long to wait is the state's to say, where nobody stated it to this host.
         let hints = Hints::default();
-        let policy = self.cx.settings.retry_of(&asker.host);
+        let policy = self.cx.settings.retry_of(&question.host);
         let proposal = policy.propose(&rules::ATTEMPT, facts.outcome, hints, 0.0);
-        let news = RulesNews { scheme: asker.scheme, facts: &facts, proposal, hints };
-        take_in(&self.cx, &asker.host, &live.rules, &live.state, &news);
+        let news = RulesNews { scheme: question.scheme, facts: &facts, proposal, hints };
+        take_in(&self.cx, &question.host, &live.rules, &live.state, &news);
         let _ = live.actor.try_send(Wake);
     }
 }

@@ -79,9 +79,9 @@ pub(crate) enum Command {
     Snapshot(oneshot::Sender<Snapshot>),
     /// Hold a host for so long from now on.
     Hold { host: Host, span: Duration, reply: oneshot::Sender<OrderAnswer> },
-    /// Have a host leave, or lose it: what stores whose hosts have owners will order.
+    /// Pass a message on to the scheduler.
     #[cfg(test)]
-    Order(HostOrder),
+    Tell(ToScheduler),
 }
 
 pub(crate) struct Supervisor {
@@ -403,7 +403,7 @@ impl Handler<Command> for Supervisor {
                 self.setup.port.send(ToScheduler::Order(order));
             }
             #[cfg(test)]
-            Command::Order(order) => self.setup.port.send(ToScheduler::Order(order)),
+            Command::Tell(message) => self.setup.port.send(message),
         }
     }
 }

@@ -2,12 +2,14 @@
 
 use std::sync::mpsc;
 
-use opilio_core::Host;
+use opilio_core::{Host, Outcome};
+use opilio_fetch::FetchRequest;
 use tokio::sync::oneshot;
 
+use super::robots::times_of;
 use super::*;
 use crate::crawler::Handle;
-use crate::message::{HostOrder, OrderKind};
+use crate::message::{Asker, Errand, FetchFacts, HostOrder, OrderKind, ToScheduler};
 use crate::supervisor::Command;
 use crate::{OrderAnswer, PartSnapshot};
 
@@ -170,7 +172,7 @@ async fn order(handle: Handle, what: OrderKind) -> OrderAnswer {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let (reply, answer) = oneshot::channel();
     let order = HostOrder { host: host("a.example"), what, reply: Some(reply) };
-    handle.commands.send(Command::Order(order)).await.ok().unwrap();
+    handle.commands.send(Command::Tell(ToScheduler::Order(order))).await.ok().unwrap();
     answer.await.unwrap()
 }
 
@@ -190,4 +192,53 @@ fn a_host_that_is_lost_is_dropped_and_its_pages_are_leased_again() {
     assert_eq!((answer, report.pages), (OrderAnswer::Obeyed, 20));
     // What was in flight is fetched again.
     assert!((20..=21).contains(&arrivals.len()), "{}", arrivals.len());
+}
+
+/// Sends a request to the gate of its host, for the caller's sake.
+async fn errand(handle: &Handle, url: &str) -> oneshot::Receiver<FetchFacts> {
+    let url = url::Url::parse(url).unwrap();
+    let (reply, answer) = oneshot::channel();
+    let (host, request) = (Host::of(&url).unwrap(), FetchRequest::get(url));
+    let errand = Errand { host, request, asker: Asker::Caller(reply) };
+    handle.commands.send(Command::Tell(ToScheduler::Errand(errand))).await.ok().unwrap();
+    answer
+}
+
+#[test]
+fn an_errand_waits_while_its_host_is_held_and_spends_its_budget() {
+    let (report, arrivals, facts) = watched(&["a.example"], 100, async |handle: Handle| {
+        tokio::time::sleep(Duration::from_millis(3_100)).await;
+        handle.hold(&host("a.example"), Duration::from_secs(60)).await;
+        let answers =
+            [errand(&handle, "http://a.example/form").await, errand(&handle, "http://a.example/form").await];
+        let mut facts = Vec::new();
+        for answer in answers {
+            facts.push(answer.await.unwrap());
+        }
+        facts
+    });
+    assert_eq!(report.pages, 20, "an errand is no page");
+    for FetchFacts { outcome, headers, body, .. } in facts {
+        assert_eq!(outcome, Outcome::Answered(200));
+        assert!(!headers.is_empty() && !body.is_empty());
+    }
+    let forms = times_of(&arrivals, "/form");
+    assert_eq!(forms.len(), 2, "each asker has a fetch of its own: {arrivals:?}");
+    assert!(forms[0] >= Duration::from_secs(63), "{forms:?}");
+    let times: Vec<_> = arrivals.iter().map(|(at, _)| *at).collect();
+    let spacing = times[1] - times[0];
+    let after: Vec<_> = times.into_iter().filter(|at| *at > Duration::from_secs(63)).collect();
+    assert!(
+        after.windows(2).all(|pair| pair[1] - pair[0] >= spacing - Duration::from_millis(3)),
+        "{after:?}"
+    );
+}
+
+#[test]
+fn an_errand_wakes_a_host_that_the_crawl_does_not_know() {
+    let (report, arrivals, facts) = watched(&["a.example"], 100, async |handle: Handle| {
+        errand(&handle, "http://other.example/x").await.await.unwrap()
+    });
+    assert_eq!((report.pages, facts.outcome), (20, Outcome::Answered(200)));
+    assert_eq!(times_of(&arrivals, "//other.example/x").len(), 1);
 }

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use opilio_core::scheduling::Stamp;
 use opilio_core::{Ending, Fingerprint, Host, LeaseId, Record, Scheme};
+use opilio_fetch::FetchRequest;
 use opilio_frontier::{Admission, MemoryFrontier};
 
 use opilio_spider::parsed::EncodedItems;
 use opilio_spider::rules::RulesQuestion;
 
 use super::*;
-use crate::message::{AssignedErrand, Errand, ShardCounts, Work};
+use crate::message::{Asker, AssignedErrand, Errand, ShardCounts, Work};
 
 /// A scheduler over an empty store, whose turns a test takes.
 struct Rig {
@@ -153,9 +154,15 @@ fn an_errand_wakes_its_host_with_its_memo_once() {
     };
     assert_eq!(effects.iter().flat_map(kept).collect::<Vec<_>>(), [(host.clone(), Stamp(7))]);
     assert_eq!(rig.scheduler.frontier.host_memo(&host).unwrap().as_deref(), Some(&b"held"[..]));
-    let asker = || RulesQuestion { host: host.clone(), scheme: Scheme::Http, number: 0 };
-    let url = || url::Url::parse("http://a.example/robots.txt").unwrap();
-    let errand = || ToScheduler::Errand(Errand { host: host.clone(), url: url(), asker: asker() });
+    let question = || RulesQuestion { host: host.clone(), scheme: Scheme::Http, number: 0 };
+    let request = || FetchRequest::get(url::Url::parse("http://a.example/robots.txt").unwrap());
+    let errand = || {
+        ToScheduler::Errand(Errand {
+            host: host.clone(),
+            request: request(),
+            asker: Asker::Rules(question()),
+        })
+    };
     let errands = rig.turn(vec![errand(), errand()]).into_iter().filter_map(|effect| match effect {
         Effect::Assign { assign, .. } => Some(assign.errands),
         _ => None,
