@@ -21,18 +21,19 @@ pub(crate) struct ShardContext {
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: PoolLink,
     pub(crate) runner: Outbox<Deliver>,
-    /// Pages that are fetched and not yet given to the store.
+    /// Pages that are fetched and not yet given to the scheduler.
     pub(crate) backlog: ParseBacklog,
     pub(crate) port: SchedulerPort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) gone: Outbox<HostGone>,
-    /// Reads answers from the cache, if the crawl has one.
+    /// Reads answers from the development cache, if the crawl has one.
     pub(crate) cache: Option<Rc<Fetcher>>,
-    /// A run did not drain. Until this instant a host may have received requests that its memo does not record.
+    /// An earlier run did not drain. Until this instant a host may have received requests that its memo does not record.
     pub(crate) maybe_fetched_until: Option<Timestamp>,
 }
 
 impl ShardContext {
+    /// Changes the counts of the shard.
     pub(crate) fn count(&self, change: impl FnOnce(&mut ShardCounts)) {
         let mut counts = self.counts.get();
         change(&mut counts);

@@ -1,11 +1,11 @@
-//! Tells the supervisor when an actor panics, so that it ends the crawl. Actix drops such an actor silently.
+//! Tells the supervisor when an actor panics, so that it ends the crawl. Actix itself drops such an actor without a word.
 //!
-//! Nothing is lost with it. The store knows which leases are out, and a resumed crawl goes on from there.
+//! No URL is lost. The store knows which leases are out, and a resumed crawl continues with them.
 
 use crate::message::ActorDied;
 use crate::outbox::Outbox;
 
-/// A field of an actor. Dropped by a panic, it tells the supervisor whose actor it was.
+/// A field of an actor. When a panic drops the actor, the supervisor gets the actor's name.
 pub(crate) struct DeathWatch {
     name: &'static str,
     tell: Outbox<ActorDied>,

@@ -1,32 +1,32 @@
-//! The memory of the process, and how a crawl with a limit deals it out beforehand.
+//! The memory of the process, and how a crawl with a memory limit divides it.
 
 use opilio_core::intake::Intake;
 use opilio_fetch::BodyBudget;
 #[cfg(feature = "disk")]
 use opilio_frontier::DiskOptions;
 
-/// Tells how much memory the process has, in bytes; nothing where the system does not say.
+/// Returns how much memory the process has, in bytes; `None` if the system does not say.
 ///
-/// Called several times a second by the supervisor, which waits for nobody: it must not block.
+/// The supervisor calls it several times a second, so it must not block.
 pub(crate) type Gauge = Box<dyn Fn() -> Option<u64> + Send>;
 
-/// The limit that holds, and what tells how near it is.
+/// The memory limit of a crawl, and the gauge that shows how near it is.
 pub(crate) struct MemoryLimit {
     pub(crate) bytes: u64,
     pub(crate) gauge: Gauge,
 }
 
-/// What the process has in memory: of Linux the resident set, which is one read of some microseconds.
+/// The memory that the process has now. On Linux this is the resident set, which takes some microseconds to read.
 pub(crate) fn resident_bytes() -> Option<u64> {
     memory_stats::memory_stats().map(|stats| stats.physical_mem as u64)
 }
 
-/// What counts as a limit.
+/// The limit that applies where a user asks for this one: lower limits than the least possible one are raised.
 pub(crate) fn limit_bytes(bytes: u64) -> u64 {
     bytes.max(Intake::LIMIT_BYTES_MIN)
 }
 
-/// Memory for bodies: what it is without a limit, and a quarter of one at the most.
+/// The memory for bodies: 128 MiB, or a quarter of the limit if that is less.
 pub(crate) fn bodies(limit: Option<u64>) -> BodyBudget {
     match limit {
         Some(bytes) if bytes / 4 < BODIES => {
@@ -36,10 +36,9 @@ pub(crate) fn bodies(limit: Option<u64>) -> BodyBudget {
     }
 }
 
-/// Caps what a store on disk keeps in memory at half the limit: of the limit a sixteenth for what each of the
-/// three keyspaces with a memtable writes later, an eighth for the records that it reads ahead, and a
-/// sixteenth for each of the blocks that it caches, the fingerprints that it gathers and those that it met
-/// lately.
+/// Limits the memory of a store on disk to half the crawl's limit: a sixteenth of the limit for the memtable of each of
+/// three keyspaces, an eighth for the records that it reads ahead, and a sixteenth each for cached blocks, for the
+/// fingerprints that it gathers, and for the fingerprints that it met lately.
 #[cfg(feature = "disk")]
 pub(crate) fn within(limit: u64, mut options: DiskOptions) -> DiskOptions {
     let part = |of: u64| usize::try_from(limit / of).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Sending to a bounded mailbox from code that may not wait and must not lose anything.
+//! Sends to a bounded mailbox from code that must neither wait nor lose a message.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,10 +7,10 @@ use std::rc::Rc;
 use actix::prelude::SendError;
 use actix::{Message, Recipient};
 
-/// A sender that keeps what does not fit, in order, and hands it on as soon as there is room.
+/// A sender that keeps the messages that a full mailbox refuses, and sends them in order as soon as there is room.
 ///
-/// It stays bounded because every message that goes through one is paid for elsewhere: by a lease,
-/// a slot or a live host.
+/// Each message belongs to a lease, a slot, a live host or an actor. Their number is limited, and so is the number of
+/// messages that wait here.
 pub(crate) struct Outbox<M>
 where
     M: Message<Result = ()> + Send + 'static,
@@ -44,7 +44,7 @@ where
         Self { inner: Rc::new(Inner { to, waiting: RefCell::default(), pumping: Cell::new(false) }) }
     }
 
-    /// Sends now, or as soon as the mailbox has room. A receiver that is gone takes nothing.
+    /// Sends now, or as soon as the mailbox has room. Drops the message if the receiver is gone.
     pub(crate) fn send(&self, message: M) {
         let inner = &self.inner;
         if inner.pumping.get() {
@@ -57,8 +57,8 @@ where
         actix::spawn(async move {
             loop {
                 let Some(message) = inner.waiting.borrow_mut().pop_front() else { break };
-                // Waits for room and for the handler, which is soon: they share this thread, or the
-                // receiver never waits for anybody.
+                // Waits for room and for the handler. This is soon: the receiver runs on this thread, or never waits
+                // for another actor.
                 let _ = inner.to.send(message).await;
             }
             inner.pumping.set(false);

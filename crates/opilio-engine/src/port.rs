@@ -1,4 +1,4 @@
-//! A shard's road to the scheduler: it never waits, loses nothing, and tells when it is clogged.
+//! A shard's way to the scheduler. It never waits, loses no message, and says when the scheduler is behind.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,8 +10,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::message::{ClosedHost, PartSnapshot, Question, ShardCounts, ToScheduler};
 
-/// Sends to the store's bounded channels. What does not fit waits here; meanwhile the port is
-/// clogged and the shard starts no more fetches, so that what waits is bounded by what was under way.
+/// Sends to the scheduler's bounded channels. Messages that do not fit wait here. While results of leases wait, the shard
+/// starts no fetches, so that no more results can wait than fetches were under way.
 #[derive(Clone)]
 pub(crate) struct SchedulerPort {
     messages: Rc<Pipe<ToScheduler>>,
@@ -21,39 +21,41 @@ pub(crate) struct SchedulerPort {
     counts: Rc<Cell<ShardCounts>>,
 }
 
-/// The store's ends of what ports send to.
+/// The channels to the scheduler.
 #[derive(Clone)]
 pub(crate) struct SchedulerSenders {
     pub(crate) messages: mpsc::Sender<ToScheduler>,
-    /// Beside the messages, so that nothing that is slow makes it wait.
+    /// A channel of its own, so that the memo of a closed host waits for no other message.
     pub(crate) closed_hosts: mpsc::Sender<ClosedHost>,
-    /// Beside them too: a store that waits for a sink hears it.
+    /// A signal of its own, so that a scheduler that waits for a sink hears it.
     pub(crate) hurry: Arc<Notify>,
-    /// Where it stands: answered also while it waits for a sink.
+    /// Questions where it stands, which it also answers while it waits for a sink.
     pub(crate) questions: mpsc::Sender<Question>,
 }
 
+/// A channel, and the messages that it has no room for.
 struct Pipe<T> {
     to: mpsc::Sender<T>,
     waiting: RefCell<VecDeque<T>>,
     pumping: Cell<bool>,
-    /// Tells which messages count towards a clogged port.
+    /// Whether a message that waits shows that the scheduler is behind.
     is_counted: fn(&T) -> bool,
-    /// How many of those wait: the pool asks before each grant, when a hundred thousand others may wait.
+    /// How many such messages wait. It is counted, since the pool asks before each grant and a hundred thousand other
+    /// messages may wait.
     counted_waiting: Cell<usize>,
 }
 
 impl SchedulerPort {
-    /// A port of somebody who counts there.
-    pub(crate) fn new(door: SchedulerSenders, counts: Rc<Cell<ShardCounts>>) -> Self {
-        let messages = Pipe::new(door.messages, |message| matches!(message, ToScheduler::Parsed { .. }));
-        let closed_hosts = Pipe::new(door.closed_hosts, |_| true);
-        Self { messages, closed_hosts, hurry: door.hurry, questions: door.questions, counts }
+    /// A port that sends these counts with each result.
+    pub(crate) fn new(senders: SchedulerSenders, counts: Rc<Cell<ShardCounts>>) -> Self {
+        let messages = Pipe::new(senders.messages, |message| matches!(message, ToScheduler::Parsed { .. }));
+        let closed_hosts = Pipe::new(senders.closed_hosts, |_| true);
+        Self { messages, closed_hosts, hurry: senders.hurry, questions: senders.questions, counts }
     }
 
-    /// Whether the scheduler is behind: the result of a page waits here. Other messages do not count, since each
-    /// live host has one or two at the most.
-    pub(crate) fn is_clogged(&self) -> bool {
+    /// Whether the scheduler is behind: the result of a lease waits here. Other messages do not count, since each live host
+    /// has at most one or two.
+    pub(crate) fn is_behind(&self) -> bool {
         self.messages.counted_waiting.get() > 0
     }
 
@@ -63,7 +65,7 @@ impl SchedulerPort {
         self.send(ToScheduler::Parsed { shard, counts: self.counts.get(), parsed: Box::new(parsed) });
     }
 
-    /// Has the store wait for no sink any longer than it may take to close.
+    /// Has the scheduler wait for the sinks no longer than a close may take.
     pub(crate) fn hurry(&self) {
         self.hurry.notify_one();
     }
@@ -73,8 +75,7 @@ impl SchedulerPort {
         self.closed_hosts.send(closed);
     }
 
-    /// Asks the scheduler and the exporter where they stand; nothing comes of one that is gone or has too many
-    /// questions.
+    /// Asks the scheduler and the exporter where they stand. One that is gone, or has too many questions, does not answer.
     pub(crate) fn ask(&self) -> [oneshot::Receiver<PartSnapshot>; 2] {
         let (scheduler, first) = oneshot::channel();
         let (exporter, second) = oneshot::channel();
@@ -82,6 +83,7 @@ impl SchedulerPort {
         [first, second]
     }
 
+    /// Sends a message, now or as soon as there is room.
     pub(crate) fn send(&self, message: ToScheduler) {
         self.messages.send(message);
     }

@@ -1,5 +1,5 @@
-//! The requests of one host's leases. Each record is read once, whoever asks for it first: the cache, the gate, or
-//! the spider runner.
+//! The requests of one host's leases. Each record is read once, when the cache, the gate or the spider runner needs it
+//! first.
 
 use std::collections::HashMap;
 
@@ -9,15 +9,15 @@ use opilio_spider::Scope;
 use opilio_spider::data::Reads;
 use opilio_spider::prepared::{Prepared, PreparedRequest, SentRequest};
 
-/// Prepared requests by lease: of those that were started or looked up in the cache, and have not ended. There
-/// are no more of them than the host holds leases.
+/// The prepared requests of the leases that were started or looked up in the cache, and have not ended. There are no more
+/// of them than the host holds leases.
 #[derive(Default)]
 pub(crate) struct PreparedLeases(HashMap<LeaseId, Prepared>);
 
 /// One attempt of a lease.
 pub(crate) struct LeaseRequest {
     pub(crate) request: FetchRequest,
-    /// Retries instead of the policy's.
+    /// The request's own number of retries, instead of the policy's.
     pub(crate) retries: Option<u16>,
     pub(crate) reads: Reads,
 }
@@ -33,12 +33,12 @@ impl PreparedLeases {
         Some(LeaseRequest { request, retries: prepared.retries(), reads: prepared.reads() })
     }
 
-    /// Gives the request of a lease to who ends it.
+    /// Takes the request of a lease that ends at the spider runner.
     pub(crate) fn take(&mut self, lease: &Lease) -> Prepared {
         self.0.remove(&lease.id).unwrap_or_else(|| read(&lease.record))
     }
 
-    /// A lease ended without the spider.
+    /// Drops the request of a lease that ends without the spider runner.
     pub(crate) fn forget(&mut self, lease: LeaseId) {
         self.0.remove(&lease);
     }

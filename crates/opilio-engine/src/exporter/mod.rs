@@ -1,8 +1,8 @@
-//! The exporter: sinks on a plain thread of their own, told in numbered batches what to write.
+//! The exporter: the sinks, which get rows in numbered batches on a plain thread of their own.
 //!
-//! A sink may block there for as long as it likes. What it has *taken* is not yet *safe*: a batch counts as written
-//! when every sink has said, by a flush or a sync, that all rows up to the batch's end are where a kill takes none
-//! of them ([`Prefix`]).
+//! A sink may block that thread for any time. Rows that a sink has *taken* are not yet *safe*: a batch counts as written
+//! when every sink has confirmed, by a flush or a sync, that a kill cannot take any row up to the batch's end
+//! ([`Prefix`]).
 
 #[cfg(test)]
 mod tests;
@@ -16,31 +16,31 @@ use tokio::sync::{mpsc, watch};
 
 use crate::message::{PartSnapshot, ToExporter, Written};
 
-/// Which sink is at work, and at what: whom the others wait for.
+/// The sink that is at work, and the step that it performs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SinkAtWork {
     pub(crate) sink: Arc<str>,
     pub(crate) step: &'static str,
 }
 
-/// The sinks, and how far each has come.
+/// The sinks, and the position of each.
 pub(crate) struct Exporter {
     sinks: Vec<Box<dyn Sink>>,
     prefix: Prefix,
-    /// Where each sink stands after what it has taken.
+    /// The position of each sink after the rows that it has taken.
     taken: Vec<u64>,
-    /// The last number that came in.
+    /// The number of the last batch.
     sequence: u64,
     at_work: watch::Sender<Option<SinkAtWork>>,
 }
 
 impl Exporter {
-    /// Sinks that have begun.
+    /// An exporter for sinks that have begun.
     pub(crate) fn new(sinks: Vec<Box<dyn Sink>>, at_work: watch::Sender<Option<SinkAtWork>>) -> Self {
         Self { sinks, prefix: Prefix::new([]), taken: Vec::new(), sequence: 0, at_work }
     }
 
-    /// Writes until the scheduler hangs up; then syncs. Blocks its thread while a sink does.
+    /// Writes until the scheduler closes the channel, then syncs. Blocks its thread while a sink blocks.
     ///
     /// # Errors
     /// When a sink fails. The scheduler sees its channel close and stops the crawl.
@@ -65,7 +65,7 @@ impl Exporter {
         Ok(())
     }
 
-    /// The same as a task, for a crawl that runs on one thread: a sink that blocks holds up all of it.
+    /// The same as a task, for a crawl on one thread. A sink that blocks stops the whole crawl meanwhile.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -97,7 +97,7 @@ impl Exporter {
         PartSnapshot::Exporter { batch: self.sequence, unsafe_batches: self.prefix.pending(), sinks }
     }
 
-    /// Notes where each sink begins: one without rows yet tells it by a flush.
+    /// Notes where each sink begins, which a flush returns.
     fn begin(&mut self) -> Result<(), ExportError> {
         for at in 0..self.sinks.len() {
             let position = self.call(at, "flush", |sink| sink.flush())?;
@@ -110,8 +110,8 @@ impl Exporter {
         Ok(())
     }
 
-    /// Gives batches to the sinks, and tells what is safe by then. `is_last`: nothing more waits, so whatever
-    /// a flush leaves unsafe is synced, or its leases would wait for a page that may never come.
+    /// Gives batches to the sinks, and returns what is safe then. `is_last` means that no further batch waits: rows that a
+    /// flush leaves unsafe are synced, since their leases would otherwise wait for a page that may never come.
     fn write(
         &mut self,
         batches: &mut Vec<ToExporter>,
@@ -143,7 +143,7 @@ impl Exporter {
         Ok(self.make_safe(true)?.or(safe))
     }
 
-    /// Flushes or syncs the sinks, and tells what is safe by then, if that is more than before.
+    /// Flushes or syncs the sinks, and returns what is safe then, if this is more than before.
     fn make_safe(&mut self, sync: bool) -> Result<Option<Written>, ExportError> {
         for at in 0..self.sinks.len() {
             let safe = match sync {
@@ -167,6 +167,7 @@ impl Exporter {
         }))
     }
 
+    /// Calls a sink, which counts as at work meanwhile.
     fn call<T>(&mut self, at: usize, step: &'static str, call: impl FnOnce(&mut dyn Sink) -> T) -> T {
         let sink = &mut self.sinks[at];
         self.at_work.send_replace(Some(SinkAtWork { sink: sink.name(), step }));
@@ -175,12 +176,12 @@ impl Exporter {
         result
     }
 
-    /// A sink that has synced, and does not have what it took.
+    /// The error of a sink that has synced and does not have all that it took.
     fn lost(&self, at: usize, safe: u64) -> ExportError {
         let words = format!("after a sync it has {safe} of {} that it took", self.taken[at]);
         ExportError::of_write(&self.sinks[at].name(), io::Error::other(words))
     }
 }
 
-/// Batches that are flushed together at the most; also the capacity of the channel.
+/// Batches that are flushed together at most. The channel has room for as many.
 pub(crate) const BATCHES_MAX: usize = 16;

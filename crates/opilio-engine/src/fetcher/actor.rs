@@ -1,5 +1,5 @@
-//! The pool: grants slots to hosts in the order in which they could start, runs their fetches, and
-//! reports what happened with a proposed verdict. It decides nothing about a URL.
+//! The pool grants slots to hosts, runs their fetches, and reports the outcome of each with a proposed verdict. It
+//! decides nothing about a URL.
 
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -39,14 +39,14 @@ pub(crate) struct PoolSetup {
     pub(crate) slots: u32,
     /// The common budgets of groups, if they have any.
     pub(crate) groups: GroupBudgets,
-    /// For connections that are kept open for later.
+    /// The places for connections that are kept open.
     pub(crate) connections: ConnectionPlaces,
     pub(crate) clock: Clock,
     pub(crate) fetcher: Rc<Fetcher>,
     pub(crate) port: SchedulerPort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) backlog: ParseBacklog,
-    /// A fetch that takes longer, waits for memory included, is given up.
+    /// A fetch that takes longer is given up. Its waits for memory count.
     pub(crate) fetch_max: Duration,
     pub(crate) wanted: Recipient<SlotsWanted>,
     pub(crate) lent: Recipient<Lent>,
@@ -92,7 +92,7 @@ impl Pool {
         })
     }
 
-    /// Takes in one fact, and does all that follows from it.
+    /// Takes in one input, and performs all outputs that follow.
     fn step(&mut self, ctx: &mut Context<Self>, input: Option<SlotsInput<Waiter>>) {
         let timer = self.slots.wake_at();
         let now = self.clock.now();
@@ -100,7 +100,7 @@ impl Pool {
         if let Some(input) = input {
             self.slots.handle(input);
         }
-        let is_clogged = self.port.is_clogged() || self.backlog.is_full();
+        let is_clogged = self.port.is_behind() || self.backlog.is_full();
         while let Some(output) =
             self.slots.poll(now, Surroundings { is_clogged, doubtful_out: self.returned.doubtful_out() })
         {
@@ -123,13 +123,13 @@ impl Pool {
         let slot = self.returned.slot(standing, ctx.address().recipient());
         let answer = match afforded {
             Ok(()) => SlotAnswer::Granted(slot),
-            // The slot comes back as it is dropped.
+            // The slot comes back since it is dropped here.
             Err(until) => SlotAnswer::Denied { until },
         };
         match host.answer.try_send(answer) {
             Ok(()) => {}
             Err(SendError::Full(_)) => self.slots.handle(SlotsInput::Refused { standing, host }),
-            // It died while it waited; its successor asks anew.
+            // The host's actor died while it waited. The actor that replaces it asks again.
             Err(SendError::Closed(_)) => {}
         }
     }
@@ -219,22 +219,22 @@ impl Handler<Fetch> for Pool {
         if kept.is_none() && request.connection == Connection::Keep {
             request.connection = Connection::Close;
         }
-        // A task and not a future of this actor: an actor polls all its futures whenever one wakes.
+        // A task of its own, since an actor polls all its futures whenever one of them wakes.
         actix::spawn(async move {
-            // Waits for memory do not count against the fetch's own deadline, but the host expects its
-            // lease back: it must hear of the end before it takes the fetch for lost.
+            // The fetch's own deadline leaves out its waits for memory. The host expects its lease back all the same, and
+            // has to hear of the end before it takes the fetch for lost.
             let fetch = AssertUnwindSafe(fetcher.fetch(request)).catch_unwind();
             let ended = tokio::time::timeout(fetch_max, fetch).await;
-            let seen = Seen { what, advisor, now: clock.now() };
+            let seen = EndedFetch { what, advisor, now: clock.now() };
             let mut report = match ended {
                 Ok(Ok(fetched)) => seen.report(fetched, &counts),
                 Ok(Err(panic)) => seen.panicked(&words_of_panic(&*panic)),
                 Err(_) => seen.lost(),
             };
             drop(kept);
-            // It counts before its slot is free for the next one.
+            // The page counts before its slot is free for the next fetch.
             report.waits = report.answer.is_some().then(|| backlog.wait());
-            // The slot is free before the host hears of it, so that it can start the next one at once.
+            // The slot is free before the host gets the report, so that the host can start the next fetch at once.
             drop(slot);
             if let Err(SendError::Full(report)) = reply.try_send(report) {
                 let _ = reply.send(report).await;
@@ -243,20 +243,20 @@ impl Handler<Fetch> for Pool {
     }
 }
 
-/// A fetch that has ended: makes its report.
-struct Seen {
+/// A fetch that has ended, of which a report is made.
+struct EndedFetch {
     what: FetchFor,
     advisor: Advisor,
     now: Timestamp,
 }
 
-impl Seen {
+impl EndedFetch {
     fn report(self, mut fetched: Fetched, counts: &Cell<ShardCounts>) -> Report {
         let (outcome, hints) = (fetched.outcome, fetched.hints);
         let mut now = counts.get();
         now.bytes += fetched.body.len() as u64;
         if fetched.cached {
-            // It was counted as a request when it began.
+            // The fetch was counted as a request when it began.
             now.requests = now.requests.saturating_sub(1);
             now.cached += 1;
         }
@@ -268,7 +268,7 @@ impl Seen {
         Report { what: self.what, outcome, proposal, answer, location, error, waits: None }
     }
 
-    /// The fetch was given up: it is not known whether the server acted on it.
+    /// The fetch was given up. Nothing shows whether the server has acted on it.
     fn lost(self) -> Report {
         self.failed(Fault::Lost, "it waited too long for memory".to_owned())
     }
@@ -286,5 +286,5 @@ impl Seen {
     }
 }
 
-/// Room for a message of each live host; more of them wait in the hosts' own state.
+/// Messages that wait at most. A host whose message finds no room asks again later.
 const MAILBOX: usize = 4_096;

@@ -17,7 +17,7 @@ pub(crate) use rules::{RulesNews, refuse, take_in};
 #[cfg(test)]
 pub(crate) use chaos::{die_once_at, has_died};
 
-/// Tests let a host actor die, to see what becomes of its host.
+/// Lets tests have a host actor panic, to see that its host goes on.
 #[cfg(test)]
 mod chaos {
     use std::cell::Cell;

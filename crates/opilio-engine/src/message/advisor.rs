@@ -1,4 +1,4 @@
-//! The fetcher's half of the retry decision: what its policy would do about an outcome. The host decides.
+//! The fetcher's part of the retry decision: it proposes what the retry policy says about an outcome. The host decides.
 
 use std::sync::Arc;
 
@@ -6,18 +6,18 @@ use opilio_core::{Fault, Hints, Host, Outcome, Proposal, RequestFacts, Timestamp
 
 use crate::settings::Settings;
 
-/// Travels with a fetch, and makes the proposal that its report carries.
+/// Goes with a fetch, and makes the proposal for its report.
 pub(crate) struct Advisor {
     pub(crate) settings: Arc<Settings>,
     pub(crate) host: Host,
-    /// The attempt. Its time is measured from `first_start`.
+    /// The facts of the attempt. The elapsed time is that since `first_start`.
     pub(crate) facts: RequestFacts,
     pub(crate) first_start: Timestamp,
-    /// How often the crawl's proxies did not carry the request before.
+    /// How often in a row a proxy of the crawl failed to carry the request.
     pub(crate) uncarried: u16,
-    /// The request is for another host's sake, which tries again or does not.
+    /// The request is an errand, whose asker decides whether it tries again.
     pub(crate) is_errand: bool,
-    /// Uniform in `0..1`: the share of jitter in a wait.
+    /// Uniform in `0..1`: the share of jitter in a backoff.
     pub(crate) random: f64,
 }
 
@@ -26,10 +26,10 @@ impl Advisor {
     pub(crate) fn propose(&self, now: Timestamp, outcome: Outcome, hints: Hints) -> Proposal {
         let mut facts = RequestFacts { elapsed: now.since(self.first_start), ..self.facts };
         if outcome == Outcome::Failed(Fault::Proxy) {
-            // The host does not count such attempts among the URL's, since nothing reached it.
+            // The host does not count such an attempt as one of the URL, since nothing reached the host.
             facts.attempt = facts.attempt.max(self.uncarried.saturating_add(1));
             if self.is_errand {
-                // The proxy's failure has nothing to do with the other host.
+                // A proxy's failure says nothing about the host, so the policy's retries apply.
                 facts.retries = None;
             }
         }

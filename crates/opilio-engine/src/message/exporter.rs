@@ -1,30 +1,30 @@
-//! What the exporter hears from the scheduler, and what it answers.
+//! The messages between the scheduler and the exporter.
 
 use opilio_core::SinkPosition;
 use tokio::sync::oneshot;
 
 use super::PartSnapshot;
 
-/// What the exporter hears.
+/// The messages to the exporter.
 pub(crate) enum ToExporter {
     /// Rows to write.
     Rows(Rows),
-    /// The question where the sinks stand. An exporter that a sink blocks answers late.
+    /// Asks where the sinks stand. An exporter that a sink blocks answers late.
     Ask(oneshot::Sender<PartSnapshot>),
 }
 
-/// Rows of all pages of one batch, a buffer a sink.
+/// The rows of all pages of one batch, a buffer for each sink.
 pub(crate) struct Rows {
     pub(crate) sequence: u64,
     pub(crate) rows: Vec<Vec<u8>>,
-    /// Whether a power cut may not take them either once they are written.
+    /// Whether the rows have to be synced, so that a power cut cannot take them once they count as written.
     pub(crate) sync: bool,
 }
 
-/// All rows up to this number are safe: with the operating system, or the database.
+/// All rows up to this batch are safe from a kill: the operating system or the database has them.
 pub(crate) struct Written {
     pub(crate) sequence: u64,
     pub(crate) positions: Vec<SinkPosition>,
-    /// They are on disk, too.
+    /// The rows are on disk too.
     pub(crate) synced: bool,
 }

@@ -8,7 +8,7 @@ use url::Url;
 use super::Slot;
 use crate::backlog::WaitingPage;
 
-/// The shard has told the host's state something: take a step.
+/// The shard has given the host's state an input, so the actor has to take a step.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct Wake;
@@ -29,12 +29,12 @@ pub(crate) enum SlotAnswer {
 pub(crate) struct Report {
     pub(crate) what: FetchFor,
     pub(crate) outcome: Outcome,
-    /// With what the answer says about the host's limits.
+    /// The proposal holds the hints too: what the answer says about the host's limits.
     pub(crate) proposal: Proposal,
     pub(crate) answer: Option<Answer>,
     pub(crate) location: Option<Url>,
     pub(crate) error: Option<String>,
-    /// Counts its answer while that is on its way to the runner.
+    /// Counts the answer until the runner has it.
     pub(crate) waits: Option<WaitingPage>,
 }
 

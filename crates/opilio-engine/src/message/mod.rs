@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that was asked for |
 //! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | leases out |
-//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each a live host, and the slots; pages that wait keep the pool from granting slots |
+//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each a live host, and the slots; the pool grants none while results wait |
 //! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
 //! | [`ClosedHost`] | host → scheduler | its channel; one that does not fit waits in the port |
 //! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin; 64 requests at a host |
@@ -17,14 +17,14 @@
 //! | [`FromScheduler`] | scheduler → supervisor | one a turn |
 //! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
 //! | [`SlotsWanted`], [`Lend`], [`Lent`], [`MoreSlots`] | fetcher pools ⇄ supervisor | one a shard |
-//! | [`ToExporter`] / [`Written`] | scheduler ⇄ exporter | their channels; a full one holds up the scheduler's turns |
+//! | [`ToExporter`] / [`Written`] | scheduler ⇄ exporter | their channels; the scheduler takes on no more while one is full |
 //! | [`AskSnapshot`] | supervisor → every actor, which answers with a [`PartSnapshot`] | one a question |
 //! | [`HostOrder`] | supervisor → scheduler → shard (→ host's state, [`Wake`]) | 10,000 that wait for hosts to come alive |
 //! | [`StopHost`] | shard → host | one a lost host |
 //! | [`OutputRefused`] | spider runner → supervisor | one a runner |
 //! | [`ActorDied`] | an actor that panicked → supervisor | one an actor |
 //!
-//! Between the scheduler and a shard each direction has one road, so that nothing overtakes its answer.
+//! Between the scheduler and a shard each direction has one queue, so that no message overtakes an earlier one.
 
 mod advisor;
 mod exporter;

@@ -11,12 +11,12 @@ use opilio_fetch::FetchRequest;
 use super::{Advisor, FetchFor, Report, Slot, SlotAnswer};
 use crate::outbox::Outbox;
 
-/// A host could start a fetch now.
+/// A host that could start a fetch now asks for a slot.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct AskSlot {
     pub(crate) host: Recipient<SlotAnswer>,
-    /// Whether it can be trusted not to sit on the slot.
+    /// Whether the host has answered before, or may keep the slot until a timeout.
     pub(crate) standing: Standing,
     /// Its group, where groups have a common budget.
     pub(crate) group: Option<Group>,
@@ -34,7 +34,7 @@ pub(crate) struct Fetch {
     pub(crate) slot: Slot,
     pub(crate) what: FetchFor,
     pub(crate) request: FetchRequest,
-    /// How long its connection would then be idle, as far as its host can tell.
+    /// How long the connection would be idle after the fetch, as far as the host can tell.
     pub(crate) idle: Duration,
     /// The attempt, and the retry policy that applies to it.
     pub(crate) advisor: Advisor,
@@ -44,16 +44,16 @@ pub(crate) struct Fetch {
 /// How hosts reach the fetcher pool of their shard.
 pub(crate) struct PoolLink {
     pub(crate) slots: Recipient<AskSlot>,
-    /// Never refused: each fetch has its slot already.
+    /// Fetches are never refused, since each has its slot.
     pub(crate) fetches: Outbox<Fetch>,
 }
 
-/// How much may be started from now on, since memory is scarce or no longer so.
+/// How much may be started from now on, which depends on the memory that is left.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct Take(pub(crate) IntakeLevel);
 
-/// Give up idle slots for the benefit of another shard.
+/// Give up idle slots for another shard.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Lend {

@@ -15,21 +15,21 @@ use crate::backlog::WaitingPage;
 #[rtype(result = "()")]
 pub(crate) struct Deliver {
     pub(crate) lease: Lease,
-    /// Its record, read: for the spider's side alone.
+    /// The request of the lease, for the spider's side alone.
     pub(crate) prepared: Prepared,
     pub(crate) delivery: Delivery,
     pub(crate) attempts: u16,
     pub(crate) answer: Option<Answer>,
     pub(crate) location: Option<Url>,
     pub(crate) error: Option<String>,
-    /// Of one that was redirected to a known URL, its `location`: what that came to.
+    /// If the lease was redirected to a known URL, its `location`: how that URL ended.
     pub(crate) known: Option<Known>,
-    /// Counts it while it has an answer that waits for the runner.
+    /// Counts the answer while it waits for the runner.
     pub(crate) waits: Option<WaitingPage>,
 }
 
 impl Deliver {
-    /// The decided ending of a redirected URL.
+    /// For a redirected URL that ends as the known URL did that it led to.
     pub(crate) fn decided(Decided { lease, target, known }: Decided, prepared: Prepared) -> Self {
         let (delivery, error) = match known {
             Known::Failed(reason) => (Delivery::Failure(reason), Some(format!("redirected to {target}"))),

@@ -14,9 +14,9 @@ use super::{Errand, ErrandResult, HostOrder, ShardCounts};
 pub(crate) enum ToScheduler {
     /// Seeds, in any number of batches.
     Seeds(Vec<Admission>),
-    /// No more seeds: from here on, nothing left means finished.
+    /// No more seeds come: from now on the crawl is finished when no URL is left.
     Seeded,
-    /// A live host has room for so many more leases. At most one is outstanding for a host.
+    /// A live host can hold this many more leases. A host has at most one such request outstanding.
     Credit { host: Host, leases: u32 },
     /// A host has nothing to do and is no longer live.
     Passivated(Passivated),
@@ -24,23 +24,23 @@ pub(crate) enum ToScheduler {
     Drained { shard: usize },
     /// The result of one lease, and the counts of its shard at that time.
     Parsed { shard: usize, counts: ShardCounts, parsed: Box<Parsed> },
-    /// An errand for a host, which comes alive if it is not.
+    /// An errand for a host. A host that is not live comes alive for it.
     Errand(Errand),
     /// An errand is over.
     ErrandResult(ErrandResult),
     /// An order for a host, live or not.
     Order(HostOrder),
-    /// A host was dropped since it belongs to somebody else; its leases were given back before.
+    /// A host was dropped, since it belongs to another owner. Its leases were given back before.
     Lost { host: Host },
-    /// Hand out so much from now on.
+    /// Hand out this much from now on.
     Take(IntakeLevel),
     /// Hand out nothing more.
     Stop,
-    /// Nothing more comes: settle what was written, sync, tell the books. With all that the shards have
-    /// counted, unless nobody is left who knows.
+    /// No more messages come: settle what was written, sync, report the books. Carries the counts of all shards, unless the
+    /// shards are gone.
     Close {
         counts: Option<ShardCounts>,
-        /// Nothing was given up: all hosts have gone passive. The scheduler closes when it has heard of each.
+        /// All hosts have gone passive, and no request was given up. The scheduler closes when it has each host's memo.
         drained: bool,
     },
 }

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::Report;
 
-/// Leases for hosts of one shard, and which of its passive hosts the store has taken over.
+/// Leases, errands and orders for hosts of one shard, and which of its passive hosts the store has taken over.
 #[derive(Message, Debug, Default)]
 #[rtype(result = "()")]
 pub(crate) struct Assign {
@@ -21,7 +21,7 @@ pub(crate) struct Assign {
     pub(crate) errands: Vec<AssignedErrand>,
     pub(crate) orders: Vec<HostOrder>,
     pub(crate) kept: Vec<(Host, Stamp)>,
-    /// Redirected URLs that end as the known ones did that they led to: nothing is asked for them.
+    /// Redirected URLs that end as the known URLs did that they led to, without a request.
     pub(crate) decided: Vec<Decided>,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Work {
 #[derive(Debug)]
 pub(crate) struct AssignedErrand {
     pub(crate) errand: Errand,
-    /// The memo of the host, if the errand is why it comes alive.
+    /// The host's memo, if the host comes alive for this errand.
     pub(crate) memo: Option<Bytes>,
 }
 
@@ -132,7 +132,7 @@ pub(crate) struct HostGone {
 /// Why a host actor stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Gone {
-    /// Nothing to do.
+    /// It has nothing to do.
     Passive,
     /// It panicked.
     Died,
@@ -152,10 +152,10 @@ pub(crate) struct HostOrder {
 pub(crate) enum OrderKind {
     /// Start nothing before this time.
     Hold { until: Timestamp },
-    /// Give back what is not started, let the rest end, and go passive with a memo.
+    /// Give back the leases that are not started, let the others end, and go passive with a memo.
     #[cfg_attr(not(test), expect(dead_code, reason = "a store whose hosts have owners will order it"))]
     Leave,
-    /// The host belongs to somebody else: drop it without a memo. Its leases go back to the store.
+    /// The host belongs to another owner: drop it without a memo. Its leases go back to the store.
     #[cfg_attr(not(test), expect(dead_code, reason = "a store whose hosts have owners will order it"))]
     Lose,
 }
@@ -172,7 +172,7 @@ pub enum OrderAnswer {
     Refused,
 }
 
-/// The host is lost: stop at once, without a word.
+/// The host is lost: stop at once, and report nothing.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct StopHost;

@@ -1,4 +1,4 @@
-//! The right to be one of those in flight, as a value that cannot get lost.
+//! A slot, the right to start one fetch, as a value that cannot get lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,16 +8,16 @@ use opilio_core::scheduling::Standing;
 
 use super::SlotsBack;
 
-/// One slot of a pool. It travels from the pool to a host and with its fetch, and comes back when it
-/// is dropped: by a fetch that ended or panicked, by a host that did not need it or died.
+/// One slot of a pool. It goes from the pool to a host, and on with a fetch. It comes back when it is dropped: by a fetch
+/// that ended or panicked, or by a host that did not need it or died.
 pub(crate) struct Slot {
     back: Arc<AtomicU32>,
-    /// Slots that doubtful hosts hold, this one included, if its host is one.
+    /// If its host is doubtful: the count of slots that doubtful hosts hold, this one included.
     doubtful: Option<Arc<AtomicU32>>,
     pool: Recipient<SlotsBack>,
 }
 
-/// Slots that have come back since the last look, and what the others are for.
+/// Counts the slots that have come back since the last call, and those that doubtful hosts hold.
 #[derive(Default)]
 pub(crate) struct Returned {
     back: Arc<AtomicU32>,
@@ -26,7 +26,7 @@ pub(crate) struct Returned {
 }
 
 impl Returned {
-    /// A slot for a host, which comes back here.
+    /// Makes a slot for a host. It comes back here.
     pub(crate) fn slot(&self, standing: Standing, pool: Recipient<SlotsBack>) -> Slot {
         let doubtful = (standing == Standing::Doubtful).then(|| self.doubtful.clone());
         if let Some(out) = &doubtful {
@@ -40,6 +40,7 @@ impl Returned {
         self.back.swap(0, Ordering::AcqRel)
     }
 
+    /// How many slots doubtful hosts hold.
     pub(crate) fn doubtful_out(&self) -> u32 {
         self.doubtful.load(Ordering::Acquire)
     }
@@ -51,7 +52,7 @@ impl Drop for Slot {
         if let Some(out) = &self.doubtful {
             out.fetch_sub(1, Ordering::AcqRel);
         }
-        // A full mailbox loses only the hint: the pool looks at the counter at every message.
+        // A full mailbox refuses only this hint: the pool reads the counter at every message.
         let _ = self.pool.try_send(SlotsBack);
     }
 }

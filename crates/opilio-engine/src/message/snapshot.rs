@@ -1,4 +1,4 @@
-//! The question where everything stands, which every actor answers with values.
+//! The question where an actor stands, which every actor answers with values.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use opilio_core::Host;
 use serde::Serialize;
 use tokio::sync::oneshot;
 
-/// Asks an actor where it stands. Whoever asks waits for 100 ms at the most.
+/// Asks an actor where it stands. The supervisor waits for the answer for at most 100 ms.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "PartSnapshot")]
 pub(crate) struct AskSnapshot;
@@ -18,13 +18,13 @@ pub(crate) struct Question {
     pub(crate) exporter: oneshot::Sender<PartSnapshot>,
 }
 
-/// A crawl at one moment, by its parts.
+/// The state of a crawl at one moment, by its parts.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
     /// The answers of the actors.
     pub parts: Vec<PartSnapshot>,
-    /// Actors that did not answer within 100 ms: they are busy, or gone.
+    /// Actors that did not answer within 100 ms, since they are busy or gone.
     pub missing: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ pub enum PartSnapshot {
     Supervisor {
         /// `running`, `draining` or `closing`.
         phase: &'static str,
-        /// Whether less than usual is started, since memory is near its limit.
+        /// Whether fewer fetches than usual are started, since memory is near its limit.
         slowed: bool,
     },
     /// The scheduler, with its store.
@@ -61,7 +61,7 @@ pub enum PartSnapshot {
     Exporter {
         /// The number of the last batch of rows that came.
         batch: u64,
-        /// Batches that the sinks have taken, and that are not safe there yet.
+        /// Batches that the sinks have taken and that are not safe from a kill yet.
         unsafe_batches: usize,
         /// Each sink, with its position after what it has taken: bytes of a file.
         sinks: Vec<(String, u64)>,
@@ -90,7 +90,7 @@ pub enum PartSnapshot {
     Runner {
         /// The number of the shard.
         shard: usize,
-        /// Pages that are fetched and not yet given to the store.
+        /// Pages that are fetched and not yet given to the scheduler.
         pages_waiting: u32,
     },
 }
@@ -99,7 +99,7 @@ pub enum PartSnapshot {
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct HostStatus {
-    /// Which.
+    /// The host.
     #[serde(serialize_with = "name")]
     pub host: Host,
     /// Leases that may start as soon as the gate allows.
@@ -110,13 +110,13 @@ pub struct HostStatus {
     pub in_flight: usize,
     /// Pages that are not settled yet.
     pub parsed: usize,
-    /// For how long it is held, if it is.
+    /// For how long it is still held, if it is.
     pub held_for: Option<Duration>,
-    /// Why it was held last.
+    /// The reason of the last hold.
     pub hold_reason: Option<String>,
     /// Refusals and failures in a row.
     pub strikes: u32,
-    /// When it wakes next if nothing is heard before, and why.
+    /// When it wakes if no message comes before, and why.
     pub wakes_in: Option<(Duration, String)>,
 }
 

@@ -11,13 +11,13 @@ use opilio_spider::run_history::Totals;
 pub(crate) enum FromScheduler {
     /// The books have changed.
     Books(Books),
-    /// Nothing is left, or nothing more is allowed.
+    /// No URL is left, or a limit allows no more.
     Over(Stopped),
-    /// The store or a sink failed: the crawl cannot go on.
+    /// The store or a sink failed, so the crawl cannot continue.
     Broken,
-    /// Nothing was written for some seconds: a sink is waited for.
+    /// The scheduler has waited for a sink for some seconds.
     SinkIsLate,
-    /// Closed: the last message.
+    /// The scheduler has closed. This is its last message.
     Closed,
 }
 
@@ -101,12 +101,12 @@ pub(crate) struct Lent {
     pub(crate) slots: u32,
 }
 
-/// An output takes none of this run's items, so that the crawl is to end before it fetches more.
+/// An output takes none of this run's items, so the crawl has to end before it fetches more.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct OutputRefused(pub(crate) ExportError);
 
-/// An actor that the crawl cannot go on without has panicked.
+/// An actor has panicked that the crawl needs.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct ActorDied {

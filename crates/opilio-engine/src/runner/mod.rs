@@ -1,7 +1,7 @@
-//! The spider runner of a shard: the one room that knows the spider's types.
+//! The spider runner of a shard, the one actor that knows the spider's types.
 //!
-//! It turns answers into pages, runs `parse` where a panic costs one page, and turns what was found
-//! into bytes and records that every other room can carry.
+//! It turns answers into pages, runs `parse` so that a panic costs one page, and turns what `parse` found into bytes and
+//! records for the other actors.
 
 mod actor;
 mod watch;

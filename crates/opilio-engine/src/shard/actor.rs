@@ -1,5 +1,5 @@
-//! The shard actor owns the table of its live hosts. A host's state outlives its actor: the table
-//! holds it, so that an actor that panics comes back with its hold and strikes.
+//! The shard actor owns the table of its live hosts. The table holds the state of each host, so that a host whose actor
+//! panics keeps its hold and its strikes.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -37,8 +37,7 @@ pub(crate) struct ShardSetup {
 pub(crate) struct Shard {
     cx: Rc<ShardContext>,
     live: HashMap<Host, Live>,
-    /// Hosts that have gone passive and that the store has not taken over yet: leases that were on
-    /// their way may still wake them.
+    /// Hosts that have gone passive and that the store has not taken over yet. Leases that are on their way can wake them.
     leaving: HashMap<Host, Leaving>,
     stamp: Stamp,
     draining: bool,
@@ -54,9 +53,9 @@ struct Live {
     rules: Rc<RefCell<RulesTable>>,
     errands: Rc<RefCell<Errands>>,
     prepared: Rc<RefCell<PreparedLeases>>,
-    /// Batches of its leases that are being looked up in the cache: it stays live until they are here.
+    /// Batches of its leases that are being looked up in the cache. The host stays live until they are here.
     looked_up: u32,
-    /// Its actor went passive meanwhile, and is started again when they are.
+    /// Its actor went passive meanwhile, and is started again when they are here.
     resting: bool,
 }
 
@@ -117,10 +116,10 @@ impl Shard {
         }
     }
 
-    /// Carries out an order for a host.
+    /// Performs an order for a host.
     fn obey(&mut self, order: HostOrder) {
         if !self.live.contains_key(&order.host) {
-            // It went passive meanwhile: the scheduler has heard of that when this comes back.
+            // The host went passive meanwhile, which the scheduler hears before it gets this order back.
             return self.cx.port.send(ToScheduler::Order(order));
         }
         match order.what {
@@ -133,7 +132,7 @@ impl Shard {
         }
     }
 
-    /// Drops a live host without a memo. What it has in flight ends unheard.
+    /// Drops a live host without a memo. The reports of its fetches in flight go nowhere.
     fn lose(&mut self, host: &Host) {
         let Some(live) = self.live.remove(host) else { return };
         let actor = live.actor.clone();
@@ -152,7 +151,7 @@ impl Shard {
         self.say_if_drained();
     }
 
-    /// Gives leases back to the store, as they came.
+    /// Gives leases back to the store, unchanged.
     fn give_back(&self, host: &Host, leases: Vec<Lease>) {
         for Lease { id, record } in leases {
             let attempts = record.attempts.requests;
@@ -185,7 +184,7 @@ impl Shard {
         PartSnapshot::Shard { shard, live: self.live.len(), leaving: self.leaving.len(), hosts }
     }
 
-    /// Hands a host to the store. It is kept here, too, until the store has it.
+    /// Gives a host to the store. It stays here too until the store has it.
     fn passivate(&mut self, host: Host, live: &Live) {
         let memo = live.state.borrow().memo();
         let bytes = memo::write(memo, live.rules.borrow().all(), &self.cx.settings.user_agent);
@@ -195,7 +194,7 @@ impl Shard {
         self.cx.port.send(ToScheduler::Passivated(Passivated { host, memo: bytes, stamp }));
     }
 
-    /// Asks the cache for what the leases want; the host gets those that it has no answer for.
+    /// Looks leases up in the cache. The host gets those that the cache has no answer for.
     fn look_up(&mut self, ctx: &Context<Self>, cache: &Rc<Fetcher>, host: Host, leases: Vec<Lease>) {
         let Some(live) = self.live.get_mut(&host) else { return };
         live.looked_up += 1;
@@ -208,6 +207,7 @@ impl Shard {
         });
     }
 
+    /// Starts the actor of a host again that died.
     fn restart(&mut self, host: &Host) {
         tracing::error!(%host, "the actor of this host panicked and is started again with its state");
         self.revive(host);
@@ -222,10 +222,11 @@ impl Shard {
         *live = Live { looked_up, ..Live::start(&self.cx, host, kept, true) };
     }
 
+    /// Reports that the shard has drained, once.
     fn say_if_drained(&mut self) {
         if self.draining && !self.drained_said && self.live.is_empty() {
             self.drained_said = true;
-            // The scheduler hears of it after all that the hosts have sent, by the same road.
+            // The same queue carries all that the hosts have sent before, so the scheduler hears of this last.
             self.cx.port.send(ToScheduler::Drained { shard: self.cx.shard });
             self.drained.send(Drained { shard: self.cx.shard, counts: self.counts() });
         }
@@ -236,12 +237,12 @@ impl Shard {
     }
 
     fn report(&self) {
-        // A lost one is made good by the next.
+        // The next report makes up for one that finds no room.
         let _ = self.reports.try_send(ShardReport { shard: self.cx.shard, counts: self.counts() });
     }
 
-    /// Tells the state of a live host, which outlives its actor: nothing that is told can get lost with a
-    /// mailbox. The actor is woken; one that is busy steps anyway, one that died is started again.
+    /// Gives an input to the state of a live host. The state outlives the actor, so that no input is lost with a mailbox.
+    /// The actor is woken: one that is busy takes a step anyway, and one that died is started again.
     fn tell(&mut self, host: &Host, input: Input) {
         let now = self.cx.clock.now();
         let Some(live) = self.live.get(host) else { return };
@@ -257,7 +258,7 @@ impl Shard {
             };
             state.handle(now, input);
             for scheme in [Scheme::Http, Scheme::Https] {
-                // Rules that have expired forbid nothing before they are asked for anew.
+                // Expired rules forbid nothing until they are fetched again.
                 if let Some(unjudged) = unjudged.filter(|_| state.knows_rules(scheme, now)) {
                     refuse(&live.rules.borrow(), scheme, unjudged, &mut state, now);
                 }
@@ -275,7 +276,7 @@ impl Live {
     }
 }
 
-/// Whether a state holds anything that an actor has to see to.
+/// Whether a host has leases, so that it needs an actor.
 fn is_busy(state: &HostState) -> bool {
     let host = state.snapshot();
     host.ready + host.waiting + host.in_flight + host.parsed > 0
@@ -365,7 +366,7 @@ impl Handler<Missing> for Shard {
 
     fn handle(&mut self, Missing { host, leases }: Missing, _: &mut Self::Context) {
         if !self.live.contains_key(&host) {
-            // It was lost meanwhile.
+            // The host was lost meanwhile.
             return self.give_back(&host, leases);
         }
         self.tell(&host, Input::Assign(leases));
@@ -408,7 +409,7 @@ impl Handler<ErrandResult> for Shard {
         else {
             return;
         };
-        // How long to wait is the state's to say, where nobody stated it to this host.
+        // The other host's headers state no wait for this host, whose state decides how long it waits.
         let hints = Hints::default();
         let policy = self.cx.settings.retry_of(&question.host);
         let proposal = policy.propose(&rules::ATTEMPT, facts.outcome, hints, 0.0);
@@ -424,7 +425,7 @@ impl Handler<HostGone> for Shard {
     fn handle(&mut self, HostGone { host, why }: HostGone, ctx: &mut Self::Context) {
         match why {
             Gone::Died => {
-                // Not at once: should it die again and again, the others still get their turns.
+                // Not at once, so that a host whose actor dies again and again leaves time for the other hosts.
                 ctx.run_later(RESTART_PAUSE, move |shard, _| shard.restart(&host));
             }
             Gone::Passive => {
@@ -432,7 +433,7 @@ impl Handler<HostGone> for Shard {
                     live.resting = true;
                     return;
                 }
-                // It may have been told something between its last word and its end.
+                // Its state may have got an input after the actor had decided to stop.
                 if self.live.get(&host).is_some_and(|live| is_busy(&live.state.borrow())) {
                     return self.revive(&host);
                 }
@@ -458,7 +459,7 @@ impl Handler<Drain> for Shard {
     }
 }
 
-/// Batches for a shard that wait at the most; senders wait while it is full.
+/// Batches for a shard that wait at most. Senders wait while the mailbox is full.
 const MAILBOX: usize = 256;
 /// How often a shard tells its counts.
 const REPORT_EVERY: Duration = Duration::from_millis(200);

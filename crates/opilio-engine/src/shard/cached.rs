@@ -1,5 +1,5 @@
-//! What the cache has needs no start: it is handed to the spider before the lease comes to its host, so
-//! that there is nothing to ask the gate for.
+//! Looks leases up in the development cache. A lease that the cache has an answer for goes to the spider runner and not to
+//! its host, since it needs no request.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::fetcher::answer_of;
 use crate::message::Deliver;
 use crate::prepared::{LeaseRequest, PreparedLeases};
 
-/// The leases of a batch that the cache has no answer for; to have none of them is an answer to the
-/// host, too.
+/// The leases of a batch that the cache has no answer for. An empty batch is sent too, since it answers the host's request
+/// for leases.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Missing {
@@ -24,8 +24,8 @@ pub(super) struct Missing {
     pub(super) leases: Vec<Lease>,
 }
 
-/// Hands what the cache has to the spider; gives back the other leases. Waits for memory where bodies
-/// hold all that there is.
+/// Gives the answers that the cache has to the spider runner, and returns the other leases. Waits for memory while bodies
+/// take all of it.
 pub(super) async fn missing(
     cx: &ShardContext,
     cache: &Fetcher,
@@ -36,12 +36,12 @@ pub(super) async fn missing(
     let mut missing = Vec::new();
     for lease in leases {
         while cx.backlog.is_full() {
-            // What the cache has needs no slot, which would wait for the same.
+            // An answer of the cache takes no slot, whose grant would wait for the runner.
             tokio::time::sleep(PARSING).await;
         }
         let sent = prepared.borrow_mut().request(&lease, &cx.settings.scope);
         let answer = match sent {
-            // Sitemaps are read another way, and rarely.
+            // Sitemaps are not looked up: they are read in another way, and there are few.
             Some(LeaseRequest { mut request, reads: Reads::Page, .. }) => {
                 request.accept = cx.settings.accept();
                 cx.settings.dress(host, &mut request);
@@ -69,5 +69,5 @@ pub(super) async fn missing(
     missing
 }
 
-/// How soon to look again whether the runner has caught up.
+/// How soon the runner's backlog is looked at again.
 const PARSING: Duration = Duration::from_millis(1);

@@ -44,11 +44,11 @@ pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) encoders: Encoders<S::Item>,
     pub(crate) port: SchedulerPort,
     pub(crate) watch: ParseWatch,
-    /// Pages that are fetched and not yet given to the store.
+    /// Pages that are fetched and not yet given to the scheduler.
     pub(crate) backlog: ParseBacklog,
     /// Pages parsed on blocking threads at once, in the whole crawl.
     pub(crate) cores: Arc<Semaphore>,
-    /// Where files go, if the crawl keeps any.
+    /// Where files are kept, if the crawl keeps files.
     pub(crate) files: Option<FileStore>,
     pub(crate) death: DeathWatch,
     pub(crate) refused: Outbox<OutputRefused>,
@@ -66,7 +66,7 @@ pub(crate) struct SpiderRunner<S: Spider> {
     backlog: ParseBacklog,
     cores: Arc<Semaphore>,
     files: Option<FileStore>,
-    /// Its own address, for what comes back from other threads.
+    /// Its own address, for the results of other threads.
     me: Option<WeakAddr<Self>>,
     _death: DeathWatch,
     refused: Outbox<OutputRefused>,
