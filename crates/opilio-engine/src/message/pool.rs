@@ -16,7 +16,7 @@ use crate::outbox::Outbox;
 #[rtype(result = "()")]
 pub(crate) struct AskSlot {
     pub(crate) host: Recipient<SlotAnswer>,
-    /// Whether the host has answered before, or may keep the slot until a timeout.
+    /// Whether the host is proven or doubtful: the fetch of a doubtful host may last until its deadline.
     pub(crate) standing: Standing,
     /// Its group, where groups have a common budget.
     pub(crate) group: Option<Group>,

@@ -1,7 +1,6 @@
-//! The loop of the scheduler's thread: select one event, take one turn, perform the effects.
+//! The loop of the scheduler's thread: it waits for one event, takes one turn, and performs the effects.
 //!
-//! Waiting for the sinks is no loop of its own: while they have too much before them, messages are not received,
-//! and everything else is heard.
+//! While the sinks have too many rows before them, the loop receives no messages. It still handles all other events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,9 +17,9 @@ use crate::clock::Clock;
 use crate::message::{Assign, ClosedHost, ErrandResult, FromScheduler, Settled, ToScheduler};
 use crate::message::{Question, ToExporter, Written};
 
-/// The ends of the channels between the store's thread and everybody else, but for its inbox.
+/// The ends of the scheduler's channels, without its inbox.
 pub(crate) struct SchedulerChannels {
-    /// None once it has been given all.
+    /// `None` once the exporter has all rows.
     pub(crate) exporter: Option<mpsc::Sender<ToExporter>>,
     pub(crate) written: mpsc::Receiver<Written>,
     pub(crate) supervisor: Recipient<FromScheduler>,
@@ -30,8 +29,7 @@ pub(crate) struct SchedulerChannels {
     pub(crate) questions: mpsc::Receiver<Question>,
 }
 
-/// The road from the scheduler to a shard. All three lead to one mailbox, so that nothing overtakes what was
-/// sent before.
+/// The addresses of a shard. All three lead to one mailbox, so that no message overtakes an earlier one.
 pub(crate) struct ShardRoad {
     pub(crate) assign: Recipient<Assign>,
     pub(crate) settled: Recipient<Settled>,
@@ -50,7 +48,7 @@ impl SchedulerLoop {
         Self { scheduler, ports, clock }
     }
 
-    /// Serves until it is told to close, or the store or a sink fails.
+    /// Takes turns until it is told to close, or the store or a sink fails.
     pub(crate) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<ToScheduler>,
@@ -76,7 +74,7 @@ impl SchedulerLoop {
         Ok(())
     }
 
-    /// Waits until something comes in or is due, and takes whatever else is there.
+    /// Waits until something comes in or is due, and takes all else that has come in.
     async fn next(&mut self, inbox: &mut mpsc::Receiver<ToScheduler>, turn: &mut Turn) {
         let Self { scheduler, ports, clock } = self;
         let takes_on = scheduler.takes_on();
@@ -111,7 +109,7 @@ impl SchedulerLoop {
         }
     }
 
-    /// Sends what a turn gave.
+    /// Performs the effects of a turn.
     async fn perform(&mut self) {
         self.send_rows();
         for effect in self.scheduler.effects() {
@@ -135,17 +133,17 @@ impl SchedulerLoop {
             }
         }
         if self.scheduler.is_closing() && self.scheduler.rows().is_empty() {
-            // Without its sender the exporter syncs and ends, and then its answers end.
+            // Without a sender the exporter syncs and ends, which closes the channel of its answers.
             self.ports.exporter = None;
         }
     }
 
-    /// Gives the exporter what it has room for.
+    /// Gives the exporter as many rows as it has room for.
     fn send_rows(&mut self) {
         let rows = self.scheduler.rows();
         while let (Some(exporter), Some(first)) = (&self.ports.exporter, rows.pop_front()) {
             match exporter.try_send(ToExporter::Rows(first)) {
-                // An exporter that ended early is known by its answers, which end too.
+                // The channel of an exporter's answers shows that it ended early.
                 Ok(()) | Err(TrySendError::Closed(_)) => {}
                 Err(TrySendError::Full(ToExporter::Rows(first))) => return rows.push_front(first),
                 Err(TrySendError::Full(ToExporter::Ask(_))) => {}
@@ -154,7 +152,7 @@ impl SchedulerLoop {
     }
 }
 
-/// Tells the supervisor when the scheduler panics: nothing else would.
+/// Tells the supervisor when the scheduler panics, which nothing else shows.
 struct Alarm(Recipient<FromScheduler>);
 
 impl Drop for Alarm {
@@ -165,8 +163,8 @@ impl Drop for Alarm {
     }
 }
 
-/// Puts a message into a bounded mailbox, waiting while it is full. Those mailboxes are emptied by
-/// actors that never wait for the store, so this ends.
+/// Puts a message into a bounded mailbox, and waits while it is full. The wait ends, since the actors that read these
+/// mailboxes never wait for the scheduler.
 async fn deliver<M>(to: &Recipient<M>, message: M) -> Result<(), ()>
 where
     M: Message + Send + 'static,
@@ -196,7 +194,7 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Messages that one turn takes at the most.
+/// Messages that one turn takes at most.
 const TURN_MAX: usize = 1_024;
 /// How long a busy scheduler lets the next batch grow.
 const GATHER: Duration = Duration::from_millis(1);

@@ -1,5 +1,5 @@
-//! The scheduler: drives the store on a thread of its own, leases URLs to hosts, and keeps the sequence that makes output
-//! exactly-once (admit, write, settle).
+//! The scheduler drives the store on a thread of its own and leases URLs to hosts. It keeps to the order of admit, write
+//! and settle, which has each page written exactly once.
 
 mod actor;
 mod state;

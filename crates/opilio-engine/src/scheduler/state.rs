@@ -1,9 +1,9 @@
-//! The scheduler without its thread: takes the messages of one turn, drives the store, and lists what to send.
+//! The scheduler without its thread: it takes the messages of one turn, drives the store, and lists the effects.
 //!
-//! Every turn takes all that has come in, as one batch: (1) settle the prefix that the sinks have written,
-//! (2) admit the links, (3) hand the rows to the exporter under the next number, (4) lease what hosts
-//! want, (5) tell everybody. Which hosts get leases is decided by [`Dispatch`], and which pages may be settled by
-//! [`Ledger`]. No turn waits for anything: [`SchedulerLoop`](super::SchedulerLoop) sends what a turn gave, and begins the next.
+//! Every turn takes all messages that have come in as one batch. It (1) settles the prefix of batches that the sinks have
+//! written, (2) admits the links, (3) gives the rows to the exporter under the next number, (4) leases URLs to hosts, and
+//! (5) tells the supervisor and the shards. [`Dispatch`] decides which hosts get leases, [`Ledger`] which pages may be
+//! settled. No turn waits: [`SchedulerLoop`](super::SchedulerLoop) performs the effects of a turn, and begins the next.
 
 mod leasing;
 mod outgoing;
@@ -53,7 +53,7 @@ pub(crate) struct SchedulerSetup {
     pub(crate) sink_at_work: watch::Receiver<Option<SinkAtWork>>,
 }
 
-/// The scope that what earlier runs queued has to be in.
+/// The scope in which URLs have to be that earlier runs queued.
 pub(crate) struct QueuedScope {
     pub(crate) settings: Arc<Settings>,
     pub(crate) hosts: Hosts,
@@ -65,7 +65,7 @@ pub(crate) struct SchedulerOutcome {
     /// The oldest [`FAILURES_MAX`] of them.
     pub(crate) failures: Vec<Failure>,
     pub(crate) totals: Totals,
-    /// A sink was not waited for to the end.
+    /// The rows that a sink did not take, if the run did not wait for it to the end.
     pub(crate) unwritten: Option<Unwritten>,
 }
 
@@ -73,13 +73,13 @@ pub(crate) struct SchedulerOutcome {
 #[derive(Default)]
 pub(crate) struct Turn {
     pub(crate) written: Vec<Written>,
-    /// Of hosts that were closed: beside the messages, so that no slow sink makes them wait.
+    /// The memos of closed hosts. They come in a channel of their own, so that no slow sink holds them up.
     pub(crate) memos: Vec<ClosedHost>,
-    /// Only while the scheduler [takes on](Scheduler::takes_on) more.
+    /// Messages are received only while the scheduler [takes on](Scheduler::takes_on) more.
     pub(crate) messages: Vec<ToScheduler>,
     /// No more messages come.
     pub(crate) is_last: bool,
-    /// The exporter has ended: when the crawl has not, since a sink failed, and it has said so itself.
+    /// The exporter has ended. If the crawl has not ended, a sink has failed, which the exporter reports itself.
     pub(crate) exporter_ended: bool,
     /// The run is to close.
     pub(crate) hurry: bool,
@@ -90,15 +90,15 @@ pub(crate) struct Turn {
 pub(crate) enum Effect {
     /// Tell the supervisor.
     Tell(FromScheduler),
-    /// Tell the supervisor, unless its mailbox is full: the next one makes it good.
+    /// Tell the supervisor unless its mailbox is full, since the next message replaces this one.
     TryTell(FromScheduler),
     /// Give a shard leases for its hosts.
     Assign { shard: usize, assign: Assign },
-    /// Tell a shard what an errand gave that one of its hosts asked for.
+    /// Give a shard the result of an errand that one of its hosts asked for.
     ErrandResult { shard: usize, result: ErrandResult },
     /// Tell a shard which of its leases are over.
     Settled { shard: usize, settled: Settled },
-    /// Let the next batch grow for a moment, so that nobody is woken per page.
+    /// Let the next batch grow for a moment, so that a turn serves more than one page.
     Gather,
 }
 
@@ -107,10 +107,10 @@ pub(crate) struct Scheduler {
     clock: Clock,
     /// Decides which host gets leases next.
     dispatch: Dispatch,
-    /// Pages and memos that are not yet safe in the sinks or the store.
+    /// The pages that are not yet safe in the sinks, and the memos that are not yet in the store.
     ledger: Ledger<PageBatch>,
     tally: Tally,
-    /// Leases are checked against the scope again: an earlier run may have queued them in another one.
+    /// The scope that leases are checked against, since an earlier run may have queued them in another scope.
     queued: Option<QueuedScope>,
     cookies: Option<KeptCookies>,
     /// Shapes of steps that the store has a sample of.
@@ -126,17 +126,17 @@ pub(crate) struct Scheduler {
     effects: Vec<Effect>,
 }
 
-/// Where a crawl stands, as far as the store goes.
+/// The phase of a crawl, as the scheduler sees it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SchedulerPhase {
-    /// Seeds may come: nothing left does not mean that it is finished.
+    /// Seeds may still come, so a crawl without a URL left is not finished.
     Seeding,
     Seeded,
-    /// The supervisor has been told that nothing is left, or nothing more allowed.
+    /// The supervisor has been told that no URL is left, or that a limit allows no more.
     Over,
-    /// The run is to close as soon as each shard has sent its last message.
+    /// The run closes as soon as each shard has sent its last message.
     Draining,
-    /// Nothing more is taken on. `drained`: all hosts have gone passive, and their memos are here.
+    /// No more messages are received. `drained`: all hosts have gone passive, and their memos are here.
     Closing {
         drained: bool,
     },
@@ -177,7 +177,7 @@ impl Scheduler {
             // Before the messages: a host that has gone passive since sent a newer memo there, which replaces this one.
             self.ledger.handle(now, LedgerInput::Memo { host, memo });
         }
-        // When nobody is left who could say that the run is to end soon, it is.
+        // Without a sender left, no one could say any more that the run ends soon: it ends.
         if turn.hurry || turn.is_last {
             turn.hurry = false;
             self.ledger.handle(now, LedgerInput::Hurry);
@@ -192,11 +192,11 @@ impl Scheduler {
             self.phase = SchedulerPhase::Closing { drained: false };
         }
         self.close(now, turn.exporter_ended)?;
-        self.say_who_is_waited_for(now);
+        self.tell_of_waiting(now);
         Ok(())
     }
 
-    /// Whether more may be taken on: messages are received, and hosts are given leases.
+    /// Whether it takes on more: whether it receives messages and gives leases to hosts.
     pub(crate) fn takes_on(&self) -> bool {
         !self.is_closing() && self.ledger.has_room() && self.sinks.rows.is_empty()
     }
@@ -206,7 +206,7 @@ impl Scheduler {
         self.takes_on() && (self.dispatch.has_more() || self.decisions.has_more())
     }
 
-    /// When another turn is due, should nothing come in before.
+    /// When another turn is due if nothing comes in before.
     pub(crate) fn wake_at(&self) -> Option<Timestamp> {
         match self.takes_on() {
             true => self.frontier.next_due().into_iter().chain(self.ledger.sync_due()).min(),
@@ -214,13 +214,13 @@ impl Scheduler {
         }
     }
 
-    /// Whether it is to be told when the run is to close, since it waits for the sinks.
+    /// Whether it has to hear when the run should close, since it waits for the sinks.
     pub(crate) fn may_hurry(&self) -> bool {
         !self.takes_on() && self.ledger.waits_until().is_none()
     }
 
-    /// Rows that the exporter has not been given, the oldest first. It may be full: then they stay here, and
-    /// nothing more is taken on.
+    /// Rows that the exporter does not have yet, the oldest first. While the exporter is full they stay here, and the
+    /// scheduler takes on no more.
     pub(crate) fn rows(&mut self) -> &mut VecDeque<Rows> {
         &mut self.sinks.rows
     }
@@ -259,7 +259,7 @@ impl Scheduler {
         Ok(SchedulerOutcome { stats, failures, totals: self.totals(now), unwritten })
     }
 
-    /// Takes in one batch of messages, and hands out what hosts have room for.
+    /// Takes in one batch of messages, and leases URLs to the hosts that have room.
     fn serve(&mut self, now: Timestamp, messages: &mut Vec<ToScheduler>) -> Result<(), FrontierError> {
         let is_busy = !messages.is_empty();
         if let Some(numbered) = self.ledger.begin_sync(now) {
@@ -284,7 +284,7 @@ impl Scheduler {
         self.keep_memos(now)?;
         for (_, page) in &mut pages {
             if let Some(host) = page.grows.take() {
-                // With the links of its page, or before.
+                // The store keeps it with the links of its page, or earlier.
                 self.frontier.keep_listed(run_history::GROWN, host.as_str());
             }
             run_history::keep_samples(
@@ -302,6 +302,7 @@ impl Scheduler {
         self.hand_over(now, pages)
     }
 
+    /// Takes in one message. Admissions and pages are collected, so that the turn handles them as one batch.
     fn hear(
         &mut self,
         now: Timestamp,
@@ -356,7 +357,7 @@ impl Scheduler {
         }
     }
 
-    /// A shard has sent its last message. All have: then the memos of all hosts are here.
+    /// A shard has sent its last message. When all shards have, the memos of all hosts are here.
     fn drained(&mut self, shard: usize) {
         self.tally.drained(shard);
         if self.phase == SchedulerPhase::Draining && self.tally.is_drained() {
@@ -369,7 +370,7 @@ impl Scheduler {
         host.group().shard(self.tally.shards())
     }
 
-    /// The sinks have too much before them: they are waited for, but for no longer than they may take.
+    /// Waits for the sinks, which have too many rows before them, for no longer than they may take.
     fn wait(&mut self, now: Timestamp) {
         if self.is_closing() {
             return;
@@ -407,7 +408,7 @@ impl Scheduler {
         Ok(settled)
     }
 
-    /// Has the clock and the totals go along with the next commit.
+    /// Notes the clock and the totals with the next commit.
     fn note(&mut self, now: Timestamp) {
         let totals = self.totals(now);
         run_history::note_run(&mut *self.frontier, now, totals, RunState::Running);
@@ -418,7 +419,7 @@ impl Scheduler {
         self.tally.totals(self.known.others(), now.since(self.clock.opened()))
     }
 
-    /// The books for people, and whether the crawl is over.
+    /// Tells the supervisor the books, and whether the crawl is over.
     fn tell(&mut self) {
         let stats = self.frontier.stats();
         self.effects.push(Effect::TryTell(FromScheduler::Books(self.tally.books(&stats))));
@@ -436,7 +437,7 @@ impl Scheduler {
         self.effects.push(Effect::Tell(FromScheduler::Over(stopped)));
     }
 
-    /// Once nothing more comes: waits for the sinks, then makes what they wrote last: sinks before the store.
+    /// Closes once no more messages come: waits until the sinks have synced, then has the store sync.
     fn close(&mut self, now: Timestamp, exporter_ended: bool) -> Result<(), FrontierError> {
         let SchedulerPhase::Closing { drained } = self.phase else { return Ok(()) };
         self.ledger.handle(now, LedgerInput::Close);

@@ -1,4 +1,5 @@
-//! Performs dispatch's decisions: sends leases, errands and decided endings to the shards.
+//! Performs the decisions of [`Dispatch`](opilio_core::scheduling::Dispatch): gives leases, errands and decided endings to
+//! the shards.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,16 +10,16 @@ use opilio_frontier::{Decided, FrontierError, Settlement};
 use super::{Effect, Scheduler};
 use crate::message::{Assign, AssignedErrand, Work};
 
-/// Redirected URLs that are out to end as the known ones did that they led to.
+/// Redirected URLs that were sent to shards, to end as the known URLs did that they led to.
 #[derive(Default)]
 pub(super) struct Decisions {
     out: HashSet<LeaseId>,
-    /// The store has more of them.
+    /// The store has more such URLs.
     more: bool,
 }
 
 impl Decisions {
-    /// A lease has been reported; it may be one of these.
+    /// A lease has a result. It may be the lease of such a URL.
     pub(super) fn end(&mut self, lease: LeaseId) {
         self.out.remove(&lease);
     }
@@ -29,7 +30,7 @@ impl Decisions {
 }
 
 impl Scheduler {
-    /// Hands out what hosts have room for.
+    /// Gives the shards leases, errands and orders for their hosts.
     pub(super) fn lease(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let asked = self.dispatch.room();
         let hosts = self.frontier.hosts_ready(now, asked)?;
@@ -62,7 +63,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Errands, with the memos of the hosts that come alive for them. Such a host asks for leases itself.
+    /// The errands, with the memos of the hosts that come alive for them. Such a host asks for leases itself.
     fn errands(&mut self) -> Result<Vec<AssignedErrand>, FrontierError> {
         let mut assigned = Vec::new();
         for errand in std::mem::take(&mut self.outgoing.errands) {
@@ -78,7 +79,7 @@ impl Scheduler {
         Ok(assigned)
     }
 
-    /// Redirected URLs that are to end as the known ones did that they led to.
+    /// Redirected URLs that end as the known URLs did that they led to.
     fn decided(&mut self) -> Result<Vec<Decided>, FrontierError> {
         let room = DECIDED_MAX.saturating_sub(self.decisions.out.len());
         let mut decided = Vec::new();
@@ -118,7 +119,7 @@ impl Scheduler {
         Ok(work)
     }
 
-    /// Ends what earlier runs queued and this one's scope keeps out; tells of which hosts there was some.
+    /// Ends the leases that earlier runs queued and that are out of this run's scope. Returns their hosts.
     fn keep_in_scope(
         &mut self,
         now: Timestamp,
@@ -145,6 +146,7 @@ impl Scheduler {
     }
 }
 
+/// Leases by host. Those of one host stand together.
 fn group(leases: Vec<Lease>) -> Vec<Work> {
     let mut by_host: Vec<Work> = Vec::new();
     for lease in leases {
@@ -158,5 +160,5 @@ fn group(leases: Vec<Lease>) -> Vec<Work> {
     by_host
 }
 
-/// Redirected URLs that are out to end without a request.
+/// Redirected URLs at the shards at a time that end without a request.
 const DECIDED_MAX: usize = 256;

@@ -1,4 +1,4 @@
-//! Errands and orders for hosts, and the orders that wait for a host to come alive.
+//! Errands and orders for hosts, and the orders that wait until their host comes alive.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use opilio_core::{Host, Timestamp};
 
 use crate::message::{Errand, HostOrder, OrderAnswer, OrderKind};
 
-/// Errands and orders of one turn, and the orders that stand.
+/// The errands and orders of one turn, and the orders that wait.
 #[derive(Default)]
 pub(super) struct Outgoing {
     pub(super) errands: Vec<Errand>,
     pub(super) orders: Vec<HostOrder>,
-    /// Until when hosts that are not live are to be held.
+    /// Hosts that are not live and have to be held, each with the end of the hold.
     standing: HashMap<Host, Timestamp>,
 }
 
@@ -23,7 +23,7 @@ impl Outgoing {
         }
         let answer = match order.what {
             OrderKind::Hold { until } => self.stand(order.host, until),
-            // It is not here.
+            // A host that is not live has no leases to give back.
             OrderKind::Leave | OrderKind::Lose => OrderAnswer::Obeyed,
         };
         if let Some(reply) = order.reply {
@@ -31,6 +31,7 @@ impl Outgoing {
         }
     }
 
+    /// Keeps an order until its host comes alive.
     fn stand(&mut self, host: Host, until: Timestamp) -> OrderAnswer {
         if let Some(stands) = self.standing.get_mut(&host) {
             *stands = until.max(*stands);
@@ -42,7 +43,7 @@ impl Outgoing {
         OrderAnswer::Standing
     }
 
-    /// A host comes alive: the order that stands for it goes along.
+    /// A host comes alive: sends it the order that waits for it.
     pub(super) fn wake(&mut self, host: &Host) {
         if let Some(until) = self.standing.remove(host) {
             let what = OrderKind::Hold { until };
@@ -55,5 +56,5 @@ impl Outgoing {
     }
 }
 
-/// Orders that wait for hosts to come alive, at the most.
+/// Orders that wait for hosts at most.
 const STANDING_MAX: usize = 10_000;

@@ -10,7 +10,7 @@ use opilio_spider::parsed::{EncodedItems, Parsed, settlement};
 use super::{Effect, Scheduler};
 use crate::message::{Rows, Settled, Written};
 
-/// The pages of one batch: their rows have one number, so they settle together.
+/// The pages of one batch. Their rows have one number, so they settle together.
 #[derive(Default)]
 pub(super) struct PageBatch {
     settlements: Vec<Settlement>,
@@ -23,8 +23,7 @@ pub(super) struct PageBatch {
 type SinkRows = Vec<Vec<u8>>;
 
 impl Scheduler {
-    /// Gives the pages' rows to the exporter under one number; redirects go on at once, since they
-    /// write nothing.
+    /// Gives the rows of pages to the exporter under one number. Redirects have no rows, so they are settled at once.
     pub(super) fn hand_over(
         &mut self,
         now: Timestamp,
@@ -59,11 +58,12 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Has rows sent to the exporter.
+    /// Queues rows for the exporter.
     pub(super) fn send(&mut self, rows: SinkRows, Numbered { sequence, sync }: Numbered) {
         self.sinks.rows.push_back(Rows { sequence, rows, sync });
     }
 
+    /// Settles redirected URLs, whose chains go on.
     fn follow(&mut self, now: Timestamp, redirects: Vec<(usize, Parsed)>) -> Result<(), FrontierError> {
         if redirects.is_empty() {
             return Ok(());
@@ -73,7 +73,7 @@ impl Scheduler {
         if let Some(cookies) = &mut self.cookies
             && redirects.iter().filter_map(|(_, page)| page.next.as_ref()).any(|next| next.sets_cookie)
         {
-            // A chain passes a wall once: after a kill, too, it has to have what it was given there.
+            // A chain passes a wall once. A crawl that is resumed after a kill has to have the cookie that was set there.
             cookies.save_early();
         }
         for (shard, page) in redirects {
@@ -86,7 +86,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The sinks have written up to here: the leases of that prefix are over.
+    /// Settles the leases of all batches that the sinks have written.
     pub(super) fn settle(&mut self, now: Timestamp, written: Written) -> Result<(), FrontierError> {
         self.ledger.handle(now, LedgerInput::Written(written.sequence));
         let mut settlements = Vec::new();
@@ -109,6 +109,7 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Tells the shards which leases are settled.
     fn tell_settled(&mut self, whose: Vec<(usize, Host, LeaseId)>) {
         let mut by_shard: Vec<HashMap<Host, Vec<LeaseId>>> = vec![HashMap::new(); self.tally.shards()];
         for (shard, host, lease) in whose {

@@ -1,5 +1,4 @@
-//! Waiting for the sinks: a line for people while that lasts, and what is said of one that was not waited for to
-//! the end.
+//! Waits for the sinks: logs which sink it waits for, and notes the rows of a sink that it gave up.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,12 +12,12 @@ use crate::exporter::SinkAtWork;
 use crate::message::FromScheduler;
 use crate::message::Rows;
 
-/// The rows for the sinks, and what the scheduler knows of the sinks that it waits for.
+/// The rows for the sinks, and what the scheduler knows about the sink that it waits for.
 pub(super) struct SinkWatch {
-    /// Rows that the exporter has not been given.
+    /// Rows that the exporter does not have yet.
     pub(super) rows: VecDeque<Rows>,
     at_work: watch::Receiver<Option<SinkAtWork>>,
-    /// Since when nothing was written, or the last line about it.
+    /// When a sink last wrote something, or the wait was last logged.
     since: Timestamp,
     pub(super) unwritten: Option<Unwritten>,
 }
@@ -28,12 +27,12 @@ impl SinkWatch {
         Self { rows: VecDeque::new(), at_work, since: Timestamp::EPOCH, unwritten: None }
     }
 
-    /// Something was written, or nothing is waited for.
+    /// A sink has written something, or the scheduler waits for none.
     pub(super) fn moved(&mut self, now: Timestamp) {
         self.since = now;
     }
 
-    /// When the next line is due, should nothing be written until then.
+    /// When the next log line is due if no sink writes anything until then.
     pub(super) fn says_at(&self) -> Timestamp {
         self.since + SAY_EVERY
     }
@@ -45,8 +44,9 @@ impl SinkWatch {
 }
 
 impl Scheduler {
-    /// Says which sink is waited for, and tells the supervisor, which then does not give up what that holds up.
-    pub(super) fn say_who_is_waited_for(&mut self, now: Timestamp) {
+    /// Logs which sink the scheduler waits for. Tells the supervisor too, so that it does not give up the requests that wait
+    /// behind the sink.
+    pub(super) fn tell_of_waiting(&mut self, now: Timestamp) {
         if self.takes_on() || self.is_closed() || now < self.sinks.says_at() {
             return;
         }
@@ -57,7 +57,7 @@ impl Scheduler {
         self.effects.push(Effect::TryTell(FromScheduler::SinkIsLate));
     }
 
-    /// The sinks were to be waited for no longer, and are not done.
+    /// Gives up waiting for the sinks, which are not done, and notes what is unwritten.
     pub(super) fn give_up_waiting(&mut self) {
         let (sink, _) = self.sinks.at_work();
         let (pages, bytes) = self.ledger.before_sinks();
@@ -79,6 +79,6 @@ impl Scheduler {
     }
 }
 
-/// How often it is said that a sink is waited for. More often than a drain may take: the supervisor asks by it
-/// whether a sink holds up the drain.
+/// How often a wait for a sink is logged. It is shorter than a drain may take, since these messages show the supervisor that
+/// a sink holds up the drain.
 const SAY_EVERY: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use crate::message::{Books, ShardCounts};
 /// Counts of earlier runs, of each shard of this one, and of items.
 pub(super) struct Tally {
     before: Totals,
-    /// Each shard's counts when it last sent a page.
+    /// The counts of each shard, as its last result carried them.
     shards: Vec<ShardCounts>,
     /// Shards that have sent their last message.
     drained: HashSet<usize>,
@@ -20,7 +20,7 @@ pub(super) struct Tally {
     items: u64,
     /// Sitemaps that are settled: the store counts them as pages.
     sitemaps: u64,
-    /// A page gave items that no output takes, and people were told.
+    /// A warning has said that a page gave items that no output takes.
     told_of_items: bool,
 }
 
@@ -36,12 +36,12 @@ impl Tally {
         }
     }
 
-    /// A shard gave something, and has counted so much by then.
+    /// Notes the counts that a shard's result carried.
     pub(super) fn count(&mut self, shard: usize, counts: ShardCounts) {
         self.shards[shard] = counts;
     }
 
-    /// All shards have counted so much, what they gave nothing with included.
+    /// Notes the counts of all shards together, which no result carried yet.
     pub(super) fn count_all(&mut self, counts: ShardCounts) {
         self.shards.fill(ShardCounts::default());
         self.shards[0] = counts;
@@ -57,13 +57,13 @@ impl Tally {
         self.drained.len() == self.shards.len()
     }
 
-    /// So much is settled.
+    /// Counts items and sitemaps that are settled.
     pub(super) fn add(&mut self, items: u64, sitemaps: u64) {
         self.items += items;
         self.sitemaps += sitemaps;
     }
 
-    /// Sitemaps that all runs have read to their end.
+    /// Sitemaps that this run and earlier runs have read to their end.
     fn sitemaps(&self) -> u64 {
         self.before.sitemaps + self.sitemaps
     }
@@ -73,7 +73,7 @@ impl Tally {
         StoreCounts { pages: stats.pages.saturating_sub(self.sitemaps()), out: stats.out }
     }
 
-    /// A page gave items that no output takes: whether people are to be told.
+    /// Whether this is the first page whose items no output takes, so that a warning is due.
     pub(super) fn is_first_dropped_item(&mut self) -> bool {
         !std::mem::replace(&mut self.told_of_items, true)
     }
