@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use super::state::{Effect, Scheduler, SchedulerOutcome, Turn};
 use crate::clock::Clock;
-use crate::message::{Assign, ClosedHost, ErrandResult, FromScheduler, Settled, ToScheduler};
-use crate::message::{Question, ToExporter, Written};
+use crate::message::{
+    Assign, ClosedHost, ErrandResult, FromScheduler, Question, Settled, ToExporter, ToScheduler, Written,
+};
 
 /// The ends of the scheduler's channels, without its inbox.
 pub(crate) struct SchedulerChannels {

@@ -28,9 +28,9 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::exporter::SinkAtWork;
 use crate::message::{
-    Assign, ClosedHost, ErrandResult, FromScheduler, PartSnapshot, Passivated, Settled, ToScheduler,
+    Assign, ClosedHost, ErrandResult, FromScheduler, PartSnapshot, Passivated, Rows, Settled, ToScheduler,
+    Written,
 };
-use crate::message::{Rows, Written};
 use crate::settings::Settings;
 use leasing::Decisions;
 use outgoing::Outgoing;
@@ -174,7 +174,7 @@ impl Scheduler {
             self.settle(now, written)?;
         }
         for ClosedHost { host, memo } in turn.memos.drain(..) {
-            // Before the messages: a host that has gone passive since sent a newer memo there, which replaces this one.
+            // These come before the messages: the message of a host that has gone passive since has a newer memo.
             self.ledger.handle(now, LedgerInput::Memo { host, memo });
         }
         // Without a sender left, no one could say any more that the run ends soon: it ends.
