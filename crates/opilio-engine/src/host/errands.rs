@@ -69,7 +69,9 @@ impl Errands {
 /// Gives the facts of an errand to an asker.
 pub(crate) fn answer(port: &SchedulerPort, asker: Asker, facts: FetchFacts) {
     match asker {
-        Asker::Rules(question) => port.send(ToScheduler::ErrandResult(ErrandResult { question, facts })),
+        Asker::Rules(question) => {
+            port.send(ToScheduler::ErrandResult(Box::new(ErrandResult { question, facts })));
+        }
         Asker::Caller(reply) => {
             // A caller that waits no longer gets nothing.
             let _ = reply.send(facts);

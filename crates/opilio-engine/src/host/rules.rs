@@ -40,7 +40,7 @@ pub(crate) fn take_in(
     state.handle(now, Input::Rules { scheme, answer, hints });
     if let Some(RulesHop { host, url, question }) = elsewhere {
         let (request, asker) = (rules_request(url), Asker::Rules(question));
-        cx.port.send(ToScheduler::Errand(Errand { host, request, asker }));
+        cx.port.send(ToScheduler::Errand(Box::new(Errand { host, request, asker })));
     }
 }
 

@@ -25,9 +25,9 @@ pub(crate) enum ToScheduler {
     /// The result of one lease, and the counts of its shard at that time.
     Parsed { shard: usize, counts: ShardCounts, parsed: Box<Parsed> },
     /// An errand for a host. A host that is not live comes alive for it.
-    Errand(Errand),
+    Errand(Box<Errand>),
     /// An errand is over.
-    ErrandResult(ErrandResult),
+    ErrandResult(Box<ErrandResult>),
     /// An order for a host, live or not.
     Order(HostOrder),
     /// A host was dropped, since it belongs to another owner. Its leases were given back before.

@@ -326,10 +326,10 @@ impl Scheduler {
                 self.dispatch.handle(DispatchInput::Passivated(host));
             }
             ToScheduler::Drained { shard } => self.drained(shard),
-            ToScheduler::Errand(errand) => self.outgoing.errands.push(errand),
+            ToScheduler::Errand(errand) => self.outgoing.errands.push(*errand),
             ToScheduler::ErrandResult(result) => {
                 let shard = self.shard_of(&result.question.host);
-                self.effects.push(Effect::ErrandResult { shard, result });
+                self.effects.push(Effect::ErrandResult { shard, result: *result });
             }
             ToScheduler::Parsed { shard, counts, parsed } => {
                 self.tally.count(shard, counts);

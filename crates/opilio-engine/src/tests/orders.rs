@@ -200,7 +200,7 @@ async fn errand(handle: &Handle, url: &str) -> oneshot::Receiver<FetchFacts> {
     let (reply, answer) = oneshot::channel();
     let (host, request) = (Host::of(&url).unwrap(), FetchRequest::get(url));
     let errand = Errand { host, request, asker: Asker::Caller(reply) };
-    handle.commands.send(Command::Tell(ToScheduler::Errand(errand))).await.ok().unwrap();
+    handle.commands.send(Command::Tell(ToScheduler::Errand(Box::new(errand)))).await.ok().unwrap();
     answer
 }
 

@@ -157,11 +157,8 @@ fn an_errand_wakes_its_host_with_its_memo_once() {
     let question = || RulesQuestion { host: host.clone(), scheme: Scheme::Http, number: 0 };
     let request = || FetchRequest::get(url::Url::parse("http://a.example/robots.txt").unwrap());
     let errand = || {
-        ToScheduler::Errand(Errand {
-            host: host.clone(),
-            request: request(),
-            asker: Asker::Rules(question()),
-        })
+        let asker = Asker::Rules(question());
+        ToScheduler::Errand(Box::new(Errand { host: host.clone(), request: request(), asker }))
     };
     let errands = rig.turn(vec![errand(), errand()]).into_iter().filter_map(|effect| match effect {
         Effect::Assign { assign, .. } => Some(assign.errands),
