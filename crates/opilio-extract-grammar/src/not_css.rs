@@ -16,47 +16,47 @@ use std::fmt;
 pub enum NotCss {
     /// `h1::text`: the text of the elements that `selector` matches.
     Text {
-        /// The selector without it.
+        /// The selector without this construct.
         selector: String,
     },
     /// `a::attr(href)`: an attribute of the elements that `selector` matches.
     Attr {
-        /// The selector without it.
+        /// The selector without this construct.
         selector: String,
-        /// The attribute.
+        /// The name of the attribute.
         name: String,
     },
     /// `div::html`: the markup of the elements that `selector` matches.
     Html {
-        /// The selector without it.
+        /// The selector without this construct.
         selector: String,
     },
-    /// `p:contains("x")`: elements picked by their text.
+    /// `p:contains("x")`: elements selected by their text.
     Contains {
         /// The construct, such as `:contains("x")`.
         wrong: String,
-        /// The selector without it.
+        /// The selector without this construct.
         selector: String,
     },
-    /// `li:first`, `li:eq(2)`: elements picked by their place among all matches.
+    /// `li:first`, `li:eq(2)`: elements selected by their position among all matches.
     Place {
-        /// As it was written.
+        /// The construct, as written.
         wrong: String,
-        /// The CSS for the same purpose.
+        /// The CSS that selects the same elements.
         instead: String,
     },
     /// `//h1`, `/html/body`: XPath.
     XPath {
-        /// The same in CSS, where that is plain.
+        /// The same in CSS, if it can be translated.
         css: Option<String>,
-        /// The attribute that it ends in.
+        /// The attribute at the end of the path, if there is one.
         attr: Option<String>,
     },
 }
 
 impl NotCss {
-    /// Finds such a construct. Some occur in valid CSS as well, so call this only for selectors that do not
-    /// parse.
+    /// Finds such a construct. Some constructs occur in valid CSS as well, so call this only for selectors
+    /// that cannot be parsed.
     #[must_use]
     pub fn find(css: &str) -> Option<Self> {
         let css = css.trim();
@@ -66,7 +66,7 @@ impl NotCss {
         xpath(css).or_else(|| colons(css).into_iter().find_map(|at| pseudo(css, at)))
     }
 
-    /// Where the construct begins in the selector that it was found in, in bytes.
+    /// Returns where the construct begins in the selector in which it was found, in bytes.
     pub(crate) fn place_in(&self, css: &str) -> Option<usize> {
         let before = css.len() - css.trim_start().len();
         let css = css.trim();
@@ -110,7 +110,8 @@ impl fmt::Display for NotCss {
     }
 }
 
-/// Where colons begin a pseudo-class or pseudo-element: outside of strings and attribute brackets.
+/// Returns the positions of colons that begin a pseudo-class or pseudo-element: those outside of strings and
+/// attribute brackets.
 fn colons(css: &str) -> Vec<usize> {
     let (mut quote, mut brackets, mut found, mut skip) = (None, 0_usize, Vec::new(), false);
     for (at, c) in css.char_indices() {
@@ -131,7 +132,7 @@ fn colons(css: &str) -> Vec<usize> {
     found
 }
 
-/// The pseudo-class or pseudo-element at a colon, if it is one of other tools.
+/// Returns the pseudo-class or pseudo-element at a colon, if it belongs to another tool.
 fn pseudo(css: &str, at: usize) -> Option<NotCss> {
     let rest = css[at..].trim_start_matches(':');
     let name_len = rest.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-' || c == '_'));
@@ -170,7 +171,7 @@ fn pseudo(css: &str, at: usize) -> Option<NotCss> {
     })
 }
 
-/// The content of the parentheses at the beginning of a text.
+/// Returns the text in the parentheses at the start of a text.
 fn argument(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('(')?;
     let (mut depth, mut quote) = (0_usize, None);
@@ -188,7 +189,7 @@ fn argument(text: &str) -> Option<&str> {
     None
 }
 
-/// XPath, translated where it is a path of names.
+/// Recognises XPath, and translates it if it is a path of names.
 fn xpath(css: &str) -> Option<NotCss> {
     let begins = ["/", "./", "../", "(/", "(./"].iter().any(|start| css.starts_with(start));
     let ends = css.contains("/@") || css.contains("/text()");
@@ -209,7 +210,8 @@ fn xpath(css: &str) -> Option<NotCss> {
     Some(NotCss::XPath { css: translated.filter(|css| !css.trim().is_empty()), attr })
 }
 
-/// Longer selectors are not written by hand, and each colon costs a scan of the rest.
+/// The most bytes of a selector that is examined. People do not write longer ones, and each colon costs a
+/// scan of the rest.
 const BYTES_MAX: usize = 4 * 1024;
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ impl Document {
         &self.url
     }
 
-    /// Returns the body as it was sent, after content codings were removed.
+    /// Returns the bytes of the body, without decoding them.
     #[must_use]
     pub fn body(&self) -> &Bytes {
         &self.body

@@ -33,7 +33,7 @@ pub enum Flaw {
     #[error("the document is broken XML (its tags do not match) and was read as HTML")]
     ReadAsHtml,
     /// The XML is not well-formed: tags that match no other tag were left out.
-    #[error("the document is broken XML (its tags do not match) and was read up to the first fault")]
+    #[error("the document is broken XML (its tags do not match) and was repaired")]
     Mended,
     /// The XML ends before its elements are closed; they were closed at the end.
     #[error("the document is XML that ends too early: it was read to its end")]
