@@ -17,7 +17,9 @@ use tokio::sync::watch;
 
 use super::{Crawler, Store};
 use crate::clock::Clock;
-use crate::launch::{Plan, TransportChoice};
+use crate::launch::{
+    ExporterPlan, FetcherPlan, Plan, SchedulerPlan, ShardsPlan, SupervisorPlan, TransportChoice,
+};
 use crate::memory::{self, MemoryLimit};
 use crate::scheduler::{QueuedScope, Syncing};
 use crate::settings::Settings;
@@ -165,37 +167,52 @@ impl<S: Spider> Crawler<S> {
         let settings = Arc::new(settings);
         // What is queued now, an earlier run has queued.
         let queued = history.resumed.then(|| QueuedScope { settings: settings.clone(), hosts });
+        let mut middleware = self.middleware;
+        if let Some(cookies) = &cookies {
+            // The innermost: it adds to what the others have set, and sees answers as they came.
+            middleware.push(cookies.clone());
+        }
         let plan = Plan {
             spider: self.spider,
             settings,
-            queued,
-            limits: self.limits,
-            user_agent,
-            transport,
-            transport_around: self.transport_around,
-            middleware: self.middleware,
-            files: self.files,
-            cache: self.cache,
-            cookies,
-            cookie_file,
-            seeds: seeds.admissions,
-            shapes,
-            encoders,
-            sinks,
-            frontier,
-            in_flight: self.in_flight,
-            hosts_max: self.hosts_max,
-            pages_max: self.pages_max,
-            duration_max: self.duration_max,
-            memory: self.memory_limit.map(|bytes| MemoryLimit { bytes, gauge: self.gauge }),
-            bodies: memory::bodies(self.memory_limit),
-            progress: publish,
-            signals,
             clock,
             history,
-            syncing,
-            #[cfg(test)]
-            sinks_apart: self.sinks_apart,
+            seeds: seeds.admissions,
+            shards: ShardsPlan {
+                encoders,
+                in_flight: self.in_flight,
+                fetchers: FetcherPlan {
+                    transport,
+                    transport_around: self.transport_around,
+                    middleware,
+                    cache: self.cache,
+                    limits: self.limits,
+                    user_agent,
+                    bodies: memory::bodies(self.memory_limit),
+                },
+                files: self.files,
+            },
+            scheduler: SchedulerPlan {
+                frontier,
+                pages_max: self.pages_max,
+                hosts_max: self.hosts_max,
+                queued,
+                cookies: cookies.zip(cookie_file).map(|(cookies, file)| KeptCookies::new(cookies, file)),
+                shapes,
+                syncing,
+            },
+            exporter: ExporterPlan {
+                sinks,
+                #[cfg(test)]
+                apart: self.sinks_apart,
+            },
+            supervisor: SupervisorPlan {
+                progress: publish,
+                pages_max: self.pages_max,
+                duration_max: self.duration_max,
+                memory: self.memory_limit.map(|bytes| MemoryLimit { bytes, gauge: self.gauge }),
+                signals,
+            },
         };
         Ok((plan, progress))
     }

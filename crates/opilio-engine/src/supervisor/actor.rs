@@ -28,7 +28,7 @@ use crate::supervisor::intake::MemoryWatch;
 /// The arguments of a supervisor.
 pub(crate) struct SupervisorSetup {
     pub(crate) clock: Clock,
-    pub(crate) store: SchedulerSenders,
+    pub(crate) scheduler: SchedulerSenders,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) ended: oneshot::Sender<Ended>,
     pub(crate) duration_max: Option<Duration>,
@@ -131,14 +131,14 @@ enum Phase {
 
 impl Supervisor {
     pub(crate) fn start(setup: SupervisorSetup) -> actix::Addr<Self> {
-        let SupervisorSetup { clock, store, progress, ended, .. } = setup;
+        let SupervisorSetup { clock, scheduler, progress, ended, .. } = setup;
         let SupervisorSetup { duration_max, drain_max, before, memory, pages_max, signals, .. } = setup;
         let memory = memory.map(|limit| MemoryWatch::new(limit, clock.now()));
         let ended = Some(ended);
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
             // It counts nothing itself.
-            let port = SchedulerPort::new(store, Rc::default());
+            let port = SchedulerPort::new(scheduler, Rc::default());
             let setup = SupervisorParts {
                 clock,
                 port,

@@ -1,16 +1,16 @@
-//! A crawl at one moment, for people.
+//! The numbers of a crawl that runs, for people.
 
 use std::time::Duration;
 
-/// A crawl at one moment: everything but what is under way counts all its runs.
+/// A crawl at one moment: its runs together, but for the requests in flight and the hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Progress {
-    /// URLs that became the crawl's.
+    /// URLs that were admitted.
     pub admitted: u64,
     /// URLs that ended as a page, sitemaps apart.
     pub pages: u64,
-    /// So many of which end the crawl, if there is a limit.
+    /// The number of pages that ends the crawl, if it has a limit.
     pub pages_max: Option<u64>,
     /// Sitemaps that were read to their end.
     pub sitemaps: u64,
@@ -30,7 +30,7 @@ pub struct Progress {
     pub refusals: u64,
     /// Body bytes received.
     pub bytes: u64,
-    /// Requests under way.
+    /// Requests in flight.
     pub in_flight: u32,
     /// Hosts with something to do.
     pub hosts: u32,

@@ -1,5 +1,7 @@
 //! The report of a crawl: counts of what became of every URL.
 
+mod books;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, SystemTime};

@@ -1,0 +1,140 @@
+//! Starts the actors of a crawl, each on a thread of its own or all on one for virtual time, and waits for its end.
+//!
+//! | file | has |
+//! | --- | --- |
+//! | `shards.rs` | the shards, and the actors of each |
+//! | `fetchers.rs` | the fetcher of each shard, and the transport it sends through |
+//! | `scheduler.rs` | the scheduler, and the channels that lead to it |
+//! | `exporter.rs` | the exporter, and how long its end is waited for |
+//! | `supervisor.rs` | the supervisor, the seeds, and commands from outside |
+//! | `report.rs` | the report of a crawl that has ended |
+//! | `threads.rs` | threads, and the arbiters of the shards |
+
+mod exporter;
+mod fetchers;
+mod report;
+mod scheduler;
+mod shards;
+mod supervisor;
+mod threads;
+
+use std::sync::Arc;
+
+use actix::{Addr, System};
+use opilio_frontier::Admission;
+use opilio_spider::run_history::RunHistory;
+use opilio_spider::{CrawlError, CrawlReport, Spider};
+use tokio::sync::mpsc;
+
+pub(crate) use self::exporter::ExporterPlan;
+pub(crate) use self::fetchers::{FetcherPlan, MakeTransport, TransportChoice, WrapTransport};
+pub(crate) use self::scheduler::SchedulerPlan;
+pub(crate) use self::shards::ShardsPlan;
+pub(crate) use self::supervisor::SupervisorPlan;
+
+use self::report::ReportFacts;
+use self::scheduler::SchedulerEnds;
+use self::shards::{CrawlParts, ShardParts};
+use self::supervisor::Conductor;
+use self::threads::Arbiters;
+use crate::clock::Clock;
+use crate::settings::Settings;
+use crate::supervisor::{Command, Supervisor};
+
+/// Everything that a crawl needs, before any of it runs.
+pub(crate) struct Plan<S: Spider> {
+    pub(crate) spider: Arc<S>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Clock,
+    pub(crate) history: RunHistory,
+    pub(crate) seeds: Vec<Admission>,
+    pub(crate) shards: ShardsPlan<S>,
+    pub(crate) scheduler: SchedulerPlan,
+    pub(crate) exporter: ExporterPlan,
+    pub(crate) supervisor: SupervisorPlan,
+}
+
+/// A crawl whose supervisor stands, and whose other parts are ready to be started.
+struct Prepared<S: Spider> {
+    shards: Vec<ShardParts<S>>,
+    scheduler: SchedulerPlan,
+    scheduler_ends: SchedulerEnds,
+    exporter: ExporterPlan,
+    supervisor: Addr<Supervisor>,
+    conductor: Conductor<S>,
+    clock: Clock,
+    facts: ReportFacts,
+}
+
+impl<S: Spider> Prepared<S> {
+    /// Starts the supervisor on this thread.
+    fn new(plan: Plan<S>) -> Result<Self, CrawlError> {
+        let Plan { spider, settings, clock, history, seeds, shards, scheduler, exporter, supervisor } = plan;
+        let facts = ReportFacts { outputs: exporter.outputs(), history, settings: settings.clone() };
+        let (senders, scheduler_ends) = scheduler::channels();
+        let (supervisor, ended) = supervisor.start(clock, history.totals, senders.clone());
+        let shards = shards.parts(&CrawlParts {
+            spider: spider.clone(),
+            settings,
+            clock,
+            scheduler: senders.clone(),
+            supervisor: supervisor.clone(),
+            maybe_fetched_until: history.maybe_fetched_until,
+        })?;
+        let conductor =
+            Conductor { spider, supervisor: supervisor.clone(), scheduler: senders, ended, seeds };
+        Ok(Self { shards, scheduler, scheduler_ends, exporter, supervisor, conductor, clock, facts })
+    }
+}
+
+/// Runs a crawl on threads of its own and returns when it is over.
+pub(crate) fn on_own_threads<S: Spider>(
+    plan: Plan<S>,
+    commands: mpsc::Receiver<Command>,
+) -> Result<CrawlReport, CrawlError> {
+    System::new().block_on(async move {
+        let Prepared { shards, scheduler, scheduler_ends, exporter, supervisor, conductor, clock, facts } =
+            Prepared::new(plan)?;
+        let spider = conductor.spider.clone();
+        let mut arbiters = Arbiters::default();
+        let (mut links, mut roads) = (Vec::new(), Vec::new());
+        for parts in shards {
+            let (link, road) = arbiters.run(|| parts.start()).await??;
+            links.push(link);
+            roads.push(road);
+        }
+        let (scheduler, inbox, exporter_ends) =
+            scheduler.build(clock, facts.history.totals, supervisor, scheduler_ends, roads);
+        let export = exporter.run_on_a_thread(exporter_ends)?;
+        let scheduler = threads::run_future("opilio-scheduler", move || scheduler.run(inbox))?;
+        let ended = conductor.conduct(commands, links).await;
+        drop(arbiters);
+        let outcome = scheduler.await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
+        let export = exporter::end(export, &outcome).await?;
+        facts.conclude(&*spider, ended?, outcome, export)
+    })
+}
+
+/// Runs a crawl within this thread's [`tokio::task::LocalSet`], store and exporter included.
+pub(crate) async fn here<S: Spider>(
+    plan: Plan<S>,
+    commands: mpsc::Receiver<Command>,
+) -> Result<CrawlReport, CrawlError> {
+    let Prepared { shards, scheduler, scheduler_ends, exporter, supervisor, conductor, clock, facts } =
+        Prepared::new(plan)?;
+    let spider = conductor.spider.clone();
+    let (mut links, mut roads) = (Vec::new(), Vec::new());
+    for parts in shards {
+        let (link, road) = parts.start()?;
+        links.push(link);
+        roads.push(road);
+    }
+    let (scheduler, inbox, exporter_ends) =
+        scheduler.build(clock, facts.history.totals, supervisor, scheduler_ends, roads);
+    let export = exporter.run_here(exporter_ends)?;
+    let scheduler = actix::spawn(scheduler.run(inbox));
+    let ended = conductor.conduct(commands, links).await;
+    let outcome = scheduler.await.map_err(|_| CrawlError::Died { name: "scheduler" })?;
+    let export = exporter::end(export, &outcome).await?;
+    facts.conclude(&*spider, ended?, outcome, export)
+}

@@ -1,0 +1,68 @@
+//! The report of a crawl that has ended.
+
+use std::sync::Arc;
+
+use opilio_export::ExportError;
+use opilio_frontier::FrontierError;
+use opilio_spider::run_history::RunHistory;
+use opilio_spider::{CrawlError, CrawlReport, Spider, Stopped};
+
+use super::supervisor::hook;
+use crate::scheduler::SchedulerOutcome;
+use crate::settings::Settings;
+use crate::supervisor::Ended;
+
+/// The facts of a report that no actor counts.
+pub(super) struct ReportFacts {
+    pub(super) outputs: Vec<String>,
+    pub(super) history: RunHistory,
+    pub(super) settings: Arc<Settings>,
+}
+
+impl ReportFacts {
+    /// Makes the report, logs it, and tells the spider.
+    ///
+    /// # Errors
+    /// When a sink or the store failed, or an actor panicked.
+    pub(super) fn conclude<S: Spider>(
+        self,
+        spider: &S,
+        ended: Ended,
+        scheduler: Result<SchedulerOutcome, FrontierError>,
+        export: Result<(), ExportError>,
+    ) -> Result<CrawlReport, CrawlError> {
+        // A sink that failed is why the scheduler stopped: its error comes first.
+        export?;
+        let SchedulerOutcome { stats, failures, totals, unwritten } = scheduler?;
+        if let Some(error) = ended.refused {
+            return Err(CrawlError::Export(error));
+        }
+        if let Some(name) = ended.died {
+            return Err(CrawlError::Died { name });
+        }
+        let mut report = CrawlReport {
+            outputs: self.outputs,
+            elsewhere: self.settings.scope.elsewhere().cloned(),
+            stopped: ended.stopped,
+            slowed: ended.slowed,
+            unwritten,
+            ..CrawlReport::of_books(stats, failures, totals)
+        };
+        let is_idle = report.compare_with(&self.history);
+        if is_idle
+            && report.stopped == Stopped::Finished
+            && let Some(why) = report.why_no_request()
+        {
+            tracing::warn!("the crawl sent no request: {why}");
+        }
+        if !report.balances() {
+            tracing::error!(
+                ?report,
+                "the counts of the report do not add up, which is a defect of Opilio: pages, aliases, failures and filtered URLs differ from the URLs admitted"
+            );
+        }
+        tracing::info!(stopped = ?report.stopped, "the crawl has ended: {report}");
+        hook("closed", || spider.closed(&report));
+        Ok(report)
+    }
+}

@@ -1,0 +1,105 @@
+//! The scheduler: what it is made from, and the channels between it and everything else.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use actix::Addr;
+use opilio_fetch::KeptCookies;
+use opilio_frontier::Frontier;
+use opilio_spider::run_history::Totals;
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::clock::Clock;
+use crate::exporter::{self, SinkAtWork};
+use crate::message::{ClosedHost, Question, ToExporter, ToScheduler, Written};
+use crate::port::SchedulerSenders;
+use crate::scheduler::{
+    QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerSetup, ShardRoad, Syncing,
+};
+use crate::supervisor::Supervisor;
+
+/// The scheduler's part of a plan.
+pub(crate) struct SchedulerPlan {
+    pub(crate) frontier: Box<dyn Frontier>,
+    pub(crate) pages_max: Option<u64>,
+    pub(crate) hosts_max: u32,
+    pub(crate) queued: Option<QueuedScope>,
+    /// The cookies of the crawl, if they are kept from run to run.
+    pub(crate) cookies: Option<KeptCookies>,
+    /// Shapes of steps that the state has a sample of.
+    pub(crate) shapes: HashSet<u64>,
+    pub(crate) syncing: Syncing,
+}
+
+/// The receiving ends of [`SchedulerSenders`].
+pub(super) struct SchedulerEnds {
+    inbox: mpsc::Receiver<ToScheduler>,
+    closed_hosts: mpsc::Receiver<ClosedHost>,
+    hurry: Arc<Notify>,
+    questions: mpsc::Receiver<Question>,
+}
+
+/// The exporter's ends of the channels between it and the scheduler.
+pub(super) struct ExporterEnds {
+    pub(super) rows: mpsc::Receiver<ToExporter>,
+    pub(super) written: mpsc::Sender<Written>,
+    pub(super) at_work: watch::Sender<Option<SinkAtWork>>,
+}
+
+/// The channels that lead to the scheduler.
+pub(super) fn channels() -> (SchedulerSenders, SchedulerEnds) {
+    let (messages, inbox) = mpsc::channel(MESSAGES);
+    let (closed, closed_hosts) = mpsc::channel(MESSAGES);
+    let (ask, questions) = mpsc::channel(QUESTIONS);
+    let hurry = Arc::new(Notify::new());
+    let senders = SchedulerSenders { messages, closed_hosts: closed, hurry: hurry.clone(), questions: ask };
+    (senders, SchedulerEnds { inbox, closed_hosts, hurry, questions })
+}
+
+impl SchedulerPlan {
+    /// The scheduler, its inbox, and the exporter's ends of the channels between the two. The way back has room for
+    /// more batches than the way there can hold, so that neither ever waits for the other.
+    pub(super) fn build(
+        self,
+        clock: Clock,
+        before: Totals,
+        supervisor: Addr<Supervisor>,
+        ends: SchedulerEnds,
+        shards: Vec<ShardRoad>,
+    ) -> (SchedulerLoop, mpsc::Receiver<ToScheduler>, ExporterEnds) {
+        let (rows, rows_inbox) = mpsc::channel(exporter::BATCHES_MAX);
+        let (written, written_inbox) = mpsc::channel(exporter::BATCHES_MAX * 2);
+        let (at_work, sink_at_work) = watch::channel(None);
+        let Self { frontier, pages_max, hosts_max, queued, cookies, shapes, syncing } = self;
+        let scheduler = Scheduler::new(SchedulerSetup {
+            frontier,
+            shards: shards.len(),
+            clock,
+            pages_max,
+            hosts_max,
+            queued,
+            cookies,
+            shapes,
+            before,
+            syncing,
+            sink_at_work,
+        });
+        let SchedulerEnds { inbox, closed_hosts, hurry, questions } = ends;
+        let channels = SchedulerChannels {
+            exporter: Some(rows),
+            written: written_inbox,
+            supervisor: supervisor.recipient(),
+            shards,
+            closed_hosts,
+            hurry,
+            questions,
+        };
+        let ends = ExporterEnds { rows: rows_inbox, written, at_work };
+        (SchedulerLoop::new(scheduler, channels, clock), inbox, ends)
+    }
+}
+
+/// Messages that wait for the scheduler at the most; beyond, the shards start nothing more.
+const MESSAGES: usize = 256;
+/// Questions to the scheduler that wait at the most.
+const QUESTIONS: usize = 8;

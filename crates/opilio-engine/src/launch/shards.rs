@@ -1,0 +1,229 @@
+//! The shards: what each is made from, and its actors, which are started on its thread.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use opilio_core::Timestamp;
+use opilio_core::host::HostLimits;
+use opilio_core::scheduling::GroupBudgets;
+use opilio_export::{Encoder, FileStore};
+use opilio_fetch::Fetcher;
+use opilio_fetch::connections::ConnectionPlaces;
+use opilio_spider::{CrawlError, Spider};
+use tokio::sync::Semaphore;
+
+use super::fetchers::{FetcherPlan, Fetchers};
+use crate::backlog::ParseBacklog;
+use crate::clock::Clock;
+use crate::context::ShardContext;
+use crate::death::DeathWatch;
+use crate::fetcher::{Pool, PoolSetup, connection_places};
+use crate::message::{ActorDied, Deliver, PoolLink, ShardCounts};
+use crate::outbox::Outbox;
+use crate::port::{SchedulerPort, SchedulerSenders};
+use crate::runner::{ParseWatch, RunnerSetup, SpiderRunner};
+use crate::scheduler::ShardRoad;
+use crate::settings::Settings;
+use crate::shard::{Shard, ShardSetup};
+use crate::supervisor::{ShardLink, Supervisor};
+
+/// The shards' part of a plan.
+pub(crate) struct ShardsPlan<S: Spider> {
+    /// The encoders of each shard, one for each output: their number is the number of shards.
+    pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
+    pub(crate) in_flight: u32,
+    pub(crate) fetchers: FetcherPlan,
+    /// Where files go, if the crawl keeps any.
+    pub(crate) files: Option<FileStore>,
+}
+
+/// The parts of a crawl that all shards have.
+pub(super) struct CrawlParts<S: Spider> {
+    pub(super) spider: Arc<S>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) clock: Clock,
+    pub(super) scheduler: SchedulerSenders,
+    pub(super) supervisor: Addr<Supervisor>,
+    pub(super) maybe_fetched_until: Option<Timestamp>,
+}
+
+/// Derived, it would ask for a spider that can be cloned.
+impl<S: Spider> Clone for CrawlParts<S> {
+    fn clone(&self) -> Self {
+        Self {
+            spider: self.spider.clone(),
+            settings: self.settings.clone(),
+            clock: self.clock,
+            scheduler: self.scheduler.clone(),
+            supervisor: self.supervisor.clone(),
+            maybe_fetched_until: self.maybe_fetched_until,
+        }
+    }
+}
+
+/// The parts of one shard, which any thread can start.
+pub(super) struct ShardParts<S: Spider> {
+    shard: usize,
+    slots: u32,
+    connections: ConnectionPlaces,
+    fetchers: Fetchers,
+    encoders: Vec<Box<dyn Encoder<S::Item>>>,
+    files: Option<FileStore>,
+    /// Pages parsed on blocking threads at once, in the whole crawl.
+    cores: Arc<Semaphore>,
+    crawl: CrawlParts<S>,
+}
+
+impl<S: Spider> ShardsPlan<S> {
+    /// Divides slots and connections among the shards.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub(super) fn parts(self, crawl: &CrawlParts<S>) -> Result<Vec<ShardParts<S>>, CrawlError> {
+        let Self { encoders, in_flight, fetchers, files } = self;
+        let shards = encoders.len().max(1) as u32;
+        let fetchers = Fetchers::new(fetchers)?;
+        let connections = connection_places(in_flight);
+        let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
+        let parts = encoders.into_iter().enumerate().map(|(shard, encoders)| ShardParts {
+            shard,
+            slots: in_flight / shards + u32::from((shard as u32) < in_flight % shards),
+            connections: connections.clone(),
+            fetchers: fetchers.clone(),
+            encoders,
+            files: files.clone(),
+            cores: cores.clone(),
+            crawl: crawl.clone(),
+        });
+        Ok(parts.collect())
+    }
+}
+
+impl<S: Spider> ShardParts<S> {
+    /// Starts the actors of the shard on this thread.
+    ///
+    /// # Errors
+    /// When the shard's HTTP client cannot be made.
+    pub(super) fn start(self) -> Result<(ShardLink, ShardRoad), CrawlError> {
+        let Self { shard, slots, connections, fetchers, encoders, files, cores, crawl } = self;
+        let CrawlParts { spider, settings, clock, scheduler, supervisor, maybe_fetched_until } = crawl;
+        let has_cache = fetchers.has_cache();
+        let fetcher = Rc::new(fetchers.fetcher(clock)?);
+        let cache = has_cache.then(|| fetcher.clone());
+        let counts = Rc::new(Cell::default());
+        let shared = Shared {
+            shard,
+            clock,
+            settings,
+            port: SchedulerPort::new(scheduler, counts.clone()),
+            counts,
+            backlog: ParseBacklog::default(),
+            died: Outbox::new(supervisor.clone().recipient()),
+            supervisor,
+        };
+        let watch = ParseWatch::default();
+        let pool = shared.pool(slots, connections, fetcher);
+        let runner = SpiderRunner::start(RunnerSetup {
+            shard,
+            clock,
+            spider,
+            settings: shared.settings.clone(),
+            encoders,
+            port: shared.port.clone(),
+            watch: watch.clone(),
+            backlog: shared.backlog.clone(),
+            cores,
+            files,
+            death: shared.death("spider runner"),
+            refused: Outbox::new(shared.supervisor.clone().recipient()),
+        });
+        let fetches = Outbox::new(pool.clone().recipient());
+        let pool_link = PoolLink { slots: pool.clone().recipient(), fetches };
+        let deliveries = Outbox::new(runner.clone().recipient());
+        let actor = shared.shard(pool_link, deliveries, cache, maybe_fetched_until);
+        let link = ShardLink {
+            drain: actor.clone().recipient(),
+            lend: pool.clone().recipient(),
+            slots: pool.clone().recipient(),
+            take: pool.clone().recipient(),
+            watch,
+            status: [actor.clone().recipient(), pool.recipient(), runner.recipient()],
+        };
+        let road = ShardRoad {
+            assign: actor.clone().recipient(),
+            settled: actor.clone().recipient(),
+            errand_results: actor.recipient(),
+        };
+        Ok((link, road))
+    }
+}
+
+/// The values that the actors of one shard share.
+struct Shared {
+    shard: usize,
+    clock: Clock,
+    settings: Arc<Settings>,
+    port: SchedulerPort,
+    counts: Rc<Cell<ShardCounts>>,
+    backlog: ParseBacklog,
+    died: Outbox<ActorDied>,
+    supervisor: Addr<Supervisor>,
+}
+
+impl Shared {
+    fn death(&self, name: &'static str) -> DeathWatch {
+        DeathWatch::new(name, self.died.clone())
+    }
+
+    /// Starts the fetcher pool.
+    fn pool(&self, slots: u32, connections: ConnectionPlaces, fetcher: Rc<Fetcher>) -> Addr<Pool> {
+        Pool::start(PoolSetup {
+            shard: self.shard,
+            slots,
+            groups: GroupBudgets::new(self.settings.group_rate),
+            connections,
+            clock: self.clock,
+            fetcher,
+            port: self.port.clone(),
+            counts: self.counts.clone(),
+            backlog: self.backlog.clone(),
+            fetch_max: self.settings.fetch_timeout + HostLimits::GRACE - Duration::from_secs(1),
+            wanted: self.supervisor.clone().recipient(),
+            lent: self.supervisor.clone().recipient(),
+            death: self.death("fetcher pool"),
+        })
+    }
+
+    /// Starts the shard actor itself.
+    fn shard(
+        self,
+        pool: PoolLink,
+        runner: Outbox<Deliver>,
+        cache: Option<Rc<Fetcher>>,
+        maybe_fetched_until: Option<Timestamp>,
+    ) -> Addr<Shard> {
+        let death = self.death("shard");
+        let Self { shard, clock, settings, port, counts, backlog, supervisor, .. } = self;
+        Shard::start(ShardSetup {
+            context: Box::new(move |gone| ShardContext {
+                shard,
+                clock,
+                settings,
+                pool,
+                runner,
+                backlog,
+                port,
+                counts,
+                gone,
+                cache,
+                maybe_fetched_until,
+            }),
+            drained: supervisor.clone().recipient(),
+            reports: supervisor.recipient(),
+            death,
+        })
+    }
+}

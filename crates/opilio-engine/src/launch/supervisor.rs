@@ -1,0 +1,124 @@
+//! The supervisor, and what leads the crawl from its first seed to its end: seeds, commands, hooks of the spider.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use opilio_frontier::Admission;
+use opilio_spider::run_history::Totals;
+use opilio_spider::{CrawlError, Spider};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::memory::MemoryLimit;
+use crate::message::ToScheduler;
+use crate::port::SchedulerSenders;
+use crate::signals::Signals;
+use crate::supervisor::{Command, Ended, Progress, ShardLink, Supervisor, SupervisorSetup};
+
+/// The supervisor's part of a plan.
+pub(crate) struct SupervisorPlan {
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) pages_max: Option<u64>,
+    pub(crate) duration_max: Option<Duration>,
+    pub(crate) memory: Option<MemoryLimit>,
+    pub(crate) signals: Option<Signals>,
+}
+
+impl SupervisorPlan {
+    /// Starts the supervisor on this thread. The receiver gets how it ended.
+    pub(super) fn start(
+        self,
+        clock: Clock,
+        before: Totals,
+        scheduler: SchedulerSenders,
+    ) -> (Addr<Supervisor>, oneshot::Receiver<Ended>) {
+        let Self { progress, pages_max, duration_max, memory, signals } = self;
+        let (tell, ended) = oneshot::channel();
+        let supervisor = Supervisor::start(SupervisorSetup {
+            clock,
+            scheduler,
+            progress,
+            ended: tell,
+            duration_max,
+            drain_max: DRAIN_MAX,
+            before,
+            memory,
+            pages_max,
+            signals,
+        });
+        (supervisor, ended)
+    }
+}
+
+/// Leads a crawl whose actors stand.
+pub(super) struct Conductor<S: Spider> {
+    pub(super) spider: Arc<S>,
+    pub(super) supervisor: Addr<Supervisor>,
+    pub(super) scheduler: SchedulerSenders,
+    pub(super) ended: oneshot::Receiver<Ended>,
+    pub(super) seeds: Vec<Admission>,
+}
+
+impl<S: Spider> Conductor<S> {
+    /// Begins, hands the seeds to the scheduler, passes commands on, and waits for the end.
+    ///
+    /// # Errors
+    /// When the supervisor panicked.
+    pub(super) async fn conduct(
+        self,
+        mut commands: mpsc::Receiver<Command>,
+        links: Vec<ShardLink>,
+    ) -> Result<Ended, CrawlError> {
+        let Self { spider, supervisor, scheduler, mut ended, seeds } = self;
+        let died = CrawlError::Died { name: "supervisor" };
+        if supervisor.send(Command::Begin(links)).await.is_err() {
+            return Err(died);
+        }
+        tracing::info!(spider = spider.name(), seeds = seeds.len(), "the crawl begins");
+        hook("opened", || spider.opened());
+        let feeding = actix::spawn(feed(scheduler.messages.clone(), seeds));
+        loop {
+            tokio::select! {
+                ended = &mut ended => {
+                    feeding.abort();
+                    if ended.is_err() {
+                        // Without a supervisor, nothing else tells the scheduler to close.
+                        scheduler.hurry.notify_one();
+                        let close = ToScheduler::Close { counts: None, drained: false };
+                        let _ = scheduler.messages.send(close).await;
+                    }
+                    return ended.map_err(|_| died);
+                }
+                Some(command) = commands.recv() => {
+                    let _ = supervisor.send(command).await;
+                }
+            }
+        }
+    }
+}
+
+/// Hands the seeds to the scheduler, batch by batch. A scheduler that is gone has told the supervisor why.
+async fn feed(scheduler: mpsc::Sender<ToScheduler>, seeds: Vec<Admission>) {
+    let mut seeds = seeds.into_iter().peekable();
+    while seeds.peek().is_some() {
+        let batch = seeds.by_ref().take(SEEDS_BATCH).collect();
+        if scheduler.send(ToScheduler::Seeds(batch)).await.is_err() {
+            return;
+        }
+    }
+    let _ = scheduler.send(ToScheduler::Seeded).await;
+}
+
+/// Runs a hook of the spider. The crawl goes on if the hook panics.
+pub(super) fn hook(name: &'static str, work: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(work)).is_err() {
+        tracing::error!("the spider's `{name}` panicked");
+    }
+}
+
+/// Seeds that travel together.
+const SEEDS_BATCH: usize = 512;
+/// How long a drain may take: the 10 s that a stop is allowed, less the time that writing takes.
+const DRAIN_MAX: Duration = Duration::from_secs(7);

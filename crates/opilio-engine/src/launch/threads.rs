@@ -1,0 +1,71 @@
+//! Threads of a crawl: plain ones, ones with a runtime, and the arbiters of the shards.
+
+use actix::Arbiter;
+use opilio_spider::CrawlError;
+use tokio::sync::oneshot;
+
+/// The threads of the shards. Dropping them stops the threads, however a crawl ends. They are not joined: a `parse`
+/// that never ends must not hold the report back.
+#[derive(Default)]
+pub(super) struct Arbiters(Vec<Arbiter>);
+
+impl Arbiters {
+    /// Does something on a new arbiter's thread.
+    ///
+    /// # Errors
+    /// When the thread is gone before it is done.
+    pub(super) async fn run<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, CrawlError> {
+        let arbiter = Arbiter::new();
+        let (tell, told) = oneshot::channel();
+        let spawned = arbiter.spawn_fn(move || {
+            let _ = tell.send(work());
+        });
+        if !spawned {
+            return Err(CrawlError::Died { name: "shard" });
+        }
+        self.0.push(arbiter);
+        told.await.map_err(|_| CrawlError::Died { name: "shard" })
+    }
+}
+
+impl Drop for Arbiters {
+    fn drop(&mut self) {
+        for arbiter in &self.0 {
+            arbiter.stop();
+        }
+    }
+}
+
+/// Runs a future to its end on a thread of its own.
+pub(super) fn run_future<F, T>(
+    name: &'static str,
+    make: impl FnOnce() -> F + Send + 'static,
+) -> Result<oneshot::Receiver<T>, CrawlError>
+where
+    F: Future<Output = T>,
+    T: Send + 'static,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(|source| CrawlError::Thread { name, source })?;
+    run(name, move || runtime.block_on(make()))
+}
+
+/// Does something on a thread of its own, where it may block.
+pub(super) fn run<T: Send + 'static>(
+    name: &'static str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<oneshot::Receiver<T>, CrawlError> {
+    let (tell, told) = oneshot::channel();
+    std::thread::Builder::new()
+        .name(name.into())
+        .spawn(move || {
+            let _ = tell.send(work());
+        })
+        .map_err(|source| CrawlError::Thread { name, source })?;
+    Ok(told)
+}
