@@ -1,0 +1,210 @@
+//! How pages are fetched: bounds of a fetch, connections, proxies, middleware, the development cache.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use opilio_fetch::{
+    AddressPolicy, BodyBudget, Cache, Cookies, Limits, Middleware, Proxy, Tls, Transport, WebSettings,
+};
+use opilio_spider::Spider;
+
+use super::Crawler;
+use crate::launch::{FetcherPlan, MakeTransport, TransportChoice, WrapTransport};
+
+/// The settings of fetches.
+pub(super) struct Fetching {
+    pub(super) limits: Limits,
+    web: WebSettings,
+    pub(super) redirects_max: u16,
+    transport: Option<MakeTransport>,
+    transport_around: Option<WrapTransport>,
+    /// The outermost first.
+    middleware: Vec<Arc<dyn Middleware>>,
+    cache: Option<Cache>,
+}
+
+impl Default for Fetching {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            web: WebSettings::default(),
+            redirects_max: 10,
+            transport: None,
+            transport_around: None,
+            middleware: Vec::new(),
+            cache: None,
+        }
+    }
+}
+
+impl Fetching {
+    /// Logs what cannot be checked.
+    pub(super) fn warn(&self) {
+        if !self.web.proxies.is_empty() {
+            tracing::warn!(
+                "the proxy resolves names: the crawl cannot check that a name does not lead to a private address"
+            );
+        }
+    }
+
+    /// The plan of all fetchers.
+    pub(super) fn plan(
+        self,
+        user_agent: HeaderValue,
+        cookies: Option<Arc<Cookies>>,
+        bodies: BodyBudget,
+    ) -> FetcherPlan {
+        let Self { limits, web, transport, transport_around, mut middleware, cache, .. } = self;
+        let web = WebSettings {
+            header_count_max: limits.header_count_max,
+            header_bytes_max: limits.header_bytes_max,
+            ..web
+        };
+        if let Some(cookies) = cookies {
+            // The innermost: it adds to what the others have set, and sees answers as they came.
+            middleware.push(cookies);
+        }
+        let transport = transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
+        FetcherPlan { transport, transport_around, middleware, cache, limits, user_agent, bodies }
+    }
+}
+
+/// How pages are fetched.
+impl<S: Spider> Crawler<S> {
+    /// Bounds of one fetch: times, bytes, header fields.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.fetching.limits = limits;
+        self
+    }
+
+    /// The addresses that may be connected to: by default, public ones only.
+    #[must_use]
+    pub fn addresses(mut self, policy: AddressPolicy) -> Self {
+        self.fetching.web.addresses = policy;
+        self
+    }
+
+    /// Trusts any certificate, so that anyone on the network path can read and forge everything. For servers of your
+    /// own.
+    #[must_use]
+    pub fn danger_accept_any_certificate(mut self) -> Self {
+        tracing::warn!("TLS certificates are not verified");
+        self.fetching.web.tls = Tls::Anybody;
+        self
+    }
+
+    /// The longest chain of redirects that is followed, in hops (10 by default).
+    #[must_use]
+    pub fn max_redirects(mut self, hops: u16) -> Self {
+        self.fetching.redirects_max = hops;
+        self
+    }
+
+    /// Fetches through a forward proxy; called several times, they take turns, and one that fails rests
+    /// while the others go on. Budgets, robots.txt and everything else stay as they are.
+    ///
+    /// Names are resolved by the proxy: that they lead to no private address cannot be checked then, and
+    /// a warning says so.
+    ///
+    /// ```
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// # fn main() -> Result<(), opilio_fetch::BadProxy> {
+    /// let crawler = opilio::crawl("https://shop.example/")
+    ///     .each(|page, found| Ok(found.item(page.title().into())))
+    ///     .proxy("http://me:secret@proxy-1.example:3128".parse()?)
+    ///     .proxy("socks5://proxy-2.example:1080".parse()?);
+    /// # drop(crawler);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.fetching.web.proxies.push(proxy);
+        self
+    }
+
+    /// Fetches through another transport than the web: one is made for each shard.
+    #[must_use]
+    pub fn transport(mut self, make: impl Fn() -> Rc<dyn Transport> + Send + Sync + 'static) -> Self {
+        self.fetching.transport = Some(Arc::new(make));
+        self
+    }
+
+    /// Wraps each transport, whether it reaches the web or is the crawl's own: a recorder sees every request on its
+    /// way out and every answer as it came. The wrapper belongs to one shard.
+    #[must_use]
+    pub fn transport_around(
+        mut self,
+        wrap: impl Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync + 'static,
+    ) -> Self {
+        self.fetching.transport_around = Some(Arc::new(wrap));
+        self
+    }
+
+    /// Looks at every request on its way out and at every answer on its way in; may be called several
+    /// times. The first one given is the outermost: it sees a request first and its answer last. No
+    /// middleware can send a request, change its URL, or hide what a server said about its host.
+    ///
+    /// ```
+    /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
+    /// # use opilio_engine::crawl;
+    /// use opilio::{Middleware, Outgoing};
+    /// use http::HeaderValue;
+    ///
+    /// struct Language;
+    ///
+    /// impl Middleware for Language {
+    ///     fn on_request(&self, request: &mut Outgoing<'_>) {
+    ///         request.headers.entry("accept-language").or_insert(HeaderValue::from_static("de, en;q=0.5"));
+    ///     }
+    /// }
+    ///
+    /// let crawler = crawl("http://127.0.0.1:8080/").each(|_, _| Ok(())).middleware(Language);
+    /// # drop(crawler);
+    /// ```
+    #[must_use]
+    pub fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.fetching.middleware.push(Arc::new(middleware));
+        self
+    }
+
+    /// Keeps answers on disk and reads them from there, while a spider is being developed: an answer that is
+    /// fresh in the cache costs no request and no budget. Servers say how long an answer is fresh (RFC 9111), unless
+    /// [`Cache::fresh_for`] does.
+    ///
+    /// The cache keeps pages, redirects and robots.txt (for a day at the most). It keeps no answers
+    /// to other methods than GET or to requests with a login, no failures, and no redirects that set a cookie. Each
+    /// session has answers of its own. Cookies are not replayed: a page from the cache sets none.
+    #[must_use]
+    pub fn cache(mut self, cache: Cache) -> Self {
+        self.fetching.cache = Some(cache);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bounds_of_header_fields_hold_for_connections_too() {
+        let limits = Limits { header_count_max: 7, header_bytes_max: 777, ..Limits::default() };
+        let fetching = Fetching { limits, ..Fetching::default() };
+        let plan = fetching.plan(HeaderValue::from_static("Opilio"), None, BodyBudget::new(1));
+        let TransportChoice::Web(web) = plan.transport else { unreachable!("none was given") };
+        assert_eq!((web.header_count_max, web.header_bytes_max), (7, 777));
+    }
+
+    #[test]
+    fn cookies_are_the_innermost_middleware() {
+        struct Nothing;
+        impl Middleware for Nothing {}
+        let fetching = Fetching { middleware: vec![Arc::new(Nothing)], ..Fetching::default() };
+        let cookies = Arc::new(Cookies::new(|| 0));
+        let kept: Arc<dyn Middleware> = cookies.clone();
+        let plan = fetching.plan(HeaderValue::from_static("Opilio"), Some(cookies), BodyBudget::new(1));
+        assert_eq!(plan.middleware.len(), 2);
+        assert!(Arc::ptr_eq(&plan.middleware[1], &kept));
+    }
+}

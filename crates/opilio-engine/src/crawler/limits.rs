@@ -1,0 +1,161 @@
+//! The limits of the whole crawl: requests in flight, live hosts, threads, pages, time, memory.
+
+use std::time::Duration;
+
+use opilio_spider::{CrawlError, Spider};
+use tokio::sync::watch;
+
+use super::Crawler;
+use crate::launch::SupervisorPlan;
+use crate::memory::{self, Gauge, MemoryLimit};
+use crate::signals::Signals;
+use crate::supervisor::Progress;
+
+/// The limits of a crawl.
+pub(super) struct CrawlLimits {
+    pub(super) in_flight: u32,
+    pub(super) hosts_max: u32,
+    /// The number of shards; 0 means as many as there are cores.
+    pub(super) shards: usize,
+    pub(super) pages_max: Option<u64>,
+    duration_max: Option<Duration>,
+    pub(super) memory_bytes: Option<u64>,
+    gauge: Gauge,
+}
+
+impl Default for CrawlLimits {
+    fn default() -> Self {
+        Self {
+            in_flight: 64,
+            hosts_max: 100_000,
+            shards: 0,
+            pages_max: None,
+            duration_max: None,
+            memory_bytes: None,
+            gauge: Box::new(memory::resident_bytes),
+        }
+    }
+}
+
+impl CrawlLimits {
+    /// # Errors
+    /// When there is a memory limit, and the system does not say how much memory a process has.
+    pub(super) fn check(&self) -> Result<(), CrawlError> {
+        match self.memory_bytes.is_some() && (self.gauge)().is_none() {
+            true => Err(CrawlError::MemoryUnknown),
+            false => Ok(()),
+        }
+    }
+
+    /// The number of shards. A shard without a slot of its own could only ever borrow.
+    pub(super) fn shards(&self) -> usize {
+        let shards = match self.shards {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            shards => shards,
+        };
+        shards.min(SHARDS_MAX).min(self.in_flight as usize)
+    }
+
+    /// The supervisor's part of the plan.
+    pub(super) fn supervisor(
+        self,
+        progress: watch::Sender<Progress>,
+        signals: Option<Signals>,
+    ) -> SupervisorPlan {
+        let Self { pages_max, duration_max, memory_bytes, gauge, .. } = self;
+        let memory = memory_bytes.map(|bytes| MemoryLimit { bytes, gauge });
+        SupervisorPlan { progress, pages_max, duration_max, memory, signals }
+    }
+}
+
+/// The limits of the whole crawl.
+impl<S: Spider> Crawler<S> {
+    /// Requests in flight in the whole crawl (64 by default); 0 counts as 1.
+    #[must_use]
+    pub fn total_in_flight(mut self, max: u32) -> Self {
+        self.limits.in_flight = max.max(1);
+        self
+    }
+
+    /// Hosts that are in memory at once (100,000 by default); the others wait for their turn. 0
+    /// counts as 1.
+    #[must_use]
+    pub fn live_hosts(mut self, max: u32) -> Self {
+        self.limits.hosts_max = max.max(1);
+        self
+    }
+
+    /// The number of threads that fetch and parse; by default, and for 0, as many as there are cores.
+    #[must_use]
+    pub fn shards(mut self, shards: usize) -> Self {
+        self.limits.shards = shards;
+        self
+    }
+
+    /// Ends after so many pages, exactly; those of earlier runs of a resumed crawl count.
+    #[must_use]
+    pub fn max_pages(mut self, pages: u64) -> Self {
+        self.limits.pages_max = Some(pages);
+        self
+    }
+
+    /// Starts nothing more after this time, and lets requests in flight end. Each run of a resumed crawl has the full
+    /// time.
+    #[must_use]
+    pub fn max_duration(mut self, span: Duration) -> Self {
+        self.limits.duration_max = Some(span);
+        self
+    }
+
+    /// Slows the crawl before its process has more memory than this. Less than
+    /// [`MEMORY_LIMIT_MIN`](crate::MEMORY_LIMIT_MIN) counts as that.
+    ///
+    /// From 70 % of it on, fewer requests are in flight and fewer hosts live; from 92 % on nothing starts
+    /// until the requests in flight have ended and their pages are settled. If memory does not come down then, since the
+    /// allocator keeps what was freed, one URL at a time is fetched up to the limit. The limit can only slow a crawl:
+    /// it stays as polite as without. If memory stays at the limit with nothing in flight, waiting cannot help: the
+    /// crawl ends as if it were stopped, the report says [`Stopped::MemoryLimit`](crate::Stopped::MemoryLimit), and
+    /// with a [`state`](Self::state) it can be resumed.
+    ///
+    /// Bodies and the caches of the state directory get less from the start (a quarter of the limit for bodies, half for
+    /// the caches). A state directory that begins under a limit keeps gathering no more than that.
+    ///
+    /// The system says how much memory the process has (on Linux, its resident set); what else the process does counts
+    /// too. The crawl asks ten times a second, and memory may exceed the limit in between: leave room below what the
+    /// system allows.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.limits.memory_bytes = Some(memory::limit_bytes(bytes));
+        self
+    }
+
+    /// Has a test tell how much memory there is.
+    #[cfg(test)]
+    pub(crate) fn gauge(mut self, gauge: impl Fn() -> Option<u64> + Send + 'static) -> Self {
+        self.limits.gauge = Box::new(gauge);
+        self
+    }
+}
+
+/// More threads than this help no crawl that we know.
+const SHARDS_MAX: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_more_shards_than_slots() {
+        let shards = |in_flight, shards| CrawlLimits { in_flight, shards, ..CrawlLimits::default() }.shards();
+        assert_eq!((shards(2, 8), shards(64, 8), shards(1_000, 1_000)), (2, 8, SHARDS_MAX));
+        assert_eq!(shards(1, 0), 1);
+    }
+
+    #[test]
+    fn a_memory_limit_needs_a_gauge() {
+        let limits =
+            |memory_bytes| CrawlLimits { memory_bytes, gauge: Box::new(|| None), ..CrawlLimits::default() };
+        assert!(limits(None).check().is_ok());
+        assert!(matches!(limits(Some(1 << 30)).check(), Err(CrawlError::MemoryUnknown)));
+    }
+}

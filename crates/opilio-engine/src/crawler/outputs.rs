@@ -1,0 +1,85 @@
+//! Where items and files go.
+
+use opilio_export::{Encoder, Export, FileStore, Sink};
+use opilio_spider::{CrawlError, Spider};
+
+use super::Crawler;
+
+/// The outputs of a crawl.
+pub(super) struct Outputs<Item> {
+    exports: Vec<Box<dyn Export<Item>>>,
+    pub(super) files: Option<FileStore>,
+}
+
+impl<Item> Default for Outputs<Item> {
+    fn default() -> Self {
+        Self { exports: Vec::new(), files: None }
+    }
+}
+
+impl<Item: 'static> Outputs<Item> {
+    /// Encoders for each shard, one for each output.
+    pub(super) fn encoders(&self, shards: usize) -> Vec<Vec<Box<dyn Encoder<Item>>>> {
+        (0..shards).map(|_| self.exports.iter().map(|export| export.encoder()).collect()).collect()
+    }
+
+    /// The sinks of the outputs.
+    ///
+    /// # Errors
+    /// When one of them cannot be opened, or two of them would write over each other.
+    pub(super) fn take_sinks(&mut self) -> Result<Vec<Box<dyn Sink>>, CrawlError> {
+        let sinks: Result<Vec<_>, _> = self.exports.drain(..).map(|export| export.into_sink()).collect();
+        let sinks = sinks?;
+        refuse_equal(&sinks)?;
+        Ok(sinks)
+    }
+}
+
+/// Two sinks into one file write over each other.
+fn refuse_equal(sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
+    let same = |a: &dyn Sink, b: &dyn Sink| a.name() == b.name() || a.place() == b.place();
+    for (n, sink) in sinks.iter().enumerate() {
+        if let Some(other) = sinks[..n].iter().find(|other| same(&***other, &**sink)) {
+            return Err(CrawlError::SameOutput { output: other.name(), other: sink.name() });
+        }
+    }
+    Ok(())
+}
+
+/// Where items and files go.
+impl<S: Spider> Crawler<S> {
+    /// Where items go; may be called several times.
+    #[must_use]
+    pub fn export(mut self, export: impl Export<S::Item>) -> Self {
+        self.outputs.exports.push(Box::new(export));
+        self
+    }
+
+    /// The store of the files that a spider keeps: see [`Found::file`](crate::Found::file).
+    #[must_use]
+    pub fn files(mut self, store: FileStore) -> Self {
+        self.outputs.files = Some(store);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use opilio_export::JsonLines;
+
+    use super::*;
+
+    #[test]
+    fn every_shard_has_an_encoder_for_each_output_and_no_file_is_written_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut outputs = Outputs::<String>::default();
+        for name in ["a.jsonl", "b.jsonl"] {
+            outputs.exports.push(Box::new(JsonLines::create(dir.path().join(name)).unwrap()));
+        }
+        let encoders = outputs.encoders(3);
+        assert_eq!((encoders.len(), encoders[0].len()), (3, 2));
+        outputs.exports.push(Box::new(JsonLines::create(dir.path().join("a.jsonl")).unwrap()));
+        assert!(matches!(outputs.take_sinks(), Err(CrawlError::SameOutput { .. })));
+    }
+}
