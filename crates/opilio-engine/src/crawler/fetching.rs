@@ -182,29 +182,3 @@ impl<S: Spider> Crawler<S> {
         self
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bounds_of_header_fields_hold_for_connections_too() {
-        let limits = Limits { header_count_max: 7, header_bytes_max: 777, ..Limits::default() };
-        let fetching = Fetching { limits, ..Fetching::default() };
-        let plan = fetching.plan(HeaderValue::from_static("Opilio"), None, BodyBudget::new(1));
-        let TransportChoice::Web(web) = plan.transport else { unreachable!("none was given") };
-        assert_eq!((web.header_count_max, web.header_bytes_max), (7, 777));
-    }
-
-    #[test]
-    fn cookies_are_the_innermost_middleware() {
-        struct Nothing;
-        impl Middleware for Nothing {}
-        let fetching = Fetching { middleware: vec![Arc::new(Nothing)], ..Fetching::default() };
-        let cookies = Arc::new(Cookies::new(|| 0));
-        let kept: Arc<dyn Middleware> = cookies.clone();
-        let plan = fetching.plan(HeaderValue::from_static("Opilio"), Some(cookies), BodyBudget::new(1));
-        assert_eq!(plan.middleware.len(), 2);
-        assert!(Arc::ptr_eq(&plan.middleware[1], &kept));
-    }
-}

@@ -101,20 +101,3 @@ impl<S: Spider> Crawler<S> {
         self
     }
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn the_first_pattern_that_names_no_host_is_told() {
-        let mut hosts = HostChoices::default();
-        assert_eq!(hosts.check(), Ok(()));
-        hosts.set("*.shop.example", HostSettings::default());
-        hosts.set("http://first.example", HostSettings::default());
-        hosts.set("http://second.example", HostSettings::default());
-        let error = hosts.check().unwrap_err().to_string();
-        assert!(error.contains("first.example"), "{error}");
-    }
-}

@@ -112,30 +112,3 @@ impl<S: Spider> Crawler<S> {
         self
     }
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    #[test]
-    fn a_field_that_cannot_be_sent_is_an_error_and_so_is_a_secret_for_all() {
-        let mut identity = CrawlerIdentity::default();
-        identity.add("accept-language", "de");
-        assert_eq!(identity.take_headers().unwrap()["accept-language"], "de");
-
-        identity.add("no field", "x");
-        identity.add("accept-language", "de");
-        assert!(matches!(identity.take_headers(), Err(CrawlError::Header(_))));
-
-        identity.add("authorization", "Bearer x");
-        assert!(matches!(identity.take_headers(), Err(CrawlError::SecretForAll { .. })));
-    }
-
-    #[test]
-    fn a_user_agent_of_two_lines_is_refused() {
-        let user_agent = "Opilio\nx-evil: 1".to_owned();
-        let identity = CrawlerIdentity { user_agent, ..CrawlerIdentity::default() };
-        assert!(matches!(identity.user_agent_value(), Err(CrawlError::UserAgent { .. })));
-    }
-}

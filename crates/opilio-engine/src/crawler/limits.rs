@@ -139,23 +139,3 @@ impl<S: Spider> Crawler<S> {
 
 /// More threads than this help no crawl that we know.
 const SHARDS_MAX: usize = 64;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn there_are_no_more_shards_than_slots() {
-        let shards = |in_flight, shards| CrawlLimits { in_flight, shards, ..CrawlLimits::default() }.shards();
-        assert_eq!((shards(2, 8), shards(64, 8), shards(1_000, 1_000)), (2, 8, SHARDS_MAX));
-        assert_eq!(shards(1, 0), 1);
-    }
-
-    #[test]
-    fn a_memory_limit_needs_a_gauge() {
-        let limits =
-            |memory_bytes| CrawlLimits { memory_bytes, gauge: Box::new(|| None), ..CrawlLimits::default() };
-        assert!(limits(None).check().is_ok());
-        assert!(matches!(limits(Some(1 << 30)).check(), Err(CrawlError::MemoryUnknown)));
-    }
-}

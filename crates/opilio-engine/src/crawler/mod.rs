@@ -11,6 +11,8 @@ mod limits;
 mod outputs;
 mod plan;
 mod state;
+#[cfg(test)]
+mod tests;
 mod urls;
 
 use std::sync::Arc;

@@ -62,24 +62,3 @@ impl<S: Spider> Crawler<S> {
         self
     }
 }
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use opilio_export::JsonLines;
-
-    use super::*;
-
-    #[test]
-    fn every_shard_has_an_encoder_for_each_output_and_no_file_is_written_twice() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut outputs = Outputs::<String>::default();
-        for name in ["a.jsonl", "b.jsonl"] {
-            outputs.exports.push(Box::new(JsonLines::create(dir.path().join(name)).unwrap()));
-        }
-        let encoders = outputs.encoders(3);
-        assert_eq!((encoders.len(), encoders[0].len()), (3, 2));
-        outputs.exports.push(Box::new(JsonLines::create(dir.path().join("a.jsonl")).unwrap()));
-        assert!(matches!(outputs.take_sinks(), Err(CrawlError::SameOutput { .. })));
-    }
-}

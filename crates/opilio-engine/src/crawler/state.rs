@@ -53,6 +53,7 @@ pub(super) struct OpenStore {
 }
 
 /// The settings of a store that other values of the builder have.
+#[cfg_attr(not(feature = "disk"), expect(dead_code, reason = "a state directory needs them"))]
 pub(super) struct StoreNeeds<'a> {
     /// Name and version of the spider.
     pub(super) spider: (&'a str, u32),
@@ -264,37 +265,3 @@ impl<S: Spider> Crawler<S> {
 /// The file of the state directory that cookies are kept in.
 #[cfg(feature = "disk")]
 const COOKIES: &str = "cookies";
-
-#[cfg(all(test, feature = "disk"))]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::*;
-
-    fn needs(sinks: &[Box<dyn Sink>]) -> StoreNeeds<'_> {
-        StoreNeeds { spider: ("shop", 1), caps: Caps::default(), levels: false, memory_bytes: None, sinks }
-    }
-
-    #[test]
-    fn a_directory_is_made_once_and_opened_on_resume_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = || Store::Directory(dir.path().join("state"));
-        let mut state = StateSettings { store: store(), resume: true, ..StateSettings::default() };
-        // There is no crawl to resume, and no output that would be emptied.
-        let open = state.open(needs(&[])).unwrap();
-        assert!(open.is_kept && open.cookie_file.is_some());
-        drop(open);
-        let mut again = StateSettings { store: store(), ..StateSettings::default() };
-        let error = again.open(needs(&[])).err().unwrap();
-        assert!(matches!(error, CrawlError::Frontier(FrontierError::Exists { .. })), "{error:?}");
-        let mut resumed = StateSettings { store: store(), resume: true, ..StateSettings::default() };
-        assert!(resumed.open(needs(&[])).is_ok());
-    }
-
-    #[test]
-    fn the_memory_store_is_kept_for_no_later_run() {
-        let mut state = StateSettings::default();
-        let open = state.open(needs(&[])).unwrap();
-        assert!(!open.is_kept && open.cookie_file.is_none());
-        assert_eq!(open.syncing, Syncing::AtTheEnd);
-    }
-}

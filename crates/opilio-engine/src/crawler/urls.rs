@@ -72,19 +72,3 @@ impl<S: Spider> Crawler<S> {
         self
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tracking_parameters_are_stripped_on_request() {
-        let strips = |mut urls: UrlChoices| {
-            let mut url: url::Url = "http://a.example/?utm_source=x".parse().expect("a URL");
-            urls.take_scope(2026).tidy(&mut url);
-            url.query().is_none()
-        };
-        assert!(!strips(UrlChoices::default()));
-        assert!(strips(UrlChoices { strip_tracking: true, ..UrlChoices::default() }));
-    }
-}
