@@ -80,14 +80,15 @@ pub use opilio_core as core;
 #[doc(inline)]
 pub use opilio_export as export;
 #[doc(inline)]
-pub use opilio_extract as extract;
-#[doc(inline)]
 pub use opilio_fetch as fetch;
 #[doc(inline)]
 pub use opilio_frontier as frontier;
 #[doc(inline)]
 pub use opilio_robots as robots;
 
+#[cfg(feature = "derive")]
+#[doc(inline)]
+pub use extract::{Currency, Decimal, Extract, ExtractEach, ExtractFaults, Price, jiff};
 #[doc(inline)]
 pub use opilio_core::{
     Backoff, HostPolicy, OutcomeClass, Rate, Reason, RetryPolicy, Rule, Wait, per_hour, per_minute,
@@ -100,6 +101,15 @@ pub use opilio_extract::{Document, Element, Form, Link, Matches};
 #[doc(inline)]
 pub use opilio_fetch::{AddressPolicy, Cache, Incoming, Limits, Middleware, Outgoing, Proxy};
 pub use serde_json::json;
+
+/// A document in; links, title, selections and structs out.
+pub mod extract {
+    /// Implements the trait of the same name.
+    #[cfg(feature = "derive")]
+    pub use opilio_extract::ExtractOfFacade as Extract;
+    #[doc(inline)]
+    pub use opilio_extract::*;
+}
 
 /// A filter for logs. At `INFO`, a crawl logs its start and end, which hosts are held and why, and which URLs
 /// failed. Of the libraries below only warnings are logged, since the database of a stored crawl logs a lot.
@@ -118,6 +128,8 @@ pub mod json {
 pub mod prelude {
     pub use crate::core::{Backoff, HostPolicy, RetryPolicy, per_hour, per_minute, per_second};
     pub use crate::export::{Csv, JsonLines};
+    #[cfg(feature = "derive")]
+    pub use crate::extract::{Decimal, Extract, Price};
     pub use crate::fetch::{AddressPolicy, Limits};
     pub use crate::{
         CrawlError, CrawlReport, Crawler, Failure, Follow, Found, Page, ParseError, Request, Scope, Spider,

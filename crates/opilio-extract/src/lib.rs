@@ -60,13 +60,20 @@ pub use document::Document;
 pub use error::{ExtractError, Flaw, NoMatch, SelectorError};
 pub use field::{Count, Field, FieldError, FieldReadError, NamedField, Part, Value};
 pub use form::{Form, FormError, Submission};
+#[cfg(feature = "derive")]
+pub use jiff;
 pub use link::{LINK_BYTES_MAX, LINKS_MAX, Link, LinkKind, RawLink, join};
 pub use media::Kind;
+#[cfg(feature = "derive")]
+#[doc(hidden)]
+pub use opilio_extract_derive::Extract as ExtractOfFacade;
 #[cfg(feature = "derive")]
 #[doc(inline)]
 pub use opilio_extract_derive::ExtractHere as Extract;
 #[doc(inline)]
 pub use opilio_extract_grammar::NotCss;
+#[cfg(feature = "derive")]
+pub use rust_decimal::Decimal;
 pub use select::{Element, Iter, Matches};
 pub use skim::{Cut, Skim, TITLE_BYTES_MAX};
 #[cfg(feature = "derive")]

@@ -12,6 +12,9 @@ use opilio_extract::{Directives, Document, ExtractError, Form, FormError, Link, 
 use serde::de::DeserializeOwned;
 use url::Url;
 
+#[cfg(feature = "derive")]
+mod typed;
+
 /// An answer on its way from the fetcher to the spider. It holds no DOM, so it may cross threads.
 #[derive(Debug)]
 pub struct Answer {
@@ -29,6 +32,8 @@ pub struct Answer {
     pub permit: Option<BodyShare>,
     /// From the start of the attempt to the last byte.
     pub elapsed: Duration,
+    /// When it had arrived, in milliseconds since 1970; `None` if it comes from a cache, or was never fetched.
+    pub fetched_unix_millis: Option<i64>,
 }
 
 /// The part of the crawl's memory for bodies that one body takes. Dropping it frees the memory. Nothing here
@@ -63,7 +68,7 @@ pub struct Page<Step> {
     headers: HeaderMap,
     depth: u16,
     attempts: u16,
-    elapsed: Duration,
+    arrival: Arrival,
     referrer: Option<Box<str>>,
     user_agent: Arc<str>,
     session: Option<Box<str>>,
@@ -72,6 +77,14 @@ pub struct Page<Step> {
     document: Document,
     /// Freed when the page is dropped.
     pub(crate) permit: Option<BodyShare>,
+}
+
+/// How and when an answer arrived.
+#[derive(Debug)]
+struct Arrival {
+    elapsed: Duration,
+    cut: bool,
+    unix_millis: Option<i64>,
 }
 
 /// The facts of a page besides its bytes.
@@ -103,7 +116,11 @@ impl<Step> Page<Step> {
             status: answer.status,
             depth: facts.depth,
             attempts: facts.attempts,
-            elapsed: answer.elapsed,
+            arrival: Arrival {
+                elapsed: answer.elapsed,
+                cut: answer.cut,
+                unix_millis: answer.fetched_unix_millis,
+            },
             referrer: facts.referrer,
             user_agent: facts.user_agent,
             session: facts.session,
@@ -141,6 +158,7 @@ impl<Step> Page<Step> {
                 cut: false,
                 permit: None,
                 elapsed: Duration::ZERO,
+                fetched_unix_millis: None,
             },
             step,
             facts,
@@ -189,7 +207,7 @@ impl<Step> Page<Step> {
 
     /// The time from the start of the last attempt to the last byte.
     pub fn elapsed(&self) -> Duration {
-        self.elapsed
+        self.arrival.elapsed
     }
 
     /// The URL of the page or sitemap that it was first found on; `None` for a seed.

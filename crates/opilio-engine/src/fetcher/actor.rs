@@ -225,7 +225,7 @@ impl Handler<Fetch> for Pool {
             // has to hear of the end before it takes the fetch for lost.
             let fetch = AssertUnwindSafe(fetcher.fetch(request)).catch_unwind();
             let ended = tokio::time::timeout(fetch_max, fetch).await;
-            let seen = EndedFetch { what, advisor, now: clock.now() };
+            let seen = EndedFetch { what, advisor, now: clock.now(), unix_millis: clock.unix_millis() };
             let mut report = match ended {
                 Ok(Ok(fetched)) => seen.report(fetched, &counts),
                 Ok(Err(panic)) => seen.panicked(&words_of_panic(&*panic)),
@@ -248,6 +248,7 @@ struct EndedFetch {
     what: FetchFor,
     advisor: Advisor,
     now: Timestamp,
+    unix_millis: i64,
 }
 
 impl EndedFetch {
@@ -264,7 +265,7 @@ impl EndedFetch {
         counts.set(now);
         let (location, error) = (fetched.location.take(), fetched.error.take());
         let proposal = self.advisor.propose(self.now, outcome, hints);
-        let answer = answer_of(fetched);
+        let answer = answer_of(fetched, self.unix_millis);
         Report { what: self.what, outcome, proposal, answer, location, error, waits: None }
     }
 

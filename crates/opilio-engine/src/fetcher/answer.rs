@@ -3,9 +3,19 @@
 use opilio_fetch::{Fetched, Head};
 use opilio_spider::{Answer, BodyShare};
 
-/// The answer to a fetch, if there was one.
-pub(crate) fn answer_of(fetched: Fetched) -> Option<Answer> {
-    let Fetched { head, body, cut, permit, elapsed, .. } = fetched;
+/// The answer to a fetch, if there was one. `now_unix_millis` is the wall time, which an answer from a cache does not get.
+pub(crate) fn answer_of(fetched: Fetched, now_unix_millis: i64) -> Option<Answer> {
+    let Fetched { head, body, cut, permit, elapsed, cached, .. } = fetched;
+    let fetched_unix_millis = (!cached).then_some(now_unix_millis);
     let Head { url, status, headers, .. } = head?;
-    Some(Answer { url, status, headers, body, cut, permit: Some(BodyShare::new(permit)), elapsed })
+    Some(Answer {
+        url,
+        status,
+        headers,
+        body,
+        cut,
+        permit: Some(BodyShare::new(permit)),
+        elapsed,
+        fetched_unix_millis,
+    })
 }

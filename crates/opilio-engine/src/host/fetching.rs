@@ -109,6 +109,7 @@ impl HostActor {
             cut: false,
             permit: None,
             elapsed: Duration::ZERO,
+            fetched_unix_millis: None,
         })
     }
 

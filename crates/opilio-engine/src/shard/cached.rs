@@ -59,7 +59,7 @@ pub(super) async fn missing(
         };
         let location = fetched.location.clone();
         cx.count(|counts| counts.cached += 1);
-        let answer = answer_of(fetched);
+        let answer = answer_of(fetched, cx.clock.unix_millis());
         let waits = answer.is_some().then(|| cx.backlog.wait());
         let prepared = prepared.borrow_mut().take(&lease);
         let (attempts, error, known) = (0, None, None);

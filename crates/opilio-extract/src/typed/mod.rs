@@ -282,7 +282,11 @@ fn each<T: ExtractEach>(subject: Subject<'_>, within: Within<'_>) -> Vec<Result<
 }
 
 /// All values, or all faults.
-pub(crate) fn together<T>(values: Vec<Result<T, ExtractFaults>>) -> Result<Vec<T>, ExtractFaults> {
+///
+/// # Errors
+/// When there are faults.
+#[doc(hidden)]
+pub fn together<T>(values: Vec<Result<T, ExtractFaults>>) -> Result<Vec<T>, ExtractFaults> {
     let (mut read, mut faults) = (Vec::with_capacity(values.len()), None::<ExtractFaults>);
     for value in values {
         match (value, &mut faults) {
