@@ -72,4 +72,9 @@ pub mod prelude {
     pub use opilio::{Stopped, parse_page};
     pub use opilio_sandbox::{Dialect, Fault, HostConfig, Limit, PageWriter, RefusalForm, Site, Trigger};
     pub use std::time::Duration;
+
+    /// Sixty seconds, for `30 * MINUTE`.
+    pub const MINUTE: Duration = Duration::from_secs(60);
+    /// Sixty minutes.
+    pub const HOUR: Duration = Duration::from_secs(3_600);
 }
