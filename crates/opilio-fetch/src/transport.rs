@@ -1,4 +1,4 @@
-//! The transport trait: one request in, a head and a stream of body bytes out.
+//! The transport trait: sends one request, and returns the head of the answer and a stream of its body.
 
 use std::cell::Cell;
 use std::fmt;

@@ -21,7 +21,7 @@ pub fn robots(bytes: &[u8]) {
     }
 }
 
-/// Reads the bytes as a sitemap under tight bounds.
+/// Reads the bytes as a sitemap with low limits.
 pub fn sitemap(bytes: &[u8]) {
     let bounds = Bounds { entries_max: 50, bytes_max: 64 * 1024, field_bytes_max: 256, ..Bounds::default() };
     let mut entries = 0;

@@ -92,7 +92,7 @@ impl Cookies {
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    // This program writes no longer file: the rest is not read, and the checksum will be wrong.
+    // Opilio never writes a longer file. A longer one is not read to its end, so its checksum will be wrong.
     File::open(path)?.take(FILE_BYTES_MAX as u64 * 2).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

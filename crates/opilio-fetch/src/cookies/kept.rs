@@ -60,8 +60,8 @@ impl KeptCookies {
         }
     }
 
-    /// Writes the cookies before a commit that relies on them. If a write takes long, the next nine times as
-    /// long are without one, since a server may change its cookies with each answer.
+    /// Writes the cookies before a commit that relies on them. After a slow write it pauses for nine times as
+    /// long, since a server may change its cookies with each answer.
     pub fn save_early(&mut self) {
         let began = Instant::now();
         if self.rests_until.is_some_and(|until| began < until) {
@@ -79,5 +79,5 @@ fn cause(error: &dyn std::error::Error) -> String {
 
 /// A file that is written in less time is written at each commit.
 const QUICK: Duration = Duration::from_millis(100);
-/// After a slow write, `save_early` does not write for this many times the time that the write took.
+/// How long `save_early` pauses after a slow write, as a multiple of the time that the write took.
 const REST: u32 = 9;

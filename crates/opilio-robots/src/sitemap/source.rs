@@ -1,4 +1,4 @@
-//! Turns the bytes of a file into bounded UTF-8 text: gzip, byte counts, encodings.
+//! Converts the bytes of a file to UTF-8 text of limited size: decompresses, counts bytes, decodes.
 //!
 //! The layers, from the file up: counting the input, decompressing, counting the output, decoding to UTF-8,
 //! and a buffer that refuses a single XML event (a tag, a text or a comment) of more than one MiB.
@@ -61,7 +61,7 @@ pub(super) fn explain(error: io::Error, at: u64) -> SitemapError {
     }
 }
 
-/// The text of a sitemap as UTF-8, bounded; malformed sequences become U+FFFD.
+/// The text of a sitemap as UTF-8, read within the limits. Malformed sequences become U+FFFD.
 pub(super) struct Source<'a> {
     text: Transcoded<'a>,
     buffer: Vec<u8>,
