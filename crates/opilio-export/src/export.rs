@@ -89,7 +89,7 @@ pub trait Sink: Send {
     fn sync(&mut self) -> Result<u64, ExportError>;
 }
 
-/// The destination of a crawl's items, which a user hands to the crawler.
+/// The destination of a crawl's items, which the user gives to the crawler.
 pub trait Export<T: ?Sized>: Send + 'static {
     /// Returns an encoder; each shard has one.
     fn encoder(&self) -> Box<dyn Encoder<T>>;

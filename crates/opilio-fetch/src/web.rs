@@ -35,10 +35,9 @@ use crate::transport::{Answer, Connection, Phase, Sending, Transport, TransportE
 /// The settings of the transport for the web.
 #[derive(Clone, Debug)]
 pub struct WebSettings {
-    /// The addresses to which connections are allowed. The time limit for resolving, connecting and the TLS
-    /// handshake together (10 s).
+    /// The addresses to which connections are allowed.
     pub addresses: AddressPolicy,
-    /// For resolving, connecting and the TLS handshake together (10 s).
+    /// The time limit for resolving, connecting and the TLS handshake together (10 s).
     pub connect_timeout: Duration,
     /// The time after which an idle connection is closed (15 s).
     pub idle_timeout: Duration,

@@ -104,7 +104,7 @@ pub(crate) struct QuotaState {
 pub(crate) struct Ruling {
     /// Whether the arrival is within the limit.
     pub(crate) permitted: bool,
-    /// If it is not permitted: when a single arrival would be permitted, if none comes before.
+    /// When a single arrival would next be permitted, if no other comes before it. Used for a refused arrival.
     pub(crate) opens_at: Duration,
     /// The quota after this arrival.
     pub(crate) quota: QuotaState,
