@@ -33,7 +33,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// Wraps a body without parsing it.
+    /// Makes a document of a body, without parsing it.
     ///
     /// `url` is the final URL of the body, after redirects; relative links are resolved against it.
     /// `content_type` is the value of the header. If it is missing or meaningless, the body decides.

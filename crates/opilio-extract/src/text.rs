@@ -26,7 +26,7 @@ pub(crate) fn trim_end(mut text: String) -> String {
     text
 }
 
-/// Collapses the white space of the whole of `text`.
+/// Returns `text` with each run of white space as one space, and none at either end.
 pub(crate) fn collapse(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     push_collapsed(&mut out, text);

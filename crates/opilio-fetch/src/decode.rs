@@ -171,7 +171,7 @@ impl DecodeBounds {
     }
 }
 
-/// One coding with the block that it decodes into.
+/// Decodes one coding into a block of output.
 struct Stage {
     coding: Coding,
     /// `None` until the first byte, which decides between zlib and raw deflate.

@@ -22,13 +22,13 @@ pub trait Transport {
     fn send(&self, ask: TransportRequest) -> Sending<'_>;
 }
 
-/// A request in flight, up to the head of its answer.
+/// The future of [`Transport::send`]: a request in flight, until the head of its answer arrives.
 pub type Sending<'a> = LocalBoxFuture<'a, Result<Answer, TransportError>>;
 
 /// The body of an answer as it was sent, chunk by chunk: framing is removed, content codings are not.
 pub type BodyStream = LocalBoxStream<'static, Result<Bytes, TransportError>>;
 
-/// One request.
+/// One request, as a transport sends it.
 #[derive(Debug)]
 pub struct TransportRequest {
     /// The method.

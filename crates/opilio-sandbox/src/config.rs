@@ -436,5 +436,5 @@ impl Default for HostConfig {
 
 const SEED_DEFAULT: u64 = 108;
 const LOG_MAX_DEFAULT: usize = 1_000_000;
-/// 2026-01-01T00:00:00Z.
+/// The default wall time of the sandbox's start: 2026-01-01T00:00:00Z.
 const WALL_START_DEFAULT: Duration = Duration::from_secs(1_767_225_600);

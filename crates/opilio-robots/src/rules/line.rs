@@ -15,7 +15,7 @@ pub(crate) enum Key {
     Allow,
     Disallow,
     Sitemap,
-    /// Custom, not part of RFC 9309.
+    /// `Crawl-delay`, a custom key that is not part of RFC 9309.
     CrawlDelay,
 }
 

@@ -208,12 +208,12 @@ fn encode(byte: u8, out: &mut Vec<u8>) {
     out.extend([b'%', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
 }
 
-/// RFC 3986 §2.3.
+/// Returns whether a byte is unreserved in a URI (RFC 3986 §2.3).
 fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// RFC 3986 §2.2.
+/// Returns whether a byte is reserved in a URI (RFC 3986 §2.2).
 fn is_reserved(byte: u8) -> bool {
     matches!(
         byte,

@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
         config.expand_empty_elements = true;
         // `?a=1&b=2` without `&amp;` is the commonest mistake in sitemaps.
         config.allow_dangling_amp = true;
-        // An entry that is not closed, or is closed as `</Url>`, is read all the same.
+        // An entry that is not closed, or is closed as `</Url>`, is still read.
         config.check_end_names = false;
         config.allow_unmatched_ends = true;
         Self {
