@@ -11,7 +11,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = crawl(shop.base(0))
         .each(|page, found| {
             found.item(json!({
-                "url": page.origin(),
+                "url": page.requested_url(),
                 "title": page.title(),
                 "prices": page.css(".price")?.texts(),
             }));

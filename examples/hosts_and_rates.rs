@@ -15,7 +15,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = crawl(quick.as_str())
         .and(slow.as_str())
         .each(|page, found| {
-            found.item(json!({ "url": page.origin(), "title": page.title() }));
+            found.item(json!({ "url": page.requested_url(), "title": page.title() }));
             found.follow(page, "a.product", ())?;
             Ok(())
         })

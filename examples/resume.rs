@@ -12,7 +12,7 @@ use opilio_sandbox::{HostConfig, Sandbox};
 async fn run(shop: &str, dir: &Path, most: u64) -> Result<CrawlReport, CrawlError> {
     crawl(shop)
         .each(|page, found| {
-            found.item(json!({ "url": page.origin(), "title": page.title() }));
+            found.item(json!({ "url": page.requested_url(), "title": page.title() }));
             found.follow_links(page, ());
             Ok(())
         })

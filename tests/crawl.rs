@@ -50,7 +50,7 @@ impl Spider for Walker {
             return Err(ParseError::new("as asked"));
         }
         found.item(Seen {
-            url: page.origin().to_owned(),
+            url: page.requested_url().to_owned(),
             final_url: page.url().to_string(),
             depth: page.depth(),
         });

@@ -51,7 +51,7 @@ impl Spider for Bench {
                 (page.css("title")?.text().unwrap_or_default(), Some(sku.unwrap_or_default()))
             }
         };
-        found.item(Row { url: page.origin().to_owned(), title, sku });
+        found.item(Row { url: page.requested_url().to_owned(), title, sku });
         found.follow_links(page, ());
         Ok(())
     }

@@ -16,7 +16,7 @@ type Each = dyn Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + 
 /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
 /// let report = opilio::crawl("http://shop.example/")
 ///     .each(|page, found| {
-///         found.item(serde_json::json!({ "url": page.origin(), "title": page.title() }));
+///         found.item(serde_json::json!({ "url": page.requested_url(), "title": page.title() }));
 ///         found.follow_links(page, ());
 ///         Ok(())
 ///     })

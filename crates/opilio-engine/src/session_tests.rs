@@ -227,7 +227,7 @@ fn secrets_are_in_no_report_and_no_error() {
     assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
     let (report, items, _) = run(
         crawler(vec![seeds[0].clone()], |page, found| {
-            found.item(format!("{} {:?}", page.origin(), page));
+            found.item(format!("{} {:?}", page.requested_url(), page));
             Ok(())
         }),
         |ask| if ask.url.path() == "/" { ScriptedAnswer::page("x") } else { ScriptedAnswer::status(404) },
@@ -245,7 +245,7 @@ fn what_has_not_changed_reaches_parse_as_such() {
     let seeds = ["/same", "/moved", "/new"]
         .map(|path| Request::get(format!("http://a.example{path}"), 0).unless_unchanged(&known));
     let crawler = crawler(seeds.into(), |page, found| {
-        found.item(format!("{} {} {:?}", page.origin(), page.is_not_modified(), page.etag()));
+        found.item(format!("{} {} {:?}", page.requested_url(), page.is_not_modified(), page.etag()));
         Ok(())
     });
     let web = |ask: &TransportRequest| match ask.url.path() {

@@ -61,7 +61,7 @@ impl Spider for List {
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(page.origin().to_owned());
+        found.item(page.requested_url().to_owned());
         Ok(())
     }
 }

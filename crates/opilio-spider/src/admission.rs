@@ -1,4 +1,4 @@
-//! From what a spider found to what the other rooms carry: records, rows, endings.
+//! Turns the requests, links and items of a spider into records, rows and endings.
 
 use std::collections::HashSet;
 
@@ -20,9 +20,9 @@ use crate::step::{self, Sample, StepError};
 /// The encoders of one shard, one for each sink.
 pub type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
 
-/// Where requests come from: the page, or nothing for seeds.
+/// The page or sitemap that requests come from.
 pub struct Parent<'a> {
-    /// What relative texts are relative to.
+    /// The base of relative URLs.
     pub url: &'a Url,
     /// Its host.
     pub host: &'a Host,
@@ -30,13 +30,13 @@ pub struct Parent<'a> {
     pub scheme: Scheme,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// What it is: a page's links are not a sitemap's entries.
+    /// Its kind: links of a page and entries of a sitemap follow different rules.
     pub reads: Reads,
-    /// How deep what it leads to is.
+    /// The depth of its links.
     pub links_depth: u16,
-    /// The page's session, which is that of what is found on it.
+    /// Its session, which its links inherit.
     pub session: Option<&'a str>,
-    /// Its host has shown its content too often.
+    /// Its host has sent the same content too often.
     pub is_repeated: bool,
 }
 
@@ -47,7 +47,7 @@ pub struct Converter {
     steps: Steps,
 }
 
-/// What a page or a sitemap leads to, or a crawl begins with; and a step of each shape that is new.
+/// The admissions of a page, a sitemap or the seeds, with one step of each new shape.
 #[derive(Debug, Default)]
 pub struct Links {
     /// Records, and URLs that were filtered.
@@ -56,7 +56,7 @@ pub struct Links {
     pub samples: Vec<Sample>,
 }
 
-/// The step of a link cannot be kept.
+/// The step of a request cannot be kept.
 #[derive(Debug, thiserror::Error)]
 #[error("the request of {url} cannot be kept")]
 pub struct LinkError {
@@ -70,7 +70,7 @@ impl LinkError {
     }
 }
 
-/// Fingerprints are hashes already.
+/// Hashes fingerprints, which are hashes already.
 #[derive(Default)]
 pub struct FingerprintHasher(u64);
 
@@ -102,13 +102,13 @@ impl Converter {
         Ok(self.steps.step.clone())
     }
 
-    /// A step of each shape that was met since the last call and not before.
+    /// A step of each shape that is new since the last call.
     pub fn samples(&mut self) -> Vec<Sample> {
         std::mem::take(&mut self.steps.samples)
     }
 
-    /// The admissions for what a page asked for, at most 20,000 of them, and for the links that
-    /// it asks not to follow; or for what a sitemap lists, at most 50,000.
+    /// The admissions of a page: of its requests, at most 20,000, and of the links that it asks not to
+    /// follow. Or those of a sitemap, at most 50,000.
     pub fn links<S: Spider>(
         &mut self,
         requests: Vec<Request<S::Step>>,
@@ -119,90 +119,93 @@ impl Converter {
         self.seen.clear();
         self.seen.shrink_to(SEEN_KEPT);
         self.steps.turn_page();
-        let base = Some(parent.url);
-        let calendar = scope.calendar(base);
+        let calendar = scope.calendar(Some(parent.url));
         let mut out = Vec::with_capacity(requests.len());
-        let depth = parent.links_depth;
         let most = if parent.reads == Reads::Page { LINKS_MAX } else { ENTRIES_MAX };
         for request in requests {
-            let Request { url, step, priority, score, options, reads, again, guessed, is_link } = request;
-            let mut url = match url.absolute(base) {
-                Ok(url) => url,
-                Err(BadUrl { text, .. }) => {
-                    let fingerprint = Fingerprint::of_text(&text);
-                    out.push(Admission::Filtered { fingerprint, why: Filtered::BadUrl });
-                    continue;
-                }
-            };
-            clean(&mut url);
-            scope.tidy(&mut url);
-            let options = in_session(options, parent.session);
-            if let Err(source) = self.steps.set(&step) {
-                return Err(LinkError::new(url, source));
-            }
-            let mut fingerprint = fingerprint_of(scope, &url, options.as_deref(), reads);
-            if again {
-                fingerprint = fingerprint.in_session(&self.steps.again(Some(parent.fingerprint)));
-            }
-            if !self.seen.insert(fingerprint.0 ^ u128::from(self.steps.hash)) {
-                continue;
-            }
-            let host = match host_of(&url, parent) {
-                Ok(host) => host,
-                Err(why) => {
-                    out.push(Admission::Filtered { fingerprint, why });
-                    continue;
-                }
-            };
-            if out.len() >= most {
-                out.push(Admission::Filtered { fingerprint, why: Filtered::TooManyLinks });
-                continue;
-            }
-            // A form that a spider sends is no link of the page, nor is a URL that it made of something else than
-            // the page's content; and it means what it asks for again.
-            let is_of_page = is_link && reads == Reads::Page && !again && is_plain(options.as_deref());
-            let repeated = (parent.is_repeated && is_of_page).then_some(Filtered::TrapSameContent);
-            let refused = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)).or(repeated);
-            if let Some(why) = refused {
-                out.push(Admission::Filtered { fingerprint, why });
-                continue;
-            }
-            let marks = Marks { again, guessed, ..Marks::default() };
-            let extra = match self.steps.extra(Referrer::of(parent.url.as_str(), &url), options, reads, marks)
-            {
-                Ok(extra) => extra,
-                Err(source) => return Err(LinkError::new(url, source)),
-            };
-            let scheme = Scheme::of(&url).unwrap_or(parent.scheme);
-            out.push(Admission::Queue(Record {
-                depth,
-                priority,
-                score,
-                extra,
-                ..Record::new(url.as_str(), fingerprint, host, scheme)
-            }));
+            let is_full = out.len() >= most;
+            out.extend(self.admission(request, parent, scope, &calendar, is_full)?);
         }
         for mut url in unfollowed {
             scope.tidy(&mut url);
             let options = in_session(None, parent.session);
             let fingerprint = fingerprint_of(scope, &url, options.as_deref(), Reads::Page);
             if self.seen.insert(fingerprint.0) {
-                let refused = host_of(&url, parent).map(|host| scope.refuses(&url, &host, depth));
+                let refused =
+                    host_of(&url, parent).map(|host| scope.refuses(&url, &host, parent.links_depth));
                 let why = refused.unwrap_or_else(Some).unwrap_or(Filtered::Nofollow);
                 out.push(Admission::Filtered { fingerprint, why });
             }
         }
         Ok(out)
     }
+
+    /// The admission for a request; `None` if the page has requested the same before.
+    fn admission<Step: Serialize + DeserializeOwned>(
+        &mut self,
+        request: Request<Step>,
+        parent: &Parent<'_>,
+        scope: &Scope,
+        calendar: &impl Fn(&Url) -> Option<Filtered>,
+        is_full: bool,
+    ) -> Result<Option<Admission>, LinkError> {
+        let filtered = |fingerprint, why| Ok(Some(Admission::Filtered { fingerprint, why }));
+        let Request { url, step, priority, score, options, reads, again, guessed, is_link } = request;
+        let mut url = match url.absolute(Some(parent.url)) {
+            Ok(url) => url,
+            Err(BadUrl { text, .. }) => return filtered(Fingerprint::of_text(&text), Filtered::BadUrl),
+        };
+        clean(&mut url);
+        scope.tidy(&mut url);
+        let options = in_session(options, parent.session);
+        if let Err(source) = self.steps.set(&step) {
+            return Err(LinkError::new(url, source));
+        }
+        let mut fingerprint = fingerprint_of(scope, &url, options.as_deref(), reads);
+        if again {
+            fingerprint = fingerprint.in_session(&self.steps.again(Some(parent.fingerprint)));
+        }
+        if !self.seen.insert(fingerprint.0 ^ u128::from(self.steps.hash)) {
+            return Ok(None);
+        }
+        let host = match host_of(&url, parent) {
+            Ok(host) => host,
+            Err(why) => return filtered(fingerprint, why),
+        };
+        if is_full {
+            return filtered(fingerprint, Filtered::TooManyLinks);
+        }
+        // No link of the page: a form that the spider sends, a URL that it made itself, and a request by
+        // `Request::again`.
+        let is_of_page = is_link && reads == Reads::Page && !again && is_plain(options.as_deref());
+        let repeated = (parent.is_repeated && is_of_page).then_some(Filtered::TrapSameContent);
+        let refused = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)).or(repeated);
+        if let Some(why) = refused {
+            return filtered(fingerprint, why);
+        }
+        let marks = Marks { again, guessed, ..Marks::default() };
+        let extra = match self.steps.extra(Referrer::of(parent.url.as_str(), &url), options, reads, marks) {
+            Ok(extra) => extra,
+            Err(source) => return Err(LinkError::new(url, source)),
+        };
+        let scheme = Scheme::of(&url).unwrap_or(parent.scheme);
+        Ok(Some(Admission::Queue(Record {
+            depth: parent.links_depth,
+            priority,
+            score,
+            extra,
+            ..Record::new(url.as_str(), fingerprint, host, scheme)
+        })))
+    }
 }
 
-/// Encodes steps. Nearly all links of a page have the same one and nothing else: their bytes are shared.
+/// Encodes steps. Most links of a page carry the same step and nothing else, so they share their bytes.
 #[derive(Default)]
 struct Steps {
-    /// The kept form of the step that was set last, and its hash.
+    /// The kept form of the last step, and its hash.
     step: Vec<u8>,
     hash: u64,
-    /// What a record with nothing but this step and its page carries: one of the page's own origin, and
+    /// The data of a record with this step and its page only: for URLs of the page's own origin, and for
     /// others.
     near: Option<Bytes>,
     far: Option<Bytes>,
@@ -212,7 +215,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// Makes this the step of what is encoded next. The first one of each shape is read back first.
+    /// Sets the step of the next records. The first step of each shape is read back as a check.
     fn set<Step: Serialize + DeserializeOwned>(&mut self, step: &Step) -> Result<(), StepError> {
         step::encode_into(step, &mut self.next)?;
         if self.next == self.step {
@@ -221,7 +224,7 @@ impl Steps {
         std::mem::swap(&mut self.step, &mut self.next);
         self.far = None;
         self.near = None;
-        // Two texts of one step differ where a map is unordered: then one URL is told twice of.
+        // A step with an unordered map has several texts. Then one URL may be counted under two steps.
         self.hash = step::hash(&self.step);
         if let Some(shape) = step::shape(step)
             && self.shapes.len() < SHAPES_MAX
@@ -234,7 +237,7 @@ impl Steps {
         Ok(())
     }
 
-    /// Another page asks for what comes next.
+    /// The next records belong to another page.
     fn turn_page(&mut self) {
         self.far = None;
         self.near = None;
@@ -271,8 +274,8 @@ impl Steps {
         Ok(extra)
     }
 
-    /// Tells a request that was asked for [again](Request::again) from all others of its URL: by the page
-    /// that asks for it and its step. So the same page asks once, also when a kill has it parsed twice.
+    /// The name that tells a request made by [again](Request::again) from all others of its URL: the page
+    /// that makes it, and its step. So a page that is parsed twice, after a kill, makes it once.
     fn again(&self, parent: Option<Fingerprint>) -> String {
         format!("\nagain from {:x} as {:x}", parent.map_or(0, |parent| parent.0), self.hash)
     }
@@ -282,7 +285,7 @@ impl Steps {
 #[derive(Clone, Copy)]
 enum Referrer<'a> {
     None,
-    /// One of the same origin, by its path.
+    /// A page of the same origin, by its path.
     Near(&'a str),
     Far(&'a str),
 }
@@ -298,12 +301,12 @@ impl<'a> Referrer<'a> {
     }
 }
 
-/// Why what a page or a sitemap asked for is not the crawl's.
+/// Why a URL of a page or sitemap does not belong to the crawl.
 fn refusal(scope: &Scope, url: &Url, host: &Host, reads: Reads, parent: &Parent<'_>) -> Option<Filtered> {
     let depth = parent.links_depth;
     match (reads, parent.reads) {
         (Reads::Page, Reads::Page) => scope.refuses(url, host, depth),
-        // Who follows no links still wants the pages that a sitemap lists, on the crawl's hosts.
+        // A crawl that follows no links still fetches the pages of a sitemap on its own hosts.
         (Reads::Page, _) => scope.refuses_redirect(url, host, depth),
         (Reads::Sitemap { depth }, Reads::SitemapsOf) => scope.refuses_sitemap(url, host, depth, None),
         (Reads::Sitemap { depth }, _) => scope.refuses_sitemap(url, host, depth, Some(parent.host)),
@@ -311,7 +314,7 @@ fn refusal(scope: &Scope, url: &Url, host: &Host, reads: Reads, parent: &Parent<
     }
 }
 
-/// The host of a URL; links mostly stay where they are, and then no name is made anew.
+/// The host of a URL. Most links stay on their host, which is then shared.
 fn host_of(url: &Url, parent: &Parent<'_>) -> Result<Host, Filtered> {
     if Scheme::of(url).is_none() {
         return Err(Filtered::UnsupportedScheme);
@@ -332,23 +335,23 @@ fn host_of(url: &Url, parent: &Parent<'_>) -> Result<Host, Filtered> {
     Host::of(url).map_err(|_| Filtered::BadUrl)
 }
 
-/// Removes what never travels: the fragment, and user info, which is a secret. That of a seed has been
-/// kept as its origin's login; that of a link was a stranger's to write, and is nothing to send.
+/// Removes the fragment and the user info, which are never sent. The user info of a seed was kept as a login;
+/// in a link it comes from a stranger.
 fn clean(url: &mut Url) {
     url.set_fragment(None);
     if !url.username().is_empty() || url.password().is_some() {
-        // Both refuse URLs that cannot have user info.
+        // Both fail for URLs that cannot have user info.
         let _ = url.set_username("");
         let _ = url.set_password(None);
     }
 }
 
-/// A GET and nothing more.
+/// Whether it is a GET without a body.
 pub fn is_plain(options: Option<&RequestOptions>) -> bool {
     options.is_none_or(|options| options.method.is_none() && options.body.is_none())
 }
 
-/// With the session that it names, or else with its page's.
+/// The options with the session of the request, or else of its page.
 fn in_session(mut options: Option<Box<RequestOptions>>, parent: Option<&str>) -> Option<Box<RequestOptions>> {
     let own = options.as_mut().and_then(|options| options.session.take());
     let session = own.as_deref().or(parent).filter(|session| !session.is_empty());
@@ -358,7 +361,7 @@ fn in_session(mut options: Option<Box<RequestOptions>>, parent: Option<&str>) ->
     options
 }
 
-/// The dedup key of a request: URL as the scope tells URLs apart, method, body and session.
+/// The dedup key of a request: the URL as the scope identifies it, method, body and session.
 pub fn fingerprint_of(
     scope: &Scope,
     url: &Url,
@@ -367,7 +370,7 @@ pub fn fingerprint_of(
 ) -> Fingerprint {
     let url = &*scope.key_of(url);
     let session = options.and_then(|options| options.session.as_deref()).unwrap_or_default();
-    // A sitemap that a page links to is still one: the two are asked for apart.
+    // A page may link to a sitemap, so the two are fetched apart.
     let fingerprint = match reads {
         Reads::Page => fingerprint_without_session(url, options),
         Reads::Sitemap { .. } | Reads::SitemapsOf => Fingerprint::of_request(url, "SITEMAP", b""),
@@ -388,31 +391,31 @@ fn fingerprint_without_session(url: &Url, options: Option<&RequestOptions>) -> F
 /// Why the seeds of a spider cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// It is no URL.
+    /// A seed is no URL.
     #[error(transparent)]
     Url(#[from] BadUrl),
-    /// It is one that no crawler can fetch.
+    /// A seed is no URL that a crawler can fetch.
     #[error("{url} cannot be fetched")]
     Name {
         /// The seed.
         url: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: opilio_core::NameError,
     },
-    /// Its step cannot be kept and read back.
+    /// The step of a seed cannot be kept and read back.
     #[error("the request of {url} cannot be kept")]
     Step {
         /// The seed.
         url: String,
-        /// What is wrong with its step.
+        /// The flaw of its step.
         #[source]
         source: StepError,
     },
 }
 
-/// The admissions for a spider's seeds, whose steps were all read back once. Their hosts become the scope's. Patterns
-/// do not judge them: a seed is wanted by being named.
+/// The admissions of a spider's seeds. Their steps have been read back as a check, and their hosts join the
+/// scope. Patterns do not apply to them.
 pub fn seed_admissions<S: Spider>(
     requests: Vec<Request<S::Step>>,
     scope: &mut Scope,
@@ -464,7 +467,7 @@ pub fn seed_admissions<S: Spider>(
     Ok(Links { admissions: out, samples: steps.samples })
 }
 
-/// Encodes a page's items for every sink.
+/// Encodes the items of a page for every sink.
 pub fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, ExportError> {
     let mut rows = Vec::with_capacity(encoders.len());
     for encoder in encoders {
@@ -477,11 +480,11 @@ pub fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, 
     Ok(rows)
 }
 
-/// Links taken from one page; the rest are counted as filtered.
+/// The most links of one page; further ones count as filtered.
 const LINKS_MAX: usize = 20_000;
-/// Entries taken from one sitemap, which gives no more: sitemaps.org allows so many.
+/// The most entries of one sitemap, as sitemaps.org allows.
 const ENTRIES_MAX: usize = 50_000;
-/// Shapes of steps that a shard tells of; more are not checked before they are sent.
+/// The most shapes of steps that a shard reports; further ones are not checked.
 pub const SHAPES_MAX: usize = 256;
-/// Room for fingerprints that is kept from page to page; a huge page gives its own back.
+/// The capacity for fingerprints that is kept from page to page. A larger one is freed.
 const SEEN_KEPT: usize = 4_096;

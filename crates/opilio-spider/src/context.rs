@@ -57,7 +57,7 @@ pub struct PageContext<Step> {
     /// The record's URL.
     pub url: Url,
     /// The URL that was requested: the first of a chain of redirects. The lease ends in its name.
-    pub origin: Arc<str>,
+    pub requested_url: Arc<str>,
     /// The number of attempts that it used up.
     pub attempts: u16,
     /// The spider's step.
@@ -98,13 +98,13 @@ impl<Step> PageContext<Step> {
         let Lease { id, record } = lease;
         let referrer = data.found_on(&record.url);
         let RequestData { options, reads, marks, .. } = data;
-        let chain = options.as_ref().and_then(|options| options.origin.as_ref());
-        let origin = chain.map_or_else(|| record.url.clone(), |chain| chain.url.as_str().into());
+        let chain = options.as_ref().and_then(|options| options.chain.as_ref());
+        let requested_url = chain.map_or_else(|| record.url.clone(), |chain| chain.url.as_str().into());
         Ok(Self {
             lease: id,
             record,
             url,
-            origin,
+            requested_url,
             attempts,
             step,
             referrer,
@@ -166,7 +166,7 @@ impl<Step> PageContext<Step> {
     /// The facts of its page besides the bytes.
     pub fn facts(&self, user_agent: &Arc<str>) -> PageFacts {
         PageFacts {
-            origin: self.origin.clone(),
+            requested_url: self.requested_url.clone(),
             depth: self.record.depth,
             attempts: self.attempts,
             referrer: self.referrer.clone(),

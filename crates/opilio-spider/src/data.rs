@@ -1,7 +1,8 @@
-//! The data of a record for the spider's side: step, method, headers, overrides, origin.
+//! The data that a record carries for the spider's side: step, method, header fields, options, chain of
+//! redirects.
 //!
-//! Core, stores and hosts carry these bytes and never read them. The step stays bytes here too: only
-//! the spider runner, which knows its type, decodes it.
+//! Core, stores and hosts carry these bytes and never read them. The step stays encoded here, too: only the
+//! spider runner knows its type and decodes it.
 
 use bytes::Bytes;
 use opilio_core::{Fingerprint, Record};
@@ -11,24 +12,22 @@ use serde::{Deserialize, Serialize};
 /// The decoded form of [`opilio_core::Record::extra`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestData {
-    /// The spider's step, encoded by the spider's side.
+    /// The step, encoded.
     pub step: Vec<u8>,
-    /// The step is kept by the places of variants and fields: an earlier version wrote it, as
-    /// `PLACED_STEP` or `PLACED_FULL`. Encoding writes names.
+    /// The step is kept by the places of variants and fields, as an earlier version wrote it (`PLACED_STEP`,
+    /// `PLACED_FULL`). This version writes names.
     #[serde(skip)]
     pub placed: bool,
-    /// The page that it was found on; without scheme and name where they are its own. Written in front of
-    /// everything.
+    /// The page that it was found on, without its origin if that is the record's own. Encoded before
+    /// everything else.
     #[serde(skip)]
     pub referrer: Option<Box<str>>,
-    /// All that a plain GET does not have; absent for nearly all records.
+    /// Options beyond a plain GET. Nearly all records have none.
     pub options: Option<Box<RequestOptions>>,
-    /// What the answer is read as. Written in front of the rest, and only for lists: what was written
-    /// before there were any still means a page.
+    /// How the answer is read. Encoded before the rest, and only for lists: without it the answer is a page.
     #[serde(skip)]
     pub reads: Reads,
-    /// What is known of its chain of redirects. Written in front of all the rest, and only where there is
-    /// something.
+    /// The state of its chain of redirects. Encoded before the rest, and only if there is any.
     #[serde(skip)]
     pub marks: Marks,
 }
@@ -36,19 +35,21 @@ pub struct RequestData {
 /// The state of a chain of redirects, or of a URL that may begin one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// A seed began it: where it leads to belongs to the crawl.
+    /// A seed began it, so its target belongs to the crawl.
     pub of_seed: bool,
-    /// An answer of it set a cookie that is kept.
+    /// An answer of the chain set a cookie that is kept.
     pub has_cookie: bool,
-    /// And that was not the origin's, since that was asked last: it has passed a consent or login wall.
+    /// Such an answer came after the last request for the first URL: the chain has passed a consent or login
+    /// page.
     pub passed_wall: bool,
-    /// Its origin was asked again since another chain passed a wall.
+    /// The first URL was requested again, since another chain passed such a page.
     pub asked_behind: bool,
-    /// Its origin was asked again since it passed one itself. It is not asked any more.
+    /// The first URL was requested again, since this chain passed such a page. It is not requested a third
+    /// time.
     pub asked_again: bool,
-    /// It was asked for although the crawl may know its URL: see [`Request::again`](crate::Request::again).
+    /// It is requested although the crawl may know its URL: see [`Request::again`](crate::Request::again).
     pub again: bool,
-    /// A sitemap at the usual place, which nothing names: that it is not there is no failure.
+    /// A sitemap at the usual place, which no file names. It is no failure if none is there.
     pub guessed: bool,
 }
 
@@ -61,7 +62,7 @@ impl Marks {
             .fold(0, |byte, mark| byte << 1 | u8::from(*mark))
     }
 
-    /// None for marks of another version.
+    /// `None` for marks of another version.
     fn of_byte(byte: u8) -> Option<Self> {
         let has = |bit: u8| byte & 1 << bit != 0;
         let marks = Self {
@@ -83,92 +84,92 @@ pub enum Reads {
     /// A page for the spider.
     #[default]
     Page,
-    /// A sitemap, so many indexes deep.
+    /// A sitemap.
     Sitemap {
-        /// How many indexes led to it.
+        /// The number of sitemap indexes that led to it.
         depth: u8,
     },
-    /// A robots.txt, for the sitemaps that it names.
+    /// A robots.txt, read for the sitemaps that it names.
     SitemapsOf,
 }
 
 /// Options that few requests set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestOptions {
-    /// Anything but GET.
+    /// The method, if it is not GET.
     pub method: Option<String>,
-    /// A body to send.
+    /// The body to send.
     pub body: Option<Vec<u8>>,
-    /// Header fields of this request alone, their names in lower case.
+    /// Header fields of this request alone, with lower-case names.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Retries instead of the policy's.
+    /// The retries of this request instead of the policy's.
     pub retries: Option<u16>,
     /// The request may be repeated although its method is not idempotent.
     pub repeatable: bool,
-    /// The session that it belongs to. Empty, on a request: the crawl's own, whatever its page's is;
-    /// never empty in a record.
+    /// The session. In a request an empty name means the crawl's own session, whatever its page's is; in a
+    /// record it is never empty.
     pub session: Option<String>,
-    /// The proxy that it goes through, instead of the crawl's.
+    /// The proxy for this request instead of the crawl's.
     pub proxy: Option<String>,
-    /// Where earlier versions kept the referrer.
+    /// The place of the referrer in earlier versions.
     pub referrer: Option<String>,
-    /// Where a chain of redirects began.
-    pub origin: Option<Chain>,
+    /// The chain of redirects so far.
+    pub chain: Option<Chain>,
 }
 
 /// A chain of redirects so far.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
-    /// The URL in whose name the chain ends.
+    /// The URL that was requested: the first of the chain. The chain ends in its name.
     pub url: String,
-    /// The fingerprints of the chain's URLs, the origin's first: their count is the hops taken.
+    /// The fingerprints of the chain's URLs, the first one first. Their number is the number of hops.
     pub seen: Vec<u128>,
 }
 
 impl Chain {
-    /// Whether a URL is part of it.
+    /// Whether a URL is part of the chain.
     pub fn has(&self, fingerprint: Fingerprint) -> bool {
         self.seen.contains(&fingerprint.0)
     }
 }
 
-/// The first byte of an encoding; another one means another version of Opilio wrote it. 2 was
-/// [`PLACED_FULL`] before there were sessions.
+/// The first byte of an encoding. Any other byte means another version of Opilio. 2 was [`PLACED_FULL`]
+/// before there were sessions.
 const STEP_ONLY: u8 = 6;
 const FULL: u8 = 7;
-/// The same two before steps were kept by name.
+/// The first byte in versions that did not keep names.
 const PLACED_STEP: u8 = 1;
 const PLACED_FULL: u8 = 3;
-/// A byte that says what kind of list it is, and then the encoding of the rest.
+/// The kind of list follows in one byte, then the rest.
 const LIST: u8 = 4;
-/// A byte with the [`Marks`], and then the encoding of the rest.
+/// The [`Marks`] follow in one byte, then the rest.
 const MARKED: u8 = 5;
-/// Two bytes with the length of a referrer, the referrer, and then the encoding of the rest.
+/// The length of the referrer follows in two bytes, then the referrer, then the rest.
 const LINKED: u8 = 8;
 /// A longer referrer is not kept.
 const REFERRER_MAX: usize = 4_096;
-/// The second byte of a list for a robots.txt; for a sitemap it is its depth.
+/// The second byte of a list for a robots.txt. For a sitemap it is the depth.
 const OF_ROBOTS: u8 = u8::MAX;
 
 /// A record cannot be read: another version of Opilio wrote it, or it is damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestDataError {
-    /// Its extra bytes are none that this version wrote.
+    /// No version wrote its extra bytes.
     #[error("cannot decode a record's request data (kind {kind})")]
     Data {
         /// The first byte of the encoding.
         kind: u8,
-        /// What decoding it said.
+        /// The error of the decoder.
         #[source]
         source: Option<postcard::Error>,
     },
-    /// Its URL is none.
+    /// Its URL is no URL.
     #[error("cannot parse a record's URL")]
     Url(#[source] url::ParseError),
 }
 
 impl RequestData {
-    /// The compact form: nothing at all for a plain GET without a step.
+    /// The compact form: empty for a plain GET without a step.
     pub fn encode(&self) -> Result<Bytes, postcard::Error> {
         let Some(referrer) = self.referrer.as_deref().filter(|text| text.len() <= REFERRER_MAX) else {
             return self.encode_unlinked();
@@ -217,10 +218,10 @@ impl RequestData {
         postcard::to_extend(self, vec![FULL]).map(Bytes::from)
     }
 
-    /// What a record carries.
+    /// The data that a record carries.
     ///
     /// # Errors
-    /// When neither this version nor an earlier one wrote it.
+    /// When no version wrote it.
     pub fn of(record: &Record) -> Result<Self, RequestDataError> {
         Self::decode(&record.extra)
     }
@@ -246,7 +247,7 @@ impl RequestData {
                     Marks::of_byte(*marks).ok_or(RequestDataError::Data { kind: MARKED, source: None })?;
                 Ok(Self { marks, ..Self::decode(rest)? })
             }
-            // A list of a list is none of ours: it would be a way to recurse.
+            // A list cannot hold a list, which prevents unbounded recursion.
             Some((&LIST, [kind, rest @ ..])) if !matches!(rest.first(), Some(&(LIST | MARKED | LINKED))) => {
                 let reads = match *kind {
                     OF_ROBOTS => Reads::SitemapsOf,
@@ -259,7 +260,7 @@ impl RequestData {
     }
 }
 
-/// A referrer, and what follows it, which is no referrer.
+/// A referrer, and the rest after it, which may not begin with another referrer.
 fn linked(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (referrer, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
@@ -273,20 +274,20 @@ pub fn path_and_query(url: &str) -> Option<&str> {
     Some(rest.split_once('#').map_or(rest, |(before, _)| before))
 }
 
-/// Where scheme, name and port of a URL end.
+/// The end of the origin (scheme, name and port) of a URL.
 pub fn origin_end(url: &str) -> Option<usize> {
     let name = url.find("://")? + "://".len();
     Some(name + url[name..].find('/')?)
 }
 
-/// The kept form of a record's step, without the rest; `None` for what this version did not write.
+/// The kept form of a record's step alone; `None` if this version did not write it.
 pub fn step_of(record: &Record) -> Option<&[u8]> {
     step_in(&record.extra)
 }
 
-/// The page that a URL was found on which ended as a failure.
+/// The page that a failed URL was found on.
 pub fn referrer_of(failure: &Failure) -> Option<Box<str>> {
-    // A target of redirects keeps the whole URL; anything else failed as itself.
+    // The target of a redirect keeps the whole URL; any other URL failed as itself.
     RequestData::decode(&failure.extra).ok()?.found_on(&failure.url)
 }
 
@@ -329,7 +330,7 @@ mod tests {
                 session: Some("alice".into()),
                 proxy: Some("http://127.0.0.1:3128".into()),
                 referrer: Some("http://a/".into()),
-                origin: Some(Chain { url: "http://b/".into(), seen: vec![1, 2] }),
+                chain: Some(Chain { url: "http://b/".into(), seen: vec![1, 2] }),
             })),
             reads: Reads::Page,
             marks: Marks::default(),

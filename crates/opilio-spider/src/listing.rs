@@ -1,7 +1,7 @@
-//! Sitemaps: an answer in, the URLs that it lists out, as records.
+//! Sitemaps: an answer in, records for its URLs out.
 //!
-//! All of it, decompression included, happens away from the arbiter, since a small file may list
-//! much. What was read before a file breaks counts; that it broke is why its URL ends as a failure.
+//! All of it, decompression included, runs on another thread than the shard's, since a small file may list
+//! many URLs. Entries before a broken place count. The URL of a broken file ends as a failure.
 
 use bytes::Bytes;
 use opilio_core::{Fingerprint, Host, Reason, Scheme};
@@ -15,41 +15,41 @@ use crate::request::Request;
 use crate::scope::Scope;
 use crate::spider::Spider;
 
-/// A file that lists URLs, and what is needed to make records of them.
+/// A file that lists URLs, with the facts that their records need.
 pub struct List<Step> {
-    /// What kind of list it is.
+    /// The kind of list.
     pub reads: Reads,
-    /// Where it came from.
+    /// The URL of the file.
     pub url: Url,
     /// Its host.
     pub host: Host,
     /// Its scheme.
     pub scheme: Scheme,
-    /// The depth of what it lists.
+    /// The depth of its entries.
     pub depth: u16,
-    /// The step of what it lists.
+    /// The step of its entries.
     pub step: Step,
-    /// What it lists belongs to the same session.
+    /// The session of the file and its entries.
     pub session: Option<String>,
     /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// The file, decompressed by what its answer says; it may be gzipped beside.
+    /// The file, with its content coding removed. It may still be a gzip file.
     pub body: Bytes,
     /// The file is longer than bodies may be.
     pub cut: bool,
 }
 
-/// What a file gave.
+/// The result of reading a file.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// What it lists, as records.
+    /// Its entries as records.
     pub links: Links,
-    /// Why it gave no more.
+    /// The error that ended the reading.
     pub broken: Option<(Reason, String)>,
 }
 
 impl<Step: Clone> List<Step> {
-    /// Reads the file. The spider picks from the pages, the crawl's scope from all.
+    /// Reads the file. The spider chooses among the pages; the crawl's scope applies to all entries.
     pub fn read<S: Spider<Step = Step>>(self, spider: &S, scope: &Scope) -> Listing {
         let mut listing = Listing::default();
         let requests = match self.reads {
@@ -63,7 +63,7 @@ impl<Step: Clone> List<Step> {
             scheme: self.scheme,
             fingerprint: self.fingerprint,
             reads: self.reads,
-            // What is listed is a seed, too: no link led to it.
+            // An entry counts as a seed, since no link led to it.
             links_depth: self.depth,
             session: self.session.as_deref(),
             is_repeated: false,
@@ -78,7 +78,7 @@ impl<Step: Clone> List<Step> {
         listing
     }
 
-    /// The `Sitemap` lines of a robots.txt. Without one, the place where most sites have theirs.
+    /// The sitemaps that a robots.txt names. If it names none, the usual place.
     fn sitemaps(&self) -> Vec<Request<Step>> {
         let robots = Robots::parse(&self.body, "");
         let named = robots.sitemaps().iter().map(|loc| &**loc);
@@ -102,7 +102,7 @@ impl<Step: Clone> List<Step> {
                     requests.push(Request::get(entry.loc, self.step.clone()));
                 }
                 Ok(_) => {}
-                // The others were read.
+                // The other entries were read.
                 Err(error @ SitemapError::Skipped { .. }) => {
                     tracing::warn!(url = %self.url, %error, "a sitemap has entries that cannot be read: they are left out");
                 }
@@ -126,7 +126,7 @@ fn reason_of(error: &SitemapError) -> Reason {
     }
 }
 
-/// The error and what it comes from.
+/// The error and its causes.
 fn words_of(error: &SitemapError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

@@ -63,7 +63,7 @@ impl fmt::Debug for BodyShare {
 /// Tests of a spider make a page with [`Page::from_html`].
 #[derive(Debug)]
 pub struct Page<Step> {
-    origin: Arc<str>,
+    requested_url: Arc<str>,
     status: u16,
     headers: HeaderMap,
     depth: u16,
@@ -90,7 +90,7 @@ struct Arrival {
 /// The facts of a page besides its bytes.
 pub struct PageFacts {
     /// The URL that was requested. Redirects may have led elsewhere.
-    pub origin: Arc<str>,
+    pub requested_url: Arc<str>,
     /// The number of links from a seed.
     pub depth: u16,
     /// The number of attempts.
@@ -112,7 +112,7 @@ impl<Step> Page<Step> {
         // As bytes, since the values need not be ASCII.
         let content_types = answer.headers.get_all(http::header::CONTENT_TYPE).iter().map(|v| v.as_bytes());
         Self {
-            origin: facts.origin,
+            requested_url: facts.requested_url,
             status: answer.status,
             depth: facts.depth,
             attempts: facts.attempts,
@@ -136,7 +136,7 @@ impl<Step> Page<Step> {
     #[must_use]
     pub fn from_html(url: Url, step: Step, html: impl Into<Bytes>) -> Self {
         let facts = PageFacts {
-            origin: url.as_str().into(),
+            requested_url: url.as_str().into(),
             depth: 0,
             attempts: 1,
             referrer: None,
@@ -171,8 +171,14 @@ impl<Step> Page<Step> {
     }
 
     /// The URL that was requested: the first of a chain of redirects. The output names pages by it.
+    pub fn requested_url(&self) -> &str {
+        &self.requested_url
+    }
+
+    /// The former name of [`requested_url`](Self::requested_url).
+    #[deprecated(note = "use `requested_url`: an origin is scheme, name and port")]
     pub fn origin(&self) -> &str {
-        &self.origin
+        &self.requested_url
     }
 
     /// The URL that the bytes came from, after redirects. Links are relative to it (or to `<base>`).

@@ -17,7 +17,7 @@ pub struct Parsed {
     /// How its URL ended.
     pub ending: Ending,
     /// The URL that the ending is reported under: where a chain of redirects began.
-    pub origin: Arc<str>,
+    pub requested_url: Arc<str>,
     /// Attempts that it used up.
     pub attempts: u16,
     /// Links, each URL once for each step.
@@ -43,12 +43,12 @@ pub struct Parsed {
 impl Parsed {
     /// An ending alone: no link, no row, nothing known about a fetch.
     #[must_use]
-    pub fn bare(host: Host, lease: LeaseId, ending: Ending, origin: Arc<str>, attempts: u16) -> Self {
+    pub fn bare(host: Host, lease: LeaseId, ending: Ending, requested_url: Arc<str>, attempts: u16) -> Self {
         Self {
             host,
             lease,
             ending,
-            origin,
+            requested_url,
             attempts,
             links: Vec::new(),
             next: None,
@@ -93,16 +93,16 @@ pub fn settlement(
     lease: LeaseId,
     ending: Ending,
     attempts: u16,
-    origin: Arc<str>,
+    requested_url: Arc<str>,
     fetched: Fetched,
 ) -> Settlement {
     match ending {
         Ending::Page => Settlement::fetched_page(lease, attempts, fetched),
         Ending::Alias => Settlement::alias(lease),
-        Ending::Failed(reason) => Settlement::failed(lease, reason, attempts, Some(origin)),
+        Ending::Failed(reason) => Settlement::failed(lease, reason, attempts, Some(requested_url)),
         Ending::Retry { due, attempts } => Settlement::retry(lease, due, attempts),
         Ending::Return => Settlement::give_back(lease),
         // A redirect without a target cannot come here. If one did, its URL must not vanish.
-        Ending::Redirected => Settlement::failed(lease, Reason::Internal, attempts, Some(origin)),
+        Ending::Redirected => Settlement::failed(lease, Reason::Internal, attempts, Some(requested_url)),
     }
 }

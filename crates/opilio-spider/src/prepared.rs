@@ -100,7 +100,7 @@ impl PreparedRequest {
             sent.headers.append(name, value);
         }
         let own = fingerprint_of(scope, &self.url, Some(options), self.data.reads);
-        sent.came_back = options.origin.as_ref().is_some_and(|chain| chain.has(own));
+        sent.came_back = options.chain.as_ref().is_some_and(|chain| chain.has(own));
         sent.proxy = options.proxy.as_deref().map(str::parse).transpose().ok()?;
         sent.session = options.session.as_deref().map(Into::into);
         sent.body = options.body.clone().map(Into::into);

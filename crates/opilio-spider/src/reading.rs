@@ -102,7 +102,7 @@ pub fn failed<S: Spider>(
     (reason, error): (Reason, Option<String>),
 ) -> Gathered<S> {
     let failure = Failure {
-        url: facts.origin.clone(),
+        url: facts.requested_url.clone(),
         reason,
         attempts: facts.attempts,
         depth: facts.depth,

@@ -115,8 +115,8 @@ pub fn follow<Step: Serialize + DeserializeOwned>(
     if marks.again {
         // The crawl may know this URL already. The name of the chain makes it another request, so that a loop
         // is still found.
-        let origin = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
-        fingerprint = fingerprint.in_session(&format!("\nagain in the chain of {origin:x}"));
+        let first = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
+        fingerprint = fingerprint.in_session(&format!("\nagain in the chain of {first:x}"));
     }
     // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop. The limit of hops
     // ends a chain that never stops.
@@ -181,13 +181,13 @@ pub fn pass_wall<Step: Serialize + DeserializeOwned>(
     let mut chain = chain_of(context);
     let passed_wall = context.marks.passed_wall || whose == Whose::Own;
     let mut marks = Marks { has_cookie: true, passed_wall, ..context.marks };
-    let asks_origin = marks.passed_wall || !marks.asked_behind;
-    if asks_origin {
+    let starts_over = marks.passed_wall || !marks.asked_behind;
+    if starts_over {
         marks.asked_again |= marks.passed_wall;
         marks.asked_behind = true;
         marks.passed_wall = false;
     }
-    let next = if asks_origin { Url::parse(&chain.url).ok() } else { Some(known.clone()) };
+    let next = if starts_over { Url::parse(&chain.url).ok() } else { Some(known.clone()) };
     let Some((target, host)) = next.and_then(|url| Some((url.clone(), Host::of(&url).ok()?))) else {
         return Err(DeadEnd::at(Reason::Internal, known));
     };
@@ -214,7 +214,7 @@ fn go_on<Step: Serialize + DeserializeOwned>(
     let Next { chain, marks, target, host, fingerprint, options, due, again, sets_cookie } = next;
     let step = converter.step(&context.step);
     let extra = step.and_then(|step| {
-        let options = Some(Box::new(RequestOptions { origin: Some(chain), ..options }));
+        let options = Some(Box::new(RequestOptions { chain: Some(chain), ..options }));
         let (reads, referrer) = (context.reads, context.referrer.clone());
         let data = RequestData { step, referrer, options, reads, marks, ..RequestData::default() };
         data.encode().map_err(StepError::Pack)
@@ -239,10 +239,10 @@ fn go_on<Step: Serialize + DeserializeOwned>(
 
 /// Adds the host to the scope that a seed led to by redirects.
 pub fn grow_scope<Step>(context: &mut PageContext<Step>, scope: &Scope) {
-    let Some(chain) = context.options.as_ref().and_then(|options| options.origin.as_ref()) else { return };
+    let Some(chain) = context.options.as_ref().and_then(|options| options.chain.as_ref()) else { return };
     let is_near = || {
-        let origin = Url::parse(&chain.url).ok().and_then(|url| Host::of(&url).ok());
-        origin.is_some_and(|origin| origin.group() == context.record.host.group())
+        let first = Url::parse(&chain.url).ok().and_then(|url| Host::of(&url).ok());
+        first.is_some_and(|first| first.group() == context.record.host.group())
     };
     // Only pages count. A sitemap or robots.txt of another site must not bring its links into the crawl.
     let carries = context.marks.of_seed && (context.reads != Reads::SitemapsOf || is_near());
@@ -279,17 +279,17 @@ fn is_out_of_scope<Step>(context: &PageContext<Step>, target: &Url, host: &Host,
 
 /// The chain so far, without this URL.
 fn chain_of<Step>(context: &PageContext<Step>) -> Chain {
-    let chain = context.options.as_ref().and_then(|options| options.origin.clone());
-    chain.unwrap_or_else(|| Chain { url: context.origin.to_string(), seen: Vec::new() })
+    let chain = context.options.as_ref().and_then(|options| options.chain.clone());
+    chain.unwrap_or_else(|| Chain { url: context.requested_url.to_string(), seen: Vec::new() })
 }
 
 /// Whether the chain began with a plain GET. Only such a request is sent again.
 fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> bool {
-    let origin = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
+    let first = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
     let options =
         RequestOptions { session: context.session().map(str::to_owned), ..RequestOptions::default() };
     let plain = Url::parse(&chain.url).map(|url| fingerprint_of(scope, &url, Some(&options), context.reads));
-    plain.is_ok_and(|plain| plain.0 == origin)
+    plain.is_ok_and(|plain| plain.0 == first)
 }
 
 /// Whether the chain began with another request than a plain GET, such as a form, and not by

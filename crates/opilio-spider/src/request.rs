@@ -1,4 +1,4 @@
-//! What a spider asks for: a URL, the step that will read it, and what is special about it.
+//! The requests of a spider: a URL, the step that reads the answer, and options.
 
 use opilio_core::{Priority, Proxy, Score, Validators};
 use opilio_extract::{Document, Form};
@@ -29,12 +29,12 @@ pub struct Request<Step> {
     pub(crate) reads: Reads,
     pub(crate) again: bool,
     pub(crate) guessed: bool,
-    /// It is one of the links that its page shows. Looked at where the page's host shows its content too often.
+    /// It is one of the links on its page. Set only if the page's host has sent the same content too often.
     pub(crate) is_link: bool,
 }
 
-/// Names a request's URL: a [`Url`], or a text that may be relative to the page it was found on.
-/// A text that is no URL is found out when it is used; it is then counted as filtered, not lost.
+/// The URL of a request: a [`Url`], or a text that may be relative to the page. A text that is no URL counts
+/// as filtered later on.
 #[derive(Clone, Debug)]
 pub struct Target(TargetKind);
 
@@ -52,7 +52,7 @@ impl Target {
         }
     }
 
-    /// The absolute URL, as a page's links are resolved; none for a text that is no web URL.
+    /// The absolute URL, resolved as the links of a page; `None` for a text that is no web URL.
     pub(crate) fn seen_from(&self, document: &Document) -> Option<Url> {
         match &self.0 {
             TargetKind::Url(url) => Some(url.clone()),
@@ -60,7 +60,7 @@ impl Target {
         }
     }
 
-    /// The absolute URL, a text being relative to `base` if there is one.
+    /// The absolute URL. A text may be relative to `base`.
     pub(crate) fn absolute(self, base: Option<&Url>) -> Result<Url, BadUrl> {
         let text = match self.0 {
             TargetKind::Url(url) => return Ok(url),
@@ -78,7 +78,7 @@ impl Target {
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is not a URL: {}", why(*error))]
 pub struct BadUrl {
-    /// What was given, without what looks like user info.
+    /// The text that was given, without user info.
     pub text: String,
     error: url::ParseError,
 }
@@ -117,7 +117,7 @@ impl From<String> for Target {
 }
 
 impl<Step> Request<Step> {
-    /// A GET of this URL (a [`Url`] or a text, relative to the page that it is found on), read by `step`.
+    /// A GET of this URL (a [`Url`], or a text that may be relative to the page). `step` reads the answer.
     #[must_use]
     pub fn get(url: impl Into<Target>, step: Step) -> Self {
         Self {
@@ -133,7 +133,7 @@ impl<Step> Request<Step> {
         }
     }
 
-    /// A POST of this URL: with [`json`](Self::json), [`form`](Self::form) or another [`body`](Self::body).
+    /// A POST to this URL, with [`json`](Self::json), [`form`](Self::form) or another [`body`](Self::body).
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -149,14 +149,13 @@ impl<Step> Request<Step> {
         Self::get(url, step).method("POST")
     }
 
-    /// A sitemap: every page that it lists is requested with `step`, as if it were a seed, if the
-    /// crawl's scope and [`Spider::lists`](crate::Spider::lists) take it.
+    /// A sitemap. Each page that it lists is requested with `step`, as if it were a seed, if the crawl's
+    /// scope and [`Spider::lists`](crate::Spider::lists) accept it.
     ///
-    /// Reads XML sitemaps and indexes (their sitemaps too, three deep), RSS and Atom feeds and lists of
-    /// URLs, gzipped or not: up to 50,000 entries and 50 MiB each, as sitemaps.org has it, and no more
-    /// bytes on the way than a body may have. Each file is fetched through its host's gate and ends once
-    /// in the books: as a page if it was read to its end, else as a failure. What was read before a file
-    /// broke, or was cut at a bound, counts.
+    /// Reads XML sitemaps and indexes (up to three levels of them), RSS and Atom feeds and lists of URLs,
+    /// gzipped or not: up to 50,000 entries and 50 MiB each, as sitemaps.org has it. Compressed, a file may
+    /// be as long as a body. Each file is fetched through its host's gate and ends once: as a sitemap if it
+    /// was read to its end, otherwise as a failure. Entries before a broken place or a limit count.
     #[must_use]
     pub fn sitemap(url: impl Into<Target>, step: Step) -> Self {
         Self::nested_sitemap(url, step, 0)
@@ -166,29 +165,28 @@ impl<Step> Request<Step> {
         Self { reads: Reads::Sitemap { depth }, ..Self::get(url, step) }
     }
 
-    /// The place where most sites have their sitemap, though no standard names it. That none is there is no
-    /// failure.
+    /// The usual place of a sitemap, which no standard names. It is no failure if none is there.
     pub(crate) fn usual_sitemap(step: Step) -> Self {
         Self { guessed: true, ..Self::sitemap("/sitemap.xml", step) }
     }
 
-    /// All sitemaps that the robots.txt of this URL's origin names, each as by [`Request::sitemap`]; they
-    /// may be on other hosts. Where it names none, or is not there, `/sitemap.xml` is tried. Where robots.txt
-    /// is obeyed, it is not fetched twice.
+    /// All sitemaps that the robots.txt of this URL's origin names, each as by [`Request::sitemap`]. They may
+    /// be on other hosts. If it names none, or does not exist, `/sitemap.xml` is tried. A crawl that obeys
+    /// robots.txt fetches it once.
     #[must_use]
     pub fn sitemaps_of(origin: impl Into<Target>, step: Step) -> Self {
         let origin = origin.into();
         let robots = origin.clone().absolute(None).ok().and_then(|url| url.join("/robots.txt").ok());
-        // What is no URL is found out when it is used, as for any request.
+        // A text that is no URL is found later, as for any request.
         Self { reads: Reads::SitemapsOf, ..Self::get(robots.map_or(origin, Target::from), step) }
     }
 
     /// Sends a form, such as a login: see [`Page::form`](crate::Page::form).
     ///
-    /// Cookies that its answer sets are the session's from then on. What is to be fetched logged in
-    /// should be asked for by the step that reads the answer, or it may be fetched before. So begin at the
-    /// page with the form, and not at a page behind it: where the answer leads to a URL that the crawl has
-    /// asked for, it ends as an alias of that URL, and a warning says so. [`Request::again`] asks anew.
+    /// The session keeps the cookies of the answer. Request the pages behind a login in the step that reads
+    /// the answer; otherwise they may be fetched before. So begin at the page with the form, not at a page
+    /// behind it: if the answer redirects to a known URL, the form ends as an alias of that URL, and a
+    /// warning says so. [`Request::again`] fetches a known URL once more.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -232,80 +230,81 @@ impl<Step> Request<Step> {
         }
     }
 
-    /// The URL, or the text that is to become one.
+    /// The URL, or the text that it is made from.
     pub fn target(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The step that will read the answer.
+    /// The step that reads the answer.
     pub fn step(&self) -> &Step {
         &self.step
     }
 
-    /// Goes before (higher) or after (lower) the others of its host; 0 by default.
+    /// The priority among the requests of its host: higher ones are sent first. 0 by default.
     #[must_use]
     pub fn priority(mut self, priority: i8) -> Self {
         self.priority = Priority(priority);
         self
     }
 
-    /// How promising it is: in a crawl whose order is by score, higher goes first among those of the
-    /// host and priority; 0 by default. Kept to about two significant digits.
+    /// The score, for a crawl whose order is by score: among requests of one host and priority, higher scores
+    /// are sent first. 0 by default. Kept to about two significant digits.
     #[must_use]
     pub fn score(mut self, score: f32) -> Self {
         self.score = Score::of(score);
         self
     }
 
-    /// Another method than GET. The dedup key then holds method and body too.
+    /// Another method than GET. Then the method and the body are part of the dedup key.
     #[must_use]
     pub fn method(mut self, method: &str) -> Self {
         self.options().method = Some(method.to_ascii_uppercase()).filter(|method| method != "GET");
         self
     }
 
-    /// A header of this request alone.
+    /// A header field of this request alone.
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.options().headers.push((name.to_ascii_lowercase(), value.as_ref().to_vec()));
         self
     }
 
-    /// A body to send.
+    /// The body to send.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.options().body = Some(body.into());
         self
     }
 
-    /// So many retries instead of the policy's.
+    /// The number of retries instead of the policy's.
     #[must_use]
     pub fn retries(mut self, retries: u16) -> Self {
         self.options().retries = Some(retries);
         self
     }
 
-    /// The server may carry it out twice without harm, although its method is not idempotent.
+    /// Allows repeating the request although its method is not idempotent: the server can carry it out twice
+    /// without harm.
     #[must_use]
     pub fn safe_to_repeat(mut self) -> Self {
         self.options().repeatable = true;
         self
     }
 
-    /// Belongs to a named session: cookies, header fields and credentials of its own, see
-    /// [`Session`](crate::Session). Redirects keep it, and what is found on its page belongs to it too
-    /// unless it names another one; an empty name is the crawl's own session.
+    /// Uses a named session, with its own cookies, header fields and credentials: see
+    /// [`Session`](crate::Session). Redirects keep the session, and requests of its page inherit it unless
+    /// they name another one. An empty name is the crawl's own session.
     ///
-    /// The same URL in another session is another request: what one user is shown says nothing about
-    /// what another one would be, so each session fetches it once.
+    /// One URL in two sessions is two requests, since a server may show users different pages. So each
+    /// session fetches it once.
     #[must_use]
     pub fn session(mut self, name: impl Into<String>) -> Self {
         self.options().session = Some(name.into());
         self
     }
 
-    /// Goes through this proxy, instead of the crawl's; so do its redirects. The proxy's login becomes
-    /// part of what the frontier stores.
+    /// Uses this proxy instead of the crawl's, also after redirects. The frontier stores the proxy with its
+    /// login.
     #[must_use]
     pub fn proxy(mut self, proxy: &Proxy) -> Self {
         self.options().proxy = Some(proxy.expose().to_owned());
@@ -318,8 +317,8 @@ impl<Step> Request<Step> {
         self.header("content-type", "application/json").body(value.to_string())
     }
 
-    /// Sends these fields as the body, as a form is sent (`application/x-www-form-urlencoded`). A form of a
-    /// page, with its hidden fields, is sent by [`submit`](Self::submit).
+    /// Sends these fields as the body, as a form does (`application/x-www-form-urlencoded`). To send a form
+    /// of a page with its hidden fields use [`submit`](Self::submit).
     #[must_use]
     pub fn form<K: AsRef<str>, V: AsRef<str>>(self, fields: impl IntoIterator<Item = (K, V)>) -> Self {
         let mut body = url::form_urlencoded::Serializer::new(String::new());
@@ -327,14 +326,14 @@ impl<Step> Request<Step> {
         self.header("content-type", "application/x-www-form-urlencoded").body(body.finish())
     }
 
-    /// Requests a URL although the crawl knows it: a page that is read twice, by two steps, or a poll of one
-    /// that changes. Without this a URL is requested once, and a second request with another step is
-    /// counted as [`CrawlReport::other_step`](crate::CrawlReport::other_step).
+    /// Requests a URL although the crawl knows it: to read a page by two steps, or to poll a page that
+    /// changes. Without it a URL is requested once, and a second request with another step counts as
+    /// [`CrawlReport::other_step`](crate::CrawlReport::other_step).
     ///
-    /// Each page that asks again, and each seed, gets one request more for each step: parsing the same page
-    /// twice, after a kill, does not ask twice. It counts as a URL of its own in the books. A page that asks
-    /// for itself again has no end but the crawl's limits (`Crawler::max_pages`,
-    /// a depth limit, `Crawler::max_duration`).
+    /// Each page that asks again, and each seed, gets one more request for each step. Parsing the same page
+    /// twice, after a kill, sends it once. The report counts it as a URL of its own. A page that asks for
+    /// itself again goes on until a limit of the crawl ends it (`Crawler::max_pages`, a depth limit,
+    /// `Crawler::max_duration`).
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -351,20 +350,20 @@ impl<Step> Request<Step> {
         self
     }
 
-    /// Asks for the page only if it is no longer the one with this entity tag (RFC 9110 §13.1.2); if it
-    /// is, `parse` gets a page that [is not modified](crate::Page::is_not_modified).
+    /// Requests the page only if its entity tag is another one (RFC 9110 §13.1.2). Otherwise `parse` receives
+    /// a page that [is not modified](crate::Page::is_not_modified).
     #[must_use]
     pub fn if_none_match(self, etag: impl AsRef<[u8]>) -> Self {
         self.header("if-none-match", etag)
     }
 
-    /// Asks for the page only if it was modified since this HTTP-date (RFC 9110 §13.1.3).
+    /// Requests the page only if it was modified since this HTTP-date (RFC 9110 §13.1.3).
     #[must_use]
     pub fn if_modified_since(self, date: impl AsRef<[u8]>) -> Self {
         self.header("if-modified-since", date)
     }
 
-    /// Asks for the page only if it has changed since it had these validators.
+    /// Requests the page only if it has changed since it had these validators.
     #[must_use]
     pub fn unless_unchanged(mut self, since: &Validators) -> Self {
         if let Some(etag) = &since.etag {

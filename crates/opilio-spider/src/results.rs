@@ -69,7 +69,7 @@ impl<S: Spider> PageResults<S> {
             fetched: context.fetched,
             is_list: context.reads != Reads::Page,
             samples,
-            ..Parsed::bare(context.record.host, context.lease, ending, context.origin, context.attempts)
+            ..Parsed::bare(context.record.host, context.lease, ending, context.requested_url, context.attempts)
         };
         Ok(match (links, rows) {
             (Ok(links), Ok(rows)) => {
@@ -115,8 +115,8 @@ impl<S: Spider> PageResults<S> {
 
     /// The result of a URL that was redirected: its chain goes on at `next`.
     pub fn redirected(&mut self, context: PageContext<S::Step>, next: Redirect) -> Parsed {
-        let PageContext { record, lease, origin, attempts, .. } = context;
-        let bare = Parsed::bare(record.host, lease, Ending::Redirected, origin, attempts);
+        let PageContext { record, lease, requested_url, attempts, .. } = context;
+        let bare = Parsed::bare(record.host, lease, Ending::Redirected, requested_url, attempts);
         Parsed { next: Some(Box::new(next)), samples: self.converter.samples(), ..bare }
     }
 
@@ -124,14 +124,14 @@ impl<S: Spider> PageResults<S> {
     pub fn alias(&mut self, context: &PageContext<S::Step>, target: &Url, scope: &Scope) -> Parsed {
         if redirect::began_with_a_form(context, scope) {
             tracing::warn!(
-                url = %context.origin,
+                url = %context.requested_url,
                 %target,
                 "the answer to a form leads to a URL that the crawl asked for before: the page that is there now is not read. Ask for it after the form, with `Request::again`"
             );
         }
-        let items = EncodedItems { count: 0, rows: self.alias_rows(&context.origin, target.as_str()) };
-        let (host, origin) = (context.host().clone(), context.origin.clone());
-        Parsed { items, ..Parsed::bare(host, context.lease, Ending::Alias, origin, context.attempts) }
+        let items = EncodedItems { count: 0, rows: self.alias_rows(&context.requested_url, target.as_str()) };
+        let (host, requested_url) = (context.host().clone(), context.requested_url.clone());
+        Parsed { items, ..Parsed::bare(host, context.lease, Ending::Alias, requested_url, context.attempts) }
     }
 
     /// The names of a page, with the rows to write if another page has taken them.
@@ -139,13 +139,13 @@ impl<S: Spider> PageResults<S> {
         let mut names = Vec::new();
         if let Some(url) = name.settled(context.host(), context.record.depth, scope) {
             let fingerprint = fingerprint_of(scope, &url, context.options.as_deref(), Reads::Page);
-            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, url.as_str()) });
+            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.requested_url, url.as_str()) });
         }
         let Some(content) = name.content else { return names };
         // Pages of two sessions are never one page, since a server shows each user another content.
         let fingerprint = content.in_session(context.session().unwrap_or_default());
         if let Some(first) = self.firsts.of(fingerprint, context.record.fingerprint, name.own.as_str()) {
-            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.origin, &first) });
+            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.requested_url, &first) });
         }
         names
     }
@@ -171,12 +171,12 @@ impl<S: Spider> PageResults<S> {
     }
 
     /// The rows that say that one URL led to another.
-    fn alias_rows(&mut self, origin: &str, target: &str) -> Vec<Vec<u8>> {
+    fn alias_rows(&mut self, requested_url: &str, target: &str) -> Vec<Vec<u8>> {
         let mut rows = Vec::with_capacity(self.encoders.len());
         for encoder in &mut self.encoders {
             let mut out = Vec::new();
-            if let Err(error) = encoder.encode_alias(origin, target, &mut out) {
-                tracing::warn!(url = %origin, %error, "the output has no form for an alias: the line that names this URL and the page it leads to is not written");
+            if let Err(error) = encoder.encode_alias(requested_url, target, &mut out) {
+                tracing::warn!(url = %requested_url, %error, "the output has no form for an alias: the line that names this URL and the page it leads to is not written");
                 out.clear();
             }
             rows.push(out);

@@ -178,7 +178,7 @@ impl<S: Spider> Found<S> {
     /// #     fn seeds(&self) -> Vec<Request<()>> { vec![] }
     /// fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
     ///     let hash = found.file(page);
-    ///     found.item(serde_json::json!({ "url": page.origin(), "file": hash.path() }));
+    ///     found.item(serde_json::json!({ "url": page.requested_url(), "file": hash.path() }));
     ///     Ok(())
     /// }
     /// # }

@@ -32,7 +32,7 @@ impl Spider for Tree {
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(page.origin().to_owned());
+        found.item(page.requested_url().to_owned());
         found.follow_links(page, ());
         Ok(())
     }

@@ -124,7 +124,7 @@ impl Spider for PageSpider {
         let listed = listed(page);
         let file = self.files.then(|| found.file(page).path());
         found.item(PageItem {
-            url: page.origin().to_owned(),
+            url: page.requested_url().to_owned(),
             final_url: page.url().to_string(),
             status: page.status(),
             title: page.title().map(str::to_owned),

@@ -25,7 +25,7 @@ impl Spider for Posts {
 
     fn parse(&self, page: &Page<u8>, found: &mut Found<Self>) -> Result<(), ParseError> {
         found.follow(page, "a", 2)?;
-        found.item(format!("{} {}", page.origin(), page.step()));
+        found.item(format!("{} {}", page.requested_url(), page.step()));
         Ok(())
     }
 }

@@ -28,7 +28,7 @@ impl Spider for Site {
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
         let title = page.title().unwrap_or_default();
-        found.item(format!("{} is {title}", page.origin()));
+        found.item(format!("{} is {title}", page.requested_url()));
         found.follow_links(page, ());
         Ok(())
     }
@@ -425,7 +425,7 @@ fn a_wall_is_passed_in_each_session_by_itself() {
                 .collect()
         }
         fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-            found.item(format!("{} {}", page.session().unwrap_or_default(), page.origin()));
+            found.item(format!("{} {}", page.session().unwrap_or_default(), page.requested_url()));
             Ok(())
         }
     }
@@ -557,7 +557,7 @@ fn a_sitemap_that_has_moved_lists_pages_of_where_it_is_now() {
             vec![Request::sitemap("http://shop.example/sitemap.xml", ())]
         }
         fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-            found.item(page.origin().to_owned());
+            found.item(page.requested_url().to_owned());
             Ok(())
         }
     }

@@ -29,7 +29,7 @@ impl Spider for Mapped {
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(format!("{} {}", page.depth(), page.origin()));
+        found.item(format!("{} {}", page.depth(), page.requested_url()));
         Ok(())
     }
 }
@@ -178,7 +178,7 @@ impl Spider for LateMap {
         if *page.step() == 1 {
             found.request(Request::sitemaps_of("http://a.example/", 2));
         }
-        found.item(page.origin().to_owned());
+        found.item(page.requested_url().to_owned());
         Ok(())
     }
 }

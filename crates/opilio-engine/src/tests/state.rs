@@ -142,7 +142,7 @@ impl Spider for Renamed {
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(BTreeMap::from([("title", page.origin().to_owned())]));
+        found.item(BTreeMap::from([("title", page.requested_url().to_owned())]));
         Ok(())
     }
 }
@@ -434,7 +434,7 @@ impl Spider for Changes {
     }
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(format!("{} {}", page.origin(), page.is_unchanged()));
+        found.item(format!("{} {}", page.requested_url(), page.is_unchanged()));
         Ok(())
     }
 }

@@ -111,7 +111,7 @@ impl Spider for Fields {
         List(self.0.clone()).seeds()
     }
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(page.origin().to_owned());
+        found.item(page.requested_url().to_owned());
         Ok(())
     }
 }

@@ -56,7 +56,7 @@ impl<Step> Page<Step> {
 
 impl<Step> PageContext for Page<Step> {
     fn origin(&self) -> &str {
-        &self.origin
+        &self.requested_url
     }
 
     fn depth(&self) -> u16 {

@@ -1,8 +1,8 @@
 //! How a record keeps a spider's step: as JSON, by the names of its variants and fields.
 //!
-//! A step outlives the program that made it. Places of variants and fields change from build to build,
-//! so names are kept. One step of each *shape* (the names in it) is kept with the state, so that a
-//! resume under other names is refused before it changes anything.
+//! A step outlives the program that made it. The places of variants and fields change from build to build, so
+//! their names are kept. One step of each *shape* (the names in it) is kept with the state. So a resume with
+//! other names is refused before it changes anything.
 
 mod shape;
 #[cfg(test)]
@@ -20,34 +20,34 @@ pub(crate) use shape::shape;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StepError {
-    /// It has no JSON form: a map whose keys are not texts or numbers, for instance.
+    /// The step has no JSON form, for instance a map whose keys are neither texts nor numbers.
     #[error("the step has no JSON form")]
     Encode(#[source] serde_json::Error),
     /// Its JSON form cannot be read as a step.
     #[error("the step {step} cannot be read")]
     Decode {
-        /// The JSON form, cut where it is long.
+        /// The JSON form, shortened.
         step: String,
-        /// What reading it said: the name that is there, and the names that the spider knows.
+        /// The error: the name in the JSON form, and the names that the spider knows.
         source: BadStep,
     },
     /// A field of it is not read.
     #[error("the step {step} has a field that the spider's `Step` does not read: `{field}`")]
     Unread {
-        /// The JSON form, cut where it is long.
+        /// The JSON form, shortened.
         step: String,
-        /// The field and the way to it.
+        /// The path of the field.
         field: String,
     },
-    /// Its JSON form is read as another step: of an untagged enum, the first variant that fits.
+    /// Its JSON form is read as another step: for an untagged enum, the first variant that fits.
     #[error("the step {step} is read back as another one, {other}")]
     Other {
-        /// The JSON form, cut where it is long.
+        /// The JSON form, shortened.
         step: String,
-        /// That of the step which reading it gave, cut where it is long.
+        /// The step that was read instead, shortened.
         other: String,
     },
-    /// It cannot be packed with what else its record carries.
+    /// It cannot be packed with the other data of its record.
     #[error("the request cannot be encoded")]
     Pack(#[source] postcard::Error),
     /// An earlier version of Opilio kept it by the places of variants and fields, and these have changed.
@@ -58,7 +58,7 @@ pub enum StepError {
 }
 
 impl StepError {
-    /// The names differ, and not the shape: serde can be told that a new name stands for an old one.
+    /// Only the names differ. An alias in serde lets a new name stand for an old one.
     #[must_use]
     pub fn is_of_names(&self) -> bool {
         match self {
@@ -71,7 +71,7 @@ impl StepError {
     }
 }
 
-/// What serde says of a kept step. A kept step is one line: the place in it, which serde adds, helps nobody.
+/// The error of serde about a kept step, without line and column, since a kept step is one line.
 #[derive(Debug, thiserror::Error)]
 #[error("{said}")]
 pub struct BadStep {
@@ -96,11 +96,11 @@ pub fn encode<Step: Serialize>(step: &Step) -> Result<Vec<u8>, StepError> {
     Ok(bytes)
 }
 
-/// The same, in place of what the buffer holds.
+/// Writes the kept form into a buffer, in place of its content.
 pub fn encode_into<Step: Serialize>(step: &Step, bytes: &mut Vec<u8>) -> Result<(), StepError> {
     bytes.clear();
     serde_json::to_writer(&mut *bytes, step).map_err(StepError::Encode)?;
-    // Spiders without kinds of pages have `()`, which costs nothing then.
+    // The step `()` has no bytes.
     if bytes == NULL {
         bytes.clear();
     }
@@ -130,7 +130,7 @@ fn decode_named<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError>
     }
 }
 
-/// Before names were kept it was postcard. Bytes that are left over belong to another type.
+/// Earlier versions wrote postcard. Bytes left over belong to another type.
 fn decode_placed<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError> {
     match postcard::take_from_bytes(bytes) {
         Ok((step, [])) => Ok(step),
@@ -138,11 +138,11 @@ fn decode_placed<Step: DeserializeOwned>(bytes: &[u8]) -> Result<Step, StepError
     }
 }
 
-/// Whether a step will be read back as it is.
+/// Whether a step is read back unchanged.
 pub fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), StepError> {
     let step: Step = decode(&RequestData { step: bytes.to_vec(), ..RequestData::default() })?;
     let again = encode(&step)?;
-    // Sets and maps have no order: their texts differ in the order of the same characters.
+    // Sets and maps have no order: their texts may differ in the order of the same characters.
     let sorted = |bytes: &[u8]| {
         let mut bytes = bytes.to_vec();
         bytes.sort_unstable();
@@ -154,7 +154,7 @@ pub fn check<Step: Serialize + DeserializeOwned>(bytes: &[u8]) -> Result<(), Ste
     }
 }
 
-/// One step of a shape, on its way to the state.
+/// One step of a shape, for the state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sample {
     /// A hash of the names in it.
@@ -170,19 +170,19 @@ impl Sample {
         Some(Self { shape, json: String::from_utf8(bytes.to_vec()).ok()? })
     }
 
-    /// A kept one, as today's `Step` reads it.
+    /// A kept step, read as the present `Step`.
     pub fn read<Step: Serialize + DeserializeOwned>(json: String) -> Result<Self, StepError> {
         let step: Step = decode_named(json.as_bytes())?;
         Ok(Self { shape: shape(&step).unwrap_or(LEAF), json })
     }
 }
 
-/// Tells kept steps apart.
+/// The hash of a kept step.
 pub fn hash(bytes: &[u8]) -> u64 {
     if bytes.is_empty() { 0 } else { xxhash_rust::xxh3::xxh3_64(bytes) }
 }
 
-/// For people.
+/// A kept step for messages, shortened.
 pub fn text(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(if bytes.is_empty() { NULL } else { bytes });
     match text.char_indices().nth(TEXT_MAX) {
@@ -192,7 +192,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 const NULL: &[u8] = b"null";
-/// Characters of a step that are shown to people.
+/// The most characters of a step in messages.
 const TEXT_MAX: usize = 120;
-/// Bytes of a step that is kept as a sample.
+/// The most bytes of a step that is kept as a sample.
 const SAMPLE_MAX: usize = 4_096;

@@ -37,7 +37,7 @@ impl Scheduler {
         for (shard, page) in pages {
             if page.items.count > 0 && page.items.rows.is_empty() && self.tally.is_first_dropped_item() {
                 tracing::warn!(
-                    url = %page.origin,
+                    url = %page.requested_url,
                     "a page gave items, and the crawl has no output: they are dropped (see `Crawler::export`)"
                 );
             }
@@ -127,7 +127,7 @@ impl Scheduler {
 
 impl PageBatch {
     fn add(&mut self, shard: usize, page: Parsed, rows: &mut SinkRows) {
-        let Parsed { host, lease, ending, origin, attempts, fetched, cause, .. } = page;
+        let Parsed { host, lease, ending, requested_url, attempts, fetched, cause, .. } = page;
         self.sitemaps += u64::from(page.is_list && ending == Ending::Page);
         self.settlements.push(settlement(lease, ending, attempts, origin, fetched).because(cause));
         self.whose.push((shard, host, lease));
