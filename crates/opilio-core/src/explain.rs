@@ -36,7 +36,7 @@ pub struct Explanation {
     pub verdict: Decision,
     /// `ok` or `redirected` for an accepted answer, else the stable word for the failure.
     pub reason: &'static str,
-    /// From now to the URL's next attempt, the host's pause included; null without a retry.
+    /// From now to the URL's next attempt, the host's hold included; null without a retry.
     pub retry_after_ms: Option<u64>,
     /// How long the host is held, at most its longest hold; 0 without a hold.
     pub pause_host_ms: u64,

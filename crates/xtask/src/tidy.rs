@@ -55,7 +55,8 @@ impl Lexicon {
             (word != "word" && !word.starts_with("---")).then_some((word, not))
         });
         let words = rows.flat_map(|(word, not)| {
-            not.split(',').map(|avoid| (avoid.trim().to_owned(), word.to_owned())).collect::<Vec<_>>()
+            let avoid = not.split(',').map(str::trim).filter(|avoid| !avoid.is_empty());
+            avoid.map(|avoid| (avoid.to_owned(), word.to_owned())).collect::<Vec<_>>()
         });
         Self(words.collect())
     }
@@ -96,7 +97,7 @@ impl Findings {
         }
         let is_test = path.contains("/tests") || path.ends_with("tests.rs") || path.starts_with("examples/");
         for (line, text) in text.lines().enumerate() {
-            if let Some((_, comment)) = text.split_once("//") {
+            if let Some(comment) = comment(text) {
                 let prose = comment.to_lowercase();
                 for word in lexicon.found(&prose) {
                     let places = self.words.entry(word.to_owned()).or_default();
@@ -148,6 +149,12 @@ impl Findings {
     }
 }
 
+/// The comment of a line. The two slashes of a URL in a string begin none.
+fn comment(line: &str) -> Option<&str> {
+    let begins = |at: usize| line[..at].chars().next_back().is_none_or(char::is_whitespace);
+    line.match_indices("//").find(|(at, _)| begins(*at)).map(|(at, _)| &line[at + 2..])
+}
+
 /// The name of the type that a line defines; `None` for associated types.
 fn type_name(line: &str) -> Option<&str> {
     // An indented type is associated, or local to a function.
@@ -191,6 +198,19 @@ mod tests {
             Lexicon::parse("| word | means | not |\n| --- | --- | --- |\n| hold | x | cool-down, ban |\n");
         assert_eq!(lexicon.found("a ban, a cool-down").collect::<Vec<_>>(), ["cool-down", "ban"]);
         assert_eq!(lexicon.found("bans of a band").count(), 0);
+    }
+
+    #[test]
+    fn an_empty_cell_names_no_word_to_avoid() {
+        let lexicon = Lexicon::parse("| shard | one thread | |\n| lease | a URL | ticket, |\n");
+        assert_eq!(lexicon.found("a shard, a ticket").collect::<Vec<_>>(), ["ticket"]);
+    }
+
+    #[test]
+    fn a_url_in_a_string_is_no_comment() {
+        assert_eq!(comment("let url = \"http://a.example/\"; // its site"), Some(" its site"));
+        assert_eq!(comment("    /// Its site."), Some("/ Its site."));
+        assert_eq!(comment("get(\"http://a.example/\")"), None);
     }
 
     #[test]

@@ -195,7 +195,7 @@ impl Hold {
 }
 
 impl Hold {
-    /// A firewall opens after a time of its own. Even waits notice that sooner than growing ones, and still
+    /// A firewall opens after a time of its own. Even waits find that sooner than growing ones, and still
     /// take few requests.
     fn wall_wait_max(&self, now: Timestamp, min: Duration) -> Duration {
         let closed = now.since(self.since);

@@ -77,7 +77,7 @@ pub(super) async fn run(scenario: Scenario) -> Verdict {
     }
 }
 
-/// The hosts that allow 60 a minute or less; they notice bursts.
+/// The hosts that allow 60 a minute or less; they refuse bursts.
 fn slow_hosts(scenario: &Scenario) -> Vec<usize> {
     let allows_little = |limit: opilio_sandbox::Limit| {
         let (n, per) = limit.rate();
