@@ -69,7 +69,13 @@ impl<S: Spider> PageResults<S> {
             fetched: context.fetched,
             is_list: context.reads != Reads::Page,
             samples,
-            ..Parsed::bare(context.record.host, context.lease, ending, context.requested_url, context.attempts)
+            ..Parsed::bare(
+                context.record.host,
+                context.lease,
+                ending,
+                context.requested_url,
+                context.attempts,
+            )
         };
         Ok(match (links, rows) {
             (Ok(links), Ok(rows)) => {
@@ -98,7 +104,7 @@ impl<S: Spider> PageResults<S> {
         redirect::follow(context, location, hop, rules, &mut self.converter)
     }
 
-    /// The next URL of a chain that has come to a known URL where a cookie is set: the chain's origin may show its
+    /// The next URL of a chain that has come to a known URL where a cookie is set: the chain's first URL may show its
     /// page now.
     ///
     /// # Errors
@@ -139,7 +145,10 @@ impl<S: Spider> PageResults<S> {
         let mut names = Vec::new();
         if let Some(url) = name.settled(context.host(), context.record.depth, scope) {
             let fingerprint = fingerprint_of(scope, &url, context.options.as_deref(), Reads::Page);
-            names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.requested_url, url.as_str()) });
+            names.push(Name {
+                fingerprint,
+                alias_rows: self.alias_rows(&context.requested_url, url.as_str()),
+            });
         }
         let Some(content) = name.content else { return names };
         // Pages of two sessions are never one page, since a server shows each user another content.

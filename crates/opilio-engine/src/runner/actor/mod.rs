@@ -306,7 +306,8 @@ impl<S: Spider> SpiderRunner<S> {
                 let ending = Ending::Failed(Reason::NotStored);
                 let (host, attempts) = (context.record.host, context.attempts);
                 self.give(
-                    Parsed::bare(host, context.lease, ending, context.requested_url, attempts).because(&error),
+                    Parsed::bare(host, context.lease, ending, context.requested_url, attempts)
+                        .because(&error),
                 );
             }
         }

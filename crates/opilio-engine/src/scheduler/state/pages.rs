@@ -129,7 +129,7 @@ impl PageBatch {
     fn add(&mut self, shard: usize, page: Parsed, rows: &mut SinkRows) {
         let Parsed { host, lease, ending, requested_url, attempts, fetched, cause, .. } = page;
         self.sitemaps += u64::from(page.is_list && ending == Ending::Page);
-        self.settlements.push(settlement(lease, ending, attempts, origin, fetched).because(cause));
+        self.settlements.push(settlement(lease, ending, attempts, requested_url, fetched).because(cause));
         self.whose.push((shard, host, lease));
         let EncodedItems { count, rows: own } = page.items;
         self.items += count;
