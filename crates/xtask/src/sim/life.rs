@@ -3,8 +3,7 @@
 //! Hosts share nothing, so that a million of them need no common clock: each is simulated to its end
 //! by whichever thread is free, from its own seed.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,121 +12,29 @@ use opilio_core::host::{
     Violation, Witness,
 };
 use opilio_core::{
-    Attempts, Backoff, Blame, Ending, Fingerprint, Host, HostPolicy, Lease, LeaseId, Priority, Record,
-    RequestFacts, RetryPolicy, Scheme, Timestamp, per_minute, per_second,
+    Attempts, Blame, Ending, Fingerprint, HostPolicy, Lease, LeaseId, Priority, Record, RequestFacts, Scheme,
+    Timestamp,
 };
 
+use super::common::Common;
+use super::counts::Counts;
 use super::server::{Fate, Temper};
+use super::timeline::{Event, Letter, Next, Timeline};
+use super::urls::Urls;
 
-/// Counts of events, added up over hosts.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    pub(super) hosts: u64,
-    pub(super) urls: u64,
-    pub(super) starts: u64,
-    pub(super) rules: u64,
-    pub(super) holds: u64,
-    pub(super) probes: u64,
-    pub(super) passivations: u64,
-    pub(super) retries: u64,
-    pub(super) parks: u64,
-    pub(super) crashes: u64,
-    pub(super) lost: u64,
-    /// Healthy URLs that chance or a limiter refused as often as they may be tried.
-    pub(super) unlucky: u64,
-    pub(super) steps: u64,
-}
-
-impl Counts {
-    pub(super) fn add(&mut self, other: &Self) {
-        self.hosts += other.hosts;
-        self.urls += other.urls;
-        self.starts += other.starts;
-        self.rules += other.rules;
-        self.holds += other.holds;
-        self.probes += other.probes;
-        self.passivations += other.passivations;
-        self.retries += other.retries;
-        self.parks += other.parks;
-        self.crashes += other.crashes;
-        self.lost += other.lost;
-        self.unlucky += other.unlucky;
-        self.steps += other.steps;
-    }
-}
-
-/// The parameters that all lives share.
-pub(super) struct Common {
-    policies: Vec<Arc<HostPolicy>>,
-    retry: RetryPolicy,
-    host: Host,
-    url: Arc<str>,
-    #[cfg(feature = "mutants")]
-    pub(super) bug: Option<opilio_core::host::Bug>,
-}
-
-impl Common {
-    pub(super) fn new() -> anyhow::Result<Self> {
-        let fast = Backoff { min: Duration::from_millis(500), max: Duration::from_secs(30) };
-        let policies = [
-            HostPolicy::new(),
-            HostPolicy::new().rate(per_minute(300)).in_flight(4),
-            HostPolicy::new().rate(per_second(20)).in_flight(8).backoff(fast),
-            HostPolicy::new().rate(per_minute(40)).in_flight(2).adapt(false),
-            HostPolicy::new().unlimited_rate().in_flight(3).max_hold(Duration::from_secs(100)),
-        ];
-        let url = "http://host.test/";
-        Ok(Self {
-            policies: policies.map(Arc::new).into(),
-            retry: RetryPolicy::default(),
-            host: Host::of(&url.parse()?)?,
-            url: url.into(),
-            #[cfg(feature = "mutants")]
-            bug: None,
-        })
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Event {
-    Wake,
-    Grant,
-    Arrive { lease: u64, attempt: u16 },
-    ArriveRules { scheme: u8 },
-    Settle { url: u32 },
-    Assign { url: u32, attempts: Attempts },
-    Feed,
-}
-
-/// An answer on its way back.
-enum Letter {
-    Report { lease: u64, attempt: u16, fate: Fate },
-    Rules { scheme: u8, fate: Fate },
-}
-
+/// One host, its server and its URLs.
 pub(super) struct Life<'a> {
     common: &'a Common,
     policy: Arc<HostPolicy>,
     rules: RulesMode,
     host: HostState,
     witness: Witness,
+    passivated: bool,
+    inbox: VecDeque<Input>,
     random: fastrand::Rng,
     temper: Temper,
-    now: Timestamp,
-    events: BinaryHeap<Reverse<(Timestamp, u32, Event)>>,
-    letters: BinaryHeap<Reverse<(Timestamp, u32)>>,
-    letter_box: Vec<(u32, Letter)>,
-    order: u32,
-    /// When the earliest timer in `events` fires.
-    wake: Option<Timestamp>,
-    queue: u32,
-    fed: u32,
-    /// The scheduler is about to bring more.
-    feeding: bool,
-    ended: Vec<u64>,
-    ends: u32,
-    inbox: VecDeque<Input>,
-    passivated: bool,
+    time: Timeline,
+    urls: Urls,
     counts: Counts,
 }
 
@@ -146,21 +53,12 @@ impl<'a> Life<'a> {
             policy,
             rules,
             host,
+            passivated: false,
+            inbox: VecDeque::new(),
             random,
             temper,
-            now,
-            events: BinaryHeap::new(),
-            letters: BinaryHeap::new(),
-            letter_box: Vec::new(),
-            order: 0,
-            wake: None,
-            queue,
-            fed: 0,
-            feeding: false,
-            ended: vec![0; queue as usize / 64 + 1],
-            ends: 0,
-            inbox: VecDeque::new(),
-            passivated: false,
+            time: Timeline::new(now),
+            urls: Urls::new(queue),
             counts: Counts { hosts: 1, urls: u64::from(queue), ..Counts::default() },
         };
         life.plant();
@@ -170,18 +68,12 @@ impl<'a> Life<'a> {
     /// Lives to the end: every URL ended and the host passivated.
     pub(super) fn live(mut self) -> Result<Counts, Violation> {
         self.hear(Input::Tick)?;
-        let steps_max = 2_000 + u64::from(self.queue) * 400;
-        while self.ends < self.queue || !self.passivated {
-            let event = self.events.peek().map(|Reverse((at, ..))| *at);
-            let letter = self.letters.peek().map(|Reverse((at, _))| *at);
-            let Some(next) = event.into_iter().chain(letter).min() else {
-                return Err(stuck("nothing will ever happen again"));
-            };
-            self.now = self.now.max(next);
-            if letter == Some(next) {
-                self.open_letter()?
-            } else {
-                self.happen()?
+        let steps_max = 2_000 + u64::from(self.urls.count()) * 400;
+        while !self.urls.have_ended() || !self.passivated {
+            match self.time.advance() {
+                None => return Err(stuck("nothing will ever happen again")),
+                Some(Next::Event(event)) => self.happen(event)?,
+                Some(Next::Letter(letter)) => self.open_letter(letter)?,
             }
             self.counts.steps += 1;
             if self.counts.steps > steps_max {
@@ -191,38 +83,21 @@ impl<'a> Life<'a> {
         Ok(self.counts)
     }
 
-    fn at(&mut self, at: Timestamp, event: Event) {
-        self.order += 1;
-        self.events.push(Reverse((at, self.order, event)));
-    }
-
-    fn send(&mut self, at: Timestamp, letter: Letter) {
-        self.order += 1;
-        self.letters.push(Reverse((at, self.order)));
-        self.letter_box.push((self.order, letter));
-    }
-
-    fn happen(&mut self) -> Result<(), Violation> {
-        let Some(Reverse((at, _, event))) = self.events.pop() else { return Ok(()) };
+    fn happen(&mut self, event: Event) -> Result<(), Violation> {
         match event {
-            Event::Wake => {
-                if self.wake == Some(at) {
-                    self.wake = None;
-                }
-                self.hear(Input::Tick)
-            }
+            Event::Wake => self.hear(Input::Tick),
             Event::Grant => match self.random.u8(..) {
                 0..2 => self.hear(Input::Refused),
                 2 => {
-                    let until = self.now + Duration::from_millis(self.random.u64(1..2_000));
+                    let until = self.time.now + Duration::from_millis(self.random.u64(1..2_000));
                     self.hear(Input::SlotDenied { until })
                 }
                 _ => self.hear(Input::Granted),
             },
             Event::Arrive { lease, attempt } => self.arrive(lease, attempt),
             Event::ArriveRules { scheme } => {
-                let fate = self.temper.answer(self.now, u64::MAX, &mut self.random);
-                self.send(self.now + fate.latency, Letter::Rules { scheme, fate });
+                let fate = self.temper.answer(self.time.now, u64::MAX, &mut self.random);
+                self.time.send(self.time.now + fate.latency, Letter::Rules { scheme, fate });
                 Ok(())
             }
             Event::Settle { url } => self.hear(Input::Settled(vec![LeaseId(url.into())])),
@@ -235,33 +110,29 @@ impl<'a> Life<'a> {
     }
 
     fn arrive(&mut self, lease: u64, attempt: u16) -> Result<(), Violation> {
-        let fate = self.temper.answer(self.now, lease, &mut self.random);
-        let back = self.now + fate.latency;
+        let fate = self.temper.answer(self.time.now, lease, &mut self.random);
+        let back = self.time.now + fate.latency;
         match self.random.u16(..) {
             // A fetcher dies without a report.
             0..64 => self.counts.lost += 1,
             // A fetcher stalls: the report comes long after the deadline.
-            64..96 => self.send(back + Duration::from_secs(50), Letter::Report { lease, attempt, fate }),
+            64..96 => self.time.send(back + Duration::from_secs(50), Letter::Report { lease, attempt, fate }),
             // It never took the fetch in.
             96..128 => return self.hear(Input::Undelivered(LeaseId(lease))),
             // The host's shell dies and comes back.
             128..192 => {
                 self.counts.crashes += 1;
-                self.events.retain(|Reverse((.., event))| *event != Event::Grant);
-                self.send(back, Letter::Report { lease, attempt, fate });
+                self.time.drop_grants();
+                self.time.send(back, Letter::Report { lease, attempt, fate });
                 return self.hear(Input::Restarted);
             }
-            _ => self.send(back, Letter::Report { lease, attempt, fate }),
+            _ => self.time.send(back, Letter::Report { lease, attempt, fate }),
         }
         Ok(())
     }
 
-    fn open_letter(&mut self) -> Result<(), Violation> {
-        let Some(Reverse((_, order))) = self.letters.pop() else { return Ok(()) };
-        let Some(place) = self.letter_box.iter().position(|(other, _)| *other == order) else {
-            return Ok(());
-        };
-        match self.letter_box.swap_remove(place).1 {
+    fn open_letter(&mut self, letter: Letter) -> Result<(), Violation> {
+        match letter {
             Letter::Report { lease, attempt, fate } => {
                 let proposal = self.propose(attempt, &fate);
                 self.hear(Input::Report { lease: LeaseId(lease), outcome: fate.outcome, proposal })
@@ -271,8 +142,8 @@ impl<'a> Life<'a> {
                 let answer = self.rules_answer(&fate);
                 if matches!(answer, RulesAnswer::Elsewhere { .. }) && self.random.u8(..) < 192 {
                     // The other host answers, in time, too late, or never.
-                    let later = self.now + Duration::from_millis(self.random.u64(..60_000));
-                    self.send(later, Letter::Rules { scheme: scheme as u8, fate });
+                    let later = self.time.now + Duration::from_millis(self.random.u64(..60_000));
+                    self.time.send(later, Letter::Rules { scheme: scheme as u8, fate });
                 }
                 self.hear(Input::Rules { scheme, answer, hints: fate.hints })
             }
@@ -311,10 +182,8 @@ impl<'a> Life<'a> {
     }
 
     fn feed(&mut self) -> Result<(), Violation> {
-        let count = self.random.u32(1..=48).min(self.queue - self.fed);
-        let leases = (self.fed..self.fed + count).map(|url| self.lease(url, Attempts::NONE)).collect();
-        self.fed += count;
-        self.feeding = false;
+        let urls = self.urls.feed(self.random.u32(1..=48));
+        let leases = urls.map(|url| self.lease(url, Attempts::NONE)).collect();
         self.hear(Input::Assign(leases))
     }
 
@@ -325,17 +194,17 @@ impl<'a> Life<'a> {
             if self.passivated {
                 self.come_back();
             }
-            self.witness.hear(self.now, &input);
-            self.host.handle(self.now, input);
-            while let Some(output) = self.host.poll(self.now) {
-                self.witness.see(self.now, &output)?;
+            self.witness.hear(self.time.now, &input);
+            self.host.handle(self.time.now, input);
+            while let Some(output) = self.host.poll(self.time.now) {
+                self.witness.see(self.time.now, &output)?;
                 self.perform(output)?;
             }
             if !self.passivated {
-                self.witness.rest(self.now, &self.host)?;
+                self.witness.rest(self.time.now, &self.host)?;
             }
             if self.counts.steps.is_multiple_of(16) {
-                self.host.check(self.now)?;
+                self.host.check(self.time.now)?;
             }
         }
         self.set_timer();
@@ -345,10 +214,10 @@ impl<'a> Life<'a> {
     fn come_back(&mut self) {
         let memo = self.host.memo();
         let (policy, seed) = (Arc::clone(&self.policy), self.random.u64(..));
-        self.host = HostState::resume(policy, self.rules, HostLimits::default(), memo, seed, self.now);
+        self.host = HostState::resume(policy, self.rules, HostLimits::default(), memo, seed, self.time.now);
         self.plant();
         self.witness.resumed();
-        self.events.retain(|Reverse((.., event))| *event != Event::Grant);
+        self.time.drop_grants();
         self.passivated = false;
     }
 
@@ -356,17 +225,13 @@ impl<'a> Life<'a> {
     fn set_timer(&mut self) {
         let Some((at, _)) = self.host.wake_at().filter(|_| !self.passivated) else { return };
         let at = match self.random.u8(..) {
-            0..8 => {
-                Timestamp::from_micros(at.as_micros().saturating_sub(self.random.u64(..20_000))).max(self.now)
-            }
+            0..8 => Timestamp::from_micros(at.as_micros().saturating_sub(self.random.u64(..20_000)))
+                .max(self.time.now),
             8..16 => at + Duration::from_micros(self.random.u64(..300_000)),
             _ => at + Duration::from_micros(self.random.u64(..1_000)),
         };
-        let at = at.max(self.now + Duration::from_micros(1));
-        if self.wake.is_none_or(|wake| at < wake) {
-            self.wake = Some(at);
-            self.at(at, Event::Wake);
-        }
+        let at = at.max(self.time.now + Duration::from_micros(1));
+        self.time.set_timer(at);
     }
 
     fn perform(&mut self, output: Output) -> Result<(), Violation> {
@@ -374,25 +239,25 @@ impl<'a> Life<'a> {
             Output::Credit(_) => self.feed_later(),
             Output::AskSlot => {
                 let soon = if self.random.u8(..) < 230 { 0 } else { self.random.u64(..50_000) };
-                self.at(self.now + Duration::from_micros(soon), Event::Grant);
+                self.time.plan(self.time.now + Duration::from_micros(soon), Event::Grant);
             }
             Output::Fetch(start) => self.started(&start)?,
             Output::FetchRules { scheme, .. } => {
                 self.counts.starts += 1;
                 self.counts.rules += 1;
-                let arrival = self.now + self.travel();
-                self.at(arrival, Event::ArriveRules { scheme: scheme as u8 });
+                let arrival = self.time.now + self.travel();
+                self.time.plan(arrival, Event::ArriveRules { scheme: scheme as u8 });
             }
             Output::Deliver { lease, delivery, attempts } => {
                 self.expect_page(lease.id.0, delivery, attempts)?;
-                self.end(lease.id)?;
-                let settled = self.now + Duration::from_micros(self.random.u64(..400_000));
-                self.at(settled, Event::Settle { url: lease.id.0 as u32 });
+                self.urls.end(lease.id)?;
+                let settled = self.time.now + Duration::from_micros(self.random.u64(..400_000));
+                self.time.plan(settled, Event::Settle { url: lease.id.0 as u32 });
             }
             // The host knows the witness's result already.
             Output::Settle { lease, .. } if lease.id.is_witness() => {}
             Output::Settle { lease, ending: Ending::Retry { due, attempts } } => {
-                self.at(due, Event::Assign { url: lease.id.0 as u32, attempts });
+                self.time.plan(due, Event::Assign { url: lease.id.0 as u32, attempts });
             }
             Output::Settle { lease, ending } => {
                 return Err(stuck(&format!("{:?} is settled as {ending:?}", lease.id)));
@@ -411,10 +276,9 @@ impl<'a> Life<'a> {
 
     /// The scheduler has more at once, or finds more after a pause that may well passivate the host.
     fn feed_later(&mut self) {
-        if self.fed < self.queue && !self.feeding {
-            self.feeding = true;
+        if self.urls.begin_feeding() {
             let pause = if self.random.u8(..) < 230 { 0 } else { self.random.u64(..10_000_000) };
-            self.at(self.now + Duration::from_micros(pause), Event::Feed);
+            self.time.plan(self.time.now + Duration::from_micros(pause), Event::Feed);
         }
     }
 
@@ -428,9 +292,9 @@ impl<'a> Life<'a> {
             let text = format!("{:?} is at attempt {}", start.lease.id, start.attempt);
             return Err(Violation { invariant: Invariant::G7, text });
         }
-        let arrival = self.now + self.travel();
+        let arrival = self.time.now + self.travel();
         let lease = start.lease.id.0;
-        self.at(arrival, Event::Arrive { lease, attempt: start.attempt });
+        self.time.plan(arrival, Event::Arrive { lease, attempt: start.attempt });
         Ok(())
     }
 
@@ -456,16 +320,6 @@ impl<'a> Life<'a> {
         }
         let text = format!("URL {url} is healthy, and ends as {reason} after {attempts} requests");
         Err(Violation { invariant: Invariant::G11, text })
-    }
-
-    fn end(&mut self, lease: LeaseId) -> Result<(), Violation> {
-        let (word, bit) = (lease.0 as usize / 64, 1 << (lease.0 % 64));
-        if self.ended[word] & bit != 0 {
-            return Err(Violation { invariant: Invariant::G4, text: format!("{lease:?} ends twice") });
-        }
-        self.ended[word] |= bit;
-        self.ends += 1;
-        Ok(())
     }
 
     fn lease(&self, url: u32, attempts: Attempts) -> Lease {

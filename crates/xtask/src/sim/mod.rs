@@ -3,10 +3,14 @@
 //! Queue lengths are Zipf-distributed, servers behave differently, reports get lost, shells crash, timers are
 //! late. The same seed reproduces each finding.
 
+mod common;
+mod counts;
 mod life;
 #[cfg(feature = "mutants")]
 mod mutants;
 mod server;
+mod timeline;
+mod urls;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +19,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use opilio_core::host::{HostMemo, HostState, Violation};
 
-use life::{Common, Counts, Life};
+use common::Common;
+use counts::Counts;
+use life::Life;
 
 /// The parameters of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use opilio_core::host::Bug;
 
-use super::life::Common;
+use super::common::Common;
 use super::{Plan, simulate};
 
 /// Plants each bug in turn and prints the witness's finding.

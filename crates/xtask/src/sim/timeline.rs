@@ -1,0 +1,88 @@
+//! What will happen in a life, in order of time.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use opilio_core::{Attempts, Timestamp};
+
+use super::server::Fate;
+
+/// Something that happens to a host or to one of its requests.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Event {
+    Wake,
+    Grant,
+    Arrive { lease: u64, attempt: u16 },
+    ArriveRules { scheme: u8 },
+    Settle { url: u32 },
+    Assign { url: u32, attempts: Attempts },
+    Feed,
+}
+
+/// An answer on its way back.
+pub(super) enum Letter {
+    Report { lease: u64, attempt: u16, fate: Fate },
+    Rules { scheme: u8, fate: Fate },
+}
+
+/// What comes next.
+pub(super) enum Next {
+    Event(Event),
+    Letter(Letter),
+}
+
+/// The present, and the events and answers to come.
+pub(super) struct Timeline {
+    pub(super) now: Timestamp,
+    events: BinaryHeap<Reverse<(Timestamp, u32, Event)>>,
+    letters: BTreeMap<(Timestamp, u32), Letter>,
+    /// How many were planned so far: what was planned first for an instant happens first.
+    order: u32,
+    /// When the earliest timer in `events` fires.
+    wake: Option<Timestamp>,
+}
+
+impl Timeline {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { now, events: BinaryHeap::new(), letters: BTreeMap::new(), order: 0, wake: None }
+    }
+
+    pub(super) fn plan(&mut self, at: Timestamp, event: Event) {
+        self.order += 1;
+        self.events.push(Reverse((at, self.order, event)));
+    }
+
+    pub(super) fn send(&mut self, at: Timestamp, letter: Letter) {
+        self.order += 1;
+        self.letters.insert((at, self.order), letter);
+    }
+
+    /// Sets a timer, unless an earlier one is set.
+    pub(super) fn set_timer(&mut self, at: Timestamp) {
+        if self.wake.is_none_or(|wake| at < wake) {
+            self.wake = Some(at);
+            self.plan(at, Event::Wake);
+        }
+    }
+
+    /// The slots that were asked for are not granted: the shell that asked is gone.
+    pub(super) fn drop_grants(&mut self) {
+        self.events.retain(|Reverse((.., event))| *event != Event::Grant);
+    }
+
+    /// Goes to the next instant at which something happens. An answer comes before an event.
+    pub(super) fn advance(&mut self) -> Option<Next> {
+        let event = self.events.peek().map(|Reverse((at, ..))| *at);
+        let letter = self.letters.first_key_value().map(|((at, _), _)| *at);
+        let at = event.into_iter().chain(letter).min()?;
+        self.now = self.now.max(at);
+        if letter == Some(at) {
+            return self.letters.pop_first().map(|(_, letter)| Next::Letter(letter));
+        }
+        let Reverse((_, _, event)) = self.events.pop()?;
+        if event == Event::Wake && self.wake == Some(at) {
+            self.wake = None;
+        }
+        Some(Next::Event(event))
+    }
+}
