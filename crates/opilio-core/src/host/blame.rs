@@ -13,7 +13,7 @@
 //! Until the case is over, each failure counts against its URL provisionally, and a URL without attempts left
 //! waits.
 
-use super::gate::Candidate;
+use super::gate::NextStart;
 use super::hold::{Door, Hold};
 use super::leases::Pending;
 use super::message::HoldReason;
@@ -285,16 +285,16 @@ impl HostState {
     }
 
     /// The best lease that `may_start` allows, or the witness.
-    pub(in crate::host) fn choose(&self, may_start: impl Fn(&Lease) -> bool) -> Option<Candidate> {
+    pub(in crate::host) fn choose(&self, may_start: impl Fn(&Lease) -> bool) -> Option<NextStart> {
         if self.wants_witness() {
-            return Some(Candidate::Witness);
+            return Some(NextStart::Witness);
         }
         let may_start = |pending: &Pending| may_start(&pending.lease);
         // While the fault is undecided, a URL that has not failed goes first, to find out.
         let careful =
             (self.hold.door == Door::Closed || self.evidence.suspect.is_some()) && !self.sabotaged_probe();
         let place = if careful { self.leases.safest(may_start)? } else { self.leases.best(may_start)? };
-        Some(Candidate::Lease(place))
+        Some(NextStart::Lease(place))
     }
 
     #[cfg(not(feature = "sabotage"))]

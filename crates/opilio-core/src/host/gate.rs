@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 
 /// What may start now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Candidate {
+pub(super) enum NextStart {
     /// The ready lease at this place.
     Lease(usize),
     /// The rules of this origin, for which its leases wait.
@@ -34,7 +34,7 @@ pub(super) enum Candidate {
 
 impl HostState {
     /// What may start at this instant; `None` if nothing.
-    pub(super) fn startable(&self, now: Timestamp) -> Option<Candidate> {
+    pub(super) fn startable(&self, now: Timestamp) -> Option<NextStart> {
         let full = self.in_flight() >= self.in_flight_cap();
         if self.draining || self.parked.is_some() || full || self.hold.door == Door::Probing {
             return None;
@@ -50,11 +50,11 @@ impl HostState {
             allowed(lease) || self.rules.fetch_due(lease.record.scheme).is_some_and(|due| due <= now)
         };
         Some(match self.choose(may_start)? {
-            Candidate::Lease(place) => {
+            NextStart::Lease(place) => {
                 let lease = &self.leases.ready()[place].lease;
-                if allowed(lease) { Candidate::Lease(place) } else { Candidate::Rules(lease.record.scheme) }
+                if allowed(lease) { NextStart::Lease(place) } else { NextStart::Rules(lease.record.scheme) }
             }
-            candidate @ (Candidate::Rules(_) | Candidate::Witness) => candidate,
+            candidate @ (NextStart::Rules(_) | NextStart::Witness) => candidate,
         })
     }
 
@@ -103,8 +103,8 @@ impl HostState {
         }
     }
 
-    pub(super) fn start(&mut self, now: Timestamp, candidate: Candidate) -> Output {
-        let witness = if candidate == Candidate::Witness { self.witness_lease() } else { None };
+    pub(super) fn start(&mut self, now: Timestamp, candidate: NextStart) -> Output {
+        let witness = if candidate == NextStart::Witness { self.witness_lease() } else { None };
         let spacing = self.pacing.spacing();
         let probe = self.hold.door == Door::Closed;
         let idled = self.idleness.end().is_some_and(|since| {
@@ -124,24 +124,24 @@ impl HostState {
         let deadline = now + self.terms.limits.fetch_timeout + HostLimits::GRACE;
         let pending = match (candidate, witness) {
             (_, Some(lease)) => Pending::new(lease),
-            (Candidate::Rules(scheme), None) => {
+            (NextStart::Rules(scheme), None) => {
                 self.rules.of_mut(scheme).known =
                     RulesState::Fetching(Fetching { seq, started: now, deadline, probe, away: false });
                 return Output::FetchRules { scheme, deadline };
             }
             // `choose` names a witness only if there is one.
-            (Candidate::Witness, None) => return Output::ReturnSlot,
-            (Candidate::Lease(place), None) => self.leases.take_ready(place),
+            (NextStart::Witness, None) => return Output::ReturnSlot,
+            (NextStart::Lease(place), None) => self.leases.take_ready(place),
         };
         let start = pending.start(deadline, probe);
         self.leases.put_in_flight(InFlight { pending, seq, started: now, deadline, probe, settled: false });
         Output::Fetch(start)
     }
 
-    fn spend(&mut self, now: Timestamp, spacing: Spacing, _candidate: Candidate) {
+    fn spend(&mut self, now: Timestamp, spacing: Spacing, _candidate: NextStart) {
         #[cfg(feature = "sabotage")]
         match (self.bug, _candidate) {
-            (Some(Bug::RulesForFree), Candidate::Rules(_)) => return,
+            (Some(Bug::RulesForFree), NextStart::Rules(_)) => return,
             (Some(Bug::CatchUp), _) => {
                 self.pacing.budget.spend(now, Spacing { slack_nanos: u64::MAX, ..spacing });
                 return;

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 
 /// What single refusals say about a limiter.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub(super) struct Limiter {
+pub(super) struct LimiterEstimate {
     /// The last refused start and its number.
     last: Option<Moment>,
     /// Starts since then that the limiter may have refused, or that failed for a reason of their own.
@@ -40,7 +40,7 @@ pub(super) struct Moment {
 
 /// Starts that were refused together while others were not.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Refusals {
+pub(super) struct RefusedStarts {
     pub(super) first: Moment,
     pub(super) last: Moment,
     pub(super) count: u32,
@@ -64,7 +64,7 @@ pub(super) enum Finding {
     Limit { pace: f64, exact: bool },
 }
 
-impl Limiter {
+impl LimiterEstimate {
     /// Records that this many starts passed within these seconds before one was refused.
     pub(super) fn let_pass(&mut self, starts: f64, seconds: f64) {
         if starts * (self.passed.1 + 1.0) > self.passed.0 * (seconds + 1.0) {
@@ -77,7 +77,12 @@ impl Limiter {
     /// A pace learnt from refusals (`is_learnt`) is more likely to be too high than one that the user asked
     /// for. A limiter is believed in when some intervals agree. If the pace is new to the host, one interval
     /// is enough if it shows that the pace is far too high.
-    pub(super) fn refused(&mut self, refusals: &Refusals, pace: Option<f64>, is_learnt: bool) -> Finding {
+    pub(super) fn refused(
+        &mut self,
+        refusals: &RefusedStarts,
+        pace: Option<f64>,
+        is_learnt: bool,
+    ) -> Finding {
         if let Some((starts, refusals_since)) = &mut self.believed {
             // A limiter stops refusing once the pace keeps to it.
             *refusals_since = if refusals.first.seq.wrapping_sub(*starts) > FORGIVEN_AFTER {
@@ -218,15 +223,15 @@ const CHANCES_MAX: u8 = 4;
 mod tests {
     use super::*;
 
-    fn refused(limiter: &mut Limiter, millis: u64, seq: u32, pace: f64, young: bool) -> Finding {
+    fn refused(limiter: &mut LimiterEstimate, millis: u64, seq: u32, pace: f64, young: bool) -> Finding {
         let moment = Moment { at: Timestamp::from_millis(millis), seq };
-        let refusals = Refusals { first: moment, last: moment, count: 1, young, doubt: 0, hold: 0.0 };
+        let refusals = RefusedStarts { first: moment, last: moment, count: 1, young, doubt: 0, hold: 0.0 };
         limiter.refused(&refusals, Some(pace), false)
     }
 
     #[test]
     fn the_rate_of_a_bucket_is_what_it_accepts_between_two_refusals() {
-        let mut limiter = Limiter::default();
+        let mut limiter = LimiterEstimate::default();
         assert_eq!(refused(&mut limiter, 200, 10, 50.0, true), Finding::Unclear);
         let Finding::Limit { pace, .. } = refused(&mut limiter, 700, 21, 50.0, true) else {
             panic!("{limiter:?}")
@@ -240,7 +245,7 @@ mod tests {
 
     #[test]
     fn refusals_at_any_pace_are_no_limiter() {
-        let mut limiter = Limiter::default();
+        let mut limiter = LimiterEstimate::default();
         for (millis, seq) in [(0, 0), (5_000, 100), (5_500, 110), (9_500, 190)] {
             assert_eq!(refused(&mut limiter, millis, seq, 20.0, false), Finding::Unclear);
         }
@@ -248,7 +253,7 @@ mod tests {
 
     #[test]
     fn rates_that_disagree_are_chance() {
-        let mut limiter = Limiter::default();
+        let mut limiter = LimiterEstimate::default();
         refused(&mut limiter, 0, 0, 20.0, false);
         assert_eq!(refused(&mut limiter, 2_000, 20, 20.0, false), Finding::Unclear);
         assert_eq!(refused(&mut limiter, 12_000, 180, 20.0, false), Finding::Chance);
@@ -256,7 +261,7 @@ mod tests {
 
     #[test]
     fn more_than_a_limiter_lets_pass_is_none() {
-        let mut limiter = Limiter::default();
+        let mut limiter = LimiterEstimate::default();
         refused(&mut limiter, 0, 0, 50.0, true);
         refused(&mut limiter, 500, 11, 50.0, true);
         let at = Timestamp::from_millis(1_500);

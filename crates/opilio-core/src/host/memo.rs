@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::budget::Budget;
 use super::hold::{Door, Hold};
 use super::message::{HoldReason, ParkReason};
-use super::pace::Pace;
-use super::quota::Quota;
+use super::pace::LearntPace;
+use super::quota::QuotaAccount;
 use super::rules::{Rules, RulesState};
 use super::settings::RulesMode;
 use crate::name::{PerScheme, Scheme};
@@ -50,10 +50,10 @@ const UNMET_SHIFT: u32 = 4;
 pub(super) struct Remembered {
     pub(super) budget: Budget,
     pub(super) hold: Hold,
-    pub(super) pace: Pace,
+    pub(super) pace: LearntPace,
     /// The learnt ceiling with its growth.
     pub(super) learnt: Option<f64>,
-    pub(super) quota: Quota,
+    pub(super) quota: QuotaAccount,
     pub(super) rules: Rules,
     pub(super) parked: Option<Park>,
     pub(super) answered: bool,
@@ -173,9 +173,9 @@ impl HostMemo {
                 Timestamp::from_micros(self.series_since),
                 self.strikes,
             ),
-            pace: Pace::restored(learnt, self.confirmed),
+            pace: LearntPace::restored(learnt, self.confirmed),
             learnt,
-            quota: Quota::restored(
+            quota: QuotaAccount::restored(
                 self.quota_left,
                 self.quota_limit,
                 Duration::from_millis(self.quota_window_ms.into()),

@@ -12,12 +12,12 @@
 use std::time::Duration;
 
 use super::budget::Spacing;
-use super::limiter::{FLAKY_DOUBT, Finding, Limiter, Moment, Refusals};
+use super::limiter::{FLAKY_DOUBT, Finding, LimiterEstimate, Moment, RefusedStarts};
 use crate::time::Timestamp;
 
 /// What a host has learnt about its pace.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub(super) struct Pace {
+pub(super) struct LearntPace {
     /// Starts per second that the server accepted, if it refused more.
     learnt: Option<f64>,
     /// Seconds of crawling since then.
@@ -39,7 +39,7 @@ pub(super) struct Pace {
     /// The rate is not exact, so a higher one is tried soon.
     tentative: bool,
     /// The estimate from single refusals, once there was one.
-    limiter: Option<Box<Limiter>>,
+    limiter: Option<Box<LimiterEstimate>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +70,7 @@ pub(super) struct Pardon {
     pub(super) young: Duration,
 }
 
-impl Pace {
+impl LearntPace {
     /// Failures of two different URLs in a row are enough if no other URL fails.
     pub(super) const IN_A_ROW: u32 = 2;
 
@@ -232,7 +232,7 @@ impl Pace {
         if !std::mem::replace(&mut self.epoch_met, true) {
             limiter.let_pass(accepted, seconds);
         }
-        let refusals = Refusals {
+        let refusals = RefusedStarts {
             first: Moment { at: closing.began, seq: closing.refused_seq },
             last: Moment { at: closing.refused_at, seq: closing.last_seq },
             count: closing.refused.into(),
@@ -269,7 +269,7 @@ impl Pace {
         let hold = hold.as_secs_f64();
         let doubt = if self.is_flaky() { FLAKY_DOUBT } else { 0 };
         let limiter = self.limiter.as_mut()?;
-        let refusals = Refusals { first: moment, last: moment, count: 1, young: false, doubt, hold };
+        let refusals = RefusedStarts { first: moment, last: moment, count: 1, young: false, doubt, hold };
         let finding = limiter.refused(&refusals, asked, is_learnt);
         self.take_in(finding)
     }

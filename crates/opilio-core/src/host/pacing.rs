@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use super::budget::{Budget, Spacing};
-use super::pace::Pace;
-use super::quota::Quota;
+use super::pace::LearntPace;
+use super::quota::QuotaAccount;
 use crate::policy::HostPolicy;
 use crate::rate::Rate;
 use crate::time::Timestamp;
@@ -17,8 +17,8 @@ pub(super) struct Pacing {
     /// The strictest of the user's rate, crawl delays and the learnt pace; a quota comes on top.
     lasting: Spacing,
     /// What refusals have taught.
-    pub(super) learnt: Pace,
-    pub(super) quota: Quota,
+    pub(super) learnt: LearntPace,
+    pub(super) quota: QuotaAccount,
     /// The number of the next start.
     pub(super) next_seq: u32,
     /// The limit in flight after a reopening at full speed; 0 means no such limit.
@@ -27,7 +27,7 @@ pub(super) struct Pacing {
 
 impl Pacing {
     /// The pacing that a memo kept. [`Pacing::refresh`] has to follow.
-    pub(super) fn restored(budget: Budget, learnt: Pace, quota: Quota) -> Self {
+    pub(super) fn restored(budget: Budget, learnt: LearntPace, quota: QuotaAccount) -> Self {
         Self { budget, lasting: Spacing::NONE, learnt, quota, next_seq: 0, ramp: 0 }
     }
 

@@ -11,7 +11,7 @@ use crate::verdict;
 
 /// The state of an announced quota.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
-pub(super) struct Quota {
+pub(super) struct QuotaAccount {
     /// The start whose answer made the newest statement.
     seq: u32,
     /// Starts left in the window, less those after the newest statement.
@@ -26,7 +26,7 @@ pub(super) struct Quota {
     reset_to: Timestamp,
 }
 
-impl Quota {
+impl QuotaAccount {
     /// The quota that a memo kept.
     pub(super) fn restored(left: u32, limit: u32, window: Duration, reset: Timestamp) -> Self {
         Self { seq: 0, left, limit, window, reset_from: reset, reset_to: reset }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn answers_out_of_order_do_not_refill_it() {
-        let mut quota = Quota::default();
+        let mut quota = QuotaAccount::default();
         quota.hear(Timestamp::from_secs(10), 5, &said(3, 20), 2);
         assert_eq!(quota.left(), 1);
         quota.hear(Timestamp::from_secs(11), 2, &said(30, 19), 5);
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn is_presumed_full_after_the_reset() {
-        let mut quota = Quota::default();
+        let mut quota = QuotaAccount::default();
         let stated = verdict::Quota { window: Some(Duration::from_secs(60)), ..said(0, 20) };
         quota.hear(Timestamp::from_secs(10), 5, &stated, 0);
         quota.roll(Timestamp::from_secs(30));

@@ -6,7 +6,7 @@ use std::num::NonZeroU8;
 use super::super::blame::{Case, Charge};
 use super::super::hold::{ClosingKind, Door};
 use super::super::message::HoldReason;
-use super::super::pace::Pace;
+use super::super::pace::LearntPace;
 use super::super::state::HostState;
 use super::{Landing, Payer, Subject, Suspect};
 use crate::time::Timestamp;
@@ -122,7 +122,7 @@ impl HostState {
         let seq = Some(landing.seq);
         let in_a_row = self.evidence.suspect.map_or(0, |suspect| suspect.in_a_row.get());
         let flaky = self.evidence.refuses_by_chance()
-            || self.pacing.learnt.failures_of_host(in_a_row) > Pace::IN_A_ROW;
+            || self.pacing.learnt.failures_of_host(in_a_row) > LearntPace::IN_A_ROW;
         self.evidence.case =
             Some(Case { charge, seq, url, excused, again, flaky, strikes_before, ..Case::NEW });
     }

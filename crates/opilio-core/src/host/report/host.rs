@@ -7,7 +7,7 @@ use super::super::hold::{ClosingKind, Door, jittered};
 use super::super::leases::Pending;
 use super::super::limiter::{FLAKY_DOUBT, SILENT_DOUBT};
 use super::super::message::{HoldReason, HostEvent};
-use super::super::pace::{Pace, Pardon};
+use super::super::pace::{LearntPace, Pardon};
 #[cfg(feature = "sabotage")]
 use super::super::sabotage::Bug;
 use super::super::state::HostState;
@@ -299,8 +299,9 @@ impl HostState {
         let of_pace = self.pacing.learnt.fails_often();
         let first = self.evidence.suspect;
         let was_open = self.hold.door == Door::Open;
-        let flaky = first
-            .is_some_and(|first| self.pacing.learnt.failures_of_host(first.in_a_row.get()) > Pace::IN_A_ROW);
+        let flaky = first.is_some_and(|first| {
+            self.pacing.learnt.failures_of_host(first.in_a_row.get()) > LearntPace::IN_A_ROW
+        });
         let payer = self.accuse_of(now, landing, Charge::Failed, of_pace, |host, closing| {
             if was_open && flaky {
                 // Many of its pages fail, so one more is no reason for a long wait.
