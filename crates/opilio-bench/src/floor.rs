@@ -26,7 +26,7 @@ use crate::measure;
 
 /// How a floor reads a body.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Reading {
+enum FloorReading {
     /// Does not parse it.
     None,
     /// Parses links, title and field with a streaming parser.
@@ -37,7 +37,7 @@ enum Reading {
 
 /// The values read from one page.
 #[derive(Default, Serialize)]
-struct Row<'a> {
+struct FloorRow<'a> {
     url: &'a str,
     title: String,
     sku: String,
@@ -51,12 +51,12 @@ struct Row<'a> {
 /// # Errors
 /// At the first failure.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let (mut reading, mut tasks) = (Reading::None, 32);
+    let (mut reading, mut tasks) = (FloorReading::None, 32);
     let (mut list, mut seed, mut out) = (None, None, None);
     let mut args = Args::new(args);
     while let Some(name) = args.name() {
         match name {
-            "--mode" => reading = Reading::named(args.text()?)?,
+            "--mode" => reading = FloorReading::named(args.text()?)?,
             "--tasks" => tasks = args.value()?,
             "--list" => list = Some(PathBuf::from(args.text()?)),
             "--seed" => seed = Some(args.text()?.to_owned()),
@@ -81,14 +81,18 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             1 << 18,
             File::create(out.context("a floor needs --out FILE")?).context("cannot create the output")?,
         )),
-        known: RefCell::new(Known { met: queue.iter().map(|url| hash(url)).collect(), queue, in_flight: 0 }),
+        known: RefCell::new(KnownUrls {
+            met: queue.iter().map(|url| hash(url)).collect(),
+            queue,
+            in_flight: 0,
+        }),
         more: Notify::new(),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio::task::LocalSet::new().block_on(&runtime, Rc::new(floor).crawl(tasks))
 }
 
-impl Reading {
+impl FloorReading {
     fn named(name: &str) -> Result<Self> {
         Ok(match name {
             "fetch" => Self::None,
@@ -108,15 +112,15 @@ fn client() -> Result<reqwest::Client> {
 
 struct Floor {
     client: reqwest::Client,
-    reading: Reading,
+    reading: FloorReading,
     follows: bool,
     parser: Parser,
     out: RefCell<BufWriter<File>>,
-    known: RefCell<Known>,
+    known: RefCell<KnownUrls>,
     more: Notify,
 }
 
-struct Known {
+struct KnownUrls {
     queue: VecDeque<String>,
     met: HashSet<u64>,
     in_flight: usize,
@@ -135,9 +139,9 @@ impl Floor {
         while let Some(url) = self.take().await {
             let body = self.fetch(&url).await.with_context(|| format!("cannot fetch {url}"))?;
             let row = match self.reading {
-                Reading::None => None,
-                Reading::Links => Some(self.parser.stream(&url, &body)?),
-                Reading::Dom => Some(self.parser.tree(&url, &body)),
+                FloorReading::None => None,
+                FloorReading::Links => Some(self.parser.stream(&url, &body)?),
+                FloorReading::Dom => Some(self.parser.tree(&url, &body)),
             };
             let mut links = row.map_or(Ok(Vec::new()), |row| self.write(row))?;
             links.truncate(if self.follows { usize::MAX } else { 0 });
@@ -181,7 +185,7 @@ impl Floor {
         Ok(plain.into())
     }
 
-    fn write(&self, row: Row<'_>) -> Result<Vec<String>> {
+    fn write(&self, row: FloorRow<'_>) -> Result<Vec<String>> {
         let mut out = self.out.borrow_mut();
         serde_json::to_writer(&mut *out, &row)?;
         out.write_all(b"\n")?;
@@ -227,8 +231,8 @@ impl Parser {
         })
     }
 
-    fn stream<'a>(&self, url: &'a str, body: &[u8]) -> Result<Row<'a>> {
-        let row = RefCell::new(Row { url, links: Vec::with_capacity(40), ..Row::default() });
+    fn stream<'a>(&self, url: &'a str, body: &[u8]) -> Result<FloorRow<'a>> {
+        let row = RefCell::new(FloorRow { url, links: Vec::with_capacity(40), ..FloorRow::default() });
         let settings = lol_html::Settings::new()
             .append_element_content_handler(lol_html::element!("a[href]", |element| {
                 row.borrow_mut().links.extend(element.get_attribute("href"));
@@ -248,10 +252,10 @@ impl Parser {
         Ok(row.into_inner())
     }
 
-    fn tree<'a>(&self, url: &'a str, body: &[u8]) -> Row<'a> {
+    fn tree<'a>(&self, url: &'a str, body: &[u8]) -> FloorRow<'a> {
         let tree = Html::parse_document(&String::from_utf8_lossy(body));
         let text = |selector| tree.select(selector).next().map(|found| found.text().collect());
-        Row {
+        FloorRow {
             url,
             title: text(&self.title).unwrap_or_default(),
             sku: text(&self.sku).unwrap_or_default(),

@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::args::Args;
-use crate::measure::{self, Output, Usage};
-use crate::site::{self, Plan, Stats};
-use crate::workload::{self, Allocator, Case, STATE, STREAMED, Who, Workload};
+use crate::measure::{self, ChildOutput, ProcessUsage};
+use crate::site::{self, SitePlan, Stats};
+use crate::workload::{self, Allocator, BenchCase, STATE, STREAMED, Who, Workload};
 use crate::{instructions, memory, picture, report};
 
 /// The options of a benchmark run.
@@ -31,13 +31,13 @@ struct Wish {
 #[derive(Clone)]
 pub(crate) struct Run {
     /// As the operating system reports it.
-    pub(crate) usage: Usage,
+    pub(crate) usage: ProcessUsage,
     /// As the site counted it.
     pub(crate) stats: Stats,
 }
 
 /// A workload with the measured runs of its cases.
-pub(crate) struct Measured {
+pub(crate) struct WorkloadRuns {
     /// The workload that ran.
     pub(crate) workload: Workload,
     /// The runs of each case, by round.
@@ -131,30 +131,32 @@ fn build_with_mimalloc() -> Result<()> {
 }
 
 /// Runs all cases of a workload in turn.
-fn rounds(workload: Workload, rounds: usize) -> Result<Measured> {
+fn rounds(workload: Workload, rounds: usize) -> Result<WorkloadRuns> {
     let work = tempfile::tempdir().context("cannot make a directory for the crawls")?;
-    let mut sites: HashMap<Plan, Site> = HashMap::new();
+    let mut sites: HashMap<SitePlan, SiteProcess> = HashMap::new();
     let mut runs = vec![Vec::with_capacity(rounds); workload.cases.len()];
     for _ in 0..rounds {
         for (case, runs) in workload.cases.iter().zip(&mut runs) {
             let site = match sites.entry(case.site) {
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-                std::collections::hash_map::Entry::Vacant(entry) => entry.insert(Site::start(case.site)?),
+                std::collections::hash_map::Entry::Vacant(entry) => {
+                    entry.insert(SiteProcess::start(case.site)?)
+                }
             };
             let run = crawl(case, site, work.path()).with_context(|| format!("cannot run {}", case.name))?;
             eprintln!("{}", report::line(case, &run));
             runs.push(run);
         }
     }
-    Ok(Measured { workload, runs })
+    Ok(WorkloadRuns { workload, runs })
 }
 
-fn crawl(case: &Case, site: &mut Site, work: &Path) -> Result<Run> {
+fn crawl(case: &BenchCase, site: &mut SiteProcess, work: &Path) -> Result<Run> {
     let out = work.join("rows.jsonl");
     let _ = std::fs::remove_file(&out);
     let mut command = command(case, site, &out, work)?;
     site.ask("reset")?;
-    let output = if case.who.streams() { Output::Throttled(&out, SLOW_BYTES) } else { Output::Own };
+    let output = if case.who.streams() { ChildOutput::Throttled(&out, SLOW_BYTES) } else { ChildOutput::Own };
     let usage = measure::run(command.current_dir(work), output, PATIENCE)?;
     let stats: Stats = serde_json::from_str(&site.ask("stats")?).context("cannot read what the site says")?;
     let all = case.site.all();
@@ -172,7 +174,7 @@ fn crawl(case: &Case, site: &mut Site, work: &Path) -> Result<Run> {
 }
 
 /// Returns the command that runs a case and writes its rows to `out`.
-fn command(case: &Case, site: &Site, out: &Path, work: &Path) -> Result<Command> {
+fn command(case: &BenchCase, site: &SiteProcess, out: &Path, work: &Path) -> Result<Command> {
     let seed = site::url(site.port, 0, 0);
     let program = std::env::current_exe().context("cannot find this program")?;
     let mut command = match case.allocator {
@@ -225,7 +227,7 @@ fn fresh_directory(work: &Path) -> Result<PathBuf> {
 }
 
 /// Writes a file with every URL of the site, where the hosts alternate. Returns its path.
-fn list(site: &Site, work: &Path) -> Result<PathBuf> {
+fn list(site: &SiteProcess, work: &Path) -> Result<PathBuf> {
     let path = work.join(format!("list-{}", site.port));
     if !path.exists() {
         let mut file = std::io::BufWriter::new(std::fs::File::create(&path)?);
@@ -241,18 +243,19 @@ fn list(site: &Site, work: &Path) -> Result<PathBuf> {
 
 /// The row that a crawler writes for each page. Crawlers that read the field include it.
 #[derive(Deserialize)]
-struct Row {
+struct WrittenRow {
     url: String,
     title: String,
     sku: Option<String>,
 }
 
 /// Checks that each page has exactly one correct row. Reads line by line, so that this process stays small.
-pub(crate) fn check_rows(path: &Path, plan: Plan) -> Result<()> {
+pub(crate) fn check_rows(path: &Path, plan: SitePlan) -> Result<()> {
     let mut met = vec![false; plan.all()];
     for line in BufReader::new(std::fs::File::open(path).context("cannot open the rows")?).lines() {
         let line = line.context("cannot read the rows")?;
-        let row: Row = serde_json::from_str(&line).with_context(|| format!("cannot read the row {line}"))?;
+        let row: WrittenRow =
+            serde_json::from_str(&line).with_context(|| format!("cannot read the row {line}"))?;
         let place = site::locate(&row.url).filter(|(host, page)| *host < plan.hosts && *page < plan.pages);
         let (host, page) = place.with_context(|| format!("this row is of no page of the site: {line}"))?;
         let is_right = !row.title.is_empty() && row.sku.is_none_or(|sku| sku == site::sku(host, page));
@@ -265,21 +268,21 @@ pub(crate) fn check_rows(path: &Path, plan: Plan) -> Result<()> {
 }
 
 /// A site that runs as a child process, which ends when this value is dropped.
-pub(crate) struct Site {
+pub(crate) struct SiteProcess {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
-    plan: Plan,
+    plan: SitePlan,
     /// The port on which it listens, on every loopback address.
     pub(crate) port: u16,
 }
 
-impl Site {
+impl SiteProcess {
     /// Starts the process of a site.
     ///
     /// # Errors
     /// When the process does not start.
-    pub(crate) fn start(plan: Plan) -> Result<Self> {
+    pub(crate) fn start(plan: SitePlan) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program")?;
         let mut child = Command::new(program)
             .arg("bench-site")
@@ -313,7 +316,7 @@ impl Site {
     }
 }
 
-impl Drop for Site {
+impl Drop for SiteProcess {
     fn drop(&mut self) {
         // The process ends when its standard input ends.
         self.input = None;

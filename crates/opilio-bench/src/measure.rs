@@ -13,7 +13,7 @@ use wait4::Wait4;
 
 /// The time and peak memory of a process.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Usage {
+pub(crate) struct ProcessUsage {
     /// The time from its start to its end.
     pub(crate) wall: Duration,
     /// The user and system time of all its threads.
@@ -25,7 +25,7 @@ pub(crate) struct Usage {
 
 /// What happens with the output of a process.
 #[derive(Clone, Copy)]
-pub(crate) enum Output<'a> {
+pub(crate) enum ChildOutput<'a> {
     /// The process writes its file itself.
     Own,
     /// The standard output is copied to this file, at this many bytes a second.
@@ -36,12 +36,12 @@ pub(crate) enum Output<'a> {
 ///
 /// # Errors
 /// When it cannot be started, fails, or takes longer than the limit; the error includes its output.
-pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) -> Result<Usage> {
+pub(crate) fn run(command: &mut Command, output: ChildOutput<'_>, limit: Duration) -> Result<ProcessUsage> {
     let said = tempfile::NamedTempFile::new().context("cannot create a file for the output of a process")?;
     command.stdin(Stdio::null()).stderr(said.reopen()?);
     command.stdout(match output {
-        Output::Own => said.reopen()?.into(),
-        Output::Throttled(..) => Stdio::piped(),
+        ChildOutput::Own => said.reopen()?.into(),
+        ChildOutput::Throttled(..) => Stdio::piped(),
     });
     let start = Instant::now();
     let mut child =
@@ -58,7 +58,7 @@ pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) ->
             }
         });
         let copied = match (reader, output) {
-            (Some(from), Output::Throttled(path, rate)) => copy_slowly(from, path, rate),
+            (Some(from), ChildOutput::Throttled(path, rate)) => copy_slowly(from, path, rate),
             _ => Ok(()),
         };
         let waited = child.wait4().context("cannot wait for a process");
@@ -73,7 +73,7 @@ pub(crate) fn run(command: &mut Command, output: Output<'_>, limit: Duration) ->
     }
     let usage = waited.rusage;
     ensure!(usage.maxrss > 0, "the system does not report the memory of a process");
-    Ok(Usage { wall, cpu: usage.utime + usage.stime, peak_bytes: usage.maxrss })
+    Ok(ProcessUsage { wall, cpu: usage.utime + usage.stime, peak_bytes: usage.maxrss })
 }
 
 /// Copies at most this many bytes a second, like a slow reader.

@@ -17,10 +17,10 @@ use opilio::frontier::{Admission, DiskFrontier, DiskOptions, Frontier, MemoryFro
 use opilio::prelude::*;
 
 use crate::args::Args;
-use crate::harness::Site;
+use crate::harness::SiteProcess;
 use crate::measure;
 use crate::micro;
-use crate::site::{Plan, url};
+use crate::site::{SitePlan, url};
 
 /// The kinds of things: name, description, and how many the two processes hold.
 const HELD: &[(&str, &str, usize, usize)] = &[
@@ -56,8 +56,8 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 
 /// Runs a process that holds `n` things. Returns its bytes in memory and on disk.
 fn held(what: &str, n: usize) -> Result<(u64, u64)> {
-    let plan = Plan { latency_ms: 600_000, ..Plan::new(n, 1) };
-    let site = if what == "in-flight" { Some(Site::start(plan)?) } else { None };
+    let plan = SitePlan { latency_ms: 600_000, ..SitePlan::new(n, 1) };
+    let site = if what == "in-flight" { Some(SiteProcess::start(plan)?) } else { None };
     let port = site.as_ref().map_or(0, |site| site.port);
     let output = Command::new(std::env::current_exe().context("cannot find this program")?)
         .args(["bench-hold", "--what", what, "--n", &n.to_string(), "--port", &port.to_string()])
@@ -131,9 +131,9 @@ fn bytes_below(dir: &Path) -> Result<u64> {
 }
 
 /// A spider with seeds only, which reads nothing from their pages.
-struct List(Vec<String>);
+struct SeedList(Vec<String>);
 
-impl Spider for List {
+impl Spider for SeedList {
     type Item = ();
     type Step = ();
 
@@ -167,10 +167,10 @@ fn dormant(n: usize) -> Result<()> {
 }
 
 /// Returns a crawl of these URLs on a simulated web, and the number of answers it got so far.
-fn scripted(urls: Vec<String>) -> (Crawler<List>, Arc<AtomicUsize>) {
+fn scripted(urls: Vec<String>) -> (Crawler<SeedList>, Arc<AtomicUsize>) {
     let answered = Arc::new(AtomicUsize::new(0));
     let counter = answered.clone();
-    let crawler = Crawler::new(List(urls)).transport(move || {
+    let crawler = Crawler::new(SeedList(urls)).transport(move || {
         let counter = counter.clone();
         Rc::new(ScriptedTransport::new(move |_, ask: &TransportRequest| {
             counter.fetch_add(1, Ordering::Relaxed);
@@ -187,7 +187,7 @@ fn scripted(urls: Vec<String>) -> (Crawler<List>, Arc<AtomicUsize>) {
 
 /// Holds requests in flight, which wait for their answers.
 fn in_flight(n: usize, port: u16) -> Result<()> {
-    let crawler = Crawler::new(List((0..n).map(|n| url(port, n, 0)).collect()))
+    let crawler = Crawler::new(SeedList((0..n).map(|n| url(port, n, 0)).collect()))
         .host(HostPolicy::new().rate(per_second(1_000_000)))
         .total_in_flight(n as u32)
         .addresses(AddressPolicy::allow_all());
@@ -196,7 +196,7 @@ fn in_flight(n: usize, port: u16) -> Result<()> {
     tell_when(n, || handle.progress().in_flight as usize)
 }
 
-fn hold_until(crawler: Crawler<List>, n: usize, held: impl Fn() -> usize) -> Result<()> {
+fn hold_until(crawler: Crawler<SeedList>, n: usize, held: impl Fn() -> usize) -> Result<()> {
     let _crawl = crawler.start()?;
     tell_when(n, held)
 }

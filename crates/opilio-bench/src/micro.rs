@@ -18,7 +18,7 @@ use opilio::frontier::{Admission, Frontier, MemoryFrontier, Settlement, Want};
 use opilio::robots::Robots;
 use url::Url;
 
-use crate::site::{Pages, Plan};
+use crate::site::{Pages, SitePlan};
 
 /// An operation that a crawl repeats many times.
 #[derive(Clone, Copy)]
@@ -27,18 +27,18 @@ pub struct Operation {
     pub name: &'static str,
     /// What one step of the operation does.
     pub about: &'static str,
-    make: fn() -> Result<Step>,
+    make: fn() -> Result<MicroStep>,
 }
 
 /// Performs one step of an operation.
-pub type Step = Box<dyn FnMut()>;
+pub type MicroStep = Box<dyn FnMut()>;
 
 impl Operation {
     /// Prepares the data of the operation, and returns its step.
     ///
     /// # Errors
     /// When the data cannot be made.
-    pub fn prepare(&self) -> Result<Step> {
+    pub fn prepare(&self) -> Result<MicroStep> {
         (self.make)()
     }
 
@@ -85,7 +85,7 @@ pub const ALL: &[Operation] = &[
     Operation { name: "robots", about: "one URL against 100 rules", make: robots },
 ];
 
-fn gate() -> Result<Step> {
+fn gate() -> Result<MicroStep> {
     let policy = HostPolicy::new().rate(per_second(1_000_000)).in_flight(32);
     let mut now = Timestamp::from_secs(1);
     let mut host = HostState::new(policy, RulesMode::Off, HostLimits::default(), 1, now);
@@ -111,7 +111,7 @@ fn gate() -> Result<Step> {
     }))
 }
 
-fn admit_known() -> Result<Step> {
+fn admit_known() -> Result<MicroStep> {
     let mut store = MemoryFrontier::new();
     let batch = (0..33).map(|n| record(&format!("http://www.shop.example/shelf-1/entry-{n}.html"), n));
     let batch: Vec<Admission> = batch.map(|record| record.map(Admission::Queue)).collect::<Result<_>>()?;
@@ -121,7 +121,7 @@ fn admit_known() -> Result<Step> {
     }))
 }
 
-fn through_store() -> Result<Step> {
+fn through_store() -> Result<MicroStep> {
     let mut store = MemoryFrontier::new();
     let first = record("http://www.shop.example/shelf-1/entry-1.html", 0)?;
     let want = Want { host: first.host.clone(), n: 1 };
@@ -137,21 +137,21 @@ fn through_store() -> Result<Step> {
     }))
 }
 
-fn canonical() -> Result<Step> {
+fn canonical() -> Result<MicroStep> {
     let url = Url::parse(ADDRESS)?;
     Ok(Box::new(move || {
         black_box(canonicalize(black_box(&url)));
     }))
 }
 
-fn fingerprint() -> Result<Step> {
+fn fingerprint() -> Result<MicroStep> {
     let url = Url::parse(ADDRESS)?;
     Ok(Box::new(move || {
         black_box(Fingerprint::of(black_box(&url)));
     }))
 }
 
-fn links() -> Result<Step> {
+fn links() -> Result<MicroStep> {
     let (url, body) = page()?;
     Ok(Box::new(move || {
         let document = Document::new(url.clone(), Some("text/html; charset=utf-8"), body.clone());
@@ -159,7 +159,7 @@ fn links() -> Result<Step> {
     }))
 }
 
-fn tree() -> Result<Step> {
+fn tree() -> Result<MicroStep> {
     let (url, body) = page()?;
     Ok(Box::new(move || {
         let document = Document::new(url.clone(), Some("text/html; charset=utf-8"), body.clone());
@@ -168,7 +168,7 @@ fn tree() -> Result<Step> {
     }))
 }
 
-fn robots() -> Result<Step> {
+fn robots() -> Result<MicroStep> {
     let rules = (0..100).map(|n| format!("Disallow: /private-{n}/*.cgi\n"));
     let rules = Robots::parse(format!("User-agent: *\n{}", rules.collect::<String>()).as_bytes(), "opilio");
     let url = Url::parse(ADDRESS)?;
@@ -178,7 +178,7 @@ fn robots() -> Result<Step> {
 }
 
 fn page() -> Result<(Url, Bytes)> {
-    let page = Pages::new(Plan::new(200, 100), 8_080).write(3, 45);
+    let page = Pages::new(SitePlan::new(200, 100), 8_080).write(3, 45);
     Ok((Url::parse("http://127.0.0.4:8080/shelf-1/entry-45.html")?, page.into()))
 }
 

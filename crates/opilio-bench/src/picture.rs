@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::harness::Measured;
+use crate::harness::WorkloadRuns;
 use crate::workload::Who;
 
 /// Draws the CPU time per page of every workload as SVG, light or dark as the reader's system is set.
-pub(crate) fn draw(measured: &[Measured]) -> String {
+pub(crate) fn draw(measured: &[WorkloadRuns]) -> String {
     let mut body = String::new();
     let mut y = 0;
     for it in measured {

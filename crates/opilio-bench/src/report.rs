@@ -5,8 +5,8 @@ use std::fmt::Write;
 use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
-use crate::harness::{Measured, Run};
-use crate::workload::{Case, Who};
+use crate::harness::{Run, WorkloadRuns};
+use crate::workload::{BenchCase, Who};
 
 /// The figures of one case: the medians of its runs.
 pub(crate) struct Figures {
@@ -22,7 +22,7 @@ pub(crate) struct Figures {
 }
 
 impl Figures {
-    fn of(case: &Case, runs: &[Run]) -> Self {
+    fn of(case: &BenchCase, runs: &[Run]) -> Self {
         let pages = case.site.all() as f64;
         let cpu = |run: &Run| run.usage.cpu.as_secs_f64() * 1e3 / pages;
         let costs: Vec<f64> = runs.iter().map(cpu).collect();
@@ -38,7 +38,7 @@ impl Figures {
     }
 }
 
-impl Measured {
+impl WorkloadRuns {
     /// Returns the figures of each case.
     pub(crate) fn figures(&self) -> Vec<Figures> {
         self.workload.cases.iter().zip(&self.runs).map(|(case, runs)| Figures::of(case, runs)).collect()
@@ -58,7 +58,7 @@ impl Measured {
 }
 
 /// Returns a line about one run, printed when it ends.
-pub(crate) fn line(case: &Case, run: &Run) -> String {
+pub(crate) fn line(case: &BenchCase, run: &Run) -> String {
     let it = Figures::of(case, std::slice::from_ref(run));
     format!(
         "  {:28} {:.4} ms/page  {:>6.0} pages/s  {:>5.1} MiB  {} connections",
@@ -67,7 +67,7 @@ pub(crate) fn line(case: &Case, run: &Run) -> String {
 }
 
 /// Returns the table of a workload.
-pub(crate) fn table(measured: &Measured) -> String {
+pub(crate) fn table(measured: &WorkloadRuns) -> String {
     let cases = &measured.workload.cases;
     let mut out = String::from(
         "| crawl | CPU ms/page: median (least to most) | beside | pages/s | peak MiB | connections | site's CPU ms/page |\n\
@@ -97,13 +97,13 @@ pub(crate) fn table(measured: &Measured) -> String {
 ///
 /// # Errors
 /// None in practice: all values can be written as JSON.
-pub(crate) fn json(measured: &[Measured]) -> Result<String> {
+pub(crate) fn json(measured: &[WorkloadRuns]) -> Result<String> {
     let workloads: Vec<Value> = measured.iter().map(workload).collect();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     Ok(serde_json::to_string_pretty(&json!({ "cores": cores, "workloads": workloads }))? + "\n")
 }
 
-fn workload(measured: &Measured) -> Value {
+fn workload(measured: &WorkloadRuns) -> Value {
     let cases = measured.workload.cases.iter().zip(&measured.runs).zip(measured.figures());
     let cases: Vec<Value> = cases
         .enumerate()
@@ -132,7 +132,7 @@ fn workload(measured: &Measured) -> Value {
 ///
 /// # Errors
 /// With a list of all cases that do.
-pub(crate) fn check(measured: &[Measured]) -> Result<()> {
+pub(crate) fn check(measured: &[WorkloadRuns]) -> Result<()> {
     let mut wrong = String::new();
     for it in measured {
         for (n, case) in it.workload.cases.iter().enumerate() {

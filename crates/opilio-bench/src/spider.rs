@@ -13,7 +13,7 @@ use crate::measure;
 
 /// The row written for each page of the benchmark's site.
 #[derive(Serialize)]
-struct Row {
+struct SpiderRow {
     url: String,
     title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -23,12 +23,12 @@ struct Row {
 /// A spider that reads title and links, and optionally a field through a DOM.
 struct Bench {
     seed: String,
-    fields: Fields,
+    fields: FieldSource,
 }
 
 /// How the spider reads a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fields {
+enum FieldSource {
     /// Title and links in one pass, no DOM.
     Skim,
     /// Title, links and a field through a DOM.
@@ -36,7 +36,7 @@ enum Fields {
 }
 
 impl Spider for Bench {
-    type Item = Row;
+    type Item = SpiderRow;
     type Step = ();
 
     fn seeds(&self) -> Vec<Request<()>> {
@@ -45,13 +45,13 @@ impl Spider for Bench {
 
     fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
         let (title, sku) = match self.fields {
-            Fields::Skim => (page.title().unwrap_or_default().to_owned(), None),
-            Fields::Dom => {
+            FieldSource::Skim => (page.title().unwrap_or_default().to_owned(), None),
+            FieldSource::Dom => {
                 let sku = page.css(".product-info .sku, body > .sku")?.text();
                 (page.css("title")?.text().unwrap_or_default(), Some(sku.unwrap_or_default()))
             }
         };
-        found.item(Row { url: page.requested_url().to_owned(), title, sku });
+        found.item(SpiderRow { url: page.requested_url().to_owned(), title, sku });
         found.follow_links(page, ());
         Ok(())
     }
@@ -64,7 +64,7 @@ impl Spider for Bench {
 /// # Errors
 /// When an argument is wrong or the crawl fails.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    let (mut seed, mut out, mut fields, mut limit, mut shards) = (None, None, Fields::Skim, 0, 0);
+    let (mut seed, mut out, mut fields, mut limit, mut shards) = (None, None, FieldSource::Skim, 0, 0);
     let mut in_flight = 32;
     let mut state: Option<PathBuf> = None;
     let mut args = Args::new(args);
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
             "--shards" => shards = args.value()?,
             "--in-flight" => in_flight = args.value()?,
             "--state" => state = Some(args.text()?.into()),
-            "--dom" => fields = Fields::Dom,
+            "--dom" => fields = FieldSource::Dom,
             other => bail!("bench-spider has no argument {other}"),
         }
     }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use opilio::extract::Document;
 use url::Url;
 
-use crate::harness::{Measured, Run, check_rows};
-use crate::measure::Usage;
+use crate::harness::{Run, WorkloadRuns, check_rows};
+use crate::measure::ProcessUsage;
 use crate::report::{check, json, median, table};
-use crate::site::{Pages, Plan, Stats, locate, sku, url};
+use crate::site::{Pages, SitePlan, Stats, locate, sku, url};
 use crate::workload::{self, Allocator};
 
 fn document(pages: &Pages, (host, page): (usize, usize)) -> Document {
@@ -27,7 +27,7 @@ fn targets(document: &Document) -> Vec<(usize, usize)> {
 
 #[test]
 fn every_page_of_a_site_is_reached_from_its_seed() {
-    let plan = Plan { bytes: 4_000, ..Plan::new(9, 32) };
+    let plan = SitePlan { bytes: 4_000, ..SitePlan::new(9, 32) };
     let pages = Pages::new(plan, 8_080);
     let (mut met, mut queue) = (BTreeSet::from([(0, 0)]), vec![(0, 0)]);
     while let Some(place) = queue.pop() {
@@ -43,7 +43,7 @@ fn every_page_of_a_site_is_reached_from_its_seed() {
 
 #[test]
 fn a_page_has_its_size_its_links_and_its_field() {
-    let plan = Plan::new(200, 100);
+    let plan = SitePlan::new(200, 100);
     let pages = Pages::new(plan, 8_080);
     for place in [(0, 0), (0, 99), (17, 1), (199, 42)] {
         let page = document(&pages, place);
@@ -57,7 +57,7 @@ fn a_page_has_its_size_its_links_and_its_field() {
 
 #[test]
 fn pages_are_the_same_every_time_and_differ_from_each_other() {
-    let plan = Plan::new(2, 10);
+    let plan = SitePlan::new(2, 10);
     let (one, other) = (Pages::new(plan, 8_080), Pages::new(plan, 8_080));
     assert_eq!(one.write(1, 3), other.write(1, 3));
     assert_ne!(one.write(1, 3), one.write(1, 4));
@@ -81,7 +81,7 @@ fn rows_that_are_missing_wrong_or_there_twice_are_found() {
     let check = |rows: &[String]| {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(rows.concat().as_bytes()).unwrap();
-        check_rows(file.path(), Plan::new(1, 2)).map_err(|error| error.to_string())
+        check_rows(file.path(), SitePlan::new(1, 2)).map_err(|error| error.to_string())
     };
     let (first, second) = (row(0, "K0-0"), row(1, "K0-1"));
     check(&[first.clone(), second.clone()]).unwrap();
@@ -121,11 +121,11 @@ fn a_median_is_the_middle_or_between_the_two_that_are() {
 }
 
 /// Returns the first workload as if its crawls had taken this many milliseconds per page, round by round.
-fn measured(rounds: &[[u64; 4]]) -> Measured {
+fn measured(rounds: &[[u64; 4]]) -> WorkloadRuns {
     let workload = workload::all(true, &[Allocator::System], &[]).swap_remove(0);
     let pages = workload.cases[0].site.all() as u64;
     let run = |ms: u64| Run {
-        usage: Usage {
+        usage: ProcessUsage {
             wall: Duration::from_secs(1),
             cpu: Duration::from_millis(ms * pages),
             peak_bytes: 1 << 20,
@@ -133,7 +133,7 @@ fn measured(rounds: &[[u64; 4]]) -> Measured {
         stats: Stats::default(),
     };
     let runs = (0..4).map(|case| rounds.iter().map(|round| run(round[case])).collect()).collect();
-    Measured { workload, runs }
+    WorkloadRuns { workload, runs }
 }
 
 #[test]

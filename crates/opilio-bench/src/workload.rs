@@ -1,6 +1,6 @@
 //! The workloads: which crawler fetches which site, and which floor it is compared with.
 
-use crate::site::Plan;
+use crate::site::SitePlan;
 
 /// A group of crawls that run in turn and are compared.
 pub(crate) struct Workload {
@@ -9,16 +9,16 @@ pub(crate) struct Workload {
     /// What the workload measures.
     pub(crate) about: &'static str,
     /// The crawls, in the order in which they run in each round.
-    pub(crate) cases: Vec<Case>,
+    pub(crate) cases: Vec<BenchCase>,
 }
 
 /// One crawl of a workload.
 #[derive(Clone)]
-pub(crate) struct Case {
+pub(crate) struct BenchCase {
     /// The crawl's name in the table.
     pub(crate) name: String,
     /// The site that is crawled.
-    pub(crate) site: Plan,
+    pub(crate) site: SitePlan,
     /// The crawler.
     pub(crate) who: Who,
     /// The allocator that the crawler uses.
@@ -71,17 +71,25 @@ pub(crate) const STATE: &str = "--state";
 /// Returns every workload. If `small`, each round takes only a second or two.
 pub(crate) fn all(small: bool, allocators: &[Allocator], peers: &[(String, String)]) -> Vec<Workload> {
     let sized = |hosts: usize, pages: usize, small_hosts: usize, small_pages: usize| {
-        if small { Plan::new(small_hosts, small_pages) } else { Plan::new(hosts, pages) }
+        if small { SitePlan::new(small_hosts, small_pages) } else { SitePlan::new(hosts, pages) }
     };
     let one = sized(1, 20_000, 1, 3_000);
     let many = sized(200, 100, 100, 30);
-    let set = |site: Plan| side_by_side(site, allocators, peers);
+    let set = |site: SitePlan| side_by_side(site, allocators, peers);
     let mut all = vec![
         workload("one-host", "one host", set(one)),
         workload("many-hosts", "many hosts, a third of the links between them", set(many)),
-        workload("gzip", "one host that compresses", set(Plan { gzip: true, ..sized(1, 20_000, 1, 2_000) })),
-        workload("small-pages", "pages of 4 kB", set(Plan { bytes: 4_000, links: 12, ..one })),
-        workload("large-pages", "pages of 100 kB", set(Plan { bytes: 100_000, ..sized(1, 5_000, 1, 800) })),
+        workload(
+            "gzip",
+            "one host that compresses",
+            set(SitePlan { gzip: true, ..sized(1, 20_000, 1, 2_000) }),
+        ),
+        workload("small-pages", "pages of 4 kB", set(SitePlan { bytes: 4_000, links: 12, ..one })),
+        workload(
+            "large-pages",
+            "pages of 100 kB",
+            set(SitePlan { bytes: 100_000, ..sized(1, 5_000, 1, 800) }),
+        ),
         workload("floors", "the parts of a crawl: fetching, reading, finding", floors(one, allocators)),
         workload(
             "few-pages",
@@ -106,18 +114,18 @@ pub(crate) fn all(small: bool, allocators: &[Allocator], peers: &[(String, Strin
     all
 }
 
-fn workload(name: &'static str, about: &'static str, cases: Vec<Case>) -> Workload {
+fn workload(name: &'static str, about: &'static str, cases: Vec<BenchCase>) -> Workload {
     Workload { name, about, cases }
 }
 
 /// A case that is compared with none.
-fn case(name: &str, site: Plan, who: Who) -> Case {
+fn case(name: &str, site: SitePlan, who: Who) -> BenchCase {
     let allocator = Allocator::System;
-    Case { name: name.to_owned(), site, who, allocator, beside: None, ratio_max: f64::INFINITY }
+    BenchCase { name: name.to_owned(), site, who, allocator, beside: None, ratio_max: f64::INFINITY }
 }
 
 /// Returns two floors and Opilio's two ways of reading, for each allocator; then the other crawlers.
-fn side_by_side(site: Plan, allocators: &[Allocator], peers: &[(String, String)]) -> Vec<Case> {
+fn side_by_side(site: SitePlan, allocators: &[Allocator], peers: &[(String, String)]) -> Vec<BenchCase> {
     let mut cases = Vec::new();
     for allocator in allocators {
         let first = cases.len();
@@ -127,16 +135,16 @@ fn side_by_side(site: Plan, allocators: &[Allocator], peers: &[(String, String)]
             ("floor, DOM", Who::Crawl("dom"), None),
             ("Opilio, DOM", Who::Opilio(vec!["--dom"]), Some(first + 2)),
         ] {
-            cases.push(Case { beside, ratio_max: GROSS, ..case(name, site, who) }.with(*allocator));
+            cases.push(BenchCase { beside, ratio_max: GROSS, ..case(name, site, who) }.with(*allocator));
         }
     }
     for (name, command) in peers {
-        cases.push(Case { beside: Some(0), ..case(name, site, Who::Peer(command.clone())) });
+        cases.push(BenchCase { beside: Some(0), ..case(name, site, Who::Peer(command.clone())) });
     }
     cases
 }
 
-fn floors(site: Plan, allocators: &[Allocator]) -> Vec<Case> {
+fn floors(site: SitePlan, allocators: &[Allocator]) -> Vec<BenchCase> {
     let mut cases = Vec::new();
     for allocator in allocators {
         let first = cases.len();
@@ -148,24 +156,24 @@ fn floors(site: Plan, allocators: &[Allocator]) -> Vec<Case> {
             ("crawl: DOM", Who::Crawl("dom")),
         ] {
             let beside = (cases.len() > first).then_some(first);
-            cases.push(Case { beside, ..case(name, site, who) }.with(*allocator));
+            cases.push(BenchCase { beside, ..case(name, site, who) }.with(*allocator));
         }
     }
     cases
 }
 
-fn few_pages(many: Plan, few: Plan) -> Vec<Case> {
-    let name = |plan: Plan| format!("Opilio, {} × {}", plan.hosts, plan.pages);
+fn few_pages(many: SitePlan, few: SitePlan) -> Vec<BenchCase> {
+    let name = |plan: SitePlan| format!("Opilio, {} × {}", plan.hosts, plan.pages);
     vec![
         case(&name(many), many, Who::Opilio(vec![])),
-        Case { beside: Some(0), ratio_max: GROSS, ..case(&name(few), few, Who::Opilio(vec![])) },
+        BenchCase { beside: Some(0), ratio_max: GROSS, ..case(&name(few), few, Who::Opilio(vec![])) },
     ]
 }
 
-fn slots(site: Plan) -> Vec<Case> {
+fn slots(site: SitePlan) -> Vec<BenchCase> {
     vec![
         case("floor, links", site, Who::Crawl("links")),
-        Case {
+        BenchCase {
             beside: Some(0),
             ratio_max: GROSS * 1.5,
             ..case("Opilio, links", site, Who::Opilio(vec!["--in-flight", "64"]))
@@ -174,15 +182,15 @@ fn slots(site: Plan) -> Vec<Case> {
 }
 
 /// Returns two cases of Opilio; the second is compared with the first.
-fn pair(site: Plan, args: [Vec<&'static str>; 2], ratio_max: f64) -> Vec<Case> {
+fn pair(site: SitePlan, args: [Vec<&'static str>; 2], ratio_max: f64) -> Vec<BenchCase> {
     let [first, second] = args.map(|args| {
         let name = if args.is_empty() { "Opilio".to_owned() } else { format!("Opilio {}", args.join(" ")) };
         case(&name, site, Who::Opilio(args))
     });
-    vec![first, Case { beside: Some(0), ratio_max, ..second }]
+    vec![first, BenchCase { beside: Some(0), ratio_max, ..second }]
 }
 
-impl Case {
+impl BenchCase {
     fn with(mut self, allocator: Allocator) -> Self {
         if allocator == Allocator::Mimalloc {
             self.name.push_str(", mimalloc");

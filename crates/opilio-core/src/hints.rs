@@ -29,7 +29,7 @@ impl Hints {
     /// host.
     #[must_use]
     pub fn read(headers: &HeaderMap, status: u16, wall_now_ms: i64) -> Self {
-        let raw = Raw::collect(headers);
+        let raw = RawHints::collect(headers);
         if raw.is_silent() {
             return Self::default();
         }
@@ -45,7 +45,7 @@ impl Hints {
 
 /// The fields of interest, found in one pass.
 #[derive(Default)]
-struct Raw<'a> {
+struct RawHints<'a> {
     date: Option<&'a HeaderValue>,
     retry_after: Option<&'a HeaderValue>,
     families: [Family<'a>; 3],
@@ -63,7 +63,7 @@ struct Family<'a> {
     reset_after: Option<&'a HeaderValue>,
 }
 
-impl<'a> Raw<'a> {
+impl<'a> RawHints<'a> {
     fn collect(headers: &'a HeaderMap) -> Self {
         let mut raw = Self::default();
         for (name, value) in headers {

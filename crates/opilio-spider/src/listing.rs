@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use opilio_core::{Fingerprint, Host, Reason, Scheme};
 use opilio_robots::Robots;
-use opilio_robots::sitemap::{self, Bounds, Kind, SitemapError};
+use opilio_robots::sitemap::{self, Bounds, SitemapEntryKind, SitemapError};
 use url::Url;
 
 use crate::admission::{Converter, Links, Parent};
@@ -95,7 +95,7 @@ impl<Step: Clone> List<Step> {
         let mut requests = Vec::new();
         for entry in sitemap::read(&self.body[..], &Bounds::default()) {
             match entry {
-                Ok(entry) if entry.kind == Kind::Sitemap => {
+                Ok(entry) if entry.kind == SitemapEntryKind::Sitemap => {
                     requests.push(Request::nested_sitemap(entry.loc, self.step.clone(), depth + 1));
                 }
                 Ok(entry) if spider.lists(&entry) => {

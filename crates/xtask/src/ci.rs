@@ -5,24 +5,24 @@ use std::process::Command;
 use anyhow::{Context, Result, bail, ensure};
 
 /// One command line of the check, with what it needs in its environment.
-struct Step {
+struct CiStep {
     command: &'static str,
     env: Option<(&'static str, &'static str)>,
 }
 
-const fn step(command: &'static str) -> Step {
-    Step { command, env: None }
+const fn step(command: &'static str) -> CiStep {
+    CiStep { command, env: None }
 }
 
 /// Everything but the tests.
-const CHECKS: &[Step] = &[
+const CHECKS: &[CiStep] = &[
     step("cargo fmt --all --check"),
     step("cargo clippy --all-targets -- -D warnings"),
     // The facade without its defaults: no embedded store, no program.
     step("cargo clippy --package opilio --no-default-features --lib -- -D warnings"),
     // And with the program around a spider.
     step("cargo clippy --package opilio --features app --lib -- -D warnings"),
-    Step { command: "cargo doc --no-deps --quiet", env: Some(("RUSTDOCFLAGS", "-D warnings")) },
+    CiStep { command: "cargo doc --no-deps --quiet", env: Some(("RUSTDOCFLAGS", "-D warnings")) },
     // What stands behind features: the gate's mutation control, and the embedded store.
     step("cargo test --package opilio-core --features sabotage --lib"),
     step("cargo test --package opilio-frontier --features disk --lib"),
@@ -40,11 +40,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     };
     super::layers::run()?;
     super::tidy::run()?;
-    CHECKS.iter().try_for_each(Step::run)?;
+    CHECKS.iter().try_for_each(CiStep::run)?;
     if checks_only { Ok(()) } else { step("cargo test").run() }
 }
 
-impl Step {
+impl CiStep {
     fn run(&self) -> Result<()> {
         println!("$ {}", self.command);
         let mut words = self.command.split(' ');

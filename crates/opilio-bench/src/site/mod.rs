@@ -19,7 +19,7 @@ pub(crate) use page::{Pages, sku};
 
 /// The size and shape of a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-pub(crate) struct Plan {
+pub(crate) struct SitePlan {
     /// The number of hosts.
     pub(crate) hosts: usize,
     /// The number of pages of each host.
@@ -34,7 +34,7 @@ pub(crate) struct Plan {
     pub(crate) gzip: bool,
 }
 
-impl Plan {
+impl SitePlan {
     /// Returns a site with this many hosts, and this many pages of 20 kB per host.
     pub(crate) const fn new(hosts: usize, pages: usize) -> Self {
         Self { hosts, pages, bytes: 20_000, links: 33, latency_ms: 0, gzip: false }
@@ -142,7 +142,7 @@ fn page_of(path: &str) -> Option<usize> {
 /// # Errors
 /// When an argument is wrong, or the site cannot listen.
 pub(crate) fn run(args: &[String]) -> Result<()> {
-    server::run(Plan::read(args)?)
+    server::run(SitePlan::read(args)?)
 }
 
 const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;

@@ -3,11 +3,11 @@
 
 use std::fmt::Write;
 
-use super::{CHILD_HOSTS, CHILDREN, Plan, path, url};
+use super::{CHILD_HOSTS, CHILDREN, SitePlan, path, url};
 
 /// Writes the pages of a site.
 pub(crate) struct Pages {
-    plan: Plan,
+    plan: SitePlan,
     port: u16,
     /// Complete elements. Random ones are added to a page until it has its size.
     notes: Vec<String>,
@@ -20,7 +20,7 @@ pub(crate) fn sku(host: usize, page: usize) -> String {
 
 impl Pages {
     /// Writes pages of this site, which listens on this port.
-    pub(crate) fn new(plan: Plan, port: u16) -> Self {
+    pub(crate) fn new(plan: SitePlan, port: u16) -> Self {
         let random = &mut fastrand::Rng::with_seed(12);
         let notes = (0..NOTES).map(|_| note(random)).collect();
         Self { plan, port, notes }
@@ -75,7 +75,7 @@ impl Pages {
 
     /// Returns the links of a page: first its children in the trees of pages and hosts, then random pages.
     fn links(&self, host: usize, page: usize, random: &mut fastrand::Rng) -> Vec<String> {
-        let Plan { hosts, pages, links, .. } = self.plan;
+        let SitePlan { hosts, pages, links, .. } = self.plan;
         let mut targets: Vec<(usize, usize)> = (1..=CHILDREN).map(|n| (host, page * CHILDREN + n)).collect();
         if page == 0 {
             targets.extend((1..=CHILD_HOSTS).map(|n| (host * CHILD_HOSTS + n, 0)));

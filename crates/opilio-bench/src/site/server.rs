@@ -18,20 +18,20 @@ use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::{Pages, Plan, Stats, host_of, page_of};
+use super::{Pages, SitePlan, Stats, host_of, page_of};
 use crate::measure;
 
 /// Serves until standard input ends.
 ///
 /// # Errors
 /// When it cannot listen.
-pub(crate) fn run(plan: Plan) -> Result<()> {
+pub(crate) fn run(plan: SitePlan) -> Result<()> {
     measure::raise_descriptors();
     // This socket keeps the port reserved until the threads have bound it, too.
     let reserved = socket().context("cannot make a socket")?;
     reserved.bind(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)).context("cannot reserve a port")?;
     let port = reserved.local_addr()?.port();
-    let site = Arc::new(Site::new(plan, port));
+    let site = Arc::new(ServedSite::new(plan, port));
     let (ready, listening) = std::sync::mpsc::channel();
     for _ in 0..THREADS {
         let (site, ready) = (site.clone(), ready.clone());
@@ -48,8 +48,8 @@ pub(crate) fn run(plan: Plan) -> Result<()> {
     site.obey()
 }
 
-struct Site {
-    plan: Plan,
+struct ServedSite {
+    plan: SitePlan,
     pages: Pages,
     /// The compressed pages, if the plan wants them: compressing a page takes longer than writing it again.
     compressed: Vec<Bytes>,
@@ -60,8 +60,8 @@ struct Site {
     in_flight: AtomicU64,
 }
 
-impl Site {
-    fn new(plan: Plan, port: u16) -> Self {
+impl ServedSite {
+    fn new(plan: SitePlan, port: u16) -> Self {
         let pages = Pages::new(plan, port);
         let numbers = (0..if plan.gzip { plan.all() } else { 0 }).map(|n| (n / plan.pages, n % plan.pages));
         let compressed = numbers.map(|(host, page)| compress(pages.write(host, page).as_bytes())).collect();
@@ -173,7 +173,7 @@ fn socket() -> std::io::Result<TcpSocket> {
 }
 
 /// Serves on this thread without end. Reports when it listens.
-fn serve(site: &Arc<Site>, port: u16, ready: &std::sync::mpsc::Sender<Result<()>>) -> Result<()> {
+fn serve(site: &Arc<ServedSite>, port: u16, ready: &std::sync::mpsc::Sender<Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
@@ -187,7 +187,7 @@ fn serve(site: &Arc<Site>, port: u16, ready: &std::sync::mpsc::Sender<Result<()>
     })
 }
 
-async fn accept(site: &Arc<Site>, listener: &TcpListener) {
+async fn accept(site: &Arc<ServedSite>, listener: &TcpListener) {
     let last_words = RefCell::new(None);
     loop {
         let (stream, peer) = match listener.accept().await {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use opilio::extract::{FieldError, LINKS_MAX, NamedField, Value};
-use opilio::robots::sitemap::{self, Bounds, Entry, Kind};
+use opilio::robots::sitemap::{self, Bounds, Entry, SitemapEntryKind};
 use opilio::{Found, Page, ParseError, Request, Spider};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use url::Url;
@@ -144,8 +144,8 @@ impl Spider for PageSpider {
         }
         for entry in listed {
             found.request(match entry.kind {
-                Kind::Sitemap => Request::sitemap(entry.loc, ()),
-                Kind::Url => Request::get(entry.loc, ()),
+                SitemapEntryKind::Sitemap => Request::sitemap(entry.loc, ()),
+                SitemapEntryKind::Url => Request::get(entry.loc, ()),
             });
         }
         Ok(())

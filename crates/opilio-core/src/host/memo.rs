@@ -9,7 +9,7 @@ use super::hold::{Door, Hold};
 use super::message::{HoldReason, ParkReason};
 use super::pace::LearntPace;
 use super::quota::QuotaAccount;
-use super::rules::{Rules, RulesState};
+use super::rules::{HostRules, RulesState};
 use super::settings::RulesMode;
 use crate::name::{PerScheme, Scheme};
 use crate::outcome::Reason;
@@ -54,7 +54,7 @@ pub(super) struct Remembered {
     /// The learnt ceiling with its growth.
     pub(super) learnt: Option<f64>,
     pub(super) quota: QuotaAccount,
-    pub(super) rules: Rules,
+    pub(super) rules: HostRules,
     pub(super) parked: Option<Park>,
     pub(super) answered: bool,
     pub(super) confirmed: bool,
@@ -153,7 +153,7 @@ impl HostMemo {
 
     pub(super) fn read(&self, mode: RulesMode) -> Remembered {
         let flag = |flag| self.flags & flag != 0;
-        let mut rules = Rules::new(mode);
+        let mut rules = HostRules::new(mode);
         for scheme in Scheme::BOTH {
             let (until, delay) = (self.rules_until[scheme], self.crawl_delay_ms[scheme]);
             let origin = rules.of_mut(scheme);

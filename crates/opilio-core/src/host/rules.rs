@@ -41,12 +41,12 @@ pub(super) struct OriginState {
 
 /// The rules of both origins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rules {
+pub(super) struct HostRules {
     mode: RulesMode,
     origins: PerScheme<OriginState>,
 }
 
-impl Rules {
+impl HostRules {
     pub(super) fn new(mode: RulesMode) -> Self {
         let origin = OriginState {
             known: RulesState::Unknown(Timestamp::EPOCH),

@@ -15,7 +15,7 @@ use super::leases::{LeaseTable, Pending};
 use super::memo::{HostMemo, Park, Remembered};
 use super::message::{Input, Output, WakeReason};
 use super::pacing::Pacing;
-use super::rules::{Rules, SCHEMES};
+use super::rules::{HostRules, SCHEMES};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::settings::{HostLimits, RulesMode, Terms};
@@ -52,7 +52,7 @@ pub struct HostState {
     pub(super) pacing: Pacing,
     pub(super) hold: Hold,
     pub(super) parked: Option<Park>,
-    pub(super) rules: Rules,
+    pub(super) rules: HostRules,
     pub(super) leases: LeaseTable,
     /// Decides whose fault failures are.
     pub(super) evidence: Evidence,

@@ -10,7 +10,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The keys that this parser understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Key {
+pub(crate) enum LineKey {
     UserAgent,
     Allow,
     Disallow,
@@ -21,36 +21,36 @@ pub(crate) enum Key {
 
 /// Spellings of the keys. A key matches if it starts with a spelling (`Disallowed:` is a rule, too). The
 /// misspellings are exactly those of Google's parser.
-const SPELLINGS: &[(&[u8], Key)] = &[
-    (b"user-agent", Key::UserAgent),
-    (b"useragent", Key::UserAgent),
-    (b"user agent", Key::UserAgent),
-    (b"allow", Key::Allow),
-    (b"disallow", Key::Disallow),
-    (b"dissallow", Key::Disallow),
-    (b"dissalow", Key::Disallow),
-    (b"disalow", Key::Disallow),
-    (b"diasllow", Key::Disallow),
-    (b"disallaw", Key::Disallow),
-    (b"sitemap", Key::Sitemap),
-    (b"site-map", Key::Sitemap),
-    (b"crawl-delay", Key::CrawlDelay),
+const SPELLINGS: &[(&[u8], LineKey)] = &[
+    (b"user-agent", LineKey::UserAgent),
+    (b"useragent", LineKey::UserAgent),
+    (b"user agent", LineKey::UserAgent),
+    (b"allow", LineKey::Allow),
+    (b"disallow", LineKey::Disallow),
+    (b"dissallow", LineKey::Disallow),
+    (b"dissalow", LineKey::Disallow),
+    (b"disalow", LineKey::Disallow),
+    (b"diasllow", LineKey::Disallow),
+    (b"disallaw", LineKey::Disallow),
+    (b"sitemap", LineKey::Sitemap),
+    (b"site-map", LineKey::Sitemap),
+    (b"crawl-delay", LineKey::CrawlDelay),
 ];
 
 /// A line whose key is known.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Line<'a> {
-    pub(crate) key: Key,
+pub(crate) struct RuleLine<'a> {
+    pub(crate) key: LineKey,
     /// The value without a comment and without surrounding white space. It may be empty.
     pub(crate) value: &'a [u8],
 }
 
 /// The lines of a file that have a known key. Lines end at LF, CR or both.
-pub(crate) struct Lines<'a> {
+pub(crate) struct RuleLines<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Lines<'a> {
+impl<'a> RuleLines<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         // As in Google's parser, a byte order mark at the start is skipped, even a part of one.
         let mark = BYTE_ORDER_MARK.iter().zip(bytes).take_while(|(a, b)| a == b);
@@ -58,10 +58,10 @@ impl<'a> Lines<'a> {
     }
 }
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = Line<'a>;
+impl<'a> Iterator for RuleLines<'a> {
+    type Item = RuleLine<'a>;
 
-    fn next(&mut self) -> Option<Line<'a>> {
+    fn next(&mut self) -> Option<RuleLine<'a>> {
         while !self.rest.is_empty() {
             let end = memchr::memchr2(b'\n', b'\r', self.rest).unwrap_or(self.rest.len());
             let line = &self.rest[..end];
@@ -74,7 +74,7 @@ impl<'a> Iterator for Lines<'a> {
     }
 }
 
-fn parse(line: &[u8]) -> Option<Line<'_>> {
+fn parse(line: &[u8]) -> Option<RuleLine<'_>> {
     let end = memchr::memchr(b'#', line).unwrap_or(line.len());
     let line = trim(&line[..end]);
     let (key, value) = match memchr::memchr(b':', line) {
@@ -87,7 +87,7 @@ fn parse(line: &[u8]) -> Option<Line<'_>> {
     let (_, key) = SPELLINGS.iter().find(|(spelling, _)| {
         key.get(..spelling.len()).is_some_and(|start| start.eq_ignore_ascii_case(spelling))
     })?;
-    Some(Line { key: *key, value })
+    Some(RuleLine { key: *key, value })
 }
 
 /// Splits a line without a colon at its white space, as Google's parser does: only a line of exactly two

@@ -21,8 +21,8 @@ use encoding_rs::{UTF_16BE, UTF_16LE};
 use serde::{Deserialize, Serialize};
 use url::{Position, Url};
 
-use line::{Key, Lines};
-use pattern::{Pattern, Target};
+use line::{LineKey, RuleLines};
+use pattern::{PathTarget, Pattern};
 
 /// The most bytes of a robots.txt that are read (RFC 9309 §2.5 asks for at least 500 KiB).
 pub const ROBOTS_BYTES_MAX: usize = 500 * 1024;
@@ -56,7 +56,7 @@ const SITEMAPS_BYTES_MAX: usize = 256 * 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Robots {
     /// Sorted so that the first rule that matches decides: longest pattern first, then allow before disallow.
-    rules: Box<[Rule]>,
+    rules: Box<[PathRule]>,
     crawl_delay: Option<Duration>,
     #[serde(skip)]
     sitemaps: Box<[String]>,
@@ -74,7 +74,7 @@ pub struct Summary {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-struct Rule {
+struct PathRule {
     pattern: Pattern,
     access: Access,
 }
@@ -95,7 +95,7 @@ impl Robots {
     /// with a UTF-16 byte order mark is read as UTF-16, any other file as UTF-8 (§2.2).
     pub fn parse(bytes: &[u8], user_agent: &str) -> Self {
         let mut reader = Groups::new(product_token(user_agent));
-        for line in Lines::new(&counted(bytes)) {
+        for line in RuleLines::new(&counted(bytes)) {
             reader.line(line.key, line.value);
         }
         reader.finish()
@@ -117,7 +117,7 @@ impl Robots {
     ///
     /// Takes at most one pass over the path per rule, for any pattern.
     pub fn allows(&self, path_and_query: &str) -> bool {
-        let target = Target::new(path_and_query);
+        let target = PathTarget::new(path_and_query);
         target.is_robots_txt()
             || self
                 .rules
@@ -238,7 +238,7 @@ struct Groups<'a> {
 
 #[derive(Default)]
 struct GroupRules {
-    rules: HashSet<Rule>,
+    rules: HashSet<PathRule>,
     crawl_delay: Option<Duration>,
 }
 
@@ -265,13 +265,13 @@ impl<'a> Groups<'a> {
         }
     }
 
-    fn line(&mut self, key: Key, value: &[u8]) {
+    fn line(&mut self, key: LineKey, value: &[u8]) {
         match key {
-            Key::UserAgent => self.agent(value),
-            Key::Allow => self.rule(Access::Allow, value),
-            Key::Disallow => self.rule(Access::Disallow, value),
-            Key::CrawlDelay => self.crawl_delay(value),
-            Key::Sitemap => self.sitemap(value),
+            LineKey::UserAgent => self.agent(value),
+            LineKey::Allow => self.rule(Access::Allow, value),
+            LineKey::Disallow => self.rule(Access::Disallow, value),
+            LineKey::CrawlDelay => self.crawl_delay(value),
+            LineKey::Sitemap => self.sitemap(value),
         }
     }
 
@@ -304,7 +304,7 @@ impl<'a> Groups<'a> {
         let Some(pattern) = Pattern::new(value) else {
             return;
         };
-        let rule = Rule { pattern, access };
+        let rule = PathRule { pattern, access };
         if self.current.own {
             self.own.rules.insert(rule);
         } else if self.current.star && !self.named {
@@ -344,10 +344,10 @@ impl<'a> Groups<'a> {
 
     fn finish(self) -> Robots {
         let ours = if self.named { self.own } else { self.star };
-        let mut rules: Vec<Rule> = ours.rules.into_iter().collect();
+        let mut rules: Vec<PathRule> = ours.rules.into_iter().collect();
         // The pattern's text decides last, so that equal files give equal rules in the same order.
         rules.sort_by(|a, b| {
-            let key = |rule: &Rule| (std::cmp::Reverse(rule.pattern.octets()), rule.access);
+            let key = |rule: &PathRule| (std::cmp::Reverse(rule.pattern.octets()), rule.access);
             key(a).cmp(&key(b)).then_with(|| a.pattern.cmp(&b.pattern))
         });
         let widened = widen(&mut rules, STARRED_MAX);
@@ -362,7 +362,7 @@ impl<'a> Groups<'a> {
 
 /// Changes all but the first `max` rules that have a `*`, so that they allow nothing more: a `Disallow` is
 /// cut at its `*`, an `Allow` is removed. Returns how many rules were changed.
-fn widen(rules: &mut Vec<Rule>, max: usize) -> usize {
+fn widen(rules: &mut Vec<PathRule>, max: usize) -> usize {
     let (mut starred, mut widened) = (0, HashSet::new());
     // The order stays: a rule that now forbids more still comes before all the rules that it won against
     // before.

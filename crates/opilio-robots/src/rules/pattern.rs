@@ -18,7 +18,7 @@ pub(crate) struct Pattern {
 }
 
 /// The path and query that patterns are compared with.
-pub(crate) struct Target {
+pub(crate) struct PathTarget {
     plain: Vec<u8>,
     loose: Option<Vec<u8>>,
 }
@@ -52,7 +52,7 @@ impl Pattern {
         Some(Self { plain: self.plain.up_to_star()?, loose })
     }
 
-    pub(crate) fn matches(&self, target: &Target) -> bool {
+    pub(crate) fn matches(&self, target: &PathTarget) -> bool {
         if self.plain.matches(&target.plain) {
             return true;
         }
@@ -64,7 +64,7 @@ impl Pattern {
     }
 }
 
-impl Target {
+impl PathTarget {
     pub(crate) fn new(path_and_query: &str) -> Self {
         let bytes = path_and_query.as_bytes();
         let bytes = &bytes[..memchr::memchr(b'#', bytes).unwrap_or(bytes.len())];

@@ -53,13 +53,13 @@ pub struct Entry {
     /// The page's priority, 0.0 to 1.0; `None` if absent or out of this range.
     pub priority: Option<f32>,
     /// Whether `loc` is a page or a further sitemap.
-    pub kind: Kind,
+    pub kind: SitemapEntryKind,
 }
 
 /// Whether an entry is a page or a further sitemap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum SitemapEntryKind {
     /// A page.
     Url,
     /// A further sitemap, named by an index.
@@ -170,7 +170,7 @@ pub struct Entries<'a> {
 
 enum ReadState<'a> {
     Unopened(Box<dyn Read + Send + 'a>),
-    Xml(Box<xml::Walk<'a>>),
+    Xml(Box<xml::XmlWalk<'a>>),
     Text(text::Lines<'a>),
     Over,
 }
@@ -215,7 +215,7 @@ impl<'a> Entries<'a> {
             None => return Err(SitemapError::NotASitemap { found: "an empty file".into() }),
             // A warning of the server's script may come before the XML.
             Some(first) if source.skip_to_xml() || first == b'<' => {
-                ReadState::Xml(Box::new(xml::Walk::new(source, bounds)))
+                ReadState::Xml(Box::new(xml::XmlWalk::new(source, bounds)))
             }
             Some(_) => ReadState::Text(text::Lines::new(source, bounds)),
         })

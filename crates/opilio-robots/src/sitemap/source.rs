@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 
 use super::{Bounds, SitemapError};
 
-type Reader<'a> = Box<dyn Read + Send + 'a>;
+type ByteReader<'a> = Box<dyn Read + Send + 'a>;
 
 /// A byte order mark, as UTF-8.
 const MARK: &[u8] = "\u{feff}".as_bytes();
@@ -71,7 +71,7 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn open(reader: Reader<'a>, bounds: &Bounds) -> Self {
+    pub(super) fn open(reader: ByteReader<'a>, bounds: &Bounds) -> Self {
         let text = transcoded(reader, bounds);
         Self { text, buffer: Vec::with_capacity(BUFFER_BYTES), at: 0, since_mark: 0 }
     }
@@ -148,7 +148,7 @@ impl BufRead for Source<'_> {
 
 /// Decodes the file to UTF-8.
 struct Transcoded<'a> {
-    reader: Reader<'a>,
+    reader: ByteReader<'a>,
     decoder: Decoder,
     raw: Box<[u8]>,
     /// The part of `raw` that is not decoded yet.
@@ -179,7 +179,7 @@ impl Transcoded<'_> {
     }
 }
 
-fn transcoded<'a>(reader: Reader<'a>, bounds: &Bounds) -> Transcoded<'a> {
+fn transcoded<'a>(reader: ByteReader<'a>, bounds: &Bounds) -> Transcoded<'a> {
     let (head, reader) = peek(inflated(reader, bounds), HEAD_BYTES);
     Transcoded {
         reader,
@@ -214,7 +214,7 @@ fn encoding_of(head: &[u8]) -> &'static Encoding {
     declared().unwrap_or(UTF_8)
 }
 
-fn inflated<'a>(mut reader: Reader<'a>, bounds: &Bounds) -> Reader<'a> {
+fn inflated<'a>(mut reader: ByteReader<'a>, bounds: &Bounds) -> ByteReader<'a> {
     let compressed = Arc::new(AtomicU64::new(0));
     let mut ratio_max = u64::MAX;
     for layer in 0..=GZIP_LAYERS_MAX {
@@ -234,7 +234,7 @@ fn inflated<'a>(mut reader: Reader<'a>, bounds: &Bounds) -> Reader<'a> {
 
 /// Reads the first bytes; returns them and a reader of the whole file. An error is kept until the reader
 /// reaches it, so that the bytes before the error are read.
-fn peek<'a>(mut reader: Reader<'a>, bytes: usize) -> (Vec<u8>, Reader<'a>) {
+fn peek<'a>(mut reader: ByteReader<'a>, bytes: usize) -> (Vec<u8>, ByteReader<'a>) {
     let mut head = vec![0; bytes];
     let mut filled = 0;
     while filled < bytes {
@@ -260,7 +260,7 @@ impl Read for Failing {
     }
 }
 
-fn read_some(reader: &mut Reader<'_>, out: &mut [u8]) -> io::Result<usize> {
+fn read_some(reader: &mut ByteReader<'_>, out: &mut [u8]) -> io::Result<usize> {
     loop {
         match reader.read(out) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -271,7 +271,7 @@ fn read_some(reader: &mut Reader<'_>, out: &mut [u8]) -> io::Result<usize> {
 
 /// Counts the bytes that the decompressor reads.
 struct Counted<'a> {
-    reader: Reader<'a>,
+    reader: ByteReader<'a>,
     bytes: Arc<AtomicU64>,
 }
 
@@ -285,7 +285,7 @@ impl Read for Counted<'_> {
 
 /// Counts the bytes of the output, and fails when a limit is reached.
 struct Bounded<'a> {
-    reader: Reader<'a>,
+    reader: ByteReader<'a>,
     compressed: Arc<AtomicU64>,
     bytes: u64,
     bytes_max: u64,

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
 
-use super::{Bounds, ChangeFreq, Entry, Kind, SitemapError, read};
+use super::{Bounds, ChangeFreq, Entry, SitemapEntryKind, SitemapError, read};
 
 /// Returns all entries, and the error at the end, if there was one.
 fn all(bytes: &[u8], bounds: &Bounds) -> (Vec<Entry>, Option<SitemapError>) {
@@ -73,7 +73,7 @@ fn reads_an_index() {
     let file = b"<sitemapindex><sitemap><loc>https://a.example/s1.xml.gz</loc>\
         <lastmod>2026-01-02T03:04:05Z</lastmod></sitemap></sitemapindex>";
     let (entries, _) = all(file, &Bounds::default());
-    assert_eq!(entries[0].kind, Kind::Sitemap);
+    assert_eq!(entries[0].kind, SitemapEntryKind::Sitemap);
     assert_eq!(entries[0].lastmod.as_deref(), Some("2026-01-02T03:04:05Z"));
 }
 
@@ -157,7 +157,7 @@ fn reads_what_can_be_read_and_says_how_many_entries_cannot() {
     }
     let capitals = b"<SITEMAPINDEX><SITEMAP><LOC>1</LOC><LASTMOD>2026</LASTMOD></SITEMAP></SITEMAPINDEX>";
     let (entries, error) = all(capitals, &Bounds::default());
-    assert!(error.is_none() && entries[0].kind == Kind::Sitemap && entries[0].lastmod.is_some());
+    assert!(error.is_none() && entries[0].kind == SitemapEntryKind::Sitemap && entries[0].lastmod.is_some());
     assert_eq!(
         some(b"<RSS><Item><Link>1</Link><PubDate>x</PubDate></Item><item><title>t</title></item></RSS>").0,
         ["1"]

@@ -3,7 +3,7 @@
 use std::io::BufRead;
 
 use super::source::{Source, explain};
-use super::{Bounds, Entry, Kind, SitemapError, is_url};
+use super::{Bounds, Entry, SitemapEntryKind, SitemapError, is_url};
 
 /// The lines of a list that are http or https URLs; other lines are skipped.
 pub(super) struct Lines<'a> {
@@ -29,7 +29,7 @@ impl<'a> Lines<'a> {
                     lastmod: None,
                     changefreq: None,
                     priority: None,
-                    kind: Kind::Url,
+                    kind: SitemapEntryKind::Url,
                 }));
             }
         }

@@ -17,7 +17,7 @@ use quick_xml::name::QName;
 
 use super::base::BaseStack;
 use super::source::{Source, explain};
-use super::{Bounds, ChangeFreq, Entry, Kind, SitemapError, address, is_url};
+use super::{Bounds, ChangeFreq, Entry, SitemapEntryKind, SitemapError, address, is_url};
 
 /// The deepest nesting of elements that is read. Real sitemaps with all their extensions nest about six deep.
 const DEPTH_MAX: usize = 64;
@@ -29,7 +29,7 @@ const LOCS_MAX: usize = 100;
 const LOOSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// Reads the entries of one XML document, one after the other.
-pub(super) struct Walk<'a> {
+pub(super) struct XmlWalk<'a> {
     reader: Reader<Source<'a>>,
     buffer: Vec<u8>,
     field_bytes_max: usize,
@@ -71,7 +71,7 @@ enum EntryField {
 struct Draft {
     depth: usize,
     prefix: String,
-    kind: Kind,
+    kind: SitemapEntryKind,
     /// The element being read and its text so far; `None` once the text is too long to be kept.
     field: Option<(EntryField, Option<String>)>,
     values: Vec<(EntryField, String)>,
@@ -113,7 +113,7 @@ impl OpenElements {
     }
 }
 
-impl<'a> Walk<'a> {
+impl<'a> XmlWalk<'a> {
     pub(super) fn new(source: Source<'a>, bounds: &Bounds) -> Self {
         let mut reader = Reader::from_reader(source);
         let config = reader.config_mut();
@@ -300,7 +300,7 @@ impl<'a> Walk<'a> {
     fn read_loose(&mut self) {
         for word in self.loose.split_whitespace().filter(|word| is_url(word)) {
             if word.len() <= self.field_bytes_max {
-                self.ready.push_back(bare(word.to_owned(), Kind::Url));
+                self.ready.push_back(bare(word.to_owned(), SitemapEntryKind::Url));
             } else {
                 self.skipped += 1;
             }
@@ -395,7 +395,7 @@ impl Draft {
     }
 }
 
-fn bare(loc: String, kind: Kind) -> Entry {
+fn bare(loc: String, kind: SitemapEntryKind) -> Entry {
     Entry { loc, lastmod: None, changefreq: None, priority: None, kind }
 }
 
@@ -413,13 +413,13 @@ fn dialect_of(root: QName<'_>) -> Result<XmlFormat, SitemapError> {
     }
 }
 
-fn entry_kind(dialect: XmlFormat, name: QName<'_>) -> Option<Kind> {
+fn entry_kind(dialect: XmlFormat, name: QName<'_>) -> Option<SitemapEntryKind> {
     let local = name.local_name();
     match (dialect, &*lower(local.as_ref())) {
         (XmlFormat::Sitemap, "url") | (XmlFormat::Rss, "item") | (XmlFormat::Atom, "entry") => {
-            Some(Kind::Url)
+            Some(SitemapEntryKind::Url)
         }
-        (XmlFormat::Sitemap, "sitemap") => Some(Kind::Sitemap),
+        (XmlFormat::Sitemap, "sitemap") => Some(SitemapEntryKind::Sitemap),
         _ => None,
     }
 }

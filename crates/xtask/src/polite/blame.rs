@@ -7,7 +7,7 @@ use std::time::Duration;
 use opilio::Reason;
 use opilio_sandbox::{Arrival, Log};
 
-use super::goals::{Evidence, Goal, Measured};
+use super::goals::{Goal, Measured, RunEvidence};
 use super::scenario::path;
 
 /// The pages of a host that never become one, by their places in the list.
@@ -112,7 +112,7 @@ pub(super) fn back_through_the_door(within: Duration, lasts: Duration) -> Goal {
 }
 
 /// The span in which the host was closed; earlier faults do not belong to it.
-fn closed(evidence: &Evidence, lasts: Duration) -> Option<(&Log, Duration, Duration)> {
+fn closed(evidence: &RunEvidence, lasts: Duration) -> Option<(&Log, Duration, Duration)> {
     let log = evidence.logs.first()?;
     let from = log.entries().iter().find(|arrival| arrival.fault.is_some())?.at;
     Some((log, from, from + lasts))

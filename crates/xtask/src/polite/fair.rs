@@ -8,7 +8,7 @@ use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Trigger};
 
 use super::blame::*;
 use super::goals::{none_while_closed, refused, used};
-use super::scenario::{Ends, Scenario, Server, path, told};
+use super::scenario::{ExpectedEnds, Scenario, Server, path, told};
 
 /// All of them.
 pub(super) fn scenarios(all: &mut Vec<Scenario>) {
@@ -42,7 +42,7 @@ fn world(name: &str, rate: u32, urls: usize, broken: &Broken, fault: Fault) -> S
     });
     let mut scenario = Scenario::one_host(format!("fair/{name}"), server, urls, told(rate * 60, 4));
     if !broken.is_empty() {
-        scenario.ends = Ends::Accounted;
+        scenario.ends = ExpectedEnds::Accounted;
     }
     scenario.witnesses = WITNESSES;
     scenario.goals([others_arrive(urls, broken, 0), attempts_are_requests()])
@@ -183,7 +183,7 @@ fn closing(
     let mut scenario = world(name, rate, URLS, &nothing, fault);
     let trigger = Trigger::AfterServed { served: served as u64, lasts };
     scenario.hosts = vec![Server::open().with(|host| host.fault(trigger, fault))];
-    scenario.ends = Ends::Accounted;
+    scenario.ends = ExpectedEnds::Accounted;
     scenario.goals = vec![
         others_arrive(URLS, &nothing, missing),
         attempts_are_requests(),

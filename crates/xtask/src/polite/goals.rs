@@ -7,11 +7,11 @@ use std::time::Duration;
 use opilio::{CrawlReport, Reason, Stopped};
 use opilio_sandbox::{Fault, Log};
 
-use super::scenario::Ends;
-use super::spider::Fetched;
+use super::scenario::ExpectedEnds;
+use super::spider::FetchedPage;
 
 /// The results of a scenario.
-pub(super) struct Evidence {
+pub(super) struct RunEvidence {
     /// The log of each host.
     pub(super) logs: Vec<Log>,
     /// The base URL of each host.
@@ -21,7 +21,7 @@ pub(super) struct Evidence {
     /// URLs of the list.
     pub(super) asked: usize,
     /// Places in the list that ended as a page, as they were written.
-    pub(super) pages: Vec<Fetched>,
+    pub(super) pages: Vec<FetchedPage>,
     /// The crawler's own books.
     pub(super) report: CrawlReport,
     /// From start to end of the crawl.
@@ -31,7 +31,7 @@ pub(super) struct Evidence {
 /// A claim about the evidence.
 pub(super) struct Goal {
     pub(super) says: String,
-    check: Box<dyn Fn(&Evidence) -> Measured>,
+    check: Box<dyn Fn(&RunEvidence) -> Measured>,
 }
 
 /// A measurement, and whether it is good enough.
@@ -41,12 +41,12 @@ pub(super) struct Measured {
 }
 
 impl Goal {
-    pub(super) fn new(says: impl Into<String>, check: impl Fn(&Evidence) -> Measured + 'static) -> Self {
+    pub(super) fn new(says: impl Into<String>, check: impl Fn(&RunEvidence) -> Measured + 'static) -> Self {
         Self { says: says.into(), check: Box::new(check) }
     }
 
     /// A count that must not exceed a bound.
-    pub(super) fn at_most(what: &str, bound: u64, count: impl Fn(&Evidence) -> u64 + 'static) -> Self {
+    pub(super) fn at_most(what: &str, bound: u64, count: impl Fn(&RunEvidence) -> u64 + 'static) -> Self {
         let relation = if bound == 0 { "=" } else { "≤" };
         Self::new(format!("{what} {relation} {bound}"), move |evidence| {
             let value = count(evidence);
@@ -55,7 +55,7 @@ impl Goal {
     }
 
     /// A count that must be zero.
-    fn none(what: &str, count: impl Fn(&Evidence) -> u64 + 'static) -> Self {
+    fn none(what: &str, count: impl Fn(&RunEvidence) -> u64 + 'static) -> Self {
         Self::at_most(what, 0, count)
     }
 
@@ -63,7 +63,7 @@ impl Goal {
     pub(super) fn within(
         what: String,
         bound: Duration,
-        time: impl Fn(&Evidence) -> Option<Duration> + 'static,
+        time: impl Fn(&RunEvidence) -> Option<Duration> + 'static,
     ) -> Self {
         Self::new(format!("{what} ≤ {:.2} s", bound.as_secs_f64()), move |evidence| match time(evidence) {
             Some(value) => Measured { value: format!("{:.2} s", value.as_secs_f64()), holds: value <= bound },
@@ -71,12 +71,12 @@ impl Goal {
         })
     }
 
-    pub(super) fn measure(&self, evidence: &Evidence) -> Measured {
+    pub(super) fn measure(&self, evidence: &RunEvidence) -> Measured {
         (self.check)(evidence)
     }
 }
 
-impl Evidence {
+impl RunEvidence {
     fn sum(&self, of: impl Fn(&Log) -> u64) -> u64 {
         self.logs.iter().map(of).sum()
     }
@@ -246,7 +246,7 @@ pub(super) fn carried_out(count: usize) -> Goal {
 
 /// Goals that hold for any server. `slow` are the hosts that allow 60 a minute or less. Up to `witnesses` pages
 /// may be served twice.
-pub(super) fn everywhere(ends: Ends, slow: Vec<usize>, witnesses: u64) -> Vec<Goal> {
+pub(super) fn everywhere(ends: ExpectedEnds, slow: Vec<usize>, witnesses: u64) -> Vec<Goal> {
     vec![
         lost(ends),
         Goal::at_most("URLs served twice", witnesses, |evidence| evidence.sum(served_again)),
@@ -269,13 +269,13 @@ fn served_again(log: &Log) -> u64 {
 
 /// URLs that did not end as they have to. A page that was written twice is as bad, and so are books
 /// that do not balance.
-fn lost(ends: Ends) -> Goal {
+fn lost(ends: ExpectedEnds) -> Goal {
     Goal::new("URLs lost = 0", move |evidence| {
         let report = &evidence.report;
         let written: BTreeSet<u32> = evidence.pages.iter().map(|page| page.place).collect();
         let named = match ends {
-            Ends::AsPages => 0,
-            Ends::Accounted => report.failures.len(),
+            ExpectedEnds::AsPages => 0,
+            ExpectedEnds::Accounted => report.failures.len(),
         };
         let lost = evidence.asked.abs_diff(written.len() + named);
         let twice = evidence.pages.len() - written.len();
@@ -313,10 +313,10 @@ mod tests {
         host.log().clone()
     }
 
-    fn evidence(log: Log) -> Evidence {
+    fn evidence(log: Log) -> RunEvidence {
         let report = CrawlReport { requests: log.arrivals(), ..CrawlReport::default() };
         let bases = vec!["http://127.0.0.1:1".to_owned()];
-        Evidence {
+        RunEvidence {
             logs: vec![log],
             bases,
             orders: Vec::new(),
@@ -348,10 +348,10 @@ mod tests {
 
     #[test]
     fn a_page_written_twice_does_not_make_up_for_one_that_is_missing() {
-        let goal = lost(Ends::AsPages);
-        let ended = |pages: &[u32]| Evidence {
+        let goal = lost(ExpectedEnds::AsPages);
+        let ended = |pages: &[u32]| RunEvidence {
             asked: 2,
-            pages: pages.iter().map(|place| Fetched { place: *place, attempts: 1 }).collect(),
+            pages: pages.iter().map(|place| FetchedPage { place: *place, attempts: 1 }).collect(),
             ..evidence(log(HostConfig::new(), &[(0, "/"), (1, "/deals")]))
         };
         assert!(goal.measure(&ended(&[1, 0])).holds);

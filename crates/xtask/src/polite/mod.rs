@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-use run::Verdict;
+use run::ScenarioVerdict;
 use scenario::Scenario;
 
 /// Scenarios at once. Each has some threads of its own, which sleep.
@@ -72,14 +72,14 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let verdicts = LocalSet::new().block_on(&runtime, side_by_side(scenarios));
     if let Some(path) = &options.json {
-        let all: Vec<_> = verdicts.iter().map(Verdict::to_json).collect();
+        let all: Vec<_> = verdicts.iter().map(ScenarioVerdict::to_json).collect();
         let text = serde_json::to_string(&all)?;
         std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     conclude(&verdicts, began.elapsed())
 }
 
-async fn side_by_side(scenarios: Vec<Scenario>) -> Vec<Verdict> {
+async fn side_by_side(scenarios: Vec<Scenario>) -> Vec<ScenarioVerdict> {
     let (slow, fast) = (Arc::new(Semaphore::new(AT_ONCE)), Arc::new(Semaphore::new(FAST_AT_ONCE)));
     let mut tasks = tokio::task::JoinSet::new();
     for (scenario, turn) in scenarios.into_iter().zip(0..) {
@@ -104,17 +104,17 @@ async fn side_by_side(scenarios: Vec<Scenario>) -> Vec<Verdict> {
     verdicts
 }
 
-fn print(verdict: &Verdict) {
+fn print(verdict: &ScenarioVerdict) {
     println!("\n{}  ({:.1} s)", verdict.name, verdict.took.as_secs_f64());
     for line in &verdict.lines {
         println!("  {:<4} {:<44} {}", if line.holds { "ok" } else { "FAIL" }, line.goal, line.measured);
     }
 }
 
-fn conclude(verdicts: &[Verdict], took: Duration) -> Result<()> {
+fn conclude(verdicts: &[ScenarioVerdict], took: Duration) -> Result<()> {
     let goals = verdicts.iter().map(|verdict| verdict.lines.len()).sum::<usize>();
     let held = verdicts.iter().flat_map(|verdict| &verdict.lines).filter(|line| line.holds).count();
-    let missed: Vec<&Verdict> = verdicts.iter().filter(|verdict| !verdict.holds()).collect();
+    let missed: Vec<&ScenarioVerdict> = verdicts.iter().filter(|verdict| !verdict.holds()).collect();
     println!(
         "\n{held} of {goals} goals met, {} of {} scenarios, {:.0} s",
         verdicts.len() - missed.len(),

@@ -9,26 +9,26 @@ use opilio_sandbox::{Log, Sandbox};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::goals::{Evidence, Goal, everywhere};
+use super::goals::{Goal, RunEvidence, everywhere};
 use super::scenario::Scenario;
 use super::spider::UrlList;
 
 /// How a scenario went.
-pub(super) struct Verdict {
+pub(super) struct ScenarioVerdict {
     pub(super) name: String,
     pub(super) took: Duration,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<GoalLine>,
     logs: Vec<Log>,
 }
 
 /// One goal and its measurement.
-pub(super) struct Line {
+pub(super) struct GoalLine {
     pub(super) goal: String,
     pub(super) measured: String,
     pub(super) holds: bool,
 }
 
-impl Verdict {
+impl ScenarioVerdict {
     pub(super) fn holds(&self) -> bool {
         self.lines.iter().all(|line| line.holds)
     }
@@ -54,7 +54,7 @@ impl Verdict {
 }
 
 /// Runs a scenario. A crawl that fails, or does not end, is a missed goal and no error.
-pub(super) async fn run(scenario: Scenario) -> Verdict {
+pub(super) async fn run(scenario: Scenario) -> ScenarioVerdict {
     let began = Instant::now();
     let slow = slow_hosts(&scenario);
     let goals: Vec<Goal> =
@@ -65,14 +65,15 @@ pub(super) async fn run(scenario: Scenario) -> Verdict {
         Ok(evidence) => {
             let measured = |goal: &Goal| {
                 let measured = goal.measure(&evidence);
-                Line { goal: goal.says.clone(), measured: measured.value, holds: measured.holds }
+                GoalLine { goal: goal.says.clone(), measured: measured.value, holds: measured.holds }
             };
             let lines = goals.iter().map(measured).collect();
-            Verdict { name, took: evidence.took, lines, logs: evidence.logs }
+            ScenarioVerdict { name, took: evidence.took, lines, logs: evidence.logs }
         }
         Err(error) => {
-            let line = Line { goal: "runs to its end".into(), measured: format!("{error:#}"), holds: false };
-            Verdict { name, took: began.elapsed(), lines: vec![line], logs: Vec::new() }
+            let line =
+                GoalLine { goal: "runs to its end".into(), measured: format!("{error:#}"), holds: false };
+            ScenarioVerdict { name, took: began.elapsed(), lines: vec![line], logs: Vec::new() }
         }
     }
 }
@@ -87,7 +88,7 @@ fn slow_hosts(scenario: &Scenario) -> Vec<usize> {
     hosts.filter(|(_, server)| server.limit.is_some_and(allows_little)).map(|(host, _)| host).collect()
 }
 
-async fn crawl(scenario: Scenario) -> Result<Evidence> {
+async fn crawl(scenario: Scenario) -> Result<RunEvidence> {
     let configs = scenario.hosts.iter().map(|server| {
         let config = server.config.clone();
         if scenario.robots { config.page("/robots.txt", "text/plain", ROBOTS) } else { config }
@@ -117,7 +118,7 @@ async fn crawl(scenario: Scenario) -> Result<Evidence> {
     let took = began.elapsed();
     sandbox.stop();
     let hosts = 0..sandbox.hosts();
-    Ok(Evidence {
+    Ok(RunEvidence {
         logs: hosts.clone().map(|host| sandbox.log(host)).collect(),
         bases: hosts.clone().map(|host| sandbox.base(host)).collect(),
         orders: hosts

@@ -13,7 +13,7 @@ pub(super) const RETRIES: u16 = 3;
 pub(super) struct Scenario {
     pub(super) name: String,
     pub(super) hosts: Vec<Server>,
-    pub(super) asks: Vec<Ask>,
+    pub(super) asks: Vec<CrawlAsk>,
     /// The crawler's policy for hosts without one of their own.
     pub(super) policy: HostPolicy,
     pub(super) limits: Limits,
@@ -25,13 +25,13 @@ pub(super) struct Scenario {
     pub(super) retries: u16,
     /// So many pages may be served again, since they are good witnesses of a host's health.
     pub(super) witnesses: u64,
-    pub(super) ends: Ends,
+    pub(super) ends: ExpectedEnds,
     pub(super) goals: Vec<Goal>,
 }
 
 /// How the URLs of a scenario have to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ends {
+pub(super) enum ExpectedEnds {
     /// All of them as pages.
     AsPages,
     /// As a page, or as a failure that is named: where the server leaves no choice.
@@ -49,7 +49,7 @@ pub(super) struct Server {
 
 /// One URL of the list.
 #[derive(Clone)]
-pub(super) enum Ask {
+pub(super) enum CrawlAsk {
     /// A small page of a host.
     Get { host: usize, path: String },
     /// An order, which must not be carried out twice.
@@ -60,7 +60,7 @@ pub(super) enum Ask {
     Spelt { authority: &'static str, path: String },
 }
 
-impl Ask {
+impl CrawlAsk {
     /// The request, once it is known where the hosts are. Its step is its place in the list.
     pub(super) fn request(&self, sandbox: &Sandbox, place: u32) -> Request<u32> {
         match self {
@@ -118,7 +118,7 @@ impl Scenario {
             listings: 0,
             retries: RETRIES,
             witnesses: 0,
-            ends: Ends::AsPages,
+            ends: ExpectedEnds::AsPages,
             goals: Vec::new(),
         }
     }
@@ -135,8 +135,8 @@ impl Scenario {
 }
 
 /// `urls` different pages of a host.
-pub(super) fn pages(host: usize, urls: usize) -> Vec<Ask> {
-    (0..urls).map(|n| Ask::Get { host, path: path(n) }).collect()
+pub(super) fn pages(host: usize, urls: usize) -> Vec<CrawlAsk> {
+    (0..urls).map(|n| CrawlAsk::Get { host, path: path(n) }).collect()
 }
 
 /// The path of a page.

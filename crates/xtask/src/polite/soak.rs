@@ -8,12 +8,12 @@ use opilio::{Limits, Reason};
 use opilio_sandbox::{Fault, HostConfig, Trigger};
 
 use super::blame::over;
-use super::goals::{Evidence, Goal, Measured};
-use super::scenario::{Ask, Ends, RETRIES, Scenario, Server, path, told};
+use super::goals::{Goal, Measured, RunEvidence};
+use super::scenario::{CrawlAsk, ExpectedEnds, RETRIES, Scenario, Server, path, told};
 
 /// The fault of one URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
+enum SoakKind {
     Healthy,
     /// This fault, a number of times.
     Times(Fault, u32),
@@ -26,7 +26,7 @@ enum Kind {
     Gone,
 }
 
-impl Kind {
+impl SoakKind {
     /// How it has to end: `None` for a page.
     fn ends(self) -> Option<Reason> {
         match self {
@@ -51,21 +51,21 @@ impl Kind {
 }
 
 /// How many of each kind a host has, in sum [`EACH`]. Of some 620 requests in all, 28 % fail.
-fn kinds() -> Vec<Kind> {
+fn kinds() -> Vec<SoakKind> {
     let drip = Fault::Drip { chunk: 16, every: Duration::from_millis(20) };
     let parts = [
-        (150, Kind::Healthy),
-        (38, Kind::Times(Fault::Status(503), 1)),
-        (2, Kind::Always(Fault::Status(503), Reason::Http5xx)),
-        (34, Kind::Times(Fault::Reset, 1)),
-        (3, Kind::Always(Fault::Reset, Reason::Reset)),
-        (38, Kind::Times(Fault::Truncated, 1)),
-        (34, Kind::Times(Fault::Silence, 1)),
-        (3, Kind::Always(Fault::Silence, Reason::Timeout)),
-        (38, Kind::Times(drip, u32::MAX)),
-        (37, Kind::Bomb),
-        (36, Kind::Loop),
-        (37, Kind::Gone),
+        (150, SoakKind::Healthy),
+        (38, SoakKind::Times(Fault::Status(503), 1)),
+        (2, SoakKind::Always(Fault::Status(503), Reason::Http5xx)),
+        (34, SoakKind::Times(Fault::Reset, 1)),
+        (3, SoakKind::Always(Fault::Reset, Reason::Reset)),
+        (38, SoakKind::Times(Fault::Truncated, 1)),
+        (34, SoakKind::Times(Fault::Silence, 1)),
+        (3, SoakKind::Always(Fault::Silence, Reason::Timeout)),
+        (38, SoakKind::Times(drip, u32::MAX)),
+        (37, SoakKind::Bomb),
+        (36, SoakKind::Loop),
+        (37, SoakKind::Gone),
     ];
     parts.into_iter().flat_map(|(count, kind)| std::iter::repeat_n(kind, count)).collect()
 }
@@ -84,7 +84,7 @@ pub(super) fn scenario() -> Scenario {
         }));
         ends.extend(kinds.iter().enumerate().map(|(n, kind)| ((host, n), kind.ends())));
     }
-    let in_turn = (0..EACH).flat_map(|n| (0..HOSTS).map(move |host| Ask::Get { host, path: path(n) }));
+    let in_turn = (0..EACH).flat_map(|n| (0..HOSTS).map(move |host| CrawlAsk::Get { host, path: path(n) }));
     let ideal = Duration::from_secs(1) * (EACH as u32 - 1) / RATE;
     Scenario {
         name: "fair/soak".into(),
@@ -96,7 +96,7 @@ pub(super) fn scenario() -> Scenario {
         listings: 0,
         retries: RETRIES,
         witnesses: 8 * HOSTS as u64,
-        ends: Ends::Accounted,
+        ends: ExpectedEnds::Accounted,
         goals: vec![healthy_arrive(ends.clone()), end_for_their_reason(ends), over(ideal, ideal)],
     }
 }
@@ -113,7 +113,7 @@ fn healthy_arrive(ends: Expected) -> Goal {
 }
 
 fn end_for_their_reason(ends: Expected) -> Goal {
-    Goal::new("other URLs not ended rightly = 0", move |evidence: &Evidence| {
+    Goal::new("other URLs not ended rightly = 0", move |evidence: &RunEvidence| {
         let failures = evidence.report.failures.iter().map(|failure| (&*failure.url, failure.reason));
         let failures: BTreeMap<&str, Reason> = failures.collect();
         let mut wrong = BTreeMap::<String, usize>::new();
@@ -155,6 +155,6 @@ mod tests {
     fn two_thirds_of_the_urls_have_a_fault() {
         let kinds = kinds();
         assert_eq!(kinds.len(), EACH);
-        assert_eq!(kinds.iter().filter(|kind| **kind != Kind::Healthy).count(), EACH * 2 / 3);
+        assert_eq!(kinds.iter().filter(|kind| **kind != SoakKind::Healthy).count(), EACH * 2 / 3);
     }
 }

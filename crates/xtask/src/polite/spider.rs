@@ -13,7 +13,7 @@ pub(super) struct UrlList {
 
 /// A place in the list that ended as a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(super) struct Fetched {
+pub(super) struct FetchedPage {
     pub(super) place: u32,
     pub(super) attempts: u16,
 }
@@ -32,7 +32,7 @@ impl UrlList {
 }
 
 impl Spider for UrlList {
-    type Item = Fetched;
+    type Item = FetchedPage;
     type Step = u32;
 
     fn seeds(&self) -> Vec<Request<u32>> {
@@ -40,7 +40,7 @@ impl Spider for UrlList {
     }
 
     fn parse(&self, page: &Page<u32>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        found.item(Fetched { place: *page.step(), attempts: page.attempts() });
+        found.item(FetchedPage { place: *page.step(), attempts: page.attempts() });
         for request in self.found.get(page.step()).into_iter().flatten() {
             found.request(request.clone());
         }

@@ -8,7 +8,7 @@ use opilio::{Limits, Reason};
 use opilio_sandbox::{Dialect, Fault, Limit, RefusalForm};
 
 use super::goals::*;
-use super::scenario::{Ask, Ends, RETRIES, Scenario, Server, pages, told};
+use super::scenario::{CrawlAsk, ExpectedEnds, RETRIES, Scenario, Server, pages, told};
 use super::{fair, soak};
 
 /// All scenarios, the longest first.
@@ -111,15 +111,15 @@ fn twenty_hosts(all: &mut Vec<Scenario>) {
     // Evenly spread on a scale of ratios, the slowest first.
     let rates: Vec<u32> = (0..HOSTS).map(|n| (20.0 * 30_f64.powf(n as f64 / 19.0)).round() as u32).collect();
     let ideals: Vec<Duration> = rates.iter().map(|rate| spacing(*rate) * (EACH as u32 - 1)).collect();
-    let one_by_one: Vec<Ask> = (0..HOSTS).flat_map(|host| pages(host, EACH)).collect();
-    let in_turn: Vec<Ask> = (0..EACH)
+    let one_by_one: Vec<CrawlAsk> = (0..HOSTS).flat_map(|host| pages(host, EACH)).collect();
+    let in_turn: Vec<CrawlAsk> = (0..EACH)
         .flat_map(|url| (0..HOSTS).map(move |host| (host, url)))
-        .map(|(host, url)| Ask::Get { host, path: format!("/page/{url}") })
+        .map(|(host, url)| CrawlAsk::Get { host, path: format!("/page/{url}") })
         .collect();
     let mut shuffled = one_by_one.clone();
     fastrand::Rng::with_seed(108).shuffle(&mut shuffled);
     for (order, asks) in [("in-turn", in_turn), ("shuffled", shuffled), ("host-after-host", one_by_one)] {
-        let scenario = |name: String, told_rates: bool, asks: Vec<Ask>| Scenario {
+        let scenario = |name: String, told_rates: bool, asks: Vec<CrawlAsk>| Scenario {
             name,
             hosts: rates
                 .iter()
@@ -135,7 +135,7 @@ fn twenty_hosts(all: &mut Vec<Scenario>) {
             listings: 0,
             retries: RETRIES,
             witnesses: 0,
-            ends: Ends::AsPages,
+            ends: ExpectedEnds::AsPages,
             goals: Vec::new(),
         };
         all.push(scenario(format!("twenty/told/{order}"), true, asks.clone()).goals([
@@ -187,7 +187,7 @@ fn a_day() -> Scenario {
         listings: 0,
         retries: RETRIES,
         witnesses: 0,
-        ends: Ends::Accounted,
+        ends: ExpectedEnds::Accounted,
         goals: vec![
             each_in_time(1.02, (0..5).filter(|host| *host != CLOSED).map(|host| (host, ideal)).collect()),
             silent_after_refusal(CLOSED),
@@ -201,7 +201,11 @@ fn a_day() -> Scenario {
 fn redirects() -> Scenario {
     let (open, limited) = (0, 1);
     let mut asks = pages(limited, 30);
-    asks.extend((0..60).map(|n| Ask::Redirected { by: open, to: limited, path: format!("/target/{n}") }));
+    asks.extend((0..60).map(|n| CrawlAsk::Redirected {
+        by: open,
+        to: limited,
+        path: format!("/target/{n}"),
+    }));
     Scenario {
         name: "redirects".into(),
         hosts: vec![Server::open(), Server::limited(Limit::per_minute(40)).told(told(40, 8))],
@@ -212,7 +216,7 @@ fn redirects() -> Scenario {
         listings: 0,
         retries: RETRIES,
         witnesses: 0,
-        ends: Ends::AsPages,
+        ends: ExpectedEnds::AsPages,
         goals: vec![refused(0), window(limited, 40, MINUTE), used(limited, 0.95, 40)],
     }
 }
@@ -227,7 +231,7 @@ fn spelling() -> Scenario {
         "somebody@localhost:{port}",
     ];
     let spelt =
-        |n: usize| Ask::Spelt { authority: SPELLINGS[n % SPELLINGS.len()], path: format!("/page/{n}") };
+        |n: usize| CrawlAsk::Spelt { authority: SPELLINGS[n % SPELLINGS.len()], path: format!("/page/{n}") };
     let mut scenario = Scenario::one_host("spelling", Server::limited(Limit::per_minute(60)), 0, told(60, 8))
         .goals([refused(0), window(0, 60, MINUTE), used(0, 0.99, 60)]);
     scenario.asks = (0..100).map(spelt).collect();
@@ -244,9 +248,9 @@ fn orders() -> Scenario {
         refused(6),
         none_while_closed(),
     ]);
-    scenario.asks = (0..ORDERS).map(|n| Ask::Order { host: 0, body: format!("order {n}") }).collect();
+    scenario.asks = (0..ORDERS).map(|n| CrawlAsk::Order { host: 0, body: format!("order {n}") }).collect();
     scenario.limits = Limits { timeout: seconds(2), ..Limits::default() };
-    scenario.ends = Ends::Accounted;
+    scenario.ends = ExpectedEnds::Accounted;
     scenario
 }
 

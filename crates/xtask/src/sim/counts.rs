@@ -2,7 +2,7 @@
 
 /// Counts of events, added up over hosts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct LifeCounts {
     pub(super) hosts: u64,
     pub(super) urls: u64,
     pub(super) starts: u64,
@@ -19,7 +19,7 @@ pub(super) struct Counts {
     pub(super) steps: u64,
 }
 
-impl Counts {
+impl LifeCounts {
     pub(super) fn add(&mut self, other: &Self) {
         self.hosts += other.hosts;
         self.urls += other.urls;

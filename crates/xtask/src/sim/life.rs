@@ -17,9 +17,9 @@ use opilio_core::{
 };
 
 use super::common::Common;
-use super::counts::Counts;
-use super::server::{Fate, Temper};
-use super::timeline::{Event, Letter, Next, Timeline};
+use super::counts::LifeCounts;
+use super::server::{Reaction, Temper};
+use super::timeline::{Event, Letter, NextHappening, Timeline};
 use super::urls::Urls;
 
 /// One host, its server and its URLs.
@@ -35,7 +35,7 @@ pub(super) struct Life<'a> {
     temper: Temper,
     time: Timeline,
     urls: Urls,
-    counts: Counts,
+    counts: LifeCounts,
 }
 
 impl<'a> Life<'a> {
@@ -59,21 +59,21 @@ impl<'a> Life<'a> {
             temper,
             time: Timeline::new(now),
             urls: Urls::new(queue),
-            counts: Counts { hosts: 1, urls: u64::from(queue), ..Counts::default() },
+            counts: LifeCounts { hosts: 1, urls: u64::from(queue), ..LifeCounts::default() },
         };
         life.plant();
         life
     }
 
     /// Lives to the end: every URL ended and the host passivated.
-    pub(super) fn live(mut self) -> Result<Counts, Violation> {
+    pub(super) fn live(mut self) -> Result<LifeCounts, Violation> {
         self.hear(Input::Tick)?;
         let steps_max = 2_000 + u64::from(self.urls.count()) * 400;
         while !self.urls.have_ended() || !self.passivated {
             match self.time.advance() {
                 None => return Err(stuck("nothing will ever happen again")),
-                Some(Next::Event(event)) => self.happen(event)?,
-                Some(Next::Letter(letter)) => self.open_letter(letter)?,
+                Some(NextHappening::Event(event)) => self.happen(event)?,
+                Some(NextHappening::Letter(letter)) => self.open_letter(letter)?,
             }
             self.counts.steps += 1;
             if self.counts.steps > steps_max {
@@ -150,7 +150,7 @@ impl<'a> Life<'a> {
         }
     }
 
-    fn propose(&mut self, attempt: u16, fate: &Fate) -> opilio_core::Proposal {
+    fn propose(&mut self, attempt: u16, fate: &Reaction) -> opilio_core::Proposal {
         // Where each page has to arrive, no request is one that must not be repeated.
         let repeatable = self.random.u8(..) > 10 || self.temper.is_healthy(0).is_some();
         let facts = RequestFacts {
@@ -163,7 +163,7 @@ impl<'a> Life<'a> {
         self.common.retry.propose(&facts, fate.outcome, fate.hints, self.random.f64())
     }
 
-    fn rules_answer(&mut self, fate: &Fate) -> RulesAnswer {
+    fn rules_answer(&mut self, fate: &Reaction) -> RulesAnswer {
         match fate.outcome.blame() {
             Blame::Success | Blame::Neutral if self.random.u8(..) < 16 => RulesAnswer::Again,
             Blame::Success | Blame::Neutral if self.random.u8(..) < 16 => {

@@ -20,12 +20,12 @@ use anyhow::{Context, Result, bail};
 use opilio_core::host::{HostMemo, HostState, Violation};
 
 use common::Common;
-use counts::Counts;
+use counts::LifeCounts;
 use life::Life;
 
 /// The parameters of a simulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Plan {
+struct SimPlan {
     seed: u64,
     hosts: u64,
     starts: u64,
@@ -33,7 +33,7 @@ struct Plan {
     mutants: bool,
 }
 
-impl Plan {
+impl SimPlan {
     fn read(args: &[String]) -> Result<Self> {
         let mut plan = Self { seed: 108, hosts: 1_000_000, starts: 20_000_000, only: None, mutants: false };
         let mut rest = args.iter();
@@ -69,8 +69,8 @@ impl Plan {
 }
 
 /// The findings of the threads.
-struct Found {
-    counts: Counts,
+struct SimFindings {
+    counts: LifeCounts,
     violation: Option<(u64, Violation)>,
     wall: Duration,
 }
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     if let Some(("--tune", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return tune(rest);
     }
-    let plan = Plan::read(args)?;
+    let plan = SimPlan::read(args)?;
     if plan.mutants {
         return run_mutants(&plan);
     }
@@ -102,13 +102,13 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
 }
 
 #[cfg(feature = "mutants")]
-fn run_mutants(plan: &Plan) -> Result<()> {
+fn run_mutants(plan: &SimPlan) -> Result<()> {
     mutants::run(plan)
 }
 
 /// Only the mutation control compiles the bugs in, in a build of its own.
 #[cfg(not(feature = "mutants"))]
-fn run_mutants(plan: &Plan) -> Result<()> {
+fn run_mutants(plan: &SimPlan) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let seed = plan.seed.to_string();
     let args = ["run", "--release", "--package", "xtask", "--features", "mutants", "--"];
@@ -142,15 +142,15 @@ fn tune(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn simulate(plan: &Plan, common: &Common) -> Found {
+fn simulate(plan: &SimPlan, common: &Common) -> SimFindings {
     let began = Instant::now();
     let harmonic: f64 = (1..=plan.hosts).map(|rank| 1.0 / rank as f64).sum();
     let ranks = plan.only.map_or(1..=plan.hosts, |rank| rank..=rank);
     let next = AtomicU64::new(*ranks.start());
     let stop = AtomicBool::new(false);
-    let sum = Mutex::new((Counts::default(), None::<(u64, Violation)>));
+    let sum = Mutex::new((LifeCounts::default(), None::<(u64, Violation)>));
     let work = || {
-        let mut counts = Counts::default();
+        let mut counts = LifeCounts::default();
         while !stop.load(Ordering::Relaxed) {
             let rank = next.fetch_add(1, Ordering::Relaxed);
             if rank > *ranks.end() {
@@ -174,10 +174,10 @@ fn simulate(plan: &Plan, common: &Common) -> Found {
         }
     });
     let (counts, violation) = sum.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Found { counts, violation, wall: began.elapsed() }
+    SimFindings { counts, violation, wall: began.elapsed() }
 }
 
-fn print(found: &Found) {
+fn print(found: &SimFindings) {
     let counts = &found.counts;
     let lines = [
         ("hosts", counts.hosts),
@@ -204,7 +204,7 @@ fn print(found: &Found) {
 }
 
 /// The promises about the simulation itself.
-fn check_size(plan: &Plan, counts: &Counts) -> Result<()> {
+fn check_size(plan: &SimPlan, counts: &LifeCounts) -> Result<()> {
     if plan.only.is_some() {
         return Ok(());
     }
@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_small_crowd_keeps_every_invariant() -> Result<()> {
-        let plan = Plan { seed: 7, hosts: 400, starts: 8_000, only: None, mutants: false };
+        let plan = SimPlan { seed: 7, hosts: 400, starts: 8_000, only: None, mutants: false };
         let found = simulate(&plan, &Common::new()?);
         assert_eq!(found.violation, None);
         assert!(found.counts.holds > 100, "{:?}", found.counts);
@@ -241,8 +241,8 @@ mod tests {
     #[test]
     fn reads_its_flags() -> Result<()> {
         let args = ["--seed", "3", "--hosts", "1_000"].map(str::to_owned);
-        assert_eq!(Plan::read(&args)?.hosts, 1_000);
-        assert!(Plan::read(&["--sed".to_owned(), "3".to_owned()]).is_err());
+        assert_eq!(SimPlan::read(&args)?.hosts, 1_000);
+        assert!(SimPlan::read(&["--sed".to_owned(), "3".to_owned()]).is_err());
         Ok(())
     }
 }

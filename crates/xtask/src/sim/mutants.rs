@@ -4,19 +4,19 @@ use anyhow::{Result, bail};
 use opilio_core::host::Bug;
 
 use super::common::Common;
-use super::{Plan, simulate};
+use super::{SimPlan, simulate};
 
 /// Plants each bug in turn and prints the witness's finding.
 ///
 /// # Errors
 /// When a bug is not found, or every run takes it for the violation of another invariant.
-pub(super) fn run(plan: &Plan) -> Result<()> {
+pub(super) fn run(plan: &SimPlan) -> Result<()> {
     println!("{:<24} {:<8} caught as", "bug", "breaks");
     let mut survivors = Vec::new();
     for bug in Bug::ALL {
         let caught = (0..RUNS).find_map(|run| {
             let plan =
-                Plan { seed: plan.seed + run, hosts: 2_000, starts: 60_000, only: None, mutants: true };
+                SimPlan { seed: plan.seed + run, hosts: 2_000, starts: 60_000, only: None, mutants: true };
             let mut common = Common::new().ok()?;
             common.bug = Some(bug);
             let (_, violation) = simulate(&plan, &common).violation?;

@@ -30,7 +30,7 @@ pub(super) enum Temper {
 
 /// The server's reaction to a request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Fate {
+pub(super) struct Reaction {
     pub(super) outcome: Outcome,
     pub(super) hints: Hints,
     pub(super) latency: Duration,
@@ -62,14 +62,14 @@ impl Temper {
     }
 
     /// Decides about a request that arrives now.
-    pub(super) fn answer(&mut self, now: Timestamp, url: u64, random: &mut fastrand::Rng) -> Fate {
+    pub(super) fn answer(&mut self, now: Timestamp, url: u64, random: &mut fastrand::Rng) -> Reaction {
         let latency = match random.u8(..) {
             0..240 => Duration::from_micros(random.u64(500..80_000)),
             240..254 => Duration::from_millis(random.u64(500..8_000)),
             _ => Duration::from_secs(random.u64(20..40)),
         };
         let (outcome, hints) = self.decide(now, url, random);
-        Fate { outcome, hints, latency }
+        Reaction { outcome, hints, latency }
     }
 
     /// Whether the server would answer a request for this URL with a page, but for refusals that come by

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use opilio_core::{Attempts, Timestamp};
 
-use super::server::Fate;
+use super::server::Reaction;
 
 /// Something that happens to a host or to one of its requests.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,12 +21,12 @@ pub(super) enum Event {
 
 /// An answer on its way back.
 pub(super) enum Letter {
-    Report { lease: u64, attempt: u16, fate: Fate },
-    Rules { scheme: u8, fate: Fate },
+    Report { lease: u64, attempt: u16, fate: Reaction },
+    Rules { scheme: u8, fate: Reaction },
 }
 
 /// What comes next.
-pub(super) enum Next {
+pub(super) enum NextHappening {
     Event(Event),
     Letter(Letter),
 }
@@ -71,18 +71,18 @@ impl Timeline {
     }
 
     /// Goes to the next instant at which something happens. An answer comes before an event.
-    pub(super) fn advance(&mut self) -> Option<Next> {
+    pub(super) fn advance(&mut self) -> Option<NextHappening> {
         let event = self.events.peek().map(|Reverse((at, ..))| *at);
         let letter = self.letters.first_key_value().map(|((at, _), _)| *at);
         let at = event.into_iter().chain(letter).min()?;
         self.now = self.now.max(at);
         if letter == Some(at) {
-            return self.letters.pop_first().map(|(_, letter)| Next::Letter(letter));
+            return self.letters.pop_first().map(|(_, letter)| NextHappening::Letter(letter));
         }
         let Reverse((_, _, event)) = self.events.pop()?;
         if event == Event::Wake && self.wake == Some(at) {
             self.wake = None;
         }
-        Some(Next::Event(event))
+        Some(NextHappening::Event(event))
     }
 }

@@ -8,7 +8,7 @@ use opilio_core::host::{Delivery, RulesMode};
 use opilio_core::{HostPolicy, Reason, per_second};
 use opilio_sandbox::{Arrival, Fault, HostConfig, Limit, Log, RefusalForm, Site, Trigger};
 
-use super::scenarios::{GOAL, Goal, RETRIES, Scenario};
+use super::scenarios::{GOAL, LearningGoal, RETRIES, WorldScenario};
 use super::world::{Outcomes, path};
 
 /// The requirements of a fair crawl, in addition to those of every scenario.
@@ -61,7 +61,7 @@ impl Fair {
 }
 
 /// The figures of one run.
-pub(super) struct Measured {
+pub(super) struct FairFigures {
     /// Healthy pages that did not arrive.
     pub(super) missing: usize,
     /// The most requests for one URL before its first answer.
@@ -79,7 +79,7 @@ pub(super) struct Measured {
 }
 
 /// Reads a run.
-pub(super) fn measure(scenario: &Scenario, fair: &Fair, run: &Outcomes) -> Measured {
+pub(super) fn measure(scenario: &WorldScenario, fair: &Fair, run: &Outcomes) -> FairFigures {
     let log = run.server.log();
     let (tries, again) = tries(log);
     let mut faults = Vec::new();
@@ -105,7 +105,7 @@ pub(super) fn measure(scenario: &Scenario, fair: &Fair, run: &Outcomes) -> Measu
         }
     }
     let closed = Closed::find(log, fair.closed);
-    Measured {
+    FairFigures {
         missing,
         asks,
         again,
@@ -116,7 +116,7 @@ pub(super) fn measure(scenario: &Scenario, fair: &Fair, run: &Outcomes) -> Measu
     }
 }
 
-impl Measured {
+impl FairFigures {
     /// The goals that were missed.
     pub(super) fn misses(&self, fair: &Fair) -> Vec<String> {
         let mut misses = self.faults.clone();
@@ -154,7 +154,7 @@ fn tries(log: &Log) -> (BTreeMap<&str, usize>, usize) {
 }
 
 /// The time of a crawl beyond what the told rate needs to fetch each URL once.
-fn over(scenario: &Scenario, run: &Outcomes) -> Duration {
+fn over(scenario: &WorldScenario, run: &Outcomes) -> Duration {
     let Some(first) = run.server.log().entries().first() else { return Duration::MAX };
     let Some(rate) = scenario.policy.rate_max() else { return Duration::ZERO };
     let requests = scenario.urls + u64::from(scenario.rules == RulesMode::Fetch);
@@ -181,7 +181,7 @@ impl Closed {
 }
 
 /// All of them.
-pub(super) fn scenarios(all: &mut Vec<Scenario>) {
+pub(super) fn scenarios(all: &mut Vec<WorldScenario>) {
     for rules in [RulesMode::Off, RulesMode::Fetch] {
         one(all, rules);
         some(all, rules);
@@ -200,9 +200,9 @@ fn told(rate: u32) -> HostPolicy {
     HostPolicy::new().rate(per_second(rate)).in_flight(4)
 }
 
-fn world(name: &str, rules: RulesMode, rate: u32, urls: u64, fair: Fair) -> Scenario {
+fn world(name: &str, rules: RulesMode, rate: u32, urls: u64, fair: Fair) -> WorldScenario {
     let robots = if rules == RulesMode::Fetch { " robots" } else { "" };
-    Scenario {
+    WorldScenario {
         name: format!("fair {name}{robots}"),
         policy: told(rate),
         config: HostConfig::new().site(Site::Blank),
@@ -213,12 +213,12 @@ fn world(name: &str, rules: RulesMode, rate: u32, urls: u64, fair: Fair) -> Scen
         retries: RETRIES,
         timeout: Duration::from_secs(30),
         outage: None,
-        goal: Goal { refused_max: u64::MAX, closed_max: 0, ..GOAL },
+        goal: LearningGoal { refused_max: u64::MAX, closed_max: 0, ..GOAL },
         fair: Some(fair),
     }
 }
 
-fn always(mut scenario: Scenario, fault: Fault) -> Scenario {
+fn always(mut scenario: WorldScenario, fault: Fault) -> WorldScenario {
     for id in scenario.fair.iter().flat_map(|fair| fair.broken.clone()) {
         scenario.config = scenario.config.fault(Trigger::Path(path(id)), fault);
     }
@@ -226,7 +226,7 @@ fn always(mut scenario: Scenario, fault: Fault) -> Scenario {
 }
 
 /// One page always refuses.
-fn one(all: &mut Vec<Scenario>, rules: RulesMode) {
+fn one(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for (status, reason) in [(503, Reason::Http5xx), (429, Reason::Http4xx)] {
         let stated = Fault::Refusal { status, wait_seconds: 2 };
         for (word, fault, over) in [("bare", Fault::Status(status), 15), ("wait2", stated, 15 + 4 * 2)] {
@@ -243,7 +243,7 @@ fn one(all: &mut Vec<Scenario>, rules: RulesMode) {
 }
 
 /// Chance refuses a listing once.
-fn listing(all: &mut Vec<Scenario>) {
+fn listing(all: &mut Vec<WorldScenario>) {
     let mut listing = world("listing once", RulesMode::Off, 20, 200, Fair::new().over(seconds(15)));
     listing.listings = 10;
     listing.config = listing.config.fault(Trigger::PathTimes(path(3), 1), Fault::Status(503));
@@ -251,7 +251,7 @@ fn listing(all: &mut Vec<Scenario>) {
 }
 
 /// Several pages always fail, among many that do not.
-fn some(all: &mut Vec<Scenario>, rules: RulesMode) {
+fn some(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     let spread = |count: u64| (0..count).map(move |n| n * 200 / count + 7);
     let ten = Fair::broken(spread(10), Reason::Http5xx).over(seconds(40));
     all.push(always(world("ten 503", rules, 20, 200, ten), Fault::Status(503)));
@@ -285,7 +285,7 @@ fn some(all: &mut Vec<Scenario>, rules: RulesMode) {
 }
 
 /// The last pages are broken, or the host goes down before them.
-fn tails(all: &mut Vec<Scenario>, rules: RulesMode) {
+fn tails(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for (word, fault, reason) in [
         ("500", Fault::Status(500), Reason::Http5xx),
         ("503", Fault::Status(503), Reason::Http5xx),
@@ -317,7 +317,7 @@ fn tails(all: &mut Vec<Scenario>, rules: RulesMode) {
 }
 
 /// A firewall answers 403 to everything for a while.
-fn walls(all: &mut Vec<Scenario>, rules: RulesMode) {
+fn walls(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for lasts in [30, 120] {
         let closed = seconds(lasts);
         let fair = Fair {
@@ -337,7 +337,7 @@ fn walls(all: &mut Vec<Scenario>, rules: RulesMode) {
 }
 
 /// Pages with every fault together, as one host of the soak has them.
-fn soak(draw: u64, all: &mut Vec<Scenario>) {
+fn soak(draw: u64, all: &mut Vec<WorldScenario>) {
     let parts = [
         (38, Fault::Status(503), 1),
         (2, Fault::Status(503), u32::MAX),
@@ -368,7 +368,7 @@ fn soak(draw: u64, all: &mut Vec<Scenario>) {
 }
 
 /// Refusals that come at any pace.
-fn chance(all: &mut Vec<Scenario>) {
+fn chance(all: &mut Vec<WorldScenario>) {
     let off = RulesMode::Off;
     let mut add = |name: &str, urls: u64, fault: Fault, share: f64, used_min: f64| {
         let mut flaky = world(&format!("chance {name}"), off, 20, urls, Fair::new());
@@ -393,7 +393,7 @@ fn chance(all: &mut Vec<Scenario>) {
 }
 
 /// `limit_req rate=20r/s burst=5 nodelay`, as nginx has it: one, and five more at once.
-fn limiter(all: &mut Vec<Scenario>, rules: RulesMode) {
+fn limiter(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     let mut nginx = world("nginx", rules, 50, 400, Fair::new());
     nginx.policy = HostPolicy::new().rate(per_second(50)).in_flight(8);
     nginx.config = nginx.config.limit(Limit::bucket(20, SECOND, 6)).refusal(503, RefusalForm::Bare);
@@ -405,7 +405,7 @@ fn limiter(all: &mut Vec<Scenario>, rules: RulesMode) {
 }
 
 /// A limiter that refuses most requests at first: no page is charged for the pace.
-fn harsh(all: &mut Vec<Scenario>, rules: RulesMode) {
+fn harsh(all: &mut Vec<WorldScenario>, rules: RulesMode) {
     for status in [503, 429] {
         let mut harsh =
             world(&format!("harsh {status}"), rules, 20, 100, Fair { asks_max: 12, ..Fair::new() });

@@ -8,11 +8,11 @@ use opilio_core::{HostPolicy, per_minute};
 use opilio_sandbox::{Dialect, Fault, HostConfig, Limit, RefusalForm, Site};
 
 use super::fair::{self, Fair};
-use super::world::{Outcomes, Plan, run as run_world};
+use super::world::{Outcomes, WorldPlan, run as run_world};
 
 /// The requirements of one scenario.
 #[derive(Clone, Copy)]
-pub(super) struct Goal {
+pub(super) struct LearningGoal {
     pub(super) refused_max: u64,
     /// Of the worst run.
     pub(super) used_min: f64,
@@ -24,7 +24,7 @@ pub(super) struct Goal {
     pub(super) back_within: Duration,
 }
 
-pub(super) const GOAL: Goal = Goal {
+pub(super) const GOAL: LearningGoal = LearningGoal {
     refused_max: 0,
     used_min: 0.0,
     used_mostly: 0.0,
@@ -33,20 +33,20 @@ pub(super) const GOAL: Goal = Goal {
     back_within: Duration::MAX,
 };
 
-pub(super) struct Scenario {
+pub(super) struct WorldScenario {
     pub(super) name: String,
     pub(super) policy: HostPolicy,
     pub(super) config: HostConfig,
     /// The server's own rate, or the told one where the server has none.
     pub(super) rate: (u32, Duration),
     pub(super) urls: u64,
-    /// See [`Plan::listings`].
+    /// See [`WorldPlan::listings`].
     pub(super) listings: u64,
     pub(super) rules: RulesMode,
     pub(super) retries: u16,
     pub(super) timeout: Duration,
     pub(super) outage: Option<(Duration, Duration)>,
-    pub(super) goal: Goal,
+    pub(super) goal: LearningGoal,
     pub(super) fair: Option<Fair>,
 }
 
@@ -57,7 +57,7 @@ fn asked() -> HostPolicy {
 }
 
 /// All of them.
-fn scenarios() -> Vec<Scenario> {
+fn scenarios() -> Vec<WorldScenario> {
     let mut all = Vec::new();
     for n in [60, 40] {
         told(&mut all, n);
@@ -70,9 +70,9 @@ fn scenarios() -> Vec<Scenario> {
     all
 }
 
-fn scenario(name: String, policy: HostPolicy, limit: Limit, goal: Goal) -> Scenario {
+fn scenario(name: String, policy: HostPolicy, limit: Limit, goal: LearningGoal) -> WorldScenario {
     let config = HostConfig::new().site(Site::Blank).limit(limit);
-    Scenario {
+    WorldScenario {
         name,
         policy,
         config,
@@ -88,20 +88,20 @@ fn scenario(name: String, policy: HostPolicy, limit: Limit, goal: Goal) -> Scena
     }
 }
 
-fn told(all: &mut Vec<Scenario>, n: u32) {
+fn told(all: &mut Vec<WorldScenario>, n: u32) {
     let policy = HostPolicy::new().rate(per_minute(n)).in_flight(8);
     for (word, limit) in [("sliding", Limit::per_minute(n)), ("bucket", Limit::bucket(n, MINUTE, 10))] {
         // A probe that meets a slow page takes 5 s longer; few runs do, and the worst two.
-        let goal = Goal { used_mostly: 0.99, used_min: 0.95, ..GOAL };
+        let goal = LearningGoal { used_mostly: 0.99, used_min: 0.95, ..GOAL };
         let mut one = scenario(format!("told {n} {word}"), policy.clone(), limit, goal);
         one.config = one.config.slow(10, Duration::from_secs(5)).errors(500, 0.05);
         all.push(one);
     }
 }
 
-fn not_told(all: &mut Vec<Scenario>, n: u32) {
+fn not_told(all: &mut Vec<WorldScenario>, n: u32) {
     let window = Limit::per_minute(n);
-    let stated = Goal { refused_max: 6, used_min: 0.95, ..GOAL };
+    let stated = LearningGoal { refused_max: 6, used_min: 0.95, ..GOAL };
     for status in [429, 503] {
         for form in [RefusalForm::Seconds, RefusalForm::HttpDate] {
             for skew in [0, 45] {
@@ -114,7 +114,7 @@ fn not_told(all: &mut Vec<Scenario>, n: u32) {
     }
     let bucket = Limit::bucket(n, MINUTE, 10);
     for form in [RefusalForm::Seconds, RefusalForm::Bare] {
-        let goal = Goal { refused_max: 10, used_min: 0.85, ..GOAL };
+        let goal = LearningGoal { refused_max: 10, used_min: 0.85, ..GOAL };
         let mut one = scenario(format!("not told {n} bucket {form:?}"), asked(), bucket, goal);
         one.config = one.config.refusal(429, form);
         all.push(one);
@@ -123,43 +123,47 @@ fn not_told(all: &mut Vec<Scenario>, n: u32) {
     let mut one = scenario(format!("not told {n} fixed"), asked(), fixed, stated);
     one.config = one.config.refusal(429, RefusalForm::Seconds);
     all.push(one);
-    let bare = Goal { refused_max: 10, used_min: 0.85, ..GOAL };
+    let bare = LearningGoal { refused_max: 10, used_min: 0.85, ..GOAL };
     let mut one = scenario(format!("not told {n} bare"), asked(), window, bare);
     one.config = one.config.refusal(429, RefusalForm::Bare);
     all.push(one);
-    let resets = Goal { refused_max: 15, used_min: 0.80, ..GOAL };
+    let resets = LearningGoal { refused_max: 15, used_min: 0.80, ..GOAL };
     let mut one = scenario(format!("not told {n} resets"), asked(), window, resets);
     one.config = one.config.refusal(429, RefusalForm::Reset);
     all.push(one);
-    let counts = Goal { refused_max: 8, used_min: 0.90, ..GOAL };
+    let counts = LearningGoal { refused_max: 8, used_min: 0.90, ..GOAL };
     let mut one = scenario(format!("not told {n} counts refused"), asked(), window, counts);
     one.config = one.config.count_refused();
     all.push(one);
     for form in [RefusalForm::Seconds, RefusalForm::Bare] {
-        let ban = Goal { refused_max: 9, used_min: 0.85, ..GOAL };
+        let ban = LearningGoal { refused_max: 9, used_min: 0.85, ..GOAL };
         let mut one = scenario(format!("not told {n} ban at 10 {form:?}"), asked(), window, ban);
         one.config = one.config.refusal(429, form).ban_at(10);
         all.push(one);
     }
 }
 
-fn announced(all: &mut Vec<Scenario>) {
+fn announced(all: &mut Vec<WorldScenario>) {
     for dialect in Dialect::ALL {
-        let goal = Goal { used_min: 0.95, ..GOAL };
+        let goal = LearningGoal { used_min: 0.95, ..GOAL };
         let mut one = scenario(format!("announced {dialect:?}"), asked(), Limit::fixed(40, MINUTE), goal);
         one.config = one.config.announce(dialect);
         all.push(one);
     }
 }
 
-fn outages(all: &mut Vec<Scenario>) {
+fn outages(all: &mut Vec<WorldScenario>) {
     let policy = HostPolicy::new().rate(per_minute(300)).in_flight(8);
     let faults = [Fault::Reset, Fault::Unreachable, Fault::Status(502), Fault::Status(503), Fault::Truncated];
     for fault in faults {
         for from in [2, 30] {
             let span = (Duration::from_secs(from), Duration::from_secs(from + 20));
-            let goal =
-                Goal { refused_max: u64::MAX, knocks_max: 15, back_within: Duration::from_secs(15), ..GOAL };
+            let goal = LearningGoal {
+                refused_max: u64::MAX,
+                knocks_max: 15,
+                back_within: Duration::from_secs(15),
+                ..GOAL
+            };
             let limit = Limit::per_minute(300);
             let mut one = scenario(format!("outage {fault:?} from {from} s"), policy.clone(), limit, goal);
             one.config = one.config.outage(span.0, span.1, fault);
@@ -170,16 +174,16 @@ fn outages(all: &mut Vec<Scenario>) {
     }
 }
 
-fn twenty_hosts(all: &mut Vec<Scenario>) {
+fn twenty_hosts(all: &mut Vec<WorldScenario>) {
     for step in 0..20_u32 {
         let n = 20 + step * 580 / 19;
         let told = HostPolicy::new().rate(per_minute(n)).in_flight(8);
-        let goal = Goal { used_min: 0.98, ..GOAL };
+        let goal = LearningGoal { used_min: 0.98, ..GOAL };
         let mut one = scenario(format!("host of {n}, told"), told, Limit::per_minute(n), goal);
         one.urls = 50;
         all.push(one);
         let asked = HostPolicy::new().rate(per_minute(600)).in_flight(8);
-        let goal = Goal { refused_max: 1, ..GOAL };
+        let goal = LearningGoal { refused_max: 1, ..GOAL };
         let mut one = scenario(format!("host of {n}, not told"), asked, Limit::per_minute(n), goal);
         one.urls = 50;
         all.push(one);
@@ -208,7 +212,7 @@ struct Worst {
 }
 
 impl Worst {
-    fn add(&mut self, scenario: &Scenario, seed: u64, run: &Outcomes) {
+    fn add(&mut self, scenario: &WorldScenario, seed: u64, run: &Outcomes) {
         let log = run.server.log();
         let (n, per) = scenario.rate;
         let used = log.budget_used(n, per).unwrap_or(1.0);
@@ -249,7 +253,7 @@ impl Worst {
         self.seeds += 1;
     }
 
-    fn misses(&self, goal: &Goal, slow: bool) -> Vec<String> {
+    fn misses(&self, goal: &LearningGoal, slow: bool) -> Vec<String> {
         let mut misses = self.faults.clone();
         misses.truncate(3);
         let mut miss = |missed: bool, text: String| {
@@ -308,7 +312,7 @@ pub(crate) fn run(filter: &str, seeds: u64) -> (Vec<String>, Vec<String>) {
     for scenario in scenarios().iter().filter(|one| one.name.contains(filter)) {
         let mut worst = Worst::default();
         for seed in 1..=seeds {
-            let run = run_world(Plan {
+            let run = run_world(WorldPlan {
                 policy: &scenario.policy,
                 config: scenario.config.clone(),
                 urls: scenario.urls,

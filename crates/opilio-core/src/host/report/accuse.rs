@@ -8,7 +8,7 @@ use super::super::hold::{ClosingKind, Door};
 use super::super::message::HoldReason;
 use super::super::pace::LearntPace;
 use super::super::state::HostState;
-use super::{Landing, Payer, Subject, Suspect};
+use super::{Landing, Payer, StartKind, Suspect};
 use crate::time::Timestamp;
 
 impl HostState {
@@ -18,7 +18,7 @@ impl HostState {
         if self.hold.door != Door::Open {
             return false;
         }
-        let Subject::Url { failed_seq, .. } = landing.who else { return false };
+        let StartKind::Url { failed_seq, .. } = landing.who else { return false };
         self.evidence.well_after(landing.seq)
             || failed_seq.is_some_and(|failed| self.evidence.well_after(failed))
     }
@@ -37,7 +37,7 @@ impl HostState {
 
     /// Whether different URLs were refused together with this one.
     pub(super) fn is_one_of_many(&self, landing: Landing) -> bool {
-        let Subject::Url { url, clean, excused, .. } = landing.who else { return false };
+        let StartKind::Url { url, clean, excused, .. } = landing.who else { return false };
         self.is_crowd(url, landing.seq, clean, excused)
     }
 
@@ -82,7 +82,7 @@ impl HostState {
             return if self.evidence.is_confirmed() { Payer::Host } else { Payer::Open };
         }
         if let Some(case) = self.evidence.case.as_mut().filter(|case| case.quiet) {
-            if landing.probe || !matches!(landing.who, Subject::Url { .. }) {
+            if landing.probe || !matches!(landing.who, StartKind::Url { .. }) {
                 // Now the host is held.
                 self.evidence.singles = 0;
                 (case.quiet, case.was_quiet) = (false, true);
@@ -115,8 +115,8 @@ impl HostState {
 
     pub(super) fn open_case(&mut self, landing: Landing, charge: Charge, strikes_before: u16) {
         let (url, failed_before, excused) = match landing.who {
-            Subject::Url { url, failed_seq, excused, .. } => (Some(url), failed_seq.is_some(), excused),
-            Subject::Rules | Subject::Witness => (None, false, 0),
+            StartKind::Url { url, failed_seq, excused, .. } => (Some(url), failed_seq.is_some(), excused),
+            StartKind::Rules | StartKind::Witness => (None, false, 0),
         };
         let again = failed_before && !(charge == Charge::Refused && self.is_one_of_many(landing));
         let seq = Some(landing.seq);
@@ -134,10 +134,10 @@ impl HostState {
         let first = case.seq == Some(landing.seq);
         case.probed |= landing.probe && !first;
         let confirms = match landing.who {
-            Subject::Witness | Subject::Rules => true,
-            Subject::Url { clean, .. } if first || !clean => false,
+            StartKind::Witness | StartKind::Rules => true,
+            StartKind::Url { clean, .. } if first || !clean => false,
             // Refusals together confirm each other. A URL that fails otherwise may be broken, too.
-            Subject::Url { .. } => match charge {
+            StartKind::Url { .. } => match charge {
                 Charge::Refused | Charge::Unreached => true,
                 Charge::Failed => landing.probe && (!has_witness || self.rules.is_off() && case.doubtful),
                 Charge::Forbidden => false,
@@ -178,7 +178,7 @@ impl HostState {
     }
 
     pub(super) fn suspect_of(&self, landing: Landing) -> Option<Suspect> {
-        let Subject::Url { url, .. } = landing.who else { return None };
+        let StartKind::Url { url, .. } = landing.who else { return None };
         Some(Suspect { url, seq: landing.seq, next: self.pacing.next_seq, in_a_row: NonZeroU8::MIN })
     }
 

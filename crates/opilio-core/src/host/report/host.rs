@@ -12,7 +12,7 @@ use super::super::pace::{LearntPace, Pardon};
 use super::super::sabotage::Bug;
 use super::super::state::HostState;
 use super::accuse::YOUNG_PART;
-use super::{Landing, Payer, Subject, Suspect};
+use super::{Landing, Payer, StartKind, Suspect};
 use crate::outcome::{Blame, Fault, Outcome};
 use crate::time::Timestamp;
 use crate::verdict::{Hints, Proposal, Verdict};
@@ -60,7 +60,7 @@ impl HostState {
         }
         // Requests in flight before a closing prove nothing about the time since.
         if self.hold.door == Door::Open {
-            if landing.who == Subject::Witness {
+            if landing.who == StartKind::Witness {
                 self.end_tail();
             } else if self.evidence.suspect.is_some_and(|suspect| is_later(landing.seq, suspect.seq)) {
                 self.end_case();
@@ -175,7 +175,7 @@ impl HostState {
         let stated = hints.retry_after.max(spent);
         // A 429 is about the pace, a 503 is not.
         let of_pace = !matches!(outcome, Outcome::Answered(503));
-        if let Subject::Url { url, clean: true, .. } = landing.who {
+        if let StartKind::Url { url, clean: true, .. } = landing.who {
             self.evidence.note_refused(url, landing.seq);
         }
         if self.is_own(landing) && self.parked.is_none() && !self.is_one_of_many(landing) {
@@ -226,7 +226,7 @@ impl HostState {
     /// Whether this is another single refusal at a host that refuses by chance. There a refusal is treated as
     /// a failure: the next one in a row, of another URL, makes it the host's.
     pub(super) fn is_one_more_single(&mut self, landing: Landing) -> bool {
-        let Subject::Url { url, .. } = landing.who else { return false };
+        let StartKind::Url { url, .. } = landing.who else { return false };
         let in_a_row = self.evidence.suspect.is_some_and(|suspect| suspect.url != url);
         if !self.evidence.refuses_by_chance() || self.hold.door != Door::Open || in_a_row {
             return false;
@@ -273,7 +273,7 @@ impl HostState {
             if self.is_own(landing) {
                 return Payer::Url;
             }
-            let Subject::Url { url, .. } = landing.who else {
+            let StartKind::Url { url, .. } = landing.who else {
                 return self.suspect_host(now, landing);
             };
             match &mut self.evidence.suspect {
@@ -322,7 +322,7 @@ impl HostState {
     /// welcoming before.
     pub(super) fn forbid(&mut self, now: Timestamp, landing: Landing, proposal: Proposal) -> Payer {
         let walled = self.evidence.case.is_some_and(|case| case.charge == Charge::Forbidden);
-        let tail = landing.who == Subject::Witness && self.evidence.case.is_none();
+        let tail = landing.who == StartKind::Witness && self.evidence.case.is_none();
         if walled && self.hold.door != Door::Open || tail {
             let payer = self.accuse_of(now, landing, Charge::Forbidden, false, |host, closing| {
                 host.hold_by_strikes(now, closing, HoldReason::Forbidden);
@@ -330,7 +330,7 @@ impl HostState {
             return if payer == Payer::Open { Payer::Walled } else { payer };
         }
         self.well(now, landing);
-        let Subject::Url { failed_seq, .. } = landing.who else { return Payer::Nobody };
+        let StartKind::Url { failed_seq, .. } = landing.who else { return Payer::Nobody };
         let welcome_since = |seq| self.evidence.welcome_after(seq);
         let rightly = self.evidence.welcome.is_none()
             || self.evidence.good.is_none()

@@ -31,14 +31,14 @@ struct Landing {
     seq: u32,
     started: Timestamp,
     probe: bool,
-    who: Subject,
+    who: StartKind,
     /// The answer states a wait.
     stated: bool,
 }
 
 /// The kind of request.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Subject {
+enum StartKind {
     /// A URL, its last failed start, whether it has never failed, and how often it was excused.
     Url { url: u32, failed_seq: Option<u32>, clean: bool, excused: u16 },
     /// robots.txt, to learn its rules.
@@ -82,10 +82,10 @@ impl HostState {
         let outcome = Self::not_of_age(&flying.pending, outcome, proposal);
         let InFlight { mut pending, seq, started, probe, settled, .. } = flying;
         let who = if lease.is_witness() {
-            Subject::Witness
+            StartKind::Witness
         } else {
             let url = fold(pending.lease.record.fingerprint.0);
-            Subject::Url {
+            StartKind::Url {
                 url,
                 failed_seq: pending.failed_seq,
                 clean: pending.is_clean(),
@@ -95,11 +95,11 @@ impl HostState {
         let spent = proposal.hints.quota.is_some_and(|quota| quota.remaining == 0);
         let stated = proposal.hints.retry_after.is_some() || spent;
         let landing = Landing { seq, started, probe, who, stated };
-        if matches!(who, Subject::Url { clean: true, .. }) && outcome.blame() != Blame::Ours {
+        if matches!(who, StartKind::Url { clean: true, .. }) && outcome.blame() != Blame::Ours {
             self.evidence.note_first_ask(outcome.blame() == Blame::Refusal);
         }
         let payer = self.learn(now, landing, Some(&pending), outcome, proposal);
-        if who == Subject::Witness {
+        if who == StartKind::Witness {
             // A witness's page goes to no spider.
             self.settle(pending, Ending::Return);
             return;

@@ -7,7 +7,7 @@ use super::super::hold::Door;
 use super::super::message::{HoldReason, HostEvent, RulesAnswer};
 use super::super::rules::{Fetching, HOPS_MAX, RulesState};
 use super::super::state::HostState;
-use super::{Landing, OURS_MAX, Subject, reason_of};
+use super::{Landing, OURS_MAX, StartKind, reason_of};
 use crate::name::Scheme;
 use crate::outcome::{Blame, Fault, Outcome, Reason};
 use crate::time::Timestamp;
@@ -23,7 +23,7 @@ impl HostState {
     ) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
         let Fetching { seq, started, probe, away, .. } = fetching;
-        let landing = Landing { seq, started, probe, who: Subject::Rules, stated: true };
+        let landing = Landing { seq, started, probe, who: StartKind::Rules, stated: true };
         // Another host's quota does not apply to this one.
         if !away {
             self.hear_quota(now, landing, hints);
@@ -197,7 +197,7 @@ impl HostState {
                 seq: fetching.seq,
                 started: fetching.started,
                 probe: false,
-                who: Subject::Rules,
+                who: StartKind::Rules,
                 stated: true,
             };
             self.rules_unavailable_elsewhere(now, scheme, landing, outcome);

@@ -38,7 +38,7 @@ pub(super) struct Outcomes {
 }
 
 /// The parameters of a run.
-pub(super) struct Plan<'a> {
+pub(super) struct WorldPlan<'a> {
     pub(super) policy: &'a HostPolicy,
     pub(super) config: sandbox::HostConfig,
     pub(super) urls: u64,
@@ -74,7 +74,7 @@ struct World {
 }
 
 /// Runs the URLs of one host to their end, or for as long as the plan allows.
-pub(super) fn run(plan: Plan<'_>) -> Outcomes {
+pub(super) fn run(plan: WorldPlan<'_>) -> Outcomes {
     let end = Timestamp::EPOCH + plan.limit;
     let mut world = World::new(plan);
     world.hear(Input::Tick);
@@ -104,7 +104,7 @@ pub(super) fn path(id: u64) -> String {
 }
 
 impl World {
-    fn new(plan: Plan<'_>) -> Self {
+    fn new(plan: WorldPlan<'_>) -> Self {
         let (now, seed) = (Timestamp::EPOCH, plan.seed);
         let policy = plan.policy.clone();
         let limits = HostLimits { fetch_timeout: plan.timeout, ..HostLimits::default() };
