@@ -23,6 +23,7 @@ mod file;
 mod files;
 mod json_lines;
 mod prefix;
+mod sinks;
 mod stream;
 
 pub use collect::{Collect, Collected};
@@ -33,4 +34,5 @@ pub use file::FileSink;
 pub use files::{ContentHash, FileStore};
 pub use json_lines::{JsonEncoder, JsonLines};
 pub use prefix::{Advance, Prefix};
+pub use sinks::{RowBatch, SinkAtWork, Sinks, Written};
 pub use stream::StreamSink;

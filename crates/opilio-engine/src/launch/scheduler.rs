@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::Addr;
+use opilio_export::{SinkAtWork, Written};
 use opilio_fetch::KeptCookies;
 use opilio_frontier::Frontier;
 use opilio_spider::run_history::Totals;
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::clock::Clock;
-use crate::exporter::{self, SinkAtWork};
-use crate::message::{ClosedHost, Question, ToExporter, ToScheduler, Written};
+use crate::exporter;
+use crate::message::{ClosedHost, Question, ToExporter, ToScheduler};
 use crate::port::SchedulerSenders;
 use crate::scheduler::{
     QueuedScope, Scheduler, SchedulerChannels, SchedulerLoop, SchedulerSetup, ShardRoad, Syncing,

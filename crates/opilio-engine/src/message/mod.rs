@@ -17,7 +17,7 @@
 //! | [`FromScheduler`] | scheduler → supervisor | one a turn |
 //! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
 //! | [`SlotsWanted`], [`Lend`], [`Lent`], [`MoreSlots`] | fetcher pools ⇄ supervisor | one a shard |
-//! | [`ToExporter`] / [`Written`] | scheduler ⇄ exporter | their channels; the scheduler takes on no more while one is full |
+//! | [`ToExporter`] / [`Written`](opilio_export::Written) | scheduler ⇄ exporter | their channels; the scheduler takes on no more while one is full |
 //! | [`AskSnapshot`] | supervisor → every actor, which answers with a [`PartSnapshot`] | one a question |
 //! | [`HostOrder`] | supervisor → scheduler → shard (→ host's state, [`Wake`]) | 10,000 that wait for hosts to come alive |
 //! | [`StopHost`] | shard → host | one a lost host |
@@ -38,7 +38,7 @@ mod snapshot;
 mod supervisor;
 
 pub(crate) use advisor::Advisor;
-pub(crate) use exporter::{Rows, ToExporter, Written};
+pub(crate) use exporter::ToExporter;
 pub(crate) use host::{FetchFor, Report, SlotAnswer, Wake};
 pub(crate) use opilio_core::scheduling::{Stamp, Standing};
 pub(crate) use pool::{AskSlot, Fetch, Lend, MoreSlots, PoolLink, SlotsBack, Take};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::prelude::SendError;
 use actix::{Message, Recipient};
+use opilio_export::Written;
 use opilio_frontier::FrontierError;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use super::state::{Effect, Scheduler, SchedulerOutcome, Turn};
 use crate::clock::Clock;
 use crate::message::{
-    Assign, ClosedHost, ErrandResult, FromScheduler, Question, Settled, ToExporter, ToScheduler, Written,
+    Assign, ClosedHost, ErrandResult, FromScheduler, Question, Settled, ToExporter, ToScheduler,
 };
 
 /// The ends of the scheduler's channels, without its inbox.

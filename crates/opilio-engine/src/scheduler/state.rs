@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use opilio_core::scheduling::{Dispatch, DispatchInput, DispatchLimits, Ledger, LedgerInput, Syncing};
 use opilio_core::{Host, SinkPosition, Timestamp};
+use opilio_export::{RowBatch, SinkAtWork, Written};
 use opilio_fetch::KeptCookies;
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
 use opilio_spider::known::KnownSteps;
@@ -26,10 +27,8 @@ use opilio_spider::{FAILURES_MAX, Hosts, Stopped, Unwritten};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
-use crate::exporter::SinkAtWork;
 use crate::message::{
-    Assign, ClosedHost, ErrandResult, FromScheduler, PartSnapshot, Passivated, Rows, Settled, ToScheduler,
-    Written,
+    Assign, ClosedHost, ErrandResult, FromScheduler, PartSnapshot, Passivated, Settled, ToScheduler,
 };
 use crate::settings::Settings;
 use leasing::Decisions;
@@ -221,7 +220,7 @@ impl Scheduler {
 
     /// Rows that the exporter does not have yet, the oldest first. While the exporter is full they stay here, and the
     /// scheduler takes on no more.
-    pub(crate) fn rows(&mut self) -> &mut VecDeque<Rows> {
+    pub(crate) fn rows(&mut self) -> &mut VecDeque<RowBatch> {
         &mut self.sinks.rows
     }
 

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 
 use opilio_core::scheduling::{LedgerInput, Numbered, Syncing};
 use opilio_core::{Ending, Host, LeaseId, Timestamp};
+use opilio_export::{RowBatch, Written};
 use opilio_frontier::{FrontierError, Settlement};
 use opilio_spider::parsed::{EncodedItems, Parsed, settlement};
 
 use super::{Effect, Scheduler};
-use crate::message::{Rows, Settled, Written};
+use crate::message::Settled;
 
 /// The pages of one batch. Their rows have one number, so they settle together.
 #[derive(Default)]
@@ -60,7 +61,7 @@ impl Scheduler {
 
     /// Queues rows for the exporter.
     pub(super) fn send(&mut self, rows: SinkRows, Numbered { sequence, sync }: Numbered) {
-        self.sinks.rows.push_back(Rows { sequence, rows, sync });
+        self.sinks.rows.push_back(RowBatch { sequence, rows, sync });
     }
 
     /// Settles redirected URLs, whose chains go on.

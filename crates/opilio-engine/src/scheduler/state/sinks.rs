@@ -4,18 +4,17 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use opilio_core::Timestamp;
+use opilio_export::{RowBatch, SinkAtWork};
 use opilio_spider::Unwritten;
 use tokio::sync::watch;
 
 use super::{Effect, Scheduler};
-use crate::exporter::SinkAtWork;
 use crate::message::FromScheduler;
-use crate::message::Rows;
 
 /// The rows for the sinks, and what the scheduler knows about the sink that it waits for.
 pub(super) struct SinkWatch {
     /// Rows that the exporter does not have yet.
-    pub(super) rows: VecDeque<Rows>,
+    pub(super) rows: VecDeque<RowBatch>,
     at_work: watch::Receiver<Option<SinkAtWork>>,
     /// When a sink last wrote something, or the wait was last logged.
     since: Timestamp,

@@ -59,7 +59,7 @@ impl Rig {
     }
 
     /// The exporter takes what is there.
-    fn take_rows(&mut self) -> Vec<Rows> {
+    fn take_rows(&mut self) -> Vec<RowBatch> {
         self.scheduler.rows().drain(..).collect()
     }
 

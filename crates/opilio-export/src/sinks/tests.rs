@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::message::Rows;
 
 /// Takes rows at once; a flush makes all but the last `behind` bytes safe, a sync everything, unless it lies.
 struct Slow {
@@ -37,14 +36,22 @@ impl Sink for Slow {
     }
 }
 
-fn exporter(sinks: Vec<Box<dyn Sink>>) -> Exporter {
-    let mut exporter = Exporter::new(sinks, watch::channel(None).0);
-    exporter.begin().unwrap();
-    exporter
+fn begun(sinks: Vec<Box<dyn Sink>>) -> Sinks {
+    let mut sinks = Sinks::new(sinks, |_| {});
+    sinks.begin().unwrap();
+    sinks
 }
 
-fn batch(sequence: u64, rows: [&[u8]; 2]) -> ToExporter {
-    ToExporter::Rows(Rows { sequence, rows: rows.map(<[u8]>::to_vec).into(), sync: false })
+fn write(
+    sinks: &mut Sinks,
+    batches: &[(u64, [&[u8]; 2])],
+    is_last: bool,
+) -> Result<Option<Written>, ExportError> {
+    for (sequence, rows) in batches {
+        let rows = rows.map(<[u8]>::to_vec).into();
+        sinks.append(RowBatch { sequence: *sequence, rows, sync: false })?;
+    }
+    sinks.confirm(is_last)
 }
 
 fn told(written: Option<Written>) -> Option<(u64, Vec<u64>, bool)> {
@@ -54,28 +61,27 @@ fn told(written: Option<Written>) -> Option<(u64, Vec<u64>, bool)> {
 
 #[test]
 fn what_is_taken_counts_as_written_when_it_is_safe_with_every_sink() {
-    let mut exporter = exporter(vec![slow("fast", 0), slow("behind", 3)]);
-    let first =
-        exporter.write(&mut vec![batch(1, [b"12", b"12"]), batch(2, [b"34", b"345"])], false).unwrap();
+    let mut sinks = begun(vec![slow("fast", 0), slow("behind", 3)]);
+    let first = write(&mut sinks, &[(1, [b"12", b"12"]), (2, [b"34", b"345"])], false).unwrap();
     assert_eq!(told(first), Some((1, vec![2, 2], false)), "of the second batch `behind` has nothing safe");
-    let second = exporter.write(&mut vec![batch(3, [b"5", b""])], false).unwrap();
+    let second = write(&mut sinks, &[(3, [b"5", b""])], false).unwrap();
     assert_eq!(told(second), None, "and no more by another page without rows");
-    let third = exporter.write(&mut vec![batch(4, [b"", b"678"])], false).unwrap();
+    let third = write(&mut sinks, &[(4, [b"", b"678"])], false).unwrap();
     assert_eq!(told(third), Some((3, vec![5, 5], false)));
 }
 
 #[test]
 fn what_a_flush_leaves_unsafe_is_synced_when_nothing_more_waits() {
-    let mut exporter = exporter(vec![slow("fast", 0), slow("behind", 3)]);
-    let safe = exporter.write(&mut vec![batch(1, [b"12", b"12"])], true).unwrap();
+    let mut sinks = begun(vec![slow("fast", 0), slow("behind", 3)]);
+    let safe = write(&mut sinks, &[(1, [b"12", b"12"])], true).unwrap();
     assert_eq!(told(safe), Some((1, vec![2, 2], true)));
 }
 
 #[test]
 fn a_sink_that_has_synced_and_has_not_what_it_took_is_an_error() {
     let lies: Box<dyn Sink> = Box::new(Slow { name: "lies", taken: 0, behind: 3, lies: true });
-    let mut exporter = exporter(vec![slow("fast", 0), lies]);
-    let error = exporter.write(&mut vec![batch(1, [b"1", b"12345"])], true).map(told).unwrap_err();
+    let mut sinks = begun(vec![slow("fast", 0), lies]);
+    let error = write(&mut sinks, &[(1, [b"1", b"12345"])], true).map(told).unwrap_err();
     assert_eq!(error.to_string(), "cannot write to lies");
     let why = std::error::Error::source(&error).unwrap().to_string();
     assert_eq!(why, "after a sync it has 2 of 5 that it took");
@@ -83,7 +89,7 @@ fn a_sink_that_has_synced_and_has_not_what_it_took_is_an_error() {
 
 #[test]
 fn a_crawl_without_sinks_waits_for_none() {
-    let mut exporter = exporter(Vec::new());
-    let written = exporter.write(&mut vec![batch(1, [b"", b""]), batch(2, [b"", b""])], true).unwrap();
+    let mut sinks = begun(Vec::new());
+    let written = write(&mut sinks, &[(1, [b"", b""]), (2, [b"", b""])], true).unwrap();
     assert_eq!(told(written), Some((2, Vec::new(), false)));
 }
