@@ -122,7 +122,7 @@ mod tests {
             fetched_unix_millis: unix_millis,
         };
         let facts = PageFacts {
-            origin: "https://a.example/a".into(),
+            requested_url: "https://a.example/a".into(),
             depth: 2,
             attempts: 1,
             referrer: None,
