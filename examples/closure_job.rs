@@ -1,4 +1,4 @@
-//! A small job without a type of its own: one closure reads every page. `cargo run --example closure_job`
+//! A small job in one closure, which reads every page. `cargo run --example closure_job`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 use opilio::prelude::*;

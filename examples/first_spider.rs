@@ -1,4 +1,5 @@
-//! A first spider: listings lead to products, products are items. `cargo run --example first_spider`
+//! A first spider: listing pages link to product pages, and each product is an item. `cargo run --example
+//! first_spider`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 use opilio::prelude::*;
@@ -10,7 +11,7 @@ struct Product {
     price: String,
 }
 
-/// The kinds of page: `parse` is told which one it has before it.
+/// The kinds of pages. Each page carries its step, so `parse` knows its kind.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 enum Step {
     Listing,
@@ -46,12 +47,12 @@ impl Spider for Shop {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // A shop to practise on, on loopback.
+    // A local shop to crawl.
     let shop =
         opilio_sandbox::Sandbox::builder().host(opilio_sandbox::HostConfig::new().products(60)).start()?;
 
     let report = Crawler::new(Shop { base: shop.base(0) })
-        // Of a server of our own: without this a host gets one request a second.
+        // A fast rate for a local server. The default is one request a second for each host.
         .host(HostPolicy::new().rate(per_second(500)).in_flight(8))
         .addresses(AddressPolicy::allow_all())
         .export(JsonLines::stdout())

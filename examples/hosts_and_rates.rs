@@ -1,4 +1,4 @@
-//! Several hosts at different rates, and header fields of their own. `cargo run --example hosts_and_rates`
+//! Several hosts with different rates and header fields. `cargo run --example hosts_and_rates`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 use opilio::prelude::*;
@@ -19,9 +19,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             found.follow(page, "a.product", ())?;
             Ok(())
         })
-        // All hosts, unless they are named: two requests a second, one at a time.
+        // The default of all hosts: two requests a second, one at a time.
         .host(HostPolicy::new().rate(per_second(2)))
-        // Hosts are named as `shop.example`, `shop.example:8080`, or `*.example` for all below.
+        // Write a host as `shop.example` or `shop.example:8080`; `*.example` means all hosts below.
         .host_named(&name(&quick)?, HostPolicy::new().rate(per_second(100)).in_flight(4))
         .host_named(
             &name(&slow)?,

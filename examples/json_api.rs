@@ -1,11 +1,11 @@
-//! A JSON API with a cursor: each answer names the next. `cargo run --example json_api`
+//! A JSON API with a cursor: each answer holds the cursor of the next request. `cargo run --example json_api`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 mod support;
 
 use opilio::prelude::*;
 
-/// An answer of the API, as far as it matters here.
+/// The fields of an answer that this example needs.
 #[derive(Deserialize)]
 struct Answer {
     items: Vec<Lamp>,
@@ -24,7 +24,7 @@ struct Api {
 
 impl Api {
     fn ask(&self, cursor: &str) -> Request<()> {
-        // A POST is sent once and not again, unless it is said to do no harm twice.
+        // A POST is not repeated after a failure, unless the request allows it.
         Request::post(format!("{}/search", self.base), ()).json(&json!({ "after": cursor })).safe_to_repeat()
     }
 }
@@ -41,7 +41,7 @@ impl Spider for Api {
         let answer: Answer = page.json()?;
         answer.items.into_iter().for_each(|lamp| found.item(lamp));
         if let Some(cursor) = answer.next {
-            // The body is part of what makes a request another one: the URL stays the same.
+            // Requests with different bodies are different requests, although their URL is the same.
             found.request(self.ask(&cursor));
         }
         Ok(())

@@ -1,4 +1,5 @@
-//! A login form: its hidden fields are sent along, and its cookies are kept. `cargo run --example login_form`
+//! A login form: the request holds its hidden fields, and the session keeps its cookies. `cargo run --example
+//! login_form`
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]
 
 mod support;
@@ -19,7 +20,7 @@ impl Spider for Club {
     type Item = String;
     type Step = Step;
 
-    // The page with the form, and none behind it: what was asked for before the login is not read again.
+    // The seed is the page with the form. Pages behind the login would be fetched before it, and not again.
     fn seeds(&self) -> Vec<Request<Step>> {
         vec![Request::get(format!("{}/login", self.base), Step::Login)]
     }
@@ -29,7 +30,7 @@ impl Spider for Club {
             Step::Login => {
                 let mut form = page.form("form.login")?;
                 form.set("user", "alice").set("password", "secret");
-                // What is for members is asked for by the step that reads the answer, not before.
+                // The step that reads the answer of the login requests the pages for members.
                 found.request(Request::submit(&form, Step::Members));
             }
             Step::Members => {

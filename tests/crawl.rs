@@ -1,4 +1,4 @@
-//! Black box: real crawls of the sandbox, judged by what its arrival log saw.
+//! Black box: real crawls of the sandbox, checked by its arrival log.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use opilio::prelude::*;
 use opilio::{Handle, Reason, Stopped};
 use opilio_sandbox::{Fault, HostConfig, Limit, RefusalForm, Sandbox, Site, Trigger};
 
-/// What one fetched page looked like.
+/// The facts of one fetched page.
 #[derive(Debug, Clone, Serialize, Deserialize, PartialEq)]
 struct Seen {
     url: String,
@@ -17,7 +17,7 @@ struct Seen {
     depth: u16,
 }
 
-/// Fetches a list of URLs, follows links if told to, and does odd things on request.
+/// Fetches a list of URLs, follows links if told to, and misbehaves on request.
 struct Walker {
     seeds: Vec<Request<()>>,
     follow: bool,
@@ -61,7 +61,7 @@ impl Spider for Walker {
     }
 }
 
-/// A crawl of servers of our own: no rate, no robots, loopback allowed.
+/// A crawl of local servers: a high rate, no robots.txt, loopback allowed.
 fn crawler(spider: Walker) -> Crawler<Walker> {
     Crawler::new(spider)
         .host(HostPolicy::new().unlimited_rate().in_flight(8))
@@ -105,7 +105,7 @@ async fn a_parse_that_panics_or_fails_costs_its_page_alone() {
     let mut reasons: Vec<_> = report.failures.iter().map(|failure| failure.reason.as_str()).collect();
     reasons.sort_unstable();
     assert_eq!(reasons, ["parse_error", "parse_panic"]);
-    // Nothing of the page that failed half-way was written.
+    // No item of the failed page was written.
     assert!(seen.iter().all(|seen| seen.url != "half"));
     assert_eq!(seen.len(), 2);
 }

@@ -1,4 +1,4 @@
-//! Holds what was written against what the shop has: nothing missing, double or different.
+//! Compares the output with the catalog of the shop: no product is missing, written twice or different.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use opilio_sandbox::Catalog;
 
 use crate::spider::Product;
 
-/// What the comparison found, each product by its URL.
+/// The result of the comparison, with products named by their URLs.
 pub(crate) struct Compared {
     expected: usize,
     missing: Vec<String>,
@@ -19,7 +19,7 @@ pub(crate) struct Compared {
 }
 
 impl Compared {
-    /// Every product once, as the shop has it, and nothing else.
+    /// Whether every product is written once, as in the catalog, and nothing else is.
     pub(crate) fn is_perfect(&self) -> bool {
         self.faults().iter().all(|(_, urls)| urls.is_empty())
     }
@@ -79,7 +79,7 @@ pub(crate) fn compare(output: &Path, base: &str, catalog: &Catalog) -> Result<Co
     Ok(found)
 }
 
-/// A product of the shop as the spider should write it.
+/// A product of the shop as the spider must write it.
 fn as_item(product: &opilio_sandbox::Product, base: &str) -> Result<Product> {
     let json = serde_json::to_value(product)?;
     let mut item: Product = serde_json::from_value(json).context("read the shop's own product")?;

@@ -1,4 +1,4 @@
-//! The lesson's lab, in real time, and what the server's own log says about it.
+//! The rate-limit lab of the lesson, in real time, judged by the server's own log.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -13,10 +13,10 @@ use crate::recipe;
 
 const URLS: usize = 200;
 const MINUTE: Duration = Duration::from_secs(60);
-/// What the server allows in any minute.
+/// The number of requests that the server allows in any minute.
 const ALLOWED: u32 = 60;
 
-/// 30 a minute with 8 in flight, where 60 a minute are allowed and 2 % of the answers are 5xx.
+/// 30 requests a minute with 8 in flight. The server allows 60, and 2 % of its answers are 5xx.
 pub(crate) fn gentle() -> Result<bool> {
     const ASKED: u32 = 30;
     let server = server()?;
@@ -46,12 +46,12 @@ pub(crate) fn gentle() -> Result<bool> {
     Ok(checks.passed)
 }
 
-/// 100 a minute with 50 in flight where 60 are allowed: first the usual recipe, then Opilio.
+/// 100 requests a minute with 50 in flight, where 60 are allowed: first by the usual recipe, then by Opilio.
 pub(crate) fn push() -> Result<bool> {
     const ASKED: u32 = 100;
     println!("{URLS} URLs, {ASKED} a minute and 50 in flight; the server allows {ALLOWED}. Takes 7 minutes.");
     let server_of_recipe = server()?;
-    // reqwest as this workspace builds it wants to be told whose TLS to use, also for plain HTTP.
+    // reqwest without a default TLS provider needs one, even for plain HTTP.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let began = std::time::Instant::now();
     println!("  the usual recipe: semaphore, window, retry per URL …");
@@ -117,7 +117,7 @@ fn opilio(server: &Sandbox, policy: HostPolicy) -> Result<CrawlReport> {
     watch::run(crawler, &progress::Display::new(false, false), None)?.report.context("stopped at once")
 }
 
-/// What the server's log says about one client.
+/// What the server's log shows about one client.
 struct Figures(Vec<(&'static str, String)>);
 
 impl Figures {
@@ -177,7 +177,7 @@ fn listed(waits: &[f64]) -> String {
     waits.iter().map(|wait| format!("{wait:.2}")).collect::<Vec<_>>().join(", ")
 }
 
-/// Says what holds and what does not.
+/// Prints which claims hold.
 struct Checks {
     passed: bool,
 }

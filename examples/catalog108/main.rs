@@ -7,7 +7,7 @@
 //! cargo run --example catalog108 -- --lab --push # asks for more than the server allows
 //! ```
 //!
-//! `spider` is the part to learn from; `shop` runs it, `lab` measures, `recipe` is what people write
+//! `spider` is the part to learn from. `shop` runs it, `lab` measures it, and `recipe` is the usual code
 //! without a framework.
 
 #![allow(clippy::print_stdout, reason = "an example talks to a person")]

@@ -1,7 +1,8 @@
-//! The usual recipe, as a lesson on crawling would have it: semaphore, window, retry per URL.
+//! The usual recipe, as a lesson on crawling shows it: a semaphore, a window of time, and a retry for each
+//! URL.
 //!
-//! Against the sandbox only. What it lacks is not care but a place for the host: a refusal is known
-//! to one URL, and the 49 others keep knocking.
+//! It runs against the sandbox only. It has no state of the host: only one URL learns of a refusal, and the
+//! other 49 go on with their requests.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// A little more, since the server's minute begins when the request arrives.
+/// Slightly more than a minute, since the server's minute begins when the request arrives.
 const MINUTE: Duration = Duration::from_millis(60_250);
 const RETRIES: u32 = 5;
 
@@ -53,7 +54,7 @@ pub(crate) async fn fetch_all(
     Ok(tasks.join_all().await.into_iter().filter(|ok| *ok).count())
 }
 
-/// Fetches one URL, again after 1, 2, 4… seconds and jitter when the server is busy or broken.
+/// Fetches one URL. Retries after 1, 2, 4… seconds with jitter when the server refuses or fails.
 async fn fetch(client: &reqwest::Client, window: &Window, url: &str) -> bool {
     for attempt in 0..=RETRIES {
         window.wait().await;

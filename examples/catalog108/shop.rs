@@ -15,11 +15,11 @@ use crate::spider::Catalog108;
 
 const OUTPUT: &str = "products.jsonl";
 
-/// What the stand-in bears in any second; we ask for less.
+/// The number of requests that the stand-in allows in any second. The example sends fewer.
 const ALLOWED_PER_SECOND: u32 = 200;
 const STAND_IN: &str = "crawl.allow_private = true\ndefault = { rate = '150/s', in_flight = 16 }";
 
-/// Every product of the stand-in, checked against the shop's own books.
+/// Crawls every product of the stand-in, and compares the output with its catalog.
 pub(crate) fn crawl_stand_in(args: &[&str]) -> Result<bool, Failure> {
     let limit = Limit::sliding(ALLOWED_PER_SECOND, Duration::from_secs(1));
     let sandbox = Sandbox::builder().host(HostConfig::new().limit(limit)).start().map_err(Failure::run)?;
@@ -39,12 +39,12 @@ pub(crate) fn crawl_stand_in(args: &[&str]) -> Result<bool, Failure> {
     Ok(compared.is_perfect() && report.failures.is_empty())
 }
 
-/// Whether the real site is meant, or help.
+/// Whether the arguments ask for the real site or for help.
 pub(crate) fn is_real(args: &[&str]) -> bool {
     args.iter().any(|arg| arg.starts_with("--base") || ["-h", "--help", "help"].contains(arg))
 }
 
-/// The real site, with the polite defaults of Opilio.
+/// The real site, with the default limits of Opilio.
 pub(crate) fn real() -> App<Catalog108> {
     let base = Arg::new("base").long("base").value_name("URL").required(true).value_parser(shop_url);
     let base = base.help("The shop to crawl, instead of the stand-in on loopback");
@@ -52,7 +52,7 @@ pub(crate) fn real() -> App<Catalog108> {
     App::with_flags([base], move |flags| base_of(flags.get_one("base"))).output(OUTPUT)
 }
 
-/// The root of a shop: links are put together from it, so it ends in a slash.
+/// The root of a shop. It ends in a slash, since links are appended to it.
 fn shop_url(text: &str) -> anyhow::Result<Url> {
     let url: Url = format!("{}/", text.trim_end_matches('/')).parse()?;
     let is_root = matches!(url.scheme(), "http" | "https") && url.query().or(url.fragment()).is_none();

@@ -1,4 +1,4 @@
-//! What a person sees afterwards.
+//! Prints the results for people.
 
 use std::fmt::{Arguments, Display};
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use indicatif::{HumanBytes, HumanCount};
 use opilio::prelude::*;
 
-/// One line of a table: a name and what there is to say.
+/// One line of a table: a name and its value.
 pub(crate) fn row(name: impl Display, says: Arguments<'_>) {
     println!("  {name:<18} {says}");
 }
 
-/// The end of a crawl in five lines.
+/// The result of a crawl in five lines.
 pub(crate) fn summary(report: &CrawlReport, output: &Path) {
     let seconds = report.elapsed.as_secs_f64();
     println!("\n{} products in {seconds:.1} s, written to {}\n", HumanCount(report.items), output.display());
@@ -44,5 +44,5 @@ pub(crate) fn summary(report: &CrawlReport, output: &Path) {
     }
 }
 
-/// Failures named one by one.
+/// The most failures that are named.
 const SHOWN: usize = 10;

@@ -2,7 +2,7 @@
 
 use opilio::prelude::*;
 
-/// What the crawl is for: one line of `products.jsonl`.
+/// One line of `products.jsonl`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Product {
     pub(crate) url: String,
@@ -14,7 +14,7 @@ pub(crate) struct Product {
     description: String,
 }
 
-/// The kinds of page. A step travels with its request, and the compiler knows all of them.
+/// The kinds of pages. A step travels with its request.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum Step {
     Listing,
@@ -22,7 +22,7 @@ pub(crate) enum Step {
     Product,
 }
 
-/// An answer of the API. Here it is a second road to the pages; it could as well give the items.
+/// An answer of the API. This example takes only the links to pages from it; it could take the items as well.
 #[derive(Deserialize)]
 struct ApiPage {
     page: u32,
@@ -72,7 +72,7 @@ impl Spider for Catalog108 {
     }
 }
 
-/// An element's text as a value. What is missing ends this page as `parse_error`, and no other.
+/// The text of an element, parsed. A missing element ends this page as `parse_error`.
 fn field<T: std::str::FromStr>(page: &Page<Step>, selector: &str) -> Result<T, ParseError> {
     let value = page.css(selector)?.text().and_then(|text| text.trim_start_matches('$').parse().ok());
     value.ok_or_else(|| ParseError::new(format!("{selector} is missing or malformed")))

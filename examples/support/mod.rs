@@ -1,4 +1,4 @@
-//! What the examples crawl: a server on loopback, so that they run anywhere and trouble no one.
+//! A local server for the examples, so that they need no network.
 #![allow(dead_code, reason = "each example looks at what it needs")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -12,17 +12,17 @@ pub(crate) struct Asked {
     pub(crate) target: String,
     /// The header fields, in lower case.
     pub(crate) head: String,
-    /// What a form sends.
+    /// The body of the request.
     pub(crate) body: String,
 }
 
-/// Starts a server and tells its address. An answer is header fields, an empty line, and a body.
+/// Starts a server and returns its address. An answer is header fields, an empty line, and a body.
 pub(crate) fn serve(answer: impl Fn(&Asked) -> String + Send + 'static) -> std::io::Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let base = format!("http://{}", listener.local_addr()?);
     std::thread::spawn(move || {
         for wire in listener.incoming() {
-            // A client that goes away ends its own connection and no other.
+            // An error of one connection ends that connection only.
             let _ = wire.and_then(|mut wire| {
                 let Some(asked) = read(&mut BufReader::new(&wire))? else { return Ok(()) };
                 let text = answer(&asked);

@@ -38,8 +38,8 @@ pub(crate) enum ToolCommand {
     Url(UrlArgs),
 }
 
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 finished with errors that the command is about; 2 usage; \
-130 or 143 after a gentle stop by SIGINT or SIGTERM.";
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 finished, but its result holds errors; 2 wrong usage; \
+130 or 143 after an orderly stop by SIGINT or SIGTERM.";
 
 #[cfg(test)]
 mod tests {
