@@ -9,6 +9,7 @@ use url::Url;
 mod feeds;
 mod foreign;
 mod queries;
+mod selectors;
 mod types;
 mod urls;
 mod words;

@@ -1,0 +1,9 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[css("ul > li[data-id")]
+    id: String,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[css("a", default)]
+    link: Vec<String>,
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+enum Product {
+    A,
+}
+
+fn main() {}

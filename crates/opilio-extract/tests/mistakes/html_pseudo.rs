@@ -1,0 +1,9 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[css("div.body::html")]
+    body: String,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[css("li:contains('SKU')")]
+    sku: String,
+}
+
+fn main() {}

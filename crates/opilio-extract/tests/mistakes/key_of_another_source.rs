@@ -1,0 +1,9 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[ld("Product", "name", attr = "x")]
+    name: String,
+}
+
+fn main() {}

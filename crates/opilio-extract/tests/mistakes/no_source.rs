@@ -1,0 +1,8 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    name: String,
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[page(dept)]
+    a: u16,
+    #[page]
+    b: u16,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[css("h1::text")]
+    name: String,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+#[css(".card")]
+struct Product {
+    #[css("a")]
+    a: String,
+}
+
+fn main() {}

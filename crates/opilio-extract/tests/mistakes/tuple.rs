@@ -1,0 +1,6 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product(String);
+
+fn main() {}

@@ -1,0 +1,9 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[css("a[data-x=1]")]
+    x: String,
+}
+
+fn main() {}

@@ -1,0 +1,9 @@
+use opilio_extract::Extract;
+
+#[derive(Extract)]
+struct Product {
+    #[css("//a/@href")]
+    link: String,
+}
+
+fn main() {}
