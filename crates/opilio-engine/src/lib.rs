@@ -45,8 +45,9 @@ pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};
 pub use opilio_robots::sitemap::Entry as SitemapEntry;
 pub use opilio_spider::{
-    BadHeader, BadHostPattern, BadSession, BadUrl, CrawlError, CrawlReport, Elsewhere, FAILURES_NAMED,
-    Failure, FailureRecord, Follow, Found, HostSettings, Page, ParseError, PatternError, Request, Scope,
-    SeedError, Session, Spider, StepError, Stopped, Target, TrapRules, Unwritten, header, parse_page,
+    BadHeader, BadHostPattern, BadPage, BadSession, BadUrl, CrawlError, CrawlReport, Elsewhere,
+    FAILURES_NAMED, Failure, FailureRecord, Follow, Found, HostSettings, Page, PageBuilder, ParseError,
+    PatternError, Request, Scope, SeedError, Session, Spider, StepError, Stopped, Target, TrapRules,
+    Unwritten, header, parse_page,
 };
 pub use supervisor::Progress;

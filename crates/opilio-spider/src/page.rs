@@ -60,7 +60,7 @@ impl fmt::Debug for BodyShare {
 /// The page decodes its text, collects its links and builds its DOM at the first call that needs them, and
 /// once. So a spider that reads only links needs no DOM.
 ///
-/// Tests of a spider make a page with [`Page::from_html`].
+/// Tests of a spider make a page with [`Page::from_html`] or [`Page::builder`].
 #[derive(Debug)]
 pub struct Page<Step> {
     requested_url: Arc<str>,
