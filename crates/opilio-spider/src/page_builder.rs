@@ -31,11 +31,10 @@ impl Page<()> {
     /// assert_eq!((page.step(), page.depth(), page.session()), (&Step::Api, 3, Some("alice")));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[must_use]
     pub fn builder(url: impl Into<Target>) -> PageBuilder<()> {
         let draft = PageDraft {
             url: url.into(),
-            origin: None,
+            requested_url: None,
             status: 200,
             headers: Ok(HeaderMap::new()),
             body: Bytes::new(),
@@ -61,7 +60,7 @@ pub struct PageBuilder<Step> {
 #[derive(Debug)]
 struct PageDraft {
     url: Target,
-    origin: Option<Target>,
+    requested_url: Option<Target>,
     status: u16,
     headers: Result<HeaderMap, BadHeader>,
     body: Bytes,
@@ -80,8 +79,8 @@ impl<Step> PageBuilder<Step> {
     }
 
     /// The URL that was requested, if redirects led elsewhere.
-    pub fn origin(mut self, url: impl Into<Target>) -> Self {
-        self.draft.origin = Some(url.into());
+    pub fn requested_url(mut self, url: impl Into<Target>) -> Self {
+        self.draft.requested_url = Some(url.into());
         self
     }
 
@@ -164,13 +163,13 @@ impl<Step> PageBuilder<Step> {
     /// The page.
     ///
     /// # Errors
-    /// When a URL is no URL, or HTTP does not allow a header field.
+    /// When a text is not a URL, or HTTP does not allow a header field.
     pub fn build(self) -> Result<Page<Step>, BadPage> {
-        let PageDraft { url, origin, depth, attempts, referrer, session, .. } = self.draft;
+        let PageDraft { url, requested_url, depth, attempts, referrer, session, .. } = self.draft;
         let url = url.absolute(None)?;
-        let origin = origin.map_or_else(|| Ok(url.clone()), |origin| origin.absolute(None))?;
+        let requested_url = requested_url.map_or_else(|| Ok(url.clone()), |other| other.absolute(None))?;
         let facts = PageFacts {
-            origin: origin.as_str().into(),
+            requested_url: requested_url.as_str().into(),
             depth,
             attempts,
             referrer,
@@ -214,7 +213,7 @@ mod tests {
     #[test]
     fn a_page_has_what_it_was_given() {
         let page = Page::builder("http://a.example/new")
-            .origin("http://a.example/old")
+            .requested_url("http://a.example/old")
             .status(304)
             .header("ETag", "\"1\"")
             .header("x-robots-tag", "noindex")
@@ -224,7 +223,10 @@ mod tests {
             .referrer("http://a.example/")
             .build()
             .unwrap();
-        assert_eq!((page.origin(), page.url().as_str()), ("http://a.example/old", "http://a.example/new"));
+        assert_eq!(
+            (page.requested_url(), page.url().as_str()),
+            ("http://a.example/old", "http://a.example/new")
+        );
         assert!(page.is_not_modified() && page.is_noindex());
         assert_eq!((page.etag(), page.title()), (Some("\"1\""), Some("t")));
         assert_eq!((page.attempts(), page.elapsed()), (2, Duration::from_millis(7)));
@@ -235,7 +237,7 @@ mod tests {
     #[test]
     fn what_is_no_url_or_no_header_field_is_said() {
         let words = |page: PageBuilder<()>| page.build().unwrap_err().to_string();
-        let expected = "\"shop/x\" is no URL: it has no scheme: write http:// or https:// in front";
+        let expected = "\"shop/x\" is not a URL: it has no scheme: write http:// or https:// in front";
         assert_eq!(words(Page::builder("shop/x")), expected);
         let page = Page::builder("http://a.example/").header("a b", "c");
         assert_eq!(words(page), "\"a b\" with this value is not a header field");
