@@ -32,7 +32,8 @@ pub struct FetchRequest {
     /// The most decoded bytes of the body that are read, whatever the limits: a longer body is cut off there
     /// without a failure. `None` reads the whole body, within the limits.
     pub enough: Option<usize>,
-    /// Statuses that mean "slow down", as 429 and 503 do: such an answer is [`Outcome::Refused`].
+    /// Statuses that mean "slow down", as 429 and 503 do: such an answer is
+    /// [`Outcome::Refused`](opilio_core::Outcome::Refused).
     pub slow_down: Statuses,
     /// Statuses that are worth a retry: such an answer is not stored in the cache. A status outside 100–599
     /// that is named here is accepted as an answer.
