@@ -39,15 +39,15 @@ pub use job::{EachPage, Job, crawl};
 /// The least that a crawl can be limited to: see [`Crawler::memory_limit`].
 pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
 
-pub use message::{HostStatus, OrderAnswer, PartSnapshot, Snapshot};
+pub use message::OrderAnswer;
 #[cfg(feature = "disk")]
 pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};
 pub use opilio_robots::sitemap::Entry as SitemapEntry;
 pub use opilio_spider::{
     BadHeader, BadHostPattern, BadPage, BadSession, BadUrl, CrawlError, CrawlReport, Elsewhere,
-    FAILURES_NAMED, Failure, FailureRecord, Follow, Found, HostSettings, Page, PageBuilder, ParseError,
-    PatternError, Request, Scope, SeedError, Session, Spider, StepError, Stopped, Target, TrapRules,
-    Unwritten, header, parse_page,
+    FAILURES_NAMED, Failure, FailureRecord, Follow, Found, HostSettings, HostStatus, Page, PageBuilder,
+    ParseError, PartSnapshot, PatternError, Request, Scope, SeedError, Session, Snapshot, Spider, StepError,
+    Stopped, Target, TrapRules, Unwritten, header, parse_page,
 };
 pub use supervisor::Progress;

@@ -8,7 +8,8 @@ use std::process::Command;
 #[test]
 fn the_compiler_names_what_to_write_instead() {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let version = Command::new(rustc).arg("--version").output().expect("rustc runs, since it compiled this test");
+    let version =
+        Command::new(rustc).arg("--version").output().expect("rustc runs, since it compiled this test");
     let version = String::from_utf8_lossy(&version.stdout).into_owned();
     let pinned = concat!("rustc ", env!("CARGO_PKG_RUST_VERSION"), ".");
     if version.starts_with(pinned) {

@@ -20,6 +20,7 @@
 //! | [`redirect`] | an answer that redirects | the next record of its chain, or why it ends |
 //! | [`listing`] | a sitemap | records |
 //! | [`memo`] | a passivated host's memo and rules | the bytes that the store keeps, and back |
+//! | [`counts`] | the counts of shards and of the store | the totals of all runs |
 //! | [`run_history`] | the notes of earlier runs | the state that this run begins with, and its own notes |
 //! | [`results`] | the items and requests of the spider | the result of a lease |
 //! | [`parsed`] | a lease and all that its page gave | what the store settles |
@@ -30,6 +31,7 @@
 
 pub mod admission;
 pub mod context;
+pub mod counts;
 pub mod data;
 mod error;
 mod header;
@@ -54,6 +56,7 @@ pub mod same;
 mod scope;
 mod session;
 pub mod slow;
+mod snapshot;
 mod spider;
 pub mod step;
 pub mod taken;
@@ -71,6 +74,7 @@ pub use report::{CrawlReport, FAILURES_MAX, FAILURES_NAMED, FailureRecord, Stopp
 pub use request::{BadUrl, Request, Target};
 pub use scope::{Elsewhere, Follow, Hosts, Scope};
 pub use session::{BadSession, Login, Logins, Session, is_credential, log_in};
+pub use snapshot::{HostStatus, PartSnapshot, Snapshot};
 pub use spider::{Found, ParseError, Spider, parse_page};
 pub use step::StepError;
 pub use trap::TrapRules;

@@ -41,6 +41,8 @@ pub(crate) use advisor::Advisor;
 pub(crate) use exporter::ToExporter;
 pub(crate) use host::{FetchFor, Report, SlotAnswer, Wake};
 pub(crate) use opilio_core::scheduling::{Stamp, Standing};
+pub(crate) use opilio_spider::counts::{Books, ShardCounts};
+pub(crate) use opilio_spider::{PartSnapshot, Snapshot};
 pub(crate) use pool::{AskSlot, Fetch, Lend, MoreSlots, PoolLink, SlotsBack, Take};
 pub(crate) use runner::Deliver;
 pub(crate) use scheduler::{ClosedHost, Passivated, ToScheduler};
@@ -51,7 +53,6 @@ pub(crate) use shard::{
 };
 pub(crate) use slot::{Returned, Slot};
 pub(crate) use snapshot::{ANSWER_MAX, AskSnapshot, HOSTS_LISTED, Question};
-pub use snapshot::{HostStatus, PartSnapshot, Snapshot};
 pub(crate) use supervisor::{
-    ActorDied, Books, Drained, FromScheduler, Lent, OutputRefused, ShardCounts, ShardReport, SlotsWanted,
+    ActorDied, Drained, FromScheduler, Lent, OutputRefused, ShardReport, SlotsWanted,
 };

@@ -3,7 +3,7 @@
 use actix::Message;
 use opilio_export::ExportError;
 use opilio_spider::Stopped;
-use opilio_spider::run_history::Totals;
+use opilio_spider::counts::{Books, ShardCounts};
 
 /// The messages of the scheduler to the supervisor.
 #[derive(Message, Debug)]
@@ -21,61 +21,12 @@ pub(crate) enum FromScheduler {
     Closed,
 }
 
-/// The counters that the store keeps.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Books {
-    pub(crate) admitted: u64,
-    pub(crate) pages: u64,
-    pub(crate) sitemaps: u64,
-    pub(crate) aliases: u64,
-    pub(crate) failures: u64,
-    pub(crate) left: u64,
-    pub(crate) items: u64,
-}
-
 /// A shard's counters, for people and for the report.
 #[derive(Message, Clone, Copy, Debug, Default)]
 #[rtype(result = "()")]
 pub(crate) struct ShardReport {
     pub(crate) shard: usize,
     pub(crate) counts: ShardCounts,
-}
-
-/// The counters of a shard.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct ShardCounts {
-    pub(crate) requests: u64,
-    pub(crate) retries: u64,
-    pub(crate) refusals: u64,
-    pub(crate) bytes: u64,
-    pub(crate) cached: u64,
-    pub(crate) hosts: u32,
-    pub(crate) held: u32,
-    pub(crate) in_flight: u32,
-    /// Fetches, and pages that are not settled yet.
-    pub(crate) under_way: u32,
-}
-
-impl ShardCounts {
-    pub(crate) fn plus(self, other: Self) -> Self {
-        Self {
-            requests: self.requests + other.requests,
-            retries: self.retries + other.retries,
-            refusals: self.refusals + other.refusals,
-            bytes: self.bytes + other.bytes,
-            cached: self.cached + other.cached,
-            hosts: self.hosts + other.hosts,
-            held: self.held + other.held,
-            in_flight: self.in_flight + other.in_flight,
-            under_way: self.under_way + other.under_way,
-        }
-    }
-
-    /// Those counters that are added up from run to run.
-    pub(crate) fn totals(self) -> Totals {
-        let Self { requests, retries, refusals, bytes, cached, .. } = self;
-        Totals { requests, retries, refusals, bytes, cached, ..Totals::default() }
-    }
 }
 
 /// A shard that was told to drain has no live host any more.

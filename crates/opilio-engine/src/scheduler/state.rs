@@ -9,7 +9,6 @@ mod leasing;
 mod outgoing;
 mod pages;
 mod sinks;
-mod tally;
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -19,6 +18,7 @@ use opilio_core::{Host, SinkPosition, Timestamp};
 use opilio_export::{RowBatch, SinkAtWork, Written};
 use opilio_fetch::KeptCookies;
 use opilio_frontier::{Admission, Failure, Frontier, FrontierError, FrontierStats, Settlement};
+use opilio_spider::counts::Tally;
 use opilio_spider::known::KnownSteps;
 use opilio_spider::parsed::Parsed;
 use opilio_spider::run_history::{self, RunState, Totals};
@@ -35,7 +35,6 @@ use leasing::Decisions;
 use outgoing::Outgoing;
 use pages::PageBatch;
 use sinks::SinkWatch;
-use tally::Tally;
 
 /// The arguments of a scheduler.
 pub(crate) struct SchedulerSetup {

@@ -10,9 +10,9 @@ use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipien
 use opilio_core::host::{HostMemo, HostState, Input};
 use opilio_core::{Ending, Hints, Host, Lease, LeaseId, PerScheme, Scheme};
 use opilio_fetch::Fetcher;
-use opilio_spider::memo;
 use opilio_spider::parsed::Parsed;
 use opilio_spider::rules::{self, RulesTable, Unjudged};
+use opilio_spider::{HostStatus, memo};
 
 use super::cached::{self, Missing};
 use crate::context::ShardContext;
@@ -20,7 +20,7 @@ use crate::death::DeathWatch;
 use crate::host::{Admitted, Errands, HostActor, HostParts, RulesNews, answer, refuse, take_in};
 use crate::message::{
     AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, FetchFacts, Gone,
-    HOSTS_LISTED, HostGone, HostOrder, HostStatus, OrderAnswer, OrderKind, PartSnapshot, Passivated, Settled,
+    HOSTS_LISTED, HostGone, HostOrder, OrderAnswer, OrderKind, PartSnapshot, Passivated, Settled,
     ShardCounts, ShardReport, Stamp, StopHost, ToScheduler, Wake, Work,
 };
 use crate::outbox::Outbox;
@@ -167,18 +167,7 @@ impl Shard {
         names.sort_unstable();
         let hosts = names.into_iter().take(HOSTS_LISTED).filter_map(|name| {
             let state = self.live.get(name)?.state.try_borrow().ok()?;
-            let shown = state.snapshot();
-            Some(HostStatus {
-                host: name.clone(),
-                ready: shown.ready,
-                waiting: shown.waiting,
-                in_flight: shown.in_flight,
-                parsed: shown.parsed,
-                held_for: shown.hold.and_then(|(until, _)| (until > now).then(|| until.since(now))),
-                hold_reason: shown.hold.map(|(_, reason)| format!("{reason:?}")),
-                strikes: shown.strikes,
-                wakes_in: state.wake_at().map(|(at, why)| (at.since(now), format!("{why:?}"))),
-            })
+            Some(HostStatus::of(name, &state, now))
         });
         let (shard, hosts) = (self.cx.shard, hosts.collect());
         PartSnapshot::Shard { shard, live: self.live.len(), leaving: self.leaving.len(), hosts }

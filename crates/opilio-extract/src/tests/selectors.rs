@@ -251,8 +251,11 @@ fn macro_and_run_time_agree_on_200_selectors() {
     assert!(count >= 200, "{count}");
     let mut wrong = Vec::new();
     for (css, good) in lines(GOOD).map(|css| (css, true)).chain(lines(BAD).map(|css| (css, false))) {
-        let (checked, parsed, used) =
-            (check_selector(css), Selector::parse(css), super::html("<a>").css(css).map(|m| m.iter().count()));
+        let (checked, parsed, used) = (
+            check_selector(css),
+            Selector::parse(css),
+            super::html("<a>").css(css).map(|m| m.iter().count()),
+        );
         // The parser of run time closes what is open at the end; the check asks for it.
         let is_open = checked.as_ref().is_err_and(|mistake| mistake.reason.contains("not closed"));
         if checked.is_ok() != good || used.is_ok() != good || (parsed.is_ok() != good && !is_open) {
