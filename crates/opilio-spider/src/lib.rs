@@ -25,11 +25,13 @@
 //! | [`results`] | the items and requests of the spider | the result of a lease |
 //! | [`parsed`] | a lease and all that its page gave | what the store settles |
 //! | [`naming`], [`same`], [`taken`] | a page | the names by which it is merged with others |
+//! | [`attempts`] | the leases that a host has started | those that newer rules forbid |
 //! | [`rules`] | an answer to a request for robots.txt | the leases that the host may start |
 //! | [`slow`] | the time that `parse` took | whether pages of this step are parsed on another thread |
 //! | [`known`] | admissions | a warning if one URL is requested with two steps |
 
 pub mod admission;
+pub mod attempts;
 pub mod context;
 pub mod counts;
 pub mod data;

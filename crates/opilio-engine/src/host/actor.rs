@@ -7,15 +7,15 @@ use std::rc::Rc;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, SpawnHandle};
 use opilio_core::host::{Delivery, HostEvent, HostLoad, HostState, Input, Output, WakeReason};
 use opilio_core::{Ending, Fault, Host, Lease, LeaseId, Outcome, Timestamp, Verdict};
+use opilio_spider::attempts::Attempts;
 use opilio_spider::memo;
 use opilio_spider::parsed::Parsed;
 use opilio_spider::rules::RulesTable;
 
-use super::attempts::Attempts;
 use super::errands::{Errands, answer};
 use super::events;
 use super::reports::{LastAnswer, Reports};
-use super::rules::{RulesNews, take_in};
+use super::rules::{RulesNews, count_judged, take_in};
 use crate::context::ShardContext;
 use crate::message::{
     AskSlot, ClosedHost, Deliver, FetchFacts, FetchFor, Gone, HostGone, Report, Slot, SlotAnswer, Standing,
@@ -80,7 +80,8 @@ impl HostActor {
         let now = self.cx.clock.now();
         let state = self.kept.state.clone();
         state.borrow_mut().handle(now, input);
-        self.attempts.judge_returned(&self.kept.rules.borrow(), &mut state.borrow_mut(), now);
+        let judged = self.attempts.judge_returned(&self.kept.rules.borrow(), &mut state.borrow_mut(), now);
+        count_judged(judged);
         loop {
             let Some(output) = state.borrow_mut().poll(now) else { break };
             if let Some(input) = self.perform(ctx, output) {

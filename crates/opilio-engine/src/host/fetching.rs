@@ -8,12 +8,12 @@ use opilio_core::{Fault, Hints, Lease, LeaseId, Outcome, RequestFacts, Scheme};
 use opilio_fetch::connections::IDLE_MAX;
 use opilio_fetch::{Connection, FetchRequest};
 use opilio_spider::Answer;
+use opilio_spider::attempts::Attempt;
 use opilio_spider::data::Reads;
 use opilio_spider::rules;
 use url::Url;
 
 use super::HostActor;
-use super::attempts::Attempt;
 use super::rules::rules_request;
 use crate::message::{Advisor, Fetch, FetchFor, Report};
 use crate::prepared::LeaseRequest;

@@ -1,7 +1,6 @@
 //! The host actor: a thin shell around [`opilio_core::host::HostState`].
 
 mod actor;
-mod attempts;
 mod errands;
 mod events;
 mod fetching;
