@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use opilio::json;
 use opilio_sandbox::Catalog;
 
 use crate::spider::Product;
@@ -81,7 +82,10 @@ pub(crate) fn compare(output: &Path, base: &str, catalog: &Catalog) -> Result<Co
 
 /// A product of the shop as the spider must write it.
 fn as_item(product: &opilio_sandbox::Product, base: &str) -> Result<Product> {
-    let json = serde_json::to_value(product)?;
+    let (whole, cents) = (product.price_cents / 100, product.price_cents % 100);
+    let mut json = serde_json::to_value(product)?;
+    // Pages name the currency by its sign.
+    json["price"] = json!({ "amount": format!("{whole}.{cents:02}"), "currency": "$" });
     let mut item: Product = serde_json::from_value(json).context("read the shop's own product")?;
     item.url = format!("{base}{}", product.path());
     Ok(item)

@@ -2,16 +2,35 @@
 
 use opilio::prelude::*;
 
-/// One line of `products.jsonl`.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+/// One line of `products.jsonl`. Above each field stands where a product page has it.
+#[derive(Debug, PartialEq, Extract, Serialize, Deserialize)]
+#[extract(key = "sku")]
 pub(crate) struct Product {
+    #[page(url)]
     pub(crate) url: String,
-    pub(crate) sku: String,
+    #[css("dd.sku")]
+    sku: String,
+    #[css("h1.name")]
     name: String,
-    price: f64,
+    #[css("p.price")]
+    price: Price,
+    #[css("dd.category")]
     category: String,
+    #[css("dd.stock")]
     stock: u32,
+    #[css("p.description")]
     description: String,
+}
+
+/// An answer of the API. This example takes only the links to pages from it; it could take the items as well.
+#[derive(Extract)]
+struct ApiPage {
+    #[json("page")]
+    page: u32,
+    #[json("pages")]
+    pages: u32,
+    #[json("products.url")]
+    products: Vec<Url>,
 }
 
 /// The kinds of pages. A step travels with its request.
@@ -20,14 +39,6 @@ pub(crate) enum Step {
     Listing,
     Api,
     Product,
-}
-
-/// An answer of the API. This example takes only the links to pages from it; it could take the items as well.
-#[derive(Deserialize)]
-struct ApiPage {
-    page: u32,
-    pages: u32,
-    products: Vec<Product>,
 }
 
 pub(crate) struct Catalog108 {
@@ -50,30 +61,16 @@ impl Spider for Catalog108 {
                 found.follow(page, "a.next", Step::Listing)?;
             }
             Step::Api => {
-                let answer: ApiPage = page.json()?;
+                let answer: ApiPage = page.extract()?;
                 for product in answer.products {
-                    found.link(page, product.url, Step::Product);
+                    found.link(page, product, Step::Product);
                 }
                 if answer.page < answer.pages {
                     found.link(page, format!("?page={}&per_page=100", answer.page + 1), Step::Api);
                 }
             }
-            Step::Product => found.item(Product {
-                url: page.url().to_string(),
-                sku: field(page, "dd.sku")?,
-                name: field(page, "h1.name")?,
-                price: field(page, "p.price")?,
-                category: field(page, "dd.category")?,
-                stock: field(page, "dd.stock")?,
-                description: field(page, "p.description")?,
-            }),
+            Step::Product => found.item(page.extract()?),
         }
         Ok(())
     }
-}
-
-/// The text of an element, parsed. A missing element ends this page as `parse_error`.
-fn field<T: std::str::FromStr>(page: &Page<Step>, selector: &str) -> Result<T, ParseError> {
-    let value = page.css(selector)?.text().and_then(|text| text.trim_start_matches('$').parse().ok());
-    value.ok_or_else(|| ParseError::new(format!("{selector} is missing or malformed")))
 }
