@@ -14,7 +14,7 @@ use crate::progress::Display;
 use crate::report_file::ReportFile;
 use crate::settings::{CrawlDraft, Format};
 use crate::state::{self, StateDir};
-use crate::summary::{self, Closing};
+use crate::summary::{self, SummaryFacts};
 use crate::watch::{self, Watched};
 use crate::{descriptors, logs};
 
@@ -103,7 +103,7 @@ impl<S: Spider> Program<S> {
         more: impl FnOnce(Crawler<S>) -> Crawler<S>,
     ) -> Result<Ended, Failure> {
         let display = self.display;
-        let (run, closing) = (&self.draft.run, Closing::of(&self.draft.run));
+        let (run, closing) = (&self.draft.run, SummaryFacts::of(&self.draft.run));
         let (state, keep_formulas, file) = (run.state(), run.keep_formulas, run.output.clone());
         let crawler = self.draft.apply(Crawler::new(spider)).map_err(Failure::Usage)?;
         let mut crawler = more(self.output.apply(crawler, columns, keep_formulas));

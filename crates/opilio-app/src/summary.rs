@@ -1,4 +1,4 @@
-//! How a crawl ended, in a few lines for people.
+//! The summary of a crawl for people.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,19 +12,19 @@ use url::Url;
 use crate::settings::RunSettings;
 use crate::unit::{show_bytes, show_duration};
 
-/// The facts that the summary needs besides the report.
+/// The facts for the summary that the report does not hold.
 #[derive(Clone, Debug)]
-pub struct Closing {
+pub struct SummaryFacts {
     /// Some private addresses were allowed.
     pub private_allowed: bool,
-    /// Where the crawl is kept, if it is: what ended as a failure can be tried again.
+    /// The directory of the crawl, if it has one: its failures can be retried.
     pub state: Option<PathBuf>,
     /// Requests go through a proxy.
     pub is_proxied: bool,
 }
 
-impl Closing {
-    /// The hints that follow from the settings.
+impl SummaryFacts {
+    /// The facts that follow from the settings.
     #[must_use]
     pub fn of(run: &RunSettings) -> Self {
         Self {
@@ -36,7 +36,7 @@ impl Closing {
 }
 
 /// The lines after a crawl.
-pub fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
+pub fn lines(report: &CrawlReport, closing: &SummaryFacts) -> Vec<String> {
     let mut lines: Vec<String> = report.why_nothing_left().into_iter().collect();
     lines.push(head(report));
     if !report.reasons.is_empty() {
@@ -87,15 +87,15 @@ pub fn lines(report: &CrawlReport, closing: &Closing) -> Vec<String> {
     if report.why_no_page().is_none() {
         lines.extend(elsewhere(report).map(|hint| format!("  hint: {hint}")));
     }
-    // Without a single page the error line says it.
+    // Without a single page the error line names the cause.
     if report.pages > 0 && blocked(report) && !closing.private_allowed {
         lines.push(format!("  hint: {PRIVATE_HINT}"));
     }
     lines
 }
 
-/// The one line that says why a crawl without a single page is an error; none for other crawls.
-pub fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
+/// The error line of a crawl without a single page; `None` for other crawls.
+pub fn error(report: &CrawlReport, closing: &SummaryFacts) -> Option<String> {
     if let Some(why) = report.why_no_request().filter(|_| report.failures.is_empty()) {
         return Some(format!("error: no request was sent: {why}"));
     }
@@ -113,7 +113,7 @@ pub fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
             "; --allow-private does not name its network".to_owned()
         }
         Reason::BlockedAddress => format!("; {PRIVATE_HINT}"),
-        // A proxy that takes connections and says nothing cannot be told from the host behind it.
+        // A proxy that accepts connections and sends nothing looks like a host that does not answer.
         Reason::Timeout | Reason::Connect | Reason::Reset | Reason::HostClosed if closing.is_proxied => {
             "; the proxy may be what does not answer".to_owned()
         }
@@ -124,12 +124,12 @@ pub fn error(report: &CrawlReport, closing: &Closing) -> Option<String> {
     Some(format!("error: no page was fetched: {first}{more}{hint}"))
 }
 
-/// The first failures of a crawl that has pages; without any the error line names one.
+/// The first failures of a crawl that has pages. Without pages the error line names one.
 fn first_failures(report: &CrawlReport) -> Vec<String> {
     if report.pages == 0 {
         return Vec::new();
     }
-    // Of hosts that were closed there is a line of their own.
+    // Parked hosts have their own line.
     let named = report.failures.iter().filter(|failure| failure.reason != Reason::HostClosed);
     let mut lines: Vec<_> =
         named.take(FAILURES_NAMED).map(|failure| format!("    {}", shown(failure))).collect();
@@ -141,12 +141,12 @@ fn first_failures(report: &CrawlReport) -> Vec<String> {
     lines
 }
 
-/// A failure without credentials: it goes to terminals and logs.
+/// A failure without credentials, since it goes to terminals and logs.
 fn shown(failure: &FailureRecord) -> FailureRecord {
     FailureRecord { url: redacted(&failure.url), ..failure.clone() }
 }
 
-/// The flag that follows links to another host than the crawl's.
+/// The hint about links to another host, with the flag that follows them.
 fn elsewhere(report: &CrawlReport) -> Option<String> {
     let Elsewhere { host, follow } = report.leads_elsewhere()?;
     let word = if *follow == Follow::SameDomain { "same-domain" } else { "all" };
@@ -194,7 +194,7 @@ fn left(report: &CrawlReport) -> Option<String> {
     (report.left > 0).then(|| format!("  left: {}, since {why}", plural(report.left, "URL", "URLs")))
 }
 
-/// The hosts that were put aside, and how many of their URLs that cost, of the failures that are listed.
+/// The parked hosts, with the number of their URLs among the listed failures.
 fn closed_hosts(report: &CrawlReport) -> Vec<String> {
     let mut closed: BTreeMap<Host, u64> = BTreeMap::new();
     let urls = report.failures.iter().filter(|failure| failure.reason == Reason::HostClosed);
@@ -231,19 +231,19 @@ fn blocked(report: &CrawlReport) -> bool {
     report.reasons.contains_key(&Reason::BlockedAddress)
 }
 
-/// The URL without credentials: it goes to terminals and logs.
+/// The URL without credentials, since it goes to terminals and logs.
 fn redacted(url: &str) -> String {
     let Ok(mut url) = Url::parse(url) else { return url.to_owned() };
-    // Both refuse URLs that cannot have credentials.
+    // Both fail for URLs that cannot have credentials.
     let _ = url.set_username("");
     let _ = url.set_password(None);
     url.into()
 }
 
 const HOSTS_SHOWN: usize = 5;
-/// A moment at the limit is not worth a line.
+/// A shorter time at the limit is not reported.
 const SLOWED_SHOWN: Duration = Duration::from_secs(1);
-/// The hint for addresses that are not public.
+/// The hint for private addresses.
 pub const PRIVATE_HINT: &str =
     "private and loopback addresses need --allow-private (or --allow-private=127.0.0.0/8)";
 
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_crawl_without_a_page_is_an_error_that_names_the_seed() {
-        let closing = Closing { private_allowed: false, state: None, is_proxied: false };
+        let closing = SummaryFacts { private_allowed: false, state: None, is_proxied: false };
         let error = |report: &CrawlReport| error(report, &closing);
         let blocked = failed(Reason::BlockedAddress, &["http://me:secret@127.0.0.1/"]);
         let line = error(&blocked).unwrap();
@@ -285,8 +285,8 @@ mod tests {
         let urls = ["http://a.example/1", "http://a.example/2"];
         let mut report = CrawlReport { pages: 1, unlisted: 7, ..failed(Reason::HostClosed, &urls) };
         report.reasons.insert(Reason::HostClosed, 9);
-        let text =
-            lines(&report, &Closing { private_allowed: true, state: None, is_proxied: false }).join("\n");
+        let text = lines(&report, &SummaryFacts { private_allowed: true, state: None, is_proxied: false })
+            .join("\n");
         assert!(text.contains("1 page, 9 failures"), "{text}");
         assert!(text.contains("lists 2 of them, and 7 more: opilio failed --state DIR"), "{text}");
         assert!(text.contains("at least 2 URLs left"), "{text}");
@@ -295,8 +295,9 @@ mod tests {
     #[test]
     fn whoever_keeps_a_crawl_hears_how_to_try_its_failures_again() {
         let report = CrawlReport { pages: 1, ..failed(Reason::Http5xx, &["http://a.example/1"]) };
-        let text =
-            |state| lines(&report, &Closing { private_allowed: true, state, is_proxied: false }).join("\n");
+        let text = |state| {
+            lines(&report, &SummaryFacts { private_allowed: true, state, is_proxied: false }).join("\n")
+        };
         assert!(text(Some("shop.state".into())).contains("opilio failed --state shop.state"));
         assert!(!text(None).contains("--retry-failed"));
     }
@@ -304,7 +305,7 @@ mod tests {
     #[test]
     fn a_proxy_is_thought_of_where_nothing_answers() {
         let line = |reason, is_proxied| {
-            let closing = Closing { private_allowed: true, state: None, is_proxied };
+            let closing = SummaryFacts { private_allowed: true, state: None, is_proxied };
             error(&failed(reason, &["http://a.example/"]), &closing).unwrap()
         };
         for reason in [Reason::Timeout, Reason::Connect, Reason::Reset, Reason::HostClosed] {
@@ -320,8 +321,8 @@ mod tests {
     fn closed_hosts_are_named() {
         let report =
             failed(Reason::HostClosed, &["http://a.example/1", "https://a.example/2", "http://b.example/"]);
-        let text =
-            lines(&report, &Closing { private_allowed: true, state: None, is_proxied: false }).join("\n");
+        let text = lines(&report, &SummaryFacts { private_allowed: true, state: None, is_proxied: false })
+            .join("\n");
         assert!(text.contains("a.example asked for a long wait or did not answer, 2 URLs left"), "{text}");
         assert!(text.contains("failures: 3 host_closed"), "{text}");
     }

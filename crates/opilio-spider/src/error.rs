@@ -1,4 +1,4 @@
-//! Why a crawl could not be run. A page that fails is no error: it is an outcome, in the report.
+//! Why a crawl could not run. A page that fails is no such error: the report counts it.
 
 use std::error::Error;
 use std::fmt;
@@ -14,9 +14,9 @@ use crate::header::BadHeader;
 use crate::pattern::PatternError;
 use crate::step::StepError;
 
-/// Why a crawl could not be run, or not to its end.
+/// Why a crawl could not run, or not to its end.
 ///
-/// Its `Debug` is for people, too: it is what `main` prints of an error that it returns.
+/// Its `Debug` output is for people, too, since `main` prints it for an error that it returns.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum CrawlError {
@@ -29,7 +29,7 @@ pub enum CrawlError {
     /// A header field cannot be sent.
     #[error("a header field cannot be sent")]
     Header(#[from] BadHeader),
-    /// A header field that is a secret would be told to every host.
+    /// A header field holds a secret, and every host would receive it.
     #[error(
         "cannot send {name} to every host: it is a secret, which belongs to one host (Crawler::host_named, Session)"
     )]
@@ -37,7 +37,7 @@ pub enum CrawlError {
         /// The name of the field.
         name: String,
     },
-    /// Settings are for a host that cannot be.
+    /// The pattern of a host's settings matches no host.
     #[error("the settings of a host cannot be used")]
     Hosts(#[from] BadHostPattern),
     /// An exporter could not be opened, or a sink could not be written.
@@ -46,34 +46,34 @@ pub enum CrawlError {
     /// The frontier failed.
     #[error("the frontier failed")]
     Frontier(#[from] FrontierError),
-    /// The crawl that is to be resumed writes somewhere else: its output could not be kept in step.
+    /// The crawl to resume writes to another output.
     #[error("cannot resume the crawl: it writes to {found}, and not to {wanted}")]
     OtherOutput {
-        /// Where the crawl writes.
+        /// The output of the crawl.
         found: String,
-        /// Where this run would.
+        /// The output of this run.
         wanted: String,
     },
-    /// Two outputs are the same one: each would write over the other.
+    /// Two outputs are the same and would overwrite each other.
     #[error("two outputs are the same one: {output} and {other}")]
     SameOutput {
-        /// The one.
+        /// The first output.
         output: Arc<str>,
-        /// The other.
+        /// The second output.
         other: Arc<str>,
     },
-    /// The items of the crawl that is to be resumed consist of something else: one file would hold two kinds.
+    /// The items of the crawl to resume have other columns, and one file cannot hold both.
     #[error(
         "cannot resume the crawl: its items consist of {found}, and not of {wanted}. Begin a new crawl for these, with another state directory and another output"
     )]
     OtherItems {
-        /// What they consist of.
+        /// The columns of the crawl.
         found: String,
-        /// What those of this run would.
+        /// The columns of this run.
         wanted: String,
     },
-    /// There is no crawl to resume, but an output that beginning anew would empty: a state directory that is
-    /// not mounted, or a slip of the pen.
+    /// There is no crawl to resume, and beginning one would empty an output. The state directory may not be
+    /// mounted, or its name may be mistyped.
     #[error(
         "cannot resume the crawl: there is none in {state}. {output} is not empty, and a new crawl would empty it"
     )]
@@ -83,7 +83,7 @@ pub enum CrawlError {
         /// The output.
         output: Arc<str>,
     },
-    /// The crawl that is to be resumed keeps a step that the spider's `Step` cannot read.
+    /// The crawl to resume holds a step that the spider's `Step` cannot read.
     #[error("cannot resume the crawl: it was begun with another `Step`{}", if .0.is_of_names() { RENAMED } else { "" })]
     OtherSteps(#[source] StepError),
     /// The store holds a note that this version cannot read.
@@ -91,44 +91,44 @@ pub enum CrawlError {
         "cannot resume the crawl: its note `{name}` was written by another version of Opilio, or is damaged"
     )]
     Note {
-        /// Which note.
+        /// The note.
         name: &'static str,
-        /// What is wrong with it.
+        /// The error of the decoder.
         #[source]
         source: postcard::Error,
     },
-    /// The user agent cannot stand in a header.
+    /// HTTP does not allow the user agent.
     #[error("cannot send {user_agent:?} as the user agent")]
     UserAgent {
-        /// What was set.
+        /// The user agent.
         user_agent: String,
-        /// Why not.
+        /// The reason.
         #[source]
         source: http::header::InvalidHeaderValue,
     },
-    /// There is a memory limit, and no way to keep to it.
+    /// A memory limit is set, and the system does not tell the memory of a process.
     #[error("cannot keep to a memory limit: this system does not say how much memory a process uses")]
     MemoryUnknown,
     /// The HTTP client could not be made.
     #[error("cannot make the transport")]
     Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The signals that are to stop the crawl cannot be caught.
+    /// The signals that would stop the crawl cannot be caught.
     #[error("cannot catch SIGINT and SIGTERM")]
     Signals(#[source] std::io::Error),
     /// A thread could not be started.
     #[error("cannot start the thread {name}")]
     Thread {
-        /// Which one.
+        /// The name of the thread.
         name: &'static str,
-        /// What the operating system said.
+        /// The error of the operating system.
         #[source]
         source: std::io::Error,
     },
-    /// A part of the crawl panicked: a defect of Opilio, or of an output of the user's. With a state directory
-    /// nothing is lost, and the crawl can be resumed.
+    /// A part of the crawl panicked, by a defect of Opilio or of an output. With a state directory the crawl
+    /// can be resumed and loses nothing.
     #[error("the crawl ended early: the {name} panicked")]
     Died {
-        /// Which one.
+        /// The name of the part.
         name: &'static str,
     },
 }
@@ -136,7 +136,7 @@ pub enum CrawlError {
 const RENAMED: &str = " (`#[serde(alias = \"old\")]` reads an old name)";
 
 impl fmt::Debug for CrawlError {
-    /// What was tried, and why it did not work, down to the root.
+    /// Prints the error and all its causes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
         let mut source = self.source();

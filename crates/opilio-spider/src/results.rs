@@ -25,12 +25,12 @@ pub struct PageResults<S: Spider> {
     firsts: Firsts,
 }
 
-/// What a lease gave beside what the spider found.
+/// The facts of a lease beside the items and requests of the spider.
 #[derive(Default)]
 pub struct Beside {
     /// The names of its page.
     pub names: Vec<Name>,
-    /// What a sitemap lists.
+    /// The entries of a sitemap.
     pub links: Links,
     /// What is known about a failure.
     pub cause: Cause,
@@ -43,8 +43,8 @@ impl<S: Spider> PageResults<S> {
         Self { encoders, converter: Converter::default(), bodies, firsts }
     }
 
-    /// Turns what was found into the result of a lease. An item or a step that cannot be encoded ends the page as a
-    /// failure.
+    /// Turns the results of `parse` into the result of a lease. An item or a step that cannot be encoded ends
+    /// the page as a failure.
     ///
     /// # Errors
     /// When an output takes no item of this kind: then the lease has no result, and a later run fetches the page again.

@@ -1,5 +1,5 @@
-//! What a crawl keeps of itself from run to run, as notes in its store: its epoch and its outputs,
-//! once; its clock and its totals, with every settle.
+//! The notes that a crawl keeps in its store from run to run: its epoch and its outputs, written once; its
+//! clock and its totals, written with every settle.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -24,16 +24,16 @@ use crate::step::Sample;
 pub struct RunHistory {
     /// The totals of earlier runs.
     pub totals: Totals,
-    /// A run was killed, or gave up what was under way. Until this instant, at which the run after it began, a host
+    /// A run was killed, or gave up requests under way. Until this instant, when the next run began, a host
     /// may have received requests that its memo does not record.
     pub maybe_fetched_until: Option<Timestamp>,
     /// There were earlier runs.
     pub resumed: bool,
-    /// And they left nothing to do: how many URLs they had met.
+    /// The earlier runs left nothing to do; the number of URLs that they had met.
     pub was_over: Option<u64>,
 }
 
-/// The totals of all runs of a crawl, beside the store's books.
+/// The totals of all runs of a crawl, in addition to the counts of the store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Requests sent.
@@ -48,9 +48,9 @@ pub struct Totals {
     pub cached: u64,
     /// Items written.
     pub items: u64,
-    /// How long the runs lasted.
+    /// The running time of all runs.
     pub elapsed: Duration,
-    /// URLs that were requested with another step than that they are known under. In a note of its own.
+    /// URLs that were requested with another step than the first time. Kept in another note.
     #[serde(skip)]
     pub other_step: u64,
     /// Sitemaps that were read to their end. In the same note.
@@ -80,7 +80,7 @@ impl Totals {
     }
 }
 
-/// Made with the crawl and never changed.
+/// Written when the crawl begins, and never changed.
 #[derive(Serialize, Deserialize)]
 struct CrawlNote {
     epoch_unix_micros: u64,
@@ -92,14 +92,14 @@ struct CrawlNote {
 pub struct RunNote {
     /// The time of the crawl at the note: microseconds since its epoch.
     pub now_micros: u64,
-    /// The totals of all runs by then.
+    /// The totals of all runs at that time.
     pub totals: Totals,
-    /// How far the run had come by then.
+    /// The state of the run at that time.
     pub state: RunState,
 }
 
-/// What later versions count, too: rewritten with every settle once there is something. By name, so that
-/// it can grow.
+/// Counts that later versions added: rewritten with every settle once one is not 0. Kept by name, so that
+/// more can be added.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 struct MoreNote {
@@ -108,8 +108,8 @@ struct MoreNote {
     finished_unix_ms: Option<u64>,
 }
 
-/// Written with the first run that follows one that did not drain. Not every host wakes in that run, and
-/// what the others remember is as old as before.
+/// Written by the first run after one that did not drain. Hosts without work in that run keep a memo that may
+/// be too old.
 #[derive(Serialize, Deserialize)]
 struct MaybeFetchedNote {
     until_micros: u64,
@@ -118,9 +118,9 @@ struct MaybeFetchedNote {
 /// The time of a crawl at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClockReading {
-    /// When the crawl began, on the wall: microseconds since 1970.
+    /// When the crawl began: microseconds since 1970 by the wall clock.
     pub epoch_unix_micros: u64,
-    /// The moment, counted from there.
+    /// The moment, counted from the beginning of the crawl.
     pub now: Timestamp,
 }
 
@@ -150,18 +150,19 @@ impl EarlierRuns {
         Ok(Self { sinks, crawl, run })
     }
 
-    /// The last time that an earlier run noted; `None` if there was no run, or none that lived until its first
-    /// commit.
+    /// The last time that an earlier run noted; `None` if there was no run, or each was killed before its
+    /// first commit.
     pub fn noted(&self) -> Option<ClockReading> {
         let (crawl, run) = self.crawl.as_ref().zip(self.run.as_ref())?;
         let now = Timestamp::from_micros(run.now_micros);
         Some(ClockReading { epoch_unix_micros: crawl.epoch_unix_micros, now })
     }
 
-    /// Takes the outputs back to what earlier runs committed, and notes that another run has begun.
+    /// Truncates the outputs to the positions that earlier runs committed, and notes that another run has
+    /// begun.
     ///
     /// # Errors
-    /// When an output cannot be taken back, or the store fails.
+    /// When an output cannot be truncated, or the store fails.
     pub fn begin_run(
         self,
         frontier: &mut dyn Frontier,
@@ -212,7 +213,7 @@ pub fn last_run(frontier: &dyn Frontier) -> Result<Option<RunNote>, CrawlError> 
     read(frontier, RUN)
 }
 
-/// An output holds items of one kind. Earlier versions of Opilio did not note which.
+/// An output holds items of one kind. Earlier versions of Opilio did not note the kind.
 fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), CrawlError> {
     let Some(found) = frontier.note(LAYOUT)?.filter(|found| found != wanted.as_bytes()) else {
         return Ok(());
@@ -222,8 +223,8 @@ fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), Crawl
     Err(CrawlError::OtherItems { found, wanted: words(wanted) })
 }
 
-/// Keeps the hosts of the seeds, so that a later run need not name the seeds again; they go along with the
-/// next commit, as the seeds do or sooner.
+/// Keeps the hosts of the seeds, so that a later run needs no seeds. The next commit writes them, at the
+/// latest with the seeds.
 pub fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
     let mut kept: HashSet<&Host> = HashSet::new();
     for seed in seeds {
@@ -235,7 +236,7 @@ pub fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
     }
 }
 
-/// The hosts of the seeds, and those that seeds led to, in earlier runs: they belong to the crawl.
+/// The hosts of the seeds of earlier runs, and those that seeds led to. They belong to the crawl.
 ///
 /// # Errors
 /// When the store fails.
@@ -245,7 +246,7 @@ pub fn grown(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
     Ok(hosts.into_iter().filter_map(host).collect())
 }
 
-/// The shapes of the steps that earlier runs kept. Changes nothing: a crawl whose steps the spider cannot
+/// The shapes of the steps that earlier runs kept. Changes nothing, so a crawl whose steps the spider cannot
 /// read stays as it is.
 ///
 /// # Errors
@@ -257,7 +258,7 @@ pub fn shapes<Step: Serialize + DeserializeOwned>(
     frontier.listed(STEPS)?.into_iter().map(|json| Ok(read(json)?.shape)).collect()
 }
 
-/// Keeps steps of shapes that the state has none of yet; they go along with the next commit.
+/// Keeps steps of new shapes. The next commit writes them.
 pub fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samples: Vec<Sample>) {
     for Sample { shape, json } in samples {
         if shapes.len() < SHAPES_MAX && shapes.insert(shape) {
@@ -266,44 +267,43 @@ pub fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samp
     }
 }
 
-/// The list of one step of each shape.
+/// The name of the list with one step of each shape.
 const STEPS: &str = "steps";
 
-/// The list of those hosts.
+/// The name of the list of those hosts.
 pub const GROWN: &str = "grown";
 
-/// Which links the runs of a crawl follow.
+/// Which links the runs of a crawl followed.
 #[derive(Serialize, Deserialize)]
 struct ScopeNote {
     follow: Follow,
-    /// Not all runs followed the same: the queue may hold URLs of hosts that this one keeps out of.
+    /// The runs differed, so the queue may hold URLs of hosts that this run does not follow.
     differs: bool,
 }
 
-/// How the URLs that earlier runs queued are judged: by all that can be said of a URL itself, and by
-/// its host if the runs do not all follow the same links. So one host that came in by another rule than
-/// where links lead stays in.
+/// How the queued URLs of earlier runs are checked: by the URL itself, and also by its host if the runs
+/// follow different links. Otherwise a host that joined the crawl by another rule stays.
 ///
 /// # Errors
 /// When the store fails.
 pub fn judge_hosts(frontier: &mut dyn Frontier, follow: Follow, resumed: bool) -> Result<Hosts, CrawlError> {
     let differs = match read::<ScopeNote>(frontier, SCOPE)? {
         Some(note) => note.differs || note.follow != follow,
-        // An earlier version of Opilio did not write it down.
+        // An earlier version of Opilio did not note it.
         None => resumed,
     };
     frontier.keep_note(SCOPE, write(&ScopeNote { follow, differs }));
     Ok(if differs { Hosts::Judged } else { Hosts::Kept })
 }
 
-/// Which failures of earlier runs are tried again.
+/// Which failures of earlier runs are retried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum TryAgain {
-    /// Those of hosts that were put aside, when the time that they were put aside for is over.
+    /// Those of parked hosts whose park is over.
     #[default]
     PutAside,
-    /// All but those of hosts that asked for a wait too long to sit out, until it is over; hosts that
-    /// strikes put aside are asked again.
+    /// All, except those of hosts that stated too long a wait which is not over. Hosts that were parked by
+    /// strikes are requested again.
     Everything,
 }
 
@@ -318,7 +318,7 @@ pub fn try_again(
     user_agent: &str,
 ) -> Result<(), CrawlError> {
     let mut put_aside = Vec::new();
-    // A host that is put aside still would end them at once, and unasked.
+    // The URLs of a host that is still parked would fail at once, without a request.
     let mut may = |host: &Host, memory: Option<&[u8]>| {
         let memo = memory.and_then(|bytes| memo::read(bytes, user_agent)).map(|(memo, _)| memo);
         let Some(until) = memo.and_then(|memo| memo.parked_until()).filter(|until| *until > now) else {
@@ -360,8 +360,7 @@ pub fn try_again(
     Ok(())
 }
 
-/// Has hosts that were put aside by strikes asked again, by one probe each. How long they are held
-/// beyond that stays as it was.
+/// Ends the park of hosts that strikes parked: each gets one probe. Its other holds stay as they are.
 fn unpark<'a>(
     frontier: &mut dyn Frontier,
     hosts: impl Iterator<Item = &'a Host>,
@@ -402,21 +401,21 @@ pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), Cra
     Ok(())
 }
 
-/// How far a run has come. A killed one is running for ever.
+/// How far a run has come. A killed run never ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RunState {
     /// It has not ended.
     Running,
-    /// All hosts have said what they remember, and what the sinks were given is settled.
+    /// All hosts are passivated, and all rows of the sinks are settled.
     Ended,
-    /// What the sinks were given is settled, but hosts had something under way that was given up.
+    /// All rows of the sinks are settled, but requests under way were given up.
     Undrained,
-    /// All hosts have said what they remember, but sinks may have rows that are not settled.
+    /// All hosts are passivated, but sinks may hold rows that are not settled.
     Unwritten,
 }
 
 impl RunState {
-    /// The state of a run that ends now: whether all hosts have gone passive, and whether all rows are written.
+    /// The state of a run that ends now, from two facts: all hosts are passivated, and all rows are written.
     #[must_use]
     pub fn at_the_end(drained: bool, written: bool) -> Self {
         match (drained, written) {
@@ -427,7 +426,7 @@ impl RunState {
         }
     }
 
-    /// Whether what is kept of the hosts is all that they did.
+    /// Whether the memos of the hosts record all their requests.
     fn has_drained(self) -> bool {
         matches!(self, Self::Ended | Self::Unwritten)
     }
@@ -438,7 +437,7 @@ impl RunState {
     }
 }
 
-/// Notes how far a run has come; goes along with the next commit.
+/// Notes how far a run has come. The next commit writes it.
 pub fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, state: RunState) {
     let note = RunNote { now_micros: now.as_micros(), totals, state };
     frontier.keep_note(RUN, write(&note));
@@ -450,12 +449,12 @@ pub fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, sta
 }
 
 fn more(frontier: &dyn Frontier) -> Result<MoreNote, CrawlError> {
-    // It has been written by this version or a later one: what cannot be read of it is counted anew.
+    // This version or a later one wrote it. Counts that cannot be read begin at 0.
     let note = frontier.note(MORE)?;
     Ok(note.and_then(|note| serde_json::from_slice(&note).ok()).unwrap_or_default())
 }
 
-/// Takes each sink back to where it stood at the last commit: 0 in a new crawl.
+/// Truncates each sink to its position at the last commit: 0 in a new crawl.
 fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], last: RunState) -> Result<(), CrawlError> {
     let positions = frontier.positions()?;
     for sink in sinks {
@@ -482,7 +481,7 @@ fn read<T: DeserializeOwned>(frontier: &dyn Frontier, name: &'static str) -> Res
 }
 
 fn write<T: Serialize>(note: &T) -> Bytes {
-    // Numbers and texts have a form in postcard, always; should that change, reading says so.
+    // postcard can encode every number and text. If that changes, reading reports it.
     postcard::to_stdvec(note).unwrap_or_default().into()
 }
 
@@ -490,7 +489,7 @@ fn list(sinks: &[String]) -> String {
     if sinks.is_empty() { "nothing".to_owned() } else { sinks.join(", ") }
 }
 
-/// Hosts that are named one by one.
+/// The most hosts that are named.
 const HOSTS_SAID: usize = 10;
 /// The notes of one commit.
 const AT_ONCE: usize = 4_096;
