@@ -50,12 +50,12 @@ fn line(text: &mut String, key: &FileKey) {
 }
 
 const HEAD: &str = "\
-# Settings of `opilio crawl`, read from ./opilio.toml or from where --config says (none: from nowhere). Every key may be left out;
-# those below have the value that holds without them, or one of an example. Flags and the environment come
-# before [crawl] and [default]; a [host.\"…\"] section is more exact, and comes before flags.
+# Settings of `opilio crawl`, read from ./opilio.toml or from the file that --config names. Every key may be left out.
+# Each key below has its default or an example as its value. Flags and the environment take precedence over [crawl] and
+# [default]; a [host.\"…\"] section is more exact, and takes precedence over flags.
 #
 # Times are written as 500ms, 30s, 5m, 1h or 2d; sizes as 500KB or 10MiB; rates as 2/s, 60/m or 1000/h.
-# This page is written from the table of settings: `cargo xtask settings` writes it anew.
+# `cargo xtask settings` writes this file from the table of settings.
 ";
 
 const ONE_HOST: &str = "
