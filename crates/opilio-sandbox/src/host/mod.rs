@@ -3,12 +3,15 @@
 //! It has no clock and no sockets: the time is an argument. The real server, scripted transports and
 //! simulations all use it.
 
+mod exchange;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+pub use self::exchange::{Answer, Ask};
 use crate::catalog::Catalog;
 use crate::config::{Fault, HostConfig, RefusalForm, Site, Trigger};
 use crate::limit::{ArrivalCounter, QuotaState, Ruling};
@@ -17,67 +20,6 @@ use crate::pages;
 use crate::quota::{HostClock, ceil_seconds, http_date};
 use crate::reply::HostReply;
 use crate::route::Route;
-
-/// A request as a host receives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ask<'a> {
-    /// The method, in upper case.
-    pub method: &'a str,
-    /// Path and query, beginning with a slash.
-    pub path_and_query: &'a str,
-    /// The whole body; empty if there is none.
-    pub body: &'a [u8],
-}
-
-impl<'a> Ask<'a> {
-    /// Returns a GET request for a path and query.
-    pub const fn get(path_and_query: &'a str) -> Self {
-        Self { method: "GET", path_and_query, body: &[] }
-    }
-
-    /// Returns a POST request with a body to a path and query.
-    pub const fn post(path_and_query: &'a str, body: &'a [u8]) -> Self {
-        Self { method: "POST", path_and_query, body }
-    }
-}
-
-/// A host's answer to a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// The request's number, for [`Host::left`].
-    pub id: ArrivalId,
-    /// The status; 0 if a fault prevents any answer.
-    pub status: u16,
-    /// Header names in lower case, and values. Includes `content-length`, but no hop-by-hop fields.
-    pub headers: Vec<(&'static str, String)>,
-    /// The whole body, even if a fault lets only half of it be sent ([`Answer::sent_body`]).
-    pub body: Bytes,
-    /// The time from the arrival until the head is sent, or until the fault happens.
-    pub latency: Duration,
-    /// The fault of the answer. If it does not [break the answer](Fault::breaks_answer), the other fields
-    /// already include its effects, except the pauses of a [`Fault::Drip`].
-    pub fault: Option<Fault>,
-}
-
-impl Answer {
-    /// Returns the value of a header, by its lower-case name.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        let found = self.headers.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| value.as_str())
-    }
-
-    /// Returns the part of the body that is sent: half of it if the fault cuts it off, nothing if there is no
-    /// answer.
-    pub fn sent_body(&self) -> Bytes {
-        match self.fault {
-            Some(Fault::Truncated | Fault::ResetMidBody) => self.body.slice(..self.body.len() / 2),
-            Some(Fault::Reset | Fault::Unreachable | Fault::Silence) => Bytes::new(),
-            Some(Fault::Status(_) | Fault::Refusal { .. } | Fault::Slow(_) | Fault::Drip { .. }) | None => {
-                self.body.clone()
-            }
-        }
-    }
-}
 
 /// A simulated host: its configuration, its state, and its log.
 ///
