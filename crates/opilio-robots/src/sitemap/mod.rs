@@ -148,13 +148,13 @@ pub enum SitemapError {
 ///
 /// ```
 /// # mod opilio { pub use opilio_robots as robots; }
-/// use opilio::robots::sitemap::{self, Bounds, Kind};
+/// use opilio::robots::sitemap::{self, Bounds, SitemapEntryKind};
 ///
 /// let file = b"<urlset><url><loc>https://a.example/?x=1&amp;y=2</loc></url></urlset>";
 /// let entries: Result<Vec<_>, _> = sitemap::read(&file[..], &Bounds::default()).collect();
 /// let entries = entries?;
 /// assert_eq!(entries[0].loc, "https://a.example/?x=1&y=2");
-/// assert_eq!(entries[0].kind, Kind::Url);
+/// assert_eq!(entries[0].kind, SitemapEntryKind::Url);
 /// # Ok::<(), sitemap::SitemapError>(())
 /// ```
 pub fn read<'a>(reader: impl Read + Send + 'a, bounds: &Bounds) -> Entries<'a> {
