@@ -50,7 +50,7 @@ pub(crate) struct ReadSource {
 
 /// Where a source is.
 pub(crate) enum Place {
-    Css { css: String, piece: Piece, one: bool },
+    Css { css: String, piece: ReadPiece, one: bool },
     Ld(String, Path),
     Micro(String, Path),
     Meta(String),
@@ -64,7 +64,7 @@ pub(crate) struct Path {
     pub(crate) steps: Vec<Step>,
 }
 
-pub(crate) enum Piece {
+pub(crate) enum ReadPiece {
     Text,
     OwnText,
     Raw,
@@ -508,8 +508,8 @@ fn not_empty(text: &LitStr, message: &str) -> Result<String> {
 }
 
 /// The part of an element.
-fn piece(keys: &[Key]) -> Result<Piece> {
-    let mut found: Option<(&Ident, Piece)> = None;
+fn piece(keys: &[Key]) -> Result<ReadPiece> {
+    let mut found: Option<(&Ident, ReadPiece)> = None;
     for key in keys {
         let piece = match key.name.to_string().as_str() {
             "attr" => {
@@ -521,14 +521,14 @@ fn piece(keys: &[Key]) -> Result<Piece> {
                     let message = "this is no name of an attribute: write it alone, as in `attr = \"href\"`";
                     return Err(Error::new(name.span(), message));
                 }
-                Piece::Attr(value)
+                ReadPiece::Attr(value)
             }
-            "own_text" => Piece::OwnText,
-            "raw" => Piece::Raw,
-            "html" => Piece::Html,
+            "own_text" => ReadPiece::OwnText,
+            "raw" => ReadPiece::Raw,
+            "html" => ReadPiece::Html,
             _ => continue,
         };
-        if !matches!(piece, Piece::Attr(_)) {
+        if !matches!(piece, ReadPiece::Attr(_)) {
             key.no_value()?;
         }
         if let Some((first, _)) = found {
@@ -538,7 +538,7 @@ fn piece(keys: &[Key]) -> Result<Piece> {
         }
         found = Some((&key.name, piece));
     }
-    Ok(found.map_or(Piece::Text, |(_, piece)| piece))
+    Ok(found.map_or(ReadPiece::Text, |(_, piece)| piece))
 }
 
 /// The fact of a page.

@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Path as RustPath};
 
 use crate::check::Step;
-use crate::input::{By, Count, Fact, Path, Piece, Place, ReadField, ReadSource, Struct};
+use crate::input::{By, Count, Fact, Path, Place, ReadField, ReadPiece, ReadSource, Struct};
 use opilio_extract_grammar::NumberForm;
 
 /// The implementation of `Extract`.
@@ -144,11 +144,11 @@ fn place_of(place: &Place, written: &TokenStream) -> TokenStream {
     match place {
         Place::Css { css, piece, one } => {
             let piece = match piece {
-                Piece::Text => quote!(Text),
-                Piece::OwnText => quote!(OwnText),
-                Piece::Raw => quote!(Raw),
-                Piece::Html => quote!(Html),
-                Piece::Attr(name) => quote!(Attr(#name)),
+                ReadPiece::Text => quote!(Text),
+                ReadPiece::OwnText => quote!(OwnText),
+                ReadPiece::Raw => quote!(Raw),
+                ReadPiece::Html => quote!(Html),
+                ReadPiece::Attr(name) => quote!(Attr(#name)),
             };
             quote!(Css { css: #css, piece: #written::Piece::#piece, one: #one })
         }

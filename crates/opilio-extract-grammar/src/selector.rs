@@ -287,11 +287,11 @@ impl parser::Parser<'_> for Rules {
 struct Grammar;
 
 impl parser::SelectorImpl for Grammar {
-    type AttrValue = Name;
-    type Identifier = Name;
-    type LocalName = Name;
-    type NamespacePrefix = Name;
-    type NamespaceUrl = Name;
+    type AttrValue = CssName;
+    type Identifier = CssName;
+    type LocalName = CssName;
+    type NamespacePrefix = CssName;
+    type NamespaceUrl = CssName;
     type BorrowedNamespaceUrl = str;
     type BorrowedLocalName = str;
     type NonTSPseudoClass = NoPseudo;
@@ -301,33 +301,33 @@ impl parser::SelectorImpl for Grammar {
 
 /// A name or a value. Nothing is ever matched, so it needs no interning.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Name(String);
+struct CssName(String);
 
-impl From<&str> for Name {
+impl From<&str> for CssName {
     fn from(name: &str) -> Self {
         Self(name.to_owned())
     }
 }
 
-impl AsRef<str> for Name {
+impl AsRef<str> for CssName {
     fn as_ref(&self) -> &str {
         &self.0
     }
 }
 
-impl Borrow<str> for Name {
+impl Borrow<str> for CssName {
     fn borrow(&self) -> &str {
         &self.0
     }
 }
 
-impl PrecomputedHash for Name {
+impl PrecomputedHash for CssName {
     fn precomputed_hash(&self) -> u32 {
         0
     }
 }
 
-impl ToCss for Name {
+impl ToCss for CssName {
     fn to_css<W: Write>(&self, out: &mut W) -> fmt::Result {
         cssparser::serialize_string(&self.0, out)
     }

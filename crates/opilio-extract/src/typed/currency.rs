@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 /// As JSON and text it is the code (`EUR`), or the sign (`$`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Currency(Written);
+pub struct Currency(Named);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Written {
+enum Named {
     Code(&'static str),
     Sign(&'static str),
 }
@@ -23,15 +23,15 @@ impl Currency {
     #[must_use]
     pub fn code(self) -> Option<&'static str> {
         match self.0 {
-            Written::Code(code) => Some(code),
-            Written::Sign(_) => None,
+            Named::Code(code) => Some(code),
+            Named::Sign(_) => None,
         }
     }
 
     /// The code, or the sign.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        let (Written::Code(text) | Written::Sign(text)) = self.0;
+        let (Named::Code(text) | Named::Sign(text)) = self.0;
         text
     }
 
@@ -43,11 +43,8 @@ impl Currency {
             !text[..*len].ends_with(char::is_alphabetic) || !text[*len..].starts_with(char::is_alphabetic)
         };
         let sign = sign.filter(|(_, len)| ends(len)).map(|(written, len)| (Self(written), len));
-        let code = text
-            .get(..3)
-            .and_then(known_code)
-            .filter(|_| ends(&3))
-            .map(|code| (Self(Written::Code(code)), 3));
+        let code =
+            text.get(..3).and_then(known_code).filter(|_| ends(&3)).map(|code| (Self(Named::Code(code)), 3));
         code.or(sign)
     }
 
@@ -57,7 +54,7 @@ impl Currency {
             !text[*at..].starts_with(char::is_alphabetic) || !text[..*at].ends_with(char::is_alphabetic)
         };
         let code_at = text.len().checked_sub(3).filter(|at| text.is_char_boundary(*at));
-        let code = code_at.and_then(|at| Some((Self(Written::Code(known_code(&text[at..])?)), at)));
+        let code = code_at.and_then(|at| Some((Self(Named::Code(known_code(&text[at..])?)), at)));
         let sign = SIGNS.iter().find_map(|(sign, written)| {
             let at = text.len().checked_sub(sign.len()).filter(|at| text.is_char_boundary(*at))?;
             same(&text[at..], sign).then_some((Self(*written), at))
@@ -69,9 +66,9 @@ impl Currency {
     pub(super) fn both(self, other: Self) -> Option<Self> {
         match (self.0, other.0) {
             (a, b) if a == b => Some(self),
-            (Written::Sign(sign), Written::Code(code)) | (Written::Code(code), Written::Sign(sign)) => {
+            (Named::Sign(sign), Named::Code(code)) | (Named::Code(code), Named::Sign(sign)) => {
                 let fits = SHARED.iter().any(|(shared, codes)| *shared == sign && codes.contains(&code));
-                fits.then_some(Self(Written::Code(code)))
+                fits.then_some(Self(Named::Code(code)))
             }
             _ => None,
         }
@@ -137,68 +134,68 @@ impl From<Currency> for String {
 }
 
 /// Longer signs stand in front of those that they begin with.
-const SIGNS: &[(&str, Written)] = &[
-    ("US$", Written::Code("USD")),
-    ("US $", Written::Code("USD")),
-    ("U$S", Written::Code("USD")),
-    ("CA$", Written::Code("CAD")),
-    ("C$", Written::Sign("C$")),
-    ("AU$", Written::Code("AUD")),
-    ("A$", Written::Code("AUD")),
-    ("NZ$", Written::Code("NZD")),
-    ("HK$", Written::Code("HKD")),
-    ("NT$", Written::Code("TWD")),
-    ("MX$", Written::Code("MXN")),
-    ("S$", Written::Code("SGD")),
-    ("R$", Written::Code("BRL")),
-    ("S/.", Written::Code("PEN")),
-    ("S/", Written::Code("PEN")),
-    ("€", Written::Code("EUR")),
-    ("Euro", Written::Code("EUR")),
-    ("euros", Written::Code("EUR")),
-    ("£", Written::Sign("£")),
-    ("¥", Written::Sign("¥")),
-    ("￥", Written::Sign("¥")),
-    ("円", Written::Code("JPY")),
-    ("元", Written::Code("CNY")),
-    ("₩", Written::Code("KRW")),
-    ("원", Written::Code("KRW")),
-    ("₹", Written::Code("INR")),
-    ("₽", Written::Code("RUB")),
-    ("руб.", Written::Code("RUB")),
-    ("руб", Written::Code("RUB")),
-    ("₴", Written::Code("UAH")),
-    ("грн.", Written::Code("UAH")),
-    ("грн", Written::Code("UAH")),
-    ("₺", Written::Code("TRY")),
-    ("TL", Written::Code("TRY")),
-    ("₪", Written::Code("ILS")),
-    ("₫", Written::Code("VND")),
-    ("đ", Written::Code("VND")),
-    ("฿", Written::Code("THB")),
-    ("₱", Written::Code("PHP")),
-    ("₦", Written::Code("NGN")),
-    ("₸", Written::Code("KZT")),
-    ("zł", Written::Code("PLN")),
-    ("Kč", Written::Code("CZK")),
-    ("Ft", Written::Code("HUF")),
-    ("лв.", Written::Code("BGN")),
-    ("лв", Written::Code("BGN")),
-    ("lei", Written::Sign("lei")),
-    ("Rp", Written::Code("IDR")),
-    ("RM", Written::Code("MYR")),
-    ("د.إ", Written::Code("AED")),
-    ("ر.س", Written::Code("SAR")),
-    ("ریال", Written::Code("IRR")),
-    ("تومان", Written::Sign("تومان")),
-    ("kr.", Written::Sign("kr")),
-    ("kr", Written::Sign("kr")),
-    ("Fr.", Written::Sign("Fr.")),
-    ("SFr.", Written::Code("CHF")),
-    ("₨", Written::Sign("₨")),
-    ("Rs.", Written::Sign("₨")),
-    ("Rs", Written::Sign("₨")),
-    ("$", Written::Sign("$")),
+const SIGNS: &[(&str, Named)] = &[
+    ("US$", Named::Code("USD")),
+    ("US $", Named::Code("USD")),
+    ("U$S", Named::Code("USD")),
+    ("CA$", Named::Code("CAD")),
+    ("C$", Named::Sign("C$")),
+    ("AU$", Named::Code("AUD")),
+    ("A$", Named::Code("AUD")),
+    ("NZ$", Named::Code("NZD")),
+    ("HK$", Named::Code("HKD")),
+    ("NT$", Named::Code("TWD")),
+    ("MX$", Named::Code("MXN")),
+    ("S$", Named::Code("SGD")),
+    ("R$", Named::Code("BRL")),
+    ("S/.", Named::Code("PEN")),
+    ("S/", Named::Code("PEN")),
+    ("€", Named::Code("EUR")),
+    ("Euro", Named::Code("EUR")),
+    ("euros", Named::Code("EUR")),
+    ("£", Named::Sign("£")),
+    ("¥", Named::Sign("¥")),
+    ("￥", Named::Sign("¥")),
+    ("円", Named::Code("JPY")),
+    ("元", Named::Code("CNY")),
+    ("₩", Named::Code("KRW")),
+    ("원", Named::Code("KRW")),
+    ("₹", Named::Code("INR")),
+    ("₽", Named::Code("RUB")),
+    ("руб.", Named::Code("RUB")),
+    ("руб", Named::Code("RUB")),
+    ("₴", Named::Code("UAH")),
+    ("грн.", Named::Code("UAH")),
+    ("грн", Named::Code("UAH")),
+    ("₺", Named::Code("TRY")),
+    ("TL", Named::Code("TRY")),
+    ("₪", Named::Code("ILS")),
+    ("₫", Named::Code("VND")),
+    ("đ", Named::Code("VND")),
+    ("฿", Named::Code("THB")),
+    ("₱", Named::Code("PHP")),
+    ("₦", Named::Code("NGN")),
+    ("₸", Named::Code("KZT")),
+    ("zł", Named::Code("PLN")),
+    ("Kč", Named::Code("CZK")),
+    ("Ft", Named::Code("HUF")),
+    ("лв.", Named::Code("BGN")),
+    ("лв", Named::Code("BGN")),
+    ("lei", Named::Sign("lei")),
+    ("Rp", Named::Code("IDR")),
+    ("RM", Named::Code("MYR")),
+    ("د.إ", Named::Code("AED")),
+    ("ر.س", Named::Code("SAR")),
+    ("ریال", Named::Code("IRR")),
+    ("تومان", Named::Sign("تومان")),
+    ("kr.", Named::Sign("kr")),
+    ("kr", Named::Sign("kr")),
+    ("Fr.", Named::Sign("Fr.")),
+    ("SFr.", Named::Code("CHF")),
+    ("₨", Named::Sign("₨")),
+    ("Rs.", Named::Sign("₨")),
+    ("Rs", Named::Sign("₨")),
+    ("$", Named::Sign("$")),
 ];
 
 /// The currencies that share a sign.

@@ -170,7 +170,7 @@ pub trait FieldValue: Sized {
 }
 
 /// What is known about a page beside its document: the facts of `#[page(…)]`.
-pub trait PageContext {
+pub trait PageAround {
     /// The URL that was asked for.
     fn origin(&self) -> &str;
     /// Links from a seed.
@@ -211,16 +211,13 @@ impl Document {
     /// # Errors
     /// When fields cannot be read.
     #[doc(hidden)]
-    pub fn extract_in<T: Extract>(&self, context: &dyn PageContext) -> Result<T, ExtractFaults> {
+    pub fn extract_in<T: Extract>(&self, context: &dyn PageAround) -> Result<T, ExtractFaults> {
         one(Subject { document: self, context: Some(context) })
     }
 
     /// As [`Document::extract_each`], with the facts of the page around the document.
     #[doc(hidden)]
-    pub fn extract_each_in<T: ExtractEach>(
-        &self,
-        context: &dyn PageContext,
-    ) -> Vec<Result<T, ExtractFaults>> {
+    pub fn extract_each_in<T: ExtractEach>(&self, context: &dyn PageAround) -> Vec<Result<T, ExtractFaults>> {
         each(Subject { document: self, context: Some(context) }, Within::Page)
     }
 }

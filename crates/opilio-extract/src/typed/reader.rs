@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::fault::{ExtractFaults, FieldFault, FoundThere};
 use super::find::{self, Looked};
 use super::plan::{ExtractPlan, FieldPlan, FieldShape, SourcePlan};
-use super::{Extract, FieldValue, PageContext};
+use super::{Extract, FieldValue, PageAround};
 use crate::document::Document;
 use crate::select::Element;
 
@@ -16,7 +16,7 @@ const DEPTH_MAX: usize = 64;
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'p> {
     pub(super) document: &'p Document,
-    pub(super) context: Option<&'p dyn PageContext>,
+    pub(super) context: Option<&'p dyn PageAround>,
 }
 
 /// The part of the page that the sources of a struct refer to.
@@ -105,7 +105,8 @@ pub struct FieldReader<'r, 'p> {
 }
 
 /// What reads a raw value; the number is that of the source.
-type Read<'a, 'p, T> = &'a mut dyn FnMut(Raw<'p>, &mut FieldReader<'_, 'p>, usize) -> Result<T, Unreadable>;
+type ReadRaw<'a, 'p, T> =
+    &'a mut dyn FnMut(Raw<'p>, &mut FieldReader<'_, 'p>, usize) -> Result<T, Unreadable>;
 
 impl<'p> FieldReader<'_, 'p> {
     /// The source that the value at hand comes from.
@@ -119,7 +120,7 @@ impl<'p> FieldReader<'_, 'p> {
     }
 
     /// A field that must be there, by a function of the user.
-    pub fn single_by<T>(&mut self, field: usize, read: Read<'_, 'p, T>) -> Option<T> {
+    pub fn single_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<T> {
         let (found, looked) = self.one(field, read)?;
         if found.is_none() {
             self.missing(&self.plan.fields[field], looked);
@@ -133,7 +134,7 @@ impl<'p> FieldReader<'_, 'p> {
     }
 
     /// A field that may be there, by a function of the user.
-    pub fn optional_by<T>(&mut self, field: usize, read: Read<'_, 'p, T>) -> Option<Option<T>> {
+    pub fn optional_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<Option<T>> {
         self.one(field, read).map(|(found, _)| found)
     }
 
@@ -143,7 +144,7 @@ impl<'p> FieldReader<'_, 'p> {
     }
 
     /// All values of a field, by a function of the user.
-    pub fn list_by<T>(&mut self, field: usize, read: Read<'_, 'p, T>) -> Option<Vec<T>> {
+    pub fn list_by<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<Vec<T>> {
         let plan = &self.plan.fields[field];
         for (n, source) in plan.sources.iter().enumerate() {
             match find::all(self, plan, source) {
@@ -166,7 +167,7 @@ impl<'p> FieldReader<'_, 'p> {
     }
 
     /// The first value, if any; `None` if it cannot be read.
-    fn one<T>(&mut self, field: usize, read: Read<'_, 'p, T>) -> Option<(Option<T>, FoundThere)> {
+    fn one<T>(&mut self, field: usize, read: ReadRaw<'_, 'p, T>) -> Option<(Option<T>, FoundThere)> {
         let plan = &self.plan.fields[field];
         let mut found = FoundThere::Nothing;
         for (n, source) in plan.sources.iter().enumerate() {
@@ -191,7 +192,7 @@ impl<'p> FieldReader<'_, 'p> {
         index: Option<usize>,
         (n, source): (usize, &'static SourcePlan),
         raw: Raw<'p>,
-        read: Read<'_, 'p, T>,
+        read: ReadRaw<'_, 'p, T>,
     ) -> Option<T> {
         let trail = Trail { above: Some(&self.trail), name: plan.name, index };
         let mut inner = FieldReader {
@@ -207,7 +208,8 @@ impl<'p> FieldReader<'_, 'p> {
             Err(Unreadable::Noted) => None,
             Err(Unreadable::Wrong { wanted, hint }) => {
                 // Looked up once more, so that a value that can be read is not copied.
-                let fault = Fault { wanted, hint, ..Fault::new(find::again(self, plan, source, index)) };
+                let fault =
+                    FaultWords { wanted, hint, ..FaultWords::new(find::again(self, plan, source, index)) };
                 self.note(plan, index, with_re(source), fault);
                 None
             }
@@ -242,29 +244,29 @@ impl<'p> FieldReader<'_, 'p> {
     fn missing(&mut self, plan: &'static FieldPlan, found: FoundThere) {
         let asked: Vec<String> = plan.sources.iter().map(with_re).collect();
         let hint = find::hint_at_nothing(self, plan);
-        self.note(plan, None, asked.join(", "), Fault { hint, ..Fault::new(found) });
+        self.note(plan, None, asked.join(", "), FaultWords { hint, ..FaultWords::new(found) });
     }
 
     fn fault(&mut self, plan: &'static FieldPlan, index: Option<usize>, asked: String, found: FoundThere) {
-        self.note(plan, index, asked, Fault::new(found));
+        self.note(plan, index, asked, FaultWords::new(found));
     }
 
-    fn note(&mut self, plan: &'static FieldPlan, index: Option<usize>, asked: String, fault: Fault) {
+    fn note(&mut self, plan: &'static FieldPlan, index: Option<usize>, asked: String, fault: FaultWords) {
         let mut field = String::new();
         Trail { above: Some(&self.trail), name: plan.name, index }.write(&mut field);
-        let Fault { found, wanted, hint } = fault;
+        let FaultWords { found, wanted, hint } = fault;
         self.faults.add(FieldFault { field, asked, found, wanted, hint });
     }
 }
 
 /// What is said of a field, without its name.
-struct Fault {
+struct FaultWords {
     found: FoundThere,
     wanted: Cow<'static, str>,
     hint: Cow<'static, str>,
 }
 
-impl Fault {
+impl FaultWords {
     fn new(found: FoundThere) -> Self {
         Self { found, wanted: Cow::Borrowed(""), hint: Cow::Borrowed("") }
     }

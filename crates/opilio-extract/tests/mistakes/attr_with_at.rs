@@ -1,5 +1,5 @@
+//! A mistake: attr with at.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", attr = "@href")]

@@ -1,5 +1,5 @@
+//! A mistake: bracket.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("ul > li[data-id")]

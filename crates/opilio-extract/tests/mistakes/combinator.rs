@@ -1,5 +1,5 @@
+//! A mistake: combinator.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("> li")]

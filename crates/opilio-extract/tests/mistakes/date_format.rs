@@ -1,5 +1,5 @@
+//! A mistake: date format.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", date = "dd.MM.yyyy")]

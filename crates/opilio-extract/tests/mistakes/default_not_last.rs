@@ -1,5 +1,5 @@
+//! A mistake: default not last.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", default)]

@@ -1,5 +1,5 @@
+//! A mistake: default on option.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", default)]

@@ -1,5 +1,5 @@
+//! A mistake: default on vec.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", default)]

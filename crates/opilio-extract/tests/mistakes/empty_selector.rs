@@ -1,5 +1,5 @@
+//! A mistake: empty selector.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("")]

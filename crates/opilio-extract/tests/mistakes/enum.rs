@@ -1,5 +1,5 @@
+//! A mistake: enum.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 enum Product {
     A,

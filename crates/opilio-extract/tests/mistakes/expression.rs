@@ -1,5 +1,5 @@
+//! A mistake: expression.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", re = "(a")]

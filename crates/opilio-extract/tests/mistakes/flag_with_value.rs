@@ -1,5 +1,5 @@
+//! A mistake: flag with value.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", html = true)]

@@ -1,5 +1,5 @@
+//! A mistake: jquery contains.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("li:contains('SKU')")]

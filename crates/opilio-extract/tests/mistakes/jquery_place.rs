@@ -1,5 +1,5 @@
+//! A mistake: jquery place.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("li:eq(2)")]

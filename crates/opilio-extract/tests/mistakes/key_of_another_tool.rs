@@ -1,5 +1,5 @@
+//! A mistake: key of another tool.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", regex = "(.*)")]

@@ -1,5 +1,5 @@
+//! A mistake: key twice.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", re = "a", re = "b")]

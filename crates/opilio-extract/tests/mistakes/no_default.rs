@@ -1,5 +1,5 @@
+//! A mistake: no default.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Nothing {
     #[css("b")]

@@ -1,5 +1,5 @@
+//! A mistake: no source.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     name: String,

@@ -1,5 +1,5 @@
+//! A mistake: not each.
 use opilio_extract::{Document, Extract};
-
 #[derive(Extract)]
 struct A {
     #[css("a")]

@@ -1,5 +1,5 @@
+//! A mistake: number and parse.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", number = "1,234.56", parse)]

@@ -1,5 +1,5 @@
+//! A mistake: number form.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", number = "1,234")]

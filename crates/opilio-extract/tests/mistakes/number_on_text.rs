@@ -1,5 +1,5 @@
+//! A mistake: number on text.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", number = "1,234.56")]

@@ -1,5 +1,5 @@
+//! A mistake: one on vec.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", one)]

@@ -1,5 +1,5 @@
+//! A mistake: option of vec.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a")]

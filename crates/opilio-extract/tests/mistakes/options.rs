@@ -1,5 +1,5 @@
+//! A mistake: options.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 #[extract(eech = ".card")]
 struct A {

@@ -1,5 +1,5 @@
+//! A mistake: page fact.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[page(dept)]

@@ -1,5 +1,5 @@
+//! A mistake: path.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[json("$.items[0]")]

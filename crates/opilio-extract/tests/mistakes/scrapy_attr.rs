@@ -1,5 +1,5 @@
+//! A mistake: scrapy attr.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a.next::attr(href)")]

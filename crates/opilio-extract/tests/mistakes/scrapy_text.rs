@@ -1,5 +1,5 @@
+//! A mistake: scrapy text.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("h1::text")]

@@ -1,5 +1,5 @@
+//! A mistake: source above struct.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 #[css(".card")]
 struct Product {

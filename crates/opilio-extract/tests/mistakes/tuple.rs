@@ -1,5 +1,5 @@
+//! A mistake: tuple.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product(String);
 

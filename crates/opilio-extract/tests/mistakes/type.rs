@@ -1,5 +1,5 @@
+//! A mistake: type.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a")]

@@ -1,5 +1,5 @@
+//! A mistake: type in option.
 use opilio_extract::Extract;
-
 struct Other;
 
 #[derive(Extract)]

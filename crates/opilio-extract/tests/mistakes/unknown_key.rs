@@ -1,5 +1,5 @@
+//! A mistake: unknown key.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("a", atr = "href")]

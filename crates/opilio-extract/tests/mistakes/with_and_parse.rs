@@ -1,5 +1,5 @@
+//! A mistake: with and parse.
 use opilio_extract::Extract;
-
 fn f(_: &str) -> Result<u8, String> {
     Ok(1)
 }

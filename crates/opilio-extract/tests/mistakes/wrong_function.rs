@@ -1,5 +1,5 @@
+//! A mistake: wrong function.
 use opilio_extract::Extract;
-
 fn g(_: &str) -> u8 {
     1
 }

@@ -1,5 +1,5 @@
+//! A mistake: xpath.
 use opilio_extract::Extract;
-
 #[derive(Extract)]
 struct Product {
     #[css("//a/@href")]

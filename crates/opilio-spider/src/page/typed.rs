@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use opilio_extract::typed::{ExtractEach, ExtractFaults, PageContext, together};
+use opilio_extract::typed::{ExtractEach, ExtractFaults, PageAround, together};
 use opilio_extract::{Extract, jiff};
 
 use super::Page;
@@ -54,7 +54,7 @@ impl<Step> Page<Step> {
     }
 }
 
-impl<Step> PageContext for Page<Step> {
+impl<Step> PageAround for Page<Step> {
     fn origin(&self) -> &str {
         &self.requested_url
     }

@@ -6,7 +6,7 @@ use rust_decimal::Decimal;
 use url::Url;
 
 use super::{faults, json, page};
-use crate::typed::PageContext;
+use crate::typed::PageAround;
 use crate::{Extract, Price};
 
 #[test]
@@ -199,7 +199,7 @@ fn json_is_read_by_paths_from_bodies_and_elements() {
 
 struct Context;
 
-impl PageContext for Context {
+impl PageAround for Context {
     fn origin(&self) -> &str {
         "https://shop.example/asked"
     }

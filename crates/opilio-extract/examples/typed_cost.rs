@@ -1,0 +1,98 @@
+//! The cost of reading structs: six CSS fields against the same by hand, and fields without selectors against links.
+//!
+//! Run with `cargo run --release -p opilio-extract --features derive --example typed_cost`.
+
+#![allow(clippy::print_stdout, reason = "an example talks to a person")]
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use opilio_extract::{Document, Extract};
+use url::Url;
+
+#[derive(Extract)]
+struct Derived {
+    #[css("h1.name")]
+    name: String,
+    #[css("p.price")]
+    price: String,
+    #[css("dd.sku")]
+    sku: String,
+    #[css("dd.stock")]
+    stock: u32,
+    #[css("p.description")]
+    description: String,
+    #[css("img.main", attr = "src")]
+    image: String,
+}
+
+#[derive(Extract)]
+struct Streamed {
+    #[ld("Product", "name")]
+    name: String,
+    #[ld("Product", "offers.price")]
+    price: String,
+    #[meta("description")]
+    description: String,
+    #[page(url)]
+    url: Url,
+}
+
+fn by_hand(page: &Document) -> Option<Derived> {
+    let text = |css: &str| page.css(css).ok()?.text();
+    Some(Derived {
+        name: text("h1.name")?,
+        price: text("p.price")?,
+        sku: text("dd.sku")?,
+        stock: text("dd.stock")?.parse().ok()?,
+        description: text("p.description")?,
+        image: page.css("img.main").ok()?.attr("src")?.to_owned(),
+    })
+}
+
+fn html() -> String {
+    let links: String = (0..60)
+        .map(|n| format!("<li class=card><a href=/p/{n}>Product {n}</a> <b>{n}.99</b></li>\n"))
+        .collect();
+    format!(
+        "<!doctype html><title>Kettle</title><meta name=description content='A kettle'>
+        <script type=\"application/ld+json\">{{\"@context\":\"https://schema.org\",\"@type\":\"Product\",\"name\":\"Kettle\",
+        \"image\":[\"/1.jpg\",\"/2.jpg\"],\"description\":\"It boils water.\",\"sku\":\"K-7\",\"offers\":{{\"@type\":\"Offer\",
+        \"price\":\"12.50\",\"priceCurrency\":\"EUR\",\"availability\":\"https://schema.org/InStock\"}}}}</script>
+        <nav><ul>{links}</ul></nav><h1 class=name>Kettle</h1><p class=price>12.50</p><img class=main src=/1.jpg>
+        <dl><dt>SKU</dt><dd class=sku>K-7</dd><dt>Stock</dt><dd class=stock>7</dd></dl>
+        <p class=description>{}</p>",
+        "It boils water. ".repeat(100)
+    )
+}
+
+/// The shortest of several rounds, per page.
+fn time(mut read: impl FnMut(Document)) -> Duration {
+    const PAGES: u32 = 500;
+    let (url, html): (Url, bytes::Bytes) =
+        (Url::parse("https://shop.example/kettle").expect("a constant"), html().into());
+    let round = || {
+        let begin = Instant::now();
+        for _ in 0..PAGES {
+            read(Document::new(url.clone(), Some("text/html; charset=utf-8"), html.clone()));
+        }
+        begin.elapsed() / PAGES
+    };
+    std::iter::repeat_with(round).take(15).min().unwrap_or_default()
+}
+
+fn main() {
+    let links = time(|page| drop(black_box(page.links())));
+    let both = time(|page| {
+        drop(black_box(page.links()));
+        drop(black_box(page.extract::<Streamed>().map(|s| (s.name, s.price, s.description, s.url))));
+        assert!(!page.has_dom());
+    });
+    let hand = time(|page| {
+        drop(black_box(by_hand(&page).map(|d| (d.name, d.price, d.sku, d.stock, d.description, d.image))))
+    });
+    let derived = time(|page| drop(black_box(page.extract::<Derived>().map(|d| d.stock))));
+    let ratio = |a: Duration, b: Duration| a.as_secs_f64() / b.as_secs_f64();
+    println!("links {links:?}; links and fields without selectors {both:?}: {:.3}", ratio(both, links));
+    println!("six CSS fields by hand {hand:?}; derived {derived:?}: {:.3}", ratio(derived, hand));
+}
