@@ -1,16 +1,19 @@
 //! A spider's crawl of a scripted web: how it is set up, killed, resumed and run, in virtual time.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use opilio::core::Host;
 use opilio::export::{Collect, Collected};
 use opilio::{CrawlError, CrawlReport, Crawler, HostPolicy, HostSettings, JsonLines, Spider};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 use tokio::task::LocalSet;
+use url::Url;
 
+use crate::cassette::{self, CassetteError, Recording, Tape};
 use crate::run::TestRun;
 use crate::stage::WebStage;
 use crate::web::Web;
@@ -22,6 +25,8 @@ pub fn crawl<S: Spider>(spider: S) -> TestCrawl<S> {
     TestCrawl {
         spider: Arc::new(spider),
         web: Web::new(),
+        cassette: None,
+        keep_secrets: false,
         settings: Vec::new(),
         kills: Vec::new(),
         rest: Duration::ZERO,
@@ -34,6 +39,8 @@ pub fn crawl<S: Spider>(spider: S) -> TestCrawl<S> {
 pub struct TestCrawl<S: Spider> {
     spider: Arc<S>,
     web: Web,
+    cassette: Option<PathBuf>,
+    keep_secrets: bool,
     settings: Vec<SetUp<S>>,
     kills: Vec<Kill>,
     rest: Duration,
@@ -61,6 +68,35 @@ impl<S: Spider> TestCrawl<S> {
     /// The web that it crawls.
     pub fn on(mut self, web: Web) -> Self {
         self.web = web;
+        self
+    }
+
+    /// Replays a cassette instead, in virtual time: a WARC file that [`TestCrawl::record`] has written, or somebody
+    /// else's. Nothing is sent. A request is known by its method, URL, body and session; several answers to the same
+    /// one come in their order. One that is not in the cassette fails, and its test with it.
+    ///
+    /// With `OPILIO_RECORD=1` in the environment the cassette is recorded first, over the network, as politely as the
+    /// crawl's settings say.
+    ///
+    /// Git must not change the line ends of such a file: `*.warc -text` in `.gitattributes`.
+    ///
+    /// ```no_run
+    /// # use opilio_testkit::prelude::*;
+    /// # fn test<S: Spider>(spider: S) {
+    /// let run = crawl(spider).replaying("tests/cassettes/shop.warc").run();
+    /// run.assert_finished();
+    /// # }
+    /// ```
+    pub fn replaying(mut self, cassette: impl Into<PathBuf>) -> Self {
+        self.cassette = Some(cassette.into());
+        self
+    }
+
+    /// Records secrets, too. Without this a cassette has no logins (user info, `Authorization`), no cookies, no header
+    /// fields that the crawl keeps secret, and not what forms, parameters and JSON carry under password-like names.
+    /// What a page shows to who is logged in is recorded in any case.
+    pub fn keeping_secrets(mut self) -> Self {
+        self.keep_secrets = true;
         self
     }
 
@@ -112,16 +148,25 @@ impl<S: Spider> TestCrawl<S> {
     /// Runs the crawl to its end, in virtual time.
     ///
     /// # Panics
-    /// When the crawl cannot be run, has no end, or is over before a kill.
+    /// When the crawl cannot be run, has no end, or is over before a kill; when a cassette cannot be used, or lacks a
+    /// request.
     #[track_caller]
     pub fn run(self) -> TestRun {
         match self.try_run() {
-            Ok(run) => run,
+            Ok(run) => {
+                let (unknown, command) = (run.unknown.join("\n  "), cassette::recording_command());
+                assert!(
+                    unknown.is_empty(),
+                    "requests that the cassette has no answer to:\n  {unknown}\nrecord them: {command}"
+                );
+                run
+            }
             Err(error) => panic!("the crawl could not be run: {}", in_full(&error)),
         }
     }
 
-    /// As [`TestCrawl::run`], for a test of a crawl that cannot be run.
+    /// As [`TestCrawl::run`], for a test of a crawl that cannot be run, or of one whose requests a cassette lacks: they
+    /// fail with their names.
     ///
     /// # Errors
     /// As [`Crawler::run`].
@@ -130,9 +175,10 @@ impl<S: Spider> TestCrawl<S> {
     /// When the crawl has no end, or is over before a kill.
     #[track_caller]
     pub fn try_run(mut self) -> Result<TestRun, CrawlError> {
-        let seeds = self.spider.seeds();
-        let (home, sites) = std::mem::take(&mut self.web).build(seeds.first().map(|seed| seed.target()));
-        let stage = WebStage::new(sites);
+        let (home, stage) = match self.stage() {
+            Ok(stage) => stage,
+            Err(error) => panic!("{}", in_full(&error)),
+        };
         let output = ItemsAt::new(!self.kills.is_empty());
         let kills = std::mem::take(&mut self.kills);
         for (nth, kill) in kills.iter().enumerate() {
@@ -154,7 +200,42 @@ impl<S: Spider> TestCrawl<S> {
         log.policies =
             stage.hosts().into_iter().map(|host| (host.clone(), crawler.policy_of(&host).clone())).collect();
         log.home = home;
-        Ok(TestRun { report, items: output.items(), log, took: stage.now() })
+        Ok(TestRun { report, items: output.items(), log, took: stage.now(), unknown: stage.unknown() })
+    }
+
+    /// Crawls the web itself, in real time, and writes all exchanges to a cassette: redirects, robots.txt, POSTs and
+    /// failures too. Answers are asked for without compression, so that the file can be read.
+    ///
+    /// # Errors
+    /// When the crawl cannot be run, or the file not written.
+    pub fn record(&self, cassette: impl AsRef<Path>) -> Result<CrawlReport, CassetteError> {
+        let path = cassette.as_ref();
+        let crawl = |source| CassetteError::Crawl { path: path.to_owned(), source: Box::new(source) };
+        let recording = Recording::new(self.keep_secrets);
+        let (rows, _) = Collect::new();
+        let crawler =
+            self.settings.iter().fold(Crawler::shared(self.spider.clone()), |crawler, set| set(crawler));
+        let crawler = crawler.export(rows).transport_around(recording.around());
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        let runtime = runtime.map_err(|source| crawl(CrawlError::Thread { name: "test", source }))?;
+        let report = runtime.block_on(crawler.run()).map_err(crawl)?;
+        cassette::save(path, &recording.exchanges())?;
+        Ok(report)
+    }
+
+    /// The web of the crawl, and its home.
+    fn stage(&mut self) -> Result<(Option<Host>, WebStage), CassetteError> {
+        let seed = self.spider.seeds().first().map(|seed| seed.target().to_owned());
+        let Some(path) = self.cassette.clone() else {
+            let (home, sites) = std::mem::take(&mut self.web).build(seed.as_deref());
+            return Ok((home, WebStage::of_sites(sites)));
+        };
+        if cassette::is_recording() {
+            self.record(&path)?;
+        }
+        let exchanges = cassette::load(&path)?;
+        let home = seed.and_then(|seed| Host::of(&Url::parse(&seed).ok()?).ok());
+        Ok((home, WebStage::of_tape(Tape::new(path, exchanges))))
     }
 
     fn crawler(&self, output: &ItemsAt) -> Result<Crawler<S>, CrawlError> {

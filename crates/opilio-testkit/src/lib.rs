@@ -42,6 +42,7 @@
 //! # }
 //! ```
 
+mod cassette;
 mod crawl;
 mod diff;
 mod log;
@@ -50,6 +51,7 @@ mod run;
 mod stage;
 mod web;
 
+pub use cassette::CassetteError;
 pub use crawl::{TestCrawl, crawl};
 pub use log::{WebLog, WebRequest};
 pub use run::TestRun;

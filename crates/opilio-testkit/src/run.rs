@@ -21,6 +21,8 @@ pub struct TestRun {
     pub log: WebLog,
     /// The virtual time that it took, from the first run's begin to the last one's end.
     pub took: Duration,
+    /// Requests that the cassette has no answer to.
+    pub(crate) unknown: Vec<String>,
 }
 
 impl TestRun {

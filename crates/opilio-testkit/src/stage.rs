@@ -5,14 +5,16 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use futures_util::{FutureExt, StreamExt, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use opilio::core::{Fault, Host};
-use opilio::fetch::{Answer, Phase, Sending, Transport, TransportError, TransportRequest};
-use opilio_sandbox::{Ask, Fault as SiteFault, HostConfig};
+use opilio::fetch::{Answer, Phase, Progress, Sending, Transport, TransportError, TransportRequest};
+use opilio_sandbox::{ArrivalId, Ask, Fault as SiteFault, HostConfig};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use crate::cassette::{RecordedAnswer, RecordedFault, RequestKey, Tape};
 use crate::log::{WebLog, WebRequest};
 
 /// The hosts of a web and what they have seen; shared between the transport and the test.
@@ -22,8 +24,14 @@ use crate::log::{WebLog, WebRequest};
 #[derive(Clone)]
 pub(crate) struct WebStage(Arc<Mutex<StageState>>);
 
+enum WebSource {
+    Sites(BTreeMap<Host, opilio_sandbox::Host>),
+    Cassette(Tape),
+}
+
 struct StageState {
-    sites: BTreeMap<Host, opilio_sandbox::Host>,
+    wall_start: SystemTime,
+    source: WebSource,
     requests: Vec<WebRequest>,
     /// The time of the runs before this one.
     before: Duration,
@@ -35,12 +43,24 @@ struct StageState {
 }
 
 impl WebStage {
-    pub(crate) fn new(sites: impl IntoIterator<Item = (Host, HostConfig)>) -> Self {
+    /// The web of these sites.
+    pub(crate) fn of_sites(sites: impl IntoIterator<Item = (Host, HostConfig)>) -> Self {
         let sites = sites
             .into_iter()
             .map(|(host, config)| (host, opilio_sandbox::Host::new(config.wall_start_unix(WALL_START))));
+        Self::new(WebSource::Sites(sites.collect()), SystemTime::UNIX_EPOCH + WALL_START)
+    }
+
+    /// The web of a cassette, at the time of its recording.
+    pub(crate) fn of_tape(tape: Tape) -> Self {
+        let began = tape.began;
+        Self::new(WebSource::Cassette(tape), began)
+    }
+
+    fn new(source: WebSource, wall_start: SystemTime) -> Self {
         Self(Arc::new(Mutex::new(StageState {
-            sites: sites.collect(),
+            source,
+            wall_start,
             requests: Vec::new(),
             before: Duration::ZERO,
             began: None,
@@ -75,18 +95,35 @@ impl WebStage {
 
     /// The wall time.
     pub(crate) fn wall(&self) -> SystemTime {
-        SystemTime::UNIX_EPOCH + WALL_START + self.now()
+        let state = self.lock();
+        state.wall_start + state.now()
     }
 
     pub(crate) fn hosts(&self) -> Vec<Host> {
-        self.lock().sites.keys().cloned().collect()
+        match &self.lock().source {
+            WebSource::Sites(sites) => sites.keys().cloned().collect(),
+            WebSource::Cassette(tape) => tape.hosts().cloned().collect(),
+        }
     }
 
     /// What has arrived so far.
     pub(crate) fn log(&self) -> WebLog {
         let state = self.lock();
-        let sites = state.sites.iter().map(|(host, site)| (host.clone(), site.log().clone()));
-        WebLog::new(sites.collect(), state.requests.clone())
+        let sites = match &state.source {
+            WebSource::Sites(sites) => {
+                sites.iter().map(|(host, site)| (host.clone(), site.log().clone())).collect()
+            }
+            WebSource::Cassette(tape) => tape.logs().collect(),
+        };
+        WebLog::new(sites, state.requests.clone())
+    }
+
+    /// The requests that a cassette has no answer to.
+    pub(crate) fn unknown(&self) -> Vec<String> {
+        match &self.lock().source {
+            WebSource::Sites(_) => Vec::new(),
+            WebSource::Cassette(tape) => tape.unknown.clone(),
+        }
     }
 
     /// Makes transports to this web.
@@ -106,41 +143,144 @@ impl StageState {
     }
 
     /// A request arrives; `None` if the web was cut off before.
-    fn arrive(&mut self, ask: &TransportRequest) -> Option<SiteReply> {
+    fn arrive(&mut self, ask: &TransportRequest) -> Option<Delivery> {
         if self.requests.len() >= self.requests_max {
             self.cut.notify_one();
             return None;
         }
         let now = self.now();
-        let host = Host::of(&ask.url).ok();
-        let site = host.as_ref().and_then(|host| self.sites.get_mut(host));
-        let body = ask.body.clone().unwrap_or_default();
-        let answer = site.map(|site| {
-            let path = &ask.url[url::Position::BeforePath..url::Position::AfterQuery];
-            site.arrive(now, &Ask { method: ask.method.as_str(), path_and_query: path, body: &body })
-        });
+        let delivery = match (&mut self.source, Host::of(&ask.url).ok()) {
+            (WebSource::Sites(sites), Some(host)) => match sites.get_mut(&host) {
+                Some(site) => Delivery::of_site(site, host, now, ask),
+                None => Delivery::refused(
+                    Phase::Resolve,
+                    Fault::NoSuchName,
+                    format!("the test's web has no host {host}"),
+                ),
+            },
+            (WebSource::Cassette(tape), Some(host)) => Delivery::of_tape(tape, host, now, ask),
+            (_, None) => {
+                Delivery::refused(Phase::Resolve, Fault::NoSuchName, "the URL has no host".to_owned())
+            }
+        };
         self.requests.push(WebRequest {
             at: now,
             method: ask.method.clone(),
             url: ask.url.clone(),
             headers: ask.headers.clone(),
-            body,
+            body: ask.body.clone().unwrap_or_default(),
             session: ask.session.clone(),
-            status: answer.as_ref().map(|answer| answer.status).filter(|status| *status != 0),
-            answer: answer.as_ref().map(|answer| answer.body.clone()).unwrap_or_default(),
+            status: Some(delivery.status).filter(|status| *status != 0),
+            answer: delivery.body.clone(),
         });
-        Some(match (host, answer) {
-            (Some(host), Some(answer)) => SiteReply::Answer(host, answer),
-            (host, _) => {
-                SiteReply::NoSuchHost(host.map_or_else(|| ask.url.to_string(), |host| host.to_string()))
-            }
-        })
+        Some(delivery)
+    }
+
+    fn left(&mut self, host: &Host, id: ArrivalId, abandoned: bool) {
+        let now = self.now();
+        match &mut self.source {
+            WebSource::Sites(sites) => match sites.get_mut(host) {
+                Some(site) if abandoned => site.abandoned(now, id),
+                Some(site) => site.left(now, id),
+                None => {}
+            },
+            WebSource::Cassette(tape) => tape.left(host, now, id, abandoned),
+        }
     }
 }
 
-enum SiteReply {
-    Answer(Host, opilio_sandbox::Answer),
-    NoSuchHost(String),
+/// What a request gets, at which pace, and how it ends.
+struct Delivery {
+    /// The arrival in the log of its host; `None` if there is no such host.
+    arrival: Option<(Host, ArrivalId)>,
+    /// 0 without an answer.
+    status: u16,
+    headers: HeaderMap,
+    /// The part of the body that is sent.
+    body: Bytes,
+    latency: Duration,
+    /// Bytes in one piece of the body, and the wait after each.
+    pace: (usize, Duration),
+    ending: DeliveryEnd,
+}
+
+enum DeliveryEnd {
+    Whole,
+    /// Nothing is ever answered.
+    Silence,
+    /// In `Phase::Body` after the body, in an earlier phase instead of an answer.
+    Broken {
+        phase: Phase,
+        fault: Fault,
+        words: String,
+    },
+}
+
+impl Delivery {
+    fn refused(phase: Phase, fault: Fault, words: String) -> Self {
+        Self {
+            arrival: None,
+            status: 0,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            latency: Duration::ZERO,
+            pace: (usize::MAX, Duration::ZERO),
+            ending: DeliveryEnd::Broken { phase, fault, words },
+        }
+    }
+
+    fn of_site(site: &mut opilio_sandbox::Host, host: Host, now: Duration, ask: &TransportRequest) -> Self {
+        let path_and_query = &ask.url[url::Position::BeforePath..url::Position::AfterQuery];
+        let body = ask.body.as_deref().unwrap_or_default();
+        let answer = site.arrive(now, &Ask { method: ask.method.as_str(), path_and_query, body });
+        let broken =
+            |phase, fault| DeliveryEnd::Broken { phase, fault, words: "as the test's web has it".to_owned() };
+        let ending = match answer.fault {
+            Some(SiteFault::Reset) => broken(Phase::Head, Fault::Reset),
+            Some(SiteFault::Unreachable) => broken(Phase::Connect, Fault::Connect),
+            Some(SiteFault::Silence) => DeliveryEnd::Silence,
+            Some(SiteFault::ResetMidBody | SiteFault::Truncated) => broken(Phase::Body, Fault::Reset),
+            Some(
+                SiteFault::Status(_)
+                | SiteFault::Refusal { .. }
+                | SiteFault::Slow(_)
+                | SiteFault::Drip { .. },
+            )
+            | None => DeliveryEnd::Whole,
+        };
+        let pace = match answer.fault {
+            Some(SiteFault::Drip { chunk, every }) => (chunk.max(1) as usize, every),
+            _ => (usize::MAX, Duration::ZERO),
+        };
+        Self {
+            arrival: Some((host, answer.id)),
+            status: answer.status,
+            body: answer.sent_body(),
+            headers: fields(answer.headers),
+            latency: answer.latency,
+            pace,
+            ending,
+        }
+    }
+
+    fn of_tape(tape: &mut Tape, host: Host, now: Duration, ask: &TransportRequest) -> Self {
+        let exchange = match tape.answer(&RequestKey::of(ask)) {
+            Ok(exchange) => exchange,
+            // As an address that may not be asked: nothing else is to be tried.
+            Err(words) => return Self::refused(Phase::Waiting, Fault::BlockedAddress, words),
+        };
+        let id = tape.hear(&host, now, &exchange);
+        let broken = |RecordedFault { phase, fault, words }| DeliveryEnd::Broken { phase, fault, words };
+        let (RecordedAnswer { status, headers, body, .. }, ending) = match exchange.result {
+            Ok(mut answer) => {
+                let ending = answer.broken.take().map_or(DeliveryEnd::Whole, broken);
+                (answer, ending)
+            }
+            Err(fault) => (RecordedAnswer::default(), broken(fault)),
+        };
+        let (arrival, pace) = (Some((host, id)), (usize::MAX, Duration::ZERO));
+        Self { arrival, status, headers, body, latency: exchange.latency, pace, ending }
+    }
 }
 
 struct StageTransport(WebStage);
@@ -150,11 +290,7 @@ impl Transport for StageTransport {
         async move {
             let arrived = self.0.lock().arrive(&ask);
             match arrived {
-                Some(SiteReply::Answer(host, answer)) => deliver(self.0.clone(), host, answer, &ask).await,
-                Some(SiteReply::NoSuchHost(host)) => {
-                    let words = format!("the test's web has no host {host}");
-                    Err(TransportError::new(Phase::Resolve, Fault::NoSuchName, words))
-                }
+                Some(delivery) => deliver(self.0.clone(), delivery, &ask.progress).await,
                 // The run ends here.
                 None => std::future::pending().await,
             }
@@ -163,66 +299,50 @@ impl Transport for StageTransport {
     }
 }
 
-/// Gives the client what the site answers, at its pace and with its faults.
-async fn deliver(
-    stage: WebStage,
-    host: Host,
-    answer: opilio_sandbox::Answer,
-    ask: &TransportRequest,
-) -> Result<Answer, TransportError> {
-    let mut open = OpenExchange { stage, host, id: answer.id, over: false };
-    ask.progress.enter(Phase::Head);
-    if !answer.latency.is_zero() {
-        sleep(answer.latency).await;
-    }
-    let refused = |phase, fault| Err(TransportError::new(phase, fault, "as the test's web has it"));
-    let broken = match answer.fault {
-        Some(SiteFault::Reset) => {
-            open.over = true;
-            return refused(Phase::Head, Fault::Reset);
-        }
-        Some(SiteFault::Unreachable) => {
-            open.over = true;
-            ask.progress.enter(Phase::Connect);
-            return refused(Phase::Connect, Fault::Connect);
-        }
-        Some(SiteFault::Silence) => std::future::pending().await,
-        Some(SiteFault::ResetMidBody | SiteFault::Truncated) => true,
-        Some(
-            SiteFault::Status(_) | SiteFault::Refusal { .. } | SiteFault::Slow(_) | SiteFault::Drip { .. },
-        )
-        | None => false,
-    };
-    ask.progress.enter(Phase::Body);
-    let (chunk, pause) = match answer.fault {
-        Some(SiteFault::Drip { chunk, every }) => (chunk.max(1) as usize, every),
-        _ => (usize::MAX, Duration::ZERO),
-    };
-    let (rest, status, headers) = (answer.sent_body(), answer.status, fields(answer.headers));
-    let pieces = stream::unfold((rest, open), move |(mut rest, mut open)| async move {
-        if open.over {
-            return None;
-        }
-        if rest.is_empty() {
-            open.over = true;
-            let end = TransportError::new(Phase::Body, Fault::Reset, "as the test's web has it");
-            return broken.then_some((Err(end), (rest, open)));
-        }
-        let piece = rest.split_to(chunk.min(rest.len()));
-        if !pause.is_zero() {
-            sleep(pause).await;
-        }
-        open.over = rest.is_empty() && !broken;
-        Some((Ok(piece), (rest, open)))
+/// Gives the client its answer.
+async fn deliver(stage: WebStage, delivery: Delivery, progress: &Progress) -> Result<Answer, TransportError> {
+    let Delivery { arrival, status, headers, body, latency, pace: (chunk, pause), ending } = delivery;
+    let mut open = OpenExchange { stage, arrival, over: false };
+    progress.enter(match &ending {
+        DeliveryEnd::Broken { phase, .. } if *phase != Phase::Body => *phase,
+        DeliveryEnd::Whole | DeliveryEnd::Silence | DeliveryEnd::Broken { .. } => Phase::Head,
     });
-    Ok(Answer {
-        status,
-        version: Version::HTTP_11,
-        headers,
-        body: pieces.boxed_local(),
-        reused: false,
-        remote: None,
-    })
+    if !latency.is_zero() {
+        sleep(latency).await;
+    }
+    let mut last = match ending {
+        DeliveryEnd::Whole => None,
+        DeliveryEnd::Silence => std::future::pending().await,
+        DeliveryEnd::Broken { phase, fault, words } => {
+            let error = TransportError::new(phase, fault, words);
+            if phase != Phase::Body {
+                open.over = true;
+                return Err(error);
+            }
+            Some(error)
+        }
+    };
+    progress.enter(Phase::Body);
+    open.over = body.is_empty() && last.is_none();
+    let pieces = stream::unfold((body, open), move |(mut rest, mut open)| {
+        let piece = rest.split_to(chunk.min(rest.len()));
+        let end = if piece.is_empty() { last.take() } else { None };
+        open.over |= rest.is_empty() && last.is_none();
+        async move {
+            if let Some(end) = end {
+                return Some((Err(end), (rest, open)));
+            }
+            if piece.is_empty() {
+                return None;
+            }
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            Some((Ok(piece), (rest, open)))
+        }
+    });
+    let version = Version::HTTP_11;
+    Ok(Answer { status, version, headers, body: pieces.boxed_local(), reused: false, remote: None })
 }
 
 fn fields(headers: Vec<(&'static str, String)>) -> HeaderMap {
@@ -236,20 +356,18 @@ fn fields(headers: Vec<(&'static str, String)>) -> HeaderMap {
     headers
 }
 
-/// An exchange that its site waits for to end; dropped early, the client has gone away.
+/// An exchange that its host waits for to end; dropped early, the client has gone away.
 struct OpenExchange {
     stage: WebStage,
-    host: Host,
-    id: opilio_sandbox::ArrivalId,
+    arrival: Option<(Host, ArrivalId)>,
     over: bool,
 }
 
 impl Drop for OpenExchange {
     fn drop(&mut self) {
-        let mut state = self.stage.lock();
-        let now = state.now();
-        let Some(site) = state.sites.get_mut(&self.host) else { return };
-        if self.over { site.left(now, self.id) } else { site.abandoned(now, self.id) }
+        if let Some((host, id)) = &self.arrival {
+            self.stage.lock().left(host, *id, !self.over);
+        }
     }
 }
 

@@ -1,0 +1,267 @@
+//! One exchange of a cassette: a request and what came of it, as WARC records.
+
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use opilio::core::Fault;
+use opilio::fetch::{Phase, TransportRequest};
+use url::Url;
+
+use super::http_text;
+use super::secrets;
+use super::warc::WarcRecord;
+
+/// What makes two requests the same: method, URL, body and session, without their secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RequestKey {
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    pub(crate) body: Bytes,
+    pub(crate) session: Option<Arc<str>>,
+}
+
+impl RequestKey {
+    pub(crate) fn of(ask: &TransportRequest) -> Self {
+        let body = ask.body.as_ref().map(|body| secrets::body_without_secrets(&ask.headers, body));
+        Self {
+            method: ask.method.clone(),
+            url: secrets::without_secrets(&ask.url),
+            body: body.unwrap_or_default(),
+            session: ask.session.clone(),
+        }
+    }
+
+    /// `POST https://shop.example/search with the body "q=lamp" in the session alice`.
+    pub(crate) fn describe(&self) -> String {
+        let Self { method, url, body, session } = self;
+        let mut text = format!("{method} {url}");
+        if !body.is_empty() {
+            let shown: String = String::from_utf8_lossy(body).chars().take(BODY_CHARS_SHOWN).collect();
+            text.push_str(&format!(" with the body {shown:?}"));
+        }
+        if let Some(session) = session {
+            text.push_str(&format!(" in the session {session}"));
+        }
+        text
+    }
+}
+
+/// A request as it was recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct RecordedRequest {
+    pub(crate) key: RequestKey,
+    /// The URL and the body as they are written: with secrets, if these were asked for.
+    pub(crate) url: Url,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// When it was sent.
+    pub(crate) at: SystemTime,
+}
+
+impl RecordedRequest {
+    pub(crate) fn of(ask: &TransportRequest, keep_secrets: bool, at: SystemTime) -> Self {
+        let key = RequestKey::of(ask);
+        if keep_secrets {
+            let (url, headers) = (ask.url.clone(), ask.headers.clone());
+            return Self { url, headers, body: ask.body.clone().unwrap_or_default(), key, at };
+        }
+        let (url, body) = (key.url.clone(), key.body.clone());
+        Self { url, headers: secrets::request_fields(&ask.headers), body, key, at }
+    }
+}
+
+/// An answer as it came, up to its end or to where it broke off.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct RecordedAnswer {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    /// The body as it was sent, without framing.
+    pub(crate) body: Bytes,
+    /// The body broke off.
+    pub(crate) broken: Option<RecordedFault>,
+    /// The crawl did not want the rest of the body.
+    pub(crate) cut: bool,
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct RecordedFault {
+    pub(crate) phase: Phase,
+    pub(crate) fault: Fault,
+    pub(crate) words: String,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    pub(crate) request: RecordedRequest,
+    /// From the request to the head of the answer, or to the failure.
+    pub(crate) latency: Duration,
+    pub(crate) result: Result<RecordedAnswer, RecordedFault>,
+}
+
+impl Exchange {
+    /// The two records of the exchange, the `nth` of its file.
+    pub(crate) fn records(&self, nth: usize) -> [WarcRecord; 2] {
+        let RecordedRequest { key, url, headers, body, at } = &self.request;
+        let [request_id, answer_id] = [record_id("request", nth, key), record_id("answer", nth, key)];
+        let fields = |kind: &str, id: &str, other: &str| {
+            let record = WarcRecord::new(kind).with("WARC-Record-ID", id).with("WARC-Date", date(*at));
+            record.with("WARC-Target-URI", url.as_str()).with("WARC-Concurrent-To", other)
+        };
+        let mut request = fields("request", &request_id, &answer_id).with("Content-Type", HTTP_REQUEST);
+        if let Some(session) = &key.session {
+            request = request.with(SESSION, &**session);
+        }
+        let request = request.block(http_text::request(&key.method, url, headers, body));
+        let latency = self.latency.as_millis().to_string();
+        let answer = match &self.result {
+            Ok(answer) => {
+                let record = fields("response", &answer_id, &request_id);
+                let record = record.with("Content-Type", HTTP_RESPONSE).with(LATENCY, latency);
+                let record = match &answer.broken {
+                    Some(broken) => broken.fields(record.with("WARC-Truncated", "disconnect")),
+                    None if answer.cut => record.with("WARC-Truncated", "length"),
+                    None => record,
+                };
+                record.block(http_text::answer(answer.status, &answer.headers, &answer.body))
+            }
+            Err(fault) => {
+                let record = fields("metadata", &answer_id, &request_id);
+                fault.fields(record.with("Content-Type", "application/warc-fields").with(LATENCY, latency))
+            }
+        };
+        [request, answer]
+    }
+
+    /// All exchanges of a file, in its order. Records of other kinds are passed over, and so are answers whose
+    /// URL or head cannot be read.
+    pub(crate) fn all_of(records: &[WarcRecord]) -> Vec<Self> {
+        let requests: Vec<&WarcRecord> =
+            records.iter().filter(|record| record.field("WARC-Type") == Some("request")).collect();
+        let mut by_id: HashMap<&str, &WarcRecord> = HashMap::new();
+        for request in requests {
+            let names = [request.field("WARC-Record-ID"), request.field("WARC-Concurrent-To")];
+            names.into_iter().flatten().for_each(|name| {
+                by_id.insert(name, request);
+            });
+        }
+        let answers = records.iter().filter_map(|record| {
+            let names = [record.field("WARC-Concurrent-To"), record.field("WARC-Record-ID")];
+            let request = names.into_iter().flatten().find_map(|name| by_id.get(name).copied());
+            Self::of(record, request)
+        });
+        answers.collect()
+    }
+
+    fn of(record: &WarcRecord, request: Option<&WarcRecord>) -> Option<Self> {
+        let kind = record.field("WARC-Type")?;
+        let result = match kind {
+            "response"
+                if record.field("Content-Type").is_none_or(|kind| kind.starts_with("application/http")) =>
+            {
+                let (status, headers, body) = http_text::read_answer(&record.block)?;
+                let truncated = record.field("WARC-Truncated");
+                let broken = truncated.filter(|why| *why == "disconnect").map(|_| RecordedFault::of(record));
+                let cut = truncated.is_some() && broken.is_none();
+                Ok(RecordedAnswer { status, headers, body, broken, cut })
+            }
+            "metadata" if record.field(FAULT).is_some() => Err(RecordedFault::of(record)),
+            _ => return None,
+        };
+        let uri = record.field("WARC-Target-URI")?;
+        // wget of old puts it into angle brackets.
+        let url = Url::parse(uri.trim_start_matches('<').trim_end_matches('>')).ok()?;
+        let sent = request.and_then(|request| http_text::read_request(&request.block));
+        let (method, headers, body) = sent.unwrap_or((Method::GET, HeaderMap::new(), Bytes::new()));
+        let session = request.and_then(|request| request.field(SESSION)).map(Arc::from);
+        let key_body = secrets::body_without_secrets(&headers, &body);
+        let key = RequestKey { method, url: secrets::without_secrets(&url), body: key_body, session };
+        let at = record.field("WARC-Date").and_then(|date| date.parse::<jiff::Timestamp>().ok());
+        let since = at.map_or(0, |at| u64::try_from(at.as_second()).unwrap_or(0));
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(since);
+        let latency = record.field(LATENCY).and_then(|millis| millis.parse().ok()).unwrap_or(0);
+        let request = RecordedRequest { key, url, headers, body, at };
+        Some(Self { request, latency: Duration::from_millis(latency), result })
+    }
+}
+
+impl RecordedFault {
+    fn fields(&self, record: WarcRecord) -> WarcRecord {
+        let (fault, phase) = (format!("{:?}", self.fault), format!("{:?}", self.phase));
+        record.with(FAULT, fault).with(PHASE, phase).with(DETAIL, &*self.words)
+    }
+
+    /// A body that breaks off in somebody else's file was reset.
+    fn of(record: &WarcRecord) -> Self {
+        let named = |name: &str| record.field(name).unwrap_or_default().to_owned();
+        let (fault, phase) = (named(FAULT), named(PHASE));
+        let fault = FAULTS.into_iter().find(|known| format!("{known:?}") == fault);
+        let phase = PHASES.into_iter().find(|known| format!("{known:?}") == phase);
+        let (fault, phase) = (fault.unwrap_or(Fault::Reset), phase.unwrap_or(Phase::Body));
+        Self { phase, fault, words: named(DETAIL) }
+    }
+}
+
+/// The same exchange has the same id in every recording.
+fn record_id(what: &str, nth: usize, key: &RequestKey) -> String {
+    let half = |salt: u8| {
+        let mut hasher = DefaultHasher::new();
+        (salt, what, nth, key).hash(&mut hasher);
+        hasher.finish()
+    };
+    let (high, low) = (half(0), half(1));
+    // Version 8, variant 1: an id of one's own making (RFC 9562 §5.8).
+    let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0x0fff);
+    let (d, e) = (((low >> 48) & 0x3fff) | 0x8000, low & 0xffff_ffff_ffff);
+    format!("<urn:uuid:{a:08x}-{b:04x}-8{c:03x}-{d:04x}-{e:012x}>")
+}
+
+/// A wall time in seconds, as WARC wants it.
+pub(crate) fn date(at: SystemTime) -> String {
+    let at = jiff::Timestamp::try_from(at).unwrap_or_default();
+    jiff::Timestamp::from_second(at.as_second()).unwrap_or_default().to_string()
+}
+
+/// Header fields that the head of a message has, as far as HTTP allows them.
+pub(crate) fn field(name: &str, value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::from_bytes(name.trim().as_bytes()).ok()?, HeaderValue::from_bytes(value).ok()?))
+}
+
+/// Whether a field frames a message on its connection: the record has the message without it.
+pub(crate) fn is_framing(name: &HeaderName) -> bool {
+    [header::TRANSFER_ENCODING, header::CONNECTION, header::TRAILER].contains(name)
+}
+
+const HTTP_REQUEST: &str = "application/http;msgtype=request";
+const HTTP_RESPONSE: &str = "application/http;msgtype=response";
+const SESSION: &str = "Opilio-Session";
+const LATENCY: &str = "Opilio-Latency-Ms";
+const FAULT: &str = "Opilio-Fault";
+const PHASE: &str = "Opilio-Phase";
+const DETAIL: &str = "Opilio-Detail";
+const BODY_CHARS_SHOWN: usize = 80;
+/// The faults that a transport tells.
+const FAULTS: [Fault; 16] = [
+    Fault::Dns,
+    Fault::NoSuchName,
+    Fault::Connect,
+    Fault::Tls,
+    Fault::Certificate,
+    Fault::Timeout,
+    Fault::Reset,
+    Fault::StaleConnection,
+    Fault::Protocol,
+    Fault::Malformed,
+    Fault::TooManyHeaders,
+    Fault::BlockedAddress,
+    Fault::UnsupportedScheme,
+    Fault::Proxy,
+    Fault::NoProxy,
+    Fault::Ours,
+];
+const PHASES: [Phase; 6] =
+    [Phase::Waiting, Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Head, Phase::Body];

@@ -1,0 +1,171 @@
+//! Records what goes through a transport: every request as it is sent, every answer as it comes, every failure.
+
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use bytes::BytesMut;
+use futures_util::{FutureExt, StreamExt, stream};
+use http::{HeaderValue, header};
+use opilio::fetch::{Answer, BodyStream, Progress, Sending, Transport, TransportError, TransportRequest};
+use tokio::time::Instant;
+
+use super::exchange::{Exchange, RecordedAnswer, RecordedFault, RecordedRequest};
+use super::secrets;
+
+/// What has been recorded so far; shards on several threads write to it.
+#[derive(Clone, Default)]
+pub(crate) struct Recording {
+    /// In the order of sending; `None` for what is under way.
+    exchanges: Arc<Mutex<Vec<Option<Exchange>>>>,
+    keep_secrets: bool,
+}
+
+impl Recording {
+    pub(crate) fn new(keep_secrets: bool) -> Self {
+        Self { exchanges: Arc::default(), keep_secrets }
+    }
+
+    /// Wraps transports, so that they are recorded.
+    pub(crate) fn around(&self) -> impl Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync + use<> {
+        let recording = self.clone();
+        move |inner| Rc::new(RecordingTransport { inner, recording: recording.clone() })
+    }
+
+    /// All exchanges that have ended.
+    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
+        self.lock().iter().flatten().cloned().collect()
+    }
+
+    fn begin(&self, ask: &TransportRequest) -> OpenRecord {
+        let mut exchanges = self.lock();
+        exchanges.push(None);
+        OpenRecord {
+            nth: exchanges.len() - 1,
+            request: RecordedRequest::of(ask, self.keep_secrets, SystemTime::now()),
+            began: Instant::now(),
+            recording: self.clone(),
+            progress: ask.progress.clone(),
+            answered: None,
+            body: BytesMut::new(),
+            is_written: false,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Exchange>>> {
+        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct RecordingTransport {
+    inner: Rc<dyn Transport>,
+    recording: Recording,
+}
+
+impl Transport for RecordingTransport {
+    fn send(&self, mut ask: TransportRequest) -> Sending<'_> {
+        // What is not compressed can be read in a diff.
+        ask.headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        let mut record = self.recording.begin(&ask);
+        async move {
+            match self.inner.send(ask).await {
+                Ok(answer) => {
+                    let Answer { status, version, headers, body, reused, remote } = answer;
+                    record.heard(status, &headers);
+                    let body = recorded(body, record);
+                    Ok(Answer { status, version, headers, body, reused, remote })
+                }
+                Err(error) => {
+                    record.failed(&error);
+                    Err(error)
+                }
+            }
+        }
+        .boxed_local()
+    }
+}
+
+/// The same body, written down on its way.
+fn recorded(body: BodyStream, record: OpenRecord) -> BodyStream {
+    let pieces = stream::unfold((body, record), |(mut body, mut record)| async move {
+        let piece = body.next().await;
+        match &piece {
+            Some(Ok(bytes)) => record.body.extend_from_slice(bytes),
+            Some(Err(error)) => record.broke_off(error),
+            None => record.write(false, None),
+        }
+        piece.map(|piece| (piece, (body, record)))
+    });
+    pieces.boxed_local()
+}
+
+/// An exchange under way. If it is dropped before its end, the crawl has given it up: a request without an answer in
+/// time, or an answer of which enough was read.
+struct OpenRecord {
+    nth: usize,
+    request: RecordedRequest,
+    began: Instant,
+    recording: Recording,
+    progress: Progress,
+    /// The head of the answer, and when it came.
+    answered: Option<(RecordedAnswer, std::time::Duration)>,
+    body: BytesMut,
+    is_written: bool,
+}
+
+impl OpenRecord {
+    fn heard(&mut self, status: u16, headers: &http::HeaderMap) {
+        let headers = if self.recording.keep_secrets {
+            headers.clone()
+        } else {
+            secrets::answer_fields(&self.request.url, headers)
+        };
+        let answer = RecordedAnswer { status, headers, ..RecordedAnswer::default() };
+        self.answered = Some((answer, self.began.elapsed()));
+    }
+
+    fn failed(&mut self, error: &TransportError) {
+        self.put(self.began.elapsed(), Err(fault_of(error)));
+    }
+
+    fn broke_off(&mut self, error: &TransportError) {
+        self.write(false, Some(fault_of(error)));
+    }
+
+    fn write(&mut self, cut: bool, broken: Option<RecordedFault>) {
+        if let Some((answer, latency)) = self.answered.take() {
+            let body = std::mem::take(&mut self.body).freeze();
+            self.put(latency, Ok(RecordedAnswer { body, broken, cut, ..answer }));
+        }
+    }
+
+    fn put(&mut self, latency: std::time::Duration, result: Result<RecordedAnswer, RecordedFault>) {
+        self.is_written = true;
+        let exchange = Exchange { request: self.request.clone(), latency, result };
+        if let Some(place) = self.recording.lock().get_mut(self.nth) {
+            *place = Some(exchange);
+        }
+    }
+}
+
+impl Drop for OpenRecord {
+    fn drop(&mut self) {
+        if let Some((answer, _)) = &self.answered {
+            // A body whose length was said is over with its last byte, and nobody asks for more.
+            let length = answer.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+            let is_whole = length.and_then(|length| length.parse().ok()) == Some(self.body.len());
+            self.write(!is_whole, None);
+        } else if !self.is_written {
+            let phase = self.progress.phase();
+            let words = "the deadline of the attempt passed".to_owned();
+            self.put(self.began.elapsed(), Err(RecordedFault { phase, fault: phase.timeout(), words }));
+        }
+    }
+}
+
+fn fault_of(error: &TransportError) -> RecordedFault {
+    // Its words begin with the phase, which is a field of its own.
+    let words = error.to_string();
+    let words = words.strip_prefix(&format!("{}: ", error.phase())).unwrap_or(&words).to_owned();
+    RecordedFault { phase: error.phase(), fault: error.fault(), words }
+}

@@ -1,0 +1,193 @@
+//! Recording a crawl, and replaying it without a network: the same rows, without secrets, in no time.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::path::PathBuf;
+
+use opilio_testkit::prelude::*;
+use opilio_testkit::sandbox::Sandbox;
+use opilio_testkit::{CassetteError, opilio};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum Step {
+    Listing,
+    Product,
+    Order,
+}
+
+/// Reads a shop, orders the first product, and asks for things that go wrong.
+struct Shop {
+    base: String,
+}
+
+impl Spider for Shop {
+    type Item = json::Value;
+    type Step = Step;
+
+    fn seeds(&self) -> Vec<Request<Step>> {
+        let url = |path: &str| format!("{}{path}", self.base);
+        vec![
+            Request::get(url("/products"), Step::Listing),
+            Request::get(url("/go?to=/deals"), Step::Listing),
+            Request::get(url("/gone"), Step::Product),
+            Request::get(url("/broken"), Step::Product),
+            Request::post(url("/orders"), Step::Order).form([("sku", "7"), ("password", "hush-form")]),
+            Request::get(url("/session?api_key=hush-url"), Step::Order).session("alice"),
+        ]
+    }
+
+    fn parse(&self, page: &Page<Step>, found: &mut Found<Self>) -> Result<(), ParseError> {
+        match page.step() {
+            Step::Listing => {
+                found.follow(page, "a.product", Step::Product)?;
+                found.follow(page, "a.next", Step::Listing)?;
+            }
+            Step::Product => {
+                let name = page.css("h1.name")?.need()?.text();
+                found.item(json!({ "name": name, "price": page.css(".price")?.text() }));
+            }
+            Step::Order => found.item(json!({ "order": page.text(), "session": page.session() })),
+        }
+        Ok(())
+    }
+}
+
+fn shop(products: u32) -> HostConfig {
+    let cookie = [("set-cookie", "sid=hush-cookie; Path=/; HttpOnly".to_owned())];
+    HostConfig::new()
+        .products(products)
+        .answer("/session?api_key=hush-url", 200, cookie, "<p>for alice alone</p>")
+        .fault(Trigger::Path("/broken".into()), Fault::ResetMidBody)
+        .fault(Trigger::PathTimes("/products?page=2".into(), 1), Fault::Status(503))
+}
+
+fn fast(spider: Shop) -> TestCrawl<Shop> {
+    let policy = HostPolicy::new().rate(per_second(1_000)).in_flight(4);
+    crawl(spider).host(policy).with(|crawler| {
+        let backoff = Backoff { min: Duration::from_millis(1), max: Duration::from_millis(5) };
+        let policy = HostPolicy::new().rate(per_second(1_000)).in_flight(4).backoff(backoff);
+        let login = opilio::HostSettings::from(policy).basic("me", "hush-header").unwrap();
+        crawler.addresses(AddressPolicy::allow_all()).host(login)
+    })
+}
+
+/// A cassette of this test's own.
+fn place(dir: &tempfile::TempDir) -> PathBuf {
+    dir.path().join("cassettes/shop.warc")
+}
+
+#[test]
+fn a_replay_gives_the_rows_of_its_recording_with_every_connect_refused_and_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut sandbox = Sandbox::builder().host(shop(45)).start().unwrap();
+    let base = sandbox.base(0);
+    let spider = || Shop { base: base.replace("//", "//me:hush-info@") };
+    let recorded = fast(spider()).record(place(&dir)).unwrap();
+    // 45 products, an order, a session; `/gone` and `/broken` fail.
+    assert_eq!((recorded.items, recorded.failed()), (47, 2), "{recorded}");
+    sandbox.stop();
+    std::net::TcpStream::connect(sandbox.addr(0)).unwrap_err();
+
+    let cassette = std::fs::read_to_string(place(&dir)).unwrap();
+    assert!(!cassette.contains("hush"), "{}", cassette.lines().find(|line| line.contains("hush")).unwrap());
+    assert!(!cassette.contains("bWU6aHVzaC1"), "no login in base64");
+    assert!(cassette.contains("set-cookie: sid=left-out; Path=/; HttpOnly"));
+    assert!(cassette.contains("\r\n\r\nsku=7&password=left-out\r\n"));
+    assert!(cassette.contains("GET /robots.txt HTTP/1.1\r\n") && cassette.contains("<h1 class=\"name\">"));
+
+    let replayed = fast(spider()).replaying(place(&dir)).run();
+    assert_eq!(replayed.items.len(), 47);
+    assert_eq!(replayed.report.reasons, recorded.reasons);
+    assert_eq!(replayed.report.requests, recorded.requests);
+    replayed.log.assert_polite();
+    replayed.log.assert_requested_once("/go?to=/deals");
+    replayed.log.assert_nothing_sent_twice();
+    let again = fast(spider()).replaying(place(&dir)).killed_after(20).run();
+    again.assert_items(replayed.items);
+}
+
+#[test]
+fn secrets_are_recorded_when_they_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::builder().host(shop(1)).start().unwrap();
+    let spider = || Shop { base: sandbox.base(0) };
+    fast(spider()).keeping_secrets().record(place(&dir)).unwrap();
+    let cassette = std::fs::read_to_string(place(&dir)).unwrap();
+    for secret in ["hush-form", "hush-url", "sid=hush-cookie", "authorization: Basic bWU6aHVzaC1"] {
+        assert!(cassette.contains(secret), "{secret}");
+    }
+    assert_eq!(fast(spider()).replaying(place(&dir)).run().items.len(), 3);
+}
+
+/// The time that this thread was at work, where the system tells it: other tests do not count. Else the time of day.
+fn spent() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = stat.and_then(|stat| stat.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| std::time::UNIX_EPOCH.elapsed().unwrap_or_default(), Duration::from_nanos)
+}
+
+#[test]
+fn two_hundred_pages_at_thirty_a_minute_are_replayed_in_under_two_seconds() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::builder().host(HostConfig::new().products(200)).start().unwrap();
+    let base = sandbox.base(0);
+    fast(Shop { base: base.clone() }).record(place(&dir)).unwrap();
+    drop(sandbox);
+    let began = spent();
+    let run = crawl(Shop { base }).host(HostPolicy::new().rate(per_minute(30))).replaying(place(&dir)).run();
+    let took = spent() - began;
+    assert!(run.report.pages >= 200 && run.took >= 400 * Duration::from_secs(1), "{}", run.report);
+    run.log.assert_polite();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[test]
+fn a_request_that_is_not_recorded_fails_with_its_name() {
+    struct Other(String);
+    impl Spider for Other {
+        type Item = String;
+        type Step = ();
+        fn seeds(&self) -> Vec<Request<()>> {
+            let order = |sku: &str| Request::post(format!("{}/orders", self.0), ()).form([("sku", sku)]);
+            let page = |path: &str| Request::get(format!("{}{path}", self.0), ());
+            vec![order("8").session("bob"), page("/nowhere?page=3"), page("/products")]
+        }
+        fn parse(&self, _: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            found.item("page".to_owned());
+            Ok(())
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::builder().host(shop(1)).start().unwrap();
+    let base = sandbox.base(0);
+    fast(Shop { base: base.clone() }).record(place(&dir)).unwrap();
+    let run = crawl(Other(base.clone())).replaying(place(&dir)).try_run().unwrap();
+    let said: Vec<_> = run.report.failures.iter().filter_map(|failure| failure.error.as_deref()).collect();
+    assert_eq!((run.items.len(), said.len()), (1, 2), "{said:?}");
+    let name = "a_request_that_is_not_recorded_fails_with_its_name";
+    let command = format!("record it: OPILIO_RECORD=1 cargo test -p opilio-testkit {name}");
+    let order = format!("POST {base}/orders with the body \"sku=8\" in the session bob is not in");
+    let page = format!("GET {base}/nowhere?page=3 is not in");
+    for words in [order, page] {
+        assert!(said.iter().any(|said| said.contains(&words) && said.contains(&command)), "{said:?}");
+    }
+    let panic =
+        std::panic::catch_unwind(|| drop(crawl(Other(base)).replaying(place(&dir)).run())).unwrap_err();
+    let words = panic.downcast_ref::<String>().unwrap();
+    assert!(words.starts_with("requests that the cassette has no answer to:\n  "), "{words}");
+    assert!(words.ends_with(&command.replace("record it", "record them")), "{words}");
+}
+
+#[test]
+fn a_cassette_that_is_not_there_or_none_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let panic = std::panic::catch_unwind(|| {
+        drop(crawl(Shop { base: "http://a.example".into() }).replaying(place(&dir)).run());
+    });
+    let words = panic.unwrap_err().downcast_ref::<String>().cloned().unwrap();
+    assert!(
+        words.contains("there is no cassette at ") && words.contains("OPILIO_RECORD=1 cargo test"),
+        "{words}"
+    );
+    let error = fast(Shop { base: "no URL".into() }).record(place(&dir)).unwrap_err();
+    assert!(matches!(error, CassetteError::Crawl { .. }), "{error:?}");
+}
