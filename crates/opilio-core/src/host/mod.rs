@@ -4,6 +4,7 @@ mod blame;
 mod budget;
 mod contact;
 mod demand;
+mod errands;
 mod gate;
 mod handover;
 mod hold;
@@ -28,6 +29,7 @@ mod tests;
 mod witness;
 
 pub(crate) use budget::{Budget, Spacing};
+pub use errands::{Admitted, Errands};
 pub use invariants::{Invariant, Violation};
 pub use memo::HostMemo;
 pub use message::{

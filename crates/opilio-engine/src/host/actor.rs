@@ -12,7 +12,7 @@ use opilio_spider::memo;
 use opilio_spider::parsed::Parsed;
 use opilio_spider::rules::RulesTable;
 
-use super::errands::{Errands, answer};
+use super::errands::{HostErrands, answer};
 use super::events;
 use super::reports::{LastAnswer, Reports};
 use super::rules::{RulesNews, count_judged, take_in};
@@ -49,7 +49,7 @@ pub(crate) struct HostActor {
 pub(crate) struct HostParts {
     pub(crate) state: Rc<RefCell<HostState>>,
     pub(crate) rules: Rc<RefCell<RulesTable>>,
-    pub(crate) errands: Rc<RefCell<Errands>>,
+    pub(crate) errands: Rc<RefCell<HostErrands>>,
     pub(crate) prepared: Rc<RefCell<PreparedLeases>>,
 }
 

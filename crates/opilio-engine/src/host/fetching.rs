@@ -71,7 +71,7 @@ impl HostActor {
             return self.kept.prepared.borrow_mut().request(lease, &self.cx.settings.scope);
         }
         let request = match self.kept.errands.borrow().request(lease.id) {
-            Some(request) => request,
+            Some(request) => request.clone(),
             // A witness: the host fetches its own robots.txt to learn whose fault failures were.
             None => rules_request(Url::parse(&lease.record.url).ok()?),
         };

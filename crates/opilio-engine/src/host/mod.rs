@@ -8,7 +8,7 @@ mod reports;
 mod rules;
 
 pub(crate) use actor::{HostActor, HostParts};
-pub(crate) use errands::{Admitted, Errands, answer};
+pub(crate) use errands::{HostErrands, admit, answer};
 #[cfg(test)]
 pub(crate) use rules::judged;
 pub(crate) use rules::{RulesNews, refuse, take_in};

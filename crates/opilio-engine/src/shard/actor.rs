@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, MessageResult, Recipient};
-use opilio_core::host::{HostMemo, HostState, Input};
+use opilio_core::host::{Admitted, HostMemo, HostState, Input};
 use opilio_core::{Ending, Hints, Host, Lease, LeaseId, PerScheme, Scheme};
 use opilio_fetch::Fetcher;
 use opilio_spider::parsed::Parsed;
@@ -17,7 +17,7 @@ use opilio_spider::{HostStatus, memo};
 use super::cached::{self, Missing};
 use crate::context::ShardContext;
 use crate::death::DeathWatch;
-use crate::host::{Admitted, Errands, HostActor, HostParts, RulesNews, answer, refuse, take_in};
+use crate::host::{HostActor, HostErrands, HostParts, RulesNews, admit, answer, refuse, take_in};
 use crate::message::{
     AskSnapshot, Assign, AssignedErrand, Deliver, Drain, Drained, Errand, ErrandResult, FetchFacts, Gone,
     HOSTS_LISTED, HostGone, HostOrder, OrderAnswer, OrderKind, PartSnapshot, Passivated, Settled,
@@ -51,7 +51,7 @@ struct Live {
     actor: Addr<HostActor>,
     state: Rc<RefCell<HostState>>,
     rules: Rc<RefCell<RulesTable>>,
-    errands: Rc<RefCell<Errands>>,
+    errands: Rc<RefCell<HostErrands>>,
     prepared: Rc<RefCell<PreparedLeases>>,
     /// Batches of its leases that are being looked up in the cache. The host stays live until they are here.
     looked_up: u32,
@@ -108,7 +108,7 @@ impl Shard {
     fn take_errand(&mut self, errand: Errand) {
         let Some(live) = self.live.get(&errand.host) else { return };
         let host = errand.host.clone();
-        let admitted = live.errands.borrow_mut().admit(errand);
+        let admitted = admit(&mut live.errands.borrow_mut(), errand);
         match admitted {
             Admitted::New(lease) => self.tell(&host, Input::Assign(vec![*lease])),
             Admitted::Joined => {}
