@@ -35,6 +35,13 @@ impl BodyBudget {
     /// The share that each body reserves at its start: 256 KiB.
     pub const START_BYTES: usize = 256 << 10;
 
+    /// Returns the budget of a crawl: 128 MiB, or a quarter of the crawl's memory limit if that is less.
+    #[must_use]
+    pub fn of_crawl(memory_limit: Option<u64>) -> Self {
+        let quarter = memory_limit.map_or(u64::MAX, |bytes| bytes / 4);
+        Self::new(usize::try_from(quarter).unwrap_or(usize::MAX).min(CRAWL_BYTES))
+    }
+
     /// Returns a budget of this many bytes, but at least enough for one body.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
@@ -111,6 +118,9 @@ const UNIT_BYTES: usize = 1 << 10;
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX)
 }
+
+/// The budget of a crawl without a memory limit.
+const CRAWL_BYTES: usize = 128 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -78,6 +78,22 @@ pub struct EncodedItems {
     pub rows: Vec<Vec<u8>>,
 }
 
+impl EncodedItems {
+    /// Appends the rows to those of a batch.
+    pub fn append_to(self, batch: &mut Vec<Vec<u8>>) {
+        if batch.len() < self.rows.len() {
+            batch.resize_with(self.rows.len(), Vec::new);
+        }
+        for (all, mut one) in batch.iter_mut().zip(self.rows) {
+            if all.is_empty() {
+                *all = one;
+            } else {
+                all.append(&mut one);
+            }
+        }
+    }
+}
+
 /// A name of a page (its canonical URL, its content), and the rows to write if another page has taken the name.
 #[derive(Debug)]
 pub struct Name {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use opilio_export::Sink;
-use opilio_fetch::{Cookies, KeptCookies};
+use opilio_fetch::{BodyBudget, Cookies, KeptCookies};
 use opilio_spider::admission::{Links, seed_admissions};
 use opilio_spider::run_history::{self, EarlierRuns, RunHistory};
 use opilio_spider::{CrawlError, Hosts, Logins, Scope, Spider};
@@ -15,7 +15,6 @@ use super::Crawler;
 use super::state::{OpenStore, StoreNeeds};
 use crate::clock::{Clock, year_of};
 use crate::launch::{ExporterPlan, Plan, SchedulerPlan, ShardsPlan};
-use crate::memory;
 use crate::scheduler::QueuedScope;
 use crate::settings::Settings;
 use crate::signals::Signals;
@@ -73,7 +72,7 @@ impl<S: Spider> Crawler<S> {
                 fetchers: self.fetching.plan(
                     user_agent,
                     cookies.clone(),
-                    memory::bodies(self.limits.memory_bytes),
+                    BodyBudget::of_crawl(self.limits.memory_bytes),
                 ),
                 files: self.outputs.files,
             },

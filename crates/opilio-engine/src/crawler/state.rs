@@ -14,8 +14,6 @@ use opilio_spider::run_history::{self, TryAgain};
 use opilio_spider::{CrawlError, Spider};
 
 use super::Crawler;
-#[cfg(feature = "disk")]
-use crate::memory;
 use crate::scheduler::Syncing;
 
 /// The store of a crawl, and how it is gone on with.
@@ -92,7 +90,7 @@ impl StateSettings {
                     ..DiskOptions::default()
                 };
                 let options = match memory_bytes {
-                    Some(limit) => memory::within(limit, options),
+                    Some(limit) => options.within(limit),
                     None => options,
                 };
                 if self.resume && !DiskFrontier::is_there(&dir) {

@@ -69,6 +69,22 @@ pub struct DiskOptions {
     pub levels: bool,
 }
 
+impl DiskOptions {
+    /// Limits the memory of the store to half of a crawl's memory limit: a sixteenth of the limit for the memtable of each
+    /// of three keyspaces, an eighth for the records that are read ahead, and a sixteenth each for cached blocks, for the
+    /// fingerprints that are gathered, and for those that were met lately.
+    #[must_use]
+    pub fn within(mut self, limit_bytes: u64) -> Self {
+        let part = |of: u64| usize::try_from(limit_bytes / of).unwrap_or(usize::MAX);
+        self.memtable_bytes = self.memtable_bytes.min(limit_bytes / 16);
+        self.cache_bytes = self.cache_bytes.min(limit_bytes / 16);
+        self.ahead_bytes_max = self.ahead_bytes_max.min(part(8));
+        self.gather_bytes = self.gather_bytes.min(part(16));
+        self.recent_bytes = self.recent_bytes.min(part(16));
+        self
+    }
+}
+
 impl Default for DiskOptions {
     fn default() -> Self {
         Self {

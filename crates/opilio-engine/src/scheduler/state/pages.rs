@@ -6,7 +6,7 @@ use opilio_core::scheduling::{LedgerInput, Numbered, Syncing};
 use opilio_core::{Ending, Host, LeaseId, Timestamp};
 use opilio_export::{RowBatch, Written};
 use opilio_frontier::{FrontierError, Settlement};
-use opilio_spider::parsed::{EncodedItems, Parsed, settlement};
+use opilio_spider::parsed::{Parsed, settlement};
 
 use super::{Effect, Scheduler};
 use crate::message::Settled;
@@ -132,17 +132,7 @@ impl PageBatch {
         self.sitemaps += u64::from(page.is_list && ending == Ending::Page);
         self.settlements.push(settlement(lease, ending, attempts, requested_url, fetched).because(cause));
         self.whose.push((shard, host, lease));
-        let EncodedItems { count, rows: own } = page.items;
-        self.items += count;
-        if rows.len() < own.len() {
-            rows.resize_with(own.len(), Vec::new);
-        }
-        for (all, mut one) in rows.iter_mut().zip(own) {
-            if all.is_empty() {
-                *all = one;
-            } else {
-                all.append(&mut one);
-            }
-        }
+        self.items += page.items.count;
+        page.items.append_to(rows);
     }
 }
