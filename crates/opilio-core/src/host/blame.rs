@@ -54,11 +54,12 @@ pub(in crate::host) struct Case {
     pub(in crate::host) doubtful: bool,
     /// The refusal that opened it is about the pace: it was a 429, or stated a wait.
     pub(in crate::host) of_pace: bool,
-    /// A probe failed, in whatever way.
+    /// A probe failed.
     pub(in crate::host) probed: bool,
     /// Before, pages of this host failed or were refused now and then.
     pub(in crate::host) flaky: bool,
-    /// The host was not held for this case: the next request goes out at once, to learn who is at fault.
+    /// The host was not held for this case: the next request goes out at once, to learn whether the host is at
+    /// fault.
     pub(in crate::host) quiet: bool,
     /// The case began quiet.
     pub(in crate::host) was_quiet: bool,

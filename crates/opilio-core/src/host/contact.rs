@@ -19,12 +19,12 @@ impl Contact {
         Self { answered, unmet, forbidden: 0 }
     }
 
-    /// The word for URLs that were never tried: what kept the host out of reach, if it never answered.
+    /// The reason given for URLs that were never tried: why the host could not be reached, if it never answered.
     pub(super) fn closed_reason(&self) -> Reason {
         self.unmet.filter(|_| !self.answered).unwrap_or(Reason::HostClosed)
     }
 
-    /// Takes in that an outcome was an answer, or none.
+    /// Takes in whether an outcome was an answer.
     pub(super) fn note(&mut self, outcome: Outcome) {
         self.answered |= !matches!(outcome, Outcome::Failed(_));
     }

@@ -58,7 +58,7 @@ impl HostState {
         })
     }
 
-    /// When the next start will be possible if nothing else happens, and what it waits for.
+    /// When the next start will be possible if nothing else happens, and the reason for the wait.
     pub(super) fn start_due(&self) -> Option<(Timestamp, WakeReason)> {
         let full = self.in_flight() >= self.in_flight_cap();
         if self.draining

@@ -9,6 +9,7 @@ use crate::record::Ending;
 use crate::time::Timestamp;
 
 impl HostState {
+    /// Reports an event.
     pub(super) fn say(&mut self, event: HostEvent) {
         self.outbox.push_back(Output::Event(event));
     }
@@ -20,10 +21,12 @@ impl HostState {
         self.outbox.push_back(Output::Deliver { lease: pending.lease, delivery, attempts });
     }
 
+    /// Hands a lease on as a failure.
     pub(super) fn fail(&mut self, pending: Pending, reason: Reason) {
         self.deliver(pending, Delivery::Failure(reason));
     }
 
+    /// Tells the store how a lease ends, which the spider does not hear of.
     pub(super) fn settle(&mut self, pending: Pending, ending: Ending) {
         self.outbox.push_back(Output::Settle { lease: pending.lease, ending });
     }
@@ -38,7 +41,7 @@ impl HostState {
         self.settle(pending, ending);
     }
 
-    /// Puts the host aside: what was not started ends here.
+    /// Parks the host: leases that were not started end.
     pub(super) fn park(&mut self, until: Timestamp, reason: ParkReason) {
         self.parked = Some(Park { until, reason });
         self.say(HostEvent::Parked { reason });

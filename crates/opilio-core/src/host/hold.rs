@@ -182,7 +182,7 @@ impl Hold {
     /// The longest wait for the closing that just began (its strike counted), if the server stated none.
     ///
     /// `min · 2^strikes` up to `max`, but at most [`PATIENCE`] of the time that this series has lasted, and
-    /// at least [`WAIT_LEAST`] times `min`. So an outage of 20 s is overslept by 15 s at most, whatever the
+    /// at least [`WAIT_LEAST`] times `min`. So an outage of 20 s is noticed to be over after 15 s at most, for any
     /// random numbers, while the number of probes grows only with the logarithm of its length.
     pub(super) fn unstated_wait_max(&self, now: Timestamp, backoff: Backoff) -> Duration {
         let ceiling = backoff.ceiling(u32::from(self.strikes.saturating_sub(1)));

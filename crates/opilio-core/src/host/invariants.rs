@@ -1,4 +1,4 @@
-//! G1–G11: what must hold for every host at every step, as named predicates.
+//! G1–G11: what must hold for every host at every step, and the check of those that are visible from inside.
 
 use std::fmt;
 
@@ -76,7 +76,7 @@ impl HostState {
             return fail(Invariant::G4, format!("{lease:?} is in two places"));
         }
         if self.demand.may_ask_slot(now) && self.startable(now).is_some() {
-            return fail(Invariant::G5, "a start is possible and nobody asks for a slot".to_owned());
+            return fail(Invariant::G5, "a start is possible, and no slot was asked for".to_owned());
         }
         if self.start_due().is_some_and(|(at, _)| at <= now) {
             return fail(Invariant::G5, "the wake-up for a start lies in the past".to_owned());

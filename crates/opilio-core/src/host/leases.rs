@@ -283,7 +283,7 @@ impl LeaseTable {
         walled.filter_map(|(_, pending)| pending.case.as_mut()).for_each(|(case, _)| *case = number);
     }
 
-    /// Excuses what failed in a case, since the host was at fault. Waiting leases are ready again: the host's
+    /// Excuses the failures of a case, since the host was at fault. Waiting leases are ready again: the host's
     /// hold is their wait.
     pub(super) fn excuse(&mut self, case: u32, order: Order) {
         let idle = self.ready.iter_mut();

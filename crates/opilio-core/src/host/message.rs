@@ -58,7 +58,7 @@ pub enum Input {
     Settled(Vec<LeaseId>),
     /// The time named by `wake_at` has come.
     Tick,
-    /// Somebody orders that nothing starts before this time, or before the longest hold of the policy has passed.
+    /// An order: nothing starts before this time, or before the longest hold of the policy has passed.
     /// A hold never becomes shorter, so an earlier time changes nothing.
     Hold {
         /// Until when.
@@ -231,7 +231,7 @@ pub enum HoldReason {
     Forbidden,
     /// The host could not be reached, or several URLs failed in a row.
     Unreachable,
-    /// Somebody ordered it. No probe is needed afterwards.
+    /// The hold was ordered. No probe is needed afterwards.
     Ordered,
 }
 

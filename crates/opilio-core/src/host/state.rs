@@ -187,7 +187,7 @@ impl HostState {
         None
     }
 
-    /// When to call again if no input comes before, and why.
+    /// When to poll again if no input comes before, and why.
     #[must_use]
     pub fn wake_at(&self) -> Option<(Timestamp, WakeReason)> {
         let deadlines =
@@ -224,14 +224,14 @@ impl HostState {
         waiting.any(|(_, pending)| pending.id() == lease && pending.undecided.is_some())
     }
 
-    /// Gives up all leases but those that are handed on, for a host that belongs to somebody else from now on.
-    /// The state is of no use afterwards.
+    /// Gives up all leases that were not handed on, since this host is no longer crawled here. The state must not be
+    /// used afterwards.
     pub fn abandon(&mut self) -> Vec<Lease> {
         self.outbox.clear();
         self.leases.abandon()
     }
 
-    /// Lets everything happen that depends on time alone.
+    /// Applies all changes that depend on time alone.
     fn advance(&mut self, now: Timestamp) {
         while let Some(flying) = self.leases.expire(now) {
             self.lost(now, flying);
@@ -245,7 +245,7 @@ impl HostState {
         self.pacing.quota.roll(now);
         self.settle_tail(now);
         if self.parked.is_some_and(|park| park.until <= now) {
-            // This is the park's true end: one probe may learn the host's state.
+            // The park has ended by itself: one probe may learn the host's state.
             self.parked = None;
             self.hold.reopen_for_probe();
             self.evidence.reopen(&self.hold);
@@ -306,7 +306,7 @@ impl HostState {
         for lease in leases {
             self.leases.settle(*lease);
         }
-        // Outputs about these leases are no longer true.
+        // Outputs about these leases are outdated.
         self.outbox.retain(|output| match output {
             Output::Deliver { lease, .. } | Output::Settle { lease, .. } => !leases.contains(&lease.id),
             _ => true,
@@ -356,7 +356,7 @@ impl HostState {
     }
 
     fn credit_wanted(&self) -> Option<u32> {
-        // A host that was put aside takes what there is for it, too: it ends here and not never.
+        // A parked host takes leases, too, so that their URLs end and do not wait for ever.
         if self.demand.credit != CreditRequest::Idle || self.draining {
             return None;
         }
@@ -367,7 +367,7 @@ impl HostState {
         low.then(|| u32::try_from(wanted).unwrap_or(u32::MAX))
     }
 
-    /// Whether it answered in this run, and nothing was wrong since: it will not sit on a slot.
+    /// Whether the host answered in this run and has no strikes, so that it will hardly keep a slot for long.
     #[must_use]
     pub fn is_proven(&self) -> bool {
         self.contact.answered && self.hold.strikes == 0

@@ -117,7 +117,7 @@ impl<'a> Life<'a> {
             0..64 => self.counts.lost += 1,
             // A fetcher stalls: the report comes long after the deadline.
             64..96 => self.time.send(back + Duration::from_secs(50), Letter::Report { lease, attempt, fate }),
-            // It never took the fetch in.
+            // The fetch is not handed to a fetcher.
             96..128 => return self.hear(Input::Undelivered(LeaseId(lease))),
             // The host's shell dies and comes back.
             128..192 => {
@@ -151,7 +151,7 @@ impl<'a> Life<'a> {
     }
 
     fn propose(&mut self, attempt: u16, fate: &Reaction) -> opilio_core::Proposal {
-        // Where each page has to arrive, no request is one that must not be repeated.
+        // At a server whose healthy pages must all arrive, each request may be repeated.
         let repeatable = self.random.u8(..) > 10 || self.temper.is_healthy(0).is_some();
         let facts = RequestFacts {
             repeatable,
@@ -266,7 +266,7 @@ impl<'a> Life<'a> {
             Output::Passivate => {
                 self.passivated = true;
                 self.counts.passivations += 1;
-                // A parked host asks for nothing: the scheduler brings the rest for it to end.
+                // A parked host asks for no leases. The scheduler brings the rest, so that their URLs end.
                 self.feed_later();
             }
             Output::ReturnSlot => {}
@@ -274,7 +274,7 @@ impl<'a> Life<'a> {
         Ok(())
     }
 
-    /// The scheduler has more at once, or finds more after a pause that may well passivate the host.
+    /// The scheduler brings more leases at once, or after a time in which the host may be passivated.
     fn feed_later(&mut self) {
         if self.urls.begin_feeding() {
             let pause = if self.random.u8(..) < 230 { 0 } else { self.random.u64(..10_000_000) };
@@ -352,5 +352,5 @@ fn stuck(text: &str) -> Violation {
     Violation { invariant: Invariant::G5, text: text.to_owned() }
 }
 
-/// Of the default retry policy.
+/// The attempts of the default retry policy.
 const ATTEMPTS_MAX: u16 = 4;

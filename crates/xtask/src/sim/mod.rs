@@ -203,7 +203,7 @@ fn print(found: &SimFindings) {
     println!("{:<30} {:>12} bytes", "a passivated host", size_of::<HostMemo>());
 }
 
-/// The promises about the simulation itself.
+/// Checks that the simulation was as large as requested.
 fn check_size(plan: &SimPlan, counts: &LifeCounts) -> Result<()> {
     if plan.only.is_some() {
         return Ok(());

@@ -34,5 +34,5 @@ pub(super) fn run(plan: &SimPlan) -> Result<()> {
     Ok(())
 }
 
-/// The first violation of a run may be a consequence in other words; some run names the cause.
+/// The first violation of a run may be a mere consequence of the bug, so several runs are tried.
 const RUNS: u64 = 12;

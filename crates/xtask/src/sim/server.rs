@@ -10,21 +10,21 @@ use opilio_core::{Fault, Hints, Outcome, Quota, Timestamp};
 pub(super) enum Temper {
     /// Answers, but for a few failures.
     Good,
-    /// A number of requests in a sliding window; states the wait or not.
+    /// Allows a number of requests in a sliding window, and states the wait or not.
     Limited { count: usize, window: Duration, stated: bool, last: VecDeque<Timestamp> },
-    /// So many in a fixed window, announced with every answer.
+    /// Allows a number of requests in a fixed window, and announces the rest with every answer.
     Announcing { count: u32, window: Duration, used: u32, ends: Timestamp },
-    /// Refuses at random, with a wait, without one, or with one beyond any patience.
+    /// Refuses at random: with a wait, without one, or with one that is longer than any hold.
     Moody,
-    /// One page in a number always fails, each in its own way; the others never do.
+    /// One in so many pages always fails, each in its own way. The others never fail.
     Broken { one_in: u32 },
     /// A balancer with a bad backend: a share of all answers is a refusal, for any URL.
     Flaky { per_mille: u16, status: u16 },
     /// A token bucket that refuses without stating anything.
     Bucket { per_second: f64, burst: f64, status: u16, level: f64, at: Timestamp },
-    /// Breaks off connections for a while, again and again.
+    /// Breaks connections for a quarter of each period.
     Flapping { period: Duration },
-    /// Nobody listens.
+    /// Accepts no connection.
     Dead,
 }
 
@@ -73,7 +73,7 @@ impl Temper {
     }
 
     /// Whether the server would answer a request for this URL with a page, but for refusals that come by
-    /// chance or for the pace; none, where it has other moods.
+    /// chance or for the pace. `None` for servers that fail in other ways, too.
     pub(super) fn is_healthy(&self, url: u64) -> Option<bool> {
         match self {
             Self::Broken { one_in } => Some(!is_broken(url, *one_in)),

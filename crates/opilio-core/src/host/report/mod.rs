@@ -163,7 +163,7 @@ impl HostState {
         }
     }
 
-    /// Takes in what an outcome says about the host; returns against whom it counts.
+    /// Takes in an outcome for the host; returns against whom the outcome counts.
     fn learn(
         &mut self,
         now: Timestamp,

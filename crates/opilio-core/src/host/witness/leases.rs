@@ -279,6 +279,9 @@ impl SeenLeases {
 
     fn place_of(&self, id: LeaseId) -> Result<usize, Violation> {
         let place = self.0.iter().position(|seen| seen.id == id);
-        place.ok_or_else(|| Violation { invariant: Invariant::G4, text: format!("{id:?} is nobody's") })
+        place.ok_or_else(|| Violation {
+            invariant: Invariant::G4,
+            text: format!("{id:?} was not assigned, or has ended"),
+        })
     }
 }

@@ -148,7 +148,7 @@ impl Witness {
             let open = std::mem::take(&mut seen.open);
             seen.attempts.most = seen.attempts.most.saturating_sub(open);
             if read.is_final {
-                // It ends with them, whoever was at fault.
+                // It ends with them, even if the host was at fault.
                 seen.attempts.add_perhaps(open);
             }
             self.faults.confirm(&mut self.leases);

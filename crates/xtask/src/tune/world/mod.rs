@@ -50,7 +50,7 @@ pub(super) struct WorldPlan<'a> {
     /// The client's patience with one answer.
     pub(super) timeout: Duration,
     pub(super) seed: u64,
-    /// Of the whole run.
+    /// The longest time that the run may take.
     pub(super) limit: Duration,
 }
 
@@ -260,7 +260,7 @@ impl World {
         }
     }
 
-    /// Gives the host what it has room for.
+    /// Gives the host the leases that it has asked for.
     fn feed(&mut self, inputs: &mut VecDeque<Input>) {
         let ids = self.urls.feed();
         if !ids.is_empty() {

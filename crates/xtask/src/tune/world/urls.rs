@@ -15,7 +15,7 @@ pub(crate) struct End {
 
 /// The URLs of a run, numbered from 0 on.
 pub(super) struct UrlSet {
-    /// URLs that the scheduler has.
+    /// URLs that the scheduler has not assigned yet.
     unassigned: VecDeque<u64>,
     /// Room for leases that the host has requested.
     credit: usize,
