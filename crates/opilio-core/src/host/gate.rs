@@ -12,7 +12,7 @@ use super::demand::SlotRequest;
 use super::hold::Door;
 use super::leases::{InFlight, Pending};
 use super::message::{Output, WakeReason};
-use super::rules::{Fetching, RulesState};
+use super::rules::{RulesFetch, RulesState};
 #[cfg(feature = "sabotage")]
 use super::sabotage::Bug;
 use super::settings::HostLimits;
@@ -126,7 +126,7 @@ impl HostState {
             (_, Some(lease)) => Pending::new(lease),
             (NextStart::Rules(scheme), None) => {
                 self.rules.of_mut(scheme).known =
-                    RulesState::Fetching(Fetching { seq, started: now, deadline, probe, away: false });
+                    RulesState::Fetching(RulesFetch { seq, started: now, deadline, probe, away: false });
                 return Output::FetchRules { scheme, deadline };
             }
             // `choose` names a witness only if there is one.

@@ -12,14 +12,14 @@ pub(super) enum RulesState {
     /// Unknown; fetch them first, not before this instant.
     Unknown(Timestamp),
     /// The fetch is in progress.
-    Fetching(Fetching),
+    Fetching(RulesFetch),
     /// Known, and valid until then.
     Until(Timestamp),
 }
 
 /// A fetch of rules in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fetching {
+pub(super) struct RulesFetch {
     pub(super) seq: u32,
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
@@ -90,7 +90,7 @@ impl HostRules {
     }
 
     /// The fetch of this origin's rules in progress.
-    pub(super) fn fetching(&self, scheme: Scheme) -> Option<Fetching> {
+    pub(super) fn fetching(&self, scheme: Scheme) -> Option<RulesFetch> {
         match self.of(scheme).known {
             RulesState::Fetching(fetching) => Some(fetching),
             RulesState::Unknown(_) | RulesState::Until(_) => None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::blame::Charge;
 use super::super::hold::Door;
 use super::super::message::{HoldReason, HostEvent, RulesAnswer};
-use super::super::rules::{Fetching, HOPS_MAX, RulesState};
+use super::super::rules::{HOPS_MAX, RulesFetch, RulesState};
 use super::super::state::HostState;
 use super::{Landing, OURS_MAX, StartKind, reason_of};
 use crate::name::Scheme;
@@ -22,7 +22,7 @@ impl HostState {
         hints: Hints,
     ) {
         let Some(fetching) = self.rules.fetching(scheme) else { return };
-        let Fetching { seq, started, probe, away, .. } = fetching;
+        let RulesFetch { seq, started, probe, away, .. } = fetching;
         let landing = Landing { seq, started, probe, who: StartKind::Rules, stated: true };
         // Another host's quota does not apply to this one.
         if !away {
@@ -41,7 +41,7 @@ impl HostState {
             RulesAnswer::Again => self.follow_rules(now, scheme, RulesState::Unknown(now)),
             RulesAnswer::Elsewhere { within } => {
                 let deadline = now + within;
-                let fetching = Fetching { seq, started, deadline, probe: false, away: true };
+                let fetching = RulesFetch { seq, started, deadline, probe: false, away: true };
                 self.follow_rules(now, scheme, RulesState::Fetching(fetching));
             }
             RulesAnswer::Unavailable { outcome, proposal } => {
