@@ -21,7 +21,7 @@ pub(crate) struct Body {
 }
 
 /// Reads one body.
-pub(crate) struct Reader<'a> {
+pub(crate) struct BodyReader<'a> {
     stream: BodyStream,
     limits: &'a Limits,
     budget: &'a BodyBudget,
@@ -38,7 +38,7 @@ pub(crate) struct Reader<'a> {
     pub(crate) wire: u64,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> BodyReader<'a> {
     pub(crate) fn new(
         stream: BodyStream,
         length: Option<u64>,

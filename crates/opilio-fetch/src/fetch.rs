@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use self::request::{FetchRequest, Purpose};
-use crate::body::{self, Reader};
+use crate::body::{self, BodyReader};
 use crate::budget::{BodyBudget, BodyPermit};
 use crate::cache::{Cache, CacheLookup};
 use crate::decode::{self, ACCEPT_ENCODING};
@@ -300,7 +300,7 @@ impl Fetcher {
         let length = length.filter(|_| !head::is_bodiless(&method, status));
         let ends_at = head::ends_at(headers, length);
         let mut reader =
-            Reader::new(stream, length, started + self.limits.timeout, &self.limits, &self.budget)
+            BodyReader::new(stream, length, started + self.limits.timeout, &self.limits, &self.budget)
                 .ends_at(ends_at)
                 .enough(enough);
         let read = reader.read(&codings).await;

@@ -13,7 +13,7 @@ use crate::step;
 /// The steps of the URLs met lately.
 #[derive(Default)]
 pub struct KnownSteps {
-    slots: Vec<Slot>,
+    slots: Vec<MetUrl>,
     filled: usize,
     /// The first steps that were met, in their kept form, for log messages.
     texts: Vec<(u32, String)>,
@@ -21,7 +21,7 @@ pub struct KnownSteps {
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Slot {
+struct MetUrl {
     /// A part of the fingerprint; 0 in an empty slot.
     url: u64,
     /// More bits of the fingerprint. They say where the slot is.
@@ -79,7 +79,7 @@ impl KnownSteps {
     }
 
     /// The slot of a URL. A new URL takes an empty slot, or the slot of another URL.
-    fn enter(&mut self, url: Fingerprint, step: u32) -> Option<&mut Slot> {
+    fn enter(&mut self, url: Fingerprint, step: u32) -> Option<&mut MetUrl> {
         if self.filled * 2 >= self.slots.len() && self.slots.len() < SLOTS_MAX {
             self.grow();
         }
@@ -90,7 +90,7 @@ impl KnownSteps {
             return Some(slot);
         }
         self.filled += usize::from(slot.url == 0);
-        *slot = Slot { url: tag, place: url.0 as u32, step, counted: false };
+        *slot = MetUrl { url: tag, place: url.0 as u32, step, counted: false };
         None
     }
 
@@ -101,7 +101,7 @@ impl KnownSteps {
 
     fn grow(&mut self) {
         let size = (self.slots.len() * 2).max(SLOTS_FIRST);
-        let old = std::mem::replace(&mut self.slots, vec![Slot::default(); size]);
+        let old = std::mem::replace(&mut self.slots, vec![MetUrl::default(); size]);
         self.filled = 0;
         for slot in old.into_iter().filter(|slot| slot.url != 0) {
             let at = self.at(u64::from(slot.place));

@@ -148,7 +148,7 @@ enum TroublePlace {
     /// On a whole host, including robots.txt. Its URL is `/ok`.
     Host(TroubleScript),
     /// In the TLS handshake or certificate of a host of its own.
-    Tls(tls::Kind),
+    Tls(tls::TlsKind),
     /// On no host: the URL itself is the trouble.
     Url(String),
 }

@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use super::act::{After, close, page, perform, whole};
-use super::tls::{Certificates, Kind};
+use super::tls::{Certificates, TlsKind};
 use super::{Act, Asked, Ends, Targets, Trouble, TroublePlace, TroubleScript, table};
 
 /// Why the hostile hosts could not start.
@@ -218,7 +218,7 @@ impl Drop for Hostile {
 struct ServedTrouble {
     listener: StdListener,
     script: TroubleScript,
-    tls: Option<Kind>,
+    tls: Option<TlsKind>,
     certificates: Option<Certificates>,
 }
 
@@ -255,7 +255,7 @@ impl Net {
     fn add(
         &mut self,
         script: TroubleScript,
-        tls: Option<(Kind, Certificates)>,
+        tls: Option<(TlsKind, Certificates)>,
     ) -> Result<SocketAddr, HostileError> {
         let [high, low] = u16::try_from(self.hosts.len() + 1).unwrap_or(u16::MAX).to_be_bytes();
         let listener = bind(Ipv4Addr::new(127, 66, high, low))?;
@@ -364,12 +364,12 @@ async fn accept(host: ServedTrouble) {
         let (script, count) = (script.clone(), count.clone());
         match &acceptor {
             None => tokio::spawn(plain(stream, script, count)),
-            Some((Kind::Stalled, _)) => tokio::spawn(async move {
+            Some((TlsKind::Stalled, _)) => tokio::spawn(async move {
                 let mut stream = stream;
                 perform(&mut stream, vec![Act::Stall]).await;
             }),
-            Some((Kind::Closed, _)) => tokio::spawn(async move { drop(stream) }),
-            Some((Kind::Plain, _)) => tokio::spawn(async move {
+            Some((TlsKind::Closed, _)) => tokio::spawn(async move { drop(stream) }),
+            Some((TlsKind::Plain, _)) => tokio::spawn(async move {
                 let mut stream = stream;
                 perform(&mut stream, page(OK)).await;
                 close(&mut stream).await;

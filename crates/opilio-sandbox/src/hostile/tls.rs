@@ -10,7 +10,7 @@ use tokio_rustls::rustls::{ServerConfig, crypto::ring};
 
 /// What is wrong with a TLS host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(super) enum TlsKind {
     /// Nothing: the sandbox's authority signed the certificate for this address.
     Good,
     /// The certificate is signed by itself.
@@ -75,14 +75,14 @@ impl Certificates {
 
     /// Returns the TLS settings with this kind's certificate. Kinds that never finish a handshake get the
     /// good one.
-    pub(super) fn acceptor(&self, kind: Kind) -> TlsAcceptor {
+    pub(super) fn acceptor(&self, kind: TlsKind) -> TlsAcceptor {
         let (certificate, key) = match kind {
-            Kind::SelfSigned => &self.0.self_signed,
-            Kind::Expired => &self.0.expired,
-            Kind::NotYet => &self.0.not_yet,
-            Kind::WrongHost => &self.0.wrong_host,
-            Kind::Stranger => &self.0.stranger,
-            Kind::Good | Kind::Stalled | Kind::Closed | Kind::Plain => &self.0.good,
+            TlsKind::SelfSigned => &self.0.self_signed,
+            TlsKind::Expired => &self.0.expired,
+            TlsKind::NotYet => &self.0.not_yet,
+            TlsKind::WrongHost => &self.0.wrong_host,
+            TlsKind::Stranger => &self.0.stranger,
+            TlsKind::Good | TlsKind::Stalled | TlsKind::Closed | TlsKind::Plain => &self.0.good,
         };
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.clone()));
         let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -1,34 +1,39 @@
 //! TLS hosts that a crawler must not trust.
 
-use super::super::tls::Kind;
+use super::super::tls::TlsKind;
 use super::super::{Ends, Trouble, TroublePlace};
 use super::fails;
 
 pub(super) fn troubles() -> Vec<Trouble> {
-    let tls = |name: &str, does: &str, ends: Ends, kind: Kind| {
+    let tls = |name: &str, does: &str, ends: Ends, kind: TlsKind| {
         Trouble::new(&format!("tls-{name}"), &format!("a certificate {does}"), ends, TroublePlace::Tls(kind))
     };
     const REFUSED: Ends = fails(&["tls"]);
     vec![
-        tls("healthy", "as it should be", Ends::Page, Kind::Good),
-        tls("self-signed", "that signed itself", REFUSED, Kind::SelfSigned),
-        tls("expired", "that expired", REFUSED, Kind::Expired),
-        tls("not-yet-valid", "of the future", REFUSED, Kind::NotYet),
-        tls("wrong-host", "for another host", REFUSED, Kind::WrongHost),
-        tls("unknown-authority", "of an authority that nobody knows", REFUSED, Kind::Stranger),
+        tls("healthy", "as it should be", Ends::Page, TlsKind::Good),
+        tls("self-signed", "that signed itself", REFUSED, TlsKind::SelfSigned),
+        tls("expired", "that expired", REFUSED, TlsKind::Expired),
+        tls("not-yet-valid", "of the future", REFUSED, TlsKind::NotYet),
+        tls("wrong-host", "for another host", REFUSED, TlsKind::WrongHost),
+        tls("unknown-authority", "of an authority that nobody knows", REFUSED, TlsKind::Stranger),
         // For the client, a handshake without an answer looks like a connection that is never made.
         tls(
             "stalled",
             "that never comes: the handshake stalls",
             fails(&["connect", "tls", "host_closed"]),
-            Kind::Stalled,
+            TlsKind::Stalled,
         ),
         tls(
             "closed",
             "that never comes: the connection is closed",
             fails(&["connect", "tls", "host_closed"]),
-            Kind::Closed,
+            TlsKind::Closed,
         ),
-        tls("plain", "that never comes: plain HTTP is spoken", fails(&["tls", "host_closed"]), Kind::Plain),
+        tls(
+            "plain",
+            "that never comes: plain HTTP is spoken",
+            fails(&["tls", "host_closed"]),
+            TlsKind::Plain,
+        ),
     ]
 }
