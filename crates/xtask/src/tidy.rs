@@ -184,7 +184,7 @@ const LINES_MAX: usize = 500;
 /// The most places listed for one word.
 const PLACES: usize = 8;
 /// How many names may stand for two types. The number may only fall.
-const SHARED_NAMES_MAX: usize = 31;
+const SHARED_NAMES_MAX: usize = 28;
 /// Names that mean the same thing wherever they are defined: both stores have these parts.
 const SAME_MEANING: [&str; 4] = ["Chains", "HostId", "Hosts", "Queue"];
 
