@@ -4,7 +4,8 @@
 //! | module | does |
 //! | --- | --- |
 //! | `arguments` | reads the words in an attribute, without their meaning |
-//! | `input` | reads the struct: fields, sources, keys, and what contradicts what |
+//! | `input` | reads the struct: its fields, and what contradicts their types |
+//! | `source` | reads the attribute of a source: its place and its keys |
 //! | `check` | checks literals: selectors, paths, regular expressions, forms of numbers and dates |
 //! | `write` | writes the plan and the calls for the fields |
 
@@ -14,6 +15,7 @@ use syn::{DeriveInput, Path, parse_macro_input, parse_quote};
 mod arguments;
 mod check;
 mod input;
+mod source;
 mod write;
 
 /// Implements `Extract` for users of the crate `opilio`.

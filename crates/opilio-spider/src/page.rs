@@ -216,6 +216,16 @@ impl<Step> Page<Step> {
         self.arrival.elapsed
     }
 
+    /// When it had arrived, in milliseconds since 1970; `None` if it was read from a cache, or never fetched.
+    pub fn fetched_unix_millis(&self) -> Option<i64> {
+        self.arrival.unix_millis
+    }
+
+    /// Whether the body was longer than its limit, so that its end is missing.
+    pub fn is_cut(&self) -> bool {
+        self.arrival.cut
+    }
+
     /// The URL of the page or sitemap that it was first found on; `None` for a seed.
     pub fn referrer(&self) -> Option<&str> {
         self.referrer.as_deref()

@@ -69,7 +69,7 @@ impl<Step> PageAround for Page<Step> {
             let date: SystemTime = httpdate::parse_http_date(self.header("date")?).ok()?;
             i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_millis()).ok()
         };
-        jiff::Timestamp::from_millisecond(self.arrival.unix_millis.or_else(date)?).ok()
+        jiff::Timestamp::from_millisecond(self.fetched_unix_millis().or_else(date)?).ok()
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -77,7 +77,7 @@ impl<Step> PageAround for Page<Step> {
     }
 
     fn is_cut(&self) -> bool {
-        self.arrival.cut
+        self.is_cut()
     }
 }
 
