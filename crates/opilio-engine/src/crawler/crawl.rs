@@ -53,15 +53,15 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Where the crawl stands, at most a fifth of a second ago.
+    /// The numbers of the crawl, as they were at most a fifth of a second ago.
     #[must_use]
     pub fn progress(&self) -> Progress {
         *self.progress.borrow()
     }
 
-    /// Starts nothing more; what is under way ends, everything is written, the report says
-    /// `interrupted`. Takes 10 s at the most, and says in the report what a sink did not take in that time. Of a
-    /// crawl that waits for its sinks it ends the waiting.
+    /// Stops gently: nothing more starts, requests in flight end, everything is written, and the report says
+    /// `interrupted`. This takes 10 s at the most; the report names a sink that did not write everything in that time.
+    /// A crawl that waits for its sinks stops waiting.
     pub fn stop(&self) {
         let _ = self.commands.try_send(Command::Stop(Stopped::Interrupted));
     }
@@ -82,7 +82,7 @@ impl Handle {
         answer.await.ok()
     }
 
-    /// Gives up what is under way, too. Nothing that was written is lost.
+    /// Stops, and gives up the requests in flight. Nothing that was written is lost.
     pub fn abort(&self) {
         let _ = self.commands.try_send(Command::Abort);
     }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 use opilio_fetch::{
-    AddressPolicy, BodyBudget, Cache, Cookies, Limits, Middleware, Proxy, Tls, Transport, WebSettings,
+    AddressPolicy, BodyBudget, Cache, Cookies, DnsCache, Limits, Middleware, Proxy, Tls, Transport, Web,
+    WebSettings,
 };
-use opilio_spider::Spider;
+use opilio_spider::{CrawlError, Spider};
 
 use super::Crawler;
-use crate::launch::{FetcherPlan, MakeTransport, TransportChoice, WrapTransport};
+use crate::launch::{Fetchers, MakeTransport, Transports, WrapTransport};
 
 /// The settings of fetches.
 pub(super) struct Fetching {
@@ -48,25 +49,34 @@ impl Fetching {
         }
     }
 
-    /// The plan of all fetchers.
-    pub(super) fn plan(
+    /// Makes what makes the fetchers of the shards.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub(super) fn fetchers(
         self,
         user_agent: HeaderValue,
         cookies: Option<Arc<Cookies>>,
         bodies: BodyBudget,
-    ) -> FetcherPlan {
-        let Self { limits, web, transport, transport_around, mut middleware, cache, .. } = self;
+    ) -> Result<Fetchers, CrawlError> {
+        let Self { limits, transport, transport_around, mut middleware, cache, .. } = self;
         let web = WebSettings {
             header_count_max: limits.header_count_max,
             header_bytes_max: limits.header_bytes_max,
-            ..web
+            ..self.web
         };
         if let Some(cookies) = cookies {
             // The innermost: it adds to what the others have set, and sees answers as they came.
             middleware.push(cookies);
         }
-        let transport = transport.map_or_else(|| TransportChoice::Web(Box::new(web)), TransportChoice::Own);
-        FetcherPlan { transport, transport_around, middleware, cache, limits, user_agent, bodies }
+        let transports = match transport {
+            Some(make) => Transports::Own(make),
+            None => {
+                let web = Web::new(web, Arc::new(DnsCache::default()));
+                Transports::Web(Box::new(web.map_err(|source| CrawlError::Transport(Box::new(source)))?))
+            }
+        };
+        Ok(Fetchers { transports, transport_around, middleware, cache, limits, user_agent, bodies })
     }
 }
 

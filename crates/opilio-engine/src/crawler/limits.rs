@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use opilio_core::Timestamp;
+use opilio_core::intake::Intake;
 use opilio_spider::{CrawlError, Spider};
 use tokio::sync::watch;
 
 use super::Crawler;
-use crate::launch::SupervisorPlan;
-use crate::memory::{self, Gauge, MemoryLimit};
+use crate::memory::{self, Gauge};
 use crate::signals::Signals;
-use crate::supervisor::Progress;
+use crate::supervisor::{MemoryWatch, Progress, SupervisorPlan};
 
 /// The limits of a crawl.
 pub(super) struct CrawlLimits {
@@ -59,11 +60,12 @@ impl CrawlLimits {
     /// The supervisor's part of the plan.
     pub(super) fn supervisor(
         self,
+        now: Timestamp,
         progress: watch::Sender<Progress>,
         signals: Option<Signals>,
     ) -> SupervisorPlan {
         let Self { pages_max, duration_max, memory_bytes, gauge, .. } = self;
-        let memory = memory_bytes.map(|bytes| MemoryLimit { bytes, gauge });
+        let memory = memory_bytes.map(|bytes| MemoryWatch::new(bytes, gauge, now));
         SupervisorPlan { progress, pages_max, duration_max, memory, signals }
     }
 }
@@ -125,7 +127,7 @@ impl<S: Spider> Crawler<S> {
     /// system allows.
     #[must_use]
     pub fn memory_limit(mut self, bytes: u64) -> Self {
-        self.limits.memory_bytes = Some(memory::limit_bytes(bytes));
+        self.limits.memory_bytes = Some(bytes.max(Intake::LIMIT_BYTES_MIN));
         self
     }
 

@@ -69,11 +69,11 @@ impl<S: Spider> Crawler<S> {
             shards: ShardsPlan {
                 encoders,
                 in_flight: self.limits.in_flight,
-                fetchers: self.fetching.plan(
+                fetchers: self.fetching.fetchers(
                     user_agent,
                     cookies.clone(),
                     BodyBudget::of_crawl(self.limits.memory_bytes),
-                ),
+                )?,
                 files: self.outputs.files,
             },
             scheduler: SchedulerPlan {
@@ -91,7 +91,7 @@ impl<S: Spider> Crawler<S> {
                 #[cfg(test)]
                 apart: self.trial.sinks_apart,
             },
-            supervisor: self.limits.supervisor(publish, signals),
+            supervisor: self.limits.supervisor(clock.now(), publish, signals),
         };
         Ok((plan, progress))
     }

@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use http::HeaderValue;
 use opilio_export::JsonLines;
-use opilio_fetch::{BodyBudget, Cookies, Limits, Middleware, ScriptedAnswer, ScriptedTransport, Transport};
+use opilio_fetch::{BodyBudget, Cookies, Middleware, ScriptedAnswer, ScriptedTransport, Transport};
 use opilio_frontier::Caps;
 #[cfg(feature = "disk")]
 use opilio_frontier::FrontierError;
@@ -18,7 +18,7 @@ use super::Crawler;
 use super::state::StoreNeeds;
 use crate::clock::Clock;
 use crate::job::{EachPage, crawl};
-use crate::launch::TransportChoice;
+use crate::launch::{Fetchers, Transports};
 use crate::scheduler::Syncing;
 
 fn crawler() -> Crawler<EachPage> {
@@ -58,21 +58,16 @@ fn cookies_are_kept_unless_they_are_not_wanted() {
     assert!(crawler().no_cookies().identity.cookies(clock, None, false).is_none());
 }
 
-#[test]
-fn the_bounds_of_header_fields_hold_for_connections_too() {
-    let limits = Limits { header_count_max: 7, header_bytes_max: 777, ..Limits::default() };
-    let fetching = crawler().limits(limits).fetching;
-    let plan = fetching.plan(HeaderValue::from_static("Opilio"), None, BodyBudget::new(1));
-    let TransportChoice::Web(web) = plan.transport else { unreachable!("no other was given") };
-    assert_eq!((web.header_count_max, web.header_bytes_max), (7, 777));
+fn fetchers(crawler: Crawler<EachPage>, cookies: Option<Arc<Cookies>>) -> Fetchers {
+    let user_agent = HeaderValue::from_static("Opilio");
+    crawler.fetching.fetchers(user_agent, cookies, BodyBudget::new(1)).unwrap()
 }
 
 #[test]
 fn a_transport_of_the_users_is_taken_instead_of_the_web() {
     let make = || Rc::new(ScriptedTransport::new(|_, _: &_| ScriptedAnswer::page(""))) as Rc<dyn Transport>;
-    let fetching = crawler().transport(make).fetching;
-    let plan = fetching.plan(HeaderValue::from_static("Opilio"), None, BodyBudget::new(1));
-    assert!(matches!(plan.transport, TransportChoice::Own(_)));
+    assert!(matches!(fetchers(crawler().transport(make), None).transports, Transports::Own(_)));
+    assert!(matches!(fetchers(crawler(), None).transports, Transports::Web(_)));
 }
 
 #[test]
@@ -81,10 +76,9 @@ fn cookies_are_the_innermost_middleware() {
     impl Middleware for Nothing {}
     let cookies = Arc::new(Cookies::new(|| 0));
     let kept: Arc<dyn Middleware> = cookies.clone();
-    let fetching = crawler().middleware(Nothing).fetching;
-    let plan = fetching.plan(HeaderValue::from_static("Opilio"), Some(cookies), BodyBudget::new(1));
-    assert_eq!(plan.middleware.len(), 2);
-    assert!(Arc::ptr_eq(&plan.middleware[1], &kept));
+    let middleware = fetchers(crawler().middleware(Nothing), Some(cookies)).middleware;
+    assert_eq!(middleware.len(), 2);
+    assert!(Arc::ptr_eq(&middleware[1], &kept));
 }
 
 #[test]

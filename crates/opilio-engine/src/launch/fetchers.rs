@@ -3,14 +3,21 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use opilio_fetch::{BodyBudget, Cache, DnsCache, Fetcher, Limits, Middleware, Transport, Web, WebSettings};
+use opilio_fetch::{BodyBudget, Cache, Fetcher, Limits, Middleware, Transport, Web};
 use opilio_spider::CrawlError;
 
 use crate::clock::Clock;
 
-/// The settings that all fetchers are made with.
-pub(crate) struct FetcherPlan {
-    pub(crate) transport: TransportChoice,
+/// Makes a transport on the thread that will use it.
+pub(crate) type MakeTransport = Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>;
+
+/// Wraps a transport on the thread that will use it.
+pub(crate) type WrapTransport = Arc<dyn Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync>;
+
+/// Makes the fetchers of the shards. They share the DNS cache, the development cache and the memory for bodies.
+#[derive(Clone)]
+pub(crate) struct Fetchers {
+    pub(crate) transports: Transports,
     pub(crate) transport_around: Option<WrapTransport>,
     /// The outermost first.
     pub(crate) middleware: Vec<Arc<dyn Middleware>>,
@@ -21,61 +28,16 @@ pub(crate) struct FetcherPlan {
     pub(crate) bodies: BodyBudget,
 }
 
-/// The transport that shards fetch through.
-pub(crate) enum TransportChoice {
+/// The transports that shards fetch through.
+#[derive(Clone)]
+pub(crate) enum Transports {
     /// The web.
-    Web(Box<WebSettings>),
+    Web(Box<Web>),
     /// Made by the user, one for each shard.
     Own(MakeTransport),
 }
 
-/// Makes a transport on the thread that will use it.
-pub(crate) type MakeTransport = Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>;
-
-/// Wraps a transport on the thread that will use it.
-pub(crate) type WrapTransport = Arc<dyn Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync>;
-
-/// Makes the fetchers of the shards. They share the DNS cache, the development cache and the memory for bodies.
-#[derive(Clone)]
-pub(super) struct Fetchers {
-    transports: Transports,
-    around: Option<WrapTransport>,
-    middleware: Vec<Arc<dyn Middleware>>,
-    cache: Option<Cache>,
-    limits: Limits,
-    user_agent: http::HeaderValue,
-    bodies: BodyBudget,
-}
-
-#[derive(Clone)]
-enum Transports {
-    Web(Box<Web>),
-    Own(MakeTransport),
-}
-
 impl Fetchers {
-    /// # Errors
-    /// When the HTTP client cannot be set up.
-    pub(super) fn new(plan: FetcherPlan) -> Result<Self, CrawlError> {
-        let FetcherPlan {
-            transport,
-            transport_around: around,
-            middleware,
-            cache,
-            limits,
-            user_agent,
-            bodies,
-        } = plan;
-        let transports = match transport {
-            TransportChoice::Own(make) => Transports::Own(make),
-            TransportChoice::Web(settings) => {
-                let web = Web::new(*settings, Arc::new(DnsCache::default()));
-                Transports::Web(Box::new(web.map_err(|source| CrawlError::Transport(Box::new(source)))?))
-            }
-        };
-        Ok(Self { transports, around, middleware, cache, limits, user_agent, bodies })
-    }
-
     /// Whether the fetchers answer from a cache.
     pub(super) fn has_cache(&self) -> bool {
         self.cache.is_some()
@@ -92,7 +54,7 @@ impl Fetchers {
                 Rc::new(web.transport().map_err(|source| CrawlError::Transport(Box::new(source)))?)
             }
         };
-        let transport = match &self.around {
+        let transport = match &self.transport_around {
             Some(wrap) => wrap(transport),
             None => transport,
         };

@@ -27,10 +27,9 @@ use opilio_spider::{CrawlError, CrawlReport, Spider};
 use tokio::sync::mpsc;
 
 pub(crate) use self::exporter::ExporterPlan;
-pub(crate) use self::fetchers::{FetcherPlan, MakeTransport, TransportChoice, WrapTransport};
+pub(crate) use self::fetchers::{Fetchers, MakeTransport, Transports, WrapTransport};
 pub(crate) use self::scheduler::SchedulerPlan;
 pub(crate) use self::shards::ShardsPlan;
-pub(crate) use self::supervisor::SupervisorPlan;
 
 use self::report::ReportFacts;
 use self::scheduler::SchedulerEnds;
@@ -39,7 +38,7 @@ use self::supervisor::Conductor;
 use self::threads::Arbiters;
 use crate::clock::Clock;
 use crate::settings::Settings;
-use crate::supervisor::{Command, Supervisor};
+use crate::supervisor::{Command, Supervisor, SupervisorPlan};
 
 /// Everything that a crawl needs, before any of it runs.
 pub(crate) struct Plan<S: Spider> {
@@ -68,22 +67,22 @@ struct Prepared<S: Spider> {
 
 impl<S: Spider> Prepared<S> {
     /// Starts the supervisor on this thread.
-    fn new(plan: Plan<S>) -> Result<Self, CrawlError> {
+    fn new(plan: Plan<S>) -> Self {
         let Plan { spider, settings, clock, history, seeds, shards, scheduler, exporter, supervisor } = plan;
         let facts = ReportFacts { outputs: exporter.outputs(), history, settings: settings.clone() };
         let (senders, scheduler_ends) = scheduler::channels();
-        let (supervisor, ended) = supervisor.start(clock, history.totals, senders.clone());
-        let shards = shards.parts(&CrawlParts {
+        let (supervisor, ended) = supervisor::start(supervisor, clock, history.totals, senders.clone());
+        let shards = shards.parts(CrawlParts {
             spider: spider.clone(),
             settings,
             clock,
             scheduler: senders.clone(),
             supervisor: supervisor.clone(),
             maybe_fetched_until: history.maybe_fetched_until,
-        })?;
+        });
         let conductor =
             Conductor { spider, supervisor: supervisor.clone(), scheduler: senders, ended, seeds };
-        Ok(Self { shards, scheduler, scheduler_ends, exporter, supervisor, conductor, clock, facts })
+        Self { shards, scheduler, scheduler_ends, exporter, supervisor, conductor, clock, facts }
     }
 }
 
@@ -94,7 +93,7 @@ pub(crate) fn on_own_threads<S: Spider>(
 ) -> Result<CrawlReport, CrawlError> {
     System::new().block_on(async move {
         let Prepared { shards, scheduler, scheduler_ends, exporter, supervisor, conductor, clock, facts } =
-            Prepared::new(plan)?;
+            Prepared::new(plan);
         let spider = conductor.spider.clone();
         let mut arbiters = Arbiters::default();
         let (mut links, mut roads) = (Vec::new(), Vec::new());
@@ -121,7 +120,7 @@ pub(crate) async fn here<S: Spider>(
     commands: mpsc::Receiver<Command>,
 ) -> Result<CrawlReport, CrawlError> {
     let Prepared { shards, scheduler, scheduler_ends, exporter, supervisor, conductor, clock, facts } =
-        Prepared::new(plan)?;
+        Prepared::new(plan);
     let spider = conductor.spider.clone();
     let (mut links, mut roads) = (Vec::new(), Vec::new());
     for parts in shards {

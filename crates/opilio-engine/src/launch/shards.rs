@@ -15,7 +15,7 @@ use opilio_fetch::connections::ConnectionPlaces;
 use opilio_spider::{CrawlError, Spider};
 use tokio::sync::Semaphore;
 
-use super::fetchers::{FetcherPlan, Fetchers};
+use super::fetchers::Fetchers;
 use crate::backlog::ParseBacklog;
 use crate::clock::Clock;
 use crate::context::ShardContext;
@@ -35,7 +35,7 @@ pub(crate) struct ShardsPlan<S: Spider> {
     /// The encoders of each shard, one for each output: their number is the number of shards.
     pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
     pub(crate) in_flight: u32,
-    pub(crate) fetchers: FetcherPlan,
+    pub(crate) fetchers: Fetchers,
     /// Where files go, if the crawl keeps any.
     pub(crate) files: Option<FileStore>,
 }
@@ -50,20 +50,6 @@ pub(super) struct CrawlParts<S: Spider> {
     pub(super) maybe_fetched_until: Option<Timestamp>,
 }
 
-/// Derived, it would ask for a spider that can be cloned.
-impl<S: Spider> Clone for CrawlParts<S> {
-    fn clone(&self) -> Self {
-        Self {
-            spider: self.spider.clone(),
-            settings: self.settings.clone(),
-            clock: self.clock,
-            scheduler: self.scheduler.clone(),
-            supervisor: self.supervisor.clone(),
-            maybe_fetched_until: self.maybe_fetched_until,
-        }
-    }
-}
-
 /// The parts of one shard, which any thread can start.
 pub(super) struct ShardParts<S: Spider> {
     shard: usize,
@@ -74,18 +60,15 @@ pub(super) struct ShardParts<S: Spider> {
     files: Option<FileStore>,
     /// Pages parsed on blocking threads at once, in the whole crawl.
     cores: Arc<Semaphore>,
-    crawl: CrawlParts<S>,
+    crawl: Arc<CrawlParts<S>>,
 }
 
 impl<S: Spider> ShardsPlan<S> {
     /// Divides slots and connections among the shards.
-    ///
-    /// # Errors
-    /// When the HTTP client cannot be set up.
-    pub(super) fn parts(self, crawl: &CrawlParts<S>) -> Result<Vec<ShardParts<S>>, CrawlError> {
+    pub(super) fn parts(self, crawl: CrawlParts<S>) -> Vec<ShardParts<S>> {
         let Self { encoders, in_flight, fetchers, files } = self;
         let shards = encoders.len().max(1) as u32;
-        let fetchers = Fetchers::new(fetchers)?;
+        let crawl = Arc::new(crawl);
         let connections = connection_places(in_flight);
         let cores = Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(1, usize::from)));
         let parts = encoders.into_iter().enumerate().map(|(shard, encoders)| ShardParts {
@@ -98,7 +81,7 @@ impl<S: Spider> ShardsPlan<S> {
             cores: cores.clone(),
             crawl: crawl.clone(),
         });
-        Ok(parts.collect())
+        parts.collect()
     }
 }
 
@@ -109,7 +92,7 @@ impl<S: Spider> ShardParts<S> {
     /// When the shard's HTTP client cannot be made.
     pub(super) fn start(self) -> Result<(ShardLink, ShardRoad), CrawlError> {
         let Self { shard, slots, connections, fetchers, encoders, files, cores, crawl } = self;
-        let CrawlParts { spider, settings, clock, scheduler, supervisor, maybe_fetched_until } = crawl;
+        let (clock, supervisor) = (crawl.clock, crawl.supervisor.clone());
         let has_cache = fetchers.has_cache();
         let fetcher = Rc::new(fetchers.fetcher(clock)?);
         let cache = has_cache.then(|| fetcher.clone());
@@ -117,8 +100,8 @@ impl<S: Spider> ShardParts<S> {
         let shared = Shared {
             shard,
             clock,
-            settings,
-            port: SchedulerPort::new(scheduler, counts.clone()),
+            settings: crawl.settings.clone(),
+            port: SchedulerPort::new(crawl.scheduler.clone(), counts.clone()),
             counts,
             backlog: ParseBacklog::default(),
             died: Outbox::new(supervisor.clone().recipient()),
@@ -129,7 +112,7 @@ impl<S: Spider> ShardParts<S> {
         let runner = SpiderRunner::start(RunnerSetup {
             shard,
             clock,
-            spider,
+            spider: crawl.spider.clone(),
             settings: shared.settings.clone(),
             encoders,
             port: shared.port.clone(),
@@ -143,7 +126,7 @@ impl<S: Spider> ShardParts<S> {
         let fetches = Outbox::new(pool.clone().recipient());
         let pool_link = PoolLink { slots: pool.clone().recipient(), fetches };
         let deliveries = Outbox::new(runner.clone().recipient());
-        let actor = shared.shard(pool_link, deliveries, cache, maybe_fetched_until);
+        let actor = shared.shard(pool_link, deliveries, cache, crawl.maybe_fetched_until);
         let link = ShardLink {
             drain: actor.clone().recipient(),
             lend: pool.clone().recipient(),

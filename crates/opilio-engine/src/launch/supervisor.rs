@@ -2,54 +2,28 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix::Addr;
 use opilio_frontier::Admission;
 use opilio_spider::run_history::Totals;
 use opilio_spider::{CrawlError, Spider};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::memory::MemoryLimit;
 use crate::message::ToScheduler;
 use crate::port::SchedulerSenders;
-use crate::signals::Signals;
-use crate::supervisor::{Command, Ended, Progress, ShardLink, Supervisor, SupervisorSetup};
+use crate::supervisor::{Command, Ended, ShardLink, Supervisor, SupervisorPlan, SupervisorSetup};
 
-/// The supervisor's part of a plan.
-pub(crate) struct SupervisorPlan {
-    pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) pages_max: Option<u64>,
-    pub(crate) duration_max: Option<Duration>,
-    pub(crate) memory: Option<MemoryLimit>,
-    pub(crate) signals: Option<Signals>,
-}
-
-impl SupervisorPlan {
-    /// Starts the supervisor on this thread. The receiver gets how it ended.
-    pub(super) fn start(
-        self,
-        clock: Clock,
-        before: Totals,
-        scheduler: SchedulerSenders,
-    ) -> (Addr<Supervisor>, oneshot::Receiver<Ended>) {
-        let Self { progress, pages_max, duration_max, memory, signals } = self;
-        let (tell, ended) = oneshot::channel();
-        let supervisor = Supervisor::start(SupervisorSetup {
-            clock,
-            scheduler,
-            progress,
-            ended: tell,
-            duration_max,
-            drain_max: DRAIN_MAX,
-            before,
-            memory,
-            pages_max,
-            signals,
-        });
-        (supervisor, ended)
-    }
+/// Starts the supervisor on this thread. The receiver gets how it ended.
+pub(super) fn start(
+    plan: SupervisorPlan,
+    clock: Clock,
+    before: Totals,
+    scheduler: SchedulerSenders,
+) -> (Addr<Supervisor>, oneshot::Receiver<Ended>) {
+    let (tell, ended) = oneshot::channel();
+    let supervisor = Supervisor::start(SupervisorSetup { plan, clock, before, scheduler, ended: tell });
+    (supervisor, ended)
 }
 
 /// Leads a crawl whose actors stand.
@@ -120,5 +94,3 @@ pub(super) fn hook(name: &'static str, work: impl FnOnce()) {
 
 /// Seeds that travel together.
 const SEEDS_BATCH: usize = 512;
-/// How long a drain may take: the 10 s that a stop is allowed, less the time that writing takes.
-const DRAIN_MAX: Duration = Duration::from_secs(7);

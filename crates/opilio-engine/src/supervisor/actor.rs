@@ -1,4 +1,4 @@
-//! The supervisor actor. It waits for nobody: what it has to send goes through outboxes.
+//! The supervisor actor. It never waits: its messages go through outboxes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,6 @@ use opilio_spider::run_history::Totals;
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
-use crate::memory::MemoryLimit;
 use crate::message::{
     ANSWER_MAX, ActorDied, AskSnapshot, Books, Drain, Drained, FromScheduler, HostOrder, Lend, Lent,
     MoreSlots, OrderAnswer, OrderKind, OutputRefused, PartSnapshot, ShardCounts, ShardReport, SlotsWanted,
@@ -27,17 +26,20 @@ use crate::supervisor::intake::MemoryWatch;
 
 /// The arguments of a supervisor.
 pub(crate) struct SupervisorSetup {
+    pub(crate) plan: SupervisorPlan,
     pub(crate) clock: Clock,
-    pub(crate) scheduler: SchedulerSenders,
-    pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) ended: oneshot::Sender<Ended>,
-    pub(crate) duration_max: Option<Duration>,
-    /// How long a drain may take before what is under way is given up.
-    pub(crate) drain_max: Duration,
     /// The totals of earlier runs of the crawl.
     pub(crate) before: Totals,
-    pub(crate) memory: Option<MemoryLimit>,
+    pub(crate) scheduler: SchedulerSenders,
+    pub(crate) ended: oneshot::Sender<Ended>,
+}
+
+/// The settings that a supervisor is planned with.
+pub(crate) struct SupervisorPlan {
+    pub(crate) progress: watch::Sender<Progress>,
     pub(crate) pages_max: Option<u64>,
+    pub(crate) duration_max: Option<Duration>,
+    pub(crate) memory: Option<MemoryWatch>,
     /// The signals that stop the crawl, if it catches any.
     pub(crate) signals: Option<Signals>,
 }
@@ -71,7 +73,7 @@ pub(crate) struct ShardLink {
 pub(crate) enum Command {
     /// The shards stand; begin.
     Begin(Vec<ShardLink>),
-    /// Start nothing more, let what is under way end.
+    /// Start nothing more, and let requests in flight end.
     Stop(Stopped),
     /// End at once.
     Abort,
@@ -85,7 +87,11 @@ pub(crate) enum Command {
 }
 
 pub(crate) struct Supervisor {
-    setup: SupervisorParts,
+    plan: SupervisorPlan,
+    clock: Clock,
+    before: Totals,
+    port: SchedulerPort,
+    ended: Option<oneshot::Sender<Ended>>,
     shards: Vec<Shard>,
     books: Books,
     phase: Phase,
@@ -93,19 +99,6 @@ pub(crate) struct Supervisor {
     sink_is_late: bool,
     died: Option<&'static str>,
     refused: Option<ExportError>,
-}
-
-struct SupervisorParts {
-    clock: Clock,
-    port: SchedulerPort,
-    progress: watch::Sender<Progress>,
-    ended: Option<oneshot::Sender<Ended>>,
-    duration_max: Option<Duration>,
-    drain_max: Duration,
-    before: Totals,
-    memory: Option<MemoryWatch>,
-    pages_max: Option<u64>,
-    signals: Option<Signals>,
 }
 
 struct Shard {
@@ -131,28 +124,16 @@ enum Phase {
 
 impl Supervisor {
     pub(crate) fn start(setup: SupervisorSetup) -> actix::Addr<Self> {
-        let SupervisorSetup { clock, scheduler, progress, ended, .. } = setup;
-        let SupervisorSetup { duration_max, drain_max, before, memory, pages_max, signals, .. } = setup;
-        let memory = memory.map(|limit| MemoryWatch::new(limit, clock.now()));
-        let ended = Some(ended);
+        let SupervisorSetup { plan, clock, before, scheduler, ended } = setup;
         Self::create(|ctx| {
             ctx.set_mailbox_capacity(MAILBOX);
-            // It counts nothing itself.
-            let port = SchedulerPort::new(scheduler, Rc::default());
-            let setup = SupervisorParts {
-                clock,
-                port,
-                progress,
-                ended,
-                duration_max,
-                drain_max,
-                before,
-                memory,
-                pages_max,
-                signals,
-            };
             Self {
-                setup,
+                plan,
+                clock,
+                before,
+                // A supervisor counts nothing itself.
+                port: SchedulerPort::new(scheduler, Rc::default()),
+                ended: Some(ended),
                 shards: Vec::new(),
                 books: Books::default(),
                 phase: Phase::Running,
@@ -171,28 +152,28 @@ impl Supervisor {
         if stopped != Stopped::Finished {
             tracing::info!(why = ?stopped, "no more requests are started: those in flight may end");
         }
-        self.setup.port.send(ToScheduler::Stop);
+        self.port.send(ToScheduler::Stop);
         for shard in &self.shards {
             shard.drain.send(Drain);
         }
         self.sink_is_late = false;
-        ctx.run_later(self.setup.drain_max, Self::give_up_draining);
+        ctx.run_later(DRAIN_MAX, Self::give_up_draining);
     }
 
-    /// Stops, or, where an end is under way already, ends it without waiting for sinks any longer than its time.
+    /// Stops; a crawl that already waits for its sinks ends without waiting any longer.
     fn ordered_to_stop(&mut self, ctx: &mut Context<Self>, stopped: Stopped) {
         match self.phase {
             Phase::Running => self.stop(ctx, stopped),
             Phase::Draining(_) => self.phase = Phase::Draining(stopped),
-            Phase::Closing(_) => self.setup.port.hurry(),
+            Phase::Closing(_) => self.port.hurry(),
         }
     }
 
-    /// What is under way had its time. An orderly end waits as long as a sink holds it up.
+    /// Requests in flight had their time. A crawl that was not interrupted waits on for as long as a sink is late.
     fn give_up_draining(&mut self, ctx: &mut Context<Self>) {
         let Phase::Draining(stopped) = self.phase else { return };
         if stopped != Stopped::Interrupted && std::mem::take(&mut self.sink_is_late) {
-            ctx.run_later(self.setup.drain_max, Self::give_up_draining);
+            ctx.run_later(DRAIN_MAX, Self::give_up_draining);
             return;
         }
         tracing::warn!("requests in flight did not end in time and are given up");
@@ -204,11 +185,11 @@ impl Supervisor {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(stopped);
             let drained = self.shards.iter().all(|shard| shard.drained);
-            self.setup.port.send(ToScheduler::Close { counts: Some(self.counts()), drained });
+            self.port.send(ToScheduler::Close { counts: Some(self.counts()), drained });
         }
         // An orderly end waits for the sinks.
         if stopped == Stopped::Interrupted {
-            self.setup.port.hurry();
+            self.port.hurry();
         }
     }
 
@@ -218,8 +199,8 @@ impl Supervisor {
             Phase::Draining(stopped) | Phase::Closing(stopped) => stopped,
         };
         self.publish();
-        if let Some(ended) = self.setup.ended.take() {
-            let slowed = self.setup.memory.as_ref().map_or(Duration::ZERO, MemoryWatch::slowed);
+        if let Some(ended) = self.ended.take() {
+            let slowed = self.plan.memory.as_ref().map_or(Duration::ZERO, MemoryWatch::slowed);
             let _ = ended.send(Ended { stopped, slowed, died: self.died, refused: self.refused.take() });
         }
     }
@@ -230,13 +211,12 @@ impl Supervisor {
 
     fn publish(&self) {
         let counts = self.counts();
-        let totals =
-            self.setup.before.plus(Totals { elapsed: self.setup.clock.elapsed(), ..counts.totals() });
+        let totals = self.before.plus(Totals { elapsed: self.clock.elapsed(), ..counts.totals() });
         let Books { admitted, pages, sitemaps, aliases, failures, left, items } = self.books;
-        self.setup.progress.send_replace(Progress {
+        self.plan.progress.send_replace(Progress {
             admitted,
             pages,
-            pages_max: self.setup.pages_max,
+            pages_max: self.plan.pages_max,
             sitemaps,
             aliases,
             failures,
@@ -249,14 +229,14 @@ impl Supervisor {
             in_flight: counts.in_flight,
             hosts: counts.hosts,
             held: counts.held,
-            slowed: self.setup.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full),
+            slowed: self.plan.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full),
             elapsed: totals.elapsed,
         });
     }
 
     fn look_around(&mut self, ctx: &mut Context<Self>) {
         self.publish();
-        if self.setup.signals.as_ref().is_some_and(Signals::came) {
+        if self.plan.signals.as_ref().is_some_and(Signals::came) {
             self.signalled(ctx);
         }
         for shard in &self.shards {
@@ -264,7 +244,7 @@ impl Supervisor {
                 tracing::warn!(%url, "the spider's `parse` is still running on this page, and the other pages of its shard wait");
             }
         }
-        if self.setup.duration_max.is_some_and(|max| self.setup.clock.elapsed() >= max) {
+        if self.plan.duration_max.is_some_and(|max| self.clock.elapsed() >= max) {
             self.stop(ctx, Stopped::MaxDuration);
         }
     }
@@ -278,22 +258,22 @@ impl Supervisor {
             }
             Phase::Draining(stopped) => {
                 self.close(stopped);
-                self.setup.port.hurry();
+                self.port.hurry();
             }
-            Phase::Closing(_) => self.setup.port.hurry(),
+            Phase::Closing(_) => self.port.hurry(),
         }
     }
 
     /// Looks at the memory, where it has a limit. A read of some microseconds, on a thread whose messages
     /// are batches.
     fn look_at_memory(&mut self, ctx: &mut Context<Self>) {
-        let now = self.setup.clock.now();
+        let now = self.clock.now();
         let under_way = self.under_way(now);
-        let watch = self.setup.memory.as_mut().filter(|_| self.phase == Phase::Running);
+        let watch = self.plan.memory.as_mut().filter(|_| self.phase == Phase::Running);
         match watch.and_then(|memory| memory.look(now, under_way)) {
             None => {}
             Some(Advice::Take(level)) => {
-                self.setup.port.send(ToScheduler::Take(level));
+                self.port.send(ToScheduler::Take(level));
                 for shard in &self.shards {
                     shard.take.send(Take(level));
                 }
@@ -302,7 +282,8 @@ impl Supervisor {
         }
     }
 
-    /// What is under way in all shards. One that has not told lately is busy with something.
+    /// Fetches of all shards, and their pages that are not settled yet. A shard that has not told its counts lately is
+    /// busy with at least one.
     fn under_way(&self, now: Timestamp) -> u32 {
         let of = |shard: &Shard| match now.since(shard.heard) < HEARD_MAX {
             true => shard.counts.under_way,
@@ -318,10 +299,10 @@ impl Supervisor {
             Phase::Draining(_) => "draining",
             Phase::Closing(_) => "closing",
         };
-        let slowed = self.setup.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full);
+        let slowed = self.plan.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full);
         let mut snapshot = Snapshot::default();
         snapshot.parts.push(PartSnapshot::Supervisor { phase, slowed });
-        let [scheduler, exporter] = self.setup.port.ask();
+        let [scheduler, exporter] = self.port.ask();
         let names = ["shard", "fetcher pool", "spider runner"];
         let asked = self.shards.iter().enumerate().flat_map(|(number, shard)| {
             let named = names.iter().zip(&shard.status);
@@ -366,10 +347,10 @@ impl Actor for Supervisor {
 
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.run_interval(LOOK_EVERY, Self::look_around);
-        if self.setup.memory.is_some() {
+        if self.plan.memory.is_some() {
             ctx.run_interval(MEMORY_EVERY, Self::look_at_memory);
         }
-        if let Some(max) = self.setup.duration_max {
+        if let Some(max) = self.plan.duration_max {
             ctx.run_later(max, |supervisor, ctx| supervisor.stop(ctx, Stopped::MaxDuration));
         }
     }
@@ -381,7 +362,7 @@ impl Handler<Command> for Supervisor {
     fn handle(&mut self, command: Command, ctx: &mut Self::Context) {
         match command {
             Command::Begin(links) => {
-                let now = self.setup.clock.now();
+                let now = self.clock.now();
                 self.shards = links.into_iter().map(|link| Shard::new(link, now)).collect();
                 // Before anything starts.
                 self.look_at_memory(ctx);
@@ -398,12 +379,12 @@ impl Handler<Command> for Supervisor {
             }
             Command::Snapshot(reply) => self.snapshot(reply),
             Command::Hold { host, span, reply } => {
-                let what = OrderKind::Hold { until: self.setup.clock.now() + span };
+                let what = OrderKind::Hold { until: self.clock.now() + span };
                 let order = HostOrder { host, what, reply: Some(reply) };
-                self.setup.port.send(ToScheduler::Order(order));
+                self.port.send(ToScheduler::Order(order));
             }
             #[cfg(test)]
-            Command::Tell(message) => self.setup.port.send(message),
+            Command::Tell(message) => self.port.send(message),
         }
     }
 }
@@ -455,8 +436,8 @@ impl Handler<ShardReport> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, ShardReport { shard, counts }: ShardReport, _: &mut Self::Context) {
-        self.setup.clock.fault("supervisor");
-        let now = self.setup.clock.now();
+        self.clock.fault("supervisor");
+        let now = self.clock.now();
         if let Some(shard) = self.shards.get_mut(shard) {
             shard.counts = counts;
             shard.heard = now;
@@ -502,7 +483,10 @@ impl Shard {
     }
 }
 
-/// Room for what shards and store may say at once.
+/// How long a drain may take before the requests in flight are given up: the 10 s that a stop is allowed, less the
+/// time that writing takes.
+const DRAIN_MAX: Duration = Duration::from_secs(7);
+/// Room for what shards and scheduler may say at once.
 const MAILBOX: usize = 8_192;
 /// How often the supervisor tells people where the crawl stands.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

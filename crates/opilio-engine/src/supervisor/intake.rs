@@ -5,7 +5,7 @@ use std::time::Duration;
 use opilio_core::Timestamp;
 use opilio_core::intake::{Advice, Intake, IntakeLevel, Usage};
 
-use crate::memory::{Gauge, MemoryLimit};
+use crate::memory::Gauge;
 
 /// Reads the memory gauge for the supervisor, and logs what changes.
 pub(crate) struct MemoryWatch {
@@ -16,8 +16,8 @@ pub(crate) struct MemoryWatch {
 }
 
 impl MemoryWatch {
-    pub(crate) fn new(limit: MemoryLimit, now: Timestamp) -> Self {
-        Self { intake: Intake::new(limit.bytes, now), gauge: limit.gauge, told: IntakeLevel::Full }
+    pub(crate) fn new(limit_bytes: u64, gauge: Gauge, now: Timestamp) -> Self {
+        Self { intake: Intake::new(limit_bytes, now), gauge, told: IntakeLevel::Full }
     }
 
     /// Looks once; tells what changes. A gauge that says nothing this time changes nothing.

@@ -4,5 +4,6 @@ mod actor;
 mod intake;
 mod progress;
 
-pub(crate) use actor::{Command, Ended, ShardLink, Supervisor, SupervisorSetup};
+pub(crate) use actor::{Command, Ended, ShardLink, Supervisor, SupervisorPlan, SupervisorSetup};
+pub(crate) use intake::MemoryWatch;
 pub use progress::Progress;
