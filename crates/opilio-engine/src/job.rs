@@ -1,11 +1,8 @@
 //! Small jobs: a crawl of a closure, without a type for items or steps.
 
-use opilio_spider::{Found, Page, ParseError, Request, Spider, Target};
-use serde_json::Value;
+use opilio_spider::{EachPage, Found, Page, ParseError, Target};
 
 use crate::crawler::Crawler;
-
-type Each = dyn Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync;
 
 /// A crawl that begins at one URL and hands each page to a closure.
 ///
@@ -53,29 +50,6 @@ impl Job {
     where
         F: Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync + 'static,
     {
-        Crawler::new(EachPage { seeds: self.seeds, read: Box::new(read) })
-    }
-}
-
-/// The spider of a closure: no steps, items are JSON values.
-pub struct EachPage {
-    seeds: Vec<Target>,
-    read: Box<Each>,
-}
-
-impl Spider for EachPage {
-    type Item = Value;
-    type Step = ();
-
-    fn name(&self) -> &str {
-        "each-page"
-    }
-
-    fn seeds(&self) -> Vec<Request<()>> {
-        self.seeds.iter().cloned().map(|url| Request::get(url, ())).collect()
-    }
-
-    fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
-        (self.read)(page, found)
+        Crawler::new(EachPage::new(self.seeds, read))
     }
 }

@@ -35,7 +35,7 @@ mod supervisor;
 mod tests;
 
 pub use crawler::{Crawl, Crawler, Handle};
-pub use job::{EachPage, Job, crawl};
+pub use job::{Job, crawl};
 /// The least that a crawl can be limited to: see [`Crawler::memory_limit`].
 pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
 
@@ -45,9 +45,8 @@ pub use opilio_frontier::Durability;
 pub use opilio_frontier::{Caps, HostCaps, Order};
 pub use opilio_robots::sitemap::Entry as SitemapEntry;
 pub use opilio_spider::{
-    BadHeader, BadHostPattern, BadPage, BadSession, BadUrl, CrawlError, CrawlReport, Elsewhere,
+    BadHeader, BadHostPattern, BadPage, BadSession, BadUrl, CrawlError, CrawlReport, EachPage, Elsewhere,
     FAILURES_NAMED, Failure, FailureRecord, Follow, Found, HostSettings, HostStatus, Page, PageBuilder,
-    ParseError, PartSnapshot, PatternError, Request, Scope, SeedError, Session, Snapshot, Spider, StepError,
-    Stopped, Target, TrapRules, Unwritten, header, parse_page,
+    ParseError, PartSnapshot, PatternError, Progress, Request, Scope, SeedError, Session, Snapshot, Spider,
+    StepError, Stopped, Target, TrapRules, Unwritten, header, parse_page,
 };
-pub use supervisor::Progress;

@@ -28,6 +28,7 @@
 //! | [`attempts`] | the leases that a host has started | those that newer rules forbid |
 //! | [`rules`] | an answer to a request for robots.txt | the leases that the host may start |
 //! | [`slow`] | the time that `parse` took | whether pages of this step are parsed on another thread |
+//! | [`state`] | where a crawl is kept | a store that is open |
 //! | [`known`] | admissions | a warning if one URL is requested with two steps |
 
 pub mod admission;
@@ -35,6 +36,7 @@ pub mod attempts;
 pub mod context;
 pub mod counts;
 pub mod data;
+mod each_page;
 mod error;
 mod header;
 mod host_settings;
@@ -60,11 +62,13 @@ mod session;
 pub mod slow;
 mod snapshot;
 mod spider;
+pub mod state;
 pub mod step;
 pub mod taken;
 mod trap;
 
 pub use admission::SeedError;
+pub use each_page::EachPage;
 pub use error::CrawlError;
 pub use header::{BadHeader, header};
 pub use host_settings::{HostSettings, HostTable};
@@ -72,7 +76,7 @@ pub use opilio_core::BadHostPattern;
 pub use page::{Answer, BodyShare, Failure, Page, PageFacts};
 pub use page_builder::{BadPage, PageBuilder};
 pub use pattern::PatternError;
-pub use report::{CrawlReport, FAILURES_MAX, FAILURES_NAMED, FailureRecord, Stopped, Unwritten};
+pub use report::{CrawlReport, FAILURES_MAX, FAILURES_NAMED, FailureRecord, Progress, Stopped, Unwritten};
 pub use request::{BadUrl, Request, Target};
 pub use scope::{Elsewhere, Follow, Hosts, Scope};
 pub use session::{BadSession, Login, Logins, Session, is_credential, log_in};

@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use opilio_core::Host;
-use opilio_spider::{CrawlError, CrawlReport, Stopped};
+use opilio_spider::{CrawlError, CrawlReport, Progress, Snapshot, Stopped};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::message::{OrderAnswer, Snapshot};
-use crate::supervisor::{Command, Progress};
+use crate::message::OrderAnswer;
+use crate::supervisor::Command;
 
 /// A running crawl: a future of its report.
 ///

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use opilio_core::Timestamp;
 use opilio_core::intake::Intake;
-use opilio_spider::{CrawlError, Spider};
+use opilio_spider::{CrawlError, Progress, Spider};
 use tokio::sync::watch;
 
 use super::Crawler;
 use crate::memory::{self, Gauge};
 use crate::signals::Signals;
-use crate::supervisor::{MemoryWatch, Progress, SupervisorPlan};
+use crate::supervisor::{MemoryWatch, SupervisorPlan};
 
 /// The limits of a crawl.
 pub(super) struct CrawlLimits {

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use opilio_spider::state::StateSettings;
 use opilio_spider::{CrawlError, CrawlReport, Spider};
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,7 +30,6 @@ use self::hosts::HostChoices;
 use self::identity::CrawlerIdentity;
 use self::limits::CrawlLimits;
 use self::outputs::Outputs;
-use self::state::StateSettings;
 use self::urls::UrlChoices;
 use crate::launch;
 

@@ -7,18 +7,18 @@ use std::time::SystemTime;
 use opilio_export::Sink;
 use opilio_fetch::{BodyBudget, Cookies, KeptCookies};
 use opilio_spider::admission::{Links, seed_admissions};
-use opilio_spider::run_history::{self, EarlierRuns, RunHistory};
-use opilio_spider::{CrawlError, Hosts, Logins, Scope, Spider};
+use opilio_spider::counts::Books;
+use opilio_spider::run_history::{self, EarlierRuns, RunHistory, Totals};
+use opilio_spider::state::{OpenStore, StoreNeeds};
+use opilio_spider::{CrawlError, Hosts, Logins, Progress, Scope, Spider};
 use tokio::sync::watch;
 
 use super::Crawler;
-use super::state::{OpenStore, StoreNeeds};
 use crate::clock::{Clock, year_of};
 use crate::launch::{ExporterPlan, Plan, SchedulerPlan, ShardsPlan};
 use crate::scheduler::QueuedScope;
 use crate::settings::Settings;
 use crate::signals::Signals;
-use crate::supervisor::Progress;
 
 /// A run that has begun in the notes of its store.
 struct BegunRun {
@@ -59,7 +59,9 @@ impl<S: Spider> Crawler<S> {
         let cookies = self.identity.cookies(clock, cookie_file.as_deref(), history.resumed);
         let settings = Arc::new(self.settings(scope, logins, cookies.clone()));
         let pages_max = self.limits.pages_max;
-        let (publish, progress) = watch::channel(Progress { pages_max, ..Progress::default() });
+        let mut first = Progress::of_books(Books::default(), &Totals::default());
+        first.pages_max = pages_max;
+        let (publish, progress) = watch::channel(first);
         let plan = Plan {
             spider: self.spider,
             settings: settings.clone(),

@@ -1,167 +1,18 @@
-//! Where the crawl keeps its frontier, and what a later run does with it.
+//! Where the crawl is kept, and how a later run goes on with it: the methods that set
+//! [`opilio_spider::state::StateSettings`].
 
 #[cfg(feature = "disk")]
-use std::path::Path;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use opilio_core::Timestamp;
-use opilio_export::Sink;
-use opilio_frontier::{Caps, Frontier, MemoryFrontier, MemoryOptions, Order};
 #[cfg(feature = "disk")]
-use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, StoreOwner};
-use opilio_spider::run_history::{self, TryAgain};
-use opilio_spider::{CrawlError, Spider};
+use opilio_frontier::Durability;
+use opilio_frontier::{Frontier, Order};
+use opilio_spider::Spider;
+use opilio_spider::run_history::TryAgain;
+use opilio_spider::state::Store;
 
 use super::Crawler;
-use crate::scheduler::Syncing;
-
-/// The store of a crawl, and how it is gone on with.
-#[derive(Default)]
-pub(super) struct StateSettings {
-    store: Store,
-    pub(super) order: Order,
-    #[cfg(feature = "disk")]
-    resume: bool,
-    #[cfg(feature = "disk")]
-    durability: Durability,
-    pub(super) history: bool,
-    try_again: TryAgain,
-    refresh: Option<Duration>,
-}
-
-/// Where a crawl keeps its frontier.
-#[derive(Default)]
-enum Store {
-    #[default]
-    Memory,
-    Own(Box<dyn Frontier>),
-    #[cfg(feature = "disk")]
-    Directory(PathBuf),
-}
-
-/// A store that is open.
-pub(super) struct OpenStore {
-    pub(super) frontier: Box<dyn Frontier>,
-    pub(super) syncing: Syncing,
-    /// Whether a later run may go on with it.
-    pub(super) is_kept: bool,
-    /// The file of the state directory that cookies are kept in.
-    pub(super) cookie_file: Option<PathBuf>,
-}
-
-/// The settings of a store that other values of the builder have.
-#[cfg_attr(not(feature = "disk"), expect(dead_code, reason = "a state directory needs them"))]
-pub(super) struct StoreNeeds<'a> {
-    /// Name and version of the spider.
-    pub(super) spider: (&'a str, u32),
-    pub(super) caps: Caps,
-    /// A limit decides by depth, so that chance must not.
-    pub(super) levels: bool,
-    pub(super) memory_bytes: Option<u64>,
-    pub(super) sinks: &'a [Box<dyn Sink>],
-}
-
-impl StateSettings {
-    /// Opens the store, or makes it. To be done last, since a new state directory means empty outputs.
-    ///
-    /// # Errors
-    /// When the state directory holds another crawl, or none that could be resumed, or cannot be opened.
-    pub(super) fn open(&mut self, needs: StoreNeeds<'_>) -> Result<OpenStore, CrawlError> {
-        let StoreNeeds { caps, levels, .. } = needs;
-        match std::mem::take(&mut self.store) {
-            Store::Memory => {
-                let options = MemoryOptions { order: self.order, caps, history: false, levels };
-                let frontier = Box::new(MemoryFrontier::with(options));
-                Ok(OpenStore { frontier, syncing: Syncing::AtTheEnd, is_kept: false, cookie_file: None })
-            }
-            Store::Own(frontier) => {
-                Ok(OpenStore { frontier, syncing: Syncing::AtTheEnd, is_kept: true, cookie_file: None })
-            }
-            #[cfg(feature = "disk")]
-            Store::Directory(dir) => {
-                let StoreNeeds { spider: (name, version), memory_bytes, sinks, .. } = needs;
-                let owner = StoreOwner { spider: name.to_owned(), version };
-                let options = DiskOptions {
-                    order: Some(self.order),
-                    caps,
-                    history: self.history,
-                    levels,
-                    ..DiskOptions::default()
-                };
-                let options = match memory_bytes {
-                    Some(limit) => options.within(limit),
-                    None => options,
-                };
-                if self.resume && !DiskFrontier::is_there(&dir) {
-                    refuse_to_empty(&dir, sinks)?;
-                }
-                let (frontier, syncing) = open_directory(&dir, owner, self.resume, self.durability, options)?;
-                let cookie_file = Some(dir.join(COOKIES));
-                Ok(OpenStore { frontier, syncing, is_kept: true, cookie_file })
-            }
-        }
-    }
-
-    /// Makes those URLs of earlier runs due again that the settings say.
-    ///
-    /// # Errors
-    /// When the store fails, or keeps no history.
-    pub(super) fn make_due(
-        &self,
-        frontier: &mut dyn Frontier,
-        now: Timestamp,
-        user_agent: &str,
-    ) -> Result<(), CrawlError> {
-        run_history::try_again(frontier, self.try_again, now, user_agent)?;
-        match self.refresh {
-            Some(age) => run_history::refresh(frontier, now - age),
-            None => Ok(()),
-        }
-    }
-}
-
-/// A crawl that is to be resumed, and is not there, must not empty an output.
-#[cfg(feature = "disk")]
-fn refuse_to_empty(dir: &Path, sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
-    let Some(output) = sinks.iter().find(|sink| sink.has_rows()).map(|sink| sink.name()) else {
-        return Ok(());
-    };
-    Err(CrawlError::NothingToResume { state: dir.to_owned(), output })
-}
-
-/// Opens a state directory, or makes it.
-///
-/// The scheduler does the syncing: the sinks have to be synced before the store is, and a thread of the
-/// store's own would not ask them.
-#[cfg(feature = "disk")]
-fn open_directory(
-    dir: &Path,
-    whose: StoreOwner,
-    resume: bool,
-    durability: Durability,
-    options: DiskOptions,
-) -> Result<(Box<dyn Frontier>, Syncing), FrontierError> {
-    let (syncing, durability) = match durability {
-        Durability::Process => (Syncing::AtTheEnd, Durability::Process),
-        Durability::Interval(span) => (Syncing::Every(span), Durability::Process),
-        Durability::EveryCommit => (Syncing::EachTime, Durability::EveryCommit),
-    };
-    let options = DiskOptions { durability, ..options };
-    let store = if resume && DiskFrontier::is_there(dir) {
-        DiskFrontier::open(dir, options, whose)?
-    } else {
-        DiskFrontier::create(dir, options, whose)?
-    };
-    if store.torn_bytes() > 0 {
-        tracing::warn!(
-            dir = %dir.display(),
-            bytes = store.torn_bytes(),
-            "the last commit to the state is incomplete and is dropped: its pages are fetched again"
-        );
-    }
-    Ok((Box::new(store), syncing))
-}
 
 /// Where the crawl is kept, and how it is gone on with.
 impl<S: Spider> Crawler<S> {
@@ -259,7 +110,3 @@ impl<S: Spider> Crawler<S> {
         self
     }
 }
-
-/// The file of the state directory that cookies are kept in.
-#[cfg(feature = "disk")]
-const COOKIES: &str = "cookies";

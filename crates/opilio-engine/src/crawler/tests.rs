@@ -12,12 +12,12 @@ use opilio_fetch::{BodyBudget, Cookies, Middleware, ScriptedAnswer, ScriptedTran
 use opilio_frontier::Caps;
 #[cfg(feature = "disk")]
 use opilio_frontier::FrontierError;
-use opilio_spider::{CrawlError, HostSettings};
+use opilio_spider::state::StoreNeeds;
+use opilio_spider::{CrawlError, EachPage, HostSettings};
 
 use super::Crawler;
-use super::state::StoreNeeds;
 use crate::clock::Clock;
-use crate::job::{EachPage, crawl};
+use crate::job::crawl;
 use crate::launch::{Fetchers, Transports};
 use crate::scheduler::Syncing;
 

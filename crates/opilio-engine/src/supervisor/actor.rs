@@ -7,21 +7,20 @@ use actix::{Actor, AsyncContext, Context, Handler, Message, Recipient};
 use opilio_core::intake::{Advice, IntakeLevel};
 use opilio_core::{Host, Timestamp};
 use opilio_export::ExportError;
-use opilio_spider::Stopped;
+use opilio_spider::counts::Books;
 use opilio_spider::run_history::Totals;
+use opilio_spider::{PartSnapshot, Progress, Snapshot, Stopped};
 use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::message::{
-    ANSWER_MAX, ActorDied, AskSnapshot, Books, Drain, Drained, FromScheduler, HostOrder, Lend, Lent,
-    MoreSlots, OrderAnswer, OrderKind, OutputRefused, PartSnapshot, ShardCounts, ShardReport, SlotsWanted,
-    Snapshot, Take, ToScheduler,
+    ANSWER_MAX, ActorDied, AskSnapshot, Drain, Drained, FromScheduler, HostOrder, Lend, Lent, MoreSlots,
+    OrderAnswer, OrderKind, OutputRefused, ShardCounts, ShardReport, SlotsWanted, Take, ToScheduler,
 };
 use crate::outbox::Outbox;
 use crate::port::{SchedulerPort, SchedulerSenders};
 use crate::runner::{OVERDUE, ParseWatch};
 use crate::signals::Signals;
-use crate::supervisor::Progress;
 use crate::supervisor::intake::MemoryWatch;
 
 /// The arguments of a supervisor.
@@ -212,26 +211,18 @@ impl Supervisor {
     fn publish(&self) {
         let counts = self.counts();
         let totals = self.before.plus(Totals { elapsed: self.clock.elapsed(), ..counts.totals() });
-        let Books { admitted, pages, sitemaps, aliases, failures, left, items } = self.books;
-        self.plan.progress.send_replace(Progress {
-            admitted,
-            pages,
-            pages_max: self.plan.pages_max,
-            sitemaps,
-            aliases,
-            failures,
-            left,
-            items,
-            requests: totals.requests,
-            retries: totals.retries,
-            refusals: totals.refusals,
-            bytes: totals.bytes,
-            in_flight: counts.in_flight,
-            hosts: counts.hosts,
-            held: counts.held,
-            slowed: self.plan.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full),
-            elapsed: totals.elapsed,
-        });
+        let mut progress = Progress::of_books(self.books, &totals);
+        progress.pages_max = self.plan.pages_max;
+        progress.in_flight = counts.in_flight;
+        progress.hosts = counts.hosts;
+        progress.held = counts.held;
+        progress.slowed = self.is_slowed();
+        self.plan.progress.send_replace(progress);
+    }
+
+    /// Whether less than usual is started, since memory is near its limit.
+    fn is_slowed(&self) -> bool {
+        self.plan.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full)
     }
 
     fn look_around(&mut self, ctx: &mut Context<Self>) {
@@ -299,7 +290,7 @@ impl Supervisor {
             Phase::Draining(_) => "draining",
             Phase::Closing(_) => "closing",
         };
-        let slowed = self.plan.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full);
+        let slowed = self.is_slowed();
         let mut snapshot = Snapshot::default();
         snapshot.parts.push(PartSnapshot::Supervisor { phase, slowed });
         let [scheduler, exporter] = self.port.ask();

@@ -2,8 +2,6 @@
 
 mod actor;
 mod intake;
-mod progress;
 
 pub(crate) use actor::{Command, Ended, ShardLink, Supervisor, SupervisorPlan, SupervisorSetup};
 pub(crate) use intake::MemoryWatch;
-pub use progress::Progress;

@@ -1,6 +1,7 @@
-//! The report of a crawl: counts of what became of every URL.
+//! The report of a crawl: counts of what became of every URL. And the numbers of one that runs.
 
 mod books;
+mod progress;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,6 +13,8 @@ use serde::Serialize;
 
 use crate::data::referrer_of;
 use crate::scope::{Elsewhere, Follow};
+
+pub use progress::Progress;
 
 /// The counts of a crawl, over all its runs.
 ///

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::counts::Books;
+use crate::run_history::Totals;
+
 /// A crawl at one moment: its runs together, but for the requests in flight and the hosts.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -40,4 +43,27 @@ pub struct Progress {
     pub slowed: bool,
     /// How long it has run, all runs together.
     pub elapsed: Duration,
+}
+
+impl Progress {
+    /// The numbers of the store and the totals of all runs. The other fields have their defaults.
+    #[must_use]
+    pub fn of_books(books: Books, totals: &Totals) -> Self {
+        let Books { admitted, pages, sitemaps, aliases, failures, left, items } = books;
+        Self {
+            admitted,
+            pages,
+            sitemaps,
+            aliases,
+            failures,
+            left,
+            items,
+            requests: totals.requests,
+            retries: totals.retries,
+            refusals: totals.refusals,
+            bytes: totals.bytes,
+            elapsed: totals.elapsed,
+            ..Self::default()
+        }
+    }
 }
