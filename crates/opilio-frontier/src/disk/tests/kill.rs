@@ -34,21 +34,26 @@ fn victim() {
     let mut out = std::io::stdout();
     let mut say = |what: &str, n: usize| writeln!(out, "{what} {n}").and_then(|()| out.flush()).unwrap();
     let mut next = store.stats().discovered as usize / PER_BATCH;
+    let mut hosts = Vec::new();
     loop {
         store.admit(batch(next * PER_BATCH..(next + 1) * PER_BATCH)).unwrap();
         say("admitted", next);
         next += 1;
-        for host in store.hosts_ready(Timestamp::EPOCH, 9).unwrap() {
+        hosts.extend(store.hosts_ready(Timestamp::EPOCH, 9).unwrap());
+        // As a scheduler does: a host is leased from until a lease comes back short.
+        hosts.retain(|host| {
             let mut leases = Vec::new();
-            store.lease(&[crate::Want { host, n: 10 }], Timestamp::EPOCH, &mut leases).unwrap();
-            // One lease of each host stays out until the kill.
+            let want = crate::Want { host: host.clone(), n: 10 };
+            store.lease(&[want], Timestamp::EPOCH, &mut leases).unwrap();
+            // One lease of each host and turn stays out until the kill.
             let ends = leases.iter().skip(1).map(|lease| Settlement::page(lease.id)).collect();
             store.settle(ends, &[], Timestamp::EPOCH).unwrap();
             for lease in leases.iter().skip(1) {
                 let path = lease.record.url.rsplit('/').next().unwrap();
                 say("settled", path.parse().unwrap());
             }
-        }
+            leases.len() == 10
+        });
     }
 }
 
