@@ -53,7 +53,7 @@ fn nothing_to_resume_is_said_once_and_only_where_one_begins() {
     std::fs::write(&output, "{}\n").unwrap();
     let output = output.to_str().unwrap();
     let args = ["crawl", "--state", missing, "--resume", "--output", output, "--allow-private"];
-    refused(&[&args[..], &[&*shop.base(0)]].concat(), &["beginning anew would empty it"]);
+    refused(&[&args[..], &[&*shop.base(0)]].concat(), &["a new crawl would empty it"]);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn a_pattern_that_can_match_nothing_is_named() {
 #[test]
 fn a_name_with_a_port_is_no_scheme() {
     for seed in ["localhost:8502", "127.0.0.1:8502", "shop.example:80/lamps", "localhost"] {
-        refused(&["crawl", seed], &[&format!("seed {seed:?}: it has no scheme: write http://")]);
+        refused(&["crawl", seed], &[&format!("seed {seed:?}: the URL has no scheme: write http://")]);
     }
     refused(&["crawl", "mailto:a@b.example"], &["neither http nor https"]);
 }

@@ -61,7 +61,7 @@ fn values_that_mean_nothing() {
         ("--css", "x=p:contains(\"y\")", "as in the field x[all]=p"),
         ("--css", "x=//h1", "as in the field x=h1"),
         ("--css", "x[href]=a", "the words are attr=NAME"),
-        ("--user-agent", "a\nb", "no user agent"),
+        ("--user-agent", "a\nb", "not a user agent"),
         ("--config", "/nonexistent/opilio.toml", "/nonexistent/opilio.toml"),
     ] {
         let flag_value = format!("{flag}={value}");

@@ -219,7 +219,7 @@ fn a_directory_that_is_not_this_crawls_is_refused() {
     let elsewhere = crawl(&["--resume"], &state, &kept.path("other.jsonl"));
     assert_eq!(elsewhere.code, 2);
     assert!(
-        elsewhere.error().contains("it writes to ") && elsewhere.error().contains("pages.jsonl, not to ")
+        elsewhere.error().contains("it writes to ") && elsewhere.error().contains("pages.jsonl, and not to ")
     );
     let lost = crawl(&["--resume"], &kept.path("not-mounted"), &output);
     assert_eq!(lost.code, 2);
@@ -357,7 +357,7 @@ fn a_cut_tail_is_recovered_and_said() {
     OpenOptions::new().write(true).open(&journal).unwrap().set_len(filled - 3).unwrap();
     let run = kept.run();
     assert_eq!(run.code, 0, "{}", run.stderr);
-    assert!(run.stderr.contains("unfinished and is dropped"), "{}", run.stderr);
+    assert!(run.stderr.contains("is incomplete and is dropped"), "{}", run.stderr);
     assert_eq!(paths(&kept.pages(), &shop), expected);
 }
 

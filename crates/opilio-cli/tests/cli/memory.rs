@@ -50,7 +50,7 @@ fn a_crawl_that_does_not_fit_says_so_and_goes_on_with_more() {
     let (run, report) = crawl(dir.path(), &[&args[..], &["--memory-limit=16MiB"]].concat());
     assert_eq!((run.code, &report["stopped"]), (1, &"memory_limit".into()), "{}", run.stderr);
     assert_eq!((shop.log(0).arrivals(), &report["pages"]), (0, &0.into()), "nothing is asked for");
-    assert!(run.stderr.contains("memory is close to its limit"), "{}", run.stderr);
+    assert!(run.stderr.contains("memory is very close to its limit"), "{}", run.stderr);
     let last = run.stderr.lines().last().unwrap();
     assert!(last.starts_with("error: stopped by --memory-limit, and nothing is lost"), "{last}");
 

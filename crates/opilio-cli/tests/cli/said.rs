@@ -109,7 +109,7 @@ fn flags_are_known_by_the_names_that_people_try() {
     for (flags, part) in [
         (["-H", "Authorization: Bearer x"], "send authorization to every host"),
         (["--delay", "2d"], "longest delay"),
-        (["--delay", "2"], "no time"),
+        (["--delay", "2"], "not a time"),
     ] {
         let refused = run(&[&["crawl", &seed][..], &flags].concat());
         assert_eq!(refused.code, 2, "{}", refused.stderr);
