@@ -38,8 +38,7 @@ impl<S: Spider> Crawler<S> {
         self.limits.check()?;
         // Before anything that takes long: a signal that comes meanwhile takes effect afterwards.
         let signals = self.stop_on_signals.then(Signals::catch).transpose().map_err(CrawlError::Signals)?;
-        let wall = self.began_at.unwrap_or_else(SystemTime::now);
-        let mut scope = self.urls.take_scope(year_of(wall));
+        let mut scope = self.urls.take_scope(year_of(self.wall()));
         let mut logins = Logins::default();
         let mut seeds = seed_admissions::<S>(self.spider.seeds(), &mut scope, &mut logins)?;
         let encoders = self.outputs.encoders(self.limits.shards());
@@ -53,7 +52,7 @@ impl<S: Spider> Crawler<S> {
             memory_bytes: self.limits.memory_bytes,
             sinks: &sinks,
         })?;
-        let run = self.begin_run(wall, &mut store, &mut sinks, &mut seeds, &mut scope)?;
+        let run = self.begin_run(&mut store, &mut sinks, &mut seeds, &mut scope)?;
         let BegunRun { clock, history, shapes, hosts } = run;
         let OpenStore { frontier, syncing, cookie_file, .. } = store;
         let cookies = self.identity.cookies(clock, cookie_file.as_deref(), history.resumed);
@@ -98,11 +97,15 @@ impl<S: Spider> Crawler<S> {
         Ok((plan, progress))
     }
 
+    /// The wall time now, or the one that was set for virtual time.
+    fn wall(&self) -> SystemTime {
+        self.began_at.unwrap_or_else(SystemTime::now)
+    }
+
     /// Begins a run in the notes of the store: takes outputs back to what earlier runs committed, adds their hosts to
     /// the scope, and makes URLs of theirs due again.
     fn begin_run(
         &self,
-        wall: SystemTime,
         store: &mut OpenStore,
         sinks: &mut [Box<dyn Sink>],
         seeds: &mut Links,
@@ -113,7 +116,9 @@ impl<S: Spider> Crawler<S> {
         run_history::keep_samples(frontier, &mut shapes, std::mem::take(&mut seeds.samples));
         let layout = self.spider.item_layout();
         let earlier = EarlierRuns::read(frontier, sinks, &layout)?;
-        let clock = Clock::begin(earlier.noted(), wall);
+        // The wall time is read here and not before the store is opened: the two clocks have to begin together, or a
+        // resumed crawl would take a wait that a server stated for shorter by the time that opening took.
+        let clock = Clock::begin(earlier.noted(), self.wall());
         #[cfg(test)]
         let clock = self.trial.fault.map_or(clock, |(name, after)| clock.with_fault(name, after));
         let mut history = earlier.begin_run(frontier, sinks, &layout, clock.begins())?;
