@@ -81,5 +81,9 @@ fn a_crawl_goes_through_its_proxies_and_past_a_dead_one() {
 fn what_is_no_proxy_is_refused_without_its_password() {
     let run = run(&["crawl", "http://x.test/", "--proxy", "ftp://me:s3cret@x"]);
     assert_eq!(run.code, 2);
-    assert!(run.error().contains("this is not a proxy address") && !run.stderr.contains("s3cret"), "{}", run.stderr);
+    assert!(
+        run.error().contains("this is not a proxy address") && !run.stderr.contains("s3cret"),
+        "{}",
+        run.stderr
+    );
 }
