@@ -72,6 +72,11 @@ fn name_of(item: &Value) -> String {
     key.map_or_else(|| brief(item), |(key, value)| format!("{key} {}", brief(value)))
 }
 
+/// What items are sorted by: the field that tells them apart, then all of it.
+pub(crate) fn sort_key(item: &Value) -> String {
+    format!("{} {item}", name_of(item))
+}
+
 /// A value as JSON, no longer than a line.
 pub(crate) fn brief(value: &Value) -> String {
     let text = value.to_string();

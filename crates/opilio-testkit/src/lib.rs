@@ -48,6 +48,7 @@ mod diff;
 mod log;
 mod polite;
 mod run;
+mod snapshot;
 mod stage;
 mod web;
 
@@ -66,6 +67,7 @@ pub use opilio_sandbox as sandbox;
 pub mod prelude {
     pub use crate::{TestCrawl, TestRun, Web, WebLog, WebRequest, crawl};
     pub use opilio::core::{Host, Reason};
+    pub use opilio::extract::{Decimal, Extract, Price};
     pub use opilio::prelude::{
         AddressPolicy, Backoff, CrawlError, CrawlReport, Crawler, Csv, Deserialize, Failure, Follow, Found,
         HostPolicy, JsonLines, Limits, Page, ParseError, Request, RetryPolicy, Scope, Serialize, Spider, Url,

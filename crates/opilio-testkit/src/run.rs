@@ -1,5 +1,6 @@
 //! What a test's crawl gave: its report, its items, its log, and what can be asserted about them.
 
+use std::path::Path;
 use std::time::Duration;
 
 use opilio::{CrawlReport, Stopped};
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use crate::diff;
 use crate::log::WebLog;
+use crate::snapshot;
 
 /// A crawl that has ended. All its runs count as one.
 #[derive(Clone, Debug)]
@@ -69,6 +71,27 @@ impl TestRun {
         let expected: Vec<Value> = expected.into_iter().map(value).collect();
         let differences = diff::items(&expected, &self.items);
         assert!(differences.is_empty(), "the items are not the expected ones:\n{}", differences.join("\n"));
+    }
+
+    /// Checks that the items are those of a snapshot: a file of JSON with the items that were accepted, in any order.
+    ///
+    /// With `OPILIO_ACCEPT=1` in the environment the file is written instead: the items are accepted.
+    ///
+    /// # Panics
+    /// If an item is missing, or new, or differs: shows the differences by field, and the command that accepts them.
+    ///
+    /// ```no_run
+    /// # use opilio_testkit::prelude::*;
+    /// # fn test<S: Spider>(spider: S) {
+    /// let run = crawl(spider).replaying("tests/cassettes/shop.warc").run();
+    /// run.assert_snapshot("tests/snapshots/shop.json");
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn assert_snapshot(&self, path: impl AsRef<Path>) {
+        if let Err(words) = snapshot::check(path.as_ref(), &self.items) {
+            panic!("{words}");
+        }
     }
 
     /// Checks that a field is filled in at least this share (0 to 1) of the items: it is there, and neither `null` nor

@@ -143,7 +143,7 @@ impl StageState {
     }
 
     /// A request arrives; `None` if the web was cut off before.
-    fn arrive(&mut self, ask: &TransportRequest) -> Option<Delivery> {
+    fn arrive(&mut self, ask: &TransportRequest) -> Option<SiteDelivery> {
         if self.requests.len() >= self.requests_max {
             self.cut.notify_one();
             return None;
@@ -151,16 +151,16 @@ impl StageState {
         let now = self.now();
         let delivery = match (&mut self.source, Host::of(&ask.url).ok()) {
             (WebSource::Sites(sites), Some(host)) => match sites.get_mut(&host) {
-                Some(site) => Delivery::of_site(site, host, now, ask),
-                None => Delivery::refused(
+                Some(site) => SiteDelivery::of_site(site, host, now, ask),
+                None => SiteDelivery::refused(
                     Phase::Resolve,
                     Fault::NoSuchName,
                     format!("the test's web has no host {host}"),
                 ),
             },
-            (WebSource::Cassette(tape), Some(host)) => Delivery::of_tape(tape, host, now, ask),
+            (WebSource::Cassette(tape), Some(host)) => SiteDelivery::of_tape(tape, host, now, ask),
             (_, None) => {
-                Delivery::refused(Phase::Resolve, Fault::NoSuchName, "the URL has no host".to_owned())
+                SiteDelivery::refused(Phase::Resolve, Fault::NoSuchName, "the URL has no host".to_owned())
             }
         };
         self.requests.push(WebRequest {
@@ -190,7 +190,7 @@ impl StageState {
 }
 
 /// What a request gets, at which pace, and how it ends.
-struct Delivery {
+struct SiteDelivery {
     /// The arrival in the log of its host; `None` if there is no such host.
     arrival: Option<(Host, ArrivalId)>,
     /// 0 without an answer.
@@ -216,7 +216,7 @@ enum DeliveryEnd {
     },
 }
 
-impl Delivery {
+impl SiteDelivery {
     fn refused(phase: Phase, fault: Fault, words: String) -> Self {
         Self {
             arrival: None,
@@ -300,8 +300,12 @@ impl Transport for StageTransport {
 }
 
 /// Gives the client its answer.
-async fn deliver(stage: WebStage, delivery: Delivery, progress: &Progress) -> Result<Answer, TransportError> {
-    let Delivery { arrival, status, headers, body, latency, pace: (chunk, pause), ending } = delivery;
+async fn deliver(
+    stage: WebStage,
+    delivery: SiteDelivery,
+    progress: &Progress,
+) -> Result<Answer, TransportError> {
+    let SiteDelivery { arrival, status, headers, body, latency, pace: (chunk, pause), ending } = delivery;
     let mut open = OpenExchange { stage, arrival, over: false };
     progress.enter(match &ending {
         DeliveryEnd::Broken { phase, .. } if *phase != Phase::Body => *phase,

@@ -191,3 +191,47 @@ fn a_cassette_that_is_not_there_or_none_is_said() {
     let error = fast(Shop { base: "no URL".into() }).record(place(&dir)).unwrap_err();
     assert!(matches!(error, CassetteError::Crawl { .. }), "{error:?}");
 }
+
+#[test]
+fn files_of_wget_and_of_warcio_are_replayed() {
+    struct Titles;
+    impl Spider for Titles {
+        type Item = String;
+        type Step = ();
+        fn seeds(&self) -> Vec<Request<()>> {
+            vec![Request::get("http://127.0.0.1:8099/", ())]
+        }
+        fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            found.item(page.title().unwrap_or_default().to_owned());
+            found.follow_links(page, ());
+            Ok(())
+        }
+    }
+    for file in ["wget.warc", "warcio.warc.gz"] {
+        let run = crawl(Titles).replaying(format!("tests/foreign/{file}")).run();
+        run.assert_finished();
+        run.assert_items(["Lamps", "Glass bowl", "In pieces"]);
+        run.log.assert_requested_once("/moved");
+        run.log.assert_polite();
+    }
+}
+
+#[test]
+fn dates_of_a_replay_are_those_of_its_recording() {
+    struct Dates;
+    impl Spider for Dates {
+        type Item = String;
+        type Step = ();
+        fn seeds(&self) -> Vec<Request<()>> {
+            vec![Request::get("http://127.0.0.1:8099/", ())]
+        }
+        fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            use opilio::extract::typed::PageAround as _;
+            found.item(page.fetched_at().map(|at| at.to_string()).unwrap_or_default());
+            Ok(())
+        }
+    }
+    let run = crawl(Dates).replaying("tests/foreign/wget.warc").run();
+    // Recorded at 10:09:12. Robots.txt comes first, and the page a second later.
+    assert_eq!(run.items, ["2026-11-30T10:09:13.005Z"]);
+}

@@ -165,3 +165,19 @@ fn the_wall_clock_of_a_test_is_its_webs() {
     run.assert_items(["Thu, 01 Jan 2026 00:00:01 GMT", "Thu, 01 Jan 2026 00:01:00 GMT"]);
     run.log.assert_polite();
 }
+
+#[test]
+fn items_are_compared_with_a_snapshot() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("titles.json");
+    std::fs::write(&path, r#"["page 1", "page 0", "page 7"]"#).unwrap();
+    let run = crawl(Titles).on(row(Web::new(), 2)).run();
+    let words = panics(|| run.assert_snapshot(&path));
+    assert!(
+        words.contains("titles.json:\n- missing: \"page 7\"\naccept them: OPILIO_ACCEPT=1 cargo test"),
+        "{words}"
+    );
+    assert!(words.ends_with("-p opilio-testkit items_are_compared_with_a_snapshot"), "{words}");
+    std::fs::write(&path, r#"["page 1", "page 0"]"#).unwrap();
+    run.assert_snapshot(&path);
+}

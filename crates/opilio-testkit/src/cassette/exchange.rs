@@ -96,14 +96,14 @@ pub(crate) struct RecordedFault {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct RecordedExchange {
     pub(crate) request: RecordedRequest,
     /// From the request to the head of the answer, or to the failure.
     pub(crate) latency: Duration,
     pub(crate) result: Result<RecordedAnswer, RecordedFault>,
 }
 
-impl Exchange {
+impl RecordedExchange {
     /// The two records of the exchange, the `nth` of its file.
     pub(crate) fn records(&self, nth: usize) -> [WarcRecord; 2] {
         let RecordedRequest { key, url, headers, body, at } = &self.request;

@@ -9,7 +9,7 @@ mod warc;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use exchange::{Exchange, RecordedAnswer, RecordedFault, RequestKey};
+pub(crate) use exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RequestKey};
 pub(crate) use recorder::Recording;
 pub(crate) use tape::Tape;
 use warc::{WarcError, WarcRecord};
@@ -55,7 +55,7 @@ pub enum CassetteError {
 }
 
 /// Reads a cassette, or a WARC file of somebody else's.
-pub(crate) fn load(path: &Path) -> Result<Vec<Exchange>, CassetteError> {
+pub(crate) fn load(path: &Path) -> Result<Vec<RecordedExchange>, CassetteError> {
     let file = std::fs::read(path).map_err(|source| match source.kind() {
         std::io::ErrorKind::NotFound => {
             CassetteError::Missing { path: path.to_owned(), command: recording_command() }
@@ -63,11 +63,11 @@ pub(crate) fn load(path: &Path) -> Result<Vec<Exchange>, CassetteError> {
         _ => CassetteError::File { path: path.to_owned(), source },
     })?;
     let format = |why: WarcError| CassetteError::Format { path: path.to_owned(), why: why.to_string() };
-    Ok(Exchange::all_of(&warc::read(&file).map_err(format)?))
+    Ok(RecordedExchange::all_of(&warc::read(&file).map_err(format)?))
 }
 
 /// Writes a cassette; an older one stays until the new one is whole.
-pub(crate) fn save(path: &Path, exchanges: &[Exchange]) -> Result<(), CassetteError> {
+pub(crate) fn save(path: &Path, exchanges: &[RecordedExchange]) -> Result<(), CassetteError> {
     let failed = |source| CassetteError::File { path: path.to_owned(), source };
     let mut file = Vec::new();
     let about = "software: opilio-testkit\r\nformat: WARC File Format 1.1\r\n";

@@ -10,14 +10,14 @@ use http::{HeaderValue, header};
 use opilio::fetch::{Answer, BodyStream, Progress, Sending, Transport, TransportError, TransportRequest};
 use tokio::time::Instant;
 
-use super::exchange::{Exchange, RecordedAnswer, RecordedFault, RecordedRequest};
+use super::exchange::{RecordedAnswer, RecordedExchange, RecordedFault, RecordedRequest};
 use super::secrets;
 
 /// What has been recorded so far; shards on several threads write to it.
 #[derive(Clone, Default)]
 pub(crate) struct Recording {
     /// In the order of sending; `None` for what is under way.
-    exchanges: Arc<Mutex<Vec<Option<Exchange>>>>,
+    exchanges: Arc<Mutex<Vec<Option<RecordedExchange>>>>,
     keep_secrets: bool,
 }
 
@@ -33,7 +33,7 @@ impl Recording {
     }
 
     /// All exchanges that have ended.
-    pub(crate) fn exchanges(&self) -> Vec<Exchange> {
+    pub(crate) fn exchanges(&self) -> Vec<RecordedExchange> {
         self.lock().iter().flatten().cloned().collect()
     }
 
@@ -52,7 +52,7 @@ impl Recording {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Option<Exchange>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<RecordedExchange>>> {
         self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -141,7 +141,7 @@ impl OpenRecord {
 
     fn put(&mut self, latency: std::time::Duration, result: Result<RecordedAnswer, RecordedFault>) {
         self.is_written = true;
-        let exchange = Exchange { request: self.request.clone(), latency, result };
+        let exchange = RecordedExchange { request: self.request.clone(), latency, result };
         if let Some(place) = self.recording.lock().get_mut(self.nth) {
             *place = Some(exchange);
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use opilio::core::{Hints, Host};
 use opilio_sandbox::{Arrival, ArrivalId, Log};
 
-use super::exchange::{Exchange, RequestKey};
+use super::exchange::{RecordedExchange, RequestKey};
 use super::recording_command;
 
 /// The exchanges of a cassette, by their request.
@@ -23,7 +23,7 @@ pub(crate) struct Tape {
 
 #[derive(Default)]
 struct Answers {
-    in_order: Vec<Exchange>,
+    in_order: Vec<RecordedExchange>,
     given: usize,
 }
 
@@ -35,7 +35,7 @@ struct Heard {
 }
 
 impl Tape {
-    pub(crate) fn new(path: PathBuf, exchanges: Vec<Exchange>) -> Self {
+    pub(crate) fn new(path: PathBuf, exchanges: Vec<RecordedExchange>) -> Self {
         let began = exchanges.iter().map(|exchange| exchange.request.at).min();
         let mut answers: HashMap<RequestKey, Answers> = HashMap::new();
         let mut hosts = BTreeMap::new();
@@ -61,7 +61,7 @@ impl Tape {
     ///
     /// # Errors
     /// The request in words, and how to record it, when the cassette has no answer to it.
-    pub(crate) fn answer(&mut self, key: &RequestKey) -> Result<Exchange, String> {
+    pub(crate) fn answer(&mut self, key: &RequestKey) -> Result<RecordedExchange, String> {
         let Some(answers) = self.answers.get_mut(key) else {
             return Err(self.refuse(key, "is not in"));
         };
@@ -84,7 +84,7 @@ impl Tape {
     }
 
     /// Writes a request into the log of its host, as the host itself would.
-    pub(crate) fn hear(&mut self, host: &Host, now: Duration, exchange: &Exchange) -> ArrivalId {
+    pub(crate) fn hear(&mut self, host: &Host, now: Duration, exchange: &RecordedExchange) -> ArrivalId {
         let heard = self.hosts.entry(host.clone()).or_default();
         heard.in_flight += 1;
         let sent = now + exchange.latency;
