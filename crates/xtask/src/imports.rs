@@ -14,7 +14,8 @@ use crate::tidy::tracked;
 /// runners therefore import no parent: neither the shard that starts them, nor scheduler, supervisor or launch.
 const FLOORS: &[&[&str]] = &[
     &["backlog", "clock", "memory", "outbox", "prepared", "settings", "signals"],
-    &["exporter", "message"],
+    &["message"],
+    &["exporter"],
     &["death", "port"],
     &["context"],
     &["fetcher", "runner"],
