@@ -267,6 +267,12 @@ impl<'a> Element<'a> {
         self.document
     }
 
+    /// [`Element::text`], cut at a number of bytes and of nodes.
+    #[cfg(feature = "derive")]
+    pub(crate) fn text_of(&self, bytes_max: usize, nodes_max: usize) -> String {
+        visible_text(self.node, bytes_max, nodes_max)
+    }
+
     /// Returns a number that no other element of the document has.
     #[cfg(feature = "derive")]
     pub(crate) fn place(&self) -> usize {

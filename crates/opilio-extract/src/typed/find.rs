@@ -22,8 +22,9 @@ pub(super) enum Looked<'p> {
     Fault(FoundThere),
 }
 
-/// How many values of one field are read.
+/// How many values of one field are read, and how long their texts may be together: elements nest.
 const VALUES_MAX: usize = 10_000;
+const VALUES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
 /// The first value of a source.
 pub(super) fn first<'p>(
@@ -61,12 +62,15 @@ pub(super) fn all<'p>(
     field: &FieldPlan,
     source: &'static SourcePlan,
 ) -> Result<Vec<Raw<'p>>, FoundThere> {
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     let mut take = |raw| {
         if let Judged::Value(raw) = judged(raw, field, source) {
+            if let Raw::Text { text: Cow::Owned(text), .. } = &raw {
+                bytes += text.len();
+            }
             found.push(raw);
         }
-        found.len() == VALUES_MAX
+        found.len() == VALUES_MAX || bytes > VALUES_BYTES_MAX
     };
     if let SourceAt::Css { css, piece, .. } = source.at {
         for element in &matches(reader, css)? {
@@ -76,6 +80,9 @@ pub(super) fn all<'p>(
         }
     } else {
         each(reader, source, &mut take)?;
+    }
+    if bytes > VALUES_BYTES_MAX {
+        return Err(FoundThere::unreadable("its texts together have more than 32 MiB"));
     }
     Ok(found)
 }

@@ -2,6 +2,8 @@
 //!
 //! It is read without the processing of JSON-LD 1.1: contexts are not expanded, since pages all use schema.org's.
 
+use std::cell::Cell;
+
 use opilio_extract_grammar::Segment;
 use serde_json::Value;
 
@@ -11,6 +13,9 @@ use crate::document::Document;
 /// How many values one block may have behind each other, and how many objects of one type are looked at.
 const VALUES_PER_BLOCK_MAX: usize = 64;
 const NODES_MAX: usize = 10_000;
+
+/// How many references are followed for one field: each is a search through all blocks.
+const REFERENCES_MAX: usize = 100;
 
 /// The blocks of JSON-LD of a page that can be read.
 #[derive(Debug, Default)]
@@ -167,7 +172,8 @@ pub(super) fn each<'v>(
     let Some(first) = nodes.first() else { return };
     let named = id(first);
     let same = nodes.iter().skip(1).filter(|node| named.is_some() && id(node) == named);
-    let resolve = |value: &'v Value| resolved(roots, value);
+    let left = Cell::new(REFERENCES_MAX);
+    let resolve = |value: &'v Value| if is_reference(value) { resolved(roots, value, &left) } else { value };
     for node in std::iter::once(first).chain(same) {
         let mut found = false;
         follow::each_by(node, path, &resolve, &mut |value| {
@@ -237,12 +243,17 @@ fn is_of(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// The object that a reference names; any other value is itself.
-fn resolved<'v>(roots: &'v [Value], value: &'v Value) -> &'v Value {
-    let Value::Object(fields) = value else { return value };
-    let is_reference = fields.len() == 1 || (fields.len() == 2 && fields.contains_key("@type"));
-    let Some(name) = id(value).filter(|_| is_reference) else { return value };
-    roots.iter().find_map(|root| named(root, name)).unwrap_or(value)
+/// Whether an object has nothing but the name of another, and perhaps its type.
+fn is_reference(value: &Value) -> bool {
+    let Value::Object(fields) = value else { return false };
+    fields.contains_key("@id") && (fields.len() == 1 || (fields.len() == 2 && fields.contains_key("@type")))
+}
+
+/// The object that a reference names; the reference itself, if there is none.
+fn resolved<'v>(roots: &'v [Value], reference: &'v Value, left: &Cell<usize>) -> &'v Value {
+    let Some(name) = id(reference).filter(|_| left.get() > 0) else { return reference };
+    left.set(left.get() - 1);
+    roots.iter().find_map(|root| named(root, name)).unwrap_or(reference)
 }
 
 /// The object of this name that says more than its name and its type.

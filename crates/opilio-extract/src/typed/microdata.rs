@@ -8,9 +8,17 @@ use serde_json::{Map, Value};
 
 use crate::document::Document;
 use crate::select::Element;
+use crate::text::bounded;
 
-/// How many properties a page may have.
-const PROPERTIES_MAX: usize = 20_000;
+/// How many elements are looked at for the items of a page, which may nest.
+const ELEMENTS_MAX: usize = 1_000_000;
+
+/// The longest value, and the length of all values of a page, which may nest.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
+const VALUES_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How many elements are looked up by their ids: each is a search through the page.
+const REFERENCES_MAX: usize = 100;
 
 /// How deep items may nest.
 const DEPTH_MAX: usize = 32;
@@ -27,13 +35,20 @@ pub(super) fn read(document: &Document) -> Vec<Value> {
         return Vec::new();
     }
     let Ok(items) = document.css("[itemscope]:not([itemprop])") else { return Vec::new() };
-    let mut reading = Reading { document, left: PROPERTIES_MAX };
+    let mut reading = Reading {
+        document,
+        elements_left: ELEMENTS_MAX,
+        bytes_left: VALUES_BYTES_MAX,
+        references_left: REFERENCES_MAX,
+    };
     items.iter().map(|item| reading.item(item, 0)).collect()
 }
 
 struct Reading<'d> {
     document: &'d Document,
-    left: usize,
+    elements_left: usize,
+    bytes_left: usize,
+    references_left: usize,
 }
 
 impl<'d> Reading<'d> {
@@ -48,6 +63,10 @@ impl<'d> Reading<'d> {
         }
         let mut roots = vec![item];
         for id in words(&item, "itemref") {
+            if self.references_left == 0 {
+                break;
+            }
+            self.references_left -= 1;
             let css = format!("[id=\"{}\"]", id.replace('\\', "\\\\").replace('"', "\\\""));
             roots.extend(self.document.css(&css).ok().and_then(|matches| matches.first()));
         }
@@ -67,6 +86,10 @@ impl<'d> Reading<'d> {
     fn properties_below(&mut self, root: Element<'d>, fields: &mut Map<String, Value>, depth: usize) {
         let mut skip_below: Option<usize> = None;
         for (level, element) in root.below() {
+            if self.elements_left == 0 {
+                return;
+            }
+            self.elements_left -= 1;
             if skip_below.is_some_and(|at| level > at) {
                 continue;
             }
@@ -76,15 +99,14 @@ impl<'d> Reading<'d> {
     }
 
     fn property(&mut self, element: Element<'d>, fields: &mut Map<String, Value>, depth: usize) {
-        if element.attr("itemprop").is_none() || self.left == 0 {
+        if element.attr("itemprop").is_none() || self.bytes_left == 0 {
             return;
         }
-        self.left -= 1;
         let is_item = element.attr("itemscope").is_some();
         if is_item && depth >= DEPTH_MAX {
             return;
         }
-        let value = if is_item { self.item(element, depth + 1) } else { self.value(element) };
+        let value = if is_item { self.item(element, depth + 1) } else { self.value(element).into() };
         for name in words(&element, "itemprop") {
             let name = name.rsplit(['/', '#']).next().unwrap_or(name);
             match fields.get_mut(name) {
@@ -97,7 +119,7 @@ impl<'d> Reading<'d> {
         }
     }
 
-    fn value(&self, element: Element<'d>) -> Value {
+    fn value(&mut self, element: Element<'d>) -> String {
         let attribute = match element.name() {
             "meta" => Some("content"),
             "audio" | "embed" | "iframe" | "img" | "source" | "track" | "video" => Some("src"),
@@ -108,13 +130,18 @@ impl<'d> Reading<'d> {
             // Not of the standard, but of many pages.
             _ => Some("content").filter(|name| element.attr(name).is_some()),
         };
-        let Some(attribute) = attribute else { return element.text().into() };
-        let value = element.attr(attribute).unwrap_or_default().trim();
-        let is_link = matches!(attribute, "src" | "href" | "data") && !value.is_empty();
-        match is_link.then(|| self.document.url().join(value).ok()).flatten() {
-            Some(url) => String::from(url).into(),
-            None => value.into(),
-        }
+        let bytes_max = self.bytes_left.min(VALUE_BYTES_MAX);
+        let value = match attribute {
+            None => element.text_of(bytes_max, ELEMENTS_MAX),
+            Some(name) => {
+                let value = bounded(element.attr(name).unwrap_or_default().trim(), bytes_max);
+                let is_link = matches!(name, "src" | "href" | "data") && !value.is_empty();
+                let url = is_link.then(|| self.document.url().join(value).ok()).flatten();
+                url.map_or_else(|| value.to_owned(), String::from)
+            }
+        };
+        self.bytes_left = self.bytes_left.saturating_sub(value.len());
+        value
     }
 }
 

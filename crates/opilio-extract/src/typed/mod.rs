@@ -129,7 +129,8 @@ use reader::{Subject, Within};
 ///
 /// # Bounds
 ///
-/// A text has at most 4 MiB, a list 10,000 values, an error 20 fields with 80 bytes of text each.
+/// A text has at most 4 MiB, a list 10,000 values with 32 MiB of text, an error 20 fields with 80 bytes of text each.
+/// A value of microdata is cut at 64 KiB.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not derive `Extract`",
     label = "write `#[derive(Extract)]` above this struct"

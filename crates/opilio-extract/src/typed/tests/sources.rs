@@ -356,3 +356,31 @@ fn microdata_is_read_as_the_standard_has_it() {
     assert_eq!(product.images.iter().map(Url::path).collect::<Vec<_>>(), ["/1.jpg", "/dir/2.jpg"]);
     assert_eq!((product.release.to_string().as_str(), product.authors.len()), ("2026-11-30", 1));
 }
+
+#[test]
+fn what_nests_is_bounded() {
+    #[derive(Extract, Debug)]
+    struct Nested {
+        #[micro("T", "a")]
+        #[expect(dead_code, reason = "it is only read")]
+        micro: Vec<String>,
+        #[css("div")]
+        #[expect(dead_code, reason = "it is only read")]
+        all: Vec<String>,
+        #[ld("T", "a.b")]
+        #[expect(dead_code, reason = "it is only read")]
+        ld: Vec<String>,
+    }
+    let begun = std::time::Instant::now();
+    let refs = "r ".repeat(5_000);
+    let open = format!("<div itemscope itemtype=T itemref='{refs}' itemprop=a><div itemprop=a>").repeat(200);
+    let references = "{\"@id\":\"x\"},".repeat(20_000);
+    let ld = format!("<script type=application/ld+json>{{\"@type\":\"T\",\"a\":[{references}1]}}</script>");
+    let html = format!("<div itemscope itemtype=T>{open}{}{ld}", "words ".repeat(30_000));
+    let said = faults::<Nested>(&page(&html));
+    assert_eq!(
+        said[1..],
+        ["Nested.all: css(\"div\") cannot be read: its texts together have more than 32 MiB"]
+    );
+    assert!(begun.elapsed() < std::time::Duration::from_secs(60), "{:?}", begun.elapsed());
+}
