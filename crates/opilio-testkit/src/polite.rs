@@ -108,3 +108,103 @@ fn seconds(time: Duration) -> String {
 const PROBE_WINDOW: Duration = Duration::from_millis(250);
 /// Requests that a breach names.
 const NAMED: usize = 5;
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderValue, Method, header};
+    use opilio::core::per_minute;
+    use opilio_sandbox::{Ask, HostConfig, Limit, Site};
+    use url::Url;
+
+    /// What a host and its crawl would have written down, had the crawl sent this: seconds, and the path.
+    fn sent(config: HostConfig, policy: HostPolicy, asks: &[(f64, &str)], takes: Duration) -> Vec<String> {
+        let mut site = opilio_sandbox::Host::new(config);
+        let mut open: Vec<(Duration, u64)> = Vec::new();
+        let mut requests = Vec::new();
+        for (at, path) in asks {
+            let at = Duration::from_secs_f64(*at);
+            open.retain(|(until, id)| {
+                if *until <= at {
+                    site.left(*until, *id);
+                    false
+                } else {
+                    true
+                }
+            });
+            let answer = site.arrive(at, &Ask::get(path));
+            open.push((at + takes, answer.id));
+            let agent = (header::USER_AGENT, HeaderValue::from_static("opilio/1"));
+            requests.push(WebRequest {
+                at,
+                method: Method::GET,
+                url: Url::parse(&format!("http://a.example{path}")).unwrap(),
+                headers: HeaderMap::from_iter([agent]),
+                body: Bytes::new(),
+                session: None,
+                status: Some(answer.status),
+                answer: answer.body,
+            });
+        }
+        let host = Host::of(&requests[0].url).unwrap();
+        let mut log = WebLog::new([(host.clone(), site.log().clone())].into(), requests);
+        log.policies = [(host, policy)].into();
+        breaches(&log)
+    }
+
+    fn any() -> HostPolicy {
+        HostPolicy::new().unlimited_rate().in_flight(9)
+    }
+
+    fn blank() -> HostConfig {
+        HostConfig::new().site(Site::Blank)
+    }
+
+    #[test]
+    fn a_polite_crawl_has_no_breach() {
+        let asks = [(0.0, "/robots.txt"), (1.0, "/a"), (2.0, "/b")];
+        assert_eq!(sent(blank(), HostPolicy::new(), &asks, Duration::ZERO), [""; 0]);
+    }
+
+    #[test]
+    fn a_request_into_a_stated_wait_and_a_herd_after_it_are_breaches() {
+        let asks = [(0.0, "/a"), (1.0, "/b"), (2.0, "/c"), (61.0, "/d"), (61.1, "/e")];
+        let found = sent(blank().limit(Limit::per_minute(1)), any(), &asks, Duration::ZERO);
+        assert_eq!(
+            found[0],
+            "a.example was closed from 1.000 s to 60.000 s, and was asked for /c at 2.000 s"
+        );
+        assert_eq!(found[1], "a.example got 2 requests at once after a wait; one shows whether it is over");
+        let found = sent(blank().limit(Limit::per_minute(1)).ban_at(1), any(), &asks[..3], Duration::ZERO);
+        assert!(found.iter().any(|words| words == "a.example banned the crawl"), "{found:?}");
+    }
+
+    #[test]
+    fn more_than_a_policy_allows_is_a_breach() {
+        let asks = [(0.0, "/a"), (0.5, "/b"), (20.0, "/c")];
+        let policy = HostPolicy::new().rate(per_minute(2));
+        let found = sent(blank(), policy, &asks, Duration::from_secs(1));
+        let expected = [
+            "a.example had 2 requests in flight, and its policy allows 1",
+            "a.example got 3 requests in 60s, and its policy allows 2/m",
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_robots_txt_forbids_its_delay_and_its_turn_are_kept_or_a_breach() {
+        let rules = "User-agent: *\nDisallow: /private\nCrawl-delay: 5\n";
+        let config = || blank().page("/robots.txt", "text/plain", rules);
+        let asks = [(0.0, "/a"), (1.0, "/robots.txt"), (2.0, "/private/x"), (6.0, "/b")];
+        let found = sent(config(), any(), &asks, Duration::ZERO);
+        let expected = [
+            "a.example was asked for a page before its robots.txt: GET http://a.example/a at 0.000 s, answered by 200",
+            "the robots.txt of a.example forbids GET http://a.example/private/x at 2.000 s, answered by 200",
+            "the robots.txt of a.example asks for 5s between two requests: GET http://a.example/private/x at 2.000 s, \
+             answered by 200; GET http://a.example/b at 6.000 s, answered by 200",
+        ];
+        assert_eq!(found, expected);
+    }
+}

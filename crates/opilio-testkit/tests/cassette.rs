@@ -235,3 +235,44 @@ fn dates_of_a_replay_are_those_of_its_recording() {
     // Recorded at 10:09:12. Robots.txt comes first, and the page a second later.
     assert_eq!(run.items, ["2026-11-30T10:09:13.005Z"]);
 }
+
+#[test]
+fn failures_without_an_answer_are_recorded_and_replayed() {
+    struct Two([String; 2]);
+    impl Spider for Two {
+        type Item = String;
+        type Step = ();
+        fn seeds(&self) -> Vec<Request<()>> {
+            self.0.iter().map(|url| Request::get(&**url, ())).collect()
+        }
+        fn parse(&self, page: &Page<()>, found: &mut Found<Self>) -> Result<(), ParseError> {
+            found.item(page.title().unwrap_or_default().to_owned());
+            Ok(())
+        }
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let closed = Sandbox::builder().host(HostConfig::new()).start().unwrap().url(0, "/");
+    let silent = HostConfig::new().site(Site::Blank).fault(Trigger::Path("/silent".into()), Fault::Silence);
+    let sandbox = Sandbox::builder().host(silent).start().unwrap();
+    let urls = [closed, sandbox.url(0, "/silent")];
+    let set = |crawl: TestCrawl<Two>| {
+        let limits = Limits { timeout: Duration::from_millis(300), ..Limits::default() };
+        let backoff = Backoff { min: Duration::from_millis(1), max: Duration::from_millis(5) };
+        let policy = HostPolicy::new().rate(per_second(1_000)).backoff(backoff);
+        crawl.host(policy).with(move |crawler| {
+            let crawler = crawler.retry(RetryPolicy::default().retries(1)).limits(limits.clone());
+            crawler.addresses(AddressPolicy::allow_all())
+        })
+    };
+    let recorded = set(crawl(Two(urls.clone()))).record(place(&dir)).unwrap();
+    assert_eq!(recorded.reasons, [(Reason::Connect, 1), (Reason::Timeout, 1)].into(), "{recorded}");
+    let cassette = std::fs::read_to_string(place(&dir)).unwrap();
+    for field in
+        ["WARC-Type: metadata", "Opilio-Fault: Connect", "Opilio-Fault: Timeout", "Opilio-Phase: Head"]
+    {
+        assert!(cassette.contains(field), "{field}");
+    }
+    drop(sandbox);
+    let replayed = set(crawl(Two(urls))).replaying(place(&dir)).run();
+    assert_eq!((replayed.report.reasons, replayed.report.requests), (recorded.reasons, recorded.requests));
+}

@@ -265,3 +265,80 @@ const FAULTS: [Fault; 16] = [
 ];
 const PHASES: [Phase; 6] =
     [Phase::Waiting, Phase::Resolve, Phase::Connect, Phase::Tls, Phase::Head, Phase::Body];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::cassette::warc;
+    use proptest::prelude::*;
+
+    fn exchange(result: Result<RecordedAnswer, RecordedFault>) -> RecordedExchange {
+        let url: Url = "https://shop.example/search?q=1".parse().unwrap();
+        let headers = HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("*/*"))]);
+        let key = RequestKey {
+            method: Method::POST,
+            url: url.clone(),
+            body: Bytes::from_static(b"q=lamp"),
+            session: Some("alice".into()),
+        };
+        let at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_796_033_352);
+        let request = RecordedRequest { url, headers, body: key.body.clone(), key, at };
+        RecordedExchange { request, latency: Duration::from_millis(12), result }
+    }
+
+    fn read_back(exchange: &RecordedExchange) -> RecordedExchange {
+        let mut file = Vec::new();
+        exchange.records(3).iter().for_each(|record| record.write(&mut file));
+        let mut all = RecordedExchange::all_of(&warc::read(&file).unwrap());
+        assert_eq!(all.len(), 1);
+        all.remove(0)
+    }
+
+    #[test]
+    fn an_exchange_is_read_back_as_it_was_written() {
+        let answer = RecordedAnswer {
+            status: 200,
+            headers: HeaderMap::from_iter([(header::SERVER, HeaderValue::from_static("a"))]),
+            body: Bytes::from_static(b"\r\n\0WARC/1.1\r\n"),
+            ..RecordedAnswer::default()
+        };
+        let fault = |phase, fault| RecordedFault { phase, fault, words: "as it was".to_owned() };
+        let broken = RecordedAnswer { broken: Some(fault(Phase::Body, Fault::Reset)), ..answer.clone() };
+        let cut = RecordedAnswer { cut: true, ..answer.clone() };
+        for result in [Ok(answer), Ok(broken), Ok(cut), Err(fault(Phase::Connect, Fault::Tls))] {
+            let written = exchange(result);
+            let read = read_back(&written);
+            assert_eq!((&read.result, &read.request.key), (&written.result, &written.request.key));
+            assert_eq!((read.latency, read.request.at), (written.latency, written.request.at));
+        }
+        let records = exchange(Err(fault(Phase::Head, Fault::Timeout))).records(0);
+        assert_eq!(records[0].field("WARC-Date"), Some("2026-11-30T10:09:12Z"));
+        let id = records[0].field("WARC-Record-ID").unwrap();
+        assert_eq!((id.len(), id, records[1].field("WARC-Concurrent-To")), (47, id, Some(id)));
+    }
+
+    #[test]
+    fn every_fault_that_a_transport_tells_has_a_name_of_its_own() {
+        for (fault, phase) in FAULTS.into_iter().zip(PHASES.into_iter().cycle()) {
+            let written = RecordedFault { phase, fault, words: String::new() };
+            assert_eq!(read_back(&exchange(Err(written.clone()))).result, Err(written));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_makes_the_reader_panic(
+            file in proptest::collection::vec(any::<u8>(), 0..300),
+            block in proptest::collection::vec(any::<u8>(), 0..300),
+            head in "(WARC/1\\.[01]\r?\n)?([A-Za-z-]{0,16}:[ -~]{0,30}\r?\n){0,5}(Content-Length: [0-9]{1,3}\r\n)?\r?\n",
+        ) {
+            let _ = warc::read(&file);
+            let _ = warc::read(&[head.as_bytes(), &block].concat());
+            let record = |kind: &str| WarcRecord::new(kind).with("WARC-Target-URI", "http://a.example/").block(block.clone());
+            let _ = RecordedExchange::all_of(&[record("request"), record("response"), record("metadata")]);
+            let chunked = [b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", &block[..]].concat();
+            let _ = RecordedExchange::all_of(&[record("response").block(chunked)]);
+        }
+    }
+}
