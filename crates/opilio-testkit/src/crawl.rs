@@ -145,7 +145,8 @@ impl<S: Spider> TestCrawl<S> {
         self
     }
 
-    /// Runs the crawl to its end, in virtual time.
+    /// Runs the crawl to its end, in virtual time. Its test is a plain `#[test] fn`, since virtual time has a runtime
+    /// of its own.
     ///
     /// # Panics
     /// When the crawl cannot be run, has no end, or is over before a kill; when a cassette cannot be used, or lacks a
@@ -172,9 +173,10 @@ impl<S: Spider> TestCrawl<S> {
     /// As [`Crawler::run`].
     ///
     /// # Panics
-    /// When the crawl has no end, or is over before a kill.
+    /// When the crawl has no end, or is over before a kill; when a cassette cannot be used.
     #[track_caller]
     pub fn try_run(mut self) -> Result<TestRun, CrawlError> {
+        refuse_a_runtime();
         let (home, stage) = match self.stage() {
             Ok(stage) => stage,
             Err(error) => panic!("{}", in_full(&error)),
@@ -208,7 +210,12 @@ impl<S: Spider> TestCrawl<S> {
     ///
     /// # Errors
     /// When the crawl cannot be run, or the file not written.
+    ///
+    /// # Panics
+    /// Within a runtime, as [`TestCrawl::run`].
+    #[track_caller]
     pub fn record(&self, cassette: impl AsRef<Path>) -> Result<CrawlReport, CassetteError> {
+        refuse_a_runtime();
         let path = cassette.as_ref();
         let crawl = |source| CassetteError::Crawl { path: path.to_owned(), source: Box::new(source) };
         let recording = Recording::new(self.keep_secrets);
@@ -312,6 +319,16 @@ async fn run_until<S: Spider>(
         () = time => RunEnd::Killed,
         ended = crawler.run_here() => RunEnd::Over(Box::new(ended)),
     }
+}
+
+/// A runtime cannot be started from within another one.
+#[track_caller]
+fn refuse_a_runtime() {
+    let is_within = tokio::runtime::Handle::try_current().is_ok();
+    assert!(
+        !is_within,
+        "a test crawl has a runtime of its own: write #[test] fn instead of #[tokio::test] async fn"
+    );
 }
 
 /// Where the items of all runs are.

@@ -124,7 +124,7 @@ impl Web {
     }
 
     /// The home's pages are written on demand, from their path and query; `None` is answered by 404. For sites without
-    /// an end, such as calendars.
+    /// an end, such as calendars. Call it after [`Web::site`], whose [`Site`] it replaces.
     #[must_use]
     pub fn written(mut self, write: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         let config = self.home.config.take().unwrap_or_default();

@@ -276,3 +276,35 @@ fn failures_without_an_answer_are_recorded_and_replayed() {
     let replayed = set(crawl(Two(urls))).replaying(place(&dir)).run();
     assert_eq!((replayed.report.reasons, replayed.report.requests), (recorded.reasons, recorded.requests));
 }
+
+/// Runs by itself only, as `a_variable_records_the_cassette_and_another_accepts_the_items` has it.
+#[test]
+fn a_test_with_a_cassette_and_a_snapshot() {
+    let (Ok(base), Ok(dir)) = (std::env::var("TESTKIT_BASE"), std::env::var("TESTKIT_DIR")) else { return };
+    let run = fast(Shop { base }).replaying(format!("{dir}/shop.warc")).run();
+    run.assert_snapshot(format!("{dir}/shop.json"));
+}
+
+#[test]
+fn a_variable_records_the_cassette_and_another_accepts_the_items() {
+    let dir = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::builder().host(shop(2)).start().unwrap();
+    let base = sandbox.base(0);
+    let run = |variables: &[&str]| {
+        let mut test = std::process::Command::new(std::env::current_exe().unwrap());
+        test.args(["--exact", "a_test_with_a_cassette_and_a_snapshot", "--nocapture"]);
+        test.env("TESTKIT_BASE", &base).env("TESTKIT_DIR", dir.path());
+        test.env_remove("OPILIO_RECORD").env_remove("OPILIO_ACCEPT");
+        test.envs(variables.iter().map(|variable| (*variable, "1")));
+        let output = test.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if output.status.success() { Ok(()) } else { Err(said) }
+    };
+    let words = run(&[]).unwrap_err();
+    assert!(words.contains("record it: OPILIO_RECORD=1 cargo test -p opilio-testkit a_test_with"), "{words}");
+    let words = run(&["OPILIO_RECORD"]).unwrap_err();
+    assert!(words.contains("accept these 4 items: OPILIO_ACCEPT=1 cargo test"), "{words}");
+    drop(sandbox);
+    run(&["OPILIO_ACCEPT"]).unwrap();
+    run(&[]).unwrap();
+}

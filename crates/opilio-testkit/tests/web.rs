@@ -181,3 +181,12 @@ fn items_are_compared_with_a_snapshot() {
     std::fs::write(&path, r#"["page 1", "page 0"]"#).unwrap();
     run.assert_snapshot(&path);
 }
+
+#[test]
+fn a_test_within_a_runtime_is_told_what_to_write() {
+    let words = panics(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async { drop(crawl(Titles).on(row(Web::new(), 2)).run()) });
+    });
+    assert!(words.contains("write #[test] fn instead of #[tokio::test] async fn"), "{words}");
+}
