@@ -41,6 +41,35 @@
 //! assert!(run.took >= Duration::from_secs(59));
 //! # }
 //! ```
+//!
+//! # Cassettes and snapshots
+//!
+//! [`TestCrawl::record`] crawls the web itself and writes what was said to a *cassette*, and [`TestCrawl::replaying`]
+//! answers from it: without a network, in virtual time, at the dates of the recording. [`TestRun::assert_snapshot`]
+//! compares the items with accepted ones, field by field.
+//!
+//! ```no_run
+//! # use opilio_testkit::prelude::*;
+//! # struct Shop;
+//! # impl Spider for Shop {
+//! #     type Item = String;
+//! #     type Step = ();
+//! #     fn seeds(&self) -> Vec<Request<()>> { Vec::new() }
+//! #     fn parse(&self, _: &Page<()>, _: &mut Found<Self>) -> Result<(), ParseError> { Ok(()) }
+//! # }
+//! // OPILIO_RECORD=1 cargo test lamps    records the cassette anew
+//! // OPILIO_ACCEPT=1 cargo test lamps    accepts the items
+//! let run = crawl(Shop).replaying("tests/cassettes/lamps.warc").run();
+//! run.assert_finished();
+//! run.assert_snapshot("tests/snapshots/lamps.json");
+//! ```
+//!
+//! A cassette is a plain WARC 1.1 file: a request record and a response record for each exchange, in the order of
+//! sending, with the bodies as they are read. Fields of our own say what WARC has no field for: the session
+//! (`Opilio-Session`), the time up to the head of the answer (`Opilio-Latency-Ms`), and why an answer broke off or did
+//! not come (`Opilio-Fault`, `Opilio-Phase`, `Opilio-Detail`; without an answer in a metadata record). Secrets are left
+//! out, see [`TestCrawl::keeping_secrets`]. WARC files of other tools are replayed, too, also gzipped; their *revisit*
+//! records are passed over.
 
 mod cassette;
 mod crawl;
