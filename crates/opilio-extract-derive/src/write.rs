@@ -219,7 +219,10 @@ fn read_of(at: usize, field: &ReadField, written: &TokenStream) -> TokenStream {
             }
         })
     });
-    let call = |method: syn::Ident| quote_spanned!(value.span()=> reader.#method::<#value>(#at #by));
+    let call = |method: syn::Ident| match &by {
+        Some(by) => quote_spanned!(value.span()=> reader.#method::<#value>(#at #by)),
+        None => quote_spanned!(value.span()=> <#value as #written::FieldValue>::#method(reader, #at)),
+    };
     match &field.count {
         Count::Single => {
             let call = call(method("single", "single_by"));

@@ -168,6 +168,24 @@ pub trait FieldValue: Sized {
     /// It is no value of this type.
     #[doc(hidden)]
     fn read<'p>(raw: Raw<'p>, reader: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable>;
+
+    /// [`FieldReader::single`]. A method here, since the compiler then tells a wrong type once, at the type.
+    #[doc(hidden)]
+    fn single(reader: &mut FieldReader<'_, '_>, field: usize) -> Option<Self> {
+        reader.single(field)
+    }
+
+    /// [`FieldReader::optional`].
+    #[doc(hidden)]
+    fn optional(reader: &mut FieldReader<'_, '_>, field: usize) -> Option<Option<Self>> {
+        reader.optional(field)
+    }
+
+    /// [`FieldReader::list`].
+    #[doc(hidden)]
+    fn list(reader: &mut FieldReader<'_, '_>, field: usize) -> Option<Vec<Self>> {
+        reader.list(field)
+    }
 }
 
 /// What is known about a page beside its document: the facts of `#[page(…)]`.

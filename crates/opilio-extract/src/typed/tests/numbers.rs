@@ -8,10 +8,8 @@ use crate::typed::number;
 use crate::{Document, Extract, Price};
 use opilio_extract_grammar::NumberForm;
 
-/// A text, and the price that it is; `None`: no price, or one that could be two.
-///
-/// Forms with an amount beside other words are from the test data of price-parser as far as shops write them; there
-/// they are read by guesses, and here they are errors.
+/// A text, and the price that it is; `None`: no price, or one that could be two. Parsers that guess read some of these,
+/// such as `from 12.50` and `$1,234`.
 const PRICES: &[(&str, Option<&str>)] = &[
     // English.
     ("$12.34", Some("12.34 $")),
