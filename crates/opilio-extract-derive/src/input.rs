@@ -26,12 +26,12 @@ pub(crate) struct ReadField {
     pub(crate) name: Ident,
     /// The type of one value.
     pub(crate) value: Type,
-    pub(crate) count: Count,
+    pub(crate) count: ReadCount,
     pub(crate) sources: Vec<ReadSource>,
 }
 
 /// How many values a field has.
-pub(crate) enum Count {
+pub(crate) enum ReadCount {
     Single,
     Optional,
     /// With the expression of the default, if one was given.
@@ -211,14 +211,14 @@ impl ReadField {
         }
         let count = match (count, default) {
             (count, None) => count,
-            (Count::Single, Some(key)) => Count::Defaulted(key.value),
-            (Count::Optional, Some(key)) => {
+            (ReadCount::Single, Some(key)) => ReadCount::Defaulted(key.value),
+            (ReadCount::Optional, Some(key)) => {
                 let inner = value.to_token_stream();
                 let message = format!(
                     "`default` contradicts `Option`, which is `None` where nothing is there: write `{name}: {inner}`, or no `default`"
                 );
                 errors.add(Error::new(key.name.span(), message));
-                Count::Optional
+                ReadCount::Optional
             }
             (count, Some(key)) => {
                 let message = "`default` contradicts `Vec`, which has nothing in it where nothing is there";
@@ -237,7 +237,7 @@ impl ReadField {
         let spans = attributes.iter().filter(|a| SOURCES.iter().any(|source| a.path().is_ident(source)));
         let kind = simple_name(&self.value).unwrap_or_default();
         for (source, attribute) in self.sources.iter().zip(spans) {
-            let is_list = matches!(self.count, Count::List);
+            let is_list = matches!(self.count, ReadCount::List);
             if is_list && matches!(source.place, Place::Css { one: true, .. }) {
                 errors.add(at_key(
                     attribute,
@@ -304,8 +304,8 @@ fn simple_name(value: &Type) -> Option<String> {
 }
 
 /// How many values a type holds, and the type of one.
-fn count_of(whole: &Type) -> Result<(Count, Type)> {
-    let Some((outer, inner)) = wrapped(whole) else { return Ok((Count::Single, whole.clone())) };
+fn count_of(whole: &Type) -> Result<(ReadCount, Type)> {
+    let Some((outer, inner)) = wrapped(whole) else { return Ok((ReadCount::Single, whole.clone())) };
     if let Some((nested, _)) = wrapped(inner) {
         let message = match (outer, nested) {
             ("Option", "Vec") => {
@@ -317,7 +317,7 @@ fn count_of(whole: &Type) -> Result<(Count, Type)> {
         };
         return Err(Error::new(whole.span(), message));
     }
-    let count = if outer == "Option" { Count::Optional } else { Count::List };
+    let count = if outer == "Option" { ReadCount::Optional } else { ReadCount::List };
     Ok((count, inner.clone()))
 }
 

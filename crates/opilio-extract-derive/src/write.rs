@@ -6,7 +6,7 @@ use syn::spanned::Spanned;
 use syn::{Data, DeriveInput, Path as RustPath};
 
 use crate::check::Step;
-use crate::input::{By, Count, Fact, Path, Place, ReadField, ReadPiece, ReadSource, Struct};
+use crate::input::{By, Fact, Path, Place, ReadCount, ReadField, ReadPiece, ReadSource, Struct};
 use opilio_extract_grammar::NumberForm;
 
 /// The implementation of `Extract`.
@@ -99,10 +99,10 @@ fn plan_of(field: &ReadField, written: &TokenStream) -> TokenStream {
     let name = field.name.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
     let shape = match field.count {
-        Count::Single => quote!(Single),
-        Count::Optional => quote!(Optional),
-        Count::Defaulted(_) => quote!(Defaulted),
-        Count::List => quote!(List),
+        ReadCount::Single => quote!(Single),
+        ReadCount::Optional => quote!(Optional),
+        ReadCount::Defaulted(_) => quote!(Defaulted),
+        ReadCount::List => quote!(List),
     };
     let value = &field.value;
     let kind = if field.sources.iter().all(|source| source.by.is_some()) {
@@ -224,19 +224,19 @@ fn read_of(at: usize, field: &ReadField, written: &TokenStream) -> TokenStream {
         None => quote_spanned!(value.span()=> <#value as #written::FieldValue>::#method(reader, #at)),
     };
     match &field.count {
-        Count::Single => {
+        ReadCount::Single => {
             let call = call(method("single", "single_by"));
             quote!(let #name = #call;)
         }
-        Count::Optional => {
+        ReadCount::Optional => {
             let call = call(method("optional", "optional_by"));
             quote!(let #name = #call;)
         }
-        Count::List => {
+        ReadCount::List => {
             let call = call(method("list", "list_by"));
             quote!(let #name = #call;)
         }
-        Count::Defaulted(default) => {
+        ReadCount::Defaulted(default) => {
             let call = call(method("optional", "optional_by"));
             let default = match default {
                 Some(default) => default.to_token_stream(),

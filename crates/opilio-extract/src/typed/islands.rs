@@ -105,7 +105,7 @@ impl<'t> Tag<'t> {
 
     /// Names as they stand there, and values with their entities decoded.
     fn attributes(&self) -> impl Iterator<Item = (&'t str, Cow<'t, str>)> + use<'t> {
-        Attributes(self.inside)
+        TagAttributes(self.inside)
     }
 }
 
@@ -228,9 +228,9 @@ fn end_of_tag(inside: &[u8]) -> usize {
 }
 
 /// The attributes of a tag.
-struct Attributes<'t>(&'t str);
+struct TagAttributes<'t>(&'t str);
 
-impl<'t> Iterator for Attributes<'t> {
+impl<'t> Iterator for TagAttributes<'t> {
     type Item = (&'t str, Cow<'t, str>);
 
     fn next(&mut self) -> Option<Self::Item> {
