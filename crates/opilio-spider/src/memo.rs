@@ -34,7 +34,7 @@ pub fn write(memo: HostMemo, rules: PerScheme<Option<&Robots>>, user_agent: &str
     bytes.unwrap_or_default().into()
 }
 
-/// Reads what [`write`] wrote; `None` if it cannot be read. Rules that were read for another user agent are left out.
+/// Reads what [`write()`] wrote; `None` if it cannot be read. Rules that were read for another user agent are left out.
 #[must_use]
 pub fn read(bytes: &[u8], user_agent: &str) -> Option<(HostMemo, PerScheme<Option<Robots>>)> {
     let kept: KeptHost<Robots> = postcard::from_bytes(bytes).ok()?;

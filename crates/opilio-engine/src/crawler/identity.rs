@@ -84,8 +84,8 @@ impl<S: Spider> Crawler<S> {
     }
 
     /// A header field of every request, whatever its host. Fields of the host's settings, of a session or of the request
-    /// itself take precedence. Secrets belong to one host: see [`HostSettings::basic`],
-    /// [`Session`]. A name or value that no header field can have is an error when the crawl starts.
+    /// itself take precedence. Secrets belong to one host: see [`HostSettings::basic`](crate::HostSettings::basic)
+    /// and [`Session`]. A name or value that no header field can have is an error when the crawl starts.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.identity.add(name, value);
