@@ -5,9 +5,10 @@ use serde_json::Value;
 /// The differences of two sets of items, each in a line or a few; none if they are equal. Order does not count: equal
 /// items are taken out first, then those are compared that have most in common.
 pub(crate) fn items(expected: &[Value], found: &[Value]) -> Vec<String> {
+    let (expected, found) = (ordered(expected), ordered(found));
     let mut missing: Vec<&Value> = Vec::new();
     let mut other: Vec<&Value> = found.iter().collect();
-    for item in expected {
+    for item in &expected {
         match other.iter().position(|candidate| *candidate == item) {
             Some(place) => drop(other.remove(place)),
             None => missing.push(item),
@@ -31,6 +32,14 @@ pub(crate) fn items(expected: &[Value], found: &[Value]) -> Vec<String> {
         differences.push(format!("and {more} more differences"));
     }
     differences
+}
+
+/// The items with their fields in the order of their names. The order in which `serde_json` keeps fields depends on a
+/// feature that any crate of a build may switch on, and what a test says must not depend on it.
+pub(crate) fn ordered(items: &[Value]) -> Vec<Value> {
+    let mut items = items.to_vec();
+    items.iter_mut().for_each(Value::sort_all_objects);
+    items
 }
 
 /// How many fields two items have in common; names count more than anything else that may be equal by chance.

@@ -44,6 +44,7 @@ fn compare(path: &Path, items: &[Value]) -> Result<(), String> {
 /// Writes items in an order that does not depend on the order of fetching, a field on each line. An older file stays
 /// until the new one is whole, and one that is equal stays untouched.
 fn write(path: &Path, items: &[Value]) -> std::io::Result<()> {
+    let items = diff::ordered(items);
     let mut sorted: Vec<(String, &Value)> = items.iter().map(|item| (diff::sort_key(item), item)).collect();
     sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
     let sorted: Vec<&Value> = sorted.into_iter().map(|(_, item)| item).collect();

@@ -63,7 +63,7 @@ fn lines(name: &str, input: impl BufRead, seeds: &mut Vec<Url>) -> anyhow::Resul
 pub(crate) fn web_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim()).map_err(|error| match error {
         url::ParseError::RelativeUrlWithoutBase => {
-            "it has no scheme: write http:// or https:// in front".to_owned()
+            "the URL has no scheme: write http:// or https:// in front".to_owned()
         }
         error => error.to_string(),
     })?;
@@ -87,7 +87,10 @@ mod tests {
         .unwrap();
         assert_eq!(seeds.len(), 2);
         let error = lines("urls", &b"http://a.example/\n\nb.example\n"[..], &mut seeds).unwrap_err();
-        assert!(error.to_string().starts_with("urls:3: seed \"b.example\": it has no scheme"), "{error}");
+        assert!(
+            error.to_string().starts_with("urls:3: seed \"b.example\": the URL has no scheme"),
+            "{error}"
+        );
         let error = lines("urls", &b"http://\xff\xfe[/\n"[..], &mut seeds).unwrap_err();
         assert!(error.to_string().starts_with("urls:1: "), "{error}");
     }

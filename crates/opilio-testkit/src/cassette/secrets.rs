@@ -54,6 +54,8 @@ pub(crate) fn body_without_secrets(headers: &HeaderMap, body: &Bytes) -> Bytes {
     let kind = content_type.to_ascii_lowercase();
     if kind.contains("json") {
         let mut value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+        // A cassette finds a request by its body: the order of fields must not depend on the features of a build.
+        value.sort_all_objects();
         return if leave_out(&mut value) { value.to_string().into() } else { body.clone() };
     }
     if kind.starts_with("multipart/") {
