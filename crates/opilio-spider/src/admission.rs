@@ -1,4 +1,4 @@
-//! Turns the requests, links and items of a spider into records, rows and endings.
+//! Turns the requests and links of a spider into records for the store, and its items into rows for the sinks.
 
 use std::collections::HashSet;
 
@@ -17,46 +17,47 @@ use crate::session::{Login, Logins};
 use crate::spider::Spider;
 use crate::step::{self, Sample, StepError};
 
-/// The encoders of one shard, one for each sink.
+/// The encoders of one shard: one encoder for each sink, in the order of the sinks.
 pub type Encoders<T> = Vec<Box<dyn Encoder<T>>>;
 
-/// The page or sitemap that requests come from.
+/// The page or sitemap on which requests were found.
 pub struct Parent<'a> {
-    /// The base of relative URLs.
+    /// The URL of the page or sitemap. Relative URLs are resolved against this URL.
     pub url: &'a Url,
-    /// Its host.
+    /// The host of that URL.
     pub host: &'a Host,
-    /// Its scheme.
+    /// The scheme of that URL.
     pub scheme: Scheme,
-    /// Its fingerprint.
+    /// The fingerprint of the page or sitemap.
     pub fingerprint: Fingerprint,
-    /// Its kind: links of a page and entries of a sitemap follow different rules.
+    /// Whether this is a page or a sitemap: links of a page and entries of a sitemap follow different rules.
     pub reads: Reads,
-    /// The depth of its links.
+    /// The depth of the URLs that are found here.
     pub links_depth: u16,
-    /// Its session, which its links inherit.
+    /// The session of the page or sitemap. Its links use the same session unless they name another one.
     pub session: Option<&'a str>,
-    /// Its host has sent the same content too often.
+    /// The host of this page has sent the same content too often (see `TrapRules::same_content_max`).
     pub is_repeated: bool,
 }
 
-/// Turns requests into admissions, each URL once for each step. Reused from page to page.
+/// Turns requests into admissions. A page's requests of the same URL with the same step become one admission.
+/// One converter serves many pages, one after the other.
 #[derive(Default)]
 pub struct Converter {
     seen: HashSet<u128, std::hash::BuildHasherDefault<FingerprintHasher>>,
     steps: Steps,
 }
 
-/// The admissions of a page, a sitemap or the seeds, with one step of each new shape.
+/// The admissions of a page, a sitemap or the seeds, with an example of each new shape of step.
 #[derive(Debug, Default)]
 pub struct Links {
-    /// Records, and URLs that were filtered.
+    /// The records to be queued, and the URLs that were filtered.
     pub admissions: Vec<Admission>,
-    /// Steps of shapes that were met for the first time.
+    /// One step of each shape (the names of its variants and fields) that was met for the first time.
     pub samples: Vec<Sample>,
 }
 
-/// The step of a request cannot be kept.
+/// A request whose step cannot be stored and read back.
 #[derive(Debug, thiserror::Error)]
 #[error("the request of {url} cannot be kept")]
 pub struct LinkError {
@@ -70,7 +71,7 @@ impl LinkError {
     }
 }
 
-/// Hashes fingerprints, which are hashes already.
+/// A hasher for fingerprints. They are hash values already, so it takes 64 of their bits as they are.
 #[derive(Default)]
 pub struct FingerprintHasher(u64);
 
@@ -93,7 +94,7 @@ impl std::hash::Hasher for FingerprintHasher {
 }
 
 impl Converter {
-    /// The kept form of a step.
+    /// Returns the step in the encoded form in which a record stores it.
     pub fn step<Step>(&mut self, step: &Step) -> Result<Vec<u8>, StepError>
     where
         Step: Serialize + DeserializeOwned,
@@ -102,13 +103,14 @@ impl Converter {
         Ok(self.steps.step.clone())
     }
 
-    /// A step of each shape that is new since the last call.
+    /// Returns one step of each shape (the names of its variants and fields) that is new since the last call.
     pub fn samples(&mut self) -> Vec<Sample> {
         std::mem::take(&mut self.steps.samples)
     }
 
-    /// The admissions of a page: of its requests, at most 20,000, and of the links that it asks not to
-    /// follow. Or those of a sitemap, at most 50,000.
+    /// Returns the admissions of one page or sitemap. `requests` are its requests: a page may have 20,000 and a
+    /// sitemap 50,000; further ones are filtered. `unfollowed` are the links that the page asks crawlers not to
+    /// follow.
     pub fn links<S: Spider>(
         &mut self,
         requests: Vec<Request<S::Step>>,
@@ -140,7 +142,8 @@ impl Converter {
         Ok(out)
     }
 
-    /// The admission for a request; `None` if the page has requested the same before.
+    /// Returns the admission for a request, or `None` if the page has already requested the same URL with the
+    /// same step.
     fn admission<Step: Serialize + DeserializeOwned>(
         &mut self,
         request: Request<Step>,
@@ -175,8 +178,8 @@ impl Converter {
         if is_full {
             return filtered(fingerprint, Filtered::TooManyLinks);
         }
-        // No link of the page: a form that the spider sends, a URL that it made itself, and a request by
-        // `Request::again`.
+        // Not links of the page: a form that the spider sends, a URL that the spider made itself, and a request
+        // by `Request::again`.
         let is_of_page = is_link && reads == Reads::Page && !again && is_plain(options.as_deref());
         let repeated = (parent.is_repeated && is_of_page).then_some(Filtered::TrapSameContent);
         let refused = refusal(scope, &url, &host, reads, parent).or_else(|| calendar(&url)).or(repeated);
@@ -199,14 +202,15 @@ impl Converter {
     }
 }
 
-/// Encodes steps. Most links of a page carry the same step and nothing else, so they share their bytes.
+/// Encodes the data of records. Most links of a page have the same step and no other options, so their records
+/// share the encoded bytes.
 #[derive(Default)]
 struct Steps {
-    /// The kept form of the last step, and its hash.
+    /// The encoded form of the latest step. `hash` is the hash of these bytes.
     step: Vec<u8>,
     hash: u64,
-    /// The data of a record with this step and its page only: for URLs of the page's own origin, and for
-    /// others.
+    /// The encoded data of a record that holds only the latest step and the page as its referrer. `near` is for
+    /// URLs of the page's own origin, `far` for all other URLs.
     near: Option<Bytes>,
     far: Option<Bytes>,
     next: Vec<u8>,
@@ -215,7 +219,7 @@ struct Steps {
 }
 
 impl Steps {
-    /// Sets the step of the next records. The first step of each shape is read back as a check.
+    /// Sets the step of the records that follow. Decodes the first step of each shape again, as a check.
     fn set<Step: Serialize + DeserializeOwned>(&mut self, step: &Step) -> Result<(), StepError> {
         step::encode_into(step, &mut self.next)?;
         if self.next == self.step {
@@ -224,7 +228,8 @@ impl Steps {
         std::mem::swap(&mut self.step, &mut self.next);
         self.far = None;
         self.near = None;
-        // A step with an unordered map has several texts. Then one URL may be counted under two steps.
+        // The encoded form of an unordered map varies, so its hash does too. Such a step may count as two steps
+        // of one URL.
         self.hash = step::hash(&self.step);
         if let Some(shape) = step::shape(step)
             && self.shapes.len() < SHAPES_MAX
@@ -237,7 +242,7 @@ impl Steps {
         Ok(())
     }
 
-    /// The next records belong to another page.
+    /// Forgets the data that holds the page as the referrer, since the next records belong to another page.
     fn turn_page(&mut self) {
         self.far = None;
         self.near = None;
@@ -274,18 +279,19 @@ impl Steps {
         Ok(extra)
     }
 
-    /// The name that tells a request made by [again](Request::again) from all others of its URL: the page
-    /// that makes it, and its step. So a page that is parsed twice, after a kill, makes it once.
+    /// Returns the text that makes a request by [again](Request::again) different from all other requests of
+    /// its URL. It depends on the page that makes the request and on the step, so a page that is parsed a
+    /// second time, after the process was killed, does not make another request.
     fn again(&self, parent: Option<Fingerprint>) -> String {
         format!("\nagain from {:x} as {:x}", parent.map_or(0, |parent| parent.0), self.hash)
     }
 }
 
-/// The page that a request was found on.
+/// The page on which a request was found, as the record stores it.
 #[derive(Clone, Copy)]
 enum Referrer<'a> {
     None,
-    /// A page of the same origin, by its path.
+    /// A page of the same origin as the request: only the path of the page is stored.
     Near(&'a str),
     Far(&'a str),
 }
@@ -301,12 +307,13 @@ impl<'a> Referrer<'a> {
     }
 }
 
-/// Why a URL of a page or sitemap does not belong to the crawl.
+/// Returns why a URL of a page or sitemap does not belong to the crawl, or `None` if the URL does belong to it.
 fn refusal(scope: &Scope, url: &Url, host: &Host, reads: Reads, parent: &Parent<'_>) -> Option<Filtered> {
     let depth = parent.links_depth;
     match (reads, parent.reads) {
         (Reads::Page, Reads::Page) => scope.refuses(url, host, depth),
-        // A crawl that follows no links still fetches the pages of a sitemap on its own hosts.
+        // A crawl that follows no links still fetches the pages that a sitemap lists, if they are on the
+        // crawl's own hosts.
         (Reads::Page, _) => scope.refuses_redirect(url, host, depth),
         (Reads::Sitemap { depth }, Reads::SitemapsOf) => scope.refuses_sitemap(url, host, depth, None),
         (Reads::Sitemap { depth }, _) => scope.refuses_sitemap(url, host, depth, Some(parent.host)),
@@ -314,7 +321,7 @@ fn refusal(scope: &Scope, url: &Url, host: &Host, reads: Reads, parent: &Parent<
     }
 }
 
-/// The host of a URL. Most links stay on their host, which is then shared.
+/// Returns the host of a URL. Most links lead to the host of their page; then the two share one `Host`.
 fn host_of(url: &Url, parent: &Parent<'_>) -> Result<Host, Filtered> {
     if Scheme::of(url).is_none() {
         return Err(Filtered::UnsupportedScheme);
@@ -335,23 +342,23 @@ fn host_of(url: &Url, parent: &Parent<'_>) -> Result<Host, Filtered> {
     Host::of(url).map_err(|_| Filtered::BadUrl)
 }
 
-/// Removes the fragment and the user info, which are never sent. The user info of a seed was kept as a login;
-/// in a link it comes from a stranger.
+/// Removes the fragment and the user info, since neither is ever sent. The user info of a seed has been kept as
+/// a login before; in a link the user info was written by a stranger, so it is not used.
 fn clean(url: &mut Url) {
     url.set_fragment(None);
     if !url.username().is_empty() || url.password().is_some() {
-        // Both fail for URLs that cannot have user info.
+        // Both calls fail for URLs that cannot have user info.
         let _ = url.set_username("");
         let _ = url.set_password(None);
     }
 }
 
-/// Whether it is a GET without a body.
+/// Returns whether a request with these options is a GET without a body.
 pub fn is_plain(options: Option<&RequestOptions>) -> bool {
     options.is_none_or(|options| options.method.is_none() && options.body.is_none())
 }
 
-/// The options with the session of the request, or else of its page.
+/// Returns the options with the session of the request itself, or else the session of its page.
 fn in_session(mut options: Option<Box<RequestOptions>>, parent: Option<&str>) -> Option<Box<RequestOptions>> {
     let own = options.as_mut().and_then(|options| options.session.take());
     let session = own.as_deref().or(parent).filter(|session| !session.is_empty());
@@ -361,7 +368,8 @@ fn in_session(mut options: Option<Box<RequestOptions>>, parent: Option<&str>) ->
     options
 }
 
-/// The dedup key of a request: the URL as the scope identifies it, method, body and session.
+/// Returns the fingerprint by which duplicates of a request are found. It covers the URL as the scope
+/// normalizes it, the method, the body and the session.
 pub fn fingerprint_of(
     scope: &Scope,
     url: &Url,
@@ -370,7 +378,7 @@ pub fn fingerprint_of(
 ) -> Fingerprint {
     let url = &*scope.key_of(url);
     let session = options.and_then(|options| options.session.as_deref()).unwrap_or_default();
-    // A page may link to a sitemap, so the two are fetched apart.
+    // A URL may be linked as a page and listed as a sitemap. It is then fetched once as each.
     let fingerprint = match reads {
         Reads::Page => fingerprint_without_session(url, options),
         Reads::Sitemap { .. } | Reads::SitemapsOf => Fingerprint::of_request(url, "SITEMAP", b""),
@@ -391,10 +399,10 @@ fn fingerprint_without_session(url: &Url, options: Option<&RequestOptions>) -> F
 /// Why the seeds of a spider cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SeedError {
-    /// A seed is no URL.
+    /// The text of a seed is not a URL.
     #[error(transparent)]
     Url(#[from] BadUrl),
-    /// A seed is no URL that a crawler can fetch.
+    /// A seed is a URL that a crawler cannot fetch.
     #[error("{url} cannot be fetched")]
     Name {
         /// The seed.
@@ -403,19 +411,19 @@ pub enum SeedError {
         #[source]
         source: opilio_core::NameError,
     },
-    /// The step of a seed cannot be kept and read back.
+    /// The step of a seed cannot be stored and read back.
     #[error("the request of {url} cannot be kept")]
     Step {
         /// The seed.
         url: String,
-        /// The flaw of its step.
+        /// Why the step cannot be stored.
         #[source]
         source: StepError,
     },
 }
 
-/// The admissions of a spider's seeds. Their steps have been read back as a check, and their hosts join the
-/// scope. Patterns do not apply to them.
+/// Turns the seeds of a spider into admissions. Decodes each new step again, as a check, and adds the hosts of
+/// the seeds to the scope. The patterns of the scope do not apply to seeds.
 pub fn seed_admissions<S: Spider>(
     requests: Vec<Request<S::Step>>,
     scope: &mut Scope,
@@ -467,7 +475,7 @@ pub fn seed_admissions<S: Spider>(
     Ok(Links { admissions: out, samples: steps.samples })
 }
 
-/// Encodes the items of a page for every sink.
+/// Encodes the items of a page for every sink. Returns the rows in the order of the sinks.
 pub fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, ExportError> {
     let mut rows = Vec::with_capacity(encoders.len());
     for encoder in encoders {
@@ -480,11 +488,12 @@ pub fn rows<T>(encoders: &mut Encoders<T>, items: &[T]) -> Result<Vec<Vec<u8>>, 
     Ok(rows)
 }
 
-/// The most links of one page; further ones count as filtered.
+/// The most links that are taken from one page; further links count as filtered.
 const LINKS_MAX: usize = 20_000;
-/// The most entries of one sitemap, as sitemaps.org allows.
+/// The most entries that are taken from one sitemap: the limit that sitemaps.org sets.
 const ENTRIES_MAX: usize = 50_000;
-/// The most shapes of steps that a shard reports; further ones are not checked.
+/// The most shapes of steps that a shard checks and reports; steps of further shapes are not checked.
 pub const SHAPES_MAX: usize = 256;
-/// The capacity for fingerprints that is kept from page to page. A larger one is freed.
+/// The most capacity for fingerprints that is kept from one page to the next, so that one large page does not
+/// hold memory for ever.
 const SEEN_KEPT: usize = 4_096;

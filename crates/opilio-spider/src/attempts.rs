@@ -1,4 +1,5 @@
-//! The leases that a host has started, and which of them newer rules have not judged.
+//! Keeps which leases of a host have started, and which of those the newest robots.txt rules have not judged
+//! yet.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,51 +8,53 @@ use opilio_core::{LeaseId, Scheme, Timestamp};
 
 use crate::rules::{RulesTable, Unjudged};
 
-/// The attempts at leases that were started and have not ended.
+/// The leases that were started and have not ended.
 #[derive(Default)]
 pub struct Attempts {
     started: HashMap<LeaseId, Attempt>,
-    /// Leases that were in flight when newer rules came. The rules judge them if they become ready again.
+    /// Leases that were in flight when newer robots.txt rules came. The rules judge such a lease if it becomes
+    /// ready again.
     unjudged: HashSet<LeaseId>,
-    /// How often rules had been read at the last step.
+    /// How often robots.txt rules had been read when `judge_returned` was last called.
     readings: u64,
 }
 
-/// What earlier attempts at a lease leave to know.
+/// The facts about earlier attempts at a lease.
 #[derive(Clone, Copy)]
 pub struct Attempt {
     /// When the first attempt started.
     pub first_start: Timestamp,
-    /// How often in a row a proxy of the crawl failed to carry the request.
+    /// How often in a row a proxy of the crawl failed to carry the request of this lease.
     pub uncarried: u16,
 }
 
 impl Attempts {
-    /// No attempt yet, under rules that were read this often.
+    /// Makes an empty table. `readings` is how often robots.txt rules have been read so far.
     #[must_use]
     pub fn new(readings: u64) -> Self {
         Self { readings, ..Self::default() }
     }
 
-    /// Starts a lease, and returns what its earlier attempts left.
+    /// Records that an attempt at a lease starts. Returns when its first attempt started, and how often in a
+    /// row a proxy failed to carry the request.
     pub fn start(&mut self, lease: LeaseId, now: Timestamp) -> Attempt {
         *self.started.entry(lease).or_insert(Attempt { first_start: now, uncarried: 0 })
     }
 
-    /// A proxy failed to carry an attempt.
+    /// Counts that a proxy failed to carry an attempt at this lease.
     pub fn not_carried(&mut self, lease: LeaseId) {
         if let Some(attempt) = self.started.get_mut(&lease) {
             attempt.uncarried = attempt.uncarried.saturating_add(1);
         }
     }
 
-    /// A lease has ended.
+    /// Forgets a lease, because it has ended.
     pub fn end(&mut self, lease: LeaseId) {
         self.started.remove(&lease);
     }
 
-    /// Ends the leases that were in flight when newer rules came, are ready again, and are forbidden by these rules.
-    /// Returns how many leases were judged.
+    /// Judges the leases that were in flight when newer rules came and are ready again: those that the newer
+    /// rules forbid end. Returns how many leases were judged.
     pub fn judge_returned(&mut self, rules: &RulesTable, state: &mut HostState, now: Timestamp) -> usize {
         if std::mem::replace(&mut self.readings, rules.readings()) != rules.readings() {
             self.unjudged.extend(self.started.keys());

@@ -1,8 +1,8 @@
-//! Counts URLs that are requested with two steps. Only the first request counts, so a crawl should report the
-//! others.
+//! Counts URLs that are requested with two different steps. Only the first request of a URL is fetched, so a
+//! crawl should report that it ignores the others.
 //!
 //! The store knows which URLs it has met, but not with which step. This table remembers the step of each URL
-//! that was met lately; its memory grows as it fills.
+//! that was met lately. The table grows with the number of URLs, up to `SLOTS_MAX` slots.
 
 use opilio_core::{Fingerprint, Record, RecordKind};
 use opilio_frontier::Admission;
@@ -10,30 +10,31 @@ use opilio_frontier::Admission;
 use crate::data::step_of;
 use crate::step;
 
-/// The steps of the URLs met lately.
+/// The step of each URL that was met lately, in a hash table with one slot per hash value.
 #[derive(Default)]
 pub struct KnownSteps {
     slots: Vec<MetUrl>,
     filled: usize,
-    /// The first steps that were met, in their kept form, for log messages.
+    /// The first `TEXTS_MAX` different steps that were met: the hash and the text of each, for log messages.
     texts: Vec<(u32, String)>,
     others: u64,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct MetUrl {
-    /// A part of the fingerprint; 0 in an empty slot.
+    /// The upper 64 bits of the URL's fingerprint, with the lowest of them set to 1; 0 in an empty slot.
     url: u64,
-    /// More bits of the fingerprint. They say where the slot is.
+    /// The lower 32 bits of the URL's fingerprint. The index of the slot is computed from these bits.
     place: u32,
     step: u32,
-    /// The URL was requested with another step, and was counted.
+    /// The URL was requested with another step, too. It is already counted in `others`, and is not counted
+    /// again.
     counted: bool,
 }
 
 impl KnownSteps {
-    /// Looks at the requests of a page. Counts each URL that is known under another step once, and logs the
-    /// first of them.
+    /// Checks the requests of a page against the table. Counts each URL that is known with another step once,
+    /// and logs a warning for the first such URL.
     pub fn meet(&mut self, admissions: &[Admission]) {
         for admission in admissions {
             let Admission::Queue(record) = admission else { continue };
@@ -61,7 +62,8 @@ impl KnownSteps {
 
     /// Records how the store knows a URL, since an earlier run may have met it.
     pub fn learn(&mut self, record: &Record) {
-        // The target of a redirect is requested in the name of another URL.
+        // A redirect's target is requested on behalf of another URL, so its step says nothing about the
+        // target's own URL.
         if record.kind == RecordKind::Continuation {
             return;
         }
@@ -85,7 +87,8 @@ impl KnownSteps {
         }
         let (at, tag) = (self.at(url.0 as u64), (url.0 >> 64) as u64 | 1);
         let slot = &mut self.slots[at];
-        // Two URLs with the same tag and place are taken for one, so the second is not counted.
+        // Two URLs whose fingerprints agree in these bits are taken for the same URL, so the second one is not
+        // counted.
         if slot.url == tag && slot.place == url.0 as u32 {
             return Some(slot);
         }
@@ -95,7 +98,7 @@ impl KnownSteps {
     }
 
     fn at(&self, place: u64) -> usize {
-        // The length is a power of two.
+        // The number of slots is a power of two, so this is the remainder of a division by that number.
         place as u32 as usize & (self.slots.len() - 1)
     }
 
@@ -121,16 +124,17 @@ impl KnownSteps {
     }
 }
 
-/// The kept form of a record's step and its hash. `None` for the step `()`, since it has one value.
+/// Returns the step of a record as encoded bytes, and its hash. Returns `None` for the step `()`, which has
+/// only one value.
 fn kept(record: &Record) -> Option<(&[u8], u32)> {
     let bytes = step_of(record).filter(|bytes| !bytes.is_empty())?;
     Some((bytes, step::hash(bytes) as u32))
 }
 
 const SLOTS_FIRST: usize = 1 << 10;
-/// 6 MB. The table holds about as many URLs; the URLs met last stay.
+/// The most slots: 6 MB. A full table holds nearly as many URLs; a new URL then replaces an older one.
 const SLOTS_MAX: usize = 1 << 18;
-/// The most steps that log messages can name.
+/// The most steps whose texts are kept for log messages.
 const TEXTS_MAX: usize = 32;
 
 #[cfg(test)]

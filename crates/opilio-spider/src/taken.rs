@@ -1,5 +1,5 @@
-//! The names that pages of this run have taken: canonical URLs and contents. The first page with a name stands for
-//! all later pages with the same name.
+//! Remembers the canonical URLs and page contents that the pages of this run have. The code calls both "names".
+//! The first page with a name is kept as a page; all later pages with the same name end as its aliases.
 
 use std::collections::HashSet;
 
@@ -7,16 +7,18 @@ use opilio_core::{Ending, Fingerprint};
 
 use crate::parsed::{EncodedItems, Parsed};
 
-/// Names that are taken, at most a million. Pages with further names are not merged.
+/// The names (canonical URLs and page contents) of the pages so far, at most a million. Duplicates by a name
+/// that did not fit are not recognised.
 #[derive(Default)]
 pub struct TakenNames(HashSet<u128>);
 
 impl TakenNames {
-    /// Makes a page an alias if another page has taken one of its names, and has the page take its names otherwise.
-    /// The links of an alias count: if a site is wrong about names, this hides items and no page.
+    /// Makes a page an alias, without items, if an earlier page has one of its names. Otherwise records the
+    /// names of the page. The links of an alias are still followed: if a site states wrong canonical URLs, the
+    /// crawl loses items but no pages.
     ///
-    /// Only a page that will be settled as a page may come here, so that none gives way to a page that fails. Whether
-    /// the URL that a name stands for can be fetched does not matter.
+    /// Call this only for a page that will end as a page. Otherwise other pages could become aliases of a page
+    /// that fails. A canonical URL counts even if the URL itself cannot be fetched.
     #[must_use]
     pub fn merge(&mut self, mut page: Parsed) -> Parsed {
         let names = std::mem::take(&mut page.names);
@@ -32,12 +34,12 @@ impl TakenNames {
         page
     }
 
-    /// Whether a name is taken. A name that did not fit is not.
+    /// Returns whether an earlier page has this name. Names that did not fit into the table are not found.
     fn has(&self, name: Fingerprint) -> bool {
         self.0.contains(&name.0)
     }
 
-    /// Takes a name, if there is room.
+    /// Records a name, if the table has room. Logs a warning when the table becomes full.
     fn take(&mut self, name: Fingerprint) {
         if self.0.len() < NAMES_MAX && self.0.insert(name.0) && self.0.len() == NAMES_MAX {
             tracing::warn!(
@@ -48,7 +50,7 @@ impl TakenNames {
     }
 }
 
-/// About 40 MB.
+/// The most names that are kept: about 40 MB.
 const NAMES_MAX: usize = 1 << 20;
 
 #[cfg(test)]
