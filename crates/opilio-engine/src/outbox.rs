@@ -1,4 +1,4 @@
-//! Sends to a bounded mailbox from code that must neither wait nor lose a message.
+//! Sends messages to a bounded mailbox from code that must neither wait nor lose a message.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -7,7 +7,8 @@ use std::rc::Rc;
 use actix::prelude::SendError;
 use actix::{Message, Recipient};
 
-/// A sender that keeps the messages that a full mailbox refuses, and sends them in order as soon as there is room.
+/// A sender that keeps those messages for which a full mailbox has no room, and sends them in order as soon as there
+/// is room.
 ///
 /// Each message belongs to a lease, a slot, a live host or an actor. Their number is limited, and so is the number of
 /// messages that wait here.
@@ -44,7 +45,7 @@ where
         Self { inner: Rc::new(Inner { to, waiting: RefCell::default(), pumping: Cell::new(false) }) }
     }
 
-    /// Sends now, or as soon as the mailbox has room. Drops the message if the receiver is gone.
+    /// Sends a message now, or as soon as the mailbox has room. Drops the message if the receiver is gone.
     pub(crate) fn send(&self, message: M) {
         let inner = &self.inner;
         if inner.pumping.get() {
@@ -57,8 +58,8 @@ where
         actix::spawn(async move {
             loop {
                 let Some(message) = inner.waiting.borrow_mut().pop_front() else { break };
-                // Waits for room and for the handler. This is soon: the receiver runs on this thread, or never waits
-                // for another actor.
+                // `send` returns when the receiver has handled the message. That does not take long: the receiver
+                // runs on this thread, or it never waits for another actor.
                 let _ = inner.to.send(message).await;
             }
             inner.pumping.set(false);

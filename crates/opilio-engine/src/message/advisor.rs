@@ -1,4 +1,5 @@
-//! The fetcher's part of the retry decision: it proposes what the retry policy says about an outcome. The host decides.
+//! The fetcher's part of the retry decision: the fetcher applies the retry policy to the outcome of a fetch and
+//! proposes a verdict. The host decides whether to follow the proposal.
 
 use std::sync::Arc;
 
@@ -6,27 +7,28 @@ use opilio_core::{Fault, Hints, Host, Outcome, Proposal, RequestFacts, Timestamp
 
 use crate::settings::Settings;
 
-/// Goes with a fetch, and makes the proposal for its report.
+/// Travels with a fetch to the fetcher, and makes the proposal for the report of that fetch.
 pub(crate) struct Advisor {
     pub(crate) settings: Arc<Settings>,
     pub(crate) host: Host,
-    /// The facts of the attempt. The elapsed time is that since `first_start`.
+    /// The facts of the attempt. `elapsed` is replaced by the time since `first_start` when the proposal is made.
     pub(crate) facts: RequestFacts,
     pub(crate) first_start: Timestamp,
-    /// How often in a row a proxy of the crawl failed to carry the request.
+    /// How many attempts in a row failed because a proxy of the crawl did not carry the request.
     pub(crate) uncarried: u16,
-    /// The request is an errand, whose asker decides whether it tries again.
+    /// Whether the request is an errand (a request that another host asked for). The host that asked decides about
+    /// further attempts.
     pub(crate) is_errand: bool,
-    /// Uniform in `0..1`: the share of jitter in a backoff.
+    /// A random number, uniform in `0..1`, that sets the jitter of a backoff.
     pub(crate) random: f64,
 }
 
 impl Advisor {
-    /// Proposes what to do about an outcome that was seen `now`.
+    /// Proposes a verdict about an outcome that was seen at `now`.
     pub(crate) fn propose(&self, now: Timestamp, outcome: Outcome, hints: Hints) -> Proposal {
         let mut facts = RequestFacts { elapsed: now.since(self.first_start), ..self.facts };
         if outcome == Outcome::Failed(Fault::Proxy) {
-            // The host does not count such an attempt as one of the URL, since nothing reached the host.
+            // The host does not count such an attempt as an attempt of the URL, since nothing reached the host.
             facts.attempt = facts.attempt.max(self.uncarried.saturating_add(1));
             if self.is_errand {
                 // A proxy's failure says nothing about the host, so the policy's retries apply.

@@ -9,6 +9,6 @@ use super::PartSnapshot;
 pub(crate) enum ToExporter {
     /// Rows to write.
     Rows(RowBatch),
-    /// Asks where the sinks stand. An exporter that a sink blocks answers late.
+    /// Asks for the positions of the sinks. While a sink blocks the exporter, the answer is late.
     Ask(oneshot::Sender<PartSnapshot>),
 }

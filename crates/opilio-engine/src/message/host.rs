@@ -1,4 +1,4 @@
-//! The messages to a host actor, from its shard, its pool and its fetches.
+//! The messages to a host actor from its shard, its fetcher pool and its fetches.
 
 use actix::Message;
 use opilio_core::{LeaseId, Outcome, Proposal, Scheme, Timestamp};
@@ -8,7 +8,7 @@ use url::Url;
 use super::Slot;
 use crate::backlog::WaitingPage;
 
-/// The shard has given the host's state an input, so the actor has to take a step.
+/// Tells the host actor that its shard has given the host's state an input, so that the actor handles this input.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct Wake;
@@ -19,22 +19,23 @@ pub(crate) struct Wake;
 pub(crate) enum SlotAnswer {
     /// The right to start one fetch now.
     Granted(Slot),
-    /// The common budget of the host's group affords no start before this time.
+    /// The host's group has used up its common budget: no start is allowed before `until`.
     Denied { until: Timestamp },
 }
 
-/// The outcome of a fetch, and the verdict that the fetcher proposes. The host decides.
+/// The outcome of a fetch, and the verdict that the fetcher proposes. The host decides whether to follow the
+/// proposal.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Report {
     pub(crate) what: FetchFor,
     pub(crate) outcome: Outcome,
-    /// The proposal holds the hints too: what the answer says about the host's limits.
+    /// The proposed verdict. It also holds the hints: facts in the answer about the host's limits.
     pub(crate) proposal: Proposal,
     pub(crate) answer: Option<Answer>,
     pub(crate) location: Option<Url>,
     pub(crate) error: Option<String>,
-    /// Counts the answer until the runner has it.
+    /// Counts the answer in the parse backlog until the runner takes the answer.
     pub(crate) waits: Option<WaitingPage>,
 }
 

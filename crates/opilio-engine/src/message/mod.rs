@@ -1,30 +1,32 @@
-//! Every message between the actors of the engine.
+//! Every message between the actors of the engine. The last column says what limits the number of messages that wait
+//! at a time.
 //!
 //! | message | from → to | bounded by |
 //! | --- | --- | --- |
 //! | [`Assign`] | scheduler → shard (→ host's state, [`Wake`]) | the credit that was asked for |
-//! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | leases out |
-//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each a live host, and the slots; the pool grants none while results wait |
+//! | [`Settled`] | scheduler → shard (→ host's state, [`Wake`]) | leases that are out |
+//! | [`ToScheduler`]: credit, passivated, parsed, errand | shard, host, runner → scheduler | one of each for each live host, and the slots; the pool grants no slot while results wait |
 //! | [`ToScheduler`]: seeds, intake, stop, close | supervisor → scheduler | the batch size |
-//! | [`ClosedHost`] | host → scheduler | its channel; one that does not fit waits in the port |
-//! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ its state, [`Wake`]) | one a live origin; 64 requests at a host |
-//! | [`ErrandResult`] | that host → scheduler → shard of the asker (→ its state, [`Wake`]) | errands |
-//! | [`AskSlot`] / [`SlotAnswer`], [`SlotsBack`] | host ⇄ fetcher pool | one outstanding a host |
+//! | [`ClosedHost`] | host → scheduler | the size of its channel; a message that does not fit waits in the sender's port |
+//! | [`Errand`], [`AssignedErrand`] | host → scheduler → shard of another host (→ that host's state, [`Wake`]) | one for each live origin; 64 requests at a host |
+//! | [`ErrandResult`] | the other host → scheduler → shard of the host that asked (→ that host's state, [`Wake`]) | errands |
+//! | [`AskSlot`] / [`SlotAnswer`], [`SlotsBack`] | host ⇄ fetcher pool | one unanswered for each host |
 //! | [`Fetch`] | host → fetcher pool | granted slots |
-//! | [`Report`] | fetcher → host | in flight |
+//! | [`Report`] | fetcher → host | fetches in flight |
 //! | [`Deliver`] | host → spider runner | the parse backlog |
-//! | [`Take`] | supervisor → fetcher pool | one a shard |
-//! | [`FromScheduler`] | scheduler → supervisor | one a turn |
-//! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one a shard |
-//! | [`SlotsWanted`], [`Lend`], [`Lent`], [`MoreSlots`] | fetcher pools ⇄ supervisor | one a shard |
-//! | [`ToExporter`] / [`Written`](opilio_export::Written) | scheduler ⇄ exporter | their channels; the scheduler takes on no more while one is full |
-//! | [`AskSnapshot`] | supervisor → every actor, which answers with a [`PartSnapshot`] | one a question |
-//! | [`HostOrder`] | supervisor → scheduler → shard (→ host's state, [`Wake`]) | 10,000 that wait for hosts to come alive |
-//! | [`StopHost`] | shard → host | one a lost host |
-//! | [`OutputRefused`] | spider runner → supervisor | one a runner |
-//! | [`ActorDied`] | an actor that panicked → supervisor | one an actor |
+//! | [`Take`] | supervisor → fetcher pool | one for each shard |
+//! | [`FromScheduler`] | scheduler → supervisor | one for each turn of the scheduler's loop |
+//! | [`Drain`], [`Drained`], [`ShardReport`] | supervisor ⇄ shards | one for each shard |
+//! | [`SlotsWanted`], [`Lend`], [`Lent`], [`MoreSlots`] | fetcher pools ⇄ supervisor | one for each shard |
+//! | [`ToExporter`] / [`Written`](opilio_export::Written) | scheduler ⇄ exporter | the sizes of the channels; while a channel is full, the scheduler accepts no more messages |
+//! | [`AskSnapshot`] | supervisor → every actor, which answers with a [`PartSnapshot`] | one for each request for a snapshot |
+//! | [`HostOrder`] | supervisor → scheduler → shard (→ host's state, [`Wake`]) | 10,000 orders for hosts that are not live |
+//! | [`StopHost`] | shard → host | one for each lost host |
+//! | [`OutputRefused`] | spider runner → supervisor | one for each runner |
+//! | [`ActorDied`] | an actor that panicked → supervisor | one for each actor |
 //!
-//! Between the scheduler and a shard each direction has one queue, so that no message overtakes an earlier one.
+//! Between the scheduler and a shard there is one queue in each direction, so that no message overtakes an earlier
+//! one.
 
 mod advisor;
 mod exporter;

@@ -1,4 +1,5 @@
-//! The messages to a fetcher pool: requests for slots, fetches, slots that move between shards, the intake level.
+//! The messages to a fetcher pool: requests for slots, fetches, slots that move between shards, the intake level (how
+//! much may be started).
 
 use std::time::Duration;
 
@@ -11,56 +12,56 @@ use opilio_fetch::FetchRequest;
 use super::{Advisor, FetchFor, Report, Slot, SlotAnswer};
 use crate::outbox::Outbox;
 
-/// A host that could start a fetch now asks for a slot.
+/// A host asks for a slot, because it could start a fetch now.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct AskSlot {
     pub(crate) host: Recipient<SlotAnswer>,
     /// Whether the host is proven or doubtful: the fetch of a doubtful host may last until its deadline.
     pub(crate) standing: Standing,
-    /// Its group, where groups have a common budget.
+    /// The group of the host, if groups have a common budget.
     pub(crate) group: Option<Group>,
 }
 
-/// Slots have come back: see [`Slot`].
+/// Tells the pool that slots have come back: see [`Slot`].
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct SlotsBack;
 
-/// A fetch in a granted slot.
+/// Starts a fetch in a slot that the pool has granted.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Fetch {
     pub(crate) slot: Slot,
     pub(crate) what: FetchFor,
     pub(crate) request: FetchRequest,
-    /// How long the connection would be idle after the fetch, as far as the host can tell.
+    /// The expected time that the connection is idle after the fetch, as far as the host can tell.
     pub(crate) idle: Duration,
-    /// The attempt, and the retry policy that applies to it.
+    /// Holds the facts of the attempt and the retry policy for it, and proposes the verdict.
     pub(crate) advisor: Advisor,
     pub(crate) reply: Recipient<Report>,
 }
 
-/// How hosts reach the fetcher pool of their shard.
+/// The addresses of the fetcher pool of a shard, for the shard's hosts.
 pub(crate) struct PoolLink {
     pub(crate) slots: Recipient<AskSlot>,
-    /// Fetches are never refused, since each has its slot.
+    /// The outbox for fetches. The pool never refuses a fetch, since each fetch has its slot.
     pub(crate) fetches: Outbox<Fetch>,
 }
 
-/// How much may be started from now on, which depends on the memory that is left.
+/// Sets how much may be started from now on. The level depends on the memory that is left.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct Take(pub(crate) IntakeLevel);
 
-/// Give up idle slots for another shard.
+/// Tells a pool to give up idle slots for the shard with the number `to`.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Lend {
     pub(crate) to: usize,
 }
 
-/// More slots for this pool.
+/// Gives this pool more slots, which another pool has given up.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct MoreSlots(pub(crate) u32);

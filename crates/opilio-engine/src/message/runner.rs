@@ -10,26 +10,27 @@ use url::Url;
 
 use crate::backlog::WaitingPage;
 
-/// A finished lease for the spider.
+/// A lease that has ended, with all that the runner needs to call the spider.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Deliver {
     pub(crate) lease: Lease,
-    /// The request of the lease, for the spider's side alone.
+    /// The request of the lease, with the data that only the spider needs.
     pub(crate) prepared: Prepared,
     pub(crate) delivery: Delivery,
     pub(crate) attempts: u16,
     pub(crate) answer: Option<Answer>,
     pub(crate) location: Option<Url>,
     pub(crate) error: Option<String>,
-    /// If the lease was redirected to a known URL, its `location`: how that URL ended.
+    /// Set if the lease was redirected to a known URL, which is in `location`: how that known URL ended.
     pub(crate) known: Option<Known>,
-    /// Counts the answer while it waits for the runner.
+    /// Counts the answer in the parse backlog while the answer waits for the runner.
     pub(crate) waits: Option<WaitingPage>,
 }
 
 impl Deliver {
-    /// For a redirected URL that ends as the known URL did that it led to.
+    /// Makes the message for a URL that was redirected to a known URL. The redirected URL ends in the same way as the
+    /// known URL ended.
     pub(crate) fn decided(Decided { lease, target, known }: Decided, prepared: Prepared) -> Self {
         let (delivery, error) = match known {
             Known::Failed(reason) => (Delivery::Failure(reason), Some(format!("redirected to {target}"))),

@@ -12,40 +12,43 @@ use super::{Errand, ErrandResult, HostOrder, ShardCounts};
 /// The messages to the scheduler.
 #[derive(Debug)]
 pub(crate) enum ToScheduler {
-    /// Seeds, in any number of batches.
+    /// A batch of seeds. Seeds come in any number of batches.
     Seeds(Vec<Admission>),
-    /// No more seeds come: from now on the crawl is finished when no URL is left.
+    /// All seeds have been sent. From now on the crawl is finished as soon as no URL is left.
     Seeded,
-    /// A live host can hold this many more leases. A host has at most one such request outstanding.
+    /// A live host has room for this many more leases. Each host has at most one such message unanswered.
     Credit { host: Host, leases: u32 },
-    /// A host has nothing to do and is no longer live.
+    /// A host has no work left and is no longer live.
     Passivated(Passivated),
-    /// The last message of a shard that was told to drain: all its hosts have gone passive.
+    /// All hosts of this shard, which was told to drain, have gone passive. This is the shard's last message.
     Drained { shard: usize },
-    /// The result of one lease, and the counts of its shard at that time.
+    /// The result of one lease, and the counts of its shard at the time when the result was sent.
     Parsed { shard: usize, counts: ShardCounts, parsed: Box<Parsed> },
-    /// An errand for a host. A host that is not live comes alive for it.
+    /// An errand (a request that one host asks another host to send). If the other host is not live, it comes alive
+    /// for the errand.
     Errand(Box<Errand>),
-    /// An errand is over.
+    /// An errand has ended: its result.
     ErrandResult(Box<ErrandResult>),
-    /// An order for a host, live or not.
+    /// An order for a host, whether the host is live or not.
     Order(HostOrder),
-    /// A host was dropped, since it belongs to another owner. Its leases were given back before.
+    /// A shard has dropped a host that belongs to another owner. The leases of the host were given back before this
+    /// message.
     Lost { host: Host },
-    /// Hand out this much from now on.
+    /// Sets how many leases are handed out from now on.
     Take(IntakeLevel),
-    /// Hand out nothing more.
+    /// Tells the scheduler to hand out no more leases.
     Stop,
-    /// No more messages come: settle what was written, sync, report the books. Carries the counts of all shards, unless the
-    /// shards are gone.
+    /// Tells the scheduler to settle all pages that the sinks have written, to sync the store, and to report the
+    /// final books. No message follows. `counts` holds the counts of all shards, or `None` if the shards are gone.
     Close {
         counts: Option<ShardCounts>,
-        /// All hosts have gone passive, and no request was given up. The scheduler closes when it has each host's memo.
+        /// Whether all hosts have gone passive and no request was given up. If so, the scheduler closes when it has
+        /// the saved state (memo) of each host.
         drained: bool,
     },
 }
 
-/// A host that is no longer live, and its memo.
+/// A host that is no longer live, and its saved state (memo).
 #[derive(Debug)]
 pub(crate) struct Passivated {
     pub(crate) host: Host,
@@ -53,7 +56,8 @@ pub(crate) struct Passivated {
     pub(crate) stamp: Stamp,
 }
 
-/// The memo of a host that was closed. It is kept at once, so that a kill does not lose a stated wait.
+/// The saved state (memo) of a host that was closed for some time. The memo is stored at once, so that a kill of the
+/// process does not lose a wait that the server stated.
 #[derive(Debug)]
 pub(crate) struct ClosedHost {
     pub(crate) host: Host,

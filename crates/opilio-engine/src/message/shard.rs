@@ -1,4 +1,4 @@
-//! The messages to a shard: leases, settles, errands, orders for hosts, and the order to drain.
+//! The messages to a shard: leases, settled leases, errands, orders for hosts, and the order to drain.
 
 use actix::Message;
 use bytes::Bytes;
@@ -13,7 +13,8 @@ use url::Url;
 
 use super::Report;
 
-/// Leases, errands and orders for hosts of one shard, and which of its passive hosts the store has taken over.
+/// Leases, errands and orders for hosts of one shard. `kept` lists those passive hosts of the shard whose memos the
+/// store has kept.
 #[derive(Message, Debug, Default)]
 #[rtype(result = "()")]
 pub(crate) struct Assign {
@@ -21,7 +22,8 @@ pub(crate) struct Assign {
     pub(crate) errands: Vec<AssignedErrand>,
     pub(crate) orders: Vec<HostOrder>,
     pub(crate) kept: Vec<(Host, Stamp)>,
-    /// Redirected URLs that end as the known URLs did that they led to, without a request.
+    /// URLs that were redirected to known URLs. Each ends in the same way as its known URL ended, without another
+    /// request.
     pub(crate) decided: Vec<Decided>,
 }
 
@@ -40,21 +42,23 @@ impl Assign {
 pub(crate) struct Work {
     pub(crate) host: Host,
     pub(crate) leases: Vec<Lease>,
-    /// The host's memo, if the host comes alive with these leases.
+    /// The saved state of the host (its memo), if the host comes alive with these leases.
     pub(crate) memo: Option<Bytes>,
 }
 
-/// An errand on its way to the host whose gate it goes through.
+/// An errand, sent to the host that has to send its request.
 #[derive(Debug)]
 pub(crate) struct AssignedErrand {
     pub(crate) errand: Errand,
-    /// The host's memo, if the host comes alive for this errand.
+    /// The saved state of the host (its memo), if the host comes alive for this errand.
     pub(crate) memo: Option<Bytes>,
 }
 
-/// A fetch for somebody else's sake. It passes the gate of the URL's host and spends that host's budget.
+/// A fetch that another host or a caller asks for. The host of the URL decides when the fetch may start, and the
+/// fetch spends that host's budget.
 ///
-/// robots.txt does not govern errands, so that an errand can fetch it: the asker answers for what it requests.
+/// robots.txt does not govern errands, because an errand may fetch robots.txt itself: whoever asks is responsible for
+/// the request.
 #[derive(Debug)]
 pub(crate) struct Errand {
     /// The host of the URL.
@@ -63,17 +67,18 @@ pub(crate) struct Errand {
     pub(crate) asker: Asker,
 }
 
-/// Who gets the result of an errand.
+/// The receiver of the result of an errand.
 #[derive(Debug)]
 pub(crate) enum Asker {
-    /// A host whose robots.txt redirects to the URL.
+    /// A host whose robots.txt is redirected to the URL.
     Rules(RulesQuestion),
-    /// The holder of the other end. It hears nothing if the crawl ends before.
+    /// A caller that holds the receiving end of this channel. The caller gets no result if the crawl ends before the
+    /// errand.
     #[cfg_attr(not(test), expect(dead_code, reason = "robots.txt is the only errand so far"))]
     Caller(oneshot::Sender<FetchFacts>),
 }
 
-/// The facts of the errand that a host's question led to. The host decides what they mean.
+/// The result of an errand that a host asked for because of its `question`. That host decides what the result means.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct ErrandResult {
@@ -81,7 +86,7 @@ pub(crate) struct ErrandResult {
     pub(crate) facts: FetchFacts,
 }
 
-/// The facts of a fetch, as a value that travels between threads.
+/// The facts of a fetch, in a value that can be sent to another thread.
 #[derive(Clone, Debug)]
 pub(crate) struct FetchFacts {
     pub(crate) outcome: Outcome,
@@ -99,29 +104,29 @@ impl FetchFacts {
         Self { outcome: report.outcome, headers, body, location: report.location.clone() }
     }
 
-    /// Nothing was fetched.
+    /// Returns the facts of an errand for which nothing was fetched: a timeout without a body.
     pub(crate) fn nothing() -> Self {
         let (headers, body) = (HeaderMap::new(), Bytes::new());
         Self { outcome: Outcome::Failed(Fault::Timeout), headers, body, location: None }
     }
 
-    /// As the facts of a fetch of robots.txt.
+    /// Returns these facts as the facts of a fetch of robots.txt.
     pub(crate) fn of_rules(&self) -> RulesFacts<'_> {
         RulesFacts { outcome: self.outcome, body: &self.body, location: self.location.as_ref() }
     }
 }
 
-/// The store has settled these leases.
+/// Tells a shard that the store has settled these leases.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Settled(pub(crate) Vec<(Host, Vec<LeaseId>)>);
 
-/// Start nothing more.
+/// Tells a shard to start no more requests.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct Drain;
 
-/// A host actor has stopped.
+/// Tells a shard that the actor of a host has stopped.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct HostGone {
@@ -132,30 +137,31 @@ pub(crate) struct HostGone {
 /// Why a host actor stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Gone {
-    /// It has nothing to do.
+    /// The host has no work left.
     Passive,
-    /// It panicked.
+    /// The actor panicked.
     Died,
 }
 
-/// An order for one host. It reaches the host's state, which outlives the host's actor.
+/// An order for one host. The order reaches the host's state, which outlives the host's actor.
 #[derive(Debug)]
 pub(crate) struct HostOrder {
     pub(crate) host: Host,
     pub(crate) what: OrderKind,
-    /// `None` for a standing order, which was answered when it came.
+    /// The channel for the answer. `None` for an order that waited until its host came alive: such an order was
+    /// answered when it arrived.
     pub(crate) reply: Option<oneshot::Sender<OrderAnswer>>,
 }
 
 /// The content of an order for a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OrderKind {
-    /// Start nothing before this time.
+    /// Start no request before this time.
     Hold { until: Timestamp },
-    /// Give back the leases that are not started, let the others end, and go passive with a memo.
+    /// Give back the leases that have not started, let the started ones end, and then go passive with a memo.
     #[cfg_attr(not(test), expect(dead_code, reason = "a store whose hosts have owners will order it"))]
     Leave,
-    /// The host belongs to another owner: drop it without a memo. Its leases go back to the store.
+    /// The host belongs to another owner: drop the host without a memo. The leases of the host go back to the store.
     #[cfg_attr(not(test), expect(dead_code, reason = "a store whose hosts have owners will order it"))]
     Lose,
 }
@@ -164,15 +170,15 @@ pub(crate) enum OrderKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OrderAnswer {
-    /// The host is live and has it.
+    /// The host is live and has received the order.
     Obeyed,
-    /// The host is not live: it gets the order when it comes alive in this run.
+    /// The host is not live: it gets the order if it comes alive in this run.
     Standing,
-    /// Too many orders wait for hosts that are not live.
+    /// The order was dropped, because too many orders already wait for hosts that are not live.
     Refused,
 }
 
-/// The host is lost: stop at once, and report nothing.
+/// Tells the actor of a lost host to stop at once and to report nothing.
 #[derive(Message, Debug, Clone, Copy)]
 #[rtype(result = "()")]
 pub(crate) struct StopHost;

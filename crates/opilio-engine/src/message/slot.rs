@@ -1,4 +1,5 @@
-//! A slot, the right to start one fetch, as a value that cannot get lost.
+//! A slot is the right to start one fetch. It is a value that returns to its pool when it is dropped, so it cannot
+//! get lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,25 +9,25 @@ use opilio_core::scheduling::Standing;
 
 use super::SlotsBack;
 
-/// One slot of a pool. It goes from the pool to a host, and on with a fetch. It comes back when it is dropped: by a fetch
-/// that ended or panicked, or by a host that did not need it or died.
+/// One slot of a pool. The pool gives the slot to a host, and the host sends it along with a fetch. The slot returns
+/// to the pool when it is dropped: when the fetch ends or panics, or when the host does not need the slot or panics.
 pub(crate) struct Slot {
     back: Arc<AtomicU32>,
-    /// If its host is doubtful: the count of slots that doubtful hosts hold, this one included.
+    /// Set if the host of the slot is doubtful: the number of slots that doubtful hosts hold, this slot included.
     doubtful: Option<Arc<AtomicU32>>,
     pool: Recipient<SlotsBack>,
 }
 
-/// Counts the slots that have come back since the last call, and those that doubtful hosts hold.
+/// Counts the slots that have come back since the last call of `take`, and the slots that doubtful hosts hold.
 #[derive(Default)]
 pub(crate) struct Returned {
     back: Arc<AtomicU32>,
-    /// Slots that doubtful hosts hold.
+    /// The number of slots that doubtful hosts hold.
     doubtful: Arc<AtomicU32>,
 }
 
 impl Returned {
-    /// Makes a slot for a host. It comes back here.
+    /// Makes a slot for a host. When the slot is dropped, it is counted here.
     pub(crate) fn slot(&self, standing: Standing, pool: Recipient<SlotsBack>) -> Slot {
         let doubtful = (standing == Standing::Doubtful).then(|| self.doubtful.clone());
         if let Some(out) = &doubtful {
@@ -35,12 +36,12 @@ impl Returned {
         Slot { back: self.back.clone(), doubtful, pool }
     }
 
-    /// How many have come back since the last call.
+    /// Returns how many slots have come back since the last call, and starts to count anew.
     pub(crate) fn take(&self) -> u32 {
         self.back.swap(0, Ordering::AcqRel)
     }
 
-    /// How many slots doubtful hosts hold.
+    /// Returns how many slots doubtful hosts hold.
     pub(crate) fn doubtful_out(&self) -> u32 {
         self.doubtful.load(Ordering::Acquire)
     }
@@ -52,7 +53,8 @@ impl Drop for Slot {
         if let Some(out) = &self.doubtful {
             out.fetch_sub(1, Ordering::AcqRel);
         }
-        // A full mailbox refuses only this hint: the pool reads the counter at every message.
+        // A full mailbox refuses only this notice; the slot is not lost, because the pool reads the counter at every
+        // message.
         let _ = self.pool.try_send(SlotsBack);
     }
 }

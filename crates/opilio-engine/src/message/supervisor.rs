@@ -9,9 +9,9 @@ use opilio_spider::counts::{Books, ShardCounts};
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) enum FromScheduler {
-    /// The books have changed.
+    /// The counts of the whole crawl (its books) have changed.
     Books(Books),
-    /// No URL is left, or a limit allows no more.
+    /// The crawl is over: no URL is left, or a limit is reached.
     Over(Stopped),
     /// The store or a sink failed, so the crawl cannot continue.
     Broken,
@@ -21,7 +21,7 @@ pub(crate) enum FromScheduler {
     Closed,
 }
 
-/// A shard's counters, for people and for the report.
+/// The counters of a shard, for the progress display and for the report.
 #[derive(Message, Clone, Copy, Debug, Default)]
 #[rtype(result = "()")]
 pub(crate) struct ShardReport {
@@ -37,14 +37,14 @@ pub(crate) struct Drained {
     pub(crate) counts: ShardCounts,
 }
 
-/// A pool has waiting hosts and no slot.
+/// Asks for slots of other pools: this pool has no slot left, and hosts wait for one.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct SlotsWanted {
     pub(crate) shard: usize,
 }
 
-/// Slots that a pool gave up.
+/// Slots that a pool gives up for the shard with the number `to`.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct Lent {
@@ -52,12 +52,12 @@ pub(crate) struct Lent {
     pub(crate) slots: u32,
 }
 
-/// An output takes none of this run's items, so the crawl has to end before it fetches more.
+/// An output cannot write any item of this run, so the crawl has to end before it fetches more.
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct OutputRefused(pub(crate) ExportError);
 
-/// An actor has panicked that the crawl needs.
+/// An actor that the crawl needs has panicked.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub(crate) struct ActorDied {
