@@ -1,5 +1,5 @@
 //! Carries messages, timers and answers to and from the state of one host. Every handler is one step of the state
-//! machine, which alone decides what may be done next.
+//! machine. Only the state machine decides what may be done next.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -29,18 +29,20 @@ pub(crate) struct HostActor {
     pub(super) kept: HostParts,
     pub(super) attempts: Attempts,
     pub(super) reports: Reports,
-    /// The next wake-up if no message comes before, and its reason.
+    /// The next time at which the state is to be asked if no message arrives before, the reason, and the timer's
+    /// handle.
     timer: Option<(Timestamp, WakeReason, SpawnHandle)>,
     /// A granted slot that is neither used nor returned yet.
     pub(super) slot: Option<Slot>,
     pub(super) random: fastrand::Rng,
     restarted: bool,
     passive: bool,
-    /// How often in a row a proxy of the crawl failed to carry a request for rules.
+    /// How often in a row a proxy of the crawl failed to carry a request for robots.txt.
     pub(super) rules_uncarried: u16,
-    /// The current step closed the host: its memo is written at once, so that it outlives a kill.
+    /// Whether the current step closed the host. Then the host's saved state (memo) is written at once, so that it is
+    /// not lost if the process is killed.
     closed: bool,
-    /// Its part of the shard's counts.
+    /// The numbers of this host that the counts of the shard contain.
     counted: HostLoad,
 }
 
@@ -54,7 +56,7 @@ pub(crate) struct HostParts {
 }
 
 impl HostActor {
-    /// Starts an actor over what the shard keeps of its host.
+    /// Starts an actor that uses the parts of the host that the shard keeps.
     pub(crate) fn start(cx: Rc<ShardContext>, host: Host, kept: HostParts, restarted: bool) -> Addr<Self> {
         let attempts = Attempts::new(kept.rules.borrow().readings());
         let random = fastrand::Rng::with_seed(cx.settings.seed ^ cx.clock.now().as_micros());
@@ -75,7 +77,8 @@ impl HostActor {
         })
     }
 
-    /// Takes one step: tells the state, performs its outputs, sets the timer that it asks for.
+    /// Takes one step: gives the input to the state, performs the outputs of the state, and sets the timer that the
+    /// state asks for.
     fn step(&mut self, ctx: &mut Context<Self>, input: Input) {
         let now = self.cx.clock.now();
         let state = self.kept.state.clone();
@@ -99,7 +102,7 @@ impl HostActor {
         self.rearm(ctx, now, wake);
     }
 
-    /// Updates the counts of the shard, so that no one has to look at all live hosts for them.
+    /// Updates the counts of the shard, so that nobody has to visit all live hosts to count.
     fn count(&mut self, load: HostLoad) {
         let before = std::mem::replace(&mut self.counted, load);
         if before != load {
@@ -111,7 +114,7 @@ impl HostActor {
         }
     }
 
-    /// Performs one output of the state. Returns an input if the state must hear of it at once.
+    /// Performs one output of the state. Returns an input if the state must be told a result at once.
     fn perform(&mut self, ctx: &mut Context<Self>, output: Output) -> Option<Input> {
         match output {
             Output::Credit(leases) => {
@@ -155,13 +158,14 @@ impl HostActor {
         self.cx.runner.send(deliver);
     }
 
-    /// Logs an event, and notes whether it closed the host.
+    /// Logs an event, and records whether it closed the host.
     fn tell(&mut self, event: HostEvent) {
         let mut rules = self.kept.rules.borrow_mut();
         self.closed |= events::tell(&self.host, &mut rules, event, self.cx.clock.now());
     }
 
-    /// Sends the result of an errand to its askers. Without a report nothing was fetched, since the host is closed.
+    /// Sends the result of an errand to those who asked for it. If there is no report, nothing was fetched, since the
+    /// host is closed.
     fn end_errand(&mut self, id: LeaseId) {
         self.attempts.end(id);
         let report = self.reports.take(id);
@@ -171,7 +175,7 @@ impl HostActor {
         }
     }
 
-    /// Ends a lease of which the spider hears nothing.
+    /// Ends a lease without telling the spider.
     fn settle(&mut self, lease: Lease, ending: Ending) {
         self.attempts.end(lease.id);
         self.reports.forget(lease.id);
@@ -204,7 +208,8 @@ impl Actor for HostActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // The mailbox has room for every report and every settle that the host's leases can cause, and for the shard's messages.
+        // The mailbox has room for every report and every settle message that the host's leases can cause, and for
+        // the shard's messages.
         let policy = &self.cx.settings.hosts.of(&self.host).policy;
         let credit = self.cx.settings.limits_of(policy).credit;
         ctx.set_mailbox_capacity(credit as usize * 2 + 32);
@@ -277,7 +282,7 @@ impl Handler<Report> for HostActor {
                 let carried = report.outcome != Outcome::Failed(Fault::Proxy);
                 self.rules_uncarried = if carried { 0 } else { self.rules_uncarried.saturating_add(1) };
                 if !carried && matches!(proposal.verdict, Verdict::GiveUp(_)) {
-                    // The leases that wait for the rules end.
+                    // The leases that wait for robots.txt end with this failure.
                     report.outcome = Outcome::Failed(Fault::NoProxy);
                 }
                 let facts = FetchFacts::of(&report);

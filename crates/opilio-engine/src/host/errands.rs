@@ -1,5 +1,6 @@
-//! The errands of a host: fetches for somebody else's sake. Each passes this host's gate and spends its budget (G8). The
-//! asker gets the facts of the fetch and decides what they mean.
+//! The errands of a host: fetches that another host or the caller of the crawl asked for. Each is subject to this
+//! host's rate limits and spends from its budget (G8). The asker gets the facts of the fetch and decides what they
+//! mean.
 
 use opilio_core::host::{Admitted, Errands};
 use opilio_fetch::{FetchRequest, Purpose};
@@ -7,29 +8,31 @@ use opilio_fetch::{FetchRequest, Purpose};
 use crate::message::{Asker, Errand, ErrandResult, FetchFacts, ToScheduler};
 use crate::port::SchedulerPort;
 
-/// The errands of one host that are not over.
+/// The errands of one host that have not ended.
 pub(crate) type HostErrands = Errands<FetchRequest, Asker>;
 
-/// Takes an errand in. A robots.txt is fetched once for all who ask for it meanwhile.
+/// Takes in an errand. If a fetch of the same robots.txt is already in flight or queued, the asker gets the result of
+/// that fetch.
 pub(crate) fn admit(errands: &mut HostErrands, Errand { host, request, asker }: Errand) -> Admitted<Asker> {
     let url = request.url.clone();
     errands.admit(host, &url, request, asker, is_same_robots)
 }
 
-/// Gives the facts of an errand to an asker.
+/// Sends the facts of an errand's fetch to an asker.
 pub(crate) fn answer(port: &SchedulerPort, asker: Asker, facts: FetchFacts) {
     match asker {
         Asker::Rules(question) => {
             port.send(ToScheduler::ErrandResult(Box::new(ErrandResult { question, facts })));
         }
         Asker::Caller(reply) => {
-            // A caller that waits no longer gets nothing.
+            // If the caller no longer waits, the facts are dropped.
             let _ = reply.send(facts);
         }
     }
 }
 
-/// Whether one fetch serves both requests. Two requests of another kind may differ in more than their URL.
+/// Returns whether one fetch serves both requests: both are for the same robots.txt. Requests for other things may
+/// differ in more than their URL.
 fn is_same_robots(one: &FetchRequest, other: &FetchRequest) -> bool {
     [one, other].iter().all(|request| request.purpose == Purpose::Robots) && one.url == other.url
 }

@@ -1,4 +1,4 @@
-//! The log lines about a host.
+//! Logs the events of a host.
 
 use opilio_core::host::HostEvent;
 use opilio_core::{Host, Timestamp};

@@ -1,4 +1,4 @@
-//! Starts the fetches of a host: of its leases, and of its robots.txt.
+//! Starts the fetches of a host: those for its leases and those for its robots.txt.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::message::{Advisor, Fetch, FetchFor, Report};
 use crate::prepared::LeaseRequest;
 
 impl HostActor {
-    /// Starts an attempt at a lease. Returns an input at once if nothing is sent for it.
+    /// Starts an attempt at a lease. If no request is sent, returns an input for the state at once.
     pub(super) fn fetch(&mut self, ctx: &mut Context<Self>, start: Start) -> Option<Input> {
         let Start { lease, attempt, resent, probe, failed_before, .. } = start;
         let id = lease.id;
@@ -36,13 +36,14 @@ impl HostActor {
         let mut advisor = self.advisor(facts, earlier);
         advisor.is_errand = id.is_errand();
         let Some(LeaseRequest { mut request, retries, reads }) = self.request(&lease) else {
-            // Opilio wrote a record that it cannot read: this is not the server's fault.
+            // Opilio itself wrote this record, which cannot be read now: the server is not at fault.
             return Some(self.unsent(id, &advisor, Fault::UnsupportedScheme));
         };
         advisor.facts.repeatable = request.repeatable;
         advisor.facts.retries = retries;
         if resent && !request.repeatable {
-            // The server may have it already, and the spider has not said that a second request does no harm.
+            // The server may have processed the first request, and the spider has not said that a second request does
+            // no harm.
             return Some(self.unsent(id, &advisor, Fault::Lost));
         }
         match reads {
@@ -50,7 +51,7 @@ impl HostActor {
             Reads::Page => request.accept = self.cx.settings.accept(),
             Reads::Sitemap { .. } => request.enough = Some(self.cx.settings.body_bytes_max),
             Reads::SitemapsOf => {
-                // A probe has to be sent, since its answer shows how the host is.
+                // A probe has to be sent, since its answer shows whether the host works.
                 if !probe && let Some(answer) = self.sitemaps_known(lease.record.scheme, &request.url) {
                     return Some(self.answered_from_rules(id, &advisor, answer));
                 }
@@ -65,28 +66,29 @@ impl HostActor {
         (!self.send(ctx, FetchFor::Lease(id), request, advisor)).then_some(Input::Undelivered(id))
     }
 
-    /// The request of a lease; `None` if its record cannot be read.
+    /// Returns the request of a lease; `None` if the lease's record cannot be read.
     fn request(&self, lease: &Lease) -> Option<LeaseRequest> {
         if !lease.id.is_errand() {
             return self.kept.prepared.borrow_mut().request(lease, &self.cx.settings.scope);
         }
         let request = match self.kept.errands.borrow().request(lease.id) {
             Some(request) => request.clone(),
-            // A witness: the host fetches its own robots.txt to learn whose fault failures were.
+            // A witness: the host fetches its own robots.txt, to learn whether the host or the URLs caused failures.
             None => rules_request(Url::parse(&lease.record.url).ok()?),
         };
-        // The asker of an errand decides whether it tries again.
+        // The asker of an errand decides whether to try again.
         Some(LeaseRequest { request, retries: Some(0), reads: Reads::Page })
     }
 
-    /// Goes with a fetch, so that its report carries a proposal.
+    /// Returns the advisor for a fetch, which adds a proposal (what to do next with the URL) to the report of the
+    /// fetch.
     fn advisor(&mut self, facts: RequestFacts, earlier: Attempt) -> Advisor {
         let Attempt { first_start, uncarried } = earlier;
         let (settings, host, random) = (self.cx.settings.clone(), self.host.clone(), self.random.f64());
         Advisor { settings, host, facts, first_start, uncarried, is_errand: false, random }
     }
 
-    /// The input for an attempt that sent nothing.
+    /// Returns the input for an attempt that failed before a request was sent.
     fn unsent(&mut self, lease: LeaseId, advisor: &Advisor, fault: Fault) -> Input {
         self.slot = None;
         let outcome = Outcome::Failed(fault);
@@ -94,7 +96,8 @@ impl HostActor {
         Input::Report { lease, outcome, proposal }
     }
 
-    /// A robots.txt with the sitemaps that the origin's rules name, if it was fetched for the rules already.
+    /// If the rules of an origin are known, returns an answer in the form of a robots.txt that contains only the
+    /// sitemaps named there.
     fn sitemaps_known(&self, scheme: Scheme, url: &Url) -> Option<Answer> {
         let known =
             self.kept.state.try_borrow().is_ok_and(|state| state.knows_rules(scheme, self.cx.clock.now()));
@@ -113,7 +116,7 @@ impl HostActor {
         })
     }
 
-    /// The input for an attempt that needed no request.
+    /// Returns the input for an attempt that was answered from known rules, without a request.
     fn answered_from_rules(&mut self, lease: LeaseId, advisor: &Advisor, answer: Answer) -> Input {
         self.slot = None;
         let outcome = Outcome::Answered(200);
@@ -125,13 +128,13 @@ impl HostActor {
         Input::Report { lease, outcome, proposal }
     }
 
-    /// Fetches the robots.txt of an origin. Returns an input at once if nothing is sent for it.
+    /// Fetches the robots.txt of an origin. If no request is sent, returns an input for the state at once.
     pub(super) fn fetch_rules(&mut self, ctx: &mut Context<Self>, scheme: Scheme) -> Option<Input> {
         let url = self.kept.rules.borrow().url(scheme);
         let request = url.map(rules_request);
         let first_start = self.cx.clock.now();
         let advisor = self.advisor(rules::ATTEMPT, Attempt { first_start, uncarried: self.rules_uncarried });
-        // Without a slot nothing is sent, which says nothing about the host.
+        // Without a slot no request is sent, and the failure says nothing about the host.
         let outcome = Outcome::Failed(Fault::Ours);
         let proposal = advisor.propose(first_start, outcome, Hints::default());
         if request.is_some_and(|request| self.send(ctx, FetchFor::Rules(scheme), request, advisor)) {
@@ -143,7 +146,7 @@ impl HostActor {
         Some(Input::Rules { scheme, answer, hints: Hints::default() })
     }
 
-    /// Gives a fetch to the pool. Returns whether there was a slot for it.
+    /// Gives a fetch to the pool. Returns whether this host had a slot for it.
     fn send(
         &mut self,
         ctx: &Context<Self>,
@@ -154,24 +157,25 @@ impl HostActor {
         self.cx.settings.dress(&self.host, &mut request);
         let idle = self.idle_time();
         if idle > IDLE_MAX {
-            // The connection would be closed before its next use, and until then burden the server and this process.
+            // The server would close the connection before its next use. Until then the connection would burden the
+            // server and this process.
             request.connection = Connection::Close;
         }
-        // The state starts nothing without a grant. If it did, nothing would be sent.
+        // The state starts a fetch only with a granted slot. If a slot is missing all the same, no request is sent.
         let Some(slot) = self.slot.take() else { return false };
         let fetch = Fetch { slot, what, request, idle, advisor, reply: ctx.address().recipient() };
         self.cx.pool.fetches.send(fetch);
         true
     }
 
-    /// How long the connection of a request would then be idle: until the next start, which the rate, the crawl delay, a
-    /// quota or the learnt pace keeps away.
+    /// Returns how long the connection of a request would be idle afterwards: until the host's next start, as the
+    /// rate, the crawl delay, a quota or the learnt pace allows it.
     fn idle_time(&self) -> Duration {
         let host = self.kept.state.borrow().snapshot();
         let next = host.next_start.map_or(Duration::ZERO, |at| at.since(self.cx.clock.now()));
         let idle = host.spacing.max(next);
         let has_more = host.ready + host.waiting > 0;
-        // Without another lease the next start is unknown: the host's pages may have links.
+        // Without another lease the next start is unknown: a page that is being fetched may have links to this host.
         if has_more { idle } else { idle.max(IDLE_MAX / 2) }
     }
 }

@@ -1,4 +1,5 @@
-//! The host actor: a thin shell around [`opilio_core::host::HostState`].
+//! The host actor, which carries messages to and from [`opilio_core::host::HostState`]. The state decides, the actor
+//! performs.
 
 mod actor;
 mod errands;
@@ -16,7 +17,7 @@ pub(crate) use rules::{RulesNews, refuse, take_in};
 #[cfg(test)]
 pub(crate) use chaos::{die_once_at, has_died};
 
-/// Lets tests have a host actor panic, to see that its host goes on.
+/// Lets a test make a host actor panic, to check that its host continues.
 #[cfg(test)]
 mod chaos {
     use std::cell::Cell;
@@ -27,7 +28,7 @@ mod chaos {
         static DIED: Cell<bool> = const { Cell::new(false) };
     }
 
-    /// The next host actor of this thread panics when it is this old.
+    /// Makes the next host actor that is started on this thread panic when it has this age.
     pub(crate) fn die_once_at(age: Duration) {
         AT.set(Some(age));
         DIED.set(false);

@@ -1,4 +1,4 @@
-//! The reports of leases that have not ended, and what the spider is told of a lease that ends.
+//! Holds the reports of leases that have not ended, and returns what the spider is told about a lease that ends.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,59 +14,62 @@ use crate::message::Report;
 /// The reports of a host's leases.
 #[derive(Default)]
 pub(super) struct Reports {
-    /// The report that the current step handles, for the delivery that it may lead to.
+    /// The report that the current step handles. It is used if the step ends its lease.
     current: Option<(LeaseId, Box<Report>)>,
-    /// Reports of leases that wait until other fetches show whose fault their failure was. There are few of them.
+    /// The reports of leases that failed and wait for other fetches to show whether the host or the URL was at fault.
+    /// There are few of them.
     undecided: HashMap<LeaseId, Box<Report>>,
-    /// The last failure: a lease that ends without a request, since its host's rules are missing, ends with its words.
+    /// The reason and the error text of the host's last failure. A lease that ends without a request, since the
+    /// robots.txt is missing, ends with this text.
     last_failure: Option<(Reason, String)>,
 }
 
-/// The last answer to a lease, or the words of its last failure.
+/// The last answer to a lease, or the error text of its last failure.
 #[derive(Default)]
 pub(super) struct LastAnswer {
     pub(super) answer: Option<Answer>,
     pub(super) location: Option<Url>,
     pub(super) error: Option<String>,
-    /// Counts the answer while it waits for the runner.
+    /// Counts the answer as a waiting page until the runner takes it.
     pub(super) waits: Option<WaitingPage>,
 }
 
 impl Reports {
-    /// Notes the words of a report of a failure.
+    /// Remembers the error text of a report, if the report tells of a failure.
     pub(super) fn hear(&mut self, report: &Report) {
         if let (Outcome::Failed(_), Some(error)) = (report.outcome, &report.error) {
             self.last_failure = Some((report.outcome.reason(), error.clone()));
         }
     }
 
-    /// A step begins, which handles this report.
+    /// Begins a step that handles this report.
     pub(super) fn begin(&mut self, lease: LeaseId, report: Report) {
         self.current = Some((lease, Box::new(report)));
     }
 
-    /// The step is over. A report that it did not use is kept if other fetches have to decide about its lease.
+    /// Ends the step. A report that the step did not use is kept if other fetches have to decide about its lease.
     pub(super) fn finish(&mut self, state: &HostState) {
         if let Some((lease, mut report)) = self.current.take()
             && state.is_undecided(lease)
         {
-            // The page counts as waiting for the runner, and would keep the fetches from starting that decide.
+            // A page that waits for the runner keeps fetches from starting. This page would delay the very fetches
+            // that decide about its lease, so it is no longer counted.
             report.waits = None;
             self.undecided.insert(lease, report);
         }
     }
 
-    /// Drops the kept report of a lease that starts again, or ends without the spider.
+    /// Drops the kept report of a lease that starts again, or that ends without the spider.
     pub(super) fn forget(&mut self, lease: LeaseId) {
         self.undecided.remove(&lease);
     }
 
-    /// Takes the report of a lease, if the current step handles it.
+    /// Takes the report of a lease, if the current step handles that report.
     pub(super) fn take(&mut self, lease: LeaseId) -> Option<Box<Report>> {
         self.current.take_if(|(reported, _)| *reported == lease).map(|(_, report)| report)
     }
 
-    /// Takes what the spider is told of a lease that ends this way.
+    /// Returns what the spider is told about a lease that ends with this delivery.
     pub(super) fn end(&mut self, lease: LeaseId, delivery: Delivery) -> LastAnswer {
         let kept = self.undecided.remove(&lease);
         let report = self.take(lease).or(kept);
@@ -81,7 +84,8 @@ impl Reports {
         last
     }
 
-    /// The words of a failure: why its host was put aside, what its own report says, or the host's last failure.
+    /// Returns the error text of a failure. It says why the host was closed, or is the text of the lease's own
+    /// report, or else of the host's last failure.
     fn words(&self, reason: Reason, stated: Option<Duration>, own: Option<String>) -> Option<String> {
         if let (Reason::HostClosed, Some(wait)) = (reason, stated) {
             let seconds = wait.as_secs();
@@ -92,7 +96,8 @@ impl Reports {
         own.or_else(|| {
             let (last, words) = self.last_failure.as_ref()?;
             match reason {
-                // It waited for rules that could not be fetched, or for others to show whose fault the failure was.
+                // The lease waited for a robots.txt that could not be fetched, or for other fetches to show what was
+                // at fault.
                 reason if reason == *last => Some(words.clone()),
                 Reason::HostClosed => Some(format!("its host was put aside after this failure: {words}")),
                 _ => None,

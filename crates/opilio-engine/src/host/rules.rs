@@ -1,4 +1,4 @@
-//! Takes in answers to requests for a host's robots.txt. What they mean is decided in [`opilio_spider::rules`].
+//! Takes in answers to requests for a host's robots.txt. Their meaning is decided in [`opilio_spider::rules`].
 
 use std::cell::RefCell;
 
@@ -11,7 +11,7 @@ use url::Url;
 use crate::context::ShardContext;
 use crate::message::{Asker, Errand, FetchFacts, ToScheduler};
 
-/// The result of a fetch of an origin's rules, through this host's gate or another host's.
+/// The result of a fetch of an origin's robots.txt. The fetch went to this host, or to another host after a redirect.
 pub(crate) struct RulesNews<'a> {
     pub(crate) scheme: Scheme,
     pub(crate) facts: &'a FetchFacts,
@@ -20,8 +20,9 @@ pub(crate) struct RulesNews<'a> {
     pub(crate) hints: Hints,
 }
 
-/// Takes in the result of a fetch of a host's rules. Rules begin to apply in this function alone: it ends the leases that
-/// they forbid before anything else can start, and sends an errand if robots.txt redirects to another host.
+/// Takes in the result of a fetch of a host's robots.txt. Rules begin to apply in this function alone: it ends the
+/// leases that the rules forbid before anything else can start. It sends an errand if robots.txt redirects to another
+/// host.
 pub(crate) fn take_in(
     cx: &ShardContext,
     host: &Host,
@@ -44,12 +45,12 @@ pub(crate) fn take_in(
     }
 }
 
-/// A request for a robots.txt.
+/// Returns a request for a robots.txt.
 pub(crate) fn rules_request(url: Url) -> FetchRequest {
     FetchRequest { purpose: Purpose::Robots, enough: Some(READ_BYTES_MAX), ..FetchRequest::get(url) }
 }
 
-/// Ends the leases that an origin's rules forbid, before they start.
+/// Ends the leases that an origin's rules forbid and that have not started.
 pub(crate) fn refuse(
     rules: &RulesTable,
     scheme: Scheme,
@@ -60,7 +61,7 @@ pub(crate) fn refuse(
     count_judged(rules.refuse(scheme, unjudged, state, now));
 }
 
-/// Counts leases that were judged, for tests.
+/// Counts leases that were checked against rules, for tests.
 pub(super) fn count_judged(_judged: usize) {
     #[cfg(test)]
     JUDGED.set(JUDGED.get() + _judged);
@@ -71,7 +72,7 @@ thread_local! {
     static JUDGED: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How many leases the rules have judged on this thread so far.
+/// Returns how many leases were checked against rules on this thread so far.
 #[cfg(test)]
 pub(crate) fn judged() -> usize {
     JUDGED.get()

@@ -1,9 +1,10 @@
-//! The scheduler without its thread: it takes the messages of one turn, drives the store, and lists the effects.
+//! The scheduler without its thread: takes in the messages of one turn, calls the store, and lists the effects.
 //!
-//! Every turn takes all messages that have come in as one batch. It (1) settles the prefix of batches that the sinks have
-//! written, (2) admits the links, (3) gives the rows to the exporter under the next number, (4) leases URLs to hosts, and
-//! (5) tells the supervisor and the shards. [`Dispatch`] decides which hosts get leases, [`Ledger`] which pages may be
-//! settled. No turn waits: [`SchedulerLoop`](super::SchedulerLoop) performs the effects of a turn, and begins the next.
+//! Each turn handles all messages that have arrived as one batch. It (1) settles the batches up to the last that
+//! every sink has written, (2) admits the links, (3) gives the rows to the exporter under the next number, (4) leases
+//! URLs to hosts, and (5) tells the supervisor and the shards. [`Dispatch`] decides which hosts get leases,
+//! [`Ledger`] which pages may be settled. No turn waits: [`SchedulerLoop`](super::SchedulerLoop) performs the effects
+//! of a turn, and begins the next.
 
 mod leasing;
 mod outgoing;
@@ -51,7 +52,7 @@ pub(crate) struct SchedulerSetup {
     pub(crate) sink_at_work: watch::Receiver<Option<SinkAtWork>>,
 }
 
-/// The scope in which URLs have to be that earlier runs queued.
+/// The scope of this run. URLs that earlier runs queued are requested only if they are in this scope.
 pub(crate) struct QueuedScope {
     pub(crate) settings: Arc<Settings>,
     pub(crate) hosts: Hosts,
@@ -60,43 +61,47 @@ pub(crate) struct QueuedScope {
 /// The store's counts and failures at the end of a run.
 pub(crate) struct SchedulerOutcome {
     pub(crate) stats: FrontierStats,
-    /// The oldest [`FAILURES_MAX`] of them.
+    /// The oldest [`FAILURES_MAX`] failures.
     pub(crate) failures: Vec<Failure>,
     pub(crate) totals: Totals,
-    /// The rows that a sink did not take, if the run did not wait for it to the end.
+    /// How many rows remain unwritten, if the run ended before a sink had written all of its rows.
     pub(crate) unwritten: Option<Unwritten>,
 }
 
-/// All that has come in since the last turn.
+/// The messages and other events that have arrived since the last turn.
 #[derive(Default)]
 pub(crate) struct Turn {
     pub(crate) written: Vec<Written>,
-    /// The memos of closed hosts. They come in a channel of their own, so that no slow sink holds them up.
+    /// The saved states (memos) of closed hosts. They arrive on a separate channel, so that a slow sink does not
+    /// delay them.
     pub(crate) memos: Vec<ClosedHost>,
-    /// Messages are received only while the scheduler [takes on](Scheduler::takes_on) more.
+    /// The messages from the supervisor and the shards. They are received only while the scheduler [takes
+    /// on](Scheduler::takes_on) more.
     pub(crate) messages: Vec<ToScheduler>,
-    /// No more messages come.
+    /// Whether the channel of messages is closed, so that no more messages arrive.
     pub(crate) is_last: bool,
-    /// The exporter has ended. If the crawl has not ended, a sink has failed, which the exporter reports itself.
+    /// Whether the exporter has ended. If it ended before the crawl, a sink has failed. The exporter reports that
+    /// failure itself.
     pub(crate) exporter_ended: bool,
-    /// The run is to close.
+    /// Whether the run is to close.
     pub(crate) hurry: bool,
 }
 
-/// An effect of a turn. The loop performs them in this order.
+/// An effect of a turn. The loop performs the effects in the order in which they were listed.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Tell the supervisor.
+    /// Sends a message to the supervisor.
     Tell(FromScheduler),
-    /// Tell the supervisor unless its mailbox is full, since the next message replaces this one.
+    /// Sends a message to the supervisor if its mailbox has room. Otherwise the message is dropped: the next message
+    /// replaces it.
     TryTell(FromScheduler),
-    /// Give a shard leases for its hosts.
+    /// Sends a shard leases for its hosts.
     Assign { shard: usize, assign: Assign },
-    /// Give a shard the result of an errand that one of its hosts asked for.
+    /// Sends a shard the result of an errand that one of its hosts asked for.
     ErrandResult { shard: usize, result: ErrandResult },
-    /// Tell a shard which of its leases are over.
+    /// Tells a shard which of its leases are settled.
     Settled { shard: usize, settled: Settled },
-    /// Let the next batch grow for a moment, so that a turn serves more than one page.
+    /// Waits a moment, so that more messages arrive and the next turn handles more than one page.
     Gather,
 }
 
@@ -105,18 +110,19 @@ pub(crate) struct Scheduler {
     clock: Clock,
     /// Decides which host gets leases next.
     dispatch: Dispatch,
-    /// The pages that are not yet safe in the sinks, and the memos that are not yet in the store.
+    /// The pages whose rows are not yet safely written by the sinks, and the saved states of hosts (memos) that are
+    /// not yet in the store.
     ledger: Ledger<PageBatch>,
     tally: Tally,
-    /// The scope that leases are checked against, since an earlier run may have queued them in another scope.
+    /// The scope that leases are checked against, since an earlier run may have queued their URLs in another scope.
     queued: Option<QueuedScope>,
     cookies: Option<KeptCookies>,
-    /// Shapes of steps that the store has a sample of.
+    /// The shapes (hashes of the names of variants and fields) of those steps of which the store keeps an example.
     shapes: HashSet<u64>,
     known: KnownSteps,
-    /// Names that pages stand for.
+    /// The canonical URLs and page contents of the pages so far, by which duplicates are recognised.
     names: TakenNames,
-    /// Errands and orders for hosts.
+    /// The errands and orders that are to be sent to hosts.
     outgoing: Outgoing,
     decisions: Decisions,
     phase: SchedulerPhase,
@@ -124,17 +130,18 @@ pub(crate) struct Scheduler {
     effects: Vec<Effect>,
 }
 
-/// The phase of a crawl, as the scheduler sees it.
+/// The phase of a crawl from the scheduler's view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum SchedulerPhase {
-    /// Seeds may still come, so a crawl without a URL left is not finished.
+    /// More seeds may arrive. So the crawl is not finished even if no URL is left.
     Seeding,
     Seeded,
-    /// The supervisor has been told that no URL is left, or that a limit allows no more.
+    /// The supervisor has been told that no URL is left, or that a limit allows no more pages.
     Over,
     /// The run closes as soon as each shard has sent its last message.
     Draining,
-    /// No more messages are received. `drained`: all hosts have gone passive, and their memos are here.
+    /// No more messages are received. `drained` says whether all hosts have become passive and their saved states
+    /// (memos) have arrived.
     Closing {
         drained: bool,
     },
@@ -163,7 +170,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes one turn with what has come in, and empties it.
+    /// Takes one turn: handles everything in `turn`, and empties `turn`.
     pub(crate) fn handle(&mut self, now: Timestamp, turn: &mut Turn) -> Result<(), FrontierError> {
         if self.takes_on() || !turn.written.is_empty() {
             self.sinks.moved(now);
@@ -172,10 +179,12 @@ impl Scheduler {
             self.settle(now, written)?;
         }
         for ClosedHost { host, memo } in turn.memos.drain(..) {
-            // These come before the messages: the message of a host that has gone passive since has a newer memo.
+            // These memos are taken in before the messages. If a host has become passive in the meantime, the message
+            // about that carries a newer memo.
             self.ledger.handle(now, LedgerInput::Memo { host, memo });
         }
-        // Without a sender left, no one could say any more that the run ends soon: it ends.
+        // If all senders of messages are gone, nobody is left to announce the end of the run. So the scheduler
+        // hurries.
         if turn.hurry || turn.is_last {
             turn.hurry = false;
             self.ledger.handle(now, LedgerInput::Hurry);
@@ -194,17 +203,18 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Whether it takes on more: whether it receives messages and gives leases to hosts.
+    /// Returns whether the scheduler receives messages and leases URLs to hosts. It does neither while it closes or
+    /// too many rows wait for the sinks.
     pub(crate) fn takes_on(&self) -> bool {
         !self.is_closing() && self.ledger.has_room() && self.sinks.rows.is_empty()
     }
 
-    /// Whether another turn is due at once.
+    /// Returns whether another turn is due at once.
     pub(crate) fn has_more(&self) -> bool {
         self.takes_on() && (self.dispatch.has_more() || self.decisions.has_more())
     }
 
-    /// When another turn is due if nothing comes in before.
+    /// Returns when another turn is due if nothing arrives before.
     pub(crate) fn wake_at(&self) -> Option<Timestamp> {
         match self.takes_on() {
             true => self.frontier.next_due().into_iter().chain(self.ledger.sync_due()).min(),
@@ -212,23 +222,25 @@ impl Scheduler {
         }
     }
 
-    /// Whether it has to hear when the run should close, since it waits for the sinks.
+    /// Returns whether the scheduler has to be told when the run should close: it waits for the sinks without a time
+    /// limit.
     pub(crate) fn may_hurry(&self) -> bool {
         !self.takes_on() && self.ledger.waits_until().is_none()
     }
 
-    /// Rows that the exporter does not have yet, the oldest first. While the exporter is full they stay here, and the
-    /// scheduler takes on no more.
+    /// Returns the rows that the exporter has not received yet, the oldest first. While the exporter has no room the
+    /// rows stay here, and the scheduler takes on no more.
     pub(crate) fn rows(&mut self) -> &mut VecDeque<RowBatch> {
         &mut self.sinks.rows
     }
 
-    /// The effects of the turn.
+    /// Removes and returns the effects of the turn.
     pub(crate) fn effects(&mut self) -> impl Iterator<Item = Effect> {
         self.effects.drain(..)
     }
 
-    /// Where it stands.
+    /// Returns the scheduler's part of a snapshot of the crawl: how many URLs, hosts, rows and orders the scheduler
+    /// counts.
     pub(crate) fn snapshot(&self) -> PartSnapshot {
         let stats = self.frontier.stats();
         PartSnapshot::Scheduler {
@@ -282,7 +294,7 @@ impl Scheduler {
         self.keep_memos(now)?;
         for (_, page) in &mut pages {
             if let Some(host) = page.grows.take() {
-                // The store keeps it with the links of its page, or earlier.
+                // The store saves this host no later than the links of the page that extended the scope.
                 self.frontier.keep_listed(run_history::GROWN, host.as_str());
             }
             run_history::keep_samples(
@@ -300,7 +312,7 @@ impl Scheduler {
         self.hand_over(now, pages)
     }
 
-    /// Takes in one message. Admissions and pages are collected, so that the turn handles them as one batch.
+    /// Takes in one message. Admissions and pages are only collected, so that the turn handles them as one batch.
     fn hear(
         &mut self,
         now: Timestamp,
@@ -355,7 +367,8 @@ impl Scheduler {
         }
     }
 
-    /// A shard has sent its last message. When all shards have, the memos of all hosts are here.
+    /// Takes in that a shard has sent its last message. After the last message of all shards, the saved states
+    /// (memos) of all hosts have arrived.
     fn drained(&mut self, shard: usize) {
         self.tally.drained(shard);
         if self.phase == SchedulerPhase::Draining && self.tally.is_drained() {
@@ -363,12 +376,13 @@ impl Scheduler {
         }
     }
 
-    /// The registrable domain of a host decides which shard it belongs to.
+    /// Returns the index of a host's shard. The host's registrable domain decides on the shard.
     fn shard_of(&self, host: &Host) -> usize {
         host.group().shard(self.tally.shards())
     }
 
-    /// Waits for the sinks, which have too many rows before them, for no longer than they may take.
+    /// Waits for the sinks while too many rows wait to be written, and drops the rows that wait if the time limit is
+    /// over.
     fn wait(&mut self, now: Timestamp) {
         if self.is_closing() {
             return;
@@ -379,7 +393,7 @@ impl Scheduler {
         }
     }
 
-    /// Keeps the memos of hosts, in one commit.
+    /// Saves the states of hosts (memos) in the store, in one commit.
     fn keep_memos(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let memos = self.ledger.memos();
         if !memos.is_empty() {
@@ -391,7 +405,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Settles in one commit with the sinks' positions, the clock and the totals.
+    /// Settles leases, and saves the sinks' positions, the clock and the totals in the same commit.
     fn commit(
         &mut self,
         now: Timestamp,
@@ -406,18 +420,18 @@ impl Scheduler {
         Ok(settled)
     }
 
-    /// Notes the clock and the totals with the next commit.
+    /// Records the clock and the totals, to be saved by the next commit.
     fn note(&mut self, now: Timestamp) {
         let totals = self.totals(now);
         run_history::note_run(&mut *self.frontier, now, totals, RunState::Running);
     }
 
-    /// The totals of all runs, as the shards of this run reported them last.
+    /// Returns the totals of all runs. Those of this run are as the shards last reported them.
     fn totals(&self, now: Timestamp) -> Totals {
         self.tally.totals(self.known.others(), now.since(self.clock.opened()))
     }
 
-    /// Tells the supervisor the books, and whether the crawl is over.
+    /// Sends the supervisor the counts of the crawl, and tells it when the crawl is over.
     fn tell(&mut self) {
         let stats = self.frontier.stats();
         self.effects.push(Effect::TryTell(FromScheduler::Books(self.tally.books(&stats))));
@@ -435,7 +449,7 @@ impl Scheduler {
         self.effects.push(Effect::Tell(FromScheduler::Over(stopped)));
     }
 
-    /// Closes once no more messages come: waits until the sinks have synced, then has the store sync.
+    /// Ends the run once no more messages arrive: waits until the sinks have synced to disk, then syncs the store.
     fn close(&mut self, now: Timestamp, exporter_ended: bool) -> Result<(), FrontierError> {
         let SchedulerPhase::Closing { drained } = self.phase else { return Ok(()) };
         self.ledger.handle(now, LedgerInput::Close);

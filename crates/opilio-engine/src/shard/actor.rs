@@ -1,5 +1,5 @@
-//! The shard actor owns the table of its live hosts. The table holds the state of each host, so that a host whose actor
-//! panics keeps its hold and its strikes.
+//! The shard actor owns the table of its live hosts. The table holds the state of each host. So a host whose actor
+//! panics keeps its hold (time without requests) and its strikes (counted faults).
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
@@ -37,7 +37,8 @@ pub(crate) struct ShardSetup {
 pub(crate) struct Shard {
     cx: Rc<ShardContext>,
     live: HashMap<Host, Live>,
-    /// Hosts that have gone passive and that the store has not taken over yet. Leases that are on their way can wake them.
+    /// Hosts that have become passive and whose saved states are not yet in the store. Leases that are already on
+    /// their way to the shard make such a host live again.
     leaving: HashMap<Host, Leaving>,
     stamp: Stamp,
     draining: bool,
@@ -53,13 +54,13 @@ struct Live {
     rules: Rc<RefCell<RulesTable>>,
     errands: Rc<RefCell<HostErrands>>,
     prepared: Rc<RefCell<PreparedLeases>>,
-    /// Batches of its leases that are being looked up in the cache. The host stays live until they are here.
+    /// How many batches of this host's leases are being looked up in the cache. The host stays live until this is 0.
     looked_up: u32,
-    /// Its actor went passive meanwhile, and is started again when they are here.
+    /// Whether the host's actor went passive during a look-up. The actor is started again when the look-up has ended.
     resting: bool,
 }
 
-/// A passive host, kept until the store has its memo.
+/// A passive host. The shard keeps it until its saved state (memo) is in the store.
 struct Leaving {
     memo: HostMemo,
     rules: Rc<RefCell<RulesTable>>,
@@ -86,7 +87,8 @@ impl Shard {
         })
     }
 
-    /// A live host. One that is not live comes alive, with this memo from the store or with the one that is still here.
+    /// Returns a live host. If the host is not live, makes it live: with the memo of a host that is just leaving, or
+    /// with `memo`, which comes from the store.
     fn host(&mut self, host: &Host, memo: Option<&[u8]>) -> &Live {
         let (cx, leaving, draining) = (&self.cx, &mut self.leaving, self.draining);
         self.live.entry(host.clone()).or_insert_with(|| {
@@ -104,7 +106,7 @@ impl Shard {
         })
     }
 
-    /// Takes in an errand for a host, which is live by now.
+    /// Takes in an errand for a host. The host is live already.
     fn take_errand(&mut self, errand: Errand) {
         let Some(live) = self.live.get(&errand.host) else { return };
         let host = errand.host.clone();
@@ -119,7 +121,8 @@ impl Shard {
     /// Performs an order for a host.
     fn obey(&mut self, order: HostOrder) {
         if !self.live.contains_key(&order.host) {
-            // The host went passive meanwhile, which the scheduler hears before it gets this order back.
+            // The host has become passive in the meantime. The scheduler learns of that before it gets this order
+            // back.
             return self.cx.port.send(ToScheduler::Order(order));
         }
         match order.what {
@@ -132,7 +135,7 @@ impl Shard {
         }
     }
 
-    /// Drops a live host without a memo. The reports of its fetches in flight go nowhere.
+    /// Drops a live host without saving its state. The reports of its fetches in flight are lost.
     fn lose(&mut self, host: &Host) {
         let Some(live) = self.live.remove(host) else { return };
         let actor = live.actor.clone();
@@ -160,7 +163,7 @@ impl Shard {
         }
     }
 
-    /// Where the shard and its hosts stand.
+    /// Returns the shard's part of a snapshot of the crawl, with its hosts.
     fn snapshot(&self) -> PartSnapshot {
         let now = self.cx.clock.now();
         let mut names: Vec<&Host> = self.live.keys().collect();
@@ -173,7 +176,7 @@ impl Shard {
         PartSnapshot::Shard { shard, live: self.live.len(), leaving: self.leaving.len(), hosts }
     }
 
-    /// Gives a host to the store. It stays here too until the store has it.
+    /// Sends the state of a host to the store. The shard keeps the state as well until the store has saved it.
     fn passivate(&mut self, host: Host, live: &Live) {
         let memo = live.state.borrow().memo();
         let bytes = memo::write(memo, live.rules.borrow().all(), &self.cx.settings.user_agent);
@@ -183,7 +186,7 @@ impl Shard {
         self.cx.port.send(ToScheduler::Passivated(Passivated { host, memo: bytes, stamp }));
     }
 
-    /// Looks leases up in the cache. The host gets those that the cache has no answer for.
+    /// Looks leases up in the cache. The host gets the leases for which the cache has no answer.
     fn look_up(&mut self, ctx: &Context<Self>, cache: &Rc<Fetcher>, host: Host, leases: Vec<Lease>) {
         let Some(live) = self.live.get_mut(&host) else { return };
         live.looked_up += 1;
@@ -191,18 +194,18 @@ impl Shard {
         let (cx, cache, shard) = (self.cx.clone(), cache.clone(), ctx.address());
         actix::spawn(async move {
             let leases = cached::missing(&cx, &cache, &host, &prepared, leases).await;
-            // Fails only when the crawl is over.
+            // The message is refused only when the crawl is over.
             let _ = shard.send(Missing { host, leases }).await;
         });
     }
 
-    /// Starts the actor of a host again that died.
+    /// Starts a new actor for a host whose actor died.
     fn restart(&mut self, host: &Host) {
         tracing::error!(%host, "the actor of this host panicked and is started again with its state");
         self.revive(host);
     }
 
-    /// Starts a new actor over a live host's state.
+    /// Starts a new actor that uses the state of a live host.
     fn revive(&mut self, host: &Host) {
         let Some(live) = self.live.get_mut(host) else { return };
         let Live { state, rules, errands, prepared, looked_up, .. } = live;
@@ -211,11 +214,11 @@ impl Shard {
         *live = Live { looked_up, ..Live::start(&self.cx, host, kept, true) };
     }
 
-    /// Reports that the shard has drained, once.
+    /// Reports once that the shard has drained, as soon as that is true.
     fn say_if_drained(&mut self) {
         if self.draining && !self.drained_said && self.live.is_empty() {
             self.drained_said = true;
-            // The same queue carries all that the hosts have sent before, so the scheduler hears of this last.
+            // The hosts have sent their messages on the same queue, so the scheduler receives this message last.
             self.cx.port.send(ToScheduler::Drained { shard: self.cx.shard });
             self.drained.send(Drained { shard: self.cx.shard, counts: self.counts() });
         }
@@ -226,12 +229,12 @@ impl Shard {
     }
 
     fn report(&self) {
-        // The next report makes up for one that finds no room.
+        // If the mailbox is full the report is dropped. The next report has the same counts, brought up to date.
         let _ = self.reports.try_send(ShardReport { shard: self.cx.shard, counts: self.counts() });
     }
 
-    /// Gives an input to the state of a live host. The state outlives the actor, so that no input is lost with a mailbox.
-    /// The actor is woken: one that is busy takes a step anyway, and one that died is started again.
+    /// Gives an input to the state of a live host. The state outlives the actor, so no input is lost with a mailbox.
+    /// If the host's actor is idle, it is told to take a step; if it has died, it is started again.
     fn tell(&mut self, host: &Host, input: Input) {
         let now = self.cx.clock.now();
         let Some(live) = self.live.get(host) else { return };
@@ -265,7 +268,7 @@ impl Live {
     }
 }
 
-/// Whether a host has leases, so that it needs an actor.
+/// Returns whether a host has work, so that it needs an actor.
 fn is_busy(state: &HostState) -> bool {
     let host = state.snapshot();
     host.ready + host.waiting + host.in_flight + host.parsed > 0
@@ -275,7 +278,7 @@ fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Reads the memo of a host that the store kept, and the rules in it.
+/// Reads the state of a host that the store saved (memo), and the robots.txt rules in it.
 fn recall(
     cx: &ShardContext,
     host: &Host,
@@ -290,13 +293,14 @@ fn recall(
     (memo, Rc::new(RefCell::new(RulesTable::restored(host, user_agent.clone(), rules))))
 }
 
-/// The state of a host that comes alive.
+/// Returns the state with which a host becomes live.
 fn awaken(cx: &ShardContext, host: &Host, memo: Option<HostMemo>) -> HostState {
     let now = cx.clock.now();
     let policy = cx.settings.hosts.of(host).policy.clone();
     let limits = cx.settings.limits_of(&policy);
     let rules = cx.settings.rules;
-    // Each host has a seed of its own, so that hosts that back off at the same moment come back at different ones.
+    // Each host has its own random seed. So hosts that back off at the same moment do not all return at the same
+    // moment.
     let seed = cx.settings.seed ^ xxhash_rust::xxh3::xxh3_64(host.as_str().as_bytes()) ^ now.as_micros();
     let memo = memo.map(|memo| memo.clamped(now, policy.hold_max()));
     let memo = match cx.maybe_fetched_until {
@@ -355,7 +359,7 @@ impl Handler<Missing> for Shard {
 
     fn handle(&mut self, Missing { host, leases }: Missing, _: &mut Self::Context) {
         if !self.live.contains_key(&host) {
-            // The host was lost meanwhile.
+            // The host was dropped by an order (`lose`) in the meantime.
             return self.give_back(&host, leases);
         }
         self.tell(&host, Input::Assign(leases));
@@ -380,7 +384,7 @@ impl Handler<Settled> for Shard {
 
     fn handle(&mut self, Settled(settled): Settled, _: &mut Self::Context) {
         for (host, leases) in settled {
-            // A host that is not live holds none of them.
+            // A host that is not live holds none of the settled leases.
             if self.live.contains_key(&host) {
                 self.tell(&host, Input::Settled(leases));
             }
@@ -392,13 +396,14 @@ impl Handler<ErrandResult> for Shard {
     type Result = ();
 
     fn handle(&mut self, ErrandResult { question, facts }: ErrandResult, _: &mut Self::Context) {
-        // A passive host asks again when it comes alive.
+        // A passive host asks for its rules again when it becomes live.
         let Some(live) =
             self.live.get(&question.host).filter(|live| live.rules.borrow().is_awaited(&question))
         else {
             return;
         };
-        // The other host's headers state no wait for this host, whose state decides how long it waits.
+        // Another host sent this answer, so its headers state no wait for the host that asked. The state of the host that
+        // asked decides how long that host waits.
         let hints = Hints::default();
         let policy = self.cx.settings.retry_of(&question.host);
         let proposal = policy.propose(&rules::ATTEMPT, facts.outcome, hints, 0.0);
@@ -414,7 +419,8 @@ impl Handler<HostGone> for Shard {
     fn handle(&mut self, HostGone { host, why }: HostGone, ctx: &mut Self::Context) {
         match why {
             Gone::Died => {
-                // Not at once, so that a host whose actor dies again and again leaves time for the other hosts.
+                // The actor is not restarted at once. So a host whose actor dies again and again leaves time for the
+                // other hosts.
                 ctx.run_later(RESTART_PAUSE, move |shard, _| shard.restart(&host));
             }
             Gone::Passive => {
@@ -422,7 +428,7 @@ impl Handler<HostGone> for Shard {
                     live.resting = true;
                     return;
                 }
-                // Its state may have got an input after the actor had decided to stop.
+                // The state may have received an input after the actor decided to stop.
                 if self.live.get(&host).is_some_and(|live| is_busy(&live.state.borrow())) {
                     return self.revive(&host);
                 }
@@ -448,9 +454,9 @@ impl Handler<Drain> for Shard {
     }
 }
 
-/// Batches for a shard that wait at most. Senders wait while the mailbox is full.
+/// The most messages that wait for a shard. Senders wait while the mailbox is full.
 const MAILBOX: usize = 256;
-/// How often a shard tells its counts.
+/// How often a shard sends its counts to the supervisor.
 const REPORT_EVERY: Duration = Duration::from_millis(200);
-/// How soon a host actor that died is started again.
+/// How long after its death a host actor is started again.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);

@@ -1,5 +1,5 @@
-//! Looks leases up in the development cache. A lease that the cache has an answer for goes to the spider runner and not to
-//! its host, since it needs no request.
+//! Looks leases up in the development cache. A lease for which the cache has an answer goes to the spider runner. Its
+//! host does not get it, since no request is needed.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use crate::fetcher::answer_of;
 use crate::message::Deliver;
 use crate::prepared::{LeaseRequest, PreparedLeases};
 
-/// The leases of a batch that the cache has no answer for. An empty batch is sent too, since it answers the host's request
-/// for leases.
+/// The leases of a batch for which the cache has no answer. An empty batch is sent too, since it answers the host's
+/// request for leases.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Missing {
@@ -24,8 +24,8 @@ pub(super) struct Missing {
     pub(super) leases: Vec<Lease>,
 }
 
-/// Gives the answers that the cache has to the spider runner, and returns the other leases. Waits for memory while bodies
-/// take all of it.
+/// Sends the cached answers to the spider runner, and returns the leases for which the cache has no answer. Waits
+/// while response bodies take all of the allowed memory.
 pub(super) async fn missing(
     cx: &ShardContext,
     cache: &Fetcher,
@@ -36,12 +36,13 @@ pub(super) async fn missing(
     let mut missing = Vec::new();
     for lease in leases {
         while cx.backlog.is_full() {
-            // An answer of the cache takes no slot, whose grant would wait for the runner.
+            // An answer from the cache takes no slot. A fetch gets its slot only when the runner has room, so the
+            // same wait is done here.
             tokio::time::sleep(PARSING).await;
         }
         let sent = prepared.borrow_mut().request(&lease, &cx.settings.scope);
         let answer = match sent {
-            // Sitemaps are not looked up: they are read in another way, and there are few.
+            // Sitemaps are not looked up in the cache: they are read in another way, and there are few of them.
             Some(LeaseRequest { mut request, reads: Reads::Page, .. }) => {
                 request.accept = cx.settings.accept();
                 cx.settings.dress(host, &mut request);
@@ -69,5 +70,5 @@ pub(super) async fn missing(
     missing
 }
 
-/// How soon the runner's backlog is looked at again.
+/// How long to wait before looking again whether the runner has room.
 const PARSING: Duration = Duration::from_millis(1);

@@ -1,4 +1,4 @@
-//! A shard: one thread's hosts, their fetcher pool and their spider runner.
+//! A shard: the hosts of one thread, their fetcher pool and their spider runner.
 
 mod actor;
 mod cached;

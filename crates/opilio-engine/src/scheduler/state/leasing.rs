@@ -1,5 +1,5 @@
-//! Performs the decisions of [`Dispatch`](opilio_core::scheduling::Dispatch): gives leases, errands and decided endings to
-//! the shards.
+//! Performs the decisions of [`Dispatch`](opilio_core::scheduling::Dispatch): sends the shards leases, errands, and
+//! URLs that end without a request.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,16 +10,17 @@ use opilio_frontier::{Decided, FrontierError, Settlement};
 use super::{Effect, Scheduler};
 use crate::message::{Assign, AssignedErrand, Work};
 
-/// Redirected URLs that were sent to shards, to end as the known URLs did that they led to.
+/// Redirected URLs whose target was known already: each ends with the same result as its target. They were sent to
+/// shards, which report their end.
 #[derive(Default)]
 pub(super) struct Decisions {
     out: HashSet<LeaseId>,
-    /// The store has more such URLs.
+    /// Whether the store may have more such URLs than were sent to the shards.
     more: bool,
 }
 
 impl Decisions {
-    /// A lease has a result. It may be the lease of such a URL.
+    /// Takes in that a lease has a result. The lease may belong to one of these redirected URLs.
     pub(super) fn end(&mut self, lease: LeaseId) {
         self.out.remove(&lease);
     }
@@ -30,7 +31,7 @@ impl Decisions {
 }
 
 impl Scheduler {
-    /// Gives the shards leases, errands and orders for their hosts.
+    /// Sends the shards the leases, the errands and the orders for their hosts.
     pub(super) fn lease(&mut self, now: Timestamp) -> Result<(), FrontierError> {
         let asked = self.dispatch.room();
         let hosts = self.frontier.hosts_ready(now, asked)?;
@@ -63,7 +64,8 @@ impl Scheduler {
         Ok(())
     }
 
-    /// The errands, with the memos of the hosts that come alive for them. Such a host asks for leases itself.
+    /// Takes the errands that wait, each with the saved state (memo) of its host if the host becomes live for the
+    /// errand. Such a host then asks for leases itself.
     fn errands(&mut self) -> Result<Vec<AssignedErrand>, FrontierError> {
         let mut assigned = Vec::new();
         for errand in std::mem::take(&mut self.outgoing.errands) {
@@ -79,7 +81,7 @@ impl Scheduler {
         Ok(assigned)
     }
 
-    /// Redirected URLs that end as the known URLs did that they led to.
+    /// Takes redirected URLs whose target was known already: each ends with the same result as its target.
     fn decided(&mut self) -> Result<Vec<Decided>, FrontierError> {
         let room = DECIDED_MAX.saturating_sub(self.decisions.out.len());
         let mut decided = Vec::new();
@@ -91,7 +93,7 @@ impl Scheduler {
         Ok(decided)
     }
 
-    /// Leases for live hosts that have room, and for hosts that come alive with them.
+    /// Leases URLs to live hosts that have room for leases, and to hosts that become live with these leases.
     fn work(&mut self, now: Timestamp) -> Result<Vec<Work>, FrontierError> {
         let wants = self.dispatch.lease(self.tally.store_counts(&self.frontier.stats()));
         if wants.is_empty() {
@@ -119,7 +121,8 @@ impl Scheduler {
         Ok(work)
     }
 
-    /// Ends the leases that earlier runs queued and that are out of this run's scope. Returns their hosts.
+    /// Ends the leases whose URLs an earlier run queued and which are not in the scope of this run. Returns the hosts
+    /// of these leases.
     fn keep_in_scope(
         &mut self,
         now: Timestamp,
@@ -146,7 +149,7 @@ impl Scheduler {
     }
 }
 
-/// Leases by host. Those of one host stand together.
+/// Groups leases by host. Expects the leases of each host to be adjacent.
 fn group(leases: Vec<Lease>) -> Vec<Work> {
     let mut by_host: Vec<Work> = Vec::new();
     for lease in leases {
@@ -160,5 +163,5 @@ fn group(leases: Vec<Lease>) -> Vec<Work> {
     by_host
 }
 
-/// Redirected URLs at the shards at a time that end without a request.
+/// The most redirected URLs that end without a request and are at the shards at the same time.
 const DECIDED_MAX: usize = 256;

@@ -1,4 +1,4 @@
-//! Errands and orders for hosts, and the orders that wait until their host comes alive.
+//! Holds the errands and orders for hosts, and the orders that wait until their host becomes live.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,18 @@ use opilio_core::{Host, Timestamp};
 
 use crate::message::{Errand, HostOrder, OrderAnswer, OrderKind};
 
-/// The errands and orders of one turn, and the orders that wait.
+/// The errands and orders of the current turn, and the orders that wait for their host.
 #[derive(Default)]
 pub(super) struct Outgoing {
     pub(super) errands: Vec<Errand>,
     pub(super) orders: Vec<HostOrder>,
-    /// Hosts that are not live and have to be held, each with the end of the hold.
+    /// Hosts that are not live and have to be held (no requests), each with the time at which the hold ends.
     standing: HashMap<Host, Timestamp>,
 }
 
 impl Outgoing {
-    /// Takes in an order for a host that is live or is not.
+    /// Takes in an order for a host. `is_live` says whether the host is live now: if not, a hold waits until the host
+    /// is live, and any other order is obeyed at once.
     pub(super) fn order(&mut self, order: HostOrder, is_live: bool) {
         if is_live {
             return self.orders.push(order);
@@ -31,7 +32,7 @@ impl Outgoing {
         }
     }
 
-    /// Keeps an order until its host comes alive.
+    /// Keeps a hold until its host becomes live. Refuses the hold if too many other hosts have one that waits.
     fn stand(&mut self, host: Host, until: Timestamp) -> OrderAnswer {
         if let Some(stands) = self.standing.get_mut(&host) {
             *stands = until.max(*stands);
@@ -43,7 +44,7 @@ impl Outgoing {
         OrderAnswer::Standing
     }
 
-    /// A host comes alive: sends it the order that waits for it.
+    /// Sends a host that becomes live the hold that waits for this host, if any.
     pub(super) fn wake(&mut self, host: &Host) {
         if let Some(until) = self.standing.remove(host) {
             let what = OrderKind::Hold { until };
@@ -56,5 +57,5 @@ impl Outgoing {
     }
 }
 
-/// Orders that wait for hosts at most.
+/// The most hosts for which a hold may wait.
 const STANDING_MAX: usize = 10_000;

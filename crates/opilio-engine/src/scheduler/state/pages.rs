@@ -1,4 +1,5 @@
-//! Gives the rows of pages to the exporter in numbered batches, and settles the batches as a prefix.
+//! Gives the rows of pages to the exporter in numbered batches. Settles a batch once the sinks have written this
+//! batch and all earlier ones.
 
 use std::collections::HashMap;
 
@@ -11,7 +12,7 @@ use opilio_spider::parsed::{Parsed, settlement};
 use super::{Effect, Scheduler};
 use crate::message::Settled;
 
-/// The pages of one batch. Their rows have one number, so they settle together.
+/// The pages of one batch. All their rows have the same sequence number, so these pages settle together.
 #[derive(Default)]
 pub(super) struct PageBatch {
     settlements: Vec<Settlement>,
@@ -20,11 +21,12 @@ pub(super) struct PageBatch {
     sitemaps: u64,
 }
 
-/// The rows of a batch, a buffer a sink.
+/// The rows of a batch: one buffer for each sink.
 type SinkRows = Vec<Vec<u8>>;
 
 impl Scheduler {
-    /// Gives the rows of pages to the exporter under one number. Redirects have no rows, so they are settled at once.
+    /// Gives the rows of pages to the exporter under one sequence number. Redirects have no rows, so they are settled
+    /// at once.
     pub(super) fn hand_over(
         &mut self,
         now: Timestamp,
@@ -59,12 +61,12 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Queues rows for the exporter.
+    /// Queues a batch of rows for the exporter.
     pub(super) fn send(&mut self, rows: SinkRows, Numbered { sequence, sync }: Numbered) {
         self.sinks.rows.push_back(RowBatch { sequence, rows, sync });
     }
 
-    /// Settles redirected URLs, whose chains go on.
+    /// Settles redirected URLs whose targets are requested next.
     fn follow(&mut self, now: Timestamp, redirects: Vec<(usize, Parsed)>) -> Result<(), FrontierError> {
         if redirects.is_empty() {
             return Ok(());
@@ -74,7 +76,8 @@ impl Scheduler {
         if let Some(cookies) = &mut self.cookies
             && redirects.iter().filter_map(|(_, page)| page.next.as_ref()).any(|next| next.sets_cookie)
         {
-            // A chain passes a wall once. A crawl that is resumed after a kill has to have the cookie that was set there.
+            // A redirect chain often passes a consent or login page only once, and the cookie is set there. The
+            // cookie is saved now, so that a crawl that is killed and resumed still has the cookie.
             cookies.save_early();
         }
         for (shard, page) in redirects {
@@ -110,7 +113,7 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Tells the shards which leases are settled.
+    /// Tells each shard which of its leases are settled.
     fn tell_settled(&mut self, whose: Vec<(usize, Host, LeaseId)>) {
         let mut by_shard: Vec<HashMap<Host, Vec<LeaseId>>> = vec![HashMap::new(); self.tally.shards()];
         for (shard, host, lease) in whose {

@@ -1,4 +1,4 @@
-//! Waits for the sinks: logs which sink it waits for, and notes the rows of a sink that it gave up.
+//! Waits for the sinks: logs which sink is late, and records how many rows remain unwritten if the wait is given up.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use tokio::sync::watch;
 use super::{Effect, Scheduler};
 use crate::message::FromScheduler;
 
-/// The rows for the sinks, and what the scheduler knows about the sink that it waits for.
+/// The rows for the sinks, and the facts about the sink that the scheduler waits for.
 pub(super) struct SinkWatch {
-    /// Rows that the exporter does not have yet.
+    /// Rows that the exporter has not received yet.
     pub(super) rows: VecDeque<RowBatch>,
     at_work: watch::Receiver<Option<SinkAtWork>>,
-    /// When a sink last wrote something, or the wait was last logged.
+    /// The later of two times: when a sink last wrote something, and when the wait was last logged.
     since: Timestamp,
     pub(super) unwritten: Option<Unwritten>,
 }
@@ -26,12 +26,12 @@ impl SinkWatch {
         Self { rows: VecDeque::new(), at_work, since: Timestamp::EPOCH, unwritten: None }
     }
 
-    /// A sink has written something, or the scheduler waits for none.
+    /// Records that a sink has written something, or that the scheduler waits for no sink.
     pub(super) fn moved(&mut self, now: Timestamp) {
         self.since = now;
     }
 
-    /// When the next log line is due if no sink writes anything until then.
+    /// Returns when the next log line is due if no sink writes anything until then.
     pub(super) fn says_at(&self) -> Timestamp {
         self.since + SAY_EVERY
     }
@@ -43,8 +43,8 @@ impl SinkWatch {
 }
 
 impl Scheduler {
-    /// Logs which sink the scheduler waits for. Tells the supervisor too, so that it does not give up the requests that wait
-    /// behind the sink.
+    /// Logs which sink the scheduler waits for. Also tells the supervisor that a sink is late, so that the supervisor
+    /// does not abandon the requests whose pages wait for this sink.
     pub(super) fn tell_of_waiting(&mut self, now: Timestamp) {
         if self.takes_on() || self.is_closed() || now < self.sinks.says_at() {
             return;
@@ -56,7 +56,7 @@ impl Scheduler {
         self.effects.push(Effect::TryTell(FromScheduler::SinkIsLate));
     }
 
-    /// Gives up waiting for the sinks, which are not done, and notes what is unwritten.
+    /// Stops waiting for sinks that are not finished, and records how many pages and bytes are unwritten.
     pub(super) fn give_up_waiting(&mut self) {
         let (sink, _) = self.sinks.at_work();
         let (pages, bytes) = self.ledger.before_sinks();
@@ -78,6 +78,6 @@ impl Scheduler {
     }
 }
 
-/// How often a wait for a sink is logged. It is shorter than a drain may take, since these messages show the supervisor that
-/// a sink holds up the drain.
+/// How often a wait for a sink is logged. This is shorter than the time that a drain may take, since each of these
+/// messages shows the supervisor that a sink delays the drain.
 const SAY_EVERY: Duration = Duration::from_secs(5);
