@@ -1,4 +1,5 @@
-//! A queue of hosts in order of arrival. A host that leaves its place costs no search.
+//! A queue of hosts in order of arrival. A host that leaves the queue is not searched for: its place just becomes
+//! invalid.
 
 use std::collections::VecDeque;
 
@@ -8,8 +9,8 @@ use crate::name::Host;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct TurnNumber(u64);
 
-/// Hosts in a line. A place is valid as long as its host has its number; invalid places are skipped, and
-/// removed once there are many.
+/// The queue. A place is valid as long as the owner of the queue records the place's number for its host. Invalid
+/// places are skipped, and removed once there are many.
 #[derive(Debug, Default)]
 pub(super) struct HostLine {
     places: VecDeque<(TurnNumber, Host)>,
@@ -28,7 +29,7 @@ impl HostLine {
         self.places.pop_front()
     }
 
-    /// Takes all places out; those that stay are [kept](Self::keep) in their order.
+    /// Removes and returns all places. The caller puts those that stay [back](Self::keep), in the same order.
     pub(super) fn take(&mut self) -> Vec<(TurnNumber, Host)> {
         std::mem::take(&mut self.places).into()
     }
@@ -37,8 +38,8 @@ impl HostLine {
         self.places.push_back((number, host));
     }
 
-    /// Removes invalid places once they are more than half of all; `valid` is the highest number of valid
-    /// ones.
+    /// Removes the invalid places once they are more than half of all. `valid` is the highest possible number of
+    /// valid places.
     pub(super) fn tidy(&mut self, valid: usize, counts: impl Fn(TurnNumber, &Host) -> bool) {
         if self.places.len() > 2 * valid + FEW {
             self.places.retain(|(number, host)| counts(*number, host));
@@ -62,5 +63,5 @@ impl HostLine {
     }
 }
 
-/// Up to this many places are not searched for invalid ones.
+/// A queue of at most this many places is not searched for invalid ones.
 const FEW: usize = 64;

@@ -1,7 +1,7 @@
-//! Decides who gets leases next: which hosts come alive, in which order wants are served, and how many leases
-//! each host gets.
+//! Decides which hosts get leases next: for which hosts an actor is started, in which order the wants (requests
+//! of hosts for leases) are served, and how many leases each host gets.
 //!
-//! Dispatch knows a host while it has due work or a live actor:
+//! Dispatch knows a host while the host has due work or a live actor:
 //!
 //! ```text
 //!            Ready                    lease                 Leases
@@ -11,7 +11,8 @@
 //!    └──────────────────────────── Nothing ──────────┘                │ Want: has room,
 //!                                                                     │ and takes its turn
 //! ```
-//! The store names a host again only after a want of it was not filled, so no host is reported twice. The store knows the due times, so dispatch needs no clock.
+//! The store reports a host again only after a want of this host was not filled, so no host is reported twice.
+//! The store knows the due times, so dispatch needs no clock.
 
 mod line;
 #[cfg(test)]
@@ -27,12 +28,12 @@ use crate::name::Host;
 use line::{HostLine, TurnNumber};
 pub use witness::DispatchWitness;
 
-/// The limits under which a crawl leases.
+/// The limits of a crawl that dispatch keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DispatchLimits {
-    /// The limit of pages for the whole crawl.
+    /// The most pages of the whole crawl; `None` for no limit.
     pub pages_max: Option<u64>,
-    /// The limit of live hosts.
+    /// The most hosts that may be live at once.
     pub hosts_max: u32,
 }
 
@@ -50,7 +51,7 @@ pub struct StoreCounts {
 pub struct Want {
     /// The host.
     pub host: Host,
-    /// At most this many.
+    /// The most URLs to lease.
     pub n: usize,
 }
 
@@ -70,12 +71,12 @@ pub enum DispatchInput {
     Ready {
         /// The hosts.
         hosts: Vec<Host>,
-        /// The number that the store was asked for. It may have more hosts if it reported this many.
+        /// The most hosts that the store was asked for. If it reported this many, it may have more.
         asked: usize,
     },
     /// The intake level from now on.
     Intake(IntakeLevel),
-    /// Lease nothing more.
+    /// Nothing more is to be leased.
     Stop,
 }
 
@@ -84,23 +85,23 @@ pub enum DispatchInput {
 pub enum WantAnswer {
     /// The store gave leases.
     Leases,
-    /// The store filtered all that it had; there may be more work behind it.
+    /// The store filtered out all the records that it read for this want. The host may have further due records.
     Filtered,
-    /// Nothing is due.
+    /// The host has no due record.
     Nothing,
 }
 
-/// Whether a host needs its memo.
+/// Whether a host's actor starts now, and so needs the saved state of the host (its memo).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum Waking {
-    /// Its actor starts now and needs its memo.
+    /// The host's actor starts now and needs the memo.
     Starts,
-    /// Its actor runs already, or does not start.
+    /// The host's actor runs already, or does not start.
     No,
 }
 
-/// Decides which hosts come alive, and who gets how many leases.
+/// Decides for which hosts an actor is started, and how many leases each host gets.
 ///
 /// A turn is: [`handle`](Self::handle) each input, the store's hosts ([`Ready`](DispatchInput::Ready)) last;
 /// [`lease`](Self::lease); then [`answer`](Self::answer) for each want.
@@ -108,45 +109,45 @@ pub enum Waking {
 pub struct Dispatch {
     limits: DispatchLimits,
     hosts: HashMap<Host, HostPlace>,
-    /// How many of the hosts are live or being started; the others are ready.
+    /// How many of `hosts` are live or being started; the others are ready.
     live: usize,
-    /// Hosts with work that are not live. The store keeps further ones.
+    /// Hosts with work that are not live. The store may know further hosts.
     ready: HostLine,
     /// Live hosts to serve in this turn, because of a new want or new work.
     turn: HostLine,
-    /// The intake level, and how many hosts were live when it first mattered.
+    /// The intake level, and how many hosts were live when the level last left `Full`.
     level: IntakeLevel,
     live_then: usize,
     stopped: bool,
-    /// The store reported as many hosts as it was asked for.
+    /// Whether the store reported as many hosts as it was asked for last, so that it may have more.
     store_has_more: bool,
-    /// The store filtered all that it had for some host.
+    /// Whether the store answered a want of this turn with `WantAnswer::Filtered`.
     filtered: bool,
     planted: Planted,
 }
 
-/// Where a host is.
+/// The state of a host that dispatch knows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum HostPlace {
-    /// It has work and waits to come alive.
+    /// The host has work and waits for its actor to be started.
     Ready(TurnNumber),
-    /// It is live, or being started.
+    /// The host is live, or being started.
     Live(LiveHost),
 }
 
 /// The state of a live host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct LiveHost {
-    /// The number of leases that it has room for.
+    /// How many leases the host has room for; `None` if it wants none now.
     room: Option<u32>,
-    /// Its actor does not run yet: it starts with its first lease, or is dropped without one.
+    /// Whether the host's actor is yet to start: it starts with the first lease. Without a lease the host is removed.
     starting: bool,
-    /// Its place in the turn.
+    /// The host's place in the turn; `None` if the host does not wait to be served.
     number: Option<TurnNumber>,
 }
 
 impl Dispatch {
-    /// A dispatch that knows no host.
+    /// Creates a dispatch that knows no host yet.
     #[must_use]
     pub fn new(limits: DispatchLimits) -> Self {
         Self {
@@ -164,7 +165,7 @@ impl Dispatch {
         }
     }
 
-    /// Takes in one input.
+    /// Updates the state by one input.
     pub fn handle(&mut self, input: DispatchInput) {
         match input {
             DispatchInput::Want { host, leases } => self.want(host, leases),
@@ -183,7 +184,7 @@ impl Dispatch {
         }
     }
 
-    /// A host gets an errand and comes alive for it if necessary. It asks for leases by itself.
+    /// Records that a host gets an errand, and makes the host live if it is not. The host asks for leases by itself.
     pub fn errand(&mut self, host: &Host) -> Waking {
         match self.hosts.get(host) {
             Some(HostPlace::Live(live)) if live.starting => Waking::Starts,
@@ -195,22 +196,22 @@ impl Dispatch {
         }
     }
 
-    /// How many hosts to ask the store for. Limited per turn, since a resumed crawl may have millions of
-    /// hosts and nothing else is handled during a turn; and no more than could come alive next.
+    /// Returns how many hosts to ask the store for: no more than could become live next. The number is limited per
+    /// turn, since a resumed crawl may have millions of hosts and nothing else is handled during a turn.
     #[must_use]
     pub fn room(&self) -> usize {
         (self.limits.hosts_max as usize).saturating_sub(self.ready()).min(READY_MAX)
     }
 
-    /// The wants to lease for now, in this order. Pass the store's answer for each to
+    /// Returns the wants to pass to the store now, in this order. Pass the store's answer for each to
     /// [`answer`](Self::answer).
     pub fn lease(&mut self, counts: StoreCounts) -> Vec<Want> {
         self.filtered = false;
         if self.hands_out_nothing() {
             return Vec::new();
         }
-        // Leases are held in memory. If many are out, each host gets a few at a time, so that none waits for
-        // another.
+        // Leases are held in memory. If many are not settled yet, each host gets a few at a time, so that no host
+        // waits for another.
         let is_tight = counts.out >= OUT_MANY || self.level > IntakeLevel::Full;
         let (first, each_max) = if is_tight { (FEW_LEASES, FEW_LEASES) } else { (FIRST_LEASES, u32::MAX) };
         self.start_hosts(first);
@@ -221,8 +222,8 @@ impl Dispatch {
         wants
     }
 
-    /// Takes in the store's answer to a want from [`lease`](Self::lease); returns whether the host starts
-    /// with it.
+    /// Records the store's answer to a want from [`lease`](Self::lease). Returns whether the host's actor starts
+    /// with this answer.
     pub fn answer(&mut self, want: Want, answer: WantAnswer) -> Waking {
         let Want { host, n } = want;
         let Some(HostPlace::Live(live)) = self.hosts.get_mut(&host) else { return Waking::No };
@@ -232,7 +233,7 @@ impl Dispatch {
                     return Waking::Starts;
                 }
             }
-            // Its actor does not run. The store reports it again when it has work, and then it comes alive.
+            // The host's actor does not run. The store reports the host again when it has work.
             WantAnswer::Nothing if live.starting => {
                 self.hosts.remove(&host);
                 self.live -= 1;
@@ -250,12 +251,12 @@ impl Dispatch {
     /// Whether another turn is due at once, before other inputs.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        // The hosts that came alive may have had nothing to do; the next ones must not wait for other inputs.
+        // The hosts that were started may have had nothing to do; the next hosts must not wait for other inputs.
         let may_start = !self.hands_out_nothing() && self.ready() > 0 && self.live < self.live_max();
         may_start || self.filtered || (self.store_has_more && self.room() > 0)
     }
 
-    /// Whether nothing more is leased.
+    /// Whether dispatch was stopped, so that nothing more is leased.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped
@@ -273,19 +274,19 @@ impl Dispatch {
         matches!(self.hosts.get(host), Some(HostPlace::Live(_)))
     }
 
-    /// Hosts that are live or being started.
+    /// Returns how many hosts are live or being started.
     #[must_use]
     pub fn live(&self) -> usize {
         self.live
     }
 
-    /// Hosts with work that are not live.
+    /// Returns how many hosts have work and are not live.
     #[must_use]
     pub fn ready(&self) -> usize {
         self.hosts.len() - self.live
     }
 
-    /// Checks the invariants that are visible from inside. Looks at every host.
+    /// Checks the invariants that can be checked on the state alone. Visits every host.
     ///
     /// # Errors
     /// The first violation.
@@ -312,8 +313,8 @@ impl Dispatch {
                 live.starting = false;
                 live.room = Some(leases);
             }
-            // The message that its host is passive overtook the want. A host that gets leases now may start
-            // with them and needs its memo.
+            // The message that the host is passive arrived before this want. If the host gets leases now, its
+            // actor may have to start and then needs the memo.
             Some(HostPlace::Ready(_)) | None => {
                 self.come_alive(host.clone(), LiveHost { room: Some(leases), starting: true, number: None });
             }
@@ -323,18 +324,18 @@ impl Dispatch {
 
     fn passivated(&mut self, host: Host) {
         if let Some(HostPlace::Live(_)) = self.hosts.get(&host) {
-            // Leases that it did not take are still due, so it takes another turn.
+            // Records that the host was offered and did not take are still due, so the host gets another turn.
             self.live -= 1;
             self.become_ready(host);
         }
     }
 
-    /// The store reports that a host has due work.
+    /// Records that a host has due work, as the store reports.
     fn has_work(&mut self, host: Host) {
         match self.hosts.get(&host) {
             Some(HostPlace::Live(_)) if self.planted.has(Bug::ReadyWhileLive) => self.passivated(host),
             Some(HostPlace::Live(_)) => self.queue(host),
-            // It has been in the line since it became passive.
+            // The host is in the line already.
             Some(HostPlace::Ready(_)) => {}
             None => self.become_ready(host),
         }
@@ -353,7 +354,7 @@ impl Dispatch {
         self.live += 1;
     }
 
-    /// Gives a live host a place in the turn, unless it has one.
+    /// Gives a live host a place in the turn, unless it has one already.
     fn queue(&mut self, host: Host) {
         let Some(HostPlace::Live(live)) = self.hosts.get_mut(&host) else { return };
         if live.number.is_some() {
@@ -364,7 +365,7 @@ impl Dispatch {
         self.turn.tidy(self.live, |number, host| has_turn(hosts, number, host));
     }
 
-    /// Starts ready hosts while more hosts may be live.
+    /// Makes ready hosts live, oldest first, until as many are live as may be. Each wants `first` leases.
     fn start_hosts(&mut self, first: u32) {
         let live_max = self.live_max();
         while self.live < live_max {
@@ -376,10 +377,11 @@ impl Dispatch {
         }
     }
 
-    /// Takes the wants that the page limit allows out of the turn; the others are tried again.
+    /// Returns the wants of this turn that the page limit allows, at most `each_max` leases each. The other hosts
+    /// keep their places for the next turn.
     fn serve(&mut self, mut allowance: u64, each_max: u32) -> Vec<Want> {
-        // Near a page limit no host gets more than its share. Otherwise a held host could keep the last pages
-        // while others could fetch theirs.
+        // Near a page limit no host gets more than its share. Otherwise a held host could keep the last leases
+        // that the limit allows, while other hosts could fetch pages.
         let share = (allowance / (self.turn.len().max(1) as u64)).max(1);
         let mut wants = Vec::with_capacity(self.turn.len());
         let mut turn = self.turn.take();
@@ -407,7 +409,7 @@ impl Dispatch {
         wants
     }
 
-    /// How many leases the page limit still allows: each open lease may become a page.
+    /// Returns how many more leases the page limit allows. Each open lease may become a page, so it counts as one.
     fn allowance(&self, counts: StoreCounts) -> u64 {
         let Some(max) = self.limits.pages_max else { return u64::MAX };
         let off_by = u64::from(self.planted.has(Bug::OneMorePage));
@@ -418,8 +420,9 @@ impl Dispatch {
         self.stopped || self.level == IntakeLevel::Paused
     }
 
-    /// How many hosts may be live. Near the memory limit the number of that moment is the highest, and it
-    /// falls towards the limit. A few hosts are always allowed, since live ones may be held.
+    /// Returns how many hosts may be live. If the intake level is below full, this is at most the number of hosts
+    /// that were live when it fell, and less the nearer memory is to its limit. A few hosts are always allowed,
+    /// since live hosts may be held.
     fn live_max(&self) -> usize {
         let max = self.limits.hosts_max as usize;
         match self.level {
@@ -431,7 +434,7 @@ impl Dispatch {
         }
     }
 
-    /// Checks a plan in debug builds; with many hosts, the only check.
+    /// Checks the wants of a turn against the page limit, in debug builds. With many hosts this is the only check.
     fn check_plan(&self, wants: &[Want], counts: StoreCounts) -> Result<(), SchedulingViolation> {
         let allowed = self.allowance(counts);
         let planned: u64 = wants.iter().map(|want| want.n as u64).sum();
@@ -452,12 +455,12 @@ fn has_turn(hosts: &HashMap<Host, HostPlace>, number: TurnNumber, host: &Host) -
 
 /// The most hosts that one turn takes from the store.
 const READY_MAX: usize = 1_024;
-/// Leases for a host that comes alive; it asks for more by itself.
+/// How many leases a host gets when it is started; it asks for more by itself.
 const FIRST_LEASES: u32 = 16;
-/// With this many leases out, hosts get a few at a time.
+/// With this many unsettled leases, each host gets a few at a time.
 const OUT_MANY: u64 = 32_768;
 const FEW_LEASES: u32 = 2;
-/// This many hosts fit into any memory.
+/// How many hosts may be live however full the memory is.
 const FEW_HOSTS: usize = 64;
-/// With more hosts, debug builds check only the plan.
+/// With more hosts than this, debug builds check only the wants of a turn and not every host.
 const CHECKED_MAX: usize = 256;

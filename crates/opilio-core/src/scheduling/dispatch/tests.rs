@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// A store of some hosts and a shell, both driven by a schedule.
+/// A dispatch with a simulated store and simulated host actors, driven by a schedule.
 struct Rig {
     dispatch: Dispatch,
     witness: DispatchWitness,
@@ -17,7 +17,7 @@ struct Rig {
 #[derive(Clone, Copy, Default)]
 struct Work {
     due: usize,
-    /// Dispatch knows of it.
+    /// Whether the work was reported to dispatch.
     told: bool,
 }
 
@@ -86,7 +86,7 @@ impl Rig {
         self.witness.rest(&self.dispatch)
     }
 
-    /// One turn of the shell; returns how many leases each host got.
+    /// Runs one turn; returns how many leases each host got.
     fn turn(&mut self, asked: usize, filters: bool) -> Result<Vec<(usize, usize)>, SchedulingViolation> {
         let asked = asked.min(self.dispatch.room());
         let has_news = |n: &usize| self.store[*n].due > 0 && !self.store[*n].told;
@@ -119,7 +119,7 @@ impl Rig {
         Ok(leased)
     }
 
-    /// From here on nothing goes wrong: all due work must be leased, up to the page limit.
+    /// Ends the schedule without further faults: all due work must be leased, up to the page limit.
     fn finish(&mut self) -> Result<(), SchedulingViolation> {
         self.hear(DispatchInput::Intake(IntakeLevel::Full))?;
         for _ in 0..1_000 {

@@ -11,7 +11,7 @@ use crate::name::Host;
 use crate::scheduling::invariants::SchedulingInvariant::{S2, S3, S5};
 use crate::scheduling::invariants::{SchedulingViolation, ensure};
 
-/// Checks who is leased how much.
+/// Checks that hosts get leases in turn and within the limits (S2, S3, S5).
 ///
 /// Call [`hear`](Self::hear) before each `handle`, and the other functions after the call of the same name.
 #[derive(Clone, Debug)]
@@ -19,13 +19,13 @@ pub struct DispatchWitness {
     limits: DispatchLimits,
     ready: Vec<Host>,
     live: HashMap<Host, SeenHost>,
-    /// Live hosts in their turn.
+    /// Live hosts that wait to be served, in order of arrival.
     turn: Vec<Host>,
     pauses: bool,
     stopped: bool,
 }
 
-/// A live host as visible from outside.
+/// What inputs and outputs tell about a live host.
 #[derive(Clone, Copy, Debug)]
 struct SeenHost {
     room: Option<u64>,
@@ -143,7 +143,7 @@ impl DispatchWitness {
         ensure(starts == (waking == Waking::Starts), S3, || format!("{host} got {answer:?}: {waking:?}"))
     }
 
-    /// Compares with dispatch's own counts.
+    /// Compares the counts of live and ready hosts with dispatch's own.
     ///
     /// # Errors
     /// The broken invariant.
@@ -153,7 +153,7 @@ impl DispatchWitness {
         dispatch.check()
     }
 
-    /// Starts hosts in the order of the line; dispatch's count of live hosts tells how many.
+    /// Records that ready hosts were started, oldest first: as many as dispatch's count of live hosts tells.
     fn start_hosts(&mut self, dispatch: &Dispatch) -> Result<(), SchedulingViolation> {
         let started = dispatch.live().saturating_sub(self.live.len());
         let (has, max) = (self.ready.len(), self.limits.hosts_max as usize);

@@ -1,4 +1,4 @@
-//! Memos on their way to the store, and the passive hosts to tell about it.
+//! The saved states of hosts (memos) that the store is to keep, and the passive hosts that wait to be told so.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use crate::name::Host;
 #[derive(Debug, Default)]
 pub(super) struct Memos {
     waiting: HashMap<Host, Bytes>,
-    /// Passive hosts whose memo waits, is with the store, or is kept.
+    /// Passive hosts that are not told yet, in three lists: the memo waits for the store, is being kept, or is kept.
     leaving: Vec<(Host, Stamp)>,
     with_store: Vec<(Host, Stamp)>,
     kept: Vec<(Host, Stamp)>,
@@ -41,7 +41,7 @@ impl Memos {
         std::mem::take(&mut self.kept)
     }
 
-    /// Whether the memo of each untold passive host is on its way (S4).
+    /// Whether the memo of every host in `leaving` still waits for the store (S4).
     pub(super) fn are_told_after(&self) -> bool {
         self.leaving.iter().all(|(host, _)| self.waiting.contains_key(host))
     }

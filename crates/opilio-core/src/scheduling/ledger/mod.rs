@@ -1,12 +1,14 @@
-//! Decides which prefix of pages may be settled, and which passive hosts may be told that their memo is kept.
+//! Decides which pages may be settled (all up to the last that every sink has written), and which passive hosts
+//! may be told that the store has kept their saved state (memo).
 //!
-//! The rows of pages go to the sinks in numbered batches. A batch may be settled when the sinks have written
-//! its number, and batches settle in order. So a settled page has its rows, whatever is killed when. If too
-//! much is waiting for the sinks, no new pages are accepted, but all other inputs are.
+//! The rows of pages go to the sinks in numbered batches. A batch may be settled when the sinks have written all
+//! batches up to its number, and batches are settled in order. So the rows of a settled page are written,
+//! whenever a process is killed. If too much is waiting for the sinks, no new pages are accepted; all other
+//! inputs are.
 //!
 //! ```text
 //! accept ──► hand_over ──► the sinks ──► Written ──► next_settled
-//!              number n                  up to n       the prefix up to n
+//!              number n                  up to n       batches up to n
 //! ```
 
 mod memos;
@@ -39,14 +41,14 @@ pub enum Syncing {
     EachTime,
 }
 
-/// Distinguishes one passivation of a host from the next.
+/// A number that distinguishes one passivation of a host from the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stamp(pub u64);
 
 /// The inputs of a ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LedgerInput {
-    /// The memo of a live host, kept for the case of a kill.
+    /// The memo of a live host, to be kept in case the process is killed.
     Memo {
         /// The host.
         host: Host,
@@ -59,7 +61,7 @@ pub enum LedgerInput {
         host: Host,
         /// Its memo.
         memo: Bytes,
-        /// Distinguishes its passivations.
+        /// The number of this passivation.
         stamp: Stamp,
     },
     /// The store has kept the memos of the last call of [`memos`](Ledger::memos).
@@ -68,16 +70,16 @@ pub enum LedgerInput {
     Committed,
     /// The sinks have written everything up to this number.
     Written(u64),
-    /// The run is to end soon; from now on the sinks have a limited time. Without it they have as long as they
-    /// need.
+    /// The run is to end soon: from now on the sinks have a limited time. Without this input the crawl waits for
+    /// the sinks as long as they need.
     Hurry,
-    /// The crawl waits for the sinks now.
+    /// The crawl is waiting for the sinks at this moment. If their limited time is over, they get no more batches.
     Waiting,
-    /// Nothing more is handed over.
+    /// No further batch will be handed over.
     Close,
 }
 
-/// The batch handed over under one number.
+/// A batch that was handed over to the sinks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Batch<T> {
     /// Its number.
@@ -103,36 +105,36 @@ pub struct Numbered {
 #[derive(Debug)]
 pub struct Ledger<T> {
     syncing: Syncing,
-    /// When the data committed since the last sync is to be synced.
+    /// When the data committed since the last sync is to be synced; `None` if there is no such data.
     sync_due: Option<Timestamp>,
-    /// Unsettled batches in sequence; their pages, and the bytes of their rows.
+    /// The unsettled batches in order; the number of their pages, and the bytes of their rows.
     batches: VecDeque<Batch<T>>,
     pages: usize,
     rows_bytes: usize,
-    /// The last numbers handed over, written and settled.
+    /// The numbers of the last batches that were handed over, written and settled.
     handed: u64,
     written: u64,
     settled: u64,
-    /// Leases that were reported and wait to be settled: a second report is dropped.
+    /// Leases that were reported and wait to be settled. A second report of such a lease is dropped.
     reported: HashSet<LeaseId>,
     memos: Memos,
     close: Close,
     planted: Planted,
 }
 
-/// How long the sinks are waited for.
+/// How long the crawl still waits for the sinks at its end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Close {
     /// The latest end of the wait, once the run is to end soon.
     until: Option<Timestamp>,
-    /// A batch could not be handed over any more. Later ones must not be either, since the sequence is a
-    /// prefix.
+    /// Whether the sinks' time is over, so that batches no longer go to them. This stays so: a batch sent after a
+    /// gap in the numbers could never be settled.
     cut_off: bool,
     closing: bool,
 }
 
 impl<T: Default> Ledger<T> {
-    /// An empty ledger.
+    /// Creates an empty ledger.
     #[must_use]
     pub fn new(syncing: Syncing) -> Self {
         Self {
@@ -168,7 +170,7 @@ impl<T: Default> Ledger<T> {
                 debug_assert!(sequence <= self.handed, "the sinks have written what they were not given");
                 self.written = self.written.max(sequence.min(self.handed));
                 if self.close.closing && self.close.until.is_some() && self.is_all_written() {
-                    // Now the wait is for the disk.
+                    // From now on only the disk's sync is waited for.
                     self.close.until = Some(now + SYNC_MAX);
                 }
             }
@@ -185,8 +187,8 @@ impl<T: Default> Ledger<T> {
         }
     }
 
-    /// Takes in the report of a lease; returns whether it counts. An expired lease that was fetched again may
-    /// be reported twice; the first report counts.
+    /// Records the report of a lease; returns whether the report counts. An expired lease that was fetched again may
+    /// be reported twice: only the first report counts.
     pub fn accept(&mut self, lease: LeaseId) -> bool {
         self.reported.insert(lease)
     }
@@ -196,8 +198,8 @@ impl<T: Default> Ledger<T> {
         self.reported.remove(&lease);
     }
 
-    /// Numbers the rows of some pages. `None` if they are not to be sent any more; then the pages stay
-    /// unsettled.
+    /// Numbers a batch with the rows of some pages. Returns `None` if batches no longer go to the sinks; then these
+    /// pages stay unsettled.
     pub fn hand_over(&mut self, pages: usize, rows_bytes: usize, settles: T) -> Option<Numbered> {
         self.handed += 1;
         self.pages += pages;
@@ -207,14 +209,14 @@ impl<T: Default> Ledger<T> {
         (!self.close.cut_off).then_some(Numbered { sequence: self.handed, sync })
     }
 
-    /// Begins a sync that is due: a batch without pages, which counts as written once it and all earlier ones
+    /// Begins a sync, if one is due. The sync is a batch without pages; it counts as written once all earlier batches
     /// are on disk.
     pub fn begin_sync(&mut self, now: Timestamp) -> Option<Numbered> {
         self.sync_due.take_if(|due| *due <= now)?;
         self.hand_over(0, 0, T::default()).map(|numbered| Numbered { sync: true, ..numbered })
     }
 
-    /// The next batch that may be settled now.
+    /// Removes and returns the next batch that may be settled now.
     pub fn next_settled(&mut self) -> Option<Batch<T>> {
         let next = if self.planted.has(Bug::SettleLatestFirst) {
             let last = self.batches.iter().rposition(|batch| batch.sequence <= self.written)?;
@@ -232,12 +234,12 @@ impl<T: Default> Ledger<T> {
         Some(next)
     }
 
-    /// The memos to keep in one commit; confirm with [`MemosKept`](LedgerInput::MemosKept).
+    /// Returns the memos that the store is to keep in one commit; confirm with [`MemosKept`](LedgerInput::MemosKept).
     pub fn memos(&mut self) -> Vec<(Host, Bytes)> {
         self.memos.take()
     }
 
-    /// Passive hosts whose memo has been kept since the last call.
+    /// Returns the passive hosts whose memo was kept since the last call.
     pub fn confirmed(&mut self) -> Vec<(Host, Stamp)> {
         self.memos.confirmed()
     }
@@ -308,9 +310,9 @@ impl<T: Default> Ledger<T> {
     }
 }
 
-/// How long a sink that accepts nothing may delay the end.
+/// How long a sink that accepts nothing may delay the end of a run.
 const CLOSE_MAX: Duration = Duration::from_millis(1_500);
-/// How long the disk may take to sync.
+/// How long the disk may take for the last sync of a run that is to end soon.
 const SYNC_MAX: Duration = Duration::from_secs(2);
 /// The most that may wait for the sinks: pages, and bytes of their rows.
 const UNWRITTEN_PAGES_MAX: usize = 128;

@@ -21,7 +21,7 @@ struct Rig {
     witness: LedgerWitness,
     now: Timestamp,
     next: u64,
-    /// The last number that the sinks were given.
+    /// The number of the last batch that the sinks were given.
     given: u64,
     settled: Vec<LeaseId>,
 }
@@ -134,7 +134,7 @@ fn run(rig: &mut Rig, moves: &[(u64, Move)]) -> Result<(), SchedulingViolation> 
         rig.now += Duration::from_millis(*gap);
         rig.make(next)?;
     }
-    // From here on nothing goes wrong: all batches are settled, once.
+    // The schedule ends without further faults: all batches must be settled, each once.
     rig.write(rig.given)?;
     let sent = rig.ledger.batches.iter().all(|batch| batch.sequence > rig.given);
     assert!(sent && rig.settled.is_sorted_by(|one, next| one < next));

@@ -17,9 +17,9 @@ pub struct LedgerWitness {
     handed: HashMap<LeaseId, u64>,
     written: u64,
     settled: u64,
-    /// The last memo of each host that is not kept yet.
+    /// The latest memo of each host whose memo is not kept yet.
     memos: HashMap<Host, Bytes>,
-    /// Passivations whose memo is not kept, is with the store, or is kept but not confirmed.
+    /// Passivations that are not confirmed to their hosts yet: the memo is not kept, is being kept, or is kept.
     leaving: Vec<(Host, Stamp)>,
     with_store: Vec<(Host, Stamp)>,
     kept: Vec<(Host, Stamp)>,
@@ -42,13 +42,14 @@ impl LedgerWitness {
         }
     }
 
-    /// Records leases that were handed over. An unsent batch has no number and is never settled.
+    /// Records the leases of a batch that was handed over. A batch that was not sent has no number and is never
+    /// settled.
     pub fn handed(&mut self, numbered: Option<Numbered>, leases: &[LeaseId]) {
         let sequence = numbered.map_or(u64::MAX, |numbered| numbered.sequence);
         self.handed.extend(leases.iter().map(|lease| (*lease, sequence)));
     }
 
-    /// Checks a settled batch.
+    /// Checks that a batch may be settled now.
     ///
     /// # Errors
     /// The broken invariant.
@@ -65,7 +66,7 @@ impl LedgerWitness {
         Ok(())
     }
 
-    /// Checks memos on their way to the store.
+    /// Checks the memos that go to the store.
     ///
     /// # Errors
     /// The broken invariant.
@@ -76,7 +77,7 @@ impl LedgerWitness {
         ensure(all == ours, S4, || format!("{all:?} are kept, and not {ours:?}"))
     }
 
-    /// Checks hosts that are told that their memos are kept.
+    /// Checks the confirmations sent to hosts: only hosts whose memos the store has kept may get one.
     ///
     /// # Errors
     /// The broken invariant.

@@ -1,8 +1,9 @@
-//! Decides who is granted a slot: the right to be one of the fetches of the whole crawl that are in flight.
+//! Decides which host is granted a slot. A slot is the right to one fetch; the number of slots limits the fetches
+//! of the whole crawl that are in flight.
 //!
-//! Each shard has a share of the slots. A shard whose hosts wait asks the others, which give their unused
-//! slots. A shard that needs its own share again asks in turn, and gets it as the borrowed slots come back.
-//! So no slot is ever made or lost. Hosts wait in one line ([`Standing`]).
+//! Each shard has a share of the slots. A shard whose hosts wait asks the other shards, which give their unused
+//! slots. A shard that needs its own share again asks for it, and gets it as the borrowed slots come back. So no
+//! slot is ever made or lost. The hosts of a shard wait in one queue ([`Standing`]).
 
 mod queue;
 #[cfg(test)]
@@ -21,7 +22,7 @@ pub use queue::Standing;
 use queue::{SlotQueue, doubtful_max};
 pub use witness::SlotsWitness;
 
-/// The inputs of a shard's slots; `T` identifies who waits.
+/// The inputs of a shard's slots; `T` identifies a host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SlotsInput<T> {
     /// A host could start a fetch now.
@@ -31,20 +32,20 @@ pub enum SlotsInput<T> {
         /// The host.
         host: T,
     },
-    /// A host could not accept its granted slot now. The slot comes back by itself.
+    /// A host could not accept its granted slot now. The slot comes back as a separate `Back`.
     Refused {
         /// The host's standing.
         standing: Standing,
         /// The host.
         host: T,
     },
-    /// This many slots have come back.
+    /// This many slots have come back from hosts.
     Back(u32),
     /// Another shard gave this many slots.
     More(u32),
-    /// Another shard has hosts that wait.
+    /// Another shard asks for slots, since hosts of it wait.
     Lend {
-        /// Its number.
+        /// The other shard's number.
         to: usize,
     },
     /// The intake level from now on.
@@ -65,7 +66,7 @@ pub enum SlotsOutput<T> {
     },
     /// Give slots to another shard.
     Give {
-        /// Its number.
+        /// The other shard's number.
         to: usize,
         /// The number of slots.
         slots: u32,
@@ -74,12 +75,12 @@ pub enum SlotsOutput<T> {
     AskOthers,
 }
 
-/// The state around the slots at one moment.
+/// What slots must know about the rest of the shard at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Surroundings {
-    /// The results of fetches are not accepted at the moment, so nothing is to start.
+    /// Whether the results of fetches are not accepted at the moment, so that no fetch may start.
     pub is_clogged: bool,
-    /// Slots held by doubtful hosts.
+    /// How many slots doubtful hosts hold.
     pub doubtful_out: u32,
 }
 
@@ -90,25 +91,25 @@ pub struct Surroundings {
 #[derive(Debug)]
 pub struct Slots<T> {
     free: u32,
-    /// The shard's own share, and the slots that it has now; the excess is borrowed.
+    /// The shard's own share, and the slots that it has now. Slots beyond the share are borrowed.
     share: u32,
     owned: u32,
-    /// The shard to which borrowed slots are owed, and how many.
+    /// The shard that asked for slots and is to get more as soon as they are free, and how many more.
     debt: Option<(usize, u32)>,
-    /// Slots on their way to other shards.
+    /// Slots to give to other shards with the next outputs: the number of the shard, and how many.
     gifts: VecDeque<(usize, u32)>,
     waiting: SlotQueue<T>,
-    /// How many of the slots the memory limit allows.
+    /// The intake level: it says what part of the slots the memory limit allows.
     level: IntakeLevel,
-    /// A host could not accept a slot, so nothing more is granted in this round.
+    /// Whether a host could not accept a slot, so that no more slots are granted in this round.
     refused: bool,
-    /// When to look again at hosts that could not be served.
+    /// When to try again to serve the hosts that could not be served.
     look_at: Option<Timestamp>,
     planted: Planted,
 }
 
 impl<T> Slots<T> {
-    /// A shard with this share of the crawl's slots.
+    /// Creates the slots of a shard with this share of the crawl's slots.
     #[must_use]
     pub fn new(share: u32) -> Self {
         Self {
@@ -125,14 +126,14 @@ impl<T> Slots<T> {
         }
     }
 
-    /// Takes in one input.
+    /// Updates the state by one input.
     pub fn handle(&mut self, input: SlotsInput<T>) {
         self.refused = matches!(input, SlotsInput::Refused { .. });
         match input {
             SlotsInput::Ask { standing, host } | SlotsInput::Refused { standing, host } => {
                 self.waiting.push(standing, host);
             }
-            // Owed slots are given back before any is granted.
+            // Slots that another shard is to get are given before any slot is granted.
             SlotsInput::Back(slots) => {
                 self.free += slots;
                 self.pay();
@@ -144,7 +145,7 @@ impl<T> Slots<T> {
             }
             SlotsInput::Lend { to } if self.waiting.is_empty() => self.give(to, self.free),
             SlotsInput::Lend { to } => {
-                // A shard that asks for its own share gets it as soon as the borrowed slots come back.
+                // The asking shard also gets the borrowed slots, as soon as they come back.
                 let borrowed = self.owned.saturating_sub(self.share);
                 if borrowed > 0 {
                     self.debt = Some((to, borrowed));
@@ -159,7 +160,7 @@ impl<T> Slots<T> {
         }
     }
 
-    /// The next output, or `None` if there is none at this instant.
+    /// Returns the next output, or `None` if there is none at this instant.
     pub fn poll(&mut self, now: Timestamp, around: Surroundings) -> Option<SlotsOutput<T>> {
         if let Some((to, slots)) = self.gifts.pop_front() {
             return Some(SlotsOutput::Give { to, slots });
@@ -167,7 +168,7 @@ impl<T> Slots<T> {
         if self.free > 0 && !around.is_clogged && !self.refused {
             let usable = self.level.of(self.owned);
             if self.out() >= usable {
-                // Memory allows no more; a returned slot or another level leads here again.
+                // The memory limit allows no more. A slot that comes back, or another level, leads here again.
                 return None;
             }
             let max = if self.planted.has(Bug::DoubtfulTakeAll) { usable } else { doubtful_max(usable) };
@@ -183,25 +184,25 @@ impl<T> Slots<T> {
         (!around.is_clogged).then_some(SlotsOutput::AskOthers)
     }
 
-    /// When to call again if no input comes before.
+    /// Returns when to pass a `Tick` if no other input comes before.
     #[must_use]
     pub fn wake_at(&self) -> Option<Timestamp> {
         self.look_at
     }
 
-    /// Slots that the shard has now.
+    /// Returns how many slots the shard has now, granted ones included.
     #[must_use]
     pub fn owned(&self) -> u32 {
         self.owned
     }
 
-    /// Granted slots.
+    /// Returns how many slots are granted to hosts.
     #[must_use]
     pub fn out(&self) -> u32 {
         self.owned.saturating_sub(self.free)
     }
 
-    /// Checks the invariants that are visible from inside.
+    /// Checks the invariants that can be checked on the state alone.
     ///
     /// # Errors
     /// The first violation.
@@ -211,7 +212,7 @@ impl<T> Slots<T> {
         ensure(owed <= self.owned, S7, || format!("{owed} of {} are owed", self.owned))
     }
 
-    /// Gives owed slots back, as far as slots are free.
+    /// Gives the free slots to the shard that is to get some.
     fn pay(&mut self) {
         if let Some((to, owed)) = self.debt.take() {
             let paid = owed.min(self.free);
@@ -235,7 +236,7 @@ impl<T> Slots<T> {
     }
 }
 
-/// After this time a shard without slots asks the others again.
+/// After this time a shard without slots asks the other shards again.
 const STARVED: Duration = Duration::from_millis(20);
-/// After this time it checks again whether results are accepted.
+/// After this time a shard checks again whether the results of fetches are accepted.
 const CLOGGED: Duration = Duration::from_millis(1);
