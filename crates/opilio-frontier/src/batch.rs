@@ -13,19 +13,20 @@ use crate::stats::Cause;
 /// A discovered URL, and the decision of the scope.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// In scope: it is fetched unless it is known. It counts as discovered, whatever the record's kind.
+    /// The URL is in scope: it is fetched unless the store knows it. It counts as discovered, whatever the
+    /// record's kind.
     Queue(Record),
-    /// Out of scope: it is counted once and not fetched.
+    /// The URL is out of scope: it is counted once and not fetched.
     Filtered {
-        /// The fingerprint of the URL, or of the text when it is no URL.
+        /// The fingerprint of the URL, or of the text when the text is not a URL.
         fingerprint: Fingerprint,
-        /// Why it was filtered.
+        /// Why the URL was filtered.
         why: Filtered,
     },
 }
 
 impl Admission {
-    /// The fingerprint of the discovered URL.
+    /// Returns the fingerprint of the discovered URL.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         match self {
@@ -48,7 +49,7 @@ macro_rules! filtered {
             /// All reasons. Durable stores write positions in this list, so it grows only at its end.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The stable word.
+            /// Returns the stable word for the reason.
             #[must_use]
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$name => $word,)* }
@@ -58,33 +59,33 @@ macro_rules! filtered {
 }
 
 filtered! {
-    /// On a host that the crawl does not follow links to.
+    /// The URL is on a host that the crawl does not follow links to.
     ScopeHost => "scope_host",
-    /// Excluded by an include or exclude pattern.
+    /// An include or exclude pattern keeps the URL out.
     ScopePattern => "scope_pattern",
-    /// More links from a seed than allowed.
+    /// The URL is more links away from a seed than allowed.
     MaxDepth => "max_depth",
-    /// Neither http nor https.
+    /// The scheme is neither http nor https.
     UnsupportedScheme => "unsupported_scheme",
-    /// Longer than allowed.
+    /// The URL is longer than allowed.
     UrlTooLong => "url_too_long",
-    /// No URL at all.
+    /// The text is not a URL.
     BadUrl => "bad_url",
-    /// Beyond the number of links that are taken from one page.
+    /// The page had more links than are taken from one page, and this link came after them.
     TooManyLinks => "too_many_links",
-    /// Marked `nofollow`, in a crawl that obeys it.
+    /// The link is marked `nofollow`, and the crawl obeys that.
     Nofollow => "nofollow",
-    /// Its host has reached its cap of pages.
+    /// The host has reached its cap of pages.
     HostPages => "host_pages",
-    /// Its host has reached its cap of bytes.
+    /// The host has reached its cap of bytes.
     HostBytes => "host_bytes",
-    /// Its path repeats itself or has too many segments, as in a trap.
+    /// The path repeats itself or has too many segments, as in an endless maze of generated pages (a trap).
     TrapPath => "trap_path",
-    /// Its query repeats itself or has too many parameters, as in a trap.
+    /// The query repeats itself or has too many parameters, as in a trap.
     TrapQuery => "trap_query",
-    /// A calendar page for a time too far in the future.
+    /// The URL is a calendar page for a time too far in the future.
     TrapCalendar => "trap_calendar",
-    /// Linked from a page whose content the host repeats again and again, as in a trap.
+    /// The link is on a page whose content the host repeats again and again, as in a trap.
     TrapSameContent => "trap_same_content",
 }
 
@@ -97,94 +98,99 @@ impl fmt::Display for Filtered {
 /// The result of a batch of admissions: the three counts add up to the batch.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct AdmittedCounts {
-    /// Admitted: never met before, or only met as filtered.
+    /// The number of admitted URLs: the store had not met them before, or had filtered them.
     pub new: u64,
-    /// Known: admitted before, or counted as filtered before.
+    /// The number of known URLs: they were admitted before, or filtered before and are filtered again.
     pub known: u64,
-    /// Filtered, and counted as such for the first time.
+    /// The number of URLs that were filtered for the first time.
     pub filtered_new: u64,
 }
 
 /// How one lease ended.
 ///
-/// Each ending has a constructor, which takes what the ending needs.
+/// Each ending has a constructor, whose parameters are the data that the ending needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settlement {
     pub(crate) lease: LeaseId,
     pub(crate) ending: Ending,
-    /// Boxed: few settlements have one, and thousands travel at once.
+    /// Where the URL was redirected to. Boxed, because few settlements have a redirect and thousands are in
+    /// memory at once.
     pub(crate) redirect: Option<Box<Redirect>>,
     pub(crate) attempts: u16,
     pub(crate) reported_as: Option<Arc<str>>,
     pub(crate) fetched: Fetched,
     pub(crate) cause: Option<Box<Cause>>,
-    /// Replaces the ending of a URL that is filtered after it was admitted.
+    /// Why an admitted URL is now filtered. If this is set, `ending` has no effect.
     pub(crate) filtered: Option<Filtered>,
 }
 
 /// How a page was fetched, for the caps of its host and for the history.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Fetched {
-    /// The bytes of its body.
+    /// The length of the page's body in bytes.
     pub body_bytes: u64,
-    /// The validators for a later conditional request.
+    /// The validators (`ETag` and the like) for a later conditional request.
     pub validators: Validators,
 }
 
 impl Settlement {
-    /// A page whose links are admitted and whose items are written.
+    /// Settles a lease as a page. Its links must be admitted and its items written.
     #[must_use]
     pub fn page(lease: LeaseId) -> Self {
         Self::plain(lease, Ending::Page)
     }
 
-    /// A page, with how it was fetched.
+    /// Settles a lease as a page, and records its attempts, its length and its validators.
     #[must_use]
     pub fn fetched_page(lease: LeaseId, attempts: u16, fetched: Fetched) -> Self {
         Self { attempts, fetched, ..Self::page(lease) }
     }
 
-    /// Another name of a known URL. Its alias line, if there is one, is written.
+    /// Settles a lease as an alias: another URL of a page that the crawl has. If the alias is listed in the
+    /// output, its line must be written.
     #[must_use]
     pub fn alias(lease: LeaseId) -> Self {
         Self::plain(lease, Ending::Alias)
     }
 
-    /// Goes on as the redirect's target. If the crawl knows the target, the URL waits until that has ended,
-    /// and [`decided`](crate::Frontier::decided) returns it with the end of the target.
+    /// Settles a lease as redirected: the store queues the target. If the crawl knows the target already, the
+    /// redirected URL waits until the target has ended. Then [`decided`](crate::Frontier::decided) returns it,
+    /// with the end of the target.
     #[must_use]
     pub fn redirected(lease: LeaseId, redirect: impl Into<Redirect>) -> Self {
         Self { redirect: Some(Box::new(redirect.into())), ..Self::plain(lease, Ending::Redirected) }
     }
 
-    /// A failure: no attempt is due any more. `reported_as` is the URL of the origin when the lease was on a
-    /// redirect's target. The store cannot know that URL, because it does not read `extra`.
+    /// Settles a lease as failed: the URL gets no further attempt. If the lease was on a redirect's target,
+    /// `reported_as` is the URL where the redirects began. The store cannot know that URL, because it does not
+    /// read `extra`.
     #[must_use]
     pub fn failed(lease: LeaseId, reason: Reason, attempts: u16, reported_as: Option<Arc<str>>) -> Self {
         Self { attempts, reported_as, ..Self::plain(lease, Ending::Failed(reason)) }
     }
 
-    /// The same failure, with its cause.
+    /// Adds the cause of the failure.
     #[must_use]
     pub fn because(self, cause: Cause) -> Self {
         let cause = (!cause.is_none()).then(|| Box::new(cause));
         Self { cause, ..self }
     }
 
-    /// Due again later, with the requests made so far. It keeps its age.
+    /// Settles a lease so that the record is due again at `due`, with the number of requests made so far. The
+    /// record keeps its age.
     #[must_use]
     pub fn retry(lease: LeaseId, due: Timestamp, attempts: Attempts) -> Self {
         Self::plain(lease, Ending::Retry { due, attempts })
     }
 
-    /// Not tried: the record returns to its old place.
+    /// Gives a lease back without an attempt: the record returns to its old place in the queue.
     #[must_use]
     pub fn give_back(lease: LeaseId) -> Self {
         Self::plain(lease, Ending::Return)
     }
 
-    /// Not tried and out of scope now, because a resumed crawl has a narrower scope. The URL moves from
-    /// admitted to filtered. It is admitted again if it is discovered in scope later.
+    /// Gives a lease back because its URL is out of scope now: a resumed crawl may have a narrower scope. The
+    /// URL moves from admitted to filtered. It is admitted again if it is discovered in scope later.
     #[must_use]
     pub fn filtered(lease: LeaseId, why: Filtered) -> Self {
         Self { filtered: Some(why), ..Self::give_back(lease) }
@@ -203,13 +209,13 @@ impl Settlement {
         }
     }
 
-    /// The lease.
+    /// Returns the number of the lease.
     #[must_use]
     pub fn lease(&self) -> LeaseId {
         self.lease
     }
 
-    /// The ending. A [filtered](Self::filtered) URL has the ending of a returned one here.
+    /// Returns the ending. For a [filtered](Self::filtered) URL this is `Ending::Return`.
     #[must_use]
     pub fn ending(&self) -> &Ending {
         &self.ending
@@ -219,8 +225,8 @@ impl Settlement {
 /// The result of a batch of settlements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct SettledCounts {
-    /// Leases that ended.
+    /// The number of leases that ended.
     pub over: u64,
-    /// Settlements without effect: their leases were over already or never existed.
+    /// The number of settlements without effect, because their leases had ended already or never existed.
     pub stale: u64,
 }

@@ -1,4 +1,5 @@
-//! How a redirect to a known URL ends: as the URL at the end of its chain.
+//! How a redirect to a known URL ends: in the same way as the last URL of the redirects that follow from there
+//! (the chain).
 //!
 //! A store keeps the reason of each URL that failed, and the target of each that led on. A URL that ended as a
 //! page has no such entry, so that a crawl without redirects and failures keeps nothing here. From a redirect's
@@ -9,18 +10,18 @@ use std::sync::Arc;
 
 use opilio_core::{Attempts, Fingerprint, Lease, Reason, Record, Timestamp};
 
-/// Where a URL leads, and what its chain may do when the target is known.
+/// The answer that redirected a URL: where the URL leads, and what happens if the target is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redirect {
-    /// The URL to fetch next, in the name of the chain's origin.
+    /// The URL to fetch next. Its end counts as the end of the chain's origin, the first URL of the redirects.
     pub target: Record,
     /// When the target is due, if the answer stated a wait.
     pub due: Option<Timestamp>,
-    /// Whether an answer of the chain, this one or an earlier one, set a cookie that the crawl keeps.
+    /// Whether an answer of the chain (this or an earlier one) set a cookie that the crawl keeps.
     pub sets_cookie: bool,
-    /// Whether the chain's origin may be requested again when the target is known.
+    /// When the chain's origin may be requested again if the target is known.
     pub again: Again,
-    /// The requests that were made for the URL.
+    /// The requests that were made for the URL so far.
     pub attempts: Attempts,
 }
 
@@ -33,12 +34,12 @@ impl From<Record> for Redirect {
 /// When the origin of a chain that leads to a known URL is requested again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Again {
-    /// Never: it was requested again already, or the crawl keeps no cookies.
+    /// Never: the origin was requested again already, or the crawl keeps no cookies.
     #[default]
     Never,
-    /// When an answer on another chain's way from the target set a cookie.
+    /// If a redirect from the target onwards set a cookie. That redirect belongs to the chain of another URL.
     BehindWall,
-    /// In any case: an answer of its own chain set a cookie.
+    /// In any case: an answer of the origin's own chain set a cookie.
     Always,
 }
 
@@ -52,21 +53,21 @@ impl Again {
 pub struct Decided {
     /// A new lease on the redirected URL. It needs no request, only a settlement.
     pub lease: Lease,
-    /// The known URL that it leads to.
+    /// The known URL that the redirected URL leads to.
     pub target: Arc<str>,
-    /// How that URL ended.
+    /// How the known URL ended.
     pub known: Known,
 }
 
-/// How the known URL ended that a redirect leads to.
+/// The end of a known URL to which a redirect leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// As a page, or as an alias of one: the redirected URL is an alias.
+    /// The known URL ended as a page or as an alias of a page: the redirected URL is an alias.
     Page,
-    /// As a failure: the redirected URL fails for the same reason.
+    /// The known URL failed: the redirected URL fails for the same reason.
     Failed(Reason),
-    /// An answer on the way of another chain set a cookie (a consent or login wall): the origin may show its
-    /// page now.
+    /// A redirect of another chain, followed from the target, set a cookie (a consent or login page may do so):
+    /// with that cookie, the origin may now return its page.
     Wall,
     /// The redirected URL's own chain has passed such a wall: its origin may show its page now.
     OwnWall,
@@ -79,27 +80,28 @@ pub(crate) enum UrlEnd {
     LedTo { to: Fingerprint, sets_cookie: bool },
 }
 
-/// The state of one URL of a chain.
+/// The state of one URL of a chain, as the store knows it.
 pub(crate) enum Stop {
-    /// It ended as a page.
+    /// The URL ended as a page.
     Page,
     Ended(UrlEnd),
-    /// It is under way.
+    /// The URL is queued or leased: it has not ended.
     Open,
 }
 
-/// Where a chain of known URLs ends.
+/// The result of following a chain of known URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ChainEnd {
     Is(Known),
-    /// At this URL, which is under way. Behind a wall, its end makes no difference.
+    /// The chain leads to the URL `at`, which has not ended. If `behind_wall` is true, a redirect on the way
+    /// set a cookie, and the origin is requested again however `at` ends.
     Open {
         at: Fingerprint,
         behind_wall: bool,
     },
 }
 
-/// Follows a chain from a redirect's target to its end.
+/// Follows a chain from a redirect's target to its end. `look_up` returns the state of a URL.
 pub(crate) fn judge<E>(
     target: Fingerprint,
     again: Again,
@@ -109,7 +111,8 @@ pub(crate) fn judge<E>(
         return Ok(ChainEnd::Is(Known::OwnWall));
     }
     let mut behind_wall = false;
-    // Brent's algorithm: the mark moves to the current URL after 1, 2, 4, … steps, and a ring returns to it.
+    // Brent's algorithm: `mark` is set to the current URL after 1, 2, 4, … steps. In a ring, the chain returns
+    // to `mark`.
     let (mut at, mut mark, mut until) = (target, target, 1);
     for steps in 1..=STEPS_MAX {
         let ended = match look_up(at)? {
@@ -133,8 +136,8 @@ pub(crate) fn judge<E>(
     Ok(ChainEnd::Is(Known::Failed(Reason::TooManyRedirects)))
 }
 
-/// The most known redirects that are followed in a row. No server has so many by chance, and each new redirect
-/// follows them all.
+/// The most known redirects that are followed in a row. Only a server that generates redirects without end has
+/// so many, and each new redirect would follow all of them again.
 const STEPS_MAX: usize = 1_024;
 
 #[cfg(test)]

@@ -9,11 +9,11 @@ use crate::error::FrontierError;
 use crate::permit::Permit;
 use crate::stats::{Failure, FrontierStats};
 
-/// All known, unsettled URLs of a crawl, their order, and how the others ended.
+/// The URLs that a crawl still has to fetch, their order, and how the finished URLs ended.
 ///
-/// One thread owns a store and makes every call. Calls are synchronous and take batches, so that a shared
-/// store needs one round trip for each batch. The time is an argument. Each mutating call is one atomic commit:
-/// after a kill at any point, the store holds the whole batch or nothing of it.
+/// One thread owns a store and makes every call. Calls are synchronous and take batches, so that a store on a
+/// network needs one round trip for each batch. The caller passes the time as an argument. Each mutating call
+/// is one atomic commit: after a kill at any point, the store holds the whole batch or nothing of it.
 ///
 /// # Exactly once
 ///
@@ -21,61 +21,66 @@ use crate::stats::{Failure, FrontierStats};
 ///
 /// 1. [`admit`](Self::admit) its links;
 /// 2. hand its items to the exporters under the next number of one sequence;
-/// 3. when they report how far they have written, [`settle`](Self::settle) the leases of that prefix
-///    of the sequence, together with the sinks' positions.
+/// 3. when all exporters have written up to some number of the sequence, [`settle`](Self::settle) the leases of
+///    the pages up to that number, together with the positions of the sinks.
 ///
-/// A lease is never stored: it is the absence of a settle. So after a kill between two steps the page is due
-/// again, with its links known. Its items are cut off the output when the sinks return to
-/// [`positions`](Self::positions).
+/// A lease is never stored: a record that is not settled is due when the store is opened. So after a kill
+/// between two steps the page is due again, with its links known. Its items are cut off the output when the
+/// sinks return to [`positions`](Self::positions).
 ///
-/// A redirect has no output, so it is settled as [`Settlement::redirected`] at once. When its target is known,
-/// it waits in the store until the target has ended. Then [`decided`](Self::decided) returns a new lease on it.
-/// Its alias line takes a number of the sequence, and step 3 settles it as [`Settlement::alias`], or as a
-/// failure when its target failed.
+/// A redirect has no output, so a redirected URL is settled as [`Settlement::redirected`] at once. If the crawl
+/// knows the target already, the redirected URL waits in the store until the target has ended. Then
+/// [`decided`](Self::decided) returns a new lease on the redirected URL. Its line in the list of aliases takes
+/// a number of the sequence, and step 3 settles the lease as [`Settlement::alias`]; if the target failed, the
+/// lease is settled as a failure.
 ///
 /// # The books
 ///
-/// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`. A redirect's target
-/// becomes known but is not counted, because it ends in the name of its origin, which was counted.
+/// `discovered = filtered + admitted` and `admitted = pages + aliases + failures + left`. The target of a
+/// redirect becomes known but is not counted: its end counts as the end of the redirected URL, which was
+/// counted.
 ///
-/// The books count URLs, not fetches: each URL is in one place. So a page or a failure that is due again is
-/// *left* until it ends again. A URL that a host's [caps](crate::caps) filter after it was admitted moves from
-/// admitted to filtered.
+/// The books count URLs, not fetches, and each URL counts in exactly one of these numbers. So a page or a
+/// failure that is due again counts as *left* until it ends again. A URL that is admitted and later ended by
+/// the [caps](crate::caps) of its host moves from admitted to filtered.
 pub trait Frontier: Send {
-    /// Admits discovered URLs. A known URL changes nothing, so that repeating a batch is safe.
+    /// Admits discovered URLs. A URL that the store knows already is not admitted again, so repeating a batch
+    /// is safe.
     ///
-    /// A filtered URL is counted once, under its first reason. When a later discovery of it is in scope (at a
-    /// smaller depth, for example), it is admitted and the counts change.
+    /// A filtered URL is counted once, under the first reason. If it is discovered again later and is in scope
+    /// then (at a smaller depth, for example), it is admitted, and the counts change.
     ///
     /// # Errors
     /// When the store fails. Then it holds nothing of the batch.
     fn admit(&mut self, batch: Vec<Admission>) -> Result<AdmittedCounts, FrontierError>;
 
-    /// Returns at most `n` hosts that have due work without a lease; each host is returned once.
+    /// Returns at most `n` hosts that have due records without a lease. Each host is returned once.
     ///
-    /// The caller leases the host's work until a [`lease`](Self::lease) comes back *short* (fewer
-    /// records than wanted, or none). The store then returns the host again as soon as it has due work
-    /// and room under its caps. After opening, the store returns all hosts with due work.
+    /// The caller leases records of the host until a [`lease`](Self::lease) comes back *short* (fewer records
+    /// than wanted, or none). From then on the store returns the host again as soon as it has due records and
+    /// its caps allow more leases. After opening, the store returns all hosts with due records.
     ///
-    /// The host that waited longest comes first.
+    /// The host that has waited longest comes first.
     ///
-    /// Also ends a bounded number of queued records of hosts that reached their caps.
+    /// This call also ends a bounded number of queued records of hosts that have reached their caps.
     ///
     /// # Errors
     /// When the store fails.
     fn hosts_ready(&mut self, now: Timestamp, n: usize) -> Result<Vec<Host>, FrontierError>;
 
-    /// When to call [`hosts_ready`](Self::hosts_ready) next: when the next record becomes due.
+    /// Returns when to call [`hosts_ready`](Self::hosts_ready) next: the instant at which the next record
+    /// becomes due.
     ///
-    /// The instant lies in the past if a record has become due since the last call, or if that call did not
-    /// move or end all records that it could.
+    /// The instant lies in the past if a record has become due since the last call of `hosts_ready`, or if that
+    /// call had more records to queue or to end than it may handle at once.
     fn next_due(&self) -> Option<Timestamp>;
 
     /// Appends to `out` at most `n` due records of each wanted host, by priority (high first),
     /// the crawl's [`Order`](crate::Order), age (old first).
     ///
-    /// A record has one lease at a time. Leases are numbered in the order of `out`. If a host gets fewer leases
-    /// than wanted, it has no more due records, except those that [`next_due`](Self::next_due) announces.
+    /// A record has at most one lease at a time. Leases are numbered in the order of `out`. If a host gets
+    /// fewer leases than wanted, it has no more due records, except those that [`next_due`](Self::next_due)
+    /// announces.
     ///
     /// # Errors
     /// When the store fails. Then `out` holds no lease of this call.
@@ -83,8 +88,9 @@ pub trait Frontier: Send {
 
     /// Records how leases ended at `now`, and how far the sinks had written by then.
     ///
-    /// A position replaces the earlier one of the same sink. Other sinks keep theirs. A lease that is not out is
-    /// counted as stale and otherwise ignored, so that a late report does no harm.
+    /// A position replaces the earlier position of the same sink; the other sinks keep theirs. A settlement of
+    /// a lease that has ended already is counted as stale and otherwise ignored, so that a late report does no
+    /// harm.
     ///
     /// # Errors
     /// When the store fails. Then the leases are still out, and the positions are unchanged.
@@ -95,85 +101,87 @@ pub trait Frontier: Send {
         now: Timestamp,
     ) -> Result<SettledCounts, FrontierError>;
 
-    /// Appends to `out` at most `n` of the redirected URLs that wait for a known one and whose end is now
-    /// decided. Each has a new lease, which [`settle`](Self::settle) ends. Returns whether to call again at
-    /// once, because one call checks only some of the URLs that wait.
+    /// Leases at most `n` redirected URLs whose end is now decided, because the known URL that they waited for
+    /// has ended. Appends the leases to `out`; [`settle`](Self::settle) ends them. Returns true when the caller
+    /// should call again at once, because one call checks only some of the URLs that wait.
     ///
-    /// When nothing else is left that could decide a URL, this call decides it: rings, and URLs that lead to a
-    /// page that the store no longer knows as a page. So a crawl that keeps calling ends.
+    /// When only waiting URLs are left, this call decides them too: redirects that lead in a circle, and URLs
+    /// that lead to a page that the store no longer knows as a page. So a crawl that keeps calling ends.
     ///
     /// # Errors
     /// When the store fails. Then `out` holds no lease of this call.
     fn decided(&mut self, n: usize, out: &mut Vec<Decided>) -> Result<bool, FrontierError>;
 
-    /// Whether this lease is known and not yet settled.
+    /// Returns whether this store issued the lease and the lease is not yet settled.
     fn is_out(&self, lease: LeaseId) -> bool;
 
-    /// The permit to check immediately before a request to this host is written.
+    /// Returns the permit that the caller checks immediately before it writes a request to this host.
     fn permit(&self, host: &Host) -> Permit;
 
-    /// Stores the memos of passivated hosts. A later memo replaces an earlier one.
+    /// Stores the memos of hosts that leave memory. A memo is the saved state of a host (`HostMemo`), as bytes
+    /// that the store does not read. A later memo of a host replaces the earlier memo.
     ///
     /// # Errors
     /// When the store fails. Then it keeps no memo of the batch.
     fn keep_hosts(&mut self, memos: Vec<(Host, Bytes)>) -> Result<(), FrontierError>;
 
-    /// The last memo of a host. It stays until another replaces it. The scheduler asks for it when it starts
-    /// the host.
+    /// Returns the last memo of a host, if there is one. The memo stays until another replaces it. The
+    /// scheduler asks for it when it starts the host.
     ///
     /// # Errors
     /// When the store fails.
     fn host_memo(&mut self, host: &Host) -> Result<Option<Bytes>, FrontierError>;
 
-    /// Stores a note of the caller under a name. It replaces an earlier note.
+    /// Stores bytes of the caller under a name, instead of an earlier note of that name.
     ///
-    /// The next commit writes it, whichever call makes that commit (at the latest
-    /// [`checkpoint`](Self::checkpoint)). So a note that changes with every settle costs no commit of its own.
+    /// The next commit writes the note, whichever call makes that commit (at the latest
+    /// [`checkpoint`](Self::checkpoint)). So a note that changes with every settlement costs no commit of its
+    /// own.
     fn keep_note(&mut self, name: &'static str, note: Bytes);
 
-    /// The note of this name.
+    /// Returns the note that was stored under this name, if there is one.
     ///
     /// # Errors
     /// When the store fails.
     fn note(&self, name: &'static str) -> Result<Option<Bytes>, FrontierError>;
 
-    /// Adds a text to a list of the caller, unless the list has it. The next commit writes it, like a
-    /// [note](Self::keep_note).
+    /// Adds a text to a named list of the caller, unless the list has the text already. The next commit writes
+    /// the text, like a [note](Self::keep_note).
     fn keep_listed(&mut self, list: &'static str, text: &str);
 
-    /// The texts of a list, in any order.
+    /// Returns the texts of a list, in any order.
     ///
     /// # Errors
     /// When the store fails.
     fn listed(&self, list: &'static str) -> Result<Vec<String>, FrontierError>;
 
-    /// How far each sink had written at the last settle with its position, sorted by name. On resume, the output
-    /// is cut back to these positions.
+    /// Returns how far each sink had written at the last settle with its position, sorted by the sink's name.
+    /// When a crawl resumes, the output is cut back to these positions.
     ///
     /// # Errors
     /// When the store fails.
     fn positions(&self) -> Result<Vec<SinkPosition>, FrontierError>;
 
-    /// The books, from counters: no scan.
+    /// Returns the counts of URLs by state. They are kept as counters, so this call scans nothing.
     fn stats(&self) -> FrontierStats;
 
-    /// At most `n` of the URLs that failed, in the order in which they ended, from the `from`th on (0 is the
-    /// first).
+    /// Returns at most `n` of the URLs that failed, in the order in which they ended, starting at index `from`
+    /// (0 is the first failure).
     ///
     /// # Errors
     /// When the store fails.
     fn failures(&self, from: u64, n: usize) -> Result<Vec<Failure>, FrontierError>;
 
-    /// Makes at most `n` failures due again, the oldest first. They have all their attempts again. Returns how
-    /// many. They leave the list of [`failures`](Self::failures), and the later ones move up.
+    /// Makes at most `n` failures due again, the oldest first, and returns how many. Each of these URLs has all
+    /// its attempts again. They leave the list of [`failures`](Self::failures), and the later failures move up.
     ///
     /// # Errors
     /// When the store fails. Then none is due again.
     fn retry_failed(&mut self, n: usize) -> Result<u64, FrontierError>;
 
     /// Makes failures of one reason (or of any) due again, like [`retry_failed`](Self::retry_failed), but only
-    /// those of hosts for which `may` returns true. It gets the host and its memo. The other failures keep
-    /// their order. Returns how many are due again.
+    /// those of hosts for which `may` returns true; `may` gets the host and its memo. The other failures keep
+    /// their order. Returns how many failures are due again.
     ///
     /// # Errors
     /// When the store fails. Then some may be due again already.
@@ -183,16 +191,16 @@ pub trait Frontier: Send {
         may: &mut MayRetry<'_>,
     ) -> Result<u64, FrontierError>;
 
-    /// Makes at most `n` of the pages that ended before an instant due again, the oldest first, each with the
-    /// validators of its last fetch. Returns how many.
+    /// Makes at most `n` of the pages that ended before an instant due again, the oldest first. Each of these
+    /// records has the validators of its last fetch. Returns how many pages are due again.
     ///
     /// # Errors
     /// [`FrontierError::NoHistory`] when the store keeps no history; or when the store fails. Then no page is due
     /// again.
     fn refresh(&mut self, before: Timestamp, n: usize) -> Result<u64, FrontierError>;
 
-    /// Returns when all commits so far would survive a power cut, where the store can promise that. The caller
-    /// syncs the sinks before this call.
+    /// Writes all commits so far to the disk, and returns when a power cut cannot lose them any more (where the
+    /// store can promise that). The caller syncs the sinks before this call.
     ///
     /// # Errors
     /// When the store fails.

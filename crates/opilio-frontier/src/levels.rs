@@ -1,16 +1,17 @@
-//! Exact depths: a record is leased only when no record is under way that could lead to it by a shorter way.
+//! Exact depths: a record is leased only when no record of a smaller depth is left that could still lead to it
+//! by a shorter way.
 //!
-//! The depth of a URL is the number of links from a seed on the way by which it was met first. Breadth-first
-//! that is the shortest way, unless a page is slower than pages of the next level. Where a limit of depth
-//! decides which URLs belong to the crawl, the speed of pages must not decide it. So levels wait for each other:
-//!
-//! - A host's own levels always do: it gets no record of a level while one of a lower level is out.
+//! The depth of a URL is the number of links from a seed to it, on the way by which the crawl discovered it
+//! first. In a breadth-first crawl that is usually the shortest way. But if a page is slower than pages of the
+//! next level, a longer way may be found first. Where a limit of depth decides which URLs belong to the crawl,
+//! the speed of pages must not decide. So a level (all records of one depth) waits for the levels before it:
+//! - Levels of one host always wait: a host gets no record of a level while it has a lease on a lower level.
 //! - A level also waits while other hosts have records of a lower level left, but at most for [`PATIENCE`] from
-//!   when the first host had to wait: one slow host must not delay all others.
-//! - A queued record that is met again by a shorter way, as a link or a redirect's target, is leased with the
-//!   depth of that way. The store knows the last [`SHORTER_MAX`] such URLs.
-//! - No record waits for those that are due later (retries that went back to the store). A record with a
-//!   priority above the default never waits, because its priority says that it goes first.
+//!   the moment at which the first host had to wait: one slow host must not delay all others.
+//! - If the crawl discovers a queued URL again by a shorter way, as a link or a redirect's target, the URL is
+//!   leased with the depth of that way. The store remembers the last [`SHORTER_MAX`] such URLs.
+//! - No record waits for records that are due later (retries). A record with a priority above the default never
+//!   waits, because its priority demands that it is fetched first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
@@ -18,16 +19,16 @@ use std::time::Duration;
 
 use opilio_core::{Fingerprint, Lease, Priority, Record, Timestamp};
 
-/// How long a level waits for lower levels of other hosts.
+/// The longest time that a level waits for lower levels of other hosts.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// The most shorter ways that memory keeps, some 50 bytes each.
+/// The most URLs whose shorter ways are kept in memory, some 50 bytes each.
 pub const SHORTER_MAX: usize = 65_536;
 
-/// How many URLs of each depth are left, without those that are due later.
+/// The number of unfinished URLs of each depth (the index), without those that are due later.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Depths(Vec<u64>);
 
-/// Depths from this one on are counted together, and no record waits for them.
+/// The depth from which on all depths are counted together; no record waits for these.
 const DEEP: u16 = 63;
 
 impl Depths {
@@ -39,21 +40,21 @@ impl Depths {
         self.0[at] += 1;
     }
 
-    /// Counts a URL that ended or is due later.
+    /// Takes a URL of this depth off the counts, because it ended or is due later.
     pub(crate) fn take(&mut self, depth: u16) {
         if let Some(count) = self.0.get_mut(usize::from(depth.min(DEEP))) {
-            // An earlier version wrote no counts.
+            // Stores of an earlier version have no counts, so a count may be too small.
             *count = count.saturating_sub(1);
         }
     }
 
-    /// The least depth that has a URL left.
+    /// Returns the smallest depth with a URL left, or `u16::MAX` if there is none below `DEEP`.
     fn floor(&self) -> u16 {
         let least = self.0.iter().position(|count| *count > 0).and_then(|at| u16::try_from(at).ok());
         least.filter(|depth| *depth < DEEP).unwrap_or(u16::MAX)
     }
 
-    /// The greatest depth that has a URL left.
+    /// Returns the greatest depth with a URL left: 0 if no URL is left, `u16::MAX` from `DEEP` on.
     fn deepest(&self) -> u16 {
         let most = self.0.iter().rposition(|count| *count > 0).and_then(|at| u16::try_from(at).ok());
         most.map_or(0, |depth| if depth < DEEP { depth } else { u16::MAX })
@@ -70,20 +71,20 @@ impl Depths {
     }
 }
 
-/// Which hosts wait for a level to open.
+/// The leases by depth, and the hosts whose next record has to wait for its level.
 #[derive(Debug)]
 pub(crate) struct Levels<Id> {
-    /// The number of leases of each host that are out, by depth.
+    /// The number of open leases of each host, by depth.
     out: HashMap<Id, BTreeMap<u16, u32>>,
-    /// The hosts that wait for other hosts, each with its depth.
+    /// The hosts that wait for other hosts, each with the depth of its next record.
     waiting: BTreeSet<(u16, Id)>,
-    /// Since when the first of them waits.
+    /// When the first of the `waiting` hosts began to wait, or when the last level was let through.
     since: Option<Timestamp>,
-    /// Levels up to this depth no longer wait for other hosts.
+    /// Records up to this depth no longer wait for other hosts, because `PATIENCE` is over.
     opened: u16,
-    /// The shortest depths of known URLs that were met again.
+    /// The smallest depth at which each known URL was discovered again.
     shorter: HashMap<Fingerprint, u16>,
-    /// The same URLs, the oldest first.
+    /// The keys of `shorter`, the oldest first.
     met: VecDeque<Fingerprint>,
 }
 
@@ -118,7 +119,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// The greatest depth that a host may get now.
+    /// Returns the greatest depth of a record that a host may lease now.
     #[cfg(feature = "disk")]
     pub(crate) fn limit(&self, host: Id, left: &Depths) -> u16 {
         self.own_limit(host).min(self.others_limit(left))
@@ -133,9 +134,11 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         left.floor().max(self.opened)
     }
 
-    /// Whether a host's next record, at this depth, has to wait for its level.
+    /// Returns whether a host's next record, which has this depth, has to wait. Remembers the host if it waits
+    /// for other hosts.
     pub(crate) fn holds(&mut self, host: Id, depth: u16, left: &Depths, now: Timestamp) -> bool {
-        // While a host waits for its own leases, the store checks it whenever one of them ends.
+        // A host that waits for its own leases is not remembered: the store checks it whenever one of them
+        // ends.
         let for_itself = depth > self.own_limit(host);
         let for_others = !for_itself && depth > self.others_limit(left);
         if for_others {
@@ -147,7 +150,7 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         for_itself || for_others
     }
 
-    /// Notes that a host no longer waits at this depth.
+    /// Removes a host from those that wait for other hosts at this depth.
     pub(crate) fn forget(&mut self, host: Id, depth: u16) {
         self.waiting.remove(&(depth, host));
         if self.waiting.is_empty() {
@@ -155,7 +158,8 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// Takes the hosts whose level no longer waits for other hosts.
+    /// Removes and returns the hosts that no longer have to wait for other hosts. If `PATIENCE` is over at
+    /// `now`, the level of the first waiting host may be leased.
     pub(crate) fn opened(&mut self, left: &Depths, now: Option<Timestamp>) -> Vec<Id> {
         if let (Some(at), Some(now), Some((depth, _))) = (self.due(), now, self.waiting.first())
             && at <= now
@@ -174,7 +178,8 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         opened
     }
 
-    /// Notes that a known URL was met again. If it is still queued by a longer way, the shorter one counts.
+    /// Records that a known URL was discovered again. If the URL is still queued with a greater depth, the
+    /// smaller depth counts.
     pub(crate) fn met_again(&mut self, record: &Record, left: &Depths) {
         if record.depth >= left.deepest() {
             // No queued URL is deeper.
@@ -193,7 +198,8 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         self.shorter.insert(record.fingerprint, record.depth);
     }
 
-    /// Gives leases the depths of the shortest ways that were met. The store keeps their old place.
+    /// Gives each lease the smallest depth at which its URL was discovered. The records keep their place in the
+    /// queue.
     pub(crate) fn shorten(&self, leases: &mut [Lease]) {
         if self.shorter.is_empty() {
             return;
@@ -205,13 +211,13 @@ impl<Id: Copy + Ord + Hash> Levels<Id> {
         }
     }
 
-    /// When the next level opens at the latest.
+    /// Returns when the waiting hosts have waited for `PATIENCE`.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         self.since.map(|since| since + PATIENCE)
     }
 }
 
-/// Whether a record waits for its level.
+/// Returns whether a record of this priority has to wait for its level: only those above the default do not.
 pub(crate) fn keeps_level(priority: Priority) -> bool {
     priority <= Priority::default()
 }

@@ -1,4 +1,5 @@
-//! The frontier: all known, unsettled URLs of a crawl, their order, and how the others ended.
+//! The frontier of a crawl: which URLs are still to be fetched, in which order, and how the finished URLs
+//! ended.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -6,9 +7,9 @@
 //! | [`batch`] | what goes into a call and what comes out of it |
 //! | [`chain`] | where redirects lead, and how a known target ended |
 //! | `settle` | how a lease ends: one algorithm for all stores |
-//! | [`caps`] | how much of one host a crawl takes |
-//! | [`levels`] | exact depths, for a limit of depth |
-//! | [`stats`] | the books: counters without a scan |
+//! | [`caps`] | the limits for one host: pages, bytes and depth |
+//! | [`levels`] | how depths are kept exact when the crawl has a limit of depth |
+//! | [`stats`] | the counters of a crawl ("the books"), kept up to date so that no scan is needed |
 //! | [`memory`] | [`MemoryFrontier`], the store of a crawl without a state directory |
 //! | `disk` | `DiskFrontier`, the store of a crawl with a state directory (feature `disk`) |
 //! | `conformance` | the rules that every store keeps (feature `conformance`) |

@@ -1,7 +1,9 @@
-//! How a lease ends: one algorithm for all stores, [`settle`], over what a store can do, [`Settling`].
+//! How a lease ends: [`settle`] is one algorithm for all stores, and [`Settling`] is the set of steps that each
+//! store implements.
 //!
-//! A store implements [`Settling`] and calls [`settle`] for each settlement of a batch. The algorithm takes the
-//! lease out, ends its URL, and then checks whether the end opened a level or made room under the caps.
+//! A store implements [`Settling`] and calls [`settle`] for each settlement of a batch. The algorithm removes
+//! the lease from those that are out, ends its URL, and then checks whether records of the next level may be
+//! leased now, and whether the caps of the host allow more leases.
 //!
 //! | ending | counted as | known of the URL from then on | its record |
 //! | --- | --- | --- | --- |
@@ -14,8 +16,8 @@
 //! | return | nothing: it is still left | nothing | is back in its old place |
 //! | filtered, instead of an ending | filtered instead of admitted; one less is left | it was filtered; a redirect's target ended out of scope and stays known | leaves |
 //!
-//! A URL that waited for a known one and is out again has the same endings. It was in no queue, so its end opens
-//! no level. It needed no request, so retry and return both mean that it goes on waiting.
+//! A URL that waited for a known URL and is leased again has the same endings. It was in no queue, so its end
+//! lets no level through. It needed no request, so retry and return both mean that it goes on waiting.
 
 use bytes::Bytes;
 use opilio_core::{Attempts, Ending, Fingerprint, LeaseId, Reason, Record, RecordKind, Timestamp};
@@ -32,45 +34,46 @@ pub(crate) trait Settling {
     /// The store's number of a host.
     type Host: Copy;
 
-    /// The counters.
+    /// Returns the counters.
     fn books(&mut self) -> &mut FrontierStats;
 
-    /// Removes a lease from those that are out, also from the counts of its host and its level. `None` when the
-    /// lease is over already or never existed.
+    /// Removes a lease from those that are out, and from the counts of its host and its level. Returns `None`
+    /// if the lease has ended already or never existed.
     fn take_out(&mut self, lease: LeaseId) -> Result<Option<Self::Out>, FrontierError>;
 
-    /// Gives the lease back to the store after its end, or after an error. A store whose commit can fail keeps
-    /// it until then, to have it out again.
+    /// Returns the lease to the store after its end, or after an error. A store whose commit can fail keeps the
+    /// lease until the commit is made, so that the lease can be out again after a failure.
     fn over(&mut self, lease: LeaseId, out: Self::Out);
 
-    /// The host of a lease.
+    /// Returns the store's number of the host of a lease.
     fn host(out: &Self::Out) -> Self::Host;
 
-    /// Whether the URL waited for a known one, instead of standing in a queue.
+    /// Returns whether the URL waited for a known URL, instead of being in a queue.
     fn has_waited(out: &Self::Out) -> bool;
 
-    /// The fingerprint of the leased record.
+    /// Returns the fingerprint of the leased record.
     fn fingerprint(&mut self, out: &Self::Out) -> Result<Fingerprint, FrontierError>;
 
-    /// The leased record.
+    /// Returns the leased record.
     fn record(&mut self, out: &Self::Out) -> Result<Record, FrontierError>;
 
-    // Notes how a URL ended. Each of these also decides the URLs that wait for it, except `forget_end`.
+    // The next methods record how a URL ended. Each of them, except `forget_end`, also decides the URLs that
+    // wait for this one.
 
     fn end_as_page(&mut self, url: Fingerprint);
     fn fail(&mut self, url: Fingerprint, reason: Reason);
     fn lead_on(&mut self, url: Fingerprint, redirect: &Redirect);
     fn filter(&mut self, url: Fingerprint, why: Filtered);
 
-    /// Removes the note that a URL failed or led on.
+    /// Removes what is stored about a URL that failed or was redirected.
     fn forget_end(&mut self, url: Fingerprint);
 
-    /// Whether a URL led on to another.
+    /// Returns whether a URL was redirected to another URL.
     fn has_led_on(&self, url: Fingerprint) -> Result<bool, FrontierError>;
 
-    // Keeps what has ended.
+    // The next methods keep ended records for a refresh or a retry.
 
-    /// Counts a page towards its host's caps, and keeps its record where there is a history.
+    /// Counts a page towards the caps of its host, and keeps its record if the store has a history.
     fn keep_page(
         &mut self,
         out: &Self::Out,
@@ -79,32 +82,32 @@ pub(crate) trait Settling {
         now: Timestamp,
     ) -> Result<(), FrontierError>;
 
-    /// Keeps a failure, which is counted already. Its `extra` is that of the record.
+    /// Keeps a failure that is counted already. Its `extra` is that of the record.
     fn keep_failure(&mut self, out: &Self::Out, record: &Record, failure: Failure);
 
-    // Takes on the targets of redirects.
+    // The next methods queue the targets of redirects.
 
-    /// Makes a URL known, and returns whether it was known before.
+    /// Makes a URL known, and returns whether the store knew it before.
     fn take_on(&mut self, url: Fingerprint) -> Result<bool, FrontierError>;
 
-    /// Notes that a known URL was met again, perhaps by a shorter way.
+    /// Records that a known URL was discovered again, perhaps at a smaller depth.
     fn met_again(&mut self, record: &Record);
 
-    /// Queues a record behind all others of its host, priority and place in the order.
+    /// Queues a record behind all others of the same host, priority and place in the order.
     fn push(&mut self, record: Record) -> Result<(), FrontierError>;
 
-    /// Stores a record that is due later. It is as old as if it were queued now.
+    /// Stores a record that is due later. Its age is that of a record that is queued now.
     fn push_later(&mut self, record: Record, due: Timestamp) -> Result<(), FrontierError>;
 
     // Moves the record of a lease. The algorithm calls exactly one of these for each lease.
 
-    /// The record leaves its place.
+    /// Removes the record from its place, for good.
     fn leave(&mut self, out: &Self::Out) -> Result<(), FrontierError>;
 
-    /// The record is back where it was before it was leased.
+    /// Puts the record back to where it was before it was leased.
     fn put_back(&mut self, out: &Self::Out) -> Result<(), FrontierError>;
 
-    /// The record leaves its place in a queue and is due later, at its old age.
+    /// Moves the record from its queue to those that are due later. It keeps its age.
     fn wait_until(
         &mut self,
         out: &Self::Out,
@@ -112,19 +115,19 @@ pub(crate) trait Settling {
         attempts: Attempts,
     ) -> Result<(), FrontierError>;
 
-    /// The record leaves its place and waits for its redirect's target, which is known.
+    /// Moves the record to the URLs that wait for a redirect's target, which is known.
     fn wait_for_known(&mut self, out: &Self::Out, redirect: &Redirect) -> Result<(), FrontierError>;
 
-    // Checks what the end of a lease opened.
+    // The next methods check which leases are possible after the end of a lease.
 
-    /// The next level of the host may have opened.
+    /// Checks whether the next level of the host may be leased now.
     fn look_at_level(&mut self, host: Self::Host, now: Timestamp) -> Result<(), FrontierError>;
 
-    /// The host's caps may have room for more, or none any more.
+    /// Checks whether the caps of the host allow more leases, or allow none any more.
     fn look_at_room(&mut self, host: Self::Host) -> Result<(), FrontierError>;
 }
 
-/// Settles one lease.
+/// Settles one lease, and counts it in `settled`.
 pub(crate) fn settle<S: Settling>(
     store: &mut S,
     settlement: Settlement,
@@ -147,12 +150,12 @@ pub(crate) fn settle<S: Settling>(
     store.look_at_room(host)
 }
 
-/// Filters an admitted URL, which also decides the URLs that wait for it.
+/// Ends an admitted URL as filtered, and decides the URLs that wait for it.
 pub(crate) fn put_off<S: Settling>(store: &mut S, record: &Record, why: Filtered) {
     store.books().put_off(why);
     match record.kind {
         RecordKind::Discovered => store.filter(record.fingerprint, why),
-        // The books filter the origin of a redirect, and its target stays known.
+        // The counters count the origin of the redirects as filtered; the target stays known, as a failure.
         RecordKind::Continuation => store.fail(record.fingerprint, Reason::OutOfScope),
     }
 }
@@ -165,7 +168,7 @@ fn end<S: Settling>(
 ) -> Result<(), FrontierError> {
     if let Some(why) = settlement.filtered {
         let record = store.record(out)?;
-        // A redirect's target fails instead, and its failure replaces the note.
+        // A redirect's target fails in `put_off`, and that failure replaces what is stored about its end.
         if S::has_waited(out) && record.kind == RecordKind::Discovered {
             store.forget_end(record.fingerprint);
         }
@@ -185,7 +188,8 @@ fn end<S: Settling>(
         }
         Ending::Alias => {
             let url = store.fingerprint(out)?;
-            // Another page stands for the URL: either the URL led there, or it counts as a page itself.
+            // If the URL was redirected, that entry leads to its page. Otherwise the URL counts as a page
+            // itself.
             if !store.has_led_on(url)? {
                 store.end_as_page(url);
             }
@@ -203,7 +207,7 @@ fn end<S: Settling>(
         Ending::Redirected => {
             return match redirect {
                 Some(redirect) => follow(store, out, *redirect),
-                // Never: the constructor of this settlement takes a redirect.
+                // This never happens: the constructor of this settlement takes a redirect.
                 None => store.put_back(out),
             };
         }
@@ -217,7 +221,7 @@ fn end<S: Settling>(
     store.leave(out)
 }
 
-/// Queues a redirect's target, or has the redirected URL wait for it when the crawl knows it.
+/// Queues a redirect's target. If the crawl knows the target already, the redirected URL waits for its end.
 fn follow<S: Settling>(store: &mut S, out: &S::Out, redirect: Redirect) -> Result<(), FrontierError> {
     let (from, target) = (store.fingerprint(out)?, redirect.target.fingerprint);
     // A server may redirect `?b&a` to `?a&b`, which has the same fingerprint. For the crawl that is the same

@@ -1,13 +1,14 @@
-//! Whether the store or its caller tracks a host's due work.
+//! Whether the store or its caller decides when a host's due records are leased next.
 
 /// The state of a host between the calls [`hosts_ready`](crate::Frontier::hosts_ready) and
 /// [`lease`](crate::Frontier::lease).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum HostTurn {
-    /// The host is neither in the line nor with the caller: no due work is known.
+    /// The host is not in the line of ready hosts, and the caller does not have it: the store knows of no due
+    /// record.
     Idle,
-    /// The host stands in the line.
+    /// The host is in the line of ready hosts.
     InLine,
-    /// The caller has the host and leases its work until a lease comes back short.
+    /// `hosts_ready` returned the host to the caller, which leases its records until a lease comes back short.
     Told,
 }
