@@ -11,14 +11,14 @@ use crate::signal::{Signal, Signals};
 /// How a watched crawl ended.
 #[derive(Debug)]
 pub struct Watched {
-    /// `None` if the crawl was aborted before it had a report.
+    /// The report of the crawl; `None` if the crawl was aborted before it had one.
     pub report: Option<CrawlReport>,
-    /// The signal that asked it to stop, if one came.
+    /// The signal that asked the crawl to stop, if one came.
     pub signal: Option<Signal>,
 }
 
-/// Runs a crawl to its end, and prints `news` once it is open. The first signal drains the crawl, the second
-/// aborts it.
+/// Runs a crawl to its end. Prints `news`, if any, when the store is opened and the crawl has started. The
+/// first signal drains the crawl, the second aborts it.
 ///
 /// # Errors
 /// When the crawl fails.
@@ -30,7 +30,7 @@ pub fn run<S: Spider>(
     let thread = |source| CrawlError::Thread { name: "main", source };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(thread)?;
     let watched = runtime.block_on(async {
-        // Before the crawl begins, so that no signal is missed.
+        // Signals are caught before the crawl begins, so that none is missed.
         let signals = Signals::catch().map_err(thread)?;
         watch(crawler, signals, display, news).await
     });
@@ -44,8 +44,8 @@ async fn watch<S: Spider>(
     display: &Display,
     news: Option<&str>,
 ) -> Result<Watched, CrawlError> {
-    // Opening a crawl may take a while: the store recovers, and failures and old pages become due again.
-    // Every step is a commit, so the process may end at any moment.
+    // Starting a crawl may take a while: the store recovers, and failures and old pages are queued again. Every
+    // step is a commit, so the process may be stopped at any moment.
     let (opened, mut opening) = oneshot::channel();
     std::thread::Builder::new()
         .name("open".into())
@@ -93,10 +93,10 @@ async fn watch<S: Spider>(
     }
 }
 
-/// The crawl reports its progress five times a second.
+/// How often the progress is shown: five times a second.
 const TICK: Duration = Duration::from_millis(200);
 const STOPPING: &str = "stopping: requests in flight may end (within 10 s); once more stops at once";
-/// A crawl that has to stop while it opens may take this long to open.
+/// How long a crawl may go on starting after a signal has asked it to stop.
 const OPEN_MAX: Duration = Duration::from_secs(5);
-/// An aborted crawl may take this long to give its report.
+/// How long an aborted crawl may take to return its report.
 const ABORT_MAX: Duration = Duration::from_secs(2);

@@ -60,7 +60,7 @@ impl KnownSteps {
         }
     }
 
-    /// Records how the store knows a URL, since an earlier run may have met it.
+    /// Records the step with which the store keeps a URL: an earlier run may have met that URL.
     pub fn learn(&mut self, record: &Record) {
         // A redirect's target is requested on behalf of another URL, so its step says nothing about the
         // target's own URL.
@@ -80,7 +80,8 @@ impl KnownSteps {
         self.others
     }
 
-    /// The slot of a URL. A new URL takes an empty slot, or the slot of another URL.
+    /// Returns the slot of a URL that the table knows. Enters a new URL, in place of another one if that has
+    /// its slot, and returns `None`.
     fn enter(&mut self, url: Fingerprint, step: u32) -> Option<&mut MetUrl> {
         if self.filled * 2 >= self.slots.len() && self.slots.len() < SLOTS_MAX {
             self.grow();

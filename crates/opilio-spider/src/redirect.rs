@@ -1,4 +1,4 @@
-//! Decides where a redirect leads: to the next record of the chain, or to the end of the chain.
+//! Follows redirects: makes the record of the next URL of a chain, or ends the chain.
 
 use std::time::Duration;
 
@@ -16,17 +16,18 @@ use crate::scope::Scope;
 use crate::spider::ParseError;
 use crate::step::StepError;
 
-/// An answer that redirects.
+/// The parts of an answer that matter when it redirects.
 #[derive(Default)]
 pub struct Hop {
     status: u16,
     sets_cookies: bool,
-    /// The wait that the answer states before its target is requested (RFC 9110 §10.2.3).
+    /// How long the answer asks to wait before its target is requested (`Retry-After`, RFC 9110 §10.2.3).
     wait: Option<Duration>,
 }
 
 impl Hop {
-    /// Reads an answer. `now_millis` is the wall time in milliseconds since 1970, to read dates against.
+    /// Reads the facts from an answer. `unix_millis` is the wall time in milliseconds since 1970; dates in the
+    /// answer are compared with it.
     pub fn of(answer: &Answer, unix_millis: i64) -> Self {
         let headers = &answer.headers;
         Self {
@@ -37,37 +38,38 @@ impl Hop {
     }
 }
 
-/// Which chain asks again from its first URL, since cookies were missing.
+/// Which chain requests its first URL again, because that URL was first requested without cookies.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Whose {
-    /// This chain, which has received the cookies.
+    /// The chain that received the cookies itself.
     Own,
-    /// Another chain.
+    /// Another chain, which did not receive them.
     Other,
 }
 
-/// The crawl's settings for redirects.
+/// The crawl's settings for redirects, and the time.
 pub struct RedirectRules<'a> {
-    /// The bounds of the crawl.
+    /// Which URLs belong to the crawl.
     pub scope: &'a Scope,
     /// The most hops of a chain.
     pub hops_max: u16,
-    /// A host that states a longer wait than this is parked.
+    /// The longest wait that a host may ask for. A host that asks for a longer wait is parked: it gets no
+    /// requests for that time, and its URLs fail.
     pub hold_max: Duration,
-    /// The crawl keeps cookies.
+    /// Whether the crawl keeps cookies.
     pub keeps_cookies: bool,
-    /// Whether any cookie is kept. Called only when a chain comes back to a URL.
+    /// Returns whether the crawl holds any cookie. Called only when a chain comes back to one of its URLs.
     pub has_cookies: &'a dyn Fn() -> bool,
-    /// The time.
+    /// The present time of the crawl.
     pub now: Timestamp,
 }
 
-/// Why a chain ends.
+/// Why a chain of redirects ends without a page.
 #[derive(Debug)]
 pub struct DeadEnd {
-    /// The stable word.
+    /// The reason of the failure.
     pub reason: Reason,
-    /// The target, or another detail, in words.
+    /// The target of the redirect, or another detail, for people.
     pub error: String,
 }
 
@@ -77,7 +79,7 @@ impl DeadEnd {
     }
 }
 
-/// The next hop of a chain.
+/// The parts from which the record of a chain's next URL is made.
 struct Next {
     chain: Chain,
     marks: Marks,
@@ -90,10 +92,11 @@ struct Next {
     sets_cookie: bool,
 }
 
-/// Goes on at the target, in the name of the chain's first URL.
+/// Makes the record of a redirect's target. The record belongs to the chain's first URL, which is still the URL
+/// that ends.
 ///
 /// # Errors
-/// When the chain ends here.
+/// When the chain ends here: the target is refused, or the chain is a loop or too long.
 pub fn follow<Step: Serialize + DeserializeOwned>(
     context: &PageContext<Step>,
     location: Url,
@@ -113,30 +116,30 @@ pub fn follow<Step: Serialize + DeserializeOwned>(
     let options = onward(context, &location, hop.status);
     let mut fingerprint = fingerprint_of(rules.scope, &location, Some(&options), context.reads);
     if marks.again {
-        // The crawl may know this URL already. The name of the chain makes it another request, so that a loop
-        // is still found.
+        // The crawl may know the target already. The first URL of the chain makes this a request of its own,
+        // and within the chain a loop is still found.
         let first = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
         fingerprint = fingerprint.in_session(&format!("\nagain in the chain of {first:x}"));
     }
-    // Another spelling of the same URL (sorted parameters, decoded escapes) is no loop. The limit of hops
-    // ends a chain that never stops.
+    // A target that is another spelling of the same URL (sorted parameters, decoded escapes) is not a loop. If
+    // the server never stops to redirect, the limit of hops ends the chain.
     let respelled = fingerprint == context.record.fingerprint && location.as_str() != &*context.record.url;
     let mut loops = chain.has(fingerprint) || fingerprint == context.record.fingerprint;
-    // The URL may wait for a cookie that another answer has set, a page's or another chain's. It is requested
-    // once with the cookie.
+    // The URL may need a cookie that was set by the answer to a page or to another chain. It is requested once
+    // more, with that cookie.
     let others = || (rules.has_cookies)();
     let asked_anew = || was_asked_anew(fingerprint, &chain, context.record.fingerprint);
-    // A ring that is gone through again without a new cookie is a loop, however long it is.
+    // A chain that passes the same URLs a second time without a new cookie is a loop, however long it is.
     let ring = loops && !respelled && !marks.has_cookie;
     if loops && (marks.has_cookie || !respelled && others() && !asked_anew()) {
-        // "Come back with this cookie": with the cookie the same URL is another request. The limit of hops
-        // ends the chain.
+        // The server says "come back with this cookie": with the cookie this is a request of its own. If there
+        // are ever more cookies, the limit of hops ends the chain.
         fingerprint = with_cookie(fingerprint, &chain);
         loops = false;
     }
     let again = match marks {
         _ if !rules.keeps_cookies || !is_plain(rules.scope, context, &chain) => Again::Never,
-        // The chain has the cookies, and the redirect still leads here.
+        // The chain already has the cookies, and the server redirects it here again.
         Marks { asked_again: true, .. } => Again::Never,
         Marks { passed_wall: true, .. } => Again::Always,
         _ => Again::BehindWall,
@@ -166,11 +169,12 @@ pub fn follow<Step: Serialize + DeserializeOwned>(
     )
 }
 
-/// Follows a redirect from a known URL that sets a cookie: requests the chain's first URL again, since the
-/// server may send its page now. If that was tried already, the chain goes on to the target itself.
+/// Handles a redirect that sets a cookie and leads to a known URL, such as a consent or login page: requests
+/// the chain's first URL again, since with the cookie the server may send its page. If the first URL was
+/// already requested again, the chain goes on to the target.
 ///
 /// # Errors
-/// When the chain ends here.
+/// When the chain ends here: the target is refused, or the chain is a loop or too long.
 pub fn pass_wall<Step: Serialize + DeserializeOwned>(
     context: &PageContext<Step>,
     known: &Url,
@@ -237,14 +241,14 @@ fn go_on<Step: Serialize + DeserializeOwned>(
     Ok(Redirect { target, due, sets_cookie, again, attempts: Attempts::of(context.attempts) })
 }
 
-/// Adds the host to the scope that a seed led to by redirects.
+/// Adds the host of this page to the scope, if a seed led here by redirects.
 pub fn grow_scope<Step>(context: &mut PageContext<Step>, scope: &Scope) {
     let Some(chain) = context.options.as_ref().and_then(|options| options.chain.as_ref()) else { return };
     let is_near = || {
         let first = Url::parse(&chain.url).ok().and_then(|url| Host::of(&url).ok());
         first.is_some_and(|first| first.group() == context.record.host.group())
     };
-    // Only pages count. A sitemap or robots.txt of another site must not bring its links into the crawl.
+    // Not for the robots.txt of another site: it must not bring that site's links into the crawl.
     let carries = context.marks.of_seed && (context.reads != Reads::SitemapsOf || is_near());
     if carries && scope.grow(context.host()) {
         tracing::info!(host = %context.record.host, seed = %chain.url, "a seed redirects to this host: the host now belongs to the crawl");
@@ -252,9 +256,9 @@ pub fn grow_scope<Step>(context: &mut PageContext<Step>, scope: &Scope) {
     }
 }
 
-/// The target of a redirect, in the form that the scope wants. A server may redirect only to add what the
-/// scope removes, or to remove what it adds. Then the target stays as written, since changing it would make a
-/// loop.
+/// Returns the target of a redirect, normalized as the scope wants. A server may redirect only to add what the
+/// scope removes, or to remove what the scope adds. Then the target stays as written, since normalizing it
+/// would make a loop.
 fn tidied<Step>(context: &PageContext<Step>, chain: &Chain, location: Url, scope: &Scope) -> Url {
     let mut tidy = location.clone();
     scope.tidy(&mut tidy);
@@ -271,19 +275,19 @@ fn is_out_of_scope<Step>(context: &PageContext<Step>, target: &Url, host: &Host,
             let from = (!context.marks.of_seed).then_some(context.host());
             scope.refuses_sitemap(target, host, depth, from)
         }
-        // Sitemaps may stand on any host, as rules may (RFC 9309 §2.3.1.2).
+        // A sitemap may be on any host, as robots.txt rules may (RFC 9309 §2.3.1.2).
         Reads::SitemapsOf => scope.refuses_sitemap(target, host, 0, None),
     };
     refusal.is_some()
 }
 
-/// The chain so far, without this URL.
+/// Returns the chain so far, without this URL. A URL that was not redirected yet begins a new chain.
 fn chain_of<Step>(context: &PageContext<Step>) -> Chain {
     let chain = context.options.as_ref().and_then(|options| options.chain.clone());
     chain.unwrap_or_else(|| Chain { url: context.requested_url.to_string(), seen: Vec::new() })
 }
 
-/// Whether the chain began with a plain GET. Only such a request is sent again.
+/// Returns whether the chain began with a plain GET. Only a plain GET may be sent again.
 fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> bool {
     let first = chain.seen.first().copied().unwrap_or(context.record.fingerprint.0);
     let options =
@@ -292,15 +296,16 @@ fn is_plain<Step>(scope: &Scope, context: &PageContext<Step>, chain: &Chain) -> 
     plain.is_ok_and(|plain| plain.0 == first)
 }
 
-/// Whether the chain began with another request than a plain GET, such as a form, and not by
-/// [`Request::again`](crate::Request::again).
+/// Returns whether the chain began with a request that is not a plain GET, such as a form, and that was not
+/// made by [`Request::again`](crate::Request::again).
 #[must_use]
 pub fn began_with_a_form<Step>(context: &PageContext<Step>, scope: &Scope) -> bool {
     !context.marks.again && !is_plain(scope, context, &chain_of(context))
 }
 
-/// A fingerprint for a URL that a chain comes back to with a new cookie. It differs from that of the same URL
-/// before, and from those of all other chains. No session name holds a line break, so none is equal to it.
+/// Returns the fingerprint for a URL to which a chain comes back with a new cookie. It differs from the earlier
+/// fingerprint of that URL and from those of all other chains. It equals none that is made with a session,
+/// since the name of a session has no line break.
 fn with_cookie(url: Fingerprint, chain: &Chain) -> Fingerprint {
     with_cookie_at(url, chain, chain.seen.len())
 }
@@ -309,7 +314,7 @@ fn with_cookie_at(url: Fingerprint, chain: &Chain, hop: usize) -> Fingerprint {
     url.in_session(&format!("\nwith the cookie of {} at hop {hop}", chain.url))
 }
 
-/// Whether a chain at this URL has come back to an earlier URL before.
+/// Returns whether a chain that is now at the URL `at` has come back to an earlier URL before.
 fn was_asked_anew(url: Fingerprint, chain: &Chain, at: Fingerprint) -> bool {
     (0..chain.seen.len()).any(|hop| {
         let next = chain.seen.get(hop + 1).copied().unwrap_or(at.0);
@@ -317,15 +322,15 @@ fn was_asked_anew(url: Fingerprint, chain: &Chain, at: Fingerprint) -> bool {
     })
 }
 
-/// The parts of a request that go to the target of its redirect. 307 and 308 keep method and body; the others
-/// become a GET (RFC 9110 §15.4). Credentials stay at the origin that they were meant for.
+/// Returns the options of the request for a redirect's target. 307 and 308 keep method and body; after any
+/// other status the request is a GET (RFC 9110 §15.4). Credentials are not sent to another origin.
 fn onward<Step>(context: &PageContext<Step>, target: &Url, status: u16) -> RequestOptions {
     let mut options = context.options.as_deref().cloned().unwrap_or_default();
     if !matches!(status, 307 | 308) && options.method.as_deref() != Some("HEAD") {
         options.method = None;
         options.body = None;
     }
-    // Validators belong to the URL that sent them.
+    // A validator such as `If-None-Match` belongs to the URL that sent it, so it is not sent to the target.
     options.headers.retain(|(name, _)| !CONDITIONS.contains(&name.as_str()));
     if origin_of(target) != origin_of(&context.url) {
         options.headers.retain(|(name, _)| !CREDENTIALS.contains(&name.as_str()));
@@ -333,13 +338,13 @@ fn onward<Step>(context: &PageContext<Step>, target: &Url, status: u16) -> Reque
     options
 }
 
-/// Whether both URLs have one origin (scheme, name, port). Credentials go no further.
+/// Returns the origin of a URL (scheme, host name, port). Credentials are sent to the same origin only.
 fn origin_of(url: &Url) -> Option<(String, String, u16)> {
     Some((url.scheme().to_owned(), url.host_str()?.to_owned(), url.port_or_known_default()?))
 }
 
-/// Header fields that make a request conditional (RFC 9110 §13.1).
+/// The header fields that make a request conditional (RFC 9110 §13.1).
 const CONDITIONS: [&str; 5] =
     ["if-match", "if-none-match", "if-modified-since", "if-unmodified-since", "if-range"];
-/// Header fields that another host must not receive.
+/// The header fields that must not be sent to another origin.
 const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];

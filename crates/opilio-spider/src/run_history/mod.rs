@@ -1,5 +1,5 @@
-//! The notes that a crawl keeps in its store from run to run: its epoch and its outputs, written once; its
-//! clock and its totals, written with every settle.
+//! Reads and writes the notes that a crawl keeps in its store from run to run. The start time and the outputs
+//! are written once; the present time and the totals are written whenever results are stored.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,21 +19,21 @@ use crate::memo;
 use crate::scope::{Follow, Hosts};
 use crate::step::Sample;
 
-/// The notes that earlier runs left in the store.
+/// The facts that earlier runs of the crawl noted in the store.
 #[derive(Clone, Copy, Debug)]
 pub struct RunHistory {
-    /// The totals of earlier runs.
+    /// The totals of all earlier runs.
     pub totals: Totals,
-    /// A run was killed, or gave up requests under way. Until this instant, when the next run began, a host
-    /// may have received requests that its memo does not record.
+    /// Set if an earlier run was killed or gave up requests in flight: when the next run began. Before this
+    /// instant a host may have received requests that its saved state (`HostMemo`) does not record.
     pub maybe_fetched_until: Option<Timestamp>,
-    /// There were earlier runs.
+    /// Whether there were earlier runs.
     pub resumed: bool,
-    /// The earlier runs left nothing to do; the number of URLs that they had met.
+    /// If the earlier runs left nothing to do: how many URLs they had met.
     pub was_over: Option<u64>,
 }
 
-/// The totals of all runs of a crawl, in addition to the counts of the store.
+/// The totals of all runs of a crawl: those that the store does not count itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Requests sent.
@@ -42,27 +42,27 @@ pub struct Totals {
     pub retries: u64,
     /// Answers of 429 or 503.
     pub refusals: u64,
-    /// Body bytes received.
+    /// Bytes of bodies received.
     pub bytes: u64,
     /// Pages and redirects that were read from the cache.
     pub cached: u64,
     /// Items written.
     pub items: u64,
-    /// The running time of all runs.
+    /// The time during which the runs were running, added up.
     pub elapsed: Duration,
-    /// URLs that were requested with another step than the first time. Kept in another note.
+    /// URLs that were requested with another step than the first time. Stored in another note (`MORE`).
     #[serde(skip)]
     pub other_step: u64,
-    /// Sitemaps that were read to their end. In the same note.
+    /// Sitemaps that were read to their end. Stored in the note `MORE`, too.
     #[serde(skip)]
     pub sitemaps: u64,
-    /// When the last URL ended, where all have. In the same note.
+    /// When the last URL ended; `None` while URLs are left. Stored in the note `MORE`, too.
     #[serde(skip)]
     pub finished_unix_ms: Option<u64>,
 }
 
 impl Totals {
-    /// The totals with those of this run, which has not finished the crawl yet.
+    /// Returns these totals plus those of the present run, which has not finished the crawl yet.
     #[must_use]
     pub fn plus(self, run: Self) -> Self {
         Self {
@@ -80,26 +80,26 @@ impl Totals {
     }
 }
 
-/// Written when the crawl begins, and never changed.
+/// The note that is written when the crawl begins, and never changed.
 #[derive(Serialize, Deserialize)]
 struct CrawlNote {
     epoch_unix_micros: u64,
     sinks: Vec<String>,
 }
 
-/// Rewritten with every settle.
+/// The note about the last run. It is written again whenever results are stored.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct RunNote {
-    /// The time of the crawl at the note: microseconds since its epoch.
+    /// When the note was written, in microseconds since the crawl began.
     pub now_micros: u64,
     /// The totals of all runs at that time.
     pub totals: Totals,
-    /// The state of the run at that time.
+    /// How far the run had come at that time.
     pub state: RunState,
 }
 
-/// Counts that later versions added: rewritten with every settle once one is not 0. Kept by name, so that
-/// more can be added.
+/// The counts that later versions of Opilio added. Written with the note about the run, once one of these
+/// counts is not 0. Fields are stored by name, so that later versions can add more.
 #[derive(Serialize, Deserialize, Default)]
 #[serde(default)]
 struct MoreNote {
@@ -108,35 +108,35 @@ struct MoreNote {
     finished_unix_ms: Option<u64>,
 }
 
-/// Written by the first run after one that did not drain. Hosts without work in that run keep a memo that may
-/// be too old.
+/// The note of the first run after a run that gave up requests in flight. A host without work in that run may
+/// have a saved state (`HostMemo`) that is too old.
 #[derive(Serialize, Deserialize)]
 struct MaybeFetchedNote {
     until_micros: u64,
 }
 
-/// The time of a crawl at one moment.
+/// The time of a crawl at one moment, by the wall clock and by the crawl's own clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ClockReading {
     /// When the crawl began: microseconds since 1970 by the wall clock.
     pub epoch_unix_micros: u64,
-    /// The moment, counted from the beginning of the crawl.
+    /// The moment itself, counted from the beginning of the crawl.
     pub now: Timestamp,
 }
 
-/// The notes of earlier runs, before this run changes anything.
+/// The notes of earlier runs, as they were before this run changed any of them.
 pub struct EarlierRuns {
-    /// The names of this run's sinks.
+    /// The names of the sinks of this run.
     sinks: Vec<String>,
     crawl: Option<CrawlNote>,
     run: Option<RunNote>,
 }
 
 impl EarlierRuns {
-    /// Reads the notes.
+    /// Reads the notes of earlier runs.
     ///
     /// # Errors
-    /// When the earlier runs had other outputs or other items, or the store fails.
+    /// When the earlier runs wrote to other outputs or had items of another kind, or the store fails.
     pub fn read(frontier: &dyn Frontier, sinks: &[Box<dyn Sink>], layout: &str) -> Result<Self, CrawlError> {
         let sinks: Vec<String> = sinks.iter().map(|sink| sink.name().to_string()).collect();
         let crawl: Option<CrawlNote> = read(frontier, CRAWL)?;
@@ -150,16 +150,15 @@ impl EarlierRuns {
         Ok(Self { sinks, crawl, run })
     }
 
-    /// The last time that an earlier run noted; `None` if there was no run, or each was killed before its
-    /// first commit.
+    /// Returns the latest time that an earlier run noted. Returns `None` if there was no earlier run, or if
+    /// each of them was killed before its first commit.
     pub fn noted(&self) -> Option<ClockReading> {
         let (crawl, run) = self.crawl.as_ref().zip(self.run.as_ref())?;
         let now = Timestamp::from_micros(run.now_micros);
         Some(ClockReading { epoch_unix_micros: crawl.epoch_unix_micros, now })
     }
 
-    /// Truncates the outputs to the positions that earlier runs committed, and notes that another run has
-    /// begun.
+    /// Truncates the outputs to the positions of the last commit, and notes that another run has begun.
     ///
     /// # Errors
     /// When an output cannot be truncated, or the store fails.
@@ -182,7 +181,7 @@ impl EarlierRuns {
                 let totals = Totals { other_step, sitemaps, finished_unix_ms, ..run.totals };
                 RunHistory { totals, maybe_fetched_until, resumed: true, was_over: None }
             }
-            // There are no notes, or the run was killed before its first commit.
+            // Either no run noted anything, or the only run was killed before its first commit.
             _ => RunHistory {
                 totals: Totals::default(),
                 maybe_fetched_until: None,
@@ -205,7 +204,7 @@ impl EarlierRuns {
     }
 }
 
-/// The note of the last run, if there was one.
+/// Returns the note about the last run, if there was one.
 ///
 /// # Errors
 /// When the note cannot be read, or the store fails.
@@ -213,7 +212,8 @@ pub fn last_run(frontier: &dyn Frontier) -> Result<Option<RunNote>, CrawlError> 
     read(frontier, RUN)
 }
 
-/// An output holds items of one kind. Earlier versions of Opilio did not note the kind.
+/// Fails if the earlier runs wrote items of another kind, since an output holds items of one kind only. The
+/// earliest versions of Opilio did not note the kind.
 fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), CrawlError> {
     let Some(found) = frontier.note(LAYOUT)?.filter(|found| found != wanted.as_bytes()) else {
         return Ok(());
@@ -223,8 +223,8 @@ fn refuse_other_items(frontier: &dyn Frontier, wanted: &str) -> Result<(), Crawl
     Err(CrawlError::OtherItems { found, wanted: words(wanted) })
 }
 
-/// Keeps the hosts of the seeds, so that a later run needs no seeds. The next commit writes them, at the
-/// latest with the seeds.
+/// Notes the hosts of the seeds, so that a later run needs no seeds. They are on disk after the next commit,
+/// which stores the seeds at the latest.
 pub fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
     let mut kept: HashSet<&Host> = HashSet::new();
     for seed in seeds {
@@ -236,7 +236,8 @@ pub fn keep_hosts_of_seeds(frontier: &mut dyn Frontier, seeds: &[Admission]) {
     }
 }
 
-/// The hosts of the seeds of earlier runs, and those that seeds led to. They belong to the crawl.
+/// Returns the hosts that belong to the crawl by earlier runs: those of their seeds, and those to which seeds
+/// were redirected.
 ///
 /// # Errors
 /// When the store fails.
@@ -246,11 +247,11 @@ pub fn grown(frontier: &dyn Frontier) -> Result<Vec<Host>, CrawlError> {
     Ok(hosts.into_iter().filter_map(host).collect())
 }
 
-/// The shapes of the steps that earlier runs kept. Changes nothing, so a crawl whose steps the spider cannot
-/// read stays as it is.
+/// Returns the shapes (the names of variants and fields) of the steps that earlier runs stored. Does not change
+/// the store, so a crawl whose steps this spider cannot read is left as it is.
 ///
 /// # Errors
-/// When the spider's `Step` cannot read one of them, or the store fails.
+/// When the spider's `Step` cannot read one of the stored steps, or the store fails.
 pub fn shapes<Step: Serialize + DeserializeOwned>(
     frontier: &dyn Frontier,
 ) -> Result<HashSet<u64>, CrawlError> {
@@ -258,7 +259,7 @@ pub fn shapes<Step: Serialize + DeserializeOwned>(
     frontier.listed(STEPS)?.into_iter().map(|json| Ok(read(json)?.shape)).collect()
 }
 
-/// Keeps steps of new shapes. The next commit writes them.
+/// Notes one step of each new shape. They are on disk after the next commit.
 pub fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samples: Vec<Sample>) {
     for Sample { shape, json } in samples {
         if shapes.len() < SHAPES_MAX && shapes.insert(shape) {
@@ -267,29 +268,31 @@ pub fn keep_samples(frontier: &mut dyn Frontier, shapes: &mut HashSet<u64>, samp
     }
 }
 
-/// The name of the list with one step of each shape.
+/// The name of the list that holds one step of each shape.
 const STEPS: &str = "steps";
 
-/// The name of the list of those hosts.
+/// The name of the list that holds the hosts of the seeds, and those to which seeds were redirected.
 pub const GROWN: &str = "grown";
 
-/// Which links the runs of a crawl followed.
+/// The note about which links the runs of the crawl followed.
 #[derive(Serialize, Deserialize)]
 struct ScopeNote {
     follow: Follow,
-    /// The runs differed, so the queue may hold URLs of hosts that this run does not follow.
+    /// Whether the runs had different settings. Then the queue may hold URLs of hosts that this run does not
+    /// follow.
     differs: bool,
 }
 
-/// How the queued URLs of earlier runs are checked: by the URL itself, and also by its host if the runs
-/// follow different links. Otherwise a host that joined the crawl by another rule stays.
+/// Returns how the queued URLs of earlier runs are checked against the scope. If the runs follow different
+/// links, the host is checked as well as the URL; otherwise only the URL, so that hosts that were admitted by
+/// another rule stay.
 ///
 /// # Errors
 /// When the store fails.
 pub fn judge_hosts(frontier: &mut dyn Frontier, follow: Follow, resumed: bool) -> Result<Hosts, CrawlError> {
     let differs = match read::<ScopeNote>(frontier, SCOPE)? {
         Some(note) => note.differs || note.follow != follow,
-        // An earlier version of Opilio did not note it.
+        // The note is absent, because an earlier version of Opilio did not write it.
         None => resumed,
     };
     frontier.keep_note(SCOPE, write(&ScopeNote { follow, differs }));
@@ -299,15 +302,15 @@ pub fn judge_hosts(frontier: &mut dyn Frontier, follow: Follow, resumed: bool) -
 /// Which failures of earlier runs are retried.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum TryAgain {
-    /// Those of parked hosts whose park is over.
+    /// The URLs of parked hosts whose time is over.
     #[default]
     PutAside,
-    /// All, except those of hosts that stated too long a wait which is not over. Hosts that were parked by
-    /// strikes are requested again.
+    /// All failures, except those of hosts that asked for a longer wait than allowed, while that wait lasts.
+    /// Hosts that were parked after failures in a row are requested again.
     Everything,
 }
 
-/// Makes failures of earlier runs due again.
+/// Queues failures of earlier runs again, as far as the setting says.
 ///
 /// # Errors
 /// When the store fails.
@@ -318,7 +321,7 @@ pub fn try_again(
     user_agent: &str,
 ) -> Result<(), CrawlError> {
     let mut put_aside = Vec::new();
-    // The URLs of a host that is still parked would fail at once, without a request.
+    // Leaves out hosts that are still parked: their URLs would fail at once, without a request.
     let mut may = |host: &Host, memory: Option<&[u8]>| {
         let memo = memory.and_then(|bytes| memo::read(bytes, user_agent)).map(|(memo, _)| memo);
         let Some(until) = memo.and_then(|memo| memo.parked_until()).filter(|until| *until > now) else {
@@ -360,7 +363,8 @@ pub fn try_again(
     Ok(())
 }
 
-/// Ends the park of hosts that strikes parked: each gets one probe. Its other holds stay as they are.
+/// Ends the parking of hosts that were parked after failures in a row: each gets one request as a test. Other
+/// waits of these hosts stay as they are.
 fn unpark<'a>(
     frontier: &mut dyn Frontier,
     hosts: impl Iterator<Item = &'a Host>,
@@ -384,10 +388,10 @@ fn unpark<'a>(
     Ok(())
 }
 
-/// Makes pages due again that ended before an instant.
+/// Queues the pages again that ended before an instant.
 ///
 /// # Errors
-/// When the store fails, or keeps no history.
+/// When the store fails, or was opened without a history.
 pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), CrawlError> {
     let mut refreshed = 0;
     loop {
@@ -401,21 +405,23 @@ pub fn refresh(frontier: &mut dyn Frontier, before: Timestamp) -> Result<(), Cra
     Ok(())
 }
 
-/// How far a run has come. A killed run never ends.
+/// How far a run has come. The note of a killed run stays at `Running`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum RunState {
-    /// It has not ended.
+    /// The run has not ended.
     Running,
-    /// All hosts are passivated, and all rows of the sinks are settled.
+    /// The run has ended: the state of every host is saved, and the sinks have written all rows.
     Ended,
-    /// All rows of the sinks are settled, but requests under way were given up.
+    /// The sinks have written all rows, but requests in flight were given up, so the saved states of hosts do
+    /// not record them.
     Undrained,
-    /// All hosts are passivated, but sinks may hold rows that are not settled.
+    /// The state of every host is saved, but the sinks may hold rows that the store does not count.
     Unwritten,
 }
 
 impl RunState {
-    /// The state of a run that ends now, from two facts: all hosts are passivated, and all rows are written.
+    /// Returns the state of a run that ends now. The two facts are whether the state of every host is saved,
+    /// and whether all rows are written.
     #[must_use]
     pub fn at_the_end(drained: bool, written: bool) -> Self {
         match (drained, written) {
@@ -426,18 +432,18 @@ impl RunState {
         }
     }
 
-    /// Whether the memos of the hosts record all their requests.
+    /// Returns whether the saved states of the hosts record all requests that were sent.
     fn has_drained(self) -> bool {
         matches!(self, Self::Ended | Self::Unwritten)
     }
 
-    /// Whether the sinks stand where the store says.
+    /// Returns whether the outputs end at the positions that the store has.
     fn has_written(self) -> bool {
         matches!(self, Self::Ended | Self::Undrained)
     }
 }
 
-/// Notes how far a run has come. The next commit writes it.
+/// Notes how far a run has come. The note is on disk after the next commit.
 pub fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, state: RunState) {
     let note = RunNote { now_micros: now.as_micros(), totals, state };
     frontier.keep_note(RUN, write(&note));
@@ -449,12 +455,12 @@ pub fn note_run(frontier: &mut dyn Frontier, now: Timestamp, totals: Totals, sta
 }
 
 fn more(frontier: &dyn Frontier) -> Result<MoreNote, CrawlError> {
-    // This version or a later one wrote it. Counts that cannot be read begin at 0.
+    // A later version may have written the note. If it cannot be read, its counts begin at 0.
     let note = frontier.note(MORE)?;
     Ok(note.and_then(|note| serde_json::from_slice(&note).ok()).unwrap_or_default())
 }
 
-/// Truncates each sink to its position at the last commit: 0 in a new crawl.
+/// Truncates the output of each sink to its position at the last commit: to 0 in a new crawl.
 fn take_back(frontier: &dyn Frontier, sinks: &mut [Box<dyn Sink>], last: RunState) -> Result<(), CrawlError> {
     let positions = frontier.positions()?;
     for sink in sinks {
@@ -481,7 +487,7 @@ fn read<T: DeserializeOwned>(frontier: &dyn Frontier, name: &'static str) -> Res
 }
 
 fn write<T: Serialize>(note: &T) -> Bytes {
-    // postcard can encode every number and text. If that changes, reading reports it.
+    // postcard can encode every number and text. If a note should fail to be encoded, reading it reports that.
     postcard::to_stdvec(note).unwrap_or_default().into()
 }
 
@@ -489,7 +495,7 @@ fn list(sinks: &[String]) -> String {
     if sinks.is_empty() { "nothing".to_owned() } else { sinks.join(", ") }
 }
 
-/// The most hosts that are named.
+/// The most hosts that a log line names.
 const HOSTS_SAID: usize = 10;
 /// The notes of one commit.
 const AT_ONCE: usize = 4_096;
