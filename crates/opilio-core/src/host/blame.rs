@@ -1,17 +1,18 @@
 //! Decides whose fault a failure was: the host's, one page's, or chance.
 //!
-//! Only other URLs can tell. A *case* is the open question. It is opened by a refusal, by a connection that
-//! cannot be made, by several failures in a row of different URLs, or by a run of 401 and 403. While a case
-//! is open, one start at a time goes out, and it is a URL that has not failed in this case:
+//! Only the answers to other URLs can show that. The open question is called a *case*. A case is opened by a
+//! refusal, by a connection that cannot be made, by several failures in a row of different URLs, or by a run
+//! of 401 and 403. While a case is open, the host starts one request at a time, for a URL that has not failed
+//! in this case:
 //!
-//! - If it is answered, the case is over, and the failures count against the URLs that failed.
-//! - If it is refused or finds no connection, the case is *confirmed*: the host was at fault, and nothing
-//!   counts against a URL.
-//! - If it fails otherwise, as broken pages do, it may be broken, too. The next start is a *witness*: a
-//!   request that was answered before, for robots.txt or a page.
+//! - If the request is answered, the case is over, and the failures count against the URLs that failed.
+//! - If the request is refused or finds no connection, the case is *confirmed*: the host was at fault, and no
+//!   failure counts against a URL.
+//! - If the request fails otherwise, its page may be broken as well. The next start is then a *witness*: the
+//!   host repeats a request that was answered before, for robots.txt or a page.
 //!
-//! Until the case is over, each failure counts against its URL provisionally, and a URL without attempts left
-//! waits.
+//! Until the case is over, each failure counts against its URL provisionally. A URL without attempts left
+//! waits for the end of the case.
 
 use super::gate::NextStart;
 use super::hold::{Door, Hold};
@@ -31,9 +32,9 @@ use crate::time::Timestamp;
 pub(in crate::host) enum Charge {
     /// 429, 503, or a status that the policy counts as a refusal.
     Refused,
-    /// No connection.
+    /// The connection could not be made.
     Unreached,
-    /// A failure after the connection stood: 500, a reset, a timeout.
+    /// A failure after the connection was made: 500, a reset, a timeout.
     Failed,
     /// 401 or 403 for one URL after another.
     Forbidden,
@@ -43,31 +44,35 @@ pub(in crate::host) enum Charge {
 #[derive(Clone, Copy, Debug)]
 pub(in crate::host) struct Case {
     pub(in crate::host) charge: Charge,
-    /// The number of the start that opened the case, and its URL; a memo does not keep them.
+    /// The number of the start that opened the case, and that start's URL (`fold` of its fingerprint). Both
+    /// are `None` after passivation, since the host's saved state (`HostMemo`) does not include them.
     pub(in crate::host) seq: Option<u32>,
     pub(in crate::host) url: Option<u32>,
-    /// How often that URL's requests had been excused.
+    /// How many requests of the URL that opened the case had been excused before.
     pub(in crate::host) excused: u16,
-    /// Another start showed that the host is at fault.
+    /// Whether another start has shown that the host is at fault.
     pub(in crate::host) confirmed: bool,
-    /// A probe failed as broken pages do, so a witness has to decide.
+    /// Whether a probe failed in the way in which broken pages fail, so that a witness has to decide the
+    /// case.
     pub(in crate::host) doubtful: bool,
-    /// The refusal that opened it is about the pace: it was a 429, or stated a wait.
+    /// Whether the refusal that opened the case is about the pace: the answer was a 429, or stated a wait.
     pub(in crate::host) of_pace: bool,
-    /// A probe failed.
+    /// Whether a probe has failed in this case.
     pub(in crate::host) probed: bool,
-    /// Before, pages of this host failed or were refused now and then.
+    /// Whether pages of this host failed or were refused now and then before the case was opened.
     pub(in crate::host) flaky: bool,
-    /// The host was not held for this case: the next request goes out at once, to learn whether the host is at
-    /// fault.
+    /// Whether the host is not held for this case: the next request starts at once, to learn whether the host
+    /// is at fault.
     pub(in crate::host) quiet: bool,
-    /// The case began quiet.
+    /// Whether `quiet` was set when the case began. It stays set when the host is held later.
     pub(in crate::host) was_quiet: bool,
-    /// Its probe was refused, too, which may be chance at a host that refuses by chance.
+    /// Whether the probe was refused as well. Two refusals in a row may be chance at a host that refuses by
+    /// chance.
     pub(in crate::host) doubled: bool,
-    /// A URL that had failed before opened the case.
+    /// Whether the case was opened by a URL that had failed before.
     pub(in crate::host) again: bool,
-    /// The host's strikes before the case; restored if the host was not at fault.
+    /// The host's strikes (closings in a row) before the case. They are restored if the host was not at
+    /// fault.
     pub(in crate::host) strikes_before: u16,
 }
 
@@ -93,32 +98,37 @@ impl Case {
 /// What the answers to a host's URLs have shown, and the open case.
 #[derive(Clone, Debug, Default)]
 pub(in crate::host) struct Evidence {
-    /// The number of the open case, or of the next one.
+    /// The number of the open case. If no case is open: the number that the next case will get.
     pub(in crate::host) number: u32,
     pub(in crate::host) case: Option<Case>,
-    /// The last closed case was confirmed: the host was at fault.
+    /// Whether the case that ended last was confirmed, so that the host was at fault.
     pub(in crate::host) last_confirmed: bool,
-    /// The latest start with any answer, and the latest with a welcome answer.
+    /// The number of the latest start that was answered at all, and of the latest that was answered with
+    /// neither 401 nor 403.
     pub(in crate::host) well: Option<u32>,
     pub(in crate::host) welcome: Option<u32>,
-    /// The last refused URLs that had not failed before, and the numbers of their starts.
+    /// The three latest refused URLs that had not failed before, each with the number of its start, latest
+    /// first.
     pub(in crate::host) refused: [Option<(u32, u32)>; 3],
-    /// One bit for each of the last ten first requests of a URL: 1 means refused.
+    /// Ten bits: for each of the ten latest new URLs, whether its first request was refused (1) or not (0).
+    /// The lowest bit is the latest.
     pub(in crate::host) first_asks: u16,
-    /// Single refusals since the host was last closed for one that other URLs showed not to be the host's
-    /// fault.
+    /// The number of single refusals since the host was last held for a refusal that turned out not to be the
+    /// host's fault.
     pub(in crate::host) singles: u8,
-    /// 401 and 403 answers in a row since the last welcome answer, and how many of them call for a witness.
+    /// The number of 401 and 403 answers in a row since the last welcome answer, and the number in a row that
+    /// calls for a witness (see the function `forbidden_max`).
     pub(in crate::host) forbidden: u8,
     pub(in crate::host) forbidden_max: u8,
-    /// The last URL that failed, if no success came since.
+    /// The URL that failed last; `None` if a request was answered since.
     pub(in crate::host) suspect: Option<Suspect>,
-    /// A request that was answered well: the witness where robots.txt cannot serve as one.
+    /// A request that was answered well before. The host repeats this request as a witness if robots.txt
+    /// cannot serve as one.
     pub(in crate::host) good: Option<Box<Record>>,
 }
 
 impl Evidence {
-    /// Restores the open case from the memo of a passivated host.
+    /// Restores the open case of a passivated host from its saved state (`HostMemo`).
     pub(in crate::host) fn restored(door: Door, reason: HoldReason, strikes: u16, confirmed: bool) -> Self {
         let charge = match reason {
             HoldReason::RetryAfter
@@ -133,7 +143,8 @@ impl Evidence {
         Self { case: (door != Door::Open).then_some(case), last_confirmed: confirmed, ..Self::default() }
     }
 
-    /// Reopens after a park: all that is known is that the host was at fault.
+    /// Opens a confirmed case after a park, if none is open: all that is known then is that the host was at
+    /// fault.
     pub(in crate::host) fn reopen(&mut self, hold: &Hold) {
         if self.case.is_none() {
             self.case = Self::restored(hold.door, hold.reason, hold.strikes, true).case;
@@ -145,12 +156,12 @@ impl Evidence {
         self.case.is_some_and(|case| case.confirmed)
     }
 
-    /// Whether the host answered a start that is later than this one.
+    /// Whether the host answered a start that is later than start `seq`.
     pub(in crate::host) fn well_after(&self, seq: u32) -> bool {
         self.well.is_some_and(|well| is_later(well, seq))
     }
 
-    /// Whether the host welcomed a start that is later than this one.
+    /// Whether the host answered a start later than start `seq` with neither 401 nor 403.
     pub(in crate::host) fn welcome_after(&self, seq: u32) -> bool {
         self.welcome.is_some_and(|welcome| is_later(welcome, seq))
     }
@@ -160,12 +171,12 @@ impl Evidence {
         self.first_asks = (self.first_asks << 1 | u16::from(refused)) & FIRST_ASKS;
     }
 
-    /// Whether so many first requests are refused that the URLs are hardly at fault.
+    /// Whether at least 4 of the last 10 first requests were refused, so that the URLs are hardly at fault.
     pub(in crate::host) fn refuses_many(&self) -> bool {
         self.first_asks.count_ones() >= REFUSES_MANY
     }
 
-    /// Whether so many first requests are refused that chance hardly explains it.
+    /// Whether at least 6 of the last 10 first requests were refused, which chance hardly explains.
     pub(in crate::host) fn refuses_most(&self) -> bool {
         self.first_asks.count_ones() >= REFUSES_MOST
     }
@@ -180,7 +191,8 @@ impl Evidence {
         self.refused = [Some((url, seq)), self.refused[0], self.refused[1]];
     }
 
-    /// How many other URLs that had not failed before were refused shortly before this start, or since.
+    /// Returns how many other URLs that had not failed before were refused after start `seq`, or at most
+    /// `CROWD_STARTS` starts before it.
     pub(in crate::host) fn crowd(&self, url: u32, seq: u32) -> usize {
         let near = |other: u32| is_later(other, seq) || seq.wrapping_sub(other) <= CROWD_STARTS;
         self.refused
@@ -203,14 +215,15 @@ impl Evidence {
         self.forbidden_max = 0;
     }
 
-    /// The number of 401 or 403 in a row that calls for a witness. It doubles each time the witness shows
-    /// that the answers were right. Never more than a quarter of the `credit` leases that a host may hold.
+    /// Returns how many 401 or 403 answers in a row call for a witness. The number doubles each time the
+    /// witness shows that these answers were right. It is at most a quarter of the `credit` leases that a
+    /// host may hold.
     pub(in crate::host) fn forbidden_max(&self, credit: u32) -> u8 {
         self.forbidden_max.clamp(FORBIDDEN_FEW, FORBIDDEN_MANY).min((credit / 4).clamp(2, 255) as u8)
     }
 }
 
-/// Whether one start is later than another. Numbers may wrap around.
+/// Whether the start number `one` is later than `other`. Start numbers may wrap around.
 pub(in crate::host) fn is_later(one: u32, other: u32) -> bool {
     one != other && one.wrapping_sub(other) < 1 << 31
 }
@@ -231,10 +244,11 @@ impl HostState {
         if case.charge == Charge::Forbidden {
             return true;
         }
-        // A lease whose origin's rules are being fetched from another host cannot start now.
+        // A lease cannot start now if its origin's rules are being fetched from another host.
         let at_hand = |pending: &Pending| pending.is_clean() && self.lease_due(&pending.lease).is_some();
         if self.leases.ready().iter().any(at_hand) {
-            // Among many broken pages a clean URL proves little; robots.txt proves more.
+            // If many pages are broken, the failure of one more URL proves little; the failure of robots.txt
+            // proves more.
             let robots = case.doubtful && !self.rules.is_off();
             let often = case.charge == Charge::Failed && self.pacing.learnt.is_flaky();
             return case.flaky && case.probed || !case.confirmed && (robots || often);
@@ -242,20 +256,21 @@ impl HostState {
         if case.doubtful {
             return true;
         }
-        // A single suspect may clear itself. Several that the host refused alike cannot.
+        // If only one URL is left, its next attempt may succeed. Several URLs that the host refused alike
+        // need a witness.
         let alone = self.leases.idle().count() == 1;
         (case.confirmed || !alone || self.leases.has_undecided())
             && self.leases.idle().any(|pending| !pending.is_clean() || !startable(pending))
     }
 
-    /// Whether only URLs are left whose end depends on whose fault it was.
+    /// Whether the host has only leases left that wait for the end of a case.
     fn is_at_tail(&self) -> bool {
         self.leases.only_undecided()
     }
 
-    /// The request to use as witness: robots.txt, or a page that was answered well.
+    /// Returns the request to use as witness: robots.txt, or a page that was answered well.
     ///
-    /// robots.txt proves little about a firewall, which may exempt or block it at all times.
+    /// robots.txt is not used to detect a firewall: a firewall may always allow or always block robots.txt.
     fn witness_record(&self) -> Option<WitnessRecord<'_>> {
         let good = self.evidence.good.as_deref().map(WitnessRecord::Good);
         let charge = self.evidence.case.map(|case| case.charge);
@@ -269,7 +284,7 @@ impl HostState {
         robots.map(WitnessRecord::RobotsOf).or(good)
     }
 
-    /// The witness's lease.
+    /// Returns a new lease for the witness, or `None` if no request can serve as one.
     pub(in crate::host) fn witness_lease(&self) -> Option<Lease> {
         let id = LeaseId::witness(self.pacing.next_seq);
         let record = match self.witness_record()? {
@@ -285,13 +300,14 @@ impl HostState {
         Some(Lease { id, record })
     }
 
-    /// The best lease that `may_start` allows, or the witness.
+    /// Chooses the next start: the witness if one is needed, else the best lease that `may_start` allows.
     pub(in crate::host) fn choose(&self, may_start: impl Fn(&Lease) -> bool) -> Option<NextStart> {
         if self.wants_witness() {
             return Some(NextStart::Witness);
         }
         let may_start = |pending: &Pending| may_start(&pending.lease);
-        // While the fault is undecided, a URL that has not failed goes first, to find out.
+        // While it is undecided whose fault the failures are, a URL that has not failed starts first, to find
+        // out.
         let careful =
             (self.hold.door == Door::Closed || self.evidence.suspect.is_some()) && !self.sabotaged_probe();
         let place = if careful { self.leases.safest(may_start)? } else { self.leases.best(may_start)? };
@@ -308,15 +324,16 @@ impl HostState {
         self.bug == Some(Bug::ProbeByRank)
     }
 
-    /// Ends the open question against the URLs, if only a witness could decide and there is none.
+    /// Counts the failures against the remaining URLs once `tail_due` has come: only a witness could decide
+    /// the case, and none is available.
     pub(in crate::host) fn settle_tail(&mut self, now: Timestamp) {
         if self.tail_due().is_some_and(|due| due <= now) {
             self.end_tail();
         }
     }
 
-    /// When the failures count against the remaining URLs, if nothing else happens. A closed host keeps its
-    /// hold until then, and another URL may come meanwhile and decide.
+    /// Returns when the failures count against the remaining URLs, if nothing else happens. A closed host
+    /// keeps its hold until then; a new URL may decide the case before.
     pub(in crate::host) fn tail_due(&self) -> Option<Timestamp> {
         let stuck = self.hold.door != Door::Probing && self.is_at_tail();
         let due = if self.hold.door == Door::Open { Timestamp::EPOCH } else { self.hold.until() };
@@ -331,7 +348,7 @@ impl HostState {
         self.evidence.number = self.evidence.number.wrapping_add(1);
     }
 
-    /// The host was not at fault: each URL that waited for the decision ends.
+    /// Ends each waiting lease that `which` selects with its failure, because the host was not at fault.
     fn let_pay(&mut self, which: impl Fn(&Pending) -> bool) {
         for mut pending in self.leases.take_undecided(which) {
             let reason = pending.undecided.take().unwrap_or(Reason::Internal);
@@ -339,7 +356,8 @@ impl HostState {
         }
     }
 
-    /// A welcome answer shows that there is no firewall: the earlier 401 and 403 count against their URLs.
+    /// Counts earlier 401 and 403 answers against their URLs, because a welcome answer to start `welcome`
+    /// shows that no firewall blocks the crawler.
     pub(in crate::host) fn let_forbidden_pay(&mut self, welcome: u32) {
         if !self.leases.has_undecided() {
             return;
@@ -353,7 +371,7 @@ impl HostState {
         }
     }
 
-    /// The host was at fault: excuses all failures of this case.
+    /// Confirms the open case: the host was at fault, so all failures of this case are excused.
     pub(in crate::host) fn convict(&mut self) {
         let Some(case) = &mut self.evidence.case else { return };
         if !std::mem::replace(&mut case.confirmed, true) {
@@ -366,7 +384,7 @@ impl HostState {
         self.evidence.suspect = None;
     }
 
-    /// Ends and returns the open case, or ends the suspicion that might have become one.
+    /// Ends and returns the open case. Without one, ends the suspicion that might have become a case.
     pub(in crate::host) fn end_case(&mut self) -> Option<Case> {
         let case = self.evidence.case.take();
         self.evidence.suspect = None;
@@ -403,10 +421,11 @@ fn robots_url(url: &str) -> String {
 /// After this many single refusals a host is taken to refuse by chance.
 const SINGLES: u8 = 3;
 const FIRST_ASKS: u16 = (1 << 10) - 1;
-/// Refusals among the last ten first requests.
+/// So many refusals among the last ten first requests (`FIRST_ASKS`) are hardly the URLs' fault, or hardly
+/// chance.
 const REFUSES_MANY: u32 = 4;
 const REFUSES_MOST: u32 = 6;
-/// Different URLs that are refused within this many starts are not at fault.
+/// If different URLs are refused within this many starts, none of them is at fault.
 pub(super) const CROWD_STARTS: u32 = 6;
 /// The number of 401 or 403 in a row that calls for the first witness, and the highest such number.
 const FORBIDDEN_FEW: u8 = 5;

@@ -1,14 +1,16 @@
-//! When the next start is affordable: GCRA with a burst of one.
+//! Computes when the host's budget affords the next start: GCRA (generic cell rate algorithm) with a burst of
+//! one.
 //!
-//! Counts in nanoseconds: at 100 000 starts a second, rounding a spacing to microseconds would give away a
-//! tenth of the rate, or all of the margin.
+//! Counts in nanoseconds: at 100 000 starts a second, a start is due every 10 µs. Rounded up to whole
+//! microseconds, a spacing could cost a tenth of the rate; rounded down, it could use up the safety margin
+//! (see `with_margin`).
 
 use std::time::Duration;
 
 use crate::rate::Rate;
 use crate::time::Timestamp;
 
-/// The distance between starts, and how late one may be without moving the next.
+/// The distance between starts, and how late a start may be without moving the due time of the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Spacing {
     pub(super) nanos: u64,
@@ -19,24 +21,25 @@ impl Spacing {
     /// No distance at all; lateness does not matter.
     pub(super) const NONE: Self = Self { nanos: 0, slack_nanos: u64::MAX };
 
-    /// The user's rate: the interval with its margin, and τ from the rate's own period.
+    /// Returns the spacing of the user's rate: the interval with its margin, and the slack τ computed from
+    /// the rate's period.
     ///
-    /// τ is half of what the margin saves in a period. A start may be late by τ, and the next one early by
-    /// comparison, without an (N+1)th start in any of the server's windows. τ stays below the spacing;
-    /// otherwise `1000/h` would forgive nine seconds and then start three at once.
+    /// τ is half of the time that the margin adds in a period. A start may be late by τ, and the next one be
+    /// closer to it by τ, without an (N+1)th start in any of the server's windows. τ stays below the spacing;
+    /// otherwise `1000/h` would forgive nine seconds of lateness and then start three requests at once.
     pub(crate) fn of_rate(rate: Rate) -> Self {
         let period = nanos(rate.period());
         let nanos = with_margin(period).div_ceil(u64::from(rate.count()));
         Self { nanos, slack_nanos: (period / HALF_MARGIN).min(nanos / 4 * 3) }
     }
 
-    /// A distance that is not a count per period (`Crawl-delay`, a learnt pace).
+    /// Returns the spacing of a fixed interval (`Crawl-delay`, a learnt pace), with its margin.
     pub(super) fn of_interval(interval: Duration) -> Self {
         let nanos = with_margin(nanos(interval));
         Self { nanos, slack_nanos: nanos / HALF_MARGIN }
     }
 
-    /// The stricter distance and the stricter slack of two.
+    /// Returns the stricter of two spacings: the longer distance and the smaller slack.
     pub(super) fn and(self, other: Self) -> Self {
         Self { nanos: self.nanos.max(other.nanos), slack_nanos: self.slack_nanos.min(other.slack_nanos) }
     }
@@ -46,17 +49,18 @@ impl Spacing {
     }
 }
 
-/// What a host has spent.
+/// The starts that a host has already used of its budget, as two times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub(crate) struct Budget {
-    /// The next spacing counts from here: the last start, or the time when it was due.
+    /// The time from which the next spacing counts, in nanoseconds: the last start, or the time when that
+    /// start was due. `None` before the first start.
     anchor_nanos: Option<u64>,
-    /// The last start itself; a `Crawl-delay` counts from here.
+    /// The time of the last start; a `Crawl-delay` counts from this time.
     last: Timestamp,
 }
 
 impl Budget {
-    /// The budget that a memo kept.
+    /// Restores the budget from the saved state of a host (`HostMemo`).
     pub(super) fn restored(anchor_nanos: Option<u64>) -> Self {
         let last = Timestamp::from_micros(anchor_nanos.unwrap_or(0) / 1_000);
         Self { anchor_nanos, last }
@@ -66,12 +70,12 @@ impl Budget {
         self.anchor_nanos
     }
 
-    /// The instant from which the next spacing counts; the epoch before the first start.
+    /// Returns the time from which the next spacing counts; the epoch before the first start.
     pub(super) fn anchor(self) -> Timestamp {
         Timestamp::from_micros(self.anchor_nanos.unwrap_or(0) / 1_000)
     }
 
-    /// The next affordable start, at least `gap` after the last one.
+    /// Returns when the next start is affordable, at least `gap` after the last start.
     pub(crate) fn due(self, spacing: Spacing, gap: Duration) -> Timestamp {
         match self.anchor_nanos {
             None => Timestamp::EPOCH,
@@ -82,7 +86,8 @@ impl Budget {
         }
     }
 
-    /// Spends one start.
+    /// Records a start at `now`. If the start is late by at most the slack, the next spacing counts from the
+    /// time when the start was due.
     pub(crate) fn spend(&mut self, now: Timestamp, spacing: Spacing) {
         let now_nanos = now.as_micros().saturating_mul(1_000);
         let anchor = match self.anchor_nanos {
@@ -97,13 +102,13 @@ impl Budget {
         self.last = now;
     }
 
-    /// The next start is one spacing after this instant, or later.
+    /// Lets the next start be one spacing after `now` at the earliest.
     pub(super) fn resume_after(&mut self, now: Timestamp) {
         let now_nanos = now.as_micros().saturating_mul(1_000);
         self.anchor_nanos = Some(self.anchor_nanos.unwrap_or(0).max(now_nanos));
     }
 
-    /// Counts a start although it is unknown whether there was one.
+    /// Counts a start at `now`, although it is unknown whether there was one.
     pub(super) fn assume_start(&mut self, now: Timestamp) {
         self.resume_after(now);
         self.last = self.last.max(now);

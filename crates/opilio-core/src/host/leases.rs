@@ -1,4 +1,5 @@
-//! The places of a host's leases: ready, waiting, in flight, parsed.
+//! The leases of a host, and the place of each: ready, waiting, in flight, or parsed (handed on and not
+//! settled).
 
 use std::cmp::Reverse;
 
@@ -8,30 +9,32 @@ use crate::outcome::Reason;
 use crate::record::{Attempts, Lease, LeaseId};
 use crate::time::Timestamp;
 
-/// A lease that this host holds, with its history here.
+/// A lease that this host holds, with all that happened to the lease at this host.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pending {
     pub(super) lease: Lease,
-    /// Requests made for it, and how many of them are excused.
+    /// The number of requests made for the lease, and how many of them are excused.
     pub(super) attempts: Attempts,
-    /// The reason of its last failure, as a report gives it.
+    /// The reason of the lease's last failure, as reports name it. Refusals leave it unset.
     pub(super) fault: Option<Reason>,
-    /// The case of its last failures, and how many of them count against it so far.
+    /// The number of the case to which the last failures belong, and how many of them count against the URL
+    /// so far.
     pub(super) case: Option<(u32, u16)>,
-    /// Refusals that used up an attempt.
+    /// The number of refusals that used up an attempt.
     pub(super) refusals: u16,
-    /// The number of its last start that failed.
+    /// The number of the lease's last start that failed.
     pub(super) failed_seq: Option<u32>,
-    /// It has no attempt left, and fails with this reason unless the open case turns out to be the host's
-    /// fault.
+    /// Set if the lease has no attempt left: it fails with this reason, unless the open case turns out to be
+    /// the host's fault.
     pub(super) undecided: Option<Reason>,
-    /// It was answered 401 or 403 in a run of such answers, which may come from a firewall.
+    /// Whether the answer was a 401 or 403 in a run of such answers, which may come from a firewall.
     pub(super) walled: bool,
-    /// Kept-alive connections that died under it. They count only if its next attempt fails, too.
+    /// The number of kept-alive connections that broke while they carried a request of this lease. They count
+    /// against the URL only if its next attempt fails as well.
     pub(super) stale: u16,
-    /// An earlier start was never reported, so the server may have carried it out.
+    /// Whether an earlier start was never reported, so that the server may have carried out the request.
     pub(super) resent: bool,
-    /// Failures on the crawler's side, such as the proxy's.
+    /// The number of failures on the crawler's side, such as those of a proxy.
     pub(super) ours: u8,
 }
 
@@ -57,35 +60,37 @@ impl Pending {
         self.lease.id
     }
 
-    /// The start order, higher first: URLs with fewer than two charged failures, then priority, then a low
-    /// place in the crawl's order, then age.
+    /// Returns the rank in the start order; the highest starts first. URLs with fewer than two charged
+    /// failures come first, then priority decides, then a low place in the crawl's order, then age.
     fn rank(&self, order: Order) -> (bool, i8, Reverse<u16>, Reverse<u64>) {
         let record = &self.lease.record;
         let first = self.attempts.used() < BEHIND_FROM;
         (first, record.priority.0, Reverse(order.place(record)), Reverse(self.lease.id.0))
     }
 
-    /// How likely it is to fail as a probe: a URL that failed may fail again.
+    /// Returns how likely the lease is to fail as a probe, as a sort key: a URL that failed may fail again.
     fn risk(&self) -> (bool, bool, u16) {
         (self.case.is_some(), !self.is_clean(), self.attempts.requests)
     }
 
-    /// Whether a connection that dies under it is unlikely to have died of age.
+    /// Whether the lease has failed before, or a kept-alive connection broke under it. If another connection
+    /// breaks, it is unlikely that the connection was just idle for too long.
     pub(super) fn has_failed(&self) -> bool {
         self.stale > 0 || self.failed_seq.is_some()
     }
 
-    /// Whether it has never failed.
+    /// Whether the lease has never failed, in no request so far.
     pub(super) fn is_clean(&self) -> bool {
         self.attempts.requests == 0 && self.fault.is_none() && !self.walled && self.stale == 0
     }
 
-    /// Whether it waits to end by a refusal.
+    /// Whether the lease has no attempt left because of refusals alone, and waits for the end of the open
+    /// case: unless the host was at fault, it fails then.
     fn is_refused_for_good(&self) -> bool {
         self.undecided.is_some() && !self.walled && self.fault.is_none()
     }
 
-    /// Whether it failed in this case.
+    /// Whether the lease's last failure belongs to the case with this number.
     pub(super) fn failed_in(&self, case: u32) -> bool {
         self.case.is_some_and(|(failed, _)| failed == case)
     }
@@ -93,7 +98,7 @@ impl Pending {
     /// Counts a failed request against the URL, unless this case turns out to be the host's fault.
     pub(super) fn charge(&mut self, case: u32, seq: u32) {
         self.attempts.requests = self.attempts.requests.saturating_add(1);
-        // The connections that died before were not too old, then.
+        // The connections that broke before were not just idle for too long, so their requests count, too.
         let stale = std::mem::take(&mut self.stale);
         self.attempts.excused = self.attempts.excused.saturating_sub(stale);
         let before = self.case.filter(|(failed, _)| *failed == case).map_or(0, |(_, charged)| charged);
@@ -101,21 +106,21 @@ impl Pending {
         self.failed_seq = Some(seq);
     }
 
-    /// Excuses all refusals, since a limiter explains them.
+    /// Excuses all refusals of this lease, since a limiter explains them.
     fn forgive_refusals(&mut self) {
         let refusals = std::mem::take(&mut self.refusals);
         self.attempts.excused = self.attempts.excused.saturating_add(refusals).min(self.attempts.requests);
         self.case = self.case.filter(|_| refusals == 0);
     }
 
-    /// Counts one request that found its kept-alive connection dead.
+    /// Counts one request whose kept-alive connection broke. The request is excused for now.
     pub(super) fn note_stale(&mut self) {
         self.attempts.requests = self.attempts.requests.saturating_add(1);
         self.attempts.excused = self.attempts.excused.saturating_add(1);
         self.stale = self.stale.saturating_add(1);
     }
 
-    /// Excuses the failures of this case: the host was at fault.
+    /// Excuses the failures that belong to this case, since the host was at fault.
     pub(super) fn excuse(&mut self, case: u32) {
         if let Some((failed, charged)) = &mut self.case
             && *failed == case
@@ -150,19 +155,19 @@ pub(super) struct InFlight {
     pub(super) started: Timestamp,
     pub(super) deadline: Timestamp,
     pub(super) probe: bool,
-    /// The store settled it meanwhile. It counts as in flight until its report comes, which then changes
-    /// nothing.
+    /// Whether the store has settled the lease meanwhile. The lease counts as in flight until its report
+    /// comes, which then changes nothing.
     pub(super) settled: bool,
 }
 
 /// All leases of a host.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct LeaseTable {
-    /// Sorted by rank, the best last.
+    /// The leases that may start as soon as the gate allows, sorted by rank, the best last.
     ready: Vec<Pending>,
-    /// Sorted by due time, the earliest last.
+    /// The leases whose next attempt is not due yet, sorted by due time, the earliest last.
     waiting: Vec<(Timestamp, Pending)>,
-    /// Sorted by start, and so by deadline.
+    /// The leases whose request is in flight, sorted by start, and so by deadline.
     in_flight: Vec<InFlight>,
     parsed: Vec<LeaseId>,
 }
@@ -184,7 +189,7 @@ impl LeaseTable {
         &self.parsed
     }
 
-    /// The number of leases not handed on yet.
+    /// Returns the number of leases that are not handed on yet.
     pub(super) fn open(&self) -> usize {
         self.ready.len() + self.waiting.len() + self.in_flight.len()
     }
@@ -213,7 +218,7 @@ impl LeaseTable {
         self.waiting.insert(place, (due, pending));
     }
 
-    /// Moves the retries that are due to the ready ones.
+    /// Moves the waiting leases that are due to the ready leases.
     pub(super) fn wake(&mut self, now: Timestamp, order: Order) {
         while self.waiting.last().is_some_and(|(due, _)| *due <= now) {
             if let Some((_, pending)) = self.waiting.pop() {
@@ -222,13 +227,13 @@ impl LeaseTable {
         }
     }
 
-    /// The place of the best ready lease that `may_start` allows.
+    /// Returns the index of the best ready lease that `may_start` allows.
     pub(super) fn best(&self, may_start: impl Fn(&Pending) -> bool) -> Option<usize> {
         self.ready.iter().rposition(may_start)
     }
 
-    /// The place of the ready lease that makes the best probe: the one that failed least, then the first in
-    /// order.
+    /// Returns the index of the ready lease that makes the best probe: the one that failed least, then the
+    /// one with the best rank.
     pub(super) fn safest(&self, may_start: impl Fn(&Pending) -> bool) -> Option<usize> {
         let places = self.ready.iter().enumerate().rev();
         places
@@ -237,12 +242,13 @@ impl LeaseTable {
             .map(|(place, _)| place)
     }
 
-    /// The leases that are not in flight: the next one to start first, then those that wait.
+    /// Iterates over the leases that are not in flight: the ready ones, best first, then the waiting ones,
+    /// earliest first.
     pub(super) fn idle(&self) -> impl Iterator<Item = &Pending> {
         self.ready.iter().rev().chain(self.waiting.iter().rev().map(|(_, pending)| pending))
     }
 
-    /// Whether there are leases, and all of them wait for the end of a case.
+    /// Whether there are leases, and each of them waits for the end of a case.
     pub(super) fn only_undecided(&self) -> bool {
         self.has_undecided()
             && self.ready.is_empty()
@@ -252,7 +258,7 @@ impl LeaseTable {
 
     /// Whether a lease waits only for the end of a case.
     pub(super) fn has_undecided(&self) -> bool {
-        // They are due after all others.
+        // Leases that wait for the end of a case are due after all others, so they come first in the list.
         self.waiting.first().is_some_and(|(_, pending)| pending.undecided.is_some())
     }
 
@@ -263,7 +269,7 @@ impl LeaseTable {
         taken.map(|(_, pending)| pending).collect()
     }
 
-    /// Excuses the refusals so far, since a limiter explains them.
+    /// Excuses the refusals of all leases so far, since a limiter explains them.
     pub(super) fn forgive_refusals(&mut self, order: Order) {
         let waiting = self.waiting.iter_mut().map(|(_, pending)| pending);
         let in_flight = self.in_flight.iter_mut().map(|flying| &mut flying.pending);
@@ -277,14 +283,14 @@ impl LeaseTable {
         self.ready.sort_by_key(|pending| pending.rank(order));
     }
 
-    /// Assigns the URLs of a run of 401 and 403 to this case, whenever they were answered.
+    /// Assigns the failures of all URLs in a run of 401 and 403 to this case, whenever they were answered.
     pub(super) fn summon_walled(&mut self, number: u32) {
         let walled = self.waiting.iter_mut().filter(|(_, pending)| pending.walled);
         walled.filter_map(|(_, pending)| pending.case.as_mut()).for_each(|(case, _)| *case = number);
     }
 
-    /// Excuses the failures of a case, since the host was at fault. Waiting leases are ready again: the host's
-    /// hold is their wait.
+    /// Excuses the failures of a case, since the host was at fault. Leases that wait because of this case
+    /// become ready: the host's hold is wait enough.
     pub(super) fn excuse(&mut self, case: u32, order: Order) {
         let idle = self.ready.iter_mut();
         idle.chain(self.in_flight.iter_mut().map(|flying| &mut flying.pending))
@@ -307,13 +313,13 @@ impl LeaseTable {
         self.in_flight.push(flying);
     }
 
-    /// Ends an attempt, if it is in flight.
+    /// Takes the lease with this id out of the leases in flight, if it is there.
     pub(super) fn land(&mut self, id: LeaseId) -> Option<InFlight> {
         let place = self.in_flight.iter().position(|flying| flying.pending.id() == id)?;
         Some(self.in_flight.remove(place))
     }
 
-    /// Takes the oldest attempt, if its deadline has passed.
+    /// Takes the oldest attempt in flight, if its deadline has passed.
     pub(super) fn expire(&mut self, now: Timestamp) -> Option<InFlight> {
         self.in_flight.first().filter(|flying| flying.deadline <= now)?;
         Some(self.in_flight.remove(0))
@@ -323,7 +329,7 @@ impl LeaseTable {
         self.parsed.push(id);
     }
 
-    /// Takes this lease, if it was not started.
+    /// Takes this lease, if it is ready or waiting.
     pub(super) fn take_idle(&mut self, id: LeaseId) -> Option<Pending> {
         if let Some(place) = self.ready.iter().position(|pending| pending.id() == id) {
             return Some(self.ready.remove(place));
@@ -332,7 +338,7 @@ impl LeaseTable {
         Some(self.waiting.remove(place).1)
     }
 
-    /// Takes any lease that was not started, with its due time if it waits.
+    /// Takes any lease that is ready or waiting; returns its due time, too, if it was waiting.
     pub(super) fn take_any_idle(&mut self) -> Option<(Option<Timestamp>, Pending)> {
         if let Some(pending) = self.ready.pop() {
             return Some((None, pending));
@@ -340,7 +346,7 @@ impl LeaseTable {
         self.waiting.pop().map(|(due, pending)| (Some(due), pending))
     }
 
-    /// Takes all leases that are not handed on.
+    /// Takes all leases that are not handed on, except those that the store has settled.
     pub(super) fn abandon(&mut self) -> Vec<Lease> {
         let ready = self.ready.drain(..);
         let waiting = self.waiting.drain(..).map(|(_, pending)| pending);
@@ -349,8 +355,8 @@ impl LeaseTable {
         ready.chain(waiting).chain(in_flight).map(|pending| pending.lease).collect()
     }
 
-    /// Forgets a settled lease wherever it is. One in flight stays until its report comes, since the request
-    /// still runs.
+    /// Removes a settled lease from its place. A lease in flight stays until its report comes, since its
+    /// request still runs.
     pub(super) fn settle(&mut self, id: LeaseId) {
         if let Some(place) = self.parsed.iter().position(|other| *other == id) {
             self.parsed.swap_remove(place);
@@ -371,7 +377,7 @@ impl LeaseTable {
         };
     }
 
-    /// A lease that is in two places, if any.
+    /// Returns a lease that is in two places, if there is one: this would be a bug.
     pub(super) fn duplicate(&self) -> Option<LeaseId> {
         let mut ids: Vec<LeaseId> = self
             .ready
@@ -386,10 +392,11 @@ impl LeaseTable {
     }
 }
 
-/// A URL with this many charged failures goes behind the others.
+/// A URL with at least this many charged failures starts after all others.
 const BEHIND_FROM: u16 = 2;
 
-/// Makes room for one more: most hosts of a large crawl hold one lease, and a `Vec` would begin with four.
+/// Makes room for exactly one more element in a short list: most hosts of a large crawl hold one lease, and a
+/// `Vec` would begin with room for four.
 fn grow<T>(list: &mut Vec<T>) {
     if list.len() == list.capacity() && list.len() < FEW {
         list.reserve_exact(1);

@@ -1,33 +1,40 @@
 //! Estimates the rate of a server's limiter from single refusals.
 //!
-//! A limiter that refuses a start is empty at that moment, and again at its next refusal. So the starts
-//! accepted in between are its gain: its rate, give or take one start. Chance refuses at any pace, so its
-//! estimate is the pace itself, and it changes from time to time. Therefore the possible rates are an
-//! interval that each refusal narrows. If it becomes empty, no limiter explains the refusals: they are
-//! chance.
+//! A token-bucket limiter that refuses a start has no token at that moment, nor at its next refusal. So the
+//! starts accepted in between used exactly the tokens gained in between: this gives its rate, give or take
+//! one start. Chance refuses at any pace, so an estimate from chance is the pace itself, and changes from
+//! time to time. Therefore the possible rates are kept as an interval that each refusal narrows. If the
+//! interval becomes empty, no limiter explains the refusals: they are chance.
 
 use crate::time::Timestamp;
 
-/// What single refusals say about a limiter.
+/// The estimate of the rate of a server's limiter, from single refusals.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub(super) struct LimiterEstimate {
-    /// The last refused start and its number.
+    /// The last refused start; `None` before the first refusal and after the host was closed for another
+    /// reason.
     last: Option<Moment>,
-    /// Starts since then that the limiter may have refused, or that failed for a reason of their own.
+    /// The number of starts since `last` that may have been refused by the limiter, or may have failed for a
+    /// reason of their own.
     unclear: u32,
-    /// The first refused start that counts, and how many starts since were refused, or may have been.
+    /// The refused start from which the long interval is measured; how many later starts were refused; and
+    /// how many more may have been refused.
     anchor: Option<(Moment, u32, u32)>,
-    /// The rates that explain all refusals so far, in starts per second.
+    /// The lowest and the highest rate that explain all refusals so far, in starts per second.
     rates: Option<(f32, f32)>,
-    /// How many intervals in a row agree.
+    /// How many intervals in a row agree with `rates`.
     agreed: u8,
-    /// Starts that passed at full pace before one was refused, and within how many seconds.
+    /// The number of starts that passed at full pace before one was refused, and the seconds in which they
+    /// did. Of several such runs, the fastest is kept.
     passed: (f64, f64),
-    /// Set once a limiter is believed in: the last refused start, and how many refusals came since.
+    /// Set once a limiter is believed in: the number of the latest refused start, and how many refusals came
+    /// since the belief began. More than `FORGIVEN_AFTER` starts without a refusal reset that count to 0.
     believed: Option<(u32, u8)>,
-    /// Before that at least two in five starts were refused, which is hardly chance.
+    /// Whether more than two in five starts were refused before the limiter was believed in, which is hardly
+    /// chance.
     most_refused: bool,
-    /// How often no limiter explained the refusals. Each time raises the number needed to believe in one.
+    /// How often no limiter explained the refusals. Each time raises by one the number of intervals needed to
+    /// believe in a limiter.
     chances: u8,
 }
 
@@ -38,41 +45,42 @@ pub(super) struct Moment {
     pub(super) seq: u32,
 }
 
-/// Starts that were refused together while others were not.
+/// Starts that were refused together, while other starts were answered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct RefusedStarts {
     pub(super) first: Moment,
     pub(super) last: Moment,
     pub(super) count: u32,
-    /// The pace is new to the host.
+    /// Whether the pace has been used for a short time only.
     pub(super) young: bool,
-    /// Additional intervals that have to agree: refusals that say nothing about the pace prove less, at a
-    /// host whose pages fail now and then anyway.
+    /// How many more intervals have to agree than usual: refusals that say nothing about the pace prove less,
+    /// as do refusals at a host whose pages fail now and then anyway.
     pub(super) doubt: u8,
-    /// For how long the host was closed because of them, in seconds.
+    /// For how long the host was closed because of these refusals, in seconds.
     pub(super) hold: f64,
 }
 
-/// What a refusal shows, together with earlier ones.
+/// The conclusion from a refusal and all earlier refusals.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Finding {
     /// No conclusion yet.
     Unclear,
-    /// No limiter explains all of them.
+    /// No limiter explains all refusals.
     Chance,
-    /// A limiter explains them: its rate in starts per second, and whether it is exact.
+    /// A limiter explains the refusals. `pace` is the pace to use, a little below the limiter's rate, in
+    /// starts per second; `exact` tells whether the rate is known within 5 %.
     Limit { pace: f64, exact: bool },
 }
 
 impl LimiterEstimate {
-    /// Records that this many starts passed within these seconds before one was refused.
+    /// Records that `starts` starts passed within `seconds` before one was refused.
     pub(super) fn let_pass(&mut self, starts: f64, seconds: f64) {
         if starts * (self.passed.1 + 1.0) > self.passed.0 * (seconds + 1.0) {
             self.passed = (starts, seconds);
         }
     }
 
-    /// Takes in refusals at a pace in starts per second.
+    /// Takes in `refusals` that came while `pace` was used, in starts per second.
     ///
     /// A pace learnt from refusals (`is_learnt`) is more likely to be too high than one that the user asked
     /// for. A limiter is believed in when some intervals agree. If the pace is new to the host, one interval
@@ -103,7 +111,8 @@ impl LimiterEstimate {
         };
         let (low, high) = interval(before, refusals.first, 1, unclear);
         if refusals.hold > 0.0 && f64::from(high) * (self.passed.1 + refusals.hold) > self.passed.0 {
-            // The hold may have let it fill up completely, so its gain is unknown.
+            // During the hold the limiter may have gained all tokens that it can store, so its gain is
+            // unknown.
             self.anchor = Some((refusals.last, 0, 0));
             return Finding::Unclear;
         }
@@ -118,7 +127,7 @@ impl LimiterEstimate {
         }
         let same = if is_learnt { SAME_LEARNT } else { SAME };
         if self.rates.is_none() && pace.is_some_and(|pace| f64::from(rates.1) >= pace * same) {
-            // All starts that were sent were accepted, which explains nothing.
+            // The possible rate is about the pace itself, which explains no refusal.
             return Finding::Unclear;
         }
         self.rates = Some(rates);
@@ -159,7 +168,8 @@ impl LimiterEstimate {
         self.unclear = self.unclear.saturating_add(1);
     }
 
-    /// Records an accepted start. More of them than a limiter would let pass refute the limiter.
+    /// Records an accepted start. If more starts were accepted than the limiter would let pass, the limiter
+    /// is refuted.
     pub(super) fn accepted(&mut self, start: Moment) -> Finding {
         let (Some(before), Some((_, high))) = (self.last, self.rates) else { return Finding::Unclear };
         let accepted = start.seq.wrapping_sub(before.seq) as i32;
@@ -167,7 +177,8 @@ impl LimiterEstimate {
         if accepted as f32 <= most { Finding::Unclear } else { self.give_up() }
     }
 
-    /// The host was closed for another reason, so the limiter's gain meanwhile is unknown.
+    /// Forgets from where intervals are measured: the host was closed for another reason, so the limiter's
+    /// gain meanwhile is unknown.
     pub(super) fn interrupt(&mut self) {
         (self.last, self.anchor) = (None, None);
     }
@@ -180,8 +191,8 @@ impl LimiterEstimate {
     }
 }
 
-/// The possible rates of a limiter that was empty at both starts, if `refused` of the starts after the first
-/// were refused, and up to `perhaps` more.
+/// Returns the lowest and the highest possible rate of a limiter that was empty at both starts, if `refused`
+/// of the starts after the first were refused, and up to `perhaps` more.
 fn interval(from: Moment, to: Moment, refused: u32, perhaps: u32) -> (f32, f32) {
     let accepted = to.seq.wrapping_sub(from.seq).saturating_sub(refused) as f32;
     let seconds = to.at.since(from.at).as_secs_f32();
@@ -191,31 +202,34 @@ fn interval(from: Moment, to: Moment, refused: u32, perhaps: u32) -> (f32, f32) 
     )
 }
 
-/// Requests may arrive this many seconds closer together, or farther apart, than they started.
+/// The distance between two requests may change by this many seconds until they arrive at the server.
 const TRAVEL: f32 = 0.02;
-/// A rate from this share of the pace on counts as the pace itself.
+/// A rate of at least this share of the pace counts as the pace itself. The second constant is for a pace
+/// learnt from refusals.
 const SAME: f64 = 0.85;
 const SAME_LEARNT: f64 = 0.9;
 /// A pace is far too high if the limiter's rate is less than this share of it.
 const FAR: f64 = 0.55;
-/// Fewer starts between two refusals prove too little.
+/// A single interval is enough only if there were more starts than this between the two refusals.
 const MANY: u32 = 5;
-/// A limiter whose rate the pace keeps refuses at most this often until its rate is known.
+/// How often a limiter that is believed in may still refuse, until it counts as refuted. The second constant
+/// is for a limiter that refused more than two in five starts before.
 const REFUSALS_MAX: u8 = 2;
 const REFUSALS_MAX_SURE: u8 = 10;
-/// After this many starts without a refusal, counting begins anew.
+/// After more starts than this without a refusal, the refusals of a believed limiter are counted from 0
+/// again.
 const FORGIVEN_AFTER: u32 = 200;
-/// This many intervals have to agree before they lower a pace that the server accepted.
+/// At least this many intervals have to agree before they lower a pace that the server accepted.
 const AGREED_MIN: u8 = 2;
-/// An interval narrower than this share of its value counts as an exact number.
+/// A rate counts as exact if its interval is narrower than this share of the upper end.
 const EXACT: f32 = 0.05;
-/// Additional intervals that have to agree: at a host with failures of its own, and for a 503.
+/// How many more intervals have to agree: at a host whose pages fail now and then, and for a 503.
 pub(super) const FLAKY_DOUBT: u8 = 2;
 pub(super) const SILENT_DOUBT: u8 = 1;
 /// The shares of a limiter's rate that the crawl uses: of a rate known exactly, and of an estimate.
 const BELOW: f64 = 0.985;
 const WELL_BELOW: f64 = 0.93;
-/// Starts that a limiter may let pass beyond its rate.
+/// How many starts a limiter may let pass beyond its rate before it is refuted.
 const ROUNDING: f32 = 2.0;
 const CHANCES_MAX: u8 = 4;
 
