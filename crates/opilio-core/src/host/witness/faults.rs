@@ -1,4 +1,5 @@
-//! Whose fault failures were, as far as that is visible from outside: the books for G7, G9, G10 and G11.
+//! Keeps track of whose fault failures were, as far as that is visible from outside. The invariants G7, G9,
+//! G10 and G11 are checked with these counts.
 
 use super::expect;
 use super::leases::SeenLeases;
@@ -6,28 +7,28 @@ use crate::host::blame::CROWD_STARTS;
 use crate::host::invariants::{Invariant, Violation};
 use crate::time::Timestamp;
 
-/// What answers and failures so far show about the host.
+/// What the answers and failures so far have shown about the host.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenFaults {
     pub(super) trouble: Option<SeenTrouble>,
-    /// The latest start that was answered.
+    /// The time of the latest start that was answered.
     well: Option<Timestamp>,
-    /// Unwelcome outcomes so far.
+    /// The number of refusals, failures and 401 or 403 so far.
     unwelcome: u32,
-    /// The host was parked, and no probe has been answered since.
+    /// Whether the host was parked, and no probe has been answered since.
     reopened: bool,
     pub(super) door: SeenDoor,
     pub(super) crowd: SeenCrowd,
 }
 
-/// Failures since the last start that began after them and was answered.
+/// The failures that no answer to a later start has ended yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenTrouble {
-    /// The first failure; `None` is robots.txt or a witness.
+    /// The URL of the first failure (its fingerprint); `None` if robots.txt or a witness failed first.
     first: Option<u128>,
-    /// Another URL failed, too.
+    /// Whether something besides the first URL failed, too.
     pub(super) others: bool,
-    /// A probe showed that the host is at fault.
+    /// Whether a probe has shown that the host is at fault.
     pub(super) confirmed: bool,
     /// The time of the last failure.
     last: Timestamp,
@@ -41,20 +42,21 @@ pub(super) struct SeenDoor {
 }
 
 impl SeenDoor {
-    /// Whether a start belongs to a closing that is over.
+    /// Whether a request that started at `started` belongs to a closing that is over.
     pub(super) fn is_old_news(&self, started: Timestamp) -> bool {
         self.open && self.closed_at.is_some_and(|closed_at| started <= closed_at)
     }
 }
 
-/// URLs that are refused together, so that none of them is at fault.
+/// Finds URLs that are refused together, so that none of them is at fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct SeenCrowd {
-    /// One bit for each of the last twelve first requests of a URL: 1 means refused.
+    /// Twelve bits: for each of the twelve latest new URLs, whether its first request was refused (1) or not
+    /// (0).
     first_asks: u16,
-    /// Starts so far.
+    /// The number of starts so far, robots.txt and witnesses included.
     starts: u32,
-    /// The last two refused URLs, each with the number of starts at that time.
+    /// The last two URLs whose first request was refused, each with the value of `starts` at that time.
     refused: [Option<(u128, u32)>; 2],
 }
 
@@ -72,7 +74,7 @@ impl SeenCrowd {
         self.refused = [Some((url, self.starts)), self.refused[0]];
     }
 
-    /// Whether others were refused together with this URL.
+    /// Whether other URLs were refused together with this URL.
     fn is_around(&self, url: u128) -> bool {
         let lately = |(other, starts)| other != url && self.starts - starts < CROWD_STARTS * 3;
         self.first_asks.count_ones() > 2 || self.refused.into_iter().flatten().any(lately)
@@ -91,24 +93,25 @@ impl SeenFaults {
         }
     }
 
-    /// Counts unwelcome outcomes.
+    /// Adds to the number of unwelcome outcomes.
     pub(super) fn note_unwelcome(&mut self, count: u32) {
         self.unwelcome += count;
     }
 
-    /// G11: a single refusal may be chance, so it does not lower the pace.
+    /// Checks G11 when the host lowers its pace: a single refusal may be chance, so it must not lower the
+    /// pace.
     pub(super) fn expect_paced(&self) -> Result<(), Violation> {
         expect(self.unwelcome > 1, Invariant::G11, || {
             "the pace falls for a single refusal, which may be chance".to_owned()
         })
     }
 
-    /// Whether the host answered a start that came after one of these.
+    /// Whether the host answered a start that was not earlier than one of these starts.
     pub(super) fn answered_since(&self, starts: impl IntoIterator<Item = Timestamp>) -> bool {
         self.well.is_some_and(|well| starts.into_iter().any(|started| well >= started))
     }
 
-    /// Takes in whether the host's door is open.
+    /// Records whether the host's snapshot shows its door open.
     pub(super) fn compare_door(&mut self, leases: &mut SeenLeases, now: Timestamp, open: bool) {
         match (self.door.open, open) {
             (true, false) => self.door.closed_at = Some(now),
@@ -119,7 +122,7 @@ impl SeenFaults {
         self.door.open = open;
     }
 
-    /// A probe was answered.
+    /// Records that a probe was answered.
     pub(super) fn opened(&mut self) {
         self.reopened = false;
     }
@@ -129,14 +132,15 @@ impl SeenFaults {
         self.blur(leases);
     }
 
-    /// The host returns from passivation: the fault of earlier failures is unknown.
+    /// Records that the host returns from passivation: it is unknown now whose fault earlier failures were.
     pub(super) fn resumed(&mut self, leases: &mut SeenLeases) {
         self.blur(leases);
         self.well = None;
     }
 
-    /// Records the answer to a start. Failures before that start count against their URLs by now, unless
-    /// others failed meanwhile. A 401 or 403 may come from a firewall, so it proves less.
+    /// Records the answer to a start. The answer shows that the host works, so the earlier failures of a URL
+    /// were that URL's own fault and count for sure, unless other URLs failed as well. A 401 or 403
+    /// (`welcome` is false) may come from a firewall, so it proves no fault of a URL.
     pub(super) fn answered(&mut self, leases: &mut SeenLeases, started: Timestamp, welcome: bool) {
         self.well = self.well.max(Some(started));
         let alone =
@@ -154,7 +158,7 @@ impl SeenFaults {
             leases.begin_new_row();
         }
         if let Some(trouble) = &mut self.trouble {
-            // Later failures are another question.
+            // Later failures may have another cause than those confirmed so far.
             trouble.confirmed = false;
         }
         if welcome && self.trouble.is_some_and(|trouble| trouble.last < started) {
@@ -162,7 +166,7 @@ impl SeenFaults {
         }
     }
 
-    /// A URL failed, perhaps by its own fault.
+    /// Records that a URL failed, perhaps by its own fault.
     pub(super) fn fail_of_url(&mut self, now: Timestamp, url: u128) -> SeenTrouble {
         let first = SeenTrouble { first: Some(url), others: false, confirmed: false, last: now };
         let trouble = self.trouble.get_or_insert(first);
@@ -171,7 +175,7 @@ impl SeenFaults {
         *trouble
     }
 
-    /// robots.txt or a witness failed, which is the host's fault.
+    /// Records that robots.txt or a witness failed, which is the host's fault.
     pub(super) fn fail_of_host(&mut self, leases: &mut SeenLeases, now: Timestamp, probe: bool) {
         self.trouble.get_or_insert(SeenTrouble { first: None, others: true, confirmed: false, last: now });
         self.note_others();
@@ -183,14 +187,14 @@ impl SeenFaults {
         }
     }
 
-    /// The trouble is not that of one URL.
+    /// Records that more than one URL is concerned by the present failures.
     pub(super) fn note_others(&mut self) {
         if let Some(trouble) = &mut self.trouble {
             trouble.others = true;
         }
     }
 
-    /// The failures of this trouble were the host's fault and are excused.
+    /// Excuses the present failures, since they were the host's fault.
     pub(super) fn confirm(&mut self, leases: &mut SeenLeases) {
         if let Some(trouble) = &mut self.trouble {
             trouble.confirmed = true;
@@ -201,7 +205,7 @@ impl SeenFaults {
         }
     }
 
-    /// The fault is no longer visible from outside.
+    /// Records that it is no longer visible from outside whose fault the failures so far were.
     fn blur(&mut self, leases: &mut SeenLeases) {
         self.note_others();
         leases.begin_new_row();

@@ -1,4 +1,5 @@
-//! What keeps a host from starting anything, as visible from outside: G3 and G6.
+//! Holds, parks and drains as visible from outside: while one lasts, the host starts nothing (G3), and a hold
+//! never becomes shorter (G6).
 
 use std::time::Duration;
 
@@ -15,15 +16,15 @@ use crate::verdict::Hints;
 pub(super) struct SeenHold {
     /// The longest hold of the policy.
     max: Duration,
-    /// The end of the wait that the server stated, or that the host announced.
+    /// The latest end of all waits that the server stated, that the user ordered, or that the host announced.
     end: Timestamp,
-    /// The end that the host's snapshot showed last.
+    /// The end of the hold in the host's last snapshot.
     shown: Timestamp,
-    /// Between a closing and `Opened`: only a probe may start.
+    /// Set from a closing until the event `Opened`: only a probe may start then.
     pub(super) closed: bool,
     pub(super) parked: bool,
     pub(super) draining: bool,
-    /// The latest start whose answer announced a quota.
+    /// The time of the latest start whose answer announced a quota.
     quota_of: Option<Timestamp>,
 }
 
@@ -40,7 +41,8 @@ impl SeenHold {
         }
     }
 
-    /// G3: nothing starts while the host is held, parked or drained. While it is closed, one probe may start.
+    /// Checks G3 at a start: nothing starts while the host is held, parked or drained. While the host is
+    /// closed, one probe may start.
     pub(super) fn expect_start(&self, now: Timestamp, may_probe: bool) -> Result<(), Violation> {
         let end = self.end;
         expect(now >= end, Invariant::G3, || format!("a start at {now:?}, held until {end:?}"))?;
@@ -50,14 +52,15 @@ impl SeenHold {
         expect(allowed, Invariant::G3, || "a start while only a probe may".to_owned())
     }
 
-    /// G6: the hold that the host shows lasts as long as it was asked for, and never becomes shorter.
+    /// Checks G6: the hold in the host's snapshot lasts as long as it was asked for, and has not become
+    /// shorter.
     pub(super) fn compare(&mut self, shown: &HostSnapshot) -> Result<(), Violation> {
         let until = shown.hold.map_or(Timestamp::EPOCH, |(until, _)| until);
         let before = self.shown;
         expect(until >= before, Invariant::G6, || format!("the hold went from {before:?} to {until:?}"))?;
         if shown.parked.is_some() {
-            // It starts nothing for at least as long as the longest hold. A wait that it hears then changes
-            // nothing.
+            // A parked host starts nothing for at least as long as the longest hold. A wait that the server
+            // states during the park changes nothing.
             self.end = self.end.min(until);
         }
         let end = self.end;
@@ -86,8 +89,9 @@ impl SeenHold {
         }
     }
 
-    /// Records a quota. A spent quota holds until its reset, give or take a second for rounding. Older
-    /// statements do not count. The order of two starts at one instant is unknown.
+    /// Records the quota that an answer announces. A spent quota holds the host until the quota's reset, give
+    /// or take a second for rounding. Answers to older starts than the newest one do not count, nor do those
+    /// to a start at the same instant, since the order of these two is unknown.
     pub(super) fn note_quota(&mut self, now: Timestamp, started: Timestamp, hints: &Hints) {
         let Some(quota) = hints.quota.filter(|_| self.quota_of.is_none_or(|newest| newest < started)) else {
             return;

@@ -1,4 +1,5 @@
-//! The leases of a host as visible from outside: where each is (G4), and which attempts it has used up.
+//! The leases of a host as visible from outside: the place of each lease (G4), and how many attempts each has
+//! used up.
 
 use super::expect;
 use crate::host::invariants::{Invariant, Violation};
@@ -8,30 +9,32 @@ use crate::outcome::Reason;
 use crate::record::{Lease, LeaseId};
 use crate::time::Timestamp;
 
-/// A lease as visible from outside.
+/// One lease as visible from outside.
 #[derive(Clone, Debug)]
 pub(super) struct SeenLease {
     pub(super) id: LeaseId,
     pub(super) url: u128,
     scheme: Scheme,
     pub(super) place: SeenPlace,
-    /// It was started in this stay.
+    /// Whether a request for the lease was started since the host got the lease.
     started: bool,
-    /// Kept-alive connections that died under it since its last other failure.
+    /// The number of kept-alive connections that broke while they carried a request of this lease, since its
+    /// last failure of another kind.
     pub(super) stale: u16,
-    /// Requests that the server may have seen.
+    /// The number of requests for the lease that the server may have seen.
     pub(super) requests: u16,
     pub(super) attempts: AttemptRange,
-    /// Failures that count against it if the present trouble turns out to be its own, since no later start
-    /// was answered yet.
+    /// The number of failures that count against the lease if they turn out to be its own fault: no later
+    /// start was answered yet.
     pub(super) open: u16,
-    /// Its latest failed start, and the time of that failure.
+    /// The time of the lease's latest failed start, and the time of that failure.
     pub(super) failed: Option<(Timestamp, Timestamp)>,
-    /// Its last outcome was the host's fault, and the request is repeatable.
+    /// Whether the last outcome was the host's fault, and the request is repeatable. Such a lease must not
+    /// end.
     pub(super) innocent: bool,
-    /// Its last outcome may end it.
+    /// Whether the lease may end as a failure after its last outcome.
     pub(super) may_end: bool,
-    /// The store has settled it; only its request is still in flight.
+    /// Whether the store has settled the lease; only its request is still in flight.
     settled: bool,
 }
 
@@ -43,17 +46,17 @@ pub(super) struct AttemptRange {
 }
 
 impl AttemptRange {
-    /// Counts failures that may use up attempts.
+    /// Adds failures that may use up attempts.
     pub(super) fn add_perhaps(&mut self, failures: u16) {
         self.most = self.most.saturating_add(failures);
     }
 
-    /// Counts failures for certain that were counted perhaps.
+    /// Makes failures certain that `add_perhaps` has added before.
     pub(super) fn add_surely(&mut self, failures: u16) {
         self.least = (self.least + failures).min(self.most);
     }
 
-    /// Takes back failures that were counted perhaps.
+    /// Takes back failures that `add_perhaps` has added before.
     pub(super) fn excuse(&mut self, failures: u16) {
         self.most = self.most.saturating_sub(failures);
         self.least = self.least.min(self.most);
@@ -62,7 +65,7 @@ impl AttemptRange {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SeenPlace {
-    /// Ready or waiting: only the host knows which.
+    /// The lease is ready or waiting: only the host knows which.
     Idle,
     InFlight(SeenFlight),
     Parsed,
@@ -96,7 +99,7 @@ impl SeenLease {
         }
     }
 
-    /// Its request in flight.
+    /// Returns the lease's request in flight, if there is one.
     pub(super) fn flight(&self) -> Option<SeenFlight> {
         match self.place {
             SeenPlace::InFlight(flight) => Some(flight),
@@ -104,14 +107,16 @@ impl SeenLease {
         }
     }
 
-    /// Whether it could be the probe instead of another lease. robots.txt does not apply to an errand.
+    /// Whether this lease could be the probe instead of the lease `probe`. An errand needs no robots.txt, so
+    /// it could always replace another lease.
     fn could_replace(&self, probe: &Self) -> bool {
         let untried = self.place == SeenPlace::Idle && self.requests == 0 && !self.started;
         let may_start = self.scheme == probe.scheme && !probe.id.is_errand();
         untried && (may_start || self.id.is_errand())
     }
 
-    /// G7: it has not used up more attempts than its own failures. G10: nor fewer.
+    /// Checks at a start that the lease has used up at most as many attempts as it had failures of its own
+    /// (G7), and at least as many (G10).
     fn expect_attempt(&self, start: &Start) -> Result<(), Violation> {
         let AttemptRange { least, most } = self.attempts;
         let used = used_before(start);
@@ -141,12 +146,12 @@ impl SeenLeases {
         self.0.iter_mut()
     }
 
-    /// The requests in flight.
+    /// Iterates over the requests in flight.
     pub(super) fn flights(&self) -> impl Iterator<Item = SeenFlight> {
         self.0.iter().filter_map(SeenLease::flight)
     }
 
-    /// The counts of idle leases and of parsed ones.
+    /// Returns the number of idle leases and the number of parsed leases.
     pub(super) fn idle_and_parsed(&self) -> (usize, usize) {
         let count = |wanted| self.0.iter().filter(|seen| seen.place == wanted).count();
         (count(SeenPlace::Idle), count(SeenPlace::Parsed))
@@ -160,7 +165,7 @@ impl SeenLeases {
         }
     }
 
-    /// G4, G7 and G10 at the start of a lease's request.
+    /// Records the start of a lease's request; checks G4, G7, G9 and G10.
     pub(super) fn started(&mut self, now: Timestamp, start: &Start) -> Result<(), Violation> {
         let place = self.place_of(start.lease.id)?;
         self.expect_probe(place, start.probe)?;
@@ -176,7 +181,7 @@ impl SeenLeases {
         Ok(())
     }
 
-    /// G9: a URL that failed in this closing must not be the probe while another URL could be.
+    /// Checks G9: a URL that failed in this closing must not be the probe while another URL could be.
     fn expect_probe(&self, place: usize, probe: bool) -> Result<(), Violation> {
         let seen = &self.0[place];
         let suspect = probe && seen.open > 0;
@@ -185,7 +190,7 @@ impl SeenLeases {
         })
     }
 
-    /// G4, G7, G10 and G11 when a lease is handed on.
+    /// Records that a lease is handed on; checks G4, G7, G10 and G11.
     pub(super) fn delivered(
         &mut self,
         id: LeaseId,
@@ -213,14 +218,14 @@ impl SeenLeases {
         Ok(())
     }
 
-    /// The lease goes back to the store.
+    /// Removes a lease that goes back to the store.
     pub(super) fn returned(&mut self, id: LeaseId) -> Result<(), Violation> {
         let place = self.place_of(id)?;
         self.0.swap_remove(place);
         Ok(())
     }
 
-    /// The store has settled leases. One in flight stays until its report comes.
+    /// Removes leases that the store has settled. A lease in flight stays until its report comes.
     pub(super) fn settled(&mut self, leases: &[LeaseId]) {
         self.0.retain_mut(|seen| {
             let over = leases.contains(&seen.id);
@@ -229,12 +234,12 @@ impl SeenLeases {
         });
     }
 
-    /// Forgets settled leases whose request has ended.
+    /// Removes settled leases whose request has ended.
     pub(super) fn forget_settled(&mut self) {
         self.0.retain(|seen| !seen.settled || seen.flight().is_some());
     }
 
-    /// Ends the request in flight for a lease; returns the lease's place and the request.
+    /// Ends the request in flight for a lease; returns the lease's index and the request.
     pub(super) fn land(&mut self, id: LeaseId) -> Option<(usize, SeenFlight)> {
         let place = self.0.iter().position(|seen| seen.id == id)?;
         let flight = self.0[place].flight()?;
@@ -242,12 +247,13 @@ impl SeenLeases {
         Some((place, flight))
     }
 
-    /// The lease at the place that `land` has returned.
+    /// Returns the lease at the index that `land` has returned.
     pub(super) fn at_mut(&mut self, place: usize) -> &mut SeenLease {
         &mut self.0[place]
     }
 
-    /// Ends the requests whose deadline has passed. Lost too often, a lease ends as the crawler's fault.
+    /// Ends the requests whose deadline has passed. Their leases may end, since a lease whose requests are
+    /// lost too often ends as a failure of the crawler.
     pub(super) fn expire(&mut self, now: Timestamp) {
         for seen in &mut self.0 {
             if seen.flight().is_some_and(|flight| flight.deadline <= now) {
@@ -258,7 +264,8 @@ impl SeenLeases {
         }
     }
 
-    /// An origin's rules can never be fetched, so the leases that wait for them may end, at fault or not.
+    /// Lets the idle leases of an origin end, at fault or not, since the origin's robots.txt can never be
+    /// fetched.
     pub(super) fn may_end_origin(&mut self, scheme: Scheme) {
         let waits = |seen: &&mut SeenLease| seen.scheme == scheme && seen.place == SeenPlace::Idle;
         self.0.iter_mut().filter(waits).for_each(|seen| {
@@ -267,12 +274,13 @@ impl SeenLeases {
         });
     }
 
-    /// A limiter explains the refusals. They are invisible from outside, so the least count is zero.
+    /// Excuses refusals that a limiter explains. From outside it is not visible which failures were such
+    /// refusals, so the least number of used attempts becomes zero.
     pub(super) fn excuse_refusals(&mut self) {
         self.0.iter_mut().for_each(|seen| (seen.attempts.least, seen.open) = (0, 0));
     }
 
-    /// A new row of failures begins; the failures so far are not excused.
+    /// Begins to count failures anew; the failures so far are not excused.
     pub(super) fn begin_new_row(&mut self) {
         self.0.iter_mut().for_each(|seen| seen.open = 0);
     }

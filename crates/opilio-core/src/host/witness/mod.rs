@@ -1,8 +1,8 @@
 //! An observer that keeps its own record of a host and reports each broken invariant.
 //!
-//! It sees a host's inputs and outputs, and derives starts, holds, places and attempts from them alone. From
-//! the host itself it reads only values that are invisible from outside (the spacing in force, the counts of
-//! leases), to compare them.
+//! The observer sees a host's inputs and outputs, and derives starts, holds, places and attempts from these
+//! alone. From the host itself it reads only values that are invisible from outside (the spacing in force,
+//! the counts of leases), to compare them with its own record.
 //!
 //! | invariant | checked in |
 //! | --- | --- |
@@ -43,8 +43,8 @@ use work::SeenSlots;
 
 /// Watches one host over its whole life, passivations included.
 ///
-/// [`Witness::hear`] before each `handle`, [`Witness::see`] for each output, [`Witness::rest`] when
-/// `poll` gave `None`.
+/// Call [`Witness::hear`] before each `handle` of the host, [`Witness::see`] for each output, and
+/// [`Witness::rest`] when the host's `poll` gave `None`.
 #[derive(Clone, Debug)]
 pub struct Witness {
     in_flight_max: usize,
@@ -53,13 +53,14 @@ pub struct Witness {
     slots: SeenSlots,
     rules: SeenRules,
     leases: SeenLeases,
-    /// The requests in flight that the host makes as a witness.
+    /// The requests in flight with which the host repeats an answered request, to learn whose fault failures
+    /// were (not to be confused with this observer).
     witnesses: Vec<(LeaseId, SeenFlight)>,
     faults: SeenFaults,
 }
 
 impl Witness {
-    /// A witness for a host with this policy.
+    /// Returns an observer for a host with this policy.
     #[must_use]
     pub fn new(policy: &HostPolicy) -> Self {
         Self {
@@ -74,14 +75,14 @@ impl Witness {
         }
     }
 
-    /// Leases that have not ended yet, wherever they are.
+    /// Returns the number of leases that have not ended yet, wherever they are.
     #[must_use]
     pub fn open_leases(&self) -> usize {
         self.leases.len()
     }
 
-    /// The host returns from passivation. Budget and holds continue, a drain does not, and the fault of
-    /// earlier failures is unknown.
+    /// Records that the host returns from passivation. Budget and holds continue, a drain does not, and it is
+    /// unknown whose fault earlier failures were.
     pub fn resumed(&mut self) {
         self.hold.draining = false;
         self.rules.resumed();
@@ -103,7 +104,7 @@ impl Witness {
                 }
             }
             Input::Rules { scheme, answer, hints } => {
-                // An answer from another host tells nothing about this one.
+                // Robots.txt may have been answered by another host, whose quota does not apply to this host.
                 if let Some(started) = self.rules.start_of(*scheme) {
                     self.hold.note_quota(now, started, hints);
                 }
@@ -177,13 +178,13 @@ impl Witness {
         self.hold.expect_start(now, probe && !self.probe_out())
     }
 
-    /// G2: no more requests are in flight than the limit allows.
+    /// Checks G2: at most as many requests are in flight as the limit allows.
     fn expect_in_flight(&self) -> Result<(), Violation> {
         let (count, max) = (self.flights().count(), self.in_flight_max);
         expect(count <= max, Invariant::G2, || format!("{count} in flight, {max} allowed"))
     }
 
-    /// All requests in flight.
+    /// Iterates over all requests in flight: for leases, for robots.txt, and repeated ones.
     fn flights(&self) -> impl Iterator<Item = SeenFlight> {
         let witnesses = self.witnesses.iter().map(|(_, flight)| *flight);
         self.leases.flights().chain(self.rules.flights()).chain(witnesses)
@@ -193,7 +194,7 @@ impl Witness {
         self.flights().any(|flight| flight.probe)
     }
 
-    /// G4: the host counts as many leases in each place as the witness.
+    /// Checks G4: the host counts as many leases in each place as this observer.
     fn compare_places(&self, shown: &HostSnapshot) -> Result<(), Violation> {
         let (idle, parsed) = self.leases.idle_and_parsed();
         let ours = (idle, self.flights().count(), parsed);

@@ -1,4 +1,4 @@
-//! How the witness takes in reports: of URLs, and of the requests that the host makes as a witness.
+//! Records the reports that the host gets: of URLs, and of the requests that the host repeats as a witness.
 
 use super::Witness;
 use super::leases::{SeenFlight, SeenLease};
@@ -7,23 +7,23 @@ use crate::record::LeaseId;
 use crate::time::Timestamp;
 use crate::verdict::{Proposal, Verdict};
 
-/// An outcome, and what the witness reads from it.
+/// An outcome, as far as it matters to the observer.
 #[derive(Clone, Copy)]
 struct SeenOutcome {
     blame: Blame,
-    /// The spider gets the answer.
+    /// Whether the spider gets the answer as a page or a redirect.
     wanted: bool,
-    /// 401 or 403, which may come from a firewall.
+    /// Whether the answer was a 401 or 403, which may come from a firewall.
     forbidden: bool,
-    /// The host answered, whatever the answer says about the URL.
+    /// Whether the host answered, whatever the answer says about the URL.
     answered: bool,
-    /// A kept-alive connection died, and the request may be repeated.
+    /// Whether a kept-alive connection broke, and the request may be repeated.
     stale: bool,
-    /// Another request would change nothing, or must not be sent.
+    /// Whether another request would change nothing, or must not be sent.
     is_final: bool,
-    /// The proposal is to try again.
+    /// Whether the fetcher proposes to try again.
     again: bool,
-    /// The server stated a wait or a quota, which is no chance.
+    /// Whether the server stated a wait or a quota, so that the outcome is not chance.
     stated: bool,
 }
 
@@ -44,7 +44,8 @@ impl SeenOutcome {
         }
     }
 
-    /// The same for this lease: one connection may die of age, but not two under one URL.
+    /// Returns the outcome as it counts for this lease. One connection may have been idle for too long; a
+    /// connection that breaks after an earlier failure of the URL counts as the URL's failure.
     fn under(self, seen: &SeenLease) -> Self {
         let broken = self.stale && (seen.stale > 0 || seen.failed.is_some());
         Self { blame: if broken { Blame::Url } else { self.blame }, ..self }
@@ -94,8 +95,8 @@ impl Witness {
         if read.answered || read.forbidden {
             seen.attempts.add_perhaps(1);
             if !read.wanted {
-                // By its own fault, or as part of a run of 401 and 403. A connection that dies under it now is
-                // no longer free.
+                // The URL failed by its own fault, or as part of a run of 401 and 403. A connection that
+                // breaks in its next attempt is no longer free of charge.
                 seen.failed = Some((flight.started, now));
             }
             self.faults.answered(&mut self.leases, flight.started, !read.forbidden);
@@ -104,12 +105,13 @@ impl Witness {
         self.url_failed(now, place, flight, read);
     }
 
-    /// The crawler failed, or the connection died of its age.
+    /// Records that a request failed on the crawler's side, or that its kept-alive connection was idle for
+    /// too long.
     fn url_undone(&mut self, place: usize, read: SeenOutcome) {
-        // The server may have broken it on purpose; then it belongs to the trouble.
+        // The server may have broken the connection on purpose; then this failure belongs to the others.
         self.faults.note_others();
         if read.stale {
-            // It is free of charge, unless the next attempt fails, too.
+            // The request is free of charge, unless the next attempt fails, too.
             let seen = self.leases.at_mut(place);
             seen.requests = seen.requests.saturating_add(1);
             seen.stale += 1;
@@ -117,7 +119,8 @@ impl Witness {
         }
     }
 
-    /// The request was refused, or failed. The fault is open, unless others have decided it.
+    /// Records that a request was refused or failed. It is open whose fault that was, unless answers to other
+    /// URLs have decided it.
     fn url_failed(&mut self, now: Timestamp, place: usize, flight: SeenFlight, read: SeenOutcome) {
         let seen = self.leases.at_mut(place);
         let started = flight.started;
@@ -138,7 +141,7 @@ impl Witness {
         }
         seen.attempts.add_perhaps(failures);
         if own || self.faults.door.is_old_news(started) {
-            // It may have been charged, or a case that is over had shown the host to be at fault.
+            // The failure may count against the URL, or against the host, by a case that is over.
             return;
         }
         seen.open += failures;
@@ -148,7 +151,7 @@ impl Witness {
             let open = std::mem::take(&mut seen.open);
             seen.attempts.most = seen.attempts.most.saturating_sub(open);
             if read.is_final {
-                // It ends with them, even if the host was at fault.
+                // The URL may end with these failures, even if the host was at fault.
                 seen.attempts.add_perhaps(open);
             }
             self.faults.confirm(&mut self.leases);

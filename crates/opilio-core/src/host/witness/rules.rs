@@ -1,4 +1,4 @@
-//! The robots.txt of a host's two origins as visible from outside.
+//! The robots.txt files of a host's two origins (http and https) as visible from outside.
 
 use std::time::Duration;
 
@@ -14,22 +14,23 @@ use crate::policy::HostPolicy;
 use crate::time::Timestamp;
 use crate::verdict::Proposal;
 
-/// The robots.txt of one origin.
+/// The state of one origin's robots.txt.
 #[derive(Clone, Copy, Debug, Default)]
 struct SeenOrigin {
-    /// Its fetch in flight.
+    /// The fetch of robots.txt in flight at this host.
     out: Option<SeenFlight>,
-    /// Until when it waits for rules that were redirected to another host.
+    /// Until when the origin waits for rules that are fetched from another host after a redirect.
     away: Option<Timestamp>,
     crawl_delay: Duration,
-    /// How often it failed in a row on the crawler's side, and until when it rests for that.
+    /// How many fetches in a row failed on the crawler's side, and until when the next fetch waits because of
+    /// that.
     ours: u32,
     rest: Timestamp,
-    /// Its redirects so far.
+    /// The redirects of robots.txt in a row so far.
     hops: u8,
 }
 
-/// The robots.txt of both origins.
+/// The state of both origins' robots.txt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenRules {
     origins: [SeenOrigin; 2],
@@ -50,22 +51,22 @@ impl SeenRules {
         &mut self.origins[scheme as usize]
     }
 
-    /// The longer crawl delay of the two origins.
+    /// Returns the longer crawl delay of the two origins.
     pub(super) fn crawl_delay(&self) -> Duration {
         self.origins[0].crawl_delay.max(self.origins[1].crawl_delay)
     }
 
-    /// Until when one of them rests.
+    /// Returns until when at least one origin waits after failures on the crawler's side.
     pub(super) fn rest(&self) -> Timestamp {
         self.origins[0].rest.max(self.origins[1].rest)
     }
 
-    /// The fetches in flight at this host.
+    /// Iterates over the fetches of robots.txt in flight at this host.
     pub(super) fn flights(&self) -> impl Iterator<Item = SeenFlight> {
         self.origins.iter().filter_map(|origin| origin.out)
     }
 
-    /// Whether rules are being fetched, here or from another host.
+    /// Whether robots.txt of any origin is being fetched, from this host or from another.
     pub(super) fn are_awaited(&self) -> bool {
         self.origins.iter().any(|origin| origin.out.is_some() || origin.away.is_some())
     }
@@ -74,12 +75,12 @@ impl SeenRules {
         self.of_mut(scheme).out = Some(flight);
     }
 
-    /// The start of the fetch in flight.
+    /// Returns when the fetch in flight was started.
     pub(super) fn start_of(&self, scheme: Scheme) -> Option<Timestamp> {
         self.origins[scheme as usize].out.map(|out| out.started)
     }
 
-    /// Ends the fetches whose time is over; true if another host did not answer in time.
+    /// Ends the fetches whose deadline has passed; returns whether another host did not answer in time.
     pub(super) fn expire(&mut self, now: Timestamp) -> bool {
         let mut missed = false;
         for origin in &mut self.origins {
@@ -93,14 +94,14 @@ impl SeenRules {
         missed
     }
 
-    /// The host returns from passivation.
+    /// Records that the host returns from passivation: redirects of robots.txt are followed anew.
     pub(super) fn resumed(&mut self) {
         for origin in &mut self.origins {
             (origin.away, origin.hops) = (None, 0);
         }
     }
 
-    /// Counts a redirect; true if the host does not ask again and takes the rules to be absent.
+    /// Counts a redirect; returns true if there were so many that the host takes the rules to be absent.
     fn note_hop(&mut self, scheme: Scheme, answer: RulesAnswer) -> bool {
         let origin = self.of_mut(scheme);
         let hop = matches!(answer, RulesAnswer::Again | RulesAnswer::Elsewhere { .. });
@@ -118,7 +119,7 @@ impl SeenRules {
         (origin.ours, origin.crawl_delay) = (0, crawl_delay);
     }
 
-    /// Records the rest after a failure on the crawler's side; the waits grow.
+    /// Records how long the next fetch waits after a failure on the crawler's side; the waits grow.
     fn rest_after(&mut self, now: Timestamp, scheme: Scheme, outcome: Outcome) {
         if outcome.blame() == Blame::Ours {
             let origin = &mut self.origins[scheme as usize];
@@ -126,7 +127,8 @@ impl SeenRules {
         }
     }
 
-    /// Counts failures on the crawler's side; true if there were so many that the origin's leases end.
+    /// Counts failures on the crawler's side; returns true if there were so many that the origin's leases
+    /// end.
     fn count_ours(&mut self, scheme: Scheme, outcome: Outcome) -> bool {
         let ours = &mut self.of_mut(scheme).ours;
         let is_ours = outcome.blame() == Blame::Ours;
@@ -180,13 +182,13 @@ impl Witness {
             return;
         }
         self.faults.note_unwelcome(1);
-        // A probe whose connection died of age learns nothing.
+        // A probe whose connection was idle for too long shows nothing about the host.
         let tells = |out: SeenFlight| out.probe && !ours && !self.faults.door.is_old_news(out.started);
         let probe = out.is_some_and(tells);
         self.faults.fail_of_host(&mut self.leases, now, probe);
     }
 
-    /// If an origin's rules can never be fetched, the leases that wait for them may end.
+    /// Lets the leases that wait for an origin's rules end, if these rules can never be fetched.
     fn may_end_origin(&mut self, scheme: Scheme, outcome: Outcome, often: bool) {
         if often || matches!(outcome, Outcome::Failed(fault) if fault.is_permanent()) {
             self.leases.may_end_origin(scheme);

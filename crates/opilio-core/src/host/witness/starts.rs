@@ -8,17 +8,18 @@ use crate::host::invariants::{Invariant, Violation};
 use crate::record::LeaseId;
 use crate::time::Timestamp;
 
-/// When the host started requests.
+/// The times of the host's starts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenStarts {
     /// The spacing of the user's rate.
     spacing: Spacing,
-    /// Starts of URLs.
+    /// The starts of requests for URLs.
     urls: Pacer,
-    /// Starts of URLs and of robots.txt.
+    /// The starts of requests for URLs and for robots.txt.
     all: Pacer,
     last: Option<Timestamp>,
-    /// The budget counts from here at the latest.
+    /// The last time when the host opened or was restarted. The next start may wait for one spacing from this
+    /// time.
     resumed_at: Option<Timestamp>,
 }
 
@@ -27,13 +28,14 @@ impl SeenStarts {
         Self { spacing, urls: Pacer::default(), all: Pacer::default(), last: None, resumed_at: None }
     }
 
-    /// G1: the starts of URLs keep the spacing of the rate.
+    /// Records the start of a URL's request; checks G1: these starts keep the spacing of the rate.
     pub(super) fn url(&mut self, now: Timestamp, id: LeaseId) -> Result<(), Violation> {
         let paced = self.urls.start(now, self.spacing);
         expect(paced, Invariant::G1, || format!("{id:?} starts early at {now:?}"))
     }
 
-    /// G8: the starts of robots.txt count, too. G1: each start keeps the crawl delay.
+    /// Records any start; checks G8 (the starts of robots.txt count, too) and G1 (each start keeps the crawl
+    /// delay).
     pub(super) fn any(&mut self, now: Timestamp, crawl_delay: Duration) -> Result<(), Violation> {
         let paced = self.all.start(now, self.spacing);
         expect(paced, Invariant::G8, || format!("with robots.txt, a start is early at {now:?}"))?;
@@ -43,26 +45,27 @@ impl SeenStarts {
         Ok(())
     }
 
-    /// The host's shell died, perhaps just after a start.
+    /// Records that the actor of the host was restarted, perhaps just after a start that was not recorded.
     pub(super) fn restarted(&mut self, now: Timestamp) {
         self.urls.assume_start(now, self.spacing);
         self.all.assume_start(now, self.spacing);
         self.resumed_at = Some(now);
     }
 
-    /// The host is open again, and waits for one spacing.
+    /// Records that the host is open again: it waits for one spacing.
     pub(super) fn opened(&mut self, now: Timestamp) {
         self.resumed_at = Some(now);
     }
 
-    /// From when on the budget affords a start, at the latest.
+    /// Returns the time from which on the budget affords a start, at the latest.
     pub(super) fn due(&self, delay: Duration) -> Timestamp {
         let since = self.last.max(self.resumed_at);
         since.map_or(Timestamp::EPOCH, |since| since + delay)
     }
 }
 
-/// G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ`, kept as one number.
+/// Checks G1 from outside: `s_j ≥ max_i (s_i + (j − i) · spacing) − τ` for the start times `s`. Keeps the
+/// maximum as one number.
 #[derive(Clone, Copy, Debug, Default)]
 struct Pacer {
     due_nanos: u64,

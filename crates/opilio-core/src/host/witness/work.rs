@@ -1,4 +1,4 @@
-//! Whether the host goes on as soon as it may: G5.
+//! Checks G5: the host starts its next request as soon as the gate allows.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use crate::host::invariants::{Invariant, Violation};
 use crate::host::snapshot::HostSnapshot;
 use crate::time::Timestamp;
 
-/// The host's requests for a slot.
+/// When the host may ask for a slot again.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SeenSlots {
-    /// After a refusal the host asks again this much later.
+    /// The longest time after a refused slot until the host asks again.
     pause: Duration,
     refused_until: Timestamp,
 }
@@ -20,19 +20,20 @@ impl SeenSlots {
         Self { pause, refused_until: Timestamp::EPOCH }
     }
 
-    /// A slot was refused, or taken for nothing.
+    /// Records that a slot was refused, or that its request could not be sent.
     pub(super) fn refused(&mut self, now: Timestamp) {
         self.denied(now + self.pause);
     }
 
-    /// The budget of the host's group affords no start before this time.
+    /// Records that the common budget of the host's group affords no start before this time.
     pub(super) fn denied(&mut self, until: Timestamp) {
         self.refused_until = self.refused_until.max(until);
     }
 }
 
 impl Witness {
-    /// G5: for work that may start, a slot was requested or a timer is set.
+    /// Checks G5: if a lease is ready, the host has asked for a slot, or its timer is set for the earliest
+    /// possible start.
     pub(super) fn expect_work(&self, now: Timestamp, shown: &HostSnapshot) -> Result<(), Violation> {
         let busy = self.hold.draining
             || self.hold.parked
