@@ -1,10 +1,11 @@
 //! How a redirect to a known URL ends: in the same way as the last URL of the redirects that follow from there
 //! (the chain).
 //!
-//! A store keeps the reason of each URL that failed, and the target of each that led on. A URL that ended as a
-//! page has no such entry, so that a crawl without redirects and failures keeps nothing here. From a redirect's
-//! target, a store follows these entries to the last URL. If that URL has ended, so has the redirect. If it is
-//! still under way, the redirect waits for it. If the entries lead back to an earlier URL, they are a ring.
+//! A store keeps why each failed URL failed, and where each redirected URL led. A URL that ended as a page has
+//! no such entry, so that a crawl without redirects and failures stores nothing here. From a redirect's target,
+//! a store follows these entries to the last URL. If that URL has ended, the redirected URL ends in the same
+//! way. If that URL is queued or leased, the redirected URL waits for its end. If the entries lead back to an
+//! earlier URL, the redirects form a ring, and the redirected URL fails.
 
 use std::sync::Arc;
 
@@ -69,7 +70,7 @@ pub enum Known {
     /// A redirect of another chain, followed from the target, set a cookie (a consent or login page may do so):
     /// with that cookie, the origin may now return its page.
     Wall,
-    /// The redirected URL's own chain has passed such a wall: its origin may show its page now.
+    /// The redirected URL's own chain has received such a cookie: the origin may now return its page.
     OwnWall,
 }
 

@@ -1,4 +1,4 @@
-//! A state directory: how it is made, locked and opened, and how damage is found.
+//! A state directory: how it is made, locked and opened, and how damage to its files is found.
 //!
 //! ```text
 //! DIR/lock       locked while a process uses the crawl
@@ -29,10 +29,10 @@ use crate::encode::{Reader, put_slice, put_varint};
 use crate::error::FrontierError;
 use opilio_core::Order;
 
-/// The format number of a store. Raise it when the meaning of stored data changes.
+/// The format number of a store. It must be raised when the meaning of stored data changes.
 const FORMAT: u64 = 3;
 
-/// The database begins a journal with this length, and begins another journal only when this one is full.
+/// The size at which the database creates a journal. It begins another journal only when this one is full.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
 /// The database and its keyspaces.
@@ -45,19 +45,20 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Writes the contents of a full journal to sorted files, so that the database deletes it. So opening
-    /// never has to read more than one full journal.
+    /// Writes the contents of a full journal to sorted files, so that the database deletes the journal. So
+    /// opening never has to read more than one full journal. Returns whether the journal was full.
     ///
     /// Without this, the database would begin another journal when the next memtable is full, and keep the old
-    /// one while any keyspace has unwritten data in it. With little data at a time that is for ever.
+    /// journal while any keyspace has unwritten data in it. If little data is written at a time, it would be
+    /// kept for ever.
     pub(super) fn turn_journal(&self) -> Result<bool, fjall::Error> {
         let is_full = self.db.journal_disk_space()? > JOURNAL_BYTES;
         let before = self.db.journal_count();
         if !is_full || !self.write_memtables()? {
             return Ok(false);
         }
-        // A commit before a thread of the database begins another journal would go to this journal, but not
-        // to the files that are written now.
+        // A commit that is made before a thread of the database begins another journal would go to this
+        // journal, but not to the files that are written now.
         for _ in 0..20 {
             if self.db.journal_count() > before {
                 break;
@@ -67,7 +68,7 @@ impl Stored {
         Ok(true)
     }
 
-    /// Starts to write the memtables to sorted files. Returns false when that is under way already.
+    /// Starts to write the memtables to sorted files. Returns false when they are being written already.
     pub(super) fn write_memtables(&self) -> Result<bool, fjall::Error> {
         let written = [&self.misc, &self.ends, &self.queue];
         if written.iter().any(|keyspace| keyspace.sealed_memtable_count() > 0) {
@@ -79,9 +80,9 @@ impl Stored {
         Ok(true)
     }
 
-    /// Whether the next commit may have to wait for the threads that write and merge sorted files.
-    /// The limits are a little below those of the database (4 and 30), because a commit that the database
-    /// delays does not return before the threads are done.
+    /// Returns whether the next commit may have to wait for the threads that write and merge sorted files. The
+    /// limits are a little below those of the database (4 and 30), because a commit that the database delays
+    /// does not return before the threads are done.
     pub(super) fn is_held_up(&self) -> bool {
         [&self.seen, &self.queue, &self.ends, &self.misc]
             .into_iter()
@@ -97,7 +98,7 @@ pub(super) fn probe(dir: &Path) -> io::Result<()> {
     written
 }
 
-/// The path of the store, and the errors that name it.
+/// The path of the store, as errors name it.
 #[derive(Clone, Debug)]
 pub(super) struct StorePlace(pub(super) String);
 
@@ -110,14 +111,15 @@ impl StorePlace {
         FrontierError::Damaged { store: self.0.clone(), what: what.into(), source: None }
     }
 
-    /// The error for a panic of the database.
+    /// Returns the error for a panic of the database.
     pub(super) fn panicked(&self, panic: &(dyn Any + Send)) -> FrontierError {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         self.damaged(format!("the database stopped reading: {text}"))
     }
 
-    /// Tells a failure of the disk from wrong data on the disk.
+    /// Converts an error of the database: to `Io` when the disk failed, to `Damaged` when the stored data is
+    /// wrong.
     pub(super) fn failed(&self, doing: &'static str, error: fjall::Error) -> FrontierError {
         match error {
             fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => {
@@ -147,10 +149,10 @@ impl StorePlace {
 pub(super) struct Lock(pub(super) File);
 
 impl Drop for Lock {
-    /// Closing the file is not enough: a process that this one is just starting has a copy of it until it
-    /// runs the other program.
+    /// Releases the lock. To close the file would not be enough: a child process that is just being started has
+    /// a copy of the open file until it runs its own program.
     fn drop(&mut self) {
-        // A lock that cannot be released ends with the process.
+        // If the lock cannot be released here, it ends with the process.
         let _ = self.0.unlock();
     }
 }
@@ -205,18 +207,18 @@ fn write_first(path: &Path, options: &DiskOptions, owner: &StoreOwner) -> Result
     db.persist(PersistMode::SyncAll)
 }
 
-/// Whether a crawl was started here.
+/// Returns the path of the database. It exists if a crawl was started in the directory.
 pub(super) fn database(dir: &Path) -> PathBuf {
     dir.join("frontier")
 }
 
-/// An opened store, checked.
+/// An opened store that was checked for damage.
 pub(super) struct Opened {
     pub(super) stored: Stored,
     pub(super) books: StoredBooks,
     pub(super) order: Order,
     pub(super) synced: Synced,
-    /// The bytes of an unfinished commit that opening dropped.
+    /// The length of an unfinished commit that opening dropped.
     pub(super) torn_bytes: u64,
 }
 
@@ -233,7 +235,7 @@ pub(super) fn open(
     }
     let opened = try_open(dir, options, place)?;
     if let Err(what) = opened.whole() {
-        // Opening cuts off the part of a journal that it cannot read. The next opening would find no damage.
+        // Opening cuts off the part of a journal that it cannot read, so the next opening would find no damage.
         fs::write(&note, &what).map_err(|error| place.io("mark", error))?;
         return Err(place.damaged(what));
     }
@@ -243,18 +245,18 @@ pub(super) fn open(
     Ok(Opened { stored, books, order, synced, torn_bytes })
 }
 
-/// An opened store, not yet checked.
+/// An opened store that was not yet checked for damage.
 struct Unchecked {
     stored: Stored,
     books: StoredBooks,
     synced: Synced,
     synced_commits: Option<u64>,
-    /// The oldest first. The last is the one that commits were written to.
+    /// The journals, the oldest first. Commits were written to the last one.
     journals: Vec<Journal>,
 }
 
 impl Unchecked {
-    /// Returns the damage, if more is missing than the end that a crash may take.
+    /// Returns a description of the damage, if more data is missing than the end that a crash may lose.
     fn whole(&self) -> Result<(), String> {
         let synced = self.synced_commits.unwrap_or(0);
         if self.books.commits < synced {
@@ -329,8 +331,8 @@ fn check_manifests(keyspaces: &Path, place: &StorePlace) -> Result<(), FrontierE
     Ok(())
 }
 
-/// The file `current` says which list is valid: `number:u64 · checksum:u128 · 0`, little-endian. The list is
-/// the file `vNUMBER`.
+/// Returns whether the list of tables that `current` names is whole. The content of `current` is `number:u64 ·
+/// checksum:u128 · 0`, little-endian; the list is the file `vNUMBER`.
 fn has_whole_manifest(keyspace: &Path) -> io::Result<bool> {
     let current = fs::read(keyspace.join("current"))?;
     let Some((number, rest)) = current.split_first_chunk::<8>() else { return Ok(false) };
@@ -343,7 +345,7 @@ fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Databas
     let builder = Database::builder(path)
         .cache_size(options.cache_bytes)
         .max_journaling_size(options.journal_bytes_max.max(64 << 20));
-    // A test needs a database without threads. No other store works without them.
+    // One test needs a database without threads. No other store works without threads.
     #[cfg(test)]
     if options.workers == 0 {
         return builder.worker_threads_unchecked(0);
@@ -353,13 +355,13 @@ fn builder(path: &Path, options: &DiskOptions) -> fjall::DatabaseBuilder<Databas
 
 type MakeOptions = fn(&DiskOptions) -> KeyspaceCreateOptions;
 
-/// The keyspace with the most writes comes last. When the database reads a journal again, it looks up the
-/// keyspace of each entry by name, and finds the last one first.
+/// The keyspaces and their options. The keyspace with the most writes comes last: when the database reads a
+/// journal again, it looks up the keyspace of each entry by name, and finds the last keyspace first.
 const KEYSPACES: [(&str, MakeOptions); 4] =
     [("seen", seen), ("ends", packed), ("misc", misc), ("queue", queue)];
 
 fn seen(_: &DiskOptions) -> KeyspaceCreateOptions {
-    // With this filter, one look-up in some two thousand reads a block in vain.
+    // With this filter, about one in two thousand look-ups of unknown keys reads a block in vain.
     let bloom = FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(16.0));
     keyspace()
         .filter_policy(FilterPolicy::all(bloom))
@@ -370,7 +372,7 @@ fn queue(options: &DiskOptions) -> KeyspaceCreateOptions {
     packed(options).max_memtable_size(options.memtable_bytes)
 }
 
-/// Has no filter, because it is read in ranges only.
+/// Returns the options of a keyspace without a filter, because it is read in ranges only.
 fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
     keyspace()
         .max_memtable_size(options.memtable_bytes.min(8 << 20))
@@ -380,14 +382,14 @@ fn packed(options: &DiskOptions) -> KeyspaceCreateOptions {
 }
 
 fn misc(options: &DiskOptions) -> KeyspaceCreateOptions {
-    // The books are written again and again, and sheets are removed: most of its entries are outdated when
-    // a memtable is written.
+    // The counters are rewritten with every commit, and sheets are removed: most entries of this keyspace are
+    // outdated when a memtable is written.
     keyspace().max_memtable_size(options.memtable_bytes)
 }
 
-/// Merged files have their filter and index in parts of some kilobytes. Whole ones have megabytes. The cache
-/// of the database has at least four parts for each core, and a filter larger than such a part would be read
-/// anew for each look-up.
+/// Returns the options of every keyspace. Merged files have their filter and index in parts of some kilobytes,
+/// because a whole filter or index can take megabytes. The cache of the database has at least four parts for
+/// each core, and a filter that is larger than such a part would be read again for each look-up.
 fn keyspace() -> KeyspaceCreateOptions {
     let in_parts = || PartitioningPolicy::new([false, true]);
     KeyspaceCreateOptions::default()
@@ -443,12 +445,12 @@ fn check_owner(
 struct Journal {
     number: u64,
     path: PathBuf,
-    /// The length up to the last byte that is not zero: the database makes the file longer than its contents.
+    /// The length up to the last byte that is not zero. The file itself is longer than its contents.
     filled_bytes: u64,
 }
 
 impl Journal {
-    /// The bytes that opening cut off. A journal that was removed was read to its end.
+    /// Returns how many bytes opening cut off. A journal that opening removed was read to its end.
     fn lost_bytes(&self) -> u64 {
         fs::metadata(&self.path).map_or(0, |now| self.filled_bytes.saturating_sub(now.len()))
     }
@@ -468,7 +470,7 @@ fn journals(path: &Path) -> io::Result<Vec<Journal>> {
     Ok(found)
 }
 
-/// The length of a file without the zeros at its end.
+/// Returns the length of a file without the zeros at its end.
 pub(super) fn filled_bytes(path: &Path) -> io::Result<u64> {
     let mut file = File::open(path)?;
     let mut end = file.metadata()?.len();

@@ -1,4 +1,4 @@
-//! The layout of the keyspaces.
+//! The keyspaces of the database: which keys they have, and what their values hold.
 //!
 //! ```text
 //! seen   fingerprint:16                                     nothing, or why it was filtered; in sorted
@@ -34,14 +34,14 @@ use xxhash_rust::xxh3::xxh3_128;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct HostId(pub(super) u32);
 
-/// What a key of the queue holds.
+/// The kind of value at a key of the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum EntryKind {
-    /// Records of consecutive ages, from the key's age on.
+    /// A chunk: records of consecutive ages, beginning with the age in the key.
     Chunk = 0,
-    /// The settled records of the chunk at the same age.
+    /// The mask of settled records of the chunk that has the same age.
     Settled = 1,
-    /// A record that left its chunk and came back.
+    /// One record that was moved out of its chunk and is due again.
     Single = 2,
 }
 
@@ -51,7 +51,7 @@ pub(super) struct QueueKey(u128);
 
 impl QueueKey {
     pub(super) fn new(host: HostId, priority: Priority, place: u16, age: u64, kind: EntryKind) -> Self {
-        // High priorities first.
+        // Inverts the priority, so that high priorities sort first.
         let priority = !(priority.0.cast_unsigned() ^ 0x80);
         Self(
             u128::from(host.0) << 80
@@ -62,27 +62,27 @@ impl QueueKey {
         )
     }
 
-    /// A key at or before all keys of the host.
+    /// Returns a key at or before all keys of the host.
     pub(super) fn first_of(host: HostId) -> Self {
         Self(u128::from(host.0) << 80)
     }
 
-    /// A key at or after all keys of the host.
+    /// Returns a key at or after all keys of the host.
     pub(super) fn last_of(host: HostId) -> Self {
         Self(Self::first_of(host).0 | ((1 << 80) - 1))
     }
 
-    /// The same place in the order, at another age.
+    /// Returns the key at the same place in the order, with another age and kind.
     pub(super) fn at_age(self, age: u64, kind: EntryKind) -> Self {
         Self(self.0 & !(u128::from(AGE_MAX) << 8 | 0xff) | u128::from(age & AGE_MAX) << 8 | kind as u128)
     }
 
-    /// The same age, another kind.
+    /// Returns the key with the same age and another kind.
     pub(super) fn with(self, kind: EntryKind) -> Self {
         Self(self.0 & !0xff | kind as u128)
     }
 
-    /// A key after all keys of this age and before all of the next.
+    /// Returns a key after all keys of this age and before all keys of the next age.
     pub(super) fn end_of_age(self) -> Self {
         Self(self.0 | 0xff)
     }
@@ -107,7 +107,7 @@ impl QueueKey {
         (self.0 >> 8) as u64 & AGE_MAX
     }
 
-    /// The kind; `None` when this version does not know it.
+    /// Returns the kind, or `None` when this version does not know it.
     pub(super) fn kind(self) -> Option<EntryKind> {
         [EntryKind::Chunk, EntryKind::Settled, EntryKind::Single]
             .into_iter()
@@ -127,10 +127,10 @@ impl QueueKey {
     }
 }
 
-/// The greatest age: ages take six bytes, enough for 2⁴⁸ admissions.
+/// The greatest age: ages take six bytes of a key, enough for 2⁴⁸ admissions.
 const AGE_MAX: u64 = (1 << 48) - 1;
 
-/// The key of a record that is due later: sorted by when it is due.
+/// The key of a record that is due later. Keys sort by the due time.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct WaitKey {
     pub(super) due: Timestamp,
@@ -140,7 +140,7 @@ pub(super) struct WaitKey {
 impl WaitKey {
     pub(super) const FIRST: Self = Self { due: Timestamp::EPOCH, age: 0 };
 
-    /// A key at or after every record that is due at `now`.
+    /// Returns a key at or after every record that is due at `now`.
     pub(super) fn last_at(now: Timestamp) -> Self {
         Self { due: now, age: AGE_MAX }
     }
@@ -162,14 +162,14 @@ impl WaitKey {
     }
 }
 
-/// The key of a failure.
+/// Returns the key of a failure.
 pub(super) fn failure(number: u64) -> [u8; 9] {
     let mut key = [0; 9];
     key[1..].copy_from_slice(&number.to_be_bytes());
     key
 }
 
-/// The key of a page of the history: sorted by when it ended.
+/// The key of a page of the history. Keys sort by the instant at which the page ended.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct PageKey {
     pub(super) ended: Timestamp,
@@ -179,7 +179,7 @@ pub(super) struct PageKey {
 impl PageKey {
     pub(super) const FIRST: Self = Self { ended: Timestamp::EPOCH, number: 0 };
 
-    /// A key at or before every page that ended at `ended`.
+    /// Returns a key at or before every page that ended at `ended`.
     pub(super) fn first_at(ended: Timestamp) -> Self {
         Self { ended, number: 0 }
     }
@@ -198,7 +198,7 @@ impl PageKey {
     }
 }
 
-/// The key of a redirected URL that waits: sorted by the URL that it waits for, then by age.
+/// The key of a redirected URL that waits. Keys sort by the URL that it waits for, then by age.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct WaiterKey {
     pub(super) url: Fingerprint,
@@ -209,12 +209,12 @@ impl WaiterKey {
     pub(super) const FIRST: Self = Self { url: Fingerprint(0), age: 0 };
     pub(super) const LAST: Self = Self { url: Fingerprint(u128::MAX), age: u64::MAX };
 
-    /// A key at or after all URLs that wait for the same URL.
+    /// Returns a key at or after all URLs that wait for the same URL.
     pub(super) fn last_of_url(self) -> Self {
         Self { age: u64::MAX, ..self }
     }
 
-    /// The first key after it. No age comes near the end of its range.
+    /// Returns the next key. Ages never come near the end of their range.
     pub(super) fn next(self) -> Self {
         Self { age: self.age.saturating_add(1), ..self }
     }
@@ -233,14 +233,14 @@ impl WaiterKey {
     }
 }
 
-/// The key of a URL that failed or led on.
+/// Returns the key of a URL that failed or was redirected.
 pub(super) fn end_of(url: Fingerprint) -> [u8; 17] {
     let mut key = [b'e'; 17];
     key[1..].copy_from_slice(&url.0.to_be_bytes());
     key
 }
 
-/// The beginning of the keys of a list's texts.
+/// Returns the beginning of the keys of a list's texts.
 pub(super) fn list(name: &str) -> Vec<u8> {
     [b"l", name.as_bytes(), &[0]].concat()
 }
@@ -255,20 +255,20 @@ pub(super) const NOTES: u8 = b't';
 /// The first byte of the keys of sheets.
 pub(super) const SHEETS: u8 = b'm';
 
-/// The key of a sheet of fingerprints.
+/// Returns the key of a sheet: the fingerprints of one commit.
 pub(super) fn sheet(number: u64) -> [u8; 9] {
     let mut key = [SHEETS; 9];
     key[1..].copy_from_slice(&number.to_be_bytes());
     key
 }
 
-/// The number of the sheet at a key.
+/// Returns the number of the sheet at a key, or `None` if the key belongs to something else.
 pub(super) fn number_of_sheet(key: &[u8]) -> Option<u64> {
     let number = key.strip_prefix(&[SHEETS])?.try_into().ok()?;
     Some(u64::from_be_bytes(number))
 }
 
-/// The key of a named value, whose kind is `n`, `t`, `p` or `f`.
+/// Returns the key of a named value, whose kind is `n`, `t`, `p` or `f`.
 pub(super) fn named(what: u8, name: &str) -> Vec<u8> {
     let mut key = Vec::with_capacity(1 + name.len().min(NAME_MAX));
     key.push(what);
@@ -284,22 +284,22 @@ pub(super) fn named(what: u8, name: &str) -> Vec<u8> {
 
 const NAME_MAX: usize = 1024;
 
-/// The key of a host's number.
+/// Returns the key under which a host's number is stored.
 pub(super) fn number_of(name: &str) -> Vec<u8> {
     named(b'n', name)
 }
 
-/// The key of a host's name.
+/// Returns the key under which a host's name is stored.
 pub(super) fn name_of(host: HostId) -> [u8; 5] {
     of_host(b'i', host)
 }
 
-/// The key of a host's memo.
+/// Returns the key under which the saved state of a host (its memo) is stored.
 pub(super) fn memo_of(host: HostId) -> [u8; 5] {
     of_host(b'h', host)
 }
 
-/// The key of the pages and bytes taken of a host.
+/// Returns the key under which the pages and bytes taken of a host are stored.
 pub(super) fn spent_of(host: HostId) -> [u8; 5] {
     of_host(b's', host)
 }

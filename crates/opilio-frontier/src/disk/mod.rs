@@ -2,8 +2,8 @@
 //!
 //! Each mutating call is one commit of an embedded database ([fjall], a log-structured tree). When the call
 //! returns, the commit has reached the operating system, so that a kill loses nothing of it. [`Durability`]
-//! says what a power cut can lose. Leases are never written. A lease is the absence of a settle, so that a
-//! kill makes the leased records due again and changes nothing else.
+//! says what a power cut can lose. Leases are never written: on disk, a record is settled or due. So a kill
+//! makes the leased records due again and changes nothing else.
 //!
 //! | module | holds |
 //! | --- | --- |
@@ -13,16 +13,16 @@
 //! | `store` | the calls of the trait |
 //! | `commit` | how a call becomes one commit, or an error |
 //! | `admit` | how discovered URLs come in |
-//! | `seen` | which fingerprints are known or filtered |
-//! | `hosts`, `numbers` | the hosts of this run and whose turn it is; their numbers |
+//! | `seen` | which fingerprints (hashes of URLs) are known or filtered |
+//! | `hosts`, `numbers` | the hosts of this run and their order of service; the numbers that stand for them in keys |
 //! | `queue`, `ahead` | the due records: written in chunks, read ahead, leased, settled one by one |
 //! | `lease` | which hosts are ready, and the leases of one host |
 //! | `waiting` | the records that are due later |
 //! | `settle` | how leases end: one commit for a whole batch |
 //! | `chains` | where redirects led, and which URLs wait for a known one |
 //! | `again` | what has ended and can become due again |
-//! | `level` | which hosts wait for a level, where depths are exact |
-//! | `room` | what the caps leave of a host, and what ends when they leave nothing |
+//! | `level` | which hosts wait until records of a greater depth may be leased, where depths are exact |
+//! | `room` | how many more leases the caps allow a host, and how its records end when the caps are reached |
 //! | `books` | the counters |
 //! | `sync` | when commits are on disk |
 //!
@@ -41,8 +41,8 @@
 //! | the threads of the database end or stall | [`FrontierError::Stalled`] after [`DiskOptions::stall_max`] | `threads_that_do_nothing_are_an_error_and_no_hang` |
 //! | a second process opens the directory | [`FrontierError::InUse`] | `a_directory_belongs_to_one_crawl_and_one_process` |
 //!
-//! To lose the last commits means to repeat work, never to lose URLs: links are admitted before their page is
-//! settled, so that another fetch of the page finds them again. Seeds have no such page, so a caller that
+//! After a loss of the last commits, work is repeated, but no URL is lost: links are admitted before their page
+//! is settled, so that another fetch of the page finds them again. Seeds are on no page, so a caller that
 //! acknowledges seeds calls `checkpoint` first. The tests simulate power cuts: they cut or zero the end of the
 //! journal. They assume that the disk keeps what it reports as synced.
 //!
@@ -118,28 +118,28 @@ pub struct DiskFrontier {
     chains: Chains,
     /// How far each sink had written, by its name.
     positions: BTreeMap<Arc<str>, u64>,
-    /// The first record that is due later.
+    /// The key of the earliest of the records that are due later.
     next_due: Option<WaitKey>,
     /// A key at or before every page of the history.
     first_page: PageKey,
-    /// The hosts that wait for a level, where depths are exact.
+    /// The hosts whose next record has to wait for smaller depths. `None` where depths are not exact.
     levels: Option<Levels<HostId>>,
     caps: CapsState,
     pending: PendingWrites,
     written: WriteTimes,
-    /// A call failed: memory may be ahead of the disk.
+    /// Set when a call failed: memory may then be ahead of the disk, and the store refuses further calls.
     broken: bool,
-    /// The last field: everything above is dropped before the directory is given back.
+    /// The opened directory. The last field, so that everything above is dropped before the lock is released.
     disk: Disk,
 }
 
-/// The opened directory. The fields are dropped in this order: first the thread, which uses the database, and
-/// the lock last.
+/// The opened directory. Its fields are dropped in their order: first the thread, because it uses the database,
+/// and last the lock.
 struct Disk {
     _syncer: Option<Syncer>,
     synced: Arc<Synced>,
     stored: Stored,
-    /// Bytes of an unfinished commit that opening dropped.
+    /// The length of an unfinished commit at the end of the journal, which opening dropped.
     torn_bytes: u64,
     place: StorePlace,
     _lock: Lock,
@@ -152,7 +152,7 @@ impl std::fmt::Debug for DiskFrontier {
 }
 
 impl DiskFrontier {
-    /// Starts a crawl in a directory, and makes the directory when there is none.
+    /// Starts a crawl in a directory. Creates the directory if it does not exist.
     ///
     /// # Errors
     /// When a crawl was started there before, another process uses it, or the disk fails.
@@ -167,7 +167,7 @@ impl DiskFrontier {
         Self::open_locked(dir, options, Some(&owner), place, lock)
     }
 
-    /// Whether a crawl was started in a directory.
+    /// Returns whether a crawl was started in a directory.
     #[must_use]
     pub fn is_there(dir: &Path) -> bool {
         files::database(dir).exists()
@@ -191,14 +191,14 @@ impl DiskFrontier {
         Self::open_for(dir, options, None)
     }
 
-    /// The bytes of an unfinished commit that opening found at the end of the journal and dropped. That
-    /// commit was not acknowledged, unless the power was cut.
+    /// Returns the length of an unfinished commit that opening found at the end of the journal and dropped.
+    /// That commit was not acknowledged, unless the power was cut.
     #[must_use]
     pub fn torn_bytes(&self) -> u64 {
         self.disk.torn_bytes
     }
 
-    /// The space of the store on disk, journals included.
+    /// Returns the bytes that the store uses on disk, journals included.
     ///
     /// # Errors
     /// When the disk fails.
@@ -283,7 +283,7 @@ fn read_failure_counts(
     Ok(())
 }
 
-/// The counters that are stored by name. There are few.
+/// Reads the counters that are stored under names: there are few of them.
 fn read_counts(stored: &Stored, what: u8, place: &StorePlace) -> Result<Vec<(String, u64)>, FrontierError> {
     let mut counts = Vec::new();
     for entry in stored.misc.prefix([what]) {

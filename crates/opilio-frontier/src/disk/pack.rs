@@ -5,9 +5,11 @@
 //! record  flags:u8 · [attempts:varint] · [fingerprint:16] · [rest] · length:varint · text · [length:varint · extra]
 //! loose   host:u32 · priority:u8 · place:u16 · record
 //! ```
-//! The text is the part of the URL after `scheme://host`, or the whole URL when it is not written in that form.
-//! The fingerprint is that of the canonical URL. It is left out when the URL is canonical, as nearly all are:
-//! that saves 16 bytes that no compression makes smaller.
+//! The text is the part of the URL after `scheme://host`, or the whole URL when it has another form (with user
+//! info, for example). The fingerprint is that of the canonical URL. It is left out when the URL is canonical,
+//! as nearly all are:
+//! this saves 16 bytes, which no compression could make smaller. A loose record is stored alone, outside a
+//! chunk.
 
 use bytes::Bytes;
 use opilio_core::{Attempts, Fingerprint, Host, Priority, Record, RecordKind, Scheme};
@@ -25,13 +27,13 @@ const EXTRA: u8 = 16;
 const FINGERPRINT: u8 = 32;
 const REST: u8 = 64;
 
-/// The most records of a chunk: the settled ones are a mask with one bit for each.
+/// The most records of a chunk: its settled records are stored as a mask of 64 bits.
 pub(super) const CHUNK_RECORDS: usize = 64;
 
-/// A chunk of this size takes no further record, so that a chunk in memory is never much larger.
+/// A chunk with at least so many bytes takes no further record, so that a chunk in memory is never much larger.
 pub(super) const CHUNK_BYTES: usize = 32 * 1024;
 
-/// Appends a record.
+/// Appends the packed form of a record.
 pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     let short = after_host(record);
     let rest = RecordRest::of(record, order);
@@ -65,7 +67,7 @@ pub(super) fn pack(record: &Record, order: Order, out: &mut Vec<u8>) {
     }
 }
 
-/// Reads the next record. Its place in the order is that of the key.
+/// Reads the next record. The caller passes its place in the order, which is in the key of the chunk.
 pub(super) fn unpack(
     from: &mut Reader<'_>,
     host: &Host,
@@ -172,7 +174,8 @@ pub(super) fn pack_loose(host: HostId, record: &Record, order: Order, out: &mut 
     pack(record, order, out);
 }
 
-/// Reads the key of a loose record of this age. The record follows.
+/// Reads the key of a record that `pack_loose` wrote and that has this age. Leaves the reader at the record
+/// itself.
 pub(super) fn place_of_loose(from: &mut Reader<'_>, age: u64) -> Option<QueueKey> {
     let host = HostId(u32::from_be_bytes(from.array()?));
     let priority = Priority(from.byte()?.cast_signed());
