@@ -1,43 +1,44 @@
-//! Counts the pages of a shard that are fetched and not yet given to the scheduler.
+//! Counts the pages of a shard that are fetched but not yet given to the scheduler.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Counts the pages that wait for the runner and those that other threads parse. The pool grants no slot while they are
-/// too many.
+/// Counts the pages that wait for the runner and the pages that are parsed on other threads. While there are too
+/// many, the pool grants no slot.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ParseBacklog {
     pages: Arc<AtomicU32>,
 }
 
-/// A page that waits for the runner. It counts until this is dropped: the runner takes the page, or panics and loses it.
+/// A page that waits for the runner. The page is counted until this value is dropped. That happens even if the runner
+/// panics.
 #[derive(Debug)]
 pub(crate) struct WaitingPage(ParseBacklog);
 
 impl ParseBacklog {
-    /// Counts more pages.
+    /// Adds this many pages to the count.
     pub(crate) fn begin(&self, pages: u32) {
         self.pages.fetch_add(pages, Ordering::AcqRel);
     }
 
-    /// Counts fewer pages.
+    /// Subtracts this many pages from the count.
     pub(crate) fn end(&self, pages: u32) {
         let less = |now: u32| Some(now.saturating_sub(pages));
         let _ = self.pages.fetch_update(Ordering::AcqRel, Ordering::Acquire, less);
     }
 
-    /// Counts a page that is sent to the runner.
+    /// Counts a page that is sent to the runner, until the returned value is dropped.
     pub(crate) fn wait(&self) -> WaitingPage {
         self.begin(1);
         WaitingPage(self.clone())
     }
 
-    /// How many pages count.
+    /// Returns the number of pages that are counted now.
     pub(crate) fn pages(&self) -> u32 {
         self.pages.load(Ordering::Acquire)
     }
 
-    /// Whether so many pages count that fetching has to wait for parsing.
+    /// Returns whether fetching has to wait for parsing because too many pages are counted.
     pub(crate) fn is_full(&self) -> bool {
         self.pages() >= PAGES_MAX
     }
@@ -49,5 +50,5 @@ impl Drop for WaitingPage {
     }
 }
 
-/// Pages that may count before fetching waits. As many more as the shard has slots may come after that.
+/// The number of pages at which fetching waits for parsing. Fetches that have a slot already may add one page each.
 const PAGES_MAX: u32 = 64;

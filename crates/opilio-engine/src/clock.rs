@@ -1,4 +1,5 @@
-//! The only clock of the engine: monotonic, from the crawl's epoch on.
+//! The clock that the whole engine uses. Its time is monotonic and counts from the start of the crawl's first run
+//! (the epoch).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -6,28 +7,30 @@ use opilio_core::Timestamp;
 use opilio_spider::run_history::ClockReading;
 use tokio::time::Instant;
 
-/// The year of a wall time. Good enough to tell a calendar's far future: leap days are averaged.
+/// Returns the year of a wall time. Leap days are averaged, which is exact enough to recognise calendar pages of the
+/// far future.
 pub(crate) fn year_of(wall: SystemTime) -> u16 {
     const YEAR_MICROS: u64 = 31_556_952_000_000;
     u16::try_from(1970 + unix_micros(wall) / YEAR_MICROS).unwrap_or(u16::MAX)
 }
 
-/// Tells the crawl's time. Follows the runtime's clock, so that a paused one is virtual time.
+/// Tells the time of the crawl. Uses the clock of the tokio runtime, so that tests with a paused runtime have virtual
+/// time.
 ///
-/// Anchored to the wall when a run opens, and monotonic from then on.
+/// The time is taken from the wall clock when a run starts, and is monotonic from then on.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     base: Instant,
     opened: Timestamp,
     opened_unix_micros: u64,
-    /// Which actor is to panic, and how long after the run began.
+    /// For tests: the name of the actor that is to panic, and how long after the start of the run.
     #[cfg(test)]
     fault: Option<(&'static str, Duration)>,
 }
 
 impl Clock {
-    /// A run begins now, at this wall time: the first one of its crawl, whose epoch this is, or one after another
-    /// that noted a time.
+    /// Starts the clock of a run that begins now, at this wall time. `noted` is the time that an earlier run of the
+    /// same crawl recorded. Without it this is the first run, and the epoch is now.
     pub(crate) fn begin(noted: Option<ClockReading>, wall: SystemTime) -> Self {
         let wall = unix_micros(wall);
         let opened = noted.map_or(Timestamp::EPOCH, |noted| reopened(noted, wall));
@@ -49,7 +52,7 @@ impl Clock {
         Self { fault: Some((name, after)), ..self }
     }
 
-    /// Where an actor may be made to panic by a test.
+    /// Panics if a test asked for a panic of this actor and the time for it has come.
     #[cfg(test)]
     #[allow(clippy::panic, reason = "that is what it is for")]
     pub(crate) fn fault(&self, name: &str) {
@@ -62,7 +65,8 @@ impl Clock {
     #[allow(clippy::unused_self, reason = "it does something in tests")]
     pub(crate) fn fault(&self, _: &str) {}
 
-    /// The time at which this run began; its epoch is right for a crawl that began with this run.
+    /// Returns the time at which this run began, with the wall time of the epoch. The epoch is correct only for the
+    /// first run of a crawl.
     pub(crate) fn begins(&self) -> ClockReading {
         let epoch_unix_micros = self.opened_unix_micros.saturating_sub(self.opened.as_micros());
         ClockReading { epoch_unix_micros, now: self.opened }
@@ -72,31 +76,31 @@ impl Clock {
         self.opened + self.base.elapsed()
     }
 
-    /// When this run began.
+    /// Returns the time of the crawl at which this run began.
     pub(crate) fn opened(&self) -> Timestamp {
         self.opened
     }
 
-    /// How long this run has lasted.
+    /// Returns how long this run has lasted.
     pub(crate) fn elapsed(&self) -> Duration {
         self.base.elapsed()
     }
 
-    /// When the runtime's timer should fire for an instant of the crawl.
+    /// Converts a time of the crawl to an instant of the tokio runtime, for a timer.
     pub(crate) fn instant(&self, at: Timestamp) -> Instant {
-        // A wait of thirty years stands for never: timers cannot reach further.
+        // Timers have a limit, so every wait is cut to about thirty years. A longer wait means never.
         self.base + at.since(self.opened).min(Duration::from_secs(1_000_000_000))
     }
 
-    /// Wall time in milliseconds since 1970: for reading dates in headers, for nothing else.
+    /// Returns the wall time in milliseconds since 1970. It is used only to interpret dates in headers.
     pub(crate) fn unix_millis(&self) -> i64 {
         let micros = u128::from(self.opened_unix_micros) + self.base.elapsed().as_micros();
         i64::try_from(micros / 1_000).unwrap_or(i64::MAX)
     }
 }
 
-/// The crawl's time when a wall clock shows this: never before what an earlier run noted, so that a
-/// clock that was set back makes nothing due twice and no wait longer than it was.
+/// Returns the time of the crawl at this wall time. It is never earlier than the time that an earlier run recorded.
+/// So if the wall clock was set back, nothing is due a second time and no wait becomes longer.
 fn reopened(noted: ClockReading, wall_unix_micros: u64) -> Timestamp {
     Timestamp::from_micros(wall_unix_micros.saturating_sub(noted.epoch_unix_micros)).max(noted.now)
 }

@@ -1,4 +1,5 @@
-//! Shared by all actors of a shard. It holds no parent's type: messages to parents go to recipients.
+//! The values that all actors of a shard share. Messages to parent actors go to recipients, so this file names no
+//! type of a parent actor.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -14,21 +15,22 @@ use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
 
-/// Shared by all actors of a shard: recipients, the port to the scheduler, the crawl's settings.
+/// The values that all actors of a shard share: recipients, the port to the scheduler, and the crawl's settings.
 pub(crate) struct ShardContext {
     pub(crate) shard: usize,
     pub(crate) clock: Clock,
     pub(crate) settings: Arc<Settings>,
     pub(crate) pool: PoolLink,
     pub(crate) runner: Outbox<Deliver>,
-    /// Pages that are fetched and not yet given to the scheduler.
+    /// Counts the pages that are fetched but not yet given to the scheduler.
     pub(crate) backlog: ParseBacklog,
     pub(crate) port: SchedulerPort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) gone: Outbox<HostGone>,
-    /// Reads answers from the development cache, if the crawl has one.
+    /// Reads answers from the development cache, if the crawl has a cache.
     pub(crate) cache: Option<Rc<Fetcher>>,
-    /// An earlier run did not drain. Until this instant a host may have received requests that its memo does not record.
+    /// Set if an earlier run did not drain. Until this time a host may have received requests that its saved state
+    /// (memo) does not record.
     pub(crate) maybe_fetched_until: Option<Timestamp>,
 }
 

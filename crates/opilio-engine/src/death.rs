@@ -1,11 +1,12 @@
-//! Tells the supervisor when an actor panics, so that it ends the crawl. Actix itself drops such an actor without a word.
+//! Tells the supervisor when an actor panics, so that the supervisor ends the crawl. Actix itself drops such an actor
+//! silently.
 //!
-//! No URL is lost. The store knows which leases are out, and a resumed crawl continues with them.
+//! No URL is lost: the store knows which URLs are leased, and a resumed crawl requests them again.
 
 use crate::message::ActorDied;
 use crate::outbox::Outbox;
 
-/// A field of an actor. When a panic drops the actor, the supervisor gets the actor's name.
+/// A field of an actor. When a panic drops the actor, this field sends the actor's name to the supervisor.
 pub(crate) struct DeathWatch {
     name: &'static str,
     tell: Outbox<ActorDied>,

@@ -1,10 +1,10 @@
-//! Small jobs: a crawl of a closure, without a type for items or steps.
+//! Small jobs: a crawl that calls a closure for each page, without own types for items or steps.
 
 use opilio_spider::{EachPage, Found, Page, ParseError, Target};
 
 use crate::crawler::Crawler;
 
-/// A crawl that begins at one URL and hands each page to a closure.
+/// A crawl that begins at one URL and passes each page to a closure.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
@@ -31,21 +31,21 @@ pub fn crawl(url: impl Into<Target>) -> Job {
     Job { seeds: vec![url.into()] }
 }
 
-/// The seeds of a small job; becomes a [`Crawler`] with [`Job::each`].
+/// The seeds of a small job. [`Job::each`] turns them into a [`Crawler`].
 #[derive(Clone, Debug)]
 pub struct Job {
     seeds: Vec<Target>,
 }
 
 impl Job {
-    /// Begins at this URL too.
+    /// Adds another URL at which the crawl begins.
     #[must_use]
     pub fn and(mut self, url: impl Into<Target>) -> Self {
         self.seeds.push(url.into());
         self
     }
 
-    /// What to do with each page.
+    /// Sets the closure that reads each page, and returns the crawler.
     pub fn each<F>(self, read: F) -> Crawler<EachPage>
     where
         F: Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync + 'static,

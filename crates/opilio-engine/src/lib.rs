@@ -1,4 +1,4 @@
-//! The actors of Opilio, and the builder that users meet.
+//! The actors of Opilio, and the builder with which users start a crawl.
 //!
 //! ```text
 //! seeds ─► scheduler ─► shard ─► host ─► fetcher pool ─► host ─► spider runner ─► scheduler ─► exporter
@@ -6,7 +6,7 @@
 //!              └───────────────────┴──────────────── leases, settled ◄───────────────┘
 //! ```
 //!
-//! The decisions are in `opilio-core`; what is here carries messages, timers and bytes.
+//! The decisions are made in `opilio-core`. This crate carries messages, timers and bytes.
 
 mod backlog;
 mod clock;
@@ -36,7 +36,7 @@ mod tests;
 
 pub use crawler::{Crawl, Crawler, Handle};
 pub use job::{Job, crawl};
-/// The least that a crawl can be limited to: see [`Crawler::memory_limit`].
+/// The smallest memory limit that a crawl may have, in bytes: see [`Crawler::memory_limit`].
 pub const MEMORY_LIMIT_MIN: u64 = opilio_core::intake::Intake::LIMIT_BYTES_MIN;
 
 pub use message::OrderAnswer;

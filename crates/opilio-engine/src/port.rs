@@ -1,4 +1,4 @@
-//! A shard's way to the scheduler. It never waits, loses no message, and says when the scheduler is behind.
+//! A shard's sender to the scheduler. It never waits, loses no message, and tells when the scheduler is behind.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -10,8 +10,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::message::{ClosedHost, PartSnapshot, Question, ShardCounts, ToScheduler};
 
-/// Sends to the scheduler's bounded channels. Messages that do not fit wait here. While results of leases wait, the shard
-/// starts no fetches, so that no more results can wait than fetches were under way.
+/// Sends messages to the scheduler's bounded channels. Messages that do not fit wait here. While results of leases
+/// wait here the shard starts no fetches, so at most the results of the fetches in flight can be added.
 #[derive(Clone)]
 pub(crate) struct SchedulerPort {
     messages: Rc<Pipe<ToScheduler>>,
@@ -25,57 +25,61 @@ pub(crate) struct SchedulerPort {
 #[derive(Clone)]
 pub(crate) struct SchedulerSenders {
     pub(crate) messages: mpsc::Sender<ToScheduler>,
-    /// A channel of its own, so that the memo of a closed host waits for no other message.
+    /// The saved states (memos) of closed hosts. This channel is separate, so that a memo does not wait for any other
+    /// message.
     pub(crate) closed_hosts: mpsc::Sender<ClosedHost>,
-    /// A signal of its own, so that a scheduler that waits for a sink hears it.
+    /// Tells the scheduler to hurry. This signal is separate, so that the scheduler receives it even while it waits
+    /// for a sink.
     pub(crate) hurry: Arc<Notify>,
-    /// Questions where it stands, which it also answers while it waits for a sink.
+    /// Requests for a snapshot. The scheduler answers them even while it waits for a sink.
     pub(crate) questions: mpsc::Sender<Question>,
 }
 
-/// A channel, and the messages that it has no room for.
+/// A channel, and the messages for which it has no room.
 struct Pipe<T> {
     to: mpsc::Sender<T>,
     waiting: RefCell<VecDeque<T>>,
     pumping: Cell<bool>,
-    /// Whether a message that waits shows that the scheduler is behind.
+    /// Returns whether a message that waits shows that the scheduler is behind.
     is_counted: fn(&T) -> bool,
-    /// How many such messages wait. It is counted, since the pool asks before each grant and a hundred thousand other
-    /// messages may wait.
+    /// The number of waiting messages for which `is_counted` returns true. It is stored, since the pool asks before
+    /// each grant and a hundred thousand other messages may wait.
     counted_waiting: Cell<usize>,
 }
 
 impl SchedulerPort {
-    /// A port that sends these counts with each result.
+    /// Returns a port that sends these counts with each result.
     pub(crate) fn new(senders: SchedulerSenders, counts: Rc<Cell<ShardCounts>>) -> Self {
         let messages = Pipe::new(senders.messages, |message| matches!(message, ToScheduler::Parsed { .. }));
         let closed_hosts = Pipe::new(senders.closed_hosts, |_| true);
         Self { messages, closed_hosts, hurry: senders.hurry, questions: senders.questions, counts }
     }
 
-    /// Whether the scheduler is behind: the result of a lease waits here. Other messages do not count, since each live host
-    /// has at most one or two.
+    /// Returns whether the scheduler is behind: whether the result of a lease waits here. Other messages do not
+    /// count, since each live host has at most one or two of them.
     pub(crate) fn is_behind(&self) -> bool {
         self.messages.counted_waiting.get() > 0
     }
 
-    /// Sends the result of a lease of a shard. The shard's counters go along, so that the totals that are committed with a
-    /// settle cover at least what it settles.
+    /// Sends the result of a lease of a shard, together with the shard's counts. So the totals that are saved when
+    /// the lease is settled include at least this lease.
     pub(crate) fn give(&self, shard: usize, parsed: Parsed) {
         self.send(ToScheduler::Parsed { shard, counts: self.counts.get(), parsed: Box::new(parsed) });
     }
 
-    /// Has the scheduler wait for the sinks no longer than a close may take.
+    /// Tells the scheduler that the run should close: from now on it waits for the sinks only as long as a close may
+    /// take.
     pub(crate) fn hurry(&self) {
         self.hurry.notify_one();
     }
 
-    /// Sends the memo of a host that was closed.
+    /// Sends the saved state (memo) of a host that was closed.
     pub(crate) fn tell_closed(&self, closed: ClosedHost) {
         self.closed_hosts.send(closed);
     }
 
-    /// Asks the scheduler and the exporter where they stand. One that is gone, or has too many questions, does not answer.
+    /// Asks the scheduler and the exporter for their parts of a snapshot. If either has ended or has too many
+    /// questions, its receiver gets no answer.
     pub(crate) fn ask(&self) -> [oneshot::Receiver<PartSnapshot>; 2] {
         let (scheduler, first) = oneshot::channel();
         let (exporter, second) = oneshot::channel();
@@ -83,7 +87,7 @@ impl SchedulerPort {
         [first, second]
     }
 
-    /// Sends a message, now or as soon as there is room.
+    /// Sends a message now, or as soon as there is room.
     pub(crate) fn send(&self, message: ToScheduler) {
         self.messages.send(message);
     }
@@ -101,7 +105,7 @@ impl<T: 'static> Pipe<T> {
         self.waiting.borrow_mut().push_back(message);
     }
 
-    /// Takes the oldest message that was kept.
+    /// Removes and returns the oldest message that was kept.
     fn take(&self) -> Option<T> {
         let message = self.waiting.borrow_mut().pop_front()?;
         self.counted_waiting.set(self.counted_waiting.get() - usize::from((self.is_counted)(&message)));

@@ -1,5 +1,5 @@
-//! The requests of one host's leases. Each record is read once, when the cache, the gate or the spider runner needs it
-//! first.
+//! The requests of one host's leases. Each record is read only once: when the cache, the host's actor or the spider
+//! runner first needs its request.
 
 use std::collections::HashMap;
 
@@ -9,21 +9,21 @@ use opilio_spider::Scope;
 use opilio_spider::data::Reads;
 use opilio_spider::prepared::{Prepared, PreparedRequest, SentRequest};
 
-/// The prepared requests of the leases that were started or looked up in the cache, and have not ended. There are no more
-/// of them than the host holds leases.
+/// The prepared requests of the leases that were started or looked up in the cache and have not ended. Their number
+/// is at most the number of leases that the host holds.
 #[derive(Default)]
 pub(crate) struct PreparedLeases(HashMap<LeaseId, Prepared>);
 
-/// One attempt of a lease.
+/// The request of one attempt at a lease.
 pub(crate) struct LeaseRequest {
     pub(crate) request: FetchRequest,
-    /// The request's own number of retries, instead of the policy's.
+    /// The number of retries that the request itself sets. It replaces the number in the retry policy.
     pub(crate) retries: Option<u16>,
     pub(crate) reads: Reads,
 }
 
 impl PreparedLeases {
-    /// The request of a lease; `None` if its record cannot be read.
+    /// Returns the request of a lease; `None` if the lease's record cannot be read.
     pub(crate) fn request(&mut self, lease: &Lease, scope: &Scope) -> Option<LeaseRequest> {
         let prepared = self.0.entry(lease.id).or_insert_with(|| read(&lease.record)).as_ref().ok()?;
         let SentRequest { method, headers, body, session, proxy, came_back, repeatable } =
@@ -33,7 +33,7 @@ impl PreparedLeases {
         Some(LeaseRequest { request, retries: prepared.retries(), reads: prepared.reads() })
     }
 
-    /// Takes the request of a lease that ends at the spider runner.
+    /// Takes the request of a lease that the spider runner ends.
     pub(crate) fn take(&mut self, lease: &Lease) -> Prepared {
         self.0.remove(&lease.id).unwrap_or_else(|| read(&lease.record))
     }
@@ -44,7 +44,7 @@ impl PreparedLeases {
     }
 }
 
-/// Reads a record.
+/// Reads a record, and prepares its request.
 pub(crate) fn read(record: &Record) -> Prepared {
     #[cfg(test)]
     READ.set(READ.get() + 1);
@@ -56,7 +56,7 @@ thread_local! {
     static READ: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// How many records were read on this thread so far.
+/// Returns how many records were read on this thread so far.
 #[cfg(test)]
 pub(crate) fn records_read() -> usize {
     READ.get()

@@ -1,4 +1,5 @@
-//! What the shards of a crawl are told once: policies of hosts, limits of the whole, identity.
+//! The settings that the shards of a crawl get once: policies of hosts, limits of the whole crawl, and the crawler's
+//! identity.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use opilio_fetch::{Accept, Cookies, FetchRequest};
 use opilio_spider::naming::Naming;
 use opilio_spider::{HostTable, Logins, Scope, Session, log_in};
 
-/// All that shards need to know, shared and never changed.
+/// The settings that all shards share. They never change during a run.
 pub(crate) struct Settings {
     pub(crate) hosts: HostTable,
     pub(crate) retry: RetryPolicy,
@@ -21,33 +22,33 @@ pub(crate) struct Settings {
     pub(crate) user_agent: Arc<str>,
     pub(crate) redirects_max: u16,
     pub(crate) seed: u64,
-    /// Pages are kept with what a later fetch asks with.
+    /// Whether pages are stored with the values that a later conditional request needs (such as the ETag).
     pub(crate) keep_history: bool,
     pub(crate) sessions: HashMap<String, Session>,
-    /// None if none are kept.
+    /// The cookies; `None` if the crawl keeps no cookies.
     pub(crate) cookies: Option<Arc<Cookies>>,
-    /// Logins from the user info of seeds.
+    /// The logins that the seeds' URLs contain (`user:password@`).
     pub(crate) logins: Logins,
-    /// The names by which pages are merged.
+    /// Which values of a page (such as its canonical URL) show that two pages are duplicates.
     pub(crate) merge: Naming,
     pub(crate) order: opilio_core::Order,
-    /// The common rate of the hosts of a group. Only tests set it yet.
+    /// The rate that all hosts of a group share. Only tests set it so far.
     pub(crate) group_rate: Option<Rate>,
 }
 
 impl Settings {
-    /// The retry policy of a host.
+    /// Returns the retry policy of a host.
     pub(crate) fn retry_of(&self, host: &Host) -> &RetryPolicy {
         self.hosts.of(host).retry.as_ref().unwrap_or(&self.retry)
     }
 
-    /// Which kinds of content are fetched.
+    /// Returns the kinds of content that are fetched.
     pub(crate) fn accept(&self) -> Accept {
         if self.scope.is_text_only() { Accept::Text } else { Accept::Any }
     }
 
-    /// Adds what a request does not have of its own: which statuses its host uses in another way; and from its session, from its origin's login, from its
-    /// host's settings, in this order.
+    /// Completes a request. Sets the statuses that its host uses for other purposes, and adds the headers that the
+    /// request lacks: first those of its session, then the login of its origin, then those of its host's settings.
     pub(crate) fn dress(&self, host: &Host, order: &mut FetchRequest) {
         order.slow_down = self.hosts.of(host).policy.slow_down_statuses().clone();
         order.retried = self.retry_of(host).named_statuses().clone();
@@ -61,8 +62,8 @@ impl Settings {
         }
     }
 
-    /// The bounds of a host: it holds a few times what it can have in flight, so that it never
-    /// waits for the store between two starts.
+    /// Returns the limits of a host. A host may hold several times as many leases as it may have in flight, so that
+    /// it never waits for the store between two starts.
     pub(crate) fn limits_of(&self, policy: &HostPolicy) -> HostLimits {
         HostLimits {
             fetch_timeout: self.fetch_timeout,

@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM, for a crawl that stops on them. While no such crawl runs they do what they did before.
+//! Catches SIGINT and SIGTERM for a crawl that stops on these signals. While no such crawl runs, both signals have
+//! their default effect.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use signal_hook::SigId;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-/// Catches both from its making on until it is dropped.
+/// Catches SIGINT and SIGTERM until this value is dropped.
 pub(crate) struct Signals {
     came: Arc<AtomicBool>,
     ids: Vec<SigId>,
@@ -15,14 +16,15 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// # Errors
-    /// When the system does not let us.
+    /// If the operating system does not allow a handler to be set.
     pub(crate) fn catch() -> io::Result<Self> {
         static DEFAULTS: OnceLock<()> = OnceLock::new();
         if DEFAULTS.get().is_none() {
             for signal in BOTH {
                 signal_hook::flag::register_conditional_default(signal, IDLE.clone())?;
             }
-            // Had another thread done so meanwhile, the default is asked for twice, which is the same.
+            // If another thread has done the same in the meantime, the default is registered twice, which does no
+            // harm.
             let _ = DEFAULTS.set(());
         }
         RUNNING.fetch_add(1, Ordering::SeqCst);
@@ -34,7 +36,7 @@ impl Signals {
         Ok(signals)
     }
 
-    /// Whether one came since the last call.
+    /// Returns whether a signal has arrived since the last call.
     pub(crate) fn came(&self) -> bool {
         self.came.swap(false, Ordering::SeqCst)
     }
@@ -52,7 +54,7 @@ impl Drop for Signals {
 }
 
 const BOTH: [i32; 2] = [SIGINT, SIGTERM];
-/// How many crawls of this process catch them.
+/// The number of crawls in this process that catch these signals.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
-/// None does: a signal does what it does by default.
+/// Whether no crawl catches the signals. Then a signal has its default effect.
 static IDLE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));

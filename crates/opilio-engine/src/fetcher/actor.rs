@@ -1,5 +1,5 @@
-//! The pool grants slots to hosts, runs their fetches, and reports the outcome of each with a proposed verdict. It
-//! decides nothing about a URL.
+//! The pool grants slots to hosts, runs their fetches, and reports the outcome of each fetch with a proposal of what
+//! to do next. It decides nothing about a URL itself.
 
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -29,7 +29,7 @@ use crate::port::SchedulerPort;
 /// A host that waits for a slot.
 struct Waiter {
     answer: Recipient<SlotAnswer>,
-    /// Its group, where groups have a common budget.
+    /// The host's group, if groups share a budget.
     group: Option<Group>,
 }
 
@@ -37,16 +37,16 @@ struct Waiter {
 pub(crate) struct PoolSetup {
     pub(crate) shard: usize,
     pub(crate) slots: u32,
-    /// The common budgets of groups, if they have any.
+    /// The shared budgets of the groups of hosts, if groups have any.
     pub(crate) groups: GroupBudgets,
-    /// The places for connections that are kept open.
+    /// The limited number of places for connections that are kept open.
     pub(crate) connections: ConnectionPlaces,
     pub(crate) clock: Clock,
     pub(crate) fetcher: Rc<Fetcher>,
     pub(crate) port: SchedulerPort,
     pub(crate) counts: Rc<Cell<ShardCounts>>,
     pub(crate) backlog: ParseBacklog,
-    /// A fetch that takes longer is given up. Its waits for memory count.
+    /// The longest time that a fetch may take, including its waits for memory. After that the fetch is abandoned.
     pub(crate) fetch_max: Duration,
     pub(crate) wanted: Recipient<SlotsWanted>,
     pub(crate) lent: Recipient<Lent>,
@@ -55,7 +55,7 @@ pub(crate) struct PoolSetup {
 
 pub(crate) struct Pool {
     shard: usize,
-    /// Decides who is granted a slot.
+    /// Decides which host is granted a slot next.
     slots: Slots<Waiter>,
     groups: GroupBudgets,
     returned: Returned,
@@ -92,7 +92,7 @@ impl Pool {
         })
     }
 
-    /// Takes in one input, and performs all outputs that follow.
+    /// Takes in one input, and performs all outputs that result.
     fn step(&mut self, ctx: &mut Context<Self>, input: Option<SlotsInput<Waiter>>) {
         let timer = self.slots.wake_at();
         let now = self.clock.now();
@@ -114,7 +114,7 @@ impl Pool {
         }
     }
 
-    /// Answers the host that is next, unless its mailbox has no room now.
+    /// Answers the host that is granted a slot. If the host's mailbox is full, the host is answered later.
     fn grant(&mut self, ctx: &mut Context<Self>, standing: Standing, host: Waiter) {
         let afforded = match &host.group {
             Some(group) => self.groups.spend(self.clock.now(), group),
@@ -123,7 +123,7 @@ impl Pool {
         let slot = self.returned.slot(standing, ctx.address().recipient());
         let answer = match afforded {
             Ok(()) => SlotAnswer::Granted(slot),
-            // The slot comes back since it is dropped here.
+            // The slot is dropped here, which gives it back.
             Err(until) => SlotAnswer::Denied { until },
         };
         match host.answer.try_send(answer) {
@@ -219,10 +219,11 @@ impl Handler<Fetch> for Pool {
         if kept.is_none() && request.connection == Connection::Keep {
             request.connection = Connection::Close;
         }
-        // A task of its own, since an actor polls all its futures whenever one of them wakes.
+        // Each fetch runs in a separate task, since an actor polls all its futures whenever one of them is ready.
         actix::spawn(async move {
-            // The fetch's own deadline leaves out its waits for memory. The host expects its lease back all the same, and
-            // has to hear of the end before it takes the fetch for lost.
+            // The fetch's own deadline does not count its waits for memory. But the host has to hear of the end of
+            // the fetch before the time after which it regards the fetch as lost. So this second deadline counts
+            // them.
             let fetch = AssertUnwindSafe(fetcher.fetch(request)).catch_unwind();
             let ended = tokio::time::timeout(fetch_max, fetch).await;
             let seen = EndedFetch { what, advisor, now: clock.now(), unix_millis: clock.unix_millis() };
@@ -232,9 +233,10 @@ impl Handler<Fetch> for Pool {
                 Err(_) => seen.lost(),
             };
             drop(kept);
-            // The page counts before its slot is free for the next fetch.
+            // The page is counted before its slot is free for the next fetch.
             report.waits = report.answer.is_some().then(|| backlog.wait());
-            // The slot is free before the host gets the report, so that the host can start the next fetch at once.
+            // The slot is given back before the host gets the report, so that the host can start the next fetch at
+            // once.
             drop(slot);
             if let Err(SendError::Full(report)) = reply.try_send(report) {
                 let _ = reply.send(report).await;
@@ -243,7 +245,7 @@ impl Handler<Fetch> for Pool {
     }
 }
 
-/// A fetch that has ended, of which a report is made.
+/// A fetch that has ended, and the facts that its report needs.
 struct EndedFetch {
     what: FetchFor,
     advisor: Advisor,
@@ -257,7 +259,7 @@ impl EndedFetch {
         let mut now = counts.get();
         now.bytes += fetched.body.len() as u64;
         if fetched.cached {
-            // The fetch was counted as a request when it began.
+            // The fetch was counted as a request when it began, but the answer came from the cache.
             now.requests = now.requests.saturating_sub(1);
             now.cached += 1;
         }
@@ -269,12 +271,13 @@ impl EndedFetch {
         Report { what: self.what, outcome, proposal, answer, location, error, waits: None }
     }
 
-    /// The fetch was given up. Nothing shows whether the server has acted on it.
+    /// Returns the report of a fetch that was abandoned. It is unknown whether the server has acted on the request.
     fn lost(self) -> Report {
         self.failed(Fault::Lost, "it waited too long for memory".to_owned())
     }
 
-    /// The fetch panicked in the user's own transport: the failure counts against this URL only.
+    /// Returns the report of a fetch that panicked in the user's own transport. The failure counts against this URL
+    /// only.
     fn panicked(self, words: &str) -> Report {
         self.failed(Fault::Middleware, format!("send the request by the transport: {words}"))
     }
@@ -287,5 +290,5 @@ impl EndedFetch {
     }
 }
 
-/// Messages that wait at most. A host whose message finds no room asks again later.
+/// The most messages that wait for the pool. A host whose message finds no room asks again later.
 const MAILBOX: usize = 4_096;

@@ -1,4 +1,4 @@
-//! The fetcher pool of a shard: slots, and the fetches that run in them.
+//! The fetcher pool of a shard: its slots, and the fetches that run in these slots.
 
 mod actor;
 mod answer;
@@ -8,7 +8,7 @@ use opilio_fetch::connections::ConnectionPlaces;
 pub(crate) use actor::{Pool, PoolSetup};
 pub(crate) use answer::answer_of;
 
-/// The places for kept connections of a crawl with this in-flight limit.
+/// Returns the places for kept connections of a crawl that may have this many requests in flight.
 pub(crate) fn connection_places(in_flight_max: u32) -> ConnectionPlaces {
     #[cfg(test)]
     if let Some(max) = CONNECTIONS_MAX.get() {
@@ -19,6 +19,6 @@ pub(crate) fn connection_places(in_flight_max: u32) -> ConnectionPlaces {
 
 #[cfg(test)]
 thread_local! {
-    /// The places of crawls on this thread, in tests.
+    /// The number of places of crawls on this thread, in tests.
     pub(crate) static CONNECTIONS_MAX: std::cell::Cell<Option<usize>> = const { std::cell::Cell::new(None) };
 }

@@ -1,7 +1,7 @@
-//! The spider runner of a shard, the one actor that knows the spider's types.
+//! The spider runner of a shard: the only actor that knows the spider's types.
 //!
-//! It turns answers into pages, runs `parse` so that a panic costs one page, and turns what `parse` found into bytes and
-//! records for the other actors.
+//! The runner turns answers into pages and calls `parse`. A panic in `parse` fails only that page. The runner then
+//! turns the result of `parse` into bytes and records for the other actors.
 
 mod actor;
 mod watch;

@@ -1,6 +1,6 @@
-//! The loop of the scheduler's thread: it waits for one event, takes one turn, and performs the effects.
+//! The loop of the scheduler's thread: waits for an event, takes one turn, and performs the effects of the turn.
 //!
-//! While the sinks have too many rows before them, the loop receives no messages. It still handles all other events.
+//! While too many rows wait for the sinks, the loop receives no messages. It still handles all other events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::message::{
     Assign, ClosedHost, ErrandResult, FromScheduler, Question, Settled, ToExporter, ToScheduler,
 };
 
-/// The ends of the scheduler's channels, without its inbox.
+/// The scheduler's ends of its channels, except its inbox.
 pub(crate) struct SchedulerChannels {
-    /// `None` once the exporter has all rows.
+    /// Sends rows to the exporter. `None` once the exporter has received all rows.
     pub(crate) exporter: Option<mpsc::Sender<ToExporter>>,
     pub(crate) written: mpsc::Receiver<Written>,
     pub(crate) supervisor: Recipient<FromScheduler>,
@@ -31,7 +31,7 @@ pub(crate) struct SchedulerChannels {
     pub(crate) questions: mpsc::Receiver<Question>,
 }
 
-/// The addresses of a shard. All three lead to one mailbox, so that no message overtakes an earlier one.
+/// The addresses of a shard. All three lead to the same mailbox, so that no message arrives before an earlier one.
 pub(crate) struct ShardRoad {
     pub(crate) assign: Recipient<Assign>,
     pub(crate) settled: Recipient<Settled>,
@@ -50,7 +50,7 @@ impl SchedulerLoop {
         Self { scheduler, ports, clock }
     }
 
-    /// Takes turns until it is told to close, or the store or a sink fails.
+    /// Takes turns until the run has closed, or the store or a sink fails.
     pub(crate) async fn run(
         mut self,
         mut inbox: mpsc::Receiver<ToScheduler>,
@@ -76,7 +76,8 @@ impl SchedulerLoop {
         Ok(())
     }
 
-    /// Waits until something comes in or is due, and takes all else that has come in.
+    /// Waits until an event arrives or is due. Also takes the answers of the exporter and the saved states of hosts
+    /// that have arrived.
     async fn next(&mut self, inbox: &mut mpsc::Receiver<ToScheduler>, turn: &mut Turn) {
         let Self { scheduler, ports, clock } = self;
         let takes_on = scheduler.takes_on();
@@ -96,7 +97,8 @@ impl SchedulerLoop {
             Some(Question { scheduler: reply, exporter: other }) = ports.questions.recv() => {
                 let _ = reply.send(scheduler.snapshot());
                 if let Some(exporter) = &ports.exporter {
-                    // A full channel drops the question, and then the exporter counts as missing.
+                    // If the exporter's channel is full the question is dropped, and the snapshot is made without the
+                    // exporter.
                     let _ = exporter.try_send(ToExporter::Ask(other));
                 }
             }
@@ -135,17 +137,19 @@ impl SchedulerLoop {
             }
         }
         if self.scheduler.is_closing() && self.scheduler.rows().is_empty() {
-            // Without a sender the exporter syncs and ends, which closes the channel of its answers.
+            // Dropping the sender makes the exporter sync its sinks and end. Its end closes the channel of its
+            // answers.
             self.ports.exporter = None;
         }
     }
 
-    /// Gives the exporter as many rows as it has room for.
+    /// Sends the exporter as many rows as its channel has room for.
     fn send_rows(&mut self) {
         let rows = self.scheduler.rows();
         while let (Some(exporter), Some(first)) = (&self.ports.exporter, rows.pop_front()) {
             match exporter.try_send(ToExporter::Rows(first)) {
-                // The channel of an exporter's answers shows that it ended early.
+                // The exporter has ended early. The scheduler learns of that from the channel of the exporter's
+                // answers.
                 Ok(()) | Err(TrySendError::Closed(_)) => {}
                 Err(TrySendError::Full(ToExporter::Rows(first))) => return rows.push_front(first),
                 Err(TrySendError::Full(ToExporter::Ask(_))) => {}
@@ -154,7 +158,7 @@ impl SchedulerLoop {
     }
 }
 
-/// Tells the supervisor when the scheduler panics, which nothing else shows.
+/// Tells the supervisor if the scheduler panics. Nothing else would report that.
 struct Alarm(Recipient<FromScheduler>);
 
 impl Drop for Alarm {
@@ -165,8 +169,8 @@ impl Drop for Alarm {
     }
 }
 
-/// Puts a message into a bounded mailbox, and waits while it is full. The wait ends, since the actors that read these
-/// mailboxes never wait for the scheduler.
+/// Puts a message into a bounded mailbox, and waits while the mailbox is full. The wait ends, since the actors that
+/// read these mailboxes never wait for the scheduler.
 async fn deliver<M>(to: &Recipient<M>, message: M) -> Result<(), ()>
 where
     M: Message + Send + 'static,
@@ -183,7 +187,7 @@ where
     }
 }
 
-/// Waits until the exporter has room, or is gone.
+/// Waits until the exporter's channel has room or is closed.
 async fn has_room(exporter: Option<&mpsc::Sender<ToExporter>>) {
     if let Some(exporter) = exporter {
         let _ = exporter.reserve().await;
@@ -196,7 +200,7 @@ async fn sleep_until(at: Option<Instant>) {
     }
 }
 
-/// Messages that one turn takes at most.
+/// The most messages that one turn takes.
 const TURN_MAX: usize = 1_024;
-/// How long a busy scheduler lets the next batch grow.
+/// How long a busy scheduler waits for more messages before its next turn.
 const GATHER: Duration = Duration::from_millis(1);

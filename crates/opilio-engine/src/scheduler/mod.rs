@@ -1,5 +1,5 @@
-//! The scheduler drives the store on a thread of its own and leases URLs to hosts. It keeps to the order of admit, write
-//! and settle, which has each page written exactly once.
+//! The scheduler calls the store on a separate thread and leases URLs to hosts. It always admits links first, then
+//! has rows written, then settles the pages. This order makes sure that each page is written exactly once.
 
 mod actor;
 mod state;

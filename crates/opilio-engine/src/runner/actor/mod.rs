@@ -1,4 +1,5 @@
-//! The runner actor: it takes an answer, and gives the scheduler all that the lease gave.
+//! The runner actor: takes the answer to a lease, has the spider read it, and sends the scheduler the result of the
+//! lease.
 
 mod threads;
 
@@ -35,7 +36,7 @@ use crate::outbox::Outbox;
 use crate::port::SchedulerPort;
 use crate::settings::Settings;
 
-/// What a runner needs to begin.
+/// The arguments of a runner.
 pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) shard: usize,
     pub(crate) clock: Clock,
@@ -44,11 +45,11 @@ pub(crate) struct RunnerSetup<S: Spider> {
     pub(crate) encoders: Encoders<S::Item>,
     pub(crate) port: SchedulerPort,
     pub(crate) watch: ParseWatch,
-    /// Pages that are fetched and not yet given to the scheduler.
+    /// Counts the pages that are fetched but not yet given to the scheduler.
     pub(crate) backlog: ParseBacklog,
-    /// Pages parsed on blocking threads at once, in the whole crawl.
+    /// Limits how many pages of the whole crawl are parsed on blocking threads at the same time.
     pub(crate) cores: Arc<Semaphore>,
-    /// Where files are kept, if the crawl keeps files.
+    /// Where the files of pages are stored, if the crawl stores files.
     pub(crate) files: Option<FileStore>,
     pub(crate) death: DeathWatch,
     pub(crate) refused: Outbox<OutputRefused>,
@@ -66,7 +67,7 @@ pub(crate) struct SpiderRunner<S: Spider> {
     backlog: ParseBacklog,
     cores: Arc<Semaphore>,
     files: Option<FileStore>,
-    /// Its own address, for the results of other threads.
+    /// The runner's own address, to which work on other threads sends its results.
     me: Option<WeakAddr<Self>>,
     _death: DeathWatch,
     refused: Outbox<OutputRefused>,
@@ -92,8 +93,9 @@ impl<S: Spider> SpiderRunner<S> {
         })
     }
 
-    /// Runs user code, which runs not only in `parse`: steps and items are encoded and dropped too. A panic there costs
-    /// this page alone. If the result of the page was sent already, the store ignores the failure.
+    /// Runs `work`, which calls user code, and turns a panic into the failure of this page alone. User code runs not
+    /// only in `parse`: encoding and dropping steps and items may call user code too. If the result of the page was
+    /// sent already, the store ignores the failure.
     fn guarded(&mut self, lease_ref: LeaseRef, work: impl FnOnce(&mut Self)) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| work(self))) {
             self.watch.end();
@@ -105,12 +107,12 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Gives the result of a lease to the scheduler.
+    /// Sends the result of a lease to the scheduler.
     fn give(&self, parsed: Parsed) {
         self.port.give(self.shard, parsed);
     }
 
-    /// Does with a lease what its delivery asks for.
+    /// Handles a lease as its delivery says: as a page, a redirect, a sitemap or a failure.
     fn read(&mut self, ctx: &mut Context<Self>, deliver: Deliver) {
         let Deliver { lease, prepared, delivery, attempts, answer, location, error, known, .. } = deliver;
         let Some(context) = self.open(lease, prepared, attempts) else { return };
@@ -130,7 +132,7 @@ impl<S: Spider> SpiderRunner<S> {
                     answer.map_or_else(Hop::default, |answer| Hop::of(&answer, self.clock.unix_millis()));
                 self.redirect(context, location, &hop);
             }
-            // A robots.txt that is not there names no sitemap, and is no failure.
+            // A missing robots.txt names no sitemap, and this is not a failure.
             (_, Delivery::Failure(Reason::Http4xx), Some(answer), _)
                 if context.reads == Reads::SitemapsOf =>
             {
@@ -143,7 +145,7 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Reads the step of a lease. A lease that cannot be read ends as a failure.
+    /// Reads the step of a lease. If the step cannot be read, ends the lease as a failure and returns `None`.
     fn open(&self, lease: Lease, prepared: Prepared, attempts: u16) -> Option<PageContext<S::Step>> {
         match PageContext::open(lease, prepared, attempts) {
             Ok(context) => Some(context),
@@ -157,7 +159,7 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Goes on at the target of a redirect, in the name of the chain's origin.
+    /// Continues a redirect chain at the redirect's target. The result counts for the URL at which the chain began.
     fn redirect(&mut self, context: PageContext<S::Step>, location: Url, hop: &Hop) {
         let settings = self.settings.clone();
         let has_cookies = || settings.cookies.as_ref().is_some_and(|cookies| cookies.are_any());
@@ -166,7 +168,8 @@ impl<S: Spider> SpiderRunner<S> {
         self.go_on(context, next);
     }
 
-    /// Goes on from a known URL where a cookie is set: the chain's origin may show its page now.
+    /// Continues a chain that led to a known URL and set a cookie, as a consent or login page does. With this cookie
+    /// the server may now show the page at which the chain began.
     fn pass_wall(&mut self, context: PageContext<S::Step>, known: &Url, whose: Whose) {
         let settings = self.settings.clone();
         let rules = self.redirect_rules(&settings, &context, &|| true);
@@ -190,7 +193,7 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Ends a URL that was redirected: the chain goes on, or it fails.
+    /// Ends a URL that was redirected: either its chain continues at `next`, or the URL fails.
     fn go_on(&mut self, context: PageContext<S::Step>, next: Result<Redirect, DeadEnd>) {
         let next = match next {
             Ok(next) => next,
@@ -200,7 +203,7 @@ impl<S: Spider> SpiderRunner<S> {
         self.give(redirected);
     }
 
-    /// Parses a page, here or on another thread.
+    /// Parses a page, on this thread or on another.
     fn page(&mut self, ctx: &mut Context<Self>, mut context: PageContext<S::Step>, answer: Answer) {
         context.fetched = context.fetched(&answer, self.settings.keep_history);
         context.is_repeated = self.results.is_repeated(&context, &answer, &self.settings.scope);
@@ -221,7 +224,7 @@ impl<S: Spider> SpiderRunner<S> {
         self.finish(context, read);
     }
 
-    /// Ends a sitemap with what it gave.
+    /// Ends a sitemap with the links that were found in it.
     fn listed(&mut self, context: PageContext<S::Step>, listing: Result<Listing, String>) {
         let Listing { links, broken } = match listing {
             Ok(listing) => listing,
@@ -262,7 +265,7 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Lets the spider say something about a URL that ended, then ends it.
+    /// Tells the spider that a URL failed, then ends the URL.
     fn failure(
         &mut self,
         context: PageContext<S::Step>,
@@ -273,7 +276,7 @@ impl<S: Spider> SpiderRunner<S> {
         self.failure_with(context, reason, answer, error, Links::default());
     }
 
-    /// The same for what gave some links all the same.
+    /// Tells the spider that a URL failed, then ends the URL and queues the links that were found before the fault.
     fn failure_with(
         &mut self,
         context: PageContext<S::Step>,
@@ -297,7 +300,7 @@ impl<S: Spider> SpiderRunner<S> {
         self.hand_over(context, found, Ending::Failed(reason), Beside { links, cause, ..Beside::default() });
     }
 
-    /// Ends a page whose files are not stored as a failure. The spider hears of it once.
+    /// Ends a page as a failure because its files could not be stored. The spider is told once.
     fn not_stored(&mut self, context: PageContext<S::Step>, ending: Ending, error: String) {
         tracing::error!(url = %context.record.url, error, "a file that the spider asked for could not be stored");
         match ending {
@@ -313,7 +316,7 @@ impl<S: Spider> SpiderRunner<S> {
         }
     }
 
-    /// Gives all that a lease gave to the scheduler, once the files that its page asked for are written.
+    /// Sends the scheduler everything that a lease gave, after the files that its page asked for are written.
     fn hand_over(
         &mut self,
         context: PageContext<S::Step>,
@@ -326,7 +329,7 @@ impl<S: Spider> SpiderRunner<S> {
         }
         match self.results.of(context, found, ending, beside, &self.settings.scope) {
             Ok(parsed) => self.give(parsed),
-            // The page is left. A later run whose items fit fetches it again.
+            // The page is not ended. A later run fetches it again, and may succeed if its items then fit the output.
             Err(error) => self.refused.send(OutputRefused(error)),
         }
     }
@@ -359,14 +362,17 @@ impl<S: Spider> Handler<Deliver> for SpiderRunner<S> {
     }
 }
 
-/// Bodies over this are parsed on a blocking thread.
+/// The largest body, in bytes, that is parsed on the shard's own thread. Larger bodies are parsed on a blocking
+/// thread.
 const BODY_HERE_MAX: usize = 256 * 1024;
-/// A `parse` that takes longer is named in a warning.
+/// A `parse` that takes longer than this is named in a warning.
 pub(crate) const OVERDUE: Duration = Duration::from_secs(10);
-/// Pages that are parsed before the other actors of the shard get a turn. Further pages wait with their senders.
+/// The most messages in the runner's mailbox. After these the other actors of the shard get a turn, and further pages
+/// wait with their senders.
 const MAILBOX: usize = 4;
 
-/// What a server answers where it has no sitemap: an error, a page for people, or a redirect to one.
+/// Returns whether a server without a sitemap may answer in this way: by an error, by a page for people, or by a
+/// redirect to such a page.
 fn says_nothing_is_there(reason: Reason) -> bool {
     matches!(reason, Reason::Http4xx | Reason::Robots | Reason::OutOfScope | Reason::ParseError)
 }

@@ -1,4 +1,4 @@
-//! The work of the runner on other threads: large pages, sitemaps, and files that pages keep.
+//! The work of the runner on other threads: parsing large pages, reading sitemaps, and writing the files of pages.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use super::{BODY_HERE_MAX, OVERDUE, SpiderRunner};
 use crate::outbox::Outbox;
 
 impl<S: Spider> SpiderRunner<S> {
-    /// Parses a page on a blocking thread, since it is large or its step is slow.
+    /// Parses a page on a blocking thread, because the page is large or its step is slow.
     pub(super) fn parse_elsewhere(
         &mut self,
         ctx: &mut Context<Self>,
@@ -28,12 +28,12 @@ impl<S: Spider> SpiderRunner<S> {
         let spider = self.spider.clone();
         let runner = Outbox::new(ctx.address().recipient());
         let url = context.record.url.clone();
-        // A large page says nothing about the others of its step.
+        // The time that a large page takes is not typical for its step, so it is not counted.
         let counts = answer.body.len() <= BODY_HERE_MAX;
         self.backlog.begin(1);
         let cores = self.cores.clone();
         actix::spawn(async move {
-            // As many pages at once as there are cores. The semaphore is never closed.
+            // At most as many pages as there are cores are parsed at the same time. The semaphore is never closed.
             let _core = cores.acquire_owned().await;
             let work = {
                 let url = url.clone();
@@ -57,7 +57,7 @@ impl<S: Spider> SpiderRunner<S> {
         });
     }
 
-    /// Reads a sitemap on a blocking thread, since a small file may list many URLs.
+    /// Reads a sitemap on a blocking thread, since even a small file may list many URLs.
     pub(super) fn list(
         &mut self,
         ctx: &mut Context<Self>,
@@ -96,7 +96,7 @@ impl<S: Spider> SpiderRunner<S> {
         });
     }
 
-    /// Writes the files that a page asked for, and only then gives the rest of the page to the scheduler.
+    /// Writes the files that a page asked for, and then sends the rest of the page to the scheduler.
     pub(super) fn store_files(
         &mut self,
         context: PageContext<S::Step>,
@@ -122,7 +122,7 @@ impl<S: Spider> SpiderRunner<S> {
                 Err(_) => Some("the thread that writes files died".to_owned()),
             };
             if let Some(runner) = me.upgrade() {
-                // Fails only when the crawl is over.
+                // The message is refused only when the crawl is over.
                 let _ = runner.send(StoredFiles { context, found, ending, beside, error }).await;
             }
         });
@@ -134,11 +134,11 @@ struct ParsedElsewhere<S: Spider> {
     context: PageContext<S::Step>,
     read: Read<S>,
     kind: std::mem::Discriminant<S::Step>,
-    /// How long it took, if this says something about other pages of its step.
+    /// How long the parsing took; `None` if this time is not typical for the page's step.
     took: Option<Duration>,
 }
 
-/// A page whose files were written, or why they were not.
+/// A page whose files were written, or could not be written for the reason in `error`.
 struct StoredFiles<S: Spider> {
     context: PageContext<S::Step>,
     found: Gathered<S>,
@@ -155,7 +155,7 @@ impl<S: Spider> actix::Message for ParsedElsewhere<S> {
     type Result = ();
 }
 
-/// A sitemap that was read, or the words of the spider's panic over an entry.
+/// A sitemap that was read, or the text of the panic that the spider had at one of its entries.
 struct Listed<S: Spider> {
     context: PageContext<S::Step>,
     listing: Result<Listing, String>,
