@@ -1,4 +1,4 @@
-//! The exporter: the sinks on a plain thread of their own, which get rows in numbered batches.
+//! The exporter runs the sinks on a plain thread of its own. It gets rows in numbered batches.
 //!
 //! A sink may block that thread for any time. [`Sinks`] decides which batches count as written.
 
@@ -7,18 +7,19 @@ use tokio::sync::{mpsc, watch};
 
 use crate::message::{PartSnapshot, ToExporter};
 
-/// The sinks of a crawl, behind a channel.
+/// The sinks of a crawl. They get their rows through a channel.
 pub(crate) struct Exporter(Sinks);
 
 impl Exporter {
-    /// An exporter for sinks that have begun.
+    /// Makes an exporter for these sinks. `at_work` always holds the sink that is being called at the moment, if any.
     pub(crate) fn new(sinks: Vec<Box<dyn Sink>>, at_work: watch::Sender<Option<SinkAtWork>>) -> Self {
         Self(Sinks::new(sinks, move |sink| {
             at_work.send_replace(sink);
         }))
     }
 
-    /// Writes until the scheduler closes the channel, then syncs. Blocks its thread while a sink blocks.
+    /// Writes rows until the scheduler closes the channel, then syncs the sinks. Blocks its thread while a sink
+    /// blocks.
     ///
     /// # Errors
     /// When a sink fails. The scheduler sees its channel close and stops the crawl.
@@ -43,7 +44,8 @@ impl Exporter {
         Ok(())
     }
 
-    /// The same as a task, for a crawl on one thread. A sink that blocks stops the whole crawl meanwhile.
+    /// Does the same as `run` in a task, for a crawl on one thread. A sink that blocks stops the whole crawl while it
+    /// blocks.
     ///
     /// # Errors
     /// As [`run`](Self::run).
@@ -68,7 +70,8 @@ impl Exporter {
         Ok(())
     }
 
-    /// Gives batches to the sinks, answers questions, and returns what is safe then.
+    /// Gives batches to the sinks and answers questions. Returns the last batch that is safe afterwards, if that has
+    /// changed.
     fn write(
         &mut self,
         messages: &mut Vec<ToExporter>,
@@ -85,7 +88,7 @@ impl Exporter {
         self.0.confirm(is_last)
     }
 
-    /// Where the sinks stand.
+    /// Returns the positions of the sinks, the number of the last batch, and how many batches are not safe yet.
     fn snapshot(&self) -> PartSnapshot {
         let (batch, unsafe_batches) = self.0.batches();
         let sinks = self.0.positions().map(|(name, position)| (name.to_string(), position)).collect();
@@ -93,5 +96,5 @@ impl Exporter {
     }
 }
 
-/// Batches that are flushed together at most. The channel has room for as many.
+/// The most batches that are flushed together. The channel has room for as many.
 pub(crate) const BATCHES_MAX: usize = 16;

@@ -1,7 +1,7 @@
-//! The builder, and the crawl that it starts.
+//! The builder, and the crawl that the builder starts.
 //!
-//! Each group of settings is a value in a file of its own, with the methods of [`Crawler`] that change it and the
-//! checks that it has to pass. `plan.rs` puts the values together.
+//! Each group of settings is a struct in a file of its own, together with the methods of [`Crawler`] that change
+//! these settings, and the checks of their values. `plan.rs` makes the plan of a crawl from all of them.
 
 mod crawl;
 mod fetching;
@@ -98,23 +98,23 @@ pub struct Crawler<S: Spider> {
     trial: Trial,
 }
 
-/// What tests have a crawl do.
+/// Settings that only tests use.
 #[cfg(test)]
 #[derive(Clone, Copy, Default)]
 struct Trial {
-    /// Which actor panics, and when.
+    /// The name of the actor that has to panic, and the time after the begin of the run at which it does so.
     fault: Option<(&'static str, Duration)>,
     sinks_apart: bool,
 }
 
 impl<S: Spider> Crawler<S> {
-    /// A crawl of this spider with the polite defaults.
+    /// Makes a builder for a crawl of this spider, with the polite defaults.
     #[must_use]
     pub fn new(spider: S) -> Self {
         Self::shared(Arc::new(spider))
     }
 
-    /// As [`Crawler::new`], of a spider that others hold too: the runs of a crawl that is resumed, for instance.
+    /// Does the same as [`Crawler::new`] for a shared spider, for instance one that all runs of a resumed crawl use.
     #[must_use]
     pub fn shared(spider: Arc<S>) -> Self {
         Self {
@@ -134,9 +134,9 @@ impl<S: Spider> Crawler<S> {
         }
     }
 
-    /// Stops gently on SIGINT (Ctrl-C) and SIGTERM, as [`Handle::stop`] does: requests in flight end,
+    /// Stops the crawl gently on SIGINT (Ctrl-C) and SIGTERM, as [`Handle::stop`] does: requests in flight end,
     /// everything is written, and the report says [`Signal`](crate::Stopped::Signal). A second signal gives up the
-    /// requests in flight, as [`Handle::abort`] does. After the crawl, signals do what they did before.
+    /// requests in flight, as [`Handle::abort`] does. After the crawl, signals have the same effect as before it.
     ///
     /// ```no_run
     /// # mod opilio { pub use {opilio_core::*, opilio_engine::*, opilio_export::*, opilio_fetch::*, opilio_export as export}; }
@@ -150,52 +150,55 @@ impl<S: Spider> Crawler<S> {
         self
     }
 
-    /// The seed of all jitter, to repeat a run; by default each run has its own.
+    /// Sets the seed of all random numbers, which vary the times of requests. A run with the same seed can be
+    /// repeated. By default each run has a different seed.
     #[must_use]
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = Some(seed);
         self
     }
 
-    /// The wall time at which this run begins, instead of the system's: for virtual time. Dates in header fields,
-    /// the expiry of cookies and freshness are read by it, and it goes on with the clock of the runtime.
+    /// Sets the wall time at which this run begins, instead of the system's: for virtual time. From then on the wall
+    /// time advances with the clock of the tokio runtime. Dates in header fields, the expiry of cookies and the
+    /// freshness of cached answers are compared with it.
     #[must_use]
     pub fn began_at(mut self, wall: SystemTime) -> Self {
         self.began_at = Some(wall);
         self
     }
 
-    /// Has an actor panic at the first message that it gets so long after the run began.
+    /// Makes an actor panic at the first message that it gets at least so long after the run began.
     #[cfg(test)]
     pub(crate) fn fault(mut self, actor: &'static str, after: Duration) -> Self {
         self.trial.fault = Some((actor, after));
         self
     }
 
-    /// Gives the exporter a thread of its own in a crawl that runs here: its sinks may block, and virtual time
-    /// goes on.
+    /// Gives the exporter a thread of its own in a crawl that runs on this thread. So sinks may block while virtual
+    /// time goes on.
     #[cfg(test)]
     pub(crate) fn sinks_apart(mut self) -> Self {
         self.trial.sinks_apart = true;
         self
     }
 
-    /// Crawls to the end.
+    /// Starts the crawl and waits for its end.
     ///
-    /// Works under any executor: the crawl has threads of its own. If this future is dropped, the
-    /// crawl drains in the background: requests in flight end, and nothing more starts.
+    /// Works under any executor, since the crawl has threads of its own. If this future is dropped, the crawl drains
+    /// in the background: requests in flight end, and no more start.
     ///
     /// # Errors
-    /// When a seed cannot be used, an exporter not opened or written, the frontier fails. A page
-    /// that fails is no error: the report lists it.
+    /// When a seed cannot be used, an output cannot be opened or written, or the store of URLs (the frontier) fails.
+    /// A page that fails is not an error of the crawl: the report lists it.
     pub async fn run(self) -> Result<CrawlReport, CrawlError> {
         self.start()?.await
     }
 
-    /// Starts the crawl and returns at once: a future of its report that can also be watched and stopped.
+    /// Starts the crawl and returns at once. The returned value is a future of the report. The crawl can be watched
+    /// and stopped through it.
     ///
     /// # Errors
-    /// When a seed cannot be used, an exporter not opened, a thread not started.
+    /// When a seed cannot be used, an output cannot be opened, or a thread cannot be started.
     pub fn start(self) -> Result<Crawl, CrawlError> {
         let (plan, progress) = self.plan()?;
         let (commands, inbox) = mpsc::channel(COMMANDS);
@@ -210,8 +213,8 @@ impl<S: Spider> Crawler<S> {
         Ok(Crawl { report, handle: Handle { commands, progress } })
     }
 
-    /// Crawls on this thread alone, in the clock of its runtime: with tokio's clock paused and a
-    /// scripted transport, in virtual time. Dropping the future ends the crawl at once.
+    /// Runs the crawl on this thread alone, by the clock of its tokio runtime. If that clock is paused and the
+    /// transport is scripted, the crawl runs in virtual time. Dropping the future ends the crawl at once.
     ///
     /// # Errors
     /// As [`Crawler::run`].
@@ -219,7 +222,8 @@ impl<S: Spider> Crawler<S> {
         self.run_here_with(|_| ()).await
     }
 
-    /// As [`Crawler::run_here`]; gives a handle away first, to watch and command the crawl with.
+    /// Does the same as [`Crawler::run_here`], but first passes a handle to `give`. The crawl can be watched and
+    /// stopped through the handle.
     pub(crate) async fn run_here_with(
         mut self,
         give: impl FnOnce(Handle),
@@ -227,9 +231,9 @@ impl<S: Spider> Crawler<S> {
         self.limits.shards = 1;
         let (plan, progress) = self.plan()?;
         let (commands, inbox) = mpsc::channel(COMMANDS);
-        // The handle lives as long as the crawl, so that the channel of commands stays open.
+        // This function keeps the handle as long as the crawl runs, so that the channel of commands stays open.
         let handle = Handle { commands, progress };
-        // A local set of its own: when this future is dropped, so are all of the crawl's tasks.
+        // The crawl has its own local set: when this future is dropped, all tasks of the crawl are dropped.
         let crawl = async {
             give(handle.clone());
             launch::here(plan, inbox).await

@@ -1,4 +1,4 @@
-//! The exporter: its thread, and how long its end is waited for.
+//! Starts the exporter, and waits for its end.
 
 use std::time::Duration;
 
@@ -15,18 +15,18 @@ use crate::scheduler::SchedulerOutcome;
 /// The exporter's part of a plan.
 pub(crate) struct ExporterPlan {
     pub(crate) sinks: Vec<Box<dyn Sink>>,
-    /// In a crawl on one thread, the exporter has one of its own all the same: for tests whose sinks block.
+    /// Gives the exporter a thread of its own even in a crawl on one thread: for tests whose sinks block.
     #[cfg(test)]
     pub(crate) apart: bool,
 }
 
 impl ExporterPlan {
-    /// The names of the outputs.
+    /// Returns the names of the outputs.
     pub(super) fn outputs(&self) -> Vec<String> {
         self.sinks.iter().map(|sink| sink.name().to_string()).collect()
     }
 
-    /// Runs on a thread of its own, where sinks may block.
+    /// Runs the exporter on a thread of its own, where sinks may block. The receiver gets its result.
     pub(super) fn run_on_a_thread(
         self,
         ends: ExporterEnds,
@@ -35,7 +35,7 @@ impl ExporterPlan {
         threads::run("opilio-export", move || exporter.run(ends.rows, ends.written))
     }
 
-    /// Runs on this thread, as a task.
+    /// Runs the exporter on this thread, as a task. The receiver gets its result.
     pub(super) fn run_here(
         self,
         ends: ExporterEnds,
@@ -53,9 +53,9 @@ impl ExporterPlan {
     }
 }
 
-/// Waits until the exporter has ended. When the scheduler has given up waiting, since a signal came or it failed
-/// itself, a sink that takes nothing (a pipe that nobody reads) is not waited for: the report says what was not
-/// written.
+/// Waits until the exporter has ended. If the scheduler has stopped waiting for the sinks, because of a signal or
+/// because it failed itself, this waits only half a second: a sink may be blocked for ever, for instance by a pipe
+/// that nobody reads. The report then says how much was not written.
 pub(super) async fn end(
     export: oneshot::Receiver<Result<(), ExportError>>,
     scheduler: &Result<SchedulerOutcome, FrontierError>,

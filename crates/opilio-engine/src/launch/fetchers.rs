@@ -1,4 +1,4 @@
-//! The fetchers: one for each shard, with connections of its own.
+//! Makes the fetchers: one for each shard, with its own connections.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use opilio_spider::CrawlError;
 
 use crate::clock::Clock;
 
-/// Makes a transport on the thread that will use it.
+/// Makes a transport, on the thread that will use this transport.
 pub(crate) type MakeTransport = Arc<dyn Fn() -> Rc<dyn Transport> + Send + Sync>;
 
-/// Wraps a transport on the thread that will use it.
+/// Wraps a transport, on the thread that will use this transport.
 pub(crate) type WrapTransport = Arc<dyn Fn(Rc<dyn Transport>) -> Rc<dyn Transport> + Send + Sync>;
 
 /// Makes the fetchers of the shards. They share the DNS cache, the development cache and the memory for bodies.
@@ -19,34 +19,34 @@ pub(crate) type WrapTransport = Arc<dyn Fn(Rc<dyn Transport>) -> Rc<dyn Transpor
 pub(crate) struct Fetchers {
     pub(crate) transports: Transports,
     pub(crate) transport_around: Option<WrapTransport>,
-    /// The outermost first.
+    /// The middleware of all requests, the outermost first.
     pub(crate) middleware: Vec<Arc<dyn Middleware>>,
     pub(crate) cache: Option<Cache>,
     pub(crate) limits: Limits,
     pub(crate) user_agent: http::HeaderValue,
-    /// Memory for bodies, in the whole crawl.
+    /// The memory for the bodies of answers in the whole crawl.
     pub(crate) bodies: BodyBudget,
 }
 
 /// The transports that shards fetch through.
 #[derive(Clone)]
 pub(crate) enum Transports {
-    /// The web.
+    /// The transport that connects to web servers.
     Web(Box<Web>),
-    /// Made by the user, one for each shard.
+    /// Transports that the user's function makes, one for each shard.
     Own(MakeTransport),
 }
 
 impl Fetchers {
-    /// Whether the fetchers answer from a cache.
+    /// Returns whether the fetchers have a development cache.
     pub(super) fn has_cache(&self) -> bool {
         self.cache.is_some()
     }
 
-    /// The fetcher of one shard, made on its thread.
+    /// Makes the fetcher of one shard. Has to be called on the thread of that shard.
     ///
     /// # Errors
-    /// When its HTTP client cannot be made.
+    /// When the HTTP client of the shard cannot be made.
     pub(super) fn fetcher(self, clock: Clock) -> Result<Fetcher, CrawlError> {
         let transport: Rc<dyn Transport> = match &self.transports {
             Transports::Own(make) => make(),

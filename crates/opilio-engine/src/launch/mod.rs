@@ -1,11 +1,12 @@
-//! Starts the actors of a crawl, each on a thread of its own or all on one for virtual time, and waits for its end.
+//! Starts the actors of a crawl, and waits for their end. The scheduler, the exporter and each shard have threads of
+//! their own, or all run on one thread for virtual time.
 //!
 //! | file | has |
 //! | --- | --- |
 //! | `shards.rs` | the shards, and the actors of each |
 //! | `fetchers.rs` | the fetcher of each shard, and the transport it sends through |
-//! | `scheduler.rs` | the scheduler, and the channels that lead to it |
-//! | `exporter.rs` | the exporter, and how long its end is waited for |
+//! | `scheduler.rs` | the scheduler, and the channels to it |
+//! | `exporter.rs` | the start and the end of the exporter |
 //! | `supervisor.rs` | the supervisor, the seeds, and commands from outside |
 //! | `report.rs` | the report of a crawl that has ended |
 //! | `threads.rs` | threads, and the arbiters of the shards |
@@ -40,7 +41,7 @@ use crate::clock::Clock;
 use crate::settings::Settings;
 use crate::supervisor::{Command, Supervisor, SupervisorPlan};
 
-/// Everything that a crawl needs, before any of it runs.
+/// Everything that a crawl needs, before any part of it runs.
 pub(crate) struct Plan<S: Spider> {
     pub(crate) spider: Arc<S>,
     pub(crate) settings: Arc<Settings>,
@@ -53,7 +54,7 @@ pub(crate) struct Plan<S: Spider> {
     pub(crate) supervisor: SupervisorPlan,
 }
 
-/// A crawl whose supervisor stands, and whose other parts are ready to be started.
+/// A crawl whose supervisor has started, and whose other parts can be started.
 struct Prepared<S: Spider> {
     shards: Vec<ShardParts<S>>,
     scheduler: SchedulerPlan,
@@ -66,7 +67,7 @@ struct Prepared<S: Spider> {
 }
 
 impl<S: Spider> Prepared<S> {
-    /// Starts the supervisor on this thread.
+    /// Starts the supervisor on this thread, and makes the other parts of the crawl.
     fn new(plan: Plan<S>) -> Self {
         let Plan { spider, settings, clock, history, seeds, shards, scheduler, exporter, supervisor } = plan;
         let facts = ReportFacts { outputs: exporter.outputs(), history, settings: settings.clone() };
@@ -114,7 +115,7 @@ pub(crate) fn on_own_threads<S: Spider>(
     })
 }
 
-/// Runs a crawl within this thread's [`tokio::task::LocalSet`], store and exporter included.
+/// Runs a crawl within the [`tokio::task::LocalSet`] of this thread. The store and the exporter run there, too.
 pub(crate) async fn here<S: Spider>(
     plan: Plan<S>,
     commands: mpsc::Receiver<Command>,

@@ -1,4 +1,4 @@
-//! The report of a crawl that has ended.
+//! Makes the report of a crawl that has ended.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::scheduler::SchedulerOutcome;
 use crate::settings::Settings;
 use crate::supervisor::Ended;
 
-/// The facts of a report that no actor counts.
+/// The facts in a report that no actor counts.
 pub(super) struct ReportFacts {
     pub(super) outputs: Vec<String>,
     pub(super) history: RunHistory,
@@ -20,7 +20,7 @@ pub(super) struct ReportFacts {
 }
 
 impl ReportFacts {
-    /// Makes the report, logs it, and tells the spider.
+    /// Makes the report, logs it, and calls the spider's `closed`.
     ///
     /// # Errors
     /// When a sink or the store failed, or an actor panicked.
@@ -31,7 +31,7 @@ impl ReportFacts {
         scheduler: Result<SchedulerOutcome, FrontierError>,
         export: Result<(), ExportError>,
     ) -> Result<CrawlReport, CrawlError> {
-        // A sink that failed is why the scheduler stopped: its error comes first.
+        // If a sink failed, the scheduler stopped because of that: the error of the sink is reported first.
         export?;
         let SchedulerOutcome { stats, failures, totals, unwritten } = scheduler?;
         if let Some(error) = ended.refused {

@@ -1,4 +1,4 @@
-//! The scheduler: what it is made from, and the channels between it and everything else.
+//! Makes the scheduler, and the channels between it and the other actors.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -27,7 +27,8 @@ pub(crate) struct SchedulerPlan {
     pub(crate) queued: Option<QueuedScope>,
     /// The cookies of the crawl, if they are kept from run to run.
     pub(crate) cookies: Option<KeptCookies>,
-    /// Shapes of steps that the state has a sample of.
+    /// The shapes (hashes of the names of variants and fields) of those steps of which the state directory keeps an
+    /// example.
     pub(crate) shapes: HashSet<u64>,
     pub(crate) syncing: Syncing,
 }
@@ -40,14 +41,14 @@ pub(super) struct SchedulerEnds {
     questions: mpsc::Receiver<Question>,
 }
 
-/// The exporter's ends of the channels between it and the scheduler.
+/// The exporter's ends of its channels to and from the scheduler.
 pub(super) struct ExporterEnds {
     pub(super) rows: mpsc::Receiver<ToExporter>,
     pub(super) written: mpsc::Sender<Written>,
     pub(super) at_work: watch::Sender<Option<SinkAtWork>>,
 }
 
-/// The channels that lead to the scheduler.
+/// Makes the channels to the scheduler: their sending and their receiving ends.
 pub(super) fn channels() -> (SchedulerSenders, SchedulerEnds) {
     let (messages, inbox) = mpsc::channel(MESSAGES);
     let (closed, closed_hosts) = mpsc::channel(MESSAGES);
@@ -100,7 +101,7 @@ impl SchedulerPlan {
     }
 }
 
-/// Messages that wait for the scheduler at the most; beyond, the shards start nothing more.
+/// The most messages that wait in a channel to the scheduler. If there are more, the shards start nothing more.
 const MESSAGES: usize = 256;
-/// Questions to the scheduler that wait at the most.
+/// The most requests for a snapshot that wait for the scheduler.
 const QUESTIONS: usize = 8;

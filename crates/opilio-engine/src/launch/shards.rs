@@ -1,4 +1,4 @@
-//! The shards: what each is made from, and its actors, which are started on its thread.
+//! Makes the parts of each shard, and starts the actors of a shard on the shard's thread.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -32,15 +32,15 @@ use crate::supervisor::{ShardLink, Supervisor};
 
 /// The shards' part of a plan.
 pub(crate) struct ShardsPlan<S: Spider> {
-    /// The encoders of each shard, one for each output: their number is the number of shards.
+    /// The encoders of each shard, one for each output. The length of the outer list is the number of shards.
     pub(crate) encoders: Vec<Vec<Box<dyn Encoder<S::Item>>>>,
     pub(crate) in_flight: u32,
     pub(crate) fetchers: Fetchers,
-    /// Where files go, if the crawl keeps any.
+    /// The store for the files that the spider keeps, if there is one.
     pub(crate) files: Option<FileStore>,
 }
 
-/// The parts of a crawl that all shards have.
+/// The values that all shards of a crawl share.
 pub(super) struct CrawlParts<S: Spider> {
     pub(super) spider: Arc<S>,
     pub(super) settings: Arc<Settings>,
@@ -50,7 +50,7 @@ pub(super) struct CrawlParts<S: Spider> {
     pub(super) maybe_fetched_until: Option<Timestamp>,
 }
 
-/// The parts of one shard, which any thread can start.
+/// The parts of one shard. Any thread can start the shard from them.
 pub(super) struct ShardParts<S: Spider> {
     shard: usize,
     slots: u32,
@@ -58,13 +58,13 @@ pub(super) struct ShardParts<S: Spider> {
     fetchers: Fetchers,
     encoders: Vec<Box<dyn Encoder<S::Item>>>,
     files: Option<FileStore>,
-    /// Pages parsed on blocking threads at once, in the whole crawl.
+    /// Limits how many pages are parsed on blocking threads at once, in the whole crawl, to the number of cores.
     cores: Arc<Semaphore>,
     crawl: Arc<CrawlParts<S>>,
 }
 
 impl<S: Spider> ShardsPlan<S> {
-    /// Divides slots and connections among the shards.
+    /// Makes the parts of all shards: divides the slots and the connections among them.
     pub(super) fn parts(self, crawl: CrawlParts<S>) -> Vec<ShardParts<S>> {
         let Self { encoders, in_flight, fetchers, files } = self;
         let shards = encoders.len().max(1) as u32;
@@ -180,7 +180,7 @@ impl Shared {
         })
     }
 
-    /// Starts the shard actor itself.
+    /// Starts the actor of the shard.
     fn shard(
         self,
         pool: PoolLink,

@@ -1,4 +1,5 @@
-//! The supervisor, and what leads the crawl from its first seed to its end: seeds, commands, hooks of the spider.
+//! Starts the supervisor, and conducts the crawl from its first seed to its end: passes on seeds and commands, and
+//! calls the spider's `opened` and `closed`.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::message::ToScheduler;
 use crate::port::SchedulerSenders;
 use crate::supervisor::{Command, Ended, ShardLink, Supervisor, SupervisorPlan, SupervisorSetup};
 
-/// Starts the supervisor on this thread. The receiver gets how it ended.
+/// Starts the supervisor on this thread. The receiver is told how the actors have ended.
 pub(super) fn start(
     plan: SupervisorPlan,
     clock: Clock,
@@ -26,7 +27,7 @@ pub(super) fn start(
     (supervisor, ended)
 }
 
-/// Leads a crawl whose actors stand.
+/// Conducts a crawl whose actors have started.
 pub(super) struct Conductor<S: Spider> {
     pub(super) spider: Arc<S>,
     pub(super) supervisor: Addr<Supervisor>,
@@ -36,7 +37,7 @@ pub(super) struct Conductor<S: Spider> {
 }
 
 impl<S: Spider> Conductor<S> {
-    /// Begins, hands the seeds to the scheduler, passes commands on, and waits for the end.
+    /// Begins the crawl, gives the seeds to the scheduler, passes commands on, and waits for the end.
     ///
     /// # Errors
     /// When the supervisor panicked.
@@ -73,7 +74,8 @@ impl<S: Spider> Conductor<S> {
     }
 }
 
-/// Hands the seeds to the scheduler, batch by batch. A scheduler that is gone has told the supervisor why.
+/// Sends the seeds to the scheduler in batches. Returns early if the scheduler is gone: the supervisor knows the
+/// reason.
 async fn feed(scheduler: mpsc::Sender<ToScheduler>, seeds: Vec<Admission>) {
     let mut seeds = seeds.into_iter().peekable();
     while seeds.peek().is_some() {
@@ -85,12 +87,12 @@ async fn feed(scheduler: mpsc::Sender<ToScheduler>, seeds: Vec<Admission>) {
     let _ = scheduler.send(ToScheduler::Seeded).await;
 }
 
-/// Runs a hook of the spider. The crawl goes on if the hook panics.
+/// Calls a hook (an optional method) of the spider. The crawl goes on if the hook panics.
 pub(super) fn hook(name: &'static str, work: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(work)).is_err() {
         tracing::error!("the spider's `{name}` panicked");
     }
 }
 
-/// Seeds that travel together.
+/// The most seeds in one message.
 const SEEDS_BATCH: usize = 512;

@@ -1,19 +1,20 @@
-//! Threads of a crawl: plain ones, ones with a runtime, and the arbiters of the shards.
+//! The threads of a crawl: plain threads, threads with a tokio runtime, and the arbiters (actix threads) of the
+//! shards.
 
 use actix::Arbiter;
 use opilio_spider::CrawlError;
 use tokio::sync::oneshot;
 
-/// The threads of the shards. Dropping them stops the threads, however a crawl ends. They are not joined: a `parse`
-/// that never ends must not hold the report back.
+/// The threads of the shards. When this is dropped, the threads are told to stop, however the crawl ends. They are
+/// not joined, so that a `parse` that never ends cannot delay the report.
 #[derive(Default)]
 pub(super) struct Arbiters(Vec<Arbiter>);
 
 impl Arbiters {
-    /// Does something on a new arbiter's thread.
+    /// Calls a function on the thread of a new arbiter, and waits for its result.
     ///
     /// # Errors
-    /// When the thread is gone before it is done.
+    /// When the thread ends before the function returns.
     pub(super) async fn run<T: Send + 'static>(
         &mut self,
         work: impl FnOnce() -> T + Send + 'static,
@@ -39,7 +40,7 @@ impl Drop for Arbiters {
     }
 }
 
-/// Runs a future to its end on a thread of its own.
+/// Runs a future to its end on a new thread. The receiver gets its result.
 pub(super) fn run_future<F, T>(
     name: &'static str,
     make: impl FnOnce() -> F + Send + 'static,
@@ -55,7 +56,7 @@ where
     run(name, move || runtime.block_on(make()))
 }
 
-/// Does something on a thread of its own, where it may block.
+/// Calls a function on a new thread, where it may block. The receiver gets its result.
 pub(super) fn run<T: Send + 'static>(
     name: &'static str,
     work: impl FnOnce() -> T + Send + 'static,

@@ -1,4 +1,4 @@
-//! The supervisor actor. It never waits: its messages go through outboxes.
+//! The supervisor actor. It never waits for another actor: its messages go through outboxes.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(crate) struct SupervisorSetup {
     pub(crate) ended: oneshot::Sender<Ended>,
 }
 
-/// The settings that a supervisor is planned with.
+/// The settings of a supervisor that are known before the crawl starts.
 pub(crate) struct SupervisorPlan {
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) pages_max: Option<u64>,
@@ -43,42 +43,42 @@ pub(crate) struct SupervisorPlan {
     pub(crate) signals: Option<Signals>,
 }
 
-/// How the actors' part of a crawl ended.
+/// How the actors of a crawl have ended.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) stopped: Stopped,
-    /// How long intake was slowed, since memory was near its limit.
+    /// How long the crawl was slowed because its memory was near the limit.
     pub(crate) slowed: Duration,
-    /// The actor whose panic ended it.
+    /// The name of the actor whose panic ended the crawl.
     pub(crate) died: Option<&'static str>,
-    /// The output that took none of the items.
+    /// The error of an output that could write none of the items of this run.
     pub(crate) refused: Option<ExportError>,
 }
 
-/// A shard as the supervisor sees it.
+/// The addresses of the actors of one shard, for the supervisor.
 pub(crate) struct ShardLink {
     pub(crate) drain: Recipient<Drain>,
     pub(crate) lend: Recipient<Lend>,
     pub(crate) slots: Recipient<MoreSlots>,
     pub(crate) take: Recipient<Take>,
     pub(crate) watch: ParseWatch,
-    /// The shard, its pool and its runner.
+    /// The shard actor, its fetcher pool and its spider runner, which are asked for snapshots.
     pub(crate) status: [Recipient<AskSnapshot>; 3],
 }
 
-/// The commands that a running crawl takes from outside.
+/// The commands that a running crawl takes from outside its actors.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum Command {
-    /// The shards stand; begin.
+    /// All shards have started: begin the crawl.
     Begin(Vec<ShardLink>),
-    /// Start nothing more, and let requests in flight end.
+    /// Start no more requests, and let the requests in flight end.
     Stop(Stopped),
-    /// End at once.
+    /// Give up the requests in flight, and end as soon as the store is closed.
     Abort,
-    /// Tell where every actor stands.
+    /// Ask every actor for its current state.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// Hold a host for so long from now on.
+    /// Send nothing to a host for this span from now on.
     Hold { host: Host, span: Duration, reply: oneshot::Sender<OrderAnswer> },
     /// Pass a message on to the scheduler.
     #[cfg(test)]
@@ -94,7 +94,7 @@ pub(crate) struct Supervisor {
     shards: Vec<Shard>,
     books: Books,
     phase: Phase,
-    /// A sink was waited for, since it was last asked.
+    /// Whether the scheduler reported that it waits for a sink, since this flag was last read.
     sink_is_late: bool,
     died: Option<&'static str>,
     refused: Option<ExportError>,
@@ -108,12 +108,12 @@ struct Shard {
     watch: ParseWatch,
     status: [Recipient<AskSnapshot>; 3],
     counts: ShardCounts,
-    /// When it last told its counts.
+    /// When the shard last reported its counts.
     heard: Timestamp,
     drained: bool,
 }
 
-/// Where a crawl stands.
+/// How far the end of a crawl has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Running,
@@ -130,7 +130,7 @@ impl Supervisor {
                 plan,
                 clock,
                 before,
-                // A supervisor counts nothing itself.
+                // A supervisor has no counts of its own to send.
                 port: SchedulerPort::new(scheduler, Rc::default()),
                 ended: Some(ended),
                 shards: Vec::new(),
@@ -159,7 +159,7 @@ impl Supervisor {
         ctx.run_later(DRAIN_MAX, Self::give_up_draining);
     }
 
-    /// Stops; a crawl that already waits for its sinks ends without waiting any longer.
+    /// Stops the crawl by a command. If the crawl already waits only for its sinks, it stops waiting for them.
     fn ordered_to_stop(&mut self, ctx: &mut Context<Self>, stopped: Stopped) {
         match self.phase {
             Phase::Running => self.stop(ctx, stopped),
@@ -168,7 +168,8 @@ impl Supervisor {
         }
     }
 
-    /// Requests in flight had their time. A crawl that was not interrupted waits on for as long as a sink is late.
+    /// Gives up the requests in flight, whose time is over. Unless the crawl was interrupted, it goes on waiting for
+    /// as long as a sink is late.
     fn give_up_draining(&mut self, ctx: &mut Context<Self>) {
         let Phase::Draining(stopped) = self.phase else { return };
         if stopped != Stopped::Interrupted && std::mem::take(&mut self.sink_is_late) {
@@ -179,14 +180,15 @@ impl Supervisor {
         self.close(stopped);
     }
 
-    /// Nothing is waited for any more: the store writes down what it has.
+    /// Closes the crawl: the scheduler settles what is written and syncs the store. Requests in flight are no longer
+    /// waited for.
     fn close(&mut self, stopped: Stopped) {
         if !matches!(self.phase, Phase::Closing(_)) {
             self.phase = Phase::Closing(stopped);
             let drained = self.shards.iter().all(|shard| shard.drained);
             self.port.send(ToScheduler::Close { counts: Some(self.counts()), drained });
         }
-        // An orderly end waits for the sinks.
+        // Unless the crawl was interrupted, the scheduler waits for the sinks.
         if stopped == Stopped::Interrupted {
             self.port.hurry();
         }
@@ -220,7 +222,7 @@ impl Supervisor {
         self.plan.progress.send_replace(progress);
     }
 
-    /// Whether less than usual is started, since memory is near its limit.
+    /// Returns whether less than usual may be started, because the memory is near its limit.
     fn is_slowed(&self) -> bool {
         self.plan.memory.as_ref().is_some_and(|memory| memory.level() > IntakeLevel::Full)
     }
@@ -240,7 +242,7 @@ impl Supervisor {
         }
     }
 
-    /// The first signal stops gently, the second at once.
+    /// Handles a signal. The first signal lets requests in flight end, the second stops at once.
     fn signalled(&mut self, ctx: &mut Context<Self>) {
         match self.phase {
             Phase::Running => {
@@ -255,8 +257,8 @@ impl Supervisor {
         }
     }
 
-    /// Looks at the memory, where it has a limit. A read of some microseconds, on a thread whose messages
-    /// are batches.
+    /// Reads the memory of the process, if it has a limit, and changes how much may be started. Reading takes some
+    /// microseconds, which does not delay the supervisor, since its messages come in batches.
     fn look_at_memory(&mut self, ctx: &mut Context<Self>) {
         let now = self.clock.now();
         let under_way = self.under_way(now);
@@ -273,8 +275,8 @@ impl Supervisor {
         }
     }
 
-    /// Fetches of all shards, and their pages that are not settled yet. A shard that has not told its counts lately is
-    /// busy with at least one.
+    /// Returns the number of fetches in flight and of fetched pages that are not settled yet, of all shards. A shard
+    /// that has not reported its counts lately is busy, and counts as at least 1.
     fn under_way(&self, now: Timestamp) -> u32 {
         let of = |shard: &Shard| match now.since(shard.heard) < HEARD_MAX {
             true => shard.counts.under_way,
@@ -283,7 +285,7 @@ impl Supervisor {
         self.shards.iter().map(of).sum()
     }
 
-    /// Asks every actor where it stands. One that does not answer in time counts as missing.
+    /// Asks every actor for its current state. An actor that does not answer in time is listed as missing.
     fn snapshot(&self, reply: oneshot::Sender<Snapshot>) {
         let phase = match self.phase {
             Phase::Running => "running",
@@ -355,7 +357,7 @@ impl Handler<Command> for Supervisor {
             Command::Begin(links) => {
                 let now = self.clock.now();
                 self.shards = links.into_iter().map(|link| Shard::new(link, now)).collect();
-                // Before anything starts.
+                // The memory is checked before anything starts.
                 self.look_at_memory(ctx);
                 if self.phase != Phase::Running {
                     for shard in &self.shards {
@@ -400,7 +402,7 @@ impl Handler<ActorDied> for Supervisor {
         tracing::error!(actor = name, "an actor panicked: the crawl ends, and can be resumed");
         self.died = self.died.or(Some(name));
         self.stop(ctx, Stopped::Interrupted);
-        // The leases of the dead actor do not drain.
+        // The leases of the dead actor would never drain.
         self.close(Stopped::Interrupted);
     }
 }
@@ -474,14 +476,14 @@ impl Shard {
     }
 }
 
-/// How long a drain may take before the requests in flight are given up: the 10 s that a stop is allowed, less the
-/// time that writing takes.
+/// How long requests in flight may take to end before they are given up. A stop may take 10 s in all; the rest of
+/// that time is left for writing.
 const DRAIN_MAX: Duration = Duration::from_secs(7);
-/// Room for what shards and scheduler may say at once.
+/// The size of the mailbox: room for the messages that shards and scheduler may send at the same time.
 const MAILBOX: usize = 8_192;
-/// How often the supervisor tells people where the crawl stands.
+/// How often the supervisor publishes the progress and checks signals and time limits.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-/// How often it looks at the memory, where that has a limit.
+/// How often the supervisor reads the memory of the process, if it has a limit.
 const MEMORY_EVERY: Duration = Duration::from_millis(100);
-/// A shard tells its counts more often than this, unless something keeps its thread.
+/// The time within which a shard reports its counts, unless something blocks its thread.
 const HEARD_MAX: Duration = Duration::from_secs(1);
