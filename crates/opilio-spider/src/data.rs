@@ -1,8 +1,7 @@
-//! The data that a record carries for the spider's side: step, method, header fields, options, chain of
-//! redirects.
+//! The data of a record that only spiders use: step, method, header fields, options, chain of redirects.
 //!
-//! Core, stores and hosts carry these bytes and never read them. The step stays encoded here, too: only the
-//! spider runner knows its type and decodes it.
+//! Core, stores and hosts pass these bytes on and never read them. The step stays encoded here, too: only the
+//! code that runs the spider knows its type and decodes it.
 
 use bytes::Bytes;
 use opilio_core::{Fingerprint, Record};
@@ -12,44 +11,46 @@ use serde::{Deserialize, Serialize};
 /// The decoded form of [`opilio_core::Record::extra`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestData {
-    /// The step, encoded.
+    /// The step, encoded as in the module `step`.
     pub step: Vec<u8>,
-    /// The step is kept by the places of variants and fields, as an earlier version wrote it (`PLACED_STEP`,
-    /// `PLACED_FULL`). This version writes names.
+    /// Whether the step was written by an earlier version, which stored the numbers of variants and fields
+    /// (`PLACED_STEP`, `PLACED_FULL`) and not their names.
     #[serde(skip)]
     pub placed: bool,
-    /// The page that it was found on, without its origin if that is the record's own. Encoded before
-    /// everything else.
+    /// The page on which the URL was found; only its path if it has the same origin as the record's URL.
+    /// Encoded before everything else.
     #[serde(skip)]
     pub referrer: Option<Box<str>>,
-    /// Options beyond a plain GET. Nearly all records have none.
+    /// Options beyond a plain GET. Nearly no record has any.
     pub options: Option<Box<RequestOptions>>,
-    /// How the answer is read. Encoded before the rest, and only for lists: without it the answer is a page.
+    /// How the answer is read. Encoded before the rest, and only for sitemaps and robots.txt; otherwise the
+    /// answer is a page.
     #[serde(skip)]
     pub reads: Reads,
-    /// The state of its chain of redirects. Encoded before the rest, and only if there is any.
+    /// The state of the record's chain of redirects. Encoded before the rest, and only if a mark is set.
     #[serde(skip)]
     pub marks: Marks,
 }
 
-/// The state of a chain of redirects, or of a URL that may begin one.
+/// What is known about a chain of redirects, or about a URL that may begin one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Marks {
-    /// A seed began it, so its target belongs to the crawl.
+    /// The chain began at a seed, so its target belongs to the crawl.
     pub of_seed: bool,
-    /// An answer of the chain set a cookie that is kept.
+    /// An answer of this chain has set a cookie that the crawl keeps.
     pub has_cookie: bool,
-    /// Such an answer came after the last request for the first URL: the chain has passed a consent or login
-    /// page.
+    /// Such an answer came after the latest request for the chain's first URL: the chain has passed a consent
+    /// or login page.
     pub passed_wall: bool,
-    /// The first URL was requested again, since another chain passed such a page.
+    /// The first URL was requested again, because another chain has passed a consent or login page.
     pub asked_behind: bool,
-    /// The first URL was requested again, since this chain passed such a page. It is not requested a third
-    /// time.
+    /// The first URL was requested again, because this chain has passed a consent or login page. It is not
+    /// requested a third time.
     pub asked_again: bool,
-    /// It is requested although the crawl may know its URL: see [`Request::again`](crate::Request::again).
+    /// The URL is requested even if the crawl knows it: see [`Request::again`](crate::Request::again).
     pub again: bool,
-    /// A sitemap at the usual place, which no file names. It is no failure if none is there.
+    /// The URL is the usual place of a sitemap, but no file names it. If there is no sitemap, this is not a
+    /// failure.
     pub guessed: bool,
 }
 
@@ -62,7 +63,7 @@ impl Marks {
             .fold(0, |byte, mark| byte << 1 | u8::from(*mark))
     }
 
-    /// `None` for marks of another version.
+    /// Reads the marks from their encoded byte. Returns `None` for a byte of another version.
     fn of_byte(byte: u8) -> Option<Self> {
         let has = |bit: u8| byte & 1 << bit != 0;
         let marks = Self {
@@ -86,7 +87,7 @@ pub enum Reads {
     Page,
     /// A sitemap.
     Sitemap {
-        /// The number of sitemap indexes that led to it.
+        /// The number of sitemap indexes that led to this sitemap.
         depth: u8,
     },
     /// A robots.txt, read for the sitemaps that it names.
@@ -106,55 +107,55 @@ pub struct RequestOptions {
     pub retries: Option<u16>,
     /// The request may be repeated although its method is not idempotent.
     pub repeatable: bool,
-    /// The session. In a request an empty name means the crawl's own session, whatever its page's is; in a
-    /// record it is never empty.
+    /// The name of the session. In a request an empty name means the crawl's own session, whatever the session
+    /// of its page; in a record the name is never empty.
     pub session: Option<String>,
     /// The proxy for this request instead of the crawl's.
     pub proxy: Option<String>,
-    /// The place of the referrer in earlier versions.
+    /// Where earlier versions stored the referrer.
     pub referrer: Option<String>,
-    /// The chain of redirects so far.
+    /// The chain of redirects that led to this URL.
     pub chain: Option<Chain>,
 }
 
-/// A chain of redirects so far.
+/// A chain of redirects so far: the URLs that were requested before the present one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chain {
-    /// The URL that was requested: the first of the chain. The chain ends in its name.
+    /// The first URL of the chain. This is the URL that ends when the chain ends.
     pub url: String,
-    /// The fingerprints of the chain's URLs, the first one first. Their number is the number of hops.
+    /// The fingerprints of the chain's URLs in their order. Their number is the number of redirects.
     pub seen: Vec<u128>,
 }
 
 impl Chain {
-    /// Whether a URL is part of the chain.
+    /// Returns whether a URL is part of the chain.
     pub fn has(&self, fingerprint: Fingerprint) -> bool {
         self.seen.contains(&fingerprint.0)
     }
 }
 
-/// The first byte of an encoding. Any other byte means another version of Opilio. 2 was [`PLACED_FULL`]
-/// before there were sessions.
+/// The first byte of an encoding that holds only a step. Unknown first bytes mean another version of Opilio.
+/// The byte 2 was [`PLACED_FULL`] before there were sessions.
 const STEP_ONLY: u8 = 6;
 const FULL: u8 = 7;
-/// The first byte in versions that did not keep names.
+/// The first byte of a step alone in versions that did not store names.
 const PLACED_STEP: u8 = 1;
 const PLACED_FULL: u8 = 3;
-/// The kind of list follows in one byte, then the rest.
+/// The first byte if a byte with the kind of list follows, and then the rest.
 const LIST: u8 = 4;
-/// The [`Marks`] follow in one byte, then the rest.
+/// The first byte if a byte with the [`Marks`] follows, and then the rest.
 const MARKED: u8 = 5;
-/// The length of the referrer follows in two bytes, then the referrer, then the rest.
+/// The first byte if a referrer follows: its length in two bytes, its text, and then the rest.
 const LINKED: u8 = 8;
-/// A longer referrer is not kept.
+/// The most bytes of a referrer. A longer one is not stored.
 const REFERRER_MAX: usize = 4_096;
-/// The second byte of a list for a robots.txt. For a sitemap it is the depth.
+/// The byte after `LIST` for a robots.txt. For a sitemap this byte is the depth.
 const OF_ROBOTS: u8 = u8::MAX;
 
-/// A record cannot be read: another version of Opilio wrote it, or it is damaged.
+/// Why a record cannot be read: another version of Opilio wrote it, or it is damaged.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestDataError {
-    /// No version wrote its extra bytes.
+    /// The data does not have the form that any version writes.
     #[error("cannot decode a record's request data (kind {kind})")]
     Data {
         /// The first byte of the encoding.
@@ -163,13 +164,13 @@ pub enum RequestDataError {
         #[source]
         source: Option<postcard::Error>,
     },
-    /// Its URL is no URL.
+    /// The text of the record's URL is not a URL.
     #[error("cannot parse a record's URL")]
     Url(#[source] url::ParseError),
 }
 
 impl RequestData {
-    /// The compact form: empty for a plain GET without a step.
+    /// Encodes the data. The result is empty for the plain GET of a page without step, referrer and marks.
     pub fn encode(&self) -> Result<Bytes, postcard::Error> {
         let Some(referrer) = self.referrer.as_deref().filter(|text| text.len() <= REFERRER_MAX) else {
             return self.encode_unlinked();
@@ -186,7 +187,7 @@ impl RequestData {
         }
     }
 
-    /// The page that the request for this URL was found on.
+    /// Returns the page on which the given URL of this record was found.
     pub fn found_on(&self, url: &str) -> Option<Box<str>> {
         let earlier = || Some(self.options.as_ref()?.referrer.as_deref()?.into());
         let Some(referrer) = &self.referrer else { return earlier() };
@@ -218,10 +219,10 @@ impl RequestData {
         postcard::to_extend(self, vec![FULL]).map(Bytes::from)
     }
 
-    /// The data that a record carries.
+    /// Decodes the data of a record.
     ///
     /// # Errors
-    /// When no version wrote it.
+    /// When the data does not have the form that any version writes.
     pub fn of(record: &Record) -> Result<Self, RequestDataError> {
         Self::decode(&record.extra)
     }
@@ -247,7 +248,7 @@ impl RequestData {
                     Marks::of_byte(*marks).ok_or(RequestDataError::Data { kind: MARKED, source: None })?;
                 Ok(Self { marks, ..Self::decode(rest)? })
             }
-            // A list cannot hold a list, which prevents unbounded recursion.
+            // The rest after `LIST` must not begin with another prefix, which prevents unbounded recursion.
             Some((&LIST, [kind, rest @ ..])) if !matches!(rest.first(), Some(&(LIST | MARKED | LINKED))) => {
                 let reads = match *kind {
                     OF_ROBOTS => Reads::SitemapsOf,
@@ -260,7 +261,7 @@ impl RequestData {
     }
 }
 
-/// A referrer, and the rest after it, which may not begin with another referrer.
+/// Splits a referrer and the rest after it. Returns `None` if the rest begins with another referrer.
 fn linked(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (referrer, rest) = rest.split_at_checked(u16::from_le_bytes(*length).into())?;
@@ -268,26 +269,27 @@ fn linked(bytes: &[u8]) -> Option<(&str, &[u8])> {
     Some((str::from_utf8(referrer).ok()?, rest))
 }
 
-/// Path and query of a record's URL, without parsing it; `None` for a text that is no web URL.
+/// Returns path and query of a record's URL, without parsing the URL; `None` for a text that is not a web URL.
 pub fn path_and_query(url: &str) -> Option<&str> {
     let rest = &url[origin_end(url)?..];
     Some(rest.split_once('#').map_or(rest, |(before, _)| before))
 }
 
-/// The end of the origin (scheme, name and port) of a URL.
+/// Returns where the origin (scheme, name and port) of a URL ends, in bytes.
 pub fn origin_end(url: &str) -> Option<usize> {
     let name = url.find("://")? + "://".len();
     Some(name + url[name..].find('/')?)
 }
 
-/// The kept form of a record's step alone; `None` if this version did not write it.
+/// Returns the encoded step of a record, without decoding the rest; `None` if another version wrote the record.
 pub fn step_of(record: &Record) -> Option<&[u8]> {
     step_in(&record.extra)
 }
 
-/// The page that a failed URL was found on.
+/// Returns the page on which a failed URL was found.
 pub fn referrer_of(failure: &Failure) -> Option<Box<str>> {
-    // The target of a redirect keeps the whole URL; any other URL failed as itself.
+    // For the target of a redirect the record holds the whole URL of the referrer; for any other URL,
+    // `failure.url` has the origin.
     RequestData::decode(&failure.extra).ok()?.found_on(&failure.url)
 }
 

@@ -1,4 +1,5 @@
-//! Pages of equal content: how often a host has sent a body, and whether two pages differ in meaning.
+//! Finds pages of equal content: counts how often a host has sent the same body, and recognises pages that
+//! differ only in white space and session ids.
 
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
@@ -9,13 +10,13 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128};
 
 use crate::admission::FingerprintHasher;
 
-/// How often each host of a shard has sent a body, byte for byte. Covers this run. The memory is bounded:
-/// bodies that came once are forgotten first.
+/// Counts how often each host of a shard has sent the same body, byte for byte, in this run. The memory is
+/// bounded: bodies that came only once are forgotten first.
 #[derive(Default)]
 pub struct Bodies(HashMap<u64, u32, BuildHasherDefault<FingerprintHasher>>);
 
 impl Bodies {
-    /// Records a body, and returns how often this host has sent it.
+    /// Counts a body, and returns how often this host has sent it.
     pub fn note(&mut self, host: &Host, body: &[u8]) -> u32 {
         if self.0.len() >= BODIES_MAX {
             self.0.retain(|_, times| *times > 1);
@@ -29,21 +30,21 @@ impl Bodies {
     }
 }
 
-/// The first page of each content, in a crawl that merges pages of equal content. Covers this run. The memory
-/// is bounded: pages beyond it are not merged.
+/// The first page of each content, for a crawl that fetches pages of equal content as one page. Covers this
+/// run. The memory is bounded: when it is full, duplicates of further pages are not recognised.
 #[derive(Default)]
 pub struct Firsts(HashMap<u128, First, BuildHasherDefault<FingerprintHasher>>);
 
 struct First {
-    /// The key of the page's content.
+    /// The fingerprint of the first page with this content.
     page: Fingerprint,
     /// The URL of the page.
     url: Arc<str>,
 }
 
 impl Firsts {
-    /// The URL of the first page with this content, which may be the given one. `None` if the table is full,
-    /// or if this is the first page, read again.
+    /// Returns the URL of the first page with this content, which may be the given URL. Returns `None` if the
+    /// table is full, or if the given page is the first one and was read again.
     pub fn of(&mut self, content: Fingerprint, page: Fingerprint, url: &str) -> Option<Arc<str>> {
         if let Some(first) = self.0.get(&content.0) {
             return Some(first.url.clone()).filter(|_| first.page != page);
@@ -63,8 +64,8 @@ impl Firsts {
     }
 }
 
-/// A key that is equal for pages of one registrable domain that differ only in white space and session ids.
-/// `None` for a body without content.
+/// Returns a hash that is equal for two pages of one registrable domain if they differ only in white space and
+/// session ids. Returns `None` for a body without content.
 pub fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
     let mut plain = if is_text { plain(body) } else { body.to_vec() };
     if plain.is_empty() {
@@ -75,11 +76,11 @@ pub fn content(host: &Host, body: &[u8], is_text: bool) -> Option<Fingerprint> {
     Some(Fingerprint(xxh3_128(&plain)))
 }
 
-/// The text without white space, and without the session ids of its links and forms.
+/// Returns the text without white space, and without the session ids in its links and forms.
 fn plain(body: &[u8]) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(body.len());
     let mut rest = body;
-    // A form field whose name is that of a session id.
+    // Whether the name of a form field was read that is the name of a session id.
     let mut is_field = false;
     while let Some((&byte, after)) = rest.split_first() {
         if byte.is_ascii_whitespace() {
@@ -106,10 +107,10 @@ fn plain(body: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The text after `=value`, if the value is a session id. `rest` follows the name.
+/// Returns the text after `=value`, if the value is a session id. `rest` is the text after the name.
 fn after_id<'a>(name: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
     let rest = rest.strip_prefix(b"=")?;
-    // Nearly no name is that of a session id, so most values are not read.
+    // Very few names are those of a session id, so most values need not be read.
     let may_be = is_id_name(name) || name.eq_ignore_ascii_case(b"cfid") || name.len() == ASP_BYTES;
     if !may_be {
         return None;
@@ -122,7 +123,7 @@ fn after_id<'a>(name: &[u8], rest: &'a [u8]) -> Option<&'a [u8]> {
     is_id.then_some(after)
 }
 
-/// Removes the separator that stood before a session id, so that the link equals one without an id.
+/// Removes the separator in front of a session id, so that the link equals a link without an id.
 fn leave_out(out: &mut Vec<u8>, after: &[u8]) {
     if matches!(out.last(), Some(b'?' | b'&' | b';')) && after.first() != Some(&b'&') {
         out.pop();
@@ -140,7 +141,7 @@ fn is_quoted(before: Option<&u8>, after: Option<&u8>) -> bool {
     )
 }
 
-/// The text after a quoted value.
+/// Returns the text after a quoted value.
 fn after_value(rest: &[u8]) -> &[u8] {
     let Some((quote @ (b'"' | b'\''), value)) = rest.strip_prefix(b"=").and_then(|rest| rest.split_first())
     else {
@@ -157,13 +158,13 @@ fn is_name(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// `ASPSESSIONID` is followed by eight letters.
+/// The length of such a name in bytes: `ASPSESSIONID` and eight letters.
 const ASP_BYTES: usize = 20;
-/// The most bytes that are read after a name. No session id is longer.
+/// The most bytes that are read after a name. Session ids are shorter.
 const ID_BYTES_MAX: usize = 256;
-/// About 2 MB for each shard.
+/// The most bodies that are counted: about 2 MB for each shard.
 const BODIES_MAX: usize = 1 << 17;
-/// Some 40 MB for each shard, URLs included.
+/// The most first pages that are kept: some 40 MB for each shard, URLs included.
 const FIRSTS_MAX: usize = 1 << 18;
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Sessions and credentials, and which origin receives them.
+//! Sessions and credentials, and the origins to which credentials are sent.
 //!
-//! A login belongs to an origin (scheme, name, port; RFC 6454). No other origin receives it, wherever a
+//! A login belongs to an origin (scheme, name, port; RFC 6454) and is sent to no other origin, wherever a
 //! redirect leads. Secrets appear in no `Debug` output, error or log.
 
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::header::{BadHeader, header as field};
 
-/// The value of `Authorization`.
+/// A login: the value of the header field `Authorization`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login(HeaderValue);
 
@@ -25,7 +25,8 @@ impl fmt::Debug for Login {
 }
 
 impl Login {
-    /// RFC 7617: a user name cannot hold a colon, since the first colon ends it.
+    /// Makes a login from name and password (RFC 7617). Fails if the user name holds a colon, since the first
+    /// colon ends the name.
     pub fn basic(user: &str, password: &str) -> Result<Self, BadHeader> {
         if user.contains(':') {
             return Err(BadHeader::of("authorization"));
@@ -33,7 +34,7 @@ impl Login {
         Self::read(&format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}"))))
     }
 
-    /// RFC 6750.
+    /// Makes a login from a token (RFC 6750).
     pub fn bearer(token: &str) -> Result<Self, BadHeader> {
         let token = token.trim();
         if token.is_empty() || token.contains(char::is_whitespace) {
@@ -42,7 +43,7 @@ impl Login {
         Self::read(&format!("Bearer {token}"))
     }
 
-    /// The user info of a URL, if it has any.
+    /// Returns the login that the user info of a URL makes; `None` for a URL without user info.
     pub fn of_url(url: &Url) -> Option<Self> {
         if url.username().is_empty() && url.password().is_none() {
             return None;
@@ -51,23 +52,23 @@ impl Login {
         Self::basic(&text(url.username()), &text(url.password().unwrap_or_default())).ok()
     }
 
-    /// The value of the header field.
+    /// Returns the value of the header field `Authorization`.
     pub fn value(&self) -> HeaderValue {
         self.0.clone()
     }
 
     fn read(value: &str) -> Result<Self, BadHeader> {
-        // The value is marked as sensitive there.
+        // `field` marks the value as sensitive.
         field("authorization", value).map(|(_, value)| Self(value))
     }
 }
 
-/// The logins of each origin.
+/// The logins of the crawl, by origin.
 #[derive(Clone, Debug, Default)]
 pub struct Logins(HashMap<String, Login>);
 
 impl Logins {
-    /// Keeps a login for the origin of a URL.
+    /// Adds a login for the origin of a URL.
     pub fn add(&mut self, url: &Url, login: Login) {
         self.0.insert(url.origin().ascii_serialization(), login);
     }
@@ -100,7 +101,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session with its own cookies and no other setting.
+    /// Makes a session with its own cookies and no other setting.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -109,8 +110,8 @@ impl Session {
     /// Adds a header field to each request of the session, to every host.
     ///
     /// # Errors
-    /// When HTTP does not allow the field, or the field is a credential. Credentials belong to one origin:
-    /// see [`Session::basic`] and [`Session::bearer`].
+    /// When HTTP does not allow the field, or the field is a credential. Credentials are sent to one origin
+    /// only: see [`Session::basic`] and [`Session::bearer`].
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, BadSession> {
         let (name, value) = field(name, value)?;
         if is_credential(&name) {
@@ -123,7 +124,7 @@ impl Session {
     /// Logs in by name and password at one origin, such as `https://shop.example` (RFC 7617).
     ///
     /// # Errors
-    /// When the text is no origin, or the name holds a colon.
+    /// When the text is not an origin, or the name holds a colon.
     pub fn basic(self, origin: &str, user: &str, password: &str) -> Result<Self, BadSession> {
         self.log_in(origin, Login::basic(user, password)?)
     }
@@ -131,7 +132,7 @@ impl Session {
     /// Logs in by a token at one origin (RFC 6750).
     ///
     /// # Errors
-    /// When the text is no origin, or the token is empty or holds white space.
+    /// When the text is not an origin, or the token is empty or holds white space.
     pub fn bearer(self, origin: &str, token: &str) -> Result<Self, BadSession> {
         self.log_in(origin, Login::bearer(token)?)
     }
@@ -146,7 +147,8 @@ impl Session {
         Ok(self)
     }
 
-    /// Adds the header fields that a request does not set itself.
+    /// Adds the header fields of the session to those of a request. Fields that the request has already stay as
+    /// they are.
     pub fn dress(&self, url: &Url, headers: &mut HeaderMap) {
         for (name, value) in &self.headers {
             headers.entry(name).or_insert_with(|| value.clone());
@@ -155,20 +157,20 @@ impl Session {
     }
 }
 
-/// A session's setting that cannot be used.
+/// Why a setting of a session cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadSession {
     /// HTTP does not allow the header field.
     #[error(transparent)]
     Header(#[from] BadHeader),
-    /// The field is a credential, and every host would receive it.
+    /// The field is a credential, and would be sent to every host.
     #[error("{name} would go to every host: use basic or bearer, which name an origin")]
     Everywhere {
-        /// The header field.
+        /// The name of the header field.
         name: String,
     },
-    /// The text is no origin.
+    /// The text is not an origin.
     #[error("{origin:?} is not an origin: write https://shop.example, with a port if it needs one")]
     Origin {
         /// The text that was given.
@@ -176,15 +178,15 @@ pub enum BadSession {
     },
 }
 
-/// Adds the login of an origin to a request that has none.
+/// Adds the login of the URL's origin to the header fields of a request, unless the request has one.
 pub fn log_in(logins: &Logins, url: &Url, headers: &mut HeaderMap) {
     if let Some(login) = logins.of(url) {
         headers.entry(header::AUTHORIZATION).or_insert_with(|| login.value());
     }
 }
 
-/// Whether a header field may hold a credential. Other origins must not receive it, and logs must not show
-/// it.
+/// Returns whether a header field may hold a credential. Such a field must not be sent to other origins, and
+/// must not appear in logs.
 pub fn is_credential(name: &HeaderName) -> bool {
     [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION].contains(name)
 }

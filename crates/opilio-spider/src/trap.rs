@@ -1,14 +1,14 @@
-//! Finds URLs that only a trap has: repeated pieces, and months far in the future.
+//! Recognises URLs that look like those of an endless site: repeated pieces, and months far in the future.
 //!
-//! A trap is a site, mostly by mistake, that makes new URLs for ever: a relative link that makes its own path
-//! longer, a calendar with a link to the next month, a parameter that each page adds once more. The URL
-//! itself shows these shapes, so no page has to be fetched to find them. A trap whose pages are all the same
-//! is found after a few pages. The other traps cost as many pages as the crawl allows a host.
+//! A trap is a site that makes new URLs for ever, mostly by mistake: a relative link that makes its own path
+//! longer, a calendar with a link to the next month, a parameter that each page adds once more. The URL itself
+//! shows these patterns, so no page has to be fetched to find them. A trap whose pages all have the same
+//! content is found after a few pages. Any other trap costs as many pages as the crawl allows a host.
 
 use opilio_frontier::Filtered;
 use url::{Position, Url};
 
-/// The shapes of URLs that links are not followed to. Seeds may have any shape.
+/// The limits above which a URL counts as a trap. Links to such URLs are not followed; seeds may have any URL.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -20,10 +20,10 @@ use url::{Position, Url};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrapRules {
-    /// How often in a row a piece of a path may stand (3). A piece is one segment or several: `/a/a/a/a` and
+    /// How often in a row a piece of a path may occur (3). A piece is one segment or several: `/a/a/a/a` and
     /// `/a/b/a/b/a/b/a/b` are traps, as in Heritrix.
     pub in_a_row_max: usize,
-    /// How often one segment may stand anywhere in a path (5): `/a/x/a/y/a/…`.
+    /// How often the same segment may occur anywhere in a path (5): `/a/x/a/y/a/…`.
     pub same_segment_max: usize,
     /// The most segments of a path (32).
     pub segments_max: usize,
@@ -31,15 +31,15 @@ pub struct TrapRules {
     pub same_parameter_max: usize,
     /// The most parameters of a query (64).
     pub parameters_max: usize,
-    /// How often an escape may itself be escaped (3). A `return` parameter that each page wraps once more
-    /// grows to `%2525252F`.
+    /// How often a percent escape may itself be escaped (3). A `return` parameter into which each page writes
+    /// its own URL grows to `%2525252F`.
     pub escapes_max: usize,
-    /// How many pages of a host may have the same content, byte for byte, before links of further such pages
-    /// are not followed (5). A "not found" page with status 200 and relative links makes a new URL of each
+    /// How many pages of a host may have the same content, byte for byte (5). Links of further such pages are
+    /// not followed. The reason: a "not found" page with status 200 and relative links makes a new URL of each
     /// link on each page. Each run counts from 0.
     pub same_content_max: u32,
-    /// The calendar is followed this many years ahead (5). Applies to links from one month to another: the
-    /// page's URL and the link both hold a year and a month.
+    /// How many years ahead the links of a calendar are followed (5). Applies to links from one month to
+    /// another: both the URL of the page and the link hold a year and a month.
     pub calendar_years: u16,
 }
 
@@ -59,7 +59,7 @@ impl Default for TrapRules {
 }
 
 impl TrapRules {
-    /// Allows every shape.
+    /// Switches all these limits off.
     #[must_use]
     pub fn none() -> Self {
         Self {
@@ -74,7 +74,7 @@ impl TrapRules {
         }
     }
 
-    /// The trap that the shape of a path or query shows.
+    /// Returns which trap the path or query of this URL looks like, if any.
     pub(crate) fn catches(&self, url: &Url) -> Option<Filtered> {
         if self.path_is_trap(url.path()) {
             return Some(Filtered::TrapPath);
@@ -82,10 +82,11 @@ impl TrapRules {
         url.query().is_some_and(|query| self.query_is_trap(query)).then_some(Filtered::TrapQuery)
     }
 
-    /// Whether a link from a page about one month leads to a month too far ahead of `year`.
+    /// Returns whether a link leads to a month that is too far ahead of `year`. The caller has checked that the
+    /// link's page is about a month, too.
     ///
-    /// The refusal covers a band of years and not all later ones. A calendar goes from month to month and so
-    /// reaches the band; a number of four digits that is no year mostly lies outside.
+    /// Only a band of years is refused, not all later years. A calendar goes from month to month, so it has to
+    /// pass the band; a number of four digits that is not a year mostly lies outside of the band.
     pub(crate) fn catches_month(&self, to: &Url, year: u16) -> Option<Filtered> {
         let from = year.saturating_add(self.calendar_years);
         let closed = from.saturating_add(1)..=from.saturating_add(CALENDAR_BAND);
@@ -127,11 +128,11 @@ impl TrapRules {
     }
 }
 
-/// Whether some block of pieces stands more than `max` times in a row.
+/// Returns whether some block of pieces occurs more than `max` times in a row.
 fn stands_in_a_row(pieces: &[&str], max: usize) -> bool {
     let longest = pieces.len() / max.saturating_add(1);
     (1..=longest).any(|block| {
-        // A run of equal pairs at the distance `block` means that the block is repeated.
+        // If many pieces in a row equal the piece that is `block` places further, the block is repeated.
         let mut again = 0;
         pieces.iter().zip(&pieces[block..]).any(|(one, other)| {
             again = if one == other { again + 1 } else { 0 };
@@ -140,7 +141,7 @@ fn stands_in_a_row(pieces: &[&str], max: usize) -> bool {
     })
 }
 
-/// Whether some non-empty piece stands more than `max` times.
+/// Returns whether some non-empty piece occurs more than `max` times.
 fn stands_too_often(pieces: &[&str], max: usize) -> bool {
     if pieces.len() <= max {
         return false;
@@ -150,7 +151,7 @@ fn stands_too_often(pieces: &[&str], max: usize) -> bool {
     sorted.windows(max + 1).any(|window| window.first() == window.last())
 }
 
-/// Finds `%2525…`: a percent sign that was escaped more than `max` times.
+/// Returns whether the text has a percent sign that was escaped more than `max` times: `%2525…`.
 fn is_escaped_over(text: &str, max: usize) -> bool {
     let mut rest = text;
     while let Some(at) = rest.find("%25") {
@@ -163,13 +164,13 @@ fn is_escaped_over(text: &str, max: usize) -> bool {
     false
 }
 
-/// The year and the month in a URL: `/2031/07`, `/2031-07-01`, `?year=2031&month=7`.
+/// Returns the year and the month in a URL: `/2031/07`, `/2031-07-01`, `?year=2031&month=7`.
 pub(crate) fn month_of(url: &Url) -> Option<(u16, u8)> {
     let text = &url[Position::BeforePath..Position::AfterQuery];
     let mut words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     while let Some(word) = words.next() {
         let Some(year) = year(word) else { continue };
-        // The next word is the month.
+        // The word after the year is the month.
         let mut after = words.clone();
         let next = after.next()?;
         let named = next.eq_ignore_ascii_case("month") || next.eq_ignore_ascii_case("m");
@@ -190,7 +191,7 @@ fn month(word: &str) -> Option<u8> {
     short.then(|| word.parse().ok()).flatten().filter(|month| (1..=12).contains(month))
 }
 
-/// The width of the refused band, in years. No calendar link goes further at once.
+/// How many years the refused band covers. A calendar link does not lead further ahead in one step.
 const CALENDAR_BAND: u16 = 25;
 
 #[cfg(test)]

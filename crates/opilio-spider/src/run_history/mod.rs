@@ -497,7 +497,7 @@ fn list(sinks: &[String]) -> String {
 
 /// The most hosts that a log line names.
 const HOSTS_SAID: usize = 10;
-/// The notes of one commit.
+/// The most hosts or pages that are changed in one commit.
 const AT_ONCE: usize = 4_096;
 const CRAWL: &str = "crawl";
 const RUN: &str = "run";
