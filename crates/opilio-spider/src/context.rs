@@ -1,4 +1,4 @@
-//! A lease without its answer: the facts that are kept until its result is handed over.
+//! A lease that is being fetched: the facts that are kept until its result goes to the scheduler.
 
 use std::sync::Arc;
 
@@ -15,20 +15,20 @@ use crate::prepared::{Prepared, PreparedRequest};
 use crate::spider::ParseError;
 use crate::step;
 
-/// The facts that end a lease.
+/// The facts that are needed to end a lease.
 pub struct LeaseRef {
     /// The lease.
     pub lease: LeaseId,
-    /// Its host.
+    /// The host of the lease.
     pub host: Host,
-    /// Its URL.
+    /// The URL of the lease.
     pub url: Arc<str>,
-    /// The number of attempts that it used up.
+    /// How many attempts the lease has used up.
     pub attempts: u16,
 }
 
 impl LeaseRef {
-    /// Of a lease whose record is not read yet.
+    /// Returns the facts of a lease whose record is not read yet.
     pub fn of(lease: &Lease, attempts: u16) -> Self {
         Self { lease: lease.id, host: lease.record.host.clone(), url: lease.record.url.clone(), attempts }
     }
@@ -38,7 +38,7 @@ impl LeaseRef {
 pub struct Unread {
     /// The lease.
     pub lease: Lease,
-    /// The error text.
+    /// The text of the error.
     pub error: String,
 }
 
@@ -48,41 +48,42 @@ impl Unread {
     }
 }
 
-/// A lease without its answer.
+/// A lease without its answer: the decoded record, and what is known about the request.
 pub struct PageContext<Step> {
     /// The lease.
     pub lease: LeaseId,
-    /// Its record.
+    /// The record of the lease.
     pub record: Record,
-    /// The record's URL.
+    /// The parsed URL of the record.
     pub url: Url,
-    /// The URL that was requested: the first of a chain of redirects. The lease ends in its name.
+    /// The URL that was requested: the first of a chain of redirects. This is the URL that ends when the lease
+    /// ends.
     pub requested_url: Arc<str>,
-    /// The number of attempts that it used up.
+    /// How many attempts the lease has used up.
     pub attempts: u16,
-    /// The spider's step.
+    /// The step of the request, decoded.
     pub step: Step,
-    /// The page that the requested URL was found on.
+    /// The page on which the requested URL was found; `None` for a seed.
     pub referrer: Option<Box<str>>,
     /// Options beyond a plain GET.
     pub options: Option<Box<RequestOptions>>,
-    /// How its answer is read.
+    /// How the answer is read.
     pub reads: Reads,
-    /// The state of its chain of redirects.
+    /// The state of the lease's chain of redirects.
     pub marks: Marks,
-    /// A host that a seed led to with this lease, and that joins the crawl.
+    /// A host that joins the crawl, because a seed was redirected to it with this lease.
     pub grows: Option<Host>,
-    /// Its host has sent the same content too often.
+    /// The host has sent the content of this page too often.
     pub is_repeated: bool,
-    /// The facts of the fetch, for the store.
+    /// The facts of the fetch that the store keeps.
     pub fetched: Fetched,
 }
 
 impl<Step> PageContext<Step> {
-    /// Reads the step of a lease whose record was prepared.
+    /// Decodes the step of a lease whose record was parsed before.
     ///
     /// # Errors
-    /// When record or step cannot be read.
+    /// When the record or the step cannot be read.
     pub fn open(lease: Lease, prepared: Prepared, attempts: u16) -> Result<Self, Box<Unread>>
     where
         Step: DeserializeOwned,
@@ -117,12 +118,12 @@ impl<Step> PageContext<Step> {
         })
     }
 
-    /// Its host.
+    /// Returns the host of the record.
     pub fn host(&self) -> &Host {
         &self.record.host
     }
 
-    /// The page as the parent of its links.
+    /// Returns the page as the parent of the links that are found on it.
     pub fn parent(&self) -> Parent<'_> {
         Parent {
             url: &self.url,
@@ -136,7 +137,7 @@ impl<Step> PageContext<Step> {
         }
     }
 
-    /// The facts that end the lease.
+    /// Returns the facts that are needed to end the lease.
     pub fn lease_ref(&self) -> LeaseRef {
         LeaseRef {
             lease: self.lease,
@@ -146,24 +147,26 @@ impl<Step> PageContext<Step> {
         }
     }
 
-    /// Its session; `None` for the crawl's own.
+    /// Returns the session of the request; `None` for the crawl's own session.
     pub fn session(&self) -> Option<&str> {
         self.options.as_ref()?.session.as_deref()
     }
 
-    /// The answer to another request than a plain GET is no page of its URL.
+    /// Returns by which names duplicates of this page are recognised. Only the answer to a plain GET is a page
+    /// of its URL.
     pub fn naming(&self, by: Naming) -> Naming {
-        // A URL that is requested again counts as another page.
+        // A URL that is requested again by `Request::again` counts as another page, even if its content is the
+        // same.
         let content = by.content && !self.marks.again;
         if self.is_plain() { Naming { content, ..by } } else { Naming::default() }
     }
 
-    /// Whether the URL was requested as a link is.
+    /// Returns whether the URL was requested by a GET without a body, as a link is.
     pub fn is_plain(&self) -> bool {
         is_plain(self.options.as_deref())
     }
 
-    /// The facts of its page besides the bytes.
+    /// Returns the facts of the page that do not come from its answer.
     pub fn facts(&self, user_agent: &Arc<str>) -> PageFacts {
         PageFacts {
             requested_url: self.requested_url.clone(),
@@ -177,8 +180,8 @@ impl<Step> PageContext<Step> {
         }
     }
 
-    /// The facts of the fetch for the store. After a 304 the validators of the request still hold. Validators
-    /// are read only if the crawl keeps a history.
+    /// Returns the facts of the fetch that the store keeps. After a 304 the validators of the request still
+    /// hold. Validators are read only if the crawl keeps a history.
     pub fn fetched(&self, answer: &Answer, keeps_history: bool) -> Fetched {
         let body_bytes = answer.body.len() as u64;
         if !keeps_history {

@@ -1,4 +1,4 @@
-//! Counts of a run: those of each shard, the books of the store, and the totals of all runs.
+//! The counts of a run: those of each shard, those of the store, and the totals of all runs.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use opilio_frontier::FrontierStats;
 
 use crate::run_history::Totals;
 
-/// The counters of a shard.
+/// The counters of a shard, or of all shards together.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShardCounts {
     /// Requests sent.
@@ -23,16 +23,16 @@ pub struct ShardCounts {
     pub cached: u64,
     /// Live hosts.
     pub hosts: u32,
-    /// Live hosts that are held.
+    /// Live hosts that may get no request now, because they have to wait.
     pub held: u32,
     /// Requests in flight.
     pub in_flight: u32,
-    /// Fetches, and pages that are not settled yet.
+    /// Fetches in flight, and pages whose results the store has not taken yet.
     pub under_way: u32,
 }
 
 impl ShardCounts {
-    /// The counts of both.
+    /// Returns the sums of the counters of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl ShardCounts {
         }
     }
 
-    /// Those counters that are added up from run to run.
+    /// Returns those counters that are added up from run to run.
     #[must_use]
     pub fn totals(self) -> Totals {
         let Self { requests, retries, refusals, bytes, cached, .. } = self;
@@ -56,12 +56,12 @@ impl ShardCounts {
     }
 }
 
-/// The counters that the store keeps.
+/// The counts of the store, with the items and sitemaps.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Books {
-    /// URLs that became the crawl's.
+    /// URLs that were admitted to the crawl.
     pub admitted: u64,
-    /// URLs that ended as pages, without sitemaps.
+    /// URLs that ended as pages. Sitemaps are not counted here.
     pub pages: u64,
     /// Sitemaps that were read to their end.
     pub sitemaps: u64,
@@ -71,27 +71,27 @@ pub struct Books {
     pub failures: u64,
     /// URLs that have not ended.
     pub left: u64,
-    /// Items that are settled.
+    /// Items whose pages the store counts as ended.
     pub items: u64,
 }
 
-/// Counts of earlier runs, of each shard of this one, and of items.
+/// Adds up the counts of earlier runs, of each shard of this run, and of items.
 pub struct Tally {
     before: Totals,
-    /// The counts of each shard, as its last result carried them.
+    /// The counts of each shard, as its latest message had them.
     shards: Vec<ShardCounts>,
-    /// Shards that have sent their last message.
+    /// The numbers of the shards that have sent their last message.
     drained: HashSet<usize>,
-    /// Items that are settled.
+    /// Items whose pages the store counts as ended.
     items: u64,
-    /// Sitemaps that are settled: the store counts them as pages.
+    /// Sitemaps that the store counts as ended. The store counts them as pages.
     sitemaps: u64,
-    /// A warning has said that a page gave items that no output takes.
+    /// Whether a warning was logged that pages gave items but no output takes any.
     told_of_items: bool,
 }
 
 impl Tally {
-    /// Counts nothing yet, for a run with this many shards.
+    /// Makes a tally of zeros, for a run with this many shards.
     #[must_use]
     pub fn new(before: Totals, shards: usize) -> Self {
         Self {
@@ -104,57 +104,59 @@ impl Tally {
         }
     }
 
-    /// Notes the counts that a shard's result carried.
+    /// Sets the counts of a shard to those that its message had.
     pub fn count(&mut self, shard: usize, counts: ShardCounts) {
         self.shards[shard] = counts;
     }
 
-    /// Notes the counts of all shards together, which no result carried yet.
+    /// Sets the counts of all shards to a total that no message had yet.
     pub fn count_all(&mut self, counts: ShardCounts) {
         self.shards.fill(ShardCounts::default());
         self.shards[0] = counts;
     }
 
-    /// A shard has sent its last message.
+    /// Records that a shard has sent its last message.
     pub fn drained(&mut self, shard: usize) {
         self.drained.insert(shard);
     }
 
-    /// Whether all shards have sent their last message.
+    /// Returns whether all shards have sent their last message.
     #[must_use]
     pub fn is_drained(&self) -> bool {
         self.drained.len() == self.shards.len()
     }
 
-    /// Counts items and sitemaps that are settled.
+    /// Adds items and sitemaps that the store counts as ended.
     pub fn add(&mut self, items: u64, sitemaps: u64) {
         self.items += items;
         self.sitemaps += sitemaps;
     }
 
-    /// Sitemaps that this run and earlier runs have read to their end.
+    /// Returns how many sitemaps this run and earlier runs have read to their end.
     fn sitemaps(&self) -> u64 {
         self.before.sitemaps + self.sitemaps
     }
 
-    /// The counts that dispatch needs. Sitemaps are no pages.
+    /// Returns the counts that are needed to hand out URLs to hosts. Sitemaps do not count as pages.
     #[must_use]
     pub fn store_counts(&self, stats: &FrontierStats) -> StoreCounts {
         StoreCounts { pages: stats.pages.saturating_sub(self.sitemaps()), out: stats.out }
     }
 
-    /// Whether this is the first page whose items no output takes, so that a warning is due.
+    /// Returns `true` at the first call only. Called for each page whose items no output takes; the first one
+    /// causes a warning.
     pub fn is_first_dropped_item(&mut self) -> bool {
         !std::mem::replace(&mut self.told_of_items, true)
     }
 
-    /// How many shards there are.
+    /// Returns how many shards there are.
     #[must_use]
     pub fn shards(&self) -> usize {
         self.shards.len()
     }
 
-    /// The totals of all runs, where this run has met so many URLs with another step, and has lasted so long.
+    /// Returns the totals of all runs. The arguments are how many URLs this run has met with another step, and
+    /// how long it has lasted.
     #[must_use]
     pub fn totals(&self, other_step: u64, elapsed: Duration) -> Totals {
         let counts = self.shards.iter().fold(ShardCounts::default(), |all, counts| all.plus(*counts));
@@ -162,14 +164,14 @@ impl Tally {
         self.before.plus(Totals { items, sitemaps, other_step, elapsed, ..counts.totals() })
     }
 
-    /// When an earlier run had finished the crawl, if this one did nothing more.
+    /// Returns when an earlier run had finished the crawl, if this run did nothing more.
     #[must_use]
     pub fn finished_before(&self, totals: &Totals) -> Option<u64> {
         let idle = totals.requests == self.before.requests && totals.items == self.before.items;
         self.before.finished_unix_ms.filter(|_| idle)
     }
 
-    /// The books of the store, with the items and the sitemaps.
+    /// Returns the counts of the store, with the items and sitemaps.
     #[must_use]
     pub fn books(&self, stats: &FrontierStats) -> Books {
         Books {

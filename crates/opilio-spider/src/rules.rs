@@ -1,5 +1,5 @@
-//! The robots.txt rules of a host's two origins: what an answer to a request for them means, and which leases they
-//! forbid.
+//! Keeps the robots.txt rules of a host's two origins (http and https): reads the answers to requests for them,
+//! and finds the leases that the rules forbid.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,79 +14,79 @@ use url::Url;
 
 use crate::data::path_and_query;
 
-/// The rules of a host, by scheme. The host's state knows how long they apply.
+/// The robots.txt rules of a host, by scheme. `HostState` knows until when they apply.
 pub struct RulesTable {
     host: Host,
     user_agent: Arc<str>,
     origins: PerScheme<OriginRules>,
-    /// How many times another host had to be asked.
+    /// How many times another host had to be asked, since a redirect led there.
     questions: u64,
-    /// How often rules were read.
+    /// How often rules were read, of either origin.
     readings: u64,
 }
 
-/// The facts of a fetch of robots.txt.
+/// The result of a request for robots.txt.
 #[derive(Clone, Copy, Debug)]
 pub struct RulesFacts<'a> {
-    /// What happened.
+    /// The status of the answer, or the fault.
     pub outcome: Outcome,
-    /// The file.
+    /// The body of the answer.
     pub body: &'a [u8],
-    /// Where a redirect leads.
+    /// The target, if the answer is a redirect.
     pub location: Option<&'a Url>,
 }
 
-/// An origin's rules that another host is asked for.
+/// A question to another host, to which a redirect of robots.txt leads: what are the rules of this origin?
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RulesQuestion {
-    /// The host whose rules they are.
+    /// The host whose rules are asked for.
     pub host: Host,
-    /// The scheme of the origin.
+    /// The scheme of the origin whose rules are asked for.
     pub scheme: Scheme,
-    /// Counts the questions of the host: the answer to an older question comes too late.
+    /// The number of the question, counted for each asking host. An answer to an older question comes too late.
     pub number: u64,
 }
 
-/// What an answer to a request for an origin's rules means.
+/// The result of reading an answer to a request for robots.txt.
 #[derive(Debug)]
 pub struct Learnt {
-    /// For the host's state.
+    /// The news for `HostState`.
     pub answer: RulesAnswer,
-    /// The next request, if another host has to be asked.
+    /// The request to send to another host, if a redirect leads there.
     pub elsewhere: Option<RulesHop>,
 }
 
-/// A hop of a robots.txt to another host.
+/// A redirect of a robots.txt to another host.
 #[derive(Debug)]
 pub struct RulesHop {
-    /// The host of the URL.
+    /// The host to which the redirect leads.
     pub host: Host,
     /// The target of the redirect.
     pub url: Url,
-    /// Who waits for the answer.
+    /// The question that the answer belongs to.
     pub question: RulesQuestion,
 }
 
 #[derive(Default)]
 struct OriginRules {
     rules: Option<Robots>,
-    /// The rules come from the host's memo, which has no sitemaps.
+    /// Whether the rules come from the saved state of the host, which does not hold the sitemaps.
     recalled: bool,
-    /// The target of the last redirect within this host.
+    /// The target of the latest redirect, if it was on the same host.
     redirected: Option<Box<Url>>,
-    /// The number of the question that another host has not answered yet.
+    /// The number of the question to another host that has no answer yet.
     asked: Option<u64>,
     hops: u8,
-    /// A fetch of the rules has failed since they were last known.
+    /// Whether a fetch of robots.txt has failed since the rules were last known.
     failed: bool,
 }
 
-/// The leases that an origin's rules have not judged yet.
+/// Which leases are checked against an origin's rules.
 #[derive(Clone, Copy)]
 pub enum Unjudged<'a> {
-    /// All leases: the rules are new.
+    /// All leases, since the rules are new.
     All,
-    /// These leases alone.
+    /// Only these leases.
     Only(&'a HashSet<LeaseId>),
 }
 
@@ -100,13 +100,13 @@ impl Unjudged<'_> {
 }
 
 impl RulesTable {
-    /// A table without rules yet, for this user agent.
+    /// Makes a table without rules, for a crawler with this user agent.
     pub fn new(host: &Host, user_agent: impl Into<Arc<str>>) -> Self {
         let (host, user_agent) = (host.clone(), user_agent.into());
         Self { host, user_agent, origins: Default::default(), questions: 0, readings: 0 }
     }
 
-    /// A table with rules that an earlier run or an earlier actor read.
+    /// Makes a table with rules that were read earlier: in an earlier run, or before the host was passivated.
     pub fn restored(
         host: &Host,
         user_agent: impl Into<Arc<str>>,
@@ -120,35 +120,37 @@ impl RulesTable {
         Self { origins, ..Self::new(host, user_agent) }
     }
 
-    /// How often rules were read. A caller that has judged leases judges them again when this has grown.
+    /// Returns how often rules were read. When this number has grown, leases that were checked before have to
+    /// be checked again.
     #[must_use]
     pub fn readings(&self) -> u64 {
         self.readings
     }
 
-    /// The rules of an origin, as they were last read.
+    /// Returns the rules of an origin, as they were read last.
     #[must_use]
     pub fn of(&self, scheme: Scheme) -> Option<&Robots> {
         self.origins[scheme].rules.as_ref()
     }
 
-    /// The rules of both origins.
+    /// Returns the rules of both origins.
     #[must_use]
     pub fn all(&self) -> PerScheme<Option<&Robots>> {
         PerScheme::from_fn(|scheme| self.of(scheme))
     }
 
-    /// The sitemaps that an origin's robots.txt names, as written; `None` unless the file was read since the host came
-    /// alive.
+    /// Returns the sitemaps that an origin's robots.txt names, as written. Returns `None` unless the file was
+    /// read since the host came alive.
     #[must_use]
     pub fn sitemaps(&self, scheme: Scheme) -> Option<&[String]> {
         let origin = &self.origins[scheme];
         origin.rules.as_ref().filter(|_| !origin.recalled).map(Robots::sitemaps)
     }
 
-    /// Ends the leases that the rules forbid, before they start. Only for rules that still apply.
+    /// Ends those ready leases that the rules forbid. Call it only while the rules apply.
     ///
-    /// Returns how many leases were judged. Long rules take milliseconds a URL, so a caller has each lease judged once.
+    /// Returns how many leases were checked. Long rules take milliseconds for each URL, so check each lease
+    /// only once.
     pub fn refuse(
         &self,
         scheme: Scheme,
@@ -170,7 +172,8 @@ impl RulesTable {
         judged
     }
 
-    /// The next URL on this host to fetch for an origin's rules.
+    /// Returns the URL on this host to fetch next for an origin's rules: `/robots.txt`, or the target of a
+    /// redirect.
     #[must_use]
     pub fn url(&self, scheme: Scheme) -> Option<Url> {
         match &self.origins[scheme].redirected {
@@ -179,13 +182,15 @@ impl RulesTable {
         }
     }
 
-    /// Whether this question still has no answer. An answer to any other question comes too late.
+    /// Returns whether this is the question that waits for an answer. An answer to any other question comes too
+    /// late.
     #[must_use]
     pub fn is_awaited(&self, question: &RulesQuestion) -> bool {
         self.origins[question.scheme].asked == Some(question.number)
     }
 
-    /// Reads the answer to a request for the rules (RFC 9309 §2.3.1). Another host has to answer `within` this time.
+    /// Reads the answer to a request for robots.txt (RFC 9309 §2.3.1). If a redirect leads to another host,
+    /// that host has to answer `within` this time.
     pub fn learn(
         &mut self,
         scheme: Scheme,
@@ -206,12 +211,12 @@ impl RulesTable {
             }
             Outcome::Redirected(_) => match facts.location {
                 Some(to) if origin.hops < HOPS_MAX => return self.follow(scheme, to, within),
-                // Beyond the five hops of §2.3.1.2 the rules count as unavailable, hence open.
+                // After five redirects the rules count as unavailable, which allows every URL (§2.3.1.2).
                 _ => origin.know(Robots::allow_all()),
             },
-            // A redirect without a usable target counts as one that never ends.
+            // A redirect without a usable target is treated like too many redirects.
             Outcome::Failed(Fault::BadRedirect) => origin.know(Robots::allow_all()),
-            // 429 is a fact about the host; the other 4xx mean that there are no rules (§2.3.1.3).
+            // 429 says something about the host only; any other 4xx means that there are no rules (§2.3.1.3).
             Outcome::Answered(400..=428 | 430..=499) => origin.know(Robots::allow_all()),
             outcome => {
                 origin.start_over();
@@ -222,7 +227,7 @@ impl RulesTable {
         Learnt { answer, elsewhere: None }
     }
 
-    /// Continues at the redirect's target, on this host or on another one.
+    /// Continues at the target of a redirect, on this host or on another one.
     fn follow(&mut self, scheme: Scheme, to: &Url, within: Duration) -> Learnt {
         let origin = &mut self.origins[scheme];
         let Ok(host) = Host::of(to) else {
@@ -242,8 +247,8 @@ impl RulesTable {
         Learnt { answer: RulesAnswer::Elsewhere { within }, elsewhere }
     }
 
-    /// Begins at `/robots.txt` again after a failure. Returns whether this is the first failure since the rules were
-    /// last known.
+    /// Begins at `/robots.txt` again after a failure. Returns whether this is the first failure since the rules
+    /// were last known.
     pub fn start_over(&mut self, scheme: Scheme) -> bool {
         let origin = &mut self.origins[scheme];
         origin.start_over();
@@ -268,13 +273,14 @@ impl OriginRules {
     }
 }
 
-/// How long another host may take to answer: five minutes by default, and at least as long as a fetch may take.
+/// Returns how long another host may take to answer: five minutes by default, and at least as long as a fetch
+/// may take.
 #[must_use]
 pub fn patience(policy: &HostPolicy, fetch_timeout: Duration) -> Duration {
     policy.backoff_bounds().min.saturating_mul(300).max(fetch_timeout)
 }
 
-/// The facts for the retry policy about a fetch of robots.txt. The host's state counts the attempts.
+/// What the retry policy needs to know about a request for robots.txt. `HostState` counts the attempts.
 pub const ATTEMPT: RequestFacts = RequestFacts {
     repeatable: true,
     attempt: 1,
@@ -282,9 +288,10 @@ pub const ATTEMPT: RequestFacts = RequestFacts {
     retries: None,
     failed_before: false,
 };
-/// How much of a robots.txt is read: one byte more than counts, so that its reader sees that there is more.
+/// The most bytes of a robots.txt that are read: one more than are parsed, so that the parser sees that the
+/// file is longer.
 pub const READ_BYTES_MAX: usize = ROBOTS_BYTES_MAX + 1;
-/// RFC 9309 §2.4: no longer than 24 hours.
+/// How long rules apply at most: 24 hours (RFC 9309 §2.4).
 const CACHE: Duration = Duration::from_secs(24 * 3_600);
-/// RFC 9309 §2.3.1.2.
+/// The most redirects of a robots.txt that are followed: five (RFC 9309 §2.3.1.2).
 const HOPS_MAX: u8 = 5;

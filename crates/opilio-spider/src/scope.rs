@@ -1,4 +1,4 @@
-//! Decides which URLs belong to the crawl, with a stable word for each refusal.
+//! Decides which URLs belong to the crawl, and gives a reason for each refusal.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -32,20 +32,20 @@ pub enum Follow {
 pub struct Elsewhere {
     /// The host.
     pub host: Host,
-    /// The narrowest choice with which its URLs belong to the crawl.
+    /// The narrowest value with which the URLs of this host belong to the crawl.
     pub follow: Follow,
 }
 
-/// Whether the hosts of queued URLs are checked again.
+/// Whether the hosts of URLs that earlier runs queued are checked again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hosts {
-    /// The present choice of [`Follow`] applies to them.
+    /// The hosts are checked by the present value of [`Follow`].
     Judged,
-    /// They stay, whatever their host.
+    /// The URLs stay in the queue, whatever their host.
     Kept,
 }
 
-/// The bounds of a crawl: which URLs belong to it.
+/// Which URLs belong to a crawl.
 ///
 /// ```
 /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }
@@ -59,9 +59,9 @@ pub struct Scope {
     follow: Follow,
     hosts: HashSet<Host>,
     groups: HashSet<Group>,
-    /// Hosts that seeds led to while the crawl ran.
+    /// Hosts to which seeds were redirected while the crawl ran.
     grown: Arc<RwLock<GrownHosts>>,
-    /// The first host that a URL was refused for.
+    /// The first host whose URLs were refused because of the host alone.
     elsewhere: Arc<OnceLock<Elsewhere>>,
     include: Vec<UrlPattern>,
     exclude: Vec<UrlPattern>,
@@ -71,7 +71,7 @@ pub struct Scope {
     strip_tracking: bool,
     keep_session_ids: bool,
     traps: TrapRules,
-    /// The year in which the crawl began. Without it no link is refused as a calendar's.
+    /// The year in which the crawl began. If it is `None`, no link is refused as a calendar's.
     year: Option<u16>,
 }
 
@@ -79,7 +79,7 @@ fn matches_any(patterns: &[UrlPattern], candidate: &ReadableUrl<'_>) -> bool {
     patterns.iter().any(|pattern| pattern.matches(candidate))
 }
 
-/// Hosts that seeds led to, and their registrable domains.
+/// The hosts to which seeds were redirected, and their registrable domains.
 #[derive(Debug, Default)]
 struct GrownHosts {
     hosts: HashSet<Host>,
@@ -175,7 +175,7 @@ impl Scope {
         self
     }
 
-    /// Removes the parts of a URL that this crawl does not want.
+    /// Normalizes a URL: removes the parts that this crawl does not want, such as tracking parameters.
     pub fn tidy(&self, url: &mut Url) {
         if self.strip_tracking {
             opilio_core::strip_tracking(url);
@@ -194,7 +194,7 @@ impl Scope {
         self
     }
 
-    /// The URL that identifies the page: without session ids.
+    /// Returns the URL by which the crawl recognises a page: without session ids.
     pub(crate) fn key_of<'a>(&self, url: &'a Url) -> Cow<'a, Url> {
         if self.keep_session_ids { Cow::Borrowed(url) } else { without_session_ids(url) }
     }
@@ -206,25 +206,26 @@ impl Scope {
         self
     }
 
-    /// How many pages of a host may have the same content before links of further such pages are refused.
+    /// Returns how many pages of a host may have the same content before links of further such pages are
+    /// refused.
     pub fn same_content_max(&self) -> u32 {
         self.traps.same_content_max
     }
 
-    /// Sets the year in which the crawl begins.
+    /// Sets the year in which the crawl begins, and forgets the hosts to which seeds were redirected.
     pub fn begin(&mut self, year: u16) {
         self.year = Some(year);
-        // A copy of this scope may belong to another crawl.
+        // A copy of this scope may belong to another crawl, so the two must not share this set.
         self.grown = Arc::default();
         self.elsewhere = Arc::default();
     }
 
-    /// Whether only text is fetched: see [`Scope::text_only`].
+    /// Returns whether only text is fetched: see [`Scope::text_only`].
     pub fn is_text_only(&self) -> bool {
         self.text_only
     }
 
-    /// Adds a host to the crawl that no seed names.
+    /// Adds a host to the crawl that is not the host of a seed.
     #[must_use]
     pub fn host(mut self, host: Host) -> Self {
         self.add(host);
@@ -237,7 +238,7 @@ impl Scope {
         self.hosts.insert(host);
     }
 
-    /// Adds a host that a seed led to. Returns whether it is new.
+    /// Adds a host to which a seed was redirected. Returns whether it is new.
     pub fn grow(&self, host: &Host) -> bool {
         if self.has(host) {
             return false;
@@ -247,17 +248,18 @@ impl Scope {
         grown.hosts.insert(host.clone())
     }
 
-    /// Whether a seed names this host or led to it.
+    /// Returns whether this is the host of a seed, or a host to which a seed was redirected.
     fn has(&self, host: &Host) -> bool {
         self.hosts.contains(host) || self.grown().hosts.contains(host)
     }
 
-    /// Written a few times in a crawl. Read for links that lead away from the seeds' hosts.
+    /// Locks the set for reading. It is read only for links that lead away from the seeds' hosts, and written a
+    /// few times in a crawl.
     fn grown(&self) -> RwLockReadGuard<'_, GrownHosts> {
         self.grown.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why a link is not followed; `None` if it belongs to the crawl.
+    /// Returns why a link does not belong to the crawl; `None` if it does.
     pub(crate) fn refuses(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         if !self.follows(host) {
             self.note_elsewhere(url, host, depth);
@@ -266,7 +268,7 @@ impl Scope {
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
-    /// Remembers the first host that only the choice of [`Follow`] keeps out.
+    /// Remembers the first host that would belong to the crawl with another value of [`Follow`].
     fn note_elsewhere(&self, url: &Url, host: &Host, depth: u16) {
         if self.follow == Follow::None
             || self.elsewhere.get().is_some()
@@ -280,20 +282,23 @@ impl Scope {
         self.elsewhere.get_or_init(|| Elsewhere { host: host.clone(), follow });
     }
 
-    /// The first host that a URL of this run was refused for. `None` if no links are followed at all.
+    /// Returns the first host of this run whose URLs were refused because of the host. `None` if no links are
+    /// followed at all.
     pub fn elsewhere(&self) -> Option<&Elsewhere> {
         self.elsewhere.get()
     }
 
-    /// A check for links of one page: whether page and link are each about a month, and the link's month is
-    /// too far ahead. Made once for each page, since few pages are about a month.
+    /// Returns a check for the links of one page. It refuses a link if the page and the link are each about a
+    /// month and the link's month is too far ahead. Make it once for each page: few pages are about a month, so
+    /// it mostly does nothing.
     pub(crate) fn calendar(&self, from: Option<&Url>) -> impl Fn(&Url) -> Option<Filtered> + use<'_> {
         let year = self.year.filter(|_| from.and_then(month_of).is_some());
         move |to| self.traps.catches_month(to, year?)
     }
 
-    /// Why the target of a redirect does not belong to the crawl. With [`Follow::None`], redirects stay on
-    /// the crawl's hosts, since they lead to the pages that were asked for.
+    /// Returns why the target of a redirect does not belong to the crawl; `None` if it does. With
+    /// [`Follow::None`], redirects may lead to the crawl's own hosts, since they lead to the pages that were
+    /// asked for.
     pub fn refuses_redirect(&self, url: &Url, host: &Host, depth: u16) -> Option<Filtered> {
         let stays = self.follow == Follow::None && self.has(host);
         if !stays && !self.follows(host) {
@@ -303,26 +308,27 @@ impl Scope {
         self.refuses_anywhere(url, depth).or_else(|| self.traps.catches(url))
     }
 
-    /// Why the target of a seed's redirect does not belong to the crawl. Its host may be any: it joins the
-    /// crawl.
+    /// Returns why the target of a seed's redirect does not belong to the crawl; `None` if it does. Any host is
+    /// allowed, and joins the crawl.
     pub fn refuses_seeds_redirect(&self, url: &Url) -> Option<Filtered> {
         self.refuses_where_a_seed_leads(url).or_else(|| self.traps.catches(url))
     }
 
-    /// Why a seed does not belong to the crawl. Patterns apply to links only.
+    /// Returns why a seed does not belong to the crawl; `None` if it does. Patterns apply to links only.
     pub(crate) fn refuses_seed(&self, url: &Url) -> Option<Filtered> {
         (url.as_str().len() > self.max_url_bytes).then_some(Filtered::UrlTooLong)
     }
 
-    /// Why the target of a seed's redirect is refused: it is excluded, or refused in every scope. It need not
-    /// be included, since the seed need not be.
+    /// Returns why the target of a seed's redirect is refused: it is excluded, or refused in every scope. It
+    /// need not match an included pattern, since the seed need not.
     fn refuses_where_a_seed_leads(&self, url: &Url) -> Option<Filtered> {
         let excluded = !self.exclude.is_empty() && matches_any(&self.exclude, &ReadableUrl::new(url));
         self.refuses_seed(url).or(excluded.then_some(Filtered::ScopePattern))
     }
 
-    /// Why a sitemap is refused. Patterns do not apply, since a sitemap is no page. A sitemap may name others
-    /// on the crawl's hosts or on its own domain; robots.txt may name them anywhere.
+    /// Returns why a sitemap is refused; `None` if it is not. Patterns do not apply, since a sitemap is not a
+    /// page. A sitemap may name others on the crawl's hosts or on its own domain; robots.txt may name sitemaps
+    /// anywhere.
     pub fn refuses_sitemap(
         &self,
         url: &Url,
@@ -343,15 +349,14 @@ impl Scope {
         None
     }
 
-    /// Why a URL that an earlier run queued does not belong to the crawl any more, which is resumed with
-    /// another scope. Its host is checked only if `hosts` says so. Otherwise the choice under which it was
-    /// queued stays valid.
+    /// Returns why a URL that an earlier run queued does not belong to the crawl any more, now that it is
+    /// resumed with another scope. The host of the URL is checked only if `hosts` is `Judged`.
     pub fn refuses_queued(&self, record: &Record, hosts: Hosts) -> Option<Filtered> {
         let url = Url::parse(&record.url).ok()?;
-        // The fetch reports what is wrong with it.
+        // A record that cannot be read stays: its fetch reports the error.
         let data = RequestData::of(record).ok()?;
         if data.reads != Reads::Page {
-            // A sitemap is no page, so it stays, wherever it is.
+            // A sitemap is not a page, so it stays, whatever its host.
             return self.refuses_sitemap(&url, &record.host, 0, None);
         }
         let is_seed = record.depth == 0;
@@ -371,12 +376,12 @@ impl Scope {
         }
     }
 
-    /// Whether the scope limits the depth.
+    /// Returns whether the scope limits the depth.
     pub fn limits_depth(&self) -> bool {
         self.max_depth < u16::MAX
     }
 
-    /// The patterns that can match no URL, because of the way they begin.
+    /// Returns the patterns that can match no URL, because of the way they begin.
     pub fn matchless(&self) -> impl Iterator<Item = &str> {
         self.include
             .iter()
@@ -385,12 +390,12 @@ impl Scope {
             .map(UrlPattern::text)
     }
 
-    /// The choice of links to follow.
+    /// Returns which links are followed.
     pub fn follows_links(&self) -> Follow {
         self.follow
     }
 
-    /// The rules that hold for every host.
+    /// Checks a URL against the rules that hold for every host.
     fn refuses_anywhere(&self, url: &Url, depth: u16) -> Option<Filtered> {
         if depth > self.max_depth {
             return Some(Filtered::MaxDepth);
@@ -423,7 +428,7 @@ impl Scope {
     }
 }
 
-/// The most levels of sitemap indexes. sitemaps.org allows one.
+/// The most levels of sitemap indexes that are followed. sitemaps.org allows one.
 const SITEMAP_DEPTH_MAX: u8 = 3;
 
 #[cfg(test)]
