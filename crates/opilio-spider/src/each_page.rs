@@ -1,4 +1,4 @@
-//! The spider of a small crawl: one closure for all pages.
+//! A spider for a small crawl: one closure reads all pages.
 
 use serde_json::Value;
 
@@ -8,14 +8,14 @@ use crate::spider::{Found, ParseError, Spider};
 
 type Each = dyn Fn(&Page<()>, &mut Found<EachPage>) -> Result<(), ParseError> + Send + Sync;
 
-/// The spider of a closure: no steps, items are JSON values.
+/// A spider made of a closure. It has no steps, and its items are JSON values.
 pub struct EachPage {
     seeds: Vec<Target>,
     read: Box<Each>,
 }
 
 impl EachPage {
-    /// A spider that begins at these URLs and reads pages with this closure.
+    /// Makes a spider that begins at these URLs and reads every page with this closure.
     pub fn new<F>(seeds: Vec<Target>, read: F) -> Self
     where
         F: Fn(&Page<()>, &mut Found<Self>) -> Result<(), ParseError> + Send + Sync + 'static,

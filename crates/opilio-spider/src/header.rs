@@ -1,4 +1,4 @@
-//! Reads a header field that a setting names.
+//! Reads a header field from its name and value in a setting.
 
 use http::{HeaderName, HeaderValue};
 

@@ -1,4 +1,4 @@
-//! The settings of hosts, and which of them holds for a host.
+//! The settings of hosts, and which of them apply to a host.
 
 use http::HeaderMap;
 use opilio_core::{BadHostPattern, Host, HostPattern, HostPolicy, RetryPolicy};
@@ -6,14 +6,14 @@ use opilio_core::{BadHostPattern, Host, HostPattern, HostPolicy, RetryPolicy};
 use crate::header::BadHeader;
 use crate::session::Login;
 
-/// The settings of one host, or of all that a pattern names.
+/// The settings of one host, or of all hosts that match a pattern.
 #[derive(Clone, Debug, Default)]
 pub struct HostSettings {
     /// Rate, in-flight limit, patience.
     pub policy: HostPolicy,
-    /// The retry policy of the host; `None` means the crawl's.
+    /// The retry policy of the host; `None` means the crawl's retry policy.
     pub retry: Option<RetryPolicy>,
-    /// Header fields for every request to it.
+    /// Header fields that are sent with every request to the host.
     pub headers: HeaderMap,
 }
 
@@ -24,7 +24,7 @@ impl From<HostPolicy> for HostSettings {
 }
 
 impl HostSettings {
-    /// Retries by another policy than the rest of the crawl.
+    /// Sets a retry policy for this host, instead of the crawl's.
     ///
     /// ```
     /// # mod opilio { pub use {opilio_core::*, opilio_spider::*, opilio_export::*, opilio_export as export}; }

@@ -1,7 +1,8 @@
-//! Sitemaps: an answer in, records for its URLs out.
+//! Reads sitemaps: makes records of the URLs that a sitemap or a robots.txt lists.
 //!
-//! All of it, decompression included, runs on another thread than the shard's, since a small file may list
-//! many URLs. Entries before a broken place count. The URL of a broken file ends as a failure.
+//! A small compressed file may list many URLs, so all of this runs on another thread than the shard's,
+//! decompression included. If a file is broken, the entries before the broken place count, and the URL of the
+//! file ends as a failure.
 
 use bytes::Bytes;
 use opilio_core::{Fingerprint, Host, Reason, Scheme};
@@ -15,41 +16,41 @@ use crate::request::Request;
 use crate::scope::Scope;
 use crate::spider::Spider;
 
-/// A file that lists URLs, with the facts that their records need.
+/// A file that lists URLs, with the facts that the records of these URLs need.
 pub struct List<Step> {
-    /// The kind of list.
+    /// Whether the file is a sitemap or a robots.txt.
     pub reads: Reads,
     /// The URL of the file.
     pub url: Url,
-    /// Its host.
+    /// The host of that URL.
     pub host: Host,
-    /// Its scheme.
+    /// The scheme of that URL.
     pub scheme: Scheme,
-    /// The depth of its entries.
+    /// The depth of the URLs that the file lists.
     pub depth: u16,
-    /// The step of its entries.
+    /// The step of the URLs that the file lists.
     pub step: Step,
-    /// The session of the file and its entries.
+    /// The session of the file and of the URLs that it lists.
     pub session: Option<String>,
-    /// Its fingerprint.
+    /// The fingerprint of the file's record.
     pub fingerprint: Fingerprint,
-    /// The file, with its content coding removed. It may still be a gzip file.
+    /// The body, with its content coding removed. It may still be a gzip file.
     pub body: Bytes,
-    /// The file is longer than bodies may be.
+    /// Whether the file is longer than bodies may be, so that its end is missing.
     pub cut: bool,
 }
 
-/// The result of reading a file.
+/// The result of reading a sitemap or a robots.txt.
 #[derive(Debug, Default)]
 pub struct Listing {
-    /// Its entries as records.
+    /// The records of the URLs that the file lists.
     pub links: Links,
-    /// The error that ended the reading.
+    /// The reason and the text of the error that ended the reading, if it did not reach the end.
     pub broken: Option<(Reason, String)>,
 }
 
 impl<Step: Clone> List<Step> {
-    /// Reads the file. The spider chooses among the pages; the crawl's scope applies to all entries.
+    /// Reads the file. `Spider::lists` chooses among the pages; the scope applies to all entries.
     pub fn read<S: Spider<Step = Step>>(self, spider: &S, scope: &Scope) -> Listing {
         let mut listing = Listing::default();
         let requests = match self.reads {
@@ -63,7 +64,7 @@ impl<Step: Clone> List<Step> {
             scheme: self.scheme,
             fingerprint: self.fingerprint,
             reads: self.reads,
-            // An entry counts as a seed, since no link led to it.
+            // An entry has the depth of a seed, since no link led to it.
             links_depth: self.depth,
             session: self.session.as_deref(),
             is_repeated: false,
@@ -78,7 +79,7 @@ impl<Step: Clone> List<Step> {
         listing
     }
 
-    /// The sitemaps that a robots.txt names. If it names none, the usual place.
+    /// Returns the sitemaps that a robots.txt names. If it names none, returns the usual place, `/sitemap.xml`.
     fn sitemaps(&self) -> Vec<Request<Step>> {
         let robots = Robots::parse(&self.body, "");
         let named = robots.sitemaps().iter().map(|loc| &**loc);
@@ -102,7 +103,7 @@ impl<Step: Clone> List<Step> {
                     requests.push(Request::get(entry.loc, self.step.clone()));
                 }
                 Ok(_) => {}
-                // The other entries were read.
+                // Only some entries were left out: the others were read.
                 Err(error @ SitemapError::Skipped { .. }) => {
                     tracing::warn!(url = %self.url, %error, "a sitemap has entries that cannot be read: they are left out");
                 }
@@ -126,7 +127,7 @@ fn reason_of(error: &SitemapError) -> Reason {
     }
 }
 
-/// The error and its causes.
+/// Returns the text of the error and of all its causes.
 fn words_of(error: &SitemapError) -> String {
     match std::error::Error::source(error) {
         Some(source) => format!("{error}: {source}"),

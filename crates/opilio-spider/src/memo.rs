@@ -1,4 +1,4 @@
-//! The form in which the store keeps a passivated host: its memo and its robots.txt rules, as bytes.
+//! Encodes what the store keeps of a passivated host: its saved state (`HostMemo`) and its robots.txt rules.
 
 use bytes::Bytes;
 use opilio_core::host::HostMemo;
@@ -7,7 +7,7 @@ use opilio_robots::Robots;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// The memo of a host. The rules belong to one crawler, named by the hash of its user agent.
+/// The encoded form. The rules are those for one crawler, which is named by the hash of its user agent.
 #[derive(Serialize, Deserialize)]
 struct KeptHost<Rules> {
     memo: HostMemo,
@@ -15,7 +15,8 @@ struct KeptHost<Rules> {
     rules: PerScheme<Option<Rules>>,
 }
 
-/// Writes a host down, with the rules of its two origins. Rules that are too long to be kept are fetched again.
+/// Encodes the saved state of a host with the rules of its two origins. Rules that are too long are left out,
+/// and fetched again later.
 #[must_use]
 pub fn write(memo: HostMemo, rules: PerScheme<Option<&Robots>>, user_agent: &str) -> Bytes {
     let kept = KeptHost {
@@ -34,7 +35,8 @@ pub fn write(memo: HostMemo, rules: PerScheme<Option<&Robots>>, user_agent: &str
     bytes.unwrap_or_default().into()
 }
 
-/// Reads what [`write()`] wrote; `None` if it cannot be read. Rules that were read for another user agent are left out.
+/// Decodes the result of [`write()`]; returns `None` if that is not possible. Rules for another user agent are
+/// left out.
 #[must_use]
 pub fn read(bytes: &[u8], user_agent: &str) -> Option<(HostMemo, PerScheme<Option<Robots>>)> {
     let kept: KeptHost<Robots> = postcard::from_bytes(bytes).ok()?;
@@ -48,7 +50,8 @@ fn without_rules(memo: HostMemo) -> HostMemo {
     Scheme::BOTH.into_iter().fold(memo, HostMemo::forgetting_rules)
 }
 
-/// More than nearly all robots.txt have to say to one crawler.
+/// The most bytes of the encoded form with its rules; above that the rules are left out. Nearly every
+/// robots.txt is shorter.
 const BYTES_MAX: usize = 64 << 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The names by which a crawl merges pages: canonical URLs and content.
+//! The names by which a crawl recognises duplicates of a page: its canonical URL and its content.
 
 use opilio_core::{Fingerprint, Host};
 use url::Url;
@@ -7,27 +7,28 @@ use crate::page::Page;
 use crate::same;
 use crate::scope::Scope;
 
-/// Which names merge pages.
+/// By which names a crawl recognises duplicates.
 #[derive(Clone, Copy, Default)]
 pub struct Naming {
-    /// By the canonical URL that a page names.
+    /// Whether pages with the same canonical URL are duplicates.
     pub canonical: bool,
-    /// By equal content.
+    /// Whether pages with equal content are duplicates.
     pub content: bool,
 }
 
-/// The names of one page.
+/// The names by which duplicates of one page are recognised.
 pub struct PageName {
-    /// The URL that its bytes came from.
+    /// The URL of the page itself: where its bytes came from.
     pub own: Url,
-    /// Its canonical URL, if the crawl merges by it.
+    /// The canonical URL that the page states, if any; the outer `None` if the crawl does not use canonical
+    /// URLs.
     preferred: Option<Option<Url>>,
-    /// The hash of its content, if the crawl merges by it.
+    /// The hash of the page's content; `None` if the crawl does not compare contents.
     pub content: Option<Fingerprint>,
 }
 
 impl Naming {
-    /// The names of a page; `None` if the crawl does not merge pages.
+    /// Returns the names of a page; `None` if the crawl does not look for duplicates.
     pub fn of<Step>(self, page: &Page<Step>) -> Option<PageName> {
         if !self.canonical && !self.content {
             return None;
@@ -42,9 +43,9 @@ impl Naming {
 }
 
 impl PageName {
-    /// The name that the page gets: its canonical URL if that URL is in scope and of the same registrable
-    /// domain (no site may speak for another), otherwise its own URL. `None` if the crawl does not merge by
-    /// canonical URLs.
+    /// Returns the URL that stands for the page: its canonical URL if that URL is in scope and of the same
+    /// registrable domain (no site may speak for another one), otherwise its own URL. Returns `None` if the
+    /// crawl does not use canonical URLs.
     pub fn settled(&self, host: &Host, depth: u16, scope: &Scope) -> Option<Url> {
         let prefers = self.preferred.as_ref()?.as_ref().filter(|url| {
             Host::of(url).is_ok_and(|named| {
@@ -58,7 +59,7 @@ impl PageName {
     }
 }
 
-/// Whether white space has no meaning in this document.
+/// Returns whether white space has no meaning in this document.
 fn is_text<Step>(page: &Page<Step>) -> bool {
     let kind = page.header("content-type").map(str::to_ascii_lowercase);
     kind.is_none_or(|kind| ["text/", "html", "xml"].iter().any(|part| kind.contains(part)))

@@ -1,4 +1,4 @@
-//! The result of one lease: all that its page gave, or its failure, as values that the scheduler settles.
+//! The result of one lease, in the form in which the scheduler stores it: what its page gave, or its failure.
 
 use std::sync::Arc;
 
@@ -7,41 +7,41 @@ use opilio_frontier::{Admission, Cause, Fetched, Redirect, Settlement};
 
 use crate::step::Sample;
 
-/// All that one lease gave, or nothing of it.
+/// The result of one lease. A page whose parsing failed gives a failure and nothing else.
 #[derive(Debug)]
 pub struct Parsed {
     /// The host of the lease.
     pub host: Host,
     /// The lease.
     pub lease: LeaseId,
-    /// How its URL ended.
+    /// How the URL of the lease ended.
     pub ending: Ending,
-    /// The URL that the ending is reported under: where a chain of redirects began.
+    /// The URL that ends: the first URL of a chain of redirects.
     pub requested_url: Arc<str>,
-    /// Attempts that it used up.
+    /// How many attempts the lease has used up.
     pub attempts: u16,
-    /// Links, each URL once for each step.
+    /// The links of the page: each URL once for each step.
     pub links: Vec<Admission>,
-    /// The next URL of a chain of redirects.
+    /// The record of the next URL, if this URL redirects.
     pub next: Option<Box<Redirect>>,
-    /// A host that a seed led to, and that belongs to the crawl from now on.
+    /// A host to which a seed was redirected, and that joins the crawl now.
     pub grows: Option<Host>,
-    /// The names of a page, if the crawl merges pages by names.
+    /// The canonical URL and the content of the page, if the crawl recognises duplicates by them.
     pub names: Vec<Name>,
-    /// Its items.
+    /// The items of the page, as rows.
     pub items: EncodedItems,
     /// How a page was fetched.
     pub fetched: Fetched,
-    /// What is known about a failure.
+    /// What is known about the cause of a failure.
     pub cause: Cause,
-    /// It is a sitemap, which is no page.
+    /// Whether the URL is a sitemap. The store counts sitemaps as pages, the report does not.
     pub is_list: bool,
-    /// A step of each shape that its shard met for the first time.
+    /// One step of each shape (the names of its variants and fields) that the shard met for the first time.
     pub samples: Vec<Sample>,
 }
 
 impl Parsed {
-    /// An ending alone: no link, no row, nothing known about a fetch.
+    /// Makes a result that is only an ending: without links, rows and facts of a fetch.
     #[must_use]
     pub fn bare(host: Host, lease: LeaseId, ending: Ending, requested_url: Arc<str>, attempts: u16) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Parsed {
         }
     }
 
-    /// The same with the words of an error.
+    /// Adds the text of an error to the cause.
     #[must_use]
     pub fn because(self, error: &str) -> Self {
         Self { cause: Cause::new(None, Some(error)), ..self }
@@ -72,14 +72,14 @@ impl Parsed {
 /// The items of a page as rows for the sinks.
 #[derive(Debug, Default)]
 pub struct EncodedItems {
-    /// How many items there are.
+    /// The number of items.
     pub count: u64,
-    /// One buffer for each sink. Empty when the crawl has no sink.
+    /// The encoded rows: one buffer for each sink, in the order of the sinks.
     pub rows: Vec<Vec<u8>>,
 }
 
 impl EncodedItems {
-    /// Appends the rows to those of a batch.
+    /// Appends the rows of each sink to those of a batch.
     pub fn append_to(self, batch: &mut Vec<Vec<u8>>) {
         if batch.len() < self.rows.len() {
             batch.resize_with(self.rows.len(), Vec::new);
@@ -94,16 +94,17 @@ impl EncodedItems {
     }
 }
 
-/// A name of a page (its canonical URL, its content), and the rows to write if another page has taken the name.
+/// A name by which duplicates of a page are recognised (its canonical URL or its content), and the rows to
+/// write if an earlier page has that name.
 #[derive(Debug)]
 pub struct Name {
-    /// Stands for the name.
+    /// The fingerprint of the name.
     pub fingerprint: Fingerprint,
-    /// The rows that name the other page, a buffer for each sink.
+    /// The rows that say which page this page is an alias of: one buffer for each sink.
     pub alias_rows: Vec<Vec<u8>>,
 }
 
-/// How the store settles a lease.
+/// Returns how the store ends the lease.
 #[must_use]
 pub fn settlement(
     lease: LeaseId,
@@ -118,7 +119,8 @@ pub fn settlement(
         Ending::Failed(reason) => Settlement::failed(lease, reason, attempts, Some(requested_url)),
         Ending::Retry { due, attempts } => Settlement::retry(lease, due, attempts),
         Ending::Return => Settlement::give_back(lease),
-        // A redirect without a target cannot come here. If one did, its URL must not vanish.
+        // A redirect without a target is not expected here. If there is one, its URL ends as a failure, so that
+        // it is not lost.
         Ending::Redirected => Settlement::failed(lease, Reason::Internal, attempts, Some(requested_url)),
     }
 }

@@ -1,7 +1,7 @@
-//! The patterns of a scope, matched in any alphabet.
+//! Matches the patterns of a scope, which may be written in any alphabet.
 //!
-//! A URL is ASCII: its path is percent-encoded, its host is punycode. People type the letters that browsers
-//! show. So a pattern is compared both as it was typed and in readable form.
+//! A URL is ASCII: its path is percent-encoded, its host is punycode. But people type the letters that browsers
+//! show. So a pattern is compared with a URL twice: as it was typed, and with both in readable form.
 
 use std::borrow::Cow;
 
@@ -9,26 +9,26 @@ use globset::{GlobBuilder, GlobMatcher};
 use icu_normalizer::ComposingNormalizerBorrowed;
 use url::{Position, Url};
 
-/// A pattern. Only `*` is special: it stands for any text, as in robots.txt.
+/// A pattern for URLs. Only `*` is special: it stands for any text, as in robots.txt.
 #[derive(Clone, Debug)]
 pub(crate) struct UrlPattern {
-    /// The text that was given.
+    /// The pattern as it was given.
     text: Box<str>,
     typed: GlobMatcher,
-    /// Matches the readable form of a URL.
+    /// Compares the readable form of the pattern with the readable form of a URL.
     readable: GlobMatcher,
-    /// Both matchers are equal, so that an ASCII URL is compared once.
+    /// Whether both matchers are equal. Then a URL that is readable itself is compared once.
     is_plain: bool,
 }
 
-/// A URL to compare with patterns. Its readable form is made once.
+/// A URL to be compared with patterns. Its readable form is made once.
 pub(crate) struct ReadableUrl<'a> {
     url: &'a str,
-    /// `None` if the URL itself is readable, as most are.
+    /// The readable form; `None` if the URL itself is readable, as most URLs are.
     readable: Option<String>,
 }
 
-/// A text that is no pattern.
+/// Why a text is not a pattern.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the URL pattern {pattern:?}")]
 pub struct PatternError {
@@ -50,13 +50,13 @@ impl UrlPattern {
         })
     }
 
-    /// The text that was given.
+    /// Returns the pattern as it was given.
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether the pattern can match no URL, because it begins with a text that no http or https URL begins
-    /// with.
+    /// Returns whether the pattern can match no URL, because it begins with a text with which no http or https
+    /// URL begins.
     pub(crate) fn is_matchless(&self) -> bool {
         let begins = self.text.split('*').next().unwrap_or_default();
         let ends = begins.len() == self.text.len();
@@ -67,7 +67,8 @@ impl UrlPattern {
     }
 
     pub(crate) fn matches(&self, candidate: &ReadableUrl<'_>) -> bool {
-        // Compared as typed, too: a pattern may hold half an escape or half a label of a host name.
+        // The pattern as it was typed is compared as well: it may hold half an escape, or half a label of a
+        // host name.
         self.readable.is_match(candidate.readable.as_deref().unwrap_or(candidate.url))
             || (!(self.is_plain && candidate.readable.is_none()) && self.typed.is_match(candidate.url))
     }
@@ -93,17 +94,17 @@ fn readable_pattern(pattern: &str) -> String {
     composed(&format!("{scheme}://{}{}", readable_labels(&decoded(host)), decoded(path)))
 }
 
-/// A host name as browsers show it: its labels as IDNA maps them (UTS 46), in lower case.
+/// Returns a host name as browsers show it: its labels mapped by IDNA (UTS 46), in lower case.
 fn readable_labels(host: &str) -> String {
     map_runs(host, |c| !matches!(c, '*' | '.' | ':' | '@' | '[' | ']'), |_| true)
 }
 
-/// The text with its punycode labels mapped by IDNA. A host name may stand anywhere in it.
+/// Returns the text with its punycode labels mapped by IDNA. The host name may be anywhere in the text.
 fn punycode_decoded(text: &str) -> String {
     map_runs(text, |c| c.is_ascii_alphanumeric() || c == '-', |run| run.starts_with("xn--"))
 }
 
-/// Maps the runs of label characters by IDNA, if `is_worth_it`. Half a label stays as it is.
+/// Maps those runs of label characters by IDNA for which `is_worth_it` holds. Half a label stays as it is.
 fn map_runs(text: &str, is_label: impl Fn(char) -> bool, is_worth_it: impl Fn(&str) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -120,9 +121,8 @@ fn map_runs(text: &str, is_label: impl Fn(char) -> bool, is_worth_it: impl Fn(&s
     out
 }
 
-/// Decodes the escapes of characters that are no delimiters: letters of any alphabet, and characters that a
-/// URL can hold only as escapes. The other escapes get upper-case hex digits, and so do bytes that are no
-/// UTF-8.
+/// Decodes the escapes of all characters but delimiters: letters of any alphabet, and characters that a URL can
+/// hold only as escapes. The other escapes get upper-case hex digits; so do bytes that are not UTF-8.
 fn decoded(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
@@ -138,7 +138,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
             rest = &rest[3..];
         }
         if bytes.is_empty() {
-            // A lone percent sign stands for itself.
+            // A percent sign without two hex digits stands for itself.
             out.push('%');
             rest = &rest[1..];
         }
@@ -153,33 +153,33 @@ fn decoded(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The byte of the escape that this text begins with.
+/// Returns the byte of the escape with which this text begins.
 fn escape(text: &str) -> Option<u8> {
     let hex =
         text.strip_prefix('%')?.get(..2).filter(|hex| hex.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
     u8::from_str_radix(hex, 16).ok()
 }
 
-/// Whether the character may replace its escape. ASCII delimiters may not, and neither may a character that
-/// differs in meaning from its own escape.
+/// Returns whether a character may replace its escape. Not so ASCII delimiters, and other characters whose
+/// meaning differs from that of their escape.
 fn is_readable(c: char) -> bool {
     let unreserved = c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '~');
     let never_raw = matches!(c, ' ' | '"' | '<' | '>' | '`' | '{' | '}' | '^' | '|');
     !c.is_ascii() || unreserved || never_raw
 }
 
-/// Appends the escape of an ASCII character or of a byte that is no UTF-8.
+/// Appends the escape of an ASCII character, or of a byte that is not UTF-8.
 fn push_escaped(out: &mut String, byte: u8) {
     out.push_str(percent_encoding::percent_encode_byte(byte));
 }
 
-/// The text in composed form (NFC), since Unicode can write some letters in two ways: `é`, and `e` with an
-/// accent.
+/// Returns the text in composed form (NFC), since Unicode can write some letters in two ways: `é`, and `e` with
+/// an accent.
 fn composed(text: &str) -> String {
     ComposingNormalizerBorrowed::new_nfc().normalize(text).into_owned()
 }
 
-/// Makes a matcher. Only `*` is special: `?` and brackets stand for themselves.
+/// Makes the matcher of a pattern. Only `*` is special: `?` and brackets stand for themselves.
 fn glob(pattern: &str) -> Result<GlobMatcher, globset::Error> {
     let mut escaped = String::with_capacity(pattern.len() + 8);
     for c in pattern.chars() {

@@ -1,7 +1,7 @@
-//! A record as its lease is fetched: its URL is parsed once and its data is decoded once.
+//! A record in the form in which it is fetched: its URL is parsed once, and its data is decoded once.
 //!
-//! Hosts and fetchers carry a [`PreparedRequest`] from the first start of a lease to the spider runner. They
-//! read how it is sent, and nothing of its meaning for the spider.
+//! A [`PreparedRequest`] is made when a lease is first started, and goes from the host and the fetcher to the
+//! spider runner. Hosts and fetchers read how the request is sent, but not what it means to the spider.
 
 use std::sync::Arc;
 
@@ -22,54 +22,56 @@ pub struct PreparedRequest {
     pub(crate) data: RequestData,
 }
 
-/// The result of reading a record. An error travels as the request would, since the spider runner reports it.
+/// The result of reading a record. An error goes the same way as the request, since the spider runner reports
+/// it.
 pub type Prepared = Result<Box<PreparedRequest>, RequestDataError>;
 
-/// A request as the spider asked for it. Host, session and crawl add their header fields later.
+/// A request as the spider asked for it. The settings of host, session and crawl add their header fields later.
 #[derive(Debug)]
 pub struct SentRequest {
-    /// GET, unless the spider chose another method.
+    /// The method: GET, unless the spider chose another one.
     pub method: Method,
-    /// Header fields of this request alone, with the validators of a page that was fetched before.
+    /// The header fields of this request alone, with the validators of a page that was fetched before.
     pub headers: HeaderMap,
     /// The body to send.
     pub body: Option<Bytes>,
-    /// The session of the request; `None` is the crawl's own.
+    /// The name of the session; `None` means the crawl's own session.
     pub session: Option<Arc<str>>,
-    /// The proxy for this request; `None` means the crawl's.
+    /// The proxy for this request; `None` means the crawl's proxy.
     pub proxy: Option<Proxy>,
-    /// A chain of redirects has come back to this URL.
+    /// Whether a chain of redirects has come back to this URL.
     pub came_back: bool,
-    /// The request may be sent again although the server may have received it.
+    /// Whether the request may be sent again although the server may have received it.
     pub repeatable: bool,
 }
 
 impl PreparedRequest {
-    /// Reads a record. Only this function decodes the `extra` of a lease and parses its URL.
+    /// Reads a record. Only this function decodes `Record::extra` and parses the URL of a lease.
     ///
     /// # Errors
-    /// When this version of Opilio did not write the record.
+    /// When this version of Opilio cannot read the record.
     pub fn read(record: &Record) -> Prepared {
         let url = Url::parse(&record.url).map_err(RequestDataError::Url)?;
         Ok(Box::new(Self { url, data: RequestData::of(record)? }))
     }
 
-    /// The URL of the record.
+    /// Returns the URL of the record.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// How the answer is read.
+    /// Returns how the answer is read.
     pub fn reads(&self) -> Reads {
         self.data.reads
     }
 
-    /// The retries of this request; `None` means the policy's.
+    /// Returns how often this request is retried; `None` means as often as the policy says.
     pub fn retries(&self) -> Option<u16> {
         self.data.options.as_ref()?.retries
     }
 
-    /// The request to send; `None` if HTTP does not allow it, which no version of Opilio writes.
+    /// Returns the request to send. Returns `None` if HTTP does not allow it; no version of Opilio writes such
+    /// a record.
     pub fn sent(&self, record: &Record, scope: &Scope) -> Option<SentRequest> {
         let mut sent = SentRequest {
             method: Method::GET,

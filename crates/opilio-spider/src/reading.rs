@@ -1,4 +1,4 @@
-//! Runs the spider's code on one answer. Its errors and panics cost that page alone.
+//! Runs the spider's code on one answer. If that code fails or panics, only this page is lost.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,23 +15,23 @@ use crate::spider::{Found, ParseError, Spider};
 
 /// The result of `parse` for one page.
 pub enum Read<S: Spider> {
-    /// The links and items, and the page's names if the crawl merges pages.
+    /// The links and items, and the page's names if the crawl recognises duplicates by them.
     Found(Gathered<S>, Option<Box<PageName>>),
-    /// The reason and the words of the error or panic.
+    /// The reason of the failure, and the text of the error or panic.
     Failed(Reason, Option<String>),
 }
 
-/// The links, items and files of one page, taken out of [`Found`].
+/// The links, items and files that `parse` has put into [`Found`] for one page.
 pub struct Gathered<S: Spider> {
     /// Items for the exporters.
     pub items: Vec<S::Item>,
-    /// Requests, with those for links of the page.
+    /// Requests, including those for links of the page.
     pub requests: Vec<Request<S::Step>>,
-    /// Links that the page asks not to follow.
+    /// Links that the page asks crawlers not to follow.
     pub unfollowed: Vec<Url>,
     /// Bodies to keep as files, each with its hash.
     pub files: Vec<(ContentHash, Bytes)>,
-    /// The part of the crawl's memory for bodies that the files take.
+    /// The part of the crawl's memory limit for bodies that the files take.
     pub permit: Option<BodyShare>,
 }
 
@@ -49,7 +49,7 @@ impl<S: Spider> From<Found<S>> for Gathered<S> {
     }
 }
 
-/// Runs `parse` on one page. Errors and panics of user code cost that page alone.
+/// Runs `parse` on one page. If user code fails or panics, only this page is lost.
 pub fn parse<S: Spider>(
     spider: &S,
     answer: Answer,
@@ -92,7 +92,8 @@ pub fn parse<S: Spider>(
     }
 }
 
-/// Tells the spider that a URL ended as a failure. If `failed` panics, its items and requests do not count.
+/// Calls `Spider::failed` for a URL that ended as a failure. If `failed` panics, its items and requests are
+/// discarded.
 pub fn failed<S: Spider>(
     spider: &S,
     answer: Option<Answer>,
@@ -121,7 +122,7 @@ pub fn failed<S: Spider>(
     found.into()
 }
 
-/// The text of a panic. The panic hook prints its place.
+/// Returns the text of a panic. The panic hook has already printed where the panic happened.
 pub fn words_of_panic(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));

@@ -1,4 +1,5 @@
-//! Turns what the spider found in a page into the result of its lease: records, rows and names.
+//! Turns what the spider found on a page into the result of its lease: records, rows, and names by which
+//! duplicates are recognised.
 
 use opilio_core::{Ending, Reason};
 use opilio_export::ExportError;
@@ -17,7 +18,8 @@ use crate::same::{Bodies, Firsts};
 use crate::scope::Scope;
 use crate::spider::Spider;
 
-/// Makes the results of leases. Each shard has one, which keeps what pages of the shard have in common.
+/// Makes the results of leases. Each shard has its own, with the encoders and with what is remembered from page
+/// to page.
 pub struct PageResults<S: Spider> {
     encoders: Encoders<S::Item>,
     converter: Converter,
@@ -25,29 +27,30 @@ pub struct PageResults<S: Spider> {
     firsts: Firsts,
 }
 
-/// The facts of a lease beside the items and requests of the spider.
+/// The facts of a result that do not come from the items and requests of the spider.
 #[derive(Default)]
 pub struct Beside {
-    /// The names of its page.
+    /// The canonical URL and the content of the page, if the crawl recognises duplicates by them.
     pub names: Vec<Name>,
-    /// The entries of a sitemap.
+    /// The entries of a sitemap, as records.
     pub links: Links,
-    /// What is known about a failure.
+    /// What is known about the cause of a failure.
     pub cause: Cause,
 }
 
 impl<S: Spider> PageResults<S> {
-    /// Encodes items with these, one for each sink.
+    /// Makes results with these encoders, one for each sink.
     pub fn new(encoders: Encoders<S::Item>) -> Self {
         let (bodies, firsts) = (Bodies::default(), Firsts::default());
         Self { encoders, converter: Converter::default(), bodies, firsts }
     }
 
-    /// Turns the results of `parse` into the result of a lease. An item or a step that cannot be encoded ends
-    /// the page as a failure.
+    /// Turns the results of `parse` into the result of a lease. If an item or a step cannot be encoded, the
+    /// page ends as a failure.
     ///
     /// # Errors
-    /// When an output takes no item of this kind: then the lease has no result, and a later run fetches the page again.
+    /// When an output cannot take items of this kind. Then the lease has no result, and a later run fetches the
+    /// page again.
     pub fn of(
         &mut self,
         context: PageContext<S::Step>,
@@ -90,7 +93,7 @@ impl<S: Spider> PageResults<S> {
         })
     }
 
-    /// The next URL of a chain that this answer redirects.
+    /// Returns the record of the next URL of a chain, for an answer that redirects.
     ///
     /// # Errors
     /// When the chain ends here.
@@ -104,8 +107,8 @@ impl<S: Spider> PageResults<S> {
         redirect::follow(context, location, hop, rules, &mut self.converter)
     }
 
-    /// The next URL of a chain that has come to a known URL where a cookie is set: the chain's first URL may show its
-    /// page now.
+    /// Returns the record of the next URL of a chain that has come to a known URL where a cookie is set. With
+    /// that cookie, the chain's first URL may show its page now.
     ///
     /// # Errors
     /// When the chain ends here.
@@ -119,14 +122,14 @@ impl<S: Spider> PageResults<S> {
         redirect::pass_wall(context, known, whose, rules, &mut self.converter)
     }
 
-    /// The result of a URL that was redirected: its chain goes on at `next`.
+    /// Returns the result of a URL that was redirected: `next` is the record of the next URL of its chain.
     pub fn redirected(&mut self, context: PageContext<S::Step>, next: Redirect) -> Parsed {
         let PageContext { record, lease, requested_url, attempts, .. } = context;
         let bare = Parsed::bare(record.host, lease, Ending::Redirected, requested_url, attempts);
         Parsed { next: Some(Box::new(next)), samples: self.converter.samples(), ..bare }
     }
 
-    /// The result of a URL that led to a URL of which the crawl has a page.
+    /// Returns the result of a URL that led to a URL of which the crawl has a page already.
     pub fn alias(&mut self, context: &PageContext<S::Step>, target: &Url, scope: &Scope) -> Parsed {
         if redirect::began_with_a_form(context, scope) {
             tracing::warn!(
@@ -140,7 +143,8 @@ impl<S: Spider> PageResults<S> {
         Parsed { items, ..Parsed::bare(host, context.lease, Ending::Alias, requested_url, context.attempts) }
     }
 
-    /// The names of a page, with the rows to write if another page has taken them.
+    /// Returns the names of a page (its canonical URL, its content), each with the rows to write if an earlier
+    /// page has that name.
     pub fn names(&mut self, context: &PageContext<S::Step>, name: PageName, scope: &Scope) -> Vec<Name> {
         let mut names = Vec::new();
         if let Some(url) = name.settled(context.host(), context.record.depth, scope) {
@@ -151,7 +155,7 @@ impl<S: Spider> PageResults<S> {
             });
         }
         let Some(content) = name.content else { return names };
-        // Pages of two sessions are never one page, since a server shows each user another content.
+        // Pages of two sessions are never taken for one page, since a server may show each user other content.
         let fingerprint = content.in_session(context.session().unwrap_or_default());
         if let Some(first) = self.firsts.of(fingerprint, context.record.fingerprint, name.own.as_str()) {
             names.push(Name { fingerprint, alias_rows: self.alias_rows(&context.requested_url, &first) });
@@ -159,7 +163,8 @@ impl<S: Spider> PageResults<S> {
         names
     }
 
-    /// Whether the host of a page has shown its content so often that its links are those of a trap.
+    /// Counts the content of a page, and returns whether its host has sent that content so often that its links
+    /// count as a trap.
     pub fn is_repeated(&mut self, context: &PageContext<S::Step>, answer: &Answer, scope: &Scope) -> bool {
         let max = scope.same_content_max();
         let kind = answer.headers.get(http::header::CONTENT_TYPE).map(http::HeaderValue::as_bytes);
@@ -179,7 +184,7 @@ impl<S: Spider> PageResults<S> {
         times > max
     }
 
-    /// The rows that say that one URL led to another.
+    /// Returns the rows that say that the first URL is an alias of the second one.
     fn alias_rows(&mut self, requested_url: &str, target: &str) -> Vec<Vec<u8>> {
         let mut rows = Vec::with_capacity(self.encoders.len());
         for encoder in &mut self.encoders {
@@ -210,7 +215,7 @@ fn not_encoded(url: &str, step: Option<LinkError>, item: Option<ExportError>) ->
     cause
 }
 
-/// What an error says, and each of its causes.
+/// Returns the text of an error and of all its causes.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
     let mut cause = error.source();

@@ -27,7 +27,7 @@ pub enum Follow {
     All,
 }
 
-/// A host out of scope that links lead to, and the choice that would follow them.
+/// A host out of scope that links lead to, and the setting with which the crawl would follow them.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Elsewhere {
     /// The host.

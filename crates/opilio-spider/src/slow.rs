@@ -1,12 +1,14 @@
-//! Notes which steps a spider parses too slowly for a shard's own thread.
+//! Notes which steps a spider parses so slowly that their pages should not be parsed on a shard's own thread.
 
 use std::collections::HashMap;
 use std::mem::Discriminant;
 use std::time::Duration;
 
-/// Notes for each kind of step how often `parse` took more than 5 ms, which keeps the other hosts of a shard waiting.
+/// Notes for each kind of step (enum variant) how often `parse` took more than 5 ms. So slow a call keeps the
+/// other hosts of the shard waiting.
 pub struct SlowSteps<Step> {
-    /// A bit for each of the last 32 pages: set where it was slow.
+    /// The last 32 pages of each kind, one bit each: 1 means that the page was slow. The latest page is the
+    /// lowest bit.
     history: HashMap<Discriminant<Step>, u32>,
 }
 
@@ -17,19 +19,20 @@ impl<Step> Default for SlowSteps<Step> {
 }
 
 impl<Step> SlowSteps<Step> {
-    /// Whether more than one of the last 32 pages of this kind was slow: the 95th percentile is over the limit.
+    /// Returns whether more than one of the last 32 pages of this kind was slow: then the 95th percentile is
+    /// over the limit.
     pub fn is_slow(&self, step: &Step) -> bool {
         self.history.get(&std::mem::discriminant(step)).is_some_and(|history| history.count_ones() > 1)
     }
 
-    /// Notes how long `parse` took for a page of this kind.
+    /// Records how long `parse` took for a page of this kind.
     pub fn took(&mut self, step: Discriminant<Step>, span: Duration) {
         let history = self.history.entry(step).or_insert(0);
         *history = *history << 1 | u32::from(span > SPARE);
     }
 }
 
-/// A slower `parse` keeps the other hosts of its shard waiting too long.
+/// How long `parse` may take on a shard's own thread.
 const SPARE: Duration = Duration::from_millis(5);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The state of a running crawl at one moment, for people.
+//! The state of a running crawl at one moment, to be shown to people.
 
 use std::time::Duration;
 
@@ -6,110 +6,110 @@ use opilio_core::host::HostState;
 use opilio_core::{Host, Timestamp};
 use serde::Serialize;
 
-/// The state of a crawl at one moment, by its parts.
+/// The state of a crawl at one moment: the states of its actors.
 #[derive(Clone, Debug, Default, Serialize)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The answers of the actors.
+    /// The states that the actors gave.
     pub parts: Vec<PartSnapshot>,
-    /// Actors that did not answer within 100 ms, since they are busy or gone.
+    /// The names of actors that did not answer within 100 ms, because they are busy or have ended.
     pub missing: Vec<String>,
 }
 
-/// Where one actor stands.
+/// The state of one actor.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum PartSnapshot {
-    /// The supervisor.
+    /// The supervisor, which starts and ends the crawl.
     Supervisor {
         /// `running`, `draining` or `closing`.
         phase: &'static str,
         /// Whether fewer fetches than usual are started, since memory is near its limit.
         slowed: bool,
     },
-    /// The scheduler, with its store.
+    /// The scheduler, which owns the store.
     Scheduler {
-        /// URLs that became the crawl's.
+        /// URLs that were admitted to the crawl.
         admitted: u64,
         /// URLs that have not ended.
         left: u64,
-        /// URLs that are leased to hosts.
+        /// URLs that are leased to hosts: they are being fetched, or will be soon.
         leased: u64,
         /// Hosts that are live or being started.
         live: usize,
         /// Hosts with work that are not live.
         ready: usize,
-        /// Batches of rows that the exporter has no room for.
+        /// Batches of rows that wait until the exporter has room for them.
         rows_waiting: usize,
-        /// Orders that wait for hosts to come alive.
+        /// Orders to hosts that wait until these hosts are live.
         standing_orders: usize,
     },
-    /// The exporter.
+    /// The exporter, which owns the sinks.
     Exporter {
-        /// The number of the last batch of rows that came.
+        /// The number of the latest batch of rows that has arrived.
         batch: u64,
-        /// Batches that the sinks have taken and that are not safe from a kill yet.
+        /// Batches that the sinks have taken, but that a kill could still lose.
         unsafe_batches: usize,
-        /// Each sink, with its position after what it has taken: bytes of a file.
+        /// The name of each sink, and its position after all rows that it has taken: in bytes, if it is a file.
         sinks: Vec<(String, u64)>,
     },
     /// One shard, with the hosts that are live there.
     Shard {
-        /// Its number.
+        /// The number of the shard.
         shard: usize,
         /// How many hosts are live.
         live: usize,
-        /// Passive hosts that the store has not taken over yet.
+        /// Passivated hosts whose state the store has not taken over yet.
         leaving: usize,
-        /// The first hundred of the live hosts, by name.
+        /// The first hundred live hosts, sorted by name.
         hosts: Vec<HostStatus>,
     },
     /// The fetcher pool of a shard.
     Pool {
         /// The number of the shard.
         shard: usize,
-        /// Slots that the shard has now.
+        /// Slots for requests that the shard may use now.
         slots: u32,
-        /// Slots that are granted.
+        /// Slots that are in use.
         granted: u32,
     },
     /// The spider runner of a shard.
     Runner {
         /// The number of the shard.
         shard: usize,
-        /// Pages that are fetched and not yet given to the scheduler.
+        /// Pages that are fetched and whose results have not gone to the scheduler.
         pages_waiting: u32,
     },
 }
 
-/// One live host.
+/// The state of one live host.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
 pub struct HostStatus {
-    /// The host.
+    /// The name of the host.
     #[serde(serialize_with = "name")]
     pub host: Host,
-    /// Leases that may start as soon as the gate allows.
+    /// Leases that may start as soon as the host may get another request.
     pub ready: usize,
     /// Leases whose retry is not due yet.
     pub waiting: usize,
-    /// Requests under way.
+    /// Requests in flight.
     pub in_flight: usize,
-    /// Pages that are not settled yet.
+    /// Pages that are parsed and whose results the store has not taken.
     pub parsed: usize,
-    /// For how long it is still held, if it is.
+    /// How long the host still gets no request; `None` if it may get one.
     pub held_for: Option<Duration>,
-    /// The reason of the last hold.
+    /// The reason of the latest such wait.
     pub hold_reason: Option<String>,
-    /// Refusals and failures in a row.
+    /// How many refusals and failures the host had in a row.
     pub strikes: u32,
-    /// When it wakes if no message comes before, and why.
+    /// When the host acts next if no message comes before, and why.
     pub wakes_in: Option<(Duration, String)>,
 }
 
 impl HostStatus {
-    /// The status of a host at this time.
+    /// Returns the state of a host at this time.
     #[must_use]
     pub fn of(host: &Host, state: &HostState, now: Timestamp) -> Self {
         let shown = state.snapshot();

@@ -1,4 +1,4 @@
-//! Where a crawl keeps its frontier, and what a later run does with it.
+//! Where a crawl keeps its queue and its results (the frontier), and what a later run does with them.
 
 #[cfg(feature = "disk")]
 use std::path::Path;
@@ -15,24 +15,24 @@ use opilio_frontier::{DiskFrontier, DiskOptions, Durability, FrontierError, Stor
 use crate::error::CrawlError;
 use crate::run_history::{self, TryAgain};
 
-/// The store of a crawl, and how it is gone on with.
+/// The settings of a crawl's store, and of what a resumed crawl does.
 #[derive(Default)]
 pub struct StateSettings {
-    /// The store.
+    /// Where the store is.
     pub store: Store,
-    /// The order in which the URLs of a host and priority are fetched.
+    /// The order in which the URLs of one host and one priority are fetched.
     pub order: Order,
-    /// Whether a state directory may hold a crawl, to go on with.
+    /// Whether the state directory may hold a crawl that this run goes on with.
     #[cfg(feature = "disk")]
     pub resume: bool,
-    /// How much of a state directory a power cut may lose.
+    /// What a power cut may lose of a state directory.
     #[cfg(feature = "disk")]
     pub durability: Durability,
-    /// Whether pages are kept with what a later fetch can ask with.
+    /// Whether the store keeps, for each page, what makes a later request conditional (see `Crawler::history`).
     pub history: bool,
-    /// The failures of earlier runs that are tried again.
+    /// Which failures of earlier runs are tried again.
     pub try_again: TryAgain,
-    /// The age from which on pages of earlier runs are due again.
+    /// How old pages of earlier runs have to be to be fetched again; `None` if none is fetched again.
     pub refresh: Option<Duration>,
 }
 
@@ -42,7 +42,7 @@ pub enum Store {
     /// In memory.
     #[default]
     Memory,
-    /// In a store of the user's.
+    /// In a store of the user's own.
     Own(Box<dyn Frontier>),
     /// In a state directory.
     #[cfg(feature = "disk")]
@@ -53,21 +53,21 @@ pub enum Store {
 pub struct OpenStore {
     /// The store.
     pub frontier: Box<dyn Frontier>,
-    /// How often it is synced, after the sinks.
+    /// How often the store is synced. The sinks are synced before.
     pub syncing: Syncing,
-    /// Whether a later run may go on with it.
+    /// Whether a later run may go on with the crawl in this store.
     pub is_kept: bool,
-    /// The file of the state directory that cookies are kept in.
+    /// The file of the state directory that holds the cookies, if there is such a directory.
     pub cookie_file: Option<PathBuf>,
 }
 
-/// The settings of a store that other values of the builder have.
+/// The settings that a store needs and that come from other parts of the builder.
 pub struct StoreNeeds<'a> {
-    /// Name and version of the spider.
+    /// The name and the version of the spider.
     pub spider: (&'a str, u32),
-    /// The caps of each host.
+    /// The limits of each host.
     pub caps: Caps,
-    /// Whether depths are exact, since a limit decides by them.
+    /// Whether depths have to be exact, since the crawl has a limit of depth.
     pub levels: bool,
     /// The memory limit of the crawl.
     pub memory_bytes: Option<u64>,
@@ -76,10 +76,11 @@ pub struct StoreNeeds<'a> {
 }
 
 impl StateSettings {
-    /// Opens the store, or makes it. To be done last, since a new state directory means empty outputs.
+    /// Opens the store, or makes a new one. Call it last: a new state directory empties the outputs.
     ///
     /// # Errors
-    /// When the state directory holds another crawl, or none that could be resumed, or cannot be opened.
+    /// When the state directory cannot be opened or holds another crawl, or there is no crawl that could be
+    /// resumed.
     pub fn open(&mut self, needs: StoreNeeds<'_>) -> Result<OpenStore, CrawlError> {
         let StoreNeeds { caps, levels, .. } = needs;
         match std::mem::take(&mut self.store) {
@@ -116,10 +117,10 @@ impl StateSettings {
         }
     }
 
-    /// Makes those URLs of earlier runs due again that the settings say.
+    /// Queues those URLs of earlier runs again that the settings name.
     ///
     /// # Errors
-    /// When the store fails, or keeps no history.
+    /// When the store fails, or was opened without a history.
     pub fn make_due(
         &self,
         frontier: &mut dyn Frontier,
@@ -134,7 +135,7 @@ impl StateSettings {
     }
 }
 
-/// A crawl that is to be resumed, and is not there, must not empty an output.
+/// Fails if an output has rows although there is no crawl to resume: a new crawl would empty that output.
 #[cfg(feature = "disk")]
 fn refuse_to_empty(dir: &Path, sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError> {
     let Some(output) = sinks.iter().find(|sink| sink.has_rows()).map(|sink| sink.name()) else {
@@ -143,10 +144,10 @@ fn refuse_to_empty(dir: &Path, sinks: &[Box<dyn Sink>]) -> Result<(), CrawlError
     Err(CrawlError::NothingToResume { state: dir.to_owned(), output })
 }
 
-/// Opens a state directory, or makes it.
+/// Opens a state directory, or makes a new one.
 ///
-/// The scheduler does the syncing: the sinks have to be synced before the store is, and a thread of the
-/// store's own would not ask them.
+/// The store does not sync by itself, on a thread of its own: the sinks have to be synced before the store, so
+/// the scheduler syncs both.
 #[cfg(feature = "disk")]
 fn open_directory(
     dir: &Path,
@@ -176,6 +177,6 @@ fn open_directory(
     Ok((Box::new(store), syncing))
 }
 
-/// The file of the state directory that cookies are kept in.
+/// Returns the file of the state directory that holds the cookies.
 #[cfg(feature = "disk")]
 const COOKIES: &str = "cookies";
