@@ -1,4 +1,4 @@
-//! What is read of a document for typed fields, once each.
+//! What typed fields read of a document. Each part is read once and then kept.
 
 use std::cell::OnceCell;
 
@@ -12,7 +12,7 @@ use crate::document::Document;
 use crate::media::Kind;
 use crate::select::Element;
 
-/// The parts of a document that typed fields read, beside text and DOM.
+/// The parts of a document that typed fields read and that are neither its text nor its DOM.
 #[derive(Debug, Default)]
 pub(crate) struct TypedParts {
     islands: OnceCell<Islands>,
@@ -22,10 +22,10 @@ pub(crate) struct TypedParts {
     parsed: OnceCell<Box<ParsedElement>>,
 }
 
-/// JSON in an element. A list instead of a map, since what it holds is lent.
+/// Parsed JSON of elements. This is a list and not a map, since references to its values are handed out.
 #[derive(Debug)]
 struct ParsedElement {
-    /// The element's place in the tree, and the regular expression that took the JSON out of its text.
+    /// The index of the element in the tree, and the regular expression that took the JSON out of its text.
     key: (usize, Option<&'static str>),
     value: Option<Result<Value, String>>,
     next: OnceCell<Box<ParsedElement>>,
@@ -50,13 +50,13 @@ impl TypedParts {
         self.microdata.get_or_init(|| microdata::read(document))
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     pub(super) fn body(&self, document: &Document) -> Result<&Value, FoundThere> {
         let body = self.body.get_or_init(|| document.json::<Value>().map_err(|error| why(&error)));
         body.as_ref().map_err(|error| FoundThere::unreadable(error))
     }
 
-    /// JSON in an element: `None`, if the element has none.
+    /// Returns the JSON in an element; `None` if the element holds no JSON.
     pub(super) fn parsed(
         &self,
         element: Element<'_>,
@@ -82,7 +82,8 @@ impl ParsedElement {
     }
 }
 
-/// The reason below an error: its own words name the URL, which the faults do already.
+/// Returns the reason below an error. The text of the error itself names the URL, which the faults name
+/// already.
 fn why(error: &crate::ExtractError) -> String {
     let source = std::error::Error::source(error).map(ToString::to_string);
     format!("the body is no JSON: {}", source.unwrap_or_default())

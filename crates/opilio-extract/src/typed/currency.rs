@@ -1,13 +1,13 @@
-//! Currencies as prices name them: by code, or by sign.
+//! Currencies as prices name them: by a code (`EUR`) or by a symbol (`€`).
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The currency of a price: its code of ISO 4217, or a sign that several currencies share.
+/// The currency of a price: its code of ISO 4217, or a symbol that several currencies share.
 ///
-/// As JSON and text it is the code (`EUR`), or the sign (`$`).
+/// In JSON and as text this is the code (`EUR`), or the symbol (`$`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Currency(Named);
@@ -19,7 +19,7 @@ enum Named {
 }
 
 impl Currency {
-    /// The code of ISO 4217; `None` if only a sign is written that several currencies have.
+    /// Returns the code of ISO 4217; `None` for a symbol that several currencies share.
     #[must_use]
     pub fn code(self) -> Option<&'static str> {
         match self.0 {
@@ -28,17 +28,17 @@ impl Currency {
         }
     }
 
-    /// The code, or the sign.
+    /// Returns the code, or the symbol if the code is not known.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         let (Named::Code(text) | Named::Sign(text)) = self.0;
         text
     }
 
-    /// The currency at the beginning of a text, and how long its name is there.
+    /// Returns the currency with which a text begins, and the length of its code or symbol in bytes.
     pub(super) fn at_start(text: &str) -> Option<(Self, usize)> {
         let sign = SIGNS.iter().find_map(|(sign, written)| starts(text, sign).map(|len| (*written, len)));
-        // `R` of `RON` is no sign: where letters go on, it is another word.
+        // The `R` of `RON` is not the symbol `R`: if letters follow, the text is another word.
         let ends = |len: &usize| {
             !text[..*len].ends_with(char::is_alphabetic) || !text[*len..].starts_with(char::is_alphabetic)
         };
@@ -48,7 +48,7 @@ impl Currency {
         code.or(sign)
     }
 
-    /// The currency at the end of a text, and where its name begins.
+    /// Returns the currency with which a text ends, and where its code or symbol begins, in bytes.
     pub(super) fn at_end(text: &str) -> Option<(Self, usize)> {
         let begins = |at: &usize| {
             !text[*at..].starts_with(char::is_alphabetic) || !text[..*at].ends_with(char::is_alphabetic)
@@ -62,7 +62,8 @@ impl Currency {
         code.filter(|(_, at)| begins(at)).or(sign.filter(|(_, at)| begins(at)))
     }
 
-    /// What two names at both ends of a price say together; `None` if they contradict each other.
+    /// Returns the currency that the codes or symbols at both ends of a price mean together; `None` if they
+    /// contradict each other.
     pub(super) fn both(self, other: Self) -> Option<Self> {
         match (self.0, other.0) {
             (a, b) if a == b => Some(self),
@@ -74,7 +75,7 @@ impl Currency {
         }
     }
 
-    /// Whether it has no smaller unit, so that a price in it has no fraction.
+    /// Returns whether the currency has no smaller unit, so that a price in it has no fraction.
     pub(super) fn is_whole(self) -> bool {
         self.code().is_some_and(|code| WHOLE.contains(&code))
     }
@@ -88,7 +89,8 @@ fn known_code(text: &str) -> Option<&'static str> {
     known.filter(|_| same_case && text.is_ascii())
 }
 
-/// How long a sign is at the beginning of a text, in any case of letters.
+/// Returns the length of a symbol with which a text begins, in upper or lower case; `None` if the text begins
+/// otherwise.
 fn starts(text: &str, sign: &str) -> Option<usize> {
     let start = text.get(..sign.len())?;
     same(start, sign).then_some(sign.len())
@@ -104,7 +106,7 @@ impl fmt::Display for Currency {
     }
 }
 
-/// The text is no code and no sign of a currency.
+/// The text is neither the code nor a symbol of a currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is no code and no sign of a currency")]
 pub struct NoCurrency;
@@ -133,7 +135,7 @@ impl From<Currency> for String {
     }
 }
 
-/// Longer signs stand in front of those that they begin with.
+/// The symbols of currencies. A longer symbol comes before those with which it begins.
 const SIGNS: &[(&str, Named)] = &[
     ("US$", Named::Code("USD")),
     ("US $", Named::Code("USD")),
@@ -198,7 +200,7 @@ const SIGNS: &[(&str, Named)] = &[
     ("$", Named::Sign("$")),
 ];
 
-/// The currencies that share a sign.
+/// The symbols that several currencies share, with the codes of these currencies.
 const SHARED: &[(&str, &[&str])] = &[
     (
         "$",
@@ -216,13 +218,13 @@ const SHARED: &[(&str, &[&str])] = &[
     ("Fr.", &["CHF", "XOF", "XAF"]),
 ];
 
-/// Currencies whose prices have no fraction.
+/// The codes of currencies whose prices have no fraction.
 const WHOLE: &[&str] = &[
     "JPY", "KRW", "VND", "CLP", "ISK", "PYG", "XOF", "XAF", "XPF", "UGX", "RWF", "KMF", "GNF", "DJF", "VUV",
     "BIF", "IDR", "HUF",
 ];
 
-/// The codes of ISO 4217 that are money.
+/// The codes of ISO 4217 that stand for money.
 const CODES: &str = "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN BWP BYN \
     BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GNF GTQ \
     GYD HKD HNL HTG HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL \

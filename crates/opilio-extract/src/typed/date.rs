@@ -1,22 +1,22 @@
-//! Dates and times: by a format, or as ISO 8601, RFC 3339 and RFC 2822 write them.
+//! Reads dates and times: by a given format, or as ISO 8601, RFC 3339 and RFC 2822 write them.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::fmt::strtime::{self, BrokenDownTime};
 use jiff::fmt::{rfc2822, temporal::Pieces};
 use jiff::{Timestamp, tz::Offset};
 
-/// A type of jiff that a field may have.
+/// A date or time type of the crate `jiff` that a field may have.
 pub(super) trait Dated: Sized {
     const WANTED: &'static str;
 
-    /// Out of parts that were read by a format.
+    /// Makes a value of the parts that were read by a format; `None` if parts are missing.
     fn of_parts(parts: &BrokenDownTime) -> Option<Self>;
 
-    /// Out of a text in one of the usual formats.
+    /// Makes a value of a text in one of the usual formats.
     fn of_text(text: &str) -> Option<Self>;
 }
 
-/// Reads a date, a time or an instant.
+/// Reads a date, a time or an instant from a text; by `format`, if there is one.
 pub(super) fn read<T: Dated>(text: &str, format: Option<&str>) -> Option<T> {
     let text = text.trim();
     if text.len() > BYTES_MAX {
@@ -69,7 +69,7 @@ impl Dated for Time {
     }
 }
 
-/// A time without an offset is no instant.
+/// A time without an offset from UTC is not an instant, so it is refused.
 impl Dated for Timestamp {
     const WANTED: &'static str = "an instant: a date with a time and an offset";
 

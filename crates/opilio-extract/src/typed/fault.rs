@@ -1,18 +1,18 @@
-//! What is said of fields that cannot be read: all of a value at once.
+//! The error about fields that cannot be read. It lists all such fields of a value.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::text::bounded;
 
-/// How many faults of one value are listed; the others are counted.
+/// The most faults of one value that are listed; further ones are only counted.
 const FAULTS_MAX: usize = 20;
 
-/// The longest text of a page in a fault, in bytes, and the longest other part.
+/// The most bytes of a page's text that a fault shows. The other parts of a fault have the same limit.
 const TEXT_BYTES_MAX: usize = 80;
 const URL_BYTES_MAX: usize = 300;
 
-/// The fields that cannot be read on one page.
+/// The error of a page: the fields that cannot be read.
 ///
 /// ```
 /// use opilio_extract::{Document, Extract};
@@ -38,9 +38,9 @@ const URL_BYTES_MAX: usize = 300;
 pub struct ExtractFaults {
     pub(super) url: String,
     pub(super) faults: Vec<FieldFault>,
-    /// How many more there are.
+    /// How many further faults there are that are not listed.
     pub(super) unlisted: usize,
-    /// What is peculiar about the page, each a sentence without its end.
+    /// Peculiarities of the page that may explain the faults: sentences without the full stop.
     pub(super) notes: Vec<String>,
 }
 
@@ -49,17 +49,17 @@ pub struct ExtractFaults {
 pub struct FieldFault {
     /// The field, such as `Product.offers[2].price`.
     pub field: String,
-    /// The sources that were asked, as they are written above the field.
+    /// The sources of the field, as they are written above it.
     pub asked: String,
-    /// What was there.
+    /// What the sources have.
     pub found: FoundThere,
-    /// What was wanted; empty where anything would have done.
+    /// The kind of value that is wanted; empty if any value would do.
     pub wanted: Cow<'static, str>,
-    /// What may help; empty if nothing is known.
+    /// A hint at what may help; empty if there is none.
     pub hint: Cow<'static, str>,
 }
 
-/// What a source has.
+/// What a source has instead of a readable value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FoundThere {
@@ -67,16 +67,16 @@ pub enum FoundThere {
     Nothing,
     /// An element or an attribute with nothing in it.
     Empty,
-    /// More matches than one.
+    /// More than one match. The number is how many.
     Several(usize),
-    /// This text: at most 80 bytes of it, control characters escaped.
+    /// This text of the page: at most 80 bytes of it, with control characters escaped.
     Text(String),
-    /// Something that cannot be read at all, in words.
+    /// Something that cannot be read at all: a description.
     Unreadable(String),
 }
 
 impl FoundThere {
-    /// A text of the page, bounded and in one line.
+    /// Makes a `Text` of a text of the page, shortened and in one line.
     pub(super) fn text(text: &str) -> Self {
         Self::Text(shown(text, TEXT_BYTES_MAX))
     }
@@ -86,7 +86,8 @@ impl FoundThere {
     }
 }
 
-/// A text of a server in bounded form: control characters, and characters that turn a line around, are escaped.
+/// Returns a server's text for a message, shortened. Control characters are escaped, and so are characters that
+/// change the direction of writing.
 pub(super) fn shown(text: &str, bytes_max: usize) -> String {
     let text = text.trim();
     let (mut out, mut cut) = (String::new(), false);
@@ -137,19 +138,19 @@ impl ExtractFaults {
         self.faults.is_empty()
     }
 
-    /// The fields, at most 20 of them.
+    /// Returns the fields that cannot be read: at most 20 of them.
     #[must_use]
     pub fn faults(&self) -> &[FieldFault] {
         &self.faults
     }
 
-    /// How many fields cannot be read.
+    /// Returns how many fields cannot be read.
     #[must_use]
     pub fn count(&self) -> usize {
         self.faults.len() + self.unlisted
     }
 
-    /// The page, without user name and password.
+    /// Returns the URL of the page, without user name and password.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url

@@ -1,4 +1,5 @@
-//! Looks a source up: in the elements of a page, in its JSON, in its metas, or in the facts around it.
+//! Finds the values of a source: in the elements of a page, in its JSON, in its metas, or in the facts about
+//! the page.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -14,7 +15,7 @@ use super::reader::{FieldReader, Raw, Within};
 use super::{follow, linked_data};
 use crate::select::{Element, Matches};
 
-/// What a source has for a field with one value.
+/// The result of looking for the first value of a source.
 pub(super) enum Looked<'p> {
     Raw(Raw<'p>),
     Nothing,
@@ -22,11 +23,12 @@ pub(super) enum Looked<'p> {
     Fault(FoundThere),
 }
 
-/// How many values of one field are read, and how long their texts may be together: elements nest.
+/// The most values of one field that are read. The constant below limits the length of their texts together.
+/// Both are needed because elements nest.
 const VALUES_MAX: usize = 10_000;
 const VALUES_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// The first value of a source.
+/// Finds the first value of a source.
 pub(super) fn first<'p>(
     reader: &FieldReader<'_, 'p>,
     field: &FieldPlan,
@@ -56,7 +58,7 @@ pub(super) fn first<'p>(
     }
 }
 
-/// All values of a source. What is empty is left out.
+/// Finds all values of a source. Empty values are left out.
 pub(super) fn all<'p>(
     reader: &FieldReader<'_, 'p>,
     field: &FieldPlan,
@@ -87,7 +89,7 @@ pub(super) fn all<'p>(
     Ok(found)
 }
 
-/// What was found for a value that could not be read.
+/// Describes what a source has, for the fault about a value that could not be read.
 pub(super) fn again(
     reader: &FieldReader<'_, '_>,
     field: &FieldPlan,
@@ -112,7 +114,7 @@ pub(super) fn again(
     }
 }
 
-/// What may help where nothing is there.
+/// Returns a hint at what may help if a source has nothing.
 pub(super) fn hint_at_nothing(reader: &FieldReader<'_, '_>, field: &FieldPlan) -> Cow<'static, str> {
     let reads_ld = field.sources.iter().any(|source| matches!(source.at, SourceAt::Ld(_)));
     if !reads_ld || !matches!(reader.within, Within::Page) {
@@ -149,16 +151,18 @@ fn first_of<'p>(
     Looked::Nothing
 }
 
-/// The kind of value that a source is read as. A function of the user reads text, whatever it makes of it.
+/// Returns the kind of value as which a source is read. If a function of the user reads the value, this is
+/// text, whatever the function makes of it.
 fn kind_of(field: &FieldPlan, source: &SourcePlan) -> ValueKind {
     if source.by.is_some() { ValueKind::Custom } else { field.kind }
 }
 
-/// The part of an element that a field asks for; `None` for an attribute that it does not have.
+/// Returns the part of an element that a field asks for; `None` if this is an attribute that the element does
+/// not have.
 fn raw_of<'p>(element: Element<'p>, kind: ValueKind, piece: Piece) -> Option<Raw<'p>> {
     match kind {
         ValueKind::Struct(_) => Some(Raw::Element(element)),
-        // The text beside a link is no URL, though it would resolve as one.
+        // The text of a link is not a URL, although it could be resolved as one.
         ValueKind::Url if piece == Piece::Text => {
             let text = element.href().map(|href| Cow::Owned(href.into_owned()));
             Some(Raw::Text { text: text.unwrap_or_else(|| element.text().into()), element: Some(element) })
@@ -167,7 +171,7 @@ fn raw_of<'p>(element: Element<'p>, kind: ValueKind, piece: Piece) -> Option<Raw
     }
 }
 
-/// A raw value after its regular expression.
+/// A raw value after its regular expression was applied.
 enum Judged<'p> {
     Value(Raw<'p>),
     Nothing,
@@ -199,7 +203,7 @@ fn judged<'p>(raw: Raw<'p>, field: &FieldPlan, source: &'static SourcePlan) -> J
     if says_empty && takes_empty { Judged::Value(raw) } else { Judged::Empty }
 }
 
-/// The first group of a regular expression in a text; the whole match, if it has none.
+/// Returns the first group of a regular expression in a text; the whole match if the expression has no group.
 fn part<'p>(raw: Raw<'p>, re: &'static str) -> Option<Cow<'p, str>> {
     let text = match raw {
         Raw::Text { text, .. } => text,
@@ -223,8 +227,8 @@ thread_local! {
     static EXPRESSIONS: RefCell<HashMap<&'static str, Option<Rc<Regex>>>> = RefCell::default();
 }
 
-/// A regular expression, compiled once per thread. The macro has checked it; one that grows too large when it is
-/// compiled matches nothing.
+/// Returns a compiled regular expression. Each is compiled once per thread. The macro has checked the
+/// expression; if it is too large when it is compiled, it matches nothing.
 fn expression(re: &'static str) -> Option<Rc<Regex>> {
     EXPRESSIONS
         .with_borrow_mut(|known| known.entry(re).or_insert_with(|| Regex::new(re).ok().map(Rc::new)).clone())
@@ -239,7 +243,7 @@ fn matches<'p>(reader: &FieldReader<'_, 'p>, css: &str) -> Result<Matches<'p>, F
     matches.map_err(|error| FoundThere::unreadable(&error.to_string()))
 }
 
-/// Gives each value of a source that is not CSS, until `take` has enough.
+/// Passes each value of a source to `take`, until that returns that it has enough. For all sources but CSS.
 fn each<'p>(
     reader: &FieldReader<'_, 'p>,
     source: &'static SourcePlan,

@@ -1,15 +1,15 @@
-//! Follows a path through a value of JSON.
+//! Follows a path through a JSON value.
 
 use opilio_extract_grammar::Segment;
 use serde_json::Value;
 
-/// Gives each value at the end of a path, in order, until `take` has enough. Lists on the way, and at its end, stand
-/// for each of their values; `null` is nothing.
+/// Passes each value at the end of a path to `take`, in order, until that returns that it has enough. An array
+/// on the way or at the end stands for all its values; `null` counts as nothing.
 pub(super) fn each<'v>(root: &'v Value, path: &[Segment<'_>], take: &mut dyn FnMut(&'v Value) -> bool) {
     each_by(root, path, &|value| value, take);
 }
 
-/// As [`each`], with another value for some on the way.
+/// Does the same as [`each`], but replaces some values on the way by others.
 pub(super) fn each_by<'v>(
     root: &'v Value,
     path: &[Segment<'_>],
@@ -25,7 +25,7 @@ struct Walk<'w, 'v> {
 }
 
 impl<'v> Walk<'_, 'v> {
-    /// Returns whether there are enough.
+    /// Follows the rest of a path from a value. Returns whether `take` has enough.
     fn walk(&mut self, value: &'v Value, path: &[Segment<'_>]) -> bool {
         let value = (self.resolve)(value);
         match (path.split_first(), value) {
@@ -40,7 +40,7 @@ impl<'v> Walk<'_, 'v> {
             (Some((Segment::Key(key), rest)), Value::Object(fields)) => {
                 fields.get(*key).is_some_and(|value| self.walk(value, rest))
             }
-            // A page that has one thing often leaves the list out.
+            // A page that has only one value often writes it without the array.
             (Some((Segment::At(0) | Segment::Each, rest)), value) => self.walk(value, rest),
             (Some(_), _) => false,
             (None, value) => (self.take)(value),

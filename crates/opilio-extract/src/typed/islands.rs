@@ -1,25 +1,26 @@
-//! The streaming pass for what needs no selector: blocks of JSON-LD and metas. It builds no DOM.
+//! Finds the parts of a page that need no selector, blocks of JSON-LD and metas, in one pass over its text,
+//! without a DOM.
 //!
-//! It reads tags as the tokenizer of HTML does, but only two kinds of elements have a meaning here, so it keeps no
-//! stack. Comments, scripts, styles and other elements of plain text have no tags inside; templates are left out;
-//! `<noscript>` is markup, since a crawler runs no scripts.
+//! It reads tags as the HTML tokenizer does. Only two kinds of elements matter here, so it keeps no stack of
+//! open elements. There are no tags inside of comments, scripts, styles and other elements of plain text.
+//! Templates are left out. `<noscript>` counts as markup, since a crawler runs no scripts.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use crate::text::bounded;
 
-/// How much of a page is kept.
+/// How much of a page is kept: the most blocks, the most metas, and the most bytes of the content of a meta.
 const BLOCKS_MAX: usize = 256;
 const METAS_MAX: usize = 1_000;
 const CONTENT_BYTES_MAX: usize = 64 * 1024;
 
-/// The blocks and metas of a page.
+/// The blocks of JSON-LD and the metas of a page.
 #[derive(Debug, Default)]
 pub(super) struct Islands {
-    /// Where the blocks of JSON-LD are in the text of the page.
+    /// The ranges of the page's text, in bytes, in which the blocks of JSON-LD are.
     pub(super) blocks: Vec<Range<usize>>,
-    /// Names in lower case, with contents.
+    /// The names in lower case, each with its content.
     metas: Vec<(String, String)>,
 }
 
@@ -53,7 +54,7 @@ impl Islands {
         self.metas.extend(names.into_iter().map(|name| (name, content.to_owned())));
     }
 
-    /// The contents of the metas of a name or property, in any case of letters.
+    /// Returns the contents of the metas with this name or property, in upper or lower case.
     pub(super) fn metas<'i>(&'i self, name: &str) -> impl Iterator<Item = &'i str> {
         self.metas.iter().filter(move |(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, c)| c.as_str())
     }
@@ -69,7 +70,7 @@ fn is_linked_data(tag: &Tag<'_>) -> bool {
     })
 }
 
-/// Whether a page seems to be filled by scripts: it has some, and nearly no text.
+/// Returns whether scripts seem to fill the page: it has some scripts, and nearly no text.
 pub(super) fn looks_scripted(text: &str) -> bool {
     let (mut scripts, mut words, mut at) = (0, 0, 0);
     for tag in Tags::new(text) {
@@ -84,17 +85,17 @@ pub(super) fn looks_scripted(text: &str) -> bool {
     scripts > 0 && words <= WORDS_BYTES_MIN
 }
 
-/// A page with fewer letters and digits outside of tags and scripts has nothing to read.
+/// A page with fewer bytes of letters and digits outside of tags and scripts counts as one without text.
 const WORDS_BYTES_MIN: usize = 200;
 
-/// A start tag outside of templates.
+/// A start tag that is not inside of a template.
 struct Tag<'t> {
     name: &'t str,
     inside: &'t str,
-    /// Where it begins and ends.
+    /// Where the tag begins in the text of the page, in bytes. `end` is where it ends.
     start: usize,
     end: usize,
-    /// Where its content is, if that is plain text.
+    /// The range of the element's content, if that is plain text.
     content: Option<Range<usize>>,
 }
 
@@ -103,13 +104,13 @@ impl<'t> Tag<'t> {
         self.name.eq_ignore_ascii_case(name)
     }
 
-    /// Names as they stand there, and values with their entities decoded.
+    /// Returns the attributes: the names as they are written, and the values with their entities decoded.
     fn attributes(&self) -> impl Iterator<Item = (&'t str, Cow<'t, str>)> + use<'t> {
         TagAttributes(self.inside)
     }
 }
 
-/// The start tags of a page.
+/// An iterator over the start tags of a page.
 struct Tags<'t> {
     text: &'t str,
     at: usize,
@@ -121,13 +122,13 @@ impl<'t> Tags<'t> {
         Self { text, at: 0, templates: 0 }
     }
 
-    /// Goes behind the first `end` from here.
+    /// Moves behind the first `end` that comes at or after `from`.
     fn skip(&mut self, from: usize, end: &str) {
         let found = self.text.get(from..).and_then(|rest| rest.find(end));
         self.at = found.map_or(self.text.len(), |found| from + found + end.len());
     }
 
-    /// Goes behind something that begins with `<!`, `<?` or a `</` without a name.
+    /// Moves behind a comment or the like: anything that begins with `<!`, `<?` or a `</` without a name.
     fn skip_comment(&mut self, start: usize) {
         let rest = &self.text[start..];
         match rest.strip_prefix("<!--") {
@@ -167,7 +168,7 @@ impl<'t> Iterator for Tags<'t> {
             let name = &rest[..name_end.unwrap_or(rest.len())];
             let inside_at = name_at + name.len();
             let end = inside_at + end_of_tag(&bytes[inside_at..]);
-            // A tag that the page does not finish is none.
+            // A tag that the page does not close is not a tag.
             self.at = (bytes.get(end) == Some(&b'>')).then_some(end + 1)?;
             if name.eq_ignore_ascii_case("template") {
                 self.templates = if closes { self.templates.saturating_sub(1) } else { self.templates + 1 };
@@ -187,14 +188,14 @@ impl<'t> Iterator for Tags<'t> {
     }
 }
 
-/// Elements whose content has no tags in it.
+/// Returns whether an element's content is plain text, so that there are no tags in it.
 fn is_plain_text(name: &str) -> bool {
     ["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"]
         .iter()
         .any(|plain| name.eq_ignore_ascii_case(plain))
 }
 
-/// Where the content of such an element ends: at its end tag, in any case of letters.
+/// Returns where the content of such an element ends: at its end tag, in upper or lower case.
 fn end_of_content(text: &str, from: usize, name: &str) -> usize {
     let rest = &text.as_bytes()[from..];
     let is_end = |at: &usize| {
@@ -207,7 +208,7 @@ fn end_of_content(text: &str, from: usize, name: &str) -> usize {
     memchr::memchr_iter(b'<', rest).find(is_end).map_or(text.len(), |at| from + at)
 }
 
-/// Where a tag ends, from behind its name: at the first `>` outside of a quoted value.
+/// Returns where a tag ends: at the first `>` outside of a quoted value. `inside` begins after the tag's name.
 fn end_of_tag(inside: &[u8]) -> usize {
     let mut at = 0;
     while let Some(found) = inside.get(at..).and_then(|rest| memchr::memchr3(b'>', b'"', b'\'', rest)) {
@@ -216,7 +217,7 @@ fn end_of_tag(inside: &[u8]) -> usize {
         if quote == b'>' {
             return at;
         }
-        // A quote begins a value only behind a `=`.
+        // A quote begins a value only if a `=` precedes it.
         let opens = inside[..at].iter().rev().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'=');
         at += 1;
         if opens {
@@ -227,7 +228,7 @@ fn end_of_tag(inside: &[u8]) -> usize {
     inside.len()
 }
 
-/// The attributes of a tag.
+/// An iterator over the attributes of a tag.
 struct TagAttributes<'t>(&'t str);
 
 impl<'t> Iterator for TagAttributes<'t> {
@@ -235,7 +236,7 @@ impl<'t> Iterator for TagAttributes<'t> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let rest = self.0.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
-        // A `=` at the beginning belongs to the name.
+        // A `=` at the beginning is part of the name.
         let name_end =
             rest.char_indices().skip(1).find(|(_, c)| c.is_ascii_whitespace() || matches!(c, '/' | '='));
         let name_end = if rest.is_empty() { return None } else { name_end.map_or(rest.len(), |(at, _)| at) };

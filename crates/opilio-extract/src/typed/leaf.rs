@@ -1,4 +1,5 @@
-//! The types that a field may have: a closed list, so that a wrong type is told at compile time what to be.
+//! The types that a field may have. The list is closed, so that the compiler can name the allowed types if a
+//! field has another one.
 
 use std::borrow::Cow;
 
@@ -16,14 +17,14 @@ use super::price::{Price, decimal_of};
 use super::reader::{FieldReader, Raw, Unreadable};
 use crate::link::LINK_BYTES_MAX;
 
-/// The longest text of a field, in bytes.
+/// The most bytes of the text of a field.
 pub(super) const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 impl<'p> Raw<'p> {
-    /// The text, for a type that is read from one.
+    /// Returns the text of a raw value, for a type that is read from a text.
     ///
     /// # Errors
-    /// It is a list or an object of JSON, or a number that JSON cannot hold with all its digits.
+    /// When the value is a list or an object of JSON, or a number whose digits JSON does not keep.
     pub fn into_text(self, wanted: &'static str) -> Result<Cow<'p, str>, Unreadable> {
         let text = match self {
             Self::Text { text, .. } => text,
@@ -53,7 +54,7 @@ impl FieldValue for String {
 impl FieldValue for bool {
     const KIND: ValueKind = ValueKind::Bool;
 
-    /// An attribute without a value is true, as HTML has it.
+    /// As in HTML, an attribute without a value means `true`.
     fn read<'p>(raw: Raw<'p>, _: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable> {
         const WANTED: &str = "true or false, yes or no, on or off, 1 or 0";
         let text = raw.into_text(WANTED)?;
@@ -65,7 +66,7 @@ impl FieldValue for bool {
     }
 }
 
-/// Plain digits of a number, in text or JSON.
+/// Returns a number in plain digits, from a text or a JSON number.
 fn plain<'p>(raw: Raw<'p>, reader: &FieldReader<'_, 'p>, wanted: &'static str) -> Result<String, Unreadable> {
     match raw {
         Raw::Json(Value::Number(number)) => {
@@ -87,7 +88,7 @@ macro_rules! whole_numbers {
 
             fn read<'p>(raw: Raw<'p>, reader: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable> {
                 let plain = plain(raw, reader, $wanted)?;
-                // `5.00` is whole, too.
+                // `5.00` is a whole number, too.
                 let whole = match plain.split_once('.') {
                     Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
                     _ => &plain,
@@ -162,7 +163,8 @@ impl FieldValue for Price {
 impl FieldValue for Url {
     const KIND: ValueKind = ValueKind::Url;
 
-    /// Resolved against the page, and against `<base>`. Only http and https are URLs that a crawler can use.
+    /// The URL is resolved against the page and its `<base>`. Only http and https URLs are accepted, since a
+    /// crawler can use no others.
     fn read<'p>(raw: Raw<'p>, reader: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable> {
         const WANTED: &str = "a URL of http or https";
         let document = reader.subject.document;
@@ -177,7 +179,7 @@ impl FieldValue for Url {
         let is_text = element.is_some_and(|element| element.href().is_none())
             && reader.source().is_some_and(|source| source.at.reads_text());
         if is_text {
-            // Any words would resolve to something.
+            // Plain text is not resolved against the page: any words would resolve to some URL.
             let url = Self::parse(text.trim()).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
             let hint = "it has no href and no src: name the attribute by `attr`";
             return url.ok_or_else(|| Unreadable::with_hint(WANTED, hint));
