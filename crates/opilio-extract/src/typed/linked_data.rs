@@ -1,6 +1,7 @@
-//! JSON-LD as pages carry it, and the objects in it by their type.
+//! Reads the JSON-LD blocks of a page, and finds the objects of a type in them.
 //!
-//! It is read without the processing of JSON-LD 1.1: contexts are not expanded, since pages all use schema.org's.
+//! JSON-LD 1.1 processing is left out: contexts are not expanded, since practically all pages use the context
+//! of schema.org.
 
 use std::cell::Cell;
 
@@ -10,14 +11,15 @@ use serde_json::Value;
 use super::follow;
 use crate::document::Document;
 
-/// How many values one block may have behind each other, and how many objects of one type are looked at.
+/// The most JSON values that one block may have one after the other, and the most objects of one type that are
+/// looked at.
 const VALUES_PER_BLOCK_MAX: usize = 64;
 const NODES_MAX: usize = 10_000;
 
-/// How many references are followed for one field: each is a search through all blocks.
+/// The most references that are followed for one field. Each costs a search through all blocks.
 const REFERENCES_MAX: usize = 100;
 
-/// The blocks of JSON-LD of a page that can be read.
+/// The JSON-LD blocks of a page that can be read, and the number of the others.
 #[derive(Debug, Default)]
 pub(super) struct LinkedData {
     values: Vec<Value>,
@@ -25,7 +27,7 @@ pub(super) struct LinkedData {
 }
 
 impl LinkedData {
-    /// Reads blocks. One that is broken does not hide another.
+    /// Reads the blocks. A broken block does not hide the others.
     pub(super) fn read<'t>(blocks: impl Iterator<Item = &'t str>) -> Self {
         let mut read = Self::default();
         for block in blocks {
@@ -38,23 +40,23 @@ impl LinkedData {
     }
 }
 
-/// The values of the blocks of a page.
+/// Returns the JSON values of all blocks of a page.
 pub(super) fn blocks(document: &Document) -> &[Value] {
     &document.typed().linked_data(document).values
 }
 
-/// How many blocks of a page cannot be read.
+/// Returns how many blocks of a page cannot be read.
 pub(super) fn broken(document: &Document) -> usize {
     document.typed().linked_data(document).broken
 }
 
-/// The first value of JSON in a text of a script.
+/// Returns the first JSON value in the text of a script.
 pub(super) fn first_value(text: &str) -> Result<Value, String> {
     values(text).and_then(|values| values.into_iter().next().ok_or_else(|| "it has no JSON".to_owned()))
 }
 
-/// The values of one block. What is no JSON is mended where its meaning is plain: comments around it, CDATA,
-/// control characters in texts, commas before a closing bracket, entities.
+/// Reads the JSON values of one block. What is not JSON is repaired if its meaning is clear: comments around
+/// the JSON, CDATA, control characters in strings, commas before a closing bracket, entities.
 fn values(block: &str) -> Result<Vec<Value>, String> {
     let block = unwrapped(block);
     let error = match parse(block) {
@@ -77,7 +79,7 @@ fn parse(text: &str) -> Result<Vec<Value>, String> {
     values.map_err(|error| error.to_string())
 }
 
-/// A block without what stands around its JSON.
+/// Returns the text of a block without comments and CDATA around its JSON.
 fn unwrapped(block: &str) -> &str {
     let mut text = block;
     loop {
@@ -97,7 +99,8 @@ fn unwrapped(block: &str) -> &str {
     }
 }
 
-/// A text with control characters in strings escaped, and without comments and without commas that separate nothing.
+/// Returns the text with control characters in strings escaped, without comments, and without commas before a
+/// closing bracket.
 fn mended(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.char_indices().peekable();
@@ -108,11 +111,11 @@ fn mended(text: &str) -> String {
                 '\\' => {
                     out.push(c);
                     match chars.next() {
-                        // A line that goes on in the next one.
+                        // A backslash at the end of a line: the string goes on in the next line.
                         Some((_, '\n')) => {
                             out.pop();
                         }
-                        // JavaScript has this escape, JSON has not.
+                        // JavaScript has this escape, JSON does not.
                         Some((_, '\'')) => {
                             out.pop();
                             out.push('\'');
@@ -153,11 +156,13 @@ fn mended(text: &str) -> String {
     out
 }
 
-/// Gives the values at the end of a path from the objects of a type, until `take` has enough.
+/// Passes the values at the end of a path, from the objects of a type, to `take`, until that returns that it
+/// has enough.
 ///
-/// With a path, the first object counts, with all others that have its `@id`; without one, each. The objects at the
-/// top (of blocks, lists and `@graph`) come before those inside of others, which are those of related products. A
-/// reference (`{"@id": …}`) stands for the object that it names.
+/// With a path, only the first object is used, together with all others that have its `@id`; without a path,
+/// every object is used. Objects at the top (of blocks, lists and `@graph`) come before objects inside of
+/// others, which often describe related products. A reference (`{"@id": …}`) stands for the object that it
+/// names.
 pub(super) fn each<'v>(
     roots: &'v [Value],
     kind: &str,
@@ -187,7 +192,7 @@ pub(super) fn each<'v>(
     }
 }
 
-/// The objects of a type: those at the top, or, if there are none, those inside of others.
+/// Returns the objects of a type: those at the top, or, if there are none, those inside of others.
 fn nodes<'v>(roots: &'v [Value], kind: &str) -> Vec<&'v Value> {
     let mut nodes = Vec::new();
     for root in roots {
@@ -230,7 +235,8 @@ fn inside<'v>(value: &'v Value, kind: &str, nodes: &mut Vec<&'v Value>) {
     }
 }
 
-/// Whether an object is of a type, whose name may be a URL (`http://schema.org/Product`) or have a prefix.
+/// Returns whether an object is of a type. The type in the object may be a URL (`http://schema.org/Product`) or
+/// have a prefix.
 fn is_of(value: &Value, kind: &str) -> bool {
     let is = |name: &Value| {
         let name = name.as_str().unwrap_or_default().trim().trim_end_matches('/');
@@ -243,20 +249,20 @@ fn is_of(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// Whether an object has nothing but the name of another, and perhaps its type.
+/// Returns whether an object has only an `@id`, and perhaps a type.
 fn is_reference(value: &Value) -> bool {
     let Value::Object(fields) = value else { return false };
     fields.contains_key("@id") && (fields.len() == 1 || (fields.len() == 2 && fields.contains_key("@type")))
 }
 
-/// The object that a reference names; the reference itself, if there is none.
+/// Returns the object that a reference names; the reference itself, if there is no such object.
 fn resolved<'v>(roots: &'v [Value], reference: &'v Value, left: &Cell<usize>) -> &'v Value {
     let Some(name) = id(reference).filter(|_| left.get() > 0) else { return reference };
     left.set(left.get() - 1);
     roots.iter().find_map(|root| named(root, name)).unwrap_or(reference)
 }
 
-/// The object of this name that says more than its name and its type.
+/// Returns the object with this `@id` that has more fields than the `@id` and the type.
 fn named<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     match value {
         Value::Array(values) => values.iter().find_map(|value| named(value, name)),

@@ -1,6 +1,6 @@
-//! Microdata as JSON: items have `@type` and `@id` as in JSON-LD, so that both are read by one kind of path.
+//! Reads microdata as JSON. Items have `@type` and `@id` as in JSON-LD, so the same paths work for both.
 //!
-//! HTML standard, "Microdata", §"Values" and §"JSON".
+//! See the HTML standard, "Microdata", §"Values" and §"JSON".
 
 use std::collections::HashSet;
 
@@ -10,27 +10,29 @@ use crate::document::Document;
 use crate::select::Element;
 use crate::text::bounded;
 
-/// How many elements are looked at for the items of a page, which may nest.
+/// The most elements that are visited to read the items of a page. Items may nest, so elements may be visited
+/// more than once.
 const ELEMENTS_MAX: usize = 1_000_000;
 
-/// The longest value, and the length of all values of a page, which may nest.
+/// The most bytes of one value. The limit for all values of a page together is below; it is needed because
+/// items may nest.
 const VALUE_BYTES_MAX: usize = 64 * 1024;
 const VALUES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// How many elements are looked up by their ids: each is a search through the page.
+/// The most elements that are looked up by their ids. Each costs a search through the page.
 const REFERENCES_MAX: usize = 100;
 
-/// How deep items may nest.
+/// The most levels of items inside of each other.
 const DEPTH_MAX: usize = 32;
 
-/// The items of a page, read once.
+/// Returns the items of a page. They are read at the first call and then kept.
 pub(super) fn items(document: &Document) -> &[Value] {
     document.typed().microdata(document)
 }
 
-/// Reads the items that are no properties of others.
+/// Reads those items that are not properties of other items.
 pub(super) fn read(document: &Document) -> Vec<Value> {
-    // Most pages have none, and need no DOM for it.
+    // Most pages have no microdata. Then no DOM is built.
     if !document.is_markup() || !document.text().contains("itemscope") {
         return Vec::new();
     }
@@ -82,7 +84,7 @@ impl<'d> Reading<'d> {
         Value::Object(fields)
     }
 
-    /// The properties below an element, but not those of items below it.
+    /// Reads the properties below an element, but not those of items below the element.
     fn properties_below(&mut self, root: Element<'d>, fields: &mut Map<String, Value>, depth: usize) {
         let mut skip_below: Option<usize> = None;
         for (level, element) in root.below() {
@@ -127,7 +129,7 @@ impl<'d> Reading<'d> {
             "object" => Some("data"),
             "data" | "meter" => Some("value"),
             "time" => Some("datetime").filter(|name| element.attr(name).is_some()),
-            // Not of the standard, but of many pages.
+            // Not in the standard, but many pages use the attribute `content` on other elements.
             _ => Some("content").filter(|name| element.attr(name).is_some()),
         };
         let bytes_max = self.bytes_left.min(VALUE_BYTES_MAX);

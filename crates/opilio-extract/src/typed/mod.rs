@@ -1,8 +1,9 @@
-//! Fields of a struct, each with its source above it: what `#[derive(Extract)]` stands on.
+//! Reads structs from pages, each field from the source that is written above it: the run-time part of
+//! `#[derive(Extract)]`.
 //!
-//! The macro writes a plan, which is a constant, and calls for its fields; one interpreter reads the plan. It
-//! looks a source up, takes the part of the text that counts, and makes a value of the field's type of it. All
-//! faults of a value are noted before it is given up.
+//! The macro writes a plan, which is a constant, and one call for each field. One interpreter (`reader`) reads
+//! the plan: it looks a source up, takes the part of the text that counts, and makes a value of the field's
+//! type. If fields cannot be read, the error names all of them, not only the first.
 
 mod cache;
 mod currency;
@@ -136,22 +137,22 @@ use reader::{Subject, Within};
     label = "write `#[derive(Extract)]` above this struct"
 )]
 pub trait Extract: Sized {
-    /// The fields, and where each is read.
+    /// The fields of the struct, and the sources of each.
     const PLAN: &'static ExtractPlan;
 
-    /// Reads all fields; `None` if one of them has a fault.
+    /// Reads all fields; returns `None` if one of them cannot be read. The reader then has the faults.
     #[doc(hidden)]
     fn read_fields(reader: &mut FieldReader<'_, '_>) -> Option<Self>;
 }
 
-/// A struct of which a page has several, by `#[extract(each = "SELECTOR")]`.
+/// A struct of which a page has several values: it derives `Extract` with `#[extract(each = "SELECTOR")]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say of which elements each is one value",
     label = "write `#[extract(each = \".card\")]` above this struct"
 )]
 pub trait ExtractEach: Extract {}
 
-/// A type that a field can have: a closed list, and structs that derive [`Extract`].
+/// A type that a field can have: one of a closed list, or a struct that derives [`Extract`].
 #[diagnostic::on_unimplemented(
     message = "a field cannot be read as `{Self}`",
     label = "no type that a field can have",
@@ -159,13 +160,13 @@ pub trait ExtractEach: Extract {}
     note = "for a type with FromStr add `parse` to its source, for any other `with = function`"
 )]
 pub trait FieldValue: Sized {
-    /// The kind of the values.
+    /// The kind of the values that this type is made from.
     const KIND: ValueKind;
 
-    /// Makes a value of what a source has.
+    /// Makes a value of this type of a raw value from a source.
     ///
     /// # Errors
-    /// It is no value of this type.
+    /// When the raw value is not a value of this type.
     #[doc(hidden)]
     fn read<'p>(raw: Raw<'p>, reader: &mut FieldReader<'_, 'p>) -> Result<Self, Unreadable>;
 
@@ -188,17 +189,17 @@ pub trait FieldValue: Sized {
     }
 }
 
-/// What is known about a page beside its document: the facts of `#[page(…)]`.
+/// The facts about a page that its document does not have: those for `#[page(…)]`.
 pub trait PageAround {
-    /// The URL that was asked for.
+    /// Returns the URL that was asked for, before redirects.
     fn origin(&self) -> &str;
-    /// Links from a seed.
+    /// Returns the number of links from a seed.
     fn depth(&self) -> u16;
-    /// When it was fetched, if that is known.
+    /// Returns when the page was fetched, if that is known.
     fn fetched_at(&self) -> Option<jiff::Timestamp>;
-    /// A header field, if it is there and text.
+    /// Returns a header field; `None` if it is absent or not text.
     fn header(&self, name: &str) -> Option<&str>;
-    /// Whether its body was cut at a limit.
+    /// Returns whether the body was cut at a limit.
     fn is_cut(&self) -> bool;
 }
 
@@ -266,7 +267,7 @@ impl Element<'_> {
     }
 }
 
-/// One value of a page.
+/// Reads one value from a page.
 fn one<T: Extract>(subject: Subject<'_>) -> Result<T, ExtractFaults> {
     let Some(css) = T::PLAN.each else { return reader::read(subject, Within::Page, None) };
     match subject.document.css(css).ok().and_then(|matches| matches.first()) {
@@ -285,7 +286,7 @@ fn one<T: Extract>(subject: Subject<'_>) -> Result<T, ExtractFaults> {
     }
 }
 
-/// All values of a page or an element.
+/// Reads all values of a page or an element.
 fn each<T: ExtractEach>(subject: Subject<'_>, within: Within<'_>) -> Vec<Result<T, ExtractFaults>> {
     let css = T::PLAN.each.unwrap_or(":scope");
     let matches = match within {
@@ -297,7 +298,7 @@ fn each<T: ExtractEach>(subject: Subject<'_>, within: Within<'_>) -> Vec<Result<
     elements.map(|(at, element)| reader::read(subject, Within::Element(element), Some(at))).collect()
 }
 
-/// All values, or all faults.
+/// Returns all values, or all faults if there are any.
 ///
 /// # Errors
 /// When there are faults.
@@ -314,7 +315,7 @@ pub fn together<T>(values: Vec<Result<T, ExtractFaults>>) -> Result<Vec<T>, Extr
     faults.map_or(Ok(read), Err)
 }
 
-/// What the macro calls.
+/// The functions that the code of the macro calls.
 #[doc(hidden)]
 pub mod written {
     use std::fmt::Display;
@@ -327,10 +328,10 @@ pub mod written {
     pub use super::{Extract, ExtractEach, FieldReader, FieldValue, Raw, Unreadable};
     pub use opilio_extract_grammar::{NumberForm, Segment};
 
-    /// The value that a function of the user makes of a text.
+    /// Returns the value that a function of the user makes of a text.
     ///
     /// # Errors
-    /// When the function gives one.
+    /// When the function returns an error.
     pub fn with<T, E: Display>(
         raw: Raw<'_>,
         function: impl FnOnce(&str) -> Result<T, E>,
@@ -344,10 +345,10 @@ pub mod written {
         })
     }
 
-    /// The value that the `FromStr` of a type makes of a text.
+    /// Returns the value that the `FromStr` of a type makes of a text.
     ///
     /// # Errors
-    /// When it gives one.
+    /// When the `FromStr` returns an error.
     pub fn parse<T: FromStr<Err: Display>>(raw: Raw<'_>) -> Result<T, Unreadable> {
         with(raw, |text| text.trim().parse::<T>())
     }

@@ -1,4 +1,4 @@
-//! What explains faults: the page was cut, or scripts would fill it.
+//! Adds notes about the page to an error: that the page was cut, or that scripts probably fill it.
 
 use super::fault::ExtractFaults;
 use super::islands::looks_scripted;
@@ -6,7 +6,7 @@ use super::reader::Subject;
 use crate::document::redacted;
 use crate::media::Kind;
 
-/// The faults of a page, with its URL and with what is peculiar about it.
+/// Adds the URL of the page, and the notes that may explain the faults.
 pub(super) fn explained(mut faults: ExtractFaults, subject: Subject<'_>) -> ExtractFaults {
     let document = subject.document;
     faults.at(&redacted(document.url()));
